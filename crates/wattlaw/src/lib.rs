@@ -1,0 +1,6 @@
+//! wattlaw predicts the energy, time and power of a Transformer training run before it runs.
+
+pub mod error;
+pub mod units;
+
+pub use error::{Error, Result};
