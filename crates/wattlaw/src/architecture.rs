@@ -194,7 +194,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// Patches per image.
+    /// Whole patches per image; a rest at the edge is left out, as the convolution leaves it.
     pub const fn patches(self) -> u64 {
         let side = self.size / self.patch;
         side * side

@@ -2,9 +2,13 @@
 
 pub mod amount;
 pub mod architecture;
+pub mod catalog;
+pub mod cost;
 pub mod error;
+pub mod job;
 pub mod parallel;
 pub mod system;
+mod toml_text;
 pub mod units;
 mod words;
 pub mod workload;

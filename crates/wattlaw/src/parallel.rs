@@ -270,7 +270,7 @@ impl ParallelismSpec {
             (DataParallel::Hsdp, given) => {
                 let node = (gpus_per_node / tp).clamp(1, dp);
                 let group = count("shard_group", given, Some(node), 1 << 24)?;
-                if dp % group != 0 {
+                if !dp.is_multiple_of(group) {
                     return Err(Error::invalid(
                         "shard_group",
                         group,
@@ -305,7 +305,7 @@ impl ParallelismSpec {
         }
         let chunks = count("virtual_stages", self.virtual_stages, Some(2), 1 << 16)?;
         let stages = parallelism.pp * chunks;
-        if architecture.layers % stages != 0 {
+        if !architecture.layers.is_multiple_of(stages) {
             return Err(Error::invalid(
                 "virtual_stages",
                 chunks,
@@ -315,7 +315,7 @@ impl ParallelismSpec {
                 ),
             ));
         }
-        if workload.grad_accum % parallelism.pp != 0 {
+        if !workload.grad_accum.is_multiple_of(parallelism.pp) {
             return Err(Error::invalid(
                 "grad_accum",
                 workload.grad_accum,
@@ -328,21 +328,21 @@ impl ParallelismSpec {
 
 fn check_splits(p: &Parallelism, architecture: &Architecture, workload: &Workload) -> Result<()> {
     let tp = p.tp;
-    if p.tensor_scope == TensorScope::Blocks && architecture.heads % tp != 0 {
+    if p.tensor_scope == TensorScope::Blocks && !architecture.heads.is_multiple_of(tp) {
         return Err(Error::invalid(
             "tp",
             tp,
             format!("it must divide the {} heads", architecture.heads),
         ));
     }
-    if architecture.ffn_size % tp != 0 {
+    if !architecture.ffn_size.is_multiple_of(tp) {
         return Err(Error::invalid(
             "tp",
             tp,
             format!("it must divide ffn_size {}", architecture.ffn_size),
         ));
     }
-    if p.sequence_parallel && workload.seq_len % tp != 0 {
+    if p.sequence_parallel && !workload.seq_len.is_multiple_of(tp) {
         return Err(Error::invalid(
             "sequence_parallel",
             true,

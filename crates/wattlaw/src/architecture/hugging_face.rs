@@ -149,6 +149,11 @@ fn llama(config: &Config, model_type: ModelType) -> Result<ModelSpec> {
 fn t5(config: &Config) -> Result<ModelSpec> {
     let encoder_layers = config.size("num_layers")?;
     let gated = config.text("feed_forward_proj")?.map(|p| p.starts_with("gated-"));
+    // transformers 5 writes tie_word_embeddings = true for every T5 and keeps an untied one as scale_decoder_outputs = false
+    let tied = match config.flag("scale_decoder_outputs")? {
+        Some(false) => Some(false),
+        _ => config.flag("tie_word_embeddings")?,
+    };
     Ok(ModelSpec {
         layers: config.optional_size("num_decoder_layers")?.or(encoder_layers),
         encoder_layers,
@@ -159,7 +164,7 @@ fn t5(config: &Config) -> Result<ModelSpec> {
         vocab_size: config.size("vocab_size")?,
         relative_buckets: config.optional_size("relative_attention_num_buckets")?,
         gated_ffn: gated,
-        tied_embeddings: config.flag("tie_word_embeddings")?,
+        tied_embeddings: tied,
         ..ModelSpec::default()
     })
 }

@@ -211,11 +211,11 @@ impl ModelSpec {
         }
         let size = count("image_size", self.image_size, Some(224), 1 << 16)?;
         let patch = count("patch_size", self.patch_size, Some(16), 1 << 16)?;
-        if size % patch != 0 {
+        if patch > size {
             return Err(Error::invalid(
                 "patch_size",
                 patch,
-                format!("it must divide image_size {size}"),
+                format!("it must fit into image_size {size}"),
             ));
         }
         Ok(Some(Image {

@@ -1,0 +1,226 @@
+//! The ledger: what a job asks of one GPU, operation by operation, exactly counted and printable line by line.
+//!
+//! Counting convention: a fused multiply-add is two FLOPs; matrix products and convolutions count, element-wise work
+//! does not (it shows in bytes and kernels). Backward is twice forward. Whether causal attention counts the full
+//! square of scores or half of it is [`AttentionFlops`], and every total says which.
+
+mod collectives;
+mod layers;
+mod optimizer;
+
+pub use collectives::{Collective, CollectiveKind, Span};
+
+use serde::Serialize;
+
+use crate::job::Job;
+use crate::units::{Bytes, Flops};
+use crate::words::words;
+
+/// How causal attention's FLOPs are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum AttentionFlops {
+    /// The full square of scores, whatever the mask (PaLM's appendix B, PyTorch's counter with eager attention).
+    #[default]
+    Full,
+    /// Half of it where attention looks only backwards (Megatron-LM, fused causal kernels).
+    Causal,
+}
+
+words!(AttentionFlops, "attention FLOP convention": Full = "full", Causal = "causal");
+
+/// When in a step an operation runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Forward pass of every micro-step.
+    Forward,
+    /// Forward work done again in the backward pass of every micro-step.
+    Recompute,
+    /// Backward pass of every micro-step.
+    Backward,
+    /// Once an optimizer step.
+    Step,
+}
+
+impl Phase {
+    /// The name used in tables and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::Recompute => "recompute",
+            Self::Backward => "backward",
+            Self::Step => "step",
+        }
+    }
+}
+
+/// One line of the ledger; figures are for one execution on one GPU.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Op {
+    /// What it is.
+    pub name: &'static str,
+    /// When it runs.
+    pub phase: Phase,
+    /// How often it runs in a micro-step (or in a step, for [`Phase::Step`]).
+    pub count: f64,
+    /// Floating-point operations.
+    pub flops: Flops,
+    /// Memory read and written.
+    pub bytes: Bytes,
+    /// Kernels launched.
+    pub kernels: f64,
+    /// What it exchanges with other GPUs.
+    pub collective: Option<Collective>,
+}
+
+/// Sums over operations.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Totals {
+    /// Floating-point operations.
+    pub flops: Flops,
+    /// Memory traffic.
+    pub bytes: Bytes,
+    /// Kernel launches.
+    pub kernels: f64,
+    /// Bytes each GPU sends over links inside its node.
+    pub node_link_bytes: Bytes,
+    /// Bytes each GPU sends over the network between nodes.
+    pub network_bytes: Bytes,
+}
+
+impl Totals {
+    fn add(&mut self, op: &Op, times: f64) {
+        let n = op.count * times;
+        self.flops += op.flops * n;
+        self.bytes += op.bytes * n;
+        self.kernels += op.kernels * n;
+        if let Some(collective) = &op.collective {
+            let sent = collective.sent_per_gpu() * n;
+            match collective.span {
+                Span::Node => self.node_link_bytes += sent,
+                Span::Network => self.network_bytes += sent,
+            }
+        }
+    }
+
+    fn add_totals(&mut self, other: &Self, times: f64) {
+        self.flops += other.flops * times;
+        self.bytes += other.bytes * times;
+        self.kernels += other.kernels * times;
+        self.node_link_bytes += other.node_link_bytes * times;
+        self.network_bytes += other.network_bytes * times;
+    }
+}
+
+/// The operations of one GPU of one pipeline stage.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ledger {
+    /// The pipeline stage, from 0.
+    pub stage: u64,
+    /// Micro-steps of an optimizer step.
+    pub micro_steps: u64,
+    /// The lines.
+    pub ops: Vec<Op>,
+}
+
+impl Ledger {
+    /// Counts one GPU of pipeline stage `stage` (from 0; the last one where it is beyond).
+    pub fn of_stage(job: &Job, stage: u64, attention: AttentionFlops) -> Self {
+        let stage = stage.min(job.parallelism.pp - 1);
+        let mut ledger =
+            Self { stage, micro_steps: job.workload.grad_accum, ops: Vec::with_capacity(96) };
+        layers::count(job, attention, &mut ledger);
+        optimizer::count(job, &mut ledger);
+        collectives::count(job, &mut ledger);
+        ledger
+    }
+
+    /// Sums over the operations that `keep` keeps, for one optimizer step.
+    pub fn per_step(&self, keep: impl Fn(&Op) -> bool) -> Totals {
+        let mut totals = Totals::default();
+        for op in self.ops.iter().filter(|op| keep(op)) {
+            let times = if op.phase == Phase::Step { 1.0 } else { self.micro_steps as f64 };
+            totals.add(op, times);
+        }
+        totals
+    }
+
+    /// Sums over everything but what runs once a step, for one micro-step.
+    pub fn per_micro_step(&self) -> Totals {
+        let mut totals = Totals::default();
+        for op in self.ops.iter().filter(|op| op.phase != Phase::Step) {
+            totals.add(op, 1.0);
+        }
+        totals
+    }
+}
+
+/// What a job costs: the ledger of each pipeline stage, and sums over the whole run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Cost {
+    /// The convention of every FLOP figure in here.
+    pub attention_flops: AttentionFlops,
+    /// One ledger a pipeline stage.
+    pub stages: Vec<Ledger>,
+    /// Sums of one optimizer step over all GPUs, as launched: with recomputation and replicated work.
+    pub hardware_per_step: Totals,
+    /// FLOPs of one optimizer step that the mathematics asks for, whatever the parallelism: no recomputation, nothing
+    /// done twice.
+    pub model_flops_per_step: Flops,
+    /// Optimizer steps of the run.
+    pub steps: f64,
+}
+
+impl Cost {
+    /// Counts a job.
+    ///
+    /// ```
+    /// # use wattlaw::{catalog::Catalog, cost::{AttentionFlops, Cost}, job::JobSpec};
+    /// # let spec = JobSpec::from_toml("model.name = 'gpt2'
+    /// # workload = { steps = 1, seq_len = 1024, micro_batch = 1 }
+    /// # system = { gpu = 'a100-sxm4-80gb' }")?;
+    /// # let job = spec.resolve(&Catalog::built_in()?)?;
+    /// let cost = Cost::count(&job, AttentionFlops::Full);
+    /// let six_n_d = 6.0 * 124_439_808.0 * 1024.0;
+    /// assert!((cost.model_flops_per_step.value() / six_n_d - 1.0).abs() < 0.2);
+    /// # Ok::<(), wattlaw::Error>(())
+    /// ```
+    pub fn count(job: &Job, attention: AttentionFlops) -> Self {
+        let p = &job.parallelism;
+        let stages: Vec<Ledger> =
+            (0..p.pp).map(|stage| Ledger::of_stage(job, stage, attention)).collect();
+        let mut hardware = Totals::default();
+        for ledger in &stages {
+            hardware.add_totals(&ledger.per_step(|_| true), (p.dp * p.tp) as f64);
+        }
+        Self {
+            attention_flops: attention,
+            hardware_per_step: hardware,
+            model_flops_per_step: layers::model_flops_per_step(job, attention),
+            steps: job.steps(),
+            stages,
+        }
+    }
+
+    /// FLOPs of the whole run as launched, with recomputation.
+    pub fn hardware_flops(&self) -> Flops {
+        self.hardware_per_step.flops * self.steps
+    }
+
+    /// FLOPs of the whole run that the mathematics asks for.
+    pub fn model_flops(&self) -> Flops {
+        self.model_flops_per_step * self.steps
+    }
+
+    /// The stage that launches the most FLOPs, for which the others wait.
+    pub fn busiest_stage(&self) -> &Ledger {
+        let flops = |ledger: &Ledger| ledger.per_step(|_| true).flops.value();
+        let mut busiest = 0;
+        for (at, ledger) in self.stages.iter().enumerate() {
+            if flops(ledger) > flops(&self.stages[busiest]) {
+                busiest = at;
+            }
+        }
+        &self.stages[busiest]
+    }
+}

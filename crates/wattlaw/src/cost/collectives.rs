@@ -1,0 +1,251 @@
+//! What GPUs exchange: one operation a collective, with its group, its bytes and the link it crosses.
+//!
+//! Volumes a GPU sends, with Ψ the bytes of a buffer and n the ranks of its group: all-reduce 2Ψ(n−1)/n, all-gather and
+//! reduce-scatter Ψ(n−1)/n, send Ψ. Sources: Rajbhandari et al. 2020 (ZeRO), Shoeybi et al. 2019 (tensor parallelism),
+//! Korthikanti et al. 2022 (sequence parallelism), Narayanan et al. 2021 (pipeline).
+
+use serde::Serialize;
+
+use super::optimizer::{stage_parameters, trained_parameters};
+use super::{Ledger, Op, Phase};
+use crate::job::Job;
+use crate::parallel::{DataParallel, TensorScope};
+use crate::units::{Bytes, Flops};
+use crate::workload::Checkpointing;
+
+/// The pattern of an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CollectiveKind {
+    /// Sum over ranks, known to all.
+    AllReduce,
+    /// Shards put together, known to all.
+    AllGather,
+    /// Sum over ranks, a shard to each.
+    ReduceScatter,
+    /// One rank to the next.
+    Send,
+}
+
+impl CollectiveKind {
+    /// The name used in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AllReduce => "all-reduce",
+            Self::AllGather => "all-gather",
+            Self::ReduceScatter => "reduce-scatter",
+            Self::Send => "send",
+        }
+    }
+}
+
+/// The slowest link a group crosses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Span {
+    /// Links inside a node.
+    Node,
+    /// The network between nodes.
+    Network,
+}
+
+/// An exchange among a group of GPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Collective {
+    /// Its pattern.
+    pub kind: CollectiveKind,
+    /// The whole buffer, as it is before a scatter or after a gather.
+    pub buffer: Bytes,
+    /// GPUs that take part.
+    pub ranks: u64,
+    /// The slowest link it crosses.
+    pub span: Span,
+}
+
+impl Collective {
+    /// Bytes each GPU sends, with ring algorithms.
+    pub fn sent_per_gpu(&self) -> Bytes {
+        let n = self.ranks as f64;
+        let share = match self.kind {
+            CollectiveKind::AllReduce => 2.0 * (n - 1.0) / n,
+            CollectiveKind::AllGather | CollectiveKind::ReduceScatter => (n - 1.0) / n,
+            CollectiveKind::Send => 1.0,
+        };
+        self.buffer * share
+    }
+}
+
+/// Writes the exchanges of one stage into the ledger.
+pub(super) fn count(job: &Job, ledger: &mut Ledger) {
+    tensor(job, ledger);
+    pipeline(job, ledger);
+    data(job, ledger);
+}
+
+/// A group of `ranks` GPUs whose members are `stride` apart.
+const fn span(job: &Job, ranks: u64, stride: u64) -> Span {
+    if ranks * stride <= job.system.gpus_per_node { Span::Node } else { Span::Network }
+}
+
+fn push(ledger: &mut Ledger, name: &'static str, phase: Phase, count: f64, collective: Collective) {
+    if count > 0.0 && collective.ranks > 1 && collective.buffer.value() > 0.0 {
+        ledger.ops.push(Op {
+            name,
+            phase,
+            count,
+            flops: Flops::ZERO,
+            // a collective reads and writes its buffer in memory once
+            bytes: collective.buffer * 2.0,
+            kernels: 1.0,
+            collective: Some(collective),
+        });
+    }
+}
+
+/// Tensor parallelism: one all-reduce after each split block forward, one backward; with sequence parallelism each is a
+/// reduce-scatter and an all-gather of the same bytes together.
+fn tensor(job: &Job, ledger: &mut Ledger) {
+    let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
+    if p.tp == 1 {
+        return;
+    }
+    let act = w.precision.bytes();
+    let h = a.hidden_size as f64;
+    let per_token = h * act;
+    let blocks = p.tensor_scope == TensorScope::Blocks;
+    let sequences = w.micro_batch as f64;
+    let (encoder, decoder) = if a.encoder_layers > 0 {
+        (a.encoder_layers as f64, a.layers as f64)
+    } else {
+        (0.0, p.stage_layers(a.layers, ledger.stage) as f64)
+    };
+    let per_layer = if blocks { 2.0 } else { 1.0 };
+    let decoder_seq = if a.encoder_layers > 0 { w.decoder_seq_len } else { w.seq_len } as f64;
+    let cross = if a.encoder_layers > 0 && blocks { 1.0 } else { 0.0 };
+    for (count, seq) in
+        [(encoder * per_layer, w.seq_len as f64), (decoder * (per_layer + cross), decoder_seq)]
+    {
+        let buffer = Bytes::new(sequences * seq * per_token);
+        let recompute = if w.checkpointing == Checkpointing::Full { count } else { 0.0 };
+        for (phase, count) in
+            [(Phase::Forward, count), (Phase::Recompute, recompute), (Phase::Backward, count)]
+        {
+            exchange(job, ledger, "tensor parallel", phase, count, buffer);
+        }
+    }
+    if blocks && a.vocab_size > 0 {
+        if ledger.stage == 0 {
+            let tokens = w.micro_positions() as f64;
+            exchange(job, ledger, "embedding", Phase::Forward, 1.0, Bytes::new(tokens * per_token));
+        }
+        if ledger.stage + 1 == p.pp
+            && !matches!(w.task, crate::workload::Task::Classification { .. })
+        {
+            let buffer = Bytes::new(sequences * decoder_seq * per_token);
+            exchange(job, ledger, "logits", Phase::Backward, 1.0, buffer);
+        }
+    }
+}
+
+fn exchange(
+    job: &Job,
+    ledger: &mut Ledger,
+    name: &'static str,
+    phase: Phase,
+    count: f64,
+    buffer: Bytes,
+) {
+    let p = &job.parallelism;
+    let collective = |kind| Collective { kind, buffer, ranks: p.tp, span: span(job, p.tp, 1) };
+    if p.sequence_parallel {
+        push(ledger, name, phase, count, collective(CollectiveKind::ReduceScatter));
+        push(ledger, name, phase, count, collective(CollectiveKind::AllGather));
+    } else {
+        push(ledger, name, phase, count, collective(CollectiveKind::AllReduce));
+    }
+}
+
+/// A pipeline: activations forward over each boundary, their gradients back, once a chunk.
+fn pipeline(job: &Job, ledger: &mut Ledger) {
+    let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
+    if p.pp == 1 {
+        return;
+    }
+    let split = if p.sequence_parallel { p.tp as f64 } else { 1.0 };
+    let buffer =
+        Bytes::new(w.micro_positions() as f64 * a.hidden_size as f64 * w.precision.bytes() / split);
+    // neighbours are a whole data- and tensor-parallel group apart
+    let collective = Collective {
+        kind: CollectiveKind::Send,
+        buffer,
+        ranks: 2,
+        span: span(job, 2, p.dp * p.tp),
+    };
+    let chunks = p.virtual_stages as f64;
+    let wraps = if p.virtual_stages > 1 { 1.0 } else { 0.0 };
+    let forward = if ledger.stage + 1 < p.pp { chunks } else { (chunks - 1.0) * wraps };
+    let backward = if ledger.stage > 0 { chunks } else { (chunks - 1.0) * wraps };
+    push(ledger, "pipeline", Phase::Forward, forward, collective);
+    push(ledger, "pipeline", Phase::Backward, backward, collective);
+}
+
+/// Data parallelism: gradients once a step, or parameters and gradients every micro-step.
+fn data(job: &Job, ledger: &mut Ledger) {
+    let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
+    if p.dp == 1 {
+        return;
+    }
+    let bytes = w.precision.bytes();
+    let trained = Bytes::new(trained_parameters(job, ledger.stage) * bytes);
+    let over = |kind, buffer, ranks, stride| Collective {
+        kind,
+        buffer,
+        ranks,
+        span: span(job, ranks, stride),
+    };
+    let all = |kind, buffer| over(kind, buffer, p.dp, p.tp);
+    match p.data {
+        DataParallel::Single => {}
+        DataParallel::Ddp => {
+            push(ledger, "gradients", Phase::Step, 1.0, all(CollectiveKind::AllReduce, trained));
+        }
+        DataParallel::Zero1 => {
+            push(
+                ledger,
+                "gradients",
+                Phase::Step,
+                1.0,
+                all(CollectiveKind::ReduceScatter, trained),
+            );
+            push(ledger, "parameters", Phase::Step, 1.0, all(CollectiveKind::AllGather, trained));
+        }
+        DataParallel::Zero2 => {
+            push(
+                ledger,
+                "gradients",
+                Phase::Backward,
+                1.0,
+                all(CollectiveKind::ReduceScatter, trained),
+            );
+            push(ledger, "parameters", Phase::Step, 1.0, all(CollectiveKind::AllGather, trained));
+        }
+        DataParallel::Fsdp | DataParallel::Hsdp => {
+            let group = p.shard_group;
+            let held = stage_parameters(job, ledger.stage);
+            let units = (p.stage_layers(a.layers, ledger.stage) + a.encoder_layers + 1) as f64;
+            // a unit is a layer, and one more for embedding and head; what they hold adds up to the stage
+            let unit = Bytes::new(held.total() * bytes / units);
+            let gather = over(CollectiveKind::AllGather, unit, group, p.tp);
+            push(ledger, "parameters", Phase::Forward, units, gather);
+            push(ledger, "parameters", Phase::Backward, units, gather);
+            let shard = over(CollectiveKind::ReduceScatter, trained * (1.0 / units), group, p.tp);
+            push(ledger, "gradients", Phase::Backward, units, shard);
+            let replicas = p.dp / group;
+            if replicas > 1 {
+                let shards = trained / group as f64;
+                let between = over(CollectiveKind::AllReduce, shards, replicas, p.tp * group);
+                push(ledger, "gradients between groups", Phase::Step, 1.0, between);
+            }
+        }
+    }
+}

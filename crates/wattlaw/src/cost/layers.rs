@@ -1,0 +1,432 @@
+//! Forward, recompute and backward work of the stacks, the embedding and the output maps.
+
+use super::{AttentionFlops, Ledger, Op, Phase};
+use crate::architecture::{Architecture, Family, ModelType, Positions};
+use crate::job::Job;
+use crate::parallel::{Parallelism, TensorScope};
+use crate::units::{Bytes, Flops};
+use crate::workload::{AttentionKernel, Checkpointing, LoraTarget, Task, Workload};
+
+/// Writes the operations of one stage into the ledger.
+pub(super) fn count(job: &Job, attention: AttentionFlops, ledger: &mut Ledger) {
+    let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
+    let stage = ledger.stage;
+    let mut writer = Writer::new(a, w, p, attention, &mut ledger.ops);
+    if stage == 0 {
+        writer.embedding();
+    }
+    if a.encoder_layers > 0 {
+        writer.layers(a.encoder_layers as f64, &Stack::encoder(w));
+        writer.layers(a.layers as f64, &Stack::decoder_of_encoder_decoder(w));
+    } else {
+        writer.layers(p.stage_layers(a.layers, stage) as f64, &Stack::only(a, w));
+    }
+    if stage + 1 == p.pp {
+        writer.head();
+    }
+}
+
+/// FLOPs of one optimizer step without recomputation, as if one GPU did everything.
+pub(super) fn model_flops_per_step(job: &Job, attention: AttentionFlops) -> Flops {
+    let w = Workload { checkpointing: Checkpointing::None, ..job.workload.clone() };
+    let mut ops = Vec::with_capacity(64);
+    let (a, single) = (&job.architecture, Parallelism::SINGLE);
+    let mut writer = Writer::new(a, &w, &single, attention, &mut ops);
+    writer.embedding();
+    if a.encoder_layers > 0 {
+        writer.layers(a.encoder_layers as f64, &Stack::encoder(&w));
+        writer.layers(a.layers as f64, &Stack::decoder_of_encoder_decoder(&w));
+    } else {
+        writer.layers(a.layers as f64, &Stack::only(a, &w));
+    }
+    writer.head();
+    let micro_step: Flops = ops.iter().map(|op| op.flops * op.count).sum();
+    micro_step * (w.grad_accum * job.parallelism.dp) as f64
+}
+
+/// A stack of equal layers and the sequence it reads.
+struct Stack {
+    /// Sequences at once.
+    batch: f64,
+    /// Positions of a sequence.
+    seq: f64,
+    /// Whether attention looks only backwards.
+    causal: bool,
+    /// Positions of the encoder's output that each layer attends to besides its own, if any.
+    cross: Option<f64>,
+}
+
+impl Stack {
+    fn only(a: &Architecture, w: &Workload) -> Self {
+        Self { batch: w.micro_batch as f64, seq: w.seq_len as f64, causal: a.causal(), cross: None }
+    }
+
+    fn encoder(w: &Workload) -> Self {
+        Self { batch: w.micro_batch as f64, seq: w.seq_len as f64, causal: false, cross: None }
+    }
+
+    fn decoder_of_encoder_decoder(w: &Workload) -> Self {
+        Self {
+            batch: w.micro_batch as f64,
+            seq: w.decoder_seq_len as f64,
+            causal: true,
+            cross: Some(w.seq_len as f64),
+        }
+    }
+
+    fn tokens(&self) -> f64 {
+        self.batch * self.seq
+    }
+}
+
+/// A matrix product of `rows` × `inner` by `inner` × `outer`, as one GPU does it.
+#[derive(Clone, Copy)]
+struct Product {
+    rows: f64,
+    inner: f64,
+    outer: f64,
+    /// Kernels of the forward product: maps that are computed one by one count several.
+    kernels: f64,
+    /// LoRA rank of an adapter beside a frozen map; `None` where the map has no adapter.
+    adapter: Option<f64>,
+}
+
+impl Product {
+    const fn new(rows: f64, inner: f64, outer: f64) -> Self {
+        Self { rows, inner, outer, kernels: 1.0, adapter: None }
+    }
+}
+
+/// Writes operations, each in all the phases it runs in.
+struct Writer<'a> {
+    a: &'a Architecture,
+    w: &'a Workload,
+    attention_flops: AttentionFlops,
+    /// Tensor-parallel degree of attention and vocabulary, and of the feed-forward block.
+    tp_attention: f64,
+    tp_ffn: f64,
+    /// Degree by which the work between tensor-parallel maps is split (sequence parallelism).
+    tp_between: f64,
+    /// Bytes of an activation.
+    act: f64,
+    frozen: bool,
+    ops: &'a mut Vec<Op>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(
+        a: &'a Architecture,
+        w: &'a Workload,
+        p: &Parallelism,
+        attention_flops: AttentionFlops,
+        ops: &'a mut Vec<Op>,
+    ) -> Self {
+        let tp = p.tp as f64;
+        Self {
+            a,
+            w,
+            attention_flops,
+            tp_attention: if p.tensor_scope == TensorScope::Blocks { tp } else { 1.0 },
+            tp_ffn: tp,
+            tp_between: if p.sequence_parallel { tp } else { 1.0 },
+            act: w.precision.bytes(),
+            frozen: w.lora.is_some(),
+            ops,
+        }
+    }
+
+    fn push(
+        &mut self,
+        name: &'static str,
+        phase: Phase,
+        count: f64,
+        flops: f64,
+        bytes: f64,
+        kernels: f64,
+    ) {
+        self.ops.push(Op {
+            name,
+            phase,
+            count,
+            flops: Flops::new(flops),
+            bytes: Bytes::new(bytes),
+            kernels,
+            collective: None,
+        });
+    }
+
+    /// A matrix product with a trained (or frozen) weight: Y = X·W; dX = dY·Wᵀ; dW = Xᵀ·dY.
+    fn product(&mut self, name: &'static str, count: f64, recompute: bool, product: Product) {
+        let Product { rows, inner, outer, kernels, adapter } = product;
+        let act = self.act;
+        let flops = 2.0 * rows * inner * outer;
+        let traffic = rows * (inner + outer) * act;
+        let weight = inner * outer * act;
+        self.push(name, Phase::Forward, count, flops, traffic + weight, kernels);
+        if recompute {
+            self.push(name, Phase::Recompute, count, flops, traffic + weight, kernels);
+        }
+        if self.frozen {
+            self.push(name, Phase::Backward, count, flops, traffic + weight, kernels);
+        } else {
+            self.push(
+                name,
+                Phase::Backward,
+                count,
+                2.0 * flops,
+                2.0 * (traffic + weight),
+                2.0 * kernels,
+            );
+        }
+        if let Some(rank) = adapter {
+            self.adapter(count, recompute, rows, inner, outer, rank);
+        }
+    }
+
+    /// The two narrow products of an adapter (Hu et al. 2021), trained in full: 6 · rank · (in + out) a row.
+    fn adapter(
+        &mut self,
+        count: f64,
+        recompute: bool,
+        rows: f64,
+        inner: f64,
+        outer: f64,
+        rank: f64,
+    ) {
+        let flops = 2.0 * rows * rank * (inner + outer);
+        let bytes = (rows * (inner + 2.0 * rank + outer) + rank * (inner + outer)) * self.act;
+        self.push("adapter", Phase::Forward, count, flops, bytes, 2.0);
+        if recompute {
+            self.push("adapter", Phase::Recompute, count, flops, bytes, 2.0);
+        }
+        self.push("adapter", Phase::Backward, count, 2.0 * flops, 2.0 * bytes, 4.0);
+    }
+
+    /// Element-wise work: `reads + writes` passes over `elements`; its backward reads one tensor more.
+    fn elementwise(
+        &mut self,
+        name: &'static str,
+        count: f64,
+        recompute: bool,
+        elements: f64,
+        passes: f64,
+    ) {
+        let bytes = elements * self.act;
+        self.push(name, Phase::Forward, count, 0.0, passes * bytes, 1.0);
+        if recompute {
+            self.push(name, Phase::Recompute, count, 0.0, passes * bytes, 1.0);
+        }
+        self.push(name, Phase::Backward, count, 0.0, (passes + 1.0) * bytes, 1.0);
+    }
+
+    fn adapter_rank(&self, targets: &[LoraTarget]) -> Option<f64> {
+        let lora = self.w.lora.as_ref()?;
+        // maps that are one product here carry the adapters of all their parts
+        let adapted = targets.iter().filter(|t| lora.adapts(**t)).count();
+        (adapted > 0).then(|| lora.rank as f64 * adapted as f64 / targets.len() as f64)
+    }
+
+    fn layers(&mut self, count: f64, stack: &Stack) {
+        if count == 0.0 {
+            return;
+        }
+        let full = self.w.checkpointing == Checkpointing::Full;
+        let (h, tokens) = (self.a.hidden_size as f64, stack.tokens());
+        let between = tokens * h / self.tp_between;
+        let attentions = if stack.cross.is_some() { 2.0 } else { 1.0 };
+
+        self.elementwise("norm", count * (1.0 + attentions), full, between, 2.0);
+        self.self_attention(count, full, stack);
+        if let Some(context) = stack.cross {
+            self.cross_attention(count, full, stack, context);
+        }
+        self.ffn(count, full, tokens);
+        self.elementwise("residual", count * (1.0 + attentions), full, between, 3.0);
+    }
+
+    fn self_attention(&mut self, count: f64, full: bool, stack: &Stack) {
+        let tp = self.tp_attention;
+        let (h, tokens) = (self.a.hidden_size as f64, stack.tokens());
+        let (q, kv) = (self.a.query_width() as f64 / tp, self.a.kv_width() as f64 / tp);
+        let fused = matches!(self.a.model_type, ModelType::Gpt2 | ModelType::GptNeox);
+        let qkv = Product {
+            kernels: if fused { 1.0 } else { 3.0 },
+            adapter: self.adapter_rank(&[LoraTarget::Query, LoraTarget::Key, LoraTarget::Value]),
+            ..Product::new(tokens, h, q + 2.0 * kv)
+        };
+        self.product("query, key, value", count, full, qkv);
+        if self.a.positions == Positions::Rotary {
+            self.elementwise("rotary", count, full, tokens * (q + kv), 2.0);
+        }
+        self.attention_core(count, full, stack, stack.seq, stack.causal);
+        let out = Product {
+            adapter: self.adapter_rank(&[LoraTarget::Output]),
+            ..Product::new(tokens, q, h)
+        };
+        self.product("attention output", count, full, out);
+    }
+
+    fn cross_attention(&mut self, count: f64, full: bool, stack: &Stack, context: f64) {
+        let tp = self.tp_attention;
+        let (h, q) = (self.a.hidden_size as f64, self.a.query_width() as f64 / tp);
+        let kv = self.a.kv_width() as f64 / tp;
+        let query = Product {
+            adapter: self.adapter_rank(&[LoraTarget::Query]),
+            ..Product::new(stack.tokens(), h, q)
+        };
+        self.product("cross query", count, full, query);
+        let key_value = Product {
+            kernels: 2.0,
+            adapter: self.adapter_rank(&[LoraTarget::Key, LoraTarget::Value]),
+            ..Product::new(stack.batch * context, h, 2.0 * kv)
+        };
+        self.product("cross key, value", count, full, key_value);
+        self.attention_core(count, full, stack, context, false);
+        let out = Product {
+            adapter: self.adapter_rank(&[LoraTarget::Output]),
+            ..Product::new(stack.tokens(), q, h)
+        };
+        self.product("cross output", count, full, out);
+    }
+
+    /// Scores, softmax and context: 4 · b · s · s' · width FLOPs forward, twice that backward.
+    fn attention_core(
+        &mut self,
+        count: f64,
+        full: bool,
+        stack: &Stack,
+        context: f64,
+        causal: bool,
+    ) {
+        let tp = self.tp_attention;
+        let (q, kv) = (self.a.query_width() as f64 / tp, self.a.kv_width() as f64 / tp);
+        let half = if causal && self.attention_flops == AttentionFlops::Causal { 0.5 } else { 1.0 };
+        let pairs = stack.batch * stack.seq * context;
+        let flops = 4.0 * pairs * q * half;
+        let ends = (2.0 * stack.tokens() * q + 2.0 * stack.batch * context * kv) * self.act;
+        let (bytes, kernels) = match self.w.attention {
+            AttentionKernel::Flash => (ends, 1.0),
+            // scores are written, read and written by softmax, and read by the second product
+            AttentionKernel::Eager => {
+                (ends + 4.0 * pairs * (self.a.heads as f64 / tp) * self.act, 4.0)
+            }
+        };
+        let recompute = full || self.w.checkpointing == Checkpointing::Selective;
+        self.push("attention core", Phase::Forward, count, flops, bytes, kernels);
+        if recompute {
+            self.push("attention core", Phase::Recompute, count, flops, bytes, kernels);
+        }
+        self.push(
+            "attention core",
+            Phase::Backward,
+            count,
+            2.0 * flops,
+            2.0 * bytes,
+            2.0 * kernels,
+        );
+    }
+
+    fn ffn(&mut self, count: f64, full: bool, tokens: f64) {
+        let h = self.a.hidden_size as f64;
+        let f = self.a.ffn_size as f64 / self.tp_ffn;
+        let (visits, weights) = match self.a.experts {
+            Some(experts) => {
+                self.product("router", count, full, Product::new(tokens, h, experts.count as f64));
+                (experts.top_k as f64, experts.count as f64)
+            }
+            None => (1.0, 1.0),
+        };
+        let rows = tokens * visits;
+        let first: &[LoraTarget] =
+            if self.a.gated_ffn { &[LoraTarget::Gate, LoraTarget::Up] } else { &[LoraTarget::Up] };
+        let maps = first.len() as f64;
+        let up = Product {
+            kernels: maps * weights,
+            adapter: self.adapter_rank(first),
+            ..Product::new(rows, h, maps * f)
+        };
+        self.product(if self.a.gated_ffn { "ffn gate and up" } else { "ffn up" }, count, full, up);
+        self.elementwise("ffn activation", count, full, rows * f, maps + 1.0);
+        let down = Product {
+            kernels: weights,
+            adapter: self.adapter_rank(&[LoraTarget::Down]),
+            ..Product::new(rows, f, h)
+        };
+        self.product("ffn down", count, full, down);
+        if weights > 1.0 {
+            // every expert's weights are read, not only one's; the product above counted one
+            let idle = (weights - 1.0) * (maps + 1.0) * h * f * self.act;
+            self.push("expert weights", Phase::Forward, count, 0.0, idle, 0.0);
+            self.push("expert weights", Phase::Backward, count, 0.0, 2.0 * idle, 0.0);
+        }
+    }
+
+    fn embedding(&mut self) {
+        let tokens = self.w.micro_positions() as f64;
+        let h = self.a.hidden_size as f64;
+        if let Some(image) = self.a.image {
+            // pixels need no gradient: the backward product is the weight's only
+            let rows = self.w.micro_batch as f64 * image.patches() as f64;
+            let inner = (image.channels * image.patch * image.patch) as f64;
+            let flops = 2.0 * rows * inner * h;
+            let bytes = (rows * (inner + h) + inner * h) * self.act;
+            self.push("patch projection", Phase::Forward, 1.0, flops, bytes, 1.0);
+            if !self.frozen {
+                self.push("patch projection", Phase::Backward, 1.0, flops, bytes, 1.0);
+            }
+        }
+        self.elementwise("embedding", 1.0, false, tokens * h / self.tp_between, 2.0);
+        let narrow = self.a.embedding_size as f64;
+        if narrow != h && self.a.image.is_none() {
+            self.product("embedding projection", 1.0, false, Product::new(tokens, narrow, h));
+        }
+    }
+
+    fn head(&mut self) {
+        let tp = self.tp_attention;
+        let h = self.a.hidden_size as f64;
+        let sequences = self.w.micro_batch as f64;
+        let length =
+            if self.a.family() == Family::T5 { self.w.decoder_seq_len } else { self.w.seq_len };
+        let tokens = sequences * length as f64;
+        if self.a.final_norm {
+            self.elementwise("final norm", 1.0, false, tokens * h / self.tp_between, 2.0);
+        }
+        match self.w.task {
+            Task::MaskedLm => {
+                self.product("masked-LM transform", 1.0, false, Product::new(tokens, h, h));
+                self.logits(tokens, h, tp);
+            }
+            Task::CausalLm => {
+                let narrow = self.a.embedding_size as f64;
+                if narrow != h {
+                    self.product("output projection", 1.0, false, Product::new(tokens, h, narrow));
+                }
+                self.logits(tokens, narrow, tp);
+            }
+            Task::Classification { labels } => {
+                let labels = labels as f64;
+                match self.a.family() {
+                    Family::Bert => {
+                        self.product("pooler", 1.0, false, Product::new(sequences, h, h));
+                        self.product("classifier", 1.0, false, Product::new(sequences, h, labels));
+                    }
+                    Family::Vit => {
+                        self.product("classifier", 1.0, false, Product::new(sequences, h, labels))
+                    }
+                    // transformers' decoder classifiers score every token
+                    _ => self.product("classifier", 1.0, false, Product::new(tokens, h, labels)),
+                }
+            }
+        }
+    }
+
+    /// The output map over the vocabulary and the loss, whose softmax works in 32 bits.
+    fn logits(&mut self, tokens: f64, inner: f64, tp: f64) {
+        let v = self.a.vocab_size as f64 / tp;
+        self.product("logits", 1.0, false, Product::new(tokens, inner, v));
+        let elements = tokens * v;
+        self.push("loss", Phase::Forward, 1.0, 0.0, elements * (self.act + 2.0 * 4.0), 2.0);
+        self.push("loss", Phase::Backward, 1.0, 0.0, elements * (4.0 + self.act), 1.0);
+    }
+}

@@ -1,0 +1,151 @@
+//! A job: everything that is known before a run.
+
+use serde::{Deserialize, Serialize};
+
+use crate::architecture::{Architecture, ModelSpec};
+use crate::catalog::Catalog;
+use crate::error::{Error, Result};
+use crate::parallel::{Parallelism, ParallelismSpec};
+use crate::system::{System, SystemSpec};
+use crate::toml_text;
+use crate::workload::{Precision, Workload, WorkloadSpec};
+
+/// What is trained, how, spread over what: checked, complete, and all that a prediction needs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Job {
+    /// The Transformer's shape.
+    pub architecture: Architecture,
+    /// What is trained and how.
+    pub workload: Workload,
+    /// How it is spread.
+    pub parallelism: Parallelism,
+    /// The hardware.
+    pub system: System,
+}
+
+/// A job as a TOML file or flags describe it.
+///
+/// ```
+/// use wattlaw::catalog::Catalog;
+/// use wattlaw::job::JobSpec;
+///
+/// let spec = JobSpec::from_toml(
+///     r#"
+///     [model]
+///     name = "bert-base-uncased"
+///     [workload]
+///     tokens = "10M"
+///     seq_len = 128
+///     micro_batch = 32
+///     [parallelism]
+///     strategy = "fsdp"
+///     [system]
+///     gpu = "a100-sxm4-40gb"
+///     gpus = 4
+///     "#,
+/// )?;
+/// let job = spec.resolve(&Catalog::built_in()?)?;
+/// assert_eq!(job.architecture.parameters().total, 109_482_240);
+/// assert_eq!(job.parallelism.dp, 4);
+/// # Ok::<(), wattlaw::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobSpec {
+    /// The model.
+    #[serde(default)]
+    pub model: ModelSpec,
+    /// The workload.
+    #[serde(default)]
+    pub workload: WorkloadSpec,
+    /// The parallelism.
+    #[serde(default)]
+    pub parallelism: ParallelismSpec,
+    /// The system.
+    #[serde(default)]
+    pub system: SystemSpec,
+}
+
+impl JobSpec {
+    /// Reads a job file.
+    ///
+    /// # Errors
+    /// [`Error::Syntax`] with line and column.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        toml_text::parse(text)
+    }
+
+    /// The same description with what it leaves open taken from `base`.
+    #[must_use]
+    pub fn over(self, base: Self) -> Self {
+        Self {
+            model: self.model.over(base.model),
+            workload: self.workload.over(base.workload),
+            parallelism: self.parallelism.over(base.parallelism),
+            system: self.system.over(base.system),
+        }
+    }
+
+    /// Looks names up, fills in defaults and checks that the parts fit together.
+    ///
+    /// # Errors
+    /// Those of the parts: a name that no catalogue has, a count that cannot be, degrees that do not multiply to the
+    /// GPU count, a precision that the accelerator has not.
+    pub fn resolve(&self, catalog: &Catalog) -> Result<Job> {
+        let architecture = catalog.architecture(&self.model)?;
+        let system = match &self.system.name {
+            Some(name) => self.system.clone().over(catalog.system(name)?.spec()),
+            None => self.system.clone(),
+        };
+        let gpu = system.gpu.as_deref().ok_or_else(|| {
+            Error::missing("gpu", "name an accelerator of the catalogue, such as a100-sxm4-40gb")
+        })?;
+        let accelerator = catalog.accelerator(gpu)?;
+        let system = system.resolve(accelerator, self.parallelism.implied_gpus())?;
+        let workload = self.workload.resolve(&architecture, accelerator.half_precision())?;
+        check_precision(workload.precision, &system)?;
+        let parallelism = self.parallelism.resolve(
+            system.gpus,
+            system.gpus_per_node,
+            &architecture,
+            &workload,
+        )?;
+        Ok(Job { architecture, workload, parallelism, system })
+    }
+}
+
+impl Job {
+    /// Positions computed in the whole run by all GPUs, padding included.
+    pub fn positions(&self) -> f64 {
+        self.workload.positions(self.parallelism.dp)
+    }
+
+    /// Tokens of data in the whole run, padding apart.
+    pub fn tokens(&self) -> f64 {
+        self.workload.tokens(self.parallelism.dp)
+    }
+
+    /// Optimizer steps of the whole run.
+    pub fn steps(&self) -> f64 {
+        self.workload.steps(self.parallelism.dp)
+    }
+}
+
+fn check_precision(precision: Precision, system: &System) -> Result<()> {
+    let accelerator = &system.accelerator;
+    if accelerator.peak(precision).is_some() {
+        return Ok(());
+    }
+    let has: Vec<&str> =
+        [Precision::Fp32, Precision::Tf32, Precision::Fp16, Precision::Bf16, Precision::Fp8]
+            .into_iter()
+            .filter(|p| accelerator.peak(*p).is_some())
+            .map(Precision::name)
+            .collect();
+    Err(Error::invalid(
+        "precision",
+        precision,
+        format!("{} has {}", accelerator.name, has.join(", ")),
+    ))
+}
