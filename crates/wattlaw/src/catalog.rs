@@ -9,17 +9,45 @@ use crate::toml_text;
 
 /// A published model: its shape, the parameter count its card states, and where both are from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "toml::Table")]
 pub struct ModelPreset {
     /// Other names.
-    #[serde(default)]
     pub aliases: Vec<String>,
     /// Parameters as the model card counts them; checked against the shape when the catalogue is read.
     pub parameters: Option<u64>,
     /// Where the shape is from.
     pub source: String,
+    /// What is unverified or disputed.
+    pub notes: String,
     /// The shape.
     #[serde(flatten)]
     pub spec: ModelSpec,
+}
+
+/// What stands in a model's table beside its shape.
+#[derive(Deserialize)]
+struct ModelNotes {
+    #[serde(default)]
+    aliases: Vec<String>,
+    parameters: Option<u64>,
+    source: String,
+    #[serde(default)]
+    notes: String,
+}
+
+impl TryFrom<toml::Table> for ModelPreset {
+    type Error = toml::de::Error;
+
+    /// Takes the table apart, so that a misspelt field of the shape is refused: serde cannot do that for a
+    /// flattened struct.
+    fn try_from(mut table: toml::Table) -> std::result::Result<Self, Self::Error> {
+        let own: toml::Table = ["aliases", "parameters", "source", "notes"]
+            .into_iter()
+            .filter_map(|key| table.remove_entry(key))
+            .collect();
+        let ModelNotes { aliases, parameters, source, notes } = own.try_into()?;
+        Ok(Self { aliases, parameters, source, notes, spec: table.try_into()? })
+    }
 }
 
 /// A node or cluster as it is sold or rented.
@@ -225,4 +253,86 @@ fn plain(name: &str) -> String {
         .chars()
         .map(|c| if c == ' ' || c == '_' { '-' } else { c.to_ascii_lowercase() })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_built_in_row_is_checked_and_no_name_stands_twice() {
+        let catalog = Catalog::built_in().unwrap();
+        catalog.check().unwrap();
+        assert!(
+            catalog.accelerators.len() >= 26
+                && catalog.models.len() >= 80
+                && catalog.systems.len() >= 10
+        );
+        for system in &catalog.systems {
+            catalog.accelerator(&system.accelerator).unwrap();
+            assert!(!system.source.is_empty());
+        }
+        let unique = |names: Vec<&str>| {
+            let set: BTreeSet<String> = names.iter().map(|n| plain(n)).collect();
+            assert_eq!(set.len(), names.len());
+        };
+        unique(
+            catalog
+                .accelerators
+                .iter()
+                .flat_map(|a| a.aliases.iter().map(String::as_str).chain([a.name.as_str()]))
+                .collect(),
+        );
+        unique(
+            catalog
+                .models
+                .iter()
+                .flat_map(|m| m.aliases.iter().map(String::as_str).chain(m.spec.name.as_deref()))
+                .collect(),
+        );
+        for row in &catalog.accelerators {
+            assert!(!row.source.is_empty(), "{} has no source", row.name);
+        }
+    }
+
+    #[test]
+    fn names_are_found_as_tools_print_them() {
+        let catalog = Catalog::built_in().unwrap();
+        for (printed, name) in [
+            ("NVIDIA A100-SXM4-40GB", "a100-sxm4-40gb"),
+            ("NVIDIA GeForce RTX 2080 Ti", "rtx-2080-ti"),
+            ("Tesla T4", "t4"),
+            ("tesla v100-pcie-16gb", "v100-pcie-16gb"),
+        ] {
+            assert_eq!(catalog.accelerator(printed).unwrap().name, name);
+        }
+        let error = catalog.accelerator("a100-sxm4-40g").unwrap_err().to_string();
+        assert_eq!(error, "unknown GPU `a100-sxm4-40g`; did you mean `a100-sxm4-40gb`?");
+    }
+
+    #[test]
+    fn a_users_row_stands_before_the_built_in_one() {
+        let own = Catalog::from_toml(
+            "[[model]]\nname = 'gpt2'\nfamily = 'gpt2'\nlayers = 2\nhidden_size = 64\nsource = 'mine'\n",
+        )
+        .unwrap();
+        let catalog = own.over(Catalog::built_in().unwrap());
+        assert_eq!(catalog.model("gpt2").unwrap().spec.layers, Some(2));
+        assert_eq!(catalog.model("gpt2-xl").unwrap().spec.layers, Some(48));
+    }
+
+    #[test]
+    fn a_damaged_row_is_refused() {
+        let fails = |text: &str| Catalog::from_toml(text).unwrap_err().to_string();
+        let row =
+            "[[model]]\nname = 'm'\nfamily = 'gpt2'\nlayers = 2\nhidden_size = 64\nsource = 's'\n";
+        assert!(fails(&format!("{row}hiden = 3\n")).contains("unknown field `hiden`"));
+        assert!(
+            fails(&format!("{row}parameters = 5\n"))
+                .contains("parameters is 5, but the shape comes to")
+        );
+        assert!(fails("[[accelerator]]\nname = 'x'\n").contains("missing field"));
+    }
 }

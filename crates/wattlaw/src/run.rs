@@ -1,0 +1,212 @@
+//! A run: a job that was executed, and what was measured of it; one row of a run table (schema v1).
+//!
+//! `docs/records.md` documents the table field by field.
+
+use serde::{Deserialize, Serialize};
+
+use crate::amount::Count;
+use crate::architecture::ModelSpec;
+use crate::catalog::Catalog;
+use crate::error::{Error, Result};
+use crate::job::{Job, JobSpec};
+use crate::parallel::{ParallelismSpec, TensorScope};
+use crate::system::SystemSpec;
+use crate::units::{Joules, Seconds};
+use crate::words::words;
+use crate::workload::{Checkpointing, Precision, WorkloadSpec};
+
+/// What an energy figure covers; figures of different scopes are never mixed silently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scope {
+    /// The accelerators only.
+    Gpu,
+    /// The node behind its power supplies.
+    NodeDc,
+    /// The node at its plug.
+    NodeAc,
+    /// The facility, cooling and distribution included.
+    Facility,
+    /// CodeCarbon: accelerators' counters plus modelled CPU and memory.
+    Codecarbon,
+    /// The table does not say.
+    Unstated,
+}
+
+words!(Scope, "scope": Gpu = "gpu", NodeDc = "node_dc" | "node-dc", NodeAc = "node_ac" | "node-ac",
+    Facility = "facility", Codecarbon = "codecarbon", Unstated = "unstated");
+
+/// One measured training run, or the mean of several alike.
+///
+/// What a table leaves open is `None`; what it says has been checked: positive, finite, whole where it counts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Line of the table, the header being line 1.
+    pub line: u64,
+    /// The run's name; its line where the table has none.
+    pub run_id: String,
+    /// The model's name.
+    pub model: Option<String>,
+    /// Model type or family.
+    pub family: String,
+    /// Accelerator, as the table names it.
+    pub gpu: String,
+    /// Accelerators.
+    pub gpus: u64,
+    /// Accelerators in a node.
+    pub gpus_per_node: Option<u64>,
+    /// The regime as the table names it, or as its degrees say: `baseline`, `fsdp`, `tp`, `ddp`, …
+    pub strategy: String,
+    /// Data-parallel ranks.
+    pub dp: Option<u64>,
+    /// Tensor-parallel ranks.
+    pub tp: Option<u64>,
+    /// Pipeline stages.
+    pub pp: Option<u64>,
+    /// What tensor parallelism split.
+    pub tensor_scope: Option<TensorScope>,
+    /// Layers.
+    pub layers: u64,
+    /// Width of the residual stream.
+    pub hidden_size: u64,
+    /// Query heads.
+    pub heads: Option<u64>,
+    /// Key and value heads.
+    pub kv_heads: Option<u64>,
+    /// Inner width of the feed-forward block.
+    pub ffn_size: Option<u64>,
+    /// Rows of the token embedding.
+    pub vocab_size: Option<u64>,
+    /// Longest sequence that was asked for.
+    pub max_seq_len: Option<u64>,
+    /// Tokens in a sequence; a mean where lengths vary.
+    pub seq_len: Option<f64>,
+    /// Sequences a data-parallel rank took at once.
+    pub micro_batch: Option<u64>,
+    /// Micro-batches a step.
+    pub grad_accum: Option<u64>,
+    /// What was learnt: a data set or a task.
+    pub task: Option<String>,
+    /// Number format.
+    pub precision: Option<Precision>,
+    /// Recomputation.
+    pub checkpointing: Option<Checkpointing>,
+    /// Tokens trained on; a mean where several runs are one row.
+    pub tokens: Option<f64>,
+    /// Time.
+    pub duration: Option<Seconds>,
+    /// Energy.
+    pub energy: Option<Joules>,
+    /// Energy as the table gave it in kWh, so that its logarithm is not rounded twice.
+    pub energy_kwh: Option<f64>,
+    /// What the energy covers.
+    pub scope: Scope,
+    /// Time of the single-GPU run that this one is compared with.
+    pub baseline_duration: Option<Seconds>,
+    /// The study's memory proxy where the table has it (a mean over aggregated runs).
+    pub memory_proxy: Option<f64>,
+    /// Runs that this row is the mean of.
+    pub n_runs: Option<u64>,
+    /// Peak memory of a GPU in GiB.
+    pub peak_memory_gib: Option<f64>,
+    /// What became of it where it did not finish.
+    pub outcome: Option<String>,
+}
+
+impl Run {
+    /// The shape, for grouping: layers × hidden size.
+    pub fn architecture(&self) -> String {
+        format!("{}x{}", self.layers, self.hidden_size)
+    }
+
+    /// Everything known before the run but GPU count and strategy, joined by `|`: runs that share it are one
+    /// configuration family and are never split between training and test.
+    ///
+    /// The columns and their order are the study's (`family_key` of its reference figures).
+    pub fn config_family(&self) -> String {
+        format!("{}|{}", self.gpu, self.workload_family())
+    }
+
+    /// The same without the accelerator.
+    pub fn workload_family(&self) -> String {
+        let count = |n: Option<u64>| n.map(|n| n.to_string()).unwrap_or_default();
+        [
+            self.family.clone(),
+            count(self.max_seq_len),
+            count(self.micro_batch),
+            self.seq_len.map(|s| s.to_string()).unwrap_or_default(),
+            count(self.grad_accum),
+            self.layers.to_string(),
+            self.hidden_size.to_string(),
+            count(self.heads),
+            count(self.ffn_size),
+            self.task.clone().unwrap_or_default(),
+            self.precision.map(|p| p.to_string()).unwrap_or_default(),
+        ]
+        .join("|")
+    }
+
+    /// Whether this is a run on one GPU that others can be compared with.
+    pub fn is_baseline(&self) -> bool {
+        self.gpus == 1
+    }
+
+    /// The job that was run, so that its cost can be counted.
+    ///
+    /// Tables say less than job files: an absent vocabulary is the family's own, a half-precision run without a
+    /// sequence length cannot be counted, and `tp` without degrees is the study's, which split the MLP only.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] where tokens, sequence length or micro-batch are absent, and those of [`JobSpec::resolve`].
+    pub fn job(&self, catalog: &Catalog) -> Result<Job> {
+        let seq_len = self.seq_len.ok_or_else(|| {
+            Error::missing("seq_len", "the cost of a run cannot be counted without it")
+        })?;
+        let tokens = self.tokens.ok_or_else(|| {
+            Error::missing("tokens", "the cost of a run cannot be counted without it")
+        })?;
+        let tensor = self.strategy == "tp" && self.tp.is_none();
+        let strategy = match self.strategy.as_str() {
+            "tp" if tensor => "tp-mlp",
+            "tp" | "pp" => "ddp",
+            other => other,
+        };
+        let alone = self.gpus == 1 || self.tp.unwrap_or(1) * self.pp.unwrap_or(1) == self.gpus;
+        JobSpec {
+            model: ModelSpec {
+                family: Some(self.family.clone()),
+                layers: Some(self.layers),
+                hidden_size: Some(self.hidden_size),
+                heads: self.heads,
+                kv_heads: self.kv_heads,
+                ffn_size: self.ffn_size,
+                vocab_size: self.vocab_size,
+                max_positions: self.max_seq_len.map(|n| n.max(512)),
+                ..ModelSpec::default()
+            },
+            workload: WorkloadSpec {
+                tokens: Some(Count::new((tokens.round() as u64).max(1))),
+                seq_len: Some((seq_len.round() as u64).max(1)),
+                micro_batch: Some(self.micro_batch.unwrap_or(1)),
+                grad_accum: self.grad_accum,
+                precision: self.precision,
+                checkpointing: self.checkpointing,
+                ..WorkloadSpec::default()
+            },
+            parallelism: ParallelismSpec {
+                strategy: (!alone).then(|| strategy.to_owned()),
+                dp: self.dp,
+                tp: self.tp,
+                pp: self.pp,
+                tensor_scope: self.tensor_scope,
+                ..ParallelismSpec::default()
+            },
+            system: SystemSpec {
+                gpu: Some(self.gpu.clone()),
+                gpus: Some(self.gpus),
+                gpus_per_node: self.gpus_per_node,
+                ..SystemSpec::default()
+            },
+        }
+        .resolve(catalog)
+    }
+}
