@@ -2,15 +2,23 @@
 
 pub mod amount;
 pub mod architecture;
+pub mod calibration;
 pub mod catalog;
 pub mod cost;
 pub mod dataset;
+pub mod design;
 pub mod error;
+pub mod features;
+pub mod formula;
 pub mod frame;
 pub mod job;
+pub mod law;
 pub mod parallel;
+pub mod predict;
 pub mod proxy;
 pub mod run;
+pub mod split;
+pub mod stats;
 pub mod system;
 mod toml_text;
 pub mod units;

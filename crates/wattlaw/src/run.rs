@@ -145,6 +145,16 @@ impl Run {
         .join("|")
     }
 
+    /// Micro-steps that one data-parallel rank took in the whole run, where the table tells.
+    pub fn micro_steps(&self) -> Option<f64> {
+        let ranks = match (self.dp, self.strategy.as_str()) {
+            (Some(dp), _) => dp,
+            (None, "tp" | "pp") => 1,
+            (None, _) => self.gpus,
+        };
+        Some(self.tokens? / (self.micro_batch? as f64 * self.seq_len? * ranks as f64))
+    }
+
     /// Whether this is a run on one GPU that others can be compared with.
     pub fn is_baseline(&self) -> bool {
         self.gpus == 1

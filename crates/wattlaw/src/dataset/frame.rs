@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::Dataset;
+use serde::{Deserialize, Serialize};
+
 use crate::catalog::Catalog;
 use crate::error::Result;
 use crate::frame::Frame;
@@ -23,7 +25,8 @@ pub enum Efficiency {
 words!(Efficiency, "efficiency": Duration = "duration", Throughput = "throughput");
 
 /// What the proxy columns of a frame hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ColumnsOf {
     /// C and M.
     pub proxies: ProxySet,
@@ -35,9 +38,9 @@ impl Dataset {
     /// The columns of all runs, in the table's order.
     ///
     /// Numbers: `log_C`, `log_M`, `log_eta`, `log_energy_kwh`, `log_duration_s`, `log_power_w`, `log_tokens`,
-    /// `log_layers`, `log_hidden_size`, `log_seq_len`, `log_gpus`, `log2_gpus`, `gpus`; NaN where a run lacks what they
+    /// `log_micro_steps`, `log_layers`, `log_hidden_size`, `log_seq_len`, `log_gpus`, `log2_gpus`, `gpus`; NaN where a run lacks what they
     /// are made of. Labels: `run_id`, `config_family`, `workload_family`, `architecture`, `family`, `gpu`, `strategy`,
-    /// `gpu_count`, `model`, `precision`.
+    /// `gpu_count`, `model`, `precision`. The accelerator has the catalogue's name where the catalogue knows it.
     ///
     /// # Errors
     /// Those of [`Run::job`] and the catalogue, when the ledger's proxies are asked for.
@@ -68,6 +71,7 @@ impl Dataset {
             .with_number("log_duration_s", log(&|r| Some(r.duration?.value())))?
             .with_number("log_power_w", log(&|r| Some((r.energy? / r.duration?).value())))?
             .with_number("log_tokens", log(&|r| r.tokens))?
+            .with_number("log_micro_steps", log(&Run::micro_steps))?
             .with_number("log_layers", log(&|r| Some(r.layers as f64)))?
             .with_number("log_hidden_size", log(&|r| Some(r.hidden_size as f64)))?
             .with_number("log_seq_len", log(&|r| r.seq_len))?
@@ -79,7 +83,7 @@ impl Dataset {
             .with_label("workload_family", label(&Run::workload_family))?
             .with_label("architecture", label(&Run::architecture))?
             .with_label("family", label(&|r| r.family.clone()))?
-            .with_label("gpu", label(&|r| r.gpu.clone()))?
+            .with_label("gpu", label(&|r| accelerator_name(&r.gpu, catalog)))?
             .with_label("strategy", label(&|r| r.strategy.clone()))?
             .with_label("gpu_count", label(&|r| r.gpus.to_string()))?
             .with_label("model", label(&|r| r.model.clone().unwrap_or_default()))?
@@ -99,6 +103,10 @@ impl Dataset {
                 .collect(),
         }
     }
+}
+
+fn accelerator_name(printed: &str, catalog: &Catalog) -> String {
+    catalog.accelerator(printed).map_or_else(|_| printed.to_owned(), |a| a.name.clone())
 }
 
 struct Baselines<'a> {

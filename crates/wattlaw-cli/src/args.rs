@@ -1,0 +1,42 @@
+//! The command line as it is typed.
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::{catalog, completions, cost, fit, predict, validate};
+
+/// Predicts the energy, time and power of a Transformer training run before it runs, and fits itself to runs that ran.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true, max_term_width = 110)]
+#[command(after_help = "Exit codes: 0 done, 1 could not be done, 2 wrong usage. Colours follow NO_COLOR.")]
+pub struct Wattlaw {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Energy, time, power and memory of a job, before it runs
+    Predict(Box<predict::Args>),
+    /// The ledger of a job: FLOPs, bytes, kernels and communication, operation by operation
+    Cost(Box<cost::Args>),
+    /// Fit the scaling law on a table of measured runs
+    Fit(fit::Args),
+    /// Judge a law on runs it has not seen
+    Validate(validate::Args),
+    /// GPUs, models and systems that are known by name
+    Catalog(catalog::Args),
+    /// Print a shell's completion script
+    Completions(completions::Args),
+}
+
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For reading
+    #[default]
+    Table,
+    /// For scripts: stable names, full precision
+    Json,
+}

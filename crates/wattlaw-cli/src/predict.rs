@@ -1,0 +1,123 @@
+//! `wattlaw predict`: what a job will use, before it runs.
+
+use std::path::PathBuf;
+
+use wattlaw::calibration::{Calibration, Choice, choose, embedded};
+use wattlaw::error::Place;
+use wattlaw::job::Job;
+use wattlaw::predict::{Interval, Prediction, predict};
+
+use crate::args::Format;
+use crate::failure::{Done, Failure};
+use crate::job_args::JobArgs;
+use crate::{files, screen};
+
+/// Flags of `wattlaw predict`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    job: JobArgs,
+    /// Calibration to answer by: a file, or an embedded one by name; chosen by the job when absent
+    #[arg(long, value_name = "FILE|NAME")]
+    calibration: Option<PathBuf>,
+    /// Level of the intervals
+    #[arg(long, default_value_t = 0.95)]
+    level: f64,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What is wrong with the job, the calibration or the level.
+pub fn run(args: &Args) -> Done {
+    let job = args.job.job()?;
+    if !(args.level > 0.0 && args.level < 1.0) {
+        return Err(Failure::Usage(format!("--level is {}, but it must lie between 0 and 1", args.level)));
+    }
+    let Choice { calibration, reason } = match &args.calibration {
+        Some(path) => Choice { calibration: named(path)?, reason: "it was named".to_owned() },
+        None => choose(&job)?,
+    };
+    let prediction = predict(&job, &calibration, &reason, args.level)?;
+    for warning in &prediction.warnings {
+        screen::note("warning", &warning.text);
+    }
+    match args.format {
+        Format::Json => screen::json(&prediction),
+        Format::Table => files::print(&table(&job, &prediction)),
+    }
+}
+
+/// A calibration file, or an embedded calibration by its name.
+fn named(path: &std::path::Path) -> Done<Calibration> {
+    let name = path.to_string_lossy();
+    let embedded = embedded()?;
+    if let Some(found) = embedded.iter().find(|c| c.name == name) {
+        return Ok(found.clone());
+    }
+    if !path.exists() && path.extension().is_none() {
+        let names = embedded.iter().map(|c| c.name.as_str());
+        return Err(Failure::usage(wattlaw::Error::unknown("calibration", &name, names)));
+    }
+    let text = files::text(path)?;
+    Ok(Calibration::from_json(&text).map_err(|e| e.at(Place::file(name)))?)
+}
+
+fn table(job: &Job, p: &Prediction) -> String {
+    let gpus = job.parallelism.gpus();
+    let mut out = screen::heading(&format!(
+        "{} on {gpus} × {}, {}",
+        job.architecture.name,
+        job.system.accelerator.name,
+        job.parallelism.regime()
+    ));
+    let level = format!("{:.0} % interval", p.level * 100.0);
+    let mut rows = Vec::new();
+    let mut interval = |name: &str, value: Option<Interval>, show: &dyn Fn(f64) -> String| {
+        if let Some(i) = value {
+            rows.push(vec![
+                name.to_owned(),
+                show(i.estimate),
+                format!("{} to {}", show(i.lower), show(i.upper)),
+            ]);
+        }
+    };
+    interval("energy", p.energy_j, &screen::energy);
+    interval("time", p.duration_s, &screen::duration);
+    interval("mean power", p.mean_power_w, &|w| screen::si(w, "W"));
+    interval("energy a token", p.energy_per_token_j, &|j| screen::si(j * 1e3, "J").replace(" ", " m"));
+    interval("energy of the facility", p.facility_energy_j, &screen::energy);
+    interval("carbon", p.carbon_g, &|g| screen::si(g, "g CO₂e"));
+    interval("price", p.cost, &screen::digits);
+    out += &screen::table(&["", "estimate", &level], rows, 1);
+    out.push('\n');
+    let mut facts = vec![
+        vec!["parameters".to_owned(), screen::whole(p.parameters)],
+        vec!["tokens".to_owned(), format!("{} in {} steps", screen::si(p.tokens, ""), screen::digits(p.steps))],
+        vec![
+            "FLOPs, model / as launched".to_owned(),
+            format!("{} / {} (full attention)", screen::si(p.flops.model, "FLOP"), screen::si(p.flops.hardware, "FLOP")),
+        ],
+    ];
+    facts.push(vec!["energy covers".to_owned(), p.scope.to_string()]);
+    facts.push(vec![
+        "answered by".to_owned(),
+        format!("{} ({}): {}", p.calibration.name, p.calibration.kind, p.calibration.reason),
+    ]);
+    if !p.breakdown.is_empty() {
+        let factors: Vec<String> = p
+            .breakdown
+            .iter()
+            .map(|f| match f.term.as_str() {
+                "Intercept" => screen::energy(f.factor),
+                term => format!("{} ({term})", screen::digits(f.factor)),
+            })
+            .collect();
+        facts.push(vec!["energy as factors".to_owned(), factors.join(" × ")]);
+    }
+    out += &screen::table(&["", ""], facts, 9);
+    out
+}

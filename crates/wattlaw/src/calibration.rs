@@ -1,0 +1,194 @@
+//! A calibration: fitted laws of energy and time with their spread, the range they were fitted on, and where the
+//! data came from. It is a JSON file, documented field by field in `docs/records.md`.
+
+mod embedded;
+mod fit;
+mod range;
+
+pub use embedded::{Choice, choose, embedded};
+pub use fit::{FitOptions, default_formula};
+pub use range::{Outside, Range};
+
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::ColumnsOf;
+use crate::error::{Error, Result};
+use crate::features::Features;
+use crate::law::efficiency::BeforeRunFit;
+use crate::law::scaling::ScalingFit;
+use crate::law::setting::Setting;
+use crate::run::Scope;
+use crate::stats::conformal::Conformal;
+
+/// The version of the file's layout; a reader refuses another.
+pub const SCHEMA: &str = "wattlaw-calibration/1";
+
+/// Laws of energy and time, fitted on the runs of one table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// The program and version that fitted it.
+    pub made_by: String,
+    /// The kind of law: `scaling`.
+    pub law: String,
+    /// The study's setting it follows, if any.
+    pub setting: Option<Setting>,
+    /// What the columns `log_C`, `log_M` and `log_eta` hold.
+    pub columns: ColumnsOf,
+    /// What the energy covers.
+    pub scope: Scope,
+    /// Where the runs are from.
+    pub data: Source,
+    /// The law of ln(energy / kWh); absent where the table has no energy.
+    pub energy: Option<Fitted>,
+    /// The law of ln(duration / s); absent where the table has no times.
+    pub duration: Option<Fitted>,
+    /// Residuals of ln(mean power) of runs held out, where energy and time are both there.
+    pub power_residuals: Option<Conformal>,
+    /// The law with η as measured, for understanding runs that are over; absent where the table has no baselines.
+    pub after_run: Option<ScalingFit>,
+    /// What the intervals were held out by: a label column, such as `config_family`.
+    pub held_out_by: String,
+    /// The range of each variable, and the strategies, families and accelerators that were seen.
+    pub range: Vec<Range>,
+    /// What was left out in fitting, and why.
+    pub notes: Vec<String>,
+}
+
+/// Where a calibration's runs are from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// The table's name.
+    pub name: String,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+    /// Runs that were fitted.
+    pub rows: usize,
+    /// Groups they form, none of which was on both sides when intervals were made.
+    pub groups: usize,
+    /// Publication or owner, where it was said.
+    pub source: Option<String>,
+}
+
+/// A law before the run and how far it was off on runs it had not seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fitted {
+    /// The law.
+    pub law: BeforeRunFit,
+    /// Sizes of its residuals on runs held out, in natural logarithms.
+    pub residuals: Conformal,
+}
+
+impl Calibration {
+    /// Reads a calibration file.
+    ///
+    /// # Errors
+    /// [`Error::Syntax`] where it is damaged, with line and column; [`Error::Invalid`] for another version of the
+    /// layout or one without any law.
+    pub fn from_json(text: &str) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            schema: Option<String>,
+        }
+        let syntax =
+            |e: serde_json::Error| Error::Syntax { format: "calibration", message: e.to_string() };
+        let found: Versioned = serde_json::from_str(text).map_err(syntax)?;
+        match found.schema {
+            Some(schema) if schema == SCHEMA => {}
+            Some(schema) => {
+                return Err(Error::invalid(
+                    "schema",
+                    format!("`{schema}`"),
+                    format!("this version of wattlaw reads `{SCHEMA}`"),
+                ));
+            }
+            None => return Err(Error::missing("schema", format!("a calibration says `{SCHEMA}`"))),
+        }
+        let calibration: Self = serde_json::from_str(text).map_err(syntax)?;
+        if calibration.energy.is_none() && calibration.duration.is_none() {
+            return Err(Error::missing(
+                "energy and duration",
+                "a calibration has a law for one of them at least",
+            ));
+        }
+        Ok(calibration)
+    }
+
+    /// Writes the file's text: the same bytes for the same calibration.
+    ///
+    /// # Errors
+    /// [`Error::Syntax`] if a number is not finite, which no fitted calibration holds.
+    pub fn to_json(&self) -> Result<String> {
+        let mut text = serde_json::to_string_pretty(self)
+            .map_err(|e| Error::Syntax { format: "calibration", message: e.to_string() })?;
+        text.push('\n');
+        Ok(text)
+    }
+
+    /// The seen values of a label (`gpu`, `strategy`, `family`).
+    pub fn seen(&self, label: &str) -> &[String] {
+        self.range.iter().find(|r| r.variable == label).map_or(&[], |r| &r.labels)
+    }
+
+    /// A law that answers many jobs quickly: half-widths of one level, looked up once.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a level that does not lie between 0 and 1.
+    pub fn at_level(&self, level: f64) -> Result<Answering<'_>> {
+        let half = |fitted: &Option<Fitted>| -> Result<f64> {
+            fitted.as_ref().map_or(Ok(f64::NAN), |f| f.residuals.half_width(level))
+        };
+        Ok(Answering {
+            calibration: self,
+            half_energy: half(&self.energy)?,
+            half_duration: half(&self.duration)?,
+            half_power: self
+                .power_residuals
+                .as_ref()
+                .map_or(Ok(f64::NAN), |r| r.half_width(level))?,
+        })
+    }
+}
+
+/// A calibration at one level.
+#[derive(Debug, Clone, Copy)]
+pub struct Answering<'a> {
+    calibration: &'a Calibration,
+    half_energy: f64,
+    half_duration: f64,
+    half_power: f64,
+}
+
+/// Natural logarithms that a calibration answers for one job, and their half-widths; NaN where it has no law.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Answer {
+    /// ln(energy / kWh).
+    pub log_energy_kwh: f64,
+    /// ln(duration / s).
+    pub log_duration_s: f64,
+    /// Half-widths of energy, duration and mean power.
+    pub half_widths: [f64; 3],
+}
+
+impl Answering<'_> {
+    /// Answers for the columns of one job, without allocating.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] for a strategy, family or accelerator that was not in the runs.
+    pub fn answer(&self, features: &Features) -> Result<Answer> {
+        let law = |fitted: &Option<Fitted>| -> Result<f64> {
+            fitted.as_ref().map_or(Ok(f64::NAN), |f| f.law.predict_row(features))
+        };
+        Ok(Answer {
+            log_energy_kwh: law(&self.calibration.energy)?,
+            log_duration_s: law(&self.calibration.duration)?,
+            half_widths: [self.half_energy, self.half_duration, self.half_power],
+        })
+    }
+}

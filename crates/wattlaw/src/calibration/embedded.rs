@@ -1,0 +1,101 @@
+//! The calibrations that come with wattlaw, and which of them answers for a job.
+//!
+//! They hold fitted numbers, not the measured runs: `calibrations/README.md` says how they were made and from what.
+
+use super::Calibration;
+use crate::architecture::Family;
+use crate::error::Result;
+use crate::features::Features;
+use crate::job::Job;
+
+/// The calibrations that come with wattlaw, by name.
+const EMBEDDED: [(&str, &str); 3] = [
+    ("bert-2026", include_str!("../../calibrations/bert-2026.json")),
+    ("gpt-2026", include_str!("../../calibrations/gpt-2026.json")),
+    ("any-gpu-2026", include_str!("../../calibrations/any-gpu-2026.json")),
+];
+
+/// The calibrations that come with wattlaw.
+///
+/// # Errors
+/// None in a released build; a damaged file would be named as in [`Calibration::from_json`].
+pub fn embedded() -> Result<Vec<Calibration>> {
+    EMBEDDED.iter().map(|(_, text)| Calibration::from_json(text)).collect()
+}
+
+/// A calibration chosen for a job, the columns it is asked with, and what was bent to make them fit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice {
+    /// The calibration.
+    pub calibration: Calibration,
+    /// Why this one.
+    pub reason: String,
+}
+
+/// The embedded calibration that knows most about a job: its family's where it has runs of the accelerator, else the
+/// one that holds for any accelerator.
+///
+/// # Errors
+/// As [`embedded`].
+pub fn choose(job: &Job) -> Result<Choice> {
+    let gpu = &job.system.accelerator.name;
+    let family = match job.architecture.family() {
+        Family::Bert => "bert-2026",
+        _ => "gpt-2026",
+    };
+    let by_name = |name: &str| -> Result<Calibration> {
+        let text =
+            EMBEDDED.iter().find(|(n, _)| *n == name).map_or(EMBEDDED[0].1, |(_, text)| text);
+        Calibration::from_json(text)
+    };
+    let of_family = by_name(family)?;
+    if of_family.seen("gpu").contains(gpu) {
+        let reason =
+            format!("it has runs of {} models on {gpu}", of_family.seen("family").join(" and "));
+        return Ok(Choice { calibration: of_family, reason });
+    }
+    Ok(Choice {
+        calibration: by_name("any-gpu-2026")?,
+        reason: format!("no embedded calibration has {} runs on {gpu}", job.architecture.family()),
+    })
+}
+
+impl Calibration {
+    /// The columns of a job with its strategy and family replaced by the nearest that were seen, and a sentence for
+    /// each that was.
+    pub fn features(&self, job: &Job) -> (Features, Vec<String>) {
+        let mut features = Features::of(job, self.columns);
+        let mut bent = Vec::new();
+        let strategies = self.seen("strategy");
+        if !strategies.is_empty() && !strategies.contains(&features.strategy) {
+            // more than one GPU without a regime of its own is answered as sharded, the costlier in traffic
+            let order: &[&str] = if job.parallelism.gpus() == 1 {
+                &["baseline", "single", "fsdp"]
+            } else {
+                &["fsdp", "ddp", "tp", "baseline"]
+            };
+            if let Some(nearest) = order.iter().find(|s| strategies.iter().any(|k| k == *s)) {
+                bent.push(format!(
+                    "{} has no runs of strategy `{}`; answered as `{nearest}`",
+                    self.name, features.strategy
+                ));
+                features.strategy = (*nearest).to_owned();
+            }
+        }
+        let families = self.seen("family");
+        if !families.is_empty() && !families.contains(&features.family) {
+            let order: &[&str] = match job.architecture.family() {
+                Family::Bert | Family::Vit => &["bert", "gpt"],
+                _ => &["gpt", "llama", "bert"],
+            };
+            if let Some(nearest) = order.iter().find(|f| families.iter().any(|k| k == *f)) {
+                bent.push(format!(
+                    "{} has no runs of {} models; answered as `{nearest}`",
+                    self.name, features.family
+                ));
+                features.family = (*nearest).to_owned();
+            }
+        }
+        (features, bent)
+    }
+}

@@ -1,0 +1,218 @@
+//! Fits a calibration on a dataset.
+
+use super::{Calibration, Fitted, SCHEMA, Source, range};
+use crate::catalog::Catalog;
+use crate::dataset::{ColumnsOf, Dataset};
+use crate::error::{Error, Result};
+use crate::formula::Formula;
+use crate::frame::Frame;
+use crate::law::efficiency::BeforeRunLaw;
+use crate::law::scaling::ScalingLaw;
+use crate::law::setting::Setting;
+use crate::split::group_k_fold;
+use crate::stats::conformal::Conformal;
+
+/// Folds over which residuals of unseen runs are gathered.
+const FOLDS: usize = 5;
+
+/// How to fit a calibration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FitOptions {
+    /// Its name.
+    pub name: String,
+    /// The study's setting: which runs are kept, and which terms are taken.
+    pub setting: Option<Setting>,
+    /// Terms of the laws, in place of the setting's.
+    pub formula: Option<Formula>,
+    /// What the proxy columns hold.
+    pub columns: ColumnsOf,
+    /// The label whose groups are held out whole when intervals are made, and that errors cluster by.
+    pub hold_out: String,
+    /// Publication or owner of the data.
+    pub source: Option<String>,
+}
+
+impl Default for FitOptions {
+    fn default() -> Self {
+        Self {
+            name: "calibration".to_owned(),
+            setting: None,
+            formula: None,
+            columns: ColumnsOf::default(),
+            hold_out: "config_family".to_owned(),
+            source: None,
+        }
+    }
+}
+
+/// The terms of a law when none are named: the study's, with the family, which is left out where there is one.
+///
+/// # Errors
+/// None: the text is a constant.
+pub fn default_formula(setting: Option<Setting>) -> Result<Formula> {
+    setting.unwrap_or(Setting::Pooled).formula()
+}
+
+impl Calibration {
+    /// Fits laws of energy and time on the runs of a dataset that the setting keeps.
+    ///
+    /// The law is fitted on all runs; intervals come from residuals of each run under a law fitted without its group
+    /// (split-conformal over five folds of whole groups, also called cross-conformal: Vovk 2015).
+    ///
+    /// # Errors
+    /// [`Error::Data`] for mixed scopes, a dataset without energies and times, fewer than two groups, or columns that
+    /// are constant, collinear or missing.
+    pub fn fit(data: &Dataset, options: &FitOptions, catalog: &Catalog) -> Result<Self> {
+        let data = match options.setting {
+            Some(setting) => data.filter(|r| setting.keeps(&r.family, &r.strategy)),
+            None => data.clone(),
+        };
+        if data.runs.is_empty() {
+            return Err(Error::Data(format!(
+                "{} has no runs of setting `{}`",
+                data.name,
+                options.setting.map_or("any", Setting::name)
+            )));
+        }
+        let scope = data.scope()?;
+        let frame = data.frame(options.columns, catalog)?;
+        let formula = match &options.formula {
+            Some(formula) => formula.clone(),
+            None => default_formula(options.setting)?,
+        };
+        let mut notes = data.notes.clone();
+        let formula = without_unmeasured_efficiency(formula, &frame, &mut notes)?;
+        let energy = law_of("log_energy_kwh", &formula, options, &frame, &mut notes)?;
+        let duration = law_of("log_duration_s", &formula, options, &frame, &mut notes)?;
+        if energy.is_none() && duration.is_none() {
+            return Err(Error::Data(format!(
+                "{} has neither energies nor durations to fit",
+                data.name
+            )));
+        }
+        let power_residuals = match (&energy, &duration) {
+            (Some((_, energy)), Some((_, duration))) => {
+                let both =
+                    energy.iter().zip(duration).map(|(e, d)| e - d).filter(|r| r.is_finite());
+                Some(Conformal::from_residuals(both)?)
+            }
+            _ => None,
+        };
+        let after_run = match (&energy, formula.variables().contains(&"log_eta")) {
+            (Some(_), true) => {
+                let (terms, _) = crate::design::varying(&formula, &frame)?;
+                let law = ScalingLaw::new(terms, "log_energy_kwh");
+                Some(law.fit(&frame, Some("config_family"))?)
+            }
+            _ => None,
+        };
+        let groups = frame.levels(&options.hold_out)?.len();
+        Ok(Self {
+            schema: SCHEMA.to_owned(),
+            name: options.name.clone(),
+            made_by: format!("wattlaw {}", env!("CARGO_PKG_VERSION")),
+            law: "scaling".to_owned(),
+            setting: options.setting,
+            columns: options.columns,
+            scope,
+            data: Source {
+                name: data.name.clone(),
+                sha256: data.digest.clone(),
+                rows: data.runs.len(),
+                groups,
+                source: options.source.clone(),
+            },
+            energy: energy.map(|(fitted, _)| fitted),
+            duration: duration.map(|(fitted, _)| fitted),
+            power_residuals,
+            after_run,
+            held_out_by: options.hold_out.clone(),
+            range: range::of(&data, frame.label("gpu")?),
+            notes,
+        })
+    }
+}
+
+/// Runs without any baseline have no η: the law does without it, and says so.
+fn without_unmeasured_efficiency(
+    formula: Formula,
+    frame: &Frame,
+    notes: &mut Vec<String>,
+) -> Result<Formula> {
+    let measured = frame.number("log_eta")?.iter().any(|x| x.is_finite());
+    if measured || !formula.variables().contains(&"log_eta") {
+        return Ok(formula);
+    }
+    notes.push(
+        "`log_eta` is left out: no run has a single-GPU baseline to be compared with".to_owned(),
+    );
+    Ok(formula.without(&["log_eta"]))
+}
+
+/// The law of one response with the signed residuals of all rows, in their order; nothing where no run has the
+/// response.
+fn law_of(
+    response: &str,
+    formula: &Formula,
+    options: &FitOptions,
+    frame: &Frame,
+    notes: &mut Vec<String>,
+) -> Result<Option<(Fitted, Vec<f64>)>> {
+    if frame.number(response)?.iter().all(|x| x.is_nan()) {
+        return Ok(None);
+    }
+    let law = BeforeRunLaw {
+        law: ScalingLaw::new(formula.clone(), response),
+        efficiency: efficiency_terms(options)?,
+        groups: "config_family".to_owned(),
+    };
+    let fit = law.fit(frame)?;
+    for note in &fit.notes {
+        if !notes.contains(note) {
+            notes.push(note.clone());
+        }
+    }
+    let residuals = residuals_held_out(&law, &options.hold_out, frame)?;
+    let seen = residuals.iter().copied().filter(|r| r.is_finite());
+    let fitted = Fitted { law: fit, residuals: Conformal::from_residuals(seen)? };
+    Ok(Some((fitted, residuals)))
+}
+
+/// The terms η is predicted from: the study's, with the accelerator where the law knows it.
+fn efficiency_terms(options: &FitOptions) -> Result<Formula> {
+    let terms = options.setting.unwrap_or(Setting::Pooled).efficiency_formula()?;
+    let by_gpu = options.formula.as_ref().is_some_and(|f| f.variables().contains(&"gpu"));
+    if by_gpu { format!("{terms} + gpu").parse() } else { Ok(terms) }
+}
+
+/// Residuals of each row under a law fitted without its group; NaN where that law cannot answer for the row, because
+/// its strategy, family or accelerator is in no other group.
+fn residuals_held_out(law: &BeforeRunLaw, hold_out: &str, frame: &Frame) -> Result<Vec<f64>> {
+    let groups = frame.groups(hold_out)?;
+    let distinct = frame.levels(hold_out)?.len();
+    if distinct < 2 {
+        return Err(Error::Data(format!(
+            "all {} runs are one `{hold_out}`, and intervals need two or more to hold some out",
+            frame.rows()
+        )));
+    }
+    let truth = frame.number(&law.law.response)?;
+    let mut residuals = vec![f64::NAN; frame.rows()];
+    for test in group_k_fold(&groups, distinct.min(FOLDS)) {
+        let train: Vec<usize> = (0..frame.rows()).filter(|i| !test.contains(i)).collect();
+        // a fold that leaves too little to fit gives no residuals; the others do
+        let Ok(fit) = law.fit(&frame.select(&train)?) else { continue };
+        for row in test {
+            if let Ok(predicted) = fit.predict_row(&frame.row(row)?) {
+                residuals[row] = truth[row] - predicted;
+            }
+        }
+    }
+    if residuals.iter().all(|r| r.is_nan()) {
+        return Err(Error::Data(format!(
+            "no law could be fitted with whole groups of `{hold_out}` held out; more runs are needed than the {}",
+            frame.rows()
+        )));
+    }
+    Ok(residuals)
+}

@@ -1,0 +1,110 @@
+//! The range a calibration was fitted on, and how far a job lies outside it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::Dataset;
+use crate::job::Job;
+use crate::run::Run;
+
+/// What the fitted runs had of one variable.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Range {
+    /// The variable: `layers`, `hidden_size`, `tokens`, …, or a label.
+    pub variable: String,
+    /// Smallest value; absent for labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<f64>,
+    /// Largest value; absent for labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<f64>,
+    /// The values of a label, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+}
+
+/// A variable of a job that lies outside what was fitted.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Outside {
+    /// The variable.
+    pub variable: String,
+    /// The job's value.
+    pub value: f64,
+    /// Smallest fitted value.
+    pub min: f64,
+    /// Largest fitted value.
+    pub max: f64,
+    /// How many times beyond the nearer end; above 1.
+    pub factor: f64,
+}
+
+type OfRun = fn(&Run) -> Option<f64>;
+type OfJob = fn(&Job) -> f64;
+
+/// Variables that people set, with their value in a run and in a job.
+const VARIABLES: [(&str, OfRun, OfJob); 7] = [
+    ("gpus", |r| Some(r.gpus as f64), |j| j.parallelism.gpus() as f64),
+    ("layers", |r| Some(r.layers as f64), |j| j.architecture.total_layers() as f64),
+    ("hidden_size", |r| Some(r.hidden_size as f64), |j| j.architecture.hidden_size as f64),
+    ("seq_len", |r| r.seq_len, |j| j.workload.positions_per_sequence() as f64),
+    ("micro_batch", |r| Some(r.micro_batch? as f64), |j| j.workload.micro_batch as f64),
+    ("tokens", |r| r.tokens, |j| j.positions()),
+    ("micro_steps", Run::micro_steps, |j| j.steps() * j.workload.grad_accum as f64),
+];
+
+/// The ranges of all variables and labels of a dataset; `gpu` by the names given.
+pub(super) fn of(data: &Dataset, gpus: &[String]) -> Vec<Range> {
+    let mut ranges: Vec<Range> = VARIABLES
+        .iter()
+        .filter_map(|(variable, of_run, _)| {
+            let values: Vec<f64> = data.runs.iter().filter_map(of_run).collect();
+            let min = values.iter().copied().reduce(f64::min)?;
+            let max = values.iter().copied().reduce(f64::max)?;
+            Some(Range {
+                variable: (*variable).to_owned(),
+                min: Some(min),
+                max: Some(max),
+                labels: Vec::new(),
+            })
+        })
+        .collect();
+    let mut label = |variable: &str, values: Vec<String>| {
+        let mut labels = values;
+        labels.sort();
+        labels.dedup();
+        ranges.push(Range { variable: variable.to_owned(), min: None, max: None, labels });
+    };
+    label("gpu", gpus.to_vec());
+    label("family", data.runs.iter().map(|r| r.family.clone()).collect());
+    label("strategy", data.runs.iter().map(|r| r.strategy.clone()).collect());
+    ranges
+}
+
+/// The variables of a job that lie outside the ranges, farthest first.
+pub(super) fn outside(ranges: &[Range], job: &Job) -> Vec<Outside> {
+    let mut found: Vec<Outside> = ranges
+        .iter()
+        .filter_map(|range| {
+            let (_, _, of_job) = VARIABLES.iter().find(|(name, _, _)| *name == range.variable)?;
+            let (value, min, max) = (of_job(job), range.min?, range.max?);
+            let factor = if value > max { value / max } else { min / value };
+            // a hundredth beyond is inside: token counts are rarely round
+            (factor > 1.01).then(|| Outside {
+                variable: range.variable.clone(),
+                value,
+                min,
+                max,
+                factor,
+            })
+        })
+        .collect();
+    found.sort_by(|a, b| b.factor.total_cmp(&a.factor));
+    found
+}
+
+impl super::Calibration {
+    /// The variables of a job that lie outside what was fitted, farthest first.
+    pub fn outside(&self, job: &Job) -> Vec<Outside> {
+        outside(&self.range, job)
+    }
+}

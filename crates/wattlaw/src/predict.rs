@@ -1,0 +1,218 @@
+//! A prediction: energy, time and power of a job with intervals, what they are made of, and what to be wary of.
+
+mod assumed;
+mod factors;
+mod warnings;
+
+pub use factors::Factor;
+pub use warnings::Warning;
+
+use serde::Serialize;
+
+use crate::calibration::{Calibration, Outside};
+use crate::cost::{AttentionFlops, Cost};
+use crate::error::{Error, Result};
+use crate::job::Job;
+use crate::run::Scope;
+use crate::units::JOULES_PER_KWH;
+
+/// An estimate between two ends; `upper` is infinite (null in JSON) where too few runs support the level.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Interval {
+    /// The estimate.
+    pub estimate: f64,
+    /// Lower end.
+    pub lower: f64,
+    /// Upper end.
+    pub upper: f64,
+}
+
+impl Interval {
+    /// An interval that is symmetric in logarithms.
+    pub fn from_log(log: f64, half_width: f64) -> Self {
+        Self {
+            estimate: log.exp(),
+            lower: (log - half_width).exp(),
+            upper: (log + half_width).exp(),
+        }
+    }
+
+    /// The same in another unit.
+    #[must_use]
+    pub fn scaled(self, factor: f64) -> Self {
+        Self {
+            estimate: self.estimate * factor,
+            lower: self.lower * factor,
+            upper: self.upper * factor,
+        }
+    }
+}
+
+/// Which calibration answered.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Answerer {
+    /// Its name.
+    pub name: String,
+    /// `fitted`, or `assumed` where no law could be stood behind.
+    pub kind: &'static str,
+    /// Why this one.
+    pub reason: String,
+    /// Runs it was fitted on.
+    pub rows: usize,
+    /// SHA-256 of their table.
+    pub sha256: String,
+}
+
+/// FLOPs of the whole run, by convention.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct FlopCounts {
+    /// What the mathematics asks for, full attention square.
+    pub model: f64,
+    /// As launched, with recomputation and replicated work, full attention square.
+    pub hardware: f64,
+}
+
+/// What a run will use, before it runs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Prediction {
+    /// Energy in joules, at `scope`.
+    pub energy_j: Option<Interval>,
+    /// Time in seconds.
+    pub duration_s: Option<Interval>,
+    /// Energy over time in watts, all accelerators together, at `scope`.
+    pub mean_power_w: Option<Interval>,
+    /// Level of the intervals.
+    pub level: f64,
+    /// What the energy covers.
+    pub scope: Scope,
+    /// Parameters of the published model.
+    pub parameters: u64,
+    /// Parameters with the task's head.
+    pub parameters_with_head: u64,
+    /// Tokens of the run, padding apart.
+    pub tokens: f64,
+    /// Optimizer steps of the run.
+    pub steps: f64,
+    /// FLOPs of the run.
+    pub flops: FlopCounts,
+    /// Joules a token.
+    pub energy_per_token_j: Option<Interval>,
+    /// Energy of the facility in joules, where a PUE was given.
+    pub facility_energy_j: Option<Interval>,
+    /// Carbon in grams of CO₂ equivalent, where an intensity was given; with the PUE where that was.
+    pub carbon_g: Option<Interval>,
+    /// Price, where prices were given, in their currency.
+    pub cost: Option<Interval>,
+    /// Efficiency η that the calibration expects, where it has a law of it.
+    pub efficiency: Option<f64>,
+    /// Factors whose product is the energy estimate.
+    pub breakdown: Vec<Factor>,
+    /// Variables outside the fitted range, farthest first.
+    pub outside: Vec<Outside>,
+    /// What to be wary of.
+    pub warnings: Vec<Warning>,
+    /// Which calibration answered.
+    pub calibration: Answerer,
+}
+
+/// Predicts a job by a calibration; `reason` says why that one was chosen.
+///
+/// # Errors
+/// [`Error::Invalid`] for a level outside 0 to 1; [`Error::Unknown`] where the calibration cannot place the job's
+/// accelerator, family or strategy even by the nearest it knows.
+pub fn predict(
+    job: &Job,
+    calibration: &Calibration,
+    reason: &str,
+    level: f64,
+) -> Result<Prediction> {
+    let (features, bent) = calibration.features(job);
+    let answer =
+        calibration.at_level(level)?.answer(&features).map_err(|e| explain(e, calibration))?;
+    let cost = Cost::count(job, AttentionFlops::Full);
+    let outside = calibration.outside(job);
+    let mut warnings: Vec<Warning> = bent.into_iter().map(Warning::answered_as).collect();
+    warnings.extend(warnings::of_range(&outside, calibration));
+    warnings.extend(warnings::of_job(job, calibration));
+
+    let [half_energy, half_duration, half_power] = answer.half_widths;
+    let given = |log: f64, half: f64| log.is_finite().then(|| Interval::from_log(log, half));
+    let mut energy = given(answer.log_energy_kwh, half_energy).map(|i| i.scaled(JOULES_PER_KWH));
+    let mut duration = given(answer.log_duration_s, half_duration);
+    let log_power = answer.log_energy_kwh + JOULES_PER_KWH.ln() - answer.log_duration_s;
+    let mut power = given(log_power, half_power);
+    let mut answerer = Answerer {
+        name: calibration.name.clone(),
+        kind: "fitted",
+        reason: reason.to_owned(),
+        rows: calibration.data.rows,
+        sha256: calibration.data.sha256.clone(),
+    };
+    let mut breakdown = factors::of_energy(calibration, &features);
+    if let Some(floor) = assumed::impossible(job, &cost, duration) {
+        let answer = assumed::answer(job, &cost, level)?;
+        warnings.insert(0, floor);
+        (energy, duration, power) =
+            (Some(answer.energy), Some(answer.duration), Some(answer.power));
+        answerer.kind = "assumed";
+        answerer.reason = answer.reason;
+        breakdown = Vec::new();
+    }
+    if half_energy.is_infinite() || half_duration.is_infinite() {
+        warnings.push(Warning::too_few_runs(calibration, level));
+    }
+
+    let tokens = job.tokens();
+    let system = &job.system;
+    let facility_energy_j = energy.zip(system.pue).map(|(e, pue)| e.scaled(pue));
+    let drawn = facility_energy_j.or(energy);
+    Ok(Prediction {
+        energy_j: energy,
+        duration_s: duration,
+        mean_power_w: power,
+        level,
+        scope: if answerer.kind == "assumed" { Scope::Gpu } else { calibration.scope },
+        parameters: job.architecture.parameters().total,
+        parameters_with_head: job.architecture.parameters_for(job.workload.task).total,
+        tokens,
+        steps: job.steps(),
+        flops: FlopCounts {
+            model: cost.model_flops().value(),
+            hardware: cost.hardware_flops().value(),
+        },
+        energy_per_token_j: energy.map(|e| e.scaled(1.0 / tokens)),
+        facility_energy_j,
+        carbon_g: drawn.zip(system.carbon_g_per_kwh).map(|(e, g)| e.scaled(g / JOULES_PER_KWH)),
+        cost: price(job, drawn, duration),
+        efficiency: calibration
+            .energy
+            .as_ref()
+            .and_then(|f| f.law.predict_log_eta(&features).ok().flatten())
+            .map(f64::exp),
+        breakdown,
+        outside,
+        warnings,
+        calibration: answerer,
+    })
+}
+
+/// Rent of the accelerators and price of the energy, whichever were given.
+fn price(job: &Job, energy: Option<Interval>, duration: Option<Interval>) -> Option<Interval> {
+    let rent = duration
+        .zip(job.system.price_per_gpu_hour)
+        .map(|(d, price)| d.scaled(price * job.parallelism.gpus() as f64 / 3600.0));
+    let power =
+        energy.zip(job.system.price_per_kwh).map(|(e, price)| e.scaled(price / JOULES_PER_KWH));
+    match (rent, power) {
+        (Some(a), Some(b)) => Some(Interval {
+            estimate: a.estimate + b.estimate,
+            lower: a.lower + b.lower,
+            upper: a.upper + b.upper,
+        }),
+        (a, b) => a.or(b),
+    }
+}
+
+fn explain(error: Error, calibration: &Calibration) -> Error {
+    Error::Data(format!("calibration {} cannot answer for this job: {error}", calibration.name))
+}

@@ -1,0 +1,80 @@
+//! What is answered where a law's answer is impossible: stated assumptions on peak and power, with a wide interval.
+
+use super::warnings::Warning;
+use super::{Cost, Interval};
+use crate::error::{Error, Result};
+use crate::job::Job;
+
+/// Share of peak FLOP/s that large training runs reach, and the factor either way that covers most of them.
+///
+/// Source: model-FLOPs utilisation of published runs spreads from 21 % (GPT-3) over 46 % (PaLM 540B) to 52 % (Megatron
+/// 530B on A100): Chowdhery et al. 2022, table 3. The factor covers smaller and communication-bound jobs.
+const UTILISATION: f64 = 0.4;
+const DURATION_FACTOR: f64 = 3.0;
+
+/// Share of TDP that busy accelerators draw.
+///
+/// Source: eight H100 peak 18 % below the node's rating (Latif et al. 2024, arXiv 2412.08602), nodes run at 76 % of
+/// their TDP (Newkirk et al. 2025).
+const POWER_SHARE: f64 = 0.8;
+const POWER_FACTOR: f64 = 1.4;
+
+/// The answer by assumption.
+pub(super) struct Assumed {
+    pub energy: Interval,
+    pub duration: Interval,
+    pub power: Interval,
+    pub reason: String,
+}
+
+/// A warning where the law's time is less than the accelerators need at their peak, which nothing can beat.
+pub(super) fn impossible(job: &Job, cost: &Cost, duration: Option<Interval>) -> Option<Warning> {
+    let needed = at_peak_s(job, cost)?;
+    let law = duration?.estimate;
+    (law < needed).then(|| Warning {
+        kind: "impossible",
+        text: format!(
+            "the law's {law:.3e} s is less than the {needed:.3e} s that {} × {} need at peak: the job lies too far \
+             outside the fitted runs, and the answer is by assumption instead; calibrate with a few runs of your own",
+            job.parallelism.gpus(),
+            job.system.accelerator.name
+        ),
+    })
+}
+
+/// The answer at the assumed utilisation and share of the power limit.
+///
+/// # Errors
+/// [`Error::Invalid`] where the accelerator has no peak for the precision, which a checked job rules out.
+pub(super) fn answer(job: &Job, cost: &Cost, level: f64) -> Result<Assumed> {
+    let at_peak = at_peak_s(job, cost).ok_or_else(|| {
+        Error::invalid("precision", job.workload.precision, "the accelerator has no peak for it")
+    })?;
+    let gpus = job.parallelism.gpus() as f64;
+    let duration = Interval::from_log((at_peak / UTILISATION).ln(), DURATION_FACTOR.ln());
+    // nothing runs faster than at peak
+    let duration = Interval { lower: duration.lower.max(at_peak), ..duration };
+    let limit = job.system.power_limit.value() * gpus;
+    let power = Interval::from_log((POWER_SHARE * limit).ln(), POWER_FACTOR.ln());
+    let power = Interval { upper: power.upper.min(limit), ..power };
+    let energy = Interval {
+        estimate: duration.estimate * power.estimate,
+        lower: duration.lower * power.lower,
+        upper: duration.upper * power.upper,
+    };
+    Ok(Assumed {
+        energy,
+        duration,
+        power,
+        reason: format!(
+            "assumed {UTILISATION} of peak FLOP/s within a factor {DURATION_FACTOR} and {POWER_SHARE} of the power limit \
+             within a factor {POWER_FACTOR}; these are no fitted {:.0} % intervals",
+            level * 100.0
+        ),
+    })
+}
+
+fn at_peak_s(job: &Job, cost: &Cost) -> Option<f64> {
+    let peak = job.system.accelerator.peak(job.workload.precision)?;
+    Some(cost.model_flops().value() / (peak.value() * job.parallelism.gpus() as f64))
+}

@@ -1,0 +1,57 @@
+//! The breakdown of a scaling law's answer: factors whose product is the energy estimate.
+
+use serde::Serialize;
+
+use crate::calibration::Calibration;
+use crate::design::Unseen;
+use crate::features::Features;
+use crate::frame::Row;
+
+/// One factor of the energy estimate: what a term multiplies it by, against the centre of the fitted runs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Factor {
+    /// The term (`log_C`, `strategy[fsdp]`), or `Intercept` for the energy at the centre, in joules.
+    pub term: String,
+    /// Its coefficient.
+    pub coefficient: f64,
+    /// What it multiplies the estimate by.
+    pub factor: f64,
+}
+
+struct WithEfficiency<'a> {
+    features: &'a Features,
+    log_eta: Option<f64>,
+}
+
+impl Row for WithEfficiency<'_> {
+    fn number(&self, name: &str) -> Option<f64> {
+        if name == "log_eta" { self.log_eta } else { self.features.number(name) }
+    }
+
+    fn label(&self, name: &str) -> Option<&str> {
+        self.features.label(name)
+    }
+}
+
+/// The factors of the energy estimate; none where the calibration has no law of energy.
+pub(super) fn of_energy(calibration: &Calibration, features: &Features) -> Vec<Factor> {
+    let Some(fitted) = &calibration.energy else { return Vec::new() };
+    let log_eta = fitted.law.predict_log_eta(features).ok().flatten();
+    let row = WithEfficiency { features, log_eta };
+    let law = &fitted.law.law;
+    let names = law.encoding().names();
+    names
+        .zip(law.estimates())
+        .enumerate()
+        .filter_map(|(j, (term, coefficient))| {
+            let entry = law.encoding().entry(j, &row, Unseen::Average).ok()?;
+            let unit = if term == "Intercept" { crate::units::JOULES_PER_KWH } else { 1.0 };
+            let factor = (coefficient * entry).exp() * unit;
+            (entry != 0.0).then(|| Factor {
+                term: term.to_owned(),
+                coefficient: *coefficient,
+                factor,
+            })
+        })
+        .collect()
+}

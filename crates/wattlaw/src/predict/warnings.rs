@@ -1,0 +1,113 @@
+//! What a user should know before trusting a prediction.
+
+use serde::Serialize;
+
+use crate::calibration::{Calibration, Outside};
+use crate::job::Job;
+use crate::run::Scope;
+use crate::workload::Checkpointing;
+
+/// A reason for care, as data: a kind that scripts can match, and a sentence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// `outside-range`, `answered-as`, `unknown-gpu`, `impossible`, `not-in-law`, `memory`, `scope`, `too-few-runs`.
+    pub kind: &'static str,
+    /// The sentence.
+    pub text: String,
+}
+
+impl Warning {
+    pub(super) const fn answered_as(text: String) -> Self {
+        Self { kind: "answered-as", text }
+    }
+
+    pub(super) fn too_few_runs(calibration: &Calibration, level: f64) -> Self {
+        Self {
+            kind: "too-few-runs",
+            text: format!(
+                "{} has too few held-out runs for a {:.0} % interval; its ends are open",
+                calibration.name,
+                level * 100.0
+            ),
+        }
+    }
+}
+
+/// Warnings for variables outside the fitted range: one sentence each, with value, range and distance.
+pub(super) fn of_range(outside: &[Outside], calibration: &Calibration) -> Vec<Warning> {
+    outside
+        .iter()
+        .map(|o| Warning {
+            kind: "outside-range",
+            text: format!(
+                "{} {} lies {:.3} times outside the {} to {} that {} was fitted on",
+                o.variable,
+                plain(o.value),
+                o.factor,
+                plain(o.min),
+                plain(o.max),
+                calibration.name
+            ),
+        })
+        .collect()
+}
+
+/// Warnings for what the law does not know of a job.
+pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let mut warn = |kind, text| warnings.push(Warning { kind, text });
+    let gpu = &job.system.accelerator.name;
+    let seen = calibration.seen("gpu");
+    if !seen.iter().any(|s| s == gpu) {
+        warn(
+            "unknown-gpu",
+            format!(
+                "{} was fitted on {} and not on {gpu}; its interval is from holding out whole accelerators, and a few \
+                 runs of your own would narrow it",
+                calibration.name,
+                seen.join(", ")
+            ),
+        );
+    }
+    let mut left_out = Vec::new();
+    if job.workload.lora.is_some() {
+        left_out.push("LoRA");
+    }
+    if job.workload.checkpointing != Checkpointing::None {
+        left_out.push("activation checkpointing");
+    }
+    if job.system.power_limit.value() < job.system.accelerator.tdp_w {
+        left_out.push("the power limit");
+    }
+    if !left_out.is_empty() {
+        warn(
+            "not-in-law",
+            format!(
+                "{} does not know {}; the answer is as without",
+                calibration.name,
+                left_out.join(" or ")
+            ),
+        );
+    }
+    if calibration.scope == Scope::Unstated {
+        warn(
+            "scope",
+            format!(
+                "{} does not say what its energies cover (GPUs, node, facility)",
+                calibration.name
+            ),
+        );
+    }
+    warnings
+}
+
+/// A number as people read it: whole where it is, in three digits where it is large.
+fn plain(value: f64) -> String {
+    if value >= 1e6 || value < 0.01 {
+        format!("{value:.2e}")
+    } else if value.fract() == 0.0 {
+        format!("{value}")
+    } else {
+        format!("{value:.1}")
+    }
+}
