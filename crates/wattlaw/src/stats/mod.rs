@@ -1,0 +1,4 @@
+//! Statistics: estimates, scores and intervals.
+
+pub mod conformal;
+pub mod score;
