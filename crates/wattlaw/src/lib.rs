@@ -4,6 +4,7 @@ pub mod design;
 pub mod error;
 pub mod formula;
 pub mod frame;
+pub mod stats;
 pub mod units;
 
 pub use error::{Error, Result};

@@ -1,0 +1,6 @@
+//! Statistics that laws are fitted and judged with.
+
+pub mod collinearity;
+pub mod inference;
+pub mod ols;
+mod orthogonal;
