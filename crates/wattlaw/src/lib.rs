@@ -4,6 +4,7 @@ pub mod design;
 pub mod error;
 pub mod formula;
 pub mod frame;
+pub mod law;
 pub mod stats;
 pub mod units;
 
