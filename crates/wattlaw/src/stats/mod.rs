@@ -1,4 +1,8 @@
-//! Statistics: estimates, scores and intervals.
+//! Statistics that laws are fitted and judged with.
 
+pub mod collinearity;
 pub mod conformal;
+pub mod inference;
+pub mod ols;
+mod orthogonal;
 pub mod score;

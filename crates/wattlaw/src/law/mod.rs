@@ -1,0 +1,6 @@
+//! Laws: what maps a job's proxies to energy and time, and how it is fitted.
+
+pub mod efficiency;
+pub mod linear;
+pub mod scaling;
+pub mod setting;
