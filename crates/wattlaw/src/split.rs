@@ -1,8 +1,17 @@
 //! Ways to set rows aside: who trains a law and who tests it.
 //!
-//! Rows of one configuration family resemble each other, so a law is judged on families that it has never seen.
-//! Every splitter here gives the very rows that scikit-learn gives for the same seed, row order and group labels,
-//! so that published numbers can be reproduced split by split.
+//! Rows of one configuration family resemble each other, so a law is judged on families that it has
+//! never seen. Every splitter here gives the very rows that scikit-learn gives for the same seed,
+//! row order and group labels, so that published numbers can be reproduced split by split.
+//!
+//! ```
+//! use wattlaw::split::{GroupShuffleSplit, Groups};
+//!
+//! let families = Groups::from_labels(&["a", "a", "b", "c"]);
+//! let splits = GroupShuffleSplit::new(1, 0.3, 2026)?.split(&families)?;
+//! assert_eq!((&splits[0].train[..], &splits[0].test[..]), (&[0, 1, 2][..], &[3][..]));
+//! # Ok::<(), wattlaw::Error>(())
+//! ```
 
 mod folds;
 mod groups;
@@ -19,7 +28,8 @@ pub use shuffle::{GroupShuffleSplit, ShuffleSplit};
 
 use serde::{Deserialize, Serialize};
 
-/// Represents one division of rows into those that train and those that test, as row positions counted from zero.
+/// Represents one division of rows into those that train and those that test, as row positions
+/// counted from zero.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
     /// Positions of the rows that train.

@@ -1,4 +1,5 @@
-//! Splits against those of scikit-learn and NumPy, row by row (golden/splits.py makes golden/splits.json).
+//! Splits against those of scikit-learn and NumPy, row by row (golden/splits.py makes
+//! golden/splits.json).
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 

@@ -6,12 +6,14 @@ use super::shuffle::permutation;
 use super::{Groups, Split};
 use crate::error::{Error, Result};
 
-/// Divides rows into `k` folds of whole groups that are as even as can be; gives the rows of each fold in row order.
+/// Divides rows into `k` folds of whole groups that are as even as can be; gives the rows of each
+/// fold in row order.
 ///
-/// Groups are handed out from the largest to the smallest, each to the fold that is lightest so far; among equals, the
-/// group with the larger number comes first. This is `GroupKFold` of scikit-learn 1.9, which sorts stably and then
-/// reverses; older versions left the order of equally large groups to the sorting instructions of the processor. Folds
-/// are at most as many as the distinct `groups`, and at least one.
+/// Groups are handed out from the largest to the smallest, each to the fold that is lightest so
+/// far; among equals, the group with the larger number comes first. This is `GroupKFold` of
+/// scikit-learn 1.9, which sorts stably and then reverses; older versions left the order of equally
+/// large groups to the sorting instructions of the processor. Folds are at most as many as the
+/// distinct `groups`, and at least one.
 pub fn group_k_fold(groups: &[usize], k: usize) -> Vec<Vec<usize>> {
     let mut unique = groups.to_vec();
     unique.sort_unstable();
@@ -38,7 +40,8 @@ pub fn group_k_fold(groups: &[usize], k: usize) -> Vec<Vec<usize>> {
     folds
 }
 
-/// Divides `n` rows into `k` folds of neighbours, as scikit-learn's `KFold` does; gives the rows of each fold.
+/// Divides `n` rows into `k` folds of neighbours, as scikit-learn's `KFold` does; gives the rows of
+/// each fold.
 ///
 /// # Errors
 /// [`Error::Invalid`] when `k` is below 2 or above `n`.
@@ -46,8 +49,8 @@ pub fn k_fold(n: usize, k: usize) -> Result<Vec<Vec<usize>>> {
     fold(&(0..n).collect::<Vec<usize>>(), k)
 }
 
-/// Divides `n` rows into `k` random folds, as scikit-learn's `KFold(shuffle=True, random_state=seed)` does; gives the
-/// rows of each fold in row order.
+/// Divides `n` rows into `k` random folds, as scikit-learn's `KFold(shuffle=True,
+/// random_state=seed)` does; gives the rows of each fold in row order.
 ///
 /// # Errors
 /// [`Error::Invalid`] when `k` is below 2 or above `n`.
@@ -67,7 +70,8 @@ fn fold(rows: &[usize], k: usize) -> Result<Vec<Vec<usize>>> {
     Ok((0..k).map(|i| rows[start(i)..start(i + 1)].to_vec()).collect())
 }
 
-/// Tests every group once against all others; one split a group, in the order of [`Groups::labels`].
+/// Tests every group once against all others; one split a group, in the order of
+/// [`Groups::labels`].
 ///
 /// # Errors
 /// [`Error::Data`] when there are fewer than two groups.

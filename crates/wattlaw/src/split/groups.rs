@@ -2,10 +2,12 @@
 
 use super::Split;
 
-/// Holds the group of every row as a number, groups counted from zero in the sorted order of their labels.
+/// Holds the group of every row as a number, groups counted from zero in the sorted order of their
+/// labels.
 ///
-/// The order is that of `numpy.unique` on Python strings: by code point, which is also the byte order of UTF-8. A seed
-/// picks groups by this number, so the same labels give the same splits here and in scikit-learn.
+/// The order is that of `numpy.unique` on Python strings: by code point, which is also the byte
+/// order of UTF-8. A seed picks groups by this number, so the same labels give the same splits here
+/// and in scikit-learn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Groups {
     ids: Vec<usize>,
@@ -20,6 +22,12 @@ impl Groups {
         unique.dedup();
         let ids = labels.iter().map(|l| unique.partition_point(|u| *u < l.as_ref())).collect();
         Self { ids, labels: unique.into_iter().map(str::to_owned).collect() }
+    }
+
+    /// Puts each of `n` rows into a group of its own, in row order.
+    pub fn of_single_rows(n: usize) -> Self {
+        let width = n.to_string().len();
+        Self { ids: (0..n).collect(), labels: (0..n).map(|row| format!("{row:0width$}")).collect() }
     }
 
     /// Number of rows.
@@ -57,7 +65,8 @@ impl Groups {
     }
 }
 
-/// Finds a label that the test rows of `split` hold and its training rows do not, the first in row order.
+/// Finds a label that the test rows of `split` hold and its training rows do not, the first in row
+/// order.
 ///
 /// A law with an indicator for that label has no coefficient for it.
 pub fn unseen_level<'a, S: AsRef<str>>(labels: &'a [S], split: &Split) -> Option<&'a str> {

@@ -1,7 +1,8 @@
 //! The random numbers of `numpy.random.default_rng(seed)`: PCG64 seeded through a `SeedSequence`.
 //!
-//! The study draws the seeds of its splits from this generator, so its splits can only be repeated with it. Sources:
-//! numpy/random/bit_generator.pyx (`SeedSequence`), numpy/random/src/pcg64/pcg64.h (XSL-RR 128/64) and
+//! The study draws the seeds of its splits from this generator, so its splits can only be repeated
+//! with it. Sources: numpy/random/bit_generator.pyx (`SeedSequence`),
+//! numpy/random/src/pcg64/pcg64.h (XSL-RR 128/64) and
 //! numpy/random/src/distributions/distributions.c (`buffered_bounded_lemire_uint32`).
 
 /// Generates what `numpy.random.default_rng(seed).integers(0, bound)` gives, call after call.
@@ -25,7 +26,8 @@ impl Pcg64 {
         rng
     }
 
-    /// Draws a whole number below `bound` by Lemire's multiplication (arXiv 1805.10941); zero when `bound` is zero.
+    /// Draws a whole number below `bound` by Lemire's multiplication (arXiv 1805.10941); zero when
+    /// `bound` is zero.
     pub(super) fn below(&mut self, bound: u32) -> u32 {
         if bound <= 1 {
             return 0;

@@ -1,4 +1,5 @@
-//! Group splits as the study draws them: one seed a split, and another draw where a split cannot be judged.
+//! Group splits as the study draws them: one seed a split, and another draw where a split cannot be
+//! judged.
 
 use super::pcg64::Pcg64;
 use super::{GroupShuffleSplit, Groups, Split};
@@ -7,8 +8,9 @@ use crate::error::{Error, Result};
 /// Draws whole groups at random, again wherever a split is refused.
 ///
 /// Each attempt is one scikit-learn `GroupShuffleSplit` whose `random_state` is the next
-/// `integers(0, 2**31 - 1)` of `numpy.random.default_rng(seed)`; splits that the caller refuses (a strategy that only
-/// the test rows hold, say) are dropped. This repeats the splits of the study (arXiv 2606.23546) one by one.
+/// `integers(0, 2**31 - 1)` of `numpy.random.default_rng(seed)`; splits that the caller refuses (a
+/// strategy that only the test rows hold, say) are dropped. This repeats the splits of the study
+/// (arXiv 2606.23546) one by one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RedrawnGroupShuffleSplit {
     n_splits: usize,
@@ -32,7 +34,8 @@ impl RedrawnGroupShuffleSplit {
     /// Sets up `n_splits` splits that each test the share `test_size` of the groups.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when `n_splits` is zero or `test_size` does not lie strictly between 0 and 1.
+    /// [`Error::Invalid`] when `n_splits` is zero or `test_size` does not lie strictly between 0
+    /// and 1.
     pub fn new(n_splits: usize, test_size: f64, seed: u64) -> Result<Self> {
         GroupShuffleSplit::new(n_splits, test_size, 0)?;
         Ok(Self { n_splits, test_size, seed })
@@ -59,7 +62,9 @@ impl RedrawnGroupShuffleSplit {
             }
         }
         Err(Error::Data(format!(
-            "only {} of {} splits were found in {} draws whose test rows hold no level that their training rows lack; fewer splits, a smaller test_size or more groups of each level are needed",
+            "only {} of {} splits were found in {} draws whose test rows hold no level \
+             that their training rows lack; fewer splits, a smaller test_size or more groups \
+             of each level are needed",
             kept.len(),
             self.n_splits,
             Self::MAX_ATTEMPTS

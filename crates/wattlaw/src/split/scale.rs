@@ -1,4 +1,5 @@
-//! Extrapolation in scale: train on small configurations and test on large ones, or the other way round.
+//! Extrapolation in scale: train on small configurations and test on large ones, or the other way
+//! round.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,14 +17,15 @@ pub enum ScaleShift {
     LargeToSmall,
 }
 
-/// Splits groups by the median of `scale` over their rows (for the study: ln C), a quarter of them testing.
+/// Splits groups by the median of `scale` over their rows (for the study: ln C), a quarter of them
+/// testing.
 ///
-/// A group on the quartile itself trains. The quartile is interpolated linearly between groups, as pandas does. This is
-/// the scale-shift test of the study (arXiv 2606.23546).
+/// A group on the quartile itself trains. The quartile is interpolated linearly between groups, as
+/// pandas does. This is the scale-shift test of the study (arXiv 2606.23546).
 ///
 /// # Errors
-/// [`Error::Data`] when `scale` has another length than `groups` or a value that is not finite, or when no group lies
-/// beyond the quartile.
+/// [`Error::Data`] when `scale` has another length than `groups` or a value that is not finite, or
+/// when no group lies beyond the quartile.
 pub fn scale_shift(groups: &Groups, scale: &[f64], direction: ScaleShift) -> Result<Split> {
     if scale.len() != groups.rows() {
         return Err(Error::Data(format!(
@@ -52,7 +54,8 @@ pub fn scale_shift(groups: &Groups, scale: &[f64], direction: ScaleShift) -> Res
     };
     if !tested.contains(&true) {
         return Err(Error::Data(format!(
-            "no group lies beyond the quartile of scale among {} groups; groups of more sizes are needed",
+            "no group lies beyond the quartile of scale among {} groups; groups of more sizes are \
+             needed",
             groups.count()
         )));
     }

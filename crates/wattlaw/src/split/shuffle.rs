@@ -1,12 +1,13 @@
-//! Random train and test parts, by row or by whole group, equal to scikit-learn's `ShuffleSplit` and
-//! `GroupShuffleSplit`.
+//! Random train and test parts, by row or by whole group, equal to scikit-learn's `ShuffleSplit`
+//! and `GroupShuffleSplit`.
 
 use rand_mt::Mt;
 
 use super::{Groups, Split};
 use crate::error::{Error, Result};
 
-/// Draws train and test rows at random, each split on its own; equal to scikit-learn's `ShuffleSplit`.
+/// Draws train and test rows at random, each split on its own; equal to scikit-learn's
+/// `ShuffleSplit`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ShuffleSplit {
     n_splits: usize,
@@ -18,7 +19,8 @@ impl ShuffleSplit {
     /// Sets up `n_splits` splits that each test the share `test_size` of the rows.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when `n_splits` is zero or `test_size` does not lie strictly between 0 and 1.
+    /// [`Error::Invalid`] when `n_splits` is zero or `test_size` does not lie strictly between 0
+    /// and 1.
     pub fn new(n_splits: usize, test_size: f64, seed: u32) -> Result<Self> {
         if n_splits == 0 {
             return Err(Error::invalid("n_splits", n_splits, "it must be at least 1"));
@@ -45,7 +47,8 @@ impl ShuffleSplit {
     }
 }
 
-/// Draws whole groups at random into train and test parts; equal to scikit-learn's `GroupShuffleSplit`.
+/// Draws whole groups at random into train and test parts; equal to scikit-learn's
+/// `GroupShuffleSplit`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GroupShuffleSplit(ShuffleSplit);
 
@@ -53,7 +56,8 @@ impl GroupShuffleSplit {
     /// Sets up `n_splits` splits that each test the share `test_size` of the groups.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when `n_splits` is zero or `test_size` does not lie strictly between 0 and 1.
+    /// [`Error::Invalid`] when `n_splits` is zero or `test_size` does not lie strictly between 0
+    /// and 1.
     pub fn new(n_splits: usize, test_size: f64, seed: u32) -> Result<Self> {
         Ok(Self(ShuffleSplit::new(n_splits, test_size, seed)?))
     }
@@ -76,13 +80,15 @@ impl GroupShuffleSplit {
     }
 }
 
-/// Number of `n` units to test: the share rounded up, as scikit-learn's `_validate_shuffle_split` rounds it.
+/// Number of `n` units to test: the share rounded up, as scikit-learn's `_validate_shuffle_split`
+/// rounds it.
 fn test_count(n: usize, test_size: f64, unit: &str) -> Result<usize> {
     let n_test = (test_size * n as f64).ceil() as usize;
     if n_test >= n {
         let units = if n == 1 { unit.to_owned() } else { format!("{unit}s") };
         return Err(Error::Data(format!(
-            "{n} {units} with test_size {test_size} leave none to train on; more {unit}s or a smaller test_size are needed"
+            "{n} {units} with test_size {test_size} leave none to train on; \
+             more {unit}s or a smaller test_size are needed"
         )));
     }
     Ok(n_test)
@@ -90,8 +96,9 @@ fn test_count(n: usize, test_size: f64, unit: &str) -> Result<usize> {
 
 /// Permutes `0..n` as the legacy `numpy.random.RandomState.permutation` does.
 ///
-/// Fisher-Yates from the end; each bounded draw masks a 32-bit word and rejects what is too large (`random_interval` in
-/// numpy/random/src/distributions/distributions.c; `RandomState.shuffle` in numpy/random/mtrand.pyx).
+/// Fisher-Yates from the end; each bounded draw masks a 32-bit word and rejects what is too large
+/// (`random_interval` in numpy/random/src/distributions/distributions.c; `RandomState.shuffle` in
+/// numpy/random/mtrand.pyx).
 pub(super) fn permutation(n: usize, rng: &mut Mt) -> Vec<usize> {
     let mut order: Vec<usize> = (0..n).collect();
     for last in (1..n).rev() {

@@ -1,13 +1,15 @@
-//! Split-conformal prediction intervals: how far predictions were off on rows that the law did not see.
+//! Split-conformal prediction intervals: how far predictions were off on rows that the law did not
+//! see.
 //!
-//! Where rows are exchangeable, `prediction ± half-width` holds the truth with at least the asked probability, whatever
-//! the law (Papadopoulos et al., 2002; Lei et al., JASA 2018, theorem 2.2).
+//! Where rows are exchangeable, `prediction ± half-width` holds the truth with at least the asked
+//! probability, whatever the law (Papadopoulos et al., 2002; Lei et al., JASA 2018, theorem 2.2).
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// Holds the absolute residuals of calibration rows, so that the half-width of any level can be asked for.
+/// Holds the absolute residuals of calibration rows, so that the half-width of any level can be
+/// asked for.
 ///
 /// Residuals are in natural logarithms of the response: `exp` of a half-width is a factor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,7 +20,8 @@ pub struct Conformal {
 }
 
 impl Conformal {
-    /// Keeps the sizes of `residuals` (truth minus prediction, of rows that the law was not fitted on).
+    /// Keeps the sizes of `residuals` (truth minus prediction, of rows that the law was not fitted
+    /// on).
     ///
     /// # Errors
     /// [`Error::Data`] when there are none, or one is not finite.
@@ -42,11 +45,11 @@ impl Conformal {
         &self.sorted
     }
 
-    /// Half-width of the interval at `level` (0.95, say), in natural logarithms; infinite where so few residuals cannot
-    /// support the level.
+    /// Half-width of the interval at `level` (0.95, say), in natural logarithms; infinite where so
+    /// few residuals cannot support the level.
     ///
-    /// It is the residual of rank `⌈(n+1) · level⌉`; of `n` residuals none has a rank above `n`, and then no finite
-    /// interval keeps the promise (19 rows are the fewest for 95 %).
+    /// It is the residual of rank `⌈(n+1) · level⌉`; of `n` residuals none has a rank above `n`,
+    /// and then no finite interval keeps the promise (19 rows are the fewest for 95 %).
     ///
     /// # Errors
     /// [`Error::Invalid`] when `level` does not lie strictly between 0 and 1.
@@ -54,9 +57,11 @@ impl Conformal {
         Ok(self.sorted.get(self.rank(level)? - 1).copied().unwrap_or(f64::INFINITY))
     }
 
-    /// Half-width at `level` as the study takes it: the largest residual where the honest answer is infinite.
+    /// Half-width at `level` as the study takes it: the largest residual where the honest answer is
+    /// infinite.
     ///
-    /// It covers less than it says when residuals are few; it is here to reproduce the study (arXiv 2606.23546).
+    /// It covers less than it says when residuals are few; it is here to reproduce the study (arXiv
+    /// 2606.23546).
     ///
     /// # Errors
     /// [`Error::Invalid`] when `level` does not lie strictly between 0 and 1.

@@ -1,14 +1,16 @@
-//! How good a prediction is: scores of predicted against true values, and their summary over splits.
+//! How good a prediction is: scores of predicted against true values, and their summary over
+//! splits.
 //!
-//! Values are natural logarithms (of energy, say) unless a function says otherwise; `truth` and `predicted` have the
-//! same length, and every score of nothing is NaN.
+//! Values are natural logarithms (of energy, say) unless a function says otherwise; `truth` and
+//! `predicted` have the same length, and every score of nothing is NaN.
 
 use serde::{Serialize, Serializer};
 
-/// Coefficient of determination, `1 - Σ(y-ŷ)² / Σ(y-ȳ)²`; dimensionless, 1 at best, without a lower bound.
+/// Coefficient of determination, `1 - Σ(y-ŷ)² / Σ(y-ȳ)²`; dimensionless, 1 at best, without a lower
+/// bound.
 ///
-/// Like scikit-learn's `r2_score`: where the truth is constant it is 1 for a perfect prediction and 0 otherwise, and it
-/// is NaN for fewer than two values.
+/// Like scikit-learn's `r2_score`: where the truth is constant it is 1 for a perfect prediction and
+/// 0 otherwise, and it is NaN for fewer than two values.
 pub fn r2(truth: &[f64], predicted: &[f64]) -> f64 {
     if truth.len() < 2 {
         return f64::NAN;
@@ -28,12 +30,14 @@ pub fn rmse(truth: &[f64], predicted: &[f64]) -> f64 {
     mean(&errors(truth, predicted).map(|e| e * e).collect::<Vec<f64>>()).sqrt()
 }
 
-/// Relative errors `|exp(ŷ-y) - 1|` of the quantities whose logarithms are given, one a row; dimensionless.
+/// Relative errors `|exp(ŷ-y) - 1|` of the quantities whose logarithms are given, one a row;
+/// dimensionless.
 pub fn absolute_percentage_errors(truth: &[f64], predicted: &[f64]) -> Vec<f64> {
     errors(truth, predicted).map(|e| (-e).exp_m1().abs()).collect()
 }
 
-/// Represents the straight line `truth = intercept + slope · predicted`; slope 1 and intercept 0 are perfect.
+/// Represents the straight line `truth = intercept + slope · predicted`; slope 1 and intercept 0
+/// are perfect.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CalibrationLine {
     /// Slope, dimensionless; below 1 where predictions spread too far.
@@ -42,7 +46,8 @@ pub struct CalibrationLine {
     pub intercept: f64,
 }
 
-/// Regresses the truth on the prediction by least squares; slope and intercept are NaN where all predictions agree.
+/// Regresses the truth on the prediction by least squares; slope and intercept are NaN where all
+/// predictions agree.
 pub fn calibration_line(truth: &[f64], predicted: &[f64]) -> CalibrationLine {
     let (y, x) = (mean(truth), mean(predicted));
     let covariance: f64 = truth.iter().zip(predicted).map(|(t, p)| (t - y) * (p - x)).sum();
@@ -51,13 +56,15 @@ pub fn calibration_line(truth: &[f64], predicted: &[f64]) -> CalibrationLine {
     CalibrationLine { slope, intercept: y - slope * x }
 }
 
-/// Share of rows whose truth lies within `half_width` of the prediction, each row with its own; between 0 and 1.
+/// Share of rows whose truth lies within `half_width` of the prediction, each row with its own;
+/// between 0 and 1.
 pub fn coverage(truth: &[f64], predicted: &[f64], half_width: &[f64]) -> f64 {
     let inside = errors(truth, predicted).zip(half_width).filter(|(e, w)| e.abs() <= **w).count();
     inside as f64 / truth.len() as f64
 }
 
-/// Quantile at `share` (0 to 1), interpolated linearly between sorted values as NumPy's and pandas' default does.
+/// Quantile at `share` (0 to 1), interpolated linearly between sorted values as NumPy's and pandas'
+/// default does.
 pub fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
@@ -91,7 +98,8 @@ pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// Represents a score over splits by its median and quartiles; one that is not finite is written as `null`.
+/// Represents a score over splits by its median and quartiles; one that is not finite is written as
+/// `null`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Summary {
     /// Median over splits.
