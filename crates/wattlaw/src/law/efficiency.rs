@@ -14,6 +14,7 @@ use crate::frame::{Frame, Row};
 use crate::law::linear::LinearPredictor;
 use crate::law::scaling::{ScalingFit, ScalingLaw};
 use crate::law::setting::Setting;
+use crate::split::group_k_fold;
 use crate::stats::ols;
 
 /// The column of ln η.
@@ -218,29 +219,6 @@ fn adds_to(
     Ok(efficiency.encoding().names().enumerate().any(own))
 }
 
-/// Test rows, ascending, of each of `k` folds that keep groups whole: groups by falling size, the
-/// last first among equals, each into the lightest fold (scikit-learn 1.9, `GroupKFold`).
-//
-// To be replaced by the same function of the module of splits.
-fn group_k_fold(groups: &[usize], k: usize) -> Vec<Vec<usize>> {
-    let mut sizes = vec![0_usize; groups.iter().max().map_or(0, |largest| largest + 1)];
-    for group in groups {
-        sizes[*group] += 1;
-    }
-    let mut order: Vec<usize> = (0..sizes.len()).collect();
-    order.sort_by_key(|group| sizes[*group]);
-    order.reverse();
-    let mut weights = vec![0_usize; k];
-    let mut fold_of = vec![0_usize; sizes.len()];
-    for group in order {
-        let lightest = (0..k).min_by_key(|fold| weights[*fold]).unwrap_or(0);
-        weights[lightest] += sizes[group];
-        fold_of[group] = lightest;
-    }
-    let rows_of = |fold| (0..groups.len()).filter(|i| fold_of[groups[*i]] == fold).collect();
-    (0..k).map(rows_of).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -320,11 +298,5 @@ mod tests {
         law.groups = "all".to_owned();
         let frame = frame().with_label("all", vec!["x"; 18]).unwrap();
         assert!(law.fit(&frame).unwrap_err().to_string().contains("holds 1 group"));
-    }
-
-    #[test]
-    fn folds_take_the_largest_group_first() {
-        let folds = group_k_fold(&[0, 0, 0, 1, 2, 2, 3], 2);
-        assert_eq!(folds, [vec![0, 1, 2, 3], vec![4, 5, 6]]);
     }
 }
