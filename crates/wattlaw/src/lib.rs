@@ -8,5 +8,6 @@ pub mod law;
 pub mod split;
 pub mod stats;
 pub mod units;
+pub mod validate;
 
 pub use error::{Error, Result};
