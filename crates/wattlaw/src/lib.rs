@@ -22,6 +22,7 @@ pub mod stats;
 pub mod system;
 mod toml_text;
 pub mod units;
+pub mod validate;
 mod words;
 pub mod workload;
 

@@ -1,0 +1,140 @@
+//! What a law must offer to be judged on rows that it has not seen.
+
+use crate::design::varying;
+use crate::error::Result;
+use crate::formula::Formula;
+use crate::frame::Frame;
+use crate::law::efficiency::{BeforeRunFit, BeforeRunLaw};
+use crate::law::linear::LinearPredictor;
+use crate::law::scaling::ScalingLaw;
+
+/// Represents a law before it has seen data: what it needs, and how it is fitted.
+pub trait Law: Sync {
+    /// Gives the name under which results are reported.
+    fn name(&self) -> String;
+
+    /// Gives ln of the measured response, one a row.
+    ///
+    /// # Errors
+    /// When a column is absent.
+    fn response(&self, rows: &Frame) -> Result<Vec<f64>>;
+
+    /// Fits the law on the rows of `train`, as fast as predictions alone allow.
+    ///
+    /// # Errors
+    /// When a column is absent or the rows do not determine the law.
+    fn fit(&self, train: &Frame) -> Result<Box<dyn FittedLaw>>;
+
+    /// Names the label columns of `rows` whose levels the law can only predict after it has seen
+    /// them in training.
+    fn labels(&self, _rows: &Frame) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Represents a law with its parameters estimated.
+pub trait FittedLaw {
+    /// Predicts ln of the response, one a row.
+    ///
+    /// # Errors
+    /// When a column is absent or a label was not seen in training.
+    fn predict(&self, rows: &Frame) -> Result<Vec<f64>>;
+
+    /// Gives the half-width of the law's own interval at `level` in ln of the response, one a row;
+    /// `None` where the law has no intervals of its own.
+    ///
+    /// # Errors
+    /// When a column is absent or `level` does not lie strictly between 0 and 1.
+    fn half_widths(&self, _rows: &Frame, _level: f64) -> Result<Option<Vec<f64>>> {
+        Ok(None)
+    }
+}
+
+/// Predicts with what was measured of the run itself, η included.
+///
+/// Its response column must hold a logarithm. Variables that take one value in the training rows
+/// are left out, so that a held-out group may leave a constant behind.
+impl Law for ScalingLaw {
+    fn name(&self) -> String {
+        format!("{} ~ {}", self.response, self.formula)
+    }
+
+    fn response(&self, rows: &Frame) -> Result<Vec<f64>> {
+        rows.number(&self.response).map(<[f64]>::to_vec)
+    }
+
+    fn fit(&self, train: &Frame) -> Result<Box<dyn FittedLaw>> {
+        let (formula, _) = varying(&self.formula, train)?;
+        Ok(Box::new(LinearPredictor::fit(&formula, &self.response, train)?))
+    }
+
+    fn labels(&self, rows: &Frame) -> Vec<String> {
+        labels_of(&self.formula, rows)
+    }
+}
+
+impl FittedLaw for LinearPredictor {
+    fn predict(&self, rows: &Frame) -> Result<Vec<f64>> {
+        self.predict(rows)
+    }
+}
+
+/// Predicts with the configuration alone.
+impl Law for BeforeRunLaw {
+    fn name(&self) -> String {
+        format!("{}, log_eta ~ {}", Law::name(&self.law), self.efficiency)
+    }
+
+    fn response(&self, rows: &Frame) -> Result<Vec<f64>> {
+        self.law.response(rows)
+    }
+
+    fn fit(&self, train: &Frame) -> Result<Box<dyn FittedLaw>> {
+        Ok(Box::new(self.fit(train)?))
+    }
+
+    fn labels(&self, rows: &Frame) -> Vec<String> {
+        [labels_of(&self.law.formula, rows), labels_of(&self.efficiency, rows)].concat()
+    }
+}
+
+impl FittedLaw for BeforeRunFit {
+    fn predict(&self, rows: &Frame) -> Result<Vec<f64>> {
+        self.predict(rows)
+    }
+}
+
+fn labels_of(formula: &Formula, rows: &Frame) -> Vec<String> {
+    let names = formula.variables().into_iter();
+    names.filter(|name| rows.has_label(name)).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(strategy: [&str; 4]) -> Frame {
+        Frame::new(4)
+            .with_number("log_C", vec![1.0, 2.0, 3.0, 5.0])
+            .unwrap()
+            .with_number("log_energy", vec![2.0, 4.0, 6.0, 10.0])
+            .unwrap()
+            .with_label("strategy", strategy.to_vec())
+            .unwrap()
+    }
+
+    #[test]
+    fn a_label_that_is_constant_in_training_is_left_out() {
+        let law = ScalingLaw::new("strategy + log_C".parse().unwrap(), "log_energy");
+        let train = frame(["fsdp"; 4]);
+        let judged: &dyn Law = &law;
+        assert_eq!(judged.labels(&train), ["strategy"]);
+        assert_eq!(judged.name(), "log_energy ~ strategy + log_C");
+        let fitted = judged.fit(&train).unwrap();
+        let predicted = fitted.predict(&train).unwrap();
+        for (p, y) in predicted.iter().zip(judged.response(&train).unwrap()) {
+            approx::assert_relative_eq!(*p, y, max_relative = 1e-12);
+        }
+        assert_eq!(fitted.half_widths(&train, 0.95).unwrap(), None);
+    }
+}

@@ -1,0 +1,9 @@
+//! Laws: what maps a job's proxies to energy and time, and how it is fitted.
+
+pub mod efficiency;
+mod judged;
+pub mod linear;
+pub mod scaling;
+pub mod setting;
+
+pub use judged::{FittedLaw, Law};

@@ -1,0 +1,8 @@
+//! Statistics that laws are fitted and judged with.
+
+pub mod collinearity;
+pub mod conformal;
+pub mod inference;
+pub mod ols;
+mod orthogonal;
+pub mod score;

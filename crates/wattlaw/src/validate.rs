@@ -1,0 +1,289 @@
+//! Judges any law on any table by rows that it has not seen.
+//!
+//! Rows are set aside by a [`HoldOut`] and a [`Scheme`], the law is fitted on the others and scored
+//! on those; a part of the training groups that the law is not fitted on tells how wide its
+//! intervals must be. Several laws are judged on the very same splits, so that their scores
+//! compare.
+
+mod hold_out;
+mod interval;
+mod prepared;
+mod report;
+
+pub use hold_out::{HoldOut, Scheme};
+pub use interval::IntervalRule;
+pub use report::{Skipped, SplitScore, Validation};
+
+use std::collections::BTreeSet;
+
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::law::Law;
+use crate::split::Groups;
+use hold_out::Draw;
+use prepared::PreparedDraw;
+
+/// Says how laws are judged.
+///
+/// ```
+/// use wattlaw::frame::Frame;
+/// use wattlaw::law::scaling::ScalingLaw;
+/// use wattlaw::validate::{HoldOut, Judge};
+///
+/// let log_c: Vec<f64> = (0..40).map(f64::from).collect();
+/// let runs = Frame::new(40)
+///     .with_number("log_energy_kwh", log_c.iter().map(|c| 0.9 * c - 4.0).collect())?
+///     .with_number("log_C", log_c)?
+///     .with_label("config_family", (0..40).map(|i| format!("family {}", i / 2)).collect())?;
+/// let law = ScalingLaw::new("log_C".parse()?, "log_energy_kwh");
+/// let found = Judge::by(HoldOut::from("family"), 0).validate(&law, &runs)?;
+/// assert!(found.r2.median > 0.999);
+/// # Ok::<(), wattlaw::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judge {
+    /// What is held out together.
+    pub hold_out: HoldOut,
+    /// How it is held out.
+    pub scheme: Scheme,
+    /// Label columns whose every level must be seen in training, besides those that the laws name
+    /// themselves.
+    pub seen: Vec<String>,
+    /// How intervals are made and judged; without it they are not.
+    pub intervals: Option<IntervalRule>,
+}
+
+impl Judge {
+    /// Holds out by `hold_out` in its [usual scheme](HoldOut::usual_scheme), with intervals at 95
+    /// %.
+    pub fn by(hold_out: HoldOut, seed: u32) -> Self {
+        let scheme = hold_out.usual_scheme(seed);
+        Self { hold_out, scheme, seen: Vec::new(), intervals: Some(IntervalRule::default()) }
+    }
+
+    /// Judges one law on the rows of `frame`.
+    ///
+    /// # Errors
+    /// As [`validate_all`](Self::validate_all).
+    pub fn validate(&self, law: &dyn Law, frame: &Frame) -> Result<Validation> {
+        let (groups, draws, skipped) = self.draw(&[law], frame)?;
+        self.validate_on(law, frame, &groups, &draws, &skipped)
+    }
+
+    /// Judges every law on the same splits of the rows of `frame`: an ablation, when laws differ by
+    /// a term.
+    ///
+    /// # Errors
+    /// When a column that is needed is absent, when the scheme cannot split these groups, or when a
+    /// law can be fitted on none of the splits; the sentence then says why it could not on the
+    /// first.
+    pub fn validate_all(&self, laws: &[&dyn Law], frame: &Frame) -> Result<Vec<Validation>> {
+        let (groups, draws, skipped) = self.draw(laws, frame)?;
+        laws.iter().map(|law| self.validate_on(*law, frame, &groups, &draws, &skipped)).collect()
+    }
+
+    fn draw(
+        &self,
+        laws: &[&dyn Law],
+        frame: &Frame,
+    ) -> Result<(Groups, Vec<PreparedDraw>, Vec<Skipped>)> {
+        let named = laws.iter().flat_map(|law| law.labels(frame));
+        let seen: BTreeSet<String> = named.chain(self.seen.iter().cloned()).collect();
+        let seen: Vec<String> = seen.into_iter().collect();
+        let groups = self.hold_out.groups(frame)?;
+        let (draws, skipped) = self.scheme.draw(frame, &groups, &seen)?;
+        let prepare = |draw: Draw| PreparedDraw::new(draw, frame, &groups, &seen, self.intervals);
+        let draws = draws.into_iter().map(prepare).collect::<Result<_>>()?;
+        Ok((groups, draws, skipped))
+    }
+
+    fn validate_on(
+        &self,
+        law: &dyn Law,
+        frame: &Frame,
+        groups: &Groups,
+        draws: &[PreparedDraw],
+        skipped: &[Skipped],
+    ) -> Result<Validation> {
+        let mut splits = Vec::with_capacity(draws.len());
+        let mut skipped = skipped.to_vec();
+        let mut first_failure = None;
+        for draw in draws {
+            match draw.score(law) {
+                Ok(score) => splits.push(score),
+                Err(error) => {
+                    skipped.push(Skipped {
+                        held_out: draw.held_out().to_owned(),
+                        reason: error.to_string(),
+                    });
+                    first_failure.get_or_insert(error);
+                }
+            }
+        }
+        if splits.is_empty() {
+            return Err(first_failure.unwrap_or_else(|| no_split(&skipped)));
+        }
+        let level = self.intervals.map(|rule| rule.level);
+        Ok(Validation::new(
+            law.name(),
+            &self.hold_out,
+            frame.rows(),
+            groups.count(),
+            level,
+            splits,
+            skipped,
+        ))
+    }
+}
+
+fn no_split(skipped: &[Skipped]) -> Error {
+    let reason = skipped.first().map_or("there was none", |s| s.reason.as_str());
+    Error::Data(format!("no split can be judged: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::law::FittedLaw;
+    use crate::stats::score;
+
+    /// Predicts the mean of the training rows, with its own interval if it is told one.
+    struct Mean {
+        own_half_width: Option<f64>,
+    }
+
+    struct FittedMean(f64, Option<f64>);
+
+    impl Law for Mean {
+        fn name(&self) -> String {
+            "mean".to_owned()
+        }
+
+        fn response(&self, rows: &Frame) -> Result<Vec<f64>> {
+            rows.number("y").map(<[f64]>::to_vec)
+        }
+
+        fn fit(&self, train: &Frame) -> Result<Box<dyn FittedLaw>> {
+            if train.rows() < 2 {
+                return Err(Error::Data("two rows are needed".to_owned()));
+            }
+            Ok(Box::new(FittedMean(score::mean(train.number("y")?), self.own_half_width)))
+        }
+    }
+
+    impl FittedLaw for FittedMean {
+        fn predict(&self, rows: &Frame) -> Result<Vec<f64>> {
+            Ok(vec![self.0; rows.rows()])
+        }
+
+        fn half_widths(&self, rows: &Frame, _: f64) -> Result<Option<Vec<f64>>> {
+            Ok(self.1.map(|width| vec![width; rows.rows()]))
+        }
+    }
+
+    /// Sixty rows of twelve families on three GPUs; one family runs on `t4` alone and all else
+    /// elsewhere.
+    fn frame() -> Frame {
+        let family = |row: usize| row % 12;
+        let gpu = |row: usize| if family(row) == 5 { "t4" } else { ["a100", "v100"][row % 2] };
+        Frame::new(60)
+            .with_number("y", (0..60).map(|row| (row * 7 % 11) as f64).collect())
+            .unwrap()
+            .with_number("log_C", (0..60).map(|row| family(row) as f64).collect())
+            .unwrap()
+            .with_label("config_family", (0..60).map(|row| format!("f{}", family(row))).collect())
+            .unwrap()
+            .with_label("gpu", (0..60).map(gpu).collect())
+            .unwrap()
+    }
+
+    const LAW: Mean = Mean { own_half_width: None };
+
+    #[test]
+    fn a_split_with_an_unseen_level_is_reported_or_redrawn() {
+        let mut judge = Judge::by("family".into(), 1);
+        judge.seen = vec!["gpu".to_owned()];
+        let found = judge.validate(&LAW, &frame()).unwrap();
+        assert_eq!(found.splits.len() + found.skipped.len(), 20);
+        assert_eq!(
+            found.skipped[0].reason,
+            "no training row has `t4` in column `gpu`, but test rows have"
+        );
+        judge.scheme = Scheme::Redrawn { n_splits: 20, test_size: 0.3, seed: 1 };
+        let found = judge.validate(&LAW, &frame()).unwrap();
+        assert_eq!((found.splits.len(), found.skipped.len()), (20, 0));
+    }
+
+    #[test]
+    fn every_group_is_left_out_once_and_named() {
+        let found = Judge::by("gpu".into(), 1).validate(&LAW, &frame()).unwrap();
+        let held_out: Vec<&str> = found.splits.iter().map(|s| s.held_out.as_str()).collect();
+        assert_eq!(held_out, ["a100", "t4", "v100"]);
+        assert_eq!(found.splits.iter().map(|s| s.n_test).sum::<usize>(), 60);
+        assert_eq!(found.n_groups, 3);
+    }
+
+    #[test]
+    fn a_law_that_cannot_be_fitted_anywhere_says_why() {
+        let judge = Judge::by("gpu".into(), 1);
+        let two_rows = frame().select(&[0, 1]).unwrap();
+        let error = judge.validate(&LAW, &two_rows).unwrap_err();
+        assert_eq!(error.to_string(), "two rows are needed");
+    }
+
+    #[test]
+    fn own_intervals_come_first_and_conformal_ones_else() {
+        let judge = Judge::by(HoldOut::Row, 1);
+        let own = judge.validate(&Mean { own_half_width: Some(100.0) }, &frame()).unwrap();
+        assert_eq!(own.coverage.unwrap().median, 1.0);
+        assert_eq!(own.half_width_factor.unwrap().median, 100.0_f64.exp());
+        // 42 training rows leave 9 to calibrate: too few for 95 %, enough for 80 %.
+        let conformal = judge.validate(&LAW, &frame()).unwrap();
+        assert_eq!(conformal.half_width_factor.unwrap().median, f64::INFINITY);
+        let rule = IntervalRule { level: 0.8, ..IntervalRule::default() };
+        let judge = Judge { intervals: Some(rule), ..judge };
+        let conformal = judge.validate(&LAW, &frame()).unwrap();
+        assert!(conformal.half_width_factor.unwrap().median.is_finite());
+        assert!(conformal.coverage.unwrap().median > 0.7);
+    }
+
+    #[test]
+    fn too_few_groups_for_intervals_leave_the_scores() {
+        let frame = frame();
+        let rows: Vec<usize> = (0..60).filter(|row| row % 12 != 5).collect();
+        let found =
+            Judge::by("gpu".into(), 1).validate(&LAW, &frame.select(&rows).unwrap()).unwrap();
+        assert_eq!(found.coverage, None);
+        let reason = found.splits[0].no_interval.as_deref().unwrap();
+        assert!(reason.starts_with("1 group with test_size 0.2 leave none"), "{reason}");
+    }
+
+    #[test]
+    fn the_same_seed_writes_the_same_report() {
+        let write = |seed| {
+            let found = Judge::by("family".into(), seed).validate(&LAW, &frame()).unwrap();
+            serde_json::to_string(&found).unwrap()
+        };
+        assert_eq!(write(4), write(4));
+        assert_ne!(write(4), write(5));
+    }
+
+    #[test]
+    fn folds_and_scale_shifts_are_schemes_too() {
+        let frame = frame();
+        let mut judge = Judge::by("family".into(), 1);
+        for (scheme, n) in [
+            (Scheme::KFold { k: 4, seed: 0 }, 4),
+            (Scheme::ScaleShift { by: "log_C".to_owned(), seed: 0 }, 2),
+        ] {
+            judge.scheme = scheme;
+            assert_eq!(judge.validate(&LAW, &frame).unwrap().splits.len(), n);
+        }
+        judge.scheme = Scheme::KFold { k: 13, seed: 0 };
+        let error = judge.validate(&LAW, &frame).unwrap_err().to_string();
+        assert_eq!(error, "k is 13, but it must lie between 2 and the 12 groups");
+        let rows =
+            Judge { hold_out: HoldOut::Row, scheme: Scheme::KFold { k: 7, seed: 0 }, ..judge };
+        assert_eq!(rows.validate(&LAW, &frame).unwrap().splits.len(), 7);
+    }
+}

@@ -1,0 +1,130 @@
+//! Intervals of a law on held-out rows: its own, or split-conformal ones from training groups set
+//! aside.
+
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::law::{FittedLaw, Law};
+use crate::split::{GroupShuffleSplit, Groups, Split, unseen_level};
+use crate::stats::conformal::Conformal;
+use crate::stats::score;
+
+/// Says how intervals are made.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct IntervalRule {
+    /// Share of truths that an interval should hold, between 0 and 1.
+    pub level: f64,
+    /// Share of the training groups that the law is not fitted on, for calibration.
+    pub calibration_share: f64,
+    /// Takes the largest residual where there are too few for the level, as the study does, not an
+    /// infinite width.
+    pub clamped: bool,
+}
+
+impl Default for IntervalRule {
+    /// 95 %, from a fifth of the training groups, infinite where those are too few.
+    fn default() -> Self {
+        Self { level: 0.95, calibration_share: 0.2, clamped: false }
+    }
+}
+
+/// The rows of one split's training part that calibrate, or why there are none.
+pub(super) struct Interval {
+    rule: IntervalRule,
+    parts: Result<(Frame, Frame)>,
+}
+
+/// How wide intervals came out on one split, and what share of truths they hold.
+#[derive(Clone, Copy)]
+pub(super) struct Covered {
+    pub coverage: f64,
+    /// Median over test rows, in natural logarithms of the response.
+    pub half_width: f64,
+}
+
+impl Interval {
+    /// Draws calibration groups, again with the next seed where a level would be unseen: the
+    /// study's way.
+    pub(super) fn draw(
+        rule: IntervalRule,
+        seed: u32,
+        train: &Frame,
+        test: &Frame,
+        groups: &Groups,
+        seen: &[String],
+    ) -> Result<Self> {
+        const MAX_DRAWS: u32 = 50;
+        let mut unseen = String::new();
+        for attempt in 0..MAX_DRAWS {
+            let seed = seed.wrapping_add(attempt);
+            let drawn = match GroupShuffleSplit::new(1, rule.calibration_share, seed)?.split(groups)
+            {
+                Ok(drawn) => drawn,
+                Err(too_few) => return Ok(Self { rule, parts: Err(too_few) }),
+            };
+            for split in drawn {
+                match first_unseen(train, test, &split, seen)? {
+                    Some(column) => unseen = column,
+                    None => {
+                        let parts = (train.select(&split.train)?, train.select(&split.test)?);
+                        return Ok(Self { rule, parts: Ok(parts) });
+                    }
+                }
+            }
+        }
+        let reason = format!(
+            "no calibration groups were found in {MAX_DRAWS} draws that leave \
+             every level of `{unseen}` to fit on"
+        );
+        Ok(Self { rule, parts: Err(Error::Data(reason)) })
+    }
+
+    /// Judges the intervals of `fitted` where it has its own, or else split-conformal ones from a
+    /// fit without the calibration rows.
+    pub(super) fn judge(
+        &self,
+        law: &dyn Law,
+        fitted: &dyn FittedLaw,
+        test: &Frame,
+        truth: &[f64],
+        predicted: &[f64],
+    ) -> Result<Covered> {
+        if let Some(widths) = fitted.half_widths(test, self.rule.level)? {
+            let coverage = score::coverage(truth, predicted, &widths);
+            return Ok(Covered { coverage, half_width: score::median(&widths) });
+        }
+        let (proper, calibration) = self.parts.as_ref().map_err(Clone::clone)?;
+        let fitted = law.fit(proper)?;
+        let residuals = law.response(calibration)?;
+        let residuals = residuals.iter().zip(fitted.predict(calibration)?).map(|(y, p)| y - p);
+        let conformal = Conformal::from_residuals(residuals)?;
+        let half_width = if self.rule.clamped {
+            conformal.clamped_half_width(self.rule.level)?
+        } else {
+            conformal.half_width(self.rule.level)?
+        };
+        let widths = vec![half_width; test.rows()];
+        Ok(Covered {
+            coverage: score::coverage(truth, &fitted.predict(test)?, &widths),
+            half_width,
+        })
+    }
+}
+
+/// The first column of `seen` with a level in the calibration or test rows that the rest of the
+/// training rows lack.
+fn first_unseen(
+    train: &Frame,
+    test: &Frame,
+    split: &Split,
+    seen: &[String],
+) -> Result<Option<String>> {
+    for column in seen {
+        let labels = train.label(column)?;
+        let in_test = test.label(column)?;
+        let fitted = |level: &String| split.train.iter().any(|&row| labels[row] == *level);
+        if unseen_level(labels, split).is_some() || !in_test.iter().all(fitted) {
+            return Ok(Some(column.clone()));
+        }
+    }
+    Ok(None)
+}

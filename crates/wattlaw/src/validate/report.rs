@@ -1,0 +1,128 @@
+//! What a validation found, ready to be written as JSON.
+
+use serde::Serialize;
+
+use super::HoldOut;
+use crate::stats::score::{Summary, finite};
+
+/// Represents how one law did on rows that it had not seen, split by split and over all splits.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Validation {
+    /// The law's name.
+    pub law: String,
+    /// The column by which rows were held out, or `row`.
+    pub hold_out: String,
+    /// Number of rows in the table.
+    pub n_rows: usize,
+    /// Number of groups in the table.
+    pub n_groups: usize,
+    /// Share of truths that the intervals should hold, where they were judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<f64>,
+    /// Coefficient of determination of ln response.
+    pub r2: Summary,
+    /// Root mean squared error of ln response.
+    pub rmse: Summary,
+    /// Median over rows of the relative error of the response.
+    pub median_ape: Summary,
+    /// Mean over rows of the relative error of the response.
+    pub mape: Summary,
+    /// Slope of true on predicted ln response.
+    pub calibration_slope: Summary,
+    /// Share of rows inside their intervals; absent where no split has intervals.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Summary>,
+    /// Factor by which intervals reach up and down from the prediction; absent where no split has
+    /// intervals, `null` where it is infinite.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub half_width_factor: Option<Summary>,
+    /// Scores of each split, in the order drawn.
+    pub splits: Vec<SplitScore>,
+    /// Splits that could not be judged, and why.
+    pub skipped: Vec<Skipped>,
+}
+
+impl Validation {
+    pub(super) fn new(
+        law: String,
+        hold_out: &HoldOut,
+        n_rows: usize,
+        n_groups: usize,
+        level: Option<f64>,
+        splits: Vec<SplitScore>,
+        skipped: Vec<Skipped>,
+    ) -> Self {
+        let over = |get: fn(&SplitScore) -> f64| {
+            Summary::of(&splits.iter().map(get).collect::<Vec<f64>>())
+        };
+        let over_some = |get: fn(&SplitScore) -> Option<f64>| {
+            let values: Vec<f64> = splits.iter().filter_map(get).collect();
+            (!values.is_empty()).then(|| Summary::of(&values))
+        };
+        Self {
+            law,
+            hold_out: hold_out.name().to_owned(),
+            n_rows,
+            n_groups,
+            level,
+            r2: over(|s| s.r2),
+            rmse: over(|s| s.rmse),
+            median_ape: over(|s| s.median_ape),
+            mape: over(|s| s.mape),
+            calibration_slope: over(|s| s.calibration_slope),
+            coverage: over_some(|s| s.coverage),
+            half_width_factor: over_some(|s| s.half_width_factor),
+            splits,
+            skipped,
+        }
+    }
+}
+
+/// Represents the scores of one law on one split.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SplitScore {
+    /// What was held out: a group's label, a direction of scale, or the number of the fold or draw,
+    /// from zero.
+    pub held_out: String,
+    /// Number of training rows.
+    pub n_train: usize,
+    /// Number of test rows.
+    pub n_test: usize,
+    /// Number of groups among the test rows.
+    pub n_test_groups: usize,
+    /// Coefficient of determination of ln response.
+    #[serde(serialize_with = "finite")]
+    pub r2: f64,
+    /// Root mean squared error of ln response.
+    #[serde(serialize_with = "finite")]
+    pub rmse: f64,
+    /// Median over test rows of the relative error of the response.
+    #[serde(serialize_with = "finite")]
+    pub median_ape: f64,
+    /// Mean over test rows of the relative error of the response.
+    #[serde(serialize_with = "finite")]
+    pub mape: f64,
+    /// Slope of true on predicted ln response.
+    #[serde(serialize_with = "finite")]
+    pub calibration_slope: f64,
+    /// Intercept of true on predicted ln response.
+    #[serde(serialize_with = "finite")]
+    pub calibration_intercept: f64,
+    /// Share of test rows inside their intervals.
+    pub coverage: Option<f64>,
+    /// Factor by which intervals reach up and down from the prediction, the median over test rows;
+    /// may be infinite.
+    pub half_width_factor: Option<f64>,
+    /// Why there are no intervals, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_interval: Option<String>,
+}
+
+/// Represents a split that could not be judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// What would have been held out, as in [`SplitScore::held_out`].
+    pub held_out: String,
+    /// Why not, as a sentence.
+    pub reason: String,
+}
