@@ -116,8 +116,17 @@ fn list(catalog: &Catalog, kind: Kind) -> Done<String> {
                     ]
                 })
                 .collect();
-            let header =
-                ["name", "architecture", "fp16 TFLOP/s", "bf16", "fp8", "GiB", "GB/s", "link", "TDP W"];
+            let header = [
+                "name",
+                "architecture",
+                "fp16 TFLOP/s",
+                "bf16",
+                "fp8",
+                "GiB",
+                "GB/s",
+                "link",
+                "TDP W",
+            ];
             screen::table(&header, rows, 2)
         }
         Kind::Models => {
@@ -135,7 +144,11 @@ fn list(catalog: &Catalog, kind: Kind) -> Done<String> {
                     screen::whole(a.parameters().total),
                 ]);
             }
-            screen::table(&["name", "type", "layers", "hidden", "heads", "ffn", "vocabulary", "parameters"], rows, 2)
+            screen::table(
+                &["name", "type", "layers", "hidden", "heads", "ffn", "vocabulary", "parameters"],
+                rows,
+                2,
+            )
         }
         Kind::Systems => {
             let rows = catalog
@@ -194,8 +207,10 @@ fn flatten(name: &str, value: &serde_json::Value, rows: &mut Vec<Vec<String>>) {
             }
         }
         serde_json::Value::Array(items) => {
-            let items: Vec<String> =
-                items.iter().map(|i| i.as_str().map_or_else(|| i.to_string(), str::to_owned)).collect();
+            let items: Vec<String> = items
+                .iter()
+                .map(|i| i.as_str().map_or_else(|| i.to_string(), str::to_owned))
+                .collect();
             rows.push(vec![name.to_owned(), items.join(", ")]);
         }
         serde_json::Value::String(text) => rows.push(vec![name.to_owned(), text.clone()]),

@@ -55,7 +55,10 @@ pub fn run(args: &Args) -> Done {
     let cost = Cost::count(&job, args.attention_flops);
     let ledger = match args.stage {
         Some(stage) => cost.stages.get(stage).ok_or_else(|| {
-            crate::failure::Failure::Usage(format!("--stage is {stage}, but there are {} from 0", cost.stages.len()))
+            crate::failure::Failure::Usage(format!(
+                "--stage is {stage}, but there are {} from 0",
+                cost.stages.len()
+            ))
         })?,
         None => cost.busiest_stage(),
     };
@@ -92,7 +95,11 @@ fn table(job: &Job, cost: &Cost, ledger: &Ledger) -> String {
             name,
             phase.to_owned(),
             screen::digits(count),
-            screen::si(t.flops.value(), "FLOP"),
+            if t.flops.value() == 0.0 {
+                String::new()
+            } else {
+                screen::si(t.flops.value(), "FLOP")
+            },
             screen::si(t.bytes.value(), "B"),
             screen::digits(t.kernels),
             exchange,
@@ -102,7 +109,12 @@ fn table(job: &Job, cost: &Cost, ledger: &Ledger) -> String {
         .ops
         .iter()
         .map(|op| {
-            let totals = Totals { flops: op.flops, bytes: op.bytes, kernels: op.kernels, ..Totals::default() };
+            let totals = Totals {
+                flops: op.flops,
+                bytes: op.bytes,
+                kernels: op.kernels,
+                ..Totals::default()
+            };
             line(op.name.to_owned(), op.phase.name(), op.count, &totals, exchange(op))
         })
         .collect();
@@ -117,7 +129,11 @@ fn table(job: &Job, cost: &Cost, ledger: &Ledger) -> String {
     };
     rows.push(line("all, a micro-step".into(), "", 1.0, &micro, sent(&micro)));
     rows.push(line("all, a step".into(), "", 1.0, &step, sent(&step)));
-    out += &screen::table(&["operation", "phase", "times", "FLOPs each", "memory each", "kernels", "exchange"], rows, 2);
+    out += &screen::table(
+        &["operation", "phase", "times", "FLOPs each", "memory each", "kernels", "exchange"],
+        rows,
+        2,
+    );
     out += &format!(
         "\nFLOPs of the run ({} attention): {} by the mathematics, {} as launched\n",
         cost.attention_flops,
@@ -133,6 +149,11 @@ fn exchange(op: &Op) -> String {
             wattlaw::cost::Span::Node => "in node",
             wattlaw::cost::Span::Network => "over network",
         };
-        format!("{} of {} among {} {span}", c.kind.name(), screen::si(c.buffer.value(), "B"), c.ranks)
+        format!(
+            "{} of {} among {} {span}",
+            c.kind.name(),
+            screen::si(c.buffer.value(), "B"),
+            c.ranks
+        )
     })
 }

@@ -14,7 +14,8 @@ const MOST_BYTES: u64 = 1 << 30;
 /// One sentence where the file is absent, a directory, unreadable or larger than a gibibyte.
 pub fn bytes(path: &Path) -> Done<Vec<u8>> {
     let name = path.display();
-    let metadata = std::fs::metadata(path).map_err(|e| Failure::Failed(format!("{name}: {}", said(&e))))?;
+    let metadata =
+        std::fs::metadata(path).map_err(|e| Failure::Failed(format!("{name}: {}", said(&e))))?;
     if metadata.is_dir() {
         return Err(Failure::Failed(format!("{name}: it is a directory, and a file is needed")));
     }
@@ -45,14 +46,23 @@ pub fn text(path: &Path) -> Done<String> {
 pub fn write(path: &Path, content: &str) -> Done {
     let fail = |e: &std::io::Error| Failure::Failed(format!("{}: {}", path.display(), said(e)));
     if path.is_dir() {
-        return Err(Failure::Failed(format!("{}: it is a directory, and a file is to be written", path.display())));
+        return Err(Failure::Failed(format!(
+            "{}: it is a directory, and a file is to be written",
+            path.display()
+        )));
     }
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(|e| fail(&e))?;
-    file.write_all(content.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(|e| fail(&e))?;
+    let mut builder = tempfile::Builder::new();
+    // a temporary file is private by default; this one becomes a file like any other
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(directory).map_err(|e| fail(&e))?;
+    file.write_all(content.as_bytes())
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(|e| fail(&e))?;
     file.persist(path).map_err(|e| fail(&e.error))?;
     Ok(())
 }

@@ -197,7 +197,9 @@ impl JobArgs {
                 let mut base = JobSpec::from_toml(&text).map_err(|e| e.at(place.clone()))?;
                 if let Some(config) = base.model.config.take() {
                     // a path in a job file is meant from where that file lies
-                    let path = path.parent().map_or_else(|| PathBuf::from(&config), |dir| dir.join(&config));
+                    let path = path
+                        .parent()
+                        .map_or_else(|| PathBuf::from(&config), |dir| dir.join(&config));
                     base.model = base.model.over(read_config(&path)?);
                 }
                 Ok(flags.over(base).resolve(&catalog).map_err(|e| e.at(place))?)
@@ -295,7 +297,10 @@ fn read_config(path: &std::path::Path) -> Done<ModelSpec> {
     let place = Place::file(path.display().to_string());
     let mut spec = from_config_json(&files::text(path)?).map_err(|e| e.at(place))?;
     if spec.name.is_none() {
-        spec.name = path.parent().and_then(|dir| dir.file_name()).map(|name| name.to_string_lossy().into_owned());
+        spec.name = path
+            .parent()
+            .and_then(|dir| dir.file_name())
+            .map(|name| name.to_string_lossy().into_owned());
     }
     Ok(spec)
 }

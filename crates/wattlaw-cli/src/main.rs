@@ -11,6 +11,7 @@ mod files;
 mod fit;
 mod job_args;
 mod predict;
+mod runs_args;
 mod screen;
 mod validate;
 

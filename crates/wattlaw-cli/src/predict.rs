@@ -35,7 +35,10 @@ pub struct Args {
 pub fn run(args: &Args) -> Done {
     let job = args.job.job()?;
     if !(args.level > 0.0 && args.level < 1.0) {
-        return Err(Failure::Usage(format!("--level is {}, but it must lie between 0 and 1", args.level)));
+        return Err(Failure::Usage(format!(
+            "--level is {}, but it must lie between 0 and 1",
+            args.level
+        )));
     }
     let Choice { calibration, reason } = match &args.calibration {
         Some(path) => Choice { calibration: named(path)?, reason: "it was named".to_owned() },
@@ -88,7 +91,9 @@ fn table(job: &Job, p: &Prediction) -> String {
     interval("energy", p.energy_j, &screen::energy);
     interval("time", p.duration_s, &screen::duration);
     interval("mean power", p.mean_power_w, &|w| screen::si(w, "W"));
-    interval("energy a token", p.energy_per_token_j, &|j| screen::si(j * 1e3, "J").replace(" ", " m"));
+    interval("energy a token", p.energy_per_token_j, &|j| {
+        screen::si(j * 1e3, "J").replace(" ", " m")
+    });
     interval("energy of the facility", p.facility_energy_j, &screen::energy);
     interval("carbon", p.carbon_g, &|g| screen::si(g, "g CO₂e"));
     interval("price", p.cost, &screen::digits);
@@ -96,10 +101,17 @@ fn table(job: &Job, p: &Prediction) -> String {
     out.push('\n');
     let mut facts = vec![
         vec!["parameters".to_owned(), screen::whole(p.parameters)],
-        vec!["tokens".to_owned(), format!("{} in {} steps", screen::si(p.tokens, ""), screen::digits(p.steps))],
+        vec![
+            "tokens".to_owned(),
+            format!("{} in {} steps", screen::si(p.tokens, ""), screen::digits(p.steps)),
+        ],
         vec![
             "FLOPs, model / as launched".to_owned(),
-            format!("{} / {} (full attention)", screen::si(p.flops.model, "FLOP"), screen::si(p.flops.hardware, "FLOP")),
+            format!(
+                "{} / {} (full attention)",
+                screen::si(p.flops.model, "FLOP"),
+                screen::si(p.flops.hardware, "FLOP")
+            ),
         ],
     ];
     facts.push(vec!["energy covers".to_owned(), p.scope.to_string()]);

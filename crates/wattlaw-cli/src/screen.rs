@@ -31,8 +31,10 @@ pub fn heading(text: &str) -> String {
 /// A table with a header; columns from `first_number` on are aligned right.
 pub fn table(header: &[&str], rows: Vec<Vec<String>>, first_number: usize) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    if header.iter().any(|cell| !cell.is_empty()) {
+        table.set_header(header);
+    }
     for row in rows {
         table.add_row(row);
     }

@@ -128,6 +128,18 @@ impl Run {
 
     /// The same without the accelerator.
     pub fn workload_family(&self) -> String {
+        self.workload_key().join("|")
+    }
+
+    /// The workload family under a name that sorts as the study's own key does, so that seeded splits of sorted groups
+    /// are the study's: there the shape stands before lengths and batches.
+    pub fn study_workload(&self) -> String {
+        let [family, max_len, batch, seq, accum, layers, hidden, heads, ffn, task, precision] =
+            self.workload_key();
+        [family, layers, hidden, heads, ffn, max_len, batch, seq, accum, task, precision].join(",")
+    }
+
+    fn workload_key(&self) -> [String; 11] {
         let count = |n: Option<u64>| n.map(|n| n.to_string()).unwrap_or_default();
         [
             self.family.clone(),
@@ -142,7 +154,6 @@ impl Run {
             self.task.clone().unwrap_or_default(),
             self.precision.map(|p| p.to_string()).unwrap_or_default(),
         ]
-        .join("|")
     }
 
     /// Micro-steps that one data-parallel rank took in the whole run, where the table tells.

@@ -226,7 +226,7 @@ impl SystemSpec {
     pub fn resolve(&self, accelerator: &Accelerator, implied_gpus: u64) -> Result<System> {
         let of_nodes = match (self.nodes, self.gpus_per_node) {
             (Some(nodes), Some(per_node)) => Some(nodes.saturating_mul(per_node)),
-            (Some(nodes), None) if nodes == 1 => None,
+            (Some(1), None) => None,
             (Some(nodes), None) => Some(nodes.saturating_mul(8)),
             _ => None,
         };

@@ -9,9 +9,10 @@ use crate::features::Features;
 use crate::job::Job;
 
 /// The calibrations that come with wattlaw, by name.
-const EMBEDDED: [(&str, &str); 3] = [
+const EMBEDDED: [(&str, &str); 4] = [
     ("bert-2026", include_str!("../../calibrations/bert-2026.json")),
     ("gpt-2026", include_str!("../../calibrations/gpt-2026.json")),
+    ("pooled-2026", include_str!("../../calibrations/pooled-2026.json")),
     ("any-gpu-2026", include_str!("../../calibrations/any-gpu-2026.json")),
 ];
 
@@ -32,32 +33,47 @@ pub struct Choice {
     pub reason: String,
 }
 
-/// The embedded calibration that knows most about a job: its family's where it has runs of the accelerator, else the
-/// one that holds for any accelerator.
+/// The embedded calibration that knows most about a job: its family's where that has runs of the accelerator, else the
+/// one that knows the accelerator from other families, else the one that holds for any accelerator.
 ///
 /// # Errors
 /// As [`embedded`].
 pub fn choose(job: &Job) -> Result<Choice> {
     let gpu = &job.system.accelerator.name;
-    let family = match job.architecture.family() {
-        Family::Bert => "bert-2026",
-        _ => "gpt-2026",
+    let family = job.architecture.family();
+    let own = match family {
+        Family::Bert => Some("bert-2026"),
+        Family::Gpt => Some("gpt-2026"),
+        _ => None,
     };
-    let by_name = |name: &str| -> Result<Calibration> {
-        let text =
-            EMBEDDED.iter().find(|(n, _)| *n == name).map_or(EMBEDDED[0].1, |(_, text)| text);
-        Calibration::from_json(text)
-    };
-    let of_family = by_name(family)?;
-    if of_family.seen("gpu").contains(gpu) {
-        let reason =
-            format!("it has runs of {} models on {gpu}", of_family.seen("family").join(" and "));
-        return Ok(Choice { calibration: of_family, reason });
+    if let Some(name) = own {
+        let calibration = by_name(name)?;
+        if calibration.seen("gpu").contains(gpu) {
+            return Ok(Choice {
+                calibration,
+                reason: format!("it has runs of {family} models on {gpu}"),
+            });
+        }
     }
-    Ok(Choice {
-        calibration: by_name("any-gpu-2026")?,
-        reason: format!("no embedded calibration has {} runs on {gpu}", job.architecture.family()),
-    })
+    let pooled = by_name("pooled-2026")?;
+    if pooled.seen("gpu").contains(gpu) {
+        let reason = format!(
+            "it has runs on {gpu}, though none of {family} models there; its intervals are from holding out whole \
+             families on an accelerator"
+        );
+        return Ok(Choice { calibration: pooled, reason });
+    }
+    let reason = format!(
+        "no embedded calibration has runs on {gpu}; it holds for any accelerator, and widely"
+    );
+    Ok(Choice { calibration: by_name("any-gpu-2026")?, reason })
+}
+
+fn by_name(name: &str) -> Result<Calibration> {
+    let (_, text) = EMBEDDED.iter().find(|(n, _)| *n == name).ok_or_else(|| {
+        crate::error::Error::unknown("calibration", name, EMBEDDED.map(|(n, _)| n))
+    })?;
+    Calibration::from_json(text)
 }
 
 impl Calibration {

@@ -6,7 +6,7 @@ use crate::dataset::{ColumnsOf, Dataset};
 use crate::error::{Error, Result};
 use crate::formula::Formula;
 use crate::frame::Frame;
-use crate::law::efficiency::BeforeRunLaw;
+use crate::law::efficiency::{BeforeRunLaw, measurable};
 use crate::law::scaling::ScalingLaw;
 use crate::law::setting::Setting;
 use crate::split::group_k_fold;
@@ -81,7 +81,8 @@ impl Calibration {
             None => default_formula(options.setting)?,
         };
         let mut notes = data.notes.clone();
-        let formula = without_unmeasured_efficiency(formula, &frame, &mut notes)?;
+        let (formula, note) = measurable(formula, &frame)?;
+        notes.extend(note);
         let energy = law_of("log_energy_kwh", &formula, options, &frame, &mut notes)?;
         let duration = law_of("log_duration_s", &formula, options, &frame, &mut notes)?;
         if energy.is_none() && duration.is_none() {
@@ -133,22 +134,6 @@ impl Calibration {
     }
 }
 
-/// Runs without any baseline have no η: the law does without it, and says so.
-fn without_unmeasured_efficiency(
-    formula: Formula,
-    frame: &Frame,
-    notes: &mut Vec<String>,
-) -> Result<Formula> {
-    let measured = frame.number("log_eta")?.iter().any(|x| x.is_finite());
-    if measured || !formula.variables().contains(&"log_eta") {
-        return Ok(formula);
-    }
-    notes.push(
-        "`log_eta` is left out: no run has a single-GPU baseline to be compared with".to_owned(),
-    );
-    Ok(formula.without(&["log_eta"]))
-}
-
 /// The law of one response with the signed residuals of all rows, in their order; nothing where no run has the
 /// response.
 fn law_of(
@@ -161,11 +146,11 @@ fn law_of(
     if frame.number(response)?.iter().all(|x| x.is_nan()) {
         return Ok(None);
     }
-    let law = BeforeRunLaw {
-        law: ScalingLaw::new(formula.clone(), response),
-        efficiency: efficiency_terms(options)?,
-        groups: "config_family".to_owned(),
-    };
+    let law = BeforeRunLaw::of_terms(
+        options.setting.unwrap_or(Setting::Pooled),
+        formula.clone(),
+        response,
+    )?;
     let fit = law.fit(frame)?;
     for note in &fit.notes {
         if !notes.contains(note) {
@@ -176,13 +161,6 @@ fn law_of(
     let seen = residuals.iter().copied().filter(|r| r.is_finite());
     let fitted = Fitted { law: fit, residuals: Conformal::from_residuals(seen)? };
     Ok(Some((fitted, residuals)))
-}
-
-/// The terms η is predicted from: the study's, with the accelerator where the law knows it.
-fn efficiency_terms(options: &FitOptions) -> Result<Formula> {
-    let terms = options.setting.unwrap_or(Setting::Pooled).efficiency_formula()?;
-    let by_gpu = options.formula.as_ref().is_some_and(|f| f.variables().contains(&"gpu"));
-    if by_gpu { format!("{terms} + gpu").parse() } else { Ok(terms) }
 }
 
 /// Residuals of each row under a law fitted without its group; NaN where that law cannot answer for the row, because

@@ -38,8 +38,9 @@ impl Dataset {
     /// The columns of all runs, in the table's order.
     ///
     /// Numbers: `log_C`, `log_M`, `log_eta`, `log_energy_kwh`, `log_duration_s`, `log_power_w`, `log_tokens`,
-    /// `log_micro_steps`, `log_layers`, `log_hidden_size`, `log_seq_len`, `log_gpus`, `log2_gpus`, `gpus`; NaN where a run lacks what they
-    /// are made of. Labels: `run_id`, `config_family`, `workload_family`, `architecture`, `family`, `gpu`, `strategy`,
+    /// `log_micro_steps`, `log_hbm_bandwidth` (GB/s, from the catalogue), `log_layers`, `log_hidden_size`, `log_seq_len`, `log_gpus`, `log2_gpus`, `gpus`; NaN where a run lacks what they
+    /// are made of. Labels: `run_id`, `config_family`, `workload_family`, the same groups under names that
+    /// sort as the study's (`study_family`, `study_workload`), `architecture`, `family`, `gpu`, `strategy`,
     /// `gpu_count`, `model`, `precision`. The accelerator has the catalogue's name where the catalogue knows it.
     ///
     /// # Errors
@@ -72,6 +73,10 @@ impl Dataset {
             .with_number("log_power_w", log(&|r| Some((r.energy? / r.duration?).value())))?
             .with_number("log_tokens", log(&|r| r.tokens))?
             .with_number("log_micro_steps", log(&Run::micro_steps))?
+            .with_number(
+                "log_hbm_bandwidth",
+                log(&|r| Some(catalog.accelerator(&r.gpu).ok()?.hbm_gb_per_s)),
+            )?
             .with_number("log_layers", log(&|r| Some(r.layers as f64)))?
             .with_number("log_hidden_size", log(&|r| Some(r.hidden_size as f64)))?
             .with_number("log_seq_len", log(&|r| r.seq_len))?
@@ -81,10 +86,16 @@ impl Dataset {
             .with_label("run_id", label(&|r| r.run_id.clone()))?
             .with_label("config_family", label(&Run::config_family))?
             .with_label("workload_family", label(&Run::workload_family))?
+            .with_label("study_family", label(&|r| format!("{},{}", r.gpu, r.study_workload())))?
+            .with_label("study_workload", label(&Run::study_workload))?
             .with_label("architecture", label(&Run::architecture))?
             .with_label("family", label(&|r| r.family.clone()))?
             .with_label("gpu", label(&|r| accelerator_name(&r.gpu, catalog)))?
             .with_label("strategy", label(&|r| r.strategy.clone()))?
+            .with_label(
+                "gpu_family",
+                label(&|r| format!("{}|{}", accelerator_name(&r.gpu, catalog), r.family)),
+            )?
             .with_label("gpu_count", label(&|r| r.gpus.to_string()))?
             .with_label("model", label(&|r| r.model.clone().unwrap_or_default()))?
             .with_label(

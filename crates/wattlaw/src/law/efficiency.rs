@@ -49,6 +49,20 @@ pub struct BeforeRunFit {
     pub notes: Vec<String>,
 }
 
+/// The formula without `log_eta` where no row of the frame has a measured one, and a note that says so.
+///
+/// # Errors
+/// When the frame has no column `log_eta`.
+pub fn measurable(formula: Formula, frame: &Frame) -> Result<(Formula, Option<String>)> {
+    let measured = frame.number(LOG_ETA)?.iter().any(|x| x.is_finite());
+    if measured || !formula.variables().contains(&LOG_ETA) {
+        return Ok((formula, None));
+    }
+    let note =
+        format!("`{LOG_ETA}` is left out: no run has a single-GPU baseline to be compared with");
+    Ok((formula.without(&[LOG_ETA]), Some(note)))
+}
+
 /// All that is needed to fit the second regression.
 struct Prepared {
     efficiency: Option<LinearPredictor>,
@@ -67,6 +81,21 @@ impl BeforeRunLaw {
         Ok(Self {
             law: ScalingLaw::new(setting.formula()?, response),
             efficiency: setting.efficiency_formula()?,
+            groups: "config_family".to_owned(),
+        })
+    }
+
+    /// A law of `response` on other terms than the setting's, with η from the setting's configuration terms, and
+    /// from the accelerator where the law itself knows it.
+    ///
+    /// # Errors
+    /// Never in practice: the terms that are added are constants.
+    pub fn of_terms(setting: Setting, formula: Formula, response: &str) -> Result<Self> {
+        let terms = setting.efficiency_formula()?;
+        let by_gpu = formula.variables().contains(&"gpu");
+        Ok(Self {
+            efficiency: if by_gpu { format!("{terms} + gpu").parse()? } else { terms },
+            law: ScalingLaw::new(formula, response),
             groups: "config_family".to_owned(),
         })
     }

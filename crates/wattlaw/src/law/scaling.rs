@@ -13,9 +13,30 @@ use crate::law::linear::{LinearPredictor, Uncertainty};
 use crate::law::setting::Setting;
 use crate::stats::collinearity::Collinearity;
 use crate::stats::ols::{Covariance, Ols};
+use crate::words::words;
 
 /// The confidence level of the intervals in a [`ScalingFit`].
 const LEVEL: f64 = 0.95;
+
+/// The covariance that p-values and intervals are taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inference {
+    /// Equal variances.
+    Classical,
+    /// White's.
+    Hc0,
+    /// White's with n / (n − k).
+    Hc1,
+    /// By 1 − leverage.
+    Hc2,
+    /// By (1 − leverage)².
+    Hc3,
+    /// Errors related within clusters.
+    Cluster,
+}
+
+words!(Inference, "covariance": Classical = "classical" | "ols", Hc0 = "hc0", Hc1 = "hc1", Hc2 = "hc2",
+    Hc3 = "hc3", Cluster = "cluster");
 
 /// A law to be fitted: which column, on which terms.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,6 +149,20 @@ impl ScalingLaw {
     /// When a column is unknown, constant, not finite or determined by others, there are not more
     /// rows than columns, or all rows are in one cluster.
     pub fn fit(&self, frame: &Frame, clusters: Option<&str>) -> Result<ScalingFit> {
+        self.fit_reporting(frame, clusters, None)
+    }
+
+    /// As [`fit`](Self::fit), with p-values and intervals by the covariance that is named, or by the usual one.
+    ///
+    /// # Errors
+    /// As for [`fit`](Self::fit); and when `cluster` is named without a clustering column, or `hc2` or `hc3` where a
+    /// row has leverage one.
+    pub fn fit_reporting(
+        &self,
+        frame: &Frame,
+        clusters: Option<&str>,
+        inference: Option<Inference>,
+    ) -> Result<ScalingFit> {
         let encoding = Encoding::learn(&self.formula, frame)?;
         let x = encoding.matrix(frame)?;
         let y = response(frame, &self.response)?;
@@ -146,7 +181,20 @@ impl ScalingLaw {
         let hc2 = standard_errors(Covariance::Hc2).ok();
         let hc3 = standard_errors(Covariance::Hc3).ok();
         let robust = if hc3.is_some() { Covariance::Hc3 } else { Covariance::Classical };
-        let reported = cluster.unwrap_or(robust);
+        let reported = match inference {
+            None => cluster.unwrap_or(robust),
+            Some(Inference::Classical) => Covariance::Classical,
+            Some(Inference::Hc0) => Covariance::Hc0,
+            Some(Inference::Hc1) => Covariance::Hc1,
+            Some(Inference::Hc2) => Covariance::Hc2,
+            Some(Inference::Hc3) => Covariance::Hc3,
+            Some(Inference::Cluster) => cluster.ok_or_else(|| {
+                Error::missing(
+                    "the clustering column",
+                    "a cluster-robust covariance needs groups of related rows",
+                )
+            })?,
+        };
         let classical = standard_errors(Covariance::Classical)?;
         let hc0 = standard_errors(Covariance::Hc0)?;
         let hc1 = standard_errors(Covariance::Hc1)?;

@@ -1,6 +1,6 @@
 //! What is answered where a law's answer is impossible: stated assumptions on peak and power, with a wide interval.
 
-use super::warnings::Warning;
+use super::warnings::{Warning, plain};
 use super::{Cost, Interval};
 use crate::error::{Error, Result};
 use crate::job::Job;
@@ -34,8 +34,10 @@ pub(super) fn impossible(job: &Job, cost: &Cost, duration: Option<Interval>) -> 
     (law < needed).then(|| Warning {
         kind: "impossible",
         text: format!(
-            "the law's {law:.3e} s is less than the {needed:.3e} s that {} × {} need at peak: the job lies too far \
-             outside the fitted runs, and the answer is by assumption instead; calibrate with a few runs of your own",
+            "the law's {} s is less than the {} s that {} × {} need at peak: the job lies too far outside the fitted \
+             runs, and the answer is by assumption instead; fit a calibration on runs of your own",
+            plain(law),
+            plain(needed),
             job.parallelism.gpus(),
             job.system.accelerator.name
         ),

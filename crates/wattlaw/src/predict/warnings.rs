@@ -40,10 +40,10 @@ pub(super) fn of_range(outside: &[Outside], calibration: &Calibration) -> Vec<Wa
         .map(|o| Warning {
             kind: "outside-range",
             text: format!(
-                "{} {} lies {:.3} times outside the {} to {} that {} was fitted on",
+                "{} {} lies {} times outside the {} to {} that {} was fitted on",
                 o.variable,
                 plain(o.value),
-                o.factor,
+                plain(o.factor),
                 plain(o.min),
                 plain(o.max),
                 calibration.name
@@ -101,13 +101,13 @@ pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
     warnings
 }
 
-/// A number as people read it: whole where it is, in three digits where it is large.
-fn plain(value: f64) -> String {
-    if value >= 1e6 || value < 0.01 {
+/// A number as people read it: whole where it is, in three digits else, with an exponent only where it is long.
+pub(super) fn plain(value: f64) -> String {
+    if !(0.01..1e6).contains(&value) {
         format!("{value:.2e}")
-    } else if value.fract() == 0.0 {
-        format!("{value}")
+    } else if value.fract() == 0.0 || value >= 100.0 {
+        format!("{value:.0}")
     } else {
-        format!("{value:.1}")
+        format!("{value:.2}")
     }
 }

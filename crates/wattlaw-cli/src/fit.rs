@@ -1,0 +1,179 @@
+//! `wattlaw fit`: a law fitted on measured runs, as a table and as a calibration file.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use serde_json::{Map, Value, json};
+
+use wattlaw::calibration::{Calibration, FitOptions, default_formula};
+use wattlaw::design::varying;
+use wattlaw::formula::Formula;
+use wattlaw::law::efficiency::measurable;
+use wattlaw::law::scaling::{Coefficient, Inference, ScalingFit, ScalingLaw};
+
+use crate::args::Format;
+use crate::failure::Done;
+use crate::runs_args::RunsArgs;
+use crate::{files, screen};
+
+/// Flags of `wattlaw fit`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    runs: RunsArgs,
+    /// Kind of law
+    #[arg(long, value_enum, default_value_t)]
+    law: LawKind,
+    /// Terms of the law, as "log_C + log_M + log_eta + strategy"; the setting's when absent
+    #[arg(long, value_name = "FORMULA", value_parser = Formula::from_str)]
+    terms: Option<Formula>,
+    /// What the printed law explains
+    #[arg(long, value_enum, default_value_t)]
+    target: Target,
+    /// Covariance of p-values and intervals: classical, hc0, hc1, hc2, hc3 or cluster (by configuration family)
+    #[arg(long, default_value = "cluster", value_parser = Inference::from_str)]
+    covariance: Inference,
+    /// Write the calibration, whose laws know no more than is known before a run, to this file
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Name of the calibration; the file's name when absent
+    #[arg(long, requires = "out")]
+    name: Option<String>,
+    /// Where the runs are from, for the calibration
+    #[arg(long, requires = "out")]
+    source: Option<String>,
+    /// Column whose groups are held out whole when the calibration's intervals are made
+    #[arg(long, default_value = "config_family", requires = "out")]
+    interval_groups: String,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Laws that can be fitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LawKind {
+    /// The study's: least squares on logarithms of proxies
+    #[default]
+    Scaling,
+}
+
+/// What a law explains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Target {
+    /// ln(energy / kWh)
+    #[default]
+    Energy,
+    /// ln(duration / s)
+    Duration,
+}
+
+impl Target {
+    /// The column of the logarithm.
+    pub const fn column(self) -> &'static str {
+        match self {
+            Self::Energy => "log_energy_kwh",
+            Self::Duration => "log_duration_s",
+        }
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What is wrong with the table or its columns, or with the file that is to be written.
+pub fn run(args: &Args) -> Done {
+    let LawKind::Scaling = args.law;
+    let (data, catalog) = args.runs.read()?;
+    data.scope()?;
+    let frame = data.frame(args.runs.columns(), &catalog)?;
+    let terms = args.terms.clone().map_or_else(|| default_formula(args.runs.setting), Ok)?;
+    let (terms, unmeasured) = measurable(terms, &frame)?;
+    let (formula, mut notes) = match &args.terms {
+        Some(_) => (terms, Vec::new()),
+        None => varying(&terms, &frame)?,
+    };
+    notes.extend(unmeasured);
+    for note in &notes {
+        screen::note("note", note);
+    }
+    let law = ScalingLaw::new(formula, args.target.column());
+    let fit = law.fit_reporting(&frame, Some("config_family"), Some(args.covariance))?;
+    if let Some(path) = &args.out {
+        let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned());
+        let options = FitOptions {
+            name: args.name.clone().or(stem).unwrap_or_default(),
+            setting: args.runs.setting,
+            formula: args.terms.clone(),
+            columns: args.runs.columns(),
+            hold_out: args.interval_groups.clone(),
+            source: args.source.clone(),
+        };
+        let mut calibration = Calibration::fit(&data, &options, &catalog)?;
+        // the same file wherever the table lay
+        if let Some(name) = args.runs.runs.file_name() {
+            calibration.data.name = name.to_string_lossy().into_owned();
+        }
+        files::write(path, &calibration.to_json()?)?;
+        screen::note("note", &format!("wrote {}", path.display()));
+    }
+    match args.format {
+        Format::Json => screen::json(&report(&law, &fit, &data.digest, &notes)),
+        Format::Table => files::print(&table(&law, &fit)),
+    }
+}
+
+fn report(law: &ScalingLaw, fit: &ScalingFit, digest: &str, notes: &[String]) -> Value {
+    let vif: Map<String, Value> =
+        fit.vif.iter().map(|v| (v.term.clone(), json!(v.factor))).collect();
+    json!({
+        "law": "scaling",
+        "response": law.response,
+        "formula": law.formula.to_string(),
+        "covariance": fit.covariance,
+        "n": fit.n,
+        "clusters": fit.clusters,
+        "r2": fit.r2,
+        "adjusted_r2": fit.adjusted_r2,
+        "rmse": fit.rmse,
+        "coefficients": fit.coefficients,
+        "vif": vif,
+        "condition_number": fit.condition_number,
+        "data_sha256": digest,
+        "notes": notes,
+    })
+}
+
+fn table(law: &ScalingLaw, fit: &ScalingFit) -> String {
+    let mut out = screen::heading(&format!("{} ~ {}", law.response, law.formula));
+    let clusters =
+        fit.clusters.map(|c| format!(" in {c} configuration families")).unwrap_or_default();
+    out += &format!(
+        "{} runs{clusters}; R² {:.4}, RMSE of the logarithm {:.4}; condition number {:.2}\n\n",
+        fit.n, fit.r2, fit.rmse, fit.condition_number
+    );
+    let se = |x: Option<f64>| x.map_or_else(|| "–".to_owned(), |x| format!("{x:.4}"));
+    let row = |c: &Coefficient| {
+        let vif = fit.vif.iter().find(|v| v.term == c.term);
+        vec![
+            c.term.clone(),
+            format!("{:.4}", c.estimate),
+            format!("{:.4}", c.se_classical),
+            se(c.se_hc3),
+            se(c.se_cluster),
+            p_value(c.p_value),
+            format!("{:.4} to {:.4}", c.low, c.high),
+            vif.map_or_else(String::new, |v| format!("{:.2}", v.factor)),
+        ]
+    };
+    let interval = format!("95 % ({})", fit.covariance);
+    let header =
+        ["term", "estimate", "se classical", "se hc3", "se cluster", "p", &interval, "VIF"];
+    out += &screen::table(&header, fit.coefficients.iter().map(row).collect(), 1);
+    out
+}
+
+fn p_value(p: f64) -> String {
+    if p < 1e-4 { format!("{p:.1e}") } else { format!("{p:.4}") }
+}

@@ -1,0 +1,263 @@
+//! `wattlaw validate`: a law judged on runs it has not seen.
+
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use wattlaw::formula::Formula;
+use wattlaw::law::Law;
+use wattlaw::law::efficiency::{BeforeRunLaw, measurable};
+use wattlaw::law::scaling::ScalingLaw;
+use wattlaw::law::setting::Setting;
+use wattlaw::stats::score::Summary;
+use wattlaw::validate::{HoldOut, IntervalRule, Judge, Scheme, Validation};
+
+use crate::args::Format;
+use crate::failure::{Done, Failure};
+use crate::fit::{LawKind, Target};
+use crate::runs_args::RunsArgs;
+use crate::{files, screen};
+
+/// Flags of `wattlaw validate`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    runs: RunsArgs,
+    /// Kind of law
+    #[arg(long, value_enum, default_value_t)]
+    law: LawKind,
+    /// Terms of the law, as "log_C + log_M + log_eta + strategy"; the setting's when absent
+    #[arg(long, value_name = "FORMULA", value_parser = Formula::from_str)]
+    terms: Option<Formula>,
+    /// What the law explains
+    #[arg(long, value_enum, default_value_t)]
+    target: Target,
+    /// What is held out whole: family, workload, architecture, gpu, gpus, strategy, model or row
+    #[arg(long, default_value = "family")]
+    hold_out: String,
+    /// How: shuffle (scikit-learn's GroupShuffleSplit), study (the study's seeding), k-fold, leave-one-out, or
+    /// scale-shift (train on the smaller three quarters and test on the largest, and the reverse)
+    #[arg(long, value_enum)]
+    scheme: Option<SchemeKind>,
+    /// Splits to draw
+    #[arg(long, default_value_t = 20)]
+    splits: usize,
+    /// Share of the groups that is held out
+    #[arg(long, default_value_t = 0.3)]
+    test_size: f64,
+    /// Folds of --scheme k-fold
+    #[arg(long, default_value_t = 5)]
+    folds: usize,
+    /// Seed of the draws
+    #[arg(long, default_value_t = 2026)]
+    seed: u32,
+    /// Level of the intervals
+    #[arg(long, default_value_t = 0.95)]
+    level: f64,
+    /// Also judge the law on these terms, on the same splits (repeatable)
+    #[arg(long, value_name = "FORMULA", value_parser = Formula::from_str)]
+    ablation: Vec<Formula>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// How groups are held out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SchemeKind {
+    Shuffle,
+    Study,
+    KFold,
+    LeaveOneOut,
+    ScaleShift,
+}
+
+/// What scripts read: the law after the run at the top, the law before the run beside it.
+#[derive(Debug, Serialize)]
+struct Report {
+    setting: Option<Setting>,
+    target: &'static str,
+    scheme: &'static str,
+    seed: u32,
+    #[serde(flatten)]
+    after_run: Validation,
+    /// With η predicted from the configuration; absent where the law has no η.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before_run: Option<Validation>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ablations: Vec<Validation>,
+    data_sha256: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What is wrong with the table, its columns or the splits asked for.
+pub fn run(args: &Args) -> Done {
+    let LawKind::Scaling = args.law;
+    if !(args.level > 0.0 && args.level < 1.0) {
+        return Err(Failure::Usage(format!(
+            "--level is {}, but it must lie between 0 and 1",
+            args.level
+        )));
+    }
+    let (data, catalog) = args.runs.read()?;
+    data.scope()?;
+    let frame = data.frame(args.runs.columns(), &catalog)?;
+    let setting = args.runs.setting.unwrap_or(Setting::Pooled);
+    let formula = args.terms.clone().map_or_else(|| setting.formula(), Ok)?;
+    let (formula, note) = measurable(formula, &frame)?;
+    if let Some(note) = note {
+        screen::note("note", &note);
+    }
+    let response = args.target.column();
+
+    let judge = args.judge(setting, args.seed);
+    let law = ScalingLaw::new(formula.clone(), response);
+    let ablations: Vec<ScalingLaw> =
+        args.ablation.iter().map(|f| ScalingLaw::new(f.clone(), response)).collect();
+    let mut laws: Vec<&dyn Law> = vec![&law];
+    laws.extend(ablations.iter().map(|l| l as &dyn Law));
+    let mut judged = judge.validate_all(&laws, &frame)?;
+    let ablations = judged.split_off(1);
+    let Some(after_run) = judged.pop() else {
+        return Err(Failure::Failed("nothing was judged".to_owned()));
+    };
+    let before_run = if formula.variables().contains(&"log_eta") {
+        Some(judge.validate(&BeforeRunLaw::of_terms(setting, formula.clone(), response)?, &frame)?)
+    } else {
+        None
+    };
+    let report = Report {
+        setting: args.runs.setting,
+        target: response,
+        scheme: scheme_name(&judge.scheme),
+        seed: args.seed,
+        after_run,
+        before_run,
+        ablations,
+        data_sha256: data.digest.clone(),
+    };
+    for skipped in &report.after_run.skipped {
+        screen::note(
+            "note",
+            &format!("split {} was skipped: {}", skipped.held_out, skipped.reason),
+        );
+    }
+    match args.format {
+        Format::Json => screen::json(&report),
+        Format::Table => files::print(&table(&report)),
+    }
+}
+
+impl Args {
+    fn judge(&self, setting: Setting, seed: u32) -> Judge {
+        let study = self.scheme == Some(SchemeKind::Study);
+        let hold_out = match (self.hold_out.as_str(), study) {
+            // the study's groups under names that sort as its own
+            ("family", true) => HoldOut::Column("study_family".to_owned()),
+            ("workload", true) => HoldOut::Column("study_workload".to_owned()),
+            (name, _) => HoldOut::from(name),
+        };
+        let (n_splits, test_size) = (self.splits, self.test_size);
+        let scheme = match self.scheme {
+            None => match hold_out.usual_scheme(seed) {
+                Scheme::Shuffle { .. } => Scheme::Shuffle { n_splits, test_size, seed },
+                other => other,
+            },
+            Some(SchemeKind::Shuffle) => Scheme::Shuffle { n_splits, test_size, seed },
+            Some(SchemeKind::Study) => {
+                Scheme::Redrawn { n_splits, test_size, seed: u64::from(seed) }
+            }
+            Some(SchemeKind::KFold) => Scheme::KFold { k: self.folds, seed },
+            Some(SchemeKind::LeaveOneOut) => Scheme::LeaveOneOut { seed },
+            Some(SchemeKind::ScaleShift) => Scheme::ScaleShift { by: "log_C".to_owned(), seed },
+        };
+        let mut seen = Vec::new();
+        if study {
+            seen.push("strategy".to_owned());
+            if setting == Setting::Pooled {
+                seen.push("family".to_owned());
+            }
+        }
+        let intervals =
+            IntervalRule { level: self.level, clamped: study, ..IntervalRule::default() };
+        Judge { hold_out, scheme, seen, intervals: Some(intervals) }
+    }
+}
+
+const fn scheme_name(scheme: &Scheme) -> &'static str {
+    match scheme {
+        Scheme::Shuffle { .. } => "shuffle",
+        Scheme::Redrawn { .. } => "study",
+        Scheme::KFold { .. } => "k-fold",
+        Scheme::LeaveOneOut { .. } => "leave-one-out",
+        Scheme::ScaleShift { .. } => "scale-shift",
+    }
+}
+
+fn table(report: &Report) -> String {
+    let v = &report.after_run;
+    let mut out = screen::heading(&format!(
+        "{} runs in {} groups of {}, {}; median over {} splits (quartiles)",
+        v.n_rows,
+        v.n_groups,
+        v.hold_out,
+        report.scheme,
+        v.splits.len()
+    ));
+    let mut rows = vec![line("after the run", v)];
+    rows.extend(report.before_run.as_ref().map(|v| line("before the run", v)));
+    rows.extend(report.ablations.iter().map(|v| line(&v.law, v)));
+    let coverage = format!("coverage at {:.0} %", v.level.unwrap_or(0.95) * 100.0);
+    let header =
+        ["law", "R²", "RMSE of ln", "median error", "mean error", "slope", &coverage, "half-width"];
+    out += &screen::table(&header, rows, 1);
+    if v.splits.len() <= 8 {
+        let rows = v
+            .splits
+            .iter()
+            .map(|s| {
+                vec![
+                    s.held_out.clone(),
+                    s.n_train.to_string(),
+                    s.n_test.to_string(),
+                    format!("{:.4}", s.r2),
+                    format!("{:.4}", s.rmse),
+                    format!("{:.1} %", s.median_ape * 100.0),
+                ]
+            })
+            .collect();
+        out += "\nafter the run, split by split\n";
+        out += &screen::table(
+            &["held out", "train", "test", "R²", "RMSE of ln", "median error"],
+            rows,
+            1,
+        );
+    }
+    out
+}
+
+fn line(name: &str, v: &Validation) -> Vec<String> {
+    let spread = |s: &Summary, scale: f64, decimals: usize, unit: &str| {
+        format!(
+            "{:.decimals$}{unit} ({:.decimals$}–{:.decimals$})",
+            s.median * scale,
+            s.q25 * scale,
+            s.q75 * scale
+        )
+    };
+    vec![
+        name.to_owned(),
+        spread(&v.r2, 1.0, 4, ""),
+        spread(&v.rmse, 1.0, 4, ""),
+        spread(&v.median_ape, 100.0, 1, " %"),
+        spread(&v.mape, 100.0, 1, " %"),
+        spread(&v.calibration_slope, 1.0, 3, ""),
+        v.coverage.as_ref().map_or_else(|| "–".to_owned(), |c| spread(c, 100.0, 1, " %")),
+        v.half_width_factor
+            .as_ref()
+            .map_or_else(|| "–".to_owned(), |h| format!("×{}", spread(h, 1.0, 2, ""))),
+    ]
+}
