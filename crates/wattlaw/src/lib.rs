@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod cost;
 pub mod error;
 pub mod job;
+pub mod memory;
 pub mod parallel;
 pub mod system;
 mod toml_text;
