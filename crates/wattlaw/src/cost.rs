@@ -6,7 +6,7 @@
 
 mod collectives;
 mod layers;
-mod optimizer;
+pub(crate) mod optimizer;
 
 pub use collectives::{Collective, CollectiveKind, Span};
 

@@ -13,6 +13,7 @@ pub mod formula;
 pub mod frame;
 pub mod job;
 pub mod law;
+pub mod memory;
 pub mod parallel;
 pub mod predict;
 pub mod proxy;

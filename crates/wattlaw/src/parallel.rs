@@ -67,6 +67,17 @@ pub enum Schedule {
 
 words!(Schedule, "pipeline schedule": OneForwardOneBackward = "1f1b", Interleaved = "interleaved");
 
+/// How a pipeline's stages divide the layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Partition {
+    /// As many layers a stage as can be, whatever the embedding and the output map weigh.
+    Even,
+    /// Equal shares of the products' cost, the output map's included, so that its stage holds fewer layers.
+    ByCost,
+}
+
+words!(Partition, "pipeline partition": Even = "even", ByCost = "cost" | "by-cost");
+
 /// Degrees and kinds of parallelism, checked by [`ParallelismSpec::resolve`]; their product is the GPU count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -89,6 +100,8 @@ pub struct Parallelism {
     pub schedule: Schedule,
     /// Model chunks a pipeline stage holds; 1 without interleaving.
     pub virtual_stages: u64,
+    /// How pipeline stages divide the layers.
+    pub partition: Partition,
 }
 
 impl Parallelism {
@@ -103,6 +116,7 @@ impl Parallelism {
         sequence_parallel: false,
         schedule: Schedule::OneForwardOneBackward,
         virtual_stages: 1,
+        partition: Partition::Even,
     };
 
     /// GPUs in all.
@@ -110,9 +124,32 @@ impl Parallelism {
         self.dp * self.tp * self.pp
     }
 
-    /// Layers of `layers` that pipeline stage `stage` (from 0) holds: as even as can be, the first ones taking the rest.
-    pub const fn stage_layers(&self, layers: u64, stage: u64) -> u64 {
-        layers / self.pp + if stage < layers % self.pp { 1 } else { 0 }
+    /// Layers that pipeline stage `stage` (from 0) holds of the stack, or of the decoder of an encoder–decoder.
+    ///
+    /// Even: as even as can be, the first stages taking the rest. By cost: see [`Partition::ByCost`]; a stage may then
+    /// hold none.
+    pub fn stage_layers(&self, architecture: &Architecture, stage: u64) -> u64 {
+        let layers = architecture.layers;
+        match self.partition {
+            Partition::Even => layers / self.pp + u64::from(stage < layers % self.pp),
+            Partition::ByCost => {
+                let places = CostCut::of(architecture, self.pp).stages_in_order();
+                places.zip(0..layers).filter(|(place, _)| *place == u128::from(stage)).count()
+                    as u64
+            }
+        }
+    }
+
+    /// The pipeline stage (from 0) that holds the output map: the last one, or by cost the one that its place falls to.
+    pub fn head_stage(&self, architecture: &Architecture) -> u64 {
+        match self.partition {
+            Partition::Even => self.pp - 1,
+            Partition::ByCost => {
+                let mut places = CostCut::of(architecture, self.pp).stages_in_order();
+                let after_the_layers = usize::try_from(architecture.layers).unwrap_or(usize::MAX);
+                places.nth(after_the_layers).map_or(self.pp - 1, |stage| stage as u64)
+            }
+        }
     }
 
     /// Share of a step that a pipeline stands idle beside its work: (p − 1) / (m · v) of the busy time.
@@ -138,6 +175,44 @@ impl Parallelism {
     }
 }
 
+/// A partition by cost: blocks are placed in order, and the next stage begins once a stage and those before it hold
+/// their share of the total.
+///
+/// Costs are parameters of the maps: a layer's attention and feed-forward maps, and the output map; embedding and norms
+/// cost nothing. Source: nanotron, `PipelineBlock` placement in `models/base.py` (`build_model`) with
+/// `LlamaForTraining.get_block_compute_costs`.
+struct CostCut {
+    layer: u128,
+    total: u128,
+    stages: u128,
+}
+
+impl CostCut {
+    fn of(architecture: &Architecture, stages: u64) -> Self {
+        let parts = architecture.parameters();
+        let layer = u128::from(parts.attention_per_layer + parts.ffn_per_layer);
+        let head = u128::from(architecture.vocab_size) * u128::from(architecture.embedding_size);
+        Self {
+            layer,
+            total: layer * u128::from(architecture.layers) + head,
+            stages: u128::from(stages),
+        }
+    }
+
+    /// The stage of each layer in order, then that of the output map.
+    fn stages_in_order(self) -> impl Iterator<Item = u128> {
+        let mut stage = 0;
+        (0_u128..).map(move |placed| {
+            // one step at most a block: one larger than a share does not make a stage be skipped
+            let full = placed * self.layer * self.stages >= self.total * (stage + 1);
+            if placed > 0 && stage + 1 < self.stages && full {
+                stage += 1;
+            }
+            stage
+        })
+    }
+}
+
 /// Parallelism as a job file or flags describe it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -160,6 +235,8 @@ pub struct ParallelismSpec {
     pub schedule: Option<Schedule>,
     /// Model chunks a pipeline stage holds (interleaved); two when absent.
     pub virtual_stages: Option<u64>,
+    /// `even` or `cost`: how pipeline stages divide the layers; even when absent.
+    pub partition: Option<Partition>,
 }
 
 const STRATEGIES: [&str; 8] = ["single", "ddp", "zero1", "zero2", "fsdp", "hsdp", "tp", "tp-mlp"];
@@ -169,7 +246,7 @@ impl ParallelismSpec {
     #[must_use]
     pub fn over(self, base: Self) -> Self {
         overlay!(ParallelismSpec, self over base: strategy, dp, tp, pp, tensor_scope, sequence_parallel,
-            shard_group, schedule, virtual_stages)
+            shard_group, schedule, virtual_stages, partition)
     }
 
     /// GPUs that the named degrees come to, where nothing else tells how many there are.
@@ -232,6 +309,7 @@ impl ParallelismSpec {
             sequence_parallel: self.sequence_parallel.unwrap_or(false) && tp > 1,
             schedule: self.schedule.unwrap_or(Schedule::OneForwardOneBackward),
             virtual_stages: 1,
+            partition: self.partition.unwrap_or(Partition::Even),
         };
         let parallelism = self.interleave(parallelism, architecture, workload)?;
         check_splits(&parallelism, architecture, workload)?;
@@ -302,6 +380,13 @@ impl ParallelismSpec {
                 )),
                 _ => Ok(parallelism),
             };
+        }
+        if parallelism.partition == Partition::ByCost {
+            return Err(Error::invalid(
+                "partition",
+                Partition::ByCost,
+                "an interleaved pipeline has equal chunks; use `even`",
+            ));
         }
         let chunks = count("virtual_stages", self.virtual_stages, Some(2), 1 << 16)?;
         let stages = parallelism.pp * chunks;
@@ -436,8 +521,40 @@ mod tests {
     #[test]
     fn stages_share_layers_evenly_and_lose_none() {
         let p = resolve(&ParallelismSpec { pp: Some(5), ..Default::default() }, 5).unwrap();
-        let layers: Vec<u64> = (0..5).map(|s| p.stage_layers(12, s)).collect();
+        let gpt = ModelSpec {
+            family: Some("gpt2".into()),
+            layers: Some(12),
+            hidden_size: Some(768),
+            ..Default::default()
+        };
+        let gpt = gpt.resolve().unwrap();
+        let layers: Vec<u64> = (0..5).map(|s| p.stage_layers(&gpt, s)).collect();
         assert_eq!(layers, [3, 3, 2, 2, 2]);
+        assert_eq!(p.head_stage(&gpt), 4);
         assert_eq!(p.bubble(8), 0.5);
+    }
+
+    #[test]
+    fn a_partition_by_cost_lightens_the_stage_of_the_output_map() {
+        // 16 layers of 2²⁶ and an output map of four times that: 20 units
+        let llama = ModelSpec {
+            family: Some("llama".into()),
+            layers: Some(16),
+            hidden_size: Some(2048),
+            heads: Some(32),
+            ffn_size: Some(8192),
+            vocab_size: Some(131_072),
+            ..Default::default()
+        };
+        let llama = llama.resolve().unwrap();
+        let cut = |pp| {
+            let p = Parallelism { pp, partition: Partition::ByCost, ..Parallelism::SINGLE };
+            let layers: Vec<u64> = (0..pp).map(|s| p.stage_layers(&llama, s)).collect();
+            (layers, p.head_stage(&llama))
+        };
+        assert_eq!(cut(1), (vec![16], 0));
+        assert_eq!(cut(2), (vec![10, 6], 1));
+        assert_eq!(cut(4), (vec![5, 5, 5, 1], 3));
+        assert_eq!(cut(8), (vec![3, 2, 3, 2, 3, 2, 1, 0], 6));
     }
 }

@@ -9,10 +9,9 @@ use crate::features::Features;
 use crate::job::Job;
 
 /// The calibrations that come with wattlaw, by name.
-const EMBEDDED: [(&str, &str); 4] = [
+const EMBEDDED: [(&str, &str); 3] = [
     ("bert-2026", include_str!("../../calibrations/bert-2026.json")),
     ("gpt-2026", include_str!("../../calibrations/gpt-2026.json")),
-    ("pooled-2026", include_str!("../../calibrations/pooled-2026.json")),
     ("any-gpu-2026", include_str!("../../calibrations/any-gpu-2026.json")),
 ];
 
@@ -34,7 +33,7 @@ pub struct Choice {
 }
 
 /// The embedded calibration that knows most about a job: its family's where that has runs of the accelerator, else the
-/// one that knows the accelerator from other families, else the one that holds for any accelerator.
+/// one that holds for any accelerator.
 ///
 /// # Errors
 /// As [`embedded`].
@@ -55,16 +54,8 @@ pub fn choose(job: &Job) -> Result<Choice> {
             });
         }
     }
-    let pooled = by_name("pooled-2026")?;
-    if pooled.seen("gpu").contains(gpu) {
-        let reason = format!(
-            "it has runs on {gpu}, though none of {family} models there; its intervals are from holding out whole \
-             families on an accelerator"
-        );
-        return Ok(Choice { calibration: pooled, reason });
-    }
     let reason = format!(
-        "no embedded calibration has runs on {gpu}; it holds for any accelerator, and widely"
+        "no embedded calibration has runs of {family} models on {gpu}; this one holds for any accelerator, and widely"
     );
     Ok(Choice { calibration: by_name("any-gpu-2026")?, reason })
 }

@@ -117,7 +117,7 @@ fn tensor(job: &Job, ledger: &mut Ledger) {
     let (encoder, decoder) = if a.encoder_layers > 0 {
         (a.encoder_layers as f64, a.layers as f64)
     } else {
-        (0.0, p.stage_layers(a.layers, ledger.stage) as f64)
+        (0.0, p.stage_layers(a, ledger.stage) as f64)
     };
     let per_layer = if blocks { 2.0 } else { 1.0 };
     let decoder_seq = if a.encoder_layers > 0 { w.decoder_seq_len } else { w.seq_len } as f64;
@@ -138,7 +138,7 @@ fn tensor(job: &Job, ledger: &mut Ledger) {
             let tokens = w.micro_positions() as f64;
             exchange(job, ledger, "embedding", Phase::Forward, 1.0, Bytes::new(tokens * per_token));
         }
-        if ledger.stage + 1 == p.pp
+        if ledger.stage == p.head_stage(a)
             && !matches!(w.task, crate::workload::Task::Classification { .. })
         {
             let buffer = Bytes::new(sequences * decoder_seq * per_token);
@@ -232,7 +232,7 @@ fn data(job: &Job, ledger: &mut Ledger) {
         DataParallel::Fsdp | DataParallel::Hsdp => {
             let group = p.shard_group;
             let held = stage_parameters(job, ledger.stage);
-            let units = (p.stage_layers(a.layers, ledger.stage) + a.encoder_layers + 1) as f64;
+            let units = (p.stage_layers(a, ledger.stage) + a.encoder_layers + 1) as f64;
             // a unit is a layer, and one more for embedding and head; what they hold adds up to the stage
             let unit = Bytes::new(held.total() * bytes / units);
             let gather = over(CollectiveKind::AllGather, unit, group, p.tp);

@@ -19,9 +19,9 @@ pub(super) fn count(job: &Job, attention: AttentionFlops, ledger: &mut Ledger) {
         writer.layers(a.encoder_layers as f64, &Stack::encoder(w));
         writer.layers(a.layers as f64, &Stack::decoder_of_encoder_decoder(w));
     } else {
-        writer.layers(p.stage_layers(a.layers, stage) as f64, &Stack::only(a, w));
+        writer.layers(p.stage_layers(a, stage) as f64, &Stack::only(a, w));
     }
-    if stage + 1 == p.pp {
+    if stage == p.head_stage(a) {
         writer.head();
     }
 }

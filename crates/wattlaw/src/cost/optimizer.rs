@@ -51,7 +51,7 @@ pub(crate) fn trained_parameters(job: &Job, stage: u64) -> f64 {
             };
             let all = [T::Query, T::Key, T::Value, T::Output, T::Gate, T::Up, T::Down];
             let per_layer: u64 = all.into_iter().filter(|t| lora.adapts(*t)).map(width).sum();
-            let layers = job.parallelism.stage_layers(a.total_layers(), stage);
+            let layers = job.parallelism.stage_layers(a, stage) + a.encoder_layers;
             (lora.rank * per_layer * layers) as f64 / job.parallelism.tp as f64
         }
     }
@@ -83,12 +83,11 @@ pub(crate) fn stage_parameters(job: &Job, stage: u64) -> StageParameters {
     let tp_attention = if blocks { tp } else { 1.0 };
     let attention = (all.attention_per_layer + all.norm_per_layer) as f64 / tp_attention;
     let ffn = all.ffn_per_layer as f64 / tp;
-    let plain_layers = p.stage_layers(a.layers, stage) + a.encoder_layers;
+    let plain_layers = p.stage_layers(a, stage) + a.encoder_layers;
     let cross = all.cross_attention_per_layer as f64 / tp_attention;
-    let layers =
-        plain_layers as f64 * (attention + ffn) + p.stage_layers(a.layers, stage) as f64 * cross;
+    let layers = plain_layers as f64 * (attention + ffn) + p.stage_layers(a, stage) as f64 * cross;
     let embedding = if stage == 0 { all.embedding } else { 0 };
-    let last = stage + 1 == p.pp;
+    let last = stage == p.head_stage(a);
     // a tied output map on another stage than its embedding is a second copy
     let tied_copy =
         if last && stage > 0 && a.tied_embeddings { a.vocab_size * a.embedding_size } else { 0 };

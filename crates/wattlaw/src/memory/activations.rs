@@ -1,0 +1,131 @@
+//! Activations of a pipeline stage: layers, embedding and head, times the micro-batches in flight.
+
+use super::Recipe;
+use super::saved::{Keeping, Saved, Stack, attention_degree};
+use crate::job::Job;
+use crate::parallel::Schedule;
+use crate::units::Bytes;
+use crate::workload::{Checkpointing, Task};
+
+/// What a stage keeps of its forward passes.
+pub(super) struct Activations {
+    /// Kept from forward to backward passes, all micro-batches in flight.
+    pub kept: Bytes,
+    /// Made again for the one layer whose backward pass runs.
+    pub recomputed: Bytes,
+    /// Logits and their copies in the loss.
+    pub logits: Bytes,
+}
+
+/// Counts the activations of one GPU of a pipeline stage.
+pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> Activations {
+    let (a, p) = (&job.architecture, &job.parallelism);
+    let layers = p.stage_layers(a, stage) as f64;
+    let mut stacks = vec![(layers, Stack::Main)];
+    if a.encoder_layers > 0 {
+        stacks = vec![(a.encoder_layers as f64, Stack::Main), (layers, Stack::Decoder)];
+    }
+    let flight = in_flight(job, stage);
+    let (mut kept, mut recomputed) = (0.0, 0.0_f64);
+    for (count, stack) in stacks.into_iter().filter(|(count, _)| *count > 0.0) {
+        let layer = layer(job, stack, recipe);
+        kept += count * layer.kept * flight;
+        recomputed = recomputed.max(layer.recomputed);
+    }
+    if stage == 0 {
+        kept += embedding(job, recipe) * flight;
+    }
+    let speaks = stage == p.head_stage(a);
+    if speaks {
+        kept += head(job, recipe);
+    }
+    Activations {
+        kept: Bytes::new(kept),
+        recomputed: Bytes::new(recomputed),
+        logits: if speaks { logits(job, recipe) } else { Bytes::ZERO },
+    }
+}
+
+/// Bytes of one layer and micro-batch.
+pub(super) struct LayerBytes {
+    pub kept: f64,
+    pub recomputed: f64,
+}
+
+pub(super) fn layer(job: &Job, stack: Stack, recipe: &Recipe) -> LayerBytes {
+    let keeping = Keeping::of(job, recipe);
+    let input = keeping.input(stack);
+    let tensors = keeping.layer(stack);
+    let sum = |keep: &dyn Fn(&&Saved) -> bool| tensors.iter().filter(keep).map(|t| t.bytes).sum();
+    let (all, core): (f64, f64) = (sum(&|_| true), sum(&|t| t.core));
+    match job.workload.checkpointing {
+        Checkpointing::None => LayerBytes { kept: all, recomputed: 0.0 },
+        Checkpointing::Selective => LayerBytes { kept: all - core, recomputed: core },
+        // the layer at work finds its input among what is kept
+        Checkpointing::Full => LayerBytes { kept: input, recomputed: (all - input).max(0.0) },
+    }
+}
+
+/// Micro-batches whose activations a stage holds at once, in whole stages' worth.
+///
+/// One forward, one backward: stage k of p holds p − k. Interleaved with v chunks a stage: it has sent
+/// 2 (p − k − 1) + (v − 1) p + 1 chunks forward before the first comes back, each a v-th of the stage, which for the first
+/// stage is p (1 + (p − 1) / (p v)). Never more than an optimizer step has.
+///
+/// Sources: Narayanan et al. 2019 and 2021; Korthikanti et al. 2022, section 4.2.
+pub(super) fn in_flight(job: &Job, stage: u64) -> f64 {
+    let p = &job.parallelism;
+    let after = p.pp.saturating_sub(stage + 1) as f64;
+    let held = match p.schedule {
+        Schedule::Interleaved if p.pp > 1 => {
+            let chunks = p.virtual_stages as f64;
+            (2.0 * after + (chunks - 1.0) * p.pp as f64 + 1.0) / chunks
+        }
+        _ => after + 1.0,
+    };
+    held.min(job.workload.grad_accum as f64)
+}
+
+/// Embedding: the norm behind it where there is one, and the dropout's mask.
+fn embedding(job: &Job, recipe: &Recipe) -> f64 {
+    let keeping = Keeping::of(job, recipe);
+    let tokens = job.workload.micro_positions() as f64;
+    let h = job.architecture.hidden_size as f64;
+    let norm = if job.architecture.embedding_norm { h * keeping.residual + 8.0 } else { 0.0 };
+    let mask = if keeping.hidden_dropout() { h } else { 0.0 };
+    tokens * (norm + mask) / keeping.between
+}
+
+/// Final norm, the input of the output map, and a masked LM's transform.
+fn head(job: &Job, recipe: &Recipe) -> f64 {
+    let (a, w) = (&job.architecture, &job.workload);
+    let keeping = Keeping::of(job, recipe);
+    let h = a.hidden_size as f64;
+    let (wide, statistics) = keeping.norm();
+    let norm = if a.final_norm { h * wide + statistics } else { 0.0 };
+    let map = match w.task {
+        // dense map's input, GELU's input, norm's input, output map's input
+        Task::MaskedLm => h * (3.0 * keeping.act + keeping.residual) + 8.0,
+        Task::CausalLm => h * keeping.act,
+        Task::Classification { .. } => 0.0,
+    };
+    speaking_positions(job) * (norm + map) / keeping.between
+}
+
+fn logits(job: &Job, recipe: &Recipe) -> Bytes {
+    let (a, w) = (&job.architecture, &job.workload);
+    if matches!(w.task, Task::Classification { .. }) {
+        return Bytes::ZERO;
+    }
+    let (computing, wide) = recipe.logit_copies;
+    let each = computing * w.precision.bytes() + wide * 4.0;
+    let vocabulary = a.vocab_size as f64 / attention_degree(&job.parallelism);
+    Bytes::new(speaking_positions(job) * vocabulary * each)
+}
+
+/// Positions of a micro-batch that the output map reads.
+fn speaking_positions(job: &Job) -> f64 {
+    let w = &job.workload;
+    let length = if w.decoder_seq_len > 0 { w.decoder_seq_len } else { w.seq_len };
+    (w.micro_batch * length) as f64
+}

@@ -1,0 +1,163 @@
+//! How a training framework keeps its numbers: what a memory estimate needs to know beside the job.
+
+use crate::error::{Error, Result};
+use crate::units::Bytes;
+
+/// The memory accounting of a training framework, as data.
+///
+/// Figures "a parameter" are bytes of mixed-precision training; 32-bit training keeps everything in 4 bytes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Recipe {
+    /// The framework's name in files and flags.
+    pub name: &'static str,
+    /// Whether weights are kept in half precision with a 32-bit master copy beside the optimizer's states; otherwise
+    /// they are kept in 32 bits and cast for the products.
+    pub half_weights: bool,
+    /// Bytes of a parameter's gradient, as kept until the optimizer step.
+    pub gradient_bytes: f64,
+    /// Bytes a parameter of buckets that data-parallel ranks exchange unsharded gradients in, where these are copies.
+    pub bucket_bytes: f64,
+    /// Half-precision gradients of one backward pass beside the kept ones, as shares of all parameters: where the
+    /// optimizer is sharded, and where it is not.
+    pub backward_gradients: (f64, f64),
+    /// Whether norms and activation functions are one kernel each, which keeps their inputs only; otherwise they are
+    /// written out as in Hugging Face transformers and keep what each step of theirs needs.
+    pub fused: bool,
+    /// Copies of a logit while the loss is computed: in the computing precision, and in 32 bits.
+    pub logit_copies: (f64, f64),
+    /// Memory that the caching allocator reserves for activations, as a multiple of what they take.
+    pub allocator: f64,
+    /// Buffers of one unsplit activation (sequences × positions × width) that sequence-parallel exchanges keep.
+    pub gather_buffers: f64,
+    /// What the host's running ahead of the GPU keeps alive, where the framework lets it.
+    pub run_ahead: Option<RunAhead>,
+    /// Whether CUDA's context and NCCL's buffers count, as in `nvidia-smi`; the framework's own counter leaves them out.
+    pub counts_reserve: bool,
+}
+
+/// Memory of a host that queues kernels faster than the GPU works them off.
+///
+/// Buffers used by asynchronous exchanges are not reused until the GPU has reached them. In a pipeline the host waits
+/// for other stages; where it is also the slower one, it runs ahead only in the warm-up, for (stages after this one −
+/// 1) forward passes of two gathers a layer.
+///
+/// An account of what the measured table shows, not of a profile: see [`Recipe::NANOTRON`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RunAhead {
+    /// Unsplit activations alive at most.
+    pub buffers: f64,
+    /// Host time to queue one layer's forward and backward pass, in seconds a tensor-parallel rank.
+    pub host_s_per_layer_and_rank: f64,
+    /// Share of them that an allocator short of memory cannot get back by waiting for the GPU.
+    pub lasting: f64,
+}
+
+/// CUDA context of a process: kernels, stacks, library workspaces.
+///
+/// Assumed. PyTorch issues report 0.3 GiB since CUDA 11.7 loads kernels lazily (pytorch/pytorch#107667) and up to
+/// 1 GiB before; cuBLAS takes 32 MiB more on Hopper.
+pub(super) const CONTEXT: Bytes = Bytes::from_gib(0.5);
+
+/// NCCL's buffers: the middle of the 342–392 MB that aiconfigurator's system files state for 2 to 8 GPUs.
+pub(super) const NCCL: Bytes = Bytes::new(367e6);
+
+impl Recipe {
+    /// PyTorch as its documentation teaches it, with models of Hugging Face transformers: 32-bit weights under
+    /// autocast alone, in DDP and with tensor parallelism; FSDP with 32-bit shards and half-precision computation.
+    ///
+    /// DDP's buckets are copies (`gradient_as_bucket_view=False`). A logit has its half-precision self, and in 32 bits
+    /// the softmax's output, the loss's gradient and the softmax's gradient: 2 + 3 · 4. The allocator's factor is
+    /// nanotron's, the one measurement at hand of the allocator that both use.
+    pub const PYTORCH: Self = Self {
+        name: "pytorch",
+        half_weights: false,
+        gradient_bytes: 4.0,
+        bucket_bytes: 4.0,
+        backward_gradients: (0.0, 0.0),
+        fused: false,
+        logit_copies: (1.0, 3.0),
+        allocator: 1.19,
+        gather_buffers: 0.0,
+        run_ahead: None,
+        counts_reserve: true,
+    };
+
+    /// DeepSpeed's accounting: 2 + 2 + 12 bytes a parameter (Rajbhandari et al. 2020, section 3.1).
+    pub const DEEPSPEED: Self = Self {
+        name: "deepspeed",
+        half_weights: true,
+        gradient_bytes: 2.0,
+        bucket_bytes: 0.0,
+        ..Self::PYTORCH
+    };
+
+    /// Megatron-LM's accounting: 2 + 4 + 12 bytes a parameter (`theoretical_memory_usage.py`), fused kernels, 32-bit
+    /// logits (Korthikanti et al. 2022), nothing for the allocator.
+    pub const MEGATRON: Self = Self {
+        name: "megatron",
+        half_weights: true,
+        bucket_bytes: 0.0,
+        fused: true,
+        logit_copies: (0.0, 1.0),
+        allocator: 1.0,
+        ..Self::PYTORCH
+    };
+
+    /// nanotron with asynchronous sequence-parallel products, as its benchmark of 706 H100 runs measured it.
+    ///
+    /// Read in its source: half-precision weights; a 32-bit gradient accumulator, whole also under ZeRO-1; half-precision
+    /// buckets in DDP only; two gather buffers and one unsplit gradient; logits in 2 + 4 + 4 bytes, their gradient in
+    /// place. Fitted to the benchmark: the allocator's factor 1.19, 45 run-ahead buffers, 3 ms of host time, half of
+    /// the buffers lasting. Chosen on it: half-precision gradients of a backward pass, all of them under ZeRO-1 and
+    /// half of them else. Its figures are those of torch's counter of reserved memory.
+    pub const NANOTRON: Self = Self {
+        name: "nanotron",
+        half_weights: true,
+        gradient_bytes: 4.0,
+        bucket_bytes: 2.0,
+        backward_gradients: (1.0, 0.5),
+        fused: true,
+        logit_copies: (1.0, 2.0),
+        allocator: 1.19,
+        gather_buffers: 3.0,
+        run_ahead: Some(RunAhead { buffers: 45.0, host_s_per_layer_and_rank: 3e-3, lasting: 0.5 }),
+        counts_reserve: false,
+    };
+
+    /// Every recipe.
+    pub const ALL: [Self; 4] = [Self::PYTORCH, Self::DEEPSPEED, Self::MEGATRON, Self::NANOTRON];
+
+    /// The recipe of a framework by its name, whatever its case.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] for another name.
+    pub fn named(name: &str) -> Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|recipe| recipe.name.eq_ignore_ascii_case(name.trim()))
+            .ok_or_else(|| Error::unknown("framework", name, Self::ALL.map(|r| r.name)))
+    }
+
+    /// Memory that CUDA and NCCL take on each of `gpus` GPUs.
+    pub(super) fn outside(gpus: u64) -> Bytes {
+        if gpus > 1 { CONTEXT + NCCL } else { CONTEXT }
+    }
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self::PYTORCH
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_framework_is_found_by_name_and_another_is_refused() {
+        assert_eq!(Recipe::named(" DeepSpeed ").unwrap(), Recipe::DEEPSPEED);
+        let error = Recipe::named("torch").unwrap_err().to_string();
+        assert!(error.starts_with("unknown framework `torch`"), "{error}");
+    }
+}

@@ -1,0 +1,313 @@
+//! What one layer keeps of its forward pass for the backward pass, tensor by tensor.
+
+use super::Recipe;
+use super::states::autocasts;
+use crate::architecture::{Architecture, Family, ModelType, Norm};
+use crate::job::Job;
+use crate::parallel::{Parallelism, TensorScope};
+use crate::workload::{AttentionKernel, Workload};
+
+/// A tensor kept for the backward pass.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Saved {
+    /// What it is.
+    pub name: &'static str,
+    /// Bytes on one GPU for one micro-batch.
+    pub bytes: f64,
+    /// Whether selective checkpointing computes it again.
+    pub core: bool,
+}
+
+/// A stack of equal layers.
+#[derive(Clone, Copy)]
+pub(super) enum Stack {
+    /// The layers of an encoder-only or decoder-only model, or the encoder of an encoder–decoder.
+    Main,
+    /// The decoder of an encoder–decoder, which attends to the encoder too.
+    Decoder,
+}
+
+/// Degree that splits attention and vocabulary.
+pub(super) fn attention_degree(p: &Parallelism) -> f64 {
+    if p.tensor_scope == TensorScope::Blocks { p.tp as f64 } else { 1.0 }
+}
+
+/// How a job keeps its activations.
+pub(super) struct Keeping<'a> {
+    a: &'a Architecture,
+    w: &'a Workload,
+    /// Bytes of a number that a product reads or writes.
+    pub act: f64,
+    /// Bytes of a number of the residual stream and the norms.
+    pub residual: f64,
+    /// Whether each product casts its input for itself, so that maps of one input keep several copies.
+    copies: bool,
+    fused: bool,
+    /// Whether the family's dropouts are on.
+    dropout: bool,
+    tp_attention: f64,
+    tp_ffn: f64,
+    /// Degree that splits what lies between the split maps: the tensor-parallel one with sequence parallelism, else 1.
+    pub between: f64,
+    list: Vec<Saved>,
+}
+
+impl<'a> Keeping<'a> {
+    pub(super) fn of(job: &'a Job, recipe: &Recipe) -> Self {
+        let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
+        let act = w.precision.bytes();
+        let copies = autocasts(job, recipe);
+        Self {
+            a,
+            w,
+            act,
+            // autocast leaves the embedding and the norms in 32 bits, and sums with them are in 32 bits too
+            residual: if copies { 4.0 } else { act },
+            copies,
+            fused: recipe.fused,
+            dropout: true,
+            tp_attention: attention_degree(p),
+            tp_ffn: p.tp as f64,
+            between: if p.sequence_parallel { p.tp as f64 } else { 1.0 },
+            list: Vec::with_capacity(24),
+        }
+    }
+
+    fn keep(&mut self, name: &'static str, bytes: f64) {
+        self.list.push(Saved { name, bytes, core: false });
+    }
+
+    fn keep_core(&mut self, name: &'static str, bytes: f64) {
+        self.list.push(Saved { name, bytes, core: true });
+    }
+
+    /// Positions of one micro-batch in a stack.
+    fn tokens(&self, stack: Stack) -> f64 {
+        let length = match stack {
+            Stack::Main => self.w.seq_len,
+            Stack::Decoder => self.w.decoder_seq_len,
+        };
+        (self.w.micro_batch * length) as f64
+    }
+
+    /// Bytes of a layer's input.
+    pub(super) fn input(&self, stack: Stack) -> f64 {
+        self.tokens(stack) * self.a.hidden_size as f64 * self.residual / self.between
+    }
+
+    /// Whether the family drops out hidden states; its configurations' defaults in Hugging Face transformers.
+    pub(super) fn hidden_dropout(&self) -> bool {
+        let family = matches!(self.a.family(), Family::Bert | Family::T5)
+            || matches!(self.a.model_type, ModelType::Gpt2 | ModelType::Opt);
+        self.dropout && family
+    }
+
+    /// The same of attention probabilities.
+    fn attention_dropout(&self) -> bool {
+        self.hidden_dropout() && self.a.model_type != ModelType::Opt
+    }
+
+    /// The tensors of one layer.
+    pub(super) fn layer(mut self, stack: Stack) -> Vec<Saved> {
+        let tokens = self.tokens(stack);
+        let h = self.a.hidden_size as f64;
+        let cross = matches!(stack, Stack::Decoder);
+        let norms = if cross { 3.0 } else { 2.0 };
+
+        // GPT-NeoX reads one input with both norms, since its blocks stand side by side
+        let inputs = if self.a.model_type == ModelType::GptNeox { 1.0 } else { norms };
+        let (wide, statistics) = self.norm();
+        self.keep("norm inputs", tokens * h * inputs * wide / self.between);
+        self.keep("norm statistics", tokens * norms * statistics / self.between);
+        self.self_attention(tokens, stack);
+        if cross {
+            self.cross_attention(tokens);
+        }
+        if self.hidden_dropout() {
+            self.keep("dropout masks", tokens * h * norms / self.between);
+        }
+        self.ffn(tokens);
+        self.list
+    }
+
+    /// Bytes that a norm keeps a channel, and a position.
+    ///
+    /// A layer norm keeps its input, mean and deviation. A fused RMS norm keeps input and scale; written out it keeps
+    /// the input in 32 bits, the scale and the scaled input, and T5's the input as it came too.
+    pub(super) fn norm(&self) -> (f64, f64) {
+        match self.a.norm {
+            Norm::LayerNorm => (self.residual, 8.0),
+            Norm::RmsNorm if self.fused => (self.residual, 4.0),
+            Norm::RmsNorm if self.a.family() == Family::T5 => (8.0, 4.0),
+            Norm::RmsNorm => (4.0 + self.residual, 4.0),
+        }
+    }
+
+    fn self_attention(&mut self, tokens: f64, stack: Stack) {
+        let (h, tp) = (self.a.hidden_size as f64, self.tp_attention);
+        let (q, kv) = (self.a.query_width() as f64 / tp, self.a.kv_width() as f64 / tp);
+        let one_map = matches!(self.a.model_type, ModelType::Gpt2 | ModelType::GptNeox);
+        let copies = if self.copies && !one_map { 3.0 } else { 1.0 };
+        let act = self.act;
+        self.keep("input of query, key, value", tokens * h * copies * act / self.between);
+        // eager grouped-query attention repeats keys and values for each query head
+        let kept = if self.w.attention == AttentionKernel::Eager { q } else { kv };
+        self.keep("query, key, value", tokens * (q + 2.0 * kept) * act);
+        if self.a.model_type == ModelType::GptNeox && !self.fused {
+            self.keep("rotated query and key", tokens * 2.0 * q * act);
+            self.keep("context before its map", tokens * q * act);
+        }
+        let context = match stack {
+            Stack::Main => self.w.seq_len,
+            Stack::Decoder => self.w.decoder_seq_len,
+        };
+        self.core(tokens, context as f64);
+        self.keep("context", tokens * q * act);
+    }
+
+    fn cross_attention(&mut self, tokens: f64) {
+        let (h, tp) = (self.a.hidden_size as f64, self.tp_attention);
+        let (q, kv) = (self.a.query_width() as f64 / tp, self.a.kv_width() as f64 / tp);
+        let encoded = self.tokens(Stack::Main);
+        let act = self.act;
+        self.keep("input of cross query", tokens * h * act / self.between);
+        if self.copies {
+            self.keep("input of cross key, value", encoded * h * 2.0 * act / self.between);
+        }
+        self.keep("cross query, key, value", (tokens * q + encoded * 2.0 * kv) * act);
+        self.core(tokens, self.w.seq_len as f64);
+        self.keep("cross context", tokens * q * act);
+    }
+
+    /// The attention core, for each query position and head: softmax's scale where it is fused; else the probabilities,
+    /// the dropout's mask, and the probabilities that the product with the values reads.
+    fn core(&mut self, tokens: f64, context: f64) {
+        let rows = tokens * self.a.heads as f64 / self.tp_attention;
+        if self.w.attention == AttentionKernel::Flash {
+            self.keep_core("softmax scale", rows * 4.0);
+            return;
+        }
+        let act = self.act;
+        // autocast computes a softmax in 32 bits; Llama and OPT ask for it
+        let asks = self.a.family() == Family::Llama || self.a.model_type == ModelType::Opt;
+        let wide = self.copies || (asks && !self.fused);
+        let probabilities = if wide { 4.0 } else { act };
+        self.keep_core("attention probabilities", rows * context * probabilities);
+        if self.attention_dropout() {
+            self.keep_core("attention dropout mask", rows * context);
+        }
+        if self.attention_dropout() || probabilities > act {
+            self.keep_core("probabilities for the values", rows * context * act);
+        }
+    }
+
+    fn ffn(&mut self, tokens: f64) {
+        let (h, act) = (self.a.hidden_size as f64, self.act);
+        let f = self.a.ffn_size as f64 / self.tp_ffn;
+        let rows = match self.a.experts {
+            Some(experts) => {
+                let visits = experts.top_k as f64;
+                self.keep("input of router", tokens * h * act / self.between);
+                self.keep("routing", tokens * (4.0 * experts.count as f64 + 40.0 * visits + 4.0));
+                self.keep("expert inputs and outputs", tokens * visits * 2.0 * h * act);
+                tokens * visits
+            }
+            None => {
+                let copies =
+                    if self.copies && self.a.family() == Family::Llama { 2.0 } else { 1.0 };
+                self.keep("input of ffn", tokens * h * copies * act / self.between);
+                tokens
+            }
+        };
+        self.keep("ffn inner", rows * f * self.ffn_tensors() * act);
+        if self.a.family() == Family::T5 && self.dropout {
+            self.keep("ffn dropout mask", rows * f);
+        }
+    }
+
+    /// Tensors of the inner width that a feed-forward block keeps, the last map's input included.
+    ///
+    /// Gated: gate, its activation, the other map's output, their product. GELU: input and output; GPT-2's, written out
+    /// with a tanh, four on the way. ReLU keeps its output, which the next map reads anyway.
+    fn ffn_tensors(&self) -> f64 {
+        let t5 = self.a.family() == Family::T5;
+        match self.a.model_type {
+            _ if self.a.gated_ffn && t5 && !self.fused => 7.0,
+            _ if self.a.gated_ffn => 4.0,
+            ModelType::Gpt2 if !self.fused => 5.0,
+            ModelType::Opt => 1.0,
+            // T5's ReLU, and the dropout behind it
+            _ if t5 && !self.dropout && !self.copies => 1.0,
+            _ => 2.0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::amount::Count;
+    use crate::architecture::ModelSpec;
+    use crate::catalog::Catalog;
+    use crate::job::JobSpec;
+    use crate::workload::{Precision, WorkloadSpec};
+    use serde_json::Value;
+
+    fn job(case: &Value, shape: &Value) -> Job {
+        let family = case["family"].as_str().unwrap();
+        let number = |key: &str| shape[key].as_u64();
+        let image = family == "vit";
+        let model = ModelSpec {
+            family: Some(family.into()),
+            layers: Some(2),
+            hidden_size: number("hidden_size"),
+            heads: number("heads"),
+            kv_heads: case["kv_heads"].as_u64(),
+            ffn_size: case["ffn_size"].as_u64(),
+            vocab_size: number("vocab_size"),
+            image_size: number("image_size").filter(|_| image),
+            patch_size: number("patch_size").filter(|_| image),
+            ..Default::default()
+        };
+        let full = case["precision"] == "fp32";
+        let eager = case["attention"] == "eager";
+        let workload = WorkloadSpec {
+            steps: Some(Count::new(1)),
+            seq_len: number("seq_len").filter(|_| !image),
+            decoder_seq_len: number("decoder_seq_len").filter(|_| family == "t5"),
+            micro_batch: number("batch"),
+            precision: Some(if full { Precision::Fp32 } else { Precision::Bf16 }),
+            attention: Some(if eager { AttentionKernel::Eager } else { AttentionKernel::Flash }),
+            ..Default::default()
+        };
+        let mut spec = JobSpec { model, workload, ..JobSpec::default() };
+        spec.system.gpu = Some("a100-sxm4-80gb".into());
+        spec.resolve(&Catalog::built_in().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_layer_keeps_what_pytorch_saves() {
+        let text = include_str!("../../tests/golden/saved_tensors.json");
+        let golden: Value = serde_json::from_str(text).unwrap();
+        let cases = golden["cases"].as_array().unwrap();
+        assert!(cases.len() >= 35, "only {} cases", cases.len());
+        for case in cases {
+            let job = job(case, &golden["shape"]);
+            // half-precision weights are computed with as they are; others are cast
+            let half = case["precision"] == "bf16";
+            let recipe = if half { Recipe::DEEPSPEED } else { Recipe::PYTORCH };
+            let layer = |stack| -> f64 {
+                let mut keeping = Keeping::of(&job, &recipe);
+                keeping.dropout = case["dropout"] == true;
+                keeping.layer(stack).iter().map(|tensor| tensor.bytes).sum()
+            };
+            let decoder =
+                if job.architecture.encoder_layers > 0 { layer(Stack::Decoder) } else { 0.0 };
+            let counted = layer(Stack::Main) + decoder;
+            let saved = case["bytes_per_layer"].as_f64().unwrap();
+            // a mixture saves a few numbers an expert besides
+            let rest = if job.architecture.experts.is_some() { 32.0 } else { 0.0 };
+            assert_eq!(counted + rest, saved, "{case}");
+        }
+    }
+}

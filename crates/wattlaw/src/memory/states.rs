@@ -1,0 +1,119 @@
+//! Weights, gradients and optimizer states, and the buffers that exchanging them takes.
+
+use super::Recipe;
+use crate::cost::optimizer::{stage_parameters, trained_parameters};
+use crate::job::Job;
+use crate::parallel::DataParallel;
+use crate::units::Bytes;
+use crate::workload::Task;
+
+/// What a GPU keeps of the model between and during steps.
+pub(super) struct States {
+    pub weights: Bytes,
+    pub gradients: Bytes,
+    pub optimizer: Bytes,
+    pub communication: Bytes,
+}
+
+/// Bytes a parameter, before sharding.
+#[derive(Clone, Copy)]
+struct PerParameter {
+    weight: f64,
+    gradient: f64,
+    optimizer: f64,
+}
+
+impl PerParameter {
+    fn of(job: &Job, recipe: &Recipe) -> Self {
+        let w = &job.workload;
+        let mixed = w.precision.mixed();
+        if w.lora.is_some() {
+            // adapters are small and kept in 32 bits; the frozen weights are counted apart
+            return Self { weight: 4.0, gradient: 4.0, optimizer: w.optimizer.state_bytes() };
+        }
+        let half = mixed && recipe.half_weights;
+        Self {
+            weight: if half { w.precision.bytes() } else { 4.0 },
+            gradient: if mixed { recipe.gradient_bytes } else { 4.0 },
+            optimizer: w.optimizer.state_bytes() + if half { 4.0 } else { 0.0 },
+        }
+    }
+}
+
+/// Counts the states of one GPU of a pipeline stage.
+///
+/// Ψ parameters of the stage after tensor parallelism, n ranks of a shard group; ZeRO-1 divides the optimizer's part by
+/// n, ZeRO-2 the gradients too, FSDP (ZeRO-3) all three. Source: Rajbhandari et al. 2020, section 5.
+///
+/// FSDP holds the unit of embedding and output map whole through both passes, the layer at work and the next one
+/// already gathered, and the whole gradients of two units that are being reduced (PyTorch FSDP: the root unit is not
+/// resharded after its forward pass, backward prefetch `BACKWARD_PRE`).
+pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
+    let (w, p) = (&job.workload, &job.parallelism);
+    let held = stage_parameters(job, stage);
+    let trained = trained_parameters(job, stage);
+    let frozen = if w.lora.is_some() { held.total() } else { 0.0 };
+    let per = PerParameter::of(job, recipe);
+    let shards = |sharded: bool| if sharded { p.shard_group as f64 } else { 1.0 };
+    let of_weights = shards(p.data.shards_parameters());
+    let computing = w.precision.bytes();
+
+    let mut weights = (trained * per.weight + frozen * computing) / of_weights;
+    if autocasts(job, recipe) {
+        weights += computing * (held.layers + output_map(job, stage));
+    }
+    let mut gradients = trained * per.gradient / shards(p.data.shards_gradients());
+    if w.precision.mixed() && w.lora.is_none() {
+        let (sharded, whole) = recipe.backward_gradients;
+        let share = if p.data.shards_optimizer() { sharded } else { whole };
+        gradients += trained * computing * share;
+    }
+    let optimizer = trained * per.optimizer / shards(p.data.shards_optimizer());
+
+    let mut communication = 0.0;
+    if p.shard_group > 1 && p.data.shards_parameters() {
+        let layers = p.stage_layers(&job.architecture, stage) + job.architecture.encoder_layers;
+        let in_flight = layers.min(2) as f64 * held.largest_layer;
+        communication += computing * (held.vocabulary + in_flight);
+        if w.lora.is_none() {
+            communication += computing * (held.vocabulary + held.largest_layer);
+        }
+    }
+    if p.data == DataParallel::Ddp {
+        communication +=
+            trained * if w.precision.mixed() { recipe.bucket_bytes } else { per.gradient };
+    }
+    if p.tp > 1 && p.sequence_parallel {
+        communication += recipe.gather_buffers * unsplit_activation(job).value();
+    }
+    States {
+        weights: Bytes::new(weights),
+        gradients: Bytes::new(gradients),
+        optimizer: Bytes::new(optimizer),
+        communication: Bytes::new(communication),
+    }
+}
+
+/// Whether 32-bit weights are cast for each product, the casts living until the backward pass is over.
+pub(super) fn autocasts(job: &Job, recipe: &Recipe) -> bool {
+    let (w, p) = (&job.workload, &job.parallelism);
+    w.precision.mixed() && !recipe.half_weights && !p.data.shards_parameters() && w.lora.is_none()
+}
+
+/// One activation of a micro-batch, not split: sequences × positions × width.
+pub(super) fn unsplit_activation(job: &Job) -> Bytes {
+    let w = &job.workload;
+    let width = job.architecture.hidden_size as f64;
+    Bytes::new(w.micro_positions() as f64 * width * w.precision.bytes())
+}
+
+/// Parameters of the map over the vocabulary that the stage multiplies with, its own or the embedding's.
+fn output_map(job: &Job, stage: u64) -> f64 {
+    let (a, p) = (&job.architecture, &job.parallelism);
+    let speaks = !matches!(job.workload.task, Task::Classification { .. });
+    if speaks && stage == p.head_stage(a) {
+        (a.vocab_size * a.embedding_size) as f64 / super::saved::attention_degree(p)
+    } else {
+        0.0
+    }
+}
