@@ -76,7 +76,7 @@ impl Recipe {
         backward_gradients: (0.0, 0.0),
         fused: false,
         logit_copies: (1.0, 3.0),
-        allocator: 1.19,
+        allocator: 1.2,
         gather_buffers: 0.0,
         run_ahead: None,
         counts_reserve: true,
@@ -107,9 +107,12 @@ impl Recipe {
     ///
     /// Read in its source: half-precision weights; a 32-bit gradient accumulator, whole also under ZeRO-1; half-precision
     /// buckets in DDP only; two gather buffers and one unsplit gradient; logits in 2 + 4 + 4 bytes, their gradient in
-    /// place. Fitted to the benchmark: the allocator's factor 1.19, 45 run-ahead buffers, 3 ms of host time, half of
-    /// the buffers lasting. Chosen on it: half-precision gradients of a backward pass, all of them under ZeRO-1 and
+    /// place. Fitted to the benchmark: the allocator's factor 1.2, 43 run-ahead buffers, 2.5 ms of host time, and half
+    /// of the buffers lasting. Chosen on it: half-precision gradients of a backward pass, all of them under ZeRO-1 and
     /// half of them else. Its figures are those of torch's counter of reserved memory.
+    ///
+    /// Median error 3.4 %, and 3.9 % for models held out of the fit; nine in ten within 13 %. The tail is runs on 16 and
+    /// 32 tensor-parallel ranks over several nodes, some of which ran ahead of their GPUs and some not.
     pub const NANOTRON: Self = Self {
         name: "nanotron",
         half_weights: true,
@@ -118,9 +121,13 @@ impl Recipe {
         backward_gradients: (1.0, 0.5),
         fused: true,
         logit_copies: (1.0, 2.0),
-        allocator: 1.19,
+        allocator: 1.2,
         gather_buffers: 3.0,
-        run_ahead: Some(RunAhead { buffers: 45.0, host_s_per_layer_and_rank: 3e-3, lasting: 0.5 }),
+        run_ahead: Some(RunAhead {
+            buffers: 43.0,
+            host_s_per_layer_and_rank: 2.5e-3,
+            lasting: 0.5,
+        }),
         counts_reserve: false,
     };
 
