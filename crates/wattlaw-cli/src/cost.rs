@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use wattlaw::cost::{AttentionFlops, Cost, Ledger, Op, Totals};
 use wattlaw::job::Job;
+use wattlaw::memory::Memory;
 
 use crate::args::Format;
 use crate::failure::Done;
@@ -43,6 +44,8 @@ struct Report<'a> {
     per_micro_step: Totals,
     /// One GPU of the busiest stage, one optimizer step.
     per_step: Totals,
+    /// Peak memory of the GPU that needs most, by part, in bytes.
+    memory: Memory,
     stages: &'a [Ledger],
 }
 
@@ -75,6 +78,7 @@ pub fn run(args: &Args) -> Done {
             active_parameters: job.architecture.active_parameters(job.workload.task),
             per_micro_step: ledger.per_micro_step(),
             per_step: ledger.per_step(|_| true),
+            memory: Memory::of(&job),
             stages: &cost.stages,
         }),
         Format::Table => files::print(&table(&job, &cost, ledger)),
@@ -140,6 +144,20 @@ fn table(job: &Job, cost: &Cost, ledger: &Ledger) -> String {
         screen::si(cost.model_flops().value(), "FLOP"),
         screen::si(cost.hardware_flops().value(), "FLOP"),
     );
+    let memory = Memory::of(job);
+    out += &screen::heading(&format!(
+        "\npeak memory of a GPU of stage {}: {:.2} of {:.1} GiB, {}",
+        memory.stage,
+        memory.peak_gib_per_gpu(),
+        memory.capacity.gib(),
+        if memory.fits { "fits" } else { "does not fit" }
+    ));
+    let parts = memory
+        .parts()
+        .filter(|(_, bytes)| bytes.value() > 0.0)
+        .map(|(name, bytes)| vec![name.to_owned(), format!("{:.2} GiB", bytes.gib())])
+        .collect();
+    out += &screen::table(&["", ""], parts, 1);
     out
 }
 

@@ -91,6 +91,9 @@ fn table(job: &Job, p: &Prediction) -> String {
     interval("energy", p.energy_j, &screen::energy);
     interval("time", p.duration_s, &screen::duration);
     interval("mean power", p.mean_power_w, &|w| screen::si(w, "W"));
+    interval("memory a GPU", Some(p.memory.peak_gib), &|gib| {
+        format!("{} GiB", screen::digits(gib))
+    });
     interval("energy a token", p.energy_per_token_j, &|j| {
         screen::si(j * 1e3, "J").replace(" ", " m")
     });
@@ -114,6 +117,14 @@ fn table(job: &Job, p: &Prediction) -> String {
             ),
         ],
     ];
+    facts.push(vec![
+        "memory".to_owned(),
+        format!(
+            "{} of {:.1} GiB",
+            if p.memory.fits { "fits" } else { "does not fit" },
+            p.memory.capacity_gib
+        ),
+    ]);
     facts.push(vec!["energy covers".to_owned(), p.scope.to_string()]);
     facts.push(vec![
         "answered by".to_owned(),

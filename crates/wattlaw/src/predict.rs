@@ -2,9 +2,11 @@
 
 mod assumed;
 mod factors;
+mod memory;
 mod warnings;
 
 pub use factors::Factor;
+pub use memory::PeakMemory;
 pub use warnings::Warning;
 
 use serde::Serialize;
@@ -95,6 +97,8 @@ pub struct Prediction {
     pub steps: f64,
     /// FLOPs of the run.
     pub flops: FlopCounts,
+    /// Peak memory of a GPU.
+    pub memory: PeakMemory,
     /// Joules a token.
     pub energy_per_token_j: Option<Interval>,
     /// Energy of the facility in joules, where a PUE was given.
@@ -162,6 +166,9 @@ pub fn predict(
         warnings.push(Warning::too_few_runs(calibration, level));
     }
 
+    let memory = PeakMemory::of(job, level)?;
+    warnings.extend(memory.warning());
+
     let tokens = job.tokens();
     let system = &job.system;
     let facility_energy_j = energy.zip(system.pue).map(|(e, pue)| e.scaled(pue));
@@ -180,6 +187,7 @@ pub fn predict(
             model: cost.model_flops().value(),
             hardware: cost.hardware_flops().value(),
         },
+        memory,
         energy_per_token_j: energy.map(|e| e.scaled(1.0 / tokens)),
         facility_energy_j,
         carbon_g: drawn.zip(system.carbon_g_per_kwh).map(|(e, g)| e.scaled(g / JOULES_PER_KWH)),

@@ -1,5 +1,7 @@
 //! Counts against what PyTorch and transformers count; `golden/*.py` made the figures and says how.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
 use serde_json::Value;
 use wattlaw::amount::Count;
 use wattlaw::architecture::{Architecture, from_config_json};

@@ -101,12 +101,14 @@ fn measured_peaks_are_met() {
     let catalog = Catalog::built_in().unwrap();
     let mut errors: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     let mut fits = Vec::new();
+    let mut spread = Vec::new();
     for row in &rows {
         let Ok(measured) = row["peak_memory_gb"].parse::<f64>() else { continue };
         let job = job(row, &catalog).unwrap();
         // the column divides bytes by 1024³
         let predicted = Memory::of_stage(&job, 0, &Recipe::NANOTRON).peak_gib_per_gpu();
         let error = (predicted / measured - 1.0).abs();
+        spread.push((measured / predicted).ln().abs());
         for group in ["all", &row["model"], &row["dp_kind"]] {
             errors.entry(group.to_owned()).or_default().push(error);
         }
@@ -123,11 +125,28 @@ fn measured_peaks_are_met() {
         );
     }
     println!("of the runs that ran, {:.1} % are said to fit", 100.0 * share(&fits));
+    embedded_spread_is(spread);
     let all = &errors["all"];
     assert_eq!(all.len(), 706);
     assert!(quantile(all, 0.5) < 0.037, "median error {}", quantile(all, 0.5));
     assert!(quantile(all, 0.9) < 0.15, "ninth decile {}", quantile(all, 0.9));
     assert!(share(&fits) > 0.978, "said to fit: {}", share(&fits));
+}
+
+/// The spread that predictions use is the one measured here, to four decimals; `WATTLAW_WRITE_GOLDEN=1` writes it.
+fn embedded_spread_is(mut spread: Vec<f64>) {
+    spread.sort_by(f64::total_cmp);
+    let rounded: Vec<String> = spread.iter().map(|x| format!("{x:.4}")).collect();
+    let text = format!("[{}]\n", rounded.join(", "));
+    let path = format!("{}/calibrations/memory-2026.json", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("WATTLAW_WRITE_GOLDEN").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let embedded: Vec<f64> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    assert_eq!(embedded.len(), spread.len());
+    for (embedded, measured) in embedded.iter().zip(&spread) {
+        assert!((embedded - measured).abs() < 1e-4, "{embedded} and {measured}");
+    }
 }
 
 #[test]

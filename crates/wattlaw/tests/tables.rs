@@ -1,5 +1,7 @@
 //! The tables of `../shared/data` as they stand.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
 use wattlaw::catalog::Catalog;
 use wattlaw::dataset::{ColumnsOf, Dataset, Efficiency};
 use wattlaw::proxy::ProxySet;

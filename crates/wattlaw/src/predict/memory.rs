@@ -1,0 +1,80 @@
+//! Peak memory in a prediction: the estimate, its spread, its parts in GiB, and what would make the job fit.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{Interval, Warning};
+use crate::error::Result;
+use crate::job::Job;
+use crate::memory::{Memory, Recipe};
+use crate::stats::conformal::Conformal;
+
+/// How far 706 measured peaks lay from their estimate, in logarithms; `tests/memory_measured.rs` makes the file.
+const SPREAD: &str = include_str!("../../calibrations/memory-2026.json");
+
+/// Peak memory of the GPU that needs most.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PeakMemory {
+    /// The estimate in GiB.
+    pub peak_gib_per_gpu: f64,
+    /// The estimate with its ends in GiB: the spread of nanotron's measured peaks on H100, assumed to hold for PyTorch.
+    pub peak_gib: Interval,
+    /// Memory of the GPU that a process can use, in GiB.
+    pub capacity_gib: f64,
+    /// Whether what is needed is within the capacity.
+    pub fits: bool,
+    /// The pipeline stage that needs most.
+    pub stage: u64,
+    /// The parts in GiB.
+    pub parts_gib: BTreeMap<&'static str, f64>,
+    /// Changes that would make it fit, each tried; empty where it fits with room.
+    pub advice: Vec<String>,
+}
+
+impl PeakMemory {
+    /// Estimates the memory of a job with PyTorch's recipe.
+    ///
+    /// # Errors
+    /// As [`Conformal::half_width`], for the level.
+    pub(super) fn of(job: &Job, level: f64) -> Result<Self> {
+        let memory = Memory::of(job);
+        let peak = memory.peak().gib();
+        let spread = spread()?.half_width(level)?;
+        Ok(Self {
+            peak_gib_per_gpu: peak,
+            peak_gib: Interval::from_log(peak.ln(), spread),
+            capacity_gib: memory.capacity.gib(),
+            fits: memory.fits,
+            stage: memory.stage,
+            parts_gib: memory.parts().map(|(name, bytes)| (name, bytes.gib())).collect(),
+            advice: Memory::advice(job, &Recipe::PYTORCH).iter().map(ToString::to_string).collect(),
+        })
+    }
+
+    /// What to say where the job does not fit.
+    pub(super) fn warning(&self) -> Option<Warning> {
+        if self.fits {
+            return None;
+        }
+        let largest = self.parts_gib.iter().max_by(|a, b| a.1.total_cmp(b.1));
+        let largest = largest
+            .map_or_else(String::new, |(name, gib)| format!(", most of it {name} ({gib:.1} GiB)"));
+        let advice = match self.advice.as_slice() {
+            [] => "no single change that was tried makes it fit".to_owned(),
+            changes => format!("what would fit: {}", changes.join("; ")),
+        };
+        Some(Warning {
+            kind: "memory",
+            text: format!(
+                "{:.1} GiB a GPU are needed and {:.1} are there{largest}; {advice}",
+                self.peak_gib_per_gpu, self.capacity_gib
+            ),
+        })
+    }
+}
+
+fn spread() -> Result<Conformal> {
+    serde_json::from_str(SPREAD)
+        .map_err(|e| crate::Error::Syntax { format: "memory spread", message: e.to_string() })
+}
