@@ -89,7 +89,8 @@ macro_rules! quantity {
 
         impl Sum for $name {
             fn sum<I: Iterator<Item = Self>>(items: I) -> Self {
-                Self(items.map(|q| q.0).sum())
+                // an empty sum of floats is −0, which would print as such
+                Self(items.map(|q| q.0).fold(0.0, |a, b| a + b))
             }
         }
     };
