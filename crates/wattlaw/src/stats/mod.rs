@@ -3,6 +3,7 @@
 pub mod collinearity;
 pub mod conformal;
 pub mod inference;
+pub mod nls;
 pub mod ols;
 mod orthogonal;
 pub mod score;
