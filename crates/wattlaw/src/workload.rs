@@ -344,7 +344,9 @@ impl WorkloadSpec {
     ) -> Result<Workload> {
         let family = architecture.family();
         let seq_len = match (architecture.image, self.seq_len) {
-            (Some(image), None) => image.patches() + 1,
+            (Some(image), None) => {
+                positive("patches of the image", Some(image.patches() + 1), None, MOST_POSITIONS)?
+            }
             (Some(image), Some(n)) if n != image.patches() + 1 => {
                 return Err(Error::invalid(
                     "seq_len",
@@ -355,10 +357,11 @@ impl WorkloadSpec {
                     ),
                 ));
             }
-            (_, given) => positive("seq_len", given, None, 1 << 32)?,
+            (_, given) => positive("seq_len", given, None, MOST_POSITIONS)?,
         };
         let decoder_seq_len = if family == Family::T5 {
-            positive("decoder_seq_len", self.decoder_seq_len, Some((seq_len / 4).max(1)), 1 << 32)?
+            let quarter = (seq_len / 4).max(1);
+            positive("decoder_seq_len", self.decoder_seq_len, Some(quarter), MOST_POSITIONS)?
         } else if let Some(n) = self.decoder_seq_len {
             return Err(Error::invalid(
                 "decoder_seq_len",
@@ -381,8 +384,8 @@ impl WorkloadSpec {
             seq_len,
             decoder_seq_len,
             padding_share,
-            micro_batch: positive("micro_batch", self.micro_batch, None, 1 << 32)?,
-            grad_accum: positive("grad_accum", self.grad_accum, Some(1), 1 << 32)?,
+            micro_batch: positive("micro_batch", self.micro_batch, None, MOST_SEQUENCES)?,
+            grad_accum: positive("grad_accum", self.grad_accum, Some(1), MOST_SEQUENCES)?,
             precision: self.precision.unwrap_or(precision),
             optimizer: self.optimizer.unwrap_or(Optimizer::AdamW),
             checkpointing: self.checkpointing.unwrap_or(Checkpointing::None),
@@ -398,8 +401,12 @@ impl WorkloadSpec {
             (Some(tokens), None, None, None) => Ok(Amount::Tokens(tokens.get())),
             (None, Some(steps), None, None) => Ok(Amount::Steps(steps.get())),
             (None, None, Some(epochs), Some(examples)) => {
-                if !(epochs.is_finite() && epochs > 0.0 && epochs <= 1e9) {
-                    return Err(Error::invalid("epochs", epochs, "it must be a positive number"));
+                if !(1e-9..=1e9).contains(&epochs) {
+                    return Err(Error::invalid(
+                        "epochs",
+                        epochs,
+                        "it must be a number from 1e-9 to 1e9",
+                    ));
                 }
                 Ok(Amount::Epochs { epochs, examples: examples.get() })
             }
@@ -449,6 +456,10 @@ impl WorkloadSpec {
         Ok(self.lora.clone())
     }
 }
+
+/// Sixteen million positions and as many sequences: above what is trained, and their product is far from overflow.
+const MOST_POSITIONS: u64 = 1 << 24;
+const MOST_SEQUENCES: u64 = 1 << 24;
 
 fn positive(field: &str, given: Option<u64>, default: Option<u64>, most: u64) -> Result<u64> {
     crate::architecture::count(field, given, default, most)
