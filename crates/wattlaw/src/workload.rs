@@ -397,6 +397,13 @@ impl WorkloadSpec {
 
     fn amount(&self) -> Result<Amount> {
         let forms = "give one of tokens, steps, or epochs with examples";
+        for (field, given) in
+            [("tokens", self.tokens), ("steps", self.steps), ("examples", self.examples)]
+        {
+            if given.is_some_and(|n| n.get() == 0) {
+                return Err(Error::invalid(field, 0, "it must be a whole number from 1"));
+            }
+        }
         match (self.tokens, self.steps, self.epochs, self.examples) {
             (Some(tokens), None, None, None) => Ok(Amount::Tokens(tokens.get())),
             (None, Some(steps), None, None) => Ok(Amount::Steps(steps.get())),

@@ -1,6 +1,8 @@
 //! What other tools of the field were found to get wrong, as invariants that this one keeps; each test is named after
 //! the error.
 
+#![allow(clippy::unwrap_used, reason = "helper functions of a test")]
+
 use std::sync::LazyLock;
 
 use wattlaw::catalog::Catalog;

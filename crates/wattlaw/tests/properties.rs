@@ -1,5 +1,7 @@
 //! What must hold for every job, whatever its family, strategy and sizes.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helper functions of a test")]
+
 mod jobs;
 
 use jobs::{jobs, resolved};
@@ -106,8 +108,10 @@ proptest! {
     fn model_flops_do_not_depend_on_how_the_batch_is_split(spec in jobs()) {
         let (spread, alone) = (resolved(&spec), resolved(&on_one_gpu(&spec)));
         prop_assert_eq!(model_flops(&spread), model_flops(&alone));
-        prop_assert!(near(counted(&spread).model_flops().value(), counted(&alone).model_flops().value())
-            || spec.workload.steps.is_some());
+        if spec.workload.steps.is_none() {
+            let whole_run = |job| counted(job).model_flops().value();
+            prop_assert!(near(whole_run(&spread), whole_run(&alone)));
+        }
     }
 
     #[test]
@@ -216,8 +220,9 @@ proptest! {
                 sum.flops += op.flops * times;
                 sum.bytes += op.bytes * times;
                 sum.kernels += op.kernels * times;
-                sum.node_link_bytes += op.collective.map_or(0.0, |c| c.sent_per_gpu().value() * times)
-                    * wattlaw::units::Bytes::new(1.0);
+                if let Some(collective) = op.collective {
+                    sum.node_link_bytes += collective.sent_per_gpu() * times;
+                }
                 for figure in [op.count, op.flops.value(), op.bytes.value(), op.kernels] {
                     prop_assert!(figure.is_finite() && figure >= 0.0, "{:?}", op);
                 }
@@ -227,7 +232,8 @@ proptest! {
         prop_assert!(near(sum.flops.value(), total.flops.value()));
         prop_assert!(near(sum.bytes.value(), total.bytes.value()));
         prop_assert!(near(sum.kernels, total.kernels));
-        prop_assert!(near(sum.node_link_bytes.value(), (total.node_link_bytes + total.network_bytes).value()));
+        let sent = total.node_link_bytes + total.network_bytes;
+        prop_assert!(near(sum.node_link_bytes.value(), sent.value()));
         prop_assert!(near(cost.hardware_flops().value(), total.flops.value() * job.steps()));
         let busiest = cost.busiest_stage().per_step(|_| true).flops.value();
         prop_assert!(cost.stages.iter().all(|s| s.per_step(|_| true).flops.value() <= busiest));
@@ -249,7 +255,8 @@ proptest! {
         let mut twice = spec.clone();
         (twice.workload.steps, twice.workload.epochs, twice.workload.examples) = (None, None, None);
         let mut once = twice.clone();
-        (once.workload.tokens, twice.workload.tokens) = (Some(Count::new(7_000_000)), Some(Count::new(14_000_000)));
+        once.workload.tokens = Some(Count::new(7_000_000));
+        twice.workload.tokens = Some(Count::new(14_000_000));
         let (once, twice) = (resolved(&once), resolved(&twice));
         let whole_run = |job: &Job| counted(job).hardware_flops().value();
         prop_assert!(near(whole_run(&twice), 2.0 * whole_run(&once)));
@@ -454,7 +461,9 @@ proptest! {
         if p.schedule == Schedule::Interleaved {
             let plain = with(&job, |j| j.parallelism.virtual_stages = 1);
             prop_assert!(p.bubble(m) <= plain.parallelism.bubble(m));
-            let total = |job: &Job| -> f64 { counted(job).stages.iter().map(|l| sent(l, is_pipeline)).sum() };
+            let total = |job: &Job| -> f64 {
+                counted(job).stages.iter().map(|l| sent(l, is_pipeline)).sum()
+            };
             prop_assert!(total(&job) >= total(&plain));
         }
         for ledger in &counted(&job).stages {

@@ -1,5 +1,7 @@
 //! Parameter and FLOP figures of papers and model cards, each row with its source and, where it is not exact, why.
 
+#![allow(clippy::unwrap_used, reason = "helper functions of a test")]
+
 use std::sync::LazyLock;
 
 use wattlaw::amount::Count;
