@@ -391,7 +391,7 @@ impl WorkloadSpec {
             checkpointing: self.checkpointing.unwrap_or(Checkpointing::None),
             attention: self.attention.unwrap_or(AttentionKernel::Flash),
             task: self.task(architecture)?,
-            lora: self.lora()?,
+            lora: self.lora(architecture)?,
         })
     }
 
@@ -456,9 +456,18 @@ impl WorkloadSpec {
         }
     }
 
-    fn lora(&self) -> Result<Option<Lora>> {
+    fn lora(&self, architecture: &crate::architecture::Architecture) -> Result<Option<Lora>> {
         if let Some(lora) = &self.lora {
             positive("lora rank", Some(lora.rank), None, 1 << 16)?;
+            let only_gates = !lora.targets.is_empty()
+                && lora.targets.iter().all(|target| *target == LoraTarget::Gate);
+            if only_gates && !architecture.gated_ffn {
+                return Err(Error::invalid(
+                    "lora targets",
+                    "the gate alone",
+                    "this model's feed-forward blocks have none; adapt up, down or another map",
+                ));
+            }
         }
         Ok(self.lora.clone())
     }
@@ -545,5 +554,11 @@ mod tests {
         assert!(
             fails(WorkloadSpec { micro_batch: Some(0), ..spec() }).starts_with("micro_batch is 0")
         );
+        assert!(
+            fails(WorkloadSpec { tokens: Some(Count::new(0)), ..spec() })
+                .starts_with("tokens is 0")
+        );
+        let gate = Lora { rank: 4, targets: vec![LoraTarget::Gate] };
+        assert!(fails(WorkloadSpec { lora: Some(gate), ..spec() }).contains("the gate alone"));
     }
 }
