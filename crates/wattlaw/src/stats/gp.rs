@@ -97,10 +97,12 @@ fn correlation_slope(r2: f64) -> f64 {
 }
 
 /// A function learnt from rows of inputs and a response each.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(into = "Stored", try_from = "Stored")]
 pub struct Gp {
     kernel: Kernel,
     rows: Vec<Vec<f64>>,
+    response: Vec<f64>,
     weights: DVector<f64>,
     factor: Cholesky<f64, Dyn>,
 }
@@ -117,7 +119,7 @@ impl Gp {
             Error::Data("the discrepancy's covariance is singular; rows are all alike".into())
         })?;
         let weights = factor.solve(&DVector::from_column_slice(response));
-        Ok(Self { kernel, rows, weights, factor })
+        Ok(Self { kernel, rows, response: response.to_vec(), weights, factor })
     }
 
     /// Chooses the hyperparameters that are most likely with the data and the prior, from at most `most_rows` rows
@@ -167,6 +169,29 @@ impl Gp {
             .zip(self.weights.iter())
             .map(|(r, w)| w * self.kernel.covariance(r, x))
             .sum()
+    }
+}
+
+/// A process as it stands in a file: conditioned again when it is read.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    kernel: Kernel,
+    rows: Vec<Vec<f64>>,
+    response: Vec<f64>,
+}
+
+impl From<Gp> for Stored {
+    fn from(gp: Gp) -> Self {
+        Self { kernel: gp.kernel, rows: gp.rows, response: gp.response }
+    }
+}
+
+impl TryFrom<Stored> for Gp {
+    type Error = Error;
+
+    fn try_from(stored: Stored) -> Result<Self> {
+        Self::new(stored.kernel, stored.rows, &stored.response)
     }
 }
 

@@ -2,15 +2,18 @@
 //!
 //! Source: Kennedy and O'Hagan 2001. Far from the runs it fades to nothing, and its spread to that of the residuals.
 
+use serde::{Deserialize, Serialize};
+
 use super::terms::INPUTS;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::stats::gp::{Gp, Kernel, KernelPrior, LogPrior};
 
 /// Rows that hyperparameters are chosen on; all rows are conditioned on.
 const MOST_ROWS: usize = 320;
 
 /// A discrepancy of one response on one machine.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "Stored", into = "Stored")]
 pub struct Discrepancy {
     kept: Vec<usize>,
     centre: Vec<f64>,
@@ -81,4 +84,53 @@ fn standard(inputs: &[[f64; INPUTS.len()]]) -> (Vec<usize>, Vec<f64>, Vec<f64>) 
 
 fn place(x: &[f64; INPUTS.len()], kept: &[usize], centre: &[f64], scale: &[f64]) -> Vec<f64> {
     kept.iter().zip(centre).zip(scale).map(|((j, c), s)| (x[*j] - c) / s).collect()
+}
+
+/// A discrepancy as it stands in a file, its inputs by name.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    inputs: Vec<String>,
+    centre: Vec<f64>,
+    scale: Vec<f64>,
+    gp: Gp,
+}
+
+impl From<Discrepancy> for Stored {
+    fn from(d: Discrepancy) -> Self {
+        let inputs = d.kept.iter().map(|j| INPUTS[*j].to_owned()).collect();
+        Self { inputs, centre: d.centre, scale: d.scale, gp: d.gp }
+    }
+}
+
+impl TryFrom<Stored> for Discrepancy {
+    type Error = Error;
+
+    fn try_from(stored: Stored) -> Result<Self> {
+        let kept = stored
+            .inputs
+            .iter()
+            .map(|name| {
+                INPUTS
+                    .iter()
+                    .position(|i| i == name)
+                    .ok_or_else(|| Error::unknown("input", name, INPUTS))
+            })
+            .collect::<Result<Vec<usize>>>()?;
+        let n = kept.len();
+        let scales = &stored.gp.kernel().length_scales;
+        if [stored.centre.len(), stored.scale.len(), scales.len()] != [n; 3] {
+            return Err(Error::invalid(
+                "the discrepancy's centre, scale and length scales",
+                format!(
+                    "{}, {} and {} numbers",
+                    stored.centre.len(),
+                    stored.scale.len(),
+                    scales.len()
+                ),
+                format!("there must be one of each for the {n} inputs"),
+            ));
+        }
+        Ok(Self { kept, centre: stored.centre, scale: stored.scale, gp: stored.gp })
+    }
 }

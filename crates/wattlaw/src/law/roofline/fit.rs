@@ -1,6 +1,7 @@
 //! Fits the parameters of the structural law on measured times and energies together, with a prior.
 
 use nalgebra::DMatrix;
+use serde::{Deserialize, Serialize};
 
 use super::physics::{COUNT, PARAMETERS, Physics};
 use super::terms::Terms;
@@ -54,12 +55,63 @@ pub struct Sample<'a> {
 }
 
 /// Fitted logarithms of the parameters.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(into = "Vec<Estimate>", try_from = "Vec<Estimate>")]
 pub struct Fit {
     /// The logarithms.
     pub logs: [f64; COUNT],
-    /// Their covariance.
-    pub covariance: DMatrix<f64>,
+    /// Their standard deviations.
+    pub log_sds: [f64; COUNT],
+}
+
+/// A parameter in a file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Estimate {
+    /// Its name.
+    pub parameter: String,
+    /// Its value.
+    pub value: f64,
+    /// Standard deviation of its logarithm.
+    pub log_sd: f64,
+}
+
+impl From<Fit> for Vec<Estimate> {
+    fn from(fit: Fit) -> Self {
+        let values = fit.logs.iter().zip(fit.log_sds);
+        PARAMETERS
+            .iter()
+            .zip(values)
+            .map(|(p, (log, log_sd))| Estimate {
+                parameter: p.name.to_owned(),
+                value: log.exp(),
+                log_sd,
+            })
+            .collect()
+    }
+}
+
+impl TryFrom<Vec<Estimate>> for Fit {
+    type Error = Error;
+
+    fn try_from(estimates: Vec<Estimate>) -> Result<Self> {
+        let (mut logs, mut log_sds) = ([f64::NAN; COUNT], [f64::NAN; COUNT]);
+        for estimate in &estimates {
+            let at =
+                PARAMETERS.iter().position(|p| p.name == estimate.parameter).ok_or_else(|| {
+                    Error::unknown("parameter", &estimate.parameter, PARAMETERS.map(|p| p.name))
+                })?;
+            logs[at] = estimate.value.ln();
+            log_sds[at] = estimate.log_sd;
+        }
+        match logs.iter().position(|log| !log.is_finite()) {
+            Some(at) => Err(Error::missing(
+                format!("parameter `{}`", PARAMETERS[at].name),
+                "a roofline law has a positive value for each",
+            )),
+            None => Ok(Self { logs, log_sds }),
+        }
+    }
 }
 
 impl Fit {
@@ -109,5 +161,9 @@ pub fn fit(samples: &[Sample<'_>], prior: &Prior, start: Option<&[f64; COUNT]>) 
     let covariance = solution.unscaled_covariance()?;
     let logs = <[f64; COUNT]>::try_from(solution.parameters.as_slice())
         .map_err(|_| Error::Data("the fit lost a parameter".into()))?;
-    Ok(Fit { logs, covariance })
+    let mut log_sds = [0.0; COUNT];
+    for (sd, variance) in log_sds.iter_mut().zip(covariance.diagonal().iter()) {
+        *sd = variance.sqrt();
+    }
+    Ok(Fit { logs, log_sds })
 }

@@ -101,7 +101,15 @@ impl Law for RooflineLaw {
         let mut kinds: Vec<&str> = names.clone();
         kinds.sort_unstable();
         kinds.dedup();
-        let pooled = Machine::fit(&runs, &Prior::physical(), self.discrepancy && kinds.len() == 1)?;
+        let mut together = runs.clone();
+        if kinds.len() > 1 {
+            // what all machines share must answer for one that none of them is
+            for (run, name) in together.iter_mut().zip(&names) {
+                run.group = kinds.binary_search(name).unwrap_or(0);
+            }
+        }
+        let pooled =
+            Machine::fit(&together, &Prior::physical(), self.discrepancy && kinds.len() == 1)?;
         let mut machines = BTreeMap::new();
         if !self.pooled && kinds.len() > 1 {
             let prior = Prior::taught(pooled.fit.logs, DOUBT);

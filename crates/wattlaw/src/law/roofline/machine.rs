@@ -4,6 +4,8 @@ use super::discrepancy::Discrepancy;
 use super::fit::{self, Fit, Prior, Sample};
 use super::physics::Physics;
 use super::terms::Terms;
+use serde::{Deserialize, Serialize};
+
 use crate::error::Result;
 use crate::split::group_k_fold;
 use crate::stats::conformal::Conformal;
@@ -19,6 +21,9 @@ const REGIME: usize = 40;
 
 /// Time and energy, in that order.
 const RESPONSES: usize = 2;
+
+/// Time, energy and mean power, in that order.
+const SPREADS: usize = 3;
 
 /// A run of a machine: what was measured and the group it is held out with.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,24 +49,29 @@ impl Observation<'_> {
 }
 
 /// A fitted machine.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Machine {
     /// Its parameters.
+    #[serde(rename = "parameters")]
     pub fit: Fit,
+    /// Discrepancies of time and energy.
     discrepancies: [Option<Discrepancy>; RESPONSES],
-    spreads: [Option<Spread>; RESPONSES],
+    /// Spreads of time, energy and mean power.
+    spreads: [Option<Spread>; SPREADS],
 }
 
 /// Sizes of residuals on runs held out, in units of the predicted standard deviation, by regime and over all.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Spread {
-    by_regime: Vec<(&'static str, Conformal)>,
+    by_regime: Vec<(String, Conformal)>,
     all: Conformal,
 }
 
 impl Spread {
     fn of(&self, regime: &str) -> &Conformal {
-        self.by_regime.iter().find(|(name, _)| *name == regime).map_or(&self.all, |(_, c)| c)
+        self.by_regime.iter().find(|(name, _)| name == regime).map_or(&self.all, |(_, c)| c)
     }
 }
 
@@ -84,7 +94,7 @@ impl Machine {
     ) -> Result<Self> {
         let samples: Vec<Sample<'_>> = runs.iter().map(Observation::sample).collect();
         let fit = fit::fit(&samples, prior, like.map(|m| &m.fit.logs))?;
-        let mut machine = Self { fit, discrepancies: [None, None], spreads: [None, None] };
+        let mut machine = Self { fit, discrepancies: [None, None], spreads: [None, None, None] };
         if discrepancy && runs.len() >= FEWEST {
             for which in 0..RESPONSES {
                 let known: Vec<&Observation<'_>> =
@@ -125,7 +135,13 @@ impl Machine {
         out
     }
 
-    /// Half-widths of the intervals of ln(time) and ln(energy) at a level; infinite where no run was held out.
+    /// Whether energies of this machine were measured, and not only times.
+    pub const fn knows_energy(&self) -> bool {
+        self.spreads[1].is_some()
+    }
+
+    /// Half-widths of the intervals of ln(time), ln(energy) and ln(mean power) at a level; infinite where no run was
+    /// held out.
     ///
     /// # Errors
     /// As [`Conformal::half_width`].
@@ -147,13 +163,13 @@ impl Machine {
         runs: &[Observation<'_>],
         prior: &Prior,
         discrepancy: bool,
-    ) -> Result<[Option<Spread>; RESPONSES]> {
+    ) -> Result<[Option<Spread>; SPREADS]> {
         let groups: Vec<usize> = runs.iter().map(|r| r.group).collect();
         let distinct = groups.iter().max().map_or(0, |g| g + 1);
         if distinct < 2 {
-            return Ok([None, None]);
+            return Ok([None, None, None]);
         }
-        let mut sizes: [Vec<(&'static str, f64)>; RESPONSES] = [Vec::new(), Vec::new()];
+        let mut sizes: [Vec<(&'static str, f64)>; SPREADS] = [Vec::new(), Vec::new(), Vec::new()];
         for test in group_k_fold(&groups, distinct.min(FOLDS)) {
             let train: Vec<Observation<'_>> = runs
                 .iter()
@@ -163,20 +179,18 @@ impl Machine {
                 .collect();
             let machine = Self::without_spread(&train, prior, discrepancy, Some(self))?;
             for run in test.iter().map(|i| &runs[*i]) {
-                let predicted = machine.predict(run.terms);
-                for which in 0..RESPONSES {
-                    if let Some(truth) = run.response(which) {
-                        let (mean, sd) = predicted[which];
-                        sizes[which].push((run.terms.parallelism.regime(), (truth - mean) / sd));
-                    }
+                let [(time, time_sd), (energy, energy_sd)] = machine.predict(run.terms);
+                let regime = run.terms.parallelism.regime();
+                let off = run.log_duration - time;
+                sizes[0].push((regime, off / time_sd));
+                if let Some(log_energy) = run.log_energy {
+                    sizes[1].push((regime, (log_energy - energy) / energy_sd));
+                    sizes[2].push((regime, log_energy - energy - off));
                 }
             }
         }
-        let mut spreads = [None, None];
-        for which in 0..RESPONSES {
-            spreads[which] = spread(&sizes[which])?;
-        }
-        Ok(spreads)
+        let [time, energy, power] = sizes;
+        Ok([spread(&time)?, spread(&energy)?, spread(&power)?])
     }
 }
 
@@ -191,7 +205,7 @@ fn spread(sizes: &[(&'static str, f64)]) -> Result<Option<Spread>> {
     for regime in regimes {
         let own: Vec<f64> = sizes.iter().filter(|(r, _)| *r == regime).map(|(_, z)| *z).collect();
         if own.len() >= REGIME {
-            by_regime.push((regime, Conformal::from_residuals(own)?));
+            by_regime.push((regime.to_owned(), Conformal::from_residuals(own)?));
         }
     }
     let all = Conformal::from_residuals(sizes.iter().map(|(_, z)| *z))?;
