@@ -2,6 +2,7 @@
 
 pub mod amount;
 pub mod architecture;
+pub mod audit;
 pub mod calibration;
 pub mod catalog;
 pub mod cost;

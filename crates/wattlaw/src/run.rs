@@ -104,6 +104,8 @@ pub struct Run {
     pub baseline_duration: Option<Seconds>,
     /// The study's memory proxy where the table has it (a mean over aggregated runs).
     pub memory_proxy: Option<f64>,
+    /// Passes over the data; a median where several runs are one row.
+    pub epochs: Option<f64>,
     /// Runs that this row is the mean of.
     pub n_runs: Option<u64>,
     /// Peak memory of a GPU in GiB.

@@ -291,6 +291,7 @@ impl Cells<'_> {
             scope: self.word("scope")?.unwrap_or(Scope::Unstated),
             baseline_duration: self.number("baseline_duration_s")?.map(Seconds::new),
             memory_proxy: self.number("memory_proxy")?,
+            epochs: self.number("epochs")?,
             n_runs: self.count("n_runs")?,
             peak_memory_gib: self.number("peak_memory_gib")?,
             outcome: self.text("outcome").map(str::to_owned),

@@ -105,7 +105,7 @@ impl Dataset {
     }
 
     /// The single-GPU runs that others are compared with.
-    fn baselines(&self) -> Baselines<'_> {
+    pub(crate) fn baselines(&self) -> Baselines<'_> {
         let alone = || self.runs.iter().filter(|r| r.is_baseline());
         Baselines {
             by_family: alone().map(|r| (r.config_family(), r)).collect(),
@@ -120,14 +120,16 @@ fn accelerator_name(printed: &str, catalog: &Catalog) -> String {
     catalog.accelerator(printed).map_or_else(|_| printed.to_owned(), |a| a.name.clone())
 }
 
-struct Baselines<'a> {
+/// Single-GPU runs by what other runs know of them.
+pub(crate) struct Baselines<'a> {
     by_family: BTreeMap<String, &'a Run>,
     /// By accelerator and the bits of the duration: a table that states a baseline's duration names it by that.
     by_duration: BTreeMap<(&'a str, u64), &'a Run>,
 }
 
 impl Baselines<'_> {
-    fn of(&self, run: &Run) -> Option<&Run> {
+    /// The single-GPU run that `run` is compared with.
+    pub(crate) fn of(&self, run: &Run) -> Option<&Run> {
         let stated = run
             .baseline_duration
             .and_then(|d| self.by_duration.get(&(run.gpu.as_str(), d.value().to_bits())));

@@ -2,7 +2,10 @@
 
 pub mod collinearity;
 pub mod conformal;
+pub mod gp;
 pub mod inference;
+pub mod minimise;
+pub mod nls;
 pub mod ols;
 mod orthogonal;
 pub mod score;

@@ -1,0 +1,103 @@
+//! Token counts compared with those of runs that should have the same.
+
+use std::collections::BTreeMap;
+
+use super::{Finding, Kind};
+use crate::dataset::Dataset;
+use crate::run::Run;
+use crate::stats::score::median;
+
+/// Runs must differ by more than this factor from their siblings' median to be told.
+const FAR: f64 = 2.0;
+
+/// The fewest siblings that make a median.
+const FEWEST: usize = 5;
+
+/// Runs that train on the same data in the same way, whatever the model's shape and batch.
+fn same_data(run: &Run) -> String {
+    let count = |n: Option<u64>| n.map(|n| n.to_string()).unwrap_or_default();
+    [
+        run.gpu.clone(),
+        run.family.clone(),
+        run.strategy.clone(),
+        run.gpus.to_string(),
+        count(run.max_seq_len),
+        run.task.clone().unwrap_or_default(),
+    ]
+    .join("|")
+}
+
+/// Runs whose tokens are a fraction or a multiple of those of their siblings.
+pub(super) fn tokens_far_from_siblings(data: &Dataset) -> Vec<Finding> {
+    let mut groups: BTreeMap<String, Vec<(&Run, f64)>> = BTreeMap::new();
+    for run in data.runs.iter().filter(|r| r.max_seq_len.is_some()) {
+        if let Some(tokens) = run.tokens {
+            groups.entry(same_data(run)).or_default().push((run, tokens));
+        }
+    }
+    let mut found = Vec::new();
+    for group in groups.values().filter(|g| g.len() >= FEWEST) {
+        let middle = median(&group.iter().map(|(_, t)| *t).collect::<Vec<f64>>());
+        for (run, tokens) in group {
+            let ratio = tokens / middle;
+            if ratio > FAR || ratio < 1.0 / FAR {
+                found.push(Finding::of(
+                    run,
+                    Kind::TokensFarFromSiblings,
+                    format!(
+                        "{tokens} tokens are {ratio:.2} times the {middle} of the {} runs on the same data, GPUs and strategy",
+                        group.len()
+                    ),
+                ));
+            }
+        }
+    }
+    found
+}
+
+/// Single-GPU runs whose tokens are a straight line in the sequence length that misses the origin by a twentieth of
+/// their mean or more: a part of the work does not depend on it.
+pub(super) fn constant_tokens(data: &Dataset) -> Vec<Finding> {
+    let mut groups: BTreeMap<String, Vec<(&Run, f64, f64)>> = BTreeMap::new();
+    for run in data.runs.iter().filter(|r| r.is_baseline()) {
+        if let (Some(tokens), Some(seq)) = (run.tokens, run.seq_len) {
+            let batch = run.micro_batch.unwrap_or(0) * run.grad_accum.unwrap_or(1);
+            let epochs = run.epochs.unwrap_or(0.0);
+            let task = run.task.clone().unwrap_or_default();
+            let key = format!("{}|{}|{batch}|{epochs}|{task}", run.gpu, run.family);
+            groups.entry(key).or_default().push((run, seq, tokens));
+        }
+    }
+    groups.values().filter_map(|group| constant_part(group)).collect()
+}
+
+fn constant_part(group: &[(&Run, f64, f64)]) -> Option<Finding> {
+    let mut lengths: Vec<u64> = group.iter().map(|(_, s, _)| s.to_bits()).collect();
+    lengths.sort_unstable();
+    lengths.dedup();
+    if lengths.len() < 3 {
+        return None;
+    }
+    let n = group.len() as f64;
+    let mean = |of: fn(&(&Run, f64, f64)) -> f64| group.iter().map(of).sum::<f64>() / n;
+    let (mean_seq, mean_tokens) = (mean(|g| g.1), mean(|g| g.2));
+    let covariance: f64 = group.iter().map(|(_, s, t)| (s - mean_seq) * (t - mean_tokens)).sum();
+    let variance: f64 = group.iter().map(|(_, s, _)| (s - mean_seq).powi(2)).sum();
+    let spread: f64 = group.iter().map(|(_, _, t)| (t - mean_tokens).powi(2)).sum();
+    let slope = covariance / variance;
+    let constant = mean_tokens - slope * mean_seq;
+    let straight = covariance * covariance > 0.999 * variance * spread;
+    let (first, _, _) = group.first()?;
+    (straight && constant > 0.05 * mean_tokens).then(|| {
+        Finding::of(
+            first,
+            Kind::ConstantTokens,
+            format!(
+                "in {} runs on one {} tokens are {constant:.0} + {slope:.0} × sequence length: the constant part is other \
+                 work, such as an evaluation",
+                group.len(),
+                first.gpu
+            ),
+        )
+    })
+}

@@ -1,0 +1,310 @@
+//! Gaussian-process regression: a smooth function learnt from scattered points, and how far it may be trusted.
+//!
+//! Source: Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006: prediction algorithm 2.1, marginal
+//! likelihood and its gradient equations 5.8 and 5.9, automatic relevance determination section 5.1.
+
+use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
+use serde::{Deserialize, Serialize};
+
+use super::minimise::bfgs;
+use crate::error::{Error, Result};
+
+/// Hyperparameters of a kernel: k(x, x') = amplitude² · c(r) + noise² where x is x', r the distance in length scales,
+/// c Matérn's correlation of smoothness 5/2 (equation 4.17).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kernel {
+    /// Standard deviation of the function, in the response's unit.
+    pub amplitude: f64,
+    /// Length scale of each input, in the inputs' units.
+    pub length_scales: Vec<f64>,
+    /// Standard deviation of the noise, in the response's unit.
+    pub noise: f64,
+}
+
+/// What is held likely of a hyperparameter before the data: a normal distribution of its logarithm.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LogPrior {
+    /// The most likely value.
+    pub median: f64,
+    /// Standard deviation of the logarithm.
+    pub sd: f64,
+}
+
+/// Priors of all hyperparameters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KernelPrior {
+    /// Of the amplitude.
+    pub amplitude: LogPrior,
+    /// Of each length scale.
+    pub length_scales: Vec<LogPrior>,
+    /// Of the noise.
+    pub noise: LogPrior,
+}
+
+impl KernelPrior {
+    /// Amplitude, length scales and noise, in the order of the vector of logarithms.
+    fn all(&self) -> impl Iterator<Item = LogPrior> {
+        let ends = [self.amplitude, self.noise];
+        ends.into_iter().chain(self.length_scales.iter().copied())
+    }
+}
+
+impl Kernel {
+    fn from_logs(logs: &[f64]) -> Self {
+        Self {
+            amplitude: logs[0].exp(),
+            noise: logs[1].exp(),
+            length_scales: logs[2..].iter().map(|l| l.exp()).collect(),
+        }
+    }
+
+    fn scaled_square(&self, a: &[f64], b: &[f64]) -> f64 {
+        a.iter().zip(b).zip(&self.length_scales).map(|((a, b), l)| ((a - b) / l).powi(2)).sum()
+    }
+
+    fn covariance(&self, a: &[f64], b: &[f64]) -> f64 {
+        self.amplitude * self.amplitude * correlation(self.scaled_square(a, b))
+    }
+
+    /// The covariance of training rows, noise included, with a little more on the diagonal so that near-equal rows do
+    /// not make it singular.
+    fn matrix(&self, rows: &[Vec<f64>]) -> DMatrix<f64> {
+        let n = rows.len();
+        let mut k = DMatrix::zeros(n, n);
+        for j in 0..n {
+            for i in j..n {
+                let value = self.covariance(&rows[i], &rows[j]);
+                k[(i, j)] = value;
+                k[(j, i)] = value;
+            }
+            k[(j, j)] += self.noise * self.noise + 1e-10 * self.amplitude * self.amplitude;
+        }
+        k
+    }
+}
+
+/// (1 + √5 r + 5 r²/3) exp(−√5 r), of the squared distance r².
+fn correlation(r2: f64) -> f64 {
+    let z = (5.0 * r2).sqrt();
+    (1.0 + z + z * z / 3.0) * (-z).exp()
+}
+
+/// −2 ∂c/∂(r²) = 5/3 (1 + √5 r) exp(−√5 r), so that ∂c/∂ ln lᵢ is this times the squared distance in input i.
+fn correlation_slope(r2: f64) -> f64 {
+    let z = (5.0 * r2).sqrt();
+    5.0 / 3.0 * (1.0 + z) * (-z).exp()
+}
+
+/// A function learnt from rows of inputs and a response each.
+#[derive(Debug, Clone)]
+pub struct Gp {
+    kernel: Kernel,
+    rows: Vec<Vec<f64>>,
+    weights: DVector<f64>,
+    factor: Cholesky<f64, Dyn>,
+}
+
+impl Gp {
+    /// Conditions a kernel on rows, whose prior mean is zero.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for no rows, rows of unequal length, numbers that are not finite, or a covariance that is
+    /// singular in spite of its noise.
+    pub fn new(kernel: Kernel, rows: Vec<Vec<f64>>, response: &[f64]) -> Result<Self> {
+        check(&rows, response, kernel.length_scales.len())?;
+        let factor = kernel.matrix(&rows).cholesky().ok_or_else(|| {
+            Error::Data("the discrepancy's covariance is singular; rows are all alike".into())
+        })?;
+        let weights = factor.solve(&DVector::from_column_slice(response));
+        Ok(Self { kernel, rows, weights, factor })
+    }
+
+    /// Chooses the hyperparameters that are most likely with the data and the prior, from at most `most_rows` rows
+    /// evenly picked, and conditions them on all rows.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and where the likelihood is defined nowhere near the prior.
+    pub fn fit(
+        rows: Vec<Vec<f64>>,
+        response: &[f64],
+        prior: &KernelPrior,
+        most_rows: usize,
+    ) -> Result<Self> {
+        check(&rows, response, prior.length_scales.len())?;
+        let picked = evenly(rows.len(), most_rows);
+        let some: Vec<Vec<f64>> = picked.iter().map(|i| rows[*i].clone()).collect();
+        let of_some = DVector::from_iterator(picked.len(), picked.iter().map(|i| response[*i]));
+        let start: Vec<f64> = prior.all().map(|p| p.median.ln()).collect();
+        let found = bfgs(&start, 60, |logs| negative_log_posterior(logs, &some, &of_some, prior))
+            .ok_or_else(|| {
+            Error::Data("no kernel explains the residuals; are all runs alike?".into())
+        })?;
+        Self::new(Kernel::from_logs(&found.at), rows, response)
+    }
+
+    /// The kernel.
+    pub const fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+
+    /// Mean and variance of the function at `x`, the noise of a new observation not included.
+    pub fn predict(&self, x: &[f64]) -> (f64, f64) {
+        let k = DVector::from_iterator(
+            self.rows.len(),
+            self.rows.iter().map(|r| self.kernel.covariance(r, x)),
+        );
+        let mean = k.dot(&self.weights);
+        let explained =
+            self.factor.l_dirty().solve_lower_triangular(&k).map_or(0.0, |v| v.norm_squared());
+        (mean, (self.kernel.amplitude.powi(2) - explained).max(0.0))
+    }
+
+    /// Mean of the function at `x`.
+    pub fn mean(&self, x: &[f64]) -> f64 {
+        self.rows
+            .iter()
+            .zip(self.weights.iter())
+            .map(|(r, w)| w * self.kernel.covariance(r, x))
+            .sum()
+    }
+}
+
+/// `n` positions, or `most` of them at even distances.
+fn evenly(n: usize, most: usize) -> Vec<usize> {
+    if n <= most { (0..n).collect() } else { (0..most).map(|i| i * n / most).collect() }
+}
+
+fn check(rows: &[Vec<f64>], response: &[f64], inputs: usize) -> Result<()> {
+    if rows.is_empty() || rows.len() != response.len() {
+        return Err(Error::Data(format!(
+            "{} rows of inputs have {} responses",
+            rows.len(),
+            response.len()
+        )));
+    }
+    if rows.iter().any(|r| r.len() != inputs || r.iter().any(|x| !x.is_finite())) {
+        return Err(Error::Data(format!("each row must have {inputs} finite inputs")));
+    }
+    if response.iter().any(|y| !y.is_finite()) {
+        return Err(Error::Data("each response must be a finite number".into()));
+    }
+    Ok(())
+}
+
+/// −ln p(y | X, θ) − ln p(θ) but for constants, and its gradient, at the logarithms θ of the hyperparameters.
+fn negative_log_posterior(
+    logs: &[f64],
+    rows: &[Vec<f64>],
+    y: &DVector<f64>,
+    prior: &KernelPrior,
+) -> Option<(f64, Vec<f64>)> {
+    let kernel = Kernel::from_logs(logs);
+    let n = rows.len();
+    let factor = kernel.matrix(rows).cholesky()?;
+    let weights = factor.solve(y);
+    let log_determinant: f64 = factor.l_dirty().diagonal().iter().map(|d| d.ln()).sum();
+    let mut value = 0.5 * y.dot(&weights) + log_determinant;
+    let inverse = factor.inverse();
+    let mut gradient = vec![0.0; logs.len()];
+    let variance = kernel.amplitude * kernel.amplitude;
+    for j in 0..n {
+        for i in j..n {
+            // ½ tr((K⁻¹ − α αᵀ) ∂K): off the diagonal twice, once for each triangle
+            let twice = if i == j { 0.5 } else { 1.0 };
+            let sensitivity = twice * (inverse[(i, j)] - weights[i] * weights[j]);
+            let r2 = kernel.scaled_square(&rows[i], &rows[j]);
+            gradient[0] += sensitivity * 2.0 * variance * correlation(r2);
+            if i == j {
+                gradient[1] += sensitivity * 2.0 * kernel.noise * kernel.noise;
+            } else {
+                let slope = sensitivity * variance * correlation_slope(r2);
+                for ((g, (a, b)), l) in gradient[2..]
+                    .iter_mut()
+                    .zip(rows[i].iter().zip(&rows[j]))
+                    .zip(&kernel.length_scales)
+                {
+                    *g += slope * ((a - b) / l).powi(2);
+                }
+            }
+        }
+    }
+    for ((g, log), prior) in gradient.iter_mut().zip(logs).zip(prior.all()) {
+        let z = (log - prior.median.ln()) / prior.sd;
+        value += 0.5 * z * z;
+        *g += z / prior.sd;
+    }
+    Some((value, gradient))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prior(inputs: usize) -> KernelPrior {
+        KernelPrior {
+            amplitude: LogPrior { median: 1.0, sd: 1.0 },
+            length_scales: vec![LogPrior { median: 1.0, sd: 1.0 }; inputs],
+            noise: LogPrior { median: 0.1, sd: 1.0 },
+        }
+    }
+
+    /// A smooth function of the first input; the second is idle.
+    fn rows() -> (Vec<Vec<f64>>, Vec<f64>) {
+        let rows: Vec<Vec<f64>> =
+            (0..40).map(|i| vec![f64::from(i) * 0.15, f64::from((i * 7) % 11) * 0.3]).collect();
+        let y = rows.iter().map(|r| r[0].sin()).collect();
+        (rows, y)
+    }
+
+    #[test]
+    fn the_gradient_is_that_of_the_value() {
+        let (rows, y) = rows();
+        let y = DVector::from_vec(y);
+        let at = [0.1, -1.5, 0.3, 0.7];
+        let of = |logs: &[f64]| negative_log_posterior(logs, &rows, &y, &prior(2)).unwrap();
+        let (_, gradient) = of(&at);
+        for j in 0..4 {
+            let (mut above, mut below) = (at, at);
+            above[j] += 1e-5;
+            below[j] -= 1e-5;
+            let difference = (of(&above).0 - of(&below).0) / 2e-5;
+            approx::assert_relative_eq!(
+                gradient[j],
+                difference,
+                max_relative = 1e-5,
+                epsilon = 1e-6
+            );
+        }
+    }
+
+    #[test]
+    fn a_smooth_function_is_learnt_and_an_idle_input_gets_a_long_scale() {
+        let (rows, y) = rows();
+        let gp = Gp::fit(rows, &y, &prior(2), 400).unwrap();
+        let scales = &gp.kernel().length_scales;
+        assert!(scales[1] > 1.5 * scales[0], "{scales:?}");
+        let (mean, variance) = gp.predict(&[2.0, 1.0]);
+        assert!((mean - 2f64.sin()).abs() < 0.02, "{mean}");
+        assert!(variance.sqrt() < 0.1);
+        approx::assert_relative_eq!(gp.mean(&[2.0, 1.0]), mean, max_relative = 1e-12);
+    }
+
+    #[test]
+    fn far_from_the_data_it_fades_to_the_prior() {
+        let (rows, y) = rows();
+        let gp = Gp::fit(rows, &y, &prior(2), 400).unwrap();
+        let (mean, variance) = gp.predict(&[1000.0, 1.0]);
+        assert!(mean.abs() < 1e-6);
+        approx::assert_relative_eq!(variance, gp.kernel().amplitude.powi(2), max_relative = 1e-6);
+    }
+
+    #[test]
+    fn rows_that_are_no_data_are_refused() {
+        assert!(Gp::fit(vec![], &[], &prior(1), 10).is_err());
+        assert!(Gp::fit(vec![vec![f64::NAN]], &[1.0], &prior(1), 10).is_err());
+        assert!(Gp::fit(vec![vec![1.0, 2.0]], &[1.0], &prior(1), 10).is_err());
+        // equal rows are no harm
+        assert!(Gp::fit(vec![vec![1.0]; 5], &[1.0; 5], &prior(1), 10).is_ok());
+    }
+}
