@@ -126,7 +126,12 @@ pub fn run(args: &Args) -> Done {
         return Err(Failure::Failed("nothing was judged".to_owned()));
     };
     let before_run = if formula.variables().contains(&"log_eta") {
-        Some(judge.validate(&BeforeRunLaw::of_terms(setting, formula.clone(), response)?, &frame)?)
+        let mut law = BeforeRunLaw::of_terms(setting, formula.clone(), response)?;
+        if args.scheme == Some(SchemeKind::Study) {
+            // folds of equally large groups follow the names' order, here the study's
+            law.groups = "study_family".to_owned();
+        }
+        Some(judge.validate(&law, &frame)?)
     } else {
         None
     };
