@@ -6,6 +6,7 @@ use wattlaw::calibration::{Calibration, Choice, choose, embedded};
 use wattlaw::error::Place;
 use wattlaw::job::Job;
 use wattlaw::predict::{Factor, Interval, Prediction, predict};
+use wattlaw::run::Scope;
 
 use crate::args::Format;
 use crate::failure::{Done, Failure};
@@ -128,7 +129,7 @@ fn table(job: &Job, p: &Prediction) -> String {
             p.memory.capacity_gib
         ),
     ]);
-    facts.push(vec!["energy covers".to_owned(), p.scope.to_string()]);
+    facts.push(vec!["energy covers".to_owned(), covers(p.scope).to_owned()]);
     let calibration = &p.calibration;
     facts.push(vec![
         "answered by".to_owned(),
@@ -146,6 +147,17 @@ fn table(job: &Job, p: &Prediction) -> String {
         out += &screen::wrapped(&factors, " × ", 100);
     }
     out
+}
+
+const fn covers(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Gpu => "the GPUs",
+        Scope::NodeDc => "the nodes behind their power supplies",
+        Scope::NodeAc => "the nodes at their plugs",
+        Scope::Facility => "the facility",
+        Scope::Codecarbon => "the GPUs by their counters, CPU and memory by a model (CodeCarbon)",
+        Scope::Unstated => "what the calibration's table does not say",
+    }
 }
 
 fn factor(f: &Factor) -> String {
