@@ -240,6 +240,47 @@ fn every_command_shown_does_what_is_shown() {
     assert!(executed >= 20, "only {executed} commands were found");
 }
 
+/// The names of all fields of a JSON value, but not of those that are named by data.
+fn fields(value: &serde_json::Value, found: &mut std::collections::BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(map) => {
+            for (name, value) in map {
+                found.insert(name.clone());
+                if !["parts_gib", "vif"].contains(&name.as_str()) {
+                    fields(value, found);
+                }
+            }
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| fields(item, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_field_is_documented() {
+    let page = fs::read_to_string(root().join("docs/records.md")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let calibration = folder.path().join("mine.json");
+    let mut found = std::collections::BTreeSet::new();
+    for command in [
+        "predict examples/3d-job.toml",
+        "predict examples/config-job.toml",
+        "cost examples/3d-job.toml",
+        &format!("fit examples/runs.csv --out {}", calibration.display()),
+        "validate examples/runs.csv --ablation log_C",
+        "validate examples/runs.csv --hold-out row",
+        "catalog",
+    ] {
+        fields(&running::json(&format!("{command} --format json")), &mut found);
+    }
+    fields(&serde_json::from_str(&fs::read_to_string(calibration).unwrap()).unwrap(), &mut found);
+    let header = fs::read_to_string(root().join("examples/runs.csv")).unwrap();
+    found.extend(header.lines().next().unwrap().split(',').map(str::to_owned));
+    assert!(found.len() > 120, "only {} fields", found.len());
+    let absent: Vec<_> = found.iter().filter(|name| !page.contains(&format!("`{name}`"))).collect();
+    assert!(absent.is_empty(), "docs/records.md says nothing of {absent:?}");
+}
+
 #[test]
 fn links_lead_somewhere() {
     let mut broken = Vec::new();
