@@ -5,11 +5,11 @@ use std::fmt;
 /// Result of a wattlaw operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Everything that can go wrong in the library; each variant prints as one sentence.
+/// Everything that can go wrong in the library; each variant prints as one sentence on one line, whatever was read.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Error {
     /// A name that no catalogue, preset or vocabulary holds.
-    #[error("unknown {what} `{name}`; {accepted}")]
+    #[error("unknown {what} `{}`; {}", OneLine(.name), OneLine(.accepted))]
     Unknown {
         /// What kind of thing was asked for, as a user would call it ("GPU", "model", "column").
         what: &'static str,
@@ -19,7 +19,7 @@ pub enum Error {
         accepted: String,
     },
     /// A value that was read but cannot be accepted.
-    #[error("{field} is {found}, but {expected}")]
+    #[error("{} is {}, but {}", OneLine(.field), OneLine(.found), OneLine(.expected))]
     Invalid {
         /// The field, flag or column.
         field: String,
@@ -29,7 +29,7 @@ pub enum Error {
         expected: String,
     },
     /// A value that is needed and absent.
-    #[error("{field} is missing; {expected}")]
+    #[error("{} is missing; {}", OneLine(.field), OneLine(.expected))]
     Missing {
         /// The field, flag or column.
         field: String,
@@ -37,7 +37,7 @@ pub enum Error {
         expected: String,
     },
     /// Text that is not what its format promises (JSON, TOML, CSV, a formula).
-    #[error("not valid {format}: {message}")]
+    #[error("not valid {format}: {}", OneLine(.message))]
     Syntax {
         /// The format's name.
         format: &'static str,
@@ -45,7 +45,7 @@ pub enum Error {
         message: String,
     },
     /// A dataset that cannot answer what was asked of it.
-    #[error("{0}")]
+    #[error("{}", OneLine(.0))]
     Data(String),
     /// Any of the above, with the place it was found.
     #[error("{place}: {source}")]
@@ -66,11 +66,15 @@ impl Error {
     ) -> Self {
         let known: Vec<&str> = known.into_iter().collect();
         let wanted = name.to_lowercase();
+        let length = wanted.chars().count();
         let nearest = known
             .iter()
+            // the distance takes time by the product of lengths, so that only plausible names are compared
+            .filter(|_| length <= LONGEST_NAME)
+            .filter(|k| k.len() <= LONGEST_NAME)
             .map(|k| (edit_distance(&wanted, &k.to_lowercase()), *k))
             .min()
-            .filter(|(d, _)| *d <= 1 + wanted.chars().count() / 3);
+            .filter(|(d, _)| *d <= 1 + length / 3);
         let accepted = match (nearest, known.len()) {
             (Some((_, k)), n) if n > 12 => format!("did you mean `{k}`?"),
             (_, n) if n > 12 => format!("{n} are known, for example {}", quoted(&known[..6])),
@@ -125,9 +129,30 @@ impl Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
-            Some(line) => write!(f, "{}:{line}", self.file),
-            None => f.write_str(&self.file),
+            Some(line) => write!(f, "{}:{line}", OneLine(&self.file)),
+            None => write!(f, "{}", OneLine(&self.file)),
         }
+    }
+}
+
+/// No catalogue has a name as long as this many characters.
+const LONGEST_NAME: usize = 200;
+
+/// Text on one line: what was read may hold line ends and other control characters, which are shown escaped.
+struct OneLine<'a>(&'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+        for part in self.0.split_inclusive(breaks) {
+            match part.char_indices().next_back() {
+                Some((at, last)) if breaks(last) => {
+                    write!(f, "{}{}", &part[..at], last.escape_default())?;
+                }
+                _ => f.write_str(part)?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -170,6 +195,22 @@ mod tests {
         let error = Error::invalid("heads", 7, "it must divide hidden_size 768")
             .at(Place::line("runs.csv", 3));
         assert_eq!(error.to_string(), "runs.csv:3: heads is 7, but it must divide hidden_size 768");
+    }
+
+    #[test]
+    fn what_was_read_cannot_break_the_line() {
+        let error = Error::unknown("GPU", "a\n\u{1b}[31mb\u{2028}", ["t4"]);
+        assert_eq!(error.to_string(), "unknown GPU `a\\n\\u{1b}[31mb\\u{2028}`; accepted: `t4`");
+    }
+
+    #[test]
+    fn a_name_of_a_million_characters_is_not_measured_against_each_known_one() {
+        let error = Error::unknown("GPU", &"x".repeat(1_000_000), ["t4"; 100]);
+        assert!(
+            error
+                .to_string()
+                .ends_with("100 are known, for example `t4`, `t4`, `t4`, `t4`, `t4`, `t4`")
+        );
     }
 
     #[test]

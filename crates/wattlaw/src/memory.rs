@@ -334,8 +334,7 @@ mod tests {
         let adapters = 32.0 * 2.0 * 8.0 * 8192.0;
         assert_eq!(memory.gradients.value(), 4.0 * adapters);
         assert_eq!(memory.optimizer.value(), 8.0 * adapters);
-        let final_norm = 4096.0;
-        assert_eq!(memory.weights.value(), 2.0 * (6_738_415_616.0 - final_norm) + 4.0 * adapters);
+        assert_eq!(memory.weights.value(), 2.0 * 6_738_415_616.0 + 4.0 * adapters);
         assert!(memory.fits);
     }
 

@@ -152,6 +152,15 @@ impl Parallelism {
         }
     }
 
+    /// Key and value heads that one tensor-parallel rank computes: whole ones, so that where there are fewer heads than
+    /// ranks several ranks hold the same (Megatron-LM, `num_query_groups` below the tensor-parallel size).
+    pub const fn kv_heads_of_rank(&self, architecture: &Architecture) -> u64 {
+        match self.tensor_scope {
+            TensorScope::Blocks => architecture.kv_heads.div_ceil(self.tp),
+            TensorScope::Mlp => architecture.kv_heads,
+        }
+    }
+
     /// Share of a step that a pipeline stands idle beside its work: (p − 1) / (m · v) of the busy time.
     ///
     /// Source: Narayanan et al. 2021, section 2.2; `micro_batches` is m.

@@ -193,7 +193,8 @@ impl Run {
             "tp" | "pp" => "ddp",
             other => other,
         };
-        let alone = self.gpus == 1 || self.tp.unwrap_or(1) * self.pp.unwrap_or(1) == self.gpus;
+        let split = self.tp.unwrap_or(1).saturating_mul(self.pp.unwrap_or(1));
+        let alone = self.gpus == 1 || split == self.gpus;
         JobSpec {
             model: ModelSpec {
                 family: Some(self.family.clone()),

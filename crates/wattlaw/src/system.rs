@@ -110,7 +110,11 @@ impl Accelerator {
     /// Rate of the link inside a node, one direction.
     fn link_rate(&self) -> Result<BytesPerSecond> {
         match (self.link.as_str(), self.link_gb_per_s) {
-            ("pcie", None) => Ok(pcie_rate(self.pcie_generation, self.pcie_lanes)),
+            ("pcie", None) => {
+                count("pcie_generation", Some(u64::from(self.pcie_generation)), None, 7)?;
+                count("pcie_lanes", Some(u64::from(self.pcie_lanes)), None, 64)?;
+                Ok(pcie_rate(self.pcie_generation, self.pcie_lanes))
+            }
             ("pcie" | "nvlink" | "infinity-fabric", Some(both)) => {
                 Ok(BytesPerSecond::from_gb_per_s(both / 2.0))
             }
@@ -127,7 +131,7 @@ impl Accelerator {
 ///
 /// Source: PCI-SIG, 8 GT/s with 128b/130b coding in generation 3.
 fn pcie_rate(generation: u32, lanes: u32) -> BytesPerSecond {
-    let lane_gb_per_s = 8.0 * (128.0 / 130.0) / 8.0 * 2f64.powi(generation.min(7) as i32 - 3);
+    let lane_gb_per_s = 8.0 * (128.0 / 130.0) / 8.0 * 2f64.powi(generation as i32 - 3);
     BytesPerSecond::from_gb_per_s(lane_gb_per_s * f64::from(lanes))
 }
 
@@ -293,10 +297,14 @@ impl SystemSpec {
     }
 }
 
+/// Rates and powers outside of these are slips of a unit, and would make times of zero or without end.
+const LEAST: f64 = 1e-6;
+const MOST: f64 = 1e15;
+
 fn positive(field: &str, value: Option<f64>) -> Result<Option<f64>> {
     match value {
-        Some(x) if !(x.is_finite() && x > 0.0 && x < 1e15) => {
-            Err(Error::invalid(field, x, "it must be a positive number"))
+        Some(x) if !(LEAST..=MOST).contains(&x) => {
+            Err(Error::invalid(field, x, "it must be a positive number, from 1e-6 to 1e15"))
         }
         other => Ok(other),
     }
@@ -304,7 +312,7 @@ fn positive(field: &str, value: Option<f64>) -> Result<Option<f64>> {
 
 fn not_negative(field: &str, value: Option<f64>) -> Result<Option<f64>> {
     match value {
-        Some(x) if !(x.is_finite() && (0.0..1e15).contains(&x)) => {
+        Some(x) if !(0.0..=MOST).contains(&x) => {
             Err(Error::invalid(field, x, "it must be a number from 0"))
         }
         other => Ok(other),
@@ -347,6 +355,15 @@ mod tests {
         assert!((system.link.bandwidth.gb_per_s() - 15.753_846).abs() < 1e-6);
         assert_eq!((system.gpus, system.gpus_per_node, system.nodes()), (4, 4, 1));
         assert_eq!(t4().half_precision(), Precision::Fp16);
+    }
+
+    #[test]
+    fn a_pcie_card_without_lanes_has_no_link() {
+        let card = Accelerator { pcie_lanes: 0, ..t4() };
+        assert_eq!(
+            card.check().unwrap_err().to_string(),
+            "pcie_lanes is 0, but it must be a whole number from 1 to 64"
+        );
     }
 
     #[test]

@@ -344,7 +344,9 @@ impl WorkloadSpec {
     ) -> Result<Workload> {
         let family = architecture.family();
         let seq_len = match (architecture.image, self.seq_len) {
-            (Some(image), None) => image.patches() + 1,
+            (Some(image), None) => {
+                positive("patches of the image", Some(image.patches() + 1), None, MOST_POSITIONS)?
+            }
             (Some(image), Some(n)) if n != image.patches() + 1 => {
                 return Err(Error::invalid(
                     "seq_len",
@@ -355,10 +357,11 @@ impl WorkloadSpec {
                     ),
                 ));
             }
-            (_, given) => positive("seq_len", given, None, 1 << 32)?,
+            (_, given) => positive("seq_len", given, None, MOST_POSITIONS)?,
         };
         let decoder_seq_len = if family == Family::T5 {
-            positive("decoder_seq_len", self.decoder_seq_len, Some((seq_len / 4).max(1)), 1 << 32)?
+            let quarter = (seq_len / 4).max(1);
+            positive("decoder_seq_len", self.decoder_seq_len, Some(quarter), MOST_POSITIONS)?
         } else if let Some(n) = self.decoder_seq_len {
             return Err(Error::invalid(
                 "decoder_seq_len",
@@ -381,25 +384,36 @@ impl WorkloadSpec {
             seq_len,
             decoder_seq_len,
             padding_share,
-            micro_batch: positive("micro_batch", self.micro_batch, None, 1 << 32)?,
-            grad_accum: positive("grad_accum", self.grad_accum, Some(1), 1 << 32)?,
+            micro_batch: positive("micro_batch", self.micro_batch, None, MOST_SEQUENCES)?,
+            grad_accum: positive("grad_accum", self.grad_accum, Some(1), MOST_SEQUENCES)?,
             precision: self.precision.unwrap_or(precision),
             optimizer: self.optimizer.unwrap_or(Optimizer::AdamW),
             checkpointing: self.checkpointing.unwrap_or(Checkpointing::None),
             attention: self.attention.unwrap_or(AttentionKernel::Flash),
             task: self.task(architecture)?,
-            lora: self.lora()?,
+            lora: self.lora(architecture)?,
         })
     }
 
     fn amount(&self) -> Result<Amount> {
         let forms = "give one of tokens, steps, or epochs with examples";
+        for (field, given) in
+            [("tokens", self.tokens), ("steps", self.steps), ("examples", self.examples)]
+        {
+            if given.is_some_and(|n| n.get() == 0) {
+                return Err(Error::invalid(field, 0, "it must be a whole number from 1"));
+            }
+        }
         match (self.tokens, self.steps, self.epochs, self.examples) {
             (Some(tokens), None, None, None) => Ok(Amount::Tokens(tokens.get())),
             (None, Some(steps), None, None) => Ok(Amount::Steps(steps.get())),
             (None, None, Some(epochs), Some(examples)) => {
-                if !(epochs.is_finite() && epochs > 0.0 && epochs <= 1e9) {
-                    return Err(Error::invalid("epochs", epochs, "it must be a positive number"));
+                if !(1e-9..=1e9).contains(&epochs) {
+                    return Err(Error::invalid(
+                        "epochs",
+                        epochs,
+                        "it must be a number from 1e-9 to 1e9",
+                    ));
                 }
                 Ok(Amount::Epochs { epochs, examples: examples.get() })
             }
@@ -442,13 +456,26 @@ impl WorkloadSpec {
         }
     }
 
-    fn lora(&self) -> Result<Option<Lora>> {
+    fn lora(&self, architecture: &crate::architecture::Architecture) -> Result<Option<Lora>> {
         if let Some(lora) = &self.lora {
             positive("lora rank", Some(lora.rank), None, 1 << 16)?;
+            let only_gates = !lora.targets.is_empty()
+                && lora.targets.iter().all(|target| *target == LoraTarget::Gate);
+            if only_gates && !architecture.gated_ffn {
+                return Err(Error::invalid(
+                    "lora targets",
+                    "the gate alone",
+                    "this model's feed-forward blocks have none; adapt up, down or another map",
+                ));
+            }
         }
         Ok(self.lora.clone())
     }
 }
+
+/// Sixteen million positions and as many sequences: above what is trained, and their product is far from overflow.
+const MOST_POSITIONS: u64 = 1 << 24;
+const MOST_SEQUENCES: u64 = 1 << 24;
 
 fn positive(field: &str, given: Option<u64>, default: Option<u64>, most: u64) -> Result<u64> {
     crate::architecture::count(field, given, default, most)
@@ -527,5 +554,11 @@ mod tests {
         assert!(
             fails(WorkloadSpec { micro_batch: Some(0), ..spec() }).starts_with("micro_batch is 0")
         );
+        assert!(
+            fails(WorkloadSpec { tokens: Some(Count::new(0)), ..spec() })
+                .starts_with("tokens is 0")
+        );
+        let gate = Lora { rank: 4, targets: vec![LoraTarget::Gate] };
+        assert!(fails(WorkloadSpec { lora: Some(gate), ..spec() }).contains("the gate alone"));
     }
 }

@@ -22,6 +22,8 @@ pub struct Parameters {
     pub norm_per_layer: u64,
     /// All layers of all stacks, with relative position biases and final norms.
     pub layers: u64,
+    /// Relative position biases and final norms, which are counted with the layers and belong to none.
+    pub beside_layers: u64,
     /// Output maps: an untied language-model head, pooler, classifier, masked-LM transform.
     pub head: u64,
     /// Everything.
@@ -46,10 +48,9 @@ impl Architecture {
     pub fn parameters_for(&self, task: Task) -> Parameters {
         let head = match (task, self.family()) {
             (Task::MaskedLm, _) => {
-                self.square_with_bias()
-                    + 2 * self.hidden_size
-                    + self.vocab_size
-                    + self.untied_head()
+                let untied =
+                    if self.tied_embeddings { 0 } else { self.vocab_size * self.embedding_size };
+                self.square_with_bias() + 2 * self.hidden_size + self.vocab_size + untied
             }
             (Task::CausalLm, _) => self.untied_head(),
             (Task::Classification { labels }, Family::Bert) => {
@@ -97,6 +98,7 @@ impl Architecture {
             ffn_per_layer: ffn,
             norm_per_layer: norm,
             layers,
+            beside_layers: relative + final_norms,
             head,
             total: embedding + layers + head,
         }

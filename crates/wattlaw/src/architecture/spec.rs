@@ -128,6 +128,18 @@ impl ModelSpec {
         };
         let embedding_size =
             count("embedding_size", self.embedding_size, Some(hidden_size), 1 << 20)?;
+        if embedding_size != hidden_size
+            && matches!(model_type.family(), Family::Bert | Family::Vit)
+        {
+            return Err(Error::invalid(
+                "embedding_size",
+                embedding_size,
+                format!(
+                    "a {} model embeds in hidden_size {hidden_size}; leave it out",
+                    model_type.name()
+                ),
+            ));
+        }
         let max_positions =
             count("max_positions", self.max_positions, Some(defaults.max_positions), 1 << 30)?;
         let image = self.image(model_type)?;
@@ -164,7 +176,7 @@ impl ModelSpec {
             gated_ffn: self.gated_ffn.unwrap_or(model_type.family() == Family::Llama),
             tied_embeddings: self.tied_embeddings.unwrap_or(defaults.tied_embeddings),
             positions,
-            token_types: self.token_types.unwrap_or(defaults.token_types),
+            token_types: at_most("token_types", self.token_types, defaults.token_types, 1 << 16)?,
             norm: match model_type.family() {
                 Family::Llama | Family::T5 => Norm::RmsNorm,
                 _ => Norm::LayerNorm,
@@ -179,7 +191,7 @@ impl ModelSpec {
             pooler: self.pooler.unwrap_or(defaults.pooler),
             experts: self.experts(model_type)?,
             image,
-            classes: self.classes.unwrap_or(0).min(1 << 24),
+            classes: at_most("classes", self.classes, 0, 1 << 24)?,
         };
         check_size(&architecture)?;
         Ok(architecture)
@@ -293,6 +305,16 @@ pub(crate) fn count(
     }
 }
 
+/// A count that may be zero.
+fn at_most(field: &str, given: Option<u64>, default: u64, most: u64) -> Result<u64> {
+    match given.unwrap_or(default) {
+        n if n > most => {
+            Err(Error::invalid(field, n, format!("it must be a whole number from 0 to {most}")))
+        }
+        n => Ok(n),
+    }
+}
+
 fn only_for(field: &str, given: Option<u64>, model_type: &str) -> Result<u64> {
     match given {
         Some(n) if n > 0 => {
@@ -304,12 +326,21 @@ fn only_for(field: &str, given: Option<u64>, model_type: &str) -> Result<u64> {
 
 /// Refuses shapes of more than 10¹⁵ parameters, far above any that exists, so that no later count can overflow.
 fn check_size(a: &Architecture) -> Result<()> {
-    let wide = |n: u64| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
+    // in floating point, where products of absurd counts are large and no overflow
+    let wide = |n: u64| n as f64;
     let experts = a.experts.map_or(1.0, |e| wide(e.count));
     let width = wide(a.hidden_size);
     let layer =
         width * (2.0 * wide(a.heads) * wide(a.head_dim) * 2.0 + 3.0 * wide(a.ffn_size) * experts);
-    let total = wide(a.total_layers()) * layer + 2.0 * wide(a.vocab_size) * width;
+    let embedding = wide(a.vocab_size) * width.max(wide(a.embedding_size));
+    let positions = match a.positions {
+        Positions::Learned { rows } => wide(rows) * width,
+        Positions::Relative { buckets } => wide(buckets) * wide(a.heads),
+        Positions::Rotary => 0.0,
+    };
+    let image = a.image.map_or(0.0, |i| wide(i.channels) * wide(i.patch).powi(2) * width);
+    let classes = wide(a.classes) * width;
+    let total = wide(a.total_layers()) * layer + 2.0 * (embedding + positions) + image + classes;
     if total > 1e15 {
         return Err(Error::invalid(
             "the model's size",
@@ -366,6 +397,12 @@ mod tests {
                 (Some(10_000), Some(1 << 20), Some(1 << 24)))
             .contains("below 1e15")
         );
+        assert_eq!(
+            with(|s| s.token_types = Some(u64::MAX)),
+            "token_types is 18446744073709551615, but it must be a whole number from 0 to 65536"
+        );
+        assert!(with(|s| s.classes = Some(1 << 25)).starts_with("classes is 33554432"));
+        assert!(with(|s| s.embedding_size = Some(64)).contains("leave it out"));
     }
 
     #[test]

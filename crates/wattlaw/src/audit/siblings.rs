@@ -40,7 +40,7 @@ pub(super) fn tokens_far_from_siblings(data: &Dataset) -> Vec<Finding> {
         let middle = median(&group.iter().map(|(_, t)| *t).collect::<Vec<f64>>());
         for (run, tokens) in group {
             let ratio = tokens / middle;
-            if ratio > FAR || ratio < 1.0 / FAR {
+            if !(1.0 / FAR..=FAR).contains(&ratio) {
                 found.push(Finding::of(
                     run,
                     Kind::TokensFarFromSiblings,

@@ -82,9 +82,20 @@ pub(super) fn count(job: &Job, ledger: &mut Ledger) {
     data(job, ledger);
 }
 
-/// A group of `ranks` GPUs whose members are `stride` apart.
+/// What groups of `ranks` GPUs whose members are `stride` apart cross: the network where one of them leaves its node.
 const fn span(job: &Job, ranks: u64, stride: u64) -> Span {
-    if ranks * stride <= job.system.gpus_per_node { Span::Node } else { Span::Network }
+    // blocks of ranks · stride stand one after another, so that in a node which holds no whole number of them one breaks
+    let whole = job.system.gpus_per_node.is_multiple_of(ranks * stride);
+    if whole || job.system.nodes() == 1 { Span::Node } else { Span::Network }
+}
+
+/// What GPUs of pipeline stage `from` cross to those of stage `to`.
+const fn span_between_stages(job: &Job, from: u64, to: u64) -> Span {
+    let stride = job.parallelism.dp * job.parallelism.tp;
+    let (low, high) = if from < to { (from, to) } else { (to, from) };
+    let per_node = job.system.gpus_per_node;
+    let apart = (low * stride) / per_node != ((high + 1) * stride - 1) / per_node;
+    if apart { Span::Network } else { Span::Node }
 }
 
 fn push(ledger: &mut Ledger, name: &'static str, phase: Phase, count: f64, collective: Collective) {
@@ -174,19 +185,22 @@ fn pipeline(job: &Job, ledger: &mut Ledger) {
     let split = if p.sequence_parallel { p.tp as f64 } else { 1.0 };
     let buffer =
         Bytes::new(w.micro_positions() as f64 * a.hidden_size as f64 * w.precision.bytes() / split);
-    // neighbours are a whole data- and tensor-parallel group apart
-    let collective = Collective {
+    // each stage sends to the next one and its gradients to the one before; with several chunks the ends are neighbours
+    let stage = ledger.stage;
+    let next = (stage + 1) % p.pp;
+    let before = (stage + p.pp - 1) % p.pp;
+    let to = |other| Collective {
         kind: CollectiveKind::Send,
         buffer,
         ranks: 2,
-        span: span(job, 2, p.dp * p.tp),
+        span: span_between_stages(job, stage, other),
     };
     let chunks = p.virtual_stages as f64;
     let wraps = if p.virtual_stages > 1 { 1.0 } else { 0.0 };
     let forward = if ledger.stage + 1 < p.pp { chunks } else { (chunks - 1.0) * wraps };
     let backward = if ledger.stage > 0 { chunks } else { (chunks - 1.0) * wraps };
-    push(ledger, "pipeline", Phase::Forward, forward, collective);
-    push(ledger, "pipeline", Phase::Backward, backward, collective);
+    push(ledger, "pipeline", Phase::Forward, forward, to(next));
+    push(ledger, "pipeline", Phase::Backward, backward, to(before));
 }
 
 /// Data parallelism: gradients once a step, or parameters and gradients every micro-step.
@@ -247,5 +261,63 @@ fn data(job: &Job, ledger: &mut Ledger) {
                 push(ledger, "gradients between groups", Phase::Step, 1.0, between);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Catalog;
+    use crate::cost::AttentionFlops;
+    use crate::job::JobSpec;
+
+    fn job(parallelism: &str, gpus: u64, per_node: u64) -> Job {
+        let text = format!(
+            "model = {{ family = 'gpt2', layers = 4, hidden_size = 384, heads = 6 }}\n\
+             workload = {{ steps = 1, seq_len = 8, micro_batch = 1, grad_accum = 4 }}\n\
+             parallelism = {{ {parallelism} }}\n\
+             system = {{ gpu = 'a100-sxm4-80gb', gpus = {gpus}, gpus_per_node = {per_node} }}"
+        );
+        JobSpec::from_toml(&text).unwrap().resolve(&Catalog::built_in().unwrap()).unwrap()
+    }
+
+    fn spans(job: &Job, stage: u64, name: &str) -> Vec<Span> {
+        let ledger = Ledger::of_stage(job, stage, AttentionFlops::Full);
+        let ops = ledger.ops.iter().filter(|op| op.name == name);
+        ops.filter_map(|op| op.collective.map(|c| c.span)).collect()
+    }
+
+    #[test]
+    fn a_pipeline_crosses_the_network_where_its_neighbour_is_on_another_node() {
+        let job = job("tp = 2, dp = 2, pp = 4", 16, 8);
+        assert_eq!(spans(&job, 0, "pipeline"), [Span::Node]);
+        assert_eq!(spans(&job, 1, "pipeline"), [Span::Network, Span::Node]);
+        assert_eq!(spans(&job, 2, "pipeline"), [Span::Node, Span::Network]);
+        assert_eq!(spans(&job, 3, "pipeline"), [Span::Node]);
+    }
+
+    #[test]
+    fn an_interleaved_pipelines_last_stage_sends_on_to_its_first() {
+        let job = job("pp = 2, schedule = 'interleaved', virtual_stages = 2", 2, 1);
+        assert_eq!(spans(&job, 1, "pipeline"), [Span::Network; 2]);
+    }
+
+    #[test]
+    fn groups_that_do_not_fill_a_node_cross_the_network_somewhere() {
+        // nodes of four hold one group of three whole, and break the next
+        assert!(
+            spans(&job("tp = 3, dp = 4", 12, 4), 0, "tensor parallel").contains(&Span::Network)
+        );
+        assert!(spans(&job("tp = 2, dp = 6", 12, 4), 0, "tensor parallel").contains(&Span::Node));
+        assert_eq!(spans(&job("tp = 2, dp = 6", 12, 4), 0, "gradients"), [Span::Network]);
+        assert_eq!(spans(&job("tp = 2, dp = 3", 6, 6), 0, "gradients"), [Span::Node]);
+    }
+
+    #[test]
+    fn a_ring_all_reduce_sends_twice_what_a_gather_sends() {
+        let of = |kind| Collective { kind, buffer: Bytes::new(800.0), ranks: 8, span: Span::Node };
+        assert_eq!(of(CollectiveKind::AllReduce).sent_per_gpu(), Bytes::new(1400.0));
+        assert_eq!(of(CollectiveKind::AllGather).sent_per_gpu(), Bytes::new(700.0));
+        assert_eq!(of(CollectiveKind::Send).sent_per_gpu(), Bytes::new(800.0));
     }
 }

@@ -87,13 +87,11 @@ struct Product {
     outer: f64,
     /// Kernels of the forward product: maps that are computed one by one count several.
     kernels: f64,
-    /// LoRA rank of an adapter beside a frozen map; `None` where the map has no adapter.
-    adapter: Option<f64>,
 }
 
 impl Product {
     const fn new(rows: f64, inner: f64, outer: f64) -> Self {
-        Self { rows, inner, outer, kernels: 1.0, adapter: None }
+        Self { rows, inner, outer, kernels: 1.0 }
     }
 }
 
@@ -105,6 +103,8 @@ struct Writer<'a> {
     /// Tensor-parallel degree of attention and vocabulary, and of the feed-forward block.
     tp_attention: f64,
     tp_ffn: f64,
+    /// Width of the keys that a rank computes, and of the values.
+    kv_width: f64,
     /// Degree by which the work between tensor-parallel maps is split (sequence parallelism).
     tp_between: f64,
     /// Bytes of an activation.
@@ -128,6 +128,7 @@ impl<'a> Writer<'a> {
             attention_flops,
             tp_attention: if p.tensor_scope == TensorScope::Blocks { tp } else { 1.0 },
             tp_ffn: tp,
+            kv_width: (p.kv_heads_of_rank(a) * a.head_dim) as f64,
             tp_between: if p.sequence_parallel { tp } else { 1.0 },
             act: w.precision.bytes(),
             frozen: w.lora.is_some(),
@@ -157,7 +158,7 @@ impl<'a> Writer<'a> {
 
     /// A matrix product with a trained (or frozen) weight: Y = X·W; dX = dY·Wᵀ; dW = Xᵀ·dY.
     fn product(&mut self, name: &'static str, count: f64, recompute: bool, product: Product) {
-        let Product { rows, inner, outer, kernels, adapter } = product;
+        let Product { rows, inner, outer, kernels } = product;
         let act = self.act;
         let flops = 2.0 * rows * inner * outer;
         let traffic = rows * (inner + outer) * act;
@@ -178,21 +179,16 @@ impl<'a> Writer<'a> {
                 2.0 * kernels,
             );
         }
-        if let Some(rank) = adapter {
-            self.adapter(count, recompute, rows, inner, outer, rank);
-        }
     }
 
-    /// The two narrow products of an adapter (Hu et al. 2021), trained in full: 6 · rank · (in + out) a row.
-    fn adapter(
-        &mut self,
-        count: f64,
-        recompute: bool,
-        rows: f64,
-        inner: f64,
-        outer: f64,
-        rank: f64,
-    ) {
+    /// The two narrow products of an adapter beside the frozen map of `target`, where it has one (Hu et al. 2021);
+    /// trained in full: 6 · rank · (in + out) a row.
+    fn adapter(&mut self, target: LoraTarget, count: f64, recompute: bool, map: Product) {
+        let Some(rank) = self.w.lora.as_ref().filter(|l| l.adapts(target)).map(|l| l.rank as f64)
+        else {
+            return;
+        };
+        let Product { rows, inner, outer, .. } = map;
         let flops = 2.0 * rows * rank * (inner + outer);
         let bytes = (rows * (inner + 2.0 * rank + outer) + rank * (inner + outer)) * self.act;
         self.push("adapter", Phase::Forward, count, flops, bytes, 2.0);
@@ -219,13 +215,6 @@ impl<'a> Writer<'a> {
         self.push(name, Phase::Backward, count, 0.0, (passes + 1.0) * bytes, 1.0);
     }
 
-    fn adapter_rank(&self, targets: &[LoraTarget]) -> Option<f64> {
-        let lora = self.w.lora.as_ref()?;
-        // maps that are one product here carry the adapters of all their parts
-        let adapted = targets.iter().filter(|t| lora.adapts(**t)).count();
-        (adapted > 0).then(|| lora.rank as f64 * adapted as f64 / targets.len() as f64)
-    }
-
     fn layers(&mut self, count: f64, stack: &Stack) {
         if count == 0.0 {
             return;
@@ -247,46 +236,45 @@ impl<'a> Writer<'a> {
     fn self_attention(&mut self, count: f64, full: bool, stack: &Stack) {
         let tp = self.tp_attention;
         let (h, tokens) = (self.a.hidden_size as f64, stack.tokens());
-        let (q, kv) = (self.a.query_width() as f64 / tp, self.a.kv_width() as f64 / tp);
+        let (q, kv) = (self.a.query_width() as f64 / tp, self.kv_width);
         let fused = matches!(self.a.model_type, ModelType::Gpt2 | ModelType::GptNeox);
         let qkv = Product {
             kernels: if fused { 1.0 } else { 3.0 },
-            adapter: self.adapter_rank(&[LoraTarget::Query, LoraTarget::Key, LoraTarget::Value]),
             ..Product::new(tokens, h, q + 2.0 * kv)
         };
         self.product("query, key, value", count, full, qkv);
+        // maps that are one product here have an adapter each
+        for (target, width) in
+            [(LoraTarget::Query, q), (LoraTarget::Key, kv), (LoraTarget::Value, kv)]
+        {
+            self.adapter(target, count, full, Product::new(tokens, h, width));
+        }
         if self.a.positions == Positions::Rotary {
             self.elementwise("rotary", count, full, tokens * (q + kv), 2.0);
         }
         self.attention_core(count, full, stack, stack.seq, stack.causal);
-        let out = Product {
-            adapter: self.adapter_rank(&[LoraTarget::Output]),
-            ..Product::new(tokens, q, h)
-        };
+        let out = Product::new(tokens, q, h);
         self.product("attention output", count, full, out);
+        self.adapter(LoraTarget::Output, count, full, out);
     }
 
     fn cross_attention(&mut self, count: f64, full: bool, stack: &Stack, context: f64) {
         let tp = self.tp_attention;
         let (h, q) = (self.a.hidden_size as f64, self.a.query_width() as f64 / tp);
-        let kv = self.a.kv_width() as f64 / tp;
-        let query = Product {
-            adapter: self.adapter_rank(&[LoraTarget::Query]),
-            ..Product::new(stack.tokens(), h, q)
-        };
+        let kv = self.kv_width;
+        let query = Product::new(stack.tokens(), h, q);
         self.product("cross query", count, full, query);
-        let key_value = Product {
-            kernels: 2.0,
-            adapter: self.adapter_rank(&[LoraTarget::Key, LoraTarget::Value]),
-            ..Product::new(stack.batch * context, h, 2.0 * kv)
-        };
+        self.adapter(LoraTarget::Query, count, full, query);
+        let rows = stack.batch * context;
+        let key_value = Product { kernels: 2.0, ..Product::new(rows, h, 2.0 * kv) };
         self.product("cross key, value", count, full, key_value);
+        for target in [LoraTarget::Key, LoraTarget::Value] {
+            self.adapter(target, count, full, Product::new(rows, h, kv));
+        }
         self.attention_core(count, full, stack, context, false);
-        let out = Product {
-            adapter: self.adapter_rank(&[LoraTarget::Output]),
-            ..Product::new(stack.tokens(), q, h)
-        };
+        let out = Product::new(stack.tokens(), q, h);
         self.product("cross output", count, full, out);
+        self.adapter(LoraTarget::Output, count, full, out);
     }
 
     /// Scores, softmax and context: 4 · b · s · s' · width FLOPs forward, twice that backward.
@@ -299,7 +287,7 @@ impl<'a> Writer<'a> {
         causal: bool,
     ) {
         let tp = self.tp_attention;
-        let (q, kv) = (self.a.query_width() as f64 / tp, self.a.kv_width() as f64 / tp);
+        let (q, kv) = (self.a.query_width() as f64 / tp, self.kv_width);
         let half = if causal && self.attention_flops == AttentionFlops::Causal { 0.5 } else { 1.0 };
         let pairs = stack.batch * stack.seq * context;
         let flops = 4.0 * pairs * q * half;
@@ -340,19 +328,15 @@ impl<'a> Writer<'a> {
         let first: &[LoraTarget] =
             if self.a.gated_ffn { &[LoraTarget::Gate, LoraTarget::Up] } else { &[LoraTarget::Up] };
         let maps = first.len() as f64;
-        let up = Product {
-            kernels: maps * weights,
-            adapter: self.adapter_rank(first),
-            ..Product::new(rows, h, maps * f)
-        };
+        let up = Product { kernels: maps * weights, ..Product::new(rows, h, maps * f) };
         self.product(if self.a.gated_ffn { "ffn gate and up" } else { "ffn up" }, count, full, up);
+        for target in first {
+            self.adapter(*target, count, full, Product::new(rows, h, f));
+        }
         self.elementwise("ffn activation", count, full, rows * f, maps + 1.0);
-        let down = Product {
-            kernels: weights,
-            adapter: self.adapter_rank(&[LoraTarget::Down]),
-            ..Product::new(rows, f, h)
-        };
+        let down = Product { kernels: weights, ..Product::new(rows, f, h) };
         self.product("ffn down", count, full, down);
+        self.adapter(LoraTarget::Down, count, full, down);
         if weights > 1.0 {
             // every expert's weights are read, not only one's; the product above counted one
             let idle = (weights - 1.0) * (maps + 1.0) * h * f * self.act;

@@ -3,7 +3,9 @@
 use super::{Ledger, Op, Phase};
 use crate::architecture::Architecture;
 use crate::job::Job;
+use crate::parallel::TensorScope;
 use crate::units::{Bytes, Flops};
+use crate::workload::{LoraTarget, Task};
 
 /// Tensors a fused multi-tensor kernel takes at once, and elements it covers (320 blocks of 65,536).
 ///
@@ -38,21 +40,28 @@ pub(crate) fn trained_parameters(job: &Job, stage: u64) -> f64 {
     match &job.workload.lora {
         None => held.total(),
         Some(lora) => {
-            use crate::workload::LoraTarget as T;
-            let a = &job.architecture;
+            use LoraTarget as T;
+            let (a, p) = (&job.architecture, &job.parallelism);
             let (h, q, kv) = (a.hidden_size, a.query_width(), a.kv_width());
             let experts = a.experts.map_or(1, |e| e.count);
-            let ffn = a.ffn_size * experts;
             let width = |target| match target {
                 T::Query | T::Output => h + q,
                 T::Key | T::Value => h + kv,
                 T::Gate if !a.gated_ffn => 0,
-                T::Gate | T::Up | T::Down => h * experts + ffn,
+                T::Gate | T::Up | T::Down => experts * (h + a.ffn_size),
             };
-            let all = [T::Query, T::Key, T::Value, T::Output, T::Gate, T::Up, T::Down];
-            let per_layer: u64 = all.into_iter().filter(|t| lora.adapts(*t)).map(width).sum();
-            let layers = job.parallelism.stage_layers(a, stage) + a.encoder_layers;
-            (lora.rank * per_layer * layers) as f64 / job.parallelism.tp as f64
+            let adapted = |targets: &[LoraTarget]| -> f64 {
+                let adapted = targets.iter().filter(|t| lora.adapts(**t));
+                adapted.map(|t| lora.rank as f64 * width(*t) as f64).sum()
+            };
+            let decoders = p.stage_layers(a, stage);
+            let layers = (decoders + a.encoder_layers) as f64;
+            // the decoder of an encoder–decoder has the four maps a second time
+            let attentions = if a.encoder_layers > 0 { layers + decoders as f64 } else { layers };
+            let tp = p.tp as f64;
+            let tp_attention = if p.tensor_scope == TensorScope::Blocks { tp } else { 1.0 };
+            attentions * adapted(&[T::Query, T::Key, T::Value, T::Output]) / tp_attention
+                + layers * adapted(&[T::Gate, T::Up, T::Down]) / tp
         }
     }
 }
@@ -78,19 +87,35 @@ impl StageParameters {
 pub(crate) fn stage_parameters(job: &Job, stage: u64) -> StageParameters {
     let (a, p) = (&job.architecture, &job.parallelism);
     let all = a.parameters_for(job.workload.task);
-    let blocks = p.tensor_scope == crate::parallel::TensorScope::Blocks;
+    let blocks = p.tensor_scope == TensorScope::Blocks;
     let tp = p.tp as f64;
     let tp_attention = if blocks { tp } else { 1.0 };
-    let attention = (all.attention_per_layer + all.norm_per_layer) as f64 / tp_attention;
+    // a rank holds whole key and value heads: where there are fewer than ranks, some hold the same ones
+    let biases = if a.biases.qkv { 1 } else { 0 };
+    let key_value = (2 * a.kv_width() * (a.hidden_size + biases)) as f64;
+    let share_of_rank = p.kv_heads_of_rank(a) as f64 / a.kv_heads as f64;
+    let replicated = key_value * (share_of_rank - 1.0 / tp_attention);
+    let attention =
+        (all.attention_per_layer + all.norm_per_layer) as f64 / tp_attention + replicated;
     let ffn = all.ffn_per_layer as f64 / tp;
     let plain_layers = p.stage_layers(a, stage) + a.encoder_layers;
-    let cross = all.cross_attention_per_layer as f64 / tp_attention;
-    let layers = plain_layers as f64 * (attention + ffn) + p.stage_layers(a, stage) as f64 * cross;
-    let embedding = if stage == 0 { all.embedding } else { 0 };
+    let cross = if all.cross_attention_per_layer > 0 {
+        // with its norm, a third beside the two of every layer
+        (all.cross_attention_per_layer + all.norm_per_layer / 2) as f64 / tp_attention + replicated
+    } else {
+        0.0
+    };
     let last = stage == p.head_stage(a);
+    // position biases and final norms belong to no layer
+    let shared = if last { all.beside_layers } else { 0 };
+    let layers = plain_layers as f64 * (attention + ffn)
+        + p.stage_layers(a, stage) as f64 * cross
+        + shared as f64 / tp_attention;
+    let embedding = if stage == 0 { all.embedding } else { 0 };
     // a tied output map on another stage than its embedding is a second copy
-    let tied_copy =
-        if last && stage > 0 && a.tied_embeddings { a.vocab_size * a.embedding_size } else { 0 };
+    let classifies = matches!(job.workload.task, Task::Classification { .. });
+    let copied = last && stage > 0 && a.tied_embeddings && !classifies;
+    let tied_copy = if copied { a.vocab_size * a.embedding_size } else { 0 };
     let head = if last { all.head + tied_copy } else { 0 };
     StageParameters {
         vocabulary: (embedding + head) as f64 / tp_attention,
@@ -104,4 +129,55 @@ fn tensors(a: &Architecture) -> f64 {
     let biased = if a.biases.ffn { 2.0 } else { 1.0 };
     let maps = 4.0 + (a.ffn_maps() * a.experts.map_or(1, |e| e.count)) as f64;
     a.total_layers() as f64 * (maps * biased + 2.0 * biased) + 4.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Catalog;
+    use crate::job::JobSpec;
+
+    fn job(model: &str, workload: &str, parallelism: &str, gpus: u64) -> Job {
+        let text = format!(
+            "model = {{ {model} }}\n\
+             workload = {{ steps = 1, seq_len = 8, micro_batch = 1{workload} }}\n\
+             parallelism = {{ {parallelism} }}\n\
+             system = {{ gpu = 'a100-sxm4-80gb', gpus = {gpus} }}"
+        );
+        JobSpec::from_toml(&text).unwrap().resolve(&Catalog::built_in().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn key_heads_below_the_tensor_degree_are_held_twice() {
+        // h = 64, 4 heads of 16, 2 key heads on 4 ranks: each holds one whole key and one whole value map of 64 × 16
+        let model = "family = 'llama', layers = 1, hidden_size = 64, heads = 4, kv_heads = 2, \
+                     ffn_size = 4, vocab_size = 4";
+        let held = stage_parameters(&job(model, "", "tp = 4", 4), 0);
+        let query_and_output = 2 * 64 * 16;
+        let key_and_value = 2 * 64 * 16;
+        let feed_forward = 3 * 64;
+        let norms = (2 * 64) / 4;
+        assert_eq!(
+            held.largest_layer,
+            f64::from(query_and_output + key_and_value + feed_forward + norms)
+        );
+        assert_eq!(held.layers, held.largest_layer + 64.0 / 4.0);
+    }
+
+    #[test]
+    fn adapters_are_beside_every_map_that_bears_the_name() {
+        let lora = ", lora = { rank = 2, targets = ['q', 'down'] }";
+        let trained =
+            |model, parallelism, gpus| trained_parameters(&job(model, lora, parallelism, gpus), 0);
+        let llama = "family = 'llama', layers = 3, hidden_size = 64, heads = 4, ffn_size = 12, vocab_size = 4";
+        assert_eq!(trained(llama, "", 1), f64::from(3 * 2 * (64 + 64 + 12 + 64)));
+        let split_mlp = "tp = 4, tensor_scope = 'mlp'";
+        assert_eq!(
+            trained(llama, split_mlp, 4),
+            f64::from(3 * 2 * (64 + 64)) + 3.0 * 2.0 * 76.0 / 4.0
+        );
+        // one encoder layer, two decoder layers that attend twice
+        let t5 = "family = 't5', layers = 2, encoder_layers = 1, hidden_size = 64, ffn_size = 12";
+        assert_eq!(trained(t5, "", 1), f64::from((1 + 2 * 2) * 2 * 128 + 3 * 2 * 76));
+    }
 }

@@ -51,6 +51,10 @@ const COLUMNS: [(&str, &[&str]); 38] = [
     ("meter", &[]),
 ];
 
+/// Numbers outside of these measure nothing of a training run, and products of several stay within floating point.
+const LEAST: f64 = 1e-30;
+const MOST: f64 = 1e30;
+
 /// Columns without which a row is no run.
 const NEEDED: [&str; 5] = ["family", "gpu", "gpus", "layers", "hidden_size"];
 
@@ -213,7 +217,7 @@ impl Cells<'_> {
     fn number(&self, column: &str) -> Result<Option<f64>> {
         let Some(text) = self.text(column) else { return Ok(None) };
         match text.parse::<f64>() {
-            Ok(x) if x.is_finite() && x > 0.0 => Ok(Some(x)),
+            Ok(x) if (LEAST..=MOST).contains(&x) => Ok(Some(x)),
             _ => Err(Error::invalid(
                 format!("column `{column}`"),
                 format!("`{text}`"),

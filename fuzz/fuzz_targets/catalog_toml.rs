@@ -1,0 +1,21 @@
+//! Catalogue files, and a job on the first model and accelerator of each.
+
+#![no_main]
+
+mod answer;
+
+use libfuzzer_sys::fuzz_target;
+use wattlaw::catalog::Catalog;
+use wattlaw::job::JobSpec;
+
+fuzz_target!(|text: &str| {
+    let Some(catalog) = answer::answered(Catalog::from_toml(text)) else { return };
+    let (Some(model), Some(gpu)) = (catalog.models.first(), catalog.accelerators.first()) else {
+        return;
+    };
+    let job = "workload = { steps = 1, seq_len = 64, micro_batch = 1 }\nsystem.gpus = 8";
+    let mut spec = JobSpec::from_toml(job).unwrap();
+    spec.model.name = model.spec.name.clone();
+    spec.system.gpu = Some(gpu.name.clone());
+    answer::count(&spec, &catalog);
+});

@@ -1,0 +1,25 @@
+//! Run tables, and the columns that laws are fitted on.
+
+#![no_main]
+
+mod answer;
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use wattlaw::catalog::Catalog;
+use wattlaw::dataset::{ColumnsOf, Dataset, Efficiency};
+use wattlaw::proxy::ProxySet;
+
+static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::built_in().unwrap());
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some(data) = answer::answered(Dataset::from_csv(bytes, "runs.csv", None)) else { return };
+    answer::answered(data.scope());
+    answer::answered(data.frame(ColumnsOf::default(), &CATALOG));
+    let counted = ColumnsOf { proxies: ProxySet::Ledger, efficiency: Efficiency::Throughput };
+    // a pipeline of thousands of stages takes a while to count
+    if data.runs.iter().all(|run| run.pp.unwrap_or(1) <= 64) {
+        answer::answered(data.frame(counted, &CATALOG));
+    }
+});
