@@ -105,7 +105,7 @@ pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
 pub(super) fn plain(value: f64) -> String {
     let suffixes = [(1e12, "T"), (1e9, "B"), (1e6, "M")];
     match suffixes.iter().find(|(size, _)| value >= *size) {
-        _ if value < 0.01 || value >= 1e15 => format!("{value:.2e}"),
+        _ if !(0.01..1e15).contains(&value) => format!("{value:.2e}"),
         Some((size, suffix)) => format!("{}{suffix}", plain(value / size)),
         None if value.fract() == 0.0 || value >= 100.0 => format!("{value:.0}"),
         None => format!("{value:.2}"),
