@@ -94,6 +94,8 @@ pub struct Run {
     pub tokens: Option<f64>,
     /// Time.
     pub duration: Option<Seconds>,
+    /// Whether the duration is that of one optimizer step, as tables of step times have it, and not of a whole run.
+    pub one_step: bool,
     /// Energy.
     pub energy: Option<Joules>,
     /// Energy as the table gave it in kWh, so that its logarithm is not rounded twice.

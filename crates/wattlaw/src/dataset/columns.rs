@@ -261,7 +261,8 @@ impl Cells<'_> {
         };
         let kwh = self.number("energy_kwh")?;
         let energy = self.number("energy_j")?.map(Joules::new).or(kwh.map(Joules::from_kwh));
-        let duration = self.number("duration_s")?.or(step_time).map(Seconds::new);
+        let whole = self.number("duration_s")?;
+        let duration = whole.or(step_time).map(Seconds::new);
         Ok(Run {
             line,
             run_id: self.text("run_id").map_or_else(|| line.to_string(), str::to_owned),
@@ -290,6 +291,7 @@ impl Cells<'_> {
             checkpointing: self.word("checkpointing")?,
             tokens,
             duration,
+            one_step: whole.is_none() && step_time.is_some(),
             energy,
             energy_kwh: kwh.or(energy.map(Joules::kwh)),
             scope: self.word("scope")?.unwrap_or(Scope::Unstated),

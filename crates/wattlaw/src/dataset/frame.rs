@@ -37,7 +37,7 @@ pub struct ColumnsOf {
 impl Dataset {
     /// The columns of all runs, in the table's order.
     ///
-    /// Numbers: `log_C`, `log_M`, `log_eta`, `log_energy_kwh`, `log_duration_s`, `log_power_w`, `log_tokens`,
+    /// Numbers: `row` (position in the dataset, from 0), `log_C`, `log_M`, `log_eta`, `log_energy_kwh`, `log_duration_s`, `log_power_w`, `log_tokens`,
     /// `log_micro_steps`, `log_hbm_bandwidth` (GB/s, from the catalogue), `log_layers`, `log_hidden_size`, `log_seq_len`, `log_gpus`, `log2_gpus`, `gpus`; NaN where a run lacks what they
     /// are made of. Labels: `run_id`, `config_family`, `workload_family`, the same groups under names that
     /// sort as the study's (`study_family`, `study_workload`), `architecture`, `family`, `gpu`, `strategy`,
@@ -65,6 +65,7 @@ impl Dataset {
             proxies.iter().map(|p| p.as_ref().map_or(f64::NAN, |p| of(p).ln())).collect()
         };
         Frame::new(self.runs.len())
+            .with_number("row", (0..self.runs.len()).map(|i| i as f64).collect())?
             .with_number("log_C", proxy(|p| p.compute))?
             .with_number("log_M", proxy(|p| p.memory))?
             .with_number("log_eta", log(&|r| efficiency(r, &baselines, columns.efficiency)))?

@@ -3,6 +3,7 @@
 pub mod efficiency;
 mod judged;
 pub mod linear;
+pub mod roofline;
 pub mod scaling;
 pub mod setting;
 

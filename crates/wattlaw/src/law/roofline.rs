@@ -1,0 +1,11 @@
+//! The roofline law: time and energy before the run, from the ledger, with a smooth discrepancy learnt from what the
+//! physics misses.
+
+mod discrepancy;
+pub mod fit;
+mod judged;
+pub mod machine;
+pub mod physics;
+pub mod terms;
+
+pub use judged::RooflineLaw;

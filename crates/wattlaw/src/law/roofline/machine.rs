@@ -1,0 +1,199 @@
+//! The roofline law of one machine: its parameters, what they miss, and how far predictions were off on runs held out.
+
+use super::discrepancy::Discrepancy;
+use super::fit::{self, Fit, Prior, Sample};
+use super::physics::Physics;
+use super::terms::Terms;
+use crate::error::Result;
+use crate::split::group_k_fold;
+use crate::stats::conformal::Conformal;
+
+/// Folds of whole groups over which residuals of unseen runs are gathered.
+const FOLDS: usize = 5;
+
+/// The fewest runs that a discrepancy is learnt from.
+const FEWEST: usize = 20;
+
+/// The fewest held-out runs of a regime that give it a spread of its own.
+const REGIME: usize = 40;
+
+/// Time and energy, in that order.
+const RESPONSES: usize = 2;
+
+/// A run of a machine: what was measured and the group it is held out with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observation<'a> {
+    /// The job.
+    pub terms: &'a Terms,
+    /// ln(duration / s).
+    pub log_duration: f64,
+    /// ln(energy / J), where it was measured.
+    pub log_energy: Option<f64>,
+    /// Group that is held out whole.
+    pub group: usize,
+}
+
+impl Observation<'_> {
+    fn sample(&self) -> Sample<'_> {
+        Sample { terms: self.terms, log_duration: self.log_duration, log_energy: self.log_energy }
+    }
+
+    fn response(&self, which: usize) -> Option<f64> {
+        if which == 0 { Some(self.log_duration) } else { self.log_energy }
+    }
+}
+
+/// A fitted machine.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// Its parameters.
+    pub fit: Fit,
+    discrepancies: [Option<Discrepancy>; RESPONSES],
+    spreads: [Option<Spread>; RESPONSES],
+}
+
+/// Sizes of residuals on runs held out, in units of the predicted standard deviation, by regime and over all.
+#[derive(Debug, Clone)]
+struct Spread {
+    by_regime: Vec<(&'static str, Conformal)>,
+    all: Conformal,
+}
+
+impl Spread {
+    fn of(&self, regime: &str) -> &Conformal {
+        self.by_regime.iter().find(|(name, _)| *name == regime).map_or(&self.all, |(_, c)| c)
+    }
+}
+
+impl Machine {
+    /// Fits a machine on its runs.
+    ///
+    /// # Errors
+    /// As [`fit::fit`] and [`Discrepancy::learn`].
+    pub fn fit(runs: &[Observation<'_>], prior: &Prior, discrepancy: bool) -> Result<Self> {
+        let mut machine = Self::without_spread(runs, prior, discrepancy, None)?;
+        machine.spreads = machine.held_out(runs, prior, discrepancy)?;
+        Ok(machine)
+    }
+
+    fn without_spread(
+        runs: &[Observation<'_>],
+        prior: &Prior,
+        discrepancy: bool,
+        like: Option<&Self>,
+    ) -> Result<Self> {
+        let samples: Vec<Sample<'_>> = runs.iter().map(Observation::sample).collect();
+        let fit = fit::fit(&samples, prior, like.map(|m| &m.fit.logs))?;
+        let mut machine = Self { fit, discrepancies: [None, None], spreads: [None, None] };
+        if discrepancy && runs.len() >= FEWEST {
+            for which in 0..RESPONSES {
+                let known: Vec<&Observation<'_>> =
+                    runs.iter().filter(|r| r.response(which).is_some()).collect();
+                if known.len() < FEWEST {
+                    continue;
+                }
+                let inputs: Vec<_> = known.iter().map(|r| r.terms.inputs).collect();
+                let residuals: Vec<f64> = known
+                    .iter()
+                    .map(|r| r.response(which).unwrap_or(0.0) - machine.physics(r.terms)[which])
+                    .collect();
+                let like = like.and_then(|m| m.discrepancies[which].as_ref());
+                machine.discrepancies[which] = Some(Discrepancy::learn(&inputs, &residuals, like)?);
+            }
+        }
+        Ok(machine)
+    }
+
+    /// ln(time / s) and ln(energy / J) by the physics alone.
+    pub fn physics(&self, terms: &Terms) -> [f64; RESPONSES] {
+        let parameters = self.fit.parameters();
+        let physics = Physics(&parameters);
+        let time = physics.time(terms).total_s;
+        [time.ln(), physics.energy(terms, time).total_j.ln()]
+    }
+
+    /// ln(time / s) and ln(energy / J), each with the standard deviation of a new run (one where none was learnt, so
+    /// that spreads are those of plain residuals).
+    pub fn predict(&self, terms: &Terms) -> [(f64, f64); RESPONSES] {
+        let physics = self.physics(terms);
+        let mut out = [(0.0, 1.0); RESPONSES];
+        for which in 0..RESPONSES {
+            let (mean, sd) =
+                self.discrepancies[which].as_ref().map_or((0.0, 1.0), |d| d.predict(&terms.inputs));
+            out[which] = (physics[which] + mean, sd);
+        }
+        out
+    }
+
+    /// Half-widths of the intervals of ln(time) and ln(energy) at a level; infinite where no run was held out.
+    ///
+    /// # Errors
+    /// As [`Conformal::half_width`].
+    pub fn half_widths(&self, terms: &Terms, level: f64) -> Result<[f64; RESPONSES]> {
+        let predicted = self.predict(terms);
+        let mut out = [f64::INFINITY; RESPONSES];
+        for which in 0..RESPONSES {
+            if let Some(spread) = &self.spreads[which] {
+                out[which] =
+                    predicted[which].1 * spread.of(terms.parallelism.regime()).half_width(level)?;
+            }
+        }
+        Ok(out)
+    }
+
+    /// Residuals of each run under a machine fitted without its group, over the standard deviation it predicted.
+    fn held_out(
+        &self,
+        runs: &[Observation<'_>],
+        prior: &Prior,
+        discrepancy: bool,
+    ) -> Result<[Option<Spread>; RESPONSES]> {
+        let groups: Vec<usize> = runs.iter().map(|r| r.group).collect();
+        let distinct = groups.iter().max().map_or(0, |g| g + 1);
+        if distinct < 2 {
+            return Ok([None, None]);
+        }
+        let mut sizes: [Vec<(&'static str, f64)>; RESPONSES] = [Vec::new(), Vec::new()];
+        for test in group_k_fold(&groups, distinct.min(FOLDS)) {
+            let train: Vec<Observation<'_>> = runs
+                .iter()
+                .enumerate()
+                .filter(|(i, _)| test.binary_search(i).is_err())
+                .map(|(_, r)| r.clone())
+                .collect();
+            let machine = Self::without_spread(&train, prior, discrepancy, Some(self))?;
+            for run in test.iter().map(|i| &runs[*i]) {
+                let predicted = machine.predict(run.terms);
+                for which in 0..RESPONSES {
+                    if let Some(truth) = run.response(which) {
+                        let (mean, sd) = predicted[which];
+                        sizes[which].push((run.terms.parallelism.regime(), (truth - mean) / sd));
+                    }
+                }
+            }
+        }
+        let mut spreads = [None, None];
+        for which in 0..RESPONSES {
+            spreads[which] = spread(&sizes[which])?;
+        }
+        Ok(spreads)
+    }
+}
+
+fn spread(sizes: &[(&'static str, f64)]) -> Result<Option<Spread>> {
+    if sizes.is_empty() {
+        return Ok(None);
+    }
+    let mut regimes: Vec<&'static str> = sizes.iter().map(|(regime, _)| *regime).collect();
+    regimes.sort_unstable();
+    regimes.dedup();
+    let mut by_regime = Vec::new();
+    for regime in regimes {
+        let own: Vec<f64> = sizes.iter().filter(|(r, _)| *r == regime).map(|(_, z)| *z).collect();
+        if own.len() >= REGIME {
+            by_regime.push((regime, Conformal::from_residuals(own)?));
+        }
+    }
+    let all = Conformal::from_residuals(sizes.iter().map(|(_, z)| *z))?;
+    Ok(Some(Spread { by_regime, all }))
+}
