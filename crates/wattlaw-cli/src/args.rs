@@ -6,7 +6,7 @@ use crate::{catalog, completions, cost, fit, predict, validate};
 
 /// Predicts the energy, time and power of a Transformer training run before it runs, and fits itself to runs that ran.
 #[derive(Debug, Parser)]
-#[command(version, about, propagate_version = true, max_term_width = 110)]
+#[command(name = "wattlaw", version, about, propagate_version = true, max_term_width = 110)]
 #[command(
     after_help = "Exit codes: 0 done, 1 could not be done, 2 wrong usage. Colours follow NO_COLOR."
 )]

@@ -206,6 +206,8 @@ fn flatten(name: &str, value: &serde_json::Value, rows: &mut Vec<Vec<String>>) {
                 flatten(&name, value, rows);
             }
         }
+        serde_json::Value::Array(items) if items.is_empty() => {}
+        serde_json::Value::String(text) if text.is_empty() => {}
         serde_json::Value::Array(items) => {
             let items: Vec<String> = items
                 .iter()

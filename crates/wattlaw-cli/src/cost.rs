@@ -20,7 +20,7 @@ pub struct Args {
     #[arg(long, default_value_t, value_parser = <AttentionFlops as std::str::FromStr>::from_str)]
     attention_flops: AttentionFlops,
     /// Pipeline stage to list, from 0; the busiest when absent
-    #[arg(long)]
+    #[arg(long, value_parser = crate::usage::whole::<usize>)]
     stage: Option<usize>,
     /// How to print
     #[arg(long, value_enum, default_value_t)]
@@ -59,8 +59,9 @@ pub fn run(args: &Args) -> Done {
     let ledger = match args.stage {
         Some(stage) => cost.stages.get(stage).ok_or_else(|| {
             crate::failure::Failure::Usage(format!(
-                "--stage is {stage}, but there are {} from 0",
-                cost.stages.len()
+                "--stage is {stage}, but the last of the {} counted from 0 is {}",
+                cost.stages.len(),
+                cost.stages.len() - 1
             ))
         })?,
         None => cost.busiest_stage(),

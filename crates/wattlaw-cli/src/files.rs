@@ -55,6 +55,13 @@ pub fn write(path: &Path, content: &str) -> Done {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
+    if !directory.exists() {
+        return Err(Failure::Failed(format!(
+            "{}: there is no directory {} to write it in",
+            path.display(),
+            directory.display()
+        )));
+    }
     let mut builder = tempfile::Builder::new();
     // a temporary file is private by default; this one becomes a file like any other
     #[cfg(unix)]

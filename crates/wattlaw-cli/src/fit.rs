@@ -15,7 +15,7 @@ use wattlaw::law::scaling::{Coefficient, Inference, ScalingFit, ScalingLaw};
 use crate::args::Format;
 use crate::failure::Done;
 use crate::runs_args::RunsArgs;
-use crate::{files, screen};
+use crate::{complete, files, screen};
 
 /// Flags of `wattlaw fit`.
 #[derive(Debug, clap::Args)]
@@ -89,18 +89,24 @@ pub fn run(args: &Args) -> Done {
     data.scope()?;
     let frame = data.frame(args.runs.columns(), &catalog)?;
     let terms = args.terms.clone().map_or_else(|| default_formula(args.runs.setting), Ok)?;
+    complete::known_terms(&terms, &frame)?;
+    complete::known(&args.interval_groups, "--interval-groups", &frame)?;
     let (terms, unmeasured) = measurable(terms, &frame)?;
     let (formula, mut notes) = match &args.terms {
         Some(_) => (terms, Vec::new()),
         None => varying(&terms, &frame)?,
     };
     notes.extend(unmeasured);
-    for note in &notes {
-        screen::note("note", note);
-    }
-    let law = ScalingLaw::new(formula, args.target.column());
+    let response = args.target.column();
+    complete::every_run(&data, &frame, &formula, response)?;
+    let law = ScalingLaw::new(formula.clone(), response);
     let fit = law.fit_reporting(&frame, Some("config_family"), Some(args.covariance))?;
     if let Some(path) = &args.out {
+        for other in [Target::Energy.column(), Target::Duration.column()] {
+            if frame.number(other)?.iter().any(|x| x.is_finite()) {
+                complete::every_run(&data, &frame, &formula, other)?;
+            }
+        }
         let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned());
         let options = FitOptions {
             name: args.name.clone().or(stem).unwrap_or_default(),
@@ -116,6 +122,12 @@ pub fn run(args: &Args) -> Done {
             calibration.data.name = name.to_string_lossy().into_owned();
         }
         files::write(path, &calibration.to_json()?)?;
+    }
+    // only once everything went well: a failure is one sentence
+    for note in data.notes.iter().chain(&notes) {
+        screen::note("note", note);
+    }
+    if let Some(path) = &args.out {
         screen::note("note", &format!("wrote {}", path.display()));
     }
     match args.format {
@@ -175,5 +187,11 @@ fn table(law: &ScalingLaw, fit: &ScalingFit) -> String {
 }
 
 fn p_value(p: f64) -> String {
-    if p < 1e-4 { format!("{p:.1e}") } else { format!("{p:.4}") }
+    if p < 1e-300 {
+        "<1e-300".to_owned()
+    } else if p < 1e-4 {
+        format!("{p:.1e}")
+    } else {
+        format!("{p:.4}")
+    }
 }

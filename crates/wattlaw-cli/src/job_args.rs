@@ -18,6 +18,7 @@ use wattlaw::workload::{
 
 use crate::failure::{Done, Failure};
 use crate::files;
+use crate::usage::{number, whole};
 
 /// The flags that describe a job.
 #[derive(Debug, Args)]
@@ -35,28 +36,28 @@ pub struct JobArgs {
     #[arg(long, help_heading = "Model")]
     pub family: Option<String>,
     /// Layers
-    #[arg(long, help_heading = "Model")]
+    #[arg(long, value_parser = whole::<u64>, help_heading = "Model")]
     pub layers: Option<u64>,
     /// Width of the residual stream
-    #[arg(long, help_heading = "Model")]
+    #[arg(long, value_parser = whole::<u64>, help_heading = "Model")]
     pub hidden_size: Option<u64>,
     /// Attention heads
-    #[arg(long, help_heading = "Model")]
+    #[arg(long, value_parser = whole::<u64>, help_heading = "Model")]
     pub heads: Option<u64>,
     /// Key and value heads (grouped-query attention)
-    #[arg(long, help_heading = "Model")]
+    #[arg(long, value_parser = whole::<u64>, help_heading = "Model")]
     pub kv_heads: Option<u64>,
     /// Inner width of the feed-forward block
-    #[arg(long, help_heading = "Model")]
+    #[arg(long, value_parser = whole::<u64>, help_heading = "Model")]
     pub ffn_size: Option<u64>,
     /// Rows of the token embedding
-    #[arg(long, help_heading = "Model")]
+    #[arg(long, value_parser = whole::<u64>, help_heading = "Model")]
     pub vocab_size: Option<u64>,
     /// Experts a layer (mixture of experts)
-    #[arg(long, help_heading = "Model")]
+    #[arg(long, value_parser = whole::<u64>, help_heading = "Model")]
     pub experts: Option<u64>,
     /// Experts that a token visits
-    #[arg(long, help_heading = "Model")]
+    #[arg(long, value_parser = whole::<u64>, help_heading = "Model")]
     pub top_k: Option<u64>,
 
     /// Tokens to train on, as 10M or 1.5B
@@ -66,25 +67,25 @@ pub struct JobArgs {
     #[arg(long, value_parser = Count::from_str, help_heading = "Workload")]
     pub steps: Option<Count>,
     /// Passes over --examples, in place of tokens
-    #[arg(long, help_heading = "Workload")]
+    #[arg(long, value_parser = number, help_heading = "Workload")]
     pub epochs: Option<f64>,
     /// Sequences in the data
     #[arg(long, value_parser = Count::from_str, help_heading = "Workload")]
     pub examples: Option<Count>,
     /// Tokens in a sequence
-    #[arg(long, help_heading = "Workload")]
+    #[arg(long, value_parser = whole::<u64>, help_heading = "Workload")]
     pub seq_len: Option<u64>,
     /// Tokens in a target sequence (encoder–decoder)
-    #[arg(long, help_heading = "Workload")]
+    #[arg(long, value_parser = whole::<u64>, help_heading = "Workload")]
     pub decoder_seq_len: Option<u64>,
     /// Share of positions that are padding, 0 to below 1
-    #[arg(long, help_heading = "Workload")]
+    #[arg(long, value_parser = number, help_heading = "Workload")]
     pub padding_share: Option<f64>,
     /// Sequences that a data-parallel rank takes at once
-    #[arg(long, help_heading = "Workload")]
+    #[arg(long, value_parser = whole::<u64>, help_heading = "Workload")]
     pub micro_batch: Option<u64>,
     /// Micro-batches an optimizer step
-    #[arg(long, help_heading = "Workload")]
+    #[arg(long, value_parser = whole::<u64>, help_heading = "Workload")]
     pub grad_accum: Option<u64>,
     /// fp32, tf32, fp16, bf16 or fp8
     #[arg(long, value_parser = Precision::from_str, help_heading = "Workload")]
@@ -102,10 +103,10 @@ pub struct JobArgs {
     #[arg(long, help_heading = "Workload")]
     pub task: Option<String>,
     /// Labels of a classification
-    #[arg(long, help_heading = "Workload")]
+    #[arg(long, value_parser = whole::<u64>, help_heading = "Workload")]
     pub labels: Option<u64>,
     /// Train adapters of this rank on frozen weights (LoRA)
-    #[arg(long, value_name = "RANK", help_heading = "Workload")]
+    #[arg(long, value_parser = whole::<u64>, value_name = "RANK", help_heading = "Workload")]
     pub lora_rank: Option<u64>,
     /// Adapted maps: q, k, v, o, gate, up, down
     #[arg(long, value_name = "MAPS", value_delimiter = ',', value_parser = LoraTarget::from_str, requires = "lora_rank", help_heading = "Workload")]
@@ -115,13 +116,13 @@ pub struct JobArgs {
     #[arg(long, help_heading = "Parallelism")]
     pub strategy: Option<String>,
     /// Data-parallel ranks
-    #[arg(long, help_heading = "Parallelism")]
+    #[arg(long, value_parser = whole::<u64>, help_heading = "Parallelism")]
     pub dp: Option<u64>,
     /// Tensor-parallel ranks
-    #[arg(long, help_heading = "Parallelism")]
+    #[arg(long, value_parser = whole::<u64>, help_heading = "Parallelism")]
     pub tp: Option<u64>,
     /// Pipeline stages
-    #[arg(long, help_heading = "Parallelism")]
+    #[arg(long, value_parser = whole::<u64>, help_heading = "Parallelism")]
     pub pp: Option<u64>,
     /// What tensor parallelism splits: blocks or mlp
     #[arg(long, value_parser = TensorScope::from_str, help_heading = "Parallelism")]
@@ -130,50 +131,50 @@ pub struct JobArgs {
     #[arg(long, help_heading = "Parallelism")]
     pub sequence_parallel: bool,
     /// Ranks that share one set of shards (hsdp)
-    #[arg(long, help_heading = "Parallelism")]
+    #[arg(long, value_parser = whole::<u64>, help_heading = "Parallelism")]
     pub shard_group: Option<u64>,
     /// Pipeline schedule: 1f1b or interleaved
     #[arg(long, value_parser = Schedule::from_str, help_heading = "Parallelism")]
     pub schedule: Option<Schedule>,
     /// Model chunks a pipeline stage holds (interleaved)
-    #[arg(long, help_heading = "Parallelism")]
+    #[arg(long, value_parser = whole::<u64>, help_heading = "Parallelism")]
     pub virtual_stages: Option<u64>,
 
     /// Accelerator by name (see `wattlaw catalog gpus`)
     #[arg(long, help_heading = "System")]
     pub gpu: Option<String>,
     /// Accelerators in all
-    #[arg(long, help_heading = "System")]
+    #[arg(long, value_parser = whole::<u64>, help_heading = "System")]
     pub gpus: Option<u64>,
     /// Accelerators in a node
-    #[arg(long, help_heading = "System")]
+    #[arg(long, value_parser = whole::<u64>, help_heading = "System")]
     pub gpus_per_node: Option<u64>,
     /// Nodes
-    #[arg(long, help_heading = "System")]
+    #[arg(long, value_parser = whole::<u64>, help_heading = "System")]
     pub nodes: Option<u64>,
     /// System by name, such as dgx-a100-80gb (see `wattlaw catalog systems`)
     #[arg(long, help_heading = "System")]
     pub system: Option<String>,
     /// Link inside a node in GB/s a GPU, both directions together
-    #[arg(long, help_heading = "System")]
+    #[arg(long, value_parser = number, help_heading = "System")]
     pub link_gb_per_s: Option<f64>,
     /// Network between nodes in GB/s a GPU, one direction
-    #[arg(long, help_heading = "System")]
+    #[arg(long, value_parser = number, help_heading = "System")]
     pub network_gb_per_s: Option<f64>,
     /// Power limit of an accelerator, as 250W
     #[arg(long, value_parser = watts, help_heading = "System")]
     pub power_limit: Option<f64>,
     /// Facility energy per energy of the computers
-    #[arg(long, help_heading = "System")]
+    #[arg(long, value_parser = number, help_heading = "System")]
     pub pue: Option<f64>,
     /// Carbon intensity of the electricity in g CO₂e a kWh
-    #[arg(long, value_name = "G_PER_KWH", help_heading = "System")]
+    #[arg(long, value_parser = number, value_name = "G_PER_KWH", help_heading = "System")]
     pub carbon_intensity: Option<f64>,
     /// Price of a kWh
-    #[arg(long, value_name = "PRICE", help_heading = "System")]
+    #[arg(long, value_parser = number, value_name = "PRICE", help_heading = "System")]
     pub price_per_kwh: Option<f64>,
     /// Price of an accelerator for an hour
-    #[arg(long, value_name = "PRICE", help_heading = "System")]
+    #[arg(long, value_parser = number, value_name = "PRICE", help_heading = "System")]
     pub price_per_gpu_hour: Option<f64>,
 
     /// Catalogue file (TOML) whose GPUs, models and systems stand before the built-in ones
@@ -190,6 +191,11 @@ impl JobArgs {
         let catalog = catalog(self.catalog.as_deref())?;
         let flags = self.flags()?;
         match &self.job {
+            None if flags.model == ModelSpec::default() => Err(Failure::Usage(
+                "no model; give --model NAME (see `wattlaw catalog models`), --config FILE, a shape (--family, --layers, \
+                 --hidden-size), or a job file"
+                    .to_owned(),
+            )),
             None => flags.resolve(&catalog).map_err(Failure::usage),
             Some(path) => {
                 let place = Place::file(path.display().to_string());

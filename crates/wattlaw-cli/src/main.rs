@@ -1,9 +1,10 @@
-//! `wattlaw`: what a Transformer training run will cost in energy, time and money.
+//! `wattlaw`: what a Transformer training run will use in energy, time and memory.
 //!
 //! The library computes and this program reads, asks and prints: one file a subcommand.
 
 mod args;
 mod catalog;
+mod complete;
 mod completions;
 mod cost;
 mod failure;
@@ -13,16 +14,18 @@ mod job_args;
 mod predict;
 mod runs_args;
 mod screen;
+mod usage;
 mod validate;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use args::{Command, Wattlaw};
+use args::Command;
 
 fn main() -> ExitCode {
-    let wattlaw = Wattlaw::parse();
+    let wattlaw = match usage::read(std::env::args_os()) {
+        Ok(wattlaw) => wattlaw,
+        Err(code) => return code,
+    };
     let done = match wattlaw.command {
         Command::Predict(args) => predict::run(&args),
         Command::Cost(args) => cost::run(&args),

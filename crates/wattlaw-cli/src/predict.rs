@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use wattlaw::calibration::{Calibration, Choice, choose, embedded};
 use wattlaw::error::Place;
 use wattlaw::job::Job;
-use wattlaw::predict::{Interval, Prediction, predict};
+use wattlaw::predict::{Factor, Interval, Prediction, predict};
+use wattlaw::run::Scope;
 
 use crate::args::Format;
 use crate::failure::{Done, Failure};
@@ -21,7 +22,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE|NAME")]
     calibration: Option<PathBuf>,
     /// Level of the intervals
-    #[arg(long, default_value_t = 0.95)]
+    #[arg(long, default_value_t = 0.95, value_parser = crate::usage::number)]
     level: f64,
     /// How to print
     #[arg(long, value_enum, default_value_t)]
@@ -77,7 +78,12 @@ fn table(job: &Job, p: &Prediction) -> String {
         job.system.accelerator.name,
         job.parallelism.regime()
     ));
-    let level = format!("{:.0} % interval", p.level * 100.0);
+    let assumed = p.calibration.kind == "assumed";
+    let level = if assumed {
+        "by assumption".to_owned()
+    } else {
+        format!("{} % interval", screen::percent(p.level))
+    };
     let mut rows = Vec::new();
     let mut interval = |name: &str, value: Option<Interval>, show: &dyn Fn(f64) -> String| {
         if let Some(i) = value {
@@ -94,9 +100,7 @@ fn table(job: &Job, p: &Prediction) -> String {
     interval("memory a GPU", Some(p.memory.peak_gib), &|gib| {
         format!("{} GiB", screen::digits(gib))
     });
-    interval("energy a token", p.energy_per_token_j, &|j| {
-        screen::si(j * 1e3, "J").replace(" ", " m")
-    });
+    interval("energy a token", p.energy_per_token_j, &screen::small_energy);
     interval("energy of the facility", p.facility_energy_j, &screen::energy);
     interval("carbon", p.carbon_g, &|g| screen::si(g, "g CO₂e"));
     interval("price", p.cost, &screen::digits);
@@ -106,7 +110,7 @@ fn table(job: &Job, p: &Prediction) -> String {
         vec!["parameters".to_owned(), screen::whole(p.parameters)],
         vec![
             "tokens".to_owned(),
-            format!("{} in {} steps", screen::si(p.tokens, ""), screen::digits(p.steps)),
+            format!("{} in {} steps", screen::count(p.tokens), screen::count(p.steps)),
         ],
         vec![
             "FLOPs, model / as launched".to_owned(),
@@ -118,29 +122,47 @@ fn table(job: &Job, p: &Prediction) -> String {
         ],
     ];
     facts.push(vec![
-        "memory".to_owned(),
+        "fits in memory".to_owned(),
         format!(
-            "{} of {:.1} GiB",
-            if p.memory.fits { "fits" } else { "does not fit" },
+            "{}, a GPU has {:.1} GiB to give",
+            if p.memory.fits { "yes" } else { "no" },
             p.memory.capacity_gib
         ),
     ]);
-    facts.push(vec!["energy covers".to_owned(), p.scope.to_string()]);
+    facts.push(vec!["energy covers".to_owned(), covers(p.scope).to_owned()]);
+    let calibration = &p.calibration;
     facts.push(vec![
         "answered by".to_owned(),
-        format!("{} ({}): {}", p.calibration.name, p.calibration.kind, p.calibration.reason),
+        if assumed {
+            "assumption, not by a fitted law".to_owned()
+        } else {
+            format!("{}, fitted on {} runs", calibration.name, calibration.rows)
+        },
     ]);
-    if !p.breakdown.is_empty() {
-        let factors: Vec<String> = p
-            .breakdown
-            .iter()
-            .map(|f| match f.term.as_str() {
-                "Intercept" => screen::energy(f.factor),
-                term => format!("{} ({term})", screen::digits(f.factor)),
-            })
-            .collect();
-        facts.push(vec!["energy as factors".to_owned(), factors.join(" × ")]);
-    }
+    facts.push(vec!["because".to_owned(), calibration.reason.clone()]);
     out += &screen::table(&["", ""], facts, 9);
+    if !p.breakdown.is_empty() {
+        out += "\nenergy = ";
+        let factors: Vec<String> = p.breakdown.iter().map(factor).collect();
+        out += &screen::wrapped(&factors, " × ", 100);
+    }
     out
+}
+
+const fn covers(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Gpu => "the GPUs",
+        Scope::NodeDc => "the nodes behind their power supplies",
+        Scope::NodeAc => "the nodes at their plugs",
+        Scope::Facility => "the facility",
+        Scope::Codecarbon => "the GPUs by their counters, CPU and memory by a model (CodeCarbon)",
+        Scope::Unstated => "what the calibration's table does not say",
+    }
+}
+
+fn factor(f: &Factor) -> String {
+    match f.term.as_str() {
+        "Intercept" => screen::energy(f.factor),
+        term => format!("{} ({term})", screen::digits(f.factor)),
+    }
 }

@@ -13,7 +13,7 @@ use wattlaw::proxy::ProxySet;
 use wattlaw::run::{Run, Scope};
 
 use crate::failure::{Done, Failure};
-use crate::{files, job_args, screen};
+use crate::{files, job_args};
 
 /// Flags that name runs.
 #[derive(Debug, Args)]
@@ -54,9 +54,6 @@ impl RunsArgs {
     pub fn read(&self) -> Done<(Dataset, Catalog)> {
         let catalog = job_args::catalog(self.catalog.as_deref())?;
         let mut data = read(&self.runs, self.map.as_deref())?;
-        for note in &data.notes {
-            screen::note("note", note);
-        }
         if let Some(scope) = self.scope {
             if data.runs.iter().all(|r| r.scope == Scope::Unstated) {
                 for run in &mut data.runs {

@@ -17,7 +17,8 @@ use crate::args::Format;
 use crate::failure::{Done, Failure};
 use crate::fit::{LawKind, Target};
 use crate::runs_args::RunsArgs;
-use crate::{files, screen};
+use crate::usage::{number, whole};
+use crate::{complete, files, screen};
 
 /// Flags of `wattlaw validate`.
 #[derive(Debug, clap::Args)]
@@ -41,19 +42,19 @@ pub struct Args {
     #[arg(long, value_enum)]
     scheme: Option<SchemeKind>,
     /// Splits to draw
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = whole::<usize>)]
     splits: usize,
     /// Share of the groups that is held out
-    #[arg(long, default_value_t = 0.3)]
+    #[arg(long, default_value_t = 0.3, value_parser = number)]
     test_size: f64,
     /// Folds of --scheme k-fold
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = whole::<usize>)]
     folds: usize,
     /// Seed of the draws
-    #[arg(long, default_value_t = 2026)]
+    #[arg(long, default_value_t = 2026, value_parser = whole::<u32>)]
     seed: u32,
     /// Level of the intervals
-    #[arg(long, default_value_t = 0.95)]
+    #[arg(long, default_value_t = 0.95, value_parser = number)]
     level: f64,
     /// Also judge the law on these terms, on the same splits (repeatable)
     #[arg(long, value_name = "FORMULA", value_parser = Formula::from_str)]
@@ -96,24 +97,24 @@ struct Report {
 /// What is wrong with the table, its columns or the splits asked for.
 pub fn run(args: &Args) -> Done {
     let LawKind::Scaling = args.law;
-    if !(args.level > 0.0 && args.level < 1.0) {
-        return Err(Failure::Usage(format!(
-            "--level is {}, but it must lie between 0 and 1",
-            args.level
-        )));
-    }
+    args.check()?;
     let (data, catalog) = args.runs.read()?;
     data.scope()?;
     let frame = data.frame(args.runs.columns(), &catalog)?;
     let setting = args.runs.setting.unwrap_or(Setting::Pooled);
     let formula = args.terms.clone().map_or_else(|| setting.formula(), Ok)?;
-    let (formula, note) = measurable(formula, &frame)?;
-    if let Some(note) = note {
-        screen::note("note", &note);
+    complete::known_terms(&formula, &frame)?;
+    for ablation in &args.ablation {
+        complete::known_terms(ablation, &frame)?;
     }
+    let (formula, note) = measurable(formula, &frame)?;
     let response = args.target.column();
+    complete::every_run(&data, &frame, &formula, response)?;
 
     let judge = args.judge(setting, args.seed);
+    if let HoldOut::Column(name) = &judge.hold_out {
+        complete::known(name, "--hold-out", &frame)?;
+    }
     let law = ScalingLaw::new(formula.clone(), response);
     let ablations: Vec<ScalingLaw> =
         args.ablation.iter().map(|f| ScalingLaw::new(f.clone(), response)).collect();
@@ -125,7 +126,12 @@ pub fn run(args: &Args) -> Done {
         return Err(Failure::Failed("nothing was judged".to_owned()));
     };
     let before_run = if formula.variables().contains(&"log_eta") {
-        Some(judge.validate(&BeforeRunLaw::of_terms(setting, formula.clone(), response)?, &frame)?)
+        let mut law = BeforeRunLaw::of_terms(setting, formula.clone(), response)?;
+        if args.scheme == Some(SchemeKind::Study) {
+            // folds of equally large groups follow the names' order, here the study's
+            law.groups = "study_family".to_owned();
+        }
+        Some(judge.validate(&law, &frame)?)
     } else {
         None
     };
@@ -139,6 +145,9 @@ pub fn run(args: &Args) -> Done {
         ablations,
         data_sha256: data.digest.clone(),
     };
+    for note in data.notes.iter().chain(&note) {
+        screen::note("note", note);
+    }
     for skipped in &report.after_run.skipped {
         screen::note(
             "note",
@@ -152,6 +161,26 @@ pub fn run(args: &Args) -> Done {
 }
 
 impl Args {
+    /// Refuses numbers that no table could make right.
+    fn check(&self) -> Done {
+        let between = |flag: &str, value: f64| {
+            if value > 0.0 && value < 1.0 {
+                return Ok(());
+            }
+            Err(Failure::Usage(format!("{flag} is {value}, but it must lie between 0 and 1")))
+        };
+        between("--level", self.level)?;
+        between("--test-size", self.test_size)?;
+        for (flag, value, least) in [("--splits", self.splits, 1), ("--folds", self.folds, 2)] {
+            if value < least {
+                return Err(Failure::Usage(format!(
+                    "{flag} is {value}, but it must be at least {least}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     fn judge(&self, setting: Setting, seed: u32) -> Judge {
         let study = self.scheme == Some(SchemeKind::Study);
         let hold_out = match (self.hold_out.as_str(), study) {
@@ -241,12 +270,12 @@ fn table(report: &Report) -> String {
 
 fn line(name: &str, v: &Validation) -> Vec<String> {
     let spread = |s: &Summary, scale: f64, decimals: usize, unit: &str| {
-        format!(
-            "{:.decimals$}{unit} ({:.decimals$}–{:.decimals$})",
-            s.median * scale,
-            s.q25 * scale,
-            s.q75 * scale
-        )
+        let show = |x: f64| match x {
+            x if x.is_infinite() => "∞".to_owned(),
+            x if x.is_nan() => "?".to_owned(),
+            x => format!("{:.decimals$}", x * scale),
+        };
+        format!("{}{unit} ({}–{})", show(s.median), show(s.q25), show(s.q75))
     };
     vec![
         name.to_owned(),

@@ -153,7 +153,7 @@ pub fn predict(
         sha256: calibration.data.sha256.clone(),
     };
     let mut breakdown = factors::of_energy(calibration, &features);
-    if let Some(floor) = assumed::impossible(job, &cost, duration) {
+    if let Some(floor) = assumed::impossible(job, &cost, duration, power) {
         let answer = assumed::answer(job, &cost, level)?;
         warnings.insert(0, floor);
         (energy, duration, power) =

@@ -19,6 +19,13 @@ const DURATION_FACTOR: f64 = 3.0;
 const POWER_SHARE: f64 = 0.8;
 const POWER_FACTOR: f64 = 1.4;
 
+/// Most that the computers draw: twice the accelerators' power limits, and a host of 500 W beside them.
+///
+/// Source: DGX A100 is rated at 6.5 kW for accelerators of 3.2 kW, DGX H100 at 10.2 for 5.6 (NVIDIA's user guides); a
+/// server with two processors draws some 500 W. No run that the embedded calibrations were fitted on is above a third of it.
+const MOST_OF_LIMIT: f64 = 2.0;
+const HOST_W: f64 = 500.0;
+
 /// The answer by assumption.
 pub(super) struct Assumed {
     pub energy: Interval,
@@ -27,19 +34,38 @@ pub(super) struct Assumed {
     pub reason: String,
 }
 
-/// A warning where the law's time is less than the accelerators need at their peak, which nothing can beat.
-pub(super) fn impossible(job: &Job, cost: &Cost, duration: Option<Interval>) -> Option<Warning> {
-    let needed = at_peak_s(job, cost)?;
-    let law = duration?.estimate;
-    (law < needed).then(|| Warning {
+/// A warning where the law's time is less than the accelerators need at their peak, which nothing can beat, or its power
+/// is more than they and their hosts can draw.
+pub(super) fn impossible(
+    job: &Job,
+    cost: &Cost,
+    duration: Option<Interval>,
+    power: Option<Interval>,
+) -> Option<Warning> {
+    let system = &job.system;
+    let machines = format!("{} × {}", job.parallelism.gpus(), system.accelerator.name);
+    let too_fast = duration.zip(at_peak_s(job, cost)).filter(|(law, peak)| law.estimate < *peak);
+    let most = MOST_OF_LIMIT * system.power_limit.value() * job.parallelism.gpus() as f64
+        + HOST_W * system.nodes() as f64;
+    let too_strong = power.filter(|law| law.estimate > most);
+    let found = match (too_fast, too_strong) {
+        (Some((law, peak)), _) => format!(
+            "the law's {} s is less than the {} s that {machines} need at peak",
+            plain(law.estimate),
+            plain(peak)
+        ),
+        (None, Some(law)) => format!(
+            "the law's {} W is more than the {} W that {machines} and their hosts can draw",
+            plain(law.estimate),
+            plain(most)
+        ),
+        (None, None) => return None,
+    };
+    Some(Warning {
         kind: "impossible",
         text: format!(
-            "the law's {} s is less than the {} s that {} × {} need at peak: the job lies too far outside the fitted \
-             runs, and the answer is by assumption instead; fit a calibration on runs of your own",
-            plain(law),
-            plain(needed),
-            job.parallelism.gpus(),
-            job.system.accelerator.name
+            "{found}: the job lies too far outside the fitted runs, and the answer is by assumption instead; fit a \
+             calibration on runs of your own"
         ),
     })
 }

@@ -101,13 +101,24 @@ pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
     warnings
 }
 
-/// A number as people read it: whole where it is, in three digits else, with an exponent only where it is long.
+/// A number as people read it: whole where it is, in three digits else, large ones as flags take them (`8.24M`).
 pub(super) fn plain(value: f64) -> String {
-    if !(0.01..1e6).contains(&value) {
-        format!("{value:.2e}")
-    } else if value.fract() == 0.0 || value >= 100.0 {
-        format!("{value:.0}")
-    } else {
-        format!("{value:.2}")
+    let suffixes = [(1e12, "T"), (1e9, "B"), (1e6, "M")];
+    match suffixes.iter().find(|(size, _)| value >= *size) {
+        _ if !(0.01..1e15).contains(&value) => format!("{value:.2e}"),
+        Some((size, suffix)) => format!("{}{suffix}", plain(value / size)),
+        None if value.fract() == 0.0 || value >= 100.0 => format!("{value:.0}"),
+        None => format!("{value:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn numbers_are_readable() {
+        let shown = [0.001, 1.213, 87.66, 2048.0, 631_766.0, 8_243_312.0, 1e7, 1.5e9].map(plain);
+        assert_eq!(shown, ["1.00e-3", "1.21", "87.66", "2048", "631766", "8.24M", "10M", "1.50B"]);
     }
 }

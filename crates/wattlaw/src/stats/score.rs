@@ -73,8 +73,10 @@ pub fn quantile(values: &[f64], share: f64) -> f64 {
     let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
     let part = place.fract();
     // Infinite neighbours would give NaN; and NumPy's `_lerp` starts from the nearer end.
-    if below == above || part == 0.0 {
+    if below == above || part == 0.0 || below.is_infinite() {
         below
+    } else if above.is_infinite() {
+        above
     } else if part < 0.5 {
         below + (above - below) * part
     } else {
@@ -173,6 +175,8 @@ mod tests {
         assert_relative_eq!(quantile(&values, 0.75), 4.75);
         assert_relative_eq!(quantile(&values, 0.5), median(&values));
         assert_eq!((quantile(&values, 0.0), quantile(&values, 1.0)), (1.0, 10.0));
+        let open = [1.0, f64::INFINITY];
+        assert_eq!((quantile(&open, 0.25), quantile(&open, 0.75)), (f64::INFINITY, f64::INFINITY));
     }
 
     #[test]

@@ -1,0 +1,304 @@
+//! The interface that scripts rely on: words, JSON fields, exit codes, and what is printed where.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+mod running;
+
+use std::fs;
+use std::process::Command;
+
+use running::{Ran, WATTLAW, json, root, run};
+use serde_json::Value;
+
+const JOB: &str = "--model bert-base-uncased --gpu a100-sxm4-40gb --gpus 4 --strategy fsdp --seq-len 128 \
+                   --micro-batch 32 --tokens 10M --precision fp16";
+
+#[track_caller]
+fn has(value: &Value, fields: &str) {
+    for field in fields.split(' ') {
+        assert!(value.get(field).is_some(), "no field `{field}` in {value:.300}");
+    }
+}
+
+/// An estimate between two ends, all positive.
+#[track_caller]
+fn is_interval(value: &Value) {
+    let of = |end: &str| value[end].as_f64().unwrap();
+    assert!(0.0 < of("lower") && of("lower") < of("estimate") && of("estimate") < of("upper"));
+}
+
+/// A median between two quartiles.
+#[track_caller]
+fn is_summary(value: &Value) {
+    let of = |at: &str| value[at].as_f64().unwrap();
+    assert!(of("q25") <= of("median") && of("median") <= of("q75"));
+}
+
+#[test]
+fn predict_answers_flags_and_a_job_file_alike() {
+    let by_flags = json(&format!("predict {JOB} --format json"));
+    for quantity in ["energy_j", "duration_s", "mean_power_w", "energy_per_token_j"] {
+        is_interval(&by_flags[quantity]);
+    }
+    has(
+        &by_flags,
+        "level scope parameters tokens steps flops memory efficiency breakdown outside warnings calibration",
+    );
+    has(&by_flags["memory"], "peak_gib_per_gpu peak_gib capacity_gib fits stage parts_gib advice");
+    has(&by_flags["calibration"], "name kind reason rows sha256");
+    assert_eq!(by_flags["parameters"], 109_482_240);
+    assert_eq!(by_flags["memory"]["fits"], true);
+    assert_eq!(by_flags, json("predict examples/job.toml --format json"));
+
+    let product: f64 = by_flags["breakdown"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| f["factor"].as_f64().unwrap())
+        .product();
+    let energy = by_flags["energy_j"]["estimate"].as_f64().unwrap();
+    assert!(
+        (product / energy - 1.0).abs() < 1e-9,
+        "the factors come to {product}, the energy is {energy}"
+    );
+}
+
+#[test]
+fn flags_are_laid_over_a_job_file() {
+    let two = json("predict examples/job.toml --gpus 2 --format json");
+    let four = json("predict examples/job.toml --format json");
+    assert_eq!(two["steps"].as_f64().unwrap(), 2.0 * four["steps"].as_f64().unwrap());
+}
+
+#[test]
+fn energy_grows_with_tokens_and_prices_are_products() {
+    let of = |more: &str| json(&format!("predict examples/job.toml --format json {more}"));
+    let (less, more) = (of("--tokens 2M"), of("--tokens 4M"));
+    assert!(more["energy_j"]["estimate"].as_f64() > less["energy_j"]["estimate"].as_f64());
+    let priced = of("--tokens 2M --pue 1.5 --carbon-intensity 100 --price-per-kwh 0.5");
+    let kwh = 1.5 * less["energy_j"]["estimate"].as_f64().unwrap() / 3.6e6;
+    let near = |value: &Value, expected: f64| {
+        (value["estimate"].as_f64().unwrap() / expected - 1.0).abs() < 1e-12
+    };
+    assert!(near(&priced["carbon_g"], 100.0 * kwh) && near(&priced["cost"], 0.5 * kwh));
+}
+
+#[test]
+fn every_example_is_answered() {
+    let mut jobs = 0;
+    for file in fs::read_dir(root().join("examples")).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        if name.ends_with("job.toml") {
+            jobs += 1;
+            is_interval(&json(&format!("predict examples/{name} --format json"))["energy_j"]);
+            assert!(
+                json(&format!("cost examples/{name} --format json"))["model_flops"].as_f64()
+                    > Some(0.0)
+            );
+        }
+    }
+    assert_eq!(jobs, 7);
+}
+
+#[test]
+fn what_no_machine_can_do_is_answered_by_assumption() {
+    let large = json("predict examples/3d-job.toml --format json");
+    assert_eq!(large["calibration"]["kind"], "assumed");
+    assert_eq!(large["warnings"][0]["kind"], "impossible");
+    let lora = json("predict examples/lora-job.toml --format json");
+    assert!(lora["warnings"].as_array().unwrap().iter().any(|w| w["kind"] == "not-in-law"));
+}
+
+#[test]
+fn a_job_that_does_not_fit_says_what_would() {
+    let large = json(
+        "predict --model llama-2-7b --gpu t4 --seq-len 512 --micro-batch 1 --steps 10 --format json",
+    );
+    assert_eq!(large["memory"]["fits"], false);
+    let warning =
+        large["warnings"].as_array().unwrap().iter().find(|w| w["kind"] == "memory").unwrap();
+    assert!(warning["text"].as_str().unwrap().contains("GiB a GPU are needed"));
+}
+
+#[test]
+fn cost_lists_the_ledger_and_its_sums() {
+    let cost = json("cost examples/job.toml --format json");
+    has(
+        &cost,
+        "attention_flops steps micro_steps_per_step model_flops hardware_flops model_flops_per_step \
+                hardware_flops_per_step parameters active_parameters per_micro_step per_step memory stages",
+    );
+    let ops = cost["stages"][0]["ops"].as_array().unwrap();
+    let sum: f64 = ops
+        .iter()
+        .filter(|op| op["phase"] != "step")
+        .map(|op| op["count"].as_f64().unwrap() * op["flops"].as_f64().unwrap())
+        .sum();
+    let total = cost["per_micro_step"]["flops"].as_f64().unwrap();
+    assert!((sum / total - 1.0).abs() < 1e-12);
+}
+
+#[test]
+fn fit_reports_coefficients_and_writes_a_calibration_that_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.json");
+    let fit = json(&format!(
+        "fit examples/runs.csv --law scaling --setting pooled --covariance cluster --format json --out {}",
+        file.display()
+    ));
+    has(
+        &fit,
+        "formula covariance n clusters r2 adjusted_r2 rmse coefficients vif condition_number data_sha256",
+    );
+    assert_eq!((fit["n"].as_u64(), fit["clusters"].as_u64()), (Some(24), Some(8)));
+    for line in fit["coefficients"].as_array().unwrap() {
+        has(line, "term estimate se_classical se_hc3 se_cluster p_value low high");
+    }
+    let calibration: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    has(
+        &calibration,
+        "schema name made_by law columns scope data energy duration power_residuals held_out_by range",
+    );
+    assert_eq!((&calibration["name"], &calibration["scope"]), (&"mine".into(), &"gpu".into()));
+    let answer = json(&format!(
+        "predict --model bert-base-uncased --gpu rtx-4090 --gpus 2 --strategy fsdp --seq-len 128 --micro-batch 16 \
+         --tokens 4M --precision fp16 --format json --calibration {}",
+        file.display()
+    ));
+    assert_eq!(answer["scope"], "gpu");
+    is_interval(&answer["energy_j"]);
+}
+
+#[test]
+fn validate_reports_medians_and_quartiles() {
+    let found = json(
+        "validate examples/runs.csv --law scaling --hold-out family --splits 20 --test-size 0.3 --seed 2026 --level 0.7 \
+         --format json",
+    );
+    for score in ["r2", "rmse", "median_ape", "mape", "coverage", "half_width_factor"] {
+        is_summary(&found[score]);
+        is_summary(&found["before_run"][score]);
+    }
+    assert_eq!(found["splits"].as_array().unwrap().len(), 20);
+    has(
+        &found["splits"][0],
+        "held_out n_train n_test r2 rmse median_ape mape coverage half_width_factor",
+    );
+}
+
+#[test]
+fn the_studys_own_commands_answer() {
+    let runs = "../shared/data/multi_gpu_2026/runs.csv";
+    if !root().join(runs).exists() {
+        println!("skipped: {runs} is not beside the repository");
+        return;
+    }
+    let fit = json(&format!(
+        "fit {runs} --law scaling --setting pooled --covariance cluster --format json"
+    ));
+    assert_eq!((fit["n"].as_u64(), fit["clusters"].as_u64()), (Some(655), Some(246)));
+    let found = json(&format!(
+        "validate {runs} --law scaling --setting pooled --hold-out family --splits 20 --test-size 0.3 --seed 2026 \
+         --format json"
+    ));
+    assert!(found["r2"]["median"].as_f64().unwrap() > 0.9);
+}
+
+#[test]
+fn the_catalogue_is_listed_and_shown() {
+    assert!(json("catalog gpus --format json").as_array().unwrap().len() >= 26);
+    assert!(json("catalog models --format json").as_array().unwrap().len() >= 70);
+    assert_eq!(
+        json("catalog show bert-base-uncased --format json")["total_parameters"],
+        109_482_240
+    );
+    assert!(run("catalog show A100-SXM4-40GB").stdout.contains("a100-sxm4-40gb"));
+    assert!(run("catalog").stdout.contains("systems"));
+    let own = run("catalog show lab-gpu --catalog examples/catalog.toml");
+    assert!(own.stdout.contains("made up for this example"), "{}", own.stderr);
+}
+
+#[test]
+fn the_same_words_give_the_same_bytes() {
+    for line in [
+        "predict examples/job.toml --format json",
+        "cost examples/moe-job.toml",
+        "fit examples/runs.csv --format json",
+        "validate examples/runs.csv --format json",
+        "catalog --format json",
+    ] {
+        let (first, second) = (run(line), run(line));
+        assert_eq!(first.code, 0, "{}", first.stderr);
+        assert_eq!(first.stdout, second.stdout);
+        assert!(!first.stdout.contains('\u{1b}'), "colour in a pipe: {line}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let written = |name: &str| {
+        let file = folder.path().join(name);
+        assert_eq!(
+            run(&format!("fit examples/runs.csv --name n --out {}", file.display())).code,
+            0
+        );
+        fs::read(file).unwrap()
+    };
+    assert_eq!(written("a.json"), written("b.json"));
+}
+
+#[test]
+fn colours_follow_no_color() {
+    let with = |variables: &[(&str, &str)]| -> Ran {
+        let mut command = Command::new(WATTLAW);
+        command.arg("catalog").env_remove("NO_COLOR").envs(variables.iter().copied());
+        command.output().unwrap().into()
+    };
+    assert!(with(&[("CLICOLOR_FORCE", "1")]).stdout.contains('\u{1b}'));
+    assert!(!with(&[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")]).stdout.contains('\u{1b}'));
+}
+
+#[test]
+fn a_reader_that_went_away_is_no_failure() {
+    for line in [
+        "catalog",
+        "catalog --format json",
+        "predict examples/job.toml",
+        "completions bash",
+        "--help",
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ran: Ran = Command::new(WATTLAW)
+            .args(line.split(' '))
+            .current_dir(root())
+            .stdout(writer)
+            .output()
+            .unwrap()
+            .into();
+        assert_eq!(ran.code, 0, "{line}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("error"), "{line}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn shells_get_completions() {
+    for (shell, said) in
+        [("bash", "complete -F"), ("zsh", "#compdef wattlaw"), ("fish", "complete -c wattlaw")]
+    {
+        let ran = run(&format!("completions {shell}"));
+        assert_eq!(ran.code, 0);
+        assert!(ran.stdout.contains(said) && ran.stdout.contains("micro-batch"), "{shell}");
+    }
+}
+
+#[test]
+fn every_subcommand_has_help() {
+    for command in
+        ["", "predict", "cost", "fit", "validate", "catalog", "catalog show", "completions"]
+    {
+        let ran = run(&format!("{command} --help"));
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+        assert!(ran.stdout.contains("Usage: wattlaw"), "{command}");
+        assert!(ran.stdout.lines().count() > 5, "{command}");
+    }
+    assert!(run("--version").stdout.starts_with("wattlaw "));
+    assert_eq!(run("").code, 2);
+}

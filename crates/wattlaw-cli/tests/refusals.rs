@@ -1,0 +1,358 @@
+//! What is asked wrongly or cannot be done: one clear sentence, the right exit code, and nothing half-written.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+mod running;
+
+use std::fs;
+use std::path::Path;
+
+use running::{Ran, root, run, run_in};
+
+/// One sentence on standard error, nothing on standard output, and the exit code.
+#[track_caller]
+fn refused(ran: &Ran, code: i32, said: &str) {
+    assert_eq!(ran.code, code, "{}", ran.stderr);
+    assert!(ran.stdout.is_empty(), "{}", ran.stdout);
+    assert!(ran.stderr.starts_with("error: ") && ran.stderr.ends_with('\n'), "{}", ran.stderr);
+    assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains(said), "expected `{said}` in: {}", ran.stderr);
+}
+
+#[test]
+fn a_wrong_word_is_wrong_usage() {
+    const BERT: &str = "predict --model bert-base-uncased --gpu t4 --seq-len 128 --micro-batch 8";
+    for (line, said) in [
+        ("predict", "no model; give --model"),
+        ("predict --model berd-base-uncased --gpu t4", "did you mean `bert-base-uncased`?"),
+        ("predict --family berd --layers 2 --hidden-size 64 --gpu t4", "unknown model type `berd`"),
+        (&format!("{BERT} --tokens 1M --gpu-s 1"), "unexpected argument '--gpu-s'"),
+        (
+            "predict --model gpt2 --gpu a101 --tokens 1 --seq-len 1 --micro-batch 1",
+            "unknown GPU `a101`",
+        ),
+        ("predict --model gpt2 --tokens 1 --seq-len 1 --micro-batch 1", "gpu is missing"),
+        (BERT, "the amount of training is missing; give one of tokens, steps"),
+        (
+            &format!("{BERT} --tokens 1M --gpus 2 --strategy fsdq"),
+            "unknown strategy `fsdq`; accepted: `single`",
+        ),
+        (&format!("{BERT} --tokens 1M --gpus 2 --strategy single"), "2 GPUs need one of"),
+        (&format!("{BERT} --tokens 1M --strategy fsdp"), "it needs more GPUs"),
+        (
+            &format!("{BERT} --tokens 1M --gpus 4 --dp 3"),
+            "dp × tp × pp is 3 × 1 × 1 = 3, but it must be the GPU count 4",
+        ),
+        (&format!("{BERT} --tokens 1M --gpus 5 --strategy tp"), "it must divide the 12 heads"),
+        (
+            &format!("{BERT} --tokens 1M --heads 7"),
+            "heads is 7, but it must divide hidden_size 768",
+        ),
+        (
+            &format!("{BERT} --tokens 1M --gpus 0"),
+            "gpus is 0, but it must be a whole number from 1",
+        ),
+        (&format!("{BERT} --tokens 1M --gpus -1"), "--gpus: `-1` is no whole number"),
+        (&format!("{BERT} --tokens 1M --layers 2.5"), "--layers: `2.5` is no whole number"),
+        (
+            &format!("{BERT} --tokens 0"),
+            "--tokens: the count is `0`, but it must be a whole number from 1",
+        ),
+        (&format!("{BERT} --tokens -5"), "--tokens: the count is `-5`"),
+        (&format!("{BERT} --tokens nan"), "--tokens: the count is `nan`"),
+        (&format!("{BERT} --tokens 9e30"), "--tokens: the count is `9e30`"),
+        (
+            &format!("{BERT} --epochs inf --examples 10"),
+            "epochs is inf, but it must be a number from",
+        ),
+        (&format!("{BERT} --epochs 2"), "examples is missing"),
+        (
+            &format!("{BERT} --tokens 1M --padding-share nan"),
+            "padding_share is NaN, but it must be from 0 to below 1",
+        ),
+        (&format!("{BERT} --tokens 1M --pue inf"), "pue is inf, but it must be from 1 to 10"),
+        (&format!("{BERT} --tokens 1M --precision fp8"), "precision is fp8, but t4 has fp32, fp16"),
+        (&format!("{BERT} --tokens 1M --precision fp7"), "--precision: unknown precision `fp7`"),
+        (&format!("{BERT} --tokens 1M --power-limit 250V"), "write it as 250W"),
+        (&format!("{BERT} --tokens 1M --level 1"), "--level is 1, but it must lie between 0 and 1"),
+        (&format!("{BERT} --tokens 1M --level nan"), "--level is NaN"),
+        (&format!("{BERT} --tokens 1M --lora-targets q"), "--lora-rank"),
+        (&format!("{BERT} --tokens 1M --calibration gtp-2026"), "unknown calibration `gtp-2026`"),
+        (&format!("{BERT} --tokens 1M --gpu t4"), "cannot be used multiple times"),
+        (
+            "cost examples/job.toml --stage 3",
+            "--stage is 3, but the last of the 1 counted from 0 is 0",
+        ),
+        ("fit", "required arguments were not provided: <RUNS>"),
+        (
+            "fit examples/runs.csv --setting llama",
+            "--setting: unknown setting `llama`; accepted: `bert`",
+        ),
+        (
+            "fit examples/runs.csv --terms log_C+speed",
+            "--terms: unknown column `speed`; there are log_C, log_M",
+        ),
+        ("fit examples/runs.csv --terms log_C+", "--terms: not valid formula"),
+        ("fit examples/runs.csv --covariance hc9", "--covariance: unknown covariance `hc9`"),
+        ("fit examples/runs.csv --scope moon", "--scope: unknown scope `moon`"),
+        ("fit examples/runs.csv --only gpu", "write it as gpu=T4"),
+        ("fit examples/runs.csv --only colour=red", "--only: unknown column `colour`"),
+        ("fit examples/runs.csv --name mine", "--out <FILE>"),
+        ("fit examples/runs.csv --law quantum", "[possible values: scaling]"),
+        ("validate examples/runs.csv --hold-out moon", "--hold-out: unknown column `moon`"),
+        ("validate examples/runs.csv --splits 0", "--splits is 0, but it must be at least 1"),
+        (
+            "validate examples/runs.csv --test-size 1.5",
+            "--test-size is 1.5, but it must lie between 0 and 1",
+        ),
+        ("validate examples/runs.csv --folds 1", "--folds is 1, but it must be at least 2"),
+        ("validate examples/runs.csv --seed -1", "--seed: `-1` is no whole number"),
+        ("catalog show berd-base-uncased", "did you mean `bert-base-uncased`?"),
+        ("catalog colours", "[possible values: gpus, models, systems]"),
+        ("completions csh", "possible values: bash"),
+        ("measure", "unrecognized subcommand 'measure'"),
+    ] {
+        refused(&run(line), 2, said);
+    }
+}
+
+/// A folder with `name` in it.
+fn folder_with(name: &str, content: impl AsRef<[u8]>) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(name), content).unwrap();
+    folder
+}
+
+#[test]
+fn a_wrong_file_could_not_be_done() {
+    const FLAGS: &str = "--gpu t4 --tokens 1M --seq-len 8 --micro-batch 1";
+    for (name, content, line, said) in [
+        ("job.toml", "[model", "predict job.toml", "job.toml: not valid TOML: line 1"),
+        (
+            "job.toml",
+            "[model]\nnmae = 'x'\n",
+            "predict job.toml",
+            "line 2, column 1: unknown field `nmae`",
+        ),
+        (
+            "job.toml",
+            "[workload]\ntokens = -5\n",
+            "predict job.toml",
+            "line 2, column 10: the count is `-5`",
+        ),
+        (
+            "job.toml",
+            "[model]\nname = 'gtp2'\n",
+            "predict job.toml",
+            "job.toml: unknown model `gtp2`; did you mean `gpt2`?",
+        ),
+        ("job.toml", "[model]\nname = 'gpt2'\n", "predict job.toml", "job.toml: gpu is missing"),
+        (
+            "job.toml",
+            "[model]\nconfig = 'no.json'\n",
+            "predict job.toml",
+            "no.json: there is no such file",
+        ),
+        (
+            "c.json",
+            "{\"model_type\":",
+            "predict --config c.json",
+            "c.json: not valid JSON: EOF while parsing",
+        ),
+        ("c.json", "[1]", "predict --config c.json", "the top level is no object"),
+        (
+            "c.json",
+            "{\"model_type\":\"bart\"}",
+            "predict --config c.json",
+            "c.json: unknown model_type `bart`",
+        ),
+        (
+            "c.json",
+            "{\"model_type\":\"bert\"}",
+            "predict --config c.json",
+            "c.json: num_hidden_layers is missing",
+        ),
+        (
+            "c.json",
+            "{\"model_type\":\"bert\",\"num_hidden_layers\":-1}",
+            "predict --config c.json",
+            "num_hidden_layers is -1",
+        ),
+        (
+            "cal.json",
+            "{}",
+            "predict --model gpt2 --calibration cal.json",
+            "cal.json: schema is missing",
+        ),
+        (
+            "cal.json",
+            "{\"schema\":\"x\"}",
+            "predict --model gpt2 --calibration cal.json",
+            "schema is `x`, but this version",
+        ),
+        (
+            "g.toml",
+            "[[accelerator]]\nname='x'\n",
+            "catalog --catalog g.toml",
+            "g.toml: not valid TOML",
+        ),
+        (
+            "m.toml",
+            "[columns]\nspeed = 'x'\n",
+            "fit r.csv --map m.toml",
+            "m.toml: unknown column `speed`",
+        ),
+        ("x", "", "predict nowhere.toml", "nowhere.toml: there is no such file"),
+        ("x", "", "predict .", ".: it is a directory, and a file is needed"),
+        ("x", "", "fit .", ".: it is a directory, and a file is needed"),
+        ("x", "", "fit nowhere.csv", "nowhere.csv: there is no such file"),
+    ] {
+        let folder = folder_with(name, content);
+        let line = if line.contains("--model") || line.contains("--config") {
+            format!("{line} {FLAGS}")
+        } else {
+            line.to_owned()
+        };
+        refused(&run_in(folder.path(), &line), 1, said);
+    }
+    let folder = folder_with("job.toml", [0xff, 0xfe, 0x00]);
+    refused(&run_in(folder.path(), "predict job.toml"), 1, "the text is not UTF-8 (byte 1)");
+    refused(
+        &run(
+            "predict --calibration bert-2026 --model t5-small --gpu h100 --tokens 1M --seq-len 8 --micro-batch 1",
+        ),
+        1,
+        "calibration bert-2026 cannot answer for this job: gpu `h100-sxm5-80gb`",
+    );
+}
+
+/// The example table with one cell changed.
+fn with_cell(column: &str, row: usize, cell: &str) -> String {
+    let table = fs::read_to_string(root().join("examples/runs.csv")).unwrap();
+    let mut lines: Vec<Vec<&str>> = table.lines().map(|line| line.split(',').collect()).collect();
+    let at = lines[0].iter().position(|name| *name == column).unwrap();
+    lines[row][at] = cell;
+    lines.iter().map(|line| line.join(",") + "\n").collect()
+}
+
+#[test]
+fn a_wrong_table_is_refused_with_line_and_column_and_nothing_is_written() {
+    let table = fs::read_to_string(root().join("examples/runs.csv")).unwrap();
+    let lines = |n: usize| table.lines().take(n).map(|l| format!("{l}\n")).collect::<String>();
+    let same = |column: &str, value: &str| {
+        let mut rows: Vec<Vec<String>> =
+            table.lines().map(|l| l.split(',').map(str::to_owned).collect()).collect();
+        let at = rows[0].iter().position(|name| name == column).unwrap();
+        rows.iter_mut().skip(1).for_each(|row| row[at] = value.to_owned());
+        rows.iter().map(|row| row.join(",") + "\n").collect::<String>()
+    };
+    let cases: Vec<(&str, String, &str)> = vec![
+        ("fit", String::new(), "runs.csv: the file is empty"),
+        ("fit", lines(1), "runs.csv: the table has a header and no rows"),
+        ("fit", lines(2), "too few"),
+        ("fit", lines(4), "3 rows are too few"),
+        ("validate", lines(4), "1 group with test_size 0.3 leave none to train on"),
+        ("validate", lines(2), "1 group"),
+        (
+            "fit",
+            with_cell("energy_j", 3, "-1"),
+            "runs.csv:4: column `energy_j` is `-1`, but it must be a positive number",
+        ),
+        ("fit", with_cell("energy_j", 3, "0"), "runs.csv:4: column `energy_j` is `0`"),
+        ("fit", with_cell("energy_j", 3, "NaN"), "runs.csv:4: column `energy_j` is `NaN`"),
+        ("fit", with_cell("duration_s", 3, "inf"), "runs.csv:4: column `duration_s` is `inf`"),
+        ("fit", with_cell("energy_j", 3, ""), "runs.csv:4: energy_j or energy_kwh is missing"),
+        ("validate", with_cell("energy_j", 3, ""), "runs.csv:4: energy_j or energy_kwh is missing"),
+        ("fit", with_cell("duration_s", 3, ""), "runs.csv:4: duration_s is missing"),
+        ("fit", with_cell("tokens", 3, ""), "runs.csv:4: tokens is missing"),
+        (
+            "fit",
+            with_cell("layers", 3, ""),
+            "runs.csv:4: column `layers` is missing; the cell is empty",
+        ),
+        (
+            "fit",
+            with_cell("gpus", 3, "2.5"),
+            "runs.csv:4: column `gpus` is 2.5, but it must be a whole number",
+        ),
+        ("fit", with_cell("precision", 3, "fp99"), "runs.csv:4: unknown precision `fp99`"),
+        ("fit", with_cell("scope", 3, "moon"), "runs.csv:4: unknown scope `moon`"),
+        (
+            "fit",
+            with_cell("scope", 3, "node_ac"),
+            "mixes energies of different scopes (23 of `gpu`, 1 of `node_ac`)",
+        ),
+        ("fit", with_cell("family", 4, "gpt"), "no single-GPU run of the same configuration"),
+        ("fit", table.replace("layers", "depth"), "runs.csv:1: column `layers` is missing"),
+        ("fit", table.replacen("run_id", "gpu", 1), "runs.csv:1: column is `gpu` twice"),
+        (
+            "fit",
+            table[..table.len() - 40].to_owned(),
+            "runs.csv:25: not valid CSV: the row has 8 cells and the header 16",
+        ),
+        ("fit", same("energy_j", "100"), "the same in every row, so there is nothing to explain"),
+        (
+            "validate",
+            same("energy_j", "100"),
+            "the same in every row, so there is nothing to explain",
+        ),
+        ("fit --terms log_C+log_tokens+log_layers+log_hidden_size", table.clone(), "log_"),
+        ("fit --terms log_C+family", table.clone(), "`bert` in every row"),
+        (
+            "fit --setting gpt",
+            table.clone(),
+            "no run is left by --setting, --only, --except and --scope",
+        ),
+        ("fit --only gpu=t4", table.clone(), "no run is left"),
+        ("validate --hold-out gpu", table.clone(), "leaving one group out needs two groups"),
+        ("validate --scheme k-fold --folds 100", table.clone(), "100"),
+    ];
+    for (command, content, said) in cases {
+        let folder = folder_with("runs.csv", content);
+        let (verb, flags) = command.split_once(' ').unwrap_or((command, ""));
+        let out = if verb == "fit" { "--out made.json" } else { "" };
+        refused(&run_in(folder.path(), &format!("{verb} runs.csv {flags} {out}")), 1, said);
+        only_the_table(folder.path());
+    }
+    let folder =
+        folder_with("runs.csv", table.replacen("baseline", "b\u{0}", 1).replace('\u{0}', "é"));
+    let mut bytes = fs::read(folder.path().join("runs.csv")).unwrap();
+    let at = bytes.iter().position(|b| *b == 0xc3).unwrap();
+    bytes.remove(at);
+    fs::write(folder.path().join("runs.csv"), bytes).unwrap();
+    refused(
+        &run_in(folder.path(), "fit runs.csv"),
+        1,
+        "runs.csv:2: not valid CSV: the text is not UTF-8",
+    );
+}
+
+#[track_caller]
+fn only_the_table(folder: &Path) {
+    let names: Vec<_> = fs::read_dir(folder).unwrap().map(|f| f.unwrap().file_name()).collect();
+    assert_eq!(names, ["runs.csv"]);
+}
+
+#[test]
+fn a_file_is_written_whole_or_not_at_all() {
+    let table = fs::read(root().join("examples/runs.csv")).unwrap();
+    let folder = folder_with("runs.csv", &table);
+    refused(
+        &run_in(folder.path(), "fit runs.csv --out nowhere/mine.json"),
+        1,
+        "there is no directory nowhere",
+    );
+    refused(
+        &run_in(folder.path(), "fit runs.csv --out ."),
+        1,
+        "it is a directory, and a file is to be written",
+    );
+    only_the_table(folder.path());
+
+    // what stood there before stays when a later fit fails
+    assert_eq!(run_in(folder.path(), "fit runs.csv --out mine.json").code, 0);
+    let before = fs::read(folder.path().join("mine.json")).unwrap();
+    fs::write(folder.path().join("cut.csv"), &table[..table.len() - 40]).unwrap();
+    assert_eq!(run_in(folder.path(), "fit cut.csv --out mine.json").code, 1);
+    assert_eq!(fs::read(folder.path().join("mine.json")).unwrap(), before);
+}

@@ -1,0 +1,116 @@
+"""Draws the pictures of README.md from what `wattlaw --format json` prints.
+
+    cargo build --release -p wattlaw-cli
+    python3 -m venv .venv && .venv/bin/pip install matplotlib
+    .venv/bin/python docs/img/make.py
+
+accuracy.svg needs the study's table beside the repository (../shared/data); it shows medians over splits, no runs.
+Made with matplotlib 3.11. `--png FOLDER` also writes the pictures as PNG, to look at.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+STUDY = ROOT / "../shared/data/multi_gpu_2026"
+OURS, THEIRS, OTHER = "#1b6ca8", "#c8553d", "#4d7c4f"
+TERMS = "strategy + log_C + log_M + log_eta + log_micro_steps + log_layers"
+
+plt.rcParams.update({
+    "font.size": 10, "font.family": "sans-serif", "axes.spines.top": False, "axes.spines.right": False,
+    "svg.hashsalt": "wattlaw", "svg.fonttype": "none", "figure.facecolor": "white",
+})
+
+
+def wattlaw(*words):
+    """The JSON that the program prints."""
+    program = ROOT / "target/release/wattlaw"
+    done = subprocess.run([program, *words, "--format", "json"], cwd=ROOT, check=True, capture_output=True)
+    return json.loads(done.stdout)
+
+
+def save(figure, name):
+    figure.savefig(HERE / f"{name}.svg", metadata={"Date": None})
+    if "--png" in sys.argv:
+        figure.savefig(Path(sys.argv[sys.argv.index("--png") + 1]) / f"{name}.png", dpi=110)
+
+
+def interval():
+    """Energy and time of examples/job.toml by GPU count, with their intervals."""
+    counts = (1, 2, 4, 6)
+    answers = [
+        wattlaw("predict", "examples/job.toml", "--gpus", str(n), "--strategy", "fsdp" if n > 1 else "single")
+        for n in counts
+    ]
+    figure, axes = plt.subplots(1, 2, figsize=(7.6, 2.9), layout="constrained")
+    for axis, quantity, unit, scale, ticks in (
+        (axes[0], "energy_j", "energy, Wh", 3600, (3, 10, 30, 100)),
+        (axes[1], "duration_s", "time, min", 60, (0.5, 1, 2, 4, 8)),
+    ):
+        for x, answer in enumerate(answers):
+            low, mid, high = (answer[quantity][end] / scale for end in ("lower", "estimate", "upper"))
+            shown = counts[x] == 4
+            axis.plot([x, x], [low, high], color=OURS, linewidth=7, alpha=0.55 if shown else 0.25, solid_capstyle="butt")
+            axis.plot(x, mid, "o", color=OURS, markersize=7)
+            axis.annotate(f"{mid:.3g}", (x, mid), xytext=(9, -3), textcoords="offset points", color=OURS)
+        axis.set_yscale("log")
+        axis.set_xlim(-0.5, len(counts) - 0.3)
+        axis.set_xticks(range(len(counts)), [f"{n}" for n in counts])
+        axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.minorticks_off()
+        axis.set_xlabel("GPUs (A100 40 GB)")
+        axis.set_ylabel(unit)
+        axis.grid(axis="y", alpha=0.25)
+    figure.suptitle("BERT base, 10 M tokens: estimate and 95 % interval (the job above is the darker bar)", fontsize=10)
+    save(figure, "interval")
+
+
+def accuracy():
+    """Medians over 20 splits with whole configuration families held out."""
+    runs = str(STUDY / "runs.csv")
+    published = json.loads((STUDY / "reference.json").read_text())["published_split_medians"]
+    settings = ("bert", "gpt", "pooled")
+    found = {s: wattlaw("validate", runs, "--setting", s, "--scheme", "study") for s in settings}
+    richer = {
+        "bert": wattlaw("validate", runs, "--setting", "bert", "--terms", TERMS + " + gpu"),
+        "gpt": wattlaw("validate", runs, "--setting", "gpt", "--terms", TERMS + " + gpu"),
+        "pooled": wattlaw("validate", runs, "--terms", TERMS + " + family + log_hbm_bandwidth"),
+    }
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.2), layout="constrained", sharey=True)
+    rows = [(s, when) for s in settings for when in ("after", "before")]
+    for y, (s, when) in enumerate(reversed(rows)):
+        ours = found[s] if when == "after" else found[s]["before_run"]
+        theirs = published["measured_eta_postrun" if when == "after" else "predicted_eta_prerun"][s]["r2"]
+        for axis, score, scale in ((left, "r2", 1), (right, "median_ape", 100)):
+            spread = ours[score]
+            axis.plot([spread["q25"] * scale, spread["q75"] * scale], [y, y], color=OURS, linewidth=6, alpha=0.3,
+                      solid_capstyle="butt")
+            axis.plot(spread["median"] * scale, y, "o", color=OURS, label="study's law, here" if y == 0 else None)
+        left.plot(theirs, y, "|", color=THEIRS, markersize=17, markeredgewidth=2, label="published" if y == 0 else None)
+        if when == "before":
+            for axis, score, scale in ((left, "r2", 1), (right, "median_ape", 100)):
+                axis.plot(richer[s]["before_run"][score]["median"] * scale, y, "D", color=OTHER,
+                          label="terms of the built-in calibrations" if y == 0 else None)
+    left.set_yticks(range(len(rows)), [f"{s}, {when} the run" for s, when in reversed(rows)])
+    left.set_xlabel("R² of ln energy")
+    right.set_xlabel("median error of energy, %")
+    right.set_xlim(0, None)
+    for axis in (left, right):
+        axis.grid(axis="x", alpha=0.25)
+    handles, labels = left.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    figure.suptitle("Runs not seen: 20 splits by configuration family, median and quartiles", fontsize=10)
+    save(figure, "accuracy")
+
+
+if __name__ == "__main__":
+    interval()
+    accuracy()
