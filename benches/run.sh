@@ -52,7 +52,8 @@ done
 
 for round in 1 2 3; do
     echo "build $round, load $(cut -d' ' -f1-3 /proc/loadavg)"
-    /usr/bin/time -f 'release build from nothing\t%e' -o "$work/build.time" \
+    /usr/bin/time -f 'release build from nothing\t%e\nits processor time, user\t%U\nits processor time, system\t%S' \
+        -o "$work/build.time" \
         cargo build --quiet --release --offline --jobs 2 -p wattlaw-cli --target-dir "$work/target"
     cat "$work/build.time" >>"$figures"
     rm -rf "$work/target"
