@@ -1,0 +1,135 @@
+//! Predictions a second on one core: energy, time and power with intervals, for jobs that are prepared, for jobs whose
+//! work is counted first, and for the one job that `benches/peers/llm_analysis_training.py` evaluates.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput};
+use wattlaw::calibration::{Answer, Answering, Calibration, embedded};
+use wattlaw::catalog::Catalog;
+use wattlaw::cost::{AttentionFlops, Cost};
+use wattlaw::features::Features;
+use wattlaw::job::{Job, JobSpec};
+use wattlaw::predict::{Interval, predict};
+use wattlaw::units::JOULES_PER_KWH;
+
+const LEVEL: f64 = 0.95;
+
+fn main() -> wattlaw::Result<()> {
+    let catalog = Catalog::built_in()?;
+    let mut criterion = Criterion::default().configure_from_args();
+    for calibration in embedded()? {
+        let jobs = jobs(&calibration, &catalog)?;
+        println!("{}: {} different jobs", calibration.name, jobs.len());
+        bench(&mut criterion, &calibration, &jobs)?;
+    }
+    peer(&mut criterion, &catalog)?;
+    criterion.final_summary();
+    Ok(())
+}
+
+fn bench(
+    criterion: &mut Criterion,
+    calibration: &Calibration,
+    jobs: &[Job],
+) -> wattlaw::Result<()> {
+    let prepared: Vec<Features> = jobs.iter().map(|job| calibration.features(job).0).collect();
+    let answering = calibration.at_level(LEVEL)?;
+    let mut group = criterion.benchmark_group(format!("predict/{}", calibration.name));
+    group.throughput(Throughput::Elements(jobs.len() as u64));
+    group.bench_function("prepared", |b| {
+        b.iter(|| {
+            for features in &prepared {
+                let _ = black_box(complete(&answering, black_box(features)));
+            }
+        });
+    });
+    group.bench_function("with the ledger", |b| {
+        b.iter(|| {
+            for job in jobs {
+                let _ = black_box(counted(&answering, calibration, black_box(job)));
+            }
+        });
+    });
+    group.finish();
+    Ok(())
+}
+
+/// OPT-1.3B on eight A100 with FSDP, from the resolved job: counted and answered, and the whole of `wattlaw predict`.
+fn peer(criterion: &mut Criterion, catalog: &Catalog) -> wattlaw::Result<()> {
+    let job = job("opt-1.3b", "a100-sxm4-40gb", 8, 1, catalog)?;
+    for calibration in embedded()?.iter().filter(|c| c.name == "gpt-2026") {
+        let answering = calibration.at_level(LEVEL)?;
+        criterion.bench_function("predict/opt-1.3b with the ledger", |b| {
+            b.iter(|| counted(&answering, calibration, black_box(&job)));
+        });
+        criterion.bench_function("predict/opt-1.3b with all that is printed", |b| {
+            b.iter(|| predict(black_box(&job), calibration, "it was named", LEVEL));
+        });
+    }
+    Ok(())
+}
+
+/// Energy in joules, time in seconds and mean power in watts, with intervals, as `predict` makes them.
+fn complete(answering: &Answering<'_>, features: &Features) -> wattlaw::Result<[Interval; 3]> {
+    let Answer { log_energy_kwh, log_duration_s, half_widths } = answering.answer(features)?;
+    let [energy, duration, power] = half_widths;
+    Ok([
+        Interval::from_log(log_energy_kwh, energy).scaled(JOULES_PER_KWH),
+        Interval::from_log(log_duration_s, duration),
+        Interval::from_log(log_energy_kwh - log_duration_s, power).scaled(JOULES_PER_KWH),
+    ])
+}
+
+fn counted(
+    answering: &Answering<'_>,
+    calibration: &Calibration,
+    job: &Job,
+) -> wattlaw::Result<(Cost, [Interval; 3])> {
+    let cost = Cost::count(job, AttentionFlops::Full);
+    let features = Features::of(job, calibration.columns);
+    Ok((cost, complete(answering, &features)?))
+}
+
+/// Every model of the calibration's families on every accelerator it has seen, on one to eight GPUs.
+fn jobs(calibration: &Calibration, catalog: &Catalog) -> wattlaw::Result<Vec<Job>> {
+    let mut jobs = Vec::new();
+    for model in
+        ["bert-base-uncased", "bert-large-uncased", "gpt2", "gpt2-medium", "gpt2-xl", "opt-1.3b"]
+    {
+        for gpu in calibration.seen("gpu") {
+            for gpus in [1, 2, 4, 8] {
+                for micro_batch in [8, 16, 32] {
+                    let job = job(model, gpu, gpus, micro_batch, catalog)?;
+                    let family = job.architecture.family().name().to_owned();
+                    if calibration.seen("family").contains(&family) {
+                        jobs.push(job);
+                    }
+                }
+            }
+        }
+    }
+    let answering = calibration.at_level(LEVEL)?;
+    // a job that is refused is refused quickly
+    for job in &jobs {
+        let (_, intervals) = counted(&answering, calibration, job)?;
+        assert!(intervals.iter().all(|i| i.lower > 0.0 && i.upper.is_finite()), "{intervals:?}");
+    }
+    Ok(jobs)
+}
+
+fn job(
+    model: &str,
+    gpu: &str,
+    gpus: u64,
+    micro_batch: u64,
+    catalog: &Catalog,
+) -> wattlaw::Result<Job> {
+    let strategy = if gpus > 1 { "parallelism.strategy = 'fsdp'" } else { "" };
+    let toml = format!(
+        "model.name = '{model}'
+        workload = {{ tokens = '1B', seq_len = 512, micro_batch = {micro_batch} }}
+        system = {{ gpu = '{gpu}', gpus = {gpus} }}
+        {strategy}"
+    );
+    JobSpec::from_toml(&toml)?.resolve(catalog)
+}
