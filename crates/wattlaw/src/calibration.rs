@@ -9,12 +9,15 @@ pub use embedded::{Choice, choose, embedded};
 pub use fit::{FitOptions, default_formula};
 pub use range::{Outside, Range};
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::ColumnsOf;
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::law::efficiency::BeforeRunFit;
+use crate::law::roofline::machine::Machine;
 use crate::law::scaling::ScalingFit;
 use crate::law::setting::Setting;
 use crate::run::Scope;
@@ -24,7 +27,7 @@ use crate::stats::conformal::Conformal;
 pub const SCHEMA: &str = "wattlaw-calibration/1";
 
 /// Laws of energy and time, fitted on the runs of one table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
     /// [`SCHEMA`].
@@ -33,16 +36,48 @@ pub struct Calibration {
     pub name: String,
     /// The program and version that fitted it.
     pub made_by: String,
-    /// The kind of law: `scaling`.
-    pub law: String,
-    /// The study's setting it follows, if any.
-    pub setting: Option<Setting>,
-    /// What the columns `log_C`, `log_M` and `log_eta` hold.
-    pub columns: ColumnsOf,
     /// What the energy covers.
     pub scope: Scope,
     /// Where the runs are from.
     pub data: Source,
+    /// What the intervals were held out by: a label column, such as `config_family`.
+    pub held_out_by: String,
+    /// The range of each variable, and the strategies, families and accelerators that were seen.
+    pub range: Vec<Range>,
+    /// What was left out in fitting, and why.
+    pub notes: Vec<String>,
+    /// The fitted laws.
+    pub law: Laws,
+}
+
+/// The laws of a calibration, by kind.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Laws {
+    /// The study's: least squares on logarithms of proxies.
+    Scaling(Box<ScalingLaws>),
+    /// The structural one: parameters of each accelerator.
+    Roofline(Box<RooflineLaws>),
+}
+
+impl Laws {
+    /// The name used in flags and JSON.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Scaling(_) => "scaling",
+            Self::Roofline(_) => "roofline",
+        }
+    }
+}
+
+/// Scaling laws before the run, and the one after it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScalingLaws {
+    /// The study's setting they follow, if any.
+    pub setting: Option<Setting>,
+    /// What the columns `log_C`, `log_M` and `log_eta` hold.
+    pub columns: ColumnsOf,
     /// The law of ln(energy / kWh); absent where the table has no energy.
     pub energy: Option<Fitted>,
     /// The law of ln(duration / s); absent where the table has no times.
@@ -51,12 +86,23 @@ pub struct Calibration {
     pub power_residuals: Option<Conformal>,
     /// The law with η as measured, for understanding runs that are over; absent where the table has no baselines.
     pub after_run: Option<ScalingFit>,
-    /// What the intervals were held out by: a label column, such as `config_family`.
-    pub held_out_by: String,
-    /// The range of each variable, and the strategies, families and accelerators that were seen.
-    pub range: Vec<Range>,
-    /// What was left out in fitting, and why.
-    pub notes: Vec<String>,
+}
+
+/// Roofline laws of each accelerator, and of all together for one that was not seen.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RooflineLaws {
+    /// What all accelerators share; its spread is that of whole accelerators held out, where there are several.
+    pub pooled: Machine,
+    /// Each accelerator's own, by its name in the catalogue.
+    pub machines: BTreeMap<String, Machine>,
+}
+
+impl RooflineLaws {
+    /// The machine that answers for an accelerator, and whether it is its own.
+    pub fn machine(&self, gpu: &str) -> (&Machine, bool) {
+        self.machines.get(gpu).map_or((&self.pooled, false), |machine| (machine, true))
+    }
 }
 
 /// Where a calibration's runs are from.
@@ -111,7 +157,10 @@ impl Calibration {
             None => return Err(Error::missing("schema", format!("a calibration says `{SCHEMA}`"))),
         }
         let calibration: Self = serde_json::from_str(text).map_err(syntax)?;
-        if calibration.energy.is_none() && calibration.duration.is_none() {
+        if let Laws::Scaling(laws) = &calibration.law
+            && laws.energy.is_none()
+            && laws.duration.is_none()
+        {
             return Err(Error::missing(
                 "energy and duration",
                 "a calibration has a law for one of them at least",
@@ -135,8 +184,10 @@ impl Calibration {
     pub fn seen(&self, label: &str) -> &[String] {
         self.range.iter().find(|r| r.variable == label).map_or(&[], |r| &r.labels)
     }
+}
 
-    /// A law that answers many jobs quickly: half-widths of one level, looked up once.
+impl ScalingLaws {
+    /// Laws that answer many jobs quickly: half-widths of one level, looked up once.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a level that does not lie between 0 and 1.
@@ -145,7 +196,7 @@ impl Calibration {
             fitted.as_ref().map_or(Ok(f64::NAN), |f| f.residuals.half_width(level))
         };
         Ok(Answering {
-            calibration: self,
+            laws: self,
             half_energy: half(&self.energy)?,
             half_duration: half(&self.duration)?,
             half_power: self
@@ -156,16 +207,16 @@ impl Calibration {
     }
 }
 
-/// A calibration at one level.
+/// Scaling laws at one level.
 #[derive(Debug, Clone, Copy)]
 pub struct Answering<'a> {
-    calibration: &'a Calibration,
+    laws: &'a ScalingLaws,
     half_energy: f64,
     half_duration: f64,
     half_power: f64,
 }
 
-/// Natural logarithms that a calibration answers for one job, and their half-widths; NaN where it has no law.
+/// Natural logarithms that laws answer for one job, and their half-widths; NaN where there is no law.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Answer {
     /// ln(energy / kWh).
@@ -186,8 +237,8 @@ impl Answering<'_> {
             fitted.as_ref().map_or(Ok(f64::NAN), |f| f.law.predict_row(features))
         };
         Ok(Answer {
-            log_energy_kwh: law(&self.calibration.energy)?,
-            log_duration_s: law(&self.calibration.duration)?,
+            log_energy_kwh: law(&self.laws.energy)?,
+            log_duration_s: law(&self.laws.duration)?,
             half_widths: [self.half_energy, self.half_duration, self.half_power],
         })
     }

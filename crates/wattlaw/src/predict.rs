@@ -1,10 +1,12 @@
 //! A prediction: energy, time and power of a job with intervals, what they are made of, and what to be wary of.
 
+mod answered;
 mod assumed;
 mod factors;
 mod memory;
 mod warnings;
 
+pub use answered::Breakdown;
 pub use factors::Factor;
 pub use memory::PeakMemory;
 pub use warnings::Warning;
@@ -13,7 +15,7 @@ use serde::Serialize;
 
 use crate::calibration::{Calibration, Outside};
 use crate::cost::{AttentionFlops, Cost};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::job::Job;
 use crate::run::Scope;
 use crate::units::JOULES_PER_KWH;
@@ -55,6 +57,8 @@ impl Interval {
 pub struct Answerer {
     /// Its name.
     pub name: String,
+    /// Its kind of law.
+    pub law: &'static str,
     /// `fitted`, or `assumed` where no law could be stood behind.
     pub kind: &'static str,
     /// Why this one.
@@ -109,8 +113,8 @@ pub struct Prediction {
     pub cost: Option<Interval>,
     /// Efficiency η that the calibration expects, where it has a law of it.
     pub efficiency: Option<f64>,
-    /// Factors whose product is the energy estimate.
-    pub breakdown: Vec<Factor>,
+    /// What the estimate is made of.
+    pub breakdown: Breakdown,
     /// Variables outside the fitted range, farthest first.
     pub outside: Vec<Outside>,
     /// What to be wary of.
@@ -130,29 +134,24 @@ pub fn predict(
     reason: &str,
     level: f64,
 ) -> Result<Prediction> {
-    let (features, bent) = calibration.features(job);
-    let answer =
-        calibration.at_level(level)?.answer(&features).map_err(|e| explain(e, calibration))?;
+    let answered = answered::ask(job, calibration, level)?;
     let cost = Cost::count(job, AttentionFlops::Full);
     let outside = calibration.outside(job);
-    let mut warnings: Vec<Warning> = bent.into_iter().map(Warning::answered_as).collect();
+    let mut warnings = answered.warnings;
     warnings.extend(warnings::of_range(&outside, calibration));
     warnings.extend(warnings::of_job(job, calibration));
 
-    let [half_energy, half_duration, half_power] = answer.half_widths;
-    let given = |log: f64, half: f64| log.is_finite().then(|| Interval::from_log(log, half));
-    let mut energy = given(answer.log_energy_kwh, half_energy).map(|i| i.scaled(JOULES_PER_KWH));
-    let mut duration = given(answer.log_duration_s, half_duration);
-    let log_power = answer.log_energy_kwh + JOULES_PER_KWH.ln() - answer.log_duration_s;
-    let mut power = given(log_power, half_power);
+    let (mut energy, mut duration, mut power) =
+        (answered.energy_j, answered.duration_s, answered.mean_power_w);
     let mut answerer = Answerer {
         name: calibration.name.clone(),
+        law: calibration.law.name(),
         kind: "fitted",
         reason: reason.to_owned(),
         rows: calibration.data.rows,
         sha256: calibration.data.sha256.clone(),
     };
-    let mut breakdown = factors::of_energy(calibration, &features);
+    let mut breakdown = answered.breakdown;
     if let Some(floor) = assumed::impossible(job, &cost, duration, power) {
         let answer = assumed::answer(job, &cost, level)?;
         warnings.insert(0, floor);
@@ -160,10 +159,7 @@ pub fn predict(
             (Some(answer.energy), Some(answer.duration), Some(answer.power));
         answerer.kind = "assumed";
         answerer.reason = answer.reason;
-        breakdown = Vec::new();
-    }
-    if half_energy.is_infinite() || half_duration.is_infinite() {
-        warnings.push(Warning::too_few_runs(calibration, level));
+        breakdown = Breakdown::Factors(Vec::new());
     }
 
     let memory = PeakMemory::of(job, level)?;
@@ -192,11 +188,7 @@ pub fn predict(
         facility_energy_j,
         carbon_g: drawn.zip(system.carbon_g_per_kwh).map(|(e, g)| e.scaled(g / JOULES_PER_KWH)),
         cost: price(job, drawn, duration),
-        efficiency: calibration
-            .energy
-            .as_ref()
-            .and_then(|f| f.law.predict_log_eta(&features).ok().flatten())
-            .map(f64::exp),
+        efficiency: answered.efficiency,
         breakdown,
         outside,
         warnings,
@@ -219,8 +211,4 @@ fn price(job: &Job, energy: Option<Interval>, duration: Option<Interval>) -> Opt
         }),
         (a, b) => a.or(b),
     }
-}
-
-fn explain(error: Error, calibration: &Calibration) -> Error {
-    Error::Data(format!("calibration {} cannot answer for this job: {error}", calibration.name))
 }

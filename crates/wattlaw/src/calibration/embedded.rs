@@ -4,6 +4,7 @@
 
 use super::Calibration;
 use crate::architecture::Family;
+use crate::dataset::ColumnsOf;
 use crate::error::Result;
 use crate::features::Features;
 use crate::job::Job;
@@ -24,7 +25,7 @@ pub fn embedded() -> Result<Vec<Calibration>> {
 }
 
 /// A calibration chosen for a job, the columns it is asked with, and what was bent to make them fit.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Choice {
     /// The calibration.
     pub calibration: Calibration,
@@ -70,8 +71,8 @@ fn by_name(name: &str) -> Result<Calibration> {
 impl Calibration {
     /// The columns of a job with its strategy and family replaced by the nearest that were seen, and a sentence for
     /// each that was.
-    pub fn features(&self, job: &Job) -> (Features, Vec<String>) {
-        let mut features = Features::of(job, self.columns);
+    pub fn features(&self, job: &Job, columns: ColumnsOf) -> (Features, Vec<String>) {
+        let mut features = Features::of(job, columns);
         let mut bent = Vec::new();
         let strategies = self.seen("strategy");
         if !strategies.is_empty() && !strategies.contains(&features.strategy) {

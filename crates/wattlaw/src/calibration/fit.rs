@@ -1,14 +1,16 @@
 //! Fits a calibration on a dataset.
 
-use super::{Calibration, Fitted, SCHEMA, Source, range};
+use super::{Calibration, Fitted, Laws, SCHEMA, ScalingLaws, Source, range};
 use crate::catalog::Catalog;
 use crate::dataset::{ColumnsOf, Dataset};
 use crate::error::{Error, Result};
 use crate::formula::Formula;
 use crate::frame::Frame;
 use crate::law::efficiency::{BeforeRunLaw, measurable};
+use crate::law::roofline::RooflineLaw;
 use crate::law::scaling::ScalingLaw;
 use crate::law::setting::Setting;
+use crate::run::Scope;
 use crate::split::group_k_fold;
 use crate::stats::conformal::Conformal;
 
@@ -107,29 +109,66 @@ impl Calibration {
             }
             _ => None,
         };
-        let groups = frame.levels(&options.hold_out)?.len();
+        let laws = ScalingLaws {
+            setting: options.setting,
+            columns: options.columns,
+            energy: energy.map(|(fitted, _)| fitted),
+            duration: duration.map(|(fitted, _)| fitted),
+            power_residuals,
+            after_run,
+        };
+        Self::of(&data, options, &frame, scope, notes, Laws::Scaling(Box::new(laws)))
+    }
+
+    /// Fits the roofline law on the runs of a dataset that the setting keeps: each accelerator's own parameters, with
+    /// what all of them together taught as the prior, and those that all share; with a discrepancy where asked.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for mixed scopes, runs that cannot be counted or have no durations, and a fit that does not
+    /// converge.
+    pub fn fit_roofline(
+        data: &Dataset,
+        options: &FitOptions,
+        catalog: &Catalog,
+        discrepancy: bool,
+        pooled: bool,
+    ) -> Result<Self> {
+        let data = match options.setting {
+            Some(setting) => data.filter(|r| setting.keeps(&r.family, &r.strategy)),
+            None => data.clone(),
+        };
+        let scope = data.scope()?;
+        let frame = data.frame(options.columns, catalog)?;
+        let mut law = RooflineLaw::over(&data, catalog, false);
+        (law.discrepancy, law.pooled) = (discrepancy, pooled);
+        let laws = law.fit_machines(&frame, &options.hold_out)?;
+        Self::of(&data, options, &frame, scope, data.notes.clone(), Laws::Roofline(Box::new(laws)))
+    }
+
+    fn of(
+        data: &Dataset,
+        options: &FitOptions,
+        frame: &Frame,
+        scope: Scope,
+        notes: Vec<String>,
+        law: Laws,
+    ) -> Result<Self> {
         Ok(Self {
             schema: SCHEMA.to_owned(),
             name: options.name.clone(),
             made_by: format!("wattlaw {}", env!("CARGO_PKG_VERSION")),
-            law: "scaling".to_owned(),
-            setting: options.setting,
-            columns: options.columns,
             scope,
             data: Source {
                 name: data.name.clone(),
                 sha256: data.digest.clone(),
                 rows: data.runs.len(),
-                groups,
+                groups: frame.levels(&options.hold_out)?.len(),
                 source: options.source.clone(),
             },
-            energy: energy.map(|(fitted, _)| fitted),
-            duration: duration.map(|(fitted, _)| fitted),
-            power_residuals,
-            after_run,
             held_out_by: options.hold_out.clone(),
-            range: range::of(&data, frame.label("gpu")?),
+            range: range::of(data, frame.label("gpu")?),
             notes,
+            law,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::calibration::Calibration;
+use crate::calibration::ScalingLaws;
 use crate::design::Unseen;
 use crate::features::Features;
 use crate::frame::Row;
@@ -33,9 +33,9 @@ impl Row for WithEfficiency<'_> {
     }
 }
 
-/// The factors of the energy estimate; none where the calibration has no law of energy.
-pub(super) fn of_energy(calibration: &Calibration, features: &Features) -> Vec<Factor> {
-    let Some(fitted) = &calibration.energy else { return Vec::new() };
+/// The factors of the energy estimate; none where there is no law of energy.
+pub(super) fn of_energy(laws: &ScalingLaws, features: &Features) -> Vec<Factor> {
+    let Some(fitted) = &laws.energy else { return Vec::new() };
     let log_eta = fitted.law.predict_log_eta(features).ok().flatten();
     let row = WithEfficiency { features, log_eta };
     let law = &fitted.law.law;

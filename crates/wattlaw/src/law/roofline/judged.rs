@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::fit::Prior;
 use super::machine::{Machine, Observation};
 use super::terms::Terms;
+use crate::calibration::RooflineLaws;
 use crate::catalog::Catalog;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
@@ -59,6 +60,65 @@ impl RooflineLaw {
     }
 }
 
+impl RooflineLaw {
+    /// Fits every accelerator's parameters on the rows of `train` that have a duration; intervals come from holding out
+    /// whole groups of the label `hold_out`, and whole accelerators for what all share.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where a run cannot be counted, none has a duration, or a fit does not converge.
+    pub fn fit_machines(&self, train: &Frame, hold_out: &str) -> Result<RooflineLaws> {
+        let terms = self.terms_of(train)?;
+        let (durations, energies) =
+            (train.number("log_duration_s")?, train.number("log_energy_kwh")?);
+        let (groups, gpus) = (train.groups(hold_out)?, train.label("gpu")?);
+        let mut runs = Vec::new();
+        let mut names = Vec::new();
+        for (i, terms) in terms.iter().enumerate().filter(|(i, _)| durations[*i].is_finite()) {
+            names.push(gpus[i].as_str());
+            runs.push(Observation {
+                terms,
+                log_duration: durations[i],
+                log_energy: energies[i].is_finite().then(|| energies[i] + JOULES_PER_KWH.ln()),
+                group: groups[i],
+            });
+        }
+        let mut kinds = names.clone();
+        kinds.sort_unstable();
+        kinds.dedup();
+        let mut together = runs.clone();
+        if kinds.len() > 1 {
+            // what all machines share must answer for one that none of them is
+            for (run, name) in together.iter_mut().zip(&names) {
+                run.group = kinds.binary_search(name).unwrap_or(0);
+            }
+        }
+        dense(&mut together);
+        let alone = kinds.len() == 1;
+        let pooled = Machine::fit(
+            &together,
+            &Prior::physical(),
+            self.discrepancy && (alone || self.pooled),
+        )?;
+        let mut machines = BTreeMap::new();
+        if let ([only], false) = (kinds.as_slice(), self.pooled) {
+            machines.insert((*only).to_owned(), pooled.clone());
+        } else if !self.pooled {
+            let prior = Prior::taught(pooled.fit.logs, DOUBT);
+            for kind in kinds {
+                let mut own: Vec<Observation<'_>> = runs
+                    .iter()
+                    .zip(&names)
+                    .filter(|(_, n)| **n == kind)
+                    .map(|(r, _)| r.clone())
+                    .collect();
+                dense(&mut own);
+                machines.insert(kind.to_owned(), Machine::fit(&own, &prior, self.discrepancy)?);
+            }
+        }
+        Ok(RooflineLaws { pooled, machines })
+    }
+}
+
 impl Law for RooflineLaw {
     fn name(&self) -> String {
         let target = if self.energy { "energy" } else { "duration" };
@@ -72,59 +132,11 @@ impl Law for RooflineLaw {
     }
 
     fn fit(&self, train: &Frame) -> Result<Box<dyn FittedLaw>> {
-        let terms = self.terms_of(train)?;
-        let (durations, energies) =
-            (train.number("log_duration_s")?, train.number("log_energy_kwh")?);
-        let groups = train.groups("config_family")?;
-        let runs: Vec<Observation<'_>> = terms
-            .iter()
-            .zip(durations.iter().zip(energies))
-            .zip(groups)
-            .filter(|((_, (duration, _)), _)| duration.is_finite())
-            .map(|((terms, (duration, kwh)), group)| Observation {
-                terms,
-                log_duration: *duration,
-                log_energy: kwh.is_finite().then(|| kwh + JOULES_PER_KWH.ln()),
-                group,
-            })
-            .collect();
-        if self.energy && runs.iter().all(|r| r.log_energy.is_none()) {
+        if self.energy && train.number("log_energy_kwh")?.iter().all(|kwh| kwh.is_nan()) {
             return Err(Error::Data("no run has an energy to fit a law of energy on".into()));
         }
-        let gpus = train.label("gpu")?;
-        let names: Vec<&str> = gpus
-            .iter()
-            .zip(durations)
-            .filter(|(_, d)| d.is_finite())
-            .map(|(gpu, _)| gpu.as_str())
-            .collect();
-        let mut kinds: Vec<&str> = names.clone();
-        kinds.sort_unstable();
-        kinds.dedup();
-        let mut together = runs.clone();
-        if kinds.len() > 1 {
-            // what all machines share must answer for one that none of them is
-            for (run, name) in together.iter_mut().zip(&names) {
-                run.group = kinds.binary_search(name).unwrap_or(0);
-            }
-        }
-        let pooled =
-            Machine::fit(&together, &Prior::physical(), self.discrepancy && kinds.len() == 1)?;
-        let mut machines = BTreeMap::new();
-        if !self.pooled && kinds.len() > 1 {
-            let prior = Prior::taught(pooled.fit.logs, DOUBT);
-            for kind in kinds {
-                let mut own: Vec<Observation<'_>> = runs
-                    .iter()
-                    .zip(&names)
-                    .filter(|(_, n)| **n == kind)
-                    .map(|(r, _)| r.clone())
-                    .collect();
-                dense(&mut own);
-                machines.insert(kind.to_owned(), Machine::fit(&own, &prior, self.discrepancy)?);
-            }
-        }
-        Ok(Box::new(FittedRoofline { law: self.clone(), pooled, machines }))
+        let laws = self.fit_machines(train, "config_family")?;
+        Ok(Box::new(FittedRoofline { law: self.clone(), laws }))
     }
 }
 
@@ -140,19 +152,14 @@ fn dense(runs: &mut [Observation<'_>]) {
 
 struct FittedRoofline {
     law: RooflineLaw,
-    pooled: Machine,
-    machines: BTreeMap<String, Machine>,
+    laws: RooflineLaws,
 }
 
 impl FittedRoofline {
     fn each<T>(&self, rows: &Frame, of: impl Fn(&Machine, &Terms) -> Result<T>) -> Result<Vec<T>> {
         let terms = self.law.terms_of(rows)?;
         let gpus = rows.label("gpu")?;
-        terms
-            .iter()
-            .zip(gpus)
-            .map(|(terms, gpu)| of(self.machines.get(gpu).unwrap_or(&self.pooled), terms))
-            .collect()
+        terms.iter().zip(gpus).map(|(terms, gpu)| of(self.laws.machine(gpu).0, terms)).collect()
     }
 }
 

@@ -145,13 +145,14 @@ impl Machine {
     ///
     /// # Errors
     /// As [`Conformal::half_width`].
-    pub fn half_widths(&self, terms: &Terms, level: f64) -> Result<[f64; RESPONSES]> {
-        let predicted = self.predict(terms);
-        let mut out = [f64::INFINITY; RESPONSES];
-        for which in 0..RESPONSES {
-            if let Some(spread) = &self.spreads[which] {
-                out[which] =
-                    predicted[which].1 * spread.of(terms.parallelism.regime()).half_width(level)?;
+    pub fn half_widths(&self, terms: &Terms, level: f64) -> Result<[f64; SPREADS]> {
+        let [(_, time_sd), (_, energy_sd)] = self.predict(terms);
+        let mut out = [f64::INFINITY; SPREADS];
+        // the spread of power is of plain logarithms
+        for ((out, spread), sd) in out.iter_mut().zip(&self.spreads).zip([time_sd, energy_sd, 1.0])
+        {
+            if let Some(spread) = spread {
+                *out = sd * spread.of(terms.parallelism.regime()).half_width(level)?;
             }
         }
         Ok(out)

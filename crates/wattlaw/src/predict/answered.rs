@@ -1,0 +1,139 @@
+//! What a calibration answers for a job, whichever kind of law it holds.
+
+use serde::Serialize;
+
+use super::{Factor, Interval, Warning, factors};
+use crate::calibration::{Calibration, Laws, RooflineLaws, ScalingLaws};
+use crate::error::{Error, Result};
+use crate::job::Job;
+use crate::law::roofline::physics::{EnergyParts, Physics, TimeParts};
+use crate::law::roofline::terms::Terms;
+use crate::units::JOULES_PER_KWH;
+
+/// Factor either way that covers an accelerator whose runs were never measured, where no other was held out either.
+///
+/// Assumed; with several accelerators in a table their own differences are measured instead.
+const UNSEEN_GPU: f64 = 2.0;
+
+/// Factor either way that covers power where only times were measured and power parameters are physical defaults.
+///
+/// Assumed: from accelerators that wait (a third of the limit) to those at their limit.
+const UNSEEN_POWER: f64 = 1.4;
+
+/// What an estimate is made of.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Breakdown {
+    /// Of a scaling law: factors whose product is the energy.
+    Factors(Vec<Factor>),
+    /// Of a roofline law: parts that add up to the physics' time and energy, and the factors by which the discrepancy
+    /// changes both.
+    Parts {
+        /// Seconds by what they are spent on.
+        time: TimeParts,
+        /// Joules by what they are spent on.
+        energy: EnergyParts,
+        /// What the learnt discrepancy multiplies time and energy by; 1 without one.
+        discrepancy: [f64; 2],
+    },
+}
+
+/// Energy, time and mean power with intervals, before anything is checked against what is possible.
+pub(super) struct Answered {
+    pub energy_j: Option<Interval>,
+    pub duration_s: Option<Interval>,
+    pub mean_power_w: Option<Interval>,
+    pub efficiency: Option<f64>,
+    pub breakdown: Breakdown,
+    pub warnings: Vec<Warning>,
+}
+
+/// Asks the calibration's laws.
+///
+/// # Errors
+/// [`Error::Invalid`] for a level outside 0 to 1; [`Error::Data`] where the laws cannot place the job.
+pub(super) fn ask(job: &Job, calibration: &Calibration, level: f64) -> Result<Answered> {
+    match &calibration.law {
+        Laws::Scaling(laws) => scaling(job, calibration, laws, level),
+        Laws::Roofline(laws) => roofline(job, calibration, laws, level),
+    }
+}
+
+fn scaling(
+    job: &Job,
+    calibration: &Calibration,
+    laws: &ScalingLaws,
+    level: f64,
+) -> Result<Answered> {
+    let (features, bent) = calibration.features(job, laws.columns);
+    let answer = laws.at_level(level)?.answer(&features).map_err(|error| {
+        Error::Data(format!("calibration {} cannot answer for this job: {error}", calibration.name))
+    })?;
+    let [half_energy, half_duration, half_power] = answer.half_widths;
+    let given = |log: f64, half: f64| log.is_finite().then(|| Interval::from_log(log, half));
+    let log_power = answer.log_energy_kwh + JOULES_PER_KWH.ln() - answer.log_duration_s;
+    let mut warnings: Vec<Warning> = bent.into_iter().map(Warning::answered_as).collect();
+    if half_energy.is_infinite() || half_duration.is_infinite() {
+        warnings.push(Warning::too_few_runs(calibration, level));
+    }
+    Ok(Answered {
+        energy_j: given(answer.log_energy_kwh, half_energy).map(|i| i.scaled(JOULES_PER_KWH)),
+        duration_s: given(answer.log_duration_s, half_duration),
+        mean_power_w: given(log_power, half_power),
+        efficiency: laws
+            .energy
+            .as_ref()
+            .and_then(|f| f.law.predict_log_eta(&features).ok().flatten())
+            .map(f64::exp),
+        breakdown: Breakdown::Factors(factors::of_energy(laws, &features)),
+        warnings,
+    })
+}
+
+fn roofline(
+    job: &Job,
+    calibration: &Calibration,
+    laws: &RooflineLaws,
+    level: f64,
+) -> Result<Answered> {
+    let terms = Terms::of(job);
+    let (machine, own) = laws.machine(&job.system.accelerator.name);
+    let [(log_time, _), (log_energy, _)] = machine.predict(&terms);
+    let [mut half_time, mut half_energy, mut half_power] = machine.half_widths(&terms, level)?;
+    let mut warnings = Vec::new();
+    if !own && laws.machines.len() < 2 {
+        let more = UNSEEN_GPU.ln();
+        half_time = half_time.hypot(more);
+        half_energy = half_energy.hypot(more);
+        half_power = half_power.hypot(more);
+    }
+    if !machine.knows_energy() {
+        half_power = UNSEEN_POWER.ln();
+        half_energy = half_time.hypot(half_power);
+        warnings.push(Warning {
+            kind: "assumed-power",
+            text: format!(
+                "{} knows times and no energies: power is by assumption (physical defaults within a factor {UNSEEN_POWER}), \
+                 and so is that part of the energy",
+                calibration.name
+            ),
+        });
+    }
+    if half_time.is_infinite() {
+        warnings.push(Warning::too_few_runs(calibration, level));
+    }
+    let parameters = machine.fit.parameters();
+    let physics = Physics(&parameters);
+    let time = physics.time(&terms);
+    let energy = physics.energy(&terms, time.total_s);
+    let discrepancy =
+        [(log_time - time.total_s.ln()).exp(), (log_energy - energy.total_j.ln()).exp()];
+    Ok(Answered {
+        energy_j: Some(Interval::from_log(log_energy, half_energy)),
+        duration_s: Some(Interval::from_log(log_time, half_time)),
+        mean_power_w: Some(Interval::from_log(log_energy - log_time, half_power)),
+        efficiency: None,
+        breakdown: Breakdown::Parts { time, energy, discrepancy },
+        warnings,
+    })
+}
