@@ -1,6 +1,6 @@
 //! Every command that README.md and docs/*.md show is executed, and what they show as its output is what it prints.
 //!
-//! In a ```` ```console ```` block a line that begins with `$ ` is a command (a trailing `\` continues it), and what
+//! In a ```` ```console ```` or ```` ```sh ```` block a line that begins with `$ ` is a command (a trailing `\` continues it), and what
 //! follows is what it prints: standard error, then standard output. Numbers may differ by one in their last digit. A line
 //! `...` stands for any lines; a command without lines below only has to succeed, or to end with the code that a comment
 //! `# exit 1` names. Commands run in a copy of the repository's examples, so that what they write stays there.
@@ -37,7 +37,7 @@ fn shown(text: &str) -> Vec<Shown> {
     while i < lines.len() {
         let line = lines[i];
         if line.trim_start().starts_with("```") {
-            inside = !inside && line.trim() == "```console";
+            inside = !inside && ["```console", "```sh"].contains(&line.trim());
             open = false;
         } else if inside && let Some(first) = line.strip_prefix("$ ") {
             let start = i;
@@ -300,7 +300,7 @@ fn links_lead_somewhere() {
 #[test]
 fn a_document_is_read_as_it_is_meant() {
     let text =
-        "```console\n$ wattlaw a \\\n    b\nout 1.50 W\n$ ls\n```\n```sh\n$ wattlaw c\n```\n";
+        "```console\n$ wattlaw a \\\n    b\nout 1.50 W\n$ ls\n```\n```text\n$ wattlaw c\n```\n";
     let found = shown(text);
     assert_eq!(found.len(), 2);
     assert_eq!((found[0].command.as_str(), found[0].lines), ("wattlaw a b", (1, 3, 4)));
