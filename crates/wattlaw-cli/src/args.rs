@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{catalog, completions, cost, fit, predict, validate};
+use crate::{audit, catalog, completions, cost, fit, predict, validate};
 
 /// Predicts the energy, time and power of a Transformer training run before it runs, and fits itself to runs that ran.
 #[derive(Debug, Parser)]
@@ -23,10 +23,12 @@ pub enum Command {
     Predict(Box<predict::Args>),
     /// The ledger of a job: FLOPs, bytes, kernels and communication, operation by operation
     Cost(Box<cost::Args>),
-    /// Fit the scaling law on a table of measured runs
+    /// Fit a law on a table of measured runs
     Fit(fit::Args),
     /// Judge a law on runs it has not seen
     Validate(validate::Args),
+    /// Find what is wrong in a table of runs, before a law is fitted on it
+    Audit(audit::Args),
     /// GPUs, models and systems that are known by name
     Catalog(catalog::Args),
     /// Print a shell's completion script

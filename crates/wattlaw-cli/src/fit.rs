@@ -1,19 +1,21 @@
 //! `wattlaw fit`: a law fitted on measured runs, as a table and as a calibration file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
-use wattlaw::calibration::{Calibration, FitOptions, default_formula};
+use wattlaw::calibration::{Calibration, FitOptions, Laws, RooflineLaws, default_formula};
 use wattlaw::design::varying;
 use wattlaw::formula::Formula;
 use wattlaw::law::efficiency::measurable;
+use wattlaw::law::roofline::machine::Machine;
+use wattlaw::law::roofline::physics::PARAMETERS;
 use wattlaw::law::scaling::{Coefficient, Inference, ScalingFit, ScalingLaw};
 
 use crate::args::Format;
-use crate::failure::Done;
+use crate::failure::{Done, Failure};
 use crate::runs_args::RunsArgs;
 use crate::{complete, files, screen};
 
@@ -25,6 +27,12 @@ pub struct Args {
     /// Kind of law
     #[arg(long, value_enum, default_value_t)]
     law: LawKind,
+    /// Leave out what the roofline law's physics misses
+    #[arg(long)]
+    no_discrepancy: bool,
+    /// Share one set of roofline parameters among all GPU models
+    #[arg(long)]
+    pooled: bool,
     /// Terms of the law, as "log_C + log_M + log_eta + strategy"; the setting's when absent
     #[arg(long, value_name = "FORMULA", value_parser = Formula::from_str)]
     terms: Option<Formula>,
@@ -57,6 +65,8 @@ pub enum LawKind {
     /// The study's: least squares on logarithms of proxies
     #[default]
     Scaling,
+    /// The structural one: parameters of each GPU model, with a learnt discrepancy
+    Roofline,
 }
 
 /// What a law explains.
@@ -84,7 +94,108 @@ impl Target {
 /// # Errors
 /// What is wrong with the table or its columns, or with the file that is to be written.
 pub fn run(args: &Args) -> Done {
-    let LawKind::Scaling = args.law;
+    match args.law {
+        LawKind::Scaling => scaling(args),
+        LawKind::Roofline => roofline(args),
+    }
+}
+
+impl Args {
+    /// How the calibration is named and made.
+    fn options(&self) -> FitOptions {
+        let stem = self.out.as_ref().and_then(|path| path.file_stem());
+        FitOptions {
+            name: self
+                .name
+                .clone()
+                .or(stem.map(|s| s.to_string_lossy().into_owned()))
+                .unwrap_or_default(),
+            setting: self.runs.setting,
+            formula: self.terms.clone(),
+            columns: self.runs.columns(),
+            hold_out: self.interval_groups.clone(),
+            source: self.source.clone(),
+        }
+    }
+
+    /// Writes the calibration, the same bytes wherever the table lay.
+    fn write(&self, path: &Path, mut calibration: Calibration) -> Done {
+        if let Some(name) = self.runs.runs.file_name() {
+            calibration.data.name = name.to_string_lossy().into_owned();
+        }
+        files::write(path, &calibration.to_json()?)
+    }
+}
+
+fn roofline(args: &Args) -> Done {
+    let (data, catalog) = args.runs.read()?;
+    data.scope()?;
+    let (data, note) = data.countable(&catalog);
+    let calibration = Calibration::fit_roofline(
+        &data,
+        &args.options(),
+        &catalog,
+        !args.no_discrepancy,
+        args.pooled,
+    )?;
+    let Laws::Roofline(laws) = &calibration.law else {
+        return Err(Failure::Failed("the fit is of another kind".to_owned()));
+    };
+    let text = roofline_table(laws, data.runs.len());
+    let report = json!({
+        "law": "roofline",
+        "n": data.runs.len(),
+        "discrepancy": !args.no_discrepancy,
+        "machines": laws.machines.iter().map(|(gpu, m)| (gpu.clone(), json!(m.fit))).collect::<Map<String, Value>>(),
+        "pooled": laws.pooled.fit,
+        "data_sha256": data.digest,
+        "notes": note.iter().collect::<Vec<_>>(),
+    });
+    if let Some(path) = &args.out {
+        args.write(path, calibration)?;
+    }
+    for note in data.notes.iter().chain(&note) {
+        screen::note("note", note);
+    }
+    if let Some(path) = &args.out {
+        screen::note("note", &format!("wrote {}", path.display()));
+    }
+    match args.format {
+        Format::Json => screen::json(&report),
+        Format::Table => files::print(&text),
+    }
+}
+
+/// One column an accelerator: each parameter with the factor its standard deviation comes to.
+fn roofline_table(laws: &RooflineLaws, runs: usize) -> String {
+    let mut machines: Vec<(&str, &Machine)> =
+        laws.machines.iter().map(|(gpu, machine)| (gpu.as_str(), machine)).collect();
+    if machines.len() != 1 {
+        machines.push(("all", &laws.pooled));
+    }
+    let rows = PARAMETERS
+        .iter()
+        .enumerate()
+        .map(|(i, parameter)| {
+            let values = machines.iter().map(|(_, m)| {
+                let (log, sd) = (m.fit.logs[i], m.fit.log_sds[i]);
+                format!("{} ×/÷{:.2}", screen::digits(log.exp()), sd.exp())
+            });
+            let about = std::iter::once(parameter.about.to_owned());
+            std::iter::once(parameter.name.to_owned()).chain(values).chain(about).collect()
+        })
+        .collect();
+    let mut header = vec!["parameter"];
+    header.extend(machines.iter().map(|(gpu, _)| *gpu));
+    header.push("what it is");
+    let mut out = screen::heading(&format!(
+        "roofline law fitted on {runs} runs; estimate and standard deviation as a factor"
+    ));
+    out += &screen::table(&header, rows, 99);
+    out
+}
+
+fn scaling(args: &Args) -> Done {
     let (data, catalog) = args.runs.read()?;
     data.scope()?;
     let frame = data.frame(args.runs.columns(), &catalog)?;
@@ -107,21 +218,7 @@ pub fn run(args: &Args) -> Done {
                 complete::every_run(&data, &frame, &formula, other)?;
             }
         }
-        let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned());
-        let options = FitOptions {
-            name: args.name.clone().or(stem).unwrap_or_default(),
-            setting: args.runs.setting,
-            formula: args.terms.clone(),
-            columns: args.runs.columns(),
-            hold_out: args.interval_groups.clone(),
-            source: args.source.clone(),
-        };
-        let mut calibration = Calibration::fit(&data, &options, &catalog)?;
-        // the same file wherever the table lay
-        if let Some(name) = args.runs.runs.file_name() {
-            calibration.data.name = name.to_string_lossy().into_owned();
-        }
-        files::write(path, &calibration.to_json()?)?;
+        args.write(path, Calibration::fit(&data, &args.options(), &catalog)?)?;
     }
     // only once everything went well: a failure is one sentence
     for note in data.notes.iter().chain(&notes) {

@@ -3,6 +3,7 @@
 //! The library computes and this program reads, asks and prints: one file a subcommand.
 
 mod args;
+mod audit;
 mod catalog;
 mod complete;
 mod completions;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::Cost(args) => cost::run(&args),
         Command::Fit(args) => fit::run(&args),
         Command::Validate(args) => validate::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Catalog(args) => catalog::run(&args),
         Command::Completions(args) => completions::run(&args),
     };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use wattlaw::calibration::{Calibration, Choice, choose, embedded};
 use wattlaw::error::Place;
 use wattlaw::job::Job;
-use wattlaw::predict::{Factor, Interval, Prediction, predict};
+use wattlaw::predict::{Breakdown, Factor, Interval, Prediction, predict};
 use wattlaw::run::Scope;
 
 use crate::args::Format;
@@ -141,11 +141,7 @@ fn table(job: &Job, p: &Prediction) -> String {
     ]);
     facts.push(vec!["because".to_owned(), calibration.reason.clone()]);
     out += &screen::table(&["", ""], facts, 9);
-    if !p.breakdown.is_empty() {
-        out += "\nenergy = ";
-        let factors: Vec<String> = p.breakdown.iter().map(factor).collect();
-        out += &screen::wrapped(&factors, " × ", 100);
-    }
+    out += &breakdown(&p.breakdown);
     out
 }
 
@@ -164,5 +160,65 @@ fn factor(f: &Factor) -> String {
     match f.term.as_str() {
         "Intercept" => screen::energy(f.factor),
         term => format!("{} ({term})", screen::digits(f.factor)),
+    }
+}
+
+/// What the estimate is made of, as people read it.
+fn breakdown(breakdown: &Breakdown) -> String {
+    match breakdown {
+        Breakdown::Factors(factors) if factors.is_empty() => String::new(),
+        Breakdown::Factors(factors) => {
+            let factors: Vec<String> = factors.iter().map(factor).collect();
+            format!("\nenergy = {}", screen::wrapped(&factors, " × ", 100))
+        }
+        Breakdown::Parts { time, energy, discrepancy } => {
+            let shares = |total: f64, parts: &[(&str, f64)]| -> Vec<String> {
+                let mut parts: Vec<&(&str, f64)> =
+                    parts.iter().filter(|(_, p)| p / total >= 0.005).collect();
+                parts.sort_by(|a, b| b.1.total_cmp(&a.1));
+                parts
+                    .iter()
+                    .map(|(name, part)| format!("{:.0} % {name}", 100.0 * part / total))
+                    .collect()
+            };
+            let of_time = shares(
+                time.total_s,
+                &[
+                    ("device", time.device_s),
+                    ("tensor parallelism", time.tensor_s),
+                    ("launching", time.launch_s),
+                    ("shards", time.shard_s),
+                    ("pipeline", time.pipeline_s),
+                    ("gradients", time.gradients_s),
+                    ("optimizer", time.optimizer_s),
+                    ("start", time.start_s),
+                ],
+            );
+            let of_energy = shares(
+                energy.total_j,
+                &[
+                    ("host", energy.host_j),
+                    ("waiting GPUs", energy.static_j),
+                    ("FLOPs", energy.compute_j),
+                    ("memory", energy.memory_j),
+                    ("links", energy.link_j),
+                    ("kernels", energy.kernel_j),
+                ],
+            );
+            let learnt = if discrepancy.iter().all(|d| (d - 1.0).abs() < 1e-12) {
+                String::new()
+            } else {
+                format!(
+                    "learnt discrepancy: time × {}, energy × {}\n",
+                    screen::digits(discrepancy[0]),
+                    screen::digits(discrepancy[1])
+                )
+            };
+            format!(
+                "\ntime = {}energy = {}{learnt}",
+                screen::wrapped(&of_time, " + ", 100),
+                screen::wrapped(&of_energy, " + ", 100)
+            )
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! A run table from the command line: the file, a column map, which runs to keep, and what its columns mean.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -32,6 +33,9 @@ pub struct RunsArgs {
     /// Leave out runs whose column has this value, as gpu=T4 (repeatable)
     #[arg(long, value_name = "COLUMN=VALUE", value_parser = Condition::from_str)]
     pub except: Vec<Condition>,
+    /// Leave out the rows that this file lists (CSV with a column row or run_id), as `wattlaw audit --out` writes it
+    #[arg(long, value_name = "FILE")]
+    pub exclude: Option<PathBuf>,
     /// What the energies cover, for a table that does not say, or which of several to keep
     #[arg(long, value_parser = Scope::from_str)]
     pub scope: Option<Scope>,
@@ -68,9 +72,13 @@ impl RunsArgs {
                 && !self.except.iter().any(|c| c.holds(run, &catalog))
         };
         data = data.filter(wanted);
+        if let Some(path) = &self.exclude {
+            let excluded = Excluded::read(path)?;
+            data = data.filter(|run| !excluded.has(run));
+        }
         if data.runs.is_empty() {
             return Err(Failure::Failed(format!(
-                "{}: no run is left by --setting, --only, --except and --scope",
+                "{}: no run is left by --setting, --only, --except, --exclude and --scope",
                 data.name
             )));
         }
@@ -92,6 +100,54 @@ fn read(path: &Path, map: Option<&Path>) -> Done<Dataset> {
         ),
     };
     Ok(Dataset::from_csv(&files::bytes(path)?, &path.display().to_string(), map.as_ref())?)
+}
+
+/// Rows that are left out: by line, or by name where a list has no lines.
+struct Excluded {
+    lines: BTreeSet<u64>,
+    names: BTreeSet<String>,
+}
+
+impl Excluded {
+    fn read(path: &Path) -> Done<Self> {
+        let name = path.display();
+        let bytes = files::bytes(path)?;
+        let mut reader =
+            csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes.as_slice());
+        let fail = |e: csv::Error| Failure::Failed(format!("{name}: not valid CSV: {e}"));
+        let headers = reader.headers().map_err(fail)?.clone();
+        let column = |wanted: &str| headers.iter().position(|h| h == wanted);
+        let (row, run_id) = (column("row"), column("run_id"));
+        if row.is_none() && run_id.is_none() {
+            return Err(Failure::Failed(format!(
+                "{name}:1: a column `row` or `run_id` is missing; it names what to leave out"
+            )));
+        }
+        let (mut lines, mut names) = (BTreeSet::new(), BTreeSet::new());
+        for record in reader.records() {
+            let record = record.map_err(fail)?;
+            let cell = |at: Option<usize>| at.and_then(|i| record.get(i)).filter(|c| !c.is_empty());
+            match (cell(row), cell(run_id)) {
+                (Some(line), _) => {
+                    lines.insert(line.parse().map_err(|_| {
+                        Failure::Failed(format!(
+                            "{name}: row is `{line}`, but it must be a line of the table"
+                        ))
+                    })?);
+                }
+                (None, Some(run)) => {
+                    names.insert(run.to_owned());
+                }
+                // a finding of the whole table names no row
+                (None, None) => {}
+            }
+        }
+        Ok(Self { lines, names })
+    }
+
+    fn has(&self, run: &Run) -> bool {
+        self.lines.contains(&run.line) || self.names.contains(&run.run_id)
+    }
 }
 
 /// `COLUMN=VALUE` for a column of labels.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use wattlaw::formula::Formula;
 use wattlaw::law::Law;
 use wattlaw::law::efficiency::{BeforeRunLaw, measurable};
+use wattlaw::law::roofline::RooflineLaw;
 use wattlaw::law::scaling::ScalingLaw;
 use wattlaw::law::setting::Setting;
 use wattlaw::stats::score::Summary;
@@ -28,6 +29,12 @@ pub struct Args {
     /// Kind of law
     #[arg(long, value_enum, default_value_t)]
     law: LawKind,
+    /// Leave out what the roofline law's physics misses
+    #[arg(long)]
+    no_discrepancy: bool,
+    /// Share one set of roofline parameters among all GPU models
+    #[arg(long)]
+    pooled: bool,
     /// Terms of the law, as "log_C + log_M + log_eta + strategy"; the setting's when absent
     #[arg(long, value_name = "FORMULA", value_parser = Formula::from_str)]
     terms: Option<Formula>,
@@ -86,6 +93,9 @@ struct Report {
     /// With η predicted from the configuration; absent where the law has no η.
     #[serde(skip_serializing_if = "Option::is_none")]
     before_run: Option<Validation>,
+    /// Of the roofline law's times, where the target is energy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration: Option<Validation>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     ablations: Vec<Validation>,
     data_sha256: String,
@@ -96,8 +106,66 @@ struct Report {
 /// # Errors
 /// What is wrong with the table, its columns or the splits asked for.
 pub fn run(args: &Args) -> Done {
-    let LawKind::Scaling = args.law;
     args.check()?;
+    match args.law {
+        LawKind::Scaling => scaling(args),
+        LawKind::Roofline => roofline(args),
+    }
+}
+
+/// The roofline law, which knows what is known before a run and nothing else; time beside energy where both are there.
+fn roofline(args: &Args) -> Done {
+    let (data, catalog) = args.runs.read()?;
+    data.scope()?;
+    let (data, note) = data.countable(&catalog);
+    let frame = data.frame(args.runs.columns(), &catalog)?;
+    let judge = args.judge(args.runs.setting.unwrap_or(Setting::Pooled), args.seed);
+    if let HoldOut::Column(name) = &judge.hold_out {
+        complete::known(name, "--hold-out", &frame)?;
+    }
+    let nothing = Formula::from_str("1")?;
+    complete::every_run(&data, &frame, &nothing, args.target.column())?;
+    let law_of = |energy: bool| {
+        let mut law = RooflineLaw::over(&data, &catalog, energy);
+        (law.discrepancy, law.pooled) = (!args.no_discrepancy, args.pooled);
+        law
+    };
+    let energy = args.target == Target::Energy;
+    let judged = judge.validate(&law_of(energy), &frame)?;
+    let duration = if energy { Some(judge.validate(&law_of(false), &frame)?) } else { None };
+    let report = Report {
+        setting: args.runs.setting,
+        target: args.target.column(),
+        scheme: scheme_name(&judge.scheme),
+        seed: args.seed,
+        after_run: judged,
+        before_run: None,
+        duration,
+        ablations: Vec::new(),
+        data_sha256: data.digest.clone(),
+    };
+    for note in data.notes.iter().chain(&note) {
+        screen::note("note", note);
+    }
+    report.note_skipped();
+    match args.format {
+        Format::Json => screen::json(&report),
+        Format::Table => files::print(&table(&report)),
+    }
+}
+
+impl Report {
+    fn note_skipped(&self) {
+        for skipped in &self.after_run.skipped {
+            screen::note(
+                "note",
+                &format!("split {} was skipped: {}", skipped.held_out, skipped.reason),
+            );
+        }
+    }
+}
+
+fn scaling(args: &Args) -> Done {
     let (data, catalog) = args.runs.read()?;
     data.scope()?;
     let frame = data.frame(args.runs.columns(), &catalog)?;
@@ -142,18 +210,14 @@ pub fn run(args: &Args) -> Done {
         seed: args.seed,
         after_run,
         before_run,
+        duration: None,
         ablations,
         data_sha256: data.digest.clone(),
     };
     for note in data.notes.iter().chain(&note) {
         screen::note("note", note);
     }
-    for skipped in &report.after_run.skipped {
-        screen::note(
-            "note",
-            &format!("split {} was skipped: {}", skipped.held_out, skipped.reason),
-        );
-    }
+    report.note_skipped();
     match args.format {
         Format::Json => screen::json(&report),
         Format::Table => files::print(&table(&report)),
@@ -236,7 +300,9 @@ fn table(report: &Report) -> String {
         report.scheme,
         v.splits.len()
     ));
-    let mut rows = vec![line("after the run", v)];
+    let roofline = v.law.starts_with("roofline");
+    let mut rows = vec![line(if roofline { &v.law } else { "after the run" }, v)];
+    rows.extend(report.duration.as_ref().map(|v| line(&v.law, v)));
     rows.extend(report.before_run.as_ref().map(|v| line("before the run", v)));
     rows.extend(report.ablations.iter().map(|v| line(&v.law, v)));
     let coverage = format!("coverage at {:.0} %", v.level.unwrap_or(0.95) * 100.0);
@@ -258,7 +324,7 @@ fn table(report: &Report) -> String {
                 ]
             })
             .collect();
-        out += "\nafter the run, split by split\n";
+        out += &format!("\n{}, split by split\n", if roofline { &v.law } else { "after the run" });
         out += &screen::table(
             &["held out", "train", "test", "R²", "RMSE of ln", "median error"],
             rows,

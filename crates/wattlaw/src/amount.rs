@@ -54,7 +54,7 @@ impl FromStr for Count {
             Some((at, 't' | 'T')) => (&trimmed[..at], 1e12),
             _ => (trimmed, 1.0),
         };
-        let plain: String = digits.trim_end().chars().filter(|c| !matches!(c, '_' | ',')).collect();
+        let plain = without_separators(digits.trim_end());
         if let (Ok(n), true) = (plain.parse::<u64>(), factor == 1.0)
             && n > 0
             && (n as f64) <= MOST
@@ -64,6 +64,16 @@ impl FromStr for Count {
         let number: f64 = plain.parse().unwrap_or(f64::NAN);
         Self::from_number(number * factor, text)
     }
+}
+
+/// The digits without what sets thousands apart: underscores, and commas before exactly three digits, so that a
+/// decimal comma is refused and not read as ten times the number.
+fn without_separators(digits: &str) -> String {
+    let groups: Vec<&str> = digits.split(',').collect();
+    let thousands =
+        groups.iter().skip(1).all(|g| g.len() == 3 && g.bytes().all(|b| b.is_ascii_digit()));
+    let joined = if thousands { groups.concat() } else { digits.to_owned() };
+    joined.replace('_', "")
 }
 
 impl fmt::Display for Count {
@@ -113,7 +123,9 @@ mod tests {
 
     #[test]
     fn what_is_no_count_is_refused() {
-        for text in ["", "M", "-3", "0", "1.5", "NaN", "inf", "ten", "1e30", "é", "3é"] {
+        for text in
+            ["", "1,5B", "1,5", "M", "-3", "0", "1.5", "NaN", "inf", "ten", "1e30", "é", "3é"]
+        {
             let error = text.parse::<Count>().unwrap_err().to_string();
             assert!(error.contains("whole number from 1"), "{text}: {error}");
         }

@@ -1,9 +1,10 @@
 //! What is wrong in a dataset, found before a law is fitted on it.
 //!
-//! Each rule is a reading of one way in which measured tables are known to mislead; none uses a fitted law, so that an
-//! audit judges the data and not the model. A finding names its row, and `--exclude` takes findings as they are written.
+//! Each rule is a reading of one way in which measured tables are known to mislead. One uses a law, for what cannot be
+//! seen without: steps that took far longer than a robust law of their own table. A finding names its row, and `--exclude` takes findings as they are written.
 
 mod siblings;
+mod stalled;
 
 use serde::Serialize;
 
@@ -29,6 +30,8 @@ pub enum Kind {
     TokensFarFromSiblings,
     /// The row is the mean of runs that were not alike.
     AveragedUnlikeRuns,
+    /// The step took far longer than a law that is robust against such steps gives for it: it stalled.
+    Stalled,
     /// Tokens hold a constant part that does not grow with the sequence, such as an evaluation.
     ConstantTokens,
     /// Mean power above what the accelerators may draw.
@@ -44,7 +47,7 @@ pub enum Kind {
 words!(Kind, "finding": Duplicate = "duplicate", MixedScopes = "mixed-scopes",
     WorkDiffersFromBaseline = "work-differs-from-baseline", EpochsDifferFromBaseline = "epochs-differ-from-baseline",
     RunsDifferFromBaseline = "runs-differ-from-baseline", TokensFarFromSiblings = "tokens-far-from-siblings",
-    AveragedUnlikeRuns = "averaged-unlike-runs", ConstantTokens = "constant-tokens",
+    AveragedUnlikeRuns = "averaged-unlike-runs", Stalled = "stalled", ConstantTokens = "constant-tokens",
     PowerAboveLimit = "power-above-limit", PowerBelowIdle = "power-below-idle", ShortWindow = "short-window",
     HalfRecorded = "half-recorded");
 
@@ -87,6 +90,7 @@ pub fn audit(data: &Dataset, catalog: &Catalog) -> Vec<Finding> {
     findings.extend(duplicates(data));
     findings.extend(siblings::tokens_far_from_siblings(data));
     findings.extend(siblings::constant_tokens(data));
+    findings.extend(stalled::steps(data, catalog));
     let baselines = data.baselines();
     for run in &data.runs {
         if let Some(baseline) = baselines.of(run).filter(|b| b.line != run.line) {

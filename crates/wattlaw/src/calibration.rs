@@ -169,12 +169,12 @@ impl Calibration {
         Ok(calibration)
     }
 
-    /// Writes the file's text: the same bytes for the same calibration.
+    /// Writes the file's text, on one line: the same bytes for the same calibration.
     ///
     /// # Errors
     /// [`Error::Syntax`] if a number is not finite, which no fitted calibration holds.
     pub fn to_json(&self) -> Result<String> {
-        let mut text = serde_json::to_string_pretty(self)
+        let mut text = serde_json::to_string(self)
             .map_err(|e| Error::Syntax { format: "calibration", message: e.to_string() })?;
         text.push('\n');
         Ok(text)

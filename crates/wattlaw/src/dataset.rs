@@ -9,6 +9,7 @@ pub use frame::{ColumnsOf, Efficiency};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::catalog::Catalog;
 use crate::error::{Error, Place, Result};
 use crate::run::{Run, Scope};
 
@@ -47,6 +48,24 @@ impl Dataset {
     #[must_use]
     pub fn filter(&self, keep: impl Fn(&Run) -> bool) -> Self {
         Self { runs: self.runs.iter().filter(|r| keep(r)).cloned().collect(), ..self.clone() }
+    }
+
+    /// The runs whose job can be counted, and a note on those that cannot.
+    pub fn countable(&self, catalog: &Catalog) -> (Self, Option<String>) {
+        let lacking: Vec<String> = self
+            .runs
+            .iter()
+            .filter_map(|run| run.job(catalog).err().map(|e| format!("line {}: {e}", run.line)))
+            .collect();
+        let kept = self.filter(|run| run.job(catalog).is_ok());
+        let note = lacking.first().map(|first| {
+            format!(
+                "{} of {} runs cannot be counted and were left out, the first at {first}",
+                lacking.len(),
+                self.runs.len()
+            )
+        });
+        (kept, note)
     }
 
     /// The one scope of all energies.

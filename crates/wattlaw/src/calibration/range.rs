@@ -57,7 +57,10 @@ pub(super) fn of(data: &Dataset, gpus: &[String]) -> Vec<Range> {
     let mut ranges: Vec<Range> = VARIABLES
         .iter()
         .filter_map(|(variable, of_run, _)| {
-            let values: Vec<f64> = data.runs.iter().filter_map(of_run).collect();
+            // one step of a run says nothing of how long runs were
+            let of_whole_runs = matches!(*variable, "tokens" | "micro_steps");
+            let runs = data.runs.iter().filter(|r| !(of_whole_runs && r.one_step));
+            let values: Vec<f64> = runs.filter_map(of_run).collect();
             let min = values.iter().copied().reduce(f64::min)?;
             let max = values.iter().copied().reduce(f64::max)?;
             Some(Range {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::calibration::{Calibration, Outside};
+use crate::calibration::{Calibration, Laws, Outside};
 use crate::job::Job;
 use crate::run::Scope;
 use crate::workload::Checkpointing;
@@ -70,11 +70,14 @@ pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
         );
     }
     let mut left_out = Vec::new();
-    if job.workload.lora.is_some() {
-        left_out.push("LoRA");
-    }
-    if job.workload.checkpointing != Checkpointing::None {
-        left_out.push("activation checkpointing");
+    // the roofline law counts both
+    if matches!(calibration.law, Laws::Scaling(_)) {
+        if job.workload.lora.is_some() {
+            left_out.push("LoRA");
+        }
+        if job.workload.checkpointing != Checkpointing::None {
+            left_out.push("activation checkpointing");
+        }
     }
     if job.system.power_limit.value() < job.system.accelerator.tdp_w {
         left_out.push("the power limit");

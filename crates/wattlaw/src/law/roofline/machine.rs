@@ -206,9 +206,14 @@ fn spread(sizes: &[(&'static str, f64)]) -> Result<Option<Spread>> {
     for regime in regimes {
         let own: Vec<f64> = sizes.iter().filter(|(r, _)| *r == regime).map(|(_, z)| *z).collect();
         if own.len() >= REGIME {
-            by_regime.push((regime.to_owned(), Conformal::from_residuals(own)?));
+            by_regime.push((regime.to_owned(), rounded(own)?));
         }
     }
-    let all = Conformal::from_residuals(sizes.iter().map(|(_, z)| *z))?;
+    let all = rounded(sizes.iter().map(|(_, z)| *z))?;
     Ok(Some(Spread { by_regime, all }))
+}
+
+/// Residuals to six decimals, far below what they are good for, so that a file of them stays small.
+fn rounded(residuals: impl IntoIterator<Item = f64>) -> Result<Conformal> {
+    Conformal::from_residuals(residuals.into_iter().map(|r| (r * 1e6).round() / 1e6))
 }
