@@ -4,11 +4,15 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
-use wattlaw::calibration::{Answer, Answering, Calibration, embedded};
+use wattlaw::calibration::{
+    Answer, Answering, Calibration, Laws, RooflineLaws, ScalingLaws, embedded,
+};
 use wattlaw::catalog::Catalog;
 use wattlaw::cost::{AttentionFlops, Cost};
 use wattlaw::features::Features;
 use wattlaw::job::{Job, JobSpec};
+use wattlaw::law::roofline::machine::Machine;
+use wattlaw::law::roofline::terms::Terms;
 use wattlaw::predict::{Interval, predict};
 use wattlaw::units::JOULES_PER_KWH;
 
@@ -20,20 +24,30 @@ fn main() -> wattlaw::Result<()> {
     for calibration in embedded()? {
         let jobs = jobs(&calibration, &catalog)?;
         println!("{}: {} different jobs", calibration.name, jobs.len());
-        bench(&mut criterion, &calibration, &jobs)?;
+        match &calibration.law {
+            Laws::Scaling(laws) => scaling(&mut criterion, &calibration, laws, &jobs)?,
+            Laws::Roofline(laws) => roofline(&mut criterion, &calibration, laws, &jobs),
+        }
     }
     peer(&mut criterion, &catalog)?;
     criterion.final_summary();
     Ok(())
 }
 
-fn bench(
+fn scaling(
     criterion: &mut Criterion,
     calibration: &Calibration,
+    laws: &ScalingLaws,
     jobs: &[Job],
 ) -> wattlaw::Result<()> {
-    let prepared: Vec<Features> = jobs.iter().map(|job| calibration.features(job).0).collect();
-    let answering = calibration.at_level(LEVEL)?;
+    let prepared: Vec<Features> =
+        jobs.iter().map(|job| calibration.features(job, laws.columns).0).collect();
+    let answering = laws.at_level(LEVEL)?;
+    for job in jobs {
+        // a job that is refused is refused quickly
+        let (_, intervals) = counted(&answering, laws, job)?;
+        assert!(intervals.iter().all(|i| i.lower > 0.0 && i.upper.is_finite()), "{intervals:?}");
+    }
     let mut group = criterion.benchmark_group(format!("predict/{}", calibration.name));
     group.throughput(Throughput::Elements(jobs.len() as u64));
     group.bench_function("prepared", |b| {
@@ -46,7 +60,7 @@ fn bench(
     group.bench_function("with the ledger", |b| {
         b.iter(|| {
             for job in jobs {
-                let _ = black_box(counted(&answering, calibration, black_box(job)));
+                let _ = black_box(counted(&answering, laws, black_box(job)));
             }
         });
     });
@@ -54,13 +68,48 @@ fn bench(
     Ok(())
 }
 
+/// Time and energy with their spreads by the physics of the job's accelerator.
+fn roofline(
+    criterion: &mut Criterion,
+    calibration: &Calibration,
+    laws: &RooflineLaws,
+    jobs: &[Job],
+) {
+    let prepared: Vec<(&Machine, Terms)> = jobs
+        .iter()
+        .map(|job| (laws.machine(&job.system.accelerator.name).0, Terms::of(job)))
+        .collect();
+    let answer = |machine: &Machine, terms: &Terms| {
+        (machine.predict(terms), machine.half_widths(terms, LEVEL))
+    };
+    let mut group = criterion.benchmark_group(format!("predict/{}", calibration.name));
+    group.throughput(Throughput::Elements(jobs.len() as u64));
+    group.bench_function("prepared", |b| {
+        b.iter(|| {
+            for (machine, terms) in &prepared {
+                let _ = black_box(answer(machine, black_box(terms)));
+            }
+        });
+    });
+    group.bench_function("with the ledger", |b| {
+        b.iter(|| {
+            for job in jobs {
+                let machine = laws.machine(&job.system.accelerator.name).0;
+                let _ = black_box(answer(machine, &Terms::of(black_box(job))));
+            }
+        });
+    });
+    group.finish();
+}
+
 /// OPT-1.3B on eight A100 with FSDP, from the resolved job: counted and answered, and the whole of `wattlaw predict`.
 fn peer(criterion: &mut Criterion, catalog: &Catalog) -> wattlaw::Result<()> {
     let job = job("opt-1.3b", "a100-sxm4-40gb", 8, 1, catalog)?;
     for calibration in embedded()?.iter().filter(|c| c.name == "gpt-2026") {
-        let answering = calibration.at_level(LEVEL)?;
+        let Laws::Scaling(laws) = &calibration.law else { continue };
+        let answering = laws.at_level(LEVEL)?;
         criterion.bench_function("predict/opt-1.3b with the ledger", |b| {
-            b.iter(|| counted(&answering, calibration, black_box(&job)));
+            b.iter(|| counted(&answering, laws, black_box(&job)));
         });
         criterion.bench_function("predict/opt-1.3b with all that is printed", |b| {
             b.iter(|| predict(black_box(&job), calibration, "it was named", LEVEL));
@@ -82,11 +131,11 @@ fn complete(answering: &Answering<'_>, features: &Features) -> wattlaw::Result<[
 
 fn counted(
     answering: &Answering<'_>,
-    calibration: &Calibration,
+    laws: &ScalingLaws,
     job: &Job,
 ) -> wattlaw::Result<(Cost, [Interval; 3])> {
     let cost = Cost::count(job, AttentionFlops::Full);
-    let features = Features::of(job, calibration.columns);
+    let features = Features::of(job, laws.columns);
     Ok((cost, complete(answering, &features)?))
 }
 
@@ -107,12 +156,6 @@ fn jobs(calibration: &Calibration, catalog: &Catalog) -> wattlaw::Result<Vec<Job
                 }
             }
         }
-    }
-    let answering = calibration.at_level(LEVEL)?;
-    // a job that is refused is refused quickly
-    for job in &jobs {
-        let (_, intervals) = counted(&answering, calibration, job)?;
-        assert!(intervals.iter().all(|i| i.lower > 0.0 && i.upper.is_finite()), "{intervals:?}");
     }
     Ok(jobs)
 }

@@ -174,7 +174,7 @@ pub fn predict(
         duration_s: duration,
         mean_power_w: power,
         level,
-        scope: if answerer.kind == "assumed" { Scope::Gpu } else { calibration.scope },
+        scope: if answerer.kind == "assumed" { Scope::Gpu } else { answered.scope },
         parameters: job.architecture.parameters().total,
         parameters_with_head: job.architecture.parameters_for(job.workload.task).total,
         tokens,

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::law::roofline::physics::{EnergyParts, Physics, TimeParts};
 use crate::law::roofline::terms::Terms;
+use crate::run::Scope;
 use crate::units::JOULES_PER_KWH;
 
 /// Factor either way that covers an accelerator whose runs were never measured, where no other was held out either.
@@ -51,6 +52,7 @@ pub(super) struct Answered {
     pub efficiency: Option<f64>,
     pub breakdown: Breakdown,
     pub warnings: Vec<Warning>,
+    pub scope: Scope,
 }
 
 /// Asks the calibration's laws.
@@ -92,6 +94,7 @@ fn scaling(
             .map(f64::exp),
         breakdown: Breakdown::Factors(factors::of_energy(laws, &features)),
         warnings,
+        scope: calibration.scope,
     })
 }
 
@@ -155,5 +158,7 @@ fn roofline(
         efficiency: None,
         breakdown: Breakdown::Parts { time, energy, discrepancy },
         warnings,
+        // the physical defaults are of accelerators and hosts behind their power supplies
+        scope: if machine.knows_energy() { calibration.scope } else { Scope::NodeDc },
     })
 }

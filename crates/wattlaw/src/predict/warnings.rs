@@ -92,7 +92,11 @@ pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
             ),
         );
     }
-    if calibration.scope == Scope::Unstated {
+    let knows_energy = match &calibration.law {
+        Laws::Scaling(laws) => laws.energy.is_some(),
+        Laws::Roofline(laws) => laws.machine(gpu).0.knows_energy(),
+    };
+    if calibration.scope == Scope::Unstated && knows_energy {
         warn(
             "scope",
             format!(
