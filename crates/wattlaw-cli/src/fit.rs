@@ -3,12 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
 use wattlaw::calibration::{Calibration, FitOptions, Laws, RooflineLaws, default_formula};
 use wattlaw::design::varying;
-use wattlaw::formula::Formula;
 use wattlaw::law::efficiency::measurable;
 use wattlaw::law::roofline::machine::Machine;
 use wattlaw::law::roofline::physics::PARAMETERS;
@@ -16,6 +14,7 @@ use wattlaw::law::scaling::{Coefficient, Inference, ScalingFit, ScalingLaw};
 
 use crate::args::Format;
 use crate::failure::{Done, Failure};
+use crate::law_args::{LawArgs, LawKind, Target};
 use crate::runs_args::RunsArgs;
 use crate::{complete, files, screen};
 
@@ -24,21 +23,8 @@ use crate::{complete, files, screen};
 pub struct Args {
     #[command(flatten)]
     runs: RunsArgs,
-    /// Kind of law
-    #[arg(long, value_enum, default_value_t)]
-    law: LawKind,
-    /// Leave out what the roofline law's physics misses
-    #[arg(long)]
-    no_discrepancy: bool,
-    /// Share one set of roofline parameters among all GPU models
-    #[arg(long)]
-    pooled: bool,
-    /// Terms of the law, as "log_C + log_M + log_eta + strategy"; the setting's when absent
-    #[arg(long, value_name = "FORMULA", value_parser = Formula::from_str)]
-    terms: Option<Formula>,
-    /// What the printed law explains
-    #[arg(long, value_enum, default_value_t)]
-    target: Target,
+    #[command(flatten)]
+    law: LawArgs,
     /// Covariance of p-values and intervals: classical, hc0, hc1, hc2, hc3 or cluster (by configuration family)
     #[arg(long, default_value = "cluster", value_parser = Inference::from_str)]
     covariance: Inference,
@@ -59,42 +45,12 @@ pub struct Args {
     format: Format,
 }
 
-/// Laws that can be fitted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum LawKind {
-    /// The study's: least squares on logarithms of proxies
-    #[default]
-    Scaling,
-    /// The structural one: parameters of each GPU model, with a learnt discrepancy
-    Roofline,
-}
-
-/// What a law explains.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Target {
-    /// ln(energy / kWh)
-    #[default]
-    Energy,
-    /// ln(duration / s)
-    Duration,
-}
-
-impl Target {
-    /// The column of the logarithm.
-    pub const fn column(self) -> &'static str {
-        match self {
-            Self::Energy => "log_energy_kwh",
-            Self::Duration => "log_duration_s",
-        }
-    }
-}
-
 /// Runs the command.
 ///
 /// # Errors
 /// What is wrong with the table or its columns, or with the file that is to be written.
 pub fn run(args: &Args) -> Done {
-    match args.law {
+    match args.law.kind {
         LawKind::Scaling => scaling(args),
         LawKind::Roofline => roofline(args),
     }
@@ -111,7 +67,7 @@ impl Args {
                 .or(stem.map(|s| s.to_string_lossy().into_owned()))
                 .unwrap_or_default(),
             setting: self.runs.setting,
-            formula: self.terms.clone(),
+            formula: self.law.terms.clone(),
             columns: self.runs.columns(),
             hold_out: self.interval_groups.clone(),
             source: self.source.clone(),
@@ -135,8 +91,8 @@ fn roofline(args: &Args) -> Done {
         &data,
         &args.options(),
         &catalog,
-        !args.no_discrepancy,
-        args.pooled,
+        !args.law.no_discrepancy,
+        args.law.pooled,
     )?;
     let Laws::Roofline(laws) = &calibration.law else {
         return Err(Failure::Failed("the fit is of another kind".to_owned()));
@@ -145,7 +101,7 @@ fn roofline(args: &Args) -> Done {
     let report = json!({
         "law": "roofline",
         "n": data.runs.len(),
-        "discrepancy": !args.no_discrepancy,
+        "discrepancy": !args.law.no_discrepancy,
         "machines": laws.machines.iter().map(|(gpu, m)| (gpu.clone(), json!(m.fit))).collect::<Map<String, Value>>(),
         "pooled": laws.pooled.fit,
         "data_sha256": data.digest,
@@ -199,16 +155,16 @@ fn scaling(args: &Args) -> Done {
     let (data, catalog) = args.runs.read()?;
     data.scope()?;
     let frame = data.frame(args.runs.columns(), &catalog)?;
-    let terms = args.terms.clone().map_or_else(|| default_formula(args.runs.setting), Ok)?;
+    let terms = args.law.terms.clone().map_or_else(|| default_formula(args.runs.setting), Ok)?;
     complete::known_terms(&terms, &frame)?;
     complete::known(&args.interval_groups, "--interval-groups", &frame)?;
     let (terms, unmeasured) = measurable(terms, &frame)?;
-    let (formula, mut notes) = match &args.terms {
+    let (formula, mut notes) = match &args.law.terms {
         Some(_) => (terms, Vec::new()),
         None => varying(&terms, &frame)?,
     };
     notes.extend(unmeasured);
-    let response = args.target.column();
+    let response = args.law.target.column();
     complete::every_run(&data, &frame, &formula, response)?;
     let law = ScalingLaw::new(formula.clone(), response);
     let fit = law.fit_reporting(&frame, Some("config_family"), Some(args.covariance))?;

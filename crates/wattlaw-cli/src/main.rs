@@ -12,6 +12,7 @@ mod failure;
 mod files;
 mod fit;
 mod job_args;
+mod law_args;
 mod predict;
 mod runs_args;
 mod screen;

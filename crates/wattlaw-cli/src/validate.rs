@@ -16,7 +16,7 @@ use wattlaw::validate::{HoldOut, IntervalRule, Judge, Scheme, Validation};
 
 use crate::args::Format;
 use crate::failure::{Done, Failure};
-use crate::fit::{LawKind, Target};
+use crate::law_args::{LawArgs, LawKind, Target};
 use crate::runs_args::RunsArgs;
 use crate::usage::{number, whole};
 use crate::{complete, files, screen};
@@ -26,21 +26,8 @@ use crate::{complete, files, screen};
 pub struct Args {
     #[command(flatten)]
     runs: RunsArgs,
-    /// Kind of law
-    #[arg(long, value_enum, default_value_t)]
-    law: LawKind,
-    /// Leave out what the roofline law's physics misses
-    #[arg(long)]
-    no_discrepancy: bool,
-    /// Share one set of roofline parameters among all GPU models
-    #[arg(long)]
-    pooled: bool,
-    /// Terms of the law, as "log_C + log_M + log_eta + strategy"; the setting's when absent
-    #[arg(long, value_name = "FORMULA", value_parser = Formula::from_str)]
-    terms: Option<Formula>,
-    /// What the law explains
-    #[arg(long, value_enum, default_value_t)]
-    target: Target,
+    #[command(flatten)]
+    law: LawArgs,
     /// What is held out whole: family, workload, architecture, gpu, gpus, strategy, model or row
     #[arg(long, default_value = "family")]
     hold_out: String,
@@ -107,7 +94,7 @@ struct Report {
 /// What is wrong with the table, its columns or the splits asked for.
 pub fn run(args: &Args) -> Done {
     args.check()?;
-    match args.law {
+    match args.law.kind {
         LawKind::Scaling => scaling(args),
         LawKind::Roofline => roofline(args),
     }
@@ -124,18 +111,18 @@ fn roofline(args: &Args) -> Done {
         complete::known(name, "--hold-out", &frame)?;
     }
     let nothing = Formula::from_str("1")?;
-    complete::every_run(&data, &frame, &nothing, args.target.column())?;
+    complete::every_run(&data, &frame, &nothing, args.law.target.column())?;
     let law_of = |energy: bool| {
         let mut law = RooflineLaw::over(&data, &catalog, energy);
-        (law.discrepancy, law.pooled) = (!args.no_discrepancy, args.pooled);
+        (law.discrepancy, law.pooled) = (!args.law.no_discrepancy, args.law.pooled);
         law
     };
-    let energy = args.target == Target::Energy;
+    let energy = args.law.target == Target::Energy;
     let judged = judge.validate(&law_of(energy), &frame)?;
     let duration = if energy { Some(judge.validate(&law_of(false), &frame)?) } else { None };
     let report = Report {
         setting: args.runs.setting,
-        target: args.target.column(),
+        target: args.law.target.column(),
         scheme: scheme_name(&judge.scheme),
         seed: args.seed,
         after_run: judged,
@@ -170,13 +157,13 @@ fn scaling(args: &Args) -> Done {
     data.scope()?;
     let frame = data.frame(args.runs.columns(), &catalog)?;
     let setting = args.runs.setting.unwrap_or(Setting::Pooled);
-    let formula = args.terms.clone().map_or_else(|| setting.formula(), Ok)?;
+    let formula = args.law.terms.clone().map_or_else(|| setting.formula(), Ok)?;
     complete::known_terms(&formula, &frame)?;
     for ablation in &args.ablation {
         complete::known_terms(ablation, &frame)?;
     }
     let (formula, note) = measurable(formula, &frame)?;
-    let response = args.target.column();
+    let response = args.law.target.column();
     complete::every_run(&data, &frame, &formula, response)?;
 
     let judge = args.judge(setting, args.seed);

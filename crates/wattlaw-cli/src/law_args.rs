@@ -1,0 +1,57 @@
+//! Which law, of what, on which terms: the flags that fitting and judging share.
+
+use std::str::FromStr;
+
+use clap::ValueEnum;
+
+use wattlaw::formula::Formula;
+
+/// Flags that name a law.
+#[derive(Debug, clap::Args)]
+pub struct LawArgs {
+    /// Kind of law
+    #[arg(long = "law", value_enum, default_value_t)]
+    pub kind: LawKind,
+    /// Leave out what the roofline law's physics misses
+    #[arg(long)]
+    pub no_discrepancy: bool,
+    /// Share one set of roofline parameters among all GPU models
+    #[arg(long)]
+    pub pooled: bool,
+    /// Terms of the law, as "log_C + log_M + log_eta + strategy"; the setting's when absent
+    #[arg(long, value_name = "FORMULA", value_parser = Formula::from_str)]
+    pub terms: Option<Formula>,
+    /// What the printed law explains
+    #[arg(long, value_enum, default_value_t)]
+    pub target: Target,
+}
+
+/// Laws that can be fitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LawKind {
+    /// The study's: least squares on logarithms of proxies
+    #[default]
+    Scaling,
+    /// The structural one: parameters of each GPU model, with a learnt discrepancy
+    Roofline,
+}
+
+/// What a law explains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Target {
+    /// ln(energy / kWh)
+    #[default]
+    Energy,
+    /// ln(duration / s)
+    Duration,
+}
+
+impl Target {
+    /// The column of the logarithm.
+    pub const fn column(self) -> &'static str {
+        match self {
+            Self::Energy => "log_energy_kwh",
+            Self::Duration => "log_duration_s",
+        }
+    }
+}
