@@ -60,32 +60,45 @@ use crate::units::Bytes;
 #[non_exhaustive]
 pub struct Memory {
     /// Weights: trained and frozen ones, and casts of them that live through a step.
+    #[serde(rename = "weights_bytes")]
     pub weights: Bytes,
     /// Gradients.
+    #[serde(rename = "gradients_bytes")]
     pub gradients: Bytes,
     /// Optimizer states, with the 32-bit master weights where they are kept apart.
+    #[serde(rename = "optimizer_bytes")]
     pub optimizer: Bytes,
     /// Activations kept for the backward pass, of all micro-batches in flight.
+    #[serde(rename = "activations_bytes")]
     pub activations: Bytes,
     /// Activations made again for the layer whose backward pass runs, under checkpointing.
+    #[serde(rename = "recomputed_bytes")]
     pub recomputed: Bytes,
     /// Logits and their copies in the loss.
+    #[serde(rename = "logits_bytes")]
     pub logits: Bytes,
     /// Gathered parameters, gradient buckets and gather buffers.
+    #[serde(rename = "communication_bytes")]
     pub communication: Bytes,
     /// What the caching allocator reserves beyond the activations.
+    #[serde(rename = "allocator_bytes")]
     pub allocator: Bytes,
     /// Buffers that a host running ahead of the GPU keeps alive.
+    #[serde(rename = "run_ahead_bytes")]
     pub run_ahead: Bytes,
     /// CUDA context and NCCL.
+    #[serde(rename = "reserve_bytes")]
     pub reserve: Bytes,
     /// The pipeline stage, from 0.
     pub stage: u64,
     /// The parts together.
+    #[serde(rename = "total_bytes")]
     pub total: Bytes,
     /// What cannot be squeezed out when memory is short: the parts without some of [`Self::run_ahead`].
+    #[serde(rename = "needed_bytes")]
     pub needed: Bytes,
     /// Memory of the GPU that a process can use, the reserve apart where it is not counted.
+    #[serde(rename = "capacity_bytes")]
     pub capacity: Bytes,
     /// Whether what is needed is within the capacity.
     pub fits: bool,

@@ -55,6 +55,7 @@ pub struct Collective {
     /// Its pattern.
     pub kind: CollectiveKind,
     /// The whole buffer, as it is before a scatter or after a gather.
+    #[serde(rename = "buffer_bytes")]
     pub buffer: Bytes,
     /// GPUs that take part.
     pub ranks: u64,
