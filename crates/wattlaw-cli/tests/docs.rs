@@ -246,8 +246,12 @@ fn fields(value: &serde_json::Value, found: &mut std::collections::BTreeSet<Stri
         serde_json::Value::Object(map) => {
             for (name, value) in map {
                 found.insert(name.clone());
-                if !["parts_gib", "vif"].contains(&name.as_str()) {
-                    fields(value, found);
+                match (name.as_str(), value) {
+                    ("parts_gib" | "vif", _) => {}
+                    ("machines", serde_json::Value::Object(by_gpu)) => {
+                        by_gpu.values().for_each(|machine| fields(machine, found));
+                    }
+                    _ => fields(value, found),
                 }
             }
         }
@@ -261,19 +265,26 @@ fn every_field_is_documented() {
     let page = fs::read_to_string(root().join("docs/records.md")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let calibration = folder.path().join("mine.json");
+    let of_roofline = folder.path().join("roofline.json");
     let mut found = std::collections::BTreeSet::new();
     for command in [
         "predict examples/3d-job.toml",
         "predict examples/config-job.toml",
+        "predict examples/job.toml --calibration any-gpu-2026",
         "cost examples/3d-job.toml",
         &format!("fit examples/runs.csv --out {}", calibration.display()),
+        &format!("fit examples/runs.csv --law roofline --out {}", of_roofline.display()),
+        "audit examples/runs.csv",
         "validate examples/runs.csv --ablation log_C",
         "validate examples/runs.csv --hold-out row",
+        "validate examples/runs.csv --law roofline --no-discrepancy --splits 1",
         "catalog",
     ] {
         fields(&running::json(&format!("{command} --format json")), &mut found);
     }
-    fields(&serde_json::from_str(&fs::read_to_string(calibration).unwrap()).unwrap(), &mut found);
+    for file in [calibration, of_roofline] {
+        fields(&serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap(), &mut found);
+    }
     let header = fs::read_to_string(root().join("examples/runs.csv")).unwrap();
     found.extend(header.lines().next().unwrap().split(',').map(str::to_owned));
     assert!(found.len() > 120, "only {} fields", found.len());

@@ -98,7 +98,11 @@ fn a_wrong_word_is_wrong_usage() {
         ("fit examples/runs.csv --only gpu", "write it as gpu=T4"),
         ("fit examples/runs.csv --only colour=red", "--only: unknown column `colour`"),
         ("fit examples/runs.csv --name mine", "--out <FILE>"),
-        ("fit examples/runs.csv --law quantum", "[possible values: scaling]"),
+        ("fit examples/runs.csv --law quantum", "[possible values: scaling, roofline]"),
+        (
+            "audit examples/runs.csv --kind odd",
+            "--kind: unknown finding `odd`; 13 are known",
+        ),
         ("validate examples/runs.csv --hold-out moon", "--hold-out: unknown column `moon`"),
         ("validate examples/runs.csv --splits 0", "--splits is 0, but it must be at least 1"),
         (
@@ -301,9 +305,14 @@ fn a_wrong_table_is_refused_with_line_and_column_and_nothing_is_written() {
         (
             "fit --setting gpt",
             table.clone(),
-            "no run is left by --setting, --only, --except and --scope",
+            "no run is left by --setting, --only, --except, --exclude and --scope",
         ),
         ("fit --only gpu=t4", table.clone(), "no run is left"),
+        (
+            "fit --exclude runs.csv",
+            table.replacen("run_id", "name", 1),
+            "runs.csv:1: a column `row` or `run_id` is missing",
+        ),
         ("validate --hold-out gpu", table.clone(), "leaving one group out needs two groups"),
         ("validate --scheme k-fold --folds 100", table.clone(), "100"),
     ];
