@@ -112,7 +112,9 @@ mod tests {
             wrong("wattlaw predict --micro-batsh 3"),
             "unexpected argument '--micro-batsh' found; a similar argument exists: '--micro-batch'"
         );
-        assert!(wrong("wattlaw fit x.csv --law y").ends_with("[possible values: scaling]"));
+        assert!(
+            wrong("wattlaw fit x.csv --law y").ends_with("[possible values: scaling, roofline]")
+        );
         assert!(
             wrong("wattlaw predict --tokens -5").starts_with("--tokens: the count is `-5`, but")
         );

@@ -99,10 +99,7 @@ fn a_wrong_word_is_wrong_usage() {
         ("fit examples/runs.csv --only colour=red", "--only: unknown column `colour`"),
         ("fit examples/runs.csv --name mine", "--out <FILE>"),
         ("fit examples/runs.csv --law quantum", "[possible values: scaling, roofline]"),
-        (
-            "audit examples/runs.csv --kind odd",
-            "--kind: unknown finding `odd`; 13 are known",
-        ),
+        ("audit examples/runs.csv --kind odd", "--kind: unknown finding `odd`; 13 are known"),
         ("validate examples/runs.csv --hold-out moon", "--hold-out: unknown column `moon`"),
         ("validate examples/runs.csv --splits 0", "--splits is 0, but it must be at least 1"),
         (

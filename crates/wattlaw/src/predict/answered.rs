@@ -107,8 +107,20 @@ fn roofline(
     let terms = Terms::of(job);
     let (machine, own) = laws.machine(&job.system.accelerator.name);
     let [(log_time, _), (log_energy, _)] = machine.predict(&terms);
-    let [mut half_time, mut half_energy, mut half_power] = machine.half_widths(&terms, level)?;
+    let mut halves = machine.half_widths(&terms, level)?;
     let mut warnings = Vec::new();
+    if own && halves[0].is_infinite() {
+        halves = laws.pooled.half_widths(&terms, level)?;
+        warnings.push(Warning {
+            kind: "few-runs",
+            text: format!(
+                "{} has too few runs on this accelerator for a spread of its own; the interval is that of whole \
+                 accelerators held out",
+                calibration.name
+            ),
+        });
+    }
+    let [mut half_time, mut half_energy, mut half_power] = halves;
     let family = job.architecture.family().name();
     let known_family = calibration.seen("family").iter().any(|f| f == family);
     let mut wider = Vec::new();
