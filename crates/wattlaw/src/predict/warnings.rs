@@ -10,7 +10,8 @@ use crate::workload::Checkpointing;
 /// A reason for care, as data: a kind that scripts can match, and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Warning {
-    /// `outside-range`, `answered-as`, `unknown-gpu`, `impossible`, `not-in-law`, `memory`, `scope`, `too-few-runs`.
+    /// `outside-range`, `answered-as`, `unknown-gpu`, `impossible`, `not-in-law`, `memory`, `scope`, `too-few-runs`,
+    /// `few-runs`, `assumed-power`, `wider-by-assumption`.
     pub kind: &'static str,
     /// The sentence.
     pub text: String,
