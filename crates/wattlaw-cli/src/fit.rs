@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use wattlaw::calibration::{Calibration, FitOptions, Laws, RooflineLaws, default_formula};
 use wattlaw::design::varying;
+use wattlaw::error::Place;
 use wattlaw::law::efficiency::measurable;
 use wattlaw::law::roofline::machine::Machine;
 use wattlaw::law::roofline::physics::PARAMETERS;
@@ -93,7 +94,8 @@ fn roofline(args: &Args) -> Done {
         &catalog,
         !args.law.no_discrepancy,
         args.law.pooled,
-    )?;
+    )
+    .map_err(|e| e.at(Place::file(&*data.name)))?;
     let Laws::Roofline(laws) = &calibration.law else {
         return Err(Failure::Failed("the fit is of another kind".to_owned()));
     };
