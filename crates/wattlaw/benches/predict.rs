@@ -142,9 +142,15 @@ fn counted(
 /// Every model of the calibration's families on every accelerator it has seen, on one to eight GPUs.
 fn jobs(calibration: &Calibration, catalog: &Catalog) -> wattlaw::Result<Vec<Job>> {
     let mut jobs = Vec::new();
-    for model in
-        ["bert-base-uncased", "bert-large-uncased", "gpt2", "gpt2-medium", "gpt2-xl", "opt-1.3b"]
-    {
+    for model in [
+        "bert-base-uncased",
+        "bert-large-uncased",
+        "gpt2",
+        "gpt2-medium",
+        "gpt2-xl",
+        "opt-1.3b",
+        "llama-2-7b",
+    ] {
         for gpu in calibration.seen("gpu") {
             for gpus in [1, 2, 4, 8] {
                 for micro_batch in [8, 16, 32] {
