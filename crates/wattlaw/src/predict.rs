@@ -126,8 +126,8 @@ pub struct Prediction {
 /// Predicts a job by a calibration; `reason` says why that one was chosen.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a level outside 0 to 1; [`Error::Unknown`] where the calibration cannot place the job's
-/// accelerator, family or strategy even by the nearest it knows.
+/// [`Error::Invalid`](crate::Error::Invalid) for a level outside 0 to 1; [`Error::Data`](crate::Error::Data) where the
+/// calibration cannot place the job's accelerator, family or strategy even by the nearest it knows.
 pub fn predict(
     job: &Job,
     calibration: &Calibration,

@@ -79,7 +79,7 @@ impl Machine {
     /// Fits a machine on its runs.
     ///
     /// # Errors
-    /// As [`fit::fit`] and [`Discrepancy::learn`].
+    /// As [`fit::fit`] and the discrepancy.
     pub fn fit(runs: &[Observation<'_>], prior: &Prior, discrepancy: bool) -> Result<Self> {
         let mut machine = Self::without_spread(runs, prior, discrepancy, None)?;
         machine.spreads = machine.held_out(runs, prior, discrepancy)?;
