@@ -71,7 +71,8 @@ fn table(findings: &[Finding], runs: usize) -> String {
     if findings.is_empty() {
         return format!("nothing was found in {runs} runs\n");
     }
-    let mut out = screen::heading(&format!("{} findings in {runs} runs", findings.len()));
+    let found = if findings.len() == 1 { "finding" } else { "findings" };
+    let mut out = screen::heading(&format!("{} {found} in {runs} runs", findings.len()));
     let kinds = by_kind.iter().map(|(kind, n)| vec![kind.to_string(), n.to_string()]).collect();
     out += &screen::table(&["kind", "rows"], kinds, 1);
     out.push('\n');

@@ -2,7 +2,7 @@
 //!
 //! They hold fitted numbers, not the measured runs: `calibrations/README.md` says how they were made and from what.
 
-use super::Calibration;
+use super::{Calibration, Outside};
 use crate::architecture::Family;
 use crate::dataset::ColumnsOf;
 use crate::error::Result;
@@ -85,7 +85,10 @@ fn by_name(name: &str) -> Result<Calibration> {
 impl Calibration {
     /// How far a job lies from the fitted runs: the logarithms of its factors outside their ranges, added up.
     fn distance(&self, job: &Job) -> f64 {
-        let outside: f64 = self.outside(job).iter().map(|o| o.factor.ln()).sum();
+        // how long a run is tells nothing of which law is nearer: time and energy are linear in it
+        let length = |o: &&Outside| matches!(o.variable.as_str(), "tokens" | "micro_steps");
+        let outside = self.outside(job);
+        let outside: f64 = outside.iter().filter(|o| !length(o)).map(|o| o.factor.ln()).sum();
         let other = |label: &str, value: &str, factor: f64| {
             if self.seen(label).iter().any(|s| s == value) { 0.0 } else { factor.ln() }
         };

@@ -123,6 +123,17 @@ fn roofline(
     let [mut half_time, mut half_energy, mut half_power] = halves;
     let family = job.architecture.family().name();
     let known_family = calibration.seen("family").iter().any(|f| f == family);
+    let strategy = job.parallelism.regime();
+    if !calibration.seen("strategy").iter().any(|s| s == strategy) {
+        warnings.push(Warning {
+            kind: "unseen-strategy",
+            text: format!(
+                "{} has no runs of strategy `{strategy}`: its exchanges are answered by the physics alone, and the interval \
+                 does not know",
+                calibration.name
+            ),
+        });
+    }
     let mut wider = Vec::new();
     if !own && laws.machines.len() < 2 {
         wider.push(("accelerator", UNSEEN_GPU));

@@ -11,7 +11,7 @@ use crate::workload::Checkpointing;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Warning {
     /// `outside-range`, `answered-as`, `unknown-gpu`, `impossible`, `not-in-law`, `memory`, `scope`, `too-few-runs`,
-    /// `few-runs`, `assumed-power`, `wider-by-assumption`.
+    /// `few-runs`, `unseen-strategy`, `assumed-power`, `wider-by-assumption`.
     pub kind: &'static str,
     /// The sentence.
     pub text: String,
