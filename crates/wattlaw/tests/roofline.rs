@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+use wattlaw::calibration::{Calibration, FitOptions};
 use wattlaw::catalog::Catalog;
 use wattlaw::dataset::{ColumnsOf, Dataset};
 use wattlaw::job::{Job, JobSpec};
@@ -9,6 +10,8 @@ use wattlaw::law::roofline::RooflineLaw;
 use wattlaw::law::roofline::fit::{Prior, Sample, fit};
 use wattlaw::law::roofline::physics::{COUNT, PARAMETERS, Physics};
 use wattlaw::law::roofline::terms::Terms;
+use wattlaw::predict::predict;
+use wattlaw::stats::score::median;
 use wattlaw::validate::{HoldOut, Judge, Scheme};
 
 fn job(text: &str) -> Job {
@@ -191,4 +194,53 @@ fn families_that_were_not_seen_are_predicted_before_they_run() {
     println!("R² {:.4}, median error {:.4}", found.r2.median, found.median_ape.median);
     assert!(found.r2.median > 0.985, "R² {}", found.r2.median);
     assert!(found.median_ape.median < 0.04, "median error {}", found.median_ape.median);
+}
+
+/// A law of other machines, adjusted to five runs of one that it has never seen, against all other runs of it; the five
+/// are the first of each of five strategies and sizes, not chosen by their error.
+#[test]
+fn five_runs_of_a_new_machine_carry_the_law_over() {
+    let Some(data) = measured("multi_gpu_2026/runs.csv") else { return };
+    let catalog = Catalog::built_in().unwrap();
+    let gpt = data.filter(|r| r.family == "gpt");
+    let others = gpt.filter(|r| !r.gpu.contains("A100"));
+    let here = gpt.filter(|r| r.gpu.contains("A100"));
+    let options = FitOptions { hold_out: "gpu".to_owned(), ..FitOptions::default() };
+    let parent = Calibration::fit_roofline(&others, &options, &catalog, false, false).unwrap();
+    let first = |gpus: u64, layers: u64, hidden: u64| {
+        here.runs
+            .iter()
+            .find(|r| (r.gpus, r.layers, r.hidden_size) == (gpus, layers, hidden))
+            .unwrap()
+            .line
+    };
+    let five = [
+        first(1, 4, 320),
+        first(1, 12, 768),
+        first(2, 8, 512),
+        first(4, 16, 896),
+        first(6, 3, 192),
+    ];
+    let few = here.filter(|r| five.contains(&r.line));
+    assert_eq!(few.runs.len(), 5);
+    let adjusted = parent.adjusted(&few, &catalog, "here").unwrap();
+    let errors = |calibration: &Calibration| {
+        let mut energy = Vec::new();
+        let mut time = Vec::new();
+        for run in here.runs.iter().filter(|r| !five.contains(&r.line)) {
+            let found = predict(&run.job(&catalog).unwrap(), calibration, "asked", 0.95).unwrap();
+            energy
+                .push((found.energy_j.unwrap().estimate / run.energy.unwrap().value() - 1.0).abs());
+            time.push(
+                (found.duration_s.unwrap().estimate / run.duration.unwrap().value() - 1.0).abs(),
+            );
+        }
+        (median(&energy), median(&time))
+    };
+    let (before, after) = (errors(&parent), errors(&adjusted));
+    println!("median error of energy and time: {before:.3?} before, {after:.3?} after five runs");
+    assert!(after.0 < 0.15 && after.1 < 0.15, "{after:?}");
+    assert!(after.0 < before.0, "{before:?} {after:?}");
+    let text = adjusted.to_json().unwrap();
+    assert_eq!(Calibration::from_json(&text).unwrap().to_json().unwrap(), text);
 }

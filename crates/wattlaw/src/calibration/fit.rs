@@ -233,3 +233,55 @@ fn residuals_held_out(law: &BeforeRunLaw, hold_out: &str, frame: &Frame) -> Resu
     }
     Ok(residuals)
 }
+
+impl Calibration {
+    /// Adjusts a roofline calibration to a few runs of other accelerators (or more runs of known ones): each is fitted
+    /// with what the parent knows as the prior, its own parameters where it has the accelerator, else those that all its
+    /// accelerators share. The parent's accelerators are kept.
+    ///
+    /// Few runs give no spread of their own; their intervals are then those of whole accelerators held out in the parent.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where the parent holds no roofline law, energies cover something else than the parent's, a run
+    /// cannot be counted or has no duration, or the fit does not converge.
+    pub fn adjusted(&self, data: &Dataset, catalog: &Catalog, name: &str) -> Result<Self> {
+        let Laws::Roofline(laws) = &self.law else {
+            return Err(Error::Data(format!(
+                "calibration {} holds a {} law; only a roofline law can be adjusted to a few runs",
+                self.name,
+                self.law.name()
+            )));
+        };
+        let scope = data.scope()?;
+        let energies = data.runs.iter().any(|r| r.energy.is_some());
+        if energies && laws.pooled.knows_energy() && scope != self.scope {
+            return Err(Error::Data(format!(
+                "the runs' energies are of scope `{scope}` and those of {} of `{}`; state the runs' with --scope if they are \
+                 the same",
+                self.name, self.scope
+            )));
+        }
+        let frame = data.frame(ColumnsOf::default(), catalog)?;
+        let adjusted = RooflineLaw::over(data, catalog, false).adjust(&frame, laws)?;
+        let own = range::of(data, frame.label("gpu")?);
+        Ok(Self {
+            name: name.to_owned(),
+            made_by: format!("wattlaw {}", env!("CARGO_PKG_VERSION")),
+            data: Source {
+                name: data.name.clone(),
+                sha256: data.digest.clone(),
+                rows: data.runs.len(),
+                groups: frame.levels("config_family")?.len(),
+                source: None,
+            },
+            scope: if laws.pooled.knows_energy() { self.scope } else { scope },
+            range: range::joined(&self.range, &own),
+            notes: vec![format!(
+                "adjusted from {}, whose {} runs are its prior",
+                self.name, self.data.rows
+            )],
+            law: Laws::Roofline(Box::new(adjusted)),
+            ..self.clone()
+        })
+    }
+}

@@ -83,6 +83,27 @@ pub(super) fn of(data: &Dataset, gpus: &[String]) -> Vec<Range> {
     ranges
 }
 
+/// What either of two tables had.
+pub(super) fn joined(a: &[Range], b: &[Range]) -> Vec<Range> {
+    let mut all = a.to_vec();
+    for range in b {
+        let Some(known) = all.iter_mut().find(|r| r.variable == range.variable) else {
+            all.push(range.clone());
+            continue;
+        };
+        let ends = |x: Option<f64>, y: Option<f64>, of: fn(f64, f64) -> f64| match (x, y) {
+            (Some(x), Some(y)) => Some(of(x, y)),
+            (x, y) => x.or(y),
+        };
+        known.min = ends(known.min, range.min, f64::min);
+        known.max = ends(known.max, range.max, f64::max);
+        known.labels.extend(range.labels.iter().cloned());
+        known.labels.sort();
+        known.labels.dedup();
+    }
+    all
+}
+
 /// The variables of a job that lie outside the ranges, farthest first.
 pub(super) fn outside(ranges: &[Range], job: &Job) -> Vec<Outside> {
     let mut found: Vec<Outside> = ranges

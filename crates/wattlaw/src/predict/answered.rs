@@ -153,7 +153,9 @@ fn roofline(
             ),
         });
     }
-    if !machine.knows_energy() {
+    // a machine adjusted to a few runs has no spread of its own and knows what its parent knew
+    let knows_energy = machine.knows_energy() || laws.pooled.knows_energy();
+    if !knows_energy {
         half_power = UNSEEN_POWER.ln();
         half_energy = half_time.hypot(half_power);
         warnings.push(Warning {
@@ -182,6 +184,6 @@ fn roofline(
         breakdown: Breakdown::Parts { time, energy, discrepancy },
         warnings,
         // the physical defaults are of accelerators and hosts behind their power supplies
-        scope: if machine.knows_energy() { calibration.scope } else { Scope::NodeDc },
+        scope: if knows_energy { calibration.scope } else { Scope::NodeDc },
     })
 }

@@ -95,7 +95,7 @@ pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
     }
     let knows_energy = match &calibration.law {
         Laws::Scaling(laws) => laws.energy.is_some(),
-        Laws::Roofline(laws) => laws.machine(gpu).0.knows_energy(),
+        Laws::Roofline(laws) => laws.machine(gpu).0.knows_energy() || laws.pooled.knows_energy(),
     };
     if calibration.scope == Scope::Unstated && knows_energy {
         warn(

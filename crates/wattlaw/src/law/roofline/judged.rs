@@ -19,6 +19,10 @@ pub const ROW: &str = "row";
 /// How much a machine may differ from what all machines together taught, in units of the physical prior.
 const DOUBT: f64 = 0.5;
 
+/// The fewest runs from which a discrepancy is learnt when a calibration is adjusted: below, parameters and discrepancy
+/// cannot be told apart.
+const ENOUGH: usize = 40;
+
 /// A roofline law over the runs of one dataset, before it is fitted.
 #[derive(Debug, Clone)]
 pub struct RooflineLaw {
@@ -61,12 +65,12 @@ impl RooflineLaw {
 }
 
 impl RooflineLaw {
-    /// Fits every accelerator's parameters on the rows of `train` that have a duration; intervals come from holding out
-    /// whole groups of the label `hold_out`, and whole accelerators for what all share.
-    ///
-    /// # Errors
-    /// [`Error::Data`] where a run cannot be counted, none has a duration, or a fit does not converge.
-    pub fn fit_machines(&self, train: &Frame, hold_out: &str) -> Result<RooflineLaws> {
+    /// The rows of `train` that have a duration, with the accelerator of each.
+    fn observations<'a>(
+        &'a self,
+        train: &'a Frame,
+        hold_out: &str,
+    ) -> Result<(Vec<Observation<'a>>, Vec<&'a str>)> {
         let terms = self.terms_of(train)?;
         let (durations, energies) =
             (train.number("log_duration_s")?, train.number("log_energy_kwh")?);
@@ -82,6 +86,46 @@ impl RooflineLaw {
                 group: groups[i],
             });
         }
+        Ok((runs, names))
+    }
+
+    /// Fits the accelerators of the rows of `train` with what `parent` knows as the prior, and keeps the parent's others.
+    ///
+    /// # Errors
+    /// As [`fit_machines`](Self::fit_machines).
+    pub fn adjust(&self, train: &Frame, parent: &RooflineLaws) -> Result<RooflineLaws> {
+        let (runs, names) = self.observations(train, "config_family")?;
+        if runs.is_empty() {
+            return Err(Error::Data(
+                "the roofline law needs at least one run with a duration".into(),
+            ));
+        }
+        let mut kinds = names.clone();
+        kinds.sort_unstable();
+        kinds.dedup();
+        let mut machines = parent.machines.clone();
+        for kind in kinds {
+            let mut own: Vec<Observation<'_>> = runs
+                .iter()
+                .zip(&names)
+                .filter(|(_, n)| **n == kind)
+                .map(|(r, _)| r.clone())
+                .collect();
+            dense(&mut own);
+            let prior = Prior::taught(parent.machine(kind).0.fit.logs, DOUBT);
+            let discrepancy = self.discrepancy && own.len() >= ENOUGH;
+            machines.insert(kind.to_owned(), Machine::fit(&own, &prior, discrepancy)?);
+        }
+        Ok(RooflineLaws { pooled: parent.pooled.clone(), machines })
+    }
+
+    /// Fits every accelerator's parameters on the rows of `train` that have a duration; intervals come from holding out
+    /// whole groups of the label `hold_out`, and whole accelerators for what all share.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where a run cannot be counted, none has a duration, or a fit does not converge.
+    pub fn fit_machines(&self, train: &Frame, hold_out: &str) -> Result<RooflineLaws> {
+        let (runs, names) = self.observations(train, hold_out)?;
         let mut kinds = names.clone();
         kinds.sort_unstable();
         kinds.dedup();
