@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{audit, catalog, completions, cost, fit, predict, validate};
+use crate::{audit, calibrate, catalog, completions, cost, fit, predict, validate};
 
 /// Predicts the energy, time and power of a Transformer training run before it runs, and fits itself to runs that ran.
 #[derive(Debug, Parser)]
@@ -27,6 +27,8 @@ pub enum Command {
     Fit(fit::Args),
     /// Judge a law on runs it has not seen
     Validate(validate::Args),
+    /// Adjust a roofline calibration to a few runs of your own machines
+    Calibrate(calibrate::Args),
     /// Find what is wrong in a table of runs, before a law is fitted on it
     Audit(audit::Args),
     /// GPUs, models and systems that are known by name

@@ -4,6 +4,7 @@
 
 mod args;
 mod audit;
+mod calibrate;
 mod catalog;
 mod complete;
 mod completions;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Cost(args) => cost::run(&args),
         Command::Fit(args) => fit::run(&args),
         Command::Validate(args) => validate::run(&args),
+        Command::Calibrate(args) => calibrate::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Catalog(args) => catalog::run(&args),
         Command::Completions(args) => completions::run(&args),

@@ -56,7 +56,7 @@ pub fn run(args: &Args) -> Done {
 }
 
 /// A calibration file, or an embedded calibration by its name.
-fn named(path: &std::path::Path) -> Done<Calibration> {
+pub fn named(path: &std::path::Path) -> Done<Calibration> {
     let name = path.to_string_lossy();
     let embedded = embedded()?;
     if let Some(found) = embedded.iter().find(|c| c.name == name) {
