@@ -362,3 +362,23 @@ fn a_file_is_written_whole_or_not_at_all() {
     assert_eq!(run_in(folder.path(), "fit cut.csv --out mine.json").code, 1);
     assert_eq!(fs::read(folder.path().join("mine.json")).unwrap(), before);
 }
+
+#[test]
+fn a_calibration_is_adjusted_from_a_roofline_law_of_the_same_scope_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("here.json");
+    let out = out.display();
+    for (parent, code, said) in [
+        ("bert-2026", 1, "only a roofline law can be adjusted"),
+        ("no-such", 2, "unknown calibration `no-such`; accepted: `roofline-gpt-2026`"),
+        ("roofline-gpt-2026", 1, "of scope `gpu` and those of roofline-gpt-2026 of `codecarbon`"),
+        ("no-such.json", 1, "no-such.json: there is no such file"),
+    ] {
+        refused(
+            &run(&format!("calibrate examples/runs.csv --parent {parent} --out {out}")),
+            code,
+            said,
+        );
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
