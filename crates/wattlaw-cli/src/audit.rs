@@ -41,6 +41,9 @@ pub fn run(args: &Args) -> Done {
         files::write(path, &rows(&findings)?)?;
         screen::note("note", &format!("wrote {}", path.display()));
     }
+    for note in &data.notes {
+        screen::note("note", note);
+    }
     match args.format {
         Format::Json => screen::json(&json!({
             "runs": data.runs.len(),

@@ -27,8 +27,9 @@ pub struct Args {
     #[command(flatten)]
     law: LawArgs,
     /// Covariance of p-values and intervals: classical, hc0, hc1, hc2, hc3 or cluster (by configuration family)
-    #[arg(long, default_value = "cluster", value_parser = Inference::from_str)]
-    covariance: Inference,
+    /// [default: cluster]
+    #[arg(long, value_parser = Inference::from_str)]
+    covariance: Option<Inference>,
     /// Write the calibration, whose laws know no more than is known before a run, to this file
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -85,6 +86,12 @@ impl Args {
 }
 
 fn roofline(args: &Args) -> Done {
+    args.law.without_terms()?;
+    if args.covariance.is_some() {
+        return Err(Failure::usage(
+            "--covariance is of the scaling law; the roofline law has a prior in its place",
+        ));
+    }
     let (data, catalog) = args.runs.read()?;
     data.scope()?;
     let (data, note) = data.countable(&catalog);
@@ -169,7 +176,11 @@ fn scaling(args: &Args) -> Done {
     let response = args.law.target.column();
     complete::every_run(&data, &frame, &formula, response)?;
     let law = ScalingLaw::new(formula.clone(), response);
-    let fit = law.fit_reporting(&frame, Some("config_family"), Some(args.covariance))?;
+    let fit = law.fit_reporting(
+        &frame,
+        Some("config_family"),
+        Some(args.covariance.unwrap_or(Inference::Cluster)),
+    )?;
     if let Some(path) = &args.out {
         for other in [Target::Energy.column(), Target::Duration.column()] {
             if frame.number(other)?.iter().any(|x| x.is_finite()) {

@@ -6,6 +6,8 @@ use clap::ValueEnum;
 
 use wattlaw::formula::Formula;
 
+use crate::failure::{Done, Failure};
+
 /// Flags that name a law.
 #[derive(Debug, clap::Args)]
 pub struct LawArgs {
@@ -21,9 +23,24 @@ pub struct LawArgs {
     /// Terms of the law, as "log_C + log_M + log_eta + strategy"; the setting's when absent
     #[arg(long, value_name = "FORMULA", value_parser = Formula::from_str)]
     pub terms: Option<Formula>,
-    /// What the printed law explains
+    /// What the law explains; a fitted roofline law explains both
     #[arg(long, value_enum, default_value_t)]
     pub target: Target,
+}
+
+impl LawArgs {
+    /// Refuses terms for a law that has none.
+    ///
+    /// # Errors
+    /// Wrong usage.
+    pub fn without_terms(&self) -> Done {
+        match self.terms {
+            None => Ok(()),
+            Some(_) => Err(Failure::usage(
+                "--terms are of the scaling law; the roofline law has parameters of its own",
+            )),
+        }
+    }
 }
 
 /// Laws that can be fitted.

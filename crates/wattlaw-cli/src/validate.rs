@@ -102,6 +102,12 @@ pub fn run(args: &Args) -> Done {
 
 /// The roofline law, which knows what is known before a run and nothing else; time beside energy where both are there.
 fn roofline(args: &Args) -> Done {
+    args.law.without_terms()?;
+    if !args.ablation.is_empty() {
+        return Err(Failure::usage(
+            "--ablation is of the scaling law; the roofline law has no terms to leave out",
+        ));
+    }
     let (data, catalog) = args.runs.read()?;
     data.scope()?;
     let (data, note) = data.countable(&catalog);

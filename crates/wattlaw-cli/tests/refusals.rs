@@ -382,3 +382,24 @@ fn a_calibration_is_adjusted_from_a_roofline_law_of_the_same_scope_only() {
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn flags_of_the_scaling_law_are_refused_by_the_roofline_law() {
+    for (line, said) in [
+        ("fit examples/runs.csv --law roofline --terms log_C", "--terms are of the scaling law"),
+        (
+            "fit examples/runs.csv --law roofline --covariance hc3",
+            "--covariance is of the scaling law",
+        ),
+        (
+            "validate examples/runs.csv --law roofline --terms log_C",
+            "--terms are of the scaling law",
+        ),
+        (
+            "validate examples/runs.csv --law roofline --ablation log_C",
+            "--ablation is of the scaling law",
+        ),
+    ] {
+        refused(&run(line), 2, said);
+    }
+}

@@ -92,6 +92,8 @@ pub struct ScalingLaws {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RooflineLaws {
+    /// Kinds of accelerators that the pooled law was fitted on; with several its spread is that of whole ones held out.
+    pub accelerators: usize,
     /// What all accelerators share; its spread is that of whole accelerators held out, where there are several.
     pub pooled: Machine,
     /// Each accelerator's own, by its name in the catalogue.

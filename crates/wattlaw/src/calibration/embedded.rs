@@ -21,7 +21,8 @@ const EMBEDDED: [(&str, &str); 7] = [
 ];
 
 /// How many of [`EMBEDDED`], from the first, may be chosen without being named: the roofline laws, which are nearer to
-/// held-out runs than the study's law everywhere (`docs/accuracy.md`).
+/// held-out runs of known accelerators than the study's law (`docs/accuracy.md`; on accelerators without runs neither is
+/// near).
 const CHOSEN_FROM: usize = 4;
 
 /// What it counts against a calibration, as a factor, that it has no runs of a job's accelerator or of its family.

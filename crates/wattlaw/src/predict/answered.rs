@@ -21,6 +21,9 @@ const UNSEEN_GPU: f64 = 2.0;
 /// Assumed: BERT under a law shared with GPT on one accelerator is off by a sixth in the median (`docs/accuracy.md`).
 const UNSEEN_FAMILY: f64 = 1.5;
 
+/// The fewest kinds of accelerators whose differences, held out one by one, stand for those of one that was not seen.
+const ENOUGH_ACCELERATORS: usize = 3;
+
 /// Factor either way that covers power where only times were measured and power parameters are physical defaults.
 ///
 /// Assumed: from accelerators that wait (a third of the limit) to those at their limit.
@@ -109,13 +112,14 @@ fn roofline(
     let [(log_time, _), (log_energy, _)] = machine.predict(&terms);
     let mut halves = machine.half_widths(&terms, level)?;
     let mut warnings = Vec::new();
-    if own && halves[0].is_infinite() {
+    let borrowed = own && halves[0].is_infinite();
+    if borrowed {
         halves = laws.pooled.half_widths(&terms, level)?;
         warnings.push(Warning {
             kind: "few-runs",
             text: format!(
-                "{} has too few runs on this accelerator for a spread of its own; the interval is that of whole \
-                 accelerators held out",
+                "{} has too few runs on this accelerator for a spread of its own; the interval is that of the law that all \
+                 its accelerators share",
                 calibration.name
             ),
         });
@@ -135,7 +139,7 @@ fn roofline(
         });
     }
     let mut wider = Vec::new();
-    if !own && laws.machines.len() < 2 {
+    if (!own || borrowed) && laws.accelerators < ENOUGH_ACCELERATORS {
         wider.push(("accelerator", UNSEEN_GPU));
     }
     if !known_family {
@@ -148,7 +152,8 @@ fn roofline(
         warnings.push(Warning {
             kind: "wider-by-assumption",
             text: format!(
-                "{} has no runs of this {what}; its interval is widened by a factor {factor}, which is an assumption",
+                "{} has too few runs to tell of this {what}; its interval is widened by a factor {factor}, which is an \
+                 assumption",
                 calibration.name
             ),
         });

@@ -63,8 +63,8 @@ pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
         warn(
             "unknown-gpu",
             format!(
-                "{} was fitted on {} and not on {gpu}; its interval is from holding out whole accelerators, and a few \
-                 runs of your own would narrow it",
+                "{} was fitted on {} and not on {gpu}; accelerators differ in ways that it cannot know, and runs of \
+                 your own would tell",
                 calibration.name,
                 seen.join(", ")
             ),
@@ -87,9 +87,13 @@ pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
         warn(
             "not-in-law",
             format!(
-                "{} does not know {}; the answer is as without",
+                "{} does not know {}; {}",
                 calibration.name,
-                left_out.join(" or ")
+                left_out.join(" or "),
+                match calibration.law {
+                    Laws::Scaling(_) => "the answer is as without",
+                    Laws::Roofline(_) => "power bends below it, and time is as without",
+                }
             ),
         );
     }

@@ -116,7 +116,11 @@ impl RooflineLaw {
             let discrepancy = self.discrepancy && own.len() >= ENOUGH;
             machines.insert(kind.to_owned(), Machine::fit(&own, &prior, discrepancy)?);
         }
-        Ok(RooflineLaws { pooled: parent.pooled.clone(), machines })
+        Ok(RooflineLaws {
+            accelerators: parent.accelerators,
+            pooled: parent.pooled.clone(),
+            machines,
+        })
     }
 
     /// Fits every accelerator's parameters on the rows of `train` that have a duration; intervals come from holding out
@@ -137,7 +141,8 @@ impl RooflineLaw {
             }
         }
         dense(&mut together);
-        let alone = kinds.len() == 1;
+        let accelerators = kinds.len();
+        let alone = accelerators == 1;
         let pooled = Machine::fit(
             &together,
             &Prior::physical(),
@@ -159,7 +164,7 @@ impl RooflineLaw {
                 machines.insert(kind.to_owned(), Machine::fit(&own, &prior, self.discrepancy)?);
             }
         }
-        Ok(RooflineLaws { pooled, machines })
+        Ok(RooflineLaws { accelerators, pooled, machines })
     }
 }
 
