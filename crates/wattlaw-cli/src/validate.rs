@@ -137,23 +137,24 @@ fn roofline(args: &Args) -> Done {
         ablations: Vec::new(),
         data_sha256: data.digest.clone(),
     };
-    for note in data.notes.iter().chain(&note) {
-        screen::note("note", note);
-    }
-    report.note_skipped();
-    match args.format {
-        Format::Json => screen::json(&report),
-        Format::Table => files::print(&table(&report)),
-    }
+    report.show(data.notes.iter().chain(&note), args.format)
 }
 
 impl Report {
-    fn note_skipped(&self) {
+    /// Prints the report, once everything went well, after what the user should know of the table and the splits.
+    fn show<'a>(&self, notes: impl Iterator<Item = &'a String>, format: Format) -> Done {
+        for note in notes {
+            screen::note("note", note);
+        }
         for skipped in &self.after_run.skipped {
             screen::note(
                 "note",
                 &format!("split {} was skipped: {}", skipped.held_out, skipped.reason),
             );
+        }
+        match format {
+            Format::Json => screen::json(self),
+            Format::Table => files::print(&table(self)),
         }
     }
 }
@@ -207,14 +208,7 @@ fn scaling(args: &Args) -> Done {
         ablations,
         data_sha256: data.digest.clone(),
     };
-    for note in data.notes.iter().chain(&note) {
-        screen::note("note", note);
-    }
-    report.note_skipped();
-    match args.format {
-        Format::Json => screen::json(&report),
-        Format::Table => files::print(&table(&report)),
-    }
+    report.show(data.notes.iter().chain(&note), args.format)
 }
 
 impl Args {

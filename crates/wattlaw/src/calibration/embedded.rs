@@ -53,8 +53,8 @@ pub struct Choice {
 /// As [`embedded`].
 pub fn choose(job: &Job) -> Result<Choice> {
     let mut nearest: Option<(f64, Calibration)> = None;
-    for (name, _) in &EMBEDDED[..CHOSEN_FROM] {
-        let calibration = by_name(name)?;
+    for (_, text) in &EMBEDDED[..CHOSEN_FROM] {
+        let calibration = Calibration::from_json(text)?;
         let distance = calibration.distance(job);
         if nearest.as_ref().is_none_or(|(least, _)| distance < *least) {
             nearest = Some((distance, calibration));
@@ -74,13 +74,6 @@ pub fn choose(job: &Job) -> Result<Choice> {
         format!("its runs are the nearest, though it has {}", lacks.join(" and "))
     };
     Ok(Choice { calibration, reason })
-}
-
-fn by_name(name: &str) -> Result<Calibration> {
-    let (_, text) = EMBEDDED.iter().find(|(n, _)| *n == name).ok_or_else(|| {
-        crate::error::Error::unknown("calibration", name, EMBEDDED.map(|(n, _)| n))
-    })?;
-    Calibration::from_json(text)
 }
 
 impl Calibration {

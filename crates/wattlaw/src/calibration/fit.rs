@@ -47,6 +47,24 @@ impl Default for FitOptions {
     }
 }
 
+impl FitOptions {
+    /// The runs that the setting keeps.
+    fn kept(&self, data: &Dataset) -> Result<Dataset> {
+        let data = match self.setting {
+            Some(setting) => data.filter(|r| setting.keeps(&r.family, &r.strategy)),
+            None => data.clone(),
+        };
+        if data.runs.is_empty() {
+            return Err(Error::Data(format!(
+                "{} has no runs of setting `{}`",
+                data.name,
+                self.setting.map_or("any", Setting::name)
+            )));
+        }
+        Ok(data)
+    }
+}
+
 /// The terms of a law when none are named: the study's, with the family, which is left out where there is one.
 ///
 /// # Errors
@@ -65,17 +83,7 @@ impl Calibration {
     /// [`Error::Data`] for mixed scopes, a dataset without energies and times, fewer than two groups, or columns that
     /// are constant, collinear or missing.
     pub fn fit(data: &Dataset, options: &FitOptions, catalog: &Catalog) -> Result<Self> {
-        let data = match options.setting {
-            Some(setting) => data.filter(|r| setting.keeps(&r.family, &r.strategy)),
-            None => data.clone(),
-        };
-        if data.runs.is_empty() {
-            return Err(Error::Data(format!(
-                "{} has no runs of setting `{}`",
-                data.name,
-                options.setting.map_or("any", Setting::name)
-            )));
-        }
+        let data = options.kept(data)?;
         let scope = data.scope()?;
         let frame = data.frame(options.columns, catalog)?;
         let formula = match &options.formula {
@@ -133,10 +141,7 @@ impl Calibration {
         discrepancy: bool,
         pooled: bool,
     ) -> Result<Self> {
-        let data = match options.setting {
-            Some(setting) => data.filter(|r| setting.keeps(&r.family, &r.strategy)),
-            None => data.clone(),
-        };
+        let data = options.kept(data)?;
         let scope = data.scope()?;
         let frame = data.frame(options.columns, catalog)?;
         let mut law = RooflineLaw::over(&data, catalog, false);

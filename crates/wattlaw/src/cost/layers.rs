@@ -15,12 +15,7 @@ pub(super) fn count(job: &Job, attention: AttentionFlops, ledger: &mut Ledger) {
     if stage == 0 {
         writer.embedding();
     }
-    if a.encoder_layers > 0 {
-        writer.layers(a.encoder_layers as f64, &Stack::encoder(w));
-        writer.layers(a.layers as f64, &Stack::decoder_of_encoder_decoder(w));
-    } else {
-        writer.layers(p.stage_layers(a, stage) as f64, &Stack::only(a, w));
-    }
+    writer.stacks(p.stage_layers(a, stage));
     if stage == p.head_stage(a) {
         writer.head();
     }
@@ -33,12 +28,7 @@ pub(super) fn model_flops_per_step(job: &Job, attention: AttentionFlops) -> Flop
     let (a, single) = (&job.architecture, Parallelism::SINGLE);
     let mut writer = Writer::new(a, &w, &single, attention, &mut ops);
     writer.embedding();
-    if a.encoder_layers > 0 {
-        writer.layers(a.encoder_layers as f64, &Stack::encoder(&w));
-        writer.layers(a.layers as f64, &Stack::decoder_of_encoder_decoder(&w));
-    } else {
-        writer.layers(a.layers as f64, &Stack::only(a, &w));
-    }
+    writer.stacks(a.layers);
     writer.head();
     let micro_step: Flops = ops.iter().map(|op| op.flops * op.count).sum();
     micro_step * (w.grad_accum * job.parallelism.dp) as f64
@@ -213,6 +203,17 @@ impl<'a> Writer<'a> {
             self.push(name, Phase::Recompute, count, 0.0, passes * bytes, 1.0);
         }
         self.push(name, Phase::Backward, count, 0.0, (passes + 1.0) * bytes, 1.0);
+    }
+
+    /// So many layers of the stack, or the decoder's with the encoder's before them.
+    fn stacks(&mut self, layers: u64) {
+        let (a, w) = (self.a, self.w);
+        if a.encoder_layers > 0 {
+            self.layers(a.encoder_layers as f64, &Stack::encoder(w));
+            self.layers(layers as f64, &Stack::decoder_of_encoder_decoder(w));
+        } else {
+            self.layers(layers as f64, &Stack::only(a, w));
+        }
     }
 
     fn layers(&mut self, count: f64, stack: &Stack) {

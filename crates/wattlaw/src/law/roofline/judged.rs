@@ -100,18 +100,10 @@ impl RooflineLaw {
                 "the roofline law needs at least one run with a duration".into(),
             ));
         }
-        let mut kinds = names.clone();
-        kinds.sort_unstable();
-        kinds.dedup();
+        let kinds = distinct(&names);
         let mut machines = parent.machines.clone();
         for kind in kinds {
-            let mut own: Vec<Observation<'_>> = runs
-                .iter()
-                .zip(&names)
-                .filter(|(_, n)| **n == kind)
-                .map(|(r, _)| r.clone())
-                .collect();
-            dense(&mut own);
+            let own = runs_on(kind, &runs, &names);
             let prior = Prior::taught(parent.machine(kind).0.fit.logs, DOUBT);
             let discrepancy = self.discrepancy && own.len() >= ENOUGH;
             machines.insert(kind.to_owned(), Machine::fit(&own, &prior, discrepancy)?);
@@ -130,9 +122,7 @@ impl RooflineLaw {
     /// [`Error::Data`] where a run cannot be counted, none has a duration, or a fit does not converge.
     pub fn fit_machines(&self, train: &Frame, hold_out: &str) -> Result<RooflineLaws> {
         let (runs, names) = self.observations(train, hold_out)?;
-        let mut kinds = names.clone();
-        kinds.sort_unstable();
-        kinds.dedup();
+        let kinds = distinct(&names);
         let mut together = runs.clone();
         if kinds.len() > 1 {
             // what all machines share must answer for one that none of them is
@@ -154,13 +144,7 @@ impl RooflineLaw {
         } else if !self.pooled {
             let prior = Prior::taught(pooled.fit.logs, DOUBT);
             for kind in kinds {
-                let mut own: Vec<Observation<'_>> = runs
-                    .iter()
-                    .zip(&names)
-                    .filter(|(_, n)| **n == kind)
-                    .map(|(r, _)| r.clone())
-                    .collect();
-                dense(&mut own);
+                let own = runs_on(kind, &runs, &names);
                 machines.insert(kind.to_owned(), Machine::fit(&own, &prior, self.discrepancy)?);
             }
         }
@@ -187,6 +171,22 @@ impl Law for RooflineLaw {
         let laws = self.fit_machines(train, "config_family")?;
         Ok(Box::new(FittedRoofline { law: self.clone(), laws }))
     }
+}
+
+/// The accelerators among the names, sorted.
+fn distinct<'a>(names: &[&'a str]) -> Vec<&'a str> {
+    let mut kinds = names.to_vec();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
+}
+
+/// The runs on one accelerator, their groups numbered without gaps.
+fn runs_on<'a>(kind: &str, runs: &[Observation<'a>], names: &[&str]) -> Vec<Observation<'a>> {
+    let named = runs.iter().zip(names).filter(|(_, name)| **name == kind);
+    let mut own: Vec<Observation<'a>> = named.map(|(run, _)| run.clone()).collect();
+    dense(&mut own);
+    own
 }
 
 /// Renumbers groups without gaps.
