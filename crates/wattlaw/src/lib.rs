@@ -18,6 +18,7 @@ pub mod memory;
 pub mod parallel;
 pub mod predict;
 pub mod proxy;
+pub mod record;
 pub mod run;
 pub mod split;
 pub mod stats;
