@@ -121,6 +121,12 @@ fn roofline(args: &Args) -> Done {
     let law_of = |energy: bool| {
         let mut law = RooflineLaw::over(&data, &catalog, energy);
         (law.discrepancy, law.pooled) = (!args.law.no_discrepancy, args.law.pooled);
+        // an interval tells of runs that are as new as those judged here; whole GPU models the law sets aside itself
+        if let HoldOut::Column(name) = &judge.hold_out
+            && name != "gpu"
+        {
+            law.interval_groups.clone_from(name);
+        }
         law
     };
     let energy = args.law.target == Target::Energy;
@@ -141,6 +147,16 @@ fn roofline(args: &Args) -> Done {
 }
 
 impl Report {
+    /// Each law that was judged, under the name it is printed by.
+    fn named(&self) -> impl Iterator<Item = (&str, &Validation)> {
+        let first = &self.after_run;
+        let name = if first.law.starts_with("roofline") { &first.law } else { "after the run" };
+        std::iter::once((name, first))
+            .chain(self.duration.as_ref().map(|v| (v.law.as_str(), v)))
+            .chain(self.before_run.as_ref().map(|v| ("before the run", v)))
+            .chain(self.ablations.iter().map(|v| (v.law.as_str(), v)))
+    }
+
     /// Prints the report, once everything went well, after what the user should know of the table and the splits.
     fn show<'a>(&self, notes: impl Iterator<Item = &'a String>, format: Format) -> Done {
         for note in notes {
@@ -288,14 +304,12 @@ fn table(report: &Report) -> String {
         v.splits.len()
     ));
     let roofline = v.law.starts_with("roofline");
-    let mut rows = vec![line(if roofline { &v.law } else { "after the run" }, v)];
-    rows.extend(report.duration.as_ref().map(|v| line(&v.law, v)));
-    rows.extend(report.before_run.as_ref().map(|v| line("before the run", v)));
-    rows.extend(report.ablations.iter().map(|v| line(&v.law, v)));
+    let rows = report.named().map(|(name, v)| line(name, v)).collect();
     let coverage = format!("coverage at {:.0} %", v.level.unwrap_or(0.95) * 100.0);
     let header =
         ["law", "R²", "RMSE of ln", "median error", "mean error", "slope", &coverage, "half-width"];
     out += &screen::table(&header, rows, 1);
+    out += &coverages(report);
     if v.splits.len() <= 8 {
         let rows = v
             .splits
@@ -319,6 +333,31 @@ fn table(report: &Report) -> String {
         );
     }
     out
+}
+
+/// What share of all held-out runs lies inside intervals of several levels, and how wide they are.
+fn coverages(report: &Report) -> String {
+    let mut header = vec!["intervals".to_owned()];
+    let mut rows = Vec::new();
+    for (name, v) in report.named().filter(|(_, v)| !v.levels.is_empty()) {
+        let mut row = vec![name.to_owned()];
+        for covered in &v.levels {
+            if rows.is_empty() {
+                header.push(format!("at {} %", screen::percent(covered.level)));
+            }
+            let factor = match covered.half_width_factor {
+                f if f.is_finite() => format!("×{f:.2}"),
+                _ => "×∞".to_owned(),
+            };
+            row.push(format!("{:.1} % in {factor}", covered.coverage * 100.0));
+        }
+        rows.push(row);
+    }
+    if rows.is_empty() {
+        return String::new();
+    }
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    format!("\n{}", screen::table(&header, rows, 1))
 }
 
 fn line(name: &str, v: &Validation) -> Vec<String> {

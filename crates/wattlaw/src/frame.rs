@@ -146,9 +146,22 @@ impl Frame {
     /// # Errors
     /// When there is no such column of labels.
     pub fn groups(&self, name: &str) -> Result<Vec<usize>> {
-        let levels = self.levels(name)?;
-        let position = |label: &String| levels.partition_point(|level| *level < label.as_str());
-        Ok(self.label(name)?.iter().map(position).collect())
+        let labels = self.as_labels(name)?;
+        let mut levels: Vec<&String> = labels.iter().collect();
+        levels.sort_unstable();
+        levels.dedup();
+        Ok(labels.iter().map(|label| levels.partition_point(|level| *level < label)).collect())
+    }
+
+    /// A column as labels, numbers as they print.
+    ///
+    /// # Errors
+    /// When the column is absent.
+    pub fn as_labels(&self, name: &str) -> Result<Vec<String>> {
+        if self.has_number(name) {
+            return Ok(self.number(name)?.iter().map(f64::to_string).collect());
+        }
+        self.label(name).map(<[String]>::to_vec)
     }
 
     /// The rows at the positions given (from zero), in that order; one may come twice.

@@ -11,7 +11,7 @@ mod prepared;
 mod report;
 
 pub use hold_out::{HoldOut, Scheme};
-pub use interval::IntervalRule;
+pub use interval::{Covered, IntervalRule, LEVELS};
 pub use report::{Skipped, SplitScore, Validation};
 
 use std::collections::BTreeSet;

@@ -22,7 +22,8 @@ struct Case {
     sd: Vec<f64>,
 }
 
-/// To 1e-8: both solve the same systems by Cholesky, whose condition here is below 1e5.
+/// Means to 1e-7: the points have 1e-10 of the variance more on their diagonal than scikit-learn gives them. Standard deviations to 1e-6: what they
+/// are made of is kept in single precision.
 #[test]
 fn means_and_standard_deviations_are_scikit_learns() {
     let path = format!("{}/tests/golden/gp.json", env!("CARGO_MANIFEST_DIR"));
@@ -34,12 +35,12 @@ fn means_and_standard_deviations_are_scikit_learns() {
             length_scales: case.length_scales,
             noise: case.noise,
         };
-        let gp = Gp::new(kernel, case.x, &case.y).unwrap();
+        let gp = Gp::new(kernel, &case.x, &case.y, case.x.len()).unwrap();
         for ((at, mean), sd) in case.at.iter().zip(&case.mean).zip(&case.sd) {
             let (found, variance) = gp.predict(at);
-            approx::assert_relative_eq!(found, *mean, max_relative = 1e-8, epsilon = 1e-12);
+            approx::assert_relative_eq!(found, *mean, max_relative = 1e-7, epsilon = 1e-10);
             let with_noise = (variance + case.noise * case.noise).sqrt();
-            approx::assert_relative_eq!(with_noise, *sd, max_relative = 1e-8);
+            approx::assert_relative_eq!(with_noise, *sd, max_relative = 1e-6);
         }
         let read: Gp = serde_json::from_str(&serde_json::to_string(&gp).unwrap()).unwrap();
         assert_eq!(read.predict(&case.at[0]), gp.predict(&case.at[0]));

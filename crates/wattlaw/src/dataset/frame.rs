@@ -38,7 +38,7 @@ impl Dataset {
     /// The columns of all runs, in the table's order.
     ///
     /// Numbers: `row` (position in the dataset, from 0), `log_C`, `log_M`, `log_eta`, `log_energy_kwh`, `log_duration_s`, `log_power_w`, `log_tokens`,
-    /// `log_micro_steps`, `log_hbm_bandwidth` (GB/s, from the catalogue), `log_layers`, `log_hidden_size`, `log_seq_len`, `log_gpus`, `log2_gpus`, `gpus`; NaN where a run lacks what they
+    /// `log_micro_steps`, `log_hbm_bandwidth` (GB/s, from the catalogue), `log_layers`, `log_hidden_size`, `log_seq_len`, `log_gpus`, `log2_gpus`, `gpus`, `dp`, `tp`, `pp`, `layers`, `hidden_size`; NaN where a run lacks what they
     /// are made of. Labels: `run_id`, `config_family`, `workload_family`, the same groups under names that
     /// sort as the study's (`study_family`, `study_workload`), `architecture`, `family`, `gpu`, `strategy`,
     /// `gpu_count`, `model`, `precision`. The accelerator has the catalogue's name where the catalogue knows it.
@@ -84,6 +84,11 @@ impl Dataset {
             .with_number("log_gpus", log(&|r| Some(r.gpus as f64)))?
             .with_number("log2_gpus", number(&|r| Some((r.gpus as f64).log2())))?
             .with_number("gpus", number(&|r| Some(r.gpus as f64)))?
+            .with_number("dp", number(&|r| r.dp.map(|n| n as f64)))?
+            .with_number("tp", number(&|r| r.tp.map(|n| n as f64)))?
+            .with_number("pp", number(&|r| r.pp.map(|n| n as f64)))?
+            .with_number("layers", number(&|r| Some(r.layers as f64)))?
+            .with_number("hidden_size", number(&|r| Some(r.hidden_size as f64)))?
             .with_label("run_id", label(&|r| r.run_id.clone()))?
             .with_label("config_family", label(&Run::config_family))?
             .with_label("workload_family", label(&Run::workload_family))?

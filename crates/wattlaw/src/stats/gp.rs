@@ -1,13 +1,20 @@
 //! Gaussian-process regression: a smooth function learnt from scattered points, and how far it may be trusted.
 //!
-//! Source: Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006: prediction algorithm 2.1, marginal
-//! likelihood and its gradient equations 5.8 and 5.9, automatic relevance determination section 5.1.
+//! Source: Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006: marginal likelihood and its gradient
+//! equations 5.8 and 5.9, automatic relevance determination section 5.1. What was learnt is held by inducing points
+//! (Quiñonero-Candela and Rasmussen, JMLR 6, 2005, section 5, the projected process; its predictions are those of Titsias
+//! 2009), picked one after the other where the points so far leave most doubt (Burt et al., JMLR 21, 2020, section 4). With
+//! as many points as distinct rows that is the exact process (algorithm 2.1); with fewer it is fast and small, and the
+//! rows cannot be read back from it.
 
-use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
+use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
 use super::minimise::bfgs;
 use crate::error::{Error, Result};
+
+/// What is added to the diagonal of a covariance, as a share of the variance.
+const JITTER: f64 = 1e-10;
 
 /// Hyperparameters of a kernel: k(x, x') = amplitude² · c(r) + noise² where x is x', r the distance in length scales,
 /// c Matérn's correlation of smoothness 5/2 (equation 4.17).
@@ -67,8 +74,8 @@ impl Kernel {
         self.amplitude * self.amplitude * correlation(self.scaled_square(a, b))
     }
 
-    /// The covariance of training rows, noise included, with a little more on the diagonal so that near-equal rows do
-    /// not make it singular.
+    /// The covariance of rows without noise, with a little more on the diagonal so that near-equal rows do not make it
+    /// singular.
     fn matrix(&self, rows: &[Vec<f64>]) -> DMatrix<f64> {
         let n = rows.len();
         let mut k = DMatrix::zeros(n, n);
@@ -78,10 +85,52 @@ impl Kernel {
                 k[(i, j)] = value;
                 k[(j, i)] = value;
             }
-            k[(j, j)] += self.noise * self.noise + 1e-10 * self.amplitude * self.amplitude;
+            k[(j, j)] += JITTER * self.amplitude * self.amplitude;
         }
         k
     }
+
+    /// Up to `most` rows, each the one whose value the rows before it tell least of; rows that tell nothing new are left
+    /// out. A pivoted Cholesky decomposition of the covariance.
+    fn pick(&self, rows: &[Vec<f64>], most: usize) -> Vec<usize> {
+        let mut doubt = vec![self.amplitude * self.amplitude; rows.len()];
+        let least = 10.0 * JITTER * self.amplitude * self.amplitude;
+        let mut columns: Vec<Vec<f64>> = Vec::new();
+        let mut picked = Vec::new();
+        while picked.len() < most {
+            let Some((next, left)) = largest(&doubt) else { break };
+            if left <= least {
+                break;
+            }
+            let root = left.sqrt();
+            let column: Vec<f64> = rows
+                .iter()
+                .enumerate()
+                .map(|(i, row)| {
+                    let known: f64 = columns.iter().map(|c| c[i] * c[next]).sum();
+                    (self.covariance(row, &rows[next]) - known) / root
+                })
+                .collect();
+            for (d, c) in doubt.iter_mut().zip(&column) {
+                *d -= c * c;
+            }
+            doubt[next] = 0.0;
+            columns.push(column);
+            picked.push(next);
+        }
+        picked
+    }
+}
+
+/// The first of the largest, with its position.
+fn largest(values: &[f64]) -> Option<(usize, f64)> {
+    let mut found: Option<(usize, f64)> = None;
+    for (i, value) in values.iter().enumerate() {
+        if found.is_none_or(|(_, most)| *value > most) {
+            found = Some((i, *value));
+        }
+    }
+    found
 }
 
 /// (1 + √5 r + 5 r²/3) exp(−√5 r), of the squared distance r².
@@ -97,29 +146,52 @@ fn correlation_slope(r2: f64) -> f64 {
 }
 
 /// A function learnt from rows of inputs and a response each.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+///
+/// With L Lᵀ the covariance of the points, B = L⁻¹ K(points, rows) and A = I + B Bᵀ / noise²: at x, of v = L⁻¹ k(points, x),
+/// the mean is v · weights, weights = A⁻¹ B y / noise², and the variance amplitude² − |v|² + |R⁻¹ v|² with R Rᵀ = A.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(into = "Stored", try_from = "Stored")]
 pub struct Gp {
     kernel: Kernel,
-    rows: Vec<Vec<f64>>,
-    response: Vec<f64>,
+    points: Vec<Vec<f64>>,
     weights: DVector<f64>,
-    factor: Cholesky<f64, Dyn>,
+    /// L.
+    factor: DMatrix<f64>,
+    /// R.
+    root: DMatrix<f64>,
 }
 
 impl Gp {
-    /// Conditions a kernel on rows, whose prior mean is zero.
+    /// Conditions a kernel on rows, whose prior mean is zero; what is learnt is held by at most `most_points` of them.
     ///
     /// # Errors
     /// [`Error::Data`] for no rows, rows of unequal length, numbers that are not finite, or a covariance that is
     /// singular in spite of its noise.
-    pub fn new(kernel: Kernel, rows: Vec<Vec<f64>>, response: &[f64]) -> Result<Self> {
-        check(&rows, response, kernel.length_scales.len())?;
-        let factor = kernel.matrix(&rows).cholesky().ok_or_else(|| {
-            Error::Data("the discrepancy's covariance is singular; rows are all alike".into())
-        })?;
-        let weights = factor.solve(&DVector::from_column_slice(response));
-        Ok(Self { kernel, rows, response: response.to_vec(), weights, factor })
+    pub fn new(
+        kernel: Kernel,
+        rows: &[Vec<f64>],
+        response: &[f64],
+        most_points: usize,
+    ) -> Result<Self> {
+        check(rows, response, kernel.length_scales.len())?;
+        let picked = kernel.pick(rows, most_points);
+        let points: Vec<Vec<f64>> = picked.iter().map(|i| rows[*i].clone()).collect();
+        let factor = points_factor(&kernel, &points)?;
+        let cross = DMatrix::from_fn(points.len(), rows.len(), |i, j| {
+            kernel.covariance(&points[i], &rows[j])
+        });
+        let b = factor.solve_lower_triangular(&cross).ok_or_else(singular)? / kernel.noise;
+        let y = DVector::from_column_slice(response);
+        let a = DMatrix::identity(points.len(), points.len()) + &b * b.transpose();
+        let root = a.cholesky().ok_or_else(singular)?;
+        let weights = root.solve(&(&b * y)) / kernel.noise;
+        Ok(Self {
+            kernel,
+            points,
+            weights,
+            factor,
+            root: root.unpack().map(single),
+        })
     }
 
     /// Chooses the hyperparameters that are most likely with the data and the prior, from at most `most_rows` rows
@@ -128,12 +200,13 @@ impl Gp {
     /// # Errors
     /// As [`new`](Self::new), and where the likelihood is defined nowhere near the prior.
     pub fn fit(
-        rows: Vec<Vec<f64>>,
+        rows: &[Vec<f64>],
         response: &[f64],
         prior: &KernelPrior,
         most_rows: usize,
+        most_points: usize,
     ) -> Result<Self> {
-        check(&rows, response, prior.length_scales.len())?;
+        check(rows, response, prior.length_scales.len())?;
         let picked = evenly(rows.len(), most_rows);
         let some: Vec<Vec<f64>> = picked.iter().map(|i| rows[*i].clone()).collect();
         let of_some = DVector::from_iterator(picked.len(), picked.iter().map(|i| response[*i]));
@@ -142,7 +215,7 @@ impl Gp {
             .ok_or_else(|| {
             Error::Data("no kernel explains the residuals; are all runs alike?".into())
         })?;
-        Self::new(Kernel::from_logs(&found.at), rows, response)
+        Self::new(Kernel::from_logs(&found.at), rows, response, most_points)
     }
 
     /// The kernel.
@@ -150,40 +223,62 @@ impl Gp {
         &self.kernel
     }
 
-    /// Mean and variance of the function at `x`, the noise of a new observation not included.
-    pub fn predict(&self, x: &[f64]) -> (f64, f64) {
-        let k = DVector::from_iterator(
-            self.rows.len(),
-            self.rows.iter().map(|r| self.kernel.covariance(r, x)),
-        );
-        let mean = k.dot(&self.weights);
-        let explained =
-            self.factor.l_dirty().solve_lower_triangular(&k).map_or(0.0, |v| v.norm_squared());
-        (mean, (self.kernel.amplitude.powi(2) - explained).max(0.0))
+    /// The points that hold what was learnt.
+    pub fn points(&self) -> &[Vec<f64>] {
+        &self.points
     }
 
-    /// Mean of the function at `x`.
-    pub fn mean(&self, x: &[f64]) -> f64 {
-        self.rows
-            .iter()
-            .zip(self.weights.iter())
-            .map(|(r, w)| w * self.kernel.covariance(r, x))
-            .sum()
+    /// Mean and variance of the function at `x`, the noise of a new observation not included.
+    pub fn predict(&self, x: &[f64]) -> (f64, f64) {
+        let mut v = DVector::from_iterator(
+            self.points.len(),
+            self.points.iter().map(|point| self.kernel.covariance(point, x)),
+        );
+        let mut variance = self.kernel.amplitude.powi(2);
+        // a factor that was conditioned or checked has no zero on its diagonal
+        self.factor.solve_lower_triangular_mut(&mut v);
+        variance -= v.norm_squared();
+        let mean = v.dot(&self.weights);
+        self.root.solve_lower_triangular_mut(&mut v);
+        (mean, (variance + v.norm_squared()).max(0.0))
     }
 }
 
-/// A process as it stands in a file: conditioned again when it is read.
+/// L of the points' covariance L Lᵀ.
+fn points_factor(kernel: &Kernel, points: &[Vec<f64>]) -> Result<DMatrix<f64>> {
+    Ok(kernel.matrix(points).cholesky().ok_or_else(singular)?.unpack())
+}
+
+fn singular() -> Error {
+    Error::Data("the discrepancy's covariance is singular; rows are all alike".into())
+}
+
+/// A number of R as it stands in a file: in single precision, far finer than a standard deviation is known, so that files
+/// stay small and a process that was read answers as the one that was written.
+fn single(x: f64) -> f64 {
+    f64::from(x as f32)
+}
+
+/// A process as it stands in a file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
     kernel: Kernel,
-    rows: Vec<Vec<f64>>,
-    response: Vec<f64>,
+    points: Vec<Vec<f64>>,
+    weights: Vec<f64>,
+    /// The lower triangle of R, row by row.
+    root: Vec<f32>,
 }
 
 impl From<Gp> for Stored {
     fn from(gp: Gp) -> Self {
-        Self { kernel: gp.kernel, rows: gp.rows, response: gp.response }
+        let n = gp.points.len();
+        Self {
+            weights: gp.weights.iter().copied().collect(),
+            root: (0..n).flat_map(|i| (0..=i).map(move |j| (i, j))).map(|at| gp.root[at] as f32).collect(),
+            kernel: gp.kernel,
+            points: gp.points,
+        }
     }
 }
 
@@ -191,7 +286,33 @@ impl TryFrom<Stored> for Gp {
     type Error = Error;
 
     fn try_from(stored: Stored) -> Result<Self> {
-        Self::new(stored.kernel, stored.rows, &stored.response)
+        let Stored { kernel, points, weights, root } = stored;
+        let n = points.len();
+        let logs = [kernel.amplitude, kernel.noise];
+        if logs.iter().chain(&kernel.length_scales).any(|x| !(x.is_finite() && *x > 0.0)) {
+            return Err(Error::Data("the discrepancy's kernel must be of positive numbers".into()));
+        }
+        check(&points, &weights, kernel.length_scales.len())?;
+        if root.len() != n * (n + 1) / 2 {
+            return Err(Error::invalid(
+                "the discrepancy's root",
+                format!("{} numbers", root.len()),
+                format!("{n} points have {}", n * (n + 1) / 2),
+            ));
+        }
+        let mut lower = DMatrix::zeros(n, n);
+        for ((i, j), value) in (0..n).flat_map(|i| (0..=i).map(move |j| (i, j))).zip(root) {
+            lower[(i, j)] = f64::from(value);
+            if i == j && !(value.is_finite() && value >= 1.0) {
+                return Err(Error::invalid(
+                    "the discrepancy's root",
+                    value,
+                    "its diagonal is of numbers from one, since it only adds to what is known",
+                ));
+            }
+        }
+        let factor = points_factor(&kernel, &points)?;
+        Ok(Self { kernel, points, weights: DVector::from_vec(weights), factor, root: lower })
     }
 }
 
@@ -226,7 +347,11 @@ fn negative_log_posterior(
 ) -> Option<(f64, Vec<f64>)> {
     let kernel = Kernel::from_logs(logs);
     let n = rows.len();
-    let factor = kernel.matrix(rows).cholesky()?;
+    let mut covariance = kernel.matrix(rows);
+    for i in 0..n {
+        covariance[(i, i)] += kernel.noise * kernel.noise;
+    }
+    let factor = covariance.cholesky()?;
     let weights = factor.solve(y);
     let log_determinant: f64 = factor.l_dirty().diagonal().iter().map(|d| d.ln()).sum();
     let mut value = 0.5 * y.dot(&weights) + log_determinant;
@@ -306,19 +431,18 @@ mod tests {
     #[test]
     fn a_smooth_function_is_learnt_and_an_idle_input_gets_a_long_scale() {
         let (rows, y) = rows();
-        let gp = Gp::fit(rows, &y, &prior(2), 400).unwrap();
+        let gp = Gp::fit(&rows, &y, &prior(2), 400, 400).unwrap();
         let scales = &gp.kernel().length_scales;
         assert!(scales[1] > 1.5 * scales[0], "{scales:?}");
         let (mean, variance) = gp.predict(&[2.0, 1.0]);
         assert!((mean - 2f64.sin()).abs() < 0.02, "{mean}");
         assert!(variance.sqrt() < 0.1);
-        approx::assert_relative_eq!(gp.mean(&[2.0, 1.0]), mean, max_relative = 1e-12);
     }
 
     #[test]
     fn far_from_the_data_it_fades_to_the_prior() {
         let (rows, y) = rows();
-        let gp = Gp::fit(rows, &y, &prior(2), 400).unwrap();
+        let gp = Gp::fit(&rows, &y, &prior(2), 400, 400).unwrap();
         let (mean, variance) = gp.predict(&[1000.0, 1.0]);
         assert!(mean.abs() < 1e-6);
         approx::assert_relative_eq!(variance, gp.kernel().amplitude.powi(2), max_relative = 1e-6);
@@ -326,10 +450,41 @@ mod tests {
 
     #[test]
     fn rows_that_are_no_data_are_refused() {
-        assert!(Gp::fit(vec![], &[], &prior(1), 10).is_err());
-        assert!(Gp::fit(vec![vec![f64::NAN]], &[1.0], &prior(1), 10).is_err());
-        assert!(Gp::fit(vec![vec![1.0, 2.0]], &[1.0], &prior(1), 10).is_err());
-        // equal rows are no harm
-        assert!(Gp::fit(vec![vec![1.0]; 5], &[1.0; 5], &prior(1), 10).is_ok());
+        assert!(Gp::fit(&[], &[], &prior(1), 10, 10).is_err());
+        assert!(Gp::fit(&[vec![f64::NAN]], &[1.0], &prior(1), 10, 10).is_err());
+        assert!(Gp::fit(&[vec![1.0, 2.0]], &[1.0], &prior(1), 10, 10).is_err());
+        // equal rows are no harm, and one point holds them
+        let gp = Gp::fit(&vec![vec![1.0]; 5], &[1.0; 5], &prior(1), 10, 10).unwrap();
+        assert_eq!(gp.points().len(), 1);
+    }
+
+    #[test]
+    fn few_points_hold_a_smooth_function() {
+        let (rows, y) = rows();
+        let kernel = Kernel { amplitude: 1.0, length_scales: vec![2.0, 20.0], noise: 0.05 };
+        let exact = Gp::new(kernel.clone(), &rows, &y, 40).unwrap();
+        let sparse = Gp::new(kernel, &rows, &y, 14).unwrap();
+        assert_eq!((exact.points().len(), sparse.points().len()), (40, 14));
+        for x in [[0.4, 0.1], [2.2, 2.0], [5.0, 1.0]] {
+            let ((m, v), (n, w)) = (exact.predict(&x), sparse.predict(&x));
+            assert!((m - n).abs() < 0.01, "{m} {n}");
+            // fewer points know no more
+            assert!(w >= v * 0.999 && w < 2.0 * v + 1e-3, "{v} {w}");
+        }
+    }
+
+    #[test]
+    fn a_process_that_was_read_answers_as_the_one_written() {
+        let (rows, y) = rows();
+        let gp = Gp::fit(&rows, &y, &prior(2), 400, 20).unwrap();
+        let text = serde_json::to_string(&gp).unwrap();
+        let read: Gp = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, gp);
+        for (from, to) in [("\"root\":[1.", "\"root\":[0."), ("\"noise\":0", "\"noise\":-0")] {
+            if text.contains(from) {
+                assert!(serde_json::from_str::<Gp>(&text.replace(from, to)).is_err(), "{from}");
+            }
+        }
+        assert!(serde_json::from_str::<Gp>(&text.replace("\"root\":[", "\"root\":[1.0,")).is_err());
     }
 }

@@ -27,12 +27,14 @@ impl HoldOut {
         }
     }
 
-    /// The usual scheme: one group after the other for `gpu`, `gpus` and `strategy`, which have few
-    /// groups; for all else 20 random splits that test 30 % of the groups, as many and as large as
+    /// The usual scheme: one group after the other for `gpu`, `strategy` and counts such as `gpus` or `tp`,
+    /// which have few groups; for all else 20 random splits that test 30 % of the groups, as many and as large as
     /// the study's.
     pub fn usual_scheme(&self, seed: u32) -> Scheme {
         match self.name() {
-            "gpu" | "gpus" | "strategy" => Scheme::LeaveOneOut { seed },
+            "gpu" | "gpus" | "strategy" | "dp" | "tp" | "pp" | "layers" | "hidden_size" => {
+                Scheme::LeaveOneOut { seed }
+            }
             _ => Scheme::Shuffle { n_splits: 20, test_size: 0.3, seed },
         }
     }
@@ -44,11 +46,7 @@ impl HoldOut {
     pub fn groups(&self, frame: &Frame) -> Result<Groups> {
         match self {
             Self::Row => Ok(Groups::of_single_rows(frame.rows())),
-            Self::Column(name) if frame.has_number(name) => {
-                let labels: Vec<String> = frame.number(name)?.iter().map(f64::to_string).collect();
-                Ok(Groups::from_labels(&labels))
-            }
-            Self::Column(name) => Ok(Groups::from_labels(frame.label(name)?)),
+            Self::Column(name) => Ok(Groups::from_labels(&frame.as_labels(name)?)),
         }
     }
 }

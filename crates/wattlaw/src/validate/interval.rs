@@ -1,12 +1,17 @@
 //! Intervals of a law on held-out rows: its own, or split-conformal ones from training groups set
 //! aside.
 
+use serde::Serialize;
+
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::law::{FittedLaw, Law};
 use crate::split::{GroupShuffleSplit, Groups, Split, unseen_level};
 use crate::stats::conformal::Conformal;
 use crate::stats::score;
+
+/// Levels whose coverage is told whatever level was asked for.
+pub const LEVELS: [f64; 4] = [0.5, 0.8, 0.95, 0.99];
 
 /// Says how intervals are made.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,12 +38,25 @@ pub(super) struct Interval {
     parts: Result<(Frame, Frame)>,
 }
 
-/// How wide intervals came out on one split, and what share of truths they hold.
-#[derive(Clone, Copy)]
-pub(super) struct Covered {
+/// How wide intervals of a level came out on one split, and what share of truths they hold.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Covered {
+    /// Share of truths that intervals should hold.
+    pub level: f64,
+    /// Share that they hold.
     pub coverage: f64,
-    /// Median over test rows, in natural logarithms of the response.
-    pub half_width: f64,
+    /// Factor by which they reach up and down from the prediction, the median over test rows; may be infinite.
+    pub half_width_factor: f64,
+}
+
+impl Covered {
+    fn by(level: f64, truth: &[f64], predicted: &[f64], widths: &[f64]) -> Self {
+        Self {
+            level,
+            coverage: score::coverage(truth, predicted, widths),
+            half_width_factor: score::median(widths).exp(),
+        }
+    }
 }
 
 impl Interval {
@@ -79,7 +97,7 @@ impl Interval {
     }
 
     /// Judges the intervals of `fitted` where it has its own, or else split-conformal ones from a
-    /// fit without the calibration rows.
+    /// fit without the calibration rows: those of the rule's level, and of [`LEVELS`] after it.
     pub(super) fn judge(
         &self,
         law: &dyn Law,
@@ -87,26 +105,32 @@ impl Interval {
         test: &Frame,
         truth: &[f64],
         predicted: &[f64],
-    ) -> Result<Covered> {
-        if let Some(widths) = fitted.half_widths(test, self.rule.level)? {
-            let coverage = score::coverage(truth, predicted, &widths);
-            return Ok(Covered { coverage, half_width: score::median(&widths) });
+    ) -> Result<Vec<Covered>> {
+        let levels = || std::iter::once(self.rule.level).chain(LEVELS);
+        if fitted.half_widths(test, self.rule.level)?.is_some() {
+            return levels()
+                .map(|level| {
+                    let widths = fitted.half_widths(test, level)?.unwrap_or_default();
+                    Ok(Covered::by(level, truth, predicted, &widths))
+                })
+                .collect();
         }
         let (proper, calibration) = self.parts.as_ref().map_err(Clone::clone)?;
         let fitted = law.fit(proper)?;
         let residuals = law.response(calibration)?;
         let residuals = residuals.iter().zip(fitted.predict(calibration)?).map(|(y, p)| y - p);
         let conformal = Conformal::from_residuals(residuals)?;
-        let half_width = if self.rule.clamped {
-            conformal.clamped_half_width(self.rule.level)?
-        } else {
-            conformal.half_width(self.rule.level)?
-        };
-        let widths = vec![half_width; test.rows()];
-        Ok(Covered {
-            coverage: score::coverage(truth, &fitted.predict(test)?, &widths),
-            half_width,
-        })
+        let predicted = fitted.predict(test)?;
+        levels()
+            .map(|level| {
+                let half_width = if self.rule.clamped {
+                    conformal.clamped_half_width(level)?
+                } else {
+                    conformal.half_width(level)?
+                };
+                Ok(Covered::by(level, truth, &predicted, &vec![half_width; test.rows()]))
+            })
+            .collect()
     }
 }
 

@@ -65,11 +65,13 @@ impl PreparedDraw {
             .interval
             .as_ref()
             .map(|i| i.judge(law, fitted.as_ref(), &self.test, &truth, &predicted));
-        let (interval, no_interval) = match covered {
-            Some(Ok(covered)) => (Some(covered), None),
-            Some(Err(error)) => (None, Some(error.to_string())),
-            None => (None, None),
+        let (intervals, no_interval) = match covered {
+            Some(Ok(covered)) => (covered, None),
+            Some(Err(error)) => (Vec::new(), Some(error.to_string())),
+            None => (Vec::new(), None),
         };
+        let mut levels = intervals.into_iter();
+        let asked = levels.next();
         Ok(SplitScore {
             held_out: self.held_out().to_owned(),
             n_train: self.train.rows(),
@@ -81,8 +83,9 @@ impl PreparedDraw {
             mape: score::mean(&relative),
             calibration_slope: line.slope,
             calibration_intercept: line.intercept,
-            coverage: interval.map(|i| i.coverage),
-            half_width_factor: interval.map(|i| i.half_width.exp()),
+            coverage: asked.map(|i| i.coverage),
+            half_width_factor: asked.map(|i| i.half_width_factor),
+            levels: levels.collect(),
             no_interval,
         })
     }

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::HoldOut;
-use crate::stats::score::{Summary, finite};
+use super::interval::Covered;
+use crate::stats::score::{self, Summary, finite};
 
 /// Represents how one law did on rows that it had not seen, split by split and over all splits.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -36,6 +37,8 @@ pub struct Validation {
     /// intervals, `null` where it is infinite.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub half_width_factor: Option<Summary>,
+    /// Coverage of intervals at several levels; empty where no split has intervals.
+    pub levels: Vec<Covered>,
     /// Scores of each split, in the order drawn.
     pub splits: Vec<SplitScore>,
     /// Splits that could not be judged, and why.
@@ -72,10 +75,28 @@ impl Validation {
             calibration_slope: over(|s| s.calibration_slope),
             coverage: over_some(|s| s.coverage),
             half_width_factor: over_some(|s| s.half_width_factor),
+            levels: over_levels(&splits),
             splits,
             skipped,
         }
     }
+}
+
+/// The share of all held-out rows that lie inside their intervals, and the median of the splits' widths, level by level.
+fn over_levels(splits: &[SplitScore]) -> Vec<Covered> {
+    let judged: Vec<&SplitScore> = splits.iter().filter(|s| !s.levels.is_empty()).collect();
+    let rows: usize = judged.iter().map(|s| s.n_test).sum();
+    let Some(first) = judged.first() else { return Vec::new() };
+    let over = |at: usize, level: f64| {
+        let inside: f64 = judged.iter().map(|s| s.levels[at].coverage * s.n_test as f64).sum();
+        let widths: Vec<f64> = judged.iter().map(|s| s.levels[at].half_width_factor).collect();
+        Covered {
+            level,
+            coverage: inside / rows as f64,
+            half_width_factor: score::median(&widths),
+        }
+    };
+    first.levels.iter().enumerate().map(|(at, covered)| over(at, covered.level)).collect()
 }
 
 /// Represents the scores of one law on one split.
@@ -113,6 +134,9 @@ pub struct SplitScore {
     /// Factor by which intervals reach up and down from the prediction, the median over test rows;
     /// may be infinite.
     pub half_width_factor: Option<f64>,
+    /// The same at several levels.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<Covered>,
     /// Why there are no intervals, where they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_interval: Option<String>,

@@ -9,7 +9,10 @@ use crate::error::{Error, Result};
 use crate::stats::gp::{Gp, Kernel, KernelPrior, LogPrior};
 
 /// Rows that hyperparameters are chosen on; all rows are conditioned on.
-const MOST_ROWS: usize = 320;
+pub const MOST_ROWS: usize = 320;
+
+/// Points that hold what was learnt, unless fewer are asked for.
+pub const MOST_POINTS: usize = 128;
 
 /// A discrepancy of one response on one machine.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,8 +40,8 @@ impl Discrepancy {
         };
         let rows: Vec<Vec<f64>> = inputs.iter().map(|x| place(x, &kept, &centre, &scale)).collect();
         let gp = match like {
-            Some(other) => Gp::new(other.gp.kernel().clone(), rows, residuals)?,
-            None => Gp::fit(rows, residuals, &prior(kept.len()), MOST_ROWS)?,
+            Some(other) => Gp::new(other.gp.kernel().clone(), &rows, residuals, points())?,
+            None => Gp::fit(&rows, residuals, &prior(kept.len()), MOST_ROWS, points())?,
         };
         Ok(Self { kept, centre, scale, gp })
     }
@@ -134,3 +137,5 @@ impl TryFrom<Stored> for Discrepancy {
         Ok(Self { kept, centre: stored.centre, scale: stored.scale, gp: stored.gp })
     }
 }
+
+fn points() -> usize { std::env::var("WLP").ok().and_then(|s| s.parse().ok()).unwrap_or(MOST_POINTS) }

@@ -33,7 +33,12 @@ pub struct RooflineLaw {
     pub discrepancy: bool,
     /// Whether all accelerators share one set of parameters.
     pub pooled: bool,
+    /// The column whose groups are held out to see how wide intervals must be.
+    pub interval_groups: String,
 }
+
+/// The column of [`RooflineLaw::interval_groups`] where nothing else is asked for.
+pub const USUAL_GROUPS: &str = "config_family";
 
 impl RooflineLaw {
     /// Counts the cost of every run; runs that cannot be counted have none and are refused later by name.
@@ -46,7 +51,13 @@ impl RooflineLaw {
                 Some(Terms { whole_run: !run.one_step, ..terms })
             })
             .collect();
-        Self { terms, energy, discrepancy: true, pooled: false }
+        Self {
+            terms,
+            energy,
+            discrepancy: true,
+            pooled: false,
+            interval_groups: USUAL_GROUPS.to_owned(),
+        }
     }
 
     fn terms_of(&self, frame: &Frame) -> Result<Vec<&Terms>> {
@@ -94,7 +105,7 @@ impl RooflineLaw {
     /// # Errors
     /// As [`fit_machines`](Self::fit_machines).
     pub fn adjust(&self, train: &Frame, parent: &RooflineLaws) -> Result<RooflineLaws> {
-        let (runs, names) = self.observations(train, "config_family")?;
+        let (runs, names) = self.observations(train, USUAL_GROUPS)?;
         if runs.is_empty() {
             return Err(Error::Data(
                 "the roofline law needs at least one run with a duration".into(),
@@ -168,7 +179,7 @@ impl Law for RooflineLaw {
         if self.energy && train.number("log_energy_kwh")?.iter().all(|kwh| kwh.is_nan()) {
             return Err(Error::Data("no run has an energy to fit a law of energy on".into()));
         }
-        let laws = self.fit_machines(train, "config_family")?;
+        let laws = self.fit_machines(train, &self.interval_groups)?;
         Ok(Box::new(FittedRoofline { law: self.clone(), laws }))
     }
 }
