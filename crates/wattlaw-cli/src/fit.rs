@@ -99,7 +99,7 @@ fn roofline(args: &Args) -> Done {
         &data,
         &args.options(),
         &catalog,
-        !args.law.no_discrepancy,
+        args.law.discrepancy(),
         args.law.pooled,
     )
     .map_err(|e| e.at(Place::file(&*data.name)))?;

@@ -5,8 +5,10 @@ use std::str::FromStr;
 use clap::ValueEnum;
 
 use wattlaw::formula::Formula;
+use wattlaw::law::roofline::MOST_POINTS;
 
 use crate::failure::{Done, Failure};
+use crate::usage::whole;
 
 /// Flags that name a law.
 #[derive(Debug, clap::Args)]
@@ -17,6 +19,9 @@ pub struct LawArgs {
     /// Leave out what the roofline law's physics misses
     #[arg(long)]
     pub no_discrepancy: bool,
+    /// The most points that hold what the physics misses; fewer make a smaller file, from which no run can be read back
+    #[arg(long, value_name = "N", default_value_t = MOST_POINTS, value_parser = whole::<usize>, conflicts_with = "no_discrepancy")]
+    pub discrepancy_points: usize,
     /// Share one set of roofline parameters among all GPU models
     #[arg(long)]
     pub pooled: bool,
@@ -29,6 +34,11 @@ pub struct LawArgs {
 }
 
 impl LawArgs {
+    /// The most points of a discrepancy, where one is asked for.
+    pub fn discrepancy(&self) -> Option<usize> {
+        (!self.no_discrepancy).then_some(self.discrepancy_points)
+    }
+
     /// Refuses terms for a law that has none.
     ///
     /// # Errors

@@ -120,7 +120,7 @@ fn roofline(args: &Args) -> Done {
     complete::every_run(&data, &frame, &nothing, args.law.target.column())?;
     let law_of = |energy: bool| {
         let mut law = RooflineLaw::over(&data, &catalog, energy);
-        (law.discrepancy, law.pooled) = (!args.law.no_discrepancy, args.law.pooled);
+        (law.discrepancy, law.pooled) = (args.law.discrepancy(), args.law.pooled);
         // an interval tells of runs that are as new as those judged here; whole GPU models the law sets aside itself
         if let HoldOut::Column(name) = &judge.hold_out
             && name != "gpu"

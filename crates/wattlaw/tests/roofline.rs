@@ -206,7 +206,7 @@ fn five_runs_of_a_new_machine_carry_the_law_over() {
     let others = gpt.filter(|r| !r.gpu.contains("A100"));
     let here = gpt.filter(|r| r.gpu.contains("A100"));
     let options = FitOptions { hold_out: "gpu".to_owned(), ..FitOptions::default() };
-    let parent = Calibration::fit_roofline(&others, &options, &catalog, false, false).unwrap();
+    let parent = Calibration::fit_roofline(&others, &options, &catalog, None, false).unwrap();
     let first = |gpus: u64, layers: u64, hidden: u64| {
         here.runs
             .iter()

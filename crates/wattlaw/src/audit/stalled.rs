@@ -24,7 +24,7 @@ pub(super) fn steps(data: &Dataset, catalog: &Catalog) -> Vec<Finding> {
         return Vec::new();
     }
     let mut law = RooflineLaw::over(&steps, catalog, false);
-    law.discrepancy = false;
+    law.discrepancy = None;
     let fitted = steps
         .frame(ColumnsOf::default(), catalog)
         .and_then(|frame| law.fit_machines(&frame, "config_family"));

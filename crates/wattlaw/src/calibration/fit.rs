@@ -1,13 +1,13 @@
 //! Fits a calibration on a dataset.
 
-use super::{Calibration, Fitted, Laws, SCHEMA, ScalingLaws, Source, range};
+use super::{Calibration, Fitted, Laws, RooflineLaws, SCHEMA, ScalingLaws, Source, range};
 use crate::catalog::Catalog;
 use crate::dataset::{ColumnsOf, Dataset};
 use crate::error::{Error, Result};
 use crate::formula::Formula;
 use crate::frame::Frame;
 use crate::law::efficiency::{BeforeRunLaw, measurable};
-use crate::law::roofline::RooflineLaw;
+use crate::law::roofline::{MOST_ROWS, RooflineLaw};
 use crate::law::scaling::ScalingLaw;
 use crate::law::setting::Setting;
 use crate::run::Scope;
@@ -138,7 +138,7 @@ impl Calibration {
         data: &Dataset,
         options: &FitOptions,
         catalog: &Catalog,
-        discrepancy: bool,
+        discrepancy: Option<usize>,
         pooled: bool,
     ) -> Result<Self> {
         let data = options.kept(data)?;
@@ -147,7 +147,9 @@ impl Calibration {
         let mut law = RooflineLaw::over(&data, catalog, false);
         (law.discrepancy, law.pooled) = (discrepancy, pooled);
         let laws = law.fit_machines(&frame, &options.hold_out)?;
-        Self::of(&data, options, &frame, scope, data.notes.clone(), Laws::Roofline(Box::new(laws)))
+        let mut notes = data.notes.clone();
+        notes.extend(thinned(&laws, frame.label("gpu")?));
+        Self::of(&data, options, &frame, scope, notes, Laws::Roofline(Box::new(laws)))
     }
 
     fn of(
@@ -176,6 +178,28 @@ impl Calibration {
             law,
         })
     }
+}
+
+/// Says where a discrepancy does not hold each run for itself.
+fn thinned(laws: &RooflineLaws, gpus: &[String]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (gpu, machine) in &laws.machines {
+        let runs = gpus.iter().filter(|g| *g == gpu).count();
+        let points: Vec<String> = machine.points().map(|p| p.to_string()).collect();
+        if points.is_empty() {
+            continue;
+        }
+        let chosen = if runs > MOST_ROWS {
+            format!("; its length scales were chosen on {MOST_ROWS} of them")
+        } else {
+            String::new()
+        };
+        notes.push(format!(
+            "the discrepancy of {runs} runs on {gpu} is held by {} points{chosen}",
+            points.join(" and ")
+        ));
+    }
+    notes
 }
 
 /// The law of one response with the signed residuals of all rows, in their order; nothing where no run has the

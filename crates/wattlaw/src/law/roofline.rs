@@ -8,4 +8,5 @@ pub mod machine;
 pub mod physics;
 pub mod terms;
 
+pub use discrepancy::{MOST_POINTS, MOST_ROWS};
 pub use judged::RooflineLaw;

@@ -16,6 +16,9 @@ use crate::error::{Error, Result};
 /// What is added to the diagonal of a covariance, as a share of the variance.
 const JITTER: f64 = 1e-10;
 
+/// Variance that points may leave open, as a share of the noise's.
+const OPEN: f64 = 0.01;
+
 /// Hyperparameters of a kernel: k(x, x') = amplitude² · c(r) + noise² where x is x', r the distance in length scales,
 /// c Matérn's correlation of smoothness 5/2 (equation 4.17).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,11 +93,12 @@ impl Kernel {
         k
     }
 
-    /// Up to `most` rows, each the one whose value the rows before it tell least of; rows that tell nothing new are left
-    /// out. A pivoted Cholesky decomposition of the covariance.
+    /// Up to `most` rows, each the one whose value the rows before it tell least of, until what they leave open is far
+    /// below the noise. A pivoted Cholesky decomposition of the covariance.
     fn pick(&self, rows: &[Vec<f64>], most: usize) -> Vec<usize> {
         let mut doubt = vec![self.amplitude * self.amplitude; rows.len()];
-        let least = 10.0 * JITTER * self.amplitude * self.amplitude;
+        let known = 10.0 * JITTER * self.amplitude * self.amplitude;
+        let least = known.max(OPEN * self.noise * self.noise);
         let mut columns: Vec<Vec<f64>> = Vec::new();
         let mut picked = Vec::new();
         while picked.len() < most {
@@ -174,7 +178,7 @@ impl Gp {
         most_points: usize,
     ) -> Result<Self> {
         check(rows, response, kernel.length_scales.len())?;
-        let picked = kernel.pick(rows, most_points);
+        let picked = kernel.pick(rows, most_points.max(1));
         let points: Vec<Vec<f64>> = picked.iter().map(|i| rows[*i].clone()).collect();
         let factor = points_factor(&kernel, &points)?;
         let cross = DMatrix::from_fn(points.len(), rows.len(), |i, j| {
@@ -185,13 +189,7 @@ impl Gp {
         let a = DMatrix::identity(points.len(), points.len()) + &b * b.transpose();
         let root = a.cholesky().ok_or_else(singular)?;
         let weights = root.solve(&(&b * y)) / kernel.noise;
-        Ok(Self {
-            kernel,
-            points,
-            weights,
-            factor,
-            root: root.unpack().map(single),
-        })
+        Ok(Self { kernel, points, weights, factor, root: root.unpack().map(single) })
     }
 
     /// Chooses the hyperparameters that are most likely with the data and the prior, from at most `most_rows` rows
@@ -275,7 +273,10 @@ impl From<Gp> for Stored {
         let n = gp.points.len();
         Self {
             weights: gp.weights.iter().copied().collect(),
-            root: (0..n).flat_map(|i| (0..=i).map(move |j| (i, j))).map(|at| gp.root[at] as f32).collect(),
+            root: (0..n)
+                .flat_map(|i| (0..=i).map(move |j| (i, j)))
+                .map(|at| gp.root[at] as f32)
+                .collect(),
             kernel: gp.kernel,
             points: gp.points,
         }

@@ -90,11 +90,7 @@ fn over_levels(splits: &[SplitScore]) -> Vec<Covered> {
     let over = |at: usize, level: f64| {
         let inside: f64 = judged.iter().map(|s| s.levels[at].coverage * s.n_test as f64).sum();
         let widths: Vec<f64> = judged.iter().map(|s| s.levels[at].half_width_factor).collect();
-        Covered {
-            level,
-            coverage: inside / rows as f64,
-            half_width_factor: score::median(&widths),
-        }
+        Covered { level, coverage: inside / rows as f64, half_width_factor: score::median(&widths) }
     };
     first.levels.iter().enumerate().map(|(at, covered)| over(at, covered.level)).collect()
 }

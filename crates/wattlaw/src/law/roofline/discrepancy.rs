@@ -11,45 +11,47 @@ use crate::stats::gp::{Gp, Kernel, KernelPrior, LogPrior};
 /// Rows that hyperparameters are chosen on; all rows are conditioned on.
 pub const MOST_ROWS: usize = 320;
 
-/// Points that hold what was learnt, unless fewer are asked for.
-pub const MOST_POINTS: usize = 128;
+/// Points that hold what was learnt, unless fewer are asked for; as many of them are taken as the noise lets tell apart.
+pub const MOST_POINTS: usize = 1024;
+
+/// The least unit of an input, in natural logarithms: what hardly varied among the runs is still far away when it doubles
+/// several times.
+const LEAST_SCALE: f64 = 0.5;
 
 /// A discrepancy of one response on one machine.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "Stored", into = "Stored")]
 pub struct Discrepancy {
-    kept: Vec<usize>,
-    centre: Vec<f64>,
-    scale: Vec<f64>,
+    centre: [f64; INPUTS.len()],
+    scale: [f64; INPUTS.len()],
     gp: Gp,
 }
 
 impl Discrepancy {
-    /// Learns residuals, one a row of inputs; `kernel` repeats the hyperparameters of an earlier one on fewer rows.
+    /// Learns residuals, one a row of inputs, and holds them by at most `most_points` points; `like` repeats the
+    /// hyperparameters of an earlier one on fewer rows.
     ///
     /// # Errors
     /// As [`Gp::fit`].
     pub fn learn(
         inputs: &[[f64; INPUTS.len()]],
         residuals: &[f64],
+        most_points: usize,
         like: Option<&Self>,
     ) -> Result<Self> {
-        let (kept, centre, scale) = match like {
-            Some(other) => (other.kept.clone(), other.centre.clone(), other.scale.clone()),
-            None => standard(inputs),
-        };
-        let rows: Vec<Vec<f64>> = inputs.iter().map(|x| place(x, &kept, &centre, &scale)).collect();
+        let (centre, scale) =
+            like.map_or_else(|| standard(inputs), |other| (other.centre, other.scale));
+        let rows: Vec<Vec<f64>> = inputs.iter().map(|x| place(x, &centre, &scale)).collect();
         let gp = match like {
-            Some(other) => Gp::new(other.gp.kernel().clone(), &rows, residuals, points())?,
-            None => Gp::fit(&rows, residuals, &prior(kept.len()), MOST_ROWS, points())?,
+            Some(other) => Gp::new(other.gp.kernel().clone(), &rows, residuals, most_points)?,
+            None => Gp::fit(&rows, residuals, &prior(), MOST_ROWS, most_points)?,
         };
-        Ok(Self { kept, centre, scale, gp })
+        Ok(Self { centre, scale, gp })
     }
 
     /// Mean and standard deviation of a new run's residual, its noise included.
     pub fn predict(&self, inputs: &[f64; INPUTS.len()]) -> (f64, f64) {
-        let (mean, variance) =
-            self.gp.predict(&place(inputs, &self.kept, &self.centre, &self.scale));
+        let (mean, variance) = self.gp.predict(&place(inputs, &self.centre, &self.scale));
         (mean, (variance + self.kernel().noise.powi(2)).sqrt())
     }
 
@@ -57,36 +59,41 @@ impl Discrepancy {
     pub const fn kernel(&self) -> &Kernel {
         self.gp.kernel()
     }
+
+    /// How many points hold it.
+    pub fn points(&self) -> usize {
+        self.gp.points().len()
+    }
 }
 
 /// Priors in standardised inputs: smooth over a few standard deviations, residuals of a few hundredths, repeats within
 /// about one.
-fn prior(inputs: usize) -> KernelPrior {
+fn prior() -> KernelPrior {
     KernelPrior {
         amplitude: LogPrior { median: 0.05, sd: 1.0 },
-        length_scales: vec![LogPrior { median: 2.0, sd: 1.0 }; inputs],
+        length_scales: vec![LogPrior { median: 2.0, sd: 1.0 }; INPUTS.len()],
         noise: LogPrior { median: 0.012, sd: 0.7 },
     }
 }
 
-/// The inputs that vary, with their means and standard deviations.
-fn standard(inputs: &[[f64; INPUTS.len()]]) -> (Vec<usize>, Vec<f64>, Vec<f64>) {
+/// Means of the inputs and their units: standard deviations, but no less than [`LEAST_SCALE`].
+fn standard(inputs: &[[f64; INPUTS.len()]]) -> ([f64; INPUTS.len()], [f64; INPUTS.len()]) {
     let n = inputs.len() as f64;
-    let (mut kept, mut centre, mut scale) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut centre, mut scale) = ([0.0; INPUTS.len()], [0.0; INPUTS.len()]);
     for j in 0..INPUTS.len() {
-        let mean = inputs.iter().map(|x| x[j]).sum::<f64>() / n;
-        let sd = (inputs.iter().map(|x| (x[j] - mean).powi(2)).sum::<f64>() / n).sqrt();
-        if sd > 1e-9 {
-            kept.push(j);
-            centre.push(mean);
-            scale.push(sd);
-        }
+        centre[j] = inputs.iter().map(|x| x[j]).sum::<f64>() / n;
+        let variance = inputs.iter().map(|x| (x[j] - centre[j]).powi(2)).sum::<f64>() / n;
+        scale[j] = variance.sqrt().max(LEAST_SCALE);
     }
-    (kept, centre, scale)
+    (centre, scale)
 }
 
-fn place(x: &[f64; INPUTS.len()], kept: &[usize], centre: &[f64], scale: &[f64]) -> Vec<f64> {
-    kept.iter().zip(centre).zip(scale).map(|((j, c), s)| (x[*j] - c) / s).collect()
+fn place(
+    x: &[f64; INPUTS.len()],
+    centre: &[f64; INPUTS.len()],
+    scale: &[f64; INPUTS.len()],
+) -> Vec<f64> {
+    x.iter().zip(centre).zip(scale).map(|((x, c), s)| (x - c) / s).collect()
 }
 
 /// A discrepancy as it stands in a file, its inputs by name.
@@ -101,8 +108,12 @@ struct Stored {
 
 impl From<Discrepancy> for Stored {
     fn from(d: Discrepancy) -> Self {
-        let inputs = d.kept.iter().map(|j| INPUTS[*j].to_owned()).collect();
-        Self { inputs, centre: d.centre, scale: d.scale, gp: d.gp }
+        Self {
+            inputs: INPUTS.map(str::to_owned).into(),
+            centre: d.centre.into(),
+            scale: d.scale.into(),
+            gp: d.gp,
+        }
     }
 }
 
@@ -110,32 +121,24 @@ impl TryFrom<Stored> for Discrepancy {
     type Error = Error;
 
     fn try_from(stored: Stored) -> Result<Self> {
-        let kept = stored
-            .inputs
-            .iter()
-            .map(|name| {
-                INPUTS
-                    .iter()
-                    .position(|i| i == name)
-                    .ok_or_else(|| Error::unknown("input", name, INPUTS))
-            })
-            .collect::<Result<Vec<usize>>>()?;
-        let n = kept.len();
-        let scales = &stored.gp.kernel().length_scales;
-        if [stored.centre.len(), stored.scale.len(), scales.len()] != [n; 3] {
+        if stored.inputs != INPUTS {
             return Err(Error::invalid(
-                "the discrepancy's centre, scale and length scales",
-                format!(
-                    "{}, {} and {} numbers",
-                    stored.centre.len(),
-                    stored.scale.len(),
-                    scales.len()
-                ),
-                format!("there must be one of each for the {n} inputs"),
+                "the discrepancy's inputs",
+                format!("`{}`", stored.inputs.join(", ")),
+                format!("this version of wattlaw has `{}`", INPUTS.join(", ")),
             ));
         }
-        Ok(Self { kept, centre: stored.centre, scale: stored.scale, gp: stored.gp })
+        let n = INPUTS.len();
+        let scales = &stored.gp.kernel().length_scales;
+        match (stored.centre.try_into(), stored.scale.try_into()) {
+            (Ok(centre), Ok(scale)) if scales.len() == n => {
+                Ok(Self { centre, scale, gp: stored.gp })
+            }
+            _ => Err(Error::invalid(
+                "the discrepancy's centre, scale and length scales",
+                "of another length",
+                format!("there must be one of each for the {n} inputs"),
+            )),
+        }
     }
 }
-
-fn points() -> usize { std::env::var("WLP").ok().and_then(|s| s.parse().ok()).unwrap_or(MOST_POINTS) }

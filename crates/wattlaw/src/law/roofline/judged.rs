@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::discrepancy::MOST_POINTS;
 use super::fit::Prior;
 use super::machine::{Machine, Observation};
 use super::terms::Terms;
@@ -29,8 +30,8 @@ pub struct RooflineLaw {
     terms: Vec<Option<Terms>>,
     /// Whether energy is explained, or time.
     pub energy: bool,
-    /// Whether a discrepancy is learnt.
-    pub discrepancy: bool,
+    /// The most points that hold the discrepancy; none leaves it out.
+    pub discrepancy: Option<usize>,
     /// Whether all accelerators share one set of parameters.
     pub pooled: bool,
     /// The column whose groups are held out to see how wide intervals must be.
@@ -54,7 +55,7 @@ impl RooflineLaw {
         Self {
             terms,
             energy,
-            discrepancy: true,
+            discrepancy: Some(MOST_POINTS),
             pooled: false,
             interval_groups: USUAL_GROUPS.to_owned(),
         }
@@ -116,7 +117,7 @@ impl RooflineLaw {
         for kind in kinds {
             let own = runs_on(kind, &runs, &names);
             let prior = Prior::taught(parent.machine(kind).0.fit.logs, DOUBT);
-            let discrepancy = self.discrepancy && own.len() >= ENOUGH;
+            let discrepancy = self.discrepancy.filter(|_| own.len() >= ENOUGH);
             machines.insert(kind.to_owned(), Machine::fit(&own, &prior, discrepancy)?);
         }
         Ok(RooflineLaws {
@@ -147,7 +148,7 @@ impl RooflineLaw {
         let pooled = Machine::fit(
             &together,
             &Prior::physical(),
-            self.discrepancy && (alone || self.pooled),
+            self.discrepancy.filter(|_| alone || self.pooled),
         )?;
         let mut machines = BTreeMap::new();
         if let ([only], false) = (kinds.as_slice(), self.pooled) {
@@ -166,7 +167,7 @@ impl RooflineLaw {
 impl Law for RooflineLaw {
     fn name(&self) -> String {
         let target = if self.energy { "energy" } else { "duration" };
-        let discrepancy = if self.discrepancy { " with discrepancy" } else { "" };
+        let discrepancy = if self.discrepancy.is_some() { " with discrepancy" } else { "" };
         format!("roofline law of {target}{discrepancy}")
     }
 

@@ -76,11 +76,15 @@ impl Spread {
 }
 
 impl Machine {
-    /// Fits a machine on its runs.
+    /// Fits a machine on its runs, with a discrepancy held by at most so many points where one is asked for.
     ///
     /// # Errors
     /// As [`fit::fit`] and the discrepancy.
-    pub fn fit(runs: &[Observation<'_>], prior: &Prior, discrepancy: bool) -> Result<Self> {
+    pub fn fit(
+        runs: &[Observation<'_>],
+        prior: &Prior,
+        discrepancy: Option<usize>,
+    ) -> Result<Self> {
         let mut machine = Self::without_spread(runs, prior, discrepancy, None)?;
         machine.spreads = machine.held_out(runs, prior, discrepancy)?;
         Ok(machine)
@@ -89,13 +93,15 @@ impl Machine {
     fn without_spread(
         runs: &[Observation<'_>],
         prior: &Prior,
-        discrepancy: bool,
+        discrepancy: Option<usize>,
         like: Option<&Self>,
     ) -> Result<Self> {
         let samples: Vec<Sample<'_>> = runs.iter().map(Observation::sample).collect();
         let fit = fit::fit(&samples, prior, like.map(|m| &m.fit.logs))?;
         let mut machine = Self { fit, discrepancies: [None, None], spreads: [None, None, None] };
-        if discrepancy && runs.len() >= FEWEST {
+        if let Some(points) = discrepancy
+            && runs.len() >= FEWEST
+        {
             for which in 0..RESPONSES {
                 let known: Vec<&Observation<'_>> =
                     runs.iter().filter(|r| r.response(which).is_some()).collect();
@@ -108,10 +114,16 @@ impl Machine {
                     .map(|r| r.response(which).unwrap_or(0.0) - machine.physics(r.terms)[which])
                     .collect();
                 let like = like.and_then(|m| m.discrepancies[which].as_ref());
-                machine.discrepancies[which] = Some(Discrepancy::learn(&inputs, &residuals, like)?);
+                machine.discrepancies[which] =
+                    Some(Discrepancy::learn(&inputs, &residuals, points, like)?);
             }
         }
         Ok(machine)
+    }
+
+    /// How many points hold the discrepancies of time and energy.
+    pub fn points(&self) -> impl Iterator<Item = usize> {
+        self.discrepancies.iter().flatten().map(Discrepancy::points)
     }
 
     /// ln(time / s) and ln(energy / J) by the physics alone.
@@ -163,7 +175,7 @@ impl Machine {
         &self,
         runs: &[Observation<'_>],
         prior: &Prior,
-        discrepancy: bool,
+        discrepancy: Option<usize>,
     ) -> Result<[Option<Spread>; SPREADS]> {
         let groups: Vec<usize> = runs.iter().map(|r| r.group).collect();
         let distinct = groups.iter().max().map_or(0, |g| g + 1);
