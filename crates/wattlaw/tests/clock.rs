@@ -124,7 +124,7 @@ fn logistic(x: f64) -> f64 {
 
 fn law_of(x: &[f64]) -> (ClockLaw, [f64; 3]) {
     let law =
-        ClockLaw { floor: x[0], slope: x[1].exp(), bound: logistic(x[2]), peaks: x[3].exp() };
+        ClockLaw { floor: x[0], slope: x[1].exp(), bound: logistic(x[2]), peaks: x[3].exp(), remains: f64::NAN };
     (law, [x[4].exp(), x[5].exp(), x[6].exp()])
 }
 

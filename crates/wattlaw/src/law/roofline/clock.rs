@@ -6,7 +6,8 @@
 //! t(s) = t · (1 + bound · (1/s − 1))                        what waits for memory does not stretch
 //! w(s) = w · v(s)²        v(s) = (1 + slope · z(s)) / (1 + slope · z(1))
 //! z(s) = width · ln(1 + exp((s − floor) / width))           below its floor the voltage no longer falls
-//! p(s) = P₀ + w(s) / T(s)                                   p(s) = draw, by bisection: p grows with s
+//! P₀(s) = P₁ + (P₀ − P₁) · s · v(s)²                        P₁ = the lesser of P₀ and remains · TDP
+//! p(s) = P₀(s) + w(s) / T(s)                                p(s) = draw, by bisection: p grows with s
 //! draw = limit · (1 − peaks · (limit / p(1))²)              the peaks are held back before the mean is
 //! ```
 //!
@@ -25,6 +26,8 @@ pub struct ClockLaw {
     pub slope: f64,
     /// Share of device time that follows the clock.
     pub bound: f64,
+    /// Most of the static power that remains at a low clock, as a share of TDP; the rest is that of clocks which are up.
+    pub remains: f64,
     /// Share of a limit that stays unused where the limit is what an accelerator would draw.
     pub peaks: f64,
 }
@@ -34,8 +37,9 @@ pub struct ClockLaw {
 /// Source: `tests/clock.rs`, `the_shipped_numbers_are_those_of_the_tables`, which fits all three tables together: Perseus'
 /// stages by clock on A100, Zeus' BERT by power limit on V100 and A40. Standard deviations 0.003, 0.018, 0.008 and 0.002.
 /// Alone, A100 gives 0.79, 1.32, 0.88 (it has no limits), V100 0.84, 1.15, 0.88, 0.066, and A40, whose rows tell the three apart
-/// badly, 0.88, 2.0, 0.54, 0.084.
-pub const CLOCK: ClockLaw = ClockLaw { floor: 0.805, slope: 1.25, bound: 0.867, peaks: 0.0785 };
+/// badly, 0.88, 2.0, 0.54, 0.084. `remains` is the mean of what the three keep at any clock: 0.08 (A100), 0.15, 0.22.
+pub const CLOCK: ClockLaw =
+    ClockLaw { floor: 0.805, slope: 1.25, bound: 0.867, remains: 0.15, peaks: 0.0785 };
 
 /// Width of the bend of the voltage at its floor, in shares of clock; assumed, two steps of the clock of an A100.
 const WIDTH: f64 = 0.03;
@@ -55,11 +59,13 @@ pub struct PowerLimit {
     pub limit_w: f64,
     /// Whether it holds the accelerator back.
     pub binds: bool,
+    /// Mean power of the accelerator between start and end of the run, W.
+    pub draw_w: f64,
     /// Share of the full clock that it leaves.
     pub clock_share: f64,
     /// Time over the time without it.
     pub time_factor: f64,
-    /// Whether the lowest clock is low enough for it.
+    /// Whether the lowest clock draws no more than it.
     #[serde(skip)]
     pub met: bool,
 }
@@ -74,6 +80,13 @@ impl ClockLaw {
     pub fn voltage(&self, share: f64) -> f64 {
         let above = |s: f64| WIDTH * softplus((s - self.floor) / WIDTH);
         (1.0 + self.slope * above(share)) / (1.0 + self.slope * above(1.0))
+    }
+
+    /// Power in watts that an accelerator of so much TDP draws while it waits, at a share of the full clock, where it draws
+    /// `full_w` at the full one.
+    pub fn waiting_w(&self, full_w: f64, tdp_w: f64, share: f64) -> f64 {
+        let remains = full_w.min(self.remains * tdp_w);
+        remains + (full_w - remains) * share * self.voltage(share).powi(2)
     }
 
     /// Mean power in watts that a limit lets an accelerator draw which would draw `free_w`, and does so under its default
@@ -125,10 +138,15 @@ mod tests {
 
     #[test]
     fn half_the_clock_takes_the_time_and_the_voltage_of_a_hand_computed_case() {
-        let law = ClockLaw { floor: 0.8, slope: 1.25, bound: 0.9, peaks: 0.07 };
+        let law = ClockLaw { floor: 0.8, slope: 1.25, bound: 0.9, remains: 0.2, peaks: 0.07 };
         approx::assert_relative_eq!(law.stretch(0.5), 1.9, max_relative = 1e-12);
         // far below the floor 1, at the full clock 1 + 1.25 · 0.2 but for the width of the bend
         approx::assert_relative_eq!(law.voltage(0.5), 1.0 / 1.25, max_relative = 1e-3);
+        // 50 W of 60 W remain of 250 W; the other 10 W fall with half the clock and the voltage squared
+        assert_eq!(law.waiting_w(60.0, 250.0, 1.0), 60.0);
+        let other = 10.0 * 0.5 * 0.64;
+        approx::assert_relative_eq!(law.waiting_w(60.0, 250.0, 0.5), 50.0 + other, max_relative = 1e-3);
+        assert_eq!(law.waiting_w(30.0, 250.0, 0.5), 30.0);
         assert!(law.voltage(0.9) > law.voltage(0.85) && law.voltage(0.85) > law.voltage(0.8));
     }
 

@@ -22,7 +22,7 @@
 
 use serde::Serialize;
 
-use super::clock::{CLOCK, ClockLaw, LOWEST, PowerLimit};
+use super::clock::{CLOCK, ClockLaw, PowerLimit};
 use super::terms::{Exchange, Terms};
 
 /// A parameter: its name, what it is, and what is held likely of it before any run was seen.
@@ -199,23 +199,25 @@ impl Physics<'_> {
         let work = self.work(x, free.total_s);
         let drawn_w = |share: f64, time: &TimeParts| {
             let work_j = work.iter().sum::<f64>() * CLOCK.voltage(share).powi(2);
-            self.static_w(x) + work_j / (time.total_s - time.start_s)
+            self.waiting_w(x, share) + work_j / (time.total_s - time.start_s)
         };
         let free_w = drawn_w(1.0, &free);
-        let draw_w = CLOCK.draw_w(free_w, x.power_limit, x.tdp);
-        let binds = draw_w < free_w;
+        let held_w = CLOCK.draw_w(free_w, x.power_limit, x.tdp);
+        let binds = held_w < free_w;
         let (clock_share, time) = if binds {
-            let share = ClockLaw::share_at(draw_w, |s| drawn_w(s, &self.time_at(x, s)));
+            let share = ClockLaw::share_at(held_w, |s| drawn_w(s, &self.time_at(x, s)));
             (share, self.time_at(x, share))
         } else {
             (1.0, free)
         };
+        let draw_w = drawn_w(clock_share, &time);
         let limit = PowerLimit {
             limit_w: x.power_limit,
             binds,
+            draw_w,
             clock_share,
             time_factor: time.total_s / free.total_s,
-            met: clock_share > LOWEST,
+            met: draw_w <= x.power_limit,
         };
         Taken { time, energy: self.energy_at(x, time.total_s, &work, clock_share), limit }
     }
@@ -328,10 +330,10 @@ impl Physics<'_> {
         parts.map(|part| bent * part)
     }
 
-    /// Power of one accelerator that waits.
-    const fn static_w(&self, x: &Terms) -> f64 {
+    /// Power of one accelerator that waits at a share of the full clock.
+    fn waiting_w(&self, x: &Terms, clock_share: f64) -> f64 {
         let [.., static_share, _, _, _, _] = *self.0;
-        static_share * x.tdp
+        CLOCK.waiting_w(static_share * x.tdp, x.tdp, clock_share)
     }
 
     /// Energy of a job of `time_s` whose accelerators do `work` at a share of the full clock.
@@ -340,7 +342,7 @@ impl Physics<'_> {
         let each = x.gpus * CLOCK.voltage(clock_share).powi(2);
         let [compute_j, memory_j, link_j, kernel_j] = work.map(|part| each * part);
         let host_j = x.nodes * host * time_s;
-        let static_j = x.gpus * self.static_w(x) * time_s;
+        let static_j = x.gpus * self.waiting_w(x, clock_share) * time_s;
         EnergyParts {
             host_j,
             static_j,
