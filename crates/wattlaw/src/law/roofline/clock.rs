@@ -145,7 +145,11 @@ mod tests {
         // 50 W of 60 W remain of 250 W; the other 10 W fall with half the clock and the voltage squared
         assert_eq!(law.waiting_w(60.0, 250.0, 1.0), 60.0);
         let other = 10.0 * 0.5 * 0.64;
-        approx::assert_relative_eq!(law.waiting_w(60.0, 250.0, 0.5), 50.0 + other, max_relative = 1e-3);
+        approx::assert_relative_eq!(
+            law.waiting_w(60.0, 250.0, 0.5),
+            50.0 + other,
+            max_relative = 1e-3
+        );
         assert_eq!(law.waiting_w(30.0, 250.0, 0.5), 30.0);
         assert!(law.voltage(0.9) > law.voltage(0.85) && law.voltage(0.85) > law.voltage(0.8));
     }
