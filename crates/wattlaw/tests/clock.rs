@@ -1,7 +1,7 @@
 //! The clock law against tables that others measured: its numbers come out of them, and rows that a fit did not see are
 //! met. The tables are not part of the project; without them the tests say that they skip.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at what it did not expect")]
 
 use std::collections::BTreeMap;
 
@@ -292,14 +292,11 @@ fn batch_sizes_and_limits_that_were_not_seen_are_met() {
 #[test]
 fn stages_and_models_that_were_not_seen_are_met() {
     let Some((clocks, v100, a40)) = tables() else { return };
-    let by_model = |model: &'static str| move |row: &AtClock| row.model == model;
-    let held: [(&str, Box<dyn Fn(&AtClock) -> bool>); 3] = [
-        ("bloom", Box::new(by_model("bloom"))),
-        ("gpt3-175b", Box::new(by_model("gpt3-175b"))),
-        ("the last stages", Box::new(|row| row.last_stage)),
-    ];
-    for (name, out) in held {
-        let (train, test) = split(&clocks, out);
+    for (name, (train, test)) in [
+        ("bloom", split(&clocks, |row| row.model == "bloom")),
+        ("gpt3-175b", split(&clocks, |row| row.model == "gpt3-175b")),
+        ("the last stages", split(&clocks, |row| row.last_stage)),
+    ] {
         assert!(!test.is_empty() && !train.is_empty());
         let found = fitted(&train, &v100, &a40);
         let (mut times, mut energies) = (Vec::new(), Vec::new());
@@ -331,55 +328,60 @@ fn an_accelerator_that_was_not_seen_is_met_roughly() {
     }
 }
 
-/// The answer of `predict` for BERT as Zeus fine-tuned it, each limit against the default limit: the measured ratios of time
-/// and energy are of the accelerator alone, and so are those of the answer. Sequence lengths and precision are not in the
-/// table: 384 for SQuAD is customary, 64 for Sentiment140 fits its times; half precision.
+/// Seconds and the accelerator's joules of BERT's epoch on it under a limit, as `predict` answers by the calibration it chooses.
+fn answered(catalog: &Catalog, gpu: &str, row: &AtLimit, limit_w: f64) -> (f64, f64) {
+    let (seq_len, examples) = if row.task == "squad" { (384, 88_524) } else { (64, 1_280_000) };
+    let text = format!(
+        "model = {{ name = 'bert-base-uncased' }}
+         workload = {{ epochs = 1, examples = {examples}, seq_len = {seq_len}, micro_batch = {}, \
+                       precision = 'fp16', task = 'classification' }}
+         system = {{ gpu = '{gpu}', power_limit_w = {limit_w:?} }}",
+        row.batch
+    );
+    let job = JobSpec::from_toml(&text).unwrap().resolve(catalog).unwrap();
+    let chosen = choose(&job).unwrap().calibration;
+    let answer = predict(&job, &chosen, "asked", 0.95).unwrap();
+    let Breakdown::Parts { time, energy, .. } = answer.breakdown else {
+        panic!("a roofline law answers")
+    };
+    (time.total_s, energy.total_j - energy.host_j)
+}
+
+/// Each limit against the default limit, for BERT as Zeus fine-tuned it: the measured ratios of time and energy are of the
+/// accelerator alone, and so are those of the answer. Sequence lengths and precision are not in the table: 384 for SQuAD is
+/// customary, 64 for Sentiment140 and half precision are guesses.
 #[test]
 fn predicted_ratios_of_time_and_energy_are_near_the_measured_ones() {
     let Some((_, v100, a40)) = tables() else { return };
     let catalog = Catalog::built_in().unwrap();
     for (gpu, default_w, table) in [("v100-pcie-16gb", V100_W, &v100), ("a40", A40_W, &a40)] {
-        for (task, seq_len, examples) in [("squad", 384, 88_524), ("sentiment140", 64, 1_280_000)] {
-            for (name, least, most) in
-                [("all limits", 0.0, 1.0), ("half the TDP and more", 0.5, 1.0)]
-            {
-                let (mut times, mut energies, mut powers) = (Vec::new(), Vec::new(), Vec::new());
-                let limited = |row: &&AtLimit| {
-                    row.task == task && (least..most).contains(&(row.limit_w / default_w))
-                };
-                for row in table.iter().filter(limited) {
-                    let taken = |limit_w: f64| {
-                        let text = format!(
-                            "model = {{ name = 'bert-base-uncased' }}
-                             workload = {{ epochs = 1, examples = {examples}, seq_len = {seq_len}, \
-                                           micro_batch = {}, precision = 'fp16', task = 'classification' }}
-                             system = {{ gpu = '{gpu}', power_limit_w = {limit_w:?} }}",
-                            row.batch
-                        );
-                        let job = JobSpec::from_toml(&text).unwrap().resolve(&catalog).unwrap();
-                        let chosen = choose(&job).unwrap().calibration;
-                        let answer = predict(&job, &chosen, "asked", 0.95).unwrap();
-                        let Breakdown::Parts { time, energy, .. } = answer.breakdown else {
-                            panic!("a roofline law answers")
-                        };
-                        (time.total_s, energy.total_j - energy.host_j)
-                    };
-                    let (free, held) = (taken(default_w), taken(row.limit_w));
-                    let time = row.time_s / row.free_time_s;
-                    let energy = time * row.power_w / row.free_w;
-                    times.push((held.0 / free.0 / time - 1.0).abs());
-                    energies.push((held.1 / free.1 / energy - 1.0).abs());
-                    powers.push(free.1 / free.0 / row.free_w);
-                }
-                let (time, energy) = (summary(&times), summary(&energies));
+        for task in ["squad", "sentiment140"] {
+            let mut found = Vec::new();
+            for row in table.iter().filter(|row| row.task == task) {
+                let free = answered(&catalog, gpu, row, default_w);
+                let held = answered(&catalog, gpu, row, row.limit_w);
+                let time = row.time_s / row.free_time_s;
+                let energy = time * row.power_w / row.free_w;
+                let off = |answer: f64, measured: f64| (answer / measured - 1.0).abs();
+                found.push((
+                    row.limit_w / default_w,
+                    off(held.0 / free.0, time),
+                    off(held.1 / free.1, energy),
+                    free.1 / free.0 / row.free_w,
+                ));
+            }
+            for (name, least) in [("all limits", 0.0), ("half the TDP and more", 0.5)] {
+                let rows = || found.iter().filter(|row| row.0 >= least);
+                let time = summary(&rows().map(|row| row.1).collect::<Vec<f64>>());
+                let energy = summary(&rows().map(|row| row.2).collect::<Vec<f64>>());
                 println!(
                     "{gpu}, {task}, {name}, {} rows: ratio of time off by {time:.3?}, of energy by {energy:.3?}; \
                      power without a limit {:.2} of the measured",
-                    times.len(),
-                    median(&powers)
+                    rows().count(),
+                    median(&rows().map(|row| row.3).collect::<Vec<f64>>())
                 );
                 if task == "squad" && least > 0.0 {
-                    assert!(time[1] < 0.1 && energy[1] < 0.12, "{time:?} {energy:?}");
+                    assert!(time[1] < 0.1 && energy[1] < 0.1, "{time:?} {energy:?}");
                 }
             }
         }

@@ -94,7 +94,7 @@ proptest! {
                 match answer.power_limit {
                     Some(limit) => {
                         prop_assert!(limit.met);
-                        prop_assert_eq!(says("power-limit"), share < 1.0 / 3.0 || share > 1.0);
+                        prop_assert_eq!(says("power-limit"), !(1.0 / 3.0..=1.0).contains(&share));
                     }
                     None => prop_assert!(share >= 1.0 || says("not-in-law") || says("impossible")),
                 }

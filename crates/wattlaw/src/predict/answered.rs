@@ -33,7 +33,7 @@ const UNSEEN_POWER: f64 = 1.4;
 /// Share of the logarithm by which a power limit stretches time that widens the intervals of time and energy: no
 /// calibration has runs under a limit.
 ///
-/// Assumed: it holds most of the ratios that BERT on V100 and A40 was off by (`docs/accuracy.md`, section 11).
+/// Assumed: the wider the stretch, the farther were the ratios of BERT on V100 and A40 off (`docs/accuracy.md`, section 10).
 const UNSEEN_LIMIT: f64 = 0.5;
 
 /// What an estimate is made of.

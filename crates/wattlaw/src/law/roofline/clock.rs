@@ -11,9 +11,9 @@
 //! draw = limit · (1 − peaks · (limit / p(1))²)              the peaks are held back before the mean is
 //! ```
 //!
-//! Sources: power of logic as static power and capacity × voltage² × clock (Weste and Harris, CMOS VLSI Design, section
-//! 5.2); a voltage with a floor as AccelWattch (Kandiah et al. 2021) measured it on V100; the data are of Zeus (You et
-//! al. 2023) and Perseus (Chung et al. 2024).
+//! Sources: power of logic as leakage, and capacity × voltage² × clock (Weste and Harris, CMOS VLSI Design, chapter 5). That the
+//! voltage has a floor shows in Perseus' table (Chung et al. 2024): below 1,065 MHz a pass takes no less energy. Limits are
+//! from Zeus (You et al. 2023).
 
 use serde::Serialize;
 
