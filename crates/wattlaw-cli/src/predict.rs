@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use wattlaw::calibration::{Calibration, Choice, choose, embedded};
 use wattlaw::error::Place;
 use wattlaw::job::Job;
+use wattlaw::law::roofline::clock::PowerLimit;
 use wattlaw::predict::{Breakdown, Factor, Interval, Prediction, predict};
 use wattlaw::run::Scope;
 
@@ -129,6 +130,11 @@ fn table(job: &Job, p: &Prediction) -> String {
             p.memory.capacity_gib
         ),
     ]);
+    if let Some(limit) = p.power_limit
+        && (limit.binds || limit.limit_w < job.system.accelerator.tdp_w)
+    {
+        facts.push(vec!["power limit".to_owned(), power_limit(&limit)]);
+    }
     facts.push(vec!["energy covers".to_owned(), covers(p.scope).to_owned()]);
     let calibration = &p.calibration;
     facts.push(vec![
@@ -143,6 +149,19 @@ fn table(job: &Job, p: &Prediction) -> String {
     out += &screen::table(&["", ""], facts, 9);
     out += &breakdown(&p.breakdown);
     out
+}
+
+fn power_limit(limit: &PowerLimit) -> String {
+    let watts = screen::si(limit.limit_w, "W");
+    if limit.binds {
+        format!(
+            "{watts} a GPU binds: {} of the clock, {} times the time",
+            screen::digits(limit.clock_share),
+            screen::digits(limit.time_factor)
+        )
+    } else {
+        format!("{watts} a GPU does not bind: it draws {}", screen::si(limit.draw_w, "W"))
+    }
 }
 
 const fn covers(scope: Scope) -> &'static str {

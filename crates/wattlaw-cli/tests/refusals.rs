@@ -74,6 +74,8 @@ fn a_wrong_word_is_wrong_usage() {
         (&format!("{BERT} --tokens 1M --precision fp8"), "precision is fp8, but t4 has fp32, fp16"),
         (&format!("{BERT} --tokens 1M --precision fp7"), "--precision: unknown precision `fp7`"),
         (&format!("{BERT} --tokens 1M --power-limit 250V"), "write it as 250W"),
+        (&format!("{BERT} --tokens 1M --power-limit 0W"), "power_limit_w is 0, but it must be"),
+        (&format!("{BERT} --tokens 1M --power-limit 300W"), "the TDP of t4 is 70 W"),
         (&format!("{BERT} --tokens 1M --level 1"), "--level is 1, but it must lie between 0 and 1"),
         (&format!("{BERT} --tokens 1M --level nan"), "--level is NaN"),
         (&format!("{BERT} --tokens 1M --lora-targets q"), "--lora-rank"),
@@ -114,6 +116,14 @@ fn a_wrong_word_is_wrong_usage() {
         ("measure", "unrecognized subcommand 'measure'"),
     ] {
         refused(&run(line), 2, said);
+    }
+}
+
+#[test]
+fn a_power_limit_below_what_the_lowest_clock_draws_cannot_be_met() {
+    let job = "predict --model gpt2-medium --gpu a100-sxm4-80gb --seq-len 1024 --micro-batch 8 --tokens 50M";
+    for limit in ["50W", "0.001W"] {
+        refused(&run(&format!("{job} --power-limit {limit}")), 1, "give a higher limit");
     }
 }
 

@@ -17,6 +17,7 @@ use crate::calibration::{Calibration, Outside};
 use crate::cost::{AttentionFlops, Cost};
 use crate::error::Result;
 use crate::job::Job;
+use crate::law::roofline::clock::PowerLimit;
 use crate::run::Scope;
 use crate::units::JOULES_PER_KWH;
 
@@ -115,6 +116,8 @@ pub struct Prediction {
     pub efficiency: Option<f64>,
     /// What the estimate is made of.
     pub breakdown: Breakdown,
+    /// What the power limit makes of the run, by a roofline law; the scaling law does not know it.
+    pub power_limit: Option<PowerLimit>,
     /// Variables outside the fitted range, farthest first.
     pub outside: Vec<Outside>,
     /// What to be wary of.
@@ -151,7 +154,7 @@ pub fn predict(
         rows: calibration.data.rows,
         sha256: calibration.data.sha256.clone(),
     };
-    let mut breakdown = answered.breakdown;
+    let (mut breakdown, mut power_limit) = (answered.breakdown, answered.power_limit);
     if let Some(floor) = assumed::impossible(job, &cost, duration, power) {
         let answer = assumed::answer(job, &cost, level)?;
         warnings.insert(0, floor);
@@ -160,6 +163,7 @@ pub fn predict(
         answerer.kind = "assumed";
         answerer.reason = answer.reason;
         breakdown = Breakdown::Factors(Vec::new());
+        power_limit = None;
     }
 
     let memory = PeakMemory::of(job, level)?;
@@ -190,6 +194,7 @@ pub fn predict(
         cost: price(job, drawn, duration),
         efficiency: answered.efficiency,
         breakdown,
+        power_limit,
         outside,
         warnings,
         calibration: answerer,

@@ -1,6 +1,7 @@
 //! The roofline law: time and energy before the run, from the ledger, with a smooth discrepancy learnt from what the
 //! physics misses.
 
+pub mod clock;
 mod discrepancy;
 pub mod fit;
 mod judged;

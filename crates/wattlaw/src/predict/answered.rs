@@ -6,6 +6,7 @@ use super::{Factor, Interval, Warning, factors};
 use crate::calibration::{Calibration, Laws, RooflineLaws, ScalingLaws};
 use crate::error::{Error, Result};
 use crate::job::Job;
+use crate::law::roofline::clock::{LOWEST, PowerLimit};
 use crate::law::roofline::physics::{EnergyParts, Physics, TimeParts};
 use crate::law::roofline::terms::Terms;
 use crate::run::Scope;
@@ -28,6 +29,12 @@ const ENOUGH_ACCELERATORS: usize = 3;
 ///
 /// Assumed: from accelerators that wait (a third of the limit) to those at their limit.
 const UNSEEN_POWER: f64 = 1.4;
+
+/// Share of the logarithm by which a power limit stretches time that widens the intervals of time and energy: no
+/// calibration has runs under a limit.
+///
+/// Assumed: the wider the stretch, the farther were the ratios of BERT on V100 and A40 off (`docs/accuracy.md`, section 10).
+const UNSEEN_LIMIT: f64 = 0.5;
 
 /// What an estimate is made of.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -54,6 +61,7 @@ pub(super) struct Answered {
     pub mean_power_w: Option<Interval>,
     pub efficiency: Option<f64>,
     pub breakdown: Breakdown,
+    pub power_limit: Option<PowerLimit>,
     pub warnings: Vec<Warning>,
     pub scope: Scope,
 }
@@ -96,6 +104,7 @@ fn scaling(
             .and_then(|f| f.law.predict_log_eta(&features).ok().flatten())
             .map(f64::exp),
         breakdown: Breakdown::Factors(factors::of_energy(laws, &features)),
+        power_limit: None,
         warnings,
         scope: calibration.scope,
     })
@@ -124,7 +133,26 @@ fn roofline(
             ),
         });
     }
+    let parameters = machine.fit.parameters();
+    let taken = Physics(&parameters).taken(&terms);
+    if !taken.limit.met {
+        return Err(unmet(job, calibration, &taken.limit));
+    }
     let [mut half_time, mut half_energy, mut half_power] = halves;
+    if taken.limit.binds {
+        let wider = UNSEEN_LIMIT * taken.limit.time_factor.ln();
+        half_time = half_time.hypot(wider);
+        half_energy = half_energy.hypot(wider);
+        warnings.push(Warning {
+            kind: "wider-by-assumption",
+            text: format!(
+                "{} has no runs under a power limit; its intervals of time and energy are widened by a factor {:.2}, half of what \
+                 the limit stretches, which is an assumption",
+                calibration.name,
+                wider.exp()
+            ),
+        });
+    }
     let family = job.architecture.family().name();
     let known_family = calibration.seen("family").iter().any(|f| f == family);
     let strategy = job.parallelism.regime();
@@ -175,10 +203,7 @@ fn roofline(
     if half_time.is_infinite() {
         warnings.push(Warning::too_few_runs(calibration, level));
     }
-    let parameters = machine.fit.parameters();
-    let physics = Physics(&parameters);
-    let time = physics.time(&terms);
-    let energy = physics.energy(&terms, time.total_s);
+    let (time, energy) = (taken.time, taken.energy);
     let discrepancy =
         [(log_time - time.total_s.ln()).exp(), (log_energy - energy.total_j.ln()).exp()];
     Ok(Answered {
@@ -187,8 +212,21 @@ fn roofline(
         mean_power_w: Some(Interval::from_log(log_energy - log_time, half_power)),
         efficiency: None,
         breakdown: Breakdown::Parts { time, energy, discrepancy },
+        power_limit: Some(taken.limit),
         warnings,
         // the physical defaults are of accelerators and hosts behind their power supplies
         scope: if knows_energy { calibration.scope } else { Scope::NodeDc },
     })
+}
+
+/// A limit that even the lowest clock does not meet.
+fn unmet(job: &Job, calibration: &Calibration, limit: &PowerLimit) -> Error {
+    Error::invalid(
+        "power_limit_w",
+        limit.limit_w,
+        format!(
+            "{} draws {:.0} W in this job even at {LOWEST} of its clock, the lowest, by {}; give a higher limit",
+            job.system.accelerator.name, limit.draw_w, calibration.name
+        ),
+    )
 }

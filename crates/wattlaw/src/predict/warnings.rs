@@ -11,7 +11,7 @@ use crate::workload::Checkpointing;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Warning {
     /// `outside-range`, `answered-as`, `unknown-gpu`, `impossible`, `not-in-law`, `memory`, `scope`, `too-few-runs`,
-    /// `few-runs`, `unseen-strategy`, `assumed-power`, `wider-by-assumption`.
+    /// `few-runs`, `unseen-strategy`, `assumed-power`, `wider-by-assumption`, `power-limit`.
     pub kind: &'static str,
     /// The sentence.
     pub text: String,
@@ -53,6 +53,9 @@ pub(super) fn of_range(outside: &[Outside], calibration: &Calibration) -> Vec<Wa
         .collect()
 }
 
+/// Lowest power limit, as a share of TDP, that the clock law was fitted on: 100 of 300 W on A40.
+const LOWEST_LIMIT: f64 = 1.0 / 3.0;
+
 /// Warnings for what the law does not know of a job.
 pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
     let mut warnings = Vec::new();
@@ -71,7 +74,8 @@ pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
         );
     }
     let mut left_out = Vec::new();
-    // the roofline law counts both
+    let (limit, tdp) = (job.system.power_limit.value(), job.system.accelerator.tdp_w);
+    // the roofline law counts them
     if matches!(calibration.law, Laws::Scaling(_)) {
         if job.workload.lora.is_some() {
             left_out.push("LoRA");
@@ -79,23 +83,41 @@ pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
         if job.workload.checkpointing != Checkpointing::None {
             left_out.push("activation checkpointing");
         }
-    }
-    if job.system.power_limit.value() < job.system.accelerator.tdp_w {
-        left_out.push("the power limit");
+        if limit < tdp {
+            left_out.push("the power limit");
+        }
     }
     if !left_out.is_empty() {
         warn(
             "not-in-law",
             format!(
-                "{} does not know {}; {}",
+                "{} does not know {}; the answer is as without",
                 calibration.name,
-                left_out.join(" or "),
-                match calibration.law {
-                    Laws::Scaling(_) => "the answer is as without",
-                    Laws::Roofline(_) => "power bends below it, and time is as without",
-                }
+                left_out.join(" or ")
             ),
         );
+    }
+    if matches!(calibration.law, Laws::Roofline(_)) {
+        if limit < LOWEST_LIMIT * tdp {
+            warn(
+                "power-limit",
+                format!(
+                    "a power limit of {} W is {:.2} of the TDP; none below a third was measured, and many accelerators refuse \
+                     them",
+                    plain(limit),
+                    limit / tdp
+                ),
+            );
+        } else if limit > tdp {
+            warn(
+                "power-limit",
+                format!(
+                    "a power limit of {} W is above the TDP of {} W; the answer is as without",
+                    plain(limit),
+                    plain(tdp)
+                ),
+            );
+        }
     }
     let knows_energy = match &calibration.law {
         Laws::Scaling(laws) => laws.energy.is_some(),

@@ -143,12 +143,13 @@ pub fn fit(samples: &[Sample<'_>], prior: &Prior, start: Option<&[f64; COUNT]>) 
         let (energies, priors) = rest.split_at_mut(powers);
         let mut energies = energies.iter_mut();
         for (sample, time) in samples.iter().zip(times) {
-            let predicted = physics.time(sample.terms).total_s;
+            let taken = physics.taken(sample.terms);
+            let predicted = taken.time.total_s;
             *time = nls::cauchy((predicted.ln() - sample.log_duration) / NOISE, 1.0);
             if let Some(log_energy) = sample.log_energy
                 && let Some(energy) = energies.next()
             {
-                let power = (physics.energy(sample.terms, predicted).total_j / predicted).ln();
+                let power = (taken.energy.total_j / predicted).ln();
                 *energy = nls::cauchy((power - (log_energy - sample.log_duration)) / NOISE, 1.0);
             }
         }

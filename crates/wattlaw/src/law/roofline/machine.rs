@@ -129,9 +129,8 @@ impl Machine {
     /// ln(time / s) and ln(energy / J) by the physics alone.
     pub fn physics(&self, terms: &Terms) -> [f64; RESPONSES] {
         let parameters = self.fit.parameters();
-        let physics = Physics(&parameters);
-        let time = physics.time(terms).total_s;
-        [time.ln(), physics.energy(terms, time).total_j.ln()]
+        let taken = Physics(&parameters).taken(terms);
+        [taken.time.total_s.ln(), taken.energy.total_j.ln()]
     }
 
     /// ln(time / s) and ln(energy / J), each with the standard deviation of a new run (one where none was learnt, so

@@ -11,8 +11,10 @@
 //! micro  = (launch^q + (device + tensor)^q + shard^q)^(1/q)
 //! step   = m · (micro + pipeline) · (1 + β · bubble) + σ · gradients / (ε_S · link) + optimizer
 //! T      = steps · step + start
-//! E      = T · (nodes · host + N · static) + N · work, the work's power bending below the power limit
+//! E      = T · (nodes · host + N · static) + N · work, the work's power bending below the TDP
 //! ```
+//!
+//! A power limit below what an accelerator draws lowers its clock: device time grows and work takes less ([`clock`](super::clock)).
 //!
 //! F, A, U are FLOPs of products, attention and an unaligned output map, B bytes of memory traffic. Sources: the roofline
 //! (Williams et al. 2009) with a smooth maximum; saturation of small products as in NeuSight (Lee et al. 2024); energy as
@@ -20,6 +22,7 @@
 
 use serde::Serialize;
 
+use super::clock::{CLOCK, ClockLaw, PowerLimit};
 use super::terms::{Exchange, Terms};
 
 /// A parameter: its name, what it is, and what is held likely of it before any run was seen.
@@ -129,7 +132,7 @@ pub const PARAMETERS: [Parameter; COUNT] = [
     parameter("kernel_energy_j", 1.5e-3, 1.2, "energy of a kernel however small, J"),
 ];
 
-/// Share of the power limit that work may draw beside static power before it bends.
+/// Share of the TDP that work may draw beside static power before it bends.
 const ROOM: f64 = 0.85;
 
 /// Parts of a job's time, in seconds of the whole run; they add up to the total.
@@ -174,13 +177,65 @@ pub struct EnergyParts {
     pub total_j: f64,
 }
 
+/// What a job takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Taken {
+    /// Seconds by part.
+    pub time: TimeParts,
+    /// Joules by part.
+    pub energy: EnergyParts,
+    /// What the power limit makes of them.
+    pub limit: PowerLimit,
+}
+
 /// Parameters of one machine, by the order of [`PARAMETERS`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Physics<'a>(pub &'a [f64; COUNT]);
 
 impl Physics<'_> {
+    /// Time and energy of a job at the clock that its power limit leaves.
+    pub fn taken(&self, x: &Terms) -> Taken {
+        let free = self.time_at(x, 1.0);
+        let work = self.work(x, free.total_s);
+        let drawn_w = |share: f64, time: &TimeParts| {
+            let work_j = work.iter().sum::<f64>() * CLOCK.voltage(share).powi(2);
+            self.waiting_w(x, share) + work_j / (time.total_s - time.start_s)
+        };
+        let free_w = drawn_w(1.0, &free);
+        let held_w = CLOCK.draw_w(free_w, x.power_limit, x.tdp);
+        let binds = held_w < free_w;
+        let (clock_share, time) = if binds {
+            let share = ClockLaw::share_at(held_w, |s| drawn_w(s, &self.time_at(x, s)));
+            (share, self.time_at(x, share))
+        } else {
+            (1.0, free)
+        };
+        let draw_w = drawn_w(clock_share, &time);
+        let limit = PowerLimit {
+            limit_w: x.power_limit,
+            binds,
+            draw_w,
+            clock_share,
+            time_factor: time.total_s / free.total_s,
+            met: draw_w <= x.power_limit,
+        };
+        Taken { time, energy: self.energy_at(x, time.total_s, &work, clock_share), limit }
+    }
+
     /// Time of a job in seconds, by part.
     pub fn time(&self, x: &Terms) -> TimeParts {
+        self.taken(x).time
+    }
+
+    /// Energy of a job in joules, by part, when it takes `time_s`.
+    pub fn energy(&self, x: &Terms, time_s: f64) -> EnergyParts {
+        let limit = self.taken(x).limit;
+        let work = self.work(x, time_s / limit.time_factor);
+        self.energy_at(x, time_s, &work, limit.clock_share)
+    }
+
+    /// Time at a share of the full clock.
+    fn time_at(&self, x: &Terms, clock_share: f64) -> TimeParts {
         let [
             launch,
             per_kernel,
@@ -218,11 +273,12 @@ impl Physics<'_> {
             + on(p.tp > 1) * tensor_layer * x.layers
             + across * tensor_network_launch * x.tensor.count * (p.tp as f64 - 1.0);
         let saturated = 1.0 + (saturation * work.kernels / work.product_flops.max(1.0)).sqrt();
-        let t_device = work.product_flops * saturated / (compute * x.peak)
-            + work.attention_flops / (attention * x.peak)
-            + work.unaligned_flops / (unaligned * x.peak)
-            + work.bytes / (memory * x.bandwidth)
-            + kernel_device * work.kernels;
+        let t_device = CLOCK.stretch(clock_share)
+            * (work.product_flops * saturated / (compute * x.peak)
+                + work.attention_flops / (attention * x.peak)
+                + work.unaligned_flops / (unaligned * x.peak)
+                + work.bytes / (memory * x.bandwidth)
+                + kernel_device * work.kernels);
         let over =
             |e: &Exchange, link: f64| e.node / (link * x.link) + e.network / (network * x.network);
         let t_tensor = over(&x.tensor, tensor_link)
@@ -255,40 +311,47 @@ impl Physics<'_> {
         parts
     }
 
-    /// Energy of a job in joules, by part, when it takes `time_s`.
-    pub fn energy(&self, x: &Terms, time_s: f64) -> EnergyParts {
-        let [.., host, static_share, flop, byte, link, kernel] = *self.0;
+    /// Joules of one accelerator at the full clock, when the job takes `free_s` there: FLOPs, memory, links, kernels.
+    fn work(&self, x: &Terms, free_s: f64) -> [f64; 4] {
+        let [.., flop, byte, link, kernel] = *self.0;
         let work = &x.micro_step;
         let micro_steps = x.steps * x.micro_steps;
         let sent = |e: &Exchange| e.node + e.network;
         let every_micro_step = sent(&x.tensor) + sent(&x.sharding) + sent(&x.pipeline);
-        let compute = micro_steps * work.flops() * flop * x.tdp / x.peak;
-        let memory =
-            (micro_steps * work.bytes + x.steps * x.optimizer_bytes) * byte * x.tdp / x.bandwidth;
-        let links =
-            (micro_steps * every_micro_step + x.steps * sent(&x.step)) * link * x.tdp / x.link;
-        let kernels = micro_steps * work.kernels * kernel;
-        let all = compute + memory + links + kernels;
-        // the work's power approaches the room under the limit and never passes it
-        let power = all / time_s;
-        let bent = 1.0 / (1.0 + (power / (ROOM * x.power_limit)).powi(2)).sqrt();
-        let each = x.gpus * bent;
-        let mut parts = EnergyParts {
-            host_j: x.nodes * host * time_s,
-            static_j: x.gpus * static_share * x.tdp * time_s,
-            compute_j: each * compute,
-            memory_j: each * memory,
-            link_j: each * links,
-            kernel_j: each * kernels,
-            total_j: 0.0,
-        };
-        parts.total_j = parts.host_j
-            + parts.static_j
-            + parts.compute_j
-            + parts.memory_j
-            + parts.link_j
-            + parts.kernel_j;
-        parts
+        let parts = [
+            micro_steps * work.flops() * flop * x.tdp / x.peak,
+            (micro_steps * work.bytes + x.steps * x.optimizer_bytes) * byte * x.tdp / x.bandwidth,
+            (micro_steps * every_micro_step + x.steps * sent(&x.step)) * link * x.tdp / x.link,
+            micro_steps * work.kernels * kernel,
+        ];
+        // the work's power approaches the room under the default limit and never passes it
+        let power = parts.iter().sum::<f64>() / free_s;
+        let bent = 1.0 / (1.0 + (power / (ROOM * x.tdp)).powi(2)).sqrt();
+        parts.map(|part| bent * part)
+    }
+
+    /// Power of one accelerator that waits at a share of the full clock.
+    fn waiting_w(&self, x: &Terms, clock_share: f64) -> f64 {
+        let [.., static_share, _, _, _, _] = *self.0;
+        CLOCK.waiting_w(static_share * x.tdp, x.tdp, clock_share)
+    }
+
+    /// Energy of a job of `time_s` whose accelerators do `work` at a share of the full clock.
+    fn energy_at(&self, x: &Terms, time_s: f64, work: &[f64; 4], clock_share: f64) -> EnergyParts {
+        let [.., host, _, _, _, _, _] = *self.0;
+        let each = x.gpus * CLOCK.voltage(clock_share).powi(2);
+        let [compute_j, memory_j, link_j, kernel_j] = work.map(|part| each * part);
+        let host_j = x.nodes * host * time_s;
+        let static_j = x.gpus * self.waiting_w(x, clock_share) * time_s;
+        EnergyParts {
+            host_j,
+            static_j,
+            compute_j,
+            memory_j,
+            link_j,
+            kernel_j,
+            total_j: host_j + static_j + compute_j + memory_j + link_j + kernel_j,
+        }
     }
 }
 
