@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::law::efficiency::BeforeRunFit;
 use crate::law::roofline::machine::Machine;
+use crate::law::roofline::transfer::Transfer;
 use crate::law::scaling::ScalingFit;
 use crate::law::setting::Setting;
 use crate::run::Scope;
@@ -96,6 +97,10 @@ pub struct RooflineLaws {
     pub accelerators: usize,
     /// What all accelerators share; its spread is that of whole accelerators held out, where there are several.
     pub pooled: Machine,
+    /// What is known of an accelerator that was not seen, to be adjusted to a few runs of it; absent in files of before
+    /// there was such a thing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<Transfer>,
     /// Each accelerator's own, by its name in the catalogue.
     pub machines: BTreeMap<String, Machine>,
 }

@@ -6,6 +6,8 @@ pub mod fit;
 mod judged;
 pub mod machine;
 pub mod physics;
+pub mod sensitivity;
 pub mod terms;
+pub mod transfer;
 
 pub use judged::RooflineLaw;

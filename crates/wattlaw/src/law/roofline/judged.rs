@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::fit::Prior;
+use super::fit::{Fit, Prior};
 use super::machine::{Machine, Observation};
 use super::terms::Terms;
+use super::transfer::{DOUBT, Transfer, choose};
 use crate::calibration::RooflineLaws;
 use crate::catalog::Catalog;
 use crate::dataset::Dataset;
@@ -15,9 +16,6 @@ use crate::units::JOULES_PER_KWH;
 
 /// The column by which a frame's rows find their jobs.
 pub const ROW: &str = "row";
-
-/// How much a machine may differ from what all machines together taught, in units of the physical prior.
-const DOUBT: f64 = 0.5;
 
 /// The fewest runs from which a discrepancy is learnt when a calibration is adjusted: below, parameters and discrepancy
 /// cannot be told apart.
@@ -104,15 +102,16 @@ impl RooflineLaw {
         let mut machines = parent.machines.clone();
         for kind in kinds {
             let own = runs_on(kind, &runs, &names);
-            let prior = Prior::taught(parent.machine(kind).0.fit.logs, DOUBT);
-            let discrepancy = self.discrepancy && own.len() >= ENOUGH;
-            machines.insert(kind.to_owned(), Machine::fit(&own, &prior, discrepancy)?);
+            let prior = prior_of(parent, kind)?;
+            let machine = match &parent.transfer {
+                Some(transfer) if own.len() < ENOUGH && transfer.spreads[0].is_some() => {
+                    Machine::adjusted(&own, transfer, &prior)?
+                }
+                _ => Machine::fit(&own, &prior, self.discrepancy && own.len() >= ENOUGH)?,
+            };
+            machines.insert(kind.to_owned(), machine);
         }
-        Ok(RooflineLaws {
-            accelerators: parent.accelerators,
-            pooled: parent.pooled.clone(),
-            machines,
-        })
+        Ok(RooflineLaws { machines, ..parent.clone() })
     }
 
     /// Fits every accelerator's parameters on the rows of `train` that have a duration; intervals come from holding out
@@ -139,16 +138,33 @@ impl RooflineLaw {
             self.discrepancy && (alone || self.pooled),
         )?;
         let mut machines = BTreeMap::new();
+        let by_kind: Vec<Vec<Observation<'_>>> =
+            kinds.iter().map(|kind| runs_on(kind, &runs, &names)).collect();
         if let ([only], false) = (kinds.as_slice(), self.pooled) {
             machines.insert((*only).to_owned(), pooled.clone());
         } else if !self.pooled {
             let prior = Prior::taught(pooled.fit.logs, DOUBT);
-            for kind in kinds {
-                let own = runs_on(kind, &runs, &names);
-                machines.insert(kind.to_owned(), Machine::fit(&own, &prior, self.discrepancy)?);
+            for (kind, own) in kinds.into_iter().zip(&by_kind) {
+                machines.insert(kind.to_owned(), Machine::fit(own, &prior, self.discrepancy)?);
             }
         }
-        Ok(RooflineLaws { accelerators, pooled, machines })
+        let transfer = if machines.is_empty() {
+            None
+        } else {
+            let own: Vec<&Fit> = machines.values().map(|m| &m.fit).collect();
+            Some(Transfer::learn(&by_kind, &pooled.fit, &own, self.discrepancy)?)
+        };
+        Ok(RooflineLaws { accelerators, pooled, transfer, machines })
+    }
+}
+
+/// What is held likely of an accelerator: of one that the parent knows its own parameters, as doubtful as a machine of
+/// another place may make them, and else what its machines tell of one that was not seen.
+fn prior_of(parent: &RooflineLaws, kind: &str) -> Result<Prior> {
+    let (machine, own) = parent.machine(kind);
+    match &parent.transfer {
+        Some(transfer) if !own => Ok(Prior::from(&transfer.unseen)),
+        _ => Ok(Prior::taught(machine.fit.logs, DOUBT)),
     }
 }
 
@@ -170,6 +186,39 @@ impl Law for RooflineLaw {
         }
         let laws = self.fit_machines(train, "config_family")?;
         Ok(Box::new(FittedRoofline { law: self.clone(), laws }))
+    }
+
+    fn fit_given(
+        &self,
+        train: &Frame,
+        unseen: &Frame,
+        count: usize,
+    ) -> Result<(Box<dyn FittedLaw>, Vec<usize>)> {
+        let kinds = unseen.levels("gpu")?;
+        let [kind] = kinds.as_slice() else {
+            return Err(Error::Data(format!(
+                "{} accelerators are held out together; a law is given runs of one",
+                kinds.len()
+            )));
+        };
+        let parent = self.fit_machines(train, "config_family")?;
+        let jobs = self.terms_of(unseen)?;
+        if jobs.len() <= count {
+            return Err(Error::Data(format!(
+                "{kind} has {} runs; of which {count} cannot be given and the rest predicted",
+                jobs.len()
+            )));
+        }
+        let given = match &parent.transfer {
+            Some(transfer) => choose(&transfer.unseen, &jobs, count),
+            None => return Err(Error::Data("a pooled law adjusts to no machine".into())),
+        };
+        let laws = if given.is_empty() {
+            parent
+        } else {
+            self.adjust(&unseen.select(&given)?, &parent)?
+        };
+        Ok((Box::new(FittedRoofline { law: self.clone(), laws }), given))
     }
 }
 
