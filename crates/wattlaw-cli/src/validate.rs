@@ -163,6 +163,11 @@ impl Report {
 }
 
 fn scaling(args: &Args) -> Done {
+    if args.given.is_some() {
+        return Err(Failure::usage(
+            "--given is of the roofline law; the scaling law cannot choose runs (add --law roofline)",
+        ));
+    }
     let (data, catalog) = args.runs.read()?;
     data.scope()?;
     let frame = data.frame(args.runs.columns(), &catalog)?;

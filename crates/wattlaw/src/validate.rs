@@ -60,7 +60,13 @@ impl Judge {
     /// %.
     pub fn by(hold_out: HoldOut, seed: u32) -> Self {
         let scheme = hold_out.usual_scheme(seed);
-        Self { hold_out, scheme, seen: Vec::new(), intervals: Some(IntervalRule::default()), given: None }
+        Self {
+            hold_out,
+            scheme,
+            seen: Vec::new(),
+            intervals: Some(IntervalRule::default()),
+            given: None,
+        }
     }
 
     /// Judges one law on the rows of `frame`.

@@ -72,10 +72,8 @@ impl PreparedDraw {
         }
         let relative = score::absolute_percentage_errors(&truth, &predicted);
         let line = score::calibration_line(&truth, &predicted);
-        let covered = self
-            .interval
-            .as_ref()
-            .map(|i| i.judge(law, fitted.as_ref(), test, &truth, &predicted));
+        let covered =
+            self.interval.as_ref().map(|i| i.judge(law, fitted.as_ref(), test, &truth, &predicted));
         let (interval, no_interval) = match covered {
             Some(Ok(covered)) => (Some(covered), None),
             Some(Err(error)) => (None, Some(error.to_string())),

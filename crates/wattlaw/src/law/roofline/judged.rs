@@ -102,7 +102,7 @@ impl RooflineLaw {
         let mut machines = parent.machines.clone();
         for kind in kinds {
             let own = runs_on(kind, &runs, &names);
-            let prior = prior_of(parent, kind)?;
+            let prior = parent.prior(kind);
             let machine = match &parent.transfer {
                 Some(transfer) if own.len() < ENOUGH && transfer.spreads[0].is_some() => {
                     Machine::adjusted(&own, transfer, &prior)?
@@ -158,16 +158,6 @@ impl RooflineLaw {
     }
 }
 
-/// What is held likely of an accelerator: of one that the parent knows its own parameters, as doubtful as a machine of
-/// another place may make them, and else what its machines tell of one that was not seen.
-fn prior_of(parent: &RooflineLaws, kind: &str) -> Result<Prior> {
-    let (machine, own) = parent.machine(kind);
-    match &parent.transfer {
-        Some(transfer) if !own => Ok(Prior::from(&transfer.unseen)),
-        _ => Ok(Prior::taught(machine.fit.logs, DOUBT)),
-    }
-}
-
 impl Law for RooflineLaw {
     fn name(&self) -> String {
         let target = if self.energy { "energy" } else { "duration" };
@@ -209,15 +199,9 @@ impl Law for RooflineLaw {
                 jobs.len()
             )));
         }
-        let given = match &parent.transfer {
-            Some(transfer) => choose(&transfer.unseen, &jobs, count),
-            None => return Err(Error::Data("a pooled law adjusts to no machine".into())),
-        };
-        let laws = if given.is_empty() {
-            parent
-        } else {
-            self.adjust(&unseen.select(&given)?, &parent)?
-        };
+        let given = choose(&parent.prior(kind), &jobs, count);
+        let laws =
+            if given.is_empty() { parent } else { self.adjust(&unseen.select(&given)?, &parent)? };
         Ok((Box::new(FittedRoofline { law: self.clone(), laws }), given))
     }
 }

@@ -113,12 +113,8 @@ impl Machine {
     ) -> Result<Self> {
         let samples: Vec<Sample<'_>> = runs.iter().map(Observation::sample).collect();
         let fit = fit::fit(&samples, prior, like.map(|m| &m.fit.logs))?;
-        let mut machine = Self {
-            fit,
-            discrepancies: [None, None],
-            spreads: [None, None, None],
-            adjusted: false,
-        };
+        let mut machine =
+            Self { fit, discrepancies: [None, None], spreads: [None, None, None], adjusted: false };
         if discrepancy && runs.len() >= FEWEST {
             for which in 0..RESPONSES {
                 let known: Vec<&Observation<'_>> =

@@ -156,11 +156,11 @@ fn held_out(kinds: &[Vec<Observation<'_>>]) -> Result<[Option<Conformal>; SPREAD
         if others.is_empty() {
             continue;
         }
-        let prior = of_others(&others)?;
+        let prior = Prior::from(&of_others(&others)?);
         let jobs: Vec<&Terms> = runs.iter().map(|r| r.terms).collect();
         let given = choose(&prior, &jobs, GIVEN);
         let few: Vec<Sample<'_>> = given.iter().map(|at| runs[*at].sample()).collect();
-        let adjusted = fit::fit_few(&few, &Prior::from(&prior))?;
+        let adjusted = fit::fit_few(&few, &prior)?;
         for run in runs.iter().enumerate().filter(|(at, _)| !given.contains(at)).map(|(_, r)| r) {
             let sds = posterior_sds(&adjusted, run.terms);
             let parameters = adjusted.parameters();
@@ -201,25 +201,25 @@ fn of_others(kinds: &[&[Observation<'_>]]) -> Result<Fit> {
 }
 
 /// The rows of `jobs` that a machine with this prior should run first, for the sake of all of them.
-pub fn choose(prior: &Fit, jobs: &[&Terms], count: usize) -> Vec<usize> {
+pub fn choose(prior: &Prior, jobs: &[&Terms], count: usize) -> Vec<usize> {
     let mut design = design(prior, jobs, jobs);
     design.choose(Criterion::Targets, count).iter().map(|c| c.candidate).collect()
 }
 
 /// The choice of runs among `candidates` for what will be asked of `targets`: ln T and ln E of each.
-pub fn design(prior: &Fit, candidates: &[&Terms], targets: &[&Terms]) -> Design {
-    let parameters = prior.parameters();
+pub fn design(prior: &Prior, candidates: &[&Terms], targets: &[&Terms]) -> Design {
+    let parameters = prior.mean.map(f64::exp);
     let size = COUNT + RESPONSES * INPUTS.len();
     let smooth = Smooth::over(targets);
     let mut rows = DMatrix::zeros(size, candidates.len() * RESPONSES);
     for (i, job) in candidates.iter().enumerate() {
-        let [time, power] = smooth.derivatives(&prior.logs, job);
+        let [time, power] = smooth.derivatives(&prior.mean, job);
         rows.set_column(i * RESPONSES, &(time / NOISE));
         rows.set_column(i * RESPONSES + 1, &(power / NOISE));
     }
     let mut wanted = DMatrix::zeros(size, targets.len() * RESPONSES);
     for (i, job) in targets.iter().enumerate() {
-        let [time, power] = smooth.derivatives(&prior.logs, job);
+        let [time, power] = smooth.derivatives(&prior.mean, job);
         wanted.set_column(i * RESPONSES + 1, &(&time + power));
         wanted.set_column(i * RESPONSES, &time);
     }
@@ -272,8 +272,7 @@ pub fn posterior_sds(fit: &Fit, terms: &Terms) -> [f64; SPREADS] {
     for (e, p) in energy.iter_mut().zip(power) {
         *e += p;
     }
-    let sd = |d: &[f64; COUNT], responses: f64| {
-        (fit.variance(d) + responses * NOISE * NOISE).sqrt()
-    };
+    let sd =
+        |d: &[f64; COUNT], responses: f64| (fit.variance(d) + responses * NOISE * NOISE).sqrt();
     [sd(&time, 1.0), sd(&energy, 2.0), sd(&power, 1.0)]
 }
