@@ -109,10 +109,9 @@ impl Space {
     }
 
     fn count(&self) -> Option<u64> {
-        let counted = self.axes.iter().try_fold(1_u64, |n, axis| {
+        self.axes.iter().try_fold(1_u64, |n, axis| {
             n.checked_mul(axis.values.len() as u64).filter(|n| *n < 1 << 63)
-        });
-        counted
+        })
     }
 
     /// Points of the grid, valid or not.
