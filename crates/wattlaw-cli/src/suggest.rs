@@ -267,7 +267,7 @@ fn table(
     ];
     out += &screen::table(&header, rows, 4);
     out += &format!(
-        "\nbefore any of them the jobs' time and energy are in doubt by a factor {}, one standard deviation\n",
+        "\nbefore any of them the jobs' time and energy are in doubt by {}, one standard deviation\n",
         factor(suggested.log_sd_before)
     );
     out

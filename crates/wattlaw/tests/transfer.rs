@@ -1,6 +1,6 @@
 //! What must hold of a law that is carried over to a machine by a few runs: its limits, and what is kept in a file.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at what it did not expect")]
 
 use wattlaw::calibration::Calibration;
 use wattlaw::catalog::Catalog;
