@@ -50,6 +50,9 @@ pub struct Args {
     /// Level of the intervals
     #[arg(long, default_value_t = 0.95, value_parser = number)]
     level: f64,
+    /// Give the roofline law so many runs of what is held out, which it chooses by their configurations alone
+    #[arg(long, value_name = "RUNS", value_parser = whole::<usize>)]
+    given: Option<usize>,
     /// Also judge the law on these terms, on the same splits (repeatable)
     #[arg(long, value_name = "FORMULA", value_parser = Formula::from_str)]
     ablation: Vec<Formula>,
@@ -176,6 +179,11 @@ impl Report {
 }
 
 fn scaling(args: &Args) -> Done {
+    if args.given.is_some() {
+        return Err(Failure::usage(
+            "--given is of the roofline law; the scaling law cannot choose runs (add --law roofline)",
+        ));
+    }
     let (data, catalog) = args.runs.read()?;
     data.scope()?;
     let frame = data.frame(args.runs.columns(), &catalog)?;
@@ -279,7 +287,7 @@ impl Args {
         }
         let intervals =
             IntervalRule { level: self.level, clamped: study, ..IntervalRule::default() };
-        Judge { hold_out, scheme, seen, intervals: Some(intervals) }
+        Judge { hold_out, scheme, seen, intervals: Some(intervals), given: self.given }
     }
 }
 

@@ -439,3 +439,42 @@ fn every_subcommand_has_help() {
     assert!(run("--version").stdout.starts_with("wattlaw "));
     assert_eq!(run("").code, 2);
 }
+
+#[test]
+fn suggested_runs_are_a_table_that_runs_are_read_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = folder.path().join("plan.csv");
+    let line = "calibrate --suggest 5 --space examples/space.toml --parent roofline-gpt-2026 --format json";
+    let found = json(&format!("{line} --out {}", plan.display()));
+    has(
+        &found,
+        "parent criterion seed points looked_at invalid too_large candidates log_sd_before runs total_duration_s \
+         total_energy_kwh",
+    );
+    let runs = found["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 5);
+    has(&runs[0], "rank job duration_s energy_kwh information_bits target_log_sd");
+    let points = found["points"].as_u64().unwrap();
+    assert_eq!(
+        points,
+        found["candidates"].as_u64().unwrap()
+            + found["invalid"].as_u64().unwrap()
+            + found["too_large"].as_u64().unwrap()
+    );
+    let total: f64 = runs.iter().map(|r| r["duration_s"].as_f64().unwrap()).sum();
+    assert!((total / found["total_duration_s"].as_f64().unwrap() - 1.0).abs() < 1e-12);
+    assert_eq!(json(line), found);
+
+    // the plan is a run table: each row is the job that was chosen
+    let bytes = fs::read(&plan).unwrap();
+    let table = wattlaw::dataset::Dataset::from_csv(&bytes, "plan.csv", None).unwrap();
+    assert!(table.notes.is_empty(), "{:?}", table.notes);
+    let catalog = wattlaw::catalog::Catalog::built_in().unwrap();
+    for (run, row) in table.runs.iter().zip(runs) {
+        let job = run.job(&catalog).unwrap();
+        assert_eq!(row["job"]["layers"], job.architecture.layers);
+        assert_eq!(row["job"]["gpus"], job.parallelism.gpus());
+        assert_eq!(row["job"]["strategy"] == "fsdp", job.parallelism.data.shards_parameters());
+        assert_eq!(job.steps(), 200.0);
+    }
+}

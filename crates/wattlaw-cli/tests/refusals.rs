@@ -394,6 +394,66 @@ fn a_calibration_is_adjusted_from_a_roofline_law_of_the_same_scope_only() {
 }
 
 #[test]
+fn a_suggestion_without_a_space_or_from_an_impossible_one_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = fs::read_to_string(root().join("examples/space.toml")).unwrap();
+    let file = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    file("good.toml", &job);
+    file("empty.toml", &job.replace("[64, 128]", "[]"));
+    file("typo.toml", &job.replace("seq_len", "seq_length"));
+    file("cut.toml", &job[..job.len() - 12]);
+    file(
+        "none.toml",
+        &job.replace("hidden_size = [256, 512, 768, 1024]", "hidden_size = 256\nheads = [3, 7]"),
+    );
+    file("two.toml", &job.replace("\"rtx-4090\"", "[\"rtx-4090\", \"t4\"]"));
+    file("damaged.json", "{\"schema\": \"wattlaw-calibration/1\", ");
+    file("later.json", "{\"schema\": \"wattlaw-calibration/2\"}");
+    const PARENT: &str = "--parent roofline-gpt-2026 --out plan.csv";
+    for (line, code, said) in [
+        ("--suggest 5", 2, "--space"),
+        ("--space good.toml", 2, "--suggest"),
+        ("--suggest 0 --space good.toml", 2, "--suggest is 0, but it must be at least 1"),
+        ("--suggest 5 --space good.toml --criterion a", 2, "unknown criterion `a`"),
+        ("--suggest 5 --space no.toml", 1, "no.toml: there is no such file"),
+        (
+            &format!("--suggest 5 --space empty.toml {PARENT}"),
+            1,
+            "empty.toml: workload.seq_len is an empty list",
+        ),
+        (&format!("--suggest 5 --space typo.toml {PARENT}"), 1, "unknown field `seq_length`"),
+        (&format!("--suggest 5 --space cut.toml {PARENT}"), 1, "cut.toml: not valid TOML: line"),
+        (&format!("--suggest 5 --space none.toml {PARENT}"), 1, "can run: "),
+        (
+            &format!("--suggest 5 --space two.toml {PARENT}"),
+            1,
+            "one GPU model at a time, and the space and jobs have rtx-4090, t4",
+        ),
+        ("--suggest 5 --space good.toml --parent bert-2026", 1, "holds a scaling law"),
+        (
+            "--suggest 5 --space good.toml --parent damaged.json",
+            1,
+            "damaged.json: not valid calibration",
+        ),
+        (
+            "--suggest 5 --space good.toml --parent later.json",
+            1,
+            "this version of wattlaw reads `wattlaw-calibration/1`",
+        ),
+        (
+            "--suggest 5 --space good.toml --jobs no-job.toml",
+            1,
+            "no-job.toml: there is no such file",
+        ),
+    ] {
+        refused(&run_in(folder.path(), &format!("calibrate {line}")), code, said);
+    }
+    assert!(!folder.path().join("plan.csv").exists());
+    let given = "validate examples/runs.csv --hold-out gpus --given 5";
+    refused(&run(given), 2, "--given is of the roofline law");
+}
+
+#[test]
 fn flags_of_the_scaling_law_are_refused_by_the_roofline_law() {
     for (line, said) in [
         ("fit examples/runs.csv --law roofline --terms log_C", "--terms are of the scaling law"),

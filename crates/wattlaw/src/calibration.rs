@@ -4,10 +4,12 @@
 mod embedded;
 mod fit;
 mod range;
+mod suggest;
 
 pub use embedded::{Choice, choose, embedded};
 pub use fit::{FitOptions, default_formula};
 pub use range::{Outside, Range};
+pub use suggest::{Suggested, Suggestions};
 
 use std::collections::BTreeMap;
 
@@ -17,7 +19,9 @@ use crate::dataset::ColumnsOf;
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::law::efficiency::BeforeRunFit;
+use crate::law::roofline::fit::Prior;
 use crate::law::roofline::machine::Machine;
+use crate::law::roofline::transfer::{DOUBT, Transfer};
 use crate::law::scaling::ScalingFit;
 use crate::law::setting::Setting;
 use crate::run::Scope;
@@ -96,6 +100,10 @@ pub struct RooflineLaws {
     pub accelerators: usize,
     /// What all accelerators share; its spread is that of whole accelerators held out, where there are several.
     pub pooled: Machine,
+    /// What is known of an accelerator that was not seen, to be adjusted to a few runs of it; absent in files of before
+    /// there was such a thing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<Transfer>,
     /// Each accelerator's own, by its name in the catalogue.
     pub machines: BTreeMap<String, Machine>,
 }
@@ -104,6 +112,17 @@ impl RooflineLaws {
     /// The machine that answers for an accelerator, and whether it is its own.
     pub fn machine(&self, gpu: &str) -> (&Machine, bool) {
         self.machines.get(gpu).map_or((&self.pooled, false), |machine| (machine, true))
+    }
+
+    /// What is held likely of an accelerator before its next runs: of one that was adjusted, its posterior; of another that
+    /// has its own parameters, those, as doubtful as a machine of another place makes them; of one that was not seen, what
+    /// the others tell of it.
+    pub fn prior(&self, gpu: &str) -> Prior {
+        match (self.machine(gpu), &self.transfer) {
+            ((machine, true), _) if machine.adjusted => Prior::from(&machine.fit),
+            ((_, false), Some(transfer)) => Prior::from(&transfer.unseen),
+            ((machine, _), _) => Prior::taught(machine.fit.logs, DOUBT),
+        }
     }
 }
 

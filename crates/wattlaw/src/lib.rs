@@ -20,6 +20,7 @@ pub mod predict;
 pub mod proxy;
 pub mod record;
 pub mod run;
+pub mod space;
 pub mod split;
 pub mod stats;
 pub mod system;

@@ -51,6 +51,8 @@ pub struct Judge {
     pub seen: Vec<String>,
     /// How intervals are made and judged; without it they are not.
     pub intervals: Option<IntervalRule>,
+    /// Runs of what is held out that the law chooses and is given before it predicts the rest.
+    pub given: Option<usize>,
 }
 
 impl Judge {
@@ -58,7 +60,13 @@ impl Judge {
     /// %.
     pub fn by(hold_out: HoldOut, seed: u32) -> Self {
         let scheme = hold_out.usual_scheme(seed);
-        Self { hold_out, scheme, seen: Vec::new(), intervals: Some(IntervalRule::default()) }
+        Self {
+            hold_out,
+            scheme,
+            seen: Vec::new(),
+            intervals: Some(IntervalRule::default()),
+            given: None,
+        }
     }
 
     /// Judges one law on the rows of `frame`.
@@ -109,7 +117,7 @@ impl Judge {
         let mut skipped = skipped.to_vec();
         let mut first_failure = None;
         for draw in draws {
-            match draw.score(law) {
+            match draw.score(law, self.given) {
                 Ok(score) => splits.push(score),
                 Err(error) => {
                     skipped.push(Skipped {

@@ -144,6 +144,7 @@ fn settings() -> Vec<(Setting, Value, Frame, Judge)> {
             scheme: Scheme::Redrawn { n_splits: 20, test_size: 0.3, seed: SEED },
             seen: vec!["strategy".to_owned(), "family".to_owned()],
             intervals: None,
+            given: None,
         };
         (setting, published.clone(), rows, judge)
     };

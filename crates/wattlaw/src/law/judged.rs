@@ -1,7 +1,7 @@
 //! What a law must offer to be judged on rows that it has not seen.
 
 use crate::design::varying;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::formula::Formula;
 use crate::frame::Frame;
 use crate::law::efficiency::{BeforeRunFit, BeforeRunLaw};
@@ -24,6 +24,20 @@ pub trait Law: Sync {
     /// # Errors
     /// When a column is absent or the rows do not determine the law.
     fn fit(&self, train: &Frame) -> Result<Box<dyn FittedLaw>>;
+
+    /// Fits the law on the rows of `train` and on `count` rows of `unseen` that it chooses itself by what is known before
+    /// a run; gives their positions too.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit); where the law cannot choose; and where `unseen` has no more rows than `count`.
+    fn fit_given(
+        &self,
+        _train: &Frame,
+        _unseen: &Frame,
+        _count: usize,
+    ) -> Result<(Box<dyn FittedLaw>, Vec<usize>)> {
+        Err(Error::Data(format!("the {} cannot choose runs to be given", self.name())))
+    }
 
     /// Names the label columns of `rows` whose levels the law can only predict after it has seen
     /// them in training.

@@ -7,7 +7,9 @@ pub mod fit;
 mod judged;
 pub mod machine;
 pub mod physics;
+pub mod sensitivity;
 pub mod terms;
+pub mod transfer;
 
 pub use discrepancy::{MOST_POINTS, MOST_ROWS};
 pub use judged::RooflineLaw;

@@ -94,14 +94,14 @@ impl Kernel {
     }
 
     /// Up to `most` rows, each the one whose value the rows before it tell least of, until what they leave open is far
-    /// below the noise. A pivoted Cholesky decomposition of the covariance.
-    fn pick(&self, rows: &[Vec<f64>], most: usize) -> Vec<usize> {
+    /// below the noise; all that differ where no number is given. A pivoted Cholesky decomposition of the covariance.
+    fn pick(&self, rows: &[Vec<f64>], most: Option<usize>) -> Vec<usize> {
         let mut doubt = vec![self.amplitude * self.amplitude; rows.len()];
         let known = 10.0 * JITTER * self.amplitude * self.amplitude;
-        let least = known.max(OPEN * self.noise * self.noise);
+        let least = most.map_or(known, |_| known.max(OPEN * self.noise * self.noise));
         let mut columns: Vec<Vec<f64>> = Vec::new();
         let mut picked = Vec::new();
-        while picked.len() < most {
+        while most.is_none_or(|most| picked.len() < most.max(1)) {
             let Some((next, left)) = largest(&doubt) else { break };
             if left <= least {
                 break;
@@ -166,7 +166,8 @@ pub struct Gp {
 }
 
 impl Gp {
-    /// Conditions a kernel on rows, whose prior mean is zero; what is learnt is held by at most `most_points` of them.
+    /// Conditions a kernel on rows, whose prior mean is zero; what is learnt is held by at most `most_points` of them, or
+    /// exactly where no number is given.
     ///
     /// # Errors
     /// [`Error::Data`] for no rows, rows of unequal length, numbers that are not finite, or a covariance that is
@@ -175,10 +176,10 @@ impl Gp {
         kernel: Kernel,
         rows: &[Vec<f64>],
         response: &[f64],
-        most_points: usize,
+        most_points: Option<usize>,
     ) -> Result<Self> {
         check(rows, response, kernel.length_scales.len())?;
-        let picked = kernel.pick(rows, most_points.max(1));
+        let picked = kernel.pick(rows, most_points);
         let points: Vec<Vec<f64>> = picked.iter().map(|i| rows[*i].clone()).collect();
         let factor = points_factor(&kernel, &points)?;
         let cross = DMatrix::from_fn(points.len(), rows.len(), |i, j| {
@@ -202,7 +203,7 @@ impl Gp {
         response: &[f64],
         prior: &KernelPrior,
         most_rows: usize,
-        most_points: usize,
+        most_points: Option<usize>,
     ) -> Result<Self> {
         check(rows, response, prior.length_scales.len())?;
         let picked = evenly(rows.len(), most_rows);
@@ -432,7 +433,7 @@ mod tests {
     #[test]
     fn a_smooth_function_is_learnt_and_an_idle_input_gets_a_long_scale() {
         let (rows, y) = rows();
-        let gp = Gp::fit(&rows, &y, &prior(2), 400, 400).unwrap();
+        let gp = Gp::fit(&rows, &y, &prior(2), 400, None).unwrap();
         let scales = &gp.kernel().length_scales;
         assert!(scales[1] > 1.5 * scales[0], "{scales:?}");
         let (mean, variance) = gp.predict(&[2.0, 1.0]);
@@ -443,7 +444,7 @@ mod tests {
     #[test]
     fn far_from_the_data_it_fades_to_the_prior() {
         let (rows, y) = rows();
-        let gp = Gp::fit(&rows, &y, &prior(2), 400, 400).unwrap();
+        let gp = Gp::fit(&rows, &y, &prior(2), 400, None).unwrap();
         let (mean, variance) = gp.predict(&[1000.0, 1.0]);
         assert!(mean.abs() < 1e-6);
         approx::assert_relative_eq!(variance, gp.kernel().amplitude.powi(2), max_relative = 1e-6);
@@ -451,11 +452,11 @@ mod tests {
 
     #[test]
     fn rows_that_are_no_data_are_refused() {
-        assert!(Gp::fit(&[], &[], &prior(1), 10, 10).is_err());
-        assert!(Gp::fit(&[vec![f64::NAN]], &[1.0], &prior(1), 10, 10).is_err());
-        assert!(Gp::fit(&[vec![1.0, 2.0]], &[1.0], &prior(1), 10, 10).is_err());
+        assert!(Gp::fit(&[], &[], &prior(1), 10, None).is_err());
+        assert!(Gp::fit(&[vec![f64::NAN]], &[1.0], &prior(1), 10, None).is_err());
+        assert!(Gp::fit(&[vec![1.0, 2.0]], &[1.0], &prior(1), 10, None).is_err());
         // equal rows are no harm, and one point holds them
-        let gp = Gp::fit(&vec![vec![1.0]; 5], &[1.0; 5], &prior(1), 10, 10).unwrap();
+        let gp = Gp::fit(&vec![vec![1.0]; 5], &[1.0; 5], &prior(1), 10, None).unwrap();
         assert_eq!(gp.points().len(), 1);
     }
 
@@ -463,8 +464,8 @@ mod tests {
     fn few_points_hold_a_smooth_function() {
         let (rows, y) = rows();
         let kernel = Kernel { amplitude: 1.0, length_scales: vec![2.0, 20.0], noise: 0.05 };
-        let exact = Gp::new(kernel.clone(), &rows, &y, 40).unwrap();
-        let sparse = Gp::new(kernel, &rows, &y, 14).unwrap();
+        let exact = Gp::new(kernel.clone(), &rows, &y, None).unwrap();
+        let sparse = Gp::new(kernel, &rows, &y, Some(14)).unwrap();
         assert_eq!((exact.points().len(), sparse.points().len()), (40, 14));
         for x in [[0.4, 0.1], [2.2, 2.0], [5.0, 1.0]] {
             let ((m, v), (n, w)) = (exact.predict(&x), sparse.predict(&x));
@@ -477,7 +478,7 @@ mod tests {
     #[test]
     fn a_process_that_was_read_answers_as_the_one_written() {
         let (rows, y) = rows();
-        let gp = Gp::fit(&rows, &y, &prior(2), 400, 20).unwrap();
+        let gp = Gp::fit(&rows, &y, &prior(2), 400, Some(20)).unwrap();
         let text = serde_json::to_string(&gp).unwrap();
         let read: Gp = serde_json::from_str(&text).unwrap();
         assert_eq!(read, gp);

@@ -7,5 +7,6 @@ pub mod inference;
 pub mod minimise;
 pub mod nls;
 pub mod ols;
+pub mod optimal;
 mod orthogonal;
 pub mod score;

@@ -49,10 +49,21 @@ impl PreparedDraw {
         &self.draw.held_out
     }
 
-    pub(super) fn score(&self, law: &dyn Law) -> Result<SplitScore> {
-        let fitted = law.fit(&self.train)?;
-        let truth = law.response(&self.test)?;
-        let predicted = fitted.predict(&self.test)?;
+    pub(super) fn score(&self, law: &dyn Law, given: Option<usize>) -> Result<SplitScore> {
+        let (fitted, test, given) = match given {
+            None => (law.fit(&self.train)?, self.test.clone(), Vec::new()),
+            Some(count) => {
+                let (fitted, given) = law.fit_given(&self.train, &self.test, count)?;
+                let rest: Vec<usize> =
+                    (0..self.test.rows()).filter(|row| !given.contains(row)).collect();
+                let names = self.test.label("run_id")?;
+                let given = given.iter().map(|row| names[*row].clone()).collect();
+                (fitted, self.test.select(&rest)?, given)
+            }
+        };
+        let test = &test;
+        let truth = law.response(test)?;
+        let predicted = fitted.predict(test)?;
         if let Some(row) = predicted.iter().position(|p| !p.is_finite()) {
             return Err(Error::Data(format!(
                 "the law predicts {} for test row {row}",
@@ -61,10 +72,8 @@ impl PreparedDraw {
         }
         let relative = score::absolute_percentage_errors(&truth, &predicted);
         let line = score::calibration_line(&truth, &predicted);
-        let covered = self
-            .interval
-            .as_ref()
-            .map(|i| i.judge(law, fitted.as_ref(), &self.test, &truth, &predicted));
+        let covered =
+            self.interval.as_ref().map(|i| i.judge(law, fitted.as_ref(), test, &truth, &predicted));
         let (intervals, no_interval) = match covered {
             Some(Ok(covered)) => (covered, None),
             Some(Err(error)) => (Vec::new(), Some(error.to_string())),
@@ -75,7 +84,8 @@ impl PreparedDraw {
         Ok(SplitScore {
             held_out: self.held_out().to_owned(),
             n_train: self.train.rows(),
-            n_test: self.test.rows(),
+            given,
+            n_test: test.rows(),
             n_test_groups: self.test_groups,
             r2: score::r2(&truth, &predicted),
             rmse: score::rmse(&truth, &predicted),

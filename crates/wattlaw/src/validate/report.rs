@@ -103,6 +103,9 @@ pub struct SplitScore {
     pub held_out: String,
     /// Number of training rows.
     pub n_train: usize,
+    /// Names of the runs of what was held out that the law was given, in the order it chose them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub given: Vec<String>,
     /// Number of test rows.
     pub n_test: usize,
     /// Number of groups among the test rows.

@@ -43,8 +43,8 @@ impl Discrepancy {
             like.map_or_else(|| standard(inputs), |other| (other.centre, other.scale));
         let rows: Vec<Vec<f64>> = inputs.iter().map(|x| place(x, &centre, &scale)).collect();
         let gp = match like {
-            Some(other) => Gp::new(other.gp.kernel().clone(), &rows, residuals, most_points)?,
-            None => Gp::fit(&rows, residuals, &prior(), MOST_ROWS, most_points)?,
+            Some(other) => Gp::new(other.gp.kernel().clone(), &rows, residuals, Some(most_points))?,
+            None => Gp::fit(&rows, residuals, &prior(), MOST_ROWS, Some(most_points))?,
         };
         Ok(Self { centre, scale, gp })
     }

@@ -10,7 +10,7 @@ use crate::stats::nls;
 
 /// Residuals of a logarithm beyond this count less and less (Cauchy's loss): runs repeat within a few hundredths, and
 /// the physics is good to a few more.
-const NOISE: f64 = 0.05;
+pub const NOISE: f64 = 0.05;
 
 /// What is held likely of the logarithms of the parameters before these runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +43,13 @@ impl Prior {
     }
 }
 
+impl From<&Fit> for Prior {
+    /// A posterior as what is held likely before the next runs.
+    fn from(fit: &Fit) -> Self {
+        Self { mean: fit.logs, whitening: fit.whitening.clone() }
+    }
+}
+
 /// One measured run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample<'a> {
@@ -62,6 +69,8 @@ pub struct Fit {
     pub logs: [f64; COUNT],
     /// Their standard deviations.
     pub log_sds: [f64; COUNT],
+    /// An upper-triangular matrix W with WᵀW the inverse of their covariance.
+    pub whitening: DMatrix<f64>,
 }
 
 /// A parameter in a file.
@@ -74,6 +83,10 @@ pub struct Estimate {
     pub value: f64,
     /// Standard deviation of its logarithm.
     pub log_sd: f64,
+    /// Its row of the upper-triangular W with WᵀW the inverse covariance of all logarithms, from the diagonal on; empty
+    /// where a file has none, and then the parameters are held to be independent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub whitening: Vec<f64>,
 }
 
 impl From<Fit> for Vec<Estimate> {
@@ -82,13 +95,21 @@ impl From<Fit> for Vec<Estimate> {
         PARAMETERS
             .iter()
             .zip(values)
-            .map(|(p, (log, log_sd))| Estimate {
+            .enumerate()
+            .map(|(i, (p, (log, log_sd)))| Estimate {
                 parameter: p.name.to_owned(),
                 value: log.exp(),
                 log_sd,
+                whitening: (i..COUNT).map(|j| rounded(fit.whitening[(i, j)])).collect(),
             })
             .collect()
     }
+}
+
+/// Six digits, far more than a covariance is good for, so that a file of them stays small.
+fn rounded(x: f64) -> f64 {
+    let scale = 10f64.powf(5.0 - x.abs().max(1e-300).log10().floor());
+    if scale.is_finite() { (x * scale).round() / scale } else { 0.0 }
 }
 
 impl TryFrom<Vec<Estimate>> for Fit {
@@ -96,6 +117,7 @@ impl TryFrom<Vec<Estimate>> for Fit {
 
     fn try_from(estimates: Vec<Estimate>) -> Result<Self> {
         let (mut logs, mut log_sds) = ([f64::NAN; COUNT], [f64::NAN; COUNT]);
+        let mut rows: [&[f64]; COUNT] = [&[]; COUNT];
         for estimate in &estimates {
             let at =
                 PARAMETERS.iter().position(|p| p.name == estimate.parameter).ok_or_else(|| {
@@ -103,18 +125,79 @@ impl TryFrom<Vec<Estimate>> for Fit {
                 })?;
             logs[at] = estimate.value.ln();
             log_sds[at] = estimate.log_sd;
+            rows[at] = &estimate.whitening;
         }
-        match logs.iter().position(|log| !log.is_finite()) {
-            Some(at) => Err(Error::missing(
+        if let Some(at) = logs.iter().position(|log| !log.is_finite()) {
+            return Err(Error::missing(
                 format!("parameter `{}`", PARAMETERS[at].name),
                 "a roofline law has a positive value for each",
-            )),
-            None => Ok(Self { logs, log_sds }),
+            ));
         }
+        if let Some(at) = log_sds.iter().position(|sd| !(sd.is_finite() && *sd > 0.0)) {
+            return Err(Error::invalid(
+                format!("log_sd of parameter `{}`", PARAMETERS[at].name),
+                log_sds[at],
+                "it must be positive and finite",
+            ));
+        }
+        let whitening = whitening(&rows, &log_sds)?;
+        Ok(Self { logs, log_sds, whitening })
     }
 }
 
+/// The matrix of a file's rows; without any, that of independent parameters.
+fn whitening(rows: &[&[f64]; COUNT], log_sds: &[f64; COUNT]) -> Result<DMatrix<f64>> {
+    let mut matrix = DMatrix::zeros(COUNT, COUNT);
+    if rows.iter().all(|row| row.is_empty()) {
+        for (i, sd) in log_sds.iter().enumerate() {
+            matrix[(i, i)] = 1.0 / sd;
+        }
+        return Ok(matrix);
+    }
+    for (i, row) in rows.iter().enumerate() {
+        let named = || format!("whitening of parameter `{}`", PARAMETERS[i].name);
+        if row.len() != COUNT - i {
+            return Err(Error::invalid(
+                named(),
+                format!("{} numbers", row.len()),
+                format!("there must be {}, from its own on", COUNT - i),
+            ));
+        }
+        if !(row.iter().all(|x| x.is_finite()) && row[0] != 0.0) {
+            return Err(Error::invalid(named(), format!("{row:?}"), "its first must not be zero"));
+        }
+        for (j, x) in row.iter().enumerate() {
+            matrix[(i, i + j)] = *x;
+        }
+    }
+    Ok(matrix)
+}
+
 impl Fit {
+    /// Logarithms with a covariance; none where that is not positive definite.
+    pub fn with_covariance(logs: [f64; COUNT], covariance: DMatrix<f64>) -> Option<Self> {
+        let mut log_sds = [0.0; COUNT];
+        for (sd, variance) in log_sds.iter_mut().zip(covariance.diagonal().iter()) {
+            *sd = variance.sqrt();
+        }
+        let whitening = covariance.cholesky()?.inverse().cholesky()?.l().transpose();
+        Some(Self { logs, log_sds, whitening })
+    }
+
+    /// Covariance of the logarithms.
+    pub fn covariance(&self) -> DMatrix<f64> {
+        let mut inverse = DMatrix::identity(COUNT, COUNT);
+        self.whitening.solve_upper_triangular_mut(&mut inverse);
+        &inverse * inverse.transpose()
+    }
+
+    /// Variance of a quantity with these derivatives by the logarithms.
+    pub fn variance(&self, derivatives: &[f64; COUNT]) -> f64 {
+        let mut v = nalgebra::DVector::from_column_slice(derivatives);
+        self.whitening.tr_solve_upper_triangular_mut(&mut v);
+        v.norm_squared()
+    }
+
     /// The parameters.
     pub fn parameters(&self) -> [f64; COUNT] {
         self.logs.map(f64::exp)
@@ -128,11 +211,30 @@ impl Fit {
 /// # Errors
 /// [`Error::Data`] without runs, and where the search does not converge.
 pub fn fit(samples: &[Sample<'_>], prior: &Prior, start: Option<&[f64; COUNT]>) -> Result<Fit> {
+    search(samples, prior, start, Some(1.0))
+}
+
+/// Fits the parameters on a few runs of a machine that may be far from its prior: each counts in full, since none can be
+/// told for an outlier by the others, and the prior does not expect them.
+///
+/// # Errors
+/// As [`fit`].
+pub fn fit_few(samples: &[Sample<'_>], prior: &Prior) -> Result<Fit> {
+    search(samples, prior, None, None)
+}
+
+fn search(
+    samples: &[Sample<'_>],
+    prior: &Prior,
+    start: Option<&[f64; COUNT]>,
+    outliers_from: Option<f64>,
+) -> Result<Fit> {
     if samples.is_empty() {
         return Err(Error::Data("the roofline law needs at least one run with a duration".into()));
     }
     let powers = samples.iter().filter(|s| s.log_energy.is_some()).count();
     let count = samples.len() + powers + COUNT;
+    let lost = |r: f64| outliers_from.map_or(r, |scale| nls::cauchy(r, scale));
     let residuals = |logs: &[f64], out: &mut [f64]| {
         let mut parameters = [0.0; COUNT];
         for (parameter, log) in parameters.iter_mut().zip(logs) {
@@ -145,12 +247,12 @@ pub fn fit(samples: &[Sample<'_>], prior: &Prior, start: Option<&[f64; COUNT]>) 
         for (sample, time) in samples.iter().zip(times) {
             let taken = physics.taken(sample.terms);
             let predicted = taken.time.total_s;
-            *time = nls::cauchy((predicted.ln() - sample.log_duration) / NOISE, 1.0);
+            *time = lost((predicted.ln() - sample.log_duration) / NOISE);
             if let Some(log_energy) = sample.log_energy
                 && let Some(energy) = energies.next()
             {
                 let power = (taken.energy.total_j / predicted).ln();
-                *energy = nls::cauchy((power - (log_energy - sample.log_duration)) / NOISE, 1.0);
+                *energy = lost((power - (log_energy - sample.log_duration)) / NOISE);
             }
         }
         for (i, prior_residual) in priors.iter_mut().enumerate() {
@@ -159,12 +261,8 @@ pub fn fit(samples: &[Sample<'_>], prior: &Prior, start: Option<&[f64; COUNT]>) 
         }
     };
     let solution = nls::minimise(count, start.unwrap_or(&prior.mean), residuals)?;
-    let covariance = solution.unscaled_covariance()?;
     let logs = <[f64; COUNT]>::try_from(solution.parameters.as_slice())
         .map_err(|_| Error::Data("the fit lost a parameter".into()))?;
-    let mut log_sds = [0.0; COUNT];
-    for (sd, variance) in log_sds.iter_mut().zip(covariance.diagonal().iter()) {
-        *sd = variance.sqrt();
-    }
-    Ok(Fit { logs, log_sds })
+    Fit::with_covariance(logs, solution.unscaled_covariance()?)
+        .ok_or_else(|| Error::Data("the runs do not determine all parameters".into()))
 }

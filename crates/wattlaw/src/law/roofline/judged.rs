@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::discrepancy::MOST_POINTS;
-use super::fit::Prior;
+use super::fit::{Fit, Prior};
 use super::machine::{Machine, Observation};
 use super::terms::Terms;
+use super::transfer::{DOUBT, Transfer, choose};
 use crate::calibration::RooflineLaws;
 use crate::catalog::Catalog;
 use crate::dataset::Dataset;
@@ -16,9 +17,6 @@ use crate::units::JOULES_PER_KWH;
 
 /// The column by which a frame's rows find their jobs.
 pub const ROW: &str = "row";
-
-/// How much a machine may differ from what all machines together taught, in units of the physical prior.
-const DOUBT: f64 = 0.5;
 
 /// The fewest runs from which a discrepancy is learnt when a calibration is adjusted: below, parameters and discrepancy
 /// cannot be told apart.
@@ -116,15 +114,19 @@ impl RooflineLaw {
         let mut machines = parent.machines.clone();
         for kind in kinds {
             let own = runs_on(kind, &runs, &names);
-            let prior = Prior::taught(parent.machine(kind).0.fit.logs, DOUBT);
-            let discrepancy = self.discrepancy.filter(|_| own.len() >= ENOUGH);
-            machines.insert(kind.to_owned(), Machine::fit(&own, &prior, discrepancy)?);
+            let prior = parent.prior(kind);
+            let machine = match &parent.transfer {
+                Some(transfer) if own.len() < ENOUGH && transfer.spreads[0].is_some() => {
+                    Machine::adjusted(&own, transfer, &prior)?
+                }
+                _ => {
+                    let discrepancy = self.discrepancy.filter(|_| own.len() >= ENOUGH);
+                    Machine::fit(&own, &prior, discrepancy)?
+                }
+            };
+            machines.insert(kind.to_owned(), machine);
         }
-        Ok(RooflineLaws {
-            accelerators: parent.accelerators,
-            pooled: parent.pooled.clone(),
-            machines,
-        })
+        Ok(RooflineLaws { machines, ..parent.clone() })
     }
 
     /// Fits every accelerator's parameters on the rows of `train` that have a duration; intervals come from holding out
@@ -151,16 +153,23 @@ impl RooflineLaw {
             self.discrepancy.filter(|_| alone || self.pooled),
         )?;
         let mut machines = BTreeMap::new();
+        let by_kind: Vec<Vec<Observation<'_>>> =
+            kinds.iter().map(|kind| runs_on(kind, &runs, &names)).collect();
         if let ([only], false) = (kinds.as_slice(), self.pooled) {
             machines.insert((*only).to_owned(), pooled.clone());
         } else if !self.pooled {
             let prior = Prior::taught(pooled.fit.logs, DOUBT);
-            for kind in kinds {
-                let own = runs_on(kind, &runs, &names);
-                machines.insert(kind.to_owned(), Machine::fit(&own, &prior, self.discrepancy)?);
+            for (kind, own) in kinds.into_iter().zip(&by_kind) {
+                machines.insert(kind.to_owned(), Machine::fit(own, &prior, self.discrepancy)?);
             }
         }
-        Ok(RooflineLaws { accelerators, pooled, machines })
+        let transfer = if machines.is_empty() {
+            None
+        } else {
+            let own: Vec<&Fit> = machines.values().map(|m| &m.fit).collect();
+            Some(Transfer::learn(&by_kind, &pooled.fit, &own, self.discrepancy)?)
+        };
+        Ok(RooflineLaws { accelerators, pooled, transfer, machines })
     }
 }
 
@@ -182,6 +191,33 @@ impl Law for RooflineLaw {
         }
         let laws = self.fit_machines(train, &self.interval_groups)?;
         Ok(Box::new(FittedRoofline { law: self.clone(), laws }))
+    }
+
+    fn fit_given(
+        &self,
+        train: &Frame,
+        unseen: &Frame,
+        count: usize,
+    ) -> Result<(Box<dyn FittedLaw>, Vec<usize>)> {
+        let kinds = unseen.levels("gpu")?;
+        let [kind] = kinds.as_slice() else {
+            return Err(Error::Data(format!(
+                "{} accelerators are held out together; a law is given runs of one",
+                kinds.len()
+            )));
+        };
+        let parent = self.fit_machines(train, "config_family")?;
+        let jobs = self.terms_of(unseen)?;
+        if jobs.len() <= count {
+            return Err(Error::Data(format!(
+                "{kind} has {} runs; of which {count} cannot be given and the rest predicted",
+                jobs.len()
+            )));
+        }
+        let given = choose(&parent.prior(kind), &jobs, count);
+        let laws =
+            if given.is_empty() { parent } else { self.adjust(&unseen.select(&given)?, &parent)? };
+        Ok((Box::new(FittedRoofline { law: self.clone(), laws }), given))
     }
 }
 

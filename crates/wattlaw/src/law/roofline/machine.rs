@@ -4,6 +4,7 @@ use super::discrepancy::Discrepancy;
 use super::fit::{self, Fit, Prior, Sample};
 use super::physics::Physics;
 use super::terms::Terms;
+use super::transfer::{Transfer, posterior_sds};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
@@ -14,7 +15,7 @@ use crate::stats::conformal::Conformal;
 const FOLDS: usize = 5;
 
 /// The fewest runs that a discrepancy is learnt from.
-const FEWEST: usize = 20;
+pub(super) const FEWEST: usize = 20;
 
 /// The fewest held-out runs of a regime that give it a spread of its own.
 const REGIME: usize = 40;
@@ -23,7 +24,7 @@ const REGIME: usize = 40;
 const RESPONSES: usize = 2;
 
 /// Time, energy and mean power, in that order.
-const SPREADS: usize = 3;
+pub(super) const SPREADS: usize = 3;
 
 /// A run of a machine: what was measured and the group it is held out with.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,7 +40,7 @@ pub struct Observation<'a> {
 }
 
 impl Observation<'_> {
-    fn sample(&self) -> Sample<'_> {
+    pub(super) fn sample(&self) -> Sample<'_> {
         Sample { terms: self.terms, log_duration: self.log_duration, log_energy: self.log_energy }
     }
 
@@ -59,6 +60,9 @@ pub struct Machine {
     discrepancies: [Option<Discrepancy>; RESPONSES],
     /// Spreads of time, energy and mean power.
     spreads: [Option<Spread>; SPREADS],
+    /// Whether a few runs adjusted it to its place, so that its spreads are in units of its posterior's standard deviation.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adjusted: bool,
 }
 
 /// Sizes of residuals on runs held out, in units of the predicted standard deviation, by regime and over all.
@@ -90,6 +94,21 @@ impl Machine {
         Ok(machine)
     }
 
+    /// Adjusts what is known of a machine that was not seen to a few runs of it; intervals are those of the posterior, as
+    /// wide as machines held out show that they must be.
+    ///
+    /// # Errors
+    /// As [`fit::fit`].
+    pub fn adjusted(runs: &[Observation<'_>], transfer: &Transfer, prior: &Prior) -> Result<Self> {
+        let fit = transfer.adjusted(runs, prior)?;
+        let spreads = transfer
+            .spreads
+            .clone()
+            .map(|spread| spread.map(|all| Spread { by_regime: Vec::new(), all }));
+        let discrepancies = transfer.discrepancies.clone();
+        Ok(Self { fit, discrepancies, spreads, adjusted: true })
+    }
+
     fn without_spread(
         runs: &[Observation<'_>],
         prior: &Prior,
@@ -98,7 +117,8 @@ impl Machine {
     ) -> Result<Self> {
         let samples: Vec<Sample<'_>> = runs.iter().map(Observation::sample).collect();
         let fit = fit::fit(&samples, prior, like.map(|m| &m.fit.logs))?;
-        let mut machine = Self { fit, discrepancies: [None, None], spreads: [None, None, None] };
+        let mut machine =
+            Self { fit, discrepancies: [None, None], spreads: [None, None, None], adjusted: false };
         if let Some(points) = discrepancy
             && runs.len() >= FEWEST
         {
@@ -128,9 +148,7 @@ impl Machine {
 
     /// ln(time / s) and ln(energy / J) by the physics alone.
     pub fn physics(&self, terms: &Terms) -> [f64; RESPONSES] {
-        let parameters = self.fit.parameters();
-        let taken = Physics(&parameters).taken(terms);
-        [taken.time.total_s.ln(), taken.energy.total_j.ln()]
+        Physics(&self.fit.parameters()).logs(terms)
     }
 
     /// ln(time / s) and ln(energy / J), each with the standard deviation of a new run (one where none was learnt, so
@@ -159,9 +177,13 @@ impl Machine {
     pub fn half_widths(&self, terms: &Terms, level: f64) -> Result<[f64; SPREADS]> {
         let [(_, time_sd), (_, energy_sd)] = self.predict(terms);
         let mut out = [f64::INFINITY; SPREADS];
-        // the spread of power is of plain logarithms
-        for ((out, spread), sd) in out.iter_mut().zip(&self.spreads).zip([time_sd, energy_sd, 1.0])
-        {
+        let sds = if self.adjusted {
+            posterior_sds(&self.fit, terms)
+        } else {
+            // the spread of power is of plain logarithms
+            [time_sd, energy_sd, 1.0]
+        };
+        for ((out, spread), sd) in out.iter_mut().zip(&self.spreads).zip(sds) {
             if let Some(spread) = spread {
                 *out = sd * spread.of(terms.parallelism.regime()).half_width(level)?;
             }

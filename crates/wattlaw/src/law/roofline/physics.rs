@@ -229,6 +229,12 @@ impl Physics<'_> {
         Taken { time, energy: self.energy_at(x, time.total_s, &work, clock_share), limit }
     }
 
+    /// ln(time / s) and ln(energy / J) of a job.
+    pub fn logs(&self, x: &Terms) -> [f64; 2] {
+        let taken = self.taken(x);
+        [taken.time.total_s.ln(), taken.energy.total_j.ln()]
+    }
+
     /// Time of a job in seconds, by part.
     pub fn time(&self, x: &Terms) -> TimeParts {
         self.taken(x).time
