@@ -4,7 +4,14 @@
 //! own and hands each round of readings on.
 
 pub mod assumed;
+pub mod found;
+pub mod hwmon;
+pub mod integral;
 pub mod machine;
 pub mod meter;
+pub mod nvml;
+pub mod powercap;
 pub mod sampler;
 pub mod select;
+pub mod sensor;
+pub mod sysfs;
