@@ -9,6 +9,7 @@ mod catalog;
 mod complete;
 mod completions;
 mod cost;
+mod doctor;
 mod failure;
 mod files;
 mod fit;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Validate(args) => validate::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Catalog(args) => catalog::run(&args),
         Command::Completions(args) => completions::run(&args),
     };
