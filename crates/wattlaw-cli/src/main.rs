@@ -18,6 +18,7 @@ mod law_args;
 mod predict;
 mod runs_args;
 mod screen;
+mod top;
 mod usage;
 mod validate;
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Validate(args) => validate::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Top(args) => top::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Catalog(args) => catalog::run(&args),
         Command::Completions(args) => completions::run(&args),
