@@ -7,8 +7,8 @@ use crossterm::cursor::{Hide, MoveTo, Show};
 use crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use crossterm::execute;
 use crossterm::terminal::{
-    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
-    enable_raw_mode, size,
+    Clear, ClearType, DisableLineWrap, EnableLineWrap, EnterAlternateScreen, LeaveAlternateScreen,
+    disable_raw_mode, enable_raw_mode, size,
 };
 
 /// The terminal, until it is dropped.
@@ -41,10 +41,12 @@ impl Terminal {
     /// # Errors
     /// It cannot be written to.
     pub fn show(&mut self, text: &str) -> io::Result<()> {
-        let (_, height) = size()?;
+        // a terminal that does not know its size says 0
+        let height = size().map_or(0, |(_, height)| usize::from(height));
+        let height = if height == 0 { usize::MAX } else { height };
         let plain = anstream::adapter::strip_str(text).to_string();
         let text = if self.colour { text } else { &plain };
-        let lines = text.lines().chain(["", "q ends"]).take(usize::from(height));
+        let lines = text.lines().chain(["", "q ends"]).take(height);
         let mut out = stdout().lock();
         execute!(out, MoveTo(0, 0))?;
         for (i, line) in lines.enumerate() {
