@@ -33,6 +33,7 @@ pub struct Nvidia {
 struct Gpu {
     device: Device<'static>,
     counter: Option<Counter>,
+    module: bool,
     integral: Integral,
     /// What the integral was when the counter was last read.
     integrated_when_counted: Joules,
@@ -146,7 +147,7 @@ fn gpu(nvml: &'static Nvml, index: usize) -> Result<(Gpu, Channel, Vec<String>),
     let module = is_module(name);
     if module {
         notes.push(format!(
-            "GPU {index} is a {name}: its energy is that of the module, GPU and CPU together"
+            "GPU {index} is a {name}: its counter is that of the module, GPU and CPU together"
         ));
     }
     // a GPU without a counter says so, or, as a share of one, counts nothing while it draws power
@@ -174,6 +175,7 @@ fn gpu(nvml: &'static Nvml, index: usize) -> Result<(Gpu, Channel, Vec<String>),
         Gpu {
             device,
             counter,
+            module,
             integral: Integral::default(),
             integrated_when_counted: Joules::ZERO,
         },
@@ -206,7 +208,8 @@ impl Gpu {
         let power = self.device.power_usage();
         let power = match self.counter {
             None => Some(power?),
-            Some(_) => power.ok(),
+            // beside a counter of the module the power of its GPU would be taken for the module's
+            Some(_) => power.ok().filter(|_| !self.module),
         };
         let power = power.map(|milliwatts| Watts::new(f64::from(milliwatts) / 1e3));
         let integrated = power.map(|power| self.integral.advance(now(), power));
