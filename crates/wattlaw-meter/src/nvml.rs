@@ -69,13 +69,13 @@ pub fn open(
         (Some(selection), _) => selection.among(&uuids).map_err(Refused)?,
         (None, Some(value)) => {
             let visible = visible(value, &uuids);
-            found.notes.extend(visible.note);
-            if visible.gpus.is_empty() && !uuids.is_empty() {
+            if visible.gpus.is_empty() && visible.note.is_none() && !uuids.is_empty() {
                 found.notes.push(
                     "CUDA_VISIBLE_DEVICES hides all GPUs; --gpus 0,1 names those to measure"
                         .to_owned(),
                 );
             }
+            found.notes.extend(visible.note);
             visible.gpus
         }
         (None, None) => (0..uuids.len()).collect(),
