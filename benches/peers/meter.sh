@@ -22,7 +22,10 @@ for package in 0 1; do
     echo 1 >"$zone/energy_uj"
     echo 262143328850 >"$zone/max_energy_range_uj"
 done
-export NVML_DOUBLE_SCRIPT=$work/script.toml WATTLAW_NVML=$work/libnvidia-ml.so.1 WATTLAW_SYSFS=$work/sys
+# CodeCarbon takes a machine on which this fails for one without GPUs
+printf '#!/bin/sh\n' >"$work/nvidia-smi"
+chmod +x "$work/nvidia-smi"
+export PATH=$work:$PATH NVML_DOUBLE_SCRIPT=$work/script.toml WATTLAW_NVML=$work/libnvidia-ml.so.1 WATTLAW_SYSFS=$work/sys
 
 echo "one reading each 100 ms of eight GPUs, for $seconds s"
 printf 'wattlaw, and two packages: '
