@@ -9,7 +9,8 @@ use wattlaw::units::Seconds;
 
 use crate::meter::{Fault, Meter};
 
-/// The shortest and the longest interval: sensors move no faster than each 10 ms, and in more than 10 s a training run changes.
+/// The shortest and the longest interval: no GPU's sensor moves faster than each 10 ms, and a training run changes within more
+/// than 10 s.
 const INTERVALS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(10));
 
 /// A round that comes later than so many intervals after the last one leaves a gap.
