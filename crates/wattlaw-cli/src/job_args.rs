@@ -21,7 +21,7 @@ use crate::files;
 use crate::usage::{number, whole};
 
 /// The flags that describe a job.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct JobArgs {
     /// Job file (TOML); flags are laid over what it says
     pub job: Option<PathBuf>,

@@ -9,6 +9,7 @@ mod catalog;
 mod complete;
 mod completions;
 mod cost;
+mod doctor;
 mod failure;
 mod files;
 mod fit;
@@ -18,6 +19,7 @@ mod predict;
 mod runs_args;
 mod screen;
 mod suggest;
+mod top;
 mod usage;
 mod validate;
 
@@ -37,6 +39,8 @@ fn main() -> ExitCode {
         Command::Validate(args) => validate::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Top(args) => top::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Catalog(args) => catalog::run(&args),
         Command::Completions(args) => completions::run(&args),
     };

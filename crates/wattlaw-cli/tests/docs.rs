@@ -281,6 +281,7 @@ fn every_field_is_documented() {
         "validate examples/runs.csv --hold-out row",
         "validate examples/runs.csv --law roofline --no-discrepancy --splits 1",
         "catalog",
+        "doctor",
     ] {
         fields(&running::json(&format!("{command} --format json")), &mut found);
     }
