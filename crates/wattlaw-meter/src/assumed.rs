@@ -1,5 +1,6 @@
 //! A meter that measures nothing: a constant power that the user states, marked as assumed wherever it appears.
 
+use std::str::FromStr;
 use std::time::Instant;
 
 use wattlaw::record::{Channel, Component, Instrument, Sample};
@@ -7,12 +8,47 @@ use wattlaw::units::{Seconds, Watts};
 
 use crate::meter::{Fault, Meter};
 
+/// A constant power of one component, as it is written on the command line: `cpu=95W`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Assumption {
+    component: Component,
+    power: Watts,
+}
+
 /// A constant power.
 #[derive(Debug)]
 pub struct Assumed {
     channels: [Channel; 1],
     power: Watts,
     since: Instant,
+}
+
+impl Assumption {
+    /// What draws the power.
+    pub const fn component(&self) -> Component {
+        self.component
+    }
+
+    /// The power.
+    pub const fn power(&self) -> Watts {
+        self.power
+    }
+}
+
+impl FromStr for Assumption {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || format!("`{text}` is no assumption; write it as cpu=95W");
+        let (component, power) = text.split_once('=').ok_or_else(expected)?;
+        let component = component.parse().map_err(|e: wattlaw::Error| e.to_string())?;
+        let number = power.trim().trim_end_matches(['W', 'w']).trim_end();
+        let power: f64 = number.parse().map_err(|_| expected())?;
+        if !(power > 0.0 && power <= 1e6) {
+            return Err(format!("`{text}` assumes no power between 0 and 1 MW"));
+        }
+        Ok(Self { component, power: Watts::new(power) })
+    }
 }
 
 impl Assumed {
@@ -25,10 +61,18 @@ impl Assumed {
             model: None,
             instrument: Instrument::Assumed,
             update: Seconds::ZERO,
+            averaging: Seconds::ZERO,
             // nobody knows how far an assumption is off
             systematic: None,
         };
         Self { channels: [channel], power, since: Instant::now() }
+    }
+}
+
+impl From<&Assumption> for Assumed {
+    fn from(assumption: &Assumption) -> Self {
+        let name = format!("assumed-{}", assumption.component);
+        Self::new(&name, assumption.component, assumption.power)
     }
 }
 
@@ -44,5 +88,31 @@ impl Meter for Assumed {
             power: Some(self.power),
             ..Sample::default()
         })]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_assumption_is_a_component_and_its_power() {
+        let read: Assumption = "cpu=95W".parse().unwrap();
+        assert_eq!((read.component(), read.power()), (Component::Cpu, Watts::new(95.0)));
+        assert_eq!("dram = 12.5".parse::<Assumption>().unwrap().power(), Watts::new(12.5));
+        for wrong in ["cpu", "cpu=", "cpu=-5W", "cpu=NaN", "cpu=0W", "fan=5W", "cpu=95kW"] {
+            assert!(wrong.parse::<Assumption>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn it_is_marked_and_grows_with_time() {
+        let mut meter = Assumed::from(&"node=400W".parse().unwrap());
+        assert_eq!(meter.channels()[0].instrument, Instrument::Assumed);
+        assert_eq!(meter.channels()[0].systematic, None);
+        let first = meter.read().remove(0).unwrap();
+        let second = meter.read().remove(0).unwrap();
+        assert!(second.energy >= first.energy);
+        assert_eq!(first.power, Some(Watts::new(400.0)));
     }
 }

@@ -4,5 +4,7 @@
 //! own and hands each round of readings on.
 
 pub mod assumed;
+pub mod machine;
 pub mod meter;
 pub mod sampler;
+pub mod select;

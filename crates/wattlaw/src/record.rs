@@ -2,6 +2,9 @@
 //!
 //! Pure: the crate `wattlaw-meter` reads devices and writes files; here is what they hold.
 
+pub mod counter;
+pub mod trace;
+
 use serde::{Deserialize, Serialize};
 
 use crate::units::{Joules, Seconds, Watts};
@@ -54,6 +57,9 @@ pub struct Channel {
     /// How often the instrument's value changes; zero where it is always fresh.
     #[serde(rename = "update_s")]
     pub update: Seconds,
+    /// How far back its power averages; zero where it is that of the moment.
+    #[serde(rename = "averaging_s", default)]
+    pub averaging: Seconds,
     /// Standard deviation of the instrument's error that all runs on the device share, as a share of the energy; none
     /// where nobody knows.
     pub systematic: Option<f64>,

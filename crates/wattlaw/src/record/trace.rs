@@ -1,0 +1,409 @@
+//! What one channel read over time, and the energy of any window of it.
+//!
+//! Every window is the difference of two [`Edge`]s, and an edge depends on its moment alone: windows that touch therefore add
+//! up to the window around them, however they are cut.
+
+use crate::record::{Channel, Instrument, Sample};
+use crate::units::{Joules, Seconds, Watts};
+
+/// The readings of one channel in the order of time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChannelTrace {
+    channel: Channel,
+    points: Vec<Point>,
+    /// From when to when nothing has been read, where the last readings failed.
+    silent: Option<(Seconds, Seconds)>,
+    gaps: Vec<(Seconds, Seconds)>,
+}
+
+/// A reading, with sums from the first reading to it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Point {
+    at: Seconds,
+    power: Option<Watts>,
+    energy: Joules,
+    /// Power integrated by trapezoids.
+    integral: Joules,
+    /// Time that is in no gap.
+    seen: Seconds,
+    /// Variance of the energy between readings, in J².
+    variance: f64,
+}
+
+/// A moment of a trace: all that the energy of a window needs to know of where it begins or ends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Edge {
+    at: Seconds,
+    energy: Joules,
+    integral: Option<Joules>,
+    seen: Seconds,
+    variance: f64,
+    /// Power about this moment.
+    power: Watts,
+    /// Variance that comes of cutting here, in J².
+    cut: f64,
+    /// How long the instrument's value stands still.
+    update: Seconds,
+}
+
+/// The energy of a window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct WindowEnergy {
+    /// What the channel counted, interpolated at the window's edges.
+    pub energy: Joules,
+    /// Standard deviation that comes of the instrument's steps and of the time between readings; see [`Edge::until`].
+    pub quantisation: Joules,
+    /// Share of the window, 0 to 1, in which the channel was read.
+    pub covered: f64,
+}
+
+impl ChannelTrace {
+    /// A trace without readings.
+    pub const fn new(channel: Channel) -> Self {
+        Self { channel, points: Vec::new(), silent: None, gaps: Vec::new() }
+    }
+
+    /// What is read.
+    pub const fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// Adds a reading, or none where it failed; readings that do not come after the last one are left out.
+    ///
+    /// A channel without energy has that of its power, by trapezoids.
+    pub fn push(&mut self, at: Seconds, reading: Option<Sample>) {
+        let last = self.points.last().copied();
+        if !at.value().is_finite() || last.is_some_and(|last| at <= last.at) {
+            return;
+        }
+        let counter = self.channel.instrument == Instrument::Counter;
+        let Some(sample) =
+            reading.filter(|s| s.energy.is_some() || (!counter && s.power.is_some()))
+        else {
+            let since = self.silent.map_or(last.map_or(at, |last| last.at), |(since, _)| since);
+            self.silent = Some((since, at));
+            return;
+        };
+        let gap = self.silent.take();
+        self.gaps.extend(gap.map(|(since, _)| (since, at)));
+        let Some(last) = last else {
+            self.points.push(Point {
+                at,
+                power: sample.power,
+                energy: sample.energy.unwrap_or(Joules::ZERO),
+                integral: Joules::ZERO,
+                seen: Seconds::ZERO,
+                variance: 0.0,
+            });
+            return;
+        };
+        let time = at - last.at;
+        let (step, difference) = match (last.power, sample.power) {
+            (Some(a), Some(b)) => ((a + b) * time / 2.0, Some((b - a) * time)),
+            _ => (Joules::ZERO, None),
+        };
+        let energy = match sample.energy {
+            Some(energy) => energy.max(last.energy),
+            None => last.energy + step,
+        };
+        // a counter counts on whether it is read or not; power that was not read is not known
+        let variance = match (self.channel.instrument, gap) {
+            (Instrument::Power, Some(_)) => (energy - last.energy).value().powi(2) / 3.0,
+            (Instrument::Power, None) => difference.map_or(0.0, |d| d.value().powi(2) / 2.0),
+            (Instrument::Counter | Instrument::Assumed, _) => 0.0,
+        };
+        self.points.push(Point {
+            at,
+            power: sample.power,
+            energy,
+            integral: last.integral + step,
+            seen: if gap.is_some() { last.seen } else { last.seen + time },
+            variance: last.variance + variance,
+        });
+    }
+
+    /// The moment `at` of the trace; before the first reading and after the last one nothing is counted.
+    pub fn edge(&self, at: Seconds) -> Edge {
+        let measured = self.channel.instrument != Instrument::Assumed;
+        let next = self.points.partition_point(|point| point.at <= at);
+        let before = self.points.get(next.saturating_sub(1));
+        let edge = Edge {
+            at,
+            energy: before.map_or(Joules::ZERO, |point| point.energy),
+            integral: before.and_then(|point| point.power.map(|_| point.integral)),
+            seen: before.map_or(Seconds::ZERO, |point| point.seen),
+            variance: before.map_or(0.0, |point| point.variance),
+            power: self.power_about(at),
+            cut: 0.0,
+            update: if measured { self.channel.update } else { Seconds::ZERO },
+        };
+        let (Some(before), Some(after)) = (before, self.points.get(next)) else { return edge };
+        if next == 0 {
+            return edge;
+        }
+        let share = (at - before.at) / (after.at - before.at);
+        let step = after.energy - before.energy;
+        let cut = if measured { 4.0 * share * (1.0 - share) * step.value() } else { 0.0 };
+        let integral = match (before.power, after.power) {
+            (Some(a), Some(b)) => {
+                let here = a + (b - a) * share;
+                Some(before.integral + (a + here) * (at - before.at) / 2.0)
+            }
+            _ => None,
+        };
+        Edge {
+            energy: before.energy + step * share,
+            integral,
+            seen: before.seen + (after.seen - before.seen) * share,
+            variance: before.variance + (after.variance - before.variance) * share,
+            cut: cut * cut / 12.0,
+            ..edge
+        }
+    }
+
+    /// The energy from one moment to a later one.
+    pub fn energy_between(&self, from: Seconds, to: Seconds) -> WindowEnergy {
+        self.edge(from).until(&self.edge(to))
+    }
+
+    /// The energy from one moment to a later one by the channel's power, integrated by trapezoids, to check a counter by; none
+    /// where it has no power at the window's edges.
+    pub fn integrated_between(&self, from: Seconds, to: Seconds) -> Option<Joules> {
+        self.edge(from).integrated_until(&self.edge(to))
+    }
+
+    /// The mean power of the part of a window that has readings on both of its sides; none where there is no such part.
+    pub fn mean_power(&self, from: Seconds, to: Seconds) -> Option<Watts> {
+        let (first, last) = (self.points.first()?, self.points.last()?);
+        let (from, to) = (from.max(first.at), to.min(last.at));
+        (to > from).then(|| self.energy_between(from, to).energy / (to - from))
+    }
+
+    /// The stretches in which nothing was read, from reading to reading, or as far as readings failed.
+    pub fn gaps(&self) -> Vec<(Seconds, Seconds)> {
+        self.gaps.iter().copied().chain(self.silent).collect()
+    }
+
+    /// When it was first and last read.
+    pub fn span(&self) -> Option<(Seconds, Seconds)> {
+        Some((self.points.first()?.at, self.points.last()?.at))
+    }
+
+    /// Forgets readings that lie before `at`, so that a long run needs little memory; edges taken before stay true.
+    pub fn forget_before(&mut self, at: Seconds) {
+        // the two readings before stay: an edge between them and the power about it are still asked for
+        let keep = self.points.partition_point(|point| point.at <= at).saturating_sub(2);
+        self.points.drain(..keep);
+    }
+
+    /// The power about a moment: what was read just before it, or else the counter's slope over four of its updates.
+    fn power_about(&self, at: Seconds) -> Watts {
+        let after = self.points.partition_point(|point| point.at <= at);
+        if let Some(power) = self.points.get(after.saturating_sub(1)).and_then(|point| point.power)
+        {
+            return power;
+        }
+        let reach = self.channel.update * 2.0;
+        let first = self.points.partition_point(|point| point.at < at - reach).saturating_sub(1);
+        let last = self.points.partition_point(|point| point.at <= at + reach);
+        match (self.points.get(first), self.points.get(last).or(self.points.last())) {
+            (Some(a), Some(b)) if b.at > a.at => (b.energy - a.energy) / (b.at - a.at),
+            _ => Watts::ZERO,
+        }
+    }
+}
+
+impl Edge {
+    /// The window from this edge to a later one.
+    ///
+    /// Its quantisation is one standard deviation, a sum of squares of what is independent:
+    /// - at each edge the value read is up to an update period τ old, anywhere in it: P·τ/√12;
+    /// - that age is τ/2 on average, which cancels where the power is the same at both edges: (P₁ − P₀)·τ/2;
+    /// - an edge between two readings, the share f of the way, cuts their energy ΔE as if it had come evenly: 4·f·(1 − f)·ΔE/√12,
+    ///   at its largest in the middle, where all of it may lie on either side;
+    /// - polled power stands for the time between polls: ΔP·Δt/√2 between each two, the mean square successive difference
+    ///   (J. von Neumann, Annals of Mathematical Statistics 12, 1941), which is what independent readings would scatter by, and
+    ///   more than smooth ones do;
+    /// - power that was not read in a gap is taken as anything up to twice what its ends say: ΔE/√3.
+    pub fn until(&self, to: &Self) -> WindowEnergy {
+        let time = to.at - self.at;
+        if time.value().is_nan() || time <= Seconds::ZERO {
+            return WindowEnergy { energy: Joules::ZERO, quantisation: Joules::ZERO, covered: 0.0 };
+        }
+        let step = |power: Watts| (power * self.update).value();
+        let ages = (step(self.power).powi(2) + step(to.power).powi(2)) / 12.0;
+        let drift = (step(to.power) - step(self.power)) / 2.0;
+        let between = to.variance - self.variance;
+        let variance = ages + drift * drift + self.cut + to.cut + between;
+        WindowEnergy {
+            energy: to.energy - self.energy,
+            quantisation: Joules::new(variance.max(0.0).sqrt()),
+            covered: ((to.seen - self.seen) / time).clamp(0.0, 1.0),
+        }
+    }
+
+    /// The energy from this edge to a later one by integrated power.
+    pub fn integrated_until(&self, to: &Self) -> Option<Joules> {
+        Some(to.integral? - self.integral?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use approx::assert_relative_eq;
+
+    use super::*;
+    use crate::record::Component;
+
+    fn channel(instrument: Instrument, update_s: f64) -> Channel {
+        Channel {
+            name: "gpu0".to_owned(),
+            component: Component::Gpu,
+            device: "GPU-1".to_owned(),
+            model: None,
+            instrument,
+            update: Seconds::new(update_s),
+            averaging: Seconds::ZERO,
+            systematic: Some(0.05),
+        }
+    }
+
+    fn s(value: f64) -> Seconds {
+        Seconds::new(value)
+    }
+
+    fn counted(energy_j: f64) -> Option<Sample> {
+        Some(Sample { energy: Some(Joules::new(energy_j)), ..Sample::default() })
+    }
+
+    fn polled(power_w: f64) -> Option<Sample> {
+        Some(Sample { power: Some(Watts::new(power_w)), ..Sample::default() })
+    }
+
+    fn trace(
+        instrument: Instrument,
+        update_s: f64,
+        readings: &[(f64, Option<Sample>)],
+    ) -> ChannelTrace {
+        let mut trace = ChannelTrace::new(channel(instrument, update_s));
+        readings.iter().for_each(|&(at, reading)| trace.push(s(at), reading));
+        trace
+    }
+
+    #[test]
+    fn a_counter_is_interpolated_between_readings() {
+        let t = trace(
+            Instrument::Counter,
+            0.0,
+            &[(0.0, counted(5.0)), (1.0, counted(105.0)), (3.0, counted(505.0))],
+        );
+        assert_relative_eq!(t.energy_between(s(0.5), s(2.0)).energy.value(), 250.0);
+        assert_eq!(t.mean_power(s(1.0), s(3.0)), Some(Watts::new(200.0)));
+        // before the first and after the last reading nothing is counted, and that is said
+        let around = t.energy_between(s(-1.0), s(4.0));
+        assert_relative_eq!(around.energy.value(), 500.0);
+        assert_relative_eq!(around.covered, 0.6);
+        assert_eq!(t.mean_power(s(-1.0), s(4.0)).map(|p| p.value().round()), Some(167.0));
+    }
+
+    #[test]
+    fn power_is_integrated_by_trapezoids_inside_a_window_too() {
+        let t = trace(Instrument::Power, 0.1, &[(0.0, polled(100.0)), (2.0, polled(300.0))]);
+        assert_relative_eq!(t.energy_between(s(0.0), s(2.0)).energy.value(), 400.0);
+        // from 100 W to 200 W in one second
+        assert_relative_eq!(t.integrated_between(s(0.0), s(1.0)).unwrap().value(), 150.0);
+    }
+
+    #[test]
+    fn the_age_of_a_counter_is_its_quantisation() {
+        let readings: Vec<_> =
+            (0..=100).map(|i| (0.1 * f64::from(i), counted(30.0 * f64::from(i)))).collect();
+        let t = trace(Instrument::Counter, 0.1, &readings);
+        // 300 W for 0.1 s at each edge: 30 J · √(2/12)
+        let whole = t.energy_between(s(0.0), s(10.0));
+        assert_relative_eq!(
+            whole.quantisation.value(),
+            30.0 * (2.0f64 / 12.0).sqrt(),
+            max_relative = 1e-9
+        );
+        // an edge between two readings may have all of their 30 J on either side
+        let cut = t.energy_between(s(0.05), s(10.0)).quantisation.value();
+        assert_relative_eq!(cut, 30.0 * (3.0f64 / 12.0).sqrt(), max_relative = 1e-9);
+    }
+
+    #[test]
+    fn what_power_did_between_polls_is_uncertain_by_how_it_scatters() {
+        let steady = trace(
+            Instrument::Power,
+            0.0,
+            &[(0.0, polled(100.0)), (1.0, polled(100.0)), (2.0, polled(100.0))],
+        );
+        assert_eq!(steady.energy_between(s(0.0), s(2.0)).quantisation, Joules::ZERO);
+        let wild = trace(
+            Instrument::Power,
+            0.0,
+            &[(0.0, polled(100.0)), (1.0, polled(300.0)), (2.0, polled(100.0))],
+        );
+        assert_relative_eq!(wild.energy_between(s(0.0), s(2.0)).quantisation.value(), 200.0);
+    }
+
+    #[test]
+    fn a_gap_is_said_and_its_energy_kept() {
+        let readings = [
+            (0.0, polled(100.0)),
+            (1.0, polled(100.0)),
+            (2.0, None),
+            (3.0, polled(100.0)),
+            (4.0, None),
+        ];
+        let t = trace(Instrument::Power, 0.0, &readings);
+        assert_eq!(t.gaps(), [(s(1.0), s(3.0)), (s(3.0), s(4.0))]);
+        let window = t.energy_between(s(0.0), s(3.0));
+        assert_relative_eq!(window.energy.value(), 300.0);
+        assert_relative_eq!(window.covered, 1.0 / 3.0);
+        assert_relative_eq!(window.quantisation.value(), 200.0 / 3.0f64.sqrt());
+        // a counter counted on in the gap
+        let t = trace(
+            Instrument::Counter,
+            0.0,
+            &[(0.0, counted(0.0)), (1.0, None), (2.0, counted(200.0))],
+        );
+        assert_eq!(t.energy_between(s(0.0), s(2.0)).quantisation, Joules::ZERO);
+        assert_eq!(t.energy_between(s(0.0), s(2.0)).covered, 0.0);
+    }
+
+    #[test]
+    fn a_counter_that_only_tells_its_power_is_not_read() {
+        let t = trace(
+            Instrument::Counter,
+            0.1,
+            &[(0.0, counted(0.0)), (1.0, polled(100.0)), (2.0, counted(150.0))],
+        );
+        assert_eq!(t.gaps(), [(s(0.0), s(2.0))]);
+        assert_relative_eq!(t.energy_between(s(0.0), s(2.0)).energy.value(), 150.0);
+    }
+
+    #[test]
+    fn nothing_is_lost_by_forgetting_what_no_window_needs() {
+        let readings: Vec<_> =
+            (0..100).map(|i| (f64::from(i), counted(f64::from(i * i)))).collect();
+        let mut t = trace(Instrument::Counter, 0.1, &readings);
+        let start = t.edge(s(10.5));
+        let before = start.until(&t.edge(s(80.5)));
+        t.forget_before(s(80.0));
+        assert!(t.points.len() < 25);
+        assert_eq!(start.until(&t.edge(s(80.5))), before);
+    }
+
+    #[test]
+    fn empty_traces_and_windows_have_no_energy() {
+        let t = trace(Instrument::Counter, 0.1, &[]);
+        let nothing = t.energy_between(s(0.0), s(1.0));
+        assert_eq!((nothing.energy, nothing.covered), (Joules::ZERO, 0.0));
+        assert_eq!((t.mean_power(s(0.0), s(1.0)), t.span()), (None, None));
+        let t = trace(Instrument::Counter, 0.1, &[(0.0, counted(0.0)), (1.0, counted(9.0))]);
+        for (from, to) in [(0.5, 0.5), (1.0, 0.0), (f64::NAN, 1.0), (0.0, f64::NAN)] {
+            assert_eq!(t.energy_between(s(from), s(to)).energy, Joules::ZERO, "{from} to {to}");
+        }
+    }
+}
