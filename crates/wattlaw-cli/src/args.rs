@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{audit, calibrate, catalog, completions, cost, fit, predict, validate};
+use crate::{audit, calibrate, catalog, completions, cost, fit, measure, merge, predict, recover, report, validate};
 
 /// Predicts the energy, time and power of a Transformer training run before it runs, and fits itself to runs that ran.
 #[derive(Debug, Parser)]
@@ -31,6 +31,14 @@ pub enum Command {
     Calibrate(calibrate::Args),
     /// Find what is wrong in a table of runs, before a law is fitted on it
     Audit(audit::Args),
+    /// Run a command and measure its energy
+    Measure(Box<measure::Args>),
+    /// Close the record of a run whose wattlaw was killed
+    Recover(recover::Args),
+    /// Make one record of those of a job's nodes
+    Merge(merge::Args),
+    /// Say what runs used: energy, meter, uncertainty, and what follows from it
+    Report(report::Args),
     /// GPUs, models and systems that are known by name
     Catalog(catalog::Args),
     /// Print a shell's completion script

@@ -181,7 +181,9 @@ fn wait(mut child: Child, target: Target, to: Sender<Message>) {
         if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
             // waits without taking its number away, which a signal of ours would then send to somebody else
             let dead = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-            while rustix::process::waitid(WaitId::Pid(pid), dead) == Err(rustix::io::Errno::INTR) {}
+            while rustix::process::waitid(WaitId::Pid(pid), dead)
+                .is_err_and(|e| e == rustix::io::Errno::INTR)
+            {}
         }
         let at = Instant::now();
         target.release();

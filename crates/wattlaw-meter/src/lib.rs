@@ -4,7 +4,23 @@
 //! own and hands each round of readings on.
 
 pub mod assumed;
+mod command;
+pub mod election;
+pub mod error;
+pub mod folder;
+pub mod found;
+pub mod hwmon;
+pub mod integral;
+mod lines;
 pub mod machine;
+pub mod measure;
 pub mod meter;
+mod node;
+pub mod nvml;
+pub mod pattern;
+pub mod powercap;
 pub mod sampler;
 pub mod select;
+pub mod sensor;
+pub mod sysfs;
+mod tail;

@@ -1,5 +1,7 @@
 //! What a meter is: channels that are read, each reading a value or the reason why there is none.
 
+use std::time::Instant;
+
 use wattlaw::record::{Channel, Sample};
 
 /// Why a channel could not be read this time; the run goes on, and the gap is recorded.
@@ -20,3 +22,6 @@ pub trait Meter: Send {
     /// Reads every channel once; a channel that fails does not keep the others from being read.
     fn read(&mut self) -> Vec<Result<Sample, Fault>>;
 }
+
+/// Tells the time by which a meter integrates power: [`Instant::now`], and in tests a time that they set.
+pub type Now = fn() -> Instant;

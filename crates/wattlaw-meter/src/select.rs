@@ -1,4 +1,4 @@
-//! Which GPUs are meant: indices, UUIDs and what CUDA makes of `CUDA_VISIBLE_DEVICES`.
+//! Which GPUs are meant: indices, UUIDs, and what CUDA makes of `CUDA_VISIBLE_DEVICES`.
 
 use std::str::FromStr;
 
@@ -9,23 +9,177 @@ pub struct Selection(Vec<Name>);
 /// One GPU's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Name {
-    /// NVML's index: the order on the bus.
-    Index(u32),
-    /// A UUID or the start of one.
+    /// Its index.
+    Index(usize),
+    /// Its UUID or the start of it.
     Uuid(String),
+    /// An instance of a GPU that is cut up.
+    Mig(String),
+}
+
+/// What `CUDA_VISIBLE_DEVICES` leaves.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Visible {
+    /// Indices of GPUs, in the order of the variable.
+    pub gpus: Vec<usize>,
+    /// What is to be said of it.
+    pub note: Option<String>,
 }
 
 impl FromStr for Selection {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let names = text.split(',').map(str::trim).map(|name| match name.parse() {
-            Ok(index) => Ok(Name::Index(index)),
-            Err(_) if name.starts_with("GPU-") => Ok(Name::Uuid(name.to_owned())),
-            Err(_) => Err(format!(
-                "`{name}` is no GPU; write indices such as 0,1 or UUIDs such as GPU-8932f937"
+        let names = text.split(',').map(|text| match Name::read(text) {
+            Some(Name::Mig(name)) => Err(mig(&name)),
+            Some(name) => Ok(name),
+            None => Err(format!(
+                "`{text}` names no GPU; write indices such as 0,1 or UUIDs such as GPU-8932f937"
             )),
         });
         Ok(Self(names.collect::<Result<_, _>>()?))
+    }
+}
+
+impl Selection {
+    /// The indices of the GPUs meant, among GPUs with these UUIDs, each once.
+    ///
+    /// # Errors
+    /// A sentence about a name that is no GPU's, or that of several.
+    pub fn among(&self, uuids: &[String]) -> Result<Vec<usize>, String> {
+        let mut found = Vec::new();
+        for name in &self.0 {
+            let index = name.find(uuids).map_err(|why| {
+                let there = match uuids.len() {
+                    0 => "none".to_owned(),
+                    1 => "GPU 0".to_owned(),
+                    n => format!("GPUs 0 to {}", n - 1),
+                };
+                format!("{why}; this machine has {there}")
+            })?;
+            if !found.contains(&index) {
+                found.push(index);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The GPUs that a program started with this value of `CUDA_VISIBLE_DEVICES` sees, among GPUs with these UUIDs.
+///
+/// As the CUDA C++ Programming Guide says (section "CUDA Environment Variables"): indices, UUIDs or their first letters, and
+/// what follows the first name that is no GPU's is not seen.
+pub fn visible(value: &str, uuids: &[String]) -> Visible {
+    let mut visible = Visible::default();
+    for text in value.split(',').map(str::trim) {
+        let found = match Name::read(text) {
+            Some(Name::Mig(name)) => {
+                visible.note = Some(format!("CUDA_VISIBLE_DEVICES: {}", mig(&name)));
+                break;
+            }
+            Some(name) => name.find(uuids),
+            // -1, and nothing at all, are how people hide all GPUs
+            None if text == "-1" || value.trim().is_empty() => break,
+            None => Err(format!("`{text}` names no GPU")),
+        };
+        match found {
+            Ok(index) if visible.gpus.contains(&index) => {}
+            Ok(index) => visible.gpus.push(index),
+            Err(why) => {
+                visible.note =
+                    Some(format!("CUDA_VISIBLE_DEVICES: {why}; CUDA sees none from there on"));
+                break;
+            }
+        }
+    }
+    visible
+}
+
+impl Name {
+    fn read(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if let Ok(index) = text.parse() {
+            return Some(Self::Index(index));
+        }
+        if text.starts_with("MIG-") {
+            return Some(Self::Mig(text.to_owned()));
+        }
+        (text.len() > 4 && text.starts_with("GPU-")).then(|| Self::Uuid(text.to_owned()))
+    }
+
+    fn find(&self, uuids: &[String]) -> Result<usize, String> {
+        match self {
+            Self::Index(index) if *index < uuids.len() => Ok(*index),
+            Self::Index(index) => Err(format!("there is no GPU {index}")),
+            Self::Mig(name) => Err(mig(name)),
+            Self::Uuid(start) => {
+                let mut matching =
+                    (0..uuids.len()).filter(|&i| uuids[i].starts_with(start.as_str()));
+                match (matching.next(), matching.next()) {
+                    (Some(index), None) => Ok(index),
+                    (None, _) => Err(format!("there is no GPU `{start}`")),
+                    (Some(a), Some(b)) => Err(format!("`{start}` may be GPU {a} or GPU {b}")),
+                }
+            }
+        }
+    }
+}
+
+fn mig(name: &str) -> String {
+    format!(
+        "`{name}` is an instance of a GPU (MIG), whose energy no meter tells apart from that of the other instances; only \
+         a whole GPU can be measured"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uuids() -> Vec<String> {
+        ["GPU-aaaa-1", "GPU-aabb-2", "GPU-cccc-3"].map(str::to_owned).to_vec()
+    }
+
+    fn asked(text: &str) -> Result<Vec<usize>, String> {
+        text.parse::<Selection>()?.among(&uuids())
+    }
+
+    #[test]
+    fn gpus_are_named_by_index_or_uuid() {
+        assert_eq!(asked("0,2"), Ok(vec![0, 2]));
+        assert_eq!(asked(" 2 , GPU-aaaa-1, 2"), Ok(vec![2, 0]));
+        assert_eq!(asked("GPU-cc"), Ok(vec![2]));
+    }
+
+    #[test]
+    fn what_is_no_gpu_is_refused_with_a_sentence() {
+        assert_eq!(asked("3").unwrap_err(), "there is no GPU 3; this machine has GPUs 0 to 2");
+        assert_eq!(
+            asked("GPU-aa").unwrap_err(),
+            "`GPU-aa` may be GPU 0 or GPU 1; this machine has GPUs 0 to 2"
+        );
+        for wrong in ["", "0,", "-1", "gpu0", "GPU-", "0 1"] {
+            assert!(asked(wrong).unwrap_err().contains("write indices"), "{wrong}");
+        }
+        assert!(asked("MIG-1c").unwrap_err().contains("only a whole GPU can be measured"));
+        assert!("0".parse::<Selection>().unwrap().among(&[]).unwrap_err().ends_with("has none"));
+    }
+
+    #[test]
+    fn cuda_sees_what_it_would_see() {
+        let seen = |value: &str| visible(value, &uuids()).gpus;
+        assert_eq!(seen("2,0"), [2, 0]);
+        assert_eq!(seen("GPU-cccc,1"), [2, 1]);
+        assert_eq!(seen("0,-1,2"), [0]);
+        assert_eq!(seen("0,7,2"), [0]);
+        assert_eq!(seen("GPU-aa,2"), [0usize; 0]);
+        for hidden in ["", "-1", "NoDevFiles", "MIG-1c/1/0"] {
+            assert_eq!(seen(hidden), [0usize; 0], "{hidden}");
+        }
+        let note = |value: &str| visible(value, &uuids()).note;
+        assert_eq!(note("-1"), None);
+        assert_eq!(note("0,1"), None);
+        assert!(note("0,7").unwrap().contains("there is no GPU 7"));
+        assert!(note("MIG-1c").unwrap().contains("instance of a GPU"));
     }
 }

@@ -1,0 +1,49 @@
+//! Power that is read again and again, made into energy.
+
+use std::time::Instant;
+
+use wattlaw::units::{Joules, Seconds, Watts};
+
+/// The energy of a power since it was first read, by trapezoids.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Integral {
+    last: Option<(Instant, Watts)>,
+    total: Joules,
+}
+
+impl Integral {
+    /// Adds a reading; gives the energy since the last one.
+    pub fn advance(&mut self, at: Instant, power: Watts) -> Joules {
+        let step = self.last.map_or(Joules::ZERO, |(before, last)| {
+            let time = Seconds::new(at.saturating_duration_since(before).as_secs_f64());
+            (last + power) * time / 2.0
+        });
+        self.last = Some((at, power));
+        self.total += step;
+        step
+    }
+
+    /// The energy since the first reading.
+    pub const fn total(&self) -> Joules {
+        self.total
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_ramp_is_its_mean_times_its_time() {
+        let start = Instant::now();
+        let mut integral = Integral::default();
+        assert_eq!(integral.advance(start, Watts::new(100.0)), Joules::ZERO);
+        let later = start + Duration::from_secs(4);
+        assert_eq!(integral.advance(later, Watts::new(300.0)), Joules::new(800.0));
+        // time never runs backwards
+        assert_eq!(integral.advance(start, Watts::new(300.0)), Joules::ZERO);
+        assert_eq!(integral.total(), Joules::new(800.0));
+    }
+}

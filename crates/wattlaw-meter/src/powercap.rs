@@ -1,0 +1,142 @@
+//! CPUs and memory through the Linux kernel's powercap files (RAPL of Intel and AMD).
+
+use std::path::{Path, PathBuf};
+
+use wattlaw::record::counter::Counter;
+use wattlaw::record::{Channel, Component, Instrument, Sample};
+use wattlaw::units::{Joules, Seconds};
+
+use crate::found::Found;
+use crate::meter::{Fault, Meter};
+use crate::sysfs::{Attribute, folders, said, text};
+
+/// How often the counters move: about each millisecond (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 3,
+/// "RAPL Interfaces").
+const UPDATE: Seconds = Seconds::new(1e-3);
+
+/// Microjoules in a joule.
+const MICRO: f64 = 1e6;
+
+/// The zones that are read.
+#[derive(Debug)]
+struct Powercap {
+    channels: Vec<Channel>,
+    zones: Vec<(Attribute, Counter)>,
+}
+
+/// Opens the packages, their memory and the platform's own counter, below the folder where sysfs is mounted.
+pub fn open(sysfs: &Path) -> Found {
+    let root = sysfs.join("class/powercap");
+    let mut found = Found::nothing("powercap", &root.display().to_string());
+    let mut meter = Powercap { channels: Vec::new(), zones: Vec::new() };
+    let mut denied = false;
+    // intel-rapl-mmio counts the same packages once more, so it is left out
+    let zones = folders(&root, "intel-rapl:");
+    let model = text(&sysfs.join("../proc/cpuinfo")).and_then(|info| cpu_model(&info));
+    for zone in &zones {
+        let Some((name, component)) = meaning(zone) else { continue };
+        let energy = match Attribute::open(&zone.join("energy_uj")) {
+            Ok(Some(energy)) => energy,
+            Ok(None) => continue,
+            Err(error) => {
+                denied |= error.kind() == std::io::ErrorKind::PermissionDenied;
+                found.notes.push(format!(
+                    "{name} is not measured: {}: {}",
+                    zone.display(),
+                    said(&error)
+                ));
+                continue;
+            }
+        };
+        let range =
+            text(&zone.join("max_energy_range_uj")).and_then(|text| text.parse::<u64>().ok());
+        let range = range.map(|microjoules| Joules::new(microjoules as f64 / MICRO));
+        if let Err(why) = energy.read() {
+            found.notes.push(format!("{name} is not measured: {}: {why}", zone.display()));
+            continue;
+        }
+        meter.zones.push((energy, Counter::new(range)));
+        meter.channels.push(Channel {
+            name,
+            component,
+            device: zone.display().to_string(),
+            model: model.clone(),
+            instrument: Instrument::Counter,
+            update: UPDATE,
+            averaging: Seconds::ZERO,
+            // it follows the plug's power closely (K. N. Khan et al., "RAPL in Action", ACM TOMPECS 3(2), 2018), often by a
+            // constant offset (S. Desrochers et al., MEMSYS 2016): no share that would hold for a CPU is published
+            systematic: None,
+        });
+    }
+    if denied {
+        found.notes.push(
+            "the kernel lets only root read RAPL's counters (since Linux 5.10): `sudo chmod a+r \
+             /sys/class/powercap/*/energy_uj` lets everybody until the next start, a udev rule for good"
+                .to_owned(),
+        );
+    }
+    if meter.channels.iter().any(|channel| channel.component == Component::Node) {
+        found.notes.push(
+            "psys counts the whole platform, so its energy has that of the CPUs and their memory in it: they are never added"
+                .to_owned(),
+        );
+    }
+    if zones.is_empty() {
+        found.fails(format!(
+            "{} has no RAPL: virtual machines and most containers hide it, else `sudo modprobe intel_rapl_msr` loads it",
+            root.display()
+        ));
+    } else if meter.zones.is_empty() {
+        found.fails(format!("none of the counters in {} can be read", root.display()));
+    } else {
+        found.meter = Some(Box::new(meter));
+    }
+    found
+}
+
+/// The channel that a zone is; none for a part of another one.
+fn meaning(zone: &Path) -> Option<(String, Component)> {
+    let name = text(&zone.join("name"))?;
+    if let Some(package) = name.strip_prefix("package-") {
+        // `package-0-die-1` where a package has several
+        return Some((format!("cpu{}", package.replace("-die-", ".")), Component::Cpu));
+    }
+    match name.as_str() {
+        "psys" => Some(("psys".to_owned(), Component::Node)),
+        "dram" => {
+            let package = text(&parent(zone)?.join("name"))?;
+            let package = package.strip_prefix("package-")?.replace("-die-", ".");
+            Some((format!("dram{package}"), Component::Dram))
+        }
+        // cores and integrated graphics are inside the package
+        _ => None,
+    }
+}
+
+/// The zone `intel-rapl:0` of `intel-rapl:0:1`.
+fn parent(zone: &Path) -> Option<PathBuf> {
+    let name = zone.file_name()?.to_str()?;
+    Some(zone.with_file_name(name.rsplit_once(':')?.0))
+}
+
+fn cpu_model(info: &str) -> Option<String> {
+    let line = info.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+impl Meter for Powercap {
+    fn channels(&self) -> &[Channel] {
+        &self.channels
+    }
+
+    fn read(&mut self) -> Vec<Result<Sample, Fault>> {
+        let read = self.zones.iter_mut().zip(&self.channels).map(|((energy, counter), channel)| {
+            let microjoules =
+                energy.read().map_err(|reason| Fault { channel: channel.name.clone(), reason })?;
+            let energy = counter.advance(Joules::new(microjoules as f64 / MICRO), None);
+            Ok(Sample { energy: Some(energy), ..Sample::default() })
+        });
+        read.collect()
+    }
+}
