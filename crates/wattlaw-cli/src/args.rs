@@ -2,7 +2,10 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{audit, calibrate, catalog, completions, cost, fit, measure, merge, predict, recover, report, validate};
+use crate::{
+    audit, calibrate, catalog, completions, cost, fit, measure, merge, predict, recover, report,
+    validate,
+};
 
 /// Predicts the energy, time and power of a Transformer training run before it runs, and fits itself to runs that ran.
 #[derive(Debug, Parser)]

@@ -24,8 +24,10 @@ use crate::{report, screen};
 
 /// Flags of `wattlaw measure`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The exit code is the command's own; 128 and the signal's number where a signal ended it; 126 and 127 \
-    where it cannot be executed or is not there; 1 where nothing can be measured. docs/measuring.md is the manual.")]
+#[command(
+    after_help = "The exit code is the command's own; 128 and the signal's number where a signal ended it; 126 and 127 \
+    where it cannot be executed or is not there; 1 where nothing can be measured. docs/measuring.md is the manual."
+)]
 pub struct Args {
     /// Time between readings, 10ms to 10s
     #[arg(long, default_value = "100ms", value_parser = sampler::interval)]
@@ -106,7 +108,8 @@ fn setup(args: &Args) -> Done<Setup> {
     if args.window_steps == Some(0) {
         return Err(Failure::usage("--window-steps is 0, but it must be at least 1"));
     }
-    let twice = |a: &Assumption| args.assume.iter().filter(|b| a.component() == b.component()).count() > 1;
+    let twice =
+        |a: &Assumption| args.assume.iter().filter(|b| a.component() == b.component()).count() > 1;
     if let Some(again) = args.assume.iter().find(|a| twice(a)) {
         return Err(Failure::Usage(format!("--assume: {} is assumed twice", again.component())));
     }
@@ -173,7 +176,9 @@ fn name(text: &str) -> Result<String, String> {
     if !text.is_empty() && text.len() <= 100 && text.chars().all(plain) {
         Ok(text.to_owned())
     } else {
-        Err(format!("`{text}` is no name; it has 1 to 100 letters, digits, dots, dashes and underscores"))
+        Err(format!(
+            "`{text}` is no name; it has 1 to 100 letters, digits, dots, dashes and underscores"
+        ))
     }
 }
 
@@ -184,7 +189,9 @@ fn say(quiet: bool, outcome: &Outcome) {
         Ok(_) => {}
         Err(error) => screen::note(
             "warning",
-            &format!("the record is not closed: {error}; `wattlaw recover {folder}` closes it once it can be written"),
+            &format!(
+                "the record is not closed: {error}; `wattlaw recover {folder}` closes it once it can be written"
+            ),
         ),
     }
 }

@@ -25,7 +25,10 @@ pub fn run(args: &Args) -> Done {
         match recover(folder).map_err(Failure::failed)? {
             Recovery::Closed(record) => {
                 let time = record.duration.map_or(0.0, wattlaw::units::Seconds::value);
-                let text = format!("closed {place}: {} of the command are recorded", screen::duration(time));
+                let text = format!(
+                    "closed {place}: {} of the command are recorded",
+                    screen::duration(time)
+                );
                 screen::note("note", &text);
             }
             Recovery::Before(record) => {

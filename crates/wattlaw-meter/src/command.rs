@@ -76,11 +76,14 @@ pub fn start(wrapping: Wrapping<'_>, target: &Target, to: &Sender<Message>) -> R
     if own_group {
         command.process_group(0);
     }
-    let failed = |e: &dyn std::fmt::Display| Error::Failed(format!("the command cannot be started: {e}"));
-    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|e| failed(&e))?;
+    let failed =
+        |e: &dyn std::fmt::Display| Error::Failed(format!("the command cannot be started: {e}"));
+    let (read, write) =
+        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|e| failed(&e))?;
     rustix::io::fcntl_setfd(&write, FdFlags::empty()).map_err(|e| failed(&e))?;
     command.env("WATTLAW_EVENTS_FD", write.as_raw_fd().to_string());
-    let mut child = target.hold(own_group, || command.spawn()).map_err(|e| unstarted(program, &e))?;
+    let mut child =
+        target.hold(own_group, || command.spawn()).map_err(|e| unstarted(program, &e))?;
     drop(write);
     listen(read, to.clone());
     if let Some(out) = child.stdout.take() {
@@ -99,11 +102,15 @@ pub const OUTPUTS: usize = 2;
 fn unstarted(program: &OsString, error: &std::io::Error) -> Error {
     let name = program.to_string_lossy();
     match error.kind() {
-        ErrorKind::NotFound if Path::new(program).exists() && name.contains('/') => Error::NotExecutable(format!(
-            "{name}: it cannot be executed: what its first line names as its interpreter is not there"
-        )),
+        ErrorKind::NotFound if Path::new(program).exists() && name.contains('/') => {
+            Error::NotExecutable(format!(
+                "{name}: it cannot be executed: what its first line names as its interpreter is not there"
+            ))
+        }
         ErrorKind::NotFound => Error::NotFound(format!("{name}: there is no such command")),
-        ErrorKind::PermissionDenied => Error::NotExecutable(format!("{name}: it cannot be executed: permission is denied")),
+        ErrorKind::PermissionDenied => {
+            Error::NotExecutable(format!("{name}: it cannot be executed: permission is denied"))
+        }
         _ => Error::NotExecutable(format!("{name}: it cannot be executed: {error}")),
     }
 }
@@ -212,7 +219,11 @@ struct Held {
 
 impl Target {
     /// Starts a process; a signal that comes meanwhile waits until it can be passed on.
-    fn hold(&self, own_group: bool, spawn: impl FnOnce() -> std::io::Result<Child>) -> std::io::Result<Child> {
+    fn hold(
+        &self,
+        own_group: bool,
+        spawn: impl FnOnce() -> std::io::Result<Child>,
+    ) -> std::io::Result<Child> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let child = spawn()?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);

@@ -26,7 +26,8 @@ pub struct Elected {
 /// Takes the devices of `channels` for `record`, as far as nobody else has them.
 pub fn elect(folder: &Path, channels: &[Channel], record: &str) -> Elected {
     let mut elected = Elected::default();
-    let everything = open(&folder.join("wattlaw-election.lock")).and_then(|file| file.lock().map(|()| file));
+    let everything =
+        open(&folder.join("wattlaw-election.lock")).and_then(|file| file.lock().map(|()| file));
     if let Err(error) = &everything {
         elected.notes.push(format!(
             "other wattlaws on this machine cannot be told apart, which may count it twice: {}: {error}",
@@ -117,7 +118,8 @@ mod tests {
 
     #[test]
     fn without_a_folder_for_locks_one_measures_and_says_so() {
-        let elected = elect(Path::new("/nowhere"), &[channel("GPU-1", Instrument::Counter)], "/runs/a");
+        let elected =
+            elect(Path::new("/nowhere"), &[channel("GPU-1", Instrument::Counter)], "/runs/a");
         assert_eq!((elected.ours.as_slice(), elected.notes.len()), (&[true][..], 1));
     }
 }

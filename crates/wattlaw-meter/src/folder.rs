@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use tempfile::TempDir;
 use wattlaw::record::closing::Closing;
 use wattlaw::record::document::{Record, State};
 use wattlaw::record::event::Entry;
@@ -82,11 +83,8 @@ impl Folder {
     /// # Errors
     /// One sentence where the folder cannot be made or written to.
     pub fn create(out: &Path, record: &mut Record, log: bool) -> Result<Self> {
-        let fail = |e: &io::Error| Error::io(out, e);
-        std::fs::create_dir_all(out).map_err(|e| fail(&e))?;
-        let out = std::path::absolute(out).map_err(|e| fail(&e))?;
-        // made beside and then named, so that there is a whole folder or none
-        let made = tempfile::Builder::new().prefix(".begun-").tempdir_in(&out).map_err(|e| fail(&e))?;
+        let (out, made) = begun(out)?;
+        let fail = |e: &io::Error| Error::io(&out, e);
         let mut trace = Appended::create(&made.path().join(TRACE)).map_err(|e| fail(&e))?;
         let events = Appended::create(&made.path().join(EVENTS)).map_err(|e| fail(&e))?;
         let log = match log {
@@ -96,25 +94,8 @@ impl Folder {
         trace.append(&format!("{HEADER}\n")).map_err(|e| fail(&e))?;
         // a file system without locks still holds a record
         let _ = trace.file.try_lock();
-        readable_by_others(made.path()).map_err(|e| fail(&e))?;
-        let wanted = record.id.clone();
-        for attempt in 2..1000 {
-            write(&made.path().join(RUN), record)?;
-            let path = out.join(&record.id);
-            // a folder may be renamed over an empty one, which may be somebody's
-            match if path.exists() { Err(ErrorKind::AlreadyExists.into()) } else { std::fs::rename(made.path(), &path) } {
-                Ok(()) => {
-                    let _ = made.keep();
-                    let log = log.map(Arc::new);
-                    return Ok(Self { path, trace, events, log, synced: Instant::now() });
-                }
-                Err(e) if matches!(e.kind(), ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty) => {
-                    record.id = format!("{wanted}-{attempt}");
-                }
-                Err(e) => return Err(fail(&e)),
-            }
-        }
-        Err(Error::Failed(format!("{}: there are a thousand records {wanted}", out.display())))
+        let path = settle(made, &out, record)?;
+        Ok(Self { path, trace, events, log: log.map(Arc::new), synced: Instant::now() })
     }
 
     /// Where it is, as an absolute path.
@@ -174,6 +155,52 @@ impl Folder {
     }
 }
 
+/// Makes the folder `out/<id>` of a record that is closed, and gives its path.
+///
+/// # Errors
+/// As [`Folder::create`].
+pub fn keep(out: &Path, record: &mut Record) -> Result<PathBuf> {
+    let (out, made) = begun(out)?;
+    settle(made, &out, record)
+}
+
+/// The folder of records, as an absolute path, and a folder in it that has no name yet.
+fn begun(out: &Path) -> Result<(PathBuf, TempDir)> {
+    let fail = |e: io::Error| Error::io(out, &e);
+    std::fs::create_dir_all(out).map_err(fail)?;
+    let absolute = std::path::absolute(out).map_err(fail)?;
+    let made = tempfile::Builder::new().prefix(".begun-").tempdir_in(&absolute).map_err(fail)?;
+    readable_by_others(made.path()).map_err(fail)?;
+    Ok((absolute, made))
+}
+
+/// Writes the record into its folder and names that by the record's id, so that there is a whole folder or none.
+fn settle(made: TempDir, out: &Path, record: &mut Record) -> Result<PathBuf> {
+    let wanted = record.id.clone();
+    for attempt in 2..1000 {
+        write(&made.path().join(RUN), record)?;
+        let path = out.join(&record.id);
+        // an empty folder would be replaced, and it may be somebody's
+        let named = match path.symlink_metadata() {
+            Ok(_) => Err(ErrorKind::AlreadyExists.into()),
+            Err(_) => std::fs::rename(made.path(), &path),
+        };
+        match named {
+            Ok(()) => {
+                let _ = made.keep();
+                return Ok(path);
+            }
+            Err(e)
+                if matches!(e.kind(), ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty) =>
+            {
+                record.id = format!("{wanted}-{attempt}");
+            }
+            Err(e) => return Err(Error::io(&path, &e)),
+        }
+    }
+    Err(Error::Failed(format!("{}: there are a thousand records {wanted}", out.display())))
+}
+
 /// What became of a record that was to be recovered.
 #[derive(Debug)]
 pub enum Recovery {
@@ -195,7 +222,10 @@ pub fn recover(path: &Path) -> Result<Recovery> {
     let trace = path.join(TRACE);
     let file = OpenOptions::new().append(true).open(&trace).map_err(|e| Error::io(&trace, &e))?;
     if let Err(TryLockError::WouldBlock) = file.try_lock() {
-        return Err(Error::Failed(format!("{}: it is being written by a running wattlaw", path.display())));
+        return Err(Error::Failed(format!(
+            "{}: it is being written by a running wattlaw",
+            path.display()
+        )));
     }
     // who held the lock may have closed it meanwhile
     let record = read(path)?;
@@ -229,7 +259,9 @@ fn close(path: &Path, opened: Record, state: State) -> Result<Record> {
     each_line(&path.join(TRACE), |line| closing.line(line))?;
     let mut record = closing.close(state);
     if unreadable > 0 {
-        record.notes.push(format!("{unreadable} lines of {EVENTS} could not be read and were left out"));
+        record
+            .notes
+            .push(format!("{unreadable} lines of {EVENTS} could not be read and were left out"));
     }
     let end = record.begin.unwrap_or(Seconds::ZERO) + record.duration.unwrap_or(Seconds::ZERO);
     record.ended_at = started.and_then(|started| {
@@ -286,7 +318,9 @@ pub fn write(path: &Path, record: &Record) -> Result<()> {
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
         .tempfile_in(directory)
         .map_err(|e| fail(&e))?;
-    file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(|e| fail(&e))?;
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(|e| fail(&e))?;
     file.persist(path).map_err(|e| fail(&e.error))?;
     Ok(())
 }

@@ -90,7 +90,9 @@ pub fn measure(mut setup: Setup, tell: &mut dyn FnMut(&str)) -> Result<Outcome> 
     }
     let folder = Folder::create(&setup.out, &mut record, setup.log)?;
     if let Some(holder) = &record.held_by {
-        tell(&format!("{holder} measures this machine; this record has no energy of what both would count"));
+        tell(&format!(
+            "{holder} measures this machine; this record has no energy of what both would count"
+        ));
     }
     let meters = std::mem::take(&mut setup.meters);
     let (sampler, ticks) = if elected.ours.contains(&true) {
@@ -144,8 +146,7 @@ fn opened(setup: &Setup) -> (Record, Elected) {
     let channels: Vec<Channel> =
         setup.meters.iter().flat_map(|meter| meter.channels().to_vec()).collect();
     let out = std::path::absolute(&setup.out).unwrap_or_else(|_| setup.out.clone());
-    let elected =
-        elect(&std::env::temp_dir(), &channels, &out.join(&id).display().to_string());
+    let elected = elect(&std::env::temp_dir(), &channels, &out.join(&id).display().to_string());
     let node = node::this();
     let ours = channels.into_iter().zip(&elected.ours).filter(|(_, ours)| **ours);
     let record = Record {
@@ -329,7 +330,9 @@ impl Measuring<'_> {
     fn first_round(&mut self) {
         match self.ticks.recv_timeout(FIRST_ROUND) {
             Ok(tick) => self.write_ticks(&[tick]),
-            Err(_) => (self.tell)("the meters take more than 10 s to read; the first part is not measured"),
+            Err(_) => (self.tell)(
+                "the meters take more than 10 s to read; the first part is not measured",
+            ),
         }
     }
 
@@ -357,10 +360,12 @@ impl Measuring<'_> {
             let mut begun = Vec::new();
             for (index, (reading, _)) in ours.enumerate() {
                 let Some(measured) = self.record.channels.get(index) else { continue };
-                let reading_of = |sample| Reading { at: tick.at, channel: &measured.channel.name, sample };
+                let reading_of =
+                    |sample| Reading { at: tick.at, channel: &measured.channel.name, sample };
                 lines += &reading_of(reading.as_ref().ok().copied()).line();
                 let failing = self.failing.get_mut(index);
-                let before = failing.map(|f| std::mem::replace(f, reading.is_err())).unwrap_or(false);
+                let before =
+                    failing.map(|f| std::mem::replace(f, reading.is_err())).unwrap_or(false);
                 if let (Err(fault), false) = (reading, before) {
                     begun.push(fault.clone());
                 }
@@ -394,7 +399,9 @@ impl Measuring<'_> {
                 (self.tell)(&text);
                 self.note(Instant::now(), &text);
             }
-            Message::Told(signal) => self.note(Instant::now(), &format!("signal {signal} was passed on")),
+            Message::Told(signal) => {
+                self.note(Instant::now(), &format!("signal {signal} was passed on"))
+            }
             Message::Ended(..) | Message::OutputEnded => {}
         }
     }
@@ -453,7 +460,9 @@ impl Measuring<'_> {
     fn lost(&mut self, error: &std::io::Error, lines: u64) {
         if self.unwritten == 0 {
             let path = self.folder.path().display();
-            (self.tell)(&format!("{path}: what is measured cannot be written, and the run goes on: {error}"));
+            (self.tell)(&format!(
+                "{path}: what is measured cannot be written, and the run goes on: {error}"
+            ));
         }
         self.unwritten += lines.max(1);
     }
@@ -461,10 +470,15 @@ impl Measuring<'_> {
     fn close(self) -> Result<Record> {
         let mut record = self.record;
         if self.unwritten > 0 {
-            record.notes.push(format!("{} lines could not be written to the disk and are lost", self.unwritten));
+            record.notes.push(format!(
+                "{} lines could not be written to the disk and are lost",
+                self.unwritten
+            ));
         }
         if self.complaints > MOST_COMPLAINTS {
-            record.notes.push(format!("{} events of the program were not understood", self.complaints));
+            record
+                .notes
+                .push(format!("{} events of the program were not understood", self.complaints));
         }
         self.folder.close(record)
     }

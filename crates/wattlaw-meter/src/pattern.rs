@@ -40,7 +40,8 @@ impl Pattern {
             [Some(name), None] => Some(name),
             [None, None] => found.get(1).or_else(|| found.get(0)),
         };
-        let begun = begun.map(|name| name.as_str().trim().chars().take(LONGEST).collect::<String>());
+        let begun =
+            begun.map(|name| name.as_str().trim().chars().take(LONGEST).collect::<String>());
         let begun = begun.filter(|name| !name.is_empty());
         open.clone_from(&begun);
         ended.into_iter().chain(begun.map(|name| Event::WindowBegin { name })).collect()

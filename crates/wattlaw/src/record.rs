@@ -7,6 +7,7 @@ pub mod counter;
 pub mod document;
 pub mod event;
 mod followed;
+pub mod merge;
 pub mod reading;
 pub mod run;
 mod total;

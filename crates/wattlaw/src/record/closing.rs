@@ -59,10 +59,8 @@ impl Closing {
             .collect();
         marks.sort_by(|a, b| a.value().total_cmp(&b.value()));
         marks.dedup();
-        let command = (
-            begin.unwrap_or(Seconds::ZERO),
-            end.map_or(Seconds::new(f64::INFINITY), |(at, _)| at),
-        );
+        let command =
+            (begin.unwrap_or(Seconds::ZERO), end.map_or(Seconds::new(f64::INFINITY), |(at, _)| at));
         let channels = record
             .channels
             .iter()
@@ -112,12 +110,8 @@ impl Closing {
         record.energies = totals(&record.channels);
         record.steps = self.spans.steps;
         record.tokens = self.spans.tokens;
-        record.windows = self
-            .spans
-            .spans
-            .iter()
-            .map(|span| window(span, &self.channels, &host, end))
-            .collect();
+        record.windows =
+            self.spans.spans.iter().map(|span| window(span, &self.channels, &host, end)).collect();
         self.note_what_is_odd();
         self.record
     }

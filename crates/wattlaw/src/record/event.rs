@@ -208,7 +208,8 @@ mod tests {
             Said::parse(r#"{"event":"window_end"}"#).unwrap().event,
             Event::WindowEnd { name: None }
         );
-        let job = Said::parse(r#"{"event":"job","model":{"name":"gpt2"},"workload":{"seq_len":64}}"#);
+        let job =
+            Said::parse(r#"{"event":"job","model":{"name":"gpt2"},"workload":{"seq_len":64}}"#);
         let Event::Job { job } = job.unwrap().event else { panic!("no job") };
         assert_eq!((job.model.name.as_deref(), job.workload.seq_len), (Some("gpt2"), Some(64)));
     }

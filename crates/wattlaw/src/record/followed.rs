@@ -71,7 +71,11 @@ impl Many {
     }
 
     fn spread(self) -> Option<Spread> {
-        (self.n > 0).then(|| Spread { mean: self.sum / self.n as f64, min: self.min, max: self.max })
+        (self.n > 0).then(|| Spread {
+            mean: self.sum / self.n as f64,
+            min: self.min,
+            max: self.max,
+        })
     }
 }
 
@@ -159,10 +163,8 @@ impl Followed {
         let window = from.zip(to).map(|(from, to)| from.until(to)).filter(|_| self.first.is_some());
         let energy = window.map(|w| w.energy);
         let counter = self.channel().instrument == Instrument::Counter;
-        let integrated = from
-            .zip(to)
-            .and_then(|(from, to)| from.integrated_until(to))
-            .filter(|_| counter);
+        let integrated =
+            from.zip(to).and_then(|(from, to)| from.integrated_until(to)).filter(|_| counter);
         let disagreement = integrated
             .zip(energy.filter(|e| *e > Joules::ZERO))
             .map(|(integrated, energy)| integrated / energy - 1.0);

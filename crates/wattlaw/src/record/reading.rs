@@ -24,7 +24,8 @@ impl<'a> Reading<'a> {
     /// The line, with its end.
     pub fn line(&self) -> String {
         let sample = self.sample.unwrap_or_default();
-        let cell = |value: Option<f64>, places| value.map(|v| decimal(v, places)).unwrap_or_default();
+        let cell =
+            |value: Option<f64>, places| value.map(|v| decimal(v, places)).unwrap_or_default();
         format!(
             "{},{},{},{},{},{},{},{},{},{}\n",
             decimal(self.at.value(), 6),

@@ -3,8 +3,8 @@
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::job::JobSpec;
-use crate::record::document::{End, Measured, Record, Total};
 use crate::record::Component;
+use crate::record::document::{End, Measured, Record, Total};
 use crate::run::{Run, Scope};
 use crate::units::{Joules, Seconds};
 
@@ -99,9 +99,10 @@ impl Record {
         let unnamed = job.system.name.is_none();
         if job.system.gpu.is_none() && unnamed {
             let known = |m: &&Measured| m.channel.model.clone();
-            job.system.gpu = gpus.iter().find_map(known).map(|model| {
-                catalog.accelerator(&model).map_or(model.clone(), |a| a.name.clone())
-            });
+            job.system.gpu = gpus
+                .iter()
+                .find_map(known)
+                .map(|model| catalog.accelerator(&model).map_or(model.clone(), |a| a.name.clone()));
         }
         if job.system.gpus.is_none() && job.system.nodes.is_none() && !gpus.is_empty() {
             job.system.gpus = Some(gpus.len() as u64);

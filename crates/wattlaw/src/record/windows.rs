@@ -37,7 +37,8 @@ impl Spans {
     /// The windows of `entries`, which are in the order of time; every `window_steps` steps are one more.
     pub fn of(entries: &[Entry], window_steps: Option<u64>) -> Self {
         let mut spans = Self::default();
-        let mut by_steps = window_steps.map(|every| StepWindow { every: every.max(1), begun: None });
+        let mut by_steps =
+            window_steps.map(|every| StepWindow { every: every.max(1), begun: None });
         for entry in entries {
             match &entry.event {
                 Event::CommandBegin => {
@@ -51,7 +52,8 @@ impl Spans {
                     let done = spans.steps.unwrap_or(0) + 1;
                     spans.steps = Some(done);
                     spans.count(1, *tokens);
-                    if let Some(span) = by_steps.as_mut().and_then(|w| w.step(entry.at, done, *tokens))
+                    if let Some(span) =
+                        by_steps.as_mut().and_then(|w| w.step(entry.at, done, *tokens))
                     {
                         spans.keep(span);
                     }
