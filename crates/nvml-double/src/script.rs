@@ -59,7 +59,7 @@ pub struct Gpu {
     #[serde(default = "tenth")]
     pub counter_update_s: f64,
     /// What the counter says at time 0.
-    #[serde(default)]
+    #[serde(default = "counted")]
     pub counter_start_mj: u64,
     /// When the counter is reset to 0.
     #[serde(default)]
@@ -114,6 +114,9 @@ fn name() -> String {
 }
 const fn ampere() -> u32 {
     7
+}
+const fn counted() -> u64 {
+    1_000_000
 }
 const fn yes() -> bool {
     true

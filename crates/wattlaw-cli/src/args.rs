@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    audit, calibrate, catalog, completions, cost, fit, measure, merge, predict, recover, report,
-    validate,
+    audit, calibrate, catalog, completions, cost, doctor, fit, measure, merge, predict, recover,
+    report, validate,
 };
 
 /// Predicts the energy, time and power of a Transformer training run before it runs, and fits itself to runs that ran.
@@ -42,6 +42,8 @@ pub enum Command {
     Merge(merge::Args),
     /// Say what runs used: energy, meter, uncertainty, and what follows from it
     Report(report::Args),
+    /// Which meters this machine offers, and how to get those it lacks
+    Doctor(doctor::Args),
     /// GPUs, models and systems that are known by name
     Catalog(catalog::Args),
     /// Print a shell's completion script

@@ -9,6 +9,7 @@ mod catalog;
 mod complete;
 mod completions;
 mod cost;
+mod doctor;
 mod failure;
 mod files;
 mod fit;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Command::Recover(args) => recover::run(&args),
         Command::Merge(args) => merge::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Catalog(args) => catalog::run(&args),
         Command::Completions(args) => completions::run(&args),
     };

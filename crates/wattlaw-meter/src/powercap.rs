@@ -32,6 +32,7 @@ pub fn open(sysfs: &Path) -> Found {
     let mut denied = false;
     // intel-rapl-mmio counts the same packages once more, so it is left out
     let zones = folders(&root, "intel-rapl:");
+    // procfs is mounted beside sysfs
     let model = text(&sysfs.join("../proc/cpuinfo")).and_then(|info| cpu_model(&info));
     for zone in &zones {
         let Some((name, component)) = meaning(zone) else { continue };
