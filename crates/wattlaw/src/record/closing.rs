@@ -64,7 +64,9 @@ impl Closing {
         let channels = record
             .channels
             .iter()
-            .map(|measured| Followed::new(measured.channel.clone(), marks.clone(), command))
+            .map(|measured| {
+                Followed::new(measured.channel.clone(), record.interval, marks.clone(), command)
+            })
             .collect();
         let last = entries.last().map_or(Seconds::ZERO, |entry| entry.at);
         Self { record, spans, channels, begin, end, last, unreadable: 0 }

@@ -22,6 +22,9 @@ const THROTTLE: [(u64, &str); 9] = [
     (0x100, "display_clock"),
 ];
 
+/// A reading that comes later than so many intervals after the last one leaves a gap, as it does in the sampler.
+const LATE: f64 = 2.5;
+
 /// A channel's readings, of which those that are no longer needed are forgotten.
 #[derive(Debug)]
 pub(super) struct Followed {
@@ -32,6 +35,9 @@ pub(super) struct Followed {
     edges: BTreeMap<u64, Edge>,
     first: Option<Seconds>,
     last: Option<Seconds>,
+    /// Time between readings, and the last one, be it that it failed.
+    interval: Seconds,
+    tried: Option<Seconds>,
     command: (Seconds, Seconds),
     statistics: Statistics,
 }
@@ -82,13 +88,20 @@ impl Many {
 impl Followed {
     /// A channel whose edges at `marks` (sorted) will be asked for; statistics are those of `command`, from its begin to
     /// its end.
-    pub fn new(channel: Channel, marks: Vec<Seconds>, command: (Seconds, Seconds)) -> Self {
+    pub fn new(
+        channel: Channel,
+        interval: Seconds,
+        marks: Vec<Seconds>,
+        command: (Seconds, Seconds),
+    ) -> Self {
         Self {
             trace: ChannelTrace::new(channel),
             marks: marks.into(),
             edges: BTreeMap::new(),
             first: None,
             last: None,
+            interval,
+            tried: None,
             command,
             statistics: Statistics::default(),
         }
@@ -100,6 +113,11 @@ impl Followed {
 
     /// Adds a reading.
     pub fn push(&mut self, at: Seconds, sample: Option<Sample>) {
+        // what was read and could not be written is a gap too
+        if let Some(tried) = self.tried.filter(|tried| at - *tried > self.interval * LATE) {
+            self.trace.push(tried + self.interval, None);
+        }
+        self.tried = Some(at);
         self.trace.push(at, sample);
         if (self.command.0..=self.command.1).contains(&at) {
             self.statistics.add(sample);
