@@ -383,8 +383,8 @@ fn plausible(field: &str, value: f64) -> Result<()> {
 }
 
 /// A job leaves most of its fields open; a record names those that were said.
-fn without_nulls<S: Serializer>(
-    job: &Option<JobSpec>,
+pub(super) fn without_nulls<T: Serialize, S: Serializer>(
+    job: &T,
     serializer: S,
 ) -> std::result::Result<S::Ok, S::Error> {
     fn pruned(value: serde_json::Value) -> serde_json::Value {

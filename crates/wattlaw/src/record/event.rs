@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::job::JobSpec;
-use crate::record::document::End;
+use crate::record::document::{End, without_nulls};
 use crate::units::Seconds;
 
 /// Something that happened.
@@ -43,6 +43,7 @@ pub enum Event {
     /// What is trained.
     Job {
         /// What is known of it; laid over what was known before.
+        #[serde(serialize_with = "without_nulls")]
         job: Box<JobSpec>,
     },
     /// A channel could not be read from now on.

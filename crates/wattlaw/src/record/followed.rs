@@ -171,7 +171,7 @@ impl Followed {
     fn mean_power(&self, from: Seconds, to: Seconds) -> Option<Watts> {
         let time = to.min(self.last?) - from.max(self.first?);
         let energy = self.edge(from)?.until(self.edge(to)?).energy;
-        (time > Seconds::ZERO).then(|| energy / time)
+        (time > Seconds::ZERO).then(|| energy / time).filter(|power| power.value().is_finite())
     }
 
     /// What was read while the command ran; `idle` are the idle times before and after it.
@@ -185,7 +185,8 @@ impl Followed {
             from.zip(to).and_then(|(from, to)| from.integrated_until(to)).filter(|_| counter);
         let disagreement = integrated
             .zip(energy.filter(|e| *e > Joules::ZERO))
-            .map(|(integrated, energy)| integrated / energy - 1.0);
+            .map(|(integrated, energy)| integrated / energy - 1.0)
+            .filter(|share| share.is_finite());
         let s = &self.statistics;
         let idle_power = |span: Option<(Seconds, Seconds)>| {
             span.and_then(|(from, to)| self.mean_power(from, to))

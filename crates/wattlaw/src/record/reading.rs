@@ -44,16 +44,16 @@ impl<'a> Reading<'a> {
     /// Reads a line without its end; none where it is no whole reading.
     pub fn parse(line: &'a str) -> Option<Self> {
         let mut cells = line.split(',');
-        let at = number(cells.next()?)??;
+        let at = amount(cells.next()?)??;
         let channel = cells.next().filter(|name| !name.is_empty())?;
         let sample = Sample {
-            energy: number(cells.next()?)?.map(Joules::new),
-            power: number(cells.next()?)?.map(Watts::new),
-            power_limit: number(cells.next()?)?.map(Watts::new),
-            sm_clock_mhz: number(cells.next()?)?,
-            memory_clock_mhz: number(cells.next()?)?,
+            energy: amount(cells.next()?)?.map(Joules::new),
+            power: amount(cells.next()?)?.map(Watts::new),
+            power_limit: amount(cells.next()?)?.map(Watts::new),
+            sm_clock_mhz: amount(cells.next()?)?,
+            memory_clock_mhz: amount(cells.next()?)?,
             temperature_c: number(cells.next()?)?,
-            utilization: number(cells.next()?)?,
+            utilization: amount(cells.next()?)?,
             throttle_reasons: match cells.next()? {
                 "" => None,
                 bits => Some(bits.parse().ok()?),
@@ -74,6 +74,11 @@ fn number(cell: &str) -> Option<Option<f64>> {
     }
     let value: f64 = cell.parse().ok()?;
     (-MOST..=MOST).contains(&value).then_some(Some(value))
+}
+
+/// A number that is not negative.
+fn amount(cell: &str) -> Option<Option<f64>> {
+    number(cell).filter(|value| value.is_none_or(|v| v >= 0.0))
 }
 
 /// A number with as many decimals as say something, `places` at most.
@@ -118,6 +123,8 @@ mod tests {
             "nan,gpu0,1,,,,,,,",
             "1,gpu0,inf,,,,,,,",
             "1,gpu0,1e30,,,,,,,",
+            "1,gpu0,-1,,,,,,,",
+            "-1,gpu0,1,,,,,,,",
             "1,gpu0,1,,,,,,,,",
             "1,gpu0,1,,,,,,,x",
             "t_s,channel,energy_j,power_w,power_limit_w,sm_clock_mhz,memory_clock_mhz,temperature_c,utilization,throttle_reasons",
