@@ -6,8 +6,10 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use rustix::fs::OFlags;
 use wattlaw::record::{Channel, Instrument};
 
 /// What an election came to.
@@ -69,9 +71,13 @@ fn key(channel: &Channel) -> String {
     plain.chars().take(180).collect()
 }
 
+/// Opens a lock's file; not through a link, which anybody may have put there.
 fn open(path: &Path) -> io::Result<File> {
-    let all = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-    all.or_else(|_| File::open(path))
+    let no_link = OFlags::NOFOLLOW.bits().cast_signed();
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(no_link);
+    let all = options.clone().write(true).create(true).truncate(false).open(path);
+    all.or_else(|_| options.open(path))
 }
 
 #[cfg(test)]
@@ -114,6 +120,17 @@ mod tests {
         let assumed = [channel("assumption", Instrument::Assumed)];
         let _first = elect(folder.path(), &assumed, "/runs/a");
         assert_eq!(elect(folder.path(), &assumed, "/runs/b").ours, [false]);
+    }
+
+    #[test]
+    fn a_link_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let precious = folder.path().join("precious");
+        std::fs::write(&precious, "content").unwrap();
+        std::os::unix::fs::symlink(&precious, folder.path().join("wattlaw-GPU-1.lock")).unwrap();
+        let elected = elect(folder.path(), &[channel("GPU-1", Instrument::Counter)], "/runs/a");
+        assert_eq!(elected.ours, [true]);
+        assert_eq!(std::fs::read_to_string(&precious).unwrap(), "content");
     }
 
     #[test]

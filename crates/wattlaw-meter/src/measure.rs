@@ -101,7 +101,11 @@ pub fn measure(mut setup: Setup, tell: &mut dyn FnMut(&str)) -> Result<Outcome> 
     } else {
         (None, channel().1)
     };
-    let events = setup.events.clone().unwrap_or_else(|| folder.path().join(PROGRAM));
+    // the program may work in another folder
+    let events = match &setup.events {
+        Some(path) => std::path::absolute(path).unwrap_or_else(|_| path.clone()),
+        None => folder.path().join(PROGRAM),
+    };
     let mut measuring = Measuring {
         start,
         monotonic_start: monotonic(),
@@ -265,7 +269,7 @@ impl Measuring<'_> {
             self.note(Instant::now(), "it was ended before the command began");
             return Ok(End::Signal { signal });
         }
-        let piped = setup.log || setup.pattern.is_some() || self.pattern.is_some();
+        let piped = setup.log || self.pattern.is_some();
         let begin = Instant::now();
         command::start(
             Wrapping {
@@ -399,9 +403,7 @@ impl Measuring<'_> {
                 (self.tell)(&text);
                 self.note(Instant::now(), &text);
             }
-            Message::Told(signal) => {
-                self.note(Instant::now(), &format!("signal {signal} was passed on"))
-            }
+            Message::Told(signal) => self.note(Instant::now(), &format!("signal {signal} came")),
             Message::Ended(..) | Message::OutputEnded => {}
         }
     }
