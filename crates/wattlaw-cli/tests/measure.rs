@@ -369,6 +369,26 @@ os.write(fd, b'{"event": "tokens", "tokens": 100}\n')
 }
 
 #[test]
+fn the_example_of_the_manual_tells_what_it_says() {
+    let Some(python) = python() else { return };
+    let manual = fs::read_to_string(running::root().join("docs/measuring.md")).unwrap();
+    let (_, after) = manual.split_once("```python\n").unwrap();
+    let place = Place::new();
+    fs::write(place.path().join("train.py"), after.split_once("```").unwrap().0).unwrap();
+    let output =
+        place.wattlaw(&format!("measure --assume cpu=100W -- {python} train.py")).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    let (_, record) = place.record();
+    assert_eq!((&record["steps"], &record["tokens"]), (&6.into(), &24576.0.into()));
+    let windows = record["windows"].as_array().unwrap();
+    assert!(windows.len() == 2 && windows.iter().all(|w| w["steps"] == 3 && w["closed"] == true));
+    assert!(!record["notes"].to_string().contains("not understood"), "{record}");
+    // without wattlaw it runs too
+    let alone = Command::new(python).arg("train.py").current_dir(place.path()).output().unwrap();
+    assert!(alone.status.success(), "{}", text(&alone.stderr));
+}
+
+#[test]
 fn lines_of_its_output_make_windows() {
     let place = Place::new();
     let script = "echo epoch 1 of 2; sleep 0.1; echo epoch 2 of 2; sleep 0.1; echo done";

@@ -311,9 +311,10 @@ fn meters(records: &[Record], scope: Scope) -> String {
 fn hardware(records: &[Record], catalog: &Catalog) -> Option<String> {
     let of = |record: &Record| {
         let job = record.described_job(catalog);
-        match (job.system.gpus, job.system.gpu) {
-            (Some(n), Some(gpu)) => Some(format!("{n} × {gpu}")),
-            _ => {
+        let gpus = job.system.gpus.unwrap_or(job.parallelism.implied_gpus());
+        match job.system.gpu {
+            Some(gpu) => Some(format!("{gpus} × {gpu}")),
+            None => {
                 let cpus: Vec<String> = record
                     .channels
                     .iter()
