@@ -217,6 +217,14 @@ nvml! {
     nvmlDeviceGetMemoryInfo(device: Handle, to: *mut [c_ulonglong; 3]) {
         with_gpu(device, |_, _| put(to, [80 << 30, 40 << 30, 40 << 30]))
     }
+    nvmlDeviceGetComputeMode(device: Handle, to: *mut c_uint) { with_gpu(device, |_, _| put(to, 0)) }
+    nvmlDeviceGetPersistenceMode(device: Handle, to: *mut c_uint) { with_gpu(device, |_, _| put(to, 1)) }
+    nvmlDeviceGetComputeRunningProcesses_v3(device: Handle, count: *mut c_uint, _infos: *mut c_void) {
+        with_gpu(device, |_, _| put(count, 0))
+    }
+    nvmlDeviceGetGraphicsRunningProcesses_v3(device: Handle, count: *mut c_uint, _infos: *mut c_void) {
+        with_gpu(device, |_, _| put(count, 0))
+    }
     nvmlDeviceGetFieldValues(device: Handle, count: c_int, values: *mut FieldValue) {
         with_gpu(device, |gpu, time| {
             for i in 0..usize::try_from(count).map_err(|_| INVALID_ARGUMENT)? {

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
     audit, calibrate, catalog, completions, cost, doctor, fit, measure, merge, predict, recover,
-    report, validate,
+    report, top, validate,
 };
 
 /// Predicts the energy, time and power of a Transformer training run before it runs, and fits itself to runs that ran.
@@ -42,6 +42,8 @@ pub enum Command {
     Merge(merge::Args),
     /// Say what runs used: energy, meter, uncertainty, and what follows from it
     Report(report::Args),
+    /// Power, energy and utilisation as they are now, and what is left of a job
+    Top(top::Args),
     /// Which meters this machine offers, and how to get those it lacks
     Doctor(doctor::Args),
     /// GPUs, models and systems that are known by name

@@ -21,19 +21,19 @@ use crate::files;
 use crate::usage::{number, whole};
 
 /// A job file and the flags that are laid over it.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct JobArgs {
     /// Job file (TOML); flags are laid over what it says
     pub job: Option<PathBuf>,
     #[command(flatten)]
-    flags: JobFlags,
+    pub flags: JobFlags,
     /// Accelerators in all
     #[arg(long, value_parser = whole::<u64>, help_heading = "System")]
     pub gpus: Option<u64>,
 }
 
 /// The flags that describe a job, but for the number of accelerators.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct JobFlags {
     /// Model by name (see `wattlaw catalog models`)
     #[arg(long, help_heading = "Model")]

@@ -22,6 +22,7 @@ mod recover;
 mod report;
 mod runs_args;
 mod screen;
+mod top;
 mod usage;
 mod validate;
 
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Command::Recover(args) => recover::run(&args),
         Command::Merge(args) => merge::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Top(args) => top::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Catalog(args) => catalog::run(&args),
         Command::Completions(args) => completions::run(&args),

@@ -284,6 +284,7 @@ fn every_field_is_documented() {
         "validate examples/runs.csv --law roofline --no-discrepancy --splits 1",
         "catalog",
         "report fuzz/corpus/record_json/finished.json --intensity 400 --pue 1.2",
+        "doctor",
     ] {
         fields(&running::json(&format!("{command} --format json")), &mut found);
     }

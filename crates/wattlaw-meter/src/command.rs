@@ -31,7 +31,7 @@ pub enum Message {
     Printed(Instant, String),
     /// A line that it wrote to the file descriptor for events.
     Said(Instant, Vec<u8>),
-    /// One of its outputs was closed.
+    /// One of its outputs was closed, the descriptor for events among them.
     OutputEnded,
     /// What it prints could not be kept in the log.
     LogFailed(String),
@@ -56,9 +56,11 @@ pub struct Wrapping<'a> {
 
 /// Starts the command and threads that tell what becomes of it.
 ///
+/// Gives how many of its outputs we hear of, each of which is told to end.
+///
 /// # Errors
 /// [`Error::NotFound`] and [`Error::NotExecutable`] as a shell tells them apart.
-pub fn start(wrapping: Wrapping<'_>, target: &Target, to: &Sender<Message>) -> Result<()> {
+pub fn start(wrapping: Wrapping<'_>, target: &Target, to: &Sender<Message>) -> Result<usize> {
     let Some((program, arguments)) = wrapping.command.split_first() else {
         return Err(Error::Failed("no command was given".to_owned()));
     };
@@ -93,11 +95,8 @@ pub fn start(wrapping: Wrapping<'_>, target: &Target, to: &Sender<Message>) -> R
         pass_on(err, std::io::stderr(), wrapping.log, false, to.clone());
     }
     wait(child, target.clone(), to.clone());
-    Ok(())
+    Ok(if wrapping.piped { 3 } else { 1 })
 }
-
-/// Outputs of a command that go through us.
-pub const OUTPUTS: usize = 2;
 
 fn unstarted(program: &OsString, error: &std::io::Error) -> Error {
     let name = program.to_string_lossy();
@@ -167,19 +166,17 @@ fn listen(from: OwnedFd, to: Sender<Message>) {
         let mut lines = Lines::default();
         loop {
             match from.read(&mut buffer) {
-                Ok(0) => return,
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return,
+                Ok(0) | Err(_) => break,
                 Ok(read) => {
                     let now = Instant::now();
                     for line in lines.split(buffer.get(..read).unwrap_or_default()) {
-                        if to.send(Message::Said(now, line)).is_err() {
-                            return;
-                        }
+                        let _ = to.send(Message::Said(now, line));
                     }
                 }
             }
         }
+        let _ = to.send(Message::OutputEnded);
     });
 }
 

@@ -77,8 +77,8 @@ pub fn open(
     let gpus = of_driver("amdgpu");
     let names: Vec<String> = gpus.iter().map(|gpu| gpu_name(gpu)).collect();
     let wanted = match selection {
-        Some(selection) => selection.among(&names).map_err(Refused)?,
-        None => (0..gpus.len()).collect(),
+        Some(selection) if !gpus.is_empty() => selection.among(&names).map_err(Refused)?,
+        _ => (0..gpus.len()).collect(),
     };
     for index in wanted {
         let source = Source::of(&gpus[index], 1);

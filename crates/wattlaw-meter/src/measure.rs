@@ -271,7 +271,7 @@ impl Measuring<'_> {
         }
         let piped = setup.log || self.pattern.is_some();
         let begin = Instant::now();
-        command::start(
+        let mut open_outputs = command::start(
             Wrapping {
                 command: &setup.command,
                 environment: vec![("WATTLAW_EVENTS", events.into())],
@@ -283,7 +283,6 @@ impl Measuring<'_> {
             sender,
         )?;
         self.happened(begin, Event::CommandBegin);
-        let mut open_outputs = if piped { command::OUTPUTS } else { 0 };
         let (ended, end) = loop {
             match messages.recv_timeout(LOOK) {
                 Ok(Message::Ended(at, end)) => break (at, end),
