@@ -150,11 +150,14 @@ fn setup(args: &Args) -> Done<Setup> {
 
 /// What is trained, where anything is said of it; a name that nobody knows is refused before the command runs for days.
 fn job(args: &Args) -> Done<Option<JobSpec>> {
-    let catalog = args.flags.catalog()?;
     let mut spec = args.flags.spec()?;
     if let Some(path) = &args.job {
         spec = spec.over(job_args::read(path)?);
     }
+    if spec == JobSpec::default() {
+        return Ok(None);
+    }
+    let catalog = args.flags.catalog()?;
     let refuse = |e: wattlaw::Error| match &args.job {
         Some(path) => Failure::Failed(format!("{}: {e}", path.display())),
         None => Failure::usage(e),
@@ -168,7 +171,7 @@ fn job(args: &Args) -> Done<Option<JobSpec>> {
     if let Some(system) = &spec.system.name {
         catalog.system(system).map_err(refuse)?;
     }
-    Ok((spec != JobSpec::default()).then_some(spec))
+    Ok(Some(spec))
 }
 
 fn name(text: &str) -> Result<String, String> {

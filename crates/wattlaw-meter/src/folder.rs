@@ -221,7 +221,7 @@ pub fn recover(path: &Path) -> Result<Recovery> {
     }
     let trace = path.join(TRACE);
     let file = OpenOptions::new().append(true).open(&trace).map_err(|e| Error::io(&trace, &e))?;
-    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+    if held(&file) {
         return Err(Error::Failed(format!(
             "{}: it is being written by a running wattlaw",
             path.display()
@@ -235,6 +235,21 @@ pub fn recover(path: &Path) -> Result<Recovery> {
     cut_torn_line(&trace)?;
     cut_torn_line(&path.join(EVENTS))?;
     close(path, record, State::Recovered).map(|record| Recovery::Closed(Box::new(record)))
+}
+
+/// Whether a running wattlaw holds the lock.
+///
+/// A command that was just being started when its wattlaw was killed holds it too, for the moment until it is a program of its
+/// own.
+fn held(file: &File) -> bool {
+    let start = Instant::now();
+    while let Err(TryLockError::WouldBlock) = file.try_lock() {
+        if start.elapsed() > SYNC {
+            return true;
+        }
+        std::thread::sleep(SYNC / 50);
+    }
+    false
 }
 
 /// Reads a record: a folder, or its `run.json`.
