@@ -95,6 +95,7 @@ pub fn run(args: &Args) -> ExitCode {
             let code = match error {
                 Error::NotFound(_) => 127,
                 Error::NotExecutable(_) => 126,
+                Error::Interrupted(signal) => u8::try_from(128 + signal).unwrap_or(1),
                 Error::Failed(_) => 1,
             };
             Failure::failed(error).report();

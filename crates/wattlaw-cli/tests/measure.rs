@@ -508,6 +508,56 @@ fn a_disk_that_fills_is_told_of_and_stops_nothing() {
 }
 
 #[test]
+fn a_record_is_closed_on_a_disk_that_is_full() {
+    let place = Place::new();
+    let disk = place.path().join("disk");
+    fs::create_dir(&disk).unwrap();
+    // a disk of its own, in a namespace of its own
+    let mounted = |command: &str| {
+        let script =
+            format!("mount -t tmpfs -o size=768k none {0} && cd {0} && {command}", disk.display());
+        let mut unshare = Command::new("unshare");
+        unshare.args(["-rm", "sh", "-c", &script]).env("TMPDIR", place.path()).stdin(Stdio::null());
+        unshare.env("WATTLAW_SYSFS", place.path()).env("WATTLAW_NVML", place.path().join("none"));
+        unshare.output()
+    };
+    if !mounted("true").is_ok_and(|output| output.status.success()) {
+        println!("skipped: this user may not mount a disk of his own");
+        return;
+    }
+    let fills = "sleep 0.3; cat /dev/zero > fill 2> /dev/null; sleep 2; exit 4";
+    let output = mounted(&format!(
+        "{{ {WATTLAW} measure --interval 10ms --assume cpu=100W -- sh -c '{fills}'; echo code $?; cat runs/*/run.json; ls -a runs/*; }}"
+    ))
+    .unwrap();
+    let (said, shown) = (text(&output.stderr), text(&output.stdout));
+    assert!(said.contains("cannot be written, and the run goes on"), "{said}");
+    let (shown, listed) = shown.rsplit_once("}\n").unwrap();
+    let (code, json) = shown.split_once('\n').unwrap();
+    assert_eq!(code, "code 4", "{said}");
+    let record: Value = serde_json::from_str(&format!("{json}}}")).unwrap();
+    assert_eq!(record["state"], "finished");
+    // the end, which the disk did not take, is there all the same
+    assert_eq!(record["end"], serde_json::json!({"how": "exit", "code": 4}));
+    assert!(record["duration_s"].as_f64().unwrap() > 2.3);
+    assert!(record["notes"].to_string().contains("could not be written to the disk"), "{record}");
+    assert!(!listed.contains("spare"), "{listed}");
+}
+
+#[test]
+fn a_signal_before_the_command_keeps_it_from_running() {
+    let place = Place::new();
+    let child =
+        place.measure("--idle 1h --quiet", "touch ran").stderr(Stdio::piped()).spawn().unwrap();
+    until("the idle time is measured", || !place.records().is_empty());
+    tell(&child, "-INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(code(&output), 130, "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("signal 2 came before the command began"));
+    assert!(place.records().is_empty() && !place.path().join("ran").exists());
+}
+
+#[test]
 fn a_record_that_is_being_written_is_not_closed_by_others() {
     let place = Place::new();
     let mut child = place.measure("", "touch ready; exec sleep 300").spawn().unwrap();

@@ -15,6 +15,9 @@ pub enum Error {
     /// The command is there and cannot be executed.
     #[error("{0}")]
     NotExecutable(String),
+    /// A signal asked us to end before the command began.
+    #[error("signal {0} came before the command began, and it was not run")]
+    Interrupted(i32),
     /// Anything else.
     #[error("{0}")]
     Failed(String),

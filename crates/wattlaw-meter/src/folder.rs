@@ -30,6 +30,13 @@ pub const LOG: &str = "log";
 /// The file that the program may write events to.
 pub const PROGRAM: &str = "program.jsonl";
 
+/// A file that is there to be removed when the record is closed, so that there is room for `run.json` on a disk that filled.
+const SPARE: &str = ".spare";
+const SPARE_BYTES: usize = 1 << 18;
+
+/// Events that are kept where the disk does not take them.
+const MOST_UNSAVED: usize = 10_000;
+
 /// Longest time between what is written and what has reached the disk.
 const SYNC: Duration = Duration::from_secs(1);
 
@@ -40,6 +47,8 @@ pub struct Folder {
     trace: Appended,
     events: Appended,
     log: Option<Arc<File>>,
+    /// Events that the disk did not take.
+    unsaved: Vec<Entry>,
     synced: Instant,
 }
 
@@ -94,8 +103,17 @@ impl Folder {
         trace.append(&format!("{HEADER}\n")).map_err(|e| fail(&e))?;
         // a file system without locks still holds a record
         let _ = trace.file.try_lock();
+        // a disk with little room is told of when it is full
+        let _ = std::fs::write(made.path().join(SPARE), vec![0; SPARE_BYTES]);
         let path = settle(made, &out, record)?;
-        Ok(Self { path, trace, events, log: log.map(Arc::new), synced: Instant::now() })
+        Ok(Self {
+            path,
+            trace,
+            events,
+            log: log.map(Arc::new),
+            unsaved: Vec::new(),
+            synced: Instant::now(),
+        })
     }
 
     /// Where it is, as an absolute path.
@@ -122,7 +140,11 @@ impl Folder {
     /// As [`Self::append_readings`].
     pub fn append_event(&mut self, entry: &Entry) -> io::Result<()> {
         let line = entry.line().map_err(io::Error::other)?;
-        self.events.append(&line)
+        self.events.append(&line).inspect_err(|_| {
+            if self.unsaved.len() < MOST_UNSAVED {
+                self.unsaved.push(entry.clone());
+            }
+        })
     }
 
     /// Brings to the disk what was appended, at most every second.
@@ -146,7 +168,7 @@ impl Folder {
     pub fn close(mut self, opened: Record) -> Result<Record> {
         // a disk that is full has been told of before
         let _ = self.trace.sync().and_then(|()| self.events.sync());
-        close(&self.path, opened, State::Finished)
+        close(&self.path, opened, self.unsaved, State::Finished)
     }
 
     /// Removes the folder of a run that never began.
@@ -234,7 +256,8 @@ pub fn recover(path: &Path) -> Result<Recovery> {
     }
     cut_torn_line(&trace)?;
     cut_torn_line(&path.join(EVENTS))?;
-    close(path, record, State::Recovered).map(|record| Recovery::Closed(Box::new(record)))
+    close(path, record, Vec::new(), State::Recovered)
+        .map(|record| Recovery::Closed(Box::new(record)))
 }
 
 /// Whether a running wattlaw holds the lock.
@@ -262,9 +285,9 @@ pub fn read(path: &Path) -> Result<Record> {
     Record::from_json(&text).map_err(|e| Error::Failed(format!("{}: {e}", file.display())))
 }
 
-fn close(path: &Path, opened: Record, state: State) -> Result<Record> {
+fn close(path: &Path, opened: Record, unsaved: Vec<Entry>, state: State) -> Result<Record> {
     let started: Option<Timestamp> = opened.started_at.parse().ok();
-    let mut entries = Vec::new();
+    let mut entries = unsaved;
     let mut unreadable = 0u64;
     each_line(&path.join(EVENTS), |line| match Entry::parse(line) {
         Some(entry) => entries.push(entry),
@@ -283,6 +306,8 @@ fn close(path: &Path, opened: Record, state: State) -> Result<Record> {
         let since = SignedDuration::try_from_secs_f64(end.value()).ok()?;
         started.checked_add(since).ok().map(rfc3339)
     });
+    // gives room to write on a disk that is full
+    let _ = std::fs::remove_file(path.join(SPARE));
     write(&path.join(RUN), &record)?;
     Ok(record)
 }

@@ -12,11 +12,11 @@ use wattlaw::record::Channel;
 use wattlaw::record::document::{End, Measured, Record, SCHEMA, State};
 use wattlaw::record::event::{Entry, Event, Said};
 use wattlaw::record::reading::Reading;
-use wattlaw::units::{Joules, Seconds};
+use wattlaw::units::Seconds;
 
 use crate::command::{self, Message, Target, Wrapping};
 use crate::election::{Elected, elect};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::folder::{Folder, PROGRAM, rfc3339};
 use crate::meter::Meter;
 use crate::node;
@@ -31,7 +31,7 @@ const LOOK: Duration = Duration::from_millis(50);
 const FIRST_ROUND: Duration = Duration::from_secs(10);
 const LAST_OUTPUT: Duration = Duration::from_secs(1);
 
-/// Lines of the program that could not be understood are told of as often as this.
+/// Faults, and lines of the program that could not be understood, are told of as often as this, and later ones recorded only.
 const MOST_COMPLAINTS: u64 = 10;
 
 /// What is to be measured, and how.
@@ -118,6 +118,7 @@ pub fn measure(mut setup: Setup, tell: &mut dyn FnMut(&str)) -> Result<Outcome> 
         pattern: setup.pattern.take(),
         pattern_open: None,
         complaints: 0,
+        faults: 0,
         unwritten: 0,
         tell,
     };
@@ -159,7 +160,7 @@ fn opened(setup: &Setup) -> (Record, Elected) {
         name: setup.name.clone(),
         made_by: setup.made_by.clone(),
         state: State::Running,
-        channels: ours.map(|(channel, _)| unread(&node.host, channel)).collect(),
+        channels: ours.map(|(channel, _)| Measured::unread(&node.host, channel)).collect(),
         nodes: vec![node],
         command: setup.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
         end: None,
@@ -194,33 +195,6 @@ fn id(now: Timestamp, name: Option<&str>) -> String {
     }
 }
 
-/// A channel before anything of it was read.
-fn unread(host: &str, channel: Channel) -> Measured {
-    Measured {
-        host: host.to_owned(),
-        channel,
-        energy: None,
-        mean_power: None,
-        systematic_sd: None,
-        random_sd: Joules::ZERO,
-        covered: 0.0,
-        integrated: None,
-        disagreement: None,
-        idle_before: None,
-        idle_after: None,
-        readings: 0,
-        failed_readings: 0,
-        power_w: None,
-        power_limit_w: None,
-        sm_clock_mhz: None,
-        memory_clock_mhz: None,
-        temperature_c: None,
-        utilization: None,
-        throttle: std::collections::BTreeMap::new(),
-        gaps: Vec::new(),
-    }
-}
-
 /// The system's monotonic clock, as programs read it to stamp their events.
 fn monotonic() -> Seconds {
     let now = rustix::time::clock_gettime(ClockId::Monotonic);
@@ -251,6 +225,7 @@ struct Measuring<'a> {
     pattern: Option<Pattern>,
     pattern_open: Option<String>,
     complaints: u64,
+    faults: u64,
     /// Lines that the disk did not take.
     unwritten: u64,
     tell: &'a mut dyn FnMut(&str),
@@ -266,8 +241,7 @@ impl Measuring<'_> {
         messages: &Receiver<Message>,
     ) -> Result<End> {
         if let Some(signal) = self.idle(setup.idle, messages) {
-            self.note(Instant::now(), "it was ended before the command began");
-            return Ok(End::Signal { signal });
+            return Err(Error::Interrupted(signal));
         }
         let piped = setup.log || self.pattern.is_some();
         let begin = Instant::now();
@@ -374,7 +348,10 @@ impl Measuring<'_> {
                 }
             }
             for fault in begun {
-                (self.tell)(&format!("{fault}; the run goes on, and the gap is recorded"));
+                self.faults += 1;
+                if self.faults <= MOST_COMPLAINTS {
+                    (self.tell)(&format!("{fault}; the run goes on, and the gap is recorded"));
+                }
                 let event = Event::Fault { channel: fault.channel, reason: fault.reason };
                 self.journal(Entry { at: tick.at, event });
             }

@@ -37,14 +37,6 @@ fn channel(name: &str, component: Component, instrument: Instrument) -> Channel 
     }
 }
 
-fn unread(host: &str, channel: Channel) -> Measured {
-    serde_json::from_value(serde_json::json!({
-        "host": host, "channel": channel, "random_sd_j": 0.0, "covered": 0.0, "readings": 0,
-        "failed_readings": 0, "throttle": {}, "gaps": [],
-    }))
-    .unwrap()
-}
-
 /// A record as it is at its begin.
 fn opened(host: &str, channels: Vec<Channel>) -> Record {
     Record {
@@ -68,7 +60,7 @@ fn opened(host: &str, channels: Vec<Channel>) -> Record {
         interval: s(0.1),
         idle: s(0.0),
         energies: Vec::new(),
-        channels: channels.into_iter().map(|c| unread(host, c)).collect(),
+        channels: channels.into_iter().map(|c| Measured::unread(host, c)).collect(),
         held_by: None,
         steps: None,
         tokens: None,
@@ -249,6 +241,8 @@ fn a_record_with_a_job_is_a_row_of_a_run_table() {
     record.end = Some(End::Signal { signal: 9 });
     let run = record.to_run(None, &catalog).unwrap();
     assert_eq!((run.tokens, run.outcome.as_deref()), (None, Some("signal 9")));
+    record.steps = Some(3);
+    assert_eq!(record.to_run(None, &catalog).unwrap().tokens, Some(3.0 * 512.0));
     record.tokens = Some(512.0);
     assert_eq!(record.to_run(None, &catalog).unwrap().tokens, Some(512.0));
 }

@@ -10,8 +10,9 @@ use crate::record::total::totals;
 use crate::record::windows::{Span, Spans};
 use crate::units::{Joules, Seconds};
 
-/// More notes than these are not kept.
+/// More notes and faults than these are not kept; the gaps of channels have all faults.
 const MOST_NOTES: usize = 50;
+const MOST_FAULTS: usize = 1000;
 
 /// A record with its events, while its readings are added.
 #[derive(Debug)]
@@ -40,11 +41,13 @@ impl Closing {
                     let known = record.job.take().unwrap_or_default();
                     record.job = Some((**job).clone().over(known));
                 }
-                Event::Fault { channel, reason } => record.faults.push(Fault {
-                    at: entry.at,
-                    channel: channel.clone(),
-                    reason: reason.clone(),
-                }),
+                Event::Fault { channel, reason } if record.faults.len() < MOST_FAULTS => {
+                    record.faults.push(Fault {
+                        at: entry.at,
+                        channel: channel.clone(),
+                        reason: reason.clone(),
+                    });
+                }
                 Event::Note { text } => note(&mut record, text.clone()),
                 _ => {}
             }

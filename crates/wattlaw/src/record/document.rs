@@ -217,6 +217,33 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// A channel of which nothing was read yet.
+    pub fn unread(host: &str, channel: Channel) -> Self {
+        Self {
+            host: host.to_owned(),
+            channel,
+            energy: None,
+            mean_power: None,
+            systematic_sd: None,
+            random_sd: Joules::ZERO,
+            covered: 0.0,
+            integrated: None,
+            disagreement: None,
+            idle_before: None,
+            idle_after: None,
+            readings: 0,
+            failed_readings: 0,
+            power_w: None,
+            power_limit_w: None,
+            sm_clock_mhz: None,
+            memory_clock_mhz: None,
+            temperature_c: None,
+            utilization: None,
+            throttle: BTreeMap::new(),
+            gaps: Vec::new(),
+        }
+    }
+
     /// Whether nothing was measured, only assumed.
     pub fn is_assumed(&self) -> bool {
         self.channel.instrument == Instrument::Assumed

@@ -1,5 +1,6 @@
 //! The row of a run table that a record comes to.
 
+use crate::amount::Count;
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::job::JobSpec;
@@ -7,11 +8,12 @@ use crate::record::Component;
 use crate::record::document::{End, Measured, Record, Total};
 use crate::run::{Run, Scope};
 use crate::units::{Joules, Seconds};
+use crate::workload::WorkloadSpec;
 
 /// Who says how many tokens a run was trained on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Tokens {
-    /// The program counted them while it ran.
+    /// The program counted them while it ran, or its steps.
     Counted(f64),
     /// The job says how many there were to be, and the command ended well.
     Stated(f64),
@@ -87,7 +89,19 @@ impl Record {
         if let Some(counted) = self.tokens {
             return Some(Tokens::Counted(counted));
         }
-        let job = self.described_job(catalog).resolve(catalog).ok()?;
+        let mut job = self.described_job(catalog);
+        if let Some(steps) = self.steps {
+            // steps were counted, and the job says how many tokens one has
+            job.workload = WorkloadSpec {
+                tokens: None,
+                epochs: None,
+                examples: None,
+                steps: Some(Count::new(steps)),
+                ..job.workload
+            };
+            return job.resolve(catalog).ok().map(|job| Tokens::Counted(job.tokens()));
+        }
+        let job = job.resolve(catalog).ok()?;
         self.ended_well().then(|| Tokens::Stated(job.tokens()))
     }
 
