@@ -3,6 +3,7 @@
 The processor time and the peak of resident memory are those of this process and its children, less the time of starting.
 """
 
+import os
 import sys
 import time
 
@@ -29,24 +30,40 @@ if tool == "codecarbon":
         country_iso_code="FRA", measure_power_secs=interval, save_to_file=False, log_level="error"
     )
     start = tracker.start
+
+    def seen():
+        tracker.stop()
+        return f"{tracker.final_emissions_data.gpu_energy * 3.6e6:.0f} J of GPUs"
 elif tool == "zeus":
     from zeus.monitor.power import PowerMonitor
 
     def start():
         global monitor
-        monitor = PowerMonitor(update_period=interval)
+        # on a busy machine its processes may need more than the ten seconds that it waits for them
+        for attempt in range(5):
+            try:
+                monitor = PowerMonitor(update_period=interval)
+                return
+            except RuntimeError:
+                if attempt == 4:
+                    raise
+
+    def seen():
+        return f"{sum(monitor.get_energy(began_wall, time.time()).values()):.0f} J of GPUs"
 else:
     sys.exit("which? codecarbon or zeus")
 
 if __name__ == "__main__":
     start()
     time.sleep(3)
+    began_wall = time.time()
     before, began, peak = processor_s(), time.monotonic(), 0
     while time.monotonic() - began < seconds:
         time.sleep(1)
         peak = max(peak, sum(p.memory_info().rss for p in family()))
     share = (processor_s() - before) / (time.monotonic() - began)
-    print(f"{tool}: {100 * share:.2f} % of a core, memory {peak / 2**20:.0f} MiB in {len(family())} processes", flush=True)
+    processes = len(family())
+    print(f"{tool}: {100 * share:.2f} % of a core, memory {peak / 2**20:.0f} MiB in {processes} processes, {seen()}", flush=True)
     for child in me.children(recursive=True):
         child.kill()
-    me.kill()
+    os._exit(0)

@@ -20,6 +20,7 @@ const UNKNOWN: c_uint = 999;
 const FI_TOTAL_ENERGY: c_uint = 83;
 const FI_POWER_AVERAGE: c_uint = 185;
 const FI_POWER_INSTANT: c_uint = 186;
+const POWER_SCOPE_GPU: c_uint = 0;
 const VALUE_UNSIGNED_INT: c_uint = 1;
 const VALUE_UNSIGNED_LONG_LONG: c_uint = 3;
 
@@ -252,7 +253,9 @@ fn field(gpu: &Gpu, time: f64, field: &mut FieldValue) {
     let power = (VALUE_UNSIGNED_INT, u64::from(gpu.power_mw(time)));
     let (supported, (value_type, value)) = match field.field {
         FI_TOTAL_ENERGY => (gpu.counter, (VALUE_UNSIGNED_LONG_LONG, gpu.counter_mj(time))),
-        FI_POWER_AVERAGE | FI_POWER_INSTANT => (gpu.power && gpu.architecture >= 7, power),
+        FI_POWER_AVERAGE | FI_POWER_INSTANT => {
+            (gpu.power && gpu.architecture >= 7 && field.scope == POWER_SCOPE_GPU, power)
+        }
         _ => (false, (0, 0)),
     };
     field.returned = readable(gpu, supported).err().unwrap_or(SUCCESS);

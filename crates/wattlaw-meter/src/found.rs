@@ -37,11 +37,6 @@ impl Found {
         }
     }
 
-    /// Says why there is nothing to read.
-    pub fn fails(&mut self, why: String) {
-        self.absence = Some(why);
-    }
-
     /// What is read.
     pub fn channels(&self) -> &[Channel] {
         self.meter.as_ref().map_or(&[], |meter| meter.channels())

@@ -4,7 +4,7 @@
 //! µJ, µW, m°C and Hz.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use wattlaw::record::counter::Counter;
 use wattlaw::record::{Channel, Component, Instrument, Sample};
@@ -12,12 +12,9 @@ use wattlaw::units::{Joules, Seconds, Watts};
 
 use crate::found::{Found, Refused};
 use crate::integral::Integral;
-use crate::meter::{Fault, Meter, Now};
+use crate::meter::{Fault, Meter, Now, StateAsked};
 use crate::select::Selection;
 use crate::sysfs::{Attribute, folders, said, text};
-
-/// How long clocks, limits, temperature and utilisation are not asked for again.
-const STATE_PERIOD: Duration = Duration::from_secs(1);
 
 /// How often a value moves. No driver says; 100 ms is as slow as sensors of GPUs are known to be.
 const UPDATE: Seconds = Seconds::new(0.1);
@@ -27,7 +24,7 @@ const UPDATE: Seconds = Seconds::new(0.1);
 struct Hwmon {
     channels: Vec<Channel>,
     sources: Vec<Source>,
-    state_asked: Option<Instant>,
+    state_asked: StateAsked,
     now: Now,
 }
 
@@ -68,7 +65,12 @@ pub fn open(
 ) -> Result<Found, Refused> {
     let root = sysfs.join("class/hwmon");
     let mut found = Found::nothing("hwmon", &root.display().to_string());
-    let mut meter = Hwmon { channels: Vec::new(), sources: Vec::new(), state_asked: None, now };
+    let mut meter = Hwmon {
+        channels: Vec::new(),
+        sources: Vec::new(),
+        state_asked: StateAsked::default(),
+        now,
+    };
     let of_driver = |driver: &str| {
         let mut all = folders(&root, "hwmon");
         all.retain(|folder| text(&folder.join("name")).is_some_and(|name| name == driver));
@@ -100,7 +102,7 @@ pub fn open(
         }
     }
     if meter.sources.is_empty() {
-        found.fails(format!(
+        found.absence = Some(format!(
             "{} has neither an AMD GPU (amdgpu) nor an AMD CPU (amd_energy) that can be read",
             root.display()
         ));
@@ -198,8 +200,7 @@ impl Source {
             }
             Reading::Power(power, integral) => {
                 let power = watts(power.read()?);
-                integral.advance(now, power);
-                (integral.total(), Some(power))
+                (integral.advance(now, power), Some(power))
             }
         };
         Ok(Sample { energy: Some(energy), power, ..Sample::default() })
@@ -229,12 +230,7 @@ impl Meter for Hwmon {
 
     fn read(&mut self) -> Vec<Result<Sample, Fault>> {
         let now = (self.now)();
-        let ask = self
-            .state_asked
-            .is_none_or(|asked| now.saturating_duration_since(asked) >= STATE_PERIOD);
-        if ask {
-            self.state_asked = Some(now);
-        }
+        let ask = self.state_asked.is_due(now);
         let read = self.sources.iter_mut().zip(&self.channels).map(|(source, channel)| {
             let sample = source
                 .read(now)

@@ -1,6 +1,6 @@
 //! What a meter is: channels that are read, each reading a value or the reason why there is none.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wattlaw::record::{Channel, Sample};
 
@@ -25,3 +25,22 @@ pub trait Meter: Send {
 
 /// Tells the time by which a meter integrates power: [`Instant::now`], and in tests a time that they set.
 pub type Now = fn() -> Instant;
+
+/// How long clocks, limits, temperature and utilisation are not asked for again: each question costs the driver time, and none of
+/// them says more when it is asked more often.
+const STATE_PERIOD: Duration = Duration::from_secs(1);
+
+/// When a device was last asked for its state.
+#[derive(Debug, Default)]
+pub struct StateAsked(Option<Instant>);
+
+impl StateAsked {
+    /// Whether it is to be asked now; it is then taken to have been.
+    pub fn is_due(&mut self, now: Instant) -> bool {
+        let due = self.0.is_none_or(|asked| now.saturating_duration_since(asked) >= STATE_PERIOD);
+        if due {
+            self.0 = Some(now);
+        }
+        due
+    }
+}

@@ -1,9 +1,9 @@
 //! NVIDIA GPUs through NVIDIA's management library (NVML), which is loaded when it is asked for.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use nvml_wrapper::enum_wrappers::device::{Clock, GpuVirtualizationMode, TemperatureSensor};
+use nvml_wrapper::enums::device::DeviceArchitecture;
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, Nvml};
 
@@ -13,20 +13,19 @@ use wattlaw::units::{Joules, Watts};
 
 use crate::found::{Found, Refused};
 use crate::integral::Integral;
-use crate::meter::{Fault, Meter, Now};
+use crate::meter::{Fault, Meter, Now, StateAsked};
 use crate::select::{Selection, visible};
 use crate::sensor::{COUNTER_UPDATE, Sensor, is_module};
 
-/// How long clocks, limits, temperature and utilisation are not asked for again: each question costs the driver time, and none
-/// of them says more when it is asked more often.
-const STATE_PERIOD: Duration = Duration::from_secs(1);
+/// `NVML_DEVICE_MIG_ENABLE` of nvml.h.
+const MIG_ENABLED: u32 = 1;
 
 /// The GPUs that are measured.
 #[derive(Debug)]
 pub struct Nvidia {
     channels: Vec<Channel>,
     gpus: Vec<Gpu>,
-    state_asked: Option<Instant>,
+    state_asked: StateAsked,
     now: Now,
 }
 
@@ -34,7 +33,10 @@ pub struct Nvidia {
 struct Gpu {
     device: Device<'static>,
     counter: Option<Counter>,
+    module: bool,
     integral: Integral,
+    /// What the integral was when the counter was last read.
+    integrated_when_counted: Joules,
 }
 
 /// Opens the GPUs that are meant: those selected, else those that CUDA sees, else all.
@@ -59,7 +61,7 @@ pub fn open(
             // NVML stays loaded for as long as the process lives, so that its devices do
             Ok((nvml, uuids)) => (&*Box::leak(Box::new(nvml)), uuids),
             Err(error) => {
-                found.fails(absence(&error, &looked_for));
+                found.absence = Some(absence(&error, &looked_for));
                 return Ok(found);
             }
         };
@@ -67,18 +69,19 @@ pub fn open(
         (Some(selection), _) => selection.among(&uuids).map_err(Refused)?,
         (None, Some(value)) => {
             let visible = visible(value, &uuids);
-            found.notes.extend(visible.note);
-            if visible.gpus.is_empty() && !uuids.is_empty() {
+            if visible.gpus.is_empty() && visible.note.is_none() && !uuids.is_empty() {
                 found.notes.push(
                     "CUDA_VISIBLE_DEVICES hides all GPUs; --gpus 0,1 names those to measure"
                         .to_owned(),
                 );
             }
+            found.notes.extend(visible.note);
             visible.gpus
         }
         (None, None) => (0..uuids.len()).collect(),
     };
-    let mut meter = Nvidia { channels: Vec::new(), gpus: Vec::new(), state_asked: None, now };
+    let mut meter =
+        Nvidia { channels: Vec::new(), gpus: Vec::new(), state_asked: StateAsked::default(), now };
     for index in wanted {
         match gpu(nvml, index) {
             Ok((gpu, channel, notes)) => {
@@ -100,7 +103,7 @@ pub fn open(
     }
     if meter.gpus.is_empty() {
         if uuids.is_empty() {
-            found.fails("the driver is there, but no GPU".to_owned());
+            found.absence = Some("the driver is there, but no GPU".to_owned());
         }
     } else {
         found.meter = Some(Box::new(meter));
@@ -144,17 +147,18 @@ fn gpu(nvml: &'static Nvml, index: usize) -> Result<(Gpu, Channel, Vec<String>),
     let module = is_module(name);
     if module {
         notes.push(format!(
-            "GPU {index} is a {name}: its energy is that of the module, GPU and CPU together"
+            "GPU {index} is a {name}: its counter is that of the module, GPU and CPU together"
         ));
     }
     // a GPU without a counter says so, or, as a share of one, counts nothing while it draws power
     let power = device.power_usage();
-    let counts = match (device.total_energy_consumption(), &power) {
-        (Ok(0), Ok(1..)) | (Err(_), Ok(_)) => false,
-        (Ok(_), _) => true,
-        (Err(error), Err(_)) => return Err(clause(&error)),
+    let counts = match (&device.total_energy_consumption(), &power) {
+        (Ok(0) | Err(_), Ok(_)) => false,
+        (Ok(1..), _) => true,
+        (Ok(0), Err(error)) | (Err(error), Err(_)) => return Err(clause(error)),
     };
-    let architecture = device.architecture().map_err(|e| clause(&e))?;
+    // one that is newer than this program has no name here
+    let architecture = device.architecture().unwrap_or(DeviceArchitecture::Unknown);
     let sensor = Sensor::of(name, &architecture);
     let channel = Channel {
         name: format!("gpu{index}"),
@@ -167,11 +171,18 @@ fn gpu(nvml: &'static Nvml, index: usize) -> Result<(Gpu, Channel, Vec<String>),
         model,
     };
     let counter = counts.then(|| Counter::new(None));
-    Ok((Gpu { device, counter, integral: Integral::default() }, channel, notes))
+    Ok((
+        Gpu {
+            device,
+            counter,
+            module,
+            integral: Integral::default(),
+            integrated_when_counted: Joules::ZERO,
+        },
+        channel,
+        notes,
+    ))
 }
-
-/// `NVML_DEVICE_MIG_ENABLE` of nvml.h.
-const MIG_ENABLED: u32 = 1;
 
 impl Meter for Nvidia {
     fn channels(&self) -> &[Channel] {
@@ -180,12 +191,7 @@ impl Meter for Nvidia {
 
     fn read(&mut self) -> Vec<Result<Sample, Fault>> {
         let now = (self.now)();
-        let ask = self
-            .state_asked
-            .is_none_or(|asked| now.saturating_duration_since(asked) >= STATE_PERIOD);
-        if ask {
-            self.state_asked = Some(now);
-        }
+        let ask = self.state_asked.is_due(now);
         let read = self.gpus.iter_mut().zip(&self.channels).map(|(gpu, channel)| {
             let energy = gpu
                 .energy(self.now)
@@ -202,18 +208,22 @@ impl Gpu {
         let power = self.device.power_usage();
         let power = match self.counter {
             None => Some(power?),
-            Some(_) => power.ok(),
+            // beside a counter of the module the power of its GPU would be taken for the module's
+            Some(_) => power.ok().filter(|_| !self.module),
         };
         let power = power.map(|milliwatts| Watts::new(f64::from(milliwatts) / 1e3));
-        let meanwhile = power.map(|power| self.integral.advance(now(), power));
+        let integrated = power.map(|power| self.integral.advance(now(), power));
         let energy = match &mut self.counter {
-            None => self.integral.total(),
+            None => integrated,
             Some(counter) => {
-                let millijoules = self.device.total_energy_consumption()?;
-                counter.advance(Joules::new(millijoules as f64 / 1e3), meanwhile)
+                let raw = Joules::new(self.device.total_energy_consumption()? as f64 / 1e3);
+                let meanwhile =
+                    integrated.map(|integrated| integrated - self.integrated_when_counted);
+                self.integrated_when_counted = integrated.unwrap_or(self.integrated_when_counted);
+                Some(counter.advance(raw, meanwhile))
             }
         };
-        Ok(Sample { energy: Some(energy), power, ..Sample::default() })
+        Ok(Sample { energy, power, ..Sample::default() })
     }
 
     /// The sample with what the GPU says of its state beside.

@@ -84,12 +84,12 @@ pub fn open(sysfs: &Path) -> Found {
         );
     }
     if zones.is_empty() {
-        found.fails(format!(
+        found.absence = Some(format!(
             "{} has no RAPL: virtual machines and most containers hide it, else `sudo modprobe intel_rapl_msr` loads it",
             root.display()
         ));
     } else if meter.zones.is_empty() {
-        found.fails(format!("none of the counters in {} can be read", root.display()));
+        found.absence = Some(format!("none of the counters in {} can be read", root.display()));
     } else {
         found.meter = Some(Box::new(meter));
     }

@@ -193,8 +193,8 @@ fn channels_say_what_they_are() {
          [[gpus]]\nuuid = \"GPU-b\"\nname = \"NVIDIA GeForce RTX 2080 Ti\"\narchitecture = 6\npower_w = [[0, 1]]\n\
          [[gpus]]\nuuid = \"GPU-c\"\nname = \"NVIDIA GH200 480GB\"\narchitecture = 9\npower_w = [[0, 1]]",
     );
-    let found = machine.look(None, None).unwrap();
-    let channels = found.channels();
+    let mut found = machine.look(None, None).unwrap();
+    let channels = found.channels().to_vec();
     let names: Vec<_> = channels.iter().map(|c| (c.name.as_str(), c.device.as_str())).collect();
     assert_eq!(names, [("gpu0", "GPU-a"), ("gpu1", "GPU-b"), ("gpu2", "GPU-c")]);
     assert_eq!(channels[0].systematic, Some(0.05));
@@ -202,6 +202,11 @@ fn channels_say_what_they_are() {
     assert_eq!(channels[0].averaging, Seconds::new(0.025));
     let components: Vec<_> = channels.iter().map(|c| c.component).collect();
     assert_eq!(components, [Component::Gpu, Component::Gpu, Component::Module]);
+    let read = found.meter.as_mut().unwrap().read();
+    let powers: Vec<_> =
+        read.iter().map(|reading| reading.as_ref().unwrap().power.is_some()).collect();
+    // the power of a module's GPU is not the module's
+    assert_eq!(powers, [true, true, false]);
     assert!(
         found.notes.iter().any(|note| note.contains("GPU and CPU together")),
         "{:?}",

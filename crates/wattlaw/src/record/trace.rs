@@ -11,6 +11,8 @@ use crate::units::{Joules, Seconds, Watts};
 pub struct ChannelTrace {
     channel: Channel,
     points: Vec<Point>,
+    /// When power was last read, and what it was.
+    powered: Option<(Seconds, Watts)>,
     /// From when to when nothing has been read, where the last readings failed.
     silent: Option<(Seconds, Seconds)>,
     gaps: Vec<(Seconds, Seconds)>,
@@ -44,6 +46,8 @@ pub struct Edge {
     cut: f64,
     /// How long the instrument's value stands still.
     update: Seconds,
+    /// How far back it averages.
+    averaging: Seconds,
 }
 
 /// The energy of a window.
@@ -60,7 +64,7 @@ pub struct WindowEnergy {
 impl ChannelTrace {
     /// A trace without readings.
     pub const fn new(channel: Channel) -> Self {
-        Self { channel, points: Vec::new(), silent: None, gaps: Vec::new() }
+        Self { channel, points: Vec::new(), powered: None, silent: None, gaps: Vec::new() }
     }
 
     /// What is read.
@@ -84,6 +88,8 @@ impl ChannelTrace {
             self.silent = Some((since, at));
             return;
         };
+        let powered = self.powered;
+        self.powered = sample.power.map(|power| (at, power)).or(powered);
         let gap = self.silent.take();
         self.gaps.extend(gap.map(|(since, _)| (since, at)));
         let Some(last) = last else {
@@ -98,8 +104,10 @@ impl ChannelTrace {
             return;
         };
         let time = at - last.at;
-        let (step, difference) = match (last.power, sample.power) {
-            (Some(a), Some(b)) => ((a + b) * time / 2.0, Some((b - a) * time)),
+        let (step, difference) = match (powered, sample.power) {
+            (Some((before, a)), Some(b)) => {
+                ((a + b) * (at - before) / 2.0, Some((b - a) * (at - before)))
+            }
             _ => (Joules::ZERO, None),
         };
         let energy = match sample.energy {
@@ -136,6 +144,10 @@ impl ChannelTrace {
             power: self.power_about(at),
             cut: 0.0,
             update: if measured { self.channel.update } else { Seconds::ZERO },
+            averaging: match self.channel.instrument {
+                Instrument::Power => self.channel.averaging,
+                Instrument::Counter | Instrument::Assumed => Seconds::ZERO,
+            },
         };
         let (Some(before), Some(after)) = (before, self.points.get(next)) else { return edge };
         if next == 0 {
@@ -149,6 +161,7 @@ impl ChannelTrace {
                 let here = a + (b - a) * share;
                 Some(before.integral + (a + here) * (at - before.at) / 2.0)
             }
+            (Some(_), None) if at == before.at => Some(before.integral),
             _ => None,
         };
         Edge {
@@ -191,9 +204,15 @@ impl ChannelTrace {
 
     /// Forgets readings that lie before `at`, so that a long run needs little memory; edges taken before stay true.
     pub fn forget_before(&mut self, at: Seconds) {
-        // the two readings before stay: an edge between them and the power about it are still asked for
-        let keep = self.points.partition_point(|point| point.at <= at).saturating_sub(2);
+        // some readings before stay: an edge between them and the power about it are still asked for
+        let needed = at - self.reach();
+        let keep = self.points.partition_point(|point| point.at <= needed).saturating_sub(2);
         self.points.drain(..keep);
+    }
+
+    /// How far to either side of a moment a counter's slope is taken.
+    fn reach(&self) -> Seconds {
+        self.channel.update * 2.0
     }
 
     /// The power about a moment: what was read just before it, or else the counter's slope over four of its updates.
@@ -203,7 +222,7 @@ impl ChannelTrace {
         {
             return power;
         }
-        let reach = self.channel.update * 2.0;
+        let reach = self.reach();
         let first = self.points.partition_point(|point| point.at < at - reach).saturating_sub(1);
         let last = self.points.partition_point(|point| point.at <= at + reach);
         match (self.points.get(first), self.points.get(last).or(self.points.last())) {
@@ -218,7 +237,8 @@ impl Edge {
     ///
     /// Its quantisation is one standard deviation, a sum of squares of what is independent:
     /// - at each edge the value read is up to an update period τ old, anywhere in it: P·τ/√12;
-    /// - that age is τ/2 on average, which cancels where the power is the same at both edges: (P₁ − P₀)·τ/2;
+    /// - that age is τ/2 on average, and half of what polled power averages over, a, comes to it; this cancels where the power is the
+    ///   same at both edges: (P₁ − P₀)·(τ + a)/2;
     /// - an edge between two readings, the share f of the way, cuts their energy ΔE as if it had come evenly: 4·f·(1 − f)·ΔE/√12,
     ///   at its largest in the middle, where all of it may lie on either side;
     /// - polled power stands for the time between polls: ΔP·Δt/√2 between each two, the mean square successive difference
@@ -232,7 +252,7 @@ impl Edge {
         }
         let step = |power: Watts| (power * self.update).value();
         let ages = (step(self.power).powi(2) + step(to.power).powi(2)) / 12.0;
-        let drift = (step(to.power) - step(self.power)) / 2.0;
+        let drift = ((to.power - self.power) * (self.update + self.averaging)).value() / 2.0;
         let between = to.variance - self.variance;
         let variance = ages + drift * drift + self.cut + to.cut + between;
         WindowEnergy {
@@ -345,6 +365,39 @@ mod tests {
             &[(0.0, polled(100.0)), (1.0, polled(300.0)), (2.0, polled(100.0))],
         );
         assert_relative_eq!(wild.energy_between(s(0.0), s(2.0)).quantisation.value(), 200.0);
+    }
+
+    #[test]
+    fn power_that_averages_knows_late_of_a_change() {
+        let mut channel = channel(Instrument::Power, 0.0);
+        channel.averaging = Seconds::new(1.0);
+        let mut t = ChannelTrace::new(channel);
+        for (at, power) in [(0.0, 100.0), (1.0, 100.0), (2.0, 300.0)] {
+            t.push(s(at), polled(power));
+        }
+        assert_eq!(t.energy_between(s(0.0), s(1.0)).quantisation, Joules::ZERO);
+        // 200 W for half a second at the edge, and 200 W · 1 s/√2 between the polls
+        let rising = t.energy_between(s(1.0), s(2.0)).quantisation.value();
+        assert_relative_eq!(rising, (100.0f64.powi(2) + 200.0f64.powi(2) / 2.0).sqrt());
+    }
+
+    #[test]
+    fn power_that_is_missing_once_is_bridged() {
+        let with = |energy_j: f64, power_w: Option<f64>| {
+            Some(Sample {
+                energy: Some(Joules::new(energy_j)),
+                power: power_w.map(Watts::new),
+                ..Sample::default()
+            })
+        };
+        let readings = [
+            (0.0, with(0.0, Some(100.0))),
+            (1.0, with(100.0, None)),
+            (2.0, with(200.0, Some(100.0))),
+        ];
+        let t = trace(Instrument::Counter, 0.0, &readings);
+        assert_eq!(t.integrated_between(s(0.0), s(2.0)), Some(Joules::new(200.0)));
+        assert_eq!(t.integrated_between(s(0.0), s(1.0)), None);
     }
 
     #[test]
