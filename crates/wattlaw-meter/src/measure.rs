@@ -83,7 +83,7 @@ pub fn measure(mut setup: Setup, tell: &mut dyn FnMut(&str)) -> Result<Outcome> 
     let (sender, messages) = channel();
     let target = Target::default();
     command::pass_signals_on(target.clone(), sender.clone())?;
-    let start = Instant::now();
+    let (start, monotonic_start) = (Instant::now(), monotonic());
     let (mut record, elected) = opened(&setup);
     for note in &elected.notes {
         tell(note);
@@ -108,7 +108,7 @@ pub fn measure(mut setup: Setup, tell: &mut dyn FnMut(&str)) -> Result<Outcome> 
     };
     let mut measuring = Measuring {
         start,
-        monotonic_start: monotonic(),
+        monotonic_start,
         failing: vec![false; record.channels.len()],
         ours: elected.ours.clone(),
         record,
@@ -293,11 +293,11 @@ impl Measuring<'_> {
         let until = Instant::now() + time;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return None;
-            }
             if let Ok(Message::Told(signal)) = messages.recv_timeout(left.min(LOOK)) {
                 return Some(signal);
+            }
+            if left.is_zero() {
+                return None;
             }
             self.look();
         }
