@@ -1,7 +1,7 @@
 //! Measures the energy of training runs while they run: the effects that the library `wattlaw` leaves out.
 //!
-//! A [`Meter`](meter::Meter) reads channels; the [sampler](sampler) reads meters on the monotonic clock in a thread of its
-//! own and hands each round of readings on.
+//! A [`Meter`](meter::Meter) reads channels; the [sampler] reads meters on the monotonic clock in a thread of its own and
+//! hands each round of readings on. [`measure`](measure::measure) runs a command meanwhile, and a [folder] keeps what was read.
 
 pub mod assumed;
 mod command;
