@@ -11,9 +11,9 @@ use crate::amount::Count;
 use crate::catalog::Catalog;
 use crate::cost::{AttentionFlops, Cost};
 use crate::error::{Error, Result};
-use crate::record::document::{Record, Total};
+use crate::record::Component;
+use crate::record::document::{End, Record, Total};
 use crate::record::run::Tokens;
-use crate::record::{Component, Instrument};
 use crate::run::Scope;
 use crate::units::{Joules, Seconds};
 
@@ -341,9 +341,7 @@ fn caveats(records: &[Record], scope: Scope, totals: &[&Total], works: &[Work]) 
     if !outside.is_empty() {
         caveats.push(format!("The scope is `{scope}`: {outside}."));
     }
-    let assumed =
-        |r: &Record| r.channels.iter().any(|c| c.channel.instrument == Instrument::Assumed);
-    if totals.iter().any(|t| t.assumed > Joules::ZERO) && records.iter().any(assumed) {
+    if totals.iter().any(|t| t.assumed > Joules::ZERO) {
         caveats.push(
             "Assumed energy is a constant power that the user stated times the time; nobody measured it, and the standard \
              deviation does not speak of it."
@@ -361,8 +359,16 @@ fn caveats(records: &[Record], scope: Scope, totals: &[&Total], works: &[Work]) 
                 100.0 * total.covered
             )));
         }
-        if !record.ended_well() {
-            caveats.push(of("the command did not end well, and its energy is counted".to_owned()));
+        match record.end {
+            Some(End::Unseen) => caveats.push(of(
+                "its wattlaw was killed, so that the last second and what came after are not in it"
+                    .to_owned(),
+            )),
+            Some(end) if !end.well() => {
+                caveats
+                    .push(of("the command did not end well, and its energy is counted".to_owned()));
+            }
+            _ => {}
         }
         match work.tokens {
             None => caveats.push(of("nobody told how many tokens it was trained on".to_owned())),

@@ -22,12 +22,7 @@ pub fn merge(records: &[Record]) -> Result<Record> {
         return Err(Error::Data("there is no record to merge".to_owned()));
     };
     for record in records {
-        if record.end.is_none() {
-            return Err(Error::Data(format!(
-                "record {} is not closed: it is being written, or `wattlaw recover` closes it",
-                record.id
-            )));
-        }
+        record.closed()?;
         of_one_job(first, record)?;
     }
     at_one_time(records)?;

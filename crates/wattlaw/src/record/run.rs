@@ -62,12 +62,7 @@ impl Record {
     /// # Errors
     /// [`Error::Data`] for a record that is not closed or has no such energy.
     pub fn total(&self, scope: Option<Scope>) -> Result<&Total> {
-        if self.end.is_none() {
-            return Err(Error::Data(format!(
-                "record {} is not closed: it is being written, or `wattlaw recover` closes it",
-                self.id
-            )));
-        }
+        self.closed()?;
         if let Some(other) = &self.held_by {
             return Err(Error::Data(format!(
                 "record {} has no energy: {other} measured this machine at the time",
@@ -82,6 +77,20 @@ impl Record {
             let of = scope.map(|s| format!(" of scope {s}")).unwrap_or_default();
             Error::Data(format!("record {} has no energy{of}", self.id))
         })
+    }
+
+    /// Whether its command has ended.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a record that is being written, or whose writer died.
+    pub fn closed(&self) -> Result<()> {
+        if self.end.is_some() {
+            return Ok(());
+        }
+        Err(Error::Data(format!(
+            "record {} is not closed: it is being written, or `wattlaw recover` closes it",
+            self.id
+        )))
     }
 
     /// Tokens that were trained on.
