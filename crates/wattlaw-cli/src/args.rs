@@ -2,7 +2,10 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{audit, calibrate, catalog, completions, cost, doctor, fit, predict, top, validate};
+use crate::{
+    audit, calibrate, catalog, completions, cost, doctor, fit, measure, merge, predict, recover,
+    report, top, validate,
+};
 
 /// Predicts the energy, time and power of a Transformer training run before it runs, and fits itself to runs that ran.
 #[derive(Debug, Parser)]
@@ -31,6 +34,14 @@ pub enum Command {
     Calibrate(calibrate::Args),
     /// Find what is wrong in a table of runs, before a law is fitted on it
     Audit(audit::Args),
+    /// Run a command and measure its energy
+    Measure(Box<measure::Args>),
+    /// Close the record of a run whose wattlaw was killed
+    Recover(recover::Args),
+    /// Make one record of those of a job's nodes
+    Merge(merge::Args),
+    /// Say what runs used: energy, meter, uncertainty, and what follows from it
+    Report(report::Args),
     /// Power, energy and utilisation as they are now, and what is left of a job
     Top(top::Args),
     /// Which meters this machine offers, and how to get those it lacks

@@ -20,12 +20,21 @@ use crate::failure::{Done, Failure};
 use crate::files;
 use crate::usage::{number, whole};
 
-/// The flags that describe a job.
+/// A job file and the flags that are laid over it.
 #[derive(Debug, Default, Args)]
 pub struct JobArgs {
     /// Job file (TOML); flags are laid over what it says
     pub job: Option<PathBuf>,
+    #[command(flatten)]
+    pub flags: JobFlags,
+    /// Accelerators in all
+    #[arg(long, value_parser = whole::<u64>, help_heading = "System")]
+    pub gpus: Option<u64>,
+}
 
+/// The flags that describe a job, but for the number of accelerators.
+#[derive(Debug, Default, Args)]
+pub struct JobFlags {
     /// Model by name (see `wattlaw catalog models`)
     #[arg(long, help_heading = "Model")]
     pub model: Option<String>,
@@ -143,9 +152,6 @@ pub struct JobArgs {
     /// Accelerator by name (see `wattlaw catalog gpus`)
     #[arg(long, help_heading = "System")]
     pub gpu: Option<String>,
-    /// Accelerators in all
-    #[arg(long, value_parser = whole::<u64>, help_heading = "System")]
-    pub gpus: Option<u64>,
     /// Accelerators in a node
     #[arg(long, value_parser = whole::<u64>, help_heading = "System")]
     pub gpus_per_node: Option<u64>,
@@ -188,8 +194,9 @@ impl JobArgs {
     /// # Errors
     /// What is wrong in a file is a failure (1); what is wrong in flags alone is wrong usage (2).
     pub fn job(&self) -> Done<Job> {
-        let catalog = catalog(self.catalog.as_deref())?;
-        let flags = self.flags()?;
+        let catalog = self.flags.catalog()?;
+        let mut flags = self.flags.spec()?;
+        flags.system.gpus = self.gpus;
         match &self.job {
             None if flags.model == ModelSpec::default() => Err(Failure::Usage(
                 "no model; give --model NAME (see `wattlaw catalog models`), --config FILE, a shape (--family, --layers, \
@@ -199,22 +206,41 @@ impl JobArgs {
             None => flags.resolve(&catalog).map_err(Failure::usage),
             Some(path) => {
                 let place = Place::file(path.display().to_string());
-                let text = files::text(path)?;
-                let mut base = JobSpec::from_toml(&text).map_err(|e| e.at(place.clone()))?;
-                if let Some(config) = base.model.config.take() {
-                    // a path in a job file is meant from where that file lies
-                    let path = path
-                        .parent()
-                        .map_or_else(|| PathBuf::from(&config), |dir| dir.join(&config));
-                    base.model = base.model.over(read_config(&path)?);
-                }
-                Ok(flags.over(base).resolve(&catalog).map_err(|e| e.at(place))?)
+                Ok(flags.over(read(path)?).resolve(&catalog).map_err(|e| e.at(place))?)
             }
         }
     }
+}
+
+/// Reads a job file, and the `config.json` that it names.
+///
+/// # Errors
+/// What is wrong in a file, with its place.
+pub fn read(path: &std::path::Path) -> Done<JobSpec> {
+    let place = Place::file(path.display().to_string());
+    let mut base = JobSpec::from_toml(&files::text(path)?).map_err(|e| e.at(place))?;
+    if let Some(config) = base.model.config.take() {
+        // a path in a job file is meant from where that file lies
+        let path = path.parent().map_or_else(|| PathBuf::from(&config), |dir| dir.join(&config));
+        base.model = base.model.over(read_config(&path)?);
+    }
+    Ok(base)
+}
+
+impl JobFlags {
+    /// The catalogue, with the user's before it.
+    ///
+    /// # Errors
+    /// What is wrong in the user's file.
+    pub fn catalog(&self) -> Done<Catalog> {
+        catalog(self.catalog.as_deref())
+    }
 
     /// What the flags say.
-    fn flags(&self) -> Done<JobSpec> {
+    ///
+    /// # Errors
+    /// What is wrong in the `config.json` that they name.
+    pub fn spec(&self) -> Done<JobSpec> {
         let shape = ModelSpec {
             name: self.model.clone(),
             family: self.family.clone(),
@@ -267,7 +293,6 @@ impl JobArgs {
             system: SystemSpec {
                 name: self.system.clone(),
                 gpu: self.gpu.clone(),
-                gpus: self.gpus,
                 gpus_per_node: self.gpus_per_node,
                 nodes: self.nodes,
                 link_gb_per_s: self.link_gb_per_s,

@@ -15,7 +15,11 @@ mod files;
 mod fit;
 mod job_args;
 mod law_args;
+mod measure;
+mod merge;
 mod predict;
+mod recover;
+mod report;
 mod runs_args;
 mod screen;
 mod suggest;
@@ -39,6 +43,10 @@ fn main() -> ExitCode {
         Command::Validate(args) => validate::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Measure(args) => return measure::run(&args),
+        Command::Recover(args) => recover::run(&args),
+        Command::Merge(args) => merge::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Top(args) => top::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Catalog(args) => catalog::run(&args),

@@ -167,6 +167,7 @@ fn power_limit(limit: &PowerLimit) -> String {
 const fn covers(scope: Scope) -> &'static str {
     match scope {
         Scope::Gpu => "the GPUs",
+        Scope::Devices => "the GPUs, CPU packages and memory by their counters",
         Scope::NodeDc => "the nodes behind their power supplies",
         Scope::NodeAc => "the nodes at their plugs",
         Scope::Facility => "the facility",

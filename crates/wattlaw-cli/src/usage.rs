@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory, FromArgMatches};
@@ -77,6 +78,20 @@ pub fn whole<T: FromStr>(text: &str) -> Result<T, String> {
 /// A clause that says that it is none.
 pub fn number(text: &str) -> Result<f64, String> {
     text.parse().map_err(|_| format!("`{text}` is no number"))
+}
+
+/// Reads a time: `500ms`, `10s`, `2min`, `1h`.
+///
+/// # Errors
+/// A clause that says that it is none.
+pub fn time(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 1e-3), ("min", 60.0), ("h", 3600.0), ("s", 1.0)];
+    let read = units.iter().find_map(|(unit, seconds)| {
+        let number: f64 = text.trim().strip_suffix(unit)?.trim_end().parse().ok()?;
+        Duration::try_from_secs_f64(number * seconds).ok()
+    });
+    read.filter(|time| *time <= Duration::from_secs(86_400))
+        .ok_or_else(|| format!("`{text}` is no time up to a day; write it as 10s or 2min"))
 }
 
 #[cfg(test)]

@@ -101,6 +101,8 @@ fn execute(command: &str, directory: &Path) -> Ran {
     Command::new("sh")
         .args(["-c", command])
         .env("PATH", path)
+        // locks on the machine's meters, which others may hold
+        .env("TMPDIR", directory)
         .current_dir(directory)
         .output()
         .unwrap()
@@ -281,11 +283,13 @@ fn every_field_is_documented() {
         "validate examples/runs.csv --hold-out row",
         "validate examples/runs.csv --law roofline --no-discrepancy --splits 1",
         "catalog",
+        "report fuzz/corpus/record_json/finished.json --intensity 400 --pue 1.2",
         "doctor",
     ] {
         fields(&running::json(&format!("{command} --format json")), &mut found);
     }
-    for file in [calibration, of_roofline] {
+    let record = root().join("fuzz/corpus/record_json/finished.json");
+    for file in [calibration, of_roofline, record] {
         fields(&serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap(), &mut found);
     }
     let header = fs::read_to_string(root().join("examples/runs.csv")).unwrap();

@@ -19,6 +19,9 @@ fn refused(ran: &Ran, code: i32, said: &str) {
     assert!(ran.stderr.contains(said), "expected `{said}` in: {}", ran.stderr);
 }
 
+/// A record of a run that was assumed to use 95 W.
+const RECORD: &str = "fuzz/corpus/record_json/finished.json";
+
 #[test]
 fn a_wrong_word_is_wrong_usage() {
     const BERT: &str = "predict --model bert-base-uncased --gpu t4 --seq-len 128 --micro-batch 8";
@@ -113,7 +116,27 @@ fn a_wrong_word_is_wrong_usage() {
         ("catalog show berd-base-uncased", "did you mean `bert-base-uncased`?"),
         ("catalog colours", "[possible values: gpus, models, systems]"),
         ("completions csh", "possible values: bash"),
-        ("measure", "unrecognized subcommand 'measure'"),
+        ("measure", "required arguments were not provided: <COMMAND>"),
+        ("measure train.py", "unexpected argument 'train.py'"),
+        ("measure --interval 1h -- true", "--interval: `1h` is no interval"),
+        ("measure --interval 1ms -- true", "--interval: `1ms` is no interval between 10ms and 10s"),
+        ("measure --idle forever -- true", "--idle: `forever` is no time up to a day"),
+        ("measure --gpus first -- true", "--gpus: `first` names no GPU"),
+        ("measure --assume cpu -- true", "--assume: `cpu` is no assumption; write it as cpu=95W"),
+        ("measure --assume fan=5W -- true", "--assume: unknown component `fan`"),
+        ("measure --assume cpu=5W --assume cpu=6W -- true", "--assume: cpu is assumed twice"),
+        ("measure --name a/b -- true", "--name: `a/b` is no name"),
+        ("measure --window-pattern ( -- true", "--window-pattern: `(` is no regular expression"),
+        ("measure --window-steps 0 -- true", "--window-steps is 0, but it must be at least 1"),
+        ("measure --model gpt22 -- true", "unknown model `gpt22`"),
+        ("measure --gpu t44 -- true", "unknown GPU `t44`"),
+        ("recover", "required arguments were not provided: <DIR>"),
+        ("merge", "required arguments were not provided: <DIR>"),
+        ("report", "required arguments were not provided: <RUN>"),
+        (&format!("report {RECORD} --pue 0.5"), "pue is 0.5, but it must be from 1 to 10"),
+        (&format!("report {RECORD} --intensity -5"), "intensity is -5, but it must be from 0"),
+        (&format!("report {RECORD} --scope moon"), "--scope: unknown scope `moon`"),
+        (&format!("report {RECORD} --format pdf"), "[possible values: md, json]"),
     ] {
         refused(&run(line), 2, said);
     }
@@ -472,4 +495,45 @@ fn flags_of_the_scaling_law_are_refused_by_the_roofline_law() {
     ] {
         refused(&run(line), 2, said);
     }
+}
+
+#[test]
+fn what_is_no_record_is_refused() {
+    let record = fs::read_to_string(root().join(RECORD)).unwrap();
+    let opened = fs::read_to_string(root().join("fuzz/corpus/record_json/opened.json")).unwrap();
+    let cases = [
+        (String::new(), "run.json: not valid JSON"),
+        ("\0\u{1}binary".to_owned(), "run.json: not valid JSON"),
+        ("{}".to_owned(), "run.json: schema is missing; a record has wattlaw-record/1"),
+        (record[..record.len() / 2].to_owned(), "run.json: not valid JSON"),
+        (record.replace("record/1", "record/2"), "schema is wattlaw-record/2"),
+        (record.replacen("\"energy_j\": ", "\"energy_j\": -", 1), "energy_j is -"),
+        (record.replacen("\"id\"", "\"di\"", 1), "unknown field `di`"),
+        (opened, "is not closed: it is being written, or `wattlaw recover` closes it"),
+    ];
+    for (content, said) in cases {
+        let folder = folder_with("run.json", content);
+        refused(&run_in(folder.path(), "report run.json"), 1, said);
+        refused(&run_in(folder.path(), "merge . --out merged"), 1, said);
+        assert!(!folder.path().join("merged").exists());
+    }
+    let folder = folder_with("run.json", record.replace("\"gpt2\"", "\"gpt22\""));
+    refused(
+        &run_in(folder.path(), "report run.json --table runs.csv"),
+        1,
+        "is no row of a run table",
+    );
+    refused(
+        &run_in(folder.path(), "report run.json --scope node_ac"),
+        1,
+        "no energy of scope node_ac",
+    );
+    refused(&run_in(folder.path(), "report no-such-folder"), 1, "there is no such file");
+    refused(&run_in(folder.path(), "recover no-such-folder"), 1, "there is no such file");
+    refused(
+        &run_in(folder.path(), "measure --job no-such.toml -- true"),
+        1,
+        "there is no such file",
+    );
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }

@@ -19,6 +19,7 @@ pub mod parallel;
 pub mod predict;
 pub mod proxy;
 pub mod record;
+pub mod report;
 pub mod run;
 pub mod space;
 pub mod split;

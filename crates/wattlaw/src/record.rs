@@ -2,8 +2,17 @@
 //!
 //! Pure: the crate `wattlaw-meter` reads devices and writes files; here is what they hold.
 
+pub mod closing;
 pub mod counter;
+pub mod document;
+pub mod event;
+mod followed;
+pub mod merge;
+pub mod reading;
+pub mod run;
+mod total;
 pub mod trace;
+mod windows;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,0 +1,463 @@
+//! Runs a command under measurement, from the first reading to the closed record.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rustix::time::ClockId;
+use wattlaw::job::JobSpec;
+use wattlaw::record::Channel;
+use wattlaw::record::document::{End, Measured, Record, SCHEMA, State};
+use wattlaw::record::event::{Entry, Event, Said};
+use wattlaw::record::reading::Reading;
+use wattlaw::units::Seconds;
+
+use crate::command::{self, Message, Target, Wrapping};
+use crate::election::{Elected, elect};
+use crate::error::{Error, Result};
+use crate::folder::{Folder, PROGRAM, rfc3339};
+use crate::meter::Meter;
+use crate::node;
+use crate::pattern::Pattern;
+use crate::sampler::{Sampler, Tick};
+use crate::tail::Tail;
+
+/// How often is looked for what the program wrote, and what was read is written.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How long the first round of readings may take, and how long is waited for the last of what the command printed.
+const FIRST_ROUND: Duration = Duration::from_secs(10);
+const LAST_OUTPUT: Duration = Duration::from_secs(1);
+
+/// Faults, and lines of the program that could not be understood, are told of as often as this, and later ones recorded only.
+const MOST_COMPLAINTS: u64 = 10;
+
+/// What is to be measured, and how.
+pub struct Setup {
+    /// The command and its arguments.
+    pub command: Vec<OsString>,
+    /// Meters to read; none for a record of time only.
+    pub meters: Vec<Box<dyn Meter>>,
+    /// Time between readings.
+    pub interval: Duration,
+    /// Time in which nothing runs, before and after the command.
+    pub idle: Duration,
+    /// The folder that gets the record's folder.
+    pub out: PathBuf,
+    /// The record's name.
+    pub name: Option<String>,
+    /// Whether what the command prints is kept.
+    pub log: bool,
+    /// Lines of its standard output that begin windows.
+    pub pattern: Option<Pattern>,
+    /// Steps that make a window.
+    pub window_steps: Option<u64>,
+    /// A file of events in place of one in the record's folder.
+    pub events: Option<PathBuf>,
+    /// What is trained.
+    pub job: Option<JobSpec>,
+    /// Program and version.
+    pub made_by: String,
+    /// Sentences that the record is to keep.
+    pub notes: Vec<String>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The exit code that a shell would give the command.
+    pub code: u8,
+    /// The record's folder.
+    pub folder: PathBuf,
+    /// The closed record, or why it could not be closed.
+    pub record: Result<Record>,
+}
+
+/// Runs a command and measures it; `tell` gets sentences for the user while it runs.
+///
+/// # Errors
+/// The command was not run: it cannot be started, or the record's folder cannot be made.
+pub fn measure(mut setup: Setup, tell: &mut dyn FnMut(&str)) -> Result<Outcome> {
+    let (sender, messages) = channel();
+    let target = Target::default();
+    command::pass_signals_on(target.clone(), sender.clone())?;
+    let (start, monotonic_start) = (Instant::now(), monotonic());
+    let (mut record, elected) = opened(&setup);
+    for note in &elected.notes {
+        tell(note);
+    }
+    let folder = Folder::create(&setup.out, &mut record, setup.log)?;
+    if let Some(holder) = &record.held_by {
+        tell(&format!(
+            "{holder} measures this machine; this record has no energy of what both would count"
+        ));
+    }
+    let meters = std::mem::take(&mut setup.meters);
+    let (sampler, ticks) = if elected.ours.contains(&true) {
+        let (sampler, ticks) = Sampler::start(meters, setup.interval, start);
+        (Some(sampler), ticks)
+    } else {
+        (None, channel().1)
+    };
+    // the program may work in another folder
+    let events = match &setup.events {
+        Some(path) => std::path::absolute(path).unwrap_or_else(|_| path.clone()),
+        None => folder.path().join(PROGRAM),
+    };
+    let mut measuring = Measuring {
+        start,
+        monotonic_start,
+        failing: vec![false; record.channels.len()],
+        ours: elected.ours.clone(),
+        record,
+        folder,
+        ticks,
+        tail: Tail::new(events.clone()),
+        pattern: setup.pattern.take(),
+        pattern_open: None,
+        complaints: 0,
+        faults: 0,
+        unwritten: 0,
+        tell,
+    };
+    if sampler.is_some() {
+        measuring.first_round();
+    }
+    let end = measuring.run(&setup, &events, &target, &sender, &messages);
+    if let Some(sampler) = sampler {
+        sampler.stop();
+    }
+    measuring.take_ticks();
+    let end = match end {
+        Ok(end) => end,
+        Err(error) => {
+            measuring.folder.discard();
+            return Err(error);
+        }
+    };
+    let folder = measuring.folder.path().to_owned();
+    let record = measuring.close();
+    // devices are ours until the record is closed
+    drop(elected);
+    Ok(Outcome { code: exit_code(end), folder, record })
+}
+
+/// A record as it is at the begin, and the devices that are ours to measure.
+fn opened(setup: &Setup) -> (Record, Elected) {
+    let now = Timestamp::now();
+    let id = id(now, setup.name.as_deref());
+    let channels: Vec<Channel> =
+        setup.meters.iter().flat_map(|meter| meter.channels().to_vec()).collect();
+    let out = std::path::absolute(&setup.out).unwrap_or_else(|_| setup.out.clone());
+    let elected = elect(&std::env::temp_dir(), &channels, &out.join(&id).display().to_string());
+    let node = node::this();
+    let ours = channels.into_iter().zip(&elected.ours).filter(|(_, ours)| **ours);
+    let record = Record {
+        schema: SCHEMA.to_owned(),
+        id,
+        name: setup.name.clone(),
+        made_by: setup.made_by.clone(),
+        state: State::Running,
+        channels: ours.map(|(channel, _)| Measured::unread(&node.host, channel)).collect(),
+        nodes: vec![node],
+        command: setup.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+        end: None,
+        started_at: rfc3339(now),
+        ended_at: None,
+        begin: None,
+        duration: None,
+        interval: Seconds::new(setup.interval.as_secs_f64()),
+        idle: Seconds::new(setup.idle.as_secs_f64()),
+        energies: Vec::new(),
+        held_by: elected.holder.clone(),
+        steps: None,
+        tokens: None,
+        window_steps: setup.window_steps,
+        windows: Vec::new(),
+        job: setup.job.clone(),
+        faults: Vec::new(),
+        notes: setup.notes.clone(),
+    };
+    (record, elected)
+}
+
+/// A name that sorts by time: the second, and a given name or what tells two of a second apart.
+fn id(now: Timestamp, name: Option<&str>) -> String {
+    let second = now.strftime("%Y%m%dT%H%M%SZ");
+    match name {
+        Some(name) => format!("{second}-{name}"),
+        None => {
+            let mixed = now.subsec_nanosecond().unsigned_abs() ^ std::process::id().rotate_left(12);
+            format!("{second}-{:06x}", mixed & 0x00ff_ffff)
+        }
+    }
+}
+
+/// The system's monotonic clock, as programs read it to stamp their events.
+fn monotonic() -> Seconds {
+    let now = rustix::time::clock_gettime(ClockId::Monotonic);
+    Seconds::new(now.tv_sec as f64 + now.tv_nsec as f64 * 1e-9)
+}
+
+fn exit_code(end: End) -> u8 {
+    let code = match end {
+        End::Exit { code } => code,
+        End::Signal { signal } => 128 + signal,
+        End::Unseen => 1,
+    };
+    u8::try_from(code).unwrap_or(1)
+}
+
+/// A measurement under way.
+struct Measuring<'a> {
+    start: Instant,
+    monotonic_start: Seconds,
+    record: Record,
+    folder: Folder,
+    ticks: Receiver<Tick>,
+    /// For each channel of the meters whether it is ours.
+    ours: Vec<bool>,
+    /// For each channel of the record whether it could not be read last time.
+    failing: Vec<bool>,
+    tail: Tail,
+    pattern: Option<Pattern>,
+    pattern_open: Option<String>,
+    complaints: u64,
+    faults: u64,
+    /// Lines that the disk did not take.
+    unwritten: u64,
+    tell: &'a mut dyn FnMut(&str),
+}
+
+impl Measuring<'_> {
+    fn run(
+        &mut self,
+        setup: &Setup,
+        events: &Path,
+        target: &Target,
+        sender: &Sender<Message>,
+        messages: &Receiver<Message>,
+    ) -> Result<End> {
+        if let Some(signal) = self.idle(setup.idle, messages) {
+            return Err(Error::Interrupted(signal));
+        }
+        let piped = setup.log || self.pattern.is_some();
+        let begin = Instant::now();
+        let mut open_outputs = command::start(
+            Wrapping {
+                command: &setup.command,
+                environment: vec![("WATTLAW_EVENTS", events.into())],
+                piped,
+                log: self.folder.log(),
+                lines: self.pattern.is_some(),
+            },
+            target,
+            sender,
+        )?;
+        self.happened(begin, Event::CommandBegin);
+        let (ended, end) = loop {
+            match messages.recv_timeout(LOOK) {
+                Ok(Message::Ended(at, end)) => break (at, end),
+                Ok(Message::OutputEnded) => open_outputs -= 1,
+                Ok(message) => self.take(message),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+            self.look();
+        };
+        self.happened(ended, Event::CommandEnd { end });
+        let deadline = ended + LAST_OUTPUT;
+        while open_outputs > 0 {
+            match messages.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(Message::OutputEnded) => open_outputs -= 1,
+                Ok(message) => self.take(message),
+                Err(_) => {
+                    let text = "a process that the command started goes on; it was not waited for";
+                    self.note(Instant::now(), text);
+                    break;
+                }
+            }
+        }
+        while let Ok(message) = messages.try_recv() {
+            self.take(message);
+        }
+        let last = self.tail.finish();
+        self.program_said(&last, ended);
+        self.idle(setup.idle, messages);
+        Ok(end)
+    }
+
+    /// Waits while nothing runs; a signal that asks us to end cuts it short.
+    fn idle(&mut self, time: Duration, messages: &Receiver<Message>) -> Option<i32> {
+        let until = Instant::now() + time;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if let Ok(Message::Told(signal)) = messages.recv_timeout(left.min(LOOK)) {
+                return Some(signal);
+            }
+            if left.is_zero() {
+                return None;
+            }
+            self.look();
+        }
+    }
+
+    /// Waits for the first readings, so that they lie before the command.
+    fn first_round(&mut self) {
+        match self.ticks.recv_timeout(FIRST_ROUND) {
+            Ok(tick) => self.write_ticks(&[tick]),
+            Err(_) => (self.tell)(
+                "the meters take more than 10 s to read; the first part is not measured",
+            ),
+        }
+    }
+
+    fn look(&mut self) {
+        let now = Instant::now();
+        let lines = self.tail.lines();
+        self.program_said(&lines, now);
+        self.take_ticks();
+        if let Err(error) = self.folder.sync() {
+            self.lost(&error, 0);
+        }
+    }
+
+    fn take_ticks(&mut self) {
+        let ticks: Vec<Tick> = self.ticks.try_iter().collect();
+        if !ticks.is_empty() {
+            self.write_ticks(&ticks);
+        }
+    }
+
+    fn write_ticks(&mut self, ticks: &[Tick]) {
+        let mut lines = String::new();
+        for tick in ticks {
+            let ours = tick.readings.iter().zip(&self.ours).filter(|(_, ours)| **ours);
+            let mut begun = Vec::new();
+            for (index, (reading, _)) in ours.enumerate() {
+                let Some(measured) = self.record.channels.get(index) else { continue };
+                let reading_of =
+                    |sample| Reading { at: tick.at, channel: &measured.channel.name, sample };
+                lines += &reading_of(reading.as_ref().ok().copied()).line();
+                let failing = self.failing.get_mut(index);
+                let before =
+                    failing.map(|f| std::mem::replace(f, reading.is_err())).unwrap_or(false);
+                if let (Err(fault), false) = (reading, before) {
+                    begun.push(fault.clone());
+                }
+            }
+            for fault in begun {
+                self.faults += 1;
+                if self.faults <= MOST_COMPLAINTS {
+                    (self.tell)(&format!("{fault}; the run goes on, and the gap is recorded"));
+                }
+                let event = Event::Fault { channel: fault.channel, reason: fault.reason };
+                self.journal(Entry { at: tick.at, event });
+            }
+        }
+        if let Err(error) = self.folder.append_readings(&lines) {
+            self.lost(&error, lines.lines().count() as u64);
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Said(at, line) => self.program_said(&[line], at),
+            Message::Printed(at, line) => {
+                let events = self
+                    .pattern
+                    .as_ref()
+                    .map(|pattern| pattern.events(&line, &mut self.pattern_open))
+                    .unwrap_or_default();
+                for event in events {
+                    self.happened(at, event);
+                }
+            }
+            Message::LogFailed(why) => {
+                let text = format!("the log ends here, and the run goes on: {why}");
+                (self.tell)(&text);
+                self.note(Instant::now(), &text);
+            }
+            Message::Told(signal) => self.note(Instant::now(), &format!("signal {signal} came")),
+            Message::Ended(..) | Message::OutputEnded => {}
+        }
+    }
+
+    /// Takes lines that the program wrote; what cannot be understood is told of and does no harm.
+    fn program_said(&mut self, lines: &[Vec<u8>], arrived: Instant) {
+        for line in lines.iter().filter(|line| !line.iter().all(u8::is_ascii_whitespace)) {
+            let arrived_at = self.at(arrived);
+            let said = std::str::from_utf8(line)
+                .map_err(|_| "not UTF-8".to_owned())
+                .and_then(|text| Said::parse(text).map_err(|e| e.to_string()));
+            match said {
+                Ok(said) => {
+                    let stamped = said.monotonic.map(|stamp| stamp - self.monotonic_start);
+                    let plausible = stamped.filter(|at| (Seconds::ZERO..=arrived_at).contains(at));
+                    if stamped.is_some() && plausible.is_none() {
+                        self.complain("its time is not that of this run on the monotonic clock");
+                    }
+                    let entry = Entry { at: plausible.unwrap_or(arrived_at), event: said.event };
+                    self.journal(entry);
+                }
+                Err(why) => self.complain(&why),
+            }
+        }
+    }
+
+    fn complain(&mut self, why: &str) {
+        self.complaints += 1;
+        if self.complaints <= MOST_COMPLAINTS {
+            let text = format!("an event of the program was not understood: {why}");
+            (self.tell)(&text);
+            self.note(Instant::now(), &text);
+        }
+    }
+
+    fn happened(&mut self, at: Instant, event: Event) {
+        let at = self.at(at);
+        self.journal(Entry { at, event });
+    }
+
+    fn note(&mut self, at: Instant, text: &str) {
+        self.happened(at, Event::Note { text: text.to_owned() });
+    }
+
+    fn journal(&mut self, entry: Entry) {
+        if let Err(error) = self.folder.append_event(&entry) {
+            self.lost(&error, 1);
+        }
+    }
+
+    fn at(&self, instant: Instant) -> Seconds {
+        Seconds::new(instant.saturating_duration_since(self.start).as_secs_f64())
+    }
+
+    /// The disk did not take something: said once, and in the record.
+    fn lost(&mut self, error: &std::io::Error, lines: u64) {
+        if self.unwritten == 0 {
+            let path = self.folder.path().display();
+            (self.tell)(&format!(
+                "{path}: what is measured cannot be written, and the run goes on: {error}"
+            ));
+        }
+        self.unwritten += lines.max(1);
+    }
+
+    fn close(self) -> Result<Record> {
+        let mut record = self.record;
+        if self.unwritten > 0 {
+            record.notes.push(format!(
+                "{} lines could not be written to the disk and are lost",
+                self.unwritten
+            ));
+        }
+        if self.complaints > MOST_COMPLAINTS {
+            record
+                .notes
+                .push(format!("{} events of the program were not understood", self.complaints));
+        }
+        self.folder.close(record)
+    }
+}

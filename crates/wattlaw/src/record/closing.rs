@@ -1,0 +1,174 @@
+//! Closes a record: from what was written while the command ran to what `run.json` says in the end.
+//!
+//! A record that its writer closes and one that is recovered after a kill take the same way.
+
+use crate::record::document::{End, Fault, Measured, Record, State, Window};
+use crate::record::event::{Entry, Event};
+use crate::record::followed::Followed;
+use crate::record::reading::{HEADER, Reading};
+use crate::record::total::totals;
+use crate::record::windows::{Span, Spans};
+use crate::units::{Joules, Seconds};
+
+/// More notes and faults than these are not kept; the gaps of channels have all faults.
+const MOST_NOTES: usize = 50;
+const MOST_FAULTS: usize = 1000;
+
+/// A record with its events, while its readings are added.
+#[derive(Debug)]
+pub struct Closing {
+    record: Record,
+    spans: Spans,
+    channels: Vec<Followed>,
+    begin: Option<Seconds>,
+    end: Option<(Seconds, End)>,
+    /// The last moment of which there is a line.
+    last: Seconds,
+    unreadable: u64,
+}
+
+impl Closing {
+    /// Begins with a record as it was opened, and its events.
+    pub fn new(mut record: Record, mut entries: Vec<Entry>) -> Self {
+        entries.sort_by(|a, b| a.at.value().total_cmp(&b.at.value()));
+        let mut begin = None;
+        let mut end = None;
+        for entry in &entries {
+            match &entry.event {
+                Event::CommandBegin => begin = begin.or(Some(entry.at)),
+                Event::CommandEnd { end: how } => end = end.or(Some((entry.at, *how))),
+                Event::Job { job } => {
+                    let known = record.job.take().unwrap_or_default();
+                    record.job = Some((**job).clone().over(known));
+                }
+                Event::Fault { channel, reason } if record.faults.len() < MOST_FAULTS => {
+                    record.faults.push(Fault {
+                        at: entry.at,
+                        channel: channel.clone(),
+                        reason: reason.clone(),
+                    });
+                }
+                Event::Note { text } => note(&mut record, text.clone()),
+                _ => {}
+            }
+        }
+        let spans = Spans::of(&entries, record.window_steps);
+        let mut marks: Vec<Seconds> = spans
+            .spans
+            .iter()
+            .flat_map(|span| [Some(span.from), span.to])
+            .chain([Some(Seconds::ZERO), begin, end.map(|(at, _)| at)])
+            .flatten()
+            .collect();
+        marks.sort_by(|a, b| a.value().total_cmp(&b.value()));
+        marks.dedup();
+        let command =
+            (begin.unwrap_or(Seconds::ZERO), end.map_or(Seconds::new(f64::INFINITY), |(at, _)| at));
+        let channels = record
+            .channels
+            .iter()
+            .map(|measured| {
+                Followed::new(measured.channel.clone(), record.interval, marks.clone(), command)
+            })
+            .collect();
+        let last = entries.last().map_or(Seconds::ZERO, |entry| entry.at);
+        Self { record, spans, channels, begin, end, last, unreadable: 0 }
+    }
+
+    /// Adds a line of `trace.csv`, without its end.
+    pub fn line(&mut self, line: &str) {
+        let followed = Reading::parse(line).and_then(|reading| {
+            let index = self.channels.iter().position(|c| c.channel().name == reading.channel)?;
+            Some((index, reading))
+        });
+        match followed {
+            Some((index, reading)) => {
+                self.last = self.last.max(reading.at);
+                if let Some(channel) = self.channels.get_mut(index) {
+                    channel.push(reading.at, reading.sample);
+                }
+            }
+            None if line == HEADER || line.is_empty() => {}
+            None => self.unreadable += 1,
+        }
+    }
+
+    /// The closed record; the time of day at which its command ended is the caller's to say.
+    pub fn close(mut self, state: State) -> Record {
+        let last = self.last;
+        let begin = self.begin.unwrap_or(Seconds::ZERO);
+        let end = self.end.map_or(last, |(at, _)| at).max(begin);
+        let host = self.record.nodes.first().map(|n| n.host.clone()).unwrap_or_default();
+        for channel in &mut self.channels {
+            channel.finish(end, last.max(end));
+        }
+        let idle = self.record.idle > Seconds::ZERO;
+        let before = (idle && self.begin.is_some()).then_some((Seconds::ZERO, begin));
+        let after = (idle && self.end.is_some()).then_some((end, last.max(end)));
+        let record = &mut self.record;
+        record.state = state;
+        record.begin = self.begin;
+        record.end = Some(self.end.map_or(End::Unseen, |(_, how)| how));
+        record.duration = Some(end - begin);
+        record.channels =
+            self.channels.iter().map(|c| c.measured(&host, [before, after])).collect();
+        record.energies = totals(&record.channels);
+        record.steps = self.spans.steps;
+        record.tokens = self.spans.tokens;
+        record.windows =
+            self.spans.spans.iter().map(|span| window(span, &self.channels, &host, end)).collect();
+        self.note_what_is_odd();
+        self.record
+    }
+
+    fn note_what_is_odd(&mut self) {
+        let counted = [
+            (self.unreadable, "of trace.csv could not be read and were left out", "lines"),
+            (self.spans.left_out, "were too many or too deep and were left out", "windows"),
+            (self.spans.stray_ends, "were told that no window was open for", "window ends"),
+        ];
+        for (n, what, things) in counted {
+            if n > 0 {
+                note(&mut self.record, format!("{n} {things} {what}"));
+            }
+        }
+        let said: Vec<String> = self.record.channels.iter().filter_map(disagreement).collect();
+        for text in said {
+            note(&mut self.record, text);
+        }
+    }
+}
+
+/// A counter and its own power that differ by more than a tenth, beyond what the counter's steps explain.
+fn disagreement(channel: &Measured) -> Option<String> {
+    let (integrated, energy) = (channel.integrated?, channel.energy?);
+    let apart = Joules::new((integrated - energy).value().abs());
+    (apart > energy * 0.1 + channel.random_sd * 3.0).then(|| {
+        format!(
+            "{}: the counter says {:.0} J and integrated power {:.0} J",
+            channel.channel.name,
+            energy.value(),
+            integrated.value()
+        )
+    })
+}
+
+fn note(record: &mut Record, text: String) {
+    if record.notes.len() < MOST_NOTES {
+        record.notes.push(text);
+    }
+}
+
+fn window(span: &Span, channels: &[Followed], host: &str, end: Seconds) -> Window {
+    let to = span.to.unwrap_or(end).max(span.from);
+    Window {
+        name: span.name.clone(),
+        inside: span.inside.clone(),
+        from: span.from,
+        to,
+        closed: span.to.is_some(),
+        steps: span.steps,
+        tokens: span.tokens,
+        energies: channels.iter().filter_map(|c| c.part(host, span.from, to)).collect(),
+    }
+}

@@ -1,0 +1,255 @@
+//! What happened in a run besides readings: told by the program that runs, or noted by the one that measures.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::job::JobSpec;
+use crate::record::document::{End, without_nulls};
+use crate::units::Seconds;
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+pub enum Event {
+    /// The command was started.
+    CommandBegin,
+    /// The command ended.
+    CommandEnd {
+        /// How.
+        end: End,
+    },
+    /// A window begins, inside those that are open.
+    WindowBegin {
+        /// Its name.
+        name: String,
+    },
+    /// A window ends: the innermost of the name, or the innermost of all.
+    WindowEnd {
+        /// Its name.
+        #[serde(default)]
+        name: Option<String>,
+    },
+    /// An optimizer step was done.
+    Step {
+        /// Tokens in it, all ranks together.
+        #[serde(default)]
+        tokens: f64,
+    },
+    /// Tokens were trained on, apart from steps.
+    Tokens {
+        /// How many more.
+        tokens: f64,
+    },
+    /// What is trained.
+    Job {
+        /// What is known of it; laid over what was known before.
+        #[serde(serialize_with = "without_nulls")]
+        job: Box<JobSpec>,
+    },
+    /// A channel could not be read from now on.
+    Fault {
+        /// Its name.
+        channel: String,
+        /// Why.
+        reason: String,
+    },
+    /// Something to know.
+    Note {
+        /// A sentence.
+        text: String,
+    },
+}
+
+/// An event with its moment: one line of `events.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Time since sampling began.
+    #[serde(rename = "t_s")]
+    pub at: Seconds,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+impl Entry {
+    /// The line, with its end.
+    ///
+    /// # Errors
+    /// None: what an event holds is JSON.
+    pub fn line(&self) -> Result<String> {
+        serde_json::to_string(self).map(|line| line + "\n").map_err(|e| syntax(&e))
+    }
+
+    /// Reads a line of `events.jsonl`; none where it is no whole entry.
+    pub fn parse(line: &str) -> Option<Self> {
+        serde_json::from_str(line).ok().filter(|entry: &Self| {
+            let plausible = |n: f64| (0.0..=MOST).contains(&n);
+            plausible(entry.at.value())
+                && match entry.event {
+                    Event::Step { tokens } | Event::Tokens { tokens } => plausible(tokens),
+                    _ => true,
+                }
+        })
+    }
+}
+
+/// More tokens than a run trains on, and more seconds than it takes.
+const MOST: f64 = 1e18;
+
+/// A window's longest name in bytes.
+const LONGEST: usize = 256;
+
+/// What a program said in one line of JSON.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Said {
+    /// The event.
+    pub event: Event,
+    /// When it happened on the system's monotonic clock; when the line arrives where it does not say.
+    pub monotonic: Option<Seconds>,
+}
+
+impl Said {
+    /// Reads a line that a program wrote.
+    ///
+    /// ```
+    /// use wattlaw::record::event::{Event, Said};
+    ///
+    /// let said = Said::parse(r#"{"event": "step", "tokens": 4096}"#)?;
+    /// assert_eq!(said.event, Event::Step { tokens: 4096.0 });
+    /// # Ok::<(), wattlaw::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Syntax`] for what is no JSON object, [`Error::Unknown`] for another event, [`Error::Missing`] and
+    /// [`Error::Invalid`] for a field that is absent or cannot be.
+    pub fn parse(line: &str) -> Result<Self> {
+        let mut fields: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(line).map_err(|e| syntax(&e))?;
+        let kind = match fields.remove("event") {
+            Some(serde_json::Value::String(kind)) => kind,
+            _ => return Err(Error::missing("event", "a line names what happened")),
+        };
+        let stamp = fields.remove("t_monotonic_s").or_else(|| fields.remove("time"));
+        let monotonic = match stamp {
+            None => None,
+            Some(stamp) => Some(Seconds::new(amount("t_monotonic_s", &stamp)?)),
+        };
+        let event = match kind.as_str() {
+            "window_begin" => Event::WindowBegin {
+                name: name(&fields)?.ok_or_else(|| Error::missing("name", "a window has one"))?,
+            },
+            "window_end" => Event::WindowEnd { name: name(&fields)? },
+            "step" => Event::Step { tokens: tokens(&fields)?.unwrap_or(0.0) },
+            "tokens" => Event::Tokens {
+                tokens: tokens(&fields)?
+                    .ok_or_else(|| Error::missing("tokens", "say how many more there were"))?,
+            },
+            "job" => Event::Job {
+                job: Box::new(
+                    serde_json::from_value(serde_json::Value::Object(fields))
+                        .map_err(|e| syntax(&e))?,
+                ),
+            },
+            other => {
+                let known = ["window_begin", "window_end", "step", "tokens", "job"];
+                return Err(Error::unknown("event", other, known));
+            }
+        };
+        Ok(Self { event, monotonic })
+    }
+}
+
+fn name(fields: &serde_json::Map<String, serde_json::Value>) -> Result<Option<String>> {
+    match fields.get("name") {
+        None | Some(serde_json::Value::Null) => Ok(None),
+        Some(serde_json::Value::String(name)) if !name.is_empty() && name.len() <= LONGEST => {
+            Ok(Some(name.clone()))
+        }
+        Some(other) => {
+            let shown: String = other.to_string().chars().take(40).collect();
+            Err(Error::invalid("name", shown, "it must be a text of 1 to 256 bytes"))
+        }
+    }
+}
+
+fn tokens(fields: &serde_json::Map<String, serde_json::Value>) -> Result<Option<f64>> {
+    fields.get("tokens").map(|value| amount("tokens", value)).transpose()
+}
+
+fn amount(field: &str, value: &serde_json::Value) -> Result<f64> {
+    value.as_f64().filter(|n| (0.0..=MOST).contains(n)).ok_or_else(|| {
+        let shown: String = value.to_string().chars().take(40).collect();
+        Error::invalid(field, shown, "it must be a number from 0")
+    })
+}
+
+fn syntax(error: &serde_json::Error) -> Error {
+    Error::Syntax { format: "JSON", message: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(line: &str) -> String {
+        Said::parse(line).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_program_says_what_happened() {
+        let said = Said::parse(r#"{"event":"window_begin","name":"epoch 1","t_monotonic_s":12.5}"#);
+        assert_eq!(
+            said.unwrap(),
+            Said {
+                event: Event::WindowBegin { name: "epoch 1".into() },
+                monotonic: Some(Seconds::new(12.5))
+            }
+        );
+        assert_eq!(
+            Said::parse(r#"{"event":"window_end"}"#).unwrap().event,
+            Event::WindowEnd { name: None }
+        );
+        let job =
+            Said::parse(r#"{"event":"job","model":{"name":"gpt2"},"workload":{"seq_len":64}}"#);
+        let Event::Job { job } = job.unwrap().event else { panic!("no job") };
+        assert_eq!((job.model.name.as_deref(), job.workload.seq_len), (Some("gpt2"), Some(64)));
+    }
+
+    #[test]
+    fn what_it_says_wrongly_is_one_sentence() {
+        for (line, said) in [
+            ("", "not valid JSON"),
+            ("[1]", "not valid JSON"),
+            ("{}", "event is missing"),
+            (r#"{"event":"stop"}"#, "unknown event `stop`; accepted: `window_begin`"),
+            (r#"{"event":"window_begin"}"#, "name is missing; a window has one"),
+            (r#"{"event":"window_begin","name":7}"#, "name is 7, but it must be a text"),
+            (r#"{"event":"step","tokens":-1}"#, "tokens is -1, but it must be a number from 0"),
+            (r#"{"event":"tokens"}"#, "tokens is missing"),
+            (r#"{"event":"job","modle":{}}"#, "unknown field `modle`"),
+            (r#"{"event":"command_end","end":{}}"#, "unknown event `command_end`"),
+        ] {
+            assert!(wrong(line).contains(said), "{line}: {}", wrong(line));
+            assert_eq!(wrong(line).lines().count(), 1);
+        }
+    }
+
+    #[test]
+    fn an_entry_is_a_line_that_is_read_back() {
+        let entries = [
+            Event::CommandBegin,
+            Event::CommandEnd { end: End::Signal { signal: 9 } },
+            Event::WindowEnd { name: None },
+            Event::Step { tokens: 4096.0 },
+            Event::Fault { channel: "gpu0".into(), reason: "the device is gone".into() },
+        ]
+        .map(|event| Entry { at: Seconds::new(0.5), event });
+        for entry in entries {
+            let line = entry.line().unwrap();
+            assert_eq!(Entry::parse(line.trim_end()), Some(entry));
+            assert_eq!(Entry::parse(&line[..line.len() - 3]), None);
+        }
+        assert_eq!(Entry::parse(r#"{"t_s":-1,"event":"command_begin"}"#), None);
+        assert_eq!(Entry::parse(r#"{"t_s":1,"event":"step","tokens":1e300}"#), None);
+    }
+}

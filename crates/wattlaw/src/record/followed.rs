@@ -1,0 +1,245 @@
+//! What one channel read while a record's command ran: energies at the moments that matter, and statistics.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::record::document::{Gap, Measured, Part, Spread};
+use crate::record::trace::{ChannelTrace, Edge};
+use crate::record::{Channel, Instrument, Sample};
+use crate::units::{Joules, Seconds, Watts};
+
+/// Names of NVML's bits for what holds the clocks down; an idle GPU and clocks that were set are not held down.
+///
+/// Source: `nvml.h`, `nvmlClocksEventReason*`.
+const THROTTLE: [(u64, &str); 9] = [
+    (0x1, "idle"),
+    (0x2, "applications_clocks"),
+    (0x4, "sw_power_cap"),
+    (0x8, "hw_slowdown"),
+    (0x10, "sync_boost"),
+    (0x20, "sw_thermal"),
+    (0x40, "hw_thermal"),
+    (0x80, "hw_power_brake"),
+    (0x100, "display_clock"),
+];
+
+/// A reading that comes later than so many intervals after the last one leaves a gap, as it does in the sampler.
+const LATE: f64 = 2.5;
+
+/// A channel's readings, of which those that are no longer needed are forgotten.
+#[derive(Debug)]
+pub(super) struct Followed {
+    trace: ChannelTrace,
+    /// Moments whose edges are still to be taken, sorted.
+    marks: VecDeque<Seconds>,
+    /// Edges by the bits of their moments, which sort as the moments do.
+    edges: BTreeMap<u64, Edge>,
+    first: Option<Seconds>,
+    last: Option<Seconds>,
+    /// Time between readings, and the last one, be it that it failed.
+    interval: Seconds,
+    tried: Option<Seconds>,
+    command: (Seconds, Seconds),
+    statistics: Statistics,
+}
+
+#[derive(Debug, Default)]
+struct Statistics {
+    readings: u64,
+    failed: u64,
+    power: Many,
+    power_limit: Many,
+    sm_clock: Many,
+    memory_clock: Many,
+    temperature: Many,
+    utilization: Many,
+    throttle: BTreeMap<&'static str, u64>,
+    throttle_readings: u64,
+}
+
+/// Values, summed up.
+#[derive(Debug, Default, Clone, Copy)]
+struct Many {
+    n: u64,
+    sum: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Many {
+    fn add(&mut self, value: Option<f64>) {
+        let Some(value) = value else { return };
+        (self.min, self.max) = match self.n {
+            0 => (value, value),
+            _ => (self.min.min(value), self.max.max(value)),
+        };
+        self.n += 1;
+        self.sum += value;
+    }
+
+    fn spread(self) -> Option<Spread> {
+        (self.n > 0).then(|| Spread {
+            mean: self.sum / self.n as f64,
+            min: self.min,
+            max: self.max,
+        })
+    }
+}
+
+impl Followed {
+    /// A channel whose edges at `marks` (sorted) will be asked for; statistics are those of `command`, from its begin to
+    /// its end.
+    pub fn new(
+        channel: Channel,
+        interval: Seconds,
+        marks: Vec<Seconds>,
+        command: (Seconds, Seconds),
+    ) -> Self {
+        Self {
+            trace: ChannelTrace::new(channel),
+            marks: marks.into(),
+            edges: BTreeMap::new(),
+            first: None,
+            last: None,
+            interval,
+            tried: None,
+            command,
+            statistics: Statistics::default(),
+        }
+    }
+
+    pub fn channel(&self) -> &Channel {
+        self.trace.channel()
+    }
+
+    /// Adds a reading.
+    pub fn push(&mut self, at: Seconds, sample: Option<Sample>) {
+        // what was read and could not be written is a gap too
+        if let Some(tried) = self.tried.filter(|tried| at - *tried > self.interval * LATE) {
+            self.trace.push(tried + self.interval, None);
+        }
+        self.tried = Some(at);
+        self.trace.push(at, sample);
+        if (self.command.0..=self.command.1).contains(&at) {
+            self.statistics.add(sample);
+        }
+        if sample.is_none() {
+            return;
+        }
+        self.first.get_or_insert(at);
+        self.last = Some(at);
+        // an edge asks for readings as far as two updates after it
+        let reach = self.trace.channel().update * 2.0;
+        while let Some(mark) = self.marks.front().copied().filter(|mark| *mark + reach < at) {
+            self.marks.pop_front();
+            self.take_edge(mark);
+        }
+        let needed = self.marks.front().map_or(at, |mark| mark.min(at));
+        self.trace.forget_before(needed - reach);
+    }
+
+    fn take_edge(&mut self, at: Seconds) {
+        self.edges.insert(at.value().to_bits(), self.trace.edge(at));
+    }
+
+    fn edge(&self, at: Seconds) -> Option<&Edge> {
+        self.edges.get(&at.value().to_bits())
+    }
+
+    /// Takes the edges that are left, once all readings are there, and those at the command's end and after it.
+    pub fn finish(&mut self, end: Seconds, last: Seconds) {
+        self.command.1 = end;
+        for mark in std::mem::take(&mut self.marks).into_iter().chain([end, last]) {
+            if self.edge(mark).is_none() {
+                self.take_edge(mark);
+            }
+        }
+    }
+
+    /// The share of a window.
+    pub fn part(&self, host: &str, from: Seconds, to: Seconds) -> Option<Part> {
+        let window = self.edge(from)?.until(self.edge(to)?);
+        Some(Part {
+            host: host.to_owned(),
+            channel: self.channel().name.clone(),
+            energy: window.energy,
+            quantisation_sd: window.quantisation,
+            covered: window.covered,
+        })
+    }
+
+    /// Mean power from one mark to another, as far as there are readings.
+    fn mean_power(&self, from: Seconds, to: Seconds) -> Option<Watts> {
+        let time = to.min(self.last?) - from.max(self.first?);
+        let energy = self.edge(from)?.until(self.edge(to)?).energy;
+        (time > Seconds::ZERO).then(|| energy / time).filter(|power| power.value().is_finite())
+    }
+
+    /// What was read while the command ran; `idle` are the idle times before and after it.
+    pub fn measured(&self, host: &str, idle: [Option<(Seconds, Seconds)>; 2]) -> Measured {
+        let (begin, end) = self.command;
+        let (from, to) = (self.edge(begin), self.edge(end));
+        let window = from.zip(to).map(|(from, to)| from.until(to)).filter(|_| self.first.is_some());
+        let energy = window.map(|w| w.energy);
+        let counter = self.channel().instrument == Instrument::Counter;
+        let integrated =
+            from.zip(to).and_then(|(from, to)| from.integrated_until(to)).filter(|_| counter);
+        let disagreement = integrated
+            .zip(energy.filter(|e| *e > Joules::ZERO))
+            .map(|(integrated, energy)| integrated / energy - 1.0)
+            .filter(|share| share.is_finite());
+        let s = &self.statistics;
+        let idle_power = |span: Option<(Seconds, Seconds)>| {
+            span.and_then(|(from, to)| self.mean_power(from, to))
+        };
+        Measured {
+            host: host.to_owned(),
+            channel: self.channel().clone(),
+            energy,
+            mean_power: energy.and_then(|_| self.mean_power(begin, end)),
+            systematic_sd: energy.zip(self.channel().systematic).map(|(e, share)| e * share),
+            random_sd: window.map_or(Joules::ZERO, |w| w.quantisation),
+            covered: window.map_or(0.0, |w| w.covered),
+            integrated,
+            disagreement,
+            idle_before: idle_power(idle[0]),
+            idle_after: idle_power(idle[1]),
+            readings: s.readings,
+            failed_readings: s.failed,
+            power_w: s.power.spread(),
+            power_limit_w: s.power_limit.spread(),
+            sm_clock_mhz: s.sm_clock.spread(),
+            memory_clock_mhz: s.memory_clock.spread(),
+            temperature_c: s.temperature.spread(),
+            utilization: s.utilization.spread(),
+            throttle: s.throttle_shares(),
+            gaps: self.trace.gaps().into_iter().map(|(from, to)| Gap { from, to }).collect(),
+        }
+    }
+}
+
+impl Statistics {
+    fn add(&mut self, sample: Option<Sample>) {
+        self.readings += 1;
+        let Some(sample) = sample else {
+            self.failed += 1;
+            return;
+        };
+        self.power.add(sample.power.map(Watts::value));
+        self.power_limit.add(sample.power_limit.map(Watts::value));
+        self.sm_clock.add(sample.sm_clock_mhz);
+        self.memory_clock.add(sample.memory_clock_mhz);
+        self.temperature.add(sample.temperature_c);
+        self.utilization.add(sample.utilization);
+        if let Some(bits) = sample.throttle_reasons {
+            self.throttle_readings += 1;
+            for (_, name) in THROTTLE.iter().filter(|(bit, _)| bits & bit != 0) {
+                *self.throttle.entry(name).or_default() += 1;
+            }
+        }
+    }
+
+    fn throttle_shares(&self) -> BTreeMap<String, f64> {
+        let share = |n: u64| n as f64 / self.throttle_readings.max(1) as f64;
+        self.throttle.iter().map(|(name, n)| ((*name).to_owned(), share(*n))).collect()
+    }
+}

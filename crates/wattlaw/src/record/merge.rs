@@ -1,0 +1,158 @@
+//! One record of those that the nodes of a job wrote.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, Result};
+use crate::record::document::{End, Measured, Record, State};
+use crate::record::total::totals;
+use crate::units::Seconds;
+
+/// Variables that are the same on all nodes of a job.
+const OF_A_JOB: [&str; 3] = ["SLURM_JOB_ID", "TORCHELASTIC_RUN_ID", "SLURM_CLUSTER_NAME"];
+
+/// Makes one record of those of a job's nodes.
+///
+/// Energies add up. The time is that of the node that took longest, whose clock alone tells it; nodes' clocks differ. Windows
+/// are cut on each node's own clock, so they stay in the nodes' records.
+///
+/// # Errors
+/// [`Error::Data`] for a record that is not closed, records of different jobs or times, and a device that is in two records.
+pub fn merge(records: &[Record]) -> Result<Record> {
+    let Some(first) = records.iter().min_by(|a, b| a.started_at.cmp(&b.started_at)) else {
+        return Err(Error::Data("there is no record to merge".to_owned()));
+    };
+    for record in records {
+        record.closed()?;
+        of_one_job(first, record)?;
+    }
+    at_one_time(records)?;
+    each_device_once(records)?;
+    let longest = records.iter().max_by(|a, b| length(a).total_cmp(&length(b))).unwrap_or(first);
+    let mut notes: Vec<String> = Vec::new();
+    for record in records {
+        let of = |text: &str| format!("{}: {text}", record.id);
+        if let Some(holder) = &record.held_by {
+            notes.push(of(&format!("{holder} measured what it shares with it")));
+        }
+        if !record.windows.is_empty() {
+            notes.push(of(&format!("it has {} windows", record.windows.len())));
+        }
+        notes.extend(record.notes.iter().map(|note| of(note)));
+    }
+    let channels: Vec<Measured> = records.iter().flat_map(|r| r.channels.clone()).collect();
+    let nodes = records.iter().flat_map(|record| {
+        record.nodes.iter().map(|node| {
+            let mut node = node.clone();
+            node.record.get_or_insert_with(|| record.id.clone());
+            node
+        })
+    });
+    let job = records.iter().filter_map(|r| r.job.clone()).reduce(|told, more| told.over(more));
+    Ok(Record {
+        id: format!("{}-merged", first.id),
+        state: State::Merged,
+        nodes: nodes.collect(),
+        end: records
+            .iter()
+            .filter_map(|r| r.end)
+            .find(|end| !end.well())
+            .or(Some(End::Exit { code: 0 })),
+        started_at: first.started_at.clone(),
+        ended_at: records.iter().filter_map(|r| r.ended_at.clone()).max(),
+        begin: longest.begin,
+        duration: longest.duration,
+        energies: totals(&channels),
+        channels,
+        held_by: None,
+        steps: one_count(records, "steps", |r| r.steps, &mut notes),
+        tokens: one_count(records, "tokens", |r| r.tokens, &mut notes),
+        windows: Vec::new(),
+        job,
+        faults: records.iter().flat_map(|r| r.faults.clone()).collect(),
+        notes,
+        ..first.clone()
+    })
+}
+
+fn length(record: &Record) -> f64 {
+    record.duration.map_or(0.0, Seconds::value)
+}
+
+fn of_one_job(first: &Record, record: &Record) -> Result<()> {
+    for name in OF_A_JOB {
+        let told = |r: &Record| r.nodes.iter().find_map(|n| n.environment.get(name).cloned());
+        if let (Some(a), Some(b)) = (told(first), told(record))
+            && a != b
+        {
+            return Err(Error::Data(format!(
+                "records {} and {} are of different jobs: {name} is {a} and {b}",
+                first.id, record.id
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses records of which one had ended before another began.
+///
+/// Times of day are RFC 3339 in UTC to the millisecond, which sort as text.
+fn at_one_time(records: &[Record]) -> Result<()> {
+    let last = records.iter().max_by(|a, b| a.started_at.cmp(&b.started_at));
+    let ended = |r: &Record| r.ended_at.clone();
+    let first = records.iter().filter(|r| ended(r).is_some()).min_by_key(|r| ended(r));
+    match (first, last) {
+        (Some(first), Some(last)) if ended(first).is_some_and(|end| end < last.started_at) => {
+            Err(Error::Data(format!(
+                "records {} and {} are not of one time: the first had ended before the second began",
+                first.id, last.id
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn each_device_once(records: &[Record]) -> Result<()> {
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    for record in records {
+        for measured in &record.channels {
+            let device = device(record, measured);
+            if let Some(other) = seen.insert(device, &record.id) {
+                return Err(Error::Data(format!(
+                    "{} of {} is in records {other} and {}; it would be counted twice",
+                    measured.channel.name, measured.host, record.id
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What names a device everywhere: a GPU's UUID, or else the machine and its path there.
+fn device(record: &Record, measured: &Measured) -> String {
+    let channel = &measured.channel;
+    if channel.device.starts_with("GPU-") {
+        return channel.device.clone();
+    }
+    let node = record.nodes.iter().find(|node| node.host == measured.host);
+    // containers of one machine have names of their own and one boot
+    let machine =
+        node.and_then(|node| node.boot_id.clone()).unwrap_or_else(|| measured.host.clone());
+    format!("{machine} {} {}", channel.component, channel.device)
+}
+
+/// What programs told: of several that tell the same, and of a rank that tells less than another, the larger.
+fn one_count<T: PartialOrd + Copy + std::fmt::Display>(
+    records: &[Record],
+    what: &str,
+    of: impl Fn(&Record) -> Option<T>,
+    notes: &mut Vec<String>,
+) -> Option<T> {
+    let told: Vec<T> = records.iter().filter_map(of).collect();
+    let largest = told.iter().copied().reduce(|a, b| if b > a { b } else { a });
+    if let Some(largest) = largest
+        && told.iter().any(|n| *n != largest)
+    {
+        notes.push(format!("programs told different {what}; the most, {largest}, are taken"));
+    }
+    largest
+}

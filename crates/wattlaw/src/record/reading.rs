@@ -1,0 +1,156 @@
+//! One line of `trace.csv`: what a channel said at one moment.
+
+use crate::record::Sample;
+use crate::units::{Joules, Seconds, Watts};
+
+/// The header of `trace.csv`.
+pub const HEADER: &str = "t_s,channel,energy_j,power_w,power_limit_w,sm_clock_mhz,memory_clock_mhz,temperature_c,utilization,throttle_reasons";
+
+/// Larger values are no readings, and sums of many of them would not stay finite.
+const MOST: f64 = 1e18;
+
+/// A reading of a channel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading<'a> {
+    /// Time since sampling began.
+    pub at: Seconds,
+    /// The channel's name.
+    pub channel: &'a str,
+    /// What it said; none where it could not be read.
+    pub sample: Option<Sample>,
+}
+
+impl<'a> Reading<'a> {
+    /// The line, with its end.
+    pub fn line(&self) -> String {
+        let sample = self.sample.unwrap_or_default();
+        let cell =
+            |value: Option<f64>, places| value.map(|v| decimal(v, places)).unwrap_or_default();
+        format!(
+            "{},{},{},{},{},{},{},{},{},{}\n",
+            decimal(self.at.value(), 6),
+            self.channel,
+            cell(sample.energy.map(Joules::value), 6),
+            cell(sample.power.map(Watts::value), 3),
+            cell(sample.power_limit.map(Watts::value), 3),
+            cell(sample.sm_clock_mhz, 1),
+            cell(sample.memory_clock_mhz, 1),
+            cell(sample.temperature_c, 1),
+            cell(sample.utilization, 4),
+            sample.throttle_reasons.map(|bits| bits.to_string()).unwrap_or_default(),
+        )
+    }
+
+    /// Reads a line without its end; none where it is no whole reading.
+    pub fn parse(line: &'a str) -> Option<Self> {
+        let mut cells = line.split(',');
+        let at = amount(cells.next()?)??;
+        let channel = cells.next().filter(|name| !name.is_empty())?;
+        let sample = Sample {
+            energy: amount(cells.next()?)?.map(Joules::new),
+            power: amount(cells.next()?)?.map(Watts::new),
+            power_limit: amount(cells.next()?)?.map(Watts::new),
+            sm_clock_mhz: amount(cells.next()?)?,
+            memory_clock_mhz: amount(cells.next()?)?,
+            temperature_c: number(cells.next()?)?,
+            utilization: amount(cells.next()?)?,
+            throttle_reasons: match cells.next()? {
+                "" => None,
+                bits => Some(bits.parse().ok()?),
+            },
+        };
+        if cells.next().is_some() {
+            return None;
+        }
+        let said = sample != Sample::default();
+        Some(Self { at: Seconds::new(at), channel, sample: said.then_some(sample) })
+    }
+}
+
+/// A cell's number, nothing for an empty cell, and none for what is no plausible number.
+fn number(cell: &str) -> Option<Option<f64>> {
+    if cell.is_empty() {
+        return Some(None);
+    }
+    let value: f64 = cell.parse().ok()?;
+    (-MOST..=MOST).contains(&value).then_some(Some(value))
+}
+
+/// A number that is not negative.
+fn amount(cell: &str) -> Option<Option<f64>> {
+    number(cell).filter(|value| value.is_none_or(|v| v >= 0.0))
+}
+
+/// A number with as many decimals as say something, `places` at most.
+fn decimal(value: f64, places: usize) -> String {
+    let text = format!("{value:.places$}");
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_reading_is_a_line() {
+        let sample = Sample {
+            energy: Some(Joules::new(1234.5)),
+            power: Some(Watts::new(300.0)),
+            throttle_reasons: Some(4),
+            ..Sample::default()
+        };
+        let reading = Reading { at: Seconds::new(1.25), channel: "gpu0", sample: Some(sample) };
+        assert_eq!(reading.line(), "1.25,gpu0,1234.5,300,,,,,,4\n");
+        assert_eq!(Reading::parse("1.25,gpu0,1234.5,300,,,,,,4"), Some(reading));
+        let failed = Reading { at: Seconds::new(2.0), channel: "gpu0", sample: None };
+        assert_eq!(failed.line(), "2,gpu0,,,,,,,,\n");
+        assert_eq!(Reading::parse("2,gpu0,,,,,,,,"), Some(failed));
+        assert_eq!(HEADER.split(',').count(), 10);
+    }
+
+    #[test]
+    fn what_is_no_whole_line_is_none() {
+        for line in [
+            "",
+            "1.25,gpu0,1234",
+            "1.25,,1,,,,,,,",
+            "nan,gpu0,1,,,,,,,",
+            "1,gpu0,inf,,,,,,,",
+            "1,gpu0,1e30,,,,,,,",
+            "1,gpu0,-1,,,,,,,",
+            "-1,gpu0,1,,,,,,,",
+            "1,gpu0,1,,,,,,,,",
+            "1,gpu0,1,,,,,,,x",
+            "t_s,channel,energy_j,power_w,power_limit_w,sm_clock_mhz,memory_clock_mhz,temperature_c,utilization,throttle_reasons",
+        ] {
+            assert_eq!(Reading::parse(line), None, "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_read_is_read_back_within_its_decimals(
+            at in 0.0..1e7f64, energy in proptest::option::of(0.0..1e12f64), power in proptest::option::of(0.0..1e5f64),
+        ) {
+            let sample = Sample {
+                energy: energy.map(Joules::new), power: power.map(Watts::new), utilization: Some(0.5), ..Sample::default()
+            };
+            let line = Reading { at: Seconds::new(at), channel: "cpu0", sample: Some(sample) }.line();
+            let back = Reading::parse(line.trim_end()).unwrap();
+            let read = back.sample.unwrap();
+            prop_assert!((back.at.value() - at).abs() <= 1e-6);
+            let near = |a: Option<f64>, b: Option<f64>, by: f64| match (a, b) {
+                (Some(a), Some(b)) => (a - b).abs() <= by.max(1e-15 * a.abs()),
+                (a, b) => a.is_none() && b.is_none(),
+            };
+            prop_assert!(near(energy, read.energy.map(Joules::value), 1e-6));
+            prop_assert!(near(power, read.power.map(Watts::value), 1e-3));
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The row of a run table that a record comes to.
+
+use crate::amount::Count;
+use crate::catalog::Catalog;
+use crate::error::{Error, Result};
+use crate::job::JobSpec;
+use crate::record::Component;
+use crate::record::document::{End, Measured, Record, Total};
+use crate::run::{Run, Scope};
+use crate::units::{Joules, Seconds};
+use crate::workload::WorkloadSpec;
+
+/// Who says how many tokens a run was trained on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Tokens {
+    /// The program counted them while it ran, or its steps.
+    Counted(f64),
+    /// The job says how many there were to be, and the command ended well.
+    Stated(f64),
+}
+
+impl Tokens {
+    /// How many.
+    pub const fn value(self) -> f64 {
+        match self {
+            Self::Counted(n) | Self::Stated(n) => n,
+        }
+    }
+}
+
+impl Record {
+    /// The row of a run table, with the energy of the narrowest scope or of the one that is asked for.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a record that is not closed, that another one measures for, or without such an energy; those of
+    /// [`Run::described`] where the job says too little.
+    pub fn to_run(&self, scope: Option<Scope>, catalog: &Catalog) -> Result<Run> {
+        let total = self.total(scope)?;
+        let described = Run::described(&self.id, &self.described_job(catalog), catalog)?;
+        let time = self.duration.filter(|t| *t > Seconds::ZERO);
+        Ok(Run {
+            tokens: self.tokens_done(catalog).map(Tokens::value).filter(|n| *n > 0.0),
+            duration: time,
+            energy: Some(total.energy),
+            energy_kwh: Some(total.energy.kwh()),
+            energy_systematic_sd: total.systematic_sd,
+            energy_random_sd: Some(total.random_sd),
+            scope: total.scope,
+            meter: Some(self.meter(total.scope)),
+            epochs: self
+                .job
+                .as_ref()
+                .and_then(|job| job.workload.epochs)
+                .filter(|e| self.ended_well() && *e > 0.0),
+            outcome: (!self.ended_well()).then(|| self.outcome()),
+            ..described
+        })
+    }
+
+    /// The energy of a scope, the narrowest where none is named.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a record that is not closed or has no such energy.
+    pub fn total(&self, scope: Option<Scope>) -> Result<&Total> {
+        self.closed()?;
+        if let Some(other) = &self.held_by {
+            return Err(Error::Data(format!(
+                "record {} has no energy: {other} measured this machine at the time",
+                self.id
+            )));
+        }
+        let found = match scope {
+            None => self.energy(),
+            Some(scope) => self.energies.iter().find(|t| t.scope == scope),
+        };
+        found.filter(|t| t.energy > Joules::ZERO).ok_or_else(|| {
+            let of = scope.map(|s| format!(" of scope {s}")).unwrap_or_default();
+            Error::Data(format!("record {} has no energy{of}", self.id))
+        })
+    }
+
+    /// Whether its command has ended.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a record that is being written, or whose writer died.
+    pub fn closed(&self) -> Result<()> {
+        if self.end.is_some() {
+            return Ok(());
+        }
+        Err(Error::Data(format!(
+            "record {} is not closed: it is being written, or `wattlaw recover` closes it",
+            self.id
+        )))
+    }
+
+    /// Tokens that were trained on.
+    pub fn tokens_done(&self, catalog: &Catalog) -> Option<Tokens> {
+        if let Some(counted) = self.tokens {
+            return Some(Tokens::Counted(counted));
+        }
+        let mut job = self.described_job(catalog);
+        if let Some(steps) = self.steps {
+            // steps were counted, and the job says how many tokens one has
+            job.workload = WorkloadSpec {
+                tokens: None,
+                epochs: None,
+                examples: None,
+                steps: Some(Count::new(steps)),
+                ..job.workload
+            };
+            return job.resolve(catalog).ok().map(|job| Tokens::Counted(job.tokens()));
+        }
+        let job = job.resolve(catalog).ok()?;
+        self.ended_well().then(|| Tokens::Stated(job.tokens()))
+    }
+
+    /// The job, with accelerators as they were measured where it names none.
+    pub fn described_job(&self, catalog: &Catalog) -> JobSpec {
+        let mut job = self.job.clone().unwrap_or_default();
+        let gpus: Vec<&Measured> =
+            self.channels.iter().filter(|c| c.channel.component == Component::Gpu).collect();
+        let unnamed = job.system.name.is_none();
+        if job.system.gpu.is_none() && unnamed {
+            let known = |m: &&Measured| m.channel.model.clone();
+            job.system.gpu = gpus
+                .iter()
+                .find_map(known)
+                .map(|model| catalog.accelerator(&model).map_or(model.clone(), |a| a.name.clone()));
+        }
+        if job.system.gpus.is_none() && job.system.nodes.is_none() && !gpus.is_empty() {
+            job.system.gpus = Some(gpus.len() as u64);
+            let hosts = self.nodes.len().max(1) as u64;
+            if job.system.gpus_per_node.is_none() && unnamed && hosts > 1 {
+                job.system.gpus_per_node = Some(gpus.len() as u64 / hosts).filter(|n| *n > 0);
+            }
+        }
+        job
+    }
+
+    /// What measured a scope's energy: `gpu:counter cpu:assumed`.
+    pub fn meter(&self, scope: Scope) -> String {
+        let mut found: Vec<String> = Vec::new();
+        for measured in &self.channels {
+            let inside = match scope {
+                Scope::Gpu => measured.channel.component == Component::Gpu,
+                Scope::NodeDc => measured.channel.component == Component::Node,
+                _ => measured.channel.component != Component::Node,
+            };
+            let word = format!("{}:{}", measured.channel.component, measured.channel.instrument);
+            if inside && !found.contains(&word) {
+                found.push(word);
+            }
+        }
+        found.join(" ")
+    }
+
+    /// Whether the command did all that it was to do.
+    pub fn ended_well(&self) -> bool {
+        self.end.is_some_and(End::well)
+    }
+
+    fn outcome(&self) -> String {
+        match self.end {
+            None => "running".to_owned(),
+            Some(End::Exit { code }) => format!("exit {code}"),
+            Some(End::Signal { signal }) => format!("signal {signal}"),
+            Some(End::Unseen) => "unseen".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The energy of scopes from that of channels.
+
+use std::collections::BTreeMap;
+
+use crate::record::Component;
+use crate::record::document::{Measured, Total};
+use crate::run::Scope;
+use crate::units::Joules;
+
+/// Energies by scope, the narrowest first.
+///
+/// `gpu` is the accelerators; `devices` all that counts itself, where that is more than accelerators; `node_dc` the
+/// platform where it has a meter of its own.
+pub(super) fn totals(channels: &[Measured]) -> Vec<Total> {
+    use Component::{Cpu, Dram, Gpu, Module, Node};
+    let has = |wanted: &[Component]| {
+        channels.iter().any(|c| c.energy.is_some() && wanted.contains(&c.channel.component))
+    };
+    let mut found = Vec::new();
+    if has(&[Gpu]) {
+        found.push(total(Scope::Gpu, channels, &[Gpu]));
+    }
+    if has(&[Cpu, Dram, Module]) {
+        found.push(total(Scope::Devices, channels, &[Gpu, Cpu, Dram, Module]));
+    }
+    if has(&[Node]) {
+        found.push(total(Scope::NodeDc, channels, &[Node]));
+    }
+    found
+}
+
+/// The sum of the channels of some components.
+///
+/// Sensors of one kind share their calibration, so that their systematic errors add up; those of different kinds are
+/// independent, and their squares add up, as those of random errors do.
+fn total(scope: Scope, channels: &[Measured], components: &[Component]) -> Total {
+    let counted = |c: &&Measured| components.contains(&c.channel.component);
+    let mut systematic: BTreeMap<Component, Joules> = BTreeMap::new();
+    let (mut known, mut variance) = (true, 0.0);
+    let mut sum = Total {
+        scope,
+        energy: Joules::ZERO,
+        assumed: Joules::ZERO,
+        systematic_sd: None,
+        random_sd: Joules::ZERO,
+        covered: 1.0,
+        channels: 0,
+    };
+    for channel in channels.iter().filter(counted) {
+        let energy = channel.energy.unwrap_or(Joules::ZERO);
+        sum.energy += energy;
+        sum.channels += 1;
+        sum.covered = sum.covered.min(channel.covered);
+        if channel.is_assumed() {
+            sum.assumed += energy;
+            continue;
+        }
+        variance += channel.random_sd.value().powi(2);
+        match channel.systematic_sd {
+            Some(sd) => *systematic.entry(channel.channel.component).or_default() += sd,
+            None => known = false,
+        }
+    }
+    let squares: f64 = systematic.values().map(|sd| sd.value().powi(2)).sum();
+    let measured = sum.assumed < sum.energy;
+    sum.systematic_sd = (known && measured).then(|| Joules::new(squares.sqrt()));
+    sum.random_sd = Joules::new(variance.sqrt());
+    sum
+}

@@ -1,0 +1,18 @@
+//! Lines that a program tells while it is measured.
+
+#![no_main]
+
+mod answer;
+
+use libfuzzer_sys::fuzz_target;
+use wattlaw::record::event::{Entry, Said};
+use wattlaw::units::Seconds;
+
+fuzz_target!(|line: &str| {
+    if let Some(said) = answer::answered(Said::parse(line)) {
+        let entry = Entry { at: Seconds::new(1.0), event: said.event };
+        let written = entry.line().unwrap();
+        assert_eq!(written.lines().count(), 1);
+        assert_eq!(Entry::parse(written.trim_end()), Some(entry));
+    }
+});
