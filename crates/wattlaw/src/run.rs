@@ -13,7 +13,7 @@ use crate::parallel::{ParallelismSpec, TensorScope};
 use crate::system::SystemSpec;
 use crate::units::{Joules, Seconds};
 use crate::words::words;
-use crate::workload::{Checkpointing, Precision, WorkloadSpec};
+use crate::workload::{AttentionKernel, Checkpointing, Precision, WorkloadSpec};
 
 /// What an energy figure covers; figures of different scopes are never mixed silently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -92,6 +92,8 @@ pub struct Run {
     pub precision: Option<Precision>,
     /// Recomputation.
     pub checkpointing: Option<Checkpointing>,
+    /// How attention is computed.
+    pub attention: Option<AttentionKernel>,
     /// Tokens trained on; a mean where several runs are one row.
     pub tokens: Option<f64>,
     /// Time.
@@ -180,6 +182,7 @@ impl Run {
             task: Some(job.workload.task.name().to_owned()),
             precision: Some(job.workload.precision),
             checkpointing: Some(job.workload.checkpointing),
+            attention: Some(job.workload.attention),
             tokens: None,
             duration: None,
             one_step: false,
@@ -297,6 +300,7 @@ impl Run {
                 grad_accum: self.grad_accum,
                 precision: self.precision,
                 checkpointing: self.checkpointing,
+                attention: self.attention,
                 task: self.task.as_deref().and_then(task_name),
                 ..WorkloadSpec::default()
             },

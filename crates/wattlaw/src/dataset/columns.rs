@@ -10,7 +10,7 @@ use crate::toml_text;
 use crate::units::{Joules, Seconds};
 
 /// A column: its name in schema v1 and the names that other tables give it.
-const COLUMNS: [(&str, &[&str]); 40] = [
+const COLUMNS: [(&str, &[&str]); 41] = [
     ("run_id", &[]),
     ("model", &[]),
     ("family", &[]),
@@ -36,6 +36,7 @@ const COLUMNS: [(&str, &[&str]); 40] = [
     ("task", &[]),
     ("precision", &[]),
     ("checkpointing", &["activation_checkpointing"]),
+    ("attention", &[]),
     ("tokens", &[]),
     ("duration_s", &[]),
     ("step_time_s", &[]),
@@ -299,6 +300,7 @@ impl Cells<'_> {
             task: self.text("task").map(str::to_owned),
             precision: self.word("precision")?,
             checkpointing: self.word("checkpointing")?,
+            attention: self.word("attention")?,
             tokens,
             duration,
             one_step: whole.is_none() && step_time.is_some(),

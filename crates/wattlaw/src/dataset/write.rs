@@ -7,7 +7,7 @@ use crate::units::{Joules, Seconds};
 /// One column: its name, whether it stands even where no run says anything, and a run's cell.
 type Column = (&'static str, bool, fn(&Run) -> String);
 
-const COLUMNS: [Column; 39] = [
+const COLUMNS: [Column; 40] = [
     ("run_id", true, |r| r.run_id.clone()),
     ("model", false, |r| text(r.model.as_deref())),
     ("family", true, |r| r.family.clone()),
@@ -32,6 +32,7 @@ const COLUMNS: [Column; 39] = [
     ("task", false, |r| text(r.task.as_deref())),
     ("precision", false, |r| cell(r.precision)),
     ("checkpointing", false, |r| cell(r.checkpointing)),
+    ("attention", false, |r| cell(r.attention)),
     ("tokens", false, |r| cell(r.tokens)),
     ("epochs", false, |r| cell(r.epochs)),
     ("duration_s", false, |r| cell(time(r, false))),
