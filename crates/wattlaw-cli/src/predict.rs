@@ -148,6 +148,7 @@ fn table(job: &Job, p: &Prediction) -> String {
 const fn covers(scope: Scope) -> &'static str {
     match scope {
         Scope::Gpu => "the GPUs",
+        Scope::Devices => "the GPUs, CPU packages and memory by their counters",
         Scope::NodeDc => "the nodes behind their power supplies",
         Scope::NodeAc => "the nodes at their plugs",
         Scope::Facility => "the facility",

@@ -2,9 +2,11 @@
 
 mod columns;
 mod frame;
+mod write;
 
 pub use columns::ColumnMap;
 pub use frame::{ColumnsOf, Efficiency};
+pub use write::to_csv;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};

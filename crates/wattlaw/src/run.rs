@@ -20,6 +20,8 @@ use crate::workload::{Checkpointing, Precision, WorkloadSpec};
 pub enum Scope {
     /// The accelerators only.
     Gpu,
+    /// Accelerators, CPU packages and memory by their own counters; fans, disks and conversion are outside.
+    Devices,
     /// The node behind its power supplies.
     NodeDc,
     /// The node at its plug.
@@ -32,7 +34,7 @@ pub enum Scope {
     Unstated,
 }
 
-words!(Scope, "scope": Gpu = "gpu", NodeDc = "node_dc" | "node-dc", NodeAc = "node_ac" | "node-ac",
+words!(Scope, "scope": Gpu = "gpu", Devices = "devices", NodeDc = "node_dc" | "node-dc", NodeAc = "node_ac" | "node-ac",
     Facility = "facility", Codecarbon = "codecarbon", Unstated = "unstated");
 
 /// One measured training run, or the mean of several alike.
@@ -100,8 +102,14 @@ pub struct Run {
     pub energy: Option<Joules>,
     /// Energy as the table gave it in kWh, so that its logarithm is not rounded twice.
     pub energy_kwh: Option<f64>,
+    /// Standard deviation of the error that all runs on the same meter share; repeating the run does not reduce it.
+    pub energy_systematic_sd: Option<Joules>,
+    /// Standard deviation of the error that each run draws anew.
+    pub energy_random_sd: Option<Joules>,
     /// What the energy covers.
     pub scope: Scope,
+    /// What measured the energy.
+    pub meter: Option<String>,
     /// Time of the single-GPU run that this one is compared with.
     pub baseline_duration: Option<Seconds>,
     /// The study's memory proxy where the table has it (a mean over aggregated runs).
@@ -117,6 +125,79 @@ pub struct Run {
 }
 
 impl Run {
+    /// The run that a job describes, with nothing measured of it yet: what the description leaves open stays open,
+    /// the tokens that are done included.
+    ///
+    /// # Errors
+    /// Those of [`Catalog::architecture`] where no shape is given, and [`Error::Missing`] without an accelerator; a
+    /// parallelism that cannot be is refused as in [`JobSpec::resolve`].
+    pub fn described(run_id: &str, spec: &JobSpec, catalog: &Catalog) -> Result<Self> {
+        let architecture = catalog.architecture(&spec.model)?;
+        let workload = &spec.workload;
+        // the shape of parallelism does not depend on how much is trained, which may not be known yet
+        let job = JobSpec {
+            workload: WorkloadSpec {
+                tokens: Some(Count::new(1)),
+                steps: None,
+                epochs: None,
+                examples: None,
+                seq_len: workload.seq_len.or(Some(1)).filter(|_| architecture.image.is_none()),
+                micro_batch: workload.micro_batch.or(Some(1)),
+                ..workload.clone()
+            },
+            ..spec.clone()
+        }
+        .resolve(catalog)?;
+        let (system, split) = (&job.system, &job.parallelism);
+        Ok(Self {
+            line: 0,
+            run_id: run_id.to_owned(),
+            model: Some(architecture.name.clone()),
+            family: architecture.family().name().to_owned(),
+            gpu: system.accelerator.name.clone(),
+            gpus: system.gpus,
+            gpus_per_node: Some(system.gpus_per_node),
+            strategy: strategy(
+                (split.dp > 1).then(|| split.data.name()),
+                system.gpus,
+                Some(split.tp),
+                Some(split.pp),
+            ),
+            dp: Some(split.dp),
+            tp: Some(split.tp),
+            pp: Some(split.pp),
+            tensor_scope: (split.tp > 1).then_some(split.tensor_scope),
+            layers: architecture.layers,
+            hidden_size: architecture.hidden_size,
+            heads: Some(architecture.heads),
+            kv_heads: Some(architecture.kv_heads),
+            ffn_size: Some(architecture.ffn_size),
+            vocab_size: Some(architecture.vocab_size).filter(|n| *n > 0),
+            max_seq_len: None,
+            seq_len: workload.seq_len.map(|n| n as f64),
+            micro_batch: workload.micro_batch,
+            grad_accum: Some(job.workload.grad_accum).filter(|_| workload.micro_batch.is_some()),
+            task: Some(job.workload.task.name().to_owned()),
+            precision: Some(job.workload.precision),
+            checkpointing: Some(job.workload.checkpointing),
+            tokens: None,
+            duration: None,
+            one_step: false,
+            energy: None,
+            energy_kwh: None,
+            energy_systematic_sd: None,
+            energy_random_sd: None,
+            scope: Scope::Unstated,
+            meter: None,
+            baseline_duration: None,
+            memory_proxy: None,
+            epochs: None,
+            n_runs: None,
+            peak_memory_gib: None,
+            outcome: None,
+        })
+    }
+
     /// The shape, for grouping: layers × hidden size.
     pub fn architecture(&self) -> String {
         format!("{}x{}", self.layers, self.hidden_size)
@@ -235,6 +316,25 @@ impl Run {
             },
         }
         .resolve(catalog)
+    }
+}
+
+/// The regime a run belongs to: what moves most, as in [`crate::parallel::Parallelism::regime`].
+pub(crate) fn strategy(named: Option<&str>, gpus: u64, tp: Option<u64>, pp: Option<u64>) -> String {
+    if gpus == 1 {
+        return "baseline".to_owned();
+    }
+    if tp.is_some_and(|n| n > 1) {
+        return "tp".to_owned();
+    }
+    match named.map(|n| n.to_lowercase().replace('_', "-")) {
+        Some(name) if matches!(name.as_str(), "ddp" | "dp") && pp.is_some_and(|n| n > 1) => {
+            "pp".to_owned()
+        }
+        Some(name) if name == "tp-mlp" || name == "tensor" => "tp".to_owned(),
+        Some(name) => name,
+        None if pp.is_some_and(|n| n > 1) => "pp".to_owned(),
+        None => "ddp".to_owned(),
     }
 }
 

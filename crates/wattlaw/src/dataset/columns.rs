@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Place, Result};
-use crate::run::{Run, Scope};
+use crate::run::{Run, Scope, strategy};
 use crate::toml_text;
 use crate::units::{Joules, Seconds};
 
 /// A column: its name in schema v1 and the names that other tables give it.
-const COLUMNS: [(&str, &[&str]); 38] = [
+const COLUMNS: [(&str, &[&str]); 40] = [
     ("run_id", &[]),
     ("model", &[]),
     ("family", &[]),
@@ -41,6 +41,8 @@ const COLUMNS: [(&str, &[&str]); 38] = [
     ("step_time_s", &[]),
     ("energy_j", &[]),
     ("energy_kwh", &[]),
+    ("energy_systematic_sd_j", &[]),
+    ("energy_random_sd_j", &[]),
     ("scope", &[]),
     ("baseline_duration_s", &[]),
     ("memory_proxy", &[]),
@@ -226,6 +228,14 @@ impl Cells<'_> {
         }
     }
 
+    /// A standard deviation: zero where there is no such error.
+    fn deviation(&self, column: &str) -> Result<Option<Joules>> {
+        match self.text(column).map(str::parse::<f64>) {
+            Some(Ok(0.0)) => Ok(Some(Joules::ZERO)),
+            _ => Ok(self.number(column)?.map(Joules::new)),
+        }
+    }
+
     fn count(&self, column: &str) -> Result<Option<u64>> {
         match self.number(column)? {
             None => Ok(None),
@@ -294,7 +304,10 @@ impl Cells<'_> {
             one_step: whole.is_none() && step_time.is_some(),
             energy,
             energy_kwh: kwh.or(energy.map(Joules::kwh)),
+            energy_systematic_sd: self.deviation("energy_systematic_sd_j")?,
+            energy_random_sd: self.deviation("energy_random_sd_j")?,
             scope: self.word("scope")?.unwrap_or(Scope::Unstated),
+            meter: self.text("meter").map(str::to_owned),
             baseline_duration: self.number("baseline_duration_s")?.map(Seconds::new),
             memory_proxy: self.number("memory_proxy")?,
             epochs: self.number("epochs")?,
@@ -302,25 +315,6 @@ impl Cells<'_> {
             peak_memory_gib: self.number("peak_memory_gib")?,
             outcome: self.text("outcome").map(str::to_owned),
         })
-    }
-}
-
-/// The regime a row belongs to: what moves most, as in [`crate::parallel::Parallelism::regime`].
-fn strategy(named: Option<&str>, gpus: u64, tp: Option<u64>, pp: Option<u64>) -> String {
-    if gpus == 1 {
-        return "baseline".to_owned();
-    }
-    if tp.is_some_and(|n| n > 1) {
-        return "tp".to_owned();
-    }
-    match named.map(|n| n.to_lowercase().replace('_', "-")) {
-        Some(name) if matches!(name.as_str(), "ddp" | "dp") && pp.is_some_and(|n| n > 1) => {
-            "pp".to_owned()
-        }
-        Some(name) if name == "tp-mlp" || name == "tensor" => "tp".to_owned(),
-        Some(name) => name,
-        None if pp.is_some_and(|n| n > 1) => "pp".to_owned(),
-        None => "ddp".to_owned(),
     }
 }
 
