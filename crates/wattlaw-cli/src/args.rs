@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{audit, calibrate, catalog, completions, cost, fit, predict, validate};
+use crate::{audit, calibrate, catalog, completions, cost, fit, import, predict, validate};
 
 /// Predicts the energy, time and power of a Transformer training run before it runs, and fits itself to runs that ran.
 #[derive(Debug, Parser)]
@@ -31,6 +31,8 @@ pub enum Command {
     Calibrate(calibrate::Args),
     /// Find what is wrong in a table of runs, before a law is fitted on it
     Audit(audit::Args),
+    /// Read what other tools measured: CodeCarbon, Zeus, nvidia-smi, Megatron-LM, MLPerf, DCGM and others
+    Import(Box<import::Args>),
     /// GPUs, models and systems that are known by name
     Catalog(catalog::Args),
     /// Print a shell's completion script

@@ -1,6 +1,6 @@
 //! A job from flags, from a job file, or from a file with flags laid over it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::Args;
@@ -199,15 +199,7 @@ impl JobArgs {
             None => flags.resolve(&catalog).map_err(Failure::usage),
             Some(path) => {
                 let place = Place::file(path.display().to_string());
-                let text = files::text(path)?;
-                let mut base = JobSpec::from_toml(&text).map_err(|e| e.at(place.clone()))?;
-                if let Some(config) = base.model.config.take() {
-                    // a path in a job file is meant from where that file lies
-                    let path = path
-                        .parent()
-                        .map_or_else(|| PathBuf::from(&config), |dir| dir.join(&config));
-                    base.model = base.model.over(read_config(&path)?);
-                }
+                let base = spec(path)?;
                 Ok(flags.over(base).resolve(&catalog).map_err(|e| e.at(place))?)
             }
         }
@@ -283,11 +275,26 @@ impl JobArgs {
     }
 }
 
+/// What a job file says, with the `config.json` that it names.
+///
+/// # Errors
+/// What is wrong in either file, with its place.
+pub fn spec(path: &Path) -> Done<JobSpec> {
+    let place = Place::file(path.display().to_string());
+    let mut spec = JobSpec::from_toml(&files::text(path)?).map_err(|e| e.at(place))?;
+    if let Some(config) = spec.model.config.take() {
+        // a path in a job file is meant from where that file lies
+        let path = path.parent().map_or_else(|| PathBuf::from(&config), |dir| dir.join(&config));
+        spec.model = spec.model.over(read_config(&path)?);
+    }
+    Ok(spec)
+}
+
 /// The built-in catalogue, with a user's file before it.
 ///
 /// # Errors
 /// What is wrong in the file, with its place.
-pub fn catalog(overlay: Option<&std::path::Path>) -> Done<Catalog> {
+pub fn catalog(overlay: Option<&Path>) -> Done<Catalog> {
     let built_in = Catalog::built_in()?;
     match overlay {
         None => Ok(built_in),
@@ -299,7 +306,7 @@ pub fn catalog(overlay: Option<&std::path::Path>) -> Done<Catalog> {
     }
 }
 
-fn read_config(path: &std::path::Path) -> Done<ModelSpec> {
+fn read_config(path: &Path) -> Done<ModelSpec> {
     let place = Place::file(path.display().to_string());
     let mut spec = from_config_json(&files::text(path)?).map_err(|e| e.at(place))?;
     if spec.name.is_none() {

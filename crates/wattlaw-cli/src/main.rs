@@ -9,9 +9,11 @@ mod catalog;
 mod complete;
 mod completions;
 mod cost;
+mod doctor_files;
 mod failure;
 mod files;
 mod fit;
+mod import;
 mod job_args;
 mod law_args;
 mod predict;
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Command::Validate(args) => validate::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Catalog(args) => catalog::run(&args),
         Command::Completions(args) => completions::run(&args),
     };

@@ -1,0 +1,90 @@
+//! `wattlaw doctor FILES`: what is wrong in logs of other tools, before their energy is believed.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use wattlaw::catalog::Catalog;
+use wattlaw::import::{self, Finding, Options};
+
+use crate::args::Format;
+use crate::failure::{Done, Failure};
+use crate::{files, import as logs, screen};
+
+/// One log, and what was found in it.
+struct Looked {
+    file: String,
+    format: Option<import::Format>,
+    runs: usize,
+    findings: Vec<Finding>,
+    /// Why it could not be read.
+    error: Option<String>,
+}
+
+/// Looks at each log by itself and prints what was found.
+///
+/// # Errors
+/// One sentence where a log could not be read, after what was found in the others.
+pub fn run(paths: &[PathBuf], format: Format) -> Done {
+    let catalog = Catalog::built_in()?;
+    let looked: Vec<Looked> = paths.iter().map(|path| look(path, &catalog)).collect();
+    match format {
+        Format::Json => {
+            let rows: Vec<_> = looked
+                .iter()
+                .map(|l| {
+                    json!({
+                        "file": l.file, "log_format": l.format, "runs": l.runs, "notes": l.findings, "error": l.error,
+                    })
+                })
+                .collect();
+            screen::json(&json!({ "logs": rows }))?;
+        }
+        Format::Table => files::print(&looked.iter().map(text).collect::<String>())?,
+    }
+    match looked.iter().filter_map(|l| l.error.as_ref()).collect::<Vec<_>>().as_slice() {
+        [] => Ok(()),
+        [one] => Err(Failure::Failed((*one).clone())),
+        several => Err(Failure::Failed(format!("{} of {} logs could not be read", several.len(), looked.len()))),
+    }
+}
+
+fn look(path: &PathBuf, catalog: &Catalog) -> Looked {
+    let file = path.display().to_string();
+    match logs::read(None, std::slice::from_ref(path), Options::default()) {
+        Ok((format, log)) => {
+            let mut findings = log.findings;
+            findings.extend(import::check(&log.measured, catalog));
+            Looked { file, format: Some(format), runs: log.measured.len(), findings, error: None }
+        }
+        Err(Failure::Usage(text) | Failure::Failed(text)) => {
+            Looked { file, format: None, runs: 0, findings: Vec::new(), error: Some(text) }
+        }
+        Err(Failure::Unread) => Looked { file, format: None, runs: 0, findings: Vec::new(), error: None },
+    }
+}
+
+fn text(looked: &Looked) -> String {
+    let runs = if looked.runs == 1 { "1 run".to_owned() } else { format!("{} runs", looked.runs) };
+    let what = match (&looked.format, &looked.error) {
+        (Some(format), _) => format!("{format}, {runs}"),
+        (None, Some(_)) => "it could not be read".to_owned(),
+        (None, None) => String::new(),
+    };
+    let mut out = screen::heading(&format!("{}: {what}", looked.file));
+    if looked.findings.is_empty() && looked.error.is_none() {
+        out += "nothing was found\n";
+    }
+    let row = |f: &Finding| {
+        vec![
+            f.line.map_or_else(String::new, |l| l.to_string()),
+            f.times.to_string(),
+            f.kind.to_string(),
+            f.text.clone(),
+        ]
+    };
+    if !looked.findings.is_empty() {
+        out += &screen::table(&["line", "times", "kind", "what"], looked.findings.iter().map(row).collect(), 99);
+    }
+    out
+}
