@@ -117,6 +117,7 @@ impl Reader for Codecarbon {
         while let Some(row) = table.next()? {
             self.row(file, &columns, &row, findings)?;
         }
+        table.end(findings);
         if self.runs.len() == before {
             return Err(nothing(file, "rows below its header"));
         }
@@ -132,12 +133,12 @@ impl Reader for Codecarbon {
 
 impl Codecarbon {
     fn row(&mut self, file: &str, columns: &Columns, row: &Row<'_>, findings: &mut Findings) -> Result<()> {
-        if row.untitled() > 0 {
+        if row.runs_over() {
             findings.add(
                 Trap::LeftOut,
                 file,
                 Some(row.line),
-                "cells under no title were left out: another row was appended to a line without an end",
+                "cells behind the last title were left out: another row was appended to a line without an end",
             );
         }
         let totals = Totals {
@@ -193,7 +194,7 @@ impl Codecarbon {
                     );
                     known.before = known.before.plus(known.row);
                 }
-                let start = known.measured.start.min(measured.start);
+                let start = known.measured.start.or(measured.start);
                 known.measured = Measured { start, ..measured };
                 known.row = totals;
                 known.rows += 1;
@@ -258,7 +259,7 @@ fn told(measured: &Measured, totals: &Totals, findings: &mut Findings) {
              and their energy is not in it"
                 .to_owned(),
         );
-    } else if measured.gpus.is_none() && totals.gpu.is_none_or(|e| e == 0.0) {
+    } else if measured.gpus.is_none() && totals.gpu == Some(0.0) {
         add(Trap::Covers, "no GPU was tracked; the energy is that of CPU and memory".to_owned());
     }
     if let Some(ram) = totals.ram
@@ -268,8 +269,7 @@ fn told(measured: &Measured, totals: &Totals, findings: &mut Findings) {
         add(
             Trap::Modelled,
             format!(
-                "run {}: {:.0} % of the energy is memory, which CodeCarbon computes from its size and does not measure; \
-                 --scope gpu takes the GPUs alone",
+                "run {}: {:.0} % of the energy is memory, which CodeCarbon computes from its size and does not measure",
                 measured.run_id,
                 100.0 * ram / totals.all
             ),

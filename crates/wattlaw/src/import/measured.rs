@@ -223,10 +223,24 @@ fn covered(spans: &[Span]) -> (f64, Option<Option<u64>>) {
     (seconds, Some(busiest.max().flatten()))
 }
 
+/// A node draws less than this for each of its GPUs: NVIDIA states up to 14.3 kW for a DGX B200 with eight
+/// (<https://docs.nvidia.com/dgx/dgxb200-user-guide/introduction-to-dgxb200.html>).
+const MOST_PER_GPU_W: f64 = 2000.0;
+
 /// What the catalogue knows better than a log: powers that an accelerator does not reach.
 pub fn check(measured: &[Measured], catalog: &Catalog) -> Vec<Finding> {
     let mut findings = Findings::default();
     for run in measured {
+        if let Some(power) = run.mean_power
+            && power.value() > MOST_PER_GPU_W * run.gpus.unwrap_or(8).max(8) as f64
+        {
+            let text = format!(
+                "{:.0} kW on average are more than such a machine can draw; energy or time are in another unit, or made up",
+                power.value() / 1e3
+            );
+            findings.add(Trap::PowerAboveLimit, &run.file, run.line, text);
+            continue;
+        }
         let known = run.gpu.as_deref().and_then(|gpu| catalog.accelerator(gpu).ok());
         let limit = match (run.power_limit, known) {
             (Some(limit), _) => Some((limit.value(), "the power limit")),

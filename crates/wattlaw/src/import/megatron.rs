@@ -59,6 +59,8 @@ struct Log {
     total: Option<f64>,
     without_energy: u64,
     lines: u64,
+    /// Lines that were added up.
+    spans: u64,
 }
 
 impl Log {
@@ -148,13 +150,15 @@ impl Log {
         Ok(())
     }
 
+    /// Iterations that a line usually stands for.
     fn usual(&self) -> Option<f64> {
-        (self.lines > 1 && self.iterations > 0.0).then(|| (self.iterations / (self.lines - 1) as f64).round().max(1.0))
+        (self.spans > 0).then(|| (self.iterations / self.spans as f64).round().max(1.0))
     }
 
     fn add(&mut self, line: &Line, iterations: f64) {
         self.all_samples = line.batch.is_some() && (self.all_samples || self.iterations == 0.0);
         self.iterations += iterations;
+        self.spans += 1;
         self.samples += iterations * line.batch.unwrap_or(0.0);
         self.seconds += iterations * line.seconds;
         self.joules += iterations * line.joules;

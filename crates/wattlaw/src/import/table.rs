@@ -16,6 +16,8 @@ pub(super) struct Table<'a> {
     record: ByteRecord,
     delimiter: u8,
     torn: Option<u64>,
+    /// One where lines end with CR LF, of which the reader counts the LF to the next row.
+    lag: u64,
 }
 
 impl<'a> Table<'a> {
@@ -29,6 +31,7 @@ impl<'a> Table<'a> {
         let mark = head.len() - without_mark(head).len();
         let first = head[mark..].split(|b| *b == b'\n').next().unwrap_or_default();
         let count = |d: u8| first.iter().filter(|b| **b == d).count();
+        let lag = u64::from(first.ends_with(b"\r"));
         let delimiter = [b',', b';', b'\t'].into_iter().rev().max_by_key(|d| count(*d)).unwrap_or(b',');
         source.input.consume(mark);
         let mut reader = ReaderBuilder::new()
@@ -58,7 +61,7 @@ impl<'a> Table<'a> {
                 .at(Place::line(name, 1)));
             }
         }
-        Ok(Self { name, reader, header, record, delimiter, torn: None })
+        Ok(Self { name, reader, header, record, delimiter, torn: None, lag })
     }
 
     /// The names of the columns.
@@ -109,7 +112,7 @@ impl<'a> Table<'a> {
                 break;
             }
         }
-        let line = self.record.position().map_or(0, csv::Position::line);
+        let line = self.record.position().map_or(0, csv::Position::line) + self.lag;
         if self.record.len() != self.header.len() {
             let cells = self.record.len();
             // a tool that was killed leaves half a line at the end
@@ -202,10 +205,10 @@ impl<'a> Row<'a> {
         error.at(Place::line(self.name, self.line))
     }
 
-    /// How many cells say something under no title.
-    pub(super) fn untitled(&self) -> usize {
-        let named = |i: usize| self.header.get(i).is_some_and(|title| !title.is_empty());
-        self.record.iter().enumerate().filter(|(i, cell)| !cell.is_empty() && !named(*i)).count()
+    /// Whether cells behind the last title say something.
+    pub(super) fn runs_over(&self) -> bool {
+        let titles = self.header.iter().rposition(|title| !title.is_empty()).map_or(0, |at| at + 1);
+        self.record.iter().skip(titles).any(|cell| !cell.is_empty())
     }
 }
 

@@ -58,6 +58,7 @@ impl Reader for Zeus {
         } else {
             table.needed(&["window_name"], "ZeusMonitor's log has start_time, window_name, elapsed_time, gpu0_energy, …")?;
         }
+        table.end(findings);
         if self.measured.len() == before {
             return Err(nothing(file, "rows below its header"));
         }
@@ -126,7 +127,10 @@ impl Zeus {
                 );
             }
             let at = *by_name.entry(title.clone()).or_insert_with(|| {
+                // the optimizer of power limits names its windows by the limit in W
+                let limit = title.strip_prefix("__GlobalPowerLimitOptimizer_").and_then(|w| w.parse::<f64>().ok());
                 let mut measured = Measured::new(title, file, "zeus");
+                measured.power_limit = limit.filter(|w| *w > 0.0 && *w < 1e5).map(Watts::new);
                 measured.line = Some(row.line);
                 measured.scope = Scope::Gpu;
                 measured.gpus = Some(devices.len() as u64);
