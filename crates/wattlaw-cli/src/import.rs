@@ -194,9 +194,10 @@ fn unknown(name: &str) -> Failure {
     ))
 }
 
-/// Energy and time of all runs; none where an energy or a time is absent.
+/// Energy and time of all runs but those inside others; none where an energy or a time is absent.
 fn total(measured: &[Measured]) -> (Option<Joules>, Option<Seconds>) {
-    let energies: Option<Vec<Joules>> = measured.iter().map(|m| m.energy).collect();
+    let apart = measured.iter().filter(|m| m.inside.is_none());
+    let energies: Option<Vec<Joules>> = apart.map(|m| m.energy).collect();
     let whole = import::join(measured).ok();
     (energies.map(|all| all.into_iter().sum()), whole.and_then(|w| w.duration))
 }

@@ -82,7 +82,7 @@ fn tucanos_restart_is_told_and_joined_and_its_power_is_doubted() {
     let doubts = import::check(&log.measured, &Catalog::built_in().unwrap());
     assert_eq!(doubts.len(), 2);
     assert!(doubts[0].text.contains("453 W a GPU on average, above the TDP of 400 W"), "{}", doubts[0].text);
-    assert_eq!(log.measured[0].start.unwrap().to_string(), "2024-09-11T20:38:17.914");
+    assert_eq!(log.measured[0].start.unwrap().to_string(), "2024-09-11T20:38:17.913");
 }
 
 const JOB: &str = "[model]\nname = 'bert-base-uncased'\n[workload]\ntokens = '10M'\nseq_len = 128\nmicro_batch = 32\n\
@@ -176,6 +176,8 @@ fn zeus_windows_of_one_name_are_added_up_and_nested_ones_are_told() {
     assert_eq!(figures(&log), [(1200.0, 6.0, Some(2)), (2010.0, 10.0, Some(2))]);
     assert!(log.findings.iter().any(|f| f.kind == Trap::CountedTwice && f.text.contains("windows step lie inside windows epoch")));
     assert_eq!(log.measured[1].start.unwrap().to_string(), "2023-11-14T22:13:20.000Z");
+    assert_eq!((log.measured[0].inside.as_deref(), &log.measured[1].inside), (Some("epoch"), &None));
+    assert_eq!(import::join(&log.measured).unwrap().energy.unwrap().value(), 2010.0);
     let options = Options { devices: vec!["2".into()], ..Options::default() };
     let one = read_with(Format::Zeus, options, &[("z.csv", text.as_bytes())]).unwrap();
     assert_eq!(figures(&one)[0], (610.0, 6.0, Some(1)));

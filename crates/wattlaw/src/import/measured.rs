@@ -53,6 +53,8 @@ pub struct Measured {
     pub samples: Option<f64>,
     /// Whether the energy is that of one accelerator, because the log does not say how many there were.
     pub per_gpu: bool,
+    /// The run that this one is a part of, and whose energy holds this one's.
+    pub inside: Option<String>,
     /// The energy by part, where the log tells them apart; parts may be beside the scope.
     pub parts: Vec<Part>,
 }
@@ -90,6 +92,7 @@ impl Measured {
             steps: None,
             samples: None,
             per_gpu: false,
+            inside: None,
             parts: Vec::new(),
         }
     }
@@ -140,11 +143,12 @@ impl Measured {
 }
 
 /// Parts of one training run as one: what ran one after another is added up, and what ran at once is added up in energy
-/// and accelerators while its time counts once.
+/// and accelerators while its time counts once. What lies inside another part is in it already.
 ///
 /// # Errors
 /// [`Error::Data`] where scopes differ, or an energy or a time is absent.
 pub fn join(parts: &[Measured]) -> Result<Measured> {
+    let parts: Vec<&Measured> = parts.iter().filter(|p| p.inside.is_none()).collect();
     let Some(first) = parts.first() else {
         return Err(Error::Data("there is nothing to join".to_owned()));
     };
@@ -163,14 +167,14 @@ pub fn join(parts: &[Measured]) -> Result<Measured> {
             p.duration.ok_or_else(|| lacks("the time"))?,
         ))
     };
-    let sums = parts.iter().map(needed).collect::<Result<Vec<_>>>()?;
+    let sums = parts.iter().map(|p| needed(p)).collect::<Result<Vec<_>>>()?;
     let energy: Joules = sums.iter().map(|(e, _)| *e).sum();
-    let (seconds, at_once) = match spans(parts) {
+    let (seconds, at_once) = match spans(&parts) {
         Some(spans) => covered(&spans),
         // without times of day, parts are taken to have run one after another
         None => (sums.iter().map(|(_, t)| t.value()).sum(), None),
     };
-    let mut whole = Measured { parts: Vec::new(), ..first.clone() };
+    let mut whole = Measured { parts: Vec::new(), ..(*first).clone() };
     whole.spent(energy.value(), seconds);
     whole.start = parts.iter().filter_map(|p| p.start).min();
     whole.gpus = match at_once {
@@ -179,7 +183,7 @@ pub fn join(parts: &[Measured]) -> Result<Measured> {
     };
     whole.line = None;
     let total = |of: fn(&Measured) -> Option<f64>| {
-        let all: Option<Vec<f64>> = parts.iter().map(of).collect();
+        let all: Option<Vec<f64>> = parts.iter().map(|p| of(p)).collect();
         // nodes of one run each count the same steps
         all.filter(|_| at_once.is_none() || parts.len() == 1).map(|v| v.iter().sum())
     };
@@ -195,7 +199,7 @@ pub fn join(parts: &[Measured]) -> Result<Measured> {
 
 type Span = (Stamp, Stamp, Option<u64>);
 
-fn spans(parts: &[Measured]) -> Option<Vec<Span>> {
+fn spans(parts: &[&Measured]) -> Option<Vec<Span>> {
     parts.iter().map(|p| Some((p.start?, p.end()?, p.gpus))).collect()
 }
 

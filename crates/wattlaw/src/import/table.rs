@@ -182,9 +182,10 @@ impl<'a> Row<'a> {
             return Ok(Some(x));
         }
         let title = column.and_then(|at| self.header.get(at)).map_or("", String::as_str);
+        let shown = self.text(column)?.unwrap_or_default();
         Err(self.wrong(Error::invalid(
             format!("column `{title}`"),
-            x,
+            format!("`{}`", short(shown)),
             "it must be a number from 0 to 1e18",
         )))
     }

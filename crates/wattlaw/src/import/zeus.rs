@@ -150,7 +150,7 @@ impl Zeus {
                 spans.push((began, began + seconds, at));
             }
         }
-        nested(&mut spans, &windows, file, findings);
+        nested(&mut spans, &mut windows, file, findings);
         for mut window in windows {
             window.measured.spent(window.joules.iter().sum(), window.seconds);
             window.measured.parts = devices
@@ -276,21 +276,26 @@ impl Zeus {
     }
 }
 
-/// Tells of windows inside others, whose energy is in both.
-fn nested(spans: &mut [(f64, f64, usize)], windows: &[Window], file: &str, findings: &mut Findings) {
+/// Marks windows inside others, whose energy is in both.
+fn nested(spans: &mut [(f64, f64, usize)], windows: &mut [Window], file: &str, findings: &mut Findings) {
     spans.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
-    let name = |at: usize| windows.get(at).map_or("", |w| w.measured.run_id.as_str());
-    let (mut outer, mut until) = (0, f64::NEG_INFINITY);
+    let mut outer: Option<(f64, usize)> = None;
     for (_, end, at) in spans.iter() {
-        if *end <= until {
-            let text = format!(
-                "windows {} lie inside windows {}: their energy is in both, and must not be added up",
-                name(*at),
-                name(outer)
+        let Some((_, of)) = outer.filter(|(until, _)| end <= until) else {
+            outer = Some((*end, *at));
+            continue;
+        };
+        let name = windows.get(of).map(|w| w.measured.run_id.clone());
+        let (Some(window), Some(name)) = (windows.get_mut(*at), name) else { continue };
+        // windows of one name that overlap are those of several processes
+        if *at != of {
+            findings.add(
+                Trap::CountedTwice,
+                file,
+                None,
+                format!("windows {} lie inside windows {name}, whose energy holds theirs", window.measured.run_id),
             );
-            findings.add(Trap::CountedTwice, file, None, text);
-        } else {
-            (outer, until) = (*at, *end);
+            window.measured.inside = Some(name);
         }
     }
 }
