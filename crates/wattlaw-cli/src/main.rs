@@ -9,6 +9,7 @@ mod catalog;
 mod complete;
 mod completions;
 mod cost;
+#[expect(dead_code, reason = "wattlaw doctor comes to call it")]
 mod doctor_files;
 mod failure;
 mod files;

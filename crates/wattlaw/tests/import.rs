@@ -67,7 +67,7 @@ fn tucanos_restart_is_told_and_joined_and_its_power_is_doubted() {
     let path = "codecarbon/tucano_160m_2.7.1.csv";
     let Some(bytes) = real(path) else { return };
     let log = read_with(Format::Codecarbon, Options::default(), &[(path, &bytes)]).unwrap();
-    assert!(told(&log, Trap::Restart).contains("project Tucano has 2 run_ids"));
+    assert!(told(&log, Trap::Restart).contains("2 run_ids of project Tucano, one after another"));
     let cumulative = log.findings.iter().find(|f| f.kind == Trap::CumulativeRows).unwrap();
     assert!(cumulative.text.contains("15 rows are running totals"), "{}", cumulative.text);
     let share = log.findings.iter().find(|f| f.kind == Trap::Modelled).unwrap();
@@ -162,6 +162,13 @@ fn codecarbons_traps_are_told() {
          2024-01-01T00:01:01,p,b,60,0.2,0.1,0.101,0,8,8 x NVIDIA A100-SXM4-80GB,machine\n",
     );
     assert!(told(&ranks, Trap::CountedTwice).contains("a tracker on every rank"));
+    // two nodes of one training run: not the same energy
+    let nodes = read(
+        "2024-01-01T01:01:00,p,a,3660,0.2,0.1,0.10,0,8,8 x NVIDIA A100-SXM4-80GB,machine\n\
+         2024-01-01T01:01:01,p,b,3660,0.3,0.1,0.2,0,8,8 x NVIDIA A100-SXM4-80GB,machine\n",
+    );
+    assert!(told(&nodes, Trap::PerNode).contains("CodeCarbon counts one node each"));
+    assert_eq!(import::join(&nodes.measured).unwrap().gpus, Some(16));
     // two rows in one line
     let appended = logs::read(Format::Codecarbon, "e.csv", "duration,energy_consumed,,\n60,0.2,2024-01-01,p\n").unwrap();
     assert!(told(&appended, Trap::LeftOut).starts_with("e.csv:2: cells behind the last title were left out"));

@@ -125,7 +125,7 @@ impl Reader for Codecarbon {
     }
 
     fn finish(self: Box<Self>, findings: &mut Findings) -> Result<Vec<Measured>> {
-        restarts(&self.runs, findings);
+        parts_of_one(&self.runs, findings);
         same_machine(&self.runs, findings);
         Ok(self.runs.into_iter().map(|run| run.finish(findings)).collect())
     }
@@ -287,26 +287,37 @@ fn told(measured: &Measured, totals: &Totals, findings: &mut Findings) {
     }
 }
 
-/// Runs of one project that followed each other on the same GPUs may be one training run.
-fn restarts(runs: &[Run], findings: &mut Findings) {
-    let mut seen: Vec<&str> = Vec::new();
+/// Runs of one project may be restarts of one training run, or, where they ran at the same time, its nodes.
+fn parts_of_one(runs: &[Run], findings: &mut Findings) {
+    let mut projects: Vec<&str> = Vec::new();
     for run in runs {
-        let (file, project) = (&run.measured.file, run.project.as_str());
-        if project.is_empty() || seen.contains(&project) {
+        let project = run.project.as_str();
+        if project.is_empty() || run.measured.gpus.is_none() || projects.contains(&project) {
             continue;
         }
-        seen.push(project);
-        let several = runs.iter().filter(|r| r.project == project && r.measured.file == *file).count();
-        if several > 1 && run.measured.gpus.is_some() {
-            findings.add(
-                Trap::Restart,
-                file,
-                None,
-                format!(
-                    "project {project} has {several} run_ids; where they are restarts or nodes of one training run, \
-                     --join adds them up"
-                ),
+        projects.push(project);
+        let mut spans: Vec<(Stamp, Stamp)> = runs
+            .iter()
+            .filter(|r| r.project == project)
+            .filter_map(|r| Some((r.measured.start?, r.measured.start?.minus(-r.row.seconds))))
+            .collect();
+        if spans.len() < 2 {
+            continue;
+        }
+        spans.sort();
+        let (file, n) = (&run.measured.file, spans.len());
+        if spans.windows(2).any(|pair| pair[0].1.since(pair[1].0) > 60.0) {
+            let text = format!(
+                "{n} run_ids of project {project}, some at the same time: CodeCarbon counts one node each, and where they are \
+                 nodes of one training run, --join adds them up"
             );
+            findings.add(Trap::PerNode, file, None, text);
+        } else {
+            let text = format!(
+                "{n} run_ids of project {project}, one after another; where they are restarts of one training run, --join \
+                 adds them up"
+            );
+            findings.add(Trap::Restart, file, None, text);
         }
     }
 }
