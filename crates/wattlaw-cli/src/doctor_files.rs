@@ -45,7 +45,11 @@ pub fn run(paths: &[PathBuf], format: Format) -> Done {
     match looked.iter().filter_map(|l| l.error.as_ref()).collect::<Vec<_>>().as_slice() {
         [] => Ok(()),
         [one] => Err(Failure::Failed((*one).clone())),
-        several => Err(Failure::Failed(format!("{} of {} logs could not be read", several.len(), looked.len()))),
+        several => Err(Failure::Failed(format!(
+            "{} of {} logs could not be read",
+            several.len(),
+            looked.len()
+        ))),
     }
 }
 
@@ -60,7 +64,9 @@ fn look(path: &PathBuf, catalog: &Catalog) -> Looked {
         Err(Failure::Usage(text) | Failure::Failed(text)) => {
             Looked { file, format: None, runs: 0, findings: Vec::new(), error: Some(text) }
         }
-        Err(Failure::Unread) => Looked { file, format: None, runs: 0, findings: Vec::new(), error: None },
+        Err(Failure::Unread) => {
+            Looked { file, format: None, runs: 0, findings: Vec::new(), error: None }
+        }
     }
 }
 
@@ -84,7 +90,11 @@ fn text(looked: &Looked) -> String {
         ]
     };
     if !looked.findings.is_empty() {
-        out += &screen::table(&["line", "times", "kind", "what"], looked.findings.iter().map(row).collect(), 99);
+        out += &screen::table(
+            &["line", "times", "kind", "what"],
+            looked.findings.iter().map(row).collect(),
+            99,
+        );
     }
     out
 }

@@ -61,6 +61,10 @@ pub struct Args {
 /// What is wrong with a log, the job or the file to be written.
 pub fn run(args: &Args) -> Done {
     let (format, logs) = args.logs()?;
+    if let Some(twice) = logs.iter().enumerate().find(|(i, path)| logs[..*i].contains(path)) {
+        let name = twice.1.display();
+        return Err(Failure::Usage(format!("{name} is named twice; its energy would count twice")));
+    }
     let catalog = job_args::catalog(args.catalog.as_deref())?;
     let options = args.options()?;
     let (format, log) = read(format, logs, options)?;
@@ -170,14 +174,17 @@ pub fn read(
             (Some(wanted), Some(found)) if wanted != found && wanted != import::Format::Csv => {
                 let why = match format {
                     Some(_) => format!("{wanted} was asked for"),
-                    None => format!("the file before it one of {wanted}; import one tool's logs at a time"),
+                    None => format!(
+                        "the file before it one of {wanted}; import one tool's logs at a time"
+                    ),
                 };
                 return Err(Failure::Failed(format!("{name}: it is a log of {found}, and {why}")));
             }
             (Some(wanted), _) => wanted,
         };
-        let (_, reader) = importer
-            .get_or_insert_with(|| (format, Importer::new(format, options.take().unwrap_or_default())));
+        let (_, reader) = importer.get_or_insert_with(|| {
+            (format, Importer::new(format, options.take().unwrap_or_default()))
+        });
         reader.read(&mut Source { name: &name, input: &mut input })?;
     }
     let Some((format, importer)) = importer else {
@@ -226,12 +233,23 @@ fn table(
     ));
     let mut rows: Vec<Vec<String>> = measured.iter().map(row).collect();
     if measured.len() > 1 {
-        let (energy, time) =
-            (energy.map(|e| screen::energy(e.value())), duration.map(|t| screen::duration(t.value())));
+        let (energy, time) = (
+            energy.map(|e| screen::energy(e.value())),
+            duration.map(|t| screen::duration(t.value())),
+        );
         let blank = String::new;
-        rows.push(vec!["all".into(), or_dash(energy), or_dash(time), blank(), blank(), blank(), blank()]);
+        rows.push(vec![
+            "all".into(),
+            or_dash(energy),
+            or_dash(time),
+            blank(),
+            blank(),
+            blank(),
+            blank(),
+        ]);
     }
-    out += &screen::table(&["run", "energy", "time", "mean power", "GPUs", "scope", "meter"], rows, 1);
+    out +=
+        &screen::table(&["run", "energy", "time", "mean power", "GPUs", "scope", "meter"], rows, 1);
     out
 }
 
@@ -254,4 +272,3 @@ fn interval(text: &str) -> Result<f64, String> {
         _ => Err(format!("`{text}` is no time between samples; write it as 15s or 100ms")),
     }
 }
-

@@ -280,7 +280,7 @@ fn every_field_is_documented() {
         "validate examples/runs.csv --ablation log_C",
         "validate examples/runs.csv --hold-out row",
         "validate examples/runs.csv --law roofline --no-discrepancy --splits 1",
-        "import examples/logs/emissions.csv examples/logs/emissions.csv",
+        "import examples/logs/emissions.csv",
         "import examples/logs/alumet.csv",
         "catalog",
     ] {

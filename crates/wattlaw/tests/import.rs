@@ -53,10 +53,22 @@ fn real_logs_come_to_what_pandas_and_numpy_say() {
         let log = read_with(format, Options::default(), &[(path, &bytes)]).unwrap();
         assert_eq!(log.measured.len(), runs.len(), "{path}");
         for (measured, golden) in log.measured.iter().zip(runs) {
-            assert_relative_eq!(measured.energy.unwrap().value(), golden.energy_j, max_relative = 1e-9);
-            assert_relative_eq!(measured.duration.unwrap().value(), golden.duration_s, max_relative = 1e-9);
+            assert_relative_eq!(
+                measured.energy.unwrap().value(),
+                golden.energy_j,
+                max_relative = 1e-9
+            );
+            assert_relative_eq!(
+                measured.duration.unwrap().value(),
+                golden.duration_s,
+                max_relative = 1e-9
+            );
             if let Some(gpu) = golden.gpu_energy_j {
-                assert_relative_eq!(measured.gpu_energy().unwrap().value(), gpu, max_relative = 1e-12);
+                assert_relative_eq!(
+                    measured.gpu_energy().unwrap().value(),
+                    gpu,
+                    max_relative = 1e-12
+                );
             }
         }
     }
@@ -76,12 +88,24 @@ fn tucanos_restart_is_told_and_joined_and_its_power_is_doubted() {
     let whole = import::join(&log.measured).unwrap();
     // one after the other on the same four GPUs, so that time adds up and GPUs do not
     assert_eq!(whole.gpus, Some(4));
-    assert_relative_eq!(whole.energy.unwrap().kwh(), 110.469_064_604_563_24 + 7.302_258_461_667_415, max_relative = 1e-12);
-    assert_relative_eq!(whole.duration.unwrap().value(), 160_071.137_159_491_88, max_relative = 1e-9);
+    assert_relative_eq!(
+        whole.energy.unwrap().kwh(),
+        110.469_064_604_563_24 + 7.302_258_461_667_415,
+        max_relative = 1e-12
+    );
+    assert_relative_eq!(
+        whole.duration.unwrap().value(),
+        160_071.137_159_491_88,
+        max_relative = 1e-9
+    );
 
     let doubts = import::check(&log.measured, &Catalog::built_in().unwrap());
     assert_eq!(doubts.len(), 2);
-    assert!(doubts[0].text.contains("453 W a GPU on average, above the TDP of 400 W"), "{}", doubts[0].text);
+    assert!(
+        doubts[0].text.contains("453 W a GPU on average, above the TDP of 400 W"),
+        "{}",
+        doubts[0].text
+    );
     assert_eq!(log.measured[0].start.unwrap().to_string(), "2024-09-11T20:38:17.913");
 }
 
@@ -99,15 +123,21 @@ fn a_measurement_and_a_job_are_a_run() {
     assert_eq!((run.energy.unwrap().value(), run.duration.unwrap().value()), (41_000.0, 100.0));
     assert_eq!((run.tokens, run.meter.as_deref()), (Some(1e7), Some("zeus")));
 
-    let refused = |system: &str| import::run(measured, &spec(system), &catalog).unwrap_err().to_string();
+    let refused =
+        |system: &str| import::run(measured, &spec(system), &catalog).unwrap_err().to_string();
     assert_eq!(
         refused("gpu = 'a100'\ngpus = 4\n"),
         "w.csv:2: gpus is 4, but the log has the energy of 2; give the logs of all nodes and --join"
     );
-    assert!(refused("gpu = 'a100'\ngpus = 1\n").is_empty() || refused("gpus = 2\n").contains("gpu is missing"));
-    let idle = "start_time,window_name,elapsed_time,gpu0_energy,gpu1_energy\n1.7e9,train,100.0,0.0,0.0\n";
+    assert!(
+        refused("gpu = 'a100'\ngpus = 1\n").is_empty()
+            || refused("gpus = 2\n").contains("gpu is missing")
+    );
+    let idle =
+        "start_time,window_name,elapsed_time,gpu0_energy,gpu1_energy\n1.7e9,train,100.0,0.0,0.0\n";
     let idle = &read(Format::Zeus, "w.csv", idle).unwrap().measured[0];
-    let error = import::run(idle, &spec("gpu = 'a100'\ngpus = 2\n"), &catalog).unwrap_err().to_string();
+    let error =
+        import::run(idle, &spec("gpu = 'a100'\ngpus = 2\n"), &catalog).unwrap_err().to_string();
     assert!(error.contains("the energy of the GPUs is zero"), "{error}");
 }
 
@@ -128,14 +158,27 @@ fn codecarbon_schemas_differ_in_columns_and_mean_the_same() {
         assert_eq!(Format::detect(text.as_bytes()), Some(Format::Codecarbon), "{text}");
         let log = read(Format::Codecarbon, "emissions.csv", text).unwrap();
         let run = &log.measured[0];
-        assert_eq!((run.energy.unwrap().value(), run.duration.unwrap().value()), (1.8e6, 40.0), "{text}");
+        assert_eq!(
+            (run.energy.unwrap().value(), run.duration.unwrap().value()),
+            (1.8e6, 40.0),
+            "{text}"
+        );
         assert_eq!((run.run_id.as_str(), run.scope), ("a", Scope::Codecarbon));
     }
     let pue = read(Format::Codecarbon, "emissions.csv", schemas[2]).unwrap();
-    assert_eq!(told(&pue, Trap::PueInside), "emissions.csv:2: the energy was multiplied by a PUE of 2, which was divided out again");
-    assert_eq!((pue.measured[0].pue, pue.measured[0].gpu.as_deref()), (Some(2.0), Some("Tesla T4")));
+    assert_eq!(
+        told(&pue, Trap::PueInside),
+        "emissions.csv:2: the energy was multiplied by a PUE of 2, which was divided out again"
+    );
+    assert_eq!(
+        (pue.measured[0].pue, pue.measured[0].gpu.as_deref()),
+        (Some(2.0), Some("Tesla T4"))
+    );
     let parts = read(Format::Codecarbon, "emissions.csv", schemas[1]).unwrap();
-    assert_eq!((parts.measured[0].gpus, parts.measured[0].start.unwrap().to_string().as_str()), (Some(2), "2021-07-23T09:26:00.000"));
+    assert_eq!(
+        (parts.measured[0].gpus, parts.measured[0].start.unwrap().to_string().as_str()),
+        (Some(2), "2021-07-23T09:26:00.000")
+    );
     let alone = parts.measured[0].clone().of_gpus().unwrap();
     assert_relative_eq!(alone.energy.unwrap().value(), 0.35 * 3.6e6);
 }
@@ -169,9 +212,30 @@ fn codecarbons_traps_are_told() {
     );
     assert!(told(&nodes, Trap::PerNode).contains("CodeCarbon counts one node each"));
     assert_eq!(import::join(&nodes.measured).unwrap().gpus, Some(16));
+    // a file that was set aside holds the beginning of a run
+    let (old, new) = (
+        "run_id,duration,energy_consumed\na,60,0.1\n",
+        "run_id,duration,energy_consumed\na,90,0.2\n",
+    );
+    for files in [
+        [("old.csv", old.as_bytes()), ("new.csv", new.as_bytes())],
+        [("new.csv", new.as_bytes()), ("old.csv", old.as_bytes())],
+    ] {
+        let log = read_with(Format::Codecarbon, Options::default(), &files).unwrap();
+        assert_eq!(figures(&log), [(0.2 * 3.6e6, 90.0, None)]);
+        assert!(told(&log, Trap::CountedTwice).contains("stands in another file too"));
+    }
     // two rows in one line
-    let appended = logs::read(Format::Codecarbon, "e.csv", "duration,energy_consumed,,\n60,0.2,2024-01-01,p\n").unwrap();
-    assert!(told(&appended, Trap::LeftOut).starts_with("e.csv:2: cells behind the last title were left out"));
+    let appended = logs::read(
+        Format::Codecarbon,
+        "e.csv",
+        "duration,energy_consumed,,\n60,0.2,2024-01-01,p\n",
+    )
+    .unwrap();
+    assert!(
+        told(&appended, Trap::LeftOut)
+            .starts_with("e.csv:2: cells behind the last title were left out")
+    );
 }
 
 /// The log of `ZeusMonitor` (zeus/monitor/energy.py), GPUs 0 and 2 of a machine.
@@ -181,14 +245,23 @@ fn zeus_windows_of_one_name_are_added_up_and_nested_ones_are_told() {
                 1700000000.5,step,3.0,300.0,310.0\n1700000004.0,step,3.0,290.0,300.0\n1700000000.0,epoch,10.0,1000.0,1010.0\n";
     let log = read(Format::Zeus, "z.csv", text).unwrap();
     assert_eq!(figures(&log), [(1200.0, 6.0, Some(2)), (2010.0, 10.0, Some(2))]);
-    assert!(log.findings.iter().any(|f| f.kind == Trap::CountedTwice && f.text.contains("windows step lie inside windows epoch")));
+    assert!(log.findings.iter().any(|f| f.kind == Trap::CountedTwice
+        && f.text.contains("windows step lie inside windows epoch")));
     assert_eq!(log.measured[1].start.unwrap().to_string(), "2023-11-14T22:13:20.000Z");
-    assert_eq!((log.measured[0].inside.as_deref(), &log.measured[1].inside), (Some("epoch"), &None));
+    assert_eq!(
+        (log.measured[0].inside.as_deref(), &log.measured[1].inside),
+        (Some("epoch"), &None)
+    );
     assert_eq!(import::join(&log.measured).unwrap().energy.unwrap().value(), 2010.0);
     let options = Options { devices: vec!["2".into()], ..Options::default() };
     let one = read_with(Format::Zeus, options, &[("z.csv", text.as_bytes())]).unwrap();
     assert_eq!(figures(&one)[0], (610.0, 6.0, Some(1)));
-    let short = read(Format::Zeus, "z.csv", "window_name,elapsed_time,gpu0_energy\na,0.05,0.0\nb,0.5,100\n").unwrap();
+    let short = read(
+        Format::Zeus,
+        "z.csv",
+        "window_name,elapsed_time,gpu0_energy\na,0.05,0.0\nb,0.5,100\n",
+    )
+    .unwrap();
     assert_eq!(kinds(&short), [Trap::ZeroCounter, Trap::ShortWindow]);
 }
 
@@ -205,7 +278,10 @@ fn zeus_profiles_and_traces_are_read() {
     assert_eq!(figures(&log), [(20_100.0, 100.5, Some(1))]);
     assert_eq!(log.measured[0].run_id, "sst2/bert/16/adamw/250");
     let epochs = "dataset,network,batch_size,optimizer,learning_rate,run,target_metric,target_epoch\na,b,1,c,0.1,1,0.8,3\n";
-    assert!(fails(Format::Zeus, "t.csv", epochs).contains("the energy is in the one with time_per_epoch"));
+    assert!(
+        fails(Format::Zeus, "t.csv", epochs)
+            .contains("the energy is in the one with time_per_epoch")
+    );
 }
 
 /// Megatron-LM's `training_log` and the end of `train` (megatron/training/training.py).
@@ -221,14 +297,18 @@ fn megatrons_lines_are_means_over_iterations_of_one_gpu() {
         )
     };
     let body = format!("{}{}{}", line(10, 1000.0), line(20, 1100.0), line(30, 900.0));
-    let whole = format!("using world size: 8, data-parallel size: 8, tensor: 1\n{body}Total training energy (GPU): 0.25 MJ\n");
+    let whole = format!(
+        "using world size: 8, data-parallel size: 8, tensor: 1\n{body}Total training energy (GPU): 0.25 MJ\n"
+    );
     assert_eq!(Format::detect(whole.as_bytes()), Some(Format::Megatron));
     let log = read(Format::Megatron, "slurm-1.out", &whole).unwrap();
     // 10 iterations a line, 8 GPUs
     assert_eq!(figures(&log), [(240_000.0, 60.0, Some(8))]);
     let run = &log.measured[0];
     assert_eq!((run.steps, run.samples, run.scope), (Some(30.0), Some(960.0), Scope::Gpu));
-    assert!(told(&log, Trap::Disagreement).contains("0.2400 MJ and the total at the end is 0.2500 MJ"));
+    assert!(
+        told(&log, Trap::Disagreement).contains("0.2400 MJ and the total at the end is 0.2500 MJ")
+    );
     let each = read(Format::Megatron, "slurm-1.out", &body).unwrap();
     assert_eq!(figures(&each), [(30_000.0, 60.0, None)]);
     assert!(each.measured[0].per_gpu && told(&each, Trap::Divided).contains("that of one GPU"));
@@ -240,17 +320,26 @@ fn megatrons_lines_are_means_over_iterations_of_one_gpu() {
     let again = format!("{whole}{}{}", line(30, 900.0), line(25, 800.0));
     let log = read(Format::Megatron, "slurm-1.out", &again).unwrap();
     assert!(told(&log, Trap::CountedTwice).contains("the same iteration again"));
-    assert!(told(&log, Trap::Restart).starts_with("slurm-1.out:7: training went on from an earlier checkpoint"));
+    assert!(
+        told(&log, Trap::Restart)
+            .starts_with("slurm-1.out:7: training went on from an earlier checkpoint")
+    );
     assert_eq!(figures(&log)[0].0, 240_000.0 + 10.0 * 800.0 * 8.0);
-    let without = whole.replace("energy per GPU (J/iter/GPU)", "energy").replace("Total training energy (GPU): 0.25 MJ", "");
-    assert!(fails(Format::Megatron, "x.out", &without).contains("Megatron writes it with --log-energy"));
+    let without = whole
+        .replace("energy per GPU (J/iter/GPU)", "energy")
+        .replace("Total training energy (GPU): 0.25 MJ", "");
+    assert!(
+        fails(Format::Megatron, "x.out", &without).contains("Megatron writes it with --log-energy")
+    );
 }
 
 /// What `_compute_power_node` and `_compute_power_sw` of mlcommons/logging (result_summarizer) give by hand.
 #[test]
 fn mlperfs_energy_is_the_official_one() {
     let event = |ms: u64, key: &str, value: &str| {
-        format!(":::MLLOG {{\"namespace\": \"\", \"time_ms\": {ms}, \"event_type\": \"POINT_IN_TIME\", \"key\": \"{key}\", \"value\": {value}, \"metadata\": {{}}}}\n")
+        format!(
+            ":::MLLOG {{\"namespace\": \"\", \"time_ms\": {ms}, \"event_type\": \"POINT_IN_TIME\", \"key\": \"{key}\", \"value\": {value}, \"metadata\": {{}}}}\n"
+        )
     };
     let t = 1_700_000_000_000_u64;
     let node = |watts: [f64; 3], eff: f64| {
@@ -285,7 +374,10 @@ fn mlperfs_energy_is_the_official_one() {
     let second = 0.95 * (5000.0 * 4.0) * 4.0 / 5.0;
     let [(joules, seconds, _)] = figures(&log)[..] else { unreachable!("one run") };
     assert_relative_eq!(joules, first + second + 200.0 * 4.0, max_relative = 1e-12);
-    assert_eq!((seconds, log.measured[0].scope, log.measured[0].run_id.as_str()), (4.0, Scope::NodeDc, "result_0"));
+    assert_eq!(
+        (seconds, log.measured[0].scope, log.measured[0].run_id.as_str()),
+        (4.0, Scope::NodeDc, "result_0")
+    );
     assert_eq!(kinds(&log), [Trap::Modelled, Trap::Covers]);
     let alone = read_with(Format::Mlperf, Options::default(), &files[..1]).unwrap();
     assert_relative_eq!(figures(&alone)[0].0, first * 5.0 / 4.0, max_relative = 1e-12);
@@ -305,21 +397,30 @@ fn dcgm_counts_between_scrapes_under_both_generations_of_names() {
              DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION{{gpu=\"1\",UUID=\"GPU-b\",Hostname=\"n1\"}} 9223372036854775794{ms}\n"
         )
     };
-    let stamped = old(319_159_391, 250.0, " 1700000000000") + &old(322_159_391, 350.0, " 1700000010000");
+    let stamped =
+        old(319_159_391, 250.0, " 1700000000000") + &old(322_159_391, 350.0, " 1700000010000");
     assert_eq!(Format::detect(stamped.as_bytes()), Some(Format::Dcgm));
     let log = read(Format::Dcgm, "m.prom", &stamped).unwrap();
     assert_eq!(figures(&log), [(3000.0, 10.0, Some(1))]);
     let run = &log.measured[0];
-    assert_eq!((run.gpu.as_deref(), run.instrument), (Some("NVIDIA A100-SXM4-40GB"), Some(Instrument::Counter)));
+    assert_eq!(
+        (run.gpu.as_deref(), run.instrument),
+        (Some("NVIDIA A100-SXM4-40GB"), Some(Instrument::Counter))
+    );
     assert_eq!(kinds(&log), [Trap::Sentinel]);
 
     let new = |mj: u64| {
-        format!("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION{{gpu=\"0\",UUID=\"GPU-a\",hostname=\"n1\"}} {mj}\nDCGM_FI_DEV_BOARD_POWER_WATTS{{gpu=\"0\",UUID=\"GPU-a\",hostname=\"n1\"}} 300\n")
+        format!(
+            "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION{{gpu=\"0\",UUID=\"GPU-a\",hostname=\"n1\"}} {mj}\nDCGM_FI_DEV_BOARD_POWER_WATTS{{gpu=\"0\",UUID=\"GPU-a\",hostname=\"n1\"}} 300\n"
+        )
     };
     let (before, after) = (new(1_000_000), new(4_000_000));
     let files: [(&str, &[u8]); 2] = [("a.prom", before.as_bytes()), ("b.prom", after.as_bytes())];
     let options = Options { interval_s: Some(10.0), ..Options::default() };
-    assert_eq!(figures(&read_with(Format::Dcgm, options, &files).unwrap()), [(3000.0, 10.0, Some(1))]);
+    assert_eq!(
+        figures(&read_with(Format::Dcgm, options, &files).unwrap()),
+        [(3000.0, 10.0, Some(1))]
+    );
     let timeless = read_with(Format::Dcgm, Options::default(), &files).unwrap();
     assert_eq!(figures(&timeless), [(3000.0, -1.0, Some(1))]);
     assert!(told(&timeless, Trap::Assumed).contains("no time stamps"));
@@ -329,7 +430,9 @@ fn dcgm_counts_between_scrapes_under_both_generations_of_names() {
     let power = power.replace("DCGM_FI_DEV_POWER_USAGE", "DCGM_FI_DEV_BOARD_POWER_WATTS");
     assert_eq!(figures(&read(Format::Dcgm, "m.prom", &power).unwrap()), [(3000.0, 10.0, Some(1))]);
     // a driver that was loaded again
-    let reset = stamped.clone() + &old(5_000, 300.0, " 1700000020000") + &old(1_005_000, 300.0, " 1700000030000");
+    let reset = stamped.clone()
+        + &old(5_000, 300.0, " 1700000020000")
+        + &old(1_005_000, 300.0, " 1700000030000");
     let log = read(Format::Dcgm, "m.prom", &reset).unwrap();
     assert_eq!(figures(&log), [(4000.0, 30.0, Some(1))]);
     assert!(told(&log, Trap::Restart).contains("the driver was loaded again"));
@@ -358,7 +461,10 @@ fn carbontracker_averages_are_multiplied_back_and_pue_is_divided_out() {
     let found = read(Format::Carbontracker, name, &old).unwrap();
     assert_eq!(figures(&found), [(27_000.0, 100.0, Some(2))]);
     assert_eq!(kinds(&found), [Trap::LeftOut]);
-    assert_eq!((found.measured[0].scope, found.measured[0].gpu.as_deref()), (Scope::Devices, Some("NVIDIA A40")));
+    assert_eq!(
+        (found.measured[0].scope, found.measured[0].gpu.as_deref()),
+        (Scope::Devices, Some("NVIDIA A40"))
+    );
     assert_eq!(found.measured[0].gpu_energy().unwrap().value(), 22_000.0);
     let mean = read(Format::Carbontracker, name, &log("2.4.7", two, "110.0")).unwrap();
     assert_eq!(figures(&mean), [(27_000.0, 100.0, Some(2))]);
@@ -375,7 +481,8 @@ fn carbontracker_averages_are_multiplied_back_and_pue_is_divided_out() {
     assert_relative_eq!(figures(&alone)[0].0, 40_500.0);
     assert!(told(&alone, Trap::PueInside).contains("this log does not state"));
     // with the header of the other log its PUE is known; with the epochs they count
-    let header = old.lines().take(3).collect::<Vec<_>>().join("\n") + "\n2022-11-14 15:43:37 - Epoch 1:\n";
+    let header =
+        old.lines().take(3).collect::<Vec<_>>().join("\n") + "\n2022-11-14 15:43:37 - Epoch 1:\n";
     for (std, joules) in [(header, 27_000.0), (old.clone(), 27_000.0)] {
         let files: [(&str, &[u8]); 2] = [(name_out, output.as_bytes()), (name, std.as_bytes())];
         let both = read_with(Format::Carbontracker, Options::default(), &files).unwrap();
@@ -412,11 +519,15 @@ fn alumets_differences_are_added_up_once() {
 /// perun/io/pandas.py: `exportCSV`; NVML's power in mW, RAPL's counter in µJ (backend/nvml.py, powercap_rapl.py).
 #[test]
 fn peruns_sensors_are_integrated_by_run() {
-    let mut text = ",run id,hostname,device_group,sensor,unit,magnitude,timestep,value\n".to_owned();
+    let mut text =
+        ",run id,hostname,device_group,sensor,unit,magnitude,timestep,value\n".to_owned();
     for (i, run) in [0, 0, 0, 1, 1].iter().enumerate() {
         let t = [0.0, 1.0, 2.0, 0.0, 4.0][i];
         text += &format!("{i},{run},n1,GPU,CUDA:0_POWER,W,0.001,{t},{}\n", 200_000 + 10_000 * i);
-        text += &format!("{i},{run},n1,CPU,cpu_0_package-0,J,1e-06,{t},{}\n", 5_000_000 + 1_000_000 * i);
+        text += &format!(
+            "{i},{run},n1,CPU,cpu_0_package-0,J,1e-06,{t},{}\n",
+            5_000_000 + 1_000_000 * i
+        );
         text += &format!("{i},{run},n1,GPU,CUDA:0_MEM,B,1.0,{t},123\n");
     }
     assert_eq!(Format::detect(text.as_bytes()), Some(Format::Perun));
@@ -439,7 +550,8 @@ fn energibridges_columns_have_units_of_their_own() {
     assert_eq!(figures(&log), [(4.5 + 440.0 + 99.0, 2.0, Some(1))]);
     assert_eq!(log.measured[0].gpu_energy().unwrap().value(), 440.0);
     assert_eq!(kinds(&log), [Trap::Covers]);
-    let mac = "Delta,Time,SYSTEM_POWER (Watts),USED_SWAP\n0,1697704464000,10,0\n104,1697704465000,12,0\n";
+    let mac =
+        "Delta,Time,SYSTEM_POWER (Watts),USED_SWAP\n0,1697704464000,10,0\n104,1697704465000,12,0\n";
     let log = read(Format::Energibridge, "e.csv", mac).unwrap();
     assert_eq!((figures(&log)[0].0, log.measured[0].scope), (11.0, Scope::Unstated));
 }
@@ -460,11 +572,20 @@ fn jpwrs_tables_are_views_of_one_run() {
     let alone = read(&[("m/power.csv", power)]);
     assert_eq!(figures(&alone), [(220.0, 2.0, Some(1))]);
     assert_eq!((kinds(&alone), alone.measured[0].run_id.as_str()), (vec![Trap::Covers], "m"));
-    assert!(alone.measured[0].parts.iter().any(|p| p.component == Component::Module && p.energy.value() == 620.0));
+    assert!(
+        alone.measured[0]
+            .parts
+            .iter()
+            .any(|p| p.component == Component::Module && p.energy.value() == 620.0)
+    );
     let summed = read(&[("m/energy.csv", sum)]);
     assert_relative_eq!(figures(&summed)[0].0, 230.0, max_relative = 1e-12);
     let counted = counter(0.06);
-    let all = read(&[("m/power.csv", power), ("m/energy.csv", sum), ("m/energy_from_counter.csv", &counted)]);
+    let all = read(&[
+        ("m/power.csv", power),
+        ("m/energy.csv", sum),
+        ("m/energy_from_counter.csv", &counted),
+    ]);
     let [(joules, seconds, gpus)] = figures(&all)[..] else { unreachable!("one run") };
     assert_relative_eq!(joules, 216.0, max_relative = 1e-12);
     assert_eq!((seconds, gpus, all.measured[0].meter.as_str()), (2.0, Some(1), "jpwr counter"));
@@ -485,7 +606,10 @@ fn eco2ais_epochs_are_added_up() {
     let runs = figures(&log);
     assert_relative_eq!(runs[0].0, 0.05 * 3.6e6, max_relative = 1e-12);
     assert_eq!((runs[0].1, runs[0].2, runs[1].2), (200.0, Some(2), None));
-    assert_eq!((log.measured[0].gpu.as_deref(), log.measured[0].scope), (Some("NVIDIA A40"), Scope::Unstated));
+    assert_eq!(
+        (log.measured[0].gpu.as_deref(), log.measured[0].scope),
+        (Some("NVIDIA A40"), Scope::Unstated)
+    );
     assert_eq!(kinds(&log), [Trap::CumulativeRows, Trap::Modelled]);
     let older = text.replace("(kWh)", "(kWTh)");
     assert_eq!(figures(&read(Format::Eco2ai, "emission.csv", &older).unwrap()), runs);
@@ -501,8 +625,14 @@ fn any_table_is_read_by_a_map() {
     let read = |text: &str| read_with(Format::Csv, options(), &[("t.csv", text.as_bytes())]);
     let log = read("secs,kWh used,who\n100,0.5,me\n").unwrap();
     assert_eq!(figures(&log), [(1.8e6, 100.0, Some(4))]);
-    assert_eq!((log.measured[0].scope, log.measured[0].meter.as_str()), (Scope::NodeAc, "wall meter"));
+    assert_eq!(
+        (log.measured[0].scope, log.measured[0].meter.as_str()),
+        (Scope::NodeAc, "wall meter")
+    );
     let error = read("secs,kWh\n100,0.5\n").unwrap_err().to_string();
     assert_eq!(error, "t.csv:1: unknown column `kWh used`; accepted: `secs`, `kWh`");
-    assert!(fails(Format::Csv, "t.csv", "a,b\n1,2\n").starts_with("t.csv:1: column `energy_j` is missing"));
+    assert!(
+        fails(Format::Csv, "t.csv", "a,b\n1,2\n")
+            .starts_with("t.csv:1: column `energy_j` is missing")
+    );
 }

@@ -16,7 +16,10 @@ use logs::{fails, figures, read, read_with};
 
 /// The example of each format, with which edits begin.
 fn examples() -> Vec<(Format, &'static str, String)> {
-    use Format::{Alumet, Carbontracker, Codecarbon, Csv, Dcgm, Eco2ai, Energibridge, Jpwr, Megatron, Mlperf, NvidiaSmi, Perun, Zeus};
+    use Format::{
+        Alumet, Carbontracker, Codecarbon, Csv, Dcgm, Eco2ai, Energibridge, Jpwr, Megatron, Mlperf,
+        NvidiaSmi, Perun, Zeus,
+    };
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/logs");
     [
         (Codecarbon, "emissions.csv"),
@@ -48,7 +51,11 @@ fn answered(format: Format, bytes: &[u8]) -> Result<(), TestCaseError> {
     match read_with(format, options(format), &[("a.log", bytes)]) {
         Ok(log) => {
             for run in &log.measured {
-                for x in [run.energy.map(|e| e.value()), run.duration.map(|t| t.value()), run.mean_power.map(|p| p.value())] {
+                for x in [
+                    run.energy.map(|e| e.value()),
+                    run.duration.map(|t| t.value()),
+                    run.mean_power.map(|p| p.value()),
+                ] {
                     prop_assert!(x.is_none_or(|x| x >= 0.0 && x < f64::INFINITY), "{run:?}");
                 }
             }
@@ -66,8 +73,26 @@ fn answered(format: Format, bytes: &[u8]) -> Result<(), TestCaseError> {
 }
 
 const WORDS: [&str; 20] = [
-    "-1", "1e300", "nan", "inf", "", ",", ";", "\n", "\r\n", "\"", "0", "9223372036854775807", "1,5", "\u{0}", "é", "[N/A]", "{", "2024/03/01 12:00:00.000",
-    "energy_consumed", ":::MLLOG {",
+    "-1",
+    "1e300",
+    "nan",
+    "inf",
+    "",
+    ",",
+    ";",
+    "\n",
+    "\r\n",
+    "\"",
+    "0",
+    "9223372036854775807",
+    "1,5",
+    "\u{0}",
+    "é",
+    "[N/A]",
+    "{",
+    "2024/03/01 12:00:00.000",
+    "energy_consumed",
+    ":::MLLOG {",
 ];
 
 fn edits() -> impl Strategy<Value = Vec<(Index, usize, &'static str)>> {
@@ -170,48 +195,146 @@ fn examples_are_recognised_and_hold_runs() {
         end.extend(b"\xff\xfe\x00\x01 binary\n");
         if !matches!(format, Format::Megatron | Format::Mlperf | Format::Dcgm) {
             let error = read_with(format, options(format), &[(name, &end)]);
-            assert!(error.is_err() || error.unwrap().findings.iter().any(|f| f.line.is_some()), "{name}");
+            assert!(
+                error.is_err() || error.unwrap().findings.iter().any(|f| f.line.is_some()),
+                "{name}"
+            );
         }
     }
 }
 
 #[test]
 fn what_is_no_log_is_refused_by_file_and_line() {
-    use Format::{Alumet, Carbontracker, Codecarbon, Dcgm, Eco2ai, Energibridge, Jpwr, Megatron, Mlperf, Perun, Zeus};
+    use Format::{
+        Alumet, Carbontracker, Codecarbon, Dcgm, Eco2ai, Energibridge, Jpwr, Megatron, Mlperf,
+        Perun, Zeus,
+    };
     for format in Format::ALL {
         let error = fails(format, "x.log", "");
         assert!(error.starts_with("x.log: "), "{format}: {error}");
         assert!(fails(format, "x.log", "hello\nworld\n").starts_with("x.log"), "{format}");
-        assert!(read_with(format, Options::default(), &[("x.log", b"\x7fELF\x02\x01\x01\x00\x00\x00")]).is_err(), "{format}");
+        assert!(
+            read_with(format, Options::default(), &[("x.log", b"\x7fELF\x02\x01\x01\x00\x00\x00")])
+                .is_err(),
+            "{format}"
+        );
     }
     for (format, text, said) in [
-        (Codecarbon, "duration,energy_consumed\n1,-2\n", "x.log:2: column `energy_consumed` is `-2`, but it must be a number from 0 to 1e18"),
-        (Codecarbon, "duration,energy_consumed\n1,1e300\n", "x.log:2: column `energy_consumed` is `1e300`, but"),
-        (Codecarbon, "duration,energy_consumed\n1,\"0,5\"\n", "x.log:2: column `energy_consumed` is `0,5`, but it must be a number with a decimal point, and this one has a comma"),
-        (Codecarbon, "duration;energy_consumed\n1;0,5\n", "x.log:2: column `energy_consumed` is `0,5`, but it must be a number with a decimal point"),
-        (Codecarbon, "duration,energy_consumed\n1,0,5\n1,2\n", "x.log:2: not valid CSV: the row has 3 cells and the header 2; a decimal comma or a row of another version"),
-        (Codecarbon, "duration,duration,energy_consumed\n", "x.log:1: column is `duration` twice, but each column stands once"),
-        (Codecarbon, "duration,emissions\n1,2\n", "x.log:1: column `energy_consumed` is missing; CodeCarbon writes it in kWh"),
+        (
+            Codecarbon,
+            "duration,energy_consumed\n1,-2\n",
+            "x.log:2: column `energy_consumed` is `-2`, but it must be a number from 0 to 1e18",
+        ),
+        (
+            Codecarbon,
+            "duration,energy_consumed\n1,1e300\n",
+            "x.log:2: column `energy_consumed` is `1e300`, but",
+        ),
+        (
+            Codecarbon,
+            "duration,energy_consumed\n1,\"0,5\"\n",
+            "x.log:2: column `energy_consumed` is `0,5`, but it must be a number with a decimal point, and this one has a comma",
+        ),
+        (
+            Codecarbon,
+            "duration;energy_consumed\n1;0,5\n",
+            "x.log:2: column `energy_consumed` is `0,5`, but it must be a number with a decimal point",
+        ),
+        (
+            Codecarbon,
+            "duration,energy_consumed\n1,0,5\n1,2\n",
+            "x.log:2: not valid CSV: the row has 3 cells and the header 2; a decimal comma or a row of another version",
+        ),
+        (
+            Codecarbon,
+            "duration,duration,energy_consumed\n",
+            "x.log:1: column is `duration` twice, but each column stands once",
+        ),
+        (
+            Codecarbon,
+            "duration,emissions\n1,2\n",
+            "x.log:1: column `energy_consumed` is missing; CodeCarbon writes it in kWh",
+        ),
         (Codecarbon, "duration,energy_consumed\n", "x.log: it holds no rows below its header"),
-        (Codecarbon, "duration,energy_consumed\n1,\n", "x.log:2: column `energy_consumed` is missing; the cell is empty"),
+        (
+            Codecarbon,
+            "duration,energy_consumed\n1,\n",
+            "x.log:2: column `energy_consumed` is missing; the cell is empty",
+        ),
         (Zeus, "window_name,elapsed_time\na,1\n", "x.log:1: column `gpu0_energy` is missing"),
-        (Zeus, "{\"measurements\":[{\"power_limit\":1,\"energy\":-1,\"time\":1}]}", "x.log: energy is -1, but it must be a positive number"),
+        (
+            Zeus,
+            "{\"measurements\":[{\"power_limit\":1,\"energy\":-1,\"time\":1}]}",
+            "x.log: energy is -1, but it must be a positive number",
+        ),
         (Zeus, "{\"measurements\":", "x.log: not valid JSON: EOF"),
-        (Zeus, "Time,Power\n2022-07-13 02:07:36,1\n2022-07-13 02:07:35,1\n", "x.log:3: the time goes back by 1 s"),
-        (Megatron, " iteration 1/ 2 | elapsed time per iteration (ms): x | energy per GPU (J/iter/GPU): 5 |\n", "x.log:1: elapsed time per iteration (ms) is `x`, but it must be a number"),
-        (Megatron, "Total training energy (GPU): -5 MJ\n", "x.log:1: Total training energy (GPU) is -5, but it must be positive"),
+        (
+            Zeus,
+            "Time,Power\n2022-07-13 02:07:36,1\n2022-07-13 02:07:35,1\n",
+            "x.log:3: the time goes back by 1 s",
+        ),
+        (
+            Megatron,
+            " iteration 1/ 2 | elapsed time per iteration (ms): x | energy per GPU (J/iter/GPU): 5 |\n",
+            "x.log:1: elapsed time per iteration (ms) is `x`, but it must be a number",
+        ),
+        (
+            Megatron,
+            "Total training energy (GPU): -5 MJ\n",
+            "x.log:1: Total training energy (GPU) is -5, but it must be positive",
+        ),
         (Mlperf, ":::MLLOG {\"time_ms\": 1, \"key\":\n", "x.log:1: not valid MLLOG: EOF"),
-        (Mlperf, ":::MLLOG {\"time_ms\": 1, \"key\": \"power_reading\", \"value\": \"a\"}\n", "x.log:1: power_reading is \"a\", but it must be a number, or an object"),
-        (Mlperf, ":::MLLOG {\"time_ms\": -1, \"key\": \"x\"}\n", "x.log:1: time_ms is -1, but it must be milliseconds since 1970"),
-        (Dcgm, "DCGM_FI_DEV_POWER_USAGE{gpu=\"0\"\n", "x.log:1: the line is `DCGM_FI_DEV_POWER_USAGE{gpu=\"0\"`, but it must be a metric as NAME{labels} VALUE"),
-        (Dcgm, "DCGM_FI_DEV_POWER_USAGE{gpu=\"0\"} lots\n", "x.log:1: DCGM_FI_DEV_POWER_USAGE is `lots`, but it must be a number"),
-        (Carbontracker, "x - Duration: soon\n", "x.log:1: the time is `soon`, but it must be a time as 0:02:21.90"),
-        (Carbontracker, "multiplied by a PUE coefficient of 0.5 (x)\n", "x.log:1: the PUE coefficient is 0.5, but it must be from 1 to 10"),
-        (Alumet, "metric;timestamp;value\nnvml_energy_consumption_mJ;yesterday;1\n", "x.log:2: column `timestamp` is `yesterday`, but it must be a time of RFC 3339"),
-        (Perun, "sensor,unit,magnitude,timestep,value\nCUDA:0_POWER,W,lots,0,1\n", "x.log:2: column `magnitude` is `lots`, but it must be a factor as 0.001"),
-        (Energibridge, "Delta,Time,CPU_ENERGY (J)\n0,5000,1\n0,4000,1\n", "x.log:3: the time goes back by 1 s"),
+        (
+            Mlperf,
+            ":::MLLOG {\"time_ms\": 1, \"key\": \"power_reading\", \"value\": \"a\"}\n",
+            "x.log:1: power_reading is \"a\", but it must be a number, or an object",
+        ),
+        (
+            Mlperf,
+            ":::MLLOG {\"time_ms\": -1, \"key\": \"x\"}\n",
+            "x.log:1: time_ms is -1, but it must be milliseconds since 1970",
+        ),
+        (
+            Dcgm,
+            "DCGM_FI_DEV_POWER_USAGE{gpu=\"0\"\n",
+            "x.log:1: the line is `DCGM_FI_DEV_POWER_USAGE{gpu=\"0\"`, but it must be a metric as NAME{labels} VALUE",
+        ),
+        (
+            Dcgm,
+            "DCGM_FI_DEV_POWER_USAGE{gpu=\"0\"} lots\n",
+            "x.log:1: DCGM_FI_DEV_POWER_USAGE is `lots`, but it must be a number",
+        ),
+        (
+            Carbontracker,
+            "x - Duration: soon\n",
+            "x.log:1: the time is `soon`, but it must be a time as 0:02:21.90",
+        ),
+        (
+            Carbontracker,
+            "multiplied by a PUE coefficient of 0.5 (x)\n",
+            "x.log:1: the PUE coefficient is 0.5, but it must be from 1 to 10",
+        ),
+        (
+            Alumet,
+            "metric;timestamp;value\nnvml_energy_consumption_mJ;yesterday;1\n",
+            "x.log:2: column `timestamp` is `yesterday`, but it must be a time of RFC 3339",
+        ),
+        (
+            Perun,
+            "sensor,unit,magnitude,timestep,value\nCUDA:0_POWER,W,lots,0,1\n",
+            "x.log:2: column `magnitude` is `lots`, but it must be a factor as 0.001",
+        ),
+        (
+            Energibridge,
+            "Delta,Time,CPU_ENERGY (J)\n0,5000,1\n0,4000,1\n",
+            "x.log:3: the time goes back by 1 s",
+        ),
         (Jpwr, ",timestamps,pynvml:0\n0,1e300,5\n", "x.log:2: column `timestamps` is 1"),
-        (Eco2ai, "duration(s),power_consumption(kWh)\n5,x\n", "x.log:2: column `power_consumption(kWh)` is `x`, but it must be a number"),
+        (
+            Eco2ai,
+            "duration(s),power_consumption(kWh)\n5,x\n",
+            "x.log:2: column `power_consumption(kWh)` is `x`, but it must be a number",
+        ),
     ] {
         let error = fails(format, "x.log", text);
         assert!(error.starts_with(said), "{error}\nnot: {said}");

@@ -42,21 +42,35 @@ fn units_and_header_may_be_there_or_not() {
         let log = read(Format::NvidiaSmi, "gpu.csv", &text).unwrap();
         assert_eq!(figures(&log), expected, "{text}");
         let run = &log.measured[0];
-        assert_eq!((run.gpu.as_deref(), run.power_limit.unwrap().value()), (Some("NVIDIA A100-SXM4-40GB"), 400.0));
+        assert_eq!(
+            (run.gpu.as_deref(), run.power_limit.unwrap().value()),
+            (Some("NVIDIA A100-SXM4-40GB"), 400.0)
+        );
         assert_eq!((run.scope, run.meter.as_str()), (Scope::Gpu, "nvidia-smi power.draw"));
         assert_eq!(run.start.unwrap().to_string(), "2024-03-01T12:00:00.000");
     }
     // without a header one cell in watts tells the power, and nothing tells two GPUs apart but an index
     let bare = "2024/03/01 12:00:00.000, 100.00 W, 30 %\n2024/03/01 12:00:10.000, 110.00 W, 30 %\n";
     assert_eq!(Format::detect(bare.as_bytes()), Some(Format::NvidiaSmi));
-    assert_eq!(figures(&read(Format::NvidiaSmi, "gpu.csv", bare).unwrap()), [(1050.0, 10.0, Some(1))]);
+    assert_eq!(
+        figures(&read(Format::NvidiaSmi, "gpu.csv", bare).unwrap()),
+        [(1050.0, 10.0, Some(1))]
+    );
     let named = Options {
-        columns: ["timestamp", "index", "name", "power.draw", "power.limit"].map(str::to_owned).into(),
+        columns: ["timestamp", "index", "name", "power.draw", "power.limit"]
+            .map(str::to_owned)
+            .into(),
         ..Options::default()
     };
     let body = rows("");
-    assert_eq!(figures(&read_with(Format::NvidiaSmi, named, &[("gpu.csv", body.as_bytes())]).unwrap()), expected);
-    assert!(fails(Format::NvidiaSmi, "gpu.csv", &body).contains("a header is missing; name the columns with --columns"));
+    assert_eq!(
+        figures(&read_with(Format::NvidiaSmi, named, &[("gpu.csv", body.as_bytes())]).unwrap()),
+        expected
+    );
+    assert!(
+        fails(Format::NvidiaSmi, "gpu.csv", &body)
+            .contains("a header is missing; name the columns with --columns")
+    );
 }
 
 #[test]
@@ -68,7 +82,10 @@ fn columns_may_stand_in_any_order_and_devices_may_be_chosen() {
         let options = Options { devices: vec![device.to_owned()], ..Options::default() };
         read_with(Format::NvidiaSmi, options, &[("gpu.csv", text.as_bytes())])
     };
-    assert_eq!(figures(&read(Format::NvidiaSmi, "gpu.csv", text).unwrap()), [(375.0, 2.5, Some(2))]);
+    assert_eq!(
+        figures(&read(Format::NvidiaSmi, "gpu.csv", text).unwrap()),
+        [(375.0, 2.5, Some(2))]
+    );
     assert_eq!(figures(&only("GPU-b").unwrap()), [(125.0, 2.5, Some(1))]);
     let error = only("GPU-c").unwrap_err().to_string();
     assert_eq!(error, "gpu.csv: unknown device `GPU-c`; accepted: `GPU-a`, `GPU-b`");
@@ -85,7 +102,11 @@ fn the_end_of_summer_time_is_made_good_and_gaps_are_left_out() {
     }
     let log = read(Format::NvidiaSmi, "gpu.csv", &text).unwrap();
     assert_eq!(figures(&log), [(11_900.0, 119.0, Some(1))]);
-    assert!(log.findings.iter().any(|f| f.line == Some(62) && f.text.contains("summer time ended")), "{:?}", log.findings);
+    assert!(
+        log.findings.iter().any(|f| f.line == Some(62) && f.text.contains("summer time ended")),
+        "{:?}",
+        log.findings
+    );
 
     let gap = format!(
         "{head}2024/03/31 01:59:58.000, 100 W\n2024/03/31 01:59:59.000, 100 W\n2024/03/31 03:00:00.000, 100 W\n\
@@ -93,7 +114,10 @@ fn the_end_of_summer_time_is_made_good_and_gaps_are_left_out() {
     );
     let log = read(Format::NvidiaSmi, "gpu.csv", &gap).unwrap();
     assert_eq!(figures(&log), [(200.0, 2.0, Some(1))]);
-    assert_eq!(told(&log, Trap::Gap), "gpu.csv:4: no sample for 3601 s before this line (summer time may have begun); that time and its energy are left out");
+    assert_eq!(
+        told(&log, Trap::Gap),
+        "gpu.csv:4: no sample for 3601 s before this line (summer time may have begun); that time and its energy are left out"
+    );
 
     let back = format!("{head}2024/03/31 01:59:58.000, 100 W\n2024/03/31 01:59:46.000, 100 W\n");
     assert_eq!(
@@ -104,8 +128,10 @@ fn the_end_of_summer_time_is_made_good_and_gaps_are_left_out() {
 
 #[test]
 fn what_the_driver_does_not_know_is_left_out_and_told() {
-    let text = format!("{HEADER}2024/03/01 12:00:00.000, 0, A, 100.00 W, [N/A]\n2024/03/01 12:00:01.000, 0, A, [N/A], [N/A]\n\
-                        2024/03/01 12:00:02.000, 0, A, 100.00 W, [N/A]\n2024/03/01 12:00:03.000, 0, A, [Not Supported], [N/A]\n");
+    let text = format!(
+        "{HEADER}2024/03/01 12:00:00.000, 0, A, 100.00 W, [N/A]\n2024/03/01 12:00:01.000, 0, A, [N/A], [N/A]\n\
+                        2024/03/01 12:00:02.000, 0, A, 100.00 W, [N/A]\n2024/03/01 12:00:03.000, 0, A, [Not Supported], [N/A]\n"
+    );
     let log = read(Format::NvidiaSmi, "gpu.csv", &text).unwrap();
     assert_eq!(figures(&log), [(200.0, 2.0, Some(1))]);
     assert!(told(&log, Trap::Sentinel).ends_with("the sample was left out (2 times)"));
@@ -113,8 +139,12 @@ fn what_the_driver_does_not_know_is_left_out_and_told() {
     let log = read(Format::NvidiaSmi, "gpu.csv", &cut).unwrap();
     assert_eq!(told(&log, Trap::LeftOut), "gpu.csv:14: the last line is cut off and was left out");
     let module = "timestamp, power.draw [W], module.power.draw.average [W]\n2024/03/01 12:00:00.0, 1 W, 2 W\n2024/03/01 12:00:01.0, 1 W, 2 W\n";
-    assert_eq!(kinds(&read(Format::NvidiaSmi, "g.csv", module).unwrap()), [Trap::LocalTime, Trap::Covers]);
-    let restarted = format!("{HEADER}{}{HEADER}{}", rows(" W"), rows(" W").replace("12:00", "14:00"));
+    assert_eq!(
+        kinds(&read(Format::NvidiaSmi, "g.csv", module).unwrap()),
+        [Trap::LocalTime, Trap::Covers]
+    );
+    let restarted =
+        format!("{HEADER}{}{HEADER}{}", rows(" W"), rows(" W").replace("12:00", "14:00"));
     let log = read(Format::NvidiaSmi, "gpu.csv", &restarted).unwrap();
     assert_eq!(figures(&log), [(3000.0, 10.0, Some(2))]);
     assert!(told(&log, Trap::Restart).starts_with("gpu.csv:14: the header stands here again"));
@@ -127,22 +157,53 @@ fn what_cannot_be_is_refused_in_one_sentence() {
     for (text, said) in [
         (String::new(), "gpu.csv: the file is empty"),
         (HEADER.to_owned(), "gpu.csv: it holds no two samples of one GPU"),
-        ("timestamp, index\n".to_owned(), "gpu.csv:1: column `power.draw` is missing; log it with --query-gpu="),
-        ("index, power.draw [W]\n".to_owned(), "gpu.csv:1: column `timestamp` is missing; energy needs times"),
-        ("timestamp, power.draw [W], power.draw [W]\n".to_owned(), "gpu.csv:1: column is `power.draw` twice"),
-        (with("2024/03/01 12:00:01.000, 0, A, 123,45 W, 400.00 W"), "gpu.csv:3: not valid CSV: the row has 6 cells and the header 5; a decimal comma would do that"),
-        (with("2024/03/01 12:00:01.000, 0, A"), "gpu.csv:3: not valid CSV: the row has 3 cells and the header 5; the log may have been cut off here"),
+        (
+            "timestamp, index\n".to_owned(),
+            "gpu.csv:1: column `power.draw` is missing; log it with --query-gpu=",
+        ),
+        (
+            "index, power.draw [W]\n".to_owned(),
+            "gpu.csv:1: column `timestamp` is missing; energy needs times",
+        ),
+        (
+            "timestamp, power.draw [W], power.draw [W]\n".to_owned(),
+            "gpu.csv:1: column is `power.draw` twice",
+        ),
+        (
+            with("2024/03/01 12:00:01.000, 0, A, 123,45 W, 400.00 W"),
+            "gpu.csv:3: not valid CSV: the row has 6 cells and the header 5; a decimal comma would do that",
+        ),
+        (
+            with("2024/03/01 12:00:01.000, 0, A"),
+            "gpu.csv:3: not valid CSV: the row has 3 cells and the header 5; the log may have been cut off here",
+        ),
         (with("timestamp, power.draw [W]"), "another header begins here"),
-        (with("2024/03/01 12:00:01.000, 0, A, -5.00 W, 400.00 W"), "gpu.csv:3: column `power.draw` is `-5.00 W`, but it must be a number of watts from 0 to 100000"),
-        (with("2024/03/01 12:00:01.000, 0, A, 1e300 W, 400.00 W"), "gpu.csv:3: column `power.draw` is `1e300 W`"),
-        (with("01.03.2024 12:00, 0, A, 1 W, 400.00 W"), "gpu.csv:3: column `timestamp` is `01.03.2024 12:00`, but it must be a time as"),
+        (
+            with("2024/03/01 12:00:01.000, 0, A, -5.00 W, 400.00 W"),
+            "gpu.csv:3: column `power.draw` is `-5.00 W`, but it must be a number of watts from 0 to 100000",
+        ),
+        (
+            with("2024/03/01 12:00:01.000, 0, A, 1e300 W, 400.00 W"),
+            "gpu.csv:3: column `power.draw` is `1e300 W`",
+        ),
+        (
+            with("01.03.2024 12:00, 0, A, 1 W, 400.00 W"),
+            "gpu.csv:3: column `timestamp` is `01.03.2024 12:00`, but it must be a time as",
+        ),
     ] {
         let error = fails(Format::NvidiaSmi, "gpu.csv", &text);
         assert!(error.starts_with(said) || error.contains(said), "{error}\nnot: {said}");
     }
-    let blind: String = "timestamp, power.draw [W]\n".to_owned() + &"2024/03/01 12:00:00.000, 100 W\n".repeat(6) + &"2024/03/01 12:00:01.000, 100 W\n".repeat(6);
-    assert!(fails(Format::NvidiaSmi, "gpu.csv", &blind).contains("several GPUs are in the log that cannot be told apart"));
+    let blind: String = "timestamp, power.draw [W]\n".to_owned()
+        + &"2024/03/01 12:00:00.000, 100 W\n".repeat(6)
+        + &"2024/03/01 12:00:01.000, 100 W\n".repeat(6);
+    assert!(
+        fails(Format::NvidiaSmi, "gpu.csv", &blind)
+            .contains("several GPUs are in the log that cannot be told apart")
+    );
     let binary = [HEADER.as_bytes(), b"\xff\xfe\x00, 0\n", row.as_bytes()].concat();
-    let error = read_with(Format::NvidiaSmi, Options::default(), &[("gpu.csv", &binary)]).unwrap_err().to_string();
+    let error = read_with(Format::NvidiaSmi, Options::default(), &[("gpu.csv", &binary)])
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("gpu.csv:2: not valid text"), "{error}");
 }

@@ -80,9 +80,16 @@ struct Log {
 }
 
 impl Log {
-    fn row(&mut self, file: &str, columns: &Columns, row: &Row<'_>, findings: &mut Findings) -> Result<()> {
+    fn row(
+        &mut self,
+        file: &str,
+        columns: &Columns,
+        row: &Row<'_>,
+        findings: &mut Findings,
+    ) -> Result<()> {
         let metric = row.text(Some(columns.metric))?.unwrap_or_default();
-        let gpu = metric.starts_with("nvml_energy_consumption") || metric.starts_with("amd_gpu_energy_consumption");
+        let gpu = metric.starts_with("nvml_energy_consumption")
+            || metric.starts_with("amd_gpu_energy_consumption");
         let cpu = metric.starts_with("rapl_consumed_energy");
         let grace = metric.starts_with("grace_energy_consumption");
         if !(gpu || cpu || grace) {
@@ -108,7 +115,11 @@ impl Log {
         }
         let text = row.text(Some(columns.timestamp))?.unwrap_or_default();
         let at = Stamp::parse(text).ok_or_else(|| {
-            row.wrong(Error::invalid("column `timestamp`", format!("`{}`", short(text)), "it must be a time of RFC 3339"))
+            row.wrong(Error::invalid(
+                "column `timestamp`",
+                format!("`{}`", short(text)),
+                "it must be a time of RFC 3339",
+            ))
         })?;
         let factor = unit(metric).unwrap_or_else(|| {
             findings.add(
@@ -121,12 +132,17 @@ impl Log {
         });
         let joules = row.needed(columns.value)? * factor;
         let late = row.text(columns.late)?.unwrap_or_default();
-        let of_late = |name: &str| late.split([',', ' ']).find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        let of_late = |name: &str| {
+            late.split([',', ' ']).find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+        };
         let domain = match row.text(columns.domain)? {
             Some(domain) => domain,
             None => of_late("domain").unwrap_or_default(),
         };
-        let (kind, id) = (row.text(columns.kind)?.unwrap_or_default(), row.text(columns.id)?.unwrap_or_default());
+        let (kind, id) = (
+            row.text(columns.kind)?.unwrap_or_default(),
+            row.text(columns.id)?.unwrap_or_default(),
+        );
         let component = match domain {
             _ if gpu => Component::Gpu,
             "dram" | "dram_total" => Component::Dram,
@@ -137,7 +153,8 @@ impl Log {
         if matches!(domain, "pp0" | "pp1" | "pp0_total" | "pp1_total") {
             return Ok(());
         }
-        let name = [kind, id, domain].into_iter().filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" ");
+        let name =
+            [kind, id, domain].into_iter().filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" ");
         let key = format!("{metric}\0{name}");
         match self.by_key.get(&key).and_then(|at| self.channels.get_mut(*at)) {
             Some(channel) => {
@@ -167,9 +184,13 @@ impl Log {
     }
 
     fn finish(mut self, file: &str, findings: &mut Findings) -> Result<Measured> {
-        let single = |c: Component| self.channels.iter().any(|o| o.component == c && !o.whole_machine);
-        let repeats: Vec<bool> =
-            self.channels.iter().map(|c| c.whole_machine && single(c.component) && c.component != Component::Gpu).collect();
+        let single =
+            |c: Component| self.channels.iter().any(|o| o.component == c && !o.whole_machine);
+        let repeats: Vec<bool> = self
+            .channels
+            .iter()
+            .map(|c| c.whole_machine && single(c.component) && c.component != Component::Gpu)
+            .collect();
         if repeats.contains(&true) {
             findings.add(
                 Trap::CountedTwice,
@@ -181,7 +202,10 @@ impl Log {
         let mut keep = repeats.iter().map(|r| !r);
         self.channels.retain(|_| keep.next().unwrap_or(true));
         if self.channels.is_empty() {
-            return Err(nothing(file, "energy of a device (nvml_energy_consumption, rapl_consumed_energy)"));
+            return Err(nothing(
+                file,
+                "energy of a device (nvml_energy_consumption, rapl_consumed_energy)",
+            ));
         }
         let mut measured = Measured::new(stem(file), file, "alumet");
         measured.instrument = Some(Instrument::Counter);
@@ -209,7 +233,11 @@ impl Log {
         measured.parts = self
             .channels
             .into_iter()
-            .map(|c| Part { name: if c.name.is_empty() { c.resource } else { c.name }, component: c.component, energy: Joules::new(c.joules) })
+            .map(|c| Part {
+                name: if c.name.is_empty() { c.resource } else { c.name },
+                component: c.component,
+                energy: Joules::new(c.joules),
+            })
             .collect();
         Ok(measured)
     }

@@ -79,7 +79,13 @@ struct State {
 }
 
 impl Log {
-    fn line(&mut self, line_number: u64, line: &str, state: &mut State, findings: &mut Findings) -> Result<()> {
+    fn line(
+        &mut self,
+        line_number: u64,
+        line: &str,
+        state: &mut State,
+        findings: &mut Findings,
+    ) -> Result<()> {
         if let Some((component, mut list, at)) = state.open.take() {
             list.push(' ');
             list.push_str(line.trim());
@@ -103,9 +109,16 @@ impl Log {
             self.epochs.push(Epoch::default());
         } else if let Some((_, rest)) = line.split_once("Average power usage (W) for ") {
             let (component, list) = rest.split_once(':').ok_or_else(|| {
-                Error::Data("the power has no component; carbontracker writes `… for gpu: [..]`".to_owned())
+                Error::Data(
+                    "the power has no component; carbontracker writes `… for gpu: [..]`".to_owned(),
+                )
             })?;
-            return self.power(component.trim().to_owned(), list.trim().to_owned(), line_number, state);
+            return self.power(
+                component.trim().to_owned(),
+                list.trim().to_owned(),
+                line_number,
+                state,
+            );
         } else if let Some((_, rest)) = line.split_once("Duration: ") {
             let seconds = seconds(rest)?;
             if let Some(epoch) = self.epochs.last_mut() {
@@ -122,9 +135,13 @@ impl Log {
             (state.actual, state.seconds) = (true, None);
         } else if line.contains("Predicted consumption") {
             state.actual = false;
-        } else if state.actual && let Some((_, rest)) = line.split_once("Time:") {
+        } else if state.actual
+            && let Some((_, rest)) = line.split_once("Time:")
+        {
             state.seconds = Some(seconds(rest)?);
-        } else if state.actual && let Some((_, rest)) = line.split_once("Energy:") {
+        } else if state.actual
+            && let Some((_, rest)) = line.split_once("Energy:")
+        {
             let word = rest.trim().strip_suffix("kWh").unwrap_or(rest).trim();
             let kwh = number(word, "Energy")?;
             if !(0.0..=1e12).contains(&kwh) {
@@ -145,7 +162,8 @@ impl Log {
             state.open = Some((component, list, at));
             return Ok(());
         }
-        let words: Vec<&str> = list.trim_matches(['[', ']']).split([' ', ',']).filter(|w| !w.is_empty()).collect();
+        let words: Vec<&str> =
+            list.trim_matches(['[', ']']).split([' ', ',']).filter(|w| !w.is_empty()).collect();
         let watts = if words.contains(&"None") || words.is_empty() {
             None
         } else {
@@ -154,7 +172,11 @@ impl Log {
                 if (0.0..=1e6).contains(&watts) {
                     Ok(watts)
                 } else {
-                    Err(Error::invalid("the average power", watts, "it must be a number of watts from 0"))
+                    Err(Error::invalid(
+                        "the average power",
+                        watts,
+                        "it must be a number of watts from 0",
+                    ))
                 }
             };
             Some((words.iter().map(read).collect::<Result<Vec<_>>>()?, list.starts_with('[')))
@@ -162,10 +184,13 @@ impl Log {
         if self.epochs.is_empty() {
             self.epochs.push(Epoch::default());
         }
-        let devices = self.devices.iter().find(|(name, _)| *name == component).map_or(1, |(_, d)| d.len());
+        let devices =
+            self.devices.iter().find(|(name, _)| *name == component).map_or(1, |(_, d)| d.len());
         if let Some(epoch) = self.epochs.last_mut() {
             // a number alone is the mean over devices
-            let watts = watts.map(|(watts, list)| if list || devices < 2 { watts } else { vec![watts.iter().sum(); devices] });
+            let watts = watts.map(|(watts, list)| {
+                if list || devices < 2 { watts } else { vec![watts.iter().sum(); devices] }
+            });
             epoch.powers.push((component, watts, at));
         }
         Ok(())
@@ -188,22 +213,30 @@ impl Log {
 
     fn measured(self, findings: &mut Findings) -> Result<Measured> {
         let file = self.file.as_str();
-        let meter = self.version.as_ref().map_or_else(|| "carbontracker".into(), |v| format!("carbontracker {v}"));
+        let meter = self
+            .version
+            .as_ref()
+            .map_or_else(|| "carbontracker".into(), |v| format!("carbontracker {v}"));
         let mut measured = Measured::new(&self.run_id, file, meter);
         measured.start = self.start;
         measured.instrument = Some(Instrument::Power);
         let gpus = self.devices.iter().find(|(name, _)| name == "gpu").map(|(_, d)| d.as_slice());
         measured.gpus = gpus.map(|d| d.len() as u64);
-        measured.gpu = gpus.and_then(|d| d.first().filter(|first| d.iter().all(|g| g == *first)).cloned());
+        measured.gpu =
+            gpus.and_then(|d| d.first().filter(|first| d.iter().all(|g| g == *first)).cloned());
         let powered = self.epochs.iter().any(|e| e.powers.iter().any(|(_, w, _)| w.is_some()));
         if powered {
             self.by_epochs(&mut measured, findings);
         } else if let Some((seconds, kwh, line)) = self.total {
             self.by_total(&mut measured, (seconds, kwh, line), findings);
         } else {
-            return Err(nothing(file, "average power of an epoch: epochs were too short, or no component was found"));
+            return Err(nothing(
+                file,
+                "average power of an epoch: epochs were too short, or no component was found",
+            ));
         }
-        let only_gpus = self.devices.iter().all(|(name, _)| name == "gpu") && !self.devices.is_empty();
+        let only_gpus =
+            self.devices.iter().all(|(name, _)| name == "gpu") && !self.devices.is_empty();
         measured.scope = match (only_gpus, self.devices.is_empty()) {
             (true, _) => Scope::Gpu,
             (false, false) => Scope::Devices,
@@ -228,8 +261,14 @@ impl Log {
             seconds += epoch.seconds;
             for (component, watts, line) in &epoch.powers {
                 let Some(watts) = watts else { continue };
-                let devices = self.devices.iter().find(|(name, _)| name == component).map_or(1, |(_, d)| d.len());
-                let mean = devices > 1 && watts.len() == devices && watts.iter().all(|w| Some(w) == watts.first());
+                let devices = self
+                    .devices
+                    .iter()
+                    .find(|(name, _)| name == component)
+                    .map_or(1, |(_, d)| d.len());
+                let mean = devices > 1
+                    && watts.len() == devices
+                    && watts.iter().all(|w| Some(w) == watts.first());
                 if mean && self.averages() {
                     findings.add(
                         Trap::Divided,
@@ -258,10 +297,18 @@ impl Log {
 
     /// Whether this version takes the mean over devices.
     fn averages(&self) -> bool {
-        self.version.as_deref().and_then(|v| v.split('.').next()?.parse::<u64>().ok()).is_none_or(|major| major >= 2)
+        self.version
+            .as_deref()
+            .and_then(|v| v.split('.').next()?.parse::<u64>().ok())
+            .is_none_or(|major| major >= 2)
     }
 
-    fn by_total(&self, measured: &mut Measured, (seconds, kwh, line): (f64, f64, u64), findings: &mut Findings) {
+    fn by_total(
+        &self,
+        measured: &mut Measured,
+        (seconds, kwh, line): (f64, f64, u64),
+        findings: &mut Findings,
+    ) {
         measured.line = Some(line);
         let joules = Joules::from_kwh(kwh);
         match self.pue {
@@ -270,7 +317,9 @@ impl Log {
                     Trap::PueInside,
                     &self.file,
                     Some(line),
-                    format!("the energy was multiplied by a PUE of {pue}, which was divided out again"),
+                    format!(
+                        "the energy was multiplied by a PUE of {pue}, which was divided out again"
+                    ),
                 );
                 measured.pue = Some(pue);
                 measured.spent((joules / pue).value(), seconds);
@@ -321,12 +370,19 @@ fn components(text: &str) -> Vec<(String, Vec<String>)> {
 /// `H:MM:SS` or `H:MM:SS.ss`.
 fn seconds(text: &str) -> Result<f64> {
     let word = text.split_whitespace().next().unwrap_or_default();
-    let wrong = || Error::invalid("the time", format!("`{}`", short(word)), "it must be a time as 0:02:21.90");
+    let wrong = || {
+        Error::invalid("the time", format!("`{}`", short(word)), "it must be a time as 0:02:21.90")
+    };
     let mut parts = word.split(':').map(str::parse::<f64>);
-    let (Some(Ok(h)), Some(Ok(m)), Some(Ok(s)), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    let (Some(Ok(h)), Some(Ok(m)), Some(Ok(s)), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
     else {
         return Err(wrong());
     };
     let total = h * 3600.0 + m * 60.0 + s;
-    if (0.0..=1e12).contains(&total) && h >= 0.0 && m >= 0.0 && s >= 0.0 { Ok(total) } else { Err(wrong()) }
+    if (0.0..=1e12).contains(&total) && h >= 0.0 && m >= 0.0 && s >= 0.0 {
+        Ok(total)
+    } else {
+        Err(wrong())
+    }
 }

@@ -31,10 +31,11 @@ impl Stamp {
         let bytes = text.trim().as_bytes();
         let minute = minute(bytes.get(..16)?)?;
         let rest = &bytes[16..];
-        let (clock, shift, zoned) = match rest.iter().position(|b| matches!(b, b'Z' | b'z' | b'+' | b'-')) {
-            None => (rest, 0, false),
-            Some(at) => (&rest[..at], zone(&rest[at..])?, true),
-        };
+        let (clock, shift, zoned) =
+            match rest.iter().position(|b| matches!(b, b'Z' | b'z' | b'+' | b'-')) {
+                None => (rest, 0, false),
+                Some(at) => (&rest[..at], zone(&rest[at..])?, true),
+            };
         let seconds = if clock.is_empty() { 0 } else { second(clock.strip_prefix(b":")?)? };
         let nanos = minute.checked_add(seconds)?.checked_sub(shift)?;
         (nanos >= 0).then_some(Self { nanos, zoned })
@@ -65,7 +66,8 @@ impl Stamp {
 
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (days, rest) = (self.nanos.div_euclid(86_400 * SECOND), self.nanos.rem_euclid(86_400 * SECOND));
+        let (days, rest) =
+            (self.nanos.div_euclid(86_400 * SECOND), self.nanos.rem_euclid(86_400 * SECOND));
         let (year, month, day) = civil(days);
         let (seconds, millis) = (rest / SECOND, rest % SECOND / 1_000_000);
         let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
@@ -84,7 +86,8 @@ impl Serialize for Stamp {
 pub(crate) fn minute(text: &[u8]) -> Option<i64> {
     let part = |from: usize, to: usize| digits(text.get(from..to)?);
     let separators = [(4, 7, *b"-/"), (7, 4, *b"-/"), (10, 13, *b" T"), (13, 10, *b"::")];
-    if !separators.iter().all(|(at, _, allowed)| text.get(*at).is_some_and(|b| allowed.contains(b))) {
+    if !separators.iter().all(|(at, _, allowed)| text.get(*at).is_some_and(|b| allowed.contains(b)))
+    {
         return None;
     }
     let (year, month, day) = (part(0, 4)?, part(5, 7)?, part(8, 10)?);
@@ -172,17 +175,29 @@ mod tests {
         assert_eq!(at("2023-07-08T21:28:27.5+02:00"), Some(1_688_844_507_500_000_000));
         assert_eq!(at("2022-07-13 02:07:36.708783111"), Some(1_657_678_056_708_783_111));
         assert_eq!(at("2025-01-01T12:00:00.000000000Z"), Some(1_735_732_800_000_000_000));
-        for text in ["", "2023-07-08", "2023/13/08 00:00:00", "1e300", "2023/07/08 24:00:00", "2023-07-08T19:28:27.x"] {
+        for text in [
+            "",
+            "2023-07-08",
+            "2023/13/08 00:00:00",
+            "1e300",
+            "2023/07/08 24:00:00",
+            "2023-07-08T19:28:27.x",
+        ] {
             assert_eq!(at(text), None, "{text}");
         }
     }
 
     #[test]
     fn a_moment_is_written_as_it_was_read() {
-        for text in ["1970-01-01T00:00:00.000", "2000-02-29T23:59:59.999", "2100-03-01T00:00:00.001Z"] {
+        for text in
+            ["1970-01-01T00:00:00.000", "2000-02-29T23:59:59.999", "2100-03-01T00:00:00.001Z"]
+        {
             assert_eq!(Stamp::parse(text).unwrap().to_string(), text);
         }
-        assert_eq!(Stamp::from_epoch_s(1_688_844_507.25).unwrap().to_string(), "2023-07-08T19:28:27.250Z");
+        assert_eq!(
+            Stamp::from_epoch_s(1_688_844_507.25).unwrap().to_string(),
+            "2023-07-08T19:28:27.250Z"
+        );
         assert_eq!(Stamp::from_epoch_s(1e300), None);
     }
 }

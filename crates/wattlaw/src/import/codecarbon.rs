@@ -113,12 +113,13 @@ impl Reader for Codecarbon {
         let file = source.name;
         let mut table = Table::open(source)?;
         let columns = Columns::of(&table)?;
-        let before = self.runs.len();
+        let mut rows = 0_u64;
         while let Some(row) = table.next()? {
             self.row(file, &columns, &row, findings)?;
+            rows += 1;
         }
         table.end(findings);
-        if self.runs.len() == before {
+        if rows == 0 {
             return Err(nothing(file, "rows below its header"));
         }
         Ok(())
@@ -132,7 +133,13 @@ impl Reader for Codecarbon {
 }
 
 impl Codecarbon {
-    fn row(&mut self, file: &str, columns: &Columns, row: &Row<'_>, findings: &mut Findings) -> Result<()> {
+    fn row(
+        &mut self,
+        file: &str,
+        columns: &Columns,
+        row: &Row<'_>,
+        findings: &mut Findings,
+    ) -> Result<()> {
         if row.runs_over() {
             findings.add(
                 Trap::LeftOut,
@@ -156,13 +163,16 @@ impl Codecarbon {
             (id, "") => id.to_owned(),
             (id, task) => format!("{id}/{task}"),
         };
-        let key = format!("{file}\0{name}");
+        // an old file that CodeCarbon set aside may have rows of a run that goes on in the new one
+        let key = if id.is_empty() { format!("{file}\0{name}") } else { name.clone() };
         let version = text(columns.version)?;
-        let meter = if version.is_empty() { "codecarbon".into() } else { format!("codecarbon {version}") };
+        let meter =
+            if version.is_empty() { "codecarbon".into() } else { format!("codecarbon {version}") };
         let mut measured = Measured::new(name, file, meter);
         measured.line = Some(row.line);
         measured.scope = Scope::Codecarbon;
-        measured.start = text(columns.timestamp).map(Stamp::parse)?.map(|t| t.minus(totals.seconds));
+        measured.start =
+            text(columns.timestamp).map(Stamp::parse)?.map(|t| t.minus(totals.seconds));
         // `gpu_model` is `4 x NVIDIA A100-SXM4-80GB`
         let model = text(columns.gpu_model)?;
         let model = model.split_once(" x ").map_or(model, |(_, model)| model);
@@ -182,7 +192,13 @@ impl Codecarbon {
         match self.by_key.get(&key).copied() {
             Some(at) => {
                 let known = &mut self.runs[at];
-                if totals.fell(known.row) {
+                if known.measured.file != file {
+                    let text = "the run stands in another file too; its larger total counts, once";
+                    findings.add(Trap::CountedTwice, file, Some(row.line), text);
+                    if totals.fell(known.row) {
+                        return Ok(());
+                    }
+                } else if totals.fell(known.row) {
                     findings.add(
                         Trap::Restart,
                         file,
@@ -201,7 +217,13 @@ impl Codecarbon {
             }
             None => {
                 self.by_key.insert(key, self.runs.len());
-                self.runs.push(Run { measured, project, rows: 1, row: totals, before: Totals::default() });
+                self.runs.push(Run {
+                    measured,
+                    project,
+                    rows: 1,
+                    row: totals,
+                    before: Totals::default(),
+                });
             }
         }
         Ok(())
@@ -330,13 +352,18 @@ fn same_machine(runs: &[Run], findings: &mut Findings) {
     for pair in by_start.windows(2) {
         let (a, b) = (pair[0], pair[1]);
         let same = a.measured.gpus.is_some()
-            && (&a.measured.gpu, a.measured.gpus, &a.project) == (&b.measured.gpu, b.measured.gpus, &b.project);
+            && (&a.measured.gpu, a.measured.gpus, &a.project)
+                == (&b.measured.gpu, b.measured.gpus, &b.project);
         let began = match (a.measured.start, b.measured.start) {
             (Some(a), Some(b)) => b.since(a),
             _ => continue,
         };
         let energies = a.row.gpu.unwrap_or(0.0);
-        if same && began < 60.0 && near(a.row.seconds, b.row.seconds) && near(energies, b.row.gpu.unwrap_or(0.0)) {
+        if same
+            && began < 60.0
+            && near(a.row.seconds, b.row.seconds)
+            && near(energies, b.row.gpu.unwrap_or(0.0))
+        {
             findings.add(
                 Trap::CountedTwice,
                 &b.measured.file,

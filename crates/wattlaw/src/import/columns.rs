@@ -50,15 +50,19 @@ impl Reader for Columns {
         let (duration, gpus) = (at("duration_s")?, at("gpus")?);
         let (run_id, gpu, scope, meter) = (at("run_id")?, at("gpu")?, at("scope")?, at("meter")?);
         if energy_j.or(energy_kwh).is_none() {
-            return Err(Error::missing("column `energy_j`", "map it or energy_kwh to a column of the table with --map")
-                .at(Place::line(file, 1)));
+            return Err(Error::missing(
+                "column `energy_j`",
+                "map it or energy_kwh to a column of the table with --map",
+            )
+            .at(Place::line(file, 1)));
         }
         let mut found = Vec::new();
         while let Some(row) = table.next()? {
             let text = |column: Option<usize>, name: &str| -> Result<Option<String>> {
                 Ok(row.text(column)?.map(str::to_owned).or_else(|| self.constant(name)))
             };
-            let name = text(run_id, "run_id")?.unwrap_or_else(|| format!("{}:{}", stem(file), row.line));
+            let name =
+                text(run_id, "run_id")?.unwrap_or_else(|| format!("{}:{}", stem(file), row.line));
             let meter = text(meter, "meter")?.unwrap_or_else(|| stem(file).to_owned());
             let mut measured = Measured::new(name, file, meter);
             measured.line = Some(row.line);

@@ -111,7 +111,8 @@ impl Dcgm {
 
     fn sample(&mut self, file: &str, line: u64, text: &str, findings: &mut Findings) -> Result<()> {
         let (name, labels, rest) = parts(text)?;
-        let kind = [&ENERGY[..], &POWER[..], &LIMIT[..]].iter().position(|names| names.contains(&name));
+        let kind =
+            [&ENERGY[..], &POWER[..], &LIMIT[..]].iter().position(|names| names.contains(&name));
         let mut words = rest.split_whitespace();
         let value = words.next().ok_or_else(|| {
             Error::missing("the value", "a metric is a name, labels in braces and a value")
@@ -133,7 +134,8 @@ impl Dcgm {
                 "a slice of a GPU (MIG) has no power of its own; the whole GPU is counted once",
             );
         }
-        let (uuid, index) = (label(&["UUID", "uuid"]).unwrap_or_default(), label(&["gpu"]).unwrap_or_default());
+        let (uuid, index) =
+            (label(&["UUID", "uuid"]).unwrap_or_default(), label(&["gpu"]).unwrap_or_default());
         let device = label(&["device"]).unwrap_or_default();
         if !self.options.wants(&[&uuid, &index, &device]) {
             return Ok(());
@@ -144,7 +146,9 @@ impl Dcgm {
                 Trap::Sentinel,
                 file,
                 Some(line),
-                format!("{name} is {value}, which DCGM writes where there is no value; it was left out"),
+                format!(
+                    "{name} is {value}, which DCGM writes where there is no value; it was left out"
+                ),
             );
             return Ok(());
         }
@@ -178,7 +182,13 @@ impl Dcgm {
                     );
                 }
             }
-            1 if x > 1e5 => return Err(Error::invalid(name, x, "it must be a number of watts from 0 to 100000")),
+            1 if x > 1e5 => {
+                return Err(Error::invalid(
+                    name,
+                    x,
+                    "it must be a number of watts from 0 to 100000",
+                ));
+            }
             1 => {
                 if let Some(at) = at {
                     match device.power.push(at, x) {
@@ -206,7 +216,11 @@ impl Dcgm {
             Some(word) => {
                 let ms = number(word, "the time stamp")?;
                 let at = Stamp::from_epoch_ms(ms).ok_or_else(|| {
-                    Error::invalid("the time stamp", short(word), "it must be milliseconds since 1970")
+                    Error::invalid(
+                        "the time stamp",
+                        short(word),
+                        "it must be milliseconds since 1970",
+                    )
                 })?;
                 self.stamped = true;
                 Some(at.nanos())
@@ -233,7 +247,8 @@ impl Dcgm {
             (Some(first), Some(last)) if last > first => Some((last - first) as f64 / 1e9),
             _ => None,
         };
-        let mut measured = Measured::new(stem(file), file, if counted { "dcgm counter" } else { "dcgm power" });
+        let mut measured =
+            Measured::new(stem(file), file, if counted { "dcgm counter" } else { "dcgm power" });
         measured.scope = Scope::Gpu;
         measured.instrument = Some(if counted { Instrument::Counter } else { Instrument::Power });
         for device in &self.devices {
@@ -243,7 +258,10 @@ impl Dcgm {
                     Trap::ZeroCounter,
                     file,
                     None,
-                    format!("the energy counter of {} stands still; the GPU may have none", device.key),
+                    format!(
+                        "the energy counter of {} stands still; the GPU may have none",
+                        device.key
+                    ),
                 );
             }
             measured.parts.push(Part {
@@ -272,10 +290,17 @@ impl Dcgm {
         if counted {
             cross_check(&self.devices, file, findings);
         }
-        measured.start = self.first.filter(|_| self.stamped).and_then(|t| Stamp::from_epoch_s(t as f64 / 1e9));
+        measured.start =
+            self.first.filter(|_| self.stamped).and_then(|t| Stamp::from_epoch_s(t as f64 / 1e9));
         measured.gpus = Some(self.devices.len() as u64);
-        measured.gpu = self.devices.iter().map(|d| d.model.clone()).reduce(|a, b| if a == b { a } else { None }).flatten();
-        measured.power_limit = self.devices.iter().filter_map(|d| d.limit).reduce(f64::max).map(Watts::new);
+        measured.gpu = self
+            .devices
+            .iter()
+            .map(|d| d.model.clone())
+            .reduce(|a, b| if a == b { a } else { None })
+            .flatten();
+        measured.power_limit =
+            self.devices.iter().filter_map(|d| d.limit).reduce(f64::max).map(Watts::new);
         Ok(measured)
     }
 }
@@ -301,7 +326,11 @@ fn cross_check(devices: &[Device], file: &str, findings: &mut Findings) {
 /// Name, labels without their braces, and what follows.
 fn parts(line: &str) -> Result<(&str, &str, &str)> {
     let wrong = || {
-        Error::invalid("the line", format!("`{}`", short(line)), "it must be a metric as NAME{labels} VALUE")
+        Error::invalid(
+            "the line",
+            format!("`{}`", short(line)),
+            "it must be a metric as NAME{labels} VALUE",
+        )
     };
     match line.find('{') {
         Some(open) => {

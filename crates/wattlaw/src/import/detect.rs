@@ -11,7 +11,8 @@ pub(super) fn format(head: &[u8]) -> Option<Format> {
     if has(":::MLLOG") || has(":::MLL") {
         return Some(Format::Mlperf);
     }
-    if has("CarbonTracker:") || has("carbontracker version") || has("Average power usage (W) for ") {
+    if has("CarbonTracker:") || has("carbontracker version") || has("Average power usage (W) for ")
+    {
         return Some(Format::Carbontracker);
     }
     if has("energy per GPU (J/iter/GPU)")
@@ -21,7 +22,8 @@ pub(super) fn format(head: &[u8]) -> Option<Format> {
     {
         return Some(Format::Megatron);
     }
-    let first = head.split(|b| *b == b'\n').find(|line| !line.trim_ascii().is_empty())?.trim_ascii();
+    let first =
+        head.split(|b| *b == b'\n').find(|line| !line.trim_ascii().is_empty())?.trim_ascii();
     if first.starts_with(b"{") {
         return has("\"measurements\"").then_some(Format::Zeus);
     }
@@ -30,7 +32,9 @@ pub(super) fn format(head: &[u8]) -> Option<Format> {
         .split([',', ';', '\t'])
         .map(|cell| cell.trim().trim_matches('"').trim())
         .collect();
-    table(&cells).or_else(|| (has("DCGM_FI_") || has("\ndcgm_") || head.starts_with(b"dcgm_")).then_some(Format::Dcgm))
+    table(&cells).or_else(|| {
+        (has("DCGM_FI_") || has("\ndcgm_") || head.starts_with(b"dcgm_")).then_some(Format::Dcgm)
+    })
 }
 
 /// The format of a table by its titles.
@@ -59,8 +63,11 @@ fn table(cells: &[&str]) -> Option<Format> {
     {
         Some(Format::Jpwr)
     } else if any(|c| c.starts_with("power.draw") || c.starts_with("module.power.draw"))
-        || cells.first().is_some_and(|c| c.get(..16).is_some_and(|c| c.contains('/') && minute(c.as_bytes()).is_some()))
-        || (cells.contains(&"timestamp") && any(|c| c.starts_with("utilization.gpu") || c.starts_with("clocks.")))
+        || cells.first().is_some_and(|c| {
+            c.get(..16).is_some_and(|c| c.contains('/') && minute(c.as_bytes()).is_some())
+        })
+        || (cells.contains(&"timestamp")
+            && any(|c| c.starts_with("utilization.gpu") || c.starts_with("clocks.")))
     {
         Some(Format::NvidiaSmi)
     } else {

@@ -28,7 +28,8 @@ impl Reader for Eco2ai {
         let energies = ["power_consumption(kWh)", "power_consumption(kWTh)"];
         let energy = table.needed(&energies, "eco2AI writes the energy there")?;
         let time = table.needed(&["duration(s)"], "eco2AI writes seconds there")?;
-        let (id, start, gpu) = (table.column("id"), table.column("start_time"), table.column("GPU_name"));
+        let (id, start, gpu) =
+            (table.column("id"), table.column("start_time"), table.column("GPU_name"));
         let epoch = table.column("epoch");
         let before = self.measured.len();
         let mut by_id: HashMap<String, usize> = HashMap::new();
@@ -58,12 +59,15 @@ impl Reader for Eco2ai {
             measured.line = Some(row.line);
             measured.start = row.text(start)?.and_then(Stamp::parse);
             // `NVIDIA A100-SXM4-40GB 2 device(s)`
-            if let Some((model, count)) =
-                row.text(gpu)?.and_then(|g| g.strip_suffix(" device(s)")).and_then(|g| g.rsplit_once(' '))
+            if let Some((model, count)) = row
+                .text(gpu)?
+                .and_then(|g| g.strip_suffix(" device(s)"))
+                .and_then(|g| g.rsplit_once(' '))
             {
                 let model = model.trim().trim_end_matches([',', '/']);
                 measured.gpus = count.parse().ok().filter(|n| *n > 0);
-                measured.gpu = (!model.is_empty() && measured.gpus.is_some()).then(|| model.to_owned());
+                measured.gpu =
+                    (!model.is_empty() && measured.gpus.is_some()).then(|| model.to_owned());
             }
             measured.scope = Scope::Unstated;
             measured.spent(joules, seconds);

@@ -40,31 +40,43 @@ impl Reader for Energibridge {
         let file = source.name;
         let mut table = Table::open(source)?;
         let time = table.needed(&["Time"], "EnergiBridge writes it in ms since 1970")?;
-        let mut channels: Vec<Channel> =
-            table.header().iter().enumerate().filter_map(|(at, title)| channel(at, title)).collect();
+        let mut channels: Vec<Channel> = table
+            .header()
+            .iter()
+            .enumerate()
+            .filter_map(|(at, title)| channel(at, title))
+            .collect();
         if channels.is_empty() {
             return Err(nothing(file, "columns of energy or power"));
         }
         let mut times: Option<(Stamp, Stamp)> = None;
         while let Some(row) = table.next()? {
             let ms = row.needed(time)?;
-            let at = Stamp::from_epoch_ms(ms)
-                .ok_or_else(|| row.wrong(Error::invalid("column `Time`", ms, "it must be ms since 1970")))?;
+            let at = Stamp::from_epoch_ms(ms).ok_or_else(|| {
+                row.wrong(Error::invalid("column `Time`", ms, "it must be ms since 1970"))
+            })?;
             if let Some((_, last)) = times
                 && at < last
             {
-                return Err(row.wrong(Error::Data(format!("the time goes back by {} s", last.since(at)))));
+                return Err(
+                    row.wrong(Error::Data(format!("the time goes back by {} s", last.since(at))))
+                );
             }
             times = Some((times.map_or(at, |(first, _)| first), at));
             for channel in &mut channels {
                 let Some(value) = row.amount(Some(channel.at))? else { continue };
                 if channel.counts {
                     if channel.counter.push(value * channel.factor) {
-                        let text = format!("{} ran over; the step across it is left out", channel.name);
+                        let text =
+                            format!("{} ran over; the step across it is left out", channel.name);
                         findings.add(Trap::Restart, file, Some(row.line), text);
                     }
-                } else if let Step::Gap(seconds) = channel.power.push(at.nanos(), value * channel.factor) {
-                    let text = format!("no reading for {seconds:.0} s before this line; that time is left out");
+                } else if let Step::Gap(seconds) =
+                    channel.power.push(at.nanos(), value * channel.factor)
+                {
+                    let text = format!(
+                        "no reading for {seconds:.0} s before this line; that time is left out"
+                    );
                     findings.add(Trap::Gap, file, Some(row.line), text);
                 }
             }
@@ -82,7 +94,12 @@ impl Reader for Energibridge {
     }
 }
 
-fn measured(file: &str, channels: &[Channel], (first, last): (Stamp, Stamp), findings: &mut Findings) -> Measured {
+fn measured(
+    file: &str,
+    channels: &[Channel],
+    (first, last): (Stamp, Stamp),
+    findings: &mut Findings,
+) -> Measured {
     let mut measured = Measured::new(stem(file), file, "energibridge");
     measured.start = Some(first);
     let has = |component| channels.iter().any(|c| c.component == component);
@@ -117,7 +134,11 @@ fn measured(file: &str, channels: &[Channel], (first, last): (Stamp, Stamp), fin
     };
     measured.parts = channels
         .iter()
-        .map(|c| Part { name: c.name.clone(), component: c.component, energy: Joules::new(c.joules()) })
+        .map(|c| Part {
+            name: c.name.clone(),
+            component: c.component,
+            energy: Joules::new(c.joules()),
+        })
         .collect();
     measured
 }
@@ -128,7 +149,8 @@ fn channel(at: usize, title: &str) -> Option<Channel> {
         Some((name, unit)) => (name, unit.trim_end_matches(')')),
         None => (title, ""),
     };
-    let nvidia = name.strip_prefix("GPU").is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit()));
+    let nvidia =
+        name.strip_prefix("GPU").is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit()));
     let (component, counts) = if nvidia && name.ends_with("_POWER") {
         (Component::Gpu, false)
     } else if nvidia && name.ends_with("_ENERGY") || name == "GPU_ENERGY" {

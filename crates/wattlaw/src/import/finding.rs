@@ -84,7 +84,13 @@ pub(super) struct Findings(Vec<Finding>);
 
 impl Findings {
     /// Adds a finding, or counts one more of the same sentence.
-    pub(super) fn add(&mut self, kind: Trap, file: &str, line: Option<u64>, text: impl Into<String>) {
+    pub(super) fn add(
+        &mut self,
+        kind: Trap,
+        file: &str,
+        line: Option<u64>,
+        text: impl Into<String>,
+    ) {
         let text = text.into();
         let same = |f: &&mut Finding| f.kind == kind && f.file == file && f.text == text;
         if let Some(known) = self.0.iter_mut().find(same) {

@@ -86,15 +86,23 @@ fn powers(table: &mut Table<'_>, file: &str, run: &mut Run, findings: &mut Findi
     while let Some(row) = table.next()? {
         let seconds = row.needed(time)?;
         let at = Stamp::from_epoch_s(seconds).ok_or_else(|| {
-            row.wrong(Error::invalid("column `timestamps`", seconds, "it must be seconds since 1970"))
+            row.wrong(Error::invalid(
+                "column `timestamps`",
+                seconds,
+                "it must be seconds since 1970",
+            ))
         })?;
         run.start = run.start.or(Some(at));
         for (column, _, series) in &mut channels {
             let Some(watts) = row.amount(Some(*column))? else { continue };
             match series.push(at.nanos(), watts) {
-                Step::Back(back) => return Err(row.wrong(Error::Data(format!("the time goes back by {back} s")))),
+                Step::Back(back) => {
+                    return Err(row.wrong(Error::Data(format!("the time goes back by {back} s"))));
+                }
                 Step::Gap(gap) => {
-                    let text = format!("no reading for {gap:.0} s before this line; that time is left out");
+                    let text = format!(
+                        "no reading for {gap:.0} s before this line; that time is left out"
+                    );
                     findings.add(Trap::Gap, file, Some(row.line), text);
                 }
                 Step::Joined | Step::Same => {}
@@ -120,7 +128,9 @@ impl Run {
 
     fn measured(self, findings: &mut Findings) -> Result<Measured> {
         let file = self.file.as_str();
-        let joules = |view: &[(String, f64)]| view.iter().filter(|(n, _)| is_gpu(n)).map(|(_, j)| j).sum::<f64>();
+        let joules = |view: &[(String, f64)]| {
+            view.iter().filter(|(n, _)| is_gpu(n)).map(|(_, j)| j).sum::<f64>()
+        };
         let (counted, integrated) = (joules(&self.counter), joules(&self.power));
         if !self.counter.is_empty() && counted <= 0.0 {
             findings.add(
@@ -129,7 +139,8 @@ impl Run {
                 None,
                 "the energy counter stands at 0; the GPU has none, or does not update it, and the power was taken",
             );
-        } else if counted > 0.0 && integrated > 0.0 && (counted - integrated).abs() > 0.1 * counted {
+        } else if counted > 0.0 && integrated > 0.0 && (counted - integrated).abs() > 0.1 * counted
+        {
             findings.add(
                 Trap::Disagreement,
                 file,
@@ -144,13 +155,16 @@ impl Run {
         } else if !self.sum.is_empty() {
             (&self.sum, Instrument::Power, "jpwr energy")
         } else {
-            return Err(Error::Data("the counter says 0, and no other table was given".to_owned()).at(Place::file(file)));
+            return Err(Error::Data("the counter says 0, and no other table was given".to_owned())
+                .at(Place::file(file)));
         };
-        let mut measured = Measured::new(self.key.rsplit('/').next().unwrap_or_default(), file, meter);
+        let mut measured =
+            Measured::new(self.key.rsplit('/').next().unwrap_or_default(), file, meter);
         measured.instrument = Some(instrument);
         measured.start = self.start;
         let gpus = view.iter().filter(|(name, _)| is_gpu(name)).count() as u64;
-        let others: Vec<&str> = self.power.iter().chain(view).map(|(n, _)| n.as_str()).filter(|n| !is_gpu(n)).collect();
+        let others: Vec<&str> =
+            self.power.iter().chain(view).map(|(n, _)| n.as_str()).filter(|n| !is_gpu(n)).collect();
         if !others.is_empty() && gpus > 0 {
             findings.add(
                 Trap::Covers,
@@ -162,7 +176,9 @@ impl Run {
         measured.gpus = (gpus > 0).then_some(gpus);
         measured.scope = if gpus > 0 { Scope::Gpu } else { Scope::Devices };
         // a module's power covers what is on it, and is taken alone where there is no GPU's own
-        let added = |name: &str| is_gpu(name) || (gpus == 0 && (name.contains("Module") || !has_module(view)));
+        let added = |name: &str| {
+            is_gpu(name) || (gpus == 0 && (name.contains("Module") || !has_module(view)))
+        };
         measured.spent(view.iter().filter(|(n, _)| added(n)).map(|(_, j)| j).sum(), self.seconds);
         measured.parts = view
             .iter()
@@ -199,7 +215,8 @@ fn run_of(file: &str) -> String {
     let (folder, name) = file.rsplit_once(['/', '\\']).unwrap_or(("", file));
     let name = name.strip_suffix(".csv").unwrap_or(name);
     let views = ["energy_from_counter", "energy-from-counter", "energy", "power"];
-    let rest = views.iter().find_map(|view| name.strip_prefix(view)).unwrap_or(name).trim_matches('.');
+    let rest =
+        views.iter().find_map(|view| name.strip_prefix(view)).unwrap_or(name).trim_matches('.');
     let of_folder = folder.rsplit(['/', '\\']).next().unwrap_or_default();
     match (rest, of_folder) {
         ("", "") => "jpwr".to_owned(),

@@ -18,16 +18,12 @@ pub struct Source<'a> {
 }
 
 impl Source<'_> {
-
     /// Calls `each` with every line's number and bytes, without its end; a byte order mark is left out.
     ///
     /// # Errors
     /// Those of `each`; [`Error::Data`] for a file that cannot be read, a line of more than a mebibyte, and a zero byte,
     /// which no log has.
-    pub(crate) fn lines(
-        &mut self,
-        mut each: impl FnMut(u64, &[u8]) -> Result<()>,
-    ) -> Result<u64> {
+    pub(crate) fn lines(&mut self, mut each: impl FnMut(u64, &[u8]) -> Result<()>) -> Result<u64> {
         let mut number = 0;
         // what a line began with in the block before
         let mut begun: Vec<u8> = Vec::new();

@@ -160,7 +160,8 @@ pub fn join(parts: &[Measured]) -> Result<Measured> {
     }
     let needed = |p: &Measured| -> Result<(Joules, Seconds)> {
         let lacks = |what: &str| {
-            Error::missing(what, format!("run {} cannot be joined without it", p.run_id)).at(p.place())
+            Error::missing(what, format!("run {} cannot be joined without it", p.run_id))
+                .at(p.place())
         };
         Ok((
             p.energy.ok_or_else(|| lacks("the energy"))?,
@@ -304,7 +305,8 @@ fn attach(measured: &Measured, spec: &JobSpec, catalog: &Catalog) -> Result<Run>
         };
         return Err(Error::invalid("gpus", run.gpus, why));
     }
-    let each = measured.energy.ok_or_else(|| Error::missing("the energy", "the log does not say it"))?;
+    let each =
+        measured.energy.ok_or_else(|| Error::missing("the energy", "the log does not say it"))?;
     let energy = if measured.per_gpu { each * run.gpus as f64 } else { each };
     let zero_gpus = measured.gpu_energy().is_some_and(|e| e <= Joules::ZERO);
     if energy <= Joules::ZERO || zero_gpus {
@@ -337,7 +339,9 @@ fn tokens(measured: &Measured, spec: &JobSpec, catalog: &Catalog) -> Option<f64>
             let mut one = spec.clone();
             (one.workload.tokens, one.workload.steps) = (None, Some(Count::new(1)));
             (one.workload.epochs, one.workload.examples) = (None, None);
-            one.resolve(catalog).ok().filter(|_| measured.samples.is_some() || measured.steps.is_some())?
+            one.resolve(catalog)
+                .ok()
+                .filter(|_| measured.samples.is_some() || measured.steps.is_some())?
         }
     };
     let data = 1.0 - job.workload.padding_share;
@@ -363,15 +367,25 @@ mod tests {
 
     #[test]
     fn restarts_are_added_up_and_nodes_stand_beside_each_other() {
-        let restarted =
-            join(&[part("2024-01-01T00:00:00", 60.0, 100.0, 4), part("2024-01-01T01:00:00", 30.0, 50.0, 4)])
-                .unwrap();
-        assert_eq!((restarted.energy, restarted.duration), (Some(Joules::new(150.0)), Some(Seconds::new(90.0))));
+        let restarted = join(&[
+            part("2024-01-01T00:00:00", 60.0, 100.0, 4),
+            part("2024-01-01T01:00:00", 30.0, 50.0, 4),
+        ])
+        .unwrap();
+        assert_eq!(
+            (restarted.energy, restarted.duration),
+            (Some(Joules::new(150.0)), Some(Seconds::new(90.0)))
+        );
         assert_eq!(restarted.gpus, Some(4));
-        let nodes =
-            join(&[part("2024-01-01T00:00:00", 60.0, 100.0, 4), part("2024-01-01T00:00:05", 60.0, 90.0, 4)])
-                .unwrap();
-        assert_eq!((nodes.energy, nodes.duration), (Some(Joules::new(190.0)), Some(Seconds::new(65.0))));
+        let nodes = join(&[
+            part("2024-01-01T00:00:00", 60.0, 100.0, 4),
+            part("2024-01-01T00:00:05", 60.0, 90.0, 4),
+        ])
+        .unwrap();
+        assert_eq!(
+            (nodes.energy, nodes.duration),
+            (Some(Joules::new(190.0)), Some(Seconds::new(65.0)))
+        );
         assert_eq!(nodes.gpus, Some(8));
     }
 
@@ -379,7 +393,8 @@ mod tests {
     fn scopes_are_never_joined() {
         let mut other = part("2024-01-01T00:00:00", 1.0, 1.0, 1);
         other.scope = Scope::Gpu;
-        let error = join(&[part("2024-01-01T00:00:00", 1.0, 1.0, 1), other]).unwrap_err().to_string();
+        let error =
+            join(&[part("2024-01-01T00:00:00", 1.0, 1.0, 1), other]).unwrap_err().to_string();
         assert!(error.contains("`unstated` and `gpu`"), "{error}");
     }
 }

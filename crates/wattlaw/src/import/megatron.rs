@@ -64,12 +64,21 @@ struct Log {
 }
 
 impl Log {
-    fn line(&mut self, file: &str, number: u64, line: &[u8], findings: &mut Findings) -> Result<()> {
+    fn line(
+        &mut self,
+        file: &str,
+        number: u64,
+        line: &[u8],
+        findings: &mut Findings,
+    ) -> Result<()> {
         let place = |e: Error| e.at(Place::line(file, number));
         // most lines of a log are not ours, and may hold anything
         let ours = |label: &str| memchr::memmem::find(line, label.as_bytes()).is_some();
-        let (iterates, total, world) =
-            (ours(TIME), ours("Total training energy (GPU):"), ours("world size:") || ours("world_size ."));
+        let (iterates, total, world) = (
+            ours(TIME),
+            ours("Total training energy (GPU):"),
+            ours("world size:") || ours("world_size ."),
+        );
         if !iterates && !total && !world {
             return Ok(());
         }
@@ -78,7 +87,9 @@ impl Log {
             // `using world size: 8, data-parallel size: 8, …`, and the list of arguments: `world_size .... 8`
             let found = line
                 .split_once("using world size:")
-                .or_else(|| line.split_once("world_size .").map(|(a, b)| (a, b.trim_start_matches('.'))))
+                .or_else(|| {
+                    line.split_once("world_size .").map(|(a, b)| (a, b.trim_start_matches('.')))
+                })
                 .and_then(|(_, rest)| rest.trim().split([',', ' ']).next()?.parse().ok());
             self.world = self.world.or(found);
         }
@@ -86,7 +97,11 @@ impl Log {
             let label = "Total training energy (GPU):";
             let megajoules = number_after(line, label).map_err(place)?.unwrap_or(0.0);
             if !(0.0..=1e12).contains(&megajoules) {
-                return Err(place(Error::invalid(label.trim_end_matches(':'), megajoules, "it must be positive")));
+                return Err(place(Error::invalid(
+                    label.trim_end_matches(':'),
+                    megajoules,
+                    "it must be positive",
+                )));
             }
             self.total = Some(self.total.unwrap_or(0.0) + megajoules * 1e6);
         }
@@ -96,14 +111,22 @@ impl Log {
         Ok(())
     }
 
-    fn iterations_of(&mut self, file: &str, number: u64, line: &str, findings: &mut Findings) -> Result<()> {
+    fn iterations_of(
+        &mut self,
+        file: &str,
+        number: u64,
+        line: &str,
+        findings: &mut Findings,
+    ) -> Result<()> {
         self.lines += 1;
         let read = |label: &str| -> Result<Option<f64>> {
             let value = number_after(line, label)?;
             match value {
-                Some(x) if !(0.0..=1e15).contains(&x) => {
-                    Err(Error::invalid(label.trim_end_matches(':'), x, "it must be a number from 0"))
-                }
+                Some(x) if !(0.0..=1e15).contains(&x) => Err(Error::invalid(
+                    label.trim_end_matches(':'),
+                    x,
+                    "it must be a number from 0",
+                )),
                 _ => Ok(value),
             }
         };
@@ -111,19 +134,28 @@ impl Log {
             self.without_energy += 1;
             return Ok(());
         };
-        let iteration = read(" iteration ")?
-            .ok_or_else(|| Error::missing("iteration", "Megatron writes it before the first `|`"))?;
+        let iteration = read(" iteration ")?.ok_or_else(|| {
+            Error::missing("iteration", "Megatron writes it before the first `|`")
+        })?;
         let milliseconds = read(TIME)?.unwrap_or(0.0);
         let batch = read("global batch size:")?;
         if self.start.is_none() {
-            let stamp = line.split_once('[').and_then(|(_, rest)| rest.split_once(']')).and_then(|(t, _)| Stamp::parse(t));
+            let stamp = line
+                .split_once('[')
+                .and_then(|(_, rest)| rest.split_once(']'))
+                .and_then(|(t, _)| Stamp::parse(t));
             self.start = stamp;
         }
         let line = Line { number, iteration, seconds: milliseconds / 1e3, joules, batch };
         match self.last {
             None => self.first = Some(line),
             Some((_, last)) if iteration == last => {
-                findings.add(Trap::CountedTwice, file, Some(number), "the same iteration again; it was counted once");
+                findings.add(
+                    Trap::CountedTwice,
+                    file,
+                    Some(number),
+                    "the same iteration again; it was counted once",
+                );
             }
             Some((_, last)) if iteration < last => {
                 findings.add(
@@ -177,7 +209,8 @@ impl Log {
         }
         if self.iterations == 0.0 && self.total.is_none() {
             return Err(if self.lines > 0 {
-                Error::missing(ENERGY.trim_end_matches(':'), "Megatron writes it with --log-energy").at(Place::file(file))
+                Error::missing(ENERGY.trim_end_matches(':'), "Megatron writes it with --log-energy")
+                    .at(Place::file(file))
             } else {
                 nothing(file, "lines of iterations")
             });
@@ -187,7 +220,10 @@ impl Log {
                 Trap::LeftOut,
                 file,
                 None,
-                format!("{} lines of iterations have no energy and were left out", self.without_energy),
+                format!(
+                    "{} lines of iterations have no energy and were left out",
+                    self.without_energy
+                ),
             );
         }
         let mut measured = Measured::new(stem(file), file, "megatron --log-energy");
@@ -198,7 +234,9 @@ impl Log {
         measured.samples = self.all_samples.then_some(self.samples);
         measured.gpus = self.world;
         match (self.world, self.total) {
-            (Some(world), _) if self.iterations > 0.0 => measured.spent(self.joules * world as f64, self.seconds),
+            (Some(world), _) if self.iterations > 0.0 => {
+                measured.spent(self.joules * world as f64, self.seconds)
+            }
             (_, Some(total)) if self.iterations == 0.0 => measured.spent(total, 0.0),
             _ => {
                 measured.per_gpu = true;

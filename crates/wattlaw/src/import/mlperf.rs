@@ -62,9 +62,8 @@ impl Reader for Mlperf {
             let place = |e: Error| e.at(Place::line(name, number));
             let line = text(&line[at..]).map_err(place)?;
             let json = line.find('{').map_or("", |at| &line[at..]);
-            let event: Event = serde_json::from_str(json).map_err(|e| {
-                place(Error::Syntax { format: "MLLOG", message: e.to_string() })
-            })?;
+            let event: Event = serde_json::from_str(json)
+                .map_err(|e| place(Error::Syntax { format: "MLLOG", message: e.to_string() }))?;
             events += 1;
             file.event(&event).map_err(place)
         })?;
@@ -109,7 +108,9 @@ impl File {
         }
         let needed = |most: f64| match event.number() {
             Some(x) if (0.0..=most).contains(&x) => Ok(x),
-            Some(x) => Err(Error::invalid(&event.key, x, format!("it must be a number from 0 to {most}"))),
+            Some(x) => {
+                Err(Error::invalid(&event.key, x, format!("it must be a number from 0 to {most}")))
+            }
             None => Err(Error::invalid(
                 &event.key,
                 short(&event.value.to_string()),
@@ -135,7 +136,9 @@ impl File {
     fn mean_power(&self, findings: &mut Findings) -> Result<(f64, f64)> {
         let place = || Place::file(&self.name);
         let Some(start) = self.start else {
-            return Err(Error::missing("power_measurement_start", "the sum begins with it").at(place()));
+            return Err(
+                Error::missing("power_measurement_start", "the sum begins with it").at(place())
+            );
         };
         let mut readings = self.readings.clone();
         readings.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -188,10 +191,14 @@ fn joined(key: &str, files: &[File], findings: &mut Findings) -> Result<Measured
         _ => None,
     };
     let run_s = results.iter().find_map(seconds_of);
-    let nodes: Vec<&File> = files.iter().filter(|f| f.start.is_some() || !f.readings.is_empty()).collect();
+    let nodes: Vec<&File> =
+        files.iter().filter(|f| f.start.is_some() || !f.readings.is_empty()).collect();
     let first = nodes.first().or(results.first()).map_or("", |f| f.name.as_str());
     if nodes.is_empty() {
-        return Err(nothing(files.first().map_or(key, |f| &f.name), "power readings; they are in power/result_N/node_N.txt"));
+        return Err(nothing(
+            files.first().map_or(key, |f| &f.name),
+            "power readings; they are in power/result_N/node_N.txt",
+        ));
     }
     let powers = nodes.iter().map(|n| n.mean_power(findings)).collect::<Result<Vec<_>>>()?;
     let measured_s = powers.iter().map(|(_, s)| *s).fold(0.0, f64::max);
@@ -207,7 +214,8 @@ fn joined(key: &str, files: &[File], findings: &mut Findings) -> Result<Measured
     let name = key.rsplit('/').next().filter(|k| !k.is_empty()).unwrap_or(stem(first));
     let mut measured = Measured::new(name, first, "mlperf power");
     measured.instrument = Some(Instrument::Power);
-    measured.start = nodes.iter().filter_map(|n| n.start).reduce(f64::min).and_then(Stamp::from_epoch_ms);
+    measured.start =
+        nodes.iter().filter_map(|n| n.start).reduce(f64::min).and_then(Stamp::from_epoch_ms);
     let mut total = 0.0;
     for (node, (watts, _)) in nodes.iter().zip(&powers) {
         total += watts * seconds;

@@ -19,8 +19,13 @@ use crate::run::Scope;
 use crate::units::{Joules, Watts};
 
 /// What power is read from, the first that the log has.
-const POWERS: [&str; 5] =
-    ["power.draw", "power.draw.average", "power.draw.instant", "module.power.draw.average", "module.power.draw.instant"];
+const POWERS: [&str; 5] = [
+    "power.draw",
+    "power.draw.average",
+    "power.draw.instant",
+    "module.power.draw.average",
+    "module.power.draw.instant",
+];
 
 /// An hour, by which summer time ends.
 const HOUR_NS: i64 = 3_600_000_000_000;
@@ -76,10 +81,16 @@ impl Reader for NvidiaSmi {
             }
         })?;
         if short.is_some() {
-            findings.add(Trap::LeftOut, file, Some(lines), "the last line is cut off and was left out");
+            findings.add(
+                Trap::LeftOut,
+                file,
+                Some(lines),
+                "the last line is cut off and was left out",
+            );
         }
         let Some(log) = log else {
-            let what = if lines == 0 { "the file is empty" } else { "the file holds blank lines only" };
+            let what =
+                if lines == 0 { "the file is empty" } else { "the file holds blank lines only" };
             return Err(Error::Data(what.to_owned()).at(Place::file(file)));
         };
         self.measured.push(log.finish(file, findings)?);
@@ -119,8 +130,10 @@ impl Layout {
     fn of(line: &[u8], named: &[String]) -> Result<(Self, bool)> {
         let line = text(line)?;
         let delimiter = if line.contains(';') && !line.contains(',') { b';' } else { b',' };
-        let cells: Vec<&str> = line.split(char::from(delimiter)).map(|c| c.trim().trim_matches('"').trim()).collect();
-        let titled = !cells.iter().any(|c| minute(c.as_bytes().get(..16).unwrap_or_default()).is_some());
+        let cells: Vec<&str> =
+            line.split(char::from(delimiter)).map(|c| c.trim().trim_matches('"').trim()).collect();
+        let titled =
+            !cells.iter().any(|c| minute(c.as_bytes().get(..16).unwrap_or_default()).is_some());
         if titled {
             let titles: Vec<String> = cells.iter().map(|cell| title(cell).to_owned()).collect();
             return Ok((Self::named(&titles, delimiter)?, true));
@@ -159,13 +172,20 @@ impl Layout {
     fn named(titles: &[String], delimiter: u8) -> Result<Self> {
         for (i, title) in titles.iter().enumerate() {
             if !title.is_empty() && titles[..i].contains(title) {
-                return Err(Error::invalid("column", format!("`{title}` twice"), "each column stands once"));
+                return Err(Error::invalid(
+                    "column",
+                    format!("`{title}` twice"),
+                    "each column stands once",
+                ));
             }
         }
         let at = |name: &str| titles.iter().position(|t| t == name);
         let found: Vec<&str> = POWERS.into_iter().filter(|p| at(p).is_some()).collect();
         let Some((power_name, unused)) = found.split_first() else {
-            return Err(Error::missing("column `power.draw`", "log it with --query-gpu=timestamp,index,power.draw"));
+            return Err(Error::missing(
+                "column `power.draw`",
+                "log it with --query-gpu=timestamp,index,power.draw",
+            ));
         };
         if at("timestamp").is_none() {
             return Err(Error::missing(
@@ -306,7 +326,11 @@ impl Log {
         }
         let [time, power, device, name, limit, mig] = cells;
         let raw = self.clock.read(time).ok_or_else(|| {
-            place(unreadable_cell("timestamp", time, "it must be a time as 2023/07/08 19:28:27.236"))
+            place(unreadable_cell(
+                "timestamp",
+                time,
+                "it must be a time as 2023/07/08 19:28:27.236",
+            ))
         })?;
         let now = self.now(raw, file, number, findings);
         let at = self.device(device, name, limit, mig, file, number, findings)?;
@@ -397,7 +421,9 @@ impl Log {
         }
         let place = |e: Error| e.at(Place::line(file, number));
         if self.devices.len() >= 4096 {
-            return Err(place(Error::Data("the log has more than 4096 devices, so its columns are not what they seem".into())));
+            return Err(place(Error::Data(
+                "the log has more than 4096 devices, so its columns are not what they seem".into(),
+            )));
         }
         let key_text = text(key).map_err(place)?;
         let name = text(name).map_err(place)?;
@@ -428,7 +454,11 @@ impl Log {
                 Trap::Covers,
                 file,
                 None,
-                format!("the energy is that of {}; {} was not used", layout.power_name, layout.unused.join(", ")),
+                format!(
+                    "the energy is that of {}; {} was not used",
+                    layout.power_name,
+                    layout.unused.join(", ")
+                ),
             );
         }
         if !layout.told_apart && self.samples >= 8 && self.same * 3 > self.samples {
@@ -448,15 +478,22 @@ impl Log {
         if seconds <= 0.0 {
             return Err(nothing(file, "two samples of one GPU"));
         }
-        findings.add(Trap::LocalTime, file, None, "the time stamps are local time of an unknown zone");
+        findings.add(
+            Trap::LocalTime,
+            file,
+            None,
+            "the time stamps are local time of an unknown zone",
+        );
         let module = layout.power_name.starts_with("module");
-        let mut measured = Measured::new(stem(file), file, format!("nvidia-smi {}", layout.power_name));
+        let mut measured =
+            Measured::new(stem(file), file, format!("nvidia-smi {}", layout.power_name));
         measured.scope = if module { Scope::Devices } else { Scope::Gpu };
         measured.instrument = Some(Instrument::Power);
         measured.start = self.start.map(Stamp::local);
         measured.gpus = Some(devices.len() as u64);
         measured.gpu = one_of(devices.iter().map(|d| d.name.as_deref()));
-        measured.power_limit = devices.iter().filter_map(|d| d.limit).reduce(f64::max).map(Watts::new);
+        measured.power_limit =
+            devices.iter().filter_map(|d| d.limit).reduce(f64::max).map(Watts::new);
         measured.spent(devices.iter().map(|d| d.series.joules()).sum(), seconds);
         measured.parts = devices
             .iter()
@@ -504,12 +541,17 @@ fn row_of_other_length(line: &[u8], found: usize, expected: usize) -> Error {
     } else {
         "; the log may have been cut off here"
     };
-    Error::Syntax { format: "CSV", message: format!("the row has {found} cells and the header {expected}{hint}") }
+    Error::Syntax {
+        format: "CSV",
+        message: format!("the row has {found} cells and the header {expected}{hint}"),
+    }
 }
 
 fn unreadable_cell(column: &str, cell: &[u8], expected: &str) -> Error {
     match text(cell) {
-        Ok(shown) => Error::invalid(format!("column `{column}`"), format!("`{}`", short(shown)), expected),
+        Ok(shown) => {
+            Error::invalid(format!("column `{column}`"), format!("`{}`", short(shown)), expected)
+        }
         Err(e) => e,
     }
 }

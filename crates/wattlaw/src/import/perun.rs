@@ -60,7 +60,8 @@ impl Reader for Perun {
             }
             let factor = magnitude(&row, columns.magnitude)?;
             let text = |at: Option<usize>| row.text(at).map(Option::unwrap_or_default);
-            let (run, host, sensor) = (text(columns.run)?, text(columns.host)?, text(Some(columns.sensor))?);
+            let (run, host, sensor) =
+                (text(columns.run)?, text(columns.host)?, text(Some(columns.sensor))?);
             let key = format!("{run}\0{host}\0{sensor}");
             let at = *by_key.entry(key).or_insert_with(|| {
                 channels.push(Channel {
@@ -101,7 +102,14 @@ impl Reader for Perun {
 }
 
 impl Channel {
-    fn reading(&mut self, file: &str, row: &Row<'_>, time: f64, value: f64, findings: &mut Findings) -> Result<()> {
+    fn reading(
+        &mut self,
+        file: &str,
+        row: &Row<'_>,
+        time: f64,
+        value: f64,
+        findings: &mut Findings,
+    ) -> Result<()> {
         if time > 1e9 * 8.0 {
             return Err(row.wrong(Error::invalid("column `timestep`", time, "it must be seconds")));
         }
@@ -109,7 +117,9 @@ impl Channel {
             if let Some((_, last)) = self.times
                 && time < last
             {
-                return Err(row.wrong(Error::Data(format!("the time goes back by {} s", last - time))));
+                return Err(
+                    row.wrong(Error::Data(format!("the time goes back by {} s", last - time)))
+                );
             }
             self.times = Some((self.times.map_or(time, |(first, _)| first), time));
             if self.counter.push(value) {
@@ -127,7 +137,9 @@ impl Channel {
                 Err(row.wrong(Error::Data(format!("the time goes back by {seconds} s"))))
             }
             Step::Gap(seconds) => {
-                let text = format!("no reading for {seconds:.0} s before this line; that time is left out");
+                let text = format!(
+                    "no reading for {seconds:.0} s before this line; that time is left out"
+                );
                 findings.add(Trap::Gap, file, Some(row.line), text);
                 Ok(())
             }
@@ -160,7 +172,12 @@ impl Channel {
     }
 }
 
-fn measured(file: &str, run: &str, channels: &[&Channel], findings: &mut Findings) -> Result<Measured> {
+fn measured(
+    file: &str,
+    run: &str,
+    channels: &[&Channel],
+    findings: &mut Findings,
+) -> Result<Measured> {
     let name = if run.is_empty() { stem(file).to_owned() } else { format!("{}/{run}", stem(file)) };
     let mut measured = Measured::new(name, file, "perun");
     let seconds = channels.iter().map(|c| c.seconds()).fold(0.0, f64::max);
@@ -169,7 +186,11 @@ fn measured(file: &str, run: &str, channels: &[&Channel], findings: &mut Finding
     }
     let gpus = channels.iter().filter(|c| c.component() == Component::Gpu).count() as u64;
     measured.gpus = (gpus > 0).then_some(gpus);
-    measured.scope = if channels.iter().all(|c| c.component() == Component::Gpu) { Scope::Gpu } else { Scope::Devices };
+    measured.scope = if channels.iter().all(|c| c.component() == Component::Gpu) {
+        Scope::Gpu
+    } else {
+        Scope::Devices
+    };
     let kind = |c: &&Channel| if c.counts { Instrument::Counter } else { Instrument::Power };
     let first = channels.first().map(kind);
     measured.instrument = first.filter(|k| channels.iter().all(|c| kind(c) == *k));
@@ -179,13 +200,18 @@ fn measured(file: &str, run: &str, channels: &[&Channel], findings: &mut Finding
     measured.parts = channels
         .iter()
         .map(|c| Part {
-            name: if c.host.is_empty() { c.sensor.clone() } else { format!("{} {}", c.host, c.sensor) },
+            name: if c.host.is_empty() {
+                c.sensor.clone()
+            } else {
+                format!("{} {}", c.host, c.sensor)
+            },
             component: c.component(),
             energy: Joules::new(c.joules()),
         })
         .collect();
     if channels.iter().any(|c| c.component() == Component::Node) {
-        let text = "a sensor of the platform or module covers others too; it is told beside and not added";
+        let text =
+            "a sensor of the platform or module covers others too; it is told beside and not added";
         findings.add(Trap::Covers, file, None, text);
     }
     Ok(measured)
@@ -208,6 +234,10 @@ fn magnitude(row: &Row<'_>, column: usize) -> Result<f64> {
     if (1e-15..=1e15).contains(&factor) {
         Ok(factor)
     } else {
-        Err(row.wrong(Error::invalid("column `magnitude`", format!("`{}`", short(text)), "it must be a factor as 0.001")))
+        Err(row.wrong(Error::invalid(
+            "column `magnitude`",
+            format!("`{}`", short(text)),
+            "it must be a factor as 0.001",
+        )))
     }
 }

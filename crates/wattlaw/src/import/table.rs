@@ -32,7 +32,8 @@ impl<'a> Table<'a> {
         let first = head[mark..].split(|b| *b == b'\n').next().unwrap_or_default();
         let count = |d: u8| first.iter().filter(|b| **b == d).count();
         let lag = u64::from(first.ends_with(b"\r"));
-        let delimiter = [b',', b';', b'\t'].into_iter().rev().max_by_key(|d| count(*d)).unwrap_or(b',');
+        let delimiter =
+            [b',', b';', b'\t'].into_iter().rev().max_by_key(|d| count(*d)).unwrap_or(b',');
         source.input.consume(mark);
         let mut reader = ReaderBuilder::new()
             .trim(Trim::All)
@@ -106,7 +107,8 @@ impl<'a> Table<'a> {
             if !some {
                 return Ok(None);
             }
-            let again = self.record.iter().map(Some).eq(self.header.iter().map(|t| Some(t.as_bytes())));
+            let again =
+                self.record.iter().map(Some).eq(self.header.iter().map(|t| Some(t.as_bytes())));
             let blank = self.record.iter().all(<[u8]>::is_empty);
             if !again && !blank {
                 break;
@@ -220,8 +222,19 @@ pub(super) const MOST: f64 = 1e18;
 pub(super) fn absent(text: &str) -> bool {
     matches!(
         text,
-        "" | "NA" | "N/A" | "[N/A]" | "n/a" | "null" | "None" | "nan" | "NaN" | "[Not Supported]"
-            | "Not Supported" | "[Unknown Error]" | "[GPU requires reset]" | "[Insufficient Permissions]"
+        "" | "NA"
+            | "N/A"
+            | "[N/A]"
+            | "n/a"
+            | "null"
+            | "None"
+            | "nan"
+            | "NaN"
+            | "[Not Supported]"
+            | "Not Supported"
+            | "[Unknown Error]"
+            | "[GPU requires reset]"
+            | "[Insufficient Permissions]"
     )
 }
 

@@ -56,7 +56,10 @@ impl Reader for Zeus {
             )
             .at(crate::error::Place::file(file)));
         } else {
-            table.needed(&["window_name"], "ZeusMonitor's log has start_time, window_name, elapsed_time, gpu0_energy, …")?;
+            table.needed(
+                &["window_name"],
+                "ZeusMonitor's log has start_time, window_name, elapsed_time, gpu0_energy, …",
+            )?;
         }
         table.end(findings);
         if self.measured.len() == before {
@@ -80,7 +83,12 @@ struct Window {
 
 impl Zeus {
     /// `start_time,window_name,elapsed_time,gpu0_energy,…`; windows of one name are added up.
-    fn windows(&mut self, table: &mut Table<'_>, file: &str, findings: &mut Findings) -> Result<()> {
+    fn windows(
+        &mut self,
+        table: &mut Table<'_>,
+        file: &str,
+        findings: &mut Findings,
+    ) -> Result<()> {
         let (name, elapsed) = (
             table.needed(&["window_name"], "Zeus names each window")?,
             table.needed(&["elapsed_time"], "Zeus writes it in seconds")?,
@@ -128,7 +136,9 @@ impl Zeus {
             }
             let at = *by_name.entry(title.clone()).or_insert_with(|| {
                 // the optimizer of power limits names its windows by the limit in W
-                let limit = title.strip_prefix("__GlobalPowerLimitOptimizer_").and_then(|w| w.parse::<f64>().ok());
+                let limit = title
+                    .strip_prefix("__GlobalPowerLimitOptimizer_")
+                    .and_then(|w| w.parse::<f64>().ok());
                 let mut measured = Measured::new(title, file, "zeus");
                 measured.power_limit = limit.filter(|w| *w > 0.0 && *w < 1e5).map(Watts::new);
                 measured.line = Some(row.line);
@@ -136,7 +146,12 @@ impl Zeus {
                 measured.gpus = Some(devices.len() as u64);
                 // newer versions count seconds since 1970, older ones from an unknown moment
                 measured.start = began.filter(|t| *t > 1e9).and_then(Stamp::from_epoch_s);
-                windows.push(Window { measured, times: 0, seconds: 0.0, joules: vec![0.0; devices.len()] });
+                windows.push(Window {
+                    measured,
+                    times: 0,
+                    seconds: 0.0,
+                    joules: vec![0.0; devices.len()],
+                });
                 windows.len() - 1
             });
             let window = &mut windows[at];
@@ -167,7 +182,10 @@ impl Zeus {
                     Trap::CumulativeRows,
                     file,
                     window.measured.line,
-                    format!("{} windows of the name {} were added up", window.times, window.measured.run_id),
+                    format!(
+                        "{} windows of the name {} were added up",
+                        window.times, window.measured.run_id
+                    ),
                 );
             }
             self.measured.push(window.measured);
@@ -189,9 +207,8 @@ impl Zeus {
         }
         let file = source.name;
         let at = crate::error::Place::file(file);
-        let profile: Profile = serde_json::from_reader(&mut *source.input).map_err(|e| {
-            Error::Syntax { format: "JSON", message: e.to_string() }.at(at.clone())
-        })?;
+        let profile: Profile = serde_json::from_reader(&mut *source.input)
+            .map_err(|e| Error::Syntax { format: "JSON", message: e.to_string() }.at(at.clone()))?;
         if profile.measurements.is_empty() {
             return Err(nothing(file, "measurements"));
         }
@@ -200,7 +217,9 @@ impl Zeus {
                 [("power_limit", row.power_limit), ("energy", row.energy), ("time", row.time)]
             {
                 if !(value > 0.0 && value <= super::table::MOST) {
-                    return Err(Error::invalid(field, value, "it must be a positive number").at(at.clone()));
+                    return Err(
+                        Error::invalid(field, value, "it must be a positive number").at(at.clone())
+                    );
                 }
             }
             let mut measured = Measured::new(format!("{}W", row.power_limit), file, "zeus");
@@ -220,7 +239,9 @@ impl Zeus {
         );
         let limit = table.column("power_limit");
         let labels: Vec<Option<usize>> =
-            ["dataset", "network", "batch_size", "optimizer", "power_limit"].map(|n| table.column(n)).into();
+            ["dataset", "network", "batch_size", "optimizer", "power_limit"]
+                .map(|n| table.column(n))
+                .into();
         while let Some(row) = table.next()? {
             let words = labels.iter().map(|at| row.text(*at)).collect::<Result<Vec<_>>>()?;
             let name: Vec<&str> = words.into_iter().flatten().collect();
@@ -238,7 +259,12 @@ impl Zeus {
     }
 
     /// `Time,Power`: milliwatts of one GPU.
-    fn samples(&mut self, table: &mut Table<'_>, file: &str, findings: &mut Findings) -> Result<()> {
+    fn samples(
+        &mut self,
+        table: &mut Table<'_>,
+        file: &str,
+        findings: &mut Findings,
+    ) -> Result<()> {
         let (time, power) = (table.needed(&["Time"], "")?, table.needed(&["Power"], "")?);
         let mut series = Series::default();
         let mut start = None;
@@ -277,7 +303,12 @@ impl Zeus {
 }
 
 /// Marks windows inside others, whose energy is in both.
-fn nested(spans: &mut [(f64, f64, usize)], windows: &mut [Window], file: &str, findings: &mut Findings) {
+fn nested(
+    spans: &mut [(f64, f64, usize)],
+    windows: &mut [Window],
+    file: &str,
+    findings: &mut Findings,
+) {
     spans.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
     let mut outer: Option<(f64, usize)> = None;
     for (_, end, at) in spans.iter() {
@@ -293,7 +324,10 @@ fn nested(spans: &mut [(f64, f64, usize)], windows: &mut [Window], file: &str, f
                 Trap::CountedTwice,
                 file,
                 None,
-                format!("windows {} lie inside windows {name}, whose energy holds theirs", window.measured.run_id),
+                format!(
+                    "windows {} lie inside windows {name}, whose energy holds theirs",
+                    window.measured.run_id
+                ),
             );
             window.measured.inside = Some(name);
         }
