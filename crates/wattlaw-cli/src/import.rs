@@ -75,6 +75,12 @@ pub fn run(args: &Args) -> Done {
     findings.extend(import::check(&measured, &catalog));
     let (energy, duration) = total(&measured);
     if args.join {
+        if measured.iter().any(|m| m.start.is_none()) {
+            screen::note(
+                "note",
+                "the logs have no times of day; parts are taken to have run one after another",
+            );
+        }
         measured = vec![import::join(&measured)?];
     }
     let runs = args.runs(&measured, &catalog)?;
@@ -201,12 +207,14 @@ fn unknown(name: &str) -> Failure {
     ))
 }
 
-/// Energy and time of all runs but those inside others; none where an energy or a time is absent.
+/// Energy and time of all runs as [`import::join`] adds them up; none where they cannot be.
 fn total(measured: &[Measured]) -> (Option<Joules>, Option<Seconds>) {
-    let apart = measured.iter().filter(|m| m.inside.is_none());
-    let energies: Option<Vec<Joules>> = apart.map(|m| m.energy).collect();
-    let whole = import::join(measured).ok();
-    (energies.map(|all| all.into_iter().sum()), whole.and_then(|w| w.duration))
+    match measured {
+        [one] => (one.energy, one.duration),
+        several => {
+            import::join(several).map_or((None, None), |whole| (whole.energy, whole.duration))
+        }
+    }
 }
 
 fn table(

@@ -13,6 +13,7 @@ mod detect;
 mod eco2ai;
 mod energibridge;
 mod finding;
+mod join;
 mod jpwr;
 mod lines;
 mod measured;
@@ -22,13 +23,15 @@ mod nvidia_smi;
 mod perun;
 mod series;
 mod table;
+mod unit;
 mod write;
 mod zeus;
 
 pub use clock::Stamp;
 pub use finding::{Finding, Trap};
+pub use join::join;
 pub use lines::Source;
-pub use measured::{Measured, Part, check, join, run};
+pub use measured::{Measured, Part, check, run};
 pub use write::to_csv;
 
 use finding::Findings;

@@ -119,6 +119,16 @@ fn the_end_of_summer_time_is_made_good_and_gaps_are_left_out() {
         "gpu.csv:4: no sample for 3601 s before this line (summer time may have begun); that time and its energy are left out"
     );
 
+    // a sample each ten minutes goes back by fifty
+    let slow = format!(
+        "{head}2024/10/27 02:30:00.000, 100 W\n2024/10/27 02:40:00.000, 100 W\n2024/10/27 02:50:00.000, 100 W\n\
+         2024/10/27 02:00:00.000, 100 W\n"
+    );
+    assert_eq!(
+        figures(&read(Format::NvidiaSmi, "gpu.csv", &slow).unwrap()),
+        [(180_000.0, 1800.0, Some(1))]
+    );
+
     let back = format!("{head}2024/03/31 01:59:58.000, 100 W\n2024/03/31 01:59:46.000, 100 W\n");
     assert_eq!(
         fails(Format::NvidiaSmi, "gpu.csv", &back),
@@ -200,6 +210,21 @@ fn what_cannot_be_is_refused_in_one_sentence() {
     assert!(
         fails(Format::NvidiaSmi, "gpu.csv", &blind)
             .contains("several GPUs are in the log that cannot be told apart")
+    );
+    // eight GPUs a millisecond apart, each 100 ms
+    let mut burst = "timestamp, power.draw [W]\n".to_owned();
+    for i in 0..80 {
+        writeln!(burst, "2024/03/01 12:00:00.{:03}, 100 W", i / 8 * 100 + i % 8).unwrap();
+    }
+    assert!(
+        fails(Format::NvidiaSmi, "gpu.csv", &burst)
+            .contains("several GPUs are in the log that cannot be told apart")
+    );
+    let unknown =
+        "timestamp, power.draw [W]\n2024/03/01 12:00:00.0, [N/A]\n2024/03/01 12:00:01.0, [N/A]\n";
+    assert!(
+        fails(Format::NvidiaSmi, "gpu.csv", unknown)
+            .contains("it holds no known power.draw: the driver does not measure it")
     );
     let binary = [HEADER.as_bytes(), b"\xff\xfe\x00, 0\n", row.as_bytes()].concat();
     let error = read_with(Format::NvidiaSmi, Options::default(), &[("gpu.csv", &binary)])

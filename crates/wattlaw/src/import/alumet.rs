@@ -10,6 +10,7 @@ use super::finding::{Findings, Trap};
 use super::lines::Source;
 use super::measured::{Measured, Part};
 use super::table::{Row, Table, short};
+use super::unit::Scale;
 use super::{Reader, nothing, stem};
 use crate::error::{Error, Result};
 use crate::record::{Component, Instrument};
@@ -121,16 +122,16 @@ impl Log {
                 "it must be a time of RFC 3339",
             ))
         })?;
-        let factor = unit(metric).unwrap_or_else(|| {
+        let scale = unit(metric).unwrap_or_else(|| {
             findings.add(
                 Trap::Assumed,
                 file,
                 Some(row.line),
                 format!("{} has no unit behind it; the plugin's own was assumed (mJ of GPUs, J of CPUs)", short(metric)),
             );
-            if gpu { 1e-3 } else { 1.0 }
+            if gpu { Scale::MILLI } else { Scale::ONE }
         });
-        let joules = row.needed(columns.value)? * factor;
+        let joules = scale.si(row.needed(columns.value)?);
         let late = row.text(columns.late)?.unwrap_or_default();
         let of_late = |name: &str| {
             late.split([',', ' ']).find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
@@ -243,17 +244,7 @@ impl Log {
     }
 }
 
-/// Joules in the unit behind a metric's name.
-fn unit(metric: &str) -> Option<f64> {
-    let (_, unit) = metric.rsplit_once('_')?;
-    match unit {
-        "J" => Some(1.0),
-        "mJ" => Some(1e-3),
-        "uJ" | "µJ" | "μJ" => Some(1e-6),
-        "nJ" => Some(1e-9),
-        "kJ" => Some(1e3),
-        "Wh" | "W.h" => Some(3600.0),
-        "kWh" | "kW.h" => Some(3.6e6),
-        _ => None,
-    }
+/// The unit behind a metric's name.
+fn unit(metric: &str) -> Option<Scale> {
+    metric.rsplit_once('_').and_then(|(_, unit)| Scale::named(unit))
 }

@@ -164,7 +164,7 @@ impl Log {
         }
         let words: Vec<&str> =
             list.trim_matches(['[', ']']).split([' ', ',']).filter(|w| !w.is_empty()).collect();
-        let watts = if words.contains(&"None") || words.is_empty() {
+        let watts = if words.is_empty() || words.iter().any(|w| matches!(*w, "None" | "nan")) {
             None
         } else {
             let read = |w: &&str| {

@@ -15,15 +15,19 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// Seconds since 1970, as `time.time()` gives them; none outside of 1970 to 2261.
+    /// Seconds since 1970, as `time.time()` gives them, to the microsecond that they hold; none outside of 1970 to 2261.
     pub fn from_epoch_s(seconds: f64) -> Option<Self> {
-        let nanos = seconds * SECOND as f64;
-        (0.0..9.2e18).contains(&nanos).then_some(Self { nanos: nanos.round() as i64, zoned: true })
+        if !(0.0..9.2e9).contains(&seconds) {
+            return None;
+        }
+        let micros = ((seconds - seconds.trunc()) * 1e6).round() as i64;
+        Some(Self { nanos: seconds.trunc() as i64 * SECOND + micros * 1000, zoned: true })
     }
 
     /// Milliseconds since 1970; none outside of 1970 to 2261.
     pub fn from_epoch_ms(milliseconds: f64) -> Option<Self> {
-        Self::from_epoch_s(milliseconds / 1e3)
+        let possible = (0.0..9.2e12).contains(&milliseconds);
+        possible.then(|| Self { nanos: (milliseconds * 1e3).round() as i64 * 1000, zoned: true })
     }
 
     /// Reads `2023/07/08 19:28:27.236`, `2023-07-08T19:28:27` and the like, with `Z` or `+02:00` behind it or without.

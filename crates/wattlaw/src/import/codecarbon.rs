@@ -4,7 +4,7 @@
 //! (`emissions_tracker.py`, `_do_measurements`), which is divided out again. `gpu_power` is that of the last interval
 //! only and is not used.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::clock::Stamp;
 use super::finding::{Findings, Trap};
@@ -236,15 +236,8 @@ impl Run {
         let totals = self.before.plus(self.row);
         let (file, line) = (measured.file.clone(), measured.line);
         if self.rows > 1 {
-            findings.add(
-                Trap::CumulativeRows,
-                &file,
-                line,
-                format!(
-                    "run {}: {} rows are running totals, and the last one counts",
-                    measured.run_id, self.rows
-                ),
-            );
+            let text = "rows of a run are running totals; the last one counts";
+            findings.add(Trap::CumulativeRows, &file, line, text);
         }
         let pue = measured.pue.unwrap_or(1.0);
         if pue > 1.0 {
@@ -311,23 +304,20 @@ fn told(measured: &Measured, totals: &Totals, findings: &mut Findings) {
 
 /// Runs of one project may be restarts of one training run, or, where they ran at the same time, its nodes.
 fn parts_of_one(runs: &[Run], findings: &mut Findings) {
-    let mut projects: Vec<&str> = Vec::new();
-    for run in runs {
-        let project = run.project.as_str();
-        if project.is_empty() || run.measured.gpus.is_none() || projects.contains(&project) {
-            continue;
-        }
-        projects.push(project);
+    let mut projects: BTreeMap<&str, Vec<&Run>> = BTreeMap::new();
+    for run in runs.iter().filter(|r| !r.project.is_empty() && r.measured.gpus.is_some()) {
+        projects.entry(&run.project).or_default().push(run);
+    }
+    for (project, runs) in projects {
         let mut spans: Vec<(Stamp, Stamp)> = runs
             .iter()
-            .filter(|r| r.project == project)
             .filter_map(|r| Some((r.measured.start?, r.measured.start?.minus(-r.row.seconds))))
             .collect();
         if spans.len() < 2 {
             continue;
         }
         spans.sort();
-        let (file, n) = (&run.measured.file, spans.len());
+        let (file, n) = (&runs[0].measured.file, spans.len());
         if spans.windows(2).any(|pair| pair[0].1.since(pair[1].0) > 60.0) {
             let text = format!(
                 "{n} run_ids of project {project}, some at the same time: CodeCarbon counts one node each, and where they are \

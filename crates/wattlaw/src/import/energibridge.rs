@@ -7,6 +7,7 @@ use super::lines::Source;
 use super::measured::{Measured, Part};
 use super::series::{Counter, Series, Step};
 use super::table::Table;
+use super::unit::Scale;
 use super::{Reader, nothing, stem};
 use crate::error::{Error, Result};
 use crate::record::{Component, Instrument};
@@ -23,7 +24,7 @@ struct Channel {
     at: usize,
     name: String,
     component: Component,
-    factor: f64,
+    scale: Scale,
     counts: bool,
     power: Series,
     counter: Counter,
@@ -46,6 +47,11 @@ impl Reader for Energibridge {
             .enumerate()
             .filter_map(|(at, title)| channel(at, title))
             .collect();
+        // of two figures of one thing, the counter and the package's own are taken
+        let packages = channels.iter().any(|c| c.name == "PACKAGE_ENERGY");
+        let counted = channels.iter().any(|c| c.counts && c.component == Component::Cpu);
+        channels
+            .retain(|c| !(packages && c.name == "CPU_ENERGY" || counted && c.name == "CPU_POWER"));
         if channels.is_empty() {
             return Err(nothing(file, "columns of energy or power"));
         }
@@ -66,13 +72,13 @@ impl Reader for Energibridge {
             for channel in &mut channels {
                 let Some(value) = row.amount(Some(channel.at))? else { continue };
                 if channel.counts {
-                    if channel.counter.push(value * channel.factor) {
+                    if channel.counter.push(channel.scale.si(value)) {
                         let text =
                             format!("{} ran over; the step across it is left out", channel.name);
                         findings.add(Trap::Restart, file, Some(row.line), text);
                     }
                 } else if let Step::Gap(seconds) =
-                    channel.power.push(at.nanos(), value * channel.factor)
+                    channel.power.push(at.nanos(), channel.scale.si(value))
                 {
                     let text = format!(
                         "no reading for {seconds:.0} s before this line; that time is left out"
@@ -118,7 +124,10 @@ fn measured(
         (true, true) => Scope::Devices,
         (false, _) => Scope::Unstated,
     };
-    if channels.iter().any(|c| c.component == Component::Gpu && !c.counts && c.factor < 1.0) {
+    if channels
+        .iter()
+        .any(|c| c.component == Component::Gpu && !c.counts && c.scale == Scale::MILLI)
+    {
         let text = "GPU powers are NVML's milliwatts, which EnergiBridge writes without a unit";
         findings.add(Trap::Covers, file, None, text);
     }
@@ -164,12 +173,11 @@ fn channel(at: usize, title: &str) -> Option<Channel> {
             _ => return None,
         }
     };
-    let factor = match unit {
-        "mJ" | "mW" => 1e-3,
-        "uJ" => 1e-6,
-        "" if nvidia && !counts => 1e-3,
-        _ => 1.0,
+    let scale = match unit {
+        "" if nvidia && !counts => Scale::MILLI,
+        "" => Scale::ONE,
+        unit => Scale::named(unit)?,
     };
     let (power, counter) = (Series::default(), Counter::default());
-    Some(Channel { at, name: name.to_owned(), component, factor, counts, power, counter })
+    Some(Channel { at, name: name.to_owned(), component, scale, counts, power, counter })
 }

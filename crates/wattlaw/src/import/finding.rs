@@ -75,6 +75,10 @@ impl std::fmt::Display for Finding {
     }
 }
 
+/// From this many different sentences of one trap in a file on, the rest are counted.
+const SEVERAL: usize = 8;
+const MORE: &str = "more of this kind";
+
 /// More different findings than this help nobody.
 const MOST: usize = 200;
 
@@ -91,8 +95,14 @@ impl Findings {
         line: Option<u64>,
         text: impl Into<String>,
     ) {
-        let text = text.into();
-        let same = |f: &&mut Finding| f.kind == kind && f.file == file && f.text == text;
+        let mut text = text.into();
+        let alike = |f: &Finding| f.kind == kind && f.file == file;
+        if self.0.iter().filter(|f| alike(f)).count() >= SEVERAL
+            && !self.0.iter().any(|f| alike(f) && f.text == text)
+        {
+            MORE.clone_into(&mut text);
+        }
+        let same = |f: &&mut Finding| alike(f) && f.text == text;
         if let Some(known) = self.0.iter_mut().find(same) {
             known.times += 1;
         } else if self.0.len() < MOST {

@@ -9,14 +9,12 @@ use super::lines::Source;
 use super::measured::{Measured, Part};
 use super::series::{Series, Step};
 use super::table::Table;
+use super::unit::Scale;
 use super::{Reader, nothing};
 use crate::error::{Error, Place, Result};
 use crate::record::{Component, Instrument};
 use crate::run::Scope;
 use crate::units::Joules;
-
-/// Joules in a watt-hour.
-const WH: f64 = 3600.0;
 
 /// Reads jpwr's tables.
 #[derive(Default)]
@@ -45,7 +43,9 @@ impl Reader for Jpwr {
             powers(&mut table, file, &mut run, findings)?;
         } else if table.header().len() == 2 && table.column("0").is_some() {
             while let Some(row) = table.next()? {
-                if let (Some(name), joules) = (row.text(Some(0))?, row.needed(1)? * WH) {
+                if let (Some(name), joules) =
+                    (row.text(Some(0))?, Scale::WATT_HOURS.si(row.needed(1)?))
+                {
                     run.sum.push((name.to_owned(), joules));
                 }
             }
@@ -53,7 +53,7 @@ impl Reader for Jpwr {
             let titles = table.header().to_vec();
             while let Some(row) = table.next()? {
                 for (at, title) in titles.iter().enumerate().filter(|(_, t)| t.contains(':')) {
-                    let joules = row.needed(at)? * WH;
+                    let joules = Scale::WATT_HOURS.si(row.needed(at)?);
                     run.counter.push((title.clone(), joules));
                 }
             }

@@ -134,7 +134,7 @@ impl Log {
             self.without_energy += 1;
             return Ok(());
         };
-        let iteration = read(" iteration ")?.ok_or_else(|| {
+        let iteration = read("iteration ")?.ok_or_else(|| {
             Error::missing("iteration", "Megatron writes it before the first `|`")
         })?;
         let milliseconds = read(TIME)?.unwrap_or(0.0);

@@ -43,6 +43,8 @@ struct Event {
     key: String,
     #[serde(default)]
     value: Value,
+    #[serde(default)]
+    metadata: Value,
 }
 
 impl Event {
@@ -125,9 +127,16 @@ impl File {
             "interconnect_power_est" => self.switch_w = self.switch_w.or(Some(needed(MOST)?)),
             "run_start" => self.run.0 = self.run.0.or(Some(time)),
             "run_stop" => self.run.1 = Some(time),
-            // `samples_count` of evaluations carries what was trained until then
-            "train_samples" | "trained_samples" => self.samples = event.number(),
             _ => {}
+        }
+        // evaluations and the end carry how many sequences were trained on until then
+        if matches!(event.key.as_str(), "run_stop" | "eval_accuracy") {
+            let trained = event.metadata.get("samples_count").and_then(Value::as_f64);
+            self.samples = self
+                .samples
+                .into_iter()
+                .chain(trained.filter(|n| (0.0..=MOST).contains(n)))
+                .reduce(f64::max);
         }
         Ok(())
     }

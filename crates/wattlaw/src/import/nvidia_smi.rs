@@ -4,6 +4,9 @@
 //! is the mean of the last second on Ampere (but for the A100) and newer, and the power of the moment before
 //! (`nvidia-smi --help-query-gpu`).
 
+mod cell;
+mod layout;
+
 use memchr::memchr;
 
 use super::clock::{Stamp, minute, second};
@@ -11,21 +14,15 @@ use super::finding::{Findings, Trap};
 use super::lines::{Source, text};
 use super::measured::{Measured, Part};
 use super::series::{Series, Step};
-use super::table::{absent, short};
+use super::table::absent;
 use super::{Options, Reader, nothing, stem};
+use cell::{power_cell, quantity, row_of_other_length, trim, unreadable_cell};
+use layout::Layout;
+
 use crate::error::{Error, Place, Result};
 use crate::record::{Component, Instrument};
 use crate::run::Scope;
 use crate::units::{Joules, Watts};
-
-/// What power is read from, the first that the log has.
-const POWERS: [&str; 5] = [
-    "power.draw",
-    "power.draw.average",
-    "power.draw.instant",
-    "module.power.draw.average",
-    "module.power.draw.instant",
-];
 
 /// An hour, by which summer time ends.
 const HOUR_NS: i64 = 3_600_000_000_000;
@@ -100,127 +97,6 @@ impl Reader for NvidiaSmi {
     fn finish(self: Box<Self>, _: &mut Findings) -> Result<Vec<Measured>> {
         Ok(self.measured)
     }
-}
-
-/// What a cell is, in the order of the slots it is put into.
-#[derive(Clone, Copy)]
-enum Slot {
-    Time,
-    Power,
-    Device,
-    Name,
-    Limit,
-    Mig,
-}
-
-/// Where the cells stand that are used.
-struct Layout {
-    delimiter: u8,
-    /// What each cell is, none for those that are not looked at.
-    slots: Vec<Option<Slot>>,
-    /// Title of the power that is integrated, and others that are not.
-    power_name: String,
-    unused: Vec<String>,
-    /// Whether a column tells devices apart.
-    told_apart: bool,
-}
-
-impl Layout {
-    /// Reads the header, or judges a first line without one; says whether it was a header.
-    fn of(line: &[u8], named: &[String]) -> Result<(Self, bool)> {
-        let line = text(line)?;
-        let delimiter = if line.contains(';') && !line.contains(',') { b';' } else { b',' };
-        let cells: Vec<&str> =
-            line.split(char::from(delimiter)).map(|c| c.trim().trim_matches('"').trim()).collect();
-        let titled =
-            !cells.iter().any(|c| minute(c.as_bytes().get(..16).unwrap_or_default()).is_some());
-        if titled {
-            let titles: Vec<String> = cells.iter().map(|cell| title(cell).to_owned()).collect();
-            return Ok((Self::named(&titles, delimiter)?, true));
-        }
-        if !named.is_empty() {
-            if named.len() != cells.len() {
-                return Err(Error::invalid(
-                    "--columns",
-                    format!("{} names", named.len()),
-                    format!("the line has {} cells", cells.len()),
-                ));
-            }
-            return Ok((Self::named(named, delimiter)?, false));
-        }
-        // without a header, units tell the power: one cell in watts, or none
-        let watts = |cell: &&str| cell.strip_suffix(" W").is_some();
-        let mut titles: Vec<String> = vec![String::new(); cells.len()];
-        for (title, cell) in titles.iter_mut().zip(&cells) {
-            if minute(cell.as_bytes().get(..16).unwrap_or_default()).is_some() {
-                "timestamp".clone_into(title);
-            } else if watts(cell) && cells.iter().filter(|c| watts(c)).count() == 1 {
-                "power.draw".clone_into(title);
-            } else if cell.starts_with("GPU-") {
-                "uuid".clone_into(title);
-            }
-        }
-        if !titles.iter().any(|t| t == "power.draw") {
-            return Err(Error::missing(
-                "a header",
-                "name the columns with --columns, as in --columns timestamp,index,power.draw",
-            ));
-        }
-        Ok((Self::named(&titles, delimiter)?, false))
-    }
-
-    fn named(titles: &[String], delimiter: u8) -> Result<Self> {
-        for (i, title) in titles.iter().enumerate() {
-            if !title.is_empty() && titles[..i].contains(title) {
-                return Err(Error::invalid(
-                    "column",
-                    format!("`{title}` twice"),
-                    "each column stands once",
-                ));
-            }
-        }
-        let at = |name: &str| titles.iter().position(|t| t == name);
-        let found: Vec<&str> = POWERS.into_iter().filter(|p| at(p).is_some()).collect();
-        let Some((power_name, unused)) = found.split_first() else {
-            return Err(Error::missing(
-                "column `power.draw`",
-                "log it with --query-gpu=timestamp,index,power.draw",
-            ));
-        };
-        if at("timestamp").is_none() {
-            return Err(Error::missing(
-                "column `timestamp`",
-                "energy needs times; log it with --query-gpu=timestamp,index,power.draw",
-            ));
-        }
-        let first = |names: &[&str]| names.iter().find_map(|n| at(n));
-        let device = first(&["uuid", "gpu_uuid", "index", "pci.bus_id", "gpu_bus_id", "serial"]);
-        let mut slots = vec![None; titles.len()];
-        for (slot, column) in [
-            (Slot::Time, at("timestamp")),
-            (Slot::Power, at(power_name)),
-            (Slot::Device, device),
-            (Slot::Name, first(&["name", "gpu_name"])),
-            (Slot::Limit, first(&["enforced.power.limit", "power.limit"])),
-            (Slot::Mig, at("mig.mode.current")),
-        ] {
-            if let Some(place) = column.and_then(|at| slots.get_mut(at)) {
-                *place = Some(slot);
-            }
-        }
-        Ok(Self {
-            delimiter,
-            slots,
-            power_name: (*power_name).to_owned(),
-            unused: unused.iter().map(|s| (*s).to_owned()).collect(),
-            told_apart: device.is_some(),
-        })
-    }
-}
-
-/// A title without its unit: `power.draw [W]` is `power.draw`.
-fn title(cell: &str) -> &str {
-    cell.split_once('[').map_or(cell, |(name, _)| name).trim()
 }
 
 /// One device's readings.
@@ -382,9 +258,11 @@ impl Log {
     fn now(&mut self, raw: i64, file: &str, number: u64, findings: &mut Findings) -> i64 {
         if let Some(last) = self.clock.last {
             let back = last - raw;
-            // the step between two samples may be up to five minutes
-            if back > HOUR_NS - HOUR_NS / 12 && back <= HOUR_NS {
-                self.clock.offset += HOUR_NS;
+            // an hour less the step between two samples, which is rarely above five minutes
+            let usual = self.devices.iter().map(|d| d.series.interval()).fold(0.0, f64::max);
+            let step = (HOUR_NS / 12).max((1.5e9 * usual) as i64);
+            if back > HOUR_NS - step && back <= HOUR_NS && step < HOUR_NS {
+                self.clock.offset = self.clock.offset.saturating_add(HOUR_NS);
                 findings.add(
                     Trap::LocalTime,
                     file,
@@ -395,7 +273,7 @@ impl Log {
             }
         }
         self.clock.last = Some(raw);
-        raw + self.clock.offset
+        raw.saturating_add(self.clock.offset)
     }
 
     /// Which device a line is of; a new one is made known.
@@ -461,10 +339,12 @@ impl Log {
                 ),
             );
         }
-        if !layout.told_apart && self.samples >= 8 && self.same * 3 > self.samples {
+        let mixed = self.samples >= 8 && self.same * 3 > self.samples
+            || self.devices.iter().any(|d| d.series.comes_in_bursts());
+        if !layout.told_apart && mixed {
             return Err(Error::missing(
                 "column `index` or `uuid`",
-                "several lines have the same time, so several GPUs are in the log that cannot be told apart",
+                "lines come in bursts, so several GPUs are in the log that cannot be told apart",
             )
             .at(Place::file(file)));
         }
@@ -475,6 +355,13 @@ impl Log {
             return Err(Error::unknown("device", &asked, known).at(Place::file(file)));
         }
         let seconds = devices.iter().map(|d| d.series.seconds()).fold(0.0, f64::max);
+        if seconds <= 0.0 && devices.iter().any(|d| d.missing > 0) {
+            let what = format!(
+                "known {}: the driver does not measure it, as of a vGPU",
+                layout.power_name
+            );
+            return Err(nothing(file, &what));
+        }
         if seconds <= 0.0 {
             return Err(nothing(file, "two samples of one GPU"));
         }
@@ -523,123 +410,4 @@ impl Log {
 fn one_of<'a>(mut values: impl Iterator<Item = Option<&'a str>>) -> Option<String> {
     let first = values.next().flatten()?;
     values.all(|v| v == Some(first)).then(|| first.to_owned())
-}
-
-fn row_of_other_length(line: &[u8], found: usize, expected: usize) -> Error {
-    let shown = String::from_utf8_lossy(line);
-    if line.contains(&0) || std::str::from_utf8(line).is_err() {
-        return match text(line) {
-            Err(e) => e,
-            Ok(_) => Error::Data("the line is no text".to_owned()),
-        };
-    }
-    let header = shown.contains("timestamp") || shown.contains("power.draw");
-    let hint = if header {
-        "; another header begins here, and logs of different columns must be given as files of their own"
-    } else if found > expected {
-        "; a decimal comma would do that, and nvidia-smi writes a point"
-    } else {
-        "; the log may have been cut off here"
-    };
-    Error::Syntax {
-        format: "CSV",
-        message: format!("the row has {found} cells and the header {expected}{hint}"),
-    }
-}
-
-fn unreadable_cell(column: &str, cell: &[u8], expected: &str) -> Error {
-    match text(cell) {
-        Ok(shown) => {
-            Error::invalid(format!("column `{column}`"), format!("`{}`", short(shown)), expected)
-        }
-        Err(e) => e,
-    }
-}
-
-fn power_cell(cell: &[u8], comma: bool) -> Error {
-    let expected = if comma {
-        "it must be a number with a decimal point, and this one has a comma"
-    } else {
-        "it must be a number of watts from 0 to 100000"
-    };
-    unreadable_cell("power.draw", cell, expected)
-}
-
-/// Watts of a cell with or without its unit; none where the driver does not know them.
-///
-/// # Errors
-/// Whether a decimal comma is what is wrong with it.
-fn quantity(cell: &[u8]) -> std::result::Result<Option<f64>, bool> {
-    if let Some(x) = decimal(cell) {
-        return Ok(Some(x));
-    }
-    let shown = std::str::from_utf8(cell).map_err(|_| false)?.trim().trim_matches('"');
-    if absent(shown) {
-        return Ok(None);
-    }
-    let (number, factor) = match shown.rsplit_once(' ') {
-        Some((number, "W")) => (number, 1.0),
-        Some((number, "mW")) => (number, 1e-3),
-        Some((number, "kW")) => (number, 1e3),
-        None => (shown.strip_suffix('W').unwrap_or(shown), 1.0),
-        Some(_) => return Err(false),
-    };
-    match number.trim().parse::<f64>() {
-        Ok(x) if (0.0..=1e5).contains(&(x * factor)) => Ok(Some(x * factor)),
-        _ => Err(number.replacen(',', ".", 1).parse::<f64>().is_ok() && number.contains(',')),
-    }
-}
-
-/// A plain decimal number such as `123.45` or `123.45 W`, exactly as the standard library reads it: up to fifteen digits
-/// and a power of ten are exact, so that their quotient is rounded once.
-fn decimal(cell: &[u8]) -> Option<f64> {
-    const TENS: [f64; 9] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8];
-    let digits = cell.strip_suffix(b" W").unwrap_or(cell);
-    let (mut value, mut point, mut seen) = (0_u64, None, 0);
-    if digits.len() > 15 {
-        return None;
-    }
-    for (i, byte) in digits.iter().enumerate() {
-        match byte {
-            b'0'..=b'9' => {
-                value = value * 10 + u64::from(byte - b'0');
-                seen += 1;
-            }
-            b'.' if point.is_none() => point = Some(i),
-            _ => return None,
-        }
-    }
-    let decimals = point.map_or(0, |at| digits.len() - at - 1);
-    let x = value as f64 / TENS.get(decimals)?;
-    (seen > 0 && x <= 1e5).then_some(x)
-}
-
-fn trim(cell: &[u8]) -> &[u8] {
-    let cell = cell.strip_prefix(b" ").unwrap_or(cell);
-    if cell.first() == Some(&b'"') || cell.last() == Some(&b'"') {
-        let cell = cell.strip_prefix(b"\"").unwrap_or(cell);
-        return cell.strip_suffix(b"\"").unwrap_or(cell).trim_ascii();
-    }
-    cell.trim_ascii()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn plain_decimals_are_read_as_the_standard_library_reads_them() {
-        for text in ["0", "126.96", "56.3", "0.1", "99999.99", "1.00000007", "350."] {
-            assert_eq!(decimal(text.as_bytes()), Some(text.parse().unwrap()), "{text}");
-        }
-        assert_eq!(decimal(b"123.45 W"), Some(123.45));
-        for text in ["", ".", "1e3", "-5", "1.2.3", "[N/A]", "1234567", "W"] {
-            assert_eq!(decimal(text.as_bytes()), None, "{text}");
-        }
-        assert_eq!(quantity(b"250000 mW"), Ok(Some(250.0)));
-        assert_eq!(quantity(b"[N/A]"), Ok(None));
-        assert_eq!(quantity(b"123,45 W"), Err(true));
-        assert_eq!(quantity(b"-5 W"), Err(false));
-        assert_eq!(quantity(b"1e300"), Err(false));
-    }
 }

@@ -7,6 +7,7 @@ use super::lines::Source;
 use super::measured::{Measured, Part};
 use super::series::{Counter, Series, Step};
 use super::table::{Row, Table, short};
+use super::unit::Scale;
 use super::{Reader, nothing, stem};
 use crate::error::{Error, Result};
 use crate::record::{Component, Instrument};
@@ -58,7 +59,7 @@ impl Reader for Perun {
             if !matches!(unit, "W" | "J") {
                 continue;
             }
-            let factor = magnitude(&row, columns.magnitude)?;
+            let scale = magnitude(&row, columns.magnitude)?;
             let text = |at: Option<usize>| row.text(at).map(Option::unwrap_or_default);
             let (run, host, sensor) =
                 (text(columns.run)?, text(columns.host)?, text(Some(columns.sensor))?);
@@ -75,7 +76,7 @@ impl Reader for Perun {
                 });
                 channels.len() - 1
             });
-            let (time, value) = (row.needed(columns.time)?, row.needed(columns.value)? * factor);
+            let (time, value) = (row.needed(columns.time)?, scale.si(row.needed(columns.value)?));
             let Some(channel) = channels.get_mut(at) else { continue };
             channel.reading(file, &row, time, value, findings)?;
         }
@@ -217,8 +218,8 @@ fn measured(
     Ok(measured)
 }
 
-/// The factor of a unit: a number, or the name or sign that perun has for it (`data_model/measurement_type.py`).
-fn magnitude(row: &Row<'_>, column: usize) -> Result<f64> {
+/// The magnitude of a unit: a number, or the name or sign that perun has for it (`data_model/measurement_type.py`).
+fn magnitude(row: &Row<'_>, column: usize) -> Result<Scale> {
     let text = row.text(Some(column))?.unwrap_or("1");
     let factor = match text.trim_start_matches("Magnitude.") {
         "PICO" | "p" => 1e-12,
@@ -229,15 +230,10 @@ fn magnitude(row: &Row<'_>, column: usize) -> Result<f64> {
         "KILO" | "k" => 1e3,
         "MEGA" | "M" => 1e6,
         "GIGA" | "G" => 1e9,
-        other => other.parse::<f64>().unwrap_or(f64::NAN),
+        other => other.parse().unwrap_or(f64::NAN),
     };
-    if (1e-15..=1e15).contains(&factor) {
-        Ok(factor)
-    } else {
-        Err(row.wrong(Error::invalid(
-            "column `magnitude`",
-            format!("`{}`", short(text)),
-            "it must be a factor as 0.001",
-        )))
-    }
+    Scale::of(factor).ok_or_else(|| {
+        let found = format!("`{}`", short(text));
+        row.wrong(Error::invalid("column `magnitude`", found, "it must be a factor as 0.001"))
+    })
 }

@@ -3,6 +3,9 @@
 /// A time between two readings in which a log says nothing: longer than a minute and than ten usual steps.
 const GAP_NS: i64 = 60_000_000_000;
 
+/// Lines of several GPUs of one query are no further apart than this.
+const BURST_NS: i64 = 20_000_000;
+
 /// What became of a reading.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Step {
@@ -23,6 +26,7 @@ pub(super) struct Series {
     joules: f64,
     joined_ns: i64,
     steps: i64,
+    quick: i64,
 }
 
 impl Series {
@@ -44,6 +48,7 @@ impl Series {
             return Step::Gap(dt as f64 / 1e9);
         }
         self.joules += 0.5 * (before + watts) * (dt as f64 / 1e9);
+        self.quick += i64::from(dt < BURST_NS && dt * 4 * self.steps < self.joined_ns);
         self.joined_ns += dt;
         self.steps += 1;
         Step::Joined
@@ -62,6 +67,11 @@ impl Series {
     /// Time that was covered, in seconds.
     pub(super) fn seconds(&self) -> f64 {
         self.joined_ns as f64 / 1e9
+    }
+
+    /// Whether readings come in bursts, as where several channels are read as one.
+    pub(super) const fn comes_in_bursts(&self) -> bool {
+        self.steps >= 8 && 3 * self.quick > self.steps
     }
 
     /// Usual time between two readings in seconds; zero where there is no second one.
