@@ -59,7 +59,7 @@ fn answered(format: Format, bytes: &[u8]) -> Result<(), TestCaseError> {
                     run.duration.map(|t| t.value()),
                     run.mean_power.map(|p| p.value()),
                 ] {
-                    prop_assert!(x.is_none_or(|x| x >= 0.0 && x < f64::INFINITY), "{run:?}");
+                    prop_assert!(x.is_none_or(|x| (0.0..f64::INFINITY).contains(&x)), "{run:?}");
                 }
             }
             import::check(&log.measured, &CATALOG);
