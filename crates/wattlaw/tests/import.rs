@@ -129,10 +129,18 @@ fn a_measurement_and_a_job_are_a_run() {
         refused("gpu = 'a100'\ngpus = 4\n"),
         "w.csv:2: gpus is 4, but the log has the energy of 2; give the logs of all nodes and --join"
     );
+    assert!(refused("gpus = 2\n").contains("w.csv:2: gpu is missing"));
+    let three = "start_time,window_name,elapsed_time,gpu0_energy,gpu1_energy,gpu2_energy\n1.7e9,train,1.0,9.0,9.0,9.0\n";
+    let three = &read(Format::Zeus, "w.csv", three).unwrap().measured[0];
+    let error =
+        import::run(three, &spec("gpu = 'a100'\ngpus = 2\n"), &catalog).unwrap_err().to_string();
     assert!(
-        refused("gpu = 'a100'\ngpus = 1\n").is_empty()
-            || refused("gpus = 2\n").contains("gpu is missing")
+        error.ends_with("the log has the energy of 3; name those of the job with --devices"),
+        "{error}"
     );
+    // what the job leaves open is the log's
+    let open = import::run(measured, &spec("gpu = 'a100'\n"), &catalog).unwrap();
+    assert_eq!((open.gpus, open.strategy.as_str()), (2, "ddp"));
     let idle =
         "start_time,window_name,elapsed_time,gpu0_energy,gpu1_energy\n1.7e9,train,100.0,0.0,0.0\n";
     let idle = &read(Format::Zeus, "w.csv", idle).unwrap().measured[0];

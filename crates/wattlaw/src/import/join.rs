@@ -52,6 +52,12 @@ pub fn join(parts: &[Measured]) -> Result<Measured> {
         None => parts.iter().filter_map(|p| p.gpus).max(),
     };
     whole.line = None;
+    if parts.iter().any(|p| p.gpu != first.gpu) {
+        whole.gpu = None;
+    }
+    if parts.iter().any(|p| p.instrument != first.instrument) {
+        whole.instrument = None;
+    }
     let total = |of: fn(&Measured) -> Option<f64>| {
         let all: Option<Vec<f64>> = parts.iter().map(|p| of(p)).collect();
         // nodes of one run each count the same steps

@@ -202,6 +202,11 @@ fn attach(measured: &Measured, spec: &JobSpec, catalog: &Catalog) -> Result<Run>
     if spec.system.name.is_none() && spec.system.gpu.is_none() {
         spec.system.gpu.clone_from(&measured.gpu);
     }
+    let spread = &spec.parallelism;
+    let of_degrees = spread.dp.or(spread.tp).or(spread.pp).is_some();
+    if spec.system.gpus.or(spec.system.nodes).is_none() && !of_degrees && !measured.per_gpu {
+        spec.system.gpus = measured.gpus;
+    }
     let mut run = Run::described(&measured.run_id, &spec, catalog)?;
     if let Some(gpu) = measured.gpu.as_deref().and_then(|gpu| catalog.accelerator(gpu).ok())
         && gpu.name != run.gpu
