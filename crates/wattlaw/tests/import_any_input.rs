@@ -207,6 +207,16 @@ fn examples_are_recognised_and_hold_runs() {
 }
 
 #[test]
+fn a_stray_quotation_mark_does_not_fill_the_memory() {
+    let text = format!("duration,energy_consumed\n1,\"2\n{}", "1,2\n".repeat(5_000_000));
+    let error = fails(Format::Codecarbon, "x.csv", &text);
+    assert!(error.contains("a quotation mark is not closed"), "{error}");
+    let wide = "a,".repeat(100_000);
+    assert!(fails(Format::Codecarbon, "x.csv", &wide).contains("a log has up to 4096"));
+    assert!(fails(Format::NvidiaSmi, "x.csv", &wide).contains("a log has up to 4096"));
+}
+
+#[test]
 fn what_is_no_log_is_refused_by_file_and_line() {
     use Format::{
         Alumet, Carbontracker, Codecarbon, Dcgm, Eco2ai, Energibridge, Jpwr, Megatron, Mlperf,

@@ -127,7 +127,6 @@ impl Reader for Codecarbon {
 
     fn finish(self: Box<Self>, findings: &mut Findings) -> Result<Vec<Measured>> {
         parts_of_one(&self.runs, findings);
-        same_machine(&self.runs, findings);
         Ok(self.runs.into_iter().map(|run| run.finish(findings)).collect())
     }
 }
@@ -302,65 +301,57 @@ fn told(measured: &Measured, totals: &Totals, findings: &mut Findings) {
     }
 }
 
-/// Runs of one project may be restarts of one training run, or, where they ran at the same time, its nodes.
+/// Runs of one project may be restarts of one training run, or, where they ran at the same time, its nodes or ranks.
 fn parts_of_one(runs: &[Run], findings: &mut Findings) {
     let mut projects: BTreeMap<&str, Vec<&Run>> = BTreeMap::new();
-    for run in runs.iter().filter(|r| !r.project.is_empty() && r.measured.gpus.is_some()) {
-        projects.entry(&run.project).or_default().push(run);
+    for run in runs.iter().filter(|r| !r.project.is_empty() && r.measured.start.is_some()) {
+        if run.measured.gpus.is_some() {
+            projects.entry(&run.project).or_default().push(run);
+        }
     }
-    for (project, runs) in projects {
-        let mut spans: Vec<(Stamp, Stamp)> = runs
-            .iter()
-            .filter_map(|r| Some((r.measured.start?, r.measured.start?.minus(-r.row.seconds))))
-            .collect();
-        if spans.len() < 2 {
+    for (project, mut runs) in projects {
+        runs.sort_by_key(|r| r.measured.start);
+        let (file, n) = (runs[0].measured.file.clone(), runs.len());
+        let at_once: Vec<_> = runs.windows(2).filter(|pair| pair[0].overlaps(pair[1])).collect();
+        let (trap, what) = if n < 2 {
             continue;
-        }
-        spans.sort();
-        let (file, n) = (&runs[0].measured.file, spans.len());
-        if spans.windows(2).any(|pair| pair[0].1.since(pair[1].0) > 60.0) {
-            let text = format!(
-                "{n} run_ids of project {project}, some at the same time: CodeCarbon counts one node each, and where they are \
-                 nodes of one training run, --join adds them up"
-            );
-            findings.add(Trap::PerNode, file, None, text);
+        } else if at_once.is_empty() {
+            (
+                Trap::Restart,
+                "one after another; where they are restarts of one training run, --join adds them up",
+            )
+        } else if at_once.iter().any(|pair| pair[0].saw_what(pair[1])) {
+            (
+                Trap::CountedTwice,
+                "some at the same time with the same GPU energy: nodes of one training run, which --join adds up, or a \
+                 tracker on every rank, which counts its node as often as it has ranks, and of which one is to be kept",
+            )
         } else {
-            let text = format!(
-                "{n} run_ids of project {project}, one after another; where they are restarts of one training run, --join \
-                 adds them up"
-            );
-            findings.add(Trap::Restart, file, None, text);
-        }
+            (
+                Trap::PerNode,
+                "some at the same time: CodeCarbon counts one node each, and where they are nodes of one training run, \
+                 --join adds them up",
+            )
+        };
+        findings.add(trap, &file, None, format!("{n} run_ids of project {project}, {what}"));
     }
 }
 
-/// Trackers that ran at the same time over the same GPUs count them more than once.
-fn same_machine(runs: &[Run], findings: &mut Findings) {
-    let mut by_start: Vec<&Run> = runs.iter().filter(|r| r.measured.start.is_some()).collect();
-    by_start.sort_by_key(|r| r.measured.start);
-    let near = |a: f64, b: f64| (a - b).abs() <= 0.02 * a.max(b) && a > 0.0;
-    for pair in by_start.windows(2) {
-        let (a, b) = (pair[0], pair[1]);
-        let same = a.measured.gpus.is_some()
-            && (&a.measured.gpu, a.measured.gpus, &a.project)
-                == (&b.measured.gpu, b.measured.gpus, &b.project);
-        let began = match (a.measured.start, b.measured.start) {
-            (Some(a), Some(b)) => b.since(a),
-            _ => continue,
-        };
-        let energies = a.row.gpu.unwrap_or(0.0);
-        if same
-            && began < 60.0
-            && near(a.row.seconds, b.row.seconds)
-            && near(energies, b.row.gpu.unwrap_or(0.0))
-        {
-            findings.add(
-                Trap::CountedTwice,
-                &b.measured.file,
-                b.measured.line,
-                "trackers ran at the same time and saw the same GPU energy: a tracker on every rank counts its node as \
-                 often as it has ranks; keep one of each node",
-            );
+impl Run {
+    /// Whether the run was on for most of a minute, or most of itself, when a later one began.
+    fn overlaps(&self, later: &Self) -> bool {
+        let seconds = self.row.seconds.min(later.row.seconds);
+        match (self.measured.start, later.measured.start) {
+            (Some(a), Some(b)) => self.row.seconds - b.since(a) > (0.5 * seconds).min(60.0),
+            _ => false,
         }
+    }
+
+    /// Whether both saw the same energy of the same number of the same GPUs, to 2 %.
+    fn saw_what(&self, other: &Self) -> bool {
+        let near = |a: f64, b: f64| a > 0.0 && (a - b).abs() <= 0.02 * a.max(b);
+        let gpus = |r: &Self| (r.measured.gpu.clone(), r.measured.gpus);
+        let energy = |r: &Self| r.row.gpu.unwrap_or(0.0);
+        gpus(self) == gpus(other) && near(energy(self), energy(other))
     }
 }

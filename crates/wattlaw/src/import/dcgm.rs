@@ -140,7 +140,8 @@ impl Dcgm {
         if !self.options.wants(&[&uuid, &index, &device]) {
             return Ok(());
         }
-        let x = number(value, name)?;
+        // Prometheus' own word for no value is NaN, which is taken for DCGM's
+        let x = if value == "NaN" { BLANKS[0] } else { number(value, name)? };
         if BLANKS.iter().any(|blank| (0.0..64.0).contains(&(x - blank))) || x < 0.0 {
             findings.add(
                 Trap::Sentinel,

@@ -11,7 +11,7 @@ use crate::error::{Error, Place, Result};
 /// A table whose header has been read.
 pub(super) struct Table<'a> {
     name: &'a str,
-    reader: csv::Reader<Box<dyn Read + 'a>>,
+    reader: csv::Reader<Bounded<'a>>,
     header: Vec<String>,
     record: ByteRecord,
     delimiter: u8,
@@ -40,7 +40,7 @@ impl<'a> Table<'a> {
             .delimiter(delimiter)
             .has_headers(false)
             .flexible(true)
-            .from_reader(Box::new(&mut *source.input) as Box<dyn Read + 'a>);
+            .from_reader(Bounded { input: Box::new(&mut *source.input), of_row: 0 });
         let mut record = ByteRecord::new();
         let some = reader.read_byte_record(&mut record).map_err(|e| syntax(&e, name))?;
         if !some || record.iter().all(<[u8]>::is_empty) {
@@ -52,16 +52,7 @@ impl<'a> Table<'a> {
             .map(|cell| super::lines::text(cell).map(str::to_owned))
             .collect::<Result<Vec<_>>>()
             .map_err(|e| e.at(Place::line(name, 1)))?;
-        for (i, title) in header.iter().enumerate() {
-            if !title.is_empty() && header[..i].contains(title) {
-                return Err(Error::invalid(
-                    "column",
-                    format!("`{title}` twice"),
-                    "each column stands once",
-                )
-                .at(Place::line(name, 1)));
-            }
-        }
+        unlike(&header).map_err(|e| e.at(Place::line(name, 1)))?;
         Ok(Self { name, reader, header, record, delimiter, torn: None, lag })
     }
 
@@ -100,6 +91,7 @@ impl<'a> Table<'a> {
     /// [`Error::At`] for a row with another number of cells than the header.
     pub(super) fn next(&mut self) -> Result<Option<Row<'_>>> {
         loop {
+            self.reader.get_mut().of_row = 0;
             let some = self
                 .reader
                 .read_byte_record(&mut self.record)
@@ -141,6 +133,28 @@ impl<'a> Table<'a> {
             .at(Place::line(self.name, line)));
         }
         Ok(Some(Row { name: self.name, line, header: &self.header, record: &self.record }))
+    }
+}
+
+/// No row of a log is longer; one that is has a quotation mark without its other half.
+const LONGEST_ROW: usize = 1 << 24;
+
+/// A table's bytes, of which only so many may be one row, so that a stray quotation mark does not fill the memory.
+struct Bounded<'a> {
+    input: Box<dyn Read + 'a>,
+    of_row: usize,
+}
+
+impl Read for Bounded<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.of_row > LONGEST_ROW {
+            return Err(std::io::Error::other(
+                "a row is longer than 16 MiB; a quotation mark is not closed",
+            ));
+        }
+        let n = self.input.read(buffer)?;
+        self.of_row += n;
+        Ok(n)
     }
 }
 
@@ -217,6 +231,30 @@ impl<'a> Row<'a> {
 
 /// No quantity of a log is larger, in whatever unit: a slip of a counter, or no number of energy at all.
 pub(super) const MOST: f64 = 1e18;
+
+/// Checks that no two titles are alike.
+///
+/// # Errors
+/// [`Error::Invalid`] for a column that stands twice, and for more columns than a log has.
+pub(super) fn unlike(titles: &[String]) -> Result<()> {
+    if titles.len() > 4096 {
+        return Err(Error::invalid(
+            "the header",
+            format!("{} columns", titles.len()),
+            "a log has up to 4096",
+        ));
+    }
+    for (i, title) in titles.iter().enumerate() {
+        if !title.is_empty() && titles[..i].contains(title) {
+            return Err(Error::invalid(
+                "column",
+                format!("`{title}` twice"),
+                "each column stands once",
+            ));
+        }
+    }
+    Ok(())
+}
 
 /// Whether a cell says that there is no value.
 pub(super) fn absent(text: &str) -> bool {

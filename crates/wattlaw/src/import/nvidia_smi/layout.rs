@@ -2,6 +2,7 @@
 
 use super::super::clock::minute;
 use super::super::lines::text;
+use super::super::table::unlike;
 use crate::error::{Error, Result};
 
 /// What power is read from, the first that the log has.
@@ -81,15 +82,7 @@ impl Layout {
     }
 
     fn named(titles: &[String], delimiter: u8) -> Result<Self> {
-        for (i, title) in titles.iter().enumerate() {
-            if !title.is_empty() && titles[..i].contains(title) {
-                return Err(Error::invalid(
-                    "column",
-                    format!("`{title}` twice"),
-                    "each column stands once",
-                ));
-            }
-        }
+        unlike(titles)?;
         let at = |name: &str| titles.iter().position(|t| t == name);
         let found: Vec<&str> = POWERS.into_iter().filter(|p| at(p).is_some()).collect();
         let Some((power_name, unused)) = found.split_first() else {
