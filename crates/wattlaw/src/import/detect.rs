@@ -58,7 +58,7 @@ fn table(cells: &[&str]) -> Option<Format> {
     } else if all(&["Delta", "Time"]) {
         Some(Format::Energibridge)
     } else if cells.contains(&"timestamps")
-        || any(|c| ["pynvml:", "rocm:", "gh:", "gcipuinfo:"].iter().any(|p| c.starts_with(p)))
+        || any(|c| ["pynvml:", "rocm:", "gh:", "gc:"].iter().any(|p| c.starts_with(p)))
         || cells == ["", "0"]
     {
         Some(Format::Jpwr)

@@ -203,7 +203,7 @@ impl Run {
 }
 
 fn is_gpu(name: &str) -> bool {
-    ["pynvml:", "rocm:", "gcipuinfo:"].iter().any(|prefix| name.starts_with(prefix))
+    ["pynvml:", "rocm:", "gc:"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn has_module(view: &[(String, f64)]) -> bool {
