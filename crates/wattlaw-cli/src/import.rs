@@ -151,7 +151,7 @@ impl Args {
     /// The rows of a run table, where the job is known.
     fn runs(&self, measured: &[Measured], catalog: &Catalog) -> Done<Option<Vec<Run>>> {
         let Some(path) = &self.job else { return Ok(None) };
-        let spec = job_args::spec(path)?;
+        let spec = job_args::read(path)?;
         let runs = measured.iter().map(|m| import::run(m, &spec, catalog));
         Ok(Some(runs.collect::<Result<_, _>>()?))
     }

@@ -199,7 +199,7 @@ impl JobArgs {
             None => flags.resolve(&catalog).map_err(Failure::usage),
             Some(path) => {
                 let place = Place::file(path.display().to_string());
-                let base = spec(path)?;
+                let base = read(path)?;
                 Ok(flags.over(base).resolve(&catalog).map_err(|e| e.at(place))?)
             }
         }
@@ -279,7 +279,7 @@ impl JobArgs {
 ///
 /// # Errors
 /// What is wrong in either file, with its place.
-pub fn spec(path: &Path) -> Done<JobSpec> {
+pub fn read(path: &Path) -> Done<JobSpec> {
     let place = Place::file(path.display().to_string());
     let mut spec = JobSpec::from_toml(&files::text(path)?).map_err(|e| e.at(place))?;
     if let Some(config) = spec.model.config.take() {
