@@ -98,3 +98,31 @@ fn text(looked: &Looked) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_log_is_told_by_itself() {
+        let catalog = Catalog::built_in().unwrap();
+        let example = |name: &str| {
+            let path = format!("{}/../../examples/logs/{name}", env!("CARGO_MANIFEST_DIR"));
+            look(&PathBuf::from(path), &catalog)
+        };
+        let emissions = example("emissions.csv");
+        assert_eq!((emissions.format, emissions.runs), (Some(import::Format::Codecarbon), 2));
+        let shown = text(&emissions);
+        for kind in ["restart", "cumulative-rows", "pue-inside"] {
+            assert!(shown.contains(kind), "{shown}");
+        }
+        let clean = text(&example("perun.csv"));
+        assert!(
+            clean.contains("perun, 1 run") && clean.ends_with("nothing was found\n"),
+            "{clean}"
+        );
+        let absent = example("absent.csv");
+        assert!(absent.error.as_ref().is_some_and(|e| e.contains("there is no such file")));
+        assert!(text(&absent).contains("it could not be read"));
+    }
+}
