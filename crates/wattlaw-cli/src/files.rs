@@ -1,7 +1,7 @@
 //! Reading files with their names in every complaint, and writing them whole or not at all.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::{BufReader, ErrorKind, Write};
 use std::path::Path;
 
 use crate::failure::{Done, Failure};
@@ -41,14 +41,6 @@ pub fn open(path: &Path) -> Done<BufReader<File>> {
         return Err(Failure::Failed(format!("{name}: it is a directory, and a file is needed")));
     }
     Ok(BufReader::with_capacity(LOG_BUFFER, file))
-}
-
-/// What a log begins with, up to a buffer's size; it stays there to be read.
-///
-/// # Errors
-/// One sentence where it cannot be read.
-pub fn head<'a>(log: &'a mut BufReader<File>, path: &Path) -> Done<&'a [u8]> {
-    log.fill_buf().map_err(|e| Failure::Failed(format!("{}: {}", path.display(), said(&e))))
 }
 
 /// Reads a text file.

@@ -172,7 +172,8 @@ pub fn read(
     for path in logs {
         let mut input = files::open(path)?;
         let name = path.display().to_string();
-        let found = import::Format::detect(files::head(&mut input, path)?);
+        let mut source = Source { name: &name, input: &mut input };
+        let found = source.format()?;
         let format = match (format.or(importer.as_ref().map(|(f, _)| *f)), found) {
             (None, _) if by_map => import::Format::Csv,
             (None, Some(found)) => found,
@@ -191,7 +192,7 @@ pub fn read(
         let (_, reader) = importer.get_or_insert_with(|| {
             (format, Importer::new(format, options.take().unwrap_or_default()))
         });
-        reader.read(&mut Source { name: &name, input: &mut input })?;
+        reader.read(&mut source)?;
     }
     let Some((format, importer)) = importer else {
         return Err(Failure::Usage("no log was named".to_owned()));

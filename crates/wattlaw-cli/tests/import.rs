@@ -107,6 +107,7 @@ fn what_cannot_be_imported_is_refused() {
     file("empty.csv", b"");
     file("binary.log", b"\x7fELF\x00\x01\x02\x03");
     file("utf8.csv", b"duration,energy_consumed\n1,\xff\xfe\n");
+    file("wide.csv", b"\xff\xfet\x00i\x00m\x00e\x00");
     file("twice.csv", b"duration,duration,energy_consumed\n1,2,3\n");
     file("other.csv", b"a,b\n1,2\n");
     file("bad.toml", b"[columns]\nspeed = 'x'\n");
@@ -126,6 +127,11 @@ fn what_cannot_be_imported_is_refused() {
             "import nvidia-smi binary.log",
             1,
             "binary.log:1: not valid text: the line holds a zero byte",
+        ),
+        (
+            "import wide.csv",
+            1,
+            "wide.csv: not valid text: it is UTF-16, as PowerShell's > writes it",
         ),
         ("import utf8.csv", 1, "utf8.csv:2: not valid text: the text is not UTF-8"),
         ("import twice.csv", 1, "twice.csv:1: column is `duration` twice"),

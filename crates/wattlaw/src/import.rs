@@ -160,6 +160,7 @@ impl Importer {
     /// # Errors
     /// One sentence with file and line: what is not as the tool writes it, and what cannot be.
     pub fn read(&mut self, source: &mut Source<'_>) -> Result<()> {
+        source.format()?;
         self.reader.read(source, &mut self.findings)
     }
 

@@ -642,6 +642,17 @@ fn any_table_is_read_by_a_map() {
     );
     let error = read("secs,kWh\n100,0.5\n").unwrap_err().to_string();
     assert_eq!(error, "t.csv:1: unknown column `kWh used`; accepted: `secs`, `kWh`");
+    let more = "[columns]\ntokens = 'seen'\n[constants]\nduration_s = -5\n";
+    let map = wattlaw::dataset::ColumnMap::from_toml(more).unwrap();
+    let options = |map: &wattlaw::dataset::ColumnMap| Options {
+        map: Some(map.clone()),
+        ..Options::default()
+    };
+    let error = read_with(Format::Csv, options(&map), &[("t.csv", b"energy_j\n5\n")]).unwrap_err();
+    assert_eq!(error.to_string(), "duration_s of the map is -5, but it must be a number from 0");
+    let map = wattlaw::dataset::ColumnMap { constants: std::collections::BTreeMap::new(), ..map };
+    let log = read_with(Format::Csv, options(&map), &[("t.csv", b"energy_j\n5\n")]).unwrap();
+    assert!(told(&log, Trap::LeftOut).contains("tokens of the map says nothing of a measurement"));
     assert!(
         fails(Format::Csv, "t.csv", "a,b\n1,2\n")
             .starts_with("t.csv:1: column `energy_j` is missing")

@@ -1,13 +1,17 @@
 //! Any table of runs, a row a run, by a column map as run tables have it.
 
-use super::finding::Findings;
+use super::finding::{Findings, Trap};
 use super::lines::Source;
 use super::measured::Measured;
-use super::table::{Row, Table};
+use super::table::{MOST, Row, Table};
 use super::{Options, Reader, nothing, stem};
 use crate::dataset::ColumnMap;
 use crate::error::{Error, Place, Result};
 use crate::units::Joules;
+
+/// What a measurement takes of a map.
+const READ: [&str; 8] =
+    ["run_id", "energy_j", "energy_kwh", "duration_s", "gpu", "gpus", "scope", "meter"];
 
 /// Reads tables by a map.
 pub(super) struct Columns {
@@ -56,6 +60,15 @@ impl Reader for Columns {
             )
             .at(Place::line(file, 1)));
         }
+        let named = self.map.columns.keys().chain(self.map.constants.keys());
+        let unread: Vec<&str> = named.map(String::as_str).filter(|n| !READ.contains(n)).collect();
+        if !unread.is_empty() {
+            let text = format!(
+                "{} of the map says nothing of a measurement and was not read",
+                unread.join(", ")
+            );
+            findings.add(Trap::LeftOut, file, None, text);
+        }
         let mut found = Vec::new();
         while let Some(row) = table.next()? {
             let text = |column: Option<usize>, name: &str| -> Result<Option<String>> {
@@ -100,7 +113,14 @@ impl Columns {
     fn amount(&self, row: &Row<'_>, column: Option<usize>, name: &str) -> Result<Option<f64>> {
         match (row.amount(column)?, self.constant(name)) {
             (Some(x), _) => Ok(Some(x)),
-            (None, Some(text)) => super::table::number(&text, name).map(Some),
+            (None, Some(text)) => match super::table::number(&text, name)? {
+                x if (0.0..=MOST).contains(&x) => Ok(Some(x)),
+                x => Err(Error::invalid(
+                    format!("{name} of the map"),
+                    x,
+                    "it must be a number from 0",
+                )),
+            },
             (None, None) => Ok(None),
         }
     }

@@ -4,6 +4,7 @@ use std::io::BufRead;
 
 use memchr::memchr;
 
+use super::Format;
 use crate::error::{Error, Place, Result};
 
 /// A line longer than this is not one of a log.
@@ -18,6 +19,19 @@ pub struct Source<'a> {
 }
 
 impl Source<'_> {
+    /// The tool that wrote it, judged by how it begins; nothing of it is used up.
+    ///
+    /// # Errors
+    /// [`Error::Syntax`] for UTF-16, and [`Error::Data`] for a file that cannot be read.
+    pub fn format(&mut self) -> Result<Option<Format>> {
+        let head = self.input.fill_buf().map_err(|e| unreadable(self.name, &e))?;
+        if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
+            let message = "it is UTF-16, as PowerShell's > writes it, and must be UTF-8".to_owned();
+            return Err(Error::Syntax { format: "text", message }.at(Place::file(self.name)));
+        }
+        Ok(Format::detect(head))
+    }
+
     /// Calls `each` with every line's number and bytes, without its end; a byte order mark is left out.
     ///
     /// # Errors
