@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    audit, calibrate, catalog, completions, cost, doctor, fit, measure, merge, predict, recover,
-    report, top, validate,
+    audit, calibrate, catalog, completions, cost, doctor, fit, import, measure, merge, predict,
+    recover, report, top, validate,
 };
 
 /// Predicts the energy, time and power of a Transformer training run before it runs, and fits itself to runs that ran.
@@ -46,6 +46,8 @@ pub enum Command {
     Top(top::Args),
     /// Which meters this machine offers, and how to get those it lacks
     Doctor(doctor::Args),
+    /// Read what other tools measured: CodeCarbon, Zeus, nvidia-smi, Megatron-LM, MLPerf, DCGM and others
+    Import(Box<import::Args>),
     /// GPUs, models and systems that are known by name
     Catalog(catalog::Args),
     /// Print a shell's completion script

@@ -12,7 +12,7 @@ use wattlaw_meter::select::Selection;
 
 use crate::args::Format;
 use crate::failure::{Done, Failure};
-use crate::{files, screen};
+use crate::{doctor_files, files, screen};
 
 /// Flags of `wattlaw doctor`.
 #[derive(Debug, clap::Args)]
@@ -49,12 +49,7 @@ struct Family<'a> {
 /// # Errors
 /// A GPU that is not there or cannot be measured.
 pub fn run(args: &Args) -> Done {
-    if args.files.is_empty() { meters(args) } else { logs(&args.files) }
-}
-
-fn logs(files: &[PathBuf]) -> Done {
-    let names: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
-    Err(Failure::failed(format!("{}: files cannot be looked through yet", names.join(", "))))
+    if args.files.is_empty() { meters(args) } else { doctor_files::run(&args.files, args.format) }
 }
 
 fn meters(args: &Args) -> Done {

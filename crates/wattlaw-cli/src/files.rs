@@ -1,12 +1,16 @@
 //! Reading files with their names in every complaint, and writing them whole or not at all.
 
-use std::io::{ErrorKind, Write};
+use std::fs::File;
+use std::io::{BufReader, ErrorKind, Write};
 use std::path::Path;
 
 use crate::failure::{Done, Failure};
 
 /// Largest file that is read; a run table or a configuration is far smaller.
 const MOST_BYTES: u64 = 1 << 30;
+
+/// Bytes of a log that are read at once; its format is judged by the first of them.
+const LOG_BUFFER: usize = 1 << 18;
 
 /// Reads a file's bytes.
 ///
@@ -23,6 +27,20 @@ pub fn bytes(path: &Path) -> Done<Vec<u8>> {
         return Err(Failure::Failed(format!("{name}: it is larger than 1 GiB")));
     }
     std::fs::read(path).map_err(|e| Failure::Failed(format!("{name}: {}", said(&e))))
+}
+
+/// Opens a log of any size, to be read once from its beginning.
+///
+/// # Errors
+/// One sentence where the file is absent, a directory or unreadable.
+pub fn open(path: &Path) -> Done<BufReader<File>> {
+    let name = path.display();
+    let fail = |e: &std::io::Error| Failure::Failed(format!("{name}: {}", said(e)));
+    let file = File::open(path).map_err(|e| fail(&e))?;
+    if file.metadata().map_err(|e| fail(&e))?.is_dir() {
+        return Err(Failure::Failed(format!("{name}: it is a directory, and a file is needed")));
+    }
+    Ok(BufReader::with_capacity(LOG_BUFFER, file))
 }
 
 /// Reads a text file.

@@ -10,9 +10,11 @@ mod complete;
 mod completions;
 mod cost;
 mod doctor;
+mod doctor_files;
 mod failure;
 mod files;
 mod fit;
+mod import;
 mod job_args;
 mod law_args;
 mod measure;
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Command::Report(args) => report::run(&args),
         Command::Top(args) => top::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Catalog(args) => catalog::run(&args),
         Command::Completions(args) => completions::run(&args),
     };

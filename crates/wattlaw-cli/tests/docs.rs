@@ -282,6 +282,8 @@ fn every_field_is_documented() {
         "validate examples/runs.csv --ablation log_C",
         "validate examples/runs.csv --hold-out row",
         "validate examples/runs.csv --law roofline --no-discrepancy --splits 1",
+        "import examples/logs/emissions.csv",
+        "import examples/logs/alumet.csv",
         "catalog",
         "report fuzz/corpus/record_json/finished.json --intensity 400 --pue 1.2",
         "doctor",
@@ -293,6 +295,10 @@ fn every_field_is_documented() {
         fields(&serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap(), &mut found);
     }
     let header = fs::read_to_string(root().join("examples/runs.csv")).unwrap();
+    let measured = folder.path().join("measured.csv");
+    running::run(&format!("import examples/logs/gpu.csv -o {}", measured.display()));
+    let columns = fs::read_to_string(measured).unwrap();
+    found.extend(columns.lines().next().unwrap().split(',').map(str::to_owned));
     found.extend(header.lines().next().unwrap().split(',').map(str::to_owned));
     assert!(found.len() > 120, "only {} fields", found.len());
     let absent: Vec<_> = found.iter().filter(|name| !page.contains(&format!("`{name}`"))).collect();

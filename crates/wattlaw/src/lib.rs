@@ -12,6 +12,7 @@ pub mod error;
 pub mod features;
 pub mod formula;
 pub mod frame;
+pub mod import;
 pub mod job;
 pub mod law;
 pub mod memory;

@@ -4,6 +4,7 @@
 
 pub mod closing;
 pub mod counter;
+pub mod defect;
 pub mod document;
 pub mod event;
 mod followed;

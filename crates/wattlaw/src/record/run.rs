@@ -159,7 +159,7 @@ impl Record {
         self.end.is_some_and(End::well)
     }
 
-    fn outcome(&self) -> String {
+    pub(super) fn outcome(&self) -> String {
         match self.end {
             None => "running".to_owned(),
             Some(End::Exit { code }) => format!("exit {code}"),
