@@ -1,6 +1,6 @@
 //! `wattlaw doctor FILES`: what is wrong in records and in logs of other tools, before their energy is believed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::json;
@@ -67,12 +67,12 @@ pub fn run(paths: &[PathBuf], format: Format) -> Done {
     }
 }
 
-fn look(path: &PathBuf, catalog: &Catalog) -> Looked {
+fn look(path: &Path, catalog: &Catalog) -> Looked {
     let file = path.display().to_string();
     if path.is_dir() || path.file_name().is_some_and(|name| name == folder::RUN) {
         return record(path, file);
     }
-    match logs::read(None, std::slice::from_ref(path), Options::default()) {
+    match logs::read(None, &[path.to_owned()], Options::default()) {
         Ok((format, log)) => {
             let mut findings = log.findings;
             findings.extend(import::check(&log.measured, catalog));
@@ -93,7 +93,7 @@ fn look(path: &PathBuf, catalog: &Catalog) -> Looked {
     }
 }
 
-fn record(path: &PathBuf, file: String) -> Looked {
+fn record(path: &Path, file: String) -> Looked {
     match folder::read(path) {
         Ok(record) => {
             let findings = record

@@ -12,16 +12,21 @@ const MEASURED: &str =
 const ROWS: usize = 655;
 
 /// The columns of the pooled runs; prints which table they are of.
+#[allow(dead_code, reason = "each bench uses what it needs")]
 pub fn pooled() -> wattlaw::Result<Frame> {
+    let data = dataset()?.filter(|run| Setting::Pooled.keeps(&run.family, &run.strategy));
+    data.frame(ColumnsOf::default(), &Catalog::built_in()?)
+}
+
+/// The runs; prints which table they are of.
+pub fn dataset() -> wattlaw::Result<Dataset> {
     let (csv, table) = match std::fs::read_to_string(MEASURED) {
         Ok(csv) => (csv, "the study's measured runs"),
         Err(_) => (made(), "made runs of the same shape, because the measured ones are absent"),
     };
-    let data = Dataset::from_csv(csv.as_bytes(), "runs.csv", None)?
-        .filter(|run| Setting::Pooled.keeps(&run.family, &run.strategy));
-    let frame = data.frame(ColumnsOf::default(), &Catalog::built_in()?)?;
-    println!("table: {table}, {} rows", frame.rows());
-    Ok(frame)
+    let data = Dataset::from_csv(csv.as_bytes(), "runs.csv", None)?;
+    println!("table: {table}, {} rows", data.runs.len());
+    Ok(data)
 }
 
 /// As many runs, families, strategies and GPU counts as the study has, with a spread that is no chance.

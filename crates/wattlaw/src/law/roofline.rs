@@ -11,5 +11,5 @@ pub mod sensitivity;
 pub mod terms;
 pub mod transfer;
 
-pub use discrepancy::{MOST_POINTS, MOST_ROWS};
+pub use discrepancy::{Discrepancy, MOST_POINTS, MOST_ROWS};
 pub use judged::RooflineLaw;
