@@ -25,7 +25,7 @@ use crate::sampler::{Sampler, Tick};
 use crate::tail::Tail;
 
 /// How often is looked for what the program wrote, and what was read is written.
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(100);
 
 /// How long the first round of readings may take, and how long is waited for the last of what the command printed.
 const FIRST_ROUND: Duration = Duration::from_secs(10);
