@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 const JITTER: f64 = 1e-10;
 
 /// Variance that points may leave open, as a share of the noise's.
-const OPEN: f64 = 0.1;
+const OPEN: f64 = 0.01;
 
 /// Hyperparameters of a kernel: k(x, x') = amplitude² · c(r) + noise² where x is x', r the distance in length scales,
 /// c Matérn's correlation of smoothness 5/2 (equation 4.17).

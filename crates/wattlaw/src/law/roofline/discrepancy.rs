@@ -12,7 +12,7 @@ use crate::stats::gp::{Gp, Kernel, KernelPrior, LogPrior};
 pub const MOST_ROWS: usize = 320;
 
 /// Points that hold what was learnt, unless fewer are asked for; as many of them are taken as the noise lets tell apart.
-pub const MOST_POINTS: usize = 512;
+pub const MOST_POINTS: usize = 1024;
 
 /// The least unit of an input, in natural logarithms: what hardly varied among the runs is still far away when it doubles
 /// several times.

@@ -5,7 +5,7 @@
 //! ```text
 //! launch = λ₀ + λ₁ · kernels + FSDP: (φ₀ + φ₁ · layers) + TP: τ₁ · layers + χ · TP exchanges · (tp − 1) across nodes
 //! device = F · (1 + √(f₀ · kernels / F)) / (ε_F · peak) + A / (ε_A · peak) + U / (ε_U · peak)
-//!          + (B + s · scores) / (ε_B · bandwidth) + δ · kernels
+//!          + B / (ε_B · bandwidth) + δ · kernels
 //! tensor = TP bytes / (ε_T · link) + (τ₀ + τ₂ over network) · TP exchanges
 //! shard  = FSDP bytes / (ε_S · link)
 //! micro  = (launch^q + (device + tensor)^q + shard^q)^(1/q)
@@ -16,8 +16,7 @@
 //!
 //! A power limit below what an accelerator draws lowers its clock: device time grows and work takes less ([`clock`](super::clock)).
 //!
-//! F, A, U are FLOPs of products, attention and an unaligned output map, B bytes of memory traffic, scores those of
-//! attention, which kernels that are not fused write and read again. Sources: the roofline
+//! F, A, U are FLOPs of products, attention and an unaligned output map, B bytes of memory traffic. Sources: the roofline
 //! (Williams et al. 2009) with a smooth maximum; saturation of small products as in NeuSight (Lee et al. 2024); energy as
 //! static power and work (Choi et al. 2013).
 
@@ -44,7 +43,7 @@ const fn parameter(name: &'static str, median: f64, sd: f64, about: &'static str
 }
 
 /// Number of parameters.
-pub const COUNT: usize = 31;
+pub const COUNT: usize = 30;
 
 /// All parameters with their priors: physical defaults, wide where machines differ.
 ///
@@ -75,12 +74,6 @@ pub const PARAMETERS: [Parameter; COUNT] = [
         "FLOPs of a kernel at which products reach half their rate",
     ),
     parameter("attention_efficiency", 0.45, 0.4, "share of peak that attention reaches"),
-    parameter(
-        "attention_score_bytes",
-        0.3,
-        2.0,
-        "memory traffic of an attention score beside what the ledger counts, bytes",
-    ),
     parameter(
         "unaligned_efficiency",
         0.25,
@@ -259,7 +252,6 @@ impl Physics<'_> {
             compute,
             saturation,
             attention,
-            score_bytes,
             unaligned,
             memory,
             kernel_device,
@@ -291,7 +283,7 @@ impl Physics<'_> {
             * (work.product_flops * saturated / (compute * x.peak)
                 + work.attention_flops / (attention * x.peak)
                 + work.unaligned_flops / (unaligned * x.peak)
-                + (work.bytes + score_bytes * x.scores()) / (memory * x.bandwidth)
+                + work.bytes / (memory * x.bandwidth)
                 + kernel_device * work.kernels);
         let over =
             |e: &Exchange, link: f64| e.node / (link * x.link) + e.network / (network * x.network);

@@ -99,8 +99,6 @@ pub struct Terms {
     pub inputs: [f64; INPUTS.len()],
     /// Layers of the stage.
     pub layers: f64,
-    /// Width of an attention head.
-    pub head_dim: f64,
     /// Tensor-parallel exchanges of a micro-step.
     pub tensor: Exchange,
     /// Pipeline exchanges of a micro-step.
@@ -140,12 +138,6 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Attention scores of a micro-step, forward and backward: each takes a multiply-add for every element of a head, in
-    /// the product that makes it and in the one that it weighs.
-    pub fn scores(&self) -> f64 {
-        self.micro_step.attention_flops / (4.0 * self.head_dim)
-    }
-
     /// Adds up a job's ledger.
     pub fn of(job: &Job) -> Self {
         Self::of_cost(job, &Cost::count(job, AttentionFlops::Full))
@@ -169,7 +161,6 @@ impl Terms {
             inputs: inputs(job),
             layers: (p.stage_layers(&job.architecture, ledger.stage)
                 + job.architecture.encoder_layers) as f64,
-            head_dim: job.architecture.head_dim as f64,
             tensor: exchange(ledger, false, |name| {
                 matches!(name, "tensor parallel" | "embedding" | "logits")
             }),
