@@ -17,6 +17,7 @@ mod law_args;
 mod predict;
 mod runs_args;
 mod screen;
+mod suite;
 mod usage;
 mod validate;
 

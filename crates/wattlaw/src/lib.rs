@@ -22,6 +22,7 @@ pub mod record;
 pub mod run;
 pub mod split;
 pub mod stats;
+pub mod suite;
 pub mod system;
 mod toml_text;
 pub mod units;

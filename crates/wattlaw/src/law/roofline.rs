@@ -10,4 +10,4 @@ pub mod physics;
 pub mod terms;
 
 pub use discrepancy::{MOST_POINTS, MOST_ROWS};
-pub use judged::RooflineLaw;
+pub use judged::{Asked, ROW, RooflineLaw};

@@ -5,7 +5,7 @@ use super::interval::Interval;
 use super::{IntervalRule, SplitScore};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
-use crate::law::Law;
+use crate::law::{FittedLaw, Law};
 use crate::split::Groups;
 use crate::stats::score;
 
@@ -49,8 +49,22 @@ impl PreparedDraw {
         &self.draw.held_out
     }
 
-    pub(super) fn score(&self, law: &dyn Law) -> Result<SplitScore> {
+    /// What a law scores, and what the others score that its fit answers for.
+    pub(super) fn score(
+        &self,
+        law: &dyn Law,
+        others: &[Box<dyn Law>],
+    ) -> Result<(SplitScore, Vec<SplitScore>)> {
         let fitted = law.fit(&self.train)?;
+        let score = self.score_of(law, fitted.as_ref(), true)?;
+        let readings = others.iter().zip(fitted.also());
+        let scores = readings.map(|(law, read)| self.score_of(law.as_ref(), read.as_ref(), false));
+        Ok((score, scores.collect::<Result<_>>()?))
+    }
+
+    /// Scores a fit; only where it may be repeated without the calibration rows are there intervals of a law that has
+    /// none of its own.
+    fn score_of(&self, law: &dyn Law, fitted: &dyn FittedLaw, refit: bool) -> Result<SplitScore> {
         let truth = law.response(&self.test)?;
         let predicted = fitted.predict(&self.test)?;
         if let Some(row) = predicted.iter().position(|p| !p.is_finite()) {
@@ -64,7 +78,7 @@ impl PreparedDraw {
         let covered = self
             .interval
             .as_ref()
-            .map(|i| i.judge(law, fitted.as_ref(), &self.test, &truth, &predicted));
+            .map(|i| i.judge(refit.then_some(law), fitted, &self.test, &truth, &predicted));
         let (intervals, no_interval) = match covered {
             Some(Ok(covered)) => (covered, None),
             Some(Err(error)) => (Vec::new(), Some(error.to_string())),
@@ -77,6 +91,7 @@ impl PreparedDraw {
             n_train: self.train.rows(),
             n_test: self.test.rows(),
             n_test_groups: self.test_groups,
+            test_rows: self.draw.split.test.clone(),
             r2: score::r2(&truth, &predicted),
             rmse: score::rmse(&truth, &predicted),
             median_ape: score::median(&relative),
