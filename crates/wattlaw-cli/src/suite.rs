@@ -17,6 +17,9 @@ use crate::{files, screen};
 /// The runs of [`MADE_UP`], which come with the program.
 const RUNS: &[u8] = include_bytes!("../../../examples/runs.csv");
 
+/// Where measured tables lie beside the project.
+const FOLDER: &str = "../shared/data";
+
 /// Flags of the suite.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -24,12 +27,28 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["RunsArgs", "LawArgs", "hold_out", "scheme", "splits", "test_size", "folds",
         "seed", "level", "ablation"])]
     pub suite: bool,
-    /// Folder of the suite's measured tables
-    #[arg(long, value_name = "FOLDER", requires = "suite", default_value = "../shared/data")]
-    data: PathBuf,
+    /// Folder of the suite's measured tables; ../shared/data when absent
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
     /// Rerun this case of the suite alone (repeatable)
-    #[arg(long, value_name = "CASE", requires = "suite")]
+    #[arg(long, value_name = "CASE")]
     only_case: Vec<String>,
+}
+
+impl Args {
+    /// Refuses flags of the suite where it is not asked for; beside a table they would be ignored.
+    ///
+    /// # Errors
+    /// Wrong usage.
+    pub fn unasked(&self) -> Done {
+        match self {
+            Self { suite: false, data: Some(_), .. } => Err(Failure::usage("--data is of --suite")),
+            Self { suite: false, only_case, .. } if !only_case.is_empty() => {
+                Err(Failure::usage("--only-case is of --suite"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -50,29 +69,30 @@ pub fn run(args: &Args, format: Format) -> Done {
         return Err(Failure::usage(wattlaw::Error::unknown("case", unknown, names())));
     }
     let wanted = |name: &str| args.only_case.is_empty() || args.only_case.iter().any(|n| n == name);
+    let folder = args.data.as_deref().unwrap_or_else(|| Path::new(FOLDER));
     let catalog = Catalog::built_in()?;
     let mut report = Report { cases: Vec::new(), published: Vec::new(), skipped: Vec::new() };
     let mut absent: BTreeMap<PathBuf, Vec<&str>> = BTreeMap::new();
     for case in cases.into_iter().filter(|case| wanted(case.name)) {
-        let path = args.data.join(case.table);
+        let path = folder.join(case.table);
         let data = if case.name == MADE_UP.name {
             Dataset::from_csv(RUNS, case.table, None)?
         } else if path.exists() {
             Dataset::from_csv(&files::bytes(&path)?, &path.display().to_string(), None)?
         } else {
-            absent.entry(missing(&args.data, path)).or_default().push(case.name);
+            absent.entry(missing(folder, path)).or_default().push(case.name);
             continue;
         };
         screen::note("judging", case.name);
         report.cases.push(judge(case, &data, &catalog)?);
     }
     if wanted(published::NAME) {
-        let path = args.data.join(published::TABLE);
+        let path = folder.join(published::TABLE);
         if path.exists() {
             let name = path.display().to_string();
             report.published = published::judge(&files::bytes(&path)?, &name, &catalog)?;
         } else {
-            absent.entry(missing(&args.data, path)).or_default().push(published::NAME);
+            absent.entry(missing(folder, path)).or_default().push(published::NAME);
         }
     }
     for (path, cases) in absent {
@@ -166,7 +186,9 @@ fn factor(factor: f64) -> String {
 }
 
 fn whole_runs(runs: &[Published]) -> String {
-    let mut out = screen::heading("whole published runs, predicted as `wattlaw predict` would; nothing is fitted on them");
+    let mut out = screen::heading(
+        "whole published runs, predicted as `wattlaw predict` would; nothing is fitted on them",
+    );
     let off = |off: &Off| format!("{:+.1} %", off.error * 100.0);
     let rows = runs
         .iter()
@@ -225,11 +247,7 @@ fn figures(report: &Report) -> String {
         count(Met::No)
     ));
     let rows = all.iter().map(|(name, f)| figure(name, f)).collect();
-    out += &screen::table(
-        &["case", "of", "measure", "floor", "aim", "found", "reached"],
-        rows,
-        3,
-    );
+    out += &screen::table(&["case", "of", "measure", "floor", "aim", "found", "reached"], rows, 3);
     out
 }
 

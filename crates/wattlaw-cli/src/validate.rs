@@ -99,6 +99,7 @@ pub fn run(args: &Args) -> Done {
     let Some(runs) = args.runs.as_ref().filter(|_| !args.suite.suite) else {
         return suite::run(&args.suite, args.format);
     };
+    args.suite.unasked()?;
     args.check()?;
     match args.law.kind {
         LawKind::Scaling => scaling(args, runs),

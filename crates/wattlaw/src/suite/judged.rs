@@ -123,11 +123,8 @@ pub fn judge(case: &Case, data: &Dataset, catalog: &Catalog) -> Result<Judged> {
             && case.gpu.is_none_or(named)
     };
     let data = data.filter(keeps);
-    let (data, set_apart) = if case.without_stalled {
-        without_stalled(&data, catalog)
-    } else {
-        (data, 0)
-    };
+    let (data, set_apart) =
+        if case.without_stalled { without_stalled(&data, catalog) } else { (data, 0) };
     let (data, note) = data.countable(catalog);
     if data.runs.is_empty() {
         return Err(Error::Data(format!("{}: no run is left for {}", data.name, case.name)));

@@ -31,11 +31,11 @@ pub const NAME: &str = "published";
 const FIGURE: Figure =
     Figure { target: Target::Energy, measure: Measure::Error, least: 0.2, aim: 0.1 };
 
-/// Share of a node's alternating-current power that its power supplies pass on.
+/// Watts that a node of eight H100 draws at its plug beside its accelerators, losses of power supplies included.
 ///
-/// Supermicro's own totals of one MLPerf run, 11,769,962 J of 12,127,904 J
-/// (<https://github.com/mlcommons/training_results_v4.0/tree/main/smc-ac-power>); other submitters state 0.94 to 0.96.
-const POWER_SUPPLY: f64 = 0.97;
+/// Latif et al. 2024 (arXiv 2412.08602) measured a peak of 8.4 kW of such a node; eight accelerators at 700 W are 5.6 kW of
+/// it, if all were at their limit then.
+const H100_NODE_W: f64 = 2800.0;
 
 /// What is known of a published run besides the table's columns.
 struct Told {
@@ -66,7 +66,7 @@ const TOLD: [Told; 3] = [
             [system]
             gpus_per_node = 8
         "#,
-        sources: "the submission's log (result_4951-…_1.txt) states tensor parallelism of 4 with sequence parallelism, \
+        sources: "the submission's log (SMC, result_4951-240509201759121728742_1.txt) states tensor parallelism of 4 with sequence parallelism, \
                   micro-batches of 1, adapters of rank 16 on attention, FP8 and no recomputation; evaluations within the run \
                   are not counted",
     },
@@ -184,9 +184,8 @@ pub fn judge(table: &[u8], name: &str, catalog: &Catalog) -> Result<Vec<Publishe
     for (i, row) in reader.deserialize().enumerate() {
         let line = i as u64 + 2;
         let place = || Place::line(name, line);
-        let row: Row = row.map_err(|e| {
-            Error::Syntax { format: "CSV", message: e.to_string() }.at(place())
-        })?;
+        let row: Row =
+            row.map_err(|e| Error::Syntax { format: "CSV", message: e.to_string() }.at(place()))?;
         runs.push(one(&row, catalog).map_err(|e| e.at(place()))?);
     }
     Ok(runs)
@@ -202,9 +201,10 @@ fn one(row: &Row, catalog: &Catalog) -> Result<Published> {
     let (Some(energy), Some(duration)) = (prediction.energy_j, prediction.duration_s) else {
         return Err(Error::Data(format!("{} tells no energy or no time", calibration.name)));
     };
-    let (factor, converted) = to_scope(&prediction, told.scope)?;
-    let energy_kwh = factor * energy.estimate / JOULES_PER_KWH;
     let hours = duration.estimate / 3600.0;
+    let (share, beside_w, converted) = to_scope(&prediction, told.scope)?;
+    let energy_kwh = share * energy.estimate / JOULES_PER_KWH
+        + beside_w / 1000.0 * hours * job.system.nodes() as f64;
     let rated_kw = thumb::rated_power_w(&job) / 1000.0;
     let six_nd_h = thumb::duration_s(&job) / 3600.0;
     let energy_off = Off::new(energy_kwh, row.energy_kwh);
@@ -252,28 +252,79 @@ impl Row {
     }
 }
 
-/// What brings a predicted energy to another scope, and the sentence that says so.
-fn to_scope(prediction: &Prediction, wanted: Scope) -> Result<(f64, String)> {
+/// What brings a predicted energy to another scope: the share of it that counts there, watts that each node draws
+/// beside, and the sentence that says so.
+fn to_scope(prediction: &Prediction, wanted: Scope) -> Result<(f64, f64, String)> {
     let from = prediction.scope;
     if from == wanted {
-        return Ok((1.0, format!("the energy is predicted at the stated scope, {wanted}")));
+        let sentence = format!("the energy is predicted at the stated scope, {wanted}");
+        return Ok((1.0, 0.0, sentence));
     }
-    match (from, wanted, &prediction.breakdown) {
-        (Scope::NodeDc | Scope::Codecarbon, Scope::Gpu, Breakdown::Parts { energy, .. }) => {
-            let host = energy.host_j / energy.total_j;
-            let sentence = format!(
-                "the host's part, {:.1} % of the energy by the law's own breakdown, is taken off to come from {from} to gpu",
-                host * 100.0
-            );
-            Ok((1.0 - host, sentence))
-        }
-        (Scope::NodeDc, Scope::NodeAc, _) => Ok((
-            1.0 / POWER_SUPPLY,
+    let Breakdown::Parts { energy, .. } = &prediction.breakdown else {
+        return Err(Error::Data(format!("no conversion from {from} to {wanted} is known")));
+    };
+    let host = energy.host_j / energy.total_j;
+    let less = format!(
+        "the host's part, {:.1} % of the energy by the law's own breakdown, is taken off to come from {from} to gpu",
+        host * 100.0
+    );
+    match wanted {
+        Scope::Gpu => Ok((1.0 - host, 0.0, less)),
+        Scope::NodeAc => Ok((
+            1.0 - host,
+            H100_NODE_W,
             format!(
-                "the energy is divided by {POWER_SUPPLY} to come from node_dc to node_ac, the power supplies' share in \
-                 Supermicro's own totals"
+                "{less}; {H100_NODE_W} W a node are put on to come to node_ac, which is what Latif et al. (arXiv 2412.08602) \
+                 leave beside eight H100 at their limit"
             ),
         )),
         _ => Err(Error::Data(format!("no conversion from {from} to {wanted} is known"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = "run,model_params,layers,hidden_size,heads,ffn_size,vocab_size,seq_len,tokens,gpu,gpus,wall_hours,\
+                          energy_kwh";
+
+    #[test]
+    fn jobs_are_those_that_were_published() {
+        // the model cards' own counts of parameters and steps
+        for (run, shape, parameters, steps) in [
+            (
+                "tucano-160m",
+                "12,768,12,3072,32000,2048,167772160000,A100-SXM4-80GB,8",
+                162_417_408,
+                320_000.0,
+            ),
+            (
+                "tucano-1b1",
+                "22,2048,32,5632,32000,2048,251658240000,A100-SXM4-80GB,16",
+                1_100_048_384,
+                480_000.0,
+            ),
+        ] {
+            let text = format!("{HEADER}\n{run},1,{shape},1,1\n");
+            let row: Row =
+                csv::Reader::from_reader(text.as_bytes()).deserialize().next().unwrap().unwrap();
+            let told = TOLD.iter().find(|told| told.run == run).unwrap();
+            let job = row.spec().over(JobSpec::from_toml(told.job).unwrap());
+            let job = job.resolve(&Catalog::built_in().unwrap()).unwrap();
+            assert_eq!(job.architecture.parameters().total, parameters);
+            assert_eq!(job.steps(), steps);
+            assert_eq!(job.system.nodes(), 2 * if run == "tucano-160m" { 1 } else { 2 });
+        }
+    }
+
+    #[test]
+    fn a_run_that_nothing_is_told_of_is_named_with_its_line() {
+        let text = format!("{HEADER}\nother,1,2,64,2,128,100,64,1e6,t4,1,1,1\n");
+        let error = judge(text.as_bytes(), "runs.csv", &Catalog::built_in().unwrap()).unwrap_err();
+        assert!(
+            error.to_string().starts_with("runs.csv:2: unknown published run `other`"),
+            "{error}"
+        );
     }
 }

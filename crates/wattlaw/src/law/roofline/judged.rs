@@ -205,7 +205,9 @@ impl Law for RooflineLaw {
     }
 
     fn fit(&self, train: &Frame) -> Result<Box<dyn FittedLaw>> {
-        if self.asked == Asked::Energy && train.number("log_energy_kwh")?.iter().all(|kwh| kwh.is_nan()) {
+        if self.asked == Asked::Energy
+            && train.number("log_energy_kwh")?.iter().all(|kwh| kwh.is_nan())
+        {
             return Err(Error::Data("no run has an energy to fit a law of energy on".into()));
         }
         let laws = self.fit_machines(train, &self.interval_groups)?;
@@ -287,7 +289,9 @@ impl FittedLaw for Reading<'_> {
             Ok(match self.asked {
                 Asked::Energy => log_energy - JOULES_PER_KWH.ln(),
                 Asked::Duration => log_time,
-                Asked::RatedEnergy => log_time + (terms.gpus * terms.tdp).ln() - JOULES_PER_KWH.ln(),
+                Asked::RatedEnergy => {
+                    log_time + (terms.gpus * terms.tdp).ln() - JOULES_PER_KWH.ln()
+                }
             })
         })
     }
