@@ -22,7 +22,7 @@ const FOLDER: &str = "../shared/data";
 
 /// Flags of the suite.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct SuiteArgs {
     /// Rerun every accuracy figure from the measured tables, other laws and rules of thumb beside ours
     #[arg(long, conflicts_with_all = ["RunsArgs", "LawArgs", "hold_out", "scheme", "splits", "test_size", "folds",
         "seed", "level", "ablation"])]
@@ -35,7 +35,7 @@ pub struct Args {
     only_case: Vec<String>,
 }
 
-impl Args {
+impl SuiteArgs {
     /// Refuses flags of the suite where it is not asked for; beside a table they would be ignored.
     ///
     /// # Errors
@@ -62,7 +62,7 @@ struct Report {
 ///
 /// # Errors
 /// A case that is none, a table that cannot be read, or a case on which our law cannot be judged.
-pub fn run(args: &Args, format: Format) -> Done {
+pub fn run(args: &SuiteArgs, format: Format) -> Done {
     let cases: Vec<&Case> = std::iter::once(&MADE_UP).chain(CASES).collect();
     let names = || cases.iter().map(|c| c.name).chain([published::NAME]);
     if let Some(unknown) = args.only_case.iter().find(|name| names().all(|n| n != *name)) {

@@ -18,6 +18,7 @@ use crate::args::Format;
 use crate::failure::{Done, Failure};
 use crate::law_args::{LawArgs, LawKind, Target};
 use crate::runs_args::RunsArgs;
+use crate::suite::SuiteArgs;
 use crate::usage::{number, whole};
 use crate::{complete, files, screen, suite};
 
@@ -26,7 +27,7 @@ use crate::{complete, files, screen, suite};
 #[command(mut_arg("runs", |arg| arg.required(false).required_unless_present("suite")))]
 pub struct Args {
     #[command(flatten)]
-    suite: suite::Args,
+    suite: SuiteArgs,
     #[command(flatten)]
     runs: Option<RunsArgs>,
     #[command(flatten)]

@@ -7,6 +7,10 @@ mod running;
 use running::{json, root, run};
 use serde_json::Value;
 
+/// Lines of `examples/runs.csv` that hold its two largest and two smallest families, by layers · hidden² · tokens.
+const LARGEST: [u64; 6] = [20, 21, 22, 23, 24, 25];
+const SMALLEST: [u64; 6] = [2, 3, 4, 5, 6, 7];
+
 /// Whether the measured tables are there; says so where they are not.
 fn measured() -> bool {
     let there = root().join("../shared/data").exists();
@@ -47,25 +51,20 @@ fn without_measured_tables_it_says_what_it_skipped_and_judges_made_up_runs() {
     ] {
         assert!(laws.iter().any(|l| l == law), "no {law} in {laws:?}");
     }
-    // eight architectures of three runs each, each left out once
+    // eight families of three runs each: the largest two are held out, then the smallest two
     let splits = cases[0]["splits"].as_array().unwrap();
-    let mut lines: Vec<u64> = splits
-        .iter()
-        .flat_map(|s| s["lines"].as_array().unwrap().iter().map(|l| l.as_u64().unwrap()))
-        .collect();
-    lines.sort_unstable();
-    assert_eq!((splits.len(), lines), (8, (2..26).collect()));
-}
-
-#[test]
-fn step_times_of_models_held_out_reach_their_floor() {
-    if !measured() {
-        return;
-    }
-    let report = json("validate --suite --only-case foundry-models --format json");
-    let figure = &report["cases"][0]["figures"][0];
-    assert_eq!((&figure["measure"], &figure["least"]), (&"pooled_mape".into(), &0.1.into()));
-    assert_ne!(figure["met"], "no", "{figure}");
+    let lines = |split: &Value| -> Vec<u64> {
+        split["lines"].as_array().unwrap().iter().map(|l| l.as_u64().unwrap()).collect()
+    };
+    assert_eq!(splits.len(), 2);
+    assert_eq!(
+        (splits[0]["held_out"].as_str(), lines(&splits[0])),
+        (Some("small_to_large"), LARGEST.to_vec())
+    );
+    assert_eq!(
+        (splits[1]["held_out"].as_str(), lines(&splits[1])),
+        (Some("large_to_small"), SMALLEST.to_vec())
+    );
 }
 
 #[test]
@@ -81,6 +80,9 @@ fn whole_published_runs_are_timed_within_a_tenth() {
         assert!(error.abs() < 0.1, "{}: {error}", run["run"]);
         assert!(!run["assumptions"].as_array().unwrap().is_empty());
     }
+    // the floor of energy, which of these runs one meets; why the others do not stands in docs/accuracy.md
+    let met = |run: &&Value| run["figure"]["met"] != "no";
+    assert!(runs.iter().any(|run| met(&run)), "{runs:?}");
 }
 
 #[test]
