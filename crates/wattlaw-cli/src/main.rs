@@ -25,6 +25,7 @@ mod report;
 mod runs_args;
 mod screen;
 mod suggest;
+mod suite;
 mod top;
 mod usage;
 mod validate;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use wattlaw::formula::Formula;
 use wattlaw::law::Law;
 use wattlaw::law::efficiency::{BeforeRunLaw, measurable};
-use wattlaw::law::roofline::RooflineLaw;
+use wattlaw::law::roofline::{Asked, RooflineLaw};
 use wattlaw::law::scaling::ScalingLaw;
 use wattlaw::law::setting::Setting;
 use wattlaw::stats::score::Summary;
@@ -18,14 +18,18 @@ use crate::args::Format;
 use crate::failure::{Done, Failure};
 use crate::law_args::{LawArgs, LawKind, Target};
 use crate::runs_args::RunsArgs;
+use crate::suite::SuiteArgs;
 use crate::usage::{number, whole};
-use crate::{complete, files, screen};
+use crate::{complete, files, screen, suite};
 
-/// Flags of `wattlaw validate`.
+/// Flags of `wattlaw validate`: those of judging a law on one table, or the suite's.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("runs", |arg| arg.required(false).required_unless_present("suite")))]
 pub struct Args {
     #[command(flatten)]
-    runs: RunsArgs,
+    suite: SuiteArgs,
+    #[command(flatten)]
+    runs: Option<RunsArgs>,
     #[command(flatten)]
     law: LawArgs,
     /// What is held out whole: family, workload, architecture, gpu, gpus, strategy, model or row
@@ -96,53 +100,53 @@ struct Report {
 /// # Errors
 /// What is wrong with the table, its columns or the splits asked for.
 pub fn run(args: &Args) -> Done {
+    let Some(runs) = args.runs.as_ref().filter(|_| !args.suite.suite) else {
+        return suite::run(&args.suite, args.format);
+    };
+    args.suite.unasked()?;
     args.check()?;
     match args.law.kind {
-        LawKind::Scaling => scaling(args),
-        LawKind::Roofline => roofline(args),
+        LawKind::Scaling => scaling(args, runs),
+        LawKind::Roofline => roofline(args, runs),
     }
 }
 
 /// The roofline law, which knows what is known before a run and nothing else; time beside energy where both are there.
-fn roofline(args: &Args) -> Done {
+fn roofline(args: &Args, runs: &RunsArgs) -> Done {
     args.law.without_terms()?;
     if !args.ablation.is_empty() {
         return Err(Failure::usage(
             "--ablation is of the scaling law; the roofline law has no terms to leave out",
         ));
     }
-    let (data, catalog) = args.runs.read()?;
+    let (data, catalog) = runs.read()?;
     data.scope()?;
     let (data, note) = data.countable(&catalog);
-    let frame = data.frame(args.runs.columns(), &catalog)?;
-    let judge = args.judge(args.runs.setting.unwrap_or(Setting::Pooled), args.seed);
+    let frame = data.frame(runs.columns(), &catalog)?;
+    let judge = args.judge(runs.setting.unwrap_or(Setting::Pooled), args.seed);
     if let HoldOut::Column(name) = &judge.hold_out {
         complete::known(name, "--hold-out", &frame)?;
     }
     let nothing = Formula::from_str("1")?;
     complete::every_run(&data, &frame, &nothing, args.law.target.column())?;
-    let law_of = |energy: bool| {
-        let mut law = RooflineLaw::over(&data, &catalog, energy);
-        (law.discrepancy, law.pooled) = (args.law.discrepancy(), args.law.pooled);
-        // an interval tells of runs that are as new as those judged here; whole GPU models the law sets aside itself
-        if let HoldOut::Column(name) = &judge.hold_out
-            && name != "gpu"
-        {
-            law.interval_groups.clone_from(name);
-        }
-        law
-    };
     let energy = args.law.target == Target::Energy;
-    let judged = judge.validate(&law_of(energy), &frame)?;
-    let duration = if energy { Some(judge.validate(&law_of(false), &frame)?) } else { None };
+    let mut law = RooflineLaw::over(&data, &catalog, energy);
+    (law.discrepancy, law.pooled) = (args.law.discrepancy(), args.law.pooled);
+    if let Some(groups) = judge.hold_out.interval_groups() {
+        groups.clone_into(&mut law.interval_groups);
+    }
+    if energy {
+        law.also = vec![Asked::Duration];
+    }
+    let (judged, mut others) = judge.validate_with_others(&law, &frame)?;
     let report = Report {
-        setting: args.runs.setting,
+        setting: runs.setting,
         target: args.law.target.column(),
         scheme: scheme_name(&judge.scheme),
         seed: args.seed,
         after_run: judged,
         before_run: None,
-        duration,
+        duration: others.pop(),
         ablations: Vec::new(),
         data_sha256: data.digest.clone(),
     };
@@ -178,16 +182,16 @@ impl Report {
     }
 }
 
-fn scaling(args: &Args) -> Done {
+fn scaling(args: &Args, runs: &RunsArgs) -> Done {
     if args.given.is_some() {
         return Err(Failure::usage(
             "--given is of the roofline law; the scaling law cannot choose runs (add --law roofline)",
         ));
     }
-    let (data, catalog) = args.runs.read()?;
+    let (data, catalog) = runs.read()?;
     data.scope()?;
-    let frame = data.frame(args.runs.columns(), &catalog)?;
-    let setting = args.runs.setting.unwrap_or(Setting::Pooled);
+    let frame = data.frame(runs.columns(), &catalog)?;
+    let setting = runs.setting.unwrap_or(Setting::Pooled);
     let formula = args.law.terms.clone().map_or_else(|| setting.formula(), Ok)?;
     complete::known_terms(&formula, &frame)?;
     for ablation in &args.ablation {
@@ -222,7 +226,7 @@ fn scaling(args: &Args) -> Done {
         None
     };
     let report = Report {
-        setting: args.runs.setting,
+        setting: runs.setting,
         target: response,
         scheme: scheme_name(&judge.scheme),
         seed: args.seed,

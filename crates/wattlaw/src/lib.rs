@@ -25,6 +25,7 @@ pub mod run;
 pub mod space;
 pub mod split;
 pub mod stats;
+pub mod suite;
 pub mod system;
 mod toml_text;
 pub mod units;

@@ -75,7 +75,23 @@ impl Judge {
     /// As [`validate_all`](Self::validate_all).
     pub fn validate(&self, law: &dyn Law, frame: &Frame) -> Result<Validation> {
         let (groups, draws, skipped) = self.draw(&[law], frame)?;
-        self.validate_on(law, frame, &groups, &draws, &skipped)
+        self.validate_on(law, &[], frame, &groups, &draws, &skipped).map(|judged| judged.0)
+    }
+
+    /// Judges a law, and the others that the very same fits answer for ([`Law::also`]), in their order.
+    ///
+    /// The others have intervals only of their own: a split-conformal one would need a fit for itself.
+    ///
+    /// # Errors
+    /// As [`validate_all`](Self::validate_all).
+    pub fn validate_with_others(
+        &self,
+        law: &dyn Law,
+        frame: &Frame,
+    ) -> Result<(Validation, Vec<Validation>)> {
+        let others = law.also();
+        let (groups, draws, skipped) = self.draw(&[law], frame)?;
+        self.validate_on(law, &others, frame, &groups, &draws, &skipped)
     }
 
     /// Judges every law on the same splits of the rows of `frame`: an ablation, when laws differ by
@@ -87,7 +103,8 @@ impl Judge {
     /// first.
     pub fn validate_all(&self, laws: &[&dyn Law], frame: &Frame) -> Result<Vec<Validation>> {
         let (groups, draws, skipped) = self.draw(laws, frame)?;
-        laws.iter().map(|law| self.validate_on(*law, frame, &groups, &draws, &skipped)).collect()
+        let judge = |law: &&dyn Law| self.validate_on(*law, &[], frame, &groups, &draws, &skipped);
+        laws.iter().map(|law| judge(law).map(|judged| judged.0)).collect()
     }
 
     fn draw(
@@ -105,20 +122,26 @@ impl Judge {
         Ok((groups, draws, skipped))
     }
 
+    /// Judges a law and others that its fits answer for, which are none or all of [`Law::also`].
     fn validate_on(
         &self,
         law: &dyn Law,
+        others: &[Box<dyn Law>],
         frame: &Frame,
         groups: &Groups,
         draws: &[PreparedDraw],
         skipped: &[Skipped],
-    ) -> Result<Validation> {
+    ) -> Result<(Validation, Vec<Validation>)> {
         let mut splits = Vec::with_capacity(draws.len());
+        let mut of_others = vec![Vec::with_capacity(draws.len()); others.len()];
         let mut skipped = skipped.to_vec();
         let mut first_failure = None;
         for draw in draws {
-            match draw.score(law, self.given) {
-                Ok(score) => splits.push(score),
+            match draw.score(law, others, self.given) {
+                Ok((score, scores)) => {
+                    splits.push(score);
+                    of_others.iter_mut().zip(scores).for_each(|(all, score)| all.push(score));
+                }
                 Err(error) => {
                     skipped.push(Skipped {
                         held_out: draw.held_out().to_owned(),
@@ -132,15 +155,15 @@ impl Judge {
             return Err(first_failure.unwrap_or_else(|| no_split(&skipped)));
         }
         let level = self.intervals.map(|rule| rule.level);
-        Ok(Validation::new(
-            law.name(),
-            &self.hold_out,
-            frame.rows(),
-            groups.count(),
-            level,
-            splits,
-            skipped,
-        ))
+        let validation = |law: &dyn Law, splits| {
+            let skipped = skipped.clone();
+            let (rows, groups) = (frame.rows(), groups.count());
+            Validation::new(law.name(), &self.hold_out, rows, groups, level, splits, skipped)
+        };
+        let others =
+            others.iter().zip(of_others).map(|(law, splits)| validation(law.as_ref(), splits));
+        let others = others.collect();
+        Ok((validation(law, splits), others))
     }
 }
 

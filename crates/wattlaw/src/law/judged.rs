@@ -44,6 +44,11 @@ pub trait Law: Sync {
     fn labels(&self, _rows: &Frame) -> Vec<String> {
         Vec::new()
     }
+
+    /// Gives the other laws that a fit of this one answers for, such as that of time beside that of energy.
+    fn also(&self) -> Vec<Box<dyn Law>> {
+        Vec::new()
+    }
 }
 
 /// Represents a law with its parameters estimated.
@@ -61,6 +66,11 @@ pub trait FittedLaw {
     /// When a column is absent or `level` does not lie strictly between 0 and 1.
     fn half_widths(&self, _rows: &Frame, _level: f64) -> Result<Option<Vec<f64>>> {
         Ok(None)
+    }
+
+    /// Gives this fit as each law of [`Law::also`], in their order.
+    fn also(&self) -> Vec<Box<dyn FittedLaw + '_>> {
+        Vec::new()
     }
 }
 

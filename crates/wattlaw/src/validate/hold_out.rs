@@ -27,6 +27,16 @@ impl HoldOut {
         }
     }
 
+    /// The column whose groups a law should hold out itself to see how wide its intervals must be, where it should not
+    /// take its own: an interval tells of runs that are as new as those judged here. Whole accelerators a law of
+    /// several sets aside itself.
+    pub fn interval_groups(&self) -> Option<&str> {
+        match self {
+            Self::Column(name) if name != "gpu" => Some(name),
+            _ => None,
+        }
+    }
+
     /// The usual scheme: one group after the other for `gpu`, `strategy` and counts such as `gpus` or `tp`,
     /// which have few groups; for all else 20 random splits that test 30 % of the groups, as many and as large as
     /// the study's.

@@ -97,10 +97,10 @@ impl Interval {
     }
 
     /// Judges the intervals of `fitted` where it has its own, or else split-conformal ones from a
-    /// fit without the calibration rows: those of the rule's level, and of [`LEVELS`] after it.
+    /// fit of `law` without the calibration rows: those of the rule's level, and of [`LEVELS`] after it.
     pub(super) fn judge(
         &self,
-        law: &dyn Law,
+        law: Option<&dyn Law>,
         fitted: &dyn FittedLaw,
         test: &Frame,
         truth: &[f64],
@@ -115,6 +115,9 @@ impl Interval {
                 })
                 .collect();
         }
+        let law = law.ok_or_else(|| {
+            Error::Data("a law read from the fit of another has no intervals of its own".into())
+        })?;
         let (proper, calibration) = self.parts.as_ref().map_err(Clone::clone)?;
         let fitted = law.fit(proper)?;
         let residuals = law.response(calibration)?;

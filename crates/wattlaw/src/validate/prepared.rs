@@ -5,7 +5,7 @@ use super::interval::Interval;
 use super::{IntervalRule, SplitScore};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
-use crate::law::Law;
+use crate::law::{FittedLaw, Law};
 use crate::split::Groups;
 use crate::stats::score;
 
@@ -16,6 +16,31 @@ pub(super) struct PreparedDraw {
     test: Frame,
     test_groups: usize,
     interval: Option<Interval>,
+}
+
+/// The test rows that are judged, and those that a law was given before.
+struct Judged {
+    rows: Frame,
+    /// Their positions among the test rows.
+    positions: Vec<usize>,
+    /// Names of the runs that were given.
+    given: Vec<String>,
+}
+
+impl Judged {
+    fn all(test: &Frame) -> Self {
+        Self { rows: test.clone(), positions: (0..test.rows()).collect(), given: Vec::new() }
+    }
+
+    fn rest(test: &Frame, given: &[usize]) -> Result<Self> {
+        let positions: Vec<usize> = (0..test.rows()).filter(|row| !given.contains(row)).collect();
+        let names = test.label("run_id")?;
+        Ok(Self {
+            rows: test.select(&positions)?,
+            positions,
+            given: given.iter().map(|row| names[*row].clone()).collect(),
+        })
+    }
 }
 
 impl PreparedDraw {
@@ -49,19 +74,38 @@ impl PreparedDraw {
         &self.draw.held_out
     }
 
-    pub(super) fn score(&self, law: &dyn Law, given: Option<usize>) -> Result<SplitScore> {
-        let (fitted, test, given) = match given {
-            None => (law.fit(&self.train)?, self.test.clone(), Vec::new()),
+    /// What a law scores, and what the others score that its fit answers for; where it is given runs of what is held out,
+    /// on the rest of them.
+    pub(super) fn score(
+        &self,
+        law: &dyn Law,
+        others: &[Box<dyn Law>],
+        given: Option<usize>,
+    ) -> Result<(SplitScore, Vec<SplitScore>)> {
+        let (fitted, judged) = match given {
+            None => (law.fit(&self.train)?, Judged::all(&self.test)),
             Some(count) => {
                 let (fitted, given) = law.fit_given(&self.train, &self.test, count)?;
-                let rest: Vec<usize> =
-                    (0..self.test.rows()).filter(|row| !given.contains(row)).collect();
-                let names = self.test.label("run_id")?;
-                let given = given.iter().map(|row| names[*row].clone()).collect();
-                (fitted, self.test.select(&rest)?, given)
+                (fitted, Judged::rest(&self.test, &given)?)
             }
         };
-        let test = &test;
+        let score = self.score_of(law, fitted.as_ref(), &judged, true)?;
+        let readings = others.iter().zip(fitted.also());
+        let scores =
+            readings.map(|(law, read)| self.score_of(law.as_ref(), read.as_ref(), &judged, false));
+        Ok((score, scores.collect::<Result<_>>()?))
+    }
+
+    /// Scores a fit; only where it may be repeated without the calibration rows are there intervals of a law that has
+    /// none of its own.
+    fn score_of(
+        &self,
+        law: &dyn Law,
+        fitted: &dyn FittedLaw,
+        judged: &Judged,
+        refit: bool,
+    ) -> Result<SplitScore> {
+        let test = &judged.rows;
         let truth = law.response(test)?;
         let predicted = fitted.predict(test)?;
         if let Some(row) = predicted.iter().position(|p| !p.is_finite()) {
@@ -72,8 +116,10 @@ impl PreparedDraw {
         }
         let relative = score::absolute_percentage_errors(&truth, &predicted);
         let line = score::calibration_line(&truth, &predicted);
-        let covered =
-            self.interval.as_ref().map(|i| i.judge(law, fitted.as_ref(), test, &truth, &predicted));
+        let covered = self
+            .interval
+            .as_ref()
+            .map(|i| i.judge(refit.then_some(law), fitted, test, &truth, &predicted));
         let (intervals, no_interval) = match covered {
             Some(Ok(covered)) => (covered, None),
             Some(Err(error)) => (Vec::new(), Some(error.to_string())),
@@ -84,9 +130,10 @@ impl PreparedDraw {
         Ok(SplitScore {
             held_out: self.held_out().to_owned(),
             n_train: self.train.rows(),
-            given,
+            given: judged.given.clone(),
             n_test: test.rows(),
             n_test_groups: self.test_groups,
+            test_rows: judged.positions.iter().map(|at| self.draw.split.test[*at]).collect(),
             r2: score::r2(&truth, &predicted),
             rmse: score::rmse(&truth, &predicted),
             median_ape: score::median(&relative),

@@ -82,6 +82,15 @@ impl Validation {
     }
 }
 
+impl Validation {
+    /// Mean relative error over all held-out rows of all splits, each row counted as often as it was held out.
+    pub fn pooled_mape(&self) -> f64 {
+        let rows: usize = self.splits.iter().map(|s| s.n_test).sum();
+        let sum: f64 = self.splits.iter().map(|s| s.mape * s.n_test as f64).sum();
+        sum / rows as f64
+    }
+}
+
 /// The share of all held-out rows that lie inside their intervals, and the median of the splits' widths, level by level.
 fn over_levels(splits: &[SplitScore]) -> Vec<Covered> {
     let judged: Vec<&SplitScore> = splits.iter().filter(|s| !s.levels.is_empty()).collect();
@@ -110,6 +119,9 @@ pub struct SplitScore {
     pub n_test: usize,
     /// Number of groups among the test rows.
     pub n_test_groups: usize,
+    /// The test rows' positions in the frame.
+    #[serde(skip)]
+    pub test_rows: Vec<usize>,
     /// Coefficient of determination of ln response.
     #[serde(serialize_with = "finite")]
     pub r2: f64,

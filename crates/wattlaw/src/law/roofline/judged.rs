@@ -22,12 +22,26 @@ pub const ROW: &str = "row";
 /// cannot be told apart.
 const ENOUGH: usize = 40;
 
+/// What a fitted roofline law is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// ln(energy / kWh).
+    Energy,
+    /// ln(duration / s).
+    Duration,
+    /// ln(energy / kWh) by a rule of thumb: the accelerators' thermal design power for as long as the law says that they
+    /// run.
+    RatedEnergy,
+}
+
 /// A roofline law over the runs of one dataset, before it is fitted.
 #[derive(Debug, Clone)]
 pub struct RooflineLaw {
     terms: Vec<Option<Terms>>,
-    /// Whether energy is explained, or time.
-    pub energy: bool,
+    /// What is explained.
+    pub asked: Asked,
+    /// What else a fit answers.
+    pub also: Vec<Asked>,
     /// The most points that hold the discrepancy; none leaves it out.
     pub discrepancy: Option<usize>,
     /// Whether all accelerators share one set of parameters.
@@ -52,7 +66,8 @@ impl RooflineLaw {
             .collect();
         Self {
             terms,
-            energy,
+            asked: if energy { Asked::Energy } else { Asked::Duration },
+            also: Vec::new(),
             discrepancy: Some(MOST_POINTS),
             pooled: false,
             interval_groups: USUAL_GROUPS.to_owned(),
@@ -175,18 +190,33 @@ impl RooflineLaw {
 
 impl Law for RooflineLaw {
     fn name(&self) -> String {
-        let target = if self.energy { "energy" } else { "duration" };
         let discrepancy = if self.discrepancy.is_some() { " with discrepancy" } else { "" };
-        format!("roofline law of {target}{discrepancy}")
+        match self.asked {
+            Asked::Energy => format!("roofline law of energy{discrepancy}"),
+            Asked::Duration => format!("roofline law of duration{discrepancy}"),
+            Asked::RatedEnergy => format!("TDP × duration by the roofline law{discrepancy}"),
+        }
     }
 
     fn response(&self, rows: &Frame) -> Result<Vec<f64>> {
-        let column = if self.energy { "log_energy_kwh" } else { "log_duration_s" };
+        let column = match self.asked {
+            Asked::Energy | Asked::RatedEnergy => "log_energy_kwh",
+            Asked::Duration => "log_duration_s",
+        };
         rows.number(column).map(<[f64]>::to_vec)
     }
 
+    fn also(&self) -> Vec<Box<dyn Law>> {
+        let other = |asked: &Asked| -> Box<dyn Law> {
+            Box::new(Self { asked: *asked, also: Vec::new(), ..self.clone() })
+        };
+        self.also.iter().map(other).collect()
+    }
+
     fn fit(&self, train: &Frame) -> Result<Box<dyn FittedLaw>> {
-        if self.energy && train.number("log_energy_kwh")?.iter().all(|kwh| kwh.is_nan()) {
+        if self.asked == Asked::Energy
+            && train.number("log_energy_kwh")?.iter().all(|kwh| kwh.is_nan())
+        {
             return Err(Error::Data("no run has an energy to fit a law of energy on".into()));
         }
         let laws = self.fit_machines(train, &self.interval_groups)?;
@@ -253,23 +283,62 @@ struct FittedRoofline {
 }
 
 impl FittedRoofline {
-    fn each<T>(&self, rows: &Frame, of: impl Fn(&Machine, &Terms) -> Result<T>) -> Result<Vec<T>> {
-        let terms = self.law.terms_of(rows)?;
-        let gpus = rows.label("gpu")?;
-        terms.iter().zip(gpus).map(|(terms, gpu)| of(self.laws.machine(gpu).0, terms)).collect()
+    const fn read(&self, asked: Asked) -> Reading<'_> {
+        Reading { fitted: self, asked }
     }
 }
 
 impl FittedLaw for FittedRoofline {
     fn predict(&self, rows: &Frame) -> Result<Vec<f64>> {
+        self.read(self.law.asked).predict(rows)
+    }
+
+    fn half_widths(&self, rows: &Frame, level: f64) -> Result<Option<Vec<f64>>> {
+        self.read(self.law.asked).half_widths(rows, level)
+    }
+
+    fn also(&self) -> Vec<Box<dyn FittedLaw + '_>> {
+        let read = |asked: &Asked| -> Box<dyn FittedLaw + '_> { Box::new(self.read(*asked)) };
+        self.law.also.iter().map(read).collect()
+    }
+}
+
+/// A fitted law, asked for one thing.
+struct Reading<'a> {
+    fitted: &'a FittedRoofline,
+    asked: Asked,
+}
+
+impl Reading<'_> {
+    fn each<T>(&self, rows: &Frame, of: impl Fn(&Machine, &Terms) -> Result<T>) -> Result<Vec<T>> {
+        let FittedRoofline { law, laws } = self.fitted;
+        let terms = law.terms_of(rows)?;
+        let gpus = rows.label("gpu")?;
+        terms.iter().zip(gpus).map(|(terms, gpu)| of(laws.machine(gpu).0, terms)).collect()
+    }
+}
+
+impl FittedLaw for Reading<'_> {
+    fn predict(&self, rows: &Frame) -> Result<Vec<f64>> {
         self.each(rows, |machine, terms| {
-            let [(time, _), (energy, _)] = machine.predict(terms);
-            Ok(if self.law.energy { energy - JOULES_PER_KWH.ln() } else { time })
+            let [(log_time, _), (log_energy, _)] = machine.predict(terms);
+            Ok(match self.asked {
+                Asked::Energy => log_energy - JOULES_PER_KWH.ln(),
+                Asked::Duration => log_time,
+                Asked::RatedEnergy => {
+                    log_time + (terms.gpus * terms.tdp).ln() - JOULES_PER_KWH.ln()
+                }
+            })
         })
     }
 
     fn half_widths(&self, rows: &Frame, level: f64) -> Result<Option<Vec<f64>>> {
-        let which = usize::from(self.law.energy);
+        let which = match self.asked {
+            Asked::Duration => 0,
+            Asked::Energy => 1,
+            // a rule of thumb has none
+            Asked::RatedEnergy => return Ok(None),
+        };
         self.each(rows, |machine, terms| Ok(machine.half_widths(terms, level)?[which])).map(Some)
     }
 }
