@@ -92,7 +92,7 @@ def inputs(case, table):
     numbers = STUDY_NUMBERS if "multi_gpu" in case["table"] else STEP_NUMBERS
     labels = [name for name in LABELS if name in table]
     x = table[numbers].astype(float).fillna(-1.0)
-    return pd.concat([x, pd.get_dummies(table[labels].fillna(""), dtype=float)], axis=1).to_numpy()
+    return pd.concat([x, pd.get_dummies(table[labels].astype(object).fillna(""), dtype=float)], axis=1).to_numpy()
 
 
 def main(data, suite):
