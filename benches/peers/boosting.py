@@ -33,20 +33,15 @@ COLUMNS = {"tp": "tensor_parallel"}
 
 
 def rows_of(case, data):
-    """The table's rows that the case tests somewhere, in the table's order; `line` counts the header as 1."""
+    """The case's runs in the table's order; `line` counts the header as 1."""
     table = pd.read_csv(f"{data}/{case['table']}")
     table["line"] = np.arange(len(table)) + 2
-    if case["scheme"] == "largest and smallest quarter":
-        # what no quarter tests is trained on, and the JSON does not list it
-        name = "2080" if "2080ti" in case["case"] else "A100"
-        table = table[(table.family == case["case"].split("-")[0]) & table.gpu.str.contains(name)]
+    if "multi_gpu" in case["table"]:
+        family, gpu = case["case"].split("-")[:2]
+        table = table[(table.family == family) & table.gpu.str.contains({"2080ti": "2080", "a100": "A100"}[gpu])]
     else:
-        tested = {line for split in case["splits"] for line in split["lines"]}
-        if case["scheme"] == "8 shuffles":
-            name = "2080" if "2080ti" in case["case"] else "A100"
-            table = table[(table.family == case["case"].split("-")[0]) & table.gpu.str.contains(name)]
-        else:
-            table = table[table.line.isin(tested)]
+        # folds and groups left out test every run once, so that what the audit set apart is what they lack
+        table = table[table.line.isin({line for split in case["splits"] for line in split["lines"]})]
     assert len(table) == case["n_rows"], (case["case"], len(table), case["n_rows"])
     return table.reset_index(drop=True)
 
@@ -54,7 +49,7 @@ def rows_of(case, data):
 def groups_of(case, table):
     hold_out = case["hold_out"]
     if hold_out == "family":
-        # ln C and wattlaw's key write numbers without a point; absent ones are empty
+        # GroupShuffleSplit sorts groups by name: wattlaw writes numbers without a point and absent ones empty
         text = table[FAMILY_KEY].map(lambda x: "" if pd.isna(x) else f"{x:g}" if isinstance(x, float) else str(x))
         return text.agg("|".join, axis=1)
     if hold_out == "architecture":
@@ -72,6 +67,7 @@ def splits_of(case, table):
     if scheme == "each left out":
         return list(LeaveOneGroupOut().split(table, groups=groups_of(case, table)))
     groups = groups_of(case, table)
+    # the study's compute proxy, as `split/scale.rs` takes it
     scale = np.log(20.0 * table.layers * table.hidden_size**2 * table.tokens)
     by_group = scale.groupby(groups).median()
     low, high = by_group.quantile([0.25, 0.75])
@@ -92,7 +88,7 @@ def inputs(case, table):
     numbers = STUDY_NUMBERS if "multi_gpu" in case["table"] else STEP_NUMBERS
     labels = [name for name in LABELS if name in table]
     x = table[numbers].astype(float).fillna(-1.0)
-    return pd.concat([x, pd.get_dummies(table[labels].fillna(""), dtype=float)], axis=1).to_numpy()
+    return pd.concat([x, pd.get_dummies(table[labels].astype(object).fillna(""), dtype=float)], axis=1).to_numpy()
 
 
 def main(data, suite):

@@ -212,6 +212,43 @@ mod tests {
         }
     }
 
+    /// A law whose fits answer for [`Mean`] too.
+    struct Twin {
+        other_half_width: Option<f64>,
+    }
+
+    struct FittedTwin(FittedMean, FittedMean);
+
+    impl Law for Twin {
+        fn name(&self) -> String {
+            "twin".to_owned()
+        }
+
+        fn response(&self, rows: &Frame) -> Result<Vec<f64>> {
+            LAW.response(rows)
+        }
+
+        fn fit(&self, train: &Frame) -> Result<Box<dyn FittedLaw>> {
+            let mean = score::mean(train.number("y")?);
+            let other = FittedMean(mean, self.other_half_width);
+            Ok(Box::new(FittedTwin(FittedMean(mean + 1.0, None), other)))
+        }
+
+        fn also(&self) -> Vec<Box<dyn Law>> {
+            vec![Box::new(Mean { own_half_width: self.other_half_width })]
+        }
+    }
+
+    impl FittedLaw for FittedTwin {
+        fn predict(&self, rows: &Frame) -> Result<Vec<f64>> {
+            self.0.predict(rows)
+        }
+
+        fn also(&self) -> Vec<Box<dyn FittedLaw + '_>> {
+            vec![Box::new(FittedMean(self.1.0, self.1.1))]
+        }
+    }
+
     /// Sixty rows of twelve families on three GPUs; one family runs on `t4` alone and all else
     /// elsewhere.
     fn frame() -> Frame {
@@ -276,6 +313,32 @@ mod tests {
         let conformal = judge.validate(&LAW, &frame()).unwrap();
         assert!(conformal.half_width_factor.unwrap().median.is_finite());
         assert!(conformal.coverage.unwrap().median > 0.7);
+    }
+
+    #[test]
+    fn another_law_of_the_same_fit_scores_as_it_would_alone() {
+        let judge = Judge::by(HoldOut::Row, 1);
+        let twin = Twin { other_half_width: Some(100.0) };
+        let (own, others) = judge.validate_with_others(&twin, &frame()).unwrap();
+        // as written, since the slope on a constant prediction is no number and equals nothing
+        let written = |v: &Validation| serde_json::to_string(v).unwrap();
+        assert_eq!(written(&own), written(&judge.validate(&twin, &frame()).unwrap()));
+        let alone = judge.validate(&Mean { own_half_width: Some(100.0) }, &frame()).unwrap();
+        assert_eq!(others.iter().map(written).collect::<Vec<_>>(), [written(&alone)]);
+        // an interval that needs a fit for itself is left out, and says so
+        let (own, others) =
+            judge.validate_with_others(&Twin { other_half_width: None }, &frame()).unwrap();
+        assert!(own.half_width_factor.is_some() && others[0].half_width_factor.is_none());
+        assert!(others[0].splits[0].no_interval.as_deref().unwrap().contains("of another"));
+    }
+
+    #[test]
+    fn the_mean_error_over_all_rows_weighs_splits_by_their_rows() {
+        let mut found = Judge::by("gpu".into(), 1).validate(&LAW, &frame()).unwrap();
+        found.splits.truncate(2);
+        (found.splits[0].n_test, found.splits[0].mape) = (10, 0.1);
+        (found.splits[1].n_test, found.splits[1].mape) = (30, 0.3);
+        approx::assert_relative_eq!(found.pooled_mape(), 0.25);
     }
 
     #[test]
