@@ -180,8 +180,7 @@ impl Machine {
         let sds = if self.adjusted {
             posterior_sds(&self.fit, terms)
         } else {
-            // the spread of power is of plain logarithms
-            [time_sd, energy_sd, 1.0]
+            [time_sd, energy_sd, time_sd.hypot(energy_sd)]
         };
         for ((out, spread), sd) in out.iter_mut().zip(&self.spreads).zip(sds) {
             if let Some(spread) = spread {
@@ -219,7 +218,8 @@ impl Machine {
                 sizes[0].push((regime, off / time_sd));
                 if let Some(log_energy) = run.log_energy {
                     sizes[1].push((regime, (log_energy - energy) / energy_sd));
-                    sizes[2].push((regime, log_energy - energy - off));
+                    // what time and energy miss alike cancels in their ratio, and still both grow where runs are far
+                    sizes[2].push((regime, (log_energy - energy - off) / time_sd.hypot(energy_sd)));
                 }
             }
         }
