@@ -2,7 +2,7 @@
 //! on them.
 //!
 //! The table has their shapes, amounts and measurements. How they were spread and in which micro-batches stands in its
-//! notes and in the configurations that their authors published; [`TOLD`] says so as job files do.
+//! notes and in the configurations that their authors published; `TOLD` says so as job files do.
 
 use serde::{Deserialize, Serialize};
 
@@ -173,7 +173,7 @@ pub struct Published {
     pub warnings: Vec<String>,
 }
 
-/// Predicts every run of the table that [`TOLD`] knows.
+/// Predicts every run of the table that `TOLD` knows.
 ///
 /// # Errors
 /// [`Error::At`] with the line for a row that cannot be read, is not told of, or whose energy no conversion brings to
