@@ -4,11 +4,17 @@
 //! central differences. A robust loss enters as residuals whose squares are the loss, a ridge as one residual a
 //! parameter, so that one solver serves all.
 
-use levenberg_marquardt::{LeastSquaresProblem, LevenbergMarquardt};
+use levenberg_marquardt::{LeastSquaresProblem, LevenbergMarquardt, TerminationReason};
 use nalgebra::storage::Owned;
 use nalgebra::{DMatrix, DVector, Dyn};
 
 use crate::error::{Error, Result};
+
+/// How often a search that ran out of evaluations goes on from where it is.
+const RESTARTS: usize = 5;
+
+/// A decrease of the cost, as a share, below which a search that ran out of evaluations has settled.
+const SETTLED: f64 = 1e-6;
 
 /// A minimum that was found.
 #[derive(Debug, Clone, PartialEq)]
@@ -124,7 +130,19 @@ pub fn minimise(
         evaluations: std::cell::Cell::new(0),
     };
     let sized = Sized { problem: &problem, count, at: problem.at.clone() };
-    let (solved, report) = LevenbergMarquardt::new().with_patience(200).minimize(sized);
+    let search = || LevenbergMarquardt::new().with_patience(200);
+    let (mut solved, mut report) = search().minimize(sized);
+    for _ in 0..RESTARTS {
+        if !matches!(report.termination, TerminationReason::LostPatience) {
+            break;
+        }
+        // a long curved valley: with its region of trust anew it goes on from where it is
+        let before = report.objective_function;
+        (solved, report) = search().minimize(solved);
+        if before - report.objective_function <= SETTLED * before {
+            report.termination = TerminationReason::Converged { ftol: true, xtol: false };
+        }
+    }
     if !report.termination.was_successful() {
         return Err(Error::Data(format!("the fit did not converge: {:?}", report.termination)));
     }
