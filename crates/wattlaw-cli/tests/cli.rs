@@ -151,21 +151,21 @@ fn a_power_limit_stretches_a_busy_job_and_leaves_a_launch_bound_one() {
     let of = |answer: &Value, name: &str| answer[name]["estimate"].as_f64().unwrap();
     let busy =
         "--model gpt2-medium --gpu a100-sxm4-80gb --seq-len 1024 --micro-batch 8 --tokens 50M";
-    let (free, held) = (ask(busy, ""), ask(busy, "--power-limit 150W"));
+    let (free, held) = (ask(busy, ""), ask(busy, "--power-limit 250W"));
     let (before, limit) = (&free["power_limit"], &held["power_limit"]);
     has(limit, "limit_w binds draw_w clock_share time_factor");
     assert_eq!((&before["binds"], &before["limit_w"]), (&Value::from(false), &Value::from(400.0)));
-    assert_eq!((&limit["binds"], &limit["limit_w"]), (&Value::from(true), &Value::from(150.0)));
-    assert!(limit["draw_w"].as_f64() <= Some(150.0) && limit["clock_share"].as_f64() < Some(1.0));
+    assert_eq!((&limit["binds"], &limit["limit_w"]), (&Value::from(true), &Value::from(250.0)));
+    assert!(limit["draw_w"].as_f64() <= Some(250.0) && limit["clock_share"].as_f64() < Some(1.0));
     let factor = limit["time_factor"].as_f64().unwrap();
     assert!(factor > 1.05);
     assert!((of(&held, "duration_s") / of(&free, "duration_s") / factor - 1.0).abs() < 1e-9);
     assert!(of(&held, "energy_j") < of(&free, "energy_j"));
     let energy = &held["breakdown"]["energy"];
     let gpus_j = energy["total_j"].as_f64().unwrap() - energy["host_j"].as_f64().unwrap();
-    assert!(gpus_j / of(&held, "duration_s") <= 150.0);
-    let shown = run(&format!("predict {busy} --power-limit 150W"));
-    assert!(shown.stdout.contains("150 W a GPU binds: "), "{}", shown.stdout);
+    assert!(gpus_j / of(&held, "duration_s") <= 250.0);
+    let shown = run(&format!("predict {busy} --power-limit 250W"));
+    assert!(shown.stdout.contains("250 W a GPU binds: "), "{}", shown.stdout);
     assert!(shown.stderr.contains("half of what the limit stretches"), "{}", shown.stderr);
 
     let small = "--family bert --layers 4 --hidden-size 128 --gpu a100-sxm4-40gb --seq-len 32 --micro-batch 1 \
