@@ -641,3 +641,22 @@ fn whoever_is_killed_loses_the_last_second_at_most() {
     });
     println!("{kills} records of killed runs were closed");
 }
+
+#[test]
+fn doctor_says_what_is_wrong_with_a_record() {
+    let place = Place::new();
+    assert_eq!(code(&place.measure("", "exit 3").output().unwrap()), 3);
+    let (folder, _) = place.record();
+    let words = format!("doctor {} --format json", folder.display());
+    let output = place.wattlaw(&words).output().unwrap();
+    assert_eq!(code(&output), 0);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let log = &told["logs"][0];
+    assert_eq!((&log["log_format"], &log["runs"]), (&Value::from("record"), &Value::from(1)));
+    let notes = log["notes"].as_array().unwrap();
+    let kinds: Vec<&str> = notes.iter().filter_map(|note| note["kind"].as_str()).collect();
+    assert!(kinds.contains(&"ended-badly") && kinds.contains(&"assumed"), "{kinds:?}");
+
+    fs::write(folder.join("run.json"), "{").unwrap();
+    assert_eq!(code(&place.wattlaw(&words).output().unwrap()), 1);
+}
