@@ -1,6 +1,6 @@
 """How long scipy's least_squares and scikit-learn's GaussianProcessRegressor take on the runs of one accelerator.
 
-The law is that of the prototype in ../shared/prototype: 16 parameters and 7 inputs, against 31 and 12 in wattlaw. Prints what takes
+The law is that of the prototype in ../shared/prototype: 16 parameters and 7 inputs, against 30 and 12 in wattlaw. Prints what takes
 how many seconds, tab-separated, and the versions on standard error.
 Usage: roofline.py RUNS.csv PROTOTYPE_FOLDER
 """
