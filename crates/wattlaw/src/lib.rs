@@ -22,6 +22,7 @@ pub mod proxy;
 pub mod record;
 pub mod report;
 pub mod run;
+pub mod slurm;
 pub mod space;
 pub mod split;
 pub mod stats;
