@@ -295,9 +295,7 @@ fn the_window_in_which_a_program_trains_is_the_run() {
 fn a_window_that_all_nodes_have_is_merged() {
     let mut other = trained("b");
     other.channels[0].channel.device = "GPU-other".to_owned();
-    for part in other.job.iter_mut() {
-        part.parallelism.strategy = Some("ddp".to_owned());
-    }
+    other.job.as_mut().unwrap().parallelism.strategy = Some("ddp".to_owned());
     let merged = merge(&[trained("a"), other.clone()]).unwrap();
     let run = merged.to_run(Some(Scope::Gpu), &Catalog::built_in().unwrap()).unwrap();
     assert_eq!((run.tokens, run.duration), (Some(1024.0), Some(s(5.0))));
