@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::csv_text;
 use crate::error::{Error, Place, Result};
 use crate::run::{Run, Scope, strategy};
 use crate::toml_text;
@@ -102,8 +103,8 @@ pub(super) fn read(
     file: &str,
     map: Option<&ColumnMap>,
 ) -> Result<(Vec<Run>, Vec<String>)> {
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(strip_bom(bytes));
-    let headers = reader.headers().map_err(|e| syntax(&e, file))?.clone();
+    let mut reader = csv_text::reader(bytes);
+    let headers = reader.headers().map_err(|e| csv_text::syntax(&e, file))?.clone();
     if headers.iter().all(str::is_empty) {
         return Err(Error::Data("the file is empty; a run table begins with a header".into())
             .at(Place::file(file)));
@@ -111,31 +112,12 @@ pub(super) fn read(
     let layout = Layout::of(&headers, map).map_err(|e| e.at(Place::line(file, 1)))?;
     let mut runs = Vec::new();
     for record in reader.records() {
-        let record = record.map_err(|e| syntax(&e, file))?;
+        let record = record.map_err(|e| csv_text::syntax(&e, file))?;
         let line = record.position().map_or(0, csv::Position::line);
         let cells = Cells { layout: &layout, record: &record };
         runs.push(cells.run(line).map_err(|e| e.at(Place::line(file, line)))?);
     }
     Ok((runs, layout.notes))
-}
-
-fn strip_bom(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
-}
-
-fn syntax(error: &csv::Error, file: &str) -> Error {
-    let place = match error.position() {
-        Some(position) => Place::line(file, position.line()),
-        None => Place::file(file),
-    };
-    let message = match error.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("the row has {len} cells and the header {expected_len}")
-        }
-        csv::ErrorKind::Utf8 { .. } => "the text is not UTF-8".to_owned(),
-        _ => error.to_string(),
-    };
-    Error::Syntax { format: "CSV", message }.at(place)
 }
 
 /// Where each column of schema v1 stands in a table.
@@ -148,15 +130,7 @@ struct Layout {
 impl Layout {
     fn of(headers: &csv::StringRecord, map: Option<&ColumnMap>) -> Result<Self> {
         let named = |name: &str| headers.iter().position(|h| h == name);
-        for (i, header) in headers.iter().enumerate() {
-            if !header.is_empty() && headers.iter().skip(i + 1).any(|h| h == header) {
-                return Err(Error::invalid(
-                    "column",
-                    format!("`{header}` twice"),
-                    "each column stands once",
-                ));
-            }
-        }
+        csv_text::once(headers)?;
         let mut at = BTreeMap::new();
         for (own, aliases) in COLUMNS {
             let mapped = map.and_then(|m| m.columns.get(own));

@@ -1,6 +1,7 @@
 //! Runs as a run table (schema v1) that [`Dataset::from_csv`](super::Dataset::from_csv) reads back equal.
 
-use crate::error::{Error, Result};
+use crate::csv_text;
+use crate::error::Result;
 use crate::run::Run;
 use crate::units::{Joules, Seconds};
 
@@ -60,14 +61,9 @@ pub fn to_csv(runs: &[Run]) -> Result<String> {
         .into_iter()
         .filter(|(_, always, cell)| *always || runs.iter().any(|run| !cell(run).is_empty()))
         .collect();
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let failed = |e: csv::Error| Error::Data(e.to_string());
-    writer.write_record(columns.iter().map(|(name, ..)| *name)).map_err(failed)?;
-    for run in runs {
-        writer.write_record(columns.iter().map(|(.., cell)| cell(run))).map_err(failed)?;
-    }
-    let bytes = writer.into_inner().map_err(|e| Error::Data(e.to_string()))?;
-    String::from_utf8(bytes).map_err(|e| Error::Data(e.to_string()))
+    let header: Vec<&str> = columns.iter().map(|(name, ..)| *name).collect();
+    let row = |run: &Run| columns.iter().map(|(.., cell)| cell(run)).collect();
+    csv_text::write(&header, runs.iter().map(row))
 }
 
 fn cell(value: Option<impl ToString>) -> String {
