@@ -13,6 +13,8 @@ pub use options::Options;
 pub use queue::{FORMAT, Queued, queue};
 pub use script::Script;
 
+use sha2::{Digest, Sha256};
+
 use crate::units::Seconds;
 
 /// How many nodes a job takes, and how many GPUs of each.
@@ -67,6 +69,26 @@ impl Array {
     }
 }
 
+impl std::fmt::Display for Array {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let count = |n: u64, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+        write!(
+            f,
+            "{} on {} of {}",
+            count(self.tasks.len() as u64, "job"),
+            count(self.shape.nodes, "node"),
+            count(self.shape.gpus_per_node, "GPU")
+        )
+    }
+}
+
+/// A name that no other array has: that of a folder of runs, and of the how manieth array it is there.
+pub fn name(runs: &str, number: usize) -> String {
+    let digest = Sha256::digest(runs.as_bytes());
+    let folder: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("wattlaw-{folder}-{number}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +108,13 @@ mod tests {
         let expected = [(1, 1, "be"), (1, 1, "f"), (1, 4, "ad"), (2, 4, "c")];
         assert_eq!(told, expected.map(|(n, g, ids)| (n, g, ids.to_owned())));
         assert!(arrays(Vec::new(), 2).is_empty());
+    }
+
+    #[test]
+    fn a_name_tells_folders_and_arrays_apart() {
+        // the digest of sha256sum
+        assert_eq!(name("/shared/ada/runs", 3), "wattlaw-5353b021-3");
+        assert_ne!(name("/shared/ada/runs2", 3), name("/shared/ada/runs", 3));
     }
 
     #[test]

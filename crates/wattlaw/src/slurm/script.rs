@@ -64,7 +64,8 @@ impl Script<'_> {
             return Err(Error::invalid("the folder of runs", self.runs, expected));
         }
         let shape = self.array.shape;
-        let mut text = format!("#!/bin/bash\n# {}\n", self.title());
+        let mut text =
+            format!("#!/bin/bash\n# {}, written by `wattlaw sweep submit`\n", self.array);
         for word in self.words() {
             text += &format!("#SBATCH {word}\n");
         }
@@ -95,17 +96,6 @@ impl Script<'_> {
             text += &format!(" \\\n    -- {TORCHRUN}");
         }
         Ok(text + "\n")
-    }
-
-    fn title(&self) -> String {
-        let shape = self.array.shape;
-        let count = |n: u64, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-        format!(
-            "{} on {} of {}, written by `wattlaw sweep submit`",
-            count(self.array.tasks.len() as u64, "job"),
-            count(shape.nodes, "node"),
-            count(shape.gpus_per_node, "GPU")
-        )
     }
 
     /// What `#SBATCH` says, ours first.
