@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
     audit, calibrate, catalog, completions, cost, doctor, fit, import, measure, merge, predict,
-    recover, report, top, validate,
+    recover, report, sweep, top, validate,
 };
 
 /// Predicts the energy, time and power of a Transformer training run before it runs, and fits itself to runs that ran.
@@ -40,6 +40,9 @@ pub enum Command {
     Recover(recover::Args),
     /// Make one record of those of a job's nodes
     Merge(merge::Args),
+    /// Design controlled runs, run them one by one, and see how far they are
+    #[command(subcommand)]
+    Sweep(sweep::Command),
     /// Say what runs used: energy, meter, uncertainty, and what follows from it
     Report(report::Args),
     /// Power, energy and utilisation as they are now, and what is left of a job

@@ -19,6 +19,7 @@ mod job_args;
 mod law_args;
 mod measure;
 mod merge;
+mod meter_args;
 mod predict;
 mod recover;
 mod report;
@@ -26,6 +27,7 @@ mod runs_args;
 mod screen;
 mod suggest;
 mod suite;
+mod sweep;
 mod top;
 mod usage;
 mod validate;
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Recover(args) => recover::run(&args),
         Command::Merge(args) => merge::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Sweep(command) => sweep::run(&command),
         Command::Top(args) => top::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Import(args) => import::run(&args),

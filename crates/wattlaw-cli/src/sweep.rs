@@ -1,0 +1,39 @@
+//! `wattlaw sweep`: controlled runs, from a plan to records that a law is fitted on.
+
+mod run;
+mod status;
+
+use std::path::Path;
+
+use wattlaw::plan::Plan;
+
+use crate::failure::Done;
+use crate::files;
+
+/// What to do with a sweep.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Run the jobs of a plan here, one at a time, each under measurement; goes on where it stopped
+    Run(Box<run::Args>),
+    /// How far a sweep is: what is done, what failed and why, what is left
+    Status(status::Args),
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// Those of the subcommand.
+pub fn run(command: &Command) -> Done {
+    match command {
+        Command::Run(args) => run::run(args),
+        Command::Status(args) => status::run(args),
+    }
+}
+
+/// Reads a plan.
+///
+/// # Errors
+/// What is wrong in it, with its place.
+fn plan(path: &Path) -> Done<Plan> {
+    Ok(Plan::from_csv(&files::bytes(path)?, &path.display().to_string())?)
+}
