@@ -1,7 +1,10 @@
 //! `wattlaw sweep`: controlled runs, from a plan to records that a law is fitted on.
 
+mod nodes;
 mod run;
+mod slurm;
 mod status;
+mod submit;
 
 use std::path::Path;
 
@@ -15,6 +18,8 @@ use crate::files;
 pub enum Command {
     /// Run the jobs of a plan here, one at a time, each under measurement; goes on where it stopped
     Run(Box<run::Args>),
+    /// Hand the jobs of a plan to a cluster, those that are not done and not handed over yet
+    Submit(Box<submit::Args>),
     /// How far a sweep is: what is done, what failed and why, what is left
     Status(status::Args),
 }
@@ -26,6 +31,7 @@ pub enum Command {
 pub fn run(command: &Command) -> Done {
     match command {
         Command::Run(args) => run::run(args),
+        Command::Submit(args) => submit::run(args),
         Command::Status(args) => status::run(args),
     }
 }

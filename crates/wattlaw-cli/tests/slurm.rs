@@ -1,21 +1,246 @@
+//! `wattlaw sweep submit` on a SLURM that the test starts: jobs killed, nodes drained, the controller killed, and in the end
+//! each job is done exactly once.
+
 #![cfg(unix)]
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
 mod cluster;
+mod running;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use cluster::{Cluster, NODES};
+use running::{Ran, WATTLAW};
+use serde_json::Value;
+
+/// Trains nothing: says in `ledger` when it begins, steps and ends, waits as long as `hold/<job>` is there, and fails as long as
+/// `broken/<job>` is. A name that `trainer` is told its events under is as the trainer's.
+const TRAINER: &str = r#"#!/bin/sh
+tell() { echo "$1" >> "$WATTLAW_EVENTS"; }
+log() { echo "$WATTLAW_RUN_ID ${SLURM_NODEID:-0} $1" >> "$LEDGER/ledger"; }
+log begin
+tell '{"event":"window_begin","name":"train"}'
+for step in 1 2 3; do tell '{"event":"step","tokens":64}'; log step; done
+while [ -e "$LEDGER/hold/$WATTLAW_RUN_ID" ]; do sleep 0.05; done
+if [ -e "$LEDGER/broken/$WATTLAW_RUN_ID" ]; then echo 'error: there is no corpus' >&2; exit 3; fi
+tell '{"event":"window_end","name":"train"}'
+log "end $MASTER_ADDR"
+"#;
+
+const OPTIONS: &str = "[sbatch]\npartition = \"main\"\ngres = \"gpu:{gpus_per_node}\"\n";
+
+/// A sweep on a cluster.
+struct Sweep<'a>(&'a Cluster);
+
+impl Sweep<'_> {
+    /// A plan of jobs: names with GPUs and GPUs a node.
+    fn new<'a>(cluster: &'a Cluster, jobs: &[(&str, u64, u64)]) -> Sweep<'a> {
+        let at = |name: &str| cluster.path().join(name);
+        fs::write(at("trainer"), TRAINER).unwrap();
+        fs::set_permissions(at("trainer"), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(at("slurm.toml"), OPTIONS).unwrap();
+        for folder in ["hold", "broken"] {
+            fs::create_dir(at(folder)).unwrap();
+        }
+        let mut plan =
+            "run_id,family,layers,hidden_size,seq_len,micro_batch,steps,gpu,strategy,gpus,gpus_per_node\n"
+                .to_owned();
+        for (run_id, gpus, gpus_per_node) in jobs {
+            let strategy = if *gpus == 1 { "single" } else { "fsdp" };
+            plan += &format!("{run_id},bert,2,64,32,8,3,t4,{strategy},{gpus},{gpus_per_node}\n");
+        }
+        fs::write(at("plan.csv"), plan).unwrap();
+        Sweep(cluster)
+    }
+
+    fn command(&self, flags: &str) -> Command {
+        let mut command = self.0.command(WATTLAW);
+        let words = "sweep submit plan.csv --scheduler slurm --out runs --options slurm.toml --time-only --settle 0s";
+        command
+            .args(words.split(' '))
+            .args(flags.split(' ').filter(|word| !word.is_empty()))
+            .arg("--")
+            .arg(self.0.path().join("trainer"))
+            .env("LEDGER", self.0.path());
+        command
+    }
+
+    fn submit(&self, flags: &str) -> Ran {
+        self.command(flags).output().unwrap().into()
+    }
+
+    /// Submits and gives the number of jobs that were.
+    #[track_caller]
+    fn submitted(&self, flags: &str) -> u64 {
+        let ran = self.submit(flags);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let said =
+            ran.stderr.lines().find_map(|line| line.strip_prefix("note: ")?.split_once(" of "));
+        said.unwrap_or_else(|| panic!("{}", ran.stderr)).0.parse().unwrap()
+    }
+
+    fn hold(&self, run_ids: &[&str]) {
+        for run_id in run_ids {
+            fs::write(self.0.path().join("hold").join(run_id), "").unwrap();
+        }
+    }
+
+    fn release(&self, run_id: &str) {
+        fs::remove_file(self.0.path().join("hold").join(run_id)).unwrap();
+    }
+
+    /// How often a job said this.
+    fn said(&self, run_id: &str, what: &str) -> usize {
+        let ledger = fs::read_to_string(self.0.path().join("ledger")).unwrap_or_default();
+        let says = |line: &&str| {
+            let words: Vec<&str> = line.split(' ').collect();
+            words[0] == run_id && words[2] == what
+        };
+        ledger.lines().filter(says).count()
+    }
+
+    fn status(&self) -> Value {
+        let output = self
+            .0
+            .command(WATTLAW)
+            .args("sweep status runs --format json".split(' '))
+            .output()
+            .unwrap();
+        let ran: Ran = output.into();
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        serde_json::from_str(&ran.stdout).unwrap()
+    }
+
+    /// Number of SLURM of a job of the plan.
+    fn slurm_job(&self, run_id: &str) -> String {
+        let journal = fs::read_to_string(self.0.path().join("runs/slurm/submitted.jsonl")).unwrap();
+        let entries: Vec<Value> =
+            journal.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let mut found = None;
+        for entry in entries.iter().filter(|entry| entry["event"] == "submitting") {
+            let ids = entry["run_ids"].as_array().unwrap();
+            let Some(index) = ids.iter().position(|id| id == run_id) else { continue };
+            let answer =
+                entries.iter().find(|e| e["event"] == "submitted" && e["name"] == entry["name"]);
+            found = Some(format!("{}_{index}", answer.unwrap()["array_job_id"]));
+        }
+        found.unwrap()
+    }
+
+    /// The closed records of a job: folder and content.
+    fn records(&self, run_id: &str) -> Vec<(PathBuf, Value)> {
+        let folders = fs::read_dir(self.0.path().join("runs")).unwrap().map(|e| e.unwrap().path());
+        let read = |folder: PathBuf| {
+            let text = fs::read_to_string(folder.join("run.json")).ok()?;
+            Some((folder, serde_json::from_str::<Value>(&text).unwrap()))
+        };
+        folders.filter_map(read).filter(|(_, record)| record["name"] == run_id).collect()
+    }
+}
+
 #[test]
-fn starts() {
-    let t = std::time::Instant::now();
-    let Some(mut c) = cluster::Cluster::start() else { return };
-    println!("{}", c.said("sinfo", &["-N", "-O", "nodelist,statelong,gres"]));
-    println!("up {:?}", t.elapsed());
-    c.kill_controller();
-    println!("{}", c.said("squeue", &[]));
-    println!("q {:?}", t.elapsed());
-    c.start_controller();
-    println!("restarted {:?}", t.elapsed());
-    println!("{}", c.said("sbatch", &["--wrap", "env", "--nodes=2", "--gres=gpu:2", "--parsable"]));
-    println!("{:?}", c.queue());
-    c.until("empty", |c| c.queue().is_empty());
-    println!("empty {:?}", t.elapsed());
-    drop(c);
-    println!("down {:?}", t.elapsed());
+fn every_job_is_done_once_through_kills_a_drain_and_a_dead_controller() {
+    let Some(cluster) = Cluster::start() else { return };
+    let jobs = [
+        ("a", 1, 1),
+        ("killed", 1, 1),
+        ("fails", 1, 1),
+        ("b", 1, 1),
+        ("c", 2, 2),
+        ("d", 2, 2),
+        ("e", 4, 4),
+        ("f", 4, 4),
+    ];
+    let all = jobs.map(|(run_id, ..)| run_id);
+    let sweep = Sweep::new(&cluster, &jobs);
+    sweep.hold(&all);
+    fs::write(cluster.path().join("broken/fails"), "").unwrap();
+    assert_eq!(sweep.submitted(""), 8);
+    assert_eq!(cluster.queue().len(), 8);
+    assert_eq!(sweep.submitted(""), 0, "what is in the queue is not submitted again");
+    // eight GPUs: the four of one each and one of two at least are begun
+    cluster.until("the small jobs run", |_| all[..5].iter().all(|id| sweep.said(id, "step") == 3));
+
+    // both nodes are drained: what runs goes on, what waits waits longer
+    let nodes = format!("nodename={}", NODES.join(","));
+    cluster.said("scontrol", &["update", &nodes, "state=drain", "reason=test"]);
+    cluster.said("scancel", &[&sweep.slurm_job("killed")]);
+    cluster.until("it is killed", |_| sweep.status()["interrupted"] == 1);
+    for run_id in ["a", "fails"] {
+        sweep.release(run_id);
+    }
+    cluster.until("they have ended", |c| c.queue().len() == 5);
+
+    // what ends while the controller is dead is recorded, and nothing is submitted that it may still know of
+    cluster.kill_controller();
+    sweep.release("b");
+    cluster.until("it has ended", |_| sweep.status()["done"] == 2);
+    let ran = sweep.submit("");
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.stderr.starts_with("error: squeue: ") && ran.stderr.lines().count() == 1,
+        "{}",
+        ran.stderr
+    );
+    cluster.start_controller();
+    cluster.until("it is known to have ended", |c| c.queue().len() == 4);
+
+    assert_eq!(sweep.submitted(""), 1, "the one that was killed, and not the one that failed");
+    cluster.said("scontrol", &["update", &nodes, "state=resume"]);
+    for run_id in ["killed", "c", "d", "e", "f"] {
+        sweep.release(run_id);
+    }
+    cluster.until("the queue is empty", |c| c.queue().is_empty());
+    let status = sweep.status();
+    assert_eq!((&status["done"], &status["failed"]), (&7.into(), &1.into()), "{status}");
+    assert_eq!(sweep.submitted(""), 0);
+
+    fs::remove_file(cluster.path().join("broken/fails")).unwrap();
+    assert_eq!(sweep.submitted("--retry-failed"), 1);
+    cluster.until("the queue is empty", |c| c.queue().is_empty());
+    assert_eq!(sweep.status()["done"], 8);
+    assert_eq!(sweep.submitted("--retry-failed"), 0);
+    for run_id in all {
+        let begins = if ["killed", "fails"].contains(&run_id) { 2 } else { 1 };
+        let said = ["begin", "step", "end"].map(|what| sweep.said(run_id, what));
+        assert_eq!(said, [begins, 3 * begins, 1], "{run_id}");
+        let good = |record: &Value| record["end"]["code"] == 0 && record["steps"] == 3;
+        let records = sweep.records(run_id);
+        assert_eq!(records.len(), begins, "{run_id}");
+        assert_eq!(records.iter().filter(|(_, record)| good(record)).count(), 1, "{run_id}");
+    }
+}
+
+#[test]
+fn a_job_on_two_nodes_has_one_record() {
+    let Some(cluster) = Cluster::start() else { return };
+    let sweep = Sweep::new(&cluster, &[("wide", 4, 2), ("torn", 8, 4)]);
+    fs::write(cluster.path().join("broken/torn"), "").unwrap();
+    assert_eq!(sweep.submitted(""), 2);
+    cluster.until("the queue is empty", |c| c.queue().is_empty());
+    let status = sweep.status();
+    assert_eq!((&status["done"], &status["failed"]), (&1.into(), &1.into()), "{status}");
+    assert_eq!(status["jobs"][1]["reason"], "exit 3: error: there is no corpus");
+
+    let records = sweep.records("wide");
+    let [(_, record)] = records.as_slice() else { panic!("{records:?}") };
+    assert_eq!(record["state"], "merged");
+    let of = |node: &Value| node["environment"]["SLURM_NODEID"].as_str().unwrap().to_owned();
+    let mut nodes: Vec<String> = record["nodes"].as_array().unwrap().iter().map(of).collect();
+    nodes.sort();
+    assert_eq!(nodes, ["0", "1"]);
+    // steps are those of the job, and not of each node
+    assert_eq!((&record["steps"], &record["tokens"]), (&3.into(), &192.0.into()));
+    assert_eq!(
+        (&record["windows"][0]["name"], &record["windows"][0]["steps"]),
+        (&"train".into(), &3.into())
+    );
+    // both were told of the first node to find each other by
+    let ledger = fs::read_to_string(cluster.path().join("ledger")).unwrap();
+    for line in ["wide 0 end one", "wide 1 end one"] {
+        assert_eq!(ledger.lines().filter(|l| *l == line).count(), 1, "{line} in {ledger}");
+    }
 }

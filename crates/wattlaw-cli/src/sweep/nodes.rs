@@ -13,26 +13,25 @@ use crate::failure::{Done, Failure};
 #[derive(Debug)]
 pub struct Nodes {
     count: u64,
-    /// Folder of the nodes' records, which every attempt has of its own.
-    records: PathBuf,
+    /// What tells this attempt from others: SLURM's number of the job, and how often it was requeued.
+    attempt: String,
 }
 
 impl Nodes {
     /// The nodes that SLURM gave us for a job of so many; none where it gave another number or where we are in no job.
-    pub fn given(count: u64, runs: &Path, run_id: &str) -> Option<Self> {
+    pub fn given(count: u64) -> Option<Self> {
         let said = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
         if said("SLURM_JOB_NUM_NODES")?.parse() != Ok(count) {
             return None;
         }
         // a job that is requeued keeps its number
         let restarts = said("SLURM_RESTART_COUNT").unwrap_or_else(|| "0".to_owned());
-        let attempt = format!("{}-{restarts}", said("SLURM_JOB_ID")?);
-        Some(Self { count, records: runs.join("nodes").join(run_id).join(attempt) })
+        Some(Self { count, attempt: format!("{}-{restarts}", said("SLURM_JOB_ID")?) })
     }
 
-    /// Where the nodes' records go.
-    pub fn records(&self) -> &Path {
-        &self.records
+    /// The folder of the nodes' records, which every attempt has of its own.
+    pub fn records(&self, runs: &Path, run_id: &str) -> PathBuf {
+        runs.join("nodes").join(run_id).join(&self.attempt)
     }
 
     /// A command that starts `program` once on each node, and ends it everywhere once it has failed on one.
@@ -52,9 +51,10 @@ impl Nodes {
     ///
     /// # Errors
     /// A node without a record, and records that are not of one run.
-    pub fn merge(&self, runs: &Path) -> Done {
+    pub fn merge(&self, runs: &Path, run_id: &str) -> Done {
+        let place = self.records(runs, run_id);
         let mut records = Vec::new();
-        for path in folder::all(&self.records).unwrap_or_default() {
+        for path in folder::all(&place).unwrap_or_default() {
             // one whose node was stopped hard is closed now
             folder::recover(&path).map_err(Failure::failed)?;
             records.push(folder::read(&path).map_err(Failure::failed)?);
@@ -64,21 +64,23 @@ impl Nodes {
             true => merge(&records).map_err(Failure::failed),
             false => Err(Failure::Failed(format!(
                 "{}: {} of {} nodes have a record",
-                self.records.display(),
+                place.display(),
                 records.len(),
                 self.count
             ))),
         };
         let mut merged = match (whole, &first) {
             (Ok(merged), None) => merged,
-            (Ok(merged), Some(first)) => Record { end: first.end, stopped: first.stopped, ..merged },
+            (Ok(merged), Some(first)) => {
+                Record { end: first.end, stopped: first.stopped, ..merged }
+            }
             (Err(_), Some(first)) => first.clone(),
             (Err(failure), None) => return Err(failure),
         };
         let kept = folder::keep(runs, &mut merged).map_err(Failure::failed)?;
         if let Some(record) = first.as_ref().or(records.first()) {
             // what it printed last says why it failed; a record without it is a record
-            let _ = std::fs::copy(self.records.join(&record.id).join(folder::LOG), kept.join(folder::LOG));
+            let _ = std::fs::copy(place.join(&record.id).join(folder::LOG), kept.join(folder::LOG));
         }
         Ok(())
     }

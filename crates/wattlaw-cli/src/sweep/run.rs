@@ -14,6 +14,7 @@ use wattlaw_meter::meter::Meter;
 use wattlaw_meter::settle::settle;
 use wattlaw_meter::sweep::{Attempts, Folder, Sharing};
 
+use super::nodes::Nodes;
 use super::status::{counts, still, used};
 use crate::failure::{Done, Failure};
 use crate::meter_args::MeterArgs;
@@ -159,17 +160,17 @@ fn there(command: &[OsString], ours: bool) -> Done {
 /// Refuses a job that this machine cannot run.
 fn fits(planned: &Planned, job: &Job, gpus: usize, file: &str) -> Done {
     let place = format!("{file}: job {}", planned.run_id);
-    if job.system.nodes() > 1 {
+    if job.system.nodes() > 1 && Nodes::given(job.system.nodes()).is_none() {
         return Err(Failure::Failed(format!(
             "{place} spans {} nodes, and `wattlaw sweep run` runs on one; `wattlaw sweep submit` gives it to a cluster",
             job.system.nodes()
         )));
     }
     // a machine without GPUs runs jobs of processes
-    if gpus > 0 && job.system.gpus > gpus as u64 {
+    if gpus > 0 && job.system.gpus_per_node > gpus as u64 {
         return Err(Failure::Failed(format!(
             "{place} asks for {} GPUs, and {gpus} of this machine are to be used",
-            job.system.gpus
+            job.system.gpus_per_node
         )));
     }
     Ok(())
@@ -278,10 +279,17 @@ impl Runner<'_> {
     ) -> Done<Standing> {
         let spec = planned.spec.filled(job);
         let file = self.folder.job_file(&planned.run_id, &spec).map_err(Failure::failed)?;
-        let mut command = Command::new(std::env::current_exe().map_err(Failure::failed)?);
+        let program = std::env::current_exe().map_err(Failure::failed)?;
+        let nodes = Nodes::given(job.system.nodes()).filter(|_| job.system.nodes() > 1);
+        let (mut command, records) = match &nodes {
+            None => (Command::new(program), self.folder.path().to_owned()),
+            Some(nodes) => {
+                (nodes.command(&program), nodes.records(self.folder.path(), &planned.run_id))
+            }
+        };
         command
             .args(["measure", "--quiet", "--out"])
-            .arg(self.folder.path())
+            .arg(records)
             .args(["--name", &planned.run_id, "--job"])
             .arg(&file)
             .args(["--time-limit", &format!("{}s", self.limit(planned).as_secs_f64())])
@@ -291,7 +299,8 @@ impl Runner<'_> {
         }
         command.arg("--").args(self.command.iter().map(|word| filled(word, planned, job, &file)));
         command.env("WATTLAW_JOB", &file).env("WATTLAW_RUN_ID", &planned.run_id);
-        if self.gpus.iter().any(|gpu| gpu.starts_with("GPU-")) {
+        // each of several nodes has GPUs of its own
+        if nodes.is_none() && self.gpus.iter().any(|gpu| gpu.starts_with("GPU-")) {
             let used =
                 self.gpus.iter().take(usize::try_from(job.system.gpus).unwrap_or(usize::MAX));
             command.env("CUDA_VISIBLE_DEVICES", used.cloned().collect::<Vec<_>>().join(","));
@@ -314,8 +323,10 @@ impl Runner<'_> {
         if live {
             anstream::eprint!("\r\x1b[2K");
         }
+        let merged = nodes.map_or(Ok(()), |n| n.merge(self.folder.path(), &planned.run_id));
         let after = self.standing(&planned.run_id)?;
         if after.attempts == before.attempts && self.attempts.signal().is_none() {
+            merged?;
             let said = ended.complaints.iter().rev().find(|line| !line.trim().is_empty());
             let said = said.map_or("without a word", |line| line.trim_start_matches("error: "));
             return Err(Failure::Failed(format!(

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use wattlaw::plan::Plan;
 use wattlaw::slurm::{self, Entry, Queued, Submission};
+use wattlaw::sweep::Sweep;
 use wattlaw_meter::folder::rfc3339;
 use wattlaw_meter::sweep::{self, Sharing};
 
@@ -72,7 +73,7 @@ pub struct Submitting {
     folder: PathBuf,
     lock: File,
     /// Keeps a sweep that runs jobs here one after the other from beginning.
-    _sweep: sweep::Folder,
+    sweep: sweep::Folder,
 }
 
 impl Submitting {
@@ -94,13 +95,21 @@ impl Submitting {
             .open(&path)
             .map_err(|e| failed(&path, &e))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { folder, lock, _sweep: sweep }),
+            Ok(()) => Ok(Self { folder, lock, sweep }),
             Err(TryLockError::WouldBlock) => Err(Failure::Failed(format!(
                 "{}: another `wattlaw sweep submit` is at work on it",
                 runs.display()
             ))),
             Err(TryLockError::Error(e)) => Err(failed(&path, &e)),
         }
+    }
+
+    /// The sweep as its records tell.
+    ///
+    /// # Errors
+    /// A record that cannot be read.
+    pub fn standing(&mut self) -> Done<Sweep> {
+        self.sweep.standing().map_err(Failure::failed)
     }
 
     /// Writes an array's script and list of jobs, and submits it; gives the script's path and the number that SLURM gave.

@@ -1,6 +1,8 @@
 //! `wattlaw sweep submit`: hands the jobs of a plan to a cluster, those that are not done and not handed over already.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::ValueEnum;
 use wattlaw::error::Place;
@@ -11,6 +13,8 @@ use wattlaw::sweep::{Fate, Standing, Sweep};
 
 use super::slurm::{self as cluster, Submitting};
 use crate::failure::{Done, Failure};
+use crate::meter_args::MeterArgs;
+use crate::usage::{long_time, time};
 use crate::{files, job_args, screen};
 
 /// Flags of `wattlaw sweep submit`.
@@ -33,6 +37,14 @@ pub struct Args {
     /// Submit jobs again that failed
     #[arg(long)]
     retry_failed: bool,
+    /// Wait at most so long before each job until its node is idle and its temperature stable, as `sweep run` does
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    settle: Option<Duration>,
+    /// End a job that takes longer, as `sweep run` does
+    #[arg(long, value_name = "TIME", value_parser = long_time)]
+    time_limit: Option<Duration>,
+    #[command(flatten)]
+    meters: MeterArgs,
     /// Catalogue file (TOML) whose GPUs, models and systems stand before the built-in ones
     #[arg(long, value_name = "FILE")]
     catalog: Option<PathBuf>,
@@ -55,10 +67,10 @@ enum Scheduler {
 pub fn run(args: &Args) -> Done {
     let options = options(args.options.as_deref())?;
     let file = args.plan.display().to_string();
-    let plan = Plan::from_csv(&files::bytes(&args.plan)?, &file)?;
+    let plan = super::plan(&args.plan)?;
     let jobs = plan.resolve(&job_args::catalog(args.catalog.as_deref())?, &file)?;
     let runs = std::path::absolute(&args.out).map_err(Failure::failed)?;
-    let submitting = match args.dry_run {
+    let mut submitting = match args.dry_run {
         true => None,
         false => {
             cluster::there()?;
@@ -68,7 +80,10 @@ pub fn run(args: &Args) -> Done {
     let submitted = cluster::submitted(&runs)?;
     // the queue before the records: a job that has left the queue by then has its record
     let queued = cluster::queued(&submitted)?;
-    let sweep = sweep(&runs, &plan)?;
+    let sweep = match &mut submitting {
+        Some(submitting) => submitting.standing()?,
+        None => glimpse(&runs, &plan)?,
+    };
     let left = sweep.jobs.iter().zip(&jobs).filter(|(standing, _)| {
         let open = match standing.fate {
             Fate::Waiting | Fate::Interrupted => true,
@@ -87,7 +102,7 @@ pub fn run(args: &Args) -> Done {
     }
     let arrays = slurm::arrays(tasks, options.max_array());
     let (runs_text, program) = (utf8(&runs)?, std::env::current_exe().map_err(Failure::failed)?);
-    let (program, flags) = (utf8(&program)?, Vec::<String>::new());
+    let (program, flags) = (utf8(&program)?, args.flags()?);
     for (number, array) in (submitted.len() + 1..).zip(&arrays) {
         let script = Script {
             name: &slurm::name(runs_text, number),
@@ -110,6 +125,31 @@ pub fn run(args: &Args) -> Done {
     Ok(())
 }
 
+impl Args {
+    /// What a task's `wattlaw sweep run` is told of all this.
+    fn flags(&self) -> Done<Vec<String>> {
+        if self.meters.gpus.is_some() {
+            return Err(Failure::usage(
+                "--gpus chooses GPUs of this machine, and SLURM gives each task its own",
+            ));
+        }
+        let mut flags = self.meters.words();
+        for (flag, time) in [("--settle", self.settle), ("--time-limit", self.time_limit)] {
+            if let Some(time) = time {
+                flags.extend([flag.to_owned(), format!("{}s", time.as_secs_f64())]);
+            }
+        }
+        if let Some(catalog) = &self.catalog {
+            let path = std::path::absolute(catalog).map_err(Failure::failed)?;
+            flags.extend(["--catalog".to_owned(), utf8(&path)?.to_owned()]);
+        }
+        if self.retry_failed {
+            flags.push("--retry-failed".to_owned());
+        }
+        Ok(flags)
+    }
+}
+
 fn options(path: Option<&Path>) -> Done<Options> {
     let Some(path) = path else { return Ok(Options::default()) };
     let place = Place::file(path.display().to_string());
@@ -124,16 +164,23 @@ fn task(standing: &Standing, job: &Job) -> Task {
     }
 }
 
-/// The sweep as its records tell; where nothing ran yet, all of it waits.
-fn sweep(runs: &Path, plan: &Plan) -> Done<Sweep> {
+/// The sweep as it would be found, of a folder that is left as it is.
+fn glimpse(runs: &Path, plan: &Plan) -> Done<Sweep> {
+    let mut sweep = Sweep::of(plan, &[], |_| String::new());
     let copy = runs.join(wattlaw_meter::sweep::PLAN);
-    if !copy.exists() {
-        return Ok(Sweep::of(plan, &[], |_| String::new()));
+    if copy.exists() {
+        let place = Place::file(runs.display().to_string());
+        wattlaw::sweep::continues(plan, &super::plan(&copy)?).map_err(|e| e.at(place))?;
+        let begun = wattlaw_meter::sweep::look(runs).map_err(Failure::failed)?;
+        let mut begun: BTreeMap<String, Standing> =
+            begun.jobs.into_iter().map(|job| (job.run_id.clone(), job)).collect();
+        for job in &mut sweep.jobs {
+            if let Some(same) = begun.remove(&job.run_id) {
+                *job = same;
+            }
+        }
     }
-    let begun = Plan::from_csv(&files::bytes(&copy)?, &copy.display().to_string())?;
-    let place = Place::file(runs.display().to_string());
-    wattlaw::sweep::continues(plan, &begun).map_err(|e| e.at(place))?;
-    wattlaw_meter::sweep::standing(runs, plan).map_err(Failure::failed)
+    Ok(sweep)
 }
 
 /// A path as scripts name it.

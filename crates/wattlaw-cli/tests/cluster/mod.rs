@@ -2,12 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+use std::cell::RefCell;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tempfile::TempDir;
 
@@ -22,7 +23,7 @@ pub const NODES: [&str; 2] = ["one", "two"];
 
 /// A running cluster.
 pub struct Cluster {
-    daemons: Vec<(&'static str, Child)>,
+    daemons: RefCell<Vec<(&'static str, Child)>>,
     folder: TempDir,
     _one: MutexGuard<'static, ()>,
 }
@@ -37,7 +38,7 @@ impl Cluster {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::tempdir().unwrap();
         configure(folder.path());
-        let mut cluster = Self { daemons: Vec::new(), folder, _one: one };
+        let cluster = Self { daemons: RefCell::default(), folder, _one: one };
         cluster.start_munged();
         cluster.start_controller();
         for node in NODES {
@@ -97,20 +98,27 @@ impl Cluster {
         }
     }
 
-    pub fn start_controller(&mut self) {
+    pub fn start_controller(&self) {
         self.daemon("controller", "slurmctld", &["-D"]);
         self.until("the controller answers", |c| c.said("scontrol", &["ping"]).contains("is UP"));
     }
 
-    /// Kills the controller, as a machine that fails does.
-    pub fn kill_controller(&mut self) {
-        let at = self.daemons.iter().position(|(name, _)| *name == "controller").unwrap();
-        let (_, mut child) = self.daemons.remove(at);
+    /// Kills the controller, as a machine that fails does, once its state is on the disk: what it does not know to have ended it
+    /// would begin again.
+    pub fn kill_controller(&self) {
+        let saved =
+            || fs::metadata(self.path().join("state/job_state")).and_then(|m| m.modified()).ok();
+        let now = SystemTime::now();
+        self.said("scontrol", &["update", "nodename=one", "comment=saved"]);
+        self.until("the state is saved", |_| saved().is_some_and(|at| at > now));
+        let mut daemons = self.daemons.borrow_mut();
+        let at = daemons.iter().position(|(name, _)| *name == "controller").unwrap();
+        let (_, mut child) = daemons.remove(at);
         child.kill().unwrap();
         child.wait().unwrap();
     }
 
-    fn start_munged(&mut self) {
+    fn start_munged(&self) {
         let at = |name: &str| self.path().join(name).display().to_string();
         let words = [
             ("--key-file", "munge.key"),
@@ -126,7 +134,7 @@ impl Cluster {
         self.until("munged listens", |c| c.path().join("munge.sock").exists());
     }
 
-    fn daemon(&mut self, name: &'static str, program: &str, words: &[&str]) {
+    fn daemon(&self, name: &'static str, program: &str, words: &[&str]) {
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -139,7 +147,7 @@ impl Cluster {
             .stderr(log)
             .spawn()
             .unwrap();
-        self.daemons.push((name, child));
+        self.daemons.borrow_mut().push((name, child));
     }
 
     fn logs(&self) -> String {
@@ -163,7 +171,7 @@ impl Drop for Cluster {
         while !self.queue().is_empty() && start.elapsed() < Duration::from_secs(10) {
             std::thread::sleep(Duration::from_millis(100));
         }
-        for (_, child) in self.daemons.iter_mut().rev() {
+        for (_, child) in self.daemons.borrow_mut().iter_mut().rev() {
             let _ = child.kill();
             let _ = child.wait();
         }
