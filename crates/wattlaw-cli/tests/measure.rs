@@ -183,6 +183,25 @@ fn a_command_that_forks_is_over_when_it_ends() {
 }
 
 #[test]
+fn a_command_that_takes_too_long_is_asked_to_end() {
+    let place = Place::new();
+    let output = place.measure("--time-limit 300ms", "exec sleep 100").output().unwrap();
+    assert_eq!(code(&output), 128 + 15);
+    let (_, record) = place.record();
+    assert_eq!(record["stopped"], serde_json::json!({"why": "time_limit", "limit_s": 0.3}));
+    assert!(record["duration_s"].as_f64().unwrap() >= 0.3);
+    // one that was quick enough, and limits that are none
+    let place = Place::new();
+    assert_eq!(code(&place.measure("--time-limit 1d", "true").output().unwrap()), 0);
+    assert_eq!(place.record().1["stopped"], Value::Null);
+    for wrong in ["0s", "500d", "soon"] {
+        let output = place.measure(&format!("--time-limit {wrong}"), "true").output().unwrap();
+        assert_eq!(code(&output), 2);
+        assert!(text(&output.stderr).contains("is no time up to a year"), "{wrong}");
+    }
+}
+
+#[test]
 fn signals_are_passed_on_and_the_record_survives_them() {
     for (signal, number) in [("-TERM", 15), ("-INT", 2), ("-HUP", 1), ("-USR1", 10)] {
         // a command that ends by the signal
