@@ -52,28 +52,56 @@ pub struct Choice {
 /// # Errors
 /// As [`embedded`].
 pub fn choose(job: &Job) -> Result<Choice> {
-    let mut nearest: Option<(f64, Calibration)> = None;
-    for (_, text) in &EMBEDDED[..CHOSEN_FROM] {
-        let calibration = Calibration::from_json(text)?;
-        let distance = calibration.distance(job);
-        if nearest.as_ref().is_none_or(|(least, _)| distance < *least) {
-            nearest = Some((distance, calibration));
-        }
+    let mut all = Choosable::read()?;
+    let at = all.nearest(job);
+    let reason = reason(&all.0[at], job);
+    Ok(Choice { calibration: all.0.swap_remove(at), reason })
+}
+
+/// The embedded calibrations that are chosen from, read once for many jobs.
+#[derive(Debug, Clone)]
+pub struct Choosable(Vec<Calibration>);
+
+impl Choosable {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// As [`embedded`].
+    pub fn read() -> Result<Self> {
+        let texts = EMBEDDED[..CHOSEN_FROM].iter();
+        texts.map(|(_, text)| Calibration::from_json(text)).collect::<Result<_>>().map(Self)
     }
-    let (_, calibration) = nearest
-        .ok_or_else(|| crate::error::Error::Data("no calibration is embedded".to_owned()))?;
+
+    /// What [`choose`] chooses for a job, and why.
+    pub fn choose(&self, job: &Job) -> (&Calibration, String) {
+        let calibration = &self.0[self.nearest(job)];
+        (calibration, reason(calibration, job))
+    }
+
+    fn nearest(&self, job: &Job) -> usize {
+        let mut nearest = (f64::INFINITY, 0);
+        for (at, calibration) in self.0.iter().enumerate() {
+            let distance = calibration.distance(job);
+            if distance < nearest.0 {
+                nearest = (distance, at);
+            }
+        }
+        nearest.1
+    }
+}
+
+fn reason(calibration: &Calibration, job: &Job) -> String {
     let (gpu, family) = (&job.system.accelerator.name, job.architecture.family().name());
     let lacks: Vec<String> = [("gpu", gpu.as_str()), ("family", family)]
         .into_iter()
         .filter(|(label, value)| !calibration.seen(label).iter().any(|s| s == value))
         .map(|(_, value)| format!("none of {value}"))
         .collect();
-    let reason = if lacks.is_empty() {
+    if lacks.is_empty() {
         format!("its runs are the nearest: {family} models on {gpu}")
     } else {
         format!("its runs are the nearest, though it has {}", lacks.join(" and "))
-    };
-    Ok(Choice { calibration, reason })
+    }
 }
 
 impl Calibration {
