@@ -19,7 +19,7 @@ use wattlaw_meter::select::Selection;
 
 use crate::failure::{Done, Failure};
 use crate::job_args::{self, JobFlags};
-use crate::usage::{time, whole};
+use crate::usage::{long_time, time, whole};
 use crate::{report, screen};
 
 /// Flags of `wattlaw measure`.
@@ -41,6 +41,9 @@ pub struct Args {
     /// Measure so long with nothing running, before and after the command
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = time)]
     idle: Duration,
+    /// End the command when it has run so long, first by asking; up to a year
+    #[arg(long, value_name = "TIME", value_parser = long_time)]
+    time_limit: Option<Duration>,
     /// Folder that gets the record's folder
     #[arg(long, value_name = "DIR", default_value = "runs")]
     out: PathBuf,
@@ -137,6 +140,7 @@ fn setup(args: &Args) -> Done<Setup> {
         meters: opened.meters,
         interval: args.interval,
         idle: args.idle,
+        limit: args.time_limit,
         out: args.out.clone(),
         name: args.name.clone(),
         log: !args.no_log,

@@ -12,6 +12,7 @@ use wattlaw::error::Place;
 use wattlaw::law::setting::Setting;
 use wattlaw::proxy::ProxySet;
 use wattlaw::run::{Run, Scope};
+use wattlaw_meter::folder;
 
 use crate::failure::{Done, Failure};
 use crate::{files, job_args};
@@ -19,7 +20,7 @@ use crate::{files, job_args};
 /// Flags that name runs.
 #[derive(Debug, Args)]
 pub struct RunsArgs {
-    /// Run table (CSV)
+    /// Run table (CSV), or a folder of records
     pub runs: PathBuf,
     /// Names the columns of a foreign table (TOML)
     #[arg(long, value_name = "FILE")]
@@ -57,7 +58,10 @@ impl RunsArgs {
     /// What is wrong in a file, with its place, or that nothing is left.
     pub fn read(&self) -> Done<(Dataset, Catalog)> {
         let catalog = job_args::catalog(self.catalog.as_deref())?;
-        let mut data = read(&self.runs, self.map.as_deref())?;
+        let mut data = match self.runs.is_dir() {
+            true => records(&self.runs, self.map.as_deref(), self.scope, &catalog)?,
+            false => read(&self.runs, self.map.as_deref())?,
+        };
         if let Some(scope) = self.scope {
             if data.runs.iter().all(|r| r.scope == Scope::Unstated) {
                 for run in &mut data.runs {
@@ -82,6 +86,8 @@ impl RunsArgs {
                 data.name
             )));
         }
+        let assumed = data.assumed();
+        data.notes.extend(assumed);
         Ok((data, catalog))
     }
 
@@ -89,6 +95,22 @@ impl RunsArgs {
     pub const fn columns(&self) -> ColumnsOf {
         ColumnsOf { proxies: self.proxies, efficiency: self.efficiency }
     }
+}
+
+/// The runs that a folder has records of.
+fn records(
+    folder: &Path,
+    map: Option<&Path>,
+    scope: Option<Scope>,
+    catalog: &Catalog,
+) -> Done<Dataset> {
+    if map.is_some() {
+        return Err(Failure::usage("--map names the columns of a table, and the runs are records"));
+    }
+    let paths = folder::all(folder).map_err(Failure::failed)?;
+    let records = paths.iter().map(|path| folder::read(path)).collect::<Result<Vec<_>, _>>();
+    let name = folder.display().to_string();
+    Ok(Dataset::from_records(&records.map_err(Failure::failed)?, &name, scope, catalog)?)
 }
 
 fn read(path: &Path, map: Option<&Path>) -> Done<Dataset> {

@@ -234,14 +234,24 @@ impl Target {
 
     /// Passes a signal on, where there is somebody to pass it on to.
     fn tell(&self, signal: i32, from_terminal: bool) {
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (Some(held), Some(signal)) = (*held, Signal::from_named_raw(signal)) else { return };
-        // a process that is just gone is no error
-        if held.own_group {
-            let _ = rustix::process::kill_process_group(held.pid, signal);
-        } else if !from_terminal {
-            let _ = rustix::process::kill_process(held.pid, signal);
+        let in_our_group =
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|h| !h.own_group);
+        if let Some(signal) = Signal::from_named_raw(signal)
+            && !(from_terminal && in_our_group)
+        {
+            self.end(signal);
         }
+    }
+
+    /// Sends a signal to the process, and to all of its group where that is its own.
+    pub fn end(&self, signal: Signal) {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(held) = *held else { return };
+        // a process that is just gone is no error
+        let _ = match held.own_group {
+            true => rustix::process::kill_process_group(held.pid, signal),
+            false => rustix::process::kill_process(held.pid, signal),
+        };
     }
 }
 

@@ -285,6 +285,24 @@ pub fn read(path: &Path) -> Result<Record> {
     Record::from_json(&text).map_err(|e| Error::Failed(format!("{}: {e}", file.display())))
 }
 
+/// The folders in `out` that hold a record, in the order of their names, which is that of time.
+///
+/// # Errors
+/// One sentence where the folder cannot be read.
+pub fn all(out: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(out).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let mut found: Vec<PathBuf> = entries
+        .map_err(|e| Error::io(out, &e))?
+        .into_iter()
+        // one that is being made begins with a dot
+        .filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."))
+        .map(|entry| entry.path())
+        .filter(|path| path.join(RUN).is_file())
+        .collect();
+    found.sort();
+    Ok(found)
+}
+
 fn close(path: &Path, opened: Record, unsaved: Vec<Entry>, state: State) -> Result<Record> {
     let started: Option<Timestamp> = opened.started_at.parse().ok();
     let mut entries = unsaved;

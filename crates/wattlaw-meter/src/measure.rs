@@ -6,10 +6,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use rustix::process::Signal;
 use rustix::time::ClockId;
 use wattlaw::job::JobSpec;
 use wattlaw::record::Channel;
-use wattlaw::record::document::{End, Measured, Record, SCHEMA, State};
+use wattlaw::record::document::{End, Measured, Record, SCHEMA, State, Stop};
 use wattlaw::record::event::{Entry, Event, Said};
 use wattlaw::record::reading::Reading;
 use wattlaw::units::Seconds;
@@ -44,6 +45,8 @@ pub struct Setup {
     pub interval: Duration,
     /// Time in which nothing runs, before and after the command.
     pub idle: Duration,
+    /// Longest time that the command may take; it is then told to end.
+    pub limit: Option<Duration>,
     /// The folder that gets the record's folder.
     pub out: PathBuf,
     /// The record's name.
@@ -164,6 +167,7 @@ fn opened(setup: &Setup) -> (Record, Elected) {
         nodes: vec![node],
         command: setup.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
         end: None,
+        stopped: None,
         started_at: rfc3339(now),
         ended_at: None,
         begin: None,
@@ -208,6 +212,28 @@ fn exit_code(end: End) -> u8 {
         End::Unseen => 1,
     };
     u8::try_from(code).unwrap_or(1)
+}
+
+/// How long a command that was told to end may take to do so before it is killed.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The longest time of a command, and how often it was told that it is over.
+struct TimeLimit {
+    limit: Duration,
+    begin: Instant,
+    told: u32,
+}
+
+impl TimeLimit {
+    /// The signal that is due now: first one that asks, then one that ends.
+    fn signal(&mut self) -> Option<Signal> {
+        let signal = [Signal::TERM, Signal::KILL].get(self.told as usize).copied()?;
+        let due = self.begin.elapsed() > self.limit + GRACE * self.told;
+        due.then(|| {
+            self.told += 1;
+            signal
+        })
+    }
 }
 
 /// A measurement under way.
@@ -257,12 +283,18 @@ impl Measuring<'_> {
             sender,
         )?;
         self.happened(begin, Event::CommandBegin);
+        let mut limit = setup.limit.map(|limit| TimeLimit { limit, begin, told: 0 });
         let (ended, end) = loop {
             match messages.recv_timeout(LOOK) {
                 Ok(Message::Ended(at, end)) => break (at, end),
                 Ok(Message::OutputEnded) => open_outputs -= 1,
                 Ok(message) => self.take(message),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+            if let Some(signal) = limit.as_mut().and_then(TimeLimit::signal) {
+                let limit_s = Seconds::new(setup.limit.unwrap_or_default().as_secs_f64());
+                self.stopped(Stop::TimeLimit { limit_s });
+                target.end(signal);
             }
             self.look();
         };
@@ -379,7 +411,7 @@ impl Measuring<'_> {
                 (self.tell)(&text);
                 self.note(Instant::now(), &text);
             }
-            Message::Told(signal) => self.note(Instant::now(), &format!("signal {signal} came")),
+            Message::Told(signal) => self.stopped(Stop::Signal { signal }),
             Message::Ended(..) | Message::OutputEnded => {}
         }
     }
@@ -418,6 +450,10 @@ impl Measuring<'_> {
     fn happened(&mut self, at: Instant, event: Event) {
         let at = self.at(at);
         self.journal(Entry { at, event });
+    }
+
+    fn stopped(&mut self, stop: Stop) {
+        self.happened(Instant::now(), Event::Stopped { stop });
     }
 
     fn note(&mut self, at: Instant, text: &str) {

@@ -1,7 +1,8 @@
-//! Runs read from a table, and the columns that laws are fitted on.
+//! Runs read from a table or from records, and the columns that laws are fitted on.
 
 mod columns;
 mod frame;
+mod records;
 mod write;
 
 pub use columns::ColumnMap;
@@ -14,6 +15,10 @@ use sha2::{Digest, Sha256};
 use crate::catalog::Catalog;
 use crate::error::{Error, Place, Result};
 use crate::run::{Run, Scope};
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
 
 /// Runs of one table, with what is needed to say later where a law came from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -42,8 +47,7 @@ impl Dataset {
                 Error::Data("the table has a header and no rows".into()).at(Place::file(name))
             );
         }
-        let digest = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
-        Ok(Self { name: name.to_owned(), digest, runs, notes })
+        Ok(Self { name: name.to_owned(), digest: digest(bytes), runs, notes })
     }
 
     /// The same dataset with the runs that `keep` keeps.

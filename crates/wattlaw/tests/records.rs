@@ -61,6 +61,7 @@ fn opened(host: &str, channels: Vec<Channel>) -> Record {
         idle: s(0.0),
         energies: Vec::new(),
         channels: channels.into_iter().map(|c| Measured::unread(host, c)).collect(),
+        stopped: None,
         held_by: None,
         steps: None,
         tokens: None,
@@ -245,6 +246,76 @@ fn a_record_with_a_job_is_a_row_of_a_run_table() {
     assert_eq!(record.to_run(None, &catalog).unwrap().tokens, Some(3.0 * 512.0));
     record.tokens = Some(512.0);
     assert_eq!(record.to_run(None, &catalog).unwrap().tokens, Some(512.0));
+}
+
+/// Training from 3 s to 8 s of the command, with steps before it and in it.
+fn trained(host: &str) -> Record {
+    let train = |begin: bool| match begin {
+        true => Event::WindowBegin { name: "train".to_owned() },
+        false => Event::WindowEnd { name: Some("train".to_owned()) },
+    };
+    let entries = vec![
+        happened(1.0, Event::CommandBegin),
+        happened(2.0, Event::Step { tokens: 512.0 }),
+        happened(3.0, train(true)),
+        happened(5.0, Event::Step { tokens: 512.0 }),
+        happened(7.0, Event::Step { tokens: 512.0 }),
+        happened(8.0, train(false)),
+        ended(11.0, WELL),
+    ];
+    let mut record = close(opened(host, gpu_and_cpu()), entries, &lines(12.0));
+    record.job = Some(JobSpec::from_toml(JOB).unwrap());
+    record.ended_at = Some("2026-03-01T12:00:11.000Z".to_owned());
+    record
+}
+
+#[test]
+fn the_window_in_which_a_program_trains_is_the_run() {
+    let catalog = Catalog::built_in().unwrap();
+    let record = trained("a");
+    assert_eq!(record.tokens, Some(1536.0));
+    let run = record.to_run(Some(Scope::Devices), &catalog).unwrap();
+    assert_eq!((run.tokens, run.duration), (Some(1024.0), Some(s(5.0))));
+    // half of ten seconds at 300 and 50 W; 5 % of what was measured
+    assert!(near(run.energy.unwrap().value(), 1750.0), "{:?}", run.energy);
+    assert!(near(run.energy_systematic_sd.unwrap().value(), 75.0));
+    // the record itself goes on saying what the command used
+    assert!(near(record.total(Some(Scope::Devices)).unwrap().energy.value(), 3500.0));
+    // of two, or of one that was not ended, none is the run
+    let mut twice = record.clone();
+    twice.windows.push(record.windows[0].clone());
+    let mut open = record;
+    open.windows[0].closed = false;
+    for record in [twice, open] {
+        assert_eq!(record.to_run(None, &catalog).unwrap().duration, Some(s(10.0)));
+    }
+}
+
+#[test]
+fn a_window_that_all_nodes_have_is_merged() {
+    let mut other = trained("b");
+    other.channels[0].channel.device = "GPU-other".to_owned();
+    other.job.as_mut().unwrap().parallelism.strategy = Some("ddp".to_owned());
+    let merged = merge(&[trained("a"), other.clone()]).unwrap();
+    let run = merged.to_run(Some(Scope::Gpu), &Catalog::built_in().unwrap()).unwrap();
+    assert_eq!((run.tokens, run.duration), (Some(1024.0), Some(s(5.0))));
+    assert!(near(run.energy.unwrap().value(), 3000.0), "both GPUs: {:?}", run.energy);
+    let without = Record { windows: Vec::new(), ..other };
+    let merged = merge(&[trained("a"), without]).unwrap();
+    assert!(merged.windows.is_empty());
+    assert!(merged.notes.iter().any(|n| n.ends_with("it has 1 windows that not all nodes have")));
+}
+
+#[test]
+fn a_record_of_time_only_is_a_row_without_energy() {
+    let catalog = Catalog::built_in().unwrap();
+    let entries = vec![happened(1.0, Event::CommandBegin), ended(11.0, WELL)];
+    let mut record = close(opened("a", Vec::new()), entries, &[]);
+    record.job = Some(JobSpec::from_toml(&format!("{JOB}[system]\ngpu = 't4'\n")).unwrap());
+    let run = record.to_run(None, &catalog).unwrap();
+    assert_eq!((run.energy, run.meter, run.duration), (None, None, Some(s(10.0))));
+    record.held_by = Some("/runs/other".to_owned());
+    assert!(record.to_run(None, &catalog).is_err(), "another record has its energy");
 }
 
 #[test]

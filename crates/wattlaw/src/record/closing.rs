@@ -37,6 +37,7 @@ impl Closing {
             match &entry.event {
                 Event::CommandBegin => begin = begin.or(Some(entry.at)),
                 Event::CommandEnd { end: how } => end = end.or(Some((entry.at, *how))),
+                Event::Stopped { stop } => record.stopped = record.stopped.or(Some(*stop)),
                 Event::Job { job } => {
                     let known = record.job.take().unwrap_or_default();
                     record.job = Some((**job).clone().over(known));

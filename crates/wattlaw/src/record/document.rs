@@ -36,6 +36,9 @@ pub struct Record {
     pub command: Vec<String>,
     /// How the command ended; none while it runs.
     pub end: Option<End>,
+    /// Why it was ended before it would have ended by itself.
+    #[serde(default)]
+    pub stopped: Option<Stop>,
     /// Wall-clock time at which sampling began, RFC 3339 in UTC.
     pub started_at: String,
     /// Wall-clock time at which the command ended.
@@ -127,6 +130,22 @@ impl End {
     pub const fn well(self) -> bool {
         matches!(self, Self::Exit { code: 0 })
     }
+}
+
+/// Why a command was ended before it would have ended by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "why", deny_unknown_fields)]
+pub enum Stop {
+    /// The one that measured was told by this signal to end.
+    Signal {
+        /// The signal's number.
+        signal: i32,
+    },
+    /// It had taken longer than it was to take.
+    TimeLimit {
+        /// Longest time that was allowed.
+        limit_s: Seconds,
+    },
 }
 
 /// The energy of a scope.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::job::JobSpec;
-use crate::record::document::{End, without_nulls};
+use crate::record::document::{End, Stop, without_nulls};
 use crate::units::Seconds;
 
 /// Something that happened.
@@ -17,6 +17,11 @@ pub enum Event {
     CommandEnd {
         /// How.
         end: End,
+    },
+    /// The command was told to end before its time.
+    Stopped {
+        /// Why.
+        stop: Stop,
     },
     /// A window begins, inside those that are open.
     WindowBegin {
@@ -241,6 +246,7 @@ mod tests {
             Event::CommandEnd { end: End::Signal { signal: 9 } },
             Event::WindowEnd { name: None },
             Event::Step { tokens: 4096.0 },
+            Event::Stopped { stop: Stop::TimeLimit { limit_s: Seconds::new(60.0) } },
             Event::Fault { channel: "gpu0".into(), reason: "the device is gone".into() },
         ]
         .map(|event| Entry { at: Seconds::new(0.5), event });

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
-use crate::record::document::{End, Measured, Record, State};
+use crate::record::document::{End, Measured, Record, State, Window};
 use crate::record::total::totals;
 use crate::units::Seconds;
 
@@ -12,8 +12,8 @@ const OF_A_JOB: [&str; 3] = ["SLURM_JOB_ID", "TORCHELASTIC_RUN_ID", "SLURM_CLUST
 
 /// Makes one record of those of a job's nodes.
 ///
-/// Energies add up. The time is that of the node that took longest, whose clock alone tells it; nodes' clocks differ. Windows
-/// are cut on each node's own clock, so they stay in the nodes' records.
+/// Energies add up. The time is that of the node that took longest, whose clock alone tells it; nodes' clocks differ. A window
+/// that all nodes told of is cut on each node's own clock and its energies add up too; others stay in the nodes' records.
 ///
 /// # Errors
 /// [`Error::Data`] for a record that is not closed, records of different jobs or times, and a device that is in two records.
@@ -28,14 +28,16 @@ pub fn merge(records: &[Record]) -> Result<Record> {
     at_one_time(records)?;
     each_device_once(records)?;
     let longest = records.iter().max_by(|a, b| length(a).total_cmp(&length(b))).unwrap_or(first);
+    let windows = common_windows(longest, records);
     let mut notes: Vec<String> = Vec::new();
     for record in records {
         let of = |text: &str| format!("{}: {text}", record.id);
         if let Some(holder) = &record.held_by {
             notes.push(of(&format!("{holder} measured what it shares with it")));
         }
-        if !record.windows.is_empty() {
-            notes.push(of(&format!("it has {} windows", record.windows.len())));
+        let alone = record.windows.len() - windows.len();
+        if alone > 0 {
+            notes.push(of(&format!("it has {alone} windows that not all nodes have")));
         }
         notes.extend(record.notes.iter().map(|note| of(note)));
     }
@@ -57,6 +59,7 @@ pub fn merge(records: &[Record]) -> Result<Record> {
             .filter_map(|r| r.end)
             .find(|end| !end.well())
             .or(Some(End::Exit { code: 0 })),
+        stopped: records.iter().find_map(|r| r.stopped),
         started_at: first.started_at.clone(),
         ended_at: records.iter().filter_map(|r| r.ended_at.clone()).max(),
         begin: longest.begin,
@@ -66,12 +69,34 @@ pub fn merge(records: &[Record]) -> Result<Record> {
         held_by: None,
         steps: one_count(records, "steps", |r| r.steps, &mut notes),
         tokens: one_count(records, "tokens", |r| r.tokens, &mut notes),
-        windows: Vec::new(),
+        windows,
         job,
         faults: records.iter().flat_map(|r| r.faults.clone()).collect(),
         notes,
         ..first.clone()
     })
+}
+
+/// The windows of `longest` that all have: the first of a name is the same window on all nodes, and so on.
+fn common_windows(longest: &Record, records: &[Record]) -> Vec<Window> {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut common = Vec::new();
+    for window in &longest.windows {
+        let nth = seen.entry(&window.name).or_default();
+        let of =
+            |r: &'_ Record| r.windows.iter().filter(|w| w.name == window.name).nth(*nth).cloned();
+        let all: Option<Vec<Window>> = records.iter().map(of).collect();
+        *nth += 1;
+        let Some(all) = all else { continue };
+        common.push(Window {
+            closed: all.iter().all(|w| w.closed),
+            steps: all.iter().map(|w| w.steps).max().unwrap_or(0),
+            tokens: all.iter().map(|w| w.tokens).fold(0.0, f64::max),
+            energies: all.iter().flat_map(|w| w.energies.clone()).collect(),
+            ..window.clone()
+        });
+    }
+    common
 }
 
 fn length(record: &Record) -> f64 {

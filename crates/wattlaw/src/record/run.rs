@@ -5,10 +5,14 @@ use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::job::JobSpec;
 use crate::record::Component;
-use crate::record::document::{End, Measured, Record, Total};
+use crate::record::document::{End, Measured, Part, Record, Total, Window};
+use crate::record::total::totals;
 use crate::run::{Run, Scope};
 use crate::units::{Joules, Seconds};
 use crate::workload::WorkloadSpec;
+
+/// Name of the window in which a program trains: after warm-up, before it saves.
+pub const TRAIN: &str = "train";
 
 /// Who says how many tokens a run was trained on.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,22 +35,38 @@ impl Tokens {
 impl Record {
     /// The row of a run table, with the energy of the narrowest scope or of the one that is asked for.
     ///
+    /// Where the program told of a window [`TRAIN`], the row is that window: its time, energy and tokens, and not what came
+    /// before and after it.
+    ///
     /// # Errors
-    /// [`Error::Data`] for a record that is not closed, that another one measures for, or without such an energy; those of
-    /// [`Run::described`] where the job says too little.
+    /// [`Error::Data`] for a record that is not closed, that another one measures for, or without such an energy, except
+    /// where nothing but time was to be recorded; those of [`Run::described`] where the job says too little.
     pub fn to_run(&self, scope: Option<Scope>, catalog: &Catalog) -> Result<Run> {
-        let total = self.total(scope)?;
+        let train = self.train();
+        let totals = match train {
+            Some(window) => totals(&self.within(window)),
+            None => self.energies.clone(),
+        };
+        let time_only = self.channels.is_empty() && self.held_by.is_none() && scope.is_none();
+        let total = match time_only {
+            true => self.closed().map(|()| None)?,
+            false => Some(self.total_of(&totals, scope)?),
+        };
         let described = Run::described(&self.id, &self.described_job(catalog), catalog)?;
-        let time = self.duration.filter(|t| *t > Seconds::ZERO);
+        let time = train.map_or(self.duration, |window| Some(window.to - window.from));
+        let tokens = match train.filter(|window| window.tokens > 0.0) {
+            Some(window) => Some(window.tokens),
+            None => self.tokens_done(catalog).map(Tokens::value),
+        };
         Ok(Run {
-            tokens: self.tokens_done(catalog).map(Tokens::value).filter(|n| *n > 0.0),
-            duration: time,
-            energy: Some(total.energy),
-            energy_kwh: Some(total.energy.kwh()),
-            energy_systematic_sd: total.systematic_sd,
-            energy_random_sd: Some(total.random_sd),
-            scope: total.scope,
-            meter: Some(self.meter(total.scope)),
+            tokens: tokens.filter(|n| *n > 0.0),
+            duration: time.filter(|t| *t > Seconds::ZERO),
+            energy: total.map(|t| t.energy),
+            energy_kwh: total.map(|t| t.energy.kwh()),
+            energy_systematic_sd: total.and_then(|t| t.systematic_sd),
+            energy_random_sd: total.map(|t| t.random_sd),
+            scope: total.map_or(Scope::Unstated, |t| t.scope),
+            meter: total.map(|t| self.meter(t.scope)),
             epochs: self
                 .job
                 .as_ref()
@@ -62,6 +82,10 @@ impl Record {
     /// # Errors
     /// [`Error::Data`] for a record that is not closed or has no such energy.
     pub fn total(&self, scope: Option<Scope>) -> Result<&Total> {
+        self.total_of(&self.energies, scope)
+    }
+
+    fn total_of<'a>(&self, totals: &'a [Total], scope: Option<Scope>) -> Result<&'a Total> {
         self.closed()?;
         if let Some(other) = &self.held_by {
             return Err(Error::Data(format!(
@@ -70,13 +94,38 @@ impl Record {
             )));
         }
         let found = match scope {
-            None => self.energy(),
-            Some(scope) => self.energies.iter().find(|t| t.scope == scope),
+            None => totals.first(),
+            Some(scope) => totals.iter().find(|t| t.scope == scope),
         };
         found.filter(|t| t.energy > Joules::ZERO).ok_or_else(|| {
             let of = scope.map(|s| format!(" of scope {s}")).unwrap_or_default();
             Error::Data(format!("record {} has no energy{of}", self.id))
         })
+    }
+
+    /// The window that is the run: the one named [`TRAIN`] that lies in no other, where there is one and it was ended.
+    pub fn train(&self) -> Option<&Window> {
+        let mut named = self.windows.iter().filter(|w| w.name == TRAIN && w.inside.is_empty());
+        named.next().filter(|window| window.closed && named.next().is_none())
+    }
+
+    /// The channels with their shares in a window in place of what they read in all.
+    fn within(&self, window: &Window) -> Vec<Measured> {
+        let share = |measured: &Measured| {
+            let is_its =
+                |part: &&Part| part.host == measured.host && part.channel == measured.channel.name;
+            let part = window.energies.iter().find(is_its);
+            Measured {
+                energy: part.map(|p| p.energy),
+                systematic_sd: part
+                    .zip(measured.channel.systematic)
+                    .map(|(p, relative)| p.energy * relative),
+                random_sd: part.map_or(Joules::ZERO, |p| p.quantisation_sd),
+                covered: part.map_or(0.0, |p| p.covered),
+                ..measured.clone()
+            }
+        };
+        self.channels.iter().map(share).collect()
     }
 
     /// Whether its command has ended.
