@@ -26,6 +26,7 @@ mod runs_args;
 mod screen;
 mod suggest;
 mod suite;
+mod sweep;
 mod top;
 mod usage;
 mod validate;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         Command::Validate(args) => validate::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Sweep(args) => sweep::run(&args),
         Command::Measure(args) => return measure::run(&args),
         Command::Recover(args) => recover::run(&args),
         Command::Merge(args) => merge::run(&args),

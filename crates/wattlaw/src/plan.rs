@@ -2,12 +2,18 @@
 //!
 //! `docs/records.md` documents the file field by field.
 
+mod arranged;
 mod budget;
+mod kind;
 mod name;
+mod optimal;
 mod order;
 
+pub use arranged::{Answerer, Forecast, middle};
 pub use budget::{Budget, gpu_hours};
+pub use kind::{Kind, MOST_CANDIDATES};
 pub use name::{run_id, title};
+pub use optimal::{Chosen, Wanted};
 pub use order::{MOST_JOBS, Order, Turn};
 
 use std::collections::BTreeMap;

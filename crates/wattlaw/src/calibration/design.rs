@@ -29,8 +29,11 @@ const WIDE: f64 = 10.0;
 const RIDGE: f64 = 1e-9;
 
 impl Calibration {
-    /// The roofline laws, or the complaint that only those can do what is asked.
-    pub(super) fn roofline(&self, what: &str) -> Result<&RooflineLaws> {
+    /// The roofline laws.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for another law, with what only a roofline law can do.
+    pub fn roofline(&self, what: &str) -> Result<&RooflineLaws> {
         match &self.law {
             Laws::Roofline(laws) => Ok(laws),
             Laws::Scaling(_) => Err(Error::Data(format!(

@@ -23,14 +23,6 @@ impl Budget {
             Self::Energy(energy) => energy.value(),
         }
     }
-
-    /// What a job takes of it, in the unit of [`Self::total`].
-    pub fn price(self, gpus: u64, duration: Seconds, energy: Joules) -> f64 {
-        match self {
-            Self::GpuHours(_) => gpu_hours(gpus, duration),
-            Self::Energy(_) => energy.value(),
-        }
-    }
 }
 
 /// Hours of so many GPUs.
@@ -96,14 +88,5 @@ mod tests {
             let error = text.parse::<Budget>().unwrap_err().to_string();
             assert!(error.contains("such as `20 GPU-h`"), "{text}: {error}");
         }
-    }
-
-    #[test]
-    fn each_gpu_is_counted() {
-        let price = |budget: &str| {
-            let budget: Budget = budget.parse().unwrap();
-            budget.price(4, Seconds::new(1800.0), Joules::new(5.0))
-        };
-        assert_eq!((price("9 GPU-h"), price("9 kWh")), (2.0, 5.0));
     }
 }

@@ -32,6 +32,9 @@ pub struct Turn {
 /// The most jobs that a plan may have.
 pub const MOST_JOBS: u64 = 100_000;
 
+/// What sets the numbers that order jobs apart from those that drew them by the same seed.
+const APART: u64 = 0x6f72_6465_7200_0000;
+
 impl Order {
     /// The turns of so many jobs.
     ///
@@ -65,7 +68,7 @@ impl Order {
             ));
         }
         let of_repeat = blocks / self.repeats;
-        let mut dice = Dice::new(self.seed);
+        let mut dice = Dice::new(self.seed ^ APART);
         let mut turns = Vec::with_capacity(all as usize);
         for repeat in 0..self.repeats {
             let mut order: Vec<usize> = (0..jobs).collect();
