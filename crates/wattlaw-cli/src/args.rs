@@ -34,14 +34,15 @@ pub enum Command {
     Calibrate(calibrate::Args),
     /// Find what is wrong in a table of runs, before a law is fitted on it
     Audit(audit::Args),
-    /// Plan a controlled sweep of jobs
-    Sweep(sweep::Args),
     /// Run a command and measure its energy
     Measure(Box<measure::Args>),
     /// Close the record of a run whose wattlaw was killed
     Recover(recover::Args),
     /// Make one record of those of a job's nodes
     Merge(merge::Args),
+    /// Design controlled runs, run them one by one, and see how far they are
+    #[command(subcommand)]
+    Sweep(sweep::Command),
     /// Say what runs used: energy, meter, uncertainty, and what follows from it
     Report(report::Args),
     /// Power, energy and utilisation as they are now, and what is left of a job

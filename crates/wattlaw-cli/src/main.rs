@@ -19,6 +19,7 @@ mod job_args;
 mod law_args;
 mod measure;
 mod merge;
+mod meter_args;
 mod predict;
 mod recover;
 mod report;
@@ -47,11 +48,11 @@ fn main() -> ExitCode {
         Command::Validate(args) => validate::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Audit(args) => audit::run(&args),
-        Command::Sweep(args) => sweep::run(&args),
         Command::Measure(args) => return measure::run(&args),
         Command::Recover(args) => recover::run(&args),
         Command::Merge(args) => merge::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Sweep(command) => sweep::run(&command),
         Command::Top(args) => top::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Import(args) => import::run(&args),

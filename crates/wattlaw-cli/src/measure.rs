@@ -9,17 +9,14 @@ use std::time::Duration;
 use wattlaw::architecture::ModelSpec;
 use wattlaw::job::JobSpec;
 use wattlaw::record::document::Record;
-use wattlaw_meter::assumed::Assumption;
 use wattlaw_meter::error::Error;
-use wattlaw_meter::machine::{self, Options};
 use wattlaw_meter::measure::{Outcome, Setup, measure};
 use wattlaw_meter::pattern::Pattern;
-use wattlaw_meter::sampler;
-use wattlaw_meter::select::Selection;
 
 use crate::failure::{Done, Failure};
 use crate::job_args::{self, JobFlags};
-use crate::usage::{long_time, time, whole};
+use crate::meter_args::MeterArgs;
+use crate::usage::{long_time, whole};
 use crate::{report, screen};
 
 /// Flags of `wattlaw measure`.
@@ -29,18 +26,8 @@ use crate::{report, screen};
     where it cannot be executed or is not there; 1 where nothing can be measured. docs/measuring.md is the manual."
 )]
 pub struct Args {
-    /// Time between readings, 10ms to 10s
-    #[arg(long, default_value = "100ms", value_parser = sampler::interval)]
-    interval: Duration,
-    /// GPUs to measure, by index or UUID; those of CUDA_VISIBLE_DEVICES, or all, when absent
-    #[arg(long, value_name = "0,1", value_parser = Selection::from_str)]
-    gpus: Option<Selection>,
-    /// Take a component's power as constant, marked as assumed everywhere: cpu=95W (repeatable)
-    #[arg(long, value_name = "COMPONENT=POWER", value_parser = Assumption::from_str)]
-    assume: Vec<Assumption>,
-    /// Measure so long with nothing running, before and after the command
-    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = time)]
-    idle: Duration,
+    #[command(flatten)]
+    meters: MeterArgs,
     /// End the command when it has run so long, first by asking; up to a year
     #[arg(long, value_name = "TIME", value_parser = long_time)]
     time_limit: Option<Duration>,
@@ -62,9 +49,6 @@ pub struct Args {
     /// File that the program appends events to, in place of the one that WATTLAW_EVENTS names
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
-    /// Record time, windows and steps where there is no meter
-    #[arg(long)]
-    time_only: bool,
     /// Keep no log: the command writes to our outputs by itself
     #[arg(long)]
     no_log: bool,
@@ -112,24 +96,7 @@ fn setup(args: &Args) -> Done<Setup> {
     if args.window_steps == Some(0) {
         return Err(Failure::usage("--window-steps is 0, but it must be at least 1"));
     }
-    let twice =
-        |a: &Assumption| args.assume.iter().filter(|b| a.component() == b.component()).count() > 1;
-    if let Some(again) = args.assume.iter().find(|a| twice(a)) {
-        return Err(Failure::Usage(format!("--assume: {} is assumed twice", again.component())));
-    }
-    let options = Options {
-        gpus: args.gpus.clone(),
-        assumptions: args.assume.clone(),
-        ..Options::from_env()
-    };
-    let opened = machine::open(&options).map_err(Failure::failed)?;
-    if opened.meters.is_empty() && !args.time_only {
-        let looked = opened.notes.join("; ");
-        return Err(Failure::Failed(format!(
-            "nothing can be measured: {looked}; `wattlaw doctor` says more, --assume cpu=95W takes a power as given, and \
-             --time-only records without energy"
-        )));
-    }
+    let opened = args.meters.open()?;
     if !args.quiet {
         for note in &opened.notes {
             screen::note("note", note);
@@ -138,8 +105,8 @@ fn setup(args: &Args) -> Done<Setup> {
     Ok(Setup {
         command: args.command.clone(),
         meters: opened.meters,
-        interval: args.interval,
-        idle: args.idle,
+        interval: args.meters.interval,
+        idle: args.meters.idle,
         limit: args.time_limit,
         out: args.out.clone(),
         name: args.name.clone(),

@@ -31,6 +31,11 @@ pub fn run(args: &Args) -> Done {
                 );
                 screen::note("note", &text);
             }
+            Recovery::Held => {
+                return Err(Failure::Failed(format!(
+                    "{place}: it is being written by a running wattlaw"
+                )));
+            }
             Recovery::Before(record) => {
                 screen::note("note", &format!("{place} is closed already ({})", record.state));
             }

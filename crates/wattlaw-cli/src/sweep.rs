@@ -1,30 +1,43 @@
-//! `wattlaw sweep`: controlled sweeps, from a space of jobs to records.
+//! `wattlaw sweep`: controlled runs, from a space of jobs to records that a law is fitted on.
 
-pub mod design;
+mod design;
+mod run;
+mod status;
+
+use std::path::Path;
+
+use wattlaw::plan::Plan;
 
 use crate::failure::Done;
+use crate::files;
 
-/// Flags of `wattlaw sweep`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// What to do.
-    #[command(subcommand)]
-    command: Command,
-}
-
-/// The steps of a sweep.
+/// What to do with a sweep.
 #[derive(Debug, clap::Subcommand)]
-enum Command {
+pub enum Command {
     /// Plan which jobs run, in which order, and what they will take
     Design(Box<design::Args>),
+    /// Run the jobs of a plan here, one at a time, each under measurement; goes on where it stopped
+    Run(Box<run::Args>),
+    /// How far a sweep is: what is done, what failed and why, what is left
+    Status(status::Args),
 }
 
-/// Runs the command.
+/// Runs the subcommand.
 ///
 /// # Errors
-/// Those of the step.
-pub fn run(args: &Args) -> Done {
-    match &args.command {
+/// Those of the subcommand.
+pub fn run(command: &Command) -> Done {
+    match command {
         Command::Design(args) => design::run(args),
+        Command::Run(args) => run::run(args),
+        Command::Status(args) => status::run(args),
     }
+}
+
+/// Reads a plan.
+///
+/// # Errors
+/// What is wrong in it, with its place.
+fn plan(path: &Path) -> Done<Plan> {
+    Ok(Plan::from_csv(&files::bytes(path)?, &path.display().to_string())?)
 }

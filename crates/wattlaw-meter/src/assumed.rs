@@ -1,5 +1,6 @@
 //! A meter that measures nothing: a constant power that the user states, marked as assumed wherever it appears.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Instant;
 
@@ -32,6 +33,12 @@ impl Assumption {
     /// The power.
     pub const fn power(&self) -> Watts {
         self.power
+    }
+}
+
+impl fmt::Display for Assumption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}W", self.component, self.power.value())
     }
 }
 
@@ -99,6 +106,7 @@ mod tests {
     fn an_assumption_is_a_component_and_its_power() {
         let read: Assumption = "cpu=95W".parse().unwrap();
         assert_eq!((read.component(), read.power()), (Component::Cpu, Watts::new(95.0)));
+        assert_eq!(read.to_string().parse(), Ok(read));
         assert_eq!("dram = 12.5".parse::<Assumption>().unwrap().power(), Watts::new(12.5));
         for wrong in ["cpu", "cpu=", "cpu=-5W", "cpu=NaN", "cpu=0W", "fan=5W", "cpu=95kW"] {
             assert!(wrong.parse::<Assumption>().is_err(), "{wrong}");

@@ -230,12 +230,14 @@ pub enum Recovery {
     Closed(Box<Record>),
     /// It had been closed before.
     Before(Box<Record>),
+    /// A running wattlaw is writing it.
+    Held,
 }
 
 /// Closes a record whose writer died, from what was written.
 ///
 /// # Errors
-/// One sentence where it is no record, is being written, or cannot be written to.
+/// One sentence where it is no record, or cannot be written to.
 pub fn recover(path: &Path) -> Result<Recovery> {
     let record = read(path)?;
     if record.state != State::Running {
@@ -244,10 +246,7 @@ pub fn recover(path: &Path) -> Result<Recovery> {
     let trace = path.join(TRACE);
     let file = OpenOptions::new().append(true).open(&trace).map_err(|e| Error::io(&trace, &e))?;
     if held(&file) {
-        return Err(Error::Failed(format!(
-            "{}: it is being written by a running wattlaw",
-            path.display()
-        )));
+        return Ok(Recovery::Held);
     }
     // who held the lock may have closed it meanwhile
     let record = read(path)?;
@@ -258,6 +257,26 @@ pub fn recover(path: &Path) -> Result<Recovery> {
     cut_torn_line(&path.join(EVENTS))?;
     close(path, record, Vec::new(), State::Recovered)
         .map(|record| Recovery::Closed(Box::new(record)))
+}
+
+/// Reads a record, and tells whether it will be closed: it is, or a running wattlaw writes it.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_live(path: &Path) -> Result<(Record, bool)> {
+    let record = read(path)?;
+    if record.state != State::Running {
+        return Ok((record, true));
+    }
+    let trace = path.join(TRACE);
+    let file = OpenOptions::new().append(true).open(&trace).map_err(|e| Error::io(&trace, &e))?;
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        return Ok((record, true));
+    }
+    // who held the lock may have closed it meanwhile
+    let record = read(path)?;
+    let closed = record.state != State::Running;
+    Ok((record, closed))
 }
 
 /// Whether a running wattlaw holds the lock.

@@ -22,5 +22,7 @@ pub mod powercap;
 pub mod sampler;
 pub mod select;
 pub mod sensor;
+pub mod settle;
+pub mod sweep;
 pub mod sysfs;
 mod tail;

@@ -29,6 +29,7 @@ pub mod space;
 pub mod split;
 pub mod stats;
 pub mod suite;
+pub mod sweep;
 pub mod system;
 mod toml_text;
 pub mod units;

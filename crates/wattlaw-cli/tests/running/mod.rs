@@ -2,6 +2,8 @@
 
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses what it needs")]
 
+pub mod place;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

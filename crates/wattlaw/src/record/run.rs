@@ -43,10 +43,7 @@ impl Record {
     /// where nothing but time was to be recorded; those of [`Run::described`] where the job says too little.
     pub fn to_run(&self, scope: Option<Scope>, catalog: &Catalog) -> Result<Run> {
         let train = self.train();
-        let totals = match train {
-            Some(window) => totals(&self.within(window)),
-            None => self.energies.clone(),
-        };
+        let totals = self.totals_of_run();
         let time_only = self.channels.is_empty() && self.held_by.is_none() && scope.is_none();
         let total = match time_only {
             true => self.closed().map(|()| None)?,
@@ -107,6 +104,18 @@ impl Record {
     pub fn train(&self) -> Option<&Window> {
         let mut named = self.windows.iter().filter(|w| w.name == TRAIN && w.inside.is_empty());
         named.next().filter(|window| window.closed && named.next().is_none())
+    }
+
+    /// The energy of the run, of the narrowest scope: that of the window [`TRAIN`], or of the command where there is none.
+    pub fn energy_of_run(&self) -> Option<Total> {
+        self.totals_of_run().into_iter().next()
+    }
+
+    fn totals_of_run(&self) -> Vec<Total> {
+        match self.train() {
+            Some(window) => totals(&self.within(window)),
+            None => self.energies.clone(),
+        }
     }
 
     /// The channels with their shares in a window in place of what they read in all.

@@ -1,0 +1,422 @@
+//! `wattlaw sweep run`: the jobs of a plan, one at a time, each under `wattlaw measure`.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use wattlaw::job::Job;
+use wattlaw::plan::Planned;
+use wattlaw::record::Component;
+use wattlaw::sweep::{Fate, Standing};
+use wattlaw_meter::meter::Meter;
+use wattlaw_meter::settle::settle;
+use wattlaw_meter::sweep::{Attempts, Claim, Folder, Sharing};
+
+use super::status::{counts, still, used};
+use crate::failure::{Done, Failure};
+use crate::meter_args::MeterArgs;
+use crate::usage::{long_time, time};
+use crate::{job_args, screen};
+
+/// The program that trains, where no command is given: the one in `trainer/`.
+const TRAINER: [&str; 7] = [
+    "torchrun",
+    "--standalone",
+    "--nproc-per-node",
+    "{gpus_per_node}",
+    "-m",
+    "wattlaw_trainer",
+    "{job}",
+];
+
+/// A job may take so many times what was predicted for it, and so long at least, where no limit is given. Assumed: far above
+/// what predictions are off by.
+const LIMIT_FACTOR: f64 = 10.0;
+const LEAST_LIMIT: Duration = Duration::from_secs(1800);
+
+/// So many failures before the first success end the sweep: the jobs are not what is wrong then.
+const FUTILE: usize = 3;
+
+/// Flags of `wattlaw sweep run`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "In the command {job} stands for the job's file (TOML, with every default written out), {gpus}, {nodes}, \
+    {gpus_per_node} and {run_id} for what they say. Without a command the trainer of trainer/ is run by torchrun. docs/sweeps.md \
+    is the manual."
+)]
+pub struct Args {
+    /// Plan (CSV), as `wattlaw sweep design` writes it
+    #[arg(value_name = "PLAN")]
+    plan: PathBuf,
+    /// Folder that gets the records; of a sweep that was begun there, what is done is left alone
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    out: PathBuf,
+    /// Run this job alone, beside other `sweep run --only` on the same folder (repeatable)
+    #[arg(long, value_name = "RUN_ID")]
+    only: Vec<String>,
+    /// Run again what failed
+    #[arg(long)]
+    retry_failed: bool,
+    /// Wait at most so long before each job until the machine is idle and its temperature stable; 0s does not wait
+    #[arg(long, value_name = "TIME", default_value = "3min", value_parser = time)]
+    settle: Duration,
+    /// End a job that takes longer; ten times what was predicted, and half an hour at least, when absent
+    #[arg(long, value_name = "TIME", value_parser = long_time)]
+    time_limit: Option<Duration>,
+    #[command(flatten)]
+    meters: MeterArgs,
+    /// Catalogue file (TOML) whose rows stand before the built-in ones
+    #[arg(long, value_name = "FILE")]
+    catalog: Option<PathBuf>,
+    /// Let what the jobs print through
+    #[arg(long, short, conflicts_with = "quiet")]
+    verbose: bool,
+    /// Say nothing but errors
+    #[arg(long, short)]
+    quiet: bool,
+    /// The command that trains, and its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What is wrong in the plan or the folder, a machine that the jobs do not fit, a command that is not there; jobs that failed,
+/// and a signal that came.
+pub fn run(args: &Args) -> Done {
+    let catalog = job_args::catalog(args.catalog.as_deref())?;
+    let file = args.plan.display().to_string();
+    let plan = super::plan(&args.plan)?;
+    let jobs = plan.resolve(&catalog, &file)?;
+    if let Some(unknown) = args.only.iter().find(|id| plan.jobs.iter().all(|j| j.run_id != **id)) {
+        return Err(Failure::Usage(format!("--only: {file} has no job {unknown}")));
+    }
+    let command = match args.command.as_slice() {
+        [] => TRAINER.map(OsString::from).to_vec(),
+        given => given.to_vec(),
+    };
+    there(&command, args.command.is_empty())?;
+    let wanted: Vec<(&Planned, &Job)> = plan
+        .jobs
+        .iter()
+        .zip(&jobs)
+        .filter(|(job, _)| args.only.is_empty() || args.only.contains(&job.run_id))
+        .collect();
+    let opened = args.meters.open()?;
+    let gpus: Vec<String> = opened
+        .channels()
+        .into_iter()
+        .filter(|channel| channel.component == Component::Gpu)
+        .map(|channel| channel.device)
+        .collect();
+    for (planned, job) in &wanted {
+        fits(planned, job, gpus.len(), &file)?;
+    }
+    let sharing = if args.only.is_empty() { Sharing::Alone } else { Sharing::Jobs };
+    let folder = Folder::open(&args.out, plan.clone(), sharing).map_err(Failure::failed)?;
+    let runner = Runner {
+        args,
+        command,
+        gpus,
+        meters: opened.meters,
+        attempts: Attempts::prepare().map_err(Failure::failed)?,
+        folder,
+        total: wanted.len(),
+    };
+    if !args.quiet {
+        for note in &opened.notes {
+            screen::note("note", note);
+        }
+    }
+    runner.sweep(&wanted)
+}
+
+/// Refuses a command that is not there, before anything is begun.
+fn there(command: &[OsString], ours: bool) -> Done {
+    let Some(program) = command.first() else { return Ok(()) };
+    let path = Path::new(program);
+    let found = match path.components().count() {
+        1 => std::env::var_os("PATH")
+            .is_some_and(|paths| std::env::split_paths(&paths).any(|dir| dir.join(path).is_file())),
+        _ => path.is_file(),
+    };
+    if found {
+        return Ok(());
+    }
+    let how = match ours {
+        true => {
+            "; `pip install -c trainer/constraints.txt ./trainer` in the folder of wattlaw sets it up, and another program \
+                 that trains is given after `--`"
+        }
+        false => "",
+    };
+    Err(Failure::Failed(format!("{}: there is no such command{how}", path.display())))
+}
+
+/// Refuses a job that this machine cannot run.
+fn fits(planned: &Planned, job: &Job, gpus: usize, file: &str) -> Done {
+    let place = format!("{file}: job {}", planned.run_id);
+    if job.system.nodes() > 1 {
+        return Err(Failure::Failed(format!(
+            "{place} spans {} nodes, and `wattlaw sweep run` runs on one; `wattlaw sweep submit` gives it to a cluster",
+            job.system.nodes()
+        )));
+    }
+    // a machine without GPUs runs jobs of processes
+    if gpus > 0 && job.system.gpus > gpus as u64 {
+        return Err(Failure::Failed(format!(
+            "{place} asks for {} GPUs, and {gpus} of this machine are to be used",
+            job.system.gpus
+        )));
+    }
+    Ok(())
+}
+
+/// A sweep at work.
+struct Runner<'a> {
+    args: &'a Args,
+    command: Vec<OsString>,
+    /// What CUDA knows the GPUs by.
+    gpus: Vec<String>,
+    meters: Vec<Box<dyn Meter>>,
+    attempts: Attempts,
+    folder: Folder,
+    total: usize,
+}
+
+impl Runner<'_> {
+    fn sweep(mut self, wanted: &[(&Planned, &Job)]) -> Done {
+        let mut failed = 0;
+        if self.args.only.is_empty() {
+            // what goes on from an earlier sweep would disturb whichever job came first
+            for run_id in self.folder.begun() {
+                if self.open(&run_id)? {
+                    self.take(&run_id)?;
+                }
+            }
+        }
+        for (index, (planned, job)) in wanted.iter().enumerate() {
+            if !self.open(&planned.run_id)? {
+                continue;
+            }
+            let Some(claim) = self.take(&planned.run_id)? else {
+                self.note(&format!("{} is being run by another task", planned.run_id));
+                continue;
+            };
+            // who had it may have done it
+            if !self.open(&planned.run_id)? {
+                continue;
+            }
+            self.settle(&planned.run_id)?;
+            let after = self.attempt(index, planned, job, &claim)?;
+            drop(claim);
+            self.interrupted()?;
+            self.tell(index, &after)?;
+            failed += usize::from(after.fate == Fate::Failed);
+            if failed == FUTILE && index + 1 < wanted.len() && !self.any_done()? {
+                let why = after.reason.unwrap_or_default();
+                return Err(Failure::Failed(format!(
+                    "the first {FUTILE} jobs failed, so the rest was not begun: {why} ({})",
+                    self.log(after.record.as_deref())
+                )));
+            }
+        }
+        self.interrupted()?;
+        self.finish(failed)
+    }
+
+    /// Whether a job is to be run.
+    fn open(&mut self, run_id: &str) -> Done<bool> {
+        Ok(match self.standing(run_id)?.fate {
+            Fate::Done => false,
+            Fate::Failed => self.args.retry_failed,
+            Fate::Waiting | Fate::Running | Fate::Interrupted => true,
+        })
+    }
+
+    fn take(&mut self, run_id: &str) -> Done<Option<Claim>> {
+        let (attempts, quiet) = (&mut self.attempts, self.args.quiet);
+        let mut tell = |text: &str| {
+            if !quiet {
+                screen::note("note", text);
+            }
+        };
+        let claim = self
+            .folder
+            .take(run_id, &mut tell, &mut |time| attempts.wait(time))
+            .map_err(Failure::failed)?;
+        self.interrupted()?;
+        Ok(claim)
+    }
+
+    fn standing(&mut self, run_id: &str) -> Done<Standing> {
+        let sweep = self.folder.standing().map_err(Failure::failed)?;
+        let found = sweep.jobs.into_iter().find(|job| job.run_id == run_id);
+        found.ok_or_else(|| Failure::Failed(format!("the plan lost its job {run_id}")))
+    }
+
+    fn settle(&mut self, run_id: &str) -> Done {
+        let attempts = &mut self.attempts;
+        let (_, unrest) = settle(&mut self.meters, self.args.settle, |time| attempts.wait(time));
+        self.interrupted()?;
+        if let Some(unrest) = unrest {
+            self.note(&format!(
+                "{run_id} is begun although the machine did not come to rest in {}: {unrest}",
+                screen::duration(self.args.settle.as_secs_f64())
+            ));
+        }
+        Ok(())
+    }
+
+    fn attempt(
+        &mut self,
+        index: usize,
+        planned: &Planned,
+        job: &Job,
+        claim: &Claim,
+    ) -> Done<Standing> {
+        let before = self.standing(&planned.run_id)?;
+        let spec = planned.spec.filled(job);
+        let file = self.folder.job_file(&planned.run_id, &spec).map_err(Failure::failed)?;
+        let mut command = Command::new(std::env::current_exe().map_err(Failure::failed)?);
+        command
+            .stdin(claim.input().map_err(Failure::failed)?)
+            .args(["measure", "--quiet", "--out"])
+            .arg(self.folder.path())
+            .args(["--name", &planned.run_id, "--job"])
+            .arg(&file)
+            .args(["--time-limit", &format!("{}s", self.limit(planned).as_secs_f64())])
+            .args(self.args.meters.words());
+        if let Some(catalog) = &self.args.catalog {
+            command.arg("--catalog").arg(catalog);
+        }
+        command.arg("--").args(self.command.iter().map(|word| filled(word, planned, job, &file)));
+        command.env("WATTLAW_JOB", &file).env("WATTLAW_RUN_ID", &planned.run_id);
+        if self.gpus.iter().any(|gpu| gpu.starts_with("GPU-")) {
+            let used =
+                self.gpus.iter().take(usize::try_from(job.system.gpus).unwrap_or(usize::MAX));
+            command.env("CUDA_VISIBLE_DEVICES", used.cloned().collect::<Vec<_>>().join(","));
+        }
+        let live = std::io::stderr().is_terminal() && !self.args.quiet && !self.args.verbose;
+        let place = self.place(index);
+        let expected = before
+            .predicted_duration
+            .map(|t| format!(" of about {}", screen::duration(t.value())))
+            .unwrap_or_default();
+        let mut tick = |ran: Duration| {
+            if live {
+                let ran = screen::duration(ran.as_secs_f64().round());
+                anstream::eprint!("\r\x1b[2K{place} {} runs for {ran}{expected}", planned.run_id);
+            }
+        };
+        tick(Duration::ZERO);
+        let ended =
+            self.attempts.run(command, self.args.verbose, &mut tick).map_err(Failure::failed)?;
+        if live {
+            anstream::eprint!("\r\x1b[2K");
+        }
+        let after = self.standing(&planned.run_id)?;
+        if after.attempts == before.attempts && self.attempts.signal().is_none() {
+            let said = ended.complaints.iter().rev().find(|line| !line.trim().is_empty());
+            let said = said.map_or("without a word", |line| line.trim_start_matches("error: "));
+            return Err(Failure::Failed(format!(
+                "{} could not be begun, and no job after it: {said}",
+                planned.run_id
+            )));
+        }
+        Ok(after)
+    }
+
+    fn limit(&self, planned: &Planned) -> Duration {
+        let predicted = planned.predicted_duration.map_or(0.0, |t| t.value() * LIMIT_FACTOR);
+        let by_prediction = Duration::try_from_secs_f64(predicted).unwrap_or(LEAST_LIMIT);
+        self.args.time_limit.unwrap_or(by_prediction.max(LEAST_LIMIT))
+    }
+
+    fn place(&self, index: usize) -> String {
+        let width = self.total.to_string().len();
+        format!("[{:>width$}/{}]", index + 1, self.total)
+    }
+
+    fn any_done(&mut self) -> Done<bool> {
+        Ok(self.folder.standing().map_err(Failure::failed)?.count(Fate::Done) > 0)
+    }
+
+    /// A line on what came of a job, and what is left.
+    fn tell(&mut self, index: usize, job: &Standing) -> Done {
+        if self.args.quiet {
+            return Ok(());
+        }
+        let mut line = format!("{} {} {}", self.place(index), job.run_id, job.fate);
+        if let Some(time) = job.duration {
+            line += &format!(" in {}", screen::duration(time.value()));
+        }
+        if let Some(energy) = job.energy {
+            let assumed = if job.energy_assumed { " assumed" } else { "" };
+            line += &format!(", {}{assumed}", screen::energy(energy.value()));
+        }
+        if let Some(reason) = &job.reason {
+            line += &format!(": {reason}");
+        }
+        let left = self.folder.standing().map_err(Failure::failed)?.left();
+        if left.jobs > 0 {
+            line += &format!("; left: {}", still(&left));
+        }
+        anstream::eprintln!("{line}");
+        Ok(())
+    }
+
+    fn note(&self, text: &str) {
+        if !self.args.quiet {
+            screen::note("note", text);
+        }
+    }
+
+    fn log(&self, record: Option<&str>) -> String {
+        self.folder.path().join(record.unwrap_or_default()).join("log").display().to_string()
+    }
+
+    fn interrupted(&mut self) -> Done {
+        match self.attempts.signal() {
+            None => Ok(()),
+            Some(signal) => Err(Failure::Failed(format!(
+                "stopped by signal {signal}; what is done is kept, and the same command goes on from there"
+            ))),
+        }
+    }
+
+    fn finish(&mut self, failed: usize) -> Done {
+        let sweep = self.folder.standing().map_err(Failure::failed)?;
+        let out = self.args.out.display();
+        if !self.args.quiet {
+            screen::note("sweep", &format!("{}; {}", counts(&sweep), used(&sweep.spent())));
+        }
+        if failed > 0 {
+            return Err(Failure::Failed(format!(
+                "{failed} jobs failed; `wattlaw sweep status {out}` says why, and --retry-failed runs them again"
+            )));
+        }
+        if sweep.count(Fate::Done) == sweep.jobs.len() {
+            self.note(&format!("all is done: `wattlaw fit {out}` fits a law on it"));
+        }
+        Ok(())
+    }
+}
+
+/// A word of the command with what its placeholders stand for.
+fn filled(word: &OsString, planned: &Planned, job: &Job, file: &Path) -> OsString {
+    let Some(text) = word.to_str() else { return word.clone() };
+    let system = &job.system;
+    let values = [
+        ("{job}", file.display().to_string()),
+        ("{run_id}", planned.run_id.clone()),
+        ("{gpus}", system.gpus.to_string()),
+        ("{nodes}", system.nodes().to_string()),
+        ("{gpus_per_node}", system.gpus.min(system.gpus_per_node).to_string()),
+    ];
+    let text = values.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
+    text.into()
+}

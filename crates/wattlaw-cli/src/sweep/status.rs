@@ -1,0 +1,125 @@
+//! `wattlaw sweep status`: how far a sweep is.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+use wattlaw::sweep::{Fate, Left, Spent, Standing, Sweep};
+use wattlaw_meter::sweep::look;
+
+use crate::args::Format;
+use crate::failure::{Done, Failure};
+use crate::{files, screen};
+
+/// Flags of `wattlaw sweep status`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Folder of the sweep, as `sweep run --out` names it
+    #[arg(value_name = "RUNS", default_value = "runs")]
+    folder: PathBuf,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A folder that no sweep was begun in, or a record that cannot be read.
+pub fn run(args: &Args) -> Done {
+    let sweep = look(&args.folder).map_err(Failure::failed)?;
+    match args.format {
+        Format::Json => screen::json(&json!({
+            "waiting": sweep.count(Fate::Waiting),
+            "running": sweep.count(Fate::Running),
+            "done": sweep.count(Fate::Done),
+            "failed": sweep.count(Fate::Failed),
+            "interrupted": sweep.count(Fate::Interrupted),
+            "spent": sweep.spent(),
+            "left": sweep.left(),
+            "reference_drift": sweep.drift(),
+            "jobs": sweep.jobs,
+        })),
+        Format::Table => files::print(&table(&sweep)),
+    }
+}
+
+fn table(sweep: &Sweep) -> String {
+    let mut out = screen::heading(&format!("{}; {}", counts(sweep), used(&sweep.spent())));
+    let rows = sweep.jobs.iter().map(row).collect();
+    let header = ["job", "fate", "tries", "time", "energy", "tokens/s", "off"];
+    out += &screen::table(&header, rows, 2);
+    let failed: Vec<String> = sweep
+        .jobs
+        .iter()
+        .filter_map(|job| Some(format!("{}: {}\n", job.run_id, job.reason.as_ref()?)))
+        .collect();
+    if !failed.is_empty() {
+        out += &format!("\n{}{}", screen::heading("why they failed"), failed.concat());
+    }
+    if let Some(drift) = sweep.drift() {
+        out += &format!(
+            "\nthe reference job's repeats lie {} % apart (standard deviation of their throughput)\n",
+            screen::digits(drift * 100.0)
+        );
+    }
+    let left = sweep.left();
+    if left.jobs > 0 {
+        out += &format!("\nleft: {}\n", still(&left));
+    }
+    out
+}
+
+fn row(job: &Standing) -> Vec<String> {
+    let shown = |text: Option<String>| text.unwrap_or_default();
+    let assumed = if job.energy_assumed { " assumed" } else { "" };
+    let off = job
+        .duration
+        .zip(job.predicted_duration)
+        .map(|(took, predicted)| format!("×{}", screen::digits(took / predicted)));
+    vec![
+        job.run_id.clone(),
+        job.fate.to_string(),
+        job.attempts.to_string(),
+        shown(job.duration.map(|t| screen::duration(t.value()))),
+        shown(job.energy.map(|e| screen::energy(e.value()) + assumed)),
+        shown(job.tokens_per_s.map(screen::digits)),
+        shown(off),
+    ]
+}
+
+/// How many jobs came how far: `9 of 12 jobs done, 1 failed`.
+pub fn counts(sweep: &Sweep) -> String {
+    let mut text = format!("{} of {} jobs done", sweep.count(Fate::Done), sweep.jobs.len());
+    for fate in [Fate::Failed, Fate::Interrupted, Fate::Running] {
+        let n = sweep.count(fate);
+        if n > 0 {
+            text += &format!(", {n} {fate}");
+        }
+    }
+    text
+}
+
+/// What the jobs that are done used.
+pub fn used(spent: &Spent) -> String {
+    let assumed = if spent.energy_assumed { ", assumed at least in part" } else { "" };
+    let mut text = screen::duration(spent.time.value());
+    if spent.energy.value() > 0.0 {
+        text += &format!(" and {}{assumed}", screen::energy(spent.energy.value()));
+    }
+    text
+}
+
+/// What is left: `3 jobs, about 4 min 10 s and 1.2 kWh`.
+pub fn still(left: &Left) -> String {
+    let mut text = match left.jobs {
+        1 => "1 job".to_owned(),
+        n => format!("{n} jobs"),
+    };
+    if let Some(time) = left.time {
+        text += &format!(", about {}", screen::duration(time.value()));
+        if let Some(energy) = left.energy {
+            text += &format!(" and {}", screen::energy(energy.value()));
+        }
+    }
+    text
+}

@@ -1,0 +1,205 @@
+//! Waits until a machine has come to rest: little runs on it, and its temperature stays where it is.
+//!
+//! What the job before left warm makes the next one draw more, and what still runs makes it slower.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::meter::Meter;
+
+/// Share of the processors' time, and of a GPU's, that may be used on a machine at rest: a desktop and its daemons use less,
+/// a job more. Assumed.
+const MOST_BUSY_CPU: f64 = 0.2;
+const MOST_BUSY_GPU: f64 = 0.05;
+
+/// Temperature has come to rest when it lies within so many degrees over so long. Sensors tell whole degrees. Assumed.
+const MOST_DRIFT_C: f64 = 1.0;
+const DRIFT_TIME: Duration = Duration::from_secs(10);
+
+/// Time between two looks, and the first of them.
+const LOOK: Duration = Duration::from_millis(500);
+const FIRST_LOOK: Duration = Duration::from_millis(100);
+
+/// What keeps a machine from being at rest.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Unrest {
+    /// Processors are in use, by this share.
+    Cpu(f64),
+    /// A GPU is in use, by this share.
+    Gpu(f64),
+    /// The temperature moved by so many degrees lately, or has not been watched long enough.
+    Temperature(f64),
+}
+
+impl std::fmt::Display for Unrest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Cpu(share) => write!(f, "its processors are {:.0} % busy", share * 100.0),
+            Self::Gpu(share) => write!(f, "a GPU is {:.0} % busy", share * 100.0),
+            Self::Temperature(degrees) => {
+                write!(f, "its temperature moves by {degrees:.0} °C in 10 s")
+            }
+        }
+    }
+}
+
+/// What a machine was like at the last looks.
+#[derive(Debug, Default)]
+struct Rest {
+    temperatures: VecDeque<(Duration, f64)>,
+}
+
+impl Rest {
+    /// One more look; what is in the way of rest now.
+    fn look(&mut self, at: Duration, cpu: Option<f64>, gpus: &[Gpu]) -> Option<Unrest> {
+        let hottest = gpus.iter().filter_map(|gpu| gpu.temperature_c).reduce(f64::max);
+        if let Some(hottest) = hottest {
+            self.temperatures.push_back((at, hottest));
+        }
+        // the newest that is as old as is asked for stays, so that the time is covered
+        while self
+            .temperatures
+            .get(1)
+            .is_some_and(|(then, _)| at.saturating_sub(*then) >= DRIFT_TIME)
+        {
+            self.temperatures.pop_front();
+        }
+        let busiest = gpus.iter().filter_map(|gpu| gpu.utilization).fold(0.0, f64::max);
+        if busiest > MOST_BUSY_GPU {
+            return Some(Unrest::Gpu(busiest));
+        }
+        if let Some(share) = cpu.filter(|share| *share > MOST_BUSY_CPU) {
+            return Some(Unrest::Cpu(share));
+        }
+        let (first, _) = self.temperatures.front()?;
+        let values = || self.temperatures.iter().map(|(_, degrees)| *degrees);
+        let drift = values().fold(f64::MIN, f64::max) - values().fold(f64::MAX, f64::min);
+        let watched = at.saturating_sub(*first) >= DRIFT_TIME;
+        (drift > MOST_DRIFT_C || !watched).then_some(Unrest::Temperature(drift))
+    }
+}
+
+/// What a GPU says of itself.
+#[derive(Debug, Clone, Copy, Default)]
+struct Gpu {
+    utilization: Option<f64>,
+    temperature_c: Option<f64>,
+}
+
+/// Waits until the machine is at rest, at most so long; `wait` waits for a time and tells whether to go on.
+///
+/// Gives how long it waited and, where that was all the time there was, what was still in the way.
+pub fn settle(
+    meters: &mut [Box<dyn Meter>],
+    most: Duration,
+    mut wait: impl FnMut(Duration) -> bool,
+) -> (Duration, Option<Unrest>) {
+    if most.is_zero() {
+        return (most, None);
+    }
+    let begin = Instant::now();
+    let mut rest = Rest::default();
+    let mut before = ticks();
+    let mut next = FIRST_LOOK;
+    loop {
+        if !wait(next) {
+            return (begin.elapsed(), None);
+        }
+        next = LOOK;
+        let now = ticks();
+        let cpu = before.zip(now).and_then(|(before, now)| busy(before, now));
+        before = now.or(before);
+        let gpus: Vec<Gpu> = meters
+            .iter_mut()
+            .flat_map(|meter| meter.read())
+            .flatten()
+            .map(|sample| Gpu {
+                utilization: sample.utilization,
+                temperature_c: sample.temperature_c,
+            })
+            .collect();
+        let unrest = rest.look(begin.elapsed(), cpu, &gpus);
+        if unrest.is_none() || begin.elapsed() >= most {
+            return (begin.elapsed(), unrest);
+        }
+    }
+}
+
+/// Time that all processors have spent: idle, and in all, in the kernel's ticks.
+fn ticks() -> Option<(u64, u64)> {
+    parse(&std::fs::read_to_string("/proc/stat").ok()?)
+}
+
+/// Source: proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal; guests are in the first two already.
+fn parse(stat: &str) -> Option<(u64, u64)> {
+    let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    let times: Vec<u64> =
+        line.split_whitespace().take(8).map_while(|word| word.parse().ok()).collect();
+    let idle = times.get(3)? + times.get(4).unwrap_or(&0);
+    Some((idle, times.iter().sum()))
+}
+
+fn busy(before: (u64, u64), now: (u64, u64)) -> Option<f64> {
+    let all = now.1.checked_sub(before.1).filter(|ticks| *ticks > 0)?;
+    let idle = now.0.saturating_sub(before.0).min(all);
+    Some(1.0 - idle as f64 / all as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn gpu(utilization: f64, degrees: f64) -> [Gpu; 1] {
+        [Gpu { utilization: Some(utilization), temperature_c: Some(degrees) }]
+    }
+
+    #[test]
+    fn a_machine_without_sensors_is_at_rest_when_little_runs() {
+        let mut rest = Rest::default();
+        assert_eq!(rest.look(s(0), Some(0.9), &[]), Some(Unrest::Cpu(0.9)));
+        assert_eq!(rest.look(s(1), Some(0.1), &[]), None);
+        assert_eq!(rest.look(s(2), None, &[]), None, "nobody says");
+    }
+
+    #[test]
+    fn a_gpu_is_at_rest_when_it_stopped_cooling() {
+        let mut rest = Rest::default();
+        assert_eq!(rest.look(s(0), Some(0.0), &gpu(0.5, 70.0)), Some(Unrest::Gpu(0.5)));
+        assert_eq!(rest.look(s(1), Some(0.0), &gpu(0.0, 68.0)), Some(Unrest::Temperature(2.0)));
+        for second in 2..30 {
+            let degrees = 68.0 - second as f64 / 2.0;
+            assert!(rest.look(s(second), Some(0.0), &gpu(0.0, degrees)).is_some(), "{second}");
+        }
+        for second in 30..38 {
+            assert!(rest.look(s(second), Some(0.0), &gpu(0.0, 53.0)).is_some(), "{second}");
+        }
+        assert_eq!(rest.look(s(39), Some(0.0), &gpu(0.0, 53.0)), None);
+        // a single whole degree is how sensors flicker
+        assert_eq!(rest.look(s(40), Some(0.0), &gpu(0.0, 54.0)), None);
+    }
+
+    #[test]
+    fn the_kernels_times_are_read() {
+        let before = parse("cpu  100 0 50 800 50 0 0 0 0 0\ncpu0 1 2 3 4\n").unwrap();
+        assert_eq!(before, (850, 1000));
+        let now = parse("cpu  150 0 50 840 60 0 0 0 0 0\n").unwrap();
+        assert_eq!(busy(before, now), Some(0.5));
+        assert_eq!((busy(now, now), parse("intr 5\n"), parse("cpu x\n")), (None, None, None));
+    }
+
+    #[test]
+    fn one_that_does_not_come_to_rest_is_waited_for_as_long_as_was_said() {
+        let (waited, _) = settle(&mut [], Duration::from_millis(1), |time| {
+            std::thread::sleep(time);
+            true
+        });
+        assert!(waited >= FIRST_LOOK);
+        assert_eq!(settle(&mut [], Duration::ZERO, |_| panic!("nobody waits")).0, Duration::ZERO);
+        let (_, unrest) = settle(&mut [], s(100), |_| false);
+        assert_eq!(unrest, None, "told to stop");
+    }
+}
