@@ -24,6 +24,7 @@ pub mod proxy;
 pub mod record;
 pub mod report;
 pub mod run;
+pub mod sampling;
 pub mod space;
 pub mod split;
 pub mod stats;

@@ -54,29 +54,61 @@ pub struct Choice {
 /// # Errors
 /// As [`embedded`].
 pub fn choose(job: &Job) -> Result<Choice> {
-    let mut nearest: Option<(f64, &str)> = None;
-    for (name, text) in &EMBEDDED[..CHOSEN_FROM] {
-        let Fitted { range } = serde_json::from_str(text)
-            .map_err(|e| Error::Data(format!("calibration {name}: {e}")))?;
-        let distance = distance(&range, job);
-        if nearest.is_none_or(|(least, _)| distance < least) {
-            nearest = Some((distance, text));
+    let read = |(name, text): &(&str, &str)| {
+        serde_json::from_str(text).map_err(|e| Error::Data(format!("calibration {name}: {e}")))
+    };
+    let all = EMBEDDED[..CHOSEN_FROM].iter().map(read).collect::<Result<Vec<Fitted>>>()?;
+    let at = nearest(all.iter().map(|fitted| fitted.range.as_slice()), job);
+    let calibration = Calibration::from_json(EMBEDDED[at].1)?;
+    let reason = reason(&calibration, job);
+    Ok(Choice { calibration, reason })
+}
+
+/// The embedded calibrations that are chosen from, read once for many jobs.
+#[derive(Debug, Clone)]
+pub struct Choosable(Vec<Calibration>);
+
+impl Choosable {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// As [`embedded`].
+    pub fn read() -> Result<Self> {
+        let texts = EMBEDDED[..CHOSEN_FROM].iter();
+        texts.map(|(_, text)| Calibration::from_json(text)).collect::<Result<_>>().map(Self)
+    }
+
+    /// What [`choose`] chooses for a job, and why.
+    pub fn choose(&self, job: &Job) -> (&Calibration, String) {
+        let calibration = &self.0[nearest(self.0.iter().map(|c| c.range.as_slice()), job)];
+        (calibration, reason(calibration, job))
+    }
+}
+
+/// Which of the ranges lies nearest to a job; of equals the first.
+fn nearest<'a>(ranges: impl Iterator<Item = &'a [Range]>, job: &Job) -> usize {
+    let mut nearest = (f64::INFINITY, 0);
+    for (at, range) in ranges.enumerate() {
+        let distance = distance(range, job);
+        if distance < nearest.0 {
+            nearest = (distance, at);
         }
     }
-    let (_, text) = nearest.ok_or_else(|| Error::Data("no calibration is embedded".to_owned()))?;
-    let calibration = Calibration::from_json(text)?;
+    nearest.1
+}
+
+fn reason(calibration: &Calibration, job: &Job) -> String {
     let (gpu, family) = (&job.system.accelerator.name, job.architecture.family().name());
     let lacks: Vec<String> = [("gpu", gpu.as_str()), ("family", family)]
         .into_iter()
         .filter(|(label, value)| !calibration.seen(label).iter().any(|s| s == value))
         .map(|(_, value)| format!("none of {value}"))
         .collect();
-    let reason = if lacks.is_empty() {
+    if lacks.is_empty() {
         format!("its runs are the nearest: {family} models on {gpu}")
     } else {
         format!("its runs are the nearest, though it has {}", lacks.join(" and "))
-    };
-    Ok(Choice { calibration, reason })
+    }
 }
 
 /// What a calibration's file says of where it was fitted; its laws, which are most of it, are passed over.
