@@ -23,6 +23,7 @@ pub mod record;
 pub mod report;
 pub mod run;
 pub mod space;
+pub mod speedup;
 pub mod split;
 pub mod stats;
 pub mod suite;
