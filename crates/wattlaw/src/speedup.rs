@@ -61,7 +61,7 @@ impl Speedups {
             metered.scope()?;
         }
         let baselines = baselines(&finished.runs);
-        let mut pairs: BTreeMap<(&str, &str, &str, u64), Vec<Pair>> = BTreeMap::new();
+        let mut pairs: BTreeMap<Key<'_>, Vec<Pair>> = BTreeMap::new();
         let (mut unmatched, mut parallel) = (Vec::new(), 0);
         for run in finished.runs.iter().filter(|run| !run.is_baseline()) {
             parallel += 1;
@@ -80,45 +80,60 @@ impl Speedups {
                 data.name
             )));
         }
-        let mut notes = Vec::new();
-        if let Some((first, why)) = unmatched.first() {
-            notes.push(format!(
-                "{} of {parallel} runs on several GPUs were left out, the first, run {} in line {}, because {why}",
-                unmatched.len(),
-                first.run_id,
-                first.line
-            ));
-        }
-        if let Some((first, what)) = data.runs.iter().find_map(|r| Some((r, r.outcome.as_ref()?))) {
-            notes.push(format!(
-                "{} runs that did not finish were left out, the first, run {} in line {}: {what}",
-                data.runs.len() - finished.runs.len(),
-                first.run_id,
-                first.line
-            ));
-        }
-        let assumed = |run: &&Run| run.meter.as_ref().is_some_and(|m| m.contains(":assumed"));
-        match metered.runs.iter().filter(assumed).count() {
-            0 => {}
-            n => notes.push(format!(
-                "{n} of {} energies are assumed, wholly or in part, and not measured",
-                metered.runs.len()
-            )),
-        }
-        let few = pairs.values().map(|pairs| groups(pairs).count());
-        match few.filter(|n| (2..bootstrap.fewest_groups()).contains(n)).count() {
-            0 => {}
-            n => notes.push(format!(
-                "{n} of {} rows have fewer than {} configuration families, too few for an interval of this level: \
-                 theirs are narrower than they should be",
-                pairs.len(),
-                bootstrap.fewest_groups()
-            )),
-        }
+        let notes = [
+            unmatched_note(&unmatched, parallel),
+            failed_note(data),
+            assumed_note(&metered),
+            few_note(&pairs, bootstrap),
+        ];
         let rows = pairs.iter().map(|(key, pairs)| row(*key, pairs, bootstrap)).collect();
-        Ok(Self { rows, notes })
+        Ok(Self { rows, notes: notes.into_iter().flatten().collect() })
     }
 }
+
+fn unmatched_note(unmatched: &[(&Run, &str)], parallel: usize) -> Option<String> {
+    let (run, why) = unmatched.first()?;
+    Some(format!(
+        "left out: {} of {parallel} finished runs on several GPUs, the first, run {} in line {}, because {why}",
+        unmatched.len(),
+        run.run_id,
+        run.line
+    ))
+}
+
+fn failed_note(data: &Dataset) -> Option<String> {
+    let failed = |run: &&Run| run.outcome.is_some();
+    let run = data.runs.iter().find(failed)?;
+    Some(format!(
+        "left out: {} of {} runs as not finished, the first, run {} in line {}: {}",
+        data.runs.iter().filter(failed).count(),
+        data.runs.len(),
+        run.run_id,
+        run.line,
+        run.outcome.as_deref().unwrap_or_default()
+    ))
+}
+
+fn assumed_note(metered: &Dataset) -> Option<String> {
+    let assumed = |run: &&Run| run.meter.as_ref().is_some_and(|meter| meter.contains(":assumed"));
+    let n = metered.runs.iter().filter(assumed).count();
+    let all = metered.runs.len();
+    (n > 0).then(|| format!("assumed, wholly or in part, and not measured: {n} of {all} energies"))
+}
+
+fn few_note(pairs: &BTreeMap<Key<'_>, Vec<Pair>>, bootstrap: &Bootstrap) -> Option<String> {
+    let fewest = bootstrap.fewest_groups();
+    let n = pairs.values().filter(|p| (2..fewest).contains(&groups(*p).count())).count();
+    (n > 0).then(|| {
+        format!(
+            "fewer than {fewest} configurations: {n} of {} rows, whose intervals are narrower than their level asks",
+            pairs.len()
+        )
+    })
+}
+
+/// GPU model, family, strategy and GPU count.
+type Key<'a> = (&'a str, &'a str, &'a str, u64);
 
 /// A run over its baseline.
 struct Pair {
@@ -188,11 +203,7 @@ fn groups<'a>(pairs: impl IntoIterator<Item = &'a Pair>) -> Groups {
     Groups::from_labels(&labels)
 }
 
-fn row(
-    (gpu, family, strategy, gpus): (&str, &str, &str, u64),
-    pairs: &[Pair],
-    bootstrap: &Bootstrap,
-) -> Speedup {
+fn row((gpu, family, strategy, gpus): Key<'_>, pairs: &[Pair], bootstrap: &Bootstrap) -> Speedup {
     let gains: Vec<f64> = pairs.iter().map(|p| p.gain).collect();
     let (metered, changes): (Vec<&Pair>, Vec<f64>) =
         pairs.iter().filter_map(|p| Some((p, p.energy_change_pct?))).unzip();

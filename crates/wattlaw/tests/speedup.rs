@@ -95,10 +95,10 @@ fn what_has_no_baseline_is_left_out_and_told() {
     assert_eq!(
         found.notes,
         [
-            "4 of 5 runs on several GPUs were left out, the first, run 3 in line 3, because no run on one GPU has its \
+            "left out: 4 of 5 finished runs on several GPUs, the first, run 3 in line 3, because no run on one GPU has its \
              configuration",
-            "1 runs that did not finish were left out, the first, run 7 in line 7: exit 1",
-            "1 of 6 energies are assumed, wholly or in part, and not measured",
+            "left out: 1 of 7 runs as not finished, the first, run 7 in line 7: exit 1",
+            "assumed, wholly or in part, and not measured: 1 of 6 energies",
         ]
     );
 }
@@ -113,7 +113,11 @@ fn few_families_have_an_interval_and_a_note() {
     };
     let of = |n: u64| compare(&(1..=n).map(family).collect::<String>()).unwrap();
     let (five, six) = (of(5), of(6));
-    assert!(five.notes[0].starts_with("1 of 1 rows have fewer than 6"), "{:?}", five.notes);
+    assert!(
+        five.notes[0].starts_with("fewer than 6 configurations: 1 of 1 rows"),
+        "{:?}",
+        five.notes
+    );
     assert!(six.notes.is_empty(), "{:?}", six.notes);
     let gain = five.rows[0].throughput_gain;
     assert!(gain.lower.unwrap() < gain.median && gain.median < gain.upper.unwrap());
