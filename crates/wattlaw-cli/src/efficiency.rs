@@ -54,8 +54,16 @@ fn table(rows: &[Speedup], level: f64) -> String {
         "{pairs} runs beside their single-GPU baselines: median [{} % interval]",
         screen::percent(level)
     ));
-    let header =
-        ["gpu", "family", "strategy", "gpus", "pairs", "throughput", "efficiency", "energy/token"];
+    let header = [
+        "gpu",
+        "family",
+        "strategy",
+        "gpus",
+        "pairs",
+        "throughput gain",
+        "efficiency",
+        "energy per token",
+    ];
     let cells = |row: &Speedup| {
         vec![
             row.gpu.clone(),
