@@ -45,6 +45,9 @@ pub struct Speedups {
     pub notes: Vec<String>,
 }
 
+/// GPU model, family, strategy and GPU count.
+type Key<'a> = (&'a str, &'a str, &'a str, u64);
+
 impl Speedups {
     /// Compares each finished run on several GPUs with its baseline: the finished runs on one GPU that agree in all that
     /// is known before a run, of several their median throughput and their median energy a token.
@@ -131,9 +134,6 @@ fn few_note(pairs: &BTreeMap<Key<'_>, Vec<Pair>>, bootstrap: &Bootstrap) -> Opti
         )
     })
 }
-
-/// GPU model, family, strategy and GPU count.
-type Key<'a> = (&'a str, &'a str, &'a str, u64);
 
 /// A run over its baseline.
 struct Pair {
