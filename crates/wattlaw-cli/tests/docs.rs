@@ -82,6 +82,7 @@ fn every_field_is_documented() {
         &format!("fit examples/runs.csv --out {}", calibration.display()),
         &format!("fit examples/runs.csv --law roofline --out {}", of_roofline.display()),
         "audit examples/runs.csv",
+        "efficiency examples/runs.csv --resamples 100",
         "validate examples/runs.csv --ablation log_C",
         "validate examples/runs.csv --hold-out row",
         "validate examples/runs.csv --law roofline --no-discrepancy --splits 1",
