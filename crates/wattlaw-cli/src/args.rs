@@ -3,7 +3,6 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-use crate::{
     audit, calibrate, catalog, completions, cost, doctor, efficiency, fit, import, measure, merge,
     predict, recover, report, sweep, top, validate,
 };
