@@ -9,6 +9,8 @@ use wattlaw::calibration::{Calibration, Suggested, Suggestions};
 use wattlaw::catalog::Catalog;
 use wattlaw::error::Place;
 use wattlaw::job::{Job, JobSpec};
+use wattlaw::parallel::DataParallel;
+use wattlaw::plan::title;
 use wattlaw::space::{Jobs, Space};
 use wattlaw::stats::optimal::Criterion;
 use wattlaw::units::JOULES_PER_KWH;
@@ -76,7 +78,12 @@ impl Planned {
             gpu: job.system.accelerator.name.clone(),
             gpus: p.gpus(),
             gpus_per_node: job.system.gpus_per_node,
-            strategy: if p.dp > 1 { p.data.to_string() } else { p.regime().to_owned() },
+            strategy: match p.regime() {
+                _ if p.dp > 1 => p.data.to_string(),
+                // a pipeline alone is no strategy of a job; a run table reads this with its degrees as one
+                "pp" => DataParallel::Ddp.to_string(),
+                regime => regime.to_owned(),
+            },
             dp: p.dp,
             tp: p.tp,
             pp: p.pp,
@@ -118,14 +125,15 @@ pub fn run(
         .jobs(catalog, MOST_POINTS, asked.seed)
         .map_err(|e| e.at(Place::file(name.clone())))?;
     let wanted = asked.jobs.iter().map(|path| job(path, catalog)).collect::<Done<Vec<Job>>>()?;
-    let targets = if wanted.is_empty() { &found.kept } else { &wanted };
-    let parent = parent(&found.kept[0])?;
-    let suggested = parent.suggest(&found.kept, targets, asked.count, asked.criterion)?;
+    let candidates: Vec<&Job> = found.kept.iter().map(|c| &c.job).collect();
+    let targets = if wanted.is_empty() { candidates.clone() } else { wanted.iter().collect() };
+    let parent = parent(candidates[0])?;
+    let suggested = parent.suggest(&candidates, &targets, asked.count, asked.criterion)?;
     let planned: Vec<(Planned, &Suggested)> = suggested
         .runs
         .iter()
         .enumerate()
-        .map(|(i, run)| (Planned::of(i + 1, &found.kept[run.candidate]), run))
+        .map(|(i, run)| (Planned::of(i + 1, candidates[run.candidate]), run))
         .collect();
     if let Some(path) = asked.out {
         let mut plan = csv::Writer::from_writer(Vec::new());
@@ -147,18 +155,31 @@ pub fn run(
     }
 }
 
-fn job(path: &Path, catalog: &Catalog) -> Done<Job> {
+/// The job of a file.
+///
+/// # Errors
+/// What is wrong in it.
+pub fn job(path: &Path, catalog: &Catalog) -> Done<Job> {
     let place = || Place::file(path.display().to_string());
     let spec = JobSpec::from_toml(&files::text(path)?).map_err(|e| e.at(place()))?;
     Ok(spec.resolve(catalog).map_err(|e| e.at(place()))?)
 }
 
 fn notes(found: &Jobs, chosen: usize, count: usize) -> Vec<String> {
+    let mut notes = left_out(found);
+    if chosen < count {
+        notes.push(format!("the space has {chosen} jobs only, fewer than the {count} asked for"));
+    }
+    notes
+}
+
+/// What became of the points of a space that are no jobs to run.
+pub fn left_out(found: &Jobs) -> Vec<String> {
     let mut notes = Vec::new();
     if (found.looked_at as u64) < found.points {
         notes.push(format!(
-            "the space has {} points; {} were drawn from it",
-            found.points, found.looked_at
+            "{} of the space's {} points were looked at",
+            found.looked_at, found.points
         ));
     }
     if let Some(reason) = &found.first_invalid {
@@ -167,14 +188,14 @@ fn notes(found: &Jobs, chosen: usize, count: usize) -> Vec<String> {
             found.invalid
         ));
     }
-    if found.too_large > 0 {
+    if let Some(first) = found.too_large.first() {
         notes.push(format!(
-            "{} jobs are predicted not to fit in memory and were left out",
-            found.too_large
+            "{} jobs are predicted not to fit in memory and were left out, the first {} ({:.1} GiB a GPU of {:.1})",
+            found.too_large.len(),
+            title(&first.job),
+            first.needed_gib,
+            first.capacity_gib
         ));
-    }
-    if chosen < count {
-        notes.push(format!("the space has {chosen} jobs only, fewer than the {count} asked for"));
     }
     notes
 }
@@ -212,7 +233,7 @@ fn json_report(
         "points": found.points,
         "looked_at": found.looked_at,
         "invalid": found.invalid,
-        "too_large": found.too_large,
+        "too_large": found.too_large.len(),
         "candidates": found.kept.len(),
         "log_sd_before": suggested.log_sd_before,
         "runs": rows,

@@ -1,5 +1,6 @@
-//! `wattlaw sweep`: controlled runs, from a plan to records that a law is fitted on.
+//! `wattlaw sweep`: controlled runs, from a space of jobs to records that a law is fitted on.
 
+mod design;
 mod nodes;
 mod run;
 mod slurm;
@@ -16,6 +17,8 @@ use crate::files;
 /// What to do with a sweep.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    /// Plan which jobs run, in which order, and what they will take
+    Design(Box<design::Args>),
     /// Run the jobs of a plan here, one at a time, each under measurement; goes on where it stopped
     Run(Box<run::Args>),
     /// Hand the jobs of a plan to a cluster, those that are not done and not handed over yet
@@ -30,6 +33,7 @@ pub enum Command {
 /// Those of the subcommand.
 pub fn run(command: &Command) -> Done {
     match command {
+        Command::Design(args) => design::run(args),
         Command::Run(args) => run::run(args),
         Command::Submit(args) => submit::run(args),
         Command::Status(args) => status::run(args),

@@ -6,74 +6,15 @@
 mod running;
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use running::WATTLAW;
+use running::place::{Place, read};
 use serde_json::Value;
-use tempfile::TempDir;
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A folder in which nothing of this machine is measured, and nobody else's locks are.
-struct Place(TempDir);
-
-impl Place {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    /// `wattlaw`, with words apart by single spaces.
-    fn wattlaw(&self, words: &str) -> Command {
-        let mut command = Command::new(WATTLAW);
-        command
-            .args(words.split(' '))
-            .current_dir(self.path())
-            .env("TMPDIR", self.path())
-            .env("WATTLAW_SYSFS", self.path().join("no-sysfs"))
-            .env("WATTLAW_NVML", self.path().join("no-nvml"))
-            .env_remove("WATTLAW_EVENTS")
-            .stdin(Stdio::null());
-        command
-    }
-
-    /// `wattlaw measure` with 100 W assumed, of a shell's script.
-    fn measure(&self, words: &str, script: &str) -> Command {
-        let mut command = self.wattlaw("measure --assume cpu=100W");
-        command
-            .args(words.split(' ').filter(|word| !word.is_empty()))
-            .args(["--", "sh", "-c", script]);
-        command
-    }
-
-    fn records(&self) -> Vec<PathBuf> {
-        let Ok(entries) = fs::read_dir(self.path().join("runs")) else { return Vec::new() };
-        let paths = entries.map(|entry| entry.unwrap().path());
-        let mut found: Vec<_> = paths.filter(|path| !hidden(path)).collect();
-        found.sort();
-        found
-    }
-
-    fn record(&self) -> (PathBuf, Value) {
-        let records = self.records();
-        assert_eq!(records.len(), 1, "{records:?}");
-        (records[0].clone(), read(&records[0]))
-    }
-}
-
-fn hidden(path: &Path) -> bool {
-    path.file_name().unwrap().to_string_lossy().starts_with('.')
-}
-
-fn read(folder: &Path) -> Value {
-    serde_json::from_str(&fs::read_to_string(folder.join("run.json")).unwrap()).unwrap()
-}
 
 fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
@@ -238,6 +179,25 @@ fn a_command_that_forks_is_over_when_it_ends() {
     let (_, record) = place.record();
     assert!(record["duration_s"].as_f64().unwrap() < 30.0);
     assert!(record["notes"].to_string().contains("a process that the command started goes on"));
+}
+
+#[test]
+fn a_command_that_takes_too_long_is_asked_to_end() {
+    let place = Place::new();
+    let output = place.measure("--time-limit 300ms", "exec sleep 100").output().unwrap();
+    assert_eq!(code(&output), 128 + 15);
+    let (_, record) = place.record();
+    assert_eq!(record["stopped"], serde_json::json!({"why": "time_limit", "limit_s": 0.3}));
+    assert!(record["duration_s"].as_f64().unwrap() >= 0.3);
+    // one that was quick enough, and limits that are none
+    let place = Place::new();
+    assert_eq!(code(&place.measure("--time-limit 1d", "true").output().unwrap()), 0);
+    assert_eq!(place.record().1["stopped"], Value::Null);
+    for wrong in ["0s", "500d", "soon"] {
+        let output = place.measure(&format!("--time-limit {wrong}"), "true").output().unwrap();
+        assert_eq!(code(&output), 2);
+        assert!(text(&output.stderr).contains("is no time up to a year"), "{wrong}");
+    }
 }
 
 #[test]

@@ -17,11 +17,14 @@ use running::{Ran, WATTLAW};
 use serde_json::Value;
 
 /// Trains nothing: says in `ledger` when it begins, steps and ends, waits as long as `hold/<job>` is there, and fails as long as
-/// `broken/<job>` is. A name that `trainer` is told its events under is as the trainer's.
+/// `broken/<job>` is.
 const TRAINER: &str = r#"#!/bin/sh
 tell() { echo "$1" >> "$WATTLAW_EVENTS"; }
 log() { echo "$WATTLAW_RUN_ID ${SLURM_NODEID:-0} $1" >> "$LEDGER/ledger"; }
 log begin
+# as in a rendezvous, nobody goes on before all are there
+touch "$LEDGER/met/$WATTLAW_RUN_ID-$SLURM_JOB_ID-${SLURM_NODEID:-0}"
+until [ "$(ls "$LEDGER/met" | grep -c "^$WATTLAW_RUN_ID-$SLURM_JOB_ID-")" = "$SLURM_JOB_NUM_NODES" ]; do sleep 0.02; done
 tell '{"event":"window_begin","name":"train"}'
 for step in 1 2 3; do tell '{"event":"step","tokens":64}'; log step; done
 while [ -e "$LEDGER/hold/$WATTLAW_RUN_ID" ]; do sleep 0.05; done
@@ -42,7 +45,7 @@ impl Sweep<'_> {
         fs::write(at("trainer"), TRAINER).unwrap();
         fs::set_permissions(at("trainer"), fs::Permissions::from_mode(0o755)).unwrap();
         fs::write(at("slurm.toml"), OPTIONS).unwrap();
-        for folder in ["hold", "broken"] {
+        for folder in ["hold", "broken", "met"] {
             fs::create_dir(at(folder)).unwrap();
         }
         let mut plan =
@@ -112,6 +115,15 @@ impl Sweep<'_> {
         let ran: Ran = output.into();
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         serde_json::from_str(&ran.stdout).unwrap()
+    }
+
+    /// What the tasks printed.
+    fn logs(&self) -> String {
+        let folder = self.0.path().join("runs/slurm/log");
+        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        files
+            .map(|path| format!("-- {}\n{}", path.display(), fs::read_to_string(&path).unwrap()))
+            .collect()
     }
 
     /// Number of SLURM of a job of the plan.
@@ -222,7 +234,12 @@ fn a_job_on_two_nodes_has_one_record() {
     assert_eq!(sweep.submitted(""), 2);
     cluster.until("the queue is empty", |c| c.queue().is_empty());
     let status = sweep.status();
-    assert_eq!((&status["done"], &status["failed"]), (&1.into(), &1.into()), "{status}");
+    assert_eq!(
+        (&status["done"], &status["failed"]),
+        (&1.into(), &1.into()),
+        "{status}\n{}",
+        sweep.logs()
+    );
     assert_eq!(status["jobs"][1]["reason"], "exit 3: error: there is no corpus");
 
     let records = sweep.records("wide");

@@ -259,9 +259,24 @@ pub fn recover(path: &Path) -> Result<Recovery> {
         .map(|record| Recovery::Closed(Box::new(record)))
 }
 
-/// Whether a running wattlaw writes a record.
-pub fn is_written(path: &Path) -> bool {
-    OpenOptions::new().append(true).open(path.join(TRACE)).is_ok_and(|file| held(&file))
+/// Reads a record, and tells whether it will be closed: it is, or a running wattlaw writes it.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_live(path: &Path) -> Result<(Record, bool)> {
+    let record = read(path)?;
+    if record.state != State::Running {
+        return Ok((record, true));
+    }
+    let trace = path.join(TRACE);
+    let file = OpenOptions::new().append(true).open(&trace).map_err(|e| Error::io(&trace, &e))?;
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        return Ok((record, true));
+    }
+    // who held the lock may have closed it meanwhile
+    let record = read(path)?;
+    let closed = record.state != State::Running;
+    Ok((record, closed))
 }
 
 /// Whether a running wattlaw holds the lock.

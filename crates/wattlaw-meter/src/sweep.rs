@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use wattlaw::job::JobSpec;
@@ -48,14 +49,24 @@ pub enum Sharing {
 pub struct Folder {
     path: PathBuf,
     plan: Plan,
-    /// Records by their folders, whose names sort by time.
-    records: BTreeMap<PathBuf, Record>,
+    records: Records,
+    sharing: Sharing,
     _lock: File,
 }
 
-/// A job that nobody else runs as long as this is held.
+/// A job that nobody else runs as long as this is held, by us or by what we started: the lock is that of the open file.
 #[derive(Debug)]
-pub struct Claim(#[allow(dead_code, reason = "held for its lock")] File);
+pub struct Claim(File);
+
+impl Claim {
+    /// The file as the standard input of an attempt, empty, so that the job is taken as long as any process of it lives.
+    ///
+    /// # Errors
+    /// One sentence where the system has no more files.
+    pub fn input(&self) -> Result<Stdio> {
+        self.0.try_clone().map(Stdio::from).map_err(|e| Error::Failed(e.to_string()))
+    }
+}
 
 impl Folder {
     /// Opens the folder of a sweep, or begins one, and locks it.
@@ -87,7 +98,7 @@ impl Folder {
         for folder in [JOBS, LOCKS].map(|name| path.join(name)) {
             std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, &e))?;
         }
-        Ok(Self { path, plan, records: BTreeMap::new(), _lock: lock })
+        Ok(Self { path, plan, records: Records::default(), sharing, _lock: lock })
     }
 
     /// Where it is.
@@ -98,15 +109,6 @@ impl Folder {
     /// The plan.
     pub const fn plan(&self) -> &Plan {
         &self.plan
-    }
-
-    /// Takes a job, so that nobody else runs it; none where somebody does.
-    ///
-    /// # Errors
-    /// One sentence where the lock cannot be written.
-    pub fn claim(&self, run_id: &str) -> Result<Option<Claim>> {
-        let path = self.path.join(LOCKS).join(format!("{run_id}.lock"));
-        Ok(lock(&path, Sharing::Alone)?.map(Claim))
     }
 
     /// Writes the file that the program that trains is given, and tells where.
@@ -125,52 +127,78 @@ impl Folder {
     /// # Errors
     /// One sentence where a record cannot be read.
     pub fn standing(&mut self) -> Result<Sweep> {
-        self.refresh()?;
-        let records: Vec<&Record> = self.records.values().collect();
-        Ok(judged(&self.path, &self.plan, &records))
+        self.records.refresh(&self.path)?;
+        Ok(self.records.judged(&self.path, &self.plan))
     }
 
-    /// Reads the records that were not closed when they were last read, and new ones.
-    fn refresh(&mut self) -> Result<()> {
-        for path in folder::all(&self.path)? {
-            if self.records.get(&path).is_none_or(|record| record.state == State::Running) {
-                let record = folder::read(&path)?;
-                self.records.insert(path, record);
-            }
-        }
-        Ok(())
+    /// The jobs that were begun before, whatever became of them.
+    pub fn begun(&self) -> Vec<String> {
+        let there = |run_id: &&str| self.lock_of(run_id).exists();
+        self.plan
+            .jobs
+            .iter()
+            .map(|job| job.run_id.as_str())
+            .filter(there)
+            .map(str::to_owned)
+            .collect()
     }
 
-    /// Closes the records of jobs whose writer died, and ends what is left of their commands; waits for one that an earlier
-    /// sweep began and that is still measured. `ours` says which jobs are looked after; `wait` waits for a time and tells whether to go on.
+    fn lock_of(&self, run_id: &str) -> PathBuf {
+        self.path.join(LOCKS).join(format!("{run_id}.lock"))
+    }
+
+    /// Takes a job for us, once nothing of an earlier attempt runs any more, and closes the record that one left open.
+    ///
+    /// An attempt that is still measured is waited for; what is left of one whose wattlaw was killed is ended. None where
+    /// another task of a cluster runs the job, or `wait`, which waits for a time, tells not to go on.
     ///
     /// # Errors
-    /// One sentence where a record cannot be closed.
-    pub fn close_abandoned(
+    /// One sentence where a lock or a record cannot be written.
+    pub fn take(
         &mut self,
-        ours: impl Fn(&str) -> bool,
+        run_id: &str,
+        tell: &mut dyn FnMut(&str),
+        wait: &mut dyn FnMut(Duration) -> bool,
+    ) -> Result<Option<Claim>> {
+        let path = self.lock_of(run_id);
+        let mut told = false;
+        loop {
+            let lock = lock(&path, Sharing::Alone)?;
+            if lock.is_none() && self.sharing == Sharing::Jobs {
+                return Ok(None);
+            }
+            self.close_abandoned(run_id, tell, wait)?;
+            if let Some(file) = lock {
+                return Ok(Some(Claim(file)));
+            }
+            if !std::mem::replace(&mut told, true) {
+                tell(&format!(
+                    "{run_id} was begun by an earlier sweep and goes on; it is waited for"
+                ));
+            }
+            if !wait(LOOK) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Closes the records of a job that nobody writes any more, and ends what is left of their commands.
+    fn close_abandoned(
+        &mut self,
+        run_id: &str,
         tell: &mut dyn FnMut(&str),
         wait: &mut dyn FnMut(Duration) -> bool,
     ) -> Result<()> {
-        self.refresh()?;
-        let left: Vec<(PathBuf, String)> = self
-            .records
-            .iter()
-            .filter(|(_, record)| record.state == State::Running)
-            .filter_map(|(path, record)| Some((path.clone(), record.name.clone()?)))
-            .filter(|(_, run_id)| ours(run_id))
-            .collect();
-        for (path, run_id) in left {
-            let mut told = false;
-            while let Recovery::Held = folder::recover(&path)? {
-                if !std::mem::replace(&mut told, true) {
-                    tell(&format!(
-                        "{run_id} was begun by an earlier sweep and goes on; it is waited for"
-                    ));
-                }
-                if !wait(LOOK) {
-                    return Ok(());
-                }
+        self.records.refresh(&self.path)?;
+        let open = |record: &Record| {
+            record.state == State::Running && record.name.as_deref() == Some(run_id)
+        };
+        let seen = self.records.0.iter();
+        let left: Vec<PathBuf> =
+            seen.filter(|(_, seen)| open(&seen.record)).map(|(path, _)| path.clone()).collect();
+        for path in left {
+            if let Recovery::Held = folder::recover(&path)? {
+                continue;
             }
             let ended = orphans::end(&path.join(folder::PROGRAM), wait);
             if ended > 0 {
@@ -194,21 +222,48 @@ pub fn look(path: &Path) -> Result<Sweep> {
             path.display()
         ))
     })?;
-    let records = folder::all(path)?.iter().map(|p| folder::read(p)).collect::<Result<Vec<_>>>()?;
-    Ok(judged(path, &plan, &records.iter().collect::<Vec<_>>()))
+    let mut seen = Records::default();
+    seen.refresh(path)?;
+    Ok(seen.judged(path, &plan))
 }
 
-fn judged(path: &Path, plan: &Plan, records: &[&Record]) -> Sweep {
-    let mut sweep =
-        Sweep::of(plan, records, |record| output(&path.join(&record.id)).unwrap_or_default());
-    for job in sweep.jobs.iter_mut().filter(|job| job.fate == Fate::Running) {
-        // nobody writes the record of a job whose wattlaw was killed
-        let alive = job.record.as_ref().is_some_and(|id| folder::is_written(&path.join(id)));
-        if !alive {
-            job.fate = Fate::Interrupted;
+/// The records of a folder as they were last read, by their folders, whose names sort by time.
+#[derive(Debug, Default)]
+struct Records(BTreeMap<PathBuf, Seen>);
+
+#[derive(Debug)]
+struct Seen {
+    record: Record,
+    /// Whether it is closed, or a running wattlaw will close it.
+    live: bool,
+}
+
+impl Records {
+    /// Reads records that are new, and those that were not closed when they were last read.
+    fn refresh(&mut self, folder: &Path) -> Result<()> {
+        for path in folder::all(folder)? {
+            if self.0.get(&path).is_none_or(|seen| seen.record.state == State::Running) {
+                let (record, live) = folder::read_live(&path)?;
+                self.0.insert(path, Seen { record, live });
+            }
         }
+        Ok(())
     }
-    sweep
+
+    fn judged(&self, folder: &Path, plan: &Plan) -> Sweep {
+        let records: Vec<&Record> = self.0.values().map(|seen| &seen.record).collect();
+        let mut sweep = Sweep::of(plan, &records, |record| {
+            output(&folder.join(&record.id)).unwrap_or_default()
+        });
+        let dead: Vec<&str> =
+            self.0.values().filter(|seen| !seen.live).map(|seen| seen.record.id.as_str()).collect();
+        for job in sweep.jobs.iter_mut().filter(|job| job.fate == Fate::Running) {
+            if job.record.as_deref().is_some_and(|id| dead.contains(&id)) {
+                job.fate = Fate::Interrupted;
+            }
+        }
+        sweep
+    }
 }
 
 fn read_plan(path: &Path) -> Result<Option<Plan>> {

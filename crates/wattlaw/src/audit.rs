@@ -189,6 +189,9 @@ fn averaged(run: &Run) -> Option<Finding> {
 }
 
 fn power(run: &Run, catalog: &Catalog) -> Option<Finding> {
+    if run.energy_is_assumed() {
+        return None;
+    }
     let power = (run.energy? / run.duration?).value();
     let accelerator = catalog.accelerator(&run.gpu).ok()?;
     let gpus = run.gpus as f64;
@@ -219,15 +222,19 @@ fn recorded(run: &Run) -> Option<Finding> {
             Kind::HalfRecorded,
             "there is an energy and no duration".to_owned(),
         )),
-        (Some(_), Some(duration)) if duration.value() < SHORTEST_WINDOW_S => Some(Finding::of(
-            run,
-            Kind::ShortWindow,
-            format!(
-                "{} s are short for a counter that is updated each 0.1 s; its error may be {:.0} %",
-                duration.value(),
-                10.0 / duration.value()
-            ),
-        )),
+        (Some(_), Some(duration))
+            if duration.value() < SHORTEST_WINDOW_S && !run.energy_is_assumed() =>
+        {
+            Some(Finding::of(
+                run,
+                Kind::ShortWindow,
+                format!(
+                    "{} s are short for a counter that is updated each 0.1 s; its error may be {:.0} %",
+                    duration.value(),
+                    10.0 / duration.value()
+                ),
+            ))
+        }
         _ => None,
     }
 }

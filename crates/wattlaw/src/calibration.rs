@@ -1,12 +1,14 @@
 //! A calibration: fitted laws of energy and time with their spread, the range they were fitted on, and where the
 //! data came from. It is a JSON file, documented field by field in `docs/records.md`.
 
+mod design;
 mod embedded;
 mod fit;
 mod range;
 mod suggest;
 
-pub use embedded::{Choice, choose, embedded};
+pub use design::study_design;
+pub use embedded::{Choice, Choosable, choose, embedded};
 pub use fit::{FitOptions, default_formula};
 pub use range::{Outside, Range};
 pub use suggest::{Suggested, Suggestions};
@@ -203,7 +205,7 @@ impl Calibration {
 
     /// The seen values of a label (`gpu`, `strategy`, `family`).
     pub fn seen(&self, label: &str) -> &[String] {
-        self.range.iter().find(|r| r.variable == label).map_or(&[], |r| &r.labels)
+        range::seen(&self.range, label)
     }
 }
 

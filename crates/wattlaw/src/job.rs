@@ -1,5 +1,7 @@
 //! A job: everything that is known before a run.
 
+pub(crate) mod fields;
+
 use serde::{Deserialize, Serialize};
 
 use crate::architecture::{Architecture, ModelSpec, ModelType, Positions};

@@ -2,16 +2,28 @@
 //!
 //! `docs/records.md` documents the file field by field.
 
-mod fields;
+mod arranged;
+mod budget;
+mod kind;
+mod name;
+mod optimal;
+mod order;
+
+pub use arranged::{Answerer, Forecast, middle};
+pub use budget::{Budget, gpu_hours};
+pub use kind::{Kind, MOST_CANDIDATES};
+pub use name::{run_id, title};
+pub use optimal::{Chosen, Wanted};
+pub use order::{MOST_JOBS, Order, Turn};
 
 use std::collections::BTreeMap;
 
 use crate::catalog::Catalog;
 use crate::csv_text;
 use crate::error::{Error, Place, Result};
+use crate::job::fields::{Field, fields};
 use crate::job::{Job, JobSpec};
 use crate::units::{Joules, Seconds};
-use fields::{Field, fields};
 
 /// A job of a plan.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,7 +117,7 @@ impl Plan {
         let after = [(OWN[3], timed), (OWN[4], metered)];
         let after = after.iter().filter(|(_, there)| *there).map(|(name, _)| *name);
         let header: Vec<&str> =
-            before.chain(filled.iter().map(|field| field.name)).chain(after).collect();
+            before.chain(filled.iter().map(|field| field.column)).chain(after).collect();
         let mut rows = Vec::with_capacity(self.jobs.len());
         for job in &self.jobs {
             let mut row = vec![job.run_id.clone(), job.block.to_string()];
@@ -144,7 +156,7 @@ impl Plan {
 fn kept(field: &Field, text: String) -> Result<String> {
     if text.is_empty() || text.trim() != text {
         return Err(Error::invalid(
-            field.name,
+            field.column,
             format!("`{text}`"),
             "a plan holds no empty text and none with spaces at its ends",
         ));
@@ -161,7 +173,7 @@ struct Layout {
 impl Layout {
     fn of(headers: &csv::StringRecord) -> Result<Self> {
         csv_text::once(headers)?;
-        let known = || OWN.into_iter().chain(fields().map(|field| field.name));
+        let known = || OWN.into_iter().chain(fields().map(|field| field.column));
         if let Some(other) = headers.iter().find(|header| known().all(|name| name != *header)) {
             return Err(Error::unknown("column", other, known()));
         }
@@ -169,7 +181,7 @@ impl Layout {
         if at("run_id").is_none() {
             return Err(Error::missing("column `run_id`", "a plan names its jobs"));
         }
-        let fields = fields().filter_map(|field| Some((field, at(field.name)?))).collect();
+        let fields = fields().filter_map(|field| Some((field, at(field.column)?))).collect();
         Ok(Self { own: OWN.map(at), fields })
     }
 

@@ -6,6 +6,7 @@ mod factors;
 mod memory;
 mod warnings;
 
+use answered::Answered;
 pub use answered::Breakdown;
 pub use factors::Factor;
 pub use memory::PeakMemory;
@@ -126,6 +127,74 @@ pub struct Prediction {
     pub calibration: Answerer,
 }
 
+/// Time and energy of a job without memory, carbon and price: what a plan of many jobs needs of a prediction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Estimate {
+    /// Time in seconds.
+    pub duration_s: Option<f64>,
+    /// Energy in joules, at `scope`.
+    pub energy_j: Option<f64>,
+    /// What the energy covers.
+    pub scope: Scope,
+    /// `fitted`, or `assumed` where no law could be stood behind.
+    pub kind: &'static str,
+    /// What to be wary of.
+    pub warnings: Vec<Warning>,
+}
+
+/// The level of intervals that nobody looks at.
+const ANY_LEVEL: f64 = 0.95;
+
+/// Estimates a job by a calibration: the time and energy of [`predict`].
+///
+/// # Errors
+/// As [`predict`].
+pub fn estimate(job: &Job, calibration: &Calibration) -> Result<Estimate> {
+    let Settled { answered, kind, warnings, .. } = settle(job, calibration, ANY_LEVEL)?;
+    Ok(Estimate {
+        duration_s: answered.duration_s.map(|i| i.estimate),
+        energy_j: answered.energy_j.map(|i| i.estimate),
+        scope: answered.scope,
+        kind,
+        warnings,
+    })
+}
+
+/// What a calibration answers, or assumptions where its answer is impossible.
+struct Settled {
+    answered: Answered,
+    kind: &'static str,
+    /// Why by assumption, where it is.
+    assumed: Option<String>,
+    cost: Cost,
+    outside: Vec<Outside>,
+    warnings: Vec<Warning>,
+}
+
+fn settle(job: &Job, calibration: &Calibration, level: f64) -> Result<Settled> {
+    let mut answered = answered::ask(job, calibration, level)?;
+    let cost = Cost::count(job, AttentionFlops::Full);
+    let outside = calibration.outside(job);
+    let mut warnings = std::mem::take(&mut answered.warnings);
+    warnings.extend(warnings::of_range(&outside, calibration));
+    warnings.extend(warnings::of_job(job, calibration));
+    let mut assumed = None;
+    if let Some(floor) = assumed::impossible(job, &cost, answered.duration_s, answered.mean_power_w)
+    {
+        let answer = assumed::answer(job, &cost, level)?;
+        warnings.insert(0, floor);
+        answered.energy_j = Some(answer.energy);
+        answered.duration_s = Some(answer.duration);
+        answered.mean_power_w = Some(answer.power);
+        answered.breakdown = Breakdown::Factors(Vec::new());
+        answered.power_limit = None;
+        answered.scope = Scope::Gpu;
+        assumed = Some(answer.reason);
+    }
+    let kind = if assumed.is_some() { "assumed" } else { "fitted" };
+    Ok(Settled { answered, kind, assumed, cost, outside, warnings })
+}
+
 /// Predicts a job by a calibration; `reason` says why that one was chosen.
 ///
 /// # Errors
@@ -137,34 +206,9 @@ pub fn predict(
     reason: &str,
     level: f64,
 ) -> Result<Prediction> {
-    let answered = answered::ask(job, calibration, level)?;
-    let cost = Cost::count(job, AttentionFlops::Full);
-    let outside = calibration.outside(job);
-    let mut warnings = answered.warnings;
-    warnings.extend(warnings::of_range(&outside, calibration));
-    warnings.extend(warnings::of_job(job, calibration));
-
-    let (mut energy, mut duration, mut power) =
-        (answered.energy_j, answered.duration_s, answered.mean_power_w);
-    let mut answerer = Answerer {
-        name: calibration.name.clone(),
-        law: calibration.law.name(),
-        kind: "fitted",
-        reason: reason.to_owned(),
-        rows: calibration.data.rows,
-        sha256: calibration.data.sha256.clone(),
-    };
-    let (mut breakdown, mut power_limit) = (answered.breakdown, answered.power_limit);
-    if let Some(floor) = assumed::impossible(job, &cost, duration, power) {
-        let answer = assumed::answer(job, &cost, level)?;
-        warnings.insert(0, floor);
-        (energy, duration, power) =
-            (Some(answer.energy), Some(answer.duration), Some(answer.power));
-        answerer.kind = "assumed";
-        answerer.reason = answer.reason;
-        breakdown = Breakdown::Factors(Vec::new());
-        power_limit = None;
-    }
+    let Settled { answered, kind, assumed, cost, outside, mut warnings } =
+        settle(job, calibration, level)?;
+    let (energy, duration) = (answered.energy_j, answered.duration_s);
 
     let memory = PeakMemory::of(job, level)?;
     warnings.extend(memory.warning());
@@ -176,9 +220,9 @@ pub fn predict(
     Ok(Prediction {
         energy_j: energy,
         duration_s: duration,
-        mean_power_w: power,
+        mean_power_w: answered.mean_power_w,
         level,
-        scope: if answerer.kind == "assumed" { Scope::Gpu } else { answered.scope },
+        scope: answered.scope,
         parameters: job.architecture.parameters().total,
         parameters_with_head: job.architecture.parameters_for(job.workload.task).total,
         tokens,
@@ -193,11 +237,18 @@ pub fn predict(
         carbon_g: drawn.zip(system.carbon_g_per_kwh).map(|(e, g)| e.scaled(g / JOULES_PER_KWH)),
         cost: price(job, drawn, duration),
         efficiency: answered.efficiency,
-        breakdown,
-        power_limit,
+        breakdown: answered.breakdown,
+        power_limit: answered.power_limit,
         outside,
         warnings,
-        calibration: answerer,
+        calibration: Answerer {
+            name: calibration.name.clone(),
+            law: calibration.law.name(),
+            kind,
+            reason: assumed.unwrap_or_else(|| reason.to_owned()),
+            rows: calibration.data.rows,
+            sha256: calibration.data.sha256.clone(),
+        },
     })
 }
 

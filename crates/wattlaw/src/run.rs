@@ -254,6 +254,13 @@ impl Run {
         Some(self.tokens? / (self.micro_batch? as f64 * self.seq_len? * ranks as f64))
     }
 
+    /// Whether nothing of the energy was measured: a power that was stated, times the time.
+    pub fn energy_is_assumed(&self) -> bool {
+        self.meter
+            .as_ref()
+            .is_some_and(|meter| meter.split_whitespace().all(|word| word.ends_with(":assumed")))
+    }
+
     /// Whether this is a run on one GPU that others can be compared with.
     pub fn is_baseline(&self) -> bool {
         self.gpus == 1

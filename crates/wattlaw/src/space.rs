@@ -1,26 +1,32 @@
 //! A space of jobs: a job file in which any field may have several values, and the jobs that they combine to.
 
-use serde::Deserialize;
+mod jobs;
+mod preset;
+mod values;
+
+pub use jobs::{Candidate, Jobs, TooLarge};
+pub use preset::Preset;
+
+use std::collections::BTreeSet;
+
 use toml::{Table, Value};
 
-use crate::catalog::Catalog;
 use crate::error::{Error, Result};
-use crate::job::{Job, JobSpec};
-use crate::memory::Memory;
+use crate::job::JobSpec;
+use crate::job::fields::{Field, fields};
 use crate::toml_text;
+use values::values;
 
-/// The most values of one field, so that a range with a tiny step is refused before it is written out.
-const MOST_VALUES: usize = 10_000;
-
-/// A field with several values.
-#[derive(Debug, Clone, PartialEq)]
+/// A field with several values, or fields whose values go together.
+#[derive(Debug, Clone)]
 struct Axis {
-    table: String,
-    field: String,
-    values: Vec<Value>,
+    fields: Vec<&'static Field>,
+    /// Descriptions in which those fields are said; one a level.
+    levels: Vec<JobSpec>,
 }
 
-/// A job file with lists and ranges in place of values; each combination is a point.
+/// A job file with lists and ranges in place of values; each combination is a point. Lists that `together` names go side
+/// by side: the first values of all, then the second ones.
 ///
 /// ```
 /// use wattlaw::catalog::Catalog;
@@ -28,10 +34,12 @@ struct Axis {
 ///
 /// let space = Space::from_toml(
 ///     r#"
+///     together = [["hidden_size", "heads"]]
 ///     [model]
 ///     family = "bert"
 ///     layers = { from = 2, to = 8, step = 2 }
 ///     hidden_size = [256, 512]
+///     heads = [4, 16]
 ///     [workload]
 ///     steps = 100
 ///     seq_len = 128
@@ -43,60 +51,48 @@ struct Axis {
 /// assert_eq!(space.points(), 8);
 /// let jobs = space.jobs(&Catalog::built_in()?, 1000, 0)?;
 /// assert_eq!(jobs.kept.len(), 8);
+/// assert_eq!(jobs.kept[1].job.architecture.heads, 16);
 /// # Ok::<(), wattlaw::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Space {
-    fixed: Table,
+    base: JobSpec,
     axes: Vec<Axis>,
 }
 
-/// The jobs of a space, and what became of its other points.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Jobs {
-    /// Those that can run, in the order of the grid.
-    pub kept: Vec<Job>,
-    /// Points of the grid.
-    pub points: u64,
-    /// Points that were looked at: all, or as many as were drawn.
-    pub looked_at: usize,
-    /// Points that are no job, such as heads that do not divide the width.
-    pub invalid: usize,
-    /// Why the first of them is none.
-    pub first_invalid: Option<String>,
-    /// Jobs that are predicted not to fit in memory.
-    pub too_large: usize,
-}
-
-/// A range of numbers, its ends included.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Range {
-    from: f64,
-    to: f64,
-    step: Option<f64>,
-    times: Option<f64>,
+/// A list or a range, as the file has it.
+struct Listed {
+    table: String,
+    key: String,
+    values: Vec<Value>,
 }
 
 impl Space {
     /// Reads a space file.
     ///
     /// # Errors
-    /// [`Error::Syntax`] with line and column; [`Error::Invalid`] for a list without values, a range that ends before it
-    /// begins, or a field that no job has.
+    /// [`Error::Syntax`] with line and column; [`Error::Invalid`] for a list without values, a value twice, a range that
+    /// ends before it begins, or lists of different lengths that go together; [`Error::Unknown`] for a list that goes
+    /// together and is none.
     pub fn from_toml(text: &str) -> Result<Self> {
-        let mut fixed: Table = toml_text::parse(text)?;
-        let mut axes = Vec::new();
-        for (name, table) in &mut fixed {
-            let Value::Table(table) = table else { continue };
-            for (field, value) in table.iter_mut() {
-                if let Some(values) = values(&format!("{name}.{field}"), value)? {
+        let mut file: Table = toml_text::parse(text)?;
+        let together = together(file.remove("together"))?;
+        let mut lists = Vec::new();
+        for (table, content) in &mut file {
+            let Value::Table(content) = content else { continue };
+            for (key, value) in content.iter_mut() {
+                if let Some(values) = values(&format!("{table}.{key}"), value)? {
                     *value = values[0].clone();
-                    axes.push(Axis { table: name.clone(), field: field.clone(), values });
+                    lists.push(Listed { table: table.clone(), key: key.clone(), values });
                 }
             }
         }
-        let space = Self { fixed, axes };
+        let base = description(file)?;
+        let axes = tied(lists, &together)?
+            .iter()
+            .map(|group| Axis::of(group))
+            .collect::<Result<Vec<Axis>>>()?;
+        let space = Self { base, axes };
         if space.count().is_none() {
             return Err(Error::invalid(
                 "the space",
@@ -104,14 +100,22 @@ impl Space {
                 "leave out values of some fields",
             ));
         }
-        space.spec(0)?;
         Ok(space)
     }
 
+    /// The same space on one accelerator, whichever the file names.
+    #[must_use]
+    pub fn on(mut self, gpu: &str) -> Self {
+        self.base.system.gpu = Some(gpu.to_owned());
+        for axis in &mut self.axes {
+            axis.fields.retain(|field| field.column != "gpu");
+        }
+        self.axes.retain(|axis| !axis.fields.is_empty());
+        self
+    }
+
     fn count(&self) -> Option<u64> {
-        self.axes.iter().try_fold(1_u64, |n, axis| {
-            n.checked_mul(axis.values.len() as u64).filter(|n| *n < 1 << 63)
-        })
+        self.sizes().iter().try_fold(1_u64, |n, size| n.checked_mul(*size).filter(|n| *n < 1 << 63))
     }
 
     /// Points of the grid, valid or not.
@@ -119,157 +123,127 @@ impl Space {
         self.count().unwrap_or(u64::MAX)
     }
 
-    /// The description at a point of the grid, the last field varying fastest.
-    fn spec(&self, mut point: u64) -> Result<JobSpec> {
-        let mut table = self.fixed.clone();
+    /// How many values each field has that has several, fields that go together being one.
+    pub fn sizes(&self) -> Vec<u64> {
+        self.axes.iter().map(|axis| axis.levels.len() as u64).collect()
+    }
+
+    /// The point of the grid at a value of each field of [`Self::sizes`], counted from 0; the last field varies fastest.
+    pub fn point(&self, levels: &[u64]) -> u64 {
+        self.axes
+            .iter()
+            .zip(levels)
+            .fold(0, |at, (axis, level)| at * axis.levels.len() as u64 + level)
+    }
+
+    /// The description at a point of the grid.
+    pub fn spec(&self, mut point: u64) -> JobSpec {
+        let mut spec = self.base.clone();
         for axis in self.axes.iter().rev() {
-            let count = axis.values.len() as u64;
-            if let Some(Value::Table(inner)) = table.get_mut(&axis.table) {
-                inner.insert(axis.field.clone(), axis.values[(point % count) as usize].clone());
+            let count = axis.levels.len() as u64;
+            let level = &axis.levels[(point % count) as usize];
+            for field in &axis.fields {
+                (field.copy)(&mut spec, level);
             }
             point /= count;
         }
-        table.try_into().map_err(|e: toml::de::Error| Error::Syntax {
-            format: "space of jobs",
-            message: e.message().lines().collect::<Vec<_>>().join("; "),
-        })
+        spec
     }
+}
 
-    /// The jobs of all points, or of `most` points that are drawn with a seed where there are more.
-    ///
-    /// # Errors
-    /// [`Error::Data`] where none is a job that fits in memory, with the reason why the first is not.
-    pub fn jobs(&self, catalog: &Catalog, most: usize, seed: u64) -> Result<Jobs> {
-        let points = self.points();
-        let looked_at = drawn(points, most, seed);
-        let mut jobs = Jobs {
-            kept: Vec::new(),
-            points,
-            looked_at: looked_at.len(),
-            invalid: 0,
-            first_invalid: None,
-            too_large: 0,
-        };
-        for point in looked_at {
-            match self.spec(point).and_then(|spec| spec.resolve(catalog)) {
-                Ok(job) if Memory::of(&job).fits => jobs.kept.push(job),
-                Ok(_) => jobs.too_large += 1,
-                Err(error) => {
-                    jobs.invalid += 1;
-                    jobs.first_invalid.get_or_insert_with(|| error.to_string());
+impl Axis {
+    fn of(lists: &[Listed]) -> Result<Self> {
+        let mut axis = Self { fields: Vec::new(), levels: Vec::new() };
+        let mut met = BTreeSet::new();
+        for level in 0..lists[0].values.len() {
+            let mut content = Table::new();
+            for list in lists {
+                let table = content.entry(&list.table).or_insert_with(|| Table::new().into());
+                if let Value::Table(table) = table {
+                    table.insert(list.key.clone(), list.values[level].clone());
                 }
             }
-        }
-        if jobs.kept.is_empty() {
-            let reason = match jobs.first_invalid {
-                Some(reason) => format!("{} are no jobs, the first because {reason}", jobs.invalid),
-                None => "none fits in memory".to_owned(),
-            };
-            return Err(Error::Data(format!(
-                "none of the {} points of the space that were looked at can run: {reason}",
-                jobs.looked_at
-            )));
-        }
-        Ok(jobs)
-    }
-}
-
-/// All points in order, or `most` different ones in order, each as likely as any (Floyd's algorithm: Bentley and Floyd
-/// 1987).
-fn drawn(points: u64, most: usize, seed: u64) -> Vec<u64> {
-    if points <= most as u64 {
-        return (0..points).collect();
-    }
-    let mut generator = rand_mt::Mt64::new(seed);
-    let mut chosen = std::collections::BTreeSet::new();
-    for last in points - most as u64..points {
-        let at = generator.next_u64() % (last + 1);
-        if !chosen.insert(at) {
-            chosen.insert(last);
-        }
-    }
-    chosen.into_iter().collect()
-}
-
-/// The values of a field that has several: a list, or a table with `from` and `to`; none for a field with one value.
-fn values(name: &str, value: &Value) -> Result<Option<Vec<Value>>> {
-    match value {
-        Value::Array(list) if list.is_empty() => {
-            Err(Error::invalid(name, "an empty list", "it must have a value or more"))
-        }
-        Value::Array(list) if list.len() > MOST_VALUES => Err(too_many(name, list.len() as f64)),
-        Value::Array(list) => {
-            if let Some(again) = (1..list.len()).find(|i| list[..*i].contains(&list[*i])) {
+            if !met.insert(content.to_string()) {
+                let values: Vec<String> =
+                    lists.iter().map(|list| list.values[level].to_string()).collect();
                 return Err(Error::invalid(
-                    name,
-                    format!("{} twice", list[again]),
+                    names(lists),
+                    format!("{} twice", values.join(" with ")),
                     "each value may be listed once",
                 ));
             }
-            Ok(Some(list.clone()))
+            axis.levels.push(description(content).map_err(|_| {
+                let value = &lists[0].values[level];
+                Error::invalid(names(lists), value, "the field holds something else")
+            })?);
         }
-        Value::Table(table) if table.contains_key("from") || table.contains_key("to") => {
-            let range: Range = table.clone().try_into().map_err(|e: toml::de::Error| {
-                let message = e.message().lines().collect::<Vec<_>>().join("; ");
-                Error::invalid(
-                    name,
-                    message,
-                    "a range is { from = 1, to = 8, step = 1 }, or times = 2",
-                )
-            })?;
-            range.values(name).map(Some)
-        }
-        _ => Ok(None),
+        let among =
+            |field: &&Field| lists.iter().any(|l| l.table == field.table && l.key == field.key);
+        axis.fields.extend(fields().filter(among));
+        Ok(axis)
     }
 }
 
-fn too_many(name: &str, count: f64) -> Error {
-    Error::invalid(name, format!("{count:.0} values"), format!("at most {MOST_VALUES} are taken"))
+fn names(lists: &[Listed]) -> String {
+    let names: Vec<String> = lists.iter().map(|l| format!("{}.{}", l.table, l.key)).collect();
+    names.join(" with ")
 }
 
-impl Range {
-    fn values(&self, name: &str) -> Result<Vec<Value>> {
-        let (from, to) = (self.from, self.to);
-        if !(from.is_finite() && to.is_finite() && from > 0.0 && from <= to) {
+fn description(table: Table) -> Result<JobSpec> {
+    table.try_into().map_err(|e: toml::de::Error| Error::Syntax {
+        format: "space of jobs",
+        message: e.message().lines().collect::<Vec<_>>().join("; "),
+    })
+}
+
+/// The names of lists that go side by side.
+fn together(value: Option<Value>) -> Result<Vec<Vec<String>>> {
+    let groups = value.map_or(Ok(Vec::new()), |v| v.clone().try_into().map_err(|_| v));
+    groups.map_err(|found| {
+        Error::invalid(
+            "together",
+            found,
+            "it must be lists of names, such as [[\"layers\", \"hidden_size\"]]",
+        )
+    })
+}
+
+/// The lists, those that go together in one group, at the place of the first of them.
+fn tied(lists: Vec<Listed>, together: &[Vec<String>]) -> Result<Vec<Vec<Listed>>> {
+    let mut groups: Vec<Vec<Listed>> = lists.into_iter().map(|list| vec![list]).collect();
+    for names in together {
+        let mut group: Vec<Listed> = Vec::new();
+        let mut place = groups.len();
+        for name in names {
+            let is = |l: &Listed| l.key == *name || format!("{}.{}", l.table, l.key) == *name;
+            // a list that is in a group already stands for itself no more
+            let Some(at) = groups.iter().position(|g| g.len() == 1 && is(&g[0])) else {
+                let free: Vec<&str> =
+                    groups.iter().filter(|g| g.len() == 1).map(|g| g[0].key.as_str()).collect();
+                return Err(Error::unknown("list that goes together", name, free));
+            };
+            place = place.min(at);
+            group.append(&mut groups.remove(at));
+        }
+        let lengths: BTreeSet<usize> = group.iter().map(|list| list.values.len()).collect();
+        if lengths.len() != 1 || group.len() < 2 {
+            let found: Vec<String> =
+                group.iter().map(|list| format!("{} of {}", list.values.len(), list.key)).collect();
             return Err(Error::invalid(
-                name,
-                format!("a range from {from} to {to}"),
-                "it must begin above zero and not end before it begins",
+                "together",
+                if found.is_empty() { "an empty list".to_owned() } else { found.join(" and ") },
+                "two fields or more go together, with as many values each",
             ));
         }
-        let (count, at): (f64, Box<dyn Fn(i32) -> f64>) = match (self.step, self.times) {
-            (Some(step), None) if step.is_finite() && step > 0.0 => {
-                // 0.1 has no exact binary value, so that the end may be missed by a rounding error
-                (
-                    ((to - from) / step + 1e-9).floor() + 1.0,
-                    Box::new(move |i| from + f64::from(i) * step),
-                )
-            }
-            (None, Some(times)) if times.is_finite() && times > 1.0 => (
-                ((to / from).ln() / times.ln() + 1e-9).floor() + 1.0,
-                Box::new(move |i| from * times.powi(i)),
-            ),
-            _ => {
-                return Err(Error::invalid(
-                    name,
-                    "a range without a step",
-                    "give either a step above 0 or times above 1",
-                ));
-            }
-        };
-        if count > MOST_VALUES as f64 {
-            return Err(too_many(name, count));
-        }
-        let value = |x: f64| {
-            if x.fract() == 0.0 && x < 9e15 { Value::Integer(x as i64) } else { Value::Float(x) }
-        };
-        Ok((0..count as i32).map(|i| value(at(i))).collect())
+        groups.insert(place.min(groups.len()), group);
     }
+    Ok(groups)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::Catalog;
 
     fn space(layers: &str, more: &str) -> Result<Space> {
         Space::from_toml(&format!(
@@ -282,7 +256,7 @@ mod tests {
 
     fn layers(space: &Space) -> Vec<u64> {
         let jobs = space.jobs(&Catalog::built_in().unwrap(), 1000, 0).unwrap();
-        jobs.kept.iter().map(|j| j.architecture.layers).collect()
+        jobs.kept.iter().map(|c| c.job.architecture.layers).collect()
     }
 
     #[test]
@@ -303,7 +277,10 @@ mod tests {
     fn points_that_are_no_jobs_are_counted_with_the_first_reason() {
         let space = space("[2, 4]", "parallelism = { strategy = ['single', 'fsdp'] }").unwrap();
         let jobs = space.jobs(&Catalog::built_in().unwrap(), 1000, 0).unwrap();
-        assert_eq!((jobs.points, jobs.kept.len(), jobs.invalid, jobs.too_large), (8, 4, 4, 0));
+        assert_eq!(
+            (jobs.points, jobs.kept.len(), jobs.invalid, jobs.too_large.len()),
+            (8, 4, 4, 0)
+        );
         assert!(jobs.first_invalid.unwrap().contains("strategy"));
     }
 
@@ -314,7 +291,7 @@ mod tests {
              system = { gpu = 't4' }";
         let space = Space::from_toml(text).unwrap();
         let jobs = space.jobs(&Catalog::built_in().unwrap(), 1000, 0).unwrap();
-        assert_eq!((jobs.kept.len(), jobs.too_large), (1, 1));
+        assert_eq!((jobs.kept.len(), jobs.too_large.len()), (1, 1));
     }
 
     #[test]

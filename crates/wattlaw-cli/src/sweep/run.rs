@@ -12,7 +12,7 @@ use wattlaw::record::Component;
 use wattlaw::sweep::{Fate, Standing};
 use wattlaw_meter::meter::Meter;
 use wattlaw_meter::settle::settle;
-use wattlaw_meter::sweep::{Attempts, Folder, Sharing};
+use wattlaw_meter::sweep::{Attempts, Claim, Folder, Sharing};
 
 use super::nodes::Nodes;
 use super::status::{counts, still, used};
@@ -190,31 +190,34 @@ struct Runner<'a> {
 
 impl Runner<'_> {
     fn sweep(mut self, wanted: &[(&Planned, &Job)]) -> Done {
-        let (mut failed, mut done) = (0, false);
-        let alone = self.args.only.is_empty();
-        if alone {
-            self.close_abandoned(|_| true)?;
+        let mut failed = 0;
+        if self.args.only.is_empty() {
+            // what goes on from an earlier sweep would disturb whichever job came first
+            for run_id in self.folder.begun() {
+                if self.open(&run_id)? {
+                    self.take(&run_id)?;
+                }
+            }
         }
         for (index, (planned, job)) in wanted.iter().enumerate() {
-            let Some(_claim) = self.claim(&planned.run_id)? else { continue };
-            if !alone {
-                self.close_abandoned(|run_id| run_id == planned.run_id)?;
+            if !self.open(&planned.run_id)? {
+                continue;
             }
-            let standing = self.standing(&planned.run_id)?;
-            done |= standing.fate == Fate::Done;
-            let again = standing.fate == Fate::Failed && self.args.retry_failed;
-            if matches!(standing.fate, Fate::Done | Fate::Failed) && !again {
+            let Some(claim) = self.take(&planned.run_id)? else {
+                self.note(&format!("{} is being run by another task", planned.run_id));
+                continue;
+            };
+            // who had it may have done it
+            if !self.open(&planned.run_id)? {
                 continue;
             }
             self.settle(&planned.run_id)?;
-            let after = self.attempt(index, planned, job, &standing)?;
+            let after = self.attempt(index, planned, job, &claim)?;
+            drop(claim);
             self.interrupted()?;
             self.tell(index, &after)?;
-            match after.fate {
-                Fate::Failed => failed += 1,
-                _ => done = true,
-            }
-            if failed == FUTILE && !done && index + 1 < wanted.len() {
+            failed += usize::from(after.fate == Fate::Failed);
+            if failed == FUTILE && index + 1 < wanted.len() && !self.any_done()? {
                 let why = after.reason.unwrap_or_default();
                 return Err(Failure::Failed(format!(
                     "the first {FUTILE} jobs failed, so the rest was not begun: {why} ({})",
@@ -226,29 +229,28 @@ impl Runner<'_> {
         self.finish(failed)
     }
 
-    /// Takes a job for us alone, where others may run jobs of the sweep.
-    fn claim(&self, run_id: &str) -> Done<Option<Option<wattlaw_meter::sweep::Claim>>> {
-        if self.args.only.is_empty() {
-            return Ok(Some(None));
-        }
-        let claim = self.folder.claim(run_id).map_err(Failure::failed)?;
-        if claim.is_none() {
-            self.note(&format!("{run_id} is being run by another `wattlaw sweep run`"));
-        }
-        Ok(claim.map(Some))
+    /// Whether a job is to be run.
+    fn open(&mut self, run_id: &str) -> Done<bool> {
+        Ok(match self.standing(run_id)?.fate {
+            Fate::Done => false,
+            Fate::Failed => self.args.retry_failed,
+            Fate::Waiting | Fate::Running | Fate::Interrupted => true,
+        })
     }
 
-    fn close_abandoned(&mut self, ours: impl Fn(&str) -> bool) -> Done {
+    fn take(&mut self, run_id: &str) -> Done<Option<Claim>> {
         let (attempts, quiet) = (&mut self.attempts, self.args.quiet);
         let mut tell = |text: &str| {
             if !quiet {
                 screen::note("note", text);
             }
         };
-        self.folder
-            .close_abandoned(ours, &mut tell, &mut |time| attempts.wait(time))
+        let claim = self
+            .folder
+            .take(run_id, &mut tell, &mut |time| attempts.wait(time))
             .map_err(Failure::failed)?;
-        self.interrupted()
+        self.interrupted()?;
+        Ok(claim)
     }
 
     fn standing(&mut self, run_id: &str) -> Done<Standing> {
@@ -275,8 +277,9 @@ impl Runner<'_> {
         index: usize,
         planned: &Planned,
         job: &Job,
-        before: &Standing,
+        claim: &Claim,
     ) -> Done<Standing> {
+        let before = self.standing(&planned.run_id)?;
         let spec = planned.spec.filled(job);
         let file = self.folder.job_file(&planned.run_id, &spec).map_err(Failure::failed)?;
         let program = std::env::current_exe().map_err(Failure::failed)?;
@@ -288,6 +291,7 @@ impl Runner<'_> {
             }
         };
         command
+            .stdin(claim.input().map_err(Failure::failed)?)
             .args(["measure", "--quiet", "--out"])
             .arg(records)
             .args(["--name", &planned.run_id, "--job"])
@@ -346,6 +350,10 @@ impl Runner<'_> {
     fn place(&self, index: usize) -> String {
         let width = self.total.to_string().len();
         format!("[{:>width$}/{}]", index + 1, self.total)
+    }
+
+    fn any_done(&mut self) -> Done<bool> {
+        Ok(self.folder.standing().map_err(Failure::failed)?.count(Fate::Done) > 0)
     }
 
     /// A line on what came of a job, and what is left.

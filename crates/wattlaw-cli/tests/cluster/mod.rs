@@ -96,6 +96,7 @@ impl Cluster {
             );
             std::thread::sleep(Duration::from_millis(50));
         }
+        eprintln!("TIME {what} {:?}", start.elapsed());
     }
 
     pub fn start_controller(&self) {
@@ -109,7 +110,10 @@ impl Cluster {
         let saved =
             || fs::metadata(self.path().join("state/job_state")).and_then(|m| m.modified()).ok();
         let now = SystemTime::now();
-        self.said("scontrol", &["update", "nodename=one", "comment=saved"]);
+        // a change makes it be saved
+        let job = self.said("squeue", &["--noheader", "--format=%A"]);
+        let job = format!("jobid={}", job.lines().next().unwrap());
+        self.said("scontrol", &["update", &job, "comment=saved"]);
         self.until("the state is saved", |_| saved().is_some_and(|at| at > now));
         let mut daemons = self.daemons.borrow_mut();
         let at = daemons.iter().position(|(name, _)| *name == "controller").unwrap();

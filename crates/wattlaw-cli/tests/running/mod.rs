@@ -2,6 +2,9 @@
 
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses what it needs")]
 
+pub mod page;
+pub mod place;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

@@ -69,7 +69,7 @@ impl Attempts {
         self.signal.is_none()
     }
 
-    /// Runs a command to its end, calling `tick` about every second with how long it has run; `shown` lets its outputs
+    /// Runs a command in a group of its own to its end, calling `tick` about every second with how long it has run; `shown` lets its outputs
     /// through.
     ///
     /// # Errors
@@ -80,7 +80,7 @@ impl Attempts {
         shown: bool,
         tick: &mut dyn FnMut(Duration),
     ) -> Result<Ended> {
-        command.stdin(Stdio::null()).process_group(0);
+        command.process_group(0);
         if !shown {
             command.stdout(Stdio::null()).stderr(Stdio::piped());
         }

@@ -2,11 +2,10 @@
 
 use serde::Serialize;
 
-use super::{Calibration, Laws};
-use crate::error::{Error, Result};
+use super::Calibration;
+use crate::error::Result;
 use crate::job::Job;
 use crate::law::roofline::terms::Terms;
-use crate::law::roofline::transfer::design;
 use crate::stats::optimal::Criterion;
 
 /// A run that was chosen.
@@ -42,46 +41,21 @@ impl Calibration {
     /// [`Error::Data`] for a calibration that holds no roofline law, and for several accelerators.
     pub fn suggest(
         &self,
-        candidates: &[Job],
-        targets: &[Job],
+        candidates: &[&Job],
+        targets: &[&Job],
         count: usize,
         criterion: Criterion,
     ) -> Result<Suggestions> {
-        let Laws::Roofline(laws) = &self.law else {
-            return Err(Error::Data(format!(
-                "calibration {} holds a {} law; only a roofline law can say which runs it lacks",
-                self.name,
-                self.law.name()
-            )));
-        };
-        let mut gpus: Vec<&str> = candidates
-            .iter()
-            .chain(targets)
-            .map(|job| job.system.accelerator.name.as_str())
-            .collect();
-        gpus.sort_unstable();
-        gpus.dedup();
-        let [gpu] = gpus.as_slice() else {
-            return Err(Error::Data(format!(
-                "runs are suggested for one GPU model at a time, and the space and jobs have {}",
-                gpus.join(", ")
-            )));
-        };
-        let terms = |jobs: &[Job]| -> Vec<Terms> { jobs.iter().map(Terms::of).collect() };
-        let (candidates, targets) = (terms(candidates), terms(targets));
-        let mut design = design(
-            &laws.prior(gpu),
-            &candidates.iter().collect::<Vec<_>>(),
-            &targets.iter().collect::<Vec<_>>(),
-        );
+        let laws = self.roofline("say which runs it lacks")?;
+        let mut design = laws.design(candidates, targets)?;
         let log_sd_before = design.target_sd();
-        let machine = laws.machine(gpu).0;
         let runs = design
             .choose(criterion, count)
             .into_iter()
             .map(|chosen| {
-                let [(log_time, _), (log_energy, _)] =
-                    machine.predict(&candidates[chosen.candidate]);
+                let job = candidates[chosen.candidate];
+                let machine = laws.machine(&job.system.accelerator.name).0;
+                let [(log_time, _), (log_energy, _)] = machine.predict(&Terms::of(job));
                 Suggested {
                     candidate: chosen.candidate,
                     duration_s: log_time.exp(),

@@ -209,6 +209,21 @@ impl BeforeRunFit {
     pub fn predict(&self, frame: &Frame) -> Result<Vec<f64>> {
         frame.iter().map(|row| self.predict_row(&row)).collect()
     }
+
+    /// The columns of one row under an encoding, ln η as it is predicted.
+    ///
+    /// # Errors
+    /// As for [`LinearPredictor::predict_row`].
+    pub fn regressors(&self, row: &impl Row, encoding: &Encoding) -> Result<Vec<f64>> {
+        let columns = 0..encoding.names().len();
+        match self.predict_log_eta(row)? {
+            Some(log_eta) => {
+                let row = WithLogEta { row, log_eta };
+                columns.map(|j| encoding.entry(j, &row, Unseen::Refuse)).collect()
+            }
+            None => columns.map(|j| encoding.entry(j, row, Unseen::Refuse)).collect(),
+        }
+    }
 }
 
 /// A row with another `log_eta`.

@@ -115,27 +115,25 @@ impl ParallelismSpec {
     fn strategy(&self, gpus: u64) -> Result<(Option<DataParallel>, bool, bool)> {
         let Some(text) = &self.strategy else { return Ok((None, false, false)) };
         let name = text.trim().to_lowercase().replace('_', "-");
-        match name.as_str() {
-            "tp" | "tensor" => Ok((None, true, false)),
-            "tp-mlp" => Ok((None, true, true)),
+        let named = match name.as_str() {
+            "tp" | "tensor" => (None, true, false),
+            "tp-mlp" => (None, true, true),
             _ => {
                 let kind = name
                     .parse::<DataParallel>()
                     .map_err(|_| Error::unknown("strategy", text, STRATEGIES))?;
-                let alone = kind != DataParallel::Single
-                    && gpus == 1
-                    && self.tp.unwrap_or(1) == 1
-                    && self.pp.unwrap_or(1) == 1;
-                if alone {
-                    return Err(Error::invalid(
-                        "strategy",
-                        format!("`{text}` on 1 GPU"),
-                        "it needs more GPUs (--gpus), or strategy `single`",
-                    ));
-                }
-                Ok((Some(kind), false, false))
+                (Some(kind), false, false)
             }
+        };
+        let alone = gpus == 1 && self.tp.unwrap_or(1) == 1 && self.pp.unwrap_or(1) == 1;
+        if alone && named.0 != Some(DataParallel::Single) {
+            return Err(Error::invalid(
+                "strategy",
+                format!("`{text}` on 1 GPU"),
+                "it needs more GPUs (--gpus), or strategy `single`",
+            ));
         }
+        Ok(named)
     }
 
     fn shard_group(&self, data: DataParallel, dp: u64, tp: u64, gpus_per_node: u64) -> Result<u64> {
@@ -297,6 +295,7 @@ mod tests {
         );
         assert_eq!(fails(strategy("tp"), 8), "tp is 8, but it must divide the 12 heads");
         assert!(fails(strategy("fsdp"), 1).contains("on 1 GPU"));
+        assert!(fails(strategy("tp-mlp"), 1).contains("on 1 GPU"));
         assert!(fails(strategy("single"), 4).contains("4 GPUs need one of"));
         assert!(
             fails(strategy("xyz"), 4).starts_with("unknown strategy `xyz`; accepted: `single`")

@@ -41,6 +41,14 @@ pub struct Design {
     targets: DMatrix<f64>,
     costs: Vec<f64>,
     taken: Vec<bool>,
+    budget: Option<Budget>,
+}
+
+/// What each candidate takes of what may be spent, and what of that is left.
+#[derive(Debug, Clone)]
+struct Budget {
+    prices: Vec<f64>,
+    left: f64,
 }
 
 impl Design {
@@ -62,7 +70,24 @@ impl Design {
         let count = targets.ncols().max(1) as f64;
         let targets = &targets * targets.transpose() / count;
         let taken = vec![false; costs.len()];
-        Self { rows: candidates, responses, targets, costs, taken }
+        Self { rows: candidates, responses, targets, costs, taken, budget: None }
+    }
+
+    /// The same design with other costs.
+    #[must_use]
+    pub fn costing(self, costs: Vec<f64>) -> Self {
+        Self { costs, ..self }
+    }
+
+    /// The same design where the prices of what is taken add up to at most `total`; candidates that no longer fit are
+    /// passed over.
+    #[must_use]
+    pub fn within(self, prices: Vec<f64>, total: f64) -> Self {
+        Self { budget: Some(Budget { prices, left: total }), ..self }
+    }
+
+    fn affordable(&self, candidate: usize) -> bool {
+        self.budget.as_ref().is_none_or(|budget| budget.prices[candidate] <= budget.left)
     }
 
     /// Root mean variance of the targets, given what was measured so far.
@@ -82,7 +107,8 @@ impl Design {
             Criterion::Parameters => DMatrix::zeros(0, 0),
         };
         let mut best: Option<(f64, usize)> = None;
-        for candidate in (0..self.costs.len()).filter(|c| !self.taken[*c]) {
+        let free = |c: &usize| !self.taken[*c] && self.affordable(*c);
+        for candidate in (0..self.costs.len()).filter(free) {
             let at = candidate * self.responses;
             let own = self.rows.columns(at, self.responses);
             let spread = own.tr_mul(&own) + DMatrix::identity(self.responses, self.responses);
@@ -101,6 +127,9 @@ impl Design {
         }
         let (_, candidate) = best?;
         self.taken[candidate] = true;
+        if let Some(budget) = &mut self.budget {
+            budget.left -= budget.prices[candidate];
+        }
         let information_bits = self.measure(candidate);
         Some(Chosen { candidate, information_bits, target_sd: self.target_sd() })
     }

@@ -31,7 +31,7 @@ const GIVEN: usize = 5;
 
 /// Seconds that a run costs beside its own: to queue, load and compile. Assumed; it keeps the shortest runs from being
 /// the best bargain however little they tell.
-const OVERHEAD_S: f64 = 600.0;
+pub const OVERHEAD_S: f64 = 600.0;
 
 /// What is known of a machine that was not seen.
 #[derive(Debug, Clone, Serialize, Deserialize)]

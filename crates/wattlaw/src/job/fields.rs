@@ -1,4 +1,4 @@
-//! The fields of a job as cells of a row, under the flat names of a job file.
+//! The fields of a job one by one: as columns of a plan, and as what varies in a space.
 
 use crate::amount::Count;
 use crate::error::{Error, Result};
@@ -6,14 +6,21 @@ use crate::job::JobSpec;
 use crate::parallel::{Partition, Schedule, TensorScope};
 use crate::workload::{AttentionKernel, Checkpointing, Lora, LoraTarget, Optimizer, Precision};
 
-/// A field of a job that a column holds.
-pub(super) struct Field {
-    /// The column's name.
-    pub name: &'static str,
+/// A field of a job.
+#[derive(Debug)]
+pub(crate) struct Field {
+    /// Its table in a job file.
+    pub table: &'static str,
+    /// Its name there.
+    pub key: &'static str,
+    /// The column that holds it in a plan.
+    pub column: &'static str,
     /// The cell's text; none for a field that the job leaves open.
     pub get: fn(&JobSpec) -> Option<String>,
     /// Reads a cell that is not empty.
     pub set: fn(&mut JobSpec, &str) -> Result<()>,
+    /// Makes it in one job what it is in another.
+    pub copy: fn(&mut JobSpec, &JobSpec),
 }
 
 /// The columns of fields whose name in the job file is the column's, and of others under names of their own.
@@ -23,12 +30,15 @@ macro_rules! fields {
     ($($table:ident { $($field:ident $($column:literal)?),* $(,)? })*) => {
         /// Every field but the adapters, table by table.
         const PLAIN: &[Field] = &[$($(Field {
-            name: fields!(@name $field $($column)?),
+            table: stringify!($table),
+            key: stringify!($field),
+            column: fields!(@name $field $($column)?),
             get: |job| job.$table.$field.as_ref().map(Cell::text),
             set: |job, text| {
                 job.$table.$field = Some(Cell::read(fields!(@name $field $($column)?), text)?);
                 Ok(())
             },
+            copy: |job, from| job.$table.$field.clone_from(&from.$table.$field),
         }),*),*];
     };
 }
@@ -56,16 +66,21 @@ fields! {
 /// The adapters, which a job file has in a table of their own; targets stand with spaces between.
 const ADAPTERS: &[Field] = &[
     Field {
-        name: "lora_rank",
+        table: "workload",
+        key: "lora",
+        column: "lora_rank",
         get: |job| job.workload.lora.as_ref().map(|lora| lora.rank.to_string()),
         set: |job, text| {
             let rank = Cell::read("lora_rank", text)?;
             job.workload.lora = Some(Lora { rank, targets: Vec::new() });
             Ok(())
         },
+        copy: |job, from| job.workload.lora.clone_from(&from.workload.lora),
     },
     Field {
-        name: "lora_targets",
+        table: "workload",
+        key: "lora",
+        column: "lora_targets",
         get: |job| {
             let targets = &job.workload.lora.as_ref()?.targets;
             let names: Vec<&str> = targets.iter().map(|target| target.name()).collect();
@@ -79,11 +94,12 @@ const ADAPTERS: &[Field] = &[
                 text.split_whitespace().map(str::parse).collect::<Result<Vec<LoraTarget>>>()?;
             Ok(())
         },
+        copy: |job, from| job.workload.lora.clone_from(&from.workload.lora),
     },
 ];
 
 /// Every field of a job, in the order in which columns are written and cells are read.
-pub(super) fn fields() -> impl Iterator<Item = &'static Field> {
+pub(crate) fn fields() -> impl Iterator<Item = &'static Field> {
     PLAIN.iter().chain(ADAPTERS)
 }
 
@@ -179,20 +195,19 @@ mod tests {
     /// A field that is added to a job and forgotten here would be lost between a plan and its runs.
     #[test]
     fn every_field_of_a_job_file_has_a_column() {
-        let columns: Vec<&str> = fields().map(|field| field.name).collect();
         let job = serde_json::to_value(JobSpec::default()).unwrap();
         let mut count = 0;
         for (table, content) in job.as_object().unwrap() {
-            for field in content.as_object().unwrap().keys() {
-                let expected = match (table.as_str(), field.as_str()) {
-                    (table, "name") => vec![table],
-                    (_, "lora") => vec!["lora_rank", "lora_targets"],
-                    (_, field) => vec![field],
-                };
-                count += expected.len();
-                assert!(expected.iter().all(|name| columns.contains(name)), "{table}.{field}");
+            for key in content.as_object().unwrap().keys() {
+                let found =
+                    fields().filter(|field| field.table == table && field.key == key).count();
+                assert_eq!(found, if key == "lora" { 2 } else { 1 }, "{table}.{key}");
+                count += found;
             }
         }
+        let mut columns: Vec<&str> = fields().map(|field| field.column).collect();
+        columns.sort_unstable();
+        columns.dedup();
         assert_eq!(columns.len(), count);
     }
 }

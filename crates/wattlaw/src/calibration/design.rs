@@ -1,0 +1,192 @@
+//! What a law says of candidates before any was measured, so that runs can be chosen (`stats/optimal.rs`).
+
+use nalgebra::{DMatrix, DVector};
+
+use super::{Calibration, Laws, RooflineLaws, ScalingLaws};
+use crate::dataset::ColumnsOf;
+use crate::design::{Encoding, Unseen, varying};
+use crate::error::{Error, Result};
+use crate::features::Features;
+use crate::formula::Formula;
+use crate::frame::{Frame, Row};
+use crate::job::Job;
+use crate::law::linear::Uncertainty;
+use crate::law::roofline::terms::Terms;
+use crate::law::roofline::transfer;
+use crate::law::setting::Setting;
+use crate::stats::optimal::Design;
+
+/// Standard deviation of what the scaling law leaves of ln E where no calibration tells: 0.133, that of the laws with η as
+/// measured in the built-in `bert-2026` and `gpt-2026` (`after_run` of `calibrations/*.json`).
+const NOISE: f64 = 0.133;
+
+/// Standard deviation of the scaling law's coefficients before any run where no calibration tells. Assumed: elasticities
+/// are of order one, and the logarithm of energy in an average run is not known to a factor e¹⁰.
+const WIDE: f64 = 10.0;
+
+/// What is added to a covariance, as a share of its mean variance, so that one of fewer clusters than coefficients has an
+/// inverse. Assumed.
+const RIDGE: f64 = 1e-9;
+
+impl Calibration {
+    /// The roofline laws.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for another law, with what only a roofline law can do.
+    pub fn roofline(&self, what: &str) -> Result<&RooflineLaws> {
+        match &self.law {
+            Laws::Roofline(laws) => Ok(laws),
+            Laws::Scaling(_) => Err(Error::Data(format!(
+                "calibration {} holds a {} law; only a roofline law can {what}",
+                self.name,
+                self.law.name()
+            ))),
+        }
+    }
+
+    /// What the calibration's law says of `candidates`, all to be chosen for the sake of `targets`.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for several accelerators under a roofline law, and for a job that a scaling law cannot place.
+    pub fn design(&self, candidates: &[&Job], targets: &[&Job]) -> Result<Design> {
+        match &self.law {
+            Laws::Roofline(laws) => laws.design(candidates, targets),
+            Laws::Scaling(laws) => self.scaling_design(laws, candidates, targets),
+        }
+    }
+
+    /// By the covariance of the law with η as measured where there is one, as if it had been fitted on the machines that
+    /// are planned for; else by the terms of the law before the run, of whose coefficients nothing is held known.
+    fn scaling_design(
+        &self,
+        laws: &ScalingLaws,
+        candidates: &[&Job],
+        targets: &[&Job],
+    ) -> Result<Design> {
+        let fitted = laws.energy.as_ref().or(laws.duration.as_ref()).ok_or_else(|| {
+            Error::missing(
+                "energy and duration",
+                "a calibration has a law for one of them at least",
+            )
+        })?;
+        let after = laws.after_run.as_ref().map(|fit| &fit.predictor);
+        let known = after.and_then(|law| Some((law.encoding(), law.uncertainty()?)));
+        let encoding = known.map_or_else(|| fitted.law.law.encoding(), |(encoding, _)| encoding);
+        let rows = |jobs: &[&Job]| {
+            matrix(encoding.names().len(), jobs, |job| {
+                let (features, _) = self.features(job, laws.columns);
+                fitted.law.regressors(&features, encoding).map_err(|error| {
+                    Error::Data(format!("calibration {} cannot place a job: {error}", self.name))
+                })
+            })
+        };
+        let (whitening, noise) = match known {
+            Some((_, uncertainty)) => {
+                (whitening(uncertainty)?, uncertainty.residual_variance.sqrt())
+            }
+            None => (wide(encoding.names().len()), NOISE),
+        };
+        Ok(design(&whitening, rows(candidates)? / noise, rows(targets)?))
+    }
+}
+
+impl RooflineLaws {
+    /// What the laws say of candidates that are all on one accelerator.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for several accelerators.
+    pub(super) fn design(&self, candidates: &[&Job], targets: &[&Job]) -> Result<Design> {
+        let all = candidates.iter().chain(targets);
+        let mut gpus: Vec<&str> = all.map(|job| job.system.accelerator.name.as_str()).collect();
+        gpus.sort_unstable();
+        gpus.dedup();
+        let [gpu] = gpus.as_slice() else {
+            return Err(Error::Data(format!(
+                "runs are suggested for one GPU model at a time, and the space and jobs have {}",
+                gpus.join(", ")
+            )));
+        };
+        let terms =
+            |jobs: &[&Job]| -> Vec<Terms> { jobs.iter().map(|job| Terms::of(job)).collect() };
+        let (candidates, targets) = (terms(candidates), terms(targets));
+        Ok(transfer::design(
+            &self.prior(gpu),
+            &candidates.iter().collect::<Vec<_>>(),
+            &targets.iter().collect::<Vec<_>>(),
+        ))
+    }
+}
+
+/// What the study's law says before the run where no calibration tells of its coefficients: the terms of η take its
+/// place, and those that no candidate or target varies are left out.
+///
+/// # Errors
+/// [`Error::Data`] where nothing varies.
+pub fn study_design(candidates: &[&Job], targets: &[&Job]) -> Result<Design> {
+    let features = |jobs: &[&Job]| -> Vec<Features> {
+        jobs.iter().map(|job| Features::of(job, ColumnsOf::default())).collect()
+    };
+    let (candidates, targets) = (features(candidates), features(targets));
+    // ln η is linear in the terms of the efficiency law, which are those of the energy law and the GPU count
+    let formula = Setting::Pooled.efficiency_formula()?;
+    let all: Vec<&Features> = candidates.iter().chain(&targets).collect();
+    let frame = frame(&formula, &all)?;
+    let encoding = Encoding::learn(&varying(&formula, &frame)?.0, &frame)?;
+    let width = encoding.names().len();
+    let rows = |rows: &[Features]| {
+        matrix(width, rows, |row| {
+            (0..width).map(|j| encoding.entry(j, row, Unseen::Refuse)).collect()
+        })
+    };
+    Ok(design(&wide(width), rows(&candidates)? / NOISE, rows(&targets)?))
+}
+
+fn frame(formula: &Formula, rows: &[&Features]) -> Result<Frame> {
+    let mut frame = Frame::new(rows.len());
+    for name in formula.variables() {
+        let numbers: Option<Vec<f64>> = rows.iter().map(|row| row.number(name)).collect();
+        frame = match numbers {
+            Some(numbers) => frame.with_number(name, numbers)?,
+            None => {
+                frame.with_label(name, rows.iter().filter_map(|row| row.label(name)).collect())?
+            }
+        };
+    }
+    Ok(frame)
+}
+
+/// One column of regressors for each row.
+fn matrix<T>(
+    width: usize,
+    rows: &[T],
+    regressors: impl Fn(&T) -> Result<Vec<f64>>,
+) -> Result<DMatrix<f64>> {
+    let mut matrix = DMatrix::zeros(width, rows.len());
+    for (i, row) in rows.iter().enumerate() {
+        matrix.set_column(i, &DVector::from_vec(regressors(row)?));
+    }
+    Ok(matrix)
+}
+
+/// A design of one response whose candidates cost alike.
+fn design(whitening: &DMatrix<f64>, candidates: DMatrix<f64>, targets: DMatrix<f64>) -> Design {
+    let costs = vec![1.0; candidates.ncols()];
+    Design::new(whitening, candidates, 1, targets, costs)
+}
+
+fn wide(width: usize) -> DMatrix<f64> {
+    DMatrix::identity(width, width) / WIDE
+}
+
+/// The upper-triangular W with WᵀW = Σ⁻¹.
+fn whitening(uncertainty: &Uncertainty) -> Result<DMatrix<f64>> {
+    let rows = &uncertainty.covariance;
+    let size = rows.len();
+    let covariance = DMatrix::from_fn(size, size, |i, j| (rows[i][j] + rows[j][i]) / 2.0);
+    let ridge = RIDGE * covariance.trace() / size as f64;
+    (covariance + DMatrix::identity(size, size) * ridge)
+        .cholesky()
+        .and_then(|sigma| sigma.inverse().cholesky())
+        .map(|inverse| inverse.l().transpose())
+        .ok_or_else(|| Error::Data("the calibration's covariance is no covariance".into()))
+}
