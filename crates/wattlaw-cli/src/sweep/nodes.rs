@@ -86,12 +86,44 @@ impl Nodes {
     }
 }
 
-/// Orders records that did not end well: those that ended by themselves before those that were ended.
+/// Signals of Linux, signal(7).
+const KILL: i32 = 9;
+const TERM: i32 = 15;
+
+/// Orders records that did not end well: those that ended by themselves, those that ran out of memory or time, and those that
+/// were ended, as all are once one has failed.
 fn blame(record: &Record) -> u8 {
     match (record.stopped, record.end) {
-        (None, Some(End::Unseen) | None) => 3,
-        (None, Some(_)) => 0,
-        (Some(Stop::TimeLimit { .. }), _) => 1,
-        (Some(Stop::Signal { .. }), _) => 2,
+        (Some(Stop::TimeLimit { .. }), _) => 2,
+        (Some(Stop::Signal { .. }), _) => 3,
+        (None, Some(End::Exit { .. })) => 0,
+        (None, Some(End::Signal { signal })) if signal == KILL => 1,
+        (None, Some(End::Signal { signal })) if signal == TERM => 4,
+        (None, Some(End::Signal { .. })) => 0,
+        (None, Some(End::Unseen) | None) => 5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_node_that_failed_is_blamed_and_not_those_that_were_ended_for_it() {
+        let text = include_str!("../../../../fuzz/corpus/record_json/finished.json");
+        let record = Record::from_json(text).unwrap();
+        let ended = |end, stopped| Record { end: Some(end), stopped, ..record.clone() };
+        let signal = |signal| End::Signal { signal };
+        let told = Some(Stop::Signal { signal: TERM });
+        let order = [
+            ended(End::Exit { code: 3 }, None),
+            ended(signal(KILL), None),
+            ended(signal(TERM), told),
+            ended(signal(TERM), None),
+            ended(End::Unseen, None),
+        ];
+        assert!(order.is_sorted_by_key(blame), "{:?}", order.each_ref().map(blame));
+        assert_eq!(blame(&ended(signal(11), None)), 0, "a crash is its own");
+        assert!(blame(&ended(End::Exit { code: 143 }, told)) > blame(&order[0]));
     }
 }
