@@ -80,6 +80,7 @@ impl Sweep<'_> {
     fn submitted(&self, flags: &str) -> u64 {
         let ran = self.submit(flags);
         assert_eq!(ran.code, 0, "{}", ran.stderr);
+        println!("{}{}", ran.stdout, ran.stderr);
         let said =
             ran.stderr.lines().find_map(|line| line.strip_prefix("note: ")?.split_once(" of "));
         said.unwrap_or_else(|| panic!("{}", ran.stderr)).0.parse().unwrap()
@@ -198,7 +199,6 @@ fn every_job_is_done_once_through_kills_a_drain_and_a_dead_controller() {
         ran.stderr
     );
     cluster.start_controller();
-    cluster.until("it is known to have ended", |c| c.queue().len() == 4);
 
     assert_eq!(sweep.submitted(""), 1, "the one that was killed, and not the one that failed");
     cluster.said("scontrol", &["update", &nodes, "state=resume"]);
