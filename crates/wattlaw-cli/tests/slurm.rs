@@ -9,7 +9,8 @@ mod running;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cluster::{Cluster, NODES};
@@ -42,8 +43,7 @@ impl Sweep<'_> {
     /// A plan of jobs: names with GPUs and GPUs a node.
     fn new<'a>(cluster: &'a Cluster, jobs: &[(&str, u64, u64)]) -> Sweep<'a> {
         let at = |name: &str| cluster.path().join(name);
-        fs::write(at("trainer"), TRAINER).unwrap();
-        fs::set_permissions(at("trainer"), fs::Permissions::from_mode(0o755)).unwrap();
+        executable(&at("trainer"), TRAINER);
         fs::write(at("slurm.toml"), OPTIONS).unwrap();
         for folder in ["hold", "broken", "met"] {
             fs::create_dir(at(folder)).unwrap();
@@ -174,6 +174,7 @@ fn every_job_is_done_once_through_kills_a_drain_and_a_dead_controller() {
     assert_eq!(sweep.submitted(""), 8);
     assert_eq!(cluster.queue().len(), 8);
     assert_eq!(sweep.submitted(""), 0, "what is in the queue is not submitted again");
+    assert_eq!(sweep.status()["queue"].as_object().unwrap().len(), 8);
     // eight GPUs: the four of one each and one of two at least are begun
     cluster.until("the small jobs run", |_| all[..5].iter().all(|id| sweep.said(id, "step") == 3));
 
@@ -182,6 +183,8 @@ fn every_job_is_done_once_through_kills_a_drain_and_a_dead_controller() {
     cluster.said("scontrol", &["update", &nodes, "state=drain", "reason=test"]);
     cluster.said("scancel", &[&sweep.slurm_job("killed")]);
     cluster.until("it is killed", |_| sweep.status()["interrupted"] == 1);
+    // SLURM begins a job again that it stopped itself, as it does when a node fails
+    cluster.said("scontrol", &["requeue", &sweep.slurm_job("c")]);
     for run_id in ["a", "fails"] {
         sweep.release(run_id);
     }
@@ -202,6 +205,9 @@ fn every_job_is_done_once_through_kills_a_drain_and_a_dead_controller() {
 
     assert_eq!(sweep.submitted(""), 1, "the one that was killed, and not the one that failed");
     cluster.said("scontrol", &["update", &nodes, "state=resume"]);
+    // what begins again would else wait two minutes
+    let again = format!("jobid={}", sweep.slurm_job("c"));
+    cluster.said("scontrol", &["update", &again, "starttime=now"]);
     for run_id in ["killed", "c", "d", "e", "f"] {
         sweep.release(run_id);
     }
@@ -216,7 +222,7 @@ fn every_job_is_done_once_through_kills_a_drain_and_a_dead_controller() {
     assert_eq!(sweep.status()["done"], 8);
     assert_eq!(sweep.submitted("--retry-failed"), 0);
     for run_id in all {
-        let begins = if ["killed", "fails"].contains(&run_id) { 2 } else { 1 };
+        let begins = if ["killed", "fails", "c"].contains(&run_id) { 2 } else { 1 };
         let said = ["begin", "step", "end"].map(|what| sweep.said(run_id, what));
         assert_eq!(said, [begins, 3 * begins, 1], "{run_id}");
         let good = |record: &Value| record["end"]["code"] == 0 && record["steps"] == 3;
@@ -260,4 +266,152 @@ fn a_job_on_two_nodes_has_one_record() {
     for line in ["wide 0 end one", "wide 1 end one"] {
         assert_eq!(ledger.lines().filter(|l| *l == line).count(), 1, "{line} in {ledger}");
     }
+}
+
+/// An sbatch before SLURM's: as `mode` says it kills who asked it before it asks SLURM or after, or while it takes its time.
+const SBATCH: &str = r#"#!/bin/sh
+if [ "$1" = --version ]; then exec SBATCH --version; fi
+case $(cat "$LEDGER/mode") in
+    before) kill -9 $PPID ;;
+    after) SBATCH "$@" > /dev/null; kill -9 $PPID ;;
+    slow) kill -9 $PPID; while [ -e "$LEDGER/hold/sbatch" ]; do sleep 0.05; done; exec SBATCH "$@" ;;
+    *) exec SBATCH "$@" ;;
+esac
+"#;
+
+#[test]
+fn whoever_is_killed_while_submitting_nothing_is_submitted_twice() {
+    let Some(cluster) = Cluster::start() else { return };
+    let sweep = Sweep::new(&cluster, &[("a", 1, 1), ("b", 1, 1), ("c", 2, 2)]);
+    let at = |name: &str| cluster.path().join(name);
+    fs::create_dir(at("bin")).unwrap();
+    executable(
+        &at("bin/sbatch"),
+        &SBATCH.replace("SBATCH", &cluster::place("sbatch").unwrap().display().to_string()),
+    );
+    let path = format!("{}:{}", at("bin").display(), std::env::var("PATH").unwrap());
+    let killed = |mode: &str| {
+        fs::write(at("mode"), mode).unwrap();
+        let output = sweep.command("").env("PATH", &path).output().unwrap();
+        assert_eq!(output.status.signal(), Some(9), "{output:?}");
+    };
+
+    // what SLURM refuses is said in its words, and is not taken for submitted
+    fs::write(at("slurm.toml"), OPTIONS.replace("main", "night")).unwrap();
+    let ran = sweep.submit("");
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
+    let said = "error: sbatch: invalid partition specified: night; Batch job submission failed: Invalid partition";
+    assert!(ran.stderr.starts_with(said) && ran.stderr.lines().count() == 1, "{}", ran.stderr);
+    fs::write(at("slurm.toml"), OPTIONS).unwrap();
+
+    sweep.hold(&["a", "b", "c", "sbatch"]);
+    killed("before");
+    assert!(cluster.queue().is_empty());
+    killed("after");
+    assert_eq!(cluster.queue().len(), 2, "a and b were submitted, although nobody heard so");
+    killed("slow");
+    let ran = sweep.submit("");
+    let said = "runs: another `wattlaw sweep submit` is at work on it";
+    assert!(ran.code == 1 && ran.stderr.contains(said), "an sbatch goes on: {}", ran.stderr);
+    sweep.release("sbatch");
+    cluster.until("sbatch has submitted c", |c| c.queue().len() == 3);
+    cluster.until("it has ended", |_| sweep.submit("").code == 0);
+    assert_eq!(sweep.submitted(""), 0);
+    for run_id in ["a", "b", "c"] {
+        sweep.release(run_id);
+    }
+    cluster.until("the queue is empty", |c| c.queue().is_empty());
+    assert_eq!(sweep.status()["done"], 3);
+    assert_eq!(["a", "b", "c"].map(|run_id| sweep.said(run_id, "begin")), [1, 1, 1]);
+}
+
+#[test]
+fn what_cannot_be_submitted_is_said_in_a_sentence_and_nothing_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let plan =
+        "run_id,family,layers,hidden_size,seq_len,micro_batch,steps,gpu\na,bert,2,64,32,8,3,t4\n";
+    fs::write(at("plan.csv"), plan).unwrap();
+    fs::write(at("other.csv"), plan.replace("a,bert,2", "a,bert,4")).unwrap();
+    fs::write(at("empty.csv"), "run_id\n").unwrap();
+    fs::write(at("wrong.toml"), "max_running = 2\n[sbatch]\nnodes = 2\n").unwrap();
+    fs::create_dir_all(at("begun")).unwrap();
+    fs::write(at("begun/plan.csv"), plan).unwrap();
+    fs::create_dir(at("bin")).unwrap();
+    executable(&at("bin/sbatch"), "#!/bin/sh\nexit 0\n");
+    let run = |words: &str, path: &str| -> Ran {
+        let words = format!("sweep submit {words}");
+        let mut command = Command::new(WATTLAW);
+        command.args(words.split(' ')).current_dir(folder.path()).env("PATH", path);
+        command.output().unwrap().into()
+    };
+    let (none, bin) = ("/nowhere", at("bin").display().to_string());
+    for (words, path, code, said) in [
+        (
+            "plan.csv --scheduler slurm --out runs",
+            none,
+            1,
+            "sbatch: there is no such command; jobs are submitted where",
+        ),
+        ("plan.csv --scheduler pbs --out runs", none, 2, "[possible values: slurm]"),
+        ("plan.csv --out runs", none, 2, "were not provided: --scheduler"),
+        (
+            "plan.csv --scheduler slurm --out runs --options none.toml",
+            none,
+            1,
+            "none.toml: there is no such file",
+        ),
+        (
+            "plan.csv --scheduler slurm --out runs --options wrong.toml",
+            none,
+            1,
+            "wrong.toml: not valid TOML: line 3, column 1: `nodes` cannot be given: it follows from the job",
+        ),
+        (
+            "plan.csv --scheduler slurm --out runs --gpus 0",
+            none,
+            2,
+            "--gpus chooses GPUs of this machine",
+        ),
+        (
+            "empty.csv --scheduler slurm --out runs",
+            none,
+            1,
+            "empty.csv: the plan has a header and no jobs",
+        ),
+        (
+            "other.csv --scheduler slurm --out begun",
+            bin.as_str(),
+            1,
+            "its job a is another job in this plan",
+        ),
+        (
+            "other.csv --scheduler slurm --out begun --dry-run",
+            none,
+            1,
+            "its job a is another job in this plan",
+        ),
+    ] {
+        let ran = run(words, path);
+        assert_eq!((ran.code, ran.stderr.lines().count()), (code, 1), "{words}: {}", ran.stderr);
+        assert!(
+            ran.stderr.starts_with("error: ") && ran.stderr.contains(said),
+            "{words}: {}",
+            ran.stderr
+        );
+        assert!(!at("runs").exists(), "{words}");
+    }
+    // what would be submitted is shown anywhere
+    let ran = run("plan.csv --scheduler slurm --out runs --dry-run", none);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(
+        ran.stdout.contains("#SBATCH --array=0-0\n")
+            && ran.stderr.contains("1 of 1 jobs would be submitted")
+    );
+    assert!(!at("runs").exists());
+}
+
+fn executable(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }

@@ -13,7 +13,7 @@ use wattlaw_meter::folder::rfc3339;
 use wattlaw_meter::sweep::{self, Sharing};
 
 use crate::failure::{Done, Failure};
-use crate::files;
+use crate::{files, screen};
 
 /// The folder in a folder of runs.
 const FOLDER: &str = "slurm";
@@ -56,6 +56,26 @@ pub fn queued(submitted: &[Submission]) -> Done<BTreeMap<String, Queued>> {
     }
     squeue.env_remove("SLURM_CLUSTERS").stdin(Stdio::null());
     Ok(slurm::queue(&said(squeue)?, submitted)?)
+}
+
+/// What the queue says of a folder of runs, for people to see; none where nothing of it was submitted, or where the queue
+/// cannot be asked from here, which is noted.
+///
+/// # Errors
+/// A journal that cannot be read.
+pub fn seen(runs: &Path) -> Done<Option<BTreeMap<String, Queued>>> {
+    let submitted = submitted(runs)?;
+    if submitted.is_empty() {
+        return Ok(None);
+    }
+    match queued(&submitted) {
+        Ok(queue) => Ok(Some(queue)),
+        Err(Failure::Failed(why)) => {
+            screen::note("note", &format!("what is in the queue is not known: {why}"));
+            Ok(None)
+        }
+        Err(other) => Err(other),
+    }
 }
 
 /// Whether jobs can be submitted from here.

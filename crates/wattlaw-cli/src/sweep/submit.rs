@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use wattlaw::error::Place;
 use wattlaw::job::Job;
 use wattlaw::plan::Plan;
-use wattlaw::slurm::{self, Options, Script, Shape, Task};
+use wattlaw::slurm::{self, Options, Queued, Script, Shape, Task};
 use wattlaw::sweep::{Fate, Standing, Sweep};
 
 use super::slurm::{self as cluster, Submitting};
@@ -65,6 +65,7 @@ enum Scheduler {
 /// # Errors
 /// What is wrong in a file, a folder of another plan, a queue that cannot be asked, and what sbatch said.
 pub fn run(args: &Args) -> Done {
+    let flags = args.flags()?;
     let options = options(args.options.as_deref())?;
     let file = args.plan.display().to_string();
     let plan = super::plan(&args.plan)?;
@@ -102,7 +103,7 @@ pub fn run(args: &Args) -> Done {
     }
     let arrays = slurm::arrays(tasks, options.max_array());
     let (runs_text, program) = (utf8(&runs)?, std::env::current_exe().map_err(Failure::failed)?);
-    let (program, flags) = (utf8(&program)?, args.flags()?);
+    let program = utf8(&program)?;
     for (number, array) in (submitted.len() + 1..).zip(&arrays) {
         let script = Script {
             name: &slurm::name(runs_text, number),
@@ -117,11 +118,11 @@ pub fn run(args: &Args) -> Done {
             None => files::print(&script.text()?)?,
             Some(submitting) => {
                 let (path, id) = submitting.submit(&script)?;
-                files::print(&format!("{id}: {}; {}\n", script.array, path.display()))?;
+                files::print(&format!("submitted as {id}: {array}; {}\n", path.display()))?;
             }
         }
     }
-    screen::note("note", &summary(args, count, &sweep, queued.len()));
+    screen::note("note", &summary(args, count, &sweep, &queued));
     Ok(())
 }
 
@@ -194,19 +195,21 @@ fn utf8(path: &Path) -> Done<&str> {
 }
 
 /// How many jobs go, and why the others do not.
-fn summary(args: &Args, count: usize, sweep: &Sweep, queued: usize) -> String {
+fn summary(args: &Args, count: usize, sweep: &Sweep, queued: &BTreeMap<String, Queued>) -> String {
     let verb = if args.dry_run { "would be submitted" } else { "submitted" };
     let mut text = format!("{count} of {} jobs {verb}", sweep.jobs.len());
-    let others = [
+    let waits = |job: &&Standing| {
+        queued.contains_key(&job.run_id) && !matches!(job.fate, Fate::Done | Fate::Failed)
+    };
+    let failed = if args.retry_failed { 0 } else { sweep.count(Fate::Failed) };
+    for (n, what) in [
         (sweep.count(Fate::Done), "done"),
-        (queued, "in the queue already"),
-        (
-            if args.retry_failed { 0 } else { sweep.count(Fate::Failed) },
-            "failed (--retry-failed takes them up)",
-        ),
-    ];
-    for (n, what) in others.into_iter().filter(|(n, _)| *n > 0) {
-        text += &format!("; {n} {what}");
+        (sweep.jobs.iter().filter(waits).count(), "in the queue already"),
+        (failed, "failed (--retry-failed submits them again)"),
+    ] {
+        if n > 0 {
+            text += &format!("; {n} {what}");
+        }
     }
     text
 }

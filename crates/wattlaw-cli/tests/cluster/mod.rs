@@ -193,7 +193,7 @@ fn obstacle() -> Option<String> {
 }
 
 /// Where a program is: daemons are in folders that not every user's PATH names.
-fn place(program: &str) -> Option<PathBuf> {
+pub fn place(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     folders.map(|folder| folder.join(program)).find(|path| path.is_file())
