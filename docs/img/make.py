@@ -1,10 +1,11 @@
-"""Draws the pictures of README.md from what `wattlaw --format json` prints.
+"""Draws the pictures of README.md and docs/efficiency.md from what `wattlaw --format json` prints.
 
     cargo build --release -p wattlaw-cli
     python3 -m venv .venv && .venv/bin/pip install matplotlib
     .venv/bin/python docs/img/make.py
 
-accuracy.svg needs the study's table beside the repository (../shared/data); it shows medians over splits, no runs.
+accuracy.svg and efficiency.svg need the study's table beside the repository (../shared/data); they show medians over splits
+and over configurations, no runs.
 Made with matplotlib 3.11. `--png FOLDER` also writes the pictures as PNG, to look at.
 """
 
@@ -111,6 +112,47 @@ def accuracy():
     save(figure, "accuracy")
 
 
+def efficiency():
+    """What more GPUs gave on the study's machines: medians over configurations, and their intervals."""
+    rows = wattlaw("efficiency", str(STUDY / "runs.csv"))
+    short = {"NVIDIA A100-SXM4-40GB": "A100", "NVIDIA GeForce RTX 2080 Ti": "RTX 2080 Ti", "Tesla T4": "T4"}
+    words = {"gpt": "GPT", "bert": "BERT", "fsdp": "FSDP", "tp": "tensor-parallel"}
+    looks = {"A100": (OURS, "o"), "T4": (OTHER, "s"), "RTX 2080 Ti": (THEIRS, "D")}
+    lines = {}
+    for row in rows:
+        lines.setdefault((short[row["gpu"]], row["family"], row["strategy"]), []).append(row)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.4), layout="constrained")
+    left.plot([1, 6], [1, 6], ":", color="grey", label="as many times as GPUs")
+    for (gpu, family, strategy), line in lines.items():
+        colour, marker = looks[gpu]
+        dashes = {("gpt", "fsdp"): "-", ("bert", "fsdp"): "--", ("bert", "tp"): "-."}[family, strategy]
+        counts = [1] + [row["gpus"] for row in line]
+        label = f"{words[family]}, {words[strategy]}, {gpu}"
+        for axis, quantity, of in (
+            (left, "throughput_gain", lambda x: x),
+            (right, "energy_per_token_change_pct", lambda x: 1 + x / 100),
+        ):
+            middle, low, high = ([1] + [of(row[quantity][end]) for row in line] for end in ("median", "lower", "upper"))
+            axis.plot(counts, middle, dashes, marker=marker, color=colour, markersize=5, label=label)
+            axis.fill_between(counts, low, high, color=colour, alpha=0.15, linewidth=0)
+    for axis in (left, right):
+        axis.set_xscale("log")
+        axis.set_yscale("log")
+        axis.set_xticks([1, 2, 4, 6], ["1", "2", "4", "6"])
+        axis.set_xlabel("GPUs")
+        axis.minorticks_off()
+        axis.grid(axis="y", alpha=0.25)
+    left.set_yticks([0.5, 1, 2, 4], ["0.5", "1", "2", "4"])
+    left.set_ylabel("throughput over one GPU's")
+    right.set_yticks([1, 1.25, 1.5, 2, 4, 8], ["±0", "+25", "+50", "+100", "+300", "+700"])
+    right.set_ylabel("energy per token, %")
+    handles, labels = left.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    figure.suptitle("Measured runs beside their single-GPU baselines: median and 95 % interval", fontsize=10)
+    save(figure, "efficiency")
+
+
 if __name__ == "__main__":
     interval()
     accuracy()
+    efficiency()

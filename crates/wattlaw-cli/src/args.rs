@@ -3,8 +3,9 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    audit, calibrate, catalog, completions, cost, doctor, fit, import, measure, merge, predict,
-    recover, report, sweep, top, validate,
+    audit, calibrate, catalog, completions, cost, doctor, efficiency, fit, import, measure, merge,
+    predict, recover, report, sweep, top, validate,
+};
 };
 
 /// Predicts the energy, time and power of a Transformer training run before it runs, and fits itself to runs that ran.
@@ -34,6 +35,8 @@ pub enum Command {
     Calibrate(calibrate::Args),
     /// Find what is wrong in a table of runs, before a law is fitted on it
     Audit(audit::Args),
+    /// What more GPUs gave: throughput, efficiency and energy per token beside single-GPU runs
+    Efficiency(efficiency::Args),
     /// Run a command and measure its energy
     Measure(Box<measure::Args>),
     /// Close the record of a run whose wattlaw was killed

@@ -11,6 +11,7 @@ mod completions;
 mod cost;
 mod doctor;
 mod doctor_files;
+mod efficiency;
 mod failure;
 mod files;
 mod fit;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Validate(args) => validate::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Efficiency(args) => efficiency::run(&args),
         Command::Measure(args) => return measure::run(&args),
         Command::Recover(args) => recover::run(&args),
         Command::Merge(args) => merge::run(&args),

@@ -316,6 +316,60 @@ fn validate_reports_medians_and_quartiles() {
 }
 
 #[test]
+fn efficiency_gives_rows_of_medians_between_ends() {
+    let found = json("efficiency examples/runs.csv --resamples 2000 --format json");
+    let rows = found.as_array().unwrap();
+    assert_eq!(rows.len(), 2);
+    for (row, gpus) in rows.iter().zip([2, 4]) {
+        let names: Vec<&str> = row.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(
+            names.join(" "),
+            "gpu family strategy gpus n_pairs throughput_gain efficiency energy_per_token_change_pct"
+        );
+        assert_eq!((&row["gpu"], &row["strategy"]), (&"rtx-4090".into(), &"fsdp".into()));
+        assert_eq!((row["gpus"].as_u64(), row["n_pairs"].as_u64()), (Some(gpus), Some(8)));
+        let of = |quantity: &str, end: &str| row[quantity][end].as_f64().unwrap();
+        for quantity in ["throughput_gain", "efficiency", "energy_per_token_change_pct"] {
+            assert!(of(quantity, "lower") < of(quantity, "median"));
+            assert!(of(quantity, "median") < of(quantity, "upper"));
+        }
+        let share = of("throughput_gain", "median") / gpus as f64;
+        assert_eq!(of("efficiency", "median"), share);
+    }
+    // a wider level has a wider interval
+    let wider = json("efficiency examples/runs.csv --resamples 2000 --level 0.99 --format json");
+    let width = |found: &Value| {
+        let gain = &found[0]["throughput_gain"];
+        gain["upper"].as_f64().unwrap() - gain["lower"].as_f64().unwrap()
+    };
+    assert!(width(&wider) > width(&found));
+}
+
+#[test]
+fn what_efficiency_leaves_out_is_told_beside_the_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = fs::read_to_string(root().join("examples/runs.csv")).unwrap();
+    let without_one_baseline: String =
+        table.lines().filter(|l| !l.starts_with("made-up-01")).map(|l| format!("{l}\n")).collect();
+    fs::write(folder.path().join("runs.csv"), without_one_baseline).unwrap();
+    let ran = running::run_in(folder.path(), "efficiency runs.csv --resamples 200 --format json");
+    let rows: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((ran.code, rows[0]["n_pairs"].as_u64()), (0, Some(7)));
+    assert_eq!(
+        ran.stderr,
+        "note: left out: 2 of 16 finished runs on several GPUs, the first, run made-up-02 in line 2, because no run on \
+         one GPU has its configuration\n"
+    );
+    // energy that the table does not have
+    fs::write(folder.path().join("runs.csv"), table.replacen("energy_j", "e", 1)).unwrap();
+    let ran = running::run_in(folder.path(), "efficiency runs.csv --resamples 200 --format json");
+    let rows: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(rows[1]["energy_per_token_change_pct"], Value::Null);
+    assert_eq!(rows[1]["n_pairs"], 8);
+    assert!(ran.stderr.contains("columns not used: e"), "{}", ran.stderr);
+}
+
+#[test]
 fn the_studys_own_commands_answer() {
     let runs = "../shared/data/multi_gpu_2026/runs.csv";
     if !root().join(runs).exists() {
@@ -331,6 +385,15 @@ fn the_studys_own_commands_answer() {
          --format json"
     ));
     assert!(found["r2"]["median"].as_f64().unwrap() > 0.9);
+    let found = json(&format!("efficiency {runs} --resamples 2000 --format json"));
+    let rows = found.as_array().unwrap();
+    assert_eq!(rows.len(), 11);
+    let row = &rows[2];
+    assert_eq!((&row["gpu"], row["gpus"].as_u64()), (&"NVIDIA A100-SXM4-40GB".into(), Some(6)));
+    // as published: 2.7595 and +25.84 %
+    let median = |name: &str| row[name]["median"].as_f64().unwrap();
+    assert_eq!(format!("{:.4}", median("throughput_gain")), "2.7595");
+    assert_eq!(format!("{:+.2}", median("energy_per_token_change_pct")), "+25.84");
 }
 
 #[test]
@@ -354,6 +417,7 @@ fn the_same_words_give_the_same_bytes() {
         "cost examples/moe-job.toml",
         "fit examples/runs.csv --format json",
         "validate examples/runs.csv --format json",
+        "efficiency examples/runs.csv --resamples 2000",
         "catalog --format json",
     ] {
         let (first, second) = (run(line), run(line));
@@ -427,6 +491,7 @@ fn every_subcommand_has_help() {
         "fit",
         "validate",
         "audit",
+        "efficiency",
         "catalog",
         "catalog show",
         "completions",

@@ -6,12 +6,11 @@
 mod running;
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use running::WATTLAW;
-use running::place::{Place, hidden, read};
+use running::place::{Place, read};
 use serde_json::Value;
 
 /// Longer than anything here takes on a busy machine.

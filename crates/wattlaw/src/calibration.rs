@@ -205,7 +205,7 @@ impl Calibration {
 
     /// The seen values of a label (`gpu`, `strategy`, `family`).
     pub fn seen(&self, label: &str) -> &[String] {
-        self.range.iter().find(|r| r.variable == label).map_or(&[], |r| &r.labels)
+        range::seen(&self.range, label)
     }
 }
 

@@ -26,6 +26,7 @@ pub mod report;
 pub mod run;
 pub mod sampling;
 pub mod space;
+pub mod speedup;
 pub mod split;
 pub mod stats;
 pub mod suite;

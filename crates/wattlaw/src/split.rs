@@ -24,6 +24,7 @@ pub use folds::{group_k_fold, k_fold, leave_one_group_out, shuffled_k_fold};
 pub use groups::{Groups, unseen_level};
 pub use redrawn::{RedrawnGroupShuffleSplit, SeededSplit};
 pub use scale::{ScaleShift, scale_shift};
+pub(crate) use shuffle::interval;
 pub use shuffle::{GroupShuffleSplit, ShuffleSplit};
 
 use serde::{Deserialize, Serialize};

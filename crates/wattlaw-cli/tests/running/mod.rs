@@ -2,6 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses what it needs")]
 
+pub mod page;
 pub mod place;
 
 use std::path::{Path, PathBuf};

@@ -2,10 +2,12 @@
 //!
 //! They hold fitted numbers, not the measured runs: `calibrations/README.md` says how they were made and from what.
 
-use super::{Calibration, Outside};
+use serde::Deserialize;
+
+use super::{Calibration, Outside, Range, range};
 use crate::architecture::Family;
 use crate::dataset::ColumnsOf;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::job::Job;
 
@@ -52,10 +54,14 @@ pub struct Choice {
 /// # Errors
 /// As [`embedded`].
 pub fn choose(job: &Job) -> Result<Choice> {
-    let mut all = Choosable::read()?;
-    let at = all.nearest(job);
-    let reason = reason(&all.0[at], job);
-    Ok(Choice { calibration: all.0.swap_remove(at), reason })
+    let read = |(name, text): &(&str, &str)| {
+        serde_json::from_str(text).map_err(|e| Error::Data(format!("calibration {name}: {e}")))
+    };
+    let all = EMBEDDED[..CHOSEN_FROM].iter().map(read).collect::<Result<Vec<Fitted>>>()?;
+    let at = nearest(all.iter().map(|fitted| fitted.range.as_slice()), job);
+    let calibration = Calibration::from_json(EMBEDDED[at].1)?;
+    let reason = reason(&calibration, job);
+    Ok(Choice { calibration, reason })
 }
 
 /// The embedded calibrations that are chosen from, read once for many jobs.
@@ -74,20 +80,21 @@ impl Choosable {
 
     /// What [`choose`] chooses for a job, and why.
     pub fn choose(&self, job: &Job) -> (&Calibration, String) {
-        let calibration = &self.0[self.nearest(job)];
+        let calibration = &self.0[nearest(self.0.iter().map(|c| c.range.as_slice()), job)];
         (calibration, reason(calibration, job))
     }
+}
 
-    fn nearest(&self, job: &Job) -> usize {
-        let mut nearest = (f64::INFINITY, 0);
-        for (at, calibration) in self.0.iter().enumerate() {
-            let distance = calibration.distance(job);
-            if distance < nearest.0 {
-                nearest = (distance, at);
-            }
+/// Which of the ranges lies nearest to a job; of equals the first.
+fn nearest<'a>(ranges: impl Iterator<Item = &'a [Range]>, job: &Job) -> usize {
+    let mut nearest = (f64::INFINITY, 0);
+    for (at, range) in ranges.enumerate() {
+        let distance = distance(range, job);
+        if distance < nearest.0 {
+            nearest = (distance, at);
         }
-        nearest.1
     }
+    nearest.1
 }
 
 fn reason(calibration: &Calibration, job: &Job) -> String {
@@ -104,21 +111,27 @@ fn reason(calibration: &Calibration, job: &Job) -> String {
     }
 }
 
-impl Calibration {
-    /// How far a job lies from the fitted runs: the logarithms of its factors outside their ranges, added up.
-    fn distance(&self, job: &Job) -> f64 {
-        // how long a run is tells nothing of which law is nearer: time and energy are linear in it
-        let length = |o: &&Outside| matches!(o.variable.as_str(), "tokens" | "micro_steps");
-        let outside = self.outside(job);
-        let outside: f64 = outside.iter().filter(|o| !length(o)).map(|o| o.factor.ln()).sum();
-        let other = |label: &str, value: &str, factor: f64| {
-            if self.seen(label).iter().any(|s| s == value) { 0.0 } else { factor.ln() }
-        };
-        outside
-            + other("gpu", &job.system.accelerator.name, OTHER_GPU)
-            + other("family", job.architecture.family().name(), OTHER_FAMILY)
-    }
+/// What a calibration's file says of where it was fitted; its laws, which are most of it, are passed over.
+#[derive(Deserialize)]
+struct Fitted {
+    range: Vec<Range>,
+}
 
+/// How far a job lies from the fitted runs: the logarithms of its factors outside their ranges, added up.
+fn distance(ranges: &[Range], job: &Job) -> f64 {
+    // how long a run is tells nothing of which law is nearer: time and energy are linear in it
+    let length = |o: &&Outside| matches!(o.variable.as_str(), "tokens" | "micro_steps");
+    let outside = range::outside(ranges, job);
+    let outside: f64 = outside.iter().filter(|o| !length(o)).map(|o| o.factor.ln()).sum();
+    let other = |label: &str, value: &str, factor: f64| {
+        if range::seen(ranges, label).iter().any(|s| s == value) { 0.0 } else { factor.ln() }
+    };
+    outside
+        + other("gpu", &job.system.accelerator.name, OTHER_GPU)
+        + other("family", job.architecture.family().name(), OTHER_FAMILY)
+}
+
+impl Calibration {
     /// The columns of a job with its strategy and family replaced by the nearest that were seen, and a sentence for
     /// each that was.
     pub fn features(&self, job: &Job, columns: ColumnsOf) -> (Features, Vec<String>) {

@@ -104,6 +104,11 @@ pub(super) fn joined(a: &[Range], b: &[Range]) -> Vec<Range> {
     all
 }
 
+/// The values of a label that were seen.
+pub(super) fn seen<'a>(ranges: &'a [Range], label: &str) -> &'a [String] {
+    ranges.iter().find(|r| r.variable == label).map_or(&[], |r| &r.labels)
+}
+
 /// The variables of a job that lie outside the ranges, farthest first.
 pub(super) fn outside(ranges: &[Range], job: &Job) -> Vec<Outside> {
     let mut found: Vec<Outside> = ranges

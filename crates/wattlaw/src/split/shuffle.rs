@@ -107,7 +107,8 @@ pub(super) fn permutation(n: usize, rng: &mut Mt) -> Vec<usize> {
     order
 }
 
-fn interval(max: u32, rng: &mut Mt) -> usize {
+/// Draws a whole number from 0 to `max`, which is above 0.
+pub(crate) fn interval(max: u32, rng: &mut Mt) -> usize {
     let mask = u32::MAX >> max.leading_zeros();
     loop {
         let value = rng.next_u32() & mask;

@@ -1,5 +1,6 @@
 //! Statistics that laws are fitted and judged with.
 
+pub mod bootstrap;
 pub mod collinearity;
 pub mod conformal;
 pub mod gp;
