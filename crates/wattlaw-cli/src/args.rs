@@ -6,7 +6,6 @@ use crate::{
     audit, calibrate, catalog, completions, cost, doctor, efficiency, fit, import, measure, merge,
     predict, recover, report, sweep, top, validate,
 };
-};
 
 /// Predicts the energy, time and power of a Transformer training run before it runs, and fits itself to runs that ran.
 #[derive(Debug, Parser)]
