@@ -89,6 +89,7 @@ fn every_field_is_documented() {
         "import examples/logs/emissions.csv",
         "import examples/logs/alumet.csv",
         "catalog",
+        "sweep design examples/space.toml --design optimal --runs 3 --reference-every 2",
         "report fuzz/corpus/record_json/finished.json --intensity 400 --pue 1.2",
         "doctor",
     ] {
@@ -101,6 +102,8 @@ fn every_field_is_documented() {
     let header = fs::read_to_string(root().join("examples/runs.csv")).unwrap();
     let measured = folder.path().join("measured.csv");
     running::run(&format!("import examples/logs/gpu.csv -o {}", measured.display()));
+    let plan = running::run("sweep design examples/space.toml --design one-factor --reference-every 9").stdout;
+    found.extend(plan.lines().next().unwrap().split(',').map(str::to_owned));
     let columns = fs::read_to_string(measured).unwrap();
     found.extend(columns.lines().next().unwrap().split(',').map(str::to_owned));
     found.extend(header.lines().next().unwrap().split(',').map(str::to_owned));

@@ -504,6 +504,111 @@ fn a_suggestion_without_a_space_or_from_an_impossible_one_is_refused() {
 }
 
 #[test]
+fn a_sweep_that_cannot_be_designed_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let space = fs::read_to_string(root().join("examples/space.toml")).unwrap();
+    let file = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    file("good.toml", &space);
+    file("empty.toml", &space.replace("[64, 128]", "[]"));
+    file("typo.toml", &space.replace("seq_len", "seq_length"));
+    file("none.toml", &space.replace("\"rtx-4090\"", "\"rtx-4090\"\nnodes = 3"));
+    let thousand = "{ from = 1, to = 1000, step = 1 }";
+    let vast = space.replace("steps = 200", &format!("steps = {thousand}"));
+    file(
+        "vast.toml",
+        &vast.replace("[64, 128]", thousand).replace("{ from = 8, to = 32, times = 2 }", thousand),
+    );
+    file("tied.toml", &format!("together = [[\"gpus\", \"strategy\", \"layers\"]]\n{space}"));
+    file("loose.toml", &format!("together = [[\"gpus\", \"vocab_size\"]]\n{space}"));
+    let large = "[model]\nfamily = 'gpt2'\nlayers = 400\nhidden_size = 8192\n[workload]\nsteps = 1\nseq_len = 64\n\
+                 micro_batch = 1\n[system]\ngpu = 't4'\n";
+    file("large.toml", large);
+    for (line, code, said) in [
+        ("", 2, "the following required arguments were not provided: <SPACE>"),
+        ("good.toml --preset study-bert", 2, "cannot be used with"),
+        (
+            "--preset study-bart",
+            2,
+            "unknown preset `study-bart`; accepted: `study-bert`, `study-gpt`",
+        ),
+        ("no.toml", 1, "no.toml: there is no such file"),
+        ("empty.toml", 1, "empty.toml: workload.seq_len is an empty list"),
+        ("typo.toml", 1, "typo.toml: not valid space of jobs: unknown field `seq_length`"),
+        (
+            "none.toml",
+            1,
+            "none.toml: none of the 1296 points of the space that were looked at can run: 1296 are no jobs",
+        ),
+        ("large.toml", 1, "can run: none fits in memory"),
+        ("vast.toml", 1, "at most 100000 are planned at once; draw some with --design random"),
+        ("tied.toml", 1, "tied.toml: together is 3 of gpus and 3 of strategy and 6 of layers"),
+        ("loose.toml", 1, "loose.toml: unknown list that goes together `vocab_size`"),
+        ("good.toml --gpu rtx-409", 2, "did you mean `rtx-4090`?"),
+        ("good.toml --design best", 2, "unknown design `best`; accepted: `grid`, `one-factor`"),
+        (
+            "good.toml --runs 5",
+            2,
+            "--runs is of designs latin-hypercube, random and optimal, and the design is grid",
+        ),
+        ("good.toml --design random", 2, "design random needs --runs"),
+        ("good.toml --design random --runs 0", 2, "--runs is 0, but it must be at least 1"),
+        ("good.toml --design latin-hypercube --runs 1297", 1, "the space has 1296 points only"),
+        ("good.toml --design random --runs 5 --budget 3kWh", 2, "--budget is of --design optimal"),
+        ("good.toml --law scaling", 2, "--law is of --design optimal"),
+        ("good.toml --jobs good.toml", 2, "--jobs is of --design optimal"),
+        ("good.toml --design optimal", 2, "an optimal design needs --runs or --budget"),
+        (
+            "good.toml --design optimal --budget 3apples",
+            2,
+            "--budget: the budget is `3apples`, but it must be GPU-hours",
+        ),
+        (
+            "good.toml --design optimal --budget 0.001Wh",
+            1,
+            "no job fits the budget of 0.000001 kWh: the cheapest takes",
+        ),
+        (
+            "good.toml --design optimal --runs 5 --calibration bert-2026",
+            1,
+            "only a roofline law can choose runs",
+        ),
+        (
+            "good.toml --design optimal --runs 5 --jobs no-job.toml",
+            1,
+            "no-job.toml: there is no such file",
+        ),
+        (
+            "good.toml --calibration bart-2026",
+            2,
+            "unknown calibration `bart-2026`; accepted: `roofline-gpt-2026`",
+        ),
+        ("good.toml --blocks 0", 2, "blocks is 0, but it must be a multiple"),
+        (
+            "good.toml --repeats 2 --blocks 3",
+            2,
+            "blocks is 3, but it must be a multiple of the 2 repeats",
+        ),
+        ("good.toml --repeats 1000", 2, "the plan is of 720000 jobs, but at most 100000"),
+        ("good.toml --reference good.toml", 2, "--reference-every"),
+        ("good.toml --reference-every 0", 2, "reference-every is 0"),
+        (
+            "good.toml --reference-every 9 --reference large.toml",
+            1,
+            "large.toml: the reference job needs",
+        ),
+        ("good.toml --reference-every 9 --reference good.toml", 1, "good.toml: not valid TOML"),
+    ] {
+        refused(&run_in(folder.path(), &format!("sweep design {line} -o plan.csv")), code, said);
+    }
+    assert!(!folder.path().join("plan.csv").exists());
+    refused(
+        &run_in(folder.path(), "sweep design good.toml -o no/plan.csv"),
+        1,
+        "there is no directory no",
+    );
+}
+
+#[test]
 fn flags_of_the_scaling_law_are_refused_by_the_roofline_law() {
     for (line, said) in [
         ("fit examples/runs.csv --law roofline --terms log_C", "--terms are of the scaling law"),

@@ -244,6 +244,7 @@ fn tied(lists: Vec<Listed>, together: &[Vec<String>]) -> Result<Vec<Vec<Listed>>
 mod tests {
     use super::*;
     use crate::catalog::Catalog;
+    use crate::job::Job;
 
     fn space(layers: &str, more: &str) -> Result<Space> {
         Space::from_toml(&format!(
@@ -311,11 +312,61 @@ mod tests {
         assert_eq!(draw(1).looked_at, 50);
     }
 
+    fn tied(together: &str) -> Result<Space> {
+        Space::from_toml(&format!(
+            "together = {together}
+             model = {{ family = 'bert', layers = [2, 4, 4], hidden_size = [128, 128, 256] }}
+             workload = {{ steps = 10, seq_len = 64, micro_batch = 8 }}
+             parallelism = {{ strategy = ['single', 'fsdp', 'fsdp'] }}
+             system = {{ gpu = ['t4', 'h100'], gpus = [1, 2, 4] }}"
+        ))
+    }
+
+    #[test]
+    fn lists_that_go_together_are_one() {
+        let space = tied("[['layers', 'model.hidden_size'], ['gpus', 'strategy']]").unwrap();
+        assert_eq!((space.points(), space.sizes()), (18, vec![3, 3, 2]));
+        let jobs = space.jobs(&Catalog::built_in().unwrap(), 1000, 0).unwrap();
+        assert_eq!((jobs.kept.len(), jobs.invalid), (18, 0));
+        let of = |at: usize| {
+            let Job { architecture: a, parallelism: p, system, .. } = &jobs.kept[at].job;
+            (a.layers, a.hidden_size, p.regime(), p.gpus(), system.accelerator.name.as_str())
+        };
+        assert_eq!(of(0), (2, 128, "baseline", 1, "t4"));
+        assert_eq!(of(space.point(&[1, 2, 1]) as usize), (4, 128, "fsdp", 4, "h100-sxm5-80gb"));
+        let one = space.on("v100-pcie-16gb");
+        assert_eq!((one.points(), one.spec(8).system.gpu.as_deref()), (9, Some("v100-pcie-16gb")));
+    }
+
+    #[test]
+    fn what_cannot_go_together_is_refused() {
+        let fails = |together: &str| tied(together).unwrap_err().to_string();
+        assert!(
+            fails("[['layers', 'gpu']]").starts_with("together is 3 of layers and 2 of gpu, but")
+        );
+        assert!(
+            fails("[['layers', 'seq_len']]")
+                .starts_with("unknown list that goes together `seq_len`")
+        );
+        assert!(fails("[['layers']]").contains("two fields or more"));
+        assert!(fails("[[]]").starts_with("together is an empty list"));
+        assert!(fails("'layers'").contains("lists of names"));
+        assert!(
+            fails("[['layers', 'layers']]").contains("unknown list that goes together `layers`")
+        );
+        assert!(fails("[['layers', 'gpus'], ['gpus', 'strategy']]").contains("`gpus`"));
+        assert!(
+            fails("[['layers', 'hidden_size']]")
+                .starts_with("parallelism.strategy is \"fsdp\" twice")
+        );
+    }
+
     #[test]
     fn contradictions_are_one_sentence() {
         let fails = |layers: &str, more: &str| space(layers, more).unwrap_err().to_string();
         assert!(fails("[]", "").starts_with("model.layers is an empty list"));
         assert!(fails("[2, 2]", "").starts_with("model.layers is 2 twice"));
+        assert!(fails("[2, 'three']", "").starts_with("model.layers is \"three\", but"));
         assert!(fails("{ from = 4, to = 2, step = 1 }", "").contains("from 4 to 2"));
         assert!(fails("{ from = 1, to = 2 }", "").contains("a range without a step"));
         assert!(fails("{ from = 1, to = 9, stop = 1 }", "").contains("unknown field `stop`"));
