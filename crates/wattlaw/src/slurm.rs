@@ -33,8 +33,8 @@ pub struct Task {
     pub run_id: String,
     /// What it takes.
     pub shape: Shape,
-    /// How long it is predicted to take, start-up apart.
-    pub predicted: Option<Seconds>,
+    /// The longest time that it may take, all that is done beside its job included.
+    pub longest: Seconds,
 }
 
 /// Tasks of one shape in the plan's order: what one job array runs.
@@ -63,9 +63,9 @@ impl Array {
         self.tasks.iter().map(|task| task.run_id.clone()).collect()
     }
 
-    /// The time that its longest task is predicted to take; none where one has no prediction.
-    fn longest(&self) -> Option<Seconds> {
-        self.tasks.iter().map(|task| task.predicted).reduce(|a, b| Some(a?.max(b?))).flatten()
+    /// The longest time that a task of it may take.
+    fn longest(&self) -> Seconds {
+        self.tasks.iter().map(|task| task.longest).fold(Seconds::ZERO, Seconds::max)
     }
 }
 
@@ -82,7 +82,7 @@ impl std::fmt::Display for Array {
     }
 }
 
-/// A name that no other array has: that of a folder of runs, and of the how manieth array it is there.
+/// A name that no other array has: after the folder of runs, and the array's number there.
 pub fn name(runs: &str, number: usize) -> String {
     let digest = Sha256::digest(runs.as_bytes());
     let folder: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
@@ -94,7 +94,11 @@ mod tests {
     use super::*;
 
     fn task(run_id: &str, nodes: u64, gpus_per_node: u64) -> Task {
-        Task { run_id: run_id.into(), shape: Shape { nodes, gpus_per_node }, predicted: None }
+        Task {
+            run_id: run_id.into(),
+            shape: Shape { nodes, gpus_per_node },
+            longest: Seconds::ZERO,
+        }
     }
 
     #[test]
@@ -115,15 +119,5 @@ mod tests {
         // the digest of sha256sum
         assert_eq!(name("/shared/ada/runs", 3), "wattlaw-5353b021-3");
         assert_ne!(name("/shared/ada/runs2", 3), name("/shared/ada/runs", 3));
-    }
-
-    #[test]
-    fn the_longest_is_known_where_all_are_predicted() {
-        let mut array =
-            Array { shape: Shape { nodes: 1, gpus_per_node: 1 }, tasks: vec![task("a", 1, 1); 2] };
-        array.tasks[0].predicted = Some(Seconds::new(3.0));
-        assert_eq!(array.longest(), None);
-        array.tasks[1].predicted = Some(Seconds::new(5.0));
-        assert_eq!(array.longest(), Some(Seconds::new(5.0)));
     }
 }

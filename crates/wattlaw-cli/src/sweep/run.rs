@@ -10,6 +10,7 @@ use wattlaw::job::Job;
 use wattlaw::plan::Planned;
 use wattlaw::record::Component;
 use wattlaw::sweep::{Fate, Standing};
+use wattlaw::units::Seconds;
 use wattlaw_meter::meter::Meter;
 use wattlaw_meter::settle::settle;
 use wattlaw_meter::sweep::{Attempts, Claim, Folder, Sharing};
@@ -296,7 +297,13 @@ impl Runner<'_> {
             .arg(records)
             .args(["--name", &planned.run_id, "--job"])
             .arg(&file)
-            .args(["--time-limit", &format!("{}s", self.limit(planned).as_secs_f64())])
+            .args([
+                "--time-limit",
+                &format!(
+                    "{}s",
+                    limit(self.args.time_limit, planned.predicted_duration).as_secs_f64()
+                ),
+            ])
             .args(self.args.meters.words());
         if let Some(catalog) = &self.args.catalog {
             command.arg("--catalog").arg(catalog);
@@ -339,12 +346,6 @@ impl Runner<'_> {
             )));
         }
         Ok(after)
-    }
-
-    fn limit(&self, planned: &Planned) -> Duration {
-        let predicted = planned.predicted_duration.map_or(0.0, |t| t.value() * LIMIT_FACTOR);
-        let by_prediction = Duration::try_from_secs_f64(predicted).unwrap_or(LEAST_LIMIT);
-        self.args.time_limit.unwrap_or(by_prediction.max(LEAST_LIMIT))
     }
 
     fn place(&self, index: usize) -> String {
@@ -415,6 +416,13 @@ impl Runner<'_> {
         }
         Ok(())
     }
+}
+
+/// The longest time that a job may take: what is asked, or what follows from its prediction.
+pub fn limit(asked: Option<Duration>, predicted: Option<Seconds>) -> Duration {
+    let predicted = predicted.map_or(0.0, |time| time.value() * LIMIT_FACTOR);
+    let by_prediction = Duration::try_from_secs_f64(predicted).unwrap_or(LEAST_LIMIT);
+    asked.unwrap_or(by_prediction.max(LEAST_LIMIT))
 }
 
 /// A word of the command with what its placeholders stand for.

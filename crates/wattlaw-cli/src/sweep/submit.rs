@@ -10,12 +10,17 @@ use wattlaw::job::Job;
 use wattlaw::plan::Plan;
 use wattlaw::slurm::{self, Options, Queued, Script, Shape, Task};
 use wattlaw::sweep::{Fate, Standing, Sweep};
+use wattlaw::units::Seconds;
 
 use super::slurm::{self as cluster, Submitting};
 use crate::failure::{Done, Failure};
 use crate::meter_args::MeterArgs;
 use crate::usage::{long_time, time};
 use crate::{files, job_args, screen};
+
+/// Time that a task may take beside its job, waiting for a machine at rest apart: what the user has it do before, a job that ends
+/// slowly, and a record to write. Assumed: with it wattlaw's own limit, which tells why, comes before SLURM's.
+const BESIDE: Duration = Duration::from_secs(600);
 
 /// Flags of `wattlaw sweep submit`.
 #[derive(Debug, clap::Args)]
@@ -38,9 +43,9 @@ pub struct Args {
     #[arg(long)]
     retry_failed: bool,
     /// Wait at most so long before each job until its node is idle and its temperature stable, as `sweep run` does
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    settle: Option<Duration>,
-    /// End a job that takes longer, as `sweep run` does
+    #[arg(long, value_name = "TIME", default_value = "3min", value_parser = time)]
+    settle: Duration,
+    /// End a job that takes longer; ten times what was predicted, and half an hour at least, when absent
     #[arg(long, value_name = "TIME", value_parser = long_time)]
     time_limit: Option<Duration>,
     #[command(flatten)]
@@ -93,7 +98,7 @@ pub fn run(args: &Args) -> Done {
         };
         open && !queued.contains_key(&standing.run_id)
     });
-    let tasks: Vec<Task> = left.map(|(standing, job)| task(standing, job)).collect();
+    let tasks: Vec<Task> = left.map(|(standing, job)| task(args, standing, job)).collect();
     let count = tasks.len();
     if count > 0 && !options.asks_for_gpus() {
         screen::note(
@@ -135,10 +140,9 @@ impl Args {
             ));
         }
         let mut flags = self.meters.words();
-        for (flag, time) in [("--settle", self.settle), ("--time-limit", self.time_limit)] {
-            if let Some(time) = time {
-                flags.extend([flag.to_owned(), format!("{}s", time.as_secs_f64())]);
-            }
+        flags.extend(["--settle".to_owned(), seconds(self.settle)]);
+        if let Some(limit) = self.time_limit {
+            flags.extend(["--time-limit".to_owned(), seconds(limit)]);
         }
         if let Some(catalog) = &self.catalog {
             let path = std::path::absolute(catalog).map_err(Failure::failed)?;
@@ -157,12 +161,18 @@ fn options(path: Option<&Path>) -> Done<Options> {
     Ok(Options::from_toml(&files::text(path)?).map_err(|e| e.at(place))?)
 }
 
-fn task(standing: &Standing, job: &Job) -> Task {
+fn task(args: &Args, standing: &Standing, job: &Job) -> Task {
+    let command = super::run::limit(args.time_limit, standing.predicted_duration);
+    let longest = command + args.settle + args.meters.idle * 2 + BESIDE;
     Task {
         run_id: standing.run_id.clone(),
         shape: Shape { nodes: job.system.nodes(), gpus_per_node: job.system.gpus_per_node },
-        predicted: standing.predicted_duration,
+        longest: Seconds::new(longest.as_secs_f64()),
     }
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{}s", time.as_secs_f64())
 }
 
 /// The sweep as it would be found, of a folder that is left as it is.

@@ -5,11 +5,6 @@ use super::{Array, Options};
 use crate::error::{Error, Result};
 use crate::units::Seconds;
 
-/// How often the predicted time of its longest job a task may take, and the least, where no time is given: a first
-/// prediction is a factor off, and a task also starts up, warms up and waits for an idle machine.
-const TIME_FACTOR: f64 = 10.0;
-const LEAST_TIME: Seconds = Seconds::new(1800.0);
-
 /// What starts a job on several nodes where the user says nothing: torchrun once a node, which find each other by the
 /// first node's name. Source: <https://docs.pytorch.org/docs/stable/elastic/run.html>.
 const TORCHRUN: &str = r#"torchrun --nnodes={nodes} --nproc-per-node={gpus_per_node} \
@@ -115,19 +110,17 @@ impl Script<'_> {
         if !self.options.sets("requeue") && !self.options.sets("no-requeue") {
             words.push("--requeue".to_owned());
         }
-        if !self.options.sets("time")
-            && let Some(longest) = self.array.longest()
-        {
-            words.push(format!("--time={}", time(longest)));
+        if !self.options.sets("time") {
+            words.push(format!("--time={}", time(self.array.longest())));
         }
         words.extend(self.options.words(self.array.shape));
         words
     }
 }
 
-/// The time that a task may take, in whole minutes as sbatch reads it: hours, minutes, seconds.
-fn time(predicted: Seconds) -> String {
-    let minutes = ((predicted * TIME_FACTOR).max(LEAST_TIME).value() / 60.0).ceil() as u64;
+/// A time in whole minutes as sbatch reads it: hours, minutes, seconds.
+fn time(longest: Seconds) -> String {
+    let minutes = (longest.value() / 60.0).ceil() as u64;
     format!("{:02}:{:02}:00", minutes / 60, minutes % 60)
 }
 
@@ -146,14 +139,14 @@ mod tests {
     use super::*;
     use crate::slurm::{Shape, Task};
 
-    fn array(nodes: u64, predicted: &[f64]) -> Array {
+    fn array(nodes: u64, times: &[f64]) -> Array {
         let shape = Shape { nodes, gpus_per_node: 4 };
         let task = |(i, s): (usize, &f64)| Task {
             run_id: format!("job-{i}"),
             shape,
-            predicted: Some(Seconds::new(*s)),
+            longest: Seconds::new(*s),
         };
-        Array { shape, tasks: predicted.iter().enumerate().map(task).collect() }
+        Array { shape, tasks: times.iter().enumerate().map(task).collect() }
     }
 
     fn script<'a>(array: &'a Array, options: &'a Options) -> Script<'a> {
@@ -176,7 +169,7 @@ mod tests {
         )
         .unwrap();
         let flags = ["--idle".to_owned(), "10s".to_owned()];
-        let array = array(1, &[600.0, 700.0, 20.0]);
+        let array = array(1, &[6000.0, 7000.0, 200.0]);
         let script = Script { flags: &flags, ..script(&array, &options) };
         insta::assert_snapshot!(script.text().unwrap(), @r###"
         #!/bin/bash
@@ -205,7 +198,7 @@ mod tests {
 
     #[test]
     fn jobs_that_span_nodes_get_a_rendezvous() {
-        let (array, options) = (array(2, &[600.0]), Options::default());
+        let (array, options) = (array(2, &[6000.0]), Options::default());
         insta::assert_snapshot!(script(&array, &options).text().unwrap(), @r###"
         #!/bin/bash
         # 1 job on 2 nodes of 4 GPUs, written by `wattlaw sweep submit`
@@ -261,9 +254,9 @@ mod tests {
     }
 
     #[test]
-    fn a_task_has_ten_times_its_prediction_and_half_an_hour_at_least() {
-        assert_eq!(time(Seconds::new(1.0)), "00:30:00");
-        assert_eq!(time(Seconds::new(181.0)), "00:31:00");
-        assert_eq!(time(Seconds::new(36_000.0)), "100:00:00");
+    fn a_time_is_in_whole_minutes() {
+        assert_eq!(time(Seconds::new(1.0)), "00:01:00");
+        assert_eq!(time(Seconds::new(1800.0)), "00:30:00");
+        assert_eq!(time(Seconds::new(360_000.5)), "100:01:00");
     }
 }
