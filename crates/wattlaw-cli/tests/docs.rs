@@ -102,7 +102,9 @@ fn every_field_is_documented() {
     let header = fs::read_to_string(root().join("examples/runs.csv")).unwrap();
     let measured = folder.path().join("measured.csv");
     running::run(&format!("import examples/logs/gpu.csv -o {}", measured.display()));
-    let plan = running::run("sweep design examples/space.toml --design one-factor --reference-every 9").stdout;
+    let plan =
+        running::run("sweep design examples/space.toml --design one-factor --reference-every 9")
+            .stdout;
     found.extend(plan.lines().next().unwrap().split(',').map(str::to_owned));
     let columns = fs::read_to_string(measured).unwrap();
     found.extend(columns.lines().next().unwrap().split(',').map(str::to_owned));

@@ -118,8 +118,9 @@ fn roofline(
 ) -> Result<Answered> {
     let terms = Terms::of(job);
     let (machine, own) = laws.machine(&job.system.accelerator.name);
-    let [(log_time, _), (log_energy, _)] = machine.predict(&terms);
-    let mut halves = machine.half_widths(&terms, level)?;
+    let predicted = machine.predict(&terms);
+    let [(log_time, _), (log_energy, _)] = predicted;
+    let mut halves = machine.half_widths_of(&terms, predicted, level)?;
     let mut warnings = Vec::new();
     let borrowed = own && halves[0].is_infinite();
     if borrowed {
