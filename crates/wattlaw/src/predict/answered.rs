@@ -117,8 +117,9 @@ fn roofline(
 ) -> Result<Answered> {
     let (machine, own) = laws.machine(&job.system.accelerator.name);
     let terms = machine.asked(job);
-    let [(log_time, _), (log_energy, _)] = machine.predict(&terms);
-    let mut halves = machine.half_widths(&terms, level)?;
+    let predicted = machine.predict(&terms);
+    let [(log_time, _), (log_energy, _)] = predicted;
+    let mut halves = machine.half_widths_of(&terms, predicted, level)?;
     let mut warnings = Vec::new();
     if machine.covers != Covers::Run {
         warnings.push(Warning {

@@ -198,7 +198,20 @@ impl Machine {
     /// # Errors
     /// As [`Conformal::half_width`].
     pub fn half_widths(&self, terms: &Terms, level: f64) -> Result<[f64; SPREADS]> {
-        let [(_, time_sd), (_, energy_sd)] = self.predict(terms);
+        self.half_widths_of(terms, self.predict(terms), level)
+    }
+
+    /// The same of what was [predicted](Self::predict).
+    ///
+    /// # Errors
+    /// As [`Conformal::half_width`].
+    pub fn half_widths_of(
+        &self,
+        terms: &Terms,
+        predicted: [(f64, f64); RESPONSES],
+        level: f64,
+    ) -> Result<[f64; SPREADS]> {
+        let [(_, time_sd), (_, energy_sd)] = predicted;
         let mut out = [f64::INFINITY; SPREADS];
         let sds = if self.adjusted {
             posterior_sds(&self.fit, terms)
