@@ -23,6 +23,9 @@ use crate::{files, screen};
 /// Points of a space that are looked at; of more so many are drawn.
 const MOST_POINTS: usize = 10_000;
 
+/// Jobs that do not fit that a note lists.
+const LISTED: usize = 3;
+
 /// What is asked.
 pub struct Asked<'a> {
     /// Runs to choose.
@@ -188,13 +191,15 @@ pub fn left_out(found: &Jobs) -> Vec<String> {
             found.invalid
         ));
     }
-    if let Some(first) = found.too_large.first() {
+    if !found.too_large.is_empty() {
+        let listed = found.too_large.iter().take(LISTED).map(|t| {
+            format!("{} ({:.1} GiB a GPU of {:.1})", title(&t.job), t.needed_gib, t.capacity_gib)
+        });
+        let listed = listed.collect::<Vec<_>>().join(", ");
+        let more = if found.too_large.len() > LISTED { ", …" } else { "" };
         notes.push(format!(
-            "{} jobs are predicted not to fit in memory and were left out, the first {} ({:.1} GiB a GPU of {:.1})",
-            found.too_large.len(),
-            title(&first.job),
-            first.needed_gib,
-            first.capacity_gib
+            "{} jobs are predicted not to fit in memory and were left out: {listed}{more}",
+            found.too_large.len()
         ));
     }
     notes

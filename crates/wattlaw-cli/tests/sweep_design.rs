@@ -145,3 +145,15 @@ fn jobs_that_do_not_fit_are_listed() {
     assert!(ran.stderr.contains("90 jobs are predicted not to fit in memory"), "{}", ran.stderr);
     assert_eq!(plan(&folder.path().join("plan.csv")).jobs.len(), 90);
 }
+
+#[test]
+fn suggested_runs_are_a_plan() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("suggested.csv");
+    let ran =
+        run(&format!("calibrate --suggest 6 --space examples/space.toml --out {}", path.display()));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let jobs = plan(&path).resolve(&Catalog::built_in().unwrap(), "suggested.csv").unwrap();
+    assert_eq!(jobs.len(), 6);
+    assert!(jobs.iter().all(|job| job.steps() == 200.0));
+}

@@ -37,6 +37,20 @@ pub enum Scope {
 words!(Scope, "scope": Gpu = "gpu", Devices = "devices", NodeDc = "node_dc" | "node-dc", NodeAc = "node_ac" | "node-ac",
     Facility = "facility", Codecarbon = "codecarbon", Unstated = "unstated");
 
+/// What the duration and energy of a run are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Covers {
+    /// The whole run, its start-up included.
+    #[default]
+    Run,
+    /// The steps of the run, without what came before and after them.
+    Steps,
+    /// One optimizer step, as tables of step times have it.
+    OneStep,
+}
+
+words!(Covers, "what is covered": Run = "run", Steps = "steps", OneStep = "one-step");
+
 /// One measured training run, or the mean of several alike.
 ///
 /// What a table leaves open is `None`; what it says has been checked: positive, finite, whole where it counts.
@@ -98,8 +112,8 @@ pub struct Run {
     pub tokens: Option<f64>,
     /// Time.
     pub duration: Option<Seconds>,
-    /// Whether the duration is that of one optimizer step, as tables of step times have it, and not of a whole run.
-    pub one_step: bool,
+    /// What duration and energy are of.
+    pub covers: Covers,
     /// Energy.
     pub energy: Option<Joules>,
     /// Energy as the table gave it in kWh, so that its logarithm is not rounded twice.
@@ -185,7 +199,7 @@ impl Run {
             attention: Some(job.workload.attention),
             tokens: None,
             duration: None,
-            one_step: false,
+            covers: Covers::Run,
             energy: None,
             energy_kwh: None,
             energy_systematic_sd: None,

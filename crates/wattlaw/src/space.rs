@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use toml::{Table, Value};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 use crate::job::JobSpec;
 use crate::job::fields::{Field, fields};
 use crate::toml_text;
@@ -172,10 +172,7 @@ impl Axis {
                     "each value may be listed once",
                 ));
             }
-            axis.levels.push(description(content).map_err(|_| {
-                let value = &lists[0].values[level];
-                Error::invalid(names(lists), value, "the field holds something else")
-            })?);
+            axis.levels.push(description(content).map_err(|e| e.at(Place::file(names(lists))))?);
         }
         let among =
             |field: &&Field| lists.iter().any(|l| l.table == field.table && l.key == field.key);
@@ -366,7 +363,10 @@ mod tests {
         let fails = |layers: &str, more: &str| space(layers, more).unwrap_err().to_string();
         assert!(fails("[]", "").starts_with("model.layers is an empty list"));
         assert!(fails("[2, 2]", "").starts_with("model.layers is 2 twice"));
-        assert!(fails("[2, 'three']", "").starts_with("model.layers is \"three\", but"));
+        assert_eq!(
+            fails("[2, 'three']", ""),
+            "model.layers: not valid space of jobs: invalid type: string \"three\", expected u64"
+        );
         assert!(fails("{ from = 4, to = 2, step = 1 }", "").contains("from 4 to 2"));
         assert!(fails("{ from = 1, to = 2 }", "").contains("a range without a step"));
         assert!(fails("{ from = 1, to = 9, stop = 1 }", "").contains("unknown field `stop`"));

@@ -147,6 +147,7 @@ fn a_covariance_survives_a_file_and_a_file_without_one_is_read_as_independent() 
 #[test]
 fn suggested_runs_narrow_the_answer_and_are_spread_over_strategies() {
     let jobs = jobs();
+    let jobs: Vec<&Job> = jobs.iter().collect();
     for criterion in [Criterion::Targets, Criterion::Parameters] {
         let found = parent().suggest(&jobs, &jobs, 5, criterion).unwrap();
         let mut sd = found.log_sd_before;
@@ -168,6 +169,7 @@ fn suggested_runs_narrow_the_answer_and_are_spread_over_strategies() {
 #[test]
 fn chosen_runs_leave_less_doubt_than_the_first_of_the_table() {
     let jobs = jobs();
+    let jobs: Vec<&Job> = jobs.iter().collect();
     let chosen = parent().suggest(&jobs, &jobs, 4, Criterion::Targets).unwrap();
     let first = parent().suggest(&jobs[..4], &jobs, 4, Criterion::Targets).unwrap();
     assert!(chosen.runs[3].target_log_sd < 0.95 * first.runs[3].target_log_sd);

@@ -5,6 +5,7 @@ use crate::catalog::Catalog;
 use crate::dataset::{ColumnsOf, Dataset};
 use crate::law::roofline::RooflineLaw;
 use crate::law::roofline::terms::Terms;
+use crate::run::Covers;
 
 /// A step that takes this many times what the law says is no scatter of the law: its own errors are a few hundredths,
 /// and stalls are by half and more.
@@ -18,7 +19,7 @@ const FEWEST: usize = 60;
 /// The loss is Cauchy's, so that stalled steps hardly move the law that they are judged by; the rule was fixed before
 /// any law was judged on what it leaves.
 pub(super) fn steps(data: &Dataset, catalog: &Catalog) -> Vec<Finding> {
-    let steps = data.filter(|r| r.one_step && r.duration.is_some());
+    let steps = data.filter(|r| r.covers == Covers::OneStep && r.duration.is_some());
     let (steps, _) = steps.countable(catalog);
     if steps.runs.len() < FEWEST {
         return Vec::new();

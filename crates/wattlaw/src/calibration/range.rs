@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dataset::Dataset;
 use crate::job::Job;
-use crate::run::Run;
+use crate::run::{Covers, Run};
 
 /// What the fitted runs had of one variable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ pub(super) fn of(data: &Dataset, gpus: &[String]) -> Vec<Range> {
         .filter_map(|(variable, of_run, _)| {
             // one step of a run says nothing of how long runs were
             let of_whole_runs = matches!(*variable, "tokens" | "micro_steps");
-            let runs = data.runs.iter().filter(|r| !(of_whole_runs && r.one_step));
+            let runs = data.runs.iter().filter(|r| !(of_whole_runs && r.covers == Covers::OneStep));
             let values: Vec<f64> = runs.filter_map(of_run).collect();
             let min = values.iter().copied().reduce(f64::min)?;
             let max = values.iter().copied().reduce(f64::max)?;

@@ -5,7 +5,6 @@ use serde::Serialize;
 use super::Calibration;
 use crate::error::Result;
 use crate::job::Job;
-use crate::law::roofline::terms::Terms;
 use crate::stats::optimal::Criterion;
 
 /// A run that was chosen.
@@ -55,7 +54,7 @@ impl Calibration {
             .map(|chosen| {
                 let job = candidates[chosen.candidate];
                 let machine = laws.machine(&job.system.accelerator.name).0;
-                let [(log_time, _), (log_energy, _)] = machine.predict(&Terms::of(job));
+                let [(log_time, _), (log_energy, _)] = machine.predict(&machine.asked(job));
                 Suggested {
                     candidate: chosen.candidate,
                     duration_s: log_time.exp(),

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::csv_text;
 use crate::error::{Error, Place, Result};
-use crate::run::{Run, Scope, strategy};
+use crate::run::{Covers, Run, Scope, strategy};
 use crate::toml_text;
 use crate::units::{Joules, Seconds};
 
 /// A column: its name in schema v1 and the names that other tables give it.
-const COLUMNS: [(&str, &[&str]); 41] = [
+const COLUMNS: [(&str, &[&str]); 42] = [
     ("run_id", &[]),
     ("model", &[]),
     ("family", &[]),
@@ -41,6 +41,7 @@ const COLUMNS: [(&str, &[&str]); 41] = [
     ("tokens", &[]),
     ("duration_s", &[]),
     ("step_time_s", &[]),
+    ("covers", &[]),
     ("energy_j", &[]),
     ("energy_kwh", &[]),
     ("energy_systematic_sd_j", &[]),
@@ -277,7 +278,10 @@ impl Cells<'_> {
             attention: self.word("attention")?,
             tokens,
             duration,
-            one_step: whole.is_none() && step_time.is_some(),
+            covers: match self.word("covers")? {
+                None if whole.is_none() && step_time.is_some() => Covers::OneStep,
+                covers => covers.unwrap_or_default(),
+            },
             energy,
             energy_kwh: kwh.or(energy.map(Joules::kwh)),
             energy_systematic_sd: self.deviation("energy_systematic_sd_j")?,

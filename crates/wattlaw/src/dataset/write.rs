@@ -2,13 +2,13 @@
 
 use crate::csv_text;
 use crate::error::Result;
-use crate::run::Run;
+use crate::run::{Covers, Run};
 use crate::units::{Joules, Seconds};
 
 /// One column: its name, whether it stands even where no run says anything, and a run's cell.
 type Column = (&'static str, bool, fn(&Run) -> String);
 
-const COLUMNS: [Column; 40] = [
+const COLUMNS: [Column; 41] = [
     ("run_id", true, |r| r.run_id.clone()),
     ("model", false, |r| text(r.model.as_deref())),
     ("family", true, |r| r.family.clone()),
@@ -38,6 +38,7 @@ const COLUMNS: [Column; 40] = [
     ("epochs", false, |r| cell(r.epochs)),
     ("duration_s", false, |r| cell(time(r, false))),
     ("step_time_s", false, |r| cell(time(r, true))),
+    ("covers", false, |r| cell((r.covers == Covers::Steps).then_some(r.covers))),
     ("energy_j", false, |r| cell(r.energy.map(Joules::value))),
     // a table in kWh keeps its own figure, which is not rounded twice
     ("energy_kwh", false, |r| cell(r.energy_kwh.filter(|k| r.energy.map(Joules::kwh) != Some(*k)))),
@@ -75,7 +76,7 @@ fn text(value: Option<&str>) -> String {
 }
 
 fn time(run: &Run, one_step: bool) -> Option<f64> {
-    run.duration.filter(|_| run.one_step == one_step).map(Seconds::value)
+    run.duration.filter(|_| (run.covers == Covers::OneStep) == one_step).map(Seconds::value)
 }
 
 #[cfg(test)]
@@ -135,13 +136,13 @@ mod tests {
             seconds in 1e-6..1e9f64,
             tokens in proptest::option::of(1.0..1e15f64),
             deviation in proptest::option::of(0.0..1e9f64),
-            one_step: bool,
+            covers in prop_oneof![Just(Covers::Run), Just(Covers::Steps), Just(Covers::OneStep)],
         ) {
             let energy = joules.map(Joules::new).or(kwh.map(Joules::from_kwh));
             let run = Run {
                 tokens,
                 duration: Some(Seconds::new(seconds)),
-                one_step,
+                covers,
                 energy,
                 energy_kwh: kwh.or(energy.map(Joules::kwh)),
                 energy_systematic_sd: deviation.map(Joules::new),

@@ -8,8 +8,7 @@ use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::law::roofline::clock::{LOWEST, PowerLimit};
 use crate::law::roofline::physics::{EnergyParts, Physics, TimeParts};
-use crate::law::roofline::terms::Terms;
-use crate::run::Scope;
+use crate::run::{Covers, Scope};
 use crate::units::JOULES_PER_KWH;
 
 /// Factor either way that covers an accelerator whose runs were never measured, where no other was held out either.
@@ -116,11 +115,21 @@ fn roofline(
     laws: &RooflineLaws,
     level: f64,
 ) -> Result<Answered> {
-    let terms = Terms::of(job);
     let (machine, own) = laws.machine(&job.system.accelerator.name);
-    let [(log_time, _), (log_energy, _)] = machine.predict(&terms);
-    let mut halves = machine.half_widths(&terms, level)?;
+    let terms = machine.asked(job);
+    let predicted = machine.predict(&terms);
+    let [(log_time, _), (log_energy, _)] = predicted;
+    let mut halves = machine.half_widths_of(&terms, predicted, level)?;
     let mut warnings = Vec::new();
+    if machine.covers != Covers::Run {
+        warnings.push(Warning {
+            kind: "steps-only",
+            text: format!(
+                "{} was fitted on the steps of runs: what comes before the first and after the last is not in the answer",
+                calibration.name
+            ),
+        });
+    }
     let borrowed = own && halves[0].is_infinite();
     if borrowed {
         halves = laws.pooled.half_widths(&terms, level)?;

@@ -7,7 +7,7 @@ use crate::job::JobSpec;
 use crate::record::Component;
 use crate::record::document::{End, Measured, Part, Record, Total, Window};
 use crate::record::total::totals;
-use crate::run::{Run, Scope};
+use crate::run::{Covers, Run, Scope};
 use crate::units::{Joules, Seconds};
 use crate::workload::WorkloadSpec;
 
@@ -58,6 +58,7 @@ impl Record {
         Ok(Run {
             tokens: tokens.filter(|n| *n > 0.0),
             duration: time.filter(|t| *t > Seconds::ZERO),
+            covers: if train.is_some() { Covers::Steps } else { Covers::Run },
             energy: total.map(|t| t.energy),
             energy_kwh: total.map(|t| t.energy.kwh()),
             energy_systematic_sd: total.and_then(|t| t.systematic_sd),

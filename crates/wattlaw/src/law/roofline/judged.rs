@@ -13,6 +13,7 @@ use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::law::{FittedLaw, Law};
+use crate::run::Covers;
 use crate::units::JOULES_PER_KWH;
 
 /// The column by which a frame's rows find their jobs.
@@ -61,7 +62,7 @@ impl RooflineLaw {
             .iter()
             .map(|run| {
                 let terms = Terms::of(&run.job(catalog).ok()?);
-                Some(Terms { whole_run: !run.one_step, ..terms })
+                Some(Terms { whole_run: run.covers == Covers::Run, ..terms })
             })
             .collect();
         Self {

@@ -8,6 +8,8 @@ use super::transfer::{Transfer, posterior_sds};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use crate::job::Job;
+use crate::run::Covers;
 use crate::split::group_k_fold;
 use crate::stats::conformal::Conformal;
 
@@ -63,6 +65,17 @@ pub struct Machine {
     /// Whether a few runs adjusted it to its place, so that its spreads are in units of its posterior's standard deviation.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adjusted: bool,
+    /// What its runs were, and so its answers are: whole runs, or steps alone where none of them had its start-up in it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub covers: Covers,
+}
+
+fn is_default(covers: &Covers) -> bool {
+    *covers == Covers::default()
+}
+
+fn covered(runs: &[Observation<'_>]) -> Covers {
+    if runs.iter().any(|run| run.terms.whole_run) { Covers::Run } else { Covers::Steps }
 }
 
 /// Sizes of residuals on runs held out, in units of the predicted standard deviation, by regime and over all.
@@ -106,7 +119,7 @@ impl Machine {
             .clone()
             .map(|spread| spread.map(|all| Spread { by_regime: Vec::new(), all }));
         let discrepancies = transfer.discrepancies.clone();
-        Ok(Self { fit, discrepancies, spreads, adjusted: true })
+        Ok(Self { fit, discrepancies, spreads, adjusted: true, covers: covered(runs) })
     }
 
     fn without_spread(
@@ -117,8 +130,13 @@ impl Machine {
     ) -> Result<Self> {
         let samples: Vec<Sample<'_>> = runs.iter().map(Observation::sample).collect();
         let fit = fit::fit(&samples, prior, like.map(|m| &m.fit.logs))?;
-        let mut machine =
-            Self { fit, discrepancies: [None, None], spreads: [None, None, None], adjusted: false };
+        let mut machine = Self {
+            fit,
+            discrepancies: [None, None],
+            spreads: [None, None, None],
+            adjusted: false,
+            covers: covered(runs),
+        };
         if let Some(points) = discrepancy
             && runs.len() >= FEWEST
         {
@@ -144,6 +162,11 @@ impl Machine {
     /// How many points hold the discrepancies of time and energy.
     pub fn points(&self) -> impl Iterator<Item = usize> {
         self.discrepancies.iter().flatten().map(Discrepancy::points)
+    }
+
+    /// What a job asks of the machine, as far as its runs tell.
+    pub fn asked(&self, job: &Job) -> Terms {
+        Terms { whole_run: self.covers == Covers::Run, ..Terms::of(job) }
     }
 
     /// ln(time / s) and ln(energy / J) by the physics alone.
@@ -175,7 +198,20 @@ impl Machine {
     /// # Errors
     /// As [`Conformal::half_width`].
     pub fn half_widths(&self, terms: &Terms, level: f64) -> Result<[f64; SPREADS]> {
-        let [(_, time_sd), (_, energy_sd)] = self.predict(terms);
+        self.half_widths_of(terms, self.predict(terms), level)
+    }
+
+    /// The same of what was [predicted](Self::predict).
+    ///
+    /// # Errors
+    /// As [`Conformal::half_width`].
+    pub fn half_widths_of(
+        &self,
+        terms: &Terms,
+        predicted: [(f64, f64); RESPONSES],
+        level: f64,
+    ) -> Result<[f64; SPREADS]> {
+        let [(_, time_sd), (_, energy_sd)] = predicted;
         let mut out = [f64::INFINITY; SPREADS];
         let sds = if self.adjusted {
             posterior_sds(&self.fit, terms)
