@@ -334,7 +334,8 @@ impl Runner<'_> {
         if live {
             anstream::eprint!("\r\x1b[2K");
         }
-        let merged = nodes.map_or(Ok(()), |n| n.merge(self.folder.path(), &planned.run_id));
+        let merged = nodes
+            .map_or(Ok(()), |n| n.merge(self.folder.path(), &planned.run_id, ended.end.well()));
         let after = self.standing(&planned.run_id)?;
         if after.attempts == before.attempts && self.attempts.signal().is_none() {
             merged?;

@@ -57,6 +57,15 @@ impl Cluster {
     /// A command that finds this cluster, in the folder.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
+        // of a job in which we may be ourselves
+        for (name, _) in std::env::vars_os() {
+            if ["SLURM", "SBATCH", "SQUEUE"]
+                .iter()
+                .any(|of| name.as_encoded_bytes().starts_with(of.as_bytes()))
+            {
+                command.env_remove(name);
+            }
+        }
         command
             .current_dir(self.path())
             .env("SLURM_CONF", self.path().join("slurm.conf"))
@@ -96,7 +105,6 @@ impl Cluster {
             );
             std::thread::sleep(Duration::from_millis(50));
         }
-        eprintln!("TIME {what} {:?}", start.elapsed());
     }
 
     pub fn start_controller(&self) {
@@ -209,8 +217,9 @@ fn configure(folder: &Path) {
     for gpu in 0..4 {
         fs::write(at(&format!("gpu{gpu}")), "").unwrap();
     }
-    let host = Command::new("hostname").arg("-s").output().unwrap().stdout;
-    let host = String::from_utf8(host).unwrap().trim().to_owned();
+    let host = Command::new("uname").arg("-n").output().unwrap().stdout;
+    let host = String::from_utf8(host).unwrap();
+    let host = host.trim().split('.').next().unwrap();
     // held until all are chosen, so that they differ
     let free: Vec<TcpListener> =
         (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
