@@ -2,7 +2,7 @@
 //! each job is done exactly once.
 
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at what it did not expect")]
 
 mod cluster;
 mod running;
