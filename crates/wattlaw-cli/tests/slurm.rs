@@ -411,6 +411,64 @@ fn what_cannot_be_submitted_is_said_in_a_sentence_and_nothing_is_written() {
     assert!(!at("runs").exists());
 }
 
+#[test]
+fn a_script_hands_on_every_word_as_it_was_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let header = "run_id,family,layers,hidden_size,seq_len,micro_batch,steps,gpu,strategy,gpus,gpus_per_node\n";
+    let rows = "a,bert,2,64,32,8,3,t4,fsdp,4,2\nb-2,bert,4,64,32,8,3,t4,fsdp,4,2\n";
+    fs::write(at("plan.csv"), format!("{header}{rows}")).unwrap();
+    fs::create_dir(at("bin")).unwrap();
+    executable(&at("bin/scontrol"), "#!/bin/sh\necho node7\necho node8\n");
+    executable(
+        &at("bin/wattlaw"),
+        "#!/bin/sh\nprintf '%s\\0' \"$MASTER_ADDR:$MASTER_PORT\" \"$@\"\n",
+    );
+    let words = [
+        "it's",
+        "$HOME `id` \"x\" \\n",
+        "two\nlines",
+        "",
+        "{job}",
+        "{a,b}",
+        "*",
+        "~",
+        "é #1",
+        "a=b",
+    ];
+    let mut submit = Command::new(WATTLAW);
+    submit
+        .args("sweep submit plan.csv --scheduler slurm --dry-run --out".split(' '))
+        .arg("my runs");
+    submit.arg("--").args(words).current_dir(folder.path());
+    let ran: Ran = submit.output().unwrap().into();
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let script = ran.stdout.replace(&format!("exec {WATTLAW} "), "exec wattlaw ");
+    assert_ne!(script, ran.stdout);
+    let output = script.lines().find(|line| line.starts_with("#SBATCH --output=")).unwrap();
+    let log = at("my runs").canonicalize().unwrap_or(at("my runs")).join("slurm/log/%A_%a.out");
+    assert_eq!(output, format!("#SBATCH --output=\"{}\"", log.display()));
+    // the list of jobs that a submission would have written
+    let name = script.lines().find_map(|line| line.strip_prefix("#SBATCH --job-name=")).unwrap();
+    fs::create_dir_all(at("my runs/slurm")).unwrap();
+    fs::write(at("my runs/slurm").join(format!("{name}.jobs")), "a\nb-2\n").unwrap();
+    let told = Command::new("bash")
+        .args(["-c", &script])
+        .env("PATH", format!("{}:{}", at("bin").display(), std::env::var("PATH").unwrap()))
+        .env("SLURM_ARRAY_TASK_ID", "1")
+        .env("SLURM_JOB_ID", "123456")
+        .env("SLURM_JOB_NODELIST", "node[7-8]")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(told.stdout).unwrap();
+    let told: Vec<&str> = text.strip_suffix('\0').unwrap().split('\0').collect();
+    assert_eq!(told[0], "node7:23456");
+    let only = told.iter().position(|word| *word == "--only").unwrap();
+    assert_eq!(told[only + 1], "b-2");
+    let dashes = told.iter().position(|word| *word == "--").unwrap();
+    assert_eq!(told[dashes + 1..], words);
+}
+
 fn executable(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();

@@ -21,8 +21,12 @@ use wattlaw::formula::Formula;
 use wattlaw::job::{Job, JobSpec};
 use wattlaw::predict::predict;
 use wattlaw::proxy::ProxySet;
+use wattlaw::slurm;
 use wattlaw::system::SystemSpec;
 use wattlaw::workload::WorkloadSpec;
+
+/// Options of a cluster.
+const SLURM: &str = include_str!("../../../examples/slurm.toml");
 
 /// One change to a document.
 #[derive(Debug, Clone)]
@@ -283,6 +287,34 @@ fn read_calibration(text: &str) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// What a sweep on a cluster reads; whatever is accepted cannot break out of the lines that SLURM reads.
+fn read_slurm(text: &str) -> Result<(), TestCaseError> {
+    answered(slurm::journal(text, "submitted.jsonl"))?;
+    answered(slurm::queue(text, &[]))?;
+    let Some(options) = answered(slurm::Options::from_toml(text))? else { return Ok(()) };
+    let shape = slurm::Shape { nodes: 1, gpus_per_node: 2 };
+    let script = slurm::Script {
+        name: "wattlaw-1f2e3d4c-1",
+        array: &slurm::Array { shape, tasks: Vec::new() },
+        options: &options,
+        runs: text,
+        wattlaw: "wattlaw",
+        flags: &[],
+        command: &[],
+    };
+    for runs in [text, "/runs"] {
+        let script = slurm::Script { runs, ..script.clone() };
+        if let Some(text) = answered(script.text())? {
+            let head = text.split("\nset -e\n").next().unwrap_or_default();
+            prop_assert!(
+                head.lines().all(|line| line.is_empty() || line.starts_with('#')),
+                "{head}"
+            );
+        }
+    }
+    Ok(())
+}
+
 fn read_formula(text: &str) -> Result<(), TestCaseError> {
     if let Some(formula) = answered(text.parse::<Formula>())? {
         prop_assert_eq!(formula.to_string().parse::<Formula>().unwrap(), formula);
@@ -309,6 +341,7 @@ fn the_documents_are_valid() {
         job.unwrap_or_else(|e| panic!("{e}"));
     }
     Catalog::from_toml(CATALOGUE).unwrap();
+    slurm::Options::from_toml(SLURM).unwrap();
     ColumnMap::from_toml(COLUMN_MAP).unwrap();
     FORMULA.parse::<Formula>().unwrap();
     let calibration = Calibration::from_json(&CALIBRATION).unwrap();
@@ -328,6 +361,7 @@ proptest! {
         read_calibration(&text)?;
         read_formula(&text)?;
         read_count(&text)?;
+        read_slurm(&text)?;
         answered(ColumnMap::from_toml(&text))?;
         answered(CATALOG.accelerator(&text))?;
         answered(text.parse::<ModelType>())?;
@@ -348,6 +382,11 @@ proptest! {
     #[test]
     fn edited_jobs_are_answered(at in 0..JOBS.len(), edits in edits()) {
         read_job(&edited_text(JOBS[at], &edits))?;
+    }
+
+    #[test]
+    fn edited_options_of_a_cluster_are_answered(edits in edits()) {
+        read_slurm(&edited_text(SLURM, &edits))?;
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub fn queued(submitted: &[Submission]) -> Done<BTreeMap<String, Queued>> {
             squeue.env_remove(name);
         }
     }
-    squeue.env_remove("SLURM_CLUSTERS").stdin(Stdio::null());
+    squeue.env_remove("SLURM_CLUSTERS");
     Ok(slurm::queue(&said(squeue)?, submitted)?)
 }
 
@@ -84,7 +84,7 @@ pub fn seen(runs: &Path) -> Done<Option<BTreeMap<String, Queued>>> {
 /// That there is no sbatch.
 pub fn there() -> Done {
     let mut sbatch = Command::new("sbatch");
-    sbatch.arg("--version").stdin(Stdio::null());
+    sbatch.arg("--version");
     said(sbatch).map(|_| ())
 }
 
@@ -142,9 +142,9 @@ impl Submitting {
     pub fn submit(&self, script: &slurm::Script<'_>) -> Done<(PathBuf, u64)> {
         let (name, array) = (script.name, script.array);
         let run_ids = array.run_ids();
+        let (path, text) = (self.folder.join(format!("{name}.sh")), script.text()?);
         files::write(Path::new(&script.jobs_file()), &(run_ids.join("\n") + "\n"))?;
-        let path = self.folder.join(format!("{name}.sh"));
-        files::write(&path, &script.text()?)?;
+        files::write(&path, &text)?;
         self.append(&Entry::Submitting {
             at: rfc3339(jiff::Timestamp::now()),
             name: name.to_owned(),
@@ -161,7 +161,9 @@ impl Submitting {
         let lock = self.lock.try_clone().map_err(|e| failed(&self.folder, &e))?;
         sbatch.stdin(lock);
         let answer = said(sbatch)?;
-        let number = answer.trim().split(';').next().unwrap_or_default();
+        // the last line; a cluster's name may stand behind the number, and what a site has to say before
+        let number =
+            answer.trim().lines().last().unwrap_or_default().split(';').next().unwrap_or_default();
         let array_job_id = number.parse().map_err(|_| {
             Failure::Failed(format!("sbatch said `{}`, which is no number of a job", answer.trim()))
         })?;
