@@ -6,6 +6,7 @@ Starting torch takes seconds a process, so that many jobs share one start.
 import json
 import sys
 import traceback
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -23,6 +24,8 @@ def losses(tables: dict, more: dict, launch: Launch) -> list[float]:
         here.mesh = ranks.mesh(asked.parallelism, "cpu")
     options = {"seed": 1, "warmup_steps": 0, "time_budget_s": None, "data": None, "dropout": False}
     options |= {"learning_rate": 1e-2, "clip_grad": None, "losses": None} | more
+    if options["data"]:
+        options["data"] = Path(options["data"])
     trainer = Trainer(asked, Options(**options), here)
     return here.mean(torch.stack([trainer.step() for _ in range(asked.steps)])).tolist()
 

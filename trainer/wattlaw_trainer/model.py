@@ -41,11 +41,16 @@ def bert(job: Job, dropout: float) -> torch.nn.Module:
         tie_word_embeddings=m.tied_embeddings,
         num_labels=job.workload.labels,
         attn_implementation=kernel(job),
+        use_cache=False,
         # a padding row would have no gradient, and a split embedding would take it for another row on each rank
         pad_token_id=None,
     )
-    classes = job.workload.task == "classification"
-    return (BertForSequenceClassification if classes else BertForMaskedLM)(config)
+    if job.workload.task == "classification":
+        return BertForSequenceClassification(config)
+    model = BertForMaskedLM(config)
+    # one bias under two names, which transformers ties only with the embeddings
+    model.cls.predictions.bias = model.cls.predictions.decoder.bias
+    return model
 
 
 def gpt2(job: Job, dropout: float) -> torch.nn.Module:

@@ -47,7 +47,7 @@ class Scaler(GradScaler):
         grads = [local(p.grad) for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         if grads:
             torch._amp_foreach_non_finite_check_and_unscale_(grads, found_inf, inv_scale)
-        if self.ranks.size > 1:
+        if self.ranks.several:
             dist.all_reduce(found_inf, dist.ReduceOp.MAX)
         return {self.ranks.device: found_inf}
 

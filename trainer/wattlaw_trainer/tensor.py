@@ -63,7 +63,10 @@ def bert_plan(whole: bool, sequence: bool, layers: int, task: str) -> dict:
     if task == "masked-lm":
         plan["cls.predictions.decoder"] = ColwiseParallel(use_local_output=False)
     if sequence:
-        plan["bert.embeddings.dropout"] = parted()
+        # after the embedding, by whose length the attention's mask is made
+        plan["bert.encoder"] = PrepareModuleInput(
+            input_layouts=(Replicate(),), desired_input_layouts=(Shard(1),), use_local_output=True
+        )
         plan[f"{layer}.attention.output.LayerNorm"] = SequenceParallel(use_local_output=True)
         for number in range(layers):
             last = number + 1 == layers
@@ -89,17 +92,12 @@ def gpt2_plan(whole: bool, sequence: bool) -> dict:
     }
     if sequence:
         plan |= {
-            "transformer.drop": parted(),
+            "transformer.drop": PrepareModuleOutput(output_layouts=Replicate(), desired_output_layouts=Shard(1)),
             f"{layer}.ln_1": SequenceParallel(use_local_output=True),
             f"{layer}.ln_2": SequenceParallel(use_local_output=True),
             "transformer.ln_f": GatheredNorm(),
         }
     return plan
-
-
-def parted() -> PrepareModuleOutput:
-    """From here on each rank holds a part of the sequence."""
-    return PrepareModuleOutput(output_layouts=Replicate(), desired_output_layouts=Shard(1))
 
 
 def linear_maps(model: nn.Module, whole: bool, tp: int) -> None:
