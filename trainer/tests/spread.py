@@ -5,7 +5,7 @@ Starting torch takes seconds a process, so that many jobs share one start.
 
 import json
 import sys
-import traceback
+import warnings
 from pathlib import Path
 
 import torch
@@ -22,27 +22,31 @@ def losses(tables: dict, more: dict, launch: Launch) -> list[float]:
     here = ranks.Ranks(launch, asked.parallelism, torch.device("cpu"))
     if here.several:
         here.mesh = ranks.mesh(asked.parallelism, "cpu")
-    options = {"seed": 1, "warmup_steps": 0, "time_budget_s": None, "data": None, "dropout": False}
-    options |= {"learning_rate": 1e-2, "clip_grad": None, "losses": None} | more
-    if options["data"]:
-        options["data"] = Path(options["data"])
-    trainer = Trainer(asked, Options(**options), here)
+    options = Options(
+        seed=1,
+        warmup_steps=0,
+        time_budget_s=None,
+        data=Path(more["data"]),
+        dropout=False,
+        learning_rate=more["learning_rate"],
+        clip_grad=more.get("clip_grad"),
+        losses=None,
+    )
+    trainer = Trainer(asked, options, here)
     return here.mean(torch.stack([trainer.step() for _ in range(asked.steps)])).tolist()
 
 
 def main(asked: str, answers: str) -> None:
+    warnings.filterwarnings("ignore", message=".*returned a view tensor.*")
     launch = Launch.here()
     torch.set_num_threads(1)
     if launch.size > 1:
         dist.init_process_group("gloo")
-    found = {}
-    for name, case in json.load(open(asked)).items():
-        try:
-            found[name] = losses(case["job"], case.get("options", {}), launch)
-        except Exception:
-            found[name] = traceback.format_exc()
+    found = {
+        name: losses(case["job"], case["options"], launch) for name, case in json.loads(Path(asked).read_text()).items()
+    }
     if launch.rank == 0:
-        json.dump(found, open(answers, "w"))
+        Path(answers).write_text(json.dumps(found))
     if launch.size > 1:
         dist.destroy_process_group()
 

@@ -7,6 +7,7 @@ import argparse
 import importlib.metadata
 import importlib.util
 import os
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -24,12 +25,13 @@ def main() -> None:
     try:
         train(launch, options)
     except Refused as refused:
-        # what one rank refuses all refuse
-        if launch.rank == 0:
+        # what one rank refuses all of its node refuse
+        if launch.local_rank == 0:
             print(f"error: {refused}", file=sys.stderr, flush=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        sys.exit(130)
+        # as shells say of what a signal ended
+        sys.exit(128 + signal.SIGINT)
 
 
 def parser() -> argparse.ArgumentParser:

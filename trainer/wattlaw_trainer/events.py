@@ -4,14 +4,19 @@ import json
 import os
 import time
 
+from .refused import Refused
+
 
 class Events:
     """The events of a run, told by one rank of each node and by none where wattlaw does not listen."""
 
     def __init__(self, telling: bool):
         path = os.environ.get("WATTLAW_EVENTS") if telling else None
-        # a line a write, so that it is whole or not there
-        self.file = open(path, "a", buffering=1, encoding="utf-8") if path else None
+        try:
+            # a line a write, so that it is whole or not there
+            self.file = open(path, "a", buffering=1, encoding="utf-8") if path else None
+        except OSError as error:
+            raise Refused(f"{path}, which WATTLAW_EVENTS names: {error.strerror}") from None
 
     def _tell(self, event: dict) -> None:
         if self.file is not None:

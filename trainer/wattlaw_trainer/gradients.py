@@ -9,9 +9,9 @@ from .sharding import Spread
 def settle(spread: Spread) -> None:
     """Sums what ranks hold as parts of a sum, so that each gradient is spread as its parameter is.
 
-    Sequence parallelism leaves the gradients of norms so.
+    Sequence parallelism leaves the gradients of norms and output biases so.
     """
-    for group in spread.groups():
+    for group in spread.groups:
         for parameter in group:
             grad = parameter.grad
             if grad is not None and getattr(grad, "placements", None) != getattr(parameter, "placements", None):
@@ -20,7 +20,7 @@ def settle(spread: Spread) -> None:
 
 def clip(spread: Spread, limit: float) -> None:
     """Scales gradients so that the norm of all of them together is at most `limit`."""
-    grads = [[p.grad for p in group if p.grad is not None] for group in spread.groups()]
+    grads = [[p.grad for p in group if p.grad is not None] for group in spread.groups]
     norms = []
     for group in grads:
         norm = torch.nn.utils.get_total_norm(group)

@@ -343,6 +343,8 @@ def read_parallelism(fields: dict, gpus: int, per_node: int, model: Model, workl
         raise Refused(f"tp is {tp}, but it must divide the {model.heads} heads")
     if model.ffn_size % tp:
         raise Refused(f"tp is {tp}, but it must divide ffn_size {model.ffn_size}")
+    if sequence and scope == "mlp":
+        raise Refused("sequence_parallel is true, but with tensor_scope `mlp` attention needs whole sequences; leave it out")
     if sequence and workload.seq_len % tp:
         raise Refused(f"sequence_parallel is true, but tp {tp} must divide seq_len {workload.seq_len}")
     return Parallelism(dp, tp, data, group, scope, sequence)

@@ -8,20 +8,22 @@ from .refused import Refused
 
 @dataclass(frozen=True)
 class Launch:
-    """One process among `size`; `local_rank` counts those of one node."""
+    """One process among `size`, of which `local_size` are on this node."""
 
     rank: int
     local_rank: int
     size: int
+    local_size: int
 
     @classmethod
     def here(cls) -> "Launch":
-        rank, local_rank, size = (int(os.environ.get(name, "0")) for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"))
-        return cls(rank, local_rank, max(size, 1))
+        said = {"RANK": 0, "LOCAL_RANK": 0, "WORLD_SIZE": 1, "LOCAL_WORLD_SIZE": 1}
+        return cls(*(int(os.environ.get(name, alone)) for name, alone in said.items()))
 
     def check(self, gpus: int) -> None:
         """Raises Refused where the job asks for another number of processes, one a GPU."""
         if self.size != gpus:
-            started = f"torchrun started {self.size} ranks" if "WORLD_SIZE" in os.environ else "this is one process"
-            how = f"torchrun --standalone --nproc-per-node {gpus} -m wattlaw_trainer JOB.toml"
-            raise Refused(f"the job asks for {gpus} GPUs and {started}; start it by {how}")
+            started = f"torchrun started {self.size} rank" + "s" * (self.size > 1) if "WORLD_SIZE" in os.environ else "this is one process"
+            asked = "1 GPU" if gpus == 1 else f"{gpus} GPUs"
+            start = "python" if gpus == 1 else f"torchrun --standalone --nproc-per-node {gpus}"
+            raise Refused(f"the job asks for {asked} and {started}; start it by {start} -m wattlaw_trainer JOB.toml")

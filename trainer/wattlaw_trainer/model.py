@@ -17,7 +17,7 @@ def build(job: Job, seed: int, dropout: bool) -> torch.nn.Module:
     rate = DROPOUT if dropout else 0.0
     model = bert(job, rate) if job.model.model_type == "bert" else gpt2(job, rate)
     if job.workload.checkpointing == "full":
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.activation_checkpointing_enable({"use_reentrant": False})
     elif job.workload.checkpointing == "selective":
         recompute_attention(model)
     return model.train()

@@ -65,8 +65,8 @@ def join(launch: Launch, parallelism: Parallelism, device: str) -> Ranks:
     if device == "cpu" or not found:
         place = torch.device("cpu")
     else:
-        if launch.local_rank >= found:
-            raise Refused(f"a node's rank {launch.local_rank} needs a GPU of its own, and torch finds {found} there")
+        if launch.local_size > found:
+            raise Refused(f"each rank needs a GPU of its own; torchrun started {launch.local_size} here and torch finds {found}")
         place = torch.device("cuda", launch.local_rank)
         torch.cuda.set_device(place)
     ranks = Ranks(launch, parallelism, place)

@@ -37,6 +37,8 @@ class Spread:
                     model, device_ids=ids, process_group=group, forward_sync_buffers=False
                 )
 
+        self.groups = by_mesh(self.model)
+
     def _by_unit(self, precision: str) -> None:
         """Wraps each layer, and embedding with output map, as a unit of exchange."""
         from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
@@ -81,11 +83,12 @@ class Spread:
 
             group = self.mesh["dp"].get_group()
             return ZeroRedundancyOptimizer(self.model.parameters(), kind, process_group=group, **options)
-        return kind([{"params": group} for group in self.groups()], **options)
+        return kind([{"params": group} for group in self.groups], **options)
 
-    def groups(self) -> list[list[nn.Parameter]]:
-        """Parameters by the mesh that they are spread over, since one call takes those of one mesh only."""
-        by_mesh: dict = {}
-        for parameter in self.model.parameters():
-            by_mesh.setdefault(getattr(parameter, "device_mesh", None), []).append(parameter)
-        return list(by_mesh.values())
+
+def by_mesh(model: nn.Module) -> list[list[nn.Parameter]]:
+    """Parameters by the mesh that they are spread over, since one call of torch's takes those of one mesh only."""
+    found: dict = {}
+    for parameter in model.parameters():
+        found.setdefault(getattr(parameter, "device_mesh", None), []).append(parameter)
+    return list(found.values())

@@ -1,5 +1,6 @@
 """The run: warm-up, then the window `train`, step by step."""
 
+import collections
 import contextlib
 import json
 import time
@@ -16,11 +17,12 @@ from .events import Events
 from .job import Job
 from .model import build, parameters
 from .ranks import Ranks
+from .refused import Refused
 from .sharding import Spread
 
 WINDOW = "train"
-# lines of progress a run, each of which waits for the device once
-LINES = 5
+# lines of progress a run after its first steps, each of which waits for the device once
+LINES = 10
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,10 @@ def run(job: Job, options: Options, ranks: Ranks) -> None:
         f" {job.tokens_per_step} tokens a step, {job.steps} steps after {options.warmup_steps} of warm-up",
         flush=True,
     )
-    losses = [trainer.step() for _ in range(options.warmup_steps)]
+    # without a file for them only the last is kept, since each is a piece of the device's memory
+    losses = collections.deque(maxlen=None if options.losses else 1)
+    for _ in range(options.warmup_steps):
+        losses.append(trainer.step())
     ranks.synchronize()
     say(f"warm after {time.monotonic() - began:.1f} s", flush=True)
 
@@ -114,11 +119,16 @@ def run(job: Job, options: Options, ranks: Ranks) -> None:
     events.begin(WINDOW)
     budget = Budget(job.steps, options.time_budget_s)
     steps, every = 0, max(1, job.steps // LINES)
+
+    def is_told(step: int) -> bool:
+        """Every so often, and at the powers of two, since a time budget may end long before the last step."""
+        return step % every == 0 or step & (step - 1) == 0
+
     while not budget.spent(steps, ranks.agree):
         losses.append(trainer.step())
         steps += 1
         events.step(job.tokens_per_step)
-        if ranks.first and steps % every == 0:
+        if ranks.first and is_told(steps):
             loss = losses[-1].item()
             rate = steps * job.tokens_per_step / (time.monotonic() - begin)
             say(f"step {steps}/{job.steps}  loss {loss:.4f}  {rate:.0f} tokens/s", flush=True)
@@ -137,6 +147,10 @@ def run(job: Job, options: Options, ranks: Ranks) -> None:
     )
     if options.losses is not None:
         # every rank takes part in the mean
-        means = ranks.mean(torch.stack(losses)).tolist()
+        means = ranks.mean(torch.stack(list(losses))).tolist()
         if ranks.first:
-            options.losses.write_text(json.dumps({"warmup_steps": options.warmup_steps, "losses": means}) + "\n")
+            text = json.dumps({"warmup_steps": options.warmup_steps, "losses": means}) + "\n"
+            try:
+                options.losses.write_text(text)
+            except OSError as error:
+                raise Refused(f"{options.losses}: {error.strerror}") from None
