@@ -11,13 +11,13 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from wattlaw_trainer import job, ranks
+from wattlaw_trainer import ranks, spec
 from wattlaw_trainer.launch import Launch
 from wattlaw_trainer.train import Options, Trainer
 
 
 def losses(tables: dict, more: dict, launch: Launch) -> list[float]:
-    asked = job.parse(tables)
+    asked = spec.parse(tables)
     launch.check(asked.parallelism.gpus)
     here = ranks.Ranks(launch, asked.parallelism, torch.device("cpu"))
     if here.several:

@@ -16,8 +16,10 @@ def command(ranks: int, *words: str) -> list[str]:
 
 
 def environment(**more: str) -> dict[str, str]:
-    # no device, so that all machines run the same; no thread count, which torchrun would warn of
-    return os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"} | more
+    # this folder's program, wherever else it is installed; no device, so that all machines run the same; and a thread
+    # count, since torchrun warns where there is none
+    here = {"PYTHONPATH": str(Path(__file__).parents[1]), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    return os.environ | here | more
 
 
 def run(ranks: int, *words: str, **more: str) -> subprocess.CompletedProcess:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from wattlaw_trainer import job
+from wattlaw_trainer import spec
 from wattlaw_trainer.data import Sequences
 from wattlaw_trainer.refused import Refused
 
@@ -13,7 +13,7 @@ CPU = torch.device("cpu")
 
 
 def sequences(family: str = "bert", seed: int = 0, text: Path | None = None, vocab: int = 300, **work) -> Sequences:
-    asked = job.parse(
+    asked = spec.parse(
         {
             "model": {"family": family, "layers": 1, "hidden_size": 64, "vocab_size": vocab},
             "workload": {"steps": 1, "seq_len": 40, "micro_batch": 2} | work,

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from wattlaw_trainer import job
+from wattlaw_trainer import job, spec
 from wattlaw_trainer.refused import Refused
 
 BERT = {"family": "bert", "layers": 2, "hidden_size": 128}
@@ -14,7 +14,7 @@ WORK = {"steps": 3, "seq_len": 16, "micro_batch": 2}
 
 def read(model=BERT, workload=WORK, parallelism=None, system=None) -> job.Job:
     tables = {"model": model, "workload": workload, "parallelism": parallelism or {}, "system": system or {}}
-    return job.parse(tables)
+    return spec.parse(tables)
 
 
 def test_absent_fields_have_wattlaws_defaults() -> None:
@@ -120,7 +120,10 @@ def test_an_hsdp_group_is_a_node_where_none_is_said() -> None:
         ({"model": BERT | {"layers": 0}}, "layers is 0, but it must be a whole number from 1"),
         ({"model": {"family": "bert", "hidden_size": 64}}, "layers is missing"),
         ({"workload": WORK | {"lora": {"rank": 8}}}, "not adapters"),
-        ({"workload": WORK | {"tokens": 9}}, "give one of tokens, steps, or epochs with examples, not tokens and steps"),
+        (
+            {"workload": WORK | {"tokens": 9}},
+            "give one of tokens, steps, or epochs with examples, not tokens and steps",
+        ),
         ({"workload": {"seq_len": 8, "micro_batch": 1}}, "the amount of training"),
         ({"workload": WORK | {"steps": "1,5B"}}, "steps is `1,5B`, but it must be a whole number from 1"),
         ({"workload": WORK | {"seq_len": 513}}, "seq_len is 513, but the model has max_positions 512"),
@@ -132,20 +135,32 @@ def test_an_hsdp_group_is_a_node_where_none_is_said() -> None:
         ({"parallelism": {"strategy": "single"}, "system": {"gpus": 2}}, "2 GPUs need one of ddp"),
         ({"parallelism": {"strategy": "ddp"}}, "strategy is `ddp` on 1 GPU"),
         ({"parallelism": {"pp": 2}, "system": {"gpus": 2}}, "no pipeline"),
-        ({"parallelism": {"tp": 2, "dp": 2}, "system": {"gpus": 2}}, "dp × tp is 2 × 2 = 4, but it must be the GPU count 2"),
+        (
+            {"parallelism": {"tp": 2, "dp": 2}, "system": {"gpus": 2}},
+            "dp × tp is 2 × 2 = 4, but it must be the GPU count 2",
+        ),
         ({"parallelism": {"strategy": "tp"}, "system": {"gpus": 4}}, "tp is 4, but it must divide the 2 heads"),
         ({"parallelism": {"strategy": "tp-mlp"}, "system": {"gpus": 3}}, "tp is 3, but it must divide ffn_size 512"),
-        ({"parallelism": {"strategy": "tp", "sequence_parallel": True}, "system": {"gpus": 2},
-          "workload": WORK | {"seq_len": 15}}, "tp 2 must divide seq_len 15"),
+        (
+            {
+                "parallelism": {"strategy": "tp", "sequence_parallel": True},
+                "system": {"gpus": 2},
+                "workload": WORK | {"seq_len": 15},
+            },
+            "tp 2 must divide seq_len 15",
+        ),
         ({"parallelism": {"strategy": "tp-mlp", "sequence_parallel": True}, "system": {"gpus": 2}}, "whole sequences"),
         ({"parallelism": {"strategy": "zero1", "tp": 2}, "system": {"gpus": 4}}, "`zero1` with tp above 1"),
-        ({"parallelism": {"strategy": "hsdp", "shard_group": 3}, "system": {"gpus": 4}}, "shard_group is 3, but it must divide dp 4"),
+        (
+            {"parallelism": {"strategy": "hsdp", "shard_group": 3}, "system": {"gpus": 4}},
+            "shard_group is 3, but it must divide dp 4",
+        ),
         ({"parallelism": {"shard_group": 2}, "system": {"gpus": 4}}, "only strategy `hsdp`"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_by_name(tables: dict, said: str) -> None:
     with pytest.raises(Refused) as refused:
-        job.parse({"model": BERT, "workload": WORK} | tables)
+        spec.parse({"model": BERT, "workload": WORK} | tables)
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -153,20 +168,20 @@ def test_what_cannot_be_trained_is_refused_by_name(tables: dict, said: str) -> N
 def test_a_file_that_is_no_job_is_named(tmp_path) -> None:
     path = tmp_path / "job.toml"
     with pytest.raises(Refused, match="job.toml: No such file"):
-        job.read(path)
+        spec.read(path)
     path.write_text("[model\n")
     with pytest.raises(Refused, match="job.toml: not valid TOML: .*line 1"):
-        job.read(path)
+        spec.read(path)
     path.write_bytes(b"\xff")
     with pytest.raises(Refused, match="job.toml: not a text"):
-        job.read(path)
+        spec.read(path)
 
 
 def test_a_config_json_gives_the_shape(tmp_path) -> None:
     config = {"model_type": "gpt2", "n_layer": 3, "n_embd": 96, "n_head": 6, "n_inner": None, "vocab_size": 999}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    found = job.parse({"model": {"config": "config.json", "layers": 2}, "workload": WORK}, tmp_path)
+    found = spec.parse({"model": {"config": "config.json", "layers": 2}, "workload": WORK}, tmp_path)
     assert found.model == job.Model("gpt2", 2, 96, 6, 384, 999, 1024, 0, True)
     (tmp_path / "config.json").write_text('{"model_type": "t5"}')
     with pytest.raises(Refused, match="model_type is `t5`, but this program trains bert, gpt2"):
-        job.parse({"model": {"config": "config.json"}, "workload": WORK}, tmp_path)
+        spec.parse({"model": {"config": "config.json"}, "workload": WORK}, tmp_path)

@@ -6,9 +6,10 @@ import subprocess
 
 import pytest
 
-from wattlaw_trainer import job, model
+from wattlaw_trainer import model, spec
 
-# family, layers, width, more of the model, of the workload, and `parameters.total` of `wattlaw cost --format json` 0.1.0
+# family, layers, width, more of the model, of the workload, and what wattlaw 0.1.0 counts: `parameters.total` of
+# `wattlaw cost --format json`
 SHAPES = [
     ("bert", 2, 64, {}, {}, 2_121_210),
     ("bert", 12, 768, {}, {}, 109_514_298),
@@ -40,7 +41,7 @@ def test_a_model_has_the_parameters_that_wattlaw_counts(shape: tuple) -> None:
 
     # no weights are drawn, so that large ones are counted as fast as small ones
     with torch.device("meta"):
-        built = model.build(job.parse(tables(shape)), seed=0, dropout=False)
+        built = model.build(spec.parse(tables(shape)), seed=0, dropout=False)
     assert model.parameters(built) == shape[-1]
 
 
@@ -65,7 +66,7 @@ def toml(written: dict[str, dict]) -> str:
 
 def test_the_seed_draws_the_weights() -> None:
     def weights(seed: int):
-        built = model.build(job.parse(tables(SHAPES[3])), seed, dropout=False)
+        built = model.build(spec.parse(tables(SHAPES[3])), seed, dropout=False)
         return next(built.parameters())
 
     assert weights(1).equal(weights(1))
@@ -77,5 +78,5 @@ def test_nothing_is_dropped_unless_asked_for() -> None:
 
     for shape in (SHAPES[3], SHAPES[8]):
         for dropout, rates in ((False, {0.0}), (True, {0.1})):
-            built = model.build(job.parse(tables(shape)), seed=0, dropout=dropout)
+            built = model.build(spec.parse(tables(shape)), seed=0, dropout=dropout)
             assert {m.p for m in built.modules() if isinstance(m, torch.nn.Dropout)} == rates

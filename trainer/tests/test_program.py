@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -62,18 +61,6 @@ def test_a_time_budget_ends_early_on_all_ranks(tmp_path) -> None:
     assert 1 <= steps < 100_000_000
 
 
-def test_a_seed_gives_the_same_losses_again(tmp_path) -> None:
-    def losses(name: str, seed: int) -> str:
-        path = tmp_path / name
-        done = trainer(1, job_file(tmp_path, TINY), "--device", "cpu", "--seed", seed, "--losses", path)
-        assert done.returncode == 0, done.stderr
-        return path.read_text()
-
-    first = losses("first", 7)
-    assert losses("again", 7) == first
-    assert losses("other", 8) != first
-
-
 def test_memory_that_is_not_there_is_said_in_one_line(tmp_path) -> None:
     # a hundred terabytes, which no machine gives
     huge = TINY.replace("vocab_size = 101", "vocab_size = 1_000_000_000_000")
@@ -106,8 +93,8 @@ def test_what_is_not_there_is_said(tmp_path) -> None:
     nowhere = str(tmp_path / "none" / "events")
     assert "which WATTLAW_EVENTS names" in refused(trainer(1, job, "--device", "cpu", WATTLAW_EVENTS=nowhere))
     # -S leaves out the folder of installed packages
-    source = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); from wattlaw_trainer.__main__ import main"
-    without_torch = f"{source}; main()"
+    here = str(Path(__file__).parents[1])
+    without_torch = f"import sys; sys.path.insert(0, {here!r}); from wattlaw_trainer.__main__ import main; main()"
     assert "torch is not installed; set it up by pip install" in refused(run(1, "-S", "-c", without_torch, job))
     done = run(1, "-S", "-c", without_torch, "--version")
     assert done.returncode == 1 and "torch is not installed" in done.stderr

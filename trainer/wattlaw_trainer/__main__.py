@@ -12,7 +12,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from . import __version__, budget, job
+from . import __version__, budget, spec
 from .launch import Launch
 from .refused import Refused
 
@@ -99,7 +99,7 @@ natural.__name__, positive.__name__, rate.__name__ = "whole number", "whole numb
 
 
 def train(launch: Launch, options: argparse.Namespace) -> None:
-    asked = job.read(options.job)
+    asked = spec.read(options.job)
     launch.check(asked.parallelism.gpus)
     for needed in ("torch", "transformers"):
         if importlib.util.find_spec(needed) is None:

@@ -9,7 +9,8 @@ from .sharding import Spread
 def settle(spread: Spread) -> None:
     """Sums what ranks hold as parts of a sum, so that each gradient is spread as its parameter is.
 
-    Sequence parallelism leaves the gradients of norms and output biases so.
+    Sequence parallelism leaves the gradients of norms and output biases so, and each operation of the optimizer would
+    sum them again.
     """
     for group in spread.groups:
         for parameter in group:

@@ -23,7 +23,8 @@ class Launch:
     def check(self, gpus: int) -> None:
         """Raises Refused where the job asks for another number of processes, one a GPU."""
         if self.size != gpus:
-            started = f"torchrun started {self.size} rank" + "s" * (self.size > 1) if "WORLD_SIZE" in os.environ else "this is one process"
+            ranks = "1 rank" if self.size == 1 else f"{self.size} ranks"
+            started = f"torchrun started {ranks}" if "WORLD_SIZE" in os.environ else "this is one process"
             asked = "1 GPU" if gpus == 1 else f"{gpus} GPUs"
             start = "python" if gpus == 1 else f"torchrun --standalone --nproc-per-node {gpus}"
             raise Refused(f"the job asks for {asked} and {started}; start it by {start} -m wattlaw_trainer JOB.toml")

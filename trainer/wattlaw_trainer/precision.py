@@ -1,7 +1,6 @@
 """Number formats: which products are rounded to what, and the scaler that FP16 needs."""
 
 import contextlib
-from typing import ContextManager
 
 import torch
 import torch.distributed as dist
@@ -25,7 +24,7 @@ def apply(precision: str) -> None:
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
 
-def autocast(precision: str, device: torch.device, sharded: bool) -> ContextManager:
+def autocast(precision: str, device: torch.device, sharded: bool) -> contextlib.AbstractContextManager:
     """Where products are rounded as they are made; sharded parameters are rounded when they are gathered instead."""
     half = HALF.get(precision)
     if half is None or sharded:

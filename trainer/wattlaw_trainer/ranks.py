@@ -36,7 +36,8 @@ class Ranks:
         if self.device.type == "cuda":
             torch.cuda.synchronize()
         if self.several:
-            dist.barrier()
+            # by the CPUs, since the devices are done
+            dist.all_reduce(torch.zeros(1))
 
     def agree(self, yes: bool) -> bool:
         """What rank 0 says, told to all by their CPUs, so that no device has to be waited for."""
@@ -66,13 +67,15 @@ def join(launch: Launch, parallelism: Parallelism, device: str) -> Ranks:
         place = torch.device("cpu")
     else:
         if launch.local_size > found:
-            raise Refused(f"each rank needs a GPU of its own; torchrun started {launch.local_size} here and torch finds {found}")
+            raise Refused(
+                f"each rank needs a GPU of its own; torchrun started {launch.local_size} here and torch finds {found}"
+            )
         place = torch.device("cuda", launch.local_rank)
         torch.cuda.set_device(place)
     ranks = Ranks(launch, parallelism, place)
     if ranks.several:
-        cuda = place.type == "cuda"
-        dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", device_id=place if cuda else None)
+        # gloo beside NCCL, for what the CPUs tell each other
+        dist.init_process_group("cpu:gloo,cuda:nccl" if place.type == "cuda" else "gloo")
         ranks.mesh = mesh(parallelism, place.type)
     return ranks
 

@@ -1,7 +1,6 @@
 """Data parallelism: who keeps what whole, on torch's own DDP, ZeroRedundancyOptimizer and `fully_shard`."""
 
 import contextlib
-from typing import ContextManager
 
 import torch
 from torch import nn
@@ -55,7 +54,7 @@ class Spread:
         for unit in [*layers(self.model), self.model]:
             wrap(unit, mesh=mesh, mp_policy=policy, **more)
 
-    def micro_step(self, last: bool) -> ContextManager:
+    def micro_step(self, last: bool) -> contextlib.AbstractContextManager:
         """The context of a micro-step, which says what is exchanged in it and what only in the last one of a step.
 
         DDP sums gradients once a step. Sharded gradients are scattered each micro-step, so that none is kept whole;

@@ -21,8 +21,8 @@ from .refused import Refused
 from .sharding import Spread
 
 WINDOW = "train"
-# lines of progress a run after its first steps, each of which waits for the device once
-LINES = 10
+# lines of progress a run, beside some at its beginning; each waits for the device once
+LINES = 5
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,8 @@ def run(job: Job, options: Options, ranks: Ranks) -> None:
     steps, every = 0, max(1, job.steps // LINES)
 
     def is_told(step: int) -> bool:
-        """Every so often, and at the powers of two, since a time budget may end long before the last step."""
-        return step % every == 0 or step & (step - 1) == 0
+        """Every so often, and before at powers of two, since a time budget may end long before the last step."""
+        return step % every == 0 or (step < every and step & (step - 1) == 0)
 
     while not budget.spent(steps, ranks.agree):
         losses.append(trainer.step())

@@ -1,5 +1,6 @@
 """Words and numbers as wattlaw's job files write them."""
 
+import contextlib
 import math
 import re
 
@@ -34,10 +35,8 @@ def count(what: str, given: object) -> int:
         digits = text[:-1] if factor > 1.0 else text
         # a comma sets thousands apart; a decimal one would be read as ten times the number
         digits = re.sub(r",(?=\d{3}(?!\d))", "", digits)
-        try:
+        with contextlib.suppress(ValueError):
             number = float(digits) * factor
-        except ValueError:
-            pass
     elif isinstance(given, (int, float)) and not isinstance(given, bool):
         number = given
     if not 1 <= number <= 1e18 or abs(number - round(number)) > 1e-9 * number:
