@@ -90,6 +90,7 @@ def test_what_is_not_there_is_said(tmp_path) -> None:
     job = job_file(tmp_path, TINY)
     assert "torch finds no CUDA device here; use --device cpu" in refused(trainer(1, job, "--device", "cuda"))
     assert "No such file" in refused(trainer(1, tmp_path / "none.toml"))
+    assert "there is no folder" in refused(trainer(1, job, "--losses", tmp_path / "none" / "losses"))
     nowhere = str(tmp_path / "none" / "events")
     assert "which WATTLAW_EVENTS names" in refused(trainer(1, job, "--device", "cpu", WATTLAW_EVENTS=nowhere))
     # -S leaves out the folder of installed packages

@@ -101,6 +101,8 @@ natural.__name__, positive.__name__, rate.__name__ = "whole number", "whole numb
 def train(launch: Launch, options: argparse.Namespace) -> None:
     asked = spec.read(options.job)
     launch.check(asked.parallelism.gpus)
+    if options.losses is not None and not options.losses.parent.is_dir():
+        raise Refused(f"--losses {options.losses}: there is no folder {options.losses.parent}")
     for needed in ("torch", "transformers"):
         if importlib.util.find_spec(needed) is None:
             raise Refused(f"{needed} is not installed; set it up by {INSTALL}")

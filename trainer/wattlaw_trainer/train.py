@@ -118,17 +118,12 @@ def run(job: Job, options: Options, ranks: Ranks) -> None:
     begin = time.monotonic()
     events.begin(WINDOW)
     budget = Budget(job.steps, options.time_budget_s)
-    steps, every = 0, max(1, job.steps // LINES)
-
-    def is_told(step: int) -> bool:
-        """Every so often, and before at powers of two, since a time budget may end long before the last step."""
-        return step % every == 0 or (step < every and step & (step - 1) == 0)
-
+    steps = 0
     while not budget.spent(steps, ranks.agree):
         losses.append(trainer.step())
         steps += 1
         events.step(job.tokens_per_step)
-        if ranks.first and is_told(steps):
+        if ranks.first and is_told(steps, job.steps):
             loss = losses[-1].item()
             rate = steps * job.tokens_per_step / (time.monotonic() - begin)
             say(f"step {steps}/{job.steps}  loss {loss:.4f}  {rate:.0f} tokens/s", flush=True)
@@ -149,8 +144,17 @@ def run(job: Job, options: Options, ranks: Ranks) -> None:
         # every rank takes part in the mean
         means = ranks.mean(torch.stack(list(losses))).tolist()
         if ranks.first:
-            text = json.dumps({"warmup_steps": options.warmup_steps, "losses": means}) + "\n"
-            try:
-                options.losses.write_text(text)
-            except OSError as error:
-                raise Refused(f"{options.losses}: {error.strerror}") from None
+            write(options.losses, {"warmup_steps": options.warmup_steps, "losses": means})
+
+
+def is_told(step: int, steps: int) -> bool:
+    """Every so often, and before at powers of two, since a time budget may end long before the last step."""
+    every = max(1, steps // LINES)
+    return step % every == 0 or (step < every and step & (step - 1) == 0)
+
+
+def write(path: Path, content: dict) -> None:
+    try:
+        path.write_text(json.dumps(content) + "\n")
+    except OSError as error:
+        raise Refused(f"{path}: {error.strerror}") from None
