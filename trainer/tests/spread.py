@@ -1,4 +1,6 @@
-"""Run by torchrun: trains each job of a JSON file on the same ranks, and writes the losses that each gave.
+"""Run by torchrun: trains each job of a JSON file on the same ranks, and writes what came of it.
+
+That are the losses that each gave and, where asked for, what was exchanged in one step more.
 
 Starting torch takes seconds a process, so that many jobs share one start.
 """
@@ -10,13 +12,14 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from torch.distributed.tensor.debug import CommDebugMode
 
 from wattlaw_trainer import ranks, spec
 from wattlaw_trainer.launch import Launch
 from wattlaw_trainer.train import Options, Trainer
 
 
-def losses(tables: dict, more: dict, launch: Launch) -> list[float]:
+def train(tables: dict, more: dict, launch: Launch) -> dict:
     asked = spec.parse(tables)
     launch.check(asked.parallelism.gpus)
     here = ranks.Ranks(launch, asked.parallelism, torch.device("cpu"))
@@ -33,7 +36,12 @@ def losses(tables: dict, more: dict, launch: Launch) -> list[float]:
         losses=None,
     )
     trainer = Trainer(asked, options, here)
-    return here.mean(torch.stack([trainer.step() for _ in range(asked.steps)])).tolist()
+    losses = here.mean(torch.stack([trainer.step() for _ in range(asked.steps)])).tolist()
+    if not more.get("count_exchanges"):
+        return {"losses": losses}
+    with CommDebugMode() as counted:
+        trainer.step()
+    return {"losses": losses, "exchanges": {str(kind): times for kind, times in counted.get_comm_counts().items()}}
 
 
 def main(asked: str, answers: str) -> None:
@@ -43,7 +51,7 @@ def main(asked: str, answers: str) -> None:
     if launch.size > 1:
         dist.init_process_group("gloo")
     found = {
-        name: losses(case["job"], case["options"], launch) for name, case in json.loads(Path(asked).read_text()).items()
+        name: train(case["job"], case["options"], launch) for name, case in json.loads(Path(asked).read_text()).items()
     }
     if launch.rank == 0:
         Path(answers).write_text(json.dumps(found))

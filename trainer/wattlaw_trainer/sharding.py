@@ -81,7 +81,10 @@ class Spread:
             from torch.distributed.optim import ZeroRedundancyOptimizer
 
             group = self.mesh["dp"].get_group()
-            return ZeroRedundancyOptimizer(self.model.parameters(), kind, process_group=group, **options)
+            # a rank tells the others its parameters in one piece, and not one after another
+            return ZeroRedundancyOptimizer(
+                self.model.parameters(), kind, process_group=group, parameters_as_bucket_view=True, **options
+            )
         return kind([{"params": group} for group in self.groups], **options)
 
 
