@@ -1,9 +1,10 @@
 """Sharded and unsharded runs give the same losses, on gloo processes of this machine.
 
 In FP32 the same numbers are added in another order, and each addition rounds to 6e-8. Runs of four steps differ by at
-most 1e-6 of the loss as measured, and are held to 1e-5. A gradient that is lost, counted twice or averaged over the
+most 3e-7 of the loss as measured, and are held to 1e-5. A gradient that is lost, counted twice or averaged over the
 wrong ranks moves the losses of SGD, whose steps scale with gradients, by per cents. In half precision a product rounds
-to 4e-3 (BF16) or 5e-4 (FP16), and where is rounded depends on the spread, so that losses are held to 5e-3.
+to 4e-3 (BF16) or 5e-4 (FP16), and where is rounded depends on the spread, so that losses are held to 5e-3 (6e-4 as
+measured).
 """
 
 import json
