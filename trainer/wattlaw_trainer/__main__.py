@@ -134,7 +134,7 @@ def train(launch: Launch, options: argparse.Namespace) -> None:
     )
     try:
         train.run(asked, said, here)
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
         place = f"{here.device} of rank {launch.rank}"
@@ -144,13 +144,10 @@ def train(launch: Launch, options: argparse.Namespace) -> None:
     ranks.leave(here)
 
 
-def out_of_memory(error: BaseException) -> bool:
-    import torch
-
+def out_of_memory(error: MemoryError | RuntimeError) -> bool:
+    """Whether it is Python's, CUDA's (`CUDA out of memory`) or torch's on the CPU (`can't allocate memory`)."""
     said = str(error).lower()
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        "can't allocate memory" in said or "out of memory" in said
-    )
+    return isinstance(error, MemoryError) or "can't allocate memory" in said or "out of memory" in said
 
 
 if __name__ == "__main__":
