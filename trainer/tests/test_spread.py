@@ -140,7 +140,7 @@ EXCHANGES = {
 
 @pytest.mark.parametrize("strategy", EXCHANGES)
 @pytest.mark.parametrize("family", ["bert", "gpt2"])
-def test_a_step_exchanges_what_wattlaw_counts(family: str, strategy: str, trained) -> None:
+def test_a_step_exchanges_what_the_manual_says(family: str, strategy: str, trained) -> None:
     found: dict[str, int] = {}
     for kind, times in trained[f"{family} sgd {strategy}"]["exchanges"].items():
         # `c10d._allgather_base_` and `c10d_functional.all_reduce` are the names of the two generations of calls
