@@ -1,6 +1,6 @@
 //! A plan is read back as it was written, whatever jobs it holds.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at what it did not expect")]
 
 mod jobs;
 

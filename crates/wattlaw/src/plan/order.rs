@@ -57,7 +57,7 @@ impl Order {
                 ),
             ));
         }
-        if blocks == 0 || blocks % self.repeats != 0 || blocks > all {
+        if blocks == 0 || !blocks.is_multiple_of(self.repeats) || blocks > all {
             return Err(Error::invalid(
                 "blocks",
                 blocks,

@@ -1,6 +1,6 @@
 //! What a plan comes to: how many jobs, what was left out and why, time and energy, and what the figures rest on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -160,6 +160,13 @@ impl Summary<'_> {
                 "nothing is predicted for {count} of {different} jobs, and the totals leave them out; of the first {why}"
             ));
         }
+        let scopes: BTreeSet<&str> = self.bases().keys().map(|b| b.scope.name()).collect();
+        if scopes.len() > 1 {
+            notes.push(format!(
+                "energies of different scopes are added up: {}; --calibration names one for all jobs",
+                scopes.into_iter().collect::<Vec<_>>().join(", ")
+            ));
+        }
         for (_, count, text) in self.warnings() {
             notes.push(format!("{count} of {different} jobs, the first of them: {text}"));
         }
@@ -204,16 +211,13 @@ impl Summary<'_> {
             );
         }
         for (basis, count) in self.bases() {
+            let jobs = if count == 1 { "job" } else { "jobs" };
+            let (calibration, scope) = (basis.calibration, basis.scope);
             out += &match basis.kind {
-                "fitted" => format!(
-                    "{count} jobs predicted by {}, a fitted law; energies are of scope {}\n",
-                    basis.calibration, basis.scope
-                ),
-                _ => format!(
-                    "{count} jobs by assumption, too far from what {} was fitted on; energies are of scope {}\n",
-                    basis.calibration, basis.scope
-                ),
+                "fitted" => format!("{count} {jobs} predicted by {calibration}, a fitted law"),
+                _ => format!("{count} {jobs} by assumption, too far from what {calibration} knows"),
             };
+            out += &format!("; energies are of scope {scope}\n");
         }
         out
     }
