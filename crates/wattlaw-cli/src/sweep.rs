@@ -1,8 +1,11 @@
 //! `wattlaw sweep`: controlled runs, from a space of jobs to records that a law is fitted on.
 
 mod design;
+mod nodes;
 mod run;
+mod slurm;
 mod status;
+mod submit;
 
 use std::path::Path;
 
@@ -18,6 +21,8 @@ pub enum Command {
     Design(Box<design::Args>),
     /// Run the jobs of a plan here, one at a time, each under measurement; goes on where it stopped
     Run(Box<run::Args>),
+    /// Hand the jobs of a plan to a cluster, those that are not done and not handed over yet
+    Submit(Box<submit::Args>),
     /// How far a sweep is: what is done, what failed and why, what is left
     Status(status::Args),
 }
@@ -30,6 +35,7 @@ pub fn run(command: &Command) -> Done {
     match command {
         Command::Design(args) => design::run(args),
         Command::Run(args) => run::run(args),
+        Command::Submit(args) => submit::run(args),
         Command::Status(args) => status::run(args),
     }
 }

@@ -32,6 +32,9 @@ const LOOK: Duration = Duration::from_millis(100);
 const FIRST_ROUND: Duration = Duration::from_secs(10);
 const LAST_OUTPUT: Duration = Duration::from_secs(1);
 
+/// How long is waited for the signal that may have ended a command.
+const LAST_SIGNAL: Duration = Duration::from_millis(200);
+
 /// Faults, and lines of the program that could not be understood, are told of as often as this, and later ones recorded only.
 const MOST_COMPLAINTS: u64 = 10;
 
@@ -311,7 +314,9 @@ impl Measuring<'_> {
                 }
             }
         }
-        while let Ok(message) = messages.try_recv() {
+        // a batch system's signal goes to all processes of a job at once, and may reach the command before us
+        let patience = if end.well() { Duration::ZERO } else { LAST_SIGNAL };
+        while let Ok(message) = messages.recv_timeout(patience) {
             self.take(message);
         }
         let last = self.tail.finish();

@@ -25,6 +25,7 @@ pub mod record;
 pub mod report;
 pub mod run;
 pub mod sampling;
+pub mod slurm;
 pub mod space;
 pub mod speedup;
 pub mod split;

@@ -10,10 +10,12 @@ use wattlaw::job::Job;
 use wattlaw::plan::Planned;
 use wattlaw::record::Component;
 use wattlaw::sweep::{Fate, Standing};
+use wattlaw::units::Seconds;
 use wattlaw_meter::meter::Meter;
 use wattlaw_meter::settle::settle;
 use wattlaw_meter::sweep::{Attempts, Claim, Folder, Sharing};
 
+use super::nodes::Nodes;
 use super::status::{counts, still, used};
 use crate::failure::{Done, Failure};
 use crate::meter_args::MeterArgs;
@@ -159,17 +161,17 @@ fn there(command: &[OsString], ours: bool) -> Done {
 /// Refuses a job that this machine cannot run.
 fn fits(planned: &Planned, job: &Job, gpus: usize, file: &str) -> Done {
     let place = format!("{file}: job {}", planned.run_id);
-    if job.system.nodes() > 1 {
+    if job.system.nodes() > 1 && Nodes::given(job.system.nodes()).is_none() {
         return Err(Failure::Failed(format!(
             "{place} spans {} nodes, and `wattlaw sweep run` runs on one; `wattlaw sweep submit` gives it to a cluster",
             job.system.nodes()
         )));
     }
     // a machine without GPUs runs jobs of processes
-    if gpus > 0 && job.system.gpus > gpus as u64 {
+    if gpus > 0 && job.system.gpus_per_node > gpus as u64 {
         return Err(Failure::Failed(format!(
             "{place} asks for {} GPUs, and {gpus} of this machine are to be used",
-            job.system.gpus
+            job.system.gpus_per_node
         )));
     }
     Ok(())
@@ -281,21 +283,35 @@ impl Runner<'_> {
         let before = self.standing(&planned.run_id)?;
         let spec = planned.spec.filled(job);
         let file = self.folder.job_file(&planned.run_id, &spec).map_err(Failure::failed)?;
-        let mut command = Command::new(std::env::current_exe().map_err(Failure::failed)?);
+        let program = std::env::current_exe().map_err(Failure::failed)?;
+        let nodes = Nodes::given(job.system.nodes()).filter(|_| job.system.nodes() > 1);
+        let (mut command, records) = match &nodes {
+            None => (Command::new(program), self.folder.path().to_owned()),
+            Some(nodes) => {
+                (nodes.command(&program), nodes.records(self.folder.path(), &planned.run_id))
+            }
+        };
         command
             .stdin(claim.input().map_err(Failure::failed)?)
             .args(["measure", "--quiet", "--out"])
-            .arg(self.folder.path())
+            .arg(records)
             .args(["--name", &planned.run_id, "--job"])
             .arg(&file)
-            .args(["--time-limit", &format!("{}s", self.limit(planned).as_secs_f64())])
+            .args([
+                "--time-limit",
+                &format!(
+                    "{}s",
+                    limit(self.args.time_limit, planned.predicted_duration).as_secs_f64()
+                ),
+            ])
             .args(self.args.meters.words());
         if let Some(catalog) = &self.args.catalog {
             command.arg("--catalog").arg(catalog);
         }
         command.arg("--").args(self.command.iter().map(|word| filled(word, planned, job, &file)));
         command.env("WATTLAW_JOB", &file).env("WATTLAW_RUN_ID", &planned.run_id);
-        if self.gpus.iter().any(|gpu| gpu.starts_with("GPU-")) {
+        // each of several nodes has GPUs of its own
+        if nodes.is_none() && self.gpus.iter().any(|gpu| gpu.starts_with("GPU-")) {
             let used =
                 self.gpus.iter().take(usize::try_from(job.system.gpus).unwrap_or(usize::MAX));
             command.env("CUDA_VISIBLE_DEVICES", used.cloned().collect::<Vec<_>>().join(","));
@@ -318,8 +334,11 @@ impl Runner<'_> {
         if live {
             anstream::eprint!("\r\x1b[2K");
         }
+        let merged = nodes
+            .map_or(Ok(()), |n| n.merge(self.folder.path(), &planned.run_id, ended.end.well()));
         let after = self.standing(&planned.run_id)?;
         if after.attempts == before.attempts && self.attempts.signal().is_none() {
+            merged?;
             let said = ended.complaints.iter().rev().find(|line| !line.trim().is_empty());
             let said = said.map_or("without a word", |line| line.trim_start_matches("error: "));
             return Err(Failure::Failed(format!(
@@ -328,12 +347,6 @@ impl Runner<'_> {
             )));
         }
         Ok(after)
-    }
-
-    fn limit(&self, planned: &Planned) -> Duration {
-        let predicted = planned.predicted_duration.map_or(0.0, |t| t.value() * LIMIT_FACTOR);
-        let by_prediction = Duration::try_from_secs_f64(predicted).unwrap_or(LEAST_LIMIT);
-        self.args.time_limit.unwrap_or(by_prediction.max(LEAST_LIMIT))
     }
 
     fn place(&self, index: usize) -> String {
@@ -404,6 +417,13 @@ impl Runner<'_> {
         }
         Ok(())
     }
+}
+
+/// The longest time that a job may take: what is asked, or what follows from its prediction.
+pub fn limit(asked: Option<Duration>, predicted: Option<Seconds>) -> Duration {
+    let predicted = predicted.map_or(0.0, |time| time.value() * LIMIT_FACTOR);
+    let by_prediction = Duration::try_from_secs_f64(predicted).unwrap_or(LEAST_LIMIT);
+    asked.unwrap_or(by_prediction.max(LEAST_LIMIT))
 }
 
 /// A word of the command with what its placeholders stand for.

@@ -1,11 +1,14 @@
 //! `wattlaw sweep status`: how far a sweep is.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::json;
+use wattlaw::slurm::Queued;
 use wattlaw::sweep::{Fate, Left, Spent, Standing, Sweep};
 use wattlaw_meter::sweep::look;
 
+use super::slurm;
 use crate::args::Format;
 use crate::failure::{Done, Failure};
 use crate::{files, screen};
@@ -26,6 +29,8 @@ pub struct Args {
 /// # Errors
 /// A folder that no sweep was begun in, or a record that cannot be read.
 pub fn run(args: &Args) -> Done {
+    // the queue before the records: a job that has left the queue by then has its record
+    let queue = slurm::seen(&args.folder)?;
     let sweep = look(&args.folder).map_err(Failure::failed)?;
     match args.format {
         Format::Json => screen::json(&json!({
@@ -37,9 +42,10 @@ pub fn run(args: &Args) -> Done {
             "spent": sweep.spent(),
             "left": sweep.left(),
             "reference_drift": sweep.drift(),
+            "queue": queue,
             "jobs": sweep.jobs,
         })),
-        Format::Table => files::print(&table(&sweep)),
+        Format::Table => files::print(&(table(&sweep) + &queue.map_or_else(String::new, queued))),
     }
 }
 
@@ -67,6 +73,20 @@ fn table(sweep: &Sweep) -> String {
         out += &format!("\nleft: {}\n", still(&left));
     }
     out
+}
+
+/// How many jobs are in a cluster's queue, by state and by what they wait for: `in the queue: 2 RUNNING, 5 PENDING (Resources)`.
+fn queued(queue: BTreeMap<String, Queued>) -> String {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for job in queue.into_values() {
+        let why = job.reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+        *counts.entry(job.state + &why).or_default() += 1;
+    }
+    let told: Vec<String> = counts.iter().map(|(state, n)| format!("{n} {state}")).collect();
+    match told.is_empty() {
+        true => "\nin the queue: nothing\n".to_owned(),
+        false => format!("\nin the queue: {}\n", told.join(", ")),
+    }
 }
 
 fn row(job: &Standing) -> Vec<String> {
