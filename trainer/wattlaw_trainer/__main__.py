@@ -142,6 +142,11 @@ def train(launch: Launch, options: argparse.Namespace) -> None:
         # others may wait for this rank for ever, and leaving the group would wait for them
         os._exit(1)
     ranks.leave(here)
+    if here.several:
+        # threads of torch's process groups that are still there now and then abort a process that ends as others do
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def out_of_memory(error: MemoryError | RuntimeError) -> bool:

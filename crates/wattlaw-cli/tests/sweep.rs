@@ -46,7 +46,7 @@ fn sweep(place: &Place, words: &str, command: &[&str]) -> Command {
     run
 }
 
-fn fake<'a>(seconds: &'a str) -> [&'a str; 3] {
+fn fake(seconds: &str) -> [&str; 3] {
     ["sh", "fake.sh", seconds]
 }
 

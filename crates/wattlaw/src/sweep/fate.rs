@@ -104,32 +104,35 @@ const LONGEST: usize = 200;
 /// The line of a command's last output that says best why it ended: that memory was out, or else the last that names an
 /// error, or else the last.
 ///
-/// torchrun's own account comes after the error and names none of its reasons; its ranks stand before their lines as
-/// `[rank0]:`.
+/// torchrun gives an account of its own after the line on the rank that failed, and that names no reason. Its ranks stand
+/// before their lines as `[rank0]:`. Python says between two tracebacks what they have to do with each other.
 fn cause(output: &str) -> Option<String> {
-    let of_torchrun = |line: &str| {
+    let own = output.lines().position(|line| line.contains("failed (exitcode:"));
+    let besides = |line: &str| {
         line.contains("ChildFailedError")
             || line.contains("torch/distributed")
-            || line.contains("torch.distributed.")
+            || line.contains("above exception")
     };
-    let lines = || {
-        output
-            .lines()
-            .map(|line| match line.trim().strip_prefix("[rank").and_then(|l| l.split_once("]:")) {
-                Some((rank, rest)) if rank.parse::<u32>().is_ok() => rest.trim(),
-                _ => line.trim(),
-            })
-            .filter(|line| line.chars().any(char::is_alphanumeric) && !of_torchrun(line))
-    };
+    let lines: Vec<&str> = output
+        .lines()
+        .take(own.unwrap_or(usize::MAX))
+        .map(|line| match line.trim().strip_prefix("[rank").and_then(|l| l.split_once("]:")) {
+            Some((rank, rest)) if rank.parse::<u32>().is_ok() => rest.trim(),
+            _ => line.trim(),
+        })
+        .filter(|line| line.chars().any(char::is_alphanumeric) && !besides(line))
+        .collect();
     let says = |line: &str, words: &[&str]| {
         let plain = line.to_lowercase();
         words.iter().any(|word| plain.contains(word))
     };
     let memory = ["out of memory", "outofmemoryerror", "cannot allocate memory", "memoryerror"];
-    let found = lines()
+    let errors = ["error:", "exception:", "error "];
+    let found = lines
+        .iter()
         .find(|line| says(line, &memory))
-        .or_else(|| lines().filter(|line| says(line, &["error:", "exception:", "error "])).last())
-        .or_else(|| lines().last())?;
+        .or_else(|| lines.iter().rfind(|line| says(line, &errors)))
+        .or_else(|| lines.last())?;
     let mut short: String = found.chars().take(LONGEST).collect();
     if short.len() < found.len() {
         short.push('…');
@@ -155,6 +158,17 @@ mod tests {
             torch.distributed.elastic.multiprocessing.errors.ChildFailedError: \n\
             ============================================================\n";
         assert_eq!(ended(1, torch), "exit 1: ValueError: heads must divide the width");
+        let aborted = "step 60/60  loss 7.6\nterminate called without an active exception\n\
+            E1125 torch/distributed/elastic/multiprocessing/api.py:1002] failed (exitcode: -6) local_rank: 1\n\
+              traceback : Signal 6 (SIGABRT) received by PID 5603\n";
+        assert_eq!(ended(1, aborted), "exit 1: terminate called without an active exception");
+        let nested = "OSError: refused\n\
+            The above exception was the direct cause of the following exception:\n\
+            torch.distributed.DistNetworkError: The client socket has failed to connect\n";
+        assert_eq!(
+            ended(1, nested),
+            "exit 1: torch.distributed.DistNetworkError: The client socket has failed to connect"
+        );
         let memory = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB.\nRuntimeError: later\n";
         assert_eq!(
             ended(1, memory),
