@@ -208,10 +208,34 @@ impl Fit {
 ///
 /// Energy alone cannot separate time from power, so that time is always among the residuals.
 ///
+/// A robust loss is for few outliers among many runs. Where there are few runs and many of them look like outliers, it is the
+/// prior that is far off, which a robust loss would rather believe than them: each then counts in full, as in [`fit_few`].
+///
 /// # Errors
 /// [`Error::Data`] without runs, and where the search does not converge.
 pub fn fit(samples: &[Sample<'_>], prior: &Prior, start: Option<&[f64; COUNT]>) -> Result<Fit> {
-    search(samples, prior, start, Some(1.0))
+    let found = search(samples, prior, start, Some(1.0))?;
+    if samples.len() < MANY && odd(samples, &found) > MOST_ODD {
+        return fit_few(samples, prior);
+    }
+    Ok(found)
+}
+
+/// From so many runs on a share of them that is far off is what a robust loss is for. Assumed: twice the parameters.
+const MANY: usize = 2 * COUNT;
+
+/// A larger share of the times beyond [`FAR`] is no matter of outliers. Assumed.
+const MOST_ODD: f64 = 0.2;
+
+/// A time that is so many times the noise off looks like an outlier.
+const FAR: f64 = 3.0;
+
+/// The share of times that look like outliers.
+fn odd(samples: &[Sample<'_>], fit: &Fit) -> f64 {
+    let parameters = fit.parameters();
+    let physics = Physics(&parameters);
+    let far = |s: &&Sample<'_>| (physics.logs(s.terms)[0] - s.log_duration).abs() > FAR * NOISE;
+    samples.iter().filter(far).count() as f64 / samples.len() as f64
 }
 
 /// Fits the parameters on a few runs of a machine that may be far from its prior: each counts in full, since none can be
