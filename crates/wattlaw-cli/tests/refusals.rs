@@ -247,7 +247,7 @@ fn a_wrong_file_could_not_be_done() {
         ),
         ("x", "", "predict nowhere.toml", "nowhere.toml: there is no such file"),
         ("x", "", "predict .", ".: it is a directory, and a file is needed"),
-        ("x", "", "fit .", ".: it is a directory, and a file is needed"),
+        ("x", "", "fit .", ".: no run is there: it has no records"),
         ("x", "", "fit nowhere.csv", "nowhere.csv: there is no such file"),
     ] {
         let folder = folder_with(name, content);

@@ -47,7 +47,7 @@ fn the_whole_circle() {
     assert!(off < MOST_OFF, "{judged}");
 
     let predict = format!(
-        "wattlaw predict --job examples/tutorial/job.toml {catalog} --calibration mine.json --format json"
+        "wattlaw predict examples/tutorial/job.toml {catalog} --calibration mine.json --format json"
     );
     let predicted = json(&predict, &place);
     let predicted = predicted["duration_s"]["estimate"].as_f64().unwrap();

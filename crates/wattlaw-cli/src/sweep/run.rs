@@ -168,10 +168,10 @@ fn fits(planned: &Planned, job: &Job, gpus: usize, file: &str) -> Done {
         )));
     }
     // a machine without GPUs runs jobs of processes
-    if gpus > 0 && job.system.gpus_per_node > gpus as u64 {
+    let asked = job.system.gpus.min(job.system.gpus_per_node);
+    if gpus > 0 && asked > gpus as u64 {
         return Err(Failure::Failed(format!(
-            "{place} asks for {} GPUs, and {gpus} of this machine are to be used",
-            job.system.gpus_per_node
+            "{place} asks for {asked} GPUs, and {gpus} of this machine are to be used"
         )));
     }
     Ok(())
