@@ -142,6 +142,13 @@ pub struct Source {
     pub groups: usize,
     /// Publication or owner, where it was said.
     pub source: Option<String>,
+    /// Runs whose energy was assumed, all or in part, and not measured.
+    #[serde(default, skip_serializing_if = "none_of_them")]
+    pub energies_assumed: usize,
+}
+
+const fn none_of_them(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A law before the run and how far it was off on runs it had not seen.

@@ -51,12 +51,17 @@ impl Dataset {
         Ok(Self { name: name.to_owned(), digest, runs, notes })
     }
 
-    /// A sentence on energies that are assumed and not measured, where there are any.
-    pub fn assumed(&self) -> Option<String> {
+    /// Runs whose energy is assumed, all or in part, and not measured.
+    pub fn energies_assumed(&self) -> usize {
         let is_assumed = |meter: &Option<String>| {
             meter.as_ref().is_some_and(|m| m.split(' ').any(|word| word.ends_with(":assumed")))
         };
-        let assumed = self.runs.iter().filter(|run| is_assumed(&run.meter)).count();
+        self.runs.iter().filter(|run| is_assumed(&run.meter)).count()
+    }
+
+    /// A sentence on energies that are assumed and not measured, where there are any.
+    pub fn assumed(&self) -> Option<String> {
+        let assumed = self.energies_assumed();
         (assumed > 0).then(|| {
             format!(
                 "in {assumed} of {} runs energy is assumed, all or in part: a constant power that was stated, times the time \

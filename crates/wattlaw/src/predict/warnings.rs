@@ -11,7 +11,7 @@ use crate::workload::Checkpointing;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Warning {
     /// `outside-range`, `answered-as`, `unknown-gpu`, `impossible`, `not-in-law`, `memory`, `scope`, `too-few-runs`,
-    /// `few-runs`, `unseen-strategy`, `assumed-power`, `wider-by-assumption`, `power-limit`.
+    /// `few-runs`, `unseen-strategy`, `assumed-power`, `assumed-energy`, `steps-only`, `wider-by-assumption`, `power-limit`.
     pub kind: &'static str,
     /// The sentence.
     pub text: String,
@@ -60,6 +60,17 @@ const LOWEST_LIMIT: f64 = 1.0 / 3.0;
 pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut warn = |kind, text| warnings.push(Warning { kind, text });
+    let data = &calibration.data;
+    if data.energies_assumed > 0 {
+        warn(
+            "assumed-energy",
+            format!(
+                "in {} of the {} runs that {} was fitted on energy was assumed, all or in part, and not measured; so is what it \
+                 says of energy and power",
+                data.energies_assumed, data.rows, calibration.name
+            ),
+        );
+    }
     let gpu = &job.system.accelerator.name;
     let seen = calibration.seen("gpu");
     if !seen.iter().any(|s| s == gpu) {
