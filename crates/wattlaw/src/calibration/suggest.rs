@@ -37,7 +37,7 @@ impl Calibration {
     /// Chooses up to `count` of the candidates, all on one accelerator, for the sake of `targets`.
     ///
     /// # Errors
-    /// [`Error::Data`] for a calibration that holds no roofline law, and for several accelerators.
+    /// [`Error::Data`](crate::Error::Data) for a calibration that holds no roofline law, and for several accelerators.
     pub fn suggest(
         &self,
         candidates: &[&Job],
