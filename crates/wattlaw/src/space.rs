@@ -51,7 +51,7 @@ struct Axis {
 /// assert_eq!(space.points(), 8);
 /// let jobs = space.jobs(&Catalog::built_in()?, 1000, 0)?;
 /// assert_eq!(jobs.kept.len(), 8);
-/// assert_eq!(jobs.kept[1].job.architecture.heads, 16);
+/// assert_eq!(jobs.kept[4].job.architecture.heads, 16);
 /// # Ok::<(), wattlaw::Error>(())
 /// ```
 #[derive(Debug, Clone)]
