@@ -18,7 +18,7 @@ const DRIFT_TIME: Duration = Duration::from_secs(10);
 
 /// Time between two looks, and the first of them.
 const LOOK: Duration = Duration::from_millis(500);
-const FIRST_LOOK: Duration = Duration::from_millis(100);
+const FIRST_LOOK: Duration = Duration::from_millis(50);
 
 /// What keeps a machine from being at rest.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -148,6 +148,42 @@ fn made_runs_give_back_the_law_that_made_them() {
     assert!(found.log_sds.iter().all(|sd| sd.is_finite() && *sd > 0.0));
 }
 
+/// Logarithms of the times of jobs on a machine, and how far those of a law that is fitted on `told` of them are off.
+fn off(truth: &[f64; COUNT], terms: &[Terms], told: impl Fn(usize, f64) -> f64) -> Vec<f64> {
+    let times: Vec<f64> = terms.iter().map(|x| Physics(truth).time(x).total_s.ln()).collect();
+    let samples: Vec<Sample<'_>> = terms
+        .iter()
+        .zip(&times)
+        .enumerate()
+        .map(|(i, (terms, time))| Sample { terms, log_duration: told(i, *time), log_energy: None })
+        .collect();
+    let parameters = fit(&samples, &Prior::physical(), None).unwrap().parameters();
+    let fitted = terms.iter().map(|x| Physics(&parameters).time(x).total_s.ln());
+    fitted.zip(&times).map(|(fitted, time)| (fitted - time).abs()).collect()
+}
+
+#[test]
+fn few_runs_of_a_machine_unlike_any_are_believed_and_one_odd_run_is_not() {
+    let terms: Vec<Terms> = jobs().iter().step_by(3).map(Terms::of).collect();
+    // exchanges as a processor makes them
+    let mut truth = defaults();
+    for (name, factor) in [
+        ("fsdp_launch_s", 20.0),
+        ("tensor_launch_per_layer_s", 20.0),
+        ("shard_link_efficiency", 0.05),
+        ("tensor_link_efficiency", 0.05),
+    ] {
+        truth[PARAMETERS.iter().position(|p| p.name == name).unwrap()] *= factor;
+    }
+    let mut far = off(&truth, &terms, |_, time| time);
+    far.sort_by(f64::total_cmp);
+    assert!(far[far.len() / 2] < 0.05, "{far:?}");
+    // a stalled run among sound ones
+    let mut near = off(&defaults(), &terms, |i, time| if i == 5 { time + 0.7 } else { time });
+    near.sort_by(f64::total_cmp);
+    assert!(near[near.len() - 2] < 0.05, "{near:?}");
+}
+
 /// Energy alone cannot separate time from power: twice the time at half the power of everything that is paid by the
 /// second has the same energy, so that a fit needs durations.
 #[test]
