@@ -148,40 +148,56 @@ fn made_runs_give_back_the_law_that_made_them() {
     assert!(found.log_sds.iter().all(|sd| sd.is_finite() && *sd > 0.0));
 }
 
-/// Logarithms of the times of jobs on a machine, and how far those of a law that is fitted on `told` of them are off.
-fn off(truth: &[f64; COUNT], terms: &[Terms], told: impl Fn(usize, f64) -> f64) -> Vec<f64> {
-    let times: Vec<f64> = terms.iter().map(|x| Physics(truth).time(x).total_s.ln()).collect();
-    let samples: Vec<Sample<'_>> = terms
-        .iter()
-        .zip(&times)
-        .enumerate()
-        .map(|(i, (terms, time))| Sample { terms, log_duration: told(i, *time), log_energy: None })
-        .collect();
+/// Runs of the tutorial's sweep (`docs/tutorial.md`), measured on two cores: layers, width, sequence length, strategy, seconds.
+const ON_A_PROCESSOR: [(u64, u64, u64, &str, f64); 15] = [
+    (2, 128, 32, "fsdp", 2.90),
+    (2, 128, 32, "single", 1.13),
+    (2, 128, 64, "single", 2.10),
+    (2, 128, 64, "tp", 4.01),
+    (2, 128, 64, "tp", 4.12),
+    (2, 128, 64, "tp", 4.19),
+    (2, 128, 64, "tp", 4.33),
+    (2, 256, 32, "tp", 4.39),
+    (2, 256, 64, "fsdp", 7.90),
+    (4, 128, 32, "tp", 5.22),
+    (4, 128, 64, "fsdp", 5.91),
+    (4, 256, 32, "fsdp", 9.47),
+    (4, 256, 32, "single", 4.59),
+    (4, 256, 64, "single", 7.85),
+    (4, 256, 64, "tp", 9.99),
+];
+
+/// How far the law's times of those runs are off, sorted, when it is fitted on what `told` makes of each.
+fn off_on_a_processor(told: impl Fn(usize, f64) -> f64) -> Vec<f64> {
+    let cores = Catalog::from_toml(include_str!("../../../examples/tutorial/cpu.toml")).unwrap();
+    let catalog = cores.over(Catalog::built_in().unwrap());
+    let terms = ON_A_PROCESSOR.map(|(layers, hidden, seq_len, strategy, _)| {
+        let gpus = if strategy == "single" { 1 } else { 2 };
+        let text = format!(
+            "model = {{ family = 'bert', layers = {layers}, hidden_size = {hidden}, heads = 4, vocab_size = 2000 }}
+             workload = {{ steps = 60, seq_len = {seq_len}, micro_batch = 8, precision = 'fp32' }}
+             parallelism = {{ strategy = '{strategy}' }}
+             system = {{ gpu = 'cpu-core', gpus = {gpus} }}"
+        );
+        let job = JobSpec::from_toml(&text).unwrap().resolve(&catalog).unwrap();
+        Terms { whole_run: false, ..Terms::of(&job) }
+    });
+    let times = ON_A_PROCESSOR.map(|(.., seconds)| seconds.ln());
+    let sample =
+        |i: usize| Sample { terms: &terms[i], log_duration: told(i, times[i]), log_energy: None };
+    let samples: Vec<Sample<'_>> = (0..times.len()).map(sample).collect();
     let parameters = fit(&samples, &Prior::physical(), None).unwrap().parameters();
     let fitted = terms.iter().map(|x| Physics(&parameters).time(x).total_s.ln());
-    fitted.zip(&times).map(|(fitted, time)| (fitted - time).abs()).collect()
+    let mut off: Vec<f64> = fitted.zip(times).map(|(fitted, time)| (fitted - time).abs()).collect();
+    off.sort_by(f64::total_cmp);
+    off
 }
 
 #[test]
-fn few_runs_of_a_machine_unlike_any_are_believed_and_one_odd_run_is_not() {
-    let terms: Vec<Terms> = jobs().iter().step_by(3).map(Terms::of).collect();
-    // exchanges as a processor makes them
-    let mut truth = defaults();
-    for (name, factor) in [
-        ("fsdp_launch_s", 20.0),
-        ("tensor_launch_per_layer_s", 20.0),
-        ("shard_link_efficiency", 0.05),
-        ("tensor_link_efficiency", 0.05),
-    ] {
-        truth[PARAMETERS.iter().position(|p| p.name == name).unwrap()] *= factor;
-    }
-    let mut far = off(&truth, &terms, |_, time| time);
-    far.sort_by(f64::total_cmp);
-    assert!(far[far.len() / 2] < 0.05, "{far:?}");
-    // a stalled run among sound ones
-    let mut near = off(&defaults(), &terms, |i, time| if i == 5 { time + 0.7 } else { time });
-    near.sort_by(f64::total_cmp);
-    assert!(near[near.len() - 2] < 0.05, "{near:?}");
+fn few_runs_of_a_machine_unlike_any_are_believed() {
+    let off = off_on_a_processor(|_, time| time);
+    // a robust loss alone takes the runs of two processes for outliers, and is off by a factor of two and more there
+    assert!(off[7] < 0.06 && off[14] < 0.3, "{off:?}");
 }
 
 /// Energy alone cannot separate time from power: twice the time at half the power of everything that is paid by the
