@@ -386,11 +386,15 @@ fn cut_torn_line(path: &Path) -> Result<()> {
 /// # Errors
 /// One sentence where the disk does not take it; the file that was there stays as it was.
 pub fn write(path: &Path, record: &Record) -> Result<()> {
-    let text = record.to_json().map_err(|e| Error::Failed(e.to_string()))?;
+    whole(path, &record.to_json().map_err(|e| Error::Failed(e.to_string()))?)
+}
+
+/// Writes a file whole: beside it, and then in its place.
+pub(crate) fn whole(path: &Path, text: &str) -> Result<()> {
     let fail = |e: &io::Error| Error::io(path, e);
     let directory = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
-        .prefix(".run-")
+        .prefix(".new-")
         // a temporary file is private by default; this one becomes a file like any other
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
         .tempfile_in(directory)

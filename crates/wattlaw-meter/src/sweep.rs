@@ -7,7 +7,7 @@ pub use attempt::{Attempts, Ended};
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -93,7 +93,7 @@ impl Folder {
         let text = plan.to_csv().map_err(|e| Error::Failed(e.to_string()))?;
         // tasks of a cluster find it as it is
         if std::fs::read_to_string(&copy).ok().as_deref() != Some(&text) {
-            whole(&copy, &text)?;
+            folder::whole(&copy, &text)?;
         }
         for folder in [JOBS, LOCKS].map(|name| path.join(name)) {
             std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, &e))?;
@@ -118,7 +118,7 @@ impl Folder {
     pub fn job_file(&self, run_id: &str, job: &JobSpec) -> Result<PathBuf> {
         let path = self.path.join(JOBS).join(format!("{run_id}.toml"));
         let text = toml::to_string(job).map_err(|e| Error::Failed(e.to_string()))?;
-        whole(&path, &text)?;
+        folder::whole(&path, &text)?;
         Ok(path)
     }
 
@@ -320,21 +320,4 @@ fn lock(path: &Path, sharing: Sharing) -> Result<Option<File>> {
             path.display()
         ))),
     }
-}
-
-/// Writes a file whole: beside it, and then in its place.
-fn whole(path: &Path, text: &str) -> Result<()> {
-    let fail = |e: &io::Error| Error::io(path, e);
-    let directory = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .prefix(".new-")
-        // a temporary file is private by default; this one becomes a file like any other
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
-        .tempfile_in(directory)
-        .map_err(|e| fail(&e))?;
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.as_file().sync_all())
-        .map_err(|e| fail(&e))?;
-    file.persist(path).map_err(|e| fail(&e.error))?;
-    Ok(())
 }
