@@ -1,5 +1,6 @@
 //! `wattlaw sweep run`: the jobs of a plan, one at a time, each under `wattlaw measure`.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::time::Duration;
 use wattlaw::job::Job;
 use wattlaw::plan::Planned;
 use wattlaw::record::Component;
-use wattlaw::sweep::{Fate, Standing};
+use wattlaw::sweep::{Fate, Standing, Sweep};
 use wattlaw::units::Seconds;
 use wattlaw_meter::meter::Meter;
 use wattlaw_meter::settle::settle;
@@ -192,16 +193,21 @@ struct Runner<'a> {
 impl Runner<'_> {
     fn sweep(mut self, wanted: &[(&Planned, &Job)]) -> Done {
         let mut failed = 0;
+        let found = self.folder.standing().map_err(Failure::failed)?;
+        let open: BTreeSet<&str> = found
+            .jobs
+            .iter()
+            .filter(|job| self.is_open(job))
+            .map(|job| job.run_id.as_str())
+            .collect();
         if self.args.only.is_empty() {
             // what goes on from an earlier sweep would disturb whichever job came first
-            for run_id in self.folder.begun() {
-                if self.open(&run_id)? {
-                    self.take(&run_id)?;
-                }
+            for run_id in self.folder.begun().iter().filter(|id| open.contains(id.as_str())) {
+                self.take(run_id)?;
             }
         }
         for (index, (planned, job)) in wanted.iter().enumerate() {
-            if !self.open(&planned.run_id)? {
+            if !open.contains(planned.run_id.as_str()) {
                 continue;
             }
             let Some(claim) = self.take(&planned.run_id)? else {
@@ -209,16 +215,18 @@ impl Runner<'_> {
                 continue;
             };
             // who had it may have done it
-            if !self.open(&planned.run_id)? {
+            let before = job_of(&self.folder.standing().map_err(Failure::failed)?, planned)?;
+            if !self.is_open(&before) {
                 continue;
             }
             self.settle(&planned.run_id)?;
-            let after = self.attempt(index, planned, job, &claim)?;
+            let sweep = self.attempt(index, planned, job, &claim, &before)?;
             drop(claim);
             self.interrupted()?;
-            self.tell(index, &after)?;
+            let after = job_of(&sweep, planned)?;
+            self.tell(index, &after, &sweep);
             failed += usize::from(after.fate == Fate::Failed);
-            if failed == FUTILE && index + 1 < wanted.len() && !self.any_done()? {
+            if failed == FUTILE && index + 1 < wanted.len() && sweep.count(Fate::Done) == 0 {
                 let why = after.reason.unwrap_or_default();
                 return Err(Failure::Failed(format!(
                     "the first {FUTILE} jobs failed, so the rest was not begun: {why} ({})",
@@ -231,12 +239,12 @@ impl Runner<'_> {
     }
 
     /// Whether a job is to be run.
-    fn open(&mut self, run_id: &str) -> Done<bool> {
-        Ok(match self.standing(run_id)?.fate {
+    const fn is_open(&self, job: &Standing) -> bool {
+        match job.fate {
             Fate::Done => false,
             Fate::Failed => self.args.retry_failed,
             Fate::Waiting | Fate::Running | Fate::Interrupted => true,
-        })
+        }
     }
 
     fn take(&mut self, run_id: &str) -> Done<Option<Claim>> {
@@ -254,12 +262,6 @@ impl Runner<'_> {
         Ok(claim)
     }
 
-    fn standing(&mut self, run_id: &str) -> Done<Standing> {
-        let sweep = self.folder.standing().map_err(Failure::failed)?;
-        let found = sweep.jobs.into_iter().find(|job| job.run_id == run_id);
-        found.ok_or_else(|| Failure::Failed(format!("the plan lost its job {run_id}")))
-    }
-
     fn settle(&mut self, run_id: &str) -> Done {
         let attempts = &mut self.attempts;
         let (_, unrest) = settle(&mut self.meters, self.args.settle, |time| attempts.wait(time));
@@ -273,14 +275,15 @@ impl Runner<'_> {
         Ok(())
     }
 
+    /// Runs a job once, which had come so far `before`; gives the sweep as it stands after.
     fn attempt(
         &mut self,
         index: usize,
         planned: &Planned,
         job: &Job,
         claim: &Claim,
-    ) -> Done<Standing> {
-        let before = self.standing(&planned.run_id)?;
+        before: &Standing,
+    ) -> Done<Sweep> {
         let spec = planned.spec.filled(job);
         let file = self.folder.job_file(&planned.run_id, &spec).map_err(Failure::failed)?;
         let program = std::env::current_exe().map_err(Failure::failed)?;
@@ -336,7 +339,8 @@ impl Runner<'_> {
         }
         let merged = nodes
             .map_or(Ok(()), |n| n.merge(self.folder.path(), &planned.run_id, ended.end.well()));
-        let after = self.standing(&planned.run_id)?;
+        let sweep = self.folder.standing().map_err(Failure::failed)?;
+        let after = job_of(&sweep, planned)?;
         if after.attempts == before.attempts && self.attempts.signal().is_none() {
             merged?;
             let said = ended.complaints.iter().rev().find(|line| !line.trim().is_empty());
@@ -346,7 +350,7 @@ impl Runner<'_> {
                 planned.run_id
             )));
         }
-        Ok(after)
+        Ok(sweep)
     }
 
     fn place(&self, index: usize) -> String {
@@ -354,14 +358,10 @@ impl Runner<'_> {
         format!("[{:>width$}/{}]", index + 1, self.total)
     }
 
-    fn any_done(&mut self) -> Done<bool> {
-        Ok(self.folder.standing().map_err(Failure::failed)?.count(Fate::Done) > 0)
-    }
-
     /// A line on what came of a job, and what is left.
-    fn tell(&mut self, index: usize, job: &Standing) -> Done {
+    fn tell(&self, index: usize, job: &Standing, sweep: &Sweep) {
         if self.args.quiet {
-            return Ok(());
+            return;
         }
         let mut line = format!("{} {} {}", self.place(index), job.run_id, job.fate);
         if let Some(time) = job.duration {
@@ -374,12 +374,11 @@ impl Runner<'_> {
         if let Some(reason) = &job.reason {
             line += &format!(": {reason}");
         }
-        let left = self.folder.standing().map_err(Failure::failed)?.left();
+        let left = sweep.left();
         if left.jobs > 0 {
             line += &format!("; left: {}", still(&left));
         }
         anstream::eprintln!("{line}");
-        Ok(())
     }
 
     fn note(&self, text: &str) {
@@ -417,6 +416,12 @@ impl Runner<'_> {
         }
         Ok(())
     }
+}
+
+/// What became of a job of the plan.
+fn job_of(sweep: &Sweep, planned: &Planned) -> Done<Standing> {
+    let found = sweep.jobs.iter().find(|job| job.run_id == planned.run_id).cloned();
+    found.ok_or_else(|| Failure::Failed(format!("the plan lost its job {}", planned.run_id)))
 }
 
 /// The longest time that a job may take: what is asked, or what follows from its prediction.
