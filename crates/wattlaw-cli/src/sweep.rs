@@ -1,6 +1,7 @@
 //! `wattlaw sweep`: controlled runs, from a space of jobs to records that a law is fitted on.
 
 mod design;
+mod each_args;
 mod nodes;
 mod run;
 mod slurm;

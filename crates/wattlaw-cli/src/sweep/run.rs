@@ -11,16 +11,14 @@ use wattlaw::job::Job;
 use wattlaw::plan::Planned;
 use wattlaw::record::Component;
 use wattlaw::sweep::{Fate, Standing, Sweep};
-use wattlaw::units::Seconds;
 use wattlaw_meter::meter::Meter;
 use wattlaw_meter::settle::settle;
 use wattlaw_meter::sweep::{Attempts, Claim, Folder, Sharing};
 
+use super::each_args::EachArgs;
 use super::nodes::Nodes;
 use super::status::{counts, still, used};
 use crate::failure::{Done, Failure};
-use crate::meter_args::MeterArgs;
-use crate::usage::{long_time, time};
 use crate::{job_args, screen};
 
 /// The program that trains, where no command is given: the one in `trainer/`.
@@ -33,11 +31,6 @@ const TRAINER: [&str; 7] = [
     "wattlaw_trainer",
     "{job}",
 ];
-
-/// A job may take so many times what was predicted for it, and so long at least, where no limit is given. Assumed: far above
-/// what predictions are off by.
-const LIMIT_FACTOR: f64 = 10.0;
-const LEAST_LIMIT: Duration = Duration::from_secs(1800);
 
 /// So many failures before the first success end the sweep: the jobs are not what is wrong then.
 const FUTILE: usize = 3;
@@ -59,20 +52,8 @@ pub struct Args {
     /// Run this job alone, beside other `sweep run --only` on the same folder (repeatable)
     #[arg(long, value_name = "RUN_ID")]
     only: Vec<String>,
-    /// Run again what failed
-    #[arg(long)]
-    retry_failed: bool,
-    /// Wait at most so long before each job until the machine is idle and its temperature stable; 0s does not wait
-    #[arg(long, value_name = "TIME", default_value = "3min", value_parser = time)]
-    settle: Duration,
-    /// End a job that takes longer; ten times what was predicted, and half an hour at least, when absent
-    #[arg(long, value_name = "TIME", value_parser = long_time)]
-    time_limit: Option<Duration>,
     #[command(flatten)]
-    meters: MeterArgs,
-    /// Catalogue file (TOML) whose rows stand before the built-in ones
-    #[arg(long, value_name = "FILE")]
-    catalog: Option<PathBuf>,
+    each: EachArgs,
     /// Let what the jobs print through
     #[arg(long, short, conflicts_with = "quiet")]
     verbose: bool,
@@ -90,7 +71,7 @@ pub struct Args {
 /// What is wrong in the plan or the folder, a machine that the jobs do not fit, a command that is not there; jobs that failed,
 /// and a signal that came.
 pub fn run(args: &Args) -> Done {
-    let catalog = job_args::catalog(args.catalog.as_deref())?;
+    let catalog = job_args::catalog(args.each.catalog.as_deref())?;
     let file = args.plan.display().to_string();
     let plan = super::plan(&args.plan)?;
     let jobs = plan.resolve(&catalog, &file)?;
@@ -108,7 +89,7 @@ pub fn run(args: &Args) -> Done {
         .zip(&jobs)
         .filter(|(job, _)| args.only.is_empty() || args.only.contains(&job.run_id))
         .collect();
-    let opened = args.meters.open()?;
+    let opened = args.each.meters.open()?;
     let gpus: Vec<String> = opened
         .channels()
         .into_iter()
@@ -242,7 +223,7 @@ impl Runner<'_> {
     const fn is_open(&self, job: &Standing) -> bool {
         match job.fate {
             Fate::Done => false,
-            Fate::Failed => self.args.retry_failed,
+            Fate::Failed => self.args.each.retry_failed,
             Fate::Waiting | Fate::Running | Fate::Interrupted => true,
         }
     }
@@ -264,12 +245,13 @@ impl Runner<'_> {
 
     fn settle(&mut self, run_id: &str) -> Done {
         let attempts = &mut self.attempts;
-        let (_, unrest) = settle(&mut self.meters, self.args.settle, |time| attempts.wait(time));
+        let (_, unrest) =
+            settle(&mut self.meters, self.args.each.settle, |time| attempts.wait(time));
         self.interrupted()?;
         if let Some(unrest) = unrest {
             self.note(&format!(
                 "{run_id} is begun although the machine did not come to rest in {}: {unrest}",
-                screen::duration(self.args.settle.as_secs_f64())
+                screen::duration(self.args.each.settle.as_secs_f64())
             ));
         }
         Ok(())
@@ -302,13 +284,10 @@ impl Runner<'_> {
             .arg(&file)
             .args([
                 "--time-limit",
-                &format!(
-                    "{}s",
-                    limit(self.args.time_limit, planned.predicted_duration).as_secs_f64()
-                ),
+                &format!("{}s", self.args.each.limit(planned.predicted_duration).as_secs_f64()),
             ])
-            .args(self.args.meters.words());
-        if let Some(catalog) = &self.args.catalog {
+            .args(self.args.each.meters.words());
+        if let Some(catalog) = &self.args.each.catalog {
             command.arg("--catalog").arg(catalog);
         }
         command.arg("--").args(self.command.iter().map(|word| filled(word, planned, job, &file)));
@@ -422,13 +401,6 @@ impl Runner<'_> {
 fn job_of(sweep: &Sweep, planned: &Planned) -> Done<Standing> {
     let found = sweep.jobs.iter().find(|job| job.run_id == planned.run_id).cloned();
     found.ok_or_else(|| Failure::Failed(format!("the plan lost its job {}", planned.run_id)))
-}
-
-/// The longest time that a job may take: what is asked, or what follows from its prediction.
-pub fn limit(asked: Option<Duration>, predicted: Option<Seconds>) -> Duration {
-    let predicted = predicted.map_or(0.0, |time| time.value() * LIMIT_FACTOR);
-    let by_prediction = Duration::try_from_secs_f64(predicted).unwrap_or(LEAST_LIMIT);
-    asked.unwrap_or(by_prediction.max(LEAST_LIMIT))
 }
 
 /// A word of the command with what its placeholders stand for.

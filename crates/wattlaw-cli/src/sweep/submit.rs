@@ -12,10 +12,9 @@ use wattlaw::slurm::{self, Options, Queued, Script, Shape, Task};
 use wattlaw::sweep::{Fate, Standing, Sweep};
 use wattlaw::units::Seconds;
 
+use super::each_args::EachArgs;
 use super::slurm::{self as cluster, Submitting};
 use crate::failure::{Done, Failure};
-use crate::meter_args::MeterArgs;
-use crate::usage::{long_time, time};
 use crate::{files, job_args, screen};
 
 /// Time that a task may take beside its job, waiting for a machine at rest apart: what the user has it do before, a job that ends
@@ -39,20 +38,8 @@ pub struct Args {
     /// Print the scripts, and submit and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Submit jobs again that failed
-    #[arg(long)]
-    retry_failed: bool,
-    /// Wait at most so long before each job until its node is idle and its temperature stable, as `sweep run` does
-    #[arg(long, value_name = "TIME", default_value = "3min", value_parser = time)]
-    settle: Duration,
-    /// End a job that takes longer; ten times what was predicted, and half an hour at least, when absent
-    #[arg(long, value_name = "TIME", value_parser = long_time)]
-    time_limit: Option<Duration>,
     #[command(flatten)]
-    meters: MeterArgs,
-    /// Catalogue file (TOML) whose GPUs, models and systems stand before the built-in ones
-    #[arg(long, value_name = "FILE")]
-    catalog: Option<PathBuf>,
+    each: EachArgs,
     /// The command that runs a job, with {job}, {gpus}, {nodes}, {gpus_per_node} and {run_id}
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -74,7 +61,7 @@ pub fn run(args: &Args) -> Done {
     let options = options(args.options.as_deref())?;
     let file = args.plan.display().to_string();
     let plan = super::plan(&args.plan)?;
-    let jobs = plan.resolve(&job_args::catalog(args.catalog.as_deref())?, &file)?;
+    let jobs = plan.resolve(&job_args::catalog(args.each.catalog.as_deref())?, &file)?;
     let runs = std::path::absolute(&args.out).map_err(Failure::failed)?;
     let mut submitting = match args.dry_run {
         true => None,
@@ -93,7 +80,7 @@ pub fn run(args: &Args) -> Done {
     let left = sweep.jobs.iter().zip(&jobs).filter(|(standing, _)| {
         let open = match standing.fate {
             Fate::Waiting | Fate::Interrupted => true,
-            Fate::Failed => args.retry_failed,
+            Fate::Failed => args.each.retry_failed,
             Fate::Running | Fate::Done => false,
         };
         open && !queued.contains_key(&standing.run_id)
@@ -134,21 +121,21 @@ pub fn run(args: &Args) -> Done {
 impl Args {
     /// What a task's `wattlaw sweep run` is told of all this.
     fn flags(&self) -> Done<Vec<String>> {
-        if self.meters.gpus.is_some() {
+        if self.each.meters.gpus.is_some() {
             return Err(Failure::usage(
                 "--gpus chooses GPUs of this machine, and SLURM gives each task its own",
             ));
         }
-        let mut flags = self.meters.words();
-        flags.extend(["--settle".to_owned(), seconds(self.settle)]);
-        if let Some(limit) = self.time_limit {
+        let mut flags = self.each.meters.words();
+        flags.extend(["--settle".to_owned(), seconds(self.each.settle)]);
+        if let Some(limit) = self.each.time_limit {
             flags.extend(["--time-limit".to_owned(), seconds(limit)]);
         }
-        if let Some(catalog) = &self.catalog {
+        if let Some(catalog) = &self.each.catalog {
             let path = std::path::absolute(catalog).map_err(Failure::failed)?;
             flags.extend(["--catalog".to_owned(), utf8(&path)?.to_owned()]);
         }
-        if self.retry_failed {
+        if self.each.retry_failed {
             flags.push("--retry-failed".to_owned());
         }
         Ok(flags)
@@ -162,8 +149,8 @@ fn options(path: Option<&Path>) -> Done<Options> {
 }
 
 fn task(args: &Args, standing: &Standing, job: &Job) -> Task {
-    let command = super::run::limit(args.time_limit, standing.predicted_duration);
-    let longest = command + args.settle + args.meters.idle * 2 + BESIDE;
+    let command = args.each.limit(standing.predicted_duration);
+    let longest = command + args.each.settle + args.each.meters.idle * 2 + BESIDE;
     Task {
         run_id: standing.run_id.clone(),
         shape: Shape { nodes: job.system.nodes(), gpus_per_node: job.system.gpus_per_node },
@@ -211,7 +198,7 @@ fn summary(args: &Args, count: usize, sweep: &Sweep, queued: &BTreeMap<String, Q
     let waits = |job: &&Standing| {
         queued.contains_key(&job.run_id) && !matches!(job.fate, Fate::Done | Fate::Failed)
     };
-    let failed = if args.retry_failed { 0 } else { sweep.count(Fate::Failed) };
+    let failed = if args.each.retry_failed { 0 } else { sweep.count(Fate::Failed) };
     for (n, what) in [
         (sweep.count(Fate::Done), "done"),
         (sweep.jobs.iter().filter(waits).count(), "in the queue already"),
