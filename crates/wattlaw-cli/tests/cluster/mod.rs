@@ -6,11 +6,13 @@ use std::cell::RefCell;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use tempfile::TempDir;
+
+use crate::running::place::apart;
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -66,15 +68,8 @@ impl Cluster {
                 command.env_remove(name);
             }
         }
-        command
-            .current_dir(self.path())
-            .env("SLURM_CONF", self.path().join("slurm.conf"))
-            // nothing of this machine is measured, and nobody else's locks are met
-            .env("TMPDIR", self.path())
-            .env("WATTLAW_SYSFS", self.path().join("no-sysfs"))
-            .env("WATTLAW_NVML", self.path().join("no-nvml"))
-            .env_remove("WATTLAW_EVENTS")
-            .stdin(Stdio::null());
+        apart(&mut command, self.path());
+        command.env("SLURM_CONF", self.path().join("slurm.conf"));
         command
     }
 

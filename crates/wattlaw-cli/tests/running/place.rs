@@ -24,14 +24,7 @@ impl Place {
     /// `wattlaw`, with words apart by single spaces.
     pub fn wattlaw(&self, words: &str) -> Command {
         let mut command = Command::new(WATTLAW);
-        command
-            .args(words.split(' '))
-            .current_dir(self.path())
-            .env("TMPDIR", self.path())
-            .env("WATTLAW_SYSFS", self.path().join("no-sysfs"))
-            .env("WATTLAW_NVML", self.path().join("no-nvml"))
-            .env_remove("WATTLAW_EVENTS")
-            .stdin(Stdio::null());
+        apart(command.args(words.split(' ')), self.path());
         command
     }
 
@@ -57,6 +50,17 @@ impl Place {
         assert_eq!(records.len(), 1, "{records:?}");
         (records[0].clone(), read(&records[0]))
     }
+}
+
+/// Lets a command work in a folder, where nothing of this machine is measured and nobody else's locks are met.
+pub fn apart(command: &mut Command, folder: &Path) {
+    command
+        .current_dir(folder)
+        .env("TMPDIR", folder)
+        .env("WATTLAW_SYSFS", folder.join("no-sysfs"))
+        .env("WATTLAW_NVML", folder.join("no-nvml"))
+        .env_remove("WATTLAW_EVENTS")
+        .stdin(Stdio::null());
 }
 
 /// Whether a file is none of a user's.
