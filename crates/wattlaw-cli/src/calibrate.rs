@@ -120,8 +120,9 @@ fn adjust(args: &Args, parent: &Path, out: &Path) -> Done {
     };
     let mut known: Vec<String> = Vec::new();
     for run in &data.runs {
-        let gpu =
-            catalog.accelerator(&run.gpu).map_or_else(|_| run.gpu.clone(), |a| a.name.clone());
+        let gpu = catalog
+            .accelerator(run.gpu())
+            .map_or_else(|_| run.gpu().to_owned(), |a| a.name.clone());
         if !known.contains(&gpu) {
             known.push(gpu);
         }
@@ -146,7 +147,7 @@ fn adjust(args: &Args, parent: &Path, out: &Path) -> Done {
     let configurations: BTreeSet<String> = data
         .runs
         .iter()
-        .map(|run| format!("{}|{}|{}", run.config_family(), run.gpus, run.strategy))
+        .map(|run| format!("{}|{}|{}", run.config_family(), run.gpus(), run.strategy()))
         .collect();
     if configurations.len() == 1 {
         screen::note(

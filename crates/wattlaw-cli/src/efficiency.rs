@@ -68,7 +68,7 @@ fn table(rows: &[Speedup], level: f64) -> String {
         vec![
             row.gpu.clone(),
             row.family.clone(),
-            row.strategy.clone(),
+            row.strategy.to_string(),
             row.gpus.to_string(),
             row.n_pairs.to_string(),
             shown(&row.throughput_gain, "", |gain| format!("{gain:.2}")),

@@ -9,7 +9,7 @@ use wattlaw::catalog::Catalog;
 use wattlaw::dataset::{self, ColumnMap};
 use wattlaw::error::Place;
 use wattlaw::import::{self, Importer, Log, Measured, Options, Source};
-use wattlaw::run::{Run, Scope};
+use wattlaw::run::{Measurement, Scope};
 use wattlaw::units::{Joules, Seconds};
 
 use crate::args::Format;
@@ -149,7 +149,7 @@ impl Args {
     }
 
     /// The rows of a run table, where the job is known.
-    fn runs(&self, measured: &[Measured], catalog: &Catalog) -> Done<Option<Vec<Run>>> {
+    fn runs(&self, measured: &[Measured], catalog: &Catalog) -> Done<Option<Vec<Measurement>>> {
         let Some(path) = &self.job else { return Ok(None) };
         let spec = job_args::read(path)?;
         let runs = measured.iter().map(|m| import::run(m, &spec, catalog));

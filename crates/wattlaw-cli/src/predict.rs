@@ -77,7 +77,7 @@ fn table(job: &Job, p: &Prediction) -> String {
         "{} on {gpus} × {}, {}",
         job.architecture.name,
         job.system.accelerator.name,
-        job.parallelism.regime()
+        job.parallelism.strategy().kind()
     ));
     let assumed = p.calibration.kind == "assumed";
     let level = if assumed {

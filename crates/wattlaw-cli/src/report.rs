@@ -81,7 +81,7 @@ pub fn run(args: &Args) -> Done {
     })?;
     if let Some(path) = &args.table {
         let rows = records.iter().map(|record| {
-            record.to_run(args.scope, &catalog).map_err(|e| {
+            record.to_measurement(args.scope, &catalog).map_err(|e| {
                 Failure::Failed(format!("record {} is no row of a run table: {e}", record.id))
             })
         });

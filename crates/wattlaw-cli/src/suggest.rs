@@ -9,7 +9,6 @@ use wattlaw::calibration::{Calibration, Suggested, Suggestions};
 use wattlaw::catalog::Catalog;
 use wattlaw::error::Place;
 use wattlaw::job::{Job, JobSpec};
-use wattlaw::parallel::DataParallel;
 use wattlaw::plan::title;
 use wattlaw::space::{Jobs, Space};
 use wattlaw::stats::optimal::Criterion;
@@ -81,12 +80,7 @@ impl Planned {
             gpu: job.system.accelerator.name.clone(),
             gpus: p.gpus(),
             gpus_per_node: job.system.gpus_per_node,
-            strategy: match p.regime() {
-                _ if p.dp > 1 => p.data.to_string(),
-                // a pipeline alone is no strategy of a job; a run table reads this with its degrees as one
-                "pp" => DataParallel::Ddp.to_string(),
-                regime => regime.to_owned(),
-            },
+            strategy: p.strategy().to_string(),
             dp: p.dp,
             tp: p.tp,
             pp: p.pp,

@@ -373,7 +373,7 @@ proptest! {
             spec.parallelism.dp = Some(2);
             spec.system.gpus = spec.system.gpus.map(|n| 2 * n);
         }
-        spec.parallelism.strategy = Some("ddp".into());
+        spec.parallelism.strategy = Some("ddp".parse().unwrap());
         spec.parallelism.shard_group = None;
         let job = resolved(&spec);
         let gradients = |ledger: &Ledger| -> f64 {
@@ -404,7 +404,7 @@ proptest! {
         spec.workload.lora = Some(Lora { rank, targets });
         spec.workload.checkpointing = Some(Checkpointing::None);
         // two ranks, so that the gradients of the adapters are exchanged and can be read
-        spec.parallelism = ParallelismSpec { strategy: Some("ddp".into()), ..Default::default() };
+        spec.parallelism = ParallelismSpec { strategy: Some("ddp".parse().unwrap()), ..Default::default() };
         (spec.system.gpus, spec.system.gpus_per_node) = (Some(2), None);
         if spec.workload.decoder_seq_len.is_some() {
             spec.workload.decoder_seq_len = spec.workload.seq_len;
@@ -440,7 +440,7 @@ proptest! {
         spec.workload.lora = None;
         let moved = |strategy: &str| {
             let mut spec = spec.clone();
-            spec.parallelism.strategy = Some(strategy.into());
+            spec.parallelism.strategy = Some(strategy.parse().unwrap());
             let job = resolved(&spec);
             counted(&job).stages.iter().map(|l| sent(l, is_data_parallel)).sum::<f64>()
         };

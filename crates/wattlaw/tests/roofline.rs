@@ -170,7 +170,7 @@ const ON_A_PROCESSOR: [(u64, u64, u64, &str, f64); 15] = [
 #[test]
 fn few_runs_of_a_machine_unlike_any_are_believed() {
     let cores = Catalog::from_toml(include_str!("../../../examples/tutorial/cpu.toml")).unwrap();
-    let catalog = cores.over(Catalog::built_in().unwrap());
+    let catalog = cores.with_fallback(Catalog::built_in().unwrap());
     let terms = ON_A_PROCESSOR.map(|(layers, hidden, seq_len, strategy, _)| {
         let gpus = if strategy == "single" { 1 } else { 2 };
         let text = format!(
@@ -235,7 +235,7 @@ fn measured(path: &str) -> Option<Dataset> {
 fn families_that_were_not_seen_are_predicted_before_they_run() {
     let Some(data) = measured("multi_gpu_2026/runs.csv") else { return };
     let catalog = Catalog::built_in().unwrap();
-    let data = data.filter(|r| r.family == "bert" && r.gpu.contains("2080"));
+    let data = data.filter(|r| r.family() == "bert" && r.gpu().contains("2080"));
     let frame = data.frame(ColumnsOf::default(), &catalog).unwrap();
     let judge = Judge {
         scheme: Scheme::Shuffle { n_splits: 1, test_size: 0.3, seed: 7 },
@@ -253,15 +253,15 @@ fn families_that_were_not_seen_are_predicted_before_they_run() {
 fn five_runs_of_a_new_machine_carry_the_law_over() {
     let Some(data) = measured("multi_gpu_2026/runs.csv") else { return };
     let catalog = Catalog::built_in().unwrap();
-    let gpt = data.filter(|r| r.family == "gpt");
-    let others = gpt.filter(|r| !r.gpu.contains("A100"));
-    let here = gpt.filter(|r| r.gpu.contains("A100"));
+    let gpt = data.filter(|r| r.family() == "gpt");
+    let others = gpt.filter(|r| !r.gpu().contains("A100"));
+    let here = gpt.filter(|r| r.gpu().contains("A100"));
     let options = FitOptions { hold_out: "gpu".to_owned(), ..FitOptions::default() };
     let parent = Calibration::fit_roofline(&others, &options, &catalog, None, false).unwrap();
     let first = |gpus: u64, layers: u64, hidden: u64| {
         here.runs
             .iter()
-            .find(|r| (r.gpus, r.layers, r.hidden_size) == (gpus, layers, hidden))
+            .find(|r| (r.gpus(), r.layers(), r.hidden_size()) == (gpus, layers, hidden))
             .unwrap()
             .line
     };
@@ -279,7 +279,8 @@ fn five_runs_of_a_new_machine_carry_the_law_over() {
         let mut energy = Vec::new();
         let mut time = Vec::new();
         for run in here.runs.iter().filter(|r| !five.contains(&r.line)) {
-            let found = predict(&run.job(&catalog).unwrap(), calibration, "asked", 0.95).unwrap();
+            let found =
+                predict(&run.resolve(&catalog).unwrap(), calibration, "asked", 0.95).unwrap();
             energy
                 .push((found.energy_j.unwrap().estimate / run.energy.unwrap().value() - 1.0).abs());
             time.push(

@@ -57,7 +57,7 @@ fn step_time_tables_are_read_as_they_stand() {
         let uncounted: Vec<String> = data
             .runs
             .iter()
-            .filter_map(|r| r.job(&catalog).err().map(|e| format!("{}: {e}", r.line)))
+            .filter_map(|r| r.resolve(&catalog).err().map(|e| format!("{}: {e}", r.line)))
             // runs that failed include some that could not have run
             .filter(|e| !e.contains("a layer a stage"))
             .collect();

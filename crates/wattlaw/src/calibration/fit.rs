@@ -51,7 +51,7 @@ impl FitOptions {
     /// The runs that the setting keeps.
     fn kept(&self, data: &Dataset) -> Result<Dataset> {
         let data = match self.setting {
-            Some(setting) => data.filter(|r| setting.keeps(&r.family, &r.strategy)),
+            Some(setting) => data.filter(|r| setting.keeps(r.family(), r.strategy_kind())),
             None => data.clone(),
         };
         if data.runs.is_empty() {

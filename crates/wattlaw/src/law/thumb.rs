@@ -47,7 +47,7 @@ impl FixedUtilisation {
             (seconds.ln(), (seconds * rated_power_w(job) / JOULES_PER_KWH).ln())
         };
         let answers =
-            data.runs.iter().map(|run| run.job(catalog).ok().as_ref().map(answer)).collect();
+            data.runs.iter().map(|run| run.resolve(catalog).ok().as_ref().map(answer)).collect();
         Self { answers, energy }
     }
 }

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::law::roofline::clock::{LOWEST, PowerLimit};
 use crate::law::roofline::physics::{EnergyParts, Physics, TimeParts};
+use crate::parallel::StrategyKind;
 use crate::run::{Covers, Scope};
 use crate::units::JOULES_PER_KWH;
 
@@ -164,17 +165,7 @@ fn roofline(
     }
     let family = job.architecture.family().name();
     let known_family = calibration.seen("family").iter().any(|f| f == family);
-    let strategy = job.parallelism.regime();
-    if !calibration.seen("strategy").iter().any(|s| s == strategy) {
-        warnings.push(Warning {
-            kind: "unseen-strategy",
-            text: format!(
-                "{} has no runs of strategy `{strategy}`: its exchanges are answered by the physics alone, and the interval \
-                 does not know",
-                calibration.name
-            ),
-        });
-    }
+    warnings.extend(unseen_strategy(job, calibration));
     let mut wider = Vec::new();
     if (!own || borrowed) && laws.accelerators < ENOUGH_ACCELERATORS {
         wider.push(("accelerator", UNSEEN_GPU));
@@ -225,6 +216,30 @@ fn roofline(
         warnings,
         // the physical defaults are of accelerators and hosts behind their power supplies
         scope: if knows_energy { calibration.scope } else { Scope::NodeDc },
+    })
+}
+
+/// A warning where the law was fitted on no run of the job's strategy.
+fn unseen_strategy(job: &Job, calibration: &Calibration) -> Option<Warning> {
+    let strategy = job.parallelism.strategy().kind();
+    let seen = calibration.strategies();
+    if seen.contains(&strategy) {
+        return None;
+    }
+    if strategy.is_sharded() && seen.contains(&StrategyKind::Fsdp) {
+        return Some(Warning::answered_as(format!(
+            "{} has no runs of strategy `{strategy}`; answered as `{}`",
+            calibration.name,
+            StrategyKind::Fsdp
+        )));
+    }
+    Some(Warning {
+        kind: "unseen-strategy",
+        text: format!(
+            "{} has no runs of strategy `{strategy}`: communication is estimated from physics only, and the interval does not \
+             cover this error",
+            calibration.name
+        ),
     })
 }
 

@@ -14,6 +14,7 @@ use crate::law::roofline::{Asked, RooflineLaw};
 use crate::law::scaling::ScalingLaw;
 use crate::law::setting::Setting;
 use crate::law::thumb::FixedUtilisation;
+use crate::run::{DescribedJob, Measurement};
 use crate::stats::score::finite;
 use crate::validate::{Judge, Validation};
 
@@ -117,14 +118,16 @@ pub struct Judged {
 /// # Errors
 /// Where no run is left, or our own law cannot be judged; that another cannot is a note.
 pub fn judge(case: &Case, data: &Dataset, catalog: &Catalog) -> Result<Judged> {
-    let keeps = |run: &crate::run::Run| {
-        let named = |gpu| catalog.accelerator(&run.gpu).is_ok_and(|a| a.name == gpu);
-        case.setting.is_none_or(|s| s.keeps(&run.family, &run.strategy))
+    let keeps = |run: &Measurement| {
+        let named = |gpu| catalog.accelerator(run.gpu()).is_ok_and(|a| a.name == gpu);
+        case.setting.is_none_or(|s| s.keeps(run.family(), run.strategy_kind()))
             && case.gpu.is_none_or(named)
     };
     let mut data = data.filter(keeps);
     for run in &mut data.runs {
-        run.attention = run.attention.or(case.attention);
+        let mut job = run.job().clone();
+        job.workload.attention = job.workload.attention.or(case.attention);
+        run.job = DescribedJob::new(job)?;
     }
     let (data, set_apart) =
         if case.without_stalled { without_stalled(&data, catalog) } else { (data, 0) };

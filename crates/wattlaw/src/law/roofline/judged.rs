@@ -61,7 +61,7 @@ impl RooflineLaw {
             .runs
             .iter()
             .map(|run| {
-                let terms = Terms::of(&run.job(catalog).ok()?);
+                let terms = Terms::of(&run.resolve(catalog).ok()?);
                 Some(Terms { whole_run: run.covers == Covers::Run, ..terms })
             })
             .collect();
