@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    audit, calibrate, catalog, completions, cost, doctor, efficiency, fit, import, measure, merge,
-    predict, recover, report, sweep, top, validate,
+    audit, calibrate, catalog, completions, cost, doctor, efficiency, fit, import, job, measure,
+    merge, predict, recover, report, sweep, top, validate,
 };
 
 /// Predicts the energy, time and power of a Transformer training run before it runs, and fits itself to runs that ran.
@@ -26,6 +26,8 @@ pub enum Command {
     Predict(Box<predict::Args>),
     /// The ledger of a job: FLOPs, bytes, kernels and communication, operation by operation
     Cost(Box<cost::Args>),
+    /// A job with names looked up and every default written out, as JSON
+    Job(Box<job::Args>),
     /// Fit a law on a table of measured runs
     Fit(fit::Args),
     /// Judge a law on runs it has not seen

@@ -20,7 +20,7 @@ use crate::usage::whole;
 /// A job file and the flags that are laid over it.
 #[derive(Debug, Default, Args)]
 pub struct JobArgs {
-    /// Job file (TOML); flags are laid over what it says
+    /// Job file (TOML, or the JSON of `wattlaw job`); flags are laid over what it says
     pub job: Option<PathBuf>,
     #[command(flatten)]
     pub flags: JobFlags,
@@ -182,13 +182,18 @@ impl JobArgs {
     }
 }
 
-/// Reads a job file, and the `config.json` that it names.
+/// Reads a job file, JSON where its name ends with `.json` and TOML otherwise, and the `config.json` that it names.
 ///
 /// # Errors
 /// What is wrong in a file, with its place.
 pub fn read(path: &Path) -> Done<JobSpec> {
     let place = Place::file(path.display().to_string());
-    let mut base = JobSpec::from_toml(&files::text(path)?).map_err(|e| e.at(place))?;
+    let text = files::text(path)?;
+    let read = match path.extension().is_some_and(|extension| extension == "json") {
+        true => JobSpec::from_json(&text),
+        false => JobSpec::from_toml(&text),
+    };
+    let mut base = read.map_err(|e| e.at(place))?;
     if let Some(config) = base.model.config.take() {
         // a path in a job file is meant from where that file lies
         let path = path.parent().map_or_else(|| PathBuf::from(&config), |dir| dir.join(&config));

@@ -16,6 +16,7 @@ mod failure;
 mod files;
 mod fit;
 mod import;
+mod job;
 mod job_args;
 mod law_args;
 mod measure;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
     let done = match wattlaw.command {
         Command::Predict(args) => predict::run(&args),
         Command::Cost(args) => cost::run(&args),
+        Command::Job(args) => job::run(&args),
         Command::Fit(args) => fit::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),

@@ -411,8 +411,43 @@ fn the_catalogue_is_listed_and_shown() {
 }
 
 #[test]
+fn a_resolved_job_is_taken_in_place_of_its_job_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let mut examples = 0;
+    for entry in fs::read_dir(root().join("examples")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if !name.ends_with("job.toml") {
+            continue;
+        }
+        examples += 1;
+        let job = format!("examples/{name}");
+        let resolved = run(&format!("job {job}")).stdout;
+        let value: Value = serde_json::from_str(&resolved).unwrap();
+        has(&value, "schema model workload parallelism system");
+        assert_eq!(value["schema"], "wattlaw-job/1");
+        fs::write(file("job.json"), &resolved).unwrap();
+        fs::write(file("job.toml"), run(&format!("job {job} --format toml")).stdout).unwrap();
+        let described = json(&format!("cost {job} --format json"));
+        let predicted = json(&format!("predict {job} --format json"));
+        for format in ["json", "toml"] {
+            let written = file(&format!("job.{format}")).display().to_string();
+            assert_eq!(json(&format!("cost {written} --format json")), described, "{written}");
+            assert_eq!(json(&format!("predict {written} --format json")), predicted, "{name}");
+            assert_eq!(run(&format!("job {written}")).stdout, resolved, "{name} by {format}");
+        }
+    }
+    assert!(examples >= 7, "only {examples} job files");
+    let two = json("job examples/job.toml --gpus 2");
+    assert_eq!((&two["parallelism"]["dp"], &two["system"]["gpus"]), (&2.into(), &2.into()));
+    let by_flags = json(&format!("job {JOB}"));
+    assert_eq!(by_flags, json("job examples/job.toml"));
+}
+
+#[test]
 fn the_same_words_give_the_same_bytes() {
     for line in [
+        "job examples/moe-job.toml",
         "predict examples/job.toml --format json",
         "cost examples/moe-job.toml",
         "fit examples/runs.csv --format json",

@@ -79,6 +79,7 @@ fn every_field_is_documented() {
         "predict examples/config-job.toml",
         "predict examples/job.toml --calibration any-gpu-2026",
         "cost examples/3d-job.toml",
+        "job examples/3d-job.toml",
         &format!("fit examples/runs.csv --out {}", calibration.display()),
         &format!("fit examples/runs.csv --law roofline --out {}", of_roofline.display()),
         "audit examples/runs.csv",

@@ -196,6 +196,15 @@ fn a_wrong_file_could_not_be_done() {
             "predict job.toml",
             "no.json: there is no such file",
         ),
+        ("job.json", "[model]", "predict job.json", "job.json: not valid JSON: "),
+        ("job.json", "{}", "predict job.json", "job.json: schema is missing; `wattlaw job"),
+        (
+            "job.json",
+            "{\"schema\": \"wattlaw-job/2\"}",
+            "measure --job job.json -- true",
+            "job.json: schema is `wattlaw-job/2`, but it must be `wattlaw-job/1`",
+        ),
+        ("job.toml", "[model]\nname = 'gpt2'\n", "job job.toml", "job.toml: gpu is missing"),
         (
             "c.json",
             "{\"model_type\":",

@@ -1,5 +1,6 @@
 //! A job: everything that is known before a run.
 
+mod document;
 pub mod fields;
 
 use serde::{Deserialize, Serialize};
@@ -78,6 +79,14 @@ impl JobSpec {
         toml_text::parse(text)
     }
 
+    /// The description as a job file.
+    ///
+    /// # Errors
+    /// [`Error::Syntax`] where TOML cannot hold a number, such as a count above 2⁶³.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self).map_err(|e| Error::Syntax { format: "TOML", message: e.to_string() })
+    }
+
     /// The same description with what it leaves open taken from `base`.
     #[must_use]
     pub fn with_fallback(self, base: Self) -> Self {
@@ -150,6 +159,38 @@ impl JobSpec {
 }
 
 impl Job {
+    /// The description that states every field of the job, so that its reader needs no default and, but for the accelerator, no
+    /// catalogue; it resolves to an equal job.
+    ///
+    /// A field that does not apply to the job, such as the shard group without HSDP, stays open.
+    #[must_use]
+    pub fn spec(&self) -> JobSpec {
+        let (a, split) = (&self.architecture, &self.parallelism);
+        JobSpec {
+            model: ModelSpec {
+                name: Some(a.name.clone()),
+                token_types: Some(a.token_types),
+                classes: Some(a.classes),
+                ..a.spec()
+            },
+            workload: self.workload.full_spec(),
+            parallelism: ParallelismSpec {
+                strategy: Some(split.strategy()),
+                dp: Some(split.dp),
+                tp: Some(split.tp),
+                pp: Some(split.pp),
+                tensor_scope: Some(split.tensor_scope),
+                sequence_parallel: Some(split.sequence_parallel),
+                shard_group: (split.data == DataParallel::Hsdp).then_some(split.shard_group),
+                schedule: Some(split.schedule),
+                virtual_stages: Some(split.virtual_stages),
+                partition: Some(split.partition),
+                cp: Some(1),
+            },
+            system: self.system.spec(),
+        }
+    }
+
     /// Positions computed in the whole run by all GPUs, padding included.
     pub fn positions(&self) -> f64 {
         self.workload.positions(self.parallelism.dp)

@@ -173,6 +173,27 @@ pub struct System {
 }
 
 impl System {
+    /// The description that resolves to this system, with every field that is known stated. A preset's name is not kept: its
+    /// figures are.
+    pub fn spec(&self) -> SystemSpec {
+        SystemSpec {
+            name: None,
+            gpu: Some(self.accelerator.name.clone()),
+            gpus: Some(self.gpus),
+            gpus_per_node: Some(self.gpus_per_node),
+            nodes: Some(self.nodes()),
+            link_gb_per_s: Some(2.0 * gb_per_s(self.link.bandwidth)),
+            network: Some(self.network.name.clone()),
+            network_gb_per_s: Some(gb_per_s(self.network.bandwidth)),
+            power_limit_w: Some(self.power_limit.value()),
+            host_power_w: self.host_power.map(Watts::value),
+            pue: self.pue,
+            carbon_g_per_kwh: self.carbon_g_per_kwh,
+            price_per_kwh: self.price_per_kwh,
+            price_per_gpu_hour: self.price_per_gpu_hour,
+        }
+    }
+
     /// Nodes in use.
     pub const fn nodes(&self) -> u64 {
         self.gpus.div_ceil(self.gpus_per_node)
@@ -295,6 +316,13 @@ impl SystemSpec {
             price_per_gpu_hour: not_negative("price_per_gpu_hour", self.price_per_gpu_hour)?,
         })
     }
+}
+
+/// The number of GB/s that is read back as exactly this rate. Division by 10⁹ alone may miss it by a rounding.
+fn gb_per_s(rate: BytesPerSecond) -> f64 {
+    let near = rate.gb_per_s();
+    let candidates = [near, near.next_up(), near.next_down()];
+    candidates.into_iter().find(|x| BytesPerSecond::from_gb_per_s(*x) == rate).unwrap_or(near)
 }
 
 /// Rates and powers outside of these are slips of a unit, and would make times of zero or without end.

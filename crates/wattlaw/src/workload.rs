@@ -6,6 +6,7 @@ pub use spec::WorkloadSpec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::amount::Count;
 use crate::architecture::Family;
 use crate::error::{Error, Result};
 use crate::words::words;
@@ -232,6 +233,15 @@ pub struct Lora {
 }
 
 impl Lora {
+    /// The same adapters with the paper's targets, query and value, where none is named.
+    #[must_use]
+    pub fn with_default_targets(mut self) -> Self {
+        if self.targets.is_empty() {
+            self.targets = vec![LoraTarget::Query, LoraTarget::Value];
+        }
+        self
+    }
+
     /// Whether `target` carries an adapter.
     pub fn adapts(&self, target: LoraTarget) -> bool {
         if self.targets.is_empty() {
@@ -320,6 +330,26 @@ impl Workload {
             quantization: None,
             framework: Some(self.framework).filter(|f| *f != Framework::Unknown),
         }
+    }
+
+    /// The description with every field stated: [`Workload::spec`], the amount of training, and fields that have only one
+    /// modelled value.
+    pub(crate) fn full_spec(&self) -> WorkloadSpec {
+        let mut spec = WorkloadSpec {
+            padding_share: Some(self.padding_share),
+            state_precision: Some(StatePrecision::Fp32),
+            quantization: Some(Quantization::None),
+            framework: Some(self.framework),
+            ..self.spec()
+        };
+        match self.amount {
+            Amount::Tokens(n) => spec.tokens = Some(Count::new(n)),
+            Amount::Steps(n) => spec.steps = Some(Count::new(n)),
+            Amount::Epochs { epochs, examples } => {
+                (spec.epochs, spec.examples) = (Some(epochs), Some(Count::new(examples)));
+            }
+        }
+        spec
     }
 
     /// Positions one sequence puts through the stacks: encoder and decoder together.

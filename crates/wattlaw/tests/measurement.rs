@@ -90,6 +90,18 @@ proptest! {
     }
 
     #[test]
+    fn a_resolved_job_is_read_back_equal(spec in jobs::jobs(), detail in 0..8_u32) {
+        let job = jobs::resolved(&with_details(spec, detail));
+        let read = JobSpec::from_json(&job.to_json().unwrap()).unwrap();
+        prop_assert_eq!(&read, &job.spec());
+        let again = read.resolve(&CATALOG).unwrap();
+        prop_assert_eq!(again.spec(), job.spec());
+        prop_assert_eq!(again, job.clone());
+        let from_toml = JobSpec::from_toml(&job.spec().to_toml().unwrap()).unwrap();
+        prop_assert_eq!(from_toml.resolve(&CATALOG).unwrap(), job);
+    }
+
+    #[test]
     fn several_jobs_in_one_table_do_not_lend_each_other_fields(
         specs in prop::collection::vec(jobs::jobs(), 2..6),
     ) {
@@ -98,6 +110,38 @@ proptest! {
             .map(|spec| Measurement::described("r", spec, &CATALOG).unwrap())
             .collect();
         prop_assert_eq!(through_a_table(&runs), runs);
+    }
+}
+
+/// The rates of links are stored in bytes per second and written in GB/s, which must not lose a rounding.
+#[test]
+fn every_model_gpu_and_system_of_the_catalogue_is_read_back_equal() {
+    let text = |model: &str, system: &str, seq_len: &str| {
+        format!(
+            "model = {{ {model} }}\nsystem = {{ {system} }}\nworkload = {{ steps = 1, micro_batch = 1{seq_len} }}"
+        )
+    };
+    let small = "family = 'bert', layers = 2, hidden_size = 64";
+    let tokens = ", seq_len = 8";
+    let gpus = CATALOG
+        .accelerators
+        .iter()
+        .map(|gpu| text(small, &format!("gpu = '{}'", gpu.name), tokens));
+    let systems = CATALOG
+        .systems
+        .iter()
+        .map(|system| text(small, &format!("name = '{}'", system.name), tokens));
+    let models = CATALOG.models.iter().map(|model| {
+        let name = model.spec.name.as_deref().unwrap();
+        let is_image = model.spec.family.as_deref() == Some("vit");
+        text(&format!("name = '{name}'"), "gpu = 't4'", if is_image { "" } else { tokens })
+    });
+    let texts: Vec<String> = gpus.chain(systems).chain(models).collect();
+    assert!(texts.len() > 100, "{}", texts.len());
+    for text in texts {
+        let job = jobs::resolved(&JobSpec::from_toml(&text).unwrap());
+        let read = JobSpec::from_json(&job.to_json().unwrap()).unwrap();
+        assert_eq!(read.resolve(&CATALOG).unwrap(), job, "{text}");
     }
 }
 

@@ -233,7 +233,7 @@ impl WorkloadSpec {
                 ));
             }
         }
-        Ok(self.lora.clone())
+        Ok(self.lora.clone().map(Lora::with_default_targets))
     }
 }
 
