@@ -14,13 +14,14 @@ import torch
 import torch.distributed as dist
 from torch.distributed.tensor.debug import CommDebugMode
 
-from wattlaw_trainer import ranks, spec
+from wattlaw_trainer import ranks
+from wattlaw_trainer.document import parse
 from wattlaw_trainer.launch import Launch
 from wattlaw_trainer.train import Options, Trainer
 
 
-def train(tables: dict, more: dict, launch: Launch) -> dict:
-    asked = spec.parse(tables)
+def train(job: dict, more: dict, launch: Launch) -> dict:
+    asked = parse(job)
     launch.check(asked.parallelism.gpus)
     here = ranks.Ranks(launch, asked.parallelism, torch.device("cpu"))
     if here.several:

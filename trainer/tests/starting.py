@@ -1,5 +1,6 @@
 """Starts the trainer, or a script of these tests, as a process of its own or under torchrun."""
 
+import json
 import os
 import subprocess
 import sys
@@ -32,7 +33,7 @@ def trainer(ranks: int, *words: str, **more: str) -> subprocess.CompletedProcess
     return run(ranks, "-m", "wattlaw_trainer", *words, **more)
 
 
-def job_file(folder: Path, text: str) -> Path:
-    path = folder / "job.toml"
-    path.write_text(text)
+def job_file(folder: Path, job: dict) -> Path:
+    path = folder / "job.json"
+    path.write_text(json.dumps(job))
     return path

@@ -4,21 +4,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from jobs import document
 
-from wattlaw_trainer import spec
 from wattlaw_trainer.data import Sequences
+from wattlaw_trainer.document import parse
 from wattlaw_trainer.refused import Refused
 
 CPU = torch.device("cpu")
 
 
 def sequences(family: str = "bert", seed: int = 0, text: Path | None = None, vocab: int = 300, **work) -> Sequences:
-    asked = spec.parse(
-        {
-            "model": {"family": family, "layers": 1, "hidden_size": 64, "vocab_size": vocab},
-            "workload": {"steps": 1, "seq_len": 40, "micro_batch": 2} | work,
-        }
-    )
+    model = {"family": family, "layers": 1, "hidden_size": 64, "vocab_size": vocab}
+    asked = parse(document(model, {"steps": 1, "seq_len": 40} | work))
     return Sequences(asked, seed, text, CPU)
 
 

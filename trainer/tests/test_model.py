@@ -5,8 +5,10 @@ import os
 import subprocess
 
 import pytest
+from jobs import document
 
-from wattlaw_trainer import model, spec
+from wattlaw_trainer import model
+from wattlaw_trainer.document import parse
 
 # family, layers, width, more of the model, of the workload, and what wattlaw 0.1.0 counts: `parameters.total` of
 # `wattlaw cost --format json`
@@ -20,19 +22,15 @@ SHAPES = [
     ("bert", 2, 64, {"tied_embeddings": False, "vocab_size": 500}, {}, 201_780),
     ("bert", 2, 128, {"heads": 2}, {"task": "classification", "labels": 5}, 4_386_565),
     ("gpt2", 2, 64, {}, {}, 3_382_080),
-    ("gpt", 12, 768, {}, {}, 124_439_808),
+    ("gpt2", 12, 768, {}, {}, 124_439_808),
     ("gpt2", 3, 96, {"heads": 3, "ffn_size": 100, "vocab_size": 777, "max_positions": 48}, {}, 250_476),
     ("gpt2", 2, 64, {"tied_embeddings": False, "vocab_size": 500}, {}, 229_632),
 ]  # fmt: skip
 
 
-def tables(shape: tuple) -> dict[str, dict]:
+def resolved(shape: tuple) -> dict[str, dict]:
     family, layers, width, more, work, _ = shape
-    return {
-        "model": {"family": family, "layers": layers, "hidden_size": width} | more,
-        "workload": {"steps": 1, "seq_len": 16, "micro_batch": 1} | work,
-        "system": {"gpu": "t4"},
-    }
+    return document({"family": family, "layers": layers, "hidden_size": width} | more, work)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda s: f"{s[0]}-{s[1]}x{s[2]}")
@@ -41,7 +39,7 @@ def test_a_model_has_the_parameters_that_wattlaw_counts(shape: tuple) -> None:
 
     # no weights are drawn, so that large ones are counted as fast as small ones
     with torch.device("meta"):
-        built = model.build(spec.parse(tables(shape)), seed=0, dropout=False)
+        built = model.build(parse(resolved(shape)), seed=0, dropout=False)
     assert model.parameters(built) == shape[-1]
 
 
@@ -50,23 +48,15 @@ def test_wattlaw_counts_what_is_quoted_here(shape: tuple, tmp_path) -> None:
     wattlaw = os.environ.get("WATTLAW")
     if wattlaw is None:
         pytest.skip("WATTLAW names no wattlaw to ask")
-    path = tmp_path / "job.toml"
-    path.write_text(toml(tables(shape)))
+    path = tmp_path / "job.json"
+    path.write_text(json.dumps(resolved(shape)))
     done = subprocess.run([wattlaw, "cost", path, "--format", "json"], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["parameters"]["total"] == shape[-1]
 
 
-def toml(written: dict[str, dict]) -> str:
-    lines = []
-    for table, fields in written.items():
-        # TOML's values are JSON's for what stands here
-        lines += [f"[{table}]", *(f"{field} = {json.dumps(value)}" for field, value in fields.items())]
-    return "\n".join(lines)
-
-
 def test_the_seed_draws_the_weights() -> None:
     def weights(seed: int):
-        built = model.build(spec.parse(tables(SHAPES[3])), seed, dropout=False)
+        built = model.build(parse(resolved(SHAPES[3])), seed, dropout=False)
         return next(built.parameters())
 
     assert weights(1).equal(weights(1))
@@ -78,5 +68,5 @@ def test_nothing_is_dropped_unless_asked_for() -> None:
 
     for shape in (SHAPES[3], SHAPES[8]):
         for dropout, rates in ((False, {0.0}), (True, {0.1})):
-            built = model.build(spec.parse(tables(shape)), seed=0, dropout=dropout)
+            built = model.build(parse(resolved(shape)), seed=0, dropout=dropout)
             assert {m.p for m in built.modules() if isinstance(m, torch.nn.Dropout)} == rates

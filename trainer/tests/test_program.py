@@ -7,22 +7,16 @@ import time
 from pathlib import Path
 
 import pytest
+from jobs import document
 from starting import HANG_S, command, environment, job_file, run, trainer
 
-TINY = """
-[model]
-family = "bert"
-layers = 1
-hidden_size = 32
-heads = 2
-vocab_size = 101
-[workload]
-steps = 5
-seq_len = 16
-micro_batch = 2
-precision = "fp32"
-"""
-TWO = TINY + '[parallelism]\nstrategy = "ddp"\n[system]\ngpus = 2\n'
+MODEL = {"layers": 1, "hidden_size": 32, "heads": 2, "vocab_size": 101}
+FIVE, LONG = {"steps": 5}, {"steps": 100_000_000}
+TINY = document(MODEL, FIVE)
+
+
+def ddp(ranks: int, workload: dict = FIVE) -> dict:
+    return document(MODEL, workload, {"strategy": "ddp", "dp": ranks})
 
 
 def refused(done: subprocess.CompletedProcess) -> str:
@@ -34,7 +28,7 @@ def refused(done: subprocess.CompletedProcess) -> str:
 
 def test_two_ranks_tell_the_window_and_each_step_once(tmp_path) -> None:
     told, losses = tmp_path / "events", tmp_path / "losses"
-    words = (job_file(tmp_path, TWO), "--device", "cpu", "--warmup-steps", "2", "--losses", losses)
+    words = (job_file(tmp_path, ddp(2)), "--device", "cpu", "--warmup-steps", "2", "--losses", losses)
     before = time.monotonic()
     done = trainer(2, *words, WATTLAW_EVENTS=str(told))
     assert done.returncode == 0, done.stderr
@@ -54,8 +48,7 @@ def test_two_ranks_tell_the_window_and_each_step_once(tmp_path) -> None:
 
 
 def test_a_time_budget_ends_early_on_all_ranks(tmp_path) -> None:
-    long = TWO.replace("steps = 5", "steps = 100_000_000")
-    done = trainer(2, job_file(tmp_path, long), "--device", "cpu", "--time-budget", "300ms", "--warmup-steps", "1")
+    done = trainer(2, job_file(tmp_path, ddp(2, LONG)), "--device", "cpu", "--time-budget", "300ms", "--warmup-steps", "1")
     assert done.returncode == 0, done.stderr
     steps = int(done.stdout.splitlines()[-1].split()[1])
     assert 1 <= steps < 100_000_000
@@ -63,14 +56,14 @@ def test_a_time_budget_ends_early_on_all_ranks(tmp_path) -> None:
 
 def test_memory_that_is_not_there_is_said_in_one_line(tmp_path) -> None:
     # a hundred terabytes, which no machine gives
-    huge = TINY.replace("vocab_size = 101", "vocab_size = 1_000_000_000_000")
+    huge = document(MODEL | {"vocab_size": 1_000_000_000_000}, FIVE)
     done = trainer(1, job_file(tmp_path, huge), "--device", "cpu")
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1].startswith("error: out of memory on cpu of rank 0")
 
 
 def test_a_signal_ends_it(tmp_path) -> None:
-    long = job_file(tmp_path, TINY.replace("steps = 5", "steps = 100_000_000"))
+    long = job_file(tmp_path, document(MODEL, LONG))
     words = command(1, "-m", "wattlaw_trainer", long, "--device", "cpu")
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment()) as running:
         assert any(line.startswith("step") for line in running.stdout)
@@ -79,7 +72,7 @@ def test_a_signal_ends_it(tmp_path) -> None:
 
 
 def test_a_wrong_number_of_ranks_is_refused(tmp_path) -> None:
-    four = job_file(tmp_path, TINY + '[parallelism]\nstrategy = "ddp"\n[system]\ngpus = 4\n')
+    four = job_file(tmp_path, ddp(4))
     said = refused(trainer(1, four))
     assert "the job asks for 4 GPUs and this is one process; start it by torchrun" in said
     under_torchrun = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
@@ -89,7 +82,7 @@ def test_a_wrong_number_of_ranks_is_refused(tmp_path) -> None:
 def test_what_is_not_there_is_said(tmp_path) -> None:
     job = job_file(tmp_path, TINY)
     assert "torch finds no CUDA device here; use --device cpu" in refused(trainer(1, job, "--device", "cuda"))
-    assert "No such file" in refused(trainer(1, tmp_path / "none.toml"))
+    assert "No such file" in refused(trainer(1, tmp_path / "none.json"))
     assert "there is no folder" in refused(trainer(1, job, "--losses", tmp_path / "none" / "losses"))
     nowhere = str(tmp_path / "none" / "events")
     assert "which WATTLAW_EVENTS names" in refused(trainer(1, job, "--device", "cpu", WATTLAW_EVENTS=nowhere))
@@ -102,8 +95,8 @@ def test_what_is_not_there_is_said(tmp_path) -> None:
 
 
 def test_a_field_that_is_none_is_named_with_its_file(tmp_path) -> None:
-    path = job_file(tmp_path, TINY.replace("layers", "layer"))
-    assert refused(trainer(1, path)).startswith(f"error: {path}: unknown field `layer` in [model]; accepted are name")
+    path = job_file(tmp_path, document(MODEL | {"layer": 1}, FIVE))
+    assert refused(trainer(1, path)) == f"error: {path}: model.layer: this program does not know the field\n"
 
 
 @pytest.mark.parametrize("words", [["--device", "tpu"], ["--seed", "-1"], ["--time-budget", "soon"], []])

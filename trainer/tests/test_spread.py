@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 
 import pytest
+from jobs import TENSOR, document
 from starting import run
 
 SEQUENCES = 8
@@ -18,7 +19,7 @@ FP32, HALF = 1e-5, 5e-3
 TEXT = Path(__file__).with_name("text.txt")
 
 
-def case(family: str, gpus: int, kind: str, micro: int, accum: int = 1, **parallelism) -> dict:
+def case(family: str, gpus: int, kind: str, micro: int, accum: int = 1, **spread) -> dict:
     """A job of eight sequences a step, however they are cut; `kind` is what it tries beside its spread."""
     model = {"family": family, "layers": 2, "hidden_size": 32, "heads": 4, "vocab_size": 259, "max_positions": 32}
     workload = {"steps": 4, "seq_len": 16, "micro_batch": micro, "grad_accum": accum, "precision": "fp32"}
@@ -44,17 +45,16 @@ def case(family: str, gpus: int, kind: str, micro: int, accum: int = 1, **parall
             workload["padding_share"] = 0.25
         case "untied":
             model["tied_embeddings"] = False
-    job = {"model": model, "workload": workload, "parallelism": parallelism, "system": {"gpus": gpus}}
-    return {"job": job, "options": options}
+    return {"job": document(model, workload, spread), "options": options}
 
 
 def cases() -> dict[int, dict[str, dict]]:
     """By number of ranks, cases by name: family, kind, spread."""
     found: dict[int, dict[str, dict]] = {1: {}, 2: {}, 4: {}}
 
-    def add(gpus: int, family: str, kind: str, spread: str, **more) -> None:
-        dp = gpus // more.get("tp", gpus if spread.startswith("tp") and "dp" not in more else 1)
-        accum = more.pop("accum", 2)
+    def add(gpus: int, family: str, kind: str, spread: str, accum: int = 2, tp: int = 1, **more) -> None:
+        dp = gpus // tp
+        more |= {"dp": dp, "tp": tp}
         found[gpus][f"{family} {kind} {spread}"] = case(family, gpus, kind, SEQUENCES // (dp * accum), accum, **more)
 
     kinds = "sgd adamw clipped bf16 fp16 recomputed selective classes padded untied".split()
@@ -65,16 +65,16 @@ def cases() -> dict[int, dict[str, dict]]:
             add(1, family, kind, "single", accum=1)
             add(1, family, kind, "single in parts", accum=4)
             add(2, family, kind, "fsdp", strategy="fsdp")
-            add(2, family, kind, "tp with sequence", strategy="tp", sequence_parallel=True)
+            add(2, family, kind, "tp with sequence", strategy="tp", tp=2, sequence_parallel=True)
         # the other spreads by SGD, which shows a wrong scale of gradients, and on what they might break
         for strategy in ("ddp", "zero1", "zero2", "tp", "tp-mlp"):
-            add(2, family, "sgd", strategy, strategy=strategy)
+            add(2, family, "sgd", strategy, strategy=strategy, tp=2 if strategy in TENSOR else 1)
         add(2, family, "adamw", "zero1", strategy="zero1")
-        add(2, family, "fp16", "tp", strategy="tp")
+        add(2, family, "fp16", "tp", strategy="tp", tp=2)
         add(4, family, "sgd", "hsdp", strategy="hsdp", shard_group=2)
-        add(4, family, "clipped", "fsdp of tp", strategy="fsdp", tp=2)
-        add(4, family, "sgd", "ddp of tp with sequence", strategy="tp", tp=2, dp=2, sequence_parallel=True)
-        add(4, family, "sgd", "zero2 of tp-mlp", strategy="zero2", tp=2, tensor_scope="mlp")
+        add(4, family, "clipped", "fsdp of tp", strategy="fsdp+tp", tp=2)
+        add(4, family, "sgd", "ddp of tp with sequence", strategy="ddp+tp", tp=2, sequence_parallel=True)
+        add(4, family, "sgd", "zero2 of tp-mlp", strategy="zero2+tp-mlp", tp=2)
     return found
 
 

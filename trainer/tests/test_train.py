@@ -1,17 +1,16 @@
 """Steps of one process: what the seed decides, and what the loss scaler does."""
 
 import torch
+from jobs import document
 
-from wattlaw_trainer import job, spec
+from wattlaw_trainer import job
+from wattlaw_trainer.document import parse
 from wattlaw_trainer.launch import Launch
 from wattlaw_trainer.precision import Scaler
 from wattlaw_trainer.ranks import Ranks
 from wattlaw_trainer.train import Options, Trainer
 
-JOB = {
-    "model": {"family": "gpt2", "layers": 1, "hidden_size": 32, "heads": 2, "vocab_size": 101},
-    "workload": {"steps": 3, "seq_len": 16, "micro_batch": 2, "precision": "fp32"},
-}
+JOB = document({"family": "gpt2", "layers": 1, "hidden_size": 32, "heads": 2, "vocab_size": 101})
 
 
 def alone() -> Ranks:
@@ -20,7 +19,7 @@ def alone() -> Ranks:
 
 def losses(seed: int, dropout: bool = False) -> list[float]:
     options = Options(seed, 0, None, None, dropout, 1e-3, None, None)
-    trainer = Trainer(spec.parse(JOB), options, alone())
+    trainer = Trainer(parse(JOB), options, alone())
     return [trainer.step().item() for _ in range(3)]
 
 

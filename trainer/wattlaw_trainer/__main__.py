@@ -1,4 +1,4 @@
-"""`python -m wattlaw_trainer JOB.toml`: flags, exit codes and what is said when it cannot be done.
+"""`python -m wattlaw_trainer JOB.json`: flags, exit codes and what is said when it cannot be done.
 
 Exit codes: 0 done, 1 could not be done, 2 wrong usage. torch is imported once the job is known to be right.
 """
@@ -12,7 +12,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from . import __version__, budget, spec
+from . import __version__, budget, document
 from .launch import Launch
 from .refused import Refused
 
@@ -37,9 +37,9 @@ def main() -> None:
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="wattlaw_trainer",
-        description="Trains a BERT or a GPT as a wattlaw job file describes it. Several GPUs: start it by torchrun.",
+        description="Trains a BERT or a GPT as a resolved wattlaw job describes it. Several GPUs: start it by torchrun.",
     )
-    p.add_argument("job", type=Path, metavar="JOB.toml", help="job file, as wattlaw predict reads it")
+    p.add_argument("job", type=Path, metavar="JOB.json", help="resolved job, as `wattlaw job JOB.toml` writes it")
     p.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where to train")
     p.add_argument("--seed", type=natural, default=0, help="of weights and data")
     p.add_argument("--warmup-steps", type=natural, default=3, metavar="N", help="steps before the window (3)")
@@ -99,7 +99,7 @@ natural.__name__, positive.__name__, rate.__name__ = "whole number", "whole numb
 
 
 def train(launch: Launch, options: argparse.Namespace) -> None:
-    asked = spec.read(options.job)
+    asked = document.read(options.job)
     launch.check(asked.parallelism.gpus)
     if options.losses is not None and not options.losses.parent.is_dir():
         raise Refused(f"--losses {options.losses}: there is no folder {options.losses.parent}")

@@ -21,7 +21,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Workload:
-    """What is trained and how; `precision` is None where the device decides."""
+    """What is trained and how; `labels` is None where the task is no classification."""
 
     tokens: int | None
     steps: int | None
@@ -31,12 +31,12 @@ class Workload:
     padding_share: float
     micro_batch: int
     grad_accum: int
-    precision: str | None
+    precision: str
     optimizer: str
     checkpointing: str
     attention: str
     task: str
-    labels: int
+    labels: int | None
 
     @property
     def data_tokens(self) -> int:

@@ -27,4 +27,4 @@ class Launch:
             started = f"torchrun started {ranks}" if "WORLD_SIZE" in os.environ else "this is one process"
             asked = "1 GPU" if gpus == 1 else f"{gpus} GPUs"
             start = "python" if gpus == 1 else f"torchrun --standalone --nproc-per-node {gpus}"
-            raise Refused(f"the job asks for {asked} and {started}; start it by {start} -m wattlaw_trainer JOB.toml")
+            raise Refused(f"the job asks for {asked} and {started}; start it by {start} -m wattlaw_trainer JOB.json")

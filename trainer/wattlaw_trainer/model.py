@@ -39,13 +39,13 @@ def bert(job: Job, dropout: float) -> torch.nn.Module:
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout,
         tie_word_embeddings=m.tied_embeddings,
-        num_labels=job.workload.labels,
         attn_implementation=kernel(job),
         use_cache=False,
         # a padding row would have no gradient, and a split embedding would take it for another row on each rank
         pad_token_id=None,
     )
     if job.workload.task == "classification":
+        config.num_labels = job.workload.labels
         return BertForSequenceClassification(config)
     model = BertForMaskedLM(config)
     # one bias under two names, which transformers ties only with the embeddings

@@ -11,13 +11,6 @@ from .ranks import Ranks
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def default(device: torch.device) -> str:
-    """BF16 where the device has it, else FP16, as wattlaw takes where a job names none."""
-    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        return "fp16"
-    return "bf16"
-
-
 def apply(precision: str) -> None:
     """Sets how 32-bit products are rounded on CUDA devices."""
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"

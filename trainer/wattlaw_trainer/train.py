@@ -45,14 +45,13 @@ class Trainer:
     def __init__(self, job: Job, options: Options, ranks: Ranks):
         self.job, self.options, self.ranks = job, options, ranks
         w = job.workload
-        self.precision = w.precision or precision.default(ranks.device)
-        precision.apply(self.precision)
+        precision.apply(w.precision)
         self.sequences = Sequences(job, options.seed, options.data, ranks.device)
         model = build(job, options.seed, options.dropout)
         self.parameters = parameters(model)
-        self.spread = Spread(model, job, ranks, self.precision)
+        self.spread = Spread(model, job, ranks, w.precision)
         self.optimizer = self.spread.optimizer(w.optimizer, options.learning_rate)
-        self.scaler = precision.Scaler(ranks, self.precision == "fp16")
+        self.scaler = precision.Scaler(ranks, w.precision == "fp16")
         # dropout: the same on ranks that hold parts of one model, another on those that hold other data
         torch.manual_seed(options.seed + 1 + ranks.dp_rank)
         self.split_vocabulary = (
@@ -82,7 +81,7 @@ class Trainer:
         return total
 
     def _loss(self, batch: Batch) -> torch.Tensor:
-        with precision.autocast(self.precision, self.ranks.device, self.spread.by_unit):
+        with precision.autocast(self.job.workload.precision, self.ranks.device, self.spread.by_unit):
             logits = self.spread.model(input_ids=batch.ids, attention_mask=batch.mask).logits
         loss = functional.cross_entropy(logits.float().flatten(0, -2), batch.targets.flatten())
         return precision.local(loss)
@@ -104,7 +103,7 @@ def run(job: Job, options: Options, ranks: Ranks) -> None:
     m, w = job.model, job.workload
     say(
         f"{m.model_type} {m.layers}x{m.hidden_size}, {trainer.parameters} parameters, {w.task}; {job.parallelism} on"
-        f" {job.parallelism.gpus} x {ranks.device.type}; {trainer.precision}, {w.optimizer};"
+        f" {job.parallelism.gpus} x {ranks.device.type}; {w.precision}, {w.optimizer};"
         f" {job.tokens_per_step} tokens a step, {job.steps} steps after {options.warmup_steps} of warm-up",
         flush=True,
     )

@@ -83,9 +83,10 @@ fn records(place: &Place) -> Vec<(String, Value)> {
 #[test]
 fn a_plan_is_run_in_its_order_and_not_again() {
     let place = place(PLAN);
-    let output = sweep(&place, "", &["sh", "fake.sh", "0.05", "{run_id}", "{job}", "{gpus}"])
-        .output()
-        .unwrap();
+    let output =
+        sweep(&place, "", &["sh", "fake.sh", "0.05", "{run_id}", "{job}", "{gpus}", "{job_json}"])
+            .output()
+            .unwrap();
     assert_eq!(code(&output), 0, "{}", told(&output));
     assert_eq!(begun(&place), ["first", "wide", "last"]);
     let said = told(&output);
@@ -101,6 +102,9 @@ fn a_plan_is_run_in_its_order_and_not_again() {
     assert_eq!((command[3].as_str(), command[5].as_str()), (Some("wide"), Some("2")));
     let file = fs::read_to_string(command[4].as_str().unwrap()).unwrap();
     assert!(file.contains("hidden_size = 256") && file.contains("heads = 4"), "{file}");
+    let resolved = read(std::path::Path::new(command[6].as_str().unwrap()));
+    assert_eq!(resolved["schema"], "wattlaw-job/1");
+    assert_eq!((&resolved["model"]["heads"], &resolved["system"]["gpus"]), (&4.into(), &2.into()));
 
     let again = sweep(&place, "", &fake("0.05")).output().unwrap();
     assert_eq!((code(&again), begun(&place).len()), (0, 3), "{}", told(&again));

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use wattlaw::job::JobSpec;
+use wattlaw::job::{Job, JobSpec};
 use wattlaw::plan::Plan;
 use wattlaw::record::document::{Record, State};
 use wattlaw::sweep::{self, Fate, Sweep};
@@ -118,6 +118,17 @@ impl Folder {
     pub fn job_file(&self, run_id: &str, job: &JobSpec) -> Result<PathBuf> {
         let path = self.path.join(JOBS).join(format!("{run_id}.toml"));
         let text = toml::to_string(job).map_err(|e| Error::Failed(e.to_string()))?;
+        folder::whole(&path, &text)?;
+        Ok(path)
+    }
+
+    /// Writes the resolved job as JSON beside its job file; gives the path.
+    ///
+    /// # Errors
+    /// One sentence where it cannot be written.
+    pub fn resolved_job_file(&self, run_id: &str, job: &Job) -> Result<PathBuf> {
+        let path = self.path.join(JOBS).join(format!("{run_id}.json"));
+        let text = job.to_json().map_err(|e| Error::Failed(e.to_string()))?;
         folder::whole(&path, &text)?;
         Ok(path)
     }

@@ -29,7 +29,7 @@ const TRAINER: [&str; 7] = [
     "{gpus_per_node}",
     "-m",
     "wattlaw_trainer",
-    "{job}",
+    "{job_json}",
 ];
 
 /// So many failures before the first success end the sweep: the jobs are not what is wrong then.
@@ -38,9 +38,9 @@ const FUTILE: usize = 3;
 /// Flags of `wattlaw sweep run`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "In the command {job} stands for the job's file (TOML, with every default written out), {gpus}, {nodes}, \
-    {gpus_per_node} and {run_id} for what they say. Without a command the trainer of trainer/ is run by torchrun. docs/sweeps.md \
-    is the manual."
+    after_help = "In the command {job} stands for the job's file (TOML, with every default written out), {job_json} for the \
+    same job as `wattlaw job` writes it, {gpus}, {nodes}, {gpus_per_node} and {run_id} for what they say. Without a command the \
+    trainer of trainer/ is run by torchrun. docs/sweeps.md is the manual."
 )]
 pub struct Args {
     /// Plan (CSV), as `wattlaw sweep design` writes it
@@ -268,6 +268,8 @@ impl Runner<'_> {
     ) -> Done<Sweep> {
         let spec = planned.spec.with_defaults(job);
         let file = self.folder.job_file(&planned.run_id, &spec).map_err(Failure::failed)?;
+        let resolved =
+            self.folder.resolved_job_file(&planned.run_id, job).map_err(Failure::failed)?;
         let program = std::env::current_exe().map_err(Failure::failed)?;
         let nodes = Nodes::given(job.system.nodes()).filter(|_| job.system.nodes() > 1);
         let (mut command, records) = match &nodes {
@@ -290,8 +292,10 @@ impl Runner<'_> {
         if let Some(catalog) = &self.args.each.catalog {
             command.arg("--catalog").arg(catalog);
         }
-        command.arg("--").args(self.command.iter().map(|word| filled(word, planned, job, &file)));
-        command.env("WATTLAW_JOB", &file).env("WATTLAW_RUN_ID", &planned.run_id);
+        let files = JobFiles { toml: &file, json: &resolved };
+        command.arg("--").args(self.command.iter().map(|word| filled(word, planned, job, files)));
+        command.env("WATTLAW_JOB", &file).env("WATTLAW_JOB_JSON", &resolved);
+        command.env("WATTLAW_RUN_ID", &planned.run_id);
         // each of several nodes has GPUs of its own
         if nodes.is_none() && self.gpus.iter().any(|gpu| gpu.starts_with("GPU-")) {
             let used =
@@ -403,12 +407,22 @@ fn job_of(sweep: &Sweep, planned: &Planned) -> Done<Standing> {
     found.ok_or_else(|| Failure::Failed(format!("the plan lost its job {}", planned.run_id)))
 }
 
+/// The two files that describe a job to the command.
+#[derive(Clone, Copy)]
+struct JobFiles<'a> {
+    /// A job file.
+    toml: &'a Path,
+    /// The resolved job.
+    json: &'a Path,
+}
+
 /// A word of the command with what its placeholders stand for.
-fn filled(word: &OsString, planned: &Planned, job: &Job, file: &Path) -> OsString {
+fn filled(word: &OsString, planned: &Planned, job: &Job, files: JobFiles) -> OsString {
     let Some(text) = word.to_str() else { return word.clone() };
     let system = &job.system;
     let values = [
-        ("{job}", file.display().to_string()),
+        ("{job}", files.toml.display().to_string()),
+        ("{job_json}", files.json.display().to_string()),
         ("{run_id}", planned.run_id.clone()),
         ("{gpus}", system.gpus.to_string()),
         ("{nodes}", system.nodes().to_string()),

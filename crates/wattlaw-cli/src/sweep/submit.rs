@@ -40,7 +40,7 @@ pub struct Args {
     dry_run: bool,
     #[command(flatten)]
     each: EachArgs,
-    /// The command that runs a job, with {job}, {gpus}, {nodes}, {gpus_per_node} and {run_id}
+    /// The command that runs a job, with {job}, {job_json}, {gpus}, {nodes}, {gpus_per_node} and {run_id}
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
 }

@@ -9,7 +9,7 @@ use crate::units::Seconds;
 /// first node's name. Source: <https://docs.pytorch.org/docs/stable/elastic/run.html>.
 const TORCHRUN: &str = r#"torchrun --nnodes={nodes} --nproc-per-node={gpus_per_node} \
     --rdzv-backend=c10d --rdzv-id="$SLURM_JOB_ID" --rdzv-endpoint="$MASTER_ADDR:$MASTER_PORT" \
-    -m wattlaw_trainer {job}"#;
+    -m wattlaw_trainer {job_json}"#;
 
 /// The rendezvous of a job's nodes, and what srun needs to be told.
 ///
@@ -225,7 +225,7 @@ mod tests {
         exec /home/ada/bin/wattlaw sweep run /shared/ada/runs/plan.csv --out /shared/ada/runs --only "$run_id" \
             -- torchrun --nnodes={nodes} --nproc-per-node={gpus_per_node} \
             --rdzv-backend=c10d --rdzv-id="$SLURM_JOB_ID" --rdzv-endpoint="$MASTER_ADDR:$MASTER_PORT" \
-            -m wattlaw_trainer {job}
+            -m wattlaw_trainer {job_json}
         "###);
     }
 
