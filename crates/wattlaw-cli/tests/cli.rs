@@ -571,7 +571,7 @@ fn suggested_runs_are_a_table_that_runs_are_read_from() {
     assert!(table.notes.is_empty(), "{:?}", table.notes);
     let catalog = wattlaw::catalog::Catalog::built_in().unwrap();
     for (run, row) in table.runs.iter().zip(runs) {
-        let job = run.job(&catalog).unwrap();
+        let job = run.resolve(&catalog).unwrap();
         assert_eq!(row["job"]["layers"], job.architecture.layers);
         assert_eq!(row["job"]["gpus"], job.parallelism.gpus());
         assert_eq!(row["job"]["strategy"] == "fsdp", job.parallelism.data.shards_parameters());

@@ -102,7 +102,8 @@ fn a_plan_is_run_in_its_order_and_not_again() {
     assert_eq!((command[3].as_str(), command[5].as_str()), (Some("wide"), Some("2")));
     let file = fs::read_to_string(command[4].as_str().unwrap()).unwrap();
     assert!(file.contains("hidden_size = 256") && file.contains("heads = 4"), "{file}");
-    let resolved = read(std::path::Path::new(command[6].as_str().unwrap()));
+    let resolved = fs::read_to_string(command[6].as_str().unwrap()).unwrap();
+    let resolved: Value = serde_json::from_str(&resolved).unwrap();
     assert_eq!(resolved["schema"], "wattlaw-job/1");
     assert_eq!((&resolved["model"]["heads"], &resolved["system"]["gpus"]), (&4.into(), &2.into()));
 

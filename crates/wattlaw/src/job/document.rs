@@ -138,6 +138,6 @@ mod tests {
         );
         let unknown = fails(&good.replace("\"layers\"", "\"layer\""));
         assert!(unknown.starts_with("not valid JSON: unknown field `layer`"), "{unknown}");
-        assert!(unknown.contains(" at line 5 column "), "{unknown}");
+        assert!(unknown.contains(" at line 6 column "), "{unknown}");
     }
 }
