@@ -236,6 +236,10 @@ fn read_job(text: &str) -> Result<(), TestCaseError> {
     answered(JobSpec::from_toml(text))?.map_or(Ok(()), |spec| resolves_and_counts(&spec))
 }
 
+fn read_resolved_job(text: &str) -> Result<(), TestCaseError> {
+    answered(JobSpec::from_json(text))?.map_or(Ok(()), |spec| resolves_and_counts(&spec))
+}
+
 /// What is in an accepted catalogue can be used.
 fn read_catalogue(text: &str) -> Result<(), TestCaseError> {
     let Some(catalog) = answered(Catalog::from_toml(text))? else { return Ok(()) };
@@ -356,6 +360,7 @@ proptest! {
     fn any_text_is_answered(text in "\\PC{0,80}|[\\x00-\\x7f]{0,80}|[ \\[\\]{}=:,'\"a-z0-9.\\n]{0,80}") {
         read_config(&text)?;
         read_job(&text)?;
+        read_resolved_job(&text)?;
         read_catalogue(&text)?;
         read_table(text.as_bytes(), None)?;
         read_calibration(&text)?;
@@ -382,6 +387,12 @@ proptest! {
     #[test]
     fn edited_jobs_are_answered(at in 0..JOBS.len(), edits in edits()) {
         read_job(&edited_text(JOBS[at], &edits))?;
+    }
+
+    #[test]
+    fn edited_resolved_jobs_are_answered(at in 0..JOBS.len(), edits in edits()) {
+        let job = resolved(&JobSpec::from_toml(JOBS[at]).unwrap());
+        read_resolved_job(&edited_text(&job.to_json().unwrap(), &edits))?;
     }
 
     #[test]
