@@ -11,7 +11,7 @@ def document(
     workload: dict | None = None,
     parallelism: dict | None = None,
 ) -> dict[str, dict]:
-    """A job of a BERT of two layers on one GPU, but for what the tables say; what follows from a changed field follows."""
+    """A BERT of two layers on one GPU, but for what the tables say; fields that follow from those are changed too."""
     model, workload, parallelism = model or {}, workload or {}, parallelism or {}
     bert = model.get("family", "bert") == "bert"
     hidden = model.get("hidden_size", 128)
@@ -68,7 +68,14 @@ def document(
         "cp": 1,
     } | parallelism
     gpus = spread["dp"] * spread["tp"] * spread["pp"]
-    system = {"gpu": "t4", "gpus": gpus, "gpus_per_node": gpus, "nodes": 1, "link_gb_per_s": 31.5, "power_limit_w": 70.0}
+    system = {
+        "gpu": "t4",
+        "gpus": gpus,
+        "gpus_per_node": gpus,
+        "nodes": 1,
+        "link_gb_per_s": 31.5,
+        "power_limit_w": 70.0,
+    }
     return {
         "schema": "wattlaw-job/1",
         "model": shape | model,

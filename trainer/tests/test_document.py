@@ -91,16 +91,25 @@ def test_a_strategy_is_read_with_its_degrees(spread: dict, found: job.Parallelis
         ({"workload": {"seq_len": 513}}, "workload.seq_len is 513, but the model has max_positions 512"),
         ({"workload": {"task": "causal-lm"}}, "trained for masked-lm or classification here"),
         ({"workload": {"task": "classification"}}, "workload.labels is missing"),
-        ({"workload": {"precision": "fp8"}}, "workload.precision is `fp8`, but this program trains fp32, tf32, fp16, bf16"),
+        (
+            {"workload": {"precision": "fp8"}},
+            "workload.precision is `fp8`, but this program trains fp32, tf32, fp16, bf16",
+        ),
         ({"workload": {"optimizer": "adafactor"}}, "but this program trains adamw, sgd"),
         ({"workload": {"state_precision": "bf16"}}, "optimizer states in fp32"),
         ({"workload": {"quantization": "nf4"}}, "no quantized weights"),
         ({"workload": {"padding_share": 1.0}}, "from 0 to below 1"),
         ({"workload": {"padding_share": float("nan")}}, "must be a number"),
-        ({"parallelism": {"strategy": "fdsp", "dp": 2}}, "strategy is `fdsp`, but it must be the strategy of dp 2, tp 1"),
+        (
+            {"parallelism": {"strategy": "fdsp", "dp": 2}},
+            "strategy is `fdsp`, but it must be the strategy of dp 2, tp 1",
+        ),
         ({"parallelism": {"strategy": "single", "dp": 2}}, "but it must be the strategy of dp 2"),
         ({"parallelism": {"strategy": "fsdp"}}, "strategy is `fsdp`, but it must be the strategy of dp 1"),
-        ({"parallelism": {"strategy": "tp", "dp": 2, "tp": 2}}, "strategy is `tp`, but it must be the strategy of dp 2"),
+        (
+            {"parallelism": {"strategy": "tp", "dp": 2, "tp": 2}},
+            "strategy is `tp`, but it must be the strategy of dp 2",
+        ),
         ({"parallelism": {"strategy": "pp", "pp": 2}}, "parallelism.pp is 2, but this program has no pipeline"),
         ({"parallelism": {"cp": 2}}, "no context parallelism"),
         (
@@ -123,7 +132,9 @@ def test_what_cannot_be_trained_is_refused_by_name(tables: dict, said: str) -> N
 def test_no_field_that_is_trained_by_has_a_default() -> None:
     whole = document(workload={"task": "classification", "labels": 2})
     # what has one value that can be trained, and what is not read
-    optional = "name kv_heads head_dim embedding_size gated_ffn qkv_bias attention_output_bias ffn_bias final_norm pooler"
+    optional = (
+        "name kv_heads head_dim embedding_size gated_ffn qkv_bias attention_output_bias ffn_bias final_norm pooler"
+    )
     optional += " classes state_precision quantization framework pp cp schedule virtual_stages partition"
     for table in ("model", "workload", "parallelism"):
         for field in whole[table]:

@@ -48,7 +48,9 @@ def test_two_ranks_tell_the_window_and_each_step_once(tmp_path) -> None:
 
 
 def test_a_time_budget_ends_early_on_all_ranks(tmp_path) -> None:
-    done = trainer(2, job_file(tmp_path, ddp(2, LONG)), "--device", "cpu", "--time-budget", "300ms", "--warmup-steps", "1")
+    done = trainer(
+        2, job_file(tmp_path, ddp(2, LONG)), "--device", "cpu", "--time-budget", "300ms", "--warmup-steps", "1"
+    )
     assert done.returncode == 0, done.stderr
     steps = int(done.stdout.splitlines()[-1].split()[1])
     assert 1 <= steps < 100_000_000

@@ -37,7 +37,7 @@ def main() -> None:
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="wattlaw_trainer",
-        description="Trains a BERT or a GPT as a resolved wattlaw job describes it. Several GPUs: start it by torchrun.",
+        description="Trains a BERT or a GPT as a resolved wattlaw job says. Several GPUs: start it by torchrun.",
     )
     p.add_argument("job", type=Path, metavar="JOB.json", help="resolved job, as `wattlaw job JOB.toml` writes it")
     p.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where to train")
