@@ -1,6 +1,6 @@
 //! A measurement has the job that was run: tables and records give it back, and laws count it as it was described.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at what it did not expect")]
 
 mod jobs;
 
