@@ -5,8 +5,8 @@
 mod answer;
 
 use libfuzzer_sys::fuzz_target;
-use wattlaw::catalog::Catalog;
 use wattlaw::job::JobSpec;
+use wattlaw::job::catalog::Catalog;
 
 fuzz_target!(|text: &str| {
     let Some(catalog) = answer::answered(Catalog::from_toml(text)) else { return };

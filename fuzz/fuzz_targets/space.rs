@@ -7,9 +7,9 @@ mod answer;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use wattlaw::catalog::Catalog;
-use wattlaw::plan::Kind;
-use wattlaw::space::Space;
+use wattlaw::job::catalog::Catalog;
+use wattlaw_sweep::plan::Kind;
+use wattlaw_sweep::space::Space;
 
 static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::built_in().unwrap());
 
@@ -18,7 +18,9 @@ fuzz_target!(|text: &str| {
     answer::answered(space.jobs(&CATALOG, 3, 1));
     // a pipeline of thousands of stages takes a while to count, and so do thousands of jobs
     let few = space.points() <= 50 && space.sizes().len() <= 5;
-    for kind in [Kind::Grid, Kind::OneFactor, Kind::LatinHypercube, Kind::Random].iter().filter(|_| few) {
+    for kind in
+        [Kind::Grid, Kind::OneFactor, Kind::LatinHypercube, Kind::Random].iter().filter(|_| few)
+    {
         answer::answered(kind.jobs(&space, 3, 1, &CATALOG));
     }
 });

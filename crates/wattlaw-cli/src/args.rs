@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{
+use crate::commands::{
     audit, calibrate, catalog, completions, cost, doctor, efficiency, fit, import, measure, merge,
     predict, recover, report, sweep, top, validate,
 };

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
+use wattlaw::base::units::Seconds;
 use wattlaw::record::closing::Closing;
 use wattlaw::record::document::{Record, State};
 use wattlaw::record::event::Entry;
 use wattlaw::record::reading::HEADER;
-use wattlaw::units::Seconds;
 
 use crate::error::{Error, Result};
 

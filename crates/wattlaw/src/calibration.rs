@@ -17,16 +17,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::ColumnsOf;
-use crate::error::{Error, Result};
-use crate::features::Features;
+use crate::base::error::{Error, Result};
+use crate::base::scope::Scope;
+use crate::data::dataset::ColumnsOf;
+use crate::data::features::Features;
 use crate::law::efficiency::BeforeRunFit;
 use crate::law::roofline::fit::Prior;
 use crate::law::roofline::machine::Machine;
 use crate::law::roofline::transfer::{DOUBT, Transfer};
 use crate::law::scaling::ScalingFit;
 use crate::law::setting::Setting;
-use crate::run::Scope;
 use crate::stats::conformal::Conformal;
 
 /// The version of the file's layout; a reader refuses another.

@@ -12,9 +12,9 @@ pub use collectives::{Collective, CollectiveKind, Span};
 
 use serde::Serialize;
 
+use crate::base::units::{Bytes, Flops};
+use crate::base::words::words;
 use crate::job::Job;
-use crate::units::{Bytes, Flops};
-use crate::words::words;
 
 /// How causal attention's FLOPs are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -175,7 +175,9 @@ impl Cost {
     /// Counts a job.
     ///
     /// ```
-    /// # use wattlaw::{catalog::Catalog, cost::{AttentionFlops, Cost}, job::JobSpec};
+    /// # use wattlaw::job::catalog::Catalog;
+    /// # use wattlaw::cost::{AttentionFlops, Cost};
+    /// # use wattlaw::job::JobSpec;
     /// # let spec = JobSpec::from_toml("model.name = 'gpt2'
     /// # workload = { steps = 1, seq_len = 1024, micro_batch = 1 }
     /// # system = { gpu = 'a100-sxm4-80gb' }")?;

@@ -51,9 +51,9 @@ pub use recipe::{Recipe, RunAhead};
 
 use serde::Serialize;
 
+use crate::base::units::Bytes;
 use crate::job::Job;
-use crate::system::Accelerator;
-use crate::units::Bytes;
+use crate::job::system::Accelerator;
 
 /// Peak memory of one GPU of a pipeline stage, by part.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -108,7 +108,9 @@ impl Memory {
     /// Estimates the memory of the pipeline stage that takes most, with PyTorch's recipe.
     ///
     /// ```
-    /// # use wattlaw::{catalog::Catalog, job::JobSpec, memory::Memory};
+    /// # use wattlaw::job::catalog::Catalog;
+    /// # use wattlaw::job::JobSpec;
+    /// # use wattlaw::memory::Memory;
     /// let spec = JobSpec::from_toml("model.name = 'bert-base-uncased'
     /// workload = { steps = 1, seq_len = 128, micro_batch = 32 }
     /// system = { gpu = 't4' }")?;
@@ -215,11 +217,11 @@ mod tests {
     use super::activations::{in_flight, layer};
     use super::saved::Stack;
     use super::*;
-    use crate::catalog::Catalog;
+    use crate::base::units::BYTES_PER_GIB;
     use crate::job::JobSpec;
-    use crate::parallel::{DataParallel, Schedule};
-    use crate::units::BYTES_PER_GIB;
-    use crate::workload::{AttentionKernel, Checkpointing, Precision};
+    use crate::job::catalog::Catalog;
+    use crate::job::parallelism::{DataParallel, Schedule};
+    use crate::job::workload::{AttentionKernel, Checkpointing, Precision};
 
     fn job(toml: &str) -> Job {
         JobSpec::from_toml(toml).unwrap().resolve(&Catalog::built_in().unwrap()).unwrap()

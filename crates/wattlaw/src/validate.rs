@@ -16,17 +16,17 @@ pub use report::{Skipped, SplitScore, Validation};
 
 use std::collections::BTreeSet;
 
-use crate::error::{Error, Result};
-use crate::frame::Frame;
+use crate::base::error::{Error, Result};
 use crate::law::Law;
-use crate::split::Groups;
+use crate::stats::frame::Frame;
+use crate::stats::split::Groups;
 use hold_out::Draw;
 use prepared::PreparedDraw;
 
 /// Says how laws are judged.
 ///
 /// ```
-/// use wattlaw::frame::Frame;
+/// use wattlaw::stats::frame::Frame;
 /// use wattlaw::law::scaling::ScalingLaw;
 /// use wattlaw::validate::{HoldOut, Judge};
 ///

@@ -3,17 +3,19 @@
 use std::io::BufReader;
 use std::sync::LazyLock;
 
-use wattlaw::catalog::Catalog;
-use wattlaw::dataset::ColumnMap;
-use wattlaw::import::{self, Format, Importer, Options, Source};
+use wattlaw::data::dataset::ColumnMap;
+use wattlaw::job::catalog::Catalog;
+use wattlaw_import::{Format, Importer, Options, Source};
 
 static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::built_in().unwrap());
 
 /// Reads the bytes as one log, or as two where a line `---` parts them.
 pub fn answered(format: Format, bytes: &[u8]) {
-    let map = ColumnMap::from_toml("[columns]\nduration_s = 'secs'\nenergy_kwh = 'used kWh'\n").unwrap();
+    let map =
+        ColumnMap::from_toml("[columns]\nduration_s = 'secs'\nenergy_kwh = 'used kWh'\n").unwrap();
     let map = (format == Format::Csv).then_some(map);
-    let mut importer = Importer::new(format, Options { map, interval_s: Some(1.0), ..Options::default() });
+    let mut importer =
+        Importer::new(format, Options { map, interval_s: Some(1.0), ..Options::default() });
     let parted = bytes.windows(5).position(|w| w == b"\n---\n");
     let logs = parted.map_or(vec![bytes], |at| vec![&bytes[..=at], &bytes[at + 5..]]);
     let mut read = Ok(());
@@ -28,9 +30,9 @@ pub fn answered(format: Format, bytes: &[u8]) {
                 let figures = [run.energy.map(|e| e.value()), run.duration.map(|t| t.value())];
                 assert!(figures.iter().flatten().all(|x| *x >= 0.0 && x.is_finite()), "{run:?}");
             }
-            import::check(&log.measured, &CATALOG);
-            let _ = import::join(&log.measured);
-            import::to_csv(&log.measured).unwrap();
+            wattlaw_import::check(&log.measured, &CATALOG);
+            let _ = wattlaw_import::join(&log.measured);
+            wattlaw_import::to_csv(&log.measured).unwrap();
         }
         Err(error) => assert_eq!(error.to_string().lines().count(), 1, "{error}"),
     }

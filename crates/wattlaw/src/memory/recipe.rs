@@ -1,7 +1,7 @@
 //! How a training framework keeps its numbers: what a memory estimate needs to know beside the job.
 
-use crate::error::{Error, Result};
-use crate::units::Bytes;
+use crate::base::error::{Error, Result};
+use crate::base::units::Bytes;
 
 /// The memory accounting of a training framework, as data.
 ///

@@ -2,10 +2,10 @@
 
 use super::Recipe;
 use super::states::autocasts;
-use crate::architecture::{Architecture, Family, ModelType, Norm};
 use crate::job::Job;
-use crate::parallel::{Parallelism, TensorScope};
-use crate::workload::{AttentionKernel, Workload};
+use crate::job::model::{Architecture, Family, ModelType, Norm};
+use crate::job::parallelism::{Parallelism, TensorScope};
+use crate::job::workload::{AttentionKernel, Workload};
 
 /// A tensor kept for the backward pass.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -246,11 +246,11 @@ impl<'a> Keeping<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::amount::Count;
-    use crate::architecture::ModelSpec;
-    use crate::catalog::Catalog;
+    use crate::base::amount::Count;
     use crate::job::JobSpec;
-    use crate::workload::{Precision, WorkloadSpec};
+    use crate::job::catalog::Catalog;
+    use crate::job::model::ModelSpec;
+    use crate::job::workload::{Precision, WorkloadSpec};
     use serde_json::Value;
 
     fn job(case: &Value, shape: &Value) -> Job {

@@ -1,15 +1,16 @@
 //! The row of a run table that a record comes to.
 
-use crate::amount::Count;
-use crate::catalog::Catalog;
-use crate::error::{Error, Result};
+use crate::base::amount::Count;
+use crate::base::error::{Error, Result};
+use crate::base::scope::{Covers, Scope};
+use crate::base::units::{Joules, Seconds};
+use crate::data::run::Run;
 use crate::job::JobSpec;
+use crate::job::catalog::Catalog;
+use crate::job::workload::WorkloadSpec;
 use crate::record::Component;
 use crate::record::document::{End, Measured, Part, Record, Total, Window};
 use crate::record::total::totals;
-use crate::run::{Covers, Run, Scope};
-use crate::units::{Joules, Seconds};
-use crate::workload::WorkloadSpec;
 
 /// Name of the window in which a program trains: after warm-up, before it saves.
 pub const TRAIN: &str = "train";

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 
 use super::discrepancy::MOST_POINTS;
 use super::fit::{Fit, Prior};
-use super::machine::{Machine, Observation};
+use super::machine::Machine;
+use super::observation::Observation;
 use super::terms::Terms;
 use super::transfer::{DOUBT, Transfer, choose};
-use crate::calibration::RooflineLaws;
-use crate::catalog::Catalog;
-use crate::dataset::Dataset;
-use crate::error::{Error, Result};
-use crate::frame::Frame;
+use crate::base::error::{Error, Result};
+use crate::base::scope::Covers;
+use crate::base::units::JOULES_PER_KWH;
+use crate::data::dataset::Dataset;
+use crate::job::catalog::Catalog;
+use crate::law::roofline::laws::RooflineLaws;
 use crate::law::{FittedLaw, Law};
-use crate::run::Covers;
-use crate::units::JOULES_PER_KWH;
+use crate::stats::frame::Frame;
 
 /// The column by which a frame's rows find their jobs.
 pub const ROW: &str = "row";
