@@ -10,9 +10,9 @@ mod interval;
 mod prepared;
 mod report;
 
-pub use hold_out::{HoldOut, Scheme};
+pub use hold_out::{HoldOut, Scheme, Skipped};
 pub use interval::{Covered, IntervalRule, LEVELS};
-pub use report::{Skipped, SplitScore, Validation};
+pub use report::{SplitScore, Validation};
 
 use std::collections::BTreeSet;
 

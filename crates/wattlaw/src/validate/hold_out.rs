@@ -7,7 +7,6 @@ use crate::split::{
     leave_one_group_out, scale_shift, shuffled_k_fold, unseen_level,
 };
 
-use super::Skipped;
 
 /// Names what is held out together: rows that share the value of a column, or single rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -218,4 +217,13 @@ fn numbered(splits: impl IntoIterator<Item = Split>, seed: u32) -> Vec<Draw> {
         split,
     };
     splits.into_iter().enumerate().map(draw).collect()
+}
+
+/// Represents a split that could not be judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// What would have been held out, as in [`SplitScore::held_out`].
+    pub held_out: String,
+    /// Why not, as a sentence.
+    pub reason: String,
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use super::discrepancy::MOST_POINTS;
 use super::fit::{Fit, Prior};
-use super::machine::{Machine, Observation};
+use super::laws::RooflineLaws;
+use super::machine::Machine;
+use super::observation::Observation;
 use super::terms::Terms;
 use super::transfer::{DOUBT, Transfer, choose};
-use crate::calibration::RooflineLaws;
 use crate::catalog::Catalog;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::discrepancy::Discrepancy;
 use super::fit::{self, Fit, NOISE, Prior, Sample};
-use super::machine::{FEWEST, Observation, SPREADS};
+use super::observation::{FEWEST, Observation, SPREADS};
 use super::physics::{COUNT, PARAMETERS, Physics};
 use super::sensitivity::{RESPONSES, derivatives};
 use super::terms::{INPUTS, Terms};
