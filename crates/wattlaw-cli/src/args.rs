@@ -2,10 +2,7 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{
-    audit, calibrate, catalog, completions, cost, doctor, efficiency, fit, import, measure, merge,
-    predict, recover, report, sweep, top, validate,
-};
+use crate::commands::{audit, calibrate, catalog, completions, cost, doctor, efficiency, fit, import, measure, merge, predict, recover, report, sweep, top, validate};
 
 /// Predicts the energy, time and power of a Transformer training run before it runs, and fits itself to runs that ran.
 #[derive(Debug, Parser)]

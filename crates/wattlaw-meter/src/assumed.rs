@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Instant;
 
 use wattlaw::record::{Channel, Component, Instrument, Sample};
-use wattlaw::units::{Seconds, Watts};
+use wattlaw::base::units::{Seconds, Watts};
 
 use crate::meter::{Fault, Meter};
 

@@ -84,7 +84,7 @@ fn open(path: &Path) -> io::Result<File> {
 mod tests {
     use super::*;
     use wattlaw::record::Component;
-    use wattlaw::units::Seconds;
+    use wattlaw::base::units::Seconds;
 
     fn channel(device: &str, instrument: Instrument) -> Channel {
         Channel {

@@ -15,7 +15,7 @@ use wattlaw::record::closing::Closing;
 use wattlaw::record::document::{Record, State};
 use wattlaw::record::event::Entry;
 use wattlaw::record::reading::HEADER;
-use wattlaw::units::Seconds;
+use wattlaw::base::units::Seconds;
 
 use crate::error::{Error, Result};
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use wattlaw::record::counter::Counter;
 use wattlaw::record::{Channel, Component, Instrument, Sample};
-use wattlaw::units::{Joules, Seconds, Watts};
+use wattlaw::base::units::{Joules, Seconds, Watts};
 
 use crate::found::{Found, Refused};
 use crate::integral::Integral;

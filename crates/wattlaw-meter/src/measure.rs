@@ -13,7 +13,7 @@ use wattlaw::record::Channel;
 use wattlaw::record::document::{End, Measured, Record, SCHEMA, State, Stop};
 use wattlaw::record::event::{Entry, Event, Said};
 use wattlaw::record::reading::Reading;
-use wattlaw::units::Seconds;
+use wattlaw::base::units::Seconds;
 
 use crate::command::{self, Message, Target, Wrapping};
 use crate::election::{Elected, elect};

@@ -9,7 +9,7 @@ use nvml_wrapper::{Device, Nvml};
 
 use wattlaw::record::counter::Counter;
 use wattlaw::record::{Channel, Component, Instrument, Sample};
-use wattlaw::units::{Joules, Watts};
+use wattlaw::base::units::{Joules, Watts};
 
 use crate::found::{Found, Refused};
 use crate::integral::Integral;

@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use wattlaw::record::{Channel, Sample};
-use wattlaw::units::Seconds;
+use wattlaw::base::units::Seconds;
 
 use crate::meter::{Fault, Meter};
 
@@ -135,7 +135,7 @@ fn missed(
 #[cfg(test)]
 mod tests {
     use wattlaw::record::Component;
-    use wattlaw::units::Watts;
+    use wattlaw::base::units::Watts;
 
     use super::*;
     use crate::assumed::Assumed;

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::Criterion;
-use wattlaw::formula::Formula;
+use wattlaw::stats::formula::Formula;
 use wattlaw::law::Law;
 use wattlaw::law::efficiency::BeforeRunLaw;
 use wattlaw::law::scaling::ScalingLaw;

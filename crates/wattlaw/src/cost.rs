@@ -13,8 +13,8 @@ pub use collectives::{Collective, CollectiveKind, Span};
 use serde::Serialize;
 
 use crate::job::Job;
-use crate::units::{Bytes, Flops};
-use crate::words::words;
+use crate::base::units::{Bytes, Flops};
+use crate::base::words::words;
 
 /// How causal attention's FLOPs are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -183,7 +183,7 @@ impl Cost {
     /// let cost = Cost::count(&job, AttentionFlops::Full);
     /// let six_n_d = 6.0 * 124_439_808.0 * 1024.0;
     /// assert!((cost.model_flops_per_step.value() / six_n_d - 1.0).abs() < 0.2);
-    /// # Ok::<(), wattlaw::Error>(())
+    /// # Ok::<(), crate::Error>(())
     /// ```
     pub fn count(job: &Job, attention: AttentionFlops) -> Self {
         let p = &job.parallelism;

@@ -4,13 +4,14 @@ pub(crate) mod fields;
 
 use serde::{Deserialize, Serialize};
 
-use crate::architecture::{Architecture, ModelSpec, ModelType, Positions};
-use crate::catalog::Catalog;
-use crate::error::{Error, Result};
-use crate::parallel::{DataParallel, Parallelism, ParallelismSpec};
-use crate::system::{System, SystemSpec};
-use crate::toml_text;
-use crate::workload::{Precision, Task, Workload, WorkloadSpec};
+use crate::job::model::{Architecture, ModelSpec, ModelType, Positions};
+use crate::job::catalog::Catalog;
+use crate::base::error::{Error, Result};
+use crate::job::parallelism::{DataParallel, Parallelism, ParallelismSpec};
+use crate::job::system::{System, SystemSpec};
+use crate::base::toml_text;
+use crate::job::workload::{Precision, Workload, WorkloadSpec};
+use crate::job::task::Task;
 
 /// What is trained, how, spread over what: checked, complete, and all that a prediction needs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -29,8 +30,8 @@ pub struct Job {
 /// A job as a TOML file or flags describe it.
 ///
 /// ```
-/// use wattlaw::catalog::Catalog;
-/// use wattlaw::job::JobSpec;
+/// use crate::job::catalog::Catalog;
+/// use crate::job::JobSpec;
 ///
 /// let spec = JobSpec::from_toml(
 ///     r#"
@@ -50,7 +51,7 @@ pub struct Job {
 /// let job = spec.resolve(&Catalog::built_in()?)?;
 /// assert_eq!(job.architecture.parameters().total, 109_482_240);
 /// assert_eq!(job.parallelism.dp, 4);
-/// # Ok::<(), wattlaw::Error>(())
+/// # Ok::<(), crate::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

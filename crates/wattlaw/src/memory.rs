@@ -52,8 +52,8 @@ pub use recipe::{Recipe, RunAhead};
 use serde::Serialize;
 
 use crate::job::Job;
-use crate::system::Accelerator;
-use crate::units::Bytes;
+use crate::job::system::Accelerator;
+use crate::base::units::Bytes;
 
 /// Peak memory of one GPU of a pipeline stage, by part.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -114,7 +114,7 @@ impl Memory {
     /// system = { gpu = 't4' }")?;
     /// let memory = Memory::of(&spec.resolve(&Catalog::built_in()?)?);
     /// assert!(memory.fits && memory.peak_gib_per_gpu() < 10.0);
-    /// # Ok::<(), wattlaw::Error>(())
+    /// # Ok::<(), crate::Error>(())
     /// ```
     pub fn of(job: &Job) -> Self {
         Self::with(job, &Recipe::PYTORCH)
@@ -215,11 +215,11 @@ mod tests {
     use super::activations::{in_flight, layer};
     use super::saved::Stack;
     use super::*;
-    use crate::catalog::Catalog;
+    use crate::job::catalog::Catalog;
     use crate::job::JobSpec;
-    use crate::parallel::{DataParallel, Schedule};
-    use crate::units::BYTES_PER_GIB;
-    use crate::workload::{AttentionKernel, Checkpointing, Precision};
+    use crate::job::parallelism::{DataParallel, Schedule};
+    use crate::base::units::BYTES_PER_GIB;
+    use crate::job::workload::{AttentionKernel, Checkpointing, Precision};
 
     fn job(toml: &str) -> Job {
         JobSpec::from_toml(toml).unwrap().resolve(&Catalog::built_in().unwrap()).unwrap()

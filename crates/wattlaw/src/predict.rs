@@ -16,11 +16,11 @@ use serde::Serialize;
 
 use crate::calibration::{Calibration, Outside};
 use crate::cost::{AttentionFlops, Cost};
-use crate::error::Result;
+use crate::base::error::Result;
 use crate::job::Job;
 use crate::law::roofline::clock::PowerLimit;
-use crate::run::Scope;
-use crate::units::JOULES_PER_KWH;
+use crate::base::scope::Scope;
+use crate::base::units::JOULES_PER_KWH;
 
 /// An estimate between two ends; `upper` is infinite (null in JSON) where too few runs support the level.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

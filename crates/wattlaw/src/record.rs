@@ -17,8 +17,8 @@ mod windows;
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Joules, Seconds, Watts};
-use crate::words::words;
+use crate::base::units::{Joules, Seconds, Watts};
+use crate::base::words::words;
 
 /// The part of a machine whose energy a channel reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -16,19 +16,19 @@ pub use report::{SplitScore, Validation};
 
 use std::collections::BTreeSet;
 
-use crate::error::{Error, Result};
-use crate::frame::Frame;
+use crate::base::error::{Error, Result};
+use crate::stats::frame::Frame;
 use crate::law::Law;
-use crate::split::Groups;
+use crate::stats::split::Groups;
 use hold_out::Draw;
 use prepared::PreparedDraw;
 
 /// Says how laws are judged.
 ///
 /// ```
-/// use wattlaw::frame::Frame;
-/// use wattlaw::law::scaling::ScalingLaw;
-/// use wattlaw::validate::{HoldOut, Judge};
+/// use crate::stats::frame::Frame;
+/// use crate::law::scaling::ScalingLaw;
+/// use crate::validate::{HoldOut, Judge};
 ///
 /// let log_c: Vec<f64> = (0..40).map(f64::from).collect();
 /// let runs = Frame::new(40)
@@ -38,7 +38,7 @@ use prepared::PreparedDraw;
 /// let law = ScalingLaw::new("log_C".parse()?, "log_energy_kwh");
 /// let found = Judge::by(HoldOut::from("family"), 0).validate(&law, &runs)?;
 /// assert!(found.r2.median > 0.999);
-/// # Ok::<(), wattlaw::Error>(())
+/// # Ok::<(), crate::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judge {

@@ -1,8 +1,8 @@
 //! The 655 runs of the study's pooled setting, or a made table of the same shape where they are absent.
 
-use wattlaw::catalog::Catalog;
-use wattlaw::dataset::{ColumnsOf, Dataset};
-use wattlaw::frame::Frame;
+use wattlaw::job::catalog::Catalog;
+use wattlaw::data::dataset::{ColumnsOf, Dataset};
+use wattlaw::stats::frame::Frame;
 use wattlaw::law::setting::Setting;
 
 const MEASURED: &str =

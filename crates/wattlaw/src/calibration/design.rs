@@ -2,13 +2,14 @@
 
 use nalgebra::{DMatrix, DVector};
 
-use super::{Calibration, Laws, RooflineLaws, ScalingLaws};
-use crate::dataset::ColumnsOf;
-use crate::design::{Encoding, Unseen, varying};
-use crate::error::{Error, Result};
-use crate::features::Features;
-use crate::formula::Formula;
-use crate::frame::{Frame, Row};
+use super::{Calibration, Laws, ScalingLaws};
+use crate::law::roofline::laws::RooflineLaws;
+use crate::data::dataset::ColumnsOf;
+use crate::stats::design::{Encoding, Unseen, varying};
+use crate::base::error::{Error, Result};
+use crate::data::features::Features;
+use crate::stats::formula::Formula;
+use crate::stats::frame::{Frame, Row};
 use crate::job::Job;
 use crate::law::linear::Uncertainty;
 use crate::law::roofline::terms::Terms;

@@ -5,10 +5,10 @@
 use serde::Deserialize;
 
 use super::{Calibration, Outside, Range, range};
-use crate::architecture::Family;
-use crate::dataset::ColumnsOf;
-use crate::error::{Error, Result};
-use crate::features::Features;
+use crate::job::model::Family;
+use crate::data::dataset::ColumnsOf;
+use crate::base::error::{Error, Result};
+use crate::data::features::Features;
 use crate::job::Job;
 
 /// The calibrations that come with wattlaw, by name.

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::Dataset;
+use crate::data::dataset::Dataset;
 use crate::job::Job;
-use crate::run::{Covers, Run};
+use crate::base::scope::Covers;
+use crate::data::run::Run;
 
 /// What the fitted runs had of one variable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

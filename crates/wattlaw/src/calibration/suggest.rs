@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Calibration;
-use crate::error::Result;
+use crate::base::error::Result;
 use crate::job::Job;
 use crate::stats::optimal::Criterion;
 

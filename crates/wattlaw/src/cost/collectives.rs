@@ -9,9 +9,9 @@ use serde::Serialize;
 use super::optimizer::{stage_parameters, trained_parameters};
 use super::{Ledger, Op, Phase};
 use crate::job::Job;
-use crate::parallel::{DataParallel, TensorScope};
-use crate::units::{Bytes, Flops};
-use crate::workload::Checkpointing;
+use crate::job::parallelism::{DataParallel, TensorScope};
+use crate::base::units::{Bytes, Flops};
+use crate::job::workload::Checkpointing;
 
 /// The pattern of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -151,7 +151,7 @@ fn tensor(job: &Job, ledger: &mut Ledger) {
             exchange(job, ledger, "embedding", Phase::Forward, 1.0, Bytes::new(tokens * per_token));
         }
         if ledger.stage == p.head_stage(a)
-            && !matches!(w.task, crate::workload::Task::Classification { .. })
+            && !matches!(w.task, crate::job::task::Task::Classification { .. })
         {
             let buffer = Bytes::new(sequences * decoder_seq * per_token);
             exchange(job, ledger, "logits", Phase::Backward, 1.0, buffer);
@@ -268,7 +268,7 @@ fn data(job: &Job, ledger: &mut Ledger) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::Catalog;
+    use crate::job::catalog::Catalog;
     use crate::cost::AttentionFlops;
     use crate::job::JobSpec;
 

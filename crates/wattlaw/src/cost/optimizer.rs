@@ -1,11 +1,12 @@
 //! The update of the weights, once a step.
 
 use super::{Ledger, Op, Phase};
-use crate::architecture::Architecture;
+use crate::job::model::Architecture;
 use crate::job::Job;
-use crate::parallel::TensorScope;
-use crate::units::{Bytes, Flops};
-use crate::workload::{LoraTarget, Task};
+use crate::job::parallelism::TensorScope;
+use crate::base::units::{Bytes, Flops};
+use crate::job::workload::LoraTarget;
+use crate::job::task::Task;
 
 /// Tensors a fused multi-tensor kernel takes at once, and elements it covers (320 blocks of 65,536).
 ///
@@ -134,7 +135,7 @@ fn tensors(a: &Architecture) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::Catalog;
+    use crate::job::catalog::Catalog;
     use crate::job::JobSpec;
 
     fn job(model: &str, workload: &str, parallelism: &str, gpus: u64) -> Job {

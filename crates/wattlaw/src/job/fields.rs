@@ -1,10 +1,10 @@
 //! The fields of a job one by one: as columns of a plan, and as what varies in a space.
 
-use crate::amount::Count;
-use crate::error::{Error, Result};
+use crate::base::amount::Count;
+use crate::base::error::{Error, Result};
 use crate::job::JobSpec;
-use crate::parallel::{Partition, Schedule, TensorScope};
-use crate::workload::{AttentionKernel, Checkpointing, Lora, LoraTarget, Optimizer, Precision};
+use crate::job::parallelism::{Partition, Schedule, TensorScope};
+use crate::job::workload::{AttentionKernel, Checkpointing, Lora, LoraTarget, Optimizer, Precision};
 
 /// A field of a job.
 #[derive(Debug)]

@@ -7,14 +7,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::design::{Encoding, Unseen, response, varying};
-use crate::error::{Error, Result};
-use crate::formula::Formula;
-use crate::frame::{Frame, Row};
+use crate::stats::design::{Encoding, Unseen, response, varying};
+use crate::base::error::{Error, Result};
+use crate::stats::formula::Formula;
+use crate::stats::frame::{Frame, Row};
 use crate::law::linear::LinearPredictor;
 use crate::law::scaling::{ScalingFit, ScalingLaw};
 use crate::law::setting::Setting;
-use crate::split::group_k_fold;
+use crate::stats::split::group_k_fold;
 use crate::stats::ols;
 
 /// The column of ln η.

@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
-use crate::formula::Formula;
-use crate::frame::Frame;
+use crate::base::error::{Error, Result};
+use crate::stats::formula::Formula;
+use crate::stats::frame::Frame;
 
 /// A setting of the study (arXiv 2606.23546).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,14 +3,14 @@
 //! The other rule, thermal design power for as long as a law says that a run takes, is
 //! [`Asked::RatedEnergy`](crate::law::roofline::Asked::RatedEnergy) of the roofline law.
 
-use crate::catalog::Catalog;
-use crate::dataset::Dataset;
-use crate::error::{Error, Result};
-use crate::frame::Frame;
+use crate::job::catalog::Catalog;
+use crate::data::dataset::Dataset;
+use crate::base::error::{Error, Result};
+use crate::stats::frame::Frame;
 use crate::job::Job;
 use crate::law::roofline::ROW;
 use crate::law::{FittedLaw, Law};
-use crate::units::JOULES_PER_KWH;
+use crate::base::units::JOULES_PER_KWH;
 
 /// Share of the peak that large models are supposed to reach.
 ///
@@ -84,7 +84,7 @@ impl FittedLaw for FixedUtilisation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::ColumnsOf;
+    use crate::data::dataset::ColumnsOf;
 
     #[test]
     fn six_nd_on_two_a100_by_hand() {

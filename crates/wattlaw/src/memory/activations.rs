@@ -3,9 +3,10 @@
 use super::Recipe;
 use super::saved::{Keeping, Saved, Stack, attention_degree};
 use crate::job::Job;
-use crate::parallel::Schedule;
-use crate::units::Bytes;
-use crate::workload::{Checkpointing, Task};
+use crate::job::parallelism::Schedule;
+use crate::base::units::Bytes;
+use crate::job::workload::Checkpointing;
+use crate::job::task::Task;
 
 /// What a stage keeps of its forward passes.
 pub(super) struct Activations {

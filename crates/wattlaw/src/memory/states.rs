@@ -3,9 +3,9 @@
 use super::Recipe;
 use crate::cost::optimizer::{stage_parameters, trained_parameters};
 use crate::job::Job;
-use crate::parallel::DataParallel;
-use crate::units::Bytes;
-use crate::workload::Task;
+use crate::job::parallelism::DataParallel;
+use crate::base::units::Bytes;
+use crate::job::task::Task;
 
 /// What a GPU keeps of the model between and during steps.
 pub(super) struct States {

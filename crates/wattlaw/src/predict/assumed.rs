@@ -2,7 +2,7 @@
 
 use super::warnings::{Warning, plain};
 use super::{Cost, Interval};
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::job::Job;
 
 /// Share of peak FLOP/s that large training runs reach, and the factor either way that covers most of them.

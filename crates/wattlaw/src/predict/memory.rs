@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Interval, Warning};
-use crate::error::Result;
+use crate::base::error::Result;
 use crate::job::Job;
 use crate::memory::{Memory, Recipe};
 use crate::stats::conformal::Conformal;

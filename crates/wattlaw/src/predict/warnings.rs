@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::calibration::{Calibration, Laws, Outside};
 use crate::job::Job;
-use crate::run::Scope;
-use crate::workload::Checkpointing;
+use crate::base::scope::Scope;
+use crate::job::workload::Checkpointing;
 
 /// A reason for care, as data: a kind that scripts can match, and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

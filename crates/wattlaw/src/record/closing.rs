@@ -8,7 +8,7 @@ use crate::record::followed::Followed;
 use crate::record::reading::{HEADER, Reading};
 use crate::record::total::totals;
 use crate::record::windows::{Span, Spans};
-use crate::units::{Joules, Seconds};
+use crate::base::units::{Joules, Seconds};
 
 /// More notes and faults than these are not kept; the gaps of channels have all faults.
 const MOST_NOTES: usize = 50;

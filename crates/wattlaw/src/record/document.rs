@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::job::JobSpec;
 use crate::record::{Channel, Instrument};
-use crate::run::Scope;
-use crate::units::{Joules, Seconds, Watts};
-use crate::words::words;
+use crate::base::scope::Scope;
+use crate::base::units::{Joules, Seconds, Watts};
+use crate::base::words::words;
 
 /// Name and version of the layout.
 pub const SCHEMA: &str = "wattlaw-record/1";

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::job::JobSpec;
 use crate::record::document::{End, Stop, without_nulls};
-use crate::units::Seconds;
+use crate::base::units::Seconds;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -117,11 +117,11 @@ impl Said {
     /// Reads a line that a program wrote.
     ///
     /// ```
-    /// use wattlaw::record::event::{Event, Said};
+    /// use crate::record::event::{Event, Said};
     ///
     /// let said = Said::parse(r#"{"event": "step", "tokens": 4096}"#)?;
     /// assert_eq!(said.event, Event::Step { tokens: 4096.0 });
-    /// # Ok::<(), wattlaw::Error>(())
+    /// # Ok::<(), crate::Error>(())
     /// ```
     ///
     /// # Errors

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::record::Component;
 use crate::record::document::{Measured, Total};
-use crate::run::Scope;
-use crate::units::Joules;
+use crate::base::scope::Scope;
+use crate::base::units::Joules;
 
 /// Energies by scope, the narrowest first.
 ///

@@ -4,7 +4,7 @@
 //! up to the window around them, however they are cut.
 
 use crate::record::{Channel, Instrument, Sample};
-use crate::units::{Joules, Seconds, Watts};
+use crate::base::units::{Joules, Seconds, Watts};
 
 /// The readings of one channel in the order of time.
 #[derive(Debug, Clone, PartialEq)]

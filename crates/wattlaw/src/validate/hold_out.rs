@@ -1,11 +1,8 @@
 //! What is held out together, and in which scheme.
 
-use crate::error::{Error, Result};
-use crate::frame::Frame;
-use crate::split::{
-    GroupShuffleSplit, Groups, RedrawnGroupShuffleSplit, ScaleShift, Split, group_k_fold,
-    leave_one_group_out, scale_shift, shuffled_k_fold, unseen_level,
-};
+use crate::base::error::{Error, Result};
+use crate::stats::frame::Frame;
+use crate::stats::split::{GroupShuffleSplit, Groups, RedrawnGroupShuffleSplit, ScaleShift, Split, group_k_fold, leave_one_group_out, scale_shift, shuffled_k_fold, unseen_level};
 
 
 /// Names what is held out together: rows that share the value of a column, or single rows.
@@ -166,7 +163,7 @@ impl Scheme {
             }
             Self::Redrawn { n_splits, test_size, seed } => {
                 let splitter = RedrawnGroupShuffleSplit::new(*n_splits, *test_size, *seed)?;
-                let draw = |(i, s): (usize, crate::split::SeededSplit)| Draw {
+                let draw = |(i, s): (usize, crate::stats::split::SeededSplit)| Draw {
                     held_out: i.to_string(),
                     seed: s.seed,
                     split: s.split,

@@ -3,10 +3,10 @@
 
 use serde::Serialize;
 
-use crate::error::{Error, Result};
-use crate::frame::Frame;
+use crate::base::error::{Error, Result};
+use crate::stats::frame::Frame;
 use crate::law::{FittedLaw, Law};
-use crate::split::{GroupShuffleSplit, Groups, Split, unseen_level};
+use crate::stats::split::{GroupShuffleSplit, Groups, Split, unseen_level};
 use crate::stats::conformal::Conformal;
 use crate::stats::score;
 

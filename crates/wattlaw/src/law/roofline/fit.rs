@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::physics::{COUNT, PARAMETERS, Physics};
 use super::terms::Terms;
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::stats::nls;
 
 /// Residuals of a logarithm beyond this count less and less (Cauchy's loss): runs repeat within a few hundredths, and

@@ -9,13 +9,13 @@ use super::machine::Machine;
 use super::observation::Observation;
 use super::terms::Terms;
 use super::transfer::{DOUBT, Transfer, choose};
-use crate::catalog::Catalog;
-use crate::dataset::Dataset;
-use crate::error::{Error, Result};
-use crate::frame::Frame;
+use crate::job::catalog::Catalog;
+use crate::data::dataset::Dataset;
+use crate::base::error::{Error, Result};
+use crate::stats::frame::Frame;
 use crate::law::{FittedLaw, Law};
-use crate::run::Covers;
-use crate::units::JOULES_PER_KWH;
+use crate::base::scope::Covers;
+use crate::base::units::JOULES_PER_KWH;
 
 /// The column by which a frame's rows find their jobs.
 pub const ROW: &str = "row";

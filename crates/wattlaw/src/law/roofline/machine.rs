@@ -8,10 +8,10 @@ use super::terms::Terms;
 use super::transfer::{Transfer, posterior_sds};
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::base::error::Result;
 use crate::job::Job;
-use crate::run::Covers;
-use crate::split::group_k_fold;
+use crate::base::scope::Covers;
+use crate::stats::split::group_k_fold;
 use crate::stats::conformal::Conformal;
 
 /// Folds of whole groups over which residuals of unseen runs are gathered.

@@ -10,12 +10,13 @@ use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
 use super::discrepancy::Discrepancy;
-use super::fit::{self, Fit, NOISE, Prior, Sample};
+use super::fit;
+use super::fit::{Fit, NOISE, Prior, Sample};
 use super::observation::{FEWEST, Observation, SPREADS};
 use super::physics::{COUNT, PARAMETERS, Physics};
 use super::sensitivity::{RESPONSES, derivatives};
 use super::terms::{INPUTS, Terms};
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::stats::conformal::Conformal;
 use crate::stats::optimal::{Criterion, Design};
 

@@ -1,0 +1,222 @@
+//! Errors and warnings: what was wrong, where, and what would be accepted.
+
+use std::fmt;
+
+/// Result of a wattlaw operation.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Everything that can go wrong in the library; each variant prints as one sentence on one line, whatever was read.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// A name that no catalogue, preset or vocabulary holds.
+    #[error("unknown {what} `{}`; {}", OneLine(.name), OneLine(.accepted))]
+    Unknown {
+        /// What kind of thing was asked for, as a user would call it ("GPU", "model", "column").
+        what: &'static str,
+        /// The name as it was given.
+        name: String,
+        /// What would have been accepted, as a clause ("did you mean …?", "one of …").
+        accepted: String,
+    },
+    /// A value that was read but cannot be accepted.
+    #[error("{} is {}, but {}", OneLine(.field), OneLine(.found), OneLine(.expected))]
+    Invalid {
+        /// The field, flag or column.
+        field: String,
+        /// The value as it was found.
+        found: String,
+        /// What would be accepted, as a clause ("it must be positive").
+        expected: String,
+    },
+    /// A value that is needed and absent.
+    #[error("{} is missing; {}", OneLine(.field), OneLine(.expected))]
+    Missing {
+        /// The field, flag or column.
+        field: String,
+        /// What to give, as a clause.
+        expected: String,
+    },
+    /// Text that is not what its format promises (JSON, TOML, CSV, a formula).
+    #[error("not valid {format}: {}", OneLine(.message))]
+    Syntax {
+        /// The format's name.
+        format: &'static str,
+        /// The parser's account of it, with line and column where it has one.
+        message: String,
+    },
+    /// A dataset that cannot answer what was asked of it.
+    #[error("{}", OneLine(.0))]
+    Data(String),
+    /// Any of the above, with the place it was found.
+    #[error("{place}: {source}")]
+    At {
+        /// Where: a file, and a line or row within it.
+        place: Place,
+        /// What was wrong there.
+        source: Box<Error>,
+    },
+}
+
+impl Error {
+    /// An [`Error::Unknown`] that suggests the nearest of `known`, or lists them when few.
+    pub fn unknown<'a>(
+        what: &'static str,
+        name: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let known: Vec<&str> = known.into_iter().collect();
+        let wanted = name.to_lowercase();
+        let length = wanted.chars().count();
+        let nearest = known
+            .iter()
+            // the distance takes time by the product of lengths, so that only plausible names are compared
+            .filter(|_| length <= LONGEST_NAME)
+            .filter(|k| k.len() <= LONGEST_NAME)
+            .map(|k| (edit_distance(&wanted, &k.to_lowercase()), *k))
+            .min()
+            .filter(|(d, _)| *d <= 1 + length / 3);
+        let accepted = match (nearest, known.len()) {
+            (Some((_, k)), n) if n > 12 => format!("did you mean `{k}`?"),
+            (_, n) if n > 12 => format!("{n} are known, for example {}", quoted(&known[..6])),
+            (_, 0) => "none is known".to_owned(),
+            _ => format!("accepted: {}", quoted(&known)),
+        };
+        Self::Unknown { what, name: name.to_owned(), accepted }
+    }
+
+    /// An [`Error::Invalid`].
+    pub fn invalid(
+        field: impl Into<String>,
+        found: impl fmt::Display,
+        expected: impl Into<String>,
+    ) -> Self {
+        Self::Invalid { field: field.into(), found: found.to_string(), expected: expected.into() }
+    }
+
+    /// An [`Error::Missing`].
+    pub fn missing(field: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self::Missing { field: field.into(), expected: expected.into() }
+    }
+
+    /// The same error with the place it was found.
+    #[must_use]
+    pub fn at(self, place: Place) -> Self {
+        Self::At { place, source: Box::new(self) }
+    }
+}
+
+/// Where in the input something was found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Place {
+    /// File name, or a name for the input ("standard input", "built-in catalogue").
+    pub file: String,
+    /// Line, counted from one.
+    pub line: Option<u64>,
+}
+
+impl Place {
+    /// A whole file.
+    pub fn file(file: impl Into<String>) -> Self {
+        Self { file: file.into(), line: None }
+    }
+
+    /// A line of a file, counted from one.
+    pub fn line(file: impl Into<String>, line: u64) -> Self {
+        Self { file: file.into(), line: Some(line) }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}", OneLine(&self.file)),
+            None => write!(f, "{}", OneLine(&self.file)),
+        }
+    }
+}
+
+/// No catalogue has a name as long as this many characters.
+const LONGEST_NAME: usize = 200;
+
+/// Text on one line: what was read may hold line ends and other control characters, which are shown escaped.
+struct OneLine<'a>(&'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+        for part in self.0.split_inclusive(breaks) {
+            match part.char_indices().next_back() {
+                Some((at, last)) if breaks(last) => {
+                    write!(f, "{}{}", &part[..at], last.escape_default())?;
+                }
+                _ => f.write_str(part)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn quoted(names: &[&str]) -> String {
+    let names: Vec<String> = names.iter().map(|n| format!("`{n}`")).collect();
+    names.join(", ")
+}
+
+/// Levenshtein distance in characters: insertions, deletions and substitutions cost one each.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(ca != *cb);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::*;
+
+    #[test]
+    fn a_near_miss_is_suggested_and_a_short_list_is_listed() {
+        let many: Vec<String> = (0..20).map(|i| format!("model-{i}")).collect();
+        let error = Error::unknown("model", "modle-7", many.iter().map(String::as_str));
+        assert_eq!(error.to_string(), "unknown model `modle-7`; did you mean `model-7`?");
+        let error = Error::unknown("strategy", "xyz", ["fsdp", "ddp"]);
+        assert_eq!(error.to_string(), "unknown strategy `xyz`; accepted: `fsdp`, `ddp`");
+    }
+
+    #[test]
+    fn a_place_stands_before_the_sentence() {
+        let error = Error::invalid("heads", 7, "it must divide hidden_size 768")
+            .at(Place::line("runs.csv", 3));
+        assert_eq!(error.to_string(), "runs.csv:3: heads is 7, but it must divide hidden_size 768");
+    }
+
+    #[test]
+    fn what_was_read_cannot_break_the_line() {
+        let error = Error::unknown("GPU", "a\n\u{1b}[31mb\u{2028}", ["t4"]);
+        assert_eq!(error.to_string(), "unknown GPU `a\\n\\u{1b}[31mb\\u{2028}`; accepted: `t4`");
+    }
+
+    #[test]
+    fn a_name_of_a_million_characters_is_not_measured_against_each_known_one() {
+        let error = Error::unknown("GPU", &"x".repeat(1_000_000), ["t4"; 100]);
+        assert!(
+            error
+                .to_string()
+                .ends_with("100 are known, for example `t4`, `t4`, `t4`, `t4`, `t4`, `t4`")
+        );
+    }
+
+    #[test]
+    fn edit_distance_of_textbook_pairs() {
+        assert_eq!(edit_distance("kitten", "sitting"), 3);
+        assert_eq!(edit_distance("", "abc"), 3);
+        assert_eq!(edit_distance("abc", "abc"), 0);
+    }
+}
