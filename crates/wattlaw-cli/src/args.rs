@@ -1,8 +1,11 @@
 //! The command line as it is typed.
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
-use crate::commands::{audit, calibrate, catalog, completions, cost, doctor, efficiency, fit, import, measure, merge, predict, recover, report, sweep, top, validate};
+use crate::commands::{
+    audit, calibrate, catalog, completions, cost, doctor, efficiency, fit, import, measure, merge,
+    predict, recover, report, sweep, top, validate,
+};
 
 /// Predicts the energy, time and power of a Transformer training run before it runs, and fits itself to runs that ran.
 #[derive(Debug, Parser)]
@@ -54,14 +57,4 @@ pub enum Command {
     Catalog(catalog::Args),
     /// Print a shell's completion script
     Completions(completions::Args),
-}
-
-/// How to print.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Format {
-    /// For reading
-    #[default]
-    Table,
-    /// For scripts: stable names, full precision
-    Json,
 }

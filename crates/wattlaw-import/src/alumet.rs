@@ -9,14 +9,14 @@ use super::clock::Stamp;
 use super::finding::{Findings, Trap};
 use super::lines::Source;
 use super::measured::{Measured, Part};
-use super::table::{Row, Table};
 use super::number::short;
+use super::table::{Row, Table};
 use super::unit::Scale;
 use super::{Reader, nothing, stem};
 use wattlaw::base::error::{Error, Result};
-use wattlaw::record::{Component, Instrument};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
+use wattlaw::record::{Component, Instrument};
 
 /// Reads Alumet's tables.
 #[derive(Default)]

@@ -11,9 +11,9 @@ use super::measured::{Measured, Part};
 use super::number::{number, short};
 use super::{Reader, nothing};
 use wattlaw::base::error::{Error, Place, Result};
-use wattlaw::record::{Component, Instrument};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
+use wattlaw::record::{Component, Instrument};
 
 /// Reads carbontracker's logs; the two of one run are one.
 #[derive(Default)]

@@ -13,9 +13,9 @@ use super::measured::{Measured, Part};
 use super::table::{Row, Table};
 use super::{Reader, nothing};
 use wattlaw::base::error::Result;
-use wattlaw::record::Component;
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
+use wattlaw::record::Component;
 
 /// A share of memory in the energy from which its model decides the figure.
 const LARGE_SHARE: f64 = 0.25;

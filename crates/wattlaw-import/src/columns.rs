@@ -6,9 +6,9 @@ use super::measured::Measured;
 use super::number::MOST;
 use super::table::{Row, Table};
 use super::{Options, Reader, nothing, stem};
-use wattlaw::data::dataset::ColumnMap;
 use wattlaw::base::error::{Error, Place, Result};
 use wattlaw::base::units::Joules;
+use wattlaw::data::dataset::ColumnMap;
 
 /// What a measurement takes of a map.
 const READ: [&str; 8] =

@@ -9,13 +9,13 @@ use super::clock::Stamp;
 use super::finding::{Findings, Trap};
 use super::lines::{Source, text};
 use super::measured::{Measured, Part};
-use super::series::{Counter, Series, Step};
 use super::number::{MOST, number, short};
+use super::series::{Counter, Series, Step};
 use super::{Options, Reader, nothing, stem};
 use wattlaw::base::error::{Error, Place, Result};
-use wattlaw::record::{Component, Instrument};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::{Joules, Watts};
+use wattlaw::record::{Component, Instrument};
 
 /// Names of what is read, in all generations.
 const ENERGY: [&str; 3] = [

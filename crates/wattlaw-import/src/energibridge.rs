@@ -10,9 +10,9 @@ use super::table::Table;
 use super::unit::Scale;
 use super::{Reader, nothing, stem};
 use wattlaw::base::error::{Error, Result};
-use wattlaw::record::{Component, Instrument};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
+use wattlaw::record::{Component, Instrument};
 
 /// Reads EnergiBridge's tables.
 #[derive(Default)]

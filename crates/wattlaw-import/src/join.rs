@@ -133,8 +133,8 @@ fn covered(spans: &[Span]) -> (f64, Option<Option<u64>>) {
 mod tests {
     use super::*;
     use crate::measured::Part;
-    use wattlaw::record::Component;
     use wattlaw::base::scope::Scope;
+    use wattlaw::record::Component;
 
     fn part(start: &str, seconds: f64, joules: f64, gpus: u64) -> Measured {
         let mut part = Measured::new("a", "x.csv", "test");

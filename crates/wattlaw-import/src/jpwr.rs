@@ -12,9 +12,9 @@ use super::table::Table;
 use super::unit::Scale;
 use super::{Reader, nothing};
 use wattlaw::base::error::{Error, Place, Result};
-use wattlaw::record::{Component, Instrument};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
+use wattlaw::record::{Component, Instrument};
 
 /// Reads jpwr's tables.
 #[derive(Default)]

@@ -37,9 +37,9 @@ pub use write::to_csv;
 
 use finding::Findings;
 
-use wattlaw::data::dataset::ColumnMap;
 use wattlaw::base::error::{Error, Place, Result};
 use wattlaw::base::words::words;
+use wattlaw::data::dataset::ColumnMap;
 
 /// A format that another tool writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

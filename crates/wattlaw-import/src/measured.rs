@@ -5,13 +5,13 @@ use serde::Serialize;
 use super::clock::Stamp;
 use super::finding::{Finding, Findings, Trap};
 use wattlaw::base::amount::Count;
-use wattlaw::job::catalog::Catalog;
 use wattlaw::base::error::{Error, Place, Result};
-use wattlaw::job::JobSpec;
-use wattlaw::record::{Component, Instrument};
-use wattlaw::data::run::Run;
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::{Joules, Seconds, Watts};
+use wattlaw::data::run::Run;
+use wattlaw::job::JobSpec;
+use wattlaw::job::catalog::Catalog;
+use wattlaw::record::{Component, Instrument};
 
 /// What a log says of one run; what it leaves open is `None`.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -6,12 +6,12 @@
 use super::clock::Stamp;
 use super::finding::{Findings, Trap};
 use super::lines::{Source, text};
-use super::number::number_after;
 use super::measured::Measured;
+use super::number::number_after;
 use super::{Reader, nothing, stem};
 use wattlaw::base::error::{Error, Place, Result};
-use wattlaw::record::Instrument;
 use wattlaw::base::scope::Scope;
+use wattlaw::record::Instrument;
 
 const ENERGY: &str = "energy per GPU (J/iter/GPU):";
 const TIME: &str = "elapsed time per iteration (ms):";

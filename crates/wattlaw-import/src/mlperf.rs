@@ -15,9 +15,9 @@ use super::measured::{Measured, Part};
 use super::number::{MOST, short};
 use super::{Reader, nothing, stem};
 use wattlaw::base::error::{Error, Place, Result};
-use wattlaw::record::{Component, Instrument};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
+use wattlaw::record::{Component, Instrument};
 
 /// Reads MLPerf's logs; nodes, switches and the result of one folder are one run.
 #[derive(Default)]

@@ -13,16 +13,16 @@ use super::clock::{Stamp, minute, second};
 use super::finding::{Findings, Trap};
 use super::lines::{Source, text};
 use super::measured::{Measured, Part};
-use super::series::{Series, Step};
 use super::number::absent;
+use super::series::{Series, Step};
 use super::{Options, Reader, nothing, stem};
 use cell::{power_cell, quantity, row_of_other_length, trim, unreadable_cell};
 use layout::Layout;
 
 use wattlaw::base::error::{Error, Place, Result};
-use wattlaw::record::{Component, Instrument};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::{Joules, Watts};
+use wattlaw::record::{Component, Instrument};
 
 /// An hour, by which summer time ends.
 const HOUR_NS: i64 = 3_600_000_000_000;

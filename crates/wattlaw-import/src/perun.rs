@@ -5,15 +5,15 @@ use std::collections::HashMap;
 use super::finding::{Findings, Trap};
 use super::lines::Source;
 use super::measured::{Measured, Part};
+use super::number::short;
 use super::series::{Counter, Series, Step};
 use super::table::{Row, Table};
-use super::number::short;
 use super::unit::Scale;
 use super::{Reader, nothing, stem};
 use wattlaw::base::error::{Error, Result};
-use wattlaw::record::{Component, Instrument};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
+use wattlaw::record::{Component, Instrument};
 
 /// Reads perun's tables; a `run id` a run.
 #[derive(Default)]

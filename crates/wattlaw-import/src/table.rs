@@ -6,6 +6,7 @@ use csv::{ByteRecord, ReaderBuilder, Trim};
 
 use super::finding::{Findings, Trap};
 use super::lines::{Source, unreadable, without_mark};
+use super::number::{MOST, absent, number, short};
 use wattlaw::base::error::{Error, Place, Result};
 
 /// A table whose header has been read.

@@ -13,9 +13,9 @@ use super::series::{Series, Step};
 use super::table::Table;
 use super::{Options, Reader, nothing, stem};
 use wattlaw::base::error::{Error, Result};
-use wattlaw::record::{Component, Instrument};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::{Joules, Watts};
+use wattlaw::record::{Component, Instrument};
 
 /// The counter's update period that Zeus documents: 100 ms.
 const UPDATE_S: f64 = 0.1;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Instant;
 
-use wattlaw::record::{Channel, Component, Instrument, Sample};
 use wattlaw::base::units::{Seconds, Watts};
+use wattlaw::record::{Channel, Component, Instrument, Sample};
 
 use crate::meter::{Fault, Meter};
 

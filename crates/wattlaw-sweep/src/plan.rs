@@ -18,12 +18,12 @@ pub use order::{MOST_JOBS, Order, Turn};
 
 use std::collections::BTreeMap;
 
-use wattlaw::job::catalog::Catalog;
 use wattlaw::base::csv_text;
 use wattlaw::base::error::{Error, Place, Result};
+use wattlaw::base::units::{Joules, Seconds};
+use wattlaw::job::catalog::Catalog;
 use wattlaw::job::fields::{Field, fields};
 use wattlaw::job::{Job, JobSpec};
-use wattlaw::base::units::{Joules, Seconds};
 
 /// A job of a plan.
 #[derive(Debug, Clone, PartialEq)]

@@ -11,11 +11,11 @@ use std::collections::BTreeSet;
 
 use toml::{Table, Value};
 
+use values::values;
 use wattlaw::base::error::{Error, Place, Result};
+use wattlaw::base::toml_text;
 use wattlaw::job::JobSpec;
 use wattlaw::job::fields::{Field, fields};
-use wattlaw::base::toml_text;
-use values::values;
 
 /// A field with several values, or fields whose values go together.
 #[derive(Debug, Clone)]
@@ -239,9 +239,9 @@ fn tied(lists: Vec<Listed>, together: &[Vec<String>]) -> Result<Vec<Vec<Listed>>
 
 #[cfg(test)]
 mod tests {
-    use wattlaw::*;
-    use wattlaw::job::catalog::Catalog;
     use wattlaw::job::Job;
+    use wattlaw::job::catalog::Catalog;
+    use wattlaw::*;
 
     fn space(layers: &str, more: &str) -> Result<Space> {
         Space::from_toml(&format!(

@@ -12,10 +12,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use wattlaw::base::error::{Error, Result};
 use crate::plan::Plan;
-use wattlaw::record::document::Record;
+use wattlaw::base::error::{Error, Result};
 use wattlaw::base::units::{Joules, Seconds};
+use wattlaw::record::document::Record;
 
 /// What became of a job.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -4,9 +4,9 @@
 use std::hint::black_box;
 
 use criterion::Criterion;
-use wattlaw::law::roofline::laws::RooflineLaws;
-use wattlaw::job::catalog::Catalog;
 use wattlaw::data::dataset::{ColumnsOf, Dataset};
+use wattlaw::job::catalog::Catalog;
+use wattlaw::law::roofline::laws::RooflineLaws;
 use wattlaw::law::roofline::terms::{INPUTS, Terms};
 use wattlaw::law::roofline::{MOST_POINTS, RooflineLaw};
 

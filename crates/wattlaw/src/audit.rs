@@ -8,11 +8,11 @@ mod stalled;
 
 use serde::Serialize;
 
-use crate::job::catalog::Catalog;
-use crate::data::dataset::Dataset;
-use crate::data::run::Run;
 use crate::base::scope::Scope;
 use crate::base::words::words;
+use crate::data::dataset::Dataset;
+use crate::data::run::Run;
+use crate::job::catalog::Catalog;
 
 /// A way in which a row, or a table, misleads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -15,14 +15,14 @@ pub use suggest::{Suggested, Suggestions};
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::dataset::ColumnsOf;
 use crate::base::error::{Error, Result};
+use crate::base::scope::Scope;
+use crate::data::dataset::ColumnsOf;
 use crate::data::features::Features;
 use crate::law::efficiency::BeforeRunFit;
 use crate::law::roofline::laws::RooflineLaws;
 use crate::law::scaling::ScalingFit;
 use crate::law::setting::Setting;
-use crate::base::scope::Scope;
 use crate::stats::conformal::Conformal;
 
 /// The version of the file's layout; a reader refuses another.

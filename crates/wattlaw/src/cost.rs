@@ -12,9 +12,9 @@ pub use collectives::{Collective, CollectiveKind, Span};
 
 use serde::Serialize;
 
-use crate::job::Job;
 use crate::base::units::{Bytes, Flops};
 use crate::base::words::words;
+use crate::job::Job;
 
 /// How causal attention's FLOPs are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

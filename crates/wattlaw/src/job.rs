@@ -1,17 +1,23 @@
 //! A job: everything that is known before a run.
 
-pub(crate) mod fields;
+pub mod catalog;
+pub mod fields;
+pub mod model;
+pub mod parallelism;
+pub mod system;
+pub mod task;
+pub mod workload;
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::model::{Architecture, ModelSpec, ModelType, Positions};
-use crate::job::catalog::Catalog;
 use crate::base::error::{Error, Result};
+use crate::base::toml_text;
+use crate::job::catalog::Catalog;
+use crate::job::model::{Architecture, ModelSpec, ModelType, Positions};
 use crate::job::parallelism::{DataParallel, Parallelism, ParallelismSpec};
 use crate::job::system::{System, SystemSpec};
-use crate::base::toml_text;
-use crate::job::workload::{Precision, Workload, WorkloadSpec};
 use crate::job::task::Task;
+use crate::job::workload::{Precision, Workload, WorkloadSpec};
 
 /// What is trained, how, spread over what: checked, complete, and all that a prediction needs.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -51,9 +51,9 @@ pub use recipe::{Recipe, RunAhead};
 
 use serde::Serialize;
 
+use crate::base::units::Bytes;
 use crate::job::Job;
 use crate::job::system::Accelerator;
-use crate::base::units::Bytes;
 
 /// Peak memory of one GPU of a pipeline stage, by part.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -215,10 +215,10 @@ mod tests {
     use super::activations::{in_flight, layer};
     use super::saved::Stack;
     use super::*;
-    use crate::job::catalog::Catalog;
-    use crate::job::JobSpec;
-    use crate::job::parallelism::{DataParallel, Schedule};
     use crate::base::units::BYTES_PER_GIB;
+    use crate::job::JobSpec;
+    use crate::job::catalog::Catalog;
+    use crate::job::parallelism::{DataParallel, Schedule};
     use crate::job::workload::{AttentionKernel, Checkpointing, Precision};
 
     fn job(toml: &str) -> Job {

@@ -14,13 +14,13 @@ pub use warnings::Warning;
 
 use serde::Serialize;
 
-use crate::calibration::{Calibration, Outside};
-use crate::cost::{AttentionFlops, Cost};
 use crate::base::error::Result;
-use crate::job::Job;
-use crate::law::roofline::clock::PowerLimit;
 use crate::base::scope::Scope;
 use crate::base::units::JOULES_PER_KWH;
+use crate::calibration::{Calibration, Outside};
+use crate::cost::{AttentionFlops, Cost};
+use crate::job::Job;
+use crate::law::roofline::clock::PowerLimit;
 
 /// An estimate between two ends; `upper` is infinite (null in JSON) where too few runs support the level.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

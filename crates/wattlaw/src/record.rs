@@ -10,6 +10,7 @@ pub mod event;
 mod followed;
 pub mod merge;
 pub mod reading;
+pub mod report;
 pub mod run;
 mod total;
 pub mod trace;

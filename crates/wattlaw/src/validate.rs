@@ -9,6 +9,7 @@ mod hold_out;
 mod interval;
 mod prepared;
 mod report;
+pub mod suite;
 
 pub use hold_out::{HoldOut, Scheme, Skipped};
 pub use interval::{Covered, IntervalRule, LEVELS};
@@ -17,8 +18,8 @@ pub use report::{SplitScore, Validation};
 use std::collections::BTreeSet;
 
 use crate::base::error::{Error, Result};
-use crate::stats::frame::Frame;
 use crate::law::Law;
+use crate::stats::frame::Frame;
 use crate::stats::split::Groups;
 use hold_out::Draw;
 use prepared::PreparedDraw;

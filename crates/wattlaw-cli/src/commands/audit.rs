@@ -8,9 +8,9 @@ use serde_json::json;
 
 use wattlaw::audit::{Finding, Kind, audit};
 
-use crate::format::Format;
 use crate::failure::{Done, Failure};
 use crate::flags::runs::RunsArgs;
+use crate::format::Format;
 use crate::{files, render};
 
 /// Flags of `wattlaw audit`.

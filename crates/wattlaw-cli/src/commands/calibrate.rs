@@ -1,5 +1,7 @@
 //! `wattlaw calibrate`: a calibration adjusted to a few runs of your own machines, and which runs those should be.
 
+pub mod suggest;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -7,18 +9,17 @@ use std::str::FromStr;
 use clap::builder::ArgPredicate;
 use serde_json::json;
 
-use wattlaw::calibration::{Laws, choose};
 use wattlaw::base::error::Place;
+use wattlaw::calibration::{Laws, choose};
 use wattlaw::stats::optimal::Criterion;
 
-use crate::format::Format;
-use crate::failure::{Done, Failure};
 use crate::commands::predict::named;
+use crate::failure::{Done, Failure};
+use crate::flags::job;
 use crate::flags::runs::RunsArgs;
+use crate::format::Format;
 use crate::parse::whole;
 use crate::{files, render};
-use crate::flags::job;
-use crate::commands::calibrate::suggest;
 
 /// Stands for the run table where a suggestion is asked for without one.
 const NO_RUNS: &str = "-";

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 
-use wattlaw::job::model::Architecture;
 use wattlaw::job::catalog::{Catalog, ModelPreset};
+use wattlaw::job::model::Architecture;
 
-use crate::format::Format;
 use crate::failure::{Done, Failure};
 use crate::flags::job::catalog;
+use crate::format::Format;
 use crate::{files, render};
 
 /// Flags of `wattlaw catalog`.

@@ -6,9 +6,9 @@ use wattlaw::cost::{AttentionFlops, Cost, Ledger, Op, Totals};
 use wattlaw::job::Job;
 use wattlaw::memory::Memory;
 
-use crate::format::Format;
 use crate::failure::Done;
 use crate::flags::job::JobArgs;
+use crate::format::Format;
 use crate::{files, render};
 
 /// Flags of `wattlaw cost`.

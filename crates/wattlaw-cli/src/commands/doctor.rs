@@ -1,19 +1,20 @@
 //! `wattlaw doctor`: which meters this machine offers, and what ails a log.
 
+mod logs;
+
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use wattlaw::record::{Channel, Component, Instrument};
 use wattlaw::base::units::Seconds;
+use wattlaw::record::{Channel, Component, Instrument};
 use wattlaw_meter::found::Found;
 use wattlaw_meter::machine;
 use wattlaw_meter::machine::Options;
 use wattlaw_meter::select::Selection;
 
-use crate::format::Format;
 use crate::failure::{Done, Failure};
-use crate::commands::doctor::files;
+use crate::format::Format;
 use crate::{files, render};
 
 /// Flags of `wattlaw doctor`.
@@ -51,7 +52,7 @@ struct Family<'a> {
 /// # Errors
 /// A GPU that is not there or cannot be measured.
 pub fn run(args: &Args) -> Done {
-    if args.files.is_empty() { meters(args) } else { files::run(&args.files, args.format) }
+    if args.files.is_empty() { meters(args) } else { logs::run(&args.files, args.format) }
 }
 
 fn meters(args: &Args) -> Done {

@@ -3,9 +3,9 @@
 use wattlaw::data::speedup::{Speedup, Speedups};
 use wattlaw::stats::bootstrap::{Bootstrap, Median};
 
-use crate::format::Format;
 use crate::failure::{Done, Failure};
 use crate::flags::runs::RunsArgs;
+use crate::format::Format;
 use crate::parse::{number, whole};
 use crate::{files, render};
 

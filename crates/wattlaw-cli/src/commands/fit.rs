@@ -5,20 +5,20 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
 
-use wattlaw::calibration::{Calibration, FitOptions, Laws, default_formula};
-use wattlaw::law::roofline::laws::RooflineLaws;
-use wattlaw::stats::design::varying;
 use wattlaw::base::error::Place;
+use wattlaw::calibration::{Calibration, FitOptions, Laws, default_formula};
 use wattlaw::law::efficiency::measurable;
+use wattlaw::law::roofline::laws::RooflineLaws;
 use wattlaw::law::roofline::machine::Machine;
 use wattlaw::law::roofline::physics::PARAMETERS;
 use wattlaw::law::scaling::{Coefficient, Inference, ScalingFit, ScalingLaw};
+use wattlaw::stats::design::varying;
 
-use crate::format::Format;
 use crate::failure::{Done, Failure};
+use crate::flags::complete;
 use crate::flags::law::{LawArgs, LawKind, Target};
 use crate::flags::runs::RunsArgs;
-use crate::flags::complete;
+use crate::format::Format;
 use crate::{files, render};
 
 /// Flags of `wattlaw fit`.

@@ -5,20 +5,20 @@ use std::str::FromStr;
 
 use serde_json::json;
 
-use wattlaw::job::catalog::Catalog;
-use wattlaw::data::dataset;
-use wattlaw::data::dataset::ColumnMap;
 use wattlaw::base::error::Place;
-use wattlaw_import;
-use wattlaw_import::{Importer, Log, Measured, Options, Source};
-use wattlaw::data::run::Run;
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::{Joules, Seconds};
+use wattlaw::data::dataset;
+use wattlaw::data::dataset::ColumnMap;
+use wattlaw::data::run::Run;
+use wattlaw::job::catalog::Catalog;
+use wattlaw_import;
+use wattlaw_import::{Importer, Log, Measured, Options, Source};
 
-use crate::format::Format;
 use crate::failure::{Done, Failure};
-use crate::{files, render, usage};
 use crate::flags::job;
+use crate::format::Format;
+use crate::{files, render};
 
 /// Flags of `wattlaw import`.
 #[derive(Debug, clap::Args)]
@@ -182,7 +182,9 @@ pub fn read(
             (None, _) if by_map => wattlaw_import::Format::Csv,
             (None, Some(found)) => found,
             (None, None) => return Err(unknown(&name)),
-            (Some(wanted), Some(found)) if wanted != found && wanted != wattlaw_import::Format::Csv => {
+            (Some(wanted), Some(found))
+                if wanted != found && wanted != wattlaw_import::Format::Csv =>
+            {
                 let why = match format {
                     Some(_) => format!("{wanted} was asked for"),
                     None => format!(
@@ -216,9 +218,8 @@ fn unknown(name: &str) -> Failure {
 fn total(measured: &[Measured]) -> (Option<Joules>, Option<Seconds>) {
     match measured {
         [one] => (one.energy, one.duration),
-        several => {
-            wattlaw_import::join(several).map_or((None, None), |whole| (whole.energy, whole.duration))
-        }
+        several => wattlaw_import::join(several)
+            .map_or((None, None), |whole| (whole.energy, whole.duration)),
     }
 }
 
@@ -280,7 +281,7 @@ fn interval(text: &str) -> Result<f64, String> {
         t if t.ends_with('s') => (&t[..t.len() - 1], 1.0),
         t => (t, 1.0),
     };
-    match usage::number(number.trim()) {
+    match crate::parse::number(number.trim()) {
         Ok(x) if (1e-6..=1e6).contains(&(x * factor)) => Ok(x * factor),
         _ => Err(format!("`{text}` is no time between samples; write it as 15s or 100ms")),
     }

@@ -6,19 +6,19 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
-use wattlaw::job::model::ModelSpec;
 use wattlaw::job::JobSpec;
+use wattlaw::job::model::ModelSpec;
 use wattlaw::record::document::Record;
 use wattlaw_meter::error::Error;
 use wattlaw_meter::measure::{Outcome, Setup, measure};
 use wattlaw_meter::pattern::Pattern;
 
+use crate::commands::report;
 use crate::failure::{Done, Failure};
 use crate::flags::job;
 use crate::flags::job::JobFlags;
 use crate::flags::meters::MeterArgs;
 use crate::parse::{long_time, whole};
-use crate::commands::report;
 use crate::render;
 
 /// Flags of `wattlaw measure`.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use wattlaw::record::merge::merge;
 use wattlaw_meter::folder;
 
-use crate::failure::{Done, Failure};
 use crate::commands::report;
+use crate::failure::{Done, Failure};
 use crate::render;
 
 /// Flags of `wattlaw merge`.

@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use wattlaw::calibration::{Calibration, Choice, choose, embedded};
 use wattlaw::base::error::Place;
+use wattlaw::base::scope::Scope;
+use wattlaw::calibration::{Calibration, Choice, choose, embedded};
 use wattlaw::job::Job;
 use wattlaw::law::roofline::clock::PowerLimit;
 use wattlaw::predict::{Breakdown, Factor, Interval, Prediction, predict};
-use wattlaw::base::scope::Scope;
 
-use crate::format::Format;
 use crate::failure::{Done, Failure};
 use crate::flags::job::JobArgs;
+use crate::format::Format;
 use crate::{files, render};
 
 /// Flags of `wattlaw predict`.

@@ -4,17 +4,17 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::ValueEnum;
+use wattlaw::base::scope::Scope;
+use wattlaw::base::units::Joules;
 use wattlaw::data::dataset::to_csv;
 use wattlaw::record::document::{Record, Total};
 use wattlaw::record::report::{Said, Statement};
-use wattlaw::base::scope::Scope;
-use wattlaw::base::units::Joules;
 use wattlaw_meter::folder;
 
 use crate::failure::{Done, Failure};
+use crate::flags::job;
 use crate::parse::number;
 use crate::{files, render};
-use crate::flags::job;
 
 /// Flags of `wattlaw report`.
 #[derive(Debug, clap::Args)]

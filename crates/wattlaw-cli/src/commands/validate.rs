@@ -1,28 +1,29 @@
 //! `wattlaw validate`: a law judged on runs it has not seen.
 
+mod suite;
+
 use std::str::FromStr;
 
 use clap::ValueEnum;
 use serde::Serialize;
 
-use wattlaw::stats::formula::Formula;
 use wattlaw::law::Law;
 use wattlaw::law::efficiency::{BeforeRunLaw, measurable};
 use wattlaw::law::roofline::{Asked, RooflineLaw};
 use wattlaw::law::scaling::ScalingLaw;
 use wattlaw::law::setting::Setting;
+use wattlaw::stats::formula::Formula;
 use wattlaw::stats::score::Summary;
 use wattlaw::validate::{HoldOut, IntervalRule, Judge, Scheme, Validation};
 
-use crate::format::Format;
 use crate::failure::{Done, Failure};
+use crate::flags::complete;
 use crate::flags::law::{LawArgs, LawKind, Target};
 use crate::flags::runs::RunsArgs;
-use crate::commands::validate::suite::SuiteArgs;
+use crate::format::Format;
 use crate::parse::{number, whole};
-use crate::flags::complete;
 use crate::{files, render};
-use crate::commands::validate::suite;
+use suite::SuiteArgs;
 
 /// Flags of `wattlaw validate`: those of judging a law on one table, or the suite's.
 #[derive(Debug, clap::Args)]

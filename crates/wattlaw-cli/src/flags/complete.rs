@@ -2,9 +2,9 @@
 
 use wattlaw::Error;
 use wattlaw::data::dataset::Dataset;
+use wattlaw::data::run::Run;
 use wattlaw::stats::formula::Formula;
 use wattlaw::stats::frame::Frame;
-use wattlaw::data::run::Run;
 
 use crate::failure::{Done, Failure};
 
@@ -88,8 +88,8 @@ fn why(column: &str, run: Option<&Run>) -> String {
 #[cfg(test)]
 mod tests {
     use crate::*;
-    use wattlaw::job::catalog::Catalog;
     use wattlaw::data::dataset::ColumnsOf;
+    use wattlaw::job::catalog::Catalog;
 
     const HEADER: &str =
         "family,gpu,gpus,layers,hidden_size,seq_len,micro_batch,tokens,energy_j,duration_s\n";

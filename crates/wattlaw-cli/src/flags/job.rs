@@ -6,13 +6,15 @@ use std::str::FromStr;
 use clap::Args;
 
 use wattlaw::base::amount::Count;
-use wattlaw::job::model::{ModelSpec, from_config_json};
-use wattlaw::job::catalog::Catalog;
 use wattlaw::base::error::Place;
-use wattlaw::job::{Job, JobSpec};
+use wattlaw::job::catalog::Catalog;
+use wattlaw::job::model::{ModelSpec, from_config_json};
 use wattlaw::job::parallelism::{ParallelismSpec, Schedule, TensorScope};
 use wattlaw::job::system::SystemSpec;
-use wattlaw::job::workload::{AttentionKernel, Checkpointing, Lora, LoraTarget, Optimizer, Precision, WorkloadSpec};
+use wattlaw::job::workload::{
+    AttentionKernel, Checkpointing, Lora, LoraTarget, Optimizer, Precision, WorkloadSpec,
+};
+use wattlaw::job::{Job, JobSpec};
 
 use crate::failure::{Done, Failure};
 use crate::files;

@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 
-use wattlaw::stats::formula::Formula;
 use wattlaw::law::roofline::MOST_POINTS;
+use wattlaw::stats::formula::Formula;
 
 use crate::failure::{Done, Failure};
 use crate::parse::whole;

@@ -6,13 +6,13 @@ use std::str::FromStr;
 
 use clap::Args;
 
-use wattlaw::job::catalog::Catalog;
-use wattlaw::data::dataset::{ColumnMap, ColumnsOf, Dataset, Efficiency};
 use wattlaw::base::error::Place;
-use wattlaw::law::setting::Setting;
+use wattlaw::base::scope::Scope;
+use wattlaw::data::dataset::{ColumnMap, ColumnsOf, Dataset, Efficiency};
 use wattlaw::data::proxy::ProxySet;
 use wattlaw::data::run::Run;
-use wattlaw::base::scope::Scope;
+use wattlaw::job::catalog::Catalog;
+use wattlaw::law::setting::Setting;
 use wattlaw_meter::folder;
 
 use crate::failure::{Done, Failure};

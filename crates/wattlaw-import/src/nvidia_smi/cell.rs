@@ -1,8 +1,8 @@
 //! Cells of a log as numbers, and the sentences for those that are none.
 
 use super::super::lines::text;
-use crate::number::{absent, short};
 use super::super::unit::Scale;
+use crate::number::{absent, short};
 use wattlaw::base::error::Error;
 
 /// The sentence for a line of more or fewer cells than the header.

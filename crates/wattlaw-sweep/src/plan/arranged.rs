@@ -1,12 +1,12 @@
 //! A plan made of jobs: what each is predicted to take, and the order in which they run.
 
 use super::{Budget, Plan, Planned, Turn, gpu_hours, run_id};
-use wattlaw::calibration::{Calibration, Choosable};
+use crate::space::Candidate;
 use wattlaw::base::error::Result;
+use wattlaw::base::units::{Joules, Seconds};
+use wattlaw::calibration::{Calibration, Choosable};
 use wattlaw::job::Job;
 use wattlaw::predict::{Estimate, estimate};
-use crate::space::Candidate;
-use wattlaw::base::units::{Joules, Seconds};
 
 /// Whom a plan's times and energies are asked of.
 #[derive(Debug, Clone)]

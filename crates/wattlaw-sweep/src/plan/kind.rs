@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::MOST_JOBS;
-use wattlaw::job::catalog::Catalog;
-use wattlaw::base::error::{Error, Result};
 use crate::sampling::{Dice, latin_hypercube, one_factor, random};
 use crate::space::{Jobs, Space};
+use wattlaw::base::error::{Error, Result};
 use wattlaw::base::words::words;
+use wattlaw::job::catalog::Catalog;
 
 /// How jobs are taken from a space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -26,8 +26,8 @@ pub fn run_id(place: usize, of: usize, job: &Job, reference: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wattlaw::job::catalog::Catalog;
     use wattlaw::job::JobSpec;
+    use wattlaw::job::catalog::Catalog;
 
     #[test]
     fn a_name_says_shape_and_spread_and_is_unique_by_its_place() {

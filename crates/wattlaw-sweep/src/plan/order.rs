@@ -4,8 +4,8 @@
 //! differs between blocks can be told apart from it (Fisher 1935, The Design of Experiments; Montgomery, Design and
 //! Analysis of Experiments, chapter 4).
 
-use wattlaw::base::error::{Error, Result};
 use crate::sampling::Dice;
+use wattlaw::base::error::{Error, Result};
 
 /// How jobs are put into an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! The jobs of a space that can run, and what became of its other points.
 
 use super::Space;
-use wattlaw::job::catalog::Catalog;
+use crate::sampling::Dice;
 use wattlaw::base::error::{Error, Result};
+use wattlaw::job::catalog::Catalog;
 use wattlaw::job::{Job, JobSpec};
 use wattlaw::memory::Memory;
-use crate::sampling::Dice;
 
 /// A job of a space.
 #[derive(Debug, Clone, PartialEq)]

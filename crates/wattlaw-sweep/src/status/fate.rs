@@ -1,8 +1,8 @@
 //! How far a job came, and why it failed.
 
-use wattlaw::record::document::{End, Record, State, Stop};
 use wattlaw::base::units::Seconds;
 use wattlaw::base::words::words;
+use wattlaw::record::document::{End, Record, State, Stop};
 
 /// How far a job came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

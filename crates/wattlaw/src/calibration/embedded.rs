@@ -5,11 +5,11 @@
 use serde::Deserialize;
 
 use super::{Calibration, Outside, Range, range};
-use crate::job::model::Family;
-use crate::data::dataset::ColumnsOf;
 use crate::base::error::{Error, Result};
+use crate::data::dataset::ColumnsOf;
 use crate::data::features::Features;
 use crate::job::Job;
+use crate::job::model::Family;
 
 /// The calibrations that come with wattlaw, by name.
 const EMBEDDED: [(&str, &str); 7] = [

@@ -1,19 +1,19 @@
 //! Fits a calibration on a dataset.
 
 use super::{Calibration, Fitted, Laws, SCHEMA, ScalingLaws, Source, range};
-use crate::law::roofline::laws::RooflineLaws;
-use crate::job::catalog::Catalog;
-use crate::data::dataset::{ColumnsOf, Dataset};
 use crate::base::error::{Error, Result};
-use crate::stats::formula::Formula;
-use crate::stats::frame::Frame;
+use crate::base::scope::Scope;
+use crate::data::dataset::{ColumnsOf, Dataset};
+use crate::job::catalog::Catalog;
 use crate::law::efficiency::{BeforeRunLaw, measurable};
+use crate::law::roofline::laws::RooflineLaws;
 use crate::law::roofline::{MOST_ROWS, RooflineLaw};
 use crate::law::scaling::ScalingLaw;
 use crate::law::setting::Setting;
-use crate::base::scope::Scope;
-use crate::stats::split::group_k_fold;
 use crate::stats::conformal::Conformal;
+use crate::stats::formula::Formula;
+use crate::stats::frame::Frame;
+use crate::stats::split::group_k_fold;
 
 /// Folds over which residuals of unseen runs are gathered.
 const FOLDS: usize = 5;

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::dataset::Dataset;
-use crate::job::Job;
 use crate::base::scope::Covers;
+use crate::data::dataset::Dataset;
 use crate::data::run::Run;
+use crate::job::Job;
 
 /// What the fitted runs had of one variable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

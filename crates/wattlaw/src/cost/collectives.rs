@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::optimizer::{stage_parameters, trained_parameters};
 use super::{Ledger, Op, Phase};
+use crate::base::units::{Bytes, Flops};
 use crate::job::Job;
 use crate::job::parallelism::{DataParallel, TensorScope};
-use crate::base::units::{Bytes, Flops};
 use crate::job::workload::Checkpointing;
 
 /// The pattern of an exchange.
@@ -268,9 +268,9 @@ fn data(job: &Job, ledger: &mut Ledger) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::catalog::Catalog;
     use crate::cost::AttentionFlops;
     use crate::job::JobSpec;
+    use crate::job::catalog::Catalog;
 
     fn job(parallelism: &str, gpus: u64, per_node: u64) -> Job {
         let text = format!(

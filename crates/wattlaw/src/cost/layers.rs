@@ -1,12 +1,12 @@
 //! Forward, recompute and backward work of the stacks, the embedding and the output maps.
 
 use super::{AttentionFlops, Ledger, Op, Phase};
-use crate::job::model::{Architecture, Family, ModelType, Positions};
-use crate::job::Job;
-use crate::job::parallelism::{Parallelism, TensorScope};
 use crate::base::units::{Bytes, Flops};
-use crate::job::workload::{AttentionKernel, Checkpointing, LoraTarget, Workload};
+use crate::job::Job;
+use crate::job::model::{Architecture, Family, ModelType, Positions};
+use crate::job::parallelism::{Parallelism, TensorScope};
 use crate::job::task::Task;
+use crate::job::workload::{AttentionKernel, Checkpointing, LoraTarget, Workload};
 
 /// Writes the operations of one stage into the ledger.
 pub(super) fn count(job: &Job, attention: AttentionFlops, ledger: &mut Ledger) {

@@ -1,12 +1,12 @@
 //! The update of the weights, once a step.
 
 use super::{Ledger, Op, Phase};
-use crate::job::model::Architecture;
-use crate::job::Job;
-use crate::job::parallelism::TensorScope;
 use crate::base::units::{Bytes, Flops};
-use crate::job::workload::LoraTarget;
+use crate::job::Job;
+use crate::job::model::Architecture;
+use crate::job::parallelism::TensorScope;
 use crate::job::task::Task;
+use crate::job::workload::LoraTarget;
 
 /// Tensors a fused multi-tensor kernel takes at once, and elements it covers (320 blocks of 65,536).
 ///
@@ -135,8 +135,8 @@ fn tensors(a: &Architecture) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::catalog::Catalog;
     use crate::job::JobSpec;
+    use crate::job::catalog::Catalog;
 
     fn job(model: &str, workload: &str, parallelism: &str, gpus: u64) -> Job {
         let text = format!(

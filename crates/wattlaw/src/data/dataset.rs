@@ -12,10 +12,10 @@ pub use write::to_csv;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::job::catalog::Catalog;
 use crate::base::error::{Error, Place, Result};
-use crate::data::run::Run;
 use crate::base::scope::Scope;
+use crate::data::run::Run;
+use crate::job::catalog::Catalog;
 
 fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()

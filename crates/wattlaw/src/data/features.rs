@@ -1,9 +1,9 @@
 //! What a law asks of a job: the columns of a run table, computed for one job before it runs.
 
 use crate::data::dataset::ColumnsOf;
-use crate::stats::frame::Row;
-use crate::job::Job;
 use crate::data::proxy::Proxies;
+use crate::job::Job;
+use crate::stats::frame::Row;
 
 /// The columns of one job, under the names that formulas use.
 ///

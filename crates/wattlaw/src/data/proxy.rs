@@ -1,9 +1,9 @@
 //! Light proxies for what a run costs, from which a scaling law is made.
 
-use crate::cost::{AttentionFlops, Cost, Totals};
-use crate::job::Job;
-use crate::data::run::Run;
 use crate::base::words::words;
+use crate::cost::{AttentionFlops, Cost, Totals};
+use crate::data::run::Run;
+use crate::job::Job;
 
 /// Which proxies for compute and memory traffic a law is fitted on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

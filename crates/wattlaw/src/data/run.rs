@@ -5,15 +5,15 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::amount::Count;
-use crate::job::model::ModelSpec;
-use crate::job::catalog::Catalog;
 use crate::base::error::{Error, Result};
-use crate::job::{Job, JobSpec};
+use crate::base::scope::{Covers, Scope};
+use crate::base::units::{Joules, Seconds};
+use crate::job::catalog::Catalog;
+use crate::job::model::ModelSpec;
 use crate::job::parallelism::{ParallelismSpec, TensorScope};
 use crate::job::system::SystemSpec;
-use crate::base::units::{Joules, Seconds};
-use crate::base::words::words;
 use crate::job::workload::{AttentionKernel, Checkpointing, Precision, WorkloadSpec};
+use crate::job::{Job, JobSpec};
 
 /// One measured training run, or the mean of several alike.
 ///

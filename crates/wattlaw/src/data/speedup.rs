@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::data::dataset::Dataset;
 use crate::base::error::{Error, Result};
+use crate::data::dataset::Dataset;
 use crate::data::run::Run;
-use crate::stats::split::Groups;
 use crate::stats::bootstrap::{Bootstrap, Median};
 use crate::stats::score;
+use crate::stats::split::Groups;
 
 /// Runs of one GPU model, family, strategy and GPU count beside their baselines; medians over the runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]

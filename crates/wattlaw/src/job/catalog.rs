@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::model::{Architecture, ModelSpec};
 use crate::base::error::{Error, Place, Result};
-use crate::job::system::{Accelerator, SystemSpec};
 use crate::base::toml_text;
+use crate::job::model::{Architecture, ModelSpec};
+use crate::job::system::{Accelerator, SystemSpec};
 
 /// A published model: its shape, the parameter count its card states, and where both are from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

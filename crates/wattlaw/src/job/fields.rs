@@ -4,11 +4,13 @@ use crate::base::amount::Count;
 use crate::base::error::{Error, Result};
 use crate::job::JobSpec;
 use crate::job::parallelism::{Partition, Schedule, TensorScope};
-use crate::job::workload::{AttentionKernel, Checkpointing, Lora, LoraTarget, Optimizer, Precision};
+use crate::job::workload::{
+    AttentionKernel, Checkpointing, Lora, LoraTarget, Optimizer, Precision,
+};
 
 /// A field of a job.
 #[derive(Debug)]
-pub(crate) struct Field {
+pub struct Field {
     /// Its table in a job file.
     pub table: &'static str,
     /// Its name there.
@@ -99,7 +101,7 @@ const ADAPTERS: &[Field] = &[
 ];
 
 /// Every field of a job, in the order in which columns are written and cells are read.
-pub(crate) fn fields() -> impl Iterator<Item = &'static Field> {
+pub fn fields() -> impl Iterator<Item = &'static Field> {
     PLAIN.iter().chain(ADAPTERS)
 }
 

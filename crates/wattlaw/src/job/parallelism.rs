@@ -6,8 +6,8 @@ pub use spec::ParallelismSpec;
 
 use serde::Serialize;
 
-use crate::job::model::Architecture;
 use crate::base::words::words;
+use crate::job::model::Architecture;
 
 /// What data-parallel ranks keep whole and what they shard among themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::model::count;
 use crate::base::error::{Error, Result};
 use crate::base::units::{Bytes, BytesPerSecond, FlopsPerSecond, Watts};
 use crate::base::words::overlay;
+use crate::job::model::count;
 use crate::job::workload::Precision;
 
 /// An accelerator as the catalogue has it; rates are dense vendor peaks, powers are per device.

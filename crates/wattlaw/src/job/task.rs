@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::model::Family;
 use crate::base::error::{Error, Result};
 
 /// What the model learns to say, which decides its output maps.
@@ -27,17 +26,6 @@ impl Task {
             Self::MaskedLm => "masked-lm",
             Self::CausalLm => "causal-lm",
             Self::Classification { .. } => "classification",
-        }
-    }
-
-    /// What a family is trained for when nothing else is said.
-    pub const fn default_for(family: Family, classes: u64) -> Self {
-        match family {
-            Family::Bert => Self::MaskedLm,
-            Family::Gpt | Family::Llama | Family::T5 => Self::CausalLm,
-            Family::Vit => {
-                Self::Classification { labels: if classes == 0 { 1000 } else { classes } }
-            }
         }
     }
 

@@ -6,9 +6,8 @@ pub use spec::WorkloadSpec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::model::Family;
-use crate::base::error::{Error, Result};
 use crate::base::words::words;
+use crate::job::task::Task;
 
 /// The number format of matrix products; master weights and reductions stay in FP32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

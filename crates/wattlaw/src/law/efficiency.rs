@@ -7,15 +7,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::stats::design::{Encoding, Unseen, response, varying};
 use crate::base::error::{Error, Result};
-use crate::stats::formula::Formula;
-use crate::stats::frame::{Frame, Row};
 use crate::law::linear::LinearPredictor;
 use crate::law::scaling::{ScalingFit, ScalingLaw};
 use crate::law::setting::Setting;
-use crate::stats::split::group_k_fold;
+use crate::stats::design::{Encoding, Unseen, response, varying};
+use crate::stats::formula::Formula;
+use crate::stats::frame::{Frame, Row};
 use crate::stats::ols;
+use crate::stats::split::group_k_fold;
 
 /// The column of ln η.
 const LOG_ETA: &str = "log_eta";

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::stats::design::{Centre, Encoding, Levels, Unseen, response};
 use crate::base::error::{Error, Result};
+use crate::stats::design::{Centre, Encoding, Levels, Unseen, response};
 use crate::stats::formula::Formula;
 use crate::stats::frame::{Frame, Row};
 use crate::stats::ols;

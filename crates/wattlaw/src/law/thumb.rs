@@ -3,14 +3,14 @@
 //! The other rule, thermal design power for as long as a law says that a run takes, is
 //! [`Asked::RatedEnergy`](crate::law::roofline::Asked::RatedEnergy) of the roofline law.
 
-use crate::job::catalog::Catalog;
-use crate::data::dataset::Dataset;
 use crate::base::error::{Error, Result};
-use crate::stats::frame::Frame;
+use crate::base::units::JOULES_PER_KWH;
+use crate::data::dataset::Dataset;
 use crate::job::Job;
+use crate::job::catalog::Catalog;
 use crate::law::roofline::ROW;
 use crate::law::{FittedLaw, Law};
-use crate::base::units::JOULES_PER_KWH;
+use crate::stats::frame::Frame;
 
 /// Share of the peak that large models are supposed to reach.
 ///

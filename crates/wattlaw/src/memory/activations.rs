@@ -2,11 +2,11 @@
 
 use super::Recipe;
 use super::saved::{Keeping, Saved, Stack, attention_degree};
+use crate::base::units::Bytes;
 use crate::job::Job;
 use crate::job::parallelism::Schedule;
-use crate::base::units::Bytes;
-use crate::job::workload::Checkpointing;
 use crate::job::task::Task;
+use crate::job::workload::Checkpointing;
 
 /// What a stage keeps of its forward passes.
 pub(super) struct Activations {

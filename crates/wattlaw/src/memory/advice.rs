@@ -5,9 +5,9 @@ use std::fmt;
 use serde::Serialize;
 
 use super::{Memory, Recipe};
+use crate::base::units::Bytes;
 use crate::job::Job;
 use crate::job::parallelism::{DataParallel, TensorScope};
-use crate::base::units::Bytes;
 use crate::job::workload::{AttentionKernel, Checkpointing, Optimizer};
 
 /// Share of the capacity that is left to the estimate's own error: its median on measured runs is 4 %.

@@ -1,8 +1,8 @@
 //! How a training framework keeps its numbers: what a memory estimate needs to know beside the job.
 
 use crate::base::error::{Error, Result};
-use crate::job::Job;
 use crate::base::units::Bytes;
+use crate::job::Job;
 
 /// The memory accounting of a training framework, as data.
 ///

@@ -1,8 +1,8 @@
 //! What one layer keeps of its forward pass for the backward pass, tensor by tensor.
 
 use super::Recipe;
-use crate::job::model::{Architecture, Family, ModelType, Norm};
 use crate::job::Job;
+use crate::job::model::{Architecture, Family, ModelType, Norm};
 use crate::job::parallelism::{Parallelism, TensorScope};
 use crate::job::workload::{AttentionKernel, Workload};
 
@@ -246,9 +246,9 @@ impl<'a> Keeping<'a> {
 mod tests {
     use super::*;
     use crate::base::amount::Count;
-    use crate::job::model::ModelSpec;
-    use crate::job::catalog::Catalog;
     use crate::job::JobSpec;
+    use crate::job::catalog::Catalog;
+    use crate::job::model::ModelSpec;
     use crate::job::workload::{Precision, WorkloadSpec};
     use serde_json::Value;
 

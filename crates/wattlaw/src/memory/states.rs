@@ -1,10 +1,10 @@
 //! Weights, gradients and optimizer states, and the buffers that exchanging them takes.
 
 use super::Recipe;
+use crate::base::units::Bytes;
 use crate::cost::optimizer::{stage_parameters, trained_parameters};
 use crate::job::Job;
 use crate::job::parallelism::DataParallel;
-use crate::base::units::Bytes;
 use crate::job::task::Task;
 
 /// What a GPU keeps of the model between and during steps.

@@ -3,14 +3,14 @@
 use serde::Serialize;
 
 use super::{Factor, Interval, Warning, factors};
-use crate::calibration::{Calibration, Laws, ScalingLaws};
-use crate::law::roofline::laws::RooflineLaws;
 use crate::base::error::{Error, Result};
-use crate::job::Job;
-use crate::law::roofline::clock::{LOWEST, PowerLimit};
-use crate::law::roofline::physics::{EnergyParts, Physics, TimeParts};
 use crate::base::scope::{Covers, Scope};
 use crate::base::units::JOULES_PER_KWH;
+use crate::calibration::{Calibration, Laws, ScalingLaws};
+use crate::job::Job;
+use crate::law::roofline::clock::{LOWEST, PowerLimit};
+use crate::law::roofline::laws::RooflineLaws;
+use crate::law::roofline::physics::{EnergyParts, Physics, TimeParts};
 
 /// Factor either way that covers an accelerator whose runs were never measured, where no other was held out either.
 ///

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::calibration::ScalingLaws;
-use crate::stats::design::Unseen;
 use crate::data::features::Features;
+use crate::stats::design::Unseen;
 use crate::stats::frame::Row;
 
 /// One factor of the energy estimate: what a term multiplies it by, against the centre of the fitted runs.

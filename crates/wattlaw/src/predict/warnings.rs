@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
+use crate::base::scope::Scope;
 use crate::calibration::{Calibration, Laws, Outside};
 use crate::job::Job;
-use crate::base::scope::Scope;
 use crate::job::workload::Checkpointing;
 
 /// A reason for care, as data: a kind that scripts can match, and a sentence.

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::base::error::{Error, Result};
-use crate::job::JobSpec;
-use crate::record::{Channel, Instrument};
 use crate::base::scope::Scope;
 use crate::base::units::{Joules, Seconds, Watts};
 use crate::base::words::words;
+use crate::job::JobSpec;
+use crate::record::{Channel, Instrument};
 
 /// Name and version of the layout.
 pub const SCHEMA: &str = "wattlaw-record/1";

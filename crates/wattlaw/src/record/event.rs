@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::error::{Error, Result};
+use crate::base::units::Seconds;
 use crate::job::JobSpec;
 use crate::record::document::{End, Stop, without_nulls};
-use crate::base::units::Seconds;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

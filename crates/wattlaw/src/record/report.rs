@@ -8,14 +8,14 @@ mod markdown;
 use serde::Serialize;
 
 use crate::base::amount::Count;
-use crate::job::catalog::Catalog;
-use crate::cost::{AttentionFlops, Cost};
 use crate::base::error::{Error, Result};
-use crate::record::Component;
-use crate::record::document::{End, Record, Total};
-use crate::data::from_record::Tokens;
 use crate::base::scope::Scope;
 use crate::base::units::{Joules, Seconds};
+use crate::cost::{AttentionFlops, Cost};
+use crate::job::catalog::Catalog;
+use crate::record::Component;
+use crate::record::document::{End, Record, Total};
+use crate::record::run::Tokens;
 
 /// What the user says beside the records.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::Component;
-use crate::record::document::{Measured, Total};
 use crate::base::scope::Scope;
 use crate::base::units::Joules;
+use crate::record::Component;
+use crate::record::document::{Measured, Total};
 
 /// Energies by scope, the narrowest first.
 ///

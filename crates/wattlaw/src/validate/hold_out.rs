@@ -1,9 +1,13 @@
 //! What is held out together, and in which scheme.
 
+use serde::Serialize;
+
 use crate::base::error::{Error, Result};
 use crate::stats::frame::Frame;
-use crate::stats::split::{GroupShuffleSplit, Groups, RedrawnGroupShuffleSplit, ScaleShift, Split, group_k_fold, leave_one_group_out, scale_shift, shuffled_k_fold, unseen_level};
-
+use crate::stats::split::{
+    GroupShuffleSplit, Groups, RedrawnGroupShuffleSplit, ScaleShift, Split, group_k_fold,
+    leave_one_group_out, scale_shift, shuffled_k_fold, unseen_level,
+};
 
 /// Names what is held out together: rows that share the value of a column, or single rows.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,11 +4,11 @@
 use serde::Serialize;
 
 use crate::base::error::{Error, Result};
-use crate::stats::frame::Frame;
 use crate::law::{FittedLaw, Law};
-use crate::stats::split::{GroupShuffleSplit, Groups, Split, unseen_level};
 use crate::stats::conformal::Conformal;
+use crate::stats::frame::Frame;
 use crate::stats::score;
+use crate::stats::split::{GroupShuffleSplit, Groups, Split, unseen_level};
 
 /// Levels whose coverage is told whatever level was asked for.
 pub const LEVELS: [f64; 4] = [0.5, 0.8, 0.95, 0.99];

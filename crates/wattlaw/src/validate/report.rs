@@ -152,4 +152,3 @@ pub struct SplitScore {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_interval: Option<String>,
 }
-

@@ -11,9 +11,9 @@ pub use judged::{Checked, Judged, Met, Score, TestSplit, judge};
 
 use serde::Serialize;
 
+use crate::job::workload::AttentionKernel;
 use crate::law::setting::Setting;
 use crate::validate::{HoldOut, IntervalRule, Judge, Scheme};
-use crate::job::workload::AttentionKernel;
 
 /// Random splits of a shuffled case, the share of groups that they hold out, and the seed of everything that is drawn.
 const SPLITS: usize = 8;

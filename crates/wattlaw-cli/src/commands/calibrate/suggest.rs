@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::json;
 
+use wattlaw::base::error::Place;
+use wattlaw::base::units::JOULES_PER_KWH;
 use wattlaw::calibration::{Calibration, Suggested, Suggestions};
 use wattlaw::job::catalog::Catalog;
-use wattlaw::base::error::Place;
-use wattlaw::job::{Job, JobSpec};
 use wattlaw::job::parallelism::DataParallel;
+use wattlaw::job::task::Task;
+use wattlaw::job::{Job, JobSpec};
+use wattlaw::stats::optimal::Criterion;
 use wattlaw_sweep::plan::title;
 use wattlaw_sweep::space::{Jobs, Space};
-use wattlaw::stats::optimal::Criterion;
-use wattlaw::base::units::JOULES_PER_KWH;
-use wattlaw::job::task::Task;
 
-use crate::format::Format;
 use crate::failure::{Done, Failure};
+use crate::format::Format;
 use crate::{files, render};
 
 /// Points of a space that are looked at; of more so many are drawn.

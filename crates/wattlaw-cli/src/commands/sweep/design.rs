@@ -5,23 +5,23 @@ mod summary;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use wattlaw::calibration::{Choosable, study_design};
-use wattlaw::job::catalog::Catalog;
 use wattlaw::base::error::Place;
+use wattlaw::calibration::{Choosable, study_design};
 use wattlaw::job::Job;
+use wattlaw::job::catalog::Catalog;
 use wattlaw::memory::Memory;
+use wattlaw::stats::optimal::Criterion;
 use wattlaw_sweep::plan::{Answerer, Budget, Chosen, Forecast, Kind, Order, Plan, Wanted, middle};
 use wattlaw_sweep::space::{Candidate, Jobs, Preset, Space};
-use wattlaw::stats::optimal::Criterion;
 
-use crate::format::Format;
-use crate::failure::{Done, Failure};
-use crate::flags::law::LawKind;
-use crate::commands::predict::named;
 use crate::commands::calibrate::suggest::job;
-use crate::parse::whole;
+use crate::commands::predict::named;
+use crate::failure::{Done, Failure};
 use crate::files;
 use crate::flags::job;
+use crate::flags::law::LawKind;
+use crate::format::Format;
+use crate::parse::whole;
 use summary::Summary;
 
 /// Flags of `wattlaw sweep design`.

@@ -8,12 +8,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use wattlaw::job::Job;
-use wattlaw_sweep::plan::Planned;
 use wattlaw::record::Component;
-use wattlaw_sweep::status::{Fate, Standing, Sweep};
 use wattlaw_meter::meter::Meter;
 use wattlaw_meter::settle::settle;
-use wattlaw_sweep::folder::{Attempts, Claim, Folder, Sharing};
+use wattlaw_sweep::plan::Planned;
+use wattlaw_sweep::status::{Fate, Standing, Sweep};
+use wattlaw_sweep::store::{Attempts, Claim, Folder, Sharing};
 
 use super::each_args::EachArgs;
 use super::nodes::Nodes;

@@ -6,12 +6,12 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use wattlaw_meter::folder::rfc3339;
 use wattlaw_sweep::plan::Plan;
-use wattlaw_sweep::{slurm, folder};
 use wattlaw_sweep::slurm::{Entry, Queued, Submission};
 use wattlaw_sweep::status::Sweep;
-use wattlaw_meter::folder::rfc3339;
-use wattlaw_sweep::folder::Sharing;
+use wattlaw_sweep::store::Sharing;
+use wattlaw_sweep::{slurm, store};
 
 use crate::failure::{Done, Failure};
 use crate::{files, render};
@@ -94,7 +94,7 @@ pub struct Submitting {
     folder: PathBuf,
     lock: File,
     /// Keeps a sweep that runs jobs here one after the other from beginning.
-    sweep: folder::Folder,
+    sweep: store::Folder,
 }
 
 impl Submitting {
@@ -104,7 +104,7 @@ impl Submitting {
     /// That another process has it, a folder of another plan, or a folder that cannot be written to.
     pub fn begin(runs: &Path, plan: &Plan) -> Done<Self> {
         let sweep =
-            folder::Folder::open(runs, plan.clone(), Sharing::Jobs).map_err(Failure::failed)?;
+            store::Folder::open(runs, plan.clone(), Sharing::Jobs).map_err(Failure::failed)?;
         let folder = runs.join(FOLDER);
         let logs = folder.join("log");
         std::fs::create_dir_all(&logs).map_err(|e| failed(&logs, &e))?;

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use serde_json::json;
 use wattlaw_sweep::slurm::Queued;
 use wattlaw_sweep::status::{Fate, Left, Spent, Standing, Sweep};
-use wattlaw_sweep::folder::look;
+use wattlaw_sweep::store::look;
 
 use super::slurm;
-use crate::format::Format;
 use crate::failure::{Done, Failure};
+use crate::format::Format;
 use crate::{files, render};
 
 /// Flags of `wattlaw sweep status`.

@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use wattlaw::base::error::Place;
+use wattlaw::base::units::Seconds;
 use wattlaw::job::Job;
 use wattlaw_sweep::plan::Plan;
 use wattlaw_sweep::slurm;
 use wattlaw_sweep::slurm::{Options, Queued, Script, Shape, Task};
 use wattlaw_sweep::status::{Fate, Standing, Sweep};
-use wattlaw::base::units::Seconds;
 
 use super::each_args::EachArgs;
 use super::slurm as cluster;
 use super::slurm::Submitting;
 use crate::failure::{Done, Failure};
-use crate::{files, render};
 use crate::flags::job;
+use crate::{files, render};
 
 /// Time that a task may take beside its job, waiting for a machine at rest apart: what the user has it do before, a job that ends
 /// slowly, and a record to write. Assumed: with it wattlaw's own limit, which tells why, comes before SLURM's.
@@ -168,11 +168,11 @@ fn seconds(time: Duration) -> String {
 /// The sweep as it would be found, of a folder that is left as it is.
 fn glimpse(runs: &Path, plan: &Plan) -> Done<Sweep> {
     let mut sweep = Sweep::of(plan, &[], |_| String::new());
-    let copy = runs.join(wattlaw_sweep::folder::PLAN);
+    let copy = runs.join(wattlaw_sweep::store::PLAN);
     if copy.exists() {
         let place = Place::file(runs.display().to_string());
         wattlaw_sweep::status::continues(plan, &super::plan(&copy)?).map_err(|e| e.at(place))?;
-        let begun = wattlaw_sweep::folder::look(runs).map_err(Failure::failed)?;
+        let begun = wattlaw_sweep::store::look(runs).map_err(Failure::failed)?;
         let mut begun: BTreeMap<String, Standing> =
             begun.jobs.into_iter().map(|job| (job.run_id.clone(), job)).collect();
         for job in &mut sweep.jobs {

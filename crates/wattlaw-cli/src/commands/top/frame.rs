@@ -1,9 +1,9 @@
 //! What is shown: the channels as they were last read, and a job's prediction beside.
 
-use wattlaw::predict::{Interval, Prediction};
-use wattlaw::record::{Channel, Component, Instrument, Sample};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::{Joules, Seconds, Watts};
+use wattlaw::predict::{Interval, Prediction};
+use wattlaw::record::{Channel, Component, Instrument, Sample};
 use wattlaw_meter::sampler::Tick;
 
 use crate::render;

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use wattlaw::job::catalog::Catalog;
 use wattlaw::data::dataset::Dataset;
-use wattlaw::validate::suite::{published, CASES, Case, Checked, Judged, MADE_UP, Met, Score, Target, judge};
+use wattlaw::job::catalog::Catalog;
 use wattlaw::validate::suite::published::{Off, Published};
+use wattlaw::validate::suite::{
+    CASES, Case, Checked, Judged, MADE_UP, Met, Score, Target, judge, published,
+};
 
-use crate::format::Format;
 use crate::failure::{Done, Failure};
+use crate::format::Format;
 use crate::{files, render};
 
 /// The runs of [`MADE_UP`], which come with the program.

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{csv_text, toml_text};
 use crate::base::error::{Error, Place, Result};
 use crate::base::scope::{Covers, Scope};
-use crate::data::run::{Run, strategy};
 use crate::base::units::{Joules, Seconds};
+use crate::base::{csv_text, toml_text};
+use crate::data::run::{Run, strategy};
 
 /// A column: its name in schema v1 and the names that other tables give it.
 const COLUMNS: [(&str, &[&str]); 42] = [

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use super::Dataset;
 use serde::{Deserialize, Serialize};
 
-use crate::job::catalog::Catalog;
 use crate::base::error::Result;
-use crate::stats::frame::Frame;
+use crate::base::words::words;
 use crate::data::proxy;
 use crate::data::proxy::{Proxies, ProxySet};
 use crate::data::run::Run;
-use crate::base::words::words;
+use crate::job::catalog::Catalog;
+use crate::stats::frame::Frame;
 
 /// Which η stands in the column `log_eta`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -1,10 +1,10 @@
 //! Runs of records, as rows of a table that nobody wrote.
 
 use super::{Dataset, to_csv};
-use crate::job::catalog::Catalog;
 use crate::base::error::{Error, Place, Result};
-use crate::record::document::Record;
 use crate::base::scope::Scope;
+use crate::job::catalog::Catalog;
+use crate::record::document::Record;
 
 impl Dataset {
     /// The runs of records that ended well, in the order given; `scope` names the energy where records have several.

@@ -3,8 +3,8 @@
 use crate::base::csv_text;
 use crate::base::error::Result;
 use crate::base::scope::Covers;
-use crate::data::run::Run;
 use crate::base::units::{Joules, Seconds};
+use crate::data::run::Run;
 
 /// One column: its name, whether it stands even where no run says anything, and a run's cell.
 type Column = (&'static str, bool, fn(&Run) -> String);
@@ -83,10 +83,10 @@ fn time(run: &Run, one_step: bool) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::catalog::Catalog;
+    use crate::base::scope::Scope;
     use crate::data::dataset::Dataset;
     use crate::job::JobSpec;
-    use crate::base::scope::Scope;
+    use crate::job::catalog::Catalog;
     use proptest::prelude::*;
 
     fn read_back(runs: &[Run]) -> Vec<Run> {

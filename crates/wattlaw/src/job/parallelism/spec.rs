@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{DataParallel, Parallelism, Partition, Schedule, TensorScope};
-use crate::job::model::{Architecture, count};
 use crate::base::error::{Error, Result};
 use crate::base::words::overlay;
+use crate::job::model::{Architecture, count};
 use crate::job::workload::Workload;
 
 /// Parallelism as a job file or flags describe it.

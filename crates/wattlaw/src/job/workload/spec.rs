@@ -2,12 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Amount, AttentionKernel, Checkpointing, Lora, LoraTarget, Optimizer, Precision, Workload};
-use crate::job::task::Task;
+use super::{
+    Amount, AttentionKernel, Checkpointing, Lora, LoraTarget, Optimizer, Precision, Workload,
+};
 use crate::base::amount::Count;
-use crate::job::model::Family;
 use crate::base::error::{Error, Result};
 use crate::base::words::overlay;
+use crate::job::model::Family;
+use crate::job::task::Task;
 
 /// A workload as a job file or flags describe it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -171,7 +173,7 @@ impl WorkloadSpec {
         )?;
         let task = match &self.task {
             Some(name) => Task::parse(name, labels)?,
-            None => Task::default_for(family, architecture.classes),
+            None => family.default_task(architecture.classes),
         };
         let suits = match task {
             Task::MaskedLm => family == Family::Bert,
@@ -184,7 +186,7 @@ impl WorkloadSpec {
             Err(Error::invalid(
                 "task",
                 task.name(),
-                format!("a {family} model is trained for {}", Task::default_for(family, 0).name()),
+                format!("a {family} model is trained for {}", family.default_task(0).name()),
             ))
         }
     }

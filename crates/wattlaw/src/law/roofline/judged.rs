@@ -9,13 +9,13 @@ use super::machine::Machine;
 use super::observation::Observation;
 use super::terms::Terms;
 use super::transfer::{DOUBT, Transfer, choose};
-use crate::job::catalog::Catalog;
-use crate::data::dataset::Dataset;
 use crate::base::error::{Error, Result};
-use crate::stats::frame::Frame;
-use crate::law::{FittedLaw, Law};
 use crate::base::scope::Covers;
 use crate::base::units::JOULES_PER_KWH;
+use crate::data::dataset::Dataset;
+use crate::job::catalog::Catalog;
+use crate::law::{FittedLaw, Law};
+use crate::stats::frame::Frame;
 
 /// The column by which a frame's rows find their jobs.
 pub const ROW: &str = "row";

@@ -9,10 +9,10 @@ use super::transfer::{Transfer, posterior_sds};
 use serde::{Deserialize, Serialize};
 
 use crate::base::error::Result;
-use crate::job::Job;
 use crate::base::scope::Covers;
-use crate::stats::split::group_k_fold;
+use crate::job::Job;
 use crate::stats::conformal::Conformal;
+use crate::stats::split::group_k_fold;
 
 /// Folds of whole groups over which residuals of unseen runs are gathered.
 const FOLDS: usize = 5;

@@ -3,8 +3,8 @@
 use crate::cost::{AttentionFlops, Cost, Ledger, Op, Phase, Span};
 use crate::job::Job;
 use crate::job::parallelism::Parallelism;
-use crate::job::workload::Checkpointing;
 use crate::job::task::Task;
+use crate::job::workload::Checkpointing;
 
 /// What the discrepancy is a smooth function of: natural logarithms of counts, and two flags.
 pub const INPUTS: [&str; 12] = [

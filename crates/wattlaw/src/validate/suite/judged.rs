@@ -4,16 +4,16 @@ use serde::Serialize;
 
 use super::{Case, Figure, Measure, Target};
 use crate::audit::{Kind, audit};
-use crate::job::catalog::Catalog;
-use crate::data::dataset::{ColumnsOf, Dataset};
 use crate::base::error::{Error, Result};
-use crate::stats::frame::Frame;
+use crate::data::dataset::{ColumnsOf, Dataset};
+use crate::job::catalog::Catalog;
 use crate::law::Law;
 use crate::law::efficiency::{BeforeRunLaw, measurable};
 use crate::law::roofline::{Asked, RooflineLaw};
 use crate::law::scaling::ScalingLaw;
 use crate::law::setting::Setting;
 use crate::law::thumb::FixedUtilisation;
+use crate::stats::frame::Frame;
 use crate::stats::score::finite;
 use crate::validate::{Judge, Validation};
 

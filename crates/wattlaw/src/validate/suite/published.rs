@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 
 use super::{Checked, Figure, Measure, Target};
 use crate::base::amount::Count;
-use crate::job::model::ModelSpec;
-use crate::calibration::{Choice, choose};
-use crate::job::catalog::Catalog;
 use crate::base::error::{Error, Place, Result};
+use crate::base::scope::Scope;
+use crate::base::units::JOULES_PER_KWH;
+use crate::calibration::{Choice, choose};
 use crate::job::JobSpec;
+use crate::job::catalog::Catalog;
+use crate::job::model::ModelSpec;
+use crate::job::system::SystemSpec;
+use crate::job::workload::WorkloadSpec;
 use crate::law::thumb;
 use crate::predict::{Breakdown, Prediction, predict};
-use crate::base::scope::Scope;
 use crate::stats::score::finite;
-use crate::job::system::SystemSpec;
-use crate::base::units::JOULES_PER_KWH;
-use crate::job::workload::WorkloadSpec;
 
 /// The table's path below the data folder.
 pub const TABLE: &str = "energy/published_training_runs.csv";

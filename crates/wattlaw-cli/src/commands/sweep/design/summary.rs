@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use wattlaw_sweep::plan::{Budget, Chosen, Forecast, Turn, gpu_hours, title};
 use wattlaw::base::scope::Scope;
-use wattlaw_sweep::space::Jobs;
 use wattlaw::base::units::{JOULES_PER_KWH, Joules, Seconds};
+use wattlaw_sweep::plan::{Budget, Chosen, Forecast, Turn, gpu_hours, title};
+use wattlaw_sweep::space::Jobs;
 
 use super::Args;
-use crate::format::Format;
-use crate::failure::Done;
 use crate::commands::calibrate::suggest::left_out;
+use crate::failure::Done;
+use crate::format::Format;
 use crate::{files, render};
 
 /// Logarithm of a doubt that is told in words: a factor of more than 1,000 either way.

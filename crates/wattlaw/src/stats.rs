@@ -3,6 +3,9 @@
 pub mod bootstrap;
 pub mod collinearity;
 pub mod conformal;
+pub mod design;
+pub mod formula;
+pub mod frame;
 pub mod gp;
 pub mod inference;
 pub mod minimise;
@@ -11,3 +14,4 @@ pub mod ols;
 pub mod optimal;
 mod orthogonal;
 pub mod score;
+pub mod split;

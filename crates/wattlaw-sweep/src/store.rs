@@ -12,15 +12,14 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use wattlaw::job::JobSpec;
 use crate::plan::Plan;
-use wattlaw::record::document::{Record, State};
 use crate::status;
 use crate::status::{Fate, Sweep};
+use wattlaw::job::JobSpec;
+use wattlaw::record::document::{Record, State};
 
 use wattlaw_meter::error::{Error, Result};
-use crate::folder;
-use crate::folder::{LOG, Recovery};
+use wattlaw_meter::folder::{self, LOG, Recovery};
 
 /// The copy of the plan.
 pub const PLAN: &str = "plan.csv";

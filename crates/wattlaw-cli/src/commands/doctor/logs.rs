@@ -10,10 +10,10 @@ use wattlaw_import;
 use wattlaw_import::Options;
 use wattlaw_meter::folder;
 
-use crate::format::Format;
-use crate::failure::{Done, Failure};
-use crate::{files, render};
 use crate::commands::import as logs;
+use crate::failure::{Done, Failure};
+use crate::format::Format;
+use crate::{files, render};
 
 /// Something that was found: a trap of a log, or a defect of a record.
 #[derive(Debug, Serialize)]

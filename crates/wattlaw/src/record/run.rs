@@ -1,0 +1,191 @@
+//! What a record says of its run: the energy of a scope, the window of training, its tokens and its job.
+
+use super::document::{End, Measured, Part, Record, Total, Window};
+use super::total::totals;
+use crate::base::amount::Count;
+use crate::base::error::{Error, Result};
+use crate::base::scope::Scope;
+use crate::base::units::Joules;
+use crate::job::JobSpec;
+use crate::job::catalog::Catalog;
+use crate::job::workload::WorkloadSpec;
+use crate::record::Component;
+
+/// Name of the window in which a program trains: after warm-up, before it saves.
+pub const TRAIN: &str = "train";
+
+/// Who says how many tokens a run was trained on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Tokens {
+    /// The program counted them while it ran, or its steps.
+    Counted(f64),
+    /// The job says how many there were to be, and the command ended well.
+    Stated(f64),
+}
+
+impl Tokens {
+    /// How many.
+    pub const fn value(self) -> f64 {
+        match self {
+            Self::Counted(n) | Self::Stated(n) => n,
+        }
+    }
+}
+
+impl Record {
+    /// The energy of a scope, the narrowest where none is named.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a record that is not closed or has no such energy.
+    pub fn total(&self, scope: Option<Scope>) -> Result<&Total> {
+        self.total_of(&self.energies, scope)
+    }
+
+    pub(crate) fn total_of<'a>(
+        &self,
+        totals: &'a [Total],
+        scope: Option<Scope>,
+    ) -> Result<&'a Total> {
+        self.closed()?;
+        if let Some(other) = &self.held_by {
+            return Err(Error::Data(format!(
+                "record {} has no energy: {other} measured this machine at the time",
+                self.id
+            )));
+        }
+        let found = match scope {
+            None => totals.first(),
+            Some(scope) => totals.iter().find(|t| t.scope == scope),
+        };
+        found.filter(|t| t.energy > Joules::ZERO).ok_or_else(|| {
+            let of = scope.map(|s| format!(" of scope {s}")).unwrap_or_default();
+            Error::Data(format!("record {} has no energy{of}", self.id))
+        })
+    }
+
+    /// The window that is the run: the one named [`TRAIN`] that lies in no other, where there is one and it was ended.
+    pub fn train(&self) -> Option<&Window> {
+        let mut named = self.windows.iter().filter(|w| w.name == TRAIN && w.inside.is_empty());
+        named.next().filter(|window| window.closed && named.next().is_none())
+    }
+
+    /// The energy of the run, of the narrowest scope: that of the window [`TRAIN`], or of the command where there is none.
+    pub fn energy_of_run(&self) -> Option<Total> {
+        self.totals_of_run().into_iter().next()
+    }
+
+    pub(crate) fn totals_of_run(&self) -> Vec<Total> {
+        match self.train() {
+            Some(window) => totals(&self.within(window)),
+            None => self.energies.clone(),
+        }
+    }
+
+    /// The channels with their shares in a window in place of what they read in all.
+    fn within(&self, window: &Window) -> Vec<Measured> {
+        let share = |measured: &Measured| {
+            let is_its =
+                |part: &&Part| part.host == measured.host && part.channel == measured.channel.name;
+            let part = window.energies.iter().find(is_its);
+            Measured {
+                energy: part.map(|p| p.energy),
+                systematic_sd: part
+                    .zip(measured.channel.systematic)
+                    .map(|(p, relative)| p.energy * relative),
+                random_sd: part.map_or(Joules::ZERO, |p| p.quantisation_sd),
+                covered: part.map_or(0.0, |p| p.covered),
+                ..measured.clone()
+            }
+        };
+        self.channels.iter().map(share).collect()
+    }
+
+    /// Whether its command has ended.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a record that is being written, or whose writer died.
+    pub fn closed(&self) -> Result<()> {
+        if self.end.is_some() {
+            return Ok(());
+        }
+        Err(Error::Data(format!(
+            "record {} is not closed: it is being written, or `wattlaw recover` closes it",
+            self.id
+        )))
+    }
+
+    /// Tokens that were trained on.
+    pub fn tokens_done(&self, catalog: &Catalog) -> Option<Tokens> {
+        if let Some(counted) = self.tokens {
+            return Some(Tokens::Counted(counted));
+        }
+        let mut job = self.described_job(catalog);
+        if let Some(steps) = self.steps {
+            // steps were counted, and the job says how many tokens one has
+            job.workload = WorkloadSpec {
+                tokens: None,
+                epochs: None,
+                examples: None,
+                steps: Some(Count::new(steps)),
+                ..job.workload
+            };
+            return job.resolve(catalog).ok().map(|job| Tokens::Counted(job.tokens()));
+        }
+        let job = job.resolve(catalog).ok()?;
+        self.ended_well().then(|| Tokens::Stated(job.tokens()))
+    }
+
+    /// The job, with accelerators as they were measured where it names none.
+    pub fn described_job(&self, catalog: &Catalog) -> JobSpec {
+        let mut job = self.job.clone().unwrap_or_default();
+        let gpus: Vec<&Measured> =
+            self.channels.iter().filter(|c| c.channel.component == Component::Gpu).collect();
+        let unnamed = job.system.name.is_none();
+        if job.system.gpu.is_none() && unnamed {
+            let known = |m: &&Measured| m.channel.model.clone();
+            job.system.gpu = gpus
+                .iter()
+                .find_map(known)
+                .map(|model| catalog.accelerator(&model).map_or(model.clone(), |a| a.name.clone()));
+        }
+        if job.system.gpus.is_none() && job.system.nodes.is_none() && !gpus.is_empty() {
+            job.system.gpus = Some(gpus.len() as u64);
+            let hosts = self.nodes.len().max(1) as u64;
+            if job.system.gpus_per_node.is_none() && unnamed && hosts > 1 {
+                job.system.gpus_per_node = Some(gpus.len() as u64 / hosts).filter(|n| *n > 0);
+            }
+        }
+        job
+    }
+
+    /// What measured a scope's energy: `gpu:counter cpu:assumed`.
+    pub fn meter(&self, scope: Scope) -> String {
+        let mut found: Vec<String> = Vec::new();
+        for measured in &self.channels {
+            let inside = match scope {
+                Scope::Gpu => measured.channel.component == Component::Gpu,
+                Scope::NodeDc => measured.channel.component == Component::Node,
+                _ => measured.channel.component != Component::Node,
+            };
+            let word = format!("{}:{}", measured.channel.component, measured.channel.instrument);
+            if inside && !found.contains(&word) {
+                found.push(word);
+            }
+        }
+        found.join(" ")
+    }
+
+    /// Whether the command did all that it was to do.
+    pub fn ended_well(&self) -> bool {
+        self.end.is_some_and(End::well)
+    }
+
+    pub(crate) fn outcome(&self) -> String {
+        match self.end {
+            None => "running".to_owned(),
+            Some(End::Exit { code }) => format!("exit {code}"),
+            Some(End::Signal { signal }) => format!("signal {signal}"),
+            Some(End::Unseen) => "unseen".to_owned(),
+        }
+    }
+}
