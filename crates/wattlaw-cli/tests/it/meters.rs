@@ -3,8 +3,6 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-use crate::running;
-
 use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-use crate::running;
-
 use std::fs;
 use std::path::Path;
 

@@ -6,8 +6,6 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-use crate::running;
-
 use std::path::Path;
 
 use crate::running::page::{check, execute, stage};

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-use crate::logs;
-
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::LazyLock;

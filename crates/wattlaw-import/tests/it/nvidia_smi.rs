@@ -4,8 +4,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-use crate::logs;
-
 use std::fmt::Write;
 
 use wattlaw_import::{Format, Options, Trap};

@@ -2,9 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helper functions of a test")]
 
-use crate::answers;
-use crate::jobs;
-
 use crate::answers::{countable, resolves_and_counts};
 use crate::jobs::{CATALOG, jobs, resolved};
 use proptest::prelude::*;

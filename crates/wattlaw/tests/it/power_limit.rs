@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at what it did not expect")]
 
-use crate::jobs;
-
 use std::sync::LazyLock;
 
 use crate::jobs::{CATALOG, jobs, resolved};

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helper functions of a test")]
 
-use crate::jobs;
-
 use crate::jobs::{jobs, resolved};
 use proptest::prelude::*;
 use wattlaw::base::amount::Count;

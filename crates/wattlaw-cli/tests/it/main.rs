@@ -1,0 +1,15 @@
+//! The program as people and scripts run it.
+
+mod cli;
+mod cluster;
+mod docs;
+mod import;
+mod measure;
+mod meters;
+mod refusals;
+mod running;
+mod slurm;
+mod suite;
+mod sweep;
+mod sweep_design;
+mod tutorial;
