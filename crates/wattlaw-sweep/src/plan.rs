@@ -251,7 +251,7 @@ fn positive(column: &str, text: Option<&str>) -> Result<Option<f64>> {
 
 #[cfg(test)]
 mod tests {
-    use wattlaw::*;
+    use super::*;
 
     const HEADER: &str =
         "run_id,block,family,layers,hidden_size,heads,seq_len,micro_batch,steps,gpu";

@@ -169,8 +169,8 @@ pub fn random(points: u64, most: usize, dice: &mut Dice) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use proptest::prelude::*;
-    use wattlaw::*;
 
     fn counts(points: &[Vec<u64>], field: usize, size: u64) -> Vec<usize> {
         (0..size).map(|level| points.iter().filter(|p| p[field] == level).count()).collect()

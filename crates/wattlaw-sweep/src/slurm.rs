@@ -91,7 +91,7 @@ pub fn name(runs: &str, number: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use wattlaw::*;
+    use super::*;
 
     fn task(run_id: &str, nodes: u64, gpus_per_node: u64) -> Task {
         Task {

@@ -239,9 +239,9 @@ fn tied(lists: Vec<Listed>, together: &[Vec<String>]) -> Result<Vec<Vec<Listed>>
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use wattlaw::job::Job;
     use wattlaw::job::catalog::Catalog;
-    use wattlaw::*;
 
     fn space(layers: &str, more: &str) -> Result<Space> {
         Space::from_toml(&format!(

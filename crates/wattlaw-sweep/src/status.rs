@@ -173,7 +173,7 @@ pub fn continues(plan: &Plan, begun: &Plan) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use wattlaw::*;
+    use super::*;
 
     fn plan(rows: &str) -> Plan {
         let header = "run_id,block,model,seq_len,micro_batch,steps,gpu\n";

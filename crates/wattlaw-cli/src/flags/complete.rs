@@ -87,7 +87,7 @@ fn why(column: &str, run: Option<&Run>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::*;
+    use super::*;
     use wattlaw::data::dataset::ColumnsOf;
     use wattlaw::job::catalog::Catalog;
 

@@ -44,7 +44,8 @@ fn examples() -> Vec<(Format, &'static str, String)> {
 
 fn options(format: Format) -> Options {
     let map = "[columns]\nrun_id = 'who'\nduration_s = 'secs'\nenergy_kwh = 'used kWh'\n";
-    let map = (format == Format::Csv).then(|| wattlaw::data::dataset::ColumnMap::from_toml(map).unwrap());
+    let map =
+        (format == Format::Csv).then(|| wattlaw::data::dataset::ColumnMap::from_toml(map).unwrap());
     Options { map, interval_s: Some(1.0), ..Options::default() }
 }
 

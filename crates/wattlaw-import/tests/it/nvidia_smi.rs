@@ -6,8 +6,8 @@
 
 use std::fmt::Write;
 
-use wattlaw_import::{Format, Options, Trap};
 use wattlaw::base::scope::Scope;
+use wattlaw_import::{Format, Options, Trap};
 
 use crate::logs::{fails, figures, kinds, read, read_with, told};
 

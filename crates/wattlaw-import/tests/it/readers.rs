@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 
 use approx::assert_relative_eq;
 use serde::Deserialize;
+use wattlaw::base::scope::Scope;
+use wattlaw::job::JobSpec;
 use wattlaw::job::catalog::Catalog;
+use wattlaw::record::{Component, Instrument};
 use wattlaw_import;
 use wattlaw_import::{Format, Options, Trap};
-use wattlaw::job::JobSpec;
-use wattlaw::record::{Component, Instrument};
-use wattlaw::base::scope::Scope;
 
 use crate::logs::{fails, figures, kinds, read, read_with, told};
 
@@ -124,8 +124,9 @@ fn a_measurement_and_a_job_are_a_run() {
     assert_eq!((run.energy.unwrap().value(), run.duration.unwrap().value()), (41_000.0, 100.0));
     assert_eq!((run.tokens, run.meter.as_deref()), (Some(1e7), Some("zeus")));
 
-    let refused =
-        |system: &str| wattlaw_import::run(measured, &spec(system), &catalog).unwrap_err().to_string();
+    let refused = |system: &str| {
+        wattlaw_import::run(measured, &spec(system), &catalog).unwrap_err().to_string()
+    };
     assert_eq!(
         refused("gpu = 'a100'\ngpus = 4\n"),
         "w.csv:2: gpus is 4, but the log has the energy of 2; give the logs of all nodes and --join"
@@ -133,8 +134,9 @@ fn a_measurement_and_a_job_are_a_run() {
     assert!(refused("gpus = 2\n").contains("w.csv:2: gpu is missing"));
     let three = "start_time,window_name,elapsed_time,gpu0_energy,gpu1_energy,gpu2_energy\n1.7e9,train,1.0,9.0,9.0,9.0\n";
     let three = &read(Format::Zeus, "w.csv", three).unwrap().measured[0];
-    let error =
-        wattlaw_import::run(three, &spec("gpu = 'a100'\ngpus = 2\n"), &catalog).unwrap_err().to_string();
+    let error = wattlaw_import::run(three, &spec("gpu = 'a100'\ngpus = 2\n"), &catalog)
+        .unwrap_err()
+        .to_string();
     assert!(
         error.ends_with("the log has the energy of 3; name those of the job with --devices"),
         "{error}"
@@ -145,8 +147,9 @@ fn a_measurement_and_a_job_are_a_run() {
     let idle =
         "start_time,window_name,elapsed_time,gpu0_energy,gpu1_energy\n1.7e9,train,100.0,0.0,0.0\n";
     let idle = &read(Format::Zeus, "w.csv", idle).unwrap().measured[0];
-    let error =
-        wattlaw_import::run(idle, &spec("gpu = 'a100'\ngpus = 2\n"), &catalog).unwrap_err().to_string();
+    let error = wattlaw_import::run(idle, &spec("gpu = 'a100'\ngpus = 2\n"), &catalog)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("the energy of the GPUs is zero"), "{error}");
 }
 
@@ -651,7 +654,8 @@ fn any_table_is_read_by_a_map() {
     };
     let error = read_with(Format::Csv, options(&map), &[("t.csv", b"energy_j\n5\n")]).unwrap_err();
     assert_eq!(error.to_string(), "duration_s of the map is -5, but it must be a number from 0");
-    let map = wattlaw::data::dataset::ColumnMap { constants: std::collections::BTreeMap::new(), ..map };
+    let map =
+        wattlaw::data::dataset::ColumnMap { constants: std::collections::BTreeMap::new(), ..map };
     let log = read_with(Format::Csv, options(&map), &[("t.csv", b"energy_j\n5\n")]).unwrap();
     assert!(told(&log, Trap::LeftOut).contains("tokens of the map says nothing of a measurement"));
     assert!(

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use approx::assert_relative_eq;
 use tempfile::TempDir;
 
+use wattlaw::base::units::{Seconds, Watts};
 use wattlaw::record::trace::ChannelTrace;
 use wattlaw::record::{Component, Instrument, Sample};
-use wattlaw::base::units::{Seconds, Watts};
 use wattlaw_meter::found::{Found, Refused};
 use wattlaw_meter::meter::Fault;
 use wattlaw_meter::nvml;

@@ -4,9 +4,9 @@
 
 use std::time::{Duration, Instant};
 
+use wattlaw::base::units::Seconds;
 use wattlaw::record::trace::ChannelTrace;
 use wattlaw::record::{Component, Instrument};
-use wattlaw::base::units::Seconds;
 use wattlaw_meter::machine;
 use wattlaw_meter::machine::Options;
 use wattlaw_meter::sampler::Sampler;

@@ -12,11 +12,11 @@ use std::time::Instant;
 use approx::assert_relative_eq;
 use tempfile::TempDir;
 
-use wattlaw::record::{Channel, Component, Instrument, Sample};
 use wattlaw::base::units::Watts;
-use wattlaw_meter::{machine, hwmon, powercap};
+use wattlaw::record::{Channel, Component, Instrument, Sample};
 use wattlaw_meter::machine::Options;
 use wattlaw_meter::meter::Meter;
+use wattlaw_meter::{hwmon, machine, powercap};
 
 /// Writes files, each a path and what is in it.
 fn write(root: &Path, files: &[(&str, &str)]) {
@@ -112,7 +112,7 @@ fn what_only_root_may_read_is_said_with_its_remedy() {
     fs::set_permissions(&energy, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(&energy).is_ok() {
         // this user is root, whom no permission keeps out: nobody is asked instead
-        let test = ["--exact", "what_only_root_may_read_is_said_with_its_remedy"];
+        let test = ["--exact", "sysfs::what_only_root_may_read_is_said_with_its_remedy"];
         let nobody = Command::new(std::env::current_exe().unwrap())
             .args(test)
             .env("TMPDIR", "/tmp")

@@ -8,14 +8,14 @@ use std::path::Path;
 
 use nalgebra::{DMatrix, DVector};
 use wattlaw::calibration::{Calibration, Laws, embedded, study_design};
-use wattlaw::job::catalog::Catalog;
 use wattlaw::data::dataset::{ColumnsOf, Dataset};
 use wattlaw::data::features::Features;
-use wattlaw::stats::frame::Row;
 use wattlaw::job::Job;
+use wattlaw::job::catalog::Catalog;
+use wattlaw::stats::frame::Row;
+use wattlaw::stats::optimal::{Criterion, Design};
 use wattlaw_sweep::plan::{Answerer, Budget, Forecast, Kind, Order, Plan, Wanted};
 use wattlaw_sweep::space::{Preset, Space};
-use wattlaw::stats::optimal::{Criterion, Design};
 
 /// What makes two runs the same configuration.
 type Key = (u64, u64, u64, u64, u64, u64, u64, u64, String, String);

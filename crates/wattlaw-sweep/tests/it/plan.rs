@@ -5,9 +5,9 @@
 use crate::jobs;
 
 use proptest::prelude::*;
+use wattlaw::base::units::{Joules, Seconds};
 use wattlaw::job::JobSpec;
 use wattlaw_sweep::plan::{Plan, Planned};
-use wattlaw::base::units::{Joules, Seconds};
 
 fn planned() -> impl Strategy<Value = Planned> {
     let figure = || proptest::option::of(1e-9..1e15_f64);

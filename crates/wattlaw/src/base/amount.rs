@@ -103,7 +103,7 @@ impl<'de> Deserialize<'de> for Count {
 
 #[cfg(test)]
 mod tests {
-    use crate::*;
+    use super::*;
 
     #[test]
     fn suffixes_multiply_by_powers_of_a_thousand() {

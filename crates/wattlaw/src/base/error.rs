@@ -179,7 +179,7 @@ fn edit_distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use crate::*;
+    use super::*;
 
     #[test]
     fn a_near_miss_is_suggested_and_a_short_list_is_listed() {

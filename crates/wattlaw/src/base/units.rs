@@ -224,7 +224,7 @@ impl FlopsPerSecond {
 
 #[cfg(test)]
 mod tests {
-    use crate::*;
+    use super::*;
 
     #[test]
     fn power_times_time_is_energy_and_back() {

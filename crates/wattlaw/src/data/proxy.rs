@@ -90,7 +90,7 @@ pub fn efficiency_by_throughput(baseline: (f64, f64), run: (f64, f64), gpus: u64
 
 #[cfg(test)]
 mod tests {
-    use crate::*;
+    use super::*;
 
     #[test]
     fn proxies_of_the_studys_first_row() {

@@ -259,7 +259,7 @@ fn plain(name: &str) -> String {
 mod tests {
     use std::collections::BTreeSet;
 
-    use crate::*;
+    use super::*;
 
     #[test]
     fn every_built_in_row_is_checked_and_no_name_stands_twice() {

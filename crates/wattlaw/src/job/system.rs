@@ -321,7 +321,7 @@ fn not_negative(field: &str, value: Option<f64>) -> Result<Option<f64>> {
 
 #[cfg(test)]
 mod tests {
-    use crate::*;
+    use super::*;
 
     fn t4() -> Accelerator {
         Accelerator {

@@ -357,7 +357,7 @@ fn quoted(names: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::*;
+    use super::*;
 
     fn frame() -> Frame {
         Frame::new(4)

@@ -258,7 +258,7 @@ impl Row for FrameRow<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::*;
+    use super::*;
 
     fn frame() -> Frame {
         Frame::new(3)

@@ -287,7 +287,7 @@ impl Case {
 
 #[cfg(test)]
 mod tests {
-    use crate::*;
+    use super::*;
 
     #[test]
     fn aims_are_harder_than_floors_and_names_are_told_apart() {

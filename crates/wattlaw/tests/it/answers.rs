@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use wattlaw::Error;
 use wattlaw::cost::{AttentionFlops, Cost, Totals};
-use wattlaw::job::{Job, JobSpec};
 use wattlaw::data::proxy::{Proxies, ProxySet};
+use wattlaw::job::{Job, JobSpec};
 
 use super::jobs::CATALOG;
 

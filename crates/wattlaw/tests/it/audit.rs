@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 
 use wattlaw::audit::{Finding, Kind, audit};
-use wattlaw::job::catalog::Catalog;
 use wattlaw::data::dataset::Dataset;
+use wattlaw::job::catalog::Catalog;
 
 fn findings() -> Option<Vec<Finding>> {
     let file =

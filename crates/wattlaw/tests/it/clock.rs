@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use wattlaw::calibration::choose;
-use wattlaw::job::catalog::Catalog;
 use wattlaw::job::JobSpec;
+use wattlaw::job::catalog::Catalog;
 use wattlaw::law::roofline::clock::{CLOCK, ClockLaw};
 use wattlaw::predict::{Breakdown, predict};
 use wattlaw::stats::nls;

@@ -5,10 +5,10 @@
 
 use std::sync::LazyLock;
 
-use wattlaw::job::catalog::Catalog;
 use wattlaw::cost::{AttentionFlops, Cost, Op, Phase};
-use wattlaw::job::{Job, JobSpec};
+use wattlaw::job::catalog::Catalog;
 use wattlaw::job::workload::{AttentionKernel, Checkpointing, Precision};
+use wattlaw::job::{Job, JobSpec};
 
 static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::built_in().unwrap());
 

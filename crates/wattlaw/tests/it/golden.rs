@@ -4,12 +4,12 @@
 
 use serde_json::Value;
 use wattlaw::base::amount::Count;
-use wattlaw::job::model::{Architecture, from_config_json};
-use wattlaw::job::catalog::Catalog;
 use wattlaw::cost::{AttentionFlops, Cost};
-use wattlaw::job::{Job, JobSpec};
-use wattlaw::job::workload::{Checkpointing, Precision, WorkloadSpec};
+use wattlaw::job::catalog::Catalog;
+use wattlaw::job::model::{Architecture, from_config_json};
 use wattlaw::job::task::Task;
+use wattlaw::job::workload::{Checkpointing, Precision, WorkloadSpec};
+use wattlaw::job::{Job, JobSpec};
 
 fn golden(file: &str) -> Value {
     let path = format!("{}/tests/golden/{file}", env!("CARGO_MANIFEST_DIR"));

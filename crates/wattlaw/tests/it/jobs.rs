@@ -7,12 +7,14 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use wattlaw::base::amount::Count;
-use wattlaw::job::model::{ModelSpec, ModelType};
 use wattlaw::job::catalog::Catalog;
-use wattlaw::job::{Job, JobSpec};
+use wattlaw::job::model::{ModelSpec, ModelType};
 use wattlaw::job::parallelism::{ParallelismSpec, Schedule, TensorScope};
 use wattlaw::job::system::SystemSpec;
-use wattlaw::job::workload::{AttentionKernel, Checkpointing, Lora, LoraTarget, Optimizer, Precision, WorkloadSpec};
+use wattlaw::job::workload::{
+    AttentionKernel, Checkpointing, Lora, LoraTarget, Optimizer, Precision, WorkloadSpec,
+};
+use wattlaw::job::{Job, JobSpec};
 
 /// The catalogue, read once.
 pub static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::built_in().unwrap());

@@ -14,13 +14,13 @@ use std::collections::BTreeMap;
 use std::fs::File;
 
 use wattlaw::base::amount::Count;
-use wattlaw::job::model::ModelSpec;
 use wattlaw::job::catalog::Catalog;
-use wattlaw::job::{Job, JobSpec};
-use wattlaw::memory::{Memory, Recipe};
+use wattlaw::job::model::ModelSpec;
 use wattlaw::job::parallelism::{ParallelismSpec, Partition};
 use wattlaw::job::system::SystemSpec;
 use wattlaw::job::workload::{Precision, WorkloadSpec};
+use wattlaw::job::{Job, JobSpec};
+use wattlaw::memory::{Memory, Recipe};
 
 const TABLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/step_time");
 

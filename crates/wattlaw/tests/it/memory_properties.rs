@@ -6,13 +6,13 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use wattlaw::base::amount::Count;
-use wattlaw::job::model::ModelSpec;
+use wattlaw::base::units::Bytes;
 use wattlaw::job::catalog::Catalog;
+use wattlaw::job::model::ModelSpec;
+use wattlaw::job::parallelism::ParallelismSpec;
+use wattlaw::job::workload::{AttentionKernel, Checkpointing, Optimizer, Precision, WorkloadSpec};
 use wattlaw::job::{Job, JobSpec};
 use wattlaw::memory::{Memory, Recipe};
-use wattlaw::job::parallelism::ParallelismSpec;
-use wattlaw::base::units::Bytes;
-use wattlaw::job::workload::{AttentionKernel, Checkpointing, Optimizer, Precision, WorkloadSpec};
 
 static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::built_in().unwrap());
 

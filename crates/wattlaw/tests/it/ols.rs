@@ -6,10 +6,10 @@ use nalgebra::DMatrix;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-use wattlaw::stats::design::Encoding;
-use wattlaw::stats::frame::Frame;
 use wattlaw::law::efficiency::BeforeRunLaw;
 use wattlaw::law::scaling::ScalingLaw;
+use wattlaw::stats::design::Encoding;
+use wattlaw::stats::frame::Frame;
 use wattlaw::stats::inference::Reference;
 use wattlaw::stats::ols::{Covariance, Ols};
 

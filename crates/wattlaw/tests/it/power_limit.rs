@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use crate::jobs::{CATALOG, jobs, resolved};
 use proptest::prelude::*;
+use wattlaw::base::units::Watts;
 use wattlaw::calibration::{Calibration, embedded};
 use wattlaw::job::{Job, JobSpec};
 use wattlaw::law::roofline::clock::{CLOCK, LOWEST};
@@ -13,7 +14,6 @@ use wattlaw::law::roofline::fit::{Prior, Sample, fit};
 use wattlaw::law::roofline::physics::{COUNT, PARAMETERS, Physics, Taken};
 use wattlaw::law::roofline::terms::Terms;
 use wattlaw::predict::predict;
-use wattlaw::base::units::Watts;
 
 static CALIBRATIONS: LazyLock<Vec<Calibration>> = LazyLock::new(|| embedded().unwrap());
 

@@ -5,13 +5,13 @@
 use crate::jobs::{jobs, resolved};
 use proptest::prelude::*;
 use wattlaw::base::amount::Count;
-use wattlaw::job::model::Family;
 use wattlaw::cost::{AttentionFlops, CollectiveKind, Cost, Ledger, Op, Phase, Totals};
-use wattlaw::job::{Job, JobSpec};
+use wattlaw::job::model::Family;
 use wattlaw::job::parallelism::{Parallelism, ParallelismSpec, Schedule, TensorScope};
 use wattlaw::job::system::SystemSpec;
-use wattlaw::job::workload::{Checkpointing, Lora, LoraTarget};
 use wattlaw::job::task::Task;
+use wattlaw::job::workload::{Checkpointing, Lora, LoraTarget};
+use wattlaw::job::{Job, JobSpec};
 
 fn counted(job: &Job) -> Cost {
     Cost::count(job, AttentionFlops::Full)

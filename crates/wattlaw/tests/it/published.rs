@@ -5,14 +5,14 @@
 use std::sync::LazyLock;
 
 use wattlaw::base::amount::Count;
-use wattlaw::job::model::ModelSpec;
-use wattlaw::job::catalog::Catalog;
 use wattlaw::cost::{AttentionFlops, Cost};
-use wattlaw::job::{Job, JobSpec};
+use wattlaw::job::catalog::Catalog;
+use wattlaw::job::model::ModelSpec;
 use wattlaw::job::parallelism::ParallelismSpec;
 use wattlaw::job::system::SystemSpec;
-use wattlaw::job::workload::{Checkpointing, WorkloadSpec};
 use wattlaw::job::task::Task;
+use wattlaw::job::workload::{Checkpointing, WorkloadSpec};
+use wattlaw::job::{Job, JobSpec};
 
 static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::built_in().unwrap());
 

@@ -5,21 +5,21 @@
 use std::fmt::Write;
 use std::sync::LazyLock;
 
-use crate::edits::{edited, edited_text, edits};
 use crate::answers::{answered, countable, resolves_and_counts};
+use crate::edits::{edited, edited_text, edits};
 use crate::jobs::{CATALOG, jobs, resolved};
 use proptest::prelude::*;
 use wattlaw::base::amount::Count;
-use wattlaw::job::model::{ModelType, from_config_json};
 use wattlaw::calibration::{Calibration, FitOptions};
-use wattlaw::job::catalog::Catalog;
 use wattlaw::data::dataset::{ColumnMap, ColumnsOf, Dataset, Efficiency};
-use wattlaw::stats::formula::Formula;
-use wattlaw::job::{Job, JobSpec};
-use wattlaw::predict::predict;
 use wattlaw::data::proxy::ProxySet;
+use wattlaw::job::catalog::Catalog;
+use wattlaw::job::model::{ModelType, from_config_json};
 use wattlaw::job::system::SystemSpec;
 use wattlaw::job::workload::WorkloadSpec;
+use wattlaw::job::{Job, JobSpec};
+use wattlaw::predict::predict;
+use wattlaw::stats::formula::Formula;
 
 const CONFIGS: [&str; 5] = [
     r#"{"model_type": "bert", "num_hidden_layers": 12, "hidden_size": 768,

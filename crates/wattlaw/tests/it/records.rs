@@ -6,19 +6,19 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use wattlaw::job::catalog::Catalog;
+use wattlaw::base::scope::Scope;
+use wattlaw::base::units::{Joules, Seconds, Watts};
 use wattlaw::data::dataset::{Dataset, to_csv};
 use wattlaw::job::JobSpec;
+use wattlaw::job::catalog::Catalog;
 use wattlaw::record::closing::Closing;
 use wattlaw::record::document::{End, Measured, Node, Record, SCHEMA, State};
 use wattlaw::record::event::{Entry, Event};
 use wattlaw::record::merge::merge;
 use wattlaw::record::reading::{HEADER, Reading};
+use wattlaw::record::report::{Said, Statement};
 use wattlaw::record::trace::ChannelTrace;
 use wattlaw::record::{Channel, Component, Instrument, Sample};
-use wattlaw::record::report::{Said, Statement};
-use wattlaw::base::scope::Scope;
-use wattlaw::base::units::{Joules, Seconds, Watts};
 
 fn s(value: f64) -> Seconds {
     Seconds::new(value)

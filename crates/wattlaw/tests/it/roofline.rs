@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use wattlaw::calibration::{Calibration, FitOptions};
-use wattlaw::job::catalog::Catalog;
 use wattlaw::data::dataset::{ColumnsOf, Dataset};
+use wattlaw::job::catalog::Catalog;
 use wattlaw::job::{Job, JobSpec};
 use wattlaw::law::roofline::RooflineLaw;
 use wattlaw::law::roofline::fit::{Prior, Sample, fit};

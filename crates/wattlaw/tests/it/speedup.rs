@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use serde_json::Value;
 use wattlaw::data::dataset::Dataset;
 use wattlaw::data::speedup::{Speedup, Speedups};
-use wattlaw::stats::split::Groups;
 use wattlaw::stats::bootstrap::{Bootstrap, Median};
+use wattlaw::stats::split::Groups;
 
 const HEADER: &str = "family,gpu,gpus,strategy,layers,hidden_size,seq_len,micro_batch,tokens,duration_s,energy_j,\
                       scope,meter,checkpointing,outcome\n";

@@ -4,7 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use serde_json::Value;
-use wattlaw::stats::split::{GroupShuffleSplit, Groups, RedrawnGroupShuffleSplit, ScaleShift, ShuffleSplit, Split, group_k_fold, k_fold, leave_one_group_out, scale_shift, shuffled_k_fold, unseen_level};
+use wattlaw::stats::split::{
+    GroupShuffleSplit, Groups, RedrawnGroupShuffleSplit, ScaleShift, ShuffleSplit, Split,
+    group_k_fold, k_fold, leave_one_group_out, scale_shift, shuffled_k_fold, unseen_level,
+};
 
 fn golden() -> Value {
     serde_json::from_str(include_str!("../golden/splits.json")).unwrap()

@@ -9,10 +9,10 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use wattlaw::stats::frame::Frame;
 use wattlaw::law::efficiency::BeforeRunLaw;
 use wattlaw::law::scaling::{ScalingFit, ScalingLaw};
 use wattlaw::law::setting::Setting;
+use wattlaw::stats::frame::Frame;
 
 /// Relative tolerance. Estimates and standard errors agree to 1e-11 or better; p-values only to
 /// 1e-10, the accuracy of the error function that is used.

@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-use wattlaw::job::catalog::Catalog;
 use wattlaw::data::dataset::{ColumnsOf, Dataset, Efficiency};
 use wattlaw::data::proxy::ProxySet;
+use wattlaw::job::catalog::Catalog;
 
 /// The measured tables, or `None` with a line that says so where they are absent.
 fn table(path: &str) -> Option<Dataset> {

@@ -4,9 +4,9 @@
 
 use proptest::prelude::*;
 
+use wattlaw::base::units::{Joules, Seconds, Watts};
 use wattlaw::record::trace::ChannelTrace;
 use wattlaw::record::{Channel, Component, Instrument, Sample};
-use wattlaw::base::units::{Joules, Seconds, Watts};
 
 /// Steps from one round to the next: the time, the power meanwhile, whether the round fails.
 type Step = (f64, f64, bool);

@@ -23,11 +23,11 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use wattlaw::stats::frame::Frame;
 use wattlaw::law::Law;
 use wattlaw::law::efficiency::BeforeRunLaw;
 use wattlaw::law::scaling::ScalingLaw;
 use wattlaw::law::setting::Setting;
+use wattlaw::stats::frame::Frame;
 use wattlaw::validate::{HoldOut, IntervalRule, Judge, Scheme, Validation};
 
 const MEASURED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/multi_gpu_2026");

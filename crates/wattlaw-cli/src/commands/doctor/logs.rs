@@ -144,7 +144,7 @@ fn text(looked: &Looked) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::*;
+    use super::*;
 
     #[test]
     fn each_log_is_told_by_itself() {
