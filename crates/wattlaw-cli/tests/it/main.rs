@@ -9,6 +9,7 @@ mod meters;
 mod refusals;
 mod running;
 mod slurm;
+mod structure;
 mod suite;
 mod sweep;
 mod sweep_design;
