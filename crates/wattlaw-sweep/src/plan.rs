@@ -45,7 +45,7 @@ pub struct Planned {
 /// Jobs in the order in which they are to run.
 ///
 /// ```
-/// use crate::plan::Plan;
+/// use wattlaw_sweep::plan::Plan;
 ///
 /// let text = "run_id,block,model,seq_len,micro_batch,steps,gpu\n\
 ///             first,1,bert-base-uncased,128,32,100,t4\n";

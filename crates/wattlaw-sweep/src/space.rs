@@ -30,7 +30,7 @@ struct Axis {
 ///
 /// ```
 /// use wattlaw::job::catalog::Catalog;
-/// use crate::space::Space;
+/// use wattlaw_sweep::space::Space;
 ///
 /// let space = Space::from_toml(
 ///     r#"

@@ -175,7 +175,9 @@ impl Cost {
     /// Counts a job.
     ///
     /// ```
-    /// # use wattlaw::{catalog::Catalog, cost::{AttentionFlops, Cost}, job::JobSpec};
+    /// # use wattlaw::job::catalog::Catalog;
+    /// # use wattlaw::cost::{AttentionFlops, Cost};
+    /// # use wattlaw::job::JobSpec;
     /// # let spec = JobSpec::from_toml("model.name = 'gpt2'
     /// # workload = { steps = 1, seq_len = 1024, micro_batch = 1 }
     /// # system = { gpu = 'a100-sxm4-80gb' }")?;
@@ -183,7 +185,7 @@ impl Cost {
     /// let cost = Cost::count(&job, AttentionFlops::Full);
     /// let six_n_d = 6.0 * 124_439_808.0 * 1024.0;
     /// assert!((cost.model_flops_per_step.value() / six_n_d - 1.0).abs() < 0.2);
-    /// # Ok::<(), crate::Error>(())
+    /// # Ok::<(), wattlaw::Error>(())
     /// ```
     pub fn count(job: &Job, attention: AttentionFlops) -> Self {
         let p = &job.parallelism;

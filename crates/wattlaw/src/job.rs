@@ -36,8 +36,8 @@ pub struct Job {
 /// A job as a TOML file or flags describe it.
 ///
 /// ```
-/// use crate::job::catalog::Catalog;
-/// use crate::job::JobSpec;
+/// use wattlaw::job::catalog::Catalog;
+/// use wattlaw::job::JobSpec;
 ///
 /// let spec = JobSpec::from_toml(
 ///     r#"
@@ -57,7 +57,7 @@ pub struct Job {
 /// let job = spec.resolve(&Catalog::built_in()?)?;
 /// assert_eq!(job.architecture.parameters().total, 109_482_240);
 /// assert_eq!(job.parallelism.dp, 4);
-/// # Ok::<(), crate::Error>(())
+/// # Ok::<(), wattlaw::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

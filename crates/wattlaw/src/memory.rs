@@ -108,13 +108,15 @@ impl Memory {
     /// Estimates the memory of the pipeline stage that takes most, with PyTorch's recipe.
     ///
     /// ```
-    /// # use wattlaw::{catalog::Catalog, job::JobSpec, memory::Memory};
+    /// # use wattlaw::job::catalog::Catalog;
+    /// # use wattlaw::job::JobSpec;
+    /// # use wattlaw::memory::Memory;
     /// let spec = JobSpec::from_toml("model.name = 'bert-base-uncased'
     /// workload = { steps = 1, seq_len = 128, micro_batch = 32 }
     /// system = { gpu = 't4' }")?;
     /// let memory = Memory::of(&spec.resolve(&Catalog::built_in()?)?);
     /// assert!(memory.fits && memory.peak_gib_per_gpu() < 10.0);
-    /// # Ok::<(), crate::Error>(())
+    /// # Ok::<(), wattlaw::Error>(())
     /// ```
     pub fn of(job: &Job) -> Self {
         Self::with(job, &Recipe::PYTORCH)

@@ -27,9 +27,9 @@ use prepared::PreparedDraw;
 /// Says how laws are judged.
 ///
 /// ```
-/// use crate::stats::frame::Frame;
-/// use crate::law::scaling::ScalingLaw;
-/// use crate::validate::{HoldOut, Judge};
+/// use wattlaw::stats::frame::Frame;
+/// use wattlaw::law::scaling::ScalingLaw;
+/// use wattlaw::validate::{HoldOut, Judge};
 ///
 /// let log_c: Vec<f64> = (0..40).map(f64::from).collect();
 /// let runs = Frame::new(40)
@@ -39,7 +39,7 @@ use prepared::PreparedDraw;
 /// let law = ScalingLaw::new("log_C".parse()?, "log_energy_kwh");
 /// let found = Judge::by(HoldOut::from("family"), 0).validate(&law, &runs)?;
 /// assert!(found.r2.median > 0.999);
-/// # Ok::<(), crate::Error>(())
+/// # Ok::<(), wattlaw::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judge {

@@ -39,7 +39,7 @@ const OF_GPUS: [&str; 5] = ["gres", "gpus", "gpus-per-node", "gpus-per-task", "t
 /// What a user says of the cluster.
 ///
 /// ```
-/// use crate::slurm::Options;
+/// use wattlaw_sweep::slurm::Options;
 ///
 /// let options = Options::from_toml(
 ///     r#"

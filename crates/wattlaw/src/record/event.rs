@@ -117,11 +117,11 @@ impl Said {
     /// Reads a line that a program wrote.
     ///
     /// ```
-    /// use crate::record::event::{Event, Said};
+    /// use wattlaw::record::event::{Event, Said};
     ///
     /// let said = Said::parse(r#"{"event": "step", "tokens": 4096}"#)?;
     /// assert_eq!(said.event, Event::Step { tokens: 4096.0 });
-    /// # Ok::<(), crate::Error>(())
+    /// # Ok::<(), wattlaw::Error>(())
     /// ```
     ///
     /// # Errors

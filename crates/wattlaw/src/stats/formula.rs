@@ -54,11 +54,11 @@ impl fmt::Display for Term {
 /// The right-hand side of a regression: an intercept and distinct terms.
 ///
 /// ```
-/// use crate::stats::formula::Formula;
+/// use wattlaw::stats::formula::Formula;
 ///
 /// let formula: Formula = "strategy + log_C*log_M".parse()?;
 /// assert_eq!(formula.to_string(), "strategy + log_C + log_M + log_C:log_M");
-/// # Ok::<(), crate::Error>(())
+/// # Ok::<(), wattlaw::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]

@@ -28,14 +28,14 @@ impl<R: Row + ?Sized> Row for &R {
 /// Columns of equal length, each of numbers or of labels.
 ///
 /// ```
-/// use crate::stats::frame::Frame;
+/// use wattlaw::stats::frame::Frame;
 ///
 /// let frame = Frame::new(2)
 ///     .with_number("log_C", vec![30.1, 32.4])?
 ///     .with_label("strategy", vec!["baseline", "fsdp"])?;
 /// assert_eq!(frame.number("log_C")?, [30.1, 32.4]);
 /// assert_eq!(frame.label("strategy")?[1], "fsdp");
-/// # Ok::<(), crate::Error>(())
+/// # Ok::<(), wattlaw::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Frame {

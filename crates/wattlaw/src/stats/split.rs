@@ -5,12 +5,12 @@
 //! row order and group labels, so that published numbers can be reproduced split by split.
 //!
 //! ```
-//! use crate::stats::split::{GroupShuffleSplit, Groups};
+//! use wattlaw::stats::split::{GroupShuffleSplit, Groups};
 //!
 //! let families = Groups::from_labels(&["a", "a", "b", "c"]);
 //! let splits = GroupShuffleSplit::new(1, 0.3, 2026)?.split(&families)?;
 //! assert_eq!((&splits[0].train[..], &splits[0].test[..]), (&[0, 1, 2][..], &[3][..]));
-//! # Ok::<(), crate::Error>(())
+//! # Ok::<(), wattlaw::Error>(())
 //! ```
 
 mod folds;
