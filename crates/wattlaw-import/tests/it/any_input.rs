@@ -9,7 +9,6 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use wattlaw::job::catalog::Catalog;
-use wattlaw_import;
 use wattlaw_import::{Format, Options};
 
 use crate::logs::{fails, figures, read, read_with};

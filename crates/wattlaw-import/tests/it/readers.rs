@@ -14,7 +14,6 @@ use wattlaw::base::scope::Scope;
 use wattlaw::job::JobSpec;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::record::{Component, Instrument};
-use wattlaw_import;
 use wattlaw_import::{Format, Options, Trap};
 
 use crate::logs::{fails, figures, kinds, read, read_with, told};

@@ -11,11 +11,11 @@ use crate::record::run::Tokens;
 impl Record {
     /// The row of a run table, with the energy of the narrowest scope or of the one that is asked for.
     ///
-    /// Where the program told of a window [`TRAIN`], the row is that window: its time, energy and tokens, and not what came
+    /// Where the program told of a window [`TRAIN`](crate::record::run::TRAIN), the row is that window: its time, energy and tokens, and not what came
     /// before and after it.
     ///
     /// # Errors
-    /// [`Error::Data`] for a record that is not closed, that another one measures for, or without such an energy, except
+    /// [`Error::Data`](crate::Error::Data) for a record that is not closed, that another one measures for, or without such an energy, except
     /// where nothing but time was to be recorded; those of [`Run::described`] where the job says too little.
     pub fn to_run(&self, scope: Option<Scope>, catalog: &Catalog) -> Result<Run> {
         let train = self.train();

@@ -223,7 +223,7 @@ fn numbered(splits: impl IntoIterator<Item = Split>, seed: u32) -> Vec<Draw> {
 /// Represents a split that could not be judged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Skipped {
-    /// What would have been held out, as in [`SplitScore::held_out`].
+    /// What would have been held out, as in [`SplitScore::held_out`](super::SplitScore::held_out).
     pub held_out: String,
     /// Why not, as a sentence.
     pub reason: String,
