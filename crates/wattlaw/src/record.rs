@@ -4,7 +4,7 @@
 
 pub mod closing;
 pub mod counter;
-pub mod defect;
+pub(crate) mod defect;
 pub mod document;
 pub mod event;
 mod followed;

@@ -7,7 +7,7 @@ pub mod fit;
 mod judged;
 pub mod laws;
 pub mod machine;
-pub mod observation;
+pub(crate) mod observation;
 pub mod physics;
 pub mod sensitivity;
 pub mod terms;
