@@ -1,8 +1,8 @@
 //! What every target asks of a reader: a value, or an error that prints as one line.
 
+use wattlaw::job::catalog::Catalog;
 use wattlaw::cost::{AttentionFlops, Cost};
 use wattlaw::job::JobSpec;
-use wattlaw::job::catalog::Catalog;
 
 /// The value, if there is one; an error must say something, on one line.
 pub fn answered<T>(outcome: wattlaw::Result<T>) -> Option<T> {

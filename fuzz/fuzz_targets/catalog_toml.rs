@@ -5,8 +5,8 @@
 mod answer;
 
 use libfuzzer_sys::fuzz_target;
-use wattlaw::job::JobSpec;
 use wattlaw::job::catalog::Catalog;
+use wattlaw::job::JobSpec;
 
 fuzz_target!(|text: &str| {
     let Some(catalog) = answer::answered(Catalog::from_toml(text)) else { return };

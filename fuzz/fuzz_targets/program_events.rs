@@ -5,8 +5,8 @@
 mod answer;
 
 use libfuzzer_sys::fuzz_target;
-use wattlaw::base::units::Seconds;
 use wattlaw::record::event::{Entry, Said};
+use wattlaw::base::units::Seconds;
 
 fuzz_target!(|line: &str| {
     if let Some(said) = answer::answered(Said::parse(line)) {

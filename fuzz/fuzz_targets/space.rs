@@ -18,9 +18,7 @@ fuzz_target!(|text: &str| {
     answer::answered(space.jobs(&CATALOG, 3, 1));
     // a pipeline of thousands of stages takes a while to count, and so do thousands of jobs
     let few = space.points() <= 50 && space.sizes().len() <= 5;
-    for kind in
-        [Kind::Grid, Kind::OneFactor, Kind::LatinHypercube, Kind::Random].iter().filter(|_| few)
-    {
+    for kind in [Kind::Grid, Kind::OneFactor, Kind::LatinHypercube, Kind::Random].iter().filter(|_| few) {
         answer::answered(kind.jobs(&space, 3, 1, &CATALOG));
     }
 });

@@ -1,6 +1,6 @@
 //! The command line as it is typed.
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
 use crate::commands::{
     audit, calibrate, catalog, completions, cost, doctor, efficiency, fit, import, measure, merge,
@@ -57,14 +57,4 @@ pub enum Command {
     Catalog(catalog::Args),
     /// Print a shell's completion script
     Completions(completions::Args),
-}
-
-/// How to print.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Format {
-    /// For reading
-    #[default]
-    Table,
-    /// For scripts: stable names, full precision
-    Json,
 }

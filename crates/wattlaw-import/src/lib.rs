@@ -19,6 +19,7 @@ mod lines;
 mod measured;
 mod megatron;
 mod mlperf;
+mod number;
 mod nvidia_smi;
 mod perun;
 mod series;

@@ -103,16 +103,6 @@ pub(super) fn text(line: &[u8]) -> Result<&str> {
     std::str::from_utf8(line).map_err(|_| not("the text is not UTF-8"))
 }
 
-/// The number that stands behind a label; none where the label is absent.
-///
-/// # Errors
-/// [`Error::Invalid`] where what stands there is no finite number.
-pub(super) fn number_after(line: &str, label: &str) -> Result<Option<f64>> {
-    let Some((_, rest)) = line.split_once(label) else { return Ok(None) };
-    let word = rest.trim_start().split([' ', '|', '/', ',', ';']).next().unwrap_or_default();
-    super::number::number(word, label.trim().trim_end_matches(':')).map(Some)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

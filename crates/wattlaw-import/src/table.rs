@@ -6,6 +6,7 @@ use csv::{ByteRecord, ReaderBuilder, Trim};
 
 use super::finding::{Findings, Trap};
 use super::lines::{Source, unreadable, without_mark};
+use super::number::{MOST, absent, number, short};
 use wattlaw::base::error::{Error, Place, Result};
 
 /// A table whose header has been read.
@@ -229,9 +230,6 @@ impl<'a> Row<'a> {
     }
 }
 
-/// No quantity of a log is larger, in whatever unit: a slip of a counter, or no number of energy at all.
-pub(super) const MOST: f64 = 1e18;
-
 /// Checks that no two titles are alike.
 ///
 /// # Errors
@@ -254,53 +252,6 @@ pub(super) fn unlike(titles: &[String]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Whether a cell says that there is no value.
-pub(super) fn absent(text: &str) -> bool {
-    matches!(
-        text,
-        "" | "NA"
-            | "N/A"
-            | "[N/A]"
-            | "n/a"
-            | "null"
-            | "None"
-            | "nan"
-            | "NaN"
-            | "[Not Supported]"
-            | "Not Supported"
-            | "[Unknown Error]"
-            | "[GPU requires reset]"
-            | "[Insufficient Permissions]"
-    )
-}
-
-/// A finite number.
-///
-/// # Errors
-/// [`Error::Invalid`], which says of a decimal comma that it is one.
-pub(super) fn number(text: &str, what: &str) -> Result<f64> {
-    match text.parse::<f64>() {
-        Ok(x) if x.is_finite() => Ok(x),
-        _ => {
-            let comma = text.replacen(',', ".", 1).parse::<f64>().is_ok();
-            let expected = if comma {
-                "it must be a number with a decimal point, and this one has a comma"
-            } else {
-                "it must be a number"
-            };
-            Err(Error::invalid(what, format!("`{}`", short(text)), expected))
-        }
-    }
-}
-
-/// A text short enough for a sentence.
-pub(super) fn short(text: &str) -> String {
-    match text.char_indices().nth(60) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
-    }
 }
 
 fn syntax(error: &csv::Error, file: &str) -> Error {

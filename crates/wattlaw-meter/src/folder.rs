@@ -390,7 +390,7 @@ pub fn write(path: &Path, record: &Record) -> Result<()> {
 }
 
 /// Writes a file whole: beside it, and then in its place.
-pub(crate) fn whole(path: &Path, text: &str) -> Result<()> {
+pub fn whole(path: &Path, text: &str) -> Result<()> {
     let fail = |e: &io::Error| Error::io(path, e);
     let directory = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()

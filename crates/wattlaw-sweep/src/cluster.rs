@@ -6,15 +6,13 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::plan::Plan;
-use crate::slurm::{Entry, Queued, Submission};
-use crate::status::Sweep;
-use crate::store::Sharing;
-use crate::{slurm, store};
-use wattlaw_meter::folder::rfc3339;
+use wattlaw_meter::error::{Error, Result};
+use wattlaw_meter::folder::{rfc3339, whole};
 
-use crate::failure::{Done, Failure};
-use crate::{files, screen};
+use crate::plan::Plan;
+use crate::slurm::{self, Entry, Queued, Submission};
+use crate::status::Sweep;
+use crate::store::{self, Sharing};
 
 /// The folder in a folder of runs.
 const FOLDER: &str = "slurm";
@@ -29,19 +27,20 @@ const OVERRIDES: [&str; 4] =
 ///
 /// # Errors
 /// A journal that cannot be read.
-pub fn submitted(runs: &Path) -> Done<Vec<Submission>> {
+pub fn submitted(runs: &Path) -> Result<Vec<Submission>> {
     let path = runs.join(FOLDER).join(JOURNAL);
     if !path.exists() {
         return Ok(Vec::new());
     }
-    Ok(slurm::journal(&files::text(&path)?, &path.display().to_string())?)
+    let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, &e))?;
+    slurm::journal(&text, &path.display().to_string()).map_err(|e| Error::Failed(e.to_string()))
 }
 
 /// The jobs of these submissions that wait or run, as the queue has them.
 ///
 /// # Errors
 /// A queue that cannot be asked.
-pub fn queued(submitted: &[Submission]) -> Done<BTreeMap<String, Queued>> {
+pub fn queued(submitted: &[Submission]) -> Result<BTreeMap<String, Queued>> {
     if submitted.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -56,34 +55,14 @@ pub fn queued(submitted: &[Submission]) -> Done<BTreeMap<String, Queued>> {
         }
     }
     squeue.env_remove("SLURM_CLUSTERS");
-    Ok(slurm::queue(&said(squeue)?, submitted)?)
-}
-
-/// What the queue says of a folder of runs, for people to see; none where nothing of it was submitted, or where the queue
-/// cannot be asked from here, which is noted.
-///
-/// # Errors
-/// A journal that cannot be read.
-pub fn seen(runs: &Path) -> Done<Option<BTreeMap<String, Queued>>> {
-    let submitted = submitted(runs)?;
-    if submitted.is_empty() {
-        return Ok(None);
-    }
-    match queued(&submitted) {
-        Ok(queue) => Ok(Some(queue)),
-        Err(Failure::Failed(why)) => {
-            screen::note("note", &format!("what is in the queue is not known: {why}"));
-            Ok(None)
-        }
-        Err(other) => Err(other),
-    }
+    slurm::queue(&said(squeue)?, submitted).map_err(|e| Error::Failed(e.to_string()))
 }
 
 /// Whether jobs can be submitted from here.
 ///
 /// # Errors
 /// That there is no sbatch.
-pub fn there() -> Done {
+pub fn there() -> Result<()> {
     let mut sbatch = Command::new("sbatch");
     sbatch.arg("--version");
     said(sbatch).map(|_| ())
@@ -102,9 +81,8 @@ impl Submitting {
     ///
     /// # Errors
     /// That another process has it, a folder of another plan, or a folder that cannot be written to.
-    pub fn begin(runs: &Path, plan: &Plan) -> Done<Self> {
-        let sweep =
-            store::Folder::open(runs, plan.clone(), Sharing::Jobs).map_err(Failure::failed)?;
+    pub fn begin(runs: &Path, plan: &Plan) -> Result<Self> {
+        let sweep = store::Folder::open(runs, plan.clone(), Sharing::Jobs)?;
         let folder = runs.join(FOLDER);
         let logs = folder.join("log");
         std::fs::create_dir_all(&logs).map_err(|e| failed(&logs, &e))?;
@@ -117,7 +95,7 @@ impl Submitting {
             .map_err(|e| failed(&path, &e))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { folder, lock, sweep }),
-            Err(TryLockError::WouldBlock) => Err(Failure::Failed(format!(
+            Err(TryLockError::WouldBlock) => Err(Error::Failed(format!(
                 "{}: another `wattlaw sweep submit` is at work on it",
                 runs.display()
             ))),
@@ -129,8 +107,8 @@ impl Submitting {
     ///
     /// # Errors
     /// A record that cannot be read.
-    pub fn standing(&mut self) -> Done<Sweep> {
-        self.sweep.standing().map_err(Failure::failed)
+    pub fn standing(&mut self) -> Result<Sweep> {
+        self.sweep.standing()
     }
 
     /// Writes an array's script and list of jobs, and submits it; gives the script's path and the number that SLURM gave.
@@ -140,12 +118,15 @@ impl Submitting {
     ///
     /// # Errors
     /// What sbatch said, or a disk that takes nothing.
-    pub fn submit(&self, script: &slurm::Script<'_>) -> Done<(PathBuf, u64)> {
+    pub fn submit(&self, script: &slurm::Script<'_>) -> Result<(PathBuf, u64)> {
         let (name, array) = (script.name, script.array);
         let run_ids = array.run_ids();
-        let (path, text) = (self.folder.join(format!("{name}.sh")), script.text()?);
-        files::write(Path::new(&script.jobs_file()), &(run_ids.join("\n") + "\n"))?;
-        files::write(&path, &text)?;
+        let (path, text) = (
+            self.folder.join(format!("{name}.sh")),
+            script.text().map_err(|e| Error::Failed(e.to_string()))?,
+        );
+        whole(Path::new(&script.jobs_file()), &(run_ids.join("\n") + "\n"))?;
+        whole(&path, &text)?;
         self.append(&Entry::Submitting {
             at: rfc3339(jiff::Timestamp::now()),
             name: name.to_owned(),
@@ -166,16 +147,16 @@ impl Submitting {
         let number =
             answer.trim().lines().last().unwrap_or_default().split(';').next().unwrap_or_default();
         let array_job_id = number.parse().map_err(|_| {
-            Failure::Failed(format!("sbatch said `{}`, which is no number of a job", answer.trim()))
+            Error::Failed(format!("sbatch said `{}`, which is no number of a job", answer.trim()))
         })?;
         self.append(&Entry::Submitted { name: name.to_owned(), array_job_id })?;
         Ok((path, array_job_id))
     }
 
     /// Appends a line to the journal and brings it to the disk; a line that was torn is cut.
-    fn append(&self, entry: &Entry) -> Done {
+    fn append(&self, entry: &Entry) -> Result<()> {
         let path = self.folder.join(JOURNAL);
-        let line = entry.line()?;
+        let line = entry.line().map_err(|e| Error::Failed(e.to_string()))?;
         append(&path, &line).map_err(|e| failed(&path, &e))?;
         // a file that is new is on the disk once its folder is
         File::open(&self.folder)
@@ -196,10 +177,10 @@ fn append(path: &Path, line: &str) -> io::Result<()> {
 }
 
 /// What a command of SLURM's printed, having succeeded; else its own words in one line.
-fn said(mut command: Command) -> Done<String> {
+fn said(mut command: Command) -> Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().map_err(|e| {
-        Failure::Failed(match e.kind() {
+        Error::Failed(match e.kind() {
             ErrorKind::NotFound => format!(
                 "{program}: there is no such command; jobs are submitted where SLURM is, on a login node of the cluster \
                  (--dry-run shows what would be submitted)"
@@ -217,12 +198,12 @@ fn said(mut command: Command) -> Done<String> {
         .map(|line| line.trim().trim_start_matches(&prefix))
         .filter(|line| !line.is_empty())
         .collect();
-    Err(Failure::Failed(match words.is_empty() {
+    Err(Error::Failed(match words.is_empty() {
         true => format!("{program} failed ({}) and said nothing", output.status),
         false => format!("{program}: {}", words.join("; ")),
     }))
 }
 
-fn failed(path: &Path, error: &dyn std::fmt::Display) -> Failure {
-    Failure::Failed(format!("{}: {error}", path.display()))
+fn failed(path: &Path, error: &dyn std::fmt::Display) -> Error {
+    Error::Failed(format!("{}: {error}", path.display()))
 }

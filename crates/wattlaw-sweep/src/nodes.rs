@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use wattlaw::record::document::{End, Record, State, Stop};
 use wattlaw::record::merge::merge;
+use wattlaw_meter::error::{Error, Result};
 use wattlaw_meter::folder;
-
-use crate::failure::{Done, Failure};
 
 /// How long is waited for what other nodes wrote: an NFS client may hold a folder for unchanged so long (`acdirmax`).
 /// Source: nfs(5).
@@ -59,7 +58,7 @@ impl Nodes {
     ///
     /// # Errors
     /// A node without a record, and records that are not of one run.
-    pub fn merge(&self, runs: &Path, run_id: &str, well: bool) -> Done {
+    pub fn merge(&self, runs: &Path, run_id: &str, well: bool) -> Result<()> {
         let place = self.records(runs, run_id);
         let begin = Instant::now();
         let mut records = read(&place)?;
@@ -74,13 +73,13 @@ impl Nodes {
         for record in records.iter_mut().filter(|record| !closed(record)) {
             // one whose node was stopped hard is closed now
             let path = place.join(&record.id);
-            folder::recover(&path).map_err(Failure::failed)?;
-            *record = folder::read(&path).map_err(Failure::failed)?;
+            folder::recover(&path)?;
+            *record = folder::read(&path)?;
         }
         let first = records.iter().filter(|r| !r.ended_well()).min_by_key(|r| blame(r)).cloned();
         let whole = match records.len() as u64 == self.count {
-            true => merge(&records).map_err(Failure::failed),
-            false => Err(Failure::Failed(format!(
+            true => merge(&records).map_err(|e| Error::Failed(e.to_string())),
+            false => Err(Error::Failed(format!(
                 "{}: {} of {} nodes have a record",
                 place.display(),
                 records.len(),
@@ -95,7 +94,7 @@ impl Nodes {
             (Err(_), Some(first)) => first.clone(),
             (Err(failure), None) => return Err(failure),
         };
-        let kept = folder::keep(runs, &mut merged).map_err(Failure::failed)?;
+        let kept = folder::keep(runs, &mut merged)?;
         if let Some(record) = first.as_ref().or(records.first()) {
             // what it printed last says why it failed; a record without it is a record
             let _ = std::fs::copy(place.join(&record.id).join(folder::LOG), kept.join(folder::LOG));
@@ -105,12 +104,12 @@ impl Nodes {
 }
 
 /// The records that are seen in a folder, which is made by the first of them.
-fn read(place: &Path) -> Done<Vec<Record>> {
+fn read(place: &Path) -> Result<Vec<Record>> {
     if !place.exists() {
         return Ok(Vec::new());
     }
-    let paths = folder::all(place).map_err(Failure::failed)?;
-    paths.iter().map(|path| folder::read(path).map_err(Failure::failed)).collect()
+    let paths = folder::all(place)?;
+    paths.iter().map(|path| folder::read(path)).collect()
 }
 
 /// Signals of Linux, signal(7).
@@ -162,7 +161,7 @@ mod tests {
         folder::keep(&place, &mut first).unwrap();
         let said = nodes.merge(runs.path(), "job", false).unwrap_err();
         assert!(
-            matches!(&said, Failure::Failed(why) if why.ends_with("1 of 2 nodes have a record")),
+            matches!(&said, Error::Failed(why) if why.ends_with("1 of 2 nodes have a record")),
             "{said:?}"
         );
         // the other one is seen later

@@ -19,8 +19,7 @@ use wattlaw::job::JobSpec;
 use wattlaw::record::document::{Record, State};
 
 use wattlaw_meter::error::{Error, Result};
-use wattlaw_meter::folder;
-use wattlaw_meter::folder::{LOG, Recovery};
+use wattlaw_meter::folder::{self, LOG, Recovery};
 
 /// The copy of the plan.
 pub const PLAN: &str = "plan.csv";

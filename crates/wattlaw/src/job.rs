@@ -1,6 +1,12 @@
 //! A job: everything that is known before a run.
 
-pub(crate) mod fields;
+pub mod catalog;
+pub mod fields;
+pub mod model;
+pub mod parallelism;
+pub mod system;
+pub mod task;
+pub mod workload;
 
 use serde::{Deserialize, Serialize};
 

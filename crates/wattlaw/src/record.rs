@@ -4,12 +4,13 @@
 
 pub mod closing;
 pub mod counter;
-pub mod defect;
+pub(crate) mod defect;
 pub mod document;
 pub mod event;
 mod followed;
 pub mod merge;
 pub mod reading;
+pub mod report;
 pub mod run;
 mod total;
 pub mod trace;

@@ -9,10 +9,11 @@ mod hold_out;
 mod interval;
 mod prepared;
 mod report;
+pub mod suite;
 
-pub use hold_out::{HoldOut, Scheme};
+pub use hold_out::{HoldOut, Scheme, Skipped};
 pub use interval::{Covered, IntervalRule, LEVELS};
-pub use report::{Skipped, SplitScore, Validation};
+pub use report::{SplitScore, Validation};
 
 use std::collections::BTreeSet;
 

@@ -3,19 +3,18 @@
 use std::io::BufReader;
 use std::sync::LazyLock;
 
-use wattlaw::data::dataset::ColumnMap;
 use wattlaw::job::catalog::Catalog;
+use wattlaw::data::dataset::ColumnMap;
+use wattlaw_import;
 use wattlaw_import::{Format, Importer, Options, Source};
 
 static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::built_in().unwrap());
 
 /// Reads the bytes as one log, or as two where a line `---` parts them.
 pub fn answered(format: Format, bytes: &[u8]) {
-    let map =
-        ColumnMap::from_toml("[columns]\nduration_s = 'secs'\nenergy_kwh = 'used kWh'\n").unwrap();
+    let map = ColumnMap::from_toml("[columns]\nduration_s = 'secs'\nenergy_kwh = 'used kWh'\n").unwrap();
     let map = (format == Format::Csv).then_some(map);
-    let mut importer =
-        Importer::new(format, Options { map, interval_s: Some(1.0), ..Options::default() });
+    let mut importer = Importer::new(format, Options { map, interval_s: Some(1.0), ..Options::default() });
     let parted = bytes.windows(5).position(|w| w == b"\n---\n");
     let logs = parted.map_or(vec![bytes], |at| vec![&bytes[..=at], &bytes[at + 5..]]);
     let mut read = Ok(());

@@ -1,5 +1,7 @@
 //! `wattlaw calibrate`: a calibration adjusted to a few runs of your own machines, and which runs those should be.
 
+pub mod suggest;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -11,7 +13,6 @@ use wattlaw::base::error::Place;
 use wattlaw::calibration::{Laws, choose};
 use wattlaw::stats::optimal::Criterion;
 
-use crate::commands::calibrate::suggest;
 use crate::commands::predict::named;
 use crate::failure::{Done, Failure};
 use crate::flags::job;

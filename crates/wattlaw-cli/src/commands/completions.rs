@@ -1,9 +1,7 @@
 //! `wattlaw completions`: a shell's completion script.
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::args::Wattlaw;
 use crate::failure::Done;
 use crate::files;
 
@@ -15,12 +13,12 @@ pub struct Args {
     shell: Shell,
 }
 
-/// Runs the command.
+/// Prints the script that completes the words of `program`.
 ///
 /// # Errors
 /// Where standard output cannot be written.
-pub fn run(args: &Args) -> Done {
+pub fn run(args: &Args, program: &mut clap::Command) -> Done {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Wattlaw::command(), "wattlaw", &mut script);
+    clap_complete::generate(args.shell, program, "wattlaw", &mut script);
     files::print(&String::from_utf8_lossy(&script))
 }

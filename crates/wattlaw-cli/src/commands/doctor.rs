@@ -1,5 +1,7 @@
 //! `wattlaw doctor`: which meters this machine offers, and what ails a log.
 
+mod logs;
+
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -11,7 +13,6 @@ use wattlaw_meter::machine;
 use wattlaw_meter::machine::Options;
 use wattlaw_meter::select::Selection;
 
-use crate::commands::doctor::logs;
 use crate::failure::{Done, Failure};
 use crate::format::Format;
 use crate::{files, render};

@@ -12,12 +12,13 @@ use wattlaw::data::dataset;
 use wattlaw::data::dataset::ColumnMap;
 use wattlaw::data::run::Run;
 use wattlaw::job::catalog::Catalog;
+use wattlaw_import;
 use wattlaw_import::{Importer, Log, Measured, Options, Source};
 
 use crate::failure::{Done, Failure};
 use crate::flags::job;
 use crate::format::Format;
-use crate::{files, render, usage};
+use crate::{files, render};
 
 /// Flags of `wattlaw import`.
 #[derive(Debug, clap::Args)]
@@ -280,7 +281,7 @@ fn interval(text: &str) -> Result<f64, String> {
         t if t.ends_with('s') => (&t[..t.len() - 1], 1.0),
         t => (t, 1.0),
     };
-    match usage::number(number.trim()) {
+    match crate::parse::number(number.trim()) {
         Ok(x) if (1e-6..=1e6).contains(&(x * factor)) => Ok(x * factor),
         _ => Err(format!("`{text}` is no time between samples; write it as 15s or 100ms")),
     }

@@ -1,10 +1,8 @@
 //! `wattlaw sweep`: controlled runs, from a space of jobs to records that a law is fitted on.
 
 mod design;
-mod each_args;
-mod nodes;
+mod each;
 mod run;
-mod slurm;
 mod status;
 mod submit;
 

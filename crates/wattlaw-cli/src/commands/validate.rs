@@ -1,5 +1,7 @@
 //! `wattlaw validate`: a law judged on runs it has not seen.
 
+mod suite;
+
 use std::str::FromStr;
 
 use clap::ValueEnum;
@@ -14,8 +16,6 @@ use wattlaw::stats::formula::Formula;
 use wattlaw::stats::score::Summary;
 use wattlaw::validate::{HoldOut, IntervalRule, Judge, Scheme, Validation};
 
-use crate::commands::validate::suite;
-use crate::commands::validate::suite::SuiteArgs;
 use crate::failure::{Done, Failure};
 use crate::flags::complete;
 use crate::flags::law::{LawArgs, LawKind, Target};
@@ -23,6 +23,7 @@ use crate::flags::runs::RunsArgs;
 use crate::format::Format;
 use crate::parse::{number, whole};
 use crate::{files, render};
+use suite::SuiteArgs;
 
 /// Flags of `wattlaw validate`: those of judging a law on one table, or the suite's.
 #[derive(Debug, clap::Args)]

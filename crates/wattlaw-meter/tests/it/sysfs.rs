@@ -112,7 +112,7 @@ fn what_only_root_may_read_is_said_with_its_remedy() {
     fs::set_permissions(&energy, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(&energy).is_ok() {
         // this user is root, whom no permission keeps out: nobody is asked instead
-        let test = ["--exact", "what_only_root_may_read_is_said_with_its_remedy"];
+        let test = ["--exact", "sysfs::what_only_root_may_read_is_said_with_its_remedy"];
         let nobody = Command::new(std::env::current_exe().unwrap())
             .args(test)
             .env("TMPDIR", "/tmp")

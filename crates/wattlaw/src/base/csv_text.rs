@@ -3,13 +3,13 @@
 use crate::base::error::{Error, Place, Result};
 
 /// A reader of a table with a header, cells trimmed, a byte-order mark passed over.
-pub(crate) fn reader(bytes: &[u8]) -> csv::Reader<&[u8]> {
+pub fn reader(bytes: &[u8]) -> csv::Reader<&[u8]> {
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text)
 }
 
 /// The error of a reader, with its place.
-pub(crate) fn syntax(error: &csv::Error, file: &str) -> Error {
+pub fn syntax(error: &csv::Error, file: &str) -> Error {
     let place = match error.position() {
         Some(position) => Place::line(file, position.line()),
         None => Place::file(file),
@@ -25,7 +25,7 @@ pub(crate) fn syntax(error: &csv::Error, file: &str) -> Error {
 }
 
 /// A header's columns, each of which may stand once.
-pub(crate) fn once(headers: &csv::StringRecord) -> Result<()> {
+pub fn once(headers: &csv::StringRecord) -> Result<()> {
     for (i, header) in headers.iter().enumerate() {
         if !header.is_empty() && headers.iter().skip(i + 1).any(|h| h == header) {
             return Err(Error::invalid(
@@ -42,7 +42,7 @@ pub(crate) fn once(headers: &csv::StringRecord) -> Result<()> {
 ///
 /// # Errors
 /// None for rows as long as the header.
-pub(crate) fn write(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<String> {
+pub fn write(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let failed = |e: csv::Error| Error::Data(e.to_string());
     writer.write_record(header).map_err(failed)?;

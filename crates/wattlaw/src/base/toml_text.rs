@@ -8,7 +8,7 @@ use crate::base::error::{Error, Result};
 ///
 /// # Errors
 /// [`Error::Syntax`] with line and column, in one line.
-pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
+pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
     toml::from_str(text).map_err(|e| {
         let place = e.span().map(|span| position(text, span.start));
         let message = e.message().lines().collect::<Vec<_>>().join("; ");

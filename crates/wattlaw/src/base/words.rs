@@ -2,6 +2,7 @@
 //! descriptions that are laid over one another.
 
 /// Implements `name()`, `Display` and `FromStr` for an enum of words, so that flags, files and JSON agree.
+#[macro_export]
 macro_rules! words {
     ($type:ident, $what:literal: $($variant:ident = $name:literal $(| $alias:literal)*),+ $(,)?) => {
         impl $type {
@@ -42,7 +43,7 @@ macro_rules! words {
         }
     };
 }
-pub(crate) use words;
+pub use words;
 
 /// Where fields of `top` are absent, takes those of `base`; every field is named, so none can be forgotten.
 macro_rules! overlay {

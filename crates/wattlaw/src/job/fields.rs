@@ -10,7 +10,7 @@ use crate::job::workload::{
 
 /// A field of a job.
 #[derive(Debug)]
-pub(crate) struct Field {
+pub struct Field {
     /// Its table in a job file.
     pub table: &'static str,
     /// Its name there.
@@ -101,7 +101,7 @@ const ADAPTERS: &[Field] = &[
 ];
 
 /// Every field of a job, in the order in which columns are written and cells are read.
-pub(crate) fn fields() -> impl Iterator<Item = &'static Field> {
+pub fn fields() -> impl Iterator<Item = &'static Field> {
     PLAIN.iter().chain(ADAPTERS)
 }
 

@@ -15,6 +15,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::base::error::{Error, Result};
+use crate::job::task::Task;
 
 /// The broad kind of a Transformer, as laws and run tables use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -41,6 +42,15 @@ impl Family {
             Self::Llama => "llama",
             Self::T5 => "t5",
             Self::Vit => "vit",
+        }
+    }
+
+    /// What a model of this family is trained to predict when nothing else is said.
+    pub const fn default_task(self, classes: u64) -> Task {
+        match self {
+            Self::Bert => Task::MaskedLm,
+            Self::Gpt | Self::Llama | Self::T5 => Task::CausalLm,
+            Self::Vit => Task::Classification { labels: if classes == 0 { 1000 } else { classes } },
         }
     }
 }

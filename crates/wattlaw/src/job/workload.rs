@@ -6,9 +6,8 @@ pub use spec::WorkloadSpec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::error::{Error, Result};
 use crate::base::words::words;
-use crate::job::model::Family;
+use crate::job::task::Task;
 
 /// The number format of matrix products; master weights and reductions stay in FP32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -97,56 +96,6 @@ pub enum AttentionKernel {
 }
 
 words!(AttentionKernel, "attention kernel": Flash = "flash" | "sdpa" | "fused", Eager = "eager");
-
-/// What the model learns to say, which decides its output maps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "kind")]
-pub enum Task {
-    /// Fill in masked tokens (BERT).
-    MaskedLm,
-    /// Say the next token (decoders, and the decoder of an encoder–decoder).
-    CausalLm,
-    /// Choose one of so many labels for a sequence or an image.
-    Classification {
-        /// Number of labels.
-        labels: u64,
-    },
-}
-
-impl Task {
-    /// The name used in files, flags and JSON.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::MaskedLm => "masked-lm",
-            Self::CausalLm => "causal-lm",
-            Self::Classification { .. } => "classification",
-        }
-    }
-
-    /// What a family is trained for when nothing else is said.
-    pub const fn default_for(family: Family, classes: u64) -> Self {
-        match family {
-            Family::Bert => Self::MaskedLm,
-            Family::Gpt | Family::Llama | Family::T5 => Self::CausalLm,
-            Family::Vit => {
-                Self::Classification { labels: if classes == 0 { 1000 } else { classes } }
-            }
-        }
-    }
-
-    /// Reads a task's name; `labels` serves classification.
-    ///
-    /// # Errors
-    /// [`Error::Unknown`] for another name.
-    pub fn parse(name: &str, labels: u64) -> Result<Self> {
-        match name.trim().to_lowercase().replace('_', "-").as_str() {
-            "masked-lm" | "mlm" => Ok(Self::MaskedLm),
-            "causal-lm" | "clm" | "seq2seq-lm" => Ok(Self::CausalLm),
-            "classification" => Ok(Self::Classification { labels }),
-            _ => Err(Error::unknown("task", name, ["masked-lm", "causal-lm", "classification"])),
-        }
-    }
-}
 
 /// A linear map that LoRA can adapt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

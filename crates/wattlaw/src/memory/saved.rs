@@ -1,7 +1,6 @@
 //! What one layer keeps of its forward pass for the backward pass, tensor by tensor.
 
 use super::Recipe;
-use super::states::autocasts;
 use crate::job::Job;
 use crate::job::model::{Architecture, Family, ModelType, Norm};
 use crate::job::parallelism::{Parallelism, TensorScope};
@@ -56,7 +55,7 @@ impl<'a> Keeping<'a> {
     pub(super) fn of(job: &'a Job, recipe: &Recipe) -> Self {
         let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
         let act = w.precision.bytes();
-        let copies = autocasts(job, recipe);
+        let copies = recipe.autocasts(job);
         Self {
             a,
             w,

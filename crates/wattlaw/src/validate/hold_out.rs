@@ -1,13 +1,13 @@
 //! What is held out together, and in which scheme.
 
+use serde::Serialize;
+
 use crate::base::error::{Error, Result};
 use crate::stats::frame::Frame;
 use crate::stats::split::{
     GroupShuffleSplit, Groups, RedrawnGroupShuffleSplit, ScaleShift, Split, group_k_fold,
     leave_one_group_out, scale_shift, shuffled_k_fold, unseen_level,
 };
-
-use super::Skipped;
 
 /// Names what is held out together: rows that share the value of a column, or single rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -218,4 +218,13 @@ fn numbered(splits: impl IntoIterator<Item = Split>, seed: u32) -> Vec<Draw> {
         split,
     };
     splits.into_iter().enumerate().map(draw).collect()
+}
+
+/// Represents a split that could not be judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// What would have been held out, as in [`SplitScore::held_out`](super::SplitScore::held_out).
+    pub held_out: String,
+    /// Why not, as a sentence.
+    pub reason: String,
 }

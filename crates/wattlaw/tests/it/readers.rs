@@ -6,9 +6,9 @@ use std::fmt::Write;
 use std::sync::LazyLock;
 
 use crate::answers::{answered, countable, resolves_and_counts};
+use crate::edits::{edited, edited_text, edits};
 use crate::jobs::{CATALOG, jobs, resolved};
 use proptest::prelude::*;
-use proptest::sample::{Index, select};
 use wattlaw::base::amount::Count;
 use wattlaw::calibration::{Calibration, FitOptions};
 use wattlaw::data::dataset::{ColumnMap, ColumnsOf, Dataset, Efficiency};
@@ -20,114 +20,6 @@ use wattlaw::job::workload::WorkloadSpec;
 use wattlaw::job::{Job, JobSpec};
 use wattlaw::predict::predict;
 use wattlaw::stats::formula::Formula;
-use wattlaw_sweep::slurm;
-
-/// Options of a cluster.
-const SLURM: &str = include_str!("../../../../examples/slurm.toml");
-
-/// One change to a document.
-#[derive(Debug, Clone)]
-enum Edit {
-    Remove { at: Index, bytes: usize },
-    Insert { at: Index, text: &'static str },
-    Repeat { at: Index, bytes: usize },
-    Number { at: Index, text: &'static str },
-    Byte { at: Index, byte: u8 },
-}
-
-const EXTREMES: [&str; 16] = [
-    "0",
-    "-1",
-    "1e308",
-    "1e-320",
-    "18446744073709551615",
-    "18446744073709551616",
-    "9223372036854775807",
-    "4294967296",
-    "16777216",
-    "0.1",
-    "NaN",
-    "inf",
-    "null",
-    "\"x\"",
-    "true",
-    "[]",
-];
-const FRAGMENTS: [&str; 16] = [
-    "\"",
-    "'",
-    "\n",
-    "\r\n",
-    ",",
-    "{",
-    "}",
-    "[[",
-    "]",
-    "=",
-    "\u{feff}",
-    "\u{2028}",
-    "é",
-    "\u{0}",
-    "\\n",
-    "\u{1b}[31m",
-];
-
-fn edits() -> impl Strategy<Value = Vec<Edit>> {
-    let edit = prop_oneof![
-        1 => (any::<Index>(), 1..40_usize).prop_map(|(at, bytes)| Edit::Remove { at, bytes }),
-        1 => (any::<Index>(), select(&FRAGMENTS[..])).prop_map(|(at, text)| Edit::Insert { at, text }),
-        1 => (any::<Index>(), 1..200_usize).prop_map(|(at, bytes)| Edit::Repeat { at, bytes }),
-        4 => (any::<Index>(), select(&EXTREMES[..])).prop_map(|(at, text)| Edit::Number { at, text }),
-        1 => (any::<Index>(), any::<u8>()).prop_map(|(at, byte)| Edit::Byte { at, byte }),
-    ];
-    proptest::collection::vec(edit, 1..5)
-}
-
-/// The document with the changes made one after another.
-fn edited(document: &str, edits: &[Edit]) -> Vec<u8> {
-    let mut bytes = document.as_bytes().to_vec();
-    for edit in edits {
-        if bytes.is_empty() {
-            break;
-        }
-        let n = bytes.len();
-        match edit {
-            Edit::Remove { at, bytes: count } => {
-                let from = at.index(n);
-                bytes.drain(from..(from + count).min(n));
-            }
-            Edit::Insert { at, text } => {
-                let from = at.index(n);
-                bytes.splice(from..from, text.bytes());
-            }
-            Edit::Repeat { at, bytes: count } => {
-                let from = at.index(n);
-                let piece = bytes[from..(from + count).min(n)].to_vec();
-                bytes.splice(from..from, piece);
-            }
-            Edit::Number { at, text } => {
-                let digit = |b: &u8| b.is_ascii_digit() || *b == b'.';
-                let starts: Vec<usize> = (0..n)
-                    .filter(|i| digit(&bytes[*i]) && (*i == 0 || !digit(&bytes[*i - 1])))
-                    .collect();
-                if !starts.is_empty() {
-                    let from = *at.get(&starts);
-                    let to = bytes[from..].iter().position(|b| !digit(b)).map_or(n, |k| from + k);
-                    bytes.splice(from..to, text.bytes());
-                }
-            }
-            Edit::Byte { at, byte } => {
-                let place = at.index(n);
-                bytes[place] = *byte;
-            }
-        }
-    }
-    bytes
-}
-
-fn edited_text(document: &str, edits: &[Edit]) -> String {
-    String::from_utf8_lossy(&edited(document, edits)).into_owned()
-}
 
 const CONFIGS: [&str; 5] = [
     r#"{"model_type": "bert", "num_hidden_layers": 12, "hidden_size": 768,
@@ -284,34 +176,6 @@ fn read_calibration(text: &str) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// What a sweep on a cluster reads; whatever is accepted cannot break out of the lines that SLURM reads.
-fn read_slurm(text: &str) -> Result<(), TestCaseError> {
-    answered(slurm::journal(text, "submitted.jsonl"))?;
-    answered(slurm::queue(text, &[]))?;
-    let Some(options) = answered(slurm::Options::from_toml(text))? else { return Ok(()) };
-    let shape = slurm::Shape { nodes: 1, gpus_per_node: 2 };
-    let script = slurm::Script {
-        name: "wattlaw-1f2e3d4c-1",
-        array: &slurm::Array { shape, tasks: Vec::new() },
-        options: &options,
-        runs: text,
-        wattlaw: "wattlaw",
-        flags: &[],
-        command: &[],
-    };
-    for runs in [text, "/runs"] {
-        let script = slurm::Script { runs, ..script.clone() };
-        if let Some(text) = answered(script.text())? {
-            let head = text.split("\nset -e\n").next().unwrap_or_default();
-            prop_assert!(
-                head.lines().all(|line| line.is_empty() || line.starts_with('#')),
-                "{head}"
-            );
-        }
-    }
-    Ok(())
-}
-
 fn read_formula(text: &str) -> Result<(), TestCaseError> {
     if let Some(formula) = answered(text.parse::<Formula>())? {
         prop_assert_eq!(formula.to_string().parse::<Formula>().unwrap(), formula);
@@ -338,7 +202,6 @@ fn the_documents_are_valid() {
         job.unwrap_or_else(|e| panic!("{e}"));
     }
     Catalog::from_toml(CATALOGUE).unwrap();
-    slurm::Options::from_toml(SLURM).unwrap();
     ColumnMap::from_toml(COLUMN_MAP).unwrap();
     FORMULA.parse::<Formula>().unwrap();
     let calibration = Calibration::from_json(&CALIBRATION).unwrap();
@@ -358,7 +221,6 @@ proptest! {
         read_calibration(&text)?;
         read_formula(&text)?;
         read_count(&text)?;
-        read_slurm(&text)?;
         answered(ColumnMap::from_toml(&text))?;
         answered(CATALOG.accelerator(&text))?;
         answered(text.parse::<ModelType>())?;
@@ -379,11 +241,6 @@ proptest! {
     #[test]
     fn edited_jobs_are_answered(at in 0..JOBS.len(), edits in edits()) {
         read_job(&edited_text(JOBS[at], &edits))?;
-    }
-
-    #[test]
-    fn edited_options_of_a_cluster_are_answered(edits in edits()) {
-        read_slurm(&edited_text(SLURM, &edits))?;
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use wattlaw::job::catalog::Catalog;
+use wattlaw_import;
 use wattlaw_import::Options;
 use wattlaw_meter::folder;
 

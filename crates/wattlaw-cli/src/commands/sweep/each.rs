@@ -5,14 +5,10 @@ use std::time::Duration;
 
 use clap::Args;
 use wattlaw::base::units::Seconds;
+use wattlaw_sweep::runner::default_limit;
 
 use crate::flags::meters::MeterArgs;
 use crate::parse::{long_time, time};
-
-/// A job may take so many times what was predicted for it, and so long at least, where no limit is given. Assumed: far above
-/// what predictions are off by.
-const LIMIT_FACTOR: f64 = 10.0;
-const LEAST_LIMIT: Duration = Duration::from_secs(1800);
 
 /// Flags that say how each job is run.
 #[derive(Debug, Args)]
@@ -36,8 +32,6 @@ pub struct EachArgs {
 impl EachArgs {
     /// The longest time that a job may take: what is asked, or what follows from its prediction.
     pub fn limit(&self, predicted: Option<Seconds>) -> Duration {
-        let predicted = predicted.map_or(0.0, |time| time.value() * LIMIT_FACTOR);
-        let by_prediction = Duration::try_from_secs_f64(predicted).unwrap_or(LEAST_LIMIT);
-        self.time_limit.unwrap_or(by_prediction.max(LEAST_LIMIT))
+        self.time_limit.unwrap_or_else(|| default_limit(predicted))
     }
 }

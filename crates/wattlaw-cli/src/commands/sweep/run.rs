@@ -1,22 +1,17 @@
 //! `wattlaw sweep run`: the jobs of a plan, one at a time, each under `wattlaw measure`.
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
 
 use wattlaw::job::Job;
 use wattlaw::record::Component;
-use wattlaw_meter::meter::Meter;
-use wattlaw_meter::settle::settle;
 use wattlaw_sweep::plan::Planned;
+use wattlaw_sweep::runner::{Event, Options, Runner, fits};
 use wattlaw_sweep::status::{Fate, Standing, Sweep};
-use wattlaw_sweep::store::{Attempts, Claim, Folder, Sharing};
+use wattlaw_sweep::store::{Folder, Sharing};
 
-use super::each_args::EachArgs;
-use super::nodes::Nodes;
+use super::each::EachArgs;
 use super::status::{counts, still, used};
 use crate::failure::{Done, Failure};
 use crate::flags::job;
@@ -32,9 +27,6 @@ const TRAINER: [&str; 7] = [
     "wattlaw_trainer",
     "{job}",
 ];
-
-/// So many failures before the first success end the sweep: the jobs are not what is wrong then.
-const FUTILE: usize = 3;
 
 /// Flags of `wattlaw sweep run`.
 #[derive(Debug, clap::Args)]
@@ -98,25 +90,32 @@ pub fn run(args: &Args) -> Done {
         .map(|channel| channel.device)
         .collect();
     for (planned, job) in &wanted {
-        fits(planned, job, gpus.len(), &file)?;
+        fits(&planned.run_id, job, gpus.len())
+            .map_err(|e| Failure::Failed(format!("{file}: {e}")))?;
     }
     let sharing = if args.only.is_empty() { Sharing::Alone } else { Sharing::Jobs };
     let folder = Folder::open(&args.out, plan.clone(), sharing).map_err(Failure::failed)?;
-    let runner = Runner {
-        args,
+    let options = Options {
         command,
+        meters: args.each.meters.words(),
         gpus,
-        meters: opened.meters,
-        attempts: Attempts::prepare().map_err(Failure::failed)?,
-        folder,
-        total: wanted.len(),
+        catalog: args.each.catalog.clone(),
+        retry_failed: args.each.retry_failed,
+        shared: !args.only.is_empty(),
+        settle: args.each.settle,
+        time_limit: args.each.time_limit,
+        verbose: args.verbose,
     };
+    let progress = Progress { args, total: wanted.len() };
+    let mut tell = |event: Event<'_>| progress.tell(event);
+    let runner = Runner::new(options, folder, opened.meters, &mut tell).map_err(Failure::failed)?;
     if !args.quiet {
         for note in &opened.notes {
             render::note("note", note);
         }
     }
-    runner.sweep(&wanted)
+    let (sweep, failed) = runner.run(&wanted).map_err(Failure::failed)?;
+    progress.finish(&sweep, failed)
 }
 
 /// Refuses a command that is not there, before anything is begun.
@@ -141,196 +140,42 @@ fn there(command: &[OsString], ours: bool) -> Done {
     Err(Failure::Failed(format!("{}: there is no such command{how}", path.display())))
 }
 
-/// Refuses a job that this machine cannot run.
-fn fits(planned: &Planned, job: &Job, gpus: usize, file: &str) -> Done {
-    let place = format!("{file}: job {}", planned.run_id);
-    if job.system.nodes() > 1 && Nodes::given(job.system.nodes()).is_none() {
-        return Err(Failure::Failed(format!(
-            "{place} spans {} nodes, and `wattlaw sweep run` runs on one; `wattlaw sweep submit` gives it to a cluster",
-            job.system.nodes()
-        )));
-    }
-    // a machine without GPUs runs jobs of processes
-    let asked = job.system.gpus.min(job.system.gpus_per_node);
-    if gpus > 0 && asked > gpus as u64 {
-        return Err(Failure::Failed(format!(
-            "{place} asks for {asked} GPUs, and {gpus} of this machine are to be used"
-        )));
-    }
-    Ok(())
-}
-
-/// A sweep at work.
-struct Runner<'a> {
+/// What is printed while a sweep is at work.
+struct Progress<'a> {
     args: &'a Args,
-    command: Vec<OsString>,
-    /// What CUDA knows the GPUs by.
-    gpus: Vec<String>,
-    meters: Vec<Box<dyn Meter>>,
-    attempts: Attempts,
-    folder: Folder,
     total: usize,
 }
 
-impl Runner<'_> {
-    fn sweep(mut self, wanted: &[(&Planned, &Job)]) -> Done {
-        let mut failed = 0;
-        let found = self.folder.standing().map_err(Failure::failed)?;
-        let open: BTreeSet<&str> = found
-            .jobs
-            .iter()
-            .filter(|job| self.is_open(job))
-            .map(|job| job.run_id.as_str())
-            .collect();
-        if self.args.only.is_empty() {
-            // what goes on from an earlier sweep would disturb whichever job came first
-            for run_id in self.folder.begun().iter().filter(|id| open.contains(id.as_str())) {
-                self.take(run_id)?;
-            }
+impl Progress<'_> {
+    fn tell(&self, event: Event<'_>) {
+        if self.args.quiet {
+            return;
         }
-        for (index, (planned, job)) in wanted.iter().enumerate() {
-            if !open.contains(planned.run_id.as_str()) {
-                continue;
-            }
-            let Some(claim) = self.take(&planned.run_id)? else {
-                self.note(&format!("{} is being run by another task", planned.run_id));
-                continue;
-            };
-            // who had it may have done it
-            let before = job_of(&self.folder.standing().map_err(Failure::failed)?, planned)?;
-            if !self.is_open(&before) {
-                continue;
-            }
-            self.settle(&planned.run_id)?;
-            let sweep = self.attempt(index, planned, job, &claim, &before)?;
-            drop(claim);
-            self.interrupted()?;
-            let after = job_of(&sweep, planned)?;
-            self.tell(index, &after, &sweep);
-            failed += usize::from(after.fate == Fate::Failed);
-            if failed == FUTILE && index + 1 < wanted.len() && sweep.count(Fate::Done) == 0 {
-                let why = after.reason.unwrap_or_default();
-                return Err(Failure::Failed(format!(
-                    "the first {FUTILE} jobs failed, so the rest was not begun: {why} ({})",
-                    self.log(after.record.as_deref())
-                )));
-            }
-        }
-        self.interrupted()?;
-        self.finish(failed)
-    }
-
-    /// Whether a job is to be run.
-    const fn is_open(&self, job: &Standing) -> bool {
-        match job.fate {
-            Fate::Done => false,
-            Fate::Failed => self.args.each.retry_failed,
-            Fate::Waiting | Fate::Running | Fate::Interrupted => true,
-        }
-    }
-
-    fn take(&mut self, run_id: &str) -> Done<Option<Claim>> {
-        let (attempts, quiet) = (&mut self.attempts, self.args.quiet);
-        let mut tell = |text: &str| {
-            if !quiet {
-                render::note("note", text);
-            }
-        };
-        let claim = self
-            .folder
-            .take(run_id, &mut tell, &mut |time| attempts.wait(time))
-            .map_err(Failure::failed)?;
-        self.interrupted()?;
-        Ok(claim)
-    }
-
-    fn settle(&mut self, run_id: &str) -> Done {
-        let attempts = &mut self.attempts;
-        let (_, unrest) =
-            settle(&mut self.meters, self.args.each.settle, |time| attempts.wait(time));
-        self.interrupted()?;
-        if let Some(unrest) = unrest {
-            self.note(&format!(
-                "{run_id} is begun although the machine did not come to rest in {}: {unrest}",
-                render::duration(self.args.each.settle.as_secs_f64())
-            ));
-        }
-        Ok(())
-    }
-
-    /// Runs a job once, which had come so far `before`; gives the sweep as it stands after.
-    fn attempt(
-        &mut self,
-        index: usize,
-        planned: &Planned,
-        job: &Job,
-        claim: &Claim,
-        before: &Standing,
-    ) -> Done<Sweep> {
-        let spec = planned.spec.filled(job);
-        let file = self.folder.job_file(&planned.run_id, &spec).map_err(Failure::failed)?;
-        let program = std::env::current_exe().map_err(Failure::failed)?;
-        let nodes = Nodes::given(job.system.nodes()).filter(|_| job.system.nodes() > 1);
-        let (mut command, records) = match &nodes {
-            None => (Command::new(program), self.folder.path().to_owned()),
-            Some(nodes) => {
-                (nodes.command(&program), nodes.records(self.folder.path(), &planned.run_id))
-            }
-        };
-        command
-            .stdin(claim.input().map_err(Failure::failed)?)
-            .args(["measure", "--quiet", "--out"])
-            .arg(records)
-            .args(["--name", &planned.run_id, "--job"])
-            .arg(&file)
-            .args([
-                "--time-limit",
-                &format!("{}s", self.args.each.limit(planned.predicted_duration).as_secs_f64()),
-            ])
-            .args(self.args.each.meters.words());
-        if let Some(catalog) = &self.args.each.catalog {
-            command.arg("--catalog").arg(catalog);
-        }
-        command.arg("--").args(self.command.iter().map(|word| filled(word, planned, job, &file)));
-        command.env("WATTLAW_JOB", &file).env("WATTLAW_RUN_ID", &planned.run_id);
-        // each of several nodes has GPUs of its own
-        if nodes.is_none() && self.gpus.iter().any(|gpu| gpu.starts_with("GPU-")) {
-            let used =
-                self.gpus.iter().take(usize::try_from(job.system.gpus).unwrap_or(usize::MAX));
-            command.env("CUDA_VISIBLE_DEVICES", used.cloned().collect::<Vec<_>>().join(","));
-        }
-        let live = std::io::stderr().is_terminal() && !self.args.quiet && !self.args.verbose;
-        let place = self.place(index);
-        let expected = before
-            .predicted_duration
-            .map(|t| format!(" of about {}", render::duration(t.value())))
-            .unwrap_or_default();
-        let mut tick = |ran: Duration| {
-            if live {
+        // a line that is written over again, where somebody looks
+        let live = std::io::stderr().is_terminal() && !self.args.verbose;
+        match event {
+            Event::Note(text) => render::note("note", text),
+            Event::Unrest { run_id, unrest } => render::note(
+                "note",
+                &format!(
+                    "{run_id} is begun although the machine did not come to rest in {}: {unrest}",
+                    render::duration(self.args.each.settle.as_secs_f64())
+                ),
+            ),
+            Event::Running { index, run_id, ran, predicted } if live => {
                 let ran = render::duration(ran.as_secs_f64().round());
-                anstream::eprint!("\r\x1b[2K{place} {} runs for {ran}{expected}", planned.run_id);
+                let expected = predicted
+                    .map(|t| format!(" of about {}", render::duration(t.value())))
+                    .unwrap_or_default();
+                anstream::eprint!(
+                    "\r\x1b[2K{} {run_id} runs for {ran}{expected}",
+                    self.place(index)
+                );
             }
-        };
-        tick(Duration::ZERO);
-        let ended =
-            self.attempts.run(command, self.args.verbose, &mut tick).map_err(Failure::failed)?;
-        if live {
-            anstream::eprint!("\r\x1b[2K");
+            Event::Ended if live => anstream::eprint!("\r\x1b[2K"),
+            Event::Running { .. } | Event::Ended => {}
+            Event::Finished { index, job, sweep } => self.finished(index, job, sweep),
         }
-        let merged = nodes
-            .map_or(Ok(()), |n| n.merge(self.folder.path(), &planned.run_id, ended.end.well()));
-        let sweep = self.folder.standing().map_err(Failure::failed)?;
-        let after = job_of(&sweep, planned)?;
-        if after.attempts == before.attempts && self.attempts.signal().is_none() {
-            merged?;
-            let said = ended.complaints.iter().rev().find(|line| !line.trim().is_empty());
-            let said = said.map_or("without a word", |line| line.trim_start_matches("error: "));
-            return Err(Failure::Failed(format!(
-                "{} could not be begun, and no job after it: {said}",
-                planned.run_id
-            )));
-        }
-        Ok(sweep)
     }
 
     fn place(&self, index: usize) -> String {
@@ -339,10 +184,7 @@ impl Runner<'_> {
     }
 
     /// A line on what came of a job, and what is left.
-    fn tell(&self, index: usize, job: &Standing, sweep: &Sweep) {
-        if self.args.quiet {
-            return;
-        }
+    fn finished(&self, index: usize, job: &Standing, sweep: &Sweep) {
         let mut line = format!("{} {} {}", self.place(index), job.run_id, job.fate);
         if let Some(time) = job.duration {
             line += &format!(" in {}", render::duration(time.value()));
@@ -361,60 +203,20 @@ impl Runner<'_> {
         anstream::eprintln!("{line}");
     }
 
-    fn note(&self, text: &str) {
-        if !self.args.quiet {
-            render::note("note", text);
-        }
-    }
-
-    fn log(&self, record: Option<&str>) -> String {
-        self.folder.path().join(record.unwrap_or_default()).join("log").display().to_string()
-    }
-
-    fn interrupted(&mut self) -> Done {
-        match self.attempts.signal() {
-            None => Ok(()),
-            Some(signal) => Err(Failure::Failed(format!(
-                "stopped by signal {signal}; what is done is kept, and the same command goes on from there"
-            ))),
-        }
-    }
-
-    fn finish(&mut self, failed: usize) -> Done {
-        let sweep = self.folder.standing().map_err(Failure::failed)?;
+    /// What came of the sweep.
+    fn finish(&self, sweep: &Sweep, failed: usize) -> Done {
         let out = self.args.out.display();
         if !self.args.quiet {
-            render::note("sweep", &format!("{}; {}", counts(&sweep), used(&sweep.spent())));
+            render::note("sweep", &format!("{}; {}", counts(sweep), used(&sweep.spent())));
         }
         if failed > 0 {
             return Err(Failure::Failed(format!(
                 "{failed} jobs failed; `wattlaw sweep status {out}` says why, and --retry-failed runs them again"
             )));
         }
-        if sweep.count(Fate::Done) == sweep.jobs.len() {
-            self.note(&format!("all is done: `wattlaw fit {out}` fits a law on it"));
+        if !self.args.quiet && sweep.count(Fate::Done) == sweep.jobs.len() {
+            render::note("note", &format!("all is done: `wattlaw fit {out}` fits a law on it"));
         }
         Ok(())
     }
-}
-
-/// What became of a job of the plan.
-fn job_of(sweep: &Sweep, planned: &Planned) -> Done<Standing> {
-    let found = sweep.jobs.iter().find(|job| job.run_id == planned.run_id).cloned();
-    found.ok_or_else(|| Failure::Failed(format!("the plan lost its job {}", planned.run_id)))
-}
-
-/// A word of the command with what its placeholders stand for.
-fn filled(word: &OsString, planned: &Planned, job: &Job, file: &Path) -> OsString {
-    let Some(text) = word.to_str() else { return word.clone() };
-    let system = &job.system;
-    let values = [
-        ("{job}", file.display().to_string()),
-        ("{run_id}", planned.run_id.clone()),
-        ("{gpus}", system.gpus.to_string()),
-        ("{nodes}", system.nodes().to_string()),
-        ("{gpus_per_node}", system.gpus.min(system.gpus_per_node).to_string()),
-    ];
-    let text = values.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
-    text.into()
 }

@@ -1,14 +1,14 @@
 //! `wattlaw sweep status`: how far a sweep is.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use wattlaw_sweep::cluster;
 use wattlaw_sweep::slurm::Queued;
 use wattlaw_sweep::status::{Fate, Left, Spent, Standing, Sweep};
 use wattlaw_sweep::store::look;
 
-use super::slurm;
 use crate::failure::{Done, Failure};
 use crate::format::Format;
 use crate::{files, render};
@@ -30,7 +30,7 @@ pub struct Args {
 /// A folder that no sweep was begun in, or a record that cannot be read.
 pub fn run(args: &Args) -> Done {
     // the queue before the records: a job that has left the queue by then has its record
-    let queue = slurm::seen(&args.folder)?;
+    let queue = seen(&args.folder)?;
     let sweep = look(&args.folder).map_err(Failure::failed)?;
     match args.format {
         Format::Json => render::json(&json!({
@@ -47,6 +47,20 @@ pub fn run(args: &Args) -> Done {
         })),
         Format::Table => files::print(&(table(&sweep) + &queue.map_or_else(String::new, queued))),
     }
+}
+
+/// What the queue says of a folder of runs; none where nothing of it was submitted, or where the queue cannot be asked from
+/// here, which is noted.
+fn seen(runs: &Path) -> Done<Option<BTreeMap<String, Queued>>> {
+    let submitted = cluster::submitted(runs).map_err(Failure::failed)?;
+    if submitted.is_empty() {
+        return Ok(None);
+    }
+    Ok(cluster::queued(&submitted)
+        .inspect_err(|why| {
+            render::note("note", &format!("what is in the queue is not known: {why}"));
+        })
+        .ok())
 }
 
 fn table(sweep: &Sweep) -> String {

@@ -8,14 +8,13 @@ use clap::ValueEnum;
 use wattlaw::base::error::Place;
 use wattlaw::base::units::Seconds;
 use wattlaw::job::Job;
+use wattlaw_sweep::cluster::{self, Submitting};
 use wattlaw_sweep::plan::Plan;
 use wattlaw_sweep::slurm;
 use wattlaw_sweep::slurm::{Options, Queued, Script, Shape, Task};
 use wattlaw_sweep::status::{Fate, Standing, Sweep};
 
-use super::each_args::EachArgs;
-use super::slurm as cluster;
-use super::slurm::Submitting;
+use super::each::EachArgs;
 use crate::failure::{Done, Failure};
 use crate::flags::job;
 use crate::{files, render};
@@ -69,15 +68,15 @@ pub fn run(args: &Args) -> Done {
     let mut submitting = match args.dry_run {
         true => None,
         false => {
-            cluster::there()?;
-            Some(Submitting::begin(&runs, &plan)?)
+            cluster::there().map_err(Failure::failed)?;
+            Some(Submitting::begin(&runs, &plan).map_err(Failure::failed)?)
         }
     };
-    let submitted = cluster::submitted(&runs)?;
+    let submitted = cluster::submitted(&runs).map_err(Failure::failed)?;
     // the queue before the records: a job that has left the queue by then has its record
-    let queued = cluster::queued(&submitted)?;
+    let queued = cluster::queued(&submitted).map_err(Failure::failed)?;
     let sweep = match &mut submitting {
-        Some(submitting) => submitting.standing()?,
+        Some(submitting) => submitting.standing().map_err(Failure::failed)?,
         None => glimpse(&runs, &plan)?,
     };
     let left = sweep.jobs.iter().zip(&jobs).filter(|(standing, _)| {
@@ -112,7 +111,7 @@ pub fn run(args: &Args) -> Done {
         match &submitting {
             None => files::print(&script.text()?)?,
             Some(submitting) => {
-                let (path, id) = submitting.submit(&script)?;
+                let (path, id) = submitting.submit(&script).map_err(Failure::failed)?;
                 files::print(&format!("submitted as {id}: {array}; {}\n", path.display()))?;
             }
         }

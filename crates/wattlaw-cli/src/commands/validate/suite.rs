@@ -17,7 +17,7 @@ use crate::format::Format;
 use crate::{files, render};
 
 /// The runs of [`MADE_UP`], which come with the program.
-const RUNS: &[u8] = include_bytes!("../../../../../examples/runs.csv");
+const RUNS: &[u8] = include_bytes!("../../../data/runs.csv");
 
 /// Where measured tables lie beside the project.
 const FOLDER: &str = "../shared/data";

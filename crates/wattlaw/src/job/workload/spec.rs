@@ -173,7 +173,7 @@ impl WorkloadSpec {
         )?;
         let task = match &self.task {
             Some(name) => Task::parse(name, labels)?,
-            None => Task::default_for(family, architecture.classes),
+            None => family.default_task(architecture.classes),
         };
         let suits = match task {
             Task::MaskedLm => family == Family::Bert,
@@ -186,7 +186,7 @@ impl WorkloadSpec {
             Err(Error::invalid(
                 "task",
                 task.name(),
-                format!("a {family} model is trained for {}", Task::default_for(family, 0).name()),
+                format!("a {family} model is trained for {}", family.default_task(0).name()),
             ))
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::discrepancy::MOST_POINTS;
 use super::fit::{Fit, Prior};
+use super::laws::RooflineLaws;
 use super::machine::Machine;
 use super::observation::Observation;
 use super::terms::Terms;
@@ -13,7 +14,6 @@ use crate::base::scope::Covers;
 use crate::base::units::JOULES_PER_KWH;
 use crate::data::dataset::Dataset;
 use crate::job::catalog::Catalog;
-use crate::law::roofline::laws::RooflineLaws;
 use crate::law::{FittedLaw, Law};
 use crate::stats::frame::Frame;
 

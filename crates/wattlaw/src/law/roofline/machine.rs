@@ -2,6 +2,7 @@
 
 use super::discrepancy::Discrepancy;
 use super::fit::{self, Fit, Prior, Sample};
+use super::observation::{FEWEST, Observation, SPREADS};
 use super::physics::Physics;
 use super::terms::Terms;
 use super::transfer::{Transfer, posterior_sds};
@@ -16,40 +17,11 @@ use crate::stats::split::group_k_fold;
 /// Folds of whole groups over which residuals of unseen runs are gathered.
 const FOLDS: usize = 5;
 
-/// The fewest runs that a discrepancy is learnt from.
-pub(super) const FEWEST: usize = 20;
-
 /// The fewest held-out runs of a regime that give it a spread of its own.
 const REGIME: usize = 40;
 
 /// Time and energy, in that order.
 const RESPONSES: usize = 2;
-
-/// Time, energy and mean power, in that order.
-pub(super) const SPREADS: usize = 3;
-
-/// A run of a machine: what was measured and the group it is held out with.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Observation<'a> {
-    /// The job.
-    pub terms: &'a Terms,
-    /// ln(duration / s).
-    pub log_duration: f64,
-    /// ln(energy / J), where it was measured.
-    pub log_energy: Option<f64>,
-    /// Group that is held out whole.
-    pub group: usize,
-}
-
-impl Observation<'_> {
-    pub(super) fn sample(&self) -> Sample<'_> {
-        Sample { terms: self.terms, log_duration: self.log_duration, log_energy: self.log_energy }
-    }
-
-    fn response(&self, which: usize) -> Option<f64> {
-        if which == 0 { Some(self.log_duration) } else { self.log_energy }
-    }
-}
 
 /// A fitted machine.
 #[derive(Debug, Clone, Serialize, Deserialize)]

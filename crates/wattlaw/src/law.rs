@@ -6,6 +6,6 @@ pub mod linear;
 pub mod roofline;
 pub mod scaling;
 pub mod setting;
-pub mod thumb;
+pub(crate) mod thumb;
 
 pub use judged::{FittedLaw, Law};
