@@ -98,15 +98,25 @@ pub(super) fn read(bytes: &[u8], file: &str, map: Option<&ColumnMap>) -> Result<
             .at(Place::file(file)));
     }
     let layout = Layout::of(&headers, map).map_err(|e| e.at(Place::line(file, 1)))?;
-    let mut runs = Vec::new();
+    let (mut runs, mut shapeless) = (Vec::new(), Vec::new());
     let mut shapes = Shapes(None);
     for record in reader.records() {
         let record = record.map_err(|e| csv_text::syntax(&e, file))?;
         let line = record.position().map_or(0, csv::Position::line);
         let cells = Cells { layout: &layout, record: &record };
-        runs.push(cells.run(line, &mut shapes).map_err(|e| e.at(Place::line(file, line)))?);
+        match cells.run(line, &mut shapes).map_err(|e| e.at(Place::line(file, line)))? {
+            Row::Run(run) => runs.push(*run),
+            Row::Shapeless(why) => shapeless.push((line, why)),
+        }
     }
-    Ok(Read { runs, notes: layout.notes, absent: layout.absent })
+    let mut notes = layout.notes;
+    if let Some((line, why)) = shapeless.first() {
+        notes.push(format!(
+            "{} rows name a model without a shape and were left out, the first in line {line}: {why}",
+            shapeless.len()
+        ));
+    }
+    Ok(Read { runs, notes, absent: layout.absent })
 }
 
 /// Where each column of a run table stands in another table.
@@ -127,14 +137,17 @@ impl Layout {
             ALIASES.iter().find(|(name, _)| *name == own).map_or(&[][..], |(_, others)| others)
         };
         for own in names() {
-            let found = match map.and_then(|m| m.columns.get(own)) {
-                Some(theirs) => Some(Rule::of_column(theirs, headers)?),
-                None => named(own)
+            // what a map says goes before a column that only happens to have the name
+            let mapped = map.and_then(|m| m.columns.get(own));
+            let constant = map.and_then(|m| m.constants.get(own));
+            let found = match (mapped, constant) {
+                (Some(theirs), _) => Some(Rule::of_column(theirs, headers)?),
+                (None, Some(value)) => Some(Rule::constant(value)),
+                (None, None) => named(own)
                     .or_else(|| aliases(own).iter().find_map(|a| named(a)))
                     .map(Rule::Column),
             };
-            let constant = || map.and_then(|m| m.constants.get(own)).map(Rule::constant);
-            if let Some(rule) = found.or_else(constant) {
+            if let Some(rule) = found {
                 rules.insert(own, rule);
             }
         }
@@ -170,6 +183,14 @@ impl Layout {
     }
 }
 
+/// What a row comes to.
+enum Row {
+    /// A measurement.
+    Run(Box<Measurement>),
+    /// A model by a name that no catalogue has, and no shape beside it.
+    Shapeless(Error),
+}
+
 /// Shapes of models that rows name without describing them, read from the built-in catalogue once one is needed.
 struct Shapes(Option<Catalog>);
 
@@ -199,14 +220,22 @@ struct Cells<'a> {
 }
 
 impl Cells<'_> {
-    /// The cell's text; `None` where the column or the cell is absent.
-    fn text(&self, column: &str) -> Option<String> {
+    /// How a column's cell of this row is found.
+    fn rule(&self, column: &str) -> Option<&Rule> {
         let is_case = |(at, value, own): &&(usize, String, BTreeMap<&'static str, Rule>)| {
             own.contains_key(column) && self.record.get(*at) == Some(value)
         };
         let case = self.layout.cases.iter().find(is_case).map(|(_, _, own)| own);
-        let rule = case.unwrap_or(&self.layout.rules).get(column)?;
-        rule.text(self.record)
+        case.unwrap_or(&self.layout.rules).get(column)
+    }
+
+    /// The cell's text; `None` where the column or the cell is absent.
+    fn text(&self, column: &str) -> Option<String> {
+        self.rule(column)?.text(self.record)
+    }
+
+    fn is_product(&self, column: &str) -> bool {
+        matches!(self.rule(column), Some(Rule::Product(_)))
     }
 
     fn number(&self, column: &str) -> Result<Option<f64>> {
@@ -252,6 +281,10 @@ impl Cells<'_> {
         let may_be_zero = ["padding_share", "token_types", "classes", "carbon_g_per_kwh"];
         let positive = !may_be_zero.contains(&column) && !column.starts_with("price_");
         let text = match field.kind {
+            // a quotient of printed figures is a whole number only nearly
+            Kind::Whole if self.is_product(column) => {
+                self.number(column)?.map(|x| x.round().max(1.0).to_string())
+            }
             Kind::Whole if positive => self.count(column)?.map(|n| n.to_string()),
             Kind::Number if positive => self.number(column)?.map(|x| x.to_string()),
             _ => self.text(column),
@@ -262,7 +295,7 @@ impl Cells<'_> {
         }
     }
 
-    fn run(&self, line: u64, shapes: &mut Shapes) -> Result<Measurement> {
+    fn run(&self, line: u64, shapes: &mut Shapes) -> Result<Row> {
         for needed in ["gpu", "gpus"] {
             if self.text(needed).is_none() {
                 return Err(Error::missing(format!("column `{needed}`"), "the cell is empty"));
@@ -283,7 +316,10 @@ impl Cells<'_> {
             job.model.max_positions = max_seq_len.map(|n| n.max(512));
         }
         self.strategy(&mut job);
-        let job = shapes.fill(job)?;
+        let job = match shapes.fill(job) {
+            Ok(job) => job,
+            Err(why) => return Ok(Row::Shapeless(why)),
+        };
         for (column, value) in [
             ("family", job.model.family.is_some()),
             ("layers", job.model.layers.is_some()),
@@ -297,7 +333,7 @@ impl Cells<'_> {
         let whole = self.number("duration_s")?;
         let duration = whole.or(step_time).map(Seconds::new);
         let (energy, kwh) = self.energy(duration, job.system.gpus)?;
-        Ok(Measurement {
+        Ok(Row::Run(Box::new(Measurement {
             line,
             dataset,
             max_seq_len,
@@ -324,7 +360,7 @@ impl Cells<'_> {
             peak_memory_gib: self.number("peak_memory_gib")?,
             outcome: self.text("outcome"),
             ..Measurement::of(run_id, job)?
-        })
+        })))
     }
 
     /// Reads how much was to be trained into the job, and gives how many tokens were.

@@ -25,7 +25,8 @@ pub struct ColumnMap {
     /// A column of run tables to the table's, or to several joined by ` * ` and ` / `, numbers among them.
     #[serde(default)]
     pub columns: BTreeMap<String, String>,
-    /// A column of run tables to the value of every row.
+    /// A column of run tables to the value of every row, whatever the table has under that name; empty where the table's
+    /// column of that name means something else.
     #[serde(default)]
     pub constants: BTreeMap<String, toml::Value>,
     /// The table's column, a value of it, and columns of run tables to what they are in rows with that value: a value, or
