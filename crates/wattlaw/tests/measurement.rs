@@ -8,10 +8,12 @@ use std::path::Path;
 
 use jobs::CATALOG;
 use proptest::prelude::*;
+use wattlaw::calibration::{Calibration, FitOptions};
 use wattlaw::cost::{AttentionFlops, Cost};
 use wattlaw::dataset::{Dataset, to_csv};
 use wattlaw::job::JobSpec;
 use wattlaw::memory::Memory;
+use wattlaw::predict::{Prediction, predict};
 use wattlaw::record::document::Record;
 use wattlaw::run::{Covers, Measurement, Scope};
 use wattlaw::units::{Joules, Seconds};
@@ -171,4 +173,69 @@ fn strategies_of_a_table_are_those_of_the_job() {
     assert_eq!(spread("4,ddp,2,2,1"), "ddp+tp");
     assert_eq!(spread("4,,1,4,1"), "tp");
     assert_eq!(spread("1,zero1,1,1,1"), "single");
+}
+
+/// The table that the documentation fits, with FSDP under another strategy's name.
+fn runs_called(strategy: &str) -> Dataset {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/runs.csv");
+    let text = std::fs::read_to_string(file).unwrap().replace(",fsdp,", &format!(",{strategy},"));
+    Dataset::from_csv(text.as_bytes(), "runs.csv", None).unwrap()
+}
+
+/// A job like those of the table, on four GPUs.
+fn job_of(strategy: &str) -> wattlaw::job::Job {
+    let spec = JobSpec::from_toml(&format!(
+        "model = {{ family = 'bert', layers = 6, hidden_size = 512 }}
+         workload = {{ tokens = '6M', seq_len = 128, micro_batch = 32 }}
+         parallelism = {{ strategy = '{strategy}' }}
+         system = {{ gpu = 'rtx-4090', gpus = 4 }}"
+    ));
+    spec.unwrap().resolve(&CATALOG).unwrap()
+}
+
+fn has(prediction: &Prediction, kind: &str) -> bool {
+    let kinds = serde_json::to_value(&prediction.warnings).unwrap();
+    kinds.as_array().unwrap().iter().any(|warning| warning["kind"] == kind)
+}
+
+#[test]
+fn a_law_fitted_on_a_sharded_strategy_answers_jobs_of_that_strategy() {
+    let fit = |strategy| Calibration::fit(&runs_called(strategy), &FitOptions::default(), &CATALOG);
+    let fsdp = fit("fsdp").unwrap();
+    let expected = predict(&job_of("fsdp"), &fsdp, "asked", 0.9).unwrap();
+    for strategy in ["zero1", "zero2", "hsdp"] {
+        let own = fit(strategy).unwrap();
+        let found = predict(&job_of(strategy), &own, "asked", 0.9).unwrap();
+        assert_eq!(found.energy_j, expected.energy_j, "{strategy}");
+        assert_eq!(found.duration_s, expected.duration_s, "{strategy}");
+        assert!(!has(&found, "answered-as"), "{strategy}: {:?}", found.warnings);
+        // a law without such rows says that it answers as FSDP
+        let found = predict(&job_of(strategy), &fsdp, "asked", 0.9).unwrap();
+        assert_eq!(found.energy_j, expected.energy_j, "{strategy}");
+        assert!(has(&found, "answered-as"), "{strategy}");
+        // and the other way round
+        assert_eq!(
+            predict(&job_of("fsdp"), &own, "asked", 0.9).unwrap().energy_j,
+            expected.energy_j
+        );
+    }
+}
+
+#[test]
+fn a_roofline_law_fitted_on_a_sharded_strategy_knows_it() {
+    let fit = |strategy| {
+        let options = FitOptions::default();
+        Calibration::fit_roofline(&runs_called(strategy), &options, &CATALOG, None, true).unwrap()
+    };
+    for strategy in ["zero1", "zero2", "hsdp"] {
+        let own = fit(strategy);
+        let found = predict(&job_of(strategy), &own, "asked", 0.9).unwrap();
+        assert!(!has(&found, "answered-as") && !has(&found, "unseen-strategy"), "{strategy}");
+        let energy = found.energy_j.unwrap();
+        assert!(energy.lower < energy.estimate && energy.estimate < energy.upper);
+    }
+    let found = predict(&job_of("zero2"), &fit("fsdp"), "asked", 0.9).unwrap();
+    assert!(has(&found, "answered-as"), "{:?}", found.warnings);
+    let found = predict(&job_of("tp"), &fit("fsdp"), "asked", 0.9).unwrap();
+    assert!(has(&found, "unseen-strategy"), "{:?}", found.warnings);
 }
