@@ -8,7 +8,9 @@ use jobs::{jobs, resolved};
 use proptest::prelude::*;
 use wattlaw::amount::Count;
 use wattlaw::architecture::Family;
-use wattlaw::cost::{AttentionFlops, CollectiveKind, Cost, Ledger, Op, Phase, Totals};
+use wattlaw::cost::{
+    AttentionFlops, CollectiveKind, CollectiveRole, Cost, Ledger, Op, OpKind, Phase, Totals,
+};
 use wattlaw::job::{Job, JobSpec};
 use wattlaw::parallel::{Parallelism, ParallelismSpec, Schedule, TensorScope};
 use wattlaw::system::SystemSpec;
@@ -50,19 +52,19 @@ fn with(job: &Job, change: impl FnOnce(&mut Job)) -> Job {
 /// Whether an operation is a layer's, not the embedding's, the output's or the step's.
 fn of_a_layer(op: &Op) -> bool {
     op.phase != Phase::Step
-        && ![
-            "patch projection",
-            "embedding",
-            "embedding projection",
-            "final norm",
-            "masked-LM transform",
-            "output projection",
-            "logits",
-            "loss",
-            "pooler",
-            "classifier",
-        ]
-        .contains(&op.name)
+        && !matches!(
+            op.kind,
+            OpKind::PatchProjection
+                | OpKind::Embedding
+                | OpKind::EmbeddingProjection
+                | OpKind::FinalNorm
+                | OpKind::MaskedLmTransform
+                | OpKind::OutputProjection
+                | OpKind::Logits
+                | OpKind::Loss
+                | OpKind::Pooler
+                | OpKind::Classifier
+        )
 }
 
 /// Bytes a GPU of `ledger` sends in a step by operations that `keep` keeps.
@@ -71,17 +73,29 @@ fn sent(ledger: &Ledger, keep: impl Fn(&Op) -> bool) -> f64 {
     (totals.node_link_bytes + totals.network_bytes).value()
 }
 
+fn has_role(op: &Op, roles: &[CollectiveRole]) -> bool {
+    op.collective().is_some_and(|collective| roles.contains(&collective.role))
+}
+
 fn is_data_parallel(op: &Op) -> bool {
-    op.collective.is_some()
-        && ["gradients", "parameters", "gradients between groups"].contains(&op.name)
+    use CollectiveRole as R;
+    has_role(op, &[R::GradientReduction, R::ParameterGather, R::GradientReductionBetweenGroups])
 }
 
 fn is_tensor_parallel(op: &Op) -> bool {
-    op.collective.is_some() && ["tensor parallel", "embedding", "logits"].contains(&op.name)
+    use CollectiveRole as R;
+    has_role(
+        op,
+        &[R::TensorParallelActivations, R::TensorParallelEmbedding, R::TensorParallelLogits],
+    )
 }
 
 fn is_pipeline(op: &Op) -> bool {
-    op.name == "pipeline"
+    has_role(op, &[CollectiveRole::PipelineActivations])
+}
+
+fn reduces_gradients(op: &Op) -> bool {
+    has_role(op, &[CollectiveRole::GradientReduction])
 }
 
 /// Parameters that all ranks of one replica hold together: the model's, and a second copy of a tied embedding where
@@ -175,13 +189,13 @@ proptest! {
         prop_assert_eq!(none.model_flops_per_step, full.model_flops_per_step);
         for ((none, selective), full) in none.stages.iter().zip(&selective.stages).zip(&full.stages) {
             let of = |ledger: &Ledger, phase, keep: &dyn Fn(&Op) -> bool| {
-                ledger.per_step(|op| op.phase == phase && op.collective.is_none() && keep(op))
+                ledger.per_step(|op| op.phase == phase && op.collective().is_none() && keep(op))
             };
-            let forward = of(none, Phase::Forward, &|op| of_a_layer(op) && op.name != "expert weights");
+            let forward = of(none, Phase::Forward, &|op| of_a_layer(op) && op.kind != OpKind::ExpertWeights);
             let again = of(full, Phase::Recompute, &|_| true);
             prop_assert!(near(again.flops.value(), forward.flops.value()));
             prop_assert!(near(again.bytes.value(), forward.bytes.value()));
-            let core = of(none, Phase::Forward, &|op| op.name == "attention core");
+            let core = of(none, Phase::Forward, &|op| op.kind == OpKind::AttentionCore);
             prop_assert_eq!(of(selective, Phase::Recompute, &|_| true), core);
             prop_assert_eq!(of(none, Phase::Recompute, &|_| true), Totals::default());
         }
@@ -196,9 +210,9 @@ proptest! {
         for (full, causal) in full.stages.iter().zip(&causal.stages) {
             for (a, b) in full.ops.iter().zip(&causal.ops) {
                 let half = Op { flops: a.flops * 0.5, ..*a };
-                if a.name == "attention core" && decoder {
+                if a.kind == OpKind::AttentionCore && decoder {
                     prop_assert_eq!(*b, half);
-                } else if a.name == "attention core" && job.architecture.family() == Family::T5 {
+                } else if a.kind == OpKind::AttentionCore && job.architecture.family() == Family::T5 {
                     prop_assert!(*b == *a || *b == half);
                 } else {
                     prop_assert_eq!(b, a);
@@ -220,7 +234,7 @@ proptest! {
                 sum.flops += op.flops * times;
                 sum.bytes += op.bytes * times;
                 sum.kernels += op.kernels * times;
-                if let Some(collective) = op.collective {
+                if let Some(collective) = op.collective() {
                     sum.node_link_bytes += collective.sent_per_gpu() * times;
                 }
                 for figure in [op.count, op.flops.value(), op.bytes.value(), op.kernels] {
@@ -266,7 +280,7 @@ proptest! {
     }
 
     #[test]
-    fn exchanges_vanish_with_their_degree(spec in jobs()) {
+    fn communication_vanishes_with_its_degree(spec in jobs()) {
         let job = resolved(&spec);
         let p = &job.parallelism;
         for ledger in &counted(&job).stages {
@@ -274,13 +288,13 @@ proptest! {
             prop_assert!(p.dp > 1 || none(is_data_parallel));
             prop_assert!(p.tp > 1 || none(is_tensor_parallel));
             prop_assert!(p.pp > 1 || p.virtual_stages > 1 || none(is_pipeline));
-            prop_assert!(none(|op| op.collective.is_some_and(|c| c.ranks < 2)));
-            prop_assert!(none(|op| op.collective.is_some()
+            prop_assert!(none(|op| op.collective().is_some_and(|c| c.ranks < 2)));
+            prop_assert!(none(|op| op.collective().is_some()
                 && !(is_data_parallel(op) || is_tensor_parallel(op) || is_pipeline(op))));
         }
         let alone = resolved(&on_one_gpu(&spec));
         prop_assert_eq!(alone.parallelism, Parallelism::SINGLE);
-        prop_assert!(counted(&alone).stages[0].ops.iter().all(|op| op.collective.is_none()));
+        prop_assert!(counted(&alone).stages[0].ops.iter().all(|op| op.collective().is_none()));
     }
 
     #[test]
@@ -336,7 +350,7 @@ proptest! {
                 * (a.encoder_layers as f64 * of_layer * w.seq_len as f64
                     + layers * of_decoder * decoder_seq as f64);
             let ring = 2.0 * (p.tp as f64 - 1.0) / p.tp as f64;
-            let layer = sent(ledger, |op| op.name == "tensor parallel");
+            let layer = sent(ledger, |op| has_role(op, &[CollectiveRole::TensorParallelActivations]));
             prop_assert!(near(layer, w.grad_accum as f64 * ring * reduced), "{layer}");
         }
     }
@@ -361,7 +375,7 @@ proptest! {
         if job.system.nodes() == 1 {
             prop_assert_eq!(network, 0.0);
         } else {
-            prop_assert!(network > 0.0, "{} nodes that exchange nothing", job.system.nodes());
+            prop_assert!(network > 0.0, "{} nodes without communication", job.system.nodes());
         }
     }
 
@@ -377,8 +391,8 @@ proptest! {
         spec.parallelism.shard_group = None;
         let job = resolved(&spec);
         let gradients = |ledger: &Ledger| -> f64 {
-            let ops = ledger.ops.iter().filter(|op| op.name == "gradients");
-            ops.map(|op| op.collective.unwrap().buffer.value()).sum()
+            let ops = ledger.ops.iter().filter(|op| reduces_gradients(op));
+            ops.map(|op| op.collective().unwrap().buffer.value()).sum()
         };
         let held: f64 = counted(&job).stages.iter().map(gradients).sum::<f64>()
             * job.parallelism.tp as f64
@@ -403,7 +417,7 @@ proptest! {
         };
         spec.workload.lora = Some(Lora { rank, targets });
         spec.workload.checkpointing = Some(Checkpointing::None);
-        // two ranks, so that the gradients of the adapters are exchanged and can be read
+        // two ranks, so that the gradients of the adapters are communicated and can be read
         spec.parallelism = ParallelismSpec { strategy: Some("ddp".into()), ..Default::default() };
         (spec.system.gpus, spec.system.gpus_per_node) = (Some(2), None);
         if spec.workload.decoder_seq_len.is_some() {
@@ -413,20 +427,20 @@ proptest! {
         let trained = with(&job, |j| j.workload.lora = None);
         let (frozen, trained) = (&counted(&job).stages[0], &counted(&trained).stages[0]);
         let frozen_maps = |op: &Op| {
-            !["adapter", "attention core", "patch projection"].contains(&op.name)
+            !matches!(op.kind, OpKind::Adapter | OpKind::AttentionCore | OpKind::PatchProjection)
         };
         let flops = |l: &Ledger, keep: &dyn Fn(&Op) -> bool| l.per_step(keep).flops.value();
         prop_assert!(near(flops(frozen, &frozen_maps), 2.0 / 3.0 * flops(trained, &frozen_maps)));
-        let core = |op: &Op| op.name == "attention core";
+        let core = |op: &Op| op.kind == OpKind::AttentionCore;
         prop_assert_eq!(flops(frozen, &core), flops(trained, &core));
 
         // experts see only a share of the tokens each
         if job.architecture.experts.is_none() || !every_map {
-            let gradients = frozen.ops.iter().find(|op| op.name == "gradients").unwrap();
-            let adapters = gradients.collective.unwrap().buffer.value() / job.workload.precision.bytes();
+            let gradients = frozen.ops.iter().find(|op| reduces_gradients(op)).unwrap();
+            let adapters = gradients.collective().unwrap().buffer.value() / job.workload.precision.bytes();
             let w = &job.workload;
             let tokens = (w.micro_batch * w.seq_len * w.grad_accum) as f64;
-            prop_assert!(near(flops(frozen, &|op| op.name == "adapter"), 6.0 * adapters * tokens));
+            prop_assert!(near(flops(frozen, &|op| op.kind == OpKind::Adapter), 6.0 * adapters * tokens));
         }
     }
 
@@ -468,7 +482,7 @@ proptest! {
         }
         for ledger in &counted(&job).stages {
             for op in ledger.ops.iter().filter(|op| is_pipeline(op)) {
-                prop_assert_eq!(op.collective.unwrap().kind, CollectiveKind::Send);
+                prop_assert_eq!(op.collective().unwrap().kind, CollectiveKind::Send);
             }
         }
     }

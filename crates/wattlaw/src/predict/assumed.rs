@@ -1,6 +1,6 @@
 //! What is answered where a law's answer is impossible: stated assumptions on peak and power, with a wide interval.
 
-use super::warnings::{Warning, plain};
+use super::warnings::{Warning, WarningKind, plain};
 use super::{Cost, Interval};
 use crate::error::{Error, Result};
 use crate::job::Job;
@@ -62,7 +62,7 @@ pub(super) fn impossible(
         (None, None) => return None,
     };
     Some(Warning {
-        kind: "impossible",
+        kind: WarningKind::Impossible,
         text: format!(
             "{found}: the job lies too far outside the fitted runs, and the answer is by assumption instead; fit a \
              calibration on runs of your own"

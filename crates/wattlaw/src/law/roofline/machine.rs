@@ -171,7 +171,7 @@ impl Machine {
 
     /// ln(time / s) and ln(energy / J) by the physics alone.
     pub fn physics(&self, terms: &Terms) -> [f64; RESPONSES] {
-        Physics(&self.fit.parameters()).logs(terms)
+        Physics(self.fit.parameters()).logs(terms)
     }
 
     /// ln(time / s) and ln(energy / J), each with the standard deviation of a new run (one where none was learnt, so
