@@ -12,7 +12,11 @@ use wattlaw::cost::{
     AttentionFlops, CollectiveKind, CollectiveRole, Cost, Ledger, Op, OpKind, Phase, Totals,
 };
 use wattlaw::job::{Job, JobSpec};
+use wattlaw::law::roofline::physics::{Physics, PhysicsEstimate, RooflineParameters};
+use wattlaw::law::roofline::terms::{Terms, Work};
+use wattlaw::memory::{Memory, MemoryPart, Recipe};
 use wattlaw::parallel::{Parallelism, ParallelismSpec, Schedule, TensorScope};
+use wattlaw::proxy::Proxies;
 use wattlaw::system::SystemSpec;
 use wattlaw::workload::{Checkpointing, Lora, LoraTarget, Task};
 
@@ -483,6 +487,84 @@ proptest! {
         for ledger in &counted(&job).stages {
             for op in ledger.ops.iter().filter(|op| is_pipeline(op)) {
                 prop_assert_eq!(op.collective().unwrap().kind, CollectiveKind::Send);
+            }
+        }
+    }
+}
+
+/// FLOPs, bytes and kernels of a step by the roofline law's sums.
+fn computed(x: &Terms) -> [f64; 3] {
+    let each = |of: fn(&Work) -> f64| x.micro_steps * of(&x.micro_step) + of(&x.optimizer);
+    [each(Work::flops), each(|work| work.bytes), each(|work| work.kernels)]
+}
+
+/// Time and energy of the work alone, where nothing overlaps and no power limit binds: each operation shows in both.
+fn priced(job: &Job, cost: &Cost) -> [f64; 2] {
+    let parameters = RooflineParameters { overlap: 1e-9, ..RooflineParameters::physical() };
+    let x = Terms { power_limit: f64::MAX, ..Terms::of_cost(job, cost) };
+    let PhysicsEstimate { time, energy, .. } = Physics(parameters).estimate(&x);
+    let work_j = energy.compute_j + energy.memory_j + energy.communication_j + energy.kernel_j;
+    [time.total_s, work_j]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn the_roofline_laws_sums_are_the_ledgers(spec in jobs()) {
+        let job = resolved(&spec);
+        let cost = counted(&job);
+        let (ledger, x) = (cost.busiest_stage(), Terms::of_cost(&job, &cost));
+        let computing = ledger.per_step(|op| op.collective().is_none());
+        let all = ledger.per_step(|_| true);
+        prop_assert_eq!(computing.flops, all.flops);
+        let expected = [computing.flops.value(), computing.bytes.value(), computing.kernels];
+        for (sum, expected) in computed(&x).into_iter().zip(expected) {
+            prop_assert!(near(sum, expected), "{sum} is not {expected}");
+        }
+        // a collective is one kernel, so that kernels count collectives
+        let once = |op: &Op| op.phase == Phase::Step;
+        let m = x.micro_steps;
+        let mut sent = [0.0; 2];
+        for (role, times, sum, of_role) in [
+            ("tensor", m, x.tensor_parallel, ledger.per_step(|op| is_tensor_parallel(op) && !once(op))),
+            ("pipeline", m, x.pipeline, ledger.per_step(|op| is_pipeline(op) && !once(op))),
+            ("fsdp", m, x.fsdp, ledger.per_step(|op| is_data_parallel(op) && !once(op))),
+            ("step", 1.0, x.gradients, ledger.per_step(|op| op.collective().is_some() && once(op))),
+        ] {
+            prop_assert!(near(times * sum.node, of_role.node_link_bytes.value()), "{role}: {sum:?}");
+            prop_assert!(near(times * sum.network, of_role.network_bytes.value()), "{role}: {sum:?}");
+            prop_assert!(near(times * sum.count, of_role.kernels), "{role}: {sum:?}");
+            sent[0] += times * sum.node;
+            sent[1] += times * sum.network;
+        }
+        prop_assert!(near(sent[0], all.node_link_bytes.value()), "{sent:?} {all:?}");
+        prop_assert!(near(sent[1], all.network_bytes.value()), "{sent:?} {all:?}");
+        let proxy = Proxies::of_cost(&cost);
+        let micro_step: f64 = ledger.ops.iter().filter(|op| !once(op)).map(|op| op.count * op.bytes.value()).sum();
+        prop_assert!(near(proxy.memory, micro_step));
+    }
+
+    #[test]
+    fn every_operation_takes_time_energy_and_memory(spec in jobs()) {
+        let job = resolved(&spec);
+        let cost = counted(&job);
+        let busiest = cost.busiest_stage().stage as usize;
+        let [time_s, work_j] = priced(&job, &cost);
+        for at in 0..cost.stages[busiest].ops.len() {
+            let mut twice = cost.clone();
+            let op = &mut twice.stages[busiest].ops[at];
+            op.count *= 2.0;
+            let op = *op;
+            let [longer_s, more_j] = priced(&job, &twice);
+            prop_assert!(longer_s > time_s, "{op:?} takes no time");
+            prop_assert!(more_j > work_j, "{op:?} takes no energy");
+        }
+        for ledger in &cost.stages {
+            let memory = Memory::of_stage(&job, ledger.stage, &Recipe::PYTORCH);
+            for op in &ledger.ops {
+                let part = MemoryPart::of(op);
+                prop_assert!(memory.part(part).value() > 0.0, "{op:?} takes no {part}");
             }
         }
     }
