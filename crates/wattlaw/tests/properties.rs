@@ -498,9 +498,18 @@ fn computed(x: &Terms) -> [f64; 3] {
     [each(Work::flops), each(|work| work.bytes), each(|work| work.kernels)]
 }
 
-/// Time and energy of the work alone, where nothing overlaps and no power limit binds: each operation shows in both.
+/// Seconds, and joules of the work alone, where nothing overlaps, no power limit binds and work is so light that its power
+/// does not bend: each operation shows in both.
 fn priced(job: &Job, cost: &Cost) -> [f64; 2] {
-    let parameters = RooflineParameters { overlap: 1e-9, ..RooflineParameters::physical() };
+    let default = RooflineParameters::physical();
+    let parameters = RooflineParameters {
+        overlap: 1e-9,
+        flop_energy: 1e-9 * default.flop_energy,
+        byte_energy: 1e-9 * default.byte_energy,
+        link_energy: 1e-9 * default.link_energy,
+        kernel_energy_j: 1e-9 * default.kernel_energy_j,
+        ..default
+    };
     let x = Terms { power_limit: f64::MAX, ..Terms::of_cost(job, cost) };
     let PhysicsEstimate { time, energy, .. } = Physics(parameters).estimate(&x);
     let work_j = energy.compute_j + energy.memory_j + energy.communication_j + energy.kernel_j;
