@@ -9,6 +9,7 @@ use wattlaw::memory::Memory;
 use crate::args::Format;
 use crate::failure::Done;
 use crate::job_args::JobArgs;
+use crate::schema::Schema;
 use crate::{files, screen};
 
 /// Flags of `wattlaw cost`.
@@ -67,21 +68,24 @@ pub fn run(args: &Args) -> Done {
         None => cost.busiest_stage(),
     };
     match args.format {
-        Format::Json => screen::json(&Report {
-            attention_flops: cost.attention_flops,
-            steps: cost.steps,
-            micro_steps_per_step: ledger.micro_steps,
-            model_flops_per_step: cost.model_flops_per_step.value(),
-            hardware_flops_per_step: cost.hardware_per_step.flops.value(),
-            model_flops: cost.model_flops().value(),
-            hardware_flops: cost.hardware_flops().value(),
-            parameters: job.architecture.parameters_for(job.workload.task),
-            active_parameters: job.architecture.active_parameters(job.workload.task),
-            per_micro_step: ledger.per_micro_step(),
-            per_step: ledger.per_step(|_| true),
-            memory: Memory::of(&job),
-            stages: &cost.stages,
-        }),
+        Format::Json => screen::json(
+            Schema::Cost,
+            &Report {
+                attention_flops: cost.attention_flops,
+                steps: cost.steps,
+                micro_steps_per_step: ledger.micro_steps,
+                model_flops_per_step: cost.model_flops_per_step.value(),
+                hardware_flops_per_step: cost.hardware_per_step.flops.value(),
+                model_flops: cost.model_flops().value(),
+                hardware_flops: cost.hardware_flops().value(),
+                parameters: job.architecture.parameters_for(job.workload.task),
+                active_parameters: job.architecture.active_parameters(job.workload.task),
+                per_micro_step: ledger.per_micro_step(),
+                per_step: ledger.per_step(|_| true),
+                memory: Memory::of(&job),
+                stages: &cost.stages,
+            },
+        ),
         Format::Table => files::print(&table(&job, &cost, ledger)),
     }
 }

@@ -12,6 +12,7 @@ use wattlaw::run::Scope;
 use crate::args::Format;
 use crate::failure::{Done, Failure};
 use crate::job_args::JobArgs;
+use crate::schema::Schema;
 use crate::{files, screen};
 
 /// Flags of `wattlaw predict`.
@@ -51,7 +52,7 @@ pub fn run(args: &Args) -> Done {
         screen::note("warning", &warning.text);
     }
     match args.format {
-        Format::Json => screen::json(&prediction),
+        Format::Json => screen::json(Schema::Predict, &prediction),
         Format::Table => files::print(&table(&job, &prediction)),
     }
 }

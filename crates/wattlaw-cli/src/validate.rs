@@ -18,6 +18,7 @@ use crate::args::Format;
 use crate::failure::{Done, Failure};
 use crate::law_args::{LawArgs, LawKind, Target};
 use crate::runs_args::RunsArgs;
+use crate::schema::Schema;
 use crate::suite::SuiteArgs;
 use crate::usage::{number, whole};
 use crate::{complete, files, screen, suite};
@@ -176,7 +177,7 @@ impl Report {
             );
         }
         match format {
-            Format::Json => screen::json(self),
+            Format::Json => screen::json(Schema::Validate, self),
             Format::Table => files::print(&table(self)),
         }
     }

@@ -13,6 +13,7 @@ use wattlaw::units::{JOULES_PER_KWH, Joules, Seconds};
 use super::Args;
 use crate::args::Format;
 use crate::failure::Done;
+use crate::schema::Schema;
 use crate::suggest::left_out;
 use crate::{files, screen};
 
@@ -73,7 +74,7 @@ impl Summary<'_> {
             screen::note("note", &format!("wrote {}", path.display()));
         }
         match (self.args.format, &self.args.out) {
-            (Format::Json, _) => screen::json(&self.json()),
+            (Format::Json, _) => screen::json(Schema::SweepDesign, &self.json()),
             (Format::Table, Some(_)) => files::print(&self.table()),
             (Format::Table, None) => {
                 anstream::eprint!("{}", self.table());
