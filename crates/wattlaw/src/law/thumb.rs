@@ -1,14 +1,13 @@
 //! Rules of thumb that people use without any law: nothing in them is fitted, so that they say what a law is worth.
 //!
 //! The other rule, thermal design power for as long as a law says that a run takes, is
-//! [`Asked::RatedEnergy`](crate::law::roofline::Asked::RatedEnergy) of the roofline law.
+//! [`Response::RatedEnergy`](crate::law::roofline::Response::RatedEnergy) of the roofline law.
 
 use crate::catalog::Catalog;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::job::Job;
-use crate::law::roofline::ROW;
 use crate::law::{FittedLaw, Law};
 use crate::units::JOULES_PER_KWH;
 
@@ -70,14 +69,14 @@ impl Law for FixedUtilisation {
 
 impl FittedLaw for FixedUtilisation {
     fn predict(&self, rows: &Frame) -> Result<Vec<f64>> {
-        let answer = |row: &f64| {
+        let answer = |row: &usize| {
             let (duration, energy) =
-                self.answers.get(*row as usize).copied().flatten().ok_or_else(|| {
+                self.answers.get(*row).copied().flatten().ok_or_else(|| {
                     Error::Data(format!("the job of run {row} (from 0) is not known"))
                 })?;
             Ok(if self.energy { energy } else { duration })
         };
-        rows.number(ROW)?.iter().map(answer).collect()
+        rows.origins().iter().map(answer).collect()
     }
 }
 

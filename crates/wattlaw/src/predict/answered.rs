@@ -116,7 +116,7 @@ fn roofline(
     level: f64,
 ) -> Result<LawEstimate> {
     let (machine, own) = laws.machine(&job.system.accelerator.name);
-    let terms = machine.asked(job);
+    let terms = machine.terms_for(job);
     let predicted = machine.predict(&terms);
     let [(log_time, _), (log_energy, _)] = predicted;
     let mut halves = machine.half_widths_of(&terms, predicted, level)?;
