@@ -11,6 +11,7 @@ use wattlaw::audit::{Finding, Kind, audit};
 use crate::args::Format;
 use crate::failure::{Done, Failure};
 use crate::runs_args::RunsArgs;
+use crate::schema::Schema;
 use crate::{files, screen};
 
 /// Flags of `wattlaw audit`.
@@ -45,11 +46,14 @@ pub fn run(args: &Args) -> Done {
         screen::note("note", note);
     }
     match args.format {
-        Format::Json => screen::json(&json!({
-            "runs": data.runs.len(),
-            "findings": findings,
-            "data_sha256": data.digest,
-        })),
+        Format::Json => screen::json(
+            Schema::Audit,
+            &json!({
+                "runs": data.runs.len(),
+                "findings": findings,
+                "data_sha256": data.digest,
+            }),
+        ),
         Format::Table => files::print(&table(&findings, data.runs.len())),
     }
 }

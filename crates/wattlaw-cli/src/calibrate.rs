@@ -15,6 +15,7 @@ use crate::args::Format;
 use crate::failure::{Done, Failure};
 use crate::predict::named;
 use crate::runs_args::RunsArgs;
+use crate::schema::Schema;
 use crate::usage::whole;
 use crate::{files, job_args, screen, suggest};
 
@@ -160,7 +161,7 @@ fn adjust(args: &Args, parent: &Path, out: &Path) -> Done {
     }
     screen::note("note", &format!("wrote {}", out.display()));
     match args.format {
-        Format::Json => screen::json(&report),
+        Format::Json => screen::json(Schema::Calibrate, &report),
         Format::Table => files::print(&text),
     }
 }

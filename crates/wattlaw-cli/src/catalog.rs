@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
+use serde_json::json;
 
 use wattlaw::architecture::Architecture;
 use wattlaw::catalog::{Catalog, ModelPreset};
@@ -11,6 +12,7 @@ use wattlaw::catalog::{Catalog, ModelPreset};
 use crate::args::Format;
 use crate::failure::{Done, Failure};
 use crate::job_args::catalog;
+use crate::schema::Schema;
 use crate::{files, screen};
 
 /// Flags of `wattlaw catalog`.
@@ -68,10 +70,16 @@ pub fn run(args: &Args) -> Done {
     match (&args.show, args.format) {
         (Some(Show::Show { name }), format) => show(&catalog, name, format),
         (None, Format::Json) => match args.kind {
-            Some(Kind::Gpus) => screen::json(&catalog.accelerators),
-            Some(Kind::Models) => screen::json(&catalog.models),
-            Some(Kind::Systems) => screen::json(&catalog.systems),
-            None => screen::json(&catalog),
+            Some(Kind::Gpus) => {
+                screen::json(Schema::Catalog, &json!({ "accelerator": catalog.accelerators }))
+            }
+            Some(Kind::Models) => {
+                screen::json(Schema::Catalog, &json!({ "model": catalog.models }))
+            }
+            Some(Kind::Systems) => {
+                screen::json(Schema::Catalog, &json!({ "system": catalog.systems }))
+            }
+            None => screen::json(Schema::Catalog, &catalog),
         },
         (None, Format::Table) => {
             let mut out = String::new();
@@ -189,7 +197,7 @@ fn show(catalog: &Catalog, name: &str, format: Format) -> Done {
     }
     .map_err(Failure::failed)?;
     if format == Format::Json {
-        return screen::json(&value);
+        return screen::json(Schema::CatalogShow, &value);
     }
     let mut rows = Vec::new();
     flatten("", &value, &mut rows);

@@ -12,6 +12,7 @@ use wattlaw_meter::select::Selection;
 
 use crate::args::Format;
 use crate::failure::{Done, Failure};
+use crate::schema::Schema;
 use crate::{doctor_files, files, screen};
 
 /// Flags of `wattlaw doctor`.
@@ -30,7 +31,6 @@ pub struct Args {
 /// What the machine offers, as JSON.
 #[derive(Debug, Serialize)]
 struct Machine<'a> {
-    schema: u32,
     meters: Vec<Family<'a>>,
 }
 
@@ -57,7 +57,7 @@ fn meters(args: &Args) -> Done {
     let found = machine::look(&options).map_err(Failure::failed)?;
     match args.format {
         Format::Json => {
-            screen::json(&Machine { schema: 1, meters: found.iter().map(family).collect() })
+            screen::json(Schema::Doctor, &Machine { meters: found.iter().map(family).collect() })
         }
         Format::Table => files::print(&table(&found)),
     }

@@ -11,6 +11,7 @@ use wattlaw_meter::folder;
 
 use crate::args::Format;
 use crate::failure::{Done, Failure};
+use crate::schema::Schema;
 use crate::{files, import as logs, screen};
 
 /// Something that was found: a trap of a log, or a defect of a record.
@@ -52,7 +53,7 @@ pub fn run(paths: &[PathBuf], format: Format) -> Done {
                     })
                 })
                 .collect();
-            screen::json(&json!({ "logs": rows }))?;
+            screen::json(Schema::DoctorFiles, &json!({ "logs": rows }))?;
         }
         Format::Table => files::print(&looked.iter().map(text).collect::<String>())?,
     }

@@ -1,11 +1,14 @@
 //! `wattlaw efficiency`: what more GPUs gave, and what they cost.
 
+use serde_json::json;
+
 use wattlaw::speedup::{Speedup, Speedups};
 use wattlaw::stats::bootstrap::{Bootstrap, Median};
 
 use crate::args::Format;
 use crate::failure::{Done, Failure};
 use crate::runs_args::RunsArgs;
+use crate::schema::Schema;
 use crate::usage::{number, whole};
 use crate::{files, screen};
 
@@ -43,7 +46,7 @@ pub fn run(args: &Args) -> Done {
         screen::note("note", note);
     }
     match args.format {
-        Format::Json => screen::json(&found.rows),
+        Format::Json => screen::json(Schema::Efficiency, &json!({ "rows": found.rows })),
         Format::Table => files::print(&table(&found.rows, args.level)),
     }
 }

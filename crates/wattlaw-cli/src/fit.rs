@@ -17,6 +17,7 @@ use crate::args::Format;
 use crate::failure::{Done, Failure};
 use crate::law_args::{LawArgs, LawKind, Target};
 use crate::runs_args::RunsArgs;
+use crate::schema::Schema;
 use crate::{complete, files, screen};
 
 /// Flags of `wattlaw fit`.
@@ -126,7 +127,7 @@ fn roofline(args: &Args) -> Done {
         screen::note("note", &format!("wrote {}", path.display()));
     }
     match args.format {
-        Format::Json => screen::json(&report),
+        Format::Json => screen::json(Schema::Fit, &report),
         Format::Table => files::print(&text),
     }
 }
@@ -197,7 +198,7 @@ fn scaling(args: &Args) -> Done {
         screen::note("note", &format!("wrote {}", path.display()));
     }
     match args.format {
-        Format::Json => screen::json(&report(&law, &fit, &data.digest, &notes)),
+        Format::Json => screen::json(Schema::Fit, &report(&law, &fit, &data.digest, &notes)),
         Format::Table => files::print(&table(&law, &fit)),
     }
 }

@@ -14,6 +14,7 @@ use wattlaw::units::{Joules, Seconds};
 
 use crate::args::Format;
 use crate::failure::{Done, Failure};
+use crate::schema::Schema;
 use crate::{files, job_args, screen, usage};
 
 /// Flags of `wattlaw import`.
@@ -100,14 +101,17 @@ pub fn run(args: &Args) -> Done {
         }
     }
     match args.format {
-        Format::Json => screen::json(&json!({
-            "log_format": format,
-            "files": logs,
-            "measured": measured,
-            "energy_j": energy,
-            "duration_s": duration,
-            "notes": findings,
-        })),
+        Format::Json => screen::json(
+            Schema::Import,
+            &json!({
+                "log_format": format,
+                "files": logs,
+                "measured": measured,
+                "energy_j": energy,
+                "duration_s": duration,
+                "notes": findings,
+            }),
+        ),
         Format::Table => files::print(&table(format, &measured, energy, duration)),
     }
 }

@@ -25,6 +25,7 @@ mod predict;
 mod recover;
 mod report;
 mod runs_args;
+mod schema;
 mod screen;
 mod suggest;
 mod suite;

@@ -12,6 +12,7 @@ use wattlaw::units::Joules;
 use wattlaw_meter::folder;
 
 use crate::failure::{Done, Failure};
+use crate::schema::Schema;
 use crate::usage::number;
 use crate::{files, job_args, screen};
 
@@ -89,7 +90,7 @@ pub fn run(args: &Args) -> Done {
         screen::note("note", &format!("wrote {}", path.display()));
     }
     match args.format {
-        Format::Json => screen::json(&statement),
+        Format::Json => screen::json(Schema::Report, &statement),
         Format::Md => files::print(&statement.markdown()),
     }
 }

@@ -17,6 +17,7 @@ use wattlaw::workload::Task;
 
 use crate::args::Format;
 use crate::failure::{Done, Failure};
+use crate::schema::Schema;
 use crate::{files, screen};
 
 /// Points of a space that are looked at; of more so many are drawn.
@@ -225,20 +226,23 @@ fn json_report(
         })
         .collect::<Vec<_>>();
     let (seconds, joules) = total(planned);
-    screen::json(&json!({
-        "parent": parent.name,
-        "criterion": asked.criterion,
-        "seed": asked.seed,
-        "points": found.points,
-        "looked_at": found.looked_at,
-        "invalid": found.invalid,
-        "too_large": found.too_large.len(),
-        "candidates": found.kept.len(),
-        "log_sd_before": suggested.log_sd_before,
-        "runs": rows,
-        "total_duration_s": seconds,
-        "total_energy_kwh": joules / JOULES_PER_KWH,
-    }))
+    screen::json(
+        Schema::CalibrateSuggest,
+        &json!({
+            "parent": parent.name,
+            "criterion": asked.criterion,
+            "seed": asked.seed,
+            "points": found.points,
+            "looked_at": found.looked_at,
+            "invalid": found.invalid,
+            "too_large": found.too_large.len(),
+            "candidates": found.kept.len(),
+            "log_sd_before": suggested.log_sd_before,
+            "runs": rows,
+            "total_duration_s": seconds,
+            "total_energy_kwh": joules / JOULES_PER_KWH,
+        }),
+    )
 }
 
 fn table(

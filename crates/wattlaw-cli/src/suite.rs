@@ -12,6 +12,7 @@ use wattlaw::suite::{CASES, Case, Checked, Judged, MADE_UP, Met, Score, Target, 
 
 use crate::args::Format;
 use crate::failure::{Done, Failure};
+use crate::schema::Schema;
 use crate::{files, screen};
 
 /// The runs of [`MADE_UP`], which come with the program.
@@ -102,7 +103,7 @@ pub fn run(args: &SuiteArgs, format: Format) -> Done {
         screen::note("skipped", skipped);
     }
     match format {
-        Format::Json => screen::json(&report),
+        Format::Json => screen::json(Schema::ValidateSuite, &report),
         Format::Table => files::print(&table(&report)),
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use wattlaw::formula::Formula;
 use wattlaw::law::Law;
 use wattlaw::law::efficiency::{BeforeRunLaw, measurable};
-use wattlaw::law::roofline::{Asked, RooflineLaw};
+use wattlaw::law::roofline::{Response, RooflineLaw};
 use wattlaw::law::scaling::ScalingLaw;
 use wattlaw::law::setting::Setting;
 use wattlaw::stats::score::Summary;
@@ -18,6 +18,7 @@ use crate::args::Format;
 use crate::failure::{Done, Failure};
 use crate::law_args::{LawArgs, LawKind, Target};
 use crate::runs_args::RunsArgs;
+use crate::schema::Schema;
 use crate::suite::SuiteArgs;
 use crate::usage::{number, whole};
 use crate::{complete, files, screen, suite};
@@ -78,6 +79,8 @@ enum SchemeKind {
 /// What scripts read: the law after the run at the top, the law before the run beside it.
 #[derive(Debug, Serialize)]
 struct Report {
+    #[serde(skip)]
+    kind: LawKind,
     setting: Option<Setting>,
     target: &'static str,
     scheme: &'static str,
@@ -136,10 +139,11 @@ fn roofline(args: &Args, runs: &RunsArgs) -> Done {
         groups.clone_into(&mut law.interval_groups);
     }
     if energy {
-        law.also = vec![Asked::Duration];
+        law.also = vec![Response::Duration];
     }
     let (judged, mut others) = judge.validate_with_others(&law, &frame)?;
     let report = Report {
+        kind: LawKind::Roofline,
         setting: runs.setting,
         target: args.law.target.column(),
         scheme: scheme_name(&judge.scheme),
@@ -157,7 +161,10 @@ impl Report {
     /// Each law that was judged, under the name it is printed by.
     fn named(&self) -> impl Iterator<Item = (&str, &Validation)> {
         let first = &self.after_run;
-        let name = if first.law.starts_with("roofline") { &first.law } else { "after the run" };
+        let name = match self.kind {
+            LawKind::Roofline => &first.law,
+            LawKind::Scaling => "after the run",
+        };
         std::iter::once((name, first))
             .chain(self.duration.as_ref().map(|v| (v.law.as_str(), v)))
             .chain(self.before_run.as_ref().map(|v| ("before the run", v)))
@@ -176,7 +183,7 @@ impl Report {
             );
         }
         match format {
-            Format::Json => screen::json(self),
+            Format::Json => screen::json(Schema::Validate, self),
             Format::Table => files::print(&table(self)),
         }
     }
@@ -226,6 +233,7 @@ fn scaling(args: &Args, runs: &RunsArgs) -> Done {
         None
     };
     let report = Report {
+        kind: LawKind::Scaling,
         setting: runs.setting,
         target: response,
         scheme: scheme_name(&judge.scheme),
@@ -315,7 +323,7 @@ fn table(report: &Report) -> String {
         report.scheme,
         v.splits.len()
     ));
-    let roofline = v.law.starts_with("roofline");
+    let roofline = report.kind == LawKind::Roofline;
     let rows = report.named().map(|(name, v)| line(name, v)).collect();
     let coverage = format!("coverage at {:.0} %", v.level.unwrap_or(0.95) * 100.0);
     let header =

@@ -89,11 +89,18 @@ fn every_field_is_documented() {
         "import examples/logs/emissions.csv",
         "import examples/logs/alumet.csv",
         "catalog",
+        "catalog gpus",
         "sweep design examples/space.toml --design optimal --runs 3 --reference-every 2",
         "report fuzz/corpus/record_json/finished.json --intensity 400 --pue 1.2",
         "doctor",
+        "doctor examples/logs/gpu.csv",
     ] {
-        fields(&running::json(&format!("{command} --format json")), &mut found);
+        let answer = running::json(&format!("{command} --format json"));
+        let (first, schema) = answer.as_object().unwrap().iter().next().unwrap();
+        assert_eq!(first, "schema", "{command}");
+        let schema = schema.as_str().unwrap();
+        assert!(page.contains(&format!("`{schema}`")), "docs/records.md says nothing of {schema}");
+        fields(&answer, &mut found);
     }
     let record = root().join("fuzz/corpus/record_json/finished.json");
     for file in [calibration, of_roofline, record] {

@@ -28,6 +28,7 @@ use crate::law::scaling::ScalingFit;
 use crate::law::setting::Setting;
 use crate::run::Scope;
 use crate::stats::conformal::Conformal;
+use crate::words::words;
 
 /// The version of the file's layout; a reader refuses another.
 pub const SCHEMA: &str = "wattlaw-calibration/1";
@@ -66,12 +67,23 @@ pub enum Laws {
     Roofline(Box<RooflineLaws>),
 }
 
+/// The kinds of laws.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LawKind {
+    /// The study's scaling law.
+    Scaling,
+    /// The structural law.
+    Roofline,
+}
+
+words!(LawKind, "kind of law": Scaling = "scaling", Roofline = "roofline");
+
 impl Laws {
-    /// The name used in flags and JSON.
-    pub const fn name(&self) -> &'static str {
+    /// Its kind.
+    pub const fn kind(&self) -> LawKind {
         match self {
-            Self::Scaling(_) => "scaling",
-            Self::Roofline(_) => "roofline",
+            Self::Scaling(_) => LawKind::Scaling,
+            Self::Roofline(_) => LawKind::Roofline,
         }
     }
 }

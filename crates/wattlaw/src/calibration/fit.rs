@@ -279,7 +279,7 @@ impl Calibration {
             return Err(Error::Data(format!(
                 "calibration {} holds a {} law; only a roofline law can be adjusted to a few runs",
                 self.name,
-                self.law.name()
+                self.law.kind()
             )));
         };
         let scope = data.scope()?;

@@ -66,7 +66,6 @@ impl Dataset {
             proxies.iter().map(|p| p.as_ref().map_or(f64::NAN, |p| of(p).ln())).collect()
         };
         Frame::new(self.runs.len())
-            .with_number("row", (0..self.runs.len()).map(|i| i as f64).collect())?
             .with_number("log_C", proxy(|p| p.compute))?
             .with_number("log_M", proxy(|p| p.memory))?
             .with_number("log_eta", log(&|r| efficiency(r, &baselines, columns.efficiency)))?

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::law::Law;
 use crate::law::efficiency::{BeforeRunLaw, measurable};
-use crate::law::roofline::{Asked, RooflineLaw};
+use crate::law::roofline::{Response, RooflineLaw};
 use crate::law::scaling::ScalingLaw;
 use crate::law::setting::Setting;
 use crate::law::thumb::FixedUtilisation;
@@ -154,7 +154,7 @@ pub fn judge(case: &Case, data: &Dataset, catalog: &Catalog) -> Result<Judged> {
 
     let mut ours = RooflineLaw::over(&data, catalog, case.energy);
     if case.energy {
-        ours.also = vec![Asked::Duration, Asked::RatedEnergy];
+        ours.also = vec![Response::Duration, Response::RatedEnergy];
     }
     if let Some(groups) = judge.hold_out.interval_groups() {
         groups.clone_into(&mut ours.interval_groups);
@@ -171,7 +171,7 @@ pub fn judge(case: &Case, data: &Dataset, catalog: &Catalog) -> Result<Judged> {
         judged.splits = first.found.splits.iter().map(split).collect();
     }
     ours.discrepancy = None;
-    ours.also.retain(|asked| *asked == Asked::Duration);
+    ours.also.retain(|response| *response == Response::Duration);
     judged.roofline(PHYSICS, &ours, &judge, &frame)?;
 
     let targets: &[Target] =
@@ -208,12 +208,13 @@ impl Judged {
         frame: &Frame,
     ) -> Result<()> {
         let (first, others) = judge.validate_with_others(law, frame)?;
-        let all = std::iter::once((law.asked, first)).chain(law.also.iter().copied().zip(others));
-        for (asked, found) in all {
-            let (name, target) = match asked {
-                Asked::Energy => (name, Target::Energy),
-                Asked::Duration => (name, Target::Duration),
-                Asked::RatedEnergy => (RATED, Target::Energy),
+        let all =
+            std::iter::once((law.predicts, first)).chain(law.also.iter().copied().zip(others));
+        for (response, found) in all {
+            let (name, target) = match response {
+                Response::Energy => (name, Target::Energy),
+                Response::Duration => (name, Target::Duration),
+                Response::RatedEnergy => (RATED, Target::Energy),
             };
             self.laws.push(Score { name, target, pooled_mape: found.pooled_mape(), found });
         }

@@ -170,14 +170,14 @@ impl Machine {
         self.discrepancies.iter().flatten().map(Discrepancy::points)
     }
 
-    /// What a job asks of the machine, as far as its runs tell.
-    pub fn asked(&self, job: &Job) -> Terms {
+    /// The inputs of the law for a job; without start-up where no run of the machine had it.
+    pub fn terms_for(&self, job: &Job) -> Terms {
         Terms { whole_run: self.covers == Covers::Run, ..Terms::of(job) }
     }
 
     /// ln(time / s) and ln(energy / J) by the physics alone.
     pub fn physics(&self, terms: &Terms) -> [f64; RESPONSES] {
-        Physics(&self.fit.parameters()).logs(terms)
+        Physics(self.fit.parameters()).logs(terms)
     }
 
     /// ln(time / s) and ln(energy / J), each with the standard deviation of a new run (one where none was learnt, so
