@@ -103,18 +103,27 @@ fn options(command: &Command, page: &mut String) {
     for (heading, args) in groups {
         let _ = writeln!(page, "\n| {} | |\n|---|---|", heading.to_lowercase());
         for arg in args {
-            let _ = writeln!(page, "| `{}` | {} |", signature(arg), meaning(arg));
+            let _ = writeln!(page, "| {} | {} |", code(&signature(arg)), meaning(arg));
         }
     }
 }
 
 /// An argument as the help writes it, such as `-o, --out <FILE>`.
 fn signature(arg: &Arg) -> String {
-    let text = arg.to_string().replace('|', "\\|");
     match arg.get_short() {
-        Some(short) => format!("-{short}, {text}"),
-        None => text,
+        Some(short) => format!("-{short}, {arg}"),
+        None => arg.to_string(),
     }
+}
+
+/// A text as code in a cell of a table.
+fn code(text: &str) -> String {
+    if !text.contains('|') {
+        return format!("`{text}`");
+    }
+    // renderers of Markdown disagree on how a bar is escaped within backticks
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('|', "&#124;");
+    format!("<code>{text}</code>")
 }
 
 /// What an argument means, its values and its default.
@@ -135,11 +144,11 @@ fn meaning(arg: &Arg) -> String {
     cell
 }
 
-/// A text with what Markdown would take for HTML, a table or emphasis made literal, but for what is code already.
+/// A text with what Markdown would take for HTML, a table or emphasis made literal. What is code already stays as it is.
 fn escaped(text: &str) -> String {
     let parts = text.split('`').enumerate().map(|(i, part)| {
         if i % 2 == 1 {
-            return part.replace('|', "\\|");
+            return part.to_owned();
         }
         let part = part.replace('&', "&amp;").replace('<', "&lt;").replace('|', "\\|");
         part.replace('*', "\\*").replace('_', "\\_")
