@@ -252,10 +252,15 @@ fn the_table_of_parameters_is_that_of_the_code() {
             continue;
         };
         let quoted = (number(median).unwrap(), number(sd).unwrap());
-        // in the sources the name stands before both numbers
+        // in the sources the name, and no longer one, stands before both numbers
+        let of_name = |c: char| c.is_alphanumeric() || c == '_';
         let in_code = sources.iter().any(|source| {
-            let after = source.split(name).skip(1).map(|rest| rest.get(..100).unwrap_or(rest));
-            after.filter_map(two_numbers).any(|numbers| numbers == quoted)
+            let places = source.match_indices(name).filter(|(at, _)| {
+                let after = &source[at + name.len()..];
+                !source[..*at].ends_with(of_name) && !after.starts_with(of_name)
+            });
+            let after = places.map(|(at, _)| source[at + name.len()..].chars().take(100));
+            after.filter_map(|text| two_numbers(&text.collect::<String>())).any(|n| n == quoted)
         });
         assert!(in_code, "{name}: the sources do not have {quoted:?} after this name");
         rows += 1;
@@ -276,6 +281,20 @@ fn targets(text: &str) -> Vec<&str> {
         .collect()
 }
 
+/// The anchors of a page's headings, as GitHub and the site make them.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let slug = |heading: &str| {
+        if let Some((_, id)) = heading.split_once("{#") {
+            return id.trim_end_matches('}').to_owned();
+        }
+        let words = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = words.chars().filter(|c| c.is_alphanumeric() || ['-', '_', ' '].contains(c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(slug).collect()
+}
+
 #[test]
 fn links_lead_somewhere() {
     let (mut broken, mut outside) = (Vec::new(), 0);
@@ -283,14 +302,17 @@ fn links_lead_somewhere() {
     for document in documents().into_iter().chain(others.map(|name| root().join(name))) {
         let text = fs::read_to_string(&document).unwrap();
         for target in targets(&text) {
-            let file = target.split('#').next().unwrap_or_default();
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
             let there = if let Some(file) = file.strip_prefix(REPOSITORY) {
                 outside += 1;
                 root().join(file).exists()
+            } else if file.starts_with("http") {
+                true
             } else {
-                file.starts_with("http")
-                    || file.is_empty()
-                    || document.parent().unwrap().join(file).exists()
+                let path = document.parent().unwrap().join(file);
+                let page = if file.is_empty() { &document } else { &path };
+                let known = |page| anchors(&fs::read_to_string(page).unwrap_or_default());
+                page.exists() && (anchor.is_empty() || known(page).iter().any(|a| a == anchor))
             };
             if !there {
                 broken.push(format!("{}: {target}", document.display()));
