@@ -222,7 +222,9 @@ fn quoted_constants_are_those_of_the_code() {
             let values = constants(&sources, name);
             let same =
                 |value: &f64| quoted.is_some_and(|q| (q - value).abs() <= 1e-9 * value.abs());
-            if !values.iter().any(same) {
+            if values.is_empty() {
+                wrong.push(format!("{}: no source has `const {name}`", document.display()));
+            } else if !values.iter().any(same) {
                 wrong.push(format!("{}: {name} is {values:?}, not {quoted:?}", document.display()));
             }
             found += 1;
