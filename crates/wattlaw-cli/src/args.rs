@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    audit, calibrate, catalog, completions, cost, doctor, efficiency, fit, import, measure, merge,
-    predict, recover, report, sweep, top, validate,
+    audit, calibrate, catalog, completions, cost, doctor, efficiency, fit, import, man, measure,
+    merge, predict, recover, report, sweep, top, validate,
 };
 
 /// Predicts the energy, time and power of a Transformer training run before it runs, and fits itself to runs that ran.
@@ -57,6 +57,9 @@ pub enum Command {
     Catalog(catalog::Args),
     /// Print a shell's completion script
     Completions(completions::Args),
+    /// Write man pages, or print the command reference
+    #[command(hide = true)]
+    Man(man::Args),
 }
 
 /// How to print.

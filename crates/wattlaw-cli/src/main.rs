@@ -18,6 +18,7 @@ mod fit;
 mod import;
 mod job_args;
 mod law_args;
+mod man;
 mod measure;
 mod merge;
 mod meter_args;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Catalog(args) => catalog::run(&args),
         Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
