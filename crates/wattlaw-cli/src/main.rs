@@ -18,6 +18,7 @@ mod fit;
 mod import;
 mod job_args;
 mod law_args;
+mod man;
 mod measure;
 mod merge;
 mod meter_args;
@@ -25,6 +26,7 @@ mod predict;
 mod recover;
 mod report;
 mod runs_args;
+mod schema;
 mod screen;
 mod suggest;
 mod suite;
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Catalog(args) => catalog::run(&args),
         Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -193,7 +193,7 @@ impl Layout {
         let mut spec = JobSpec::default();
         for (field, at) in &self.fields {
             if let Some(text) = cell(*at) {
-                (field.set)(&mut spec, text)?;
+                field.set_from_column(&mut spec, text)?;
             }
         }
         Ok(Planned {

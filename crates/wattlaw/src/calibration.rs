@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::error::{Error, Result};
 use crate::base::scope::Scope;
+use crate::base::words::words;
 use crate::data::dataset::ColumnsOf;
 use crate::data::features::Features;
 use crate::law::efficiency::BeforeRunFit;
@@ -66,12 +67,23 @@ pub enum Laws {
     Roofline(Box<RooflineLaws>),
 }
 
+/// The kinds of laws.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LawKind {
+    /// The study's scaling law.
+    Scaling,
+    /// The structural law.
+    Roofline,
+}
+
+words!(LawKind, "kind of law": Scaling = "scaling", Roofline = "roofline");
+
 impl Laws {
-    /// The name used in flags and JSON.
-    pub const fn name(&self) -> &'static str {
+    /// Its kind.
+    pub const fn kind(&self) -> LawKind {
         match self {
-            Self::Scaling(_) => "scaling",
-            Self::Roofline(_) => "roofline",
+            Self::Scaling(_) => LawKind::Scaling,
+            Self::Roofline(_) => LawKind::Roofline,
         }
     }
 }

@@ -126,7 +126,7 @@ fn setup(args: &Args) -> Done<Setup> {
 fn job(args: &Args) -> Done<Option<JobSpec>> {
     let mut spec = args.flags.spec()?;
     if let Some(path) = &args.job {
-        spec = spec.over(job::read(path)?);
+        spec = spec.with_fallback(job::read(path)?);
     }
     if spec == JobSpec::default() {
         return Ok(None);

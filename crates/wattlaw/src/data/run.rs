@@ -1,18 +1,17 @@
-//! A run: a job that was executed, and what was measured of it; one row of a run table (schema v1).
+//! A measurement: a job that was run, and what was measured of it.
 //!
-//! `docs/records.md` documents the table field by field.
+//! It goes as it is from a record or a row of a run table to the fit; `docs/records.md` documents the table.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::base::amount::Count;
 use crate::base::error::{Error, Result};
 use crate::base::units::{Joules, Seconds};
 use crate::base::words::words;
 use crate::job::catalog::Catalog;
-use crate::job::model::ModelSpec;
-use crate::job::parallelism::{ParallelismSpec, TensorScope};
-use crate::job::system::SystemSpec;
-use crate::job::workload::{AttentionKernel, Checkpointing, Precision, WorkloadSpec};
+use crate::job::model::{Architecture, ModelType};
+use crate::job::parallelism::{Strategy, StrategyKind};
+use crate::job::workload::WorkloadSpec;
 use crate::job::{Job, JobSpec};
 
 /// What an energy figure covers; figures of different scopes are never mixed silently.
@@ -53,61 +52,22 @@ words!(Covers, "what is covered": Run = "run", Steps = "steps", OneStep = "one-s
 
 /// One measured training run, or the mean of several alike.
 ///
-/// What a table leaves open is `None`; what it says has been checked: positive, finite, whole where it counts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Run {
+/// What a source leaves open of the job or of the measurement stays open; what it says has been checked: positive, finite,
+/// whole where it counts. The job never lacks a family, a shape and accelerators, so that runs can be grouped by them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Measurement {
     /// Line of the table, the header being line 1.
     pub line: u64,
     /// The run's name; its line where the table has none.
     pub run_id: String,
-    /// The model's name.
-    pub model: Option<String>,
-    /// Model type or family.
-    pub family: String,
-    /// Accelerator, as the table names it.
-    pub gpu: String,
-    /// Accelerators.
-    pub gpus: u64,
-    /// Accelerators in a node.
-    pub gpus_per_node: Option<u64>,
-    /// The regime as the table names it, or as its degrees say: `baseline`, `fsdp`, `tp`, `ddp`, …
-    pub strategy: String,
-    /// Data-parallel ranks.
-    pub dp: Option<u64>,
-    /// Tensor-parallel ranks.
-    pub tp: Option<u64>,
-    /// Pipeline stages.
-    pub pp: Option<u64>,
-    /// What tensor parallelism split.
-    pub tensor_scope: Option<TensorScope>,
-    /// Layers.
-    pub layers: u64,
-    /// Width of the residual stream.
-    pub hidden_size: u64,
-    /// Query heads.
-    pub heads: Option<u64>,
-    /// Key and value heads.
-    pub kv_heads: Option<u64>,
-    /// Inner width of the feed-forward block.
-    pub ffn_size: Option<u64>,
-    /// Rows of the token embedding.
-    pub vocab_size: Option<u64>,
+    /// The job that was run, as far as its source describes it.
+    pub job: DescribedJob,
+    /// Name of the data that were trained on, as the source has it.
+    pub dataset: Option<String>,
     /// Longest sequence that was asked for.
     pub max_seq_len: Option<u64>,
-    /// Tokens in a sequence; a mean where lengths vary.
-    pub seq_len: Option<f64>,
-    /// Sequences a data-parallel rank took at once.
-    pub micro_batch: Option<u64>,
-    /// Micro-batches a step.
-    pub grad_accum: Option<u64>,
-    /// What was learnt: a data set or a task.
-    pub task: Option<String>,
-    /// Number format.
-    pub precision: Option<Precision>,
-    /// Recomputation.
-    pub checkpointing: Option<Checkpointing>,
-    /// How attention is computed.
-    pub attention: Option<AttentionKernel>,
+    /// Tokens in a sequence where they are a mean over lengths or over several runs.
+    pub mean_seq_len: Option<f64>,
     /// Tokens trained on; a mean where several runs are one row.
     pub tokens: Option<f64>,
     /// Time.
@@ -130,8 +90,8 @@ pub struct Run {
     pub baseline_duration: Option<Seconds>,
     /// The study's memory proxy where the table has it (a mean over aggregated runs).
     pub memory_proxy: Option<f64>,
-    /// Passes over the data; a median where several runs are one row.
-    pub epochs: Option<f64>,
+    /// Passes over the data where the job's amount is told otherwise; a median where several runs are one row.
+    pub median_epochs: Option<f64>,
     /// Runs that this row is the mean of.
     pub n_runs: Option<u64>,
     /// Peak memory of a GPU in GiB.
@@ -140,63 +100,72 @@ pub struct Run {
     pub outcome: Option<String>,
 }
 
-impl Run {
-    /// The run that a job describes, with nothing measured of it yet: what the description leaves open stays open,
-    /// the tokens that are done included.
+/// A job as the source of a measurement describes it; it names at least family, layers, width, and accelerators, which are
+/// checked once.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct DescribedJob {
+    spec: JobSpec,
+    #[serde(skip)]
+    identity: Identity,
+}
+
+/// What every measurement says of its job.
+#[derive(Debug, Clone, PartialEq)]
+struct Identity {
+    family: String,
+    layers: u64,
+    hidden_size: u64,
+    gpu: String,
+    gpus: u64,
+    strategy: Strategy,
+}
+
+impl DescribedJob {
+    /// Checks a description, and writes its strategy under its whole name.
     ///
     /// # Errors
-    /// Those of [`Catalog::architecture`] where no shape is given, and [`Error::Missing`] without an accelerator; a
-    /// parallelism that cannot be is refused as in [`JobSpec::resolve`].
-    pub fn described(run_id: &str, spec: &JobSpec, catalog: &Catalog) -> Result<Self> {
-        let architecture = catalog.architecture(&spec.model)?;
-        let workload = &spec.workload;
-        // the shape of parallelism does not depend on how much is trained, which may not be known yet
-        let job = JobSpec {
-            workload: WorkloadSpec {
-                tokens: Some(Count::new(1)),
-                steps: None,
-                epochs: None,
-                examples: None,
-                seq_len: workload.seq_len.or(Some(1)).filter(|_| architecture.image.is_none()),
-                micro_batch: workload.micro_batch.or(Some(1)),
-                ..workload.clone()
+    /// [`Error::Missing`] where it lacks family, layers, width, accelerator or their number.
+    pub fn new(mut spec: JobSpec) -> Result<Self> {
+        let (model, split, system) = (&spec.model, &spec.parallelism, &spec.system);
+        let missing = |field: &str| Error::missing(field, "a measured run has it");
+        let named = model.family.as_deref().ok_or_else(|| missing("family"))?;
+        let gpus = system.gpus.ok_or_else(|| missing("gpus"))?;
+        let identity = Identity {
+            // model types are known to laws by their family, and other words by themselves
+            family: match named.parse::<ModelType>() {
+                Ok(model_type) => model_type.family().name().to_owned(),
+                Err(_) => named.to_lowercase(),
             },
-            ..spec.clone()
-        }
-        .resolve(catalog)?;
-        let (system, split) = (&job.system, &job.parallelism);
+            layers: model.layers.ok_or_else(|| missing("layers"))?,
+            hidden_size: model.hidden_size.ok_or_else(|| missing("hidden_size"))?,
+            gpu: system.gpu.clone().ok_or_else(|| missing("gpu"))?,
+            gpus,
+            strategy: split.named_strategy(gpus),
+        };
+        spec.parallelism.strategy = Some(identity.strategy);
+        Ok(Self { spec, identity })
+    }
+
+    /// The description.
+    pub const fn spec(&self) -> &JobSpec {
+        &self.spec
+    }
+}
+
+impl Measurement {
+    /// A measurement of a job with nothing measured of it yet.
+    ///
+    /// # Errors
+    /// As [`DescribedJob::new`].
+    pub fn of(run_id: impl Into<String>, job: JobSpec) -> Result<Self> {
         Ok(Self {
             line: 0,
-            run_id: run_id.to_owned(),
-            model: Some(architecture.name.clone()),
-            family: architecture.family().name().to_owned(),
-            gpu: system.accelerator.name.clone(),
-            gpus: system.gpus,
-            gpus_per_node: Some(system.gpus_per_node),
-            strategy: strategy(
-                (split.dp > 1).then(|| split.data.name()),
-                system.gpus,
-                Some(split.tp),
-                Some(split.pp),
-            ),
-            dp: Some(split.dp),
-            tp: Some(split.tp),
-            pp: Some(split.pp),
-            tensor_scope: (split.tp > 1).then_some(split.tensor_scope),
-            layers: architecture.layers,
-            hidden_size: architecture.hidden_size,
-            heads: Some(architecture.heads),
-            kv_heads: Some(architecture.kv_heads),
-            ffn_size: Some(architecture.ffn_size),
-            vocab_size: Some(architecture.vocab_size).filter(|n| *n > 0),
+            run_id: run_id.into(),
+            job: DescribedJob::new(job)?,
+            dataset: None,
             max_seq_len: None,
-            seq_len: workload.seq_len.map(|n| n as f64),
-            micro_batch: workload.micro_batch,
-            grad_accum: Some(job.workload.grad_accum).filter(|_| workload.micro_batch.is_some()),
-            task: Some(job.workload.task.name().to_owned()),
-            precision: Some(job.workload.precision),
-            checkpointing: Some(job.workload.checkpointing),
-            attention: Some(job.workload.attention),
+            mean_seq_len: None,
             tokens: None,
             duration: None,
             covers: Covers::Run,
@@ -208,16 +177,93 @@ impl Run {
             meter: None,
             baseline_duration: None,
             memory_proxy: None,
-            epochs: None,
+            median_epochs: None,
             n_runs: None,
             peak_memory_gib: None,
             outcome: None,
         })
     }
 
+    /// A measurement of a job whose model and accelerator are looked up and whose defaults are written out. What is trained
+    /// and how much of it may stay open.
+    ///
+    /// # Errors
+    /// Those of [`JobSpec::resolve`] but for an amount, a sequence length and a micro-batch that are absent.
+    pub fn described(run_id: &str, spec: &JobSpec, catalog: &Catalog) -> Result<Self> {
+        let architecture = catalog.architecture(&spec.model)?;
+        let job = with_tokens(spec, 1, &architecture).resolve(catalog)?;
+        let mut filled = spec.with_defaults(&job);
+        filled.model.name = Some(architecture.name);
+        filled.system.gpu = Some(job.system.accelerator.name.clone());
+        let (said, workload) = (&spec.workload, &mut filled.workload);
+        // what stood in for an absent figure was no default
+        if said.micro_batch.is_none() {
+            (workload.micro_batch, workload.grad_accum) = (None, said.grad_accum);
+        }
+        if said.seq_len.is_none() && job.architecture.image.is_none() {
+            (workload.seq_len, workload.decoder_seq_len) = (None, said.decoder_seq_len);
+        }
+        Self::of(run_id, filled)
+    }
+
+    /// The job, as far as its source describes it.
+    pub const fn job(&self) -> &JobSpec {
+        self.job.spec()
+    }
+
+    /// The model's name.
+    pub fn model(&self) -> Option<&str> {
+        self.job().model.name.as_deref()
+    }
+
+    /// The family that laws know the model by; another word where the source's is no model type.
+    pub fn family(&self) -> &str {
+        &self.job.identity.family
+    }
+
+    /// Layers; of the decoder in an encoder–decoder.
+    pub const fn layers(&self) -> u64 {
+        self.job.identity.layers
+    }
+
+    /// Width of the residual stream.
+    pub const fn hidden_size(&self) -> u64 {
+        self.job.identity.hidden_size
+    }
+
+    /// The accelerator, as the source names it.
+    pub fn gpu(&self) -> &str {
+        &self.job.identity.gpu
+    }
+
+    /// Accelerators in all.
+    pub const fn gpus(&self) -> u64 {
+        self.job.identity.gpus
+    }
+
+    /// How the job was spread, by kind.
+    pub const fn strategy(&self) -> Strategy {
+        self.job.identity.strategy
+    }
+
+    /// The kind of parallelism that moves the most bytes, by which laws group runs.
+    pub const fn strategy_kind(&self) -> StrategyKind {
+        self.job.identity.strategy.kind()
+    }
+
+    /// Tokens in a sequence, padding included; a mean where lengths vary.
+    pub fn seq_len(&self) -> Option<f64> {
+        self.mean_seq_len.or(self.job().workload.seq_len.map(|n| n as f64))
+    }
+
+    /// Sequences that a data-parallel rank took at once.
+    pub const fn micro_batch(&self) -> Option<u64> {
+        self.job().workload.micro_batch
+    }
+
     /// The shape, for grouping: layers × hidden size.
     pub fn architecture(&self) -> String {
-        format!("{}x{}", self.layers, self.hidden_size)
+        format!("{}x{}", self.layers(), self.hidden_size())
     }
 
     /// Everything known before the run but GPU count and strategy, joined by `|`: runs that share it are one
@@ -225,7 +271,7 @@ impl Run {
     ///
     /// The columns and their order are the study's (`family_key` of its reference figures).
     pub fn config_family(&self) -> String {
-        format!("{}|{}", self.gpu, self.workload_family())
+        format!("{}|{}", self.gpu(), self.workload_family())
     }
 
     /// The same without the accelerator.
@@ -243,29 +289,40 @@ impl Run {
 
     fn workload_key(&self) -> [String; 11] {
         let count = |n: Option<u64>| n.map(|n| n.to_string()).unwrap_or_default();
+        let (model, workload) = (&self.job().model, &self.job().workload);
         [
-            self.family.clone(),
+            self.family().to_owned(),
             count(self.max_seq_len),
-            count(self.micro_batch),
-            self.seq_len.map(|s| s.to_string()).unwrap_or_default(),
-            count(self.grad_accum),
-            self.layers.to_string(),
-            self.hidden_size.to_string(),
-            count(self.heads),
-            count(self.ffn_size),
-            self.task.clone().unwrap_or_default(),
-            self.precision.map(|p| p.to_string()).unwrap_or_default(),
+            count(workload.micro_batch),
+            self.seq_len().map(|s| s.to_string()).unwrap_or_default(),
+            count(workload.grad_accum),
+            self.layers().to_string(),
+            self.hidden_size().to_string(),
+            count(model.heads),
+            count(model.ffn_size),
+            self.data_or_task().unwrap_or_default().to_owned(),
+            workload.precision.map(|p| p.to_string()).unwrap_or_default(),
         ]
     }
 
-    /// Micro-steps that one data-parallel rank took in the whole run, where the table tells.
+    /// What was learnt: the data's name, or else the task.
+    pub fn data_or_task(&self) -> Option<&str> {
+        self.dataset.as_deref().or(self.job().workload.task.as_deref())
+    }
+
+    /// Micro-steps that one data-parallel rank took in the whole run, where the source tells.
     pub fn micro_steps(&self) -> Option<f64> {
-        let ranks = match (self.dp, self.strategy.as_str()) {
+        let ranks = match (self.job().parallelism.dp, self.strategy_kind()) {
             (Some(dp), _) => dp,
-            (None, "tp" | "pp") => 1,
-            (None, _) => self.gpus,
+            (None, StrategyKind::Tensor | StrategyKind::Pipeline) => 1,
+            (None, _) => self.gpus(),
         };
-        Some(self.tokens? / (self.micro_batch? as f64 * self.seq_len? * ranks as f64))
+        Some(self.tokens? / (self.micro_batch()? as f64 * self.seq_len()? * ranks as f64))
+    }
+
+    /// Passes over the data.
+    pub fn epochs(&self) -> Option<f64> {
+        self.median_epochs.or(self.job().workload.epochs)
     }
 
     /// Whether nothing of the energy was measured: a power that was stated, times the time.
@@ -276,90 +333,58 @@ impl Run {
     }
 
     /// Whether this is a run on one GPU that others can be compared with.
-    pub fn is_baseline(&self) -> bool {
-        self.gpus == 1
+    pub const fn is_baseline(&self) -> bool {
+        self.gpus() == 1
     }
 
-    /// The job that was run, so that its cost can be counted.
+    /// The job that was run, with as many tokens as were trained on, so that its cost can be counted.
     ///
-    /// Tables say less than job files: an absent vocabulary is the family's own, a half-precision run without a
-    /// sequence length cannot be counted, and `tp` without degrees is the study's, which split the MLP only.
+    /// A source that says no micro-batch is taken to train one sequence at a time.
     ///
     /// # Errors
-    /// [`Error::Missing`] where tokens, sequence length or micro-batch are absent, and those of [`JobSpec::resolve`].
-    pub fn job(&self, catalog: &Catalog) -> Result<Job> {
-        let seq_len = self.seq_len.ok_or_else(|| {
-            Error::missing("seq_len", "the cost of a run cannot be counted without it")
-        })?;
-        let tokens = self.tokens.ok_or_else(|| {
-            Error::missing("tokens", "the cost of a run cannot be counted without it")
-        })?;
-        let tensor = self.strategy == "tp" && self.tp.is_none();
-        let strategy = match self.strategy.as_str() {
-            "tp" if tensor => "tp-mlp",
-            "tp" | "pp" => "ddp",
-            other => other,
+    /// [`Error::Missing`] where tokens and the job's own amount are absent, or the sequence length of a text model is; and
+    /// those of [`JobSpec::resolve`].
+    pub fn resolve(&self, catalog: &Catalog) -> Result<Job> {
+        let workload = &self.job().workload;
+        let micro_batch = workload.micro_batch.or(Some(1));
+        let spec = JobSpec {
+            workload: WorkloadSpec { micro_batch, ..workload.clone() },
+            ..self.job().clone()
         };
-        let split = self.tp.unwrap_or(1).saturating_mul(self.pp.unwrap_or(1));
-        let alone = self.gpus == 1 || split == self.gpus;
-        JobSpec {
-            model: ModelSpec {
-                family: Some(self.family.clone()),
-                layers: Some(self.layers),
-                hidden_size: Some(self.hidden_size),
-                heads: self.heads,
-                kv_heads: self.kv_heads,
-                ffn_size: self.ffn_size,
-                vocab_size: self.vocab_size,
-                max_positions: self.max_seq_len.map(|n| n.max(512)),
-                ..ModelSpec::default()
-            },
-            workload: WorkloadSpec {
-                tokens: Some(Count::new((tokens.round() as u64).max(1))),
-                seq_len: Some((seq_len.round() as u64).max(1)),
-                micro_batch: Some(self.micro_batch.unwrap_or(1)),
-                grad_accum: self.grad_accum,
-                precision: self.precision,
-                checkpointing: self.checkpointing,
-                attention: self.attention,
-                task: self.task.as_deref().and_then(task_name),
-                ..WorkloadSpec::default()
-            },
-            parallelism: ParallelismSpec {
-                strategy: (!alone).then(|| strategy.to_owned()),
-                dp: self.dp,
-                tp: self.tp,
-                pp: self.pp,
-                tensor_scope: self.tensor_scope,
-                ..ParallelismSpec::default()
-            },
-            system: SystemSpec {
-                gpu: Some(self.gpu.clone()),
-                gpus: Some(self.gpus),
-                gpus_per_node: self.gpus_per_node,
-                ..SystemSpec::default()
-            },
+        let architecture = catalog.architecture(&spec.model)?;
+        if workload.seq_len.is_none() && architecture.image.is_none() {
+            return Err(Error::missing(
+                "seq_len",
+                "the cost of a run cannot be counted without it",
+            ));
         }
-        .resolve(catalog)
+        let said = [workload.tokens.is_some(), workload.steps.is_some(), workload.epochs.is_some()];
+        match self.tokens {
+            Some(tokens) => {
+                let whole = (tokens.round() as u64).max(1);
+                with_tokens(&spec, whole, &architecture).resolve(catalog)
+            }
+            None if said.contains(&true) => spec.resolve(catalog),
+            None => Err(Error::missing("tokens", "the cost of a run cannot be counted without it")),
+        }
     }
 }
 
-/// The regime a run belongs to: what moves most, as in [`crate::job::parallelism::Parallelism::regime`].
-pub(crate) fn strategy(named: Option<&str>, gpus: u64, tp: Option<u64>, pp: Option<u64>) -> String {
-    if gpus == 1 {
-        return "baseline".to_owned();
-    }
-    if tp.is_some_and(|n| n > 1) {
-        return "tp".to_owned();
-    }
-    match named.map(|n| n.to_lowercase().replace('_', "-")) {
-        Some(name) if matches!(name.as_str(), "ddp" | "dp") && pp.is_some_and(|n| n > 1) => {
-            "pp".to_owned()
-        }
-        Some(name) if name == "tp-mlp" || name == "tensor" => "tp".to_owned(),
-        Some(name) => name,
-        None if pp.is_some_and(|n| n > 1) => "pp".to_owned(),
-        None => "ddp".to_owned(),
+/// A description that trains on so many tokens, with one sequence of one token where it says no size.
+fn with_tokens(spec: &JobSpec, tokens: u64, architecture: &Architecture) -> JobSpec {
+    let workload = &spec.workload;
+    JobSpec {
+        workload: WorkloadSpec {
+            tokens: Some(Count::new(tokens)),
+            steps: None,
+            epochs: None,
+            examples: None,
+            // an image's patches are its sequence
+            seq_len: workload.seq_len.or(Some(1).filter(|_| architecture.image.is_none())),
+            micro_batch: workload.micro_batch.or(Some(1)),
+            ..workload.clone()
+        },
+        ..spec.clone()
     }
 }
 
@@ -367,7 +392,7 @@ pub(crate) fn strategy(named: Option<&str>, gpus: u64, tp: Option<u64>, pp: Opti
 ///
 /// The GLUE benchmark's data sets are classifications (Wang et al. 2019, table 1); other data sets leave the family's
 /// own task.
-fn task_name(word: &str) -> Option<String> {
+pub(crate) fn task_name(word: &str) -> Option<String> {
     const GLUE: [&str; 9] = ["sst2", "cola", "mrpc", "qqp", "mnli", "qnli", "rte", "wnli", "stsb"];
     let plain = word.to_lowercase().replace(['-', '_'], "");
     if GLUE.contains(&plain.as_str()) {

@@ -12,4 +12,4 @@ pub mod terms;
 pub mod transfer;
 
 pub use discrepancy::{Discrepancy, MOST_POINTS, MOST_ROWS};
-pub use judged::{Asked, ROW, RooflineLaw};
+pub use judged::{Response, RooflineLaw};

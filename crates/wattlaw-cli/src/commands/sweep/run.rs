@@ -267,7 +267,7 @@ impl Runner<'_> {
         claim: &Claim,
         before: &Standing,
     ) -> Done<Sweep> {
-        let spec = planned.spec.filled(job);
+        let spec = planned.spec.with_defaults(job);
         let file = self.folder.job_file(&planned.run_id, &spec).map_err(Failure::failed)?;
         let program = std::env::current_exe().map_err(Failure::failed)?;
         let nodes = Nodes::given(job.system.nodes()).filter(|_| job.system.nodes() > 1);
