@@ -6,6 +6,7 @@ use crate::commands::{
     audit, calibrate, catalog, completions, cost, doctor, efficiency, fit, import, measure, merge,
     predict, recover, report, sweep, top, validate,
 };
+use crate::man;
 
 /// Predicts the energy, time and power of a Transformer training run before it runs, and fits itself to runs that ran.
 #[derive(Debug, Parser)]
@@ -57,4 +58,7 @@ pub enum Command {
     Catalog(catalog::Args),
     /// Print a shell's completion script
     Completions(completions::Args),
+    /// Write man pages, or print the command reference
+    #[command(hide = true)]
+    Man(man::Args),
 }

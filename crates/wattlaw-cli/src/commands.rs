@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod efficiency;
 pub mod fit;
 pub mod import;
+pub mod man;
 pub mod measure;
 pub mod merge;
 pub mod predict;

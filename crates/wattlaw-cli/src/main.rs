@@ -10,6 +10,7 @@ mod flags;
 mod format;
 mod parse;
 mod render;
+mod schema;
 mod usage;
 
 use std::process::ExitCode;
@@ -18,8 +19,8 @@ use clap::CommandFactory;
 
 use args::{Command, Wattlaw};
 use commands::{
-    audit, calibrate, catalog, completions, cost, doctor, efficiency, fit, import, measure, merge,
-    predict, recover, report, sweep, top, validate,
+    audit, calibrate, catalog, completions, cost, doctor, efficiency, fit, import, man, measure,
+    merge, predict, recover, report, sweep, top, validate,
 };
 
 fn main() -> ExitCode {
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Catalog(args) => catalog::run(&args),
         Command::Completions(args) => completions::run(&args, &mut Wattlaw::command()),
+        Command::Man(args) => man::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

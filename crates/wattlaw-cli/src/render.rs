@@ -6,13 +6,15 @@ use serde::Serialize;
 
 use crate::failure::{Done, Failure};
 use crate::files;
+use crate::schema::{Answer, Schema};
 
-/// Prints a value as JSON with a line's end.
+/// Prints an answer as JSON with its schema and a line's end.
 ///
 /// # Errors
 /// As [`files::print`].
-pub fn json(value: &impl Serialize) -> Done {
-    let text = serde_json::to_string_pretty(value).map_err(Failure::failed)?;
+pub fn json(schema: Schema, fields: &impl Serialize) -> Done {
+    let answer = Answer::new(schema, fields);
+    let text = serde_json::to_string_pretty(&answer).map_err(Failure::failed)?;
     files::print(&format!("{text}\n"))
 }
 

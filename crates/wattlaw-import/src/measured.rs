@@ -8,7 +8,7 @@ use wattlaw::base::amount::Count;
 use wattlaw::base::error::{Error, Place, Result};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::{Joules, Seconds, Watts};
-use wattlaw::data::run::Run;
+use wattlaw::data::measurement::Measurement;
 use wattlaw::job::JobSpec;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::record::{Component, Instrument};
@@ -194,11 +194,11 @@ pub fn check(measured: &[Measured], catalog: &Catalog) -> Vec<Finding> {
 /// # Errors
 /// [`Error::At`] with the log's place where the energy or the time is absent, the energy is zero, the accelerators are
 /// others or not all of the job's; and those of [`JobSpec::resolve`].
-pub fn run(measured: &Measured, spec: &JobSpec, catalog: &Catalog) -> Result<Run> {
+pub fn run(measured: &Measured, spec: &JobSpec, catalog: &Catalog) -> Result<Measurement> {
     attach(measured, spec, catalog).map_err(|e| e.at(measured.place()))
 }
 
-fn attach(measured: &Measured, spec: &JobSpec, catalog: &Catalog) -> Result<Run> {
+fn attach(measured: &Measured, spec: &JobSpec, catalog: &Catalog) -> Result<Measurement> {
     let mut spec = spec.clone();
     if spec.system.name.is_none() && spec.system.gpu.is_none() {
         spec.system.gpu.clone_from(&measured.gpu);
@@ -208,26 +208,26 @@ fn attach(measured: &Measured, spec: &JobSpec, catalog: &Catalog) -> Result<Run>
     if spec.system.gpus.or(spec.system.nodes).is_none() && !of_degrees && !measured.per_gpu {
         spec.system.gpus = measured.gpus;
     }
-    let mut run = Run::described(&measured.run_id, &spec, catalog)?;
+    let mut run = Measurement::described(&measured.run_id, &spec, catalog)?;
     if let Some(gpu) = measured.gpu.as_deref().and_then(|gpu| catalog.accelerator(gpu).ok())
-        && gpu.name != run.gpu
+        && gpu.name != run.gpu()
     {
-        return Err(Error::invalid("gpu", &run.gpu, format!("the log is of {}", gpu.name)));
+        return Err(Error::invalid("gpu", run.gpu(), format!("the log is of {}", gpu.name)));
     }
     if let Some(gpus) = measured.gpus
         && !measured.per_gpu
-        && gpus != run.gpus
+        && gpus != run.gpus()
     {
-        let why = if gpus < run.gpus {
+        let why = if gpus < run.gpus() {
             format!("the log has the energy of {gpus}; give the logs of all nodes and --join")
         } else {
             format!("the log has the energy of {gpus}; name those of the job with --devices")
         };
-        return Err(Error::invalid("gpus", run.gpus, why));
+        return Err(Error::invalid("gpus", run.gpus(), why));
     }
     let each =
         measured.energy.ok_or_else(|| Error::missing("the energy", "the log does not say it"))?;
-    let energy = if measured.per_gpu { each * run.gpus as f64 } else { each };
+    let energy = if measured.per_gpu { each * run.gpus() as f64 } else { each };
     let zero_gpus = measured.gpu_energy().is_some_and(|e| e <= Joules::ZERO);
     if energy <= Joules::ZERO || zero_gpus {
         return Err(Error::invalid(

@@ -1,6 +1,6 @@
 //! A plan: the jobs of a sweep in the order in which they are to run; a run table with nothing measured yet.
 //!
-//! `docs/records.md` documents the file field by field.
+//! `docs/reference/plan.md` documents the file field by field.
 
 mod arranged;
 mod budget;
@@ -193,7 +193,7 @@ impl Layout {
         let mut spec = JobSpec::default();
         for (field, at) in &self.fields {
             if let Some(text) = cell(*at) {
-                (field.set)(&mut spec, text)?;
+                field.set_from_column(&mut spec, text)?;
             }
         }
         Ok(Planned {

@@ -257,7 +257,7 @@ impl<'a> Runner<'a> {
         claim: &Claim,
         nodes: Option<&Nodes>,
     ) -> Result<Command> {
-        let spec = planned.spec.filled(job);
+        let spec = planned.spec.with_defaults(job);
         let file = self.folder.job_file(&planned.run_id, &spec)?;
         let program = std::env::current_exe().map_err(|e| Error::Failed(e.to_string()))?;
         let (mut command, records) = match nodes {

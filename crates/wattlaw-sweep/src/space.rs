@@ -242,6 +242,7 @@ mod tests {
     use super::*;
     use wattlaw::job::Job;
     use wattlaw::job::catalog::Catalog;
+    use wattlaw::job::parallelism::StrategyKind;
 
     fn space(layers: &str, more: &str) -> Result<Space> {
         Space::from_toml(&format!(
@@ -327,10 +328,19 @@ mod tests {
         assert_eq!((jobs.kept.len(), jobs.invalid), (18, 0));
         let of = |at: usize| {
             let Job { architecture: a, parallelism: p, system, .. } = &jobs.kept[at].job;
-            (a.layers, a.hidden_size, p.regime(), p.gpus(), system.accelerator.name.as_str())
+            (
+                a.layers,
+                a.hidden_size,
+                p.strategy().kind(),
+                p.gpus(),
+                system.accelerator.name.as_str(),
+            )
         };
-        assert_eq!(of(0), (2, 128, "baseline", 1, "t4"));
-        assert_eq!(of(space.point(&[1, 2, 1]) as usize), (4, 128, "fsdp", 4, "h100-sxm5-80gb"));
+        assert_eq!(of(0), (2, 128, StrategyKind::Baseline, 1, "t4"));
+        assert_eq!(
+            of(space.point(&[1, 2, 1]) as usize),
+            (4, 128, StrategyKind::Fsdp, 4, "h100-sxm5-80gb")
+        );
         let one = space.on("v100-pcie-16gb");
         assert_eq!((one.points(), one.spec(8).system.gpu.as_deref()), (9, Some("v100-pcie-16gb")));
     }
@@ -373,8 +383,11 @@ mod tests {
         assert!(fails("{ from = 1, to = 1e9, step = 1 }", "").contains("1000000000 values"));
         assert!(fails("2", "sytem = { gpus = 1 }").contains("unknown field `sytem`"));
         assert!(fails("2", "parallelism = { strategie = 'ddp' }").contains("unknown field"));
-        let none = space("[2]", "parallelism = { strategy = 'hsdq' }").unwrap();
+        assert!(
+            fails("2", "parallelism = { strategy = 'hsdq' }").contains("unknown strategy `hsdq`")
+        );
+        let none = space("[2]", "parallelism = { strategy = 'fsdp', tp = 3 }").unwrap();
         let error = none.jobs(&Catalog::built_in().unwrap(), 10, 0).unwrap_err().to_string();
-        assert!(error.contains("2 are no jobs, the first because unknown strategy"), "{error}");
+        assert!(error.contains("2 are no jobs, the first because"), "{error}");
     }
 }

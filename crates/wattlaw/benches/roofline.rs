@@ -18,8 +18,8 @@ const GPU: &str = "a100-sxm4-40gb";
 fn main() -> wattlaw::Result<()> {
     let catalog = Catalog::built_in()?;
     let all = runs::dataset()?.countable(&catalog).0;
-    let on_one = |run: &wattlaw::data::run::Run| {
-        catalog.accelerator(&run.gpu).is_ok_and(|a| a.name == GPU) && run.family == "gpt"
+    let on_one = |run: &wattlaw::data::measurement::Measurement| {
+        catalog.accelerator(run.gpu()).is_ok_and(|a| a.name == GPU) && run.family() == "gpt"
     };
     let data = all.filter(on_one);
     println!("{} runs on {GPU}, {} in all", data.runs.len(), all.runs.len());
@@ -45,7 +45,7 @@ fn main() -> wattlaw::Result<()> {
     let jobs: Vec<Terms> = all
         .runs
         .iter()
-        .filter_map(|run| run.job(&catalog).ok())
+        .filter_map(|run| run.resolve(&catalog).ok())
         .map(|job| Terms::of(&job))
         .collect();
     let mut next = jobs.iter().cycle();

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::base::scope::Scope;
 use crate::base::words::words;
 use crate::data::dataset::Dataset;
-use crate::data::run::Run;
+use crate::data::measurement::Measurement;
 use crate::job::catalog::Catalog;
 
 /// A way in which a row, or a table, misleads.
@@ -66,7 +66,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn of(run: &Run, kind: Kind, detail: String) -> Self {
+    fn of(run: &Measurement, kind: Kind, detail: String) -> Self {
         Self { row: Some(run.line), run_id: Some(run.run_id.clone()), kind, detail }
     }
 }
@@ -115,7 +115,7 @@ fn duplicates(data: &Dataset) -> Vec<Finding> {
     let mut seen = std::collections::BTreeMap::new();
     let mut found = Vec::new();
     for run in &data.runs {
-        let nameless = Run { line: 0, run_id: String::new(), ..run.clone() };
+        let nameless = Measurement { line: 0, run_id: String::new(), ..run.clone() };
         let Ok(key) = serde_json::to_string(&nameless) else { continue };
         match seen.get(&key) {
             Some(first) => {
@@ -130,7 +130,7 @@ fn duplicates(data: &Dataset) -> Vec<Finding> {
     found
 }
 
-fn against_baseline(run: &Run, baseline: &Run) -> Vec<Finding> {
+fn against_baseline(run: &Measurement, baseline: &Measurement) -> Vec<Finding> {
     let mut found = Vec::new();
     if let (Some(tokens), Some(of_baseline)) = (run.tokens, baseline.tokens)
         && (tokens / of_baseline - 1.0).abs() > SAME_WORK
@@ -145,7 +145,7 @@ fn against_baseline(run: &Run, baseline: &Run) -> Vec<Finding> {
             ),
         ));
     }
-    if let (Some(epochs), Some(of_baseline)) = (run.epochs, baseline.epochs)
+    if let (Some(epochs), Some(of_baseline)) = (run.epochs(), baseline.epochs())
         && epochs != of_baseline
     {
         found.push(Finding::of(
@@ -168,14 +168,15 @@ fn against_baseline(run: &Run, baseline: &Run) -> Vec<Finding> {
 }
 
 /// A row that is the mean of runs which were not alike.
-fn averaged(run: &Run) -> Option<Finding> {
+fn averaged(run: &Measurement) -> Option<Finding> {
     let mut reasons = Vec::new();
     if let Some(tokens) = run.tokens.filter(|t| t.fract() != 0.0) {
         reasons.push(format!("{tokens} tokens are no whole number"));
     }
-    if let (Some(proxy), Some(batch), Some(seq)) = (run.memory_proxy, run.micro_batch, run.seq_len)
+    if let (Some(proxy), Some(batch), Some(seq)) =
+        (run.memory_proxy, run.micro_batch(), run.seq_len())
     {
-        let own = batch as f64 * seq * (run.hidden_size * run.layers) as f64;
+        let own = batch as f64 * seq * (run.hidden_size() * run.layers()) as f64;
         if (proxy / own - 1.0).abs() > 1e-6 {
             reasons.push(format!(
                 "the memory proxy {proxy} is {:.3} times batch × sequence × hidden × layers",
@@ -189,20 +190,21 @@ fn averaged(run: &Run) -> Option<Finding> {
     })
 }
 
-fn power(run: &Run, catalog: &Catalog) -> Option<Finding> {
+fn power(run: &Measurement, catalog: &Catalog) -> Option<Finding> {
     if run.energy_is_assumed() {
         return None;
     }
     let power = (run.energy? / run.duration?).value();
-    let accelerator = catalog.accelerator(&run.gpu).ok()?;
-    let gpus = run.gpus as f64;
+    let accelerator = catalog.accelerator(run.gpu()).ok()?;
+    let gpus = run.gpus() as f64;
     let host = if run.scope == Scope::Gpu { 0.0 } else { LARGEST_HOST_W * (gpus / 8.0).ceil() };
     // a sensor may be 5 % off (NVML's documentation)
     let most = 1.05 * accelerator.tdp_w * gpus + host;
     if power > most {
         let detail = format!(
             "{power:.0} W are above the {most:.0} W that {} × {} may draw",
-            run.gpus, accelerator.name
+            run.gpus(),
+            accelerator.name
         );
         return Some(Finding::of(run, Kind::PowerAboveLimit, detail));
     }
@@ -210,13 +212,14 @@ fn power(run: &Run, catalog: &Catalog) -> Option<Finding> {
     (power < least).then(|| {
         let detail = format!(
             "{power:.0} W are below the {least:.0} W that {} idle {} draw",
-            run.gpus, accelerator.name
+            run.gpus(),
+            accelerator.name
         );
         Finding::of(run, Kind::PowerBelowIdle, detail)
     })
 }
 
-fn recorded(run: &Run) -> Option<Finding> {
+fn recorded(run: &Measurement) -> Option<Finding> {
     match (run.energy, run.duration) {
         (Some(_), None) => Some(Finding::of(
             run,

@@ -1,5 +1,5 @@
 //! A calibration: fitted laws of energy and time with their spread, the range they were fitted on, and where the
-//! data came from. It is a JSON file, documented field by field in `docs/records.md`.
+//! data came from. It is a JSON file, documented field by field in `docs/reference/calibration.md`.
 
 mod design;
 mod embedded;
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::error::{Error, Result};
 use crate::base::scope::Scope;
+use crate::base::words::words;
 use crate::data::dataset::ColumnsOf;
 use crate::data::features::Features;
 use crate::law::efficiency::BeforeRunFit;
@@ -62,12 +63,23 @@ pub enum Laws {
     Roofline(Box<RooflineLaws>),
 }
 
+/// The kinds of laws.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LawKind {
+    /// The study's scaling law.
+    Scaling,
+    /// The structural law.
+    Roofline,
+}
+
+words!(LawKind, "kind of law": Scaling = "scaling", Roofline = "roofline");
+
 impl Laws {
-    /// The name used in flags and JSON.
-    pub const fn name(&self) -> &'static str {
+    /// Its kind.
+    pub const fn kind(&self) -> LawKind {
         match self {
-            Self::Scaling(_) => "scaling",
-            Self::Roofline(_) => "roofline",
+            Self::Scaling(_) => LawKind::Scaling,
+            Self::Roofline(_) => LawKind::Roofline,
         }
     }
 }

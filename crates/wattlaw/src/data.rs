@@ -3,6 +3,6 @@
 pub mod dataset;
 pub mod features;
 mod from_record;
+pub mod measurement;
 pub mod proxy;
-pub mod run;
 pub mod speedup;

@@ -13,10 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::base::error::{Error, Result};
 use crate::base::toml_text;
 use crate::job::catalog::Catalog;
-use crate::job::model::{Architecture, ModelSpec, ModelType, Positions};
-use crate::job::parallelism::{DataParallel, Parallelism, ParallelismSpec};
+use crate::job::model::{Architecture, ModelSpec};
+use crate::job::parallelism::{DataParallel, Parallelism, ParallelismSpec, Strategy};
 use crate::job::system::{System, SystemSpec};
-use crate::job::task::Task;
 use crate::job::workload::{Precision, Workload, WorkloadSpec};
 
 /// What is trained, how, spread over what: checked, complete, and all that a prediction needs.
@@ -87,77 +86,36 @@ impl JobSpec {
 
     /// The same description with what it leaves open taken from `base`.
     #[must_use]
-    pub fn over(self, base: Self) -> Self {
+    pub fn with_fallback(self, base: Self) -> Self {
         Self {
-            model: self.model.over(base.model),
-            workload: self.workload.over(base.workload),
-            parallelism: self.parallelism.over(base.parallelism),
-            system: self.system.over(base.system),
+            model: self.model.with_fallback(base.model),
+            workload: self.workload.with_fallback(base.workload),
+            parallelism: self.parallelism.with_fallback(base.parallelism),
+            system: self.system.with_fallback(base.system),
         }
     }
 
-    /// The same job with its defaults written out, for a program that knows none of them: `job` is what this description
-    /// was resolved to, and what it resolves to again.
+    /// The same job with its defaults written out, for a reader that knows none of them: `job` is what this description was
+    /// resolved to, and what it resolves to again. Names of models and systems stay.
     #[must_use]
-    pub fn filled(&self, job: &Job) -> Self {
-        let (shape, work, split) = (&job.architecture, &job.workload, &job.parallelism);
-        let learned = match shape.positions {
-            Positions::Learned { .. } if shape.image.is_some() => None,
-            Positions::Learned { rows } if shape.model_type == ModelType::Opt => Some(rows - 2),
-            Positions::Learned { rows } => Some(rows),
-            Positions::Rotary | Positions::Relative { .. } => None,
-        };
-        let labels = match work.task {
-            Task::Classification { labels } => Some(labels),
-            Task::MaskedLm | Task::CausalLm => None,
-        };
+    pub fn with_defaults(&self, job: &Job) -> Self {
+        let split = &job.parallelism;
+        let piped = split.pp > 1;
         let filled = Self {
-            model: ModelSpec {
-                family: Some(shape.model_type.name().to_owned()),
-                layers: Some(shape.layers),
-                hidden_size: Some(shape.hidden_size),
-                heads: Some(shape.heads),
-                kv_heads: Some(shape.kv_heads),
-                ffn_size: Some(shape.ffn_size),
-                vocab_size: Some(shape.vocab_size).filter(|n| *n > 0),
-                max_positions: learned,
-                token_types: Some(shape.token_types).filter(|n| *n > 0),
-                gated_ffn: Some(shape.gated_ffn),
-                tied_embeddings: Some(shape.tied_embeddings),
-                qkv_bias: Some(shape.biases.qkv),
-                attention_output_bias: Some(shape.biases.attention_output),
-                ffn_bias: Some(shape.biases.ffn),
-                final_norm: Some(shape.final_norm),
-                pooler: Some(shape.pooler),
-                experts: shape.experts.map(|e| e.count),
-                top_k: shape.experts.map(|e| e.top_k),
-                image_size: shape.image.map(|i| i.size),
-                patch_size: shape.image.map(|i| i.patch),
-                channels: shape.image.map(|i| i.channels),
-                classes: Some(shape.classes).filter(|n| *n > 0),
-                ..ModelSpec::default()
-            },
-            workload: WorkloadSpec {
-                seq_len: Some(work.seq_len),
-                micro_batch: Some(work.micro_batch),
-                grad_accum: Some(work.grad_accum),
-                precision: Some(work.precision),
-                optimizer: Some(work.optimizer),
-                checkpointing: Some(work.checkpointing),
-                attention: Some(work.attention),
-                task: Some(work.task.name().to_owned()),
-                labels,
-                ..WorkloadSpec::default()
-            },
+            model: job.architecture.spec(),
+            workload: job.workload.spec(),
             parallelism: ParallelismSpec {
-                strategy: (split.dp > 1 || split.gpus() == 1).then(|| split.data.to_string()),
+                strategy: (split.dp > 1 || split.gpus() == 1).then(|| Strategy::data(split.data)),
                 dp: Some(split.dp),
                 tp: Some(split.tp),
                 pp: Some(split.pp),
                 tensor_scope: (split.tp > 1).then_some(split.tensor_scope),
                 sequence_parallel: (split.tp > 1).then_some(split.sequence_parallel),
                 shard_group: (split.data == DataParallel::Hsdp).then_some(split.shard_group),
-                ..ParallelismSpec::default()
+                schedule: piped.then_some(split.schedule),
+                virtual_stages: Some(split.virtual_stages).filter(|n| *n > 1),
+                partition: piped.then_some(split.partition),
+                cp: None,
             },
             system: SystemSpec {
                 gpu: Some(job.system.accelerator.name.clone()),
@@ -166,7 +124,7 @@ impl JobSpec {
                 ..SystemSpec::default()
             },
         };
-        self.clone().over(filled)
+        self.clone().with_fallback(filled)
     }
 
     /// Looks names up, fills in defaults and checks that the parts fit together.
@@ -177,7 +135,7 @@ impl JobSpec {
     pub fn resolve(&self, catalog: &Catalog) -> Result<Job> {
         let architecture = catalog.architecture(&self.model)?;
         let system = match &self.system.name {
-            Some(name) => self.system.clone().over(catalog.system(name)?.spec()),
+            Some(name) => self.system.clone().with_fallback(catalog.system(name)?.spec()),
             None => self.system.clone(),
         };
         let gpu = system.gpu.as_deref().ok_or_else(|| {
@@ -262,7 +220,7 @@ mod tests {
         ] {
             let spec = JobSpec::from_toml(text).unwrap();
             let job = spec.resolve(&catalog).unwrap();
-            let filled = spec.filled(&job);
+            let filled = spec.with_defaults(&job);
             let again = filled.resolve(&catalog).unwrap();
             assert_eq!(again, job, "{text}");
             assert_eq!(JobSpec::from_toml(&toml::to_string(&filled).unwrap()).unwrap(), filled);

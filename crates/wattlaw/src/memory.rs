@@ -41,12 +41,14 @@
 
 mod activations;
 mod advice;
+mod part;
 mod recipe;
 mod run_ahead;
 mod saved;
 mod states;
 
 pub use advice::{Advice, Change};
+pub use part::MemoryPart;
 pub use recipe::{Recipe, RunAhead};
 
 use serde::Serialize;
@@ -167,19 +169,7 @@ impl Memory {
 
     /// The parts by name, in the order of a table.
     pub fn parts(&self) -> impl Iterator<Item = (&'static str, Bytes)> {
-        [
-            ("weights", self.weights),
-            ("gradients", self.gradients),
-            ("optimizer", self.optimizer),
-            ("activations", self.activations),
-            ("recomputed", self.recomputed),
-            ("logits", self.logits),
-            ("communication", self.communication),
-            ("allocator", self.allocator),
-            ("run-ahead", self.run_ahead),
-            ("reserve", self.reserve),
-        ]
-        .into_iter()
+        MemoryPart::ALL.into_iter().map(|part| (part.name(), self.part(part)))
     }
 
     /// The largest part and its name.

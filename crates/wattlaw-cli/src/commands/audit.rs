@@ -11,6 +11,7 @@ use wattlaw::audit::{Finding, Kind, audit};
 use crate::failure::{Done, Failure};
 use crate::flags::runs::RunsArgs;
 use crate::format::Format;
+use crate::schema::Schema;
 use crate::{files, render};
 
 /// Flags of `wattlaw audit`.
@@ -45,11 +46,14 @@ pub fn run(args: &Args) -> Done {
         render::note("note", note);
     }
     match args.format {
-        Format::Json => render::json(&json!({
-            "runs": data.runs.len(),
-            "findings": findings,
-            "data_sha256": data.digest,
-        })),
+        Format::Json => render::json(
+            Schema::Audit,
+            &json!({
+                "runs": data.runs.len(),
+                "findings": findings,
+                "data_sha256": data.digest,
+            }),
+        ),
         Format::Table => files::print(&table(&findings, data.runs.len())),
     }
 }

@@ -19,6 +19,7 @@ use crate::flags::job;
 use crate::flags::runs::RunsArgs;
 use crate::format::Format;
 use crate::parse::whole;
+use crate::schema::Schema;
 use crate::{files, render};
 
 /// Stands for the run table where a suggestion is asked for without one.
@@ -123,8 +124,9 @@ fn adjust(args: &Args, parent: &Path, out: &Path) -> Done {
     };
     let mut known: Vec<String> = Vec::new();
     for run in &data.runs {
-        let gpu =
-            catalog.accelerator(&run.gpu).map_or_else(|_| run.gpu.clone(), |a| a.name.clone());
+        let gpu = catalog
+            .accelerator(run.gpu())
+            .map_or_else(|_| run.gpu().to_owned(), |a| a.name.clone());
         if !known.contains(&gpu) {
             known.push(gpu);
         }
@@ -149,7 +151,7 @@ fn adjust(args: &Args, parent: &Path, out: &Path) -> Done {
     let configurations: BTreeSet<String> = data
         .runs
         .iter()
-        .map(|run| format!("{}|{}|{}", run.config_family(), run.gpus, run.strategy))
+        .map(|run| format!("{}|{}|{}", run.config_family(), run.gpus(), run.strategy()))
         .collect();
     if configurations.len() == 1 {
         render::note(
@@ -162,7 +164,7 @@ fn adjust(args: &Args, parent: &Path, out: &Path) -> Done {
     }
     render::note("note", &format!("wrote {}", out.display()));
     match args.format {
-        Format::Json => render::json(&report),
+        Format::Json => render::json(Schema::Calibrate, &report),
         Format::Table => files::print(&text),
     }
 }

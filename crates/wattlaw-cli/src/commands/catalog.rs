@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
+use serde_json::json;
 
 use wattlaw::job::catalog::{Catalog, ModelPreset};
 use wattlaw::job::model::Architecture;
@@ -11,6 +12,7 @@ use wattlaw::job::model::Architecture;
 use crate::failure::{Done, Failure};
 use crate::flags::job::catalog;
 use crate::format::Format;
+use crate::schema::Schema;
 use crate::{files, render};
 
 /// Flags of `wattlaw catalog`.
@@ -68,10 +70,16 @@ pub fn run(args: &Args) -> Done {
     match (&args.show, args.format) {
         (Some(Show::Show { name }), format) => show(&catalog, name, format),
         (None, Format::Json) => match args.kind {
-            Some(Kind::Gpus) => render::json(&catalog.accelerators),
-            Some(Kind::Models) => render::json(&catalog.models),
-            Some(Kind::Systems) => render::json(&catalog.systems),
-            None => render::json(&catalog),
+            Some(Kind::Gpus) => {
+                render::json(Schema::Catalog, &json!({ "accelerator": catalog.accelerators }))
+            }
+            Some(Kind::Models) => {
+                render::json(Schema::Catalog, &json!({ "model": catalog.models }))
+            }
+            Some(Kind::Systems) => {
+                render::json(Schema::Catalog, &json!({ "system": catalog.systems }))
+            }
+            None => render::json(Schema::Catalog, &catalog),
         },
         (None, Format::Table) => {
             let mut out = String::new();
@@ -189,7 +197,7 @@ fn show(catalog: &Catalog, name: &str, format: Format) -> Done {
     }
     .map_err(Failure::failed)?;
     if format == Format::Json {
-        return render::json(&value);
+        return render::json(Schema::CatalogShow, &value);
     }
     let mut rows = Vec::new();
     flatten("", &value, &mut rows);

@@ -9,6 +9,7 @@ use wattlaw::memory::Memory;
 use crate::failure::Done;
 use crate::flags::job::JobArgs;
 use crate::format::Format;
+use crate::schema::Schema;
 use crate::{files, render};
 
 /// Flags of `wattlaw cost`.
@@ -67,21 +68,24 @@ pub fn run(args: &Args) -> Done {
         None => cost.busiest_stage(),
     };
     match args.format {
-        Format::Json => render::json(&Report {
-            attention_flops: cost.attention_flops,
-            steps: cost.steps,
-            micro_steps_per_step: ledger.micro_steps,
-            model_flops_per_step: cost.model_flops_per_step.value(),
-            hardware_flops_per_step: cost.hardware_per_step.flops.value(),
-            model_flops: cost.model_flops().value(),
-            hardware_flops: cost.hardware_flops().value(),
-            parameters: job.architecture.parameters_for(job.workload.task),
-            active_parameters: job.architecture.active_parameters(job.workload.task),
-            per_micro_step: ledger.per_micro_step(),
-            per_step: ledger.per_step(|_| true),
-            memory: Memory::of(&job),
-            stages: &cost.stages,
-        }),
+        Format::Json => render::json(
+            Schema::Cost,
+            &Report {
+                attention_flops: cost.attention_flops,
+                steps: cost.steps,
+                micro_steps_per_step: ledger.micro_steps,
+                model_flops_per_step: cost.model_flops_per_step.value(),
+                hardware_flops_per_step: cost.hardware_per_step.flops.value(),
+                model_flops: cost.model_flops().value(),
+                hardware_flops: cost.hardware_flops().value(),
+                parameters: job.architecture.parameters_for(job.workload.task),
+                active_parameters: job.architecture.active_parameters(job.workload.task),
+                per_micro_step: ledger.per_micro_step(),
+                per_step: ledger.per_step(|_| true),
+                memory: Memory::of(&job),
+                stages: &cost.stages,
+            },
+        ),
         Format::Table => files::print(&table(&job, &cost, ledger)),
     }
 }
@@ -95,7 +99,7 @@ fn table(job: &Job, cost: &Cost, ledger: &Ledger) -> String {
         ledger.micro_steps,
         render::digits(cost.steps)
     ));
-    let line = |name: String, phase: &str, count: f64, t: &Totals, exchange: String| {
+    let line = |name: String, phase: &str, count: f64, t: &Totals, collective: String| {
         vec![
             name,
             phase.to_owned(),
@@ -107,7 +111,7 @@ fn table(job: &Job, cost: &Cost, ledger: &Ledger) -> String {
             },
             render::si(t.bytes.value(), "B"),
             render::digits(t.kernels),
-            exchange,
+            collective,
         ]
     };
     let mut rows: Vec<Vec<String>> = ledger
@@ -120,7 +124,7 @@ fn table(job: &Job, cost: &Cost, ledger: &Ledger) -> String {
                 kernels: op.kernels,
                 ..Totals::default()
             };
-            line(op.name.to_owned(), op.phase.name(), op.count, &totals, exchange(op))
+            line(op.name().to_owned(), op.phase.name(), op.count, &totals, collective(op))
         })
         .collect();
     let micro = ledger.per_micro_step();
@@ -135,12 +139,12 @@ fn table(job: &Job, cost: &Cost, ledger: &Ledger) -> String {
     rows.push(line("all, a micro-step".into(), "", 1.0, &micro, sent(&micro)));
     rows.push(line("all, a step".into(), "", 1.0, &step, sent(&step)));
     out += &render::table(
-        &["operation", "phase", "times", "FLOPs each", "memory each", "kernels", "exchange"],
+        &["operation", "phase", "times", "FLOPs each", "memory each", "kernels", "communication"],
         rows,
         2,
     );
     out += &format!(
-        "\nFLOPs of the run ({} attention): {} by the mathematics, {} as launched\n",
+        "\nFLOPs of the run ({} attention): model {}, hardware {}\n",
         cost.attention_flops,
         render::si(cost.model_flops().value(), "FLOP"),
         render::si(cost.hardware_flops().value(), "FLOP"),
@@ -162,8 +166,8 @@ fn table(job: &Job, cost: &Cost, ledger: &Ledger) -> String {
     out
 }
 
-fn exchange(op: &Op) -> String {
-    op.collective.map_or_else(String::new, |c| {
+fn collective(op: &Op) -> String {
+    op.collective().map_or_else(String::new, |c| {
         let span = match c.span {
             wattlaw::cost::Span::Node => "in node",
             wattlaw::cost::Span::Network => "over network",

@@ -15,6 +15,7 @@ use wattlaw_meter::select::Selection;
 
 use crate::failure::{Done, Failure};
 use crate::format::Format;
+use crate::schema::Schema;
 use crate::{files, render};
 
 /// Flags of `wattlaw doctor`.
@@ -33,7 +34,6 @@ pub struct Args {
 /// What the machine offers, as JSON.
 #[derive(Debug, Serialize)]
 struct Machine<'a> {
-    schema: u32,
     meters: Vec<Family<'a>>,
 }
 
@@ -60,7 +60,7 @@ fn meters(args: &Args) -> Done {
     let found = machine::look(&options).map_err(Failure::failed)?;
     match args.format {
         Format::Json => {
-            render::json(&Machine { schema: 1, meters: found.iter().map(family).collect() })
+            render::json(Schema::Doctor, &Machine { meters: found.iter().map(family).collect() })
         }
         Format::Table => files::print(&table(&found)),
     }

@@ -1,5 +1,7 @@
 //! `wattlaw efficiency`: what more GPUs gave, and what they cost.
 
+use serde_json::json;
+
 use wattlaw::data::speedup::{Speedup, Speedups};
 use wattlaw::stats::bootstrap::{Bootstrap, Median};
 
@@ -7,6 +9,7 @@ use crate::failure::{Done, Failure};
 use crate::flags::runs::RunsArgs;
 use crate::format::Format;
 use crate::parse::{number, whole};
+use crate::schema::Schema;
 use crate::{files, render};
 
 /// Flags of `wattlaw efficiency`.
@@ -43,7 +46,7 @@ pub fn run(args: &Args) -> Done {
         render::note("note", note);
     }
     match args.format {
-        Format::Json => render::json(&found.rows),
+        Format::Json => render::json(Schema::Efficiency, &json!({ "rows": found.rows })),
         Format::Table => files::print(&table(&found.rows, args.level)),
     }
 }
@@ -68,7 +71,7 @@ fn table(rows: &[Speedup], level: f64) -> String {
         vec![
             row.gpu.clone(),
             row.family.clone(),
-            row.strategy.clone(),
+            row.strategy.to_string(),
             row.gpus.to_string(),
             row.n_pairs.to_string(),
             shown(&row.throughput_gain, "", |gain| format!("{gain:.2}")),

@@ -19,6 +19,7 @@ use crate::flags::complete;
 use crate::flags::law::{LawArgs, LawKind, Target};
 use crate::flags::runs::RunsArgs;
 use crate::format::Format;
+use crate::schema::Schema;
 use crate::{files, render};
 
 /// Flags of `wattlaw fit`.
@@ -128,7 +129,7 @@ fn roofline(args: &Args) -> Done {
         render::note("note", &format!("wrote {}", path.display()));
     }
     match args.format {
-        Format::Json => render::json(&report),
+        Format::Json => render::json(Schema::Fit, &report),
         Format::Table => files::print(&text),
     }
 }
@@ -199,7 +200,7 @@ fn scaling(args: &Args) -> Done {
         render::note("note", &format!("wrote {}", path.display()));
     }
     match args.format {
-        Format::Json => render::json(&report(&law, &fit, &data.digest, &notes)),
+        Format::Json => render::json(Schema::Fit, &report(&law, &fit, &data.digest, &notes)),
         Format::Table => files::print(&table(&law, &fit)),
     }
 }

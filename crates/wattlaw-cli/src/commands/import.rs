@@ -10,14 +10,14 @@ use wattlaw::base::scope::Scope;
 use wattlaw::base::units::{Joules, Seconds};
 use wattlaw::data::dataset;
 use wattlaw::data::dataset::ColumnMap;
-use wattlaw::data::run::Run;
+use wattlaw::data::measurement::Measurement;
 use wattlaw::job::catalog::Catalog;
-use wattlaw_import;
 use wattlaw_import::{Importer, Log, Measured, Options, Source};
 
 use crate::failure::{Done, Failure};
 use crate::flags::job;
 use crate::format::Format;
+use crate::schema::Schema;
 use crate::{files, render};
 
 /// Flags of `wattlaw import`.
@@ -104,14 +104,17 @@ pub fn run(args: &Args) -> Done {
         }
     }
     match args.format {
-        Format::Json => render::json(&json!({
-            "log_format": format,
-            "files": logs,
-            "measured": measured,
-            "energy_j": energy,
-            "duration_s": duration,
-            "notes": findings,
-        })),
+        Format::Json => render::json(
+            Schema::Import,
+            &json!({
+                "log_format": format,
+                "files": logs,
+                "measured": measured,
+                "energy_j": energy,
+                "duration_s": duration,
+                "notes": findings,
+            }),
+        ),
         Format::Table => files::print(&table(format, &measured, energy, duration)),
     }
 }
@@ -153,7 +156,7 @@ impl Args {
     }
 
     /// The rows of a run table, where the job is known.
-    fn runs(&self, measured: &[Measured], catalog: &Catalog) -> Done<Option<Vec<Run>>> {
+    fn runs(&self, measured: &[Measured], catalog: &Catalog) -> Done<Option<Vec<Measurement>>> {
         let Some(path) = &self.job else { return Ok(None) };
         let spec = job::read(path)?;
         let runs = measured.iter().map(|m| wattlaw_import::run(m, &spec, catalog));

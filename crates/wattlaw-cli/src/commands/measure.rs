@@ -25,7 +25,7 @@ use crate::render;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The exit code is the command's own; 128 and the signal's number where a signal ended it; 126 and 127 \
-    where it cannot be executed or is not there; 1 where nothing can be measured. docs/measuring.md is the manual."
+    where it cannot be executed or is not there; 1 where nothing can be measured. docs/how-to/measure.md is the manual."
 )]
 pub struct Args {
     #[command(flatten)]
@@ -126,7 +126,7 @@ fn setup(args: &Args) -> Done<Setup> {
 fn job(args: &Args) -> Done<Option<JobSpec>> {
     let mut spec = args.flags.spec()?;
     if let Some(path) = &args.job {
-        spec = spec.over(job::read(path)?);
+        spec = spec.with_fallback(job::read(path)?);
     }
     if spec == JobSpec::default() {
         return Ok(None);

@@ -7,11 +7,12 @@ use wattlaw::base::scope::Scope;
 use wattlaw::calibration::{Calibration, Choice, choose, embedded};
 use wattlaw::job::Job;
 use wattlaw::law::roofline::clock::PowerLimit;
-use wattlaw::predict::{Breakdown, Factor, Interval, Prediction, predict};
+use wattlaw::predict::{AnswerKind, Breakdown, Factor, Interval, Prediction, predict};
 
 use crate::failure::{Done, Failure};
 use crate::flags::job::JobArgs;
 use crate::format::Format;
+use crate::schema::Schema;
 use crate::{files, render};
 
 /// Flags of `wattlaw predict`.
@@ -51,7 +52,7 @@ pub fn run(args: &Args) -> Done {
         render::note("warning", &warning.text);
     }
     match args.format {
-        Format::Json => render::json(&prediction),
+        Format::Json => render::json(Schema::Predict, &prediction),
         Format::Table => files::print(&table(&job, &prediction)),
     }
 }
@@ -77,9 +78,9 @@ fn table(job: &Job, p: &Prediction) -> String {
         "{} on {gpus} × {}, {}",
         job.architecture.name,
         job.system.accelerator.name,
-        job.parallelism.regime()
+        job.parallelism.strategy().kind()
     ));
-    let assumed = p.calibration.kind == "assumed";
+    let assumed = p.calibration.kind == AnswerKind::Assumed;
     let level = if assumed {
         "by assumption".to_owned()
     } else {
@@ -114,7 +115,7 @@ fn table(job: &Job, p: &Prediction) -> String {
             format!("{} in {} steps", render::count(p.tokens), render::count(p.steps)),
         ],
         vec![
-            "FLOPs, model / as launched".to_owned(),
+            "FLOPs, model / hardware".to_owned(),
             format!(
                 "{} / {} (full attention)",
                 render::si(p.flops.model, "FLOP"),
@@ -205,23 +206,23 @@ fn breakdown(breakdown: &Breakdown) -> String {
                 time.total_s,
                 &[
                     ("device", time.device_s),
-                    ("tensor parallelism", time.tensor_s),
-                    ("launching", time.launch_s),
-                    ("shards", time.shard_s),
+                    ("tensor parallelism", time.tensor_parallel_s),
+                    ("launch overhead", time.launch_overhead_s),
+                    ("FSDP communication", time.fsdp_communication_s),
                     ("pipeline", time.pipeline_s),
-                    ("gradients", time.gradients_s),
+                    ("gradient all-reduce", time.gradient_all_reduce_s),
                     ("optimizer", time.optimizer_s),
-                    ("start", time.start_s),
+                    ("start-up", time.start_up_s),
                 ],
             );
             let of_energy = shares(
                 energy.total_j,
                 &[
                     ("host", energy.host_j),
-                    ("waiting GPUs", energy.static_j),
+                    ("static power", energy.static_j),
                     ("FLOPs", energy.compute_j),
                     ("memory", energy.memory_j),
-                    ("links", energy.link_j),
+                    ("communication", energy.communication_j),
                     ("kernels", energy.kernel_j),
                 ],
             );

@@ -14,6 +14,7 @@ use wattlaw_meter::folder;
 use crate::failure::{Done, Failure};
 use crate::flags::job;
 use crate::parse::number;
+use crate::schema::Schema;
 use crate::{files, render};
 
 /// Flags of `wattlaw report`.
@@ -82,7 +83,7 @@ pub fn run(args: &Args) -> Done {
     })?;
     if let Some(path) = &args.table {
         let rows = records.iter().map(|record| {
-            record.to_run(args.scope, &catalog).map_err(|e| {
+            record.to_measurement(args.scope, &catalog).map_err(|e| {
                 Failure::Failed(format!("record {} is no row of a run table: {e}", record.id))
             })
         });
@@ -90,7 +91,7 @@ pub fn run(args: &Args) -> Done {
         render::note("note", &format!("wrote {}", path.display()));
     }
     match args.format {
-        Format::Json => render::json(&statement),
+        Format::Json => render::json(Schema::Report, &statement),
         Format::Md => files::print(&statement.markdown()),
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use wattlaw::law::Law;
 use wattlaw::law::efficiency::{BeforeRunLaw, measurable};
-use wattlaw::law::roofline::{Asked, RooflineLaw};
+use wattlaw::law::roofline::{Response, RooflineLaw};
 use wattlaw::law::scaling::ScalingLaw;
 use wattlaw::law::setting::Setting;
 use wattlaw::stats::formula::Formula;
@@ -22,6 +22,7 @@ use crate::flags::law::{LawArgs, LawKind, Target};
 use crate::flags::runs::RunsArgs;
 use crate::format::Format;
 use crate::parse::{number, whole};
+use crate::schema::Schema;
 use crate::{files, render};
 use suite::SuiteArgs;
 
@@ -81,6 +82,8 @@ enum SchemeKind {
 /// What scripts read: the law after the run at the top, the law before the run beside it.
 #[derive(Debug, Serialize)]
 struct Report {
+    #[serde(skip)]
+    kind: LawKind,
     setting: Option<Setting>,
     target: &'static str,
     scheme: &'static str,
@@ -139,10 +142,11 @@ fn roofline(args: &Args, runs: &RunsArgs) -> Done {
         groups.clone_into(&mut law.interval_groups);
     }
     if energy {
-        law.also = vec![Asked::Duration];
+        law.also = vec![Response::Duration];
     }
     let (judged, mut others) = judge.validate_with_others(&law, &frame)?;
     let report = Report {
+        kind: LawKind::Roofline,
         setting: runs.setting,
         target: args.law.target.column(),
         scheme: scheme_name(&judge.scheme),
@@ -160,7 +164,10 @@ impl Report {
     /// Each law that was judged, under the name it is printed by.
     fn named(&self) -> impl Iterator<Item = (&str, &Validation)> {
         let first = &self.after_run;
-        let name = if first.law.starts_with("roofline") { &first.law } else { "after the run" };
+        let name = match self.kind {
+            LawKind::Roofline => &first.law,
+            LawKind::Scaling => "after the run",
+        };
         std::iter::once((name, first))
             .chain(self.duration.as_ref().map(|v| (v.law.as_str(), v)))
             .chain(self.before_run.as_ref().map(|v| ("before the run", v)))
@@ -179,7 +186,7 @@ impl Report {
             );
         }
         match format {
-            Format::Json => render::json(self),
+            Format::Json => render::json(Schema::Validate, self),
             Format::Table => files::print(&table(self)),
         }
     }
@@ -229,6 +236,7 @@ fn scaling(args: &Args, runs: &RunsArgs) -> Done {
         None
     };
     let report = Report {
+        kind: LawKind::Scaling,
         setting: runs.setting,
         target: response,
         scheme: scheme_name(&judge.scheme),
@@ -318,7 +326,7 @@ fn table(report: &Report) -> String {
         report.scheme,
         v.splits.len()
     ));
-    let roofline = v.law.starts_with("roofline");
+    let roofline = report.kind == LawKind::Roofline;
     let rows = report.named().map(|(name, v)| line(name, v)).collect();
     let coverage = format!("coverage at {:.0} %", v.level.unwrap_or(0.95) * 100.0);
     let header =

@@ -2,7 +2,7 @@
 
 use wattlaw::Error;
 use wattlaw::data::dataset::Dataset;
-use wattlaw::data::run::Run;
+use wattlaw::data::measurement::Measurement;
 use wattlaw::stats::formula::Formula;
 use wattlaw::stats::frame::Frame;
 
@@ -63,7 +63,7 @@ pub fn every_run(data: &Dataset, frame: &Frame, formula: &Formula, response: &st
 }
 
 /// What a run lacks where this column is not a number.
-fn why(column: &str, run: Option<&Run>) -> String {
+fn why(column: &str, run: Option<&Measurement>) -> String {
     let absent = |names: &str| format!("{names} is missing, and the law needs it in every run");
     match (column, run) {
         ("log_energy_kwh", _) => absent("energy_j or energy_kwh"),
@@ -79,7 +79,7 @@ fn why(column: &str, run: Option<&Run>) -> String {
         ("log_micro_steps", _) => absent("tokens, micro_batch or seq_len"),
         ("log_seq_len", _) => absent("seq_len"),
         ("log_hbm_bandwidth", Some(run)) => {
-            format!("no catalogue has the GPU `{}`; add it with --catalog", run.gpu)
+            format!("no catalogue has the GPU `{}`; add it with --catalog", run.gpu())
         }
         (other, _) => format!("`{other}` is no finite number, and the law needs it in every run"),
     }

@@ -9,9 +9,10 @@ use clap::Args;
 use wattlaw::base::error::Place;
 use wattlaw::base::scope::Scope;
 use wattlaw::data::dataset::{ColumnMap, ColumnsOf, Dataset, Efficiency};
+use wattlaw::data::measurement::Measurement;
 use wattlaw::data::proxy::ProxySet;
-use wattlaw::data::run::Run;
 use wattlaw::job::catalog::Catalog;
+use wattlaw::job::parallelism::Strategy;
 use wattlaw::law::setting::Setting;
 use wattlaw_meter::folder;
 
@@ -72,8 +73,8 @@ impl RunsArgs {
             }
             data = data.filter(|r| r.scope == scope);
         }
-        let wanted = |run: &Run| {
-            self.setting.is_none_or(|s| s.keeps(&run.family, &run.strategy))
+        let wanted = |run: &Measurement| {
+            self.setting.is_none_or(|s| s.keeps(run.family(), run.strategy_kind()))
                 && self.only.iter().all(|c| c.holds(run, &catalog))
                 && !self.except.iter().any(|c| c.holds(run, &catalog))
         };
@@ -169,7 +170,7 @@ impl Excluded {
         Ok(Self { lines, names })
     }
 
-    fn has(&self, run: &Run) -> bool {
+    fn has(&self, run: &Measurement) -> bool {
         self.lines.contains(&run.line) || self.names.contains(&run.run_id)
     }
 }
@@ -223,22 +224,25 @@ impl FromStr for Condition {
 }
 
 impl Condition {
-    fn holds(&self, run: &Run, catalog: &Catalog) -> bool {
+    fn holds(&self, run: &Measurement, catalog: &Catalog) -> bool {
         let value = &self.value;
         match self.column {
             // an accelerator is the same under each of its names
             Column::Gpu => {
-                run.gpu == *value
+                run.gpu() == *value
                     || catalog
-                        .accelerator(&run.gpu)
+                        .accelerator(run.gpu())
                         .and_then(|a| Ok(a.name == catalog.accelerator(value)?.name))
                         .unwrap_or(false)
             }
-            Column::Gpus => run.gpus.to_string() == *value,
-            Column::Family => run.family == *value,
-            Column::Strategy => run.strategy == *value,
-            Column::Model => run.model.as_ref() == Some(value),
-            Column::Precision => run.precision.is_some_and(|p| p.name() == value),
+            Column::Gpus => run.gpus().to_string() == *value,
+            Column::Family => run.family() == *value,
+            Column::Strategy => {
+                let is = |strategy: Strategy| strategy == run.strategy();
+                value.parse().is_ok_and(is) || run.strategy_kind().name() == value
+            }
+            Column::Model => run.model() == Some(value),
+            Column::Precision => run.job().workload.precision.is_some_and(|p| p.name() == value),
             Column::Architecture => run.architecture() == *value,
             Column::RunId => run.run_id == *value,
         }

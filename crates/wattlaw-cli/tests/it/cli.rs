@@ -318,7 +318,7 @@ fn validate_reports_medians_and_quartiles() {
 #[test]
 fn efficiency_gives_rows_of_medians_between_ends() {
     let found = json("efficiency examples/runs.csv --resamples 2000 --format json");
-    let rows = found.as_array().unwrap();
+    let rows = found["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 2);
     for (row, gpus) in rows.iter().zip([2, 4]) {
         let names: Vec<&str> = row.as_object().unwrap().keys().map(String::as_str).collect();
@@ -339,7 +339,7 @@ fn efficiency_gives_rows_of_medians_between_ends() {
     // a wider level has a wider interval
     let wider = json("efficiency examples/runs.csv --resamples 2000 --level 0.99 --format json");
     let width = |found: &Value| {
-        let gain = &found[0]["throughput_gain"];
+        let gain = &found["rows"][0]["throughput_gain"];
         gain["upper"].as_f64().unwrap() - gain["lower"].as_f64().unwrap()
     };
     assert!(width(&wider) > width(&found));
@@ -353,7 +353,7 @@ fn what_efficiency_leaves_out_is_told_beside_the_answer() {
         table.lines().filter(|l| !l.starts_with("made-up-01")).map(|l| format!("{l}\n")).collect();
     fs::write(folder.path().join("runs.csv"), without_one_baseline).unwrap();
     let ran = running::run_in(folder.path(), "efficiency runs.csv --resamples 200 --format json");
-    let rows: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let rows = &serde_json::from_str::<Value>(&ran.stdout).unwrap()["rows"];
     assert_eq!((ran.code, rows[0]["n_pairs"].as_u64()), (0, Some(7)));
     assert_eq!(
         ran.stderr,
@@ -363,7 +363,7 @@ fn what_efficiency_leaves_out_is_told_beside_the_answer() {
     // energy that the table does not have
     fs::write(folder.path().join("runs.csv"), table.replacen("energy_j", "e", 1)).unwrap();
     let ran = running::run_in(folder.path(), "efficiency runs.csv --resamples 200 --format json");
-    let rows: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let rows = &serde_json::from_str::<Value>(&ran.stdout).unwrap()["rows"];
     assert_eq!(rows[1]["energy_per_token_change_pct"], Value::Null);
     assert_eq!(rows[1]["n_pairs"], 8);
     assert!(ran.stderr.contains("columns not used: e"), "{}", ran.stderr);
@@ -386,7 +386,7 @@ fn the_studys_own_commands_answer() {
     ));
     assert!(found["r2"]["median"].as_f64().unwrap() > 0.9);
     let found = json(&format!("efficiency {runs} --resamples 2000 --format json"));
-    let rows = found.as_array().unwrap();
+    let rows = found["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 11);
     let row = &rows[2];
     assert_eq!((&row["gpu"], row["gpus"].as_u64()), (&"NVIDIA A100-SXM4-40GB".into(), Some(6)));
@@ -398,12 +398,11 @@ fn the_studys_own_commands_answer() {
 
 #[test]
 fn the_catalogue_is_listed_and_shown() {
-    assert!(json("catalog gpus --format json").as_array().unwrap().len() >= 26);
-    assert!(json("catalog models --format json").as_array().unwrap().len() >= 70);
-    assert_eq!(
-        json("catalog show bert-base-uncased --format json")["total_parameters"],
-        109_482_240
-    );
+    assert!(json("catalog gpus --format json")["accelerator"].as_array().unwrap().len() >= 26);
+    assert!(json("catalog models --format json")["model"].as_array().unwrap().len() >= 70);
+    let bert = json("catalog show bert-base-uncased --format json");
+    assert_eq!(bert["schema"], "wattlaw-catalog-show/1");
+    assert_eq!(bert["total_parameters"], 109_482_240);
     assert!(run("catalog show A100-SXM4-40GB").stdout.contains("a100-sxm4-40gb"));
     assert!(run("catalog").stdout.contains("systems"));
     let own = run("catalog show lab-gpu --catalog examples/catalog.toml");
@@ -536,7 +535,7 @@ fn suggested_runs_are_a_table_that_runs_are_read_from() {
     assert!(table.notes.is_empty(), "{:?}", table.notes);
     let catalog = wattlaw::job::catalog::Catalog::built_in().unwrap();
     for (run, row) in table.runs.iter().zip(runs) {
-        let job = run.job(&catalog).unwrap();
+        let job = run.resolve(&catalog).unwrap();
         assert_eq!(row["job"]["layers"], job.architecture.layers);
         assert_eq!(row["job"]["gpus"], job.parallelism.gpus());
         assert_eq!(row["job"]["strategy"] == "fsdp", job.parallelism.data.shards_parameters());

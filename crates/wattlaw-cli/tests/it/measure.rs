@@ -331,7 +331,7 @@ os.write(fd, b'{"event": "tokens", "tokens": 100}\n')
 #[test]
 fn the_example_of_the_manual_tells_what_it_says() {
     let Some(python) = python() else { return };
-    let manual = fs::read_to_string(running::root().join("docs/measuring.md")).unwrap();
+    let manual = fs::read_to_string(running::root().join("docs/how-to/measure.md")).unwrap();
     let (_, after) = manual.split_once("```python\n").unwrap();
     let place = Place::new();
     fs::write(place.path().join("train.py"), after.split_once("```").unwrap().0).unwrap();

@@ -47,7 +47,7 @@ fn doctor_says_what_a_machine_offers() {
     let ran = on(machine.path(), "doctor --format json");
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let found: Value = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!(found["schema"], 1);
+    assert_eq!(found["schema"], "wattlaw-doctor/1");
     let meters = found["meters"].as_array().unwrap();
     let families: Vec<_> =
         meters.iter().map(|m| (m["family"].as_str().unwrap(), m["available"] == true)).collect();

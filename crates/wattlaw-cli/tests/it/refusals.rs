@@ -93,7 +93,7 @@ fn a_wrong_word_is_wrong_usage() {
         ),
         (
             "fit examples/runs.csv --terms log_C+speed",
-            "--terms: unknown column `speed`; there are row, log_C, log_M",
+            "--terms: unknown column `speed`; there are log_C, log_M",
         ),
         ("fit examples/runs.csv --terms log_C+", "--terms: not valid formula"),
         ("fit examples/runs.csv --covariance hc9", "--covariance: unknown covariance `hc9`"),

@@ -78,7 +78,7 @@ fn whole_published_runs_are_timed_within_a_tenth() {
         assert!(error.abs() < 0.1, "{}: {error}", run["run"]);
         assert!(!run["assumptions"].as_array().unwrap().is_empty());
     }
-    // the floor of energy, which of these runs one meets; why the others do not stands in docs/accuracy.md
+    // the floor of energy, which of these runs one meets; why the others do not stands in docs/project/accuracy.md
     assert!(runs.iter().any(|run| run["figure"]["met"] != "no"), "{runs:?}");
 }
 

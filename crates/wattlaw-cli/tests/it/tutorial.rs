@@ -13,7 +13,7 @@ use crate::running::root;
 use serde_json::Value;
 
 /// Far above what a law of the jobs is off by, and far below what one of other jobs would be: other programs may run meanwhile.
-/// `docs/accuracy.md` has the figure itself.
+/// `docs/project/accuracy.md` has the figure itself.
 const MOST_OFF: f64 = 0.4;
 
 fn json(command: &str, place: &Path) -> Value {
@@ -29,7 +29,7 @@ fn the_whole_circle() {
         return;
     }
     let (_folder, place) = stage();
-    let checked = check(&root().join("docs/tutorial.md"), &place);
+    let checked = check(&root().join("docs/tutorials/laptop-sweep.md"), &place);
     assert!(checked.wrong.is_empty(), "\n{}", checked.wrong.join("\n\n"));
     assert!(checked.executed >= 9, "only {} commands were executed", checked.executed);
 

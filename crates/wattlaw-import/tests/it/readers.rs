@@ -119,7 +119,7 @@ fn a_measurement_and_a_job_are_a_run() {
     let text = "start_time,window_name,elapsed_time,gpu0_energy,gpu1_energy\n1.7e9,train,100.0,20000.0,21000.0\n";
     let measured = &read(Format::Zeus, "w.csv", text).unwrap().measured[0];
     let run = wattlaw_import::run(measured, &spec("gpu = 'a100'\ngpus = 2\n"), &catalog).unwrap();
-    assert_eq!((run.run_id.as_str(), run.gpus, run.scope), ("train", 2, Scope::Gpu));
+    assert_eq!((run.run_id.as_str(), run.gpus(), run.scope), ("train", 2, Scope::Gpu));
     assert_eq!((run.energy.unwrap().value(), run.duration.unwrap().value()), (41_000.0, 100.0));
     assert_eq!((run.tokens, run.meter.as_deref()), (Some(1e7), Some("zeus")));
 
@@ -142,7 +142,7 @@ fn a_measurement_and_a_job_are_a_run() {
     );
     // what the job leaves open is the log's
     let open = wattlaw_import::run(measured, &spec("gpu = 'a100'\n"), &catalog).unwrap();
-    assert_eq!((open.gpus, open.strategy.as_str()), (2, "ddp"));
+    assert_eq!((open.gpus(), open.strategy_kind().name()), (2, "ddp"));
     let idle =
         "start_time,window_name,elapsed_time,gpu0_energy,gpu1_energy\n1.7e9,train,100.0,0.0,0.0\n";
     let idle = &read(Format::Zeus, "w.csv", idle).unwrap().measured[0];

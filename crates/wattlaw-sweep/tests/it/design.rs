@@ -31,7 +31,7 @@ fn key(job: &Job) -> Key {
         w.micro_batch,
         w.grad_accum,
         job.parallelism.gpus(),
-        job.parallelism.regime().to_owned(),
+        job.parallelism.strategy().kind().to_string(),
         w.precision.to_string(),
     )
 }
@@ -46,13 +46,14 @@ fn shared(preset: Preset, gpu: &str) -> Option<(usize, usize, usize)> {
     };
     let catalog = Catalog::built_in().unwrap();
     let family = if preset == Preset::StudyBert { "bert" } else { "gpt" };
-    let rows = Dataset::from_csv(&bytes, "runs.csv", None)
-        .unwrap()
-        .filter(|run| run.family == family && catalog.accelerator(&run.gpu).unwrap().name == gpu);
+    let rows = Dataset::from_csv(&bytes, "runs.csv", None).unwrap().filter(|run| {
+        run.family() == family && catalog.accelerator(run.gpu()).unwrap().name == gpu
+    });
     let points = preset.space().unwrap().on(gpu).jobs(&catalog, 1000, 0).unwrap();
     assert_eq!((points.invalid, points.too_large.len()), (0, 0));
     let points: BTreeSet<Key> = points.kept.iter().map(|c| key(&c.job)).collect();
-    let measured: Vec<Key> = rows.runs.iter().map(|run| key(&run.job(&catalog).unwrap())).collect();
+    let measured: Vec<Key> =
+        rows.runs.iter().map(|run| key(&run.resolve(&catalog).unwrap())).collect();
     let both = measured.iter().filter(|row| points.contains(row)).count();
     Some((points.len(), both, measured.len()))
 }
@@ -121,7 +122,7 @@ fn terms(jobs: &[Job]) -> Vec<DVector<f64>> {
         .iter()
         .map(|f| {
             let mut row = vec![1.0];
-            row.extend(["fsdp", "tp"].map(|s| f64::from(u8::from(f.strategy == s))));
+            row.extend(["fsdp", "tp"].map(|s| f64::from(u8::from(f.strategy.name() == s))));
             row.extend(numbers.map(|(name, mean)| f.number(name).unwrap() - mean));
             DVector::from_vec(row)
         })

@@ -93,6 +93,9 @@ fn every_field_goes_there_and_back() {
         task = 'classification'
         labels = 3
         lora = { rank = 8, targets = ['q', 'up'] }
+        state_precision = 'bf16'
+        quantization = 'nf4'
+        framework = 'megatron'
         [parallelism]
         strategy = 'hsdp'
         dp = 4
@@ -104,6 +107,7 @@ fn every_field_goes_there_and_back() {
         schedule = 'interleaved'
         virtual_stages = 2
         partition = 'even'
+        cp = 2
         [system]
         name = 'dgx'
         gpu = 't4'

@@ -14,7 +14,7 @@ const ROWS: usize = 655;
 /// The columns of the pooled runs; prints which table they are of.
 #[allow(dead_code, reason = "each bench uses what it needs")]
 pub fn pooled() -> wattlaw::Result<Frame> {
-    let data = dataset()?.filter(|run| Setting::Pooled.keeps(&run.family, &run.strategy));
+    let data = dataset()?.filter(|run| Setting::Pooled.keeps(run.family(), run.strategy_kind()));
     data.frame(ColumnsOf::default(), &Catalog::built_in()?)
 }
 

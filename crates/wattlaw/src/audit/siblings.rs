@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Finding, Kind};
 use crate::data::dataset::Dataset;
-use crate::data::run::Run;
+use crate::data::measurement::Measurement;
 use crate::stats::score::median;
 
 /// Runs must differ by more than this factor from their siblings' median to be told.
@@ -14,22 +14,22 @@ const FAR: f64 = 2.0;
 const FEWEST: usize = 5;
 
 /// Runs that train on the same data in the same way, whatever the model's shape and batch.
-fn same_data(run: &Run) -> String {
+fn same_data(run: &Measurement) -> String {
     let count = |n: Option<u64>| n.map(|n| n.to_string()).unwrap_or_default();
     [
-        run.gpu.clone(),
-        run.family.clone(),
-        run.strategy.clone(),
-        run.gpus.to_string(),
+        run.gpu().to_owned(),
+        run.family().to_owned(),
+        run.strategy_kind().to_string(),
+        run.gpus().to_string(),
         count(run.max_seq_len),
-        run.task.clone().unwrap_or_default(),
+        run.data_or_task().unwrap_or_default().to_owned(),
     ]
     .join("|")
 }
 
 /// Runs whose tokens are a fraction or a multiple of those of their siblings.
 pub(super) fn tokens_far_from_siblings(data: &Dataset) -> Vec<Finding> {
-    let mut groups: BTreeMap<String, Vec<(&Run, f64)>> = BTreeMap::new();
+    let mut groups: BTreeMap<String, Vec<(&Measurement, f64)>> = BTreeMap::new();
     for run in data.runs.iter().filter(|r| r.max_seq_len.is_some()) {
         if let Some(tokens) = run.tokens {
             groups.entry(same_data(run)).or_default().push((run, tokens));
@@ -58,20 +58,20 @@ pub(super) fn tokens_far_from_siblings(data: &Dataset) -> Vec<Finding> {
 /// Single-GPU runs whose tokens are a straight line in the sequence length that misses the origin by a twentieth of
 /// their mean or more: a part of the work does not depend on it.
 pub(super) fn constant_tokens(data: &Dataset) -> Vec<Finding> {
-    let mut groups: BTreeMap<String, Vec<(&Run, f64, f64)>> = BTreeMap::new();
+    let mut groups: BTreeMap<String, Vec<(&Measurement, f64, f64)>> = BTreeMap::new();
     for run in data.runs.iter().filter(|r| r.is_baseline()) {
-        if let (Some(tokens), Some(seq)) = (run.tokens, run.seq_len) {
-            let batch = run.micro_batch.unwrap_or(0) * run.grad_accum.unwrap_or(1);
-            let epochs = run.epochs.unwrap_or(0.0);
-            let task = run.task.clone().unwrap_or_default();
-            let key = format!("{}|{}|{batch}|{epochs}|{task}", run.gpu, run.family);
+        if let (Some(tokens), Some(seq)) = (run.tokens, run.seq_len()) {
+            let batch = run.micro_batch().unwrap_or(0) * run.job().workload.grad_accum.unwrap_or(1);
+            let epochs = run.epochs().unwrap_or(0.0);
+            let task = run.data_or_task().unwrap_or_default().to_owned();
+            let key = format!("{}|{}|{batch}|{epochs}|{task}", run.gpu(), run.family());
             groups.entry(key).or_default().push((run, seq, tokens));
         }
     }
     groups.values().filter_map(|group| constant_part(group)).collect()
 }
 
-fn constant_part(group: &[(&Run, f64, f64)]) -> Option<Finding> {
+fn constant_part(group: &[(&Measurement, f64, f64)]) -> Option<Finding> {
     let mut lengths: Vec<u64> = group.iter().map(|(_, s, _)| s.to_bits()).collect();
     lengths.sort_unstable();
     lengths.dedup();
@@ -79,7 +79,7 @@ fn constant_part(group: &[(&Run, f64, f64)]) -> Option<Finding> {
         return None;
     }
     let n = group.len() as f64;
-    let mean = |of: fn(&(&Run, f64, f64)) -> f64| group.iter().map(of).sum::<f64>() / n;
+    let mean = |of: fn(&(&Measurement, f64, f64)) -> f64| group.iter().map(of).sum::<f64>() / n;
     let (mean_seq, mean_tokens) = (mean(|g| g.1), mean(|g| g.2));
     let covariance: f64 = group.iter().map(|(_, s, t)| (s - mean_seq) * (t - mean_tokens)).sum();
     let variance: f64 = group.iter().map(|(_, s, _)| (s - mean_seq).powi(2)).sum();
@@ -96,7 +96,7 @@ fn constant_part(group: &[(&Run, f64, f64)]) -> Option<Finding> {
                 "in {} runs on one {} tokens are {constant:.0} + {slope:.0} × sequence length: the constant part is other \
                  work, such as an evaluation",
                 group.len(),
-                first.gpu
+                first.gpu()
             ),
         )
     })

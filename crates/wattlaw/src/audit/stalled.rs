@@ -35,7 +35,7 @@ pub(super) fn steps(data: &Dataset, catalog: &Catalog) -> Vec<Finding> {
         .runs
         .iter()
         .filter_map(|run| {
-            let job = run.job(catalog).ok()?;
+            let job = run.resolve(catalog).ok()?;
             let terms = Terms { whole_run: false, ..Terms::of(&job) };
             let (machine, _) = laws.machine(&job.system.accelerator.name);
             let law_s = machine.physics(&terms)[0].exp();

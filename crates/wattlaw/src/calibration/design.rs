@@ -40,7 +40,7 @@ impl Calibration {
             Laws::Scaling(_) => Err(Error::Data(format!(
                 "calibration {} holds a {} law; only a roofline law can {what}",
                 self.name,
-                self.law.name()
+                self.law.kind()
             ))),
         }
     }

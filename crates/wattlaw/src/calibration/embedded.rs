@@ -23,7 +23,7 @@ const EMBEDDED: [(&str, &str); 7] = [
 ];
 
 /// How many of [`EMBEDDED`], from the first, may be chosen without being named: the roofline laws, which are nearer to
-/// held-out runs of known accelerators than the study's law (`docs/accuracy.md`; on accelerators without runs neither is
+/// held-out runs of known accelerators than the study's law (`docs/project/accuracy.md`; on accelerators without runs neither is
 /// near).
 const CHOSEN_FROM: usize = 4;
 
@@ -137,20 +137,15 @@ impl Calibration {
     pub fn features(&self, job: &Job, columns: ColumnsOf) -> (Features, Vec<String>) {
         let mut features = Features::of(job, columns);
         let mut bent = Vec::new();
-        let strategies = self.seen("strategy");
+        let strategies = self.strategies();
         if !strategies.is_empty() && !strategies.contains(&features.strategy) {
-            // more than one GPU without a regime of its own is answered as sharded, the costlier in traffic
-            let order: &[&str] = if job.parallelism.gpus() == 1 {
-                &["baseline", "single", "fsdp"]
-            } else {
-                &["fsdp", "ddp", "tp", "baseline"]
-            };
-            if let Some(nearest) = order.iter().find(|s| strategies.iter().any(|k| k == *s)) {
+            let mut substitutes = features.strategy.substitutes().iter();
+            if let Some(nearest) = substitutes.find(|kind| strategies.contains(kind)) {
                 bent.push(format!(
                     "{} has no runs of strategy `{}`; answered as `{nearest}`",
                     self.name, features.strategy
                 ));
-                features.strategy = (*nearest).to_owned();
+                features.strategy = *nearest;
             }
         }
         let families = self.seen("family");

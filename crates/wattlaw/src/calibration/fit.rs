@@ -52,7 +52,7 @@ impl FitOptions {
     /// The runs that the setting keeps.
     fn kept(&self, data: &Dataset) -> Result<Dataset> {
         let data = match self.setting {
-            Some(setting) => data.filter(|r| setting.keeps(&r.family, &r.strategy)),
+            Some(setting) => data.filter(|r| setting.keeps(r.family(), r.strategy_kind())),
             None => data.clone(),
         };
         if data.runs.is_empty() {
@@ -280,7 +280,7 @@ impl Calibration {
             return Err(Error::Data(format!(
                 "calibration {} holds a {} law; only a roofline law can be adjusted to a few runs",
                 self.name,
-                self.law.name()
+                self.law.kind()
             )));
         };
         let scope = data.scope()?;

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::scope::Covers;
 use crate::data::dataset::Dataset;
-use crate::data::run::Run;
+use crate::data::measurement::Measurement;
 use crate::job::Job;
+use crate::job::parallelism::StrategyKind;
 
 /// What the fitted runs had of one variable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,18 +40,18 @@ pub struct Outside {
     pub factor: f64,
 }
 
-type OfRun = fn(&Run) -> Option<f64>;
+type OfRun = fn(&Measurement) -> Option<f64>;
 type OfJob = fn(&Job) -> f64;
 
 /// Variables that people set, with their value in a run and in a job.
 const VARIABLES: [(&str, OfRun, OfJob); 7] = [
-    ("gpus", |r| Some(r.gpus as f64), |j| j.parallelism.gpus() as f64),
-    ("layers", |r| Some(r.layers as f64), |j| j.architecture.total_layers() as f64),
-    ("hidden_size", |r| Some(r.hidden_size as f64), |j| j.architecture.hidden_size as f64),
-    ("seq_len", |r| r.seq_len, |j| j.workload.positions_per_sequence() as f64),
-    ("micro_batch", |r| Some(r.micro_batch? as f64), |j| j.workload.micro_batch as f64),
+    ("gpus", |r| Some(r.gpus() as f64), |j| j.parallelism.gpus() as f64),
+    ("layers", |r| Some(r.layers() as f64), |j| j.architecture.total_layers() as f64),
+    ("hidden_size", |r| Some(r.hidden_size() as f64), |j| j.architecture.hidden_size as f64),
+    ("seq_len", Measurement::seq_len, |j| j.workload.positions_per_sequence() as f64),
+    ("micro_batch", |r| Some(r.micro_batch()? as f64), |j| j.workload.micro_batch as f64),
     ("tokens", |r| r.tokens, |j| j.positions()),
-    ("micro_steps", Run::micro_steps, |j| j.steps() * j.workload.grad_accum as f64),
+    ("micro_steps", Measurement::micro_steps, |j| j.steps() * j.workload.grad_accum as f64),
 ];
 
 /// The ranges of all variables and labels of a dataset; `gpu` by the names given.
@@ -79,8 +80,8 @@ pub(super) fn of(data: &Dataset, gpus: &[String]) -> Vec<Range> {
         ranges.push(Range { variable: variable.to_owned(), min: None, max: None, labels });
     };
     label("gpu", gpus.to_vec());
-    label("family", data.runs.iter().map(|r| r.family.clone()).collect());
-    label("strategy", data.runs.iter().map(|r| r.strategy.clone()).collect());
+    label("family", data.runs.iter().map(|r| r.family().to_owned()).collect());
+    label("strategy", data.runs.iter().map(|r| r.strategy_kind().to_string()).collect());
     ranges
 }
 
@@ -110,6 +111,12 @@ pub(super) fn seen<'a>(ranges: &'a [Range], label: &str) -> &'a [String] {
     ranges.iter().find(|r| r.variable == label).map_or(&[], |r| &r.labels)
 }
 
+/// The kinds of strategy that were seen.
+pub(super) fn strategies(ranges: &[Range]) -> Vec<StrategyKind> {
+    // a file of an earlier version may name a kind as its table did
+    seen(ranges, "strategy").iter().filter_map(|name| name.parse().ok()).collect()
+}
+
 /// The variables of a job that lie outside the ranges, farthest first.
 pub(super) fn outside(ranges: &[Range], job: &Job) -> Vec<Outside> {
     let mut found: Vec<Outside> = ranges
@@ -133,6 +140,11 @@ pub(super) fn outside(ranges: &[Range], job: &Job) -> Vec<Outside> {
 }
 
 impl super::Calibration {
+    /// The kinds of strategy that the fitted runs had.
+    pub fn strategies(&self) -> Vec<StrategyKind> {
+        strategies(&self.range)
+    }
+
     /// The variables of a job that lie outside what was fitted, farthest first.
     pub fn outside(&self, job: &Job) -> Vec<Outside> {
         outside(&self.range, job)

@@ -1,6 +1,6 @@
 //! The update of the weights, once a step.
 
-use super::{Ledger, Op, Phase};
+use super::{Ledger, Op, OpKind, Phase};
 use crate::base::units::{Bytes, Flops};
 use crate::job::Job;
 use crate::job::model::Architecture;
@@ -25,13 +25,12 @@ pub(super) fn count(job: &Job, ledger: &mut Ledger) {
     let launches = (tensors(&job.architecture) / p.pp as f64 / TENSORS_PER_LAUNCH)
         .max(updated / ELEMENTS_PER_LAUNCH);
     ledger.ops.push(Op {
-        name: "optimizer",
+        kind: OpKind::Optimizer,
         phase: Phase::Step,
         count: 1.0,
         flops: Flops::ZERO,
         bytes: Bytes::new(updated * bytes),
         kernels: launches.ceil(),
-        collective: None,
     });
 }
 

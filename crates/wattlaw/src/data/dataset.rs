@@ -2,11 +2,12 @@
 
 mod columns;
 mod frame;
+mod map;
 mod records;
 mod write;
 
-pub use columns::ColumnMap;
 pub use frame::{ColumnsOf, Efficiency};
+pub use map::ColumnMap;
 pub use write::to_csv;
 
 use serde::Serialize;
@@ -14,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::base::error::{Error, Place, Result};
 use crate::base::scope::Scope;
-use crate::data::run::Run;
+use crate::data::measurement::Measurement;
 use crate::job::catalog::Catalog;
 
 fn digest(bytes: &[u8]) -> String {
@@ -29,31 +30,33 @@ pub struct Dataset {
     /// SHA-256 of the table's bytes, in hexadecimal.
     pub digest: String,
     /// The runs, in the table's order.
-    pub runs: Vec<Run>,
+    pub runs: Vec<Measurement>,
     /// What the reader wants the user to know: columns it did not use.
     pub notes: Vec<String>,
+    /// Columns of a job that the table does not have, for which its runs are taken to have the defaults.
+    pub absent: Vec<&'static str>,
 }
 
 impl Dataset {
-    /// Reads a run table (CSV with a header; schema v1, the study's table, or any other by `map`).
+    /// Reads a run table (CSV with a header): schema 2 or 1, the study's, tables of step times, or any other by `map`.
     ///
     /// # Errors
     /// [`Error::At`] with file and line: bytes that are no UTF-8, a row with more or fewer cells than the header, a
     /// column twice or missing, a number that is negative, zero where it counts, not finite or no number; and
     /// [`Error::Data`] for a table without rows.
     pub fn from_csv(bytes: &[u8], name: &str, map: Option<&ColumnMap>) -> Result<Self> {
-        let (runs, notes) = columns::read(bytes, name, map)?;
+        let columns::Read { runs, notes, absent } = columns::read(bytes, name, map)?;
         if runs.is_empty() {
             return Err(
                 Error::Data("the table has a header and no rows".into()).at(Place::file(name))
             );
         }
-        Ok(Self { name: name.to_owned(), digest: digest(bytes), runs, notes })
+        Ok(Self { name: name.to_owned(), digest: digest(bytes), runs, notes, absent })
     }
 
     /// The same dataset with the runs that `keep` keeps.
     #[must_use]
-    pub fn filter(&self, keep: impl Fn(&Run) -> bool) -> Self {
+    pub fn filter(&self, keep: impl Fn(&Measurement) -> bool) -> Self {
         Self { runs: self.runs.iter().filter(|r| keep(r)).cloned().collect(), ..self.clone() }
     }
 
@@ -62,9 +65,9 @@ impl Dataset {
         let lacking: Vec<String> = self
             .runs
             .iter()
-            .filter_map(|run| run.job(catalog).err().map(|e| format!("line {}: {e}", run.line)))
+            .filter_map(|run| run.resolve(catalog).err().map(|e| format!("line {}: {e}", run.line)))
             .collect();
-        let kept = self.filter(|run| run.job(catalog).is_ok());
+        let kept = self.filter(|run| run.resolve(catalog).is_ok());
         let note = lacking.first().map(|first| {
             format!(
                 "{} of {} runs cannot be counted and were left out, the first at {first}",

@@ -3,6 +3,7 @@
 use crate::data::dataset::ColumnsOf;
 use crate::data::proxy::Proxies;
 use crate::job::Job;
+use crate::job::parallelism::StrategyKind;
 use crate::stats::frame::Row;
 
 /// The columns of one job, under the names that formulas use.
@@ -11,8 +12,8 @@ use crate::stats::frame::Row;
 /// calibration knows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Features {
-    /// The regime.
-    pub strategy: String,
+    /// The kind of parallelism that moves the most bytes.
+    pub strategy: StrategyKind,
     /// The family.
     pub family: String,
     /// The accelerator's name in the catalogue.
@@ -36,7 +37,7 @@ impl Features {
         let (a, w) = (&job.architecture, &job.workload);
         let gpus = job.parallelism.gpus() as f64;
         Self {
-            strategy: job.parallelism.regime().to_owned(),
+            strategy: job.parallelism.strategy().kind(),
             family: a.family().name().to_owned(),
             gpu: job.system.accelerator.name.clone(),
             log_compute: proxies.compute.ln(),
@@ -73,7 +74,7 @@ impl Row for Features {
 
     fn label(&self, name: &str) -> Option<&str> {
         Some(match name {
-            "strategy" => &self.strategy,
+            "strategy" => self.strategy.name(),
             "family" => &self.family,
             "gpu" => &self.gpu,
             _ => return None,

@@ -1,23 +1,23 @@
-//! The row of a run table that a record comes to.
+//! The measurement that a record comes to.
 
 use crate::base::error::Result;
 use crate::base::scope::{Covers, Scope};
 use crate::base::units::Seconds;
-use crate::data::run::Run;
+use crate::data::measurement::Measurement;
 use crate::job::catalog::Catalog;
 use crate::record::document::Record;
 use crate::record::run::Tokens;
 
 impl Record {
-    /// The row of a run table, with the energy of the narrowest scope or of the one that is asked for.
+    /// The measurement, with the energy of the narrowest scope or of the one that is asked for.
     ///
-    /// Where the program told of a window [`TRAIN`](crate::record::run::TRAIN), the row is that window: its time, energy and tokens, and not what came
-    /// before and after it.
+    /// Where the program told of a window [`TRAIN`](crate::record::run::TRAIN), the measurement is of that window: its time,
+    /// energy and tokens, and not what came before and after it.
     ///
     /// # Errors
     /// [`Error::Data`](crate::Error::Data) for a record that is not closed, that another one measures for, or without such an energy, except
-    /// where nothing but time was to be recorded; those of [`Run::described`] where the job says too little.
-    pub fn to_run(&self, scope: Option<Scope>, catalog: &Catalog) -> Result<Run> {
+    /// where nothing but time was to be recorded; those of [`Measurement::described`] where the job says too little.
+    pub fn to_measurement(&self, scope: Option<Scope>, catalog: &Catalog) -> Result<Measurement> {
         let train = self.train();
         let totals = self.totals_of_run();
         let time_only = self.channels.is_empty() && self.held_by.is_none() && scope.is_none();
@@ -25,13 +25,13 @@ impl Record {
             true => self.closed().map(|()| None)?,
             false => Some(self.total_of(&totals, scope)?),
         };
-        let described = Run::described(&self.id, &self.described_job(catalog), catalog)?;
+        let described = Measurement::described(&self.id, &self.described_job(catalog), catalog)?;
         let time = train.map_or(self.duration, |window| Some(window.to - window.from));
         let tokens = match train.filter(|window| window.tokens > 0.0) {
             Some(window) => Some(window.tokens),
             None => self.tokens_done(catalog).map(Tokens::value),
         };
-        Ok(Run {
+        Ok(Measurement {
             tokens: tokens.filter(|n| *n > 0.0),
             duration: time.filter(|t| *t > Seconds::ZERO),
             covers: if train.is_some() { Covers::Steps } else { Covers::Run },
@@ -41,11 +41,6 @@ impl Record {
             energy_random_sd: total.map(|t| t.random_sd),
             scope: total.map_or(Scope::Unstated, |t| t.scope),
             meter: total.map(|t| self.meter(t.scope)),
-            epochs: self
-                .job
-                .as_ref()
-                .and_then(|job| job.workload.epochs)
-                .filter(|e| self.ended_well() && *e > 0.0),
             outcome: (!self.ended_well()).then(|| self.outcome()),
             ..described
         })

@@ -2,7 +2,7 @@
 
 use crate::base::words::words;
 use crate::cost::{AttentionFlops, Cost, Totals};
-use crate::data::run::Run;
+use crate::data::measurement::Measurement;
 use crate::job::Job;
 
 /// Which proxies for compute and memory traffic a law is fitted on.
@@ -66,11 +66,16 @@ impl Proxies {
     }
 
     /// The study's proxies of a measured run, with the table's own M where it has one; `None` where columns are absent.
-    pub fn of_run(run: &Run) -> Option<Self> {
+    pub fn of_run(run: &Measurement) -> Option<Self> {
         let memory = run.memory_proxy.or_else(|| {
-            Some(study_memory(run.micro_batch? as f64, run.seq_len?, run.hidden_size, run.layers))
+            Some(study_memory(
+                run.micro_batch()? as f64,
+                run.seq_len()?,
+                run.hidden_size(),
+                run.layers(),
+            ))
         })?;
-        Some(Self { compute: study_compute(run.layers, run.hidden_size, run.tokens?), memory })
+        Some(Self { compute: study_compute(run.layers(), run.hidden_size(), run.tokens?), memory })
     }
 }
 

@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use crate::base::error::{Error, Result};
 use crate::data::dataset::Dataset;
-use crate::data::run::Run;
+use crate::data::measurement::Measurement;
+use crate::job::parallelism::StrategyKind;
 use crate::stats::bootstrap::{Bootstrap, Median};
 use crate::stats::score;
 use crate::stats::split::Groups;
@@ -21,8 +22,8 @@ pub struct Speedup {
     pub gpu: String,
     /// Model type or family.
     pub family: String,
-    /// The regime.
-    pub strategy: String,
+    /// The kind of parallelism that moves the most bytes.
+    pub strategy: StrategyKind,
     /// Accelerators.
     pub gpus: u64,
     /// Runs that have a baseline.
@@ -46,7 +47,7 @@ pub struct Speedups {
 }
 
 /// GPU model, family, strategy and GPU count.
-type Key<'a> = (&'a str, &'a str, &'a str, u64);
+type Key<'a> = (&'a str, &'a str, StrategyKind, u64);
 
 impl Speedups {
     /// Compares each finished run on several GPUs with its baseline: the finished runs on one GPU that agree in all that
@@ -70,7 +71,7 @@ impl Speedups {
             parallel += 1;
             match Pair::of(run, &baselines) {
                 Ok(pair) => {
-                    let key = (&*run.gpu, &*run.family, &*run.strategy, run.gpus);
+                    let key = (run.gpu(), run.family(), run.strategy_kind(), run.gpus());
                     pairs.entry(key).or_default().push(pair);
                 }
                 Err(why) => unmatched.push((run, why)),
@@ -94,7 +95,7 @@ impl Speedups {
     }
 }
 
-fn unmatched_note(unmatched: &[(&Run, &str)], parallel: usize) -> Option<String> {
+fn unmatched_note(unmatched: &[(&Measurement, &str)], parallel: usize) -> Option<String> {
     let (run, why) = unmatched.first()?;
     Some(format!(
         "left out: {} of {parallel} finished runs on several GPUs, the first, run {} in line {}, because {why}",
@@ -105,7 +106,7 @@ fn unmatched_note(unmatched: &[(&Run, &str)], parallel: usize) -> Option<String>
 }
 
 fn failed_note(data: &Dataset) -> Option<String> {
-    let failed = |run: &&Run| run.outcome.is_some();
+    let failed = |run: &&Measurement| run.outcome.is_some();
     let run = data.runs.iter().find(failed)?;
     Some(format!(
         "left out: {} of {} runs as not finished, the first, run {} in line {}: {}",
@@ -118,7 +119,8 @@ fn failed_note(data: &Dataset) -> Option<String> {
 }
 
 fn assumed_note(metered: &Dataset) -> Option<String> {
-    let assumed = |run: &&Run| run.meter.as_ref().is_some_and(|meter| meter.contains(":assumed"));
+    let assumed =
+        |run: &&Measurement| run.meter.as_ref().is_some_and(|meter| meter.contains(":assumed"));
     let n = metered.runs.iter().filter(assumed).count();
     let all = metered.runs.len();
     (n > 0).then(|| format!("assumed, wholly or in part, and not measured: {n} of {all} energies"))
@@ -144,7 +146,7 @@ struct Pair {
 
 impl Pair {
     fn of(
-        run: &Run,
+        run: &Measurement,
         baselines: &BTreeMap<String, Baseline>,
     ) -> std::result::Result<Self, &'static str> {
         let throughput = throughput(run).ok_or("it lacks tokens or time")?;
@@ -168,7 +170,7 @@ struct Baseline {
     energy_per_token: Option<f64>,
 }
 
-fn baselines(runs: &[Run]) -> BTreeMap<String, Baseline> {
+fn baselines(runs: &[Measurement]) -> BTreeMap<String, Baseline> {
     let mut repeats: BTreeMap<String, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
     for run in runs.iter().filter(|run| run.is_baseline()) {
         let Some(throughput) = throughput(run) else { continue };
@@ -185,16 +187,17 @@ fn baselines(runs: &[Run]) -> BTreeMap<String, Baseline> {
 
 /// All that is known of a run before it runs but GPU count and strategy: the study's configuration family, and what its
 /// table does not have.
-fn configuration(run: &Run) -> String {
-    let more = (run.kv_heads, run.vocab_size, run.checkpointing, run.attention);
-    format!("{}|{}|{more:?}", run.config_family(), run.model.as_deref().unwrap_or_default())
+fn configuration(run: &Measurement) -> String {
+    let (model, workload) = (&run.job().model, &run.job().workload);
+    let more = (model.kv_heads, model.vocab_size, workload.checkpointing, workload.attention);
+    format!("{}|{}|{more:?}", run.config_family(), run.model().unwrap_or_default())
 }
 
-fn throughput(run: &Run) -> Option<f64> {
+fn throughput(run: &Measurement) -> Option<f64> {
     Some(run.tokens? / run.duration?.value())
 }
 
-fn energy_per_token(run: &Run) -> Option<f64> {
+fn energy_per_token(run: &Measurement) -> Option<f64> {
     Some(run.energy?.value() / run.tokens?)
 }
 
@@ -211,7 +214,7 @@ fn row((gpu, family, strategy, gpus): Key<'_>, pairs: &[Pair], bootstrap: &Boots
     Speedup {
         gpu: gpu.to_owned(),
         family: family.to_owned(),
-        strategy: strategy.to_owned(),
+        strategy,
         gpus,
         n_pairs: pairs.len(),
         throughput_gain,

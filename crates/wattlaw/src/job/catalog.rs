@@ -122,7 +122,7 @@ impl Catalog {
             ("systems.toml", include_str!("../../catalog/systems.toml")),
         ] {
             let part: Self = toml_text::parse(text).map_err(|e| e.at(Place::file(file)))?;
-            catalog = part.over(catalog);
+            catalog = part.with_fallback(catalog);
         }
         Ok(catalog)
     }
@@ -140,7 +140,7 @@ impl Catalog {
 
     /// Both catalogues together; where a name is in both, this one's row stands.
     #[must_use]
-    pub fn over(mut self, base: Self) -> Self {
+    pub fn with_fallback(mut self, base: Self) -> Self {
         // rows found first win, so that this catalogue's come before the base's
         self.accelerators.extend(base.accelerators);
         self.models.extend(base.models);
@@ -212,7 +212,7 @@ impl Catalog {
                 if spec.describes_a_shape() {
                     base.name = base.name.map(|n| format!("{n} (changed)"));
                 }
-                ModelSpec { name: None, ..spec.clone() }.over(base).resolve()
+                ModelSpec { name: None, ..spec.clone() }.with_fallback(base).resolve()
             }
             None => spec.resolve(),
         }
@@ -318,7 +318,7 @@ mod tests {
             "[[model]]\nname = 'gpt2'\nfamily = 'gpt2'\nlayers = 2\nhidden_size = 64\nsource = 'mine'\n",
         )
         .unwrap();
-        let catalog = own.over(Catalog::built_in().unwrap());
+        let catalog = own.with_fallback(Catalog::built_in().unwrap());
         assert_eq!(catalog.model("gpt2").unwrap().spec.layers, Some(2));
         assert_eq!(catalog.model("gpt2-xl").unwrap().spec.layers, Some(48));
     }

@@ -1,43 +1,102 @@
-//! The fields of a job one by one: as columns of a plan, and as what varies in a space.
+//! The one list of the fields of a job: it feeds job files, flags, the columns of plans and run tables, and their
+//! documentation.
 
 use crate::base::amount::Count;
 use crate::base::error::{Error, Result};
 use crate::job::JobSpec;
-use crate::job::parallelism::{Partition, Schedule, TensorScope};
+use crate::job::parallelism::{Partition, Schedule, Strategy, TensorScope};
 use crate::job::workload::{
-    AttentionKernel, Checkpointing, Lora, LoraTarget, Optimizer, Precision,
+    AttentionKernel, Checkpointing, Framework, Lora, LoraTarget, Optimizer, Precision,
+    Quantization, StatePrecision,
 };
+
+/// What the text of a field is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A whole number.
+    Whole,
+    /// A whole number that may be written as `10M`.
+    Count,
+    /// A number.
+    Number,
+    /// `true` or `false`.
+    Flag,
+    /// One of a few words.
+    Word,
+    /// Words with commas or spaces between.
+    Words,
+    /// Any text.
+    Text,
+}
+
+impl Kind {
+    /// What the documentation calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Whole => "whole number",
+            Self::Count => "count, such as 10M",
+            Self::Number => "number",
+            Self::Flag => "true or false",
+            Self::Word => "word",
+            Self::Words => "words",
+            Self::Text => "text",
+        }
+    }
+}
 
 /// A field of a job.
 #[derive(Debug)]
 pub struct Field {
     /// Its table in a job file.
     pub table: &'static str,
-    /// Its name there.
+    /// Its key there.
     pub key: &'static str,
-    /// The column that holds it in a plan.
+    /// The column that holds it in a plan and in a run table.
     pub column: &'static str,
-    /// The cell's text; none for a field that the job leaves open.
+    /// What its text is.
+    pub kind: Kind,
+    /// What it is, with its unit, its words and its default.
+    pub about: &'static str,
+    /// Its text in a job; none where the job leaves it open.
     pub get: fn(&JobSpec) -> Option<String>,
-    /// Reads a cell that is not empty.
+    /// Reads a text that is not empty into a job.
     pub set: fn(&mut JobSpec, &str) -> Result<()>,
-    /// Makes it in one job what it is in another.
+    /// Makes the field in one job what it is in another.
     pub copy: fn(&mut JobSpec, &JobSpec),
 }
 
-/// The columns of fields whose name in the job file is the column's, and of others under names of their own.
+impl Field {
+    /// Reads a cell of its column that is not empty into a job.
+    ///
+    /// # Errors
+    /// Those of `set`, with the column's name.
+    pub fn set_from_column(&self, job: &mut JobSpec, text: &str) -> Result<()> {
+        let named = |field: String| format!("column `{field}`");
+        (self.set)(job, text).map_err(|error| match error {
+            Error::Invalid { field, found, expected } => {
+                Error::Invalid { field: named(field), found, expected }
+            }
+            Error::Missing { field, expected } => Error::Missing { field: named(field), expected },
+            other => other,
+        })
+    }
+}
+
+/// The fields of a job file by table; a column is named like its key, or as the literal after the key says.
 macro_rules! fields {
-    (@name $field:ident) => { stringify!($field) };
-    (@name $field:ident $column:literal) => { $column };
-    ($($table:ident { $($field:ident $($column:literal)?),* $(,)? })*) => {
+    (@column $field:ident) => { stringify!($field) };
+    (@column $field:ident $column:literal) => { $column };
+    ($($table:ident { $($field:ident $(($column:literal))? : $kind:ident $about:literal),* $(,)? })*) => {
         /// Every field but the adapters, table by table.
         const PLAIN: &[Field] = &[$($(Field {
             table: stringify!($table),
             key: stringify!($field),
-            column: fields!(@name $field $($column)?),
+            column: fields!(@column $field $($column)?),
+            kind: Kind::$kind,
+            about: $about,
             get: |job| job.$table.$field.as_ref().map(Cell::text),
             set: |job, text| {
-                job.$table.$field = Some(Cell::read(fields!(@name $field $($column)?), text)?);
+                job.$table.$field = Some(Cell::read(fields!(@column $field $($column)?), text)?);
                 Ok(())
             },
             copy: |job, from| job.$table.$field.clone_from(&from.$table.$field),
@@ -47,30 +106,94 @@ macro_rules! fields {
 
 fields! {
     model {
-        name "model", config, family, layers, encoder_layers, hidden_size, heads, kv_heads, head_dim, ffn_size,
-        vocab_size, embedding_size, max_positions, token_types, relative_buckets, gated_ffn, tied_embeddings,
-        qkv_bias, attention_output_bias, ffn_bias, final_norm, pooler, experts, top_k, image_size, patch_size,
-        channels, classes,
+        name ("model"): Text "Model by name (see `wattlaw catalog models`), or a name for the shape that is given",
+        config: Text "Hugging Face config.json of the model",
+        family: Text "Model type (bert, gpt2, llama, mixtral, t5, vit, …) of a shape given by its figures",
+        layers: Whole "Layers; of the decoder in an encoder–decoder",
+        encoder_layers: Whole "Layers of the encoder of an encoder–decoder; as many as layers when absent",
+        hidden_size: Whole "Width of the residual stream",
+        heads: Whole "Attention heads; hidden_size / 64 when absent",
+        kv_heads: Whole "Key and value heads (grouped-query attention); as many as heads when absent",
+        head_dim: Whole "Width of one head; hidden_size / heads when absent",
+        ffn_size: Whole "Inner width of the feed-forward block; four times hidden_size when absent",
+        vocab_size: Whole "Rows of the token embedding; the model type's own when absent",
+        embedding_size: Whole "Width of the token embedding; hidden_size when absent",
+        max_positions: Whole "Longest sequence of a learned position embedding",
+        token_types: Whole "Rows of the segment embedding",
+        relative_buckets: Whole "Distance buckets of a relative position bias",
+        gated_ffn: Flag "Whether the feed-forward block has a gate",
+        tied_embeddings: Flag "Whether the output projection reuses the token embedding",
+        qkv_bias: Flag "Whether query, key and value projections have a bias",
+        attention_output_bias: Flag "Whether the attention output projection has a bias",
+        ffn_bias: Flag "Whether the feed-forward projections have a bias",
+        final_norm: Flag "Whether a norm follows the last layer",
+        pooler: Flag "Whether the published model has a pooling layer",
+        experts: Whole "Experts a layer (mixture of experts)",
+        top_k: Whole "Experts that a token visits; 2 when absent",
+        image_size: Whole "Side of the square image in pixels; 224 when absent",
+        patch_size: Whole "Side of a patch in pixels; 16 when absent",
+        channels: Whole "Colour channels; 3 when absent",
+        classes: Whole "Classes of the published classification head",
     }
     workload {
-        seq_len, decoder_seq_len, padding_share, micro_batch, grad_accum, tokens, steps, epochs, examples, precision,
-        optimizer, checkpointing, attention, task, labels,
+        seq_len: Whole "Tokens in a sequence, padding included",
+        decoder_seq_len: Whole "Tokens in a target sequence (encoder–decoder); a quarter of seq_len when absent",
+        padding_share: Number "Share of positions that are padding, 0 to below 1; 0 when absent",
+        micro_batch: Whole "Sequences that a data-parallel rank takes at once",
+        grad_accum: Whole "Micro-batches an optimizer step; 1 when absent",
+        tokens: Count "Tokens to train on, padding apart, as 10M or 1.5B",
+        steps: Count "Optimizer steps, in place of tokens",
+        epochs: Number "Passes over the examples, in place of tokens",
+        examples: Count "Sequences in the data",
+        precision: Word "Number format of products: fp32, tf32, fp16, bf16 or fp8; bf16 when absent, fp16 where the GPU has no bf16",
+        optimizer: Word "Update rule: adamw, sgd, adafactor or adam8bit; adamw when absent",
+        checkpointing: Word "Activation checkpointing: none, selective or full; none when absent",
+        attention: Word "Attention kernel: flash or eager; flash when absent",
+        task: Word "What is learnt: masked-lm, causal-lm or classification; the family's own when absent",
+        labels: Whole "Labels of a classification; 2 when absent",
+        state_precision: Word "Number format of updated weights and optimizer states: fp32 or bf16; fp32 when absent, and only fp32 is modelled",
+        quantization: Word "Format of frozen weights: none, nf4, gptq, int8 or fp8; none when absent, and only none is modelled",
+        framework: Word "Software stack: pytorch, transformers, megatron, deepspeed, nanotron, torchtitan, llm-foundry or unknown; recorded, and no figure depends on it yet",
     }
     parallelism {
-        strategy, dp, tp, pp, tensor_scope, sequence_parallel, shard_group, schedule, virtual_stages, partition,
+        strategy: Word "How GPUs share the work: single, ddp, zero1, zero2, fsdp, hsdp, tp, tp-mlp, pp, or several joined with +",
+        dp: Whole "Data-parallel ranks; what the other degrees leave when absent",
+        tp: Whole "Tensor-parallel ranks; 1 when absent",
+        pp: Whole "Pipeline stages; 1 when absent",
+        tensor_scope: Word "What tensor parallelism splits: blocks or mlp; blocks when absent",
+        sequence_parallel: Flag "Whether tensor parallelism splits the sequence between its projections; false when absent",
+        shard_group: Whole "Ranks that share one set of shards (hsdp); the GPUs of a node when absent",
+        schedule: Word "Pipeline schedule: 1f1b or interleaved; 1f1b when absent",
+        virtual_stages: Whole "Model chunks a pipeline stage holds (interleaved); 2 when absent",
+        partition: Word "How pipeline stages divide the layers: even or cost; even when absent",
+        cp: Whole "Context-parallel ranks; 1 when absent, and only 1 is modelled",
     }
     system {
-        name "system", gpu, gpus, gpus_per_node, nodes, link_gb_per_s, network, network_gb_per_s, power_limit_w,
-        host_power_w, pue, carbon_g_per_kwh, price_per_kwh, price_per_gpu_hour,
+        name ("system"): Text "System by name, such as dgx-a100-80gb (see `wattlaw catalog systems`)",
+        gpu: Text "Accelerator by name (see `wattlaw catalog gpus`)",
+        gpus: Whole "Accelerators in all; the product of the degrees when absent",
+        gpus_per_node: Whole "Accelerators in a node; all of them up to eight when absent",
+        nodes: Whole "Nodes; follows from the accelerators when absent",
+        link_gb_per_s: Number "Link inside a node in GB/s a GPU, both directions together; the accelerator's own when absent",
+        network: Text "Name of the network between nodes",
+        network_gb_per_s: Number "Network between nodes in GB/s a GPU, one direction; 25 when absent",
+        power_limit_w: Number "Power limit of an accelerator in W; its TDP when absent",
+        host_power_w: Number "Power of a node apart from its accelerators in W",
+        pue: Number "Facility energy per energy of the computers, 1 or more",
+        carbon_g_per_kwh: Number "Carbon intensity of the electricity in g CO₂e a kWh",
+        price_per_kwh: Number "Price of a kWh",
+        price_per_gpu_hour: Number "Price of an accelerator for an hour",
     }
 }
 
-/// The adapters, which a job file has in a table of their own; targets stand with spaces between.
+/// The adapters, which a job file has in a table of their own.
 const ADAPTERS: &[Field] = &[
     Field {
         table: "workload",
         key: "lora",
         column: "lora_rank",
+        kind: Kind::Whole,
+        about: "Train adapters of this rank on frozen weights (LoRA)",
         get: |job| job.workload.lora.as_ref().map(|lora| lora.rank.to_string()),
         set: |job, text| {
             let rank = Cell::read("lora_rank", text)?;
@@ -83,6 +206,8 @@ const ADAPTERS: &[Field] = &[
         table: "workload",
         key: "lora",
         column: "lora_targets",
+        kind: Kind::Words,
+        about: "Adapted projections: q, k, v, o, gate, up, down; q and v when absent",
         get: |job| {
             let targets = &job.workload.lora.as_ref()?.targets;
             let names: Vec<&str> = targets.iter().map(|target| target.name()).collect();
@@ -90,10 +215,11 @@ const ADAPTERS: &[Field] = &[
         },
         set: |job, text| {
             let lora = job.workload.lora.as_mut().ok_or_else(|| {
-                Error::missing("column `lora_rank`", "lora_targets are adapted with a rank")
+                Error::missing("lora_rank", "lora_targets are adapted with a rank")
             })?;
-            lora.targets =
-                text.split_whitespace().map(str::parse).collect::<Result<Vec<LoraTarget>>>()?;
+            let names = text.split(|c: char| c == ',' || c.is_whitespace());
+            let names = names.filter(|name| !name.is_empty());
+            lora.targets = names.map(str::parse).collect::<Result<Vec<LoraTarget>>>()?;
             Ok(())
         },
         copy: |job, from| job.workload.lora.clone_from(&from.workload.lora),
@@ -107,21 +233,21 @@ pub fn fields() -> impl Iterator<Item = &'static Field> {
 
 /// What a cell can hold.
 trait Cell: Sized {
-    /// Reads the text of a column's cell.
-    fn read(column: &str, text: &str) -> Result<Self>;
+    /// Reads the text of a field.
+    fn read(name: &str, text: &str) -> Result<Self>;
     /// The text that is read back equal.
     fn text(&self) -> String;
 }
 
-fn wrong(column: &str, text: &str, expected: &str) -> Error {
-    Error::invalid(format!("column `{column}`"), format!("`{text}`"), expected)
+fn wrong(name: &str, text: &str, expected: &str) -> Error {
+    Error::invalid(name, format!("`{text}`"), expected)
 }
 
 impl Cell for u64 {
-    fn read(column: &str, text: &str) -> Result<Self> {
+    fn read(name: &str, text: &str) -> Result<Self> {
         // tables that were edited with pandas have 2.0 where a column has empty cells
         let whole = text.strip_suffix(".0").unwrap_or(text);
-        whole.parse().map_err(|_| wrong(column, text, "it must be a whole number from 0"))
+        whole.parse().map_err(|_| wrong(name, text, "it must be a whole number from 0"))
     }
 
     fn text(&self) -> String {
@@ -130,9 +256,14 @@ impl Cell for u64 {
 }
 
 impl Cell for f64 {
-    fn read(column: &str, text: &str) -> Result<Self> {
-        let number = text.parse().ok().filter(|x: &Self| x.is_finite());
-        number.ok_or_else(|| wrong(column, text, "it must be a number"))
+    fn read(name: &str, text: &str) -> Result<Self> {
+        // people write a power with its unit
+        let plain = match name.ends_with("_w") {
+            true => text.trim_end_matches(['W', 'w']).trim_end(),
+            false => text,
+        };
+        let number = plain.parse().ok().filter(|x: &Self| x.is_finite());
+        number.ok_or_else(|| wrong(name, text, "it must be a number"))
     }
 
     fn text(&self) -> String {
@@ -141,9 +272,12 @@ impl Cell for f64 {
 }
 
 impl Cell for bool {
-    fn read(column: &str, text: &str) -> Result<Self> {
-        let lower = text.to_lowercase();
-        lower.parse().map_err(|_| wrong(column, text, "it must be true or false"))
+    fn read(name: &str, text: &str) -> Result<Self> {
+        match text.to_lowercase().as_str() {
+            "true" | "1" | "1.0" => Ok(true),
+            "false" | "0" | "0.0" => Ok(false),
+            _ => Err(wrong(name, text, "it must be true or false")),
+        }
     }
 
     fn text(&self) -> String {
@@ -152,9 +286,9 @@ impl Cell for bool {
 }
 
 impl Cell for Count {
-    fn read(column: &str, text: &str) -> Result<Self> {
+    fn read(name: &str, text: &str) -> Result<Self> {
         text.parse().map_err(|_| {
-            wrong(column, text, "it must be a whole number from 1, like 300000, 10M or 1.5B")
+            wrong(name, text, "it must be a whole number from 1, like 300000, 10M or 1.5B")
         })
     }
 
@@ -175,20 +309,32 @@ impl Cell for String {
 
 /// Words, whose own error says which there are.
 macro_rules! cells {
-    ($($word:ident),*) => {$(
+    ($($word:ident),* $(,)?) => {$(
         impl Cell for $word {
             fn read(_: &str, text: &str) -> Result<Self> {
                 text.parse()
             }
 
             fn text(&self) -> String {
-                self.name().to_owned()
+                self.to_string()
             }
         }
     )*};
 }
 
-cells!(Precision, Optimizer, Checkpointing, AttentionKernel, TensorScope, Schedule, Partition);
+cells!(
+    Precision,
+    Optimizer,
+    Checkpointing,
+    AttentionKernel,
+    TensorScope,
+    Schedule,
+    Partition,
+    Strategy,
+    StatePrecision,
+    Quantization,
+    Framework,
+);
 
 #[cfg(test)]
 mod tests {
@@ -211,5 +357,21 @@ mod tests {
         columns.sort_unstable();
         columns.dedup();
         assert_eq!(columns.len(), count);
+        assert_eq!(fields().count(), count, "a field of the list is none of the job file");
+    }
+
+    #[test]
+    fn a_wrong_text_is_refused_with_the_fields_name() {
+        let fails = |column: &str, text: &str| {
+            let field = fields().find(|field| field.column == column).unwrap();
+            (field.set)(&mut JobSpec::default(), text).unwrap_err().to_string()
+        };
+        assert_eq!(fails("gpus", "-1"), "gpus is `-1`, but it must be a whole number from 0");
+        assert!(fails("strategy", "xyz").starts_with("unknown strategy `xyz`; accepted: `single`"));
+        assert!(fails("lora_targets", "q").starts_with("lora_rank is missing"));
+        let mut job = JobSpec::default();
+        let limit = fields().find(|field| field.column == "power_limit_w").unwrap();
+        (limit.set)(&mut job, "250 W").unwrap();
+        assert_eq!(job.system.power_limit_w, Some(250.0));
     }
 }

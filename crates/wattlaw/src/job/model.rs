@@ -266,6 +266,51 @@ pub struct Architecture {
 }
 
 impl Architecture {
+    /// The shape as a description that resolves to it, but for its name.
+    pub fn spec(&self) -> ModelSpec {
+        let learned = match self.positions {
+            Positions::Learned { .. } if self.image.is_some() => None,
+            // OPT keeps two rows before the first position
+            Positions::Learned { rows } if self.model_type == ModelType::Opt => Some(rows - 2),
+            Positions::Learned { rows } => Some(rows),
+            Positions::Rotary | Positions::Relative { .. } => None,
+        };
+        let buckets = match self.positions {
+            Positions::Relative { buckets } => Some(buckets),
+            Positions::Learned { .. } | Positions::Rotary => None,
+        };
+        ModelSpec {
+            name: None,
+            config: None,
+            family: Some(self.model_type.name().to_owned()),
+            layers: Some(self.layers),
+            encoder_layers: Some(self.encoder_layers).filter(|n| *n > 0),
+            hidden_size: Some(self.hidden_size),
+            heads: Some(self.heads),
+            kv_heads: Some(self.kv_heads),
+            head_dim: Some(self.head_dim),
+            ffn_size: Some(self.ffn_size),
+            vocab_size: Some(self.vocab_size).filter(|n| *n > 0),
+            embedding_size: Some(self.embedding_size),
+            max_positions: learned,
+            token_types: Some(self.token_types).filter(|n| *n > 0),
+            relative_buckets: buckets,
+            gated_ffn: Some(self.gated_ffn),
+            tied_embeddings: Some(self.tied_embeddings),
+            qkv_bias: Some(self.biases.qkv),
+            attention_output_bias: Some(self.biases.attention_output),
+            ffn_bias: Some(self.biases.ffn),
+            final_norm: Some(self.final_norm),
+            pooler: Some(self.pooler),
+            experts: self.experts.map(|e| e.count),
+            top_k: self.experts.map(|e| e.top_k),
+            image_size: self.image.map(|i| i.size),
+            patch_size: self.image.map(|i| i.patch),
+            channels: self.image.map(|i| i.channels),
+            classes: Some(self.classes).filter(|n| *n > 0),
+        }
+    }
+
     /// The family the model type belongs to.
     pub const fn family(&self) -> Family {
         self.model_type.family()

@@ -1,8 +1,10 @@
 //! How a job is spread over GPUs: data, tensor and pipeline degrees and their kinds, checked against the GPU count.
 
 mod spec;
+mod strategy;
 
 pub use spec::ParallelismSpec;
+pub use strategy::{Strategy, StrategyKind};
 
 use serde::Serialize;
 
@@ -170,18 +172,12 @@ impl Parallelism {
         (self.pp - 1) as f64 / (micro_batches * self.virtual_stages) as f64
     }
 
-    /// The regime a scaling law knows this by: `baseline`, `fsdp`, `tp`, `ddp` or `pp`, the kind that moves most.
-    pub const fn regime(&self) -> &'static str {
-        if self.tp > 1 {
-            "tp"
-        } else if self.data.shards_optimizer() {
-            "fsdp"
-        } else if self.pp > 1 {
-            "pp"
-        } else if self.dp > 1 {
-            "ddp"
-        } else {
-            "baseline"
+    /// How the job is spread, by kind.
+    pub const fn strategy(&self) -> Strategy {
+        Strategy {
+            data: self.data,
+            tensor: if self.tp > 1 { Some(self.tensor_scope) } else { None },
+            pipeline: self.pp > 1,
         }
     }
 }

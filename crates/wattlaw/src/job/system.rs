@@ -216,7 +216,7 @@ pub struct SystemSpec {
 impl SystemSpec {
     /// The same description with what it leaves open taken from `base`.
     #[must_use]
-    pub fn over(self, base: Self) -> Self {
+    pub fn with_fallback(self, base: Self) -> Self {
         overlay!(SystemSpec, self over base: name, gpu, gpus, gpus_per_node, nodes, link_gb_per_s, network,
             network_gb_per_s, power_limit_w, host_power_w, pue, carbon_g_per_kwh, price_per_kwh,
             price_per_gpu_hour)

@@ -97,6 +97,61 @@ pub enum AttentionKernel {
 
 words!(AttentionKernel, "attention kernel": Flash = "flash" | "sdpa" | "fused", Eager = "eager");
 
+/// The number format of the weights that the optimizer updates, and of its states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StatePrecision {
+    /// 32-bit master weights and moments, as mixed precision keeps them.
+    Fp32,
+    /// Weights and moments in bfloat16, without a 32-bit copy.
+    Bf16,
+}
+
+words!(StatePrecision, "state precision": Fp32 = "fp32" | "float32", Bf16 = "bf16" | "bfloat16");
+
+/// The format in which frozen weights below adapters are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Quantization {
+    /// As they are computed with.
+    None,
+    /// 4-bit NormalFloat (QLoRA; Dettmers et al. 2023).
+    Nf4,
+    /// 4-bit GPTQ (Frantar et al. 2022).
+    Gptq,
+    /// 8-bit integers (LLM.int8(); Dettmers et al. 2022).
+    Int8,
+    /// 8-bit floats.
+    Fp8,
+}
+
+words!(Quantization, "quantization": None = "none", Nf4 = "nf4" | "4bit" | "bnb-4bit", Gptq = "gptq",
+    Int8 = "int8" | "8bit", Fp8 = "fp8");
+
+/// The software stack that trains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Framework {
+    /// Not said.
+    Unknown,
+    /// A training loop in plain PyTorch.
+    Pytorch,
+    /// Hugging Face Trainer, Accelerate and what stands on them.
+    Transformers,
+    /// Megatron-LM, Megatron-Core and NeMo.
+    Megatron,
+    /// DeepSpeed, and Megatron-DeepSpeed.
+    Deepspeed,
+    /// nanotron.
+    Nanotron,
+    /// torchtitan.
+    Torchtitan,
+    /// MosaicML's llm-foundry and Composer.
+    LlmFoundry,
+}
+
+words!(Framework, "framework": Unknown = "unknown", Pytorch = "pytorch" | "torch",
+    Transformers = "transformers" | "accelerate" | "hf", Megatron = "megatron" | "megatron-lm" | "nemo",
+    Deepspeed = "deepspeed" | "megatron-deepspeed", Nanotron = "nanotron", Torchtitan = "torchtitan",
+    LlmFoundry = "llm-foundry" | "composer");
+
 /// A linear map that LoRA can adapt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // the variants are the usual names of the projections
@@ -182,9 +237,40 @@ pub struct Workload {
     pub task: Task,
     /// Adapters, or none for full fine-tuning and pre-training.
     pub lora: Option<Lora>,
+    /// The software stack; no law and no memory recipe depends on it yet.
+    pub framework: Framework,
 }
 
 impl Workload {
+    /// The workload as a description that resolves to it, but for its amount.
+    pub fn spec(&self) -> WorkloadSpec {
+        let labels = match self.task {
+            Task::Classification { labels } => Some(labels),
+            Task::MaskedLm | Task::CausalLm => None,
+        };
+        WorkloadSpec {
+            seq_len: Some(self.seq_len),
+            decoder_seq_len: Some(self.decoder_seq_len).filter(|n| *n > 0),
+            padding_share: Some(self.padding_share).filter(|share| *share > 0.0),
+            micro_batch: Some(self.micro_batch),
+            grad_accum: Some(self.grad_accum),
+            tokens: None,
+            steps: None,
+            epochs: None,
+            examples: None,
+            precision: Some(self.precision),
+            optimizer: Some(self.optimizer),
+            checkpointing: Some(self.checkpointing),
+            attention: Some(self.attention),
+            task: Some(self.task.name().to_owned()),
+            labels,
+            lora: self.lora.clone(),
+            state_precision: None,
+            quantization: None,
+            framework: Some(self.framework).filter(|f| *f != Framework::Unknown),
+        }
+    }
+
     /// Positions one sequence puts through the stacks: encoder and decoder together.
     pub const fn positions_per_sequence(&self) -> u64 {
         self.seq_len + self.decoder_seq_len

@@ -14,4 +14,4 @@ pub mod terms;
 pub mod transfer;
 
 pub use discrepancy::{Discrepancy, MOST_POINTS, MOST_ROWS};
-pub use judged::{Asked, ROW, RooflineLaw};
+pub use judged::{Response, RooflineLaw};

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::base::error::{Error, Result};
+use crate::job::parallelism::StrategyKind;
 use crate::stats::formula::Formula;
 use crate::stats::frame::Frame;
 
@@ -34,20 +35,20 @@ impl Setting {
         }
     }
 
-    /// Whether a run of this family and strategy belongs to it; a run on a single GPU is called
-    /// `baseline` in the study's tables and `single` elsewhere.
-    pub fn keeps(self, family: &str, strategy: &str) -> bool {
+    /// Whether a run of this family and strategy belongs to it.
+    pub fn keeps(self, family: &str, strategy: StrategyKind) -> bool {
         match self {
             Self::Bert => family == "bert",
             Self::Gpt => family == "gpt",
             Self::Pooled => {
                 ["bert", "gpt"].contains(&family)
-                    && ["baseline", "single", "fsdp"].contains(&strategy)
+                    && matches!(strategy, StrategyKind::Baseline | StrategyKind::Fsdp)
             }
         }
     }
 
-    /// The positions of the rows of `frame` that belong to it, by columns `family` and `strategy`.
+    /// The positions of the rows of `frame` that belong to it, by columns `family` and `strategy`; a strategy that is none
+    /// belongs to no setting.
     ///
     /// # Errors
     /// When the frame lacks one of the two columns, or no row belongs.
@@ -55,7 +56,9 @@ impl Setting {
         let labels = frame.label("family")?.iter().zip(frame.label("strategy")?);
         let rows: Vec<usize> = labels
             .enumerate()
-            .filter(|(_, (family, strategy))| self.keeps(family, strategy))
+            .filter(|(_, (family, strategy))| {
+                strategy.parse().is_ok_and(|kind| self.keeps(family, kind))
+            })
             .map(|(i, _)| i)
             .collect();
         if rows.is_empty() {

@@ -40,7 +40,7 @@ impl Closing {
                 Event::Stopped { stop } => record.stopped = record.stopped.or(Some(*stop)),
                 Event::Job { job } => {
                     let known = record.job.take().unwrap_or_default();
-                    record.job = Some((**job).clone().over(known));
+                    record.job = Some((**job).clone().with_fallback(known));
                 }
                 Event::Fault { channel, reason } if record.faults.len() < MOST_FAULTS => {
                     record.faults.push(Fault {

@@ -1,4 +1,4 @@
-//! The record of a run as `run.json` holds it (schema `wattlaw-record/1`); `docs/records.md` documents it field by field.
+//! The record of a run as `run.json` holds it (schema `wattlaw-record/1`); `docs/reference/record.md` documents it field by field.
 //!
 //! All moments (`begin_s`, `from_s`, `to_s`) are seconds since sampling began, as `t_s` in `trace.csv` is.
 

@@ -49,7 +49,8 @@ pub fn merge(records: &[Record]) -> Result<Record> {
             node
         })
     });
-    let job = records.iter().filter_map(|r| r.job.clone()).reduce(|told, more| told.over(more));
+    let job =
+        records.iter().filter_map(|r| r.job.clone()).reduce(|told, more| told.with_fallback(more));
     Ok(Record {
         id: format!("{}-merged", first.id),
         state: State::Merged,

@@ -39,7 +39,8 @@ impl<R: Row + ?Sized> Row for &R {
 /// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Frame {
-    rows: usize,
+    /// Position of each row in the frame that was built, whatever was selected since.
+    origins: Vec<usize>,
     numbers: Vec<(String, Vec<f64>)>,
     labels: Vec<(String, Vec<String>)>,
 }
@@ -47,7 +48,7 @@ pub struct Frame {
 impl Frame {
     /// A frame of `rows` rows without columns.
     pub fn new(rows: usize) -> Self {
-        Self { rows, ..Self::default() }
+        Self { origins: (0..rows).collect(), ..Self::default() }
     }
 
     /// The frame with one more column of numbers.
@@ -86,12 +87,18 @@ impl Frame {
 
     /// The number of rows.
     pub fn rows(&self) -> usize {
-        self.rows
+        self.origins.len()
+    }
+
+    /// For each row the position (from zero) that it had in the frame that was built: in a dataset's frame, that of its run,
+    /// also after [`select`](Self::select).
+    pub fn origins(&self) -> &[usize] {
+        &self.origins
     }
 
     /// Whether there is no row.
     pub fn is_empty(&self) -> bool {
-        self.rows == 0
+        self.origins.is_empty()
     }
 
     /// Whether there is a column of numbers called `name`.
@@ -169,13 +176,13 @@ impl Frame {
     /// # Errors
     /// When a position is beyond the last row.
     pub fn select(&self, positions: &[usize]) -> Result<Self> {
-        if let Some(beyond) = positions.iter().find(|p| **p >= self.rows) {
+        if let Some(beyond) = positions.iter().find(|p| **p >= self.rows()) {
             return Err(self.no_such_row(*beyond));
         }
         let numbers = self.numbers.iter();
         let labels = self.labels.iter();
         Ok(Self {
-            rows: positions.len(),
+            origins: pick(&self.origins, positions),
             numbers: numbers.map(|(n, v)| (n.clone(), pick(v, positions))).collect(),
             labels: labels.map(|(n, v)| (n.clone(), pick(v, positions))).collect(),
         })
@@ -186,7 +193,7 @@ impl Frame {
     /// # Errors
     /// When the position is beyond the last row.
     pub fn row(&self, position: usize) -> Result<FrameRow<'_>> {
-        if position < self.rows {
+        if position < self.rows() {
             Ok(FrameRow { frame: self, position })
         } else {
             Err(self.no_such_row(position))
@@ -195,17 +202,17 @@ impl Frame {
 
     /// All rows in order.
     pub fn iter(&self) -> impl Iterator<Item = FrameRow<'_>> {
-        (0..self.rows).map(|position| FrameRow { frame: self, position })
+        (0..self.rows()).map(|position| FrameRow { frame: self, position })
     }
 
     fn admit(&self, name: String, found: usize) -> Result<String> {
         if self.names().any(|n| n == name) {
             return Err(Error::Data(format!("column `{name}` is given twice")));
         }
-        if found != self.rows {
+        if found != self.rows() {
             return Err(Error::Data(format!(
                 "column `{name}` has {found} values, but the table has {} rows",
-                self.rows
+                self.rows()
             )));
         }
         Ok(name)
@@ -228,7 +235,7 @@ impl Frame {
         Error::Data(format!(
             "row {} was asked for, but the table has {} rows",
             position + 1,
-            self.rows
+            self.rows()
         ))
     }
 }
@@ -294,6 +301,8 @@ mod tests {
         let picked = frame().select(&[2, 0, 2]).unwrap();
         assert_eq!(picked.number("x").unwrap(), [3.0, 1.0, 3.0]);
         assert_eq!(picked.label("gpu").unwrap(), ["t4", "t4", "t4"]);
+        assert_eq!(picked.origins(), [2, 0, 2]);
+        assert_eq!(picked.select(&[1]).unwrap().origins(), [0]);
         let error = frame().select(&[3]).unwrap_err();
         assert_eq!(error.to_string(), "row 4 was asked for, but the table has 3 rows");
     }

@@ -109,14 +109,14 @@ prop_compose! {
         (gpus, gpus_per_node, nodes) in (extreme(), extreme(), extreme()),
         (shard_group, virtual_stages) in (extreme(), extreme()),
         strategy in proptest::option::of(
-            select(vec!["single", "ddp", "zero1", "zero2", "fsdp", "hsdp", "tp", "tp-mlp", "\u{2028}"])
+            select(vec!["single", "ddp", "zero1", "zero2", "fsdp", "hsdp", "tp", "tp-mlp", "pp", "zero1+tp", "3d"])
         ),
         sequence_parallel in any::<Option<bool>>(),
         rate in proptest::option::of(select(vec![0.0, 5e-324, 1e-6, 1.0, 1e15, f64::INFINITY, f64::NAN])),
     ) -> (ParallelismSpec, SystemSpec) {
         let parallelism = ParallelismSpec {
             dp, tp, pp, shard_group, virtual_stages, sequence_parallel,
-            strategy: strategy.map(str::to_owned),
+            strategy: strategy.map(|name| name.parse().unwrap()),
             schedule: virtual_stages.map(|_| Schedule::Interleaved),
             ..ParallelismSpec::default()
         };

@@ -250,7 +250,7 @@ fn parallelism(degrees: &Degrees, c: &Choices) -> ParallelismSpec {
     // an image's patches and class token need not divide by the degree
     let sequence_parallel = c.sequence_parallel && degrees.model_type != ModelType::Vit;
     let spec = ParallelismSpec {
-        strategy: (degrees.dp > 1).then(|| c.strategy.to_owned()),
+        strategy: (degrees.dp > 1).then(|| c.strategy.parse().unwrap()),
         dp: Some(degrees.dp),
         tp: Some(degrees.tp),
         pp: Some(degrees.pp),

@@ -11,6 +11,7 @@ mod extremes;
 mod golden;
 mod gp;
 mod jobs;
+mod measurement;
 mod memory_measured;
 mod memory_properties;
 mod ols;

@@ -59,7 +59,7 @@ fn job(row: &Row, catalog: &Catalog) -> wattlaw::Result<Job> {
             ..Default::default()
         },
         parallelism: ParallelismSpec {
-            strategy: Some(row["dp_kind"].clone()),
+            strategy: Some(row["dp_kind"].parse().unwrap()),
             dp: number("data_parallel"),
             tp: number("tensor_parallel"),
             pp: number("pipeline_parallel"),

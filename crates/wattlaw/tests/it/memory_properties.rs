@@ -62,7 +62,7 @@ impl Shape {
                 ..Default::default()
             },
             parallelism: ParallelismSpec {
-                strategy: (self.dp > 1).then(|| self.strategy.to_owned()),
+                strategy: (self.dp > 1).then(|| self.strategy.parse().unwrap()),
                 dp: Some(self.dp),
                 tp: Some(self.tp),
                 pp: Some(self.stages()),

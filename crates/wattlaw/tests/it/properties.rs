@@ -5,13 +5,19 @@
 use crate::jobs::{jobs, resolved};
 use proptest::prelude::*;
 use wattlaw::base::amount::Count;
-use wattlaw::cost::{AttentionFlops, CollectiveKind, Cost, Ledger, Op, Phase, Totals};
+use wattlaw::cost::{
+    AttentionFlops, CollectiveKind, CollectiveRole, Cost, Ledger, Op, OpKind, Phase, Totals,
+};
+use wattlaw::data::proxy::Proxies;
 use wattlaw::job::model::Family;
 use wattlaw::job::parallelism::{Parallelism, ParallelismSpec, Schedule, TensorScope};
 use wattlaw::job::system::SystemSpec;
 use wattlaw::job::task::Task;
 use wattlaw::job::workload::{Checkpointing, Lora, LoraTarget};
 use wattlaw::job::{Job, JobSpec};
+use wattlaw::law::roofline::physics::{Physics, PhysicsEstimate, RooflineParameters};
+use wattlaw::law::roofline::terms::{Terms, Work};
+use wattlaw::memory::{Memory, MemoryPart, Recipe};
 
 fn counted(job: &Job) -> Cost {
     Cost::count(job, AttentionFlops::Full)
@@ -49,19 +55,19 @@ fn with(job: &Job, change: impl FnOnce(&mut Job)) -> Job {
 /// Whether an operation is a layer's, not the embedding's, the output's or the step's.
 fn of_a_layer(op: &Op) -> bool {
     op.phase != Phase::Step
-        && ![
-            "patch projection",
-            "embedding",
-            "embedding projection",
-            "final norm",
-            "masked-LM transform",
-            "output projection",
-            "logits",
-            "loss",
-            "pooler",
-            "classifier",
-        ]
-        .contains(&op.name)
+        && !matches!(
+            op.kind,
+            OpKind::PatchProjection
+                | OpKind::Embedding
+                | OpKind::EmbeddingProjection
+                | OpKind::FinalNorm
+                | OpKind::MaskedLmTransform
+                | OpKind::OutputProjection
+                | OpKind::Logits
+                | OpKind::Loss
+                | OpKind::Pooler
+                | OpKind::Classifier
+        )
 }
 
 /// Bytes a GPU of `ledger` sends in a step by operations that `keep` keeps.
@@ -70,17 +76,29 @@ fn sent(ledger: &Ledger, keep: impl Fn(&Op) -> bool) -> f64 {
     (totals.node_link_bytes + totals.network_bytes).value()
 }
 
+fn has_role(op: &Op, roles: &[CollectiveRole]) -> bool {
+    op.collective().is_some_and(|collective| roles.contains(&collective.role))
+}
+
 fn is_data_parallel(op: &Op) -> bool {
-    op.collective.is_some()
-        && ["gradients", "parameters", "gradients between groups"].contains(&op.name)
+    use CollectiveRole as R;
+    has_role(op, &[R::GradientReduction, R::ParameterGather, R::GradientReductionBetweenGroups])
 }
 
 fn is_tensor_parallel(op: &Op) -> bool {
-    op.collective.is_some() && ["tensor parallel", "embedding", "logits"].contains(&op.name)
+    use CollectiveRole as R;
+    has_role(
+        op,
+        &[R::TensorParallelActivations, R::TensorParallelEmbedding, R::TensorParallelLogits],
+    )
 }
 
 fn is_pipeline(op: &Op) -> bool {
-    op.name == "pipeline"
+    has_role(op, &[CollectiveRole::PipelineActivations])
+}
+
+fn reduces_gradients(op: &Op) -> bool {
+    has_role(op, &[CollectiveRole::GradientReduction])
 }
 
 /// Parameters that all ranks of one replica hold together: the model's, and a second copy of a tied embedding where
@@ -174,13 +192,13 @@ proptest! {
         prop_assert_eq!(none.model_flops_per_step, full.model_flops_per_step);
         for ((none, selective), full) in none.stages.iter().zip(&selective.stages).zip(&full.stages) {
             let of = |ledger: &Ledger, phase, keep: &dyn Fn(&Op) -> bool| {
-                ledger.per_step(|op| op.phase == phase && op.collective.is_none() && keep(op))
+                ledger.per_step(|op| op.phase == phase && op.collective().is_none() && keep(op))
             };
-            let forward = of(none, Phase::Forward, &|op| of_a_layer(op) && op.name != "expert weights");
+            let forward = of(none, Phase::Forward, &|op| of_a_layer(op) && op.kind != OpKind::ExpertWeights);
             let again = of(full, Phase::Recompute, &|_| true);
             prop_assert!(near(again.flops.value(), forward.flops.value()));
             prop_assert!(near(again.bytes.value(), forward.bytes.value()));
-            let core = of(none, Phase::Forward, &|op| op.name == "attention core");
+            let core = of(none, Phase::Forward, &|op| op.kind == OpKind::AttentionCore);
             prop_assert_eq!(of(selective, Phase::Recompute, &|_| true), core);
             prop_assert_eq!(of(none, Phase::Recompute, &|_| true), Totals::default());
         }
@@ -195,9 +213,9 @@ proptest! {
         for (full, causal) in full.stages.iter().zip(&causal.stages) {
             for (a, b) in full.ops.iter().zip(&causal.ops) {
                 let half = Op { flops: a.flops * 0.5, ..*a };
-                if a.name == "attention core" && decoder {
+                if a.kind == OpKind::AttentionCore && decoder {
                     prop_assert_eq!(*b, half);
-                } else if a.name == "attention core" && job.architecture.family() == Family::T5 {
+                } else if a.kind == OpKind::AttentionCore && job.architecture.family() == Family::T5 {
                     prop_assert!(*b == *a || *b == half);
                 } else {
                     prop_assert_eq!(b, a);
@@ -219,7 +237,7 @@ proptest! {
                 sum.flops += op.flops * times;
                 sum.bytes += op.bytes * times;
                 sum.kernels += op.kernels * times;
-                if let Some(collective) = op.collective {
+                if let Some(collective) = op.collective() {
                     sum.node_link_bytes += collective.sent_per_gpu() * times;
                 }
                 for figure in [op.count, op.flops.value(), op.bytes.value(), op.kernels] {
@@ -265,7 +283,7 @@ proptest! {
     }
 
     #[test]
-    fn exchanges_vanish_with_their_degree(spec in jobs()) {
+    fn communication_vanishes_with_its_degree(spec in jobs()) {
         let job = resolved(&spec);
         let p = &job.parallelism;
         for ledger in &counted(&job).stages {
@@ -273,13 +291,13 @@ proptest! {
             prop_assert!(p.dp > 1 || none(is_data_parallel));
             prop_assert!(p.tp > 1 || none(is_tensor_parallel));
             prop_assert!(p.pp > 1 || p.virtual_stages > 1 || none(is_pipeline));
-            prop_assert!(none(|op| op.collective.is_some_and(|c| c.ranks < 2)));
-            prop_assert!(none(|op| op.collective.is_some()
+            prop_assert!(none(|op| op.collective().is_some_and(|c| c.ranks < 2)));
+            prop_assert!(none(|op| op.collective().is_some()
                 && !(is_data_parallel(op) || is_tensor_parallel(op) || is_pipeline(op))));
         }
         let alone = resolved(&on_one_gpu(&spec));
         prop_assert_eq!(alone.parallelism, Parallelism::SINGLE);
-        prop_assert!(counted(&alone).stages[0].ops.iter().all(|op| op.collective.is_none()));
+        prop_assert!(counted(&alone).stages[0].ops.iter().all(|op| op.collective().is_none()));
     }
 
     #[test]
@@ -335,7 +353,7 @@ proptest! {
                 * (a.encoder_layers as f64 * of_layer * w.seq_len as f64
                     + layers * of_decoder * decoder_seq as f64);
             let ring = 2.0 * (p.tp as f64 - 1.0) / p.tp as f64;
-            let layer = sent(ledger, |op| op.name == "tensor parallel");
+            let layer = sent(ledger, |op| has_role(op, &[CollectiveRole::TensorParallelActivations]));
             prop_assert!(near(layer, w.grad_accum as f64 * ring * reduced), "{layer}");
         }
     }
@@ -360,7 +378,7 @@ proptest! {
         if job.system.nodes() == 1 {
             prop_assert_eq!(network, 0.0);
         } else {
-            prop_assert!(network > 0.0, "{} nodes that exchange nothing", job.system.nodes());
+            prop_assert!(network > 0.0, "{} nodes without communication", job.system.nodes());
         }
     }
 
@@ -372,12 +390,12 @@ proptest! {
             spec.parallelism.dp = Some(2);
             spec.system.gpus = spec.system.gpus.map(|n| 2 * n);
         }
-        spec.parallelism.strategy = Some("ddp".into());
+        spec.parallelism.strategy = Some("ddp".parse().unwrap());
         spec.parallelism.shard_group = None;
         let job = resolved(&spec);
         let gradients = |ledger: &Ledger| -> f64 {
-            let ops = ledger.ops.iter().filter(|op| op.name == "gradients");
-            ops.map(|op| op.collective.unwrap().buffer.value()).sum()
+            let ops = ledger.ops.iter().filter(|op| reduces_gradients(op));
+            ops.map(|op| op.collective().unwrap().buffer.value()).sum()
         };
         let held: f64 = counted(&job).stages.iter().map(gradients).sum::<f64>()
             * job.parallelism.tp as f64
@@ -402,8 +420,8 @@ proptest! {
         };
         spec.workload.lora = Some(Lora { rank, targets });
         spec.workload.checkpointing = Some(Checkpointing::None);
-        // two ranks, so that the gradients of the adapters are exchanged and can be read
-        spec.parallelism = ParallelismSpec { strategy: Some("ddp".into()), ..Default::default() };
+        // two ranks, so that the gradients of the adapters are communicated and can be read
+        spec.parallelism = ParallelismSpec { strategy: Some("ddp".parse().unwrap()), ..Default::default() };
         (spec.system.gpus, spec.system.gpus_per_node) = (Some(2), None);
         if spec.workload.decoder_seq_len.is_some() {
             spec.workload.decoder_seq_len = spec.workload.seq_len;
@@ -412,20 +430,20 @@ proptest! {
         let trained = with(&job, |j| j.workload.lora = None);
         let (frozen, trained) = (&counted(&job).stages[0], &counted(&trained).stages[0]);
         let frozen_maps = |op: &Op| {
-            !["adapter", "attention core", "patch projection"].contains(&op.name)
+            !matches!(op.kind, OpKind::Adapter | OpKind::AttentionCore | OpKind::PatchProjection)
         };
         let flops = |l: &Ledger, keep: &dyn Fn(&Op) -> bool| l.per_step(keep).flops.value();
         prop_assert!(near(flops(frozen, &frozen_maps), 2.0 / 3.0 * flops(trained, &frozen_maps)));
-        let core = |op: &Op| op.name == "attention core";
+        let core = |op: &Op| op.kind == OpKind::AttentionCore;
         prop_assert_eq!(flops(frozen, &core), flops(trained, &core));
 
         // experts see only a share of the tokens each
         if job.architecture.experts.is_none() || !every_map {
-            let gradients = frozen.ops.iter().find(|op| op.name == "gradients").unwrap();
-            let adapters = gradients.collective.unwrap().buffer.value() / job.workload.precision.bytes();
+            let gradients = frozen.ops.iter().find(|op| reduces_gradients(op)).unwrap();
+            let adapters = gradients.collective().unwrap().buffer.value() / job.workload.precision.bytes();
             let w = &job.workload;
             let tokens = (w.micro_batch * w.seq_len * w.grad_accum) as f64;
-            prop_assert!(near(flops(frozen, &|op| op.name == "adapter"), 6.0 * adapters * tokens));
+            prop_assert!(near(flops(frozen, &|op| op.kind == OpKind::Adapter), 6.0 * adapters * tokens));
         }
     }
 
@@ -439,7 +457,7 @@ proptest! {
         spec.workload.lora = None;
         let moved = |strategy: &str| {
             let mut spec = spec.clone();
-            spec.parallelism.strategy = Some(strategy.into());
+            spec.parallelism.strategy = Some(strategy.parse().unwrap());
             let job = resolved(&spec);
             counted(&job).stages.iter().map(|l| sent(l, is_data_parallel)).sum::<f64>()
         };
@@ -467,7 +485,94 @@ proptest! {
         }
         for ledger in &counted(&job).stages {
             for op in ledger.ops.iter().filter(|op| is_pipeline(op)) {
-                prop_assert_eq!(op.collective.unwrap().kind, CollectiveKind::Send);
+                prop_assert_eq!(op.collective().unwrap().kind, CollectiveKind::Send);
+            }
+        }
+    }
+}
+
+/// FLOPs, bytes and kernels of a step by the roofline law's sums.
+fn computed(x: &Terms) -> [f64; 3] {
+    let each = |of: fn(&Work) -> f64| x.micro_steps * of(&x.micro_step) + of(&x.optimizer);
+    [each(Work::flops), each(|work| work.bytes), each(|work| work.kernels)]
+}
+
+/// Seconds, and joules of the work alone, where nothing overlaps, no power limit binds and work is so light that its power
+/// does not bend: each operation shows in both.
+fn priced(job: &Job, cost: &Cost) -> [f64; 2] {
+    let default = RooflineParameters::physical();
+    let parameters = RooflineParameters {
+        overlap: 1e-9,
+        flop_energy: 1e-9 * default.flop_energy,
+        byte_energy: 1e-9 * default.byte_energy,
+        link_energy: 1e-9 * default.link_energy,
+        kernel_energy_j: 1e-9 * default.kernel_energy_j,
+        ..default
+    };
+    let x = Terms { power_limit: f64::MAX, ..Terms::of_cost(job, cost) };
+    let PhysicsEstimate { time, energy, .. } = Physics(parameters).estimate(&x);
+    let work_j = energy.compute_j + energy.memory_j + energy.communication_j + energy.kernel_j;
+    [time.total_s, work_j]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn the_roofline_laws_sums_are_the_ledgers(spec in jobs()) {
+        let job = resolved(&spec);
+        let cost = counted(&job);
+        let (ledger, x) = (cost.busiest_stage(), Terms::of_cost(&job, &cost));
+        let computing = ledger.per_step(|op| op.collective().is_none());
+        let all = ledger.per_step(|_| true);
+        prop_assert_eq!(computing.flops, all.flops);
+        let expected = [computing.flops.value(), computing.bytes.value(), computing.kernels];
+        for (sum, expected) in computed(&x).into_iter().zip(expected) {
+            prop_assert!(near(sum, expected), "{sum} is not {expected}");
+        }
+        // a collective is one kernel, so that kernels count collectives
+        let once = |op: &Op| op.phase == Phase::Step;
+        let m = x.micro_steps;
+        let mut sent = [0.0; 2];
+        for (role, times, sum, of_role) in [
+            ("tensor", m, x.tensor_parallel, ledger.per_step(|op| is_tensor_parallel(op) && !once(op))),
+            ("pipeline", m, x.pipeline, ledger.per_step(|op| is_pipeline(op) && !once(op))),
+            ("fsdp", m, x.fsdp, ledger.per_step(|op| is_data_parallel(op) && !once(op))),
+            ("step", 1.0, x.gradients, ledger.per_step(|op| op.collective().is_some() && once(op))),
+        ] {
+            prop_assert!(near(times * sum.node, of_role.node_link_bytes.value()), "{role}: {sum:?}");
+            prop_assert!(near(times * sum.network, of_role.network_bytes.value()), "{role}: {sum:?}");
+            prop_assert!(near(times * sum.count, of_role.kernels), "{role}: {sum:?}");
+            sent[0] += times * sum.node;
+            sent[1] += times * sum.network;
+        }
+        prop_assert!(near(sent[0], all.node_link_bytes.value()), "{sent:?} {all:?}");
+        prop_assert!(near(sent[1], all.network_bytes.value()), "{sent:?} {all:?}");
+        let proxy = Proxies::of_cost(&cost);
+        let micro_step: f64 = ledger.ops.iter().filter(|op| !once(op)).map(|op| op.count * op.bytes.value()).sum();
+        prop_assert!(near(proxy.memory, micro_step));
+    }
+
+    #[test]
+    fn every_operation_takes_time_energy_and_memory(spec in jobs()) {
+        let job = resolved(&spec);
+        let cost = counted(&job);
+        let busiest = cost.busiest_stage().stage as usize;
+        let [time_s, work_j] = priced(&job, &cost);
+        for at in 0..cost.stages[busiest].ops.len() {
+            let mut twice = cost.clone();
+            let op = &mut twice.stages[busiest].ops[at];
+            op.count *= 2.0;
+            let op = *op;
+            let [longer_s, more_j] = priced(&job, &twice);
+            prop_assert!(longer_s > time_s, "{op:?} takes no time");
+            prop_assert!(more_j > work_j, "{op:?} takes no energy");
+        }
+        for ledger in &cost.stages {
+            let memory = Memory::of_stage(&job, ledger.stage, &Recipe::PYTORCH);
+            for op in &ledger.ops {
+                let part = MemoryPart::of(op);
+                prop_assert!(memory.part(part).value() > 0.0, "{op:?} takes no {part}");
             }
         }
     }

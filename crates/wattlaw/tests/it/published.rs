@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use wattlaw::base::amount::Count;
-use wattlaw::cost::{AttentionFlops, Cost};
+use wattlaw::cost::{AttentionFlops, CollectiveRole, Cost, OpKind};
 use wattlaw::job::catalog::Catalog;
 use wattlaw::job::model::ModelSpec;
 use wattlaw::job::parallelism::ParallelismSpec;
@@ -52,7 +52,7 @@ fn model_flops(job: &Job, attention: AttentionFlops) -> f64 {
 /// FLOPs of the run without scores and their products with values, which 6 · N · D leaves out.
 fn without_attention_core(job: &Job) -> f64 {
     let cost = Cost::count(job, AttentionFlops::Full);
-    let core = cost.stages[0].per_step(|op| op.name == "attention core").flops;
+    let core = cost.stages[0].per_step(|op| op.kind == OpKind::AttentionCore).flops;
     (cost.model_flops_per_step - core).value() * cost.steps
 }
 
@@ -340,8 +340,9 @@ fn lora_trains_the_papers_parameters_of_gpt_3() {
         );
         let job = JobSpec::from_toml(&toml).unwrap().resolve(&CATALOG).unwrap();
         let cost = Cost::count(&job, AttentionFlops::Full);
-        let gradients = cost.stages[0].ops.iter().find(|op| op.name == "gradients").unwrap();
-        let trained = gradients.collective.unwrap().buffer.value() / job.workload.precision.bytes();
+        let mut collectives = cost.stages[0].ops.iter().filter_map(|op| op.collective());
+        let gradients = collectives.find(|c| c.role == CollectiveRole::GradientReduction).unwrap();
+        let trained = gradients.buffer.value() / job.workload.precision.bytes();
         assert!((trained / 1e6 - millions).abs() <= 0.051, "rank {rank}: {trained}");
     }
 }

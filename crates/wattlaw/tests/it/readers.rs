@@ -128,7 +128,7 @@ fn read_job(text: &str) -> Result<(), TestCaseError> {
 /// What is in an accepted catalogue can be used.
 fn read_catalogue(text: &str) -> Result<(), TestCaseError> {
     let Some(catalog) = answered(Catalog::from_toml(text))? else { return Ok(()) };
-    let catalog = catalog.over(CATALOG.clone());
+    let catalog = catalog.with_fallback(CATALOG.clone());
     for (model, system) in [("m1", "s1"), ("gpt2", "s1"), ("m1", "dgx-a100-80gb")] {
         let text = format!(
             "model.name = '{model}'\nsystem.name = '{system}'\nsystem.gpus = 8\n\
@@ -290,6 +290,6 @@ fn a_table_of_absurd_degrees_is_refused_when_it_is_counted() {
                   bert,t4,8,2,64,128,1000,1000000000000000,1000000000000000\n";
     read_table(table, None).unwrap();
     let data = Dataset::from_csv(table, "runs.csv", None).unwrap();
-    let error = data.runs[0].job(&CATALOG).unwrap_err().to_string();
+    let error = data.runs[0].resolve(&CATALOG).unwrap_err().to_string();
     assert!(error.starts_with("pp is 1000000000000000"), "{error}");
 }

@@ -182,7 +182,7 @@ fn a_record_without_anything_in_it_is_closed_too() {
     assert_eq!((record.duration, record.energies.len()), (Some(s(0.0)), 0));
     assert_eq!(record.channels[0].energy, None);
     assert_eq!(Record::from_json(&record.to_json().unwrap()).unwrap(), record);
-    let error = record.to_run(None, &Catalog::built_in().unwrap()).unwrap_err();
+    let error = record.to_measurement(None, &Catalog::built_in().unwrap()).unwrap_err();
     assert_eq!(error.to_string(), "record 20260301T120000Z-a has no energy");
 }
 
@@ -225,27 +225,27 @@ const JOB: &str =
 fn a_record_with_a_job_is_a_row_of_a_run_table() {
     let catalog = Catalog::built_in().unwrap();
     let mut record = closed("a");
-    assert!(record.to_run(None, &catalog).is_err(), "no shape was said");
+    assert!(record.to_measurement(None, &catalog).is_err(), "no shape was said");
     record.job = Some(JobSpec::from_toml(JOB).unwrap());
-    let run = record.to_run(None, &catalog).unwrap();
-    assert_eq!((run.gpu.as_str(), run.gpus, run.layers), ("a100-sxm4-40gb", 1, 12));
+    let run = record.to_measurement(None, &catalog).unwrap();
+    assert_eq!((run.gpu(), run.gpus(), run.layers()), ("a100-sxm4-40gb", 1, 12));
     // ten steps of four sequences of 128 tokens, as the job states
     assert_eq!((run.tokens, run.scope), (Some(5120.0), Scope::Gpu));
     assert_eq!((run.meter.as_deref(), run.outcome.as_deref()), (Some("gpu:counter"), None));
-    let devices = record.to_run(Some(Scope::Devices), &catalog).unwrap();
+    let devices = record.to_measurement(Some(Scope::Devices), &catalog).unwrap();
     assert_eq!(devices.meter.as_deref(), Some("gpu:counter cpu:assumed"));
     let csv = to_csv(std::slice::from_ref(&run)).unwrap();
     let back = Dataset::from_csv(csv.as_bytes(), "runs.csv", None).unwrap();
     assert_eq!(back.runs[0].energy, run.energy);
-    assert_eq!(back.runs[0].job(&catalog).unwrap().steps(), 10.0);
+    assert_eq!(back.runs[0].resolve(&catalog).unwrap().steps(), 10.0);
     // what was not done is not claimed
     record.end = Some(End::Signal { signal: 9 });
-    let run = record.to_run(None, &catalog).unwrap();
+    let run = record.to_measurement(None, &catalog).unwrap();
     assert_eq!((run.tokens, run.outcome.as_deref()), (None, Some("signal 9")));
     record.steps = Some(3);
-    assert_eq!(record.to_run(None, &catalog).unwrap().tokens, Some(3.0 * 512.0));
+    assert_eq!(record.to_measurement(None, &catalog).unwrap().tokens, Some(3.0 * 512.0));
     record.tokens = Some(512.0);
-    assert_eq!(record.to_run(None, &catalog).unwrap().tokens, Some(512.0));
+    assert_eq!(record.to_measurement(None, &catalog).unwrap().tokens, Some(512.0));
 }
 
 /// Training from 3 s to 8 s of the command, with steps before it and in it.
@@ -274,7 +274,7 @@ fn the_window_in_which_a_program_trains_is_the_run() {
     let catalog = Catalog::built_in().unwrap();
     let record = trained("a");
     assert_eq!(record.tokens, Some(1536.0));
-    let run = record.to_run(Some(Scope::Devices), &catalog).unwrap();
+    let run = record.to_measurement(Some(Scope::Devices), &catalog).unwrap();
     assert_eq!((run.tokens, run.duration), (Some(1024.0), Some(s(5.0))));
     // half of ten seconds at 300 and 50 W; 5 % of what was measured
     assert!(near(run.energy.unwrap().value(), 1750.0), "{:?}", run.energy);
@@ -287,7 +287,7 @@ fn the_window_in_which_a_program_trains_is_the_run() {
     let mut open = record;
     open.windows[0].closed = false;
     for record in [twice, open] {
-        assert_eq!(record.to_run(None, &catalog).unwrap().duration, Some(s(10.0)));
+        assert_eq!(record.to_measurement(None, &catalog).unwrap().duration, Some(s(10.0)));
     }
 }
 
@@ -295,9 +295,9 @@ fn the_window_in_which_a_program_trains_is_the_run() {
 fn a_window_that_all_nodes_have_is_merged() {
     let mut other = trained("b");
     other.channels[0].channel.device = "GPU-other".to_owned();
-    other.job.as_mut().unwrap().parallelism.strategy = Some("ddp".to_owned());
+    other.job.as_mut().unwrap().parallelism.strategy = Some("ddp".parse().unwrap());
     let merged = merge(&[trained("a"), other.clone()]).unwrap();
-    let run = merged.to_run(Some(Scope::Gpu), &Catalog::built_in().unwrap()).unwrap();
+    let run = merged.to_measurement(Some(Scope::Gpu), &Catalog::built_in().unwrap()).unwrap();
     assert_eq!((run.tokens, run.duration), (Some(1024.0), Some(s(5.0))));
     assert!(near(run.energy.unwrap().value(), 3000.0), "both GPUs: {:?}", run.energy);
     let without = Record { windows: Vec::new(), ..other };
@@ -312,10 +312,10 @@ fn a_record_of_time_only_is_a_row_without_energy() {
     let entries = vec![happened(1.0, Event::CommandBegin), ended(11.0, WELL)];
     let mut record = close(opened("a", Vec::new()), entries, &[]);
     record.job = Some(JobSpec::from_toml(&format!("{JOB}[system]\ngpu = 't4'\n")).unwrap());
-    let run = record.to_run(None, &catalog).unwrap();
+    let run = record.to_measurement(None, &catalog).unwrap();
     assert_eq!((run.energy, run.meter, run.duration), (None, None, Some(s(10.0))));
     record.held_by = Some("/runs/other".to_owned());
-    assert!(record.to_run(None, &catalog).is_err(), "another record has its energy");
+    assert!(record.to_measurement(None, &catalog).is_err(), "another record has its energy");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use wattlaw::job::catalog::Catalog;
 use wattlaw::job::{Job, JobSpec};
 use wattlaw::law::roofline::RooflineLaw;
 use wattlaw::law::roofline::fit::{Prior, Sample, fit};
-use wattlaw::law::roofline::physics::{COUNT, PARAMETERS, Physics};
+use wattlaw::law::roofline::physics::{PARAMETERS, Physics, RooflineParameters};
 use wattlaw::law::roofline::terms::Terms;
 use wattlaw::predict::predict;
 use wattlaw::stats::score::median;
@@ -37,31 +37,27 @@ fn jobs() -> Vec<Job> {
     jobs
 }
 
-fn defaults() -> [f64; COUNT] {
-    PARAMETERS.map(|p| p.median)
-}
-
 #[test]
 fn parts_add_up_and_none_is_negative() {
-    let parameters = defaults();
-    let physics = Physics(&parameters);
+    let parameters = RooflineParameters::physical();
+    let physics = Physics(parameters);
     for job in jobs() {
         let x = Terms::of(&job);
         let t = physics.time(&x);
         let parts = [
             t.device_s,
-            t.tensor_s,
-            t.launch_s,
-            t.shard_s,
+            t.tensor_parallel_s,
+            t.launch_overhead_s,
+            t.fsdp_communication_s,
             t.pipeline_s,
-            t.gradients_s,
+            t.gradient_all_reduce_s,
             t.optimizer_s,
-            t.start_s,
+            t.start_up_s,
         ];
         assert!(parts.iter().all(|p| *p >= 0.0), "{parts:?}");
         approx::assert_relative_eq!(parts.iter().sum::<f64>(), t.total_s, max_relative = 1e-12);
         let e = physics.energy(&x, t.total_s);
-        let parts = [e.host_j, e.static_j, e.compute_j, e.memory_j, e.link_j, e.kernel_j];
+        let parts = [e.host_j, e.static_j, e.compute_j, e.memory_j, e.communication_j, e.kernel_j];
         assert!(parts.iter().all(|p| *p >= 0.0), "{parts:?}");
         approx::assert_relative_eq!(parts.iter().sum::<f64>(), e.total_j, max_relative = 1e-12);
     }
@@ -69,11 +65,10 @@ fn parts_add_up_and_none_is_negative() {
 
 #[test]
 fn work_never_draws_more_than_its_share_of_the_power_limit() {
-    let mut parameters = defaults();
+    let mut parameters = RooflineParameters::physical();
     // a FLOP at a hundred times its likely energy
-    let flop = PARAMETERS.iter().position(|p| p.name == "flop_energy").unwrap();
-    parameters[flop] *= 100.0;
-    let physics = Physics(&parameters);
+    parameters.flop_energy *= 100.0;
+    let physics = Physics(parameters);
     for job in jobs() {
         let x = Terms::of(&job);
         let time = physics.time(&x).total_s;
@@ -84,13 +79,21 @@ fn work_never_draws_more_than_its_share_of_the_power_limit() {
 }
 
 #[test]
-fn exchanges_cost_nothing_where_there_are_none_and_more_work_takes_longer() {
-    let parameters = defaults();
-    let physics = Physics(&parameters);
+fn communication_costs_nothing_where_there_are_none_and_more_work_takes_longer() {
+    let parameters = RooflineParameters::physical();
+    let physics = Physics(parameters);
     for job in jobs() {
         let t = physics.time(&Terms::of(&job));
         if job.parallelism.gpus() == 1 {
-            assert_eq!((t.tensor_s, t.shard_s, t.pipeline_s, t.gradients_s), (0.0, 0.0, 0.0, 0.0));
+            assert_eq!(
+                (
+                    t.tensor_parallel_s,
+                    t.fsdp_communication_s,
+                    t.pipeline_s,
+                    t.gradient_all_reduce_s
+                ),
+                (0.0, 0.0, 0.0, 0.0)
+            );
         }
         let mut longer = job.clone();
         longer.workload.seq_len *= 2;
@@ -100,14 +103,12 @@ fn exchanges_cost_nothing_where_there_are_none_and_more_work_takes_longer() {
 
 #[test]
 fn twice_the_rates_halve_device_time() {
-    let parameters = defaults();
-    let physics = Physics(&parameters);
+    let parameters = RooflineParameters::physical();
+    let physics = Physics(parameters);
     let x = Terms::of(&jobs()[10]);
-    let mut slow = parameters;
-    let per_kernel = PARAMETERS.iter().position(|p| p.name == "device_per_kernel_s").unwrap();
-    slow[per_kernel] = 1e-30;
+    let slow = RooflineParameters { device_per_kernel_s: 1e-30, ..parameters };
     let faster = Terms { peak: 2.0 * x.peak, bandwidth: 2.0 * x.bandwidth, ..x.clone() };
-    let of = |x: &Terms| Physics(&slow).time(x).device_s;
+    let of = |x: &Terms| Physics(slow).time(x).device_s;
     approx::assert_relative_eq!(of(&x), 2.0 * of(&faster), max_relative = 1e-12);
     assert!(physics.time(&faster).total_s < physics.time(&x).total_s);
 }
@@ -115,17 +116,18 @@ fn twice_the_rates_halve_device_time() {
 /// Runs made with known parameters are predicted to a fraction of a percent by a fit that starts at the defaults.
 #[test]
 fn made_runs_give_back_the_law_that_made_them() {
-    let mut truth = defaults();
+    let mut truth = PARAMETERS.map(|p| p.median);
     for (i, value) in truth.iter_mut().enumerate() {
         // moved by up to a third of each parameter's doubt, in a fixed pattern
         *value *= (0.33 * PARAMETERS[i].sd * ((i * 7 % 5) as f64 / 2.0 - 1.0)).exp();
     }
+    let truth = RooflineParameters::from(truth);
     let terms: Vec<Terms> = jobs().iter().map(Terms::of).collect();
     let made: Vec<(f64, f64)> = terms
         .iter()
         .map(|x| {
-            let time = Physics(&truth).time(x).total_s;
-            (time.ln(), Physics(&truth).energy(x, time).total_j.ln())
+            let time = Physics(truth).time(x).total_s;
+            (time.ln(), Physics(truth).energy(x, time).total_j.ln())
         })
         .collect();
     let samples: Vec<Sample<'_>> = terms
@@ -140,15 +142,15 @@ fn made_runs_give_back_the_law_that_made_them() {
     let found = fit(&samples, &Prior::physical(), None).unwrap();
     let parameters = found.parameters();
     for (x, (log_time, log_energy)) in terms.iter().zip(&made) {
-        let time = Physics(&parameters).time(x).total_s;
+        let time = Physics(parameters).time(x).total_s;
         assert!((time.ln() - log_time).abs() < 0.02, "{} and {log_time}", time.ln());
-        let energy = Physics(&parameters).energy(x, time).total_j;
+        let energy = Physics(parameters).energy(x, time).total_j;
         assert!((energy.ln() - log_energy).abs() < 0.02, "{} and {log_energy}", energy.ln());
     }
     assert!(found.log_sds.iter().all(|sd| sd.is_finite() && *sd > 0.0));
 }
 
-/// Runs of the tutorial's sweep (`docs/tutorial.md`), measured on two cores: layers, width, sequence length, strategy, seconds.
+/// Runs of the tutorial's sweep (`docs/tutorials/laptop-sweep.md`), measured on two cores: layers, width, sequence length, strategy, seconds.
 const ON_A_PROCESSOR: [(u64, u64, u64, &str, f64); 15] = [
     (2, 128, 32, "fsdp", 2.90),
     (2, 128, 32, "single", 1.13),
@@ -170,7 +172,7 @@ const ON_A_PROCESSOR: [(u64, u64, u64, &str, f64); 15] = [
 #[test]
 fn few_runs_of_a_machine_unlike_any_are_believed() {
     let cores = Catalog::from_toml(include_str!("../../../../examples/tutorial/cpu.toml")).unwrap();
-    let catalog = cores.over(Catalog::built_in().unwrap());
+    let catalog = cores.with_fallback(Catalog::built_in().unwrap());
     let terms = ON_A_PROCESSOR.map(|(layers, hidden, seq_len, strategy, _)| {
         let gpus = if strategy == "single" { 1 } else { 2 };
         let text = format!(
@@ -189,7 +191,7 @@ fn few_runs_of_a_machine_unlike_any_are_believed() {
         .map(|(terms, log_duration)| Sample { terms, log_duration, log_energy: None })
         .collect();
     let parameters = fit(&samples, &Prior::physical(), None).unwrap().parameters();
-    let fitted = terms.iter().map(|x| Physics(&parameters).time(x).total_s.ln());
+    let fitted = terms.iter().map(|x| Physics(parameters).time(x).total_s.ln());
     let mut off: Vec<f64> = fitted.zip(times).map(|(fitted, time)| (fitted - time).abs()).collect();
     off.sort_by(f64::total_cmp);
     // a robust loss alone takes the runs of two processes for outliers, and is off by a factor of two and more there
@@ -200,20 +202,25 @@ fn few_runs_of_a_machine_unlike_any_are_believed() {
 /// second has the same energy, so that a fit needs durations.
 #[test]
 fn energy_alone_does_not_tell_time_from_power() {
-    let at = |name: &str| PARAMETERS.iter().position(|p| p.name == name).unwrap();
-    let mut parameters = defaults();
+    let default = RooflineParameters::physical();
     // work so light that its power does not bend
-    for work in ["flop_energy", "byte_energy", "link_energy", "kernel_energy_j"] {
-        parameters[at(work)] /= 1e4;
-    }
-    let mut halved = parameters;
-    halved[at("host_w")] /= 2.0;
-    halved[at("static_share")] /= 2.0;
+    let parameters = RooflineParameters {
+        flop_energy: default.flop_energy / 1e4,
+        byte_energy: default.byte_energy / 1e4,
+        link_energy: default.link_energy / 1e4,
+        kernel_energy_j: default.kernel_energy_j / 1e4,
+        ..default
+    };
+    let halved = RooflineParameters {
+        host_w: parameters.host_w / 2.0,
+        static_share: parameters.static_share / 2.0,
+        ..parameters
+    };
     for job in jobs() {
         let x = Terms::of(&job);
-        let time = Physics(&parameters).time(&x).total_s;
-        let once = Physics(&parameters).energy(&x, time).total_j;
-        let slower = Physics(&halved).energy(&x, 2.0 * time).total_j;
+        let time = Physics(parameters).time(&x).total_s;
+        let once = Physics(parameters).energy(&x, time).total_j;
+        let slower = Physics(halved).energy(&x, 2.0 * time).total_j;
         approx::assert_relative_eq!(once, slower, max_relative = 1e-9);
     }
 }
@@ -230,12 +237,12 @@ fn measured(path: &str) -> Option<Dataset> {
 }
 
 /// One draw of the study's BERT runs on the 2080 Ti, noisy rows included, with whole families held out; the figures
-/// over eight draws and on every machine are in `docs/accuracy.md`.
+/// over eight draws and on every machine are in `docs/project/accuracy.md`.
 #[test]
 fn families_that_were_not_seen_are_predicted_before_they_run() {
     let Some(data) = measured("multi_gpu_2026/runs.csv") else { return };
     let catalog = Catalog::built_in().unwrap();
-    let data = data.filter(|r| r.family == "bert" && r.gpu.contains("2080"));
+    let data = data.filter(|r| r.family() == "bert" && r.gpu().contains("2080"));
     let frame = data.frame(ColumnsOf::default(), &catalog).unwrap();
     let judge = Judge {
         scheme: Scheme::Shuffle { n_splits: 1, test_size: 0.3, seed: 7 },
@@ -253,15 +260,15 @@ fn families_that_were_not_seen_are_predicted_before_they_run() {
 fn five_runs_of_a_new_machine_carry_the_law_over() {
     let Some(data) = measured("multi_gpu_2026/runs.csv") else { return };
     let catalog = Catalog::built_in().unwrap();
-    let gpt = data.filter(|r| r.family == "gpt");
-    let others = gpt.filter(|r| !r.gpu.contains("A100"));
-    let here = gpt.filter(|r| r.gpu.contains("A100"));
+    let gpt = data.filter(|r| r.family() == "gpt");
+    let others = gpt.filter(|r| !r.gpu().contains("A100"));
+    let here = gpt.filter(|r| r.gpu().contains("A100"));
     let options = FitOptions { hold_out: "gpu".to_owned(), ..FitOptions::default() };
     let parent = Calibration::fit_roofline(&others, &options, &catalog, None, false).unwrap();
     let first = |gpus: u64, layers: u64, hidden: u64| {
         here.runs
             .iter()
-            .find(|r| (r.gpus, r.layers, r.hidden_size) == (gpus, layers, hidden))
+            .find(|r| (r.gpus(), r.layers(), r.hidden_size()) == (gpus, layers, hidden))
             .unwrap()
             .line
     };
@@ -279,7 +286,8 @@ fn five_runs_of_a_new_machine_carry_the_law_over() {
         let mut energy = Vec::new();
         let mut time = Vec::new();
         for run in here.runs.iter().filter(|r| !five.contains(&r.line)) {
-            let found = predict(&run.job(&catalog).unwrap(), calibration, "asked", 0.95).unwrap();
+            let found =
+                predict(&run.resolve(&catalog).unwrap(), calibration, "asked", 0.95).unwrap();
             energy
                 .push((found.energy_j.unwrap().estimate / run.energy.unwrap().value() - 1.0).abs());
             time.push(

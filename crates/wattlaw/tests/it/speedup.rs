@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use wattlaw::data::dataset::Dataset;
 use wattlaw::data::speedup::{Speedup, Speedups};
+use wattlaw::job::parallelism::StrategyKind;
 use wattlaw::stats::bootstrap::{Bootstrap, Median};
 use wattlaw::stats::split::Groups;
 
@@ -35,7 +36,7 @@ fn one_pair_by_hand() {
     let expected = Speedup {
         gpu: "T4".into(),
         family: "gpt".into(),
-        strategy: "fsdp".into(),
+        strategy: StrategyKind::Fsdp,
         gpus: 4,
         n_pairs: 1,
         throughput_gain: alone(2.0),
@@ -229,7 +230,7 @@ fn the_studys_runs_are_matched_as_pandas_does_and_bounded_as_scipy_does() {
     assert_eq!(found.rows.len(), expected.len());
     for (row, expected) in found.rows.iter().zip(expected) {
         assert_eq!(
-            (&row.gpu as &str, &row.family as &str, &row.strategy as &str, row.gpus, row.n_pairs),
+            (&row.gpu as &str, &row.family as &str, row.strategy.name(), row.gpus, row.n_pairs),
             (
                 expected["gpu"].as_str().unwrap(),
                 expected["family"].as_str().unwrap(),
@@ -258,7 +259,9 @@ fn medians_are_those_that_the_study_published() {
         let row = found
             .rows
             .iter()
-            .find(|r| (&*r.gpu, &*r.family, &*r.strategy, r.gpus) == (gpu, family, strategy, gpus))
+            .find(|r| {
+                (&*r.gpu, &*r.family, r.strategy.name(), r.gpus) == (gpu, family, strategy, gpus)
+            })
             .unwrap();
         let energy = row.energy_per_token_change_pct.unwrap().median;
         let decimals = change.len() - change.find('.').unwrap() - 1;

@@ -6,7 +6,7 @@ use wattlaw::calibration::Calibration;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::job::{Job, JobSpec};
 use wattlaw::law::roofline::fit::{Estimate, Fit, Prior, Sample, fit_few};
-use wattlaw::law::roofline::physics::{COUNT, Physics};
+use wattlaw::law::roofline::physics::{COUNT, Physics, RooflineParameters};
 use wattlaw::law::roofline::sensitivity::derivatives;
 use wattlaw::law::roofline::terms::Terms;
 use wattlaw::law::roofline::transfer::posterior_sds;
@@ -49,8 +49,7 @@ fn jobs() -> Vec<Job> {
 
 /// What a machine with these parameters measures, without noise.
 fn measured<'a>(terms: &'a [Terms], logs: &[f64; COUNT]) -> Vec<Sample<'a>> {
-    let parameters = logs.map(f64::exp);
-    let physics = Physics(&parameters);
+    let physics = Physics(RooflineParameters::from_logs(logs));
     terms
         .iter()
         .map(|terms| {

@@ -9,7 +9,6 @@ use wattlaw::base::error::Place;
 use wattlaw::base::units::JOULES_PER_KWH;
 use wattlaw::calibration::{Calibration, Suggested, Suggestions};
 use wattlaw::job::catalog::Catalog;
-use wattlaw::job::parallelism::DataParallel;
 use wattlaw::job::task::Task;
 use wattlaw::job::{Job, JobSpec};
 use wattlaw::stats::optimal::Criterion;
@@ -18,6 +17,7 @@ use wattlaw_sweep::space::{Jobs, Space};
 
 use crate::failure::{Done, Failure};
 use crate::format::Format;
+use crate::schema::Schema;
 use crate::{files, render};
 
 /// Points of a space that are looked at; of more so many are drawn.
@@ -81,12 +81,7 @@ impl Planned {
             gpu: job.system.accelerator.name.clone(),
             gpus: p.gpus(),
             gpus_per_node: job.system.gpus_per_node,
-            strategy: match p.regime() {
-                _ if p.dp > 1 => p.data.to_string(),
-                // a pipeline alone is no strategy of a job; a run table reads this with its degrees as one
-                "pp" => DataParallel::Ddp.to_string(),
-                regime => regime.to_owned(),
-            },
+            strategy: p.strategy().to_string(),
             dp: p.dp,
             tp: p.tp,
             pp: p.pp,
@@ -231,20 +226,23 @@ fn json_report(
         })
         .collect::<Vec<_>>();
     let (seconds, joules) = total(planned);
-    render::json(&json!({
-        "parent": parent.name,
-        "criterion": asked.criterion,
-        "seed": asked.seed,
-        "points": found.points,
-        "looked_at": found.looked_at,
-        "invalid": found.invalid,
-        "too_large": found.too_large.len(),
-        "candidates": found.kept.len(),
-        "log_sd_before": suggested.log_sd_before,
-        "runs": rows,
-        "total_duration_s": seconds,
-        "total_energy_kwh": joules / JOULES_PER_KWH,
-    }))
+    render::json(
+        Schema::CalibrateSuggest,
+        &json!({
+            "parent": parent.name,
+            "criterion": asked.criterion,
+            "seed": asked.seed,
+            "points": found.points,
+            "looked_at": found.looked_at,
+            "invalid": found.invalid,
+            "too_large": found.too_large.len(),
+            "candidates": found.kept.len(),
+            "log_sd_before": suggested.log_sd_before,
+            "runs": rows,
+            "total_duration_s": seconds,
+            "total_energy_kwh": joules / JOULES_PER_KWH,
+        }),
+    )
 }
 
 fn table(

@@ -13,6 +13,7 @@ use wattlaw_meter::folder;
 use crate::commands::import as logs;
 use crate::failure::{Done, Failure};
 use crate::format::Format;
+use crate::schema::Schema;
 use crate::{files, render};
 
 /// Something that was found: a trap of a log, or a defect of a record.
@@ -54,7 +55,7 @@ pub fn run(paths: &[PathBuf], format: Format) -> Done {
                     })
                 })
                 .collect();
-            render::json(&json!({ "logs": rows }))?;
+            render::json(Schema::DoctorFiles, &json!({ "logs": rows }))?;
         }
         Format::Table => files::print(&looked.iter().map(text).collect::<String>())?,
     }

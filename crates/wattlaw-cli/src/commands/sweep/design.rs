@@ -209,7 +209,9 @@ impl Args {
                 calibration.roofline("choose runs for itself")?;
                 calibration.design(&candidates, &targets)?
             }
-            (LawKind::Scaling, Answerer::Named(named)) if named.law.name() == "scaling" => {
+            (LawKind::Scaling, Answerer::Named(named))
+                if named.law.kind() == wattlaw::calibration::LawKind::Scaling =>
+            {
                 named.design(&candidates, &targets)?
             }
             (LawKind::Scaling, _) => study_design(&candidates, &targets)?,

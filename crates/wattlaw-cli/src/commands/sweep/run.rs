@@ -32,7 +32,7 @@ const TRAINER: [&str; 7] = [
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "In the command {job} stands for the job's file (TOML, with every default written out), {gpus}, {nodes}, \
-    {gpus_per_node} and {run_id} for what they say. Without a command the trainer of trainer/ is run by torchrun. docs/sweeps.md \
+    {gpus_per_node} and {run_id} for what they say. Without a command the trainer of trainer/ is run by torchrun. docs/how-to/sweep.md \
     is the manual."
 )]
 pub struct Args {

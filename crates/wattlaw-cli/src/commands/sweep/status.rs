@@ -11,6 +11,7 @@ use wattlaw_sweep::store::look;
 
 use crate::failure::{Done, Failure};
 use crate::format::Format;
+use crate::schema::Schema;
 use crate::{files, render};
 
 /// Flags of `wattlaw sweep status`.
@@ -33,18 +34,21 @@ pub fn run(args: &Args) -> Done {
     let queue = seen(&args.folder)?;
     let sweep = look(&args.folder).map_err(Failure::failed)?;
     match args.format {
-        Format::Json => render::json(&json!({
-            "waiting": sweep.count(Fate::Waiting),
-            "running": sweep.count(Fate::Running),
-            "done": sweep.count(Fate::Done),
-            "failed": sweep.count(Fate::Failed),
-            "interrupted": sweep.count(Fate::Interrupted),
-            "spent": sweep.spent(),
-            "left": sweep.left(),
-            "reference_drift": sweep.drift(),
-            "queue": queue,
-            "jobs": sweep.jobs,
-        })),
+        Format::Json => render::json(
+            Schema::SweepStatus,
+            &json!({
+                "waiting": sweep.count(Fate::Waiting),
+                "running": sweep.count(Fate::Running),
+                "done": sweep.count(Fate::Done),
+                "failed": sweep.count(Fate::Failed),
+                "interrupted": sweep.count(Fate::Interrupted),
+                "spent": sweep.spent(),
+                "left": sweep.left(),
+                "reference_drift": sweep.drift(),
+                "queue": queue,
+                "jobs": sweep.jobs,
+            }),
+        ),
         Format::Table => files::print(&(table(&sweep) + &queue.map_or_else(String::new, queued))),
     }
 }

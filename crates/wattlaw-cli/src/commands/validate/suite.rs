@@ -14,6 +14,7 @@ use wattlaw::validate::suite::{
 
 use crate::failure::{Done, Failure};
 use crate::format::Format;
+use crate::schema::Schema;
 use crate::{files, render};
 
 /// The runs of [`MADE_UP`], which come with the program.
@@ -104,7 +105,7 @@ pub fn run(args: &SuiteArgs, format: Format) -> Done {
         render::note("skipped", skipped);
     }
     match format {
-        Format::Json => render::json(&report),
+        Format::Json => render::json(Schema::ValidateSuite, &report),
         Format::Table => files::print(&table(&report)),
     }
 }

@@ -13,6 +13,8 @@ pub struct Shown {
     pub lines: (usize, usize, usize),
     pub command: String,
     pub output: Vec<String>,
+    /// Spaces before each line, as in a block that is folded on the page.
+    pub indent: usize,
 }
 
 /// The commands of a document's console blocks.
@@ -20,11 +22,12 @@ pub fn shown(text: &str) -> Vec<Shown> {
     let lines: Vec<&str> = text.lines().collect();
     let mut found: Vec<Shown> = Vec::new();
     let (mut inside, mut i) = (false, 0);
-    let mut open = false;
+    let (mut open, mut indent) = (false, 0);
     while i < lines.len() {
-        let line = lines[i];
-        if line.trim_start().starts_with("```") {
-            inside = !inside && ["```console", "```sh"].contains(&line.trim());
+        let line = lines[i].get(indent..).unwrap_or_default();
+        if lines[i].trim_start().starts_with("```") {
+            inside = !inside && ["```console", "```sh"].contains(&lines[i].trim());
+            indent = if inside { lines[i].len() - lines[i].trim_start().len() } else { 0 };
             open = false;
         } else if inside && let Some(first) = line.strip_prefix("$ ") {
             let start = i;
@@ -34,7 +37,8 @@ pub fn shown(text: &str) -> Vec<Shown> {
                 command.pop();
                 command += lines[i].trim_start();
             }
-            found.push(Shown { lines: (start, i + 1, i + 1), command, output: Vec::new() });
+            let lines = (start, i + 1, i + 1);
+            found.push(Shown { lines, command, output: Vec::new(), indent });
             open = true;
         } else if inside && open {
             let last = found.last_mut().unwrap();
@@ -211,7 +215,10 @@ pub fn check(document: &Path, repository: &Path) -> Checked {
         let printed: Vec<&str> = printed.lines().collect();
         let elided = shown.output.iter().any(|line| line.trim() == "...");
         if write && !shown.output.is_empty() && !elided {
-            rewritten.push((shown, printed.iter().map(|l| (*l).to_owned()).collect::<Vec<_>>()));
+            let margin = " ".repeat(shown.indent);
+            let printed =
+                printed.iter().map(|line| format!("{margin}{line}").trim_end().to_owned());
+            rewritten.push((shown, printed.collect::<Vec<_>>()));
         } else if !shown.output.is_empty()
             && let Some(what) = difference(&shown.output, &printed)
         {

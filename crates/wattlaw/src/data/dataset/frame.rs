@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::error::Result;
 use crate::base::words::words;
+use crate::data::measurement::Measurement;
 use crate::data::proxy;
 use crate::data::proxy::{Proxies, ProxySet};
-use crate::data::run::Run;
 use crate::job::catalog::Catalog;
 use crate::stats::frame::Frame;
 
@@ -45,28 +45,28 @@ impl Dataset {
     /// `gpu_count`, `model`, `precision`. The accelerator has the catalogue's name where the catalogue knows it.
     ///
     /// # Errors
-    /// Those of [`Run::job`] and the catalogue, when the ledger's proxies are asked for.
+    /// Those of [`Measurement::resolve`] and the catalogue, when the ledger's proxies are asked for.
     pub fn frame(&self, columns: ColumnsOf, catalog: &Catalog) -> Result<Frame> {
         let baselines = self.baselines();
-        let number = |of: &dyn Fn(&Run) -> Option<f64>| -> Vec<f64> {
+        let number = |of: &dyn Fn(&Measurement) -> Option<f64>| -> Vec<f64> {
             self.runs.iter().map(|r| of(r).unwrap_or(f64::NAN)).collect()
         };
-        let log = |of: &dyn Fn(&Run) -> Option<f64>| number(&|r| of(r).map(f64::ln));
-        let label =
-            |of: &dyn Fn(&Run) -> String| -> Vec<String> { self.runs.iter().map(of).collect() };
+        let log = |of: &dyn Fn(&Measurement) -> Option<f64>| number(&|r| of(r).map(f64::ln));
+        let label = |of: &dyn Fn(&Measurement) -> String| -> Vec<String> {
+            self.runs.iter().map(of).collect()
+        };
         let proxies: Vec<Option<Proxies>> = match columns.proxies {
             ProxySet::Study => self.runs.iter().map(Proxies::of_run).collect(),
             ProxySet::Ledger => self
                 .runs
                 .iter()
-                .map(|r| Ok(Some(Proxies::of_job(&r.job(catalog)?, ProxySet::Ledger))))
+                .map(|r| Ok(Some(Proxies::of_job(&r.resolve(catalog)?, ProxySet::Ledger))))
                 .collect::<Result<_>>()?,
         };
         let proxy = |of: fn(&Proxies) -> f64| -> Vec<f64> {
             proxies.iter().map(|p| p.as_ref().map_or(f64::NAN, |p| of(p).ln())).collect()
         };
         Frame::new(self.runs.len())
-            .with_number("row", (0..self.runs.len()).map(|i| i as f64).collect())?
             .with_number("log_C", proxy(|p| p.compute))?
             .with_number("log_M", proxy(|p| p.memory))?
             .with_number("log_eta", log(&|r| efficiency(r, &baselines, columns.efficiency)))?
@@ -74,40 +74,40 @@ impl Dataset {
             .with_number("log_duration_s", log(&|r| Some(r.duration?.value())))?
             .with_number("log_power_w", log(&|r| Some((r.energy? / r.duration?).value())))?
             .with_number("log_tokens", log(&|r| r.tokens))?
-            .with_number("log_micro_steps", log(&Run::micro_steps))?
+            .with_number("log_micro_steps", log(&Measurement::micro_steps))?
             .with_number(
                 "log_hbm_bandwidth",
-                log(&|r| Some(catalog.accelerator(&r.gpu).ok()?.hbm_gb_per_s)),
+                log(&|r| Some(catalog.accelerator(r.gpu()).ok()?.hbm_gb_per_s)),
             )?
-            .with_number("log_layers", log(&|r| Some(r.layers as f64)))?
-            .with_number("log_hidden_size", log(&|r| Some(r.hidden_size as f64)))?
-            .with_number("log_seq_len", log(&|r| r.seq_len))?
-            .with_number("log_gpus", log(&|r| Some(r.gpus as f64)))?
-            .with_number("log2_gpus", number(&|r| Some((r.gpus as f64).log2())))?
-            .with_number("gpus", number(&|r| Some(r.gpus as f64)))?
-            .with_number("dp", number(&|r| r.dp.map(|n| n as f64)))?
-            .with_number("tp", number(&|r| r.tp.map(|n| n as f64)))?
-            .with_number("pp", number(&|r| r.pp.map(|n| n as f64)))?
-            .with_number("layers", number(&|r| Some(r.layers as f64)))?
-            .with_number("hidden_size", number(&|r| Some(r.hidden_size as f64)))?
+            .with_number("log_layers", log(&|r| Some(r.layers() as f64)))?
+            .with_number("log_hidden_size", log(&|r| Some(r.hidden_size() as f64)))?
+            .with_number("log_seq_len", log(&Measurement::seq_len))?
+            .with_number("log_gpus", log(&|r| Some(r.gpus() as f64)))?
+            .with_number("log2_gpus", number(&|r| Some((r.gpus() as f64).log2())))?
+            .with_number("gpus", number(&|r| Some(r.gpus() as f64)))?
+            .with_number("dp", number(&|r| r.job().parallelism.dp.map(|n| n as f64)))?
+            .with_number("tp", number(&|r| r.job().parallelism.tp.map(|n| n as f64)))?
+            .with_number("pp", number(&|r| r.job().parallelism.pp.map(|n| n as f64)))?
+            .with_number("layers", number(&|r| Some(r.layers() as f64)))?
+            .with_number("hidden_size", number(&|r| Some(r.hidden_size() as f64)))?
             .with_label("run_id", label(&|r| r.run_id.clone()))?
-            .with_label("config_family", label(&Run::config_family))?
-            .with_label("workload_family", label(&Run::workload_family))?
-            .with_label("study_family", label(&|r| format!("{},{}", r.gpu, r.study_workload())))?
-            .with_label("study_workload", label(&Run::study_workload))?
-            .with_label("architecture", label(&Run::architecture))?
-            .with_label("family", label(&|r| r.family.clone()))?
-            .with_label("gpu", label(&|r| accelerator_name(&r.gpu, catalog)))?
-            .with_label("strategy", label(&|r| r.strategy.clone()))?
+            .with_label("config_family", label(&Measurement::config_family))?
+            .with_label("workload_family", label(&Measurement::workload_family))?
+            .with_label("study_family", label(&|r| format!("{},{}", r.gpu(), r.study_workload())))?
+            .with_label("study_workload", label(&Measurement::study_workload))?
+            .with_label("architecture", label(&Measurement::architecture))?
+            .with_label("family", label(&|r| r.family().to_owned()))?
+            .with_label("gpu", label(&|r| accelerator_name(r.gpu(), catalog)))?
+            .with_label("strategy", label(&|r| r.strategy_kind().to_string()))?
             .with_label(
                 "gpu_family",
-                label(&|r| format!("{}|{}", accelerator_name(&r.gpu, catalog), r.family)),
+                label(&|r| format!("{}|{}", accelerator_name(r.gpu(), catalog), r.family())),
             )?
-            .with_label("gpu_count", label(&|r| r.gpus.to_string()))?
-            .with_label("model", label(&|r| r.model.clone().unwrap_or_default()))?
+            .with_label("gpu_count", label(&|r| r.gpus().to_string()))?
+            .with_label("model", label(&|r| r.model().unwrap_or_default().to_owned()))?
             .with_label(
                 "precision",
-                label(&|r| r.precision.map(|p| p.to_string()).unwrap_or_default()),
+                label(&|r| r.job().workload.precision.map(|p| p.to_string()).unwrap_or_default()),
             )
     }
 
@@ -117,7 +117,7 @@ impl Dataset {
         Baselines {
             by_family: alone().map(|r| (r.config_family(), r)).collect(),
             by_duration: alone()
-                .filter_map(|r| Some(((r.gpu.as_str(), r.duration?.value().to_bits()), r)))
+                .filter_map(|r| Some(((r.gpu(), r.duration?.value().to_bits()), r)))
                 .collect(),
         }
     }
@@ -129,34 +129,34 @@ fn accelerator_name(printed: &str, catalog: &Catalog) -> String {
 
 /// Single-GPU runs by what other runs know of them.
 pub(crate) struct Baselines<'a> {
-    by_family: BTreeMap<String, &'a Run>,
+    by_family: BTreeMap<String, &'a Measurement>,
     /// By accelerator and the bits of the duration: a table that states a baseline's duration names it by that.
-    by_duration: BTreeMap<(&'a str, u64), &'a Run>,
+    by_duration: BTreeMap<(&'a str, u64), &'a Measurement>,
 }
 
 impl Baselines<'_> {
     /// The single-GPU run that `run` is compared with.
-    pub(crate) fn of(&self, run: &Run) -> Option<&Run> {
+    pub(crate) fn of(&self, run: &Measurement) -> Option<&Measurement> {
         let stated = run
             .baseline_duration
-            .and_then(|d| self.by_duration.get(&(run.gpu.as_str(), d.value().to_bits())));
+            .and_then(|d| self.by_duration.get(&(run.gpu(), d.value().to_bits())));
         stated.or_else(|| self.by_family.get(&run.config_family())).copied()
     }
 }
 
 /// η of a run: from the baseline time its table states, else from the single-GPU run of its family.
-fn efficiency(run: &Run, baselines: &Baselines<'_>, kind: Efficiency) -> Option<f64> {
+fn efficiency(run: &Measurement, baselines: &Baselines<'_>, kind: Efficiency) -> Option<f64> {
     let duration = run.duration?.value();
     let baseline = baselines.of(run);
     match kind {
         Efficiency::Duration => {
             let time = run.baseline_duration.or_else(|| baseline?.duration)?;
-            Some(proxy::efficiency_by_duration(time.value(), duration, run.gpus))
+            Some(proxy::efficiency_by_duration(time.value(), duration, run.gpus()))
         }
         Efficiency::Throughput => {
             let baseline = baseline?;
             let reference = (baseline.tokens?, baseline.duration?.value());
-            Some(proxy::efficiency_by_throughput(reference, (run.tokens?, duration), run.gpus))
+            Some(proxy::efficiency_by_throughput(reference, (run.tokens?, duration), run.gpus()))
         }
     }
 }

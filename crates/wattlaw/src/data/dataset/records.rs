@@ -24,7 +24,7 @@ impl Dataset {
         let mut failed = 0;
         let mut odd = Vec::new();
         for record in records {
-            match record.to_run(scope, catalog) {
+            match record.to_measurement(scope, catalog) {
                 Ok(run) if record.ended_well() => runs.push(run),
                 Ok(_) => failed += 1,
                 Err(_) if record.closed().is_ok() && !record.ended_well() => failed += 1,
@@ -48,7 +48,7 @@ impl Dataset {
             run.line = line;
         }
         let digest = super::digest(to_csv(&runs)?.as_bytes());
-        Ok(Self { name: name.to_owned(), digest, runs, notes })
+        Ok(Self { name: name.to_owned(), digest, runs, notes, absent: Vec::new() })
     }
 
     /// Runs whose energy is assumed, all or in part, and not measured.

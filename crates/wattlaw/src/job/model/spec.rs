@@ -71,7 +71,7 @@ pub struct ModelSpec {
 impl ModelSpec {
     /// The same description with what it leaves open taken from `base`, a preset or a `config.json`.
     #[must_use]
-    pub fn over(self, base: Self) -> Self {
+    pub fn with_fallback(self, base: Self) -> Self {
         overlay!(ModelSpec, self over base: name, config, family, layers, encoder_layers, hidden_size, heads, kv_heads,
             head_dim, ffn_size, vocab_size, embedding_size, max_positions, token_types, relative_buckets,
             gated_ffn, tied_embeddings, qkv_bias, attention_output_bias, ffn_bias, final_norm, pooler,
@@ -408,7 +408,7 @@ mod tests {
     #[test]
     fn a_description_overlays_its_base() {
         let top = ModelSpec { layers: Some(6), ..ModelSpec::default() };
-        let spec = top.over(bert_base());
+        let spec = top.with_fallback(bert_base());
         assert_eq!((spec.layers, spec.hidden_size), (Some(6), Some(768)));
     }
 }

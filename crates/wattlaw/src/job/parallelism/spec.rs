@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DataParallel, Parallelism, Partition, Schedule, TensorScope};
+use super::{DataParallel, Parallelism, Partition, Schedule, Strategy, TensorScope};
 use crate::base::error::{Error, Result};
 use crate::base::words::overlay;
 use crate::job::model::{Architecture, count};
@@ -12,8 +12,9 @@ use crate::job::workload::Workload;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ParallelismSpec {
-    /// `single`, `ddp`, `zero1`, `zero2`, `fsdp`, `hsdp`, `tp` (all GPUs tensor-parallel) or `tp-mlp`.
-    pub strategy: Option<String>,
+    /// `single`, `ddp`, `zero1`, `zero2`, `fsdp`, `hsdp`, `tp` (all GPUs tensor-parallel), `tp-mlp`, `pp`, or several
+    /// joined with `+`.
+    pub strategy: Option<Strategy>,
     /// Data-parallel ranks; what the other degrees leave over when absent.
     pub dp: Option<u64>,
     /// Tensor-parallel ranks.
@@ -32,21 +33,54 @@ pub struct ParallelismSpec {
     pub virtual_stages: Option<u64>,
     /// `even` or `cost`: how pipeline stages divide the layers; even when absent.
     pub partition: Option<Partition>,
+    /// Context-parallel ranks; 1 when absent. More are kept in tables and records, and no law counts them yet.
+    pub cp: Option<u64>,
 }
-
-const STRATEGIES: [&str; 8] = ["single", "ddp", "zero1", "zero2", "fsdp", "hsdp", "tp", "tp-mlp"];
 
 impl ParallelismSpec {
     /// The same description with what it leaves open taken from `base`.
     #[must_use]
-    pub fn over(self, base: Self) -> Self {
+    pub fn with_fallback(self, base: Self) -> Self {
         overlay!(ParallelismSpec, self over base: strategy, dp, tp, pp, tensor_scope, sequence_parallel,
-            shard_group, schedule, virtual_stages, partition)
+            shard_group, schedule, virtual_stages, partition, cp)
     }
 
     /// GPUs that the named degrees come to, where nothing else tells how many there are.
     pub fn implied_gpus(&self) -> u64 {
-        [self.dp, self.tp, self.pp].into_iter().flatten().fold(1, u64::saturating_mul)
+        [self.dp, self.tp, self.pp, self.cp].into_iter().flatten().fold(1, u64::saturating_mul)
+    }
+
+    /// How the described job is spread over `gpus` accelerators, by kind, as far as the description tells.
+    pub fn named_strategy(&self, gpus: u64) -> Strategy {
+        if gpus == 1 {
+            return Strategy::SINGLE;
+        }
+        let named = self.strategy.unwrap_or(Strategy::SINGLE);
+        let tensor = match self.tp {
+            Some(tp) => tp > 1,
+            None => named.tensor.is_some(),
+        };
+        let pipeline = self.pp.map_or(named.pipeline, |pp| pp > 1);
+        let others_take_all = match (self.dp, self.tp, self.pp) {
+            (Some(dp), _, _) => dp == 1,
+            // a strategy without data parallelism takes all GPUs where its degree is open
+            (None, None, None) => named.data == DataParallel::Single && (tensor || pipeline),
+            (None, tp, pp) => tp.unwrap_or(1).saturating_mul(pp.unwrap_or(1)) >= gpus,
+        };
+        let data = match named.data {
+            DataParallel::Single if others_take_all => DataParallel::Single,
+            DataParallel::Single => DataParallel::Ddp,
+            _ if self.dp == Some(1) || (others_take_all && self.dp.is_none()) => {
+                DataParallel::Single
+            }
+            data => data,
+        };
+        Strategy {
+            data,
+            tensor: tensor
+                .then(|| self.tensor_scope.or(named.tensor).unwrap_or(TensorScope::Blocks)),
+            pipeline,
+        }
     }
 
     /// Checks degrees against the GPU count and fills in what follows from it.
@@ -61,34 +95,45 @@ impl ParallelismSpec {
         architecture: &Architecture,
         workload: &Workload,
     ) -> Result<Parallelism> {
-        let (named, all_tensor, mlp) = self.strategy(gpus)?;
-        let pp = count("pp", self.pp, Some(1), 1 << 16)?;
-        let tp_default =
-            if all_tensor { (gpus / pp / self.dp.unwrap_or(1).max(1)).max(1) } else { 1 };
+        self.check_named(gpus)?;
+        if let Some(cp) = self.cp.filter(|n| *n != 1) {
+            return Err(Error::invalid("cp", cp, "context parallelism is not modelled; use 1"));
+        }
+        let tensor = self.strategy.and_then(|named| named.tensor);
+        let alone = self.strategy.filter(|named| named.data == DataParallel::Single);
+        let given_dp = self.dp.unwrap_or(1).max(1);
+        let pp_default = match alone {
+            Some(Strategy { tensor: None, pipeline: true, .. }) => {
+                (gpus / self.tp.unwrap_or(1).max(1) / given_dp).max(1)
+            }
+            _ => 1,
+        };
+        let pp = count("pp", self.pp, Some(pp_default), 1 << 16)?;
+        let tp_default = match alone {
+            Some(Strategy { tensor: Some(_), .. }) => (gpus / pp / given_dp).max(1),
+            _ => 1,
+        };
         let tp = count("tp", self.tp, Some(tp_default), 1 << 16)?;
         let dp = count("dp", self.dp, Some((gpus / (tp * pp)).max(1)), 1 << 24)?;
-        if u128::from(dp) * u128::from(tp) * u128::from(pp) != u128::from(gpus) {
+        let product = u128::from(dp) * u128::from(tp) * u128::from(pp);
+        if product != u128::from(gpus) {
             return Err(Error::invalid(
                 "dp × tp × pp",
-                format!(
-                    "{dp} × {tp} × {pp} = {}",
-                    u128::from(dp) * u128::from(tp) * u128::from(pp)
-                ),
+                format!("{dp} × {tp} × {pp} = {product}"),
                 format!("it must be the GPU count {gpus}"),
             ));
         }
-        let data = match named {
-            Some(DataParallel::Single) | None if dp == 1 => DataParallel::Single,
-            Some(DataParallel::Single) => {
+        let data = match self.strategy {
+            _ if dp == 1 => DataParallel::Single,
+            Some(Strategy::SINGLE) => {
                 return Err(Error::invalid(
                     "strategy",
                     "single",
-                    format!("{gpus} GPUs need one of {}", STRATEGIES[1..].join(", ")),
+                    format!("{gpus} GPUs need one of {}", Strategy::NAMES[1..].join(", ")),
                 ));
             }
-            None => DataParallel::Ddp,
-            Some(_) if dp == 1 => DataParallel::Single,
-            Some(data) => data,
+            None | Some(Strategy { data: DataParallel::Single, .. }) => DataParallel::Ddp,
+            Some(Strategy { data, .. }) => data,
         };
         let parallelism = Parallelism {
             dp,
@@ -96,11 +141,7 @@ impl ParallelismSpec {
             pp,
             data,
             shard_group: self.shard_group(data, dp, tp, gpus_per_node)?,
-            tensor_scope: self.tensor_scope.unwrap_or(if mlp {
-                TensorScope::Mlp
-            } else {
-                TensorScope::Blocks
-            }),
+            tensor_scope: self.tensor_scope.or(tensor).unwrap_or(TensorScope::Blocks),
             sequence_parallel: self.sequence_parallel.unwrap_or(false) && tp > 1,
             schedule: self.schedule.unwrap_or(Schedule::OneForwardOneBackward),
             virtual_stages: 1,
@@ -111,29 +152,28 @@ impl ParallelismSpec {
         Ok(parallelism)
     }
 
-    /// The data-parallel kind named, whether all GPUs are tensor-parallel, and whether only the MLP is split.
-    fn strategy(&self, gpus: u64) -> Result<(Option<DataParallel>, bool, bool)> {
-        let Some(text) = &self.strategy else { return Ok((None, false, false)) };
-        let name = text.trim().to_lowercase().replace('_', "-");
-        let named = match name.as_str() {
-            "tp" | "tensor" => (None, true, false),
-            "tp-mlp" => (None, true, true),
-            _ => {
-                let kind = name
-                    .parse::<DataParallel>()
-                    .map_err(|_| Error::unknown("strategy", text, STRATEGIES))?;
-                (Some(kind), false, false)
-            }
-        };
-        let alone = gpus == 1 && self.tp.unwrap_or(1) == 1 && self.pp.unwrap_or(1) == 1;
-        if alone && named.0 != Some(DataParallel::Single) {
+    /// Refuses a strategy of several GPUs on one, and a product of kinds that leaves a degree open.
+    fn check_named(&self, gpus: u64) -> Result<()> {
+        let Some(named) = self.strategy else { return Ok(()) };
+        let one_gpu = gpus == 1 && self.tp.unwrap_or(1) == 1 && self.pp.unwrap_or(1) == 1;
+        if one_gpu && named != Strategy::SINGLE {
             return Err(Error::invalid(
                 "strategy",
-                format!("`{text}` on 1 GPU"),
+                format!("`{named}` on 1 GPU"),
                 "it needs more GPUs (--gpus), or strategy `single`",
             ));
         }
-        Ok(named)
+        let has_data = named.data != DataParallel::Single;
+        let open = [
+            ("tp", named.tensor.is_some() && has_data && self.tp.is_none()),
+            ("pp", named.pipeline && (has_data || named.tensor.is_some()) && self.pp.is_none()),
+        ];
+        match open.iter().find(|(_, is_open)| *is_open) {
+            Some((degree, _)) => {
+                Err(Error::missing(*degree, format!("strategy `{named}` needs its degree")))
+            }
+            None => Ok(()),
+        }
     }
 
     fn shard_group(&self, data: DataParallel, dp: u64, tp: u64, gpus_per_node: u64) -> Result<u64> {
@@ -249,6 +289,7 @@ mod tests {
     use super::*;
     use crate::base::amount::Count;
     use crate::job::model::ModelSpec;
+    use crate::job::parallelism::StrategyKind;
     use crate::job::workload::{Precision, WorkloadSpec};
 
     fn resolve(spec: &ParallelismSpec, gpus: u64) -> Result<Parallelism> {
@@ -271,7 +312,7 @@ mod tests {
     }
 
     fn strategy(name: &str) -> ParallelismSpec {
-        ParallelismSpec { strategy: Some(name.into()), ..Default::default() }
+        ParallelismSpec { strategy: Some(name.parse().unwrap()), ..Default::default() }
     }
 
     #[test]
@@ -280,8 +321,15 @@ mod tests {
             resolve(&ParallelismSpec { tp: Some(2), pp: Some(2), ..strategy("fsdp") }, 16).unwrap();
         assert_eq!((p.dp, p.tp, p.pp, p.data, p.shard_group), (4, 2, 2, DataParallel::Fsdp, 4));
         let p = resolve(&strategy("tp"), 4).unwrap();
-        assert_eq!((p.dp, p.tp, p.regime()), (1, 4, "tp"));
+        assert_eq!((p.dp, p.tp, p.strategy().to_string().as_str()), (1, 4, "tp"));
         assert_eq!(resolve(&ParallelismSpec::default(), 1).unwrap(), Parallelism::SINGLE);
+        let p = resolve(&strategy("pp"), 4).unwrap();
+        assert_eq!((p.dp, p.pp, p.strategy().kind()), (1, 4, StrategyKind::Pipeline));
+        let p = resolve(&ParallelismSpec { tp: Some(2), ..strategy("zero1+tp") }, 8).unwrap();
+        assert_eq!(
+            (p.dp, p.data, p.strategy().kind()),
+            (4, DataParallel::Zero1, StrategyKind::Tensor)
+        );
         let p = resolve(&strategy("hsdp"), 16).unwrap();
         assert_eq!((p.dp, p.shard_group), (16, 8));
     }
@@ -297,9 +345,8 @@ mod tests {
         assert!(fails(strategy("fsdp"), 1).contains("on 1 GPU"));
         assert!(fails(strategy("tp-mlp"), 1).contains("on 1 GPU"));
         assert!(fails(strategy("single"), 4).contains("4 GPUs need one of"));
-        assert!(
-            fails(strategy("xyz"), 4).starts_with("unknown strategy `xyz`; accepted: `single`")
-        );
+        assert!(fails(strategy("fsdp+tp"), 4).starts_with("tp is missing"));
+        assert!(fails(ParallelismSpec { cp: Some(2), ..strategy("fsdp") }, 4).contains("cp is 2"));
         assert!(
             fails(ParallelismSpec { pp: Some(16), ..Default::default() }, 16)
                 .contains("a layer a stage")

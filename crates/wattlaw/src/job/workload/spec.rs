@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Amount, AttentionKernel, Checkpointing, Lora, LoraTarget, Optimizer, Precision, Workload,
+    Amount, AttentionKernel, Checkpointing, Framework, Lora, LoraTarget, Optimizer, Precision,
+    Quantization, StatePrecision, Workload,
 };
 use crate::base::amount::Count;
 use crate::base::error::{Error, Result};
@@ -47,6 +48,14 @@ pub struct WorkloadSpec {
     pub labels: Option<u64>,
     /// Adapters.
     pub lora: Option<Lora>,
+    /// Format of the weights that are updated and of the optimizer's states; fp32 when absent. Jobs with another are
+    /// kept in tables and records, and no cost is counted for them yet.
+    pub state_precision: Option<StatePrecision>,
+    /// Format of frozen weights; none when absent. Jobs with one are kept in tables and records, and no cost is counted
+    /// for them yet.
+    pub quantization: Option<Quantization>,
+    /// The software stack.
+    pub framework: Option<Framework>,
 }
 
 impl WorkloadSpec {
@@ -54,7 +63,7 @@ impl WorkloadSpec {
     ///
     /// An amount said here (tokens, steps or epochs) replaces the base's, whichever form that has.
     #[must_use]
-    pub fn over(self, mut base: Self) -> Self {
+    pub fn with_fallback(self, mut base: Self) -> Self {
         if self.tokens.is_some() || self.steps.is_some() || self.epochs.is_some() {
             (base.tokens, base.steps, base.epochs) = (None, None, None);
             if self.epochs.is_none() {
@@ -63,7 +72,7 @@ impl WorkloadSpec {
         }
         overlay!(WorkloadSpec, self over base: tokens, steps, epochs, examples, seq_len, decoder_seq_len,
             padding_share, micro_batch, grad_accum, precision, optimizer, checkpointing, attention, task,
-            labels, lora)
+            labels, lora, state_precision, quantization, framework)
     }
 
     /// Checks the description against the architecture it trains and fills in defaults; `precision` is what to
@@ -114,6 +123,7 @@ impl WorkloadSpec {
                 "it must be from 0 to below 1",
             ));
         }
+        self.check_modelled()?;
         Ok(Workload {
             amount: self.amount()?,
             seq_len,
@@ -127,7 +137,27 @@ impl WorkloadSpec {
             attention: self.attention.unwrap_or(AttentionKernel::Flash),
             task: self.task(architecture)?,
             lora: self.lora(architecture)?,
+            framework: self.framework.unwrap_or(Framework::Unknown),
         })
+    }
+
+    /// Refuses what can be written down and not be counted.
+    fn check_modelled(&self) -> Result<()> {
+        if let Some(format) = self.state_precision.filter(|p| *p != StatePrecision::Fp32) {
+            return Err(Error::invalid(
+                "state_precision",
+                format,
+                "states in another format than fp32 are not modelled; use fp32",
+            ));
+        }
+        if let Some(format) = self.quantization.filter(|q| *q != Quantization::None) {
+            return Err(Error::invalid(
+                "quantization",
+                format,
+                "quantized weights are not modelled; use none",
+            ));
+        }
+        Ok(())
     }
 
     fn amount(&self) -> Result<Amount> {

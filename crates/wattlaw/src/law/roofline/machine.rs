@@ -11,14 +11,15 @@ use serde::{Deserialize, Serialize};
 use crate::base::error::Result;
 use crate::base::scope::Covers;
 use crate::job::Job;
+use crate::job::parallelism::StrategyKind;
 use crate::stats::conformal::Conformal;
 use crate::stats::split::group_k_fold;
 
 /// Folds of whole groups over which residuals of unseen runs are gathered.
 const FOLDS: usize = 5;
 
-/// The fewest held-out runs of a regime that give it a spread of its own.
-const REGIME: usize = 40;
+/// The fewest held-out runs of a strategy that give it a spread of its own.
+const FEWEST_OF_STRATEGY: usize = 40;
 
 /// Time and energy, in that order.
 const RESPONSES: usize = 2;
@@ -50,17 +51,22 @@ fn covered(runs: &[Observation<'_>]) -> Covers {
     if runs.iter().any(|run| run.terms.whole_run) { Covers::Run } else { Covers::Steps }
 }
 
-/// Sizes of residuals on runs held out, in units of the predicted standard deviation, by regime and over all.
+/// Sizes of residuals on runs held out, in units of the predicted standard deviation, by strategy and over all.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Spread {
-    by_regime: Vec<(String, Conformal)>,
+    // the name in files of version 0.1.0
+    #[serde(rename = "by_regime")]
+    by_strategy: Vec<(StrategyKind, Conformal)>,
     all: Conformal,
 }
 
 impl Spread {
-    fn of(&self, regime: &str) -> &Conformal {
-        self.by_regime.iter().find(|(name, _)| name == regime).map_or(&self.all, |(_, c)| c)
+    /// The sizes of a strategy's runs; of FSDP's where there are none and it is sharded too, or else of all runs.
+    fn of(&self, strategy: StrategyKind) -> &Conformal {
+        let own = |kind| self.by_strategy.iter().find(|(k, _)| *k == kind).map(|(_, c)| c);
+        let sharded = || strategy.is_sharded().then(|| own(StrategyKind::Fsdp)).flatten();
+        own(strategy).or_else(sharded).unwrap_or(&self.all)
     }
 }
 
@@ -89,7 +95,7 @@ impl Machine {
         let spreads = transfer
             .spreads
             .clone()
-            .map(|spread| spread.map(|all| Spread { by_regime: Vec::new(), all }));
+            .map(|spread| spread.map(|all| Spread { by_strategy: Vec::new(), all }));
         let discrepancies = transfer.discrepancies.clone();
         Ok(Self { fit, discrepancies, spreads, adjusted: true, covers: covered(runs) })
     }
@@ -136,14 +142,14 @@ impl Machine {
         self.discrepancies.iter().flatten().map(Discrepancy::points)
     }
 
-    /// What a job asks of the machine, as far as its runs tell.
-    pub fn asked(&self, job: &Job) -> Terms {
+    /// The inputs of the law for a job; without start-up where no run of the machine had it.
+    pub fn terms_for(&self, job: &Job) -> Terms {
         Terms { whole_run: self.covers == Covers::Run, ..Terms::of(job) }
     }
 
     /// ln(time / s) and ln(energy / J) by the physics alone.
     pub fn physics(&self, terms: &Terms) -> [f64; RESPONSES] {
-        Physics(&self.fit.parameters()).logs(terms)
+        Physics(self.fit.parameters()).logs(terms)
     }
 
     /// ln(time / s) and ln(energy / J), each with the standard deviation of a new run (one where none was learnt, so
@@ -192,7 +198,7 @@ impl Machine {
         };
         for ((out, spread), sd) in out.iter_mut().zip(&self.spreads).zip(sds) {
             if let Some(spread) = spread {
-                *out = sd * spread.of(terms.parallelism.regime()).half_width(level)?;
+                *out = sd * spread.of(terms.parallelism.strategy().kind()).half_width(level)?;
             }
         }
         Ok(out)
@@ -210,7 +216,7 @@ impl Machine {
         if distinct < 2 {
             return Ok([None, None, None]);
         }
-        let mut sizes: [Vec<(&'static str, f64)>; SPREADS] = [Vec::new(), Vec::new(), Vec::new()];
+        let mut sizes: [Vec<(StrategyKind, f64)>; SPREADS] = [Vec::new(), Vec::new(), Vec::new()];
         for test in group_k_fold(&groups, distinct.min(FOLDS)) {
             let train: Vec<Observation<'_>> = runs
                 .iter()
@@ -221,13 +227,14 @@ impl Machine {
             let machine = Self::without_spread(&train, prior, discrepancy, Some(self))?;
             for run in test.iter().map(|i| &runs[*i]) {
                 let [(time, time_sd), (energy, energy_sd)] = machine.predict(run.terms);
-                let regime = run.terms.parallelism.regime();
+                let strategy = run.terms.parallelism.strategy().kind();
                 let off = run.log_duration - time;
-                sizes[0].push((regime, off / time_sd));
+                sizes[0].push((strategy, off / time_sd));
                 if let Some(log_energy) = run.log_energy {
-                    sizes[1].push((regime, (log_energy - energy) / energy_sd));
+                    sizes[1].push((strategy, (log_energy - energy) / energy_sd));
                     // what time and energy miss alike cancels in their ratio, and still both grow where runs are far
-                    sizes[2].push((regime, (log_energy - energy - off) / time_sd.hypot(energy_sd)));
+                    sizes[2]
+                        .push((strategy, (log_energy - energy - off) / time_sd.hypot(energy_sd)));
                 }
             }
         }
@@ -236,22 +243,23 @@ impl Machine {
     }
 }
 
-fn spread(sizes: &[(&'static str, f64)]) -> Result<Option<Spread>> {
+fn spread(sizes: &[(StrategyKind, f64)]) -> Result<Option<Spread>> {
     if sizes.is_empty() {
         return Ok(None);
     }
-    let mut regimes: Vec<&'static str> = sizes.iter().map(|(regime, _)| *regime).collect();
-    regimes.sort_unstable();
-    regimes.dedup();
-    let mut by_regime = Vec::new();
-    for regime in regimes {
-        let own: Vec<f64> = sizes.iter().filter(|(r, _)| *r == regime).map(|(_, z)| *z).collect();
-        if own.len() >= REGIME {
-            by_regime.push((regime.to_owned(), rounded(own)?));
+    let mut kinds: Vec<StrategyKind> = sizes.iter().map(|(kind, _)| *kind).collect();
+    // in the order of their names, in which files have them
+    kinds.sort_unstable_by_key(|kind| kind.name());
+    kinds.dedup();
+    let mut by_strategy = Vec::new();
+    for kind in kinds {
+        let own: Vec<f64> = sizes.iter().filter(|(k, _)| *k == kind).map(|(_, z)| *z).collect();
+        if own.len() >= FEWEST_OF_STRATEGY {
+            by_strategy.push((kind, rounded(own)?));
         }
     }
     let all = rounded(sizes.iter().map(|(_, z)| *z))?;
-    Ok(Some(Spread { by_regime, all }))
+    Ok(Some(Spread { by_strategy, all }))
 }
 
 /// Residuals to six decimals, far below what they are good for, so that a file of them stays small.

@@ -6,10 +6,11 @@ use super::{Case, Figure, Measure, Target};
 use crate::audit::{Kind, audit};
 use crate::base::error::{Error, Result};
 use crate::data::dataset::{ColumnsOf, Dataset};
+use crate::data::measurement::{DescribedJob, Measurement};
 use crate::job::catalog::Catalog;
 use crate::law::Law;
 use crate::law::efficiency::{BeforeRunLaw, measurable};
-use crate::law::roofline::{Asked, RooflineLaw};
+use crate::law::roofline::{Response, RooflineLaw};
 use crate::law::scaling::ScalingLaw;
 use crate::law::setting::Setting;
 use crate::law::thumb::FixedUtilisation;
@@ -117,14 +118,16 @@ pub struct Judged {
 /// # Errors
 /// Where no run is left, or our own law cannot be judged; that another cannot is a note.
 pub fn judge(case: &Case, data: &Dataset, catalog: &Catalog) -> Result<Judged> {
-    let keeps = |run: &crate::data::run::Run| {
-        let named = |gpu| catalog.accelerator(&run.gpu).is_ok_and(|a| a.name == gpu);
-        case.setting.is_none_or(|s| s.keeps(&run.family, &run.strategy))
+    let keeps = |run: &Measurement| {
+        let named = |gpu| catalog.accelerator(run.gpu()).is_ok_and(|a| a.name == gpu);
+        case.setting.is_none_or(|s| s.keeps(run.family(), run.strategy_kind()))
             && case.gpu.is_none_or(named)
     };
     let mut data = data.filter(keeps);
     for run in &mut data.runs {
-        run.attention = run.attention.or(case.attention);
+        let mut job = run.job().clone();
+        job.workload.attention = job.workload.attention.or(case.attention);
+        run.job = DescribedJob::new(job)?;
     }
     let (data, set_apart) =
         if case.without_stalled { without_stalled(&data, catalog) } else { (data, 0) };
@@ -151,7 +154,7 @@ pub fn judge(case: &Case, data: &Dataset, catalog: &Catalog) -> Result<Judged> {
 
     let mut ours = RooflineLaw::over(&data, catalog, case.energy);
     if case.energy {
-        ours.also = vec![Asked::Duration, Asked::RatedEnergy];
+        ours.also = vec![Response::Duration, Response::RatedEnergy];
     }
     if let Some(groups) = judge.hold_out.interval_groups() {
         groups.clone_into(&mut ours.interval_groups);
@@ -168,7 +171,7 @@ pub fn judge(case: &Case, data: &Dataset, catalog: &Catalog) -> Result<Judged> {
         judged.splits = first.found.splits.iter().map(split).collect();
     }
     ours.discrepancy = None;
-    ours.also.retain(|asked| *asked == Asked::Duration);
+    ours.also.retain(|response| *response == Response::Duration);
     judged.roofline(PHYSICS, &ours, &judge, &frame)?;
 
     let targets: &[Target] =
@@ -205,12 +208,13 @@ impl Judged {
         frame: &Frame,
     ) -> Result<()> {
         let (first, others) = judge.validate_with_others(law, frame)?;
-        let all = std::iter::once((law.asked, first)).chain(law.also.iter().copied().zip(others));
-        for (asked, found) in all {
-            let (name, target) = match asked {
-                Asked::Energy => (name, Target::Energy),
-                Asked::Duration => (name, Target::Duration),
-                Asked::RatedEnergy => (RATED, Target::Energy),
+        let all =
+            std::iter::once((law.predicts, first)).chain(law.also.iter().copied().zip(others));
+        for (response, found) in all {
+            let (name, target) = match response {
+                Response::Energy => (name, Target::Energy),
+                Response::Duration => (name, Target::Duration),
+                Response::RatedEnergy => (RATED, Target::Energy),
             };
             self.laws.push(Score { name, target, pooled_mape: found.pooled_mape(), found });
         }

@@ -195,7 +195,7 @@ fn one(row: &Row, catalog: &Catalog) -> Result<Published> {
     let told = TOLD.iter().find(|told| told.run == row.run).ok_or_else(|| {
         Error::unknown("published run", &row.run, TOLD.iter().map(|told| told.run))
     })?;
-    let job = row.spec().over(JobSpec::from_toml(told.job)?).resolve(catalog)?;
+    let job = row.spec().with_fallback(JobSpec::from_toml(told.job)?).resolve(catalog)?;
     let Choice { calibration, reason } = choose(&job)?;
     let prediction = predict(&job, &calibration, &reason, 0.95)?;
     let (Some(energy), Some(duration)) = (prediction.energy_j, prediction.duration_s) else {
@@ -310,7 +310,7 @@ mod tests {
             let row: Row =
                 csv::Reader::from_reader(text.as_bytes()).deserialize().next().unwrap().unwrap();
             let told = TOLD.iter().find(|told| told.run == run).unwrap();
-            let job = row.spec().over(JobSpec::from_toml(told.job).unwrap());
+            let job = row.spec().with_fallback(JobSpec::from_toml(told.job).unwrap());
             let job = job.resolve(&Catalog::built_in().unwrap()).unwrap();
             assert_eq!(job.architecture.parameters().total, parameters);
             assert_eq!(job.steps(), steps);

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::{JOULES_PER_KWH, Joules, Seconds};
+use wattlaw::predict::{AnswerKind, WarningKind};
 use wattlaw_sweep::plan::{Budget, Chosen, Forecast, Turn, gpu_hours, title};
 use wattlaw_sweep::space::Jobs;
 
@@ -13,6 +14,7 @@ use super::Args;
 use crate::commands::calibrate::suggest::left_out;
 use crate::failure::Done;
 use crate::format::Format;
+use crate::schema::Schema;
 use crate::{files, render};
 
 /// Logarithm of a doubt that is told in words: a factor of more than 1,000 either way.
@@ -55,7 +57,7 @@ impl Total {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Basis<'a> {
     calibration: &'a str,
-    kind: &'static str,
+    kind: AnswerKind,
     scope: Scope,
 }
 
@@ -72,7 +74,7 @@ impl Summary<'_> {
             render::note("note", &format!("wrote {}", path.display()));
         }
         match (self.args.format, &self.args.out) {
-            (Format::Json, _) => render::json(&self.json()),
+            (Format::Json, _) => render::json(Schema::SweepDesign, &self.json()),
             (Format::Table, Some(_)) => files::print(&self.table()),
             (Format::Table, None) => {
                 anstream::eprint!("{}", self.table());
@@ -117,8 +119,8 @@ impl Summary<'_> {
     }
 
     /// How many different jobs a kind of warning is of, and the first.
-    fn warnings(&self) -> Vec<(&'static str, usize, &str)> {
-        let mut kinds: Vec<(&'static str, usize, &str)> = Vec::new();
+    fn warnings(&self) -> Vec<(WarningKind, usize, &str)> {
+        let mut kinds: Vec<(WarningKind, usize, &str)> = Vec::new();
         for job in self.jobs {
             let Ok(estimate) = &job.estimate else { continue };
             let mut met = Vec::new();
@@ -214,8 +216,12 @@ impl Summary<'_> {
             let jobs = if count == 1 { "job" } else { "jobs" };
             let (calibration, scope) = (basis.calibration, basis.scope);
             out += &match basis.kind {
-                "fitted" => format!("{count} {jobs} predicted by {calibration}, a fitted law"),
-                _ => format!("{count} {jobs} by assumption, too far from what {calibration} knows"),
+                AnswerKind::Fitted => {
+                    format!("{count} {jobs} predicted by {calibration}, a fitted law")
+                }
+                AnswerKind::Assumed => {
+                    format!("{count} {jobs} by assumption, too far from what {calibration} knows")
+                }
             };
             out += &format!("; energies are of scope {scope}\n");
         }
