@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures every figure of docs/performance.md, with the peers in the same rounds. It is no part of ./test.
+# Measures every figure of docs/project/performance.md, with the peers in the same rounds. It is no part of ./test.
 # Usage: benches/run.sh [ROUNDS]                       (5 rounds when absent; about two minutes each)
 #        STATSMODELS=python LLM_ANALYSIS=python benches/run.sh    interpreters whose environments hold the peers
 #        (benches/peers/requirements-*.txt); a peer without one is left out.

@@ -11,7 +11,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 cargo build --quiet --release -p wattlaw-meter --example overhead
-cp "$target/release/deps/libnvml_double.so" "$work/libnvidia-ml.so.1"
+cp "$target/release/deps/libnvml_mock.so" "$work/libnvidia-ml.so.1"
 for gpu in 0 1 2 3 4 5 6 7; do
     printf '[[gpus]]\nuuid = "GPU-%s"\npower_w = [[0, 400], [0.6, 120]]\nrepeat_s = 0.8\n' "$gpu"
 done >"$work/script.toml"

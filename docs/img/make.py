@@ -1,15 +1,16 @@
-"""Draws the pictures of README.md and docs/efficiency.md from what `wattlaw --format json` prints.
+"""Draws the pictures of README.md and of docs/ from what `wattlaw --format json` prints.
 
     cargo build --release -p wattlaw-cli
     python3 -m venv .venv && .venv/bin/pip install matplotlib
-    .venv/bin/python docs/img/make.py
+    .venv/bin/python docs/img/make.py              # or only some: docs/img/make.py energy interval
 
-accuracy.svg and efficiency.svg need the study's table beside the repository (../shared/data); they show medians over splits
+`WATTLAW` names another program than target/release/wattlaw. accuracy.svg and efficiency.svg need the study's table beside the repository (../shared/data); they show medians over splits
 and over configurations, no runs.
 Made with matplotlib 3.11. `--png FOLDER` also writes the pictures as PNG, to look at.
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -33,7 +34,7 @@ plt.rcParams.update({
 
 def wattlaw(*words):
     """The JSON that the program prints."""
-    program = ROOT / "target/release/wattlaw"
+    program = os.environ.get("WATTLAW", ROOT / "target/release/wattlaw")
     done = subprocess.run([program, *words, "--format", "json"], cwd=ROOT, check=True, capture_output=True)
     return json.loads(done.stdout)
 
@@ -42,6 +43,50 @@ def save(figure, name):
     figure.savefig(HERE / f"{name}.svg", metadata={"Date": None})
     if "--png" in sys.argv:
         figure.savefig(Path(sys.argv[sys.argv.index("--png") + 1]) / f"{name}.png", dpi=110)
+
+
+def energy():
+    """What the energy of five of the examples' jobs is spent on, and how much it is."""
+    jobs = (
+        ("job", "BERT base, 10 M tokens", "4 × A100, FSDP"),
+        ("lora-job", "Llama 3 8B, LoRA, 10 M tokens", "1 × A100"),
+        ("vit-job", "ViT base, 9 M images", "8 × V100, DDP"),
+        ("moe-job", "Mixture of 8 experts, 1 B tokens", "4 × H100, FSDP"),
+        ("3d-job", "Llama 2 13B, 1 B tokens", "32 × A100, dp 4 · tp 4 · pp 2"),
+    )
+    parts = (
+        ("compute_j", "FLOPs", "#1b6ca8"), ("memory_j", "memory traffic", "#6aaed6"), ("link_j", "communication", "#4d7c4f"),
+        ("kernel_j", "kernels", "#a3c586"), ("static_j", "idle (static) power", "#c8553d"), ("host_j", "host", "#e8b4a0"),
+    )
+    figure, axis = plt.subplots(figsize=(9.2, 3.7), layout="constrained")
+    for y, (name, what, on) in enumerate(reversed(jobs)):
+        answer = wattlaw("predict", f"examples/{name}.toml")
+        spent, left = answer["breakdown"]["energy"], 0
+        for part, label, colour in parts:
+            share = 100 * spent[part] / spent["total_j"]
+            axis.barh(y, share, left=left, height=0.62, color=colour, edgecolor="white", linewidth=1,
+                      label=label if y == 0 else None)
+            if share >= 7:
+                dark = part in ("compute_j", "link_j", "static_j")
+                axis.text(left + share / 2, y, f"{share:.0f} %", ha="center", va="center", fontsize=9,
+                          color="white" if dark else "#222222")
+            left += share
+        axis.text(-1.5, y + 0.13, what, ha="right", va="center", fontsize=10)
+        axis.text(-1.5, y - 0.17, on, ha="right", va="center", fontsize=8, color="#666666")
+        low, mid, high = (answer["energy_j"][end] / 3600 for end in ("lower", "estimate", "upper"))
+        unit, scale = ("kWh", 1000) if mid >= 1000 else ("Wh", 1)
+        axis.text(101.5, y + 0.13, f"{mid / scale:.3g} {unit}", va="center", fontsize=10, fontweight="bold")
+        axis.text(101.5, y - 0.17, f"95 %: {low / scale:.3g} to {high / scale:.3g}", va="center", fontsize=8, color="#666666")
+    axis.set_xlim(0, 100)
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for side in axis.spines.values():
+        side.set_visible(False)
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False, fontsize=9, handlelength=1,
+                  columnspacing=1.4)
+    figure.suptitle("Where the energy goes, predicted before the run", fontsize=12, fontweight="bold")
+    save(figure, "energy")
 
 
 def interval():
@@ -70,7 +115,7 @@ def interval():
         axis.set_xlabel("GPUs (A100 40 GB)")
         axis.set_ylabel(unit)
         axis.grid(axis="y", alpha=0.25)
-    figure.suptitle("BERT base, 10 M tokens: estimate and 95 % interval (the job above is the darker bar)", fontsize=10)
+    figure.suptitle("BERT base, 10 M tokens: estimate and 95 % interval (the predicted job is the darker bar)", fontsize=10)
     save(figure, "interval")
 
 
@@ -113,7 +158,7 @@ def accuracy():
 
 
 def efficiency():
-    """What more GPUs gave on the study's machines: medians over configurations, and their intervals."""
+    """Multi-GPU scaling on the study's machines: medians over configurations, and their intervals."""
     rows = wattlaw("efficiency", str(STUDY / "runs.csv"))
     short = {"NVIDIA A100-SXM4-40GB": "A100", "NVIDIA GeForce RTX 2080 Ti": "RTX 2080 Ti", "Tesla T4": "T4"}
     words = {"gpt": "GPT", "bert": "BERT", "fsdp": "FSDP", "tp": "tensor-parallel"}
@@ -122,7 +167,7 @@ def efficiency():
     for row in rows:
         lines.setdefault((short[row["gpu"]], row["family"], row["strategy"]), []).append(row)
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.4), layout="constrained")
-    left.plot([1, 6], [1, 6], ":", color="grey", label="as many times as GPUs")
+    left.plot([1, 6], [1, 6], ":", color="grey", label="linear speed-up")
     for (gpu, family, strategy), line in lines.items():
         colour, marker = looks[gpu]
         dashes = {("gpt", "fsdp"): "-", ("bert", "fsdp"): "--", ("bert", "tp"): "-."}[family, strategy]
@@ -143,7 +188,7 @@ def efficiency():
         axis.minorticks_off()
         axis.grid(axis="y", alpha=0.25)
     left.set_yticks([0.5, 1, 2, 4], ["0.5", "1", "2", "4"])
-    left.set_ylabel("throughput over one GPU's")
+    left.set_ylabel("throughput gain over one GPU")
     right.set_yticks([1, 1.25, 1.5, 2, 4, 8], ["±0", "+25", "+50", "+100", "+300", "+700"])
     right.set_ylabel("energy per token, %")
     handles, labels = left.get_legend_handles_labels()
@@ -152,7 +197,8 @@ def efficiency():
     save(figure, "efficiency")
 
 
+PICTURES = {picture.__name__: picture for picture in (energy, interval, accuracy, efficiency)}
+
 if __name__ == "__main__":
-    interval()
-    accuracy()
-    efficiency()
+    for name in [word for word in sys.argv[1:] if word in PICTURES] or PICTURES:
+        PICTURES[name]()

@@ -1,4 +1,4 @@
-"""Makes the logs in this folder: made up, and laid out as the tools' own writers lay theirs out (see docs/importing.md).
+"""Makes the logs in this folder: made up, and laid out as the tools' own writers lay theirs out (see docs/how-to/import.md).
 
     python3 make.py
 """

@@ -1,6 +1,6 @@
 //! What every target asks of a reader: a value, or an error that prints as one line.
 
-use wattlaw::catalog::Catalog;
+use wattlaw::job::catalog::Catalog;
 use wattlaw::cost::{AttentionFlops, Cost};
 use wattlaw::job::JobSpec;
 

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use wattlaw::calibration::Calibration;
-use wattlaw::catalog::Catalog;
+use wattlaw::job::catalog::Catalog;
 use wattlaw::job::{Job, JobSpec};
 use wattlaw::predict::predict;
 

@@ -5,7 +5,7 @@
 mod answer;
 
 use libfuzzer_sys::fuzz_target;
-use wattlaw::catalog::Catalog;
+use wattlaw::job::catalog::Catalog;
 use wattlaw::job::JobSpec;
 
 fuzz_target!(|text: &str| {

@@ -5,7 +5,7 @@
 mod answer;
 
 use libfuzzer_sys::fuzz_target;
-use wattlaw::dataset::{ColumnMap, Dataset};
+use wattlaw::data::dataset::{ColumnMap, Dataset};
 
 fuzz_target!(|text: &str| {
     let (map, table) = text.split_once("\n---\n").unwrap_or((text, "layers,hidden_size\n2,64\n"));

@@ -5,8 +5,8 @@
 mod answer;
 
 use libfuzzer_sys::fuzz_target;
-use wattlaw::amount::Count;
-use wattlaw::formula::Formula;
+use wattlaw::base::amount::Count;
+use wattlaw::stats::formula::Formula;
 
 fuzz_target!(|text: &str| {
     if let Some(formula) = answer::answered(text.parse::<Formula>()) {

@@ -3,6 +3,6 @@
 mod importing;
 
 use libfuzzer_sys::fuzz_target;
-use wattlaw::import::Format;
+use wattlaw_import::Format;
 
 fuzz_target!(|bytes: &[u8]| importing::answered(Format::Alumet, bytes));

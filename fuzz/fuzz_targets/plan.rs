@@ -7,8 +7,8 @@ mod answer;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use wattlaw::catalog::Catalog;
-use wattlaw::plan::Plan;
+use wattlaw::job::catalog::Catalog;
+use wattlaw_sweep::plan::Plan;
 
 static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::built_in().unwrap());
 

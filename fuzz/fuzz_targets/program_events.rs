@@ -6,7 +6,7 @@ mod answer;
 
 use libfuzzer_sys::fuzz_target;
 use wattlaw::record::event::{Entry, Said};
-use wattlaw::units::Seconds;
+use wattlaw::base::units::Seconds;
 
 fuzz_target!(|line: &str| {
     if let Some(said) = answer::answered(Said::parse(line)) {

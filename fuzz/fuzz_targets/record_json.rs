@@ -7,10 +7,10 @@ mod answer;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use wattlaw::catalog::Catalog;
+use wattlaw::job::catalog::Catalog;
 use wattlaw::record::document::Record;
 use wattlaw::record::merge::merge;
-use wattlaw::report::{Said, Statement};
+use wattlaw::record::report::{Said, Statement};
 
 static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::built_in().unwrap());
 

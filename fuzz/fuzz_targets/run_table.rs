@@ -7,9 +7,9 @@ mod answer;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use wattlaw::catalog::Catalog;
-use wattlaw::dataset::{ColumnsOf, Dataset, Efficiency};
-use wattlaw::proxy::ProxySet;
+use wattlaw::job::catalog::Catalog;
+use wattlaw::data::dataset::{ColumnsOf, Dataset, Efficiency};
+use wattlaw::data::proxy::ProxySet;
 
 static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::built_in().unwrap());
 

@@ -5,7 +5,7 @@
 mod answer;
 
 use libfuzzer_sys::fuzz_target;
-use wattlaw::slurm::{Array, Options, Script, Shape, journal, queue};
+use wattlaw_sweep::slurm::{Array, Options, Script, Shape, journal, queue};
 
 fuzz_target!(|text: &str| {
     let submitted = answer::answered(journal(text, "submitted.jsonl")).unwrap_or_default();

@@ -7,9 +7,9 @@ mod answer;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use wattlaw::catalog::Catalog;
-use wattlaw::plan::Kind;
-use wattlaw::space::Space;
+use wattlaw::job::catalog::Catalog;
+use wattlaw_sweep::plan::Kind;
+use wattlaw_sweep::space::Space;
 
 static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::built_in().unwrap());
 

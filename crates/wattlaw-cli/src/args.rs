@@ -1,11 +1,12 @@
 //! The command line as it is typed.
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
-use crate::{
+use crate::commands::{
     audit, calibrate, catalog, completions, cost, doctor, efficiency, fit, import, job, measure,
     merge, predict, recover, report, sweep, top, validate,
 };
+use crate::man;
 
 /// Predicts the energy, time and power of a Transformer training run before it runs, and fits itself to runs that ran.
 #[derive(Debug, Parser)]
@@ -59,14 +60,7 @@ pub enum Command {
     Catalog(catalog::Args),
     /// Print a shell's completion script
     Completions(completions::Args),
-}
-
-/// How to print.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Format {
-    /// For reading
-    #[default]
-    Table,
-    /// For scripts: stable names, full precision
-    Json,
+    /// Write man pages, or print the command reference
+    #[command(hide = true)]
+    Man(man::Args),
 }

@@ -3,40 +3,25 @@
 //! The library computes and this program reads, asks and prints: one file a subcommand.
 
 mod args;
-mod audit;
-mod calibrate;
-mod catalog;
-mod complete;
-mod completions;
-mod cost;
-mod doctor;
-mod doctor_files;
-mod efficiency;
+mod commands;
 mod failure;
 mod files;
-mod fit;
-mod import;
-mod job;
-mod job_args;
-mod law_args;
-mod measure;
-mod merge;
-mod meter_args;
-mod predict;
-mod recover;
-mod report;
-mod runs_args;
-mod screen;
-mod suggest;
-mod suite;
-mod sweep;
-mod top;
+mod flags;
+mod format;
+mod parse;
+mod render;
+mod schema;
 mod usage;
-mod validate;
 
 use std::process::ExitCode;
 
-use args::Command;
+use clap::CommandFactory;
+
+use args::{Command, Wattlaw};
+use commands::{
+    audit, calibrate, catalog, completions, cost, doctor, efficiency, fit, import, job, man,
+    measure, merge, predict, recover, report, sweep, top, validate,
+};
 
 fn main() -> ExitCode {
     let wattlaw = match usage::read(std::env::args_os()) {
@@ -61,7 +46,8 @@ fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Catalog(args) => catalog::run(&args),
-        Command::Completions(args) => completions::run(&args),
+        Command::Completions(args) => completions::run(&args, &mut Wattlaw::command()),
+        Command::Man(args) => man::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

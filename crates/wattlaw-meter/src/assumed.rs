@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Instant;
 
+use wattlaw::base::units::{Seconds, Watts};
 use wattlaw::record::{Channel, Component, Instrument, Sample};
-use wattlaw::units::{Seconds, Watts};
 
 use crate::meter::{Fault, Meter};
 

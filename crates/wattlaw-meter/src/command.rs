@@ -181,7 +181,7 @@ fn listen(from: OwnedFd, to: Sender<Message>) {
 }
 
 /// Tells when the process that is the target has ended.
-pub(crate) fn wait(mut child: Child, target: Target, to: Sender<Message>) {
+pub fn wait(mut child: Child, target: Target, to: Sender<Message>) {
     std::thread::spawn(move || {
         if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
             // waits without taking its number away, which a signal of ours would then send to somebody else
@@ -217,7 +217,7 @@ struct Held {
 
 impl Target {
     /// Starts a process; a signal that comes meanwhile waits until it can be passed on.
-    pub(crate) fn hold(
+    pub fn hold(
         &self,
         own_group: bool,
         spawn: impl FnOnce() -> std::io::Result<Child>,

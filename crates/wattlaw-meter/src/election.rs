@@ -83,8 +83,8 @@ fn open(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wattlaw::base::units::Seconds;
     use wattlaw::record::Component;
-    use wattlaw::units::Seconds;
 
     fn channel(device: &str, instrument: Instrument) -> Channel {
         Channel {

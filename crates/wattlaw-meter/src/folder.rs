@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
+use wattlaw::base::units::Seconds;
 use wattlaw::record::closing::Closing;
 use wattlaw::record::document::{Record, State};
 use wattlaw::record::event::Entry;
 use wattlaw::record::reading::HEADER;
-use wattlaw::units::Seconds;
 
 use crate::error::{Error, Result};
 
@@ -390,7 +390,7 @@ pub fn write(path: &Path, record: &Record) -> Result<()> {
 }
 
 /// Writes a file whole: beside it, and then in its place.
-pub(crate) fn whole(path: &Path, text: &str) -> Result<()> {
+pub fn whole(path: &Path, text: &str) -> Result<()> {
     let fail = |e: &io::Error| Error::io(path, e);
     let directory = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()

@@ -6,9 +6,9 @@
 use std::path::Path;
 use std::time::Instant;
 
+use wattlaw::base::units::{Joules, Seconds, Watts};
 use wattlaw::record::counter::Counter;
 use wattlaw::record::{Channel, Component, Instrument, Sample};
-use wattlaw::units::{Joules, Seconds, Watts};
 
 use crate::found::{Found, Refused};
 use crate::integral::Integral;

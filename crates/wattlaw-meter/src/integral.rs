@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use wattlaw::units::{Joules, Seconds, Watts};
+use wattlaw::base::units::{Joules, Seconds, Watts};
 
 /// The energy of a power since it was first read, by trapezoids.
 #[derive(Debug, Clone, Copy, Default)]

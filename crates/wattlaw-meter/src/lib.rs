@@ -4,14 +4,14 @@
 //! hands each round of readings on. [`measure`](measure::measure) runs a command meanwhile, and a [folder] keeps what was read.
 
 pub mod assumed;
-mod command;
+pub mod command;
 pub mod election;
 pub mod error;
 pub mod folder;
 pub mod found;
 pub mod hwmon;
 pub mod integral;
-mod lines;
+pub mod lines;
 pub mod machine;
 pub mod measure;
 pub mod meter;
@@ -23,6 +23,5 @@ pub mod sampler;
 pub mod select;
 pub mod sensor;
 pub mod settle;
-pub mod sweep;
 pub mod sysfs;
 mod tail;

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rustix::process::Signal;
 use rustix::time::ClockId;
+use wattlaw::base::units::Seconds;
 use wattlaw::job::JobSpec;
 use wattlaw::record::Channel;
 use wattlaw::record::document::{End, Measured, Record, SCHEMA, State, Stop};
 use wattlaw::record::event::{Entry, Event, Said};
 use wattlaw::record::reading::Reading;
-use wattlaw::units::Seconds;
 
 use crate::command::{self, Message, Target, Wrapping};
 use crate::election::{Elected, elect};

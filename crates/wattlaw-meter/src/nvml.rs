@@ -7,9 +7,9 @@ use nvml_wrapper::enums::device::DeviceArchitecture;
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, Nvml};
 
+use wattlaw::base::units::{Joules, Watts};
 use wattlaw::record::counter::Counter;
 use wattlaw::record::{Channel, Component, Instrument, Sample};
-use wattlaw::units::{Joules, Watts};
 
 use crate::found::{Found, Refused};
 use crate::integral::Integral;

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use wattlaw::base::units::{Joules, Seconds};
 use wattlaw::record::counter::Counter;
 use wattlaw::record::{Channel, Component, Instrument, Sample};
-use wattlaw::units::{Joules, Seconds};
 
 use crate::found::Found;
 use crate::meter::{Fault, Meter};

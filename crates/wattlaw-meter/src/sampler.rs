@@ -4,8 +4,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use wattlaw::base::units::Seconds;
 use wattlaw::record::{Channel, Sample};
-use wattlaw::units::Seconds;
 
 use crate::meter::{Fault, Meter};
 
@@ -134,8 +134,8 @@ fn missed(
 
 #[cfg(test)]
 mod tests {
+    use wattlaw::base::units::Watts;
     use wattlaw::record::Component;
-    use wattlaw::units::Watts;
 
     use super::*;
     use crate::assumed::Assumed;

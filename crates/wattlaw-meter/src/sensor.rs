@@ -5,7 +5,7 @@
 //! `nvmlDeviceGetPowerUsage` and `nvmlDeviceGetTotalEnergyConsumption`.
 
 use nvml_wrapper::enums::device::DeviceArchitecture;
-use wattlaw::units::Seconds;
+use wattlaw::base::units::Seconds;
 
 /// A GPU's sensor.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -4,17 +4,16 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
-use wattlaw::calibration::{
-    Answer, Answering, Calibration, Laws, RooflineLaws, ScalingLaws, embedded,
-};
-use wattlaw::catalog::Catalog;
+use wattlaw::base::units::JOULES_PER_KWH;
+use wattlaw::calibration::{Answer, Answering, Calibration, Laws, ScalingLaws, embedded};
 use wattlaw::cost::{AttentionFlops, Cost};
-use wattlaw::features::Features;
+use wattlaw::data::features::Features;
+use wattlaw::job::catalog::Catalog;
 use wattlaw::job::{Job, JobSpec};
+use wattlaw::law::roofline::laws::RooflineLaws;
 use wattlaw::law::roofline::machine::Machine;
 use wattlaw::law::roofline::terms::Terms;
 use wattlaw::predict::{Interval, predict};
-use wattlaw::units::JOULES_PER_KWH;
 
 const LEVEL: f64 = 0.95;
 

@@ -4,9 +4,9 @@
 use std::hint::black_box;
 
 use criterion::Criterion;
-use wattlaw::calibration::RooflineLaws;
-use wattlaw::catalog::Catalog;
-use wattlaw::dataset::{ColumnsOf, Dataset};
+use wattlaw::data::dataset::{ColumnsOf, Dataset};
+use wattlaw::job::catalog::Catalog;
+use wattlaw::law::roofline::laws::RooflineLaws;
 use wattlaw::law::roofline::terms::{INPUTS, Terms};
 use wattlaw::law::roofline::{MOST_POINTS, RooflineLaw};
 
@@ -18,7 +18,7 @@ const GPU: &str = "a100-sxm4-40gb";
 fn main() -> wattlaw::Result<()> {
     let catalog = Catalog::built_in()?;
     let all = runs::dataset()?.countable(&catalog).0;
-    let on_one = |run: &wattlaw::run::Measurement| {
+    let on_one = |run: &wattlaw::data::measurement::Measurement| {
         catalog.accelerator(run.gpu()).is_ok_and(|a| a.name == GPU) && run.family() == "gpt"
     };
     let data = all.filter(on_one);

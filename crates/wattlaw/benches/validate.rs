@@ -3,11 +3,11 @@
 use std::hint::black_box;
 
 use criterion::Criterion;
-use wattlaw::formula::Formula;
 use wattlaw::law::Law;
 use wattlaw::law::efficiency::BeforeRunLaw;
 use wattlaw::law::scaling::ScalingLaw;
 use wattlaw::law::setting::Setting;
+use wattlaw::stats::formula::Formula;
 use wattlaw::validate::Judge;
 
 mod runs;

@@ -8,10 +8,11 @@ mod stalled;
 
 use serde::Serialize;
 
-use crate::catalog::Catalog;
-use crate::dataset::Dataset;
-use crate::run::{Measurement, Scope};
-use crate::words::words;
+use crate::base::scope::Scope;
+use crate::base::words::words;
+use crate::data::dataset::Dataset;
+use crate::data::measurement::Measurement;
+use crate::job::catalog::Catalog;
 
 /// A way in which a row, or a table, misleads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,5 +1,5 @@
 //! A calibration: fitted laws of energy and time with their spread, the range they were fitted on, and where the
-//! data came from. It is a JSON file, documented field by field in `docs/records.md`.
+//! data came from. It is a JSON file, documented field by field in `docs/reference/calibration.md`.
 
 mod design;
 mod embedded;
@@ -13,20 +13,17 @@ pub use fit::{FitOptions, default_formula};
 pub use range::{Outside, Range};
 pub use suggest::{Suggested, Suggestions};
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::ColumnsOf;
-use crate::error::{Error, Result};
-use crate::features::Features;
+use crate::base::error::{Error, Result};
+use crate::base::scope::Scope;
+use crate::base::words::words;
+use crate::data::dataset::ColumnsOf;
+use crate::data::features::Features;
 use crate::law::efficiency::BeforeRunFit;
-use crate::law::roofline::fit::Prior;
-use crate::law::roofline::machine::Machine;
-use crate::law::roofline::transfer::{DOUBT, Transfer};
+use crate::law::roofline::laws::RooflineLaws;
 use crate::law::scaling::ScalingFit;
 use crate::law::setting::Setting;
-use crate::run::Scope;
 use crate::stats::conformal::Conformal;
 
 /// The version of the file's layout; a reader refuses another.
@@ -66,12 +63,23 @@ pub enum Laws {
     Roofline(Box<RooflineLaws>),
 }
 
+/// The kinds of laws.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LawKind {
+    /// The study's scaling law.
+    Scaling,
+    /// The structural law.
+    Roofline,
+}
+
+words!(LawKind, "kind of law": Scaling = "scaling", Roofline = "roofline");
+
 impl Laws {
-    /// The name used in flags and JSON.
-    pub const fn name(&self) -> &'static str {
+    /// Its kind.
+    pub const fn kind(&self) -> LawKind {
         match self {
-            Self::Scaling(_) => "scaling",
-            Self::Roofline(_) => "roofline",
+            Self::Scaling(_) => LawKind::Scaling,
+            Self::Roofline(_) => LawKind::Roofline,
         }
     }
 }
@@ -92,40 +100,6 @@ pub struct ScalingLaws {
     pub power_residuals: Option<Conformal>,
     /// The law with η as measured, for understanding runs that are over; absent where the table has no baselines.
     pub after_run: Option<ScalingFit>,
-}
-
-/// Roofline laws of each accelerator, and of all together for one that was not seen.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RooflineLaws {
-    /// Kinds of accelerators that the pooled law was fitted on; with several its spread is that of whole ones held out.
-    pub accelerators: usize,
-    /// What all accelerators share; its spread is that of whole accelerators held out, where there are several.
-    pub pooled: Machine,
-    /// What is known of an accelerator that was not seen, to be adjusted to a few runs of it; absent in files of before
-    /// there was such a thing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub transfer: Option<Transfer>,
-    /// Each accelerator's own, by its name in the catalogue.
-    pub machines: BTreeMap<String, Machine>,
-}
-
-impl RooflineLaws {
-    /// The machine that answers for an accelerator, and whether it is its own.
-    pub fn machine(&self, gpu: &str) -> (&Machine, bool) {
-        self.machines.get(gpu).map_or((&self.pooled, false), |machine| (machine, true))
-    }
-
-    /// What is held likely of an accelerator before its next runs: of one that was adjusted, its posterior; of another that
-    /// has its own parameters, those, as doubtful as a machine of another place makes them; of one that was not seen, what
-    /// the others tell of it.
-    pub fn prior(&self, gpu: &str) -> Prior {
-        match (self.machine(gpu), &self.transfer) {
-            ((machine, true), _) if machine.adjusted => Prior::from(&machine.fit),
-            ((_, false), Some(transfer)) => Prior::from(&transfer.unseen),
-            ((machine, _), _) => Prior::taught(machine.fit.logs, DOUBT),
-        }
-    }
 }
 
 /// Where a calibration's runs are from.

@@ -5,16 +5,19 @@
 //! square of scores or half of it is [`AttentionFlops`], and every total says which.
 
 mod collectives;
+mod kind;
 mod layers;
 pub(crate) mod optimizer;
 
 pub use collectives::{Collective, CollectiveKind, Span};
+pub use kind::{CollectiveRole, OpKind};
 
-use serde::Serialize;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 
+use crate::base::units::{Bytes, Flops};
+use crate::base::words::words;
 use crate::job::Job;
-use crate::units::{Bytes, Flops};
-use crate::words::words;
 
 /// How causal attention's FLOPs are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -55,10 +58,10 @@ impl Phase {
 }
 
 /// One line of the ledger; figures are for one execution on one GPU.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Op {
     /// What it is.
-    pub name: &'static str,
+    pub kind: OpKind,
     /// When it runs.
     pub phase: Phase,
     /// How often it runs in a micro-step (or in a step, for [`Phase::Step`]).
@@ -69,8 +72,33 @@ pub struct Op {
     pub bytes: Bytes,
     /// Kernels launched.
     pub kernels: f64,
-    /// What it exchanges with other GPUs.
-    pub collective: Option<Collective>,
+}
+
+impl Op {
+    /// The name used in tables and JSON.
+    pub const fn name(&self) -> &'static str {
+        self.kind.name()
+    }
+
+    /// Its communication with other GPUs, if it is a collective.
+    pub const fn collective(&self) -> Option<&Collective> {
+        if let OpKind::Collective(collective) = &self.kind { Some(collective) } else { None }
+    }
+}
+
+impl Serialize for Op {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { kind, phase, count, flops, bytes, kernels } = self;
+        let mut line = serializer.serialize_struct("Op", 7)?;
+        line.serialize_field("name", kind.name())?;
+        line.serialize_field("phase", phase)?;
+        line.serialize_field("count", count)?;
+        line.serialize_field("flops", flops)?;
+        line.serialize_field("bytes", bytes)?;
+        line.serialize_field("kernels", kernels)?;
+        line.serialize_field("collective", &self.collective())?;
+        line.end()
+    }
 }
 
 /// Sums over operations.
@@ -94,7 +122,7 @@ impl Totals {
         self.flops += op.flops * n;
         self.bytes += op.bytes * n;
         self.kernels += op.kernels * n;
-        if let Some(collective) = &op.collective {
+        if let Some(collective) = op.collective() {
             let sent = collective.sent_per_gpu() * n;
             match collective.span {
                 Span::Node => self.node_link_bytes += sent,
@@ -162,10 +190,9 @@ pub struct Cost {
     pub attention_flops: AttentionFlops,
     /// One ledger a pipeline stage.
     pub stages: Vec<Ledger>,
-    /// Sums of one optimizer step over all GPUs, as launched: with recomputation and replicated work.
+    /// Sums of one optimizer step over all GPUs: hardware FLOPs, with recomputation and replicated work.
     pub hardware_per_step: Totals,
-    /// FLOPs of one optimizer step that the mathematics asks for, whatever the parallelism: no recomputation, nothing
-    /// done twice.
+    /// Model FLOPs of one optimizer step, whatever the parallelism: without recomputation and replicated work.
     pub model_flops_per_step: Flops,
     /// Optimizer steps of the run.
     pub steps: f64,
@@ -175,7 +202,9 @@ impl Cost {
     /// Counts a job.
     ///
     /// ```
-    /// # use wattlaw::{catalog::Catalog, cost::{AttentionFlops, Cost}, job::JobSpec};
+    /// # use wattlaw::job::catalog::Catalog;
+    /// # use wattlaw::cost::{AttentionFlops, Cost};
+    /// # use wattlaw::job::JobSpec;
     /// # let spec = JobSpec::from_toml("model.name = 'gpt2'
     /// # workload = { steps = 1, seq_len = 1024, micro_batch = 1 }
     /// # system = { gpu = 'a100-sxm4-80gb' }")?;
@@ -202,17 +231,17 @@ impl Cost {
         }
     }
 
-    /// FLOPs of the whole run as launched, with recomputation.
+    /// Hardware FLOPs of the whole run: with recomputation and replicated work.
     pub fn hardware_flops(&self) -> Flops {
         self.hardware_per_step.flops * self.steps
     }
 
-    /// FLOPs of the whole run that the mathematics asks for.
+    /// Model FLOPs of the whole run: without recomputation and replicated work.
     pub fn model_flops(&self) -> Flops {
         self.model_flops_per_step * self.steps
     }
 
-    /// The stage that launches the most FLOPs, for which the others wait.
+    /// The stage with the most hardware FLOPs, which sets the pace of the pipeline.
     pub fn busiest_stage(&self) -> &Ledger {
         let flops = |ledger: &Ledger| ledger.per_step(|_| true).flops.value();
         let mut busiest = 0;

@@ -1,17 +1,23 @@
 //! A job: everything that is known before a run.
 
+pub mod catalog;
 mod document;
 pub mod fields;
+pub mod model;
+pub mod parallelism;
+pub mod system;
+pub mod task;
+pub mod workload;
 
 use serde::{Deserialize, Serialize};
 
-use crate::architecture::{Architecture, ModelSpec};
-use crate::catalog::Catalog;
-use crate::error::{Error, Result};
-use crate::parallel::{DataParallel, Parallelism, ParallelismSpec, Strategy};
-use crate::system::{System, SystemSpec};
-use crate::toml_text;
-use crate::workload::{Precision, Workload, WorkloadSpec};
+use crate::base::error::{Error, Result};
+use crate::base::toml_text;
+use crate::job::catalog::Catalog;
+use crate::job::model::{Architecture, ModelSpec};
+use crate::job::parallelism::{DataParallel, Parallelism, ParallelismSpec, Strategy};
+use crate::job::system::{System, SystemSpec};
+use crate::job::workload::{Precision, Workload, WorkloadSpec};
 
 /// What is trained, how, spread over what: checked, complete, and all that a prediction needs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -30,7 +36,7 @@ pub struct Job {
 /// A job as a TOML file or flags describe it.
 ///
 /// ```
-/// use wattlaw::catalog::Catalog;
+/// use wattlaw::job::catalog::Catalog;
 /// use wattlaw::job::JobSpec;
 ///
 /// let spec = JobSpec::from_toml(

@@ -1,42 +1,53 @@
 //! wattlaw predicts the energy, time and power of a Transformer training run before it runs.
+//!
+//! A [`JobSpec`] says what is trained, how, and on what; a [`Catalog`] fills in what it leaves open, which gives a [`Job`]; a
+//! [`Calibration`] holds laws fitted on measured runs, a built-in one or one of your own, and [`predict()`] asks it:
+//!
+//! ```
+//! use wattlaw::{Calibration, Catalog, Dataset, FitOptions, JobSpec, choose, predict};
+//!
+//! let catalog = Catalog::built_in()?;
+//! let spec = JobSpec::from_toml(
+//!     r#"
+//!     model.name = "bert-base-uncased"
+//!     workload = { tokens = "10M", seq_len = 128, micro_batch = 32 }
+//!     parallelism.strategy = "fsdp"
+//!     system = { gpu = "a100-sxm4-40gb", gpus = 4 }
+//!     "#,
+//! )?;
+//! let job = spec.resolve(&catalog)?;
+//! let choice = choose(&job)?;
+//! let prediction = predict(&job, &choice.calibration, &choice.reason, 0.95)?;
+//! assert!(prediction.energy_j.is_some_and(|energy| energy.lower < energy.estimate));
+//!
+//! // laws fitted on runs of your own answer in the same way
+//! let table = include_bytes!("../../../examples/runs.csv");
+//! let runs = Dataset::from_csv(table, "runs.csv", None)?;
+//! let calibration = Calibration::fit(&runs, &FitOptions::default(), &catalog)?;
+//! assert!(calibration.to_json()?.contains("wattlaw-calibration"));
+//! # Ok::<(), wattlaw::Error>(())
+//! ```
+//!
+//! Pure: no clock, network, device or printing; files come in as text. The same inputs give the same bytes.
 
-pub mod amount;
-pub mod architecture;
 pub mod audit;
+pub mod base;
 pub mod calibration;
-pub mod catalog;
 pub mod cost;
-mod csv_text;
-pub mod dataset;
-pub mod design;
-pub mod error;
-pub mod features;
-pub mod formula;
-pub mod frame;
-pub mod import;
+pub mod data;
 pub mod job;
 pub mod law;
 pub mod memory;
-pub mod parallel;
-pub mod plan;
 pub mod predict;
-pub mod proxy;
 pub mod record;
-pub mod report;
-pub mod run;
-pub mod sampling;
-pub mod slurm;
-pub mod space;
-pub mod speedup;
-pub mod split;
 pub mod stats;
-pub mod suite;
-pub mod sweep;
-pub mod system;
-mod toml_text;
-pub mod units;
 pub mod validate;
-mod words;
-pub mod workload;
 
-pub use error::{Error, Result};
+pub use base::error::{Error, Result};
+pub use calibration::{Calibration, FitOptions, choose};
+pub use cost::Cost;
+pub use data::dataset::Dataset;
+pub use job::catalog::Catalog;
+pub use job::{Job, JobSpec};
+pub use memory::Memory;
+pub use predict::{Prediction, predict};

@@ -41,19 +41,21 @@
 
 mod activations;
 mod advice;
+mod part;
 mod recipe;
 mod run_ahead;
 mod saved;
 mod states;
 
 pub use advice::{Advice, Change};
+pub use part::MemoryPart;
 pub use recipe::{Recipe, RunAhead};
 
 use serde::Serialize;
 
+use crate::base::units::Bytes;
 use crate::job::Job;
-use crate::system::Accelerator;
-use crate::units::Bytes;
+use crate::job::system::Accelerator;
 
 /// Peak memory of one GPU of a pipeline stage, by part.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -108,7 +110,9 @@ impl Memory {
     /// Estimates the memory of the pipeline stage that takes most, with PyTorch's recipe.
     ///
     /// ```
-    /// # use wattlaw::{catalog::Catalog, job::JobSpec, memory::Memory};
+    /// # use wattlaw::job::catalog::Catalog;
+    /// # use wattlaw::job::JobSpec;
+    /// # use wattlaw::memory::Memory;
     /// let spec = JobSpec::from_toml("model.name = 'bert-base-uncased'
     /// workload = { steps = 1, seq_len = 128, micro_batch = 32 }
     /// system = { gpu = 't4' }")?;
@@ -165,19 +169,7 @@ impl Memory {
 
     /// The parts by name, in the order of a table.
     pub fn parts(&self) -> impl Iterator<Item = (&'static str, Bytes)> {
-        [
-            ("weights", self.weights),
-            ("gradients", self.gradients),
-            ("optimizer", self.optimizer),
-            ("activations", self.activations),
-            ("recomputed", self.recomputed),
-            ("logits", self.logits),
-            ("communication", self.communication),
-            ("allocator", self.allocator),
-            ("run-ahead", self.run_ahead),
-            ("reserve", self.reserve),
-        ]
-        .into_iter()
+        MemoryPart::ALL.into_iter().map(|part| (part.name(), self.part(part)))
     }
 
     /// The largest part and its name.
@@ -215,11 +207,11 @@ mod tests {
     use super::activations::{in_flight, layer};
     use super::saved::Stack;
     use super::*;
-    use crate::catalog::Catalog;
+    use crate::base::units::BYTES_PER_GIB;
     use crate::job::JobSpec;
-    use crate::parallel::{DataParallel, Schedule};
-    use crate::units::BYTES_PER_GIB;
-    use crate::workload::{AttentionKernel, Checkpointing, Precision};
+    use crate::job::catalog::Catalog;
+    use crate::job::parallelism::{DataParallel, Schedule};
+    use crate::job::workload::{AttentionKernel, Checkpointing, Precision};
 
     fn job(toml: &str) -> Job {
         JobSpec::from_toml(toml).unwrap().resolve(&Catalog::built_in().unwrap()).unwrap()

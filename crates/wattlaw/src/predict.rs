@@ -6,21 +6,22 @@ mod factors;
 mod memory;
 mod warnings;
 
-use answered::Answered;
 pub use answered::Breakdown;
+use answered::LawEstimate;
 pub use factors::Factor;
 pub use memory::PeakMemory;
-pub use warnings::Warning;
+pub use warnings::{Warning, WarningKind};
 
 use serde::Serialize;
 
-use crate::calibration::{Calibration, Outside};
+use crate::base::error::Result;
+use crate::base::scope::Scope;
+use crate::base::units::JOULES_PER_KWH;
+use crate::base::words::words;
+use crate::calibration::{Calibration, LawKind, Outside};
 use crate::cost::{AttentionFlops, Cost};
-use crate::error::Result;
 use crate::job::Job;
 use crate::law::roofline::clock::PowerLimit;
-use crate::run::Scope;
-use crate::units::JOULES_PER_KWH;
 
 /// An estimate between two ends; `upper` is infinite (null in JSON) where too few runs support the level.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -54,15 +55,26 @@ impl Interval {
     }
 }
 
-/// Which calibration answered.
+/// Whether a fitted law answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum AnswerKind {
+    /// By a fitted law.
+    Fitted,
+    /// By assumptions on peak and power, since the law's answer is impossible.
+    Assumed,
+}
+
+words!(AnswerKind, "kind of answer": Fitted = "fitted", Assumed = "assumed");
+
+/// The calibration of a prediction, and why it was selected.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Answerer {
+pub struct SelectedCalibration {
     /// Its name.
     pub name: String,
     /// Its kind of law.
-    pub law: &'static str,
-    /// `fitted`, or `assumed` where no law could be stood behind.
-    pub kind: &'static str,
+    pub law: LawKind,
+    /// Whether its law answered.
+    pub kind: AnswerKind,
     /// Why this one.
     pub reason: String,
     /// Runs it was fitted on.
@@ -74,9 +86,9 @@ pub struct Answerer {
 /// FLOPs of the whole run, by convention.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct FlopCounts {
-    /// What the mathematics asks for, full attention square.
+    /// Model FLOPs: without recomputation and replicated work, full attention square.
     pub model: f64,
-    /// As launched, with recomputation and replicated work, full attention square.
+    /// Hardware FLOPs: with recomputation and replicated work, full attention square.
     pub hardware: f64,
 }
 
@@ -123,8 +135,8 @@ pub struct Prediction {
     pub outside: Vec<Outside>,
     /// What to be wary of.
     pub warnings: Vec<Warning>,
-    /// Which calibration answered.
-    pub calibration: Answerer,
+    /// The calibration that answered.
+    pub calibration: SelectedCalibration,
 }
 
 /// Time and energy of a job without memory, carbon and price: what a plan of many jobs needs of a prediction.
@@ -136,8 +148,8 @@ pub struct Estimate {
     pub energy_j: Option<f64>,
     /// What the energy covers.
     pub scope: Scope,
-    /// `fitted`, or `assumed` where no law could be stood behind.
-    pub kind: &'static str,
+    /// Whether a fitted law answered.
+    pub kind: AnswerKind,
     /// What to be wary of.
     pub warnings: Vec<Warning>,
 }
@@ -150,49 +162,49 @@ const ANY_LEVEL: f64 = 0.95;
 /// # Errors
 /// As [`predict`].
 pub fn estimate(job: &Job, calibration: &Calibration) -> Result<Estimate> {
-    let Settled { answered, kind, warnings, .. } = settle(job, calibration, ANY_LEVEL)?;
+    let Checked { estimate, kind, warnings, .. } = checked(job, calibration, ANY_LEVEL)?;
     Ok(Estimate {
-        duration_s: answered.duration_s.map(|i| i.estimate),
-        energy_j: answered.energy_j.map(|i| i.estimate),
-        scope: answered.scope,
+        duration_s: estimate.duration_s.map(|i| i.estimate),
+        energy_j: estimate.energy_j.map(|i| i.estimate),
+        scope: estimate.scope,
         kind,
         warnings,
     })
 }
 
-/// What a calibration answers, or assumptions where its answer is impossible.
-struct Settled {
-    answered: Answered,
-    kind: &'static str,
-    /// Why by assumption, where it is.
+/// The estimate of a calibration's law, or assumptions where that is impossible.
+struct Checked {
+    estimate: LawEstimate,
+    kind: AnswerKind,
+    /// The assumptions, where they replace the law.
     assumed: Option<String>,
     cost: Cost,
     outside: Vec<Outside>,
     warnings: Vec<Warning>,
 }
 
-fn settle(job: &Job, calibration: &Calibration, level: f64) -> Result<Settled> {
-    let mut answered = answered::ask(job, calibration, level)?;
+fn checked(job: &Job, calibration: &Calibration, level: f64) -> Result<Checked> {
+    let mut estimate = answered::by_law(job, calibration, level)?;
     let cost = Cost::count(job, AttentionFlops::Full);
     let outside = calibration.outside(job);
-    let mut warnings = std::mem::take(&mut answered.warnings);
+    let mut warnings = std::mem::take(&mut estimate.warnings);
     warnings.extend(warnings::of_range(&outside, calibration));
     warnings.extend(warnings::of_job(job, calibration));
     let mut assumed = None;
-    if let Some(floor) = assumed::impossible(job, &cost, answered.duration_s, answered.mean_power_w)
+    if let Some(floor) = assumed::impossible(job, &cost, estimate.duration_s, estimate.mean_power_w)
     {
         let answer = assumed::answer(job, &cost, level)?;
         warnings.insert(0, floor);
-        answered.energy_j = Some(answer.energy);
-        answered.duration_s = Some(answer.duration);
-        answered.mean_power_w = Some(answer.power);
-        answered.breakdown = Breakdown::Factors(Vec::new());
-        answered.power_limit = None;
-        answered.scope = Scope::Gpu;
+        estimate.energy_j = Some(answer.energy);
+        estimate.duration_s = Some(answer.duration);
+        estimate.mean_power_w = Some(answer.power);
+        estimate.breakdown = Breakdown::Factors(Vec::new());
+        estimate.power_limit = None;
+        estimate.scope = Scope::Gpu;
         assumed = Some(answer.reason);
     }
-    let kind = if assumed.is_some() { "assumed" } else { "fitted" };
-    Ok(Settled { answered, kind, assumed, cost, outside, warnings })
+    let kind = if assumed.is_some() { AnswerKind::Assumed } else { AnswerKind::Fitted };
+    Ok(Checked { estimate, kind, assumed, cost, outside, warnings })
 }
 
 /// Predicts a job by a calibration; `reason` says why that one was chosen.
@@ -206,9 +218,9 @@ pub fn predict(
     reason: &str,
     level: f64,
 ) -> Result<Prediction> {
-    let Settled { answered, kind, assumed, cost, outside, mut warnings } =
-        settle(job, calibration, level)?;
-    let (energy, duration) = (answered.energy_j, answered.duration_s);
+    let Checked { estimate, kind, assumed, cost, outside, mut warnings } =
+        checked(job, calibration, level)?;
+    let (energy, duration) = (estimate.energy_j, estimate.duration_s);
 
     let memory = PeakMemory::of(job, level)?;
     warnings.extend(memory.warning());
@@ -220,9 +232,9 @@ pub fn predict(
     Ok(Prediction {
         energy_j: energy,
         duration_s: duration,
-        mean_power_w: answered.mean_power_w,
+        mean_power_w: estimate.mean_power_w,
         level,
-        scope: answered.scope,
+        scope: estimate.scope,
         parameters: job.architecture.parameters().total,
         parameters_with_head: job.architecture.parameters_for(job.workload.task).total,
         tokens,
@@ -236,14 +248,14 @@ pub fn predict(
         facility_energy_j,
         carbon_g: drawn.zip(system.carbon_g_per_kwh).map(|(e, g)| e.scaled(g / JOULES_PER_KWH)),
         cost: price(job, drawn, duration),
-        efficiency: answered.efficiency,
-        breakdown: answered.breakdown,
-        power_limit: answered.power_limit,
+        efficiency: estimate.efficiency,
+        breakdown: estimate.breakdown,
+        power_limit: estimate.power_limit,
         outside,
         warnings,
-        calibration: Answerer {
+        calibration: SelectedCalibration {
             name: calibration.name.clone(),
-            law: calibration.law.name(),
+            law: calibration.law.kind(),
             kind,
             reason: assumed.unwrap_or_else(|| reason.to_owned()),
             rows: calibration.data.rows,

@@ -4,12 +4,13 @@
 
 pub mod closing;
 pub mod counter;
-pub mod defect;
+pub(crate) mod defect;
 pub mod document;
 pub mod event;
 mod followed;
 pub mod merge;
 pub mod reading;
+pub mod report;
 pub mod run;
 mod total;
 pub mod trace;
@@ -17,8 +18,8 @@ mod windows;
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Joules, Seconds, Watts};
-use crate::words::words;
+use crate::base::units::{Joules, Seconds, Watts};
+use crate::base::words::words;
 
 /// The part of a machine whose energy a channel reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -9,24 +9,25 @@ mod hold_out;
 mod interval;
 mod prepared;
 mod report;
+pub mod suite;
 
-pub use hold_out::{HoldOut, Scheme};
+pub use hold_out::{HoldOut, Scheme, Skipped};
 pub use interval::{Covered, IntervalRule, LEVELS};
-pub use report::{Skipped, SplitScore, Validation};
+pub use report::{SplitScore, Validation};
 
 use std::collections::BTreeSet;
 
-use crate::error::{Error, Result};
-use crate::frame::Frame;
+use crate::base::error::{Error, Result};
 use crate::law::Law;
-use crate::split::Groups;
+use crate::stats::frame::Frame;
+use crate::stats::split::Groups;
 use hold_out::Draw;
 use prepared::PreparedDraw;
 
 /// Says how laws are judged.
 ///
 /// ```
-/// use wattlaw::frame::Frame;
+/// use wattlaw::stats::frame::Frame;
 /// use wattlaw::law::scaling::ScalingLaw;
 /// use wattlaw::validate::{HoldOut, Judge};
 ///

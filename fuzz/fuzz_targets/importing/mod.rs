@@ -3,9 +3,10 @@
 use std::io::BufReader;
 use std::sync::LazyLock;
 
-use wattlaw::catalog::Catalog;
-use wattlaw::dataset::ColumnMap;
-use wattlaw::import::{self, Format, Importer, Options, Source};
+use wattlaw::job::catalog::Catalog;
+use wattlaw::data::dataset::ColumnMap;
+use wattlaw_import;
+use wattlaw_import::{Format, Importer, Options, Source};
 
 static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::built_in().unwrap());
 
@@ -28,9 +29,9 @@ pub fn answered(format: Format, bytes: &[u8]) {
                 let figures = [run.energy.map(|e| e.value()), run.duration.map(|t| t.value())];
                 assert!(figures.iter().flatten().all(|x| *x >= 0.0 && x.is_finite()), "{run:?}");
             }
-            import::check(&log.measured, &CATALOG);
-            let _ = import::join(&log.measured);
-            import::to_csv(&log.measured).unwrap();
+            wattlaw_import::check(&log.measured, &CATALOG);
+            let _ = wattlaw_import::join(&log.measured);
+            wattlaw_import::to_csv(&log.measured).unwrap();
         }
         Err(error) => assert_eq!(error.to_string().lines().count(), 1, "{error}"),
     }

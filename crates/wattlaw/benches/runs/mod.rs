@@ -1,9 +1,9 @@
 //! The 655 runs of the study's pooled setting, or a made table of the same shape where they are absent.
 
-use wattlaw::catalog::Catalog;
-use wattlaw::dataset::{ColumnsOf, Dataset};
-use wattlaw::frame::Frame;
+use wattlaw::data::dataset::{ColumnsOf, Dataset};
+use wattlaw::job::catalog::Catalog;
 use wattlaw::law::setting::Setting;
+use wattlaw::stats::frame::Frame;
 
 const MEASURED: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/multi_gpu_2026/runs.csv");

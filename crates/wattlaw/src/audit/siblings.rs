@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Finding, Kind};
-use crate::dataset::Dataset;
-use crate::run::Measurement;
+use crate::data::dataset::Dataset;
+use crate::data::measurement::Measurement;
 use crate::stats::score::median;
 
 /// Runs must differ by more than this factor from their siblings' median to be told.

@@ -1,11 +1,11 @@
 //! Steps that stalled: far slower than what the rest of their table says of them.
 
 use super::{Finding, Kind};
-use crate::catalog::Catalog;
-use crate::dataset::{ColumnsOf, Dataset};
+use crate::base::scope::Covers;
+use crate::data::dataset::{ColumnsOf, Dataset};
+use crate::job::catalog::Catalog;
 use crate::law::roofline::RooflineLaw;
 use crate::law::roofline::terms::Terms;
-use crate::run::Covers;
 
 /// A step that takes this many times what the law says is no scatter of the law: its own errors are a few hundredths,
 /// and stalls are by half and more.

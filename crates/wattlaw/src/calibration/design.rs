@@ -2,18 +2,19 @@
 
 use nalgebra::{DMatrix, DVector};
 
-use super::{Calibration, Laws, RooflineLaws, ScalingLaws};
-use crate::dataset::ColumnsOf;
-use crate::design::{Encoding, Unseen, varying};
-use crate::error::{Error, Result};
-use crate::features::Features;
-use crate::formula::Formula;
-use crate::frame::{Frame, Row};
+use super::{Calibration, Laws, ScalingLaws};
+use crate::base::error::{Error, Result};
+use crate::data::dataset::ColumnsOf;
+use crate::data::features::Features;
 use crate::job::Job;
 use crate::law::linear::Uncertainty;
+use crate::law::roofline::laws::RooflineLaws;
 use crate::law::roofline::terms::Terms;
 use crate::law::roofline::transfer;
 use crate::law::setting::Setting;
+use crate::stats::design::{Encoding, Unseen, varying};
+use crate::stats::formula::Formula;
+use crate::stats::frame::{Frame, Row};
 use crate::stats::optimal::Design;
 
 /// Standard deviation of what the scaling law leaves of ln E where no calibration tells: 0.133, that of the laws with η as
@@ -39,7 +40,7 @@ impl Calibration {
             Laws::Scaling(_) => Err(Error::Data(format!(
                 "calibration {} holds a {} law; only a roofline law can {what}",
                 self.name,
-                self.law.name()
+                self.law.kind()
             ))),
         }
     }

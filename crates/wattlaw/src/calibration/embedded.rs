@@ -5,11 +5,11 @@
 use serde::Deserialize;
 
 use super::{Calibration, Outside, Range, range};
-use crate::architecture::Family;
-use crate::dataset::ColumnsOf;
-use crate::error::{Error, Result};
-use crate::features::Features;
+use crate::base::error::{Error, Result};
+use crate::data::dataset::ColumnsOf;
+use crate::data::features::Features;
 use crate::job::Job;
+use crate::job::model::Family;
 
 /// The calibrations that come with wattlaw, by name.
 const EMBEDDED: [(&str, &str); 7] = [
@@ -23,7 +23,7 @@ const EMBEDDED: [(&str, &str); 7] = [
 ];
 
 /// How many of [`EMBEDDED`], from the first, may be chosen without being named: the roofline laws, which are nearer to
-/// held-out runs of known accelerators than the study's law (`docs/accuracy.md`; on accelerators without runs neither is
+/// held-out runs of known accelerators than the study's law (`docs/project/accuracy.md`; on accelerators without runs neither is
 /// near).
 const CHOSEN_FROM: usize = 4;
 

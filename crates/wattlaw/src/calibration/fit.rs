@@ -1,18 +1,19 @@
 //! Fits a calibration on a dataset.
 
-use super::{Calibration, Fitted, Laws, RooflineLaws, SCHEMA, ScalingLaws, Source, range};
-use crate::catalog::Catalog;
-use crate::dataset::{ColumnsOf, Dataset};
-use crate::error::{Error, Result};
-use crate::formula::Formula;
-use crate::frame::Frame;
+use super::{Calibration, Fitted, Laws, SCHEMA, ScalingLaws, Source, range};
+use crate::base::error::{Error, Result};
+use crate::base::scope::Scope;
+use crate::data::dataset::{ColumnsOf, Dataset};
+use crate::job::catalog::Catalog;
 use crate::law::efficiency::{BeforeRunLaw, measurable};
+use crate::law::roofline::laws::RooflineLaws;
 use crate::law::roofline::{MOST_ROWS, RooflineLaw};
 use crate::law::scaling::ScalingLaw;
 use crate::law::setting::Setting;
-use crate::run::Scope;
-use crate::split::group_k_fold;
 use crate::stats::conformal::Conformal;
+use crate::stats::formula::Formula;
+use crate::stats::frame::Frame;
+use crate::stats::split::group_k_fold;
 
 /// Folds over which residuals of unseen runs are gathered.
 const FOLDS: usize = 5;
@@ -111,7 +112,7 @@ impl Calibration {
         };
         let after_run = match (&energy, formula.variables().contains(&"log_eta")) {
             (Some(_), true) => {
-                let (terms, _) = crate::design::varying(&formula, &frame)?;
+                let (terms, _) = crate::stats::design::varying(&formula, &frame)?;
                 let law = ScalingLaw::new(terms, "log_energy_kwh");
                 Some(law.fit(&frame, Some("config_family"))?)
             }
@@ -279,7 +280,7 @@ impl Calibration {
             return Err(Error::Data(format!(
                 "calibration {} holds a {} law; only a roofline law can be adjusted to a few runs",
                 self.name,
-                self.law.name()
+                self.law.kind()
             )));
         };
         let scope = data.scope()?;

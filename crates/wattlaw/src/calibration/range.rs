@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::Dataset;
+use crate::base::scope::Covers;
+use crate::data::dataset::Dataset;
+use crate::data::measurement::Measurement;
 use crate::job::Job;
-use crate::parallel::StrategyKind;
-use crate::run::{Covers, Measurement};
+use crate::job::parallelism::StrategyKind;
 
 /// What the fitted runs had of one variable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Calibration;
-use crate::error::Result;
+use crate::base::error::Result;
 use crate::job::Job;
 use crate::stats::optimal::Criterion;
 
@@ -54,7 +54,7 @@ impl Calibration {
             .map(|chosen| {
                 let job = candidates[chosen.candidate];
                 let machine = laws.machine(&job.system.accelerator.name).0;
-                let [(log_time, _), (log_energy, _)] = machine.predict(&machine.asked(job));
+                let [(log_time, _), (log_energy, _)] = machine.predict(&machine.terms_for(job));
                 Suggested {
                     candidate: chosen.candidate,
                     duration_s: log_time.exp(),

@@ -1,4 +1,4 @@
-//! What GPUs exchange: one operation a collective, with its group, its bytes and the link it crosses.
+//! Communication between GPUs: one operation a collective, with its group, its bytes and the link it crosses.
 //!
 //! Volumes a GPU sends, with Ψ the bytes of a buffer and n the ranks of its group: all-reduce 2Ψ(n−1)/n, all-gather and
 //! reduce-scatter Ψ(n−1)/n, send Ψ. Sources: Rajbhandari et al. 2020 (ZeRO), Shoeybi et al. 2019 (tensor parallelism),
@@ -7,13 +7,13 @@
 use serde::Serialize;
 
 use super::optimizer::{stage_parameters, trained_parameters};
-use super::{Ledger, Op, Phase};
+use super::{CollectiveRole, Ledger, Op, OpKind, Phase};
+use crate::base::units::{Bytes, Flops};
 use crate::job::Job;
-use crate::parallel::{DataParallel, TensorScope};
-use crate::units::{Bytes, Flops};
-use crate::workload::Checkpointing;
+use crate::job::parallelism::{DataParallel, TensorScope};
+use crate::job::workload::Checkpointing;
 
-/// The pattern of an exchange.
+/// The pattern of a collective.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CollectiveKind {
@@ -49,9 +49,12 @@ pub enum Span {
     Network,
 }
 
-/// An exchange among a group of GPUs.
+/// Communication among a group of GPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Collective {
+    /// What it is for; the operation's name in JSON.
+    #[serde(skip)]
+    pub role: CollectiveRole,
     /// Its pattern.
     pub kind: CollectiveKind,
     /// The whole buffer, as it is before a scatter or after a gather.
@@ -76,7 +79,7 @@ impl Collective {
     }
 }
 
-/// Writes the exchanges of one stage into the ledger.
+/// Writes the collectives of one stage into the ledger.
 pub(super) fn count(job: &Job, ledger: &mut Ledger) {
     tensor(job, ledger);
     pipeline(job, ledger);
@@ -99,17 +102,16 @@ const fn span_between_stages(job: &Job, from: u64, to: u64) -> Span {
     if apart { Span::Network } else { Span::Node }
 }
 
-fn push(ledger: &mut Ledger, name: &'static str, phase: Phase, count: f64, collective: Collective) {
+fn push(ledger: &mut Ledger, phase: Phase, count: f64, collective: Collective) {
     if count > 0.0 && collective.ranks > 1 && collective.buffer.value() > 0.0 {
         ledger.ops.push(Op {
-            name,
+            kind: OpKind::Collective(collective),
             phase,
             count,
             flops: Flops::ZERO,
             // a collective reads and writes its buffer in memory once
             bytes: collective.buffer * 2.0,
             kernels: 1.0,
-            collective: Some(collective),
         });
     }
 }
@@ -142,38 +144,62 @@ fn tensor(job: &Job, ledger: &mut Ledger) {
         for (phase, count) in
             [(Phase::Forward, count), (Phase::Recompute, recompute), (Phase::Backward, count)]
         {
-            exchange(job, ledger, "tensor parallel", phase, count, buffer);
+            all_reduce(
+                job,
+                ledger,
+                CollectiveRole::TensorParallelActivations,
+                phase,
+                count,
+                buffer,
+            );
         }
     }
     if blocks && a.vocab_size > 0 {
         if ledger.stage == 0 {
             let tokens = w.micro_positions() as f64;
-            exchange(job, ledger, "embedding", Phase::Forward, 1.0, Bytes::new(tokens * per_token));
+            let buffer = Bytes::new(tokens * per_token);
+            all_reduce(
+                job,
+                ledger,
+                CollectiveRole::TensorParallelEmbedding,
+                Phase::Forward,
+                1.0,
+                buffer,
+            );
         }
         if ledger.stage == p.head_stage(a)
-            && !matches!(w.task, crate::workload::Task::Classification { .. })
+            && !matches!(w.task, crate::job::task::Task::Classification { .. })
         {
             let buffer = Bytes::new(sequences * decoder_seq * per_token);
-            exchange(job, ledger, "logits", Phase::Backward, 1.0, buffer);
+            all_reduce(
+                job,
+                ledger,
+                CollectiveRole::TensorParallelLogits,
+                Phase::Backward,
+                1.0,
+                buffer,
+            );
         }
     }
 }
 
-fn exchange(
+/// An all-reduce among tensor-parallel ranks, or its two halves with sequence parallelism.
+fn all_reduce(
     job: &Job,
     ledger: &mut Ledger,
-    name: &'static str,
+    role: CollectiveRole,
     phase: Phase,
     count: f64,
     buffer: Bytes,
 ) {
     let p = &job.parallelism;
-    let collective = |kind| Collective { kind, buffer, ranks: p.tp, span: span(job, p.tp, 1) };
+    let span = span(job, p.tp, 1);
+    let collective = |kind| Collective { role, kind, buffer, ranks: p.tp, span };
     if p.sequence_parallel {
-        push(ledger, name, phase, count, collective(CollectiveKind::ReduceScatter));
-        push(ledger, name, phase, count, collective(CollectiveKind::AllGather));
+        push(ledger, phase, count, collective(CollectiveKind::ReduceScatter));
+        push(ledger, phase, count, collective(CollectiveKind::AllGather));
     } else {
-        push(ledger, name, phase, count, collective(CollectiveKind::AllReduce));
+        push(ledger, phase, count, collective(CollectiveKind::AllReduce));
     }
 }
 
@@ -191,6 +217,7 @@ fn pipeline(job: &Job, ledger: &mut Ledger) {
     let next = (stage + 1) % p.pp;
     let before = (stage + p.pp - 1) % p.pp;
     let to = |other| Collective {
+        role: CollectiveRole::PipelineActivations,
         kind: CollectiveKind::Send,
         buffer,
         ranks: 2,
@@ -200,8 +227,8 @@ fn pipeline(job: &Job, ledger: &mut Ledger) {
     let wraps = if p.virtual_stages > 1 { 1.0 } else { 0.0 };
     let forward = if ledger.stage + 1 < p.pp { chunks } else { (chunks - 1.0) * wraps };
     let backward = if ledger.stage > 0 { chunks } else { (chunks - 1.0) * wraps };
-    push(ledger, "pipeline", Phase::Forward, forward, to(next));
-    push(ledger, "pipeline", Phase::Backward, backward, to(before));
+    push(ledger, Phase::Forward, forward, to(next));
+    push(ledger, Phase::Backward, backward, to(before));
 }
 
 /// Data parallelism: gradients once a step, or parameters and gradients every micro-step.
@@ -212,37 +239,28 @@ fn data(job: &Job, ledger: &mut Ledger) {
     }
     let bytes = w.precision.bytes();
     let trained = Bytes::new(trained_parameters(job, ledger.stage) * bytes);
-    let over = |kind, buffer, ranks, stride| Collective {
+    let over = |role, kind, buffer, ranks, stride| Collective {
+        role,
         kind,
         buffer,
         ranks,
         span: span(job, ranks, stride),
     };
-    let all = |kind, buffer| over(kind, buffer, p.dp, p.tp);
+    let reduce = |kind| over(CollectiveRole::GradientReduction, kind, trained, p.dp, p.tp);
+    let gather =
+        over(CollectiveRole::ParameterGather, CollectiveKind::AllGather, trained, p.dp, p.tp);
     match p.data {
         DataParallel::Single => {}
         DataParallel::Ddp => {
-            push(ledger, "gradients", Phase::Step, 1.0, all(CollectiveKind::AllReduce, trained));
+            push(ledger, Phase::Step, 1.0, reduce(CollectiveKind::AllReduce));
         }
         DataParallel::Zero1 => {
-            push(
-                ledger,
-                "gradients",
-                Phase::Step,
-                1.0,
-                all(CollectiveKind::ReduceScatter, trained),
-            );
-            push(ledger, "parameters", Phase::Step, 1.0, all(CollectiveKind::AllGather, trained));
+            push(ledger, Phase::Step, 1.0, reduce(CollectiveKind::ReduceScatter));
+            push(ledger, Phase::Step, 1.0, gather);
         }
         DataParallel::Zero2 => {
-            push(
-                ledger,
-                "gradients",
-                Phase::Backward,
-                1.0,
-                all(CollectiveKind::ReduceScatter, trained),
-            );
-            push(ledger, "parameters", Phase::Step, 1.0, all(CollectiveKind::AllGather, trained));
+            push(ledger, Phase::Backward, 1.0, reduce(CollectiveKind::ReduceScatter));
+            push(ledger, Phase::Step, 1.0, gather);
         }
         DataParallel::Fsdp | DataParallel::Hsdp => {
             let group = p.shard_group;
@@ -250,16 +268,26 @@ fn data(job: &Job, ledger: &mut Ledger) {
             let units = (p.stage_layers(a, ledger.stage) + a.encoder_layers + 1) as f64;
             // a unit is a layer, and one more for embedding and head; what they hold adds up to the stage
             let unit = Bytes::new(held.total() * bytes / units);
-            let gather = over(CollectiveKind::AllGather, unit, group, p.tp);
-            push(ledger, "parameters", Phase::Forward, units, gather);
-            push(ledger, "parameters", Phase::Backward, units, gather);
-            let shard = over(CollectiveKind::ReduceScatter, trained * (1.0 / units), group, p.tp);
-            push(ledger, "gradients", Phase::Backward, units, shard);
+            let of_unit = |role, kind, buffer| over(role, kind, buffer, group, p.tp);
+            let gather = of_unit(CollectiveRole::ParameterGather, CollectiveKind::AllGather, unit);
+            push(ledger, Phase::Forward, units, gather);
+            push(ledger, Phase::Backward, units, gather);
+            let scatter = of_unit(
+                CollectiveRole::GradientReduction,
+                CollectiveKind::ReduceScatter,
+                trained * (1.0 / units),
+            );
+            push(ledger, Phase::Backward, units, scatter);
             let replicas = p.dp / group;
             if replicas > 1 {
-                let shards = trained / group as f64;
-                let between = over(CollectiveKind::AllReduce, shards, replicas, p.tp * group);
-                push(ledger, "gradients between groups", Phase::Step, 1.0, between);
+                let between = over(
+                    CollectiveRole::GradientReductionBetweenGroups,
+                    CollectiveKind::AllReduce,
+                    trained / group as f64,
+                    replicas,
+                    p.tp * group,
+                );
+                push(ledger, Phase::Step, 1.0, between);
             }
         }
     }
@@ -268,9 +296,9 @@ fn data(job: &Job, ledger: &mut Ledger) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::Catalog;
     use crate::cost::AttentionFlops;
     use crate::job::JobSpec;
+    use crate::job::catalog::Catalog;
 
     fn job(parallelism: &str, gpus: u64, per_node: u64) -> Job {
         let text = format!(
@@ -282,41 +310,63 @@ mod tests {
         JobSpec::from_toml(&text).unwrap().resolve(&Catalog::built_in().unwrap()).unwrap()
     }
 
-    fn spans(job: &Job, stage: u64, name: &str) -> Vec<Span> {
+    fn spans(job: &Job, stage: u64, role: CollectiveRole) -> Vec<Span> {
         let ledger = Ledger::of_stage(job, stage, AttentionFlops::Full);
-        let ops = ledger.ops.iter().filter(|op| op.name == name);
-        ops.filter_map(|op| op.collective.map(|c| c.span)).collect()
+        let collectives = ledger.ops.iter().filter_map(Op::collective);
+        collectives.filter(|c| c.role == role).map(|c| c.span).collect()
     }
 
     #[test]
     fn a_pipeline_crosses_the_network_where_its_neighbour_is_on_another_node() {
         let job = job("tp = 2, dp = 2, pp = 4", 16, 8);
-        assert_eq!(spans(&job, 0, "pipeline"), [Span::Node]);
-        assert_eq!(spans(&job, 1, "pipeline"), [Span::Network, Span::Node]);
-        assert_eq!(spans(&job, 2, "pipeline"), [Span::Node, Span::Network]);
-        assert_eq!(spans(&job, 3, "pipeline"), [Span::Node]);
+        assert_eq!(spans(&job, 0, CollectiveRole::PipelineActivations), [Span::Node]);
+        assert_eq!(
+            spans(&job, 1, CollectiveRole::PipelineActivations),
+            [Span::Network, Span::Node]
+        );
+        assert_eq!(
+            spans(&job, 2, CollectiveRole::PipelineActivations),
+            [Span::Node, Span::Network]
+        );
+        assert_eq!(spans(&job, 3, CollectiveRole::PipelineActivations), [Span::Node]);
     }
 
     #[test]
     fn an_interleaved_pipelines_last_stage_sends_on_to_its_first() {
         let job = job("pp = 2, schedule = 'interleaved', virtual_stages = 2", 2, 1);
-        assert_eq!(spans(&job, 1, "pipeline"), [Span::Network; 2]);
+        assert_eq!(spans(&job, 1, CollectiveRole::PipelineActivations), [Span::Network; 2]);
     }
 
     #[test]
     fn groups_that_do_not_fill_a_node_cross_the_network_somewhere() {
         // nodes of four hold one group of three whole, and break the next
         assert!(
-            spans(&job("tp = 3, dp = 4", 12, 4), 0, "tensor parallel").contains(&Span::Network)
+            spans(&job("tp = 3, dp = 4", 12, 4), 0, CollectiveRole::TensorParallelActivations)
+                .contains(&Span::Network)
         );
-        assert!(spans(&job("tp = 2, dp = 6", 12, 4), 0, "tensor parallel").contains(&Span::Node));
-        assert_eq!(spans(&job("tp = 2, dp = 6", 12, 4), 0, "gradients"), [Span::Network]);
-        assert_eq!(spans(&job("tp = 2, dp = 3", 6, 6), 0, "gradients"), [Span::Node]);
+        assert!(
+            spans(&job("tp = 2, dp = 6", 12, 4), 0, CollectiveRole::TensorParallelActivations)
+                .contains(&Span::Node)
+        );
+        assert_eq!(
+            spans(&job("tp = 2, dp = 6", 12, 4), 0, CollectiveRole::GradientReduction),
+            [Span::Network]
+        );
+        assert_eq!(
+            spans(&job("tp = 2, dp = 3", 6, 6), 0, CollectiveRole::GradientReduction),
+            [Span::Node]
+        );
     }
 
     #[test]
     fn a_ring_all_reduce_sends_twice_what_a_gather_sends() {
-        let of = |kind| Collective { kind, buffer: Bytes::new(800.0), ranks: 8, span: Span::Node };
+        let of = |kind| Collective {
+            role: CollectiveRole::GradientReduction,
+            kind,
+            buffer: Bytes::new(800.0),
+            ranks: 8,
+            span: Span::Node,
+        };
         assert_eq!(of(CollectiveKind::AllReduce).sent_per_gpu(), Bytes::new(1400.0));
         assert_eq!(of(CollectiveKind::AllGather).sent_per_gpu(), Bytes::new(700.0));
         assert_eq!(of(CollectiveKind::Send).sent_per_gpu(), Bytes::new(800.0));

@@ -1,11 +1,12 @@
 //! Forward, recompute and backward work of the stacks, the embedding and the output maps.
 
-use super::{AttentionFlops, Ledger, Op, Phase};
-use crate::architecture::{Architecture, Family, ModelType, Positions};
+use super::{AttentionFlops, Ledger, Op, OpKind, Phase};
+use crate::base::units::{Bytes, Flops};
 use crate::job::Job;
-use crate::parallel::{Parallelism, TensorScope};
-use crate::units::{Bytes, Flops};
-use crate::workload::{AttentionKernel, Checkpointing, LoraTarget, Task, Workload};
+use crate::job::model::{Architecture, Family, ModelType, Positions};
+use crate::job::parallelism::{Parallelism, TensorScope};
+use crate::job::task::Task;
+use crate::job::workload::{AttentionKernel, Checkpointing, LoraTarget, Workload};
 
 /// Writes the operations of one stage into the ledger.
 pub(super) fn count(job: &Job, attention: AttentionFlops, ledger: &mut Ledger) {
@@ -128,7 +129,7 @@ impl<'a> Writer<'a> {
 
     fn push(
         &mut self,
-        name: &'static str,
+        kind: OpKind,
         phase: Phase,
         count: f64,
         flops: f64,
@@ -136,32 +137,31 @@ impl<'a> Writer<'a> {
         kernels: f64,
     ) {
         self.ops.push(Op {
-            name,
+            kind,
             phase,
             count,
             flops: Flops::new(flops),
             bytes: Bytes::new(bytes),
             kernels,
-            collective: None,
         });
     }
 
     /// A matrix product with a trained (or frozen) weight: Y = X·W; dX = dY·Wᵀ; dW = Xᵀ·dY.
-    fn product(&mut self, name: &'static str, count: f64, recompute: bool, product: Product) {
+    fn product(&mut self, kind: OpKind, count: f64, recompute: bool, product: Product) {
         let Product { rows, inner, outer, kernels } = product;
         let act = self.act;
         let flops = 2.0 * rows * inner * outer;
         let traffic = rows * (inner + outer) * act;
         let weight = inner * outer * act;
-        self.push(name, Phase::Forward, count, flops, traffic + weight, kernels);
+        self.push(kind, Phase::Forward, count, flops, traffic + weight, kernels);
         if recompute {
-            self.push(name, Phase::Recompute, count, flops, traffic + weight, kernels);
+            self.push(kind, Phase::Recompute, count, flops, traffic + weight, kernels);
         }
         if self.frozen {
-            self.push(name, Phase::Backward, count, flops, traffic + weight, kernels);
+            self.push(kind, Phase::Backward, count, flops, traffic + weight, kernels);
         } else {
             self.push(
-                name,
+                kind,
                 Phase::Backward,
                 count,
                 2.0 * flops,
@@ -181,28 +181,28 @@ impl<'a> Writer<'a> {
         let Product { rows, inner, outer, .. } = map;
         let flops = 2.0 * rows * rank * (inner + outer);
         let bytes = (rows * (inner + 2.0 * rank + outer) + rank * (inner + outer)) * self.act;
-        self.push("adapter", Phase::Forward, count, flops, bytes, 2.0);
+        self.push(OpKind::Adapter, Phase::Forward, count, flops, bytes, 2.0);
         if recompute {
-            self.push("adapter", Phase::Recompute, count, flops, bytes, 2.0);
+            self.push(OpKind::Adapter, Phase::Recompute, count, flops, bytes, 2.0);
         }
-        self.push("adapter", Phase::Backward, count, 2.0 * flops, 2.0 * bytes, 4.0);
+        self.push(OpKind::Adapter, Phase::Backward, count, 2.0 * flops, 2.0 * bytes, 4.0);
     }
 
     /// Element-wise work: `reads + writes` passes over `elements`; its backward reads one tensor more.
     fn elementwise(
         &mut self,
-        name: &'static str,
+        kind: OpKind,
         count: f64,
         recompute: bool,
         elements: f64,
         passes: f64,
     ) {
         let bytes = elements * self.act;
-        self.push(name, Phase::Forward, count, 0.0, passes * bytes, 1.0);
+        self.push(kind, Phase::Forward, count, 0.0, passes * bytes, 1.0);
         if recompute {
-            self.push(name, Phase::Recompute, count, 0.0, passes * bytes, 1.0);
+            self.push(kind, Phase::Recompute, count, 0.0, passes * bytes, 1.0);
         }
-        self.push(name, Phase::Backward, count, 0.0, (passes + 1.0) * bytes, 1.0);
+        self.push(kind, Phase::Backward, count, 0.0, (passes + 1.0) * bytes, 1.0);
     }
 
     /// So many layers of the stack, or the decoder's with the encoder's before them.
@@ -225,13 +225,13 @@ impl<'a> Writer<'a> {
         let between = tokens * h / self.tp_between;
         let attentions = if stack.cross.is_some() { 2.0 } else { 1.0 };
 
-        self.elementwise("norm", count * (1.0 + attentions), full, between, 2.0);
+        self.elementwise(OpKind::Norm, count * (1.0 + attentions), full, between, 2.0);
         self.self_attention(count, full, stack);
         if let Some(context) = stack.cross {
             self.cross_attention(count, full, stack, context);
         }
         self.ffn(count, full, tokens);
-        self.elementwise("residual", count * (1.0 + attentions), full, between, 3.0);
+        self.elementwise(OpKind::Residual, count * (1.0 + attentions), full, between, 3.0);
     }
 
     fn self_attention(&mut self, count: f64, full: bool, stack: &Stack) {
@@ -243,7 +243,7 @@ impl<'a> Writer<'a> {
             kernels: if fused { 1.0 } else { 3.0 },
             ..Product::new(tokens, h, q + 2.0 * kv)
         };
-        self.product("query, key, value", count, full, qkv);
+        self.product(OpKind::QueryKeyValue, count, full, qkv);
         // maps that are one product here have an adapter each
         for (target, width) in
             [(LoraTarget::Query, q), (LoraTarget::Key, kv), (LoraTarget::Value, kv)]
@@ -251,11 +251,11 @@ impl<'a> Writer<'a> {
             self.adapter(target, count, full, Product::new(tokens, h, width));
         }
         if self.a.positions == Positions::Rotary {
-            self.elementwise("rotary", count, full, tokens * (q + kv), 2.0);
+            self.elementwise(OpKind::Rotary, count, full, tokens * (q + kv), 2.0);
         }
         self.attention_core(count, full, stack, stack.seq, stack.causal);
         let out = Product::new(tokens, q, h);
-        self.product("attention output", count, full, out);
+        self.product(OpKind::AttentionOutput, count, full, out);
         self.adapter(LoraTarget::Output, count, full, out);
     }
 
@@ -264,17 +264,17 @@ impl<'a> Writer<'a> {
         let (h, q) = (self.a.hidden_size as f64, self.a.query_width() as f64 / tp);
         let kv = self.kv_width;
         let query = Product::new(stack.tokens(), h, q);
-        self.product("cross query", count, full, query);
+        self.product(OpKind::CrossQuery, count, full, query);
         self.adapter(LoraTarget::Query, count, full, query);
         let rows = stack.batch * context;
         let key_value = Product { kernels: 2.0, ..Product::new(rows, h, 2.0 * kv) };
-        self.product("cross key, value", count, full, key_value);
+        self.product(OpKind::CrossKeyValue, count, full, key_value);
         for target in [LoraTarget::Key, LoraTarget::Value] {
             self.adapter(target, count, full, Product::new(rows, h, kv));
         }
         self.attention_core(count, full, stack, context, false);
         let out = Product::new(stack.tokens(), q, h);
-        self.product("cross output", count, full, out);
+        self.product(OpKind::CrossOutput, count, full, out);
         self.adapter(LoraTarget::Output, count, full, out);
     }
 
@@ -301,12 +301,12 @@ impl<'a> Writer<'a> {
             }
         };
         let recompute = full || self.w.checkpointing == Checkpointing::Selective;
-        self.push("attention core", Phase::Forward, count, flops, bytes, kernels);
+        self.push(OpKind::AttentionCore, Phase::Forward, count, flops, bytes, kernels);
         if recompute {
-            self.push("attention core", Phase::Recompute, count, flops, bytes, kernels);
+            self.push(OpKind::AttentionCore, Phase::Recompute, count, flops, bytes, kernels);
         }
         self.push(
-            "attention core",
+            OpKind::AttentionCore,
             Phase::Backward,
             count,
             2.0 * flops,
@@ -320,7 +320,12 @@ impl<'a> Writer<'a> {
         let f = self.a.ffn_size as f64 / self.tp_ffn;
         let (visits, weights) = match self.a.experts {
             Some(experts) => {
-                self.product("router", count, full, Product::new(tokens, h, experts.count as f64));
+                self.product(
+                    OpKind::Router,
+                    count,
+                    full,
+                    Product::new(tokens, h, experts.count as f64),
+                );
                 (experts.top_k as f64, experts.count as f64)
             }
             None => (1.0, 1.0),
@@ -330,19 +335,24 @@ impl<'a> Writer<'a> {
             if self.a.gated_ffn { &[LoraTarget::Gate, LoraTarget::Up] } else { &[LoraTarget::Up] };
         let maps = first.len() as f64;
         let up = Product { kernels: maps * weights, ..Product::new(rows, h, maps * f) };
-        self.product(if self.a.gated_ffn { "ffn gate and up" } else { "ffn up" }, count, full, up);
+        self.product(
+            if self.a.gated_ffn { OpKind::FfnGateAndUp } else { OpKind::FfnUp },
+            count,
+            full,
+            up,
+        );
         for target in first {
             self.adapter(*target, count, full, Product::new(rows, h, f));
         }
-        self.elementwise("ffn activation", count, full, rows * f, maps + 1.0);
+        self.elementwise(OpKind::FfnActivation, count, full, rows * f, maps + 1.0);
         let down = Product { kernels: weights, ..Product::new(rows, f, h) };
-        self.product("ffn down", count, full, down);
+        self.product(OpKind::FfnDown, count, full, down);
         self.adapter(LoraTarget::Down, count, full, down);
         if weights > 1.0 {
             // every expert's weights are read, not only one's; the product above counted one
             let idle = (weights - 1.0) * (maps + 1.0) * h * f * self.act;
-            self.push("expert weights", Phase::Forward, count, 0.0, idle, 0.0);
-            self.push("expert weights", Phase::Backward, count, 0.0, 2.0 * idle, 0.0);
+            self.push(OpKind::ExpertWeights, Phase::Forward, count, 0.0, idle, 0.0);
+            self.push(OpKind::ExpertWeights, Phase::Backward, count, 0.0, 2.0 * idle, 0.0);
         }
     }
 
@@ -355,15 +365,15 @@ impl<'a> Writer<'a> {
             let inner = (image.channels * image.patch * image.patch) as f64;
             let flops = 2.0 * rows * inner * h;
             let bytes = (rows * (inner + h) + inner * h) * self.act;
-            self.push("patch projection", Phase::Forward, 1.0, flops, bytes, 1.0);
+            self.push(OpKind::PatchProjection, Phase::Forward, 1.0, flops, bytes, 1.0);
             if !self.frozen {
-                self.push("patch projection", Phase::Backward, 1.0, flops, bytes, 1.0);
+                self.push(OpKind::PatchProjection, Phase::Backward, 1.0, flops, bytes, 1.0);
             }
         }
-        self.elementwise("embedding", 1.0, false, tokens * h / self.tp_between, 2.0);
+        self.elementwise(OpKind::Embedding, 1.0, false, tokens * h / self.tp_between, 2.0);
         let narrow = self.a.embedding_size as f64;
         if narrow != h && self.a.image.is_none() {
-            self.product("embedding projection", 1.0, false, Product::new(tokens, narrow, h));
+            self.product(OpKind::EmbeddingProjection, 1.0, false, Product::new(tokens, narrow, h));
         }
     }
 
@@ -375,17 +385,22 @@ impl<'a> Writer<'a> {
             if self.a.family() == Family::T5 { self.w.decoder_seq_len } else { self.w.seq_len };
         let tokens = sequences * length as f64;
         if self.a.final_norm {
-            self.elementwise("final norm", 1.0, false, tokens * h / self.tp_between, 2.0);
+            self.elementwise(OpKind::FinalNorm, 1.0, false, tokens * h / self.tp_between, 2.0);
         }
         match self.w.task {
             Task::MaskedLm => {
-                self.product("masked-LM transform", 1.0, false, Product::new(tokens, h, h));
+                self.product(OpKind::MaskedLmTransform, 1.0, false, Product::new(tokens, h, h));
                 self.logits(tokens, h, tp);
             }
             Task::CausalLm => {
                 let narrow = self.a.embedding_size as f64;
                 if narrow != h {
-                    self.product("output projection", 1.0, false, Product::new(tokens, h, narrow));
+                    self.product(
+                        OpKind::OutputProjection,
+                        1.0,
+                        false,
+                        Product::new(tokens, h, narrow),
+                    );
                 }
                 self.logits(tokens, narrow, tp);
             }
@@ -393,14 +408,27 @@ impl<'a> Writer<'a> {
                 let labels = labels as f64;
                 match self.a.family() {
                     Family::Bert => {
-                        self.product("pooler", 1.0, false, Product::new(sequences, h, h));
-                        self.product("classifier", 1.0, false, Product::new(sequences, h, labels));
+                        self.product(OpKind::Pooler, 1.0, false, Product::new(sequences, h, h));
+                        self.product(
+                            OpKind::Classifier,
+                            1.0,
+                            false,
+                            Product::new(sequences, h, labels),
+                        );
                     }
-                    Family::Vit => {
-                        self.product("classifier", 1.0, false, Product::new(sequences, h, labels))
-                    }
+                    Family::Vit => self.product(
+                        OpKind::Classifier,
+                        1.0,
+                        false,
+                        Product::new(sequences, h, labels),
+                    ),
                     // transformers' decoder classifiers score every token
-                    _ => self.product("classifier", 1.0, false, Product::new(tokens, h, labels)),
+                    _ => self.product(
+                        OpKind::Classifier,
+                        1.0,
+                        false,
+                        Product::new(tokens, h, labels),
+                    ),
                 }
             }
         }
@@ -409,9 +437,9 @@ impl<'a> Writer<'a> {
     /// The output map over the vocabulary and the loss, whose softmax works in 32 bits.
     fn logits(&mut self, tokens: f64, inner: f64, tp: f64) {
         let v = self.a.vocab_size as f64 / tp;
-        self.product("logits", 1.0, false, Product::new(tokens, inner, v));
+        self.product(OpKind::Logits, 1.0, false, Product::new(tokens, inner, v));
         let elements = tokens * v;
-        self.push("loss", Phase::Forward, 1.0, 0.0, elements * (self.act + 2.0 * 4.0), 2.0);
-        self.push("loss", Phase::Backward, 1.0, 0.0, elements * (4.0 + self.act), 1.0);
+        self.push(OpKind::Loss, Phase::Forward, 1.0, 0.0, elements * (self.act + 2.0 * 4.0), 2.0);
+        self.push(OpKind::Loss, Phase::Backward, 1.0, 0.0, elements * (4.0 + self.act), 1.0);
     }
 }

@@ -1,11 +1,12 @@
 //! The update of the weights, once a step.
 
-use super::{Ledger, Op, Phase};
-use crate::architecture::Architecture;
+use super::{Ledger, Op, OpKind, Phase};
+use crate::base::units::{Bytes, Flops};
 use crate::job::Job;
-use crate::parallel::TensorScope;
-use crate::units::{Bytes, Flops};
-use crate::workload::{LoraTarget, Task};
+use crate::job::model::Architecture;
+use crate::job::parallelism::TensorScope;
+use crate::job::task::Task;
+use crate::job::workload::LoraTarget;
 
 /// Tensors a fused multi-tensor kernel takes at once, and elements it covers (320 blocks of 65,536).
 ///
@@ -24,13 +25,12 @@ pub(super) fn count(job: &Job, ledger: &mut Ledger) {
     let launches = (tensors(&job.architecture) / p.pp as f64 / TENSORS_PER_LAUNCH)
         .max(updated / ELEMENTS_PER_LAUNCH);
     ledger.ops.push(Op {
-        name: "optimizer",
+        kind: OpKind::Optimizer,
         phase: Phase::Step,
         count: 1.0,
         flops: Flops::ZERO,
         bytes: Bytes::new(updated * bytes),
         kernels: launches.ceil(),
-        collective: None,
     });
 }
 
@@ -134,8 +134,8 @@ fn tensors(a: &Architecture) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::Catalog;
     use crate::job::JobSpec;
+    use crate::job::catalog::Catalog;
 
     fn job(model: &str, workload: &str, parallelism: &str, gpus: u64) -> Job {
         let text = format!(

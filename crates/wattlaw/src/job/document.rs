@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Job, JobSpec};
-use crate::architecture::ModelSpec;
-use crate::error::{Error, Result};
-use crate::parallel::ParallelismSpec;
-use crate::system::SystemSpec;
-use crate::workload::WorkloadSpec;
+use crate::base::error::{Error, Result};
+use crate::job::model::ModelSpec;
+use crate::job::parallelism::ParallelismSpec;
+use crate::job::system::SystemSpec;
+use crate::job::workload::WorkloadSpec;
 
 /// The schema of the document; its number rises when the meaning of a field changes.
 const SCHEMA: &str = "wattlaw-job/1";
@@ -78,7 +78,7 @@ fn syntax(error: serde_json::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::Catalog;
+    use crate::job::catalog::Catalog;
 
     fn job(text: &str) -> Job {
         let spec = JobSpec::from_toml(text).unwrap();

@@ -1,11 +1,11 @@
 //! The one list of the fields of a job: it feeds job files, flags, the columns of plans and run tables, and their
 //! documentation.
 
-use crate::amount::Count;
-use crate::error::{Error, Result};
+use crate::base::amount::Count;
+use crate::base::error::{Error, Result};
 use crate::job::JobSpec;
-use crate::parallel::{Partition, Schedule, Strategy, TensorScope};
-use crate::workload::{
+use crate::job::parallelism::{Partition, Schedule, Strategy, TensorScope};
+use crate::job::workload::{
     AttentionKernel, Checkpointing, Framework, Lora, LoraTarget, Optimizer, Precision,
     Quantization, StatePrecision,
 };

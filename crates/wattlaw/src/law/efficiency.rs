@@ -7,15 +7,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::design::{Encoding, Unseen, response, varying};
-use crate::error::{Error, Result};
-use crate::formula::Formula;
-use crate::frame::{Frame, Row};
+use crate::base::error::{Error, Result};
 use crate::law::linear::LinearPredictor;
 use crate::law::scaling::{ScalingFit, ScalingLaw};
 use crate::law::setting::Setting;
-use crate::split::group_k_fold;
+use crate::stats::design::{Encoding, Unseen, response, varying};
+use crate::stats::formula::Formula;
+use crate::stats::frame::{Frame, Row};
 use crate::stats::ols;
+use crate::stats::split::group_k_fold;
 
 /// The column of ln η.
 const LOG_ETA: &str = "log_eta";

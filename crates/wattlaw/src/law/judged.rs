@@ -1,12 +1,12 @@
 //! What a law must offer to be judged on rows that it has not seen.
 
-use crate::design::varying;
-use crate::error::{Error, Result};
-use crate::formula::Formula;
-use crate::frame::Frame;
+use crate::base::error::{Error, Result};
 use crate::law::efficiency::{BeforeRunFit, BeforeRunLaw};
 use crate::law::linear::LinearPredictor;
 use crate::law::scaling::ScalingLaw;
+use crate::stats::design::varying;
+use crate::stats::formula::Formula;
+use crate::stats::frame::Frame;
 
 /// Represents a law before it has seen data: what it needs, and how it is fitted.
 pub trait Law: Sync {

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::design::{Centre, Encoding, Levels, Unseen, response};
-use crate::error::{Error, Result};
-use crate::formula::Formula;
-use crate::frame::{Frame, Row};
+use crate::base::error::{Error, Result};
+use crate::stats::design::{Centre, Encoding, Levels, Unseen, response};
+use crate::stats::formula::Formula;
+use crate::stats::frame::{Frame, Row};
 use crate::stats::ols;
 
 /// A linear predictor: estimates on the columns of an [`Encoding`].

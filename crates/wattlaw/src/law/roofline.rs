@@ -5,11 +5,13 @@ pub mod clock;
 mod discrepancy;
 pub mod fit;
 mod judged;
+pub mod laws;
 pub mod machine;
+pub(crate) mod observation;
 pub mod physics;
 pub mod sensitivity;
 pub mod terms;
 pub mod transfer;
 
 pub use discrepancy::{Discrepancy, MOST_POINTS, MOST_ROWS};
-pub use judged::{Asked, ROW, RooflineLaw};
+pub use judged::{Response, RooflineLaw};

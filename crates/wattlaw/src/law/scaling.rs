@@ -5,15 +5,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::design::{Encoding, response, varying};
-use crate::error::{Error, Result};
-use crate::formula::Formula;
-use crate::frame::Frame;
+use crate::base::error::{Error, Result};
+use crate::base::words::words;
 use crate::law::linear::{LinearPredictor, Uncertainty};
 use crate::law::setting::Setting;
 use crate::stats::collinearity::Collinearity;
+use crate::stats::design::{Encoding, response, varying};
+use crate::stats::formula::Formula;
+use crate::stats::frame::Frame;
 use crate::stats::ols::{Covariance, Ols};
-use crate::words::words;
 
 /// The confidence level of the intervals in a [`ScalingFit`].
 const LEVEL: f64 = 0.95;

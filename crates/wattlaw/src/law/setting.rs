@@ -5,10 +5,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
-use crate::formula::Formula;
-use crate::frame::Frame;
-use crate::parallel::StrategyKind;
+use crate::base::error::{Error, Result};
+use crate::job::parallelism::StrategyKind;
+use crate::stats::formula::Formula;
+use crate::stats::frame::Frame;
 
 /// A setting of the study (arXiv 2606.23546).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,29 +1,28 @@
 //! Rules of thumb that people use without any law: nothing in them is fitted, so that they say what a law is worth.
 //!
 //! The other rule, thermal design power for as long as a law says that a run takes, is
-//! [`Asked::RatedEnergy`](crate::law::roofline::Asked::RatedEnergy) of the roofline law.
+//! [`Response::RatedEnergy`](crate::law::roofline::Response::RatedEnergy) of the roofline law.
 
-use crate::catalog::Catalog;
-use crate::dataset::Dataset;
-use crate::error::{Error, Result};
-use crate::frame::Frame;
+use crate::base::error::{Error, Result};
+use crate::base::units::JOULES_PER_KWH;
+use crate::data::dataset::Dataset;
 use crate::job::Job;
-use crate::law::roofline::ROW;
+use crate::job::catalog::Catalog;
 use crate::law::{FittedLaw, Law};
-use crate::units::JOULES_PER_KWH;
+use crate::stats::frame::Frame;
 
 /// Share of the peak that large models are supposed to reach.
 ///
 /// Assumed: Chowdhery et al. 2022 (PaLM, arXiv 2204.02311, table 3) list 21 % (GPT-3), 30 % (Megatron-Turing NLG), 33 %
 /// (Gopher) and 46 % (PaLM).
-pub const UTILISATION: f64 = 0.4;
+pub const MFU: f64 = 0.4;
 
-/// Seconds of 6·N·D FLOPs at [`UTILISATION`] of all accelerators' peak in the job's precision: N parameters that a token
+/// Seconds of 6·N·D FLOPs at [`MFU`] of all accelerators' peak in the job's precision: N parameters that a token
 /// visits, D tokens of the run (Kaplan et al. 2020, arXiv 2001.08361, section 2.1).
 pub fn duration_s(job: &Job) -> f64 {
     let peak = job.system.accelerator.peak(job.workload.precision).map_or(f64::NAN, |p| p.value());
     let parameters = job.architecture.active_parameters(job.workload.task) as f64;
-    6.0 * parameters * job.tokens() / (job.system.gpus as f64 * peak * UTILISATION)
+    6.0 * parameters * job.tokens() / (job.system.gpus as f64 * peak * MFU)
 }
 
 /// Watts of all accelerators at their thermal design power.
@@ -55,7 +54,7 @@ impl FixedUtilisation {
 impl Law for FixedUtilisation {
     fn name(&self) -> String {
         let of = if self.energy { "TDP for " } else { "" };
-        format!("{of}6·N·D at {:.0} % of peak", UTILISATION * 100.0)
+        format!("{of}6·N·D at {:.0} % of peak", MFU * 100.0)
     }
 
     fn response(&self, rows: &Frame) -> Result<Vec<f64>> {
@@ -70,21 +69,21 @@ impl Law for FixedUtilisation {
 
 impl FittedLaw for FixedUtilisation {
     fn predict(&self, rows: &Frame) -> Result<Vec<f64>> {
-        let answer = |row: &f64| {
+        let answer = |row: &usize| {
             let (duration, energy) =
-                self.answers.get(*row as usize).copied().flatten().ok_or_else(|| {
+                self.answers.get(*row).copied().flatten().ok_or_else(|| {
                     Error::Data(format!("the job of run {row} (from 0) is not known"))
                 })?;
             Ok(if self.energy { energy } else { duration })
         };
-        rows.number(ROW)?.iter().map(answer).collect()
+        rows.origins().iter().map(answer).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::ColumnsOf;
+    use crate::data::dataset::ColumnsOf;
 
     #[test]
     fn six_nd_on_two_a100_by_hand() {

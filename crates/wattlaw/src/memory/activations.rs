@@ -2,10 +2,11 @@
 
 use super::Recipe;
 use super::saved::{Keeping, Saved, Stack, attention_degree};
+use crate::base::units::Bytes;
 use crate::job::Job;
-use crate::parallel::Schedule;
-use crate::units::Bytes;
-use crate::workload::{Checkpointing, Task};
+use crate::job::parallelism::Schedule;
+use crate::job::task::Task;
+use crate::job::workload::Checkpointing;
 
 /// What a stage keeps of its forward passes.
 pub(super) struct Activations {

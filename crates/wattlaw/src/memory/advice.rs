@@ -5,10 +5,10 @@ use std::fmt;
 use serde::Serialize;
 
 use super::{Memory, Recipe};
+use crate::base::units::Bytes;
 use crate::job::Job;
-use crate::parallel::{DataParallel, TensorScope};
-use crate::units::Bytes;
-use crate::workload::{AttentionKernel, Checkpointing, Optimizer};
+use crate::job::parallelism::{DataParallel, TensorScope};
+use crate::job::workload::{AttentionKernel, Checkpointing, Optimizer};
 
 /// Share of the capacity that is left to the estimate's own error: its median on measured runs is 4 %.
 const COMFORT: f64 = 0.95;

@@ -1,7 +1,8 @@
 //! How a training framework keeps its numbers: what a memory estimate needs to know beside the job.
 
-use crate::error::{Error, Result};
-use crate::units::Bytes;
+use crate::base::error::{Error, Result};
+use crate::base::units::Bytes;
+use crate::job::Job;
 
 /// The memory accounting of a training framework, as data.
 ///
@@ -148,6 +149,12 @@ impl Recipe {
     /// Memory that CUDA and NCCL take on each of `gpus` GPUs.
     pub(super) fn outside(gpus: u64) -> Bytes {
         if gpus > 1 { CONTEXT + NCCL } else { CONTEXT }
+    }
+
+    /// Whether 32-bit weights are cast for each product, the casts living until the backward pass is over.
+    pub(super) fn autocasts(&self, job: &Job) -> bool {
+        let (w, p) = (&job.workload, &job.parallelism);
+        w.precision.mixed() && !self.half_weights && !p.data.shards_parameters() && w.lora.is_none()
     }
 }
 

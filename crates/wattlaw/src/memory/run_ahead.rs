@@ -2,8 +2,8 @@
 
 use super::Recipe;
 use super::states::unsplit_activation;
+use crate::base::units::Bytes;
 use crate::job::Job;
-use crate::units::Bytes;
 
 /// Rates that long kernels and transfers reach of the vendor's peaks: about 0.4 in the runs of the benchmark that
 /// [`Recipe::NANOTRON`] was fitted to, and 0.65 on NVLink in Calculon's calibration. Only the order of host and GPU

@@ -1,11 +1,10 @@
 //! What one layer keeps of its forward pass for the backward pass, tensor by tensor.
 
 use super::Recipe;
-use super::states::autocasts;
-use crate::architecture::{Architecture, Family, ModelType, Norm};
 use crate::job::Job;
-use crate::parallel::{Parallelism, TensorScope};
-use crate::workload::{AttentionKernel, Workload};
+use crate::job::model::{Architecture, Family, ModelType, Norm};
+use crate::job::parallelism::{Parallelism, TensorScope};
+use crate::job::workload::{AttentionKernel, Workload};
 
 /// A tensor kept for the backward pass.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,7 +55,7 @@ impl<'a> Keeping<'a> {
     pub(super) fn of(job: &'a Job, recipe: &Recipe) -> Self {
         let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
         let act = w.precision.bytes();
-        let copies = autocasts(job, recipe);
+        let copies = recipe.autocasts(job);
         Self {
             a,
             w,
@@ -246,11 +245,11 @@ impl<'a> Keeping<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::amount::Count;
-    use crate::architecture::ModelSpec;
-    use crate::catalog::Catalog;
+    use crate::base::amount::Count;
     use crate::job::JobSpec;
-    use crate::workload::{Precision, WorkloadSpec};
+    use crate::job::catalog::Catalog;
+    use crate::job::model::ModelSpec;
+    use crate::job::workload::{Precision, WorkloadSpec};
     use serde_json::Value;
 
     fn job(case: &Value, shape: &Value) -> Job {

@@ -1,11 +1,11 @@
 //! Weights, gradients and optimizer states, and the buffers that exchanging them takes.
 
 use super::Recipe;
+use crate::base::units::Bytes;
 use crate::cost::optimizer::{stage_parameters, trained_parameters};
 use crate::job::Job;
-use crate::parallel::DataParallel;
-use crate::units::Bytes;
-use crate::workload::Task;
+use crate::job::parallelism::DataParallel;
+use crate::job::task::Task;
 
 /// What a GPU keeps of the model between and during steps.
 pub(super) struct States {
@@ -59,7 +59,7 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     let computing = w.precision.bytes();
 
     let mut weights = (trained * per.weight + frozen * computing) / of_weights;
-    if autocasts(job, recipe) {
+    if recipe.autocasts(job) {
         weights += computing * (held.layers + output_map(job, stage));
     }
     let mut gradients = trained * per.gradient / shards(p.data.shards_gradients());
@@ -92,12 +92,6 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
         optimizer: Bytes::new(optimizer),
         communication: Bytes::new(communication),
     }
-}
-
-/// Whether 32-bit weights are cast for each product, the casts living until the backward pass is over.
-pub(super) fn autocasts(job: &Job, recipe: &Recipe) -> bool {
-    let (w, p) = (&job.workload, &job.parallelism);
-    w.precision.mixed() && !recipe.half_weights && !p.data.shards_parameters() && w.lora.is_none()
 }
 
 /// One activation of a micro-batch, not split: sequences × positions × width.

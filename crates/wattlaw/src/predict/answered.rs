@@ -1,16 +1,17 @@
-//! What a calibration answers for a job, whichever kind of law it holds.
+//! The estimate of a calibration's law for a job, whichever kind of law it holds.
 
 use serde::Serialize;
 
-use super::{Factor, Interval, Warning, factors};
-use crate::calibration::{Calibration, Laws, RooflineLaws, ScalingLaws};
-use crate::error::{Error, Result};
+use super::{Factor, Interval, Warning, WarningKind, factors};
+use crate::base::error::{Error, Result};
+use crate::base::scope::{Covers, Scope};
+use crate::base::units::JOULES_PER_KWH;
+use crate::calibration::{Calibration, Laws, ScalingLaws};
 use crate::job::Job;
+use crate::job::parallelism::StrategyKind;
 use crate::law::roofline::clock::{LOWEST, PowerLimit};
-use crate::law::roofline::physics::{EnergyParts, Physics, TimeParts};
-use crate::parallel::StrategyKind;
-use crate::run::{Covers, Scope};
-use crate::units::JOULES_PER_KWH;
+use crate::law::roofline::laws::RooflineLaws;
+use crate::law::roofline::physics::{EnergyParts, Physics, PhysicsEstimate, TimeParts};
 
 /// Factor either way that covers an accelerator whose runs were never measured, where no other was held out either.
 ///
@@ -19,7 +20,7 @@ const UNSEEN_GPU: f64 = 2.0;
 
 /// Factor either way that covers a family whose runs were never measured on an accelerator that is known.
 ///
-/// Assumed: BERT under a law shared with GPT on one accelerator is off by a sixth in the median (`docs/accuracy.md`).
+/// Assumed: BERT under a law shared with GPT on one accelerator is off by a sixth in the median (`docs/project/accuracy.md`).
 const UNSEEN_FAMILY: f64 = 1.5;
 
 /// The fewest kinds of accelerators whose differences, held out one by one, stand for those of one that was not seen.
@@ -27,13 +28,13 @@ const ENOUGH_ACCELERATORS: usize = 3;
 
 /// Factor either way that covers power where only times were measured and power parameters are physical defaults.
 ///
-/// Assumed: from accelerators that wait (a third of the limit) to those at their limit.
+/// Assumed: from idle accelerators (a third of the limit) to those at their limit.
 const UNSEEN_POWER: f64 = 1.4;
 
 /// Share of the logarithm by which a power limit stretches time that widens the intervals of time and energy: no
 /// calibration has runs under a limit.
 ///
-/// Assumed: the wider the stretch, the farther were the ratios of BERT on V100 and A40 off (`docs/accuracy.md`, section 10).
+/// Assumed: the wider the stretch, the farther were the ratios of BERT on V100 and A40 off (`docs/project/accuracy.md`).
 const UNSEEN_LIMIT: f64 = 0.5;
 
 /// What an estimate is made of.
@@ -55,7 +56,7 @@ pub enum Breakdown {
 }
 
 /// Energy, time and mean power with intervals, before anything is checked against what is possible.
-pub(super) struct Answered {
+pub(super) struct LawEstimate {
     pub energy_j: Option<Interval>,
     pub duration_s: Option<Interval>,
     pub mean_power_w: Option<Interval>,
@@ -66,11 +67,11 @@ pub(super) struct Answered {
     pub scope: Scope,
 }
 
-/// Asks the calibration's laws.
+/// Estimates a job by the calibration's laws.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a level outside 0 to 1; [`Error::Data`] where the laws cannot place the job.
-pub(super) fn ask(job: &Job, calibration: &Calibration, level: f64) -> Result<Answered> {
+pub(super) fn by_law(job: &Job, calibration: &Calibration, level: f64) -> Result<LawEstimate> {
     match &calibration.law {
         Laws::Scaling(laws) => scaling(job, calibration, laws, level),
         Laws::Roofline(laws) => roofline(job, calibration, laws, level),
@@ -82,7 +83,7 @@ fn scaling(
     calibration: &Calibration,
     laws: &ScalingLaws,
     level: f64,
-) -> Result<Answered> {
+) -> Result<LawEstimate> {
     let (features, bent) = calibration.features(job, laws.columns);
     let answer = laws.at_level(level)?.answer(&features).map_err(|error| {
         Error::Data(format!("calibration {} cannot answer for this job: {error}", calibration.name))
@@ -94,7 +95,7 @@ fn scaling(
     if half_energy.is_infinite() || half_duration.is_infinite() {
         warnings.push(Warning::too_few_runs(calibration, level));
     }
-    Ok(Answered {
+    Ok(LawEstimate {
         energy_j: given(answer.log_energy_kwh, half_energy).map(|i| i.scaled(JOULES_PER_KWH)),
         duration_s: given(answer.log_duration_s, half_duration),
         mean_power_w: given(log_power, half_power),
@@ -115,16 +116,16 @@ fn roofline(
     calibration: &Calibration,
     laws: &RooflineLaws,
     level: f64,
-) -> Result<Answered> {
+) -> Result<LawEstimate> {
     let (machine, own) = laws.machine(&job.system.accelerator.name);
-    let terms = machine.asked(job);
+    let terms = machine.terms_for(job);
     let predicted = machine.predict(&terms);
     let [(log_time, _), (log_energy, _)] = predicted;
     let mut halves = machine.half_widths_of(&terms, predicted, level)?;
     let mut warnings = Vec::new();
     if machine.covers != Covers::Run {
         warnings.push(Warning {
-            kind: "steps-only",
+            kind: WarningKind::StepsOnly,
             text: format!(
                 "{} was fitted on the steps of runs: what comes before the first and after the last is not in the answer",
                 calibration.name
@@ -135,7 +136,7 @@ fn roofline(
     if borrowed {
         halves = laws.pooled.half_widths(&terms, level)?;
         warnings.push(Warning {
-            kind: "few-runs",
+            kind: WarningKind::FewRuns,
             text: format!(
                 "{} has too few runs on this accelerator for a spread of its own; the interval is that of the law that all \
                  its accelerators share",
@@ -143,18 +144,18 @@ fn roofline(
             ),
         });
     }
-    let parameters = machine.fit.parameters();
-    let taken = Physics(&parameters).taken(&terms);
-    if !taken.limit.met {
-        return Err(unmet(job, calibration, &taken.limit));
+    let PhysicsEstimate { time, energy, limit } =
+        Physics(machine.fit.parameters()).estimate(&terms);
+    if !limit.met {
+        return Err(unmet(job, calibration, &limit));
     }
     let [mut half_time, mut half_energy, mut half_power] = halves;
-    if taken.limit.binds {
-        let wider = UNSEEN_LIMIT * taken.limit.time_factor.ln();
+    if limit.binds {
+        let wider = UNSEEN_LIMIT * limit.time_factor.ln();
         half_time = half_time.hypot(wider);
         half_energy = half_energy.hypot(wider);
         warnings.push(Warning {
-            kind: "wider-by-assumption",
+            kind: WarningKind::WiderByAssumption,
             text: format!(
                 "{} has no runs under a power limit; its intervals of time and energy are widened by a factor {:.2}, half of what \
                  the limit stretches, which is an assumption",
@@ -178,7 +179,7 @@ fn roofline(
             *half = half.hypot(factor.ln());
         }
         warnings.push(Warning {
-            kind: "wider-by-assumption",
+            kind: WarningKind::WiderByAssumption,
             text: format!(
                 "{} has too few runs to tell of this {what}; its interval is widened by a factor {factor}, which is an \
                  assumption",
@@ -192,7 +193,7 @@ fn roofline(
         half_power = UNSEEN_POWER.ln();
         half_energy = half_time.hypot(half_power);
         warnings.push(Warning {
-            kind: "assumed-power",
+            kind: WarningKind::AssumedPower,
             text: format!(
                 "{} knows times and no energies: power is by assumption (physical defaults within a factor {UNSEEN_POWER}), \
                  and so is that part of the energy",
@@ -203,16 +204,15 @@ fn roofline(
     if half_time.is_infinite() {
         warnings.push(Warning::too_few_runs(calibration, level));
     }
-    let (time, energy) = (taken.time, taken.energy);
     let discrepancy =
         [(log_time - time.total_s.ln()).exp(), (log_energy - energy.total_j.ln()).exp()];
-    Ok(Answered {
+    Ok(LawEstimate {
         energy_j: Some(Interval::from_log(log_energy, half_energy)),
         duration_s: Some(Interval::from_log(log_time, half_time)),
         mean_power_w: Some(Interval::from_log(log_energy - log_time, half_power)),
         efficiency: None,
         breakdown: Breakdown::Parts { time, energy, discrepancy },
-        power_limit: Some(taken.limit),
+        power_limit: Some(limit),
         warnings,
         // the physical defaults are of accelerators and hosts behind their power supplies
         scope: if knows_energy { calibration.scope } else { Scope::NodeDc },
@@ -234,9 +234,9 @@ fn unseen_strategy(job: &Job, calibration: &Calibration) -> Option<Warning> {
         )));
     }
     Some(Warning {
-        kind: "unseen-strategy",
+        kind: WarningKind::UnseenStrategy,
         text: format!(
-            "{} has no runs of strategy `{strategy}`: communication is estimated from physics only, and the interval does not \
+            "{} has no runs of strategy `{strategy}`: communication is estimated from physics only; the interval does not \
              cover this error",
             calibration.name
         ),

@@ -1,15 +1,15 @@
 //! What is answered where a law's answer is impossible: stated assumptions on peak and power, with a wide interval.
 
-use super::warnings::{Warning, plain};
+use super::warnings::{Warning, WarningKind, plain};
 use super::{Cost, Interval};
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::job::Job;
 
 /// Share of peak FLOP/s that large training runs reach, and the factor either way that covers most of them.
 ///
 /// Source: model-FLOPs utilisation of published runs spreads from 21 % (GPT-3) over 46 % (PaLM 540B) to 52 % (Megatron
 /// 530B on A100): Chowdhery et al. 2022, table 3. The factor covers smaller and communication-bound jobs.
-const UTILISATION: f64 = 0.4;
+const MFU: f64 = 0.4;
 const DURATION_FACTOR: f64 = 3.0;
 
 /// Share of TDP that busy accelerators draw.
@@ -62,7 +62,7 @@ pub(super) fn impossible(
         (None, None) => return None,
     };
     Some(Warning {
-        kind: "impossible",
+        kind: WarningKind::Impossible,
         text: format!(
             "{found}: the job lies too far outside the fitted runs, and the answer is by assumption instead; fit a \
              calibration on runs of your own"
@@ -79,7 +79,7 @@ pub(super) fn answer(job: &Job, cost: &Cost, level: f64) -> Result<Assumed> {
         Error::invalid("precision", job.workload.precision, "the accelerator has no peak for it")
     })?;
     let gpus = job.parallelism.gpus() as f64;
-    let duration = Interval::from_log((at_peak / UTILISATION).ln(), DURATION_FACTOR.ln());
+    let duration = Interval::from_log((at_peak / MFU).ln(), DURATION_FACTOR.ln());
     // nothing runs faster than at peak
     let duration = Interval { lower: duration.lower.max(at_peak), ..duration };
     let limit = job.system.power_limit.value() * gpus;
@@ -95,7 +95,7 @@ pub(super) fn answer(job: &Job, cost: &Cost, level: f64) -> Result<Assumed> {
         duration,
         power,
         reason: format!(
-            "assumed {UTILISATION} of peak FLOP/s within a factor {DURATION_FACTOR} and {POWER_SHARE} of the power limit \
+            "assumed {MFU} of peak FLOP/s within a factor {DURATION_FACTOR} and {POWER_SHARE} of the power limit \
              within a factor {POWER_FACTOR}; these are no fitted {:.0} % intervals",
             level * 100.0
         ),

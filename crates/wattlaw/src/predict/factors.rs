@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use crate::calibration::ScalingLaws;
-use crate::design::Unseen;
-use crate::features::Features;
-use crate::frame::Row;
+use crate::data::features::Features;
+use crate::stats::design::Unseen;
+use crate::stats::frame::Row;
 
 /// One factor of the energy estimate: what a term multiplies it by, against the centre of the fitted runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -45,7 +45,7 @@ pub(super) fn of_energy(laws: &ScalingLaws, features: &Features) -> Vec<Factor> 
         .enumerate()
         .filter_map(|(j, (term, coefficient))| {
             let entry = law.encoding().entry(j, &row, Unseen::Average).ok()?;
-            let unit = if term == "Intercept" { crate::units::JOULES_PER_KWH } else { 1.0 };
+            let unit = if term == "Intercept" { crate::base::units::JOULES_PER_KWH } else { 1.0 };
             let factor = (coefficient * entry).exp() * unit;
             (entry != 0.0).then(|| Factor {
                 term: term.to_owned(),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Interval, Warning};
-use crate::error::Result;
+use super::{Interval, Warning, WarningKind};
+use crate::base::error::Result;
 use crate::job::Job;
 use crate::memory::{Memory, Recipe};
 use crate::stats::conformal::Conformal;
@@ -65,7 +65,7 @@ impl PeakMemory {
             changes => format!("what would fit: {}", changes.join("; ")),
         };
         Some(Warning {
-            kind: "memory",
+            kind: WarningKind::Memory,
             text: format!(
                 "{:.1} GiB a GPU are needed and {:.1} are there{largest}; {advice}",
                 self.peak_gib_per_gpu, self.capacity_gib

@@ -2,29 +2,67 @@
 
 use serde::Serialize;
 
+use crate::base::scope::Scope;
+use crate::base::words::words;
 use crate::calibration::{Calibration, Laws, Outside};
 use crate::job::Job;
-use crate::run::Scope;
-use crate::workload::Checkpointing;
+use crate::job::workload::Checkpointing;
+
+/// What a warning is about; scripts match on its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum WarningKind {
+    /// A variable lies outside the range of the fitted runs.
+    OutsideRange,
+    /// A strategy or family without runs of its own is answered as another.
+    AnsweredAs,
+    /// No run of the calibration is on this accelerator.
+    UnknownGpu,
+    /// The law's answer is impossible; assumptions replace it.
+    Impossible,
+    /// The law has no variable for something in the job.
+    NotInLaw,
+    /// The job does not fit into the memory of a GPU.
+    Memory,
+    /// The calibration does not state what its energies cover.
+    Scope,
+    /// Too few held-out runs for an interval of this level.
+    TooFewRuns,
+    /// Too few runs on this accelerator; the interval is that of all accelerators together.
+    FewRuns,
+    /// No run of the calibration has this strategy.
+    UnseenStrategy,
+    /// The calibration knows times only; power is by assumption.
+    AssumedPower,
+    /// Energies of some of the calibration's runs were assumed.
+    AssumedEnergy,
+    /// The answer is without start-up and end of the run.
+    StepsOnly,
+    /// The interval is widened by an assumed factor.
+    WiderByAssumption,
+    /// The power limit lies outside what was measured.
+    PowerLimit,
+}
+
+words!(WarningKind, "kind of warning":
+    OutsideRange = "outside-range", AnsweredAs = "answered-as", UnknownGpu = "unknown-gpu", Impossible = "impossible", NotInLaw = "not-in-law", Memory = "memory", Scope = "scope", TooFewRuns = "too-few-runs", FewRuns = "few-runs", UnseenStrategy = "unseen-strategy", AssumedPower = "assumed-power", AssumedEnergy = "assumed-energy", StepsOnly = "steps-only", WiderByAssumption = "wider-by-assumption", PowerLimit = "power-limit");
 
 /// A reason for care, as data: a kind that scripts can match, and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Warning {
-    /// `outside-range`, `answered-as`, `unknown-gpu`, `impossible`, `not-in-law`, `memory`, `scope`, `too-few-runs`,
-    /// `few-runs`, `unseen-strategy`, `assumed-power`, `assumed-energy`, `steps-only`, `wider-by-assumption`, `power-limit`.
-    pub kind: &'static str,
+    /// What it is about.
+    pub kind: WarningKind,
     /// The sentence.
     pub text: String,
 }
 
 impl Warning {
     pub(super) const fn answered_as(text: String) -> Self {
-        Self { kind: "answered-as", text }
+        Self { kind: WarningKind::AnsweredAs, text }
     }
 
     pub(super) fn too_few_runs(calibration: &Calibration, level: f64) -> Self {
         Self {
-            kind: "too-few-runs",
+            kind: WarningKind::TooFewRuns,
             text: format!(
                 "{} has too few held-out runs for a {:.0} % interval; its ends are open",
                 calibration.name,
@@ -39,7 +77,7 @@ pub(super) fn of_range(outside: &[Outside], calibration: &Calibration) -> Vec<Wa
     outside
         .iter()
         .map(|o| Warning {
-            kind: "outside-range",
+            kind: WarningKind::OutsideRange,
             text: format!(
                 "{} {} lies {} times outside the {} to {} that {} was fitted on",
                 o.variable,
@@ -63,7 +101,7 @@ pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
     let data = &calibration.data;
     if data.energies_assumed > 0 {
         warn(
-            "assumed-energy",
+            WarningKind::AssumedEnergy,
             format!(
                 "in {} of the {} runs that {} was fitted on energy was assumed, all or in part, and not measured; so is what it \
                  says of energy and power",
@@ -75,7 +113,7 @@ pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
     let seen = calibration.seen("gpu");
     if !seen.iter().any(|s| s == gpu) {
         warn(
-            "unknown-gpu",
+            WarningKind::UnknownGpu,
             format!(
                 "{} was fitted on {} and not on {gpu}; accelerators differ in ways that it cannot know, and runs of \
                  your own would tell",
@@ -100,7 +138,7 @@ pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
     }
     if !left_out.is_empty() {
         warn(
-            "not-in-law",
+            WarningKind::NotInLaw,
             format!(
                 "{} does not know {}; the answer is as without",
                 calibration.name,
@@ -111,7 +149,7 @@ pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
     if matches!(calibration.law, Laws::Roofline(_)) {
         if limit < LOWEST_LIMIT * tdp {
             warn(
-                "power-limit",
+                WarningKind::PowerLimit,
                 format!(
                     "a power limit of {} W is {:.2} of the TDP; none below a third was measured, and many accelerators refuse \
                      them",
@@ -121,7 +159,7 @@ pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
             );
         } else if limit > tdp {
             warn(
-                "power-limit",
+                WarningKind::PowerLimit,
                 format!(
                     "a power limit of {} W is above the TDP of {} W; the answer is as without",
                     plain(limit),
@@ -136,7 +174,7 @@ pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
     };
     if calibration.scope == Scope::Unstated && knows_energy {
         warn(
-            "scope",
+            WarningKind::Scope,
             format!(
                 "{} does not say what its energies cover (GPUs, node, facility)",
                 calibration.name

@@ -2,13 +2,13 @@
 //!
 //! A record that its writer closes and one that is recovered after a kill take the same way.
 
+use crate::base::units::{Joules, Seconds};
 use crate::record::document::{End, Fault, Measured, Record, State, Window};
 use crate::record::event::{Entry, Event};
 use crate::record::followed::Followed;
 use crate::record::reading::{HEADER, Reading};
 use crate::record::total::totals;
 use crate::record::windows::{Span, Spans};
-use crate::units::{Joules, Seconds};
 
 /// More notes and faults than these are not kept; the gaps of channels have all faults.
 const MOST_NOTES: usize = 50;

@@ -1,6 +1,6 @@
 //! A device's energy counter, made to count on where the device's own wraps or starts anew.
 
-use crate::units::Joules;
+use crate::base::units::Joules;
 
 /// What a counter has counted since it was first read.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::document::{Measured, Record, State};
-use crate::words::words;
+use crate::base::words::words;
 
 /// Share of a run that may go unseen or uncertain before it is told: far below what sensors are good to (5 %), far above
 /// what rounding leaves.

@@ -1,4 +1,4 @@
-//! The record of a run as `run.json` holds it (schema `wattlaw-record/1`); `docs/records.md` documents it field by field.
+//! The record of a run as `run.json` holds it (schema `wattlaw-record/1`); `docs/reference/record.md` documents it field by field.
 //!
 //! All moments (`begin_s`, `from_s`, `to_s`) are seconds since sampling began, as `t_s` in `trace.csv` is.
 
@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
+use crate::base::scope::Scope;
+use crate::base::units::{Joules, Seconds, Watts};
+use crate::base::words::words;
 use crate::job::JobSpec;
 use crate::record::{Channel, Instrument};
-use crate::run::Scope;
-use crate::units::{Joules, Seconds, Watts};
-use crate::words::words;
 
 /// Name and version of the layout.
 pub const SCHEMA: &str = "wattlaw-record/1";

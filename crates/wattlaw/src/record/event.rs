@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
+use crate::base::units::Seconds;
 use crate::job::JobSpec;
 use crate::record::document::{End, Stop, without_nulls};
-use crate::units::Seconds;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::base::units::{Joules, Seconds, Watts};
 use crate::record::document::{Gap, Measured, Part, Spread};
 use crate::record::trace::{ChannelTrace, Edge};
 use crate::record::{Channel, Instrument, Sample};
-use crate::units::{Joules, Seconds, Watts};
 
 /// Names of NVML's bits for what holds the clocks down; an idle GPU and clocks that were set are not held down.
 ///

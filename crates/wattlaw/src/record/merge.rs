@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
+use crate::base::units::Seconds;
 use crate::record::document::{End, Measured, Record, State, Window};
 use crate::record::total::totals;
-use crate::units::Seconds;
 
 /// Variables that are the same on all nodes of a job.
 const OF_A_JOB: [&str; 3] = ["SLURM_JOB_ID", "TORCHELASTIC_RUN_ID", "SLURM_CLUSTER_NAME"];

@@ -1,7 +1,7 @@
 //! One line of `trace.csv`: what a channel said at one moment.
 
+use crate::base::units::{Joules, Seconds, Watts};
 use crate::record::Sample;
-use crate::units::{Joules, Seconds, Watts};
 
 /// The header of `trace.csv`.
 pub const HEADER: &str = "t_s,channel,energy_j,power_w,power_limit_w,sm_clock_mhz,memory_clock_mhz,temperature_c,utilization,throttle_reasons";

@@ -1,15 +1,15 @@
-//! The measurement that a record comes to.
+//! What a record says of its run: the energy of a scope, the window of training, its tokens and its job.
 
-use crate::amount::Count;
-use crate::catalog::Catalog;
-use crate::error::{Error, Result};
+use super::document::{End, Measured, Part, Record, Total, Window};
+use super::total::totals;
+use crate::base::amount::Count;
+use crate::base::error::{Error, Result};
+use crate::base::scope::Scope;
+use crate::base::units::Joules;
 use crate::job::JobSpec;
+use crate::job::catalog::Catalog;
+use crate::job::workload::WorkloadSpec;
 use crate::record::Component;
-use crate::record::document::{End, Measured, Part, Record, Total, Window};
-use crate::record::total::totals;
-use crate::run::{Covers, Measurement, Scope};
-use crate::units::{Joules, Seconds};
-use crate::workload::WorkloadSpec;
 
 /// Name of the window in which a program trains: after warm-up, before it saves.
 pub const TRAIN: &str = "train";
@@ -33,43 +33,6 @@ impl Tokens {
 }
 
 impl Record {
-    /// The measurement, with the energy of the narrowest scope or of the one that is asked for.
-    ///
-    /// Where the program told of a window [`TRAIN`], the measurement is of that window: its time, energy and tokens, and not what came
-    /// before and after it.
-    ///
-    /// # Errors
-    /// [`Error::Data`] for a record that is not closed, that another one measures for, or without such an energy, except
-    /// where nothing but time was to be recorded; those of [`Measurement::described`] where the job says too little.
-    pub fn to_measurement(&self, scope: Option<Scope>, catalog: &Catalog) -> Result<Measurement> {
-        let train = self.train();
-        let totals = self.totals_of_run();
-        let time_only = self.channels.is_empty() && self.held_by.is_none() && scope.is_none();
-        let total = match time_only {
-            true => self.closed().map(|()| None)?,
-            false => Some(self.total_of(&totals, scope)?),
-        };
-        let described = Measurement::described(&self.id, &self.described_job(catalog), catalog)?;
-        let time = train.map_or(self.duration, |window| Some(window.to - window.from));
-        let tokens = match train.filter(|window| window.tokens > 0.0) {
-            Some(window) => Some(window.tokens),
-            None => self.tokens_done(catalog).map(Tokens::value),
-        };
-        Ok(Measurement {
-            tokens: tokens.filter(|n| *n > 0.0),
-            duration: time.filter(|t| *t > Seconds::ZERO),
-            covers: if train.is_some() { Covers::Steps } else { Covers::Run },
-            energy: total.map(|t| t.energy),
-            energy_kwh: total.map(|t| t.energy.kwh()),
-            energy_systematic_sd: total.and_then(|t| t.systematic_sd),
-            energy_random_sd: total.map(|t| t.random_sd),
-            scope: total.map_or(Scope::Unstated, |t| t.scope),
-            meter: total.map(|t| self.meter(t.scope)),
-            outcome: (!self.ended_well()).then(|| self.outcome()),
-            ..described
-        })
-    }
-
     /// The energy of a scope, the narrowest where none is named.
     ///
     /// # Errors
@@ -78,7 +41,11 @@ impl Record {
         self.total_of(&self.energies, scope)
     }
 
-    fn total_of<'a>(&self, totals: &'a [Total], scope: Option<Scope>) -> Result<&'a Total> {
+    pub(crate) fn total_of<'a>(
+        &self,
+        totals: &'a [Total],
+        scope: Option<Scope>,
+    ) -> Result<&'a Total> {
         self.closed()?;
         if let Some(other) = &self.held_by {
             return Err(Error::Data(format!(
@@ -107,7 +74,7 @@ impl Record {
         self.totals_of_run().into_iter().next()
     }
 
-    fn totals_of_run(&self) -> Vec<Total> {
+    pub(crate) fn totals_of_run(&self) -> Vec<Total> {
         match self.train() {
             Some(window) => totals(&self.within(window)),
             None => self.energies.clone(),
@@ -213,7 +180,7 @@ impl Record {
         self.end.is_some_and(End::well)
     }
 
-    pub(super) fn outcome(&self) -> String {
+    pub(crate) fn outcome(&self) -> String {
         match self.end {
             None => "running".to_owned(),
             Some(End::Exit { code }) => format!("exit {code}"),

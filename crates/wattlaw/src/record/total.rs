@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::scope::Scope;
+use crate::base::units::Joules;
 use crate::record::Component;
 use crate::record::document::{Measured, Total};
-use crate::run::Scope;
-use crate::units::Joules;
 
 /// Energies by scope, the narrowest first.
 ///

@@ -3,8 +3,8 @@
 //! Every window is the difference of two [`Edge`]s, and an edge depends on its moment alone: windows that touch therefore add
 //! up to the window around them, however they are cut.
 
+use crate::base::units::{Joules, Seconds, Watts};
 use crate::record::{Channel, Instrument, Sample};
-use crate::units::{Joules, Seconds, Watts};
 
 /// The readings of one channel in the order of time.
 #[derive(Debug, Clone, PartialEq)]

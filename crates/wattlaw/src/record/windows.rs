@@ -1,7 +1,7 @@
 //! Named parts of a run, from the events that open and close them.
 
+use crate::base::units::Seconds;
 use crate::record::event::{Entry, Event};
-use crate::units::Seconds;
 
 /// More windows than these are counted and not kept.
 const MOST: usize = 10_000;

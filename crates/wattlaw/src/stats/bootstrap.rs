@@ -11,8 +11,8 @@ use rand_mt::Mt;
 use serde::Serialize;
 
 use super::score;
-use crate::error::{Error, Result};
-use crate::split::{Groups, interval};
+use crate::base::error::{Error, Result};
+use crate::stats::split::{Groups, interval};
 
 /// Represents a median between the ends of its interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// Holds the absolute residuals of calibration rows, so that the half-width of any level can be
 /// asked for.

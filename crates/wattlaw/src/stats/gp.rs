@@ -11,7 +11,7 @@ use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
 use super::minimise::bfgs;
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// What is added to the diagonal of a covariance, as a share of the variance.
 const JITTER: f64 = 1e-10;

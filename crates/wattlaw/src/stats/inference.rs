@@ -4,7 +4,7 @@ use statrs::distribution::{Continuous, ContinuousCDF, StudentsT};
 use statrs::function::beta::beta_reg;
 use statrs::function::erf::{erfc, erfc_inv};
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// What a statistic (estimate over standard error) follows when the true value is zero.
 #[derive(Debug, Clone, Copy, PartialEq)]

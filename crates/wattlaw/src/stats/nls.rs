@@ -8,7 +8,7 @@ use levenberg_marquardt::{LeastSquaresProblem, LevenbergMarquardt, TerminationRe
 use nalgebra::storage::Owned;
 use nalgebra::{DMatrix, DVector, Dyn};
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// How often a search that ran out of evaluations goes on from where it is.
 const RESTARTS: usize = 5;

@@ -6,7 +6,7 @@
 
 use nalgebra::{DMatrix, DVector};
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::stats::inference::{Estimate, Reference, infer};
 use crate::stats::orthogonal::{Dependence, Factors, NEGLIGIBLE};
 

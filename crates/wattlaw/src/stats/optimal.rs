@@ -6,7 +6,7 @@
 
 use nalgebra::{DMatrix, DVector};
 
-use crate::words::words;
+use crate::base::words::words;
 
 /// What a choice should make small.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -2,7 +2,7 @@
 
 use nalgebra::{DMatrix, DVector};
 
-use crate::error::Error;
+use crate::base::error::Error;
 
 /// A column is taken to lie in the span of earlier ones when less than this fraction of its
 /// length stands out of it: far above rounding (1e-16), far below any real near-collinearity

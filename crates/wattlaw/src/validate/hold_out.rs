@@ -1,13 +1,13 @@
 //! What is held out together, and in which scheme.
 
-use crate::error::{Error, Result};
-use crate::frame::Frame;
-use crate::split::{
+use serde::Serialize;
+
+use crate::base::error::{Error, Result};
+use crate::stats::frame::Frame;
+use crate::stats::split::{
     GroupShuffleSplit, Groups, RedrawnGroupShuffleSplit, ScaleShift, Split, group_k_fold,
     leave_one_group_out, scale_shift, shuffled_k_fold, unseen_level,
 };
-
-use super::Skipped;
 
 /// Names what is held out together: rows that share the value of a column, or single rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,7 +167,7 @@ impl Scheme {
             }
             Self::Redrawn { n_splits, test_size, seed } => {
                 let splitter = RedrawnGroupShuffleSplit::new(*n_splits, *test_size, *seed)?;
-                let draw = |(i, s): (usize, crate::split::SeededSplit)| Draw {
+                let draw = |(i, s): (usize, crate::stats::split::SeededSplit)| Draw {
                     held_out: i.to_string(),
                     seed: s.seed,
                     split: s.split,
@@ -218,4 +218,13 @@ fn numbered(splits: impl IntoIterator<Item = Split>, seed: u32) -> Vec<Draw> {
         split,
     };
     splits.into_iter().enumerate().map(draw).collect()
+}
+
+/// Represents a split that could not be judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// What would have been held out, as in [`SplitScore::held_out`](super::SplitScore::held_out).
+    pub held_out: String,
+    /// Why not, as a sentence.
+    pub reason: String,
 }

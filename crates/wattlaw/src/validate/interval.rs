@@ -3,12 +3,12 @@
 
 use serde::Serialize;
 
-use crate::error::{Error, Result};
-use crate::frame::Frame;
+use crate::base::error::{Error, Result};
 use crate::law::{FittedLaw, Law};
-use crate::split::{GroupShuffleSplit, Groups, Split, unseen_level};
 use crate::stats::conformal::Conformal;
+use crate::stats::frame::Frame;
 use crate::stats::score;
+use crate::stats::split::{GroupShuffleSplit, Groups, Split, unseen_level};
 
 /// Levels whose coverage is told whatever level was asked for.
 pub const LEVELS: [f64; 4] = [0.5, 0.8, 0.95, 0.99];

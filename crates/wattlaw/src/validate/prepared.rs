@@ -3,11 +3,11 @@
 use super::hold_out::Draw;
 use super::interval::Interval;
 use super::{IntervalRule, SplitScore};
-use crate::error::{Error, Result};
-use crate::frame::Frame;
+use crate::base::error::{Error, Result};
 use crate::law::{FittedLaw, Law};
-use crate::split::Groups;
+use crate::stats::frame::Frame;
 use crate::stats::score;
+use crate::stats::split::Groups;
 
 /// A split with its rows picked out once for all laws.
 pub(super) struct PreparedDraw {

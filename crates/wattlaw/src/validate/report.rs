@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::HoldOut;
+use super::hold_out::{HoldOut, Skipped};
 use super::interval::Covered;
 use crate::stats::score::{self, Summary, finite};
 
@@ -151,13 +151,4 @@ pub struct SplitScore {
     /// Why there are no intervals, where they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_interval: Option<String>,
-}
-
-/// Represents a split that could not be judged.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Skipped {
-    /// What would have been held out, as in [`SplitScore::held_out`].
-    pub held_out: String,
-    /// Why not, as a sentence.
-    pub reason: String,
 }

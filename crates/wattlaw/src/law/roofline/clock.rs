@@ -82,9 +82,9 @@ impl ClockLaw {
         (1.0 + self.slope * above(share)) / (1.0 + self.slope * above(1.0))
     }
 
-    /// Power in watts that an accelerator of so much TDP draws while it waits, at a share of the full clock, where it draws
+    /// Watts of static (idle) power that an accelerator of so much TDP draws, at a share of the full clock, where it draws
     /// `full_w` at the full one.
-    pub fn waiting_w(&self, full_w: f64, tdp_w: f64, share: f64) -> f64 {
+    pub fn static_w(&self, full_w: f64, tdp_w: f64, share: f64) -> f64 {
         let remains = full_w.min(self.remains * tdp_w);
         remains + (full_w - remains) * share * self.voltage(share).powi(2)
     }
@@ -143,14 +143,14 @@ mod tests {
         // far below the floor 1, at the full clock 1 + 1.25 · 0.2 but for the width of the bend
         approx::assert_relative_eq!(law.voltage(0.5), 1.0 / 1.25, max_relative = 1e-3);
         // 50 W of 60 W remain of 250 W; the other 10 W fall with half the clock and the voltage squared
-        assert_eq!(law.waiting_w(60.0, 250.0, 1.0), 60.0);
+        assert_eq!(law.static_w(60.0, 250.0, 1.0), 60.0);
         let other = 10.0 * 0.5 * 0.64;
         approx::assert_relative_eq!(
-            law.waiting_w(60.0, 250.0, 0.5),
+            law.static_w(60.0, 250.0, 0.5),
             50.0 + other,
             max_relative = 1e-3
         );
-        assert_eq!(law.waiting_w(30.0, 250.0, 0.5), 30.0);
+        assert_eq!(law.static_w(30.0, 250.0, 0.5), 30.0);
         assert!(law.voltage(0.9) > law.voltage(0.85) && law.voltage(0.85) > law.voltage(0.8));
     }
 

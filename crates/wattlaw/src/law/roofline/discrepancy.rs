@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::terms::INPUTS;
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::stats::gp::{Gp, Kernel, KernelPrior, LogPrior};
 
 /// Rows that hyperparameters are chosen on; all rows are conditioned on.

@@ -3,9 +3,9 @@
 use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
 
-use super::physics::{COUNT, PARAMETERS, Physics};
+use super::physics::{COUNT, PARAMETERS, Physics, RooflineParameters};
 use super::terms::Terms;
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::stats::nls;
 
 /// Residuals of a logarithm beyond this count less and less (Cauchy's loss): runs repeat within a few hundredths, and
@@ -199,8 +199,8 @@ impl Fit {
     }
 
     /// The parameters.
-    pub fn parameters(&self) -> [f64; COUNT] {
-        self.logs.map(f64::exp)
+    pub fn parameters(&self) -> RooflineParameters {
+        RooflineParameters::from_logs(&self.logs)
     }
 }
 
@@ -232,8 +232,7 @@ const FAR: f64 = 3.0;
 
 /// The share of times that look like outliers.
 fn odd(samples: &[Sample<'_>], fit: &Fit) -> f64 {
-    let parameters = fit.parameters();
-    let physics = Physics(&parameters);
+    let physics = Physics(fit.parameters());
     let far = |s: &&Sample<'_>| (physics.logs(s.terms)[0] - s.log_duration).abs() > FAR * NOISE;
     samples.iter().filter(far).count() as f64 / samples.len() as f64
 }
@@ -264,18 +263,18 @@ fn search(
         for (parameter, log) in parameters.iter_mut().zip(logs) {
             *parameter = log.clamp(-60.0, 60.0).exp();
         }
-        let physics = Physics(&parameters);
+        let physics = Physics(parameters.into());
         let (times, rest) = out.split_at_mut(samples.len());
         let (energies, priors) = rest.split_at_mut(powers);
         let mut energies = energies.iter_mut();
         for (sample, time) in samples.iter().zip(times) {
-            let taken = physics.taken(sample.terms);
-            let predicted = taken.time.total_s;
+            let estimate = physics.estimate(sample.terms);
+            let predicted = estimate.time.total_s;
             *time = lost((predicted.ln() - sample.log_duration) / NOISE);
             if let Some(log_energy) = sample.log_energy
                 && let Some(energy) = energies.next()
             {
-                let power = (taken.energy.total_j / predicted).ln();
+                let power = (estimate.energy.total_j / predicted).ln();
                 *energy = lost((power - (log_energy - sample.log_duration)) / NOISE);
             }
         }

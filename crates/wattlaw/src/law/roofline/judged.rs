@@ -1,31 +1,29 @@
-//! The roofline law as something that can be judged on rows it has not seen.
+//! The roofline law as a law that is evaluated on rows it has not seen.
 
 use std::collections::BTreeMap;
 
 use super::discrepancy::MOST_POINTS;
 use super::fit::{Fit, Prior};
-use super::machine::{Machine, Observation};
+use super::laws::RooflineLaws;
+use super::machine::Machine;
+use super::observation::Observation;
 use super::terms::Terms;
 use super::transfer::{DOUBT, Transfer, choose};
-use crate::calibration::RooflineLaws;
-use crate::catalog::Catalog;
-use crate::dataset::Dataset;
-use crate::error::{Error, Result};
-use crate::frame::Frame;
+use crate::base::error::{Error, Result};
+use crate::base::scope::Covers;
+use crate::base::units::JOULES_PER_KWH;
+use crate::data::dataset::Dataset;
+use crate::job::catalog::Catalog;
 use crate::law::{FittedLaw, Law};
-use crate::run::Covers;
-use crate::units::JOULES_PER_KWH;
-
-/// The column by which a frame's rows find their jobs.
-pub const ROW: &str = "row";
+use crate::stats::frame::Frame;
 
 /// The fewest runs from which a discrepancy is learnt when a calibration is adjusted: below, parameters and discrepancy
 /// cannot be told apart.
 const ENOUGH: usize = 40;
 
-/// What a fitted roofline law is asked for.
+/// What a fitted roofline law predicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
+pub enum Response {
     /// ln(energy / kWh).
     Energy,
     /// ln(duration / s).
@@ -39,10 +37,10 @@ pub enum Asked {
 #[derive(Debug, Clone)]
 pub struct RooflineLaw {
     terms: Vec<Option<Terms>>,
-    /// What is explained.
-    pub asked: Asked,
+    /// What it predicts.
+    pub predicts: Response,
     /// What else a fit answers.
-    pub also: Vec<Asked>,
+    pub also: Vec<Response>,
     /// The most points that hold the discrepancy; none leaves it out.
     pub discrepancy: Option<usize>,
     /// Whether all accelerators share one set of parameters.
@@ -67,7 +65,7 @@ impl RooflineLaw {
             .collect();
         Self {
             terms,
-            asked: if energy { Asked::Energy } else { Asked::Duration },
+            predicts: if energy { Response::Energy } else { Response::Duration },
             also: Vec::new(),
             discrepancy: Some(MOST_POINTS),
             pooled: false,
@@ -77,10 +75,10 @@ impl RooflineLaw {
 
     fn terms_of(&self, frame: &Frame) -> Result<Vec<&Terms>> {
         frame
-            .number(ROW)?
+            .origins()
             .iter()
             .map(|row| {
-                self.terms.get(*row as usize).and_then(Option::as_ref).ok_or_else(|| {
+                self.terms.get(*row).and_then(Option::as_ref).ok_or_else(|| {
                     Error::Data(format!(
                         "the cost of run {row} (from 0) cannot be counted; it lacks columns"
                     ))
@@ -192,30 +190,30 @@ impl RooflineLaw {
 impl Law for RooflineLaw {
     fn name(&self) -> String {
         let discrepancy = if self.discrepancy.is_some() { " with discrepancy" } else { "" };
-        match self.asked {
-            Asked::Energy => format!("roofline law of energy{discrepancy}"),
-            Asked::Duration => format!("roofline law of duration{discrepancy}"),
-            Asked::RatedEnergy => format!("TDP × duration by the roofline law{discrepancy}"),
+        match self.predicts {
+            Response::Energy => format!("roofline law of energy{discrepancy}"),
+            Response::Duration => format!("roofline law of duration{discrepancy}"),
+            Response::RatedEnergy => format!("TDP × duration by the roofline law{discrepancy}"),
         }
     }
 
     fn response(&self, rows: &Frame) -> Result<Vec<f64>> {
-        let column = match self.asked {
-            Asked::Energy | Asked::RatedEnergy => "log_energy_kwh",
-            Asked::Duration => "log_duration_s",
+        let column = match self.predicts {
+            Response::Energy | Response::RatedEnergy => "log_energy_kwh",
+            Response::Duration => "log_duration_s",
         };
         rows.number(column).map(<[f64]>::to_vec)
     }
 
     fn also(&self) -> Vec<Box<dyn Law>> {
-        let other = |asked: &Asked| -> Box<dyn Law> {
-            Box::new(Self { asked: *asked, also: Vec::new(), ..self.clone() })
+        let other = |response: &Response| -> Box<dyn Law> {
+            Box::new(Self { predicts: *response, also: Vec::new(), ..self.clone() })
         };
         self.also.iter().map(other).collect()
     }
 
     fn fit(&self, train: &Frame) -> Result<Box<dyn FittedLaw>> {
-        if self.asked == Asked::Energy
+        if self.predicts == Response::Energy
             && train.number("log_energy_kwh")?.iter().all(|kwh| kwh.is_nan())
         {
             return Err(Error::Data("no run has an energy to fit a law of energy on".into()));
@@ -284,30 +282,31 @@ struct FittedRoofline {
 }
 
 impl FittedRoofline {
-    const fn read(&self, asked: Asked) -> Reading<'_> {
-        Reading { fitted: self, asked }
+    const fn read(&self, predicts: Response) -> Reading<'_> {
+        Reading { fitted: self, predicts }
     }
 }
 
 impl FittedLaw for FittedRoofline {
     fn predict(&self, rows: &Frame) -> Result<Vec<f64>> {
-        self.read(self.law.asked).predict(rows)
+        self.read(self.law.predicts).predict(rows)
     }
 
     fn half_widths(&self, rows: &Frame, level: f64) -> Result<Option<Vec<f64>>> {
-        self.read(self.law.asked).half_widths(rows, level)
+        self.read(self.law.predicts).half_widths(rows, level)
     }
 
     fn also(&self) -> Vec<Box<dyn FittedLaw + '_>> {
-        let read = |asked: &Asked| -> Box<dyn FittedLaw + '_> { Box::new(self.read(*asked)) };
+        let read =
+            |response: &Response| -> Box<dyn FittedLaw + '_> { Box::new(self.read(*response)) };
         self.law.also.iter().map(read).collect()
     }
 }
 
-/// A fitted law, asked for one thing.
+/// A fitted law as a prediction of one response.
 struct Reading<'a> {
     fitted: &'a FittedRoofline,
-    asked: Asked,
+    predicts: Response,
 }
 
 impl Reading<'_> {
@@ -323,10 +322,10 @@ impl FittedLaw for Reading<'_> {
     fn predict(&self, rows: &Frame) -> Result<Vec<f64>> {
         self.each(rows, |machine, terms| {
             let [(log_time, _), (log_energy, _)] = machine.predict(terms);
-            Ok(match self.asked {
-                Asked::Energy => log_energy - JOULES_PER_KWH.ln(),
-                Asked::Duration => log_time,
-                Asked::RatedEnergy => {
+            Ok(match self.predicts {
+                Response::Energy => log_energy - JOULES_PER_KWH.ln(),
+                Response::Duration => log_time,
+                Response::RatedEnergy => {
                     log_time + (terms.gpus * terms.tdp).ln() - JOULES_PER_KWH.ln()
                 }
             })
@@ -334,11 +333,11 @@ impl FittedLaw for Reading<'_> {
     }
 
     fn half_widths(&self, rows: &Frame, level: f64) -> Result<Option<Vec<f64>>> {
-        let which = match self.asked {
-            Asked::Duration => 0,
-            Asked::Energy => 1,
+        let which = match self.predicts {
+            Response::Duration => 0,
+            Response::Energy => 1,
             // a rule of thumb has none
-            Asked::RatedEnergy => return Ok(None),
+            Response::RatedEnergy => return Ok(None),
         };
         self.each(rows, |machine, terms| Ok(machine.half_widths(terms, level)?[which])).map(Some)
     }

@@ -2,55 +2,27 @@
 
 use super::discrepancy::Discrepancy;
 use super::fit::{self, Fit, Prior, Sample};
+use super::observation::{FEWEST, Observation, SPREADS};
 use super::physics::Physics;
 use super::terms::Terms;
 use super::transfer::{Transfer, posterior_sds};
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::base::error::Result;
+use crate::base::scope::Covers;
 use crate::job::Job;
-use crate::parallel::StrategyKind;
-use crate::run::Covers;
-use crate::split::group_k_fold;
+use crate::job::parallelism::StrategyKind;
 use crate::stats::conformal::Conformal;
+use crate::stats::split::group_k_fold;
 
 /// Folds of whole groups over which residuals of unseen runs are gathered.
 const FOLDS: usize = 5;
-
-/// The fewest runs that a discrepancy is learnt from.
-pub(super) const FEWEST: usize = 20;
 
 /// The fewest held-out runs of a strategy that give it a spread of its own.
 const FEWEST_OF_STRATEGY: usize = 40;
 
 /// Time and energy, in that order.
 const RESPONSES: usize = 2;
-
-/// Time, energy and mean power, in that order.
-pub(super) const SPREADS: usize = 3;
-
-/// A run of a machine: what was measured and the group it is held out with.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Observation<'a> {
-    /// The job.
-    pub terms: &'a Terms,
-    /// ln(duration / s).
-    pub log_duration: f64,
-    /// ln(energy / J), where it was measured.
-    pub log_energy: Option<f64>,
-    /// Group that is held out whole.
-    pub group: usize,
-}
-
-impl Observation<'_> {
-    pub(super) fn sample(&self) -> Sample<'_> {
-        Sample { terms: self.terms, log_duration: self.log_duration, log_energy: self.log_energy }
-    }
-
-    fn response(&self, which: usize) -> Option<f64> {
-        if which == 0 { Some(self.log_duration) } else { self.log_energy }
-    }
-}
 
 /// A fitted machine.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -170,14 +142,14 @@ impl Machine {
         self.discrepancies.iter().flatten().map(Discrepancy::points)
     }
 
-    /// What a job asks of the machine, as far as its runs tell.
-    pub fn asked(&self, job: &Job) -> Terms {
+    /// The inputs of the law for a job; without start-up where no run of the machine had it.
+    pub fn terms_for(&self, job: &Job) -> Terms {
         Terms { whole_run: self.covers == Covers::Run, ..Terms::of(job) }
     }
 
     /// ln(time / s) and ln(energy / J) by the physics alone.
     pub fn physics(&self, terms: &Terms) -> [f64; RESPONSES] {
-        Physics(&self.fit.parameters()).logs(terms)
+        Physics(self.fit.parameters()).logs(terms)
     }
 
     /// ln(time / s) and ln(energy / J), each with the standard deviation of a new run (one where none was learnt, so

@@ -15,9 +15,9 @@ pub fn derivatives(logs: &[f64; COUNT], terms: &Terms) -> [[f64; COUNT]; RESPONS
     for j in 0..COUNT {
         let value = parameters[j];
         parameters[j] = value * STEP.exp();
-        let above = time_and_power(&parameters, terms);
+        let above = time_and_power(parameters, terms);
         parameters[j] = value * (-STEP).exp();
-        let below = time_and_power(&parameters, terms);
+        let below = time_and_power(parameters, terms);
         parameters[j] = value;
         for response in 0..RESPONSES {
             out[response][j] = (above[response] - below[response]) / (2.0 * STEP);
@@ -27,8 +27,8 @@ pub fn derivatives(logs: &[f64; COUNT], terms: &Terms) -> [[f64; COUNT]; RESPONS
 }
 
 /// ln(T / s) and ln(E/T / W).
-pub fn time_and_power(parameters: &[f64; COUNT], terms: &Terms) -> [f64; RESPONSES] {
-    let physics = Physics(parameters);
+pub fn time_and_power(parameters: [f64; COUNT], terms: &Terms) -> [f64; RESPONSES] {
+    let physics = Physics(parameters.into());
     let [time, energy] = physics.logs(terms);
     [time, energy - time]
 }

@@ -1,9 +1,14 @@
-//! What the roofline law asks of a job: its ledger, added up by what limits each part.
+//! The inputs of the roofline law: a job's ledger, added up by what limits each part.
+//!
+//! Every operation of the ledger is in exactly one sum, and time and energy are prices of these sums. A collective is priced
+//! by the bytes that it sends and by its count; its memory traffic and its kernel are part of the rate and the latency
+//! that were measured.
 
-use crate::cost::{AttentionFlops, Cost, Ledger, Op, Phase, Span};
+use crate::cost::{AttentionFlops, Collective, CollectiveRole, Cost, Ledger, OpKind, Phase, Span};
 use crate::job::Job;
-use crate::parallel::Parallelism;
-use crate::workload::{Checkpointing, Task};
+use crate::job::parallelism::Parallelism;
+use crate::job::task::Task;
+use crate::job::workload::Checkpointing;
 
 /// What the discrepancy is a smooth function of: natural logarithms of counts, and two flags.
 pub const INPUTS: [&str; 12] = [
@@ -45,29 +50,45 @@ fn inputs(job: &Job) -> [f64; INPUTS.len()] {
     ]
 }
 
-/// Bytes that a GPU sends in one kind of exchange, and how many exchanges there are.
+/// What a GPU sends in one kind of communication.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Exchange {
+pub struct Communication {
     /// Bytes over links inside the node.
     pub node: f64,
     /// Bytes over the network between nodes.
     pub network: f64,
-    /// Exchanges.
+    /// Collectives.
     pub count: f64,
 }
 
-/// Sums of one direction of the work: forward, backward, or recomputation.
+impl Communication {
+    /// Bytes over links and network together.
+    pub fn sent(&self) -> f64 {
+        self.node + self.network
+    }
+
+    fn add(&mut self, collective: &Collective, count: f64) {
+        let sent = collective.sent_per_gpu().value() * count;
+        match collective.span {
+            Span::Node => self.node += sent,
+            Span::Network => self.network += sent,
+        }
+        self.count += count;
+    }
+}
+
+/// Sums of computing operations.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Work {
     /// FLOPs of matrix products but attention's.
     pub product_flops: f64,
     /// FLOPs of attention's scores and context.
     pub attention_flops: f64,
-    /// FLOPs of an output map whose vocabulary is no multiple of eight, which tensor cores do not take in full.
+    /// FLOPs of logits whose vocabulary is no multiple of eight, which tensor cores do not take in full.
     pub unaligned_flops: f64,
-    /// Bytes of memory traffic, exchanges apart.
+    /// Bytes of memory traffic, collectives apart.
     pub bytes: f64,
-    /// Kernel launches, exchanges apart.
+    /// Kernel launches, collectives apart.
     pub kernels: f64,
 }
 
@@ -88,7 +109,7 @@ impl Work {
     }
 }
 
-/// A job as the roofline law sees it: one GPU of the busiest pipeline stage; FLOPs, bytes, bytes a second, watts.
+/// The inputs of the roofline law: one GPU of the busiest pipeline stage; FLOPs, bytes, bytes a second, watts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Terms {
     /// Forward, recomputation and backward pass of a micro-step.
@@ -99,18 +120,16 @@ pub struct Terms {
     pub inputs: [f64; INPUTS.len()],
     /// Layers of the stage.
     pub layers: f64,
-    /// Tensor-parallel exchanges of a micro-step.
-    pub tensor: Exchange,
-    /// Pipeline exchanges of a micro-step.
-    pub pipeline: Exchange,
-    /// Data-parallel exchanges of a micro-step: gathers and scatters of shards.
-    pub sharding: Exchange,
-    /// Data-parallel exchanges of a step.
-    pub step: Exchange,
-    /// Memory traffic of the optimizer in a step.
-    pub optimizer_bytes: f64,
-    /// Kernels of the optimizer in a step.
-    pub optimizer_kernels: f64,
+    /// Tensor-parallel communication of a micro-step.
+    pub tensor_parallel: Communication,
+    /// Pipeline communication of a micro-step.
+    pub pipeline: Communication,
+    /// FSDP communication of a micro-step: parameters gathered, gradients scattered (with ZeRO-2 gradients alone).
+    pub fsdp: Communication,
+    /// Communication of a step: gradient all-reduce, and ZeRO's scatters and gathers in its place.
+    pub gradients: Communication,
+    /// The optimizer in a step.
+    pub optimizer: Work,
     /// Micro-steps of a step.
     pub micro_steps: f64,
     /// Steps of the run.
@@ -138,7 +157,7 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Adds up a job's ledger.
+    /// Counts a job and adds up its ledger.
     pub fn of(job: &Job) -> Self {
         Self::of_cost(job, &Cost::count(job, AttentionFlops::Full))
     }
@@ -149,26 +168,21 @@ impl Terms {
         let (s, p) = (&job.system, job.parallelism);
         // NVIDIA's guide to matrix products asks for multiples of 8 in half precision; a split vocabulary is padded
         let unaligned = p.tp == 1 && !job.architecture.vocab_size.is_multiple_of(8);
-        let forward = work(ledger, Phase::Forward, unaligned);
-        let recompute = work(ledger, Phase::Recompute, unaligned);
-        let micro_step = forward.plus(recompute).plus(work(ledger, Phase::Backward, unaligned));
-        let optimizer = ledger.ops.iter().find(|op| op.name == "optimizer");
+        let Sums { forward, recompute, backward, step, tensor_parallel, pipeline, fsdp, gradients } =
+            Sums::of(ledger, unaligned);
         // a checked job has a peak for its precision
         let peak = s.accelerator.peak(job.workload.precision).map_or(f64::NAN, |peak| peak.value());
         Self {
-            micro_step,
+            micro_step: forward.plus(recompute).plus(backward),
             whole_run: true,
             inputs: inputs(job),
             layers: (p.stage_layers(&job.architecture, ledger.stage)
                 + job.architecture.encoder_layers) as f64,
-            tensor: exchange(ledger, false, |name| {
-                matches!(name, "tensor parallel" | "embedding" | "logits")
-            }),
-            pipeline: exchange(ledger, false, |name| name == "pipeline"),
-            sharding: exchange(ledger, false, |name| matches!(name, "gradients" | "parameters")),
-            step: exchange(ledger, true, |_| true),
-            optimizer_bytes: optimizer.map_or(0.0, |op| op.bytes.value()),
-            optimizer_kernels: optimizer.map_or(0.0, |op| op.kernels),
+            tensor_parallel,
+            pipeline,
+            fsdp,
+            gradients,
+            optimizer: step,
             micro_steps: ledger.micro_steps as f64,
             steps: cost.steps,
             bubble: p.bubble(ledger.micro_steps),
@@ -185,34 +199,100 @@ impl Terms {
     }
 }
 
-fn work(ledger: &Ledger, phase: Phase, unaligned: bool) -> Work {
-    let mut sum = Work::default();
-    for op in ledger.ops.iter().filter(|op| op.phase == phase && op.collective.is_none()) {
-        let flops = op.flops.value() * op.count;
-        if op.name == "attention core" {
-            sum.attention_flops += flops;
-        } else if op.name == "logits" && unaligned {
-            sum.unaligned_flops += flops;
-        } else {
-            sum.product_flops += flops;
-        }
-        sum.bytes += op.bytes.value() * op.count;
-        sum.kernels += op.kernels * op.count;
-    }
-    sum
+/// Sums over a ledger, of one micro-step but for `step` and `gradients`.
+#[derive(Default)]
+struct Sums {
+    forward: Work,
+    recompute: Work,
+    backward: Work,
+    step: Work,
+    tensor_parallel: Communication,
+    pipeline: Communication,
+    fsdp: Communication,
+    gradients: Communication,
 }
 
-fn exchange(ledger: &Ledger, once_a_step: bool, named: impl Fn(&str) -> bool) -> Exchange {
-    let mut sum = Exchange::default();
-    let wanted = |op: &&Op| (op.phase == Phase::Step) == once_a_step && named(op.name);
-    for op in ledger.ops.iter().filter(wanted) {
-        let Some(collective) = &op.collective else { continue };
-        let sent = collective.sent_per_gpu().value() * op.count;
-        match collective.span {
-            Span::Node => sum.node += sent,
-            Span::Network => sum.network += sent,
+impl Sums {
+    fn of(ledger: &Ledger, unaligned: bool) -> Self {
+        let mut sums = Self::default();
+        for op in &ledger.ops {
+            let computes = match op.kind {
+                OpKind::AttentionCore => Flop::Attention,
+                OpKind::Logits if unaligned => Flop::Unaligned,
+                OpKind::Logits
+                | OpKind::PatchProjection
+                | OpKind::EmbeddingProjection
+                | OpKind::QueryKeyValue
+                | OpKind::Adapter
+                | OpKind::AttentionOutput
+                | OpKind::CrossQuery
+                | OpKind::CrossKeyValue
+                | OpKind::CrossOutput
+                | OpKind::Router
+                | OpKind::FfnUp
+                | OpKind::FfnGateAndUp
+                | OpKind::FfnDown
+                | OpKind::MaskedLmTransform
+                | OpKind::OutputProjection
+                | OpKind::Pooler
+                | OpKind::Classifier => Flop::Product,
+                // no FLOPs by the ledger's convention: the law prices their bytes and kernels
+                OpKind::Embedding
+                | OpKind::Norm
+                | OpKind::Rotary
+                | OpKind::FfnActivation
+                | OpKind::ExpertWeights
+                | OpKind::Residual
+                | OpKind::FinalNorm
+                | OpKind::Loss
+                | OpKind::Optimizer => Flop::Product,
+                OpKind::Collective(collective) => {
+                    sums.communication(op.phase, collective.role).add(&collective, op.count);
+                    continue;
+                }
+            };
+            let work = sums.work(op.phase);
+            let flops = op.flops.value() * op.count;
+            match computes {
+                Flop::Product => work.product_flops += flops,
+                Flop::Attention => work.attention_flops += flops,
+                Flop::Unaligned => work.unaligned_flops += flops,
+            }
+            work.bytes += op.bytes.value() * op.count;
+            work.kernels += op.kernels * op.count;
         }
-        sum.count += op.count;
+        sums
     }
-    sum
+
+    const fn work(&mut self, phase: Phase) -> &mut Work {
+        match phase {
+            Phase::Forward => &mut self.forward,
+            Phase::Recompute => &mut self.recompute,
+            Phase::Backward => &mut self.backward,
+            Phase::Step => &mut self.step,
+        }
+    }
+
+    const fn communication(&mut self, phase: Phase, role: CollectiveRole) -> &mut Communication {
+        match phase {
+            // once a step, only a share of it is exposed, whatever it is for
+            Phase::Step => &mut self.gradients,
+            Phase::Forward | Phase::Recompute | Phase::Backward => match role {
+                CollectiveRole::TensorParallelActivations
+                | CollectiveRole::TensorParallelEmbedding
+                | CollectiveRole::TensorParallelLogits => &mut self.tensor_parallel,
+                CollectiveRole::PipelineActivations => &mut self.pipeline,
+                CollectiveRole::ParameterGather
+                | CollectiveRole::GradientReduction
+                | CollectiveRole::GradientReductionBetweenGroups => &mut self.fsdp,
+            },
+        }
+    }
+}
+
+/// The rate at which FLOPs are computed.
+enum Flop {
+    Product,
+    Attention,
+    Unaligned,
 }

@@ -10,12 +10,13 @@ use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
 use super::discrepancy::Discrepancy;
-use super::fit::{self, Fit, NOISE, Prior, Sample};
-use super::machine::{FEWEST, Observation, SPREADS};
-use super::physics::{COUNT, PARAMETERS, Physics};
+use super::fit;
+use super::fit::{Fit, NOISE, Prior, Sample};
+use super::observation::{FEWEST, Observation, SPREADS};
+use super::physics::{COUNT, PARAMETERS, Physics, RooflineParameters};
 use super::sensitivity::{RESPONSES, derivatives};
 use super::terms::{INPUTS, Terms};
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::stats::conformal::Conformal;
 use crate::stats::optimal::{Criterion, Design};
 
@@ -108,8 +109,7 @@ fn shared(
     let mut inputs = [Vec::new(), Vec::new()];
     let mut residuals = [Vec::new(), Vec::new()];
     for (runs, fit) in kinds.iter().zip(own) {
-        let parameters = fit.parameters();
-        let physics = Physics(&parameters);
+        let physics = Physics(fit.parameters());
         for run in runs {
             let [time, energy] = physics.logs(run.terms);
             inputs[0].push(run.terms.inputs);
@@ -167,8 +167,7 @@ fn held_out(kinds: &[Vec<Observation<'_>>]) -> Result<[Option<Conformal>; SPREAD
         let adjusted = fit::fit_few(&few, &prior)?;
         for run in runs.iter().enumerate().filter(|(at, _)| !given.contains(at)).map(|(_, r)| r) {
             let sds = posterior_sds(&adjusted, run.terms);
-            let parameters = adjusted.parameters();
-            let [time, energy] = Physics(&parameters).logs(run.terms);
+            let [time, energy] = Physics(adjusted.parameters()).logs(run.terms);
             let off = run.log_duration - time;
             sizes[0].push(off / sds[0]);
             if let Some(log_energy) = run.log_energy {
@@ -211,7 +210,6 @@ pub fn choose(prior: &Prior, jobs: &[&Terms], count: usize) -> Vec<usize> {
 
 /// The choice of runs among `candidates` for what will be asked of `targets`: ln T and ln E of each.
 pub fn design(prior: &Prior, candidates: &[&Terms], targets: &[&Terms]) -> Design {
-    let parameters = prior.mean.map(f64::exp);
     let size = COUNT + RESPONSES * INPUTS.len();
     let smooth = Smooth::over(targets);
     let mut rows = DMatrix::zeros(size, candidates.len() * RESPONSES);
@@ -228,7 +226,7 @@ pub fn design(prior: &Prior, candidates: &[&Terms], targets: &[&Terms]) -> Desig
     }
     let mut whitening = DMatrix::identity(size, size);
     whitening.view_mut((0, 0), (COUNT, COUNT)).copy_from(&prior.whitening);
-    let physics = Physics(&parameters);
+    let physics = Physics(RooflineParameters::from_logs(&prior.mean));
     let costs = candidates.iter().map(|job| physics.time(job).total_s + OVERHEAD_S).collect();
     Design::new(&whitening, rows, RESPONSES, wanted, costs)
 }

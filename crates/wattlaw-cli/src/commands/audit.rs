@@ -1,0 +1,99 @@
+//! `wattlaw audit`: what is wrong in a table, before a law is fitted on it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde_json::json;
+
+use wattlaw::audit::{Finding, Kind, audit};
+
+use crate::failure::{Done, Failure};
+use crate::flags::runs::RunsArgs;
+use crate::format::Format;
+use crate::schema::Schema;
+use crate::{files, render};
+
+/// Flags of `wattlaw audit`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    runs: RunsArgs,
+    /// Tell findings of this kind only (repeatable)
+    #[arg(long, value_parser = Kind::from_str)]
+    kind: Vec<Kind>,
+    /// Write the rows that were found to this file (CSV), for --exclude
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What is wrong with the file, or with the one to be written.
+pub fn run(args: &Args) -> Done {
+    let (data, catalog) = args.runs.read()?;
+    let mut findings = audit(&data, &catalog);
+    findings.retain(|f| args.kind.is_empty() || args.kind.contains(&f.kind));
+    if let Some(path) = &args.out {
+        files::write(path, &rows(&findings)?)?;
+        render::note("note", &format!("wrote {}", path.display()));
+    }
+    for note in &data.notes {
+        render::note("note", note);
+    }
+    match args.format {
+        Format::Json => render::json(
+            Schema::Audit,
+            &json!({
+                "runs": data.runs.len(),
+                "findings": findings,
+                "data_sha256": data.digest,
+            }),
+        ),
+        Format::Table => files::print(&table(&findings, data.runs.len())),
+    }
+}
+
+fn rows(findings: &[Finding]) -> Done<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(["row", "run_id", "kind"]).map_err(Failure::failed)?;
+    for f in findings {
+        let row = f.row.map(|r| r.to_string()).unwrap_or_default();
+        let run_id = f.run_id.clone().unwrap_or_default();
+        writer.write_record([&row, &run_id, f.kind.name()]).map_err(Failure::failed)?;
+    }
+    let bytes = writer.into_inner().map_err(Failure::failed)?;
+    String::from_utf8(bytes).map_err(Failure::failed)
+}
+
+fn table(findings: &[Finding], runs: usize) -> String {
+    let mut by_kind: BTreeMap<Kind, usize> = BTreeMap::new();
+    for finding in findings {
+        *by_kind.entry(finding.kind).or_default() += 1;
+    }
+    if findings.is_empty() {
+        return format!("nothing was found in {runs} runs\n");
+    }
+    let found = if findings.len() == 1 { "finding" } else { "findings" };
+    let mut out = render::heading(&format!("{} {found} in {runs} runs", findings.len()));
+    let kinds = by_kind.iter().map(|(kind, n)| vec![kind.to_string(), n.to_string()]).collect();
+    out += &render::table(&["kind", "rows"], kinds, 1);
+    out.push('\n');
+    let rows = findings
+        .iter()
+        .map(|f| {
+            vec![
+                f.row.map_or_else(|| "table".to_owned(), |r| r.to_string()),
+                f.run_id.clone().unwrap_or_default(),
+                f.kind.to_string(),
+                f.detail.clone(),
+            ]
+        })
+        .collect();
+    out += &render::table(&["row", "run", "kind", "detail"], rows, 99);
+    out
+}

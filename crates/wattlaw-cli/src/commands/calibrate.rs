@@ -1,0 +1,170 @@
+//! `wattlaw calibrate`: a calibration adjusted to a few runs of your own machines, and which runs those should be.
+
+pub mod suggest;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::builder::ArgPredicate;
+use serde_json::json;
+
+use wattlaw::base::error::Place;
+use wattlaw::calibration::{Laws, choose};
+use wattlaw::stats::optimal::Criterion;
+
+use crate::commands::predict::named;
+use crate::failure::{Done, Failure};
+use crate::flags::job;
+use crate::flags::runs::RunsArgs;
+use crate::format::Format;
+use crate::parse::whole;
+use crate::schema::Schema;
+use crate::{files, render};
+
+/// Stands for the run table where a suggestion is asked for without one.
+const NO_RUNS: &str = "-";
+
+/// Flags of `wattlaw calibrate`.
+#[derive(Debug, clap::Args)]
+#[command(mut_arg("runs", |runs| {
+    // a suggestion needs no runs; with some, it is what to run after them
+    runs.required(false).default_value_if("suggest", ArgPredicate::IsPresent, NO_RUNS)
+        .required_unless_present("suggest")
+}))]
+pub struct Args {
+    #[command(flatten)]
+    runs: RunsArgs,
+    /// Roofline calibration to start from: a file, or a built-in one by name
+    #[arg(long, value_name = "FILE|NAME", required_unless_present = "suggest")]
+    parent: Option<PathBuf>,
+    /// Write the adjusted calibration, or the suggested runs as a table (CSV), to this file
+    #[arg(long, value_name = "FILE", required_unless_present = "suggest")]
+    out: Option<PathBuf>,
+    /// Name so many runs that would sharpen the answers most
+    #[arg(long, value_name = "RUNS", value_parser = whole::<usize>, requires = "space", help_heading = "Suggestions")]
+    suggest: Option<usize>,
+    /// Jobs to choose from: a job file in which fields may have lists and ranges (TOML)
+    #[arg(long, value_name = "FILE", requires = "suggest", help_heading = "Suggestions")]
+    space: Option<PathBuf>,
+    /// Job files of what will be asked; the space itself when absent
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "suggest", help_heading = "Suggestions")]
+    jobs: Vec<PathBuf>,
+    /// i-optimal (the jobs' time and energy) or d-optimal (the parameters)
+    #[arg(long, default_value_t, value_parser = Criterion::from_str, requires = "suggest", help_heading = "Suggestions")]
+    criterion: Criterion,
+    /// Seed of the draw from a space of more than 10,000 points
+    #[arg(long, default_value_t = 2026, value_parser = whole::<u64>, requires = "suggest", help_heading = "Suggestions")]
+    seed: u64,
+    /// Its name; the file's name when absent
+    #[arg(long)]
+    name: Option<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What is wrong with the parent, the table or the file to be written.
+pub fn run(args: &Args) -> Done {
+    match (args.suggest, &args.space, &args.parent, &args.out) {
+        (Some(0), ..) => Err(Failure::usage("--suggest is 0, but it must be at least 1")),
+        (Some(count), Some(space), ..) => args.suggest(count, space),
+        (None, _, Some(parent), Some(out)) => adjust(args, parent, out),
+        // the words above say what needs what
+        _ => Err(Failure::usage("give --parent and --out, or --suggest and --space")),
+    }
+}
+
+impl Args {
+    fn suggest(&self, count: usize, space: &Path) -> Done {
+        let asked = suggest::Asked {
+            count,
+            space,
+            jobs: &self.jobs,
+            criterion: self.criterion,
+            seed: self.seed,
+            out: self.out.as_deref(),
+            format: self.format,
+        };
+        let catalog = job::catalog(self.runs.catalog.as_deref())?;
+        suggest::run(&asked, &catalog, |job| {
+            let parent = match &self.parent {
+                Some(path) => named(path)?,
+                None => choose(job)?.calibration,
+            };
+            if self.runs.runs == Path::new(NO_RUNS) {
+                return Ok(parent);
+            }
+            let (data, catalog) = self.runs.read()?;
+            let name = parent.name.clone();
+            let (data, _) = data.countable(&catalog);
+            Ok(parent
+                .adjusted(&data, &catalog, &name)
+                .map_err(|e| e.at(Place::file(&*data.name)))?)
+        })
+    }
+}
+
+fn adjust(args: &Args, parent: &Path, out: &Path) -> Done {
+    let parent = named(parent)?;
+    let (data, catalog) = args.runs.read()?;
+    let (data, note) = data.countable(&catalog);
+    let stem = out.file_stem().map(|s| s.to_string_lossy().into_owned());
+    let name = args.name.clone().or(stem).unwrap_or_default();
+    let mut adjusted =
+        parent.adjusted(&data, &catalog, &name).map_err(|e| e.at(Place::file(&*data.name)))?;
+    if let Some(file) = args.runs.runs.file_name() {
+        adjusted.data.name = file.to_string_lossy().into_owned();
+    }
+    let Laws::Roofline(laws) = &adjusted.law else {
+        return Err(Failure::Failed("the calibration is of another kind".to_owned()));
+    };
+    let mut known: Vec<String> = Vec::new();
+    for run in &data.runs {
+        let gpu = catalog
+            .accelerator(run.gpu())
+            .map_or_else(|_| run.gpu().to_owned(), |a| a.name.clone());
+        if !known.contains(&gpu) {
+            known.push(gpu);
+        }
+    }
+    let report = json!({
+        "name": adjusted.name,
+        "parent": parent.name,
+        "n": data.runs.len(),
+        "gpus": known,
+        "machines": laws.machines.keys().collect::<Vec<_>>(),
+        "data_sha256": adjusted.data.sha256,
+        "notes": note.iter().collect::<Vec<_>>(),
+    });
+    let text = format!(
+        "{} adjusted to {} runs on {}; predict with --calibration {}\n",
+        parent.name,
+        data.runs.len(),
+        known.join(", "),
+        out.display()
+    );
+    files::write(out, &adjusted.to_json()?)?;
+    let configurations: BTreeSet<String> = data
+        .runs
+        .iter()
+        .map(|run| format!("{}|{}|{}", run.config_family(), run.gpus(), run.strategy()))
+        .collect();
+    if configurations.len() == 1 {
+        render::note(
+            "note",
+            "the runs are all of one configuration; of others they tell as much as the parent says that both share",
+        );
+    }
+    for note in data.notes.iter().chain(&note) {
+        render::note("note", note);
+    }
+    render::note("note", &format!("wrote {}", out.display()));
+    match args.format {
+        Format::Json => render::json(Schema::Calibrate, &report),
+        Format::Table => files::print(&text),
+    }
+}

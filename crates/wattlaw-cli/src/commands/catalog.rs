@@ -1,0 +1,229 @@
+//! `wattlaw catalog`: what is known by name.
+
+use std::path::PathBuf;
+
+use clap::{Subcommand, ValueEnum};
+use serde::Serialize;
+use serde_json::json;
+
+use wattlaw::job::catalog::{Catalog, ModelPreset};
+use wattlaw::job::model::Architecture;
+
+use crate::failure::{Done, Failure};
+use crate::flags::job::catalog;
+use crate::format::Format;
+use crate::schema::Schema;
+use crate::{files, render};
+
+/// Flags of `wattlaw catalog`.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Args {
+    #[command(subcommand)]
+    show: Option<Show>,
+    /// What to list; everything when absent
+    #[arg(value_enum)]
+    kind: Option<Kind>,
+    /// Catalogue file (TOML) whose rows stand before the built-in ones
+    #[arg(long, value_name = "FILE", global = true)]
+    catalog: Option<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t, global = true)]
+    format: Format,
+}
+
+/// What can be listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// Accelerators
+    Gpus,
+    /// Models
+    Models,
+    /// Nodes and clusters
+    Systems,
+}
+
+#[derive(Debug, Subcommand)]
+enum Show {
+    /// Everything that is known of one GPU, model or system
+    Show {
+        /// Its name or an alias
+        name: String,
+    },
+}
+
+/// A model with what its shape comes to.
+#[derive(Debug, Serialize)]
+struct Model<'a> {
+    #[serde(flatten)]
+    preset: &'a ModelPreset,
+    architecture: Architecture,
+    total_parameters: u64,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// An unknown name, or what is wrong in the user's file.
+pub fn run(args: &Args) -> Done {
+    let catalog = catalog(args.catalog.as_deref())?;
+    match (&args.show, args.format) {
+        (Some(Show::Show { name }), format) => show(&catalog, name, format),
+        (None, Format::Json) => match args.kind {
+            Some(Kind::Gpus) => {
+                render::json(Schema::Catalog, &json!({ "accelerator": catalog.accelerators }))
+            }
+            Some(Kind::Models) => {
+                render::json(Schema::Catalog, &json!({ "model": catalog.models }))
+            }
+            Some(Kind::Systems) => {
+                render::json(Schema::Catalog, &json!({ "system": catalog.systems }))
+            }
+            None => render::json(Schema::Catalog, &catalog),
+        },
+        (None, Format::Table) => {
+            let mut out = String::new();
+            for kind in [Kind::Gpus, Kind::Models, Kind::Systems] {
+                if args.kind.is_none() {
+                    out += &render::heading(match kind {
+                        Kind::Gpus => "GPUs",
+                        Kind::Models => "models",
+                        Kind::Systems => "systems",
+                    });
+                }
+                if args.kind.is_none_or(|k| k == kind) {
+                    out += &list(&catalog, kind)?;
+                    if args.kind.is_none() {
+                        out.push('\n');
+                    }
+                }
+            }
+            files::print(&out)
+        }
+    }
+}
+
+fn list(catalog: &Catalog, kind: Kind) -> Done<String> {
+    let optional = |x: Option<f64>| x.map_or_else(|| "–".to_owned(), render::digits);
+    Ok(match kind {
+        Kind::Gpus => {
+            let rows = catalog
+                .accelerators
+                .iter()
+                .map(|a| {
+                    vec![
+                        a.name.clone(),
+                        a.architecture.clone(),
+                        render::digits(a.fp16_tflops),
+                        optional(a.bf16_tflops),
+                        optional(a.fp8_tflops),
+                        render::digits(a.hbm_gib),
+                        render::digits(a.hbm_gb_per_s),
+                        a.link.clone(),
+                        render::digits(a.tdp_w),
+                    ]
+                })
+                .collect();
+            let header = [
+                "name",
+                "architecture",
+                "fp16 TFLOP/s",
+                "bf16",
+                "fp8",
+                "GiB",
+                "GB/s",
+                "link",
+                "TDP W",
+            ];
+            render::table(&header, rows, 2)
+        }
+        Kind::Models => {
+            let mut rows = Vec::new();
+            for model in &catalog.models {
+                let a = model.spec.resolve()?;
+                rows.push(vec![
+                    a.name.clone(),
+                    a.model_type.name().to_owned(),
+                    a.total_layers().to_string(),
+                    a.hidden_size.to_string(),
+                    a.heads.to_string(),
+                    a.ffn_size.to_string(),
+                    a.vocab_size.to_string(),
+                    render::whole(a.parameters().total),
+                ]);
+            }
+            render::table(
+                &["name", "type", "layers", "hidden", "heads", "ffn", "vocabulary", "parameters"],
+                rows,
+                2,
+            )
+        }
+        Kind::Systems => {
+            let rows = catalog
+                .systems
+                .iter()
+                .map(|s| {
+                    vec![
+                        s.name.clone(),
+                        s.accelerator.clone(),
+                        s.gpus_per_node.to_string(),
+                        s.network.clone().unwrap_or_else(|| "–".to_owned()),
+                        optional(s.network_gb_per_s),
+                    ]
+                })
+                .collect();
+            render::table(&["name", "GPU", "GPUs a node", "network", "GB/s a GPU"], rows, 2)
+        }
+    })
+}
+
+fn show(catalog: &Catalog, name: &str, format: Format) -> Done {
+    let value = if let Ok(accelerator) = catalog.accelerator(name) {
+        serde_json::to_value(accelerator)
+    } else if let Ok(preset) = catalog.model(name) {
+        let architecture = preset.spec.resolve()?;
+        let total_parameters = architecture.parameters().total;
+        serde_json::to_value(Model { preset, architecture, total_parameters })
+    } else if let Ok(system) = catalog.system(name) {
+        serde_json::to_value(system)
+    } else {
+        let names = catalog
+            .accelerators
+            .iter()
+            .map(|a| a.name.as_str())
+            .chain(catalog.models.iter().filter_map(|m| m.spec.name.as_deref()))
+            .chain(catalog.systems.iter().map(|s| s.name.as_str()));
+        return Err(Failure::usage(wattlaw::Error::unknown("name", name, names)));
+    }
+    .map_err(Failure::failed)?;
+    if format == Format::Json {
+        return render::json(Schema::CatalogShow, &value);
+    }
+    let mut rows = Vec::new();
+    flatten("", &value, &mut rows);
+    files::print(&render::table(&["", ""], rows, 9))
+}
+
+/// One line a value, nested names joined by dots; what is absent is left out.
+fn flatten(name: &str, value: &serde_json::Value, rows: &mut Vec<Vec<String>>) {
+    match value {
+        serde_json::Value::Null => {}
+        serde_json::Value::Object(map) => {
+            for (key, value) in map {
+                let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+                flatten(&name, value, rows);
+            }
+        }
+        serde_json::Value::Array(items) if items.is_empty() => {}
+        serde_json::Value::String(text) if text.is_empty() => {}
+        serde_json::Value::Array(items) => {
+            let items: Vec<String> = items
+                .iter()
+                .map(|i| i.as_str().map_or_else(|| i.to_string(), str::to_owned))
+                .collect();
+            rows.push(vec![name.to_owned(), items.join(", ")]);
+        }
+        serde_json::Value::String(text) => rows.push(vec![name.to_owned(), text.clone()]),
+        other => rows.push(vec![name.to_owned(), other.to_string()]),
+    }
+}

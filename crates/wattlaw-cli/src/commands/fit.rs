@@ -1,0 +1,266 @@
+//! `wattlaw fit`: a law fitted on measured runs, as a table and as a calibration file.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde_json::{Map, Value, json};
+
+use wattlaw::base::error::Place;
+use wattlaw::calibration::{Calibration, FitOptions, Laws, default_formula};
+use wattlaw::law::efficiency::measurable;
+use wattlaw::law::roofline::laws::RooflineLaws;
+use wattlaw::law::roofline::machine::Machine;
+use wattlaw::law::roofline::physics::PARAMETERS;
+use wattlaw::law::scaling::{Coefficient, Inference, ScalingFit, ScalingLaw};
+use wattlaw::stats::design::varying;
+
+use crate::failure::{Done, Failure};
+use crate::flags::complete;
+use crate::flags::law::{LawArgs, LawKind, Target};
+use crate::flags::runs::RunsArgs;
+use crate::format::Format;
+use crate::schema::Schema;
+use crate::{files, render};
+
+/// Flags of `wattlaw fit`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    runs: RunsArgs,
+    #[command(flatten)]
+    law: LawArgs,
+    /// Covariance of p-values and intervals: classical, hc0, hc1, hc2, hc3 or cluster (by configuration family)
+    /// [default: cluster]
+    #[arg(long, value_parser = Inference::from_str)]
+    covariance: Option<Inference>,
+    /// Write the calibration, whose laws know no more than is known before a run, to this file
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Name of the calibration; the file's name when absent
+    #[arg(long, requires = "out")]
+    name: Option<String>,
+    /// Where the runs are from, for the calibration
+    #[arg(long, requires = "out")]
+    source: Option<String>,
+    /// Column whose groups are held out whole when the calibration's intervals are made
+    #[arg(long, default_value = "config_family", requires = "out")]
+    interval_groups: String,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What is wrong with the table or its columns, or with the file that is to be written.
+pub fn run(args: &Args) -> Done {
+    match args.law.kind {
+        LawKind::Scaling => scaling(args),
+        LawKind::Roofline => roofline(args),
+    }
+}
+
+impl Args {
+    /// How the calibration is named and made.
+    fn options(&self) -> FitOptions {
+        let stem = self.out.as_ref().and_then(|path| path.file_stem());
+        FitOptions {
+            name: self
+                .name
+                .clone()
+                .or(stem.map(|s| s.to_string_lossy().into_owned()))
+                .unwrap_or_default(),
+            setting: self.runs.setting,
+            formula: self.law.terms.clone(),
+            columns: self.runs.columns(),
+            hold_out: self.interval_groups.clone(),
+            source: self.source.clone(),
+        }
+    }
+
+    /// Writes the calibration, the same bytes wherever the table lay.
+    fn write(&self, path: &Path, mut calibration: Calibration) -> Done {
+        if let Some(name) = self.runs.runs.file_name() {
+            calibration.data.name = name.to_string_lossy().into_owned();
+        }
+        files::write(path, &calibration.to_json()?)
+    }
+}
+
+fn roofline(args: &Args) -> Done {
+    args.law.without_terms()?;
+    if args.covariance.is_some() {
+        return Err(Failure::usage(
+            "--covariance is of the scaling law; the roofline law has a prior in its place",
+        ));
+    }
+    let (data, catalog) = args.runs.read()?;
+    data.scope()?;
+    let (data, note) = data.countable(&catalog);
+    let calibration = Calibration::fit_roofline(
+        &data,
+        &args.options(),
+        &catalog,
+        args.law.discrepancy(),
+        args.law.pooled,
+    )
+    .map_err(|e| e.at(Place::file(&*data.name)))?;
+    let Laws::Roofline(laws) = &calibration.law else {
+        return Err(Failure::Failed("the fit is of another kind".to_owned()));
+    };
+    let text = roofline_table(laws, data.runs.len());
+    let report = json!({
+        "law": "roofline",
+        "n": data.runs.len(),
+        "discrepancy": !args.law.no_discrepancy,
+        "machines": laws.machines.iter().map(|(gpu, m)| (gpu.clone(), json!(m.fit))).collect::<Map<String, Value>>(),
+        "pooled": laws.pooled.fit,
+        "data_sha256": data.digest,
+        "notes": note.iter().collect::<Vec<_>>(),
+    });
+    if let Some(path) = &args.out {
+        args.write(path, calibration)?;
+    }
+    for note in data.notes.iter().chain(&note) {
+        render::note("note", note);
+    }
+    if let Some(path) = &args.out {
+        render::note("note", &format!("wrote {}", path.display()));
+    }
+    match args.format {
+        Format::Json => render::json(Schema::Fit, &report),
+        Format::Table => files::print(&text),
+    }
+}
+
+/// One column an accelerator: each parameter with the factor its standard deviation comes to.
+fn roofline_table(laws: &RooflineLaws, runs: usize) -> String {
+    let mut machines: Vec<(&str, &Machine)> =
+        laws.machines.iter().map(|(gpu, machine)| (gpu.as_str(), machine)).collect();
+    if machines.len() != 1 {
+        machines.push(("all", &laws.pooled));
+    }
+    let rows = PARAMETERS
+        .iter()
+        .enumerate()
+        .map(|(i, parameter)| {
+            let values = machines.iter().map(|(_, m)| {
+                let (log, sd) = (m.fit.logs[i], m.fit.log_sds[i]);
+                format!("{} ×/÷{:.2}", render::digits(log.exp()), sd.exp())
+            });
+            let about = std::iter::once(parameter.about.to_owned());
+            std::iter::once(parameter.name.to_owned()).chain(values).chain(about).collect()
+        })
+        .collect();
+    let mut header = vec!["parameter"];
+    header.extend(machines.iter().map(|(gpu, _)| *gpu));
+    header.push("what it is");
+    let mut out = render::heading(&format!(
+        "roofline law fitted on {runs} runs; estimate and standard deviation as a factor"
+    ));
+    out += &render::table(&header, rows, 99);
+    out
+}
+
+fn scaling(args: &Args) -> Done {
+    let (data, catalog) = args.runs.read()?;
+    data.scope()?;
+    let frame = data.frame(args.runs.columns(), &catalog)?;
+    let terms = args.law.terms.clone().map_or_else(|| default_formula(args.runs.setting), Ok)?;
+    complete::known_terms(&terms, &frame)?;
+    complete::known(&args.interval_groups, "--interval-groups", &frame)?;
+    let (terms, unmeasured) = measurable(terms, &frame)?;
+    let (formula, mut notes) = match &args.law.terms {
+        Some(_) => (terms, Vec::new()),
+        None => varying(&terms, &frame)?,
+    };
+    notes.extend(unmeasured);
+    let response = args.law.target.column();
+    complete::every_run(&data, &frame, &formula, response)?;
+    let law = ScalingLaw::new(formula.clone(), response);
+    let fit = law.fit_reporting(
+        &frame,
+        Some("config_family"),
+        Some(args.covariance.unwrap_or(Inference::Cluster)),
+    )?;
+    if let Some(path) = &args.out {
+        for other in [Target::Energy.column(), Target::Duration.column()] {
+            if frame.number(other)?.iter().any(|x| x.is_finite()) {
+                complete::every_run(&data, &frame, &formula, other)?;
+            }
+        }
+        args.write(path, Calibration::fit(&data, &args.options(), &catalog)?)?;
+    }
+    // only once everything went well: a failure is one sentence
+    for note in data.notes.iter().chain(&notes) {
+        render::note("note", note);
+    }
+    if let Some(path) = &args.out {
+        render::note("note", &format!("wrote {}", path.display()));
+    }
+    match args.format {
+        Format::Json => render::json(Schema::Fit, &report(&law, &fit, &data.digest, &notes)),
+        Format::Table => files::print(&table(&law, &fit)),
+    }
+}
+
+fn report(law: &ScalingLaw, fit: &ScalingFit, digest: &str, notes: &[String]) -> Value {
+    let vif: Map<String, Value> =
+        fit.vif.iter().map(|v| (v.term.clone(), json!(v.factor))).collect();
+    json!({
+        "law": "scaling",
+        "response": law.response,
+        "formula": law.formula.to_string(),
+        "covariance": fit.covariance,
+        "n": fit.n,
+        "clusters": fit.clusters,
+        "r2": fit.r2,
+        "adjusted_r2": fit.adjusted_r2,
+        "rmse": fit.rmse,
+        "coefficients": fit.coefficients,
+        "vif": vif,
+        "condition_number": fit.condition_number,
+        "data_sha256": digest,
+        "notes": notes,
+    })
+}
+
+fn table(law: &ScalingLaw, fit: &ScalingFit) -> String {
+    let mut out = render::heading(&format!("{} ~ {}", law.response, law.formula));
+    let clusters =
+        fit.clusters.map(|c| format!(" in {c} configuration families")).unwrap_or_default();
+    out += &format!(
+        "{} runs{clusters}; R² {:.4}, RMSE of the logarithm {:.4}; condition number {:.2}\n\n",
+        fit.n, fit.r2, fit.rmse, fit.condition_number
+    );
+    let se = |x: Option<f64>| x.map_or_else(|| "–".to_owned(), |x| format!("{x:.4}"));
+    let row = |c: &Coefficient| {
+        let vif = fit.vif.iter().find(|v| v.term == c.term);
+        vec![
+            c.term.clone(),
+            format!("{:.4}", c.estimate),
+            format!("{:.4}", c.se_classical),
+            se(c.se_hc3),
+            se(c.se_cluster),
+            p_value(c.p_value),
+            format!("{:.4} to {:.4}", c.low, c.high),
+            vif.map_or_else(String::new, |v| format!("{:.2}", v.factor)),
+        ]
+    };
+    let interval = format!("95 % ({})", fit.covariance);
+    let header =
+        ["term", "estimate", "se classical", "se hc3", "se cluster", "p", &interval, "VIF"];
+    out += &render::table(&header, fit.coefficients.iter().map(row).collect(), 1);
+    out
+}
+
+fn p_value(p: f64) -> String {
+    if p < 1e-300 {
+        "<1e-300".to_owned()
+    } else if p < 1e-4 {
+        format!("{p:.1e}")
+    } else {
+        format!("{p:.4}")
+    }
+}

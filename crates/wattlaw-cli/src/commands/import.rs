@@ -1,0 +1,291 @@
+//! `wattlaw import`: what other tools measured, as runs of one table.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde_json::json;
+
+use wattlaw::base::error::Place;
+use wattlaw::base::scope::Scope;
+use wattlaw::base::units::{Joules, Seconds};
+use wattlaw::data::dataset;
+use wattlaw::data::dataset::ColumnMap;
+use wattlaw::data::measurement::Measurement;
+use wattlaw::job::catalog::Catalog;
+use wattlaw_import::{Importer, Log, Measured, Options, Source};
+
+use crate::failure::{Done, Failure};
+use crate::flags::job;
+use crate::format::Format;
+use crate::schema::Schema;
+use crate::{files, render};
+
+/// Flags of `wattlaw import`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The tool's name (codecarbon, zeus, nvidia-smi, megatron, mlperf, dcgm, carbontracker, alumet, perun,
+    /// energibridge, jpwr, eco2ai, csv), which is found out when absent, and its logs
+    #[arg(required = true, value_name = "[FORMAT] FILES")]
+    words: Vec<PathBuf>,
+    /// Job file (TOML) of the runs; with it a run table is written that laws can be fitted on
+    #[arg(long, value_name = "FILE")]
+    job: Option<PathBuf>,
+    /// Names the columns of a foreign table (TOML)
+    #[arg(long, value_name = "FILE")]
+    map: Option<PathBuf>,
+    /// Write the runs to this file (CSV)
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Take all runs for parts of one, its restarts or its nodes
+    #[arg(long)]
+    join: bool,
+    /// Take the energy of the GPUs alone, where a log tells it apart: gpu
+    #[arg(long, value_parser = gpu_scope)]
+    scope: Option<Scope>,
+    /// Count these devices only, by index or UUID as the log names them
+    #[arg(long, value_delimiter = ',', value_name = "DEVICES")]
+    devices: Vec<String>,
+    /// Names of the columns of a log without a header
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    columns: Vec<String>,
+    /// Time between samples of a log without times, as 15s
+    #[arg(long, value_parser = interval, value_name = "TIME")]
+    interval: Option<f64>,
+    /// Catalogue file (TOML) whose rows stand before the built-in ones
+    #[arg(long, value_name = "FILE")]
+    catalog: Option<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What is wrong with a log, the job or the file to be written.
+pub fn run(args: &Args) -> Done {
+    let (format, logs) = args.logs()?;
+    if let Some(twice) = logs.iter().enumerate().find(|(i, path)| logs[..*i].contains(path)) {
+        let name = twice.1.display();
+        return Err(Failure::Usage(format!("{name} is named twice; its energy would count twice")));
+    }
+    let catalog = job::catalog(args.catalog.as_deref())?;
+    let options = args.options()?;
+    let (format, log) = read(format, logs, options)?;
+    let Log { mut measured, mut findings } = log;
+    if args.scope.is_some() {
+        measured = measured.into_iter().map(Measured::of_gpus).collect::<Result<_, _>>()?;
+    }
+    findings.extend(wattlaw_import::check(&measured, &catalog));
+    let (energy, duration) = total(&measured);
+    if args.join {
+        if measured.iter().any(|m| m.start.is_none()) {
+            render::note(
+                "note",
+                "the logs have no times of day; parts are taken to have run one after another",
+            );
+        }
+        measured = vec![wattlaw_import::join(&measured)?];
+    }
+    let runs = args.runs(&measured, &catalog)?;
+    for finding in &findings {
+        render::note("note", &finding.to_string());
+    }
+    if let Some(path) = &args.out {
+        let table = match &runs {
+            Some(runs) => dataset::to_csv(runs)?,
+            None => wattlaw_import::to_csv(&measured)?,
+        };
+        files::write(path, &table)?;
+        render::note("note", &format!("wrote {}", path.display()));
+        if runs.is_none() {
+            let why = "it holds measurements; with --job it would be a run table, which laws are fitted on";
+            render::note("note", &format!("{}: {why}", path.display()));
+        }
+    }
+    match args.format {
+        Format::Json => render::json(
+            Schema::Import,
+            &json!({
+                "log_format": format,
+                "files": logs,
+                "measured": measured,
+                "energy_j": energy,
+                "duration_s": duration,
+                "notes": findings,
+            }),
+        ),
+        Format::Table => files::print(&table(format, &measured, energy, duration)),
+    }
+}
+
+impl Args {
+    /// The format, where the first word is one, and the logs.
+    fn logs(&self) -> Done<(Option<wattlaw_import::Format>, &[PathBuf])> {
+        let Some((first, rest)) = self.words.split_first() else { return Ok((None, &[])) };
+        let named = wattlaw_import::Format::from_str(&first.to_string_lossy());
+        match (named, rest) {
+            (Ok(format), rest) if !rest.is_empty() => Ok((Some(format), rest)),
+            (Ok(format), _) if !first.exists() => {
+                Err(Failure::Usage(format!("no log; name the files that {format} wrote")))
+            }
+            // a word that is no file may be a format that was misspelt
+            (Err(unknown), rest)
+                if !rest.is_empty() && !first.exists() && first.extension().is_none() =>
+            {
+                Err(Failure::usage(unknown))
+            }
+            _ => Ok((None, &self.words)),
+        }
+    }
+
+    fn options(&self) -> Done<Options> {
+        let map = match &self.map {
+            None => None,
+            Some(path) => {
+                let at = Place::file(path.display().to_string());
+                Some(ColumnMap::from_toml(&files::text(path)?).map_err(|e| e.at(at))?)
+            }
+        };
+        Ok(Options {
+            devices: self.devices.clone(),
+            columns: self.columns.clone(),
+            interval_s: self.interval,
+            map,
+        })
+    }
+
+    /// The rows of a run table, where the job is known.
+    fn runs(&self, measured: &[Measured], catalog: &Catalog) -> Done<Option<Vec<Measurement>>> {
+        let Some(path) = &self.job else { return Ok(None) };
+        let spec = job::read(path)?;
+        let runs = measured.iter().map(|m| wattlaw_import::run(m, &spec, catalog));
+        Ok(Some(runs.collect::<Result<_, _>>()?))
+    }
+}
+
+/// Reads logs of one format, which is found out when absent.
+///
+/// # Errors
+/// What is wrong with a log, by its name and line.
+pub fn read(
+    format: Option<wattlaw_import::Format>,
+    logs: &[PathBuf],
+    options: Options,
+) -> Done<(wattlaw_import::Format, Log)> {
+    let by_map = options.map.is_some();
+    let mut options = Some(options);
+    let mut importer: Option<(wattlaw_import::Format, Importer)> = None;
+    for path in logs {
+        let mut input = files::open(path)?;
+        let name = path.display().to_string();
+        let mut source = Source { name: &name, input: &mut input };
+        let found = source.format()?;
+        let format = match (format.or(importer.as_ref().map(|(f, _)| *f)), found) {
+            (None, _) if by_map => wattlaw_import::Format::Csv,
+            (None, Some(found)) => found,
+            (None, None) => return Err(unknown(&name)),
+            (Some(wanted), Some(found))
+                if wanted != found && wanted != wattlaw_import::Format::Csv =>
+            {
+                let why = match format {
+                    Some(_) => format!("{wanted} was asked for"),
+                    None => format!(
+                        "the file before it one of {wanted}; import one tool's logs at a time"
+                    ),
+                };
+                return Err(Failure::Failed(format!("{name}: it is a log of {found}, and {why}")));
+            }
+            (Some(wanted), _) => wanted,
+        };
+        let (_, reader) = importer.get_or_insert_with(|| {
+            (format, Importer::new(format, options.take().unwrap_or_default()))
+        });
+        reader.read(&mut source)?;
+    }
+    let Some((format, importer)) = importer else {
+        return Err(Failure::Usage("no log was named".to_owned()));
+    };
+    Ok((format, importer.finish()?))
+}
+
+fn unknown(name: &str) -> Failure {
+    let known: Vec<&str> = wattlaw_import::Format::ALL.iter().map(|f| f.name()).collect();
+    Failure::Failed(format!(
+        "{name}: no tool is known that writes such a log; name the format ({}), or the columns of a table with --map",
+        known.join(", ")
+    ))
+}
+
+/// Energy and time of all runs as [`wattlaw_import::join`] adds them up; none where they cannot be.
+fn total(measured: &[Measured]) -> (Option<Joules>, Option<Seconds>) {
+    match measured {
+        [one] => (one.energy, one.duration),
+        several => wattlaw_import::join(several)
+            .map_or((None, None), |whole| (whole.energy, whole.duration)),
+    }
+}
+
+fn table(
+    format: wattlaw_import::Format,
+    measured: &[Measured],
+    energy: Option<Joules>,
+    duration: Option<Seconds>,
+) -> String {
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
+    let row = |m: &Measured| {
+        vec![
+            m.run_id.clone(),
+            or_dash(m.energy.map(|e| render::energy(e.value()))),
+            or_dash(m.duration.map(|t| render::duration(t.value()))),
+            or_dash(m.mean_power.map(|p| render::si(p.value(), "W"))),
+            or_dash(m.gpus.map(|n| n.to_string()).or(m.per_gpu.then(|| "each".to_owned()))),
+            m.scope.to_string(),
+            m.meter.clone(),
+        ]
+    };
+    let mut out = render::heading(&format!(
+        "{} of {format}, measured",
+        if measured.len() == 1 { "1 run".to_owned() } else { format!("{} runs", measured.len()) }
+    ));
+    let mut rows: Vec<Vec<String>> = measured.iter().map(row).collect();
+    if measured.len() > 1 {
+        let (energy, time) = (
+            energy.map(|e| render::energy(e.value())),
+            duration.map(|t| render::duration(t.value())),
+        );
+        let blank = String::new;
+        rows.push(vec![
+            "all".into(),
+            or_dash(energy),
+            or_dash(time),
+            blank(),
+            blank(),
+            blank(),
+            blank(),
+        ]);
+    }
+    out +=
+        &render::table(&["run", "energy", "time", "mean power", "GPUs", "scope", "meter"], rows, 1);
+    out
+}
+
+fn gpu_scope(text: &str) -> Result<Scope, String> {
+    match Scope::from_str(text) {
+        Ok(Scope::Gpu) => Ok(Scope::Gpu),
+        _ => Err(format!("`{text}` cannot be taken out of a log; it must be gpu")),
+    }
+}
+
+/// Reads a time such as `15s` or `100ms`.
+fn interval(text: &str) -> Result<f64, String> {
+    let (number, factor) = match text.trim() {
+        t if t.ends_with("ms") => (&t[..t.len() - 2], 1e-3),
+        t if t.ends_with('s') => (&t[..t.len() - 1], 1.0),
+        t => (t, 1.0),
+    };
+    match crate::parse::number(number.trim()) {
+        Ok(x) if (1e-6..=1e6).contains(&(x * factor)) => Ok(x * factor),
+        _ => Err(format!("`{text}` is no time between samples; write it as 15s or 100ms")),
+    }
+}

@@ -1,0 +1,254 @@
+//! `wattlaw sweep design`: a plan of jobs from a space of them.
+
+mod summary;
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use wattlaw::base::error::Place;
+use wattlaw::calibration::{Choosable, study_design};
+use wattlaw::job::Job;
+use wattlaw::job::catalog::Catalog;
+use wattlaw::memory::Memory;
+use wattlaw::stats::optimal::Criterion;
+use wattlaw_sweep::plan::{Answerer, Budget, Chosen, Forecast, Kind, Order, Plan, Wanted, middle};
+use wattlaw_sweep::space::{Candidate, Jobs, Preset, Space};
+
+use crate::commands::calibrate::suggest::job;
+use crate::commands::predict::named;
+use crate::failure::{Done, Failure};
+use crate::files;
+use crate::flags::job;
+use crate::flags::law::LawKind;
+use crate::format::Format;
+use crate::parse::whole;
+use summary::Summary;
+
+/// Flags of `wattlaw sweep design`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Jobs to plan: a job file in which fields may have lists and ranges (TOML)
+    #[arg(required_unless_present = "preset", conflicts_with = "preset")]
+    space: Option<PathBuf>,
+    /// The study's own sweep in place of a file: study-bert or study-gpt
+    #[arg(long, value_parser = Preset::from_str)]
+    preset: Option<Preset>,
+    /// Plan for this accelerator, whichever the space names
+    #[arg(long)]
+    gpu: Option<String>,
+    /// Write the plan to this file (CSV); standard output when absent
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// grid, one-factor, latin-hypercube, random or optimal
+    #[arg(long, default_value_t, value_parser = Kind::from_str)]
+    design: Kind,
+    /// Jobs to take (latin-hypercube, random, optimal)
+    #[arg(long, value_name = "N", value_parser = whole::<usize>)]
+    runs: Option<usize>,
+    /// Calibration to predict by: a file, or a built-in one by name; chosen by each job when absent
+    #[arg(long, value_name = "FILE|NAME")]
+    calibration: Option<PathBuf>,
+    /// Catalogue file (TOML) whose rows stand before the built-in ones
+    #[arg(long, value_name = "FILE")]
+    catalog: Option<PathBuf>,
+    /// Seed of all that is drawn
+    #[arg(long, default_value_t = 2026, value_parser = whole::<u64>)]
+    seed: u64,
+    /// How to print the summary
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+
+    /// Run each job so many times, each time in a block of its own
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = whole::<u64>, help_heading = "Order")]
+    repeats: u64,
+    /// Blocks within which the order is random; as many as repeats when absent
+    #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Order")]
+    blocks: Option<u64>,
+    /// Run a reference job first, after every so many jobs and last, to see drift
+    #[arg(long, value_name = "JOBS", value_parser = whole::<usize>, help_heading = "Order")]
+    reference_every: Option<usize>,
+    /// The reference job's file; the job of the plan whose predicted time lies in the middle when absent
+    #[arg(long, value_name = "FILE", requires = "reference_every", help_heading = "Order")]
+    reference: Option<PathBuf>,
+
+    /// What the jobs may use in all, as "20 GPU-h" or "3 kWh"
+    #[arg(long, value_parser = Budget::from_str, help_heading = "Optimal design")]
+    budget: Option<Budget>,
+    /// i-optimal (what will be asked of the law) or d-optimal (its parameters); i-optimal when absent
+    #[arg(long, value_parser = Criterion::from_str, help_heading = "Optimal design")]
+    criterion: Option<Criterion>,
+    /// Law that is to be fitted; roofline when absent
+    #[arg(long, value_enum, help_heading = "Optimal design")]
+    law: Option<LawKind>,
+    /// Job files of what will be asked; the space itself when absent
+    #[arg(long, value_name = "FILE", num_args = 1.., help_heading = "Optimal design")]
+    jobs: Vec<PathBuf>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What is wrong with the flags, the space, a job file or the calibration, or that no job can run.
+pub fn run(args: &Args) -> Done {
+    args.check()?;
+    let catalog = job::catalog(args.catalog.as_deref())?;
+    let mut found = args.found(&catalog)?;
+    let answerer = match &args.calibration {
+        Some(path) => Answerer::Named(Box::new(named(path)?)),
+        None => Answerer::Nearest(Box::new(Choosable::read()?)),
+    };
+    let mut jobs: Vec<Forecast> =
+        std::mem::take(&mut found.kept).into_iter().map(|c| Forecast::of(c, &answerer)).collect();
+    let candidates = jobs.len();
+    let chosen = match args.design {
+        Kind::Optimal => Some(args.choose(&mut jobs, &answerer, &catalog)?),
+        _ => None,
+    };
+    let reference = match &args.reference {
+        Some(path) => Forecast::of(args.reference_job(path, &catalog)?, &answerer),
+        None => jobs[middle(&jobs)].clone(),
+    };
+    let order = Order {
+        repeats: args.repeats,
+        blocks: args.blocks,
+        reference_every: args.reference_every,
+        seed: args.seed,
+    };
+    let turns = order.turns(jobs.len()).map_err(Failure::usage)?;
+    let text = Plan::arranged(&jobs, &reference, &turns).to_csv()?;
+    match (&args.out, args.format) {
+        (Some(path), _) => files::write(path, &text)?,
+        (None, Format::Table) => files::print(&text)?,
+        (None, Format::Json) => {}
+    }
+    let summary = Summary {
+        args,
+        found: &found,
+        candidates,
+        jobs: &jobs,
+        chosen,
+        reference: &reference,
+        turns: &turns,
+    };
+    summary.print()
+}
+
+impl Args {
+    /// Refuses flags of another design.
+    fn check(&self) -> Done {
+        let design = self.design;
+        let wrong = |flag: &str, of: &str| {
+            Err(Failure::Usage(format!("{flag} is of {of}, and the design is {design}")))
+        };
+        if design != Kind::Optimal {
+            for (flag, there) in [
+                ("--budget", self.budget.is_some()),
+                ("--criterion", self.criterion.is_some()),
+                ("--law", self.law.is_some()),
+                ("--jobs", !self.jobs.is_empty()),
+            ] {
+                if there {
+                    return wrong(flag, "--design optimal");
+                }
+            }
+        }
+        match (self.runs, self.budget) {
+            (Some(_), _) if !design.counts_runs() => {
+                wrong("--runs", "designs latin-hypercube, random and optimal")
+            }
+            (Some(0), _) => Err(Failure::usage("--runs is 0, but it must be at least 1")),
+            (None, None) if design == Kind::Optimal => {
+                Err(Failure::usage("an optimal design needs --runs or --budget, or both"))
+            }
+            (None, None) if design.counts_runs() => Err(Failure::Usage(format!(
+                "design {design} needs --runs, the number of jobs to take"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The jobs that the design takes, or chooses from.
+    fn found(&self, catalog: &Catalog) -> Done<Jobs> {
+        let (space, name) = match (&self.space, self.preset) {
+            (Some(path), _) => {
+                let name = path.display().to_string();
+                let space = Space::from_toml(&files::text(path)?);
+                (space.map_err(|e| e.at(Place::file(&*name)))?, name)
+            }
+            (None, Some(preset)) => (preset.space()?, preset.name().to_owned()),
+            // the words above say that one of them is there
+            (None, None) => return Err(Failure::usage("give a space file or --preset")),
+        };
+        let space = match &self.gpu {
+            Some(gpu) => space.on(&catalog.accelerator(gpu).map_err(Failure::usage)?.name),
+            None => space,
+        };
+        // a budget alone limits the number of an optimal design
+        let runs = self.runs.unwrap_or(1);
+        Ok(self
+            .design
+            .jobs(&space, runs, self.seed, catalog)
+            .map_err(|e| e.at(Place::file(name)))?)
+    }
+
+    /// Keeps the jobs from which the law learns most.
+    fn choose(
+        &self,
+        jobs: &mut Vec<Forecast>,
+        answerer: &Answerer,
+        catalog: &Catalog,
+    ) -> Done<Chosen> {
+        let wanted = self.jobs.iter().map(|path| job(path, catalog)).collect::<Done<Vec<Job>>>()?;
+        let candidates: Vec<&Job> = jobs.iter().map(|job| &job.candidate.job).collect();
+        let targets: Vec<&Job> =
+            if wanted.is_empty() { candidates.clone() } else { wanted.iter().collect() };
+        let law = self.law.unwrap_or(LawKind::Roofline);
+        let design = match (law, answerer) {
+            (LawKind::Roofline, _) => {
+                let calibration = answerer.of(candidates[0]);
+                calibration.roofline("choose runs for itself")?;
+                calibration.design(&candidates, &targets)?
+            }
+            (LawKind::Scaling, Answerer::Named(named))
+                if named.law.kind() == wattlaw::calibration::LawKind::Scaling =>
+            {
+                named.design(&candidates, &targets)?
+            }
+            (LawKind::Scaling, _) => study_design(&candidates, &targets)?,
+        };
+        let wanted = Wanted {
+            runs: self.runs.unwrap_or(usize::MAX),
+            budget: self.budget,
+            criterion: self.criterion.unwrap_or_default(),
+        };
+        let chosen = wanted.choose(jobs, design);
+        if chosen.jobs.is_empty() {
+            return Err(Failure::Failed(match self.budget {
+                Some(budget) => format!(
+                    "no job fits the budget of {budget}: {}",
+                    summary::cheapest(jobs, budget)
+                ),
+                None => "no job could be chosen: the calibration answers for none".to_owned(),
+            }));
+        }
+        let mut all: Vec<Option<Forecast>> = std::mem::take(jobs).into_iter().map(Some).collect();
+        jobs.extend(chosen.jobs.iter().filter_map(|at| all[*at].take()));
+        Ok(chosen)
+    }
+
+    fn reference_job(&self, path: &std::path::Path, catalog: &Catalog) -> Done<Candidate> {
+        let spec = job::read(path)?;
+        let place = || Place::file(path.display().to_string());
+        let job = spec.resolve(catalog).map_err(|e| e.at(place()))?;
+        let memory = Memory::of(&job);
+        if !memory.fits {
+            return Err(Failure::Failed(format!(
+                "{}: the reference job needs {:.1} GiB a GPU and {:.1} are there",
+                path.display(),
+                memory.needed.gib(),
+                memory.capacity.gib()
+            )));
+        }
+        Ok(Candidate { spec, job })
+    }
+}

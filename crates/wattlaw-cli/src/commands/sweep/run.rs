@@ -1,0 +1,223 @@
+//! `wattlaw sweep run`: the jobs of a plan, one at a time, each under `wattlaw measure`.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use wattlaw::job::Job;
+use wattlaw::record::Component;
+use wattlaw_sweep::plan::Planned;
+use wattlaw_sweep::runner::{Event, Options, Runner, fits};
+use wattlaw_sweep::status::{Fate, Standing, Sweep};
+use wattlaw_sweep::store::{Folder, Sharing};
+
+use super::each::EachArgs;
+use super::status::{counts, still, used};
+use crate::failure::{Done, Failure};
+use crate::flags::job;
+use crate::render;
+
+/// The program that trains, where no command is given: the one in `trainer/`.
+const TRAINER: [&str; 7] = [
+    "torchrun",
+    "--standalone",
+    "--nproc-per-node",
+    "{gpus_per_node}",
+    "-m",
+    "wattlaw_trainer",
+    "{job_json}",
+];
+
+/// Flags of `wattlaw sweep run`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "In the command {job} stands for the job's file (TOML, with every default written out), {job_json} for the \
+    same job as `wattlaw job` writes it, {gpus}, {nodes}, \
+    {gpus_per_node} and {run_id} for what they say. Without a command the trainer of trainer/ is run by torchrun. docs/how-to/sweep.md \
+    is the manual."
+)]
+pub struct Args {
+    /// Plan (CSV), as `wattlaw sweep design` writes it
+    #[arg(value_name = "PLAN")]
+    plan: PathBuf,
+    /// Folder that gets the records; of a sweep that was begun there, what is done is left alone
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    out: PathBuf,
+    /// Run this job alone, beside other `sweep run --only` on the same folder (repeatable)
+    #[arg(long, value_name = "RUN_ID")]
+    only: Vec<String>,
+    #[command(flatten)]
+    each: EachArgs,
+    /// Let what the jobs print through
+    #[arg(long, short, conflicts_with = "quiet")]
+    verbose: bool,
+    /// Say nothing but errors
+    #[arg(long, short)]
+    quiet: bool,
+    /// The command that trains, and its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What is wrong in the plan or the folder, a machine that the jobs do not fit, a command that is not there; jobs that failed,
+/// and a signal that came.
+pub fn run(args: &Args) -> Done {
+    let catalog = job::catalog(args.each.catalog.as_deref())?;
+    let file = args.plan.display().to_string();
+    let plan = super::plan(&args.plan)?;
+    let jobs = plan.resolve(&catalog, &file)?;
+    if let Some(unknown) = args.only.iter().find(|id| plan.jobs.iter().all(|j| j.run_id != **id)) {
+        return Err(Failure::Usage(format!("--only: {file} has no job {unknown}")));
+    }
+    let command = match args.command.as_slice() {
+        [] => TRAINER.map(OsString::from).to_vec(),
+        given => given.to_vec(),
+    };
+    there(&command, args.command.is_empty())?;
+    let wanted: Vec<(&Planned, &Job)> = plan
+        .jobs
+        .iter()
+        .zip(&jobs)
+        .filter(|(job, _)| args.only.is_empty() || args.only.contains(&job.run_id))
+        .collect();
+    let opened = args.each.meters.open()?;
+    let gpus: Vec<String> = opened
+        .channels()
+        .into_iter()
+        .filter(|channel| channel.component == Component::Gpu)
+        .map(|channel| channel.device)
+        .collect();
+    for (planned, job) in &wanted {
+        fits(&planned.run_id, job, gpus.len())
+            .map_err(|e| Failure::Failed(format!("{file}: {e}")))?;
+    }
+    let sharing = if args.only.is_empty() { Sharing::Alone } else { Sharing::Jobs };
+    let folder = Folder::open(&args.out, plan.clone(), sharing).map_err(Failure::failed)?;
+    let options = Options {
+        command,
+        meters: args.each.meters.words(),
+        gpus,
+        catalog: args.each.catalog.clone(),
+        retry_failed: args.each.retry_failed,
+        shared: !args.only.is_empty(),
+        settle: args.each.settle,
+        time_limit: args.each.time_limit,
+        verbose: args.verbose,
+    };
+    let progress = Progress { args, total: wanted.len() };
+    let mut tell = |event: Event<'_>| progress.tell(event);
+    let runner = Runner::new(options, folder, opened.meters, &mut tell).map_err(Failure::failed)?;
+    if !args.quiet {
+        for note in &opened.notes {
+            render::note("note", note);
+        }
+    }
+    let (sweep, failed) = runner.run(&wanted).map_err(Failure::failed)?;
+    progress.finish(&sweep, failed)
+}
+
+/// Refuses a command that is not there, before anything is begun.
+fn there(command: &[OsString], ours: bool) -> Done {
+    let Some(program) = command.first() else { return Ok(()) };
+    let path = Path::new(program);
+    let found = match path.components().count() {
+        1 => std::env::var_os("PATH")
+            .is_some_and(|paths| std::env::split_paths(&paths).any(|dir| dir.join(path).is_file())),
+        _ => path.is_file(),
+    };
+    if found {
+        return Ok(());
+    }
+    let how = match ours {
+        true => {
+            "; `pip install -c trainer/constraints.txt ./trainer` in the folder of wattlaw sets it up, and another program \
+                 that trains is given after `--`"
+        }
+        false => "",
+    };
+    Err(Failure::Failed(format!("{}: there is no such command{how}", path.display())))
+}
+
+/// What is printed while a sweep is at work.
+struct Progress<'a> {
+    args: &'a Args,
+    total: usize,
+}
+
+impl Progress<'_> {
+    fn tell(&self, event: Event<'_>) {
+        if self.args.quiet {
+            return;
+        }
+        // a line that is written over again, where somebody looks
+        let live = std::io::stderr().is_terminal() && !self.args.verbose;
+        match event {
+            Event::Note(text) => render::note("note", text),
+            Event::Unrest { run_id, unrest } => render::note(
+                "note",
+                &format!(
+                    "{run_id} is begun although the machine did not come to rest in {}: {unrest}",
+                    render::duration(self.args.each.settle.as_secs_f64())
+                ),
+            ),
+            Event::Running { index, run_id, ran, predicted } if live => {
+                let ran = render::duration(ran.as_secs_f64().round());
+                let expected = predicted
+                    .map(|t| format!(" of about {}", render::duration(t.value())))
+                    .unwrap_or_default();
+                anstream::eprint!(
+                    "\r\x1b[2K{} {run_id} runs for {ran}{expected}",
+                    self.place(index)
+                );
+            }
+            Event::Ended if live => anstream::eprint!("\r\x1b[2K"),
+            Event::Running { .. } | Event::Ended => {}
+            Event::Finished { index, job, sweep } => self.finished(index, job, sweep),
+        }
+    }
+
+    fn place(&self, index: usize) -> String {
+        let width = self.total.to_string().len();
+        format!("[{:>width$}/{}]", index + 1, self.total)
+    }
+
+    /// A line on what came of a job, and what is left.
+    fn finished(&self, index: usize, job: &Standing, sweep: &Sweep) {
+        let mut line = format!("{} {} {}", self.place(index), job.run_id, job.fate);
+        if let Some(time) = job.duration {
+            line += &format!(" in {}", render::duration(time.value()));
+        }
+        if let Some(energy) = job.energy {
+            let assumed = if job.energy_assumed { " assumed" } else { "" };
+            line += &format!(", {}{assumed}", render::energy(energy.value()));
+        }
+        if let Some(reason) = &job.reason {
+            line += &format!(": {reason}");
+        }
+        let left = sweep.left();
+        if left.jobs > 0 {
+            line += &format!("; left: {}", still(&left));
+        }
+        anstream::eprintln!("{line}");
+    }
+
+    /// What came of the sweep.
+    fn finish(&self, sweep: &Sweep, failed: usize) -> Done {
+        let out = self.args.out.display();
+        if !self.args.quiet {
+            render::note("sweep", &format!("{}; {}", counts(sweep), used(&sweep.spent())));
+        }
+        if failed > 0 {
+            return Err(Failure::Failed(format!(
+                "{failed} jobs failed; `wattlaw sweep status {out}` says why, and --retry-failed runs them again"
+            )));
+        }
+        if !self.args.quiet && sweep.count(Fate::Done) == sweep.jobs.len() {
+            render::note("note", &format!("all is done: `wattlaw fit {out}` fits a law on it"));
+        }
+        Ok(())
+    }
+}

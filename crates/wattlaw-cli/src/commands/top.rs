@@ -1,0 +1,110 @@
+//! `wattlaw top`: power, energy and utilisation as they are now, and what is left of a job.
+
+mod frame;
+mod terminal;
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use wattlaw::calibration::choose;
+use wattlaw::predict::{Prediction, predict};
+use wattlaw_meter::assumed::Assumption;
+use wattlaw_meter::machine::{self, Options};
+use wattlaw_meter::sampler::{Sampler, Tick, interval};
+use wattlaw_meter::select::Selection;
+
+use crate::failure::{Done, Failure};
+use crate::flags::job::JobArgs;
+use crate::{files, render};
+use frame::Watch;
+use terminal::Terminal;
+
+/// How long a key may wait for its answer.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Level of the prediction's intervals.
+const LEVEL: f64 = 0.95;
+
+/// Flags of `wattlaw top`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Time between readings, 10ms to 10s
+    #[arg(long, default_value = "1s", value_parser = interval)]
+    interval: Duration,
+    /// GPUs to watch: indices or UUIDs, such as 0,1
+    #[arg(long, value_name = "GPUS")]
+    gpus: Option<Selection>,
+    /// Power to assume for what has no meter, such as cpu=95W
+    #[arg(long, value_name = "COMPONENT=POWER")]
+    assume: Vec<Assumption>,
+    /// Job file (TOML) of the run that is watched: shows what is predicted of it, and what remains
+    #[arg(long, value_name = "FILE")]
+    job: Option<PathBuf>,
+    /// Print one frame and end
+    #[arg(long)]
+    once: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// No meter, a job that is wrong, or standard output that is no terminal.
+pub fn run(args: &Args) -> Done {
+    if !args.once && !terminal::is_there() {
+        return Err(Failure::Usage(
+            "standard output or input is no terminal; --once prints one frame".to_owned(),
+        ));
+    }
+    let prediction = args.job.clone().map(predicted).transpose()?;
+    let options = Options {
+        gpus: args.gpus.clone(),
+        assumptions: args.assume.clone(),
+        ..Options::from_env()
+    };
+    let opened = machine::open(&options).map_err(Failure::failed)?;
+    if opened.meters.is_empty() {
+        return Err(Failure::Failed(format!("nothing to watch: {}", opened.notes.join("; "))));
+    }
+    for warning in prediction.iter().flat_map(|prediction| &prediction.warnings) {
+        render::note("warning", &warning.text);
+    }
+    for note in &opened.notes {
+        render::note("note", note);
+    }
+    let mut watch = Watch::new(opened.channels(), prediction);
+    let (sampler, ticks) = Sampler::start(opened.meters, args.interval, Instant::now());
+    let done = if args.once { once(&mut watch, &ticks) } else { live(&mut watch, &ticks) };
+    sampler.stop();
+    done
+}
+
+fn predicted(file: PathBuf) -> Done<Prediction> {
+    let job = JobArgs { job: Some(file), ..JobArgs::default() }.job()?;
+    let choice = choose(&job)?;
+    Ok(predict(&job, &choice.calibration, &choice.reason, LEVEL)?)
+}
+
+/// Two readings make a power of counters.
+fn once(watch: &mut Watch, ticks: &Receiver<Tick>) -> Done {
+    ticks.iter().take(2).for_each(|tick| watch.see(&tick));
+    files::print(&watch.frame())
+}
+
+fn live(watch: &mut Watch, ticks: &Receiver<Tick>) -> Done {
+    let failed = |e: std::io::Error| Failure::Failed(format!("the terminal: {e}"));
+    let mut terminal = Terminal::take().map_err(failed)?;
+    loop {
+        match ticks.recv_timeout(PATIENCE) {
+            Ok(tick) => {
+                watch.see(&tick);
+                terminal.show(&watch.frame()).map_err(failed)?;
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+        if terminal.is_left().map_err(failed)? {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! `wattlaw validate`: a law judged on runs it has not seen.
+
+mod suite;
+
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use wattlaw::law::Law;
+use wattlaw::law::efficiency::{BeforeRunLaw, measurable};
+use wattlaw::law::roofline::{Response, RooflineLaw};
+use wattlaw::law::scaling::ScalingLaw;
+use wattlaw::law::setting::Setting;
+use wattlaw::stats::formula::Formula;
+use wattlaw::stats::score::Summary;
+use wattlaw::validate::{HoldOut, IntervalRule, Judge, Scheme, Validation};
+
+use crate::failure::{Done, Failure};
+use crate::flags::complete;
+use crate::flags::law::{LawArgs, LawKind, Target};
+use crate::flags::runs::RunsArgs;
+use crate::format::Format;
+use crate::parse::{number, whole};
+use crate::schema::Schema;
+use crate::{files, render};
+use suite::SuiteArgs;
+
+/// Flags of `wattlaw validate`: those of judging a law on one table, or the suite's.
+#[derive(Debug, clap::Args)]
+#[command(mut_arg("runs", |arg| arg.required(false).required_unless_present("suite")))]
+pub struct Args {
+    #[command(flatten)]
+    suite: SuiteArgs,
+    #[command(flatten)]
+    runs: Option<RunsArgs>,
+    #[command(flatten)]
+    law: LawArgs,
+    /// What is held out whole: family, workload, architecture, gpu, gpus, strategy, model or row
+    #[arg(long, default_value = "family")]
+    hold_out: String,
+    /// How: shuffle (scikit-learn's GroupShuffleSplit), study (the study's seeding), k-fold, leave-one-out, or
+    /// scale-shift (train on the smaller three quarters and test on the largest, and the reverse)
+    #[arg(long, value_enum)]
+    scheme: Option<SchemeKind>,
+    /// Splits to draw
+    #[arg(long, default_value_t = 20, value_parser = whole::<usize>)]
+    splits: usize,
+    /// Share of the groups that is held out
+    #[arg(long, default_value_t = 0.3, value_parser = number)]
+    test_size: f64,
+    /// Folds of --scheme k-fold
+    #[arg(long, default_value_t = 5, value_parser = whole::<usize>)]
+    folds: usize,
+    /// Seed of the draws
+    #[arg(long, default_value_t = 2026, value_parser = whole::<u32>)]
+    seed: u32,
+    /// Level of the intervals
+    #[arg(long, default_value_t = 0.95, value_parser = number)]
+    level: f64,
+    /// Give the roofline law so many runs of what is held out, which it chooses by their configurations alone
+    #[arg(long, value_name = "RUNS", value_parser = whole::<usize>)]
+    given: Option<usize>,
+    /// Also judge the law on these terms, on the same splits (repeatable)
+    #[arg(long, value_name = "FORMULA", value_parser = Formula::from_str)]
+    ablation: Vec<Formula>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// How groups are held out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SchemeKind {
+    Shuffle,
+    Study,
+    KFold,
+    LeaveOneOut,
+    ScaleShift,
+}
+
+/// What scripts read: the law after the run at the top, the law before the run beside it.
+#[derive(Debug, Serialize)]
+struct Report {
+    #[serde(skip)]
+    kind: LawKind,
+    setting: Option<Setting>,
+    target: &'static str,
+    scheme: &'static str,
+    seed: u32,
+    #[serde(flatten)]
+    after_run: Validation,
+    /// With η predicted from the configuration; absent where the law has no η.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before_run: Option<Validation>,
+    /// Of the roofline law's times, where the target is energy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration: Option<Validation>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ablations: Vec<Validation>,
+    data_sha256: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What is wrong with the table, its columns or the splits asked for.
+pub fn run(args: &Args) -> Done {
+    let Some(runs) = args.runs.as_ref().filter(|_| !args.suite.suite) else {
+        return suite::run(&args.suite, args.format);
+    };
+    args.suite.unasked()?;
+    args.check()?;
+    match args.law.kind {
+        LawKind::Scaling => scaling(args, runs),
+        LawKind::Roofline => roofline(args, runs),
+    }
+}
+
+/// The roofline law, which knows what is known before a run and nothing else; time beside energy where both are there.
+fn roofline(args: &Args, runs: &RunsArgs) -> Done {
+    args.law.without_terms()?;
+    if !args.ablation.is_empty() {
+        return Err(Failure::usage(
+            "--ablation is of the scaling law; the roofline law has no terms to leave out",
+        ));
+    }
+    let (data, catalog) = runs.read()?;
+    data.scope()?;
+    let (data, note) = data.countable(&catalog);
+    let frame = data.frame(runs.columns(), &catalog)?;
+    let judge = args.judge(runs.setting.unwrap_or(Setting::Pooled), args.seed);
+    if let HoldOut::Column(name) = &judge.hold_out {
+        complete::known(name, "--hold-out", &frame)?;
+    }
+    let nothing = Formula::from_str("1")?;
+    complete::every_run(&data, &frame, &nothing, args.law.target.column())?;
+    let energy = args.law.target == Target::Energy;
+    let mut law = RooflineLaw::over(&data, &catalog, energy);
+    (law.discrepancy, law.pooled) = (args.law.discrepancy(), args.law.pooled);
+    if let Some(groups) = judge.hold_out.interval_groups() {
+        groups.clone_into(&mut law.interval_groups);
+    }
+    if energy {
+        law.also = vec![Response::Duration];
+    }
+    let (judged, mut others) = judge.validate_with_others(&law, &frame)?;
+    let report = Report {
+        kind: LawKind::Roofline,
+        setting: runs.setting,
+        target: args.law.target.column(),
+        scheme: scheme_name(&judge.scheme),
+        seed: args.seed,
+        after_run: judged,
+        before_run: None,
+        duration: others.pop(),
+        ablations: Vec::new(),
+        data_sha256: data.digest.clone(),
+    };
+    report.show(data.notes.iter().chain(&note), args.format)
+}
+
+impl Report {
+    /// Each law that was judged, under the name it is printed by.
+    fn named(&self) -> impl Iterator<Item = (&str, &Validation)> {
+        let first = &self.after_run;
+        let name = match self.kind {
+            LawKind::Roofline => &first.law,
+            LawKind::Scaling => "after the run",
+        };
+        std::iter::once((name, first))
+            .chain(self.duration.as_ref().map(|v| (v.law.as_str(), v)))
+            .chain(self.before_run.as_ref().map(|v| ("before the run", v)))
+            .chain(self.ablations.iter().map(|v| (v.law.as_str(), v)))
+    }
+
+    /// Prints the report, once everything went well, after what the user should know of the table and the splits.
+    fn show<'a>(&self, notes: impl Iterator<Item = &'a String>, format: Format) -> Done {
+        for note in notes {
+            render::note("note", note);
+        }
+        for skipped in &self.after_run.skipped {
+            render::note(
+                "note",
+                &format!("split {} was skipped: {}", skipped.held_out, skipped.reason),
+            );
+        }
+        match format {
+            Format::Json => render::json(Schema::Validate, self),
+            Format::Table => files::print(&table(self)),
+        }
+    }
+}
+
+fn scaling(args: &Args, runs: &RunsArgs) -> Done {
+    if args.given.is_some() {
+        return Err(Failure::usage(
+            "--given is of the roofline law; the scaling law cannot choose runs (add --law roofline)",
+        ));
+    }
+    let (data, catalog) = runs.read()?;
+    data.scope()?;
+    let frame = data.frame(runs.columns(), &catalog)?;
+    let setting = runs.setting.unwrap_or(Setting::Pooled);
+    let formula = args.law.terms.clone().map_or_else(|| setting.formula(), Ok)?;
+    complete::known_terms(&formula, &frame)?;
+    for ablation in &args.ablation {
+        complete::known_terms(ablation, &frame)?;
+    }
+    let (formula, note) = measurable(formula, &frame)?;
+    let response = args.law.target.column();
+    complete::every_run(&data, &frame, &formula, response)?;
+
+    let judge = args.judge(setting, args.seed);
+    if let HoldOut::Column(name) = &judge.hold_out {
+        complete::known(name, "--hold-out", &frame)?;
+    }
+    let law = ScalingLaw::new(formula.clone(), response);
+    let ablations: Vec<ScalingLaw> =
+        args.ablation.iter().map(|f| ScalingLaw::new(f.clone(), response)).collect();
+    let mut laws: Vec<&dyn Law> = vec![&law];
+    laws.extend(ablations.iter().map(|l| l as &dyn Law));
+    let mut judged = judge.validate_all(&laws, &frame)?;
+    let ablations = judged.split_off(1);
+    let Some(after_run) = judged.pop() else {
+        return Err(Failure::Failed("nothing was judged".to_owned()));
+    };
+    let before_run = if formula.variables().contains(&"log_eta") {
+        let mut law = BeforeRunLaw::of_terms(setting, formula.clone(), response)?;
+        if args.scheme == Some(SchemeKind::Study) {
+            // folds of equally large groups follow the names' order, here the study's
+            law.groups = "study_family".to_owned();
+        }
+        Some(judge.validate(&law, &frame)?)
+    } else {
+        None
+    };
+    let report = Report {
+        kind: LawKind::Scaling,
+        setting: runs.setting,
+        target: response,
+        scheme: scheme_name(&judge.scheme),
+        seed: args.seed,
+        after_run,
+        before_run,
+        duration: None,
+        ablations,
+        data_sha256: data.digest.clone(),
+    };
+    report.show(data.notes.iter().chain(&note), args.format)
+}
+
+impl Args {
+    /// Refuses numbers that no table could make right.
+    fn check(&self) -> Done {
+        let between = |flag: &str, value: f64| {
+            if value > 0.0 && value < 1.0 {
+                return Ok(());
+            }
+            Err(Failure::Usage(format!("{flag} is {value}, but it must lie between 0 and 1")))
+        };
+        between("--level", self.level)?;
+        between("--test-size", self.test_size)?;
+        for (flag, value, least) in [("--splits", self.splits, 1), ("--folds", self.folds, 2)] {
+            if value < least {
+                return Err(Failure::Usage(format!(
+                    "{flag} is {value}, but it must be at least {least}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn judge(&self, setting: Setting, seed: u32) -> Judge {
+        let study = self.scheme == Some(SchemeKind::Study);
+        let hold_out = match (self.hold_out.as_str(), study) {
+            // the study's groups under names that sort as its own
+            ("family", true) => HoldOut::Column("study_family".to_owned()),
+            ("workload", true) => HoldOut::Column("study_workload".to_owned()),
+            (name, _) => HoldOut::from(name),
+        };
+        let (n_splits, test_size) = (self.splits, self.test_size);
+        let scheme = match self.scheme {
+            None => match hold_out.usual_scheme(seed) {
+                Scheme::Shuffle { .. } => Scheme::Shuffle { n_splits, test_size, seed },
+                other => other,
+            },
+            Some(SchemeKind::Shuffle) => Scheme::Shuffle { n_splits, test_size, seed },
+            Some(SchemeKind::Study) => {
+                Scheme::Redrawn { n_splits, test_size, seed: u64::from(seed) }
+            }
+            Some(SchemeKind::KFold) => Scheme::KFold { k: self.folds, seed },
+            Some(SchemeKind::LeaveOneOut) => Scheme::LeaveOneOut { seed },
+            Some(SchemeKind::ScaleShift) => Scheme::ScaleShift { by: "log_C".to_owned(), seed },
+        };
+        let mut seen = Vec::new();
+        if study {
+            seen.push("strategy".to_owned());
+            if setting == Setting::Pooled {
+                seen.push("family".to_owned());
+            }
+        }
+        let intervals =
+            IntervalRule { level: self.level, clamped: study, ..IntervalRule::default() };
+        Judge { hold_out, scheme, seen, intervals: Some(intervals), given: self.given }
+    }
+}
+
+const fn scheme_name(scheme: &Scheme) -> &'static str {
+    match scheme {
+        Scheme::Shuffle { .. } => "shuffle",
+        Scheme::Redrawn { .. } => "study",
+        Scheme::KFold { .. } => "k-fold",
+        Scheme::LeaveOneOut { .. } => "leave-one-out",
+        Scheme::ScaleShift { .. } => "scale-shift",
+    }
+}
+
+fn table(report: &Report) -> String {
+    let v = &report.after_run;
+    let mut out = render::heading(&format!(
+        "{} runs in {} groups of {}, {}; median over {} splits (quartiles)",
+        v.n_rows,
+        v.n_groups,
+        v.hold_out,
+        report.scheme,
+        v.splits.len()
+    ));
+    let roofline = report.kind == LawKind::Roofline;
+    let rows = report.named().map(|(name, v)| line(name, v)).collect();
+    let coverage = format!("coverage at {:.0} %", v.level.unwrap_or(0.95) * 100.0);
+    let header =
+        ["law", "R²", "RMSE of ln", "median error", "mean error", "slope", &coverage, "half-width"];
+    out += &render::table(&header, rows, 1);
+    out += &coverages(report);
+    if v.splits.len() <= 8 {
+        let rows = v
+            .splits
+            .iter()
+            .map(|s| {
+                vec![
+                    s.held_out.clone(),
+                    s.n_train.to_string(),
+                    s.n_test.to_string(),
+                    format!("{:.4}", s.r2),
+                    format!("{:.4}", s.rmse),
+                    format!("{:.1} %", s.median_ape * 100.0),
+                ]
+            })
+            .collect();
+        out += &format!("\n{}, split by split\n", if roofline { &v.law } else { "after the run" });
+        out += &render::table(
+            &["held out", "train", "test", "R²", "RMSE of ln", "median error"],
+            rows,
+            1,
+        );
+    }
+    out
+}
+
+/// What share of all held-out runs lies inside intervals of several levels, and how wide they are.
+fn coverages(report: &Report) -> String {
+    let mut header = vec!["intervals".to_owned()];
+    let mut rows = Vec::new();
+    for (name, v) in report.named().filter(|(_, v)| !v.levels.is_empty()) {
+        let mut row = vec![name.to_owned()];
+        for covered in &v.levels {
+            if rows.is_empty() {
+                header.push(format!("at {} %", render::percent(covered.level)));
+            }
+            let factor = match covered.half_width_factor {
+                f if f.is_finite() => format!("×{f:.2}"),
+                _ => "×∞".to_owned(),
+            };
+            row.push(format!("{:.1} % in {factor}", covered.coverage * 100.0));
+        }
+        rows.push(row);
+    }
+    if rows.is_empty() {
+        return String::new();
+    }
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    format!("\n{}", render::table(&header, rows, 1))
+}
+
+fn line(name: &str, v: &Validation) -> Vec<String> {
+    let spread = |s: &Summary, scale: f64, decimals: usize, unit: &str| {
+        let show = |x: f64| match x {
+            x if x.is_infinite() => "∞".to_owned(),
+            x if x.is_nan() => "?".to_owned(),
+            x => format!("{:.decimals$}", x * scale),
+        };
+        format!("{}{unit} ({}–{})", show(s.median), show(s.q25), show(s.q75))
+    };
+    vec![
+        name.to_owned(),
+        spread(&v.r2, 1.0, 4, ""),
+        spread(&v.rmse, 1.0, 4, ""),
+        spread(&v.median_ape, 100.0, 1, " %"),
+        spread(&v.mape, 100.0, 1, " %"),
+        spread(&v.calibration_slope, 1.0, 3, ""),
+        v.coverage.as_ref().map_or_else(|| "–".to_owned(), |c| spread(c, 100.0, 1, " %")),
+        v.half_width_factor
+            .as_ref()
+            .map_or_else(|| "–".to_owned(), |h| format!("×{}", spread(h, 1.0, 2, ""))),
+    ]
+}

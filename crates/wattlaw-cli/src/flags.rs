@@ -1,0 +1,7 @@
+//! Flags that several subcommands share.
+
+pub mod complete;
+pub mod job;
+pub mod law;
+pub mod meters;
+pub mod runs;

@@ -1,0 +1,253 @@
+//! A job from flags, from a job file, or from a file with flags laid over it.
+
+use std::path::{Path, PathBuf};
+
+use clap::error::ErrorKind;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
+
+use wattlaw::Error;
+use wattlaw::base::error::Place;
+use wattlaw::job::catalog::Catalog;
+use wattlaw::job::fields::{Field, Kind, fields};
+use wattlaw::job::model::{ModelSpec, from_config_json};
+use wattlaw::job::workload::Lora;
+use wattlaw::job::{Job, JobSpec};
+
+use crate::failure::{Done, Failure};
+use crate::files;
+use crate::parse::whole;
+
+/// A job file and the flags that are laid over it.
+#[derive(Debug, Default, Args)]
+pub struct JobArgs {
+    /// Job file (TOML, or the JSON of `wattlaw job`); flags are laid over what it says
+    pub job: Option<PathBuf>,
+    #[command(flatten)]
+    pub flags: JobFlags,
+    /// Accelerators in all
+    #[arg(long, value_parser = whole::<u64>, help_heading = "System")]
+    pub gpus: Option<u64>,
+}
+
+/// The flags that describe a job, one for each of its fields but the number of accelerators.
+#[derive(Debug, Default)]
+pub struct JobFlags {
+    /// What they say, without the shape of the `config.json` that they may name.
+    spec: JobSpec,
+    /// Catalogue file.
+    catalog: Option<PathBuf>,
+}
+
+/// Flags whose name is not that of the field: the field's column and the flag.
+const FLAG_NAMES: [(&str, &str); 2] =
+    [("power_limit_w", "power-limit"), ("carbon_g_per_kwh", "carbon-intensity")];
+
+/// Fields that the short help (`-h`) passes over.
+const RARE: [&str; 25] = [
+    "encoder_layers",
+    "head_dim",
+    "embedding_size",
+    "max_positions",
+    "token_types",
+    "relative_buckets",
+    "gated_ffn",
+    "tied_embeddings",
+    "qkv_bias",
+    "attention_output_bias",
+    "ffn_bias",
+    "final_norm",
+    "pooler",
+    "image_size",
+    "patch_size",
+    "channels",
+    "classes",
+    "state_precision",
+    "quantization",
+    "framework",
+    "partition",
+    "cp",
+    "network",
+    "host_power_w",
+    "shard_group",
+];
+
+/// The fields that have a flag here.
+fn flags() -> impl Iterator<Item = &'static Field> {
+    fields().filter(|field| field.column != "gpus")
+}
+
+fn heading(table: &str) -> &'static str {
+    match table {
+        "model" => "Model",
+        "workload" => "Workload",
+        "parallelism" => "Parallelism",
+        _ => "System",
+    }
+}
+
+fn flag(field: &'static Field) -> Arg {
+    let own = field.column.replace('_', "-");
+    let named = FLAG_NAMES.iter().find(|(column, _)| *column == field.column);
+    let long = named.map_or_else(|| own.clone(), |(_, name)| (*name).to_owned());
+    let value = match field.kind {
+        Kind::Text if field.column == "config" => "FILE".to_owned(),
+        Kind::Words => "WORDS".to_owned(),
+        _ => field.column.to_uppercase(),
+    };
+    let arg = Arg::new(field.column)
+        .long(long)
+        .help(field.about)
+        .help_heading(heading(field.table))
+        .value_name(value)
+        .hide_short_help(RARE.contains(&field.column))
+        .value_parser(move |text: &str| check(field, text));
+    let arg = if named.is_some() { arg.alias(own) } else { arg };
+    match field.kind {
+        Kind::Flag => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
+        Kind::Words => arg.requires("lora_rank"),
+        Kind::Whole | Kind::Count | Kind::Number | Kind::Word | Kind::Text => arg,
+    }
+}
+
+/// Whether a field takes this text, by itself.
+fn check(field: &Field, text: &str) -> Result<String, String> {
+    let mut alone = JobSpec::default();
+    // targets are only read beside a rank
+    alone.workload.lora = Some(Lora { rank: 1, targets: Vec::new() });
+    match (field.set)(&mut alone, text) {
+        Ok(()) => Ok(text.to_owned()),
+        Err(Error::Invalid { found, expected, .. }) => {
+            Err(format!("{found} is not accepted; {expected}"))
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+impl Args for JobFlags {
+    fn augment_args(command: Command) -> Command {
+        let catalog = Arg::new("catalog")
+            .long("catalog")
+            .value_name("FILE")
+            .value_parser(value_parser!(PathBuf))
+            .help("Catalogue file (TOML) whose GPUs, models and systems stand before the built-in ones");
+        command.args(flags().map(flag)).arg(catalog)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for JobFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut found = Self::default();
+        found.update_from_arg_matches(matches)?;
+        Ok(found)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        for field in flags() {
+            if let Some(text) = matches.get_one::<String>(field.column) {
+                let refused =
+                    |e: Error| clap::Error::raw(ErrorKind::ValueValidation, e.to_string());
+                (field.set)(&mut self.spec, text).map_err(refused)?;
+            }
+        }
+        self.catalog = matches.get_one::<PathBuf>("catalog").cloned();
+        Ok(())
+    }
+}
+
+impl JobArgs {
+    /// The job, resolved.
+    ///
+    /// # Errors
+    /// What is wrong in a file is a failure (1); what is wrong in flags alone is wrong usage (2).
+    pub fn job(&self) -> Done<Job> {
+        let catalog = self.flags.catalog()?;
+        let mut flags = self.flags.spec()?;
+        flags.system.gpus = self.gpus;
+        match &self.job {
+            None if flags.model == ModelSpec::default() => Err(Failure::Usage(
+                "no model; give --model NAME (see `wattlaw catalog models`), --config FILE, a shape (--family, --layers, \
+                 --hidden-size), or a job file"
+                    .to_owned(),
+            )),
+            None => flags.resolve(&catalog).map_err(Failure::usage),
+            Some(path) => {
+                let place = Place::file(path.display().to_string());
+                Ok(flags.with_fallback(read(path)?).resolve(&catalog).map_err(|e| e.at(place))?)
+            }
+        }
+    }
+}
+
+/// Reads a job file, JSON where its name ends with `.json` and TOML otherwise, and the `config.json` that it names.
+///
+/// # Errors
+/// What is wrong in a file, with its place.
+pub fn read(path: &Path) -> Done<JobSpec> {
+    let place = Place::file(path.display().to_string());
+    let text = files::text(path)?;
+    let read = match path.extension().is_some_and(|extension| extension == "json") {
+        true => JobSpec::from_json(&text),
+        false => JobSpec::from_toml(&text),
+    };
+    let mut base = read.map_err(|e| e.at(place))?;
+    if let Some(config) = base.model.config.take() {
+        // a path in a job file is meant from where that file lies
+        let path = path.parent().map_or_else(|| PathBuf::from(&config), |dir| dir.join(&config));
+        base.model = base.model.with_fallback(read_config(&path)?);
+    }
+    Ok(base)
+}
+
+impl JobFlags {
+    /// The catalogue, with the user's before it.
+    ///
+    /// # Errors
+    /// What is wrong in the user's file.
+    pub fn catalog(&self) -> Done<Catalog> {
+        catalog(self.catalog.as_deref())
+    }
+
+    /// What the flags say.
+    ///
+    /// # Errors
+    /// What is wrong in the `config.json` that they name.
+    pub fn spec(&self) -> Done<JobSpec> {
+        let mut spec = self.spec.clone();
+        if let Some(path) = spec.model.config.take() {
+            spec.model = spec.model.with_fallback(read_config(Path::new(&path))?);
+        }
+        Ok(spec)
+    }
+}
+
+/// The built-in catalogue, with a user's file before it.
+///
+/// # Errors
+/// What is wrong in the file, with its place.
+pub fn catalog(overlay: Option<&Path>) -> Done<Catalog> {
+    let built_in = Catalog::built_in()?;
+    match overlay {
+        None => Ok(built_in),
+        Some(path) => {
+            let own = Catalog::from_toml(&files::text(path)?)
+                .map_err(|e| e.at(Place::file(path.display().to_string())))?;
+            Ok(own.with_fallback(built_in))
+        }
+    }
+}
+
+fn read_config(path: &Path) -> Done<ModelSpec> {
+    let place = Place::file(path.display().to_string());
+    let mut spec = from_config_json(&files::text(path)?).map_err(|e| e.at(place))?;
+    if spec.name.is_none() {
+        spec.name = path
+            .parent()
+            .and_then(|dir| dir.file_name())
+            .map(|name| name.to_string_lossy().into_owned());
+    }
+    Ok(spec)
+}

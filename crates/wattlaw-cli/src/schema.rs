@@ -1,0 +1,65 @@
+//! The layout of each answer in JSON, by name and version.
+
+use serde::Serialize;
+
+/// The layout of an answer; its version grows when a field is renamed, removed or changes its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schema {
+    Audit,
+    Calibrate,
+    CalibrateSuggest,
+    Catalog,
+    CatalogShow,
+    Cost,
+    Doctor,
+    DoctorFiles,
+    Efficiency,
+    Fit,
+    Import,
+    Predict,
+    Report,
+    SweepDesign,
+    SweepStatus,
+    Validate,
+    ValidateSuite,
+}
+
+impl Schema {
+    /// The name in the field `schema`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Audit => "wattlaw-audit/1",
+            Self::Calibrate => "wattlaw-calibrate/1",
+            Self::CalibrateSuggest => "wattlaw-calibrate-suggest/1",
+            Self::Catalog => "wattlaw-catalog/1",
+            Self::CatalogShow => "wattlaw-catalog-show/1",
+            Self::Cost => "wattlaw-cost/1",
+            Self::Doctor => "wattlaw-doctor/1",
+            Self::DoctorFiles => "wattlaw-doctor-files/1",
+            Self::Efficiency => "wattlaw-efficiency/1",
+            Self::Fit => "wattlaw-fit/1",
+            Self::Import => "wattlaw-import/1",
+            Self::Predict => "wattlaw-predict/1",
+            Self::Report => "wattlaw-report/1",
+            Self::SweepDesign => "wattlaw-sweep-design/1",
+            Self::SweepStatus => "wattlaw-sweep-status/1",
+            Self::Validate => "wattlaw-validate/1",
+            Self::ValidateSuite => "wattlaw-validate-suite/1",
+        }
+    }
+}
+
+/// An answer with its layout before its own fields.
+#[derive(Debug, Serialize)]
+pub struct Answer<'a, T> {
+    schema: &'static str,
+    #[serde(flatten)]
+    fields: &'a T,
+}
+
+impl<'a, T: Serialize> Answer<'a, T> {
+    /// An answer of a struct or a map; a list has no fields and must be one of them.
+    pub const fn new(schema: Schema, fields: &'a T) -> Self {
+        Self { schema: schema.name(), fields }
+    }
+}

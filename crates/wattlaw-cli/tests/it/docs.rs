@@ -1,0 +1,381 @@
+//! The pages say what is true: every command that README.md and docs/ show is executed, and what they show as its output is
+//! what it prints; the command reference is what the parser gives; quoted constants are those of the code; links lead somewhere.
+//!
+//! In a ```` ```console ```` or ```` ```sh ```` block a line that begins with `$ ` is a command (a trailing `\` continues it), and what
+//! follows is what it prints: standard error, then standard output. Numbers may differ by one in their last digit. A line
+//! `...` stands for any lines; a command without lines below only has to succeed, or to end with the code that a comment
+//! `# exit 1` names. Commands run in a copy of the repository's examples, so that what they write stays there.
+//!
+//! A number that repeats a constant of the code is marked, as in `at most 1,024<!-- const MOST_POINTS --> points`.
+//!
+//! `WATTLAW_WRITE_DOCS=1 cargo test -p wattlaw-cli --test it docs::` writes the outputs and the command reference into the files
+//! anew; a `...` alone below a command is left as it is.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+use crate::running;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::running::page::{check, difference, ours, same_line, shown, stage};
+use crate::running::root;
+
+/// Links to files of the repository that are not pages of the site.
+const REPOSITORY: &str = "https://github.com/wattlaw/wattlaw/blob/main/";
+
+/// The files below a folder whose name ends so.
+fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            found.extend(files(&path, end));
+        } else if path.to_string_lossy().ends_with(end) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn documents() -> Vec<PathBuf> {
+    let mut found = vec![root().join("README.md")];
+    found.extend(files(&root().join("docs"), ".md"));
+    found
+}
+
+#[test]
+fn every_command_shown_does_what_is_shown() {
+    let (mut executed, mut skipped, mut wrong) = (0, 0, Vec::new());
+    for document in documents() {
+        // it needs PyTorch, and is run by tests/tutorial.rs where that is there
+        if document.ends_with("docs/tutorials/laptop-sweep.md") {
+            continue;
+        }
+        let (_folder, repository) = stage();
+        let checked = check(&document, &repository);
+        executed += checked.executed;
+        skipped += checked.skipped;
+        wrong.extend(checked.wrong);
+    }
+    println!("{executed} commands of README.md and docs/ were executed");
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n\n"));
+    assert!(executed >= 10, "only {executed} commands were executed");
+    assert!(executed + skipped >= 40, "only {} commands were found", executed + skipped);
+}
+
+/// The names of all fields of a JSON value, but not of those that are named by data.
+fn fields(value: &serde_json::Value, found: &mut std::collections::BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(map) => {
+            for (name, value) in map {
+                found.insert(name.clone());
+                match (name.as_str(), value) {
+                    ("parts_gib" | "vif", _) => {}
+                    ("machines", serde_json::Value::Object(by_gpu)) => {
+                        by_gpu.values().for_each(|machine| fields(machine, found));
+                    }
+                    _ => fields(value, found),
+                }
+            }
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| fields(item, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_field_is_documented() {
+    let pages = files(&root().join("docs/reference"), ".md");
+    let page: String = pages.iter().map(|page| fs::read_to_string(page).unwrap()).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let calibration = folder.path().join("mine.json");
+    let of_roofline = folder.path().join("roofline.json");
+    let mut found = std::collections::BTreeSet::new();
+    for command in [
+        "predict examples/3d-job.toml",
+        "predict examples/config-job.toml",
+        "predict examples/job.toml --calibration any-gpu-2026",
+        "cost examples/3d-job.toml",
+        "job examples/3d-job.toml",
+        &format!("fit examples/runs.csv --out {}", calibration.display()),
+        &format!("fit examples/runs.csv --law roofline --out {}", of_roofline.display()),
+        "audit examples/runs.csv",
+        "efficiency examples/runs.csv --resamples 100",
+        "validate examples/runs.csv --ablation log_C",
+        "validate examples/runs.csv --hold-out row",
+        "validate examples/runs.csv --law roofline --no-discrepancy --splits 1",
+        "import examples/logs/emissions.csv",
+        "import examples/logs/alumet.csv",
+        "catalog",
+        "catalog gpus",
+        "sweep design examples/space.toml --design optimal --runs 3 --reference-every 2",
+        "report fuzz/corpus/record_json/finished.json --intensity 400 --pue 1.2",
+        "doctor",
+        "doctor examples/logs/gpu.csv",
+    ] {
+        let answer = running::json(&format!("{command} --format json"));
+        let (first, schema) = answer.as_object().unwrap().iter().next().unwrap();
+        assert_eq!(first, "schema", "{command}");
+        let schema = schema.as_str().unwrap();
+        assert!(
+            page.contains(&format!("`{schema}`")),
+            "docs/reference/json.md says nothing of {schema}"
+        );
+        fields(&answer, &mut found);
+    }
+    let record = root().join("fuzz/corpus/record_json/finished.json");
+    for file in [calibration, of_roofline, record] {
+        fields(&serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap(), &mut found);
+    }
+    let header = fs::read_to_string(root().join("examples/runs.csv")).unwrap();
+    let measured = folder.path().join("measured.csv");
+    running::run(&format!("import examples/logs/gpu.csv -o {}", measured.display()));
+    let plan =
+        running::run("sweep design examples/space.toml --design one-factor --reference-every 9")
+            .stdout;
+    found.extend(plan.lines().next().unwrap().split(',').map(str::to_owned));
+    let columns = fs::read_to_string(measured).unwrap();
+    found.extend(columns.lines().next().unwrap().split(',').map(str::to_owned));
+    found.extend(header.lines().next().unwrap().split(',').map(str::to_owned));
+    assert!(found.len() > 120, "only {} fields", found.len());
+    let absent: Vec<_> = found.iter().filter(|name| !page.contains(&format!("`{name}`"))).collect();
+    assert!(absent.is_empty(), "docs/reference says nothing of {absent:?}");
+}
+
+#[test]
+fn the_command_reference_is_what_the_parser_gives() {
+    let page = root().join("docs/reference/commands.md");
+    let printed = running::run("man --markdown").stdout;
+    if std::env::var_os("WATTLAW_WRITE_DOCS").is_some() {
+        fs::write(&page, &printed).unwrap();
+    }
+    let committed = fs::read_to_string(&page).unwrap_or_default();
+    let differs = committed.lines().zip(printed.lines()).find(|(a, b)| a != b);
+    assert!(
+        committed == printed,
+        "{} differs from the parser, first here: {differs:?}\nrewrite it: \
+         WATTLAW_WRITE_DOCS=1 cargo test -p wattlaw-cli --test it docs::the_command_reference",
+        page.display()
+    );
+}
+
+#[test]
+fn man_pages_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    running::run(&format!("man --out {}", folder.path().join("man1").display()));
+    let pages = files(folder.path(), ".1");
+    let named = |name: &str| pages.iter().find(|page| page.ends_with(name));
+    let text = fs::read_to_string(named("wattlaw-sweep-design.1").unwrap()).unwrap();
+    assert!(text.contains(r"\-\-reference\-every"), "{text}");
+    assert!(named("wattlaw.1").is_some() && pages.len() > 15, "{pages:?}");
+}
+
+/// The value of a number in the code or on a page, where `1_024` and `1,024`, `2e-3` and `5 %` are numbers.
+fn number(text: &str) -> Option<f64> {
+    let (text, scale) = match text.trim().strip_suffix('%') {
+        Some(share) => (share.trim_end(), 0.01),
+        None => (text.trim(), 1.0),
+    };
+    let plain: String = text.chars().filter(|c| !['_', ','].contains(c)).collect();
+    // as in `320.0 * 65_536.0`, `1.0 / 3.0`, `1 << 24`
+    let both = |sign: &str| plain.split_once(sign).map(|(a, b)| (number(a), number(b)));
+    if let Some((Some(a), Some(b))) = both("*") {
+        return Some(a * b * scale);
+    }
+    if let Some((Some(a), Some(b))) = both("/") {
+        return Some(a / b * scale);
+    }
+    if let Some((Some(a), Some(b))) = both("<<") {
+        return Some(a * 2f64.powf(b) * scale);
+    }
+    plain.parse::<f64>().ok().map(|value| value * scale)
+}
+
+/// The values of `const NAME` in the sources; several where several modules have one of that name.
+fn constants(sources: &[String], name: &str) -> Vec<f64> {
+    let definition = format!("const {name}: ");
+    let defined = |source: &String| {
+        let after = source.split(&definition).skip(1);
+        after
+            .filter_map(|rest| number(rest.split_once(" = ")?.1.split_once(';')?.0))
+            .collect::<Vec<_>>()
+    };
+    sources.iter().flat_map(defined).collect()
+}
+
+/// The number that stands right before a place of a page, with its `%`.
+fn number_before(text: &str) -> Option<f64> {
+    let text = text.trim_end();
+    let digits = text.strip_suffix('%').unwrap_or(text).trim_end();
+    let of_number = |c: char| c.is_ascii_digit() || ['.', ',', '-', 'e', '_'].contains(&c);
+    let start = digits.trim_end_matches(of_number).len();
+    number(text[start..].trim_start_matches(['-', 'e']))
+}
+
+/// The text of each Rust source that is no test.
+fn sources() -> Vec<String> {
+    let paths = files(&root().join("crates"), ".rs").into_iter();
+    let kept = paths.filter(|path| path.components().any(|part| part.as_os_str() == "src"));
+    kept.map(|path| fs::read_to_string(path).unwrap()).collect()
+}
+
+#[test]
+fn quoted_constants_are_those_of_the_code() {
+    let sources = sources();
+    let (mut found, mut wrong) = (0, Vec::new());
+    for document in documents() {
+        let text = fs::read_to_string(&document).unwrap();
+        for (at, mark) in text.match_indices("<!-- const ") {
+            let name = text[at + mark.len()..].split(' ').next().unwrap();
+            let quoted = number_before(&text[..at]);
+            let values = constants(&sources, name);
+            let same =
+                |value: &f64| quoted.is_some_and(|q| (q - value).abs() <= 1e-9 * value.abs());
+            if values.is_empty() {
+                wrong.push(format!("{}: no source has `const {name}`", document.display()));
+            } else if !values.iter().any(same) {
+                wrong.push(format!("{}: {name} is {values:?}, not {quoted:?}", document.display()));
+            }
+            found += 1;
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    assert!(found >= 20, "only {found} constants are marked");
+}
+
+/// The first two numbers of a text: the median and the standard deviation of a parameter after its name.
+fn two_numbers(text: &str) -> Option<(f64, f64)> {
+    let words = text.split(|c: char| c.is_whitespace() || ['(', ')', ',', ':'].contains(&c));
+    let mut numbers = words.filter_map(number);
+    Some((numbers.next()?, numbers.next()?))
+}
+
+#[test]
+fn the_table_of_parameters_is_that_of_the_code() {
+    let page = root().join("docs/concepts/roofline-law.md");
+    let text = fs::read_to_string(page).unwrap();
+    let sources = sources();
+    let mut rows = 0;
+    for line in text.lines() {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        let [_, name, _, median, sd, ..] = cells[..] else { continue };
+        let Some(name) = name.strip_prefix('`').and_then(|name| name.strip_suffix('`')) else {
+            continue;
+        };
+        let quoted = (number(median).unwrap(), number(sd).unwrap());
+        // in the sources the name, and no longer one, stands before both numbers
+        let of_name = |c: char| c.is_alphanumeric() || c == '_';
+        let in_code = sources.iter().any(|source| {
+            let places = source.match_indices(name).filter(|(at, _)| {
+                let after = &source[at + name.len()..];
+                !source[..*at].ends_with(of_name) && !after.starts_with(of_name)
+            });
+            let after = places.map(|(at, _)| source[at + name.len()..].chars().take(100));
+            after.filter_map(|text| two_numbers(&text.collect::<String>())).any(|n| n == quoted)
+        });
+        assert!(in_code, "{name}: the sources do not have {quoted:?} after this name");
+        rows += 1;
+    }
+    assert_eq!(rows, 30);
+}
+
+/// The targets of a page's links, outside its code blocks.
+fn targets(text: &str) -> Vec<&str> {
+    let mut code = false;
+    let outside = text.lines().filter(|line| {
+        let fence = line.trim_start().starts_with("```");
+        code ^= fence;
+        !code && !fence
+    });
+    outside
+        .flat_map(|line| line.split("](").skip(1).filter_map(|rest| rest.split(')').next()))
+        .collect()
+}
+
+/// The anchors of a page's headings, as GitHub and the site make them.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let slug = |heading: &str| {
+        if let Some((_, id)) = heading.split_once("{#") {
+            return id.trim_end_matches('}').to_owned();
+        }
+        let words = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = words.chars().filter(|c| c.is_alphanumeric() || ['-', '_', ' '].contains(c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(slug).collect()
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let (mut broken, mut outside) = (Vec::new(), 0);
+    let others = ["ARCHITECTURE.md", "CONTRIBUTING.md", "STYLE.md", "RELEASING.md"];
+    for document in documents().into_iter().chain(others.map(|name| root().join(name))) {
+        let text = fs::read_to_string(&document).unwrap();
+        for target in targets(&text) {
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let there = if let Some(file) = file.strip_prefix(REPOSITORY) {
+                outside += 1;
+                root().join(file).exists()
+            } else if file.starts_with("http") {
+                true
+            } else {
+                let path = document.parent().unwrap().join(file);
+                let page = if file.is_empty() { &document } else { &path };
+                let known = |page| anchors(&fs::read_to_string(page).unwrap_or_default());
+                page.exists() && (anchor.is_empty() || known(page).iter().any(|a| a == anchor))
+            };
+            if !there {
+                broken.push(format!("{}: {target}", document.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    assert!(outside > 5, "only {outside} links to files of the repository");
+}
+
+#[test]
+fn a_document_is_read_as_it_is_meant() {
+    let text =
+        "```console\n$ wattlaw a \\\n    b\nout 1.50 W\n$ ls\n```\n```text\n$ wattlaw c\n```\n";
+    let found = shown(text);
+    assert_eq!(found.len(), 2);
+    assert_eq!((found[0].command.as_str(), found[0].lines), ("wattlaw a b", (1, 3, 4)));
+    assert_eq!(found[0].output, ["out 1.50 W"]);
+    assert_eq!(
+        ours("cargo run --release -p wattlaw-cli -- predict x").unwrap(),
+        "wattlaw predict x"
+    );
+    assert!(ours(&found[1].command).is_none());
+    let folded =
+        shown("??? note\n\n    ```console\n    $ wattlaw a\n    out\n      more\n    ```\n");
+    assert_eq!((folded[0].indent, folded[0].output.join("|").as_str()), (4, "out|  more"));
+}
+
+#[test]
+fn numbers_of_pages_and_of_code_are_read() {
+    assert_eq!(number_before("at most 1,024"), Some(1024.0));
+    assert_eq!(number_before("a step of 5 %"), Some(0.05));
+    assert_eq!(number_before("from 0.03"), Some(0.03));
+    assert_eq!(number_before("no number"), None);
+    let sources = ["const A: f64 = 320.0 * 65_536.0;\npub const B: usize = 1 << 4;".to_owned()];
+    assert_eq!(constants(&sources, "A"), [20_971_520.0]);
+    assert_eq!(constants(&sources, "B"), [16.0]);
+}
+
+#[test]
+fn numbers_may_differ_in_their_last_digit_only() {
+    assert!(same_line("energy  1.50 Wh", "energy   1.51 Wh"));
+    assert!(!same_line("energy  1.50 Wh", "energy   1.52 Wh"));
+    assert!(!same_line("energy  1.50 Wh", "energy   1.50 kWh"));
+    assert!(
+        same_line("p 1.6e-179 (x)", "p 1.7e-179 (x)") && !same_line("p 1.6e-179", "p 1.6e-178")
+    );
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(difference(&lines("a\n...\nd"), &["a", "b", "c", "d"]), None);
+    assert_eq!(difference(&lines("a\n..."), &["a", "b"]), None);
+    assert!(difference(&lines("a"), &["a", "b"]).is_some());
+    assert!(difference(&lines("a\nb"), &["a"]).is_some());
+}

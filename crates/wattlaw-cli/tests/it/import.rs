@@ -1,0 +1,208 @@
+//! `wattlaw import` as scripts use it: formats found out, jobs, what is written, and every way to be refused.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+use crate::running;
+
+use std::fs;
+
+use crate::running::{Ran, json, root, run, run_in};
+use serde_json::Value;
+
+const LOGS: &str = "examples/logs";
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap()
+}
+
+#[test]
+fn every_format_is_found_out_and_may_be_named() {
+    for (format, logs) in [
+        ("codecarbon", "emissions.csv"),
+        ("zeus", "zeus.csv"),
+        ("nvidia-smi", "gpu.csv"),
+        ("megatron", "megatron.out"),
+        ("dcgm", "dcgm.prom"),
+        ("carbontracker", "7.ab12_2026-03-01T110000Z_carbontracker.log"),
+        ("alumet", "alumet.csv"),
+        ("perun", "perun.csv"),
+        ("energibridge", "energibridge.csv"),
+        ("jpwr", "jpwr/power.csv"),
+        ("eco2ai", "emission.csv"),
+        ("mlperf", "mlperf/power/result_0/node_0.txt"),
+    ] {
+        let found = json(&format!("import {LOGS}/{logs} --format json"));
+        assert_eq!(found["log_format"], format);
+        assert!(number(&found["energy_j"]) > 100.0, "{format}");
+        assert_eq!(
+            found,
+            json(&format!("import {format} {LOGS}/{logs} --format json")),
+            "{format}"
+        );
+        let measured = found["measured"].as_array().unwrap();
+        assert!(measured.iter().all(|m| m["energy_j"].is_f64() && m["meter"].is_string()));
+    }
+}
+
+#[test]
+fn a_job_makes_a_run_table_that_laws_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (runs, measured) = (folder.path().join("runs.csv"), folder.path().join("measured.csv"));
+    let line = format!("import {LOGS}/gpu.csv --job {LOGS}/job.toml -o {}", runs.display());
+    assert_eq!(run(&line).code, 0);
+    let audit = json(&format!("audit {} --format json", runs.display()));
+    assert_eq!(audit["runs"], 1);
+    let text = fs::read_to_string(&runs).unwrap();
+    assert!(
+        text.starts_with("run_id,model,family,gpu,gpus,") && text.contains("nvidia-smi power.draw"),
+        "{text}"
+    );
+    assert!(text.contains(",10000000,"), "{text}");
+    let again = fs::read(&runs).unwrap();
+    assert_eq!(run(&line).code, 0);
+    assert_eq!(fs::read(&runs).unwrap(), again);
+
+    let without = run(&format!("import {LOGS}/gpu.csv -o {}", measured.display()));
+    assert!(without.stderr.contains("with --job it would be a run table"), "{}", without.stderr);
+    let table = fs::read_to_string(&measured).unwrap();
+    assert!(table.starts_with("run_id,start,duration_s,energy_j,"), "{table}");
+    let fit = run(&format!("fit {}", measured.display()));
+    assert_eq!((fit.code, fit.stderr.contains("column `family` is missing")), (1, true));
+}
+
+#[test]
+fn restarts_join_and_a_scope_is_taken_out() {
+    let apart = json(&format!("import {LOGS}/emissions.csv --format json"));
+    let joined = json(&format!("import {LOGS}/emissions.csv --join --format json"));
+    assert_eq!(apart["measured"].as_array().unwrap().len(), 2);
+    assert_eq!(joined["measured"].as_array().unwrap().len(), 1);
+    assert_eq!(joined["measured"][0]["energy_j"], apart["energy_j"]);
+    assert_eq!(
+        (number(&joined["duration_s"]), joined["measured"][0]["gpus"].as_u64()),
+        (2100.0, Some(2))
+    );
+    let gpus = json(&format!("import {LOGS}/emissions.csv --join --scope gpu --format json"));
+    assert!((number(&gpus["energy_j"]) - 0.42 * 3.6e6 / 1.2).abs() < 1e-6);
+    assert_eq!(gpus["measured"][0]["scope"], "gpu");
+}
+
+#[track_caller]
+fn refused(ran: &Ran, code: i32, said: &str) {
+    assert_eq!(ran.code, code, "{}", ran.stderr);
+    assert!(
+        ran.stdout.is_empty() && ran.stderr.starts_with("error: "),
+        "{}{}",
+        ran.stdout,
+        ran.stderr
+    );
+    assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains(said), "expected `{said}` in: {}", ran.stderr);
+}
+
+#[test]
+fn what_cannot_be_imported_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+    let example = |name: &str| root().join(LOGS).join(name).display().to_string();
+    file("empty.csv", b"");
+    file("binary.log", b"\x7fELF\x00\x01\x02\x03");
+    file("utf8.csv", b"duration,energy_consumed\n1,\xff\xfe\n");
+    file("wide.csv", b"\xff\xfet\x00i\x00m\x00e\x00");
+    file("twice.csv", b"duration,duration,energy_consumed\n1,2,3\n");
+    file("other.csv", b"a,b\n1,2\n");
+    file("bad.toml", b"[columns]\nspeed = 'x'\n");
+    let (zeus, emissions, gpu, job) =
+        (example("zeus.csv"), example("emissions.csv"), example("gpu.csv"), example("job.toml"));
+    for (line, code, said) in [
+        ("import", 2, "[FORMAT] FILES"),
+        ("import zeus", 2, "no log; name the files that zeus wrote"),
+        (&format!("import zeuss {zeus}"), 2, "unknown format `zeuss`; did you mean `zeus`?"),
+        ("import absent.csv", 1, "absent.csv: there is no such file or directory"),
+        ("import .", 1, ".: it is a directory, and a file is needed"),
+        ("import empty.csv", 1, "empty.csv: no tool is known that writes such a log"),
+        ("import codecarbon empty.csv", 1, "empty.csv: the file is empty"),
+        ("import binary.log", 1, "binary.log: no tool is known"),
+        ("import megatron binary.log", 1, "binary.log: it holds no lines of iterations"),
+        (
+            "import nvidia-smi binary.log",
+            1,
+            "binary.log:1: not valid text: the line holds a zero byte",
+        ),
+        (
+            "import wide.csv",
+            1,
+            "wide.csv: not valid text: it is UTF-16, as PowerShell's > writes it",
+        ),
+        ("import utf8.csv", 1, "utf8.csv:2: not valid text: the text is not UTF-8"),
+        ("import twice.csv", 1, "twice.csv:1: column is `duration` twice"),
+        (
+            "import other.csv",
+            1,
+            "other.csv: no tool is known that writes such a log; name the format (codecarbon, ",
+        ),
+        ("import other.csv --map bad.toml", 1, "bad.toml: unknown column `speed`"),
+        (
+            &format!("import nvidia-smi {zeus}"),
+            1,
+            "it is a log of zeus, and nvidia-smi was asked for",
+        ),
+        (
+            &format!("import {zeus} {emissions}"),
+            1,
+            "it is a log of codecarbon, and the file before it one of zeus",
+        ),
+        (&format!("import {gpu} {gpu}"), 2, "gpu.csv is named twice; its energy would count twice"),
+        (&format!("import {gpu} --devices 7"), 1, "unknown device `7`; accepted: `0`, `1`"),
+        (
+            &format!("import {gpu} --devices 0 --job {job}"),
+            1,
+            "gpus is 2, but the log has the energy of 1; give the logs of all nodes",
+        ),
+        (
+            &format!("import {gpu} --scope node_ac"),
+            2,
+            "--scope: `node_ac` cannot be taken out of a log; it must be gpu",
+        ),
+        (
+            &format!("import {gpu} --interval soon"),
+            2,
+            "--interval: `soon` is no time between samples",
+        ),
+        (
+            &format!("import {gpu} -o absent/runs.csv"),
+            1,
+            "there is no directory absent to write it in",
+        ),
+    ] {
+        let ran = run_in(folder.path(), line);
+        let last = Ran {
+            code: ran.code,
+            stdout: ran.stdout.clone(),
+            stderr: ran
+                .stderr
+                .lines()
+                .filter(|l| !l.starts_with("note: "))
+                .map(|l| format!("{l}\n"))
+                .collect(),
+        };
+        refused(&last, code, said);
+    }
+}
+
+/// As scripts that leave no trace want it: a stream of any length from a pipe.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_log_may_come_from_a_pipe() {
+    let command =
+        format!("cat {LOGS}/gpu.csv | {} import /dev/stdin --format json", running::WATTLAW);
+    let out = std::process::Command::new("sh")
+        .args(["-c", &command])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let piped: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(
+        piped["energy_j"],
+        json(&format!("import {LOGS}/gpu.csv --format json"))["energy_j"]
+    );
+}

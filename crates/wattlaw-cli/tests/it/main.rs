@@ -1,0 +1,18 @@
+//! The program as people and scripts run it.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at what it did not expect")]
+
+mod cli;
+mod cluster;
+mod docs;
+mod import;
+mod measure;
+mod meters;
+mod refusals;
+mod running;
+mod slurm;
+mod structure;
+mod suite;
+mod sweep;
+mod sweep_design;
+mod tutorial;

@@ -1,0 +1,622 @@
+//! Real commands under `wattlaw measure`: what they see, what is recorded, and what survives.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at what it did not expect")]
+
+use crate::running;
+
+use std::fs;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::running::WATTLAW;
+use crate::running::place::{Place, read};
+use serde_json::Value;
+
+/// Longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// Waits for something to become so.
+#[track_caller]
+fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !so() {
+        assert!(start.elapsed() < PATIENCE, "still not so: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn tell(child: &Child, signal: &str) {
+    let told = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(told.success());
+}
+
+/// What a Python program writes down; nothing where there is no Python.
+fn python() -> Option<&'static str> {
+    let there = Command::new("python3").arg("--version").output().is_ok_and(|o| o.status.success());
+    if !there {
+        println!("skipped: there is no python3");
+    }
+    there.then_some("python3")
+}
+
+#[test]
+fn a_command_is_run_as_it_is_and_its_energy_recorded() {
+    let place = Place::new();
+    let script =
+        "for i in 1 2 3; do echo out $i; echo err $i >&2; sleep 0.1; done; printf 'no end'; exit 3";
+    let output = place.measure("--name loop", script).output().unwrap();
+    assert_eq!(code(&output), 3);
+    assert_eq!(text(&output.stdout), "out 1\nout 2\nout 3\nno end");
+    assert!(text(&output.stderr).starts_with("note: ") || text(&output.stderr).contains("err 1\n"));
+    let (folder, record) = place.record();
+    assert!(folder.to_string_lossy().ends_with("Z-loop"), "{}", folder.display());
+    assert_eq!(record["schema"], "wattlaw-record/1");
+    assert_eq!(record["state"], "finished");
+    assert_eq!(record["end"], serde_json::json!({"how": "exit", "code": 3}));
+    let (time, energy) = (record["duration_s"].as_f64().unwrap(), &record["energies"][0]);
+    assert!(time >= 0.3, "{time}");
+    // 100 W as long as the command ran
+    let joules = energy["energy_j"].as_f64().unwrap();
+    assert!((joules - 100.0 * time).abs() < 0.01 * joules, "{joules} J in {time} s");
+    assert_eq!((&energy["scope"], &energy["assumed_j"]), (&"devices".into(), &energy["energy_j"]));
+    let log = fs::read_to_string(folder.join("log")).unwrap();
+    for line in ["out 1\n", "err 1\n", "out 3\n", "err 3\n", "no end"] {
+        assert!(log.contains(line), "{log}");
+    }
+    let trace = fs::read_to_string(folder.join("trace.csv")).unwrap();
+    assert!(trace.lines().count() >= 4, "{trace}");
+}
+
+#[test]
+fn without_a_meter_it_says_what_was_looked_for_and_runs_nothing() {
+    let place = Place::new();
+    let output = place.wattlaw("measure -- touch ran").output().unwrap();
+    assert_eq!(code(&output), 1);
+    let said = text(&output.stderr);
+    assert!(said.starts_with("error: nothing can be measured: "), "{said}");
+    for what in ["no-nvml", "powercap", "--assume cpu=95W", "--time-only", "wattlaw doctor"] {
+        assert!(said.contains(what), "{what} in {said}");
+    }
+    assert!(!place.path().join("ran").exists() && place.records().is_empty());
+    let output = place.wattlaw("measure --time-only -- touch ran").output().unwrap();
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    let (_, record) = place.record();
+    assert_eq!(record["energies"], serde_json::json!([]));
+    assert!(record["duration_s"].as_f64().unwrap() > 0.0 && place.path().join("ran").exists());
+}
+
+#[test]
+fn what_cannot_be_started_ends_as_in_a_shell_and_leaves_nothing() {
+    let place = Place::new();
+    fs::write(place.path().join("plain"), "no program\n").unwrap();
+    fs::write(place.path().join("orphan"), "#!/no/such/interpreter\n").unwrap();
+    Command::new("chmod").arg("+x").arg(place.path().join("orphan")).status().unwrap();
+    for (command, expected, said) in [
+        ("no-such-command-at-all", 127, "no-such-command-at-all: there is no such command"),
+        ("./no/such/file", 127, "./no/such/file: there is no such command"),
+        ("./plain", 126, "./plain: it cannot be executed: permission is denied"),
+        ("./orphan", 126, "./orphan: it cannot be executed: what its first line names"),
+    ] {
+        let output = place
+            .wattlaw(&format!("measure --quiet --assume cpu=100W -- {command}"))
+            .output()
+            .unwrap();
+        assert_eq!(code(&output), expected, "{}", text(&output.stderr));
+        let stderr = text(&output.stderr);
+        assert!(stderr.starts_with("error: ") && stderr.contains(said), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert!(place.records().is_empty());
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_said_before_anything_runs() {
+    let place = Place::new();
+    fs::write(place.path().join("file"), "").unwrap();
+    fs::create_dir(place.path().join("sealed")).unwrap();
+    Command::new("chmod").arg("a-w").arg(place.path().join("sealed")).status().unwrap();
+    let refused = |out: &str, said: &str| {
+        let output = place.measure(&format!("--quiet --out {out}"), "touch ran").output().unwrap();
+        assert_eq!(code(&output), 1);
+        let stderr = text(&output.stderr);
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert!(stderr.contains(said), "{stderr}");
+        assert!(!place.path().join("ran").exists());
+    };
+    refused("file", "file: it is a file, and a directory is needed");
+    refused("file/below", "it is a file, and a directory is needed");
+    if fs::write(place.path().join("sealed/probe"), "").is_ok() {
+        println!("skipped: permissions do not hold for this user");
+    } else {
+        refused("sealed", "sealed: permission is denied");
+    }
+}
+
+#[test]
+fn a_name_may_be_given_again() {
+    let place = Place::new();
+    for _ in 0..3 {
+        assert_eq!(code(&place.measure("--name same", "true").output().unwrap()), 0);
+    }
+    let records = place.records();
+    assert_eq!(records.len(), 3);
+    for folder in &records {
+        assert_eq!(read(folder)["id"], folder.file_name().unwrap().to_str().unwrap());
+    }
+}
+
+#[test]
+fn a_command_that_a_signal_ends() {
+    let place = Place::new();
+    let output = place.measure("", "echo before; kill -9 $$").output().unwrap();
+    assert_eq!((code(&output), text(&output.stdout)), (137, "before\n"));
+    let (_, record) = place.record();
+    assert_eq!(record["end"], serde_json::json!({"how": "signal", "signal": 9}));
+    assert_eq!(record["state"], "finished");
+    assert!(record["energies"][0]["energy_j"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn a_command_that_forks_is_over_when_it_ends() {
+    let place = Place::new();
+    let start = Instant::now();
+    // the process that goes on holds the command's outputs open
+    let output = place.measure("", "sleep 300 & echo $! > pid; echo over").output().unwrap();
+    let took = start.elapsed();
+    let pid = fs::read_to_string(place.path().join("pid")).unwrap();
+    Command::new("kill").arg(pid.trim()).status().unwrap();
+    assert_eq!((code(&output), text(&output.stdout)), (0, "over\n"));
+    assert!(took < PATIENCE, "{took:?}");
+    let (_, record) = place.record();
+    assert!(record["duration_s"].as_f64().unwrap() < 30.0);
+    assert!(record["notes"].to_string().contains("a process that the command started goes on"));
+}
+
+#[test]
+fn a_command_that_takes_too_long_is_asked_to_end() {
+    let place = Place::new();
+    let output = place.measure("--time-limit 300ms", "exec sleep 100").output().unwrap();
+    assert_eq!(code(&output), 128 + 15);
+    let (_, record) = place.record();
+    assert_eq!(record["stopped"], serde_json::json!({"why": "time_limit", "limit_s": 0.3}));
+    assert!(record["duration_s"].as_f64().unwrap() >= 0.3);
+    // one that was quick enough, and limits that are none
+    let place = Place::new();
+    assert_eq!(code(&place.measure("--time-limit 1d", "true").output().unwrap()), 0);
+    assert_eq!(place.record().1["stopped"], Value::Null);
+    for wrong in ["0s", "500d", "soon"] {
+        let output = place.measure(&format!("--time-limit {wrong}"), "true").output().unwrap();
+        assert_eq!(code(&output), 2);
+        assert!(text(&output.stderr).contains("is no time up to a year"), "{wrong}");
+    }
+}
+
+#[test]
+fn signals_are_passed_on_and_the_record_survives_them() {
+    for (signal, number) in [("-TERM", 15), ("-INT", 2), ("-HUP", 1), ("-USR1", 10)] {
+        // a command that ends by the signal
+        let place = Place::new();
+        let mut child = place.measure("", "touch ready; exec sleep 300").spawn().unwrap();
+        until("the command runs", || place.path().join("ready").exists());
+        tell(&child, signal);
+        let status = child.wait().unwrap();
+        assert_eq!(status.code(), Some(128 + number), "{signal}");
+        let (_, record) = place.record();
+        assert_eq!(record["end"], serde_json::json!({"how": "signal", "signal": number}));
+        // and one that does something about it, in a process of its own
+        let place = Place::new();
+        let script = format!(
+            "trap 'echo caught; exit 7' {}; touch ready; while :; do sleep 0.05; done",
+            signal.trim_start_matches('-')
+        );
+        let child = place.measure("", &script).stdout(Stdio::piped()).spawn().unwrap();
+        until("the command runs", || place.path().join("ready").exists());
+        tell(&child, signal);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((code(&output), text(&output.stdout)), (7, "caught\n"), "{signal}");
+        assert_eq!(place.record().1["state"], "finished");
+    }
+}
+
+#[test]
+fn a_hangup_that_was_to_be_ignored_is_ignored() {
+    let place = Place::new();
+    let wattlaw = format!(
+        "{WATTLAW} measure --assume cpu=100W -- sh -c 'touch ready; until [ -e go ]; do sleep 0.05; done'"
+    );
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("trap '' HUP; exec {wattlaw}")]);
+    command.current_dir(place.path()).env("TMPDIR", place.path());
+    let mut child = command.stdin(Stdio::null()).spawn().unwrap();
+    until("the command runs", || place.path().join("ready").exists());
+    tell(&child, "-HUP");
+    std::thread::sleep(Duration::from_millis(200));
+    fs::write(place.path().join("go"), "").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn who_reads_its_output_may_go_away() {
+    let place = Place::new();
+    let mut child = place.measure("", "exec yes").stdout(Stdio::piped()).spawn().unwrap();
+    let mut first = [0; 2];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
+    drop(child.stdout.take());
+    // as `yes | head -1`: the command learns it by SIGPIPE
+    assert_eq!(child.wait().unwrap().code(), Some(141));
+    assert_eq!(place.record().1["end"], serde_json::json!({"how": "signal", "signal": 13}));
+}
+
+#[test]
+fn its_outputs_may_be_left_alone() {
+    let place = Place::new();
+    let output = place.measure("--no-log", "echo out; echo err >&2").output().unwrap();
+    assert_eq!((code(&output), text(&output.stdout)), (0, "out\n"));
+    assert!(!place.record().0.join("log").exists());
+}
+
+#[test]
+fn a_program_tells_windows_steps_and_its_job() {
+    let Some(python) = python() else { return };
+    let place = Place::new();
+    let program = r#"
+import json, os, time
+events = open(os.environ["WATTLAW_EVENTS"], "a", buffering=1)
+def tell(event, **more):
+    print(json.dumps({"event": event, "t_monotonic_s": time.monotonic(), **more}), file=events)
+tell("job", model={"name": "gpt2"}, workload={"seq_len": 128, "micro_batch": 4}, system={"gpu": "t4"})
+tell("window_begin", name="epoch")
+for i in range(4):
+    tell("window_begin", name="step")
+    time.sleep(0.1)
+    tell("step", tokens=512)
+    tell("window_end")
+tell("window_end", name="epoch")
+print("nonsense", file=events)
+tell("moon")
+fd = int(os.environ["WATTLAW_EVENTS_FD"])
+os.write(fd, b'{"event": "tokens", "tokens": 100}\n')
+"#;
+    fs::write(place.path().join("train.py"), program).unwrap();
+    let mut command = place.wattlaw("measure --assume cpu=100W --window-steps 2 --");
+    let output = command.args([python, "train.py"]).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    assert_eq!(
+        text(&output.stderr).matches("was not understood").count(),
+        2,
+        "{}",
+        text(&output.stderr)
+    );
+    let (folder, record) = place.record();
+    assert_eq!((&record["steps"], &record["tokens"]), (&4.into(), &2148.0.into()));
+    assert_eq!(record["job"]["model"]["name"], "gpt2");
+    let windows = record["windows"].as_array().unwrap();
+    let named = |name: &str| windows.iter().filter(|w| w["name"] == name).collect::<Vec<_>>();
+    assert_eq!((named("epoch").len(), named("step").len()), (1, 4));
+    assert_eq!((named("steps 1-2").len(), named("steps 3-4").len()), (1, 1));
+    let length = |w: &Value| w["to_s"].as_f64().unwrap() - w["from_s"].as_f64().unwrap();
+    for step in named("step") {
+        assert_eq!(
+            (&step["inside"], &step["closed"]),
+            (&serde_json::json!(["epoch"]), &true.into())
+        );
+        // stamped by the program's own clock: the sleep, and what the machine was busy with
+        assert!(length(step) >= 0.0999, "{step}");
+        let joules = step["energies"][0]["energy_j"].as_f64().unwrap();
+        assert!((joules - 100.0 * length(step)).abs() < 0.01 * joules, "{step}");
+    }
+    let (epoch, steps) = (named("epoch")[0], named("step"));
+    assert_eq!((&epoch["steps"], &epoch["tokens"]), (&4.into(), &2048.0.into()));
+    assert!(length(epoch) >= steps.iter().map(|w| length(w)).sum::<f64>());
+    // what was told is enough for a row of a run table
+    let mut report = place.wattlaw("report --format json --table runs.csv --intensity 475");
+    let output = report.arg(&folder).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    let stated: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(stated["tokens_are"], "counted");
+    assert!(stated["pj_per_flop"].as_f64().unwrap() > 0.0);
+    let table = fs::read_to_string(place.path().join("runs.csv")).unwrap();
+    assert!(table.contains("gpt2,gpt,t4,1,") && table.contains("cpu:assumed"), "{table}");
+}
+
+#[test]
+fn the_example_of_the_manual_tells_what_it_says() {
+    let Some(python) = python() else { return };
+    let manual = fs::read_to_string(running::root().join("docs/how-to/measure.md")).unwrap();
+    let (_, after) = manual.split_once("```python\n").unwrap();
+    let place = Place::new();
+    fs::write(place.path().join("train.py"), after.split_once("```").unwrap().0).unwrap();
+    let output =
+        place.wattlaw(&format!("measure --assume cpu=100W -- {python} train.py")).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    let (_, record) = place.record();
+    assert_eq!((&record["steps"], &record["tokens"]), (&6.into(), &24576.0.into()));
+    let windows = record["windows"].as_array().unwrap();
+    assert!(windows.len() == 2 && windows.iter().all(|w| w["steps"] == 3 && w["closed"] == true));
+    assert!(!record["notes"].to_string().contains("not understood"), "{record}");
+    // without wattlaw it runs too
+    let alone = Command::new(python).arg("train.py").current_dir(place.path()).output().unwrap();
+    assert!(alone.status.success(), "{}", text(&alone.stderr));
+}
+
+#[test]
+fn lines_of_its_output_make_windows() {
+    let place = Place::new();
+    let script = "echo epoch 1 of 2; sleep 0.1; echo epoch 2 of 2; sleep 0.1; echo done";
+    let mut command = place.wattlaw("measure --assume cpu=100W --window-pattern");
+    command.args([r"(?<name>epoch \d)|(?<end>^done)", "--", "sh", "-c", script]);
+    assert_eq!(text(&command.output().unwrap().stdout).lines().count(), 3);
+    let (_, record) = place.record();
+    let windows = record["windows"].as_array().unwrap();
+    let names: Vec<_> = windows.iter().map(|w| w["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["epoch 1", "epoch 2"]);
+    assert_eq!(windows[0]["to_s"], windows[1]["from_s"]);
+    assert!(windows.iter().all(|w| w["closed"] == true));
+}
+
+#[test]
+fn two_at_once_count_the_machine_once() {
+    let place = Place::new();
+    let wait = "touch ready-$$; until [ -e go ]; do sleep 0.02; done";
+    let ready = || {
+        let names = fs::read_dir(place.path()).unwrap().map(|e| e.unwrap().file_name());
+        names.filter(|n| n.to_string_lossy().starts_with("ready-")).count()
+    };
+    let first = place.measure("--name first", wait).stderr(Stdio::piped()).spawn().unwrap();
+    until("the first runs", || ready() == 1);
+    let second = place.measure("--name second", wait).stderr(Stdio::piped()).spawn().unwrap();
+    until("the second runs", || ready() == 2);
+    fs::write(place.path().join("go"), "").unwrap();
+    let (first, second) = (first.wait_with_output().unwrap(), second.wait_with_output().unwrap());
+    assert_eq!((code(&first), code(&second)), (0, 0));
+    assert!(text(&second.stderr).contains("measures this machine"), "{}", text(&second.stderr));
+    let records = place.records();
+    let of = |name: &str| {
+        let folder = records.iter().find(|r| r.to_string_lossy().ends_with(name)).unwrap();
+        (folder.clone(), read(folder))
+    };
+    let ((measured, holder), (folder, held)) = (of("first"), of("second"));
+    assert_eq!(holder["energies"].as_array().unwrap().len(), 1);
+    assert_eq!(held["energies"], serde_json::json!([]));
+    assert_eq!(held["held_by"], measured.canonicalize().unwrap().to_str().unwrap());
+    // the one without energy is not reported, and both together are the one's energy
+    let output = place.wattlaw("report").arg(&folder).output().unwrap();
+    assert_eq!(code(&output), 1);
+    assert!(text(&output.stderr).contains("measured this machine"), "{}", text(&output.stderr));
+    let output = place.wattlaw("merge").args([&measured, &folder]).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    let merged = place.records().into_iter().find(|r| r.to_string_lossy().ends_with("-merged"));
+    let merged = read(&merged.unwrap());
+    assert_eq!(merged["energies"], holder["energies"]);
+    // but a device is not taken twice
+    let output = place.wattlaw("merge").args([&measured, &measured]).output().unwrap();
+    assert_eq!(code(&output), 1);
+    assert!(text(&output.stderr).contains("it would be counted twice"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_gpu_that_disappears_leaves_a_gap_and_the_run_goes_on() {
+    let place = Place::new();
+    let script = "[[gpus]]\nuuid = 'GPU-11111111-2222-3333-4444-555555555555'\npower_w = [[0.0, 300.0]]\nlost_s = [0.5, 1.2]\n";
+    let nvml = nvml_mock::stage(place.path(), script).unwrap();
+    let mut command = place.wattlaw("measure --interval 50ms -- sh -c");
+    let output = command.arg("sleep 2; exit 5").env("WATTLAW_NVML", nvml).output().unwrap();
+    assert_eq!(code(&output), 5, "{}", text(&output.stderr));
+    let said = text(&output.stderr);
+    assert!(said.contains("the run goes on, and the gap is recorded"), "{said}");
+    let (_, record) = place.record();
+    let gpu = &record["channels"][0];
+    assert_eq!(gpu["channel"]["instrument"], "counter");
+    assert_eq!(record["faults"][0]["channel"], gpu["channel"]["name"]);
+    assert!(gpu["failed_readings"].as_u64().unwrap() > 0, "{gpu}");
+    let gap = &gpu["gaps"][0];
+    assert!(gap["to_s"].as_f64().unwrap() - gap["from_s"].as_f64().unwrap() > 0.5, "{gpu}");
+    assert!(gpu["covered"].as_f64().unwrap() < 0.9, "{gpu}");
+    // the counter counted on: 300 W but for its steps of 100 ms at each end
+    let (joules, time) =
+        (gpu["energy_j"].as_f64().unwrap(), record["duration_s"].as_f64().unwrap());
+    assert!((joules - 300.0 * time).abs() < 60.0, "{joules} J in {time} s");
+    assert_eq!(record["energies"][0]["scope"], "gpu");
+    assert!(record["energies"][0]["systematic_sd_j"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn idle_power_is_measured_before_and_after() {
+    let place = Place::new();
+    let start = Instant::now();
+    let output = place.measure("--idle 300ms", "true").output().unwrap();
+    assert_eq!(code(&output), 0);
+    assert!(start.elapsed() >= Duration::from_millis(600));
+    let (_, record) = place.record();
+    assert!(record["begin_s"].as_f64().unwrap() >= 0.3);
+    for side in ["idle_before_w", "idle_after_w"] {
+        let watts = record["channels"][0][side].as_f64().unwrap();
+        assert!((watts - 100.0).abs() < 1.0, "{side}: {watts}");
+    }
+}
+
+#[test]
+fn a_disk_that_fills_is_told_of_and_stops_nothing() {
+    let place = Place::new();
+    // files may not grow beyond 8 blocks of 512 bytes, as on a disk that is full
+    let wattlaw = format!(
+        "trap '' XFSZ; ulimit -f 8; exec {WATTLAW} measure --interval 10ms --assume cpu=100W -- sh -c 'sleep 2; exit 4'"
+    );
+    let mut command = Command::new("sh");
+    command.args(["-c", &wattlaw]).current_dir(place.path()).env("TMPDIR", place.path());
+    command.env("WATTLAW_SYSFS", place.path()).env("WATTLAW_NVML", place.path().join("none"));
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert_eq!(code(&output), 4, "{}", text(&output.stderr));
+    let said = text(&output.stderr);
+    assert_eq!(said.matches("cannot be written, and the run goes on").count(), 1, "{said}");
+    let (folder, record) = place.record();
+    assert!(record["notes"].to_string().contains("could not be written to the disk"), "{record}");
+    let trace = fs::read_to_string(folder.join("trace.csv")).unwrap();
+    assert!(trace.ends_with('\n') && trace.lines().count() > 20, "{trace}");
+    assert!(trace.lines().all(|line| line.split(',').count() == 10), "{trace}");
+    assert!(record["energies"][0]["energy_j"].as_f64().unwrap() > 0.0);
+    assert!(record["channels"][0]["covered"].as_f64().unwrap() < 0.9);
+}
+
+#[test]
+fn a_record_is_closed_on_a_disk_that_is_full() {
+    let place = Place::new();
+    let disk = place.path().join("disk");
+    fs::create_dir(&disk).unwrap();
+    // a disk of its own, in a namespace of its own
+    let mounted = |command: &str| {
+        let script =
+            format!("mount -t tmpfs -o size=768k none {0} && cd {0} && {command}", disk.display());
+        let mut unshare = Command::new("unshare");
+        unshare.args(["-rm", "sh", "-c", &script]).env("TMPDIR", place.path()).stdin(Stdio::null());
+        unshare.env("WATTLAW_SYSFS", place.path()).env("WATTLAW_NVML", place.path().join("none"));
+        unshare.output()
+    };
+    if !mounted("true").is_ok_and(|output| output.status.success()) {
+        println!("skipped: this user may not mount a disk of his own");
+        return;
+    }
+    let fills = "sleep 0.3; cat /dev/zero > fill 2> /dev/null; sleep 2; exit 4";
+    let output = mounted(&format!(
+        "{{ {WATTLAW} measure --interval 10ms --assume cpu=100W -- sh -c '{fills}'; echo code $?; cat runs/*/run.json; ls -a runs/*; }}"
+    ))
+    .unwrap();
+    let (said, shown) = (text(&output.stderr), text(&output.stdout));
+    assert!(said.contains("cannot be written, and the run goes on"), "{said}");
+    let (shown, listed) = shown.rsplit_once("}\n").unwrap();
+    let (code, json) = shown.split_once('\n').unwrap();
+    assert_eq!(code, "code 4", "{said}");
+    let record: Value = serde_json::from_str(&format!("{json}}}")).unwrap();
+    assert_eq!(record["state"], "finished");
+    // the end, which the disk did not take, is there all the same
+    assert_eq!(record["end"], serde_json::json!({"how": "exit", "code": 4}));
+    assert!(record["duration_s"].as_f64().unwrap() > 2.3);
+    assert!(record["notes"].to_string().contains("could not be written to the disk"), "{record}");
+    assert!(!listed.contains("spare"), "{listed}");
+}
+
+#[test]
+fn a_signal_before_the_command_keeps_it_from_running() {
+    let place = Place::new();
+    let child =
+        place.measure("--idle 1h --quiet", "touch ran").stderr(Stdio::piped()).spawn().unwrap();
+    until("the idle time is measured", || !place.records().is_empty());
+    tell(&child, "-INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(code(&output), 130, "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("signal 2 came before the command began"));
+    assert!(place.records().is_empty() && !place.path().join("ran").exists());
+}
+
+#[test]
+fn a_record_that_is_being_written_is_not_closed_by_others() {
+    let place = Place::new();
+    let mut child = place.measure("", "touch ready; exec sleep 300").spawn().unwrap();
+    until("the command runs", || place.path().join("ready").exists());
+    let folder = place.records()[0].clone();
+    let recover = || place.wattlaw("recover").arg(&folder).output().unwrap();
+    let output = recover();
+    assert_eq!(code(&output), 1);
+    assert!(text(&output.stderr).contains("it is being written"), "{}", text(&output.stderr));
+    let output = place.wattlaw("report").arg(&folder).output().unwrap();
+    assert!(text(&output.stderr).contains("is not closed"), "{}", text(&output.stderr));
+    tell(&child, "-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    let before = fs::read(folder.join("run.json")).unwrap();
+    assert_eq!(code(&recover()), 0);
+    assert_eq!(fs::read(folder.join("run.json")).unwrap(), before);
+}
+
+/// A command that writes down the time of the system's monotonic clock every few milliseconds, for a while.
+const CLOCK: &str = "i=0; while [ $i -lt 500 ]; do i=$((i+1)); read up rest < /proc/uptime; echo $up; sleep 0.01; done > clock";
+
+/// Kills everything of a run after a while, and closes what it left.
+fn killed(after: Duration) {
+    use std::os::unix::process::CommandExt;
+    let place = Place::new();
+    let mut command = place.measure("--interval 20ms --quiet", &format!("echo $$ > pid; {CLOCK}"));
+    let mut child = command.process_group(0).spawn().unwrap();
+    std::thread::sleep(after);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let uptime = fs::read_to_string("/proc/uptime").unwrap();
+    if let Ok(pid) = fs::read_to_string(place.path().join("pid")) {
+        // the command's own process group
+        let group = format!("-{}", pid.trim());
+        let _ = Command::new("kill").args(["-9", "--", &group]).stderr(Stdio::null()).status();
+    }
+    for folder in place.records() {
+        let output = place.wattlaw("recover").arg(&folder).output().unwrap();
+        assert_eq!(code(&output), 0, "after {after:?}: {}", text(&output.stderr));
+        let record = read(&folder);
+        assert!(["recovered", "finished"].contains(&record["state"].as_str().unwrap()), "{record}");
+        let once = fs::read(folder.join("run.json")).unwrap();
+        assert_eq!(code(&place.wattlaw("recover").arg(&folder).output().unwrap()), 0);
+        assert_eq!(
+            fs::read(folder.join("run.json")).unwrap(),
+            once,
+            "recovering twice changes nothing"
+        );
+        // what the command itself wrote down of its time until wattlaw was gone
+        let clock = fs::read_to_string(place.path().join("clock")).unwrap_or_default();
+        let gone: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+        let whole = clock.rfind('\n').map_or("", |end| &clock[..end]);
+        let ticks: Vec<f64> =
+            whole.lines().map(|t| t.parse().unwrap()).filter(|t| *t <= gone).collect();
+        if let (Some(first), Some(last)) = (ticks.first(), ticks.last()) {
+            let recorded = record["duration_s"].as_f64().unwrap();
+            let lost = last - first - recorded;
+            assert!(lost < 1.0, "after {after:?}: {lost} s lost of {}", last - first);
+            let joules = record["energies"][0]["energy_j"].as_f64();
+            assert!(joules.is_some(), "{record}");
+        }
+    }
+}
+
+#[test]
+fn whoever_is_killed_loses_the_last_second_at_most() {
+    let kills: u64 = std::env::var("WATTLAW_KILLS").map_or(100, |n| n.parse().unwrap());
+    let threads = 8.min(kills);
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            scope.spawn(move || {
+                for i in (thread..kills).step_by(threads as usize) {
+                    // spread over 0 to 400 ms as the golden ratio spreads, so that no moment is left out
+                    let part = (i as f64 * 0.618_033_988_75).fract();
+                    // most runs are short, when most is done at once; in the others more than a second could be lost
+                    let after = if i % 10 == 0 { 1.0 + 2.0 * part } else { 0.4 * part };
+                    killed(Duration::from_secs_f64(after));
+                }
+            });
+        }
+    });
+    println!("{kills} records of killed runs were closed");
+}
+
+#[test]
+fn doctor_says_what_is_wrong_with_a_record() {
+    let place = Place::new();
+    assert_eq!(code(&place.measure("", "exit 3").output().unwrap()), 3);
+    let (folder, _) = place.record();
+    let words = format!("doctor {} --format json", folder.display());
+    let output = place.wattlaw(&words).output().unwrap();
+    assert_eq!(code(&output), 0);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let log = &told["logs"][0];
+    assert_eq!((&log["log_format"], &log["runs"]), (&Value::from("record"), &Value::from(1)));
+    let notes = log["notes"].as_array().unwrap();
+    let kinds: Vec<&str> = notes.iter().filter_map(|note| note["kind"].as_str()).collect();
+    assert!(kinds.contains(&"ended-badly") && kinds.contains(&"assumed"), "{kinds:?}");
+
+    fs::write(folder.join("run.json"), "{").unwrap();
+    assert_eq!(code(&place.wattlaw(&words).output().unwrap()), 1);
+}

@@ -1,0 +1,157 @@
+//! `wattlaw doctor` and `wattlaw top` on machines that the tests make up.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::running::{Ran, WATTLAW, root};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const GPUS: &str = "[[gpus]]\nuuid = \"GPU-a\"\npower_w = [[0, 300]]\nthrottle_reasons = 4\n\
+                    [[gpus]]\nuuid = \"GPU-b\"\npower_w = [[0, 100]]\nmig = true\n";
+
+/// A machine with two GPUs and a CPU.
+fn machine() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    nvml_mock::stage(folder.path(), GPUS).unwrap();
+    let zone = folder.path().join("sys/class/powercap/intel-rapl:0");
+    fs::create_dir_all(&zone).unwrap();
+    for (file, text) in
+        [("name", "package-0"), ("energy_uj", "1"), ("max_energy_range_uj", "1000000000")]
+    {
+        fs::write(zone.join(file), text).unwrap();
+    }
+    folder
+}
+
+fn on(machine: &Path, line: &str) -> Ran {
+    Command::new(WATTLAW)
+        .args(line.split(' '))
+        .current_dir(root())
+        .env("WATTLAW_NVML", machine.join("libnvidia-ml.so.1"))
+        .env("WATTLAW_SYSFS", machine.join("sys"))
+        .env_remove("CUDA_VISIBLE_DEVICES")
+        .output()
+        .unwrap()
+        .into()
+}
+
+#[test]
+fn doctor_says_what_a_machine_offers() {
+    let machine = machine();
+    let ran = on(machine.path(), "doctor --format json");
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let found: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(found["schema"], "wattlaw-doctor/1");
+    let meters = found["meters"].as_array().unwrap();
+    let families: Vec<_> =
+        meters.iter().map(|m| (m["family"].as_str().unwrap(), m["available"] == true)).collect();
+    assert_eq!(families, [("nvml", true), ("powercap", true), ("hwmon", false)]);
+    let gpu = &meters[0]["channels"][0];
+    assert_eq!((gpu["name"].as_str(), gpu["instrument"].as_str()), (Some("gpu0"), Some("counter")));
+    assert_eq!((gpu["update_s"].as_f64(), gpu["systematic"].as_f64()), (Some(0.1), Some(0.05)));
+    let table = on(machine.path(), "doctor");
+    for said in ["gpu0", "cpu0", "CPU package", "energy counter", "(MIG)", "5.00 %"] {
+        assert!(table.stdout.contains(said), "{said} is not in\n{}", table.stdout);
+    }
+    assert_eq!(on(machine.path(), "doctor --gpus 1").stdout.matches("GPU board").count(), 1);
+}
+
+#[test]
+fn doctor_says_how_to_get_what_a_machine_lacks() {
+    let nothing = tempfile::tempdir().unwrap();
+    let ran = on(nothing.path(), "doctor");
+    assert_eq!(ran.code, 0);
+    for said in ["no meter that can be read", "--assume", "install NVIDIA's driver", "modprobe"] {
+        assert!(ran.stdout.contains(said), "{said} is not in\n{}", ran.stdout);
+    }
+    let refused = on(nothing.path(), "doctor --gpus 0");
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains("no GPU can be measured"), "{}", refused.stderr);
+    assert_eq!(on(nothing.path(), "doctor --gpus gpu0").code, 2);
+}
+
+#[test]
+fn top_prints_a_frame() {
+    let machine = machine();
+    let ran =
+        on(machine.path(), "top --once --interval 50ms --assume dram=20W --job examples/job.toml");
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(!ran.stdout.contains('\u{1b}'), "a script reads no colours");
+    let line = |start: &str| {
+        let found = ran.stdout.lines().find(|line| line.starts_with(start));
+        found.unwrap_or_else(|| panic!("no {start} in\n{}", ran.stdout)).to_owned()
+    };
+    assert!(line("gpu0").contains("300 W") && line("gpu0").contains("power cap"));
+    assert!(line("GPUs").contains("400 W"));
+    assert!(line("assumed-dram").contains("assumed"));
+    for row in ["predicted", "measured and assumed", "remaining"] {
+        line(row);
+    }
+    assert!(ran.stderr.contains("(MIG)"), "{}", ran.stderr);
+}
+
+#[test]
+fn top_refuses_what_it_cannot_show() {
+    let machine = machine();
+    let ran = on(machine.path(), "top");
+    assert_eq!((ran.code, ran.stderr.contains("--once")), (2, true), "{}", ran.stderr);
+    assert_eq!(on(machine.path(), "top --once --interval 5ms").code, 2);
+    assert_eq!(on(machine.path(), "top --once --assume fan=5W").code, 2);
+    assert_eq!(on(machine.path(), "top --once --job nowhere.toml").code, 1);
+    let nothing = tempfile::tempdir().unwrap();
+    let ran = on(nothing.path(), "top --once");
+    assert_eq!((ran.code, ran.stderr.contains("nothing to watch")), (1, true), "{}", ran.stderr);
+}
+
+/// What `wattlaw top` writes to a terminal in which a key is pressed, and whether it ended well.
+fn in_terminal(machine: &Path, key: &[u8]) -> Option<(String, bool)> {
+    let command = format!("{WATTLAW} top --interval 20ms");
+    let mut child = Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .env("WATTLAW_NVML", machine.join("libnvidia-ml.so.1"))
+        .env("WATTLAW_SYSFS", machine.join("sys"))
+        .env("NO_COLOR", "1")
+        .env("TERM", "xterm")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .ok()?;
+    let (mut keys, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let (mut shown, mut some) = (Vec::new(), [0; 4096]);
+    while !String::from_utf8_lossy(&shown).contains("q ends") {
+        let read = screen.read(&mut some).unwrap();
+        assert!(read > 0, "it ended by itself: {}", String::from_utf8_lossy(&shown));
+        shown.extend(&some[..read]);
+    }
+    keys.write_all(key).unwrap();
+    screen.read_to_end(&mut shown).unwrap();
+    let ended = child.wait().unwrap().success();
+    Some((String::from_utf8_lossy(&shown).into_owned(), ended))
+}
+
+#[test]
+fn top_gives_the_terminal_back() {
+    let machine = machine();
+    for key in [&b"q"[..], &b"\x03"[..]] {
+        let Some((shown, ended)) = in_terminal(machine.path(), key) else {
+            println!("skipped: `script`, which makes a terminal, is not installed");
+            return;
+        };
+        assert!(ended, "{key:?}: {shown}");
+        let place =
+            |sequence: &str| shown.find(sequence).unwrap_or_else(|| panic!("no {sequence:?}"));
+        assert!(place("\u{1b}[?1049h") < place("gpu0"), "a screen of its own");
+        assert!(
+            place("gpu0") < place("\u{1b}[?1049l") && shown.contains("\u{1b}[?25h"),
+            "given back"
+        );
+        // NO_COLOR: nothing is bold
+        assert!(!shown.contains("\u{1b}[1m"), "{shown}");
+    }
+}

@@ -1,0 +1,198 @@
+//! Parts of one training run as one: restarts one after another, nodes beside each other.
+
+use super::clock::Stamp;
+use super::measured::Measured;
+use wattlaw::base::error::{Error, Result};
+use wattlaw::base::units::{Joules, Seconds};
+
+/// Parts of one training run as one: what ran one after another is added up, and what ran at once is added up in energy
+/// and accelerators while its time counts once. What lies inside another part is in it already.
+///
+/// # Errors
+/// [`Error::Data`] where scopes differ, or an energy or a time is absent.
+pub fn join(parts: &[Measured]) -> Result<Measured> {
+    let parts: Vec<&Measured> = parts.iter().filter(|p| p.inside.is_none()).collect();
+    let Some(first) = parts.first() else {
+        return Err(Error::Data("there is nothing to join".to_owned()));
+    };
+    if let Some(other) = parts.iter().find(|p| p.scope != first.scope) {
+        return Err(Error::Data(format!(
+            "energies of scope `{}` and `{}` ({}) cannot be joined to one run",
+            first.scope, other.scope, other.run_id
+        )));
+    }
+    if let Some((device, a, b)) = counted_twice(&parts) {
+        return Err(Error::Data(format!(
+            "the energy of {device} stands in {} and in {} at the same time; give one of them",
+            a.file, b.file
+        )));
+    }
+    let needed = |p: &Measured| -> Result<(Joules, Seconds)> {
+        let lacks = |what: &str| {
+            Error::missing(what, format!("run {} cannot be joined without it", p.run_id))
+                .at(p.place())
+        };
+        Ok((
+            p.energy.ok_or_else(|| lacks("the energy"))?,
+            p.duration.ok_or_else(|| lacks("the time"))?,
+        ))
+    };
+    let sums = parts.iter().map(|p| needed(p)).collect::<Result<Vec<_>>>()?;
+    let energy: Joules = sums.iter().map(|(e, _)| *e).sum();
+    let (seconds, at_once) = match spans(&parts) {
+        Some(spans) => covered(&spans),
+        // without times of day, parts are taken to have run one after another
+        None => (sums.iter().map(|(_, t)| t.value()).sum(), None),
+    };
+    let mut whole = Measured { parts: Vec::new(), ..(*first).clone() };
+    whole.spent(energy.value(), seconds);
+    whole.start = parts.iter().filter_map(|p| p.start).min();
+    whole.gpus = match at_once {
+        Some(gpus) => gpus,
+        None => parts.iter().filter_map(|p| p.gpus).max(),
+    };
+    whole.line = None;
+    if parts.iter().any(|p| p.gpu != first.gpu) {
+        whole.gpu = None;
+    }
+    if parts.iter().any(|p| p.instrument != first.instrument) {
+        whole.instrument = None;
+    }
+    let total = |of: fn(&Measured) -> Option<f64>| {
+        let all: Option<Vec<f64>> = parts.iter().map(|p| of(p)).collect();
+        // nodes of one run each count the same steps
+        all.filter(|_| at_once.is_none() || parts.len() == 1).map(|v| v.iter().sum())
+    };
+    (whole.steps, whole.samples) = (total(|p| p.steps), total(|p| p.samples));
+    for part in parts.iter().flat_map(|p| &p.parts) {
+        match whole.parts.iter_mut().find(|p| p.name == part.name) {
+            Some(same) => same.energy += part.energy,
+            None => whole.parts.push(part.clone()),
+        }
+    }
+    Ok(whole)
+}
+
+/// A device whose energy two measurements of the same time both hold, by its UUID.
+fn counted_twice<'a>(parts: &[&'a Measured]) -> Option<(&'a str, &'a Measured, &'a Measured)> {
+    let named = |m: &&&Measured| m.parts.iter().any(|p| p.name.starts_with("GPU-"));
+    let by_uuid: Vec<&&Measured> = parts.iter().filter(named).collect();
+    for (i, a) in by_uuid.iter().enumerate() {
+        for b in &by_uuid[i + 1..] {
+            let (Some(a_end), Some(b_end)) = (a.end(), b.end()) else { continue };
+            let at_once = a.start < Some(b_end) && b.start < Some(a_end);
+            let uuids = a.parts.iter().filter(|p| p.name.starts_with("GPU-"));
+            let mut both = uuids.filter(|p| b.parts.iter().any(|o| o.name == p.name));
+            if let (true, Some(part)) = (at_once, both.next()) {
+                return Some((&part.name, a, b));
+            }
+        }
+    }
+    None
+}
+
+type Span = (Stamp, Stamp, Option<u64>);
+
+fn spans(parts: &[&Measured]) -> Option<Vec<Span>> {
+    parts.iter().map(|p| Some((p.start?, p.end()?, p.gpus))).collect()
+}
+
+/// Seconds in which any of the spans ran, and where some ran at once the most accelerators that did.
+fn covered(spans: &[Span]) -> (f64, Option<Option<u64>>) {
+    let mut sorted = spans.to_vec();
+    sorted.sort_by_key(|s| s.0);
+    let (mut seconds, mut until, mut overlap) = (0.0, None, false);
+    for (start, end, _) in &sorted {
+        let from = until.map_or(*start, |u: Stamp| u.max(*start));
+        // a second is what clocks of nodes and time stamps without fractions may differ by
+        overlap |= until.is_some_and(|u| u.since(*start) > 1.0);
+        if *end > from {
+            seconds += end.since(from);
+            until = Some(*end);
+        }
+    }
+    if !overlap {
+        return (seconds, None);
+    }
+    // ends stand before starts of the same moment
+    let mut changes: Vec<(Stamp, bool, u64)> = Vec::new();
+    for (start, end, gpus) in &sorted {
+        let Some(gpus) = gpus else { return (seconds, Some(None)) };
+        changes.extend([(*start, true, *gpus), (*end, false, *gpus)]);
+    }
+    changes.sort_by_key(|(at, begins, _)| (*at, *begins));
+    let (mut running, mut most) = (0_u64, 0);
+    for (_, begins, gpus) in changes {
+        running = if begins { running.saturating_add(gpus) } else { running.saturating_sub(gpus) };
+        most = most.max(running);
+    }
+    (seconds, Some(Some(most)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measured::Part;
+    use wattlaw::base::scope::Scope;
+    use wattlaw::record::Component;
+
+    fn part(start: &str, seconds: f64, joules: f64, gpus: u64) -> Measured {
+        let mut part = Measured::new("a", "x.csv", "test");
+        part.start = Stamp::parse(start);
+        part.gpus = Some(gpus);
+        part.spent(joules, seconds);
+        part
+    }
+
+    #[test]
+    fn restarts_are_added_up_and_nodes_stand_beside_each_other() {
+        let restarted = join(&[
+            part("2024-01-01T00:00:00", 60.0, 100.0, 4),
+            part("2024-01-01T01:00:00", 30.0, 50.0, 4),
+        ])
+        .unwrap();
+        assert_eq!(
+            (restarted.energy, restarted.duration),
+            (Some(Joules::new(150.0)), Some(Seconds::new(90.0)))
+        );
+        assert_eq!(restarted.gpus, Some(4));
+        let nodes = join(&[
+            part("2024-01-01T00:00:00", 60.0, 100.0, 4),
+            part("2024-01-01T00:00:05", 60.0, 90.0, 4),
+        ])
+        .unwrap();
+        assert_eq!(
+            (nodes.energy, nodes.duration),
+            (Some(Joules::new(190.0)), Some(Seconds::new(65.0)))
+        );
+        assert_eq!(nodes.gpus, Some(8));
+    }
+
+    #[test]
+    fn a_gpu_is_never_added_to_itself() {
+        let mut parts = [
+            part("2024-01-01T00:00:00", 60.0, 100.0, 1),
+            part("2024-01-01T00:00:30", 60.0, 90.0, 1),
+        ];
+        for part in &mut parts {
+            let (name, energy) = ("GPU-6a".to_owned(), Joules::new(90.0));
+            part.parts.push(Part { name, component: Component::Gpu, energy });
+        }
+        let error = join(&parts).unwrap_err().to_string();
+        assert!(
+            error.starts_with("the energy of GPU-6a stands in x.csv and in x.csv at the same time"),
+            "{error}"
+        );
+        parts[1].start = Stamp::parse("2024-01-01T00:01:00");
+        assert_eq!(join(&parts).unwrap().energy, Some(Joules::new(190.0)));
+    }
+
+    #[test]
+    fn scopes_are_never_joined() {
+        let mut other = part("2024-01-01T00:00:00", 1.0, 1.0, 1);
+        other.scope = Scope::Gpu;
+        let error =
+            join(&[part("2024-01-01T00:00:00", 1.0, 1.0, 1), other]).unwrap_err().to_string();
+        assert!(error.contains("`unstated` and `gpu`"), "{error}");
+    }
+}

@@ -1,0 +1,227 @@
+//! jpwr's tables: `power.csv` in W, `energy.csv` and `energy_from_counter.csv` in Wh (`jpwr/ctxmgr.py`, `clitool.py`).
+//!
+//! The tables of one folder and ending are three views of one run: the counter's energy counts before the integrated
+//! power, and that before jpwr's own sum.
+
+use super::clock::Stamp;
+use super::finding::{Findings, Trap};
+use super::lines::Source;
+use super::measured::{Measured, Part};
+use super::series::{Series, Step};
+use super::table::Table;
+use super::unit::Scale;
+use super::{Reader, nothing};
+use wattlaw::base::error::{Error, Place, Result};
+use wattlaw::base::scope::Scope;
+use wattlaw::base::units::Joules;
+use wattlaw::record::{Component, Instrument};
+
+/// Reads jpwr's tables.
+#[derive(Default)]
+pub(super) struct Jpwr {
+    runs: Vec<Run>,
+}
+
+/// The views of one run; each a list of channels and joules.
+#[derive(Default)]
+struct Run {
+    key: String,
+    file: String,
+    start: Option<Stamp>,
+    seconds: f64,
+    power: Vec<(String, f64)>,
+    sum: Vec<(String, f64)>,
+    counter: Vec<(String, f64)>,
+}
+
+impl Reader for Jpwr {
+    fn read(&mut self, source: &mut Source<'_>, findings: &mut Findings) -> Result<()> {
+        let file = source.name;
+        let mut run = Run { key: run_of(file), file: file.to_owned(), ..Run::default() };
+        let mut table = Table::open(source)?;
+        if table.column("timestamps").is_some() {
+            powers(&mut table, file, &mut run, findings)?;
+        } else if table.header().len() == 2 && table.column("0").is_some() {
+            while let Some(row) = table.next()? {
+                if let (Some(name), joules) =
+                    (row.text(Some(0))?, Scale::WATT_HOURS.si(row.needed(1)?))
+                {
+                    run.sum.push((name.to_owned(), joules));
+                }
+            }
+        } else {
+            let titles = table.header().to_vec();
+            while let Some(row) = table.next()? {
+                for (at, title) in titles.iter().enumerate().filter(|(_, t)| t.contains(':')) {
+                    let joules = Scale::WATT_HOURS.si(row.needed(at)?);
+                    run.counter.push((title.clone(), joules));
+                }
+            }
+        }
+        table.end(findings);
+        if run.power.is_empty() && run.sum.is_empty() && run.counter.is_empty() {
+            return Err(nothing(file, "columns as pynvml:0"));
+        }
+        match self.runs.iter_mut().find(|known| known.key == run.key) {
+            Some(known) => known.join(run),
+            None => self.runs.push(run),
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, findings: &mut Findings) -> Result<Vec<Measured>> {
+        self.runs.into_iter().map(|run| run.measured(findings)).collect()
+    }
+}
+
+fn powers(table: &mut Table<'_>, file: &str, run: &mut Run, findings: &mut Findings) -> Result<()> {
+    let time = table.needed(&["timestamps"], "jpwr writes seconds since 1970 there")?;
+    let mut channels: Vec<(usize, String, Series)> = table
+        .header()
+        .iter()
+        .enumerate()
+        .filter(|(_, title)| title.contains(':'))
+        .map(|(at, title)| (at, title.clone(), Series::default()))
+        .collect();
+    while let Some(row) = table.next()? {
+        let seconds = row.needed(time)?;
+        let at = Stamp::from_epoch_s(seconds).ok_or_else(|| {
+            row.wrong(Error::invalid(
+                "column `timestamps`",
+                seconds,
+                "it must be seconds since 1970",
+            ))
+        })?;
+        run.start = run.start.or(Some(at));
+        for (column, _, series) in &mut channels {
+            let Some(watts) = row.amount(Some(*column))? else { continue };
+            match series.push(at.nanos(), watts) {
+                Step::Back(back) => {
+                    return Err(row.wrong(Error::Data(format!("the time goes back by {back} s"))));
+                }
+                Step::Gap(gap) => {
+                    let text = format!(
+                        "no reading for {gap:.0} s before this line; that time is left out"
+                    );
+                    findings.add(Trap::Gap, file, Some(row.line), text);
+                }
+                Step::Joined | Step::Same => {}
+            }
+        }
+    }
+    run.seconds = channels.iter().map(|(.., s)| s.seconds()).fold(0.0, f64::max);
+    if run.seconds <= 0.0 {
+        return Err(nothing(file, "two readings"));
+    }
+    run.power = channels.into_iter().map(|(_, name, series)| (name, series.joules())).collect();
+    Ok(())
+}
+
+impl Run {
+    fn join(&mut self, other: Self) {
+        self.start = self.start.or(other.start);
+        self.seconds = self.seconds.max(other.seconds);
+        self.power.extend(other.power);
+        self.sum.extend(other.sum);
+        self.counter.extend(other.counter);
+    }
+
+    fn measured(self, findings: &mut Findings) -> Result<Measured> {
+        let file = self.file.as_str();
+        let joules = |view: &[(String, f64)]| {
+            view.iter().filter(|(n, _)| is_gpu(n)).map(|(_, j)| j).sum::<f64>()
+        };
+        let (counted, integrated) = (joules(&self.counter), joules(&self.power));
+        if !self.counter.is_empty() && counted <= 0.0 {
+            findings.add(
+                Trap::ZeroCounter,
+                file,
+                None,
+                "the energy counter stands at 0; the GPU has none, or does not update it, and the power was taken",
+            );
+        } else if counted > 0.0 && integrated > 0.0 && (counted - integrated).abs() > 0.1 * counted
+        {
+            findings.add(
+                Trap::Disagreement,
+                file,
+                None,
+                format!("the counter says {counted:.0} J and the power {integrated:.0} J; the counter was taken"),
+            );
+        }
+        let (view, instrument, meter) = if counted > 0.0 {
+            (&self.counter, Instrument::Counter, "jpwr counter")
+        } else if !self.power.is_empty() {
+            (&self.power, Instrument::Power, "jpwr power")
+        } else if !self.sum.is_empty() {
+            (&self.sum, Instrument::Power, "jpwr energy")
+        } else {
+            return Err(Error::Data("the counter says 0, and no other table was given".to_owned())
+                .at(Place::file(file)));
+        };
+        let mut measured =
+            Measured::new(self.key.rsplit('/').next().unwrap_or_default(), file, meter);
+        measured.instrument = Some(instrument);
+        measured.start = self.start;
+        let gpus = view.iter().filter(|(name, _)| is_gpu(name)).count() as u64;
+        let others: Vec<&str> =
+            self.power.iter().chain(view).map(|(n, _)| n.as_str()).filter(|n| !is_gpu(n)).collect();
+        if !others.is_empty() && gpus > 0 {
+            findings.add(
+                Trap::Covers,
+                file,
+                None,
+                "channels of modules and CPUs (gh:) hold those of GPUs or each other; they are told beside and not added",
+            );
+        }
+        measured.gpus = (gpus > 0).then_some(gpus);
+        measured.scope = if gpus > 0 { Scope::Gpu } else { Scope::Devices };
+        // a module's power covers what is on it, and is taken alone where there is no GPU's own
+        let added = |name: &str| {
+            is_gpu(name) || (gpus == 0 && (name.contains("Module") || !has_module(view)))
+        };
+        measured.spent(view.iter().filter(|(n, _)| added(n)).map(|(_, j)| j).sum(), self.seconds);
+        measured.parts = view
+            .iter()
+            .map(|(name, joules)| Part {
+                name: name.clone(),
+                component: if is_gpu(name) {
+                    Component::Gpu
+                } else if name.contains("Module") {
+                    Component::Module
+                } else {
+                    Component::Cpu
+                },
+                energy: Joules::new(*joules),
+            })
+            .collect();
+        if self.seconds <= 0.0 {
+            let text = "the table has no times; give the run's power.csv too";
+            findings.add(Trap::Assumed, file, None, text);
+        }
+        Ok(measured)
+    }
+}
+
+fn is_gpu(name: &str) -> bool {
+    ["pynvml:", "rocm:", "gc:"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+fn has_module(view: &[(String, f64)]) -> bool {
+    view.iter().any(|(name, _)| name.contains("Module"))
+}
+
+/// The run a table is of: folder and ending, without which view it is.
+fn run_of(file: &str) -> String {
+    let (folder, name) = file.rsplit_once(['/', '\\']).unwrap_or(("", file));
+    let name = name.strip_suffix(".csv").unwrap_or(name);
+    let views = ["energy_from_counter", "energy-from-counter", "energy", "power"];
+    let rest =
+        views.iter().find_map(|view| name.strip_prefix(view)).unwrap_or(name).trim_matches('.');
+    let of_folder = folder.rsplit(['/', '\\']).next().unwrap_or_default();
+    match (rest, of_folder) {
+        ("", "") => "jpwr".to_owned(),
+        ("", _) => folder.to_owned(),
+        _ if folder.is_empty() => rest.to_owned(),
+        _ => format!("{folder}/{rest}"),
+    }
+}

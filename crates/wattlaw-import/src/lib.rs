@@ -1,0 +1,199 @@
+//! What other tools measured: their logs read into runs, with every known trap handled and told.
+//!
+//! One file a foreign format, each keyed on the names that the tool writes and never on positions. Pure: bytes come in,
+//! values go out, and no log is held in memory whole.
+
+mod alumet;
+mod carbontracker;
+mod clock;
+mod codecarbon;
+mod columns;
+mod dcgm;
+mod detect;
+mod eco2ai;
+mod energibridge;
+mod finding;
+mod join;
+mod jpwr;
+mod lines;
+mod measured;
+mod megatron;
+mod mlperf;
+mod number;
+mod nvidia_smi;
+mod perun;
+mod series;
+mod table;
+mod unit;
+mod write;
+mod zeus;
+
+pub use clock::Stamp;
+pub use finding::{Finding, Trap};
+pub use join::join;
+pub use lines::Source;
+pub use measured::{Measured, Part, check, run};
+pub use write::to_csv;
+
+use finding::Findings;
+
+use wattlaw::base::error::{Error, Place, Result};
+use wattlaw::base::words::words;
+use wattlaw::data::dataset::ColumnMap;
+
+/// A format that another tool writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Format {
+    /// CodeCarbon's `emissions.csv`.
+    Codecarbon,
+    /// Zeus: windows, power-limit profiles, traces, sampled power.
+    Zeus,
+    /// `nvidia-smi --query-gpu=… --format=csv`.
+    NvidiaSmi,
+    /// Megatron-LM's output with `--log-energy`.
+    Megatron,
+    /// MLPerf Training's power logs.
+    Mlperf,
+    /// Scrapes of DCGM's exporter.
+    Dcgm,
+    /// carbontracker's logs.
+    Carbontracker,
+    /// Alumet's CSV.
+    Alumet,
+    /// perun's CSV.
+    Perun,
+    /// EnergiBridge's CSV.
+    Energibridge,
+    /// jpwr's tables.
+    Jpwr,
+    /// eco2AI's `emission.csv`.
+    Eco2ai,
+    /// Any table of runs, by a column map.
+    Csv,
+}
+
+words!(Format, "format": Codecarbon = "codecarbon", Zeus = "zeus", NvidiaSmi = "nvidia-smi", Megatron = "megatron",
+    Mlperf = "mlperf", Dcgm = "dcgm", Carbontracker = "carbontracker", Alumet = "alumet", Perun = "perun",
+    Energibridge = "energibridge", Jpwr = "jpwr", Eco2ai = "eco2ai", Csv = "csv");
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 13] = [
+        Self::Codecarbon,
+        Self::Zeus,
+        Self::NvidiaSmi,
+        Self::Megatron,
+        Self::Mlperf,
+        Self::Dcgm,
+        Self::Carbontracker,
+        Self::Alumet,
+        Self::Perun,
+        Self::Energibridge,
+        Self::Jpwr,
+        Self::Eco2ai,
+        Self::Csv,
+    ];
+
+    /// The format of a log that begins with `head`, judged by what is in it and not by its name.
+    pub fn detect(head: &[u8]) -> Option<Self> {
+        detect::format(head)
+    }
+}
+
+/// What a user says of logs that they do not say themselves.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Accelerators whose energy counts, by index or UUID as the log names them; all when empty.
+    pub devices: Vec<String>,
+    /// Names of the columns of a log without a header.
+    pub columns: Vec<String>,
+    /// Seconds between samples of a log without times.
+    pub interval_s: Option<f64>,
+    /// Names of the columns of a foreign table.
+    pub map: Option<ColumnMap>,
+}
+
+impl Options {
+    /// Whether a device, known by several names, counts.
+    fn wants(&self, names: &[&str]) -> bool {
+        self.devices.is_empty() || self.devices.iter().any(|d| names.contains(&d.as_str()))
+    }
+}
+
+/// What logs say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Log {
+    /// The runs, in the logs' order.
+    pub measured: Vec<Measured>,
+    /// The traps that were met.
+    pub findings: Vec<Finding>,
+}
+
+/// Reads the logs of one format, one after another; those of one run may be several files.
+pub struct Importer {
+    reader: Box<dyn Reader>,
+    findings: Findings,
+}
+
+impl Importer {
+    /// A reader of a format.
+    pub fn new(format: Format, options: Options) -> Self {
+        let reader: Box<dyn Reader> = match format {
+            Format::Codecarbon => Box::<codecarbon::Codecarbon>::default(),
+            Format::Zeus => Box::new(zeus::Zeus::new(options)),
+            Format::NvidiaSmi => Box::new(nvidia_smi::NvidiaSmi::new(options)),
+            Format::Megatron => Box::<megatron::Megatron>::default(),
+            Format::Mlperf => Box::<mlperf::Mlperf>::default(),
+            Format::Dcgm => Box::new(dcgm::Dcgm::new(options)),
+            Format::Carbontracker => Box::<carbontracker::Carbontracker>::default(),
+            Format::Alumet => Box::<alumet::Alumet>::default(),
+            Format::Perun => Box::<perun::Perun>::default(),
+            Format::Energibridge => Box::<energibridge::Energibridge>::default(),
+            Format::Jpwr => Box::<jpwr::Jpwr>::default(),
+            Format::Eco2ai => Box::<eco2ai::Eco2ai>::default(),
+            Format::Csv => Box::new(columns::Columns::new(options)),
+        };
+        Self { reader, findings: Findings::default() }
+    }
+
+    /// Reads one log.
+    ///
+    /// # Errors
+    /// One sentence with file and line: what is not as the tool writes it, and what cannot be.
+    pub fn read(&mut self, source: &mut Source<'_>) -> Result<()> {
+        source.format()?;
+        self.reader.read(source, &mut self.findings)
+    }
+
+    /// What the logs say together.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where they hold no run, or parts that do not belong together.
+    pub fn finish(mut self) -> Result<Log> {
+        let measured = self.reader.finish(&mut self.findings)?;
+        Ok(Log { measured, findings: self.findings.take() })
+    }
+}
+
+/// A format's own reader.
+trait Reader {
+    /// Takes in one log.
+    fn read(&mut self, source: &mut Source<'_>, findings: &mut Findings) -> Result<()>;
+
+    /// What all logs say together.
+    fn finish(self: Box<Self>, findings: &mut Findings) -> Result<Vec<Measured>>;
+}
+
+/// The sentence for a log that has the format and nothing in it.
+fn nothing(file: &str, what: &str) -> Error {
+    Error::Data(format!("it holds no {what}")).at(Place::file(file))
+}
+
+/// The name of a run that its log does not name: the file's, without folder and ending.
+fn stem(file: &str) -> &str {
+    let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
+    match name.rsplit_once('.') {
+        Some((stem, _)) if !stem.is_empty() => stem,
+        _ => name,
+    }
+}

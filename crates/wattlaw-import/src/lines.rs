@@ -1,0 +1,137 @@
+//! A log read line by line in constant memory, whatever its size.
+
+use std::io::BufRead;
+
+use memchr::memchr;
+
+use super::Format;
+use wattlaw::base::error::{Error, Place, Result};
+
+/// A line longer than this is not one of a log.
+const LONGEST: usize = 1 << 20;
+
+/// A log that is open: its name for complaints, and what is in it.
+pub struct Source<'a> {
+    /// Name of the file.
+    pub name: &'a str,
+    /// Its bytes from the first one on.
+    pub input: &'a mut dyn BufRead,
+}
+
+impl Source<'_> {
+    /// The tool that wrote it, judged by how it begins; nothing of it is used up.
+    ///
+    /// # Errors
+    /// [`Error::Syntax`] for UTF-16, and [`Error::Data`] for a file that cannot be read.
+    pub fn format(&mut self) -> Result<Option<Format>> {
+        let head = self.input.fill_buf().map_err(|e| unreadable(self.name, &e))?;
+        if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
+            let message = "it is UTF-16, as PowerShell's > writes it, and must be UTF-8".to_owned();
+            return Err(Error::Syntax { format: "text", message }.at(Place::file(self.name)));
+        }
+        Ok(Format::detect(head))
+    }
+
+    /// Calls `each` with every line's number and bytes, without its end; a byte order mark is left out.
+    ///
+    /// # Errors
+    /// Those of `each`; [`Error::Data`] for a file that cannot be read, a line of more than a mebibyte, and a zero byte,
+    /// which no log has.
+    pub(crate) fn lines(&mut self, mut each: impl FnMut(u64, &[u8]) -> Result<()>) -> Result<u64> {
+        let mut number = 0;
+        // what a line began with in the block before
+        let mut begun: Vec<u8> = Vec::new();
+        loop {
+            let block = self.input.fill_buf().map_err(|e| unreadable(self.name, &e))?;
+            if block.is_empty() {
+                break;
+            }
+            let length = block.len();
+            let mut rest = block;
+            while let Some(end) = memchr(b'\n', rest) {
+                number += 1;
+                if begun.is_empty() {
+                    each(number, trimmed(&rest[..end], number))?;
+                } else {
+                    begun.extend_from_slice(&rest[..end]);
+                    each(number, trimmed(&begun, number))?;
+                    begun.clear();
+                }
+                rest = &rest[end + 1..];
+            }
+            begun.extend_from_slice(rest);
+            self.input.consume(length);
+            if begun.len() > LONGEST {
+                return Err(Error::Data(
+                    "the line is longer than 1 MiB, so this is no text log".to_owned(),
+                )
+                .at(Place::line(self.name, number + 1)));
+            }
+        }
+        if !begun.is_empty() {
+            number += 1;
+            each(number, trimmed(&begun, number))?;
+        }
+        Ok(number)
+    }
+}
+
+/// The sentence for a file that cannot be read.
+pub(super) fn unreadable(name: &str, error: &std::io::Error) -> Error {
+    Error::Data(format!("it cannot be read: {error}")).at(Place::file(name))
+}
+
+fn trimmed(line: &[u8], number: u64) -> &[u8] {
+    let line = if number == 1 { without_mark(line) } else { line };
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// The bytes after a UTF-8 byte order mark.
+pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+/// A line as text.
+///
+/// # Errors
+/// [`Error::Syntax`] where it is not UTF-8, or holds a zero byte, which no text has.
+pub(super) fn text(line: &[u8]) -> Result<&str> {
+    let not = |message: &str| Error::Syntax { format: "text", message: message.to_owned() };
+    if memchr(0, line).is_some() {
+        return Err(not("the line holds a zero byte, so this is a binary file"));
+    }
+    std::str::from_utf8(line).map_err(|_| not("the text is not UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::BufReader;
+
+    #[test]
+    fn lines_are_the_same_whatever_the_blocks() {
+        let bytes = b"\xef\xbb\xbfone\r\n\ntwo,three\nlast";
+        for size in 1..30 {
+            let mut reader = BufReader::with_capacity(size, &bytes[..]);
+            let mut found = Vec::new();
+            let mut source = Source { name: "x", input: &mut reader };
+            let lines = source.lines(|n, l| {
+                found.push((n, String::from_utf8(l.to_vec()).unwrap()));
+                Ok(())
+            });
+            let expected = [(1, "one"), (2, ""), (3, "two,three"), (4, "last")];
+            // a mark may be split between blocks, but a line is whole before it is looked at
+            assert_eq!(found, expected.map(|(n, t)| (n, t.to_owned())), "blocks of {size}");
+            assert_eq!(lines.unwrap(), 4);
+        }
+    }
+
+    #[test]
+    fn a_line_without_end_is_refused() {
+        let bytes = vec![b'x'; LONGEST + 2];
+        let mut reader = BufReader::new(&bytes[..]);
+        let mut source = Source { name: "x.log", input: &mut reader };
+        let error = source.lines(|_, _| Ok(())).unwrap_err().to_string();
+        assert_eq!(error, "x.log:1: the line is longer than 1 MiB, so this is no text log");
+    }
+}

@@ -1,0 +1,271 @@
+//! Megatron-LM's output with `--log-energy` (`megatron/training/training.py`, `training_log`).
+//!
+//! A line is the mean of the iterations since the line before it, of one GPU; the total at the end is that of all GPUs,
+//! evaluation and checkpoints included.
+
+use super::clock::Stamp;
+use super::finding::{Findings, Trap};
+use super::lines::{Source, text};
+use super::measured::Measured;
+use super::number::number_after;
+use super::{Reader, nothing, stem};
+use wattlaw::base::error::{Error, Place, Result};
+use wattlaw::base::scope::Scope;
+use wattlaw::record::Instrument;
+
+const ENERGY: &str = "energy per GPU (J/iter/GPU):";
+const TIME: &str = "elapsed time per iteration (ms):";
+
+/// Reads Megatron-LM's output.
+#[derive(Default)]
+pub(super) struct Megatron {
+    measured: Vec<Measured>,
+}
+
+/// One line of iterations.
+struct Line {
+    number: u64,
+    iteration: f64,
+    seconds: f64,
+    joules: f64,
+    batch: Option<f64>,
+}
+
+impl Reader for Megatron {
+    fn read(&mut self, source: &mut Source<'_>, findings: &mut Findings) -> Result<()> {
+        let file = source.name;
+        let mut log = Log::default();
+        source.lines(|number, line| log.line(file, number, line, findings))?;
+        self.measured.push(log.finish(file, findings)?);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, _: &mut Findings) -> Result<Vec<Measured>> {
+        Ok(self.measured)
+    }
+}
+
+#[derive(Default)]
+struct Log {
+    start: Option<Stamp>,
+    /// The last line, and the first while it is not known how many iterations it stands for.
+    last: Option<(u64, f64)>,
+    first: Option<Line>,
+    iterations: f64,
+    samples: f64,
+    all_samples: bool,
+    seconds: f64,
+    joules: f64,
+    world: Option<u64>,
+    total: Option<f64>,
+    without_energy: u64,
+    lines: u64,
+    /// Lines that were added up.
+    spans: u64,
+}
+
+impl Log {
+    fn line(
+        &mut self,
+        file: &str,
+        number: u64,
+        line: &[u8],
+        findings: &mut Findings,
+    ) -> Result<()> {
+        let place = |e: Error| e.at(Place::line(file, number));
+        // most lines of a log are not ours, and may hold anything
+        let ours = |label: &str| memchr::memmem::find(line, label.as_bytes()).is_some();
+        let (iterates, total, world) = (
+            ours(TIME),
+            ours("Total training energy (GPU):"),
+            ours("world size:") || ours("world_size ."),
+        );
+        if !iterates && !total && !world {
+            return Ok(());
+        }
+        let line = text(line).map_err(place)?;
+        if world {
+            // `using world size: 8, data-parallel size: 8, …`, and the list of arguments: `world_size .... 8`
+            let found = line
+                .split_once("using world size:")
+                .or_else(|| {
+                    line.split_once("world_size .").map(|(a, b)| (a, b.trim_start_matches('.')))
+                })
+                .and_then(|(_, rest)| rest.trim().split([',', ' ']).next()?.parse().ok());
+            self.world = self.world.or(found);
+        }
+        if total {
+            let label = "Total training energy (GPU):";
+            let megajoules = number_after(line, label).map_err(place)?.unwrap_or(0.0);
+            if !(0.0..=1e12).contains(&megajoules) {
+                return Err(place(Error::invalid(
+                    label.trim_end_matches(':'),
+                    megajoules,
+                    "it must be positive",
+                )));
+            }
+            self.total = Some(self.total.unwrap_or(0.0) + megajoules * 1e6);
+        }
+        if iterates {
+            self.iterations_of(file, number, line, findings).map_err(place)?;
+        }
+        Ok(())
+    }
+
+    fn iterations_of(
+        &mut self,
+        file: &str,
+        number: u64,
+        line: &str,
+        findings: &mut Findings,
+    ) -> Result<()> {
+        self.lines += 1;
+        let read = |label: &str| -> Result<Option<f64>> {
+            let value = number_after(line, label)?;
+            match value {
+                Some(x) if !(0.0..=1e15).contains(&x) => Err(Error::invalid(
+                    label.trim_end_matches(':'),
+                    x,
+                    "it must be a number from 0",
+                )),
+                _ => Ok(value),
+            }
+        };
+        let Some(joules) = read(ENERGY)? else {
+            self.without_energy += 1;
+            return Ok(());
+        };
+        let iteration = read("iteration ")?.ok_or_else(|| {
+            Error::missing("iteration", "Megatron writes it before the first `|`")
+        })?;
+        let milliseconds = read(TIME)?.unwrap_or(0.0);
+        let batch = read("global batch size:")?;
+        if self.start.is_none() {
+            let stamp = line
+                .split_once('[')
+                .and_then(|(_, rest)| rest.split_once(']'))
+                .and_then(|(t, _)| Stamp::parse(t));
+            self.start = stamp;
+        }
+        let line = Line { number, iteration, seconds: milliseconds / 1e3, joules, batch };
+        match self.last {
+            None => self.first = Some(line),
+            Some((_, last)) if iteration == last => {
+                findings.add(
+                    Trap::CountedTwice,
+                    file,
+                    Some(number),
+                    "the same iteration again; it was counted once",
+                );
+            }
+            Some((_, last)) if iteration < last => {
+                findings.add(
+                    Trap::Restart,
+                    file,
+                    Some(number),
+                    "training went on from an earlier checkpoint; iterations that ran twice are counted twice, as they \
+                     took energy twice",
+                );
+                // nothing says how many iterations this line stands for: as many as lines before it
+                let usual = self.usual();
+                self.add(&line, usual.unwrap_or(1.0));
+            }
+            Some((_, last)) => {
+                let span = iteration - last;
+                if let Some(first) = self.first.take() {
+                    // the first line stands for all since the beginning, or since the checkpoint
+                    self.add(&first, span.min(first.iteration.max(1.0)));
+                }
+                self.add(&line, span);
+            }
+        }
+        self.last = Some((number, iteration));
+        Ok(())
+    }
+
+    /// Iterations that a line usually stands for.
+    fn usual(&self) -> Option<f64> {
+        (self.spans > 0).then(|| (self.iterations / self.spans as f64).round().max(1.0))
+    }
+
+    fn add(&mut self, line: &Line, iterations: f64) {
+        self.all_samples = line.batch.is_some() && (self.all_samples || self.iterations == 0.0);
+        self.iterations += iterations;
+        self.spans += 1;
+        self.samples += iterations * line.batch.unwrap_or(0.0);
+        self.seconds += iterations * line.seconds;
+        self.joules += iterations * line.joules;
+    }
+
+    fn finish(mut self, file: &str, findings: &mut Findings) -> Result<Measured> {
+        if let Some(first) = self.first.take() {
+            // a single line: the log says nothing of the iterations before it
+            findings.add(
+                Trap::Assumed,
+                file,
+                Some(first.number),
+                "there is one line of iterations; it is taken for one iteration",
+            );
+            self.add(&first, 1.0);
+        }
+        if self.iterations == 0.0 && self.total.is_none() {
+            return Err(if self.lines > 0 {
+                Error::missing(ENERGY.trim_end_matches(':'), "Megatron writes it with --log-energy")
+                    .at(Place::file(file))
+            } else {
+                nothing(file, "lines of iterations")
+            });
+        }
+        if self.without_energy > 0 {
+            findings.add(
+                Trap::LeftOut,
+                file,
+                None,
+                format!(
+                    "{} lines of iterations have no energy and were left out",
+                    self.without_energy
+                ),
+            );
+        }
+        let mut measured = Measured::new(stem(file), file, "megatron --log-energy");
+        measured.scope = Scope::Gpu;
+        measured.instrument = Some(Instrument::Counter);
+        measured.start = self.start;
+        measured.steps = (self.iterations > 0.0).then_some(self.iterations);
+        measured.samples = self.all_samples.then_some(self.samples);
+        measured.gpus = self.world;
+        match (self.world, self.total) {
+            (Some(world), _) if self.iterations > 0.0 => {
+                measured.spent(self.joules * world as f64, self.seconds)
+            }
+            (_, Some(total)) if self.iterations == 0.0 => measured.spent(total, 0.0),
+            _ => {
+                measured.per_gpu = true;
+                measured.gpus = None;
+                measured.spent(self.joules, self.seconds);
+                findings.add(
+                    Trap::Divided,
+                    file,
+                    None,
+                    "the energy is that of one GPU, for the log does not say how many there were (`world size`); --job \
+                     multiplies it by those of the job",
+                );
+            }
+        }
+        if let (Some(total), Some(_), true) = (self.total, self.world, self.iterations > 0.0) {
+            let energy = measured.energy.map_or(0.0, |e| e.value());
+            findings.add(
+                Trap::Disagreement,
+                file,
+                None,
+                format!(
+                    "the iterations come to {:.4} MJ and the total at the end is {:.4} MJ, evaluation and checkpoints \
+                     included; the iterations were taken",
+                    energy / 1e6,
+                    total / 1e6
+                ),
+            );
+        }
+        Ok(measured)
+    }
+}

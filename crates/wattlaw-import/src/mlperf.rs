@@ -1,0 +1,273 @@
+//! MLPerf Training's power logs: `node_N.txt`, `sw_N.txt` and the run's `result_N.txt`.
+//!
+//! The energy is the official one (`mlcommons/logging`, `mlperf_logging/result_summarizer`, `_compute_power_node` and
+//! `_compute_power_sw`): each reading stands for the time since the one before it, the sum is multiplied by the efficiency
+//! of conversion and scaled from the time of the measurement to that of the run; switches are their power times the time
+//! of the run.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::clock::Stamp;
+use super::finding::{Findings, Trap};
+use super::lines::{Source, text};
+use super::measured::{Measured, Part};
+use super::number::{MOST, short};
+use super::{Reader, nothing, stem};
+use wattlaw::base::error::{Error, Place, Result};
+use wattlaw::base::scope::Scope;
+use wattlaw::base::units::Joules;
+use wattlaw::record::{Component, Instrument};
+
+/// Reads MLPerf's logs; nodes, switches and the result of one folder are one run.
+#[derive(Default)]
+pub(super) struct Mlperf {
+    files: Vec<File>,
+}
+
+/// What one file says.
+struct File {
+    name: String,
+    readings: Vec<(f64, f64)>,
+    efficiency: f64,
+    start: Option<f64>,
+    stop: Option<f64>,
+    switch_w: Option<f64>,
+    run: (Option<f64>, Option<f64>),
+    samples: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Event {
+    time_ms: f64,
+    key: String,
+    #[serde(default)]
+    value: Value,
+    #[serde(default)]
+    metadata: Value,
+}
+
+impl Event {
+    /// The value, or the `value` in it: power readings are wrapped in an object.
+    fn number(&self) -> Option<f64> {
+        self.value.as_f64().or_else(|| self.value.get("value")?.as_f64())
+    }
+}
+
+impl Reader for Mlperf {
+    fn read(&mut self, source: &mut Source<'_>, _: &mut Findings) -> Result<()> {
+        let name = source.name;
+        let mut file = File::of(name);
+        let mut events = 0_u64;
+        source.lines(|number, line| {
+            let Some(at) = memchr::memmem::find(line, b":::MLL") else { return Ok(()) };
+            let place = |e: Error| e.at(Place::line(name, number));
+            let line = text(&line[at..]).map_err(place)?;
+            let json = line.find('{').map_or("", |at| &line[at..]);
+            let event: Event = serde_json::from_str(json)
+                .map_err(|e| place(Error::Syntax { format: "MLLOG", message: e.to_string() }))?;
+            events += 1;
+            file.event(&event).map_err(place)
+        })?;
+        if events == 0 {
+            return Err(nothing(name, ":::MLLOG lines"));
+        }
+        self.files.push(file);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, findings: &mut Findings) -> Result<Vec<Measured>> {
+        let mut runs: Vec<(String, Vec<File>)> = Vec::new();
+        for file in self.files {
+            let key = run_of(&file);
+            match runs.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, files)) => files.push(file),
+                None => runs.push((key, vec![file])),
+            }
+        }
+        runs.iter().map(|(key, files)| joined(key, files, findings)).collect()
+    }
+}
+
+impl File {
+    fn of(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            readings: Vec::new(),
+            efficiency: 1.0,
+            start: None,
+            stop: None,
+            switch_w: None,
+            run: (None, None),
+            samples: None,
+        }
+    }
+
+    fn event(&mut self, event: &Event) -> Result<()> {
+        let time = event.time_ms;
+        if Stamp::from_epoch_ms(time).is_none() {
+            return Err(Error::invalid("time_ms", time, "it must be milliseconds since 1970"));
+        }
+        let needed = |most: f64| match event.number() {
+            Some(x) if (0.0..=most).contains(&x) => Ok(x),
+            Some(x) => {
+                Err(Error::invalid(&event.key, x, format!("it must be a number from 0 to {most}")))
+            }
+            None => Err(Error::invalid(
+                &event.key,
+                short(&event.value.to_string()),
+                "it must be a number, or an object whose `value` is one",
+            )),
+        };
+        match event.key.as_str() {
+            "power_measurement_start" => self.start = Some(time),
+            "power_measurement_stop" => self.stop = self.stop.or(Some(time)),
+            "power_reading" => self.readings.push((time, needed(MOST)?)),
+            "conversion_eff" => self.efficiency = needed(1.5)?,
+            "interconnect_power_est" => self.switch_w = self.switch_w.or(Some(needed(MOST)?)),
+            "run_start" => self.run.0 = self.run.0.or(Some(time)),
+            "run_stop" => self.run.1 = Some(time),
+            _ => {}
+        }
+        // evaluations and the end carry how many sequences were trained on until then
+        if matches!(event.key.as_str(), "run_stop" | "eval_accuracy") {
+            let trained = event.metadata.get("samples_count").and_then(Value::as_f64);
+            self.samples = self
+                .samples
+                .into_iter()
+                .chain(trained.filter(|n| (0.0..=MOST).contains(n)))
+                .reduce(f64::max);
+        }
+        Ok(())
+    }
+
+    /// Mean power behind the supplies in W, and seconds of the measurement.
+    fn mean_power(&self, findings: &mut Findings) -> Result<(f64, f64)> {
+        let place = || Place::file(&self.name);
+        let Some(start) = self.start else {
+            return Err(
+                Error::missing("power_measurement_start", "the sum begins with it").at(place())
+            );
+        };
+        let mut readings = self.readings.clone();
+        readings.sort_by(|a, b| a.0.total_cmp(&b.0));
+        readings.retain(|(t, _)| *t >= start && self.stop.is_none_or(|stop| *t <= stop));
+        let last = readings.last().map_or(start, |(t, _)| *t);
+        let stop = self.stop.unwrap_or(last);
+        if self.stop.is_none() {
+            findings.add(
+                Trap::Assumed,
+                &self.name,
+                None,
+                "power_measurement_stop is missing; the last reading ends the measurement",
+            );
+        }
+        if stop <= start || readings.is_empty() {
+            return Err(nothing(&self.name, "power readings between start and stop"));
+        }
+        let mut before = start;
+        let mut sum = 0.0;
+        for (time, watts) in readings {
+            sum += watts * (time - before);
+            before = time;
+        }
+        Ok((self.efficiency * sum / (stop - start), (stop - start) / 1e3))
+    }
+}
+
+/// The run that a file is of: `result_0` for `power/result_0/node_1.txt` and for `result_0.txt`.
+fn run_of(file: &File) -> String {
+    let parts: Vec<&str> = file.name.split(['/', '\\']).collect();
+    match parts.as_slice() {
+        // a result stands two folders above the power of its nodes
+        [above @ .., _] if file.is_result() => [above, &[stem(&file.name)]].concat().join("/"),
+        [above @ .., "power", run, _] => [above, &[*run]].concat().join("/"),
+        [above @ .., _] => above.join("/"),
+        [] => String::new(),
+    }
+}
+
+impl File {
+    const fn is_result(&self) -> bool {
+        self.start.is_none() && self.switch_w.is_none() && self.run.0.is_some()
+    }
+}
+
+fn joined(key: &str, files: &[File], findings: &mut Findings) -> Result<Measured> {
+    let results: Vec<&File> = files.iter().filter(|f| f.is_result()).collect();
+    let seconds_of = |f: &&File| match f.run {
+        (Some(start), Some(stop)) if stop > start => Some((stop - start) / 1e3),
+        _ => None,
+    };
+    let run_s = results.iter().find_map(seconds_of);
+    let nodes: Vec<&File> =
+        files.iter().filter(|f| f.start.is_some() || !f.readings.is_empty()).collect();
+    let first = nodes.first().or(results.first()).map_or("", |f| f.name.as_str());
+    if nodes.is_empty() {
+        return Err(nothing(
+            files.first().map_or(key, |f| &f.name),
+            "power readings; they are in power/result_N/node_N.txt",
+        ));
+    }
+    let powers = nodes.iter().map(|n| n.mean_power(findings)).collect::<Result<Vec<_>>>()?;
+    let measured_s = powers.iter().map(|(_, s)| *s).fold(0.0, f64::max);
+    let seconds = run_s.unwrap_or(measured_s);
+    if run_s.is_none() {
+        findings.add(
+            Trap::Assumed,
+            first,
+            None,
+            "the result file with run_start and run_stop was not given; the time is that of the measurement",
+        );
+    }
+    let name = key.rsplit('/').next().filter(|k| !k.is_empty()).unwrap_or(stem(first));
+    let mut measured = Measured::new(name, first, "mlperf power");
+    measured.instrument = Some(Instrument::Power);
+    measured.start =
+        nodes.iter().filter_map(|n| n.start).reduce(f64::min).and_then(Stamp::from_epoch_ms);
+    let mut total = 0.0;
+    for (node, (watts, _)) in nodes.iter().zip(&powers) {
+        total += watts * seconds;
+        measured.parts.push(Part {
+            name: stem(&node.name).to_owned(),
+            component: Component::Node,
+            energy: Joules::new(watts * seconds),
+        });
+        if node.efficiency < 1.0 {
+            findings.add(
+                Trap::Covers,
+                &node.name,
+                None,
+                format!(
+                    "the readings were multiplied by a conversion efficiency of {}, as the rules do: the energy is that \
+                     behind the power supplies",
+                    node.efficiency
+                ),
+            );
+        }
+    }
+    let direct = nodes.iter().any(|n| n.efficiency < 1.0);
+    measured.scope = if direct { Scope::NodeDc } else { Scope::NodeAc };
+    if !direct {
+        findings.add(
+            Trap::Assumed,
+            first,
+            None,
+            "no conversion efficiency below 1 is stated: the readings are taken to be those of the plug (node_ac)",
+        );
+    }
+    for switch in files {
+        if let Some(watts) = switch.switch_w {
+            total += switch.efficiency * watts * seconds;
+            findings.add(
+                Trap::Modelled,
+                &switch.name,
+                None,
+                format!("{watts} W of network is an estimate of the submitter and not measured; it is in the energy"),
+            );
+        }
+    }
+    measured.samples = results.iter().find_map(|r| r.samples);
+    measured.spent(total, seconds);
+    Ok(measured)
+}

@@ -1,0 +1,413 @@
+//! `nvidia-smi --query-gpu=… --format=csv[,noheader][,nounits]`, of any size.
+//!
+//! The time stamps are local time without a zone: an hour back is the end of summer time and is made good. `power.draw`
+//! is the mean of the last second on Ampere (but for the A100) and newer, and the power of the moment before
+//! (`nvidia-smi --help-query-gpu`).
+
+mod cell;
+mod layout;
+
+use memchr::memchr;
+
+use super::clock::{Stamp, minute, second};
+use super::finding::{Findings, Trap};
+use super::lines::{Source, text};
+use super::measured::{Measured, Part};
+use super::number::absent;
+use super::series::{Series, Step};
+use super::{Options, Reader, nothing, stem};
+use cell::{power_cell, quantity, row_of_other_length, trim, unreadable_cell};
+use layout::Layout;
+
+use wattlaw::base::error::{Error, Place, Result};
+use wattlaw::base::scope::Scope;
+use wattlaw::base::units::{Joules, Watts};
+use wattlaw::record::{Component, Instrument};
+
+/// An hour, by which summer time ends.
+const HOUR_NS: i64 = 3_600_000_000_000;
+
+/// Reads nvidia-smi's logs.
+pub(super) struct NvidiaSmi {
+    options: Options,
+    measured: Vec<Measured>,
+}
+
+impl NvidiaSmi {
+    pub(super) const fn new(options: Options) -> Self {
+        Self { options, measured: Vec::new() }
+    }
+}
+
+impl Reader for NvidiaSmi {
+    fn read(&mut self, source: &mut Source<'_>, findings: &mut Findings) -> Result<()> {
+        let file = source.name;
+        let mut log: Option<Log> = None;
+        let mut header: Vec<u8> = Vec::new();
+        // nvidia-smi that was killed leaves half a line at the end
+        let mut short: Option<Error> = None;
+        let lines = source.lines(|number, line| {
+            if line.trim_ascii().is_empty() {
+                return Ok(());
+            }
+            if let Some(error) = short.take() {
+                return Err(error);
+            }
+            let at = |e: Error| e.at(Place::line(file, number));
+            match &mut log {
+                None => {
+                    let (layout, titled) = Layout::of(line, &self.options.columns).map_err(at)?;
+                    let mut begun = Log::new(layout, self.options.clone());
+                    if titled {
+                        header = line.to_vec();
+                    } else {
+                        short = begun.line(file, number, line, findings)?;
+                    }
+                    log = Some(begun);
+                    Ok(())
+                }
+                // a log that was appended to has its header again
+                Some(log) if !header.is_empty() && line == header.as_slice() => {
+                    log.restart(file, number, findings);
+                    Ok(())
+                }
+                Some(log) => {
+                    short = log.line(file, number, line, findings)?;
+                    Ok(())
+                }
+            }
+        })?;
+        if short.is_some() {
+            findings.add(
+                Trap::LeftOut,
+                file,
+                Some(lines),
+                "the last line is cut off and was left out",
+            );
+        }
+        let Some(log) = log else {
+            let what =
+                if lines == 0 { "the file is empty" } else { "the file holds blank lines only" };
+            return Err(Error::Data(what.to_owned()).at(Place::file(file)));
+        };
+        self.measured.push(log.finish(file, findings)?);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, _: &mut Findings) -> Result<Vec<Measured>> {
+        Ok(self.measured)
+    }
+}
+
+/// One device's readings.
+struct Device {
+    key: Vec<u8>,
+    wanted: bool,
+    series: Series,
+    name: Option<String>,
+    limit: Option<f64>,
+    missing: u64,
+}
+
+/// A log that is being read.
+struct Log {
+    layout: Layout,
+    options: Options,
+    devices: Vec<Device>,
+    /// Which device the last line was of; lines go round.
+    at: usize,
+    start: Option<i64>,
+    clock: Clock,
+    samples: u64,
+    same: u64,
+}
+
+/// The log's clock; its last minute is kept, since most lines are of the same one.
+#[derive(Default)]
+struct Clock {
+    shown: [u8; 16],
+    minute: i64,
+    last: Option<i64>,
+    /// What was added because summer time ended.
+    offset: i64,
+}
+
+impl Clock {
+    fn read(&mut self, cell: &[u8]) -> Option<i64> {
+        let head = cell.get(..16)?;
+        if head != self.shown {
+            self.minute = minute(head)?;
+            self.shown.copy_from_slice(head);
+        }
+        let seconds = match cell.get(16..)? {
+            [] => 0,
+            [b':', rest @ ..] => second(rest)?,
+            _ => return None,
+        };
+        Some(self.minute + seconds)
+    }
+}
+
+impl Log {
+    fn new(layout: Layout, options: Options) -> Self {
+        Self {
+            layout,
+            options,
+            devices: Vec::new(),
+            at: 0,
+            start: None,
+            clock: Clock::default(),
+            samples: 0,
+            same: 0,
+        }
+    }
+
+    fn restart(&mut self, file: &str, line: u64, findings: &mut Findings) {
+        findings.add(
+            Trap::Restart,
+            file,
+            Some(line),
+            "the header stands here again: the log was appended to, and the time between is left out",
+        );
+        self.devices.iter_mut().for_each(|d| d.series.pause());
+        self.clock.last = None;
+    }
+
+    /// Takes in a line; gives back the sentence of one that is too short, which may be the last and cut off.
+    fn line(
+        &mut self,
+        file: &str,
+        number: u64,
+        line: &[u8],
+        findings: &mut Findings,
+    ) -> Result<Option<Error>> {
+        let place = |e: Error| e.at(Place::line(file, number));
+        let layout = &self.layout;
+        let mut cells: [&[u8]; 6] = [b""; 6];
+        let (mut index, mut rest) = (0, Some(line));
+        while let Some(cell_on) = rest {
+            let (cell, after) = match memchr(layout.delimiter, cell_on) {
+                Some(end) => (&cell_on[..end], Some(&cell_on[end + 1..])),
+                None => (cell_on, None),
+            };
+            if let Some(Some(slot)) = layout.slots.get(index) {
+                cells[*slot as usize] = trim(cell);
+            }
+            index += 1;
+            rest = after;
+        }
+        if index != layout.slots.len() {
+            let error = place(row_of_other_length(line, index, layout.slots.len()));
+            return if index < layout.slots.len() { Ok(Some(error)) } else { Err(error) };
+        }
+        let [time, power, device, name, limit, mig] = cells;
+        let raw = self.clock.read(time).ok_or_else(|| {
+            place(unreadable_cell(
+                "timestamp",
+                time,
+                "it must be a time as 2023/07/08 19:28:27.236",
+            ))
+        })?;
+        let now = self.now(raw, file, number, findings);
+        let at = self.device(device, name, limit, mig, file, number, findings)?;
+        let device = &mut self.devices[at];
+        if !device.wanted {
+            return Ok(None);
+        }
+        let Some(watts) = quantity(power).map_err(|e| place(power_cell(power, e)))? else {
+            device.missing += 1;
+            findings.add(
+                Trap::Sentinel,
+                file,
+                Some(number),
+                format!("{} is not known here; the sample was left out", self.layout.power_name),
+            );
+            return Ok(None);
+        };
+        self.samples += 1;
+        self.start = self.start.or(Some(now));
+        match device.series.push(now, watts) {
+            Step::Joined => {}
+            Step::Same => self.same += 1,
+            Step::Gap(seconds) => {
+                let summer = (seconds - 3600.0).abs() < 60.0;
+                let why = if summer { " (summer time may have begun)" } else { "" };
+                findings.add(
+                    Trap::Gap,
+                    file,
+                    Some(number),
+                    format!("no sample for {seconds:.0} s before this line{why}; that time and its energy are left out"),
+                );
+            }
+            Step::Back(seconds) if seconds <= 1.0 => findings.add(
+                Trap::LocalTime,
+                file,
+                Some(number),
+                "the clock was set back by less than a second; the sample was left out",
+            ),
+            Step::Back(seconds) => {
+                return Err(place(Error::Data(format!(
+                    "the time goes back by {seconds:.0} s; logs that were joined must be given as files of their own"
+                ))));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The moment of a sample, with what the end of summer time took away.
+    fn now(&mut self, raw: i64, file: &str, number: u64, findings: &mut Findings) -> i64 {
+        if let Some(last) = self.clock.last {
+            let back = last - raw;
+            // an hour less the step between two samples, which is rarely above five minutes
+            let usual = self.devices.iter().map(|d| d.series.interval()).fold(0.0, f64::max);
+            let step = (HOUR_NS / 12).max((1.5e9 * usual) as i64);
+            if back > HOUR_NS - step && back <= HOUR_NS && step < HOUR_NS {
+                self.clock.offset = self.clock.offset.saturating_add(HOUR_NS);
+                findings.add(
+                    Trap::LocalTime,
+                    file,
+                    Some(number),
+                    "the clock goes back by an hour: the time stamps are local time and summer time ended; the hour was \
+                     made good",
+                );
+            }
+        }
+        self.clock.last = Some(raw);
+        raw.saturating_add(self.clock.offset)
+    }
+
+    /// Which device a line is of; a new one is made known.
+    #[expect(clippy::too_many_arguments, reason = "the cells of one line")]
+    fn device(
+        &mut self,
+        key: &[u8],
+        name: &[u8],
+        limit: &[u8],
+        mig: &[u8],
+        file: &str,
+        number: u64,
+        findings: &mut Findings,
+    ) -> Result<usize> {
+        let next = if self.at + 1 < self.devices.len() { self.at + 1 } else { 0 };
+        let known = match self.devices.get(next) {
+            Some(device) if device.key == key => Some(next),
+            _ => self.devices.iter().position(|d| d.key == key),
+        };
+        if let Some(at) = known {
+            self.at = at;
+            return Ok(at);
+        }
+        let place = |e: Error| e.at(Place::line(file, number));
+        if self.devices.len() >= 4096 {
+            return Err(place(Error::Data(
+                "the log has more than 4096 devices, so its columns are not what they seem".into(),
+            )));
+        }
+        let key_text = text(key).map_err(place)?;
+        let name = text(name).map_err(place)?;
+        if mig == b"Enabled" {
+            findings.add(
+                Trap::Covers,
+                file,
+                Some(number),
+                "MIG is on: the power is that of the whole GPU, whatever its slices do",
+            );
+        }
+        self.devices.push(Device {
+            key: key.to_vec(),
+            wanted: key.is_empty() || self.options.wants(&[key_text]),
+            series: Series::default(),
+            name: (!absent(name)).then(|| name.to_owned()),
+            limit: quantity(limit).ok().flatten(),
+            missing: 0,
+        });
+        self.at = self.devices.len() - 1;
+        Ok(self.at)
+    }
+
+    fn finish(self, file: &str, findings: &mut Findings) -> Result<Measured> {
+        let layout = &self.layout;
+        if !layout.unused.is_empty() {
+            findings.add(
+                Trap::Covers,
+                file,
+                None,
+                format!(
+                    "the energy is that of {}; {} was not used",
+                    layout.power_name,
+                    layout.unused.join(", ")
+                ),
+            );
+        }
+        let mixed = self.samples >= 8 && self.same * 3 > self.samples
+            || self.devices.iter().any(|d| d.series.comes_in_bursts());
+        if !layout.told_apart && mixed {
+            return Err(Error::missing(
+                "column `index` or `uuid`",
+                "lines come in bursts, so several GPUs are in the log that cannot be told apart",
+            )
+            .at(Place::file(file)));
+        }
+        let devices: Vec<&Device> = self.devices.iter().filter(|d| d.wanted).collect();
+        if devices.is_empty() && !self.devices.is_empty() {
+            let known = self.devices.iter().filter_map(|d| std::str::from_utf8(&d.key).ok());
+            let asked = self.options.devices.join(",");
+            return Err(Error::unknown("device", &asked, known).at(Place::file(file)));
+        }
+        let seconds = devices.iter().map(|d| d.series.seconds()).fold(0.0, f64::max);
+        if seconds <= 0.0 && devices.iter().any(|d| d.missing > 0) {
+            let what = format!(
+                "known {}: the driver does not measure it, as of a vGPU",
+                layout.power_name
+            );
+            return Err(nothing(file, &what));
+        }
+        if seconds <= 0.0 {
+            return Err(nothing(file, "two samples of one GPU"));
+        }
+        findings.add(
+            Trap::LocalTime,
+            file,
+            None,
+            "the time stamps are local time of an unknown zone",
+        );
+        let module = layout.power_name.starts_with("module");
+        let mut measured =
+            Measured::new(stem(file), file, format!("nvidia-smi {}", layout.power_name));
+        measured.scope = if module { Scope::Devices } else { Scope::Gpu };
+        measured.instrument = Some(Instrument::Power);
+        measured.start = self.start.map(Stamp::local);
+        measured.gpus = Some(devices.len() as u64);
+        measured.gpu = one_of(devices.iter().map(|d| d.name.as_deref()));
+        measured.power_limit =
+            devices.iter().filter_map(|d| d.limit).reduce(f64::max).map(Watts::new);
+        measured.spent(devices.iter().map(|d| d.series.joules()).sum(), seconds);
+        measured.parts = devices
+            .iter()
+            .map(|d| Part {
+                name: match std::str::from_utf8(&d.key) {
+                    Ok(key) if !key.is_empty() => key.to_owned(),
+                    _ => "gpu".to_owned(),
+                },
+                component: if module { Component::Module } else { Component::Gpu },
+                energy: Joules::new(d.series.joules()),
+            })
+            .collect();
+        let interval = devices.iter().map(|d| d.series.interval()).fold(0.0, f64::max);
+        if interval > 5.0 {
+            findings.add(
+                Trap::Assumed,
+                file,
+                None,
+                format!("a sample each {interval:.0} s: what happens between them is taken as a straight line"),
+            );
+        }
+        Ok(measured)
+    }
+}
+
+/// The one value that all have, or none.
+fn one_of<'a>(mut values: impl Iterator<Item = Option<&'a str>>) -> Option<String> {
+    let first = values.next().flatten()?;
+    values.all(|v| v == Some(first)).then(|| first.to_owned())
+}

@@ -1,0 +1,126 @@
+//! Cells of a log as numbers, and the sentences for those that are none.
+
+use super::super::lines::text;
+use super::super::unit::Scale;
+use crate::number::{absent, short};
+use wattlaw::base::error::Error;
+
+/// The sentence for a line of more or fewer cells than the header.
+pub(super) fn row_of_other_length(line: &[u8], found: usize, expected: usize) -> Error {
+    let shown = String::from_utf8_lossy(line);
+    if line.contains(&0) || std::str::from_utf8(line).is_err() {
+        return match text(line) {
+            Err(e) => e,
+            Ok(_) => Error::Data("the line is no text".to_owned()),
+        };
+    }
+    let header = shown.contains("timestamp") || shown.contains("power.draw");
+    let hint = if header {
+        "; another header begins here, and logs of different columns must be given as files of their own"
+    } else if found > expected {
+        "; a decimal comma would do that, and nvidia-smi writes a point"
+    } else {
+        "; the log may have been cut off here"
+    };
+    Error::Syntax {
+        format: "CSV",
+        message: format!("the row has {found} cells and the header {expected}{hint}"),
+    }
+}
+
+/// The sentence for a cell that is not what its column promises.
+pub(super) fn unreadable_cell(column: &str, cell: &[u8], expected: &str) -> Error {
+    match text(cell) {
+        Ok(shown) => {
+            Error::invalid(format!("column `{column}`"), format!("`{}`", short(shown)), expected)
+        }
+        Err(e) => e,
+    }
+}
+
+/// The sentence for a power that is none.
+pub(super) fn power_cell(cell: &[u8], comma: bool) -> Error {
+    let expected = if comma {
+        "it must be a number with a decimal point, and this one has a comma"
+    } else {
+        "it must be a number of watts from 0 to 100000"
+    };
+    unreadable_cell("power.draw", cell, expected)
+}
+
+/// Watts of a cell with or without its unit; none where the driver does not know them.
+///
+/// # Errors
+/// Whether a decimal comma is what is wrong with it.
+pub(super) fn quantity(cell: &[u8]) -> std::result::Result<Option<f64>, bool> {
+    if let Some(x) = decimal(cell) {
+        return Ok(Some(x));
+    }
+    let shown = std::str::from_utf8(cell).map_err(|_| false)?.trim().trim_matches('"');
+    if absent(shown) {
+        return Ok(None);
+    }
+    let (number, scale) = match shown.rsplit_once(' ') {
+        Some((number, unit)) => (number, Scale::named(unit).ok_or(false)?),
+        None => (shown.strip_suffix('W').unwrap_or(shown), Scale::ONE),
+    };
+    match number.trim().parse::<f64>() {
+        Ok(x) if (0.0..=1e5).contains(&scale.si(x)) => Ok(Some(scale.si(x))),
+        _ => Err(number.replacen(',', ".", 1).parse::<f64>().is_ok() && number.contains(',')),
+    }
+}
+
+/// A plain decimal number such as `123.45` or `123.45 W`, exactly as the standard library reads it: up to fifteen digits
+/// and a power of ten are exact, so that their quotient is rounded once.
+fn decimal(cell: &[u8]) -> Option<f64> {
+    const TENS: [f64; 9] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8];
+    let digits = cell.strip_suffix(b" W").unwrap_or(cell);
+    let (mut value, mut point, mut seen) = (0_u64, None, 0);
+    if digits.len() > 15 {
+        return None;
+    }
+    for (i, byte) in digits.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => {
+                value = value * 10 + u64::from(byte - b'0');
+                seen += 1;
+            }
+            b'.' if point.is_none() => point = Some(i),
+            _ => return None,
+        }
+    }
+    let decimals = point.map_or(0, |at| digits.len() - at - 1);
+    let x = value as f64 / TENS.get(decimals)?;
+    (seen > 0 && x <= 1e5).then_some(x)
+}
+
+/// A cell without the space before it and quotes around it.
+pub(super) fn trim(cell: &[u8]) -> &[u8] {
+    let cell = cell.strip_prefix(b" ").unwrap_or(cell);
+    if cell.first() == Some(&b'"') || cell.last() == Some(&b'"') {
+        let cell = cell.strip_prefix(b"\"").unwrap_or(cell);
+        return cell.strip_suffix(b"\"").unwrap_or(cell).trim_ascii();
+    }
+    cell.trim_ascii()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_decimals_are_read_as_the_standard_library_reads_them() {
+        for text in ["0", "126.96", "56.3", "0.1", "99999.99", "1.00000007", "350."] {
+            assert_eq!(decimal(text.as_bytes()), Some(text.parse().unwrap()), "{text}");
+        }
+        assert_eq!(decimal(b"123.45 W"), Some(123.45));
+        for text in ["", ".", "1e3", "-5", "1.2.3", "[N/A]", "1234567", "W"] {
+            assert_eq!(decimal(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(quantity(b"250000 mW"), Ok(Some(250.0)));
+        assert_eq!(quantity(b"[N/A]"), Ok(None));
+        assert_eq!(quantity(b"123,45 W"), Err(true));
+        assert_eq!(quantity(b"-5 W"), Err(false));
+        assert_eq!(quantity(b"1e300"), Err(false));
+    }
+}

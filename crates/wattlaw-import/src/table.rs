@@ -1,0 +1,263 @@
+//! A table with a header, read row by row and by the names of its columns.
+
+use std::io::Read;
+
+use csv::{ByteRecord, ReaderBuilder, Trim};
+
+use super::finding::{Findings, Trap};
+use super::lines::{Source, unreadable, without_mark};
+use super::number::{MOST, absent, number, short};
+use wattlaw::base::error::{Error, Place, Result};
+
+/// A table whose header has been read.
+pub(super) struct Table<'a> {
+    name: &'a str,
+    reader: csv::Reader<Bounded<'a>>,
+    header: Vec<String>,
+    record: ByteRecord,
+    delimiter: u8,
+    torn: Option<u64>,
+    /// One where lines end with CR LF, of which the reader counts the LF to the next row.
+    lag: u64,
+}
+
+impl<'a> Table<'a> {
+    /// Reads the header; cells are apart by commas, semicolons or tabs, whichever the header has most of.
+    ///
+    /// # Errors
+    /// [`Error::At`] for an empty file, a header that is not UTF-8, and a column that stands twice.
+    pub(super) fn open(source: &'a mut Source<'_>) -> Result<Self> {
+        let name = source.name;
+        let head = source.input.fill_buf().map_err(|e| unreadable(name, &e))?;
+        let mark = head.len() - without_mark(head).len();
+        let first = head[mark..].split(|b| *b == b'\n').next().unwrap_or_default();
+        let count = |d: u8| first.iter().filter(|b| **b == d).count();
+        let lag = u64::from(first.ends_with(b"\r"));
+        let delimiter =
+            [b',', b';', b'\t'].into_iter().rev().max_by_key(|d| count(*d)).unwrap_or(b',');
+        source.input.consume(mark);
+        let mut reader = ReaderBuilder::new()
+            .trim(Trim::All)
+            .delimiter(delimiter)
+            .has_headers(false)
+            .flexible(true)
+            .from_reader(Bounded { input: Box::new(&mut *source.input), of_row: 0 });
+        let mut record = ByteRecord::new();
+        let some = reader.read_byte_record(&mut record).map_err(|e| syntax(&e, name))?;
+        if !some || record.iter().all(<[u8]>::is_empty) {
+            return Err(Error::Data("the file is empty; a table begins with a header".into())
+                .at(Place::file(name)));
+        }
+        let header = record
+            .iter()
+            .map(|cell| super::lines::text(cell).map(str::to_owned))
+            .collect::<Result<Vec<_>>>()
+            .map_err(|e| e.at(Place::line(name, 1)))?;
+        unlike(&header).map_err(|e| e.at(Place::line(name, 1)))?;
+        Ok(Self { name, reader, header, record, delimiter, torn: None, lag })
+    }
+
+    /// The names of the columns.
+    pub(super) fn header(&self) -> &[String] {
+        &self.header
+    }
+
+    /// Tells of a last line that was cut off.
+    pub(super) fn end(&self, findings: &mut Findings) {
+        if self.torn.is_some() {
+            let text = "the last line is cut off and was left out";
+            findings.add(Trap::LeftOut, self.name, self.torn, text);
+        }
+    }
+
+    /// Where a column stands.
+    pub(super) fn column(&self, name: &str) -> Option<usize> {
+        self.header.iter().position(|title| title == name)
+    }
+
+    /// Where a column stands that has had several names.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] where it has none of them.
+    pub(super) fn needed(&self, names: &[&str], what: &str) -> Result<usize> {
+        names.iter().find_map(|name| self.column(name)).ok_or_else(|| {
+            Error::missing(format!("column `{}`", names.first().unwrap_or(&"")), what)
+                .at(Place::line(self.name, 1))
+        })
+    }
+
+    /// The next row, or none at the end; a row that repeats the header is passed over.
+    ///
+    /// # Errors
+    /// [`Error::At`] for a row with another number of cells than the header.
+    pub(super) fn next(&mut self) -> Result<Option<Row<'_>>> {
+        loop {
+            self.reader.get_mut().of_row = 0;
+            let some = self
+                .reader
+                .read_byte_record(&mut self.record)
+                .map_err(|e| syntax(&e, self.name))?;
+            if !some {
+                return Ok(None);
+            }
+            let again =
+                self.record.iter().map(Some).eq(self.header.iter().map(|t| Some(t.as_bytes())));
+            let blank = self.record.iter().all(<[u8]>::is_empty);
+            if !again && !blank {
+                break;
+            }
+        }
+        let line = self.record.position().map_or(0, csv::Position::line) + self.lag;
+        if self.record.len() != self.header.len() {
+            let cells = self.record.len();
+            // a tool that was killed leaves half a line at the end
+            if cells < self.header.len() {
+                let mut more = ByteRecord::new();
+                if !self.reader.read_byte_record(&mut more).map_err(|e| syntax(&e, self.name))? {
+                    self.torn = Some(line);
+                    return Ok(None);
+                }
+            }
+            let hint = if self.record.len() > self.header.len() && self.delimiter == b',' {
+                "; a decimal comma or a row of another version of the tool would do that"
+            } else {
+                ""
+            };
+            return Err(Error::Syntax {
+                format: "CSV",
+                message: format!(
+                    "the row has {} cells and the header {}{hint}",
+                    self.record.len(),
+                    self.header.len()
+                ),
+            }
+            .at(Place::line(self.name, line)));
+        }
+        Ok(Some(Row { name: self.name, line, header: &self.header, record: &self.record }))
+    }
+}
+
+/// No row of a log is longer; one that is has a quotation mark without its other half.
+const LONGEST_ROW: usize = 1 << 24;
+
+/// A table's bytes, of which only so many may be one row, so that a stray quotation mark does not fill the memory.
+struct Bounded<'a> {
+    input: Box<dyn Read + 'a>,
+    of_row: usize,
+}
+
+impl Read for Bounded<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.of_row > LONGEST_ROW {
+            return Err(std::io::Error::other(
+                "a row is longer than 16 MiB; a quotation mark is not closed",
+            ));
+        }
+        let n = self.input.read(buffer)?;
+        self.of_row += n;
+        Ok(n)
+    }
+}
+
+/// A row of a table.
+pub(super) struct Row<'a> {
+    name: &'a str,
+    /// Line of the file.
+    pub(super) line: u64,
+    header: &'a [String],
+    record: &'a ByteRecord,
+}
+
+impl<'a> Row<'a> {
+    /// The text of a cell; none where the column is absent or the cell says so.
+    ///
+    /// # Errors
+    /// [`Error::Syntax`] where it is not UTF-8.
+    pub(super) fn text(&self, column: Option<usize>) -> Result<Option<&'a str>> {
+        let Some(cell) = column.and_then(|at| self.record.get(at)) else { return Ok(None) };
+        let text = super::lines::text(cell).map_err(|e| self.wrong(e))?;
+        Ok((!absent(text)).then_some(text))
+    }
+
+    /// The number in a cell, as it stands.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where it is no finite number.
+    pub(super) fn number(&self, column: Option<usize>) -> Result<Option<f64>> {
+        let Some(text) = self.text(column)? else { return Ok(None) };
+        let title = column.and_then(|at| self.header.get(at)).map_or("", String::as_str);
+        number(text, &format!("column `{title}`")).map(Some).map_err(|e| self.wrong(e))
+    }
+
+    /// A number that cannot be negative, such as an energy.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a negative number, and as [`Self::number`].
+    pub(super) fn amount(&self, column: Option<usize>) -> Result<Option<f64>> {
+        let Some(x) = self.number(column)? else { return Ok(None) };
+        if (0.0..=MOST).contains(&x) {
+            return Ok(Some(x));
+        }
+        let title = column.and_then(|at| self.header.get(at)).map_or("", String::as_str);
+        let shown = self.text(column)?.unwrap_or_default();
+        Err(self.wrong(Error::invalid(
+            format!("column `{title}`"),
+            format!("`{}`", short(shown)),
+            "it must be a number from 0 to 1e18",
+        )))
+    }
+
+    /// An amount without which the row says nothing.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] where the cell is empty, and as [`Self::amount`].
+    pub(super) fn needed(&self, column: usize) -> Result<f64> {
+        self.amount(Some(column))?.ok_or_else(|| {
+            let title = self.header.get(column).map_or("", String::as_str);
+            self.wrong(Error::missing(format!("column `{title}`"), "the cell is empty"))
+        })
+    }
+
+    /// The place of the row with what is wrong there.
+    pub(super) fn wrong(&self, error: Error) -> Error {
+        error.at(Place::line(self.name, self.line))
+    }
+
+    /// Whether cells behind the last title say something.
+    pub(super) fn runs_over(&self) -> bool {
+        let titles = self.header.iter().rposition(|title| !title.is_empty()).map_or(0, |at| at + 1);
+        self.record.iter().skip(titles).any(|cell| !cell.is_empty())
+    }
+}
+
+/// Checks that no two titles are alike.
+///
+/// # Errors
+/// [`Error::Invalid`] for a column that stands twice, and for more columns than a log has.
+pub(super) fn unlike(titles: &[String]) -> Result<()> {
+    if titles.len() > 4096 {
+        return Err(Error::invalid(
+            "the header",
+            format!("{} columns", titles.len()),
+            "a log has up to 4096",
+        ));
+    }
+    for (i, title) in titles.iter().enumerate() {
+        if !title.is_empty() && titles[..i].contains(title) {
+            return Err(Error::invalid(
+                "column",
+                format!("`{title}` twice"),
+                "each column stands once",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn syntax(error: &csv::Error, file: &str) -> Error {
+    let place = match error.position() {
+        Some(position) => Place::line(file, position.line()),
+        None => Place::file(file),
+    };
+    Error::Syntax { format: "CSV", message: error.to_string() }.at(place)
+}

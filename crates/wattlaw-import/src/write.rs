@@ -1,0 +1,46 @@
+//! Measurements as a table, for runs whose job is not known.
+
+use super::measured::Measured;
+use wattlaw::base::error::{Error, Result};
+use wattlaw::base::units::{Joules, Seconds, Watts};
+
+type Column = (&'static str, fn(&Measured) -> String);
+
+const COLUMNS: [Column; 17] = [
+    ("run_id", |m| m.run_id.clone()),
+    ("start", |m| cell(m.start)),
+    ("duration_s", |m| cell(m.duration.map(Seconds::value))),
+    ("energy_j", |m| cell(m.energy.map(Joules::value))),
+    ("mean_power_w", |m| cell(m.mean_power.map(Watts::value))),
+    ("scope", |m| m.scope.to_string()),
+    ("meter", |m| m.meter.clone()),
+    ("instrument", |m| cell(m.instrument)),
+    ("gpu", |m| cell(m.gpu.as_ref())),
+    ("gpus", |m| cell(m.gpus)),
+    ("power_limit_w", |m| cell(m.power_limit.map(Watts::value))),
+    ("pue", |m| cell(m.pue)),
+    ("steps", |m| cell(m.steps)),
+    ("samples", |m| cell(m.samples)),
+    ("per_gpu", |m| m.per_gpu.to_string()),
+    ("inside", |m| cell(m.inside.as_ref())),
+    ("file", |m| m.file.clone()),
+];
+
+/// Writes measurements as a CSV table; it names no jobs, so that no law is fitted on it.
+///
+/// # Errors
+/// None for what an importer gave.
+pub fn to_csv(measured: &[Measured]) -> Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let failed = |e: csv::Error| Error::Data(e.to_string());
+    writer.write_record(COLUMNS.iter().map(|(name, _)| *name)).map_err(failed)?;
+    for run in measured {
+        writer.write_record(COLUMNS.iter().map(|(_, cell)| cell(run))).map_err(failed)?;
+    }
+    let bytes = writer.into_inner().map_err(|e| Error::Data(e.to_string()))?;
+    String::from_utf8(bytes).map_err(|e| Error::Data(e.to_string()))
+}
+
+fn cell(value: Option<impl ToString>) -> String {
+    value.map(|v| v.to_string()).unwrap_or_default()
+}

@@ -1,0 +1,335 @@
+//! Zeus: the log of `ZeusMonitor` (`zeus/monitor/energy.py`), power-limit profiles, the traces of the NSDI'23 paper, and
+//! the `Time,Power` samples of its first monitor.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+
+use super::clock::Stamp;
+use super::finding::{Findings, Trap};
+use super::lines::{Source, unreadable};
+use super::measured::{Measured, Part};
+use super::series::{Series, Step};
+use super::table::Table;
+use super::{Options, Reader, nothing, stem};
+use wattlaw::base::error::{Error, Result};
+use wattlaw::base::scope::Scope;
+use wattlaw::base::units::{Joules, Watts};
+use wattlaw::record::{Component, Instrument};
+
+/// The counter's update period that Zeus documents: 100 ms.
+const UPDATE_S: f64 = 0.1;
+
+/// Share of a window's energy that a period of the counter may be off by before it is told.
+const COARSE: f64 = 0.05;
+
+/// Reads what Zeus writes.
+pub(super) struct Zeus {
+    options: Options,
+    measured: Vec<Measured>,
+}
+
+impl Zeus {
+    pub(super) const fn new(options: Options) -> Self {
+        Self { options, measured: Vec::new() }
+    }
+}
+
+impl Reader for Zeus {
+    fn read(&mut self, source: &mut Source<'_>, findings: &mut Findings) -> Result<()> {
+        let head = source.input.fill_buf().map_err(|e| unreadable(source.name, &e))?;
+        if head.trim_ascii_start().starts_with(b"{") {
+            return self.profile(source);
+        }
+        let file = source.name;
+        let mut table = Table::open(source)?;
+        let before = self.measured.len();
+        if table.column("window_name").is_some() {
+            self.windows(&mut table, file, findings)?;
+        } else if table.column("Power").is_some() && table.column("Time").is_some() {
+            self.samples(&mut table, file, findings)?;
+        } else if table.column("average_power").is_some() {
+            self.traces(&mut table, file)?;
+        } else if table.column("target_epoch").is_some() {
+            return Err(Error::Data(
+                "the table has epochs only; the energy is in the one with time_per_epoch and average_power".to_owned(),
+            )
+            .at(wattlaw::base::error::Place::file(file)));
+        } else {
+            table.needed(
+                &["window_name"],
+                "ZeusMonitor's log has start_time, window_name, elapsed_time, gpu0_energy, …",
+            )?;
+        }
+        table.end(findings);
+        if self.measured.len() == before {
+            return Err(nothing(file, "rows below its header"));
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, _: &mut Findings) -> Result<Vec<Measured>> {
+        Ok(self.measured)
+    }
+}
+
+/// A window's name, and what all windows of that name came to.
+struct Window {
+    measured: Measured,
+    times: u64,
+    seconds: f64,
+    joules: Vec<f64>,
+}
+
+impl Zeus {
+    /// `start_time,window_name,elapsed_time,gpu0_energy,…`; windows of one name are added up.
+    fn windows(
+        &mut self,
+        table: &mut Table<'_>,
+        file: &str,
+        findings: &mut Findings,
+    ) -> Result<()> {
+        let (name, elapsed) = (
+            table.needed(&["window_name"], "Zeus names each window")?,
+            table.needed(&["elapsed_time"], "Zeus writes it in seconds")?,
+        );
+        let start = table.column("start_time");
+        let devices: Vec<(usize, String)> = table
+            .header()
+            .iter()
+            .enumerate()
+            .filter_map(|(at, title)| {
+                let index = title.strip_prefix("gpu")?.strip_suffix("_energy")?;
+                self.options.wants(&[index]).then(|| (at, index.to_owned()))
+            })
+            .collect();
+        if devices.is_empty() {
+            table.needed(&["gpu0_energy"], "no GPU that was asked for has a column")?;
+        }
+        let (mut windows, mut by_name) = (Vec::<Window>::new(), HashMap::<String, usize>::new());
+        let mut spans: Vec<(f64, f64, usize)> = Vec::new();
+        while let Some(row) = table.next()? {
+            let title = row.text(Some(name))?.unwrap_or("window").to_owned();
+            let seconds = row.needed(elapsed)?;
+            let began = row.amount(start)?;
+            let energies =
+                devices.iter().map(|(at, _)| row.needed(*at)).collect::<Result<Vec<_>>>()?;
+            let total: f64 = energies.iter().sum();
+            if energies.contains(&0.0) {
+                findings.add(
+                    Trap::ZeroCounter,
+                    file,
+                    Some(row.line),
+                    "a GPU's energy is 0: the window is shorter than the counter's update, or the GPU has no counter",
+                );
+            } else if UPDATE_S > COARSE * seconds {
+                findings.add(
+                    Trap::ShortWindow,
+                    file,
+                    Some(row.line),
+                    format!(
+                        "the window is shorter than {} s; the counter updates about each 0.1 s, so that its energy may be \
+                         off by more than 5 %",
+                        UPDATE_S / COARSE
+                    ),
+                );
+            }
+            let at = *by_name.entry(title.clone()).or_insert_with(|| {
+                // the optimizer of power limits names its windows by the limit in W
+                let limit = title
+                    .strip_prefix("__GlobalPowerLimitOptimizer_")
+                    .and_then(|w| w.parse::<f64>().ok());
+                let mut measured = Measured::new(title, file, "zeus");
+                measured.power_limit = limit.filter(|w| *w > 0.0 && *w < 1e5).map(Watts::new);
+                measured.line = Some(row.line);
+                measured.scope = Scope::Gpu;
+                measured.gpus = Some(devices.len() as u64);
+                // newer versions count seconds since 1970, older ones from an unknown moment
+                measured.start = began.filter(|t| *t > 1e9).and_then(Stamp::from_epoch_s);
+                windows.push(Window {
+                    measured,
+                    times: 0,
+                    seconds: 0.0,
+                    joules: vec![0.0; devices.len()],
+                });
+                windows.len() - 1
+            });
+            let window = &mut windows[at];
+            window.times += 1;
+            window.seconds += seconds;
+            window.joules.iter_mut().zip(&energies).for_each(|(sum, joules)| *sum += joules);
+            if !total.is_finite() {
+                return Err(row.wrong(Error::Data("the energies add up to no number".into())));
+            }
+            if let Some(began) = began {
+                spans.push((began, began + seconds, at));
+            }
+        }
+        nested(&mut spans, &mut windows, file, findings);
+        for mut window in windows {
+            window.measured.spent(window.joules.iter().sum(), window.seconds);
+            window.measured.parts = devices
+                .iter()
+                .zip(&window.joules)
+                .map(|((_, index), joules)| Part {
+                    name: format!("gpu{index}"),
+                    component: Component::Gpu,
+                    energy: Joules::new(*joules),
+                })
+                .collect();
+            if window.times > 1 {
+                findings.add(
+                    Trap::CumulativeRows,
+                    file,
+                    window.measured.line,
+                    format!(
+                        "{} windows of the name {} were added up",
+                        window.times, window.measured.run_id
+                    ),
+                );
+            }
+            self.measured.push(window.measured);
+        }
+        Ok(())
+    }
+
+    /// `{"measurements": [{"power_limit": W, "energy": J, "time": s}]}` (`zeus/optimizer/power_limit.py`).
+    fn profile(&mut self, source: &mut Source<'_>) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Profile {
+            measurements: Vec<Row>,
+        }
+        #[derive(Deserialize)]
+        struct Row {
+            power_limit: f64,
+            energy: f64,
+            time: f64,
+        }
+        let file = source.name;
+        let at = wattlaw::base::error::Place::file(file);
+        let profile: Profile = serde_json::from_reader(&mut *source.input)
+            .map_err(|e| Error::Syntax { format: "JSON", message: e.to_string() }.at(at.clone()))?;
+        if profile.measurements.is_empty() {
+            return Err(nothing(file, "measurements"));
+        }
+        for row in profile.measurements {
+            for (field, value) in
+                [("power_limit", row.power_limit), ("energy", row.energy), ("time", row.time)]
+            {
+                if !(value > 0.0 && value <= super::number::MOST) {
+                    return Err(
+                        Error::invalid(field, value, "it must be a positive number").at(at.clone())
+                    );
+                }
+            }
+            let mut measured = Measured::new(format!("{}W", row.power_limit), file, "zeus");
+            measured.scope = Scope::Gpu;
+            measured.power_limit = Some(Watts::new(row.power_limit));
+            measured.spent(row.energy, row.time);
+            self.measured.push(measured);
+        }
+        Ok(())
+    }
+
+    /// `dataset,network,batch_size,optimizer,power_limit,time_per_epoch,average_power`: an epoch a row.
+    fn traces(&mut self, table: &mut Table<'_>, file: &str) -> Result<()> {
+        let (time, power) = (
+            table.needed(&["time_per_epoch"], "the traces have it in seconds")?,
+            table.needed(&["average_power"], "the traces have it in watts")?,
+        );
+        let limit = table.column("power_limit");
+        let labels: Vec<Option<usize>> =
+            ["dataset", "network", "batch_size", "optimizer", "power_limit"]
+                .map(|n| table.column(n))
+                .into();
+        while let Some(row) = table.next()? {
+            let words = labels.iter().map(|at| row.text(*at)).collect::<Result<Vec<_>>>()?;
+            let name: Vec<&str> = words.into_iter().flatten().collect();
+            let (seconds, watts) = (row.needed(time)?, row.needed(power)?);
+            let mut measured = Measured::new(name.join("/"), file, "zeus power");
+            measured.line = Some(row.line);
+            measured.scope = Scope::Gpu;
+            measured.gpus = Some(1);
+            measured.instrument = Some(Instrument::Power);
+            measured.power_limit = row.amount(limit)?.map(Watts::new);
+            measured.spent(watts * seconds, seconds);
+            self.measured.push(measured);
+        }
+        Ok(())
+    }
+
+    /// `Time,Power`: milliwatts of one GPU.
+    fn samples(
+        &mut self,
+        table: &mut Table<'_>,
+        file: &str,
+        findings: &mut Findings,
+    ) -> Result<()> {
+        let (time, power) = (table.needed(&["Time"], "")?, table.needed(&["Power"], "")?);
+        let mut series = Series::default();
+        let mut start = None;
+        while let Some(row) = table.next()? {
+            let text = row.text(Some(time))?.unwrap_or_default();
+            let at = Stamp::parse(text).ok_or_else(|| {
+                row.wrong(Error::invalid("column `Time`", format!("`{text}`"), "it must be a time"))
+            })?;
+            start = start.or(Some(at));
+            let milliwatts = row.needed(power)?;
+            match series.push(at.nanos(), milliwatts / 1e3) {
+                Step::Back(seconds) => {
+                    return Err(row.wrong(Error::Data(format!("the time goes back by {seconds} s"))));
+                }
+                Step::Gap(seconds) => findings.add(
+                    Trap::Gap,
+                    file,
+                    Some(row.line),
+                    format!("nobody read the power for {seconds:.0} s before this line; that time is left out"),
+                ),
+                Step::Joined | Step::Same => {}
+            }
+        }
+        if series.seconds() <= 0.0 {
+            return Err(nothing(file, "two samples"));
+        }
+        let mut measured = Measured::new(stem(file), file, "zeus power");
+        measured.scope = Scope::Gpu;
+        measured.instrument = Some(Instrument::Power);
+        measured.gpus = Some(1);
+        measured.start = start;
+        measured.spent(series.joules(), series.seconds());
+        self.measured.push(measured);
+        Ok(())
+    }
+}
+
+/// Marks windows inside others, whose energy is in both.
+fn nested(
+    spans: &mut [(f64, f64, usize)],
+    windows: &mut [Window],
+    file: &str,
+    findings: &mut Findings,
+) {
+    spans.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
+    let mut outer: Option<(f64, usize)> = None;
+    for (_, end, at) in spans.iter() {
+        let Some((_, of)) = outer.filter(|(until, _)| end <= until) else {
+            outer = Some((*end, *at));
+            continue;
+        };
+        let name = windows.get(of).map(|w| w.measured.run_id.clone());
+        let (Some(window), Some(name)) = (windows.get_mut(*at), name) else { continue };
+        // windows of one name that overlap are those of several processes
+        if *at != of {
+            findings.add(
+                Trap::CountedTwice,
+                file,
+                None,
+                format!(
+                    "windows {} lie inside windows {name}, whose energy holds theirs",
+                    window.measured.run_id
+                ),
+            );
+            window.measured.inside = Some(name);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! A plan made of jobs: what each is predicted to take, and the order in which they run.
+
+use super::{Budget, Plan, Planned, Turn, gpu_hours, run_id};
+use crate::space::Candidate;
+use wattlaw::base::error::Result;
+use wattlaw::base::units::{Joules, Seconds};
+use wattlaw::calibration::{Calibration, Choosable};
+use wattlaw::job::Job;
+use wattlaw::predict::{Estimate, estimate};
+
+/// Whom a plan's times and energies are asked of.
+#[derive(Debug, Clone)]
+pub enum Answerer {
+    /// One calibration for all jobs.
+    Named(Box<Calibration>),
+    /// For each job the built-in calibration whose runs lie nearest.
+    Nearest(Box<Choosable>),
+}
+
+impl Answerer {
+    /// The calibration that answers for a job.
+    pub fn of(&self, job: &Job) -> &Calibration {
+        match self {
+            Self::Named(calibration) => calibration,
+            Self::Nearest(choosable) => choosable.choose(job).0,
+        }
+    }
+}
+
+/// A job with what it is predicted to take.
+#[derive(Debug, Clone)]
+pub struct Forecast {
+    /// The job.
+    pub candidate: Candidate,
+    /// The calibration that was asked.
+    pub calibration: String,
+    /// Its answer, or why there is none.
+    pub estimate: Result<Estimate>,
+}
+
+impl Forecast {
+    /// Asks for a job.
+    pub fn of(candidate: Candidate, answerer: &Answerer) -> Self {
+        let calibration = answerer.of(&candidate.job);
+        let estimate = estimate(&candidate.job, calibration);
+        Self { calibration: calibration.name.clone(), estimate, candidate }
+    }
+
+    /// Predicted time.
+    pub fn duration(&self) -> Option<Seconds> {
+        self.estimate.as_ref().ok()?.duration_s.filter(possible).map(Seconds::new)
+    }
+
+    /// Predicted energy.
+    pub fn energy(&self) -> Option<Joules> {
+        self.estimate.as_ref().ok()?.energy_j.filter(possible).map(Joules::new)
+    }
+
+    /// What it takes of a budget, in the budget's unit, or its time in seconds without one.
+    pub fn price(&self, budget: Option<Budget>) -> Option<f64> {
+        match budget {
+            None => self.duration().map(Seconds::value),
+            Some(Budget::GpuHours(_)) => self.duration().map(|time| gpu_hours(self.gpus(), time)),
+            Some(Budget::Energy(_)) => self.energy().map(Joules::value),
+        }
+    }
+
+    /// GPUs that it takes.
+    pub fn gpus(&self) -> u64 {
+        self.candidate.job.parallelism.gpus()
+    }
+}
+
+/// A law far outside its runs may answer with no number at all.
+fn possible(answer: &f64) -> bool {
+    answer.is_finite() && *answer > 0.0
+}
+
+/// The job whose predicted time lies in the middle, the shorter of two; the first where none is predicted.
+pub fn middle(jobs: &[Forecast]) -> usize {
+    let mut timed: Vec<(f64, usize)> = jobs
+        .iter()
+        .enumerate()
+        .filter_map(|(at, job)| Some((job.duration()?.value(), at)))
+        .collect();
+    timed.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    timed.get(timed.len().saturating_sub(1) / 2).map_or(0, |(_, at)| *at)
+}
+
+impl Plan {
+    /// A plan of jobs in an order; `reference` is the job that is repeated where the order has one.
+    pub fn arranged(jobs: &[Forecast], reference: &Forecast, turns: &[Turn]) -> Self {
+        let planned = turns.iter().enumerate().map(|(at, turn)| {
+            let job = turn.job.map_or(reference, |job| &jobs[job]);
+            Planned {
+                run_id: run_id(at + 1, turns.len(), &job.candidate.job, turn.job.is_none()),
+                block: turn.block,
+                reference: turn.job.is_none(),
+                spec: job.candidate.spec.clone(),
+                predicted_duration: job.duration(),
+                predicted_energy: job.energy(),
+            }
+        });
+        Self { jobs: planned.collect() }
+    }
+}

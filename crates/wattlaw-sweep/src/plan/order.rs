@@ -1,0 +1,156 @@
+//! The order of a plan: random within blocks, with a job that is repeated to see drift.
+//!
+//! What drifts while a sweep runs, such as a room that warms, is then not taken for the effect of what is varied; what
+//! differs between blocks can be told apart from it (Fisher 1935, The Design of Experiments; Montgomery, Design and
+//! Analysis of Experiments, chapter 4).
+
+use crate::sampling::Dice;
+use wattlaw::base::error::{Error, Result};
+
+/// How jobs are put into an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Order {
+    /// How often each job runs; each time in blocks of its own.
+    pub repeats: u64,
+    /// Blocks in all, a multiple of `repeats`; as many as `repeats` when absent.
+    pub blocks: Option<u64>,
+    /// The reference job runs first, after every so many jobs, and last.
+    pub reference_every: Option<usize>,
+    /// What fixes chance.
+    pub seed: u64,
+}
+
+/// One place in the order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// Which job, from 0; none for the reference job.
+    pub job: Option<usize>,
+    /// The block, from 1.
+    pub block: u64,
+}
+
+/// The most jobs that a plan may have.
+pub const MOST_JOBS: u64 = 100_000;
+
+/// What sets the numbers that order jobs apart from those that drew them by the same seed.
+const APART: u64 = 0x6f72_6465_7200_0000;
+
+impl Order {
+    /// The turns of so many jobs.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for no repeats or blocks, blocks that are not a multiple of the repeats or more than there are
+    /// jobs, a reference job after every no jobs, and a plan of more than [`MOST_JOBS`].
+    pub fn turns(&self, jobs: usize) -> Result<Vec<Turn>> {
+        let blocks = self.blocks.unwrap_or(self.repeats);
+        if self.repeats == 0 || self.reference_every == Some(0) {
+            let name = if self.repeats == 0 { "repeats" } else { "reference-every" };
+            return Err(Error::invalid(name, 0, "it must be a whole number from 1"));
+        }
+        let all = (jobs as u64).saturating_mul(self.repeats);
+        if all > MOST_JOBS {
+            return Err(Error::invalid(
+                "the plan",
+                format!("of {all} jobs"),
+                format!(
+                    "at most {MOST_JOBS} are planned at once; give fewer values, runs or repeats"
+                ),
+            ));
+        }
+        if blocks == 0 || !blocks.is_multiple_of(self.repeats) || blocks > all {
+            return Err(Error::invalid(
+                "blocks",
+                blocks,
+                format!(
+                    "it must be a multiple of the {} repeats and at most the {all} jobs",
+                    self.repeats
+                ),
+            ));
+        }
+        let of_repeat = blocks / self.repeats;
+        let mut dice = Dice::new(self.seed ^ APART);
+        let mut turns = Vec::with_capacity(all as usize);
+        for repeat in 0..self.repeats {
+            let mut order: Vec<usize> = (0..jobs).collect();
+            dice.shuffle(&mut order);
+            for (place, job) in order.into_iter().enumerate() {
+                let block = 1 + repeat * of_repeat + place as u64 * of_repeat / jobs as u64;
+                turns.push(Turn { job: Some(job), block });
+            }
+        }
+        Ok(match self.reference_every {
+            Some(every) => with_reference(&turns, every),
+            None => turns,
+        })
+    }
+}
+
+fn with_reference(turns: &[Turn], every: usize) -> Vec<Turn> {
+    let mut all = Vec::new();
+    for some in turns.chunks(every) {
+        all.push(Turn { job: None, block: some[0].block });
+        all.extend(some);
+    }
+    all.extend(turns.last().map(|last| Turn { job: None, block: last.block }));
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const PLAIN: Order = Order { repeats: 1, blocks: None, reference_every: None, seed: 1 };
+
+    #[test]
+    fn the_reference_runs_first_after_every_so_many_and_last() {
+        let order = Order { reference_every: Some(2), ..PLAIN };
+        let at = |jobs| -> Vec<bool> {
+            order.turns(jobs).unwrap().iter().map(|turn| turn.job.is_none()).collect()
+        };
+        assert_eq!(at(4), [true, false, false, true, false, false, true]);
+        assert_eq!(at(3), [true, false, false, true, false, true]);
+    }
+
+    #[test]
+    fn what_is_no_order_is_refused() {
+        let fails = |order: Order, jobs| order.turns(jobs).unwrap_err().to_string();
+        assert_eq!(
+            fails(Order { repeats: 2, blocks: Some(3), ..PLAIN }, 4),
+            "blocks is 3, but it must be a multiple of the 2 repeats and at most the 8 jobs"
+        );
+        assert!(fails(Order { blocks: Some(5), ..PLAIN }, 4).starts_with("blocks is 5"));
+        assert!(fails(Order { repeats: 0, ..PLAIN }, 4).starts_with("repeats is 0"));
+        assert!(
+            fails(Order { reference_every: Some(0), ..PLAIN }, 4).contains("reference-every is 0")
+        );
+        assert!(fails(Order { repeats: u64::MAX, ..PLAIN }, 4).contains("at most 100000"));
+    }
+
+    proptest! {
+        #[test]
+        fn each_repeat_is_a_permutation_cut_into_blocks_of_about_equal_size(
+            jobs in 1..60_usize,
+            repeats in 1..5_u64,
+            per_repeat in 1..5_u64,
+            seed: u64,
+        ) {
+            let per_repeat = per_repeat.min(jobs as u64);
+            let order = Order { repeats, blocks: Some(repeats * per_repeat), reference_every: None, seed };
+            let turns = order.turns(jobs).unwrap();
+            prop_assert_eq!(turns.len() as u64, jobs as u64 * repeats);
+            prop_assert!(turns.windows(2).all(|w| w[0].block <= w[1].block));
+            for repeat in turns.chunks(jobs) {
+                let mut ran: Vec<usize> = repeat.iter().filter_map(|turn| turn.job).collect();
+                ran.sort_unstable();
+                prop_assert!(ran.into_iter().eq(0..jobs));
+            }
+            let least = jobs as u64 / per_repeat;
+            for block in 1..=repeats * per_repeat {
+                let size = turns.iter().filter(|turn| turn.block == block).count() as u64;
+                prop_assert!((least..=least + 1).contains(&size), "{size} of {least}");
+            }
+            prop_assert_eq!(order.turns(jobs).unwrap(), turns);
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! What a user says of the cluster: options of sbatch, and what a task does before its job.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer};
+
+use super::Shape;
+use wattlaw::base::error::Result;
+use wattlaw::base::toml_text;
+
+/// Tasks of an array where nothing else is said: SLURM's limit `MaxArraySize`, one above the highest index, is 1001 by
+/// default. Source: <https://slurm.schedmd.com/slurm.conf.html#OPT_MaxArraySize>.
+const MAX_ARRAY: usize = 1000;
+
+/// Options that are set here, or that would take away what is relied upon, and why.
+const OURS: [(&str, &str); 16] = [
+    ("array", "it follows from the jobs; `max_running` bounds how many run at once"),
+    ("job-name", "the queue is asked for it"),
+    ("output", "logs go to slurm/log in the folder of runs"),
+    ("error", "logs go to slurm/log in the folder of runs"),
+    ("open-mode", "logs are appended to"),
+    ("nodes", "it follows from the job"),
+    ("ntasks", "a task starts one process a node"),
+    ("ntasks-per-node", "a task starts one process a node"),
+    ("parsable", "what sbatch says is read"),
+    ("quiet", "what sbatch says is read"),
+    ("verbose", "what sbatch says is read"),
+    ("test-only", "--dry-run shows what would be submitted"),
+    ("wait", "`wattlaw sweep status` says how far the jobs are"),
+    ("wrap", "the script is written here"),
+    ("clusters", "the queue of this cluster is asked"),
+    ("help", "it submits nothing"),
+];
+
+/// Options that ask for GPUs.
+const OF_GPUS: [&str; 5] = ["gres", "gpus", "gpus-per-node", "gpus-per-task", "tres-per-task"];
+
+/// What a user says of the cluster.
+///
+/// ```
+/// use wattlaw_sweep::slurm::Options;
+///
+/// let options = Options::from_toml(
+///     r#"
+///     max_running = 4
+///     setup = "source venv/bin/activate"
+///     [sbatch]
+///     partition = "gpu"
+///     gres = "gpu:{gpus_per_node}"
+///     exclusive = true
+///     "#,
+/// )?;
+/// assert!(options.asks_for_gpus());
+/// # Ok::<(), wattlaw::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    /// Shell lines that a task runs before its job.
+    #[serde(default)]
+    pub setup: String,
+    /// Most tasks of an array that run at once.
+    #[serde(default, deserialize_with = "at_least_one")]
+    pub max_running: Option<u64>,
+    /// Most tasks of an array.
+    #[serde(default, deserialize_with = "at_least_one")]
+    max_array: Option<u64>,
+    /// Options of sbatch by their long names.
+    #[serde(default)]
+    sbatch: BTreeMap<Name, Value>,
+}
+
+impl Options {
+    /// Reads a file of options.
+    ///
+    /// # Errors
+    /// [`wattlaw::Error::Syntax`] with line and column, also for an option that is set here.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        toml_text::parse(text)
+    }
+
+    /// Most tasks of an array.
+    pub fn max_array(&self) -> usize {
+        self.max_array.and_then(|most| usize::try_from(most).ok()).unwrap_or(MAX_ARRAY)
+    }
+
+    /// Whether any option asks for GPUs; without one a cluster usually gives none.
+    pub fn asks_for_gpus(&self) -> bool {
+        OF_GPUS.iter().any(|name| self.sets(name))
+    }
+
+    /// Whether an option is given.
+    pub(super) fn sets(&self, name: &str) -> bool {
+        self.sbatch.keys().any(|given| given.0 == name)
+    }
+
+    /// The options as `#SBATCH` has them, for jobs of a shape.
+    pub(super) fn words(&self, shape: Shape) -> impl Iterator<Item = String> {
+        self.sbatch.iter().filter_map(move |(Name(name), value)| match value {
+            Value::Flag(false) => None,
+            Value::Flag(true) => Some(format!("--{name}")),
+            Value::Text(text) => Some(format!("--{name}={}", quoted(&filled(text, shape)))),
+        })
+    }
+}
+
+/// The long name of an option of sbatch that may be given.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Name(String);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let long = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if name.len() < 2
+            || !name.starts_with(|c: char| c.is_ascii_lowercase())
+            || !name.chars().all(long)
+        {
+            return Err(de::Error::custom(format!(
+                "`{name}` is no long option of sbatch, such as `partition` or `cpus-per-task`"
+            )));
+        }
+        match OURS.iter().find(|(ours, _)| *ours == name) {
+            Some((_, why)) => Err(de::Error::custom(format!("`{name}` cannot be given: {why}"))),
+            None => Ok(Self(name)),
+        }
+    }
+}
+
+/// The value of an option.
+#[derive(Debug, Clone, PartialEq)]
+enum Value {
+    /// An option without a value is given, or is not.
+    Flag(bool),
+    /// Text in which `{gpus}`, `{gpus_per_node}` and `{nodes}` stand for those of the job.
+    Text(String),
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let expected = "an option of sbatch has a text, a whole number, or true or false";
+        match toml::Value::deserialize(deserializer)? {
+            toml::Value::Boolean(given) => Ok(Self::Flag(given)),
+            toml::Value::Integer(number) => Ok(Self::Text(number.to_string())),
+            toml::Value::String(text) => plain(text).map(Self::Text).map_err(de::Error::custom),
+            _ => Err(de::Error::custom(expected)),
+        }
+    }
+}
+
+/// Placeholders and what they stand for.
+fn placeholders(shape: Shape) -> [(&'static str, u64); 3] {
+    [
+        ("{gpus}", shape.nodes.saturating_mul(shape.gpus_per_node)),
+        ("{gpus_per_node}", shape.gpus_per_node),
+        ("{nodes}", shape.nodes),
+    ]
+}
+
+fn filled(text: &str, shape: Shape) -> String {
+    placeholders(shape)
+        .iter()
+        .fold(text.to_owned(), |text, (name, value)| text.replace(name, &value.to_string()))
+}
+
+/// Text that a line of a script can hold, whatever stands in it.
+fn plain(text: String) -> std::result::Result<String, String> {
+    let bad = |c: char| c.is_control() || matches!(c, '"' | '\'' | '\\');
+    if text.is_empty() || text.contains(bad) {
+        return Err("the text of an option has at least one character, and no quotes, backslashes or line ends".to_owned());
+    }
+    let rest = filled(&text, Shape { nodes: 1, gpus_per_node: 1 });
+    if rest.contains(['{', '}']) {
+        let names =
+            placeholders(Shape { nodes: 1, gpus_per_node: 1 }).map(|(name, _)| name).join(", ");
+        return Err(format!("`{text}` has a placeholder that is none of {names}"));
+    }
+    Ok(text)
+}
+
+/// A value as a line `#SBATCH` has it: in quotes where a space would end it or a `#` begin a comment.
+pub(super) fn quoted(text: &str) -> String {
+    if text.contains([' ', '#']) { format!("\"{text}\"") } else { text.to_owned() }
+}
+
+fn at_least_one<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<u64>, D::Error> {
+    match i64::deserialize(deserializer)? {
+        number @ 1.. => Ok(Some(number.unsigned_abs())),
+        number => Err(de::Error::custom(format!("it is {number}, but it must be at least 1"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        Options::from_toml(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn options_become_words_of_a_job() {
+        let options = Options::from_toml(
+            "setup = \"module load cuda\"\n[sbatch]\npartition = \"gpu\"\ncpus-per-task = 8\nexclusive = true\n\
+             requeue = false\ngres = \"gpu:a100:{gpus_per_node}\"\ncomment = \"{gpus} in {nodes} # all\"\n",
+        )
+        .unwrap();
+        let words: Vec<_> = options.words(Shape { nodes: 2, gpus_per_node: 4 }).collect();
+        assert_eq!(
+            words,
+            [
+                "--comment=\"8 in 2 # all\"",
+                "--cpus-per-task=8",
+                "--exclusive",
+                "--gres=gpu:a100:4",
+                "--partition=gpu"
+            ]
+        );
+        assert!(options.asks_for_gpus() && !Options::default().asks_for_gpus());
+        assert_eq!((options.max_running, options.max_array()), (None, 1000));
+    }
+
+    #[test]
+    fn what_cannot_be_given_is_placed() {
+        for (text, said) in [
+            (
+                "max_running = 4\n[sbatch]\narray = \"0-3\"\n",
+                "line 3, column 1: `array` cannot be given: it follows",
+            ),
+            ("[sbatch]\nnodes = 2\n", "line 2, column 1: `nodes` cannot be given"),
+            ("[sbatch]\nJ = \"x\"\n", "line 2, column 1: `J` is no long option of sbatch"),
+            (
+                "[sbatch]\ncpus_per_task = 8\n",
+                "line 2, column 1: `cpus_per_task` is no long option",
+            ),
+            (
+                "[sbatch]\ntime = 1.5\n",
+                "line 2, column 8: an option of sbatch has a text, a whole number",
+            ),
+            ("[sbatch]\ngres = \"gpu:{gpu}\"\n", "line 2, column 8: `gpu:{gpu}` has a placeholder"),
+            ("[sbatch]\naccount = \"a\\nb\"\n", "line 2, column 11: the text of an option has"),
+            ("[sbatch]\naccount = \"\"\n", "line 2, column 11: the text of an option has"),
+            (
+                "partition = \"gpu\"\n",
+                "line 1, column 1: unknown field `partition`, expected one of",
+            ),
+            ("max_running = 0\n", "line 1, column 15: it is 0, but it must be at least 1"),
+            ("setup = 3\n", "line 1, column 9: invalid type"),
+        ] {
+            let message = refused(text);
+            assert!(message.starts_with("not valid TOML: line"), "{message}");
+            assert!(message.contains(said), "{said}\n{message}");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! A sweep: the jobs of a plan, and what became of each as its records tell.
+//!
+//! There is no journal beside the records that could say otherwise. Pure: the crate `wattlaw-meter` reads and writes the folder.
+
+mod fate;
+mod left;
+
+pub use fate::{Fate, Reason};
+pub use left::{Left, Spent};
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::plan::Plan;
+use wattlaw::base::error::{Error, Result};
+use wattlaw::base::units::{Joules, Seconds};
+use wattlaw::record::document::Record;
+
+/// What became of a job.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Standing {
+    /// Its name in the plan.
+    pub run_id: String,
+    /// Its block.
+    pub block: u64,
+    /// Whether it is the job that is repeated to see drift.
+    pub reference: bool,
+    /// How far it came.
+    pub fate: Fate,
+    /// Why it failed.
+    pub reason: Option<String>,
+    /// How often it was begun.
+    pub attempts: usize,
+    /// The record that counts: the one that is done, or else the last.
+    pub record: Option<String>,
+    /// Time from the begin of its command to the end.
+    #[serde(rename = "command_s")]
+    pub command: Option<Seconds>,
+    /// Time in which it trained: that of the window, or of the command where it has none.
+    #[serde(rename = "duration_s")]
+    pub duration: Option<Seconds>,
+    /// Energy in that time.
+    #[serde(rename = "energy_j")]
+    pub energy: Option<Joules>,
+    /// Whether some of the energy is assumed and not measured.
+    pub energy_assumed: bool,
+    /// Tokens trained on in a second.
+    pub tokens_per_s: Option<f64>,
+    /// Time that the plan predicts.
+    #[serde(rename = "predicted_duration_s")]
+    pub predicted_duration: Option<Seconds>,
+    /// Energy that the plan predicts.
+    #[serde(rename = "predicted_energy_j")]
+    pub predicted_energy: Option<Joules>,
+}
+
+/// A sweep as it stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Sweep {
+    /// The jobs, in the plan's order.
+    pub jobs: Vec<Standing>,
+}
+
+impl Sweep {
+    /// Judges what became of each job of a plan by its records, which are in the order of time; a record's last lines of
+    /// output are asked for where they say why it failed.
+    ///
+    /// Records of other names are not looked at.
+    pub fn of(plan: &Plan, records: &[&Record], output: impl Fn(&Record) -> String) -> Self {
+        let mut attempts: BTreeMap<&str, Vec<&Record>> = BTreeMap::new();
+        for record in records {
+            if let Some(name) = &record.name {
+                attempts.entry(name.as_str()).or_default().push(record);
+            }
+        }
+        let none = Vec::new();
+        let jobs = plan.jobs.iter().map(|job| {
+            let tried = attempts.get(job.run_id.as_str()).unwrap_or(&none);
+            let judged: Vec<(Fate, Option<Reason>)> = tried.iter().map(|r| fate::of(r)).collect();
+            let at = |wanted: Fate| judged.iter().position(|(fate, _)| *fate == wanted);
+            // one that is done is done, whatever was tried beside it
+            let counts = at(Fate::Done).or(at(Fate::Running)).or(judged.len().checked_sub(1));
+            let record = counts.map(|i| tried[i]);
+            let fate = counts.map_or(Fate::Waiting, |i| judged[i].0);
+            let reason = counts
+                .and_then(|i| judged[i].1)
+                .map(|reason| reason.told(&record.map(&output).unwrap_or_default()));
+            let done = record.filter(|_| fate == Fate::Done);
+            let measured = done.map(Measured::of);
+            Standing {
+                run_id: job.run_id.clone(),
+                block: job.block,
+                reference: job.reference,
+                fate,
+                reason,
+                attempts: tried.len(),
+                record: record.map(|r| r.id.clone()),
+                command: record.and_then(|r| r.duration),
+                duration: measured.as_ref().and_then(|m| m.duration),
+                energy: measured.as_ref().and_then(|m| m.energy),
+                energy_assumed: measured.as_ref().is_some_and(|m| m.assumed),
+                tokens_per_s: measured.as_ref().and_then(|m| m.tokens_per_s),
+                predicted_duration: job.predicted_duration,
+                predicted_energy: job.predicted_energy,
+            }
+        });
+        Self { jobs: jobs.collect() }
+    }
+
+    /// Jobs that came so far.
+    pub fn count(&self, fate: Fate) -> usize {
+        self.jobs.iter().filter(|job| job.fate == fate).count()
+    }
+
+    /// How far the repeats of the reference job lie apart: the standard deviation of their throughput over its mean; none
+    /// with fewer than two.
+    pub fn drift(&self) -> Option<f64> {
+        let rates: Vec<f64> =
+            self.jobs.iter().filter(|j| j.reference).filter_map(|j| j.tokens_per_s).collect();
+        let n = rates.len() as f64;
+        let mean = rates.iter().sum::<f64>() / n;
+        let squares: f64 = rates.iter().map(|rate| (rate - mean).powi(2)).sum();
+        (rates.len() > 1).then(|| (squares / (n - 1.0)).sqrt() / mean).filter(|cv| cv.is_finite())
+    }
+}
+
+/// What a record that is done says of its run.
+struct Measured {
+    duration: Option<Seconds>,
+    energy: Option<Joules>,
+    assumed: bool,
+    tokens_per_s: Option<f64>,
+}
+
+impl Measured {
+    fn of(record: &Record) -> Self {
+        let train = record.train();
+        let duration = train.map_or(record.duration, |w| Some(w.to - w.from));
+        let tokens = train.map(|w| w.tokens).or(record.tokens).filter(|n| *n > 0.0);
+        let total = record.energy_of_run();
+        Self {
+            duration,
+            assumed: total.as_ref().is_some_and(|t| t.assumed > Joules::ZERO),
+            energy: total.map(|t| t.energy),
+            tokens_per_s: tokens
+                .zip(duration.filter(|t| *t > Seconds::ZERO))
+                .map(|(n, t)| n / t.value()),
+        }
+    }
+}
+
+/// Checks that a plan is the one that a folder of runs was begun with, or that one and more jobs.
+///
+/// # Errors
+/// [`Error::Data`] with the first job that the folder's plan has otherwise, or that is not in `plan` any more.
+pub fn continues(plan: &Plan, begun: &Plan) -> Result<()> {
+    let jobs: BTreeMap<&str, _> = plan.jobs.iter().map(|job| (job.run_id.as_str(), job)).collect();
+    for old in &begun.jobs {
+        let why = match jobs.get(old.run_id.as_str()) {
+            None => "is not in this plan",
+            Some(new) if new.spec != old.spec => "is another job in this plan",
+            Some(_) => continue,
+        };
+        return Err(Error::Data(format!(
+            "the runs there are of another plan: its job {} {why}; give --out another folder, or the plan that it was begun \
+             with",
+            old.run_id
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(rows: &str) -> Plan {
+        let header = "run_id,block,model,seq_len,micro_batch,steps,gpu\n";
+        Plan::from_csv(format!("{header}{rows}").as_bytes(), "plan.csv").unwrap()
+    }
+
+    #[test]
+    fn a_plan_may_grow_and_not_change() {
+        let begun = plan("a,1,gpt2,128,4,10,t4\nb,1,gpt2,128,8,10,t4\n");
+        assert!(continues(&begun, &begun).is_ok());
+        let more = plan("c,1,gpt2,64,8,10,t4\nb,2,gpt2,128,8,10,t4\na,1,gpt2,128,4,10,t4\n");
+        assert!(continues(&more, &begun).is_ok(), "another order and one job more");
+        let refused = |rows: &str| continues(&plan(rows), &begun).unwrap_err().to_string();
+        assert!(refused("a,1,gpt2,128,4,10,t4\n").contains("its job b is not in this plan"));
+        assert!(
+            refused("a,1,gpt2,128,4,10,t4\nb,1,gpt2,128,8,20,t4\n")
+                .contains("its job b is another job in this plan")
+        );
+    }
+}

@@ -1,0 +1,125 @@
+//! What a sweep has used, and what it will still need.
+
+use serde::Serialize;
+
+use super::{Fate, Standing, Sweep};
+use wattlaw::base::units::{Joules, Seconds};
+
+/// What the jobs that are done used.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Spent {
+    /// Time of their commands.
+    #[serde(rename = "time_s")]
+    pub time: Seconds,
+    /// Energy in the time they trained.
+    #[serde(rename = "energy_j")]
+    pub energy: Joules,
+    /// Whether some of that is assumed.
+    pub energy_assumed: bool,
+}
+
+/// What the jobs that are not done will need, estimated; none where the plan predicts nothing for one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Left {
+    /// Jobs.
+    pub jobs: usize,
+    /// Time of their commands, waiting between them apart.
+    #[serde(rename = "time_s")]
+    pub time: Option<Seconds>,
+    /// Energy in the time they train.
+    #[serde(rename = "energy_j")]
+    pub energy: Option<Joules>,
+}
+
+impl Sweep {
+    /// What the jobs that are done used.
+    pub fn spent(&self) -> Spent {
+        let done = || self.jobs.iter().filter(|job| job.fate == Fate::Done);
+        Spent {
+            time: done().filter_map(|j| j.command).fold(Seconds::ZERO, |a, b| a + b),
+            energy: done().filter_map(|j| j.energy).fold(Joules::ZERO, |a, b| a + b),
+            energy_assumed: done().any(|job| job.energy_assumed),
+        }
+    }
+
+    /// What those that wait, run or were interrupted will need: what the plan predicts, times how far the jobs that are done
+    /// were off, in the median, and as much besides as those took to begin and end.
+    pub fn left(&self) -> Left {
+        let open = || {
+            let will_run = [Fate::Waiting, Fate::Running, Fate::Interrupted];
+            self.jobs.iter().filter(move |job| will_run.contains(&job.fate))
+        };
+        let ratio = |of: fn(&Standing) -> Option<f64>| {
+            median(self.jobs.iter().filter_map(of).filter(|r| r.is_finite() && *r > 0.0))
+                .unwrap_or(1.0)
+        };
+        let slower = ratio(|job| Some(job.duration? / job.predicted_duration?));
+        let thirstier = ratio(|job| Some(job.energy? / job.predicted_energy?));
+        let besides =
+            median(self.jobs.iter().filter_map(|job| Some((job.command? - job.duration?).value())));
+        let time = |job: &Standing| {
+            Some(job.predicted_duration? * slower + Seconds::new(besides.unwrap_or(0.0)))
+        };
+        let energy = |job: &Standing| Some(job.predicted_energy? * thirstier);
+        Left {
+            jobs: open().count(),
+            time: open().map(time).try_fold(Seconds::ZERO, |sum, t| Some(sum + t?)),
+            energy: open().map(energy).try_fold(Joules::ZERO, |sum, e| Some(sum + e?)),
+        }
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut sorted: Vec<f64> = values.collect();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() % 2 {
+        1 => Some(sorted[middle]),
+        _ => Some((sorted.get(middle.checked_sub(1)?)? + sorted.get(middle)?) / 2.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(fate: Fate, took: Option<f64>, predicted: f64) -> Standing {
+        Standing {
+            run_id: "a".into(),
+            block: 1,
+            reference: false,
+            fate,
+            reason: None,
+            attempts: 1,
+            record: None,
+            command: took.map(|t| Seconds::new(t + 3.0)),
+            duration: took.map(Seconds::new),
+            energy: took.map(|t| Joules::new(100.0 * t)),
+            energy_assumed: false,
+            tokens_per_s: None,
+            predicted_duration: Some(Seconds::new(predicted)),
+            predicted_energy: Some(Joules::new(50.0 * predicted)),
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_what_was_predicted_as_far_off_as_it_was_before() {
+        let jobs = vec![
+            job(Fate::Done, Some(20.0), 10.0),
+            job(Fate::Done, Some(40.0), 20.0),
+            job(Fate::Failed, None, 500.0),
+            job(Fate::Waiting, None, 10.0),
+            job(Fate::Interrupted, None, 5.0),
+        ];
+        let sweep = Sweep { jobs };
+        assert_eq!(sweep.spent().time, Seconds::new(66.0));
+        assert_eq!(sweep.spent().energy, Joules::new(6000.0));
+        let left = sweep.left();
+        // twice as slow, and three seconds to begin and end each
+        assert_eq!((left.jobs, left.time), (2, Some(Seconds::new(36.0))));
+        assert_eq!(left.energy, Some(Joules::new(15.0 * 50.0 * 4.0)));
+        let mut unknown = sweep;
+        unknown.jobs[3].predicted_duration = None;
+        assert_eq!(unknown.left().time, None);
+    }
+}

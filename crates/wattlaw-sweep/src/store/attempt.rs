@@ -1,0 +1,143 @@
+//! One attempt at a job: a `wattlaw measure` of its own, which goes on and closes its record if the sweep is killed.
+
+use std::collections::VecDeque;
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use wattlaw::record::document::End;
+
+use wattlaw_meter::command;
+use wattlaw_meter::command::{Message, Target, pass_signals_on};
+use wattlaw_meter::error::{Error, Result};
+use wattlaw_meter::lines::Lines;
+
+/// Lines of its complaints that are kept.
+const KEPT: usize = 20;
+
+/// How long is waited for its last complaints once it ended: what it started may hold them open.
+const LAST_LINES: Duration = Duration::from_millis(500);
+
+/// Starts attempts and waits for them; signals that ask us to end are passed on to the one that runs, and remembered.
+#[derive(Debug)]
+pub struct Attempts {
+    target: Target,
+    sender: Sender<Message>,
+    messages: Receiver<Message>,
+    signal: Option<i32>,
+}
+
+/// What came of an attempt.
+#[derive(Debug)]
+pub struct Ended {
+    /// How the measuring process ended.
+    pub end: End,
+    /// The last lines that it and the job wrote to standard error.
+    pub complaints: Vec<String>,
+}
+
+impl Attempts {
+    /// Listens to signals from now on.
+    ///
+    /// # Errors
+    /// One sentence where the system lets us catch no signals.
+    pub fn prepare() -> Result<Self> {
+        let (sender, messages) = channel();
+        let target = Target::default();
+        pass_signals_on(target.clone(), sender.clone())?;
+        Ok(Self { target, sender, messages, signal: None })
+    }
+
+    /// The signal that asked us to end, where one did.
+    pub fn signal(&mut self) -> Option<i32> {
+        self.wait(Duration::ZERO);
+        self.signal
+    }
+
+    /// Waits for a time, or until we are asked to end; tells whether to go on.
+    pub fn wait(&mut self, time: Duration) -> bool {
+        let until = Instant::now() + time;
+        while self.signal.is_none() {
+            match self.messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(Message::Told(signal)) => self.signal = Some(signal),
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        self.signal.is_none()
+    }
+
+    /// Runs a command in a group of its own to its end, calling `tick` about every second with how long it has run; `shown` lets its outputs
+    /// through.
+    ///
+    /// # Errors
+    /// One sentence where it cannot be started.
+    pub fn run(
+        &mut self,
+        mut command: Command,
+        shown: bool,
+        tick: &mut dyn FnMut(Duration),
+    ) -> Result<Ended> {
+        command.process_group(0);
+        if !shown {
+            command.stdout(Stdio::null()).stderr(Stdio::piped());
+        }
+        let begin = Instant::now();
+        let mut child = self.target.hold(true, || command.spawn()).map_err(|e| {
+            let name = command.get_program().to_string_lossy();
+            Error::Failed(format!("{name}: it cannot be started: {e}"))
+        })?;
+        let complaints = Arc::new(Mutex::new(VecDeque::new()));
+        let mut listening = child.stderr.take().is_some_and(|stderr| {
+            listen(stderr, Arc::clone(&complaints), self.sender.clone());
+            true
+        });
+        command::wait(child, self.target.clone(), self.sender.clone());
+        let mut ended: Option<(Instant, End)> = None;
+        loop {
+            let patience = match ended {
+                None => Duration::from_secs(1),
+                Some((at, _)) if listening => LAST_LINES.saturating_sub(at.elapsed()),
+                Some(_) => Duration::ZERO,
+            };
+            match (self.messages.recv_timeout(patience), ended) {
+                (Ok(Message::Ended(at, end)), _) => ended = Some((at, end)),
+                (Ok(Message::OutputEnded), _) => listening = false,
+                (Ok(Message::Told(signal)), _) => self.signal = self.signal.or(Some(signal)),
+                (Ok(_), _) => {}
+                (Err(_), Some((_, end))) => {
+                    let mut lines = complaints.lock().unwrap_or_else(PoisonError::into_inner);
+                    return Ok(Ended { end, complaints: std::mem::take(&mut *lines).into() });
+                }
+                (Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected), None) => {
+                    tick(begin.elapsed());
+                }
+            }
+        }
+    }
+}
+
+/// Keeps the last lines of an output, and tells when it is closed.
+fn listen(
+    mut from: impl Read + Send + 'static,
+    kept: Arc<Mutex<VecDeque<String>>>,
+    to: Sender<Message>,
+) {
+    std::thread::spawn(move || {
+        let mut buffer = vec![0; 1 << 12];
+        let mut lines = Lines::default();
+        while let Ok(read @ 1..) = from.read(&mut buffer) {
+            for line in lines.split(buffer.get(..read).unwrap_or_default()) {
+                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                if kept.len() == KEPT {
+                    kept.pop_front();
+                }
+                kept.push_back(String::from_utf8_lossy(&line).into_owned());
+            }
+        }
+        let _ = to.send(Message::OutputEnded);
+    });
+}

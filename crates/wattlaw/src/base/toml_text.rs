@@ -1,0 +1,53 @@
+//! Reads TOML into a type, and says in one sentence where it is wrong.
+
+use serde::de::DeserializeOwned;
+
+use crate::base::error::{Error, Result};
+
+/// Parses TOML.
+///
+/// # Errors
+/// [`Error::Syntax`] with line and column, in one line.
+pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
+    toml::from_str(text).map_err(|e| {
+        let place = e.span().map(|span| position(text, span.start));
+        let message = e.message().lines().collect::<Vec<_>>().join("; ");
+        Error::Syntax {
+            format: "TOML",
+            message: match place {
+                Some((line, column)) => format!("line {line}, column {column}: {message}"),
+                None => message,
+            },
+        }
+    })
+}
+
+/// Line and column of a byte offset, both counted from one, columns in characters.
+fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Shape {
+        layers: u64,
+    }
+
+    #[test]
+    fn a_mistake_is_placed() {
+        let fails = |text: &str| parse::<Shape>(text).unwrap_err().to_string();
+        assert!(
+            fails("a = 1\nlayer = 2\n")
+                .starts_with("not valid TOML: line 1, column 1: unknown field `a`")
+        );
+        assert!(fails("\n\n  layers = \"x\"").contains("line 3, column 12"));
+        assert!(!fails("layers = ").contains('\n'));
+    }
+}

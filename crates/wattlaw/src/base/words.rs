@@ -1,0 +1,54 @@
+//! Two macros for what is described by words: enums with one list of names for flags, files and JSON, and
+//! descriptions that are laid over one another.
+
+/// Implements `name()`, `Display` and `FromStr` for an enum of words, so that flags, files and JSON agree.
+#[macro_export]
+macro_rules! words {
+    ($type:ident, $what:literal: $($variant:ident = $name:literal $(| $alias:literal)*),+ $(,)?) => {
+        impl $type {
+            /// The name used in files, flags and JSON.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = $crate::base::error::Error;
+
+            fn from_str(text: &str) -> $crate::base::error::Result<Self> {
+                match text.trim().to_lowercase().replace('_', "-").as_str() {
+                    $($name $(| $alias)* => Ok(Self::$variant),)+
+                    _ => Err($crate::base::error::Error::unknown($what, text, [$($name),+])),
+                }
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
+                let text = <String as serde::Deserialize>::deserialize(d)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, s: S) -> std::result::Result<S::Ok, S::Error> {
+                s.serialize_str(self.name())
+            }
+        }
+    };
+}
+pub use words;
+
+/// Where fields of `top` are absent, takes those of `base`; every field is named, so none can be forgotten.
+macro_rules! overlay {
+    ($type:ident, $top:ident over $base:ident: $($field:ident),* $(,)?) => {
+        $type { $($field: $top.$field.or($base.$field)),* }
+    };
+}
+pub(crate) use overlay;

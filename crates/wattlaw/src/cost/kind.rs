@@ -1,0 +1,128 @@
+//! The operations that a ledger can hold, as types.
+//!
+//! Whoever prices operations (time, energy, memory) matches on them without a wildcard: an operation or a collective
+//! that is added does not compile until each price says what it costs.
+
+use super::collectives::Collective;
+use crate::base::words::words;
+
+/// An operation of the ledger.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum OpKind {
+    /// Projection of an image's patches.
+    PatchProjection,
+    /// Look-up of tokens, positions and segments.
+    Embedding,
+    /// Product from a narrow embedding to the hidden size.
+    EmbeddingProjection,
+    /// Norms of the layers.
+    Norm,
+    /// Query, key and value projections.
+    QueryKeyValue,
+    /// Low-rank products of a LoRA adapter.
+    Adapter,
+    /// Rotary position embedding.
+    Rotary,
+    /// Scores, softmax and weighted values, of self-attention and cross-attention.
+    AttentionCore,
+    /// Output projection of self-attention.
+    AttentionOutput,
+    /// Query projection of cross-attention.
+    CrossQuery,
+    /// Key and value projections of cross-attention.
+    CrossKeyValue,
+    /// Output projection of cross-attention.
+    CrossOutput,
+    /// Router of a mixture of experts.
+    Router,
+    /// First projection of a feed-forward block without a gate.
+    FfnUp,
+    /// First two projections of a gated feed-forward block.
+    FfnGateAndUp,
+    /// Activation function of a feed-forward block.
+    FfnActivation,
+    /// Last projection of a feed-forward block.
+    FfnDown,
+    /// Weights of the experts beyond the first, read from memory.
+    ExpertWeights,
+    /// Residual additions.
+    Residual,
+    /// Norm before the head.
+    FinalNorm,
+    /// Dense product before a masked language model's logits.
+    MaskedLmTransform,
+    /// Product from the hidden size to a narrow embedding, before the logits.
+    OutputProjection,
+    /// Pooling product before a BERT classifier.
+    Pooler,
+    /// Classification head.
+    Classifier,
+    /// Product with the vocabulary.
+    Logits,
+    /// Softmax over the vocabulary and cross-entropy.
+    Loss,
+    /// Update of the weights.
+    Optimizer,
+    /// Communication among a group of GPUs.
+    Collective(Collective),
+}
+
+impl OpKind {
+    /// The name used in tables and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PatchProjection => "patch projection",
+            Self::Embedding => "embedding",
+            Self::EmbeddingProjection => "embedding projection",
+            Self::Norm => "norm",
+            Self::QueryKeyValue => "query, key, value",
+            Self::Adapter => "adapter",
+            Self::Rotary => "rotary",
+            Self::AttentionCore => "attention core",
+            Self::AttentionOutput => "attention output",
+            Self::CrossQuery => "cross query",
+            Self::CrossKeyValue => "cross key, value",
+            Self::CrossOutput => "cross output",
+            Self::Router => "router",
+            Self::FfnUp => "ffn up",
+            Self::FfnGateAndUp => "ffn gate and up",
+            Self::FfnActivation => "ffn activation",
+            Self::FfnDown => "ffn down",
+            Self::ExpertWeights => "expert weights",
+            Self::Residual => "residual",
+            Self::FinalNorm => "final norm",
+            Self::MaskedLmTransform => "masked-LM transform",
+            Self::OutputProjection => "output projection",
+            Self::Pooler => "pooler",
+            Self::Classifier => "classifier",
+            Self::Logits => "logits",
+            Self::Loss => "loss",
+            Self::Optimizer => "optimizer",
+            Self::Collective(collective) => collective.role.name(),
+        }
+    }
+}
+
+/// What a collective is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CollectiveRole {
+    /// Tensor parallelism: activations after the split blocks of a layer.
+    TensorParallelActivations,
+    /// Tensor parallelism: the output of the vocabulary-split embedding.
+    TensorParallelEmbedding,
+    /// Tensor parallelism: the gradient of the input of the vocabulary-split logits.
+    TensorParallelLogits,
+    /// Pipeline parallelism: activations to the next stage and their gradients to the one before.
+    PipelineActivations,
+    /// Data parallelism: gradients summed over ranks, whole (DDP) or to the rank that holds the shard (ZeRO, FSDP).
+    GradientReduction,
+    /// Data parallelism: parameters gathered from the ranks that hold their shards (ZeRO, FSDP).
+    ParameterGather,
+    /// Hybrid sharding: gradient shards summed over the sharding groups.
+    GradientReductionBetweenGroups,
+}
+
+words!(CollectiveRole, "collective role":
+    TensorParallelActivations = "tensor parallel", TensorParallelEmbedding = "embedding",
+    TensorParallelLogits = "logits", PipelineActivations = "pipeline", GradientReduction = "gradients",
+    ParameterGather = "parameters", GradientReductionBetweenGroups = "gradients between groups");

@@ -1,0 +1,106 @@
+//! Runs read from a table or from records, and the columns that laws are fitted on.
+
+mod columns;
+mod frame;
+mod map;
+mod records;
+mod write;
+
+pub use frame::{ColumnsOf, Efficiency};
+pub use map::ColumnMap;
+pub use write::to_csv;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::base::error::{Error, Place, Result};
+use crate::base::scope::Scope;
+use crate::data::measurement::Measurement;
+use crate::job::catalog::Catalog;
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Runs of one table, with what is needed to say later where a law came from.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Dataset {
+    /// The table's name.
+    pub name: String,
+    /// SHA-256 of the table's bytes, in hexadecimal.
+    pub digest: String,
+    /// The runs, in the table's order.
+    pub runs: Vec<Measurement>,
+    /// What the reader wants the user to know: columns it did not use.
+    pub notes: Vec<String>,
+    /// Columns of a job that the table does not have, for which its runs are taken to have the defaults.
+    pub absent: Vec<&'static str>,
+}
+
+impl Dataset {
+    /// Reads a run table (CSV with a header): schema 2 or 1, the study's, tables of step times, or any other by `map`.
+    ///
+    /// # Errors
+    /// [`Error::At`] with file and line: bytes that are no UTF-8, a row with more or fewer cells than the header, a
+    /// column twice or missing, a number that is negative, zero where it counts, not finite or no number; and
+    /// [`Error::Data`] for a table without rows.
+    pub fn from_csv(bytes: &[u8], name: &str, map: Option<&ColumnMap>) -> Result<Self> {
+        let columns::Read { runs, notes, absent } = columns::read(bytes, name, map)?;
+        if runs.is_empty() {
+            return Err(
+                Error::Data("the table has a header and no rows".into()).at(Place::file(name))
+            );
+        }
+        Ok(Self { name: name.to_owned(), digest: digest(bytes), runs, notes, absent })
+    }
+
+    /// The same dataset with the runs that `keep` keeps.
+    #[must_use]
+    pub fn filter(&self, keep: impl Fn(&Measurement) -> bool) -> Self {
+        Self { runs: self.runs.iter().filter(|r| keep(r)).cloned().collect(), ..self.clone() }
+    }
+
+    /// The runs whose job can be counted, and a note on those that cannot.
+    pub fn countable(&self, catalog: &Catalog) -> (Self, Option<String>) {
+        let lacking: Vec<String> = self
+            .runs
+            .iter()
+            .filter_map(|run| run.resolve(catalog).err().map(|e| format!("line {}: {e}", run.line)))
+            .collect();
+        let kept = self.filter(|run| run.resolve(catalog).is_ok());
+        let note = lacking.first().map(|first| {
+            format!(
+                "{} of {} runs cannot be counted and were left out, the first at {first}",
+                lacking.len(),
+                self.runs.len()
+            )
+        });
+        (kept, note)
+    }
+
+    /// The one scope of all energies.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where runs of several scopes are mixed, with how many there are of each.
+    pub fn scope(&self) -> Result<Scope> {
+        let mut scopes: Vec<(Scope, usize)> = Vec::new();
+        for run in &self.runs {
+            match scopes.iter_mut().find(|(s, _)| *s == run.scope) {
+                Some((_, n)) => *n += 1,
+                None => scopes.push((run.scope, 1)),
+            }
+        }
+        match scopes.as_slice() {
+            [(scope, _)] => Ok(*scope),
+            _ => {
+                let list: Vec<String> =
+                    scopes.iter().map(|(s, n)| format!("{n} of `{s}`")).collect();
+                Err(Error::Data(format!(
+                    "{} mixes energies of different scopes ({}); keep one with --scope",
+                    self.name,
+                    list.join(", ")
+                )))
+            }
+        }
+    }
+}

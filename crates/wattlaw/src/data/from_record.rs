@@ -1,0 +1,48 @@
+//! The measurement that a record comes to.
+
+use crate::base::error::Result;
+use crate::base::scope::{Covers, Scope};
+use crate::base::units::Seconds;
+use crate::data::measurement::Measurement;
+use crate::job::catalog::Catalog;
+use crate::record::document::Record;
+use crate::record::run::Tokens;
+
+impl Record {
+    /// The measurement, with the energy of the narrowest scope or of the one that is asked for.
+    ///
+    /// Where the program told of a window [`TRAIN`](crate::record::run::TRAIN), the measurement is of that window: its time,
+    /// energy and tokens, and not what came before and after it.
+    ///
+    /// # Errors
+    /// [`Error::Data`](crate::Error::Data) for a record that is not closed, that another one measures for, or without such an energy, except
+    /// where nothing but time was to be recorded; those of [`Measurement::described`] where the job says too little.
+    pub fn to_measurement(&self, scope: Option<Scope>, catalog: &Catalog) -> Result<Measurement> {
+        let train = self.train();
+        let totals = self.totals_of_run();
+        let time_only = self.channels.is_empty() && self.held_by.is_none() && scope.is_none();
+        let total = match time_only {
+            true => self.closed().map(|()| None)?,
+            false => Some(self.total_of(&totals, scope)?),
+        };
+        let described = Measurement::described(&self.id, &self.described_job(catalog), catalog)?;
+        let time = train.map_or(self.duration, |window| Some(window.to - window.from));
+        let tokens = match train.filter(|window| window.tokens > 0.0) {
+            Some(window) => Some(window.tokens),
+            None => self.tokens_done(catalog).map(Tokens::value),
+        };
+        Ok(Measurement {
+            tokens: tokens.filter(|n| *n > 0.0),
+            duration: time.filter(|t| *t > Seconds::ZERO),
+            covers: if train.is_some() { Covers::Steps } else { Covers::Run },
+            energy: total.map(|t| t.energy),
+            energy_kwh: total.map(|t| t.energy.kwh()),
+            energy_systematic_sd: total.and_then(|t| t.systematic_sd),
+            energy_random_sd: total.map(|t| t.random_sd),
+            scope: total.map_or(Scope::Unstated, |t| t.scope),
+            meter: total.map(|t| self.meter(t.scope)),
+            outcome: (!self.ended_well()).then(|| self.outcome()),
+            ..described
+        })
+    }
+}

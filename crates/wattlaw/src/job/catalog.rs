@@ -1,0 +1,338 @@
+//! The catalogue: accelerators, models and systems by name, each row with its source; a user's file overlays it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::error::{Error, Place, Result};
+use crate::base::toml_text;
+use crate::job::model::{Architecture, ModelSpec};
+use crate::job::system::{Accelerator, SystemSpec};
+
+/// A published model: its shape, the parameter count its card states, and where both are from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "toml::Table")]
+pub struct ModelPreset {
+    /// Other names.
+    pub aliases: Vec<String>,
+    /// Parameters as the model card counts them; checked against the shape when the catalogue is read.
+    pub parameters: Option<u64>,
+    /// Where the shape is from.
+    pub source: String,
+    /// What is unverified or disputed.
+    pub notes: String,
+    /// The shape.
+    #[serde(flatten)]
+    pub spec: ModelSpec,
+}
+
+/// What stands in a model's table beside its shape.
+#[derive(Deserialize)]
+struct ModelNotes {
+    #[serde(default)]
+    aliases: Vec<String>,
+    parameters: Option<u64>,
+    source: String,
+    #[serde(default)]
+    notes: String,
+}
+
+impl TryFrom<toml::Table> for ModelPreset {
+    type Error = toml::de::Error;
+
+    /// Takes the table apart, so that a misspelt field of the shape is refused: serde cannot do that for a
+    /// flattened struct.
+    fn try_from(mut table: toml::Table) -> std::result::Result<Self, Self::Error> {
+        let own: toml::Table = ["aliases", "parameters", "source", "notes"]
+            .into_iter()
+            .filter_map(|key| table.remove_entry(key))
+            .collect();
+        let ModelNotes { aliases, parameters, source, notes } = own.try_into()?;
+        Ok(Self { aliases, parameters, source, notes, spec: table.try_into()? })
+    }
+}
+
+/// A node or cluster as it is sold or rented.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SystemPreset {
+    /// Name in the catalogue.
+    pub name: String,
+    /// Other names.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// The accelerator's name.
+    pub accelerator: String,
+    /// Accelerators in one node.
+    pub gpus_per_node: u64,
+    /// Link inside the node, GB/s, both directions together; the accelerator's own when absent.
+    pub link_gb_per_s: Option<f64>,
+    /// Name of the network between nodes.
+    pub network: Option<String>,
+    /// Network between nodes, GB/s a GPU in one direction.
+    pub network_gb_per_s: Option<f64>,
+    /// Power of the node apart from its accelerators, where a source states it.
+    pub host_power_w: Option<f64>,
+    /// Where the figures are from.
+    pub source: String,
+    /// What is unverified or disputed.
+    #[serde(default)]
+    pub notes: String,
+}
+
+impl SystemPreset {
+    /// The preset as a description that a job's own words can be laid over.
+    pub fn spec(&self) -> SystemSpec {
+        SystemSpec {
+            name: Some(self.name.clone()),
+            gpu: Some(self.accelerator.clone()),
+            gpus_per_node: Some(self.gpus_per_node),
+            link_gb_per_s: self.link_gb_per_s,
+            network: self.network.clone(),
+            network_gb_per_s: self.network_gb_per_s,
+            host_power_w: self.host_power_w,
+            ..SystemSpec::default()
+        }
+    }
+}
+
+/// Accelerators, models and systems by name.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Catalog {
+    /// Accelerators.
+    #[serde(default, rename = "accelerator")]
+    pub accelerators: Vec<Accelerator>,
+    /// Models.
+    #[serde(default, rename = "model")]
+    pub models: Vec<ModelPreset>,
+    /// Nodes and clusters.
+    #[serde(default, rename = "system")]
+    pub systems: Vec<SystemPreset>,
+}
+
+impl Catalog {
+    /// The catalogue that comes with wattlaw.
+    ///
+    /// # Errors
+    /// None in a released build; a damaged row would be named as in [`Catalog::from_toml`].
+    pub fn built_in() -> Result<Self> {
+        let mut catalog = Self::default();
+        for (file, text) in [
+            ("accelerators.toml", include_str!("../../catalog/accelerators.toml")),
+            ("models.toml", include_str!("../../catalog/models.toml")),
+            ("systems.toml", include_str!("../../catalog/systems.toml")),
+        ] {
+            let part: Self = toml_text::parse(text).map_err(|e| e.at(Place::file(file)))?;
+            catalog = part.with_fallback(catalog);
+        }
+        Ok(catalog)
+    }
+
+    /// Reads a catalogue file: any number of `[[accelerator]]`, `[[model]]` and `[[system]]` tables.
+    ///
+    /// # Errors
+    /// [`Error::Syntax`] with line and column; [`Error::Invalid`] or [`Error::Missing`] for a row whose figures cannot
+    /// be, or whose stated parameter count is not what its shape comes to.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        let catalog: Self = toml_text::parse(text)?;
+        catalog.check()?;
+        Ok(catalog)
+    }
+
+    /// Both catalogues together; where a name is in both, this one's row stands.
+    #[must_use]
+    pub fn with_fallback(mut self, base: Self) -> Self {
+        // rows found first win, so that this catalogue's come before the base's
+        self.accelerators.extend(base.accelerators);
+        self.models.extend(base.models);
+        self.systems.extend(base.systems);
+        self
+    }
+
+    /// Checks every row.
+    ///
+    /// # Errors
+    /// The first row that cannot be, with its name.
+    pub fn check(&self) -> Result<()> {
+        for accelerator in &self.accelerators {
+            accelerator
+                .check()
+                .map_err(|e| e.at(Place::file(format!("accelerator {}", accelerator.name))))?;
+        }
+        for model in &self.models {
+            let name = model.spec.name.as_deref().unwrap_or("without a name");
+            check_model(model).map_err(|e| e.at(Place::file(format!("model {name}"))))?;
+        }
+        Ok(())
+    }
+
+    /// The accelerator of a name or alias, whatever its case, spaces and dashes.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`], with the nearest name.
+    pub fn accelerator(&self, name: &str) -> Result<&Accelerator> {
+        find(&self.accelerators, "GPU", name, |a| (&a.name, &a.aliases))
+    }
+
+    /// The model preset of a name or alias.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`], with the nearest name.
+    pub fn model(&self, name: &str) -> Result<&ModelPreset> {
+        find(&self.models, "model", name, |m| (m.spec.name.as_deref().unwrap_or(""), &m.aliases))
+    }
+
+    /// The system preset of a name or alias.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`], with the nearest name.
+    pub fn system(&self, name: &str) -> Result<&SystemPreset> {
+        find(&self.systems, "system", name, |s| (&s.name, &s.aliases))
+    }
+
+    /// Resolves a model description: a preset by its name where it has one, with what else it says laid over.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] for a name that is no preset where no shape is given beside it, and those of
+    /// [`ModelSpec::resolve`].
+    pub fn architecture(&self, spec: &ModelSpec) -> Result<Architecture> {
+        let preset = match &spec.name {
+            // a name beside a whole shape is just a name
+            Some(name)
+                if !(spec.family.is_some()
+                    && spec.layers.is_some()
+                    && spec.hidden_size.is_some()) =>
+            {
+                Some(self.model(name)?)
+            }
+            _ => None,
+        };
+        match preset {
+            Some(preset) => {
+                let mut base = preset.spec.clone();
+                if spec.describes_a_shape() {
+                    base.name = base.name.map(|n| format!("{n} (changed)"));
+                }
+                ModelSpec { name: None, ..spec.clone() }.with_fallback(base).resolve()
+            }
+            None => spec.resolve(),
+        }
+    }
+}
+
+fn check_model(model: &ModelPreset) -> Result<()> {
+    if model.spec.name.is_none() {
+        return Err(Error::missing("name", "every model of a catalogue has one"));
+    }
+    let counted = model.spec.resolve()?.parameters().total;
+    match model.parameters {
+        Some(stated) if stated != counted => {
+            Err(Error::invalid("parameters", stated, format!("the shape comes to {counted}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn find<'a, T>(
+    rows: &'a [T],
+    what: &'static str,
+    name: &str,
+    names: impl Fn(&'a T) -> (&'a str, &'a [String]),
+) -> Result<&'a T> {
+    let wanted = plain(name);
+    rows.iter()
+        .find(|row| {
+            let (own, aliases) = names(row);
+            plain(own) == wanted || aliases.iter().any(|a| plain(a) == wanted)
+        })
+        .ok_or_else(|| Error::unknown(what, name, rows.iter().map(|row| names(row).0)))
+}
+
+/// A name without what people vary: case, spaces, underscores.
+fn plain(name: &str) -> String {
+    name.trim()
+        .chars()
+        .map(|c| if c == ' ' || c == '_' { '-' } else { c.to_ascii_lowercase() })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_built_in_row_is_checked_and_no_name_stands_twice() {
+        let catalog = Catalog::built_in().unwrap();
+        catalog.check().unwrap();
+        assert!(
+            catalog.accelerators.len() >= 26
+                && catalog.models.len() >= 80
+                && catalog.systems.len() >= 10
+        );
+        for system in &catalog.systems {
+            catalog.accelerator(&system.accelerator).unwrap();
+            assert!(!system.source.is_empty());
+        }
+        let unique = |names: Vec<&str>| {
+            let set: BTreeSet<String> = names.iter().map(|n| plain(n)).collect();
+            assert_eq!(set.len(), names.len());
+        };
+        unique(
+            catalog
+                .accelerators
+                .iter()
+                .flat_map(|a| a.aliases.iter().map(String::as_str).chain([a.name.as_str()]))
+                .collect(),
+        );
+        unique(
+            catalog
+                .models
+                .iter()
+                .flat_map(|m| m.aliases.iter().map(String::as_str).chain(m.spec.name.as_deref()))
+                .collect(),
+        );
+        for row in &catalog.accelerators {
+            assert!(!row.source.is_empty(), "{} has no source", row.name);
+        }
+    }
+
+    #[test]
+    fn names_are_found_as_tools_print_them() {
+        let catalog = Catalog::built_in().unwrap();
+        for (printed, name) in [
+            ("NVIDIA A100-SXM4-40GB", "a100-sxm4-40gb"),
+            ("NVIDIA GeForce RTX 2080 Ti", "rtx-2080-ti"),
+            ("Tesla T4", "t4"),
+            ("tesla v100-pcie-16gb", "v100-pcie-16gb"),
+        ] {
+            assert_eq!(catalog.accelerator(printed).unwrap().name, name);
+        }
+        let error = catalog.accelerator("a100-sxm4-40g").unwrap_err().to_string();
+        assert_eq!(error, "unknown GPU `a100-sxm4-40g`; did you mean `a100-sxm4-40gb`?");
+    }
+
+    #[test]
+    fn a_users_row_stands_before_the_built_in_one() {
+        let own = Catalog::from_toml(
+            "[[model]]\nname = 'gpt2'\nfamily = 'gpt2'\nlayers = 2\nhidden_size = 64\nsource = 'mine'\n",
+        )
+        .unwrap();
+        let catalog = own.with_fallback(Catalog::built_in().unwrap());
+        assert_eq!(catalog.model("gpt2").unwrap().spec.layers, Some(2));
+        assert_eq!(catalog.model("gpt2-xl").unwrap().spec.layers, Some(48));
+    }
+
+    #[test]
+    fn a_damaged_row_is_refused() {
+        let fails = |text: &str| Catalog::from_toml(text).unwrap_err().to_string();
+        let row =
+            "[[model]]\nname = 'm'\nfamily = 'gpt2'\nlayers = 2\nhidden_size = 64\nsource = 's'\n";
+        assert!(fails(&format!("{row}hiden = 3\n")).contains("unknown field `hiden`"));
+        assert!(
+            fails(&format!("{row}parameters = 5\n"))
+                .contains("parameters is 5, but the shape comes to")
+        );
+        assert!(fails("[[accelerator]]\nname = 'x'\n").contains("missing field"));
+    }
+}

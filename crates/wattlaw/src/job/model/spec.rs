@@ -1,0 +1,414 @@
+//! What files and flags say of a model, and the check that turns it into a shape.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Architecture, Biases, Experts, Family, Image, ModelType, Norm, Positions};
+use crate::base::error::{Error, Result};
+use crate::base::words::overlay;
+
+/// A model as a job file, a flag or the catalogue describes it; what is absent takes the model type's default.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSpec {
+    /// A preset of the catalogue to start from, or a name for the shape below.
+    pub name: Option<String>,
+    /// Path of a Hugging Face `config.json` to start from; read by the program, not by this library.
+    pub config: Option<String>,
+    /// Model type (`bert`, `gpt2`, `llama`, …) or family (`gpt`).
+    pub family: Option<String>,
+    /// Layers of the stack, or of the decoder of an encoder–decoder.
+    pub layers: Option<u64>,
+    /// Layers of the encoder of an encoder–decoder; as many as `layers` when absent.
+    pub encoder_layers: Option<u64>,
+    /// Width of the residual stream.
+    pub hidden_size: Option<u64>,
+    /// Query heads; `hidden_size / 64` when absent.
+    pub heads: Option<u64>,
+    /// Key and value heads; as many as `heads` when absent.
+    pub kv_heads: Option<u64>,
+    /// Width of one head; `hidden_size / heads` when absent.
+    pub head_dim: Option<u64>,
+    /// Inner width of the feed-forward block; four times `hidden_size` when absent.
+    pub ffn_size: Option<u64>,
+    /// Rows of the token embedding.
+    pub vocab_size: Option<u64>,
+    /// Width of the token embedding; `hidden_size` when absent.
+    pub embedding_size: Option<u64>,
+    /// Longest sequence of a learned position embedding.
+    pub max_positions: Option<u64>,
+    /// Rows of the segment embedding.
+    pub token_types: Option<u64>,
+    /// Distance buckets of a relative position bias.
+    pub relative_buckets: Option<u64>,
+    /// Whether the feed-forward block has a gate.
+    pub gated_ffn: Option<bool>,
+    /// Whether the output map reuses the token embedding.
+    pub tied_embeddings: Option<bool>,
+    /// Whether query, key and value projections have a bias.
+    pub qkv_bias: Option<bool>,
+    /// Whether the attention output projection has a bias.
+    pub attention_output_bias: Option<bool>,
+    /// Whether the feed-forward maps have a bias.
+    pub ffn_bias: Option<bool>,
+    /// Whether a norm follows the last layer.
+    pub final_norm: Option<bool>,
+    /// Whether the published model has a pooling layer.
+    pub pooler: Option<bool>,
+    /// Experts per layer.
+    pub experts: Option<u64>,
+    /// Experts that each token visits; two when absent.
+    pub top_k: Option<u64>,
+    /// Side of the square image in pixels.
+    pub image_size: Option<u64>,
+    /// Side of a patch in pixels.
+    pub patch_size: Option<u64>,
+    /// Colour channels.
+    pub channels: Option<u64>,
+    /// Classes of the published classification head.
+    pub classes: Option<u64>,
+}
+
+impl ModelSpec {
+    /// The same description with what it leaves open taken from `base`, a preset or a `config.json`.
+    #[must_use]
+    pub fn with_fallback(self, base: Self) -> Self {
+        overlay!(ModelSpec, self over base: name, config, family, layers, encoder_layers, hidden_size, heads, kv_heads,
+            head_dim, ffn_size, vocab_size, embedding_size, max_positions, token_types, relative_buckets,
+            gated_ffn, tied_embeddings, qkv_bias, attention_output_bias, ffn_bias, final_norm, pooler,
+            experts, top_k, image_size, patch_size, channels, classes)
+    }
+
+    /// Whether the description says anything of the shape itself, beyond a name.
+    pub fn describes_a_shape(&self) -> bool {
+        let only_a_name =
+            Self { name: self.name.clone(), config: self.config.clone(), ..Self::default() };
+        *self != only_a_name
+    }
+
+    /// Checks the description and fills in the model type's defaults.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] where family, layers or width are absent; [`Error::Invalid`] where a count is zero or
+    /// absurd, heads do not divide, or experts, images and encoder layers are asked of a type without them.
+    pub fn resolve(&self) -> Result<Architecture> {
+        let family = self.family.as_deref().ok_or_else(|| {
+            Error::missing(
+                "model family",
+                "give a preset name, a config.json, or family = \"bert\" and a shape",
+            )
+        })?;
+        let mut model_type: ModelType = family.parse()?;
+        if self.experts.is_some() && model_type == ModelType::Llama {
+            model_type = ModelType::Mixtral;
+        }
+        let defaults = Defaults::of(model_type);
+        let layers = count("layers", self.layers, None, 10_000)?;
+        let hidden_size = count("hidden_size", self.hidden_size, None, 1 << 20)?;
+        let heads = count("heads", self.heads, Some((hidden_size / 64).max(1)), 1 << 16)?;
+        if self.head_dim.is_none() && hidden_size % heads != 0 {
+            return Err(Error::invalid(
+                "heads",
+                heads,
+                format!("it must divide hidden_size {hidden_size} (or give head_dim)"),
+            ));
+        }
+        let kv_heads = count("kv_heads", self.kv_heads, Some(heads), 1 << 16)?;
+        if heads % kv_heads != 0 {
+            return Err(Error::invalid(
+                "kv_heads",
+                kv_heads,
+                format!("it must divide heads {heads}"),
+            ));
+        }
+        let head_dim = count("head_dim", self.head_dim, Some(hidden_size / heads), 1 << 16)?;
+        let ffn_size = count("ffn_size", self.ffn_size, Some(4 * hidden_size), 1 << 24)?;
+        let vocab_size = match model_type {
+            ModelType::Vit => 0,
+            _ => count("vocab_size", self.vocab_size, Some(defaults.vocab_size), 1 << 28)?,
+        };
+        let embedding_size =
+            count("embedding_size", self.embedding_size, Some(hidden_size), 1 << 20)?;
+        if embedding_size != hidden_size
+            && matches!(model_type.family(), Family::Bert | Family::Vit)
+        {
+            return Err(Error::invalid(
+                "embedding_size",
+                embedding_size,
+                format!(
+                    "a {} model embeds in hidden_size {hidden_size}; leave it out",
+                    model_type.name()
+                ),
+            ));
+        }
+        let max_positions =
+            count("max_positions", self.max_positions, Some(defaults.max_positions), 1 << 30)?;
+        let image = self.image(model_type)?;
+        let positions = match model_type {
+            ModelType::T5 => Positions::Relative {
+                buckets: count("relative_buckets", self.relative_buckets, Some(32), 1 << 16)?,
+            },
+            _ if model_type.family() == Family::Llama || model_type == ModelType::GptNeox => {
+                Positions::Rotary
+            }
+            ModelType::Opt => Positions::Learned { rows: max_positions + 2 },
+            _ => Positions::Learned { rows: image.map_or(max_positions, |i| i.patches() + 1) },
+        };
+        let encoder_layers = match model_type {
+            ModelType::T5 => count("encoder_layers", self.encoder_layers, Some(layers), 10_000)?,
+            _ => only_for("encoder_layers", self.encoder_layers, "t5")?,
+        };
+        let bert = model_type.family() == Family::Bert;
+        let architecture = Architecture {
+            name: self
+                .name
+                .clone()
+                .unwrap_or_else(|| format!("{}-{layers}x{hidden_size}", model_type.name())),
+            model_type,
+            layers,
+            encoder_layers,
+            hidden_size,
+            heads,
+            kv_heads,
+            head_dim,
+            ffn_size,
+            vocab_size,
+            embedding_size,
+            gated_ffn: self.gated_ffn.unwrap_or(model_type.family() == Family::Llama),
+            tied_embeddings: self.tied_embeddings.unwrap_or(defaults.tied_embeddings),
+            positions,
+            token_types: at_most("token_types", self.token_types, defaults.token_types, 1 << 16)?,
+            norm: match model_type.family() {
+                Family::Llama | Family::T5 => Norm::RmsNorm,
+                _ => Norm::LayerNorm,
+            },
+            embedding_norm: bert,
+            final_norm: self.final_norm.unwrap_or(!bert),
+            biases: Biases {
+                qkv: self.qkv_bias.unwrap_or(defaults.qkv_bias),
+                attention_output: self.attention_output_bias.unwrap_or(defaults.other_bias),
+                ffn: self.ffn_bias.unwrap_or(defaults.other_bias),
+            },
+            pooler: self.pooler.unwrap_or(defaults.pooler),
+            experts: self.experts(model_type)?,
+            image,
+            classes: at_most("classes", self.classes, 0, 1 << 24)?,
+        };
+        check_size(&architecture)?;
+        Ok(architecture)
+    }
+
+    fn experts(&self, model_type: ModelType) -> Result<Option<Experts>> {
+        if model_type != ModelType::Mixtral {
+            only_for("experts", self.experts, "mixtral")?;
+            only_for("top_k", self.top_k, "mixtral")?;
+            return Ok(None);
+        }
+        let experts = count("experts", self.experts, Some(8), 1 << 16)?;
+        let top_k = count("top_k", self.top_k, Some(2.min(experts)), 1 << 16)?;
+        if top_k > experts {
+            return Err(Error::invalid(
+                "top_k",
+                top_k,
+                format!("a token can visit at most the {experts} experts"),
+            ));
+        }
+        Ok(Some(Experts { count: experts, top_k }))
+    }
+
+    fn image(&self, model_type: ModelType) -> Result<Option<Image>> {
+        if model_type != ModelType::Vit {
+            only_for("image_size", self.image_size, "vit")?;
+            only_for("patch_size", self.patch_size, "vit")?;
+            return Ok(None);
+        }
+        let size = count("image_size", self.image_size, Some(224), 1 << 16)?;
+        let patch = count("patch_size", self.patch_size, Some(16), 1 << 16)?;
+        if patch > size {
+            return Err(Error::invalid(
+                "patch_size",
+                patch,
+                format!("it must fit into image_size {size}"),
+            ));
+        }
+        Ok(Some(Image {
+            size,
+            patch,
+            channels: count("channels", self.channels, Some(3), 1 << 10)?,
+        }))
+    }
+}
+
+/// What a model type takes for granted; sources are the `configuration_*.py` files of Hugging Face transformers.
+struct Defaults {
+    vocab_size: u64,
+    max_positions: u64,
+    token_types: u64,
+    tied_embeddings: bool,
+    qkv_bias: bool,
+    other_bias: bool,
+    pooler: bool,
+}
+
+impl Defaults {
+    const fn of(model_type: ModelType) -> Self {
+        let (vocab_size, max_positions, token_types) = match model_type {
+            ModelType::Bert => (30_522, 512, 2),
+            ModelType::Roberta => (50_265, 514, 1),
+            ModelType::Distilbert => (30_522, 512, 0),
+            ModelType::Gpt2 => (50_257, 1024, 0),
+            ModelType::GptNeox => (50_432, 2048, 0),
+            ModelType::Opt => (50_272, 2048, 0),
+            ModelType::Llama | ModelType::Mistral | ModelType::Mixtral => (32_000, 4096, 0),
+            ModelType::Qwen2 => (151_936, 32_768, 0),
+            ModelType::T5 => (32_128, 512, 0),
+            ModelType::Vit => (0, 197, 0),
+        };
+        let bias = !matches!(
+            model_type,
+            ModelType::Llama
+                | ModelType::Mistral
+                | ModelType::Mixtral
+                | ModelType::Qwen2
+                | ModelType::T5
+        );
+        Self {
+            vocab_size,
+            max_positions,
+            token_types,
+            tied_embeddings: !matches!(
+                model_type,
+                ModelType::GptNeox
+                    | ModelType::Llama
+                    | ModelType::Mistral
+                    | ModelType::Mixtral
+                    | ModelType::Qwen2
+            ),
+            qkv_bias: bias || matches!(model_type, ModelType::Qwen2),
+            other_bias: bias,
+            pooler: matches!(model_type, ModelType::Bert | ModelType::Roberta),
+        }
+    }
+}
+
+pub(crate) fn count(
+    field: &str,
+    given: Option<u64>,
+    default: Option<u64>,
+    most: u64,
+) -> Result<u64> {
+    match given.or(default) {
+        None => Err(Error::missing(field, format!("give a whole number from 1 to {most}"))),
+        Some(n) if n == 0 || n > most => {
+            Err(Error::invalid(field, n, format!("it must be a whole number from 1 to {most}")))
+        }
+        Some(n) => Ok(n),
+    }
+}
+
+/// A count that may be zero.
+fn at_most(field: &str, given: Option<u64>, default: u64, most: u64) -> Result<u64> {
+    match given.unwrap_or(default) {
+        n if n > most => {
+            Err(Error::invalid(field, n, format!("it must be a whole number from 0 to {most}")))
+        }
+        n => Ok(n),
+    }
+}
+
+fn only_for(field: &str, given: Option<u64>, model_type: &str) -> Result<u64> {
+    match given {
+        Some(n) if n > 0 => {
+            Err(Error::invalid(field, n, format!("only model type `{model_type}` has it")))
+        }
+        _ => Ok(0),
+    }
+}
+
+/// Refuses shapes of more than 10¹⁵ parameters, far above any that exists, so that no later count can overflow.
+fn check_size(a: &Architecture) -> Result<()> {
+    // in floating point, where products of absurd counts are large and no overflow
+    let wide = |n: u64| n as f64;
+    let experts = a.experts.map_or(1.0, |e| wide(e.count));
+    let width = wide(a.hidden_size);
+    let layer =
+        width * (2.0 * wide(a.heads) * wide(a.head_dim) * 2.0 + 3.0 * wide(a.ffn_size) * experts);
+    let embedding = wide(a.vocab_size) * width.max(wide(a.embedding_size));
+    let positions = match a.positions {
+        Positions::Learned { rows } => wide(rows) * width,
+        Positions::Relative { buckets } => wide(buckets) * wide(a.heads),
+        Positions::Rotary => 0.0,
+    };
+    let image = a.image.map_or(0.0, |i| wide(i.channels) * wide(i.patch).powi(2) * width);
+    let classes = wide(a.classes) * width;
+    let total = wide(a.total_layers()) * layer + 2.0 * (embedding + positions) + image + classes;
+    if total > 1e15 {
+        return Err(Error::invalid(
+            "the model's size",
+            format!("{total:.1e} parameters"),
+            "it must be below 1e15",
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bert_base() -> ModelSpec {
+        ModelSpec {
+            family: Some("bert".into()),
+            layers: Some(12),
+            hidden_size: Some(768),
+            ..ModelSpec::default()
+        }
+    }
+
+    #[test]
+    fn defaults_make_bert_base_from_two_numbers() {
+        let architecture = bert_base().resolve().unwrap();
+        assert_eq!(architecture.parameters().total, 109_482_240);
+        assert_eq!((architecture.heads, architecture.ffn_size), (12, 3072));
+    }
+
+    #[test]
+    fn what_cannot_be_is_said_with_its_field() {
+        let with = |change: fn(&mut ModelSpec)| {
+            let mut spec = bert_base();
+            change(&mut spec);
+            spec.resolve().unwrap_err().to_string()
+        };
+        assert_eq!(
+            with(|s| s.heads = Some(7)),
+            "heads is 7, but it must divide hidden_size 768 (or give head_dim)"
+        );
+        assert_eq!(
+            with(|s| s.layers = Some(0)),
+            "layers is 0, but it must be a whole number from 1 to 10000"
+        );
+        assert_eq!(
+            with(|s| s.experts = Some(8)),
+            "experts is 8, but only model type `mixtral` has it"
+        );
+        assert!(with(|s| s.family = None).starts_with("model family is missing"));
+        assert!(with(|s| s.family = Some("brt".into())).starts_with("unknown model type `brt`"));
+        assert!(
+            with(|s| (s.layers, s.hidden_size, s.ffn_size) =
+                (Some(10_000), Some(1 << 20), Some(1 << 24)))
+            .contains("below 1e15")
+        );
+        assert_eq!(
+            with(|s| s.token_types = Some(u64::MAX)),
+            "token_types is 18446744073709551615, but it must be a whole number from 0 to 65536"
+        );
+        assert!(with(|s| s.classes = Some(1 << 25)).starts_with("classes is 33554432"));
+        assert!(with(|s| s.embedding_size = Some(64)).contains("leave it out"));
+    }
+
+    #[test]
+    fn a_description_overlays_its_base() {
+        let top = ModelSpec { layers: Some(6), ..ModelSpec::default() };
+        let spec = top.with_fallback(bert_base());
+        assert_eq!((spec.layers, spec.hidden_size), (Some(6), Some(768)));
+    }
+}

@@ -1,0 +1,221 @@
+//! How a job is spread over GPUs: data, tensor and pipeline degrees and their kinds, checked against the GPU count.
+
+mod spec;
+mod strategy;
+
+pub use spec::ParallelismSpec;
+pub use strategy::{Strategy, StrategyKind};
+
+use serde::Serialize;
+
+use crate::base::words::words;
+use crate::job::model::Architecture;
+
+/// What data-parallel ranks keep whole and what they shard among themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DataParallel {
+    /// One rank; nothing to exchange.
+    Single,
+    /// Everything whole on every rank, gradients all-reduced.
+    Ddp,
+    /// Optimizer states sharded.
+    Zero1,
+    /// Optimizer states and gradients sharded.
+    Zero2,
+    /// Optimizer states, gradients and parameters sharded (ZeRO-3).
+    Fsdp,
+    /// FSDP inside groups, gradients all-reduced between them.
+    Hsdp,
+}
+
+words!(DataParallel, "strategy": Single = "single" | "baseline" | "none", Ddp = "ddp" | "dp",
+    Zero1 = "zero1" | "zero-1", Zero2 = "zero2" | "zero-2", Fsdp = "fsdp" | "zero3" | "zero-3",
+    Hsdp = "hsdp");
+
+impl DataParallel {
+    /// Whether ranks keep only a shard of the optimizer states.
+    pub const fn shards_optimizer(self) -> bool {
+        matches!(self, Self::Zero1 | Self::Zero2 | Self::Fsdp | Self::Hsdp)
+    }
+
+    /// Whether ranks keep only a shard of the gradients.
+    pub const fn shards_gradients(self) -> bool {
+        matches!(self, Self::Zero2 | Self::Fsdp | Self::Hsdp)
+    }
+
+    /// Whether ranks keep only a shard of the parameters.
+    pub const fn shards_parameters(self) -> bool {
+        matches!(self, Self::Fsdp | Self::Hsdp)
+    }
+}
+
+/// Which maps tensor parallelism splits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TensorScope {
+    /// Attention, feed-forward block and vocabulary, as in Megatron.
+    Blocks,
+    /// The feed-forward block only.
+    Mlp,
+}
+
+words!(TensorScope, "tensor-parallel scope": Blocks = "blocks" | "block", Mlp = "mlp");
+
+/// The order in which a pipeline takes its micro-batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Schedule {
+    /// One forward, one backward (Narayanan et al. 2019).
+    OneForwardOneBackward,
+    /// The same over several model chunks a GPU (Narayanan et al. 2021).
+    Interleaved,
+}
+
+words!(Schedule, "pipeline schedule": OneForwardOneBackward = "1f1b", Interleaved = "interleaved");
+
+/// How a pipeline's stages divide the layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Partition {
+    /// As many layers a stage as can be, whatever the embedding and the output map weigh.
+    Even,
+    /// Equal shares of the products' cost, the output map's included, so that its stage holds fewer layers.
+    ByCost,
+}
+
+words!(Partition, "pipeline partition": Even = "even", ByCost = "cost" | "by-cost");
+
+/// Degrees and kinds of parallelism, checked by [`ParallelismSpec::resolve`]; their product is the GPU count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Parallelism {
+    /// Data-parallel ranks.
+    pub dp: u64,
+    /// Tensor-parallel ranks.
+    pub tp: u64,
+    /// Pipeline stages.
+    pub pp: u64,
+    /// What data-parallel ranks shard.
+    pub data: DataParallel,
+    /// Ranks that share one set of shards: `dp` for ZeRO and FSDP, fewer for HSDP, 1 without sharding.
+    pub shard_group: u64,
+    /// What tensor parallelism splits.
+    pub tensor_scope: TensorScope,
+    /// Whether norms and dropouts between tensor-parallel maps are split along the sequence.
+    pub sequence_parallel: bool,
+    /// Pipeline schedule.
+    pub schedule: Schedule,
+    /// Model chunks a pipeline stage holds; 1 without interleaving.
+    pub virtual_stages: u64,
+    /// How pipeline stages divide the layers.
+    pub partition: Partition,
+}
+
+impl Parallelism {
+    /// One GPU.
+    pub const SINGLE: Self = Self {
+        dp: 1,
+        tp: 1,
+        pp: 1,
+        data: DataParallel::Single,
+        shard_group: 1,
+        tensor_scope: TensorScope::Blocks,
+        sequence_parallel: false,
+        schedule: Schedule::OneForwardOneBackward,
+        virtual_stages: 1,
+        partition: Partition::Even,
+    };
+
+    /// GPUs in all.
+    pub const fn gpus(&self) -> u64 {
+        self.dp * self.tp * self.pp
+    }
+
+    /// Layers that pipeline stage `stage` (from 0) holds of the stack, or of the decoder of an encoder–decoder.
+    ///
+    /// Even: as even as can be, the first stages taking the rest. By cost: see [`Partition::ByCost`]; a stage may then
+    /// hold none.
+    pub fn stage_layers(&self, architecture: &Architecture, stage: u64) -> u64 {
+        let layers = architecture.layers;
+        match self.partition {
+            Partition::Even => layers / self.pp + u64::from(stage < layers % self.pp),
+            Partition::ByCost => {
+                let places = CostCut::of(architecture, self.pp).stages_in_order();
+                places.zip(0..layers).filter(|(place, _)| *place == u128::from(stage)).count()
+                    as u64
+            }
+        }
+    }
+
+    /// The pipeline stage (from 0) that holds the output map: the last one, or by cost the one that its place falls to.
+    pub fn head_stage(&self, architecture: &Architecture) -> u64 {
+        match self.partition {
+            Partition::Even => self.pp - 1,
+            Partition::ByCost => {
+                let mut places = CostCut::of(architecture, self.pp).stages_in_order();
+                let after_the_layers = usize::try_from(architecture.layers).unwrap_or(usize::MAX);
+                places.nth(after_the_layers).map_or(self.pp - 1, |stage| stage as u64)
+            }
+        }
+    }
+
+    /// Key and value heads that one tensor-parallel rank computes: whole ones, so that where there are fewer heads than
+    /// ranks several ranks hold the same (Megatron-LM, `num_query_groups` below the tensor-parallel size).
+    pub const fn kv_heads_of_rank(&self, architecture: &Architecture) -> u64 {
+        match self.tensor_scope {
+            TensorScope::Blocks => architecture.kv_heads.div_ceil(self.tp),
+            TensorScope::Mlp => architecture.kv_heads,
+        }
+    }
+
+    /// Share of a step that a pipeline stands idle beside its work: (p − 1) / (m · v) of the busy time.
+    ///
+    /// Source: Narayanan et al. 2021, section 2.2; `micro_batches` is m.
+    pub fn bubble(&self, micro_batches: u64) -> f64 {
+        (self.pp - 1) as f64 / (micro_batches * self.virtual_stages) as f64
+    }
+
+    /// How the job is spread, by kind.
+    pub const fn strategy(&self) -> Strategy {
+        Strategy {
+            data: self.data,
+            tensor: if self.tp > 1 { Some(self.tensor_scope) } else { None },
+            pipeline: self.pp > 1,
+        }
+    }
+}
+
+/// A partition by cost: blocks are placed in order, and the next stage begins once a stage and those before it hold
+/// their share of the total.
+///
+/// Costs are parameters of the maps: a layer's attention and feed-forward maps, and the output map; embedding and norms
+/// cost nothing. Source: nanotron, `PipelineBlock` placement in `models/base.py` (`build_model`) with
+/// `LlamaForTraining.get_block_compute_costs`.
+struct CostCut {
+    layer: u128,
+    total: u128,
+    stages: u128,
+}
+
+impl CostCut {
+    fn of(architecture: &Architecture, stages: u64) -> Self {
+        let parts = architecture.parameters();
+        let layer = u128::from(parts.attention_per_layer + parts.ffn_per_layer);
+        let head = u128::from(architecture.vocab_size) * u128::from(architecture.embedding_size);
+        Self {
+            layer,
+            total: layer * u128::from(architecture.layers) + head,
+            stages: u128::from(stages),
+        }
+    }
+
+    /// The stage of each layer in order, then that of the output map.
+    fn stages_in_order(self) -> impl Iterator<Item = u128> {
+        let mut stage = 0;
+        (0_u128..).map(move |placed| {
+            // one step at most a block: one larger than a share does not make a stage be skipped
+            let full = placed * self.layer * self.stages >= self.total * (stage + 1);
+            if placed > 0 && stage + 1 < self.stages && full {
+                stage += 1;
+            }
+            stage
+        })
+    }
+}

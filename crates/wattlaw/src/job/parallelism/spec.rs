@@ -1,0 +1,401 @@
+//! Parallelism as files and flags describe it, and the check against the GPU count.
+
+use serde::{Deserialize, Serialize};
+
+use super::{DataParallel, Parallelism, Partition, Schedule, Strategy, TensorScope};
+use crate::base::error::{Error, Result};
+use crate::base::words::overlay;
+use crate::job::model::{Architecture, count};
+use crate::job::workload::Workload;
+
+/// Parallelism as a job file or flags describe it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParallelismSpec {
+    /// `single`, `ddp`, `zero1`, `zero2`, `fsdp`, `hsdp`, `tp` (all GPUs tensor-parallel), `tp-mlp`, `pp`, or several
+    /// joined with `+`.
+    pub strategy: Option<Strategy>,
+    /// Data-parallel ranks; what the other degrees leave over when absent.
+    pub dp: Option<u64>,
+    /// Tensor-parallel ranks.
+    pub tp: Option<u64>,
+    /// Pipeline stages.
+    pub pp: Option<u64>,
+    /// What tensor parallelism splits.
+    pub tensor_scope: Option<TensorScope>,
+    /// Whether tensor parallelism splits the sequence between its maps.
+    pub sequence_parallel: Option<bool>,
+    /// Ranks that share one set of shards (HSDP); the GPUs of one node when absent.
+    pub shard_group: Option<u64>,
+    /// Pipeline schedule.
+    pub schedule: Option<Schedule>,
+    /// Model chunks a pipeline stage holds (interleaved); two when absent.
+    pub virtual_stages: Option<u64>,
+    /// `even` or `cost`: how pipeline stages divide the layers; even when absent.
+    pub partition: Option<Partition>,
+    /// Context-parallel ranks; 1 when absent. More are kept in tables and records, and no law counts them yet.
+    pub cp: Option<u64>,
+}
+
+impl ParallelismSpec {
+    /// The same description with what it leaves open taken from `base`.
+    #[must_use]
+    pub fn with_fallback(self, base: Self) -> Self {
+        overlay!(ParallelismSpec, self over base: strategy, dp, tp, pp, tensor_scope, sequence_parallel,
+            shard_group, schedule, virtual_stages, partition, cp)
+    }
+
+    /// GPUs that the named degrees come to, where nothing else tells how many there are.
+    pub fn implied_gpus(&self) -> u64 {
+        [self.dp, self.tp, self.pp, self.cp].into_iter().flatten().fold(1, u64::saturating_mul)
+    }
+
+    /// How the described job is spread over `gpus` accelerators, by kind, as far as the description tells.
+    pub fn named_strategy(&self, gpus: u64) -> Strategy {
+        if gpus == 1 {
+            return Strategy::SINGLE;
+        }
+        let named = self.strategy.unwrap_or(Strategy::SINGLE);
+        let tensor = match self.tp {
+            Some(tp) => tp > 1,
+            None => named.tensor.is_some(),
+        };
+        let pipeline = self.pp.map_or(named.pipeline, |pp| pp > 1);
+        let others_take_all = match (self.dp, self.tp, self.pp) {
+            (Some(dp), _, _) => dp == 1,
+            // a strategy without data parallelism takes all GPUs where its degree is open
+            (None, None, None) => named.data == DataParallel::Single && (tensor || pipeline),
+            (None, tp, pp) => tp.unwrap_or(1).saturating_mul(pp.unwrap_or(1)) >= gpus,
+        };
+        let data = match named.data {
+            DataParallel::Single if others_take_all => DataParallel::Single,
+            DataParallel::Single => DataParallel::Ddp,
+            _ if self.dp == Some(1) || (others_take_all && self.dp.is_none()) => {
+                DataParallel::Single
+            }
+            data => data,
+        };
+        Strategy {
+            data,
+            tensor: tensor
+                .then(|| self.tensor_scope.or(named.tensor).unwrap_or(TensorScope::Blocks)),
+            pipeline,
+        }
+    }
+
+    /// Checks degrees against the GPU count and fills in what follows from it.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] for a strategy that is none; [`Error::Invalid`] where degrees do not multiply to `gpus`, or
+    /// heads, widths, layers or sequences cannot be split so.
+    pub fn resolve(
+        &self,
+        gpus: u64,
+        gpus_per_node: u64,
+        architecture: &Architecture,
+        workload: &Workload,
+    ) -> Result<Parallelism> {
+        self.check_named(gpus)?;
+        if let Some(cp) = self.cp.filter(|n| *n != 1) {
+            return Err(Error::invalid("cp", cp, "context parallelism is not modelled; use 1"));
+        }
+        let tensor = self.strategy.and_then(|named| named.tensor);
+        let alone = self.strategy.filter(|named| named.data == DataParallel::Single);
+        let given_dp = self.dp.unwrap_or(1).max(1);
+        let pp_default = match alone {
+            Some(Strategy { tensor: None, pipeline: true, .. }) => {
+                (gpus / self.tp.unwrap_or(1).max(1) / given_dp).max(1)
+            }
+            _ => 1,
+        };
+        let pp = count("pp", self.pp, Some(pp_default), 1 << 16)?;
+        let tp_default = match alone {
+            Some(Strategy { tensor: Some(_), .. }) => (gpus / pp / given_dp).max(1),
+            _ => 1,
+        };
+        let tp = count("tp", self.tp, Some(tp_default), 1 << 16)?;
+        let dp = count("dp", self.dp, Some((gpus / (tp * pp)).max(1)), 1 << 24)?;
+        let product = u128::from(dp) * u128::from(tp) * u128::from(pp);
+        if product != u128::from(gpus) {
+            return Err(Error::invalid(
+                "dp × tp × pp",
+                format!("{dp} × {tp} × {pp} = {product}"),
+                format!("it must be the GPU count {gpus}"),
+            ));
+        }
+        let data = match self.strategy {
+            _ if dp == 1 => DataParallel::Single,
+            Some(Strategy::SINGLE) => {
+                return Err(Error::invalid(
+                    "strategy",
+                    "single",
+                    format!("{gpus} GPUs need one of {}", Strategy::NAMES[1..].join(", ")),
+                ));
+            }
+            None | Some(Strategy { data: DataParallel::Single, .. }) => DataParallel::Ddp,
+            Some(Strategy { data, .. }) => data,
+        };
+        let parallelism = Parallelism {
+            dp,
+            tp,
+            pp,
+            data,
+            shard_group: self.shard_group(data, dp, tp, gpus_per_node)?,
+            tensor_scope: self.tensor_scope.or(tensor).unwrap_or(TensorScope::Blocks),
+            sequence_parallel: self.sequence_parallel.unwrap_or(false) && tp > 1,
+            schedule: self.schedule.unwrap_or(Schedule::OneForwardOneBackward),
+            virtual_stages: 1,
+            partition: self.partition.unwrap_or(Partition::Even),
+        };
+        let parallelism = self.interleave(parallelism, architecture, workload)?;
+        check_splits(&parallelism, architecture, workload)?;
+        Ok(parallelism)
+    }
+
+    /// Refuses a strategy of several GPUs on one, and a product of kinds that leaves a degree open.
+    fn check_named(&self, gpus: u64) -> Result<()> {
+        let Some(named) = self.strategy else { return Ok(()) };
+        let one_gpu = gpus == 1 && self.tp.unwrap_or(1) == 1 && self.pp.unwrap_or(1) == 1;
+        if one_gpu && named != Strategy::SINGLE {
+            return Err(Error::invalid(
+                "strategy",
+                format!("`{named}` on 1 GPU"),
+                "it needs more GPUs (--gpus), or strategy `single`",
+            ));
+        }
+        let has_data = named.data != DataParallel::Single;
+        let open = [
+            ("tp", named.tensor.is_some() && has_data && self.tp.is_none()),
+            ("pp", named.pipeline && (has_data || named.tensor.is_some()) && self.pp.is_none()),
+        ];
+        match open.iter().find(|(_, is_open)| *is_open) {
+            Some((degree, _)) => {
+                Err(Error::missing(*degree, format!("strategy `{named}` needs its degree")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn shard_group(&self, data: DataParallel, dp: u64, tp: u64, gpus_per_node: u64) -> Result<u64> {
+        match (data, self.shard_group) {
+            (DataParallel::Hsdp, given) => {
+                let node = (gpus_per_node / tp).clamp(1, dp);
+                let group = count("shard_group", given, Some(node), 1 << 24)?;
+                if !dp.is_multiple_of(group) {
+                    return Err(Error::invalid(
+                        "shard_group",
+                        group,
+                        format!("it must divide dp {dp}"),
+                    ));
+                }
+                Ok(group)
+            }
+            (_, Some(group)) => {
+                Err(Error::invalid("shard_group", group, "only strategy `hsdp` has shard groups"))
+            }
+            (data, None) if data.shards_optimizer() => Ok(dp),
+            _ => Ok(1),
+        }
+    }
+
+    fn interleave(
+        &self,
+        parallelism: Parallelism,
+        architecture: &Architecture,
+        workload: &Workload,
+    ) -> Result<Parallelism> {
+        if parallelism.schedule != Schedule::Interleaved {
+            return match self.virtual_stages {
+                Some(v) if v > 1 => Err(Error::invalid(
+                    "virtual_stages",
+                    v,
+                    "only schedule `interleaved` has several chunks a stage",
+                )),
+                _ => Ok(parallelism),
+            };
+        }
+        if parallelism.partition == Partition::ByCost {
+            return Err(Error::invalid(
+                "partition",
+                Partition::ByCost,
+                "an interleaved pipeline has equal chunks; use `even`",
+            ));
+        }
+        let chunks = count("virtual_stages", self.virtual_stages, Some(2), 1 << 16)?;
+        let stages = parallelism.pp * chunks;
+        if !architecture.layers.is_multiple_of(stages) {
+            return Err(Error::invalid(
+                "virtual_stages",
+                chunks,
+                format!(
+                    "pp × virtual_stages = {stages} must divide the {} layers",
+                    architecture.layers
+                ),
+            ));
+        }
+        if !workload.grad_accum.is_multiple_of(parallelism.pp) {
+            return Err(Error::invalid(
+                "grad_accum",
+                workload.grad_accum,
+                format!("an interleaved pipeline needs a multiple of pp {}", parallelism.pp),
+            ));
+        }
+        Ok(Parallelism { virtual_stages: chunks, ..parallelism })
+    }
+}
+
+fn check_splits(p: &Parallelism, architecture: &Architecture, workload: &Workload) -> Result<()> {
+    let tp = p.tp;
+    if p.tensor_scope == TensorScope::Blocks && !architecture.heads.is_multiple_of(tp) {
+        return Err(Error::invalid(
+            "tp",
+            tp,
+            format!("it must divide the {} heads", architecture.heads),
+        ));
+    }
+    if !architecture.ffn_size.is_multiple_of(tp) {
+        return Err(Error::invalid(
+            "tp",
+            tp,
+            format!("it must divide ffn_size {}", architecture.ffn_size),
+        ));
+    }
+    if p.sequence_parallel && !workload.seq_len.is_multiple_of(tp) {
+        return Err(Error::invalid(
+            "sequence_parallel",
+            true,
+            format!("tp {tp} must divide seq_len {}", workload.seq_len),
+        ));
+    }
+    if p.pp > 1 && architecture.encoder_layers > 0 {
+        return Err(Error::invalid(
+            "pp",
+            p.pp,
+            "a pipeline over an encoder–decoder is not modelled; use 1",
+        ));
+    }
+    if p.pp > architecture.layers {
+        return Err(Error::invalid(
+            "pp",
+            p.pp,
+            format!("there must be a layer a stage, and there are {}", architecture.layers),
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::amount::Count;
+    use crate::job::model::ModelSpec;
+    use crate::job::parallelism::StrategyKind;
+    use crate::job::workload::{Precision, WorkloadSpec};
+
+    fn resolve(spec: &ParallelismSpec, gpus: u64) -> Result<Parallelism> {
+        let architecture = ModelSpec {
+            family: Some("gpt2".into()),
+            layers: Some(12),
+            hidden_size: Some(768),
+            ..Default::default()
+        }
+        .resolve()?;
+        let workload = WorkloadSpec {
+            steps: Some(Count::new(1)),
+            seq_len: Some(128),
+            micro_batch: Some(1),
+            grad_accum: Some(8),
+            ..Default::default()
+        }
+        .resolve(&architecture, Precision::Bf16)?;
+        spec.resolve(gpus, 8, &architecture, &workload)
+    }
+
+    fn strategy(name: &str) -> ParallelismSpec {
+        ParallelismSpec { strategy: Some(name.parse().unwrap()), ..Default::default() }
+    }
+
+    #[test]
+    fn data_degree_is_what_the_others_leave() {
+        let p =
+            resolve(&ParallelismSpec { tp: Some(2), pp: Some(2), ..strategy("fsdp") }, 16).unwrap();
+        assert_eq!((p.dp, p.tp, p.pp, p.data, p.shard_group), (4, 2, 2, DataParallel::Fsdp, 4));
+        let p = resolve(&strategy("tp"), 4).unwrap();
+        assert_eq!((p.dp, p.tp, p.strategy().to_string().as_str()), (1, 4, "tp"));
+        assert_eq!(resolve(&ParallelismSpec::default(), 1).unwrap(), Parallelism::SINGLE);
+        let p = resolve(&strategy("pp"), 4).unwrap();
+        assert_eq!((p.dp, p.pp, p.strategy().kind()), (1, 4, StrategyKind::Pipeline));
+        let p = resolve(&ParallelismSpec { tp: Some(2), ..strategy("zero1+tp") }, 8).unwrap();
+        assert_eq!(
+            (p.dp, p.data, p.strategy().kind()),
+            (4, DataParallel::Zero1, StrategyKind::Tensor)
+        );
+        let p = resolve(&strategy("hsdp"), 16).unwrap();
+        assert_eq!((p.dp, p.shard_group), (16, 8));
+    }
+
+    #[test]
+    fn what_cannot_be_split_is_refused_with_the_reason() {
+        let fails = |spec: ParallelismSpec, gpus| resolve(&spec, gpus).unwrap_err().to_string();
+        assert_eq!(
+            fails(ParallelismSpec { dp: Some(2), tp: Some(2), ..Default::default() }, 8),
+            "dp × tp × pp is 2 × 2 × 1 = 4, but it must be the GPU count 8"
+        );
+        assert_eq!(fails(strategy("tp"), 8), "tp is 8, but it must divide the 12 heads");
+        assert!(fails(strategy("fsdp"), 1).contains("on 1 GPU"));
+        assert!(fails(strategy("tp-mlp"), 1).contains("on 1 GPU"));
+        assert!(fails(strategy("single"), 4).contains("4 GPUs need one of"));
+        assert!(fails(strategy("fsdp+tp"), 4).starts_with("tp is missing"));
+        assert!(fails(ParallelismSpec { cp: Some(2), ..strategy("fsdp") }, 4).contains("cp is 2"));
+        assert!(
+            fails(ParallelismSpec { pp: Some(16), ..Default::default() }, 16)
+                .contains("a layer a stage")
+        );
+        let interleaved = ParallelismSpec {
+            pp: Some(8),
+            schedule: Some(Schedule::Interleaved),
+            ..Default::default()
+        };
+        assert!(fails(interleaved, 8).contains("must divide the 12 layers"));
+    }
+
+    #[test]
+    fn stages_share_layers_evenly_and_lose_none() {
+        let p = resolve(&ParallelismSpec { pp: Some(5), ..Default::default() }, 5).unwrap();
+        let gpt = ModelSpec {
+            family: Some("gpt2".into()),
+            layers: Some(12),
+            hidden_size: Some(768),
+            ..Default::default()
+        };
+        let gpt = gpt.resolve().unwrap();
+        let layers: Vec<u64> = (0..5).map(|s| p.stage_layers(&gpt, s)).collect();
+        assert_eq!(layers, [3, 3, 2, 2, 2]);
+        assert_eq!(p.head_stage(&gpt), 4);
+        assert_eq!(p.bubble(8), 0.5);
+    }
+
+    #[test]
+    fn a_partition_by_cost_lightens_the_stage_of_the_output_map() {
+        // 16 layers of 2²⁶ and an output map of four times that: 20 units
+        let llama = ModelSpec {
+            family: Some("llama".into()),
+            layers: Some(16),
+            hidden_size: Some(2048),
+            heads: Some(32),
+            ffn_size: Some(8192),
+            vocab_size: Some(131_072),
+            ..Default::default()
+        };
+        let llama = llama.resolve().unwrap();
+        let cut = |pp| {
+            let p = Parallelism { pp, partition: Partition::ByCost, ..Parallelism::SINGLE };
+            let layers: Vec<u64> = (0..pp).map(|s| p.stage_layers(&llama, s)).collect();
+            (layers, p.head_stage(&llama))
+        };
+        assert_eq!(cut(1), (vec![16], 0));
+        assert_eq!(cut(2), (vec![10, 6], 1));
+        assert_eq!(cut(4), (vec![5, 5, 5, 1], 3));
+        assert_eq!(cut(8), (vec![3, 2, 3, 2, 3, 2, 1, 0], 6));
+    }
+}

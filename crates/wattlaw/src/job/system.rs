@@ -1,0 +1,430 @@
+//! The hardware a job runs on: accelerators, nodes, the links between them, and what energy costs there.
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::error::{Error, Result};
+use crate::base::units::{Bytes, BytesPerSecond, FlopsPerSecond, Watts};
+use crate::base::words::overlay;
+use crate::job::model::count;
+use crate::job::workload::Precision;
+
+/// An accelerator as the catalogue has it; rates are dense vendor peaks, powers are per device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accelerator {
+    /// Name in the catalogue.
+    pub name: String,
+    /// Other names, as tools print them and people type them.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// Maker.
+    pub vendor: String,
+    /// Microarchitecture.
+    pub architecture: String,
+    /// Year of release.
+    pub year: u32,
+    /// Rate of 32-bit products without tensor cores, TFLOP/s.
+    pub fp32_tflops: f64,
+    /// Rate of TF32 products, where the hardware has them.
+    pub tf32_tflops: Option<f64>,
+    /// Rate of FP16 products accumulated in FP32.
+    pub fp16_tflops: f64,
+    /// Rate of BF16 products.
+    pub bf16_tflops: Option<f64>,
+    /// Rate of FP8 products.
+    pub fp8_tflops: Option<f64>,
+    /// Memory in GiB.
+    pub hbm_gib: f64,
+    /// Memory bandwidth in GB/s.
+    pub hbm_gb_per_s: f64,
+    /// Fastest link to other accelerators of the node: `nvlink`, `infinity-fabric` or `pcie`.
+    pub link: String,
+    /// That link's rate in GB/s, both directions together as vendors state it; PCIe's follows from its lanes.
+    pub link_gb_per_s: Option<f64>,
+    /// PCI Express generation.
+    pub pcie_generation: u32,
+    /// PCI Express lanes.
+    pub pcie_lanes: u32,
+    /// Thermal design power, the default power limit.
+    pub tdp_w: f64,
+    /// Power at idle, where a source measured it.
+    pub idle_w: Option<f64>,
+    /// Where the figures are from.
+    pub source: String,
+    /// What is unverified or disputed.
+    #[serde(default)]
+    pub notes: String,
+}
+
+impl Accelerator {
+    /// Peak rate of matrix products in a precision, or `None` where the hardware has no such mode.
+    pub fn peak(&self, precision: Precision) -> Option<FlopsPerSecond> {
+        let tflops = match precision {
+            Precision::Fp32 => Some(self.fp32_tflops),
+            Precision::Tf32 => self.tf32_tflops,
+            Precision::Fp16 => Some(self.fp16_tflops),
+            Precision::Bf16 => self.bf16_tflops,
+            Precision::Fp8 => self.fp8_tflops,
+        };
+        tflops.map(FlopsPerSecond::from_tflops)
+    }
+
+    /// The half precision to train in: BF16 where the hardware has it, else FP16.
+    pub const fn half_precision(&self) -> Precision {
+        if self.bf16_tflops.is_some() { Precision::Bf16 } else { Precision::Fp16 }
+    }
+
+    /// Memory.
+    pub const fn hbm(&self) -> Bytes {
+        Bytes::from_gib(self.hbm_gib)
+    }
+
+    /// Memory bandwidth.
+    pub const fn hbm_bandwidth(&self) -> BytesPerSecond {
+        BytesPerSecond::from_gb_per_s(self.hbm_gb_per_s)
+    }
+
+    /// Checks that every figure is a positive, finite number.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the field.
+    pub fn check(&self) -> Result<()> {
+        let needed = [
+            ("fp32_tflops", Some(self.fp32_tflops)),
+            ("tf32_tflops", self.tf32_tflops),
+            ("fp16_tflops", Some(self.fp16_tflops)),
+            ("bf16_tflops", self.bf16_tflops),
+            ("fp8_tflops", self.fp8_tflops),
+            ("hbm_gib", Some(self.hbm_gib)),
+            ("hbm_gb_per_s", Some(self.hbm_gb_per_s)),
+            ("link_gb_per_s", self.link_gb_per_s),
+            ("tdp_w", Some(self.tdp_w)),
+            ("idle_w", self.idle_w),
+        ];
+        for (field, value) in needed {
+            positive(field, value)?;
+        }
+        self.link_rate().map(|_| ())
+    }
+
+    /// Rate of the link inside a node, one direction.
+    fn link_rate(&self) -> Result<BytesPerSecond> {
+        match (self.link.as_str(), self.link_gb_per_s) {
+            ("pcie", None) => {
+                count("pcie_generation", Some(u64::from(self.pcie_generation)), None, 7)?;
+                count("pcie_lanes", Some(u64::from(self.pcie_lanes)), None, 64)?;
+                Ok(pcie_rate(self.pcie_generation, self.pcie_lanes))
+            }
+            ("pcie" | "nvlink" | "infinity-fabric", Some(both)) => {
+                Ok(BytesPerSecond::from_gb_per_s(both / 2.0))
+            }
+            ("nvlink" | "infinity-fabric", None) => Err(Error::missing(
+                "link_gb_per_s",
+                "give the link's rate in GB/s, both directions together",
+            )),
+            _ => Err(Error::unknown("link", &self.link, ["nvlink", "infinity-fabric", "pcie"])),
+        }
+    }
+}
+
+/// One direction of a PCI Express link: 0.985 GB/s a lane in generation 3, twice that in each later one.
+///
+/// Source: PCI-SIG, 8 GT/s with 128b/130b coding in generation 3.
+fn pcie_rate(generation: u32, lanes: u32) -> BytesPerSecond {
+    let lane_gb_per_s = 8.0 * (128.0 / 130.0) / 8.0 * 2f64.powi(generation as i32 - 3);
+    BytesPerSecond::from_gb_per_s(lane_gb_per_s * f64::from(lanes))
+}
+
+/// A link a collective crosses, as one GPU sees it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Link {
+    /// Its name.
+    pub name: String,
+    /// What a GPU can send while it receives as much, in bytes per second.
+    pub bandwidth: BytesPerSecond,
+}
+
+/// Accelerators, nodes and links, checked by [`SystemSpec::resolve`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct System {
+    /// The accelerator, all of one kind.
+    pub accelerator: Accelerator,
+    /// Accelerators in all.
+    pub gpus: u64,
+    /// Accelerators in one node.
+    pub gpus_per_node: u64,
+    /// The link inside a node.
+    pub link: Link,
+    /// The network between nodes.
+    pub network: Link,
+    /// Power limit of one accelerator, its TDP where none is set.
+    pub power_limit: Watts,
+    /// Power of a node apart from its accelerators, where it is known.
+    pub host_power: Option<Watts>,
+    /// Facility energy per energy of the computers (power usage effectiveness), where it was given.
+    pub pue: Option<f64>,
+    /// Carbon intensity in grams of CO₂ equivalent a kWh, where it was given.
+    pub carbon_g_per_kwh: Option<f64>,
+    /// Price of a kWh, in the user's currency.
+    pub price_per_kwh: Option<f64>,
+    /// Price of an accelerator for an hour, in the user's currency.
+    pub price_per_gpu_hour: Option<f64>,
+}
+
+impl System {
+    /// The description that resolves to this system, with every field that is known stated. A preset's name is not kept: its
+    /// figures are.
+    pub fn spec(&self) -> SystemSpec {
+        SystemSpec {
+            name: None,
+            gpu: Some(self.accelerator.name.clone()),
+            gpus: Some(self.gpus),
+            gpus_per_node: Some(self.gpus_per_node),
+            nodes: Some(self.nodes()),
+            link_gb_per_s: Some(2.0 * gb_per_s(self.link.bandwidth)),
+            network: Some(self.network.name.clone()),
+            network_gb_per_s: Some(gb_per_s(self.network.bandwidth)),
+            power_limit_w: Some(self.power_limit.value()),
+            host_power_w: self.host_power.map(Watts::value),
+            pue: self.pue,
+            carbon_g_per_kwh: self.carbon_g_per_kwh,
+            price_per_kwh: self.price_per_kwh,
+            price_per_gpu_hour: self.price_per_gpu_hour,
+        }
+    }
+
+    /// Nodes in use.
+    pub const fn nodes(&self) -> u64 {
+        self.gpus.div_ceil(self.gpus_per_node)
+    }
+}
+
+/// A system as a job file or flags describe it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SystemSpec {
+    /// A preset of the catalogue (`dgx-a100-80gb`).
+    pub name: Option<String>,
+    /// The accelerator's name.
+    pub gpu: Option<String>,
+    /// Accelerators in all; the product of the degrees when absent.
+    pub gpus: Option<u64>,
+    /// Accelerators in one node; all of them up to eight when absent.
+    pub gpus_per_node: Option<u64>,
+    /// Nodes; follows from the accelerators when absent.
+    pub nodes: Option<u64>,
+    /// Link inside a node, GB/s, both directions together; the accelerator's own when absent.
+    pub link_gb_per_s: Option<f64>,
+    /// Name of the network between nodes.
+    pub network: Option<String>,
+    /// Network between nodes, GB/s a GPU in one direction; 25 (200 Gb/s InfiniBand) when absent.
+    pub network_gb_per_s: Option<f64>,
+    /// Power limit of one accelerator in watts.
+    pub power_limit_w: Option<f64>,
+    /// Power of a node apart from its accelerators in watts.
+    pub host_power_w: Option<f64>,
+    /// Power usage effectiveness, 1 or more.
+    pub pue: Option<f64>,
+    /// Carbon intensity in g CO₂e a kWh.
+    pub carbon_g_per_kwh: Option<f64>,
+    /// Price of a kWh.
+    pub price_per_kwh: Option<f64>,
+    /// Price of an accelerator for an hour.
+    pub price_per_gpu_hour: Option<f64>,
+}
+
+impl SystemSpec {
+    /// The same description with what it leaves open taken from `base`.
+    #[must_use]
+    pub fn with_fallback(self, base: Self) -> Self {
+        overlay!(SystemSpec, self over base: name, gpu, gpus, gpus_per_node, nodes, link_gb_per_s, network,
+            network_gb_per_s, power_limit_w, host_power_w, pue, carbon_g_per_kwh, price_per_kwh,
+            price_per_gpu_hour)
+    }
+
+    /// Checks the description; `implied_gpus` is what the parallel degrees come to.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for figures that are not positive and finite, a PUE below 1, a power limit above twice the
+    /// TDP, or nodes that do not hold the accelerators.
+    pub fn resolve(&self, accelerator: &Accelerator, implied_gpus: u64) -> Result<System> {
+        let of_nodes = match (self.nodes, self.gpus_per_node) {
+            (Some(nodes), Some(per_node)) => Some(nodes.saturating_mul(per_node)),
+            (Some(1), None) => None,
+            (Some(nodes), None) => Some(nodes.saturating_mul(8)),
+            _ => None,
+        };
+        let gpus = count("gpus", self.gpus.or(of_nodes), Some(implied_gpus), 1 << 24)?;
+        let spread = self.nodes.filter(|n| *n > 0 && gpus % n == 0).map(|n| gpus / n);
+        let per_node = count(
+            "gpus_per_node",
+            self.gpus_per_node,
+            Some(spread.unwrap_or(gpus.min(8))),
+            1 << 16,
+        )?;
+        let per_node = per_node.min(gpus);
+        if let Some(nodes) = self.nodes
+            && (nodes == 0 || gpus.div_ceil(per_node) != nodes)
+        {
+            return Err(Error::invalid(
+                "nodes",
+                nodes,
+                format!("{gpus} GPUs at {per_node} a node fill {} nodes", gpus.div_ceil(per_node)),
+            ));
+        }
+        if gpus % per_node != 0 {
+            return Err(Error::invalid(
+                "gpus_per_node",
+                per_node,
+                format!("it must divide the {gpus} GPUs"),
+            ));
+        }
+        let link = match positive("link_gb_per_s", self.link_gb_per_s)? {
+            Some(both) => BytesPerSecond::from_gb_per_s(both / 2.0),
+            None => accelerator.link_rate()?,
+        };
+        // NVIDIA ConnectX-6 HDR InfiniBand, one adapter a GPU as in DGX A100: 200 Gb/s
+        let network = positive("network_gb_per_s", self.network_gb_per_s)?.unwrap_or(25.0);
+        let limit = positive("power_limit_w", self.power_limit_w)?.unwrap_or(accelerator.tdp_w);
+        if limit > 2.0 * accelerator.tdp_w {
+            return Err(Error::invalid(
+                "power_limit_w",
+                limit,
+                format!("the TDP of {} is {} W", accelerator.name, accelerator.tdp_w),
+            ));
+        }
+        if let Some(pue) = self.pue
+            && !(pue.is_finite() && (1.0..=10.0).contains(&pue))
+        {
+            return Err(Error::invalid("pue", pue, "it must be from 1 to 10"));
+        }
+        Ok(System {
+            accelerator: accelerator.clone(),
+            gpus,
+            gpus_per_node: per_node,
+            link: Link { name: accelerator.link.clone(), bandwidth: link },
+            network: Link {
+                name: self.network.clone().unwrap_or_else(|| "network".to_owned()),
+                bandwidth: BytesPerSecond::from_gb_per_s(network),
+            },
+            power_limit: Watts::new(limit),
+            host_power: positive("host_power_w", self.host_power_w)?.map(Watts::new),
+            pue: self.pue,
+            carbon_g_per_kwh: not_negative("carbon_g_per_kwh", self.carbon_g_per_kwh)?,
+            price_per_kwh: not_negative("price_per_kwh", self.price_per_kwh)?,
+            price_per_gpu_hour: not_negative("price_per_gpu_hour", self.price_per_gpu_hour)?,
+        })
+    }
+}
+
+/// The number of GB/s that is read back as exactly this rate. Division by 10⁹ alone may miss it by a rounding.
+fn gb_per_s(rate: BytesPerSecond) -> f64 {
+    let near = rate.gb_per_s();
+    let candidates = [near, near.next_up(), near.next_down()];
+    candidates.into_iter().find(|x| BytesPerSecond::from_gb_per_s(*x) == rate).unwrap_or(near)
+}
+
+/// Rates and powers outside of these are slips of a unit, and would make times of zero or without end.
+const LEAST: f64 = 1e-6;
+const MOST: f64 = 1e15;
+
+fn positive(field: &str, value: Option<f64>) -> Result<Option<f64>> {
+    match value {
+        Some(x) if !(LEAST..=MOST).contains(&x) => {
+            Err(Error::invalid(field, x, "it must be a positive number, from 1e-6 to 1e15"))
+        }
+        other => Ok(other),
+    }
+}
+
+fn not_negative(field: &str, value: Option<f64>) -> Result<Option<f64>> {
+    match value {
+        Some(x) if !(0.0..=MOST).contains(&x) => {
+            Err(Error::invalid(field, x, "it must be a number from 0"))
+        }
+        other => Ok(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn t4() -> Accelerator {
+        Accelerator {
+            name: "t4".into(),
+            aliases: vec![],
+            vendor: "nvidia".into(),
+            architecture: "Turing".into(),
+            year: 2018,
+            fp32_tflops: 8.141,
+            tf32_tflops: None,
+            fp16_tflops: 65.13,
+            bf16_tflops: None,
+            fp8_tflops: None,
+            hbm_gib: 16.0,
+            hbm_gb_per_s: 320.0,
+            link: "pcie".into(),
+            link_gb_per_s: None,
+            pcie_generation: 3,
+            pcie_lanes: 16,
+            tdp_w: 70.0,
+            idle_w: None,
+            source: "test".into(),
+            notes: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_pcie_card_gets_the_rate_of_its_lanes() {
+        let system = SystemSpec::default().resolve(&t4(), 4).unwrap();
+        // 16 lanes of generation 3: 15.75 GB/s a direction
+        assert!((system.link.bandwidth.gb_per_s() - 15.753_846).abs() < 1e-6);
+        assert_eq!((system.gpus, system.gpus_per_node, system.nodes()), (4, 4, 1));
+        assert_eq!(t4().half_precision(), Precision::Fp16);
+    }
+
+    #[test]
+    fn a_pcie_card_without_lanes_has_no_link() {
+        let card = Accelerator { pcie_lanes: 0, ..t4() };
+        assert_eq!(
+            card.check().unwrap_err().to_string(),
+            "pcie_lanes is 0, but it must be a whole number from 1 to 64"
+        );
+    }
+
+    #[test]
+    fn nodes_must_hold_the_gpus() {
+        let fails = |spec: SystemSpec| spec.resolve(&t4(), 1).unwrap_err().to_string();
+        let spec = |gpus, nodes, per_node| SystemSpec {
+            gpus,
+            nodes,
+            gpus_per_node: per_node,
+            ..Default::default()
+        };
+        assert_eq!(
+            fails(spec(Some(16), Some(3), Some(8))),
+            "nodes is 3, but 16 GPUs at 8 a node fill 2 nodes"
+        );
+        assert!(fails(spec(Some(12), None, Some(8))).contains("must divide the 12 GPUs"));
+        assert_eq!(spec(None, Some(2), Some(8)).resolve(&t4(), 1).unwrap().gpus, 16);
+        assert_eq!(spec(Some(8), Some(2), None).resolve(&t4(), 1).unwrap().gpus_per_node, 4);
+    }
+
+    #[test]
+    fn absurd_figures_are_refused() {
+        let fails = |spec: SystemSpec| spec.resolve(&t4(), 1).unwrap_err().to_string();
+        assert!(
+            fails(SystemSpec { power_limit_w: Some(700.0), ..Default::default() })
+                .contains("TDP of t4 is 70 W")
+        );
+        assert!(
+            fails(SystemSpec { pue: Some(0.9), ..Default::default() }).contains("from 1 to 10")
+        );
+        assert!(
+            fails(SystemSpec { network_gb_per_s: Some(f64::INFINITY), ..Default::default() })
+                .contains("positive")
+        );
+    }
+}

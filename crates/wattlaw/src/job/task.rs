@@ -1,0 +1,44 @@
+//! What a model is trained to predict.
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::error::{Error, Result};
+
+/// What the model learns to say, which decides its output maps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Task {
+    /// Fill in masked tokens (BERT).
+    MaskedLm,
+    /// Say the next token (decoders, and the decoder of an encoder–decoder).
+    CausalLm,
+    /// Choose one of so many labels for a sequence or an image.
+    Classification {
+        /// Number of labels.
+        labels: u64,
+    },
+}
+
+impl Task {
+    /// The name used in files, flags and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MaskedLm => "masked-lm",
+            Self::CausalLm => "causal-lm",
+            Self::Classification { .. } => "classification",
+        }
+    }
+
+    /// Reads a task's name; `labels` serves classification.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] for another name.
+    pub fn parse(name: &str, labels: u64) -> Result<Self> {
+        match name.trim().to_lowercase().replace('_', "-").as_str() {
+            "masked-lm" | "mlm" => Ok(Self::MaskedLm),
+            "causal-lm" | "clm" | "seq2seq-lm" => Ok(Self::CausalLm),
+            "classification" => Ok(Self::Classification { labels }),
+            _ => Err(Error::unknown("task", name, ["masked-lm", "causal-lm", "classification"])),
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! What is trained and how: how much, in what portions, in which precision, with which optimizer.
+
+mod spec;
+
+pub use spec::WorkloadSpec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::amount::Count;
+use crate::base::words::words;
+use crate::job::task::Task;
+
+/// The number format of matrix products; master weights and reductions stay in FP32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// 32-bit floating point throughout.
+    Fp32,
+    /// 32-bit storage, products rounded to TensorFloat-32.
+    Tf32,
+    /// Mixed precision with 16-bit floats and a loss scaler.
+    Fp16,
+    /// Mixed precision with bfloat16.
+    Bf16,
+    /// Products in 8-bit floats, activations and weights kept in bfloat16.
+    Fp8,
+}
+
+words!(Precision, "precision": Fp32 = "fp32" | "float32", Tf32 = "tf32", Fp16 = "fp16" | "float16" | "half",
+    Bf16 = "bf16" | "bfloat16", Fp8 = "fp8");
+
+impl Precision {
+    /// Bytes of one stored activation or computing weight.
+    pub const fn bytes(self) -> f64 {
+        match self {
+            Self::Fp32 | Self::Tf32 => 4.0,
+            Self::Fp16 | Self::Bf16 | Self::Fp8 => 2.0,
+        }
+    }
+
+    /// Whether a 32-bit master copy of the weights exists beside the computing one.
+    pub const fn mixed(self) -> bool {
+        matches!(self, Self::Fp16 | Self::Bf16 | Self::Fp8)
+    }
+}
+
+/// The rule that updates the weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Optimizer {
+    /// Adam with decoupled weight decay: two 32-bit moments a parameter.
+    AdamW,
+    /// Stochastic gradient descent with one 32-bit momentum a parameter.
+    Sgd,
+    /// Adafactor: row and column factors of the second moment, next to nothing a parameter.
+    Adafactor,
+    /// Adam with moments quantised to 8 bits.
+    Adam8bit,
+}
+
+words!(Optimizer, "optimizer": AdamW = "adamw" | "adam", Sgd = "sgd", Adafactor = "adafactor",
+    Adam8bit = "adam8bit" | "adamw8bit" | "adam-8bit" | "adamw-8bit");
+
+impl Optimizer {
+    /// Bytes of optimizer state a parameter, without the master copy of the weights.
+    ///
+    /// Source: the optimizers' papers (Loshchilov and Hutter 2019; Shazeer and Stern 2018, whose factors are
+    /// O(rows + columns); Dettmers et al. 2022, block size 2048 with one 32-bit scale a block).
+    pub const fn state_bytes(self) -> f64 {
+        match self {
+            Self::AdamW => 8.0,
+            Self::Sgd => 4.0,
+            Self::Adafactor => 0.02,
+            Self::Adam8bit => 2.0 + 2.0 * 4.0 / 2048.0,
+        }
+    }
+}
+
+/// Which activations are dropped in the forward pass and computed again in the backward pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Checkpointing {
+    /// All are kept.
+    None,
+    /// The attention core is computed again (Korthikanti et al. 2022).
+    Selective,
+    /// Only each layer's input is kept and the whole layer is computed again.
+    Full,
+}
+
+words!(Checkpointing, "activation checkpointing": None = "none", Selective = "selective", Full = "full");
+
+/// How the attention core is computed; it changes memory and traffic, not the mathematics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AttentionKernel {
+    /// Fused (FlashAttention and its kin): scores never reach memory.
+    Flash,
+    /// One kernel a step, scores written to and read from memory.
+    Eager,
+}
+
+words!(AttentionKernel, "attention kernel": Flash = "flash" | "sdpa" | "fused", Eager = "eager");
+
+/// The number format of the weights that the optimizer updates, and of its states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StatePrecision {
+    /// 32-bit master weights and moments, as mixed precision keeps them.
+    Fp32,
+    /// Weights and moments in bfloat16, without a 32-bit copy.
+    Bf16,
+}
+
+words!(StatePrecision, "state precision": Fp32 = "fp32" | "float32", Bf16 = "bf16" | "bfloat16");
+
+/// The format in which frozen weights below adapters are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Quantization {
+    /// As they are computed with.
+    None,
+    /// 4-bit NormalFloat (QLoRA; Dettmers et al. 2023).
+    Nf4,
+    /// 4-bit GPTQ (Frantar et al. 2022).
+    Gptq,
+    /// 8-bit integers (LLM.int8(); Dettmers et al. 2022).
+    Int8,
+    /// 8-bit floats.
+    Fp8,
+}
+
+words!(Quantization, "quantization": None = "none", Nf4 = "nf4" | "4bit" | "bnb-4bit", Gptq = "gptq",
+    Int8 = "int8" | "8bit", Fp8 = "fp8");
+
+/// The software stack that trains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Framework {
+    /// Not said.
+    Unknown,
+    /// A training loop in plain PyTorch.
+    Pytorch,
+    /// Hugging Face Trainer, Accelerate and what stands on them.
+    Transformers,
+    /// Megatron-LM, Megatron-Core and NeMo.
+    Megatron,
+    /// DeepSpeed, and Megatron-DeepSpeed.
+    Deepspeed,
+    /// nanotron.
+    Nanotron,
+    /// torchtitan.
+    Torchtitan,
+    /// MosaicML's llm-foundry and Composer.
+    LlmFoundry,
+}
+
+words!(Framework, "framework": Unknown = "unknown", Pytorch = "pytorch" | "torch",
+    Transformers = "transformers" | "accelerate" | "hf", Megatron = "megatron" | "megatron-lm" | "nemo",
+    Deepspeed = "deepspeed" | "megatron-deepspeed", Nanotron = "nanotron", Torchtitan = "torchtitan",
+    LlmFoundry = "llm-foundry" | "composer");
+
+/// A linear map that LoRA can adapt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // the variants are the usual names of the projections
+pub enum LoraTarget {
+    Query,
+    Key,
+    Value,
+    Output,
+    Gate,
+    Up,
+    Down,
+}
+
+words!(LoraTarget, "LoRA target": Query = "q" | "q-proj" | "query", Key = "k" | "k-proj" | "key",
+    Value = "v" | "v-proj" | "value", Output = "o" | "o-proj" | "output", Gate = "gate" | "gate-proj",
+    Up = "up" | "up-proj" | "fc1", Down = "down" | "down-proj" | "fc2");
+
+/// Low-rank adapters on frozen weights (Hu et al. 2021).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lora {
+    /// Rank of each adapter.
+    pub rank: u64,
+    /// Adapted maps; query and value when empty, as in the paper.
+    #[serde(default)]
+    pub targets: Vec<LoraTarget>,
+}
+
+impl Lora {
+    /// The same adapters with the paper's targets, query and value, where none is named.
+    #[must_use]
+    pub fn with_default_targets(mut self) -> Self {
+        if self.targets.is_empty() {
+            self.targets = vec![LoraTarget::Query, LoraTarget::Value];
+        }
+        self
+    }
+
+    /// Whether `target` carries an adapter.
+    pub fn adapts(&self, target: LoraTarget) -> bool {
+        if self.targets.is_empty() {
+            matches!(target, LoraTarget::Query | LoraTarget::Value)
+        } else {
+            self.targets.contains(&target)
+        }
+    }
+}
+
+/// How much is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Amount {
+    /// So many tokens of the data, padding apart.
+    Tokens(u64),
+    /// So many optimizer steps.
+    Steps(u64),
+    /// So many passes over so many examples of one sequence each.
+    Epochs {
+        /// Passes over the data; 2.5 is two and a half.
+        epochs: f64,
+        /// Examples in the data.
+        examples: u64,
+    },
+}
+
+/// What is trained and how; checked by [`WorkloadSpec::resolve`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Workload {
+    /// How much.
+    pub amount: Amount,
+    /// Tokens in a sequence as the hardware sees it, padding included; the encoder's in an encoder–decoder,
+    /// patches and class token for images.
+    pub seq_len: u64,
+    /// Tokens in a target sequence of an encoder–decoder, else zero.
+    pub decoder_seq_len: u64,
+    /// Share of positions that are padding: computed, but no data.
+    pub padding_share: f64,
+    /// Sequences a data-parallel rank takes at once.
+    pub micro_batch: u64,
+    /// Micro-batches summed before an optimizer step.
+    pub grad_accum: u64,
+    /// Number format.
+    pub precision: Precision,
+    /// Update rule.
+    pub optimizer: Optimizer,
+    /// Recomputation.
+    pub checkpointing: Checkpointing,
+    /// Attention kernel.
+    pub attention: AttentionKernel,
+    /// Task.
+    pub task: Task,
+    /// Adapters, or none for full fine-tuning and pre-training.
+    pub lora: Option<Lora>,
+    /// The software stack; no law and no memory recipe depends on it yet.
+    pub framework: Framework,
+}
+
+impl Workload {
+    /// The workload as a description that resolves to it, but for its amount.
+    pub fn spec(&self) -> WorkloadSpec {
+        let labels = match self.task {
+            Task::Classification { labels } => Some(labels),
+            Task::MaskedLm | Task::CausalLm => None,
+        };
+        WorkloadSpec {
+            seq_len: Some(self.seq_len),
+            decoder_seq_len: Some(self.decoder_seq_len).filter(|n| *n > 0),
+            padding_share: Some(self.padding_share).filter(|share| *share > 0.0),
+            micro_batch: Some(self.micro_batch),
+            grad_accum: Some(self.grad_accum),
+            tokens: None,
+            steps: None,
+            epochs: None,
+            examples: None,
+            precision: Some(self.precision),
+            optimizer: Some(self.optimizer),
+            checkpointing: Some(self.checkpointing),
+            attention: Some(self.attention),
+            task: Some(self.task.name().to_owned()),
+            labels,
+            lora: self.lora.clone(),
+            state_precision: None,
+            quantization: None,
+            framework: Some(self.framework).filter(|f| *f != Framework::Unknown),
+        }
+    }
+
+    /// The description with every field stated: [`Workload::spec`], the amount of training, and fields that have only one
+    /// modelled value.
+    pub(crate) fn full_spec(&self) -> WorkloadSpec {
+        let mut spec = WorkloadSpec {
+            padding_share: Some(self.padding_share),
+            state_precision: Some(StatePrecision::Fp32),
+            quantization: Some(Quantization::None),
+            framework: Some(self.framework),
+            ..self.spec()
+        };
+        match self.amount {
+            Amount::Tokens(n) => spec.tokens = Some(Count::new(n)),
+            Amount::Steps(n) => spec.steps = Some(Count::new(n)),
+            Amount::Epochs { epochs, examples } => {
+                (spec.epochs, spec.examples) = (Some(epochs), Some(Count::new(examples)));
+            }
+        }
+        spec
+    }
+
+    /// Positions one sequence puts through the stacks: encoder and decoder together.
+    pub const fn positions_per_sequence(&self) -> u64 {
+        self.seq_len + self.decoder_seq_len
+    }
+
+    /// Positions one data-parallel rank computes in one micro-step.
+    pub const fn micro_positions(&self) -> u64 {
+        self.micro_batch * self.positions_per_sequence()
+    }
+
+    /// Positions computed in one optimizer step by `dp` ranks, padding included.
+    pub fn positions_per_step(&self, dp: u64) -> f64 {
+        self.micro_positions() as f64 * self.grad_accum as f64 * dp as f64
+    }
+
+    /// Optimizer steps on `dp` ranks; fractional where the amount is no whole number of steps, so that energy
+    /// stays linear in tokens.
+    pub fn steps(&self, dp: u64) -> f64 {
+        match self.amount {
+            Amount::Steps(steps) => steps as f64,
+            Amount::Tokens(_) | Amount::Epochs { .. } => {
+                self.positions(dp) / self.positions_per_step(dp)
+            }
+        }
+    }
+
+    /// Positions computed in the whole run by `dp` ranks, padding included.
+    pub fn positions(&self, dp: u64) -> f64 {
+        match self.amount {
+            Amount::Tokens(tokens) => tokens as f64 / (1.0 - self.padding_share),
+            Amount::Steps(steps) => steps as f64 * self.positions_per_step(dp),
+            Amount::Epochs { epochs, examples } => {
+                epochs * examples as f64 * self.positions_per_sequence() as f64
+            }
+        }
+    }
+
+    /// Tokens of data in the whole run on `dp` ranks, padding apart.
+    pub fn tokens(&self, dp: u64) -> f64 {
+        self.positions(dp) * (1.0 - self.padding_share)
+    }
+}

@@ -1,0 +1,329 @@
+//! A workload as files and flags describe it, and the check that turns it into one.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Amount, AttentionKernel, Checkpointing, Framework, Lora, LoraTarget, Optimizer, Precision,
+    Quantization, StatePrecision, Workload,
+};
+use crate::base::amount::Count;
+use crate::base::error::{Error, Result};
+use crate::base::words::overlay;
+use crate::job::model::Family;
+use crate::job::task::Task;
+
+/// A workload as a job file or flags describe it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkloadSpec {
+    /// Tokens to train on, as `10M`; one of tokens, steps, or epochs with examples.
+    pub tokens: Option<Count>,
+    /// Optimizer steps.
+    pub steps: Option<Count>,
+    /// Passes over the data.
+    pub epochs: Option<f64>,
+    /// Examples in the data.
+    pub examples: Option<Count>,
+    /// Tokens in a sequence.
+    pub seq_len: Option<u64>,
+    /// Tokens in a target sequence (encoder–decoder); a quarter of `seq_len` when absent.
+    pub decoder_seq_len: Option<u64>,
+    /// Share of padding, 0 to below 1.
+    pub padding_share: Option<f64>,
+    /// Sequences a data-parallel rank takes at once.
+    pub micro_batch: Option<u64>,
+    /// Micro-batches an optimizer step; 1 when absent.
+    pub grad_accum: Option<u64>,
+    /// Number format; bf16 where the GPU has it, else fp16.
+    pub precision: Option<Precision>,
+    /// Update rule; AdamW when absent.
+    pub optimizer: Option<Optimizer>,
+    /// Recomputation; none when absent.
+    pub checkpointing: Option<Checkpointing>,
+    /// Attention kernel; flash when absent.
+    pub attention: Option<AttentionKernel>,
+    /// `masked-lm`, `causal-lm` or `classification`; the family's own when absent.
+    pub task: Option<String>,
+    /// Labels of a classification; two when absent.
+    pub labels: Option<u64>,
+    /// Adapters.
+    pub lora: Option<Lora>,
+    /// Format of the weights that are updated and of the optimizer's states; fp32 when absent. Jobs with another are
+    /// kept in tables and records, and no cost is counted for them yet.
+    pub state_precision: Option<StatePrecision>,
+    /// Format of frozen weights; none when absent. Jobs with one are kept in tables and records, and no cost is counted
+    /// for them yet.
+    pub quantization: Option<Quantization>,
+    /// The software stack.
+    pub framework: Option<Framework>,
+}
+
+impl WorkloadSpec {
+    /// The same description with what it leaves open taken from `base`.
+    ///
+    /// An amount said here (tokens, steps or epochs) replaces the base's, whichever form that has.
+    #[must_use]
+    pub fn with_fallback(self, mut base: Self) -> Self {
+        if self.tokens.is_some() || self.steps.is_some() || self.epochs.is_some() {
+            (base.tokens, base.steps, base.epochs) = (None, None, None);
+            if self.epochs.is_none() {
+                base.examples = None;
+            }
+        }
+        overlay!(WorkloadSpec, self over base: tokens, steps, epochs, examples, seq_len, decoder_seq_len,
+            padding_share, micro_batch, grad_accum, precision, optimizer, checkpointing, attention, task,
+            labels, lora, state_precision, quantization, framework)
+    }
+
+    /// Checks the description against the architecture it trains and fills in defaults; `precision` is what to
+    /// take where none is named.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] without an amount, a sequence length or a micro-batch; [`Error::Invalid`] where a number is
+    /// zero, not finite or absurd, amounts contradict each other, or the task does not suit the family.
+    pub fn resolve(
+        &self,
+        architecture: &crate::job::model::Architecture,
+        precision: Precision,
+    ) -> Result<Workload> {
+        let family = architecture.family();
+        let seq_len = match (architecture.image, self.seq_len) {
+            (Some(image), None) => {
+                positive("patches of the image", Some(image.patches() + 1), None, MOST_POSITIONS)?
+            }
+            (Some(image), Some(n)) if n != image.patches() + 1 => {
+                return Err(Error::invalid(
+                    "seq_len",
+                    n,
+                    format!(
+                        "this image has {} patches and a class token; leave it out",
+                        image.patches()
+                    ),
+                ));
+            }
+            (_, given) => positive("seq_len", given, None, MOST_POSITIONS)?,
+        };
+        let decoder_seq_len = if family == Family::T5 {
+            let quarter = (seq_len / 4).max(1);
+            positive("decoder_seq_len", self.decoder_seq_len, Some(quarter), MOST_POSITIONS)?
+        } else if let Some(n) = self.decoder_seq_len {
+            return Err(Error::invalid(
+                "decoder_seq_len",
+                n,
+                "only an encoder–decoder (t5) has target sequences",
+            ));
+        } else {
+            0
+        };
+        let padding_share = self.padding_share.unwrap_or(0.0);
+        if !(0.0..1.0).contains(&padding_share) {
+            return Err(Error::invalid(
+                "padding_share",
+                padding_share,
+                "it must be from 0 to below 1",
+            ));
+        }
+        self.check_modelled()?;
+        Ok(Workload {
+            amount: self.amount()?,
+            seq_len,
+            decoder_seq_len,
+            padding_share,
+            micro_batch: positive("micro_batch", self.micro_batch, None, MOST_SEQUENCES)?,
+            grad_accum: positive("grad_accum", self.grad_accum, Some(1), MOST_SEQUENCES)?,
+            precision: self.precision.unwrap_or(precision),
+            optimizer: self.optimizer.unwrap_or(Optimizer::AdamW),
+            checkpointing: self.checkpointing.unwrap_or(Checkpointing::None),
+            attention: self.attention.unwrap_or(AttentionKernel::Flash),
+            task: self.task(architecture)?,
+            lora: self.lora(architecture)?,
+            framework: self.framework.unwrap_or(Framework::Unknown),
+        })
+    }
+
+    /// Refuses what can be written down and not be counted.
+    fn check_modelled(&self) -> Result<()> {
+        if let Some(format) = self.state_precision.filter(|p| *p != StatePrecision::Fp32) {
+            return Err(Error::invalid(
+                "state_precision",
+                format,
+                "states in another format than fp32 are not modelled; use fp32",
+            ));
+        }
+        if let Some(format) = self.quantization.filter(|q| *q != Quantization::None) {
+            return Err(Error::invalid(
+                "quantization",
+                format,
+                "quantized weights are not modelled; use none",
+            ));
+        }
+        Ok(())
+    }
+
+    fn amount(&self) -> Result<Amount> {
+        let forms = "give one of tokens, steps, or epochs with examples";
+        for (field, given) in
+            [("tokens", self.tokens), ("steps", self.steps), ("examples", self.examples)]
+        {
+            if given.is_some_and(|n| n.get() == 0) {
+                return Err(Error::invalid(field, 0, "it must be a whole number from 1"));
+            }
+        }
+        match (self.tokens, self.steps, self.epochs, self.examples) {
+            (Some(tokens), None, None, None) => Ok(Amount::Tokens(tokens.get())),
+            (None, Some(steps), None, None) => Ok(Amount::Steps(steps.get())),
+            (None, None, Some(epochs), Some(examples)) => {
+                if !(1e-9..=1e9).contains(&epochs) {
+                    return Err(Error::invalid(
+                        "epochs",
+                        epochs,
+                        "it must be a number from 1e-9 to 1e9",
+                    ));
+                }
+                Ok(Amount::Epochs { epochs, examples: examples.get() })
+            }
+            (None, None, None, None) => Err(Error::missing("the amount of training", forms)),
+            (None, None, Some(_), None) => {
+                Err(Error::missing("examples", "epochs are counted over examples"))
+            }
+            (None, None, None, Some(_)) => {
+                Err(Error::missing("epochs", "examples need a number of passes"))
+            }
+            _ => Err(Error::invalid("the amount of training", "given twice", forms)),
+        }
+    }
+
+    fn task(&self, architecture: &crate::job::model::Architecture) -> Result<Task> {
+        let family = architecture.family();
+        let labels = positive(
+            "labels",
+            self.labels,
+            Some(if architecture.classes > 0 { architecture.classes } else { 2 }),
+            1 << 24,
+        )?;
+        let task = match &self.task {
+            Some(name) => Task::parse(name, labels)?,
+            None => family.default_task(architecture.classes),
+        };
+        let suits = match task {
+            Task::MaskedLm => family == Family::Bert,
+            Task::CausalLm => matches!(family, Family::Gpt | Family::Llama | Family::T5),
+            Task::Classification { .. } => family != Family::T5,
+        };
+        if suits {
+            Ok(task)
+        } else {
+            Err(Error::invalid(
+                "task",
+                task.name(),
+                format!("a {family} model is trained for {}", family.default_task(0).name()),
+            ))
+        }
+    }
+
+    fn lora(&self, architecture: &crate::job::model::Architecture) -> Result<Option<Lora>> {
+        if let Some(lora) = &self.lora {
+            positive("lora rank", Some(lora.rank), None, 1 << 16)?;
+            let only_gates = !lora.targets.is_empty()
+                && lora.targets.iter().all(|target| *target == LoraTarget::Gate);
+            if only_gates && !architecture.gated_ffn {
+                return Err(Error::invalid(
+                    "lora targets",
+                    "the gate alone",
+                    "this model's feed-forward blocks have none; adapt up, down or another map",
+                ));
+            }
+        }
+        Ok(self.lora.clone().map(Lora::with_default_targets))
+    }
+}
+
+/// Sixteen million positions and as many sequences: above what is trained, and their product is far from overflow.
+const MOST_POSITIONS: u64 = 1 << 24;
+const MOST_SEQUENCES: u64 = 1 << 24;
+
+fn positive(field: &str, given: Option<u64>, default: Option<u64>, most: u64) -> Result<u64> {
+    crate::job::model::count(field, given, default, most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::model::ModelSpec;
+
+    fn bert() -> crate::job::model::Architecture {
+        ModelSpec {
+            family: Some("bert".into()),
+            layers: Some(2),
+            hidden_size: Some(128),
+            ..Default::default()
+        }
+        .resolve()
+        .unwrap()
+    }
+
+    fn spec() -> WorkloadSpec {
+        WorkloadSpec {
+            tokens: Some(Count::new(8192)),
+            seq_len: Some(128),
+            micro_batch: Some(8),
+            grad_accum: Some(2),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn steps_follow_from_tokens_and_ranks() {
+        let workload = spec().resolve(&bert(), Precision::Bf16).unwrap();
+        assert_eq!(workload.steps(1), 4.0);
+        assert_eq!(workload.steps(4), 1.0);
+        assert_eq!(workload.tokens(4), 8192.0);
+    }
+
+    #[test]
+    fn padding_is_computed_but_is_no_data() {
+        let padded = WorkloadSpec { padding_share: Some(0.5), ..spec() };
+        let workload = padded.resolve(&bert(), Precision::Bf16).unwrap();
+        assert_eq!(workload.positions(1), 16384.0);
+        assert_eq!(workload.tokens(1), 8192.0);
+        assert_eq!(workload.steps(1), 8.0);
+    }
+
+    #[test]
+    fn epochs_count_whole_sequences() {
+        let spec = WorkloadSpec {
+            tokens: None,
+            epochs: Some(3.0),
+            examples: Some(Count::new(1000)),
+            ..spec()
+        };
+        let workload = spec.resolve(&bert(), Precision::Bf16).unwrap();
+        assert_eq!(workload.tokens(2), 384_000.0);
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        let fails =
+            |spec: WorkloadSpec| spec.resolve(&bert(), Precision::Bf16).unwrap_err().to_string();
+        assert!(
+            fails(WorkloadSpec { steps: Some(Count::new(5)), ..spec() }).contains("given twice")
+        );
+        assert!(fails(WorkloadSpec { tokens: None, ..spec() }).contains("give one of tokens"));
+        assert!(
+            fails(WorkloadSpec { padding_share: Some(f64::NAN), ..spec() })
+                .contains("from 0 to below 1")
+        );
+        assert!(
+            fails(WorkloadSpec { task: Some("causal-lm".into()), ..spec() }).contains("masked-lm")
+        );
+        assert!(
+            fails(WorkloadSpec { micro_batch: Some(0), ..spec() }).starts_with("micro_batch is 0")
+        );
+        assert!(
+            fails(WorkloadSpec { tokens: Some(Count::new(0)), ..spec() })
+                .starts_with("tokens is 0")
+        );
+        let gate = Lora { rank: 4, targets: vec![LoraTarget::Gate] };
+        assert!(fails(WorkloadSpec { lora: Some(gate), ..spec() }).contains("the gate alone"));
+    }
+}

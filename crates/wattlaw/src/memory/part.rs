@@ -1,0 +1,118 @@
+//! The parts of peak memory, and which of them holds the result of an operation of the ledger.
+
+use super::Memory;
+use crate::base::units::Bytes;
+use crate::base::words::words;
+use crate::cost::{CollectiveRole, Op, OpKind, Phase};
+
+/// A part of peak memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MemoryPart {
+    /// Weights and casts of them.
+    Weights,
+    /// Gradients.
+    Gradients,
+    /// Optimizer states.
+    Optimizer,
+    /// Activations kept for the backward pass.
+    Activations,
+    /// Activations computed again under checkpointing.
+    Recomputed,
+    /// Logits and their copies in the loss.
+    Logits,
+    /// Gathered parameters and communication buffers.
+    Communication,
+    /// Reserve of the caching allocator.
+    Allocator,
+    /// Buffers of a host that runs ahead of the GPU.
+    RunAhead,
+    /// CUDA context and NCCL.
+    Reserve,
+}
+
+words!(MemoryPart, "part of memory":
+    Weights = "weights", Gradients = "gradients", Optimizer = "optimizer", Activations = "activations",
+    Recomputed = "recomputed", Logits = "logits", Communication = "communication", Allocator = "allocator",
+    RunAhead = "run-ahead", Reserve = "reserve");
+
+impl MemoryPart {
+    /// All parts, in the order of a table.
+    pub const ALL: [Self; 10] = [
+        Self::Weights,
+        Self::Gradients,
+        Self::Optimizer,
+        Self::Activations,
+        Self::Recomputed,
+        Self::Logits,
+        Self::Communication,
+        Self::Allocator,
+        Self::RunAhead,
+        Self::Reserve,
+    ];
+
+    /// The part that counts what an operation leaves in memory.
+    pub const fn of(op: &Op) -> Self {
+        match op.kind {
+            OpKind::PatchProjection
+            | OpKind::Embedding
+            | OpKind::EmbeddingProjection
+            | OpKind::Norm
+            | OpKind::QueryKeyValue
+            | OpKind::Adapter
+            | OpKind::Rotary
+            | OpKind::AttentionCore
+            | OpKind::AttentionOutput
+            | OpKind::CrossQuery
+            | OpKind::CrossKeyValue
+            | OpKind::CrossOutput
+            | OpKind::Router
+            | OpKind::FfnUp
+            | OpKind::FfnGateAndUp
+            | OpKind::FfnActivation
+            | OpKind::FfnDown
+            | OpKind::Residual
+            | OpKind::FinalNorm
+            | OpKind::MaskedLmTransform
+            | OpKind::OutputProjection
+            | OpKind::Pooler
+            | OpKind::Classifier => Self::of_activation(op.phase),
+            OpKind::Logits | OpKind::Loss => Self::Logits,
+            OpKind::ExpertWeights => Self::Weights,
+            OpKind::Optimizer => Self::Optimizer,
+            OpKind::Collective(collective) => match collective.role {
+                CollectiveRole::TensorParallelActivations
+                | CollectiveRole::TensorParallelEmbedding
+                | CollectiveRole::TensorParallelLogits
+                | CollectiveRole::PipelineActivations => Self::of_activation(op.phase),
+                CollectiveRole::GradientReduction
+                | CollectiveRole::GradientReductionBetweenGroups => Self::Gradients,
+                CollectiveRole::ParameterGather => Self::Weights,
+            },
+        }
+    }
+
+    const fn of_activation(phase: Phase) -> Self {
+        match phase {
+            Phase::Recompute => Self::Recomputed,
+            Phase::Forward | Phase::Backward | Phase::Step => Self::Activations,
+        }
+    }
+}
+
+impl Memory {
+    /// Bytes of one part.
+    pub const fn part(&self, part: MemoryPart) -> Bytes {
+        match part {
+            MemoryPart::Weights => self.weights,
+            MemoryPart::Gradients => self.gradients,
+            MemoryPart::Optimizer => self.optimizer,
+            MemoryPart::Activations => self.activations,
+            MemoryPart::Recomputed => self.recomputed,
+            MemoryPart::Logits => self.logits,
+            MemoryPart::Communication => self.communication,
+            MemoryPart::Allocator => self.allocator,
+            MemoryPart::RunAhead => self.run_ahead,
+            MemoryPart::Reserve => self.reserve,
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! A statement of the energy that runs used, for a model card or a regulator: what was measured and what follows from it.
+//!
+//! Nothing is claimed that was not measured, assumed by the user's word, or told by the program; what is assumed is called
+//! so, and what nobody said is left out.
+
+mod markdown;
+
+use serde::Serialize;
+
+use crate::base::amount::Count;
+use crate::base::error::{Error, Result};
+use crate::base::scope::Scope;
+use crate::base::units::{Joules, Seconds};
+use crate::cost::{AttentionFlops, Cost};
+use crate::job::catalog::Catalog;
+use crate::record::Component;
+use crate::record::document::{End, Record, Total};
+use crate::record::run::Tokens;
+
+/// What the user says beside the records.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Said {
+    /// The energies to speak of; the narrowest that all records have when absent.
+    pub scope: Option<Scope>,
+    /// Carbon intensity of the electricity in grams of CO₂ equivalent a kWh.
+    pub intensity_g_per_kwh: Option<f64>,
+    /// Facility energy per energy of the computers.
+    pub pue: Option<f64>,
+    /// Where it ran.
+    pub location: Option<String>,
+    /// `pre-training` or `fine-tuning`.
+    pub training_type: Option<String>,
+}
+
+/// The energy of one run or several, and what follows from it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Statement {
+    /// Program and version that wrote it.
+    pub made_by: String,
+    /// What the energies cover.
+    pub scope: Scope,
+    /// Instruments by component: `gpu:counter cpu:assumed`.
+    pub meter: String,
+    /// Energy of all runs together.
+    pub energy_j: f64,
+    /// The same in kWh.
+    pub energy_kwh: f64,
+    /// The part that is assumed and not measured.
+    pub assumed_j: f64,
+    /// Standard deviation of the measured part's error that all runs share; null where a meter's is not known.
+    pub systematic_sd_j: Option<f64>,
+    /// Standard deviation of the measured part's error that each run draws anew.
+    pub random_sd_j: f64,
+    /// Both together.
+    pub sd_j: Option<f64>,
+    /// Share of the time in which every channel was read, of the run where it is least.
+    pub covered: f64,
+    /// Time of all runs, one after the other.
+    pub duration_s: f64,
+    /// Energy over time.
+    pub mean_power_w: Option<f64>,
+    /// The mean of several runs.
+    pub mean: Option<Mean>,
+    /// Tokens of all runs together, where each tells.
+    pub tokens: Option<f64>,
+    /// `counted` by the program, or `stated` by the job of a run that ended well.
+    pub tokens_are: Option<&'static str>,
+    /// Joules a token.
+    pub energy_per_token_j: Option<f64>,
+    /// FLOPs of the model, recomputation apart, attention counted full.
+    pub model_flops: Option<f64>,
+    /// Picojoules a FLOP.
+    pub pj_per_flop: Option<f64>,
+    /// What it ran on, as `4 × a100-sxm4-40gb`.
+    pub hardware: Option<String>,
+    /// Power usage effectiveness that was given.
+    pub pue: Option<f64>,
+    /// Energy times it, in kWh.
+    pub facility_energy_kwh: Option<f64>,
+    /// Carbon intensity that was given.
+    pub intensity_g_per_kwh: Option<f64>,
+    /// Grams of CO₂ equivalent: the intensity times the facility's energy, or the energy where no PUE was given.
+    pub carbon_g: Option<f64>,
+    /// Where it ran.
+    pub location: Option<String>,
+    /// `pre-training` or `fine-tuning`.
+    pub training_type: Option<String>,
+    /// What is to be known of the figures.
+    pub caveats: Vec<String>,
+    /// Each run.
+    pub runs: Vec<Stated>,
+}
+
+/// The mean energy of several runs: repeats reduce the random error only.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Mean {
+    /// Joules a run.
+    pub energy_j: f64,
+    /// Standard deviation of the shared error of this mean.
+    pub systematic_sd_j: Option<f64>,
+    /// Standard deviation of the random error of this mean.
+    pub random_sd_j: f64,
+}
+
+/// One run in a statement.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Stated {
+    /// The record's id.
+    pub id: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// Machines.
+    pub hosts: Vec<String>,
+    /// Wall-clock begin.
+    pub started_at: String,
+    /// Wall-clock end.
+    pub ended_at: Option<String>,
+    /// Time.
+    pub duration_s: f64,
+    /// Energy.
+    pub energy_j: f64,
+    /// Its assumed part.
+    pub assumed_j: f64,
+    /// Whether the command ended well.
+    pub ended_well: bool,
+    /// Tokens.
+    pub tokens: Option<f64>,
+}
+
+impl Statement {
+    /// States the energy of records.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where a record is not closed or has no energy, where records have no scope in common, or one is there
+    /// twice; [`Error::Invalid`] for a PUE below 1 or an intensity below 0.
+    pub fn of(records: &[Record], said: &Said, catalog: &Catalog) -> Result<Self> {
+        check(said)?;
+        for (i, record) in records.iter().enumerate() {
+            if records
+                .iter()
+                .skip(i + 1)
+                .any(|other| other.id == record.id && other.nodes == record.nodes)
+            {
+                return Err(Error::Data(format!("record {} is there twice", record.id)));
+            }
+        }
+        let scope = common_scope(records, said.scope)?;
+        let totals: Vec<&Total> =
+            records.iter().map(|r| r.total(Some(scope))).collect::<Result<_>>()?;
+        let sum = |of: fn(&Total) -> f64| totals.iter().map(|t| of(t)).sum::<f64>();
+        let energy = Joules::new(sum(|t| t.energy.value()));
+        // meters of one kind err alike, run after run
+        let systematic = totals
+            .iter()
+            .map(|t| t.systematic_sd.map(Joules::value))
+            .try_fold(0.0, |sum, sd| sd.map(|sd| sum + sd));
+        let random = sum(|t| t.random_sd.value().powi(2)).sqrt();
+        let duration: f64 = records.iter().filter_map(|r| r.duration).map(Seconds::value).sum();
+        let works: Vec<Work> = records.iter().map(|r| Work::of(r, catalog)).collect();
+        let tokens: Option<f64> = works.iter().map(|w| w.tokens.map(Tokens::value)).sum();
+        let tokens = tokens.filter(|n| *n > 0.0);
+        let counted = works.iter().all(|w| matches!(w.tokens, Some(Tokens::Counted(_))));
+        let flops: Option<f64> = works.iter().map(|w| w.flops).sum();
+        let flops = flops.filter(|n| *n > 0.0);
+        let job_says = |of: fn(&Work) -> Option<f64>| {
+            let first = works.first().and_then(of);
+            first.filter(|_| works.iter().all(|w| of(w) == first))
+        };
+        let pue = said.pue.or_else(|| job_says(|w| w.pue));
+        let intensity = said.intensity_g_per_kwh.or_else(|| job_says(|w| w.intensity));
+        let facility = pue.map(|pue| energy.kwh() * pue);
+        let n = records.len() as f64;
+        Ok(Self {
+            made_by: format!("wattlaw {}", env!("CARGO_PKG_VERSION")),
+            scope,
+            meter: meters(records, scope),
+            energy_j: energy.value(),
+            energy_kwh: energy.kwh(),
+            assumed_j: sum(|t| t.assumed.value()),
+            systematic_sd_j: systematic,
+            random_sd_j: random,
+            sd_j: systematic.map(|s| s.hypot(random)),
+            covered: totals.iter().map(|t| t.covered).fold(1.0, f64::min),
+            duration_s: duration,
+            mean_power_w: (duration > 0.0).then(|| energy.value() / duration),
+            mean: (records.len() > 1).then(|| Mean {
+                energy_j: energy.value() / n,
+                systematic_sd_j: systematic.map(|s| s / n),
+                random_sd_j: random / n,
+            }),
+            tokens,
+            tokens_are: tokens.map(|_| if counted { "counted" } else { "stated" }),
+            energy_per_token_j: tokens.map(|n| energy.value() / n),
+            model_flops: flops,
+            pj_per_flop: flops.map(|n| energy.value() / n * 1e12),
+            hardware: hardware(records, catalog),
+            pue,
+            facility_energy_kwh: facility,
+            intensity_g_per_kwh: intensity,
+            carbon_g: intensity.map(|g| g * facility.unwrap_or(energy.kwh())),
+            location: said.location.clone(),
+            training_type: said.training_type.clone(),
+            caveats: caveats(records, scope, &totals, &works),
+            runs: records
+                .iter()
+                .zip(&totals)
+                .zip(&works)
+                .map(|((record, total), work)| stated(record, total, work))
+                .collect(),
+        })
+    }
+
+    /// Whether no part of the energy was measured.
+    pub fn all_assumed(&self) -> bool {
+        self.assumed_j >= self.energy_j
+    }
+}
+
+fn check(said: &Said) -> Result<()> {
+    if let Some(pue) = said.pue
+        && !(1.0..=10.0).contains(&pue)
+    {
+        return Err(Error::invalid("pue", pue, "it must be from 1 to 10"));
+    }
+    match said.intensity_g_per_kwh {
+        Some(g) if !(0.0..=1e5).contains(&g) => {
+            Err(Error::invalid("intensity", g, "it must be from 0 to 100000 g/kWh"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The scope that is asked for, or the narrowest that all records have.
+fn common_scope(records: &[Record], wanted: Option<Scope>) -> Result<Scope> {
+    let Some(first) = records.first() else {
+        return Err(Error::Data("there is no record to report".to_owned()));
+    };
+    if let Some(scope) = wanted {
+        return Ok(scope);
+    }
+    for record in records {
+        record.total(None)?;
+    }
+    let has = |record: &Record, scope| record.energies.iter().any(|t| t.scope == scope);
+    let found = first.energies.iter().map(|t| t.scope).find(|s| records.iter().all(|r| has(r, *s)));
+    found.ok_or_else(|| {
+        let each: Vec<String> = records
+            .iter()
+            .map(|r| {
+                let scopes: Vec<String> = r.energies.iter().map(|t| t.scope.to_string()).collect();
+                format!("{} has {}", r.id, scopes.join(" and "))
+            })
+            .collect();
+        Error::Data(format!("the records have no scope in common: {}", each.join(", ")))
+    })
+}
+
+/// What a run did, as far as its record and job tell.
+struct Work {
+    tokens: Option<Tokens>,
+    flops: Option<f64>,
+    pue: Option<f64>,
+    intensity: Option<f64>,
+}
+
+impl Work {
+    fn of(record: &Record, catalog: &Catalog) -> Self {
+        let tokens = record.tokens_done(catalog).filter(|n| n.value() > 0.0);
+        let spec = record.described_job(catalog);
+        let flops = tokens.and_then(|tokens| {
+            let mut done = spec.clone();
+            done.workload.tokens = Some(Count::new((tokens.value().round() as u64).max(1)));
+            (done.workload.steps, done.workload.epochs, done.workload.examples) =
+                (None, None, None);
+            let job = done.resolve(catalog).ok()?;
+            Some(Cost::count(&job, AttentionFlops::Full).model_flops().value())
+        });
+        Self { tokens, flops, pue: spec.system.pue, intensity: spec.system.carbon_g_per_kwh }
+    }
+}
+
+fn stated(record: &Record, total: &Total, work: &Work) -> Stated {
+    Stated {
+        id: record.id.clone(),
+        name: record.name.clone(),
+        hosts: record.nodes.iter().map(|n| n.host.clone()).collect(),
+        started_at: record.started_at.clone(),
+        ended_at: record.ended_at.clone(),
+        duration_s: record.duration.map_or(0.0, Seconds::value),
+        energy_j: total.energy.value(),
+        assumed_j: total.assumed.value(),
+        ended_well: record.ended_well(),
+        tokens: work.tokens.map(Tokens::value),
+    }
+}
+
+fn meters(records: &[Record], scope: Scope) -> String {
+    let mut found: Vec<String> = Vec::new();
+    for word in records
+        .iter()
+        .flat_map(|r| r.meter(scope).split(' ').map(str::to_owned).collect::<Vec<_>>())
+    {
+        if !found.contains(&word) {
+            found.push(word);
+        }
+    }
+    found.join(" ")
+}
+
+/// What all runs ran on, where they ran on the same.
+fn hardware(records: &[Record], catalog: &Catalog) -> Option<String> {
+    let of = |record: &Record| {
+        let job = record.described_job(catalog);
+        let gpus = job.system.gpus.unwrap_or(job.parallelism.implied_gpus());
+        match job.system.gpu {
+            Some(gpu) => Some(format!("{gpus} × {gpu}")),
+            None => {
+                let cpus: Vec<String> = record
+                    .channels
+                    .iter()
+                    .filter(|c| c.channel.component == Component::Cpu)
+                    .filter_map(|c| c.channel.model.clone())
+                    .collect();
+                let first = cpus.first()?;
+                Some(format!("{} × {first}", cpus.len()))
+            }
+        }
+    };
+    let first = of(records.first()?)?;
+    records.iter().all(|r| of(r).as_ref() == Some(&first)).then_some(first)
+}
+
+fn caveats(records: &[Record], scope: Scope, totals: &[&Total], works: &[Work]) -> Vec<String> {
+    let mut caveats = Vec::new();
+    let outside = match scope {
+        Scope::Gpu => "CPUs, memory, network, power supplies and cooling are outside",
+        Scope::Devices => "network, disks, fans, power supplies and cooling are outside",
+        Scope::NodeDc => "power supplies and cooling are outside",
+        _ => "",
+    };
+    if !outside.is_empty() {
+        caveats.push(format!("The scope is `{scope}`: {outside}."));
+    }
+    if totals.iter().any(|t| t.assumed > Joules::ZERO) {
+        caveats.push(
+            "Assumed energy is a constant power that the user stated times the time; nobody measured it, and the standard \
+             deviation does not speak of it."
+                .to_owned(),
+        );
+    }
+    if totals.iter().any(|t| t.systematic_sd.is_none() && t.assumed < t.energy) {
+        caveats.push("How far a meter is off on all runs alike is not known.".to_owned());
+    }
+    for (record, (total, work)) in records.iter().zip(totals.iter().zip(works)) {
+        let of = |text: String| format!("Run {}: {text}.", record.id);
+        if total.covered < 0.99 {
+            caveats.push(of(format!(
+                "meters were read in {:.0} % of its time only",
+                100.0 * total.covered
+            )));
+        }
+        match record.end {
+            Some(End::Unseen) => caveats.push(of(
+                "its wattlaw was killed, so that the last second and what came after are not in it"
+                    .to_owned(),
+            )),
+            Some(end) if !end.well() => {
+                caveats
+                    .push(of("the command did not end well, and its energy is counted".to_owned()));
+            }
+            _ => {}
+        }
+        match work.tokens {
+            None => caveats.push(of("nobody told how many tokens it was trained on".to_owned())),
+            Some(Tokens::Stated(_)) => {
+                caveats
+                    .push(of("its tokens are those that the job states, not counted".to_owned()));
+            }
+            Some(Tokens::Counted(_)) => {}
+        }
+    }
+    caveats
+}

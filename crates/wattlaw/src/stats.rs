@@ -1,0 +1,17 @@
+//! Statistics that laws are fitted and judged with.
+
+pub mod bootstrap;
+pub(crate) mod collinearity;
+pub mod conformal;
+pub mod design;
+pub mod formula;
+pub mod frame;
+pub mod gp;
+pub mod inference;
+pub(crate) mod minimise;
+pub mod nls;
+pub mod ols;
+pub mod optimal;
+mod orthogonal;
+pub mod score;
+pub mod split;

@@ -1,0 +1,330 @@
+//! Whole training runs that others measured, predicted with the calibration that would answer for them: nothing is fitted
+//! on them.
+//!
+//! The table has their shapes, amounts and measurements. How they were spread and in which micro-batches stands in its
+//! notes and in the configurations that their authors published; `TOLD` says so as job files do.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Checked, Figure, Measure, Target};
+use crate::base::amount::Count;
+use crate::base::error::{Error, Place, Result};
+use crate::base::scope::Scope;
+use crate::base::units::JOULES_PER_KWH;
+use crate::calibration::{Choice, choose};
+use crate::job::JobSpec;
+use crate::job::catalog::Catalog;
+use crate::job::model::ModelSpec;
+use crate::job::system::SystemSpec;
+use crate::job::workload::WorkloadSpec;
+use crate::law::thumb;
+use crate::predict::{Breakdown, Prediction, predict};
+use crate::stats::score::finite;
+
+/// The table's path below the data folder.
+pub const TABLE: &str = "energy/published_training_runs.csv";
+
+/// The name under which these runs are asked for.
+pub const NAME: &str = "published";
+
+/// The error of a whole run's energy.
+const FIGURE: Figure =
+    Figure { target: Target::Energy, measure: Measure::Error, least: 0.2, aim: 0.1 };
+
+/// Watts that a node of eight H100 draws at its plug beside its accelerators, losses of power supplies included.
+///
+/// Latif et al. 2024 (arXiv 2412.08602) measured a peak of 8.4 kW of such a node; eight accelerators at 700 W are 5.6 kW of
+/// it, if all were at their limit then.
+const H100_NODE_W: f64 = 2800.0;
+
+/// What is known of a published run besides the table's columns.
+struct Told {
+    run: &'static str,
+    scope: Scope,
+    job: &'static str,
+    sources: &'static str,
+}
+
+const TOLD: [Told; 3] = [
+    Told {
+        run: "mlperf4.0-llama2_70b_lora-8xH100",
+        scope: Scope::NodeAc,
+        job: r#"
+            [model]
+            family = "llama"
+            kv_heads = 8
+            [workload]
+            micro_batch = 1
+            grad_accum = 4
+            precision = "fp8"
+            lora = { rank = 16, targets = ["q", "k", "v", "o"] }
+            [parallelism]
+            strategy = "ddp"
+            dp = 2
+            tp = 4
+            sequence_parallel = true
+            [system]
+            gpus_per_node = 8
+        "#,
+        sources: "the submission's log (SMC, result_4951-240509201759121728742_1.txt) states tensor parallelism of 4 with sequence parallelism, \
+                  micro-batches of 1, adapters of rank 16 on attention, FP8 and no recomputation; evaluations within the run \
+                  are not counted",
+    },
+    Told {
+        run: "tucano-160m",
+        scope: Scope::Gpu,
+        job: r#"
+            [model]
+            family = "llama"
+            kv_heads = 12
+            [workload]
+            micro_batch = 32
+            precision = "bf16"
+            [parallelism]
+            strategy = "ddp"
+            [system]
+            gpus_per_node = 4
+        "#,
+        sources: "specs-tucano-160m.yml states micro-batches of 32, bf16 and no recomputation; data parallelism is assumed, \
+                  and so are the links between nodes",
+    },
+    Told {
+        run: "tucano-1b1",
+        scope: Scope::Gpu,
+        job: r#"
+            [model]
+            family = "llama"
+            kv_heads = 4
+            [workload]
+            micro_batch = 16
+            precision = "bf16"
+            [parallelism]
+            strategy = "ddp"
+            [system]
+            gpus_per_node = 4
+        "#,
+        sources: "specs-tucano-1b1.yml states micro-batches of 16, bf16 and no recomputation; data parallelism is assumed, \
+                  and so are the links between nodes",
+    },
+];
+
+/// The columns that are read; the table has others.
+#[derive(Debug, Deserialize)]
+struct Row {
+    run: String,
+    layers: f64,
+    hidden_size: f64,
+    heads: f64,
+    ffn_size: f64,
+    vocab_size: f64,
+    seq_len: f64,
+    tokens: f64,
+    gpu: String,
+    gpus: f64,
+    wall_hours: f64,
+    energy_kwh: f64,
+}
+
+/// What was predicted of a quantity, what was measured, and how far the first is off.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Off {
+    /// As predicted.
+    #[serde(serialize_with = "finite")]
+    pub predicted: f64,
+    /// As measured.
+    pub measured: f64,
+    /// Predicted over measured, less one.
+    #[serde(serialize_with = "finite")]
+    pub error: f64,
+}
+
+impl Off {
+    fn new(predicted: f64, measured: f64) -> Self {
+        Self { predicted, measured, error: predicted / measured - 1.0 }
+    }
+}
+
+/// One published run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Published {
+    /// Its name.
+    pub run: String,
+    /// What its energy covers.
+    pub scope: Scope,
+    /// The calibration that was chosen.
+    pub calibration: String,
+    /// kWh at that scope.
+    pub energy_kwh: Off,
+    /// Hours.
+    pub duration_h: Off,
+    /// kWh by the predicted power for the measured time.
+    pub energy_given_time_kwh: Off,
+    /// kWh by thermal design power for the predicted time.
+    pub rated_energy_kwh: Off,
+    /// kWh by thermal design power for 6·N·D at a fixed utilisation.
+    pub six_nd_energy_kwh: Off,
+    /// Hours of 6·N·D at a fixed utilisation.
+    pub six_nd_duration_h: Off,
+    /// What was asked of the energy.
+    pub figure: Checked,
+    /// What the job and the conversion of scopes suppose.
+    pub assumptions: Vec<String>,
+    /// What the prediction warns of.
+    pub warnings: Vec<String>,
+}
+
+/// Predicts every run of the table that `TOLD` knows.
+///
+/// # Errors
+/// [`Error::At`] with the line for a row that cannot be read, is not told of, or whose energy no conversion brings to
+/// its scope.
+pub fn judge(table: &[u8], name: &str, catalog: &Catalog) -> Result<Vec<Published>> {
+    let mut reader = csv::Reader::from_reader(table);
+    let mut runs = Vec::new();
+    for (i, row) in reader.deserialize().enumerate() {
+        let line = i as u64 + 2;
+        let place = || Place::line(name, line);
+        let row: Row =
+            row.map_err(|e| Error::Syntax { format: "CSV", message: e.to_string() }.at(place()))?;
+        runs.push(one(&row, catalog).map_err(|e| e.at(place()))?);
+    }
+    Ok(runs)
+}
+
+fn one(row: &Row, catalog: &Catalog) -> Result<Published> {
+    let told = TOLD.iter().find(|told| told.run == row.run).ok_or_else(|| {
+        Error::unknown("published run", &row.run, TOLD.iter().map(|told| told.run))
+    })?;
+    let job = row.spec().with_fallback(JobSpec::from_toml(told.job)?).resolve(catalog)?;
+    let Choice { calibration, reason } = choose(&job)?;
+    let prediction = predict(&job, &calibration, &reason, 0.95)?;
+    let (Some(energy), Some(duration)) = (prediction.energy_j, prediction.duration_s) else {
+        return Err(Error::Data(format!("{} tells no energy or no time", calibration.name)));
+    };
+    let hours = duration.estimate / 3600.0;
+    let (share, beside_w, converted) = to_scope(&prediction, told.scope)?;
+    let energy_kwh = share * energy.estimate / JOULES_PER_KWH
+        + beside_w / 1000.0 * hours * job.system.nodes() as f64;
+    let rated_kw = thumb::rated_power_w(&job) / 1000.0;
+    let six_nd_h = thumb::duration_s(&job) / 3600.0;
+    let energy_off = Off::new(energy_kwh, row.energy_kwh);
+    Ok(Published {
+        run: row.run.clone(),
+        scope: told.scope,
+        calibration: format!("{} ({})", calibration.name, prediction.calibration.kind),
+        energy_kwh: energy_off,
+        duration_h: Off::new(hours, row.wall_hours),
+        energy_given_time_kwh: Off::new(energy_kwh / hours * row.wall_hours, row.energy_kwh),
+        rated_energy_kwh: Off::new(rated_kw * hours, row.energy_kwh),
+        six_nd_energy_kwh: Off::new(rated_kw * six_nd_h, row.energy_kwh),
+        six_nd_duration_h: Off::new(six_nd_h, row.wall_hours),
+        figure: Checked::new(&FIGURE, energy_off.error.abs()),
+        assumptions: vec![told.sources.to_owned(), converted],
+        warnings: prediction.warnings.into_iter().map(|w| w.text).collect(),
+    })
+}
+
+impl Row {
+    /// What the columns say of the job.
+    fn spec(&self) -> JobSpec {
+        let whole = |x: f64| Some(x.round() as u64);
+        JobSpec {
+            model: ModelSpec {
+                layers: whole(self.layers),
+                hidden_size: whole(self.hidden_size),
+                heads: whole(self.heads),
+                ffn_size: whole(self.ffn_size),
+                vocab_size: whole(self.vocab_size),
+                ..ModelSpec::default()
+            },
+            workload: WorkloadSpec {
+                tokens: whole(self.tokens).map(Count::new),
+                seq_len: whole(self.seq_len),
+                ..WorkloadSpec::default()
+            },
+            system: SystemSpec {
+                gpu: Some(self.gpu.clone()),
+                gpus: whole(self.gpus),
+                ..SystemSpec::default()
+            },
+            ..JobSpec::default()
+        }
+    }
+}
+
+/// What brings a predicted energy to another scope: the share of it that counts there, watts that each node draws
+/// beside, and the sentence that says so.
+fn to_scope(prediction: &Prediction, wanted: Scope) -> Result<(f64, f64, String)> {
+    let from = prediction.scope;
+    if from == wanted {
+        let sentence = format!("the energy is predicted at the stated scope, {wanted}");
+        return Ok((1.0, 0.0, sentence));
+    }
+    let Breakdown::Parts { energy, .. } = &prediction.breakdown else {
+        return Err(Error::Data(format!("no conversion from {from} to {wanted} is known")));
+    };
+    let host = energy.host_j / energy.total_j;
+    let less = format!(
+        "the host's part, {:.1} % of the energy by the law's own breakdown, is taken off to come from {from} to gpu",
+        host * 100.0
+    );
+    match wanted {
+        Scope::Gpu => Ok((1.0 - host, 0.0, less)),
+        Scope::NodeAc => Ok((
+            1.0 - host,
+            H100_NODE_W,
+            format!(
+                "{less}; {H100_NODE_W} W a node are put on to come to node_ac, which is what Latif et al. (arXiv 2412.08602) \
+                 leave beside eight H100 at their limit"
+            ),
+        )),
+        _ => Err(Error::Data(format!("no conversion from {from} to {wanted} is known"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = "run,model_params,layers,hidden_size,heads,ffn_size,vocab_size,seq_len,tokens,gpu,gpus,wall_hours,\
+                          energy_kwh";
+
+    #[test]
+    fn jobs_are_those_that_were_published() {
+        // the model cards' own counts of parameters and steps
+        for (run, shape, parameters, steps) in [
+            (
+                "tucano-160m",
+                "12,768,12,3072,32000,2048,167772160000,A100-SXM4-80GB,8",
+                162_417_408,
+                320_000.0,
+            ),
+            (
+                "tucano-1b1",
+                "22,2048,32,5632,32000,2048,251658240000,A100-SXM4-80GB,16",
+                1_100_048_384,
+                480_000.0,
+            ),
+        ] {
+            let text = format!("{HEADER}\n{run},1,{shape},1,1\n");
+            let row: Row =
+                csv::Reader::from_reader(text.as_bytes()).deserialize().next().unwrap().unwrap();
+            let told = TOLD.iter().find(|told| told.run == run).unwrap();
+            let job = row.spec().with_fallback(JobSpec::from_toml(told.job).unwrap());
+            let job = job.resolve(&Catalog::built_in().unwrap()).unwrap();
+            assert_eq!(job.architecture.parameters().total, parameters);
+            assert_eq!(job.steps(), steps);
+            assert_eq!(job.system.nodes(), 2 * if run == "tucano-160m" { 1 } else { 2 });
+        }
+    }
+
+    #[test]
+    fn a_run_that_nothing_is_told_of_is_named_with_its_line() {
+        let text = format!("{HEADER}\nother,1,2,64,2,128,100,64,1e6,t4,1,1,1\n");
+        let error = judge(text.as_bytes(), "runs.csv", &Catalog::built_in().unwrap()).unwrap_err();
+        assert!(
+            error.to_string().starts_with("runs.csv:2: unknown published run `other`"),
+            "{error}"
+        );
+    }
+}

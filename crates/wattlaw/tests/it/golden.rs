@@ -1,0 +1,123 @@
+//! Counts against what PyTorch and transformers count; `golden/*.py` made the figures and says how.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+use serde_json::Value;
+use wattlaw::base::amount::Count;
+use wattlaw::cost::{AttentionFlops, Cost};
+use wattlaw::job::catalog::Catalog;
+use wattlaw::job::model::{Architecture, from_config_json};
+use wattlaw::job::task::Task;
+use wattlaw::job::workload::{Checkpointing, Precision, WorkloadSpec};
+use wattlaw::job::{Job, JobSpec};
+
+fn golden(file: &str) -> Value {
+    let path = format!("{}/tests/golden/{file}", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn architecture(case: &Value) -> Architecture {
+    from_config_json(&case["config"].to_string()).unwrap().resolve().unwrap()
+}
+
+fn task(case: &Value) -> Task {
+    match case["task"].as_str().unwrap() {
+        "masked_lm" => Task::MaskedLm,
+        "classification" => {
+            Task::Classification { labels: case["architecture"]["labels"].as_u64().unwrap() }
+        }
+        _ => Task::CausalLm,
+    }
+}
+
+/// One optimizer step of one micro-batch on one GPU.
+fn job(case: &Value) -> Job {
+    let model = from_config_json(&case["config"].to_string()).unwrap();
+    let image = model.family.as_deref() == Some("vit");
+    let count = |key: &str| case[key].as_u64();
+    let labels = match task(case) {
+        Task::Classification { labels } => Some(labels),
+        _ => None,
+    };
+    let workload = WorkloadSpec {
+        steps: Some(Count::new(1)),
+        seq_len: if image { None } else { count("seq_len") },
+        decoder_seq_len: count("decoder_seq_len"),
+        micro_batch: count("batch"),
+        precision: Some(Precision::Fp32),
+        task: Some(task(case).name().to_owned()),
+        labels,
+        ..WorkloadSpec::default()
+    };
+    let mut spec = JobSpec { model, workload, ..JobSpec::default() };
+    spec.system.gpu = Some("a100-sxm4-80gb".into());
+    spec.resolve(&Catalog::built_in().unwrap()).unwrap()
+}
+
+fn cases(file: &str) -> Vec<Value> {
+    let golden = golden(file);
+    let mut cases = golden["cases"].as_array().unwrap().clone();
+    cases.extend(golden["extra_cases"].as_array().unwrap().iter().cloned());
+    cases
+}
+
+/// Exact: FLOPs are sums of products of whole numbers below 2⁵³, so that no rounding can enter.
+#[test]
+fn flops_equal_pytorchs_counter_on_every_shape() {
+    let cases = cases("flops.json");
+    assert!(cases.len() >= 24, "only {} shapes", cases.len());
+    for case in &cases {
+        let cost = Cost::count(&job(case), AttentionFlops::Full);
+        let counted = case["total_flops"].as_f64().unwrap();
+        assert_eq!(cost.model_flops_per_step.value(), counted, "{}", case["name"]);
+        assert_eq!(cost.hardware_flops().value(), counted, "{}", case["name"]);
+    }
+}
+
+#[test]
+fn recomputed_flops_equal_pytorchs_counter_with_checkpointing() {
+    let mut checked = 0;
+    for case in cases("flops.json") {
+        let Some(counted) = case["total_flops_checkpointed"].as_f64() else { continue };
+        let mut job = job(&case);
+        job.workload.checkpointing = Checkpointing::Full;
+        let cost = Cost::count(&job, AttentionFlops::Full);
+        assert_eq!(cost.hardware_flops().value(), counted, "{}", case["name"]);
+        assert_eq!(
+            cost.model_flops().value(),
+            case["total_flops"].as_f64().unwrap(),
+            "{}",
+            case["name"]
+        );
+        checked += 1;
+    }
+    assert!(checked >= 10, "only {checked} shapes");
+}
+
+#[test]
+fn parameters_for_a_task_equal_transformers() {
+    for case in cases("flops.json") {
+        let counted = architecture(&case).parameters_for(task(&case)).total;
+        assert_eq!(Some(counted), case["parameters"].as_u64(), "{}", case["name"]);
+    }
+}
+
+#[test]
+fn parameters_of_published_models_are_exact() {
+    let golden = golden("parameters.json");
+    let models = golden["models"].as_array().unwrap();
+    assert!(models.len() >= 40);
+    for model in models {
+        let a = architecture(model);
+        let square = a.hidden_size * (a.hidden_size + 1);
+        let labels = a.classes;
+        let counted = match model["class"].as_str().unwrap() {
+            name if name.ends_with("ForMaskedLM") => a.parameters_for(Task::MaskedLm).total,
+            "ViTForImageClassification" => a.parameters_for(Task::Classification { labels }).total,
+            // the bare model has a pooler in place of the classifier
+            "ViTModel" => a.parameters().total - labels * (a.hidden_size + 1) + square,
+            _ => a.parameters().total,
+        };
+        assert_eq!(Some(counted), model["parameters"].as_u64(), "{}", model["name"]);
+    }
+}

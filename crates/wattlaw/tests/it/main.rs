@@ -1,0 +1,30 @@
+//! What must hold of the library, as those who use it see it.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at what it did not expect")]
+
+mod answers;
+mod audit;
+mod clock;
+mod edits;
+mod errors_of_others;
+mod extremes;
+mod golden;
+mod gp;
+mod jobs;
+mod measurement;
+mod memory_measured;
+mod memory_properties;
+mod ols;
+mod power_limit;
+mod properties;
+mod published;
+mod readers;
+mod records;
+mod roofline;
+mod speedup;
+mod splits;
+mod study;
+mod tables;
+mod traces;
+mod transfer;
+mod validation;

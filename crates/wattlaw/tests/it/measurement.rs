@@ -1,0 +1,282 @@
+//! A measurement has the job that was run: tables and records give it back, and laws count it as it was described.
+
+use std::path::Path;
+
+use crate::jobs::{self, CATALOG};
+use proptest::prelude::*;
+use wattlaw::base::scope::{Covers, Scope};
+use wattlaw::base::units::{Joules, Seconds};
+use wattlaw::calibration::{Calibration, FitOptions};
+use wattlaw::cost::{AttentionFlops, Cost};
+use wattlaw::data::dataset::{Dataset, to_csv};
+use wattlaw::data::measurement::Measurement;
+use wattlaw::job::JobSpec;
+use wattlaw::job::workload::Framework;
+use wattlaw::memory::Memory;
+use wattlaw::predict::{Prediction, predict};
+use wattlaw::record::document::Record;
+
+/// What a run table gives back of measurements.
+fn through_a_table(runs: &[Measurement]) -> Vec<Measurement> {
+    let csv = to_csv(runs).unwrap();
+    let mut read = Dataset::from_csv(csv.as_bytes(), "runs.csv", None).unwrap();
+    assert!(read.notes.is_empty(), "{:?}\n{csv}", read.notes);
+    read.runs.iter_mut().for_each(|run| run.line = 0);
+    read.runs
+}
+
+/// A record of a job that another test measured, with another job.
+fn record_of(spec: &JobSpec) -> Record {
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/record_json/finished.json");
+    let mut record = Record::from_json(&std::fs::read_to_string(file).unwrap()).unwrap();
+    record.job = Some(spec.clone());
+    (record.tokens, record.steps) = (None, None);
+    record.windows.clear();
+    record
+}
+
+/// A job with some of the fields that random jobs leave open.
+fn with_details(mut spec: JobSpec, detail: u32) -> JobSpec {
+    if detail & 1 != 0 {
+        spec.system.power_limit_w = Some(250.0);
+        spec.system.network = Some("InfiniBand HDR".to_owned());
+        spec.system.network_gb_per_s = Some(12.5);
+        spec.system.link_gb_per_s = Some(300.0);
+    }
+    if detail & 2 != 0 {
+        spec.workload.framework = Some(Framework::Nanotron);
+        spec.workload.padding_share = Some(0.125);
+    }
+    if detail & 4 != 0 {
+        spec.system.pue = Some(1.25);
+        spec.system.carbon_g_per_kwh = Some(0.0);
+        spec.system.price_per_gpu_hour = Some(2.5);
+        spec.system.host_power_w = Some(900.0);
+    }
+    spec
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn a_table_and_a_record_give_back_an_equal_job(
+        spec in jobs::jobs(),
+        detail in 0..8_u32,
+        planned in any::<bool>(),
+    ) {
+        let spec = with_details(spec, detail);
+        let job = jobs::resolved(&spec);
+        let mut run = Measurement::described("r", &spec, &CATALOG).unwrap();
+        prop_assert_eq!(run.job().resolve(&CATALOG).unwrap(), job.clone());
+        run.tokens = (!planned).then(|| job.tokens());
+        run.duration = Some(Seconds::new(12.5));
+        run.energy = Some(Joules::new(3e5));
+        run.energy_kwh = run.energy.map(Joules::kwh);
+        run.scope = Scope::Devices;
+        run.covers = Covers::Steps;
+
+        let back = through_a_table(std::slice::from_ref(&run));
+        prop_assert_eq!(back[0].job().resolve(&CATALOG).unwrap(), job.clone());
+        prop_assert_eq!(&back[0], &run);
+
+        let record = record_of(&spec);
+        let read = Record::from_json(&record.to_json().unwrap()).unwrap();
+        prop_assert_eq!(&read, &record);
+        let of_record = read.to_measurement(None, &CATALOG).unwrap();
+        prop_assert_eq!(of_record.job().resolve(&CATALOG).unwrap(), job);
+    }
+
+    #[test]
+    fn a_resolved_job_is_read_back_equal(spec in jobs::jobs(), detail in 0..8_u32) {
+        let job = jobs::resolved(&with_details(spec, detail));
+        let read = JobSpec::from_json(&job.to_json().unwrap()).unwrap();
+        prop_assert_eq!(&read, &job.spec());
+        let again = read.resolve(&CATALOG).unwrap();
+        prop_assert_eq!(again.spec(), job.spec());
+        prop_assert_eq!(again, job.clone());
+        let from_toml = JobSpec::from_toml(&job.spec().to_toml().unwrap()).unwrap();
+        prop_assert_eq!(from_toml.resolve(&CATALOG).unwrap(), job);
+    }
+
+    #[test]
+    fn several_jobs_in_one_table_do_not_lend_each_other_fields(
+        specs in prop::collection::vec(jobs::jobs(), 2..6),
+    ) {
+        let runs: Vec<Measurement> = specs
+            .iter()
+            .map(|spec| Measurement::described("r", spec, &CATALOG).unwrap())
+            .collect();
+        prop_assert_eq!(through_a_table(&runs), runs);
+    }
+}
+
+/// The rates of links are stored in bytes per second and written in GB/s, which must not lose a rounding.
+#[test]
+fn every_model_gpu_and_system_of_the_catalogue_is_read_back_equal() {
+    let text = |model: &str, system: &str, seq_len: &str| {
+        format!(
+            "model = {{ {model} }}\nsystem = {{ {system} }}\nworkload = {{ steps = 1, micro_batch = 1{seq_len} }}"
+        )
+    };
+    let small = "family = 'bert', layers = 2, hidden_size = 64";
+    let tokens = ", seq_len = 8";
+    let gpus = CATALOG
+        .accelerators
+        .iter()
+        .map(|gpu| text(small, &format!("gpu = '{}'", gpu.name), tokens));
+    let systems = CATALOG
+        .systems
+        .iter()
+        .map(|system| text(small, &format!("name = '{}'", system.name), tokens));
+    let models = CATALOG.models.iter().map(|model| {
+        let name = model.spec.name.as_deref().unwrap();
+        let is_image = model.spec.family.as_deref() == Some("vit");
+        text(&format!("name = '{name}'"), "gpu = 't4'", if is_image { "" } else { tokens })
+    });
+    let texts: Vec<String> = gpus.chain(systems).chain(models).collect();
+    assert!(texts.len() > 100, "{}", texts.len());
+    for text in texts {
+        let job = jobs::resolved(&JobSpec::from_toml(&text).unwrap());
+        let read = JobSpec::from_json(&job.to_json().unwrap()).unwrap();
+        assert_eq!(read.resolve(&CATALOG).unwrap(), job, "{text}");
+    }
+}
+
+/// FLOPs, bytes and memory of a job as it is fitted, beside those of the job as it was described.
+#[test]
+fn what_is_fitted_costs_what_was_described() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let padded = "model.name = 'bert-base-uncased'
+        workload = { epochs = 3, examples = 10000, seq_len = 128, micro_batch = 32, padding_share = 0.5 }
+        system = { gpu = 't4' }";
+    let mut jobs = vec![("padded".to_owned(), padded.to_owned())];
+    for name in ["lora", "moe", "3d", "vit", "t5"] {
+        let file = examples.join(format!("{name}-job.toml"));
+        jobs.push((name.to_owned(), std::fs::read_to_string(file).unwrap()));
+    }
+    for (name, text) in jobs {
+        let spec = JobSpec::from_toml(&text).unwrap();
+        let job = spec.resolve(&CATALOG).unwrap();
+        let measured = record_of(&spec).to_measurement(None, &CATALOG).unwrap();
+        let table = through_a_table(&[measured]);
+        let fitted = table[0].resolve(&CATALOG).unwrap();
+        let (described, as_fitted) =
+            (Cost::count(&job, AttentionFlops::Full), Cost::count(&fitted, AttentionFlops::Full));
+        assert_eq!(as_fitted.stages, described.stages, "{name}");
+        assert_eq!(as_fitted.hardware_flops(), described.hardware_flops(), "{name}");
+        assert_eq!(as_fitted.steps, described.steps, "{name}");
+        assert_eq!(Memory::of(&fitted), Memory::of(&job), "{name}");
+    }
+}
+
+/// What a table cannot hold is refused and not guessed.
+#[test]
+fn a_text_that_a_table_cannot_hold_is_refused() {
+    let spec = JobSpec::from_toml(
+        "model = { name = 'gpt2' }\nworkload = { steps = 1, seq_len = 8, micro_batch = 1 }\nsystem = { gpu = 't4' }",
+    )
+    .unwrap();
+    for (name, id) in [(" gpt2", "r"), ("NA", "r"), ("gpt2", "r ")] {
+        let mut run = Measurement::described(id, &spec, &CATALOG).unwrap();
+        let mut job = run.job().clone();
+        job.model.name = Some(name.to_owned());
+        run.job = wattlaw::data::measurement::DescribedJob::new(job).unwrap();
+        let error = to_csv(&[run]).unwrap_err().to_string();
+        assert!(error.contains("a run table holds no text"), "{error}");
+    }
+}
+
+/// Rows of `tp` without a degree are the study's, which split the feed-forward block only; rows that say their degree are
+/// not.
+#[test]
+fn strategies_of_a_table_are_those_of_the_job() {
+    let read = |columns: &str, cells: &str| {
+        let text = format!(
+            "family,gpu,layers,hidden_size,heads,seq_len,tokens,{columns}\ngpt,a100-sxm4-80gb,2,64,4,8,4096,{cells}\n"
+        );
+        let data = Dataset::from_csv(text.as_bytes(), "runs.csv", None).unwrap();
+        let job = data.runs[0].resolve(&CATALOG).unwrap();
+        assert_eq!(job.parallelism.strategy(), data.runs[0].strategy(), "{columns} {cells}");
+        job.parallelism.strategy().to_string()
+    };
+    let of = |strategy: &str| read("gpus,strategy", &format!("4,{strategy}"));
+    let kinds = ["ddp", "zero1", "zero2", "fsdp", "hsdp"];
+    assert_eq!(kinds.map(of), kinds);
+    assert_eq!((of("tp"), of("")), ("tp-mlp".to_owned(), "ddp".to_owned()));
+    let spread =
+        |cells: &str| read("gpus,dp_kind,data_parallel,tensor_parallel,pipeline_parallel", cells);
+    // what data-parallel ranks shard is not lost beside tensor parallelism and pipelines
+    assert_eq!(spread("4,zero1,4,1,1"), "zero1");
+    assert_eq!(spread("8,zero1,2,2,2"), "zero1+tp+pp");
+    assert_eq!(spread("2,zero1,1,1,2"), "pp");
+    assert_eq!(spread("4,ddp,2,2,1"), "ddp+tp");
+    assert_eq!(spread("4,,1,4,1"), "tp");
+    assert_eq!(spread("1,zero1,1,1,1"), "single");
+}
+
+/// The table that the documentation fits, with FSDP under another strategy's name.
+fn runs_called(strategy: &str) -> Dataset {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/runs.csv");
+    let text = std::fs::read_to_string(file).unwrap().replace(",fsdp,", &format!(",{strategy},"));
+    Dataset::from_csv(text.as_bytes(), "runs.csv", None).unwrap()
+}
+
+/// A job like those of the table, on four GPUs.
+fn job_of(strategy: &str) -> wattlaw::job::Job {
+    let spec = JobSpec::from_toml(&format!(
+        "model = {{ family = 'bert', layers = 6, hidden_size = 512 }}
+         workload = {{ tokens = '6M', seq_len = 128, micro_batch = 32 }}
+         parallelism = {{ strategy = '{strategy}' }}
+         system = {{ gpu = 'rtx-4090', gpus = 4 }}"
+    ));
+    spec.unwrap().resolve(&CATALOG).unwrap()
+}
+
+fn has(prediction: &Prediction, kind: &str) -> bool {
+    let kinds = serde_json::to_value(&prediction.warnings).unwrap();
+    kinds.as_array().unwrap().iter().any(|warning| warning["kind"] == kind)
+}
+
+#[test]
+fn a_law_fitted_on_a_sharded_strategy_answers_jobs_of_that_strategy() {
+    let fit = |strategy| Calibration::fit(&runs_called(strategy), &FitOptions::default(), &CATALOG);
+    let fsdp = fit("fsdp").unwrap();
+    let expected = predict(&job_of("fsdp"), &fsdp, "asked", 0.9).unwrap();
+    for strategy in ["zero1", "zero2", "hsdp"] {
+        let own = fit(strategy).unwrap();
+        let found = predict(&job_of(strategy), &own, "asked", 0.9).unwrap();
+        assert_eq!(found.energy_j, expected.energy_j, "{strategy}");
+        assert_eq!(found.duration_s, expected.duration_s, "{strategy}");
+        assert!(!has(&found, "answered-as"), "{strategy}: {:?}", found.warnings);
+        // a law without such rows says that it answers as FSDP
+        let found = predict(&job_of(strategy), &fsdp, "asked", 0.9).unwrap();
+        assert_eq!(found.energy_j, expected.energy_j, "{strategy}");
+        assert!(has(&found, "answered-as"), "{strategy}");
+        // and the other way round
+        assert_eq!(
+            predict(&job_of("fsdp"), &own, "asked", 0.9).unwrap().energy_j,
+            expected.energy_j
+        );
+    }
+}
+
+#[test]
+fn a_roofline_law_fitted_on_a_sharded_strategy_knows_it() {
+    let fit = |strategy| {
+        let options = FitOptions::default();
+        Calibration::fit_roofline(&runs_called(strategy), &options, &CATALOG, None, true).unwrap()
+    };
+    for strategy in ["zero1", "zero2", "hsdp"] {
+        let own = fit(strategy);
+        let found = predict(&job_of(strategy), &own, "asked", 0.9).unwrap();
+        assert!(!has(&found, "answered-as") && !has(&found, "unseen-strategy"), "{strategy}");
+        let energy = found.energy_j.unwrap();
+        assert!(energy.lower < energy.estimate && energy.estimate < energy.upper);
+    }
+    let found = predict(&job_of("zero2"), &fit("fsdp"), "asked", 0.9).unwrap();
+    assert!(has(&found, "answered-as"), "{:?}", found.warnings);
+    let found = predict(&job_of("tp"), &fit("fsdp"), "asked", 0.9).unwrap();
+    assert!(has(&found, "unseen-strategy"), "{:?}", found.warnings);
+}

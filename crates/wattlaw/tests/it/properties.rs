@@ -1,0 +1,579 @@
+//! What must hold for every job, whatever its family, strategy and sizes.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helper functions of a test")]
+
+use crate::jobs::{jobs, resolved};
+use proptest::prelude::*;
+use wattlaw::base::amount::Count;
+use wattlaw::cost::{
+    AttentionFlops, CollectiveKind, CollectiveRole, Cost, Ledger, Op, OpKind, Phase, Totals,
+};
+use wattlaw::data::proxy::Proxies;
+use wattlaw::job::model::Family;
+use wattlaw::job::parallelism::{Parallelism, ParallelismSpec, Schedule, TensorScope};
+use wattlaw::job::system::SystemSpec;
+use wattlaw::job::task::Task;
+use wattlaw::job::workload::{Checkpointing, Lora, LoraTarget};
+use wattlaw::job::{Job, JobSpec};
+use wattlaw::law::roofline::physics::{Physics, PhysicsEstimate, RooflineParameters};
+use wattlaw::law::roofline::terms::{Terms, Work};
+use wattlaw::memory::{Memory, MemoryPart, Recipe};
+
+fn counted(job: &Job) -> Cost {
+    Cost::count(job, AttentionFlops::Full)
+}
+
+fn model_flops(job: &Job) -> f64 {
+    counted(job).model_flops_per_step.value()
+}
+
+fn hardware_flops(job: &Job) -> f64 {
+    counted(job).hardware_per_step.flops.value()
+}
+
+/// Sums of floating-point terms in another order differ in the last digits.
+fn near(a: f64, b: f64) -> bool {
+    (a - b).abs() <= 1e-12 * a.abs().max(b.abs())
+}
+
+/// The same training on one GPU.
+fn on_one_gpu(spec: &JobSpec) -> JobSpec {
+    let grad_accum = spec.workload.grad_accum.unwrap() * spec.parallelism.dp.unwrap();
+    let mut alone = spec.clone();
+    alone.parallelism = ParallelismSpec::default();
+    alone.system = SystemSpec { gpu: spec.system.gpu.clone(), ..SystemSpec::default() };
+    alone.workload.grad_accum = Some(grad_accum);
+    alone
+}
+
+fn with(job: &Job, change: impl FnOnce(&mut Job)) -> Job {
+    let mut job = job.clone();
+    change(&mut job);
+    job
+}
+
+/// Whether an operation is a layer's, not the embedding's, the output's or the step's.
+fn of_a_layer(op: &Op) -> bool {
+    op.phase != Phase::Step
+        && !matches!(
+            op.kind,
+            OpKind::PatchProjection
+                | OpKind::Embedding
+                | OpKind::EmbeddingProjection
+                | OpKind::FinalNorm
+                | OpKind::MaskedLmTransform
+                | OpKind::OutputProjection
+                | OpKind::Logits
+                | OpKind::Loss
+                | OpKind::Pooler
+                | OpKind::Classifier
+        )
+}
+
+/// Bytes a GPU of `ledger` sends in a step by operations that `keep` keeps.
+fn sent(ledger: &Ledger, keep: impl Fn(&Op) -> bool) -> f64 {
+    let totals = ledger.per_step(keep);
+    (totals.node_link_bytes + totals.network_bytes).value()
+}
+
+fn has_role(op: &Op, roles: &[CollectiveRole]) -> bool {
+    op.collective().is_some_and(|collective| roles.contains(&collective.role))
+}
+
+fn is_data_parallel(op: &Op) -> bool {
+    use CollectiveRole as R;
+    has_role(op, &[R::GradientReduction, R::ParameterGather, R::GradientReductionBetweenGroups])
+}
+
+fn is_tensor_parallel(op: &Op) -> bool {
+    use CollectiveRole as R;
+    has_role(
+        op,
+        &[R::TensorParallelActivations, R::TensorParallelEmbedding, R::TensorParallelLogits],
+    )
+}
+
+fn is_pipeline(op: &Op) -> bool {
+    has_role(op, &[CollectiveRole::PipelineActivations])
+}
+
+fn reduces_gradients(op: &Op) -> bool {
+    has_role(op, &[CollectiveRole::GradientReduction])
+}
+
+/// Parameters that all ranks of one replica hold together: the model's, and a second copy of a tied embedding where
+/// the pipeline parts it from the output map.
+fn parameters_of_a_replica(job: &Job) -> f64 {
+    let (a, task) = (&job.architecture, job.workload.task);
+    let parted =
+        job.parallelism.pp > 1 && a.tied_embeddings && !matches!(task, Task::Classification { .. });
+    let copy = if parted { a.vocab_size * a.embedding_size } else { 0 };
+    (a.parameters_for(task).total + copy) as f64
+}
+
+/// Whether each parameter is on one tensor-parallel rank: everything is split and no key head is held twice.
+fn splits_evenly(job: &Job) -> bool {
+    let p = &job.parallelism;
+    p.tp == 1
+        || (p.tensor_scope == TensorScope::Blocks && job.architecture.kv_heads.is_multiple_of(p.tp))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn model_flops_do_not_depend_on_how_the_batch_is_split(spec in jobs()) {
+        let (spread, alone) = (resolved(&spec), resolved(&on_one_gpu(&spec)));
+        prop_assert_eq!(model_flops(&spread), model_flops(&alone));
+        if spec.workload.steps.is_none() {
+            let whole_run = |job| counted(job).model_flops().value();
+            prop_assert!(near(whole_run(&spread), whole_run(&alone)));
+        }
+    }
+
+    #[test]
+    fn hardware_flops_are_model_flops_and_what_is_done_twice(spec in jobs()) {
+        let job = resolved(&spec);
+        let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
+        let (model, hardware) = (model_flops(&job), hardware_flops(&job));
+        prop_assert!(hardware >= model * (1.0 - 1e-12), "{hardware} < {model}");
+        let decoder_of_split_maps = !matches!(a.family(), Family::Bert | Family::Vit)
+            && a.experts.is_none()
+            && w.task == Task::CausalLm
+            && w.lora.is_none()
+            && a.embedding_size == a.hidden_size;
+        if w.checkpointing == Checkpointing::None
+            && (p.tp == 1 || (splits_evenly(&job) && decoder_of_split_maps))
+        {
+            prop_assert!(near(hardware, model), "{hardware} is not {model}");
+        }
+    }
+
+    #[test]
+    fn flops_are_linear_in_the_micro_batch(spec in jobs(), times in 2..=5_u64) {
+        let job = resolved(&spec);
+        let more = with(&job, |j| j.workload.micro_batch *= times);
+        prop_assert!(near(model_flops(&more), times as f64 * model_flops(&job)));
+        prop_assert!(near(hardware_flops(&more), times as f64 * hardware_flops(&job)));
+    }
+
+    #[test]
+    fn flops_are_linear_in_layers(spec in jobs(), step in 1..=3_u64) {
+        let job = resolved(&spec);
+        let flops = |times| hardware_flops(&with(&job, |j| j.architecture.layers += times * step));
+        let (first, second) = (flops(1) - flops(0), flops(2) - flops(1));
+        prop_assert!(first > 0.0 && (first - second).abs() <= 1e-9 * flops(2));
+    }
+
+    #[test]
+    fn flops_are_linear_in_the_experts_a_token_visits(mut spec in jobs()) {
+        spec.model.family = Some("mixtral".into());
+        (spec.model.encoder_layers, spec.model.image_size, spec.model.patch_size) = (None, None, None);
+        (spec.model.experts, spec.model.top_k) = (Some(8), Some(1));
+        spec.workload.decoder_seq_len = None;
+        spec.workload.seq_len = spec.workload.seq_len.or(Some(64));
+        let job = resolved(&spec);
+        let flops = |top_k| {
+            hardware_flops(&with(&job, |j| j.architecture.experts.as_mut().unwrap().top_k = top_k))
+        };
+        let slope = flops(2) - flops(1);
+        prop_assert!(slope > 0.0);
+        prop_assert!((flops(8) - flops(1) - 7.0 * slope).abs() <= 1e-9 * flops(8));
+    }
+
+    #[test]
+    fn recomputation_adds_the_forward_pass_of_what_is_dropped(spec in jobs()) {
+        let job = resolved(&spec);
+        let at = |level| counted(&with(&job, |j| j.workload.checkpointing = level));
+        let (none, selective, full) =
+            (at(Checkpointing::None), at(Checkpointing::Selective), at(Checkpointing::Full));
+        let flops = |cost: &Cost| cost.hardware_per_step.flops.value();
+        prop_assert!(flops(&none) <= flops(&selective) && flops(&selective) <= flops(&full));
+        prop_assert_eq!(none.model_flops_per_step, full.model_flops_per_step);
+        for ((none, selective), full) in none.stages.iter().zip(&selective.stages).zip(&full.stages) {
+            let of = |ledger: &Ledger, phase, keep: &dyn Fn(&Op) -> bool| {
+                ledger.per_step(|op| op.phase == phase && op.collective().is_none() && keep(op))
+            };
+            let forward = of(none, Phase::Forward, &|op| of_a_layer(op) && op.kind != OpKind::ExpertWeights);
+            let again = of(full, Phase::Recompute, &|_| true);
+            prop_assert!(near(again.flops.value(), forward.flops.value()));
+            prop_assert!(near(again.bytes.value(), forward.bytes.value()));
+            let core = of(none, Phase::Forward, &|op| op.kind == OpKind::AttentionCore);
+            prop_assert_eq!(of(selective, Phase::Recompute, &|_| true), core);
+            prop_assert_eq!(of(none, Phase::Recompute, &|_| true), Totals::default());
+        }
+    }
+
+    #[test]
+    fn the_causal_convention_halves_attention_of_decoders_and_nothing_else(spec in jobs()) {
+        let job = resolved(&spec);
+        let (full, causal) = (counted(&job), Cost::count(&job, AttentionFlops::Causal));
+        prop_assert!(causal.model_flops_per_step.value() <= full.model_flops_per_step.value());
+        let decoder = matches!(job.architecture.family(), Family::Gpt | Family::Llama);
+        for (full, causal) in full.stages.iter().zip(&causal.stages) {
+            for (a, b) in full.ops.iter().zip(&causal.ops) {
+                let half = Op { flops: a.flops * 0.5, ..*a };
+                if a.kind == OpKind::AttentionCore && decoder {
+                    prop_assert_eq!(*b, half);
+                } else if a.kind == OpKind::AttentionCore && job.architecture.family() == Family::T5 {
+                    prop_assert!(*b == *a || *b == half);
+                } else {
+                    prop_assert_eq!(b, a);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_ledger_adds_up(spec in jobs()) {
+        let job = resolved(&spec);
+        let (cost, p) = (counted(&job), &job.parallelism);
+        prop_assert_eq!(cost.stages.len() as u64, p.pp);
+        let mut sum = Totals::default();
+        for ledger in &cost.stages {
+            for op in &ledger.ops {
+                let steps = if op.phase == Phase::Step { 1 } else { job.workload.grad_accum };
+                let times = op.count * (steps * p.dp * p.tp) as f64;
+                sum.flops += op.flops * times;
+                sum.bytes += op.bytes * times;
+                sum.kernels += op.kernels * times;
+                if let Some(collective) = op.collective() {
+                    sum.node_link_bytes += collective.sent_per_gpu() * times;
+                }
+                for figure in [op.count, op.flops.value(), op.bytes.value(), op.kernels] {
+                    prop_assert!(figure.is_finite() && figure >= 0.0, "{:?}", op);
+                }
+            }
+        }
+        let total = cost.hardware_per_step;
+        prop_assert!(near(sum.flops.value(), total.flops.value()));
+        prop_assert!(near(sum.bytes.value(), total.bytes.value()));
+        prop_assert!(near(sum.kernels, total.kernels));
+        let sent = total.node_link_bytes + total.network_bytes;
+        prop_assert!(near(sum.node_link_bytes.value(), sent.value()));
+        prop_assert!(near(cost.hardware_flops().value(), total.flops.value() * job.steps()));
+        let busiest = cost.busiest_stage().per_step(|_| true).flops.value();
+        prop_assert!(cost.stages.iter().all(|s| s.per_step(|_| true).flops.value() <= busiest));
+    }
+
+    #[test]
+    fn steps_tokens_and_positions_are_one_amount(spec in jobs()) {
+        let job = resolved(&spec);
+        let (w, dp) = (&job.workload, job.parallelism.dp);
+        prop_assert!(near(job.steps() * w.positions_per_step(dp), job.positions()));
+        prop_assert!(near(job.tokens(), job.positions() * (1.0 - w.padding_share)));
+        if let Some(tokens) = spec.workload.tokens {
+            prop_assert!(near(job.tokens(), tokens.get() as f64));
+        }
+    }
+
+    #[test]
+    fn twice_the_tokens_are_twice_the_work_and_twice_the_accumulation_half_the_steps(spec in jobs()) {
+        let mut twice = spec.clone();
+        (twice.workload.steps, twice.workload.epochs, twice.workload.examples) = (None, None, None);
+        let mut once = twice.clone();
+        once.workload.tokens = Some(Count::new(7_000_000));
+        twice.workload.tokens = Some(Count::new(14_000_000));
+        let (once, twice) = (resolved(&once), resolved(&twice));
+        let whole_run = |job: &Job| counted(job).hardware_flops().value();
+        prop_assert!(near(whole_run(&twice), 2.0 * whole_run(&once)));
+        let accumulated = with(&once, |j| j.workload.grad_accum *= 2);
+        prop_assert!(near(accumulated.steps(), once.steps() / 2.0));
+        prop_assert!(near(whole_run(&accumulated), whole_run(&once)));
+    }
+
+    #[test]
+    fn communication_vanishes_with_its_degree(spec in jobs()) {
+        let job = resolved(&spec);
+        let p = &job.parallelism;
+        for ledger in &counted(&job).stages {
+            let none = |keep: fn(&Op) -> bool| !ledger.ops.iter().any(keep);
+            prop_assert!(p.dp > 1 || none(is_data_parallel));
+            prop_assert!(p.tp > 1 || none(is_tensor_parallel));
+            prop_assert!(p.pp > 1 || p.virtual_stages > 1 || none(is_pipeline));
+            prop_assert!(none(|op| op.collective().is_some_and(|c| c.ranks < 2)));
+            prop_assert!(none(|op| op.collective().is_some()
+                && !(is_data_parallel(op) || is_tensor_parallel(op) || is_pipeline(op))));
+        }
+        let alone = resolved(&on_one_gpu(&spec));
+        prop_assert_eq!(alone.parallelism, Parallelism::SINGLE);
+        prop_assert!(counted(&alone).stages[0].ops.iter().all(|op| op.collective().is_none()));
+    }
+
+    #[test]
+    fn data_parallel_volumes_are_the_closed_forms(mut spec in jobs()) {
+        spec.workload.lora = None;
+        let job = resolved(&spec);
+        let p = &job.parallelism;
+        let act = job.workload.precision.bytes();
+        let m = job.workload.grad_accum as f64;
+        let all: f64 = counted(&job).stages.iter().map(|l| sent(l, is_data_parallel)).sum();
+        let buffer = parameters_of_a_replica(&job) * act / p.tp as f64;
+        let share = |n: u64| (n as f64 - 1.0) / n as f64;
+        // Rajbhandari et al. 2020, sections 7.1 and 7.2; ZeRO-2 reduces gradients every micro-step, as DeepSpeed does
+        let expected = match p.data.name() {
+            "single" => 0.0,
+            "ddp" | "zero1" => 2.0 * buffer * share(p.dp),
+            "zero2" => (m + 1.0) * buffer * share(p.dp),
+            _ => {
+                let replicas = p.dp / p.shard_group;
+                m * 3.0 * buffer * share(p.shard_group)
+                    + 2.0 * buffer / p.shard_group as f64 * share(replicas)
+            }
+        };
+        if splits_evenly(&job) {
+            prop_assert!(near(all, expected), "{all} is not {expected}");
+        } else {
+            prop_assert!(all >= expected * (1.0 - 1e-12));
+        }
+    }
+
+    #[test]
+    fn tensor_parallel_volumes_are_four_all_reduces_a_layer(spec in jobs()) {
+        let job = resolved(&spec);
+        let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
+        let whole = with(&job, |j| j.parallelism.sequence_parallel = false);
+        for (ledger, split) in counted(&whole).stages.iter().zip(&counted(&job).stages) {
+            let total = sent(ledger, is_tensor_parallel);
+            // sequence parallelism: a reduce-scatter and an all-gather for each all-reduce
+            prop_assert!(near(total, sent(split, is_tensor_parallel)));
+            let layers = p.stage_layers(a, ledger.stage) as f64;
+            let buffer = (w.micro_batch * a.hidden_size) as f64 * w.precision.bytes();
+            let passes = if w.checkpointing == Checkpointing::Full { 3.0 } else { 2.0 };
+            // after attention and after the feed-forward block; a decoder with an encoder attends twice
+            let blocks = p.tensor_scope == TensorScope::Blocks;
+            let (of_layer, of_decoder) = match (blocks, a.encoder_layers > 0) {
+                (true, true) => (2.0, 3.0),
+                (true, false) => (2.0, 2.0),
+                (false, _) => (1.0, 1.0),
+            };
+            let decoder_seq = if a.encoder_layers > 0 { w.decoder_seq_len } else { w.seq_len };
+            let reduced = passes
+                * buffer
+                * (a.encoder_layers as f64 * of_layer * w.seq_len as f64
+                    + layers * of_decoder * decoder_seq as f64);
+            let ring = 2.0 * (p.tp as f64 - 1.0) / p.tp as f64;
+            let layer = sent(ledger, |op| has_role(op, &[CollectiveRole::TensorParallelActivations]));
+            prop_assert!(near(layer, w.grad_accum as f64 * ring * reduced), "{layer}");
+        }
+    }
+
+    #[test]
+    fn a_pipeline_sends_one_activation_each_way_over_each_boundary(spec in jobs()) {
+        let job = resolved(&spec);
+        let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
+        let split = if p.sequence_parallel { p.tp as f64 } else { 1.0 };
+        let buffer = (w.micro_batch * w.seq_len * a.hidden_size) as f64 * w.precision.bytes() / split;
+        let boundaries = (p.pp * p.virtual_stages - 1) as f64;
+        let stages = counted(&job).stages;
+        let total: f64 = stages.iter().map(|l| sent(l, is_pipeline)).sum();
+        let expected = if p.pp == 1 { 0.0 } else { 2.0 * boundaries * buffer * w.grad_accum as f64 };
+        prop_assert!(near(total, expected), "{total} is not {expected}");
+    }
+
+    #[test]
+    fn what_stays_in_one_node_never_uses_the_network(spec in jobs()) {
+        let job = resolved(&spec);
+        let network = counted(&job).hardware_per_step.network_bytes.value();
+        if job.system.nodes() == 1 {
+            prop_assert_eq!(network, 0.0);
+        } else {
+            prop_assert!(network > 0.0, "{} nodes without communication", job.system.nodes());
+        }
+    }
+
+    #[test]
+    fn stages_and_ranks_hold_the_model_once(mut spec in jobs()) {
+        // one step's DDP gradients are the parameters that a rank holds
+        spec.workload.lora = None;
+        if spec.parallelism.dp == Some(1) {
+            spec.parallelism.dp = Some(2);
+            spec.system.gpus = spec.system.gpus.map(|n| 2 * n);
+        }
+        spec.parallelism.strategy = Some("ddp".parse().unwrap());
+        spec.parallelism.shard_group = None;
+        let job = resolved(&spec);
+        let gradients = |ledger: &Ledger| -> f64 {
+            let ops = ledger.ops.iter().filter(|op| reduces_gradients(op));
+            ops.map(|op| op.collective().unwrap().buffer.value()).sum()
+        };
+        let held: f64 = counted(&job).stages.iter().map(gradients).sum::<f64>()
+            * job.parallelism.tp as f64
+            / job.workload.precision.bytes();
+        let model = parameters_of_a_replica(&job);
+        if splits_evenly(&job) {
+            prop_assert!(near(held, model), "{held} is not {model}");
+        } else {
+            prop_assert!(held >= model * (1.0 - 1e-12));
+        }
+    }
+
+    #[test]
+    fn frozen_maps_cost_two_thirds_and_adapters_six_flops_a_parameter_and_token(
+        mut spec in jobs(), rank in 1..=16_u64, every_map in any::<bool>()
+    ) {
+        let targets = if every_map {
+            use LoraTarget as T;
+            vec![T::Query, T::Key, T::Value, T::Output, T::Gate, T::Up, T::Down]
+        } else {
+            Vec::new()
+        };
+        spec.workload.lora = Some(Lora { rank, targets });
+        spec.workload.checkpointing = Some(Checkpointing::None);
+        // two ranks, so that the gradients of the adapters are communicated and can be read
+        spec.parallelism = ParallelismSpec { strategy: Some("ddp".parse().unwrap()), ..Default::default() };
+        (spec.system.gpus, spec.system.gpus_per_node) = (Some(2), None);
+        if spec.workload.decoder_seq_len.is_some() {
+            spec.workload.decoder_seq_len = spec.workload.seq_len;
+        }
+        let job = resolved(&spec);
+        let trained = with(&job, |j| j.workload.lora = None);
+        let (frozen, trained) = (&counted(&job).stages[0], &counted(&trained).stages[0]);
+        let frozen_maps = |op: &Op| {
+            !matches!(op.kind, OpKind::Adapter | OpKind::AttentionCore | OpKind::PatchProjection)
+        };
+        let flops = |l: &Ledger, keep: &dyn Fn(&Op) -> bool| l.per_step(keep).flops.value();
+        prop_assert!(near(flops(frozen, &frozen_maps), 2.0 / 3.0 * flops(trained, &frozen_maps)));
+        let core = |op: &Op| op.kind == OpKind::AttentionCore;
+        prop_assert_eq!(flops(frozen, &core), flops(trained, &core));
+
+        // experts see only a share of the tokens each
+        if job.architecture.experts.is_none() || !every_map {
+            let gradients = frozen.ops.iter().find(|op| reduces_gradients(op)).unwrap();
+            let adapters = gradients.collective().unwrap().buffer.value() / job.workload.precision.bytes();
+            let w = &job.workload;
+            let tokens = (w.micro_batch * w.seq_len * w.grad_accum) as f64;
+            prop_assert!(near(flops(frozen, &|op| op.kind == OpKind::Adapter), 6.0 * adapters * tokens));
+        }
+    }
+
+    #[test]
+    fn sharding_moves_no_more_than_the_closed_volume_and_never_less_than_replication(mut spec in jobs()) {
+        // ZeRO-1 moves what DDP moves; FSDP half as much again, every micro-step
+        if spec.parallelism.dp == Some(1) {
+            return Ok(());
+        }
+        spec.parallelism.shard_group = None;
+        spec.workload.lora = None;
+        let moved = |strategy: &str| {
+            let mut spec = spec.clone();
+            spec.parallelism.strategy = Some(strategy.parse().unwrap());
+            let job = resolved(&spec);
+            counted(&job).stages.iter().map(|l| sent(l, is_data_parallel)).sum::<f64>()
+        };
+        let (ddp, accumulation) = (moved("ddp"), spec.workload.grad_accum.unwrap() as f64);
+        prop_assert!(near(moved("zero1"), ddp));
+        prop_assert!(near(moved("fsdp"), 1.5 * accumulation * ddp));
+        if accumulation == 1.0 {
+            prop_assert!(near(moved("zero2"), ddp));
+        }
+    }
+
+    #[test]
+    fn an_interleaved_pipeline_waits_less_and_sends_more(spec in jobs()) {
+        let job = resolved(&spec);
+        let p = &job.parallelism;
+        let m = job.workload.grad_accum;
+        prop_assert_eq!(p.bubble(m) * (m * p.virtual_stages) as f64, (p.pp - 1) as f64);
+        if p.schedule == Schedule::Interleaved {
+            let plain = with(&job, |j| j.parallelism.virtual_stages = 1);
+            prop_assert!(p.bubble(m) <= plain.parallelism.bubble(m));
+            let total = |job: &Job| -> f64 {
+                counted(job).stages.iter().map(|l| sent(l, is_pipeline)).sum()
+            };
+            prop_assert!(total(&job) >= total(&plain));
+        }
+        for ledger in &counted(&job).stages {
+            for op in ledger.ops.iter().filter(|op| is_pipeline(op)) {
+                prop_assert_eq!(op.collective().unwrap().kind, CollectiveKind::Send);
+            }
+        }
+    }
+}
+
+/// FLOPs, bytes and kernels of a step by the roofline law's sums.
+fn computed(x: &Terms) -> [f64; 3] {
+    let each = |of: fn(&Work) -> f64| x.micro_steps * of(&x.micro_step) + of(&x.optimizer);
+    [each(Work::flops), each(|work| work.bytes), each(|work| work.kernels)]
+}
+
+/// Seconds, and joules of the work alone, where nothing overlaps, no power limit binds and work is so light that its power
+/// does not bend: each operation shows in both.
+fn priced(job: &Job, cost: &Cost) -> [f64; 2] {
+    let default = RooflineParameters::physical();
+    let parameters = RooflineParameters {
+        overlap: 1e-9,
+        flop_energy: 1e-9 * default.flop_energy,
+        byte_energy: 1e-9 * default.byte_energy,
+        link_energy: 1e-9 * default.link_energy,
+        kernel_energy_j: 1e-9 * default.kernel_energy_j,
+        ..default
+    };
+    let x = Terms { power_limit: f64::MAX, ..Terms::of_cost(job, cost) };
+    let PhysicsEstimate { time, energy, .. } = Physics(parameters).estimate(&x);
+    let work_j = energy.compute_j + energy.memory_j + energy.communication_j + energy.kernel_j;
+    [time.total_s, work_j]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn the_roofline_laws_sums_are_the_ledgers(spec in jobs()) {
+        let job = resolved(&spec);
+        let cost = counted(&job);
+        let (ledger, x) = (cost.busiest_stage(), Terms::of_cost(&job, &cost));
+        let computing = ledger.per_step(|op| op.collective().is_none());
+        let all = ledger.per_step(|_| true);
+        prop_assert_eq!(computing.flops, all.flops);
+        let expected = [computing.flops.value(), computing.bytes.value(), computing.kernels];
+        for (sum, expected) in computed(&x).into_iter().zip(expected) {
+            prop_assert!(near(sum, expected), "{sum} is not {expected}");
+        }
+        // a collective is one kernel, so that kernels count collectives
+        let once = |op: &Op| op.phase == Phase::Step;
+        let m = x.micro_steps;
+        let mut sent = [0.0; 2];
+        for (role, times, sum, of_role) in [
+            ("tensor", m, x.tensor_parallel, ledger.per_step(|op| is_tensor_parallel(op) && !once(op))),
+            ("pipeline", m, x.pipeline, ledger.per_step(|op| is_pipeline(op) && !once(op))),
+            ("fsdp", m, x.fsdp, ledger.per_step(|op| is_data_parallel(op) && !once(op))),
+            ("step", 1.0, x.gradients, ledger.per_step(|op| op.collective().is_some() && once(op))),
+        ] {
+            prop_assert!(near(times * sum.node, of_role.node_link_bytes.value()), "{role}: {sum:?}");
+            prop_assert!(near(times * sum.network, of_role.network_bytes.value()), "{role}: {sum:?}");
+            prop_assert!(near(times * sum.count, of_role.kernels), "{role}: {sum:?}");
+            sent[0] += times * sum.node;
+            sent[1] += times * sum.network;
+        }
+        prop_assert!(near(sent[0], all.node_link_bytes.value()), "{sent:?} {all:?}");
+        prop_assert!(near(sent[1], all.network_bytes.value()), "{sent:?} {all:?}");
+        let proxy = Proxies::of_cost(&cost);
+        let micro_step: f64 = ledger.ops.iter().filter(|op| !once(op)).map(|op| op.count * op.bytes.value()).sum();
+        prop_assert!(near(proxy.memory, micro_step));
+    }
+
+    #[test]
+    fn every_operation_takes_time_energy_and_memory(spec in jobs()) {
+        let job = resolved(&spec);
+        let cost = counted(&job);
+        let busiest = cost.busiest_stage().stage as usize;
+        let [time_s, work_j] = priced(&job, &cost);
+        for at in 0..cost.stages[busiest].ops.len() {
+            let mut twice = cost.clone();
+            let op = &mut twice.stages[busiest].ops[at];
+            op.count *= 2.0;
+            let op = *op;
+            let [longer_s, more_j] = priced(&job, &twice);
+            prop_assert!(longer_s > time_s, "{op:?} takes no time");
+            prop_assert!(more_j > work_j, "{op:?} takes no energy");
+        }
+        for ledger in &cost.stages {
+            let memory = Memory::of_stage(&job, ledger.stage, &Recipe::PYTORCH);
+            for op in &ledger.ops {
+                let part = MemoryPart::of(op);
+                prop_assert!(memory.part(part).value() > 0.0, "{op:?} takes no {part}");
+            }
+        }
+    }
+}
