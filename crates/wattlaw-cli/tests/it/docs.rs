@@ -356,6 +356,27 @@ fn targets(text: &str) -> Vec<&str> {
         .collect()
 }
 
+#[test]
+fn the_architecture_is_that_of_the_tree() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let folders = ["crates", "trainer", "docs", "examples", "fuzz", "benches"];
+    let is_path = |code: &&str| code.split_once('/').is_some_and(|(top, _)| folders.contains(&top));
+    let paths: Vec<&str> = text.split('`').skip(1).step_by(2).filter(is_path).collect();
+    assert!(paths.len() > 50, "{paths:?}");
+    let absent: Vec<_> = paths.iter().filter(|path| !root().join(path).exists()).collect();
+    assert!(absent.is_empty(), "ARCHITECTURE.md names {absent:?}");
+
+    let picture = fs::read_to_string(root().join("docs/img/rooms.svg")).unwrap();
+    let rooms =
+        ["crates", "crates/wattlaw/src"].map(|folder| fs::read_dir(root().join(folder)).unwrap());
+    for room in rooms.into_iter().flatten().map(Result::unwrap).filter(|room| room.path().is_dir())
+    {
+        let name = room.file_name().into_string().unwrap();
+        assert!(picture.contains(&format!(">{name}</text>")), "docs/img/rooms.py draws no {name}");
+        assert!(text.contains(&format!("/{name}/`")), "ARCHITECTURE.md says nothing of {name}");
+    }
+}
+
 /// The anchors of a page's headings, as GitHub and the site make them.
 fn anchors(text: &str) -> Vec<String> {
     let headings = text.lines().filter(|line| line.starts_with('#'));
