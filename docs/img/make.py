@@ -55,7 +55,7 @@ def energy():
         ("3d-job", "Llama 2 13B, 1 B tokens", "32 × A100, dp 4 · tp 4 · pp 2"),
     )
     parts = (
-        ("compute_j", "FLOPs", "#1b6ca8"), ("memory_j", "memory traffic", "#6aaed6"), ("link_j", "communication", "#4d7c4f"),
+        ("compute_j", "FLOPs", "#1b6ca8"), ("memory_j", "memory traffic", "#6aaed6"), ("communication_j", "communication", "#4d7c4f"),
         ("kernel_j", "kernels", "#a3c586"), ("static_j", "idle (static) power", "#c8553d"), ("host_j", "host", "#e8b4a0"),
     )
     figure, axis = plt.subplots(figsize=(9.2, 3.7), layout="constrained")
@@ -67,7 +67,7 @@ def energy():
             axis.barh(y, share, left=left, height=0.62, color=colour, edgecolor="white", linewidth=1,
                       label=label if y == 0 else None)
             if share >= 7:
-                dark = part in ("compute_j", "link_j", "static_j")
+                dark = part in ("compute_j", "communication_j", "static_j")
                 axis.text(left + share / 2, y, f"{share:.0f} %", ha="center", va="center", fontsize=9,
                           color="white" if dark else "#222222")
             left += share

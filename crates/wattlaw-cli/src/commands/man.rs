@@ -1,12 +1,15 @@
-//! `wattlaw man`: man pages, and the command reference of the documentation, made from the parser.
+//! `wattlaw man`: man pages, the command reference and the tables of job fields of the documentation, made from the parser and
+//! from the list of fields.
 //!
-//! The subcommand is hidden: packagers call it, users do not. A test compares `docs/reference/commands.md` with what it prints.
+//! The subcommand is hidden: packagers call it, users do not. Tests compare the pages of `docs/reference` with what it prints.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
 use clap::{Arg, Command, CommandFactory};
+
+use wattlaw::job::fields::{Field, fields};
 
 use crate::args::Wattlaw;
 use crate::failure::{Done, Failure};
@@ -22,6 +25,9 @@ pub struct Args {
     /// Print the command reference as Markdown
     #[arg(long)]
     markdown: bool,
+    /// Print the tables of a job's fields as Markdown, each under the comment that marks its place on a page
+    #[arg(long)]
+    fields: bool,
 }
 
 /// Runs the command.
@@ -30,11 +36,45 @@ pub struct Args {
 /// Where the folder or standard output cannot be written.
 pub fn run(args: &Args) -> Done {
     let Some(folder) = &args.out else {
-        return files::print(&reference());
+        return files::print(&if args.fields { tables_of_fields() } else { reference() });
     };
     let failed = |error: std::io::Error| Failure::failed(format!("{}: {error}", folder.display()));
     fs::create_dir_all(folder).map_err(failed)?;
     clap_mangen::generate_to(Wattlaw::command(), folder).map_err(failed)
+}
+
+/// The fields of a job: a table for each table of a job file, and one with the columns of run tables.
+fn tables_of_fields() -> String {
+    let mut program = Wattlaw::command();
+    program.build();
+    let predict = program.find_subcommand("predict");
+    let flags: Vec<&Arg> = predict.iter().flat_map(|command| command.get_arguments()).collect();
+    // a flag has the identifier of its field's column, and a name of its own where that is shorter
+    let flag = |field: &Field| {
+        let named = flags.iter().find(|arg| arg.get_id().as_str() == field.column);
+        named.and_then(|arg| arg.get_long()).map(|long| format!("`--{long}`")).unwrap_or_default()
+    };
+    let mut page = String::new();
+    for table in ["model", "workload", "parallelism", "system"] {
+        let _ = writeln!(page, "<!-- fields of {table} -->\n");
+        let _ = writeln!(page, "| field | flag | value | what |\n|---|---|---|---|");
+        for field in fields().filter(|field| field.table == table) {
+            // adapters are a table of their own: `lora.rank`
+            let key = match field.column.strip_prefix(field.key) {
+                Some(below) => field.key.to_owned() + &below.replacen('_', ".", 1),
+                None => field.key.to_owned(),
+            };
+            let (flag, kind, about) = (flag(field), field.kind.name(), escaped(field.about));
+            let _ = writeln!(page, "| `{key}` | {flag} | {kind} | {about} |");
+        }
+        page += "\n";
+    }
+    page += "<!-- columns of a job -->\n\n| column | value | what |\n|---|---|---|\n";
+    for field in fields() {
+        let about = escaped(field.about);
+        let _ = writeln!(page, "| `{}` | {} | {about} |", field.column, field.kind.name());
+    }
+    page
 }
 
 /// The command reference: one section a command, in the order of `wattlaw --help`.

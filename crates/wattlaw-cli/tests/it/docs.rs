@@ -1,5 +1,6 @@
 //! The pages say what is true: every command that README.md and docs/ show is executed, and what they show as its output is
-//! what it prints; the command reference is what the parser gives; quoted constants are those of the code; links lead somewhere.
+//! what it prints; the command reference and the tables of job fields are what the program gives; quoted constants are those of
+//! the code; links lead somewhere.
 //!
 //! In a ```` ```console ```` or ```` ```sh ```` block a line that begins with `$ ` is a command (a trailing `\` continues it), and what
 //! follows is what it prints: standard error, then standard output. Numbers may differ by one in their last digit. A line
@@ -8,8 +9,8 @@
 //!
 //! A number that repeats a constant of the code is marked, as in `at most 1,024<!-- const MOST_POINTS --> points`.
 //!
-//! `WATTLAW_WRITE_DOCS=1 cargo test -p wattlaw-cli --test it docs::` writes the outputs and the command reference into the files
-//! anew; a `...` alone below a command is left as it is.
+//! `WATTLAW_WRITE_DOCS=1 cargo test -p wattlaw-cli --test it docs::` writes the outputs, the command reference and the tables of
+//! fields into the files anew; a `...` alone below a command is left as it is.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
@@ -161,6 +162,68 @@ fn the_command_reference_is_what_the_parser_gives() {
     );
 }
 
+/// The tables that `wattlaw man --fields` prints: the comment above each, and the table.
+fn tables_of_fields() -> Vec<(String, String)> {
+    let printed = running::run("man --fields").stdout;
+    let tables = printed.split("<!-- ").skip(1).map(|part| {
+        let (mark, table) = part.split_once(" -->\n\n").unwrap();
+        (format!("<!-- {mark} -->\n\n"), table.trim_end().to_owned())
+    });
+    tables.collect()
+}
+
+#[test]
+fn the_tables_of_fields_are_what_the_list_of_fields_gives() {
+    let pages =
+        ["job-file.md", "run-table.md"].map(|page| root().join("docs/reference").join(page));
+    let tables = tables_of_fields();
+    assert_eq!(tables.len(), 5);
+    for (mark, table) in &tables {
+        let with_mark =
+            pages.iter().filter(|page| fs::read_to_string(page).unwrap().contains(mark));
+        let page = with_mark.collect::<Vec<_>>();
+        assert_eq!(page.len(), 1, "one page has {mark}");
+        let text = fs::read_to_string(page[0]).unwrap();
+        let (before, after) = text.split_once(mark).unwrap();
+        let rows = after.lines().take_while(|line| line.starts_with('|'));
+        let committed: String = rows.flat_map(|line| [line, "\n"]).collect();
+        if std::env::var_os("WATTLAW_WRITE_DOCS").is_some() {
+            let rest = &after[committed.len()..];
+            fs::write(page[0], format!("{before}{mark}{table}\n{rest}")).unwrap();
+            continue;
+        }
+        let differs = committed.lines().zip(table.lines()).find(|(a, b)| a != b);
+        assert!(
+            committed.trim_end() == table,
+            "{}, {mark} differs from the list of fields, first here: {differs:?}\nrewrite it: \
+             WATTLAW_WRITE_DOCS=1 cargo test -p wattlaw-cli --test it docs::the_tables",
+            page[0].display()
+        );
+    }
+}
+
+/// The texts in double quotes between two places of a source.
+fn quoted(source: &str, from: &str, to: &str) -> Vec<String> {
+    let list = source.split_once(from).unwrap().1.split_once(to).unwrap().0;
+    list.split('"').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_page_of_run_tables_names_every_column() {
+    let folder = root().join("crates/wattlaw/src/data/dataset");
+    let page = fs::read_to_string(root().join("docs/reference/run-table.md")).unwrap();
+    let source = fs::read_to_string(folder.join("columns.rs")).unwrap();
+    let mut names = quoted(&source, "const OWN:", "];");
+    names.extend(quoted(&source, "const ALIASES:", "];"));
+    assert!(names.len() > 40, "{names:?}");
+    names.retain(|name| !page.contains(&format!("`{name}`")));
+    assert!(names.is_empty(), "docs/reference/run-table.md says nothing of {names:?}");
+    let maps = files(&root().join("examples/maps"), ".toml");
+    let unnamed =
+        maps.iter().filter(|map| !page.contains(map.file_name().unwrap().to_str().unwrap()));
+    assert_eq!(unnamed.collect::<Vec<_>>(), Vec::<&PathBuf>::new());
+}
+
 #[test]
 fn man_pages_are_written() {
     let folder = tempfile::tempdir().unwrap();
@@ -292,6 +355,27 @@ fn targets(text: &str) -> Vec<&str> {
     outside
         .flat_map(|line| line.split("](").skip(1).filter_map(|rest| rest.split(')').next()))
         .collect()
+}
+
+#[test]
+fn the_architecture_is_that_of_the_tree() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let folders = ["crates", "trainer", "docs", "examples", "fuzz", "benches"];
+    let is_path = |code: &&str| code.split_once('/').is_some_and(|(top, _)| folders.contains(&top));
+    let paths: Vec<&str> = text.split('`').skip(1).step_by(2).filter(is_path).collect();
+    assert!(paths.len() > 50, "{paths:?}");
+    let absent: Vec<_> = paths.iter().filter(|path| !root().join(path).exists()).collect();
+    assert!(absent.is_empty(), "ARCHITECTURE.md names {absent:?}");
+
+    let picture = fs::read_to_string(root().join("docs/img/rooms.svg")).unwrap();
+    let rooms =
+        ["crates", "crates/wattlaw/src"].map(|folder| fs::read_dir(root().join(folder)).unwrap());
+    for room in rooms.into_iter().flatten().map(Result::unwrap).filter(|room| room.path().is_dir())
+    {
+        let name = room.file_name().into_string().unwrap();
+        assert!(picture.contains(&format!(">{name}</text>")), "docs/img/rooms.py draws no {name}");
+        assert!(text.contains(&format!("/{name}/`")), "ARCHITECTURE.md says nothing of {name}");
+    }
 }
 
 /// The anchors of a page's headings, as GitHub and the site make them.
