@@ -16,7 +16,7 @@ use crate::job::catalog::Catalog;
 
 /// A way in which a row, or a table, misleads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
+pub enum FindingKind {
     /// The row is there twice.
     Duplicate,
     /// The table mixes energies that cover different things.
@@ -45,7 +45,7 @@ pub enum Kind {
     HalfRecorded,
 }
 
-words!(Kind, "finding": Duplicate = "duplicate", MixedScopes = "mixed-scopes",
+words!(FindingKind, "finding": Duplicate = "duplicate", MixedScopes = "mixed-scopes",
     WorkDiffersFromBaseline = "work-differs-from-baseline", EpochsDifferFromBaseline = "epochs-differ-from-baseline",
     RunsDifferFromBaseline = "runs-differ-from-baseline", TokensFarFromSiblings = "tokens-far-from-siblings",
     AveragedUnlikeRuns = "averaged-unlike-runs", Stalled = "stalled", ConstantTokens = "constant-tokens",
@@ -60,13 +60,13 @@ pub struct Finding {
     /// The run's name; absent where it is the whole table.
     pub run_id: Option<String>,
     /// What is wrong.
-    pub kind: Kind,
+    pub kind: FindingKind,
     /// The sentence, with the figures.
     pub detail: String,
 }
 
 impl Finding {
-    fn of(run: &Measurement, kind: Kind, detail: String) -> Self {
+    fn new(run: &Measurement, kind: FindingKind, detail: String) -> Self {
         Self { row: Some(run.line), run_id: Some(run.run_id.clone()), kind, detail }
     }
 }
@@ -94,7 +94,7 @@ pub fn audit(data: &Dataset, catalog: &Catalog) -> Vec<Finding> {
     findings.extend(stalled::steps(data, catalog));
     let baselines = data.baselines();
     for run in &data.runs {
-        if let Some(baseline) = baselines.of(run).filter(|b| b.line != run.line) {
+        if let Some(baseline) = baselines.for_run(run).filter(|b| b.line != run.line) {
             findings.extend(against_baseline(run, baseline));
         }
         findings.extend(averaged(run));
@@ -107,7 +107,12 @@ pub fn audit(data: &Dataset, catalog: &Catalog) -> Vec<Finding> {
 
 fn mixed_scopes(data: &Dataset) -> Option<Finding> {
     let error = data.scope().err()?;
-    Some(Finding { row: None, run_id: None, kind: Kind::MixedScopes, detail: error.to_string() })
+    Some(Finding {
+        row: None,
+        run_id: None,
+        kind: FindingKind::MixedScopes,
+        detail: error.to_string(),
+    })
 }
 
 /// Rows that agree in all but their names.
@@ -120,7 +125,7 @@ fn duplicates(data: &Dataset) -> Vec<Finding> {
         match seen.get(&key) {
             Some(first) => {
                 let detail = format!("every value is that of line {first}");
-                found.push(Finding::of(run, Kind::Duplicate, detail));
+                found.push(Finding::new(run, FindingKind::Duplicate, detail));
             }
             None => {
                 seen.insert(key, run.line);
@@ -135,9 +140,9 @@ fn against_baseline(run: &Measurement, baseline: &Measurement) -> Vec<Finding> {
     if let (Some(tokens), Some(of_baseline)) = (run.tokens, baseline.tokens)
         && (tokens / of_baseline - 1.0).abs() > SAME_WORK
     {
-        found.push(Finding::of(
+        found.push(Finding::new(
             run,
-            Kind::WorkDiffersFromBaseline,
+            FindingKind::WorkDiffersFromBaseline,
             format!(
                 "{tokens} tokens are {:.2} times the {of_baseline} of its baseline (run {}); their times are no speedup",
                 tokens / of_baseline,
@@ -148,9 +153,9 @@ fn against_baseline(run: &Measurement, baseline: &Measurement) -> Vec<Finding> {
     if let (Some(epochs), Some(of_baseline)) = (run.epochs(), baseline.epochs())
         && epochs != of_baseline
     {
-        found.push(Finding::of(
+        found.push(Finding::new(
             run,
-            Kind::EpochsDifferFromBaseline,
+            FindingKind::EpochsDifferFromBaseline,
             format!(
                 "{epochs} epochs, and its baseline (run {}) has {of_baseline}",
                 baseline.run_id
@@ -158,9 +163,9 @@ fn against_baseline(run: &Measurement, baseline: &Measurement) -> Vec<Finding> {
         ));
     }
     if let (Some(1), Some(several @ 2..)) = (run.n_runs, baseline.n_runs) {
-        found.push(Finding::of(
+        found.push(Finding::new(
             run,
-            Kind::RunsDifferFromBaseline,
+            FindingKind::RunsDifferFromBaseline,
             format!("one run, and its baseline (run {}) is the mean of {several}", baseline.run_id),
         ));
     }
@@ -186,7 +191,7 @@ fn averaged(run: &Measurement) -> Option<Finding> {
     }
     (!reasons.is_empty()).then(|| {
         let detail = format!("{}: a mean of runs that differ", reasons.join("; "));
-        Finding::of(run, Kind::AveragedUnlikeRuns, detail)
+        Finding::new(run, FindingKind::AveragedUnlikeRuns, detail)
     })
 }
 
@@ -206,7 +211,7 @@ fn power(run: &Measurement, catalog: &Catalog) -> Option<Finding> {
             run.gpus(),
             accelerator.name
         );
-        return Some(Finding::of(run, Kind::PowerAboveLimit, detail));
+        return Some(Finding::new(run, FindingKind::PowerAboveLimit, detail));
     }
     let least = accelerator.idle_w.map_or(LOWEST_IDLE_W, |w| 0.8 * w) * gpus;
     (power < least).then(|| {
@@ -215,23 +220,23 @@ fn power(run: &Measurement, catalog: &Catalog) -> Option<Finding> {
             run.gpus(),
             accelerator.name
         );
-        Finding::of(run, Kind::PowerBelowIdle, detail)
+        Finding::new(run, FindingKind::PowerBelowIdle, detail)
     })
 }
 
 fn recorded(run: &Measurement) -> Option<Finding> {
     match (run.energy, run.duration) {
-        (Some(_), None) => Some(Finding::of(
+        (Some(_), None) => Some(Finding::new(
             run,
-            Kind::HalfRecorded,
+            FindingKind::HalfRecorded,
             "there is an energy and no duration".to_owned(),
         )),
         (Some(_), Some(duration))
             if duration.value() < SHORTEST_WINDOW_S && !run.energy_is_assumed() =>
         {
-            Some(Finding::of(
+            Some(Finding::new(
                 run,
-                Kind::ShortWindow,
+                FindingKind::ShortWindow,
                 format!(
                     "{} s are short for a counter that is updated each 0.1 s; its error may be {:.0} %",
                     duration.value(),

@@ -8,7 +8,7 @@ mod range;
 mod suggest;
 
 pub use design::study_design;
-pub use embedded::{Choice, Choosable, choose, embedded};
+pub use embedded::{CandidateCalibrations, Choice, choose, embedded};
 pub use fit::{FitOptions, default_formula};
 pub use range::{Outside, Range};
 pub use suggest::{Suggested, Suggestions};
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::error::{Error, Result};
 use crate::base::scope::Scope;
 use crate::base::words::words;
-use crate::data::dataset::ColumnsOf;
+use crate::data::dataset::ProxyColumns;
 use crate::data::features::Features;
 use crate::law::efficiency::BeforeRunFit;
 use crate::law::roofline::laws::RooflineLaws;
@@ -91,7 +91,7 @@ pub struct ScalingLaws {
     /// The study's setting they follow, if any.
     pub setting: Option<Setting>,
     /// What the columns `log_C`, `log_M` and `log_eta` hold.
-    pub columns: ColumnsOf,
+    pub columns: ProxyColumns,
     /// The law of ln(energy / kWh); absent where the table has no energy.
     pub energy: Option<Fitted>,
     /// The law of ln(duration / s); absent where the table has no times.
@@ -117,11 +117,11 @@ pub struct Source {
     /// Publication or owner, where it was said.
     pub source: Option<String>,
     /// Runs whose energy was assumed, all or in part, and not measured.
-    #[serde(default, skip_serializing_if = "none_of_them")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub energies_assumed: usize,
 }
 
-const fn none_of_them(count: &usize) -> bool {
+const fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
@@ -195,11 +195,11 @@ impl ScalingLaws {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a level that does not lie between 0 and 1.
-    pub fn at_level(&self, level: f64) -> Result<Answering<'_>> {
+    pub fn evaluator(&self, level: f64) -> Result<ScalingEvaluator<'_>> {
         let half = |fitted: &Option<Fitted>| -> Result<f64> {
             fitted.as_ref().map_or(Ok(f64::NAN), |f| f.residuals.half_width(level))
         };
-        Ok(Answering {
+        Ok(ScalingEvaluator {
             laws: self,
             half_energy: half(&self.energy)?,
             half_duration: half(&self.duration)?,
@@ -213,7 +213,7 @@ impl ScalingLaws {
 
 /// Scaling laws at one level.
 #[derive(Debug, Clone, Copy)]
-pub struct Answering<'a> {
+pub struct ScalingEvaluator<'a> {
     laws: &'a ScalingLaws,
     half_energy: f64,
     half_duration: f64,
@@ -222,7 +222,7 @@ pub struct Answering<'a> {
 
 /// Natural logarithms that laws answer for one job, and their half-widths; NaN where there is no law.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Answer {
+pub struct ScalingEstimate {
     /// ln(energy / kWh).
     pub log_energy_kwh: f64,
     /// ln(duration / s).
@@ -231,16 +231,16 @@ pub struct Answer {
     pub half_widths: [f64; 3],
 }
 
-impl Answering<'_> {
+impl ScalingEvaluator<'_> {
     /// Answers for the columns of one job, without allocating.
     ///
     /// # Errors
     /// [`Error::Unknown`] for a strategy, family or accelerator that was not in the runs.
-    pub fn answer(&self, features: &Features) -> Result<Answer> {
+    pub fn estimate(&self, features: &Features) -> Result<ScalingEstimate> {
         let law = |fitted: &Option<Fitted>| -> Result<f64> {
             fitted.as_ref().map_or(Ok(f64::NAN), |f| f.law.predict_row(features))
         };
-        Ok(Answer {
+        Ok(ScalingEstimate {
             log_energy_kwh: law(&self.laws.energy)?,
             log_duration_s: law(&self.laws.duration)?,
             half_widths: [self.half_energy, self.half_duration, self.half_power],

@@ -153,7 +153,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// Counts one GPU of pipeline stage `stage` (from 0; the last one where it is beyond).
-    pub fn of_stage(job: &Job, stage: u64, attention: AttentionFlops) -> Self {
+    pub fn for_stage(job: &Job, stage: u64, attention: AttentionFlops) -> Self {
         let stage = stage.min(job.parallelism.pp - 1);
         let mut ledger =
             Self { stage, micro_steps: job.workload.grad_accum, ops: Vec::with_capacity(96) };
@@ -217,7 +217,7 @@ impl Cost {
     pub fn count(job: &Job, attention: AttentionFlops) -> Self {
         let p = &job.parallelism;
         let stages: Vec<Ledger> =
-            (0..p.pp).map(|stage| Ledger::of_stage(job, stage, attention)).collect();
+            (0..p.pp).map(|stage| Ledger::for_stage(job, stage, attention)).collect();
         let mut hardware = Totals::default();
         for ledger in &stages {
             hardware.add_totals(&ledger.per_step(|_| true), (p.dp * p.tp) as f64);

@@ -116,25 +116,25 @@ impl Memory {
     /// let spec = JobSpec::from_toml("model.name = 'bert-base-uncased'
     /// workload = { steps = 1, seq_len = 128, micro_batch = 32 }
     /// system = { gpu = 't4' }")?;
-    /// let memory = Memory::of(&spec.resolve(&Catalog::built_in()?)?);
+    /// let memory = Memory::for_job(&spec.resolve(&Catalog::built_in()?)?);
     /// assert!(memory.fits && memory.peak_gib_per_gpu() < 10.0);
     /// # Ok::<(), wattlaw::Error>(())
     /// ```
-    pub fn of(job: &Job) -> Self {
-        Self::with(job, &Recipe::PYTORCH)
+    pub fn for_job(job: &Job) -> Self {
+        Self::with_recipe(job, &Recipe::PYTORCH)
     }
 
     /// Estimates the memory of the pipeline stage that takes most, with a framework's recipe.
-    pub fn with(job: &Job, recipe: &Recipe) -> Self {
-        let first = Self::of_stage(job, 0, recipe);
+    pub fn with_recipe(job: &Job, recipe: &Recipe) -> Self {
+        let first = Self::for_stage(job, 0, recipe);
         (1..job.parallelism.pp).fold(first, |most, stage| {
-            let memory = Self::of_stage(job, stage, recipe);
+            let memory = Self::for_stage(job, stage, recipe);
             if memory.total > most.total { memory } else { most }
         })
     }
 
     /// Estimates the memory of pipeline stage `stage` (from 0; the last one where it is beyond).
-    pub fn of_stage(job: &Job, stage: u64, recipe: &Recipe) -> Self {
+    pub fn for_stage(job: &Job, stage: u64, recipe: &Recipe) -> Self {
         let stage = stage.min(job.parallelism.pp - 1);
         let states = states::count(job, stage, recipe);
         let kept = activations::count(job, stage, recipe);
@@ -303,7 +303,7 @@ mod tests {
         ] {
             job.parallelism.data = data;
             job.parallelism.shard_group = if data.shards_optimizer() { 64 } else { 1 };
-            let memory = Memory::with(&job, &Recipe::DEEPSPEED);
+            let memory = Memory::with_recipe(&job, &Recipe::DEEPSPEED);
             let states = memory.weights + memory.gradients + memory.optimizer;
             approx::assert_relative_eq!(states.value(), bytes * parameters, max_relative = 2e-6);
             approx::assert_relative_eq!(bytes * 7.5, stated_gb, max_relative = 3e-3);
@@ -315,7 +315,7 @@ mod tests {
         let job = job("model.name = 'bert-base-uncased'
              workload = { steps = 1, seq_len = 128, micro_batch = 32, precision = 'fp32' }
              system = { gpu = 'a100-sxm4-40gb' }");
-        let memory = Memory::of(&job);
+        let memory = Memory::for_job(&job);
         let parameters = job.architecture.parameters_for(job.workload.task).total as f64;
         assert_eq!(memory.weights.value(), 4.0 * parameters);
         assert_eq!(memory.optimizer.value(), 8.0 * parameters);
@@ -334,7 +334,7 @@ mod tests {
         let text = "model.name = 'llama-2-7b'
              workload = { steps = 1, seq_len = 512, micro_batch = 1, lora = { rank = 8 } }
              system = { gpu = 'a100-sxm4-80gb' }";
-        let memory = Memory::of(&job(text));
+        let memory = Memory::for_job(&job(text));
         // query and value maps of 32 layers, rank 8 times twice the width 4096 each
         let adapters = 32.0 * 2.0 * 8.0 * 8192.0;
         assert_eq!(memory.gradients.value(), 4.0 * adapters);
@@ -349,9 +349,9 @@ mod tests {
              workload = { steps = 1, seq_len = 1024, micro_batch = 8, grad_accum = 8 }
              parallelism = { pp = 4 }
              system = { gpu = 'a100-sxm4-40gb', gpus = 4 }");
-        let worst = Memory::of(&job);
+        let worst = Memory::for_job(&job);
         let stages: Vec<Memory> =
-            (0..4).map(|stage| Memory::of_stage(&job, stage, &Recipe::PYTORCH)).collect();
+            (0..4).map(|stage| Memory::for_stage(&job, stage, &Recipe::PYTORCH)).collect();
         assert!(stages.iter().all(|stage| stage.total <= worst.total));
         assert_eq!((stages[0].logits, worst), (Bytes::ZERO, stages[worst.stage as usize]));
         let flight: Vec<f64> = (0..4).map(|stage| in_flight(&job, stage)).collect();
@@ -363,7 +363,7 @@ mod tests {
         let mut job = job("model.name = 'bert-large-uncased'
              workload = { steps = 1, seq_len = 512, micro_batch = 64, attention = 'eager' }
              system = { gpu = 'a100-sxm4-40gb' }");
-        assert!(!Memory::of(&job).fits);
+        assert!(!Memory::for_job(&job).fits);
         let advice = Memory::advice(&job, &Recipe::PYTORCH);
         let sentences: Vec<String> = advice.iter().map(ToString::to_string).collect();
         let smaller = "use micro_batch 16 with grad_accum 4: ";
@@ -371,7 +371,7 @@ mod tests {
         assert!(advice.iter().all(|a| a.peak <= a.capacity));
         (job.workload.micro_batch, job.workload.grad_accum) = (16, 4);
         let tried = advice.iter().find(|a| a.to_string().starts_with(smaller)).unwrap();
-        assert_eq!(tried.peak, Memory::of(&job).peak());
+        assert_eq!(tried.peak, Memory::for_job(&job).peak());
         assert!(Memory::advice(&job, &Recipe::PYTORCH).is_empty());
     }
 

@@ -1,14 +1,14 @@
 //! A prediction: energy, time and power of a job with intervals, what they are made of, and what to be wary of.
 
-mod answered;
 mod assumed;
 mod factors;
+mod law_estimate;
 mod memory;
 mod warnings;
 
-pub use answered::Breakdown;
-use answered::LawEstimate;
 pub use factors::Factor;
+pub use law_estimate::Breakdown;
+use law_estimate::LawEstimate;
 pub use memory::PeakMemory;
 pub use warnings::{Warning, WarningKind};
 
@@ -57,14 +57,14 @@ impl Interval {
 
 /// Whether a fitted law answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum AnswerKind {
+pub enum EstimateKind {
     /// By a fitted law.
     Fitted,
     /// By assumptions on peak and power, since the law's answer is impossible.
     Assumed,
 }
 
-words!(AnswerKind, "kind of answer": Fitted = "fitted", Assumed = "assumed");
+words!(EstimateKind, "kind of answer": Fitted = "fitted", Assumed = "assumed");
 
 /// The calibration of a prediction, and why it was selected.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -74,7 +74,7 @@ pub struct SelectedCalibration {
     /// Its kind of law.
     pub law: LawKind,
     /// Whether its law answered.
-    pub kind: AnswerKind,
+    pub kind: EstimateKind,
     /// Why this one.
     pub reason: String,
     /// Runs it was fitted on.
@@ -149,20 +149,20 @@ pub struct Estimate {
     /// What the energy covers.
     pub scope: Scope,
     /// Whether a fitted law answered.
-    pub kind: AnswerKind,
+    pub kind: EstimateKind,
     /// What to be wary of.
     pub warnings: Vec<Warning>,
 }
 
 /// The level of intervals that nobody looks at.
-const ANY_LEVEL: f64 = 0.95;
+const UNUSED_LEVEL: f64 = 0.95;
 
 /// Estimates a job by a calibration: the time and energy of [`predict`].
 ///
 /// # Errors
 /// As [`predict`].
 pub fn estimate(job: &Job, calibration: &Calibration) -> Result<Estimate> {
-    let Checked { estimate, kind, warnings, .. } = checked(job, calibration, ANY_LEVEL)?;
+    let Checked { estimate, kind, warnings, .. } = checked(job, calibration, UNUSED_LEVEL)?;
     Ok(Estimate {
         duration_s: estimate.duration_s.map(|i| i.estimate),
         energy_j: estimate.energy_j.map(|i| i.estimate),
@@ -175,7 +175,7 @@ pub fn estimate(job: &Job, calibration: &Calibration) -> Result<Estimate> {
 /// The estimate of a calibration's law, or assumptions where that is impossible.
 struct Checked {
     estimate: LawEstimate,
-    kind: AnswerKind,
+    kind: EstimateKind,
     /// The assumptions, where they replace the law.
     assumed: Option<String>,
     cost: Cost,
@@ -184,26 +184,26 @@ struct Checked {
 }
 
 fn checked(job: &Job, calibration: &Calibration, level: f64) -> Result<Checked> {
-    let mut estimate = answered::by_law(job, calibration, level)?;
+    let mut estimate = law_estimate::estimate(job, calibration, level)?;
     let cost = Cost::count(job, AttentionFlops::Full);
     let outside = calibration.outside(job);
     let mut warnings = std::mem::take(&mut estimate.warnings);
-    warnings.extend(warnings::of_range(&outside, calibration));
-    warnings.extend(warnings::of_job(job, calibration));
+    warnings.extend(warnings::for_range(&outside, calibration));
+    warnings.extend(warnings::for_job(job, calibration));
     let mut assumed = None;
     if let Some(floor) = assumed::impossible(job, &cost, estimate.duration_s, estimate.mean_power_w)
     {
-        let answer = assumed::answer(job, &cost, level)?;
+        let replacement = assumed::estimate(job, &cost, level)?;
         warnings.insert(0, floor);
-        estimate.energy_j = Some(answer.energy);
-        estimate.duration_s = Some(answer.duration);
-        estimate.mean_power_w = Some(answer.power);
+        estimate.energy_j = Some(replacement.energy);
+        estimate.duration_s = Some(replacement.duration);
+        estimate.mean_power_w = Some(replacement.power);
         estimate.breakdown = Breakdown::Factors(Vec::new());
         estimate.power_limit = None;
         estimate.scope = Scope::Gpu;
-        assumed = Some(answer.reason);
+        assumed = Some(replacement.reason);
     }
-    let kind = if assumed.is_some() { AnswerKind::Assumed } else { AnswerKind::Fitted };
+    let kind = if assumed.is_some() { EstimateKind::Assumed } else { EstimateKind::Fitted };
     Ok(Checked { estimate, kind, assumed, cost, outside, warnings })
 }
 
@@ -222,7 +222,7 @@ pub fn predict(
         checked(job, calibration, level)?;
     let (energy, duration) = (estimate.energy_j, estimate.duration_s);
 
-    let memory = PeakMemory::of(job, level)?;
+    let memory = PeakMemory::for_job(job, level)?;
     warnings.extend(memory.warning());
 
     let tokens = job.tokens();

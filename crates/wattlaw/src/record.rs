@@ -2,12 +2,12 @@
 //!
 //! Pure: the crate `wattlaw-meter` reads devices and writes files; here is what they hold.
 
-pub mod closing;
+mod accumulator;
 pub mod counter;
 pub(crate) mod defect;
 pub mod document;
 pub mod event;
-mod followed;
+pub mod finalizer;
 pub mod merge;
 pub mod reading;
 pub mod report;

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::{Finding, Kind};
+use super::{Finding, FindingKind};
 use crate::data::dataset::Dataset;
 use crate::data::measurement::Measurement;
 use crate::stats::score::median;
 
 /// Runs must differ by more than this factor from their siblings' median to be told.
-const FAR: f64 = 2.0;
+const MAX_FACTOR: f64 = 2.0;
 
 /// The fewest siblings that make a median.
-const FEWEST: usize = 5;
+const MIN_SIBLINGS: usize = 5;
 
 /// Runs that train on the same data in the same way, whatever the model's shape and batch.
 fn same_data(run: &Measurement) -> String {
@@ -36,14 +36,14 @@ pub(super) fn tokens_far_from_siblings(data: &Dataset) -> Vec<Finding> {
         }
     }
     let mut found = Vec::new();
-    for group in groups.values().filter(|g| g.len() >= FEWEST) {
+    for group in groups.values().filter(|g| g.len() >= MIN_SIBLINGS) {
         let middle = median(&group.iter().map(|(_, t)| *t).collect::<Vec<f64>>());
         for (run, tokens) in group {
             let ratio = tokens / middle;
-            if !(1.0 / FAR..=FAR).contains(&ratio) {
-                found.push(Finding::of(
+            if !(1.0 / MAX_FACTOR..=MAX_FACTOR).contains(&ratio) {
+                found.push(Finding::new(
                     run,
-                    Kind::TokensFarFromSiblings,
+                    FindingKind::TokensFarFromSiblings,
                     format!(
                         "{tokens} tokens are {ratio:.2} times the {middle} of the {} runs on the same data, GPUs and strategy",
                         group.len()
@@ -89,9 +89,9 @@ fn constant_part(group: &[(&Measurement, f64, f64)]) -> Option<Finding> {
     let straight = covariance * covariance > 0.999 * variance * spread;
     let (first, _, _) = group.first()?;
     (straight && constant > 0.05 * mean_tokens).then(|| {
-        Finding::of(
+        Finding::new(
             first,
-            Kind::ConstantTokens,
+            FindingKind::ConstantTokens,
             format!(
                 "in {} runs on one {} tokens are {constant:.0} + {slope:.0} × sequence length: the constant part is other \
                  work, such as an evaluation",

@@ -1,6 +1,6 @@
 //! Reads and writes CSV, and says in one sentence where it is wrong.
 
-use crate::base::error::{Error, Place, Result};
+use crate::base::error::{Error, Location, Result};
 
 /// A reader of a table with a header, cells trimmed, a byte-order mark passed over.
 pub fn reader(bytes: &[u8]) -> csv::Reader<&[u8]> {
@@ -11,8 +11,8 @@ pub fn reader(bytes: &[u8]) -> csv::Reader<&[u8]> {
 /// The error of a reader, with its place.
 pub fn syntax(error: &csv::Error, file: &str) -> Error {
     let place = match error.position() {
-        Some(position) => Place::line(file, position.line()),
-        None => Place::file(file),
+        Some(position) => Location::line(file, position.line()),
+        None => Location::file(file),
     };
     let message = match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {

@@ -51,7 +51,7 @@ pub enum Error {
     #[error("{place}: {source}")]
     At {
         /// Where: a file, and a line or row within it.
-        place: Place,
+        place: Location,
         /// What was wrong there.
         source: Box<Error>,
     },
@@ -70,8 +70,8 @@ impl Error {
         let nearest = known
             .iter()
             // the distance takes time by the product of lengths, so that only plausible names are compared
-            .filter(|_| length <= LONGEST_NAME)
-            .filter(|k| k.len() <= LONGEST_NAME)
+            .filter(|_| length <= MAX_NAME_CHARACTERS)
+            .filter(|k| k.len() <= MAX_NAME_CHARACTERS)
             .map(|k| (edit_distance(&wanted, &k.to_lowercase()), *k))
             .min()
             .filter(|(d, _)| *d <= 1 + length / 3);
@@ -100,21 +100,21 @@ impl Error {
 
     /// The same error with the place it was found.
     #[must_use]
-    pub fn at(self, place: Place) -> Self {
+    pub fn at(self, place: Location) -> Self {
         Self::At { place, source: Box::new(self) }
     }
 }
 
 /// Where in the input something was found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Place {
+pub struct Location {
     /// File name, or a name for the input ("standard input", "built-in catalogue").
     pub file: String,
     /// Line, counted from one.
     pub line: Option<u64>,
 }
 
-impl Place {
+impl Location {
     /// A whole file.
     pub fn file(file: impl Into<String>) -> Self {
         Self { file: file.into(), line: None }
@@ -126,7 +126,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
             Some(line) => write!(f, "{}:{line}", OneLine(&self.file)),
@@ -136,7 +136,7 @@ impl fmt::Display for Place {
 }
 
 /// No catalogue has a name as long as this many characters.
-const LONGEST_NAME: usize = 200;
+const MAX_NAME_CHARACTERS: usize = 200;
 
 /// Text on one line: what was read may hold line ends and other control characters, which are shown escaped.
 struct OneLine<'a>(&'a str);
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn a_place_stands_before_the_sentence() {
         let error = Error::invalid("heads", 7, "it must divide hidden_size 768")
-            .at(Place::line("runs.csv", 3));
+            .at(Location::line("runs.csv", 3));
         assert_eq!(error.to_string(), "runs.csv:3: heads is 7, but it must divide hidden_size 768");
     }
 

@@ -4,7 +4,7 @@ use nalgebra::{DMatrix, DVector};
 
 use super::{Calibration, Laws, ScalingLaws};
 use crate::base::error::{Error, Result};
-use crate::data::dataset::ColumnsOf;
+use crate::data::dataset::ProxyColumns;
 use crate::data::features::Features;
 use crate::job::Job;
 use crate::law::linear::Uncertainty;
@@ -19,11 +19,11 @@ use crate::stats::optimal::Design;
 
 /// Standard deviation of what the scaling law leaves of ln E where no calibration tells: 0.133, that of the laws with η as
 /// measured in the built-in `bert-2026` and `gpt-2026` (`after_run` of `calibrations/*.json`).
-const NOISE: f64 = 0.133;
+const RESIDUAL_SD: f64 = 0.133;
 
 /// Standard deviation of the scaling law's coefficients before any run where no calibration tells. Assumed: elasticities
 /// are of order one, and the logarithm of energy in an average run is not known to a factor e¹⁰.
-const WIDE: f64 = 10.0;
+const PRIOR_SD: f64 = 10.0;
 
 /// What is added to a covariance, as a share of its mean variance, so that one of fewer clusters than coefficients has an
 /// inverse. Assumed.
@@ -85,7 +85,7 @@ impl Calibration {
             Some((_, uncertainty)) => {
                 (whitening(uncertainty)?, uncertainty.residual_variance.sqrt())
             }
-            None => (wide(encoding.names().len()), NOISE),
+            None => (wide(encoding.names().len()), RESIDUAL_SD),
         };
         Ok(design(&whitening, rows(candidates)? / noise, rows(targets)?))
     }
@@ -108,7 +108,7 @@ impl RooflineLaws {
             )));
         };
         let terms =
-            |jobs: &[&Job]| -> Vec<Terms> { jobs.iter().map(|job| Terms::of(job)).collect() };
+            |jobs: &[&Job]| -> Vec<Terms> { jobs.iter().map(|job| Terms::for_job(job)).collect() };
         let (candidates, targets) = (terms(candidates), terms(targets));
         Ok(transfer::design(
             &self.prior(gpu),
@@ -125,7 +125,7 @@ impl RooflineLaws {
 /// [`Error::Data`] where nothing varies.
 pub fn study_design(candidates: &[&Job], targets: &[&Job]) -> Result<Design> {
     let features = |jobs: &[&Job]| -> Vec<Features> {
-        jobs.iter().map(|job| Features::of(job, ColumnsOf::default())).collect()
+        jobs.iter().map(|job| Features::for_job(job, ProxyColumns::default())).collect()
     };
     let (candidates, targets) = (features(candidates), features(targets));
     // ln η is linear in the terms of the efficiency law, which are those of the energy law and the GPU count
@@ -139,7 +139,7 @@ pub fn study_design(candidates: &[&Job], targets: &[&Job]) -> Result<Design> {
             (0..width).map(|j| encoding.entry(j, row, Unseen::Refuse)).collect()
         })
     };
-    Ok(design(&wide(width), rows(&candidates)? / NOISE, rows(&targets)?))
+    Ok(design(&wide(width), rows(&candidates)? / RESIDUAL_SD, rows(&targets)?))
 }
 
 fn frame(formula: &Formula, rows: &[&Features]) -> Result<Frame> {
@@ -176,7 +176,7 @@ fn design(whitening: &DMatrix<f64>, candidates: DMatrix<f64>, targets: DMatrix<f
 }
 
 fn wide(width: usize) -> DMatrix<f64> {
-    DMatrix::identity(width, width) / WIDE
+    DMatrix::identity(width, width) / PRIOR_SD
 }
 
 /// The upper-triangular W with WᵀW = Σ⁻¹.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{Calibration, Outside, Range, range};
 use crate::base::error::{Error, Result};
-use crate::data::dataset::ColumnsOf;
+use crate::data::dataset::ProxyColumns;
 use crate::data::features::Features;
 use crate::job::Job;
 use crate::job::model::Family;
@@ -25,11 +25,11 @@ const EMBEDDED: [(&str, &str); 7] = [
 /// How many of [`EMBEDDED`], from the first, may be chosen without being named: the roofline laws, which are nearer to
 /// held-out runs of known accelerators than the study's law (`docs/project/accuracy.md`; on accelerators without runs neither is
 /// near).
-const CHOSEN_FROM: usize = 4;
+const CANDIDATES: usize = 4;
 
 /// What it counts against a calibration, as a factor, that it has no runs of a job's accelerator or of its family.
-const OTHER_GPU: f64 = 8.0;
-const OTHER_FAMILY: f64 = 3.0;
+const OTHER_GPU_FACTOR: f64 = 8.0;
+const OTHER_FAMILY_FACTOR: f64 = 3.0;
 
 /// The calibrations that come with wattlaw.
 ///
@@ -57,7 +57,7 @@ pub fn choose(job: &Job) -> Result<Choice> {
     let read = |(name, text): &(&str, &str)| {
         serde_json::from_str(text).map_err(|e| Error::Data(format!("calibration {name}: {e}")))
     };
-    let all = EMBEDDED[..CHOSEN_FROM].iter().map(read).collect::<Result<Vec<Fitted>>>()?;
+    let all = EMBEDDED[..CANDIDATES].iter().map(read).collect::<Result<Vec<Fitted>>>()?;
     let at = nearest(all.iter().map(|fitted| fitted.range.as_slice()), job);
     let calibration = Calibration::from_json(EMBEDDED[at].1)?;
     let reason = reason(&calibration, job);
@@ -66,15 +66,15 @@ pub fn choose(job: &Job) -> Result<Choice> {
 
 /// The embedded calibrations that are chosen from, read once for many jobs.
 #[derive(Debug, Clone)]
-pub struct Choosable(Vec<Calibration>);
+pub struct CandidateCalibrations(Vec<Calibration>);
 
-impl Choosable {
+impl CandidateCalibrations {
     /// Reads them.
     ///
     /// # Errors
     /// As [`embedded`].
     pub fn read() -> Result<Self> {
-        let texts = EMBEDDED[..CHOSEN_FROM].iter();
+        let texts = EMBEDDED[..CANDIDATES].iter();
         texts.map(|(_, text)| Calibration::from_json(text)).collect::<Result<_>>().map(Self)
     }
 
@@ -127,21 +127,21 @@ fn distance(ranges: &[Range], job: &Job) -> f64 {
         if range::seen(ranges, label).iter().any(|s| s == value) { 0.0 } else { factor.ln() }
     };
     outside
-        + other("gpu", &job.system.accelerator.name, OTHER_GPU)
-        + other("family", job.architecture.family().name(), OTHER_FAMILY)
+        + other("gpu", &job.system.accelerator.name, OTHER_GPU_FACTOR)
+        + other("family", job.architecture.family().name(), OTHER_FAMILY_FACTOR)
 }
 
 impl Calibration {
     /// The columns of a job with its strategy and family replaced by the nearest that were seen, and a sentence for
     /// each that was.
-    pub fn features(&self, job: &Job, columns: ColumnsOf) -> (Features, Vec<String>) {
-        let mut features = Features::of(job, columns);
-        let mut bent = Vec::new();
+    pub fn features(&self, job: &Job, columns: ProxyColumns) -> (Features, Vec<String>) {
+        let mut features = Features::for_job(job, columns);
+        let mut substitutions = Vec::new();
         let strategies = self.strategies();
         if !strategies.is_empty() && !strategies.contains(&features.strategy) {
             let mut substitutes = features.strategy.substitutes().iter();
             if let Some(nearest) = substitutes.find(|kind| strategies.contains(kind)) {
-                bent.push(format!(
+                substitutions.push(format!(
                     "{} has no runs of strategy `{}`; answered as `{nearest}`",
                     self.name, features.strategy
                 ));
@@ -155,13 +155,13 @@ impl Calibration {
                 _ => &["gpt", "llama", "bert"],
             };
             if let Some(nearest) = order.iter().find(|f| families.iter().any(|k| k == *f)) {
-                bent.push(format!(
+                substitutions.push(format!(
                     "{} has no runs of {} models; answered as `{nearest}`",
                     self.name, features.family
                 ));
                 features.family = (*nearest).to_owned();
             }
         }
-        (features, bent)
+        (features, substitutions)
     }
 }

@@ -3,11 +3,11 @@
 use super::{Calibration, Fitted, Laws, SCHEMA, ScalingLaws, Source, range};
 use crate::base::error::{Error, Result};
 use crate::base::scope::Scope;
-use crate::data::dataset::{ColumnsOf, Dataset};
+use crate::data::dataset::{Dataset, ProxyColumns};
 use crate::job::catalog::Catalog;
 use crate::law::efficiency::{BeforeRunLaw, measurable};
 use crate::law::roofline::laws::RooflineLaws;
-use crate::law::roofline::{MOST_ROWS, RooflineLaw};
+use crate::law::roofline::{MAX_ROWS, RooflineLaw};
 use crate::law::scaling::ScalingLaw;
 use crate::law::setting::Setting;
 use crate::stats::conformal::Conformal;
@@ -28,7 +28,7 @@ pub struct FitOptions {
     /// Terms of the laws, in place of the setting's.
     pub formula: Option<Formula>,
     /// What the proxy columns hold.
-    pub columns: ColumnsOf,
+    pub columns: ProxyColumns,
     /// The label whose groups are held out whole when intervals are made, and that errors cluster by.
     pub hold_out: String,
     /// Publication or owner of the data.
@@ -41,7 +41,7 @@ impl Default for FitOptions {
             name: "calibration".to_owned(),
             setting: None,
             formula: None,
-            columns: ColumnsOf::default(),
+            columns: ProxyColumns::default(),
             hold_out: "config_family".to_owned(),
             source: None,
         }
@@ -94,8 +94,8 @@ impl Calibration {
         let mut notes = data.notes.clone();
         let (formula, note) = measurable(formula, &frame)?;
         notes.extend(note);
-        let energy = law_of("log_energy_kwh", &formula, options, &frame, &mut notes)?;
-        let duration = law_of("log_duration_s", &formula, options, &frame, &mut notes)?;
+        let energy = fit_response("log_energy_kwh", &formula, options, &frame, &mut notes)?;
+        let duration = fit_response("log_duration_s", &formula, options, &frame, &mut notes)?;
         if energy.is_none() && duration.is_none() {
             return Err(Error::Data(format!(
                 "{} has neither energies nor durations to fit",
@@ -126,7 +126,7 @@ impl Calibration {
             power_residuals,
             after_run,
         };
-        Self::of(&data, options, &frame, scope, notes, Laws::Scaling(Box::new(laws)))
+        Self::new(&data, options, &frame, scope, notes, Laws::Scaling(Box::new(laws)))
     }
 
     /// Fits the roofline law on the runs of a dataset that the setting keeps: each accelerator's own parameters, with
@@ -145,15 +145,15 @@ impl Calibration {
         let data = options.kept(data)?;
         let scope = data.scope()?;
         let frame = data.frame(options.columns, catalog)?;
-        let mut law = RooflineLaw::over(&data, catalog, false);
+        let mut law = RooflineLaw::new(&data, catalog, false);
         (law.discrepancy, law.pooled) = (discrepancy, pooled);
         let laws = law.fit_machines(&frame, &options.hold_out)?;
         let mut notes = data.notes.clone();
         notes.extend(thinned(&laws, frame.label("gpu")?));
-        Self::of(&data, options, &frame, scope, notes, Laws::Roofline(Box::new(laws)))
+        Self::new(&data, options, &frame, scope, notes, Laws::Roofline(Box::new(laws)))
     }
 
-    fn of(
+    fn new(
         data: &Dataset,
         options: &FitOptions,
         frame: &Frame,
@@ -175,7 +175,7 @@ impl Calibration {
                 energies_assumed: data.energies_assumed(),
             },
             held_out_by: options.hold_out.clone(),
-            range: range::of(data, frame.label("gpu")?),
+            range: range::from_dataset(data, frame.label("gpu")?),
             notes,
             law,
         })
@@ -191,8 +191,8 @@ fn thinned(laws: &RooflineLaws, gpus: &[String]) -> Vec<String> {
         if points.is_empty() {
             continue;
         }
-        let chosen = if runs > MOST_ROWS {
-            format!("; its length scales were chosen on {MOST_ROWS} of them")
+        let chosen = if runs > MAX_ROWS {
+            format!("; its length scales were chosen on {MAX_ROWS} of them")
         } else {
             String::new()
         };
@@ -206,7 +206,7 @@ fn thinned(laws: &RooflineLaws, gpus: &[String]) -> Vec<String> {
 
 /// The law of one response with the signed residuals of all rows, in their order; nothing where no run has the
 /// response.
-fn law_of(
+fn fit_response(
     response: &str,
     formula: &Formula,
     options: &FitOptions,
@@ -216,7 +216,7 @@ fn law_of(
     if frame.number(response)?.iter().all(|x| x.is_nan()) {
         return Ok(None);
     }
-    let law = BeforeRunLaw::of_terms(
+    let law = BeforeRunLaw::from_terms(
         options.setting.unwrap_or(Setting::Pooled),
         formula.clone(),
         response,
@@ -292,9 +292,9 @@ impl Calibration {
                 self.name, self.scope
             )));
         }
-        let frame = data.frame(ColumnsOf::default(), catalog)?;
-        let adjusted = RooflineLaw::over(data, catalog, false).adjust(&frame, laws)?;
-        let own = range::of(data, frame.label("gpu")?);
+        let frame = data.frame(ProxyColumns::default(), catalog)?;
+        let adjusted = RooflineLaw::new(data, catalog, false).adjust(&frame, laws)?;
+        let own = range::from_dataset(data, frame.label("gpu")?);
         Ok(Self {
             name: name.to_owned(),
             made_by: format!("wattlaw {}", env!("CARGO_PKG_VERSION")),

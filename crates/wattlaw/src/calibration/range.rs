@@ -55,7 +55,7 @@ const VARIABLES: [(&str, OfRun, OfJob); 7] = [
 ];
 
 /// The ranges of all variables and labels of a dataset; `gpu` by the names given.
-pub(super) fn of(data: &Dataset, gpus: &[String]) -> Vec<Range> {
+pub(super) fn from_dataset(data: &Dataset, gpus: &[String]) -> Vec<Range> {
     let mut ranges: Vec<Range> = VARIABLES
         .iter()
         .filter_map(|(variable, of_run, _)| {

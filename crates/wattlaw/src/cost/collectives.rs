@@ -311,7 +311,7 @@ mod tests {
     }
 
     fn spans(job: &Job, stage: u64, role: CollectiveRole) -> Vec<Span> {
-        let ledger = Ledger::of_stage(job, stage, AttentionFlops::Full);
+        let ledger = Ledger::for_stage(job, stage, AttentionFlops::Full);
         let collectives = ledger.ops.iter().filter_map(Op::collective);
         collectives.filter(|c| c.role == role).map(|c| c.span).collect()
     }

@@ -173,12 +173,12 @@ impl<'a> Writer<'a> {
 
     /// The two narrow products of an adapter beside the frozen map of `target`, where it has one (Hu et al. 2021);
     /// trained in full: 6 · rank · (in + out) a row.
-    fn adapter(&mut self, target: LoraTarget, count: f64, recompute: bool, map: Product) {
+    fn adapter(&mut self, target: LoraTarget, count: f64, recompute: bool, projection: Product) {
         let Some(rank) = self.w.lora.as_ref().filter(|l| l.adapts(target)).map(|l| l.rank as f64)
         else {
             return;
         };
-        let Product { rows, inner, outer, .. } = map;
+        let Product { rows, inner, outer, .. } = projection;
         let flops = 2.0 * rows * rank * (inner + outer);
         let bytes = (rows * (inner + 2.0 * rank + outer) + rank * (inner + outer)) * self.act;
         self.push(OpKind::Adapter, Phase::Forward, count, flops, bytes, 2.0);

@@ -127,7 +127,7 @@ pub(crate) fn stage_parameters(job: &Job, stage: u64) -> StageParameters {
 /// Trained tensors of a model, about: weights, biases and norms of each layer.
 fn tensors(a: &Architecture) -> f64 {
     let biased = if a.biases.ffn { 2.0 } else { 1.0 };
-    let maps = 4.0 + (a.ffn_maps() * a.experts.map_or(1, |e| e.count)) as f64;
+    let maps = 4.0 + (a.ffn_projections() * a.experts.map_or(1, |e| e.count)) as f64;
     a.total_layers() as f64 * (maps * biased + 2.0 * biased) + 4.0
 }
 

@@ -6,14 +6,14 @@ mod map;
 mod records;
 mod write;
 
-pub use frame::{ColumnsOf, Efficiency};
+pub use frame::{Efficiency, ProxyColumns};
 pub use map::ColumnMap;
 pub use write::to_csv;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::base::error::{Error, Place, Result};
+use crate::base::error::{Error, Location, Result};
 use crate::base::scope::Scope;
 use crate::data::measurement::Measurement;
 use crate::job::catalog::Catalog;
@@ -48,7 +48,7 @@ impl Dataset {
         let columns::Read { runs, notes, absent } = columns::read(bytes, name, map)?;
         if runs.is_empty() {
             return Err(
-                Error::Data("the table has a header and no rows".into()).at(Place::file(name))
+                Error::Data("the table has a header and no rows".into()).at(Location::file(name))
             );
         }
         Ok(Self { name: name.to_owned(), digest: digest(bytes), runs, notes, absent })

@@ -1,6 +1,6 @@
 //! What a law asks of a job: the columns of a run table, computed for one job before it runs.
 
-use crate::data::dataset::ColumnsOf;
+use crate::data::dataset::ProxyColumns;
 use crate::data::proxy::Proxies;
 use crate::job::Job;
 use crate::job::parallelism::StrategyKind;
@@ -32,8 +32,8 @@ pub struct Features {
 
 impl Features {
     /// Computes the columns of a job with the proxies that a calibration was fitted on.
-    pub fn of(job: &Job, columns: ColumnsOf) -> Self {
-        let proxies = Proxies::of_job(job, columns.proxies);
+    pub fn for_job(job: &Job, columns: ProxyColumns) -> Self {
+        let proxies = Proxies::for_job(job, columns.proxies);
         let (a, w) = (&job.architecture, &job.workload);
         let gpus = job.parallelism.gpus() as f64;
         Self {

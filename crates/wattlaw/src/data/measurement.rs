@@ -122,7 +122,7 @@ impl Measurement {
     ///
     /// # Errors
     /// As [`DescribedJob::new`].
-    pub fn of(run_id: impl Into<String>, job: JobSpec) -> Result<Self> {
+    pub fn new(run_id: impl Into<String>, job: JobSpec) -> Result<Self> {
         Ok(Self {
             line: 0,
             run_id: run_id.into(),
@@ -167,7 +167,7 @@ impl Measurement {
         if said.seq_len.is_none() && job.architecture.image.is_none() {
             (workload.seq_len, workload.decoder_seq_len) = (None, said.decoder_seq_len);
         }
-        Self::of(run_id, filled)
+        Self::new(run_id, filled)
     }
 
     /// The job, as far as its source describes it.

@@ -43,7 +43,7 @@ pub fn study_memory(micro_batch: f64, seq_len: f64, hidden_size: u64, layers: u6
 
 impl Proxies {
     /// The proxies of a job that is yet to run.
-    pub fn of_job(job: &Job, set: ProxySet) -> Self {
+    pub fn for_job(job: &Job, set: ProxySet) -> Self {
         let a = &job.architecture;
         match set {
             ProxySet::Study => Self {
@@ -55,18 +55,18 @@ impl Proxies {
                     a.total_layers(),
                 ),
             },
-            ProxySet::Ledger => Self::of_cost(&Cost::count(job, AttentionFlops::Full)),
+            ProxySet::Ledger => Self::from_cost(&Cost::count(job, AttentionFlops::Full)),
         }
     }
 
     /// The ledger's proxies of a job that was counted.
-    pub fn of_cost(cost: &Cost) -> Self {
+    pub fn from_cost(cost: &Cost) -> Self {
         let Totals { bytes, .. } = cost.busiest_stage().per_micro_step();
         Self { compute: cost.hardware_flops().value(), memory: bytes.value() }
     }
 
     /// The study's proxies of a measured run, with the table's own M where it has one; `None` where columns are absent.
-    pub fn of_run(run: &Measurement) -> Option<Self> {
+    pub fn for_measurement(run: &Measurement) -> Option<Self> {
         let memory = run.memory_proxy.or_else(|| {
             Some(study_memory(
                 run.micro_batch()? as f64,

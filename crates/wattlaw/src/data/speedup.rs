@@ -58,7 +58,7 @@ impl Speedups {
     ///
     /// # Errors
     /// [`Error::Data`] where no run has a baseline, and where energies are of different scopes.
-    pub fn of(data: &Dataset, bootstrap: &Bootstrap) -> Result<Self> {
+    pub fn from_dataset(data: &Dataset, bootstrap: &Bootstrap) -> Result<Self> {
         let finished = data.filter(|run| run.outcome.is_none());
         let metered = finished.filter(|run| run.energy.is_some());
         if !metered.runs.is_empty() {
@@ -69,7 +69,7 @@ impl Speedups {
         let (mut unmatched, mut parallel) = (Vec::new(), 0);
         for run in finished.runs.iter().filter(|run| !run.is_baseline()) {
             parallel += 1;
-            match Pair::of(run, &baselines) {
+            match Pair::new(run, &baselines) {
                 Ok(pair) => {
                     let key = (run.gpu(), run.family(), run.strategy_kind(), run.gpus());
                     pairs.entry(key).or_default().push(pair);
@@ -127,7 +127,7 @@ fn assumed_note(metered: &Dataset) -> Option<String> {
 }
 
 fn few_note(pairs: &BTreeMap<Key<'_>, Vec<Pair>>, bootstrap: &Bootstrap) -> Option<String> {
-    let fewest = bootstrap.fewest_groups();
+    let fewest = bootstrap.min_groups();
     let n = pairs.values().filter(|p| (2..fewest).contains(&groups(*p).count())).count();
     (n > 0).then(|| {
         format!(
@@ -145,7 +145,7 @@ struct Pair {
 }
 
 impl Pair {
-    fn of(
+    fn new(
         run: &Measurement,
         baselines: &BTreeMap<String, Baseline>,
     ) -> std::result::Result<Self, &'static str> {
@@ -218,7 +218,7 @@ fn row((gpu, family, strategy, gpus): Key<'_>, pairs: &[Pair], bootstrap: &Boots
         gpus,
         n_pairs: pairs.len(),
         throughput_gain,
-        efficiency: throughput_gain.over(gpus as f64),
+        efficiency: throughput_gain.divided_by(gpus as f64),
         energy_per_token_change_pct: (!changes.is_empty())
             .then(|| bootstrap.median(&changes, &groups(metered))),
     }

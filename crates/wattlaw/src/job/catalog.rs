@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::error::{Error, Place, Result};
+use crate::base::error::{Error, Location, Result};
 use crate::base::toml_text;
 use crate::job::model::{Architecture, ModelSpec};
 use crate::job::system::{Accelerator, SystemSpec};
@@ -121,7 +121,7 @@ impl Catalog {
             ("models.toml", include_str!("../../catalog/models.toml")),
             ("systems.toml", include_str!("../../catalog/systems.toml")),
         ] {
-            let part: Self = toml_text::parse(text).map_err(|e| e.at(Place::file(file)))?;
+            let part: Self = toml_text::parse(text).map_err(|e| e.at(Location::file(file)))?;
             catalog = part.with_fallback(catalog);
         }
         Ok(catalog)
@@ -156,11 +156,11 @@ impl Catalog {
         for accelerator in &self.accelerators {
             accelerator
                 .check()
-                .map_err(|e| e.at(Place::file(format!("accelerator {}", accelerator.name))))?;
+                .map_err(|e| e.at(Location::file(format!("accelerator {}", accelerator.name))))?;
         }
         for model in &self.models {
             let name = model.spec.name.as_deref().unwrap_or("without a name");
-            check_model(model).map_err(|e| e.at(Place::file(format!("model {name}"))))?;
+            check_model(model).map_err(|e| e.at(Location::file(format!("model {name}"))))?;
         }
         Ok(())
     }

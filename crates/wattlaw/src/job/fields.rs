@@ -12,7 +12,7 @@ use crate::job::workload::{
 
 /// What the text of a field is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FieldKind {
     /// A whole number.
     Whole,
     /// A whole number that may be written as `10M`.
@@ -29,7 +29,7 @@ pub enum Kind {
     Text,
 }
 
-impl Kind {
+impl FieldKind {
     /// What the documentation calls it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ pub struct Field {
     /// The column that holds it in a plan and in a run table.
     pub column: &'static str,
     /// What its text is.
-    pub kind: Kind,
+    pub kind: FieldKind,
     /// What it is, with its unit, its words and its default.
     pub about: &'static str,
     /// Its text in a job; none where the job leaves it open.
@@ -92,7 +92,7 @@ macro_rules! fields {
             table: stringify!($table),
             key: stringify!($field),
             column: fields!(@column $field $($column)?),
-            kind: Kind::$kind,
+            kind: FieldKind::$kind,
             about: $about,
             get: |job| job.$table.$field.as_ref().map(Cell::text),
             set: |job, text| {
@@ -192,7 +192,7 @@ const ADAPTERS: &[Field] = &[
         table: "workload",
         key: "lora",
         column: "lora_rank",
-        kind: Kind::Whole,
+        kind: FieldKind::Whole,
         about: "Train adapters of this rank on frozen weights (LoRA)",
         get: |job| job.workload.lora.as_ref().map(|lora| lora.rank.to_string()),
         set: |job, text| {
@@ -206,7 +206,7 @@ const ADAPTERS: &[Field] = &[
         table: "workload",
         key: "lora",
         column: "lora_targets",
-        kind: Kind::Words,
+        kind: FieldKind::Words,
         about: "Adapted projections: q, k, v, o, gate, up, down; q and v when absent",
         get: |job| {
             let targets = &job.workload.lora.as_ref()?.targets;

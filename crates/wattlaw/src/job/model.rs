@@ -332,7 +332,7 @@ impl Architecture {
     }
 
     /// Linear maps in one feed-forward block: two, or three with a gate.
-    pub const fn ffn_maps(&self) -> u64 {
+    pub const fn ffn_projections(&self) -> u64 {
         if self.gated_ffn { 3 } else { 2 }
     }
 

@@ -137,7 +137,7 @@ impl Parallelism {
         match self.partition {
             Partition::Even => layers / self.pp + u64::from(stage < layers % self.pp),
             Partition::ByCost => {
-                let places = CostCut::of(architecture, self.pp).stages_in_order();
+                let places = CostCut::new(architecture, self.pp).stages_in_order();
                 places.zip(0..layers).filter(|(place, _)| *place == u128::from(stage)).count()
                     as u64
             }
@@ -149,7 +149,7 @@ impl Parallelism {
         match self.partition {
             Partition::Even => self.pp - 1,
             Partition::ByCost => {
-                let mut places = CostCut::of(architecture, self.pp).stages_in_order();
+                let mut places = CostCut::new(architecture, self.pp).stages_in_order();
                 let after_the_layers = usize::try_from(architecture.layers).unwrap_or(usize::MAX);
                 places.nth(after_the_layers).map_or(self.pp - 1, |stage| stage as u64)
             }
@@ -195,7 +195,7 @@ struct CostCut {
 }
 
 impl CostCut {
-    fn of(architecture: &Architecture, stages: u64) -> Self {
+    fn new(architecture: &Architecture, stages: u64) -> Self {
         let parts = architecture.parameters();
         let layer = u128::from(parts.attention_per_layer + parts.ffn_per_layer);
         let head = u128::from(architecture.vocab_size) * u128::from(architecture.embedding_size);

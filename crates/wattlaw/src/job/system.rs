@@ -298,12 +298,12 @@ impl SystemSpec {
 }
 
 /// Rates and powers outside of these are slips of a unit, and would make times of zero or without end.
-const LEAST: f64 = 1e-6;
-const MOST: f64 = 1e15;
+const MIN: f64 = 1e-6;
+const MAX: f64 = 1e15;
 
 fn positive(field: &str, value: Option<f64>) -> Result<Option<f64>> {
     match value {
-        Some(x) if !(LEAST..=MOST).contains(&x) => {
+        Some(x) if !(MIN..=MAX).contains(&x) => {
             Err(Error::invalid(field, x, "it must be a positive number, from 1e-6 to 1e15"))
         }
         other => Ok(other),
@@ -312,7 +312,7 @@ fn positive(field: &str, value: Option<f64>) -> Result<Option<f64>> {
 
 fn not_negative(field: &str, value: Option<f64>) -> Result<Option<f64>> {
     match value {
-        Some(x) if !(0.0..=MOST).contains(&x) => {
+        Some(x) if !(0.0..=MAX).contains(&x) => {
             Err(Error::invalid(field, x, "it must be a number from 0"))
         }
         other => Ok(other),

@@ -21,7 +21,7 @@ use crate::stats::split::group_k_fold;
 const LOG_ETA: &str = "log_eta";
 
 /// The most folds of the cross-fitting; fewer where there are fewer groups.
-const MOST_FOLDS: usize = 5;
+const MAX_FOLDS: usize = 5;
 
 /// A scaling law whose ln η comes from the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ impl BeforeRunLaw {
     ///
     /// # Errors
     /// Never in practice: the formulas are the study's own.
-    pub fn of_setting(setting: Setting, response: &str) -> Result<Self> {
+    pub fn for_setting(setting: Setting, response: &str) -> Result<Self> {
         Ok(Self {
             law: ScalingLaw::new(setting.formula()?, response),
             efficiency: setting.efficiency_formula()?,
@@ -90,7 +90,7 @@ impl BeforeRunLaw {
     ///
     /// # Errors
     /// Never in practice: the terms that are added are constants.
-    pub fn of_terms(setting: Setting, formula: Formula, response: &str) -> Result<Self> {
+    pub fn from_terms(setting: Setting, formula: Formula, response: &str) -> Result<Self> {
         let terms = setting.efficiency_formula()?;
         let by_gpu = formula.variables().contains(&"gpu");
         Ok(Self {
@@ -166,7 +166,7 @@ impl BeforeRunLaw {
             )));
         }
         let mut predicted = vec![f64::NAN; frame.rows()];
-        for test in group_k_fold(&groups, distinct.min(MOST_FOLDS)) {
+        for test in group_k_fold(&groups, distinct.min(MAX_FOLDS)) {
             let train: Vec<usize> =
                 (0..frame.rows()).filter(|i| test.binary_search(i).is_err()).collect();
             let train = frame.select(&train)?;
@@ -302,7 +302,7 @@ mod tests {
     }
 
     fn law() -> BeforeRunLaw {
-        BeforeRunLaw::of_setting(Setting::Gpt, "log_energy_kwh").unwrap()
+        BeforeRunLaw::for_setting(Setting::Gpt, "log_energy_kwh").unwrap()
     }
 
     #[test]

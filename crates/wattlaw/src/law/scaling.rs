@@ -124,7 +124,7 @@ impl ScalingLaw {
     ///
     /// # Errors
     /// When the frame lacks a column of the setting's formula.
-    pub fn of_setting(
+    pub fn for_setting(
         setting: Setting,
         response: &str,
         frame: &Frame,
@@ -221,7 +221,7 @@ impl ScalingLaw {
             residual_variance: ols.sigma2(),
         };
         let numeric = encoding.numeric_columns();
-        let collinearity = Collinearity::of(&x.select_columns(&numeric));
+        let collinearity = Collinearity::new(&x.select_columns(&numeric));
         let inflation = numeric.iter().zip(&collinearity.variance_inflation);
         Ok(ScalingFit {
             coefficients: coefficients.collect(),
@@ -277,7 +277,7 @@ mod tests {
     #[test]
     fn a_setting_drops_what_does_not_vary_and_says_so() {
         let (law, notes) =
-            ScalingLaw::of_setting(Setting::Pooled, "log_energy_kwh", &frame()).unwrap();
+            ScalingLaw::for_setting(Setting::Pooled, "log_energy_kwh", &frame()).unwrap();
         assert_eq!(law.formula.to_string(), "log_C + log_M");
         assert_eq!(notes.len(), 3);
         assert!(notes[0].starts_with("`strategy` is `baseline` in every row"));

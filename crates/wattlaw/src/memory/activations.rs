@@ -1,7 +1,7 @@
 //! Activations of a pipeline stage: layers, embedding and head, times the micro-batches in flight.
 
 use super::Recipe;
-use super::saved::{Keeping, Saved, Stack, attention_degree};
+use super::saved::{LayerActivations, Saved, Stack, attention_degree};
 use crate::base::units::Bytes;
 use crate::job::Job;
 use crate::job::parallelism::Schedule;
@@ -54,7 +54,7 @@ pub(super) struct LayerBytes {
 }
 
 pub(super) fn layer(job: &Job, stack: Stack, recipe: &Recipe) -> LayerBytes {
-    let keeping = Keeping::of(job, recipe);
+    let keeping = LayerActivations::new(job, recipe);
     let input = keeping.input(stack);
     let tensors = keeping.layer(stack);
     let sum = |keep: &dyn Fn(&&Saved) -> bool| tensors.iter().filter(keep).map(|t| t.bytes).sum();
@@ -89,7 +89,7 @@ pub(super) fn in_flight(job: &Job, stage: u64) -> f64 {
 
 /// Embedding: the norm behind it where there is one, and the dropout's mask.
 fn embedding(job: &Job, recipe: &Recipe) -> f64 {
-    let keeping = Keeping::of(job, recipe);
+    let keeping = LayerActivations::new(job, recipe);
     let tokens = job.workload.micro_positions() as f64;
     let h = job.architecture.hidden_size as f64;
     let norm = if job.architecture.embedding_norm { h * keeping.residual + 8.0 } else { 0.0 };
@@ -100,7 +100,7 @@ fn embedding(job: &Job, recipe: &Recipe) -> f64 {
 /// Final norm, the input of the output map, and a masked LM's transform.
 fn head(job: &Job, recipe: &Recipe) -> f64 {
     let (a, w) = (&job.architecture, &job.workload);
-    let keeping = Keeping::of(job, recipe);
+    let keeping = LayerActivations::new(job, recipe);
     let h = a.hidden_size as f64;
     let (wide, statistics) = keeping.norm();
     let norm = if a.final_norm { h * wide + statistics } else { 0.0 };
@@ -110,7 +110,7 @@ fn head(job: &Job, recipe: &Recipe) -> f64 {
         Task::CausalLm => h * keeping.act,
         Task::Classification { .. } => 0.0,
     };
-    speaking_positions(job) * (norm + map) / keeping.between
+    predicting_positions(job) * (norm + map) / keeping.between
 }
 
 fn logits(job: &Job, recipe: &Recipe) -> Bytes {
@@ -121,11 +121,11 @@ fn logits(job: &Job, recipe: &Recipe) -> Bytes {
     let (computing, wide) = recipe.logit_copies;
     let each = computing * w.precision.bytes() + wide * 4.0;
     let vocabulary = a.vocab_size as f64 / attention_degree(&job.parallelism);
-    Bytes::new(speaking_positions(job) * vocabulary * each)
+    Bytes::new(predicting_positions(job) * vocabulary * each)
 }
 
 /// Positions of a micro-batch that the output map reads.
-fn speaking_positions(job: &Job) -> f64 {
+fn predicting_positions(job: &Job) -> f64 {
     let w = &job.workload;
     let length = if w.decoder_seq_len > 0 { w.decoder_seq_len } else { w.seq_len };
     (w.micro_batch * length) as f64

@@ -11,10 +11,10 @@ use crate::job::parallelism::{DataParallel, TensorScope};
 use crate::job::workload::{AttentionKernel, Checkpointing, Optimizer};
 
 /// Share of the capacity that is left to the estimate's own error: its median on measured runs is 4 %.
-const COMFORT: f64 = 0.95;
+const USABLE_SHARE: f64 = 0.95;
 
 /// GPUs that advice goes up to.
-const MOST_GPUS: u64 = 4096;
+const MAX_GPUS: u64 = 4096;
 
 /// A change to a job that lowers its memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -93,7 +93,7 @@ impl fmt::Display for Advice {
 impl Memory {
     /// Whether the job fits with some room for the estimate's own error (a twentieth of the capacity).
     pub fn fits_with_room(&self) -> bool {
-        self.needed <= self.capacity * COMFORT
+        self.needed <= self.capacity * USABLE_SHARE
     }
 
     /// Finds what would make a job fit that does not, or only just: every single change that does, or else the changes
@@ -101,7 +101,7 @@ impl Memory {
     ///
     /// Each was tried: its peak is the estimate for the changed job.
     pub fn advice(job: &Job, recipe: &Recipe) -> Vec<Advice> {
-        if Self::with(job, recipe).fits_with_room() {
+        if Self::with_recipe(job, recipe).fits_with_room() {
             return Vec::new();
         }
         let tries = [
@@ -124,7 +124,7 @@ impl Memory {
 
 impl Advice {
     fn tried(changes: Vec<Change>, changed: &Job, recipe: &Recipe) -> Option<Self> {
-        let memory = Memory::with(changed, recipe);
+        let memory = Memory::with_recipe(changed, recipe);
         let (peak, capacity) = (memory.peak(), memory.capacity);
         memory.fits_with_room().then_some(Self { changes, peak, capacity })
     }
@@ -240,11 +240,11 @@ fn shard_over(job: &Job, recipe: &Recipe) -> Option<Change> {
     let gpus = job.parallelism.gpus();
     (1..)
         .map(|doublings| gpus.saturating_mul(1 << doublings))
-        .take_while(|gpus| *gpus <= MOST_GPUS)
+        .take_while(|gpus| *gpus <= MAX_GPUS)
         .map(|gpus| Change::ShardOver { gpus })
         .find(|change| fits(change, job, recipe))
 }
 
 fn fits(change: &Change, job: &Job, recipe: &Recipe) -> bool {
-    Memory::with(&change.apply(job), recipe).fits_with_room()
+    Memory::with_recipe(&change.apply(job), recipe).fits_with_room()
 }

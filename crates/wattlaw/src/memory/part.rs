@@ -51,7 +51,7 @@ impl MemoryPart {
     ];
 
     /// The part that counts what an operation leaves in memory.
-    pub const fn of(op: &Op) -> Self {
+    pub const fn for_op(op: &Op) -> Self {
         match op.kind {
             OpKind::PatchProjection
             | OpKind::Embedding
@@ -75,7 +75,7 @@ impl MemoryPart {
             | OpKind::MaskedLmTransform
             | OpKind::OutputProjection
             | OpKind::Pooler
-            | OpKind::Classifier => Self::of_activation(op.phase),
+            | OpKind::Classifier => Self::for_activation(op.phase),
             OpKind::Logits | OpKind::Loss => Self::Logits,
             OpKind::ExpertWeights => Self::Weights,
             OpKind::Optimizer => Self::Optimizer,
@@ -83,7 +83,7 @@ impl MemoryPart {
                 CollectiveRole::TensorParallelActivations
                 | CollectiveRole::TensorParallelEmbedding
                 | CollectiveRole::TensorParallelLogits
-                | CollectiveRole::PipelineActivations => Self::of_activation(op.phase),
+                | CollectiveRole::PipelineActivations => Self::for_activation(op.phase),
                 CollectiveRole::GradientReduction
                 | CollectiveRole::GradientReductionBetweenGroups => Self::Gradients,
                 CollectiveRole::ParameterGather => Self::Weights,
@@ -91,7 +91,7 @@ impl MemoryPart {
         }
     }
 
-    const fn of_activation(phase: Phase) -> Self {
+    const fn for_activation(phase: Phase) -> Self {
         match phase {
             Phase::Recompute => Self::Recomputed,
             Phase::Forward | Phase::Backward | Phase::Step => Self::Activations,

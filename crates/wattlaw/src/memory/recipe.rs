@@ -139,7 +139,7 @@ impl Recipe {
     ///
     /// # Errors
     /// [`Error::Unknown`] for another name.
-    pub fn named(name: &str) -> Result<Self> {
+    pub fn from_name(name: &str) -> Result<Self> {
         Self::ALL
             .into_iter()
             .find(|recipe| recipe.name.eq_ignore_ascii_case(name.trim()))
@@ -170,8 +170,8 @@ mod tests {
 
     #[test]
     fn a_framework_is_found_by_name_and_another_is_refused() {
-        assert_eq!(Recipe::named(" DeepSpeed ").unwrap(), Recipe::DEEPSPEED);
-        let error = Recipe::named("torch").unwrap_err().to_string();
+        assert_eq!(Recipe::from_name(" DeepSpeed ").unwrap(), Recipe::DEEPSPEED);
+        let error = Recipe::from_name("torch").unwrap_err().to_string();
         assert!(error.starts_with("unknown framework `torch`"), "{error}");
     }
 }

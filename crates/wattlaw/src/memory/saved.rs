@@ -32,7 +32,7 @@ pub(super) fn attention_degree(p: &Parallelism) -> f64 {
 }
 
 /// How a job keeps its activations.
-pub(super) struct Keeping<'a> {
+pub(super) struct LayerActivations<'a> {
     a: &'a Architecture,
     w: &'a Workload,
     /// Bytes of a number that a product reads or writes.
@@ -51,8 +51,8 @@ pub(super) struct Keeping<'a> {
     list: Vec<Saved>,
 }
 
-impl<'a> Keeping<'a> {
-    pub(super) fn of(job: &'a Job, recipe: &Recipe) -> Self {
+impl<'a> LayerActivations<'a> {
+    pub(super) fn new(job: &'a Job, recipe: &Recipe) -> Self {
         let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
         let act = w.precision.bytes();
         let copies = recipe.autocasts(job);
@@ -296,7 +296,7 @@ mod tests {
             let half = case["precision"] == "bf16";
             let recipe = if half { Recipe::DEEPSPEED } else { Recipe::PYTORCH };
             let layer = |stack| -> f64 {
-                let mut keeping = Keeping::of(&job, &recipe);
+                let mut keeping = LayerActivations::new(&job, &recipe);
                 keeping.dropout = case["dropout"] == true;
                 keeping.layer(stack).iter().map(|tensor| tensor.bytes).sum()
             };

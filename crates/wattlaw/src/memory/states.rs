@@ -24,7 +24,7 @@ struct PerParameter {
 }
 
 impl PerParameter {
-    fn of(job: &Job, recipe: &Recipe) -> Self {
+    fn for_job(job: &Job, recipe: &Recipe) -> Self {
         let w = &job.workload;
         let mixed = w.precision.mixed();
         if w.lora.is_some() {
@@ -53,14 +53,14 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     let held = stage_parameters(job, stage);
     let trained = trained_parameters(job, stage);
     let frozen = if w.lora.is_some() { held.total() } else { 0.0 };
-    let per = PerParameter::of(job, recipe);
+    let per = PerParameter::for_job(job, recipe);
     let shards = |sharded: bool| if sharded { p.shard_group as f64 } else { 1.0 };
     let of_weights = shards(p.data.shards_parameters());
     let computing = w.precision.bytes();
 
     let mut weights = (trained * per.weight + frozen * computing) / of_weights;
     if recipe.autocasts(job) {
-        weights += computing * (held.layers + output_map(job, stage));
+        weights += computing * (held.layers + output_projection(job, stage));
     }
     let mut gradients = trained * per.gradient / shards(p.data.shards_gradients());
     if w.precision.mixed() && w.lora.is_none() {
@@ -102,7 +102,7 @@ pub(super) fn unsplit_activation(job: &Job) -> Bytes {
 }
 
 /// Parameters of the map over the vocabulary that the stage multiplies with, its own or the embedding's.
-fn output_map(job: &Job, stage: u64) -> f64 {
+fn output_projection(job: &Job, stage: u64) -> f64 {
     let (a, p) = (&job.architecture, &job.parallelism);
     let speaks = !matches!(job.workload.task, Task::Classification { .. });
     if speaks && stage == p.head_stage(a) {

@@ -23,11 +23,11 @@ const POWER_FACTOR: f64 = 1.4;
 ///
 /// Source: DGX A100 is rated at 6.5 kW for accelerators of 3.2 kW, DGX H100 at 10.2 for 5.6 (NVIDIA's user guides); a
 /// server with two processors draws some 500 W. No run that the embedded calibrations were fitted on is above a third of it.
-const MOST_OF_LIMIT: f64 = 2.0;
+const MAX_LIMIT_FACTOR: f64 = 2.0;
 const HOST_W: f64 = 500.0;
 
 /// The answer by assumption.
-pub(super) struct Assumed {
+pub(super) struct AssumedEstimate {
     pub energy: Interval,
     pub duration: Interval,
     pub power: Interval,
@@ -45,7 +45,7 @@ pub(super) fn impossible(
     let system = &job.system;
     let machines = format!("{} × {}", job.parallelism.gpus(), system.accelerator.name);
     let too_fast = duration.zip(at_peak_s(job, cost)).filter(|(law, peak)| law.estimate < *peak);
-    let most = MOST_OF_LIMIT * system.power_limit.value() * job.parallelism.gpus() as f64
+    let most = MAX_LIMIT_FACTOR * system.power_limit.value() * job.parallelism.gpus() as f64
         + HOST_W * system.nodes() as f64;
     let too_strong = power.filter(|law| law.estimate > most);
     let found = match (too_fast, too_strong) {
@@ -74,7 +74,7 @@ pub(super) fn impossible(
 ///
 /// # Errors
 /// [`Error::Invalid`] where the accelerator has no peak for the precision, which a checked job rules out.
-pub(super) fn answer(job: &Job, cost: &Cost, level: f64) -> Result<Assumed> {
+pub(super) fn estimate(job: &Job, cost: &Cost, level: f64) -> Result<AssumedEstimate> {
     let at_peak = at_peak_s(job, cost).ok_or_else(|| {
         Error::invalid("precision", job.workload.precision, "the accelerator has no peak for it")
     })?;
@@ -90,7 +90,7 @@ pub(super) fn answer(job: &Job, cost: &Cost, level: f64) -> Result<Assumed> {
         lower: duration.lower * power.lower,
         upper: duration.upper * power.upper,
     };
-    Ok(Assumed {
+    Ok(AssumedEstimate {
         energy,
         duration,
         power,

@@ -34,7 +34,7 @@ impl Row for WithEfficiency<'_> {
 }
 
 /// The factors of the energy estimate; none where there is no law of energy.
-pub(super) fn of_energy(laws: &ScalingLaws, features: &Features) -> Vec<Factor> {
+pub(super) fn energy_factors(laws: &ScalingLaws, features: &Features) -> Vec<Factor> {
     let Some(fitted) = &laws.energy else { return Vec::new() };
     let log_eta = fitted.law.predict_log_eta(features).ok().flatten();
     let row = WithEfficiency { features, log_eta };

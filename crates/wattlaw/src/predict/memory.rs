@@ -37,8 +37,8 @@ impl PeakMemory {
     ///
     /// # Errors
     /// As [`Conformal::half_width`], for the level.
-    pub(super) fn of(job: &Job, level: f64) -> Result<Self> {
-        let memory = Memory::of(job);
+    pub(super) fn for_job(job: &Job, level: f64) -> Result<Self> {
+        let memory = Memory::for_job(job);
         let peak = memory.peak().gib();
         let spread = spread()?.half_width(level)?;
         Ok(Self {

@@ -14,7 +14,7 @@ pub enum WarningKind {
     /// A variable lies outside the range of the fitted runs.
     OutsideRange,
     /// A strategy or family without runs of its own is answered as another.
-    AnsweredAs,
+    Substituted,
     /// No run of the calibration is on this accelerator.
     UnknownGpu,
     /// The law's answer is impossible; assumptions replace it.
@@ -44,7 +44,7 @@ pub enum WarningKind {
 }
 
 words!(WarningKind, "kind of warning":
-    OutsideRange = "outside-range", AnsweredAs = "answered-as", UnknownGpu = "unknown-gpu", Impossible = "impossible", NotInLaw = "not-in-law", Memory = "memory", Scope = "scope", TooFewRuns = "too-few-runs", FewRuns = "few-runs", UnseenStrategy = "unseen-strategy", AssumedPower = "assumed-power", AssumedEnergy = "assumed-energy", StepsOnly = "steps-only", WiderByAssumption = "wider-by-assumption", PowerLimit = "power-limit");
+    OutsideRange = "outside-range", Substituted = "substituted", UnknownGpu = "unknown-gpu", Impossible = "impossible", NotInLaw = "not-in-law", Memory = "memory", Scope = "scope", TooFewRuns = "too-few-runs", FewRuns = "few-runs", UnseenStrategy = "unseen-strategy", AssumedPower = "assumed-power", AssumedEnergy = "assumed-energy", StepsOnly = "steps-only", WiderByAssumption = "wider-by-assumption", PowerLimit = "power-limit");
 
 /// A reason for care, as data: a kind that scripts can match, and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -56,8 +56,8 @@ pub struct Warning {
 }
 
 impl Warning {
-    pub(super) const fn answered_as(text: String) -> Self {
-        Self { kind: WarningKind::AnsweredAs, text }
+    pub(super) const fn substituted(text: String) -> Self {
+        Self { kind: WarningKind::Substituted, text }
     }
 
     pub(super) fn too_few_runs(calibration: &Calibration, level: f64) -> Self {
@@ -73,7 +73,7 @@ impl Warning {
 }
 
 /// Warnings for variables outside the fitted range: one sentence each, with value, range and distance.
-pub(super) fn of_range(outside: &[Outside], calibration: &Calibration) -> Vec<Warning> {
+pub(super) fn for_range(outside: &[Outside], calibration: &Calibration) -> Vec<Warning> {
     outside
         .iter()
         .map(|o| Warning {
@@ -92,10 +92,10 @@ pub(super) fn of_range(outside: &[Outside], calibration: &Calibration) -> Vec<Wa
 }
 
 /// Lowest power limit, as a share of TDP, that the clock law was fitted on: 100 of 300 W on A40.
-const LOWEST_LIMIT: f64 = 1.0 / 3.0;
+const MIN_LIMIT_SHARE: f64 = 1.0 / 3.0;
 
 /// Warnings for what the law does not know of a job.
-pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
+pub(super) fn for_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut warn = |kind, text| warnings.push(Warning { kind, text });
     let data = &calibration.data;
@@ -147,7 +147,7 @@ pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
         );
     }
     if matches!(calibration.law, Laws::Roofline(_)) {
-        if limit < LOWEST_LIMIT * tdp {
+        if limit < MIN_LIMIT_SHARE * tdp {
             warn(
                 WarningKind::PowerLimit,
                 format!(

@@ -7,11 +7,11 @@ use crate::base::words::words;
 
 /// Share of a run that may go unseen or uncertain before it is told: far below what sensors are good to (5 %), far above
 /// what rounding leaves.
-const LITTLE: f64 = 0.01;
+const NEGLIGIBLE_SHARE: f64 = 0.01;
 
 /// A kind of defect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum DefectKind {
     /// It was not closed.
     Open,
     /// Its writer died.
@@ -36,7 +36,7 @@ pub enum Kind {
     Note,
 }
 
-words!(Kind, "kind": Open = "open", Recovered = "recovered", EndedBadly = "ended-badly",
+words!(DefectKind, "kind": Open = "open", Recovered = "recovered", EndedBadly = "ended-badly",
     HeldElsewhere = "held-elsewhere", Faults = "faults", PartCovered = "part-covered",
     ShortWindow = "short-window", Assumed = "assumed", AboveLimit = "above-limit",
     Throttled = "throttled", Note = "note");
@@ -45,7 +45,7 @@ words!(Kind, "kind": Open = "open", Recovered = "recovered", EndedBadly = "ended
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Defect {
     /// Which kind.
-    pub kind: Kind,
+    pub kind: DefectKind,
     /// What was found, as a clause.
     pub text: String,
 }
@@ -57,24 +57,27 @@ impl Record {
         let mut tell = |kind, text: String| found.push(Defect { kind, text });
         match self.state {
             State::Running => tell(
-                Kind::Open,
+                DefectKind::Open,
                 "it is being written, or its writer died; `wattlaw recover` closes it then".into(),
             ),
             State::Recovered => tell(
-                Kind::Recovered,
+                DefectKind::Recovered,
                 "its writer died; at most the last second before that is missing".into(),
             ),
             State::Finished | State::Merged => {}
         }
         if self.end.is_some_and(|end| !end.well()) {
-            tell(Kind::EndedBadly, format!("the command did not end well: {}", self.outcome()));
+            tell(
+                DefectKind::EndedBadly,
+                format!("the command did not end well: {}", self.outcome()),
+            );
         }
         if let Some(other) = &self.held_by {
-            tell(Kind::HeldElsewhere, format!("{other} measured this machine at the time"));
+            tell(DefectKind::HeldElsewhere, format!("{other} measured this machine at the time"));
         }
         if let Some(first) = self.faults.first() {
             tell(
-                Kind::Faults,
+                DefectKind::Faults,
                 format!(
                     "{} faults, the first: {}: {}",
                     self.faults.len(),
@@ -87,30 +90,30 @@ impl Record {
             channel.defects(&mut tell);
         }
         for note in &self.notes {
-            tell(Kind::Note, note.clone());
+            tell(DefectKind::Note, note.clone());
         }
         found
     }
 }
 
 impl Measured {
-    fn defects(&self, tell: &mut impl FnMut(Kind, String)) {
+    fn defects(&self, tell: &mut impl FnMut(DefectKind, String)) {
         let name = &self.channel.name;
         if self.is_assumed() {
-            tell(Kind::Assumed, format!("{name} is a power that was stated, not measured"));
+            tell(DefectKind::Assumed, format!("{name} is a power that was stated, not measured"));
             return;
         }
-        if self.covered < 1.0 - LITTLE {
+        if self.covered < 1.0 - NEGLIGIBLE_SHARE {
             tell(
-                Kind::PartCovered,
+                DefectKind::PartCovered,
                 format!("{name} was seen {:.1} % of the time", self.covered * 100.0),
             );
         }
         if let Some(energy) = self.energy
-            && self.random_sd > LITTLE * energy
+            && self.random_sd > NEGLIGIBLE_SHARE * energy
         {
             tell(
-                Kind::ShortWindow,
+                DefectKind::ShortWindow,
                 format!(
                     "{name}: the run is short for the meter, whose steps leave {:.1} J of {:.1} J open",
                     self.random_sd.value(),
@@ -119,10 +122,10 @@ impl Measured {
             );
         }
         if let (Some(power), Some(limit)) = (self.mean_power, &self.power_limit_w)
-            && power.value() > limit.max * (1.0 + LITTLE)
+            && power.value() > limit.max * (1.0 + NEGLIGIBLE_SHARE)
         {
             tell(
-                Kind::AboveLimit,
+                DefectKind::AboveLimit,
                 format!(
                     "{name} drew {:.0} W on average under a limit of {:.0} W",
                     power.value(),
@@ -130,9 +133,11 @@ impl Measured {
                 ),
             );
         }
-        for (reason, share) in self.throttle.iter().filter(|(r, s)| **s > LITTLE && is_held(r)) {
+        for (reason, share) in
+            self.throttle.iter().filter(|(r, s)| **s > NEGLIGIBLE_SHARE && is_held(r))
+        {
             tell(
-                Kind::Throttled,
+                DefectKind::Throttled,
                 format!("{name}: {reason} held the clock down {:.0} % of the time", share * 100.0),
             );
         }

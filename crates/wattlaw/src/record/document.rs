@@ -418,10 +418,10 @@ impl Record {
 }
 
 /// More joules, seconds and tokens than any run has, and sums of many of them stay finite.
-const MOST: f64 = 1e24;
+const MAX: f64 = 1e24;
 
 fn plausible(field: &str, value: f64) -> Result<()> {
-    if (0.0..=MOST).contains(&value) {
+    if (0.0..=MAX).contains(&value) {
         Ok(())
     } else {
         Err(Error::invalid(field, value, "it must be a number from 0"))

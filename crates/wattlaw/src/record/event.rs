@@ -88,7 +88,7 @@ impl Entry {
     /// Reads a line of `events.jsonl`; none where it is no whole entry.
     pub fn parse(line: &str) -> Option<Self> {
         serde_json::from_str(line).ok().filter(|entry: &Self| {
-            let plausible = |n: f64| (0.0..=MOST).contains(&n);
+            let plausible = |n: f64| (0.0..=MAX).contains(&n);
             plausible(entry.at.value())
                 && match entry.event {
                     Event::Step { tokens } | Event::Tokens { tokens } => plausible(tokens),
@@ -99,27 +99,27 @@ impl Entry {
 }
 
 /// More tokens than a run trains on, and more seconds than it takes.
-const MOST: f64 = 1e18;
+const MAX: f64 = 1e18;
 
 /// A window's longest name in bytes.
-const LONGEST: usize = 256;
+const MAX_NAME_BYTES: usize = 256;
 
 /// What a program said in one line of JSON.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Said {
+pub struct ProgramEvent {
     /// The event.
     pub event: Event,
     /// When it happened on the system's monotonic clock; when the line arrives where it does not say.
     pub monotonic: Option<Seconds>,
 }
 
-impl Said {
+impl ProgramEvent {
     /// Reads a line that a program wrote.
     ///
     /// ```
-    /// use wattlaw::record::event::{Event, Said};
+    /// use wattlaw::record::event::{Event, ProgramEvent};
     ///
-    /// let said = Said::parse(r#"{"event": "step", "tokens": 4096}"#)?;
+    /// let said = ProgramEvent::parse(r#"{"event": "step", "tokens": 4096}"#)?;
     /// assert_eq!(said.event, Event::Step { tokens: 4096.0 });
     /// # Ok::<(), wattlaw::Error>(())
     /// ```
@@ -167,7 +167,9 @@ impl Said {
 fn name(fields: &serde_json::Map<String, serde_json::Value>) -> Result<Option<String>> {
     match fields.get("name") {
         None | Some(serde_json::Value::Null) => Ok(None),
-        Some(serde_json::Value::String(name)) if !name.is_empty() && name.len() <= LONGEST => {
+        Some(serde_json::Value::String(name))
+            if !name.is_empty() && name.len() <= MAX_NAME_BYTES =>
+        {
             Ok(Some(name.clone()))
         }
         Some(other) => {
@@ -182,7 +184,7 @@ fn tokens(fields: &serde_json::Map<String, serde_json::Value>) -> Result<Option<
 }
 
 fn amount(field: &str, value: &serde_json::Value) -> Result<f64> {
-    value.as_f64().filter(|n| (0.0..=MOST).contains(n)).ok_or_else(|| {
+    value.as_f64().filter(|n| (0.0..=MAX).contains(n)).ok_or_else(|| {
         let shown: String = value.to_string().chars().take(40).collect();
         Error::invalid(field, shown, "it must be a number from 0")
     })
@@ -197,25 +199,28 @@ mod tests {
     use super::*;
 
     fn wrong(line: &str) -> String {
-        Said::parse(line).unwrap_err().to_string()
+        ProgramEvent::parse(line).unwrap_err().to_string()
     }
 
     #[test]
     fn a_program_says_what_happened() {
-        let said = Said::parse(r#"{"event":"window_begin","name":"epoch 1","t_monotonic_s":12.5}"#);
+        let said = ProgramEvent::parse(
+            r#"{"event":"window_begin","name":"epoch 1","t_monotonic_s":12.5}"#,
+        );
         assert_eq!(
             said.unwrap(),
-            Said {
+            ProgramEvent {
                 event: Event::WindowBegin { name: "epoch 1".into() },
                 monotonic: Some(Seconds::new(12.5))
             }
         );
         assert_eq!(
-            Said::parse(r#"{"event":"window_end"}"#).unwrap().event,
+            ProgramEvent::parse(r#"{"event":"window_end"}"#).unwrap().event,
             Event::WindowEnd { name: None }
         );
-        let job =
-            Said::parse(r#"{"event":"job","model":{"name":"gpt2"},"workload":{"seq_len":64}}"#);
+        let job = ProgramEvent::parse(
+            r#"{"event":"job","model":{"name":"gpt2"},"workload":{"seq_len":64}}"#,
+        );
         let Event::Job { job } = job.unwrap().event else { panic!("no job") };
         assert_eq!((job.model.name.as_deref(), job.workload.seq_len), (Some("gpt2"), Some(64)));
     }

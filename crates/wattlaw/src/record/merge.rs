@@ -8,7 +8,7 @@ use crate::record::document::{End, Measured, Record, State, Window};
 use crate::record::total::totals;
 
 /// Variables that are the same on all nodes of a job.
-const OF_A_JOB: [&str; 3] = ["SLURM_JOB_ID", "TORCHELASTIC_RUN_ID", "SLURM_CLUSTER_NAME"];
+const JOB_VARIABLES: [&str; 3] = ["SLURM_JOB_ID", "TORCHELASTIC_RUN_ID", "SLURM_CLUSTER_NAME"];
 
 /// Makes one record of those of a job's nodes.
 ///
@@ -23,10 +23,10 @@ pub fn merge(records: &[Record]) -> Result<Record> {
     };
     for record in records {
         record.closed()?;
-        of_one_job(first, record)?;
+        check_same_job(first, record)?;
     }
-    at_one_time(records)?;
-    each_device_once(records)?;
+    check_same_time(records)?;
+    check_devices_distinct(records)?;
     let longest = records.iter().max_by(|a, b| length(a).total_cmp(&length(b))).unwrap_or(first);
     let windows = common_windows(longest, records);
     let mut notes: Vec<String> = Vec::new();
@@ -68,8 +68,8 @@ pub fn merge(records: &[Record]) -> Result<Record> {
         energies: totals(&channels),
         channels,
         held_by: None,
-        steps: one_count(records, "steps", |r| r.steps, &mut notes),
-        tokens: one_count(records, "tokens", |r| r.tokens, &mut notes),
+        steps: largest_count(records, "steps", |r| r.steps, &mut notes),
+        tokens: largest_count(records, "tokens", |r| r.tokens, &mut notes),
         windows,
         job,
         faults: records.iter().flat_map(|r| r.faults.clone()).collect(),
@@ -104,8 +104,8 @@ fn length(record: &Record) -> f64 {
     record.duration.map_or(0.0, Seconds::value)
 }
 
-fn of_one_job(first: &Record, record: &Record) -> Result<()> {
-    for name in OF_A_JOB {
+fn check_same_job(first: &Record, record: &Record) -> Result<()> {
+    for name in JOB_VARIABLES {
         let told = |r: &Record| r.nodes.iter().find_map(|n| n.environment.get(name).cloned());
         if let (Some(a), Some(b)) = (told(first), told(record))
             && a != b
@@ -122,7 +122,7 @@ fn of_one_job(first: &Record, record: &Record) -> Result<()> {
 /// Refuses records of which one had ended before another began.
 ///
 /// Times of day are RFC 3339 in UTC to the millisecond, which sort as text.
-fn at_one_time(records: &[Record]) -> Result<()> {
+fn check_same_time(records: &[Record]) -> Result<()> {
     let last = records.iter().max_by(|a, b| a.started_at.cmp(&b.started_at));
     let ended = |r: &Record| r.ended_at.clone();
     let first = records.iter().filter(|r| ended(r).is_some()).min_by_key(|r| ended(r));
@@ -137,7 +137,7 @@ fn at_one_time(records: &[Record]) -> Result<()> {
     }
 }
 
-fn each_device_once(records: &[Record]) -> Result<()> {
+fn check_devices_distinct(records: &[Record]) -> Result<()> {
     let mut seen: BTreeMap<String, &str> = BTreeMap::new();
     for record in records {
         for measured in &record.channels {
@@ -167,7 +167,7 @@ fn device(record: &Record, measured: &Measured) -> String {
 }
 
 /// What programs told: of several that tell the same, and of a rank that tells less than another, the larger.
-fn one_count<T: PartialOrd + Copy + std::fmt::Display>(
+fn largest_count<T: PartialOrd + Copy + std::fmt::Display>(
     records: &[Record],
     what: &str,
     of: impl Fn(&Record) -> Option<T>,

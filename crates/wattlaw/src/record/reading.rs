@@ -7,7 +7,7 @@ use crate::record::Sample;
 pub const HEADER: &str = "t_s,channel,energy_j,power_w,power_limit_w,sm_clock_mhz,memory_clock_mhz,temperature_c,utilization,throttle_reasons";
 
 /// Larger values are no readings, and sums of many of them would not stay finite.
-const MOST: f64 = 1e18;
+const MAX: f64 = 1e18;
 
 /// A reading of a channel.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,7 +73,7 @@ fn number(cell: &str) -> Option<Option<f64>> {
         return Some(None);
     }
     let value: f64 = cell.parse().ok()?;
-    (-MOST..=MOST).contains(&value).then_some(Some(value))
+    (-MAX..=MAX).contains(&value).then_some(Some(value))
 }
 
 /// A number that is not negative.

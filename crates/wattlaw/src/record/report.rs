@@ -19,7 +19,7 @@ use crate::record::run::Tokens;
 
 /// What the user says beside the records.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Said {
+pub struct UserMetadata {
     /// The energies to speak of; the narrowest that all records have when absent.
     pub scope: Option<Scope>,
     /// Carbon intensity of the electricity in grams of CO₂ equivalent a kWh.
@@ -133,8 +133,12 @@ impl Statement {
     /// # Errors
     /// [`Error::Data`] where a record is not closed or has no energy, where records have no scope in common, or one is there
     /// twice; [`Error::Invalid`] for a PUE below 1 or an intensity below 0.
-    pub fn of(records: &[Record], said: &Said, catalog: &Catalog) -> Result<Self> {
-        check(said)?;
+    pub fn from_records(
+        records: &[Record],
+        metadata: &UserMetadata,
+        catalog: &Catalog,
+    ) -> Result<Self> {
+        check(metadata)?;
         for (i, record) in records.iter().enumerate() {
             if records
                 .iter()
@@ -144,7 +148,7 @@ impl Statement {
                 return Err(Error::Data(format!("record {} is there twice", record.id)));
             }
         }
-        let scope = common_scope(records, said.scope)?;
+        let scope = common_scope(records, metadata.scope)?;
         let totals: Vec<&Total> =
             records.iter().map(|r| r.total(Some(scope))).collect::<Result<_>>()?;
         let sum = |of: fn(&Total) -> f64| totals.iter().map(|t| of(t)).sum::<f64>();
@@ -156,7 +160,7 @@ impl Statement {
             .try_fold(0.0, |sum, sd| sd.map(|sd| sum + sd));
         let random = sum(|t| t.random_sd.value().powi(2)).sqrt();
         let duration: f64 = records.iter().filter_map(|r| r.duration).map(Seconds::value).sum();
-        let works: Vec<Work> = records.iter().map(|r| Work::of(r, catalog)).collect();
+        let works: Vec<Work> = records.iter().map(|r| Work::new(r, catalog)).collect();
         let tokens: Option<f64> = works.iter().map(|w| w.tokens.map(Tokens::value)).sum();
         let tokens = tokens.filter(|n| *n > 0.0);
         let counted = works.iter().all(|w| matches!(w.tokens, Some(Tokens::Counted(_))));
@@ -166,8 +170,8 @@ impl Statement {
             let first = works.first().and_then(of);
             first.filter(|_| works.iter().all(|w| of(w) == first))
         };
-        let pue = said.pue.or_else(|| job_says(|w| w.pue));
-        let intensity = said.intensity_g_per_kwh.or_else(|| job_says(|w| w.intensity));
+        let pue = metadata.pue.or_else(|| job_says(|w| w.pue));
+        let intensity = metadata.intensity_g_per_kwh.or_else(|| job_says(|w| w.intensity));
         let facility = pue.map(|pue| energy.kwh() * pue);
         let n = records.len() as f64;
         Ok(Self {
@@ -198,8 +202,8 @@ impl Statement {
             facility_energy_kwh: facility,
             intensity_g_per_kwh: intensity,
             carbon_g: intensity.map(|g| g * facility.unwrap_or(energy.kwh())),
-            location: said.location.clone(),
-            training_type: said.training_type.clone(),
+            location: metadata.location.clone(),
+            training_type: metadata.training_type.clone(),
             caveats: caveats(records, scope, &totals, &works),
             runs: records
                 .iter()
@@ -216,13 +220,13 @@ impl Statement {
     }
 }
 
-fn check(said: &Said) -> Result<()> {
-    if let Some(pue) = said.pue
+fn check(metadata: &UserMetadata) -> Result<()> {
+    if let Some(pue) = metadata.pue
         && !(1.0..=10.0).contains(&pue)
     {
         return Err(Error::invalid("pue", pue, "it must be from 1 to 10"));
     }
-    match said.intensity_g_per_kwh {
+    match metadata.intensity_g_per_kwh {
         Some(g) if !(0.0..=1e5).contains(&g) => {
             Err(Error::invalid("intensity", g, "it must be from 0 to 100000 g/kWh"))
         }
@@ -264,7 +268,7 @@ struct Work {
 }
 
 impl Work {
-    fn of(record: &Record, catalog: &Catalog) -> Self {
+    fn new(record: &Record, catalog: &Catalog) -> Self {
         let tokens = record.tokens_done(catalog).filter(|n| n.value() > 0.0);
         let spec = record.described_job(catalog);
         let flops = tokens.and_then(|tokens| {

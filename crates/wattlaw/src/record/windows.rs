@@ -4,7 +4,7 @@ use crate::base::units::Seconds;
 use crate::record::event::{Entry, Event};
 
 /// More windows than these are counted and not kept.
-const MOST: usize = 10_000;
+const MAX_WINDOWS: usize = 10_000;
 
 /// A named part of a run, before its energy is known.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,7 +35,7 @@ pub(super) struct Spans {
 
 impl Spans {
     /// The windows of `entries`, which are in the order of time; every `window_steps` steps are one more.
-    pub fn of(entries: &[Entry], window_steps: Option<u64>) -> Self {
+    pub fn from_entries(entries: &[Entry], window_steps: Option<u64>) -> Self {
         let mut spans = Self::default();
         let mut by_steps =
             window_steps.map(|every| StepWindow { every: every.max(1), begun: None });
@@ -71,7 +71,7 @@ impl Spans {
         let span =
             Span { name: name.to_owned(), inside, from: at, to: None, steps: 0, tokens: 0.0 };
         // windows that are opened and never closed would make every later one longer to write
-        if self.open.len() >= DEEPEST {
+        if self.open.len() >= MAX_DEPTH {
             self.left_out += 1;
             return;
         }
@@ -95,7 +95,7 @@ impl Spans {
     }
 
     fn keep(&mut self, span: Span) -> Option<usize> {
-        if self.spans.len() >= MOST {
+        if self.spans.len() >= MAX_WINDOWS {
             self.left_out += 1;
             return None;
         }
@@ -117,7 +117,7 @@ impl Spans {
 }
 
 /// Deepest nesting.
-const DEEPEST: usize = 64;
+const MAX_DEPTH: usize = 64;
 
 /// A window of so many steps.
 struct StepWindow {
@@ -166,7 +166,7 @@ mod tests {
         Event::WindowEnd { name: (!name.is_empty()).then(|| name.into()) }
     }
 
-    fn told(spans: &Spans) -> Vec<(String, String, f64, Option<f64>, u64)> {
+    fn summaries(spans: &Spans) -> Vec<(String, String, f64, Option<f64>, u64)> {
         let plain = |s: &Span| {
             let to = s.to.map(Seconds::value);
             (s.name.clone(), s.inside.join("/"), s.from.value(), to, s.steps)
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn windows_nest_and_count_what_is_done_in_them() {
-        let spans = Spans::of(
+        let spans = Spans::from_entries(
             &entries(&[
                 (1.0, begin("epoch")),
                 (2.0, begin("train")),
@@ -190,7 +190,7 @@ mod tests {
             None,
         );
         assert_eq!(
-            told(&spans),
+            summaries(&spans),
             [
                 ("epoch".into(), String::new(), 1.0, Some(7.0), 2),
                 ("train".into(), "epoch".into(), 2.0, Some(4.0), 1),
@@ -204,9 +204,9 @@ mod tests {
     fn steps_make_windows_from_the_begin_of_the_command() {
         let mut events = vec![(1.0, Event::CommandBegin)];
         events.extend((1..=5).map(|i| (1.0 + f64::from(i), Event::Step { tokens: 8.0 })));
-        let spans = Spans::of(&entries(&events), Some(2));
+        let spans = Spans::from_entries(&entries(&events), Some(2));
         assert_eq!(
-            told(&spans),
+            summaries(&spans),
             [
                 ("steps 1-2".into(), String::new(), 1.0, Some(3.0), 2),
                 ("steps 3-4".into(), String::new(), 3.0, Some(5.0), 2),
@@ -218,12 +218,12 @@ mod tests {
     #[test]
     fn windows_without_end_do_not_grow_without_bound() {
         let many: Vec<_> = (0..20_000).map(|i| (f64::from(i), begin("w"))).collect();
-        let spans = Spans::of(&entries(&many), None);
-        assert_eq!((spans.spans.len(), spans.left_out), (DEEPEST, 20_000 - DEEPEST as u64));
+        let spans = Spans::from_entries(&entries(&many), None);
+        assert_eq!((spans.spans.len(), spans.left_out), (MAX_DEPTH, 20_000 - MAX_DEPTH as u64));
         let pairs: Vec<_> = (0..30_000)
             .map(|i| (f64::from(i), if i % 2 == 0 { begin("w") } else { end("w") }))
             .collect();
-        let spans = Spans::of(&entries(&pairs), None);
-        assert_eq!((spans.spans.len(), spans.left_out, spans.stray_ends), (MOST, 5_000, 0));
+        let spans = Spans::from_entries(&entries(&pairs), None);
+        assert_eq!((spans.spans.len(), spans.left_out, spans.stray_ends), (MAX_WINDOWS, 5_000, 0));
     }
 }

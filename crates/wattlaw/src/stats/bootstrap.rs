@@ -28,7 +28,7 @@ pub struct Median {
 impl Median {
     /// The same of values divided by `divisor`, which is above 0.
     #[must_use]
-    pub fn over(self, divisor: f64) -> Self {
+    pub fn divided_by(self, divisor: f64) -> Self {
         let over = |value: f64| value / divisor;
         Self { median: over(self.median), lower: self.lower.map(over), upper: self.upper.map(over) }
     }
@@ -47,19 +47,19 @@ pub struct Bootstrap {
 
 impl Bootstrap {
     /// The most resamples: 8 MB of medians.
-    pub const MOST: usize = 1_000_000;
+    pub const MAX_RESAMPLES: usize = 1_000_000;
 
     /// Sets up intervals of `level` (0.95, say) from `resamples` draws.
     ///
     /// # Errors
     /// [`Error::Invalid`] when `level` does not lie strictly between 0 and 1, or `resamples` is 0 or above
-    /// [`Bootstrap::MOST`].
+    /// [`Bootstrap::MAX_RESAMPLES`].
     pub fn new(level: f64, resamples: usize, seed: u32) -> Result<Self> {
         if !(level > 0.0 && level < 1.0) {
             return Err(Error::invalid("level", level, "it must lie between 0 and 1"));
         }
-        if !(1..=Self::MOST).contains(&resamples) {
-            let expected = format!("it must be from 1 to {}", Self::MOST);
+        if !(1..=Self::MAX_RESAMPLES).contains(&resamples) {
+            let expected = format!("it must be from 1 to {}", Self::MAX_RESAMPLES);
             return Err(Error::invalid("resamples", resamples, expected));
         }
         Ok(Self { level, resamples, seed })
@@ -69,7 +69,7 @@ impl Bootstrap {
     ///
     /// The smallest and the largest of n values hold the median between them in all but 2 · ½ⁿ of cases (David and
     /// Nagaraja, *Order Statistics*, 3rd ed., section 7.1), and no resample goes beyond them: 6 groups for 95 %.
-    pub fn fewest_groups(&self) -> usize {
+    pub fn min_groups(&self) -> usize {
         let missed = |n: &usize| 0.5f64.powi(*n as i32 - 1) <= 1.0 - self.level;
         (2..64).find(missed).unwrap_or(64)
     }
@@ -164,7 +164,7 @@ mod tests {
     fn the_interval_is_that_of_the_exact_distribution() {
         let values: Vec<f64> = (1..=13).map(f64::from).collect();
         let bootstrap = Bootstrap::new(0.95, 100_000, 1).unwrap();
-        let found = bootstrap.median(&values, &Groups::of_single_rows(13));
+        let found = bootstrap.median(&values, &Groups::single_rows(13));
         let choose = |n: i32, k: i32| (0..k).map(|i| f64::from(n - i) / f64::from(i + 1)).product();
         let at_most = |k: i32| -> f64 {
             let p = f64::from(k) / 13.0;
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_level_needs_groups_enough() {
-        let fewest = |level| bootstrap(level).fewest_groups();
+        let fewest = |level| bootstrap(level).min_groups();
         assert_eq!((fewest(0.5), fewest(0.9), fewest(0.95), fewest(0.99)), (2, 5, 6, 8));
     }
 

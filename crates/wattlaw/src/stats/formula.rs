@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::error::{Error, Result};
 
 /// `a*b*…` expands to every subset of its factors, so their number is kept small.
-const MOST_FACTORS_OF_A_PRODUCT: usize = 6;
+const MAX_FACTORS: usize = 6;
 
 /// One variable, or the product of several: what stands between two `+`.
 #[derive(Debug, Clone)]
@@ -267,10 +267,10 @@ impl<'a> Parser<'a> {
         let mut factors = 1;
         while let Some((column, _)) = self.next_if(Token::Star) {
             factors += 1;
-            if factors > MOST_FACTORS_OF_A_PRODUCT {
+            if factors > MAX_FACTORS {
                 return Err(syntax(
                     column,
-                    format!("at most {MOST_FACTORS_OF_A_PRODUCT} variables can be joined by `*`"),
+                    format!("at most {MAX_FACTORS} variables can be joined by `*`"),
                 ));
             }
             let used: Vec<String> = expanded.iter().flat_map(|t| t.0.iter().cloned()).collect();

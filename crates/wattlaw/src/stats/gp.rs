@@ -17,7 +17,7 @@ use crate::base::error::{Error, Result};
 const JITTER: f64 = 1e-10;
 
 /// Variance that points may leave open, as a share of the noise's.
-const OPEN: f64 = 0.01;
+const RESIDUAL_VARIANCE_SHARE: f64 = 0.01;
 
 /// Hyperparameters of a kernel: k(x, x') = amplitude² · c(r) + noise² where x is x', r the distance in length scales,
 /// c Matérn's correlation of smoothness 5/2 (equation 4.17).
@@ -98,7 +98,8 @@ impl Kernel {
     fn pick(&self, rows: &[Vec<f64>], most: Option<usize>) -> Vec<usize> {
         let mut doubt = vec![self.amplitude * self.amplitude; rows.len()];
         let known = 10.0 * JITTER * self.amplitude * self.amplitude;
-        let least = most.map_or(known, |_| known.max(OPEN * self.noise * self.noise));
+        let least =
+            most.map_or(known, |_| known.max(RESIDUAL_VARIANCE_SHARE * self.noise * self.noise));
         let mut columns: Vec<Vec<f64>> = Vec::new();
         let mut picked = Vec::new();
         while most.is_none_or(|most| picked.len() < most.max(1)) {

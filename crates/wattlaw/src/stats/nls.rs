@@ -14,7 +14,7 @@ use crate::base::error::{Error, Result};
 const RESTARTS: usize = 5;
 
 /// A decrease of the cost, as a share, below which a search that ran out of evaluations has settled.
-const SETTLED: f64 = 1e-6;
+const CONVERGED_DECREASE: f64 = 1e-6;
 
 /// A minimum that was found.
 #[derive(Debug, Clone, PartialEq)]
@@ -139,7 +139,7 @@ pub fn minimise(
         // a long curved valley: with its region of trust anew it goes on from where it is
         let before = report.objective_function;
         (solved, report) = search().minimize(solved);
-        if before - report.objective_function <= SETTLED * before {
+        if before - report.objective_function <= CONVERGED_DECREASE * before {
             report.termination = TerminationReason::Converged { ftol: true, xtol: false };
         }
     }

@@ -75,14 +75,14 @@ impl Design {
 
     /// The same design with other costs.
     #[must_use]
-    pub fn costing(self, costs: Vec<f64>) -> Self {
+    pub fn with_costs(self, costs: Vec<f64>) -> Self {
         Self { costs, ..self }
     }
 
     /// The same design where the prices of what is taken add up to at most `total`; candidates that no longer fit are
     /// passed over.
     #[must_use]
-    pub fn within(self, prices: Vec<f64>, total: f64) -> Self {
+    pub fn with_budget(self, prices: Vec<f64>, total: f64) -> Self {
         Self { budget: Some(Budget { prices, left: total }), ..self }
     }
 

@@ -117,7 +117,7 @@ pub struct Summary {
 
 impl Summary {
     /// Summarises one score of many splits.
-    pub fn of(values: &[f64]) -> Self {
+    pub fn from_values(values: &[f64]) -> Self {
         Self { median: median(values), q25: quantile(values, 0.25), q75: quantile(values, 0.75) }
     }
 }
@@ -181,7 +181,8 @@ mod tests {
 
     #[test]
     fn what_is_not_finite_is_written_as_null() {
-        let summary = Summary::of(&[1.0, 2.0, f64::INFINITY, f64::INFINITY, f64::INFINITY]);
+        let summary =
+            Summary::from_values(&[1.0, 2.0, f64::INFINITY, f64::INFINITY, f64::INFINITY]);
         assert_eq!(
             serde_json::to_string(&summary).unwrap(),
             r#"{"median":null,"q25":2.0,"q75":null}"#

@@ -41,7 +41,7 @@ pub struct Split {
 
 impl Split {
     /// Divides `n` rows by whether `is_test` holds for their position, each part in row order.
-    pub fn by(n: usize, is_test: impl Fn(usize) -> bool) -> Self {
+    pub fn partition(n: usize, is_test: impl Fn(usize) -> bool) -> Self {
         let (test, train) = (0..n).partition(|&row| is_test(row));
         Self { train, test }
     }

@@ -40,7 +40,7 @@ impl HoldOut {
     /// The usual scheme: one group after the other for `gpu`, `strategy` and counts such as `gpus` or `tp`,
     /// which have few groups; for all else 20 random splits that test 30 % of the groups, as many and as large as
     /// the study's.
-    pub fn usual_scheme(&self, seed: u32) -> Scheme {
+    pub fn default_scheme(&self, seed: u32) -> Scheme {
         match self.name() {
             "gpu" | "gpus" | "strategy" | "dp" | "tp" | "pp" | "layers" | "hidden_size" => {
                 Scheme::LeaveOneOut { seed }
@@ -55,7 +55,7 @@ impl HoldOut {
     /// When the column is absent.
     pub fn groups(&self, frame: &Frame) -> Result<Groups> {
         match self {
-            Self::Row => Ok(Groups::of_single_rows(frame.rows())),
+            Self::Row => Ok(Groups::single_rows(frame.rows())),
             Self::Column(name) => Ok(Groups::from_labels(&frame.as_labels(name)?)),
         }
     }
@@ -186,7 +186,7 @@ impl Scheme {
                     group_k_fold(groups.ids(), *k)
                 };
                 let split = |fold: Vec<usize>| {
-                    Split::by(groups.rows(), |row| fold.binary_search(&row).is_ok())
+                    Split::partition(groups.rows(), |row| fold.binary_search(&row).is_ok())
                 };
                 Ok(numbered(folds.into_iter().map(split), *seed))
             }

@@ -50,7 +50,7 @@ pub struct Covered {
 }
 
 impl Covered {
-    fn by(level: f64, truth: &[f64], predicted: &[f64], widths: &[f64]) -> Self {
+    fn at_level(level: f64, truth: &[f64], predicted: &[f64], widths: &[f64]) -> Self {
         Self {
             level,
             coverage: score::coverage(truth, predicted, widths),
@@ -98,7 +98,7 @@ impl Interval {
 
     /// Judges the intervals of `fitted` where it has its own, or else split-conformal ones from a
     /// fit of `law` without the calibration rows: those of the rule's level, and of [`LEVELS`] after it.
-    pub(super) fn judge(
+    pub(super) fn evaluate(
         &self,
         law: Option<&dyn Law>,
         fitted: &dyn FittedLaw,
@@ -111,7 +111,7 @@ impl Interval {
             return levels()
                 .map(|level| {
                     let widths = fitted.half_widths(test, level)?.unwrap_or_default();
-                    Ok(Covered::by(level, truth, predicted, &widths))
+                    Ok(Covered::at_level(level, truth, predicted, &widths))
                 })
                 .collect();
         }
@@ -131,7 +131,7 @@ impl Interval {
                 } else {
                     conformal.half_width(level)?
                 };
-                Ok(Covered::by(level, truth, &predicted, &vec![half_width; test.rows()]))
+                Ok(Covered::at_level(level, truth, &predicted, &vec![half_width; test.rows()]))
             })
             .collect()
     }

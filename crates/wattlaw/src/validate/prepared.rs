@@ -19,26 +19,27 @@ pub(super) struct PreparedDraw {
 }
 
 /// The test rows that are judged, and those that a law was given before.
-struct Judged {
+struct TestRows {
     rows: Frame,
     /// Their positions among the test rows.
     positions: Vec<usize>,
     /// Names of the runs that were given.
-    given: Vec<String>,
+    few_shot: Vec<String>,
 }
 
-impl Judged {
+impl TestRows {
     fn all(test: &Frame) -> Self {
-        Self { rows: test.clone(), positions: (0..test.rows()).collect(), given: Vec::new() }
+        Self { rows: test.clone(), positions: (0..test.rows()).collect(), few_shot: Vec::new() }
     }
 
-    fn rest(test: &Frame, given: &[usize]) -> Result<Self> {
-        let positions: Vec<usize> = (0..test.rows()).filter(|row| !given.contains(row)).collect();
+    fn rest(test: &Frame, few_shot: &[usize]) -> Result<Self> {
+        let positions: Vec<usize> =
+            (0..test.rows()).filter(|row| !few_shot.contains(row)).collect();
         let names = test.label("run_id")?;
         Ok(Self {
             rows: test.select(&positions)?,
             positions,
-            given: given.iter().map(|row| names[*row].clone()).collect(),
+            few_shot: few_shot.iter().map(|row| names[*row].clone()).collect(),
         })
     }
 }
@@ -80,19 +81,19 @@ impl PreparedDraw {
         &self,
         law: &dyn Law,
         others: &[Box<dyn Law>],
-        given: Option<usize>,
+        few_shot: Option<usize>,
     ) -> Result<(SplitScore, Vec<SplitScore>)> {
-        let (fitted, judged) = match given {
-            None => (law.fit(&self.train)?, Judged::all(&self.test)),
+        let (fitted, tested) = match few_shot {
+            None => (law.fit(&self.train)?, TestRows::all(&self.test)),
             Some(count) => {
-                let (fitted, given) = law.fit_given(&self.train, &self.test, count)?;
-                (fitted, Judged::rest(&self.test, &given)?)
+                let (fitted, few_shot) = law.fit_few_shot(&self.train, &self.test, count)?;
+                (fitted, TestRows::rest(&self.test, &few_shot)?)
             }
         };
-        let score = self.score_of(law, fitted.as_ref(), &judged, true)?;
-        let readings = others.iter().zip(fitted.also());
+        let score = self.score_of(law, fitted.as_ref(), &tested, true)?;
+        let readings = others.iter().zip(fitted.other_responses());
         let scores =
-            readings.map(|(law, read)| self.score_of(law.as_ref(), read.as_ref(), &judged, false));
+            readings.map(|(law, read)| self.score_of(law.as_ref(), read.as_ref(), &tested, false));
         Ok((score, scores.collect::<Result<_>>()?))
     }
 
@@ -102,10 +103,10 @@ impl PreparedDraw {
         &self,
         law: &dyn Law,
         fitted: &dyn FittedLaw,
-        judged: &Judged,
+        tested: &TestRows,
         refit: bool,
     ) -> Result<SplitScore> {
-        let test = &judged.rows;
+        let test = &tested.rows;
         let truth = law.response(test)?;
         let predicted = fitted.predict(test)?;
         if let Some(row) = predicted.iter().position(|p| !p.is_finite()) {
@@ -119,7 +120,7 @@ impl PreparedDraw {
         let covered = self
             .interval
             .as_ref()
-            .map(|i| i.judge(refit.then_some(law), fitted, test, &truth, &predicted));
+            .map(|i| i.evaluate(refit.then_some(law), fitted, test, &truth, &predicted));
         let (intervals, no_interval) = match covered {
             Some(Ok(covered)) => (covered, None),
             Some(Err(error)) => (Vec::new(), Some(error.to_string())),
@@ -130,10 +131,10 @@ impl PreparedDraw {
         Ok(SplitScore {
             held_out: self.held_out().to_owned(),
             n_train: self.train.rows(),
-            given: judged.given.clone(),
+            few_shot_runs: tested.few_shot.clone(),
             n_test: test.rows(),
             n_test_groups: self.test_groups,
-            test_rows: judged.positions.iter().map(|at| self.draw.split.test[*at]).collect(),
+            test_rows: tested.positions.iter().map(|at| self.draw.split.test[*at]).collect(),
             r2: score::r2(&truth, &predicted),
             rmse: score::rmse(&truth, &predicted),
             median_ape: score::median(&relative),

@@ -56,11 +56,11 @@ impl Validation {
         skipped: Vec<Skipped>,
     ) -> Self {
         let over = |get: fn(&SplitScore) -> f64| {
-            Summary::of(&splits.iter().map(get).collect::<Vec<f64>>())
+            Summary::from_values(&splits.iter().map(get).collect::<Vec<f64>>())
         };
         let over_some = |get: fn(&SplitScore) -> Option<f64>| {
             let values: Vec<f64> = splits.iter().filter_map(get).collect();
-            (!values.is_empty()).then(|| Summary::of(&values))
+            (!values.is_empty()).then(|| Summary::from_values(&values))
         };
         Self {
             law,
@@ -93,12 +93,14 @@ impl Validation {
 
 /// The share of all held-out rows that lie inside their intervals, and the median of the splits' widths, level by level.
 fn over_levels(splits: &[SplitScore]) -> Vec<Covered> {
-    let judged: Vec<&SplitScore> = splits.iter().filter(|s| !s.levels.is_empty()).collect();
-    let rows: usize = judged.iter().map(|s| s.n_test).sum();
-    let Some(first) = judged.first() else { return Vec::new() };
+    let with_intervals: Vec<&SplitScore> = splits.iter().filter(|s| !s.levels.is_empty()).collect();
+    let rows: usize = with_intervals.iter().map(|s| s.n_test).sum();
+    let Some(first) = with_intervals.first() else { return Vec::new() };
     let over = |at: usize, level: f64| {
-        let inside: f64 = judged.iter().map(|s| s.levels[at].coverage * s.n_test as f64).sum();
-        let widths: Vec<f64> = judged.iter().map(|s| s.levels[at].half_width_factor).collect();
+        let inside: f64 =
+            with_intervals.iter().map(|s| s.levels[at].coverage * s.n_test as f64).sum();
+        let widths: Vec<f64> =
+            with_intervals.iter().map(|s| s.levels[at].half_width_factor).collect();
         Covered { level, coverage: inside / rows as f64, half_width_factor: score::median(&widths) }
     };
     first.levels.iter().enumerate().map(|(at, covered)| over(at, covered.level)).collect()
@@ -114,7 +116,7 @@ pub struct SplitScore {
     pub n_train: usize,
     /// Names of the runs of what was held out that the law was given, in the order it chose them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub given: Vec<String>,
+    pub few_shot_runs: Vec<String>,
     /// Number of test rows.
     pub n_test: usize,
     /// Number of groups among the test rows.

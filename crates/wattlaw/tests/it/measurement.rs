@@ -123,7 +123,7 @@ fn what_is_fitted_costs_what_was_described() {
         assert_eq!(as_fitted.stages, described.stages, "{name}");
         assert_eq!(as_fitted.hardware_flops(), described.hardware_flops(), "{name}");
         assert_eq!(as_fitted.steps, described.steps, "{name}");
-        assert_eq!(Memory::of(&fitted), Memory::of(&job), "{name}");
+        assert_eq!(Memory::for_job(&fitted), Memory::for_job(&job), "{name}");
     }
 }
 
@@ -205,11 +205,11 @@ fn a_law_fitted_on_a_sharded_strategy_answers_jobs_of_that_strategy() {
         let found = predict(&job_of(strategy), &own, "asked", 0.9).unwrap();
         assert_eq!(found.energy_j, expected.energy_j, "{strategy}");
         assert_eq!(found.duration_s, expected.duration_s, "{strategy}");
-        assert!(!has(&found, "answered-as"), "{strategy}: {:?}", found.warnings);
+        assert!(!has(&found, "substituted"), "{strategy}: {:?}", found.warnings);
         // a law without such rows says that it answers as FSDP
         let found = predict(&job_of(strategy), &fsdp, "asked", 0.9).unwrap();
         assert_eq!(found.energy_j, expected.energy_j, "{strategy}");
-        assert!(has(&found, "answered-as"), "{strategy}");
+        assert!(has(&found, "substituted"), "{strategy}");
         // and the other way round
         assert_eq!(
             predict(&job_of("fsdp"), &own, "asked", 0.9).unwrap().energy_j,
@@ -227,12 +227,12 @@ fn a_roofline_law_fitted_on_a_sharded_strategy_knows_it() {
     for strategy in ["zero1", "zero2", "hsdp"] {
         let own = fit(strategy);
         let found = predict(&job_of(strategy), &own, "asked", 0.9).unwrap();
-        assert!(!has(&found, "answered-as") && !has(&found, "unseen-strategy"), "{strategy}");
+        assert!(!has(&found, "substituted") && !has(&found, "unseen-strategy"), "{strategy}");
         let energy = found.energy_j.unwrap();
         assert!(energy.lower < energy.estimate && energy.estimate < energy.upper);
     }
     let found = predict(&job_of("zero2"), &fit("fsdp"), "asked", 0.9).unwrap();
-    assert!(has(&found, "answered-as"), "{:?}", found.warnings);
+    assert!(has(&found, "substituted"), "{:?}", found.warnings);
     let found = predict(&job_of("tp"), &fit("fsdp"), "asked", 0.9).unwrap();
     assert!(has(&found, "unseen-strategy"), "{:?}", found.warnings);
 }

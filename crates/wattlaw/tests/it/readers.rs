@@ -11,7 +11,7 @@ use crate::jobs::{CATALOG, jobs, resolved};
 use proptest::prelude::*;
 use wattlaw::base::amount::Count;
 use wattlaw::calibration::{Calibration, FitOptions};
-use wattlaw::data::dataset::{ColumnMap, ColumnsOf, Dataset, Efficiency};
+use wattlaw::data::dataset::{ColumnMap, Dataset, Efficiency, ProxyColumns};
 use wattlaw::data::proxy::ProxySet;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::job::model::{ModelType, from_config_json};
@@ -149,7 +149,7 @@ fn read_table(bytes: &[u8], map: Option<&ColumnMap>) -> Result<(), TestCaseError
     for (proxies, efficiency) in
         [(ProxySet::Study, Efficiency::Duration), (ProxySet::Ledger, Efficiency::Throughput)]
     {
-        let frame = data.frame(ColumnsOf { proxies, efficiency }, &CATALOG);
+        let frame = data.frame(ProxyColumns { proxies, efficiency }, &CATALOG);
         if let Some(frame) = answered(frame)? {
             for column in ["log_C", "log_M", "log_eta", "log_energy_kwh", "log_power_w"] {
                 let values = frame.number(column).unwrap();

@@ -11,12 +11,12 @@ use wattlaw::base::units::{Joules, Seconds, Watts};
 use wattlaw::data::dataset::{Dataset, to_csv};
 use wattlaw::job::JobSpec;
 use wattlaw::job::catalog::Catalog;
-use wattlaw::record::closing::Closing;
 use wattlaw::record::document::{End, Measured, Node, Record, SCHEMA, State};
 use wattlaw::record::event::{Entry, Event};
+use wattlaw::record::finalizer::Finalizer;
 use wattlaw::record::merge::merge;
 use wattlaw::record::reading::{HEADER, Reading};
-use wattlaw::record::report::{Said, Statement};
+use wattlaw::record::report::{Statement, UserMetadata};
 use wattlaw::record::trace::ChannelTrace;
 use wattlaw::record::{Channel, Component, Instrument, Sample};
 
@@ -112,7 +112,7 @@ fn gpu_and_cpu() -> Vec<Channel> {
 }
 
 fn close(record: Record, entries: Vec<Entry>, lines: &[String]) -> Record {
-    let mut closing = Closing::new(record, entries);
+    let mut closing = Finalizer::new(record, entries);
     lines.iter().for_each(|line| closing.line(line));
     closing.close(State::Finished)
 }
@@ -362,15 +362,15 @@ fn nodes_of_a_job_are_merged_and_no_device_is_counted_twice() {
     assert!(refused(&a, &opened("c", Vec::new())).contains("is not closed"));
 }
 
-fn stated(records: &[Record], said: &Said) -> Statement {
-    Statement::of(records, said, &Catalog::built_in().unwrap()).unwrap()
+fn stated(records: &[Record], said: &UserMetadata) -> Statement {
+    Statement::from_records(records, said, &Catalog::built_in().unwrap()).unwrap()
 }
 
 #[test]
 fn repeats_reduce_the_random_error_only() {
-    let one = stated(&[closed("a")], &Said::default());
+    let one = stated(&[closed("a")], &UserMetadata::default());
     let four: Vec<_> = ["a", "b", "c", "d"].map(closed).to_vec();
-    let four = stated(&four, &Said::default());
+    let four = stated(&four, &UserMetadata::default());
     let mean = four.mean.unwrap();
     assert!(near(mean.energy_j, one.energy_j));
     assert!(near(mean.systematic_sd_j.unwrap(), one.systematic_sd_j.unwrap()));
@@ -380,7 +380,7 @@ fn repeats_reduce_the_random_error_only() {
 
 #[test]
 fn a_statement_claims_nothing_that_nobody_said() {
-    let plain = stated(&[closed("a")], &Said::default());
+    let plain = stated(&[closed("a")], &UserMetadata::default());
     assert_eq!(
         (plain.carbon_g, plain.pue, plain.tokens, plain.pj_per_flop),
         (None, None, None, None)
@@ -392,7 +392,7 @@ fn a_statement_claims_nothing_that_nobody_said() {
 
     let mut record = closed("a");
     record.job = Some(JobSpec::from_toml(JOB).unwrap());
-    let said = Said {
+    let said = UserMetadata {
         scope: Some(Scope::Devices),
         intensity_g_per_kwh: Some(500.0),
         pue: Some(1.2),
@@ -430,7 +430,7 @@ fn an_assumed_energy_is_never_called_measured() {
     let cpu = vec![channel("cpu0", Component::Cpu, Instrument::Assumed)];
     let entries = vec![happened(1.0, Event::CommandBegin), ended(11.0, WELL)];
     let record = close(opened("a", cpu), entries, &lines(12.0));
-    let said = Said { intensity_g_per_kwh: Some(100.0), ..Said::default() };
+    let said = UserMetadata { intensity_g_per_kwh: Some(100.0), ..UserMetadata::default() };
     let statement = stated(&[record], &said);
     assert!(statement.all_assumed());
     assert_eq!((statement.sd_j, statement.meter.as_str()), (None, "cpu:assumed"));
@@ -447,11 +447,16 @@ fn records_are_reported_at_a_scope_that_all_have() {
     let mut gpu_only = closed("a");
     gpu_only.energies.truncate(1);
     let without_gpu = close(opened("b", cpu), entries(), &lines(12.0));
-    let error = Statement::of(&[gpu_only, without_gpu.clone()], &Said::default(), &catalog);
+    let error = Statement::from_records(
+        &[gpu_only, without_gpu.clone()],
+        &UserMetadata::default(),
+        &catalog,
+    );
     assert!(error.unwrap_err().to_string().contains("no scope in common"));
-    let both = stated(&[closed("a"), without_gpu], &Said::default());
+    let both = stated(&[closed("a"), without_gpu], &UserMetadata::default());
     assert_eq!(both.scope, Scope::Devices);
-    let twice = Statement::of(&[closed("a"), closed("a")], &Said::default(), &catalog);
+    let twice =
+        Statement::from_records(&[closed("a"), closed("a")], &UserMetadata::default(), &catalog);
     assert_eq!(twice.unwrap_err().to_string(), "record 20260301T120000Z-a is there twice");
 }
 

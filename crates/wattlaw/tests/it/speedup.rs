@@ -17,7 +17,7 @@ const HEADER: &str = "family,gpu,gpus,strategy,layers,hidden_size,seq_len,micro_
 
 fn compare(rows: &str) -> wattlaw::Result<Speedups> {
     let data = Dataset::from_csv(format!("{HEADER}{rows}").as_bytes(), "runs.csv", None).unwrap();
-    Speedups::of(&data, &Bootstrap::new(0.95, 1000, 1).unwrap())
+    Speedups::from_dataset(&data, &Bootstrap::new(0.95, 1000, 1).unwrap())
 }
 
 fn alone(median: f64) -> Median {
@@ -225,7 +225,7 @@ fn study() -> Option<Dataset> {
 fn the_studys_runs_are_matched_as_pandas_does_and_bounded_as_scipy_does() {
     let Some(data) = study() else { return };
     let golden = &golden()["study"];
-    let found = Speedups::of(&data, &bootstrap(golden)).unwrap();
+    let found = Speedups::from_dataset(&data, &bootstrap(golden)).unwrap();
     let expected = golden["rows"].as_array().unwrap();
     assert_eq!(found.rows.len(), expected.len());
     for (row, expected) in found.rows.iter().zip(expected) {
@@ -248,7 +248,7 @@ fn the_studys_runs_are_matched_as_pandas_does_and_bounded_as_scipy_does() {
 #[test]
 fn medians_are_those_that_the_study_published() {
     let Some(data) = study() else { return };
-    let found = Speedups::of(&data, &Bootstrap::new(0.95, 1, 1).unwrap()).unwrap();
+    let found = Speedups::from_dataset(&data, &Bootstrap::new(0.95, 1, 1).unwrap()).unwrap();
     for (gpu, family, strategy, gpus, gain, change) in [
         ("NVIDIA A100-SXM4-40GB", "gpt", "fsdp", 2, "1.1307", "+23.60"),
         ("NVIDIA A100-SXM4-40GB", "gpt", "fsdp", 4, "2.0061", "+23.80"),

@@ -75,7 +75,7 @@ fn without_runs_a_new_machine_is_what_the_parents_machines_share() {
 #[test]
 fn a_run_as_predicted_moves_nothing_and_no_run_widens() {
     let (prior, jobs) = (prior(), jobs());
-    let terms: Vec<Terms> = jobs.iter().map(Terms::of).collect();
+    let terms: Vec<Terms> = jobs.iter().map(Terms::for_job).collect();
     let runs = measured(&terms, &prior.mean);
     let before =
         Fit { logs: prior.mean, log_sds: [0.0; COUNT], whitening: prior.whitening.clone() };
@@ -96,7 +96,7 @@ fn a_run_as_predicted_moves_nothing_and_no_run_widens() {
 #[test]
 fn with_many_runs_the_machine_is_itself() {
     let (prior, jobs) = (prior(), jobs());
-    let terms: Vec<Terms> = jobs.iter().map(Terms::of).collect();
+    let terms: Vec<Terms> = jobs.iter().map(Terms::for_job).collect();
     // a third slower to launch, a quarter more efficient, and so on, within what machines differ by
     let mut truth = prior.mean;
     for (i, log) in truth.iter_mut().enumerate() {
@@ -125,7 +125,7 @@ fn a_covariance_survives_a_file_and_a_file_without_one_is_read_as_independent() 
     let fit = laws.transfer.unwrap().unseen;
     let text = serde_json::to_string(&fit).unwrap();
     let read: Fit = serde_json::from_str(&text).unwrap();
-    let gradient = derivatives(&fit.logs, &Terms::of(&jobs()[3]))[0];
+    let gradient = derivatives(&fit.logs, &Terms::for_job(&jobs()[3]))[0];
     approx::assert_relative_eq!(
         read.variance(&gradient),
         fit.variance(&gradient),

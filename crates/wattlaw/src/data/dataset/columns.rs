@@ -5,13 +5,13 @@ use std::str::FromStr;
 
 use super::map::{ColumnMap, Rule};
 use crate::base::csv_text;
-use crate::base::error::{Error, Place, Result};
+use crate::base::error::{Error, Location, Result};
 use crate::base::scope::{Covers, Scope};
 use crate::base::units::{Joules, Seconds};
 use crate::data::measurement::{Measurement, task_name};
 use crate::job::JobSpec;
 use crate::job::catalog::Catalog;
-use crate::job::fields::{Field, Kind, fields};
+use crate::job::fields::{Field, FieldKind, fields};
 use crate::job::parallelism::{DataParallel, Strategy, TensorScope};
 
 /// What a run table says of a measurement beside its job (schema 2).
@@ -65,8 +65,8 @@ const ALIASES: [(&str, &[&str]); 16] = [
 ];
 
 /// Numbers outside of these measure nothing of a training run, and products of several stay within floating point.
-const LEAST: f64 = 1e-30;
-const MOST: f64 = 1e30;
+const MIN: f64 = 1e-30;
+const MAX: f64 = 1e30;
 
 /// Columns without which a row is no run; a model that the catalogue knows by name has the shape.
 const NEEDED: [(&str, &str); 5] = [
@@ -96,16 +96,16 @@ pub(super) fn read(bytes: &[u8], file: &str, map: Option<&ColumnMap>) -> Result<
     let headers = reader.headers().map_err(|e| csv_text::syntax(&e, file))?.clone();
     if headers.iter().all(str::is_empty) {
         return Err(Error::Data("the file is empty; a run table begins with a header".into())
-            .at(Place::file(file)));
+            .at(Location::file(file)));
     }
-    let layout = Layout::of(&headers, map).map_err(|e| e.at(Place::line(file, 1)))?;
+    let layout = Layout::new(&headers, map).map_err(|e| e.at(Location::line(file, 1)))?;
     let (mut runs, mut shapeless) = (Vec::new(), Vec::new());
     let mut shapes = Shapes(None);
     for record in reader.records() {
         let record = record.map_err(|e| csv_text::syntax(&e, file))?;
         let line = record.position().map_or(0, csv::Position::line);
         let cells = Cells { layout: &layout, record: &record };
-        match cells.run(line, &mut shapes).map_err(|e| e.at(Place::line(file, line)))? {
+        match cells.run(line, &mut shapes).map_err(|e| e.at(Location::line(file, line)))? {
             Row::Run(run) => runs.push(*run),
             Row::Shapeless(why) => shapeless.push((line, why)),
         }
@@ -130,7 +130,7 @@ struct Layout {
 }
 
 impl Layout {
-    fn of(headers: &csv::StringRecord, map: Option<&ColumnMap>) -> Result<Self> {
+    fn new(headers: &csv::StringRecord, map: Option<&ColumnMap>) -> Result<Self> {
         let named = |name: &str| headers.iter().position(|h| h == name);
         csv_text::once(headers)?;
         let mut rules = BTreeMap::new();
@@ -142,7 +142,7 @@ impl Layout {
             let mapped = map.and_then(|m| m.columns.get(own));
             let constant = map.and_then(|m| m.constants.get(own));
             let found = match (mapped, constant) {
-                (Some(theirs), _) => Some(Rule::of_column(theirs, headers)?),
+                (Some(theirs), _) => Some(Rule::from_column(theirs, headers)?),
                 (None, Some(value)) => Some(Rule::constant(value)),
                 (None, None) => named(own)
                     .or_else(|| aliases(own).iter().find_map(|a| named(a)))
@@ -242,7 +242,7 @@ impl Cells<'_> {
     fn number(&self, column: &str) -> Result<Option<f64>> {
         let Some(text) = self.text(column) else { return Ok(None) };
         match text.parse::<f64>() {
-            Ok(x) if (LEAST..=MOST).contains(&x) => Ok(Some(x)),
+            Ok(x) if (MIN..=MAX).contains(&x) => Ok(Some(x)),
             _ => Err(Error::invalid(
                 format!("column `{column}`"),
                 format!("`{text}`"),
@@ -283,11 +283,11 @@ impl Cells<'_> {
         let positive = !may_be_zero.contains(&column) && !column.starts_with("price_");
         let text = match field.kind {
             // a quotient of printed figures is a whole number only nearly
-            Kind::Whole if self.is_product(column) => {
+            FieldKind::Whole if self.is_product(column) => {
                 self.number(column)?.map(|x| x.round().max(1.0).to_string())
             }
-            Kind::Whole if positive => self.count(column)?.map(|n| n.to_string()),
-            Kind::Number if positive => self.number(column)?.map(|x| x.to_string()),
+            FieldKind::Whole if positive => self.count(column)?.map(|n| n.to_string()),
+            FieldKind::Number if positive => self.number(column)?.map(|x| x.to_string()),
             _ => self.text(column),
         };
         match text {
@@ -360,7 +360,7 @@ impl Cells<'_> {
             n_runs: self.count("n_runs")?,
             peak_memory_gib: self.number("peak_memory_gib")?,
             outcome: self.text("outcome"),
-            ..Measurement::of(run_id, job)?
+            ..Measurement::new(run_id, job)?
         })))
     }
 

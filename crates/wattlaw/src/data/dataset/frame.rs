@@ -28,7 +28,7 @@ words!(Efficiency, "efficiency": Duration = "duration", Throughput = "throughput
 /// What the proxy columns of a frame hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ColumnsOf {
+pub struct ProxyColumns {
     /// C and M.
     pub proxies: ProxySet,
     /// η.
@@ -46,7 +46,7 @@ impl Dataset {
     ///
     /// # Errors
     /// Those of [`Measurement::resolve`] and the catalogue, when the ledger's proxies are asked for.
-    pub fn frame(&self, columns: ColumnsOf, catalog: &Catalog) -> Result<Frame> {
+    pub fn frame(&self, columns: ProxyColumns, catalog: &Catalog) -> Result<Frame> {
         let baselines = self.baselines();
         let number = |of: &dyn Fn(&Measurement) -> Option<f64>| -> Vec<f64> {
             self.runs.iter().map(|r| of(r).unwrap_or(f64::NAN)).collect()
@@ -56,11 +56,11 @@ impl Dataset {
             self.runs.iter().map(of).collect()
         };
         let proxies: Vec<Option<Proxies>> = match columns.proxies {
-            ProxySet::Study => self.runs.iter().map(Proxies::of_run).collect(),
+            ProxySet::Study => self.runs.iter().map(Proxies::for_measurement).collect(),
             ProxySet::Ledger => self
                 .runs
                 .iter()
-                .map(|r| Ok(Some(Proxies::of_job(&r.resolve(catalog)?, ProxySet::Ledger))))
+                .map(|r| Ok(Some(Proxies::for_job(&r.resolve(catalog)?, ProxySet::Ledger))))
                 .collect::<Result<_>>()?,
         };
         let proxy = |of: fn(&Proxies) -> f64| -> Vec<f64> {
@@ -136,7 +136,7 @@ pub(crate) struct Baselines<'a> {
 
 impl Baselines<'_> {
     /// The single-GPU run that `run` is compared with.
-    pub(crate) fn of(&self, run: &Measurement) -> Option<&Measurement> {
+    pub(crate) fn for_run(&self, run: &Measurement) -> Option<&Measurement> {
         let stated = run
             .baseline_duration
             .and_then(|d| self.by_duration.get(&(run.gpu(), d.value().to_bits())));
@@ -147,7 +147,7 @@ impl Baselines<'_> {
 /// η of a run: from the baseline time its table states, else from the single-GPU run of its family.
 fn efficiency(run: &Measurement, baselines: &Baselines<'_>, kind: Efficiency) -> Option<f64> {
     let duration = run.duration?.value();
-    let baseline = baselines.of(run);
+    let baseline = baselines.for_run(run);
     match kind {
         Efficiency::Duration => {
             let time = run.baseline_duration.or_else(|| baseline?.duration)?;

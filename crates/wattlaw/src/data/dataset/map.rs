@@ -67,7 +67,7 @@ impl ColumnMap {
                 let rules = names
                     .iter()
                     .filter_map(|name| Some((*name, own.get(*name)?)))
-                    .map(|(name, rule)| (name, Rule::of_value(rule, headers)))
+                    .map(|(name, rule)| (name, Rule::from_value(rule, headers)))
                     .collect();
                 cases.push((at, value.clone(), rules));
             }
@@ -106,14 +106,14 @@ impl Rule {
     ///
     /// # Errors
     /// [`Error::Unknown`] for a column that the table lacks.
-    pub fn of_column(text: &str, headers: &csv::StringRecord) -> Result<Self> {
+    pub fn from_column(text: &str, headers: &csv::StringRecord) -> Result<Self> {
         if let Some(at) = headers.iter().position(|header| header == text) {
             return Ok(Self::Column(at));
         }
         Self::product(text, headers).ok_or_else(|| Error::unknown("column", text, headers.iter()))
     }
 
-    fn of_value(value: &toml::Value, headers: &csv::StringRecord) -> Self {
+    fn from_value(value: &toml::Value, headers: &csv::StringRecord) -> Self {
         let product = value.as_str().and_then(|text| Self::product(text, headers));
         product.unwrap_or_else(|| Self::constant(value))
     }
@@ -183,12 +183,12 @@ mod tests {
     fn products_are_taken_from_the_left() {
         let headers = csv::StringRecord::from(vec!["a", "b c", "d"]);
         let row = csv::StringRecord::from(vec!["6", "4", ""]);
-        let text = |rule: &str| Rule::of_column(rule, &headers).unwrap().text(&row);
+        let text = |rule: &str| Rule::from_column(rule, &headers).unwrap().text(&row);
         assert_eq!(text("a / b c * 2").as_deref(), Some("3"));
         assert_eq!(text("a * b c / 3").as_deref(), Some("8"));
         assert_eq!(text("3600 * a").as_deref(), Some("21600"));
         assert_eq!(text("a * d"), None);
-        let error = Rule::of_column("a / x", &headers).unwrap_err().to_string();
+        let error = Rule::from_column("a / x", &headers).unwrap_err().to_string();
         assert!(error.starts_with("unknown column `a / x`"), "{error}");
     }
 

@@ -1,7 +1,7 @@
 //! Runs of records, as rows of a table that nobody wrote.
 
 use super::{Dataset, to_csv};
-use crate::base::error::{Error, Place, Result};
+use crate::base::error::{Error, Location, Result};
 use crate::base::scope::Scope;
 use crate::job::catalog::Catalog;
 use crate::record::document::Record;
@@ -42,7 +42,7 @@ impl Dataset {
                 [] => "it has no records, which are folders with a run.json".to_owned(),
                 _ => notes.join("; "),
             };
-            return Err(Error::Data(format!("no run is there: {why}")).at(Place::file(name)));
+            return Err(Error::Data(format!("no run is there: {why}")).at(Location::file(name)));
         }
         for (line, run) in (2..).zip(&mut runs) {
             run.line = line;

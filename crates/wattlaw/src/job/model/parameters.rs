@@ -157,11 +157,11 @@ impl Architecture {
 
     fn expert_parameters(&self) -> u64 {
         let biases = if self.biases.ffn {
-            self.ffn_size * (self.ffn_maps() - 1) + self.hidden_size
+            self.ffn_size * (self.ffn_projections() - 1) + self.hidden_size
         } else {
             0
         };
-        self.ffn_maps() * self.hidden_size * self.ffn_size + biases
+        self.ffn_projections() * self.hidden_size * self.ffn_size + biases
     }
 
     fn ffn_parameters(&self) -> u64 {

@@ -101,7 +101,7 @@ impl ModelSpec {
         if self.experts.is_some() && model_type == ModelType::Llama {
             model_type = ModelType::Mixtral;
         }
-        let defaults = Defaults::of(model_type);
+        let defaults = Defaults::for_model_type(model_type);
         let layers = count("layers", self.layers, None, 10_000)?;
         let hidden_size = count("hidden_size", self.hidden_size, None, 1 << 20)?;
         let heads = count("heads", self.heads, Some((hidden_size / 64).max(1)), 1 << 16)?;
@@ -250,7 +250,7 @@ struct Defaults {
 }
 
 impl Defaults {
-    const fn of(model_type: ModelType) -> Self {
+    const fn for_model_type(model_type: ModelType) -> Self {
         let (vocab_size, max_positions, token_types) = match model_type {
             ModelType::Bert => (30_522, 512, 2),
             ModelType::Roberta => (50_265, 514, 1),

@@ -89,7 +89,7 @@ impl WorkloadSpec {
         let family = architecture.family();
         let seq_len = match (architecture.image, self.seq_len) {
             (Some(image), None) => {
-                positive("patches of the image", Some(image.patches() + 1), None, MOST_POSITIONS)?
+                positive("patches of the image", Some(image.patches() + 1), None, MAX_POSITIONS)?
             }
             (Some(image), Some(n)) if n != image.patches() + 1 => {
                 return Err(Error::invalid(
@@ -101,11 +101,11 @@ impl WorkloadSpec {
                     ),
                 ));
             }
-            (_, given) => positive("seq_len", given, None, MOST_POSITIONS)?,
+            (_, given) => positive("seq_len", given, None, MAX_POSITIONS)?,
         };
         let decoder_seq_len = if family == Family::T5 {
             let quarter = (seq_len / 4).max(1);
-            positive("decoder_seq_len", self.decoder_seq_len, Some(quarter), MOST_POSITIONS)?
+            positive("decoder_seq_len", self.decoder_seq_len, Some(quarter), MAX_POSITIONS)?
         } else if let Some(n) = self.decoder_seq_len {
             return Err(Error::invalid(
                 "decoder_seq_len",
@@ -129,8 +129,8 @@ impl WorkloadSpec {
             seq_len,
             decoder_seq_len,
             padding_share,
-            micro_batch: positive("micro_batch", self.micro_batch, None, MOST_SEQUENCES)?,
-            grad_accum: positive("grad_accum", self.grad_accum, Some(1), MOST_SEQUENCES)?,
+            micro_batch: positive("micro_batch", self.micro_batch, None, MAX_SEQUENCES)?,
+            grad_accum: positive("grad_accum", self.grad_accum, Some(1), MAX_SEQUENCES)?,
             precision: self.precision.unwrap_or(precision),
             optimizer: self.optimizer.unwrap_or(Optimizer::AdamW),
             checkpointing: self.checkpointing.unwrap_or(Checkpointing::None),
@@ -239,8 +239,8 @@ impl WorkloadSpec {
 }
 
 /// Sixteen million positions and as many sequences: above what is trained, and their product is far from overflow.
-const MOST_POSITIONS: u64 = 1 << 24;
-const MOST_SEQUENCES: u64 = 1 << 24;
+const MAX_POSITIONS: u64 = 1 << 24;
+const MAX_SEQUENCES: u64 = 1 << 24;
 
 fn positive(field: &str, given: Option<u64>, default: Option<u64>, most: u64) -> Result<u64> {
     crate::job::model::count(field, given, default, most)

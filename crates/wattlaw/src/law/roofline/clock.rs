@@ -47,7 +47,7 @@ const WIDTH: f64 = 0.03;
 /// Lowest share of the full clock that an accelerator runs at.
 ///
 /// Source: A100, 210 of 1,410 MHz (`nvidia-smi --query-supported-clocks=graphics`).
-pub const LOWEST: f64 = 0.15;
+pub const MIN_CLOCK_SHARE: f64 = 0.15;
 
 /// Halvings of the logarithm of the clock: to twelve digits, so that a fit can take differences through it.
 const HALVINGS: usize = 40;
@@ -106,7 +106,7 @@ impl ClockLaw {
     /// Share of the full clock at which an accelerator draws `draw_w`, where `drawn_w` gives its power at a share and
     /// grows with it: the lowest where even that draws more, and the full clock where that draws no more.
     pub fn share_at(draw_w: f64, drawn_w: impl Fn(f64) -> f64) -> f64 {
-        let (mut low, mut high) = (LOWEST.ln(), 0.0);
+        let (mut low, mut high) = (MIN_CLOCK_SHARE.ln(), 0.0);
         if drawn_w(1.0) <= draw_w {
             return 1.0;
         }
@@ -177,6 +177,6 @@ mod tests {
         let power = |s: f64| 50.0 + 200.0 * s.powi(2);
         approx::assert_relative_eq!(ClockLaw::share_at(100.0, power), 0.5, max_relative = 1e-11);
         assert_eq!(ClockLaw::share_at(300.0, power), 1.0);
-        approx::assert_relative_eq!(ClockLaw::share_at(10.0, power), LOWEST);
+        approx::assert_relative_eq!(ClockLaw::share_at(10.0, power), MIN_CLOCK_SHARE);
     }
 }

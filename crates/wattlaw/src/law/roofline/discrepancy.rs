@@ -9,14 +9,14 @@ use crate::base::error::{Error, Result};
 use crate::stats::gp::{Gp, Kernel, KernelPrior, LogPrior};
 
 /// Rows that hyperparameters are chosen on; all rows are conditioned on.
-pub const MOST_ROWS: usize = 320;
+pub const MAX_ROWS: usize = 320;
 
 /// Points that hold what was learnt, unless fewer are asked for; as many of them are taken as the noise lets tell apart.
-pub const MOST_POINTS: usize = 1024;
+pub const MAX_POINTS: usize = 1024;
 
 /// The least unit of an input, in natural logarithms: what hardly varied among the runs is still far away when it doubles
 /// several times.
-const LEAST_SCALE: f64 = 0.5;
+const MIN_SCALE: f64 = 0.5;
 
 /// A discrepancy of one response on one machine.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ impl Discrepancy {
         let rows: Vec<Vec<f64>> = inputs.iter().map(|x| place(x, &centre, &scale)).collect();
         let gp = match like {
             Some(other) => Gp::new(other.gp.kernel().clone(), &rows, residuals, Some(most_points))?,
-            None => Gp::fit(&rows, residuals, &prior(), MOST_ROWS, Some(most_points))?,
+            None => Gp::fit(&rows, residuals, &prior(), MAX_ROWS, Some(most_points))?,
         };
         Ok(Self { centre, scale, gp })
     }
@@ -76,14 +76,14 @@ fn prior() -> KernelPrior {
     }
 }
 
-/// Means of the inputs and their units: standard deviations, but no less than [`LEAST_SCALE`].
+/// Means of the inputs and their units: standard deviations, but no less than [`MIN_SCALE`].
 fn standard(inputs: &[[f64; INPUTS.len()]]) -> ([f64; INPUTS.len()], [f64; INPUTS.len()]) {
     let n = inputs.len() as f64;
     let (mut centre, mut scale) = ([0.0; INPUTS.len()], [0.0; INPUTS.len()]);
     for j in 0..INPUTS.len() {
         centre[j] = inputs.iter().map(|x| x[j]).sum::<f64>() / n;
         let variance = inputs.iter().map(|x| (x[j] - centre[j]).powi(2)).sum::<f64>() / n;
-        scale[j] = variance.sqrt().max(LEAST_SCALE);
+        scale[j] = variance.sqrt().max(MIN_SCALE);
     }
     (centre, scale)
 }

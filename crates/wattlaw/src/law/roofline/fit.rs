@@ -35,10 +35,10 @@ impl Prior {
 
     /// What other machines taught: their parameters as the mean, and as much doubt as the physical defaults leave, times
     /// `doubt`, in place of certainty that this machine is like them.
-    pub fn taught(mean: [f64; COUNT], doubt: f64) -> Self {
+    pub fn centred_at(mean: [f64; COUNT], sd_scale: f64) -> Self {
         let mut prior = Self::physical();
         prior.mean = mean;
-        prior.whitening /= doubt;
+        prior.whitening /= sd_scale;
         prior
     }
 }
@@ -215,25 +215,27 @@ impl Fit {
 /// [`Error::Data`] without runs, and where the search does not converge.
 pub fn fit(samples: &[Sample<'_>], prior: &Prior, start: Option<&[f64; COUNT]>) -> Result<Fit> {
     let found = search(samples, prior, start, Some(1.0))?;
-    if samples.len() < MANY && odd(samples, &found) > MOST_ODD {
+    if samples.len() < MIN_ROBUST_RUNS && outlier_share(samples, &found) > MAX_OUTLIER_SHARE {
         return fit_few(samples, prior);
     }
     Ok(found)
 }
 
 /// From so many runs on a share of them that is far off is what a robust loss is for. Assumed: twice the parameters.
-const MANY: usize = 2 * COUNT;
+const MIN_ROBUST_RUNS: usize = 2 * COUNT;
 
-/// A larger share of the times beyond [`FAR`] is no matter of outliers. Assumed.
-const MOST_ODD: f64 = 0.2;
+/// A larger share of the times beyond [`OUTLIER_DISTANCE`] is no matter of outliers. Assumed.
+const MAX_OUTLIER_SHARE: f64 = 0.2;
 
 /// A time that is so many times the noise off looks like an outlier.
-const FAR: f64 = 3.0;
+const OUTLIER_DISTANCE: f64 = 3.0;
 
 /// The share of times that look like outliers.
-fn odd(samples: &[Sample<'_>], fit: &Fit) -> f64 {
+fn outlier_share(samples: &[Sample<'_>], fit: &Fit) -> f64 {
     let physics = Physics(fit.parameters());
-    let far = |s: &&Sample<'_>| (physics.logs(s.terms)[0] - s.log_duration).abs() > FAR * NOISE;
+    let far = |s: &&Sample<'_>| {
+        (physics.logs(s.terms)[0] - s.log_duration).abs() > OUTLIER_DISTANCE * NOISE
+    };
     samples.iter().filter(far).count() as f64 / samples.len() as f64
 }
 
@@ -257,7 +259,7 @@ fn search(
     }
     let powers = samples.iter().filter(|s| s.log_energy.is_some()).count();
     let count = samples.len() + powers + COUNT;
-    let lost = |r: f64| outliers_from.map_or(r, |scale| nls::cauchy(r, scale));
+    let loss = |r: f64| outliers_from.map_or(r, |scale| nls::cauchy(r, scale));
     let residuals = |logs: &[f64], out: &mut [f64]| {
         let mut parameters = [0.0; COUNT];
         for (parameter, log) in parameters.iter_mut().zip(logs) {
@@ -270,12 +272,12 @@ fn search(
         for (sample, time) in samples.iter().zip(times) {
             let estimate = physics.estimate(sample.terms);
             let predicted = estimate.time.total_s;
-            *time = lost((predicted.ln() - sample.log_duration) / NOISE);
+            *time = loss((predicted.ln() - sample.log_duration) / NOISE);
             if let Some(log_energy) = sample.log_energy
                 && let Some(energy) = energies.next()
             {
                 let power = (estimate.energy.total_j / predicted).ln();
-                *energy = lost((power - (log_energy - sample.log_duration)) / NOISE);
+                *energy = loss((power - (log_energy - sample.log_duration)) / NOISE);
             }
         }
         for (i, prior_residual) in priors.iter_mut().enumerate() {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fit::Prior;
 use super::machine::Machine;
-use super::transfer::{DOUBT, Transfer};
+use super::transfer::{PRIOR_SD_SCALE, Transfer};
 
 /// Roofline laws of each accelerator, and of all together for one that was not seen.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ impl RooflineLaws {
         match (self.machine(gpu), &self.transfer) {
             ((machine, true), _) if machine.adjusted => Prior::from(&machine.fit),
             ((_, false), Some(transfer)) => Prior::from(&transfer.unseen),
-            ((machine, _), _) => Prior::taught(machine.fit.logs, DOUBT),
+            ((machine, _), _) => Prior::centred_at(machine.fit.logs, PRIOR_SD_SCALE),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::discrepancy::Discrepancy;
 use super::fit::{self, Fit, Prior, Sample};
-use super::observation::{FEWEST, Observation, SPREADS};
+use super::observation::{MIN_DISCREPANCY_RUNS, Observation, SPREADS};
 use super::physics::Physics;
 use super::terms::Terms;
 use super::transfer::{Transfer, posterior_sds};
@@ -19,7 +19,7 @@ use crate::stats::split::group_k_fold;
 const FOLDS: usize = 5;
 
 /// The fewest held-out runs of a strategy that give it a spread of its own.
-const FEWEST_OF_STRATEGY: usize = 40;
+const MIN_STRATEGY_RUNS: usize = 40;
 
 /// Time and energy, in that order.
 const RESPONSES: usize = 2;
@@ -63,7 +63,7 @@ struct Spread {
 
 impl Spread {
     /// The sizes of a strategy's runs; of FSDP's where there are none and it is sharded too, or else of all runs.
-    fn of(&self, strategy: StrategyKind) -> &Conformal {
+    fn for_strategy(&self, strategy: StrategyKind) -> &Conformal {
         let own = |kind| self.by_strategy.iter().find(|(k, _)| *k == kind).map(|(_, c)| c);
         let sharded = || strategy.is_sharded().then(|| own(StrategyKind::Fsdp)).flatten();
         own(strategy).or_else(sharded).unwrap_or(&self.all)
@@ -116,12 +116,12 @@ impl Machine {
             covers: covered(runs),
         };
         if let Some(points) = discrepancy
-            && runs.len() >= FEWEST
+            && runs.len() >= MIN_DISCREPANCY_RUNS
         {
             for which in 0..RESPONSES {
                 let known: Vec<&Observation<'_>> =
                     runs.iter().filter(|r| r.response(which).is_some()).collect();
-                if known.len() < FEWEST {
+                if known.len() < MIN_DISCREPANCY_RUNS {
                     continue;
                 }
                 let inputs: Vec<_> = known.iter().map(|r| r.terms.inputs).collect();
@@ -144,7 +144,7 @@ impl Machine {
 
     /// The inputs of the law for a job; without start-up where no run of the machine had it.
     pub fn terms_for(&self, job: &Job) -> Terms {
-        Terms { whole_run: self.covers == Covers::Run, ..Terms::of(job) }
+        Terms { whole_run: self.covers == Covers::Run, ..Terms::for_job(job) }
     }
 
     /// ln(time / s) and ln(energy / J) by the physics alone.
@@ -198,7 +198,8 @@ impl Machine {
         };
         for ((out, spread), sd) in out.iter_mut().zip(&self.spreads).zip(sds) {
             if let Some(spread) = spread {
-                *out = sd * spread.of(terms.parallelism.strategy().kind()).half_width(level)?;
+                *out = sd
+                    * spread.for_strategy(terms.parallelism.strategy().kind()).half_width(level)?;
             }
         }
         Ok(out)
@@ -254,7 +255,7 @@ fn spread(sizes: &[(StrategyKind, f64)]) -> Result<Option<Spread>> {
     let mut by_strategy = Vec::new();
     for kind in kinds {
         let own: Vec<f64> = sizes.iter().filter(|(k, _)| *k == kind).map(|(_, z)| *z).collect();
-        if own.len() >= FEWEST_OF_STRATEGY {
+        if own.len() >= MIN_STRATEGY_RUNS {
             by_strategy.push((kind, rounded(own)?));
         }
     }

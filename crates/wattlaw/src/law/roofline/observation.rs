@@ -4,7 +4,7 @@ use super::fit::Sample;
 use super::terms::Terms;
 
 /// The fewest runs that a discrepancy is learnt from.
-pub(super) const FEWEST: usize = 20;
+pub(super) const MIN_DISCREPANCY_RUNS: usize = 20;
 
 /// Time, energy and mean power, in that order.
 pub(super) const SPREADS: usize = 3;

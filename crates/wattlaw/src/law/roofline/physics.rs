@@ -120,7 +120,7 @@ impl RooflineParameters {
 }
 
 /// Share of the TDP that work may draw beside static power before it bends.
-const ROOM: f64 = 0.85;
+const WORK_POWER_SHARE: f64 = 0.85;
 
 /// Parts of a job's time, in seconds of the whole run; they add up to the total.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -328,7 +328,7 @@ impl Physics {
         };
         // the work's power approaches the room under the default limit and never passes it
         let power = parts.total_j() / free_s;
-        parts.scaled(1.0 / (1.0 + (power / (ROOM * x.tdp)).powi(2)).sqrt())
+        parts.scaled(1.0 / (1.0 + (power / (WORK_POWER_SHARE * x.tdp)).powi(2)).sqrt())
     }
 
     /// Static power of one accelerator at a share of the full clock.

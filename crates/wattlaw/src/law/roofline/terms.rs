@@ -158,18 +158,18 @@ pub struct Terms {
 
 impl Terms {
     /// Counts a job and adds up its ledger.
-    pub fn of(job: &Job) -> Self {
-        Self::of_cost(job, &Cost::count(job, AttentionFlops::Full))
+    pub fn for_job(job: &Job) -> Self {
+        Self::from_cost(job, &Cost::count(job, AttentionFlops::Full))
     }
 
     /// Adds up a ledger that was counted.
-    pub fn of_cost(job: &Job, cost: &Cost) -> Self {
+    pub fn from_cost(job: &Job, cost: &Cost) -> Self {
         let ledger = cost.busiest_stage();
         let (s, p) = (&job.system, job.parallelism);
         // NVIDIA's guide to matrix products asks for multiples of 8 in half precision; a split vocabulary is padded
         let unaligned = p.tp == 1 && !job.architecture.vocab_size.is_multiple_of(8);
         let Sums { forward, recompute, backward, step, tensor_parallel, pipeline, fsdp, gradients } =
-            Sums::of(ledger, unaligned);
+            Sums::from_ledger(ledger, unaligned);
         // a checked job has a peak for its precision
         let peak = s.accelerator.peak(job.workload.precision).map_or(f64::NAN, |peak| peak.value());
         Self {
@@ -213,7 +213,7 @@ struct Sums {
 }
 
 impl Sums {
-    fn of(ledger: &Ledger, unaligned: bool) -> Self {
+    fn from_ledger(ledger: &Ledger, unaligned: bool) -> Self {
         let mut sums = Self::default();
         for op in &ledger.ops {
             let computes = match op.kind {

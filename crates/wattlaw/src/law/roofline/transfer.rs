@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::discrepancy::Discrepancy;
 use super::fit;
 use super::fit::{Fit, NOISE, Prior, Sample};
-use super::observation::{FEWEST, Observation, SPREADS};
+use super::observation::{MIN_DISCREPANCY_RUNS, Observation, SPREADS};
 use super::physics::{COUNT, PARAMETERS, Physics, RooflineParameters};
 use super::sensitivity::{RESPONSES, derivatives};
 use super::terms::{INPUTS, Terms};
@@ -22,13 +22,13 @@ use crate::stats::optimal::{Criterion, Design};
 
 /// How much a machine is held to differ from what all machines share before any were compared, in units of the physical
 /// defaults' standard deviations.
-pub const DOUBT: f64 = 0.5;
+pub const PRIOR_SD_SCALE: f64 = 0.5;
 
 /// As how many compared machines that counts (degrees of freedom of its scaled inverse-χ² distribution).
-const DOUBT_COUNTS: f64 = 2.0;
+const PRIOR_DEGREES_OF_FREEDOM: f64 = 2.0;
 
 /// Runs that each machine is given when machines are held out to see how far off an adjusted law is.
-const GIVEN: usize = 5;
+const FEW_SHOT_RUNS: usize = 5;
 
 /// Seconds that a run costs beside its own: to queue, load and compile. Assumed; it keeps the shortest runs from being
 /// the best bargain however little they tell.
@@ -42,7 +42,8 @@ pub struct Transfer {
     #[serde(rename = "parameters")]
     pub unseen: Fit,
     /// Runs that each machine was given when it was held out.
-    pub given: usize,
+    #[serde(alias = "given")]
+    pub few_shot_runs: usize,
     /// How far time, energy and mean power of its other runs then were off, in units of the posterior's standard
     /// deviation; none where the table has one machine.
     pub spreads: [Option<Conformal>; SPREADS],
@@ -64,7 +65,7 @@ impl Transfer {
     ) -> Result<Self> {
         Ok(Self {
             unseen: unseen(pooled, own)?,
-            given: GIVEN,
+            few_shot_runs: FEW_SHOT_RUNS,
             spreads: held_out(kinds)?,
             discrepancies: match discrepancy {
                 Some(points) => shared(kinds, own, points)?,
@@ -74,7 +75,7 @@ impl Transfer {
     }
 
     /// What the physics misses of ln T and ln E of a job.
-    pub fn missed(&self, job: &Terms) -> [f64; RESPONSES] {
+    pub fn shared_discrepancy(&self, job: &Terms) -> [f64; RESPONSES] {
         let of = |d: &Option<Discrepancy>| d.as_ref().map_or(0.0, |d| d.predict(&job.inputs).0);
         [of(&self.discrepancies[0]), of(&self.discrepancies[1])]
     }
@@ -87,7 +88,7 @@ impl Transfer {
         let samples: Vec<Sample<'_>> = runs
             .iter()
             .map(|run| {
-                let [time, energy] = self.missed(run.terms);
+                let [time, energy] = self.shared_discrepancy(run.terms);
                 Sample {
                     terms: run.terms,
                     log_duration: run.log_duration - time,
@@ -121,7 +122,7 @@ fn shared(
         }
     }
     let learn = |which: usize| -> Result<Option<Discrepancy>> {
-        if residuals[which].len() < FEWEST {
+        if residuals[which].len() < MIN_DISCREPANCY_RUNS {
             return Ok(None);
         }
         Discrepancy::learn(&inputs[which], &residuals[which], points, None).map(Some)
@@ -137,13 +138,14 @@ fn unseen(pooled: &Fit, own: &[&Fit]) -> Result<Fit> {
     let machines = own.len() as f64;
     let mut covariance = pooled.covariance();
     for j in 0..COUNT {
-        let likely = (DOUBT * PARAMETERS[j].sd).powi(2);
+        let likely = (PRIOR_SD_SCALE * PARAMETERS[j].sd).powi(2);
         let found: f64 = if own.len() < 2 {
             machines * likely
         } else {
             own.iter().map(|m| (m.logs[j] - pooled.logs[j]).powi(2) + m.log_sds[j].powi(2)).sum()
         };
-        let between = (DOUBT_COUNTS * likely + found) / (DOUBT_COUNTS + machines);
+        let between =
+            (PRIOR_DEGREES_OF_FREEDOM * likely + found) / (PRIOR_DEGREES_OF_FREEDOM + machines);
         covariance[(j, j)] += between * (1.0 + 1.0 / machines.max(1.0));
     }
     Fit::with_covariance(pooled.logs, covariance)
@@ -154,7 +156,7 @@ fn unseen(pooled: &Fit, own: &[&Fit]) -> Result<Fit> {
 /// the physics alone, since a discrepancy for each machine left out would take long and the spread is the wider without.
 fn held_out(kinds: &[Vec<Observation<'_>>]) -> Result<[Option<Conformal>; SPREADS]> {
     let mut sizes: [Vec<f64>; SPREADS] = [const { Vec::new() }; SPREADS];
-    for (i, runs) in kinds.iter().enumerate().filter(|(_, runs)| runs.len() > GIVEN) {
+    for (i, runs) in kinds.iter().enumerate().filter(|(_, runs)| runs.len() > FEW_SHOT_RUNS) {
         let others: Vec<&[Observation<'_>]> =
             kinds.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, k)| k.as_slice()).collect();
         if others.is_empty() {
@@ -162,10 +164,11 @@ fn held_out(kinds: &[Vec<Observation<'_>>]) -> Result<[Option<Conformal>; SPREAD
         }
         let prior = Prior::from(&of_others(&others)?);
         let jobs: Vec<&Terms> = runs.iter().map(|r| r.terms).collect();
-        let given = choose(&prior, &jobs, GIVEN);
-        let few: Vec<Sample<'_>> = given.iter().map(|at| runs[*at].sample()).collect();
+        let few_shot = choose(&prior, &jobs, FEW_SHOT_RUNS);
+        let few: Vec<Sample<'_>> = few_shot.iter().map(|at| runs[*at].sample()).collect();
         let adjusted = fit::fit_few(&few, &prior)?;
-        for run in runs.iter().enumerate().filter(|(at, _)| !given.contains(at)).map(|(_, r)| r) {
+        for run in runs.iter().enumerate().filter(|(at, _)| !few_shot.contains(at)).map(|(_, r)| r)
+        {
             let sds = posterior_sds(&adjusted, run.terms);
             let [time, energy] = Physics(adjusted.parameters()).logs(run.terms);
             let off = run.log_duration - time;
@@ -191,7 +194,7 @@ fn of_others(kinds: &[&[Observation<'_>]]) -> Result<Fit> {
     if kinds.len() == 1 {
         return unseen(&pooled, &[&pooled]);
     }
-    let prior = Prior::taught(pooled.logs, DOUBT);
+    let prior = Prior::centred_at(pooled.logs, PRIOR_SD_SCALE);
     let own = kinds
         .iter()
         .map(|runs| {
@@ -211,16 +214,16 @@ pub fn choose(prior: &Prior, jobs: &[&Terms], count: usize) -> Vec<usize> {
 /// The choice of runs among `candidates` for what will be asked of `targets`: ln T and ln E of each.
 pub fn design(prior: &Prior, candidates: &[&Terms], targets: &[&Terms]) -> Design {
     let size = COUNT + RESPONSES * INPUTS.len();
-    let smooth = Smooth::over(targets);
+    let discrepancy = LinearDiscrepancy::new(targets);
     let mut rows = DMatrix::zeros(size, candidates.len() * RESPONSES);
     for (i, job) in candidates.iter().enumerate() {
-        let [time, power] = smooth.derivatives(&prior.mean, job);
+        let [time, power] = discrepancy.derivatives(&prior.mean, job);
         rows.set_column(i * RESPONSES, &(time / NOISE));
         rows.set_column(i * RESPONSES + 1, &(power / NOISE));
     }
     let mut wanted = DMatrix::zeros(size, targets.len() * RESPONSES);
     for (i, job) in targets.iter().enumerate() {
-        let [time, power] = smooth.derivatives(&prior.mean, job);
+        let [time, power] = discrepancy.derivatives(&prior.mean, job);
         wanted.set_column(i * RESPONSES + 1, &(&time + power));
         wanted.set_column(i * RESPONSES, &time);
     }
@@ -232,13 +235,13 @@ pub fn design(prior: &Prior, candidates: &[&Terms], targets: &[&Terms]) -> Desig
 }
 
 /// What the physics misses, as a linear function of the configuration.
-struct Smooth {
+struct LinearDiscrepancy {
     mean: [f64; INPUTS.len()],
     scale: [f64; INPUTS.len()],
 }
 
-impl Smooth {
-    fn over(jobs: &[&Terms]) -> Self {
+impl LinearDiscrepancy {
+    fn new(jobs: &[&Terms]) -> Self {
         let n = jobs.len().max(1) as f64;
         let mean: [f64; INPUTS.len()] =
             std::array::from_fn(|j| jobs.iter().map(|job| job.inputs[j]).sum::<f64>() / n);

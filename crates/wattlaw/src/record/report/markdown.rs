@@ -58,11 +58,14 @@ impl Statement {
                 )
             }),
         );
-        let told = self.tokens_are.map(|are| match are {
+        let origin = self.tokens_are.map(|are| match are {
             "counted" => "counted by the program",
             _ => "stated by the job",
         });
-        add("tokens", self.tokens.zip(told).map(|(n, told)| format!("{} ({told})", figure(n))));
+        add(
+            "tokens",
+            self.tokens.zip(origin).map(|(n, origin)| format!("{} ({origin})", figure(n))),
+        );
         add("energy per token", self.energy_per_token_j.map(|e| format!("{} J", figure(e))));
         add(
             "energy per FLOP",

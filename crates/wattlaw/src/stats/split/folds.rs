@@ -83,7 +83,7 @@ pub fn leave_one_group_out(groups: &Groups) -> Result<Vec<Split>> {
         )));
     }
     Ok((0..groups.count())
-        .map(|left| Split::by(groups.rows(), |row| groups.ids()[row] == left))
+        .map(|left| Split::partition(groups.rows(), |row| groups.ids()[row] == left))
         .collect())
 }
 

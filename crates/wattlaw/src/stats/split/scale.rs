@@ -59,7 +59,7 @@ pub fn scale_shift(groups: &Groups, scale: &[f64], direction: ScaleShift) -> Res
             groups.count()
         )));
     }
-    Ok(Split::by(groups.rows(), |row| tested[groups.ids()[row]]))
+    Ok(Split::partition(groups.rows(), |row| tested[groups.ids()[row]]))
 }
 
 #[cfg(test)]

@@ -2,13 +2,13 @@
 //! on them.
 //!
 //! The table has their shapes, amounts and measurements. How they were spread and in which micro-batches stands in its
-//! notes and in the configurations that their authors published; `TOLD` says so as job files do.
+//! notes and in the configurations that their authors published; `RUN_DETAILS` says so as job files do.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Checked, Figure, Measure, Target};
 use crate::base::amount::Count;
-use crate::base::error::{Error, Place, Result};
+use crate::base::error::{Error, Location, Result};
 use crate::base::scope::Scope;
 use crate::base::units::JOULES_PER_KWH;
 use crate::calibration::{Choice, choose};
@@ -17,7 +17,7 @@ use crate::job::catalog::Catalog;
 use crate::job::model::ModelSpec;
 use crate::job::system::SystemSpec;
 use crate::job::workload::WorkloadSpec;
-use crate::law::thumb;
+use crate::law::baseline;
 use crate::predict::{Breakdown, Prediction, predict};
 use crate::stats::score::finite;
 
@@ -38,15 +38,15 @@ const FIGURE: Figure =
 const H100_NODE_W: f64 = 2800.0;
 
 /// What is known of a published run besides the table's columns.
-struct Told {
+struct RunDetails {
     run: &'static str,
     scope: Scope,
     job: &'static str,
     sources: &'static str,
 }
 
-const TOLD: [Told; 3] = [
-    Told {
+const RUN_DETAILS: [RunDetails; 3] = [
+    RunDetails {
         run: "mlperf4.0-llama2_70b_lora-8xH100",
         scope: Scope::NodeAc,
         job: r#"
@@ -70,7 +70,7 @@ const TOLD: [Told; 3] = [
                   micro-batches of 1, adapters of rank 16 on attention, FP8 and no recomputation; evaluations within the run \
                   are not counted",
     },
-    Told {
+    RunDetails {
         run: "tucano-160m",
         scope: Scope::Gpu,
         job: r#"
@@ -88,7 +88,7 @@ const TOLD: [Told; 3] = [
         sources: "specs-tucano-160m.yml states micro-batches of 32, bf16 and no recomputation; data parallelism is assumed, \
                   and so are the links between nodes",
     },
-    Told {
+    RunDetails {
         run: "tucano-1b1",
         scope: Scope::Gpu,
         job: r#"
@@ -127,7 +127,7 @@ struct Row {
 
 /// What was predicted of a quantity, what was measured, and how far the first is off.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Off {
+pub struct Comparison {
     /// As predicted.
     #[serde(serialize_with = "finite")]
     pub predicted: f64,
@@ -138,7 +138,7 @@ pub struct Off {
     pub error: f64,
 }
 
-impl Off {
+impl Comparison {
     fn new(predicted: f64, measured: f64) -> Self {
         Self { predicted, measured, error: predicted / measured - 1.0 }
     }
@@ -154,17 +154,17 @@ pub struct Published {
     /// The calibration that was chosen.
     pub calibration: String,
     /// kWh at that scope.
-    pub energy_kwh: Off,
+    pub energy_kwh: Comparison,
     /// Hours.
-    pub duration_h: Off,
+    pub duration_h: Comparison,
     /// kWh by the predicted power for the measured time.
-    pub energy_given_time_kwh: Off,
+    pub energy_given_time_kwh: Comparison,
     /// kWh by thermal design power for the predicted time.
-    pub rated_energy_kwh: Off,
+    pub rated_energy_kwh: Comparison,
     /// kWh by thermal design power for 6·N·D at a fixed utilisation.
-    pub six_nd_energy_kwh: Off,
+    pub six_nd_energy_kwh: Comparison,
     /// Hours of 6·N·D at a fixed utilisation.
-    pub six_nd_duration_h: Off,
+    pub six_nd_duration_h: Comparison,
     /// What was asked of the energy.
     pub figure: Checked,
     /// What the job and the conversion of scopes suppose.
@@ -173,17 +173,17 @@ pub struct Published {
     pub warnings: Vec<String>,
 }
 
-/// Predicts every run of the table that `TOLD` knows.
+/// Predicts every run of the table that `RUN_DETAILS` knows.
 ///
 /// # Errors
 /// [`Error::At`] with the line for a row that cannot be read, is not told of, or whose energy no conversion brings to
 /// its scope.
-pub fn judge(table: &[u8], name: &str, catalog: &Catalog) -> Result<Vec<Published>> {
+pub fn evaluate(table: &[u8], name: &str, catalog: &Catalog) -> Result<Vec<Published>> {
     let mut reader = csv::Reader::from_reader(table);
     let mut runs = Vec::new();
     for (i, row) in reader.deserialize().enumerate() {
         let line = i as u64 + 2;
-        let place = || Place::line(name, line);
+        let place = || Location::line(name, line);
         let row: Row =
             row.map_err(|e| Error::Syntax { format: "CSV", message: e.to_string() }.at(place()))?;
         runs.push(one(&row, catalog).map_err(|e| e.at(place()))?);
@@ -192,34 +192,34 @@ pub fn judge(table: &[u8], name: &str, catalog: &Catalog) -> Result<Vec<Publishe
 }
 
 fn one(row: &Row, catalog: &Catalog) -> Result<Published> {
-    let told = TOLD.iter().find(|told| told.run == row.run).ok_or_else(|| {
-        Error::unknown("published run", &row.run, TOLD.iter().map(|told| told.run))
+    let details = RUN_DETAILS.iter().find(|details| details.run == row.run).ok_or_else(|| {
+        Error::unknown("published run", &row.run, RUN_DETAILS.iter().map(|details| details.run))
     })?;
-    let job = row.spec().with_fallback(JobSpec::from_toml(told.job)?).resolve(catalog)?;
+    let job = row.spec().with_fallback(JobSpec::from_toml(details.job)?).resolve(catalog)?;
     let Choice { calibration, reason } = choose(&job)?;
     let prediction = predict(&job, &calibration, &reason, 0.95)?;
     let (Some(energy), Some(duration)) = (prediction.energy_j, prediction.duration_s) else {
         return Err(Error::Data(format!("{} tells no energy or no time", calibration.name)));
     };
     let hours = duration.estimate / 3600.0;
-    let (share, beside_w, converted) = to_scope(&prediction, told.scope)?;
+    let (share, beside_w, converted) = to_scope(&prediction, details.scope)?;
     let energy_kwh = share * energy.estimate / JOULES_PER_KWH
         + beside_w / 1000.0 * hours * job.system.nodes() as f64;
-    let rated_kw = thumb::rated_power_w(&job) / 1000.0;
-    let six_nd_h = thumb::duration_s(&job) / 3600.0;
-    let energy_off = Off::new(energy_kwh, row.energy_kwh);
+    let rated_kw = baseline::rated_power_w(&job) / 1000.0;
+    let six_nd_h = baseline::duration_s(&job) / 3600.0;
+    let energy_off = Comparison::new(energy_kwh, row.energy_kwh);
     Ok(Published {
         run: row.run.clone(),
-        scope: told.scope,
+        scope: details.scope,
         calibration: format!("{} ({})", calibration.name, prediction.calibration.kind),
         energy_kwh: energy_off,
-        duration_h: Off::new(hours, row.wall_hours),
-        energy_given_time_kwh: Off::new(energy_kwh / hours * row.wall_hours, row.energy_kwh),
-        rated_energy_kwh: Off::new(rated_kw * hours, row.energy_kwh),
-        six_nd_energy_kwh: Off::new(rated_kw * six_nd_h, row.energy_kwh),
-        six_nd_duration_h: Off::new(six_nd_h, row.wall_hours),
+        duration_h: Comparison::new(hours, row.wall_hours),
+        energy_given_time_kwh: Comparison::new(energy_kwh / hours * row.wall_hours, row.energy_kwh),
+        rated_energy_kwh: Comparison::new(rated_kw * hours, row.energy_kwh),
+        six_nd_energy_kwh: Comparison::new(rated_kw * six_nd_h, row.energy_kwh),
+        six_nd_duration_h: Comparison::new(six_nd_h, row.wall_hours),
         figure: Checked::new(&FIGURE, energy_off.error.abs()),
-        assumptions: vec![told.sources.to_owned(), converted],
+        assumptions: vec![details.sources.to_owned(), converted],
         warnings: prediction.warnings.into_iter().map(|w| w.text).collect(),
     })
 }
@@ -309,8 +309,8 @@ mod tests {
             let text = format!("{HEADER}\n{run},1,{shape},1,1\n");
             let row: Row =
                 csv::Reader::from_reader(text.as_bytes()).deserialize().next().unwrap().unwrap();
-            let told = TOLD.iter().find(|told| told.run == run).unwrap();
-            let job = row.spec().with_fallback(JobSpec::from_toml(told.job).unwrap());
+            let details = RUN_DETAILS.iter().find(|details| details.run == run).unwrap();
+            let job = row.spec().with_fallback(JobSpec::from_toml(details.job).unwrap());
             let job = job.resolve(&Catalog::built_in().unwrap()).unwrap();
             assert_eq!(job.architecture.parameters().total, parameters);
             assert_eq!(job.steps(), steps);
@@ -321,7 +321,8 @@ mod tests {
     #[test]
     fn a_run_that_nothing_is_told_of_is_named_with_its_line() {
         let text = format!("{HEADER}\nother,1,2,64,2,128,100,64,1e6,t4,1,1,1\n");
-        let error = judge(text.as_bytes(), "runs.csv", &Catalog::built_in().unwrap()).unwrap_err();
+        let error =
+            evaluate(text.as_bytes(), "runs.csv", &Catalog::built_in().unwrap()).unwrap_err();
         assert!(
             error.to_string().starts_with("runs.csv:2: unknown published run `other`"),
             "{error}"

@@ -9,33 +9,33 @@ use crate::base::units::JOULES_PER_KWH;
 use crate::calibration::{Calibration, Laws, ScalingLaws};
 use crate::job::Job;
 use crate::job::parallelism::StrategyKind;
-use crate::law::roofline::clock::{LOWEST, PowerLimit};
+use crate::law::roofline::clock::{MIN_CLOCK_SHARE, PowerLimit};
 use crate::law::roofline::laws::RooflineLaws;
 use crate::law::roofline::physics::{EnergyParts, Physics, PhysicsEstimate, TimeParts};
 
 /// Factor either way that covers an accelerator whose runs were never measured, where no other was held out either.
 ///
 /// Assumed; with several accelerators in a table their own differences are measured instead.
-const UNSEEN_GPU: f64 = 2.0;
+const UNSEEN_GPU_FACTOR: f64 = 2.0;
 
 /// Factor either way that covers a family whose runs were never measured on an accelerator that is known.
 ///
 /// Assumed: BERT under a law shared with GPT on one accelerator is off by a sixth in the median (`docs/project/accuracy.md`).
-const UNSEEN_FAMILY: f64 = 1.5;
+const UNSEEN_FAMILY_FACTOR: f64 = 1.5;
 
 /// The fewest kinds of accelerators whose differences, held out one by one, stand for those of one that was not seen.
-const ENOUGH_ACCELERATORS: usize = 3;
+const MIN_ACCELERATORS: usize = 3;
 
 /// Factor either way that covers power where only times were measured and power parameters are physical defaults.
 ///
 /// Assumed: from idle accelerators (a third of the limit) to those at their limit.
-const UNSEEN_POWER: f64 = 1.4;
+const UNSEEN_POWER_FACTOR: f64 = 1.4;
 
 /// Share of the logarithm by which a power limit stretches time that widens the intervals of time and energy: no
 /// calibration has runs under a limit.
 ///
 /// Assumed: the wider the stretch, the farther were the ratios of BERT on V100 and A40 off (`docs/project/accuracy.md`).
-const UNSEEN_LIMIT: f64 = 0.5;
+const UNSEEN_LIMIT_SHARE: f64 = 0.5;
 
 /// What an estimate is made of.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -71,7 +71,7 @@ pub(super) struct LawEstimate {
 ///
 /// # Errors
 /// [`Error::Invalid`] for a level outside 0 to 1; [`Error::Data`] where the laws cannot place the job.
-pub(super) fn by_law(job: &Job, calibration: &Calibration, level: f64) -> Result<LawEstimate> {
+pub(super) fn estimate(job: &Job, calibration: &Calibration, level: f64) -> Result<LawEstimate> {
     match &calibration.law {
         Laws::Scaling(laws) => scaling(job, calibration, laws, level),
         Laws::Roofline(laws) => roofline(job, calibration, laws, level),
@@ -84,27 +84,27 @@ fn scaling(
     laws: &ScalingLaws,
     level: f64,
 ) -> Result<LawEstimate> {
-    let (features, bent) = calibration.features(job, laws.columns);
-    let answer = laws.at_level(level)?.answer(&features).map_err(|error| {
+    let (features, substitutions) = calibration.features(job, laws.columns);
+    let estimate = laws.evaluator(level)?.estimate(&features).map_err(|error| {
         Error::Data(format!("calibration {} cannot answer for this job: {error}", calibration.name))
     })?;
-    let [half_energy, half_duration, half_power] = answer.half_widths;
-    let given = |log: f64, half: f64| log.is_finite().then(|| Interval::from_log(log, half));
-    let log_power = answer.log_energy_kwh + JOULES_PER_KWH.ln() - answer.log_duration_s;
-    let mut warnings: Vec<Warning> = bent.into_iter().map(Warning::answered_as).collect();
+    let [half_energy, half_duration, half_power] = estimate.half_widths;
+    let interval = |log: f64, half: f64| log.is_finite().then(|| Interval::from_log(log, half));
+    let log_power = estimate.log_energy_kwh + JOULES_PER_KWH.ln() - estimate.log_duration_s;
+    let mut warnings: Vec<Warning> = substitutions.into_iter().map(Warning::substituted).collect();
     if half_energy.is_infinite() || half_duration.is_infinite() {
         warnings.push(Warning::too_few_runs(calibration, level));
     }
     Ok(LawEstimate {
-        energy_j: given(answer.log_energy_kwh, half_energy).map(|i| i.scaled(JOULES_PER_KWH)),
-        duration_s: given(answer.log_duration_s, half_duration),
-        mean_power_w: given(log_power, half_power),
+        energy_j: interval(estimate.log_energy_kwh, half_energy).map(|i| i.scaled(JOULES_PER_KWH)),
+        duration_s: interval(estimate.log_duration_s, half_duration),
+        mean_power_w: interval(log_power, half_power),
         efficiency: laws
             .energy
             .as_ref()
             .and_then(|f| f.law.predict_log_eta(&features).ok().flatten())
             .map(f64::exp),
-        breakdown: Breakdown::Factors(factors::of_energy(laws, &features)),
+        breakdown: Breakdown::Factors(factors::energy_factors(laws, &features)),
         power_limit: None,
         warnings,
         scope: calibration.scope,
@@ -151,7 +151,7 @@ fn roofline(
     }
     let [mut half_time, mut half_energy, mut half_power] = halves;
     if limit.binds {
-        let wider = UNSEEN_LIMIT * limit.time_factor.ln();
+        let wider = UNSEEN_LIMIT_SHARE * limit.time_factor.ln();
         half_time = half_time.hypot(wider);
         half_energy = half_energy.hypot(wider);
         warnings.push(Warning {
@@ -168,11 +168,11 @@ fn roofline(
     let known_family = calibration.seen("family").iter().any(|f| f == family);
     warnings.extend(unseen_strategy(job, calibration));
     let mut wider = Vec::new();
-    if (!own || borrowed) && laws.accelerators < ENOUGH_ACCELERATORS {
-        wider.push(("accelerator", UNSEEN_GPU));
+    if (!own || borrowed) && laws.accelerators < MIN_ACCELERATORS {
+        wider.push(("accelerator", UNSEEN_GPU_FACTOR));
     }
     if !known_family {
-        wider.push(("family", UNSEEN_FAMILY));
+        wider.push(("family", UNSEEN_FAMILY_FACTOR));
     }
     for (what, factor) in wider {
         for half in [&mut half_time, &mut half_energy, &mut half_power] {
@@ -190,12 +190,12 @@ fn roofline(
     // a machine adjusted to a few runs has no spread of its own and knows what its parent knew
     let knows_energy = machine.knows_energy() || laws.pooled.knows_energy();
     if !knows_energy {
-        half_power = UNSEEN_POWER.ln();
+        half_power = UNSEEN_POWER_FACTOR.ln();
         half_energy = half_time.hypot(half_power);
         warnings.push(Warning {
             kind: WarningKind::AssumedPower,
             text: format!(
-                "{} knows times and no energies: power is by assumption (physical defaults within a factor {UNSEEN_POWER}), \
+                "{} knows times and no energies: power is by assumption (physical defaults within a factor {UNSEEN_POWER_FACTOR}), \
                  and so is that part of the energy",
                 calibration.name
             ),
@@ -227,7 +227,7 @@ fn unseen_strategy(job: &Job, calibration: &Calibration) -> Option<Warning> {
         return None;
     }
     if strategy.is_sharded() && seen.contains(&StrategyKind::Fsdp) {
-        return Some(Warning::answered_as(format!(
+        return Some(Warning::substituted(format!(
             "{} has no runs of strategy `{strategy}`; answered as `{}`",
             calibration.name,
             StrategyKind::Fsdp
@@ -249,7 +249,7 @@ fn unmet(job: &Job, calibration: &Calibration, limit: &PowerLimit) -> Error {
         "power_limit_w",
         limit.limit_w,
         format!(
-            "{} draws {:.0} W in this job even at {LOWEST} of its clock, the lowest, by {}; give a higher limit",
+            "{} draws {:.0} W in this job even at {MIN_CLOCK_SHARE} of its clock, the lowest, by {}; give a higher limit",
             job.system.accelerator.name, limit.draw_w, calibration.name
         ),
     )

@@ -23,11 +23,11 @@ const THROTTLE: [(u64, &str); 9] = [
 ];
 
 /// A reading that comes later than so many intervals after the last one leaves a gap, as it does in the sampler.
-const LATE: f64 = 2.5;
+const GAP_INTERVALS: f64 = 2.5;
 
 /// A channel's readings, of which those that are no longer needed are forgotten.
 #[derive(Debug)]
-pub(super) struct Followed {
+pub(super) struct ChannelAccumulator {
     trace: ChannelTrace,
     /// Moments whose edges are still to be taken, sorted.
     marks: VecDeque<Seconds>,
@@ -46,26 +46,26 @@ pub(super) struct Followed {
 struct Statistics {
     readings: u64,
     failed: u64,
-    power: Many,
-    power_limit: Many,
-    sm_clock: Many,
-    memory_clock: Many,
-    temperature: Many,
-    utilization: Many,
+    power: RunningStats,
+    power_limit: RunningStats,
+    sm_clock: RunningStats,
+    memory_clock: RunningStats,
+    temperature: RunningStats,
+    utilization: RunningStats,
     throttle: BTreeMap<&'static str, u64>,
     throttle_readings: u64,
 }
 
 /// Values, summed up.
 #[derive(Debug, Default, Clone, Copy)]
-struct Many {
+struct RunningStats {
     n: u64,
     sum: f64,
     min: f64,
     max: f64,
 }
 
-impl Many {
+impl RunningStats {
     fn add(&mut self, value: Option<f64>) {
         let Some(value) = value else { return };
         (self.min, self.max) = match self.n {
@@ -85,7 +85,7 @@ impl Many {
     }
 }
 
-impl Followed {
+impl ChannelAccumulator {
     /// A channel whose edges at `marks` (sorted) will be asked for; statistics are those of `command`, from its begin to
     /// its end.
     pub fn new(
@@ -114,7 +114,8 @@ impl Followed {
     /// Adds a reading.
     pub fn push(&mut self, at: Seconds, sample: Option<Sample>) {
         // what was read and could not be written is a gap too
-        if let Some(tried) = self.tried.filter(|tried| at - *tried > self.interval * LATE) {
+        if let Some(tried) = self.tried.filter(|tried| at - *tried > self.interval * GAP_INTERVALS)
+        {
             self.trace.push(tried + self.interval, None);
         }
         self.tried = Some(at);

@@ -32,15 +32,15 @@ pub fn rated_power_w(job: &Job) -> f64 {
 
 /// 6·N·D at a fixed utilisation: time from FLOPs, and energy at thermal design power for that time.
 #[derive(Debug, Clone)]
-pub struct FixedUtilisation {
+pub struct FixedMfu {
     /// ln(duration / s) and ln(energy / kWh) of each run; absent where its job is not known.
     answers: Vec<Option<(f64, f64)>>,
     energy: bool,
 }
 
-impl FixedUtilisation {
+impl FixedMfu {
     /// The rule for every run of a dataset: of energy, or else of duration.
-    pub fn over(data: &Dataset, catalog: &Catalog, energy: bool) -> Self {
+    pub fn new(data: &Dataset, catalog: &Catalog, energy: bool) -> Self {
         let answer = |job: &Job| {
             let seconds = duration_s(job);
             (seconds.ln(), (seconds * rated_power_w(job) / JOULES_PER_KWH).ln())
@@ -51,7 +51,7 @@ impl FixedUtilisation {
     }
 }
 
-impl Law for FixedUtilisation {
+impl Law for FixedMfu {
     fn name(&self) -> String {
         let of = if self.energy { "TDP for " } else { "" };
         format!("{of}6·N·D at {:.0} % of peak", MFU * 100.0)
@@ -67,7 +67,7 @@ impl Law for FixedUtilisation {
     }
 }
 
-impl FittedLaw for FixedUtilisation {
+impl FittedLaw for FixedMfu {
     fn predict(&self, rows: &Frame) -> Result<Vec<f64>> {
         let answer = |row: &usize| {
             let (duration, energy) =
@@ -83,7 +83,7 @@ impl FittedLaw for FixedUtilisation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::dataset::ColumnsOf;
+    use crate::data::dataset::ProxyColumns;
 
     #[test]
     fn six_nd_on_two_a100_by_hand() {
@@ -92,9 +92,9 @@ mod tests {
                     gpt,a100-sxm4-40gb,2,ddp,12,768,12,50257,1024,4,1e9,fp16,1,1\n";
         let catalog = Catalog::built_in().unwrap();
         let data = Dataset::from_csv(text.as_bytes(), "one.csv", None).unwrap();
-        let frame = data.frame(ColumnsOf::default(), &catalog).unwrap();
+        let frame = data.frame(ProxyColumns::default(), &catalog).unwrap();
         let of = |energy| {
-            let law = FixedUtilisation::over(&data, &catalog, energy);
+            let law = FixedMfu::new(&data, &catalog, energy);
             let fitted = law.fit(&frame).unwrap();
             (law.name(), fitted.predict(&frame).unwrap()[0].exp())
         };
@@ -114,8 +114,8 @@ mod tests {
         let text = "family,gpu,gpus,layers,hidden_size,energy_kwh,duration_s\ngpt,t4,1,2,64,1,1\n";
         let catalog = Catalog::built_in().unwrap();
         let data = Dataset::from_csv(text.as_bytes(), "one.csv", None).unwrap();
-        let frame = data.frame(ColumnsOf::default(), &catalog).unwrap();
-        let error = FixedUtilisation::over(&data, &catalog, true).predict(&frame).unwrap_err();
+        let frame = data.frame(ProxyColumns::default(), &catalog).unwrap();
+        let error = FixedMfu::new(&data, &catalog, true).predict(&frame).unwrap_err();
         assert_eq!(error.to_string(), "the job of run 0 (from 0) is not known");
     }
 }

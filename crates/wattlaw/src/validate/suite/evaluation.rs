@@ -3,20 +3,20 @@
 use serde::Serialize;
 
 use super::{Case, Figure, Measure, Target};
-use crate::audit::{Kind, audit};
+use crate::audit::{FindingKind, audit};
 use crate::base::error::{Error, Result};
-use crate::data::dataset::{ColumnsOf, Dataset};
+use crate::data::dataset::{Dataset, ProxyColumns};
 use crate::data::measurement::{DescribedJob, Measurement};
 use crate::job::catalog::Catalog;
 use crate::law::Law;
+use crate::law::baseline::FixedMfu;
 use crate::law::efficiency::{BeforeRunLaw, measurable};
 use crate::law::roofline::{Response, RooflineLaw};
 use crate::law::scaling::ScalingLaw;
 use crate::law::setting::Setting;
-use crate::law::thumb::FixedUtilisation;
 use crate::stats::frame::Frame;
 use crate::stats::score::finite;
-use crate::validate::{Judge, Validation};
+use crate::validate::{CrossValidator, Validation};
 
 /// The names under which laws are printed.
 const ROOFLINE: &str = "roofline";
@@ -44,7 +44,7 @@ pub struct Score {
 /// How far a figure was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Met {
+pub enum Attainment {
     /// The aim.
     Aim,
     /// The floor.
@@ -68,7 +68,7 @@ pub struct Checked {
     #[serde(serialize_with = "finite")]
     pub found: f64,
     /// How far that goes.
-    pub met: Met,
+    pub met: Attainment,
 }
 
 /// What a split holds out, by lines of the table, so that other programs can check theirs.
@@ -86,7 +86,7 @@ pub struct TestSplit {
 
 /// What came of a case.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Judged {
+pub struct Evaluation {
     /// The case's name.
     pub case: &'static str,
     /// The table's path.
@@ -117,7 +117,7 @@ pub struct Judged {
 ///
 /// # Errors
 /// Where no run is left, or our own law cannot be judged; that another cannot is a note.
-pub fn judge(case: &Case, data: &Dataset, catalog: &Catalog) -> Result<Judged> {
+pub fn evaluate(case: &Case, data: &Dataset, catalog: &Catalog) -> Result<Evaluation> {
     let keeps = |run: &Measurement| {
         let named = |gpu| catalog.accelerator(run.gpu()).is_ok_and(|a| a.name == gpu);
         case.setting.is_none_or(|s| s.keeps(run.family(), run.strategy_kind()))
@@ -135,9 +135,9 @@ pub fn judge(case: &Case, data: &Dataset, catalog: &Catalog) -> Result<Judged> {
     if data.runs.is_empty() {
         return Err(Error::Data(format!("{}: no run is left for {}", data.name, case.name)));
     }
-    let frame = data.frame(ColumnsOf::default(), catalog)?;
-    let judge = case.judge();
-    let mut judged = Judged {
+    let frame = data.frame(ProxyColumns::default(), catalog)?;
+    let validator = case.validator();
+    let mut evaluation = Evaluation {
         case: case.name,
         table: case.table,
         data_sha256: data.digest.clone(),
@@ -152,45 +152,51 @@ pub fn judge(case: &Case, data: &Dataset, catalog: &Catalog) -> Result<Judged> {
         notes: note.into_iter().collect(),
     };
 
-    let mut ours = RooflineLaw::over(&data, catalog, case.energy);
+    let mut ours = RooflineLaw::new(&data, catalog, case.energy);
     if case.energy {
-        ours.also = vec![Response::Duration, Response::RatedEnergy];
+        ours.other_responses = vec![Response::Duration, Response::RatedEnergy];
     }
-    if let Some(groups) = judge.hold_out.interval_groups() {
+    if let Some(groups) = validator.hold_out.interval_groups() {
         groups.clone_into(&mut ours.interval_groups);
     }
-    judged.roofline(ROOFLINE, &ours, &judge, &frame)?;
-    if let Some(first) = judged.laws.first() {
+    evaluation.roofline(ROOFLINE, &ours, &validator, &frame)?;
+    if let Some(first) = evaluation.laws.first() {
         let split = |s: &crate::validate::SplitScore| TestSplit {
             held_out: s.held_out.clone(),
             n_train: s.n_train,
             n_test: s.n_test,
             lines: s.test_rows.iter().map(|row| data.runs[*row].line).collect(),
         };
-        judged.n_groups = first.found.n_groups;
-        judged.splits = first.found.splits.iter().map(split).collect();
+        evaluation.n_groups = first.found.n_groups;
+        evaluation.splits = first.found.splits.iter().map(split).collect();
     }
     ours.discrepancy = None;
-    ours.also.retain(|response| *response == Response::Duration);
-    judged.roofline(PHYSICS, &ours, &judge, &frame)?;
+    ours.other_responses.retain(|response| *response == Response::Duration);
+    evaluation.roofline(PHYSICS, &ours, &validator, &frame)?;
 
     let targets: &[Target] =
         if case.energy { &[Target::Energy, Target::Duration] } else { &[Target::Duration] };
     for target in targets {
-        judged.scaling(case.setting.unwrap_or(Setting::Pooled), *target, &judge, &frame)?;
-        let rule = FixedUtilisation::over(&data, catalog, *target == Target::Energy);
+        evaluation.scaling(case.setting.unwrap_or(Setting::Pooled), *target, &validator, &frame)?;
+        let rule = FixedMfu::new(&data, catalog, *target == Target::Energy);
         // nothing is fitted, so that there is nothing to draw an interval from
-        judged.try_law(SIX_ND, *target, &rule, &Judge { intervals: None, ..judge.clone() }, &frame);
+        evaluation.try_law(
+            SIX_ND,
+            *target,
+            &rule,
+            &CrossValidator { intervals: None, ..validator.clone() },
+            &frame,
+        );
     }
-    judged.figures = case.figures.iter().filter_map(|f| judged.check(f)).collect();
-    Ok(judged)
+    evaluation.figures = case.figures.iter().filter_map(|f| evaluation.check(f)).collect();
+    Ok(evaluation)
 }
 
 /// A table without the steps that the audit finds stalled, and how many those are.
 fn without_stalled(data: &Dataset, catalog: &Catalog) -> (Dataset, usize) {
     let stalled: Vec<Option<u64>> = audit(data, catalog)
         .into_iter()
-        .filter(|finding| finding.kind == Kind::Stalled)
+        .filter(|finding| finding.kind == FindingKind::Stalled)
         .map(|finding| finding.row)
         .collect();
     let kept = data.filter(|run| !stalled.contains(&Some(run.line)));
@@ -198,18 +204,18 @@ fn without_stalled(data: &Dataset, catalog: &Catalog) -> (Dataset, usize) {
     (kept, n)
 }
 
-impl Judged {
+impl Evaluation {
     /// Judges a roofline law and what else its fits answer.
     fn roofline(
         &mut self,
         name: &'static str,
         law: &RooflineLaw,
-        judge: &Judge,
+        validator: &CrossValidator,
         frame: &Frame,
     ) -> Result<()> {
-        let (first, others) = judge.validate_with_others(law, frame)?;
-        let all =
-            std::iter::once((law.predicts, first)).chain(law.also.iter().copied().zip(others));
+        let (first, others) = validator.validate_with_other_responses(law, frame)?;
+        let all = std::iter::once((law.predicts, first))
+            .chain(law.other_responses.iter().copied().zip(others));
         for (response, found) in all {
             let (name, target) = match response {
                 Response::Energy => (name, Target::Energy),
@@ -226,7 +232,7 @@ impl Judged {
         &mut self,
         setting: Setting,
         target: Target,
-        judge: &Judge,
+        validator: &CrossValidator,
         frame: &Frame,
     ) -> Result<()> {
         let response = match target {
@@ -237,12 +243,12 @@ impl Judged {
         if note.is_some() {
             // without η there is no difference between after and before
             let law = ScalingLaw::new(formula, response);
-            self.try_law(BEFORE, target, &law, judge, frame);
+            self.try_law(BEFORE, target, &law, validator, frame);
             return Ok(());
         }
-        let before = BeforeRunLaw::of_terms(setting, formula.clone(), response)?;
-        self.try_law(AFTER, target, &ScalingLaw::new(formula, response), judge, frame);
-        self.try_law(BEFORE, target, &before, judge, frame);
+        let before = BeforeRunLaw::from_terms(setting, formula.clone(), response)?;
+        self.try_law(AFTER, target, &ScalingLaw::new(formula, response), validator, frame);
+        self.try_law(BEFORE, target, &before, validator, frame);
         Ok(())
     }
 
@@ -252,10 +258,10 @@ impl Judged {
         name: &'static str,
         target: Target,
         law: &dyn Law,
-        judge: &Judge,
+        validator: &CrossValidator,
         frame: &Frame,
     ) {
-        match judge.validate(law, frame) {
+        match validator.validate(law, frame) {
             Ok(found) => {
                 if let Some(skipped) = found.skipped.first() {
                     self.notes.push(format!(
@@ -297,11 +303,11 @@ impl Checked {
             if figure.measure.grows() { found >= bar } else { found <= bar }
         };
         let met = if reaches(figure.aim) {
-            Met::Aim
+            Attainment::Aim
         } else if reaches(figure.least) {
-            Met::Floor
+            Attainment::Floor
         } else {
-            Met::No
+            Attainment::No
         };
         Self {
             target: figure.target,

@@ -30,7 +30,7 @@ pub trait Law: Sync {
     ///
     /// # Errors
     /// As [`fit`](Self::fit); where the law cannot choose; and where `unseen` has no more rows than `count`.
-    fn fit_given(
+    fn fit_few_shot(
         &self,
         _train: &Frame,
         _unseen: &Frame,
@@ -46,7 +46,7 @@ pub trait Law: Sync {
     }
 
     /// Gives the other laws that a fit of this one answers for, such as that of time beside that of energy.
-    fn also(&self) -> Vec<Box<dyn Law>> {
+    fn other_responses(&self) -> Vec<Box<dyn Law>> {
         Vec::new()
     }
 }
@@ -68,8 +68,8 @@ pub trait FittedLaw {
         Ok(None)
     }
 
-    /// Gives this fit as each law of [`Law::also`], in their order.
-    fn also(&self) -> Vec<Box<dyn FittedLaw + '_>> {
+    /// Gives this fit as each law of [`Law::other_responses`], in their order.
+    fn other_responses(&self) -> Vec<Box<dyn FittedLaw + '_>> {
         Vec::new()
     }
 }
@@ -151,12 +151,12 @@ mod tests {
     fn a_label_that_is_constant_in_training_is_left_out() {
         let law = ScalingLaw::new("strategy + log_C".parse().unwrap(), "log_energy");
         let train = frame(["fsdp"; 4]);
-        let judged: &dyn Law = &law;
-        assert_eq!(judged.labels(&train), ["strategy"]);
-        assert_eq!(judged.name(), "log_energy ~ strategy + log_C");
-        let fitted = judged.fit(&train).unwrap();
+        let law: &dyn Law = &law;
+        assert_eq!(law.labels(&train), ["strategy"]);
+        assert_eq!(law.name(), "log_energy ~ strategy + log_C");
+        let fitted = law.fit(&train).unwrap();
         let predicted = fitted.predict(&train).unwrap();
-        for (p, y) in predicted.iter().zip(judged.response(&train).unwrap()) {
+        for (p, y) in predicted.iter().zip(law.response(&train).unwrap()) {
             approx::assert_relative_eq!(*p, y, max_relative = 1e-12);
         }
         assert_eq!(fitted.half_widths(&train, 0.95).unwrap(), None);

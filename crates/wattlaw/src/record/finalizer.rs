@@ -3,23 +3,23 @@
 //! A record that its writer closes and one that is recovered after a kill take the same way.
 
 use crate::base::units::{Joules, Seconds};
+use crate::record::accumulator::ChannelAccumulator;
 use crate::record::document::{End, Fault, Measured, Record, State, Window};
 use crate::record::event::{Entry, Event};
-use crate::record::followed::Followed;
 use crate::record::reading::{HEADER, Reading};
 use crate::record::total::totals;
 use crate::record::windows::{Span, Spans};
 
 /// More notes and faults than these are not kept; the gaps of channels have all faults.
-const MOST_NOTES: usize = 50;
-const MOST_FAULTS: usize = 1000;
+const MAX_NOTES: usize = 50;
+const MAX_FAULTS: usize = 1000;
 
 /// A record with its events, while its readings are added.
 #[derive(Debug)]
-pub struct Closing {
+pub struct Finalizer {
     record: Record,
     spans: Spans,
-    channels: Vec<Followed>,
+    channels: Vec<ChannelAccumulator>,
     begin: Option<Seconds>,
     end: Option<(Seconds, End)>,
     /// The last moment of which there is a line.
@@ -27,7 +27,7 @@ pub struct Closing {
     unreadable: u64,
 }
 
-impl Closing {
+impl Finalizer {
     /// Begins with a record as it was opened, and its events.
     pub fn new(mut record: Record, mut entries: Vec<Entry>) -> Self {
         entries.sort_by(|a, b| a.at.value().total_cmp(&b.at.value()));
@@ -42,7 +42,7 @@ impl Closing {
                     let known = record.job.take().unwrap_or_default();
                     record.job = Some((**job).clone().with_fallback(known));
                 }
-                Event::Fault { channel, reason } if record.faults.len() < MOST_FAULTS => {
+                Event::Fault { channel, reason } if record.faults.len() < MAX_FAULTS => {
                     record.faults.push(Fault {
                         at: entry.at,
                         channel: channel.clone(),
@@ -53,7 +53,7 @@ impl Closing {
                 _ => {}
             }
         }
-        let spans = Spans::of(&entries, record.window_steps);
+        let spans = Spans::from_entries(&entries, record.window_steps);
         let mut marks: Vec<Seconds> = spans
             .spans
             .iter()
@@ -69,7 +69,12 @@ impl Closing {
             .channels
             .iter()
             .map(|measured| {
-                Followed::new(measured.channel.clone(), record.interval, marks.clone(), command)
+                ChannelAccumulator::new(
+                    measured.channel.clone(),
+                    record.interval,
+                    marks.clone(),
+                    command,
+                )
             })
             .collect();
         let last = entries.last().map_or(Seconds::ZERO, |entry| entry.at);
@@ -118,11 +123,11 @@ impl Closing {
         record.tokens = self.spans.tokens;
         record.windows =
             self.spans.spans.iter().map(|span| window(span, &self.channels, &host, end)).collect();
-        self.note_what_is_odd();
+        self.note_anomalies();
         self.record
     }
 
-    fn note_what_is_odd(&mut self) {
+    fn note_anomalies(&mut self) {
         let counted = [
             (self.unreadable, "of trace.csv could not be read and were left out", "lines"),
             (self.spans.left_out, "were too many or too deep and were left out", "windows"),
@@ -155,12 +160,12 @@ fn disagreement(channel: &Measured) -> Option<String> {
 }
 
 fn note(record: &mut Record, text: String) {
-    if record.notes.len() < MOST_NOTES {
+    if record.notes.len() < MAX_NOTES {
         record.notes.push(text);
     }
 }
 
-fn window(span: &Span, channels: &[Followed], host: &str, end: Seconds) -> Window {
+fn window(span: &Span, channels: &[ChannelAccumulator], host: &str, end: Seconds) -> Window {
     let to = span.to.unwrap_or(end).max(span.from);
     Window {
         name: span.name.clone(),

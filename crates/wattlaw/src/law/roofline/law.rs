@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::discrepancy::MOST_POINTS;
+use super::discrepancy::MAX_POINTS;
 use super::fit::{Fit, Prior};
 use super::laws::RooflineLaws;
 use super::machine::Machine;
 use super::observation::Observation;
 use super::terms::Terms;
-use super::transfer::{DOUBT, Transfer, choose};
+use super::transfer::{PRIOR_SD_SCALE, Transfer, choose};
 use crate::base::error::{Error, Result};
 use crate::base::scope::Covers;
 use crate::base::units::JOULES_PER_KWH;
@@ -19,7 +19,7 @@ use crate::stats::frame::Frame;
 
 /// The fewest runs from which a discrepancy is learnt when a calibration is adjusted: below, parameters and discrepancy
 /// cannot be told apart.
-const ENOUGH: usize = 40;
+const MIN_DISCREPANCY_RUNS: usize = 40;
 
 /// What a fitted roofline law predicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub struct RooflineLaw {
     /// What it predicts.
     pub predicts: Response,
     /// What else a fit answers.
-    pub also: Vec<Response>,
+    pub other_responses: Vec<Response>,
     /// The most points that hold the discrepancy; none leaves it out.
     pub discrepancy: Option<usize>,
     /// Whether all accelerators share one set of parameters.
@@ -50,26 +50,26 @@ pub struct RooflineLaw {
 }
 
 /// The column of [`RooflineLaw::interval_groups`] where nothing else is asked for.
-pub const USUAL_GROUPS: &str = "config_family";
+pub const DEFAULT_GROUPS: &str = "config_family";
 
 impl RooflineLaw {
     /// Counts the cost of every run; runs that cannot be counted have none and are refused later by name.
-    pub fn over(data: &Dataset, catalog: &Catalog, energy: bool) -> Self {
+    pub fn new(data: &Dataset, catalog: &Catalog, energy: bool) -> Self {
         let terms = data
             .runs
             .iter()
             .map(|run| {
-                let terms = Terms::of(&run.resolve(catalog).ok()?);
+                let terms = Terms::for_job(&run.resolve(catalog).ok()?);
                 Some(Terms { whole_run: run.covers == Covers::Run, ..terms })
             })
             .collect();
         Self {
             terms,
             predicts: if energy { Response::Energy } else { Response::Duration },
-            also: Vec::new(),
-            discrepancy: Some(MOST_POINTS),
+            other_responses: Vec::new(),
+            discrepancy: Some(MAX_POINTS),
             pooled: false,
-            interval_groups: USUAL_GROUPS.to_owned(),
+            interval_groups: DEFAULT_GROUPS.to_owned(),
         }
     }
 
@@ -118,7 +118,7 @@ impl RooflineLaw {
     /// # Errors
     /// As [`fit_machines`](Self::fit_machines).
     pub fn adjust(&self, train: &Frame, parent: &RooflineLaws) -> Result<RooflineLaws> {
-        let (runs, names) = self.observations(train, USUAL_GROUPS)?;
+        let (runs, names) = self.observations(train, DEFAULT_GROUPS)?;
         if runs.is_empty() {
             return Err(Error::Data(
                 "the roofline law needs at least one run with a duration".into(),
@@ -130,11 +130,14 @@ impl RooflineLaw {
             let own = runs_on(kind, &runs, &names);
             let prior = parent.prior(kind);
             let machine = match &parent.transfer {
-                Some(transfer) if own.len() < ENOUGH && transfer.spreads[0].is_some() => {
+                Some(transfer)
+                    if own.len() < MIN_DISCREPANCY_RUNS && transfer.spreads[0].is_some() =>
+                {
                     Machine::adjusted(&own, transfer, &prior)?
                 }
                 _ => {
-                    let discrepancy = self.discrepancy.filter(|_| own.len() >= ENOUGH);
+                    let discrepancy =
+                        self.discrepancy.filter(|_| own.len() >= MIN_DISCREPANCY_RUNS);
                     Machine::fit(&own, &prior, discrepancy)?
                 }
             };
@@ -172,7 +175,7 @@ impl RooflineLaw {
         if let ([only], false) = (kinds.as_slice(), self.pooled) {
             machines.insert((*only).to_owned(), pooled.clone());
         } else if !self.pooled {
-            let prior = Prior::taught(pooled.fit.logs, DOUBT);
+            let prior = Prior::centred_at(pooled.fit.logs, PRIOR_SD_SCALE);
             for (kind, own) in kinds.into_iter().zip(&by_kind) {
                 machines.insert(kind.to_owned(), Machine::fit(own, &prior, self.discrepancy)?);
             }
@@ -205,11 +208,11 @@ impl Law for RooflineLaw {
         rows.number(column).map(<[f64]>::to_vec)
     }
 
-    fn also(&self) -> Vec<Box<dyn Law>> {
+    fn other_responses(&self) -> Vec<Box<dyn Law>> {
         let other = |response: &Response| -> Box<dyn Law> {
-            Box::new(Self { predicts: *response, also: Vec::new(), ..self.clone() })
+            Box::new(Self { predicts: *response, other_responses: Vec::new(), ..self.clone() })
         };
-        self.also.iter().map(other).collect()
+        self.other_responses.iter().map(other).collect()
     }
 
     fn fit(&self, train: &Frame) -> Result<Box<dyn FittedLaw>> {
@@ -222,7 +225,7 @@ impl Law for RooflineLaw {
         Ok(Box::new(FittedRoofline { law: self.clone(), laws }))
     }
 
-    fn fit_given(
+    fn fit_few_shot(
         &self,
         train: &Frame,
         unseen: &Frame,
@@ -243,10 +246,13 @@ impl Law for RooflineLaw {
                 jobs.len()
             )));
         }
-        let given = choose(&parent.prior(kind), &jobs, count);
-        let laws =
-            if given.is_empty() { parent } else { self.adjust(&unseen.select(&given)?, &parent)? };
-        Ok((Box::new(FittedRoofline { law: self.clone(), laws }), given))
+        let few_shot = choose(&parent.prior(kind), &jobs, count);
+        let laws = if few_shot.is_empty() {
+            parent
+        } else {
+            self.adjust(&unseen.select(&few_shot)?, &parent)?
+        };
+        Ok((Box::new(FittedRoofline { law: self.clone(), laws }), few_shot))
     }
 }
 
@@ -296,10 +302,10 @@ impl FittedLaw for FittedRoofline {
         self.read(self.law.predicts).half_widths(rows, level)
     }
 
-    fn also(&self) -> Vec<Box<dyn FittedLaw + '_>> {
+    fn other_responses(&self) -> Vec<Box<dyn FittedLaw + '_>> {
         let read =
             |response: &Response| -> Box<dyn FittedLaw + '_> { Box::new(self.read(*response)) };
-        self.law.also.iter().map(read).collect()
+        self.law.other_responses.iter().map(read).collect()
     }
 }
 
