@@ -247,7 +247,7 @@ pub(super) fn unlike(titles: &[String]) -> Result<()> {
             return Err(Error::invalid(
                 "column",
                 format!("`{title}` twice"),
-                "each column stands once",
+                "each column may occur once",
             ));
         }
     }

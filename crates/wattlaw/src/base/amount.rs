@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::base::error::{Error, Result};
 
-/// A whole number of things, written with an optional suffix k, M, B (or G) or T (10³, 10⁶, 10⁹, 10¹²).
+/// A whole number with an optional suffix k, M, B (or G) or T (10³, 10⁶, 10⁹, 10¹²).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Count(u64);
@@ -66,8 +66,8 @@ impl FromStr for Count {
     }
 }
 
-/// The digits without what sets thousands apart: underscores, and commas before exactly three digits, so that a
-/// decimal comma is refused and not read as ten times the number.
+/// The digits without thousands separators: underscores, and commas before exactly three digits. A decimal comma is
+/// refused, since it would be read as ten times the number.
 fn without_separators(digits: &str) -> String {
     let groups: Vec<&str> = digits.split(',').collect();
     let thousands =

@@ -20,7 +20,8 @@ const UNSEEN_GPU_FACTOR: f64 = 2.0;
 
 /// Factor either way that covers a family whose runs were never measured on an accelerator that is known.
 ///
-/// Assumed: BERT under a law shared with GPT on one accelerator is off by a sixth in the median (`docs/project/accuracy.md`).
+/// Assumed: BERT under a law shared with GPT on one accelerator is off by a sixth in the median
+/// (`docs/project/accuracy.md`).
 const UNSEEN_FAMILY_FACTOR: f64 = 1.5;
 
 /// The fewest kinds of accelerators whose differences, held out one by one, stand for those of one that was not seen.
@@ -34,7 +35,8 @@ const UNSEEN_POWER_FACTOR: f64 = 1.4;
 /// Share of the logarithm by which a power limit stretches time that widens the intervals of time and energy: no
 /// calibration has runs under a limit.
 ///
-/// Assumed: the wider the stretch, the farther were the ratios of BERT on V100 and A40 off (`docs/project/accuracy.md`).
+/// Assumed: the wider the stretch, the farther were the ratios of BERT on V100 and A40 off
+/// (`docs/project/accuracy.md`).
 const UNSEEN_LIMIT_SHARE: f64 = 0.5;
 
 /// What an estimate is made of.
@@ -228,7 +230,7 @@ fn unseen_strategy(job: &Job, calibration: &Calibration) -> Option<Warning> {
     }
     if strategy.is_sharded() && seen.contains(&StrategyKind::Fsdp) {
         return Some(Warning::substituted(format!(
-            "{} has no runs of strategy `{strategy}`; answered as `{}`",
+            "{} has no runs of strategy `{strategy}`; `{}` is used instead",
             calibration.name,
             StrategyKind::Fsdp
         )));
