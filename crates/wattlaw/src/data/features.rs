@@ -1,4 +1,4 @@
-//! What a law asks of a job: the columns of a run table, computed for one job before it runs.
+//! The features of a job: the columns of a run table, computed before the run.
 
 use crate::data::dataset::ProxyColumns;
 use crate::data::proxy::Proxies;
@@ -8,8 +8,7 @@ use crate::stats::frame::Row;
 
 /// The columns of one job, under the names that formulas use.
 ///
-/// A law is evaluated on this without building a table; strategy and family can be replaced by the nearest that a
-/// calibration knows.
+/// A law is evaluated on them without building a table. Strategy and family can be replaced by the nearest fitted ones.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Features {
     /// The kind of parallelism that moves the most bytes.
