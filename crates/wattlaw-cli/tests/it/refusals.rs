@@ -200,7 +200,7 @@ fn a_wrong_file_could_not_be_done() {
             "predict --config c.json",
             "c.json: not valid JSON: EOF while parsing",
         ),
-        ("c.json", "[1]", "predict --config c.json", "the top level is no object"),
+        ("c.json", "[1]", "predict --config c.json", "the top level is not an object"),
         (
             "c.json",
             "{\"model_type\":\"bart\"}",

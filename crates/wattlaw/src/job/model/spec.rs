@@ -1,4 +1,4 @@
-//! What files and flags say of a model, and the check that turns it into a shape.
+//! A model description from files and flags, and its conversion to a checked shape.
 
 use serde::{Deserialize, Serialize};
 
@@ -42,13 +42,13 @@ pub struct ModelSpec {
     pub relative_buckets: Option<u64>,
     /// Whether the feed-forward block has a gate.
     pub gated_ffn: Option<bool>,
-    /// Whether the output map reuses the token embedding.
+    /// Whether the output projection reuses the token embedding.
     pub tied_embeddings: Option<bool>,
     /// Whether query, key and value projections have a bias.
     pub qkv_bias: Option<bool>,
     /// Whether the attention output projection has a bias.
     pub attention_output_bias: Option<bool>,
-    /// Whether the feed-forward maps have a bias.
+    /// Whether the feed-forward projections have a bias.
     pub ffn_bias: Option<bool>,
     /// Whether a norm follows the last layer.
     pub final_norm: Option<bool>,
@@ -69,7 +69,7 @@ pub struct ModelSpec {
 }
 
 impl ModelSpec {
-    /// The same description with what it leaves open taken from `base`, a preset or a `config.json`.
+    /// The description with absent fields taken from `base`, a preset or a `config.json`.
     #[must_use]
     pub fn with_fallback(self, base: Self) -> Self {
         overlay!(ModelSpec, self over base: name, config, family, layers, encoder_layers, hidden_size, heads, kv_heads,
@@ -78,7 +78,7 @@ impl ModelSpec {
             experts, top_k, image_size, patch_size, channels, classes)
     }
 
-    /// Whether the description says anything of the shape itself, beyond a name.
+    /// Whether the description has any field of the shape besides a name.
     pub fn describes_a_shape(&self) -> bool {
         let only_a_name =
             Self { name: self.name.clone(), config: self.config.clone(), ..Self::default() };
@@ -89,7 +89,7 @@ impl ModelSpec {
     ///
     /// # Errors
     /// [`Error::Missing`] where family, layers or width are absent; [`Error::Invalid`] where a count is zero or
-    /// absurd, heads do not divide, or experts, images and encoder layers are asked of a type without them.
+    /// absurd, heads do not divide, or experts, images or encoder layers are set for a type without them.
     pub fn resolve(&self) -> Result<Architecture> {
         let family = self.family.as_deref().ok_or_else(|| {
             Error::missing(
@@ -238,7 +238,7 @@ impl ModelSpec {
     }
 }
 
-/// What a model type takes for granted; sources are the `configuration_*.py` files of Hugging Face transformers.
+/// Defaults of a model type; sources are the `configuration_*.py` files of Hugging Face transformers.
 struct Defaults {
     vocab_size: u64,
     max_positions: u64,
@@ -326,7 +326,7 @@ fn only_for(field: &str, given: Option<u64>, model_type: &str) -> Result<u64> {
 
 /// Refuses shapes of more than 10¹⁵ parameters, far above any that exists, so that no later count can overflow.
 fn check_size(a: &Architecture) -> Result<()> {
-    // in floating point, where products of absurd counts are large and no overflow
+    // in floating point, products of absurd counts are large but do not overflow
     let wide = |n: u64| n as f64;
     let experts = a.experts.map_or(1.0, |e| wide(e.count));
     let width = wide(a.hidden_size);

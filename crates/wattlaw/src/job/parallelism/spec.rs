@@ -1,4 +1,4 @@
-//! Parallelism as files and flags describe it, and the check against the GPU count.
+//! A parallelism description from files and flags, and its check against the GPU count.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub struct ParallelismSpec {
     /// `single`, `ddp`, `zero1`, `zero2`, `fsdp`, `hsdp`, `tp` (all GPUs tensor-parallel), `tp-mlp`, `pp`, or several
     /// joined with `+`.
     pub strategy: Option<Strategy>,
-    /// Data-parallel ranks; what the other degrees leave over when absent.
+    /// Data-parallel ranks; GPUs / (tp · pp) when absent.
     pub dp: Option<u64>,
     /// Tensor-parallel ranks.
     pub tp: Option<u64>,
@@ -23,7 +23,7 @@ pub struct ParallelismSpec {
     pub pp: Option<u64>,
     /// What tensor parallelism splits.
     pub tensor_scope: Option<TensorScope>,
-    /// Whether tensor parallelism splits the sequence between its maps.
+    /// Whether tensor parallelism splits the sequence between its projections.
     pub sequence_parallel: Option<bool>,
     /// Ranks that share one set of shards (HSDP); the GPUs of one node when absent.
     pub shard_group: Option<u64>,
@@ -33,24 +33,24 @@ pub struct ParallelismSpec {
     pub virtual_stages: Option<u64>,
     /// `even` or `cost`: how pipeline stages divide the layers; even when absent.
     pub partition: Option<Partition>,
-    /// Context-parallel ranks; 1 when absent. More are kept in tables and records, and no law counts them yet.
+    /// Context-parallel ranks; 1 when absent. Tables and records keep more, but no cost is modelled for them yet.
     pub cp: Option<u64>,
 }
 
 impl ParallelismSpec {
-    /// The same description with what it leaves open taken from `base`.
+    /// The description with absent fields taken from `base`.
     #[must_use]
     pub fn with_fallback(self, base: Self) -> Self {
         overlay!(ParallelismSpec, self over base: strategy, dp, tp, pp, tensor_scope, sequence_parallel,
             shard_group, schedule, virtual_stages, partition, cp)
     }
 
-    /// GPUs that the named degrees come to, where nothing else tells how many there are.
+    /// GPU count implied by the stated degrees.
     pub fn implied_gpus(&self) -> u64 {
         [self.dp, self.tp, self.pp, self.cp].into_iter().flatten().fold(1, u64::saturating_mul)
     }
 
-    /// How the described job is spread over `gpus` accelerators, by kind, as far as the description tells.
+    /// The strategy of the description on `gpus` accelerators, as far as it is stated.
     pub fn named_strategy(&self, gpus: u64) -> Strategy {
         if gpus == 1 {
             return Strategy::SINGLE;
@@ -63,7 +63,7 @@ impl ParallelismSpec {
         let pipeline = self.pp.map_or(named.pipeline, |pp| pp > 1);
         let others_take_all = match (self.dp, self.tp, self.pp) {
             (Some(dp), _, _) => dp == 1,
-            // a strategy without data parallelism takes all GPUs where its degree is open
+            // without data parallelism the strategy takes all GPUs if its degree is absent
             (None, None, None) => named.data == DataParallel::Single && (tensor || pipeline),
             (None, tp, pp) => tp.unwrap_or(1).saturating_mul(pp.unwrap_or(1)) >= gpus,
         };
@@ -83,11 +83,11 @@ impl ParallelismSpec {
         }
     }
 
-    /// Checks degrees against the GPU count and fills in what follows from it.
+    /// Checks the degrees against the GPU count and fills in absent degrees.
     ///
     /// # Errors
-    /// [`Error::Unknown`] for a strategy that is none; [`Error::Invalid`] where degrees do not multiply to `gpus`, or
-    /// heads, widths, layers or sequences cannot be split so.
+    /// [`Error::Unknown`] for an unknown strategy; [`Error::Invalid`] where degrees do not multiply to `gpus`, or
+    /// heads, widths, layers or sequences do not divide.
     pub fn resolve(
         &self,
         gpus: u64,
@@ -152,7 +152,7 @@ impl ParallelismSpec {
         Ok(parallelism)
     }
 
-    /// Refuses a strategy of several GPUs on one, and a product of kinds that leaves a degree open.
+    /// Refuses a multi-GPU strategy on one GPU, and a combination without the degrees it needs.
     fn check_named(&self, gpus: u64) -> Result<()> {
         let Some(named) = self.strategy else { return Ok(()) };
         let one_gpu = gpus == 1 && self.tp.unwrap_or(1) == 1 && self.pp.unwrap_or(1) == 1;
@@ -278,7 +278,7 @@ fn check_splits(p: &Parallelism, architecture: &Architecture, workload: &Workloa
         return Err(Error::invalid(
             "pp",
             p.pp,
-            format!("there must be a layer a stage, and there are {}", architecture.layers),
+            format!("each stage needs a layer, but there are {}", architecture.layers),
         ));
     }
     Ok(())
