@@ -1,4 +1,4 @@
-//! Laws: what maps a job's proxies to energy and time, and how it is fitted.
+//! Laws: models that predict energy and time of a job, and their fits.
 
 pub(crate) mod baseline;
 pub mod efficiency;

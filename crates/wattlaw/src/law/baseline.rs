@@ -1,6 +1,6 @@
-//! Rules of thumb that people use without any law: nothing in them is fitted, so that they say what a law is worth.
+//! Baselines without fitted parameters, to compare laws with.
 //!
-//! The other rule, thermal design power for as long as a law says that a run takes, is
+//! The other baseline, thermal design power times the time predicted by a law, is
 //! [`Response::RatedEnergy`](crate::law::roofline::Response::RatedEnergy) of the roofline law.
 
 use crate::base::error::{Error, Result};
@@ -11,7 +11,7 @@ use crate::job::catalog::Catalog;
 use crate::law::{FittedLaw, Law};
 use crate::stats::frame::Frame;
 
-/// Share of the peak that large models are supposed to reach.
+/// Model FLOPs utilisation (MFU): assumed share of the peak.
 ///
 /// Assumed: Chowdhery et al. 2022 (PaLM, arXiv 2204.02311, table 3) list 21 % (GPT-3), 30 % (Megatron-Turing NLG), 33 %
 /// (Gopher) and 46 % (PaLM).
@@ -25,21 +25,21 @@ pub fn duration_s(job: &Job) -> f64 {
     6.0 * parameters * job.tokens() / (job.system.gpus as f64 * peak * MFU)
 }
 
-/// Watts of all accelerators at their thermal design power.
+/// Thermal design power of all accelerators, in watts.
 pub fn rated_power_w(job: &Job) -> f64 {
     job.system.gpus as f64 * job.system.accelerator.tdp_w
 }
 
-/// 6·N·D at a fixed utilisation: time from FLOPs, and energy at thermal design power for that time.
+/// 6·N·D FLOPs at a fixed MFU: time from FLOPs, and energy as thermal design power times that time.
 #[derive(Debug, Clone)]
 pub struct FixedMfu {
-    /// ln(duration / s) and ln(energy / kWh) of each run; absent where its job is not known.
+    /// ln(duration / s) and ln(energy / kWh) of each run; absent where its job is unknown.
     answers: Vec<Option<(f64, f64)>>,
     energy: bool,
 }
 
 impl FixedMfu {
-    /// The rule for every run of a dataset: of energy, or else of duration.
+    /// The baseline for every run of a dataset: of energy, or else of duration.
     pub fn new(data: &Dataset, catalog: &Catalog, energy: bool) -> Self {
         let answer = |job: &Job| {
             let seconds = duration_s(job);
@@ -72,7 +72,7 @@ impl FittedLaw for FixedMfu {
         let answer = |row: &usize| {
             let (duration, energy) =
                 self.answers.get(*row).copied().flatten().ok_or_else(|| {
-                    Error::Data(format!("the job of run {row} (from 0) is not known"))
+                    Error::Data(format!("the job of run {row} (from 0) is unknown"))
                 })?;
             Ok(if self.energy { energy } else { duration })
         };

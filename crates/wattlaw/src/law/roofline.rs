@@ -1,5 +1,5 @@
-//! The roofline law: time and energy before the run, from the ledger, with a smooth discrepancy learnt from what the
-//! physics misses.
+//! The roofline law: time and energy before the run, from the ledger, with a smooth discrepancy learned from the
+//! residuals of the physics.
 
 pub mod clock;
 mod discrepancy;

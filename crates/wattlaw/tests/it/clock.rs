@@ -228,7 +228,7 @@ fn split<T: Clone>(rows: &[T], out: impl Fn(&T) -> bool) -> (Vec<T>, Vec<T>) {
 }
 
 #[test]
-fn the_shipped_numbers_are_those_of_the_tables() {
+fn clock_parameters_equal_the_fit_of_the_tables() {
     let Some((clocks, v100, a40)) = tables() else { return };
     println!("{} rows by clock, {} and {} by limit", clocks.len(), v100.len(), a40.len());
     let all = fitted(&clocks, &v100, &a40);

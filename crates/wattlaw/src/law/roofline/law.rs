@@ -1,4 +1,4 @@
-//! The roofline law as a law that is evaluated on rows it has not seen.
+//! The roofline law as an implementation of [`Law`].
 
 use std::collections::BTreeMap;
 
@@ -17,43 +17,41 @@ use crate::job::catalog::Catalog;
 use crate::law::{FittedLaw, Law};
 use crate::stats::frame::Frame;
 
-/// The fewest runs from which a discrepancy is learnt when a calibration is adjusted: below, parameters and discrepancy
-/// cannot be told apart.
+/// Fewest runs for a discrepancy when a calibration is adapted; fewer do not separate parameters and discrepancy.
 const MIN_DISCREPANCY_RUNS: usize = 40;
 
-/// What a fitted roofline law predicts.
+/// The response of a roofline law.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Response {
     /// ln(energy / kWh).
     Energy,
     /// ln(duration / s).
     Duration,
-    /// ln(energy / kWh) by a rule of thumb: the accelerators' thermal design power for as long as the law says that they
-    /// run.
+    /// ln(energy / kWh) as the accelerators' thermal design power times the time predicted by the law.
     RatedEnergy,
 }
 
-/// A roofline law over the runs of one dataset, before it is fitted.
+/// A roofline law on the runs of one dataset, before it is fitted.
 #[derive(Debug, Clone)]
 pub struct RooflineLaw {
     terms: Vec<Option<Terms>>,
-    /// What it predicts.
+    /// The response.
     pub predicts: Response,
-    /// What else a fit answers.
+    /// Other responses that a fit predicts.
     pub other_responses: Vec<Response>,
-    /// The most points that hold the discrepancy; none leaves it out.
+    /// Maximum number of inducing points of the discrepancy; `None` for no discrepancy.
     pub discrepancy: Option<usize>,
     /// Whether all accelerators share one set of parameters.
     pub pooled: bool,
-    /// The column whose groups are held out to see how wide intervals must be.
+    /// The column whose groups are held out for the intervals.
     pub interval_groups: String,
 }
 
-/// The column of [`RooflineLaw::interval_groups`] where nothing else is asked for.
+/// The default of [`RooflineLaw::interval_groups`].
 pub const DEFAULT_GROUPS: &str = "config_family";
 
 impl RooflineLaw {
-    /// Counts the cost of every run; runs that cannot be counted have none and are refused later by name.
+    /// Counts the cost of every run; a fit refuses runs whose cost cannot be counted.
     pub fn new(data: &Dataset, catalog: &Catalog, energy: bool) -> Self {
         let terms = data
             .runs
@@ -113,7 +111,8 @@ impl RooflineLaw {
         Ok((runs, names))
     }
 
-    /// Fits the accelerators of the rows of `train` with what `parent` knows as the prior, and keeps the parent's others.
+    /// Adapts `parent`: fits the accelerators of the rows of `train` with the parent's posterior as the prior, and
+    /// keeps the parent's other accelerators.
     ///
     /// # Errors
     /// As [`fit_machines`](Self::fit_machines).
@@ -147,7 +146,7 @@ impl RooflineLaw {
     }
 
     /// Fits every accelerator's parameters on the rows of `train` that have a duration; intervals come from holding out
-    /// whole groups of the label `hold_out`, and whole accelerators for what all share.
+    /// whole groups of the label `hold_out`, and whole accelerators for the pooled law.
     ///
     /// # Errors
     /// [`Error::Data`] where a run cannot be counted, none has a duration, or a fit does not converge.
@@ -156,7 +155,7 @@ impl RooflineLaw {
         let kinds = distinct(&names);
         let mut together = runs.clone();
         if kinds.len() > 1 {
-            // what all machines share must answer for one that none of them is
+            // the pooled law predicts machines that are not in the table, so whole machines are held out
             for (run, name) in together.iter_mut().zip(&names) {
                 run.group = kinds.binary_search(name).unwrap_or(0);
             }
@@ -234,7 +233,7 @@ impl Law for RooflineLaw {
         let kinds = unseen.levels("gpu")?;
         let [kind] = kinds.as_slice() else {
             return Err(Error::Data(format!(
-                "{} accelerators are held out together; a law is given runs of one",
+                "{} accelerators are held out together; few-shot runs need a single accelerator",
                 kinds.len()
             )));
         };
@@ -242,7 +241,7 @@ impl Law for RooflineLaw {
         let jobs = self.terms_of(unseen)?;
         if jobs.len() <= count {
             return Err(Error::Data(format!(
-                "{kind} has {} runs; of which {count} cannot be given and the rest predicted",
+                "{kind} has {} runs; too few to fit on {count} and predict the rest",
                 jobs.len()
             )));
         }
@@ -309,7 +308,7 @@ impl FittedLaw for FittedRoofline {
     }
 }
 
-/// A fitted law as a prediction of one response.
+/// A fitted law with one selected response.
 struct Reading<'a> {
     fitted: &'a FittedRoofline,
     predicts: Response,
@@ -342,7 +341,7 @@ impl FittedLaw for Reading<'_> {
         let which = match self.predicts {
             Response::Duration => 0,
             Response::Energy => 1,
-            // a rule of thumb has none
+            // a baseline has no intervals
             Response::RatedEnergy => return Ok(None),
         };
         self.each(rows, |machine, terms| Ok(machine.half_widths(terms, level)?[which])).map(Some)

@@ -1,10 +1,10 @@
-//! What the machines of a table tell of one that is not among them, and which of its runs would tell most.
+//! Transfer to a machine that is not in the table: its prior, and the choice of its most informative runs.
 //!
-//! A machine's logarithmic parameters are held to be those that all machines share plus a difference of its own: a normal
-//! hierarchy (Gelman et al., Bayesian Data Analysis, chapter 5). What a new machine's are before its first run is then
-//! N(μ, C + τ²(1 + 1/M)): μ and C are estimate and covariance of what M machines share, τ how far machines lie apart. Runs
-//! are chosen by the derivatives under that (`stats/optimal.rs`), beside which the physics' misses are a linear function
-//! of the configuration, so that the choice does not trust the physics at its extremes alone.
+//! A machine's logarithmic parameters are those shared by all machines plus a difference of its own: a normal
+//! hierarchical model (Gelman et al., Bayesian Data Analysis, chapter 5). The prior of a new machine is N(μ, C + τ²(1 +
+//! 1/M)): μ and C are estimate and covariance of the shared parameters of M machines, τ is the standard deviation
+//! between machines. Runs are chosen by their derivatives under that prior (`stats/optimal.rs`). The design also has a
+//! discrepancy that is linear in the configuration, so that the choice does not rely on the physics only.
 
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
@@ -20,40 +20,39 @@ use crate::base::error::{Error, Result};
 use crate::stats::conformal::Conformal;
 use crate::stats::optimal::{Criterion, Design};
 
-/// How much a machine is held to differ from what all machines share before any were compared, in units of the physical
-/// defaults' standard deviations.
+/// Prior standard deviation between machines, in units of the physical defaults' standard deviations.
 pub const PRIOR_SD_SCALE: f64 = 0.5;
 
-/// As how many compared machines that counts (degrees of freedom of its scaled inverse-χ² distribution).
+/// Weight of that prior in machines: the degrees of freedom of its scaled inverse-χ² distribution.
 const PRIOR_DEGREES_OF_FREEDOM: f64 = 2.0;
 
-/// Runs that each machine is given when machines are held out to see how far off an adjusted law is.
+/// Few-shot runs of each held-out machine, to measure the error of an adapted law.
 const FEW_SHOT_RUNS: usize = 5;
 
-/// Seconds that a run costs beside its own: to queue, load and compile. Assumed; it keeps the shortest runs from being
-/// the best bargain however little they tell.
+/// Overhead of a run in seconds: queueing, loading, compiling. Assumed; it prevents the choice of very short runs with
+/// little information.
 pub const OVERHEAD_S: f64 = 600.0;
 
-/// What is known of a machine that was not seen.
+/// The prior of an unseen machine, and the residuals of adapted laws.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Transfer {
-    /// Its likely parameters.
+    /// The prior of its parameters.
     #[serde(rename = "parameters")]
     pub unseen: Fit,
-    /// Runs that each machine was given when it was held out.
+    /// Few-shot runs of each held-out machine.
     #[serde(alias = "given")]
     pub few_shot_runs: usize,
-    /// How far time, energy and mean power of its other runs then were off, in units of the posterior's standard
-    /// deviation; none where the table has one machine.
+    /// Residuals of time, energy and mean power of its other runs, in units of the posterior's standard deviation;
+    /// `None` for a table of one machine.
     pub spreads: [Option<Conformal>; SPREADS],
-    /// What the physics misses of ln T and ln E on all machines alike; none where none was learnt.
+    /// Discrepancies of ln T and ln E shared by all machines; `None` where none was learned.
     #[serde(default)]
     pub discrepancies: [Option<Discrepancy>; RESPONSES],
 }
 
 impl Transfer {
-    /// Learns from the runs of each machine, what all share, and each machine's own.
+    /// Learns from the runs of each machine, the pooled fit, and the fit of each machine.
     ///
     /// # Errors
     /// As [`fit::fit`] and the discrepancy.
@@ -74,7 +73,7 @@ impl Transfer {
         })
     }
 
-    /// What the physics misses of ln T and ln E of a job.
+    /// Shared discrepancies of ln T and ln E of a job.
     pub fn shared_discrepancy(&self, job: &Terms) -> [f64; RESPONSES] {
         let of = |d: &Option<Discrepancy>| d.as_ref().map_or(0.0, |d| d.predict(&job.inputs).0);
         [of(&self.discrepancies[0]), of(&self.discrepancies[1])]
@@ -100,8 +99,8 @@ impl Transfer {
     }
 }
 
-/// What the physics misses alike on all machines: learnt from the residuals of each under its own parameters, what they do
-/// not share being noise.
+/// Discrepancies shared by all machines, learned from the residuals of each under its own parameters; differences
+/// between machines count as noise.
 fn shared(
     kinds: &[Vec<Observation<'_>>],
     own: &[&Fit],
@@ -130,10 +129,10 @@ fn shared(
     Ok([learn(0)?, learn(1)?])
 }
 
-/// Parameters of a machine that was not seen, from those that all share and those of each.
+/// Prior of an unseen machine, from the pooled parameters and those of each machine.
 ///
-/// τ² is the mean of squared differences, their own uncertainty included, and of what was held likely before: one step of
-/// expectation and maximisation (Dempster, Laird and Rubin 1977) with a scaled inverse-χ² prior.
+/// τ² is the mean of the squared differences, their uncertainty included, and of the prior variance: one step of
+/// expectation maximisation (Dempster, Laird and Rubin 1977) with a scaled inverse-χ² prior.
 fn unseen(pooled: &Fit, own: &[&Fit]) -> Result<Fit> {
     let machines = own.len() as f64;
     let mut covariance = pooled.covariance();
@@ -149,11 +148,12 @@ fn unseen(pooled: &Fit, own: &[&Fit]) -> Result<Fit> {
         covariance[(j, j)] += between * (1.0 + 1.0 / machines.max(1.0));
     }
     Fit::with_covariance(pooled.logs, covariance)
-        .ok_or_else(|| Error::Data("what the machines share is not determined".into()))
+        .ok_or_else(|| Error::Data("the runs do not determine the shared parameters".into()))
 }
 
-/// Residuals of each machine under a law of the others that was adjusted to a few of its runs, chosen without looking; by
-/// the physics alone, since a discrepancy for each machine left out would take long and the spread is the wider without.
+/// Residuals of each machine under a law of the others, adapted to a few of its runs that are chosen without their
+/// measured values. Uses the physics only: a discrepancy for each held-out machine would take long, and residuals
+/// without it are larger, so the intervals are conservative.
 fn held_out(kinds: &[Vec<Observation<'_>>]) -> Result<[Option<Conformal>; SPREADS]> {
     let mut sizes: [Vec<f64>; SPREADS] = [const { Vec::new() }; SPREADS];
     for (i, runs) in kinds.iter().enumerate().filter(|(_, runs)| runs.len() > FEW_SHOT_RUNS) {
@@ -187,7 +187,7 @@ fn held_out(kinds: &[Vec<Observation<'_>>]) -> Result<[Option<Conformal>; SPREAD
     Ok([time?, energy?, power?])
 }
 
-/// What a machine is held to be like from the runs of others.
+/// The prior of a machine from the runs of others.
 fn of_others(kinds: &[&[Observation<'_>]]) -> Result<Fit> {
     let all: Vec<Sample<'_>> = kinds.iter().copied().flatten().map(Observation::sample).collect();
     let pooled = fit::fit(&all, &Prior::physical(), None)?;
@@ -205,13 +205,13 @@ fn of_others(kinds: &[&[Observation<'_>]]) -> Result<Fit> {
     unseen(&pooled, &own.iter().collect::<Vec<_>>())
 }
 
-/// The rows of `jobs` that a machine with this prior should run first, for the sake of all of them.
+/// The rows of `jobs` that a machine with this prior should run first, to predict all of them.
 pub fn choose(prior: &Prior, jobs: &[&Terms], count: usize) -> Vec<usize> {
     let mut design = design(prior, jobs, jobs);
     design.choose(Criterion::Targets, count).iter().map(|c| c.candidate).collect()
 }
 
-/// The choice of runs among `candidates` for what will be asked of `targets`: ln T and ln E of each.
+/// The experimental design of `candidates` for predictions of ln T and ln E of `targets`.
 pub fn design(prior: &Prior, candidates: &[&Terms], targets: &[&Terms]) -> Design {
     let size = COUNT + RESPONSES * INPUTS.len();
     let discrepancy = LinearDiscrepancy::new(targets);
@@ -234,7 +234,7 @@ pub fn design(prior: &Prior, candidates: &[&Terms], targets: &[&Terms]) -> Desig
     Design::new(&whitening, rows, RESPONSES, wanted, costs)
 }
 
-/// What the physics misses, as a linear function of the configuration.
+/// A discrepancy that is linear in the configuration.
 struct LinearDiscrepancy {
     mean: [f64; INPUTS.len()],
     scale: [f64; INPUTS.len()],
@@ -253,7 +253,7 @@ impl LinearDiscrepancy {
         Self { mean, scale }
     }
 
-    /// Derivatives of ln T and ln(E/T) by the parameters' logarithms and by the coefficients of what is missed.
+    /// Derivatives of ln T and ln(E/T) with respect to the parameters' logarithms and the discrepancy's coefficients.
     fn derivatives(&self, logs: &[f64; COUNT], job: &Terms) -> [DVector<f64>; RESPONSES] {
         let physics = derivatives(logs, job);
         std::array::from_fn(|response| {
@@ -268,8 +268,8 @@ impl LinearDiscrepancy {
     }
 }
 
-/// Standard deviations of ln T, ln E and ln(E/T) of a new run: from the parameters' covariance (delta method), and what
-/// the physics misses.
+/// Standard deviations of ln T, ln E and ln(E/T) of a new run: from the parameters' covariance (delta method) and the
+/// noise.
 pub fn posterior_sds(fit: &Fit, terms: &Terms) -> [f64; SPREADS] {
     let [time, power] = derivatives(&fit.logs, terms);
     let mut energy = time;
