@@ -8,11 +8,11 @@ use crate::job::parallelism::Schedule;
 use crate::job::task::Task;
 use crate::job::workload::Checkpointing;
 
-/// What a stage keeps of its forward passes.
+/// Activation memory of a stage.
 pub(super) struct Activations {
-    /// Kept from forward to backward passes, all micro-batches in flight.
+    /// Saved for the backward pass, all micro-batches in flight.
     pub kept: Bytes,
-    /// Made again for the one layer whose backward pass runs.
+    /// Recomputed for one layer at a time.
     pub recomputed: Bytes,
     /// Logits and their copies in the loss.
     pub logits: Bytes,
@@ -47,7 +47,7 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> Activations {
     }
 }
 
-/// Bytes of one layer and micro-batch.
+/// Bytes per layer and micro-batch.
 pub(super) struct LayerBytes {
     pub kept: f64,
     pub recomputed: f64,
@@ -62,16 +62,16 @@ pub(super) fn layer(job: &Job, stack: Stack, recipe: &Recipe) -> LayerBytes {
     match job.workload.checkpointing {
         Checkpointing::None => LayerBytes { kept: all, recomputed: 0.0 },
         Checkpointing::Selective => LayerBytes { kept: all - core, recomputed: core },
-        // the layer at work finds its input among what is kept
+        // the input of the recomputed layer is already among the saved tensors
         Checkpointing::Full => LayerBytes { kept: input, recomputed: (all - input).max(0.0) },
     }
 }
 
-/// Micro-batches whose activations a stage holds at once, in whole stages' worth.
+/// Number of micro-batches in flight on a stage, in units of the whole stage.
 ///
-/// One forward, one backward: stage k of p holds p − k. Interleaved with v chunks a stage: it has sent
-/// 2 (p − k − 1) + (v − 1) p + 1 chunks forward before the first comes back, each a v-th of the stage, which for the first
-/// stage is p (1 + (p − 1) / (p v)). Never more than an optimizer step has.
+/// One forward, one backward: stage k of p holds p − k. Interleaved with v chunks a stage: it has run 2 (p − k − 1) +
+/// (v − 1) p + 1 chunks forward before the first backward pass, each 1/v of the stage; for the first stage this is p (1
+/// + (p − 1) / (p v)). At most the micro-batches of an optimizer step.
 ///
 /// Sources: Narayanan et al. 2019 and 2021; Korthikanti et al. 2022, section 4.2.
 pub(super) fn in_flight(job: &Job, stage: u64) -> f64 {
@@ -87,7 +87,7 @@ pub(super) fn in_flight(job: &Job, stage: u64) -> f64 {
     held.min(job.workload.grad_accum as f64)
 }
 
-/// Embedding: the norm behind it where there is one, and the dropout's mask.
+/// Embedding: its norm, if any, and the dropout mask.
 fn embedding(job: &Job, recipe: &Recipe) -> f64 {
     let keeping = LayerActivations::new(job, recipe);
     let tokens = job.workload.micro_positions() as f64;
@@ -97,7 +97,7 @@ fn embedding(job: &Job, recipe: &Recipe) -> f64 {
     tokens * (norm + mask) / keeping.between
 }
 
-/// Final norm, the input of the output map, and a masked LM's transform.
+/// Final norm, the input of the output projection, and a masked LM's transform.
 fn head(job: &Job, recipe: &Recipe) -> f64 {
     let (a, w) = (&job.architecture, &job.workload);
     let keeping = LayerActivations::new(job, recipe);
@@ -105,7 +105,7 @@ fn head(job: &Job, recipe: &Recipe) -> f64 {
     let (wide, statistics) = keeping.norm();
     let norm = if a.final_norm { h * wide + statistics } else { 0.0 };
     let map = match w.task {
-        // dense map's input, GELU's input, norm's input, output map's input
+        // inputs of the dense projection, GELU, the norm and the output projection
         Task::MaskedLm => h * (3.0 * keeping.act + keeping.residual) + 8.0,
         Task::CausalLm => h * keeping.act,
         Task::Classification { .. } => 0.0,
@@ -124,7 +124,7 @@ fn logits(job: &Job, recipe: &Recipe) -> Bytes {
     Bytes::new(predicting_positions(job) * vocabulary * each)
 }
 
-/// Positions of a micro-batch that the output map reads.
+/// Positions of a micro-batch that enter the output projection.
 fn predicting_positions(job: &Job) -> f64 {
     let w = &job.workload;
     let length = if w.decoder_seq_len > 0 { w.decoder_seq_len } else { w.seq_len };

@@ -1,4 +1,4 @@
-//! The parts of peak memory, and which of them holds the result of an operation of the ledger.
+//! The parts of peak memory, and the part that holds the result of a ledger operation.
 
 use super::Memory;
 use crate::base::units::Bytes;
@@ -14,9 +14,9 @@ pub enum MemoryPart {
     Gradients,
     /// Optimizer states.
     Optimizer,
-    /// Activations kept for the backward pass.
+    /// Activations saved for the backward pass.
     Activations,
-    /// Activations computed again under checkpointing.
+    /// Recomputed activations under checkpointing.
     Recomputed,
     /// Logits and their copies in the loss.
     Logits,
@@ -24,7 +24,7 @@ pub enum MemoryPart {
     Communication,
     /// Reserve of the caching allocator.
     Allocator,
-    /// Buffers of a host that runs ahead of the GPU.
+    /// Buffers kept alive because the host queues kernels ahead of the GPU.
     RunAhead,
     /// CUDA context and NCCL.
     Reserve,
@@ -50,7 +50,7 @@ impl MemoryPart {
         Self::Reserve,
     ];
 
-    /// The part that counts what an operation leaves in memory.
+    /// The part that counts the result of an operation.
     pub const fn for_op(op: &Op) -> Self {
         match op.kind {
             OpKind::PatchProjection

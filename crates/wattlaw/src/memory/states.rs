@@ -1,4 +1,4 @@
-//! Weights, gradients and optimizer states, and the buffers that exchanging them takes.
+//! Weights, gradients and optimizer states, and their communication buffers.
 
 use super::Recipe;
 use crate::base::units::Bytes;
@@ -7,7 +7,7 @@ use crate::job::Job;
 use crate::job::parallelism::DataParallel;
 use crate::job::task::Task;
 
-/// What a GPU keeps of the model between and during steps.
+/// Model state of a GPU.
 pub(super) struct States {
     pub weights: Bytes,
     pub gradients: Bytes,
@@ -28,7 +28,7 @@ impl PerParameter {
         let w = &job.workload;
         let mixed = w.precision.mixed();
         if w.lora.is_some() {
-            // adapters are small and kept in 32 bits; the frozen weights are counted apart
+            // adapters are small and stored in 32 bits; frozen weights are counted separately
             return Self { weight: 4.0, gradient: 4.0, optimizer: w.optimizer.state_bytes() };
         }
         let half = mixed && recipe.half_weights;
@@ -45,8 +45,8 @@ impl PerParameter {
 /// Ψ parameters of the stage after tensor parallelism, n ranks of a shard group; ZeRO-1 divides the optimizer's part by
 /// n, ZeRO-2 the gradients too, FSDP (ZeRO-3) all three. Source: Rajbhandari et al. 2020, section 5.
 ///
-/// FSDP holds the unit of embedding and output map whole through both passes, the layer at work and the next one
-/// already gathered, and the whole gradients of two units that are being reduced (PyTorch FSDP: the root unit is not
+/// FSDP holds these unsharded: the unit of embedding and output projection through both passes, the current layer and
+/// the prefetched next one, and the gradients of two units that are being reduced (PyTorch FSDP: the root unit is not
 /// resharded after its forward pass, backward prefetch `BACKWARD_PRE`).
 pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     let (w, p) = (&job.workload, &job.parallelism);
@@ -94,14 +94,14 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     }
 }
 
-/// One activation of a micro-batch, not split: sequences × positions × width.
+/// One unsplit activation of a micro-batch: sequences × positions × width.
 pub(super) fn unsplit_activation(job: &Job) -> Bytes {
     let w = &job.workload;
     let width = job.architecture.hidden_size as f64;
     Bytes::new(w.micro_positions() as f64 * width * w.precision.bytes())
 }
 
-/// Parameters of the map over the vocabulary that the stage multiplies with, its own or the embedding's.
+/// Parameters of the stage's output projection, its own or the tied embedding's.
 fn output_projection(job: &Job, stage: u64) -> f64 {
     let (a, p) = (&job.architecture, &job.parallelism);
     let speaks = !matches!(job.workload.task, Task::Classification { .. });
