@@ -1,4 +1,4 @@
-//! What one channel read while a record's command ran: energies at the moments that matter, and statistics.
+//! Accumulates the readings of one channel: energies at the edges of windows, and statistics.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,7 +7,7 @@ use crate::record::document::{Gap, Measured, Part, Spread};
 use crate::record::trace::{ChannelTrace, Edge};
 use crate::record::{Channel, Instrument, Sample};
 
-/// Names of NVML's bits for what holds the clocks down; an idle GPU and clocks that were set are not held down.
+/// Names of NVML's bits for clock throttling reasons; idle clocks and configured clocks are not throttling.
 ///
 /// Source: `nvml.h`, `nvmlClocksEventReason*`.
 const THROTTLE: [(u64, &str); 9] = [
@@ -22,20 +22,20 @@ const THROTTLE: [(u64, &str); 9] = [
     (0x100, "display_clock"),
 ];
 
-/// A reading that comes later than so many intervals after the last one leaves a gap, as it does in the sampler.
+/// A reading this many intervals after the last one leaves a gap, as in the sampler.
 const GAP_INTERVALS: f64 = 2.5;
 
-/// A channel's readings, of which those that are no longer needed are forgotten.
+/// The readings of a channel; readings that are no longer needed are dropped.
 #[derive(Debug)]
 pub(super) struct ChannelAccumulator {
     trace: ChannelTrace,
-    /// Moments whose edges are still to be taken, sorted.
+    /// Times of the remaining edges, sorted.
     marks: VecDeque<Seconds>,
-    /// Edges by the bits of their moments, which sort as the moments do.
+    /// Edges by the bits of their times, which sort like the times.
     edges: BTreeMap<u64, Edge>,
     first: Option<Seconds>,
     last: Option<Seconds>,
-    /// Time between readings, and the last one, be it that it failed.
+    /// Time between readings, and the last reading, failed or not.
     interval: Seconds,
     tried: Option<Seconds>,
     command: (Seconds, Seconds),
@@ -56,7 +56,7 @@ struct Statistics {
     throttle_readings: u64,
 }
 
-/// Values, summed up.
+/// Running statistics of a value.
 #[derive(Debug, Default, Clone, Copy)]
 struct RunningStats {
     n: u64,
@@ -86,8 +86,7 @@ impl RunningStats {
 }
 
 impl ChannelAccumulator {
-    /// A channel whose edges at `marks` (sorted) will be asked for; statistics are those of `command`, from its begin to
-    /// its end.
+    /// A channel with edges at `marks` (sorted); statistics cover `command`, from begin to end.
     pub fn new(
         channel: Channel,
         interval: Seconds,
@@ -113,7 +112,7 @@ impl ChannelAccumulator {
 
     /// Adds a reading.
     pub fn push(&mut self, at: Seconds, sample: Option<Sample>) {
-        // what was read and could not be written is a gap too
+        // readings that could not be written are a gap too
         if let Some(tried) = self.tried.filter(|tried| at - *tried > self.interval * GAP_INTERVALS)
         {
             self.trace.push(tried + self.interval, None);
@@ -128,7 +127,7 @@ impl ChannelAccumulator {
         }
         self.first.get_or_insert(at);
         self.last = Some(at);
-        // an edge asks for readings as far as two updates after it
+        // an edge needs readings up to two updates after it
         let reach = self.trace.channel().update * 2.0;
         while let Some(mark) = self.marks.front().copied().filter(|mark| *mark + reach < at) {
             self.marks.pop_front();
@@ -146,7 +145,7 @@ impl ChannelAccumulator {
         self.edges.get(&at.value().to_bits())
     }
 
-    /// Takes the edges that are left, once all readings are there, and those at the command's end and after it.
+    /// Computes the remaining edges after the last reading, and those at and after the command's end.
     pub fn finish(&mut self, end: Seconds, last: Seconds) {
         self.command.1 = end;
         for mark in std::mem::take(&mut self.marks).into_iter().chain([end, last]) {
@@ -156,7 +155,7 @@ impl ChannelAccumulator {
         }
     }
 
-    /// The share of a window.
+    /// The energy of a window.
     pub fn part(&self, host: &str, from: Seconds, to: Seconds) -> Option<Part> {
         let window = self.edge(from)?.until(self.edge(to)?);
         Some(Part {
@@ -168,14 +167,14 @@ impl ChannelAccumulator {
         })
     }
 
-    /// Mean power from one mark to another, as far as there are readings.
+    /// Mean power between two marks, as far as there are readings.
     fn mean_power(&self, from: Seconds, to: Seconds) -> Option<Watts> {
         let time = to.min(self.last?) - from.max(self.first?);
         let energy = self.edge(from)?.until(self.edge(to)?).energy;
         (time > Seconds::ZERO).then(|| energy / time).filter(|power| power.value().is_finite())
     }
 
-    /// What was read while the command ran; `idle` are the idle times before and after it.
+    /// The readings while the command ran; `idle` are the idle times before and after it.
     pub fn measured(&self, host: &str, idle: [Option<(Seconds, Seconds)>; 2]) -> Measured {
         let (begin, end) = self.command;
         let (from, to) = (self.edge(begin), self.edge(end));

@@ -1,38 +1,38 @@
-//! What is wrong with a record, before its energy is believed.
+//! Defects of a record.
 
 use serde::Serialize;
 
 use super::document::{Measured, Record, State};
 use crate::base::words::words;
 
-/// Share of a run that may go unseen or uncertain before it is told: far below what sensors are good to (5 %), far above
-/// what rounding leaves.
+/// Share of a run that may be unread or uncertain without a defect: well below the error of sensors (5 %), well above
+/// rounding.
 const NEGLIGIBLE_SHARE: f64 = 0.01;
 
 /// A kind of defect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DefectKind {
-    /// It was not closed.
+    /// The record was not closed.
     Open,
-    /// Its writer died.
+    /// The writer died.
     Recovered,
-    /// The command failed, or nobody saw how it ended.
+    /// The command failed, or its end was not observed.
     EndedBadly,
     /// Another record holds the energy.
     HeldElsewhere,
     /// Readings failed.
     Faults,
-    /// A part of the run was not seen.
+    /// Part of the run has no readings.
     PartCovered,
-    /// The run is short for the meter.
+    /// The run is too short for the meter.
     ShortWindow,
-    /// The energy is an assumption in part.
+    /// Part of the energy is assumed.
     Assumed,
-    /// More power than the device is allowed.
+    /// The power is above the device's limit.
     AboveLimit,
-    /// The clock was held down.
+    /// The clock was throttled.
     Throttled,
-    /// What was noted when it was closed.
+    /// A note of the finalizer.
     Note,
 }
 
@@ -41,39 +41,39 @@ words!(DefectKind, "kind": Open = "open", Recovered = "recovered", EndedBadly = 
     ShortWindow = "short-window", Assumed = "assumed", AboveLimit = "above-limit",
     Throttled = "throttled", Note = "note");
 
-/// Something wrong with a record.
+/// A defect of a record.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Defect {
-    /// Which kind.
+    /// The kind.
     pub kind: DefectKind,
-    /// What was found, as a clause.
+    /// Description, as a clause.
     pub text: String,
 }
 
 impl Record {
-    /// What is wrong with it, from the whole record to its channels.
+    /// The defects: first those of the whole record, then those of channels.
     pub fn defects(&self) -> Vec<Defect> {
         let mut found = Vec::new();
         let mut tell = |kind, text: String| found.push(Defect { kind, text });
         match self.state {
             State::Running => tell(
                 DefectKind::Open,
-                "it is being written, or its writer died; `wattlaw recover` closes it then".into(),
+                "the record is being written, or its writer died; if so, `wattlaw recover` closes it".into(),
             ),
             State::Recovered => tell(
                 DefectKind::Recovered,
-                "its writer died; at most the last second before that is missing".into(),
+                "the writer died; at most the last second is missing".into(),
             ),
             State::Finished | State::Merged => {}
         }
         if self.end.is_some_and(|end| !end.well()) {
             tell(
                 DefectKind::EndedBadly,
-                format!("the command did not end well: {}", self.outcome()),
+                format!("the command failed: {}", self.outcome()),
             );
         }
         if let Some(other) = &self.held_by {
-            tell(DefectKind::HeldElsewhere, format!("{other} measured this machine at the time"));
+            tell(DefectKind::HeldElsewhere, format!("record {other} measured this machine at the same time"));
         }
         if let Some(first) = self.faults.first() {
             tell(
@@ -100,13 +100,13 @@ impl Measured {
     fn defects(&self, tell: &mut impl FnMut(DefectKind, String)) {
         let name = &self.channel.name;
         if self.is_assumed() {
-            tell(DefectKind::Assumed, format!("{name} is a power that was stated, not measured"));
+            tell(DefectKind::Assumed, format!("{name} is a stated power, not measured"));
             return;
         }
         if self.covered < 1.0 - NEGLIGIBLE_SHARE {
             tell(
                 DefectKind::PartCovered,
-                format!("{name} was seen {:.1} % of the time", self.covered * 100.0),
+                format!("{name} has readings in {:.1} % of the time", self.covered * 100.0),
             );
         }
         if let Some(energy) = self.energy
@@ -115,7 +115,7 @@ impl Measured {
             tell(
                 DefectKind::ShortWindow,
                 format!(
-                    "{name}: the run is short for the meter, whose steps leave {:.1} J of {:.1} J open",
+                    "{name}: the run is too short for the meter, whose resolution leaves {:.1} J of {:.1} J uncertain",
                     self.random_sd.value(),
                     energy.value()
                 ),
@@ -138,13 +138,13 @@ impl Measured {
         {
             tell(
                 DefectKind::Throttled,
-                format!("{name}: {reason} held the clock down {:.0} % of the time", share * 100.0),
+                format!("{name}: {reason} throttled the clock {:.0} % of the time", share * 100.0),
             );
         }
     }
 }
 
-/// Whether a reason holds a working device down, and is not just that nothing is to be done.
+/// Whether a reason throttles a busy device; idle clocks and configured clocks do not count.
 fn is_held(reason: &str) -> bool {
     !matches!(reason, "idle" | "applications_clocks" | "display_clock")
 }

@@ -1,4 +1,4 @@
-//! What happened in a run besides readings: told by the program that runs, or noted by the one that measures.
+//! Events of a run: reported by the running program, or recorded by the measuring one.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::base::units::Seconds;
 use crate::job::JobSpec;
 use crate::record::document::{End, Stop, without_nulls};
 
-/// Something that happened.
+/// An event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
 pub enum Event {
@@ -18,7 +18,7 @@ pub enum Event {
         /// How.
         end: End,
     },
-    /// The command was told to end before its time.
+    /// The command was stopped early.
     Stopped {
         /// Why.
         stop: Stop,
@@ -40,38 +40,38 @@ pub enum Event {
         #[serde(default)]
         tokens: f64,
     },
-    /// Tokens were trained on, apart from steps.
+    /// Tokens were trained on outside steps.
     Tokens {
-        /// How many more.
+        /// Number of tokens.
         tokens: f64,
     },
     /// What is trained.
     Job {
-        /// What is known of it; laid over what was known before.
+        /// Known fields; they replace those of earlier events.
         #[serde(serialize_with = "without_nulls")]
         job: Box<JobSpec>,
     },
-    /// A channel could not be read from now on.
+    /// A channel cannot be read from now on.
     Fault {
         /// Its name.
         channel: String,
         /// Why.
         reason: String,
     },
-    /// Something to know.
+    /// A note.
     Note {
         /// A sentence.
         text: String,
     },
 }
 
-/// An event with its moment: one line of `events.jsonl`.
+/// An event with its time: one line of `events.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// Time since sampling began.
     #[serde(rename = "t_s")]
     pub at: Seconds,
-    /// What happened.
+    /// The event.
     #[serde(flatten)]
     pub event: Event,
 }
@@ -80,12 +80,12 @@ impl Entry {
     /// The line, with its end.
     ///
     /// # Errors
-    /// None: what an event holds is JSON.
+    /// None: every event can be written as JSON.
     pub fn line(&self) -> Result<String> {
         serde_json::to_string(self).map(|line| line + "\n").map_err(|e| syntax(&e))
     }
 
-    /// Reads a line of `events.jsonl`; none where it is no whole entry.
+    /// Reads a line of `events.jsonl`; `None` if it is not a complete entry.
     pub fn parse(line: &str) -> Option<Self> {
         serde_json::from_str(line).ok().filter(|entry: &Self| {
             let plausible = |n: f64| (0.0..=MAX).contains(&n);
@@ -98,41 +98,41 @@ impl Entry {
     }
 }
 
-/// More tokens than a run trains on, and more seconds than it takes.
+/// Upper bound of tokens and seconds.
 const MAX: f64 = 1e18;
 
 /// A window's longest name in bytes.
 const MAX_NAME_BYTES: usize = 256;
 
-/// What a program said in one line of JSON.
+/// An event reported by a program in one line of JSON.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProgramEvent {
     /// The event.
     pub event: Event,
-    /// When it happened on the system's monotonic clock; when the line arrives where it does not say.
+    /// Time on the system's monotonic clock; if absent, the arrival of the line counts.
     pub monotonic: Option<Seconds>,
 }
 
 impl ProgramEvent {
-    /// Reads a line that a program wrote.
+    /// Reads a line written by a program.
     ///
     /// ```
     /// use wattlaw::record::event::{Event, ProgramEvent};
     ///
-    /// let said = ProgramEvent::parse(r#"{"event": "step", "tokens": 4096}"#)?;
-    /// assert_eq!(said.event, Event::Step { tokens: 4096.0 });
+    /// let reported = ProgramEvent::parse(r#"{"event": "step", "tokens": 4096}"#)?;
+    /// assert_eq!(reported.event, Event::Step { tokens: 4096.0 });
     /// # Ok::<(), wattlaw::Error>(())
     /// ```
     ///
     /// # Errors
-    /// [`Error::Syntax`] for what is no JSON object, [`Error::Unknown`] for another event, [`Error::Missing`] and
-    /// [`Error::Invalid`] for a field that is absent or cannot be.
+    /// [`Error::Syntax`] for text that is not a JSON object, [`Error::Unknown`] for another event, [`Error::Missing`]
+    /// and [`Error::Invalid`] for a field that is absent or invalid.
     pub fn parse(line: &str) -> Result<Self> {
         let mut fields: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(line).map_err(|e| syntax(&e))?;
         let kind = match fields.remove("event") {
             Some(serde_json::Value::String(kind)) => kind,
-            _ => return Err(Error::missing("event", "a line names what happened")),
+            _ => return Err(Error::missing("event", "each line needs an event")),
         };
         let stamp = fields.remove("t_monotonic_s").or_else(|| fields.remove("time"));
         let monotonic = match stamp {
@@ -141,13 +141,13 @@ impl ProgramEvent {
         };
         let event = match kind.as_str() {
             "window_begin" => Event::WindowBegin {
-                name: name(&fields)?.ok_or_else(|| Error::missing("name", "a window has one"))?,
+                name: name(&fields)?.ok_or_else(|| Error::missing("name", "a window needs a name"))?,
             },
             "window_end" => Event::WindowEnd { name: name(&fields)? },
             "step" => Event::Step { tokens: tokens(&fields)?.unwrap_or(0.0) },
             "tokens" => Event::Tokens {
                 tokens: tokens(&fields)?
-                    .ok_or_else(|| Error::missing("tokens", "say how many more there were"))?,
+                    .ok_or_else(|| Error::missing("tokens", "give the number of tokens"))?,
             },
             "job" => Event::Job {
                 job: Box::new(
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_program_says_what_happened() {
-        let said = ProgramEvent::parse(
+        let reported = ProgramEvent::parse(
             r#"{"event":"window_begin","name":"epoch 1","t_monotonic_s":12.5}"#,
         );
         assert_eq!(
@@ -232,7 +232,7 @@ mod tests {
             ("[1]", "not valid JSON"),
             ("{}", "event is missing"),
             (r#"{"event":"stop"}"#, "unknown event `stop`; accepted: `window_begin`"),
-            (r#"{"event":"window_begin"}"#, "name is missing; a window has one"),
+            (r#"{"event":"window_begin"}"#, "name is missing; a window needs a name"),
             (r#"{"event":"window_begin","name":7}"#, "name is 7, but it must be a text"),
             (r#"{"event":"step","tokens":-1}"#, "tokens is -1, but it must be a number from 0"),
             (r#"{"event":"tokens"}"#, "tokens is missing"),

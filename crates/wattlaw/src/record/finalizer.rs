@@ -1,6 +1,6 @@
-//! Closes a record: from what was written while the command ran to what `run.json` says in the end.
+//! Finalizes a record: computes `run.json` from the files written while the command ran.
 //!
-//! A record that its writer closes and one that is recovered after a kill take the same way.
+//! Closing by the writer and recovery after a kill use the same code.
 
 use crate::base::units::{Joules, Seconds};
 use crate::record::accumulator::ChannelAccumulator;
@@ -10,11 +10,11 @@ use crate::record::reading::{HEADER, Reading};
 use crate::record::total::totals;
 use crate::record::windows::{Span, Spans};
 
-/// More notes and faults than these are not kept; the gaps of channels have all faults.
+/// Maximum numbers of notes and faults; the gaps of channels include all faults.
 const MAX_NOTES: usize = 50;
 const MAX_FAULTS: usize = 1000;
 
-/// A record with its events, while its readings are added.
+/// Accumulates readings into a record.
 #[derive(Debug)]
 pub struct Finalizer {
     record: Record,
@@ -22,13 +22,13 @@ pub struct Finalizer {
     channels: Vec<ChannelAccumulator>,
     begin: Option<Seconds>,
     end: Option<(Seconds, End)>,
-    /// The last moment of which there is a line.
+    /// The time of the last line.
     last: Seconds,
     unreadable: u64,
 }
 
 impl Finalizer {
-    /// Begins with a record as it was opened, and its events.
+    /// Starts from the opened record and its events.
     pub fn new(mut record: Record, mut entries: Vec<Entry>) -> Self {
         entries.sort_by(|a, b| a.at.value().total_cmp(&b.at.value()));
         let mut begin = None;
@@ -99,7 +99,7 @@ impl Finalizer {
         }
     }
 
-    /// The closed record; the time of day at which its command ended is the caller's to say.
+    /// The closed record; the caller sets the wall-clock time at which the command ended.
     pub fn close(mut self, state: State) -> Record {
         let last = self.last;
         let begin = self.begin.unwrap_or(Seconds::ZERO);
@@ -130,8 +130,8 @@ impl Finalizer {
     fn note_anomalies(&mut self) {
         let counted = [
             (self.unreadable, "of trace.csv could not be read and were left out", "lines"),
-            (self.spans.left_out, "were too many or too deep and were left out", "windows"),
-            (self.spans.stray_ends, "were told that no window was open for", "window ends"),
+            (self.spans.left_out, "exceeded the limits of number or depth and were left out", "windows"),
+            (self.spans.stray_ends, "had no open window", "window ends"),
         ];
         for (n, what, things) in counted {
             if n > 0 {
@@ -145,7 +145,7 @@ impl Finalizer {
     }
 }
 
-/// A counter and its own power that differ by more than a tenth, beyond what the counter's steps explain.
+/// A note if a counter and its own integrated power differ by more than 10 % and more than the counter's quantisation.
 fn disagreement(channel: &Measured) -> Option<String> {
     let (integrated, energy) = (channel.integrated?, channel.energy?);
     let apart = Joules::new((integrated - energy).value().abs());

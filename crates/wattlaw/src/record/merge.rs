@@ -1,4 +1,4 @@
-//! One record of those that the nodes of a job wrote.
+//! Merges the records of a job's nodes into one.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,17 @@ use crate::base::units::Seconds;
 use crate::record::document::{End, Measured, Record, State, Window};
 use crate::record::total::totals;
 
-/// Variables that are the same on all nodes of a job.
+/// Environment variables with the same value on all nodes of a job.
 const JOB_VARIABLES: [&str; 3] = ["SLURM_JOB_ID", "TORCHELASTIC_RUN_ID", "SLURM_CLUSTER_NAME"];
 
-/// Makes one record of those of a job's nodes.
+/// Merges the records of a job's nodes.
 ///
-/// Energies add up. The time is that of the node that took longest, whose clock alone tells it; nodes' clocks differ. A window
-/// that all nodes told of is cut on each node's own clock and its energies add up too; others stay in the nodes' records.
+/// Energies add up. The time is that of the slowest node, on its own clock, since nodes' clocks differ. Windows that
+/// all nodes reported are cut on each node's own clock, and their energies add up too; other windows stay in the nodes'
+/// records.
 ///
 /// # Errors
-/// [`Error::Data`] for a record that is not closed, records of different jobs or times, and a device that is in two records.
+/// [`Error::Data`] for a record that is not closed, records of different jobs or times, and a device in two records.
 pub fn merge(records: &[Record]) -> Result<Record> {
     let Some(first) = records.iter().min_by(|a, b| a.started_at.cmp(&b.started_at)) else {
         return Err(Error::Data("there is no record to merge".to_owned()));
@@ -33,11 +34,11 @@ pub fn merge(records: &[Record]) -> Result<Record> {
     for record in records {
         let of = |text: &str| format!("{}: {text}", record.id);
         if let Some(holder) = &record.held_by {
-            notes.push(of(&format!("{holder} measured what it shares with it")));
+            notes.push(of(&format!("its energy is in record {holder}")));
         }
         let alone = record.windows.len() - windows.len();
         if alone > 0 {
-            notes.push(of(&format!("it has {alone} windows that not all nodes have")));
+            notes.push(of(&format!("{alone} of its windows are not on all nodes")));
         }
         notes.extend(record.notes.iter().map(|note| of(note)));
     }
@@ -78,7 +79,7 @@ pub fn merge(records: &[Record]) -> Result<Record> {
     })
 }
 
-/// The windows of `longest` that all have: the first of a name is the same window on all nodes, and so on.
+/// The windows of `longest` that all records have; the n-th window of a name is the same window on all nodes.
 fn common_windows(longest: &Record, records: &[Record]) -> Vec<Window> {
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     let mut common = Vec::new();
@@ -119,7 +120,7 @@ fn check_same_job(first: &Record, record: &Record) -> Result<()> {
     Ok(())
 }
 
-/// Refuses records of which one had ended before another began.
+/// Refuses records that do not overlap in time.
 ///
 /// Times of day are RFC 3339 in UTC to the millisecond, which sort as text.
 fn check_same_time(records: &[Record]) -> Result<()> {
@@ -129,7 +130,7 @@ fn check_same_time(records: &[Record]) -> Result<()> {
     match (first, last) {
         (Some(first), Some(last)) if ended(first).is_some_and(|end| end < last.started_at) => {
             Err(Error::Data(format!(
-                "records {} and {} are not of one time: the first had ended before the second began",
+                "records {} and {} do not overlap in time: the first ended before the second began",
                 first.id, last.id
             )))
         }
@@ -144,7 +145,7 @@ fn check_devices_distinct(records: &[Record]) -> Result<()> {
             let device = device(record, measured);
             if let Some(other) = seen.insert(device, &record.id) {
                 return Err(Error::Data(format!(
-                    "{} of {} is in records {other} and {}; it would be counted twice",
+                    "{} of {} is in records {other} and {}; its energy would be counted twice",
                     measured.channel.name, measured.host, record.id
                 )));
             }
@@ -153,20 +154,20 @@ fn check_devices_distinct(records: &[Record]) -> Result<()> {
     Ok(())
 }
 
-/// What names a device everywhere: a GPU's UUID, or else the machine and its path there.
+/// A globally unique name of a device: a GPU's UUID, or else the machine and the path.
 fn device(record: &Record, measured: &Measured) -> String {
     let channel = &measured.channel;
     if channel.device.starts_with("GPU-") {
         return channel.device.clone();
     }
     let node = record.nodes.iter().find(|node| node.host == measured.host);
-    // containers of one machine have names of their own and one boot
+    // containers of one machine have different host names and the same boot id
     let machine =
         node.and_then(|node| node.boot_id.clone()).unwrap_or_else(|| measured.host.clone());
     format!("{machine} {} {}", channel.component, channel.device)
 }
 
-/// What programs told: of several that tell the same, and of a rank that tells less than another, the larger.
+/// The largest of the counts that the programs reported, since ranks may report the same or fewer.
 fn largest_count<T: PartialOrd + Copy + std::fmt::Display>(
     records: &[Record],
     what: &str,
@@ -178,7 +179,7 @@ fn largest_count<T: PartialOrd + Copy + std::fmt::Display>(
     if let Some(largest) = largest
         && told.iter().any(|n| *n != largest)
     {
-        notes.push(format!("programs told different {what}; the most, {largest}, are taken"));
+        notes.push(format!("programs reported different {what}; the largest value, {largest}, is used"));
     }
     largest
 }

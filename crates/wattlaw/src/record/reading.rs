@@ -1,4 +1,4 @@
-//! One line of `trace.csv`: what a channel said at one moment.
+//! One line of `trace.csv`: a reading of a channel.
 
 use crate::base::units::{Joules, Seconds, Watts};
 use crate::record::Sample;
@@ -6,7 +6,7 @@ use crate::record::Sample;
 /// The header of `trace.csv`.
 pub const HEADER: &str = "t_s,channel,energy_j,power_w,power_limit_w,sm_clock_mhz,memory_clock_mhz,temperature_c,utilization,throttle_reasons";
 
-/// Larger values are no readings, and sums of many of them would not stay finite.
+/// Upper bound of readings, so that sums of many of them stay finite.
 const MAX: f64 = 1e18;
 
 /// A reading of a channel.
@@ -16,7 +16,7 @@ pub struct Reading<'a> {
     pub at: Seconds,
     /// The channel's name.
     pub channel: &'a str,
-    /// What it said; none where it could not be read.
+    /// The values; `None` if it could not be read.
     pub sample: Option<Sample>,
 }
 
@@ -41,7 +41,7 @@ impl<'a> Reading<'a> {
         )
     }
 
-    /// Reads a line without its end; none where it is no whole reading.
+    /// Reads a line without its end; `None` if it is not a complete reading.
     pub fn parse(line: &'a str) -> Option<Self> {
         let mut cells = line.split(',');
         let at = amount(cells.next()?)??;
@@ -67,7 +67,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// A cell's number, nothing for an empty cell, and none for what is no plausible number.
+/// A cell's number: `Some(None)` for an empty cell, `None` for an implausible one.
 fn number(cell: &str) -> Option<Option<f64>> {
     if cell.is_empty() {
         return Some(None);
@@ -81,7 +81,7 @@ fn amount(cell: &str) -> Option<Option<f64>> {
     number(cell).filter(|value| value.is_none_or(|v| v >= 0.0))
 }
 
-/// A number with as many decimals as say something, `places` at most.
+/// A number with at most `places` decimals, without trailing zeros.
 fn decimal(value: f64, places: usize) -> String {
     let text = format!("{value:.places$}");
     if text.contains('.') {

@@ -3,7 +3,7 @@
 use crate::base::units::Seconds;
 use crate::record::event::{Entry, Event};
 
-/// More windows than these are counted and not kept.
+/// Maximum number of kept windows; further ones are only counted.
 const MAX_WINDOWS: usize = 10_000;
 
 /// A named part of a run, before its energy is known.
@@ -12,29 +12,29 @@ pub(super) struct Span {
     pub name: String,
     pub inside: Vec<String>,
     pub from: Seconds,
-    /// None where nobody told; it ends with the command.
+    /// `None` if its end was not reported; it then ends with the command.
     pub to: Option<Seconds>,
     pub steps: u64,
     pub tokens: f64,
 }
 
-/// The windows of a run, and what was counted in it.
+/// The windows of a run, and its counts.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Spans {
     /// In the order of their begin.
     pub spans: Vec<Span>,
-    /// Windows that were too many.
+    /// Number of windows beyond the limits.
     pub left_out: u64,
-    /// Ends that no window was open for.
+    /// Number of window ends without an open window.
     pub stray_ends: u64,
     pub steps: Option<u64>,
     pub tokens: Option<f64>,
-    /// Spans that are open, the outermost first; none for one that was too many.
+    /// Open spans, the outermost first; `None` for one beyond the limits.
     open: Vec<(String, Option<usize>)>,
 }
 
 impl Spans {
-    /// The windows of `entries`, which are in the order of time; every `window_steps` steps are one more.
+    /// The windows of `entries`, which are sorted by time; every `window_steps` steps form an additional window.
     pub fn from_entries(entries: &[Entry], window_steps: Option<u64>) -> Self {
         let mut spans = Self::default();
         let mut by_steps =
@@ -70,7 +70,7 @@ impl Spans {
         let inside = self.open.iter().map(|(name, _)| name.clone()).collect();
         let span =
             Span { name: name.to_owned(), inside, from: at, to: None, steps: 0, tokens: 0.0 };
-        // windows that are opened and never closed would make every later one longer to write
+        // each window lists the windows around it, so unclosed windows would make every later one longer
         if self.open.len() >= MAX_DEPTH {
             self.left_out += 1;
             return;
@@ -116,18 +116,18 @@ impl Spans {
     }
 }
 
-/// Deepest nesting.
+/// Maximum nesting depth.
 const MAX_DEPTH: usize = 64;
 
-/// A window of so many steps.
+/// A window of a number of steps.
 struct StepWindow {
     every: u64,
-    /// When it began, the steps done by then, and the tokens in it so far.
+    /// Its begin, the steps before it, and its tokens so far.
     begun: Option<(Seconds, u64, f64)>,
 }
 
 impl StepWindow {
-    /// One more step, the `done`-th, ended `at`; the window that it ends.
+    /// Adds the `done`-th step, which ended `at`; returns the window that ends with it.
     fn step(&mut self, at: Seconds, done: u64, tokens: f64) -> Option<Span> {
         let (from, before, so_far) = self.begun?;
         let tokens = so_far + tokens;

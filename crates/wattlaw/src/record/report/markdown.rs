@@ -107,8 +107,8 @@ impl Statement {
         })
     }
 
-    /// The `co2_eq_emissions` block of a model card's metadata, where a carbon intensity was given; fields that nobody said are
-    /// left out.
+    /// The `co2_eq_emissions` block of a model card's metadata, where a carbon intensity was given; fields that nobody
+    /// said are left out.
     ///
     /// Source: <https://huggingface.co/docs/hub/model-cards-co2>.
     pub fn model_card(&self) -> Option<String> {
@@ -186,7 +186,7 @@ const fn covers(scope: Scope) -> &'static str {
         Scope::NodeAc => "the nodes at their plugs",
         Scope::Facility => "the facility",
         Scope::Codecarbon => "accelerators by their counters, CPU and memory by a model",
-        Scope::Unstated => "what nobody said",
+        Scope::Unstated => "an unstated scope",
     }
 }
 
