@@ -228,11 +228,9 @@ fn power(run: &Measurement, catalog: &Catalog) -> Option<Finding> {
 
 fn recorded(run: &Measurement) -> Option<Finding> {
     match (run.energy, run.duration) {
-        (Some(_), None) => Some(Finding::new(
-            run,
-            FindingKind::HalfRecorded,
-            "energy without duration".to_owned(),
-        )),
+        (Some(_), None) => {
+            Some(Finding::new(run, FindingKind::HalfRecorded, "energy without duration".to_owned()))
+        }
         (Some(_), Some(duration))
             if duration.value() < SHORTEST_WINDOW_S && !run.energy_is_assumed() =>
         {

@@ -157,7 +157,12 @@ impl Calibration {
                     format!("this version of wattlaw reads `{SCHEMA}`"),
                 ));
             }
-            None => return Err(Error::missing("schema", format!("a calibration has schema `{SCHEMA}`"))),
+            None => {
+                return Err(Error::missing(
+                    "schema",
+                    format!("a calibration has schema `{SCHEMA}`"),
+                ));
+            }
         }
         let calibration: Self = serde_json::from_str(text).map_err(syntax)?;
         if let Laws::Scaling(laws) = &calibration.law

@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_with_its_defaults_written_out_is_the_same_job() {
+    fn with_defaults_gives_an_equal_job() {
         let catalog = Catalog::built_in().unwrap();
         for text in [
             "model = { family = 'bert', layers = 2, hidden_size = 128 }

@@ -30,7 +30,7 @@ pub enum Component {
     Module,
     /// A CPU package.
     Cpu,
-    /// Memory beside a CPU.
+    /// Memory of a CPU.
     Dram,
     /// The whole platform behind its power supply.
     Node,

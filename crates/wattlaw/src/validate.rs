@@ -1,9 +1,8 @@
-//! Judges any law on any table by rows that it has not seen.
+//! Cross-validation of any law on any table.
 //!
-//! Rows are set aside by a [`HoldOut`] and a [`Scheme`], the law is fitted on the others and scored
-//! on those; a part of the training groups that the law is not fitted on tells how wide its
-//! intervals must be. Several laws are judged on the very same splits, so that their scores
-//! compare.
+//! A [`HoldOut`] and a [`Scheme`] hold out rows; the law is fitted on the others and scored on the held-out ones. A
+//! part of the training groups calibrates the width of intervals. Several laws are evaluated on the same splits, so
+//! their scores are comparable.
 
 mod hold_out;
 mod interval;
@@ -24,7 +23,7 @@ use crate::stats::split::Groups;
 use hold_out::Draw;
 use prepared::PreparedDraw;
 
-/// Says how laws are judged.
+/// The settings of a cross-validation.
 ///
 /// ```
 /// use wattlaw::stats::frame::Frame;
@@ -47,12 +46,11 @@ pub struct CrossValidator {
     pub hold_out: HoldOut,
     /// How it is held out.
     pub scheme: Scheme,
-    /// Label columns whose every level must be seen in training, besides those that the laws name
-    /// themselves.
+    /// Label columns whose levels must all occur in training, besides those of the laws.
     pub seen: Vec<String>,
-    /// How intervals are made and judged; without it they are not.
+    /// How intervals are made and evaluated; `None` for no intervals.
     pub intervals: Option<IntervalRule>,
-    /// Runs of what is held out that the law chooses and is given before it predicts the rest.
+    /// Number of few-shot runs: held-out runs that the law chooses and is fitted on before it predicts the rest.
     pub few_shot: Option<usize>,
 }
 
@@ -70,7 +68,7 @@ impl CrossValidator {
         }
     }
 
-    /// Judges one law on the rows of `frame`.
+    /// Cross-validates one law on the rows of `frame`.
     ///
     /// # Errors
     /// As [`validate_all`](Self::validate_all).
@@ -79,9 +77,10 @@ impl CrossValidator {
         self.validate_on(law, &[], frame, &groups, &draws, &skipped).map(|scores| scores.0)
     }
 
-    /// Judges a law, and the others that the very same fits answer for ([`Law::other_responses`]), in their order.
+    /// Cross-validates a law, and the laws of other responses from the same fits ([`Law::other_responses`]), in their
+    /// order.
     ///
-    /// The others have intervals only of their own: a split-conformal one would need a fit for itself.
+    /// The others only have intervals of their own, since split-conformal intervals would need another fit.
     ///
     /// # Errors
     /// As [`validate_all`](Self::validate_all).
@@ -95,13 +94,12 @@ impl CrossValidator {
         self.validate_on(law, &others, frame, &groups, &draws, &skipped)
     }
 
-    /// Judges every law on the same splits of the rows of `frame`: an ablation, when laws differ by
-    /// a term.
+    /// Cross-validates every law on the same splits of the rows of `frame`; for laws that differ by a term this is an
+    /// ablation.
     ///
     /// # Errors
-    /// When a column that is needed is absent, when the scheme cannot split these groups, or when a
-    /// law can be fitted on none of the splits; the sentence then says why it could not on the
-    /// first.
+    /// When a column that is needed is absent, when the scheme cannot split these groups, or when a law can be fitted
+    /// on none of the splits; the error then has the reason of the first.
     pub fn validate_all(&self, laws: &[&dyn Law], frame: &Frame) -> Result<Vec<Validation>> {
         let (groups, draws, skipped) = self.draw(laws, frame)?;
         let evaluate =
@@ -124,7 +122,7 @@ impl CrossValidator {
         Ok((groups, draws, skipped))
     }
 
-    /// Judges a law and others that its fits answer for, which are none or all of [`Law::other_responses`].
+    /// Cross-validates a law and laws of other responses from its fits: none or all of [`Law::other_responses`].
     fn validate_on(
         &self,
         law: &dyn Law,
@@ -171,7 +169,7 @@ impl CrossValidator {
 
 fn no_split(skipped: &[Skipped]) -> Error {
     let reason = skipped.first().map_or("there was none", |s| s.reason.as_str());
-    Error::Data(format!("no split can be judged: {reason}"))
+    Error::Data(format!("no split can be evaluated: {reason}"))
 }
 
 #[cfg(test)]
@@ -180,7 +178,7 @@ mod tests {
     use crate::law::FittedLaw;
     use crate::stats::score;
 
-    /// Predicts the mean of the training rows, with its own interval if it is told one.
+    /// Predicts the mean of the training rows, with its own interval if it has one.
     struct Mean {
         own_half_width: Option<f64>,
     }
@@ -214,7 +212,7 @@ mod tests {
         }
     }
 
-    /// A law whose fits answer for [`Mean`] too.
+    /// A law whose fits also predict as [`Mean`].
     struct Twin {
         other_half_width: Option<f64>,
     }
@@ -294,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_law_that_cannot_be_fitted_anywhere_says_why() {
+    fn a_law_without_any_fit_gives_the_reason() {
         let validator = CrossValidator::new("gpu".into(), 1);
         let two_rows = frame().select(&[0, 1]).unwrap();
         let error = validator.validate(&LAW, &two_rows).unwrap_err();
@@ -302,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn own_intervals_come_first_and_conformal_ones_else() {
+    fn own_intervals_precede_conformal_ones() {
         let validator = CrossValidator::new(HoldOut::Row, 1);
         let own = validator.validate(&Mean { own_half_width: Some(100.0) }, &frame()).unwrap();
         assert_eq!(own.coverage.unwrap().median, 1.0);
@@ -318,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn another_law_of_the_same_fit_scores_as_it_would_alone() {
+    fn other_responses_of_a_fit_score_as_separate_fits() {
         let validator = CrossValidator::new(HoldOut::Row, 1);
         let twin = Twin { other_half_width: Some(100.0) };
         let (own, others) = validator.validate_with_other_responses(&twin, &frame()).unwrap();
@@ -327,7 +325,7 @@ mod tests {
         assert_eq!(written(&own), written(&validator.validate(&twin, &frame()).unwrap()));
         let alone = validator.validate(&Mean { own_half_width: Some(100.0) }, &frame()).unwrap();
         assert_eq!(others.iter().map(written).collect::<Vec<_>>(), [written(&alone)]);
-        // an interval that needs a fit for itself is left out, and says so
+        // an interval that needs another fit is left out, with a reason
         let (own, others) = validator
             .validate_with_other_responses(&Twin { other_half_width: None }, &frame())
             .unwrap();

@@ -170,7 +170,7 @@ const fn covers(scope: Scope) -> &'static str {
         Scope::Gpu => "the GPUs",
         Scope::Devices => "the GPUs, CPU packages and memory by their counters",
         Scope::NodeDc => "the nodes behind their power supplies",
-        Scope::NodeAc => "the nodes at their plugs",
+        Scope::NodeAc => "the nodes at their power inlets",
         Scope::Facility => "the facility",
         Scope::Codecarbon => "the GPUs by their counters, CPU and memory by a model (CodeCarbon)",
         Scope::Unstated => "what the calibration's table does not say",

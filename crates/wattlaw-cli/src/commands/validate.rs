@@ -223,7 +223,7 @@ fn scaling(args: &Args, runs: &RunsArgs) -> Done {
     let mut judged = validator.validate_all(&laws, &frame)?;
     let ablations = judged.split_off(1);
     let Some(after_run) = judged.pop() else {
-        return Err(Failure::Failed("nothing was judged".to_owned()));
+        return Err(Failure::Failed("nothing was evaluated".to_owned()));
     };
     let before_run = if formula.variables().contains(&"log_eta") {
         let mut law = BeforeRunLaw::from_terms(setting, formula.clone(), response)?;

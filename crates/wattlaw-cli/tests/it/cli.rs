@@ -182,7 +182,7 @@ fn a_power_limit_stretches_a_busy_job_and_leaves_a_launch_bound_one() {
     assert!(
         warnings
             .iter()
-            .any(|w| w["text"].as_str().unwrap().contains("does not know the power limit"))
+            .any(|w| w["text"].as_str().unwrap().contains("has no variable for the power limit"))
     );
 }
 
@@ -357,8 +357,7 @@ fn what_efficiency_leaves_out_is_told_beside_the_answer() {
     assert_eq!((ran.code, rows[0]["n_pairs"].as_u64()), (0, Some(7)));
     assert_eq!(
         ran.stderr,
-        "note: left out: 2 of 16 finished runs on several GPUs, the first, run made-up-02 in line 2, because no run on \
-         one GPU has its configuration\n"
+        "note: left out: 2 of 16 finished runs on several GPUs, the first, run made-up-02 in line 2, because no single-GPU run has its configuration\n"
     );
     // energy that the table does not have
     fs::write(folder.path().join("runs.csv"), table.replacen("energy_j", "e", 1)).unwrap();

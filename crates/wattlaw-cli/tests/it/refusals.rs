@@ -245,7 +245,7 @@ fn a_wrong_file_could_not_be_done() {
         ),
         ("x", "", "predict nowhere.toml", "nowhere.toml: there is no such file"),
         ("x", "", "predict .", ".: it is a directory, and a file is needed"),
-        ("x", "", "fit .", ".: no run is there: it has no records"),
+        ("x", "", "fit .", ".: no runs found: there are no records"),
         ("x", "", "fit nowhere.csv", "nowhere.csv: there is no such file"),
     ] {
         let folder = folder_with(name, content);
@@ -263,7 +263,7 @@ fn a_wrong_file_could_not_be_done() {
             "predict --calibration bert-2026 --model t5-small --gpu h100 --tokens 1M --seq-len 8 --micro-batch 1",
         ),
         1,
-        "calibration bert-2026 cannot answer for this job: gpu `h100-sxm5-80gb`",
+        "calibration bert-2026 cannot predict this job: gpu `h100-sxm5-80gb`",
     );
 }
 

@@ -189,5 +189,7 @@ fn whitening(uncertainty: &Uncertainty) -> Result<DMatrix<f64>> {
         .cholesky()
         .and_then(|sigma| sigma.inverse().cholesky())
         .map(|inverse| inverse.l().transpose())
-        .ok_or_else(|| Error::Data("the calibration's covariance matrix is not positive definite".into()))
+        .ok_or_else(|| {
+            Error::Data("the calibration's covariance matrix is not positive definite".into())
+        })
 }

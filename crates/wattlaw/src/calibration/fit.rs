@@ -192,7 +192,7 @@ fn thinned(laws: &RooflineLaws, gpus: &[String]) -> Vec<String> {
             continue;
         }
         let chosen = if runs > MAX_ROWS {
-            format!("; its length scales were chosen on {MAX_ROWS} of them")
+            format!("; its length scales were fitted on {MAX_ROWS} of them")
         } else {
             String::new()
         };

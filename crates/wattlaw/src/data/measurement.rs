@@ -160,13 +160,13 @@ impl Measurement {
         let mut filled = spec.with_defaults(&job);
         filled.model.name = Some(architecture.name);
         filled.system.gpu = Some(job.system.accelerator.name.clone());
-        let (said, workload) = (&spec.workload, &mut filled.workload);
+        let (stated, workload) = (&spec.workload, &mut filled.workload);
         // placeholders for absent values are not defaults
-        if said.micro_batch.is_none() {
-            (workload.micro_batch, workload.grad_accum) = (None, said.grad_accum);
+        if stated.micro_batch.is_none() {
+            (workload.micro_batch, workload.grad_accum) = (None, stated.grad_accum);
         }
-        if said.seq_len.is_none() && job.architecture.image.is_none() {
-            (workload.seq_len, workload.decoder_seq_len) = (None, said.decoder_seq_len);
+        if stated.seq_len.is_none() && job.architecture.image.is_none() {
+            (workload.seq_len, workload.decoder_seq_len) = (None, stated.decoder_seq_len);
         }
         Self::new(run_id, filled)
     }
@@ -323,13 +323,14 @@ impl Measurement {
                 "the cost of a run cannot be counted without it",
             ));
         }
-        let said = [workload.tokens.is_some(), workload.steps.is_some(), workload.epochs.is_some()];
+        let stated_amounts =
+            [workload.tokens.is_some(), workload.steps.is_some(), workload.epochs.is_some()];
         match self.tokens {
             Some(tokens) => {
                 let whole = (tokens.round() as u64).max(1);
                 with_tokens(&spec, whole, &architecture).resolve(catalog)
             }
-            None if said.contains(&true) => spec.resolve(catalog),
+            None if stated_amounts.contains(&true) => spec.resolve(catalog),
             None => Err(Error::missing("tokens", "the cost of a run cannot be counted without it")),
         }
     }

@@ -122,7 +122,8 @@ fn assumed_note(metered: &Dataset) -> Option<String> {
         |run: &&Measurement| run.meter.as_ref().is_some_and(|meter| meter.contains(":assumed"));
     let n = metered.runs.iter().filter(assumed).count();
     let all = metered.runs.len();
-    (n > 0).then(|| format!("{n} of {all} energies are assumed, wholly or in part, and not measured"))
+    (n > 0)
+        .then(|| format!("{n} of {all} energies are assumed, wholly or in part, and not measured"))
 }
 
 fn few_note(pairs: &BTreeMap<Key<'_>, Vec<Pair>>, bootstrap: &Bootstrap) -> Option<String> {
@@ -148,10 +149,10 @@ impl Pair {
         run: &Measurement,
         baselines: &BTreeMap<String, Baseline>,
     ) -> std::result::Result<Self, &'static str> {
-        let throughput = throughput(run).ok_or("it lacks tokens or time")?;
+        let throughput = throughput(run).ok_or("tokens or time are missing")?;
         let configuration = configuration(run);
         let baseline =
-            baselines.get(&configuration).ok_or("no run on one GPU has its configuration")?;
+            baselines.get(&configuration).ok_or("no single-GPU run has its configuration")?;
         let change = |(e, e1): (f64, f64)| 100.0 * (e / e1 - 1.0);
         Ok(Self {
             gain: throughput / baseline.throughput,

@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_found_as_tools_print_them() {
+    fn names_are_found_in_the_spelling_of_tools() {
         let catalog = Catalog::built_in().unwrap();
         for (printed, name) in [
             ("NVIDIA A100-SXM4-40GB", "a100-sxm4-40gb"),
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_users_row_stands_before_the_built_in_one() {
+    fn a_users_row_takes_precedence() {
         let own = Catalog::from_toml(
             "[[model]]\nname = 'gpt2'\nfamily = 'gpt2'\nlayers = 2\nhidden_size = 64\nsource = 'mine'\n",
         )

@@ -131,7 +131,7 @@ impl ModelType {
 impl FromStr for ModelType {
     type Err = Error;
 
-    /// Reads a model type or a family name (`gpt` means `gpt2`), whatever its case and dashes.
+    /// Reads a model type or a family name (`gpt` means `gpt2`); case and dashes do not matter.
     fn from_str(text: &str) -> Result<Self> {
         let name = text.trim().to_lowercase().replace('-', "_");
         if name == "gpt" {

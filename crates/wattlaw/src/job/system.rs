@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pcie_card_gets_the_rate_of_its_lanes() {
+    fn a_pcie_rate_follows_from_the_lanes() {
         let system = SystemSpec::default().resolve(&t4(), 4).unwrap();
         // 16 lanes of generation 3: 15.75 GB/s a direction
         assert!((system.link.bandwidth.gb_per_s() - 15.753_846).abs() < 1e-6);
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_figures_are_refused() {
+    fn implausible_numbers_are_refused() {
         let fails = |spec: SystemSpec| spec.resolve(&t4(), 1).unwrap_err().to_string();
         assert!(
             fails(SystemSpec { power_limit_w: Some(700.0), ..Default::default() })

@@ -36,7 +36,7 @@ impl Precision {
         }
     }
 
-    /// Whether a 32-bit master copy of the weights exists beside the computing one.
+    /// Whether there is a 32-bit master copy of the weights besides the working copy.
     pub const fn mixed(self) -> bool {
         matches!(self, Self::Fp16 | Self::Bf16 | Self::Fp8)
     }
@@ -129,11 +129,11 @@ words!(Quantization, "quantization": None = "none", Nf4 = "nf4" | "4bit" | "bnb-
 /// The software stack that trains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Framework {
-    /// Not said.
+    /// Not stated.
     Unknown,
     /// A training loop in plain PyTorch.
     Pytorch,
-    /// Hugging Face Trainer, Accelerate and what stands on them.
+    /// Hugging Face Trainer, Accelerate and libraries on top of them.
     Transformers,
     /// Megatron-LM, Megatron-Core and NeMo.
     Megatron,

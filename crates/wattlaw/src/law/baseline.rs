@@ -34,20 +34,20 @@ pub fn rated_power_w(job: &Job) -> f64 {
 #[derive(Debug, Clone)]
 pub struct FixedMfu {
     /// ln(duration / s) and ln(energy / kWh) of each run; absent where its job is unknown.
-    answers: Vec<Option<(f64, f64)>>,
+    estimates: Vec<Option<(f64, f64)>>,
     energy: bool,
 }
 
 impl FixedMfu {
     /// The baseline for every run of a dataset: of energy, or else of duration.
     pub fn new(data: &Dataset, catalog: &Catalog, energy: bool) -> Self {
-        let answer = |job: &Job| {
+        let estimate = |job: &Job| {
             let seconds = duration_s(job);
             (seconds.ln(), (seconds * rated_power_w(job) / JOULES_PER_KWH).ln())
         };
-        let answers =
-            data.runs.iter().map(|run| run.resolve(catalog).ok().as_ref().map(answer)).collect();
-        Self { answers, energy }
+        let estimates =
+            data.runs.iter().map(|run| run.resolve(catalog).ok().as_ref().map(estimate)).collect();
+        Self { estimates, energy }
     }
 }
 
@@ -69,14 +69,14 @@ impl Law for FixedMfu {
 
 impl FittedLaw for FixedMfu {
     fn predict(&self, rows: &Frame) -> Result<Vec<f64>> {
-        let answer = |row: &usize| {
+        let estimate = |row: &usize| {
             let (duration, energy) =
-                self.answers.get(*row).copied().flatten().ok_or_else(|| {
+                self.estimates.get(*row).copied().flatten().ok_or_else(|| {
                     Error::Data(format!("the job of run {row} (from 0) is unknown"))
                 })?;
             Ok(if self.energy { energy } else { duration })
         };
-        rows.origins().iter().map(answer).collect()
+        rows.origins().iter().map(estimate).collect()
     }
 }
 

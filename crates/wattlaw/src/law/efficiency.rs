@@ -58,8 +58,7 @@ pub fn measurable(formula: Formula, frame: &Frame) -> Result<(Formula, Option<St
     if measured || !formula.variables().contains(&LOG_ETA) {
         return Ok((formula, None));
     }
-    let note =
-        format!("`{LOG_ETA}` is left out: no run has a single-GPU baseline");
+    let note = format!("`{LOG_ETA}` is left out: no run has a single-GPU baseline");
     Ok((formula.without(&[LOG_ETA]), Some(note)))
 }
 
@@ -304,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn measured_efficiency_is_not_looked_at_in_prediction() {
+    fn measured_efficiency_is_ignored_in_prediction() {
         let fit = law().fit(&frame()).unwrap();
         let blind = frame().replacing_number("log_eta", vec![f64::NAN; 18]).unwrap();
         assert_eq!(fit.predict(&blind).unwrap(), fit.predict(&frame()).unwrap());
@@ -322,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn efficiency_is_left_out_where_the_configuration_adds_nothing() {
+    fn efficiency_without_its_own_columns_is_left_out() {
         let two: Vec<usize> = (0..18).filter(|i| i % 3 < 2).collect();
         let fit = law().fit(&frame().select(&two).unwrap()).unwrap();
         assert_eq!(fit.efficiency, None);

@@ -36,14 +36,14 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> Activations {
     if stage == 0 {
         kept += embedding(job, recipe) * flight;
     }
-    let speaks = stage == p.head_stage(a);
-    if speaks {
+    let has_head = stage == p.head_stage(a);
+    if has_head {
         kept += head(job, recipe);
     }
     Activations {
         kept: Bytes::new(kept),
         recomputed: Bytes::new(recomputed),
-        logits: if speaks { logits(job, recipe) } else { Bytes::ZERO },
+        logits: if has_head { logits(job, recipe) } else { Bytes::ZERO },
     }
 }
 

@@ -11,8 +11,8 @@ use crate::job::Job;
 pub struct Recipe {
     /// The framework's name in files and flags.
     pub name: &'static str,
-    /// Whether weights are kept in half precision with a 32-bit master copy beside the optimizer's states; otherwise
-    /// they are kept in 32 bits and cast for the products.
+    /// Whether weights are stored in half precision with a 32-bit master copy among the optimizer states; otherwise
+    /// they are stored in 32 bits and cast for the products.
     pub half_weights: bool,
     /// Bytes per parameter of the gradient until the optimizer step.
     pub gradient_bytes: f64,

@@ -104,8 +104,8 @@ pub(super) fn unsplit_activation(job: &Job) -> Bytes {
 /// Parameters of the stage's output projection, its own or the tied embedding's.
 fn output_projection(job: &Job, stage: u64) -> f64 {
     let (a, p) = (&job.architecture, &job.parallelism);
-    let speaks = !matches!(job.workload.task, Task::Classification { .. });
-    if speaks && stage == p.head_stage(a) {
+    let has_head = !matches!(job.workload.task, Task::Classification { .. });
+    if has_head && stage == p.head_stage(a) {
         (a.vocab_size * a.embedding_size) as f64 / super::saved::attention_degree(p)
     } else {
         0.0

@@ -52,12 +52,12 @@ mod tests {
     }
 
     #[test]
-    fn a_wrap_is_made_good() {
+    fn a_wrap_is_corrected() {
         assert_eq!(totals(Some(1000.0), &[990.0, 998.0, 3.0, 4.0], None), [0.0, 8.0, 13.0, 14.0]);
     }
 
     #[test]
-    fn a_reset_is_made_good_by_what_is_known_of_the_meantime() {
+    fn a_reset_is_corrected_by_integrated_power() {
         assert_eq!(totals(None, &[990.0, 3.0, 13.0], None), [0.0, 3.0, 13.0]);
         assert_eq!(totals(None, &[990.0, 3.0, 13.0], Some(10.0)), [0.0, 10.0, 20.0]);
     }

@@ -54,29 +54,29 @@ impl Record {
     /// The defects: first those of the whole record, then those of channels.
     pub fn defects(&self) -> Vec<Defect> {
         let mut found = Vec::new();
-        let mut tell = |kind, text: String| found.push(Defect { kind, text });
+        let mut report = |kind, text: String| found.push(Defect { kind, text });
         match self.state {
-            State::Running => tell(
+            State::Running => report(
                 DefectKind::Open,
                 "the record is being written, or its writer died; if so, `wattlaw recover` closes it".into(),
             ),
-            State::Recovered => tell(
+            State::Recovered => report(
                 DefectKind::Recovered,
                 "the writer died; at most the last second is missing".into(),
             ),
             State::Finished | State::Merged => {}
         }
         if self.end.is_some_and(|end| !end.well()) {
-            tell(
-                DefectKind::EndedBadly,
-                format!("the command failed: {}", self.outcome()),
-            );
+            report(DefectKind::EndedBadly, format!("the command failed: {}", self.outcome()));
         }
         if let Some(other) = &self.held_by {
-            tell(DefectKind::HeldElsewhere, format!("record {other} measured this machine at the same time"));
+            report(
+                DefectKind::HeldElsewhere,
+                format!("record {other} measured this machine at the same time"),
+            );
         }
         if let Some(first) = self.faults.first() {
-            tell(
+            report(
                 DefectKind::Faults,
                 format!(
                     "{} faults, the first: {}: {}",
@@ -87,24 +87,24 @@ impl Record {
             );
         }
         for channel in &self.channels {
-            channel.defects(&mut tell);
+            channel.defects(&mut report);
         }
         for note in &self.notes {
-            tell(DefectKind::Note, note.clone());
+            report(DefectKind::Note, note.clone());
         }
         found
     }
 }
 
 impl Measured {
-    fn defects(&self, tell: &mut impl FnMut(DefectKind, String)) {
+    fn defects(&self, report: &mut impl FnMut(DefectKind, String)) {
         let name = &self.channel.name;
         if self.is_assumed() {
-            tell(DefectKind::Assumed, format!("{name} is a stated power, not measured"));
+            report(DefectKind::Assumed, format!("{name} is a stated power, not measured"));
             return;
         }
         if self.covered < 1.0 - NEGLIGIBLE_SHARE {
-            tell(
+            report(
                 DefectKind::PartCovered,
                 format!("{name} has readings in {:.1} % of the time", self.covered * 100.0),
             );
@@ -112,7 +112,7 @@ impl Measured {
         if let Some(energy) = self.energy
             && self.random_sd > NEGLIGIBLE_SHARE * energy
         {
-            tell(
+            report(
                 DefectKind::ShortWindow,
                 format!(
                     "{name}: the run is too short for the meter, whose resolution leaves {:.1} J of {:.1} J uncertain",
@@ -124,7 +124,7 @@ impl Measured {
         if let (Some(power), Some(limit)) = (self.mean_power, &self.power_limit_w)
             && power.value() > limit.max * (1.0 + NEGLIGIBLE_SHARE)
         {
-            tell(
+            report(
                 DefectKind::AboveLimit,
                 format!(
                     "{name} drew {:.0} W on average under a limit of {:.0} W",
@@ -136,7 +136,7 @@ impl Measured {
         for (reason, share) in
             self.throttle.iter().filter(|(r, s)| **s > NEGLIGIBLE_SHARE && is_held(r))
         {
-            tell(
+            report(
                 DefectKind::Throttled,
                 format!("{name}: {reason} throttled the clock {:.0} % of the time", share * 100.0),
             );

@@ -141,7 +141,8 @@ impl ProgramEvent {
         };
         let event = match kind.as_str() {
             "window_begin" => Event::WindowBegin {
-                name: name(&fields)?.ok_or_else(|| Error::missing("name", "a window needs a name"))?,
+                name: name(&fields)?
+                    .ok_or_else(|| Error::missing("name", "a window needs a name"))?,
             },
             "window_end" => Event::WindowEnd { name: name(&fields)? },
             "step" => Event::Step { tokens: tokens(&fields)?.unwrap_or(0.0) },
@@ -203,12 +204,12 @@ mod tests {
     }
 
     #[test]
-    fn a_program_says_what_happened() {
+    fn program_events_are_read() {
         let reported = ProgramEvent::parse(
             r#"{"event":"window_begin","name":"epoch 1","t_monotonic_s":12.5}"#,
         );
         assert_eq!(
-            said.unwrap(),
+            reported.unwrap(),
             ProgramEvent {
                 event: Event::WindowBegin { name: "epoch 1".into() },
                 monotonic: Some(Seconds::new(12.5))
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_says_wrongly_is_one_sentence() {
+    fn invalid_events_give_one_sentence_errors() {
         for (line, said) in [
             ("", "not valid JSON"),
             ("[1]", "not valid JSON"),
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_a_line_that_is_read_back() {
+    fn an_entry_is_read_back_from_its_line() {
         let entries = [
             Event::CommandBegin,
             Event::CommandEnd { end: End::Signal { signal: 9 } },

@@ -130,7 +130,11 @@ impl Finalizer {
     fn note_anomalies(&mut self) {
         let counted = [
             (self.unreadable, "of trace.csv could not be read and were left out", "lines"),
-            (self.spans.left_out, "exceeded the limits of number or depth and were left out", "windows"),
+            (
+                self.spans.left_out,
+                "exceeded the limits of number or depth and were left out",
+                "windows",
+            ),
             (self.spans.stray_ends, "had no open window", "window ends"),
         ];
         for (n, what, things) in counted {
@@ -138,8 +142,9 @@ impl Finalizer {
                 note(&mut self.record, format!("{n} {things} {what}"));
             }
         }
-        let said: Vec<String> = self.record.channels.iter().filter_map(disagreement).collect();
-        for text in said {
+        let disagreements: Vec<String> =
+            self.record.channels.iter().filter_map(disagreement).collect();
+        for text in disagreements {
             note(&mut self.record, text);
         }
     }

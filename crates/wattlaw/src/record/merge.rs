@@ -50,8 +50,10 @@ pub fn merge(records: &[Record]) -> Result<Record> {
             node
         })
     });
-    let job =
-        records.iter().filter_map(|r| r.job.clone()).reduce(|told, more| told.with_fallback(more));
+    let job = records
+        .iter()
+        .filter_map(|r| r.job.clone())
+        .reduce(|reported, more| reported.with_fallback(more));
     Ok(Record {
         id: format!("{}-merged", first.id),
         state: State::Merged,
@@ -107,8 +109,8 @@ fn length(record: &Record) -> f64 {
 
 fn check_same_job(first: &Record, record: &Record) -> Result<()> {
     for name in JOB_VARIABLES {
-        let told = |r: &Record| r.nodes.iter().find_map(|n| n.environment.get(name).cloned());
-        if let (Some(a), Some(b)) = (told(first), told(record))
+        let reported = |r: &Record| r.nodes.iter().find_map(|n| n.environment.get(name).cloned());
+        if let (Some(a), Some(b)) = (reported(first), reported(record))
             && a != b
         {
             return Err(Error::Data(format!(
@@ -174,12 +176,14 @@ fn largest_count<T: PartialOrd + Copy + std::fmt::Display>(
     of: impl Fn(&Record) -> Option<T>,
     notes: &mut Vec<String>,
 ) -> Option<T> {
-    let told: Vec<T> = records.iter().filter_map(of).collect();
-    let largest = told.iter().copied().reduce(|a, b| if b > a { b } else { a });
+    let reported: Vec<T> = records.iter().filter_map(of).collect();
+    let largest = reported.iter().copied().reduce(|a, b| if b > a { b } else { a });
     if let Some(largest) = largest
-        && told.iter().any(|n| *n != largest)
+        && reported.iter().any(|n| *n != largest)
     {
-        notes.push(format!("programs reported different {what}; the largest value, {largest}, is used"));
+        notes.push(format!(
+            "programs reported different {what}; the largest value, {largest}, is used"
+        ));
     }
     largest
 }

@@ -62,8 +62,8 @@ impl<'a> Reading<'a> {
         if cells.next().is_some() {
             return None;
         }
-        let said = sample != Sample::default();
-        Some(Self { at: Seconds::new(at), channel, sample: said.then_some(sample) })
+        let has_value = sample != Sample::default();
+        Some(Self { at: Seconds::new(at), channel, sample: has_value.then_some(sample) })
     }
 }
 
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_whole_line_is_none() {
+    fn incomplete_lines_are_none() {
         for line in [
             "",
             "1.25,gpu0,1234",
@@ -135,7 +135,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_read_is_read_back_within_its_decimals(
+        fn readings_are_read_back_within_their_decimals(
             at in 0.0..1e7f64, energy in proptest::option::of(0.0..1e12f64), power in proptest::option::of(0.0..1e5f64),
         ) {
             let sample = Sample {

@@ -348,8 +348,8 @@ fn caveats(records: &[Record], scope: Scope, totals: &[&Total], works: &[Work]) 
     }
     if totals.iter().any(|t| t.assumed > Joules::ZERO) {
         caveats.push(
-            "Assumed energy is a constant power that the user stated times the time; nobody measured it, and the standard \
-             deviation does not speak of it."
+            "Assumed energy is a constant power stated by the user times the time; it was not measured, and the standard \
+             deviation does not include it."
                 .to_owned(),
         );
     }
@@ -370,16 +370,14 @@ fn caveats(records: &[Record], scope: Scope, totals: &[&Total], works: &[Work]) 
                     .to_owned(),
             )),
             Some(end) if !end.well() => {
-                caveats
-                    .push(of("the command failed, but its energy is included".to_owned()));
+                caveats.push(of("the command failed, but its energy is included".to_owned()));
             }
             _ => {}
         }
         match work.tokens {
             None => caveats.push(of("the number of trained tokens is unknown".to_owned())),
             Some(Tokens::Stated(_)) => {
-                caveats
-                    .push(of("its tokens are stated by the job, not counted".to_owned()));
+                caveats.push(of("its tokens are stated by the job, not counted".to_owned()));
             }
             Some(Tokens::Counted(_)) => {}
         }

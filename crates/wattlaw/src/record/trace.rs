@@ -319,7 +319,7 @@ mod tests {
         );
         assert_relative_eq!(t.energy_between(s(0.5), s(2.0)).energy.value(), 250.0);
         assert_eq!(t.mean_power(s(1.0), s(3.0)), Some(Watts::new(200.0)));
-        // before the first and after the last reading nothing is counted, and that is said
+        // the energy outside the readings is zero, and the coverage shows it
         let around = t.energy_between(s(-1.0), s(4.0));
         assert_relative_eq!(around.energy.value(), 500.0);
         assert_relative_eq!(around.covered, 0.6);
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn what_power_did_between_polls_is_uncertain_by_how_it_scatters() {
+    fn polling_uncertainty_follows_the_scatter_of_power() {
         let steady = trace(
             Instrument::Power,
             0.0,
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn power_that_averages_knows_late_of_a_change() {
+    fn averaged_power_lags_a_change() {
         let mut channel = channel(Instrument::Power, 0.0);
         channel.averaging = Seconds::new(1.0);
         let mut t = ChannelTrace::new(channel);
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn power_that_is_missing_once_is_bridged() {
+    fn a_single_missing_power_is_interpolated() {
         let with = |energy_j: f64, power_w: Option<f64>| {
             Some(Sample {
                 energy: Some(Joules::new(energy_j)),
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_said_and_its_energy_kept() {
+    fn a_gap_is_reported_and_its_energy_kept() {
         let readings = [
             (0.0, polled(100.0)),
             (1.0, polled(100.0)),
@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_that_only_tells_its_power_is_not_read() {
+    fn a_counter_without_energy_is_not_read() {
         let t = trace(
             Instrument::Counter,
             0.1,
@@ -437,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_lost_by_forgetting_what_no_window_needs() {
+    fn dropping_old_readings_loses_nothing() {
         let readings: Vec<_> =
             (0..100).map(|i| (f64::from(i), counted(f64::from(i * i)))).collect();
         let mut t = trace(Instrument::Counter, 0.1, &readings);

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_without_end_do_not_grow_without_bound() {
+    fn unclosed_windows_are_bounded() {
         let many: Vec<_> = (0..20_000).map(|i| (f64::from(i), begin("w"))).collect();
         let spans = Spans::from_entries(&entries(&many), None);
         assert_eq!((spans.spans.len(), spans.left_out), (MAX_DEPTH, 20_000 - MAX_DEPTH as u64));

@@ -1,4 +1,4 @@
-//! How far regressors repeat each other: variance inflation and the condition number.
+//! Collinearity of regressors: variance inflation and the condition number.
 
 use nalgebra::DMatrix;
 
@@ -12,7 +12,7 @@ pub struct Collinearity {
 }
 
 impl Collinearity {
-    /// Of the columns of `x`, each first centred on its mean and scaled to unit length.
+    /// Collinearity of the columns of `x`, each centred and scaled to unit length.
     ///
     /// With Z the standardised columns, the factors are the diagonal of the inverse correlation
     /// matrix (ZᵀZ)⁻¹ (Belsley, Kuh and Welsch, *Regression Diagnostics*, 1980, section 3.2). A
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn no_regressors_and_constant_ones_have_an_answer() {
+    fn empty_and_constant_regressors_are_handled() {
         assert_eq!(Collinearity::new(&DMatrix::zeros(3, 0)).condition_number, 1.0);
         assert_eq!(Collinearity::new(&DMatrix::zeros(3, 1)).variance_inflation, [f64::INFINITY]);
     }

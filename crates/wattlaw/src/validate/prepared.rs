@@ -1,4 +1,4 @@
-//! One split, ready for any law: its rows picked out once, and what a law scores on it.
+//! One split with its selected rows, and the scores of laws on it.
 
 use super::hold_out::Draw;
 use super::interval::Interval;
@@ -9,7 +9,7 @@ use crate::stats::frame::Frame;
 use crate::stats::score;
 use crate::stats::split::Groups;
 
-/// A split with its rows picked out once for all laws.
+/// A split with its rows selected once for all laws.
 pub(super) struct PreparedDraw {
     draw: Draw,
     train: Frame,
@@ -18,12 +18,12 @@ pub(super) struct PreparedDraw {
     interval: Option<Interval>,
 }
 
-/// The test rows that are judged, and those that a law was given before.
+/// The evaluated test rows, and the few-shot runs of the law.
 struct TestRows {
     rows: Frame,
     /// Their positions among the test rows.
     positions: Vec<usize>,
-    /// Names of the runs that were given.
+    /// Names of the few-shot runs.
     few_shot: Vec<String>,
 }
 
@@ -75,8 +75,8 @@ impl PreparedDraw {
         &self.draw.held_out
     }
 
-    /// What a law scores, and what the others score that its fit answers for; where it is given runs of what is held out,
-    /// on the rest of them.
+    /// Scores of a law, and of the laws of other responses from its fit; with few-shot runs, on the remaining test
+    /// rows.
     pub(super) fn score(
         &self,
         law: &dyn Law,
@@ -97,8 +97,8 @@ impl PreparedDraw {
         Ok((score, scores.collect::<Result<_>>()?))
     }
 
-    /// Scores a fit; only where it may be repeated without the calibration rows are there intervals of a law that has
-    /// none of its own.
+    /// Scores a fit. Without intervals of its own, a law gets split-conformal intervals only if `refit` allows another
+    /// fit without the calibration rows.
     fn score_of(
         &self,
         law: &dyn Law,
@@ -127,7 +127,7 @@ impl PreparedDraw {
             None => (Vec::new(), None),
         };
         let mut levels = intervals.into_iter();
-        let asked = levels.next();
+        let requested = levels.next();
         Ok(SplitScore {
             held_out: self.held_out().to_owned(),
             n_train: self.train.rows(),
@@ -141,8 +141,8 @@ impl PreparedDraw {
             mape: score::mean(&relative),
             calibration_slope: line.slope,
             calibration_intercept: line.intercept,
-            coverage: asked.map(|i| i.coverage),
-            half_width_factor: asked.map(|i| i.half_width_factor),
+            coverage: requested.map(|i| i.coverage),
+            half_width_factor: requested.map(|i| i.half_width_factor),
             levels: levels.collect(),
             no_interval,
         })

@@ -1,8 +1,8 @@
-//! The figures that wattlaw's accuracy is held to: which runs, what is held out, what must be reached.
+//! The accuracy suite: runs, held-out groups and targets of each case.
 //!
-//! One line of [`CASES`] is one row of that table. [`evaluate`] draws the splits of a case and judges the roofline law on
-//! them, and beside it the laws and rules that people would use without it; [`published`] answers for whole runs that
-//! others measured. Tables come in from outside: they are not part of the project.
+//! One line of [`CASES`] is one case. [`evaluate`] draws the splits of a case and evaluates the roofline law, other
+//! laws and baselines on them; [`published`] predicts whole training runs measured by others. The tables are inputs,
+//! not part of the project.
 
 mod evaluation;
 pub mod published;
@@ -15,13 +15,13 @@ use crate::job::workload::AttentionKernel;
 use crate::law::setting::Setting;
 use crate::validate::{CrossValidator, HoldOut, IntervalRule, Scheme};
 
-/// Random splits of a shuffled case, the share of groups that they hold out, and the seed of everything that is drawn.
+/// Random splits of a shuffled case, the share of groups that they hold out, and the seed of all draws.
 const SPLITS: usize = 8;
 const TEST_SIZE: f64 = 0.3;
 const SEED: u32 = 7;
 const FOLDS: usize = 5;
 
-/// What is explained.
+/// The response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Target {
@@ -38,24 +38,24 @@ pub enum SplitMethod {
     Shuffled,
     /// In five folds.
     Folds,
-    /// One after the other.
+    /// One group after the other.
     LeftOut,
-    /// The large quarter by a law of the rest, then the small quarter.
+    /// The largest quarter, then the smallest quarter.
     Scale,
 }
 
-/// What is measured of a law on held-out runs.
+/// A measure of accuracy on held-out runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Measure {
     /// R² of the logarithm, the median over splits.
     R2,
-    /// R² of the one split that holds this out.
+    /// R² of the split that holds this out.
     R2Of(&'static str),
     /// Median relative error of a split, the median over splits.
     MedianError,
     /// Mean relative error over all held-out runs.
     MeanError,
-    /// Factor by which 95 % intervals reach up and down, the median over splits.
+    /// Half-width of 95 % intervals as a factor, the median over splits.
     HalfWidth,
     /// Relative error of one run.
     Error,
@@ -74,22 +74,22 @@ impl Measure {
         }
     }
 
-    /// Whether more of it is better.
+    /// Whether larger is better.
     pub const fn grows(self) -> bool {
         matches!(self, Self::R2 | Self::R2Of(_))
     }
 }
 
-/// What must be reached, and what should be.
+/// A required and an aimed-at value of a measure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Figure {
-    /// Of what.
+    /// The response.
     pub target: Target,
-    /// By which measure.
+    /// The measure.
     pub measure: Measure,
-    /// The floor.
+    /// The required value.
     pub least: f64,
-    /// The aim.
+    /// The aimed-at value.
     pub aim: f64,
 }
 
@@ -97,30 +97,30 @@ const fn figure(target: Target, measure: Measure, least: f64, aim: f64) -> Figur
     Figure { target, measure, least, aim }
 }
 
-/// Runs, what is held out of them, and what is asked of our law.
+/// A case: runs, held-out groups, and targets of the roofline law.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Case {
     /// Its name.
     pub name: &'static str,
     /// The table's path below the data folder.
     pub table: &'static str,
-    /// Which runs are kept.
+    /// Selects the runs.
     pub setting: Option<Setting>,
-    /// On which accelerator.
+    /// Selects the accelerator.
     pub gpu: Option<&'static str>,
     /// What is held out together; see [`HoldOut::from`].
     pub hold_out: &'static str,
-    /// How.
+    /// How groups are held out.
     pub split_method: SplitMethod,
-    /// Whether runs have energies, and not only times.
+    /// Whether runs have energies, not only times.
     pub energy: bool,
-    /// Whether the audit's stalled steps are set apart first.
+    /// Whether steps that the audit finds stalled are excluded.
     pub without_stalled: bool,
-    /// How attention was computed, where that is known and the table does not say.
+    /// The attention kernel, where known and not in the table.
     pub attention: Option<AttentionKernel>,
-    /// Runs of what is held out that a law chooses and is given.
+    /// Number of few-shot runs.
     pub few_shot: Option<usize>,
-    /// What is asked.
+    /// The targets.
     pub figures: &'static [Figure],
 }
 
@@ -152,14 +152,14 @@ const TRANSFER: &[Figure] = &[
     figure(Target::Energy, Measure::R2, 0.97, 0.985),
     figure(Target::Energy, Measure::MedianError, 0.08, 0.05),
 ];
-/// The mean error of step times, at least and as aimed at.
+/// Targets of the mean error of step times: required and aimed-at.
 macro_rules! mean_error {
     ($least:expr, $aim:expr) => {
         &[figure(Target::Duration, Measure::MeanError, $least, $aim)]
     };
 }
 
-/// The study's runs of one family on one accelerator.
+/// A case on the study's runs of one family on one accelerator.
 const fn study(
     name: &'static str,
     setting: Setting,
@@ -177,7 +177,7 @@ const fn study(
     }
 }
 
-/// Step times that others published.
+/// A case on published step times.
 const fn steps(
     name: &'static str,
     table: &'static str,
@@ -200,17 +200,17 @@ const fn steps(
     }
 }
 
-/// The same without steps that stalled.
+/// The case without stalled steps.
 const fn unstalled(case: Case) -> Case {
     Case { without_stalled: true, ..case }
 }
 
-/// The same of a program from before fused attention: vTrain profiled Megatron-DeepSpeed (Bang et al. 2023).
+/// The case with eager attention: vTrain profiled Megatron-DeepSpeed (Bang et al. 2023).
 const fn eager(case: Case) -> Case {
     Case { attention: Some(AttentionKernel::Eager), ..case }
 }
 
-/// Every case that needs a table of measured runs, in the order that it is printed.
+/// All cases on measured tables, in printed order.
 pub const CASES: &[Case] = &[
     study("gpt-a100-families", Setting::Gpt, A100, "family", SplitMethod::Shuffled, GPT),
     study("gpt-a100-architectures", Setting::Gpt, A100, "architecture", SplitMethod::Shuffled, GPT),
@@ -281,14 +281,14 @@ pub const CASES: &[Case] = &[
     )),
 ];
 
-/// A small case of made-up runs that needs no measured table: it shows that everything runs, and nothing of accuracy.
+/// A small case of synthetic runs, to test that the suite runs; it says nothing about accuracy.
 pub const SYNTHETIC: Case = Case {
     energy: true,
     ..steps("made-up", "examples/runs.csv", "family", SplitMethod::Scale, &[])
 };
 
 impl Case {
-    /// How its laws are judged.
+    /// The cross-validation of its laws.
     pub fn validator(&self) -> CrossValidator {
         let scheme = match self.split_method {
             SplitMethod::Shuffled => {
@@ -323,7 +323,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn aims_are_harder_than_floors_and_names_are_told_apart() {
+    fn aims_exceed_floors_and_names_are_unique() {
         for (i, case) in CASES.iter().enumerate() {
             assert!(CASES[..i].iter().all(|other| other.name != case.name), "{}", case.name);
             assert!(!case.figures.is_empty(), "{}", case.name);

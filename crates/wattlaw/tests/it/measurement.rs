@@ -89,7 +89,7 @@ proptest! {
     }
 
     #[test]
-    fn several_jobs_in_one_table_do_not_lend_each_other_fields(
+    fn jobs_in_one_table_do_not_share_fields(
         specs in prop::collection::vec(jobs::jobs(), 2..6),
     ) {
         let runs: Vec<Measurement> = specs
@@ -102,7 +102,7 @@ proptest! {
 
 /// FLOPs, bytes and memory of a job as it is fitted, beside those of the job as it was described.
 #[test]
-fn what_is_fitted_costs_what_was_described() {
+fn fitted_and_described_jobs_have_equal_cost() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
     let padded = "model.name = 'bert-base-uncased'
         workload = { epochs = 3, examples = 10000, seq_len = 128, micro_batch = 32, padding_share = 0.5 }
@@ -196,7 +196,7 @@ fn has(prediction: &Prediction, kind: &str) -> bool {
 }
 
 #[test]
-fn a_law_fitted_on_a_sharded_strategy_answers_jobs_of_that_strategy() {
+fn a_law_fitted_on_a_sharded_strategy_predicts_that_strategy() {
     let fit = |strategy| Calibration::fit(&runs_called(strategy), &FitOptions::default(), &CATALOG);
     let fsdp = fit("fsdp").unwrap();
     let expected = predict(&job_of("fsdp"), &fsdp, "asked", 0.9).unwrap();

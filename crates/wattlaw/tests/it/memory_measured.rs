@@ -96,7 +96,7 @@ fn quantile(errors: &[f64], at: f64) -> f64 {
 }
 
 #[test]
-fn measured_peaks_are_met() {
+fn measured_peaks_are_predicted() {
     let Some(rows) = rows("nanotron_h100.csv") else { return };
     let catalog = Catalog::built_in().unwrap();
     let mut errors: BTreeMap<String, Vec<f64>> = BTreeMap::new();
@@ -150,7 +150,7 @@ fn embedded_spread_is(mut spread: Vec<f64>) {
 }
 
 #[test]
-fn failed_runs_are_said_not_to_fit() {
+fn failed_runs_are_predicted_not_to_fit() {
     let Some(rows) = rows("nanotron_h100_failed.csv") else { return };
     let catalog = Catalog::built_in().unwrap();
     let (mut full, mut refused, mut explained) = (Vec::new(), 0, 0);

@@ -38,7 +38,7 @@ fn under(x: &Terms, power_limit: f64) -> Terms {
 
 proptest! {
     #[test]
-    fn a_limit_is_kept_stretches_time_and_leaves_alone_what_is_below_it(
+    fn a_limit_is_met_stretches_time_and_never_binds_above_the_draw(
         spec in jobs(), parameters in parameters(), share in 0.1..1.3_f64, lower in 0.5..1.0_f64,
     ) {
         let physics = Physics(parameters);
@@ -85,7 +85,7 @@ proptest! {
     }
 
     #[test]
-    fn no_limit_makes_predict_silent_or_panic(spec in jobs(), share in 0.01..2.0_f64, which in any::<prop::sample::Index>()) {
+    fn predict_never_panics_for_any_limit(spec in jobs(), share in 0.01..2.0_f64, which in any::<prop::sample::Index>()) {
         let mut job = resolved(&spec);
         let limit_w = share * job.system.accelerator.tdp_w;
         job.system.power_limit = Watts::new(limit_w);

@@ -150,7 +150,7 @@ fn the_energy_is_that_of_the_command_by_scope() {
 }
 
 #[test]
-fn a_counter_and_its_power_that_disagree_are_told_of() {
+fn a_disagreement_of_counter_and_power_is_noted() {
     let lines: Vec<_> = lines(12.0).iter().map(|line| line.replace(",290,", ",200,")).collect();
     let entries = vec![happened(1.0, Event::CommandBegin), ended(11.0, WELL)];
     let record = close(opened("a", gpu_and_cpu()), entries, &lines);
@@ -158,7 +158,7 @@ fn a_counter_and_its_power_that_disagree_are_told_of() {
 }
 
 #[test]
-fn what_a_killed_writer_left_is_enough() {
+fn a_record_of_a_killed_writer_is_recovered() {
     // the end is not there, the last line is torn, and one in the middle is spoilt
     let mut lines = lines(5.0);
     lines[20] = "\0\0\0\0".to_owned();
@@ -177,7 +177,7 @@ fn what_a_killed_writer_left_is_enough() {
 }
 
 #[test]
-fn a_record_without_anything_in_it_is_closed_too() {
+fn an_empty_record_is_closed() {
     let record = close(opened("a", gpu_and_cpu()), Vec::new(), &[]);
     assert_eq!((record.duration, record.energies.len()), (Some(s(0.0)), 0));
     assert_eq!(record.channels[0].energy, None);
@@ -197,7 +197,7 @@ fn idle_power_is_that_before_and_after() {
 }
 
 #[test]
-fn a_record_is_read_back_and_what_cannot_be_is_refused() {
+fn a_record_is_read_back_and_invalid_ones_are_refused() {
     let record = closed("a");
     let text = record.to_json().unwrap();
     assert_eq!(Record::from_json(&text).unwrap(), record);
@@ -319,7 +319,7 @@ fn a_record_of_time_only_is_a_row_without_energy() {
 }
 
 #[test]
-fn what_the_program_says_of_its_job_stands_before_what_was_said_before() {
+fn later_job_events_take_precedence() {
     let mut record = opened("a", gpu_and_cpu());
     record.job = Some(JobSpec::from_toml(JOB).unwrap());
     let job = JobSpec::from_toml("[workload]\nseq_len = 256\n").unwrap();
@@ -350,7 +350,7 @@ fn nodes_of_a_job_are_merged_and_no_device_is_counted_twice() {
     assert!(refused(&a, &a).contains("it would be counted twice"));
     let mut later = b.clone();
     later.started_at = "2026-03-01T13:00:00.000Z".to_owned();
-    assert!(refused(&a, &later).contains("are not of one time"));
+    assert!(refused(&a, &later).contains("do not overlap in time"));
     let mut other = b.clone();
     a.nodes[0].environment.insert("SLURM_JOB_ID".to_owned(), "7".to_owned());
     other.nodes[0].environment.insert("SLURM_JOB_ID".to_owned(), "8".to_owned());
@@ -379,7 +379,7 @@ fn repeats_reduce_the_random_error_only() {
 }
 
 #[test]
-fn a_statement_claims_nothing_that_nobody_said() {
+fn a_statement_has_only_known_values() {
     let plain = stated(&[closed("a")], &UserMetadata::default());
     assert_eq!(
         (plain.carbon_g, plain.pue, plain.tokens, plain.pj_per_flop),
@@ -387,7 +387,10 @@ fn a_statement_claims_nothing_that_nobody_said() {
     );
     let text = plain.markdown();
     assert!(!text.contains("CO₂") && !text.contains("PUE") && !text.contains("co2_eq"), "{text}");
-    assert!(text.contains("3000 J") && text.contains("nobody told how many tokens"), "{text}");
+    assert!(
+        text.contains("3000 J") && text.contains("the number of trained tokens is unknown"),
+        "{text}"
+    );
     assert!(text.contains("150.5 J (5.0 %): 150 J systematic, 11.84 J random"), "{text}");
 
     let mut record = closed("a");
@@ -417,10 +420,7 @@ fn a_statement_claims_nothing_that_nobody_said() {
     );
     let paragraph = full.annex_xi();
     assert!(paragraph.contains("Annex XI, section 1, point 2(e)"), "{paragraph}");
-    assert!(
-        paragraph.contains("Of it 500 J are estimated by a power that was stated"),
-        "{paragraph}"
-    );
+    assert!(paragraph.contains("Of it, 500 J is estimated from a stated power"), "{paragraph}");
     let text = full.markdown();
     assert!(text.contains("its tokens are those that the job states"), "{text}");
 }

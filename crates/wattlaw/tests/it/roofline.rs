@@ -115,7 +115,7 @@ fn twice_the_rates_halve_device_time() {
 
 /// Runs made with known parameters are predicted to a fraction of a percent by a fit that starts at the defaults.
 #[test]
-fn made_runs_give_back_the_law_that_made_them() {
+fn a_fit_recovers_the_parameters_of_synthetic_runs() {
     let mut truth = PARAMETERS.map(|p| p.median);
     for (i, value) in truth.iter_mut().enumerate() {
         // moved by up to a third of each parameter's doubt, in a fixed pattern
@@ -170,7 +170,7 @@ const ON_A_PROCESSOR: [(u64, u64, u64, &str, f64); 15] = [
 ];
 
 #[test]
-fn few_runs_of_a_machine_unlike_any_are_believed() {
+fn few_runs_far_from_the_prior_count_in_full() {
     let cores = Catalog::from_toml(include_str!("../../../../examples/tutorial/cpu.toml")).unwrap();
     let catalog = cores.with_fallback(Catalog::built_in().unwrap());
     let terms = ON_A_PROCESSOR.map(|(layers, hidden, seq_len, strategy, _)| {
@@ -201,7 +201,7 @@ fn few_runs_of_a_machine_unlike_any_are_believed() {
 /// Energy alone cannot separate time from power: twice the time at half the power of everything that is paid by the
 /// second has the same energy, so that a fit needs durations.
 #[test]
-fn energy_alone_does_not_tell_time_from_power() {
+fn energy_alone_does_not_separate_time_from_power() {
     let default = RooflineParameters::physical();
     // work so light that its power does not bend
     let parameters = RooflineParameters {
@@ -239,7 +239,7 @@ fn measured(path: &str) -> Option<Dataset> {
 /// One draw of the study's BERT runs on the 2080 Ti, noisy rows included, with whole families held out; the figures
 /// over eight draws and on every machine are in `docs/project/accuracy.md`.
 #[test]
-fn families_that_were_not_seen_are_predicted_before_they_run() {
+fn held_out_families_are_predicted() {
     let Some(data) = measured("multi_gpu_2026/runs.csv") else { return };
     let catalog = Catalog::built_in().unwrap();
     let data = data.filter(|r| r.family() == "bert" && r.gpu().contains("2080"));
@@ -257,7 +257,7 @@ fn families_that_were_not_seen_are_predicted_before_they_run() {
 /// A law of other machines, adjusted to five runs of one that it has never seen, against all other runs of it; the five
 /// are the first of each of five strategies and sizes, not chosen by their error.
 #[test]
-fn five_runs_of_a_new_machine_carry_the_law_over() {
+fn five_runs_adapt_the_law_to_a_new_machine() {
     let Some(data) = measured("multi_gpu_2026/runs.csv") else { return };
     let catalog = Catalog::built_in().unwrap();
     let gpt = data.filter(|r| r.family() == "gpt");

@@ -1,5 +1,5 @@
-//! Runs beside their baselines: by hand, against scipy and pandas (golden/bootstrap.py makes golden/bootstrap.json), and
-//! against what the study published.
+//! Runs beside their baselines: by hand, against scipy and pandas (golden/bootstrap.py makes golden/bootstrap.json),
+//! and against what the study published.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
@@ -54,7 +54,7 @@ fn one_pair_by_hand() {
 }
 
 #[test]
-fn of_a_repeated_baseline_the_median_counts() {
+fn repeated_baselines_count_by_their_median() {
     // 100, 80 and 125 tokens a second; 1, 4 and 2 J a token
     let found = compare(
         "gpt,T4,1,,2,64,128,8,1000,10,1000,gpu,,,\n\
@@ -80,7 +80,7 @@ fn repeats_of_one_configuration_are_pairs_of_one_family() {
 }
 
 #[test]
-fn what_has_no_baseline_is_left_out_and_told() {
+fn runs_without_baseline_are_left_out_and_noted() {
     let found = compare(
         "gpt,T4,1,,2,64,128,8,1000,10,50,gpu,,none,\n\
          gpt,T4,2,ddp,2,64,128,16,1000,5,50,gpu,,none,\n\
@@ -96,8 +96,7 @@ fn what_has_no_baseline_is_left_out_and_told() {
     assert_eq!(
         found.notes,
         [
-            "left out: 4 of 5 finished runs on several GPUs, the first, run 3 in line 3, because no run on one GPU has its \
-             configuration",
+            "left out: 4 of 5 finished runs on several GPUs, the first, run 3 in line 3, because no single-GPU run has its configuration",
             "left out: 1 of 7 runs as not finished, the first, run 7 in line 7: exit 1",
             "assumed, wholly or in part, and not measured: 1 of 6 energies",
         ]

@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn products_are_taken_from_the_left() {
+    fn products_are_evaluated_from_the_left() {
         let headers = csv::StringRecord::from(vec!["a", "b c", "d"]);
         let row = csv::StringRecord::from(vec!["6", "4", ""]);
         let text = |rule: &str| Rule::from_column(rule, &headers).unwrap().text(&row);

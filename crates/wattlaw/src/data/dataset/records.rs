@@ -64,7 +64,7 @@ impl Dataset {
         let assumed = self.energies_assumed();
         (assumed > 0).then(|| {
             format!(
-                "in {assumed} of {} runs energy is assumed, all or in part: a constant power that was stated, times the time \
+                "in {assumed} of {} runs the energy is assumed, wholly or in part: a stated constant power times the time \
                  that was measured",
                 self.runs.len()
             )

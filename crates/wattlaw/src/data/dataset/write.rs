@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_run_of_a_job_says_what_the_job_says() {
+    fn a_measurement_of_a_job_has_the_jobs_fields() {
         let run = described("fsdp", 4);
         assert_eq!((run.gpu(), run.gpus()), ("a100-sxm4-40gb", 4));
         assert_eq!(run.job().parallelism.dp, Some(4));
@@ -162,7 +162,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_was_measured_is_read_back(
+        fn any_measurement_is_read_back(
             joules in proptest::option::of(1e-6..1e15f64),
             kwh in proptest::option::of(1e-9..1e6f64),
             seconds in 1e-6..1e9f64,

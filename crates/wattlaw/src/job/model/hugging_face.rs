@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_config_is_said_in_one_sentence() {
+    fn a_damaged_config_gives_a_one_sentence_error() {
         assert!(complaint("{").starts_with("not valid JSON"));
         assert_eq!(complaint("[]"), "not valid config.json: the top level is not an object");
         assert!(complaint("{}").starts_with("model_type is missing"));

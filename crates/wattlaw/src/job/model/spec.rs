@@ -6,7 +6,7 @@ use super::{Architecture, Biases, Experts, Family, Image, ModelType, Norm, Posit
 use crate::base::error::{Error, Result};
 use crate::base::words::overlay;
 
-/// A model as a job file, a flag or the catalogue describes it; what is absent takes the model type's default.
+/// A model as a job file, a flag or the catalogue describes it; absent fields take the model type's default.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_said_with_its_field() {
+    fn errors_name_the_field() {
         let with = |change: fn(&mut ModelSpec)| {
             let mut spec = bert_base();
             change(&mut spec);
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_description_overlays_its_base() {
+    fn absent_fields_come_from_the_base() {
         let top = ModelSpec { layers: Some(6), ..ModelSpec::default() };
         let spec = top.with_fallback(bert_base());
         assert_eq!((spec.layers, spec.hidden_size), (Some(6), Some(768)));

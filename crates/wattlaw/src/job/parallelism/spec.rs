@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn data_degree_is_what_the_others_leave() {
+    fn the_data_degree_follows_from_the_others() {
         let p =
             resolve(&ParallelismSpec { tp: Some(2), pp: Some(2), ..strategy("fsdp") }, 16).unwrap();
         assert_eq!((p.dp, p.tp, p.pp, p.data, p.shard_group), (4, 2, 2, DataParallel::Fsdp, 4));
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_split_is_refused_with_the_reason() {
+    fn impossible_splits_are_refused_with_the_reason() {
         let fails = |spec: ParallelismSpec, gpus| resolve(&spec, gpus).unwrap_err().to_string();
         assert_eq!(
             fails(ParallelismSpec { dp: Some(2), tp: Some(2), ..Default::default() }, 8),
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_by_cost_lightens_the_stage_of_the_output_map() {
+    fn a_partition_by_cost_has_fewer_layers_on_the_output_stage() {
         // 16 layers of 2²⁶ and an output map of four times that: 20 units
         let llama = ModelSpec {
             family: Some("llama".into()),

@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_strategy_is_refused() {
+    fn unknown_strategies_are_refused() {
         for text in ["", "tp+tp-mlp", "fsdp+ddp", "single+tp", "pp+pp", "4d"] {
             let error = text.parse::<Strategy>().unwrap_err().to_string();
             assert!(error.starts_with(&format!("unknown strategy `{text}`")), "{error}");
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_never_stands_for_itself_and_a_sharded_one_is_answered_as_fsdp() {
+    fn a_kind_is_not_its_own_substitute_and_sharded_kinds_use_fsdp() {
         let all = [
             StrategyKind::Baseline,
             StrategyKind::Ddp,

@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_is_computed_but_is_no_data() {
+    fn padding_is_computed_but_not_counted_as_data() {
         let padded = WorkloadSpec { padding_share: Some(0.5), ..spec() };
         let workload = padded.resolve(&bert(), Precision::Bf16).unwrap();
         assert_eq!(workload.positions(1), 16384.0);

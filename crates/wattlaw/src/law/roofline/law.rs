@@ -78,7 +78,7 @@ impl RooflineLaw {
             .map(|row| {
                 self.terms.get(*row).and_then(Option::as_ref).ok_or_else(|| {
                     Error::Data(format!(
-                        "the cost of run {row} (from 0) cannot be counted; it lacks columns"
+                        "the cost of run {row} (from 0) cannot be counted; columns are missing"
                     ))
                 })
             })

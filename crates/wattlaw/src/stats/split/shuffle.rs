@@ -1,4 +1,4 @@
-//! Random train and test parts, by row or by whole group, equal to scikit-learn's `ShuffleSplit`
+//! Random splits by row or by whole group, equal to scikit-learn's `ShuffleSplit`
 //! and `GroupShuffleSplit`.
 
 use rand_mt::Mt;

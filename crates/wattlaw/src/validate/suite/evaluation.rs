@@ -1,4 +1,4 @@
-//! What came of a case: our law, and what people would use without it, on the same runs and splits.
+//! Evaluates a case: the roofline law, other laws and baselines on the same runs and splits.
 
 use serde::Serialize;
 
@@ -18,7 +18,7 @@ use crate::stats::frame::Frame;
 use crate::stats::score::finite;
 use crate::validate::{CrossValidator, Validation};
 
-/// The names under which laws are printed.
+/// Printed names of laws.
 const ROOFLINE: &str = "roofline";
 const PHYSICS: &str = "roofline, no discrepancy";
 const AFTER: &str = "scaling, after the run";
@@ -29,19 +29,19 @@ const SIX_ND: &str = "6·N·D at 40 % of peak";
 /// One law on one case.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Score {
-    /// The law, in short.
+    /// Short name of the law.
     pub name: &'static str,
-    /// What it explains.
+    /// The response.
     pub target: Target,
     /// Mean relative error over all held-out runs of all splits.
     #[serde(serialize_with = "finite")]
     pub pooled_mape: f64,
-    /// All else.
+    /// All scores.
     #[serde(flatten)]
     pub found: Validation,
 }
 
-/// How far a figure was reached.
+/// How far a target was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Attainment {
@@ -49,42 +49,42 @@ pub enum Attainment {
     Aim,
     /// The floor.
     Floor,
-    /// Neither.
+    /// Not reached.
     No,
 }
 
-/// A figure and what was found.
+/// A target and the value found.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Checked {
-    /// Of what.
+    /// The response.
     pub target: Target,
-    /// By which measure.
+    /// The measure.
     pub measure: &'static str,
     /// The floor.
     pub least: f64,
     /// The aim.
     pub aim: f64,
-    /// What our law reached.
+    /// The value of the roofline law.
     #[serde(serialize_with = "finite")]
     pub found: f64,
-    /// How far that goes.
+    /// How far it reaches the target.
     pub met: Attainment,
 }
 
-/// What a split holds out, by lines of the table, so that other programs can check theirs.
+/// A split by lines of the table, for comparison with other programs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TestSplit {
     /// A group's label, a direction of scale, or the number of the draw.
     pub held_out: String,
-    /// Rows that train.
+    /// Number of training rows.
     pub n_train: usize,
-    /// Rows that test.
+    /// Number of test rows.
     pub n_test: usize,
-    /// Their lines, the header being 1.
+    /// Lines of the test rows; the header is line 1.
     pub lines: Vec<u64>,
 }
 
-/// What came of a case.
+/// The evaluation of a case.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Evaluation {
     /// The case's name.
@@ -93,7 +93,7 @@ pub struct Evaluation {
     pub table: &'static str,
     /// SHA-256 of its bytes.
     pub data_sha256: String,
-    /// Column that is held out by.
+    /// The held-out column.
     pub hold_out: &'static str,
     /// How it is held out.
     pub scheme: &'static str,
@@ -101,22 +101,22 @@ pub struct Evaluation {
     pub n_rows: usize,
     /// Groups.
     pub n_groups: usize,
-    /// Runs that the audit set apart as stalled.
+    /// Number of runs excluded as stalled.
     pub set_apart: usize,
-    /// Each law, ours first.
+    /// All laws, the roofline law first.
     pub laws: Vec<Score>,
-    /// What was asked of ours.
+    /// The targets of the roofline law.
     pub figures: Vec<Checked>,
-    /// The splits of our law.
+    /// The splits of the roofline law.
     pub splits: Vec<TestSplit>,
-    /// Runs and laws that were left out, and why.
+    /// Runs and laws left out, with reasons.
     pub notes: Vec<String>,
 }
 
-/// Judges every law that applies to a case.
+/// Evaluates every law that applies to a case.
 ///
 /// # Errors
-/// Where no run is left, or our own law cannot be judged; that another cannot is a note.
+/// If no run is left, or the roofline law cannot be evaluated; failures of other laws are notes.
 pub fn evaluate(case: &Case, data: &Dataset, catalog: &Catalog) -> Result<Evaluation> {
     let keeps = |run: &Measurement| {
         let named = |gpu| catalog.accelerator(run.gpu()).is_ok_and(|a| a.name == gpu);
@@ -179,7 +179,7 @@ pub fn evaluate(case: &Case, data: &Dataset, catalog: &Catalog) -> Result<Evalua
     for target in targets {
         evaluation.scaling(case.setting.unwrap_or(Setting::Pooled), *target, &validator, &frame)?;
         let rule = FixedMfu::new(&data, catalog, *target == Target::Energy);
-        // nothing is fitted, so that there is nothing to draw an interval from
+        // a baseline has no fit and therefore no interval
         evaluation.try_law(
             SIX_ND,
             *target,
@@ -192,7 +192,7 @@ pub fn evaluate(case: &Case, data: &Dataset, catalog: &Catalog) -> Result<Evalua
     Ok(evaluation)
 }
 
-/// A table without the steps that the audit finds stalled, and how many those are.
+/// The table without stalled steps, and their number.
 fn without_stalled(data: &Dataset, catalog: &Catalog) -> (Dataset, usize) {
     let stalled: Vec<Option<u64>> = audit(data, catalog)
         .into_iter()
@@ -205,7 +205,7 @@ fn without_stalled(data: &Dataset, catalog: &Catalog) -> (Dataset, usize) {
 }
 
 impl Evaluation {
-    /// Judges a roofline law and what else its fits answer.
+    /// Evaluates a roofline law and the other responses of its fits.
     fn roofline(
         &mut self,
         name: &'static str,
@@ -227,7 +227,7 @@ impl Evaluation {
         Ok(())
     }
 
-    /// Judges the study's law, after the run and before it.
+    /// Evaluates the study's law, after the run and before it.
     fn scaling(
         &mut self,
         setting: Setting,
@@ -241,7 +241,7 @@ impl Evaluation {
         };
         let (formula, note) = measurable(setting.formula()?, frame)?;
         if note.is_some() {
-            // without η there is no difference between after and before
+            // without η both laws are equal
             let law = ScalingLaw::new(formula, response);
             self.try_law(BEFORE, target, &law, validator, frame);
             return Ok(());
@@ -252,7 +252,7 @@ impl Evaluation {
         Ok(())
     }
 
-    /// Judges a law that may not suit the case.
+    /// Evaluates a law that may not apply to the case.
     fn try_law(
         &mut self,
         name: &'static str,
@@ -265,7 +265,7 @@ impl Evaluation {
             Ok(found) => {
                 if let Some(skipped) = found.skipped.first() {
                     self.notes.push(format!(
-                        "{name}: {} of {} splits could not be judged, the first because {}",
+                        "{name}: {} of {} splits could not be evaluated; the first because {}",
                         found.skipped.len(),
                         found.skipped.len() + found.splits.len(),
                         skipped.reason
@@ -277,7 +277,7 @@ impl Evaluation {
         }
     }
 
-    /// What our law reached of a figure; none where the case lacks its target.
+    /// The roofline law's value of a target; `None` if the case lacks the response.
     fn check(&self, figure: &Figure) -> Option<Checked> {
         let ours = |s: &&Score| s.name == ROOFLINE && s.target == figure.target;
         let score = self.laws.iter().find(ours)?;
@@ -289,7 +289,7 @@ impl Evaluation {
             Measure::MedianError => score.found.median_ape.median,
             Measure::MeanError => score.pooled_mape,
             Measure::HalfWidth => score.found.half_width_factor.as_ref()?.median,
-            // of single runs, which have no splits
+            // measures of single runs, which have no splits
             Measure::Error => return None,
         };
         Some(Checked::new(figure, found))
@@ -297,7 +297,7 @@ impl Evaluation {
 }
 
 impl Checked {
-    /// Holds what was found against a figure.
+    /// Compares a value with a target.
     pub(super) fn new(figure: &Figure, found: f64) -> Self {
         let reaches = |bar: f64| {
             if figure.measure.grows() { found >= bar } else { found <= bar }

@@ -1,8 +1,8 @@
-//! Whole training runs that others measured, predicted with the calibration that would answer for them: nothing is fitted
+//! Predicts whole training runs measured by others, with the built-in calibration selected for each; nothing is fitted
 //! on them.
 //!
-//! The table has their shapes, amounts and measurements. How they were spread and in which micro-batches stands in its
-//! notes and in the configurations that their authors published; `RUN_DETAILS` says so as job files do.
+//! The table has their shapes, amounts and measurements. Parallelism and micro-batches are in its notes and in the
+//! authors' published configurations; `RUN_DETAILS` states them as job files do.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,20 +24,21 @@ use crate::stats::score::finite;
 /// The table's path below the data folder.
 pub const TABLE: &str = "energy/published_training_runs.csv";
 
-/// The name under which these runs are asked for.
+/// The name of this case.
 pub const NAME: &str = "published";
 
 /// The error of a whole run's energy.
 const FIGURE: Figure =
     Figure { target: Target::Energy, measure: Measure::Error, least: 0.2, aim: 0.1 };
 
-/// Watts that a node of eight H100 draws at its plug beside its accelerators, losses of power supplies included.
+/// Power in watts of a node of eight H100 at its power inlet without its accelerators, losses of power supplies
+/// included.
 ///
-/// Latif et al. 2024 (arXiv 2412.08602) measured a peak of 8.4 kW of such a node; eight accelerators at 700 W are 5.6 kW of
-/// it, if all were at their limit then.
+/// Latif et al. 2024 (arXiv 2412.08602) measured a peak of 8.4 kW of such a node; eight accelerators at their limit of
+/// 700 W are 5.6 kW of it.
 const H100_NODE_W: f64 = 2800.0;
 
-/// What is known of a published run besides the table's columns.
+/// Details of a published run that are not in the table.
 struct RunDetails {
     run: &'static str,
     scope: Scope,
@@ -108,7 +109,7 @@ const RUN_DETAILS: [RunDetails; 3] = [
     },
 ];
 
-/// The columns that are read; the table has others.
+/// The columns used; the table has others.
 #[derive(Debug, Deserialize)]
 struct Row {
     run: String,
@@ -125,15 +126,15 @@ struct Row {
     energy_kwh: f64,
 }
 
-/// What was predicted of a quantity, what was measured, and how far the first is off.
+/// A predicted and a measured value, with the relative error.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Comparison {
-    /// As predicted.
+    /// The predicted value.
     #[serde(serialize_with = "finite")]
     pub predicted: f64,
-    /// As measured.
+    /// The measured value.
     pub measured: f64,
-    /// Predicted over measured, less one.
+    /// Predicted over measured, minus one.
     #[serde(serialize_with = "finite")]
     pub error: f64,
 }
@@ -151,33 +152,33 @@ pub struct Published {
     pub run: String,
     /// What its energy covers.
     pub scope: Scope,
-    /// The calibration that was chosen.
+    /// The selected calibration.
     pub calibration: String,
     /// kWh at that scope.
     pub energy_kwh: Comparison,
     /// Hours.
     pub duration_h: Comparison,
-    /// kWh by the predicted power for the measured time.
+    /// kWh from the predicted power and the measured time.
     pub energy_given_time_kwh: Comparison,
-    /// kWh by thermal design power for the predicted time.
+    /// kWh from thermal design power and the predicted time.
     pub rated_energy_kwh: Comparison,
-    /// kWh by thermal design power for 6·N·D at a fixed utilisation.
+    /// kWh from thermal design power and 6·N·D FLOPs at a fixed MFU.
     pub six_nd_energy_kwh: Comparison,
-    /// Hours of 6·N·D at a fixed utilisation.
+    /// Hours of 6·N·D FLOPs at a fixed MFU.
     pub six_nd_duration_h: Comparison,
-    /// What was asked of the energy.
+    /// The target of the energy.
     pub figure: Checked,
-    /// What the job and the conversion of scopes suppose.
+    /// Assumptions of the job and of the scope conversion.
     pub assumptions: Vec<String>,
-    /// What the prediction warns of.
+    /// Warnings of the prediction.
     pub warnings: Vec<String>,
 }
 
-/// Predicts every run of the table that `RUN_DETAILS` knows.
+/// Predicts every run of the table.
 ///
 /// # Errors
-/// [`Error::At`] with the line for a row that cannot be read, is not told of, or whose energy no conversion brings to
-/// its scope.
+/// [`Error::At`] with the line for a row that cannot be read, has no entry in `RUN_DETAILS`, or has a scope without a
+/// conversion.
 pub fn evaluate(table: &[u8], name: &str, catalog: &Catalog) -> Result<Vec<Published>> {
     let mut reader = csv::Reader::from_reader(table);
     let mut runs = Vec::new();
@@ -199,7 +200,7 @@ fn one(row: &Row, catalog: &Catalog) -> Result<Published> {
     let Choice { calibration, reason } = choose(&job)?;
     let prediction = predict(&job, &calibration, &reason, 0.95)?;
     let (Some(energy), Some(duration)) = (prediction.energy_j, prediction.duration_s) else {
-        return Err(Error::Data(format!("{} tells no energy or no time", calibration.name)));
+        return Err(Error::Data(format!("{} predicts no energy or no time", calibration.name)));
     };
     let hours = duration.estimate / 3600.0;
     let (share, beside_w, converted) = to_scope(&prediction, details.scope)?;
@@ -225,7 +226,7 @@ fn one(row: &Row, catalog: &Catalog) -> Result<Published> {
 }
 
 impl Row {
-    /// What the columns say of the job.
+    /// The job from the columns.
     fn spec(&self) -> JobSpec {
         let whole = |x: f64| Some(x.round() as u64);
         JobSpec {
@@ -252,20 +253,20 @@ impl Row {
     }
 }
 
-/// What brings a predicted energy to another scope: the share of it that counts there, watts that each node draws
-/// beside, and the sentence that says so.
+/// Converts a predicted energy to another scope: the share that counts there, additional watts per node, and a sentence
+/// on the conversion.
 fn to_scope(prediction: &Prediction, wanted: Scope) -> Result<(f64, f64, String)> {
     let from = prediction.scope;
     if from == wanted {
-        let sentence = format!("the energy is predicted at the stated scope, {wanted}");
+        let sentence = format!("the energy is predicted at the measured scope, {wanted}");
         return Ok((1.0, 0.0, sentence));
     }
     let Breakdown::Parts { energy, .. } = &prediction.breakdown else {
-        return Err(Error::Data(format!("no conversion from {from} to {wanted} is known")));
+        return Err(Error::Data(format!("there is no conversion from {from} to {wanted}")));
     };
     let host = energy.host_j / energy.total_j;
     let less = format!(
-        "the host's part, {:.1} % of the energy by the law's own breakdown, is taken off to come from {from} to gpu",
+        "the host's part, {:.1} % of the energy in the law's breakdown, is subtracted to convert from {from} to gpu",
         host * 100.0
     );
     match wanted {
@@ -274,11 +275,11 @@ fn to_scope(prediction: &Prediction, wanted: Scope) -> Result<(f64, f64, String)
             1.0 - host,
             H100_NODE_W,
             format!(
-                "{less}; {H100_NODE_W} W a node are put on to come to node_ac, which is what Latif et al. (arXiv 2412.08602) \
+                "{less}; {H100_NODE_W} W per node are added to convert to node_ac, which is what Latif et al. (arXiv 2412.08602) \
                  leave beside eight H100 at their limit"
             ),
         )),
-        _ => Err(Error::Data(format!("no conversion from {from} to {wanted} is known"))),
+        _ => Err(Error::Data(format!("there is no conversion from {from} to {wanted}"))),
     }
 }
 
