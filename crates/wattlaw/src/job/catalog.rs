@@ -331,8 +331,7 @@ mod tests {
             "[[model]]\nname = 'm'\nfamily = 'gpt2'\nlayers = 2\nhidden_size = 64\nsource = 's'\n";
         assert!(fails(&format!("{row}hiden = 3\n")).contains("unknown field `hiden`"));
         assert!(
-            fails(&format!("{row}parameters = 5\n"))
-                .contains("parameters is 5, but the shape comes to")
+            fails(&format!("{row}parameters = 5\n")).contains("parameters is 5, but its shape has")
         );
         assert!(fails("[[accelerator]]\nname = 'x'\n").contains("missing field"));
     }

@@ -116,6 +116,6 @@ mod tests {
         let data = Dataset::from_csv(text.as_bytes(), "one.csv", None).unwrap();
         let frame = data.frame(ProxyColumns::default(), &catalog).unwrap();
         let error = FixedMfu::new(&data, &catalog, true).predict(&frame).unwrap_err();
-        assert_eq!(error.to_string(), "the job of run 0 (from 0) is not known");
+        assert_eq!(error.to_string(), "the job of run 0 (from 0) is unknown");
     }
 }

@@ -343,8 +343,8 @@ mod tests {
             ("log_C log_M", "column 7: expected `+`, `:` or `*`, but found `log_M`"),
             ("é ^ 2", "column 3: expected a name, `+`, `:` or `*`, but found `^`"),
             ("a - b", "column 5: expected `1` after `-`, but found `b`"),
-            ("a:a", "column 3: `a` comes twice in one term"),
-            ("a*b*a", "column 5: `a` comes twice in one term"),
+            ("a:a", "column 3: `a` occurs twice in one term"),
+            ("a*b*a", "column 5: `a` occurs twice in one term"),
             ("a*b*c*d*e*f*g", "column 12: at most 6 variables can be joined by `*`"),
         ] {
             assert_eq!(refused(text), format!("not valid formula: {message}"), "{text}");

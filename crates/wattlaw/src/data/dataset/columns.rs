@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use super::map::{ColumnMap, Rule};
+use super::map::{Case, ColumnMap, Rule};
 use crate::base::csv_text;
 use crate::base::error::{Error, Location, Result};
 use crate::base::scope::{Covers, Scope};
@@ -123,8 +123,7 @@ pub(super) fn read(bytes: &[u8], file: &str, map: Option<&ColumnMap>) -> Result<
 /// The rule for each column of a run table in another table.
 struct Layout {
     rules: BTreeMap<&'static str, Rule>,
-    /// Rules for rows with a value in a column: the column, the value, and the rules.
-    cases: Vec<(usize, String, BTreeMap<&'static str, Rule>)>,
+    cases: Vec<Case>,
     notes: Vec<String>,
     absent: Vec<&'static str>,
 }

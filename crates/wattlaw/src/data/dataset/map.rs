@@ -52,12 +52,12 @@ impl ColumnMap {
         Ok(map)
     }
 
-    /// The rules for rows with a value in a column: the column, the value, and the rules.
+    /// The rules for rows with a value in a column.
     pub(super) fn cases(
         &self,
         headers: &csv::StringRecord,
         names: &[&'static str],
-    ) -> Result<Vec<(usize, String, BTreeMap<&'static str, Rule>)>> {
+    ) -> Result<Vec<Case>> {
         let mut cases = Vec::new();
         for (column, values) in &self.cases {
             let at = headers
@@ -76,6 +76,9 @@ impl ColumnMap {
         Ok(cases)
     }
 }
+
+/// Rules for rows with a value in a column: the column, the value, and the rules by column of run tables.
+pub(super) type Case = (usize, String, BTreeMap<&'static str, Rule>);
 
 /// A rule that computes a cell of a run table from a row of another table.
 #[derive(Debug, Clone, PartialEq)]

@@ -349,7 +349,7 @@ mod tests {
         assert!(fails(ParallelismSpec { cp: Some(2), ..strategy("fsdp") }, 4).contains("cp is 2"));
         assert!(
             fails(ParallelismSpec { pp: Some(16), ..Default::default() }, 16)
-                .contains("a layer a stage")
+                .contains("each stage needs a layer")
         );
         let interleaved = ParallelismSpec {
             pp: Some(8),
