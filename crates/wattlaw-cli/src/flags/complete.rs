@@ -54,7 +54,7 @@ pub fn every_run(data: &Dataset, frame: &Frame, formula: &Formula, response: &st
     }
     if values.len() > 1 && values.iter().all(|x| x.to_bits() == values[0].to_bits()) {
         return Err(Error::Data(format!(
-            "{}: column `{response}` is the same in every row, so there is nothing to explain",
+            "{}: column `{response}` has the same value in every row, so there is nothing to fit",
             data.name
         ))
         .into());

@@ -153,7 +153,7 @@ fn a_wrong_word_is_wrong_usage() {
 fn a_power_limit_below_what_the_lowest_clock_draws_cannot_be_met() {
     let job = "predict --model gpt2-medium --gpu a100-sxm4-80gb --seq-len 1024 --micro-batch 8 --tokens 50M";
     for limit in ["50W", "0.001W"] {
-        refused(&run(&format!("{job} --power-limit {limit}")), 1, "give a higher limit");
+        refused(&run(&format!("{job} --power-limit {limit}")), 1, "set a higher limit");
     }
 }
 
@@ -331,11 +331,11 @@ fn a_wrong_table_is_refused_with_line_and_column_and_nothing_is_written() {
             table[..table.len() - 40].to_owned(),
             "runs.csv:25: not valid CSV: the row has 8 cells and the header 16",
         ),
-        ("fit", same("energy_j", "100"), "the same in every row, so there is nothing to explain"),
+        ("fit", same("energy_j", "100"), "the same value in every row, so there is nothing to fit"),
         (
             "validate",
             same("energy_j", "100"),
-            "the same in every row, so there is nothing to explain",
+            "the same value in every row, so there is nothing to fit",
         ),
         ("fit --terms log_C+log_tokens+log_layers+log_hidden_size", table.clone(), "log_"),
         ("fit --terms log_C+family", table.clone(), "`bert` in every row"),

@@ -311,6 +311,6 @@ mod tests {
     fn a_constant_response_is_refused() {
         let law = ScalingLaw::new("log_C".parse().unwrap(), "log_eta");
         let error = law.fit(&frame(), None).unwrap_err().to_string();
-        assert!(error.starts_with("column `log_eta` is the same value in every row"), "{error}");
+        assert!(error.starts_with("column `log_eta` has the same value in every row"), "{error}");
     }
 }

@@ -102,7 +102,7 @@ proptest! {
             }
             Err(error) => {
                 let text = error.to_string();
-                prop_assert!(!text.contains("power_limit_w") || text.contains("give a higher limit"), "{}", text);
+                prop_assert!(!text.contains("power_limit_w") || text.contains("set a higher limit"), "{}", text);
             }
         }
     }

@@ -303,7 +303,7 @@ fn a_window_that_all_nodes_have_is_merged() {
     let without = Record { windows: Vec::new(), ..other };
     let merged = merge(&[trained("a"), without]).unwrap();
     assert!(merged.windows.is_empty());
-    assert!(merged.notes.iter().any(|n| n.ends_with("it has 1 windows that not all nodes have")));
+    assert!(merged.notes.iter().any(|n| n.ends_with("1 of its windows are not on all nodes")));
 }
 
 #[test]
@@ -347,7 +347,7 @@ fn nodes_of_a_job_are_merged_and_no_device_is_counted_twice() {
     assert_eq!(merge(&[a.clone(), b.clone()]).unwrap().tokens, Some(100.0));
 
     let refused = |a: &Record, b: &Record| merge(&[a.clone(), b.clone()]).unwrap_err().to_string();
-    assert!(refused(&a, &a).contains("it would be counted twice"));
+    assert!(refused(&a, &a).contains("its energy would be counted twice"));
     let mut later = b.clone();
     later.started_at = "2026-03-01T13:00:00.000Z".to_owned();
     assert!(refused(&a, &later).contains("do not overlap in time"));
@@ -422,7 +422,7 @@ fn a_statement_has_only_known_values() {
     assert!(paragraph.contains("Annex XI, section 1, point 2(e)"), "{paragraph}");
     assert!(paragraph.contains("Of it, 500 J is estimated from a stated power"), "{paragraph}");
     let text = full.markdown();
-    assert!(text.contains("its tokens are those that the job states"), "{text}");
+    assert!(text.contains("its tokens are stated by the job"), "{text}");
 }
 
 #[test]
@@ -457,7 +457,7 @@ fn records_are_reported_at_a_scope_that_all_have() {
     assert_eq!(both.scope, Scope::Devices);
     let twice =
         Statement::from_records(&[closed("a"), closed("a")], &UserMetadata::default(), &catalog);
-    assert_eq!(twice.unwrap_err().to_string(), "record 20260301T120000Z-a is there twice");
+    assert_eq!(twice.unwrap_err().to_string(), "record 20260301T120000Z-a occurs twice");
 }
 
 proptest! {

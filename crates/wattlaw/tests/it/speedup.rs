@@ -98,7 +98,7 @@ fn runs_without_baseline_are_left_out_and_noted() {
         [
             "left out: 4 of 5 finished runs on several GPUs, the first, run 3 in line 3, because no single-GPU run has its configuration",
             "left out: 1 of 7 runs as not finished, the first, run 7 in line 7: exit 1",
-            "assumed, wholly or in part, and not measured: 1 of 6 energies",
+            "1 of 6 energies are assumed, wholly or in part, and not measured",
         ]
     );
 }
@@ -127,7 +127,7 @@ fn few_families_have_an_interval_and_a_note() {
 fn what_cannot_be_compared_is_refused() {
     let refused = |rows: &str| compare(rows).unwrap_err().to_string();
     let none = refused("gpt,T4,2,ddp,2,64,128,8,1000,5,50,gpu,,,\n");
-    assert!(none.starts_with("runs.csv: of 1 finished runs on several GPUs none has a baseline"));
+    assert!(none.starts_with("runs.csv: none of 1 finished runs on several GPUs has a baseline"));
     let failed = "gpt,T4,1,,2,64,128,8,1000,10,50,gpu,,,exit 1\n\
                   gpt,T4,2,ddp,2,64,128,8,1000,5,50,gpu,,,\n";
     assert!(refused(failed).contains("none has a baseline"));
