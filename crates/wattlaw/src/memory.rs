@@ -267,9 +267,9 @@ mod tests {
             let job = megatron(layers, h, heads, batch, pp, chunks);
             // norm weights and statistics, which the paper's formulas leave out, come to less than 0.02 %
             let near = |found: f64, stated: f64| (found - stated).abs() < 0.005 + 2e-4 * stated;
-            let maps = job.architecture.parameters().attention_per_layer
+            let projections = job.architecture.parameters().attention_per_layer
                 + job.architecture.parameters().ffn_per_layer;
-            let held = (maps * layers) as f64 / (8 * pp) as f64;
+            let held = (projections * layers) as f64 / (8 * pp) as f64;
             assert!(near(18.0 * held / BYTES_PER_GIB, states), "{layers}: {held}");
             let gib = |c, sp| first_stage(&set(&job, c, sp)) / BYTES_PER_GIB;
             assert!(near(gib(None, false), all), "{layers}: {}", gib(None, false));
@@ -337,7 +337,7 @@ mod tests {
              workload = { steps = 1, seq_len = 512, micro_batch = 1, lora = { rank = 8 } }
              system = { gpu = 'a100-sxm4-80gb' }";
         let memory = Memory::for_job(&job(text));
-        // query and value maps of 32 layers, rank 8 times twice the width 4096 each
+        // query and value projections of 32 layers, rank 8 times twice the width 4096 each
         let adapters = 32.0 * 2.0 * 8.0 * 8192.0;
         assert_eq!(memory.gradients.value(), 4.0 * adapters);
         assert_eq!(memory.optimizer.value(), 8.0 * adapters);

@@ -355,7 +355,7 @@ fn a_wrong_table_is_refused_with_line_and_column_and_nothing_is_written() {
         (
             "efficiency --except gpus=1",
             table.clone(),
-            "runs.csv: of 16 finished runs on several GPUs none has a baseline, which would be a finished run on one GPU",
+            "runs.csv: none of 16 finished runs on several GPUs has a baseline, which is a finished run on one GPU",
         ),
         ("efficiency --only gpus=1", table.clone(), "of 0 finished runs on several GPUs"),
         (
@@ -475,7 +475,7 @@ fn a_suggestion_without_a_space_or_from_an_impossible_one_is_refused() {
         (
             &format!("--suggest 5 --space two.toml {PARENT}"),
             1,
-            "one GPU model at a time, and the space and jobs have rtx-4090, t4",
+            "one GPU model at a time, but the space and jobs have rtx-4090, t4",
         ),
         ("--suggest 5 --space good.toml --parent bert-2026", 1, "holds a scaling law"),
         (

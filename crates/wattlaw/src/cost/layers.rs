@@ -333,8 +333,9 @@ impl<'a> Writer<'a> {
         let rows = tokens * visits;
         let first: &[LoraTarget] =
             if self.a.gated_ffn { &[LoraTarget::Gate, LoraTarget::Up] } else { &[LoraTarget::Up] };
-        let maps = first.len() as f64;
-        let up = Product { kernels: maps * weights, ..Product::new(rows, h, maps * f) };
+        let projections = first.len() as f64;
+        let up =
+            Product { kernels: projections * weights, ..Product::new(rows, h, projections * f) };
         self.product(
             if self.a.gated_ffn { OpKind::FfnGateAndUp } else { OpKind::FfnUp },
             count,
@@ -344,13 +345,13 @@ impl<'a> Writer<'a> {
         for target in first {
             self.adapter(*target, count, full, Product::new(rows, h, f));
         }
-        self.elementwise(OpKind::FfnActivation, count, full, rows * f, maps + 1.0);
+        self.elementwise(OpKind::FfnActivation, count, full, rows * f, projections + 1.0);
         let down = Product { kernels: weights, ..Product::new(rows, f, h) };
         self.product(OpKind::FfnDown, count, full, down);
         self.adapter(LoraTarget::Down, count, full, down);
         if weights > 1.0 {
             // all experts' weights are read; the product above counted those of one
-            let idle = (weights - 1.0) * (maps + 1.0) * h * f * self.act;
+            let idle = (weights - 1.0) * (projections + 1.0) * h * f * self.act;
             self.push(OpKind::ExpertWeights, Phase::Forward, count, 0.0, idle, 0.0);
             self.push(OpKind::ExpertWeights, Phase::Backward, count, 0.0, 2.0 * idle, 0.0);
         }

@@ -127,8 +127,8 @@ pub(crate) fn stage_parameters(job: &Job, stage: u64) -> StageParameters {
 /// Approximate number of trained tensors of a model: weights, biases and norms of each layer.
 fn tensors(a: &Architecture) -> f64 {
     let biased = if a.biases.ffn { 2.0 } else { 1.0 };
-    let maps = 4.0 + (a.ffn_projections() * a.experts.map_or(1, |e| e.count)) as f64;
-    a.total_layers() as f64 * (maps * biased + 2.0 * biased) + 4.0
+    let projections = 4.0 + (a.ffn_projections() * a.experts.map_or(1, |e| e.count)) as f64;
+    a.total_layers() as f64 * (projections * biased + 2.0 * biased) + 4.0
 }
 
 #[cfg(test)]

@@ -104,13 +104,13 @@ fn head(job: &Job, recipe: &Recipe) -> f64 {
     let h = a.hidden_size as f64;
     let (wide, statistics) = keeping.norm();
     let norm = if a.final_norm { h * wide + statistics } else { 0.0 };
-    let map = match w.task {
+    let transform = match w.task {
         // inputs of the dense projection, GELU, the norm and the output projection
         Task::MaskedLm => h * (3.0 * keeping.act + keeping.residual) + 8.0,
         Task::CausalLm => h * keeping.act,
         Task::Classification { .. } => 0.0,
     };
-    predicting_positions(job) * (norm + map) / keeping.between
+    predicting_positions(job) * (norm + transform) / keeping.between
 }
 
 fn logits(job: &Job, recipe: &Recipe) -> Bytes {

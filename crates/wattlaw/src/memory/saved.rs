@@ -155,7 +155,7 @@ impl<'a> LayerActivations<'a> {
         self.keep("query, key, value", tokens * (q + 2.0 * kept) * act);
         if self.a.model_type == ModelType::GptNeox && !self.fused {
             self.keep("rotated query and key", tokens * 2.0 * q * act);
-            self.keep("context before its map", tokens * q * act);
+            self.keep("context before its projection", tokens * q * act);
         }
         let context = match stack {
             Stack::Main => self.w.seq_len,

@@ -377,7 +377,7 @@ mod tests {
 
     #[test]
     fn a_partition_by_cost_has_fewer_layers_on_the_output_stage() {
-        // 16 layers of 2²⁶ and an output map of four times that: 20 units
+        // 16 layers of 2²⁶ and an output projection of four times that: 20 units
         let llama = ModelSpec {
             family: Some("llama".into()),
             layers: Some(16),
