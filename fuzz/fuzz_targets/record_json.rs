@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::record::document::Record;
 use wattlaw::record::merge::merge;
-use wattlaw::record::report::{Said, Statement};
+use wattlaw::record::report::{UserMetadata, Statement};
 
 static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::built_in().unwrap());
 
@@ -26,8 +26,8 @@ fuzz_target!(|text: &str| {
         return;
     }
     answer::answered(record.to_run(None, &CATALOG));
-    let said = Said { intensity_g_per_kwh: Some(400.0), ..Said::default() };
-    if let Some(statement) = answer::answered(Statement::of(&[record], &said, &CATALOG)) {
+    let said = UserMetadata { intensity_g_per_kwh: Some(400.0), ..UserMetadata::default() };
+    if let Some(statement) = answer::answered(Statement::from_records(&[record], &said, &CATALOG)) {
         assert!(!statement.markdown().is_empty());
     }
 });

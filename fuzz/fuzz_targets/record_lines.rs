@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use wattlaw::record::closing::Closing;
+use wattlaw::record::finalizer::Finalizer;
 use wattlaw::record::document::{Record, State};
 use wattlaw::record::event::Entry;
 
@@ -15,7 +15,7 @@ static OPENED: LazyLock<Record> =
 fuzz_target!(|text: &str| {
     let (events, trace) = text.split_once("---\n").unwrap_or((text, ""));
     let entries = events.lines().filter_map(Entry::parse).collect();
-    let mut closing = Closing::new(OPENED.clone(), entries);
+    let mut closing = Finalizer::new(OPENED.clone(), entries);
     trace.lines().for_each(|line| closing.line(line));
     let written = closing.close(State::Recovered).to_json().unwrap();
     // whatever was closed can be read

@@ -10,7 +10,7 @@ use super::lines::{Source, text};
 use super::measured::{Measured, Part};
 use super::number::{number, short};
 use super::{Reader, nothing};
-use wattlaw::base::error::{Error, Place, Result};
+use wattlaw::base::error::{Error, Location, Result};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
 use wattlaw::record::{Component, Instrument};
@@ -49,7 +49,7 @@ impl Reader for Carbontracker {
         let mut log = Log { run_id: run_of(file), file: file.to_owned(), ..Log::default() };
         let mut state = State::default();
         source.lines(|number, line| {
-            let place = |e: Error| e.at(Place::line(file, number));
+            let place = |e: Error| e.at(Location::line(file, number));
             let line = text(line).map_err(place)?;
             log.line(number, line, &mut state, findings).map_err(place)
         })?;

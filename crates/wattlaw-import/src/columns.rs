@@ -6,7 +6,7 @@ use super::measured::Measured;
 use super::number::MOST;
 use super::table::{Row, Table};
 use super::{Options, Reader, nothing, stem};
-use wattlaw::base::error::{Error, Place, Result};
+use wattlaw::base::error::{Error, Location, Result};
 use wattlaw::base::units::Joules;
 use wattlaw::data::dataset::ColumnMap;
 
@@ -33,7 +33,7 @@ impl Columns {
                 Some(at) => Ok(Some(at)),
                 None => {
                     let known = table.header().iter().map(String::as_str);
-                    Err(Error::unknown("column", theirs, known).at(Place::line(file, 1)))
+                    Err(Error::unknown("column", theirs, known).at(Location::line(file, 1)))
                 }
             },
         }
@@ -59,7 +59,7 @@ impl Reader for Columns {
                 "column `energy_j`",
                 "map it or energy_kwh to a column of the table with --map",
             )
-            .at(Place::line(file, 1)));
+            .at(Location::line(file, 1)));
         }
         let named = self.map.columns.keys().chain(self.map.constants.keys());
         let unread: Vec<&str> = named.map(String::as_str).filter(|n| !READ.contains(n)).collect();

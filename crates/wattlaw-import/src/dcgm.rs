@@ -12,7 +12,7 @@ use super::measured::{Measured, Part};
 use super::number::{MOST, number, short};
 use super::series::{Counter, Series, Step};
 use super::{Options, Reader, nothing, stem};
-use wattlaw::base::error::{Error, Place, Result};
+use wattlaw::base::error::{Error, Location, Result};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::{Joules, Watts};
 use wattlaw::record::{Component, Instrument};
@@ -91,7 +91,7 @@ impl Reader for Dcgm {
             if !ours {
                 return Ok(());
             }
-            let place = |e: Error| e.at(Place::line(file, number));
+            let place = |e: Error| e.at(Location::line(file, number));
             let line = text(line).map_err(place)?;
             self.sample(file, number, line, findings).map_err(place)
         })?;
@@ -242,7 +242,7 @@ impl Dcgm {
             return Err(Error::Data(
                 "it holds one scrape, and a counter tells by its difference; give a later scrape too".to_owned(),
             )
-            .at(Place::file(file)));
+            .at(Location::file(file)));
         }
         let seconds = match (self.first, self.last) {
             (Some(first), Some(last)) if last > first => Some((last - first) as f64 / 1e9),

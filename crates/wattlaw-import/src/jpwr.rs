@@ -11,7 +11,7 @@ use super::series::{Series, Step};
 use super::table::Table;
 use super::unit::Scale;
 use super::{Reader, nothing};
-use wattlaw::base::error::{Error, Place, Result};
+use wattlaw::base::error::{Error, Location, Result};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
 use wattlaw::record::{Component, Instrument};
@@ -156,7 +156,7 @@ impl Run {
             (&self.sum, Instrument::Power, "jpwr energy")
         } else {
             return Err(Error::Data("the counter says 0, and no other table was given".to_owned())
-                .at(Place::file(file)));
+                .at(Location::file(file)));
         };
         let mut measured =
             Measured::new(self.key.rsplit('/').next().unwrap_or_default(), file, meter);

@@ -37,7 +37,7 @@ pub use write::to_csv;
 
 use finding::Findings;
 
-use wattlaw::base::error::{Error, Place, Result};
+use wattlaw::base::error::{Error, Location, Result};
 use wattlaw::base::words::words;
 use wattlaw::data::dataset::ColumnMap;
 
@@ -186,7 +186,7 @@ trait Reader {
 
 /// The sentence for a log that has the format and nothing in it.
 fn nothing(file: &str, what: &str) -> Error {
-    Error::Data(format!("it holds no {what}")).at(Place::file(file))
+    Error::Data(format!("it holds no {what}")).at(Location::file(file))
 }
 
 /// The name of a run that its log does not name: the file's, without folder and ending.

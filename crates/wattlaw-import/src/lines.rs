@@ -5,7 +5,7 @@ use std::io::BufRead;
 use memchr::memchr;
 
 use super::Format;
-use wattlaw::base::error::{Error, Place, Result};
+use wattlaw::base::error::{Error, Location, Result};
 
 /// A line longer than this is not one of a log.
 const LONGEST: usize = 1 << 20;
@@ -27,7 +27,7 @@ impl Source<'_> {
         let head = self.input.fill_buf().map_err(|e| unreadable(self.name, &e))?;
         if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
             let message = "it is UTF-16, as PowerShell's > writes it, and must be UTF-8".to_owned();
-            return Err(Error::Syntax { format: "text", message }.at(Place::file(self.name)));
+            return Err(Error::Syntax { format: "text", message }.at(Location::file(self.name)));
         }
         Ok(Format::detect(head))
     }
@@ -65,7 +65,7 @@ impl Source<'_> {
                 return Err(Error::Data(
                     "the line is longer than 1 MiB, so this is no text log".to_owned(),
                 )
-                .at(Place::line(self.name, number + 1)));
+                .at(Location::line(self.name, number + 1)));
             }
         }
         if !begun.is_empty() {
@@ -78,7 +78,7 @@ impl Source<'_> {
 
 /// The sentence for a file that cannot be read.
 pub(super) fn unreadable(name: &str, error: &std::io::Error) -> Error {
-    Error::Data(format!("it cannot be read: {error}")).at(Place::file(name))
+    Error::Data(format!("it cannot be read: {error}")).at(Location::file(name))
 }
 
 fn trimmed(line: &[u8], number: u64) -> &[u8] {

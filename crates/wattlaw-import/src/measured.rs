@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::clock::Stamp;
 use super::finding::{Finding, Findings, Trap};
 use wattlaw::base::amount::Count;
-use wattlaw::base::error::{Error, Place, Result};
+use wattlaw::base::error::{Error, Location, Result};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::{Joules, Seconds, Watts};
 use wattlaw::data::measurement::Measurement;
@@ -133,8 +133,8 @@ impl Measured {
     }
 
     /// The place in the log.
-    pub fn place(&self) -> Place {
-        Place { file: self.file.clone(), line: self.line }
+    pub fn place(&self) -> Location {
+        Location { file: self.file.clone(), line: self.line }
     }
 
     /// When it ended, by the log's clock.

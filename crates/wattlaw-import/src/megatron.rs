@@ -9,7 +9,7 @@ use super::lines::{Source, text};
 use super::measured::Measured;
 use super::number::number_after;
 use super::{Reader, nothing, stem};
-use wattlaw::base::error::{Error, Place, Result};
+use wattlaw::base::error::{Error, Location, Result};
 use wattlaw::base::scope::Scope;
 use wattlaw::record::Instrument;
 
@@ -72,7 +72,7 @@ impl Log {
         line: &[u8],
         findings: &mut Findings,
     ) -> Result<()> {
-        let place = |e: Error| e.at(Place::line(file, number));
+        let place = |e: Error| e.at(Location::line(file, number));
         // most lines of a log are not ours, and may hold anything
         let ours = |label: &str| memchr::memmem::find(line, label.as_bytes()).is_some();
         let (iterates, total, world) = (
@@ -211,7 +211,7 @@ impl Log {
         if self.iterations == 0.0 && self.total.is_none() {
             return Err(if self.lines > 0 {
                 Error::missing(ENERGY.trim_end_matches(':'), "Megatron writes it with --log-energy")
-                    .at(Place::file(file))
+                    .at(Location::file(file))
             } else {
                 nothing(file, "lines of iterations")
             });

@@ -14,7 +14,7 @@ use super::lines::{Source, text};
 use super::measured::{Measured, Part};
 use super::number::{MOST, short};
 use super::{Reader, nothing, stem};
-use wattlaw::base::error::{Error, Place, Result};
+use wattlaw::base::error::{Error, Location, Result};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
 use wattlaw::record::{Component, Instrument};
@@ -61,7 +61,7 @@ impl Reader for Mlperf {
         let mut events = 0_u64;
         source.lines(|number, line| {
             let Some(at) = memchr::memmem::find(line, b":::MLL") else { return Ok(()) };
-            let place = |e: Error| e.at(Place::line(name, number));
+            let place = |e: Error| e.at(Location::line(name, number));
             let line = text(&line[at..]).map_err(place)?;
             let json = line.find('{').map_or("", |at| &line[at..]);
             let event: Event = serde_json::from_str(json)
@@ -143,7 +143,7 @@ impl File {
 
     /// Mean power behind the supplies in W, and seconds of the measurement.
     fn mean_power(&self, findings: &mut Findings) -> Result<(f64, f64)> {
-        let place = || Place::file(&self.name);
+        let place = || Location::file(&self.name);
         let Some(start) = self.start else {
             return Err(
                 Error::missing("power_measurement_start", "the sum begins with it").at(place())

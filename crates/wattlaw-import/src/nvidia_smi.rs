@@ -19,7 +19,7 @@ use super::{Options, Reader, nothing, stem};
 use cell::{power_cell, quantity, row_of_other_length, trim, unreadable_cell};
 use layout::Layout;
 
-use wattlaw::base::error::{Error, Place, Result};
+use wattlaw::base::error::{Error, Location, Result};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::{Joules, Watts};
 use wattlaw::record::{Component, Instrument};
@@ -53,7 +53,7 @@ impl Reader for NvidiaSmi {
             if let Some(error) = short.take() {
                 return Err(error);
             }
-            let at = |e: Error| e.at(Place::line(file, number));
+            let at = |e: Error| e.at(Location::line(file, number));
             match &mut log {
                 None => {
                     let (layout, titled) = Layout::of(line, &self.options.columns).map_err(at)?;
@@ -88,7 +88,7 @@ impl Reader for NvidiaSmi {
         let Some(log) = log else {
             let what =
                 if lines == 0 { "the file is empty" } else { "the file holds blank lines only" };
-            return Err(Error::Data(what.to_owned()).at(Place::file(file)));
+            return Err(Error::Data(what.to_owned()).at(Location::file(file)));
         };
         self.measured.push(log.finish(file, findings)?);
         Ok(())
@@ -181,7 +181,7 @@ impl Log {
         line: &[u8],
         findings: &mut Findings,
     ) -> Result<Option<Error>> {
-        let place = |e: Error| e.at(Place::line(file, number));
+        let place = |e: Error| e.at(Location::line(file, number));
         let layout = &self.layout;
         let mut cells: [&[u8]; 6] = [b""; 6];
         let (mut index, mut rest) = (0, Some(line));
@@ -297,7 +297,7 @@ impl Log {
             self.at = at;
             return Ok(at);
         }
-        let place = |e: Error| e.at(Place::line(file, number));
+        let place = |e: Error| e.at(Location::line(file, number));
         if self.devices.len() >= 4096 {
             return Err(place(Error::Data(
                 "the log has more than 4096 devices, so its columns are not what they seem".into(),
@@ -346,13 +346,13 @@ impl Log {
                 "column `index` or `uuid`",
                 "lines come in bursts, so several GPUs are in the log that cannot be told apart",
             )
-            .at(Place::file(file)));
+            .at(Location::file(file)));
         }
         let devices: Vec<&Device> = self.devices.iter().filter(|d| d.wanted).collect();
         if devices.is_empty() && !self.devices.is_empty() {
             let known = self.devices.iter().filter_map(|d| std::str::from_utf8(&d.key).ok());
             let asked = self.options.devices.join(",");
-            return Err(Error::unknown("device", &asked, known).at(Place::file(file)));
+            return Err(Error::unknown("device", &asked, known).at(Location::file(file)));
         }
         let seconds = devices.iter().map(|d| d.series.seconds()).fold(0.0, f64::max);
         if seconds <= 0.0 && devices.iter().any(|d| d.missing > 0) {

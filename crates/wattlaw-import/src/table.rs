@@ -7,7 +7,7 @@ use csv::{ByteRecord, ReaderBuilder, Trim};
 use super::finding::{Findings, Trap};
 use super::lines::{Source, unreadable, without_mark};
 use super::number::{MOST, absent, number, short};
-use wattlaw::base::error::{Error, Place, Result};
+use wattlaw::base::error::{Error, Location, Result};
 
 /// A table whose header has been read.
 pub(super) struct Table<'a> {
@@ -46,14 +46,14 @@ impl<'a> Table<'a> {
         let some = reader.read_byte_record(&mut record).map_err(|e| syntax(&e, name))?;
         if !some || record.iter().all(<[u8]>::is_empty) {
             return Err(Error::Data("the file is empty; a table begins with a header".into())
-                .at(Place::file(name)));
+                .at(Location::file(name)));
         }
         let header = record
             .iter()
             .map(|cell| super::lines::text(cell).map(str::to_owned))
             .collect::<Result<Vec<_>>>()
-            .map_err(|e| e.at(Place::line(name, 1)))?;
-        unlike(&header).map_err(|e| e.at(Place::line(name, 1)))?;
+            .map_err(|e| e.at(Location::line(name, 1)))?;
+        unlike(&header).map_err(|e| e.at(Location::line(name, 1)))?;
         Ok(Self { name, reader, header, record, delimiter, torn: None, lag })
     }
 
@@ -82,7 +82,7 @@ impl<'a> Table<'a> {
     pub(super) fn needed(&self, names: &[&str], what: &str) -> Result<usize> {
         names.iter().find_map(|name| self.column(name)).ok_or_else(|| {
             Error::missing(format!("column `{}`", names.first().unwrap_or(&"")), what)
-                .at(Place::line(self.name, 1))
+                .at(Location::line(self.name, 1))
         })
     }
 
@@ -131,7 +131,7 @@ impl<'a> Table<'a> {
                     self.header.len()
                 ),
             }
-            .at(Place::line(self.name, line)));
+            .at(Location::line(self.name, line)));
         }
         Ok(Some(Row { name: self.name, line, header: &self.header, record: &self.record }))
     }
@@ -220,7 +220,7 @@ impl<'a> Row<'a> {
 
     /// The place of the row with what is wrong there.
     pub(super) fn wrong(&self, error: Error) -> Error {
-        error.at(Place::line(self.name, self.line))
+        error.at(Location::line(self.name, self.line))
     }
 
     /// Whether cells behind the last title say something.
@@ -247,7 +247,7 @@ pub(super) fn unlike(titles: &[String]) -> Result<()> {
             return Err(Error::invalid(
                 "column",
                 format!("`{title}` twice"),
-                "each column stands once",
+                "each column may occur once",
             ));
         }
     }
@@ -256,8 +256,8 @@ pub(super) fn unlike(titles: &[String]) -> Result<()> {
 
 fn syntax(error: &csv::Error, file: &str) -> Error {
     let place = match error.position() {
-        Some(position) => Place::line(file, position.line()),
-        None => Place::file(file),
+        Some(position) => Location::line(file, position.line()),
+        None => Location::file(file),
     };
     Error::Syntax { format: "CSV", message: error.to_string() }.at(place)
 }

@@ -54,7 +54,7 @@ impl Reader for Zeus {
             return Err(Error::Data(
                 "the table has epochs only; the energy is in the one with time_per_epoch and average_power".to_owned(),
             )
-            .at(wattlaw::base::error::Place::file(file)));
+            .at(wattlaw::base::error::Location::file(file)));
         } else {
             table.needed(
                 &["window_name"],
@@ -206,7 +206,7 @@ impl Zeus {
             time: f64,
         }
         let file = source.name;
-        let at = wattlaw::base::error::Place::file(file);
+        let at = wattlaw::base::error::Location::file(file);
         let profile: Profile = serde_json::from_reader(&mut *source.input)
             .map_err(|e| Error::Syntax { format: "JSON", message: e.to_string() }.at(at.clone()))?;
         if profile.measurements.is_empty() {

@@ -30,7 +30,7 @@ pub enum Message {
     /// A line of its standard output.
     Printed(Instant, String),
     /// A line that it wrote to the file descriptor for events.
-    Said(Instant, Vec<u8>),
+    ProgramEvent(Instant, Vec<u8>),
     /// One of its outputs was closed, the descriptor for events among them.
     OutputEnded,
     /// What it prints could not be kept in the log.
@@ -171,7 +171,7 @@ fn listen(from: OwnedFd, to: Sender<Message>) {
                 Ok(read) => {
                     let now = Instant::now();
                     for line in lines.split(buffer.get(..read).unwrap_or_default()) {
-                        let _ = to.send(Message::Said(now, line));
+                        let _ = to.send(Message::ProgramEvent(now, line));
                     }
                 }
             }

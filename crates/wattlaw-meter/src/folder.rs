@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 use wattlaw::base::units::Seconds;
-use wattlaw::record::closing::Closing;
 use wattlaw::record::document::{Record, State};
 use wattlaw::record::event::Entry;
+use wattlaw::record::finalizer::Finalizer;
 use wattlaw::record::reading::HEADER;
 
 use crate::error::{Error, Result};
@@ -330,7 +330,7 @@ fn close(path: &Path, opened: Record, unsaved: Vec<Entry>, state: State) -> Resu
         Some(entry) => entries.push(entry),
         None => unreadable += 1,
     })?;
-    let mut closing = Closing::new(opened, entries);
+    let mut closing = Finalizer::new(opened, entries);
     each_line(&path.join(TRACE), |line| closing.line(line))?;
     let mut record = closing.close(state);
     if unreadable > 0 {

@@ -12,7 +12,7 @@ use wattlaw::base::units::Seconds;
 use wattlaw::job::JobSpec;
 use wattlaw::record::Channel;
 use wattlaw::record::document::{End, Measured, Record, SCHEMA, State, Stop};
-use wattlaw::record::event::{Entry, Event, Said};
+use wattlaw::record::event::{Entry, Event, ProgramEvent};
 use wattlaw::record::reading::Reading;
 
 use crate::command::{self, Message, Target, Wrapping};
@@ -400,7 +400,7 @@ impl Measuring<'_> {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Said(at, line) => self.program_said(&[line], at),
+            Message::ProgramEvent(at, line) => self.program_said(&[line], at),
             Message::Printed(at, line) => {
                 let events = self
                     .pattern
@@ -427,7 +427,7 @@ impl Measuring<'_> {
             let arrived_at = self.at(arrived);
             let said = std::str::from_utf8(line)
                 .map_err(|_| "not UTF-8".to_owned())
-                .and_then(|text| Said::parse(text).map_err(|e| e.to_string()));
+                .and_then(|text| ProgramEvent::parse(text).map_err(|e| e.to_string()));
             match said {
                 Ok(said) => {
                     let stamped = said.monotonic.map(|stamp| stamp - self.monotonic_start);

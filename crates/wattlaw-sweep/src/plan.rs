@@ -19,7 +19,7 @@ pub use order::{MOST_JOBS, Order, Turn};
 use std::collections::BTreeMap;
 
 use wattlaw::base::csv_text;
-use wattlaw::base::error::{Error, Place, Result};
+use wattlaw::base::error::{Error, Location, Result};
 use wattlaw::base::units::{Joules, Seconds};
 use wattlaw::job::catalog::Catalog;
 use wattlaw::job::fields::{Field, fields};
@@ -76,13 +76,13 @@ impl Plan {
     pub fn from_csv(bytes: &[u8], file: &str) -> Result<Self> {
         let mut reader = csv_text::reader(bytes);
         let headers = reader.headers().map_err(|e| csv_text::syntax(&e, file))?.clone();
-        let layout = Layout::of(&headers).map_err(|e| e.at(Place::line(file, 1)))?;
+        let layout = Layout::of(&headers).map_err(|e| e.at(Location::line(file, 1)))?;
         let mut jobs = Vec::new();
         let mut lines: BTreeMap<String, u64> = BTreeMap::new();
         for record in reader.records() {
             let record = record.map_err(|e| csv_text::syntax(&e, file))?;
             let line = record.position().map_or(0, csv::Position::line);
-            let place = || Place::line(file, line);
+            let place = || Location::line(file, line);
             let job = layout.job(&record).map_err(|e| e.at(place()))?;
             if let Some(first) = lines.insert(job.run_id.clone(), line) {
                 return Err(Error::invalid(
@@ -96,7 +96,7 @@ impl Plan {
         }
         if jobs.is_empty() {
             return Err(
-                Error::Data("the plan has a header and no jobs".into()).at(Place::file(file))
+                Error::Data("the plan has a header and no jobs".into()).at(Location::file(file))
             );
         }
         Ok(Self { jobs })
@@ -145,7 +145,7 @@ impl Plan {
     /// [`Error::At`] with file and name of the first that cannot be, and why.
     pub fn resolve(&self, catalog: &Catalog, file: &str) -> Result<Vec<Job>> {
         let resolve = |job: &Planned| {
-            let place = || Place::file(format!("{file}: job {}", job.run_id));
+            let place = || Location::file(format!("{file}: job {}", job.run_id));
             job.spec.resolve(catalog).map_err(|e| e.at(place()))
         };
         self.jobs.iter().map(resolve).collect()

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use toml::{Table, Value};
 
 use values::values;
-use wattlaw::base::error::{Error, Place, Result};
+use wattlaw::base::error::{Error, Location, Result};
 use wattlaw::base::toml_text;
 use wattlaw::job::JobSpec;
 use wattlaw::job::fields::{Field, fields};
@@ -172,7 +172,7 @@ impl Axis {
                     "each value may be listed once",
                 ));
             }
-            axis.levels.push(description(content).map_err(|e| e.at(Place::file(names(lists))))?);
+            axis.levels.push(description(content).map_err(|e| e.at(Location::file(names(lists))))?);
         }
         let among =
             |field: &&Field| lists.iter().any(|l| l.table == field.table && l.key == field.key);

@@ -14,7 +14,7 @@ const RESPONSE: &str = "log_energy_kwh";
 fn main() -> wattlaw::Result<()> {
     let frame = runs::pooled()?;
     let law = ScalingLaw::new(Setting::Pooled.formula()?, RESPONSE);
-    let before = BeforeRunLaw::of_setting(Setting::Pooled, RESPONSE)?;
+    let before = BeforeRunLaw::for_setting(Setting::Pooled, RESPONSE)?;
     // a fit that fails is fast
     for c in law.fit(&frame, Some("config_family"))?.coefficients {
         println!("{}: {:.6} ± {:.6}", c.term, c.estimate, c.se_cluster.unwrap_or(f64::NAN));

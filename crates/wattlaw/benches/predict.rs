@@ -5,7 +5,9 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
 use wattlaw::base::units::JOULES_PER_KWH;
-use wattlaw::calibration::{Answer, Answering, Calibration, Laws, ScalingLaws, embedded};
+use wattlaw::calibration::{
+    Calibration, Laws, ScalingEstimate, ScalingEvaluator, ScalingLaws, embedded,
+};
 use wattlaw::cost::{AttentionFlops, Cost};
 use wattlaw::data::features::Features;
 use wattlaw::job::catalog::Catalog;
@@ -41,7 +43,7 @@ fn scaling(
 ) -> wattlaw::Result<()> {
     let prepared: Vec<Features> =
         jobs.iter().map(|job| calibration.features(job, laws.columns).0).collect();
-    let answering = laws.at_level(LEVEL)?;
+    let answering = laws.evaluator(LEVEL)?;
     for job in jobs {
         // a job that is refused is refused quickly
         let (_, intervals) = counted(&answering, laws, job)?;
@@ -76,7 +78,7 @@ fn roofline(
 ) {
     let prepared: Vec<(&Machine, Terms)> = jobs
         .iter()
-        .map(|job| (laws.machine(&job.system.accelerator.name).0, Terms::of(job)))
+        .map(|job| (laws.machine(&job.system.accelerator.name).0, Terms::for_job(job)))
         .collect();
     let answer = |machine: &Machine, terms: &Terms| {
         (machine.predict(terms), machine.half_widths(terms, LEVEL))
@@ -94,7 +96,7 @@ fn roofline(
         b.iter(|| {
             for job in jobs {
                 let machine = laws.machine(&job.system.accelerator.name).0;
-                let _ = black_box(answer(machine, &Terms::of(black_box(job))));
+                let _ = black_box(answer(machine, &Terms::for_job(black_box(job))));
             }
         });
     });
@@ -106,7 +108,7 @@ fn peer(criterion: &mut Criterion, catalog: &Catalog) -> wattlaw::Result<()> {
     let job = job("opt-1.3b", "a100-sxm4-40gb", 8, 1, catalog)?;
     for calibration in embedded()?.iter().filter(|c| c.name == "gpt-2026") {
         let Laws::Scaling(laws) = &calibration.law else { continue };
-        let answering = laws.at_level(LEVEL)?;
+        let answering = laws.evaluator(LEVEL)?;
         criterion.bench_function("predict/opt-1.3b with the ledger", |b| {
             b.iter(|| counted(&answering, laws, black_box(&job)));
         });
@@ -118,8 +120,12 @@ fn peer(criterion: &mut Criterion, catalog: &Catalog) -> wattlaw::Result<()> {
 }
 
 /// Energy in joules, time in seconds and mean power in watts, with intervals, as `predict` makes them.
-fn complete(answering: &Answering<'_>, features: &Features) -> wattlaw::Result<[Interval; 3]> {
-    let Answer { log_energy_kwh, log_duration_s, half_widths } = answering.answer(features)?;
+fn complete(
+    answering: &ScalingEvaluator<'_>,
+    features: &Features,
+) -> wattlaw::Result<[Interval; 3]> {
+    let ScalingEstimate { log_energy_kwh, log_duration_s, half_widths } =
+        answering.estimate(features)?;
     let [energy, duration, power] = half_widths;
     Ok([
         Interval::from_log(log_energy_kwh, energy).scaled(JOULES_PER_KWH),
@@ -129,12 +135,12 @@ fn complete(answering: &Answering<'_>, features: &Features) -> wattlaw::Result<[
 }
 
 fn counted(
-    answering: &Answering<'_>,
+    answering: &ScalingEvaluator<'_>,
     laws: &ScalingLaws,
     job: &Job,
 ) -> wattlaw::Result<(Cost, [Interval; 3])> {
     let cost = Cost::count(job, AttentionFlops::Full);
-    let features = Features::of(job, laws.columns);
+    let features = Features::for_job(job, laws.columns);
     Ok((cost, complete(answering, &features)?))
 }
 

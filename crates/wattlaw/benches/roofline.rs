@@ -4,11 +4,11 @@
 use std::hint::black_box;
 
 use criterion::Criterion;
-use wattlaw::data::dataset::{ColumnsOf, Dataset};
+use wattlaw::data::dataset::{Dataset, ProxyColumns};
 use wattlaw::job::catalog::Catalog;
 use wattlaw::law::roofline::laws::RooflineLaws;
 use wattlaw::law::roofline::terms::{INPUTS, Terms};
-use wattlaw::law::roofline::{MOST_POINTS, RooflineLaw};
+use wattlaw::law::roofline::{MAX_POINTS, RooflineLaw};
 
 mod runs;
 
@@ -24,21 +24,21 @@ fn main() -> wattlaw::Result<()> {
     let data = all.filter(on_one);
     println!("{} runs on {GPU}, {} in all", data.runs.len(), all.runs.len());
     let fit = |data: &Dataset, points: Option<usize>| -> wattlaw::Result<RooflineLaws> {
-        let mut law = RooflineLaw::over(data, &catalog, true);
+        let mut law = RooflineLaw::new(data, &catalog, true);
         law.discrepancy = points;
-        law.fit_machines(&data.frame(ColumnsOf::default(), &catalog)?, "config_family")
+        law.fit_machines(&data.frame(ProxyColumns::default(), &catalog)?, "config_family")
     };
 
     let mut criterion = Criterion::default().sample_size(10).configure_from_args();
     criterion.bench_function("roofline/fit", |b| b.iter(|| fit(black_box(&data), None)));
     criterion.bench_function("roofline/fit with discrepancy", |b| {
-        b.iter(|| fit(black_box(&data), Some(MOST_POINTS)));
+        b.iter(|| fit(black_box(&data), Some(MAX_POINTS)));
     });
 
     // as if all runs were of one accelerator, so that one discrepancy learns from them all
-    let mut law = RooflineLaw::over(&all, &catalog, true);
+    let mut law = RooflineLaw::new(&all, &catalog, true);
     law.pooled = true;
-    let frame = all.frame(ColumnsOf::default(), &catalog)?;
+    let frame = all.frame(ProxyColumns::default(), &catalog)?;
     let pooled = law.fit_machines(&frame, "config_family")?.pooled;
     let points: Vec<usize> = pooled.points().collect();
     println!("the discrepancy of {} runs is held by {points:?} points", all.runs.len());
@@ -46,7 +46,7 @@ fn main() -> wattlaw::Result<()> {
         .runs
         .iter()
         .filter_map(|run| run.resolve(&catalog).ok())
-        .map(|job| Terms::of(&job))
+        .map(|job| Terms::for_job(&job))
         .collect();
     let mut next = jobs.iter().cycle();
     criterion.bench_function("roofline/predict with an interval", |b| {
@@ -56,7 +56,7 @@ fn main() -> wattlaw::Result<()> {
     });
     let many = repeated(&jobs, 3000);
     criterion.bench_function("roofline/discrepancy of 3,000 runs", |b| {
-        b.iter(|| wattlaw::law::roofline::Discrepancy::learn(&many.0, &many.1, MOST_POINTS, None));
+        b.iter(|| wattlaw::law::roofline::Discrepancy::learn(&many.0, &many.1, MAX_POINTS, None));
     });
     criterion.final_summary();
     Ok(())

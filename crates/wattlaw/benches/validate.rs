@@ -8,7 +8,7 @@ use wattlaw::law::efficiency::BeforeRunLaw;
 use wattlaw::law::scaling::ScalingLaw;
 use wattlaw::law::setting::Setting;
 use wattlaw::stats::formula::Formula;
-use wattlaw::validate::Judge;
+use wattlaw::validate::CrossValidator;
 
 mod runs;
 
@@ -31,19 +31,19 @@ fn main() -> wattlaw::Result<()> {
     let frame = runs::pooled()?;
     let laws = term_sets()?;
     let laws: Vec<&dyn Law> = laws.iter().map(|law| law as &dyn Law).collect();
-    let before = BeforeRunLaw::of_setting(Setting::Pooled, RESPONSE)?;
-    let judge = Judge::by("family".into(), SEED);
+    let before = BeforeRunLaw::for_setting(Setting::Pooled, RESPONSE)?;
+    let validator = CrossValidator::new("family".into(), SEED);
     // a split that is skipped is fast
-    for found in judge.validate_all(&laws, &frame)? {
+    for found in validator.validate_all(&laws, &frame)? {
         assert_eq!((found.splits.len(), found.coverage.is_some()), (20, true), "{}", found.law);
     }
 
     let mut criterion = Criterion::default().configure_from_args();
     criterion.bench_function("validate/16 term sets", |b| {
-        b.iter(|| judge.validate_all(black_box(&laws), &frame));
+        b.iter(|| validator.validate_all(black_box(&laws), &frame));
     });
     criterion.bench_function("validate/before the run", |b| {
-        b.iter(|| judge.validate(black_box(&before), &frame));
+        b.iter(|| validator.validate(black_box(&before), &frame));
     });
     criterion.final_summary();
     Ok(())

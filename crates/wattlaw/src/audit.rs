@@ -1,7 +1,8 @@
-//! What is wrong in a dataset, found before a law is fitted on it.
+//! Finds errors in a dataset before a law is fitted on it.
 //!
-//! Each rule is a reading of one way in which measured tables are known to mislead. One uses a law, for what cannot be
-//! seen without: steps that took far longer than a robust law of their own table. A finding names its row, and `--exclude` takes findings as they are written.
+//! Each rule detects one known error of measured tables. The rule for stalled steps fits a robust law on the table
+//! itself; the other rules use no law. A finding names its row, and `--exclude` accepts findings as the audit writes
+//! them.
 
 mod siblings;
 mod stalled;
@@ -14,77 +15,78 @@ use crate::data::dataset::Dataset;
 use crate::data::measurement::Measurement;
 use crate::job::catalog::Catalog;
 
-/// A way in which a row, or a table, misleads.
+/// A kind of error in a row or a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
-    /// The row is there twice.
+pub enum FindingKind {
+    /// The row occurs twice.
     Duplicate,
-    /// The table mixes energies that cover different things.
+    /// The table mixes energies of different scopes.
     MixedScopes,
-    /// The run did other work than the single-GPU run it is compared with, so that their times do not compare.
+    /// The run and its single-GPU baseline did different amounts of work, so their times are not comparable.
     WorkDiffersFromBaseline,
-    /// The run made other passes over the data than its baseline.
+    /// The run and its baseline have different numbers of epochs.
     EpochsDifferFromBaseline,
-    /// The row is one run, and its baseline the mean of several.
+    /// The row is one run, but its baseline is the mean of several.
     RunsDifferFromBaseline,
-    /// Tokens are far from those of runs that differ in shape only.
+    /// The token count is far from that of runs that differ in shape only.
     TokensFarFromSiblings,
-    /// The row is the mean of runs that were not alike.
+    /// The row is the mean of runs with different configurations.
     AveragedUnlikeRuns,
-    /// The step took far longer than a law that is robust against such steps gives for it: it stalled.
+    /// The step took far longer than a robust law predicts: it stalled.
     Stalled,
-    /// Tokens hold a constant part that does not grow with the sequence, such as an evaluation.
+    /// The token count has a constant part that does not grow with the sequence length, such as an evaluation.
     ConstantTokens,
-    /// Mean power above what the accelerators may draw.
+    /// The mean power is above the power limit of the accelerators.
     PowerAboveLimit,
-    /// Mean power below what idle accelerators draw.
+    /// The mean power is below the idle power of the accelerators.
     PowerBelowIdle,
-    /// The run is too short for the meter.
+    /// The run is too short for the meter's update interval.
     ShortWindow,
-    /// Energy or time is missing where the other is there.
+    /// The row has only one of energy and time.
     HalfRecorded,
 }
 
-words!(Kind, "finding": Duplicate = "duplicate", MixedScopes = "mixed-scopes",
+words!(FindingKind, "finding": Duplicate = "duplicate", MixedScopes = "mixed-scopes",
     WorkDiffersFromBaseline = "work-differs-from-baseline", EpochsDifferFromBaseline = "epochs-differ-from-baseline",
     RunsDifferFromBaseline = "runs-differ-from-baseline", TokensFarFromSiblings = "tokens-far-from-siblings",
     AveragedUnlikeRuns = "averaged-unlike-runs", Stalled = "stalled", ConstantTokens = "constant-tokens",
     PowerAboveLimit = "power-above-limit", PowerBelowIdle = "power-below-idle", ShortWindow = "short-window",
     HalfRecorded = "half-recorded");
 
-/// Something that is wrong, and where.
+/// An error in a dataset, with its location.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Line of the table, the header being line 1; absent where it is the whole table.
+    /// Line of the table (the header is line 1); absent for a finding about the whole table.
     pub row: Option<u64>,
-    /// The run's name; absent where it is the whole table.
+    /// The run's name; absent for a finding about the whole table.
     pub run_id: Option<String>,
-    /// What is wrong.
-    pub kind: Kind,
-    /// The sentence, with the figures.
+    /// The kind of error.
+    pub kind: FindingKind,
+    /// A sentence with the numbers.
     pub detail: String,
 }
 
 impl Finding {
-    fn of(run: &Measurement, kind: Kind, detail: String) -> Self {
+    fn new(run: &Measurement, kind: FindingKind, detail: String) -> Self {
         Self { row: Some(run.line), run_id: Some(run.run_id.clone()), kind, detail }
     }
 }
 
-/// Updates of a power counter come each 100 ms on the GPUs that are known best (Zeus's documentation; Yang, Adamek and
-/// Armour 2024), so that a window's ends are off by that much: a hundred of them keep the error within 1 %.
+/// Shortest window in seconds. Power counters update every 100 ms on the best-known GPUs (Zeus's documentation; Yang,
+/// Adamek and Armour 2024), so the ends of a window are uncertain by 100 ms. A window of 100 updates keeps this error
+/// within 1 %.
 const SHORTEST_WINDOW_S: f64 = 10.0;
 
-/// Shares of work may differ by this much without being called different.
+/// Largest relative difference between equal amounts of work.
 const SAME_WORK: f64 = 0.01;
 
-/// Power of a host beside its accelerators that is still plausible: CPUs and memory of a large node, in watts.
+/// Largest plausible power of a host without its accelerators, in watts: CPUs and memory of a large node.
 const LARGEST_HOST_W: f64 = 1500.0;
 
-/// Power below which no accelerator idles, in watts: a T4 in its lowest state draws 9 to 10 W (NVIDIA's own reading).
+/// Lowest idle power of an accelerator, in watts: a T4 in its lowest power state draws 9 to 10 W (NVML reading).
 const LOWEST_IDLE_W: f64 = 8.0;
 
-/// Looks for what is wrong in a dataset; findings are in the order of the table, those of the whole table first.
+/// Audits a dataset. Findings about the whole table come first, the others in the order of the table.
 pub fn audit(data: &Dataset, catalog: &Catalog) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(mixed_scopes(data));
@@ -94,7 +96,7 @@ pub fn audit(data: &Dataset, catalog: &Catalog) -> Vec<Finding> {
     findings.extend(stalled::steps(data, catalog));
     let baselines = data.baselines();
     for run in &data.runs {
-        if let Some(baseline) = baselines.of(run).filter(|b| b.line != run.line) {
+        if let Some(baseline) = baselines.for_run(run).filter(|b| b.line != run.line) {
             findings.extend(against_baseline(run, baseline));
         }
         findings.extend(averaged(run));
@@ -107,10 +109,15 @@ pub fn audit(data: &Dataset, catalog: &Catalog) -> Vec<Finding> {
 
 fn mixed_scopes(data: &Dataset) -> Option<Finding> {
     let error = data.scope().err()?;
-    Some(Finding { row: None, run_id: None, kind: Kind::MixedScopes, detail: error.to_string() })
+    Some(Finding {
+        row: None,
+        run_id: None,
+        kind: FindingKind::MixedScopes,
+        detail: error.to_string(),
+    })
 }
 
-/// Rows that agree in all but their names.
+/// Rows that are equal except for their names.
 fn duplicates(data: &Dataset) -> Vec<Finding> {
     let mut seen = std::collections::BTreeMap::new();
     let mut found = Vec::new();
@@ -119,8 +126,8 @@ fn duplicates(data: &Dataset) -> Vec<Finding> {
         let Ok(key) = serde_json::to_string(&nameless) else { continue };
         match seen.get(&key) {
             Some(first) => {
-                let detail = format!("every value is that of line {first}");
-                found.push(Finding::of(run, Kind::Duplicate, detail));
+                let detail = format!("every value equals that of line {first}");
+                found.push(Finding::new(run, FindingKind::Duplicate, detail));
             }
             None => {
                 seen.insert(key, run.line);
@@ -135,11 +142,11 @@ fn against_baseline(run: &Measurement, baseline: &Measurement) -> Vec<Finding> {
     if let (Some(tokens), Some(of_baseline)) = (run.tokens, baseline.tokens)
         && (tokens / of_baseline - 1.0).abs() > SAME_WORK
     {
-        found.push(Finding::of(
+        found.push(Finding::new(
             run,
-            Kind::WorkDiffersFromBaseline,
+            FindingKind::WorkDiffersFromBaseline,
             format!(
-                "{tokens} tokens are {:.2} times the {of_baseline} of its baseline (run {}); their times are no speedup",
+                "{tokens} tokens are {:.2} times the {of_baseline} of its baseline (run {}); the ratio of their times is not a speedup",
                 tokens / of_baseline,
                 baseline.run_id
             ),
@@ -148,30 +155,30 @@ fn against_baseline(run: &Measurement, baseline: &Measurement) -> Vec<Finding> {
     if let (Some(epochs), Some(of_baseline)) = (run.epochs(), baseline.epochs())
         && epochs != of_baseline
     {
-        found.push(Finding::of(
+        found.push(Finding::new(
             run,
-            Kind::EpochsDifferFromBaseline,
+            FindingKind::EpochsDifferFromBaseline,
             format!(
-                "{epochs} epochs, and its baseline (run {}) has {of_baseline}",
+                "{epochs} epochs, but its baseline (run {}) has {of_baseline}",
                 baseline.run_id
             ),
         ));
     }
     if let (Some(1), Some(several @ 2..)) = (run.n_runs, baseline.n_runs) {
-        found.push(Finding::of(
+        found.push(Finding::new(
             run,
-            Kind::RunsDifferFromBaseline,
-            format!("one run, and its baseline (run {}) is the mean of {several}", baseline.run_id),
+            FindingKind::RunsDifferFromBaseline,
+            format!("one run, but its baseline (run {}) is the mean of {several}", baseline.run_id),
         ));
     }
     found
 }
 
-/// A row that is the mean of runs which were not alike.
+/// A row that is the mean of runs with different configurations.
 fn averaged(run: &Measurement) -> Option<Finding> {
     let mut reasons = Vec::new();
     if let Some(tokens) = run.tokens.filter(|t| t.fract() != 0.0) {
-        reasons.push(format!("{tokens} tokens are no whole number"));
+        reasons.push(format!("{tokens} tokens is not a whole number"));
     }
     if let (Some(proxy), Some(batch), Some(seq)) =
         (run.memory_proxy, run.micro_batch(), run.seq_len())
@@ -185,8 +192,8 @@ fn averaged(run: &Measurement) -> Option<Finding> {
         }
     }
     (!reasons.is_empty()).then(|| {
-        let detail = format!("{}: a mean of runs that differ", reasons.join("; "));
-        Finding::of(run, Kind::AveragedUnlikeRuns, detail)
+        let detail = format!("{}: a mean of different runs", reasons.join("; "));
+        Finding::new(run, FindingKind::AveragedUnlikeRuns, detail)
     })
 }
 
@@ -198,42 +205,40 @@ fn power(run: &Measurement, catalog: &Catalog) -> Option<Finding> {
     let accelerator = catalog.accelerator(run.gpu()).ok()?;
     let gpus = run.gpus() as f64;
     let host = if run.scope == Scope::Gpu { 0.0 } else { LARGEST_HOST_W * (gpus / 8.0).ceil() };
-    // a sensor may be 5 % off (NVML's documentation)
+    // the error of a sensor is up to 5 % (NVML's documentation)
     let most = 1.05 * accelerator.tdp_w * gpus + host;
     if power > most {
         let detail = format!(
-            "{power:.0} W are above the {most:.0} W that {} × {} may draw",
+            "mean power {power:.0} W is above {most:.0} W, the most that {} × {} may draw",
             run.gpus(),
             accelerator.name
         );
-        return Some(Finding::of(run, Kind::PowerAboveLimit, detail));
+        return Some(Finding::new(run, FindingKind::PowerAboveLimit, detail));
     }
     let least = accelerator.idle_w.map_or(LOWEST_IDLE_W, |w| 0.8 * w) * gpus;
     (power < least).then(|| {
         let detail = format!(
-            "{power:.0} W are below the {least:.0} W that {} idle {} draw",
+            "mean power {power:.0} W is below {least:.0} W, the idle power of {} {}",
             run.gpus(),
             accelerator.name
         );
-        Finding::of(run, Kind::PowerBelowIdle, detail)
+        Finding::new(run, FindingKind::PowerBelowIdle, detail)
     })
 }
 
 fn recorded(run: &Measurement) -> Option<Finding> {
     match (run.energy, run.duration) {
-        (Some(_), None) => Some(Finding::of(
-            run,
-            Kind::HalfRecorded,
-            "there is an energy and no duration".to_owned(),
-        )),
+        (Some(_), None) => {
+            Some(Finding::new(run, FindingKind::HalfRecorded, "energy without duration".to_owned()))
+        }
         (Some(_), Some(duration))
             if duration.value() < SHORTEST_WINDOW_S && !run.energy_is_assumed() =>
         {
-            Some(Finding::of(
+            Some(Finding::new(
                 run,
-                Kind::ShortWindow,
+                FindingKind::ShortWindow,
                 format!(
-                    "{} s are short for a counter that is updated each 0.1 s; its error may be {:.0} %",
+                    "{} s is too short for a counter that updates every 0.1 s; its error may be {:.0} %",
                     duration.value(),
                     10.0 / duration.value()
                 ),

@@ -1,4 +1,4 @@
-//! What everything else is written with: units, errors, named values, and text formats with their places.
+//! Shared basics: units, errors, named enums, and text formats with line and column.
 
 pub mod amount;
 pub mod csv_text;

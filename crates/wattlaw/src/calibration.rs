@@ -1,5 +1,5 @@
-//! A calibration: fitted laws of energy and time with their spread, the range they were fitted on, and where the
-//! data came from. It is a JSON file, documented field by field in `docs/reference/calibration.md`.
+//! A calibration: fitted laws of energy and time with their residuals, the fitted range, and the source of the data. It
+//! is a JSON file, documented field by field in `docs/reference/calibration.md`.
 
 mod design;
 mod embedded;
@@ -8,7 +8,7 @@ mod range;
 mod suggest;
 
 pub use design::study_design;
-pub use embedded::{Choice, Choosable, choose, embedded};
+pub use embedded::{CandidateCalibrations, Choice, choose, embedded};
 pub use fit::{FitOptions, default_formula};
 pub use range::{Outside, Range};
 pub use suggest::{Suggested, Suggestions};
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::error::{Error, Result};
 use crate::base::scope::Scope;
 use crate::base::words::words;
-use crate::data::dataset::ColumnsOf;
+use crate::data::dataset::ProxyColumns;
 use crate::data::features::Features;
 use crate::law::efficiency::BeforeRunFit;
 use crate::law::roofline::laws::RooflineLaws;
@@ -26,7 +26,7 @@ use crate::law::scaling::ScalingFit;
 use crate::law::setting::Setting;
 use crate::stats::conformal::Conformal;
 
-/// The version of the file's layout; a reader refuses another.
+/// The schema of the file; a reader refuses any other.
 pub const SCHEMA: &str = "wattlaw-calibration/1";
 
 /// Laws of energy and time, fitted on the runs of one table.
@@ -41,13 +41,13 @@ pub struct Calibration {
     pub made_by: String,
     /// What the energy covers.
     pub scope: Scope,
-    /// Where the runs are from.
+    /// The source of the runs.
     pub data: Source,
-    /// What the intervals were held out by: a label column, such as `config_family`.
+    /// The label column whose groups were held out for the intervals, such as `config_family`.
     pub held_out_by: String,
-    /// The range of each variable, and the strategies, families and accelerators that were seen.
+    /// The fitted range of each variable, and the strategies, families and accelerators of the fitted runs.
     pub range: Vec<Range>,
-    /// What was left out in fitting, and why.
+    /// What the fit left out, and why.
     pub notes: Vec<String>,
     /// The fitted laws.
     pub law: Laws,
@@ -57,9 +57,9 @@ pub struct Calibration {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Laws {
-    /// The study's: least squares on logarithms of proxies.
+    /// The study's scaling law: least squares on logarithms of proxies.
     Scaling(Box<ScalingLaws>),
-    /// The structural one: parameters of each accelerator.
+    /// The roofline law: parameters of each accelerator.
     Roofline(Box<RooflineLaws>),
 }
 
@@ -68,7 +68,7 @@ pub enum Laws {
 pub enum LawKind {
     /// The study's scaling law.
     Scaling,
-    /// The structural law.
+    /// The roofline law.
     Roofline,
 }
 
@@ -88,21 +88,21 @@ impl Laws {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScalingLaws {
-    /// The study's setting they follow, if any.
+    /// The study's setting, if any.
     pub setting: Option<Setting>,
-    /// What the columns `log_C`, `log_M` and `log_eta` hold.
-    pub columns: ColumnsOf,
+    /// The definition of the columns `log_C`, `log_M` and `log_eta`.
+    pub columns: ProxyColumns,
     /// The law of ln(energy / kWh); absent where the table has no energy.
     pub energy: Option<Fitted>,
     /// The law of ln(duration / s); absent where the table has no times.
     pub duration: Option<Fitted>,
-    /// Residuals of ln(mean power) of runs held out, where energy and time are both there.
+    /// Residuals of ln(mean power) of held-out runs; absent unless the table has energy and time.
     pub power_residuals: Option<Conformal>,
-    /// The law with η as measured, for understanding runs that are over; absent where the table has no baselines.
+    /// The law with measured η, to explain finished runs; absent where the table has no baselines.
     pub after_run: Option<ScalingFit>,
 }
 
-/// Where a calibration's runs are from.
+/// The source of a calibration's runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
@@ -110,28 +110,28 @@ pub struct Source {
     pub name: String,
     /// SHA-256 of its bytes.
     pub sha256: String,
-    /// Runs that were fitted.
+    /// Number of fitted runs.
     pub rows: usize,
-    /// Groups they form, none of which was on both sides when intervals were made.
+    /// Number of groups; each was held out whole for the intervals.
     pub groups: usize,
-    /// Publication or owner, where it was said.
+    /// Publication or owner, where stated.
     pub source: Option<String>,
-    /// Runs whose energy was assumed, all or in part, and not measured.
-    #[serde(default, skip_serializing_if = "none_of_them")]
+    /// Number of runs whose energy was assumed, wholly or in part, and not measured.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub energies_assumed: usize,
 }
 
-const fn none_of_them(count: &usize) -> bool {
+const fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
-/// A law before the run and how far it was off on runs it had not seen.
+/// A law before the run, with its errors on held-out runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fitted {
     /// The law.
     pub law: BeforeRunFit,
-    /// Sizes of its residuals on runs held out, in natural logarithms.
+    /// Absolute residuals on held-out runs, in natural logarithms.
     pub residuals: Conformal,
 }
 
@@ -139,8 +139,7 @@ impl Calibration {
     /// Reads a calibration file.
     ///
     /// # Errors
-    /// [`Error::Syntax`] where it is damaged, with line and column; [`Error::Invalid`] for another version of the
-    /// layout or one without any law.
+    /// [`Error::Syntax`] with line and column; [`Error::Invalid`] for another schema or a file without any law.
     pub fn from_json(text: &str) -> Result<Self> {
         #[derive(Deserialize)]
         struct Versioned {
@@ -158,7 +157,12 @@ impl Calibration {
                     format!("this version of wattlaw reads `{SCHEMA}`"),
                 ));
             }
-            None => return Err(Error::missing("schema", format!("a calibration says `{SCHEMA}`"))),
+            None => {
+                return Err(Error::missing(
+                    "schema",
+                    format!("a calibration has schema `{SCHEMA}`"),
+                ));
+            }
         }
         let calibration: Self = serde_json::from_str(text).map_err(syntax)?;
         if let Laws::Scaling(laws) = &calibration.law
@@ -167,7 +171,7 @@ impl Calibration {
         {
             return Err(Error::missing(
                 "energy and duration",
-                "a calibration has a law for one of them at least",
+                "a calibration needs a law for at least one of them",
             ));
         }
         Ok(calibration)
@@ -184,22 +188,22 @@ impl Calibration {
         Ok(text)
     }
 
-    /// The seen values of a label (`gpu`, `strategy`, `family`).
+    /// The values of a label (`gpu`, `strategy`, `family`) in the fitted runs.
     pub fn seen(&self, label: &str) -> &[String] {
         range::seen(&self.range, label)
     }
 }
 
 impl ScalingLaws {
-    /// Laws that answer many jobs quickly: half-widths of one level, looked up once.
+    /// An evaluator for many jobs: it looks up the half-widths of one level once.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a level that does not lie between 0 and 1.
-    pub fn at_level(&self, level: f64) -> Result<Answering<'_>> {
+    pub fn evaluator(&self, level: f64) -> Result<ScalingEvaluator<'_>> {
         let half = |fitted: &Option<Fitted>| -> Result<f64> {
             fitted.as_ref().map_or(Ok(f64::NAN), |f| f.residuals.half_width(level))
         };
-        Ok(Answering {
+        Ok(ScalingEvaluator {
             laws: self,
             half_energy: half(&self.energy)?,
             half_duration: half(&self.duration)?,
@@ -211,18 +215,18 @@ impl ScalingLaws {
     }
 }
 
-/// Scaling laws at one level.
+/// Scaling laws with the half-widths of one level.
 #[derive(Debug, Clone, Copy)]
-pub struct Answering<'a> {
+pub struct ScalingEvaluator<'a> {
     laws: &'a ScalingLaws,
     half_energy: f64,
     half_duration: f64,
     half_power: f64,
 }
 
-/// Natural logarithms that laws answer for one job, and their half-widths; NaN where there is no law.
+/// Predicted natural logarithms for one job, and their half-widths; NaN where there is no law.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Answer {
+pub struct ScalingEstimate {
     /// ln(energy / kWh).
     pub log_energy_kwh: f64,
     /// ln(duration / s).
@@ -231,16 +235,16 @@ pub struct Answer {
     pub half_widths: [f64; 3],
 }
 
-impl Answering<'_> {
-    /// Answers for the columns of one job, without allocating.
+impl ScalingEvaluator<'_> {
+    /// Evaluates the laws on the columns of one job, without allocating.
     ///
     /// # Errors
     /// [`Error::Unknown`] for a strategy, family or accelerator that was not in the runs.
-    pub fn answer(&self, features: &Features) -> Result<Answer> {
+    pub fn estimate(&self, features: &Features) -> Result<ScalingEstimate> {
         let law = |fitted: &Option<Fitted>| -> Result<f64> {
             fitted.as_ref().map_or(Ok(f64::NAN), |f| f.law.predict_row(features))
         };
-        Ok(Answer {
+        Ok(ScalingEstimate {
             log_energy_kwh: law(&self.laws.energy)?,
             log_duration_s: law(&self.laws.duration)?,
             half_widths: [self.half_energy, self.half_duration, self.half_power],

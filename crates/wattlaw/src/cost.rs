@@ -1,8 +1,8 @@
-//! The ledger: what a job asks of one GPU, operation by operation, exactly counted and printable line by line.
+//! The ledger: the exact cost of a job on one GPU, operation by operation.
 //!
 //! Counting convention: a fused multiply-add is two FLOPs; matrix products and convolutions count, element-wise work
-//! does not (it shows in bytes and kernels). Backward is twice forward. Whether causal attention counts the full
-//! square of scores or half of it is [`AttentionFlops`], and every total says which.
+//! does not (it counts in bytes and kernels). Backward is twice forward. Whether causal attention counts the full
+//! square of scores or half of it is [`AttentionFlops`]; every total states the convention.
 
 mod collectives;
 mod kind;
@@ -22,22 +22,22 @@ use crate::job::Job;
 /// How causal attention's FLOPs are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum AttentionFlops {
-    /// The full square of scores, whatever the mask (PaLM's appendix B, PyTorch's counter with eager attention).
+    /// The full square of scores, with any mask (PaLM's appendix B, PyTorch's counter with eager attention).
     #[default]
     Full,
-    /// Half of it where attention looks only backwards (Megatron-LM, fused causal kernels).
+    /// Half of the square for causal attention (Megatron-LM, fused causal kernels).
     Causal,
 }
 
 words!(AttentionFlops, "attention FLOP convention": Full = "full", Causal = "causal");
 
-/// When in a step an operation runs.
+/// The phase of a step in which an operation runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Forward pass of every micro-step.
     Forward,
-    /// Forward work done again in the backward pass of every micro-step.
+    /// Recomputed forward work in the backward pass of every micro-step.
     Recompute,
     /// Backward pass of every micro-step.
     Backward,
@@ -57,14 +57,14 @@ impl Phase {
     }
 }
 
-/// One line of the ledger; figures are for one execution on one GPU.
+/// One line of the ledger; the numbers are for one execution on one GPU.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Op {
-    /// What it is.
+    /// The kind of operation.
     pub kind: OpKind,
-    /// When it runs.
+    /// The phase.
     pub phase: Phase,
-    /// How often it runs in a micro-step (or in a step, for [`Phase::Step`]).
+    /// Executions per micro-step (per step for [`Phase::Step`]).
     pub count: f64,
     /// Floating-point operations.
     pub flops: Flops,
@@ -152,8 +152,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Counts one GPU of pipeline stage `stage` (from 0; the last one where it is beyond).
-    pub fn of_stage(job: &Job, stage: u64, attention: AttentionFlops) -> Self {
+    /// Counts one GPU of pipeline stage `stage` (from 0; clamped to the last one).
+    pub fn for_stage(job: &Job, stage: u64, attention: AttentionFlops) -> Self {
         let stage = stage.min(job.parallelism.pp - 1);
         let mut ledger =
             Self { stage, micro_steps: job.workload.grad_accum, ops: Vec::with_capacity(96) };
@@ -163,7 +163,7 @@ impl Ledger {
         ledger
     }
 
-    /// Sums over the operations that `keep` keeps, for one optimizer step.
+    /// Sums over the operations for which `keep` is true, for one optimizer step.
     pub fn per_step(&self, keep: impl Fn(&Op) -> bool) -> Totals {
         let mut totals = Totals::default();
         for op in self.ops.iter().filter(|op| keep(op)) {
@@ -173,7 +173,7 @@ impl Ledger {
         totals
     }
 
-    /// Sums over everything but what runs once a step, for one micro-step.
+    /// Sums over all operations of a micro-step; operations of [`Phase::Step`] are left out.
     pub fn per_micro_step(&self) -> Totals {
         let mut totals = Totals::default();
         for op in self.ops.iter().filter(|op| op.phase != Phase::Step) {
@@ -183,16 +183,16 @@ impl Ledger {
     }
 }
 
-/// What a job costs: the ledger of each pipeline stage, and sums over the whole run.
+/// The cost of a job: the ledger of each pipeline stage, and totals of the run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Cost {
-    /// The convention of every FLOP figure in here.
+    /// The convention of all FLOPs in this cost.
     pub attention_flops: AttentionFlops,
     /// One ledger a pipeline stage.
     pub stages: Vec<Ledger>,
-    /// Sums of one optimizer step over all GPUs: hardware FLOPs, with recomputation and replicated work.
+    /// Totals of one optimizer step over all GPUs: hardware FLOPs, with recomputation and replicated work.
     pub hardware_per_step: Totals,
-    /// Model FLOPs of one optimizer step, whatever the parallelism: without recomputation and replicated work.
+    /// Model FLOPs of one optimizer step: without recomputation and replicated work, independent of the parallelism.
     pub model_flops_per_step: Flops,
     /// Optimizer steps of the run.
     pub steps: f64,
@@ -217,7 +217,7 @@ impl Cost {
     pub fn count(job: &Job, attention: AttentionFlops) -> Self {
         let p = &job.parallelism;
         let stages: Vec<Ledger> =
-            (0..p.pp).map(|stage| Ledger::of_stage(job, stage, attention)).collect();
+            (0..p.pp).map(|stage| Ledger::for_stage(job, stage, attention)).collect();
         let mut hardware = Totals::default();
         for ledger in &stages {
             hardware.add_totals(&ledger.per_step(|_| true), (p.dp * p.tp) as f64);

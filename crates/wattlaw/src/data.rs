@@ -1,4 +1,4 @@
-//! Measured runs: run tables read and written, the columns that laws are fitted on, and runs beside their baselines.
+//! Measured runs: reading and writing run tables, the columns for fitting laws, and multi-GPU scaling.
 
 pub mod dataset;
 pub mod features;

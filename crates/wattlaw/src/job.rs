@@ -19,7 +19,7 @@ use crate::job::parallelism::{DataParallel, Parallelism, ParallelismSpec, Strate
 use crate::job::system::{System, SystemSpec};
 use crate::job::workload::{Precision, Workload, WorkloadSpec};
 
-/// What is trained, how, spread over what: checked, complete, and all that a prediction needs.
+/// A complete, checked job: model, workload, parallelism and system.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Job {
@@ -27,7 +27,7 @@ pub struct Job {
     pub architecture: Architecture,
     /// What is trained and how.
     pub workload: Workload,
-    /// How it is spread.
+    /// How it is distributed over GPUs.
     pub parallelism: Parallelism,
     /// The hardware.
     pub system: System,
@@ -93,7 +93,7 @@ impl JobSpec {
         toml::to_string(self).map_err(|e| Error::Syntax { format: "TOML", message: e.to_string() })
     }
 
-    /// The same description with what it leaves open taken from `base`.
+    /// The description with absent fields taken from `base`.
     #[must_use]
     pub fn with_fallback(self, base: Self) -> Self {
         Self {
@@ -104,8 +104,8 @@ impl JobSpec {
         }
     }
 
-    /// The same job with its defaults written out, for a reader that knows none of them: `job` is what this description was
-    /// resolved to, and what it resolves to again. Names of models and systems stay.
+    /// The description with all defaults filled in, for readers without defaults. `job` is the resolved job; the result
+    /// resolves to the same job. Names of models and systems stay.
     #[must_use]
     pub fn with_defaults(&self, job: &Job) -> Self {
         let split = &job.parallelism;
@@ -136,11 +136,11 @@ impl JobSpec {
         self.clone().with_fallback(filled)
     }
 
-    /// Looks names up, fills in defaults and checks that the parts fit together.
+    /// Looks up names, fills in defaults and checks the whole job.
     ///
     /// # Errors
-    /// Those of the parts: a name that no catalogue has, a count that cannot be, degrees that do not multiply to the
-    /// GPU count, a precision that the accelerator has not.
+    /// Those of the parts: an unknown name, an impossible count, degrees that do not multiply to the GPU count, a
+    /// precision that the accelerator lacks.
     pub fn resolve(&self, catalog: &Catalog) -> Result<Job> {
         let architecture = catalog.architecture(&self.model)?;
         let system = match &self.system.name {
@@ -202,7 +202,7 @@ impl Job {
         self.workload.positions(self.parallelism.dp)
     }
 
-    /// Tokens of data in the whole run, padding apart.
+    /// Tokens of data in the whole run, without padding.
     pub fn tokens(&self) -> f64 {
         self.workload.tokens(self.parallelism.dp)
     }
@@ -236,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_with_its_defaults_written_out_is_the_same_job() {
+    fn with_defaults_gives_an_equal_job() {
         let catalog = Catalog::built_in().unwrap();
         for text in [
             "model = { family = 'bert', layers = 2, hidden_size = 128 }

@@ -1,11 +1,11 @@
-//! Laws: what maps a job's proxies to energy and time, and how it is fitted.
+//! Laws: models that predict energy and time of a job, and their fits.
 
+pub(crate) mod baseline;
 pub mod efficiency;
-mod judged;
+mod evaluate;
 pub mod linear;
 pub mod roofline;
 pub mod scaling;
 pub mod setting;
-pub(crate) mod thumb;
 
-pub use judged::{FittedLaw, Law};
+pub use evaluate::{FittedLaw, Law};

@@ -1,7 +1,8 @@
 //! wattlaw predicts the energy, time and power of a Transformer training run before it runs.
 //!
-//! A [`JobSpec`] says what is trained, how, and on what; a [`Catalog`] fills in what it leaves open, which gives a [`Job`]; a
-//! [`Calibration`] holds laws fitted on measured runs, a built-in one or one of your own, and [`predict()`] asks it:
+//! A [`JobSpec`] describes a job; a [`Catalog`] resolves its names and defaults, which gives a [`Job`]. A
+//! [`Calibration`] holds laws fitted on measured runs; some are built in. [`predict()`] evaluates a calibration on a
+//! job:
 //!
 //! ```
 //! use wattlaw::{Calibration, Catalog, Dataset, FitOptions, JobSpec, choose, predict};
@@ -20,7 +21,7 @@
 //! let prediction = predict(&job, &choice.calibration, &choice.reason, 0.95)?;
 //! assert!(prediction.energy_j.is_some_and(|energy| energy.lower < energy.estimate));
 //!
-//! // laws fitted on runs of your own answer in the same way
+//! // fit a calibration on your own runs
 //! let table = include_bytes!("../../../examples/runs.csv");
 //! let runs = Dataset::from_csv(table, "runs.csv", None)?;
 //! let calibration = Calibration::fit(&runs, &FitOptions::default(), &catalog)?;

@@ -1,10 +1,10 @@
 //! Peak memory of a GPU, part by part: weights, gradients, optimizer states, activations, logits, buffers, reserves.
 //!
-//! # What a layer keeps
+//! # What a layer saves
 //!
-//! b sequences of s positions, width h, inner width f, a heads; act = bytes of a number in a product; res = bytes of a
-//! number of the residual stream: act in pure half precision (FSDP, Megatron, nanotron) and in 32 bits, 4 under autocast.
-//! Tensors that Hugging Face transformers' layers save for the backward pass, in bytes a position:
+//! b sequences of s positions, width h, inner width f, a heads; act = bytes per number in a product; res = bytes per
+//! number of the residual stream: act in pure half precision (FSDP, Megatron, nanotron) and in 32 bits, 4 under
+//! autocast. Tensors that Hugging Face transformers' layers save for the backward pass, in bytes a position:
 //!
 //! | tensor | BERT, ViT | GPT-2 | GPT-NeoX | OPT | Llama | T5 layer |
 //! |---|---|---|---|---|---|---|
@@ -19,25 +19,27 @@
 //! | input of the feed-forward block¹ | act h | act h | act h | act h | act h | act h |
 //! | feed-forward, inner | 2 act f | 5 act f | 2 act f | act f | 4 act f | (2 act + 1) f |
 //!
-//! ¹ Under autocast each map casts its input itself: three copies for separate query, key and value maps, two for gate and
-//! up. ² Under autocast every family's probabilities are computed in 32 bits and read in half precision; in 32 bits they
-//! are kept once. ³ ViT has no dropout: act a s. A T5 decoder layer adds
-//! cross-attention: input, query, keys and values over the encoder's positions, core, context. A mixture keeps the
-//! feed-forward part for each expert visited, with the experts' inputs and outputs. Fused recipes keep an RMS norm's
-//! input only and two tensors of GPT-2's feed-forward block, which makes Megatron's 34 s b h + 5 a s² b (Korthikanti et
-//! al. 2022, equation 1). The table is checked against tensors that PyTorch saved (`tests/golden/saved_tensors.json`).
+//! ¹ Under autocast each projection casts its own input: three copies for separate query, key and value projections,
+//! two for gate and up. ² Under autocast every family computes probabilities in 32 bits and reads them in half
+//! precision; in 32 bits they are saved once. ³ ViT has no dropout: act a s. A T5 decoder layer adds cross-attention:
+//! input, query, keys and values over the encoder's positions, core, context. A mixture of experts saves the
+//! feed-forward part for each visited expert, with the experts' inputs and outputs. Fused recipes save only the input
+//! of an RMS norm and two tensors of GPT-2's feed-forward block, which gives Megatron's 34 s b h + 5 a s² b
+//! (Korthikanti et al. 2022, equation 1). A test compares the table with tensors saved by PyTorch
+//! (`tests/golden/saved_tensors.json`).
 //!
-//! Tensor parallelism divides what lies inside its blocks: query, key, value, core, context, inner; of the feed-forward
-//! block only, where its scope is `mlp`. Sequence parallelism divides the rest too. Selective checkpointing drops the
-//! core, full checkpointing all but the layer's input; what is dropped is there once, for the layer at work.
+//! Tensor parallelism divides the tensors inside its blocks: query, key, value, core, context, inner; with scope `mlp`
+//! those of the feed-forward block only. Sequence parallelism divides the others too. Selective checkpointing drops the
+//! core; full checkpointing drops everything except the layer's input. Dropped tensors exist for one layer at a time,
+//! during its backward pass.
 //!
 //! # What is not counted
 //!
-//! Temporaries of the optimizer step (with PyTorch's `foreach` kernels one 32-bit copy of the updated weights): they come
-//! when activations are gone, so they only matter where activations are smaller than that. Activations that frozen
-//! weights would allow to drop with LoRA. Gradients count as present when activations peak, as they are from the second
-//! accumulated micro-batch on; a loop without accumulation that clears them before its forward pass needs up to that
-//! much less.
+//! Temporaries of the optimizer step (with PyTorch's `foreach` kernels one 32-bit copy of the updated weights): they
+//! exist after the activations are freed, so they only matter where activations are smaller. Activations that LoRA's
+//! frozen weights do not need. Gradients are counted at the peak of activations, as from the second accumulated
+//! micro-batch on; a loop without accumulation that clears gradients before the forward pass needs up to that much
+//! less.
 
 mod activations;
 mod advice;
@@ -61,19 +63,19 @@ use crate::job::system::Accelerator;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Memory {
-    /// Weights: trained and frozen ones, and casts of them that live through a step.
+    /// Weights, trained and frozen, and casts of them that live for a step.
     #[serde(rename = "weights_bytes")]
     pub weights: Bytes,
     /// Gradients.
     #[serde(rename = "gradients_bytes")]
     pub gradients: Bytes,
-    /// Optimizer states, with the 32-bit master weights where they are kept apart.
+    /// Optimizer states, with separate 32-bit master weights where there are any.
     #[serde(rename = "optimizer_bytes")]
     pub optimizer: Bytes,
-    /// Activations kept for the backward pass, of all micro-batches in flight.
+    /// Activations saved for the backward pass, of all micro-batches in flight.
     #[serde(rename = "activations_bytes")]
     pub activations: Bytes,
-    /// Activations made again for the layer whose backward pass runs, under checkpointing.
+    /// Recomputed activations of one layer, under checkpointing.
     #[serde(rename = "recomputed_bytes")]
     pub recomputed: Bytes,
     /// Logits and their copies in the loss.
@@ -82,10 +84,10 @@ pub struct Memory {
     /// Gathered parameters, gradient buckets and gather buffers.
     #[serde(rename = "communication_bytes")]
     pub communication: Bytes,
-    /// What the caching allocator reserves beyond the activations.
+    /// Memory that the caching allocator reserves beyond the activations.
     #[serde(rename = "allocator_bytes")]
     pub allocator: Bytes,
-    /// Buffers that a host running ahead of the GPU keeps alive.
+    /// Buffers kept alive because the host queues kernels ahead of the GPU.
     #[serde(rename = "run_ahead_bytes")]
     pub run_ahead: Bytes,
     /// CUDA context and NCCL.
@@ -93,21 +95,21 @@ pub struct Memory {
     pub reserve: Bytes,
     /// The pipeline stage, from 0.
     pub stage: u64,
-    /// The parts together.
+    /// Sum of the parts.
     #[serde(rename = "total_bytes")]
     pub total: Bytes,
-    /// What cannot be squeezed out when memory is short: the parts without some of [`Self::run_ahead`].
+    /// Memory required even when memory is short: the sum without the reclaimable share of [`Self::run_ahead`].
     #[serde(rename = "needed_bytes")]
     pub needed: Bytes,
-    /// Memory of the GPU that a process can use, the reserve apart where it is not counted.
+    /// GPU memory available to a process, without the reserve where the recipe does not count it.
     #[serde(rename = "capacity_bytes")]
     pub capacity: Bytes,
-    /// Whether what is needed is within the capacity.
+    /// Whether the required memory is within the capacity.
     pub fits: bool,
 }
 
 impl Memory {
-    /// Estimates the memory of the pipeline stage that takes most, with PyTorch's recipe.
+    /// Estimates the memory of the pipeline stage with the highest peak, with PyTorch's recipe.
     ///
     /// ```
     /// # use wattlaw::job::catalog::Catalog;
@@ -116,25 +118,25 @@ impl Memory {
     /// let spec = JobSpec::from_toml("model.name = 'bert-base-uncased'
     /// workload = { steps = 1, seq_len = 128, micro_batch = 32 }
     /// system = { gpu = 't4' }")?;
-    /// let memory = Memory::of(&spec.resolve(&Catalog::built_in()?)?);
+    /// let memory = Memory::for_job(&spec.resolve(&Catalog::built_in()?)?);
     /// assert!(memory.fits && memory.peak_gib_per_gpu() < 10.0);
     /// # Ok::<(), wattlaw::Error>(())
     /// ```
-    pub fn of(job: &Job) -> Self {
-        Self::with(job, &Recipe::PYTORCH)
+    pub fn for_job(job: &Job) -> Self {
+        Self::with_recipe(job, &Recipe::PYTORCH)
     }
 
-    /// Estimates the memory of the pipeline stage that takes most, with a framework's recipe.
-    pub fn with(job: &Job, recipe: &Recipe) -> Self {
-        let first = Self::of_stage(job, 0, recipe);
+    /// Estimates the memory of the pipeline stage with the highest peak, with a framework's recipe.
+    pub fn with_recipe(job: &Job, recipe: &Recipe) -> Self {
+        let first = Self::for_stage(job, 0, recipe);
         (1..job.parallelism.pp).fold(first, |most, stage| {
-            let memory = Self::of_stage(job, stage, recipe);
+            let memory = Self::for_stage(job, stage, recipe);
             if memory.total > most.total { memory } else { most }
         })
     }
 
-    /// Estimates the memory of pipeline stage `stage` (from 0; the last one where it is beyond).
-    pub fn of_stage(job: &Job, stage: u64, recipe: &Recipe) -> Self {
+    /// Estimates the memory of pipeline stage `stage` (from 0; clamped to the last one).
+    pub fn for_stage(job: &Job, stage: u64, recipe: &Recipe) -> Self {
         let stage = stage.min(job.parallelism.pp - 1);
         let states = states::count(job, stage, recipe);
         let kept = activations::count(job, stage, recipe);
@@ -178,7 +180,7 @@ impl Memory {
         self.parts().fold(weights, |most, part| if part.1 > most.1 { part } else { most })
     }
 
-    /// The peak: all parts, but no more than the GPU has where what is needed fits.
+    /// The peak: the sum of the parts, limited to the GPU's capacity where the job fits.
     pub fn peak(&self) -> Bytes {
         if self.fits { self.total.min(self.capacity) } else { self.total }
     }
@@ -189,13 +191,13 @@ impl Memory {
     }
 }
 
-/// GPUs whose GDDR6 keeps its error-correcting codes in the memory itself, a sixteenth of it.
+/// GPUs with inline ECC: GDDR6 memory that stores error-correcting codes in 1/16 of its capacity.
 const INLINE_ECC: [&str; 5] = ["t4", "a10", "a40", "l4", "l40s"];
 
-/// Memory of a GPU that a process can use, of the capacity it is sold with.
+/// GPU memory available to a process, from the nominal capacity.
 ///
-/// PyTorch's out-of-memory messages state 79.1 GiB in all on an H100 of 80, 39.5 on an A100 of 40, 23.7 on a 4090 of 24:
-/// 1.2 % less; and 14.6 on a T4 of 16, 22.1 on an A10G of 24, 44.4 on an A40 of 48, which correct errors in line.
+/// PyTorch's out-of-memory messages state 79.1 GiB in all on an H100 of 80, 39.5 on an A100 of 40, 23.7 on a 4090 of
+/// 24: 1.2 % less; and 14.6 on a T4 of 16, 22.1 on an A10G of 24, 44.4 on an A40 of 48, which have inline ECC.
 fn usable(accelerator: &Accelerator) -> Bytes {
     let inline = INLINE_ECC.contains(&accelerator.name.as_str());
     let correction = if inline { 15.0 / 16.0 } else { 1.0 };
@@ -265,9 +267,9 @@ mod tests {
             let job = megatron(layers, h, heads, batch, pp, chunks);
             // norm weights and statistics, which the paper's formulas leave out, come to less than 0.02 %
             let near = |found: f64, stated: f64| (found - stated).abs() < 0.005 + 2e-4 * stated;
-            let maps = job.architecture.parameters().attention_per_layer
+            let projections = job.architecture.parameters().attention_per_layer
                 + job.architecture.parameters().ffn_per_layer;
-            let held = (maps * layers) as f64 / (8 * pp) as f64;
+            let held = (projections * layers) as f64 / (8 * pp) as f64;
             assert!(near(18.0 * held / BYTES_PER_GIB, states), "{layers}: {held}");
             let gib = |c, sp| first_stage(&set(&job, c, sp)) / BYTES_PER_GIB;
             assert!(near(gib(None, false), all), "{layers}: {}", gib(None, false));
@@ -303,7 +305,7 @@ mod tests {
         ] {
             job.parallelism.data = data;
             job.parallelism.shard_group = if data.shards_optimizer() { 64 } else { 1 };
-            let memory = Memory::with(&job, &Recipe::DEEPSPEED);
+            let memory = Memory::with_recipe(&job, &Recipe::DEEPSPEED);
             let states = memory.weights + memory.gradients + memory.optimizer;
             approx::assert_relative_eq!(states.value(), bytes * parameters, max_relative = 2e-6);
             approx::assert_relative_eq!(bytes * 7.5, stated_gb, max_relative = 3e-3);
@@ -315,7 +317,7 @@ mod tests {
         let job = job("model.name = 'bert-base-uncased'
              workload = { steps = 1, seq_len = 128, micro_batch = 32, precision = 'fp32' }
              system = { gpu = 'a100-sxm4-40gb' }");
-        let memory = Memory::of(&job);
+        let memory = Memory::for_job(&job);
         let parameters = job.architecture.parameters_for(job.workload.task).total as f64;
         assert_eq!(memory.weights.value(), 4.0 * parameters);
         assert_eq!(memory.optimizer.value(), 8.0 * parameters);
@@ -334,8 +336,8 @@ mod tests {
         let text = "model.name = 'llama-2-7b'
              workload = { steps = 1, seq_len = 512, micro_batch = 1, lora = { rank = 8 } }
              system = { gpu = 'a100-sxm4-80gb' }";
-        let memory = Memory::of(&job(text));
-        // query and value maps of 32 layers, rank 8 times twice the width 4096 each
+        let memory = Memory::for_job(&job(text));
+        // query and value projections of 32 layers, rank 8 times twice the width 4096 each
         let adapters = 32.0 * 2.0 * 8.0 * 8192.0;
         assert_eq!(memory.gradients.value(), 4.0 * adapters);
         assert_eq!(memory.optimizer.value(), 8.0 * adapters);
@@ -349,9 +351,9 @@ mod tests {
              workload = { steps = 1, seq_len = 1024, micro_batch = 8, grad_accum = 8 }
              parallelism = { pp = 4 }
              system = { gpu = 'a100-sxm4-40gb', gpus = 4 }");
-        let worst = Memory::of(&job);
+        let worst = Memory::for_job(&job);
         let stages: Vec<Memory> =
-            (0..4).map(|stage| Memory::of_stage(&job, stage, &Recipe::PYTORCH)).collect();
+            (0..4).map(|stage| Memory::for_stage(&job, stage, &Recipe::PYTORCH)).collect();
         assert!(stages.iter().all(|stage| stage.total <= worst.total));
         assert_eq!((stages[0].logits, worst), (Bytes::ZERO, stages[worst.stage as usize]));
         let flight: Vec<f64> = (0..4).map(|stage| in_flight(&job, stage)).collect();
@@ -363,7 +365,7 @@ mod tests {
         let mut job = job("model.name = 'bert-large-uncased'
              workload = { steps = 1, seq_len = 512, micro_batch = 64, attention = 'eager' }
              system = { gpu = 'a100-sxm4-40gb' }");
-        assert!(!Memory::of(&job).fits);
+        assert!(!Memory::for_job(&job).fits);
         let advice = Memory::advice(&job, &Recipe::PYTORCH);
         let sentences: Vec<String> = advice.iter().map(ToString::to_string).collect();
         let smaller = "use micro_batch 16 with grad_accum 4: ";
@@ -371,7 +373,7 @@ mod tests {
         assert!(advice.iter().all(|a| a.peak <= a.capacity));
         (job.workload.micro_batch, job.workload.grad_accum) = (16, 4);
         let tried = advice.iter().find(|a| a.to_string().starts_with(smaller)).unwrap();
-        assert_eq!(tried.peak, Memory::of(&job).peak());
+        assert_eq!(tried.peak, Memory::for_job(&job).peak());
         assert!(Memory::advice(&job, &Recipe::PYTORCH).is_empty());
     }
 

@@ -1,14 +1,14 @@
-//! A prediction: energy, time and power of a job with intervals, what they are made of, and what to be wary of.
+//! A prediction: energy, time and power of a job with intervals, with their breakdown and warnings.
 
-mod answered;
 mod assumed;
 mod factors;
+mod law_estimate;
 mod memory;
 mod warnings;
 
-pub use answered::Breakdown;
-use answered::LawEstimate;
 pub use factors::Factor;
+pub use law_estimate::Breakdown;
+use law_estimate::LawEstimate;
 pub use memory::PeakMemory;
 pub use warnings::{Warning, WarningKind};
 
@@ -23,7 +23,7 @@ use crate::cost::{AttentionFlops, Cost};
 use crate::job::Job;
 use crate::law::roofline::clock::PowerLimit;
 
-/// An estimate between two ends; `upper` is infinite (null in JSON) where too few runs support the level.
+/// An estimate with an interval; `upper` is infinite (null in JSON) where too few runs support the level.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Interval {
     /// The estimate.
@@ -44,7 +44,7 @@ impl Interval {
         }
     }
 
-    /// The same in another unit.
+    /// The interval times a factor, such as a unit conversion.
     #[must_use]
     pub fn scaled(self, factor: f64) -> Self {
         Self {
@@ -55,16 +55,16 @@ impl Interval {
     }
 }
 
-/// Whether a fitted law answered.
+/// Where an estimate comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum AnswerKind {
-    /// By a fitted law.
+pub enum EstimateKind {
+    /// From a fitted law.
     Fitted,
-    /// By assumptions on peak and power, since the law's answer is impossible.
+    /// From assumptions on peak and power, since the law's estimate is impossible.
     Assumed,
 }
 
-words!(AnswerKind, "kind of answer": Fitted = "fitted", Assumed = "assumed");
+words!(EstimateKind, "kind of estimate": Fitted = "fitted", Assumed = "assumed");
 
 /// The calibration of a prediction, and why it was selected.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -73,11 +73,11 @@ pub struct SelectedCalibration {
     pub name: String,
     /// Its kind of law.
     pub law: LawKind,
-    /// Whether its law answered.
-    pub kind: AnswerKind,
+    /// Whether its law gave the estimate.
+    pub kind: EstimateKind,
     /// Why this one.
     pub reason: String,
-    /// Runs it was fitted on.
+    /// Number of fitted runs.
     pub rows: usize,
     /// SHA-256 of their table.
     pub sha256: String,
@@ -92,14 +92,14 @@ pub struct FlopCounts {
     pub hardware: f64,
 }
 
-/// What a run will use, before it runs.
+/// The prediction of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Prediction {
     /// Energy in joules, at `scope`.
     pub energy_j: Option<Interval>,
     /// Time in seconds.
     pub duration_s: Option<Interval>,
-    /// Energy over time in watts, all accelerators together, at `scope`.
+    /// Mean power in watts over all accelerators, at `scope`.
     pub mean_power_w: Option<Interval>,
     /// Level of the intervals.
     pub level: f64,
@@ -109,7 +109,7 @@ pub struct Prediction {
     pub parameters: u64,
     /// Parameters with the task's head.
     pub parameters_with_head: u64,
-    /// Tokens of the run, padding apart.
+    /// Tokens of the run, without padding.
     pub tokens: f64,
     /// Optimizer steps of the run.
     pub steps: f64,
@@ -117,29 +117,29 @@ pub struct Prediction {
     pub flops: FlopCounts,
     /// Peak memory of a GPU.
     pub memory: PeakMemory,
-    /// Joules a token.
+    /// Energy per token, in joules.
     pub energy_per_token_j: Option<Interval>,
     /// Energy of the facility in joules, where a PUE was given.
     pub facility_energy_j: Option<Interval>,
-    /// Carbon in grams of CO₂ equivalent, where an intensity was given; with the PUE where that was.
+    /// Carbon in grams of CO₂ equivalent, where an intensity was given; includes the PUE if there is one.
     pub carbon_g: Option<Interval>,
     /// Price, where prices were given, in their currency.
     pub cost: Option<Interval>,
-    /// Efficiency η that the calibration expects, where it has a law of it.
+    /// Predicted efficiency η, where the calibration has a law of it.
     pub efficiency: Option<f64>,
-    /// What the estimate is made of.
+    /// The breakdown of the estimate.
     pub breakdown: Breakdown,
-    /// What the power limit makes of the run, by a roofline law; the scaling law does not know it.
+    /// The effect of the power limit, from a roofline law; the scaling law has no such variable.
     pub power_limit: Option<PowerLimit>,
     /// Variables outside the fitted range, farthest first.
     pub outside: Vec<Outside>,
-    /// What to be wary of.
+    /// Warnings.
     pub warnings: Vec<Warning>,
-    /// The calibration that answered.
+    /// The selected calibration.
     pub calibration: SelectedCalibration,
 }
 
-/// Time and energy of a job without memory, carbon and price: what a plan of many jobs needs of a prediction.
+/// Time and energy of a job without memory, carbon and price, for plans of many jobs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Estimate {
     /// Time in seconds.
@@ -148,21 +148,21 @@ pub struct Estimate {
     pub energy_j: Option<f64>,
     /// What the energy covers.
     pub scope: Scope,
-    /// Whether a fitted law answered.
-    pub kind: AnswerKind,
-    /// What to be wary of.
+    /// Where an estimate comes from.
+    pub kind: EstimateKind,
+    /// Warnings.
     pub warnings: Vec<Warning>,
 }
 
-/// The level of intervals that nobody looks at.
-const ANY_LEVEL: f64 = 0.95;
+/// Level of intervals that are computed and not used.
+const UNUSED_LEVEL: f64 = 0.95;
 
-/// Estimates a job by a calibration: the time and energy of [`predict`].
+/// Estimates a job with a calibration: time and energy as in [`predict`].
 ///
 /// # Errors
 /// As [`predict`].
 pub fn estimate(job: &Job, calibration: &Calibration) -> Result<Estimate> {
-    let Checked { estimate, kind, warnings, .. } = checked(job, calibration, ANY_LEVEL)?;
+    let Checked { estimate, kind, warnings, .. } = checked(job, calibration, UNUSED_LEVEL)?;
     Ok(Estimate {
         duration_s: estimate.duration_s.map(|i| i.estimate),
         energy_j: estimate.energy_j.map(|i| i.estimate),
@@ -172,10 +172,10 @@ pub fn estimate(job: &Job, calibration: &Calibration) -> Result<Estimate> {
     })
 }
 
-/// The estimate of a calibration's law, or assumptions where that is impossible.
+/// The estimate of a calibration's law, or of assumptions where the law's is impossible.
 struct Checked {
     estimate: LawEstimate,
-    kind: AnswerKind,
+    kind: EstimateKind,
     /// The assumptions, where they replace the law.
     assumed: Option<String>,
     cost: Cost,
@@ -184,34 +184,34 @@ struct Checked {
 }
 
 fn checked(job: &Job, calibration: &Calibration, level: f64) -> Result<Checked> {
-    let mut estimate = answered::by_law(job, calibration, level)?;
+    let mut estimate = law_estimate::estimate(job, calibration, level)?;
     let cost = Cost::count(job, AttentionFlops::Full);
     let outside = calibration.outside(job);
     let mut warnings = std::mem::take(&mut estimate.warnings);
-    warnings.extend(warnings::of_range(&outside, calibration));
-    warnings.extend(warnings::of_job(job, calibration));
+    warnings.extend(warnings::for_range(&outside, calibration));
+    warnings.extend(warnings::for_job(job, calibration));
     let mut assumed = None;
     if let Some(floor) = assumed::impossible(job, &cost, estimate.duration_s, estimate.mean_power_w)
     {
-        let answer = assumed::answer(job, &cost, level)?;
+        let replacement = assumed::estimate(job, &cost, level)?;
         warnings.insert(0, floor);
-        estimate.energy_j = Some(answer.energy);
-        estimate.duration_s = Some(answer.duration);
-        estimate.mean_power_w = Some(answer.power);
+        estimate.energy_j = Some(replacement.energy);
+        estimate.duration_s = Some(replacement.duration);
+        estimate.mean_power_w = Some(replacement.power);
         estimate.breakdown = Breakdown::Factors(Vec::new());
         estimate.power_limit = None;
         estimate.scope = Scope::Gpu;
-        assumed = Some(answer.reason);
+        assumed = Some(replacement.reason);
     }
-    let kind = if assumed.is_some() { AnswerKind::Assumed } else { AnswerKind::Fitted };
+    let kind = if assumed.is_some() { EstimateKind::Assumed } else { EstimateKind::Fitted };
     Ok(Checked { estimate, kind, assumed, cost, outside, warnings })
 }
 
-/// Predicts a job by a calibration; `reason` says why that one was chosen.
+/// Predicts a job with a calibration; `reason` says why the calibration was selected.
 ///
 /// # Errors
 /// [`Error::Invalid`](crate::Error::Invalid) for a level outside 0 to 1; [`Error::Data`](crate::Error::Data) where the
-/// calibration cannot place the job's accelerator, family or strategy even by the nearest it knows.
+/// calibration has no fitted accelerator, family or strategy for the job, nor a substitute.
 pub fn predict(
     job: &Job,
     calibration: &Calibration,
@@ -222,7 +222,7 @@ pub fn predict(
         checked(job, calibration, level)?;
     let (energy, duration) = (estimate.energy_j, estimate.duration_s);
 
-    let memory = PeakMemory::of(job, level)?;
+    let memory = PeakMemory::for_job(job, level)?;
     warnings.extend(memory.warning());
 
     let tokens = job.tokens();
@@ -264,7 +264,7 @@ pub fn predict(
     })
 }
 
-/// Rent of the accelerators and price of the energy, whichever were given.
+/// Cost of accelerator hours plus cost of energy, whichever prices were given.
 fn price(job: &Job, energy: Option<Interval>, duration: Option<Interval>) -> Option<Interval> {
     let rent = duration
         .zip(job.system.price_per_gpu_hour)

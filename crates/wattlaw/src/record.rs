@@ -1,13 +1,13 @@
-//! The record of a measured run: what was read, by which instrument, and how certain it is.
+//! The record of a measured run: readings, instruments and uncertainties.
 //!
-//! Pure: the crate `wattlaw-meter` reads devices and writes files; here is what they hold.
+//! Pure: the crate `wattlaw-meter` reads devices and writes files; this module has their contents.
 
-pub mod closing;
+mod accumulator;
 pub mod counter;
 pub(crate) mod defect;
 pub mod document;
 pub mod event;
-mod followed;
+pub mod finalizer;
 pub mod merge;
 pub mod reading;
 pub mod report;
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::units::{Joules, Seconds, Watts};
 use crate::base::words::words;
 
-/// The part of a machine whose energy a channel reads.
+/// The component of a machine that a channel reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Component {
     /// An accelerator: its board.
@@ -30,7 +30,7 @@ pub enum Component {
     Module,
     /// A CPU package.
     Cpu,
-    /// Memory beside a CPU.
+    /// Memory of a CPU.
     Dram,
     /// The whole platform behind its power supply.
     Node,
@@ -38,52 +38,52 @@ pub enum Component {
 
 words!(Component, "component": Gpu = "gpu", Module = "module", Cpu = "cpu", Dram = "dram", Node = "node");
 
-/// How a channel's energy comes about.
+/// How a channel's energy is obtained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Instrument {
     /// A counter of energy in the device.
     Counter,
-    /// Power that is read again and again, and integrated.
+    /// Power that is polled and integrated.
     Power,
-    /// A constant power that the user states; nothing is measured.
+    /// A constant power stated by the user; not measured.
     Assumed,
 }
 
 words!(Instrument, "instrument": Counter = "counter", Power = "power", Assumed = "assumed");
 
-/// One thing that is read.
+/// A measured quantity of one device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Channel {
     /// Its name in the record: `gpu0`, `cpu0`, `dram0`.
     pub name: String,
-    /// What it reads.
+    /// The component.
     pub component: Component,
     /// The device: a UUID, or a path in sysfs.
     pub device: String,
-    /// The device's model, where it tells.
+    /// The device's model, where known.
     pub model: Option<String>,
-    /// How its energy comes about.
+    /// How its energy is obtained.
     pub instrument: Instrument,
-    /// How often the instrument's value changes; zero where it is always fresh.
+    /// Update interval of the instrument; zero if it is always current.
     #[serde(rename = "update_s")]
     pub update: Seconds,
-    /// How far back its power averages; zero where it is that of the moment.
+    /// Averaging window of its power; zero for instantaneous power.
     #[serde(rename = "averaging_s", default)]
     pub averaging: Seconds,
-    /// Standard deviation of the instrument's error that all runs on the device share, as a share of the energy; none
-    /// where nobody knows.
+    /// Standard deviation of the instrument's systematic error, shared by all runs on the device, as a share of the
+    /// energy; `None` if unknown.
     pub systematic: Option<f64>,
 }
 
-/// What a channel said at one moment; each value where the instrument has it.
+/// A reading of a channel at one time; each value where the instrument has it.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Sample {
-    /// Energy since the meter was opened; wraps and resets of the device's counter are made good.
+    /// Energy since the meter was opened, corrected for wraps and resets of the device's counter.
     pub energy: Option<Joules>,
     /// Power now.
     pub power: Option<Watts>,
-    /// Limit that the power is held to.
+    /// Power limit.
     pub power_limit: Option<Watts>,
     /// Clock of the multiprocessors in MHz.
     pub sm_clock_mhz: Option<f64>,
@@ -93,6 +93,6 @@ pub struct Sample {
     pub temperature_c: Option<f64>,
     /// Share of the time in which a kernel ran, 0 to 1.
     pub utilization: Option<f64>,
-    /// NVML's bits for what holds the clocks down.
+    /// NVML's bits for clock throttling reasons.
     pub throttle_reasons: Option<u64>,
 }

@@ -1,4 +1,4 @@
-//! Statistics that laws are fitted and judged with.
+//! Statistics for fitting and evaluating laws.
 
 pub mod bootstrap;
 pub(crate) mod collinearity;

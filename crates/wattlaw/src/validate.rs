@@ -1,9 +1,8 @@
-//! Judges any law on any table by rows that it has not seen.
+//! Cross-validation of any law on any table.
 //!
-//! Rows are set aside by a [`HoldOut`] and a [`Scheme`], the law is fitted on the others and scored
-//! on those; a part of the training groups that the law is not fitted on tells how wide its
-//! intervals must be. Several laws are judged on the very same splits, so that their scores
-//! compare.
+//! A [`HoldOut`] and a [`Scheme`] hold out rows; the law is fitted on the others and scored on the held-out ones. A
+//! part of the training groups calibrates the width of intervals. Several laws are evaluated on the same splits, so
+//! their scores are comparable.
 
 mod hold_out;
 mod interval;
@@ -24,12 +23,12 @@ use crate::stats::split::Groups;
 use hold_out::Draw;
 use prepared::PreparedDraw;
 
-/// Says how laws are judged.
+/// The settings of a cross-validation.
 ///
 /// ```
 /// use wattlaw::stats::frame::Frame;
 /// use wattlaw::law::scaling::ScalingLaw;
-/// use wattlaw::validate::{HoldOut, Judge};
+/// use wattlaw::validate::{HoldOut, CrossValidator};
 ///
 /// let log_c: Vec<f64> = (0..40).map(f64::from).collect();
 /// let runs = Frame::new(40)
@@ -37,75 +36,75 @@ use prepared::PreparedDraw;
 ///     .with_number("log_C", log_c)?
 ///     .with_label("config_family", (0..40).map(|i| format!("family {}", i / 2)).collect())?;
 /// let law = ScalingLaw::new("log_C".parse()?, "log_energy_kwh");
-/// let found = Judge::by(HoldOut::from("family"), 0).validate(&law, &runs)?;
+/// let found = CrossValidator::new(HoldOut::from("family"), 0).validate(&law, &runs)?;
 /// assert!(found.r2.median > 0.999);
 /// # Ok::<(), wattlaw::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
-pub struct Judge {
+pub struct CrossValidator {
     /// What is held out together.
     pub hold_out: HoldOut,
     /// How it is held out.
     pub scheme: Scheme,
-    /// Label columns whose every level must be seen in training, besides those that the laws name
-    /// themselves.
+    /// Label columns whose levels must all occur in training, besides those of the laws.
     pub seen: Vec<String>,
-    /// How intervals are made and judged; without it they are not.
+    /// How intervals are made and evaluated; `None` for no intervals.
     pub intervals: Option<IntervalRule>,
-    /// Runs of what is held out that the law chooses and is given before it predicts the rest.
-    pub given: Option<usize>,
+    /// Number of few-shot runs: held-out runs that the law chooses and is fitted on before it predicts the rest.
+    pub few_shot: Option<usize>,
 }
 
-impl Judge {
-    /// Holds out by `hold_out` in its [usual scheme](HoldOut::usual_scheme), with intervals at 95
+impl CrossValidator {
+    /// Holds out by `hold_out` in its [usual scheme](HoldOut::default_scheme), with intervals at 95
     /// %.
-    pub fn by(hold_out: HoldOut, seed: u32) -> Self {
-        let scheme = hold_out.usual_scheme(seed);
+    pub fn new(hold_out: HoldOut, seed: u32) -> Self {
+        let scheme = hold_out.default_scheme(seed);
         Self {
             hold_out,
             scheme,
             seen: Vec::new(),
             intervals: Some(IntervalRule::default()),
-            given: None,
+            few_shot: None,
         }
     }
 
-    /// Judges one law on the rows of `frame`.
+    /// Cross-validates one law on the rows of `frame`.
     ///
     /// # Errors
     /// As [`validate_all`](Self::validate_all).
     pub fn validate(&self, law: &dyn Law, frame: &Frame) -> Result<Validation> {
         let (groups, draws, skipped) = self.draw(&[law], frame)?;
-        self.validate_on(law, &[], frame, &groups, &draws, &skipped).map(|judged| judged.0)
+        self.validate_on(law, &[], frame, &groups, &draws, &skipped).map(|scores| scores.0)
     }
 
-    /// Judges a law, and the others that the very same fits answer for ([`Law::also`]), in their order.
+    /// Cross-validates a law, and the laws of other responses from the same fits ([`Law::other_responses`]), in their
+    /// order.
     ///
-    /// The others have intervals only of their own: a split-conformal one would need a fit for itself.
+    /// The others only have intervals of their own, since split-conformal intervals would need another fit.
     ///
     /// # Errors
     /// As [`validate_all`](Self::validate_all).
-    pub fn validate_with_others(
+    pub fn validate_with_other_responses(
         &self,
         law: &dyn Law,
         frame: &Frame,
     ) -> Result<(Validation, Vec<Validation>)> {
-        let others = law.also();
+        let others = law.other_responses();
         let (groups, draws, skipped) = self.draw(&[law], frame)?;
         self.validate_on(law, &others, frame, &groups, &draws, &skipped)
     }
 
-    /// Judges every law on the same splits of the rows of `frame`: an ablation, when laws differ by
-    /// a term.
+    /// Cross-validates every law on the same splits of the rows of `frame`; for laws that differ by a term this is an
+    /// ablation.
     ///
     /// # Errors
-    /// When a column that is needed is absent, when the scheme cannot split these groups, or when a
-    /// law can be fitted on none of the splits; the sentence then says why it could not on the
-    /// first.
+    /// When a column that is needed is absent, when the scheme cannot split these groups, or when a law can be fitted
+    /// on none of the splits; the error then has the reason of the first.
     pub fn validate_all(&self, laws: &[&dyn Law], frame: &Frame) -> Result<Vec<Validation>> {
         let (groups, draws, skipped) = self.draw(laws, frame)?;
-        let judge = |law: &&dyn Law| self.validate_on(*law, &[], frame, &groups, &draws, &skipped);
-        laws.iter().map(|law| judge(law).map(|judged| judged.0)).collect()
+        let evaluate =
+            |law: &&dyn Law| self.validate_on(*law, &[], frame, &groups, &draws, &skipped);
+        laws.iter().map(|law| evaluate(law).map(|scores| scores.0)).collect()
     }
 
     fn draw(
@@ -123,7 +122,7 @@ impl Judge {
         Ok((groups, draws, skipped))
     }
 
-    /// Judges a law and others that its fits answer for, which are none or all of [`Law::also`].
+    /// Cross-validates a law and laws of other responses from its fits: none or all of [`Law::other_responses`].
     fn validate_on(
         &self,
         law: &dyn Law,
@@ -138,7 +137,7 @@ impl Judge {
         let mut skipped = skipped.to_vec();
         let mut first_failure = None;
         for draw in draws {
-            match draw.score(law, others, self.given) {
+            match draw.score(law, others, self.few_shot) {
                 Ok((score, scores)) => {
                     splits.push(score);
                     of_others.iter_mut().zip(scores).for_each(|(all, score)| all.push(score));
@@ -170,7 +169,7 @@ impl Judge {
 
 fn no_split(skipped: &[Skipped]) -> Error {
     let reason = skipped.first().map_or("there was none", |s| s.reason.as_str());
-    Error::Data(format!("no split can be judged: {reason}"))
+    Error::Data(format!("no split can be evaluated: {reason}"))
 }
 
 #[cfg(test)]
@@ -179,7 +178,7 @@ mod tests {
     use crate::law::FittedLaw;
     use crate::stats::score;
 
-    /// Predicts the mean of the training rows, with its own interval if it is told one.
+    /// Predicts the mean of the training rows, with its own interval if it has one.
     struct Mean {
         own_half_width: Option<f64>,
     }
@@ -213,7 +212,7 @@ mod tests {
         }
     }
 
-    /// A law whose fits answer for [`Mean`] too.
+    /// A law whose fits also predict as [`Mean`].
     struct Twin {
         other_half_width: Option<f64>,
     }
@@ -235,7 +234,7 @@ mod tests {
             Ok(Box::new(FittedTwin(FittedMean(mean + 1.0, None), other)))
         }
 
-        fn also(&self) -> Vec<Box<dyn Law>> {
+        fn other_responses(&self) -> Vec<Box<dyn Law>> {
             vec![Box::new(Mean { own_half_width: self.other_half_width })]
         }
     }
@@ -245,7 +244,7 @@ mod tests {
             self.0.predict(rows)
         }
 
-        fn also(&self) -> Vec<Box<dyn FittedLaw + '_>> {
+        fn other_responses(&self) -> Vec<Box<dyn FittedLaw + '_>> {
             vec![Box::new(FittedMean(self.1.0, self.1.1))]
         }
     }
@@ -270,22 +269,22 @@ mod tests {
 
     #[test]
     fn a_split_with_an_unseen_level_is_reported_or_redrawn() {
-        let mut judge = Judge::by("family".into(), 1);
-        judge.seen = vec!["gpu".to_owned()];
-        let found = judge.validate(&LAW, &frame()).unwrap();
+        let mut validator = CrossValidator::new("family".into(), 1);
+        validator.seen = vec!["gpu".to_owned()];
+        let found = validator.validate(&LAW, &frame()).unwrap();
         assert_eq!(found.splits.len() + found.skipped.len(), 20);
         assert_eq!(
             found.skipped[0].reason,
             "no training row has `t4` in column `gpu`, but test rows have"
         );
-        judge.scheme = Scheme::Redrawn { n_splits: 20, test_size: 0.3, seed: 1 };
-        let found = judge.validate(&LAW, &frame()).unwrap();
+        validator.scheme = Scheme::Redrawn { n_splits: 20, test_size: 0.3, seed: 1 };
+        let found = validator.validate(&LAW, &frame()).unwrap();
         assert_eq!((found.splits.len(), found.skipped.len()), (20, 0));
     }
 
     #[test]
     fn every_group_is_left_out_once_and_named() {
-        let found = Judge::by("gpu".into(), 1).validate(&LAW, &frame()).unwrap();
+        let found = CrossValidator::new("gpu".into(), 1).validate(&LAW, &frame()).unwrap();
         let held_out: Vec<&str> = found.splits.iter().map(|s| s.held_out.as_str()).collect();
         assert_eq!(held_out, ["a100", "t4", "v100"]);
         assert_eq!(found.splits.iter().map(|s| s.n_test).sum::<usize>(), 60);
@@ -293,49 +292,50 @@ mod tests {
     }
 
     #[test]
-    fn a_law_that_cannot_be_fitted_anywhere_says_why() {
-        let judge = Judge::by("gpu".into(), 1);
+    fn a_law_without_any_fit_gives_the_reason() {
+        let validator = CrossValidator::new("gpu".into(), 1);
         let two_rows = frame().select(&[0, 1]).unwrap();
-        let error = judge.validate(&LAW, &two_rows).unwrap_err();
+        let error = validator.validate(&LAW, &two_rows).unwrap_err();
         assert_eq!(error.to_string(), "two rows are needed");
     }
 
     #[test]
-    fn own_intervals_come_first_and_conformal_ones_else() {
-        let judge = Judge::by(HoldOut::Row, 1);
-        let own = judge.validate(&Mean { own_half_width: Some(100.0) }, &frame()).unwrap();
+    fn own_intervals_precede_conformal_ones() {
+        let validator = CrossValidator::new(HoldOut::Row, 1);
+        let own = validator.validate(&Mean { own_half_width: Some(100.0) }, &frame()).unwrap();
         assert_eq!(own.coverage.unwrap().median, 1.0);
         assert_eq!(own.half_width_factor.unwrap().median, 100.0_f64.exp());
         // 42 training rows leave 9 to calibrate: too few for 95 %, enough for 80 %.
-        let conformal = judge.validate(&LAW, &frame()).unwrap();
+        let conformal = validator.validate(&LAW, &frame()).unwrap();
         assert_eq!(conformal.half_width_factor.unwrap().median, f64::INFINITY);
         let rule = IntervalRule { level: 0.8, ..IntervalRule::default() };
-        let judge = Judge { intervals: Some(rule), ..judge };
-        let conformal = judge.validate(&LAW, &frame()).unwrap();
+        let validator = CrossValidator { intervals: Some(rule), ..validator };
+        let conformal = validator.validate(&LAW, &frame()).unwrap();
         assert!(conformal.half_width_factor.unwrap().median.is_finite());
         assert!(conformal.coverage.unwrap().median > 0.7);
     }
 
     #[test]
-    fn another_law_of_the_same_fit_scores_as_it_would_alone() {
-        let judge = Judge::by(HoldOut::Row, 1);
+    fn other_responses_of_a_fit_score_as_separate_fits() {
+        let validator = CrossValidator::new(HoldOut::Row, 1);
         let twin = Twin { other_half_width: Some(100.0) };
-        let (own, others) = judge.validate_with_others(&twin, &frame()).unwrap();
+        let (own, others) = validator.validate_with_other_responses(&twin, &frame()).unwrap();
         // as written, since the slope on a constant prediction is no number and equals nothing
         let written = |v: &Validation| serde_json::to_string(v).unwrap();
-        assert_eq!(written(&own), written(&judge.validate(&twin, &frame()).unwrap()));
-        let alone = judge.validate(&Mean { own_half_width: Some(100.0) }, &frame()).unwrap();
+        assert_eq!(written(&own), written(&validator.validate(&twin, &frame()).unwrap()));
+        let alone = validator.validate(&Mean { own_half_width: Some(100.0) }, &frame()).unwrap();
         assert_eq!(others.iter().map(written).collect::<Vec<_>>(), [written(&alone)]);
-        // an interval that needs a fit for itself is left out, and says so
-        let (own, others) =
-            judge.validate_with_others(&Twin { other_half_width: None }, &frame()).unwrap();
+        // an interval that needs another fit is left out, with a reason
+        let (own, others) = validator
+            .validate_with_other_responses(&Twin { other_half_width: None }, &frame())
+            .unwrap();
         assert!(own.half_width_factor.is_some() && others[0].half_width_factor.is_none());
         assert!(others[0].splits[0].no_interval.as_deref().unwrap().contains("of another"));
     }
 
     #[test]
     fn the_mean_error_over_all_rows_weighs_splits_by_their_rows() {
-        let mut found = Judge::by("gpu".into(), 1).validate(&LAW, &frame()).unwrap();
+        let mut found = CrossValidator::new("gpu".into(), 1).validate(&LAW, &frame()).unwrap();
         found.splits.truncate(2);
         (found.splits[0].n_test, found.splits[0].mape) = (10, 0.1);
         (found.splits[1].n_test, found.splits[1].mape) = (30, 0.3);
@@ -346,8 +346,9 @@ mod tests {
     fn too_few_groups_for_intervals_leave_the_scores() {
         let frame = frame();
         let rows: Vec<usize> = (0..60).filter(|row| row % 12 != 5).collect();
-        let found =
-            Judge::by("gpu".into(), 1).validate(&LAW, &frame.select(&rows).unwrap()).unwrap();
+        let found = CrossValidator::new("gpu".into(), 1)
+            .validate(&LAW, &frame.select(&rows).unwrap())
+            .unwrap();
         assert_eq!(found.coverage, None);
         let reason = found.splits[0].no_interval.as_deref().unwrap();
         assert!(reason.starts_with("1 group with test_size 0.2 leave none"), "{reason}");
@@ -356,7 +357,8 @@ mod tests {
     #[test]
     fn the_same_seed_writes_the_same_report() {
         let write = |seed| {
-            let found = Judge::by("family".into(), seed).validate(&LAW, &frame()).unwrap();
+            let found =
+                CrossValidator::new("family".into(), seed).validate(&LAW, &frame()).unwrap();
             serde_json::to_string(&found).unwrap()
         };
         assert_eq!(write(4), write(4));
@@ -366,19 +368,22 @@ mod tests {
     #[test]
     fn folds_and_scale_shifts_are_schemes_too() {
         let frame = frame();
-        let mut judge = Judge::by("family".into(), 1);
+        let mut validator = CrossValidator::new("family".into(), 1);
         for (scheme, n) in [
             (Scheme::KFold { k: 4, seed: 0 }, 4),
             (Scheme::ScaleShift { by: "log_C".to_owned(), seed: 0 }, 2),
         ] {
-            judge.scheme = scheme;
-            assert_eq!(judge.validate(&LAW, &frame).unwrap().splits.len(), n);
+            validator.scheme = scheme;
+            assert_eq!(validator.validate(&LAW, &frame).unwrap().splits.len(), n);
         }
-        judge.scheme = Scheme::KFold { k: 13, seed: 0 };
-        let error = judge.validate(&LAW, &frame).unwrap_err().to_string();
+        validator.scheme = Scheme::KFold { k: 13, seed: 0 };
+        let error = validator.validate(&LAW, &frame).unwrap_err().to_string();
         assert_eq!(error, "k is 13, but it must lie between 2 and the 12 groups");
-        let rows =
-            Judge { hold_out: HoldOut::Row, scheme: Scheme::KFold { k: 7, seed: 0 }, ..judge };
+        let rows = CrossValidator {
+            hold_out: HoldOut::Row,
+            scheme: Scheme::KFold { k: 7, seed: 0 },
+            ..validator
+        };
         assert_eq!(rows.validate(&LAW, &frame).unwrap().splits.len(), 7);
     }
 }

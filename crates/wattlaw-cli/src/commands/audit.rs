@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde_json::json;
 
-use wattlaw::audit::{Finding, Kind, audit};
+use wattlaw::audit::{Finding, FindingKind, audit};
 
 use crate::failure::{Done, Failure};
 use crate::flags::runs::RunsArgs;
@@ -20,8 +20,8 @@ pub struct Args {
     #[command(flatten)]
     runs: RunsArgs,
     /// Tell findings of this kind only (repeatable)
-    #[arg(long, value_parser = Kind::from_str)]
-    kind: Vec<Kind>,
+    #[arg(long, value_parser = FindingKind::from_str)]
+    kind: Vec<FindingKind>,
     /// Write the rows that were found to this file (CSV), for --exclude
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -71,7 +71,7 @@ fn rows(findings: &[Finding]) -> Done<String> {
 }
 
 fn table(findings: &[Finding], runs: usize) -> String {
-    let mut by_kind: BTreeMap<Kind, usize> = BTreeMap::new();
+    let mut by_kind: BTreeMap<FindingKind, usize> = BTreeMap::new();
     for finding in findings {
         *by_kind.entry(finding.kind).or_default() += 1;
     }

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use clap::builder::ArgPredicate;
 use serde_json::json;
 
-use wattlaw::base::error::Place;
+use wattlaw::base::error::Location;
 use wattlaw::calibration::{Laws, choose};
 use wattlaw::stats::optimal::Criterion;
 
@@ -103,7 +103,7 @@ impl Args {
             let (data, _) = data.countable(&catalog);
             Ok(parent
                 .adjusted(&data, &catalog, &name)
-                .map_err(|e| e.at(Place::file(&*data.name)))?)
+                .map_err(|e| e.at(Location::file(&*data.name)))?)
         })
     }
 }
@@ -115,7 +115,7 @@ fn adjust(args: &Args, parent: &Path, out: &Path) -> Done {
     let stem = out.file_stem().map(|s| s.to_string_lossy().into_owned());
     let name = args.name.clone().or(stem).unwrap_or_default();
     let mut adjusted =
-        parent.adjusted(&data, &catalog, &name).map_err(|e| e.at(Place::file(&*data.name)))?;
+        parent.adjusted(&data, &catalog, &name).map_err(|e| e.at(Location::file(&*data.name)))?;
     if let Some(file) = args.runs.runs.file_name() {
         adjusted.data.name = file.to_string_lossy().into_owned();
     }

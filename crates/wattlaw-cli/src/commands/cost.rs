@@ -82,7 +82,7 @@ pub fn run(args: &Args) -> Done {
                 active_parameters: job.architecture.active_parameters(job.workload.task),
                 per_micro_step: ledger.per_micro_step(),
                 per_step: ledger.per_step(|_| true),
-                memory: Memory::of(&job),
+                memory: Memory::for_job(&job),
                 stages: &cost.stages,
             },
         ),
@@ -149,7 +149,7 @@ fn table(job: &Job, cost: &Cost, ledger: &Ledger) -> String {
         render::si(cost.model_flops().value(), "FLOP"),
         render::si(cost.hardware_flops().value(), "FLOP"),
     );
-    let memory = Memory::of(job);
+    let memory = Memory::for_job(job);
     out += &render::heading(&format!(
         "\npeak memory of a GPU of stage {}: {:.2} of {:.1} GiB, {}",
         memory.stage,

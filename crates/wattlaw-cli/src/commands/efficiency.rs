@@ -41,7 +41,7 @@ pub fn run(args: &Args) -> Done {
     let bootstrap = Bootstrap::new(args.level, args.resamples, args.seed)
         .map_err(|e| Failure::Usage(format!("--{e}")))?;
     let (data, _) = args.runs.read()?;
-    let found = Speedups::of(&data, &bootstrap)?;
+    let found = Speedups::from_dataset(&data, &bootstrap)?;
     for note in data.notes.iter().chain(&found.notes) {
         render::note("note", note);
     }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
 
-use wattlaw::base::error::Place;
+use wattlaw::base::error::Location;
 use wattlaw::calibration::{Calibration, FitOptions, Laws, default_formula};
 use wattlaw::law::efficiency::measurable;
 use wattlaw::law::roofline::laws::RooflineLaws;
@@ -105,7 +105,7 @@ fn roofline(args: &Args) -> Done {
         args.law.discrepancy(),
         args.law.pooled,
     )
-    .map_err(|e| e.at(Place::file(&*data.name)))?;
+    .map_err(|e| e.at(Location::file(&*data.name)))?;
     let Laws::Roofline(laws) = &calibration.law else {
         return Err(Failure::Failed("the fit is of another kind".to_owned()));
     };

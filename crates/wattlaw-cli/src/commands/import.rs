@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde_json::json;
 
-use wattlaw::base::error::Place;
+use wattlaw::base::error::Location;
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::{Joules, Seconds};
 use wattlaw::data::dataset;
@@ -143,7 +143,7 @@ impl Args {
         let map = match &self.map {
             None => None,
             Some(path) => {
-                let at = Place::file(path.display().to_string());
+                let at = Location::file(path.display().to_string());
                 Some(ColumnMap::from_toml(&files::text(path)?).map_err(|e| e.at(at))?)
             }
         };

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use wattlaw::base::error::Place;
+use wattlaw::base::error::Location;
 use wattlaw::base::scope::Scope;
 use wattlaw::calibration::{Calibration, Choice, choose, embedded};
 use wattlaw::job::Job;
 use wattlaw::law::roofline::clock::PowerLimit;
-use wattlaw::predict::{AnswerKind, Breakdown, Factor, Interval, Prediction, predict};
+use wattlaw::predict::{Breakdown, EstimateKind, Factor, Interval, Prediction, predict};
 
 use crate::failure::{Done, Failure};
 use crate::flags::job::JobArgs;
@@ -69,7 +69,7 @@ pub fn named(path: &std::path::Path) -> Done<Calibration> {
         return Err(Failure::usage(wattlaw::Error::unknown("calibration", &name, names)));
     }
     let text = files::text(path)?;
-    Ok(Calibration::from_json(&text).map_err(|e| e.at(Place::file(name)))?)
+    Ok(Calibration::from_json(&text).map_err(|e| e.at(Location::file(name)))?)
 }
 
 fn table(job: &Job, p: &Prediction) -> String {
@@ -80,7 +80,7 @@ fn table(job: &Job, p: &Prediction) -> String {
         job.system.accelerator.name,
         job.parallelism.strategy().kind()
     ));
-    let assumed = p.calibration.kind == AnswerKind::Assumed;
+    let assumed = p.calibration.kind == EstimateKind::Assumed;
     let level = if assumed {
         "by assumption".to_owned()
     } else {
@@ -170,7 +170,7 @@ const fn covers(scope: Scope) -> &'static str {
         Scope::Gpu => "the GPUs",
         Scope::Devices => "the GPUs, CPU packages and memory by their counters",
         Scope::NodeDc => "the nodes behind their power supplies",
-        Scope::NodeAc => "the nodes at their plugs",
+        Scope::NodeAc => "the nodes at their power inlets",
         Scope::Facility => "the facility",
         Scope::Codecarbon => "the GPUs by their counters, CPU and memory by a model (CodeCarbon)",
         Scope::Unstated => "what the calibration's table does not say",

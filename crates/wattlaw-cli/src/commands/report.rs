@@ -8,7 +8,7 @@ use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
 use wattlaw::data::dataset::to_csv;
 use wattlaw::record::document::{Record, Total};
-use wattlaw::record::report::{Said, Statement};
+use wattlaw::record::report::{Statement, UserMetadata};
 use wattlaw_meter::folder;
 
 use crate::failure::{Done, Failure};
@@ -70,14 +70,14 @@ enum Format {
 pub fn run(args: &Args) -> Done {
     let catalog = job::catalog(args.catalog.as_deref())?;
     let records = read(&args.runs)?;
-    let said = Said {
+    let said = UserMetadata {
         scope: args.scope,
         intensity_g_per_kwh: args.intensity,
         pue: args.pue,
         location: args.location.clone(),
         training_type: args.training_type.clone(),
     };
-    let statement = Statement::of(&records, &said, &catalog).map_err(|e| match e {
+    let statement = Statement::from_records(&records, &said, &catalog).map_err(|e| match e {
         wattlaw::Error::Invalid { .. } => Failure::usage(e),
         _ => Failure::failed(e),
     })?;

@@ -14,7 +14,7 @@ use wattlaw::law::scaling::ScalingLaw;
 use wattlaw::law::setting::Setting;
 use wattlaw::stats::formula::Formula;
 use wattlaw::stats::score::Summary;
-use wattlaw::validate::{HoldOut, IntervalRule, Judge, Scheme, Validation};
+use wattlaw::validate::{CrossValidator, HoldOut, IntervalRule, Scheme, Validation};
 
 use crate::failure::{Done, Failure};
 use crate::flags::complete;
@@ -129,27 +129,27 @@ fn roofline(args: &Args, runs: &RunsArgs) -> Done {
     data.scope()?;
     let (data, note) = data.countable(&catalog);
     let frame = data.frame(runs.columns(), &catalog)?;
-    let judge = args.judge(runs.setting.unwrap_or(Setting::Pooled), args.seed);
-    if let HoldOut::Column(name) = &judge.hold_out {
+    let validator = args.validator(runs.setting.unwrap_or(Setting::Pooled), args.seed);
+    if let HoldOut::Column(name) = &validator.hold_out {
         complete::known(name, "--hold-out", &frame)?;
     }
     let nothing = Formula::from_str("1")?;
     complete::every_run(&data, &frame, &nothing, args.law.target.column())?;
     let energy = args.law.target == Target::Energy;
-    let mut law = RooflineLaw::over(&data, &catalog, energy);
+    let mut law = RooflineLaw::new(&data, &catalog, energy);
     (law.discrepancy, law.pooled) = (args.law.discrepancy(), args.law.pooled);
-    if let Some(groups) = judge.hold_out.interval_groups() {
+    if let Some(groups) = validator.hold_out.interval_groups() {
         groups.clone_into(&mut law.interval_groups);
     }
     if energy {
-        law.also = vec![Response::Duration];
+        law.other_responses = vec![Response::Duration];
     }
-    let (judged, mut others) = judge.validate_with_others(&law, &frame)?;
+    let (judged, mut others) = validator.validate_with_other_responses(&law, &frame)?;
     let report = Report {
         kind: LawKind::Roofline,
         setting: runs.setting,
         target: args.law.target.column(),
-        scheme: scheme_name(&judge.scheme),
+        scheme: scheme_name(&validator.scheme),
         seed: args.seed,
         after_run: judged,
         before_run: None,
@@ -211,8 +211,8 @@ fn scaling(args: &Args, runs: &RunsArgs) -> Done {
     let response = args.law.target.column();
     complete::every_run(&data, &frame, &formula, response)?;
 
-    let judge = args.judge(setting, args.seed);
-    if let HoldOut::Column(name) = &judge.hold_out {
+    let validator = args.validator(setting, args.seed);
+    if let HoldOut::Column(name) = &validator.hold_out {
         complete::known(name, "--hold-out", &frame)?;
     }
     let law = ScalingLaw::new(formula.clone(), response);
@@ -220,18 +220,18 @@ fn scaling(args: &Args, runs: &RunsArgs) -> Done {
         args.ablation.iter().map(|f| ScalingLaw::new(f.clone(), response)).collect();
     let mut laws: Vec<&dyn Law> = vec![&law];
     laws.extend(ablations.iter().map(|l| l as &dyn Law));
-    let mut judged = judge.validate_all(&laws, &frame)?;
+    let mut judged = validator.validate_all(&laws, &frame)?;
     let ablations = judged.split_off(1);
     let Some(after_run) = judged.pop() else {
-        return Err(Failure::Failed("nothing was judged".to_owned()));
+        return Err(Failure::Failed("nothing was evaluated".to_owned()));
     };
     let before_run = if formula.variables().contains(&"log_eta") {
-        let mut law = BeforeRunLaw::of_terms(setting, formula.clone(), response)?;
+        let mut law = BeforeRunLaw::from_terms(setting, formula.clone(), response)?;
         if args.scheme == Some(SchemeKind::Study) {
             // folds of equally large groups follow the names' order, here the study's
             law.groups = "study_family".to_owned();
         }
-        Some(judge.validate(&law, &frame)?)
+        Some(validator.validate(&law, &frame)?)
     } else {
         None
     };
@@ -239,7 +239,7 @@ fn scaling(args: &Args, runs: &RunsArgs) -> Done {
         kind: LawKind::Scaling,
         setting: runs.setting,
         target: response,
-        scheme: scheme_name(&judge.scheme),
+        scheme: scheme_name(&validator.scheme),
         seed: args.seed,
         after_run,
         before_run,
@@ -271,7 +271,7 @@ impl Args {
         Ok(())
     }
 
-    fn judge(&self, setting: Setting, seed: u32) -> Judge {
+    fn validator(&self, setting: Setting, seed: u32) -> CrossValidator {
         let study = self.scheme == Some(SchemeKind::Study);
         let hold_out = match (self.hold_out.as_str(), study) {
             // the study's groups under names that sort as its own
@@ -281,7 +281,7 @@ impl Args {
         };
         let (n_splits, test_size) = (self.splits, self.test_size);
         let scheme = match self.scheme {
-            None => match hold_out.usual_scheme(seed) {
+            None => match hold_out.default_scheme(seed) {
                 Scheme::Shuffle { .. } => Scheme::Shuffle { n_splits, test_size, seed },
                 other => other,
             },
@@ -302,7 +302,7 @@ impl Args {
         }
         let intervals =
             IntervalRule { level: self.level, clamped: study, ..IntervalRule::default() };
-        Judge { hold_out, scheme, seen, intervals: Some(intervals), given: self.given }
+        CrossValidator { hold_out, scheme, seen, intervals: Some(intervals), few_shot: self.given }
     }
 }
 

@@ -54,7 +54,7 @@ pub fn every_run(data: &Dataset, frame: &Frame, formula: &Formula, response: &st
     }
     if values.len() > 1 && values.iter().all(|x| x.to_bits() == values[0].to_bits()) {
         return Err(Error::Data(format!(
-            "{}: column `{response}` is the same in every row, so there is nothing to explain",
+            "{}: column `{response}` has the same value in every row, so there is nothing to fit",
             data.name
         ))
         .into());
@@ -88,7 +88,7 @@ fn why(column: &str, run: Option<&Measurement>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wattlaw::data::dataset::ColumnsOf;
+    use wattlaw::data::dataset::ProxyColumns;
     use wattlaw::job::catalog::Catalog;
 
     const HEADER: &str =
@@ -97,7 +97,7 @@ mod tests {
     fn said(rows: &str) -> String {
         let text = format!("{HEADER}{rows}");
         let data = Dataset::from_csv(text.as_bytes(), "runs.csv", None).unwrap();
-        let frame = data.frame(ColumnsOf::default(), &Catalog::built_in().unwrap()).unwrap();
+        let frame = data.frame(ProxyColumns::default(), &Catalog::built_in().unwrap()).unwrap();
         let formula = "log_C + log_M + log_eta".parse().unwrap();
         match every_run(&data, &frame, &formula, "log_energy_kwh") {
             Err(Failure::Failed(text)) => text,

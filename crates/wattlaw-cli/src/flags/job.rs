@@ -6,9 +6,9 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
 use wattlaw::Error;
-use wattlaw::base::error::Place;
+use wattlaw::base::error::Location;
 use wattlaw::job::catalog::Catalog;
-use wattlaw::job::fields::{Field, Kind, fields};
+use wattlaw::job::fields::{Field, FieldKind, fields};
 use wattlaw::job::model::{ModelSpec, from_config_json};
 use wattlaw::job::workload::Lora;
 use wattlaw::job::{Job, JobSpec};
@@ -90,8 +90,8 @@ fn flag(field: &'static Field) -> Arg {
     let named = FLAG_NAMES.iter().find(|(column, _)| *column == field.column);
     let long = named.map_or_else(|| own.clone(), |(_, name)| (*name).to_owned());
     let value = match field.kind {
-        Kind::Text if field.column == "config" => "FILE".to_owned(),
-        Kind::Words => "WORDS".to_owned(),
+        FieldKind::Text if field.column == "config" => "FILE".to_owned(),
+        FieldKind::Words => "WORDS".to_owned(),
         _ => field.column.to_uppercase(),
     };
     let arg = Arg::new(field.column)
@@ -103,9 +103,13 @@ fn flag(field: &'static Field) -> Arg {
         .value_parser(move |text: &str| check(field, text));
     let arg = if named.is_some() { arg.alias(own) } else { arg };
     match field.kind {
-        Kind::Flag => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
-        Kind::Words => arg.requires("lora_rank"),
-        Kind::Whole | Kind::Count | Kind::Number | Kind::Word | Kind::Text => arg,
+        FieldKind::Flag => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
+        FieldKind::Words => arg.requires("lora_rank"),
+        FieldKind::Whole
+        | FieldKind::Count
+        | FieldKind::Number
+        | FieldKind::Word
+        | FieldKind::Text => arg,
     }
 }
 
@@ -175,7 +179,7 @@ impl JobArgs {
             )),
             None => flags.resolve(&catalog).map_err(Failure::usage),
             Some(path) => {
-                let place = Place::file(path.display().to_string());
+                let place = Location::file(path.display().to_string());
                 Ok(flags.with_fallback(read(path)?).resolve(&catalog).map_err(|e| e.at(place))?)
             }
         }
@@ -187,7 +191,7 @@ impl JobArgs {
 /// # Errors
 /// What is wrong in a file, with its place.
 pub fn read(path: &Path) -> Done<JobSpec> {
-    let place = Place::file(path.display().to_string());
+    let place = Location::file(path.display().to_string());
     let text = files::text(path)?;
     let read = match path.extension().is_some_and(|extension| extension == "json") {
         true => JobSpec::from_json(&text),
@@ -234,14 +238,14 @@ pub fn catalog(overlay: Option<&Path>) -> Done<Catalog> {
         None => Ok(built_in),
         Some(path) => {
             let own = Catalog::from_toml(&files::text(path)?)
-                .map_err(|e| e.at(Place::file(path.display().to_string())))?;
+                .map_err(|e| e.at(Location::file(path.display().to_string())))?;
             Ok(own.with_fallback(built_in))
         }
     }
 }
 
 fn read_config(path: &Path) -> Done<ModelSpec> {
-    let place = Place::file(path.display().to_string());
+    let place = Location::file(path.display().to_string());
     let mut spec = from_config_json(&files::text(path)?).map_err(|e| e.at(place))?;
     if spec.name.is_none() {
         spec.name = path

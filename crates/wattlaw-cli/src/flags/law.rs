@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 
-use wattlaw::law::roofline::MOST_POINTS;
+use wattlaw::law::roofline::MAX_POINTS;
 use wattlaw::stats::formula::Formula;
 
 use crate::failure::{Done, Failure};
@@ -20,7 +20,7 @@ pub struct LawArgs {
     #[arg(long)]
     pub no_discrepancy: bool,
     /// The most points that hold what the physics misses; fewer make a smaller file, from which no run can be read back
-    #[arg(long, value_name = "N", default_value_t = MOST_POINTS, value_parser = whole::<usize>, conflicts_with = "no_discrepancy")]
+    #[arg(long, value_name = "N", default_value_t = MAX_POINTS, value_parser = whole::<usize>, conflicts_with = "no_discrepancy")]
     pub discrepancy_points: usize,
     /// Share one set of roofline parameters among all GPU models
     #[arg(long)]

@@ -6,9 +6,9 @@ use std::str::FromStr;
 
 use clap::Args;
 
-use wattlaw::base::error::Place;
+use wattlaw::base::error::Location;
 use wattlaw::base::scope::Scope;
-use wattlaw::data::dataset::{ColumnMap, ColumnsOf, Dataset, Efficiency};
+use wattlaw::data::dataset::{ColumnMap, Dataset, Efficiency, ProxyColumns};
 use wattlaw::data::measurement::Measurement;
 use wattlaw::data::proxy::ProxySet;
 use wattlaw::job::catalog::Catalog;
@@ -95,8 +95,8 @@ impl RunsArgs {
     }
 
     /// What the proxy columns hold.
-    pub const fn columns(&self) -> ColumnsOf {
-        ColumnsOf { proxies: self.proxies, efficiency: self.efficiency }
+    pub const fn columns(&self) -> ProxyColumns {
+        ProxyColumns { proxies: self.proxies, efficiency: self.efficiency }
     }
 }
 
@@ -121,7 +121,7 @@ fn read(path: &Path, map: Option<&Path>) -> Done<Dataset> {
         None => None,
         Some(file) => Some(
             ColumnMap::from_toml(&files::text(file)?)
-                .map_err(|e| e.at(Place::file(file.display().to_string())))?,
+                .map_err(|e| e.at(Location::file(file.display().to_string())))?,
         ),
     };
     Ok(Dataset::from_csv(&files::bytes(path)?, &path.display().to_string(), map.as_ref())?)

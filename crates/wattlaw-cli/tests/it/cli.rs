@@ -166,7 +166,7 @@ fn a_power_limit_stretches_a_busy_job_and_leaves_a_launch_bound_one() {
     assert!(gpus_j / of(&held, "duration_s") <= 250.0);
     let shown = run(&format!("predict {busy} --power-limit 250W"));
     assert!(shown.stdout.contains("250 W a GPU binds: "), "{}", shown.stdout);
-    assert!(shown.stderr.contains("half of what the limit stretches"), "{}", shown.stderr);
+    assert!(shown.stderr.contains("the square root of the time factor"), "{}", shown.stderr);
 
     let small = "--family bert --layers 4 --hidden-size 128 --gpu a100-sxm4-40gb --seq-len 32 --micro-batch 1 \
                  --tokens 1M";
@@ -182,7 +182,7 @@ fn a_power_limit_stretches_a_busy_job_and_leaves_a_launch_bound_one() {
     assert!(
         warnings
             .iter()
-            .any(|w| w["text"].as_str().unwrap().contains("does not know the power limit"))
+            .any(|w| w["text"].as_str().unwrap().contains("has no variable for the power limit"))
     );
 }
 
@@ -194,7 +194,7 @@ fn a_job_that_does_not_fit_says_what_would() {
     assert_eq!(large["memory"]["fits"], false);
     let warning =
         large["warnings"].as_array().unwrap().iter().find(|w| w["kind"] == "memory").unwrap();
-    assert!(warning["text"].as_str().unwrap().contains("GiB a GPU are needed"));
+    assert!(warning["text"].as_str().unwrap().contains("GiB per GPU, but"));
 }
 
 #[test]
@@ -357,8 +357,7 @@ fn what_efficiency_leaves_out_is_told_beside_the_answer() {
     assert_eq!((ran.code, rows[0]["n_pairs"].as_u64()), (0, Some(7)));
     assert_eq!(
         ran.stderr,
-        "note: left out: 2 of 16 finished runs on several GPUs, the first, run made-up-02 in line 2, because no run on \
-         one GPU has its configuration\n"
+        "note: left out: 2 of 16 finished runs on several GPUs, the first, run made-up-02 in line 2, because no single-GPU run has its configuration\n"
     );
     // energy that the table does not have
     fs::write(folder.path().join("runs.csv"), table.replacen("energy_j", "e", 1)).unwrap();

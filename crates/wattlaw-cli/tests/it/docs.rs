@@ -7,7 +7,7 @@
 //! `...` stands for any lines; a command without lines below only has to succeed, or to end with the code that a comment
 //! `# exit 1` names. Commands run in a copy of the repository's examples, so that what they write stays there.
 //!
-//! A number that repeats a constant of the code is marked, as in `at most 1,024<!-- const MOST_POINTS --> points`.
+//! A number that repeats a constant of the code is marked, as in `at most 1,024<!-- const MAX_POINTS --> points`.
 //!
 //! `WATTLAW_WRITE_DOCS=1 cargo test -p wattlaw-cli --test it docs::` writes the outputs, the command reference and the tables of
 //! fields into the files anew; a `...` alone below a command is left as it is.

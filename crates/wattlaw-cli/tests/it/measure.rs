@@ -400,7 +400,11 @@ fn two_at_once_count_the_machine_once() {
     // but a device is not taken twice
     let output = place.wattlaw("merge").args([&measured, &measured]).output().unwrap();
     assert_eq!(code(&output), 1);
-    assert!(text(&output.stderr).contains("it would be counted twice"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("its energy would be counted twice"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]

@@ -162,7 +162,7 @@ fn a_wrong_word_is_wrong_usage() {
 fn a_power_limit_below_what_the_lowest_clock_draws_cannot_be_met() {
     let job = "predict --model gpt2-medium --gpu a100-sxm4-80gb --seq-len 1024 --micro-batch 8 --tokens 50M";
     for limit in ["50W", "0.001W"] {
-        refused(&run(&format!("{job} --power-limit {limit}")), 1, "give a higher limit");
+        refused(&run(&format!("{job} --power-limit {limit}")), 1, "set a higher limit");
     }
 }
 
@@ -218,7 +218,7 @@ fn a_wrong_file_could_not_be_done() {
             "predict --config c.json",
             "c.json: not valid JSON: EOF while parsing",
         ),
-        ("c.json", "[1]", "predict --config c.json", "the top level is no object"),
+        ("c.json", "[1]", "predict --config c.json", "the top level is not an object"),
         (
             "c.json",
             "{\"model_type\":\"bart\"}",
@@ -263,7 +263,7 @@ fn a_wrong_file_could_not_be_done() {
         ),
         ("x", "", "predict nowhere.toml", "nowhere.toml: there is no such file"),
         ("x", "", "predict .", ".: it is a directory, and a file is needed"),
-        ("x", "", "fit .", ".: no run is there: it has no records"),
+        ("x", "", "fit .", ".: no runs found: there are no records"),
         ("x", "", "fit nowhere.csv", "nowhere.csv: there is no such file"),
     ] {
         let folder = folder_with(name, content);
@@ -281,7 +281,7 @@ fn a_wrong_file_could_not_be_done() {
             "predict --calibration bert-2026 --model t5-small --gpu h100 --tokens 1M --seq-len 8 --micro-batch 1",
         ),
         1,
-        "calibration bert-2026 cannot answer for this job: gpu `h100-sxm5-80gb`",
+        "calibration bert-2026 cannot predict this job: gpu `h100-sxm5-80gb`",
     );
 }
 
@@ -349,11 +349,11 @@ fn a_wrong_table_is_refused_with_line_and_column_and_nothing_is_written() {
             table[..table.len() - 40].to_owned(),
             "runs.csv:25: not valid CSV: the row has 8 cells and the header 16",
         ),
-        ("fit", same("energy_j", "100"), "the same in every row, so there is nothing to explain"),
+        ("fit", same("energy_j", "100"), "the same value in every row, so there is nothing to fit"),
         (
             "validate",
             same("energy_j", "100"),
-            "the same in every row, so there is nothing to explain",
+            "the same value in every row, so there is nothing to fit",
         ),
         ("fit --terms log_C+log_tokens+log_layers+log_hidden_size", table.clone(), "log_"),
         ("fit --terms log_C+family", table.clone(), "`bert` in every row"),
@@ -373,7 +373,7 @@ fn a_wrong_table_is_refused_with_line_and_column_and_nothing_is_written() {
         (
             "efficiency --except gpus=1",
             table.clone(),
-            "runs.csv: of 16 finished runs on several GPUs none has a baseline, which would be a finished run on one GPU",
+            "runs.csv: none of 16 finished runs on several GPUs has a baseline, which is a finished run on one GPU",
         ),
         ("efficiency --only gpus=1", table.clone(), "of 0 finished runs on several GPUs"),
         (
@@ -493,7 +493,7 @@ fn a_suggestion_without_a_space_or_from_an_impossible_one_is_refused() {
         (
             &format!("--suggest 5 --space two.toml {PARENT}"),
             1,
-            "one GPU model at a time, and the space and jobs have rtx-4090, t4",
+            "one GPU model at a time, but the space and jobs have rtx-4090, t4",
         ),
         ("--suggest 5 --space good.toml --parent bert-2026", 1, "holds a scaling law"),
         (

@@ -260,7 +260,7 @@ fn what_is_no_log_is_refused_by_file_and_line() {
         (
             Codecarbon,
             "duration,duration,energy_consumed\n",
-            "x.log:1: column is `duration` twice, but each column stands once",
+            "x.log:1: column is `duration` twice, but each column may occur once",
         ),
         (
             Codecarbon,

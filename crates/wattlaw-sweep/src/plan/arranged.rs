@@ -4,7 +4,7 @@ use super::{Budget, Plan, Planned, Turn, gpu_hours, run_id};
 use crate::space::Candidate;
 use wattlaw::base::error::Result;
 use wattlaw::base::units::{Joules, Seconds};
-use wattlaw::calibration::{Calibration, Choosable};
+use wattlaw::calibration::{Calibration, CandidateCalibrations};
 use wattlaw::job::Job;
 use wattlaw::predict::{Estimate, estimate};
 
@@ -14,7 +14,7 @@ pub enum Answerer {
     /// One calibration for all jobs.
     Named(Box<Calibration>),
     /// For each job the built-in calibration whose runs lie nearest.
-    Nearest(Box<Choosable>),
+    Nearest(Box<CandidateCalibrations>),
 }
 
 impl Answerer {

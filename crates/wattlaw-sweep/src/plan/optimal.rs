@@ -42,9 +42,9 @@ impl Wanted {
                 price * (1.0 + OVERHEAD_S / time)
             })
             .collect();
-        let mut design = design.costing(costs);
+        let mut design = design.with_costs(costs);
         if let Some(budget) = self.budget {
-            design = design.within(prices, budget.total());
+            design = design.with_budget(prices, budget.total());
         }
         let log_sd_before = design.target_sd();
         let chosen = design.choose(self.criterion, self.runs);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use wattlaw::base::error::{Error, Place, Result};
+use wattlaw::base::error::{Error, Location, Result};
 
 /// A line of `submitted.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,7 +63,8 @@ pub fn journal(text: &str, file: &str) -> Result<Vec<Submission>> {
     let mut found = Vec::new();
     for (number, line) in (1..).zip(whole.lines()) {
         let entry = serde_json::from_str(line).map_err(|e| {
-            Error::Syntax { format: "JSON", message: e.to_string() }.at(Place::line(file, number))
+            Error::Syntax { format: "JSON", message: e.to_string() }
+                .at(Location::line(file, number))
         })?;
         if let Entry::Submitting { name, run_ids, .. } = entry {
             found.push(Submission { name, run_ids });

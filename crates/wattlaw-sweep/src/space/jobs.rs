@@ -71,7 +71,7 @@ impl Space {
             let spec = self.spec(point);
             match spec.resolve(catalog) {
                 Ok(job) => {
-                    let memory = Memory::of(&job);
+                    let memory = Memory::for_job(&job);
                     if memory.fits {
                         jobs.kept.push(Candidate { spec, job });
                     } else {
@@ -112,6 +112,6 @@ impl Space {
 
     /// Whether a point is a job that fits in memory.
     pub fn can_run(&self, point: u64, catalog: &Catalog) -> bool {
-        self.spec(point).resolve(catalog).is_ok_and(|job| Memory::of(&job).fits)
+        self.spec(point).resolve(catalog).is_ok_and(|job| Memory::for_job(&job).fits)
     }
 }

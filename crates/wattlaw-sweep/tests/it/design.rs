@@ -8,7 +8,7 @@ use std::path::Path;
 
 use nalgebra::{DMatrix, DVector};
 use wattlaw::calibration::{Calibration, Laws, embedded, study_design};
-use wattlaw::data::dataset::{ColumnsOf, Dataset};
+use wattlaw::data::dataset::{Dataset, ProxyColumns};
 use wattlaw::data::features::Features;
 use wattlaw::job::Job;
 use wattlaw::job::catalog::Catalog;
@@ -113,7 +113,7 @@ fn jobs(space: &Space) -> Vec<Job> {
 /// known but that a coefficient is of order ten, and the noise is 0.133.
 fn terms(jobs: &[Job]) -> Vec<DVector<f64>> {
     let features: Vec<Features> =
-        jobs.iter().map(|job| Features::of(job, ColumnsOf::default())).collect();
+        jobs.iter().map(|job| Features::for_job(job, ProxyColumns::default())).collect();
     let mean = |name: &str| {
         features.iter().map(|f| f.number(name).unwrap()).sum::<f64>() / features.len() as f64
     };

@@ -1,6 +1,6 @@
 //! The 655 runs of the study's pooled setting, or a made table of the same shape where they are absent.
 
-use wattlaw::data::dataset::{ColumnsOf, Dataset};
+use wattlaw::data::dataset::{Dataset, ProxyColumns};
 use wattlaw::job::catalog::Catalog;
 use wattlaw::law::setting::Setting;
 use wattlaw::stats::frame::Frame;
@@ -15,7 +15,7 @@ const ROWS: usize = 655;
 #[allow(dead_code, reason = "each bench uses what it needs")]
 pub fn pooled() -> wattlaw::Result<Frame> {
     let data = dataset()?.filter(|run| Setting::Pooled.keeps(run.family(), run.strategy_kind()));
-    data.frame(ColumnsOf::default(), &Catalog::built_in()?)
+    data.frame(ProxyColumns::default(), &Catalog::built_in()?)
 }
 
 /// The runs; prints which table they are of.

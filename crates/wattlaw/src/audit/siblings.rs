@@ -1,19 +1,19 @@
-//! Token counts compared with those of runs that should have the same.
+//! Compares token counts of runs that should have the same count.
 
 use std::collections::BTreeMap;
 
-use super::{Finding, Kind};
+use super::{Finding, FindingKind};
 use crate::data::dataset::Dataset;
 use crate::data::measurement::Measurement;
 use crate::stats::score::median;
 
-/// Runs must differ by more than this factor from their siblings' median to be told.
-const FAR: f64 = 2.0;
+/// A run is reported when its tokens differ from the median of its siblings by more than this factor.
+const MAX_FACTOR: f64 = 2.0;
 
-/// The fewest siblings that make a median.
-const FEWEST: usize = 5;
+/// Fewest siblings for a median.
+const MIN_SIBLINGS: usize = 5;
 
-/// Runs that train on the same data in the same way, whatever the model's shape and batch.
+/// Key of runs that train on the same data in the same way, with any model shape and batch size.
 fn same_data(run: &Measurement) -> String {
     let count = |n: Option<u64>| n.map(|n| n.to_string()).unwrap_or_default();
     [
@@ -27,7 +27,7 @@ fn same_data(run: &Measurement) -> String {
     .join("|")
 }
 
-/// Runs whose tokens are a fraction or a multiple of those of their siblings.
+/// Runs whose token count differs from that of their siblings by more than [`MAX_FACTOR`].
 pub(super) fn tokens_far_from_siblings(data: &Dataset) -> Vec<Finding> {
     let mut groups: BTreeMap<String, Vec<(&Measurement, f64)>> = BTreeMap::new();
     for run in data.runs.iter().filter(|r| r.max_seq_len.is_some()) {
@@ -36,16 +36,16 @@ pub(super) fn tokens_far_from_siblings(data: &Dataset) -> Vec<Finding> {
         }
     }
     let mut found = Vec::new();
-    for group in groups.values().filter(|g| g.len() >= FEWEST) {
+    for group in groups.values().filter(|g| g.len() >= MIN_SIBLINGS) {
         let middle = median(&group.iter().map(|(_, t)| *t).collect::<Vec<f64>>());
         for (run, tokens) in group {
             let ratio = tokens / middle;
-            if !(1.0 / FAR..=FAR).contains(&ratio) {
-                found.push(Finding::of(
+            if !(1.0 / MAX_FACTOR..=MAX_FACTOR).contains(&ratio) {
+                found.push(Finding::new(
                     run,
-                    Kind::TokensFarFromSiblings,
+                    FindingKind::TokensFarFromSiblings,
                     format!(
-                        "{tokens} tokens are {ratio:.2} times the {middle} of the {} runs on the same data, GPUs and strategy",
+                        "{tokens} tokens are {ratio:.2} times {middle}, the median of the {} runs on the same data, GPUs and strategy",
                         group.len()
                     ),
                 ));
@@ -55,8 +55,8 @@ pub(super) fn tokens_far_from_siblings(data: &Dataset) -> Vec<Finding> {
     found
 }
 
-/// Single-GPU runs whose tokens are a straight line in the sequence length that misses the origin by a twentieth of
-/// their mean or more: a part of the work does not depend on it.
+/// Single-GPU runs whose tokens are linear in the sequence length with an intercept of at least 5 % of their mean: part
+/// of the work does not depend on the sequence length.
 pub(super) fn constant_tokens(data: &Dataset) -> Vec<Finding> {
     let mut groups: BTreeMap<String, Vec<(&Measurement, f64, f64)>> = BTreeMap::new();
     for run in data.runs.iter().filter(|r| r.is_baseline()) {
@@ -89,9 +89,9 @@ fn constant_part(group: &[(&Measurement, f64, f64)]) -> Option<Finding> {
     let straight = covariance * covariance > 0.999 * variance * spread;
     let (first, _, _) = group.first()?;
     (straight && constant > 0.05 * mean_tokens).then(|| {
-        Finding::of(
+        Finding::new(
             first,
-            Kind::ConstantTokens,
+            FindingKind::ConstantTokens,
             format!(
                 "in {} runs on one {} tokens are {constant:.0} + {slope:.0} × sequence length: the constant part is other \
                  work, such as an evaluation",

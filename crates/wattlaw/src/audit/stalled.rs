@@ -1,51 +1,51 @@
-//! Steps that stalled: far slower than what the rest of their table says of them.
+//! Finds stalled steps: steps that are far slower than a law fitted on their table predicts.
 
-use super::{Finding, Kind};
+use super::{Finding, FindingKind};
 use crate::base::scope::Covers;
-use crate::data::dataset::{ColumnsOf, Dataset};
+use crate::data::dataset::{Dataset, ProxyColumns};
 use crate::job::catalog::Catalog;
 use crate::law::roofline::RooflineLaw;
 use crate::law::roofline::terms::Terms;
 
-/// A step that takes this many times what the law says is no scatter of the law: its own errors are a few hundredths,
-/// and stalls are by half and more.
-const STALLED: f64 = 1.3;
+/// Ratio of measured to predicted time above which a step counts as stalled. The law's own errors are a few per cent;
+/// stalls are 50 % and more.
+const STALL_FACTOR: f64 = 1.3;
 
-/// The fewest steps that a law is fitted on for this.
-const FEWEST: usize = 60;
+/// Fewest steps for this fit.
+const MIN_STEPS: usize = 60;
 
-/// Steps of a table of step times that took more than 1.3 times what a robust law, fitted on all of them, gives.
+/// Finds steps that took more than 1.3 times the prediction of a robust law fitted on all steps of the table.
 ///
-/// The loss is Cauchy's, so that stalled steps hardly move the law that they are judged by; the rule was fixed before
-/// any law was judged on what it leaves.
+/// The loss is Cauchy's, so stalled steps hardly influence the law. The rule was fixed before any law was evaluated on
+/// the remaining steps.
 pub(super) fn steps(data: &Dataset, catalog: &Catalog) -> Vec<Finding> {
     let steps = data.filter(|r| r.covers == Covers::OneStep && r.duration.is_some());
     let (steps, _) = steps.countable(catalog);
-    if steps.runs.len() < FEWEST {
+    if steps.runs.len() < MIN_STEPS {
         return Vec::new();
     }
-    let mut law = RooflineLaw::over(&steps, catalog, false);
+    let mut law = RooflineLaw::new(&steps, catalog, false);
     law.discrepancy = None;
     let fitted = steps
-        .frame(ColumnsOf::default(), catalog)
+        .frame(ProxyColumns::default(), catalog)
         .and_then(|frame| law.fit_machines(&frame, "config_family"));
-    // a table that no law can be fitted on has no outliers of it
+    // without a fitted law there is no prediction to compare with
     let Ok(laws) = fitted else { return Vec::new() };
     steps
         .runs
         .iter()
         .filter_map(|run| {
             let job = run.resolve(catalog).ok()?;
-            let terms = Terms { whole_run: false, ..Terms::of(&job) };
+            let terms = Terms { whole_run: false, ..Terms::for_job(&job) };
             let (machine, _) = laws.machine(&job.system.accelerator.name);
             let law_s = machine.physics(&terms)[0].exp();
             let factor = run.duration?.value() / law_s;
-            (factor > STALLED).then(|| {
+            (factor > STALL_FACTOR).then(|| {
                 let detail = format!(
-                    "{} s are {factor:.1} times the {law_s:.3} s that a robust law of this table gives for the step",
+                    "{} s is {factor:.1} times {law_s:.3} s, the prediction of a robust law fitted on this table",
                     run.duration.map_or(0.0, |d| d.value())
                 );
-                Finding::of(run, Kind::Stalled, detail)
+                Finding::new(run, FindingKind::Stalled, detail)
             })
         })
         .collect()

@@ -7,13 +7,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::base::error::{Error, Result};
 
-/// A whole number of things, written with an optional suffix k, M, B (or G) or T (10³, 10⁶, 10⁹, 10¹²).
+/// A whole number with an optional suffix k, M, B (or G) or T (10³, 10⁶, 10⁹, 10¹²).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Count(u64);
 
 /// Counts stay below 10¹⁸, so that sums of a few of them cannot overflow.
-const MOST: f64 = 1e18;
+const MAX: f64 = 1e18;
 
 impl Count {
     /// A count of `n`.
@@ -30,7 +30,7 @@ impl Count {
         let whole = number.round();
         // 1.1e6 and 0.3B are whole in decimal but not in binary
         let near = (number - whole).abs() <= 1e-9 * number.abs();
-        if number.is_finite() && (1.0..=MOST).contains(&whole) && near {
+        if number.is_finite() && (1.0..=MAX).contains(&whole) && near {
             Ok(Self(whole as u64))
         } else {
             Err(Error::invalid(
@@ -57,7 +57,7 @@ impl FromStr for Count {
         let plain = without_separators(digits.trim_end());
         if let (Ok(n), true) = (plain.parse::<u64>(), factor == 1.0)
             && n > 0
-            && (n as f64) <= MOST
+            && (n as f64) <= MAX
         {
             return Ok(Self(n));
         }
@@ -66,8 +66,8 @@ impl FromStr for Count {
     }
 }
 
-/// The digits without what sets thousands apart: underscores, and commas before exactly three digits, so that a
-/// decimal comma is refused and not read as ten times the number.
+/// The digits without thousands separators: underscores, and commas before exactly three digits. A decimal comma is
+/// refused, since it would be read as ten times the number.
 fn without_separators(digits: &str) -> String {
     let groups: Vec<&str> = digits.split(',').collect();
     let thousands =

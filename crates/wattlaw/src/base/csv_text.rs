@@ -1,18 +1,18 @@
-//! Reads and writes CSV, and says in one sentence where it is wrong.
+//! Reads and writes CSV; errors are one sentence with the line.
 
-use crate::base::error::{Error, Place, Result};
+use crate::base::error::{Error, Location, Result};
 
-/// A reader of a table with a header, cells trimmed, a byte-order mark passed over.
+/// A reader of a table with a header; it trims cells and skips a byte-order mark.
 pub fn reader(bytes: &[u8]) -> csv::Reader<&[u8]> {
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text)
 }
 
-/// The error of a reader, with its place.
+/// The error of a reader, with its location.
 pub fn syntax(error: &csv::Error, file: &str) -> Error {
     let place = match error.position() {
-        Some(position) => Place::line(file, position.line()),
-        None => Place::file(file),
+        Some(position) => Location::line(file, position.line()),
+        None => Location::file(file),
     };
     let message = match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
@@ -24,14 +24,14 @@ pub fn syntax(error: &csv::Error, file: &str) -> Error {
     Error::Syntax { format: "CSV", message }.at(place)
 }
 
-/// A header's columns, each of which may stand once.
+/// Checks that each column occurs once in a header.
 pub fn once(headers: &csv::StringRecord) -> Result<()> {
     for (i, header) in headers.iter().enumerate() {
         if !header.is_empty() && headers.iter().skip(i + 1).any(|h| h == header) {
             return Err(Error::invalid(
                 "column",
                 format!("`{header}` twice"),
-                "each column stands once",
+                "each column may occur once",
             ));
         }
     }
@@ -41,7 +41,7 @@ pub fn once(headers: &csv::StringRecord) -> Result<()> {
 /// A table of rows under a header.
 ///
 /// # Errors
-/// None for rows as long as the header.
+/// None when every row is as long as the header.
 pub fn write(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let failed = |e: csv::Error| Error::Data(e.to_string());

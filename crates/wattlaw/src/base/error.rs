@@ -1,34 +1,34 @@
-//! Errors and warnings: what was wrong, where, and what would be accepted.
+//! The error type: what is wrong, where, and what would be accepted.
 
 use std::fmt;
 
 /// Result of a wattlaw operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Everything that can go wrong in the library; each variant prints as one sentence on one line, whatever was read.
+/// An error of the library; each variant prints as one sentence on one line, whatever the input.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Error {
-    /// A name that no catalogue, preset or vocabulary holds.
+    /// A name that is in no catalogue, preset or list of words.
     #[error("unknown {what} `{}`; {}", OneLine(.name), OneLine(.accepted))]
     Unknown {
-        /// What kind of thing was asked for, as a user would call it ("GPU", "model", "column").
+        /// The kind of thing, as a user calls it ("GPU", "model", "column").
         what: &'static str,
-        /// The name as it was given.
+        /// The name in the input.
         name: String,
-        /// What would have been accepted, as a clause ("did you mean …?", "one of …").
+        /// What would be accepted, as a clause ("did you mean …?", "one of …").
         accepted: String,
     },
-    /// A value that was read but cannot be accepted.
+    /// A value that is not accepted.
     #[error("{} is {}, but {}", OneLine(.field), OneLine(.found), OneLine(.expected))]
     Invalid {
         /// The field, flag or column.
         field: String,
-        /// The value as it was found.
+        /// The value in the input.
         found: String,
         /// What would be accepted, as a clause ("it must be positive").
         expected: String,
     },
-    /// A value that is needed and absent.
+    /// A required value that is absent.
     #[error("{} is missing; {}", OneLine(.field), OneLine(.expected))]
     Missing {
         /// The field, flag or column.
@@ -36,23 +36,23 @@ pub enum Error {
         /// What to give, as a clause.
         expected: String,
     },
-    /// Text that is not what its format promises (JSON, TOML, CSV, a formula).
+    /// Text with a syntax error (JSON, TOML, CSV, a formula).
     #[error("not valid {format}: {}", OneLine(.message))]
     Syntax {
         /// The format's name.
         format: &'static str,
-        /// The parser's account of it, with line and column where it has one.
+        /// The parser's message, with line and column where it has them.
         message: String,
     },
-    /// A dataset that cannot answer what was asked of it.
+    /// Data that do not suffice for the request.
     #[error("{}", OneLine(.0))]
     Data(String),
-    /// Any of the above, with the place it was found.
+    /// Any of the above, with its location.
     #[error("{place}: {source}")]
     At {
         /// Where: a file, and a line or row within it.
-        place: Place,
-        /// What was wrong there.
+        place: Location,
+        /// The error.
         source: Box<Error>,
     },
 }
@@ -69,9 +69,9 @@ impl Error {
         let length = wanted.chars().count();
         let nearest = known
             .iter()
-            // the distance takes time by the product of lengths, so that only plausible names are compared
-            .filter(|_| length <= LONGEST_NAME)
-            .filter(|k| k.len() <= LONGEST_NAME)
+            // the edit distance costs the product of both lengths, so only names of plausible length are compared
+            .filter(|_| length <= MAX_NAME_CHARACTERS)
+            .filter(|k| k.len() <= MAX_NAME_CHARACTERS)
             .map(|k| (edit_distance(&wanted, &k.to_lowercase()), *k))
             .min()
             .filter(|(d, _)| *d <= 1 + length / 3);
@@ -98,23 +98,23 @@ impl Error {
         Self::Missing { field: field.into(), expected: expected.into() }
     }
 
-    /// The same error with the place it was found.
+    /// The same error with its location.
     #[must_use]
-    pub fn at(self, place: Place) -> Self {
+    pub fn at(self, place: Location) -> Self {
         Self::At { place, source: Box::new(self) }
     }
 }
 
-/// Where in the input something was found.
+/// A location in the input.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Place {
+pub struct Location {
     /// File name, or a name for the input ("standard input", "built-in catalogue").
     pub file: String,
     /// Line, counted from one.
     pub line: Option<u64>,
 }
 
-impl Place {
+impl Location {
     /// A whole file.
     pub fn file(file: impl Into<String>) -> Self {
         Self { file: file.into(), line: None }
@@ -126,7 +126,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
             Some(line) => write!(f, "{}:{line}", OneLine(&self.file)),
@@ -135,10 +135,10 @@ impl fmt::Display for Place {
     }
 }
 
-/// No catalogue has a name as long as this many characters.
-const LONGEST_NAME: usize = 200;
+/// Longest name in characters that is compared with known names; no catalogue has a longer one.
+const MAX_NAME_CHARACTERS: usize = 200;
 
-/// Text on one line: what was read may hold line ends and other control characters, which are shown escaped.
+/// Displays text on one line: line ends and other control characters of the input are escaped.
 struct OneLine<'a>(&'a str);
 
 impl fmt::Display for OneLine<'_> {
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn a_place_stands_before_the_sentence() {
         let error = Error::invalid("heads", 7, "it must divide hidden_size 768")
-            .at(Place::line("runs.csv", 3));
+            .at(Location::line("runs.csv", 3));
         assert_eq!(error.to_string(), "runs.csv:3: heads is 7, but it must divide hidden_size 768");
     }
 

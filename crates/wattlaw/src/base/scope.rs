@@ -1,4 +1,4 @@
-//! What an energy figure is of.
+//! What an energy figure covers.
 
 use crate::base::words::words;
 
@@ -17,22 +17,22 @@ pub enum Scope {
     Facility,
     /// CodeCarbon: accelerators' counters plus modelled CPU and memory.
     Codecarbon,
-    /// The table does not say.
+    /// The source does not state it.
     Unstated,
 }
 
 words!(Scope, "scope": Gpu = "gpu", Devices = "devices", NodeDc = "node_dc" | "node-dc", NodeAc = "node_ac" | "node-ac",
     Facility = "facility", Codecarbon = "codecarbon", Unstated = "unstated");
 
-/// What the duration and energy of a run are of.
+/// What the duration and energy of a run cover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Covers {
     /// The whole run, its start-up included.
     #[default]
     Run,
-    /// The steps of the run, without what came before and after them.
+    /// The steps of the run, without start-up and end.
     Steps,
-    /// One optimizer step, as tables of step times have it.
+    /// One optimizer step, as in tables of step times.
     OneStep,
 }
 

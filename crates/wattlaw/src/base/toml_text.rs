@@ -1,4 +1,4 @@
-//! Reads TOML into a type, and says in one sentence where it is wrong.
+//! Reads TOML into a type; errors are one sentence with line and column.
 
 use serde::de::DeserializeOwned;
 

@@ -1,4 +1,4 @@
-//! Physical quantities as types: SI inside, and only the products that mean something.
+//! Physical quantities as types: SI units inside; only meaningful products compile.
 
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, Sub};
@@ -23,7 +23,7 @@ macro_rules! quantity {
                 self.0
             }
 
-            /// Nothing of it.
+            /// Zero.
             pub const ZERO: Self = Self(0.0);
 
             /// The larger of two.
@@ -89,7 +89,7 @@ macro_rules! quantity {
 
         impl Sum for $name {
             fn sum<I: Iterator<Item = Self>>(items: I) -> Self {
-                // an empty sum of floats is −0, which would print as such
+                // the empty sum of floats is −0, which would print as "-0"
                 Self(items.map(|q| q.0).fold(0.0, |a, b| a + b))
             }
         }

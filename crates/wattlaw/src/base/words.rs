@@ -1,7 +1,7 @@
-//! Two macros for what is described by words: enums with one list of names for flags, files and JSON, and
-//! descriptions that are laid over one another.
+//! Two macros: enums with one list of names for flags, files and JSON; and descriptions that take absent fields from
+//! another.
 
-/// Implements `name()`, `Display` and `FromStr` for an enum of words, so that flags, files and JSON agree.
+/// Implements `name()`, `Display`, `FromStr` and serde for an enum, so that flags, files and JSON use the same names.
 #[macro_export]
 macro_rules! words {
     ($type:ident, $what:literal: $($variant:ident = $name:literal $(| $alias:literal)*),+ $(,)?) => {
@@ -45,7 +45,7 @@ macro_rules! words {
 }
 pub use words;
 
-/// Where fields of `top` are absent, takes those of `base`; every field is named, so none can be forgotten.
+/// Fills absent fields of `top` from `base`. Every field is named, so a new field does not compile until it is listed.
 macro_rules! overlay {
     ($type:ident, $top:ident over $base:ident: $($field:ident),* $(,)?) => {
         $type { $($field: $top.$field.or($base.$field)),* }

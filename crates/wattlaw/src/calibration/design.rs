@@ -1,10 +1,10 @@
-//! What a law says of candidates before any was measured, so that runs can be chosen (`stats/optimal.rs`).
+//! Sensitivities of a law to candidate runs before any is measured, from which runs are chosen (`stats/optimal.rs`).
 
 use nalgebra::{DMatrix, DVector};
 
 use super::{Calibration, Laws, ScalingLaws};
 use crate::base::error::{Error, Result};
-use crate::data::dataset::ColumnsOf;
+use crate::data::dataset::ProxyColumns;
 use crate::data::features::Features;
 use crate::job::Job;
 use crate::law::linear::Uncertainty;
@@ -17,23 +17,23 @@ use crate::stats::formula::Formula;
 use crate::stats::frame::{Frame, Row};
 use crate::stats::optimal::Design;
 
-/// Standard deviation of what the scaling law leaves of ln E where no calibration tells: 0.133, that of the laws with η as
-/// measured in the built-in `bert-2026` and `gpt-2026` (`after_run` of `calibrations/*.json`).
-const NOISE: f64 = 0.133;
+/// Residual standard deviation of ln E under the scaling law where no calibration states it: 0.133, that of the laws
+/// with measured η in the built-in `bert-2026` and `gpt-2026` (`after_run` of `calibrations/*.json`).
+const RESIDUAL_SD: f64 = 0.133;
 
-/// Standard deviation of the scaling law's coefficients before any run where no calibration tells. Assumed: elasticities
-/// are of order one, and the logarithm of energy in an average run is not known to a factor e¹⁰.
-const WIDE: f64 = 10.0;
+/// Prior standard deviation of the scaling law's coefficients without a calibration. Assumed: elasticities are of order
+/// one, and the energy of an average run is unknown within a factor e¹⁰.
+const PRIOR_SD: f64 = 10.0;
 
-/// What is added to a covariance, as a share of its mean variance, so that one of fewer clusters than coefficients has an
-/// inverse. Assumed.
+/// Ridge added to a covariance, as a share of its mean variance, so that a covariance of fewer clusters than
+/// coefficients has an inverse. Assumed.
 const RIDGE: f64 = 1e-9;
 
 impl Calibration {
     /// The roofline laws.
     ///
     /// # Errors
-    /// [`Error::Data`] for another law, with what only a roofline law can do.
+    /// [`Error::Data`] for another law; `what` completes the sentence "only a roofline law can …".
     pub fn roofline(&self, what: &str) -> Result<&RooflineLaws> {
         match &self.law {
             Laws::Roofline(laws) => Ok(laws),
@@ -45,10 +45,10 @@ impl Calibration {
         }
     }
 
-    /// What the calibration's law says of `candidates`, all to be chosen for the sake of `targets`.
+    /// The experimental design of `candidates` for predictions of `targets`, under the calibration's law.
     ///
     /// # Errors
-    /// [`Error::Data`] for several accelerators under a roofline law, and for a job that a scaling law cannot place.
+    /// [`Error::Data`] for several accelerators under a roofline law, and for a job outside a scaling law's columns.
     pub fn design(&self, candidates: &[&Job], targets: &[&Job]) -> Result<Design> {
         match &self.law {
             Laws::Roofline(laws) => laws.design(candidates, targets),
@@ -56,8 +56,8 @@ impl Calibration {
         }
     }
 
-    /// By the covariance of the law with η as measured where there is one, as if it had been fitted on the machines that
-    /// are planned for; else by the terms of the law before the run, of whose coefficients nothing is held known.
+    /// Uses the covariance of the law with measured η where there is one, as if it had been fitted on the planned
+    /// machines; otherwise the terms of the law before the run with a wide prior on their coefficients.
     fn scaling_design(
         &self,
         laws: &ScalingLaws,
@@ -67,7 +67,7 @@ impl Calibration {
         let fitted = laws.energy.as_ref().or(laws.duration.as_ref()).ok_or_else(|| {
             Error::missing(
                 "energy and duration",
-                "a calibration has a law for one of them at least",
+                "a calibration needs a law for at least one of them",
             )
         })?;
         let after = laws.after_run.as_ref().map(|fit| &fit.predictor);
@@ -77,7 +77,7 @@ impl Calibration {
             matrix(encoding.names().len(), jobs, |job| {
                 let (features, _) = self.features(job, laws.columns);
                 fitted.law.regressors(&features, encoding).map_err(|error| {
-                    Error::Data(format!("calibration {} cannot place a job: {error}", self.name))
+                    Error::Data(format!("calibration {} cannot predict a job: {error}", self.name))
                 })
             })
         };
@@ -85,14 +85,14 @@ impl Calibration {
             Some((_, uncertainty)) => {
                 (whitening(uncertainty)?, uncertainty.residual_variance.sqrt())
             }
-            None => (wide(encoding.names().len()), NOISE),
+            None => (wide(encoding.names().len()), RESIDUAL_SD),
         };
         Ok(design(&whitening, rows(candidates)? / noise, rows(targets)?))
     }
 }
 
 impl RooflineLaws {
-    /// What the laws say of candidates that are all on one accelerator.
+    /// The experimental design of candidates on one accelerator.
     ///
     /// # Errors
     /// [`Error::Data`] for several accelerators.
@@ -103,12 +103,12 @@ impl RooflineLaws {
         gpus.dedup();
         let [gpu] = gpus.as_slice() else {
             return Err(Error::Data(format!(
-                "runs are suggested for one GPU model at a time, and the space and jobs have {}",
+                "runs are suggested for one GPU model at a time, but the space and jobs have {}",
                 gpus.join(", ")
             )));
         };
         let terms =
-            |jobs: &[&Job]| -> Vec<Terms> { jobs.iter().map(|job| Terms::of(job)).collect() };
+            |jobs: &[&Job]| -> Vec<Terms> { jobs.iter().map(|job| Terms::for_job(job)).collect() };
         let (candidates, targets) = (terms(candidates), terms(targets));
         Ok(transfer::design(
             &self.prior(gpu),
@@ -118,14 +118,14 @@ impl RooflineLaws {
     }
 }
 
-/// What the study's law says before the run where no calibration tells of its coefficients: the terms of η take its
-/// place, and those that no candidate or target varies are left out.
+/// The experimental design of the study's law before the run, without a calibration: the terms of η replace η, and
+/// terms that no candidate or target varies are left out.
 ///
 /// # Errors
 /// [`Error::Data`] where nothing varies.
 pub fn study_design(candidates: &[&Job], targets: &[&Job]) -> Result<Design> {
     let features = |jobs: &[&Job]| -> Vec<Features> {
-        jobs.iter().map(|job| Features::of(job, ColumnsOf::default())).collect()
+        jobs.iter().map(|job| Features::for_job(job, ProxyColumns::default())).collect()
     };
     let (candidates, targets) = (features(candidates), features(targets));
     // ln η is linear in the terms of the efficiency law, which are those of the energy law and the GPU count
@@ -139,7 +139,7 @@ pub fn study_design(candidates: &[&Job], targets: &[&Job]) -> Result<Design> {
             (0..width).map(|j| encoding.entry(j, row, Unseen::Refuse)).collect()
         })
     };
-    Ok(design(&wide(width), rows(&candidates)? / NOISE, rows(&targets)?))
+    Ok(design(&wide(width), rows(&candidates)? / RESIDUAL_SD, rows(&targets)?))
 }
 
 fn frame(formula: &Formula, rows: &[&Features]) -> Result<Frame> {
@@ -169,14 +169,14 @@ fn matrix<T>(
     Ok(matrix)
 }
 
-/// A design of one response whose candidates cost alike.
+/// A design of one response with equal costs for all candidates.
 fn design(whitening: &DMatrix<f64>, candidates: DMatrix<f64>, targets: DMatrix<f64>) -> Design {
     let costs = vec![1.0; candidates.ncols()];
     Design::new(whitening, candidates, 1, targets, costs)
 }
 
 fn wide(width: usize) -> DMatrix<f64> {
-    DMatrix::identity(width, width) / WIDE
+    DMatrix::identity(width, width) / PRIOR_SD
 }
 
 /// The upper-triangular W with WᵀW = Σ⁻¹.
@@ -189,5 +189,7 @@ fn whitening(uncertainty: &Uncertainty) -> Result<DMatrix<f64>> {
         .cholesky()
         .and_then(|sigma| sigma.inverse().cholesky())
         .map(|inverse| inverse.l().transpose())
-        .ok_or_else(|| Error::Data("the calibration's covariance is no covariance".into()))
+        .ok_or_else(|| {
+            Error::Data("the calibration's covariance matrix is not positive definite".into())
+        })
 }

@@ -1,17 +1,18 @@
-//! The calibrations that come with wattlaw, and which of them answers for a job.
+//! The built-in calibrations, and the selection of one for a job.
 //!
-//! They hold fitted numbers, not the measured runs: `calibrations/README.md` says how they were made and from what.
+//! They hold fitted numbers, not the measured runs; `calibrations/README.md` states how they were made and from which
+//! data.
 
 use serde::Deserialize;
 
 use super::{Calibration, Outside, Range, range};
 use crate::base::error::{Error, Result};
-use crate::data::dataset::ColumnsOf;
+use crate::data::dataset::ProxyColumns;
 use crate::data::features::Features;
 use crate::job::Job;
 use crate::job::model::Family;
 
-/// The calibrations that come with wattlaw, by name.
+/// The built-in calibrations by name.
 const EMBEDDED: [(&str, &str); 7] = [
     ("roofline-gpt-2026", include_str!("../../calibrations/roofline-gpt-2026.json")),
     ("roofline-bert-2026", include_str!("../../calibrations/roofline-bert-2026.json")),
@@ -22,34 +23,35 @@ const EMBEDDED: [(&str, &str); 7] = [
     ("any-gpu-2026", include_str!("../../calibrations/any-gpu-2026.json")),
 ];
 
-/// How many of [`EMBEDDED`], from the first, may be chosen without being named: the roofline laws, which are nearer to
-/// held-out runs of known accelerators than the study's law (`docs/project/accuracy.md`; on accelerators without runs neither is
-/// near).
-const CHOSEN_FROM: usize = 4;
+/// How many of [`EMBEDDED`], from the first, are candidates when the user names none: the roofline laws. They are more
+/// accurate on held-out runs of known accelerators than the study's law (`docs/project/accuracy.md`); on accelerators
+/// without runs neither is accurate.
+const CANDIDATES: usize = 4;
 
-/// What it counts against a calibration, as a factor, that it has no runs of a job's accelerator or of its family.
-const OTHER_GPU: f64 = 8.0;
-const OTHER_FAMILY: f64 = 3.0;
+/// Distance, as a factor, of a calibration without runs of the job's accelerator or family.
+const OTHER_GPU_FACTOR: f64 = 8.0;
+const OTHER_FAMILY_FACTOR: f64 = 3.0;
 
 /// The calibrations that come with wattlaw.
 ///
 /// # Errors
-/// None in a released build; a damaged file would be named as in [`Calibration::from_json`].
+/// None in a released build; those of [`Calibration::from_json`] for a damaged file.
 pub fn embedded() -> Result<Vec<Calibration>> {
     EMBEDDED.iter().map(|(_, text)| Calibration::from_json(text)).collect()
 }
 
-/// A calibration chosen for a job, the columns it is asked with, and what was bent to make them fit.
+/// The calibration selected for a job, and the reason.
 #[derive(Debug, Clone)]
 pub struct Choice {
     /// The calibration.
     pub calibration: Calibration,
-    /// Why this one.
+    /// Why it was selected.
     pub reason: String,
 }
 
-/// The embedded calibration whose runs lie nearest to a job: the factors by which its variables lie outside the fitted
-/// ranges are multiplied, with one for an accelerator and one for a family that was not seen.
+/// Selects the embedded calibration whose runs are nearest to a job. The distance is the product of the factors by
+/// which the job's variables lie outside the fitted ranges, with one factor for an unseen accelerator and one for an
+/// unseen family.
 ///
 /// # Errors
 /// As [`embedded`].
@@ -57,35 +59,35 @@ pub fn choose(job: &Job) -> Result<Choice> {
     let read = |(name, text): &(&str, &str)| {
         serde_json::from_str(text).map_err(|e| Error::Data(format!("calibration {name}: {e}")))
     };
-    let all = EMBEDDED[..CHOSEN_FROM].iter().map(read).collect::<Result<Vec<Fitted>>>()?;
+    let all = EMBEDDED[..CANDIDATES].iter().map(read).collect::<Result<Vec<Fitted>>>()?;
     let at = nearest(all.iter().map(|fitted| fitted.range.as_slice()), job);
     let calibration = Calibration::from_json(EMBEDDED[at].1)?;
     let reason = reason(&calibration, job);
     Ok(Choice { calibration, reason })
 }
 
-/// The embedded calibrations that are chosen from, read once for many jobs.
+/// The candidate calibrations, read once for many jobs.
 #[derive(Debug, Clone)]
-pub struct Choosable(Vec<Calibration>);
+pub struct CandidateCalibrations(Vec<Calibration>);
 
-impl Choosable {
-    /// Reads them.
+impl CandidateCalibrations {
+    /// Reads the candidates.
     ///
     /// # Errors
     /// As [`embedded`].
     pub fn read() -> Result<Self> {
-        let texts = EMBEDDED[..CHOSEN_FROM].iter();
+        let texts = EMBEDDED[..CANDIDATES].iter();
         texts.map(|(_, text)| Calibration::from_json(text)).collect::<Result<_>>().map(Self)
     }
 
-    /// What [`choose`] chooses for a job, and why.
+    /// The calibration that [`choose`] selects for a job, and the reason.
     pub fn choose(&self, job: &Job) -> (&Calibration, String) {
         let calibration = &self.0[nearest(self.0.iter().map(|c| c.range.as_slice()), job)];
         (calibration, reason(calibration, job))
     }
 }
 
-/// Which of the ranges lies nearest to a job; of equals the first.
+/// Position of the range nearest to a job; the first of equals.
 fn nearest<'a>(ranges: impl Iterator<Item = &'a [Range]>, job: &Job) -> usize {
     let mut nearest = (f64::INFINITY, 0);
     for (at, range) in ranges.enumerate() {
@@ -102,24 +104,24 @@ fn reason(calibration: &Calibration, job: &Job) -> String {
     let lacks: Vec<String> = [("gpu", gpu.as_str()), ("family", family)]
         .into_iter()
         .filter(|(label, value)| !calibration.seen(label).iter().any(|s| s == value))
-        .map(|(_, value)| format!("none of {value}"))
+        .map(|(_, value)| format!("no runs of {value}"))
         .collect();
     if lacks.is_empty() {
-        format!("its runs are the nearest: {family} models on {gpu}")
+        format!("nearest runs: {family} models on {gpu}")
     } else {
-        format!("its runs are the nearest, though it has {}", lacks.join(" and "))
+        format!("nearest runs, but {}", lacks.join(" and "))
     }
 }
 
-/// What a calibration's file says of where it was fitted; its laws, which are most of it, are passed over.
+/// The fitted ranges of a calibration file; the laws, which are most of the file, are not parsed.
 #[derive(Deserialize)]
 struct Fitted {
     range: Vec<Range>,
 }
 
-/// How far a job lies from the fitted runs: the logarithms of its factors outside their ranges, added up.
+/// Distance of a job from the fitted runs: the sum of the logarithms of its factors outside their ranges.
 fn distance(ranges: &[Range], job: &Job) -> f64 {
-    // how long a run is tells nothing of which law is nearer: time and energy are linear in it
+    // the length of a run does not count: time and energy are linear in it
     let length = |o: &&Outside| matches!(o.variable.as_str(), "tokens" | "micro_steps");
     let outside = range::outside(ranges, job);
     let outside: f64 = outside.iter().filter(|o| !length(o)).map(|o| o.factor.ln()).sum();
@@ -127,22 +129,22 @@ fn distance(ranges: &[Range], job: &Job) -> f64 {
         if range::seen(ranges, label).iter().any(|s| s == value) { 0.0 } else { factor.ln() }
     };
     outside
-        + other("gpu", &job.system.accelerator.name, OTHER_GPU)
-        + other("family", job.architecture.family().name(), OTHER_FAMILY)
+        + other("gpu", &job.system.accelerator.name, OTHER_GPU_FACTOR)
+        + other("family", job.architecture.family().name(), OTHER_FAMILY_FACTOR)
 }
 
 impl Calibration {
-    /// The columns of a job with its strategy and family replaced by the nearest that were seen, and a sentence for
-    /// each that was.
-    pub fn features(&self, job: &Job, columns: ColumnsOf) -> (Features, Vec<String>) {
-        let mut features = Features::of(job, columns);
-        let mut bent = Vec::new();
+    /// The columns of a job, with an unseen strategy or family replaced by the nearest fitted one, and a sentence for
+    /// each substitution.
+    pub fn features(&self, job: &Job, columns: ProxyColumns) -> (Features, Vec<String>) {
+        let mut features = Features::for_job(job, columns);
+        let mut substitutions = Vec::new();
         let strategies = self.strategies();
         if !strategies.is_empty() && !strategies.contains(&features.strategy) {
             let mut substitutes = features.strategy.substitutes().iter();
             if let Some(nearest) = substitutes.find(|kind| strategies.contains(kind)) {
-                bent.push(format!(
-                    "{} has no runs of strategy `{}`; answered as `{nearest}`",
+                substitutions.push(format!(
+                    "{} has no runs of strategy `{}`; `{nearest}` is used instead",
                     self.name, features.strategy
                 ));
                 features.strategy = *nearest;
@@ -155,13 +157,13 @@ impl Calibration {
                 _ => &["gpt", "llama", "bert"],
             };
             if let Some(nearest) = order.iter().find(|f| families.iter().any(|k| k == *f)) {
-                bent.push(format!(
-                    "{} has no runs of {} models; answered as `{nearest}`",
+                substitutions.push(format!(
+                    "{} has no runs of {} models; `{nearest}` is used instead",
                     self.name, features.family
                 ));
                 features.family = (*nearest).to_owned();
             }
         }
-        (features, bent)
+        (features, substitutions)
     }
 }

@@ -3,11 +3,11 @@
 use super::{Calibration, Fitted, Laws, SCHEMA, ScalingLaws, Source, range};
 use crate::base::error::{Error, Result};
 use crate::base::scope::Scope;
-use crate::data::dataset::{ColumnsOf, Dataset};
+use crate::data::dataset::{Dataset, ProxyColumns};
 use crate::job::catalog::Catalog;
 use crate::law::efficiency::{BeforeRunLaw, measurable};
 use crate::law::roofline::laws::RooflineLaws;
-use crate::law::roofline::{MOST_ROWS, RooflineLaw};
+use crate::law::roofline::{MAX_ROWS, RooflineLaw};
 use crate::law::scaling::ScalingLaw;
 use crate::law::setting::Setting;
 use crate::stats::conformal::Conformal;
@@ -15,21 +15,21 @@ use crate::stats::formula::Formula;
 use crate::stats::frame::Frame;
 use crate::stats::split::group_k_fold;
 
-/// Folds over which residuals of unseen runs are gathered.
+/// Number of folds for residuals of held-out runs.
 const FOLDS: usize = 5;
 
-/// How to fit a calibration.
+/// Options of a fit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FitOptions {
     /// Its name.
     pub name: String,
-    /// The study's setting: which runs are kept, and which terms are taken.
+    /// The study's setting: it selects the runs and the terms.
     pub setting: Option<Setting>,
     /// Terms of the laws, in place of the setting's.
     pub formula: Option<Formula>,
-    /// What the proxy columns hold.
-    pub columns: ColumnsOf,
-    /// The label whose groups are held out whole when intervals are made, and that errors cluster by.
+    /// The definition of the proxy columns.
+    pub columns: ProxyColumns,
+    /// The label whose groups are held out whole for the intervals and cluster the errors.
     pub hold_out: String,
     /// Publication or owner of the data.
     pub source: Option<String>,
@@ -41,7 +41,7 @@ impl Default for FitOptions {
             name: "calibration".to_owned(),
             setting: None,
             formula: None,
-            columns: ColumnsOf::default(),
+            columns: ProxyColumns::default(),
             hold_out: "config_family".to_owned(),
             source: None,
         }
@@ -66,7 +66,7 @@ impl FitOptions {
     }
 }
 
-/// The terms of a law when none are named: the study's, with the family, which is left out where there is one.
+/// The default terms of a law: the study's, with the family. A single family is left out.
 ///
 /// # Errors
 /// None: the text is a constant.
@@ -77,7 +77,7 @@ pub fn default_formula(setting: Option<Setting>) -> Result<Formula> {
 impl Calibration {
     /// Fits laws of energy and time on the runs of a dataset that the setting keeps.
     ///
-    /// The law is fitted on all runs; intervals come from residuals of each run under a law fitted without its group
+    /// The law is fitted on all runs. Intervals come from the residual of each run under a law fitted without its group
     /// (split-conformal over five folds of whole groups, also called cross-conformal: Vovk 2015).
     ///
     /// # Errors
@@ -94,8 +94,8 @@ impl Calibration {
         let mut notes = data.notes.clone();
         let (formula, note) = measurable(formula, &frame)?;
         notes.extend(note);
-        let energy = law_of("log_energy_kwh", &formula, options, &frame, &mut notes)?;
-        let duration = law_of("log_duration_s", &formula, options, &frame, &mut notes)?;
+        let energy = fit_response("log_energy_kwh", &formula, options, &frame, &mut notes)?;
+        let duration = fit_response("log_duration_s", &formula, options, &frame, &mut notes)?;
         if energy.is_none() && duration.is_none() {
             return Err(Error::Data(format!(
                 "{} has neither energies nor durations to fit",
@@ -126,11 +126,11 @@ impl Calibration {
             power_residuals,
             after_run,
         };
-        Self::of(&data, options, &frame, scope, notes, Laws::Scaling(Box::new(laws)))
+        Self::new(&data, options, &frame, scope, notes, Laws::Scaling(Box::new(laws)))
     }
 
     /// Fits the roofline law on the runs of a dataset that the setting keeps: each accelerator's own parameters, with
-    /// what all of them together taught as the prior, and those that all share; with a discrepancy where asked.
+    /// the pooled fit as the prior, and the pooled parameters; with a discrepancy where the law has one.
     ///
     /// # Errors
     /// [`Error::Data`] for mixed scopes, runs that cannot be counted or have no durations, and a fit that does not
@@ -145,15 +145,15 @@ impl Calibration {
         let data = options.kept(data)?;
         let scope = data.scope()?;
         let frame = data.frame(options.columns, catalog)?;
-        let mut law = RooflineLaw::over(&data, catalog, false);
+        let mut law = RooflineLaw::new(&data, catalog, false);
         (law.discrepancy, law.pooled) = (discrepancy, pooled);
         let laws = law.fit_machines(&frame, &options.hold_out)?;
         let mut notes = data.notes.clone();
         notes.extend(thinned(&laws, frame.label("gpu")?));
-        Self::of(&data, options, &frame, scope, notes, Laws::Roofline(Box::new(laws)))
+        Self::new(&data, options, &frame, scope, notes, Laws::Roofline(Box::new(laws)))
     }
 
-    fn of(
+    fn new(
         data: &Dataset,
         options: &FitOptions,
         frame: &Frame,
@@ -175,14 +175,14 @@ impl Calibration {
                 energies_assumed: data.energies_assumed(),
             },
             held_out_by: options.hold_out.clone(),
-            range: range::of(data, frame.label("gpu")?),
+            range: range::from_dataset(data, frame.label("gpu")?),
             notes,
             law,
         })
     }
 }
 
-/// Says where a discrepancy does not hold each run for itself.
+/// A note on discrepancies with fewer inducing points than runs.
 fn thinned(laws: &RooflineLaws, gpus: &[String]) -> Vec<String> {
     let mut notes = Vec::new();
     for (gpu, machine) in &laws.machines {
@@ -191,22 +191,22 @@ fn thinned(laws: &RooflineLaws, gpus: &[String]) -> Vec<String> {
         if points.is_empty() {
             continue;
         }
-        let chosen = if runs > MOST_ROWS {
-            format!("; its length scales were chosen on {MOST_ROWS} of them")
+        let chosen = if runs > MAX_ROWS {
+            format!("; its length scales were fitted on {MAX_ROWS} of them")
         } else {
             String::new()
         };
         notes.push(format!(
-            "the discrepancy of {runs} runs on {gpu} is held by {} points{chosen}",
+            "the discrepancy of {runs} runs on {gpu} has {} inducing points{chosen}",
             points.join(" and ")
         ));
     }
     notes
 }
 
-/// The law of one response with the signed residuals of all rows, in their order; nothing where no run has the
-/// response.
-fn law_of(
+/// Fits the law of one response; returns it with the signed residuals of all rows in order, or nothing where no run has
+/// the response.
+fn fit_response(
     response: &str,
     formula: &Formula,
     options: &FitOptions,
@@ -216,7 +216,7 @@ fn law_of(
     if frame.number(response)?.iter().all(|x| x.is_nan()) {
         return Ok(None);
     }
-    let law = BeforeRunLaw::of_terms(
+    let law = BeforeRunLaw::from_terms(
         options.setting.unwrap_or(Setting::Pooled),
         formula.clone(),
         response,
@@ -233,14 +233,14 @@ fn law_of(
     Ok(Some((fitted, residuals)))
 }
 
-/// Residuals of each row under a law fitted without its group; NaN where that law cannot answer for the row, because
-/// its strategy, family or accelerator is in no other group.
+/// Residual of each row under a law fitted without its group; NaN where that law cannot predict the row, because its
+/// strategy, family or accelerator is in no other group.
 fn residuals_held_out(law: &BeforeRunLaw, hold_out: &str, frame: &Frame) -> Result<Vec<f64>> {
     let groups = frame.groups(hold_out)?;
     let distinct = frame.levels(hold_out)?.len();
     if distinct < 2 {
         return Err(Error::Data(format!(
-            "all {} runs are one `{hold_out}`, and intervals need two or more to hold some out",
+            "all {} runs have the same `{hold_out}`; intervals need at least two groups, to hold one out",
             frame.rows()
         )));
     }
@@ -248,7 +248,7 @@ fn residuals_held_out(law: &BeforeRunLaw, hold_out: &str, frame: &Frame) -> Resu
     let mut residuals = vec![f64::NAN; frame.rows()];
     for test in group_k_fold(&groups, distinct.min(FOLDS)) {
         let train: Vec<usize> = (0..frame.rows()).filter(|i| !test.contains(i)).collect();
-        // a fold that leaves too little to fit gives no residuals; the others do
+        // a fold that leaves too few rows to fit gives no residuals
         let Ok(fit) = law.fit(&frame.select(&train)?) else { continue };
         for row in test {
             if let Ok(predicted) = fit.predict_row(&frame.row(row)?) {
@@ -266,15 +266,16 @@ fn residuals_held_out(law: &BeforeRunLaw, hold_out: &str, frame: &Frame) -> Resu
 }
 
 impl Calibration {
-    /// Adjusts a roofline calibration to a few runs of other accelerators (or more runs of known ones): each is fitted
-    /// with what the parent knows as the prior, its own parameters where it has the accelerator, else those that all its
-    /// accelerators share. The parent's accelerators are kept.
+    /// Adapts a roofline calibration to a few runs of other accelerators (or more runs of known ones). The prior of
+    /// each is the parent's posterior: its own parameters where the parent has the accelerator, otherwise the pooled
+    /// ones. The parent's accelerators are kept.
     ///
-    /// Few runs give no spread of their own; their intervals are then those of whole accelerators held out in the parent.
+    /// Few runs give no residual distribution of their own; their intervals are then those of whole accelerators held
+    /// out in the parent.
     ///
     /// # Errors
-    /// [`Error::Data`] where the parent holds no roofline law, energies cover something else than the parent's, a run
-    /// cannot be counted or has no duration, or the fit does not converge.
+    /// [`Error::Data`] where the parent has no roofline law, the energies have another scope than the parent's, the
+    /// cost of a run cannot be counted, a run has no duration, or the fit does not converge.
     pub fn adjusted(&self, data: &Dataset, catalog: &Catalog, name: &str) -> Result<Self> {
         let Laws::Roofline(laws) = &self.law else {
             return Err(Error::Data(format!(
@@ -292,9 +293,9 @@ impl Calibration {
                 self.name, self.scope
             )));
         }
-        let frame = data.frame(ColumnsOf::default(), catalog)?;
-        let adjusted = RooflineLaw::over(data, catalog, false).adjust(&frame, laws)?;
-        let own = range::of(data, frame.label("gpu")?);
+        let frame = data.frame(ProxyColumns::default(), catalog)?;
+        let adjusted = RooflineLaw::new(data, catalog, false).adjust(&frame, laws)?;
+        let own = range::from_dataset(data, frame.label("gpu")?);
         Ok(Self {
             name: name.to_owned(),
             made_by: format!("wattlaw {}", env!("CARGO_PKG_VERSION")),
@@ -309,7 +310,7 @@ impl Calibration {
             scope: if laws.pooled.knows_energy() { self.scope } else { scope },
             range: range::joined(&self.range, &own),
             notes: vec![format!(
-                "adjusted from {}, whose {} runs are its prior",
+                "adapted from {}, whose {} runs give the prior",
                 self.name, self.data.rows
             )],
             law: Laws::Roofline(Box::new(adjusted)),

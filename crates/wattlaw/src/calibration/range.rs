@@ -1,4 +1,4 @@
-//! The range a calibration was fitted on, and how far a job lies outside it.
+//! The fitted range of a calibration, and the distance of a job from it.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::data::measurement::Measurement;
 use crate::job::Job;
 use crate::job::parallelism::StrategyKind;
 
-/// What the fitted runs had of one variable.
+/// The fitted range of one variable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Range {
@@ -25,7 +25,7 @@ pub struct Range {
     pub labels: Vec<String>,
 }
 
-/// A variable of a job that lies outside what was fitted.
+/// A variable of a job outside the fitted range.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Outside {
     /// The variable.
@@ -36,14 +36,14 @@ pub struct Outside {
     pub min: f64,
     /// Largest fitted value.
     pub max: f64,
-    /// How many times beyond the nearer end; above 1.
+    /// Ratio to the nearer end; above 1.
     pub factor: f64,
 }
 
 type OfRun = fn(&Measurement) -> Option<f64>;
 type OfJob = fn(&Job) -> f64;
 
-/// Variables that people set, with their value in a run and in a job.
+/// Variables that users set, with their value in a run and in a job.
 const VARIABLES: [(&str, OfRun, OfJob); 7] = [
     ("gpus", |r| Some(r.gpus() as f64), |j| j.parallelism.gpus() as f64),
     ("layers", |r| Some(r.layers() as f64), |j| j.architecture.total_layers() as f64),
@@ -54,12 +54,12 @@ const VARIABLES: [(&str, OfRun, OfJob); 7] = [
     ("micro_steps", Measurement::micro_steps, |j| j.steps() * j.workload.grad_accum as f64),
 ];
 
-/// The ranges of all variables and labels of a dataset; `gpu` by the names given.
-pub(super) fn of(data: &Dataset, gpus: &[String]) -> Vec<Range> {
+/// The ranges of all variables and labels of a dataset; label `gpu` has the values `gpus`.
+pub(super) fn from_dataset(data: &Dataset, gpus: &[String]) -> Vec<Range> {
     let mut ranges: Vec<Range> = VARIABLES
         .iter()
         .filter_map(|(variable, of_run, _)| {
-            // one step of a run says nothing of how long runs were
+            // one step does not state the length of its run
             let of_whole_runs = matches!(*variable, "tokens" | "micro_steps");
             let runs = data.runs.iter().filter(|r| !(of_whole_runs && r.covers == Covers::OneStep));
             let values: Vec<f64> = runs.filter_map(of_run).collect();
@@ -85,7 +85,7 @@ pub(super) fn of(data: &Dataset, gpus: &[String]) -> Vec<Range> {
     ranges
 }
 
-/// What either of two tables had.
+/// The union of two ranges.
 pub(super) fn joined(a: &[Range], b: &[Range]) -> Vec<Range> {
     let mut all = a.to_vec();
     for range in b {
@@ -106,12 +106,12 @@ pub(super) fn joined(a: &[Range], b: &[Range]) -> Vec<Range> {
     all
 }
 
-/// The values of a label that were seen.
+/// The fitted values of a label.
 pub(super) fn seen<'a>(ranges: &'a [Range], label: &str) -> &'a [String] {
     ranges.iter().find(|r| r.variable == label).map_or(&[], |r| &r.labels)
 }
 
-/// The kinds of strategy that were seen.
+/// The fitted kinds of strategy.
 pub(super) fn strategies(ranges: &[Range]) -> Vec<StrategyKind> {
     // a file of an earlier version may name a kind as its table did
     seen(ranges, "strategy").iter().filter_map(|name| name.parse().ok()).collect()
@@ -125,7 +125,7 @@ pub(super) fn outside(ranges: &[Range], job: &Job) -> Vec<Outside> {
             let (_, _, of_job) = VARIABLES.iter().find(|(name, _, _)| *name == range.variable)?;
             let (value, min, max) = (of_job(job), range.min?, range.max?);
             let factor = if value > max { value / max } else { min / value };
-            // a hundredth beyond is inside: token counts are rarely round
+            // 1 % beyond counts as inside: token counts are rarely round
             (factor > 1.01).then(|| Outside {
                 variable: range.variable.clone(),
                 value,
@@ -140,12 +140,12 @@ pub(super) fn outside(ranges: &[Range], job: &Job) -> Vec<Outside> {
 }
 
 impl super::Calibration {
-    /// The kinds of strategy that the fitted runs had.
+    /// The kinds of strategy of the fitted runs.
     pub fn strategies(&self) -> Vec<StrategyKind> {
         strategies(&self.range)
     }
 
-    /// The variables of a job that lie outside what was fitted, farthest first.
+    /// The variables of a job outside the fitted ranges, farthest first.
     pub fn outside(&self, job: &Job) -> Vec<Outside> {
         outside(&self.range, job)
     }

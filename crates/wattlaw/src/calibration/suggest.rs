@@ -1,4 +1,4 @@
-//! Which runs of a machine would sharpen a calibration most for the jobs that are asked of it.
+//! Suggests the runs of a machine that reduce the uncertainty of target predictions most.
 
 use serde::Serialize;
 
@@ -7,37 +7,38 @@ use crate::base::error::Result;
 use crate::job::Job;
 use crate::stats::optimal::Criterion;
 
-/// A run that was chosen.
+/// A suggested run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Suggested {
-    /// Which of the candidates, from 0.
+    /// Position among the candidates, from 0.
     #[serde(skip)]
     pub candidate: usize,
-    /// Time that the parent predicts, in seconds.
+    /// Time predicted by the parent calibration, in seconds.
     pub duration_s: f64,
-    /// Energy that the parent predicts, in joules.
+    /// Energy predicted by the parent calibration, in joules.
     #[serde(skip)]
     pub energy_j: f64,
-    /// What it tells of the machine's parameters beside the runs before it, in bits.
+    /// Information about the machine's parameters beyond the runs before it, in bits.
     pub information_bits: f64,
-    /// Standard deviation of ln T and ln E of the jobs, root mean square, by the parameters' doubt after it.
+    /// Root mean square of the standard deviations of ln T and ln E of the targets after it, from the parameters'
+    /// uncertainty.
     pub target_log_sd: f64,
 }
 
-/// Runs in the order in which they should be taken, and the doubt before the first.
+/// Suggested runs in order, and the uncertainty before the first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Suggestions {
     /// The runs.
     pub runs: Vec<Suggested>,
-    /// As [`Suggested::target_log_sd`], before any run.
+    /// [`Suggested::target_log_sd`] before any run.
     pub log_sd_before: f64,
 }
 
 impl Calibration {
-    /// Chooses up to `count` of the candidates, all on one accelerator, for the sake of `targets`.
+    /// Chooses up to `count` of the candidates, all on one accelerator, to predict `targets`.
     ///
     /// # Errors
-    /// [`Error::Data`](crate::Error::Data) for a calibration that holds no roofline law, and for several accelerators.
+    /// [`Error::Data`](crate::Error::Data) for a calibration without a roofline law, and for several accelerators.
     pub fn suggest(
         &self,
         candidates: &[&Job],
@@ -45,7 +46,7 @@ impl Calibration {
         count: usize,
         criterion: Criterion,
     ) -> Result<Suggestions> {
-        let laws = self.roofline("say which runs it lacks")?;
+        let laws = self.roofline("suggest runs")?;
         let mut design = laws.design(candidates, targets)?;
         let log_sd_before = design.target_sd();
         let runs = design

@@ -17,13 +17,13 @@ use crate::job::workload::Checkpointing;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CollectiveKind {
-    /// Sum over ranks, known to all.
+    /// Sum over ranks, on every rank.
     AllReduce,
-    /// Shards put together, known to all.
+    /// All shards, on every rank.
     AllGather,
-    /// Sum over ranks, a shard to each.
+    /// Sum over ranks, one shard on each rank.
     ReduceScatter,
-    /// One rank to the next.
+    /// From one rank to the next.
     Send,
 }
 
@@ -52,15 +52,15 @@ pub enum Span {
 /// Communication among a group of GPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Collective {
-    /// What it is for; the operation's name in JSON.
+    /// Its role; the operation's name in JSON.
     #[serde(skip)]
     pub role: CollectiveRole,
     /// Its pattern.
     pub kind: CollectiveKind,
-    /// The whole buffer, as it is before a scatter or after a gather.
+    /// The whole buffer: before a scatter, after a gather.
     #[serde(rename = "buffer_bytes")]
     pub buffer: Bytes,
-    /// GPUs that take part.
+    /// GPUs in the group.
     pub ranks: u64,
     /// The slowest link it crosses.
     pub span: Span,
@@ -86,14 +86,15 @@ pub(super) fn count(job: &Job, ledger: &mut Ledger) {
     data(job, ledger);
 }
 
-/// What groups of `ranks` GPUs whose members are `stride` apart cross: the network where one of them leaves its node.
+/// The slowest link of groups of `ranks` GPUs `stride` apart: the network if any group spans two nodes.
 const fn span(job: &Job, ranks: u64, stride: u64) -> Span {
-    // blocks of ranks · stride stand one after another, so that in a node which holds no whole number of them one breaks
+    // blocks of ranks · stride GPUs are contiguous; if a node does not hold a whole number of them, one block spans two
+    // nodes
     let whole = job.system.gpus_per_node.is_multiple_of(ranks * stride);
     if whole || job.system.nodes() == 1 { Span::Node } else { Span::Network }
 }
 
-/// What GPUs of pipeline stage `from` cross to those of stage `to`.
+/// The slowest link between the GPUs of pipeline stages `from` and `to`.
 const fn span_between_stages(job: &Job, from: u64, to: u64) -> Span {
     let stride = job.parallelism.dp * job.parallelism.tp;
     let (low, high) = if from < to { (from, to) } else { (to, from) };
@@ -116,8 +117,8 @@ fn push(ledger: &mut Ledger, phase: Phase, count: f64, collective: Collective) {
     }
 }
 
-/// Tensor parallelism: one all-reduce after each split block forward, one backward; with sequence parallelism each is a
-/// reduce-scatter and an all-gather of the same bytes together.
+/// Tensor parallelism: one all-reduce per split block in the forward pass, and one in the backward pass. With sequence
+/// parallelism each becomes a reduce-scatter and an all-gather with the same bytes in total.
 fn tensor(job: &Job, ledger: &mut Ledger) {
     let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
     if p.tp == 1 {
@@ -203,7 +204,7 @@ fn all_reduce(
     }
 }
 
-/// A pipeline: activations forward over each boundary, their gradients back, once a chunk.
+/// A pipeline: activations forward and gradients backward over each boundary, once per chunk.
 fn pipeline(job: &Job, ledger: &mut Ledger) {
     let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
     if p.pp == 1 {
@@ -231,7 +232,7 @@ fn pipeline(job: &Job, ledger: &mut Ledger) {
     push(ledger, Phase::Backward, backward, to(before));
 }
 
-/// Data parallelism: gradients once a step, or parameters and gradients every micro-step.
+/// Data parallelism: gradients once a step; with FSDP parameters and gradients every micro-step.
 fn data(job: &Job, ledger: &mut Ledger) {
     let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
     if p.dp == 1 {
@@ -266,7 +267,7 @@ fn data(job: &Job, ledger: &mut Ledger) {
             let group = p.shard_group;
             let held = stage_parameters(job, ledger.stage);
             let units = (p.stage_layers(a, ledger.stage) + a.encoder_layers + 1) as f64;
-            // a unit is a layer, and one more for embedding and head; what they hold adds up to the stage
+            // a unit is a layer, plus one unit for embedding and head; together they hold the stage's parameters
             let unit = Bytes::new(held.total() * bytes / units);
             let of_unit = |role, kind, buffer| over(role, kind, buffer, group, p.tp);
             let gather = of_unit(CollectiveRole::ParameterGather, CollectiveKind::AllGather, unit);
@@ -311,7 +312,7 @@ mod tests {
     }
 
     fn spans(job: &Job, stage: u64, role: CollectiveRole) -> Vec<Span> {
-        let ledger = Ledger::of_stage(job, stage, AttentionFlops::Full);
+        let ledger = Ledger::for_stage(job, stage, AttentionFlops::Full);
         let collectives = ledger.ops.iter().filter_map(Op::collective);
         collectives.filter(|c| c.role == role).map(|c| c.span).collect()
     }

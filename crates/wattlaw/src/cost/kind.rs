@@ -1,7 +1,7 @@
 //! The operations that a ledger can hold, as types.
 //!
-//! Whoever prices operations (time, energy, memory) matches on them without a wildcard: an operation or a collective
-//! that is added does not compile until each price says what it costs.
+//! Code that prices operations (time, energy, memory) matches on them without a wildcard, so a new operation or
+//! collective does not compile until it has a price everywhere.
 
 use super::collectives::Collective;
 use crate::base::words::words;
@@ -103,7 +103,7 @@ impl OpKind {
     }
 }
 
-/// What a collective is for.
+/// The role of a collective.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CollectiveRole {
     /// Tensor parallelism: activations after the split blocks of a layer.

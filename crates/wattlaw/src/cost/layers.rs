@@ -1,4 +1,4 @@
-//! Forward, recompute and backward work of the stacks, the embedding and the output maps.
+//! Forward, recompute and backward work of the stacks, the embedding and the output projections.
 
 use super::{AttentionFlops, Ledger, Op, OpKind, Phase};
 use crate::base::units::{Bytes, Flops};
@@ -22,7 +22,7 @@ pub(super) fn count(job: &Job, attention: AttentionFlops, ledger: &mut Ledger) {
     }
 }
 
-/// FLOPs of one optimizer step without recomputation, as if one GPU did everything.
+/// FLOPs of one optimizer step without recomputation, as if one GPU ran the whole job.
 pub(super) fn model_flops_per_step(job: &Job, attention: AttentionFlops) -> Flops {
     let w = Workload { checkpointing: Checkpointing::None, ..job.workload.clone() };
     let mut ops = Vec::with_capacity(64);
@@ -41,9 +41,9 @@ struct Stack {
     batch: f64,
     /// Positions of a sequence.
     seq: f64,
-    /// Whether attention looks only backwards.
+    /// Whether attention is causal.
     causal: bool,
-    /// Positions of the encoder's output that each layer attends to besides its own, if any.
+    /// Positions of the encoder's output for cross-attention, if any.
     cross: Option<f64>,
 }
 
@@ -76,7 +76,7 @@ struct Product {
     rows: f64,
     inner: f64,
     outer: f64,
-    /// Kernels of the forward product: maps that are computed one by one count several.
+    /// Kernels of the forward product; projections computed one by one count as several.
     kernels: f64,
 }
 
@@ -94,9 +94,9 @@ struct Writer<'a> {
     /// Tensor-parallel degree of attention and vocabulary, and of the feed-forward block.
     tp_attention: f64,
     tp_ffn: f64,
-    /// Width of the keys that a rank computes, and of the values.
+    /// Width of the keys on a rank; the values have the same.
     kv_width: f64,
-    /// Degree by which the work between tensor-parallel maps is split (sequence parallelism).
+    /// Degree by which sequence parallelism splits the work between tensor-parallel projections.
     tp_between: f64,
     /// Bytes of an activation.
     act: f64,
@@ -171,14 +171,14 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The two narrow products of an adapter beside the frozen map of `target`, where it has one (Hu et al. 2021);
-    /// trained in full: 6 · rank · (in + out) a row.
-    fn adapter(&mut self, target: LoraTarget, count: f64, recompute: bool, map: Product) {
+    /// The two low-rank products of the adapter of `target`, where there is one (Hu et al. 2021); forward and backward
+    /// take 6 · rank · (in + out) FLOPs per row.
+    fn adapter(&mut self, target: LoraTarget, count: f64, recompute: bool, projection: Product) {
         let Some(rank) = self.w.lora.as_ref().filter(|l| l.adapts(target)).map(|l| l.rank as f64)
         else {
             return;
         };
-        let Product { rows, inner, outer, .. } = map;
+        let Product { rows, inner, outer, .. } = projection;
         let flops = 2.0 * rows * rank * (inner + outer);
         let bytes = (rows * (inner + 2.0 * rank + outer) + rank * (inner + outer)) * self.act;
         self.push(OpKind::Adapter, Phase::Forward, count, flops, bytes, 2.0);
@@ -188,7 +188,7 @@ impl<'a> Writer<'a> {
         self.push(OpKind::Adapter, Phase::Backward, count, 2.0 * flops, 2.0 * bytes, 4.0);
     }
 
-    /// Element-wise work: `reads + writes` passes over `elements`; its backward reads one tensor more.
+    /// Element-wise work: `reads + writes` passes over `elements`; the backward pass reads one more tensor.
     fn elementwise(
         &mut self,
         kind: OpKind,
@@ -205,7 +205,7 @@ impl<'a> Writer<'a> {
         self.push(kind, Phase::Backward, count, 0.0, (passes + 1.0) * bytes, 1.0);
     }
 
-    /// So many layers of the stack, or the decoder's with the encoder's before them.
+    /// `layers` layers of the stack; for an encoder–decoder these are the decoder's, after the encoder's.
     fn stacks(&mut self, layers: u64) {
         let (a, w) = (self.a, self.w);
         if a.encoder_layers > 0 {
@@ -244,7 +244,7 @@ impl<'a> Writer<'a> {
             ..Product::new(tokens, h, q + 2.0 * kv)
         };
         self.product(OpKind::QueryKeyValue, count, full, qkv);
-        // maps that are one product here have an adapter each
+        // projections fused into one product have separate adapters
         for (target, width) in
             [(LoraTarget::Query, q), (LoraTarget::Key, kv), (LoraTarget::Value, kv)]
         {
@@ -333,8 +333,9 @@ impl<'a> Writer<'a> {
         let rows = tokens * visits;
         let first: &[LoraTarget] =
             if self.a.gated_ffn { &[LoraTarget::Gate, LoraTarget::Up] } else { &[LoraTarget::Up] };
-        let maps = first.len() as f64;
-        let up = Product { kernels: maps * weights, ..Product::new(rows, h, maps * f) };
+        let projections = first.len() as f64;
+        let up =
+            Product { kernels: projections * weights, ..Product::new(rows, h, projections * f) };
         self.product(
             if self.a.gated_ffn { OpKind::FfnGateAndUp } else { OpKind::FfnUp },
             count,
@@ -344,13 +345,13 @@ impl<'a> Writer<'a> {
         for target in first {
             self.adapter(*target, count, full, Product::new(rows, h, f));
         }
-        self.elementwise(OpKind::FfnActivation, count, full, rows * f, maps + 1.0);
+        self.elementwise(OpKind::FfnActivation, count, full, rows * f, projections + 1.0);
         let down = Product { kernels: weights, ..Product::new(rows, f, h) };
         self.product(OpKind::FfnDown, count, full, down);
         self.adapter(LoraTarget::Down, count, full, down);
         if weights > 1.0 {
-            // every expert's weights are read, not only one's; the product above counted one
-            let idle = (weights - 1.0) * (maps + 1.0) * h * f * self.act;
+            // all experts' weights are read; the product above counted those of one
+            let idle = (weights - 1.0) * (projections + 1.0) * h * f * self.act;
             self.push(OpKind::ExpertWeights, Phase::Forward, count, 0.0, idle, 0.0);
             self.push(OpKind::ExpertWeights, Phase::Backward, count, 0.0, 2.0 * idle, 0.0);
         }
@@ -360,7 +361,7 @@ impl<'a> Writer<'a> {
         let tokens = self.w.micro_positions() as f64;
         let h = self.a.hidden_size as f64;
         if let Some(image) = self.a.image {
-            // pixels need no gradient: the backward product is the weight's only
+            // pixels need no gradient, so the backward pass has only the weight's product
             let rows = self.w.micro_batch as f64 * image.patches() as f64;
             let inner = (image.channels * image.patch * image.patch) as f64;
             let flops = 2.0 * rows * inner * h;
@@ -434,7 +435,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The output map over the vocabulary and the loss, whose softmax works in 32 bits.
+    /// The output projection to the vocabulary, and the loss with a 32-bit softmax.
     fn logits(&mut self, tokens: f64, inner: f64, tp: f64) {
         let v = self.a.vocab_size as f64 / tp;
         self.product(OpKind::Logits, 1.0, false, Product::new(tokens, inner, v));

@@ -8,7 +8,7 @@ use crate::job::parallelism::TensorScope;
 use crate::job::task::Task;
 use crate::job::workload::LoraTarget;
 
-/// Tensors a fused multi-tensor kernel takes at once, and elements it covers (320 blocks of 65,536).
+/// Tensors and elements (320 blocks of 65,536) per launch of a fused multi-tensor kernel.
 ///
 /// Source: PyTorch `aten/src/ATen/native/cuda/MultiTensorApply.cuh`, depth 4.
 const TENSORS_PER_LAUNCH: f64 = 36.0;
@@ -34,7 +34,7 @@ pub(super) fn count(job: &Job, ledger: &mut Ledger) {
     });
 }
 
-/// Parameters of a stage that one tensor-parallel rank holds and trains, before any sharding among data-parallel ranks.
+/// Trained parameters of a stage on one tensor-parallel rank, before sharding among data-parallel ranks.
 pub(crate) fn trained_parameters(job: &Job, stage: u64) -> f64 {
     let held = stage_parameters(job, stage);
     match &job.workload.lora {
@@ -56,7 +56,7 @@ pub(crate) fn trained_parameters(job: &Job, stage: u64) -> f64 {
             };
             let decoders = p.stage_layers(a, stage);
             let layers = (decoders + a.encoder_layers) as f64;
-            // the decoder of an encoder–decoder has the four maps a second time
+            // cross-attention of an encoder–decoder's decoder has four more projections
             let attentions = if a.encoder_layers > 0 { layers + decoders as f64 } else { layers };
             let tp = p.tp as f64;
             let tp_attention = if p.tensor_scope == TensorScope::Blocks { tp } else { 1.0 };
@@ -66,13 +66,13 @@ pub(crate) fn trained_parameters(job: &Job, stage: u64) -> f64 {
     }
 }
 
-/// Parameters that one GPU of a stage computes with, by where tensor parallelism leaves them.
+/// Parameters of a stage on one GPU after tensor parallelism, by part.
 pub(crate) struct StageParameters {
-    /// Embeddings and output maps.
+    /// Embeddings and output projections.
     pub vocabulary: f64,
-    /// Attention and feed-forward maps.
+    /// Attention and feed-forward projections.
     pub layers: f64,
-    /// The largest single layer, which FSDP gathers whole.
+    /// The largest layer, which FSDP gathers whole.
     pub largest_layer: f64,
 }
 
@@ -82,15 +82,15 @@ impl StageParameters {
     }
 }
 
-/// Counts the parameters of a stage; norms and biases are split like the maps they belong to, which is off by less
-/// than a thousandth where tensor parallelism replicates them.
+/// Counts the parameters of a stage. Norms and biases are split like their projections; where tensor parallelism
+/// replicates them, the error is below 0.1 %.
 pub(crate) fn stage_parameters(job: &Job, stage: u64) -> StageParameters {
     let (a, p) = (&job.architecture, &job.parallelism);
     let all = a.parameters_for(job.workload.task);
     let blocks = p.tensor_scope == TensorScope::Blocks;
     let tp = p.tp as f64;
     let tp_attention = if blocks { tp } else { 1.0 };
-    // a rank holds whole key and value heads: where there are fewer than ranks, some hold the same ones
+    // a rank holds whole key and value heads: with fewer heads than ranks, several ranks hold the same head
     let biases = if a.biases.qkv { 1 } else { 0 };
     let key_value = (2 * a.kv_width() * (a.hidden_size + biases)) as f64;
     let share_of_rank = p.kv_heads_of_rank(a) as f64 / a.kv_heads as f64;
@@ -100,7 +100,7 @@ pub(crate) fn stage_parameters(job: &Job, stage: u64) -> StageParameters {
     let ffn = all.ffn_per_layer as f64 / tp;
     let plain_layers = p.stage_layers(a, stage) + a.encoder_layers;
     let cross = if all.cross_attention_per_layer > 0 {
-        // with its norm, a third beside the two of every layer
+        // with its norm, the third of a decoder layer
         (all.cross_attention_per_layer + all.norm_per_layer / 2) as f64 / tp_attention + replicated
     } else {
         0.0
@@ -112,7 +112,7 @@ pub(crate) fn stage_parameters(job: &Job, stage: u64) -> StageParameters {
         + p.stage_layers(a, stage) as f64 * cross
         + shared as f64 / tp_attention;
     let embedding = if stage == 0 { all.embedding } else { 0 };
-    // a tied output map on another stage than its embedding is a second copy
+    // a tied output projection on another stage than the embedding is a second copy
     let classifies = matches!(job.workload.task, Task::Classification { .. });
     let copied = last && stage > 0 && a.tied_embeddings && !classifies;
     let tied_copy = if copied { a.vocab_size * a.embedding_size } else { 0 };
@@ -124,11 +124,11 @@ pub(crate) fn stage_parameters(job: &Job, stage: u64) -> StageParameters {
     }
 }
 
-/// Trained tensors of a model, about: weights, biases and norms of each layer.
+/// Approximate number of trained tensors of a model: weights, biases and norms of each layer.
 fn tensors(a: &Architecture) -> f64 {
     let biased = if a.biases.ffn { 2.0 } else { 1.0 };
-    let maps = 4.0 + (a.ffn_maps() * a.experts.map_or(1, |e| e.count)) as f64;
-    a.total_layers() as f64 * (maps * biased + 2.0 * biased) + 4.0
+    let projections = 4.0 + (a.ffn_projections() * a.experts.map_or(1, |e| e.count)) as f64;
+    a.total_layers() as f64 * (projections * biased + 2.0 * biased) + 4.0
 }
 
 #[cfg(test)]

@@ -6,14 +6,14 @@ mod map;
 mod records;
 mod write;
 
-pub use frame::{ColumnsOf, Efficiency};
+pub use frame::{Efficiency, ProxyColumns};
 pub use map::ColumnMap;
 pub use write::to_csv;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::base::error::{Error, Place, Result};
+use crate::base::error::{Error, Location, Result};
 use crate::base::scope::Scope;
 use crate::data::measurement::Measurement;
 use crate::job::catalog::Catalog;
@@ -22,7 +22,7 @@ fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// Runs of one table, with what is needed to say later where a law came from.
+/// The runs of one table, with the table's name and digest.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Dataset {
     /// The table's name.
@@ -31,9 +31,9 @@ pub struct Dataset {
     pub digest: String,
     /// The runs, in the table's order.
     pub runs: Vec<Measurement>,
-    /// What the reader wants the user to know: columns it did not use.
+    /// Notes of the reader, such as unused columns.
     pub notes: Vec<String>,
-    /// Columns of a job that the table does not have, for which its runs are taken to have the defaults.
+    /// Job columns that the table lacks; its runs take the defaults.
     pub absent: Vec<&'static str>,
 }
 
@@ -48,19 +48,19 @@ impl Dataset {
         let columns::Read { runs, notes, absent } = columns::read(bytes, name, map)?;
         if runs.is_empty() {
             return Err(
-                Error::Data("the table has a header and no rows".into()).at(Place::file(name))
+                Error::Data("the table has a header and no rows".into()).at(Location::file(name))
             );
         }
         Ok(Self { name: name.to_owned(), digest: digest(bytes), runs, notes, absent })
     }
 
-    /// The same dataset with the runs that `keep` keeps.
+    /// The dataset with only the runs for which `keep` is true.
     #[must_use]
     pub fn filter(&self, keep: impl Fn(&Measurement) -> bool) -> Self {
         Self { runs: self.runs.iter().filter(|r| keep(r)).cloned().collect(), ..self.clone() }
     }
 
-    /// The runs whose job can be counted, and a note on those that cannot.
+    /// The runs whose cost can be counted, and a note on the others.
     pub fn countable(&self, catalog: &Catalog) -> (Self, Option<String>) {
         let lacking: Vec<String> = self
             .runs
@@ -70,7 +70,7 @@ impl Dataset {
         let kept = self.filter(|run| run.resolve(catalog).is_ok());
         let note = lacking.first().map(|first| {
             format!(
-                "{} of {} runs cannot be counted and were left out, the first at {first}",
+                "{} of {} runs were left out, since their cost cannot be counted; the first is {first}",
                 lacking.len(),
                 self.runs.len()
             )
@@ -78,10 +78,10 @@ impl Dataset {
         (kept, note)
     }
 
-    /// The one scope of all energies.
+    /// The common scope of all energies.
     ///
     /// # Errors
-    /// [`Error::Data`] where runs of several scopes are mixed, with how many there are of each.
+    /// [`Error::Data`] for mixed scopes, with the number of runs of each.
     pub fn scope(&self) -> Result<Scope> {
         let mut scopes: Vec<(Scope, usize)> = Vec::new();
         for run in &self.runs {

@@ -1,6 +1,6 @@
-//! What a law asks of a job: the columns of a run table, computed for one job before it runs.
+//! The features of a job: the columns of a run table, computed before the run.
 
-use crate::data::dataset::ColumnsOf;
+use crate::data::dataset::ProxyColumns;
 use crate::data::proxy::Proxies;
 use crate::job::Job;
 use crate::job::parallelism::StrategyKind;
@@ -8,8 +8,7 @@ use crate::stats::frame::Row;
 
 /// The columns of one job, under the names that formulas use.
 ///
-/// A law is evaluated on this without building a table; strategy and family can be replaced by the nearest that a
-/// calibration knows.
+/// A law is evaluated on them without building a table. Strategy and family can be replaced by the nearest fitted ones.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Features {
     /// The kind of parallelism that moves the most bytes.
@@ -32,8 +31,8 @@ pub struct Features {
 
 impl Features {
     /// Computes the columns of a job with the proxies that a calibration was fitted on.
-    pub fn of(job: &Job, columns: ColumnsOf) -> Self {
-        let proxies = Proxies::of_job(job, columns.proxies);
+    pub fn for_job(job: &Job, columns: ProxyColumns) -> Self {
+        let proxies = Proxies::for_job(job, columns.proxies);
         let (a, w) = (&job.architecture, &job.workload);
         let gpus = job.parallelism.gpus() as f64;
         Self {

@@ -1,4 +1,4 @@
-//! The measurement that a record comes to.
+//! Converts a record to a measurement.
 
 use crate::base::error::Result;
 use crate::base::scope::{Covers, Scope};
@@ -9,14 +9,15 @@ use crate::record::document::Record;
 use crate::record::run::Tokens;
 
 impl Record {
-    /// The measurement, with the energy of the narrowest scope or of the one that is asked for.
+    /// The measurement, with the energy of `scope`, or of the narrowest scope.
     ///
-    /// Where the program told of a window [`TRAIN`](crate::record::run::TRAIN), the measurement is of that window: its time,
-    /// energy and tokens, and not what came before and after it.
+    /// If the program reported a window [`TRAIN`](crate::record::run::TRAIN), the measurement has the time, energy and
+    /// tokens of that window only.
     ///
     /// # Errors
-    /// [`Error::Data`](crate::Error::Data) for a record that is not closed, that another one measures for, or without such an energy, except
-    /// where nothing but time was to be recorded; those of [`Measurement::described`] where the job says too little.
+    /// [`Error::Data`](crate::Error::Data) for a record that is not closed, whose energy another record holds, or
+    /// without an energy of the scope (except a record of time only); those of [`Measurement::described`] for an
+    /// incomplete job.
     pub fn to_measurement(&self, scope: Option<Scope>, catalog: &Catalog) -> Result<Measurement> {
         let train = self.train();
         let totals = self.totals_of_run();

@@ -1,6 +1,7 @@
-//! A measurement: a job that was run, and what was measured of it.
+//! A measurement: a job, and the measured values of its run.
 //!
-//! It goes as it is from a record or a row of a run table to the fit; `docs/reference/run-table.md` documents the table.
+//! Records and rows of run tables become measurements, and laws are fitted on them; `docs/reference/run-table.md`
+//! documents the table.
 
 use serde::Serialize;
 
@@ -14,58 +15,58 @@ use crate::job::parallelism::{Strategy, StrategyKind};
 use crate::job::workload::WorkloadSpec;
 use crate::job::{Job, JobSpec};
 
-/// One measured training run, or the mean of several alike.
+/// One measured training run, or the mean of several equal runs.
 ///
-/// What a source leaves open of the job or of the measurement stays open; what it says has been checked: positive, finite,
-/// whole where it counts. The job never lacks a family, a shape and accelerators, so that runs can be grouped by them.
+/// Fields that the source does not state are `None`. Stated values are checked: positive, finite, and whole where they
+/// are counts. The job always has a family, a shape and accelerators, so runs can be grouped by them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Measurement {
-    /// Line of the table, the header being line 1.
+    /// Line of the table; the header is line 1.
     pub line: u64,
     /// The run's name; its line where the table has none.
     pub run_id: String,
     /// The job that was run, as far as its source describes it.
     pub job: DescribedJob,
-    /// Name of the data that were trained on, as the source has it.
+    /// Name of the training data, as in the source.
     pub dataset: Option<String>,
-    /// Longest sequence that was asked for.
+    /// Configured maximum sequence length.
     pub max_seq_len: Option<u64>,
-    /// Tokens in a sequence where they are a mean over lengths or over several runs.
+    /// Mean tokens per sequence, where lengths vary or the row is a mean of runs.
     pub mean_seq_len: Option<f64>,
-    /// Tokens trained on; a mean where several runs are one row.
+    /// Trained tokens; a mean where the row is a mean of runs.
     pub tokens: Option<f64>,
     /// Time.
     pub duration: Option<Seconds>,
-    /// What duration and energy are of.
+    /// What duration and energy cover.
     pub covers: Covers,
     /// Energy.
     pub energy: Option<Joules>,
-    /// Energy as the table gave it in kWh, so that its logarithm is not rounded twice.
+    /// Energy in kWh as in the table, so that its logarithm is not rounded twice.
     pub energy_kwh: Option<f64>,
-    /// Standard deviation of the error that all runs on the same meter share; repeating the run does not reduce it.
+    /// Standard deviation of the systematic error, shared by all runs on the same meter; repeats do not reduce it.
     pub energy_systematic_sd: Option<Joules>,
-    /// Standard deviation of the error that each run draws anew.
+    /// Standard deviation of the random error, independent for each run.
     pub energy_random_sd: Option<Joules>,
     /// What the energy covers.
     pub scope: Scope,
-    /// What measured the energy.
+    /// The meter of the energy.
     pub meter: Option<String>,
-    /// Time of the single-GPU run that this one is compared with.
+    /// Time of the single-GPU baseline.
     pub baseline_duration: Option<Seconds>,
-    /// The study's memory proxy where the table has it (a mean over aggregated runs).
+    /// The study's memory proxy, where the table has it (a mean over aggregated runs).
     pub memory_proxy: Option<f64>,
-    /// Passes over the data where the job's amount is told otherwise; a median where several runs are one row.
+    /// Epochs, where the job's amount is not in epochs; a median where the row is a mean of runs.
     pub median_epochs: Option<f64>,
-    /// Runs that this row is the mean of.
+    /// Number of runs averaged in this row.
     pub n_runs: Option<u64>,
     /// Peak memory of a GPU in GiB.
     pub peak_memory_gib: Option<f64>,
-    /// What became of it where it did not finish.
+    /// The outcome, if the run did not finish.
     pub outcome: Option<String>,
 }
 
-/// A job as the source of a measurement describes it; it names at least family, layers, width, and accelerators, which are
-/// checked once.
+/// A job as the source of a measurement describes it. It states at least family, layers, width and accelerators; they
+/// are checked once.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct DescribedJob {
@@ -74,7 +75,7 @@ pub struct DescribedJob {
     identity: Identity,
 }
 
-/// What every measurement says of its job.
+/// The job fields of every measurement.
 #[derive(Debug, Clone, PartialEq)]
 struct Identity {
     family: String,
@@ -86,7 +87,7 @@ struct Identity {
 }
 
 impl DescribedJob {
-    /// Checks a description, and writes its strategy under its whole name.
+    /// Checks a description, and replaces its strategy by the full name.
     ///
     /// # Errors
     /// [`Error::Missing`] where it lacks family, layers, width, accelerator or their number.
@@ -96,7 +97,7 @@ impl DescribedJob {
         let named = model.family.as_deref().ok_or_else(|| missing("family"))?;
         let gpus = system.gpus.ok_or_else(|| missing("gpus"))?;
         let identity = Identity {
-            // model types are known to laws by their family, and other words by themselves
+            // laws know model types by their family; other names stay as they are
             family: match named.parse::<ModelType>() {
                 Ok(model_type) => model_type.family().name().to_owned(),
                 Err(_) => named.to_lowercase(),
@@ -118,11 +119,11 @@ impl DescribedJob {
 }
 
 impl Measurement {
-    /// A measurement of a job with nothing measured of it yet.
+    /// A measurement of a job without measured values.
     ///
     /// # Errors
     /// As [`DescribedJob::new`].
-    pub fn of(run_id: impl Into<String>, job: JobSpec) -> Result<Self> {
+    pub fn new(run_id: impl Into<String>, job: JobSpec) -> Result<Self> {
         Ok(Self {
             line: 0,
             run_id: run_id.into(),
@@ -148,26 +149,26 @@ impl Measurement {
         })
     }
 
-    /// A measurement of a job whose model and accelerator are looked up and whose defaults are written out. What is trained
-    /// and how much of it may stay open.
+    /// A measurement without measured values, of a job with model and accelerator looked up and defaults filled in. The
+    /// amount of training may be absent.
     ///
     /// # Errors
-    /// Those of [`JobSpec::resolve`] but for an amount, a sequence length and a micro-batch that are absent.
+    /// Those of [`JobSpec::resolve`], except for an absent amount, sequence length or micro-batch.
     pub fn described(run_id: &str, spec: &JobSpec, catalog: &Catalog) -> Result<Self> {
         let architecture = catalog.architecture(&spec.model)?;
         let job = with_tokens(spec, 1, &architecture).resolve(catalog)?;
         let mut filled = spec.with_defaults(&job);
         filled.model.name = Some(architecture.name);
         filled.system.gpu = Some(job.system.accelerator.name.clone());
-        let (said, workload) = (&spec.workload, &mut filled.workload);
-        // what stood in for an absent figure was no default
-        if said.micro_batch.is_none() {
-            (workload.micro_batch, workload.grad_accum) = (None, said.grad_accum);
+        let (stated, workload) = (&spec.workload, &mut filled.workload);
+        // placeholders for absent values are not defaults
+        if stated.micro_batch.is_none() {
+            (workload.micro_batch, workload.grad_accum) = (None, stated.grad_accum);
         }
-        if said.seq_len.is_none() && job.architecture.image.is_none() {
-            (workload.seq_len, workload.decoder_seq_len) = (None, said.decoder_seq_len);
+        if stated.seq_len.is_none() && job.architecture.image.is_none() {
+            (workload.seq_len, workload.decoder_seq_len) = (None, stated.decoder_seq_len);
         }
-        Self::of(run_id, filled)
+        Self::new(run_id, filled)
     }
 
     /// The job, as far as its source describes it.
@@ -180,7 +181,7 @@ impl Measurement {
         self.job().model.name.as_deref()
     }
 
-    /// The family that laws know the model by; another word where the source's is no model type.
+    /// The family of the model; the source's name where it is no model type.
     pub fn family(&self) -> &str {
         &self.job.identity.family
     }
@@ -200,17 +201,17 @@ impl Measurement {
         &self.job.identity.gpu
     }
 
-    /// Accelerators in all.
+    /// Total number of accelerators.
     pub const fn gpus(&self) -> u64 {
         self.job.identity.gpus
     }
 
-    /// How the job was spread, by kind.
+    /// The job's strategy.
     pub const fn strategy(&self) -> Strategy {
         self.job.identity.strategy
     }
 
-    /// The kind of parallelism that moves the most bytes, by which laws group runs.
+    /// The kind of parallelism with the most communication; laws group runs by it.
     pub const fn strategy_kind(&self) -> StrategyKind {
         self.job.identity.strategy.kind()
     }
@@ -220,7 +221,7 @@ impl Measurement {
         self.mean_seq_len.or(self.job().workload.seq_len.map(|n| n as f64))
     }
 
-    /// Sequences that a data-parallel rank took at once.
+    /// Sequences per micro-batch of a data-parallel rank.
     pub const fn micro_batch(&self) -> Option<u64> {
         self.job().workload.micro_batch
     }
@@ -230,21 +231,21 @@ impl Measurement {
         format!("{}x{}", self.layers(), self.hidden_size())
     }
 
-    /// Everything known before the run but GPU count and strategy, joined by `|`: runs that share it are one
-    /// configuration family and are never split between training and test.
+    /// The configuration family: everything known before the run except GPU count and strategy, joined by `|`. A family
+    /// is never split between training and test.
     ///
-    /// The columns and their order are the study's (`family_key` of its reference figures).
+    /// The columns and their order are the study's (`family_key` of its reference values).
     pub fn config_family(&self) -> String {
         format!("{}|{}", self.gpu(), self.workload_family())
     }
 
-    /// The same without the accelerator.
+    /// The configuration family without the accelerator.
     pub fn workload_family(&self) -> String {
         self.workload_key().join("|")
     }
 
-    /// The workload family under a name that sorts as the study's own key does, so that seeded splits of sorted groups
-    /// are the study's: there the shape stands before lengths and batches.
+    /// The workload family with a key that sorts like the study's, so that seeded splits of sorted groups equal the
+    /// study's: the shape comes before lengths and batches.
     pub fn study_workload(&self) -> String {
         let [family, max_len, batch, seq, accum, layers, hidden, heads, ffn, task, precision] =
             self.workload_key();
@@ -269,12 +270,12 @@ impl Measurement {
         ]
     }
 
-    /// What was learnt: the data's name, or else the task.
+    /// The data's name, or else the task.
     pub fn data_or_task(&self) -> Option<&str> {
         self.dataset.as_deref().or(self.job().workload.task.as_deref())
     }
 
-    /// Micro-steps that one data-parallel rank took in the whole run, where the source tells.
+    /// Micro-steps of one data-parallel rank in the whole run, where the source states them.
     pub fn micro_steps(&self) -> Option<f64> {
         let ranks = match (self.job().parallelism.dp, self.strategy_kind()) {
             (Some(dp), _) => dp,
@@ -284,30 +285,30 @@ impl Measurement {
         Some(self.tokens? / (self.micro_batch()? as f64 * self.seq_len()? * ranks as f64))
     }
 
-    /// Passes over the data.
+    /// Epochs.
     pub fn epochs(&self) -> Option<f64> {
         self.median_epochs.or(self.job().workload.epochs)
     }
 
-    /// Whether nothing of the energy was measured: a power that was stated, times the time.
+    /// Whether the whole energy is assumed: a stated power times the time.
     pub fn energy_is_assumed(&self) -> bool {
         self.meter
             .as_ref()
             .is_some_and(|meter| meter.split_whitespace().all(|word| word.ends_with(":assumed")))
     }
 
-    /// Whether this is a run on one GPU that others can be compared with.
+    /// Whether this is a run on one GPU, a baseline for others.
     pub const fn is_baseline(&self) -> bool {
         self.gpus() == 1
     }
 
-    /// The job that was run, with as many tokens as were trained on, so that its cost can be counted.
+    /// The job with the trained tokens as its amount, so that its cost can be counted.
     ///
-    /// A source that says no micro-batch is taken to train one sequence at a time.
+    /// Without a micro-batch in the source, it is one sequence.
     ///
     /// # Errors
-    /// [`Error::Missing`] where tokens and the job's own amount are absent, or the sequence length of a text model is; and
-    /// those of [`JobSpec::resolve`].
+    /// [`Error::Missing`] where tokens and the job's own amount are absent, or the sequence length of a text model is;
+    /// and those of [`JobSpec::resolve`].
     pub fn resolve(&self, catalog: &Catalog) -> Result<Job> {
         let workload = &self.job().workload;
         let micro_batch = workload.micro_batch.or(Some(1));
@@ -322,19 +323,20 @@ impl Measurement {
                 "the cost of a run cannot be counted without it",
             ));
         }
-        let said = [workload.tokens.is_some(), workload.steps.is_some(), workload.epochs.is_some()];
+        let stated_amounts =
+            [workload.tokens.is_some(), workload.steps.is_some(), workload.epochs.is_some()];
         match self.tokens {
             Some(tokens) => {
                 let whole = (tokens.round() as u64).max(1);
                 with_tokens(&spec, whole, &architecture).resolve(catalog)
             }
-            None if said.contains(&true) => spec.resolve(catalog),
+            None if stated_amounts.contains(&true) => spec.resolve(catalog),
             None => Err(Error::missing("tokens", "the cost of a run cannot be counted without it")),
         }
     }
 }
 
-/// A description that trains on so many tokens, with one sequence of one token where it says no size.
+/// The description with `tokens` as its amount; an absent size becomes one sequence of one token.
 fn with_tokens(spec: &JobSpec, tokens: u64, architecture: &Architecture) -> JobSpec {
     let workload = &spec.workload;
     JobSpec {
@@ -352,10 +354,10 @@ fn with_tokens(spec: &JobSpec, tokens: u64, architecture: &Architecture) -> JobS
     }
 }
 
-/// The task that a table's word stands for, where it is a task's name or a data set known for one.
+/// The task of a table's word: a task's name, or a data set with a known task.
 ///
-/// The GLUE benchmark's data sets are classifications (Wang et al. 2019, table 1); other data sets leave the family's
-/// own task.
+/// The GLUE benchmark's data sets are classifications (Wang et al. 2019, table 1); for other data sets the task is the
+/// family's default.
 pub(crate) fn task_name(word: &str) -> Option<String> {
     const GLUE: [&str; 9] = ["sst2", "cola", "mrpc", "qqp", "mnli", "qnli", "rte", "wnli", "stsb"];
     let plain = word.to_lowercase().replace(['-', '_'], "");

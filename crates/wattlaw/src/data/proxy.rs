@@ -1,18 +1,18 @@
-//! Light proxies for what a run costs, from which a scaling law is made.
+//! Proxies for the compute and memory traffic of a run: the variables of the scaling law.
 
 use crate::base::words::words;
 use crate::cost::{AttentionFlops, Cost, Totals};
 use crate::data::measurement::Measurement;
 use crate::job::Job;
 
-/// Which proxies for compute and memory traffic a law is fitted on.
+/// A definition of the proxies for compute and memory traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ProxySet {
     /// The study's: C = 20 · layers · hidden² · tokens, M = batch · sequence · hidden · layers.
     #[default]
     Study,
-    /// From the exact ledger: C = FLOPs launched in the run, M = bytes of memory traffic in a micro-step of the
-    /// busiest GPU.
+    /// From the exact ledger: C = hardware FLOPs of the run, M = bytes of memory traffic in a micro-step of the busiest
+    /// GPU.
     Ledger,
 }
 
@@ -34,7 +34,7 @@ pub fn study_compute(layers: u64, hidden_size: u64, tokens: f64) -> f64 {
     20.0 * layers as f64 * (hidden_size as f64).powi(2) * tokens
 }
 
-/// The study's memory proxy, M = b · s · h · L: activations that one micro-batch leaves in memory.
+/// The study's memory proxy, M = b · s · h · L: activations of one micro-batch.
 ///
 /// Source: as [`study_compute`].
 pub fn study_memory(micro_batch: f64, seq_len: f64, hidden_size: u64, layers: u64) -> f64 {
@@ -42,8 +42,8 @@ pub fn study_memory(micro_batch: f64, seq_len: f64, hidden_size: u64, layers: u6
 }
 
 impl Proxies {
-    /// The proxies of a job that is yet to run.
-    pub fn of_job(job: &Job, set: ProxySet) -> Self {
+    /// The proxies of a job before its run.
+    pub fn for_job(job: &Job, set: ProxySet) -> Self {
         let a = &job.architecture;
         match set {
             ProxySet::Study => Self {
@@ -55,18 +55,18 @@ impl Proxies {
                     a.total_layers(),
                 ),
             },
-            ProxySet::Ledger => Self::of_cost(&Cost::count(job, AttentionFlops::Full)),
+            ProxySet::Ledger => Self::from_cost(&Cost::count(job, AttentionFlops::Full)),
         }
     }
 
-    /// The ledger's proxies of a job that was counted.
-    pub fn of_cost(cost: &Cost) -> Self {
+    /// The ledger's proxies of a counted job.
+    pub fn from_cost(cost: &Cost) -> Self {
         let Totals { bytes, .. } = cost.busiest_stage().per_micro_step();
         Self { compute: cost.hardware_flops().value(), memory: bytes.value() }
     }
 
     /// The study's proxies of a measured run, with the table's own M where it has one; `None` where columns are absent.
-    pub fn of_run(run: &Measurement) -> Option<Self> {
+    pub fn for_measurement(run: &Measurement) -> Option<Self> {
         let memory = run.memory_proxy.or_else(|| {
             Some(study_memory(
                 run.micro_batch()? as f64,
@@ -81,8 +81,8 @@ impl Proxies {
 
 /// Hardware efficiency by duration, the study's η: single-GPU time over GPU-time, 1 for a baseline.
 ///
-/// In the study's data runs on several GPUs see other token counts than their baseline, so that this is not a speedup
-/// on equal work; [`efficiency_by_throughput`] is.
+/// In the study's data, runs on several GPUs have other token counts than their baseline, so this is not a speedup on
+/// equal work; [`efficiency_by_throughput`] is.
 pub fn efficiency_by_duration(baseline_s: f64, duration_s: f64, gpus: u64) -> f64 {
     baseline_s / (duration_s * gpus as f64)
 }

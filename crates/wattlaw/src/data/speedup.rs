@@ -1,7 +1,7 @@
-//! What more GPUs gave: runs on several beside the run of the same configuration on one.
+//! Multi-GPU scaling: runs on several GPUs compared with the single-GPU run of the same configuration.
 //!
-//! Runs are compared by throughput, tokens over time, since a run on several GPUs may have trained on more tokens than
-//! its baseline, or fewer. The gain is S = (T / t) / (T₁ / t₁), and efficiency η = S / N.
+//! Runs are compared by throughput (tokens over time), since a run on several GPUs may train on another number of
+//! tokens than its baseline. The throughput gain is S = (T / t) / (T₁ / t₁), and efficiency η = S / N.
 
 use std::collections::BTreeMap;
 
@@ -15,14 +15,14 @@ use crate::stats::bootstrap::{Bootstrap, Median};
 use crate::stats::score;
 use crate::stats::split::Groups;
 
-/// Runs of one GPU model, family, strategy and GPU count beside their baselines; medians over the runs.
+/// The scaling of one GPU model, family, strategy and GPU count: medians over runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Speedup {
     /// Accelerator, as the table names it.
     pub gpu: String,
     /// Model type or family.
     pub family: String,
-    /// The kind of parallelism that moves the most bytes.
+    /// The kind of parallelism with the most communication.
     pub strategy: StrategyKind,
     /// Accelerators.
     pub gpus: u64,
@@ -32,8 +32,7 @@ pub struct Speedup {
     pub throughput_gain: Median,
     /// Gain over the GPU count, η; dimensionless.
     pub efficiency: Median,
-    /// Energy of a token over that of the baseline less one, in per cent, of the runs that have it with their baseline;
-    /// absent where none has.
+    /// Change of the energy per token relative to the baseline, in per cent; absent where no pair of runs has energies.
     pub energy_per_token_change_pct: Option<Median>,
 }
 
@@ -42,7 +41,7 @@ pub struct Speedup {
 pub struct Speedups {
     /// By GPU model, family, strategy and GPU count.
     pub rows: Vec<Speedup>,
-    /// What was left out, and what to beware of.
+    /// What was left out, and warnings.
     pub notes: Vec<String>,
 }
 
@@ -50,15 +49,15 @@ pub struct Speedups {
 type Key<'a> = (&'a str, &'a str, StrategyKind, u64);
 
 impl Speedups {
-    /// Compares each finished run on several GPUs with its baseline: the finished runs on one GPU that agree in all that
-    /// is known before a run, of several their median throughput and their median energy a token.
+    /// Compares each finished run on several GPUs with its baseline: the finished single-GPU runs of the same
+    /// configuration. Several baselines count by their median throughput and median energy per token.
     ///
-    /// A baseline's time that the table states (`baseline_duration_s`) is not asked: the study's is that of another
-    /// batch size in 52 of 486 runs, and its published medians are those of the other 434.
+    /// The column `baseline_duration_s` is not used: in the study's table it is that of another batch size in 52 of 486
+    /// runs, and the published medians are those of the other 434.
     ///
     /// # Errors
     /// [`Error::Data`] where no run has a baseline, and where energies are of different scopes.
-    pub fn of(data: &Dataset, bootstrap: &Bootstrap) -> Result<Self> {
+    pub fn from_dataset(data: &Dataset, bootstrap: &Bootstrap) -> Result<Self> {
         let finished = data.filter(|run| run.outcome.is_none());
         let metered = finished.filter(|run| run.energy.is_some());
         if !metered.runs.is_empty() {
@@ -69,7 +68,7 @@ impl Speedups {
         let (mut unmatched, mut parallel) = (Vec::new(), 0);
         for run in finished.runs.iter().filter(|run| !run.is_baseline()) {
             parallel += 1;
-            match Pair::of(run, &baselines) {
+            match Pair::new(run, &baselines) {
                 Ok(pair) => {
                     let key = (run.gpu(), run.family(), run.strategy_kind(), run.gpus());
                     pairs.entry(key).or_default().push(pair);
@@ -79,7 +78,7 @@ impl Speedups {
         }
         if pairs.is_empty() {
             return Err(Error::Data(format!(
-                "{}: of {parallel} finished runs on several GPUs none has a baseline, which would be a finished run on \
+                "{}: none of {parallel} finished runs on several GPUs has a baseline, which is a finished run on \
                  one GPU, with tokens and time, of the same GPU model, shape, sequence length, batch, task and precision",
                 data.name
             )));
@@ -123,11 +122,12 @@ fn assumed_note(metered: &Dataset) -> Option<String> {
         |run: &&Measurement| run.meter.as_ref().is_some_and(|meter| meter.contains(":assumed"));
     let n = metered.runs.iter().filter(assumed).count();
     let all = metered.runs.len();
-    (n > 0).then(|| format!("assumed, wholly or in part, and not measured: {n} of {all} energies"))
+    (n > 0)
+        .then(|| format!("{n} of {all} energies are assumed, wholly or in part, and not measured"))
 }
 
 fn few_note(pairs: &BTreeMap<Key<'_>, Vec<Pair>>, bootstrap: &Bootstrap) -> Option<String> {
-    let fewest = bootstrap.fewest_groups();
+    let fewest = bootstrap.min_groups();
     let n = pairs.values().filter(|p| (2..fewest).contains(&groups(*p).count())).count();
     (n > 0).then(|| {
         format!(
@@ -137,7 +137,7 @@ fn few_note(pairs: &BTreeMap<Key<'_>, Vec<Pair>>, bootstrap: &Bootstrap) -> Opti
     })
 }
 
-/// A run over its baseline.
+/// A run relative to its baseline.
 struct Pair {
     configuration: String,
     gain: f64,
@@ -145,14 +145,14 @@ struct Pair {
 }
 
 impl Pair {
-    fn of(
+    fn new(
         run: &Measurement,
         baselines: &BTreeMap<String, Baseline>,
     ) -> std::result::Result<Self, &'static str> {
-        let throughput = throughput(run).ok_or("it lacks tokens or time")?;
+        let throughput = throughput(run).ok_or("tokens or time are missing")?;
         let configuration = configuration(run);
         let baseline =
-            baselines.get(&configuration).ok_or("no run on one GPU has its configuration")?;
+            baselines.get(&configuration).ok_or("no single-GPU run has its configuration")?;
         let change = |(e, e1): (f64, f64)| 100.0 * (e / e1 - 1.0);
         Ok(Self {
             gain: throughput / baseline.throughput,
@@ -162,7 +162,7 @@ impl Pair {
     }
 }
 
-/// What the runs of one configuration on one GPU did: medians.
+/// Medians over the single-GPU runs of one configuration.
 struct Baseline {
     /// Tokens a second.
     throughput: f64,
@@ -185,8 +185,8 @@ fn baselines(runs: &[Measurement]) -> BTreeMap<String, Baseline> {
     repeats.into_iter().map(|(key, repeats)| (key, baseline(repeats))).collect()
 }
 
-/// All that is known of a run before it runs but GPU count and strategy: the study's configuration family, and what its
-/// table does not have.
+/// The configuration of a run without GPU count and strategy: the study's configuration family, and fields that its
+/// table lacks.
 fn configuration(run: &Measurement) -> String {
     let (model, workload) = (&run.job().model, &run.job().workload);
     let more = (model.kv_heads, model.vocab_size, workload.checkpointing, workload.attention);
@@ -218,7 +218,7 @@ fn row((gpu, family, strategy, gpus): Key<'_>, pairs: &[Pair], bootstrap: &Boots
         gpus,
         n_pairs: pairs.len(),
         throughput_gain,
-        efficiency: throughput_gain.over(gpus as f64),
+        efficiency: throughput_gain.divided_by(gpus as f64),
         energy_per_token_change_pct: (!changes.is_empty())
             .then(|| bootstrap.median(&changes, &groups(metered))),
     }

@@ -1,19 +1,20 @@
-//! The catalogue: accelerators, models and systems by name, each row with its source; a user's file overlays it.
+//! The catalogue: accelerators, models and systems by name, each row with its source. A user's file takes precedence
+//! over the built-in rows.
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::error::{Error, Place, Result};
+use crate::base::error::{Error, Location, Result};
 use crate::base::toml_text;
 use crate::job::model::{Architecture, ModelSpec};
 use crate::job::system::{Accelerator, SystemSpec};
 
-/// A published model: its shape, the parameter count its card states, and where both are from.
+/// A published model: its shape, the parameter count on its model card, and their source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "toml::Table")]
 pub struct ModelPreset {
     /// Other names.
     pub aliases: Vec<String>,
-    /// Parameters as the model card counts them; checked against the shape when the catalogue is read.
+    /// Parameters on the model card; checked against the shape when the catalogue is read.
     pub parameters: Option<u64>,
     /// Where the shape is from.
     pub source: String,
@@ -24,7 +25,7 @@ pub struct ModelPreset {
     pub spec: ModelSpec,
 }
 
-/// What stands in a model's table beside its shape.
+/// The fields of a model's table besides its shape.
 #[derive(Deserialize)]
 struct ModelNotes {
     #[serde(default)]
@@ -38,8 +39,8 @@ struct ModelNotes {
 impl TryFrom<toml::Table> for ModelPreset {
     type Error = toml::de::Error;
 
-    /// Takes the table apart, so that a misspelt field of the shape is refused: serde cannot do that for a
-    /// flattened struct.
+    /// Splits the table, so that a misspelt field of the shape is an error; serde cannot detect it in a flattened
+    /// struct.
     fn try_from(mut table: toml::Table) -> std::result::Result<Self, Self::Error> {
         let own: toml::Table = ["aliases", "parameters", "source", "notes"]
             .into_iter()
@@ -50,7 +51,7 @@ impl TryFrom<toml::Table> for ModelPreset {
     }
 }
 
-/// A node or cluster as it is sold or rented.
+/// A node or cluster, as sold or rented.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SystemPreset {
@@ -79,7 +80,7 @@ pub struct SystemPreset {
 }
 
 impl SystemPreset {
-    /// The preset as a description that a job's own words can be laid over.
+    /// The preset as a description, a fallback for a job's own fields.
     pub fn spec(&self) -> SystemSpec {
         SystemSpec {
             name: Some(self.name.clone()),
@@ -110,10 +111,10 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// The catalogue that comes with wattlaw.
+    /// The built-in catalogue.
     ///
     /// # Errors
-    /// None in a released build; a damaged row would be named as in [`Catalog::from_toml`].
+    /// None in a released build; those of [`Catalog::from_toml`] for a damaged row.
     pub fn built_in() -> Result<Self> {
         let mut catalog = Self::default();
         for (file, text) in [
@@ -121,7 +122,7 @@ impl Catalog {
             ("models.toml", include_str!("../../catalog/models.toml")),
             ("systems.toml", include_str!("../../catalog/systems.toml")),
         ] {
-            let part: Self = toml_text::parse(text).map_err(|e| e.at(Place::file(file)))?;
+            let part: Self = toml_text::parse(text).map_err(|e| e.at(Location::file(file)))?;
             catalog = part.with_fallback(catalog);
         }
         Ok(catalog)
@@ -130,18 +131,18 @@ impl Catalog {
     /// Reads a catalogue file: any number of `[[accelerator]]`, `[[model]]` and `[[system]]` tables.
     ///
     /// # Errors
-    /// [`Error::Syntax`] with line and column; [`Error::Invalid`] or [`Error::Missing`] for a row whose figures cannot
-    /// be, or whose stated parameter count is not what its shape comes to.
+    /// [`Error::Syntax`] with line and column; [`Error::Invalid`] or [`Error::Missing`] for a row with impossible
+    /// values, or whose parameter count differs from that of its shape.
     pub fn from_toml(text: &str) -> Result<Self> {
         let catalog: Self = toml_text::parse(text)?;
         catalog.check()?;
         Ok(catalog)
     }
 
-    /// Both catalogues together; where a name is in both, this one's row stands.
+    /// The union of both catalogues; this one's rows take precedence.
     #[must_use]
     pub fn with_fallback(mut self, base: Self) -> Self {
-        // rows found first win, so that this catalogue's come before the base's
+        // the first row found wins, so this catalogue's come before the base's
         self.accelerators.extend(base.accelerators);
         self.models.extend(base.models);
         self.systems.extend(base.systems);
@@ -151,21 +152,21 @@ impl Catalog {
     /// Checks every row.
     ///
     /// # Errors
-    /// The first row that cannot be, with its name.
+    /// The error of the first invalid row, with its name.
     pub fn check(&self) -> Result<()> {
         for accelerator in &self.accelerators {
             accelerator
                 .check()
-                .map_err(|e| e.at(Place::file(format!("accelerator {}", accelerator.name))))?;
+                .map_err(|e| e.at(Location::file(format!("accelerator {}", accelerator.name))))?;
         }
         for model in &self.models {
             let name = model.spec.name.as_deref().unwrap_or("without a name");
-            check_model(model).map_err(|e| e.at(Place::file(format!("model {name}"))))?;
+            check_model(model).map_err(|e| e.at(Location::file(format!("model {name}"))))?;
         }
         Ok(())
     }
 
-    /// The accelerator of a name or alias, whatever its case, spaces and dashes.
+    /// The accelerator with a name or alias; case, spaces and dashes do not matter.
     ///
     /// # Errors
     /// [`Error::Unknown`], with the nearest name.
@@ -173,7 +174,7 @@ impl Catalog {
         find(&self.accelerators, "GPU", name, |a| (&a.name, &a.aliases))
     }
 
-    /// The model preset of a name or alias.
+    /// The model preset with a name or alias.
     ///
     /// # Errors
     /// [`Error::Unknown`], with the nearest name.
@@ -181,7 +182,7 @@ impl Catalog {
         find(&self.models, "model", name, |m| (m.spec.name.as_deref().unwrap_or(""), &m.aliases))
     }
 
-    /// The system preset of a name or alias.
+    /// The system preset with a name or alias.
     ///
     /// # Errors
     /// [`Error::Unknown`], with the nearest name.
@@ -189,14 +190,14 @@ impl Catalog {
         find(&self.systems, "system", name, |s| (&s.name, &s.aliases))
     }
 
-    /// Resolves a model description: a preset by its name where it has one, with what else it says laid over.
+    /// Resolves a model description; its own fields take precedence over those of the preset it names.
     ///
     /// # Errors
-    /// [`Error::Unknown`] for a name that is no preset where no shape is given beside it, and those of
+    /// [`Error::Unknown`] for an unknown name without a shape, and those of
     /// [`ModelSpec::resolve`].
     pub fn architecture(&self, spec: &ModelSpec) -> Result<Architecture> {
         let preset = match &spec.name {
-            // a name beside a whole shape is just a name
+            // with a complete shape the name need not be a preset
             Some(name)
                 if !(spec.family.is_some()
                     && spec.layers.is_some()
@@ -221,12 +222,12 @@ impl Catalog {
 
 fn check_model(model: &ModelPreset) -> Result<()> {
     if model.spec.name.is_none() {
-        return Err(Error::missing("name", "every model of a catalogue has one"));
+        return Err(Error::missing("name", "every model of a catalogue needs one"));
     }
     let counted = model.spec.resolve()?.parameters().total;
     match model.parameters {
         Some(stated) if stated != counted => {
-            Err(Error::invalid("parameters", stated, format!("the shape comes to {counted}")))
+            Err(Error::invalid("parameters", stated, format!("its shape has {counted}")))
         }
         _ => Ok(()),
     }
@@ -247,7 +248,7 @@ fn find<'a, T>(
         .ok_or_else(|| Error::unknown(what, name, rows.iter().map(|row| names(row).0)))
 }
 
-/// A name without what people vary: case, spaces, underscores.
+/// A name without its case, spaces and underscores.
 fn plain(name: &str) -> String {
     name.trim()
         .chars()
@@ -298,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_found_as_tools_print_them() {
+    fn names_are_found_in_the_spelling_of_tools() {
         let catalog = Catalog::built_in().unwrap();
         for (printed, name) in [
             ("NVIDIA A100-SXM4-40GB", "a100-sxm4-40gb"),
@@ -313,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_users_row_stands_before_the_built_in_one() {
+    fn a_users_row_takes_precedence() {
         let own = Catalog::from_toml(
             "[[model]]\nname = 'gpt2'\nfamily = 'gpt2'\nlayers = 2\nhidden_size = 64\nsource = 'mine'\n",
         )
@@ -330,8 +331,7 @@ mod tests {
             "[[model]]\nname = 'm'\nfamily = 'gpt2'\nlayers = 2\nhidden_size = 64\nsource = 's'\n";
         assert!(fails(&format!("{row}hiden = 3\n")).contains("unknown field `hiden`"));
         assert!(
-            fails(&format!("{row}parameters = 5\n"))
-                .contains("parameters is 5, but the shape comes to")
+            fails(&format!("{row}parameters = 5\n")).contains("parameters is 5, but its shape has")
         );
         assert!(fails("[[accelerator]]\nname = 'x'\n").contains("missing field"));
     }

@@ -1,5 +1,4 @@
-//! The one list of the fields of a job: it feeds job files, flags, the columns of plans and run tables, and their
-//! documentation.
+//! The list of job fields: job files, flags, columns of plans and run tables, and their documentation follow it.
 
 use crate::base::amount::Count;
 use crate::base::error::{Error, Result};
@@ -10,9 +9,9 @@ use crate::job::workload::{
     Quantization, StatePrecision,
 };
 
-/// What the text of a field is.
+/// The type of a field's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FieldKind {
     /// A whole number.
     Whole,
     /// A whole number that may be written as `10M`.
@@ -23,14 +22,14 @@ pub enum Kind {
     Flag,
     /// One of a few words.
     Word,
-    /// Words with commas or spaces between.
+    /// Words separated by commas or spaces.
     Words,
     /// Any text.
     Text,
 }
 
-impl Kind {
-    /// What the documentation calls it.
+impl FieldKind {
+    /// Its name in the documentation.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Whole => "whole number",
@@ -53,20 +52,20 @@ pub struct Field {
     pub key: &'static str,
     /// The column that holds it in a plan and in a run table.
     pub column: &'static str,
-    /// What its text is.
-    pub kind: Kind,
-    /// What it is, with its unit, its words and its default.
+    /// The type of its text.
+    pub kind: FieldKind,
+    /// Description, with unit, accepted words and default.
     pub about: &'static str,
-    /// Its text in a job; none where the job leaves it open.
+    /// Its text in a job; `None` where it is absent.
     pub get: fn(&JobSpec) -> Option<String>,
-    /// Reads a text that is not empty into a job.
+    /// Reads a non-empty text into a job.
     pub set: fn(&mut JobSpec, &str) -> Result<()>,
-    /// Makes the field in one job what it is in another.
+    /// Copies the field from one job to another.
     pub copy: fn(&mut JobSpec, &JobSpec),
 }
 
 impl Field {
-    /// Reads a cell of its column that is not empty into a job.
+    /// Reads a non-empty cell of its column into a job.
     ///
     /// # Errors
     /// Those of `set`, with the column's name.
@@ -82,17 +81,17 @@ impl Field {
     }
 }
 
-/// The fields of a job file by table; a column is named like its key, or as the literal after the key says.
+/// The fields of a job file by table; a column has the name of the key, or of the literal after the key.
 macro_rules! fields {
     (@column $field:ident) => { stringify!($field) };
     (@column $field:ident $column:literal) => { $column };
     ($($table:ident { $($field:ident $(($column:literal))? : $kind:ident $about:literal),* $(,)? })*) => {
-        /// Every field but the adapters, table by table.
+        /// All fields except those of adapters, by table.
         const PLAIN: &[Field] = &[$($(Field {
             table: stringify!($table),
             key: stringify!($field),
             column: fields!(@column $field $($column)?),
-            kind: Kind::$kind,
+            kind: FieldKind::$kind,
             about: $about,
             get: |job| job.$table.$field.as_ref().map(Cell::text),
             set: |job, text| {
@@ -106,9 +105,9 @@ macro_rules! fields {
 
 fields! {
     model {
-        name ("model"): Text "Model by name (see `wattlaw catalog models`), or a name for the shape that is given",
+        name ("model"): Text "Model by name (see `wattlaw catalog models`), or a name for a custom shape",
         config: Text "Hugging Face config.json of the model",
-        family: Text "Model type (bert, gpt2, llama, mixtral, t5, vit, …) of a shape given by its figures",
+        family: Text "Model type of a custom shape (bert, gpt2, llama, mixtral, t5, vit, …)",
         layers: Whole "Layers; of the decoder in an encoder–decoder",
         encoder_layers: Whole "Layers of the encoder of an encoder–decoder; as many as layers when absent",
         hidden_size: Whole "Width of the residual stream",
@@ -139,9 +138,9 @@ fields! {
         seq_len: Whole "Tokens in a sequence, padding included",
         decoder_seq_len: Whole "Tokens in a target sequence (encoder–decoder); a quarter of seq_len when absent",
         padding_share: Number "Share of positions that are padding, 0 to below 1; 0 when absent",
-        micro_batch: Whole "Sequences that a data-parallel rank takes at once",
+        micro_batch: Whole "Sequences per micro-batch of a data-parallel rank",
         grad_accum: Whole "Micro-batches an optimizer step; 1 when absent",
-        tokens: Count "Tokens to train on, padding apart, as 10M or 1.5B",
+        tokens: Count "Tokens to train on, without padding, such as 10M or 1.5B",
         steps: Count "Optimizer steps, in place of tokens",
         epochs: Number "Passes over the examples, in place of tokens",
         examples: Count "Sequences in the data",
@@ -149,15 +148,15 @@ fields! {
         optimizer: Word "Update rule: adamw, sgd, adafactor or adam8bit; adamw when absent",
         checkpointing: Word "Activation checkpointing: none, selective or full; none when absent",
         attention: Word "Attention kernel: flash or eager; flash when absent",
-        task: Word "What is learnt: masked-lm, causal-lm or classification; the family's own when absent",
+        task: Word "Training task: masked-lm, causal-lm or classification; the family's default when absent",
         labels: Whole "Labels of a classification; 2 when absent",
         state_precision: Word "Number format of updated weights and optimizer states: fp32 or bf16; fp32 when absent, and only fp32 is modelled",
         quantization: Word "Format of frozen weights: none, nf4, gptq, int8 or fp8; none when absent, and only none is modelled",
-        framework: Word "Software stack: pytorch, transformers, megatron, deepspeed, nanotron, torchtitan, llm-foundry or unknown; recorded, and no figure depends on it yet",
+        framework: Word "Software stack: pytorch, transformers, megatron, deepspeed, nanotron, torchtitan, llm-foundry or unknown; recorded only; no prediction depends on it yet",
     }
     parallelism {
-        strategy: Word "How GPUs share the work: single, ddp, zero1, zero2, fsdp, hsdp, tp, tp-mlp, pp, or several joined with +",
-        dp: Whole "Data-parallel ranks; what the other degrees leave when absent",
+        strategy: Word "Parallelism strategy: single, ddp, zero1, zero2, fsdp, hsdp, tp, tp-mlp, pp, or several joined with +",
+        dp: Whole "Data-parallel ranks; GPUs / (tp × pp) when absent",
         tp: Whole "Tensor-parallel ranks; 1 when absent",
         pp: Whole "Pipeline stages; 1 when absent",
         tensor_scope: Word "What tensor parallelism splits: blocks or mlp; blocks when absent",
@@ -171,14 +170,14 @@ fields! {
     system {
         name ("system"): Text "System by name, such as dgx-a100-80gb (see `wattlaw catalog systems`)",
         gpu: Text "Accelerator by name (see `wattlaw catalog gpus`)",
-        gpus: Whole "Accelerators in all; the product of the degrees when absent",
-        gpus_per_node: Whole "Accelerators in a node; all of them up to eight when absent",
+        gpus: Whole "Total accelerators; the product of the degrees when absent",
+        gpus_per_node: Whole "Accelerators per node; all accelerators, up to eight, when absent",
         nodes: Whole "Nodes; follows from the accelerators when absent",
         link_gb_per_s: Number "Link inside a node in GB/s a GPU, both directions together; the accelerator's own when absent",
         network: Text "Name of the network between nodes",
         network_gb_per_s: Number "Network between nodes in GB/s a GPU, one direction; 25 when absent",
         power_limit_w: Number "Power limit of an accelerator in W; its TDP when absent",
-        host_power_w: Number "Power of a node apart from its accelerators in W",
+        host_power_w: Number "Power of a node without its accelerators in W",
         pue: Number "Facility energy per energy of the computers, 1 or more",
         carbon_g_per_kwh: Number "Carbon intensity of the electricity in g CO₂e a kWh",
         price_per_kwh: Number "Price of a kWh",
@@ -186,13 +185,13 @@ fields! {
     }
 }
 
-/// The adapters, which a job file has in a table of their own.
+/// The fields of adapters, a table of their own in job files.
 const ADAPTERS: &[Field] = &[
     Field {
         table: "workload",
         key: "lora",
         column: "lora_rank",
-        kind: Kind::Whole,
+        kind: FieldKind::Whole,
         about: "Train adapters of this rank on frozen weights (LoRA)",
         get: |job| job.workload.lora.as_ref().map(|lora| lora.rank.to_string()),
         set: |job, text| {
@@ -206,7 +205,7 @@ const ADAPTERS: &[Field] = &[
         table: "workload",
         key: "lora",
         column: "lora_targets",
-        kind: Kind::Words,
+        kind: FieldKind::Words,
         about: "Adapted projections: q, k, v, o, gate, up, down; q and v when absent",
         get: |job| {
             let targets = &job.workload.lora.as_ref()?.targets;
@@ -226,16 +225,16 @@ const ADAPTERS: &[Field] = &[
     },
 ];
 
-/// Every field of a job, in the order in which columns are written and cells are read.
+/// All fields of a job, in the order of columns.
 pub fn fields() -> impl Iterator<Item = &'static Field> {
     PLAIN.iter().chain(ADAPTERS)
 }
 
-/// What a cell can hold.
+/// A type that a cell can hold.
 trait Cell: Sized {
     /// Reads the text of a field.
     fn read(name: &str, text: &str) -> Result<Self>;
-    /// The text that is read back equal.
+    /// The text; reading it back gives an equal value.
     fn text(&self) -> String;
 }
 
@@ -245,7 +244,7 @@ fn wrong(name: &str, text: &str, expected: &str) -> Error {
 
 impl Cell for u64 {
     fn read(name: &str, text: &str) -> Result<Self> {
-        // tables that were edited with pandas have 2.0 where a column has empty cells
+        // pandas writes 2 as 2.0 in a column with empty cells
         let whole = text.strip_suffix(".0").unwrap_or(text);
         whole.parse().map_err(|_| wrong(name, text, "it must be a whole number from 0"))
     }
@@ -257,7 +256,7 @@ impl Cell for u64 {
 
 impl Cell for f64 {
     fn read(name: &str, text: &str) -> Result<Self> {
-        // people write a power with its unit
+        // users write a power with its unit
         let plain = match name.ends_with("_w") {
             true => text.trim_end_matches(['W', 'w']).trim_end(),
             false => text,
@@ -307,7 +306,7 @@ impl Cell for String {
     }
 }
 
-/// Words, whose own error says which there are.
+/// Enums; their own error lists the accepted words.
 macro_rules! cells {
     ($($word:ident),* $(,)?) => {$(
         impl Cell for $word {

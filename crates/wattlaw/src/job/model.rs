@@ -1,4 +1,4 @@
-//! The Transformer's shape: what is stacked how often and how wide, checked once.
+//! The Transformer's shape: layers, widths and options, checked once.
 
 mod hugging_face;
 mod parameters;
@@ -45,7 +45,7 @@ impl Family {
         }
     }
 
-    /// What a model of this family is trained to predict when nothing else is said.
+    /// The default training task of the family.
     pub const fn default_task(self, classes: u64) -> Task {
         match self {
             Self::Bert => Task::MaskedLm,
@@ -131,7 +131,7 @@ impl ModelType {
 impl FromStr for ModelType {
     type Err = Error;
 
-    /// Reads a model type or a family name (`gpt` means `gpt2`), whatever its case and dashes.
+    /// Reads a model type or a family name (`gpt` means `gpt2`); case and dashes do not matter.
     fn from_str(text: &str) -> Result<Self> {
         let name = text.trim().to_lowercase().replace('-', "_");
         if name == "gpt" {
@@ -148,7 +148,7 @@ impl FromStr for ModelType {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Positions {
-    /// A learned embedding of so many rows.
+    /// A learned position embedding.
     Learned {
         /// Rows of the table; OPT and RoBERTa keep two more than the longest sequence.
         rows: u64,
@@ -172,14 +172,14 @@ pub enum Norm {
     RmsNorm,
 }
 
-/// Which linear maps carry a bias.
+/// Which linear projections have a bias.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Biases {
     /// Query, key and value projections.
     pub qkv: bool,
     /// Attention output projection.
     pub attention_output: bool,
-    /// Feed-forward maps.
+    /// Feed-forward projections.
     pub ffn: bool,
 }
 
@@ -204,16 +204,16 @@ pub struct Image {
 }
 
 impl Image {
-    /// Whole patches per image; a rest at the edge is left out, as the convolution leaves it.
+    /// Whole patches per image; a remainder at the edge is dropped, as by the convolution.
     pub const fn patches(self) -> u64 {
         let side = self.size / self.patch;
         side * side
     }
 }
 
-/// A Transformer's shape, checked: heads divide, counts are positive, the size can exist.
+/// A checked Transformer shape: heads divide the width, counts are positive, the size is plausible.
 ///
-/// Made from a [`ModelSpec`], which is what files and flags say; the fields are for reading.
+/// [`ModelSpec::resolve`] makes it from files and flags; the fields are for reading.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Architecture {
@@ -237,11 +237,11 @@ pub struct Architecture {
     pub ffn_size: u64,
     /// Rows of the token embedding; zero for images.
     pub vocab_size: u64,
-    /// Width of the token embedding, where it differs from `hidden_size` it is projected.
+    /// Width of the token embedding; it is projected where it differs from `hidden_size`.
     pub embedding_size: u64,
-    /// Whether the feed-forward block has a gate (three maps instead of two).
+    /// Whether the feed-forward block has a gate (three projections instead of two).
     pub gated_ffn: bool,
-    /// Whether the output map reuses the token embedding.
+    /// Whether the output projection reuses the token embedding.
     pub tied_embeddings: bool,
     /// How positions enter.
     pub positions: Positions,
@@ -253,7 +253,7 @@ pub struct Architecture {
     pub embedding_norm: bool,
     /// Whether a norm follows the last layer.
     pub final_norm: bool,
-    /// Which linear maps have a bias.
+    /// Which linear projections have a bias.
     pub biases: Biases,
     /// Whether the published model has a pooling layer over the first token.
     pub pooler: bool,
@@ -266,7 +266,7 @@ pub struct Architecture {
 }
 
 impl Architecture {
-    /// The shape as a description that resolves to it, but for its name.
+    /// The shape as a description that resolves to it, except for its name.
     pub fn spec(&self) -> ModelSpec {
         let learned = match self.positions {
             Positions::Learned { .. } if self.image.is_some() => None,
@@ -326,13 +326,13 @@ impl Architecture {
         self.kv_heads * self.head_dim
     }
 
-    /// Whether attention looks only backwards.
+    /// Whether attention is causal.
     pub const fn causal(&self) -> bool {
         matches!(self.family(), Family::Gpt | Family::Llama)
     }
 
-    /// Linear maps in one feed-forward block: two, or three with a gate.
-    pub const fn ffn_maps(&self) -> u64 {
+    /// Linear projections in one feed-forward block: two, or three with a gate.
+    pub const fn ffn_projections(&self) -> u64 {
         if self.gated_ffn { 3 } else { 2 }
     }
 
@@ -341,7 +341,7 @@ impl Architecture {
         self.layers + self.encoder_layers
     }
 
-    /// A label that two runs of one shape share: layers × hidden size.
+    /// A label of the shape: layers × hidden size.
     pub fn label(&self) -> String {
         format!("{}x{}", self.layers, self.hidden_size)
     }

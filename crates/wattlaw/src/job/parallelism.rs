@@ -1,4 +1,4 @@
-//! How a job is spread over GPUs: data, tensor and pipeline degrees and their kinds, checked against the GPU count.
+//! How a job is distributed over GPUs: data, tensor and pipeline parallelism, checked against the GPU count.
 
 mod spec;
 mod strategy;
@@ -11,12 +11,12 @@ use serde::Serialize;
 use crate::base::words::words;
 use crate::job::model::Architecture;
 
-/// What data-parallel ranks keep whole and what they shard among themselves.
+/// What data-parallel ranks shard among themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DataParallel {
-    /// One rank; nothing to exchange.
+    /// One rank; no communication.
     Single,
-    /// Everything whole on every rank, gradients all-reduced.
+    /// All states replicated on every rank; gradients all-reduced.
     Ddp,
     /// Optimizer states sharded.
     Zero1,
@@ -49,7 +49,7 @@ impl DataParallel {
     }
 }
 
-/// Which maps tensor parallelism splits.
+/// Which projections tensor parallelism splits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TensorScope {
     /// Attention, feed-forward block and vocabulary, as in Megatron.
@@ -60,7 +60,7 @@ pub enum TensorScope {
 
 words!(TensorScope, "tensor-parallel scope": Blocks = "blocks" | "block", Mlp = "mlp");
 
-/// The order in which a pipeline takes its micro-batches.
+/// The order of micro-batches in a pipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Schedule {
     /// One forward, one backward (Narayanan et al. 2019).
@@ -74,9 +74,9 @@ words!(Schedule, "pipeline schedule": OneForwardOneBackward = "1f1b", Interleave
 /// How a pipeline's stages divide the layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Partition {
-    /// As many layers a stage as can be, whatever the embedding and the output map weigh.
+    /// Equal numbers of layers per stage, regardless of embedding and output projection.
     Even,
-    /// Equal shares of the products' cost, the output map's included, so that its stage holds fewer layers.
+    /// Equal shares of the cost of matrix products, the output projection included, so its stage has fewer layers.
     ByCost,
 }
 
@@ -98,7 +98,7 @@ pub struct Parallelism {
     pub shard_group: u64,
     /// What tensor parallelism splits.
     pub tensor_scope: TensorScope,
-    /// Whether norms and dropouts between tensor-parallel maps are split along the sequence.
+    /// Whether norms and dropouts between tensor-parallel projections are split along the sequence.
     pub sequence_parallel: bool,
     /// Pipeline schedule.
     pub schedule: Schedule,
@@ -123,41 +123,41 @@ impl Parallelism {
         partition: Partition::Even,
     };
 
-    /// GPUs in all.
+    /// Total number of GPUs.
     pub const fn gpus(&self) -> u64 {
         self.dp * self.tp * self.pp
     }
 
     /// Layers that pipeline stage `stage` (from 0) holds of the stack, or of the decoder of an encoder–decoder.
     ///
-    /// Even: as even as can be, the first stages taking the rest. By cost: see [`Partition::ByCost`]; a stage may then
-    /// hold none.
+    /// Even: equal shares, the first stages with one layer more where they do not divide. By cost: see
+    /// [`Partition::ByCost`]; a stage may then hold no layer.
     pub fn stage_layers(&self, architecture: &Architecture, stage: u64) -> u64 {
         let layers = architecture.layers;
         match self.partition {
             Partition::Even => layers / self.pp + u64::from(stage < layers % self.pp),
             Partition::ByCost => {
-                let places = CostCut::of(architecture, self.pp).stages_in_order();
+                let places = CostCut::new(architecture, self.pp).stages_in_order();
                 places.zip(0..layers).filter(|(place, _)| *place == u128::from(stage)).count()
                     as u64
             }
         }
     }
 
-    /// The pipeline stage (from 0) that holds the output map: the last one, or by cost the one that its place falls to.
+    /// The pipeline stage (from 0) of the output projection: the last one, or the one assigned by cost.
     pub fn head_stage(&self, architecture: &Architecture) -> u64 {
         match self.partition {
             Partition::Even => self.pp - 1,
             Partition::ByCost => {
-                let mut places = CostCut::of(architecture, self.pp).stages_in_order();
+                let mut places = CostCut::new(architecture, self.pp).stages_in_order();
                 let after_the_layers = usize::try_from(architecture.layers).unwrap_or(usize::MAX);
                 places.nth(after_the_layers).map_or(self.pp - 1, |stage| stage as u64)
             }
         }
     }
 
-    /// Key and value heads that one tensor-parallel rank computes: whole ones, so that where there are fewer heads than
-    /// ranks several ranks hold the same (Megatron-LM, `num_query_groups` below the tensor-parallel size).
+    /// Key and value heads of one tensor-parallel rank, whole heads: with fewer heads than ranks, several ranks hold
+    /// the same head (Megatron-LM, `num_query_groups` below the tensor-parallel size).
     pub const fn kv_heads_of_rank(&self, architecture: &Architecture) -> u64 {
         match self.tensor_scope {
             TensorScope::Blocks => architecture.kv_heads.div_ceil(self.tp),
@@ -165,14 +165,14 @@ impl Parallelism {
         }
     }
 
-    /// Share of a step that a pipeline stands idle beside its work: (p − 1) / (m · v) of the busy time.
+    /// Idle time of a pipeline relative to its busy time: (p − 1) / (m · v).
     ///
     /// Source: Narayanan et al. 2021, section 2.2; `micro_batches` is m.
     pub fn bubble(&self, micro_batches: u64) -> f64 {
         (self.pp - 1) as f64 / (micro_batches * self.virtual_stages) as f64
     }
 
-    /// How the job is spread, by kind.
+    /// The strategy of the job.
     pub const fn strategy(&self) -> Strategy {
         Strategy {
             data: self.data,
@@ -182,12 +182,12 @@ impl Parallelism {
     }
 }
 
-/// A partition by cost: blocks are placed in order, and the next stage begins once a stage and those before it hold
-/// their share of the total.
+/// A partition by cost: blocks are placed in order; the next stage begins when the stages so far hold their share of
+/// the total cost.
 ///
-/// Costs are parameters of the maps: a layer's attention and feed-forward maps, and the output map; embedding and norms
-/// cost nothing. Source: nanotron, `PipelineBlock` placement in `models/base.py` (`build_model`) with
-/// `LlamaForTraining.get_block_compute_costs`.
+/// The cost is the number of parameters: of a layer's attention and feed-forward projections, and of the output
+/// projection; embedding and norms cost nothing. Source: nanotron, `PipelineBlock` placement in `models/base.py`
+/// (`build_model`) with `LlamaForTraining.get_block_compute_costs`.
 struct CostCut {
     layer: u128,
     total: u128,
@@ -195,7 +195,7 @@ struct CostCut {
 }
 
 impl CostCut {
-    fn of(architecture: &Architecture, stages: u64) -> Self {
+    fn new(architecture: &Architecture, stages: u64) -> Self {
         let parts = architecture.parameters();
         let layer = u128::from(parts.attention_per_layer + parts.ffn_per_layer);
         let head = u128::from(architecture.vocab_size) * u128::from(architecture.embedding_size);
@@ -206,11 +206,11 @@ impl CostCut {
         }
     }
 
-    /// The stage of each layer in order, then that of the output map.
+    /// The stage of each layer in order, then that of the output projection.
     fn stages_in_order(self) -> impl Iterator<Item = u128> {
         let mut stage = 0;
         (0_u128..).map(move |placed| {
-            // one step at most a block: one larger than a share does not make a stage be skipped
+            // at most one stage per block: a block larger than a share does not skip a stage
             let full = placed * self.layer * self.stages >= self.total * (stage + 1);
             if placed > 0 && stage + 1 < self.stages && full {
                 stage += 1;

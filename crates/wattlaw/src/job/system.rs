@@ -8,13 +8,13 @@ use crate::base::words::overlay;
 use crate::job::model::count;
 use crate::job::workload::Precision;
 
-/// An accelerator as the catalogue has it; rates are dense vendor peaks, powers are per device.
+/// An accelerator of the catalogue; rates are the vendor's dense peaks, powers are per device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Accelerator {
     /// Name in the catalogue.
     pub name: String,
-    /// Other names, as tools print them and people type them.
+    /// Other names, as tools print and users type them.
     #[serde(default)]
     pub aliases: Vec<String>,
     /// Maker.
@@ -39,7 +39,7 @@ pub struct Accelerator {
     pub hbm_gb_per_s: f64,
     /// Fastest link to other accelerators of the node: `nvlink`, `infinity-fabric` or `pcie`.
     pub link: String,
-    /// That link's rate in GB/s, both directions together as vendors state it; PCIe's follows from its lanes.
+    /// Rate of that link in GB/s, both directions together as vendors state it; for PCIe it follows from the lanes.
     pub link_gb_per_s: Option<f64>,
     /// PCI Express generation.
     pub pcie_generation: u32,
@@ -57,7 +57,7 @@ pub struct Accelerator {
 }
 
 impl Accelerator {
-    /// Peak rate of matrix products in a precision, or `None` where the hardware has no such mode.
+    /// Peak rate of matrix products in a precision, or `None` if the hardware lacks it.
     pub fn peak(&self, precision: Precision) -> Option<FlopsPerSecond> {
         let tflops = match precision {
             Precision::Fp32 => Some(self.fp32_tflops),
@@ -69,7 +69,7 @@ impl Accelerator {
         tflops.map(FlopsPerSecond::from_tflops)
     }
 
-    /// The half precision to train in: BF16 where the hardware has it, else FP16.
+    /// The default half precision: BF16 where the hardware has it, else FP16.
     pub const fn half_precision(&self) -> Precision {
         if self.bf16_tflops.is_some() { Precision::Bf16 } else { Precision::Fp16 }
     }
@@ -135,12 +135,12 @@ fn pcie_rate(generation: u32, lanes: u32) -> BytesPerSecond {
     BytesPerSecond::from_gb_per_s(lane_gb_per_s * f64::from(lanes))
 }
 
-/// A link a collective crosses, as one GPU sees it.
+/// A link between GPUs, as seen by one GPU.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Link {
     /// Its name.
     pub name: String,
-    /// What a GPU can send while it receives as much, in bytes per second.
+    /// Bandwidth of a GPU in one direction, in bytes per second.
     pub bandwidth: BytesPerSecond,
 }
 
@@ -160,11 +160,11 @@ pub struct System {
     pub network: Link,
     /// Power limit of one accelerator, its TDP where none is set.
     pub power_limit: Watts,
-    /// Power of a node apart from its accelerators, where it is known.
+    /// Power of a node without its accelerators, where known.
     pub host_power: Option<Watts>,
-    /// Facility energy per energy of the computers (power usage effectiveness), where it was given.
+    /// Power usage effectiveness (facility energy over IT energy), where given.
     pub pue: Option<f64>,
-    /// Carbon intensity in grams of CO₂ equivalent a kWh, where it was given.
+    /// Carbon intensity in grams of CO₂ equivalent per kWh, where given.
     pub carbon_g_per_kwh: Option<f64>,
     /// Price of a kWh, in the user's currency.
     pub price_per_kwh: Option<f64>,
@@ -235,7 +235,7 @@ pub struct SystemSpec {
 }
 
 impl SystemSpec {
-    /// The same description with what it leaves open taken from `base`.
+    /// The description with absent fields taken from `base`.
     #[must_use]
     pub fn with_fallback(self, base: Self) -> Self {
         overlay!(SystemSpec, self over base: name, gpu, gpus, gpus_per_node, nodes, link_gb_per_s, network,
@@ -243,10 +243,10 @@ impl SystemSpec {
             price_per_gpu_hour)
     }
 
-    /// Checks the description; `implied_gpus` is what the parallel degrees come to.
+    /// Checks the description; `implied_gpus` is the product of the parallel degrees.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for figures that are not positive and finite, a PUE below 1, a power limit above twice the
+    /// [`Error::Invalid`] for numbers that are not positive and finite, a PUE below 1, a power limit above twice the
     /// TDP, or nodes that do not hold the accelerators.
     pub fn resolve(&self, accelerator: &Accelerator, implied_gpus: u64) -> Result<System> {
         let of_nodes = match (self.nodes, self.gpus_per_node) {
@@ -325,13 +325,13 @@ fn gb_per_s(rate: BytesPerSecond) -> f64 {
     candidates.into_iter().find(|x| BytesPerSecond::from_gb_per_s(*x) == rate).unwrap_or(near)
 }
 
-/// Rates and powers outside of these are slips of a unit, and would make times of zero or without end.
-const LEAST: f64 = 1e-6;
-const MOST: f64 = 1e15;
+/// Range of rates and powers; a value outside has a wrong unit and would give zero or infinite times.
+const MIN: f64 = 1e-6;
+const MAX: f64 = 1e15;
 
 fn positive(field: &str, value: Option<f64>) -> Result<Option<f64>> {
     match value {
-        Some(x) if !(LEAST..=MOST).contains(&x) => {
+        Some(x) if !(MIN..=MAX).contains(&x) => {
             Err(Error::invalid(field, x, "it must be a positive number, from 1e-6 to 1e15"))
         }
         other => Ok(other),
@@ -340,7 +340,7 @@ fn positive(field: &str, value: Option<f64>) -> Result<Option<f64>> {
 
 fn not_negative(field: &str, value: Option<f64>) -> Result<Option<f64>> {
     match value {
-        Some(x) if !(0.0..=MOST).contains(&x) => {
+        Some(x) if !(0.0..=MAX).contains(&x) => {
             Err(Error::invalid(field, x, "it must be a number from 0"))
         }
         other => Ok(other),
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pcie_card_gets_the_rate_of_its_lanes() {
+    fn a_pcie_rate_follows_from_the_lanes() {
         let system = SystemSpec::default().resolve(&t4(), 4).unwrap();
         // 16 lanes of generation 3: 15.75 GB/s a direction
         assert!((system.link.bandwidth.gb_per_s() - 15.753_846).abs() < 1e-6);
@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_figures_are_refused() {
+    fn implausible_numbers_are_refused() {
         let fails = |spec: SystemSpec| spec.resolve(&t4(), 1).unwrap_err().to_string();
         assert!(
             fails(SystemSpec { power_limit_w: Some(700.0), ..Default::default() })

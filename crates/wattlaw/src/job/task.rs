@@ -1,18 +1,18 @@
-//! What a model is trained to predict.
+//! The training task.
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::error::{Error, Result};
 
-/// What the model learns to say, which decides its output maps.
+/// The training task; it determines the output projections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Task {
-    /// Fill in masked tokens (BERT).
+    /// Predict masked tokens (BERT).
     MaskedLm,
-    /// Say the next token (decoders, and the decoder of an encoder–decoder).
+    /// Predict the next token (decoders, and the decoder of an encoder–decoder).
     CausalLm,
-    /// Choose one of so many labels for a sequence or an image.
+    /// Classify a sequence or an image.
     Classification {
         /// Number of labels.
         labels: u64,
@@ -29,7 +29,7 @@ impl Task {
         }
     }
 
-    /// Reads a task's name; `labels` serves classification.
+    /// Reads a task's name; `labels` is the number of labels of a classification.
     ///
     /// # Errors
     /// [`Error::Unknown`] for another name.

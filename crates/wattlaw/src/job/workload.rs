@@ -1,4 +1,4 @@
-//! What is trained and how: how much, in what portions, in which precision, with which optimizer.
+//! The workload: amount of training, batches, precision, optimizer.
 
 mod spec;
 
@@ -37,20 +37,20 @@ impl Precision {
         }
     }
 
-    /// Whether a 32-bit master copy of the weights exists beside the computing one.
+    /// Whether there is a 32-bit master copy of the weights besides the working copy.
     pub const fn mixed(self) -> bool {
         matches!(self, Self::Fp16 | Self::Bf16 | Self::Fp8)
     }
 }
 
-/// The rule that updates the weights.
+/// The optimizer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Optimizer {
     /// Adam with decoupled weight decay: two 32-bit moments a parameter.
     AdamW,
     /// Stochastic gradient descent with one 32-bit momentum a parameter.
     Sgd,
-    /// Adafactor: row and column factors of the second moment, next to nothing a parameter.
+    /// Adafactor: row and column factors of the second moment, almost no bytes per parameter.
     Adafactor,
     /// Adam with moments quantised to 8 bits.
     Adam8bit,
@@ -74,7 +74,7 @@ impl Optimizer {
     }
 }
 
-/// Which activations are dropped in the forward pass and computed again in the backward pass.
+/// Which activations are dropped in the forward pass and recomputed in the backward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Checkpointing {
     /// All are kept.
@@ -87,10 +87,10 @@ pub enum Checkpointing {
 
 words!(Checkpointing, "activation checkpointing": None = "none", Selective = "selective", Full = "full");
 
-/// How the attention core is computed; it changes memory and traffic, not the mathematics.
+/// The kernel of the attention core; it changes memory and traffic, not the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AttentionKernel {
-    /// Fused (FlashAttention and its kin): scores never reach memory.
+    /// Fused (FlashAttention and similar): scores are not written to memory.
     Flash,
     /// One kernel a step, scores written to and read from memory.
     Eager,
@@ -130,11 +130,11 @@ words!(Quantization, "quantization": None = "none", Nf4 = "nf4" | "4bit" | "bnb-
 /// The software stack that trains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Framework {
-    /// Not said.
+    /// Not stated.
     Unknown,
     /// A training loop in plain PyTorch.
     Pytorch,
-    /// Hugging Face Trainer, Accelerate and what stands on them.
+    /// Hugging Face Trainer, Accelerate and libraries on top of them.
     Transformers,
     /// Megatron-LM, Megatron-Core and NeMo.
     Megatron,
@@ -153,7 +153,7 @@ words!(Framework, "framework": Unknown = "unknown", Pytorch = "pytorch" | "torch
     Deepspeed = "deepspeed" | "megatron-deepspeed", Nanotron = "nanotron", Torchtitan = "torchtitan",
     LlmFoundry = "llm-foundry" | "composer");
 
-/// A linear map that LoRA can adapt.
+/// A linear projection that LoRA can adapt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // the variants are the usual names of the projections
 pub enum LoraTarget {
@@ -176,7 +176,7 @@ words!(LoraTarget, "LoRA target": Query = "q" | "q-proj" | "query", Key = "k" | 
 pub struct Lora {
     /// Rank of each adapter.
     pub rank: u64,
-    /// Adapted maps; query and value when empty, as in the paper.
+    /// Adapted projections; query and value when empty, as in the paper.
     #[serde(default)]
     pub targets: Vec<LoraTarget>,
 }
@@ -191,7 +191,7 @@ impl Lora {
         self
     }
 
-    /// Whether `target` carries an adapter.
+    /// Whether `target` has an adapter.
     pub fn adapts(&self, target: LoraTarget) -> bool {
         if self.targets.is_empty() {
             matches!(target, LoraTarget::Query | LoraTarget::Value)
@@ -201,15 +201,15 @@ impl Lora {
     }
 }
 
-/// How much is trained.
+/// The amount of training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Amount {
-    /// So many tokens of the data, padding apart.
+    /// Tokens of data, without padding.
     Tokens(u64),
-    /// So many optimizer steps.
+    /// Optimizer steps.
     Steps(u64),
-    /// So many passes over so many examples of one sequence each.
+    /// Passes over examples of one sequence each.
     Epochs {
         /// Passes over the data; 2.5 is two and a half.
         epochs: f64,
@@ -218,20 +218,20 @@ pub enum Amount {
     },
 }
 
-/// What is trained and how; checked by [`WorkloadSpec::resolve`].
+/// The workload, checked by [`WorkloadSpec::resolve`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Workload {
-    /// How much.
+    /// Amount of training.
     pub amount: Amount,
-    /// Tokens in a sequence as the hardware sees it, padding included; the encoder's in an encoder–decoder,
-    /// patches and class token for images.
+    /// Positions per sequence, padding included; of the encoder for an encoder–decoder; patches and class token for
+    /// images.
     pub seq_len: u64,
     /// Tokens in a target sequence of an encoder–decoder, else zero.
     pub decoder_seq_len: u64,
     /// Share of positions that are padding: computed, but no data.
     pub padding_share: f64,
-    /// Sequences a data-parallel rank takes at once.
+    /// Sequences per micro-batch of a data-parallel rank.
     pub micro_batch: u64,
     /// Micro-batches summed before an optimizer step.
     pub grad_accum: u64,
@@ -252,7 +252,7 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// The workload as a description that resolves to it, but for its amount.
+    /// The workload as a description that resolves to it, except for its amount.
     pub fn spec(&self) -> WorkloadSpec {
         let labels = match self.task {
             Task::Classification { labels } => Some(labels),
@@ -301,7 +301,7 @@ impl Workload {
         spec
     }
 
-    /// Positions one sequence puts through the stacks: encoder and decoder together.
+    /// Positions of one sequence, encoder and decoder together.
     pub const fn positions_per_sequence(&self) -> u64 {
         self.seq_len + self.decoder_seq_len
     }
@@ -316,8 +316,8 @@ impl Workload {
         self.micro_positions() as f64 * self.grad_accum as f64 * dp as f64
     }
 
-    /// Optimizer steps on `dp` ranks; fractional where the amount is no whole number of steps, so that energy
-    /// stays linear in tokens.
+    /// Optimizer steps on `dp` ranks; a fraction where the amount is not a whole number of steps, so that energy stays
+    /// linear in tokens.
     pub fn steps(&self, dp: u64) -> f64 {
         match self.amount {
             Amount::Steps(steps) => steps as f64,
@@ -338,7 +338,7 @@ impl Workload {
         }
     }
 
-    /// Tokens of data in the whole run on `dp` ranks, padding apart.
+    /// Tokens of data in the whole run on `dp` ranks, without padding.
     pub fn tokens(&self, dp: u64) -> f64 {
         self.positions(dp) * (1.0 - self.padding_share)
     }

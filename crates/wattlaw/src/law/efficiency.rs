@@ -1,9 +1,9 @@
-//! The scaling law before the run: η is not known yet, so it is predicted from the configuration.
+//! The scaling law before the run: η is unknown, so it is predicted from the configuration.
 //!
-//! A first regression maps the configuration to ln η. The second, the scaling law, is fitted on
-//! what the first predicts for rows whose configuration family it has not seen (cross-fitting),
-//! because that is the quality of ln η that it will be given for a new job; fitted on measured η
-//! it would trust η too much (arXiv 2606.23546; Chernozhukov et al., 2018, for cross-fitting).
+//! A first regression maps the configuration to ln η. The second, the scaling law, is fitted on predictions of the
+//! first for held-out configuration families (cross-fitting), since predicted ln η has the same error for a new job.
+//! Fitted on measured η, the law would give η too much weight (arXiv 2606.23546; Chernozhukov et al., 2018, for
+//! cross-fitting).
 
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +20,8 @@ use crate::stats::split::group_k_fold;
 /// The column of ln η.
 const LOG_ETA: &str = "log_eta";
 
-/// The most folds of the cross-fitting; fewer where there are fewer groups.
-const MOST_FOLDS: usize = 5;
+/// Maximum number of folds of the cross-fitting; fewer with fewer groups.
+const MAX_FOLDS: usize = 5;
 
 /// A scaling law whose ln η comes from the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ const MOST_FOLDS: usize = 5;
 pub struct BeforeRunLaw {
     /// The law of energy or duration, with `log_eta` among its variables.
     pub law: ScalingLaw,
-    /// The terms that `log_eta` is predicted from; all known before the run.
+    /// The terms that predict `log_eta`; all known before the run.
     pub efficiency: Formula,
     /// The column of labels whose groups are kept together in cross-fitting.
     pub groups: String,
@@ -39,7 +39,7 @@ pub struct BeforeRunLaw {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BeforeRunFit {
-    /// Predicts `log_eta` from the configuration; absent where the law has no use for it.
+    /// Predicts `log_eta` from the configuration; absent where the law does not use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub efficiency: Option<LinearPredictor>,
     /// Predicts the law's response from the configuration and the predicted `log_eta`.
@@ -49,7 +49,7 @@ pub struct BeforeRunFit {
     pub notes: Vec<String>,
 }
 
-/// The formula without `log_eta` where no row of the frame has a measured one, and a note that says so.
+/// The formula, without `log_eta` if no row of the frame has a measured one, and a note on it.
 ///
 /// # Errors
 /// When the frame has no column `log_eta`.
@@ -58,12 +58,11 @@ pub fn measurable(formula: Formula, frame: &Frame) -> Result<(Formula, Option<St
     if measured || !formula.variables().contains(&LOG_ETA) {
         return Ok((formula, None));
     }
-    let note =
-        format!("`{LOG_ETA}` is left out: no run has a single-GPU baseline to be compared with");
+    let note = format!("`{LOG_ETA}` is left out: no run has a single-GPU baseline");
     Ok((formula.without(&[LOG_ETA]), Some(note)))
 }
 
-/// All that is needed to fit the second regression.
+/// The inputs of the second regression.
 struct Prepared {
     efficiency: Option<LinearPredictor>,
     law: ScalingLaw,
@@ -77,7 +76,7 @@ impl BeforeRunLaw {
     ///
     /// # Errors
     /// Never in practice: the formulas are the study's own.
-    pub fn of_setting(setting: Setting, response: &str) -> Result<Self> {
+    pub fn for_setting(setting: Setting, response: &str) -> Result<Self> {
         Ok(Self {
             law: ScalingLaw::new(setting.formula()?, response),
             efficiency: setting.efficiency_formula()?,
@@ -85,12 +84,12 @@ impl BeforeRunLaw {
         })
     }
 
-    /// A law of `response` on other terms than the setting's, with η from the setting's configuration terms, and
-    /// from the accelerator where the law itself knows it.
+    /// A law of `response` on other terms than the setting's. η is predicted from the setting's configuration terms,
+    /// and from the accelerator if it is a term of the law.
     ///
     /// # Errors
-    /// Never in practice: the terms that are added are constants.
-    pub fn of_terms(setting: Setting, formula: Formula, response: &str) -> Result<Self> {
+    /// Never in practice: the added terms are constants.
+    pub fn from_terms(setting: Setting, formula: Formula, response: &str) -> Result<Self> {
         let terms = setting.efficiency_formula()?;
         let by_gpu = formula.variables().contains(&"gpu");
         Ok(Self {
@@ -100,11 +99,10 @@ impl BeforeRunLaw {
         })
     }
 
-    /// Fits both regressions, estimates alone.
+    /// Fits both regressions without covariances.
     ///
-    /// Variables that take one value in `frame` are left out of either, and `log_eta` is left out
-    /// where the configuration tells nothing of it that the law's other terms do not hold already;
-    /// the fit's notes say so.
+    /// Variables with a single value in `frame` are left out of both. `log_eta` is left out where its prediction is a
+    /// combination of the law's other terms. The notes of the fit list both.
     ///
     /// # Errors
     /// When a column is unknown or not finite, there are fewer than two groups, or the law's
@@ -115,7 +113,7 @@ impl BeforeRunLaw {
     }
 
     /// Fits both regressions, the second with its whole table; `clusters` as for
-    /// [`ScalingLaw::fit`]. The covariances take the predicted `log_eta` as if it were exact.
+    /// [`ScalingLaw::fit`]. The covariances treat the predicted `log_eta` as exact.
     ///
     /// # Errors
     /// As for [`fit`](Self::fit) and [`ScalingLaw::fit`].
@@ -142,7 +140,7 @@ impl BeforeRunLaw {
             } else {
                 formula = formula.without(&[LOG_ETA]);
                 notes.push(format!(
-                    "`{LOG_ETA}` is left out: what the configuration tells of it, the law's other \
+                    "`{LOG_ETA}` is left out: its prediction from the configuration adds nothing to the law's other \
                      terms hold already"
                 ));
             }
@@ -166,7 +164,7 @@ impl BeforeRunLaw {
             )));
         }
         let mut predicted = vec![f64::NAN; frame.rows()];
-        for test in group_k_fold(&groups, distinct.min(MOST_FOLDS)) {
+        for test in group_k_fold(&groups, distinct.min(MAX_FOLDS)) {
             let train: Vec<usize> =
                 (0..frame.rows()).filter(|i| test.binary_search(i).is_err()).collect();
             let train = frame.select(&train)?;
@@ -182,7 +180,7 @@ impl BeforeRunLaw {
 }
 
 impl BeforeRunFit {
-    /// The predicted ln η of one row; nothing where the law has no use for it.
+    /// The predicted ln η of one row; `None` where the law does not use it.
     ///
     /// # Errors
     /// As for [`LinearPredictor::predict_row`].
@@ -190,8 +188,7 @@ impl BeforeRunFit {
         self.efficiency.as_ref().map(|efficiency| efficiency.predict_row(row)).transpose()
     }
 
-    /// The prediction for one row, without allocating unless there is an error; a `log_eta` that
-    /// the row may have is not looked at.
+    /// The prediction for one row, without allocating unless there is an error; `log_eta` of the row is ignored.
     ///
     /// # Errors
     /// As for [`LinearPredictor::predict_row`].
@@ -210,7 +207,7 @@ impl BeforeRunFit {
         frame.iter().map(|row| self.predict_row(&row)).collect()
     }
 
-    /// The columns of one row under an encoding, ln η as it is predicted.
+    /// The columns of one row under an encoding, with the predicted ln η.
     ///
     /// # Errors
     /// As for [`LinearPredictor::predict_row`].
@@ -226,7 +223,7 @@ impl BeforeRunFit {
     }
 }
 
-/// A row with another `log_eta`.
+/// A row with a replaced `log_eta`.
 struct WithLogEta<'a, R> {
     row: &'a R,
     log_eta: f64,
@@ -242,8 +239,8 @@ impl<R: Row> Row for WithLogEta<'_, R> {
     }
 }
 
-/// Fits ln η on the configuration, and says which columns others determine. Those get the
-/// coefficient zero: a sweep where, say, only FSDP runs use four GPUs can still be learnt from.
+/// Fits ln η on the configuration, and returns the columns that others determine. Those get the coefficient zero, so
+/// that a sweep in which, say, only FSDP runs use four GPUs can be fitted.
 fn fit_efficiency(formula: &Formula, frame: &Frame) -> Result<(LinearPredictor, Vec<usize>)> {
     let encoding = Encoding::learn(formula, frame)?;
     let solution = ols::solve(&encoding.matrix(frame)?, response(frame, LOG_ETA)?)?;
@@ -251,7 +248,7 @@ fn fit_efficiency(formula: &Formula, frame: &Frame) -> Result<(LinearPredictor, 
     Ok((predictor, solution.aliased))
 }
 
-/// Whether the efficiency regression has a column of its own, apart from those of the law.
+/// Whether the efficiency regression has a column outside the span of the law's columns.
 fn adds_to(
     law: &Formula,
     efficiency: &LinearPredictor,
@@ -302,11 +299,11 @@ mod tests {
     }
 
     fn law() -> BeforeRunLaw {
-        BeforeRunLaw::of_setting(Setting::Gpt, "log_energy_kwh").unwrap()
+        BeforeRunLaw::for_setting(Setting::Gpt, "log_energy_kwh").unwrap()
     }
 
     #[test]
-    fn measured_efficiency_is_not_looked_at_in_prediction() {
+    fn measured_efficiency_is_ignored_in_prediction() {
         let fit = law().fit(&frame()).unwrap();
         let blind = frame().replacing_number("log_eta", vec![f64::NAN; 18]).unwrap();
         assert_eq!(fit.predict(&blind).unwrap(), fit.predict(&frame()).unwrap());
@@ -324,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn efficiency_is_left_out_where_the_configuration_adds_nothing() {
+    fn efficiency_without_its_own_columns_is_left_out() {
         let two: Vec<usize> = (0..18).filter(|i| i % 3 < 2).collect();
         let fit = law().fit(&frame().select(&two).unwrap()).unwrap();
         assert_eq!(fit.efficiency, None);

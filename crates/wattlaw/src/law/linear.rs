@@ -10,7 +10,7 @@ use crate::stats::ols;
 
 /// A linear predictor: estimates on the columns of an [`Encoding`].
 ///
-/// It serialises with all that a prediction needs, and predicts the same bits when read back.
+/// It serialises with everything a prediction needs, and predicts the same bits when read back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(into = "Stored", try_from = "Stored")]
 pub struct LinearPredictor {
@@ -20,7 +20,7 @@ pub struct LinearPredictor {
     uncertainty: Option<Uncertainty>,
 }
 
-/// How well the estimates of a [`LinearPredictor`] are known.
+/// The uncertainty of the estimates of a [`LinearPredictor`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Uncertainty {
@@ -40,7 +40,7 @@ struct TermEstimate {
     estimate: f64,
 }
 
-/// A [`LinearPredictor`] as it stands in a file.
+/// The file format of a [`LinearPredictor`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
@@ -97,12 +97,12 @@ impl LinearPredictor {
         Ok(Self { response: response.to_owned(), encoding, estimates, uncertainty })
     }
 
-    /// The column that it predicts, whose unit its predictions have.
+    /// The predicted column; predictions have its unit.
     pub fn response(&self) -> &str {
         &self.response
     }
 
-    /// How rows are turned into columns.
+    /// The encoding of rows.
     pub fn encoding(&self) -> &Encoding {
         &self.encoding
     }
@@ -112,7 +112,7 @@ impl LinearPredictor {
         &self.estimates
     }
 
-    /// How well the estimates are known, where that was computed.
+    /// The uncertainty of the estimates, where it was computed.
     pub fn uncertainty(&self) -> Option<&Uncertainty> {
         self.uncertainty.as_ref()
     }
@@ -132,10 +132,10 @@ impl LinearPredictor {
         self.predict_row_with(row, Unseen::Refuse)
     }
 
-    /// The prediction for one row, with a choice of what a label unseen in training means.
+    /// The prediction for one row; `unseen` says how to treat a label that did not occur in training.
     ///
     /// # Errors
-    /// As for [`predict_row`](Self::predict_row), but for labels that `unseen` lets pass.
+    /// As for [`predict_row`](Self::predict_row), except for labels that `unseen` accepts.
     pub fn predict_row_with(&self, row: &impl Row, unseen: Unseen) -> Result<f64> {
         let mut sum = 0.0;
         for (j, estimate) in self.estimates.iter().enumerate() {
@@ -152,8 +152,8 @@ impl LinearPredictor {
         frame.iter().map(|row| self.predict_row(&row)).collect()
     }
 
-    /// The standard error of the prediction's mean, √(xᵀ V x), in the response's unit; nothing if
-    /// no covariance was computed.
+    /// The standard error of the prediction's mean, √(xᵀ V x), in the response's unit; `None` if no covariance was
+    /// computed.
     ///
     /// # Errors
     /// As for [`predict_row`](Self::predict_row).

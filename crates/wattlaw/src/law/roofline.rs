@@ -1,10 +1,10 @@
-//! The roofline law: time and energy before the run, from the ledger, with a smooth discrepancy learnt from what the
-//! physics misses.
+//! The roofline law: time and energy before the run, from the ledger, with a smooth discrepancy learned from the
+//! residuals of the physics.
 
 pub mod clock;
 mod discrepancy;
 pub mod fit;
-mod judged;
+mod law;
 pub mod laws;
 pub mod machine;
 pub(crate) mod observation;
@@ -13,5 +13,5 @@ pub mod sensitivity;
 pub mod terms;
 pub mod transfer;
 
-pub use discrepancy::{Discrepancy, MOST_POINTS, MOST_ROWS};
-pub use judged::{Response, RooflineLaw};
+pub use discrepancy::{Discrepancy, MAX_POINTS, MAX_ROWS};
+pub use law::{Response, RooflineLaw};

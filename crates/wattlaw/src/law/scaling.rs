@@ -1,4 +1,4 @@
-//! The study's scaling law: ordinary least squares on centred logarithms and regime indicators.
+//! The study's scaling law: ordinary least squares on centred logarithms and strategy indicators.
 //!
 //! ln E = β₀ + α_C ln C + α_M ln M + α_η ln η + indicators + ε (arXiv 2606.23546), or any other
 //! formula and response of a frame.
@@ -18,7 +18,7 @@ use crate::stats::ols::{Covariance, Ols};
 /// The confidence level of the intervals in a [`ScalingFit`].
 const LEVEL: f64 = 0.95;
 
-/// The covariance that p-values and intervals are taken from.
+/// The covariance for p-values and intervals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Inference {
     /// Equal variances.
@@ -44,24 +44,24 @@ words!(Inference, "covariance": Classical = "classical" | "ols", Hc0 = "hc0", Hc
 pub struct ScalingLaw {
     /// The right-hand side.
     pub formula: Formula,
-    /// The column that is explained: `log_energy_kwh` or `log_duration_s` in the study.
+    /// The response column: `log_energy_kwh` or `log_duration_s` in the study.
     pub response: String,
 }
 
-/// A fitted law with all that a table of it shows.
+/// A fitted law with its coefficient table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScalingFit {
     /// One line a column, in the order of the design matrix.
     pub coefficients: Vec<Coefficient>,
-    /// The covariance that p-values and intervals are from: `cluster`, `hc3`, or `classical` where
-    /// a row of leverage one rules `hc3` out.
+    /// The covariance of p-values and intervals: `cluster`, `hc3`, or `classical` where a row of leverage one excludes
+    /// `hc3`.
     pub covariance: String,
     /// Training rows.
     pub n: usize,
     /// Clusters among them, where a clustering column was given.
     pub clusters: Option<usize>,
-    /// Share of the response's variation that is explained, in training.
+    /// R² in training.
     pub r2: f64,
     /// The same, adjusted for the number of columns.
     pub adjusted_r2: f64,
@@ -71,7 +71,7 @@ pub struct ScalingFit {
     pub vif: Vec<VarianceInflation>,
     /// Condition number of the standardised numeric columns.
     pub condition_number: f64,
-    /// What predicts from it.
+    /// The predictor.
     pub predictor: LinearPredictor,
 }
 
@@ -119,12 +119,11 @@ impl ScalingLaw {
         Self { formula, response: response.into() }
     }
 
-    /// The law of a setting, without the terms of variables that take one value in `frame`, and a
-    /// note on each that was left out.
+    /// The law of a setting without the variables that have a single value in `frame`, and a note on each of them.
     ///
     /// # Errors
     /// When the frame lacks a column of the setting's formula.
-    pub fn of_setting(
+    pub fn for_setting(
         setting: Setting,
         response: &str,
         frame: &Frame,
@@ -133,7 +132,7 @@ impl ScalingLaw {
         Ok((Self::new(formula, response), notes))
     }
 
-    /// Fits estimates alone, for loops that fit many times.
+    /// Fits the estimates only, for loops with many fits.
     ///
     /// # Errors
     /// When a column is unknown, constant, not finite or determined by others, or there are fewer
@@ -152,7 +151,7 @@ impl ScalingLaw {
         self.fit_reporting(frame, clusters, None)
     }
 
-    /// As [`fit`](Self::fit), with p-values and intervals by the covariance that is named, or by the usual one.
+    /// As [`fit`](Self::fit), with p-values and intervals from the named covariance, or from the default one.
     ///
     /// # Errors
     /// As for [`fit`](Self::fit); and when `cluster` is named without a clustering column, or `hc2` or `hc3` where a
@@ -170,7 +169,7 @@ impl ScalingLaw {
         let ols = Ols::fit(&x, y, &names)?;
         if !ols.r2().is_finite() {
             return Err(Error::Data(format!(
-                "column `{}` is the same in every row, so there is nothing to explain",
+                "column `{}` has the same value in every row, so there is nothing to fit",
                 self.response
             )));
         }
@@ -221,7 +220,7 @@ impl ScalingLaw {
             residual_variance: ols.sigma2(),
         };
         let numeric = encoding.numeric_columns();
-        let collinearity = Collinearity::of(&x.select_columns(&numeric));
+        let collinearity = Collinearity::new(&x.select_columns(&numeric));
         let inflation = numeric.iter().zip(&collinearity.variance_inflation);
         Ok(ScalingFit {
             coefficients: coefficients.collect(),
@@ -277,7 +276,7 @@ mod tests {
     #[test]
     fn a_setting_drops_what_does_not_vary_and_says_so() {
         let (law, notes) =
-            ScalingLaw::of_setting(Setting::Pooled, "log_energy_kwh", &frame()).unwrap();
+            ScalingLaw::for_setting(Setting::Pooled, "log_energy_kwh", &frame()).unwrap();
         assert_eq!(law.formula.to_string(), "log_C + log_M");
         assert_eq!(notes.len(), 3);
         assert!(notes[0].starts_with("`strategy` is `baseline` in every row"));
@@ -312,6 +311,6 @@ mod tests {
     fn a_constant_response_is_refused() {
         let law = ScalingLaw::new("log_C".parse().unwrap(), "log_eta");
         let error = law.fit(&frame(), None).unwrap_err().to_string();
-        assert!(error.starts_with("column `log_eta` is the same in every row"), "{error}");
+        assert!(error.starts_with("column `log_eta` has the same value in every row"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! The study's settings: which runs a scaling law is fitted on, and with which terms.
+//! The study's settings: the runs and terms of a scaling law.
 
 use std::fmt;
 use std::str::FromStr;
@@ -47,7 +47,7 @@ impl Setting {
         }
     }
 
-    /// The positions of the rows of `frame` that belong to it, by columns `family` and `strategy`; a strategy that is none
+    /// The positions of the rows of `frame` that belong to it, by columns `family` and `strategy`; an unknown strategy
     /// belongs to no setting.
     ///
     /// # Errors
@@ -79,8 +79,7 @@ impl Setting {
         }
     }
 
-    /// The terms of the study's law of efficiency before the run: the configuration, without
-    /// anything that only a run tells.
+    /// The terms of the study's law of efficiency before the run: the configuration only, no measured value.
     ///
     /// # Errors
     /// Never in practice: the text is the study's own.

@@ -1,18 +1,18 @@
 //! Activations of a pipeline stage: layers, embedding and head, times the micro-batches in flight.
 
 use super::Recipe;
-use super::saved::{Keeping, Saved, Stack, attention_degree};
+use super::saved::{LayerActivations, Saved, Stack, attention_degree};
 use crate::base::units::Bytes;
 use crate::job::Job;
 use crate::job::parallelism::Schedule;
 use crate::job::task::Task;
 use crate::job::workload::Checkpointing;
 
-/// What a stage keeps of its forward passes.
+/// Activation memory of a stage.
 pub(super) struct Activations {
-    /// Kept from forward to backward passes, all micro-batches in flight.
+    /// Saved for the backward pass, all micro-batches in flight.
     pub kept: Bytes,
-    /// Made again for the one layer whose backward pass runs.
+    /// Recomputed for one layer at a time.
     pub recomputed: Bytes,
     /// Logits and their copies in the loss.
     pub logits: Bytes,
@@ -36,25 +36,25 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> Activations {
     if stage == 0 {
         kept += embedding(job, recipe) * flight;
     }
-    let speaks = stage == p.head_stage(a);
-    if speaks {
+    let has_head = stage == p.head_stage(a);
+    if has_head {
         kept += head(job, recipe);
     }
     Activations {
         kept: Bytes::new(kept),
         recomputed: Bytes::new(recomputed),
-        logits: if speaks { logits(job, recipe) } else { Bytes::ZERO },
+        logits: if has_head { logits(job, recipe) } else { Bytes::ZERO },
     }
 }
 
-/// Bytes of one layer and micro-batch.
+/// Bytes per layer and micro-batch.
 pub(super) struct LayerBytes {
     pub kept: f64,
     pub recomputed: f64,
 }
 
 pub(super) fn layer(job: &Job, stack: Stack, recipe: &Recipe) -> LayerBytes {
-    let keeping = Keeping::of(job, recipe);
+    let keeping = LayerActivations::new(job, recipe);
     let input = keeping.input(stack);
     let tensors = keeping.layer(stack);
     let sum = |keep: &dyn Fn(&&Saved) -> bool| tensors.iter().filter(keep).map(|t| t.bytes).sum();
@@ -62,16 +62,16 @@ pub(super) fn layer(job: &Job, stack: Stack, recipe: &Recipe) -> LayerBytes {
     match job.workload.checkpointing {
         Checkpointing::None => LayerBytes { kept: all, recomputed: 0.0 },
         Checkpointing::Selective => LayerBytes { kept: all - core, recomputed: core },
-        // the layer at work finds its input among what is kept
+        // the input of the recomputed layer is already among the saved tensors
         Checkpointing::Full => LayerBytes { kept: input, recomputed: (all - input).max(0.0) },
     }
 }
 
-/// Micro-batches whose activations a stage holds at once, in whole stages' worth.
+/// Number of micro-batches in flight on a stage, in units of the whole stage.
 ///
-/// One forward, one backward: stage k of p holds p − k. Interleaved with v chunks a stage: it has sent
-/// 2 (p − k − 1) + (v − 1) p + 1 chunks forward before the first comes back, each a v-th of the stage, which for the first
-/// stage is p (1 + (p − 1) / (p v)). Never more than an optimizer step has.
+/// One forward, one backward: stage k of p holds p − k. Interleaved with v chunks a stage: it has run 2 (p − k − 1) +
+/// (v − 1) p + 1 chunks forward before the first backward pass, each 1/v of the stage; for the first stage this is p (1
+/// + (p − 1) / (p v)). At most the micro-batches of an optimizer step.
 ///
 /// Sources: Narayanan et al. 2019 and 2021; Korthikanti et al. 2022, section 4.2.
 pub(super) fn in_flight(job: &Job, stage: u64) -> f64 {
@@ -87,9 +87,9 @@ pub(super) fn in_flight(job: &Job, stage: u64) -> f64 {
     held.min(job.workload.grad_accum as f64)
 }
 
-/// Embedding: the norm behind it where there is one, and the dropout's mask.
+/// Embedding: its norm, if any, and the dropout mask.
 fn embedding(job: &Job, recipe: &Recipe) -> f64 {
-    let keeping = Keeping::of(job, recipe);
+    let keeping = LayerActivations::new(job, recipe);
     let tokens = job.workload.micro_positions() as f64;
     let h = job.architecture.hidden_size as f64;
     let norm = if job.architecture.embedding_norm { h * keeping.residual + 8.0 } else { 0.0 };
@@ -97,20 +97,20 @@ fn embedding(job: &Job, recipe: &Recipe) -> f64 {
     tokens * (norm + mask) / keeping.between
 }
 
-/// Final norm, the input of the output map, and a masked LM's transform.
+/// Final norm, the input of the output projection, and a masked LM's transform.
 fn head(job: &Job, recipe: &Recipe) -> f64 {
     let (a, w) = (&job.architecture, &job.workload);
-    let keeping = Keeping::of(job, recipe);
+    let keeping = LayerActivations::new(job, recipe);
     let h = a.hidden_size as f64;
     let (wide, statistics) = keeping.norm();
     let norm = if a.final_norm { h * wide + statistics } else { 0.0 };
-    let map = match w.task {
-        // dense map's input, GELU's input, norm's input, output map's input
+    let transform = match w.task {
+        // inputs of the dense projection, GELU, the norm and the output projection
         Task::MaskedLm => h * (3.0 * keeping.act + keeping.residual) + 8.0,
         Task::CausalLm => h * keeping.act,
         Task::Classification { .. } => 0.0,
     };
-    speaking_positions(job) * (norm + map) / keeping.between
+    predicting_positions(job) * (norm + transform) / keeping.between
 }
 
 fn logits(job: &Job, recipe: &Recipe) -> Bytes {
@@ -121,11 +121,11 @@ fn logits(job: &Job, recipe: &Recipe) -> Bytes {
     let (computing, wide) = recipe.logit_copies;
     let each = computing * w.precision.bytes() + wide * 4.0;
     let vocabulary = a.vocab_size as f64 / attention_degree(&job.parallelism);
-    Bytes::new(speaking_positions(job) * vocabulary * each)
+    Bytes::new(predicting_positions(job) * vocabulary * each)
 }
 
-/// Positions of a micro-batch that the output map reads.
-fn speaking_positions(job: &Job) -> f64 {
+/// Positions of a micro-batch that enter the output projection.
+fn predicting_positions(job: &Job) -> f64 {
     let w = &job.workload;
     let length = if w.decoder_seq_len > 0 { w.decoder_seq_len } else { w.seq_len };
     (w.micro_batch * length) as f64

@@ -1,4 +1,4 @@
-//! What would make a job fit: changes, each tried.
+//! Advice to make a job fit: changes, each with its estimated peak.
 
 use std::fmt;
 
@@ -10,11 +10,11 @@ use crate::job::Job;
 use crate::job::parallelism::{DataParallel, TensorScope};
 use crate::job::workload::{AttentionKernel, Checkpointing, Optimizer};
 
-/// Share of the capacity that is left to the estimate's own error: its median on measured runs is 4 %.
-const COMFORT: f64 = 0.95;
+/// Usable share of the capacity; the rest covers the error of the estimate, whose median on measured runs is 4 %.
+const USABLE_SHARE: f64 = 0.95;
 
-/// GPUs that advice goes up to.
-const MOST_GPUS: u64 = 4096;
+/// Maximum number of GPUs in advice.
+const MAX_GPUS: u64 = 4096;
 
 /// A change to a job that lowers its memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -23,16 +23,16 @@ const MOST_GPUS: u64 = 4096;
 pub enum Change {
     /// Fused attention.
     FlashAttention,
-    /// Parameters, gradients and optimizer states sharded among the data-parallel ranks there are.
+    /// Parameters, gradients and optimizer states sharded among the existing data-parallel ranks.
     Shard,
-    /// Smaller micro-batches, more of them a step.
+    /// Smaller micro-batches, with more per step.
     MicroBatch {
-        /// Sequences a data-parallel rank takes at once.
+        /// Sequences per micro-batch of a data-parallel rank.
         micro_batch: u64,
         /// Micro-batches a step.
         grad_accum: u64,
     },
-    /// Every layer computed again in the backward pass.
+    /// Every layer recomputed in the backward pass.
     FullCheckpointing,
     /// Adam with 8-bit moments.
     Adam8bit,
@@ -40,7 +40,7 @@ pub enum Change {
     TensorParallel {
         /// Tensor-parallel ranks.
         tp: u64,
-        /// Data-parallel ranks beside them.
+        /// Data-parallel ranks.
         dp: u64,
         /// GPUs in all.
         gpus: u64,
@@ -74,11 +74,11 @@ impl fmt::Display for Change {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Advice {
-    /// The change, or those that fit together only.
+    /// The change, or changes that only fit together.
     pub changes: Vec<Change>,
-    /// Peak memory of a GPU after it.
+    /// Peak memory of a GPU after the change.
     pub peak: Bytes,
-    /// Memory of the GPU that a process can use.
+    /// GPU memory available to a process.
     pub capacity: Bytes,
 }
 
@@ -91,17 +91,17 @@ impl fmt::Display for Advice {
 }
 
 impl Memory {
-    /// Whether the job fits with some room for the estimate's own error (a twentieth of the capacity).
+    /// Whether the job fits with a margin for the error of the estimate (5 % of the capacity).
     pub fn fits_with_room(&self) -> bool {
-        self.needed <= self.capacity * COMFORT
+        self.needed <= self.capacity * USABLE_SHARE
     }
 
-    /// Finds what would make a job fit that does not, or only just: every single change that does, or else the changes
-    /// that do together, or nothing.
+    /// Finds changes that make a job fit with a margin: every single sufficient change, or else a combination, or
+    /// nothing.
     ///
-    /// Each was tried: its peak is the estimate for the changed job.
+    /// The peak of each is the estimate for the changed job.
     pub fn advice(job: &Job, recipe: &Recipe) -> Vec<Advice> {
-        if Self::with(job, recipe).fits_with_room() {
+        if Self::with_recipe(job, recipe).fits_with_room() {
             return Vec::new();
         }
         let tries = [
@@ -124,13 +124,13 @@ impl Memory {
 
 impl Advice {
     fn tried(changes: Vec<Change>, changed: &Job, recipe: &Recipe) -> Option<Self> {
-        let memory = Memory::with(changed, recipe);
+        let memory = Memory::with_recipe(changed, recipe);
         let (peak, capacity) = (memory.peak(), memory.capacity);
         memory.fits_with_room().then_some(Self { changes, peak, capacity })
     }
 }
 
-/// What costs no result and no GPU, one on top of the other until it fits.
+/// Changes that need no more GPUs and keep the results, added until the job fits.
 fn together(job: &Job, recipe: &Recipe) -> Option<Advice> {
     let mut changed = job.clone();
     let mut changes = Vec::new();
@@ -174,7 +174,7 @@ impl Change {
             }
         }
         let node = job.system.gpus_per_node;
-        // a node that was as large as the job grows with it, up to the usual eight
+        // a node of the job's size grows with the job, up to eight GPUs
         if node < 8 && job.system.gpus > node {
             job.system.gpus_per_node = job.system.gpus.min(8);
         }
@@ -210,7 +210,7 @@ fn single_sequence(job: &Job) -> Option<Change> {
     micro_batch_of(job, 1)
 }
 
-/// The largest whole fraction of the micro-batch that fits.
+/// The largest divisor of the micro-batch that fits.
 fn smaller_micro_batch(job: &Job, recipe: &Recipe) -> Option<Change> {
     let most = job.workload.micro_batch;
     (2..=most.min(1 << 16))
@@ -219,7 +219,7 @@ fn smaller_micro_batch(job: &Job, recipe: &Recipe) -> Option<Change> {
         .find(|change| fits(change, job, recipe))
 }
 
-/// The fewest tensor-parallel ranks inside a node that fit, taken from the data-parallel ones or added.
+/// The fewest tensor-parallel ranks inside a node that fit, replacing data-parallel ranks or in addition.
 fn tensor_parallel(job: &Job, recipe: &Recipe) -> Option<Change> {
     let (a, p) = (&job.architecture, &job.parallelism);
     let most = job.system.gpus_per_node.max(8);
@@ -235,16 +235,16 @@ fn tensor_parallel(job: &Job, recipe: &Recipe) -> Option<Change> {
         .find(|change| fits(change, job, recipe))
 }
 
-/// The fewest times two GPUs that fit with FSDP.
+/// The smallest doubling of GPUs that fits with FSDP.
 fn shard_over(job: &Job, recipe: &Recipe) -> Option<Change> {
     let gpus = job.parallelism.gpus();
     (1..)
         .map(|doublings| gpus.saturating_mul(1 << doublings))
-        .take_while(|gpus| *gpus <= MOST_GPUS)
+        .take_while(|gpus| *gpus <= MAX_GPUS)
         .map(|gpus| Change::ShardOver { gpus })
         .find(|change| fits(change, job, recipe))
 }
 
 fn fits(change: &Change, job: &Job, recipe: &Recipe) -> bool {
-    Memory::with(&change.apply(job), recipe).fits_with_room()
+    Memory::with_recipe(&change.apply(job), recipe).fits_with_room()
 }

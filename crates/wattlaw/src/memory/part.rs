@@ -1,4 +1,4 @@
-//! The parts of peak memory, and which of them holds the result of an operation of the ledger.
+//! The parts of peak memory, and the part that holds the result of a ledger operation.
 
 use super::Memory;
 use crate::base::units::Bytes;
@@ -14,9 +14,9 @@ pub enum MemoryPart {
     Gradients,
     /// Optimizer states.
     Optimizer,
-    /// Activations kept for the backward pass.
+    /// Activations saved for the backward pass.
     Activations,
-    /// Activations computed again under checkpointing.
+    /// Recomputed activations under checkpointing.
     Recomputed,
     /// Logits and their copies in the loss.
     Logits,
@@ -24,7 +24,7 @@ pub enum MemoryPart {
     Communication,
     /// Reserve of the caching allocator.
     Allocator,
-    /// Buffers of a host that runs ahead of the GPU.
+    /// Buffers kept alive because the host queues kernels ahead of the GPU.
     RunAhead,
     /// CUDA context and NCCL.
     Reserve,
@@ -50,8 +50,8 @@ impl MemoryPart {
         Self::Reserve,
     ];
 
-    /// The part that counts what an operation leaves in memory.
-    pub const fn of(op: &Op) -> Self {
+    /// The part that counts the result of an operation.
+    pub const fn for_op(op: &Op) -> Self {
         match op.kind {
             OpKind::PatchProjection
             | OpKind::Embedding
@@ -75,7 +75,7 @@ impl MemoryPart {
             | OpKind::MaskedLmTransform
             | OpKind::OutputProjection
             | OpKind::Pooler
-            | OpKind::Classifier => Self::of_activation(op.phase),
+            | OpKind::Classifier => Self::for_activation(op.phase),
             OpKind::Logits | OpKind::Loss => Self::Logits,
             OpKind::ExpertWeights => Self::Weights,
             OpKind::Optimizer => Self::Optimizer,
@@ -83,7 +83,7 @@ impl MemoryPart {
                 CollectiveRole::TensorParallelActivations
                 | CollectiveRole::TensorParallelEmbedding
                 | CollectiveRole::TensorParallelLogits
-                | CollectiveRole::PipelineActivations => Self::of_activation(op.phase),
+                | CollectiveRole::PipelineActivations => Self::for_activation(op.phase),
                 CollectiveRole::GradientReduction
                 | CollectiveRole::GradientReductionBetweenGroups => Self::Gradients,
                 CollectiveRole::ParameterGather => Self::Weights,
@@ -91,7 +91,7 @@ impl MemoryPart {
         }
     }
 
-    const fn of_activation(phase: Phase) -> Self {
+    const fn for_activation(phase: Phase) -> Self {
         match phase {
             Phase::Recompute => Self::Recomputed,
             Phase::Forward | Phase::Backward | Phase::Step => Self::Activations,

@@ -1,4 +1,4 @@
-//! How a training framework keeps its numbers: what a memory estimate needs to know beside the job.
+//! Memory recipes: how training frameworks store weights, gradients, states and activations.
 
 use crate::base::error::{Error, Result};
 use crate::base::units::Bytes;
@@ -6,50 +6,51 @@ use crate::job::Job;
 
 /// The memory accounting of a training framework, as data.
 ///
-/// Figures "a parameter" are bytes of mixed-precision training; 32-bit training keeps everything in 4 bytes.
+/// Numbers per parameter are bytes in mixed-precision training; 32-bit training stores everything in 4 bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Recipe {
     /// The framework's name in files and flags.
     pub name: &'static str,
-    /// Whether weights are kept in half precision with a 32-bit master copy beside the optimizer's states; otherwise
-    /// they are kept in 32 bits and cast for the products.
+    /// Whether weights are stored in half precision with a 32-bit master copy among the optimizer states; otherwise
+    /// they are stored in 32 bits and cast for the products.
     pub half_weights: bool,
-    /// Bytes of a parameter's gradient, as kept until the optimizer step.
+    /// Bytes per parameter of the gradient until the optimizer step.
     pub gradient_bytes: f64,
-    /// Bytes a parameter of buckets that data-parallel ranks exchange unsharded gradients in, where these are copies.
+    /// Bytes per parameter of the buckets for unsharded gradient all-reduce, where they are copies.
     pub bucket_bytes: f64,
-    /// Half-precision gradients of one backward pass beside the kept ones, as shares of all parameters: where the
-    /// optimizer is sharded, and where it is not.
+    /// Additional half-precision gradients of one backward pass, as shares of all parameters: with a sharded optimizer,
+    /// and without.
     pub backward_gradients: (f64, f64),
-    /// Whether norms and activation functions are one kernel each, which keeps their inputs only; otherwise they are
-    /// written out as in Hugging Face transformers and keep what each step of theirs needs.
+    /// Whether norms and activation functions are fused kernels that save only their inputs; otherwise, as in Hugging
+    /// Face transformers, each of their operations saves what it needs.
     pub fused: bool,
     /// Copies of a logit while the loss is computed: in the computing precision, and in 32 bits.
     pub logit_copies: (f64, f64),
-    /// Memory that the caching allocator reserves for activations, as a multiple of what they take.
+    /// Memory reserved by the caching allocator for activations, as a multiple of their size.
     pub allocator: f64,
-    /// Buffers of one unsplit activation (sequences × positions × width) that sequence-parallel exchanges keep.
+    /// Number of buffers of one unsplit activation (sequences × positions × width) for sequence-parallel communication.
     pub gather_buffers: f64,
-    /// What the host's running ahead of the GPU keeps alive, where the framework lets it.
+    /// Buffers kept alive because the host queues kernels ahead of the GPU, where the framework allows it.
     pub run_ahead: Option<RunAhead>,
-    /// Whether CUDA's context and NCCL's buffers count, as in `nvidia-smi`; the framework's own counter leaves them out.
+    /// Whether CUDA's context and NCCL's buffers count, as in `nvidia-smi`; the framework's own counter does not
+    /// include them.
     pub counts_reserve: bool,
 }
 
-/// Memory of a host that queues kernels faster than the GPU works them off.
+/// Memory kept alive because the host queues kernels faster than the GPU runs them.
 ///
-/// Buffers used by asynchronous exchanges are not reused until the GPU has reached them. In a pipeline the host waits
-/// for other stages; where it is also the slower one, it runs ahead only in the warm-up, for (stages after this one −
-/// 1) forward passes of two gathers a layer.
+/// Buffers of asynchronous collectives are not reused until the GPU has reached them. In a pipeline the host waits for
+/// other stages; a host slower than the GPU is ahead only in the warm-up, for (stages after this one − 1) forward
+/// passes with two gathers per layer.
 ///
-/// An account of what the measured table shows, not of a profile: see [`Recipe::NANOTRON`].
+/// A model of the measured table, not of a profile; see [`Recipe::NANOTRON`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RunAhead {
-    /// Unsplit activations alive at most.
+    /// Maximum number of unsplit activations alive.
     pub buffers: f64,
-    /// Host time to queue one layer's forward and backward pass, in seconds a tensor-parallel rank.
+    /// Host time to queue one layer's forward and backward pass, in seconds per tensor-parallel rank.
     pub host_s_per_layer_and_rank: f64,
-    /// Share of them that an allocator short of memory cannot get back by waiting for the GPU.
+    /// Share of them that the allocator cannot reclaim by waiting for the GPU.
     pub lasting: f64,
 }
 
@@ -63,12 +64,12 @@ pub(super) const CONTEXT: Bytes = Bytes::from_gib(0.5);
 pub(super) const NCCL: Bytes = Bytes::new(367e6);
 
 impl Recipe {
-    /// PyTorch as its documentation teaches it, with models of Hugging Face transformers: 32-bit weights under
+    /// PyTorch as in its documentation, with models of Hugging Face transformers: 32-bit weights under
     /// autocast alone, in DDP and with tensor parallelism; FSDP with 32-bit shards and half-precision computation.
     ///
-    /// DDP's buckets are copies (`gradient_as_bucket_view=False`). A logit has its half-precision self, and in 32 bits
-    /// the softmax's output, the loss's gradient and the softmax's gradient: 2 + 3 · 4. The allocator's factor is
-    /// nanotron's, the one measurement at hand of the allocator that both use.
+    /// DDP's buckets are copies (`gradient_as_bucket_view=False`). A logit takes 2 bytes in half precision, and 4 bytes
+    /// each for the softmax's output, the loss's gradient and the softmax's gradient: 2 + 3 · 4. The allocator's factor
+    /// is nanotron's, the only available measurement of the allocator that both use.
     pub const PYTORCH: Self = Self {
         name: "pytorch",
         half_weights: false,
@@ -93,7 +94,7 @@ impl Recipe {
     };
 
     /// Megatron-LM's accounting: 2 + 4 + 12 bytes a parameter (`theoretical_memory_usage.py`), fused kernels, 32-bit
-    /// logits (Korthikanti et al. 2022), nothing for the allocator.
+    /// logits (Korthikanti et al. 2022), no allocator overhead.
     pub const MEGATRON: Self = Self {
         name: "megatron",
         half_weights: true,
@@ -104,16 +105,16 @@ impl Recipe {
         ..Self::PYTORCH
     };
 
-    /// nanotron with asynchronous sequence-parallel products, as its benchmark of 706 H100 runs measured it.
+    /// nanotron with asynchronous sequence-parallel products, fitted to its benchmark of 706 H100 runs.
     ///
-    /// Read in its source: half-precision weights; a 32-bit gradient accumulator, whole also under ZeRO-1; half-precision
+    /// From its source: half-precision weights; a 32-bit gradient accumulator, whole also under ZeRO-1; half-precision
     /// buckets in DDP only; two gather buffers and one unsplit gradient; logits in 2 + 4 + 4 bytes, their gradient in
     /// place. Fitted to the benchmark: the allocator's factor 1.2, 43 run-ahead buffers, 2.5 ms of host time, and half
-    /// of the buffers lasting. Chosen on it: half-precision gradients of a backward pass, all of them under ZeRO-1 and
-    /// half of them else. Its figures are those of torch's counter of reserved memory.
+    /// of the buffers not reclaimable. Selected on it: half-precision gradients of a backward pass, all of them under
+    /// ZeRO-1 and half of them otherwise. The benchmark reports torch's counter of reserved memory.
     ///
-    /// Median error 3.4 %, and 3.9 % for models held out of the fit; nine in ten within 13 %. The tail is runs on 16 and
-    /// 32 tensor-parallel ranks over several nodes, some of which ran ahead of their GPUs and some not.
+    /// Median error 3.4 %, and 3.9 % for models held out of the fit; 90 % within 13 %. The largest errors are on 16 and
+    /// 32 tensor-parallel ranks over several nodes, where the host was ahead of the GPU in some runs only.
     pub const NANOTRON: Self = Self {
         name: "nanotron",
         half_weights: true,
@@ -135,23 +136,23 @@ impl Recipe {
     /// Every recipe.
     pub const ALL: [Self; 4] = [Self::PYTORCH, Self::DEEPSPEED, Self::MEGATRON, Self::NANOTRON];
 
-    /// The recipe of a framework by its name, whatever its case.
+    /// The recipe of a framework by its name, in any case.
     ///
     /// # Errors
     /// [`Error::Unknown`] for another name.
-    pub fn named(name: &str) -> Result<Self> {
+    pub fn from_name(name: &str) -> Result<Self> {
         Self::ALL
             .into_iter()
             .find(|recipe| recipe.name.eq_ignore_ascii_case(name.trim()))
             .ok_or_else(|| Error::unknown("framework", name, Self::ALL.map(|r| r.name)))
     }
 
-    /// Memory that CUDA and NCCL take on each of `gpus` GPUs.
+    /// Memory of CUDA and NCCL on each of `gpus` GPUs.
     pub(super) fn outside(gpus: u64) -> Bytes {
         if gpus > 1 { CONTEXT + NCCL } else { CONTEXT }
     }
 
-    /// Whether 32-bit weights are cast for each product, the casts living until the backward pass is over.
+    /// Whether 32-bit weights are cast for each product; the casts live until the end of the backward pass.
     pub(super) fn autocasts(&self, job: &Job) -> bool {
         let (w, p) = (&job.workload, &job.parallelism);
         w.precision.mixed() && !self.half_weights && !p.data.shards_parameters() && w.lora.is_none()
@@ -170,8 +171,8 @@ mod tests {
 
     #[test]
     fn a_framework_is_found_by_name_and_another_is_refused() {
-        assert_eq!(Recipe::named(" DeepSpeed ").unwrap(), Recipe::DEEPSPEED);
-        let error = Recipe::named("torch").unwrap_err().to_string();
+        assert_eq!(Recipe::from_name(" DeepSpeed ").unwrap(), Recipe::DEEPSPEED);
+        let error = Recipe::from_name("torch").unwrap_err().to_string();
         assert!(error.starts_with("unknown framework `torch`"), "{error}");
     }
 }

@@ -1,13 +1,13 @@
-//! Buffers that a host running ahead of the GPU keeps alive.
+//! Buffers kept alive because the host queues kernels ahead of the GPU.
 
 use super::Recipe;
 use super::states::unsplit_activation;
 use crate::base::units::Bytes;
 use crate::job::Job;
 
-/// Rates that long kernels and transfers reach of the vendor's peaks: about 0.4 in the runs of the benchmark that
-/// [`Recipe::NANOTRON`] was fitted to, and 0.65 on NVLink in Calculon's calibration. Only the order of host and GPU
-/// time hangs on them.
+/// Achieved share of the vendor's peaks for long kernels and transfers: about 0.4 in the runs of the benchmark that
+/// [`Recipe::NANOTRON`] was fitted to, and 0.65 on NVLink in Calculon's calibration. They only decide whether host or
+/// GPU is slower.
 const COMPUTE_EFFICIENCY: f64 = 0.4;
 const LINK_EFFICIENCY: f64 = 0.65;
 

@@ -1,4 +1,4 @@
-//! What one layer keeps of its forward pass for the backward pass, tensor by tensor.
+//! Tensors of one layer that are saved for the backward pass.
 
 use super::Recipe;
 use crate::job::Job;
@@ -6,14 +6,14 @@ use crate::job::model::{Architecture, Family, ModelType, Norm};
 use crate::job::parallelism::{Parallelism, TensorScope};
 use crate::job::workload::{AttentionKernel, Workload};
 
-/// A tensor kept for the backward pass.
+/// A tensor saved for the backward pass.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Saved {
-    /// What it is.
+    /// Its name.
     pub name: &'static str,
     /// Bytes on one GPU for one micro-batch.
     pub bytes: f64,
-    /// Whether selective checkpointing computes it again.
+    /// Whether selective checkpointing recomputes it.
     pub core: bool,
 }
 
@@ -31,28 +31,29 @@ pub(super) fn attention_degree(p: &Parallelism) -> f64 {
     if p.tensor_scope == TensorScope::Blocks { p.tp as f64 } else { 1.0 }
 }
 
-/// How a job keeps its activations.
-pub(super) struct Keeping<'a> {
+/// Computes the saved activations of a job's layers.
+pub(super) struct LayerActivations<'a> {
     a: &'a Architecture,
     w: &'a Workload,
-    /// Bytes of a number that a product reads or writes.
+    /// Bytes per number of a product's inputs and outputs.
     pub act: f64,
-    /// Bytes of a number of the residual stream and the norms.
+    /// Bytes per number of the residual stream and the norms.
     pub residual: f64,
-    /// Whether each product casts its input for itself, so that maps of one input keep several copies.
+    /// Whether each product casts its own input, so that projections of one input save several copies.
     copies: bool,
     fused: bool,
-    /// Whether the family's dropouts are on.
+    /// Whether the family uses dropout.
     dropout: bool,
     tp_attention: f64,
     tp_ffn: f64,
-    /// Degree that splits what lies between the split maps: the tensor-parallel one with sequence parallelism, else 1.
+    /// Degree that splits tensors between tensor-parallel projections: the tensor-parallel degree with sequence
+    /// parallelism, else 1.
     pub between: f64,
     list: Vec<Saved>,
 }
 
-impl<'a> Keeping<'a> {
-    pub(super) fn of(job: &'a Job, recipe: &Recipe) -> Self {
+impl<'a> LayerActivations<'a> {
+    pub(super) fn new(job: &'a Job, recipe: &Recipe) -> Self {
         let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
         let act = w.precision.bytes();
         let copies = recipe.autocasts(job);
@@ -60,7 +61,7 @@ impl<'a> Keeping<'a> {
             a,
             w,
             act,
-            // autocast leaves the embedding and the norms in 32 bits, and sums with them are in 32 bits too
+            // autocast keeps the embedding and the norms in 32 bits, so sums with them are in 32 bits too
             residual: if copies { 4.0 } else { act },
             copies,
             fused: recipe.fused,
@@ -94,14 +95,14 @@ impl<'a> Keeping<'a> {
         self.tokens(stack) * self.a.hidden_size as f64 * self.residual / self.between
     }
 
-    /// Whether the family drops out hidden states; its configurations' defaults in Hugging Face transformers.
+    /// Whether the family applies dropout to hidden states; defaults of Hugging Face transformers.
     pub(super) fn hidden_dropout(&self) -> bool {
         let family = matches!(self.a.family(), Family::Bert | Family::T5)
             || matches!(self.a.model_type, ModelType::Gpt2 | ModelType::Opt);
         self.dropout && family
     }
 
-    /// The same of attention probabilities.
+    /// Whether the family applies dropout to attention probabilities.
     fn attention_dropout(&self) -> bool {
         self.hidden_dropout() && self.a.model_type != ModelType::Opt
     }
@@ -113,7 +114,7 @@ impl<'a> Keeping<'a> {
         let cross = matches!(stack, Stack::Decoder);
         let norms = if cross { 3.0 } else { 2.0 };
 
-        // GPT-NeoX reads one input with both norms, since its blocks stand side by side
+        // GPT-NeoX's attention and feed-forward blocks are parallel, so both norms have the same input
         let inputs = if self.a.model_type == ModelType::GptNeox { 1.0 } else { norms };
         let (wide, statistics) = self.norm();
         self.keep("norm inputs", tokens * h * inputs * wide / self.between);
@@ -129,10 +130,10 @@ impl<'a> Keeping<'a> {
         self.list
     }
 
-    /// Bytes that a norm keeps a channel, and a position.
+    /// Bytes saved by a norm per channel and per position.
     ///
-    /// A layer norm keeps its input, mean and deviation. A fused RMS norm keeps input and scale; written out it keeps
-    /// the input in 32 bits, the scale and the scaled input, and T5's the input as it came too.
+    /// A layer norm saves its input, mean and deviation. A fused RMS norm saves input and scale; unfused it saves the
+    /// input in 32 bits, the scale and the scaled input, and T5's also the unconverted input.
     pub(super) fn norm(&self) -> (f64, f64) {
         match self.a.norm {
             Norm::LayerNorm => (self.residual, 8.0),
@@ -154,7 +155,7 @@ impl<'a> Keeping<'a> {
         self.keep("query, key, value", tokens * (q + 2.0 * kept) * act);
         if self.a.model_type == ModelType::GptNeox && !self.fused {
             self.keep("rotated query and key", tokens * 2.0 * q * act);
-            self.keep("context before its map", tokens * q * act);
+            self.keep("context before its projection", tokens * q * act);
         }
         let context = match stack {
             Stack::Main => self.w.seq_len,
@@ -178,8 +179,8 @@ impl<'a> Keeping<'a> {
         self.keep("cross context", tokens * q * act);
     }
 
-    /// The attention core, for each query position and head: softmax's scale where it is fused; else the probabilities,
-    /// the dropout's mask, and the probabilities that the product with the values reads.
+    /// The attention core, per query position and head: fused, the softmax scale; otherwise the probabilities, the
+    /// dropout mask, and the input of the product with the values.
     fn core(&mut self, tokens: f64, context: f64) {
         let rows = tokens * self.a.heads as f64 / self.tp_attention;
         if self.w.attention == AttentionKernel::Flash {
@@ -187,7 +188,7 @@ impl<'a> Keeping<'a> {
             return;
         }
         let act = self.act;
-        // autocast computes a softmax in 32 bits; Llama and OPT ask for it
+        // autocast computes a softmax in 32 bits; Llama and OPT always do
         let asks = self.a.family() == Family::Llama || self.a.model_type == ModelType::Opt;
         let wide = self.copies || (asks && !self.fused);
         let probabilities = if wide { 4.0 } else { act };
@@ -224,10 +225,10 @@ impl<'a> Keeping<'a> {
         }
     }
 
-    /// Tensors of the inner width that a feed-forward block keeps, the last map's input included.
+    /// Number of tensors of the inner width saved by a feed-forward block, the last projection's input included.
     ///
-    /// Gated: gate, its activation, the other map's output, their product. GELU: input and output; GPT-2's, written out
-    /// with a tanh, four on the way. ReLU keeps its output, which the next map reads anyway.
+    /// Gated: gate, its activation, the other projection's output, their product. GELU: input and output; GPT-2's
+    /// unfused tanh GELU has three intermediate tensors more. ReLU saves only its output, the next projection's input.
     fn ffn_tensors(&self) -> f64 {
         let t5 = self.a.family() == Family::T5;
         match self.a.model_type {
@@ -235,7 +236,7 @@ impl<'a> Keeping<'a> {
             _ if self.a.gated_ffn => 4.0,
             ModelType::Gpt2 if !self.fused => 5.0,
             ModelType::Opt => 1.0,
-            // T5's ReLU, and the dropout behind it
+            // T5's ReLU and the dropout after it
             _ if t5 && !self.dropout && !self.copies => 1.0,
             _ => 2.0,
         }
@@ -296,7 +297,7 @@ mod tests {
             let half = case["precision"] == "bf16";
             let recipe = if half { Recipe::DEEPSPEED } else { Recipe::PYTORCH };
             let layer = |stack| -> f64 {
-                let mut keeping = Keeping::of(&job, &recipe);
+                let mut keeping = LayerActivations::new(&job, &recipe);
                 keeping.dropout = case["dropout"] == true;
                 keeping.layer(stack).iter().map(|tensor| tensor.bytes).sum()
             };

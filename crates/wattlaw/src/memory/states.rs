@@ -1,4 +1,4 @@
-//! Weights, gradients and optimizer states, and the buffers that exchanging them takes.
+//! Weights, gradients and optimizer states, and their communication buffers.
 
 use super::Recipe;
 use crate::base::units::Bytes;
@@ -7,7 +7,7 @@ use crate::job::Job;
 use crate::job::parallelism::DataParallel;
 use crate::job::task::Task;
 
-/// What a GPU keeps of the model between and during steps.
+/// Model state of a GPU.
 pub(super) struct States {
     pub weights: Bytes,
     pub gradients: Bytes,
@@ -24,11 +24,11 @@ struct PerParameter {
 }
 
 impl PerParameter {
-    fn of(job: &Job, recipe: &Recipe) -> Self {
+    fn for_job(job: &Job, recipe: &Recipe) -> Self {
         let w = &job.workload;
         let mixed = w.precision.mixed();
         if w.lora.is_some() {
-            // adapters are small and kept in 32 bits; the frozen weights are counted apart
+            // adapters are small and stored in 32 bits; frozen weights are counted separately
             return Self { weight: 4.0, gradient: 4.0, optimizer: w.optimizer.state_bytes() };
         }
         let half = mixed && recipe.half_weights;
@@ -45,22 +45,22 @@ impl PerParameter {
 /// Ψ parameters of the stage after tensor parallelism, n ranks of a shard group; ZeRO-1 divides the optimizer's part by
 /// n, ZeRO-2 the gradients too, FSDP (ZeRO-3) all three. Source: Rajbhandari et al. 2020, section 5.
 ///
-/// FSDP holds the unit of embedding and output map whole through both passes, the layer at work and the next one
-/// already gathered, and the whole gradients of two units that are being reduced (PyTorch FSDP: the root unit is not
+/// FSDP holds these unsharded: the unit of embedding and output projection through both passes, the current layer and
+/// the prefetched next one, and the gradients of two units that are being reduced (PyTorch FSDP: the root unit is not
 /// resharded after its forward pass, backward prefetch `BACKWARD_PRE`).
 pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     let (w, p) = (&job.workload, &job.parallelism);
     let held = stage_parameters(job, stage);
     let trained = trained_parameters(job, stage);
     let frozen = if w.lora.is_some() { held.total() } else { 0.0 };
-    let per = PerParameter::of(job, recipe);
+    let per = PerParameter::for_job(job, recipe);
     let shards = |sharded: bool| if sharded { p.shard_group as f64 } else { 1.0 };
     let of_weights = shards(p.data.shards_parameters());
     let computing = w.precision.bytes();
 
     let mut weights = (trained * per.weight + frozen * computing) / of_weights;
     if recipe.autocasts(job) {
-        weights += computing * (held.layers + output_map(job, stage));
+        weights += computing * (held.layers + output_projection(job, stage));
     }
     let mut gradients = trained * per.gradient / shards(p.data.shards_gradients());
     if w.precision.mixed() && w.lora.is_none() {
@@ -94,18 +94,18 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     }
 }
 
-/// One activation of a micro-batch, not split: sequences × positions × width.
+/// One unsplit activation of a micro-batch: sequences × positions × width.
 pub(super) fn unsplit_activation(job: &Job) -> Bytes {
     let w = &job.workload;
     let width = job.architecture.hidden_size as f64;
     Bytes::new(w.micro_positions() as f64 * width * w.precision.bytes())
 }
 
-/// Parameters of the map over the vocabulary that the stage multiplies with, its own or the embedding's.
-fn output_map(job: &Job, stage: u64) -> f64 {
+/// Parameters of the stage's output projection, its own or the tied embedding's.
+fn output_projection(job: &Job, stage: u64) -> f64 {
     let (a, p) = (&job.architecture, &job.parallelism);
-    let speaks = !matches!(job.workload.task, Task::Classification { .. });
-    if speaks && stage == p.head_stage(a) {
+    let has_head = !matches!(job.workload.task, Task::Classification { .. });
+    if has_head && stage == p.head_stage(a) {
         (a.vocab_size * a.embedding_size) as f64 / super::saved::attention_degree(p)
     } else {
         0.0

@@ -1,11 +1,12 @@
-//! What is answered where a law's answer is impossible: stated assumptions on peak and power, with a wide interval.
+//! The estimate that replaces an impossible estimate of a law: stated assumptions on peak and power, with a wide
+//! interval.
 
 use super::warnings::{Warning, WarningKind, plain};
 use super::{Cost, Interval};
 use crate::base::error::{Error, Result};
 use crate::job::Job;
 
-/// Share of peak FLOP/s that large training runs reach, and the factor either way that covers most of them.
+/// Model FLOPs utilisation (MFU) of large training runs, and the factor that covers most of them.
 ///
 /// Source: model-FLOPs utilisation of published runs spreads from 21 % (GPT-3) over 46 % (PaLM 540B) to 52 % (Megatron
 /// 530B on A100): Chowdhery et al. 2022, table 3. The factor covers smaller and communication-bound jobs.
@@ -19,23 +20,24 @@ const DURATION_FACTOR: f64 = 3.0;
 const POWER_SHARE: f64 = 0.8;
 const POWER_FACTOR: f64 = 1.4;
 
-/// Most that the computers draw: twice the accelerators' power limits, and a host of 500 W beside them.
+/// Upper bound of power: twice the accelerators' power limits plus 500 W per host.
 ///
 /// Source: DGX A100 is rated at 6.5 kW for accelerators of 3.2 kW, DGX H100 at 10.2 for 5.6 (NVIDIA's user guides); a
-/// server with two processors draws some 500 W. No run that the embedded calibrations were fitted on is above a third of it.
-const MOST_OF_LIMIT: f64 = 2.0;
+/// server with two processors draws some 500 W. No run that the embedded calibrations were fitted on is above a third
+/// of it.
+const MAX_LIMIT_FACTOR: f64 = 2.0;
 const HOST_W: f64 = 500.0;
 
-/// The answer by assumption.
-pub(super) struct Assumed {
+/// The estimate from assumptions.
+pub(super) struct AssumedEstimate {
     pub energy: Interval,
     pub duration: Interval,
     pub power: Interval,
     pub reason: String,
 }
 
-/// A warning where the law's time is less than the accelerators need at their peak, which nothing can beat, or its power
-/// is more than they and their hosts can draw.
+/// A warning if the law's time is below the time at peak FLOP/s, or its power is above what accelerators and hosts can
+/// draw.
 pub(super) fn impossible(
     job: &Job,
     cost: &Cost,
@@ -45,7 +47,7 @@ pub(super) fn impossible(
     let system = &job.system;
     let machines = format!("{} × {}", job.parallelism.gpus(), system.accelerator.name);
     let too_fast = duration.zip(at_peak_s(job, cost)).filter(|(law, peak)| law.estimate < *peak);
-    let most = MOST_OF_LIMIT * system.power_limit.value() * job.parallelism.gpus() as f64
+    let most = MAX_LIMIT_FACTOR * system.power_limit.value() * job.parallelism.gpus() as f64
         + HOST_W * system.nodes() as f64;
     let too_strong = power.filter(|law| law.estimate > most);
     let found = match (too_fast, too_strong) {
@@ -64,23 +66,23 @@ pub(super) fn impossible(
     Some(Warning {
         kind: WarningKind::Impossible,
         text: format!(
-            "{found}: the job lies too far outside the fitted runs, and the answer is by assumption instead; fit a \
+            "{found}: the job is too far outside the fitted runs, so the estimate is from assumptions instead; fit a \
              calibration on runs of your own"
         ),
     })
 }
 
-/// The answer at the assumed utilisation and share of the power limit.
+/// The estimate at the assumed MFU and share of the power limit.
 ///
 /// # Errors
-/// [`Error::Invalid`] where the accelerator has no peak for the precision, which a checked job rules out.
-pub(super) fn answer(job: &Job, cost: &Cost, level: f64) -> Result<Assumed> {
+/// [`Error::Invalid`] where the accelerator has no peak for the precision; a checked job has one.
+pub(super) fn estimate(job: &Job, cost: &Cost, level: f64) -> Result<AssumedEstimate> {
     let at_peak = at_peak_s(job, cost).ok_or_else(|| {
         Error::invalid("precision", job.workload.precision, "the accelerator has no peak for it")
     })?;
     let gpus = job.parallelism.gpus() as f64;
     let duration = Interval::from_log((at_peak / MFU).ln(), DURATION_FACTOR.ln());
-    // nothing runs faster than at peak
+    // the time at peak FLOP/s is a lower bound
     let duration = Interval { lower: duration.lower.max(at_peak), ..duration };
     let limit = job.system.power_limit.value() * gpus;
     let power = Interval::from_log((POWER_SHARE * limit).ln(), POWER_FACTOR.ln());
@@ -90,7 +92,7 @@ pub(super) fn answer(job: &Job, cost: &Cost, level: f64) -> Result<Assumed> {
         lower: duration.lower * power.lower,
         upper: duration.upper * power.upper,
     };
-    Ok(Assumed {
+    Ok(AssumedEstimate {
         energy,
         duration,
         power,

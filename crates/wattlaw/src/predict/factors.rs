@@ -1,4 +1,4 @@
-//! The breakdown of a scaling law's answer: factors whose product is the energy estimate.
+//! The breakdown of a scaling law's estimate: factors whose product is the energy estimate.
 
 use serde::Serialize;
 
@@ -7,14 +7,14 @@ use crate::data::features::Features;
 use crate::stats::design::Unseen;
 use crate::stats::frame::Row;
 
-/// One factor of the energy estimate: what a term multiplies it by, against the centre of the fitted runs.
+/// One factor of the energy estimate: the effect of a term, relative to the centre of the fitted runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Factor {
     /// The term (`log_C`, `strategy[fsdp]`), or `Intercept` for the energy at the centre, in joules.
     pub term: String,
     /// Its coefficient.
     pub coefficient: f64,
-    /// What it multiplies the estimate by.
+    /// Its factor in the estimate.
     pub factor: f64,
 }
 
@@ -33,8 +33,8 @@ impl Row for WithEfficiency<'_> {
     }
 }
 
-/// The factors of the energy estimate; none where there is no law of energy.
-pub(super) fn of_energy(laws: &ScalingLaws, features: &Features) -> Vec<Factor> {
+/// The factors of the energy estimate; empty without a law of energy.
+pub(super) fn energy_factors(laws: &ScalingLaws, features: &Features) -> Vec<Factor> {
     let Some(fitted) = &laws.energy else { return Vec::new() };
     let log_eta = fitted.law.predict_log_eta(features).ok().flatten();
     let row = WithEfficiency { features, log_eta };

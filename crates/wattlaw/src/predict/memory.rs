@@ -1,4 +1,4 @@
-//! Peak memory in a prediction: the estimate, its spread, its parts in GiB, and what would make the job fit.
+//! Peak memory in a prediction: the estimate with its interval, its parts in GiB, and advice to make the job fit.
 
 use std::collections::BTreeMap;
 
@@ -10,25 +10,25 @@ use crate::job::Job;
 use crate::memory::{Memory, Recipe};
 use crate::stats::conformal::Conformal;
 
-/// How far 706 measured peaks lay from their estimate, in logarithms; `tests/memory_measured.rs` makes the file.
+/// Absolute logarithmic errors of the estimates of 706 measured peaks; `tests/it/memory_measured.rs` writes the file.
 const SPREAD: &str = include_str!("../../calibrations/memory-2026.json");
 
-/// Peak memory of the GPU that needs most.
+/// Peak memory of the GPU with the highest peak.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PeakMemory {
     /// The estimate in GiB.
     pub peak_gib_per_gpu: f64,
-    /// The estimate with its ends in GiB: the spread of nanotron's measured peaks on H100, assumed to hold for PyTorch.
+    /// The estimate with its interval in GiB: errors of nanotron's measured peaks on H100, assumed for PyTorch.
     pub peak_gib: Interval,
-    /// Memory of the GPU that a process can use, in GiB.
+    /// GPU memory available to a process, in GiB.
     pub capacity_gib: f64,
-    /// Whether what is needed is within the capacity.
+    /// Whether the required memory is within the capacity.
     pub fits: bool,
-    /// The pipeline stage that needs most.
+    /// The pipeline stage with the highest peak.
     pub stage: u64,
     /// The parts in GiB.
     pub parts_gib: BTreeMap<&'static str, f64>,
-    /// Changes that would make it fit, each tried; empty where it fits with room.
+    /// Changes that make the job fit, each with its estimated peak; empty if it fits with a margin.
     pub advice: Vec<String>,
 }
 
@@ -37,8 +37,8 @@ impl PeakMemory {
     ///
     /// # Errors
     /// As [`Conformal::half_width`], for the level.
-    pub(super) fn of(job: &Job, level: f64) -> Result<Self> {
-        let memory = Memory::of(job);
+    pub(super) fn for_job(job: &Job, level: f64) -> Result<Self> {
+        let memory = Memory::for_job(job);
         let peak = memory.peak().gib();
         let spread = spread()?.half_width(level)?;
         Ok(Self {
@@ -52,22 +52,22 @@ impl PeakMemory {
         })
     }
 
-    /// What to say where the job does not fit.
+    /// The warning for a job that does not fit.
     pub(super) fn warning(&self) -> Option<Warning> {
         if self.fits {
             return None;
         }
         let largest = self.parts_gib.iter().max_by(|a, b| a.1.total_cmp(b.1));
         let largest = largest
-            .map_or_else(String::new, |(name, gib)| format!(", most of it {name} ({gib:.1} GiB)"));
+            .map_or_else(String::new, |(name, gib)| format!(", mostly {name} ({gib:.1} GiB)"));
         let advice = match self.advice.as_slice() {
-            [] => "no single change that was tried makes it fit".to_owned(),
-            changes => format!("what would fit: {}", changes.join("; ")),
+            [] => "no tried change makes it fit".to_owned(),
+            changes => format!("changes that make it fit: {}", changes.join("; ")),
         };
         Some(Warning {
             kind: WarningKind::Memory,
             text: format!(
-                "{:.1} GiB a GPU are needed and {:.1} are there{largest}; {advice}",
+                "the job needs {:.1} GiB per GPU, but {:.1} GiB are available{largest}; {advice}",
                 self.peak_gib_per_gpu, self.capacity_gib
             ),
         })

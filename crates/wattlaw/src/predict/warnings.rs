@@ -1,4 +1,4 @@
-//! What a user should know before trusting a prediction.
+//! The warnings of a prediction.
 
 use serde::Serialize;
 
@@ -8,16 +8,16 @@ use crate::calibration::{Calibration, Laws, Outside};
 use crate::job::Job;
 use crate::job::workload::Checkpointing;
 
-/// What a warning is about; scripts match on its name.
+/// The kind of a warning; scripts match on its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum WarningKind {
     /// A variable lies outside the range of the fitted runs.
     OutsideRange,
-    /// A strategy or family without runs of its own is answered as another.
-    AnsweredAs,
-    /// No run of the calibration is on this accelerator.
+    /// A strategy or family without fitted runs is substituted by another.
+    Substituted,
+    /// The calibration has no run on this accelerator.
     UnknownGpu,
-    /// The law's answer is impossible; assumptions replace it.
+    /// The law's estimate is impossible; assumptions replace it.
     Impossible,
     /// The law has no variable for something in the job.
     NotInLaw,
@@ -27,15 +27,15 @@ pub enum WarningKind {
     Scope,
     /// Too few held-out runs for an interval of this level.
     TooFewRuns,
-    /// Too few runs on this accelerator; the interval is that of all accelerators together.
+    /// Too few runs on this accelerator; the interval is that of the pooled law.
     FewRuns,
-    /// No run of the calibration has this strategy.
+    /// The calibration has no run of this strategy.
     UnseenStrategy,
-    /// The calibration knows times only; power is by assumption.
+    /// The calibration has times only; power is assumed.
     AssumedPower,
-    /// Energies of some of the calibration's runs were assumed.
+    /// Some energies of the calibration's runs were assumed.
     AssumedEnergy,
-    /// The answer is without start-up and end of the run.
+    /// The prediction does not include start-up and end.
     StepsOnly,
     /// The interval is widened by an assumed factor.
     WiderByAssumption,
@@ -44,27 +44,27 @@ pub enum WarningKind {
 }
 
 words!(WarningKind, "kind of warning":
-    OutsideRange = "outside-range", AnsweredAs = "answered-as", UnknownGpu = "unknown-gpu", Impossible = "impossible", NotInLaw = "not-in-law", Memory = "memory", Scope = "scope", TooFewRuns = "too-few-runs", FewRuns = "few-runs", UnseenStrategy = "unseen-strategy", AssumedPower = "assumed-power", AssumedEnergy = "assumed-energy", StepsOnly = "steps-only", WiderByAssumption = "wider-by-assumption", PowerLimit = "power-limit");
+    OutsideRange = "outside-range", Substituted = "substituted", UnknownGpu = "unknown-gpu", Impossible = "impossible", NotInLaw = "not-in-law", Memory = "memory", Scope = "scope", TooFewRuns = "too-few-runs", FewRuns = "few-runs", UnseenStrategy = "unseen-strategy", AssumedPower = "assumed-power", AssumedEnergy = "assumed-energy", StepsOnly = "steps-only", WiderByAssumption = "wider-by-assumption", PowerLimit = "power-limit");
 
-/// A reason for care, as data: a kind that scripts can match, and a sentence.
+/// A warning: a kind that scripts can match, and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Warning {
-    /// What it is about.
+    /// Its kind.
     pub kind: WarningKind,
     /// The sentence.
     pub text: String,
 }
 
 impl Warning {
-    pub(super) const fn answered_as(text: String) -> Self {
-        Self { kind: WarningKind::AnsweredAs, text }
+    pub(super) const fn substituted(text: String) -> Self {
+        Self { kind: WarningKind::Substituted, text }
     }
 
     pub(super) fn too_few_runs(calibration: &Calibration, level: f64) -> Self {
         Self {
             kind: WarningKind::TooFewRuns,
             text: format!(
-                "{} has too few held-out runs for a {:.0} % interval; its ends are open",
+                "{} has too few held-out runs for a {:.0} % interval; the interval is unbounded",
                 calibration.name,
                 level * 100.0
             ),
@@ -73,29 +73,29 @@ impl Warning {
 }
 
 /// Warnings for variables outside the fitted range: one sentence each, with value, range and distance.
-pub(super) fn of_range(outside: &[Outside], calibration: &Calibration) -> Vec<Warning> {
+pub(super) fn for_range(outside: &[Outside], calibration: &Calibration) -> Vec<Warning> {
     outside
         .iter()
         .map(|o| Warning {
             kind: WarningKind::OutsideRange,
             text: format!(
-                "{} {} lies {} times outside the {} to {} that {} was fitted on",
+                "{} {} is outside the fitted range {} to {} of {}, by a factor {}",
                 o.variable,
                 plain(o.value),
-                plain(o.factor),
                 plain(o.min),
                 plain(o.max),
-                calibration.name
+                calibration.name,
+                plain(o.factor)
             ),
         })
         .collect()
 }
 
-/// Lowest power limit, as a share of TDP, that the clock law was fitted on: 100 of 300 W on A40.
-const LOWEST_LIMIT: f64 = 1.0 / 3.0;
+/// Lowest power limit in the fit of the clock law, as a share of TDP: 100 of 300 W on A40.
+const MIN_LIMIT_SHARE: f64 = 1.0 / 3.0;
 
-/// Warnings for what the law does not know of a job.
-pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
+/// Warnings for properties of a job outside the law and its runs.
+pub(super) fn for_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut warn = |kind, text| warnings.push(Warning { kind, text });
     let data = &calibration.data;
@@ -103,8 +103,8 @@ pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
         warn(
             WarningKind::AssumedEnergy,
             format!(
-                "in {} of the {} runs that {} was fitted on energy was assumed, all or in part, and not measured; so is what it \
-                 says of energy and power",
+                "in {} of the {} runs of {}, energy was assumed, wholly or in part, and not measured; its \
+                 predictions of energy and power depend on that assumption",
                 data.energies_assumed, data.rows, calibration.name
             ),
         );
@@ -115,8 +115,8 @@ pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
         warn(
             WarningKind::UnknownGpu,
             format!(
-                "{} was fitted on {} and not on {gpu}; accelerators differ in ways that it cannot know, and runs of \
-                 your own would tell",
+                "{} was fitted on {} and not on {gpu}; accelerators differ in properties outside its variables, and so \
+                 measure some runs on it",
                 calibration.name,
                 seen.join(", ")
             ),
@@ -124,7 +124,7 @@ pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
     }
     let mut left_out = Vec::new();
     let (limit, tdp) = (job.system.power_limit.value(), job.system.accelerator.tdp_w);
-    // the roofline law counts them
+    // the roofline law has these variables
     if matches!(calibration.law, Laws::Scaling(_)) {
         if job.workload.lora.is_some() {
             left_out.push("LoRA");
@@ -140,18 +140,18 @@ pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
         warn(
             WarningKind::NotInLaw,
             format!(
-                "{} does not know {}; the answer is as without",
+                "{} has no variable for {}; the prediction ignores it",
                 calibration.name,
                 left_out.join(" or ")
             ),
         );
     }
     if matches!(calibration.law, Laws::Roofline(_)) {
-        if limit < LOWEST_LIMIT * tdp {
+        if limit < MIN_LIMIT_SHARE * tdp {
             warn(
                 WarningKind::PowerLimit,
                 format!(
-                    "a power limit of {} W is {:.2} of the TDP; none below a third was measured, and many accelerators refuse \
+                    "a power limit of {} W is {:.2} of the TDP; no limit below a third was measured, and many accelerators refuse \
                      them",
                     plain(limit),
                     limit / tdp
@@ -161,7 +161,7 @@ pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
             warn(
                 WarningKind::PowerLimit,
                 format!(
-                    "a power limit of {} W is above the TDP of {} W; the answer is as without",
+                    "a power limit of {} W is above the TDP of {} W; the prediction ignores it",
                     plain(limit),
                     plain(tdp)
                 ),
@@ -176,7 +176,7 @@ pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
         warn(
             WarningKind::Scope,
             format!(
-                "{} does not say what its energies cover (GPUs, node, facility)",
+                "{} does not state what its energies cover (GPUs, node, facility)",
                 calibration.name
             ),
         );
@@ -184,7 +184,7 @@ pub(super) fn of_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
     warnings
 }
 
-/// A number as people read it: whole where it is, in three digits else, large ones as flags take them (`8.24M`).
+/// Formats a number: whole numbers in full, others with three digits, large ones with a suffix as in flags (`8.24M`).
 pub(super) fn plain(value: f64) -> String {
     let suffixes = [(1e12, "T"), (1e9, "B"), (1e6, "M")];
     match suffixes.iter().find(|(size, _)| value >= *size) {

@@ -1,27 +1,27 @@
-//! A device's energy counter, made to count on where the device's own wraps or starts anew.
+//! A device's energy counter, corrected for wraps and resets.
 
 use crate::base::units::Joules;
 
-/// What a counter has counted since it was first read.
+/// Energy since the first reading of a counter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Counter {
-    /// The value from which the device's counter starts at zero again; none where it does so only by a reset.
+    /// The value at which the device's counter wraps to zero; `None` if it never wraps.
     range: Option<Joules>,
     last: Option<Joules>,
     total: Joules,
 }
 
 impl Counter {
-    /// A counter that has not been read yet, and that wraps at `range`.
+    /// An unread counter that wraps at `range`.
     pub const fn new(range: Option<Joules>) -> Self {
         Self { range, last: None, total: Joules::ZERO }
     }
 
-    /// The energy since the first reading, the device's counter now showing `raw`.
+    /// The energy since the first reading, for the device's counter value `raw`.
     ///
-    /// A counter that fell has wrapped where it has a range, once: it must be read more often than it wraps. Without a range
-    /// it was reset, and what it lost is unknown: `meanwhile`, the energy since the last reading by other means (integrated
-    /// power), stands for it, if that is more than what was counted since the reset.
+    /// A counter with a range that decreased has wrapped once; it must be read more often than it wraps. Without a
+    /// range it was reset, and the lost energy is unknown: `meanwhile`, the energy since the last reading from
+    /// integrated power, replaces it, if it is more than the energy counted since the reset.
     pub fn advance(&mut self, raw: Joules, meanwhile: Option<Joules>) -> Joules {
         let step = match (self.last, self.range) {
             (None, _) => Joules::ZERO,
@@ -52,12 +52,12 @@ mod tests {
     }
 
     #[test]
-    fn a_wrap_is_made_good() {
+    fn a_wrap_is_corrected() {
         assert_eq!(totals(Some(1000.0), &[990.0, 998.0, 3.0, 4.0], None), [0.0, 8.0, 13.0, 14.0]);
     }
 
     #[test]
-    fn a_reset_is_made_good_by_what_is_known_of_the_meantime() {
+    fn a_reset_is_corrected_by_integrated_power() {
         assert_eq!(totals(None, &[990.0, 3.0, 13.0], None), [0.0, 3.0, 13.0]);
         assert_eq!(totals(None, &[990.0, 3.0, 13.0], Some(10.0)), [0.0, 10.0, 20.0]);
     }

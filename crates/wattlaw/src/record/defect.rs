@@ -1,80 +1,83 @@
-//! What is wrong with a record, before its energy is believed.
+//! Defects of a record.
 
 use serde::Serialize;
 
 use super::document::{Measured, Record, State};
 use crate::base::words::words;
 
-/// Share of a run that may go unseen or uncertain before it is told: far below what sensors are good to (5 %), far above
-/// what rounding leaves.
-const LITTLE: f64 = 0.01;
+/// Share of a run that may be unread or uncertain without a defect: well below the error of sensors (5 %), well above
+/// rounding.
+const NEGLIGIBLE_SHARE: f64 = 0.01;
 
 /// A kind of defect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// It was not closed.
+pub enum DefectKind {
+    /// The record was not closed.
     Open,
-    /// Its writer died.
+    /// The writer died.
     Recovered,
-    /// The command failed, or nobody saw how it ended.
+    /// The command failed, or its end was not observed.
     EndedBadly,
     /// Another record holds the energy.
     HeldElsewhere,
     /// Readings failed.
     Faults,
-    /// A part of the run was not seen.
+    /// Part of the run has no readings.
     PartCovered,
-    /// The run is short for the meter.
+    /// The run is too short for the meter.
     ShortWindow,
-    /// The energy is an assumption in part.
+    /// Part of the energy is assumed.
     Assumed,
-    /// More power than the device is allowed.
+    /// The power is above the device's limit.
     AboveLimit,
-    /// The clock was held down.
+    /// The clock was throttled.
     Throttled,
-    /// What was noted when it was closed.
+    /// A note of the finalizer.
     Note,
 }
 
-words!(Kind, "kind": Open = "open", Recovered = "recovered", EndedBadly = "ended-badly",
+words!(DefectKind, "kind": Open = "open", Recovered = "recovered", EndedBadly = "ended-badly",
     HeldElsewhere = "held-elsewhere", Faults = "faults", PartCovered = "part-covered",
     ShortWindow = "short-window", Assumed = "assumed", AboveLimit = "above-limit",
     Throttled = "throttled", Note = "note");
 
-/// Something wrong with a record.
+/// A defect of a record.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Defect {
-    /// Which kind.
-    pub kind: Kind,
-    /// What was found, as a clause.
+    /// The kind.
+    pub kind: DefectKind,
+    /// Description, as a clause.
     pub text: String,
 }
 
 impl Record {
-    /// What is wrong with it, from the whole record to its channels.
+    /// The defects: first those of the whole record, then those of channels.
     pub fn defects(&self) -> Vec<Defect> {
         let mut found = Vec::new();
-        let mut tell = |kind, text: String| found.push(Defect { kind, text });
+        let mut report = |kind, text: String| found.push(Defect { kind, text });
         match self.state {
-            State::Running => tell(
-                Kind::Open,
-                "it is being written, or its writer died; `wattlaw recover` closes it then".into(),
+            State::Running => report(
+                DefectKind::Open,
+                "the record is being written, or its writer died; if so, `wattlaw recover` closes it".into(),
             ),
-            State::Recovered => tell(
-                Kind::Recovered,
-                "its writer died; at most the last second before that is missing".into(),
+            State::Recovered => report(
+                DefectKind::Recovered,
+                "the writer died; at most the last second is missing".into(),
             ),
             State::Finished | State::Merged => {}
         }
         if self.end.is_some_and(|end| !end.well()) {
-            tell(Kind::EndedBadly, format!("the command did not end well: {}", self.outcome()));
+            report(DefectKind::EndedBadly, format!("the command failed: {}", self.outcome()));
         }
         if let Some(other) = &self.held_by {
-            tell(Kind::HeldElsewhere, format!("{other} measured this machine at the time"));
+            report(
+                DefectKind::HeldElsewhere,
+                format!("record {other} measured this machine at the same time"),
+            );
         }
         if let Some(first) = self.faults.first() {
-            tell(
-                Kind::Faults,
+            report(
+                DefectKind::Faults,
                 format!(
                     "{} faults, the first: {}: {}",
                     self.faults.len(),
@@ -84,45 +87,45 @@ impl Record {
             );
         }
         for channel in &self.channels {
-            channel.defects(&mut tell);
+            channel.defects(&mut report);
         }
         for note in &self.notes {
-            tell(Kind::Note, note.clone());
+            report(DefectKind::Note, note.clone());
         }
         found
     }
 }
 
 impl Measured {
-    fn defects(&self, tell: &mut impl FnMut(Kind, String)) {
+    fn defects(&self, report: &mut impl FnMut(DefectKind, String)) {
         let name = &self.channel.name;
         if self.is_assumed() {
-            tell(Kind::Assumed, format!("{name} is a power that was stated, not measured"));
+            report(DefectKind::Assumed, format!("{name} is a stated power, not measured"));
             return;
         }
-        if self.covered < 1.0 - LITTLE {
-            tell(
-                Kind::PartCovered,
-                format!("{name} was seen {:.1} % of the time", self.covered * 100.0),
+        if self.covered < 1.0 - NEGLIGIBLE_SHARE {
+            report(
+                DefectKind::PartCovered,
+                format!("{name} has readings in {:.1} % of the time", self.covered * 100.0),
             );
         }
         if let Some(energy) = self.energy
-            && self.random_sd > LITTLE * energy
+            && self.random_sd > NEGLIGIBLE_SHARE * energy
         {
-            tell(
-                Kind::ShortWindow,
+            report(
+                DefectKind::ShortWindow,
                 format!(
-                    "{name}: the run is short for the meter, whose steps leave {:.1} J of {:.1} J open",
+                    "{name}: the run is too short for the meter, whose resolution leaves {:.1} J of {:.1} J uncertain",
                     self.random_sd.value(),
                     energy.value()
                 ),
             );
         }
         if let (Some(power), Some(limit)) = (self.mean_power, &self.power_limit_w)
-            && power.value() > limit.max * (1.0 + LITTLE)
+            && power.value() > limit.max * (1.0 + NEGLIGIBLE_SHARE)
         {
-            tell(
-                Kind::AboveLimit,
+            report(
+                DefectKind::AboveLimit,
                 format!(
                     "{name} drew {:.0} W on average under a limit of {:.0} W",
                     power.value(),
@@ -130,16 +133,18 @@ impl Measured {
                 ),
             );
         }
-        for (reason, share) in self.throttle.iter().filter(|(r, s)| **s > LITTLE && is_held(r)) {
-            tell(
-                Kind::Throttled,
-                format!("{name}: {reason} held the clock down {:.0} % of the time", share * 100.0),
+        for (reason, share) in
+            self.throttle.iter().filter(|(r, s)| **s > NEGLIGIBLE_SHARE && is_held(r))
+        {
+            report(
+                DefectKind::Throttled,
+                format!("{name}: {reason} throttled the clock {:.0} % of the time", share * 100.0),
             );
         }
     }
 }
 
-/// Whether a reason holds a working device down, and is not just that nothing is to be done.
+/// Whether a reason throttles a busy device; idle clocks and configured clocks do not count.
 fn is_held(reason: &str) -> bool {
     !matches!(reason, "idle" | "applications_clocks" | "display_clock")
 }

@@ -1,4 +1,5 @@
-//! The record of a run as `run.json` holds it (schema `wattlaw-record/1`); `docs/reference/record.md` documents it field by field.
+//! The record of a run as `run.json` holds it (schema `wattlaw-record/1`); `docs/reference/record.md` documents it
+//! field by field.
 //!
 //! All moments (`begin_s`, `from_s`, `to_s`) are seconds since sampling began, as `t_s` in `trace.csv` is.
 
@@ -28,15 +29,15 @@ pub struct Record {
     pub name: Option<String>,
     /// Program and version that wrote it.
     pub made_by: String,
-    /// How far it came.
+    /// The state of the record.
     pub state: State,
-    /// Machines that were measured: one, or those of the records that were merged.
+    /// Measured machines: one, or those of merged records.
     pub nodes: Vec<Node>,
     /// The command and its arguments.
     pub command: Vec<String>,
-    /// How the command ended; none while it runs.
+    /// How the command ended; `None` while it runs.
     pub end: Option<End>,
-    /// Why it was ended before it would have ended by itself.
+    /// Why the command was stopped early.
     #[serde(default)]
     pub stopped: Option<Stop>,
     /// Wall-clock time at which sampling began, RFC 3339 in UTC.
@@ -49,43 +50,43 @@ pub struct Record {
     /// How long the command ran, on the monotonic clock.
     #[serde(rename = "duration_s")]
     pub duration: Option<Seconds>,
-    /// Time between readings that was asked for.
+    /// Requested time between readings.
     #[serde(rename = "interval_s")]
     pub interval: Seconds,
-    /// Idle time that was asked for before and after the command.
+    /// Requested idle time before and after the command.
     #[serde(rename = "idle_s")]
     pub idle: Seconds,
     /// Energy by scope, the narrowest first; empty where nothing was measured or assumed.
     pub energies: Vec<Total>,
-    /// What each channel read while the command ran.
+    /// The readings of each channel while the command ran.
     pub channels: Vec<Measured>,
-    /// The record that measured this machine at the same time, where this one was not to count it again.
+    /// The record that measured this machine at the same time; this one then has no energy, to avoid counting it twice.
     pub held_by: Option<String>,
-    /// Optimizer steps that the program told.
+    /// Optimizer steps reported by the program.
     pub steps: Option<u64>,
-    /// Tokens that the program told.
+    /// Tokens reported by the program.
     pub tokens: Option<f64>,
-    /// Steps that make a window.
+    /// Steps per automatic window.
     pub window_steps: Option<u64>,
     /// Named parts of the run, in the order of their begin.
     pub windows: Vec<Window>,
-    /// What was trained, as flags, files and the program said.
+    /// The job, from flags, files and the program.
     #[serde(serialize_with = "without_nulls")]
     pub job: Option<JobSpec>,
-    /// What could not be read, when it began.
+    /// Failures of channels.
     pub faults: Vec<Fault>,
-    /// What else there is to know.
+    /// Notes.
     pub notes: Vec<String>,
 }
 
-/// How far a record came.
+/// The state of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// It is being written, or its writer died.
+    /// The record is being written, or its writer died.
     Running,
-    /// Its writer closed it.
+    /// The writer closed the record.
     Finished,
-    /// Its writer died, and it was closed later from what was written.
+    /// The writer died, and the record was closed later from its files.
     Recovered,
     /// Made of the records of several machines.
     Merged,
@@ -93,15 +94,15 @@ pub enum State {
 
 words!(State, "state": Running = "running", Finished = "finished", Recovered = "recovered", Merged = "merged");
 
-/// A machine that was measured.
+/// A measured machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Node {
     /// Its host name.
     pub host: String,
-    /// What tells its boots apart, where the system says: containers of one machine share it.
+    /// Boot id, where the system has one; containers of one machine share it.
     pub boot_id: Option<String>,
-    /// The record it comes from, in a merged one.
+    /// The source record, in a merged record.
     pub record: Option<String>,
     /// Variables of SLURM, torchrun, MPI and of visible devices.
     pub environment: BTreeMap<String, String>,
@@ -121,29 +122,29 @@ pub enum End {
         /// The signal's number.
         signal: i32,
     },
-    /// Nobody saw: the record's writer died before.
+    /// Not observed: the record's writer died first.
     Unseen,
 }
 
 impl End {
-    /// Whether the command did all that it was to do.
+    /// Whether the command succeeded.
     pub const fn well(self) -> bool {
         matches!(self, Self::Exit { code: 0 })
     }
 }
 
-/// Why a command was ended before it would have ended by itself.
+/// Why a command was stopped early.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "why", deny_unknown_fields)]
 pub enum Stop {
-    /// The one that measured was told by this signal to end.
+    /// The measuring program received this signal.
     Signal {
         /// The signal's number.
         signal: i32,
     },
-    /// It had taken longer than it was to take.
+    /// The command exceeded its time limit.
     TimeLimit {
-        /// Longest time that was allowed.
+        /// The time limit.
         limit_s: Seconds,
     },
 }
@@ -157,55 +158,56 @@ pub struct Total {
     /// Measured and assumed energy together.
     #[serde(rename = "energy_j")]
     pub energy: Joules,
-    /// The part of it that is assumed and not measured.
+    /// The assumed part, not measured.
     #[serde(rename = "assumed_j")]
     pub assumed: Joules,
-    /// Standard deviation of the measured part's error that all runs on these devices share; none where a meter's is
-    /// not known.
+    /// Standard deviation of the measured part's systematic error, shared by all runs on these devices; `None` if that
+    /// of a meter is unknown.
     #[serde(rename = "systematic_sd_j")]
     pub systematic_sd: Option<Joules>,
-    /// Standard deviation of the measured part's error that each run draws anew.
+    /// Standard deviation of the measured part's random error, independent for each run.
     #[serde(rename = "random_sd_j")]
     pub random_sd: Joules,
-    /// Share of the command's time that every channel was read in.
+    /// Share of the command's time with readings of every channel.
     pub covered: f64,
-    /// Channels that are in it.
+    /// Number of channels in the sum.
     pub channels: u64,
 }
 
 impl Total {
-    /// Standard deviation of the measured part: both kinds of error together.
+    /// Standard deviation of the measured part: systematic and random error together.
     pub fn sd(&self) -> Option<Joules> {
         self.systematic_sd.map(|s| Joules::new(s.value().hypot(self.random_sd.value())))
     }
 }
 
-/// What a channel read while the command ran.
+/// The readings of a channel while the command ran.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Measured {
     /// The machine.
     pub host: String,
-    /// What is read, and by which instrument.
+    /// The channel.
     pub channel: Channel,
-    /// Energy; none where it was never read.
+    /// Energy; `None` if it was never read.
     #[serde(rename = "energy_j")]
     pub energy: Option<Joules>,
-    /// Energy over time.
+    /// Mean power.
     #[serde(rename = "mean_power_w")]
     pub mean_power: Option<Watts>,
-    /// Standard deviation of the error that all runs on the device share.
+    /// Standard deviation of the systematic error, shared by all runs on the device.
     #[serde(rename = "systematic_sd_j")]
     pub systematic_sd: Option<Joules>,
-    /// Standard deviation of the error that each run draws anew: the instrument's steps, and the time between readings.
+    /// Standard deviation of the random error of each run: the instrument's quantisation, and the time between
+    /// readings.
     #[serde(rename = "random_sd_j")]
     pub random_sd: Joules,
-    /// Share of the command's time in which it was read.
+    /// Share of the command's time with readings.
     pub covered: f64,
-    /// The same energy by integrated power, where a counter has both.
+    /// The energy from integrated power, where a counter also has power.
     #[serde(rename = "integrated_energy_j")]
     pub integrated: Option<Joules>,
-    /// Integrated power over the counter, less one.
+    /// Integrated power relative to the counter, minus one.
     pub disagreement: Option<f64>,
     /// Mean power in the idle time before the command.
     #[serde(rename = "idle_before_w")]
@@ -217,9 +219,9 @@ pub struct Measured {
     pub readings: u64,
     /// Readings that failed.
     pub failed_readings: u64,
-    /// Power as it was read.
+    /// Power readings.
     pub power_w: Option<Spread>,
-    /// Limit that the power was held to.
+    /// Power limit.
     pub power_limit_w: Option<Spread>,
     /// Clock of the multiprocessors.
     pub sm_clock_mhz: Option<Spread>,
@@ -229,14 +231,14 @@ pub struct Measured {
     pub temperature_c: Option<Spread>,
     /// Share of the time in which a kernel ran.
     pub utilization: Option<Spread>,
-    /// Share of readings by what held the clocks down.
+    /// Share of readings with each throttling reason.
     pub throttle: BTreeMap<String, f64>,
-    /// Stretches in which nothing was read.
+    /// Intervals without readings.
     pub gaps: Vec<Gap>,
 }
 
 impl Measured {
-    /// A channel of which nothing was read yet.
+    /// A channel without readings.
     pub fn unread(host: &str, channel: Channel) -> Self {
         Self {
             host: host.to_owned(),
@@ -263,32 +265,32 @@ impl Measured {
         }
     }
 
-    /// Whether nothing was measured, only assumed.
+    /// Whether its energy is assumed, not measured.
     pub fn is_assumed(&self) -> bool {
         self.channel.instrument == Instrument::Assumed
     }
 }
 
-/// Values as they were read, each reading counting alike.
+/// Statistics of readings, equally weighted.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spread {
     /// Mean.
     pub mean: f64,
-    /// Least.
+    /// Smallest.
     pub min: f64,
     /// Largest.
     pub max: f64,
 }
 
-/// A stretch in which nothing was read.
+/// An interval without readings.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gap {
     /// The last reading before it.
     #[serde(rename = "from_s")]
     pub from: Seconds,
-    /// The first reading after it, or the last that failed.
+    /// The first reading after it, or the last failed one.
     #[serde(rename = "to_s")]
     pub to: Seconds,
 }
@@ -307,17 +309,17 @@ pub struct Window {
     /// Its end.
     #[serde(rename = "to_s")]
     pub to: Seconds,
-    /// Whether its end was told; else it ends with the command.
+    /// Whether its end was reported; otherwise it ends with the command.
     pub closed: bool,
-    /// Steps that the program told within.
+    /// Steps reported in it.
     pub steps: u64,
-    /// Tokens that the program told within.
+    /// Tokens reported in it.
     pub tokens: f64,
     /// Energy by channel, in the channels' order.
     pub energies: Vec<Part>,
 }
 
-/// A channel's share in a window.
+/// The energy of a channel in a window.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Part {
@@ -328,14 +330,14 @@ pub struct Part {
     /// Energy.
     #[serde(rename = "energy_j")]
     pub energy: Joules,
-    /// Standard deviation that comes of the instrument's steps and of the time between readings.
+    /// Standard deviation from the instrument's quantisation and the time between readings.
     #[serde(rename = "quantisation_sd_j")]
     pub quantisation_sd: Joules,
-    /// Share of the window in which the channel was read.
+    /// Share of the window with readings of the channel.
     pub covered: f64,
 }
 
-/// A channel that could not be read.
+/// A failure to read a channel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
@@ -352,7 +354,7 @@ impl Record {
     /// Reads a `run.json`.
     ///
     /// # Errors
-    /// [`Error::Syntax`] with line and column; [`Error::Invalid`] for another schema, or for a figure that cannot be.
+    /// [`Error::Syntax`] with line and column; [`Error::Invalid`] for another schema, or for an impossible number.
     pub fn from_json(text: &str) -> Result<Self> {
         #[derive(Deserialize)]
         struct Head {
@@ -376,19 +378,19 @@ impl Record {
     /// The text of `run.json`.
     ///
     /// # Errors
-    /// None for a record that was measured or read.
+    /// None for a record that was measured or read from a file.
     pub fn to_json(&self) -> Result<String> {
         serde_json::to_string_pretty(self)
             .map(|text| text + "\n")
             .map_err(|e| Error::Syntax { format: "JSON", message: e.to_string() })
     }
 
-    /// The energy to speak of first: that of the narrowest scope.
+    /// The energy of the narrowest scope.
     pub fn energy(&self) -> Option<&Total> {
         self.energies.first()
     }
 
-    /// Figures that cannot be measured would make sums without meaning.
+    /// Checks that all numbers are plausible, since sums of implausible numbers are meaningless.
     fn check(&self) -> Result<()> {
         let totals = self.energies.iter().flat_map(|t| {
             [("energy_j", t.energy), ("assumed_j", t.assumed), ("random_sd_j", t.random_sd)]
@@ -417,18 +419,18 @@ impl Record {
     }
 }
 
-/// More joules, seconds and tokens than any run has, and sums of many of them stay finite.
-const MOST: f64 = 1e24;
+/// Upper bound of joules, seconds and tokens; sums of many of them stay finite.
+const MAX: f64 = 1e24;
 
 fn plausible(field: &str, value: f64) -> Result<()> {
-    if (0.0..=MOST).contains(&value) {
+    if (0.0..=MAX).contains(&value) {
         Ok(())
     } else {
         Err(Error::invalid(field, value, "it must be a number from 0"))
     }
 }
 
-/// A job leaves most of its fields open; a record names those that were said.
+/// Serialises a job without its absent fields.
 pub(super) fn without_nulls<T: Serialize, S: Serializer>(
     job: &T,
     serializer: S,

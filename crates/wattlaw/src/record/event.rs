@@ -1,4 +1,4 @@
-//! What happened in a run besides readings: told by the program that runs, or noted by the one that measures.
+//! Events of a run: reported by the running program, or recorded by the measuring one.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::base::units::Seconds;
 use crate::job::JobSpec;
 use crate::record::document::{End, Stop, without_nulls};
 
-/// Something that happened.
+/// An event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
 pub enum Event {
@@ -18,7 +18,7 @@ pub enum Event {
         /// How.
         end: End,
     },
-    /// The command was told to end before its time.
+    /// The command was stopped early.
     Stopped {
         /// Why.
         stop: Stop,
@@ -40,38 +40,38 @@ pub enum Event {
         #[serde(default)]
         tokens: f64,
     },
-    /// Tokens were trained on, apart from steps.
+    /// Tokens were trained on outside steps.
     Tokens {
-        /// How many more.
+        /// Number of tokens.
         tokens: f64,
     },
     /// What is trained.
     Job {
-        /// What is known of it; laid over what was known before.
+        /// Known fields; they replace those of earlier events.
         #[serde(serialize_with = "without_nulls")]
         job: Box<JobSpec>,
     },
-    /// A channel could not be read from now on.
+    /// A channel cannot be read from now on.
     Fault {
         /// Its name.
         channel: String,
         /// Why.
         reason: String,
     },
-    /// Something to know.
+    /// A note.
     Note {
         /// A sentence.
         text: String,
     },
 }
 
-/// An event with its moment: one line of `events.jsonl`.
+/// An event with its time: one line of `events.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// Time since sampling began.
     #[serde(rename = "t_s")]
     pub at: Seconds,
-    /// What happened.
+    /// The event.
     #[serde(flatten)]
     pub event: Event,
 }
@@ -80,15 +80,15 @@ impl Entry {
     /// The line, with its end.
     ///
     /// # Errors
-    /// None: what an event holds is JSON.
+    /// None: every event can be written as JSON.
     pub fn line(&self) -> Result<String> {
         serde_json::to_string(self).map(|line| line + "\n").map_err(|e| syntax(&e))
     }
 
-    /// Reads a line of `events.jsonl`; none where it is no whole entry.
+    /// Reads a line of `events.jsonl`; `None` if it is not a complete entry.
     pub fn parse(line: &str) -> Option<Self> {
         serde_json::from_str(line).ok().filter(|entry: &Self| {
-            let plausible = |n: f64| (0.0..=MOST).contains(&n);
+            let plausible = |n: f64| (0.0..=MAX).contains(&n);
             plausible(entry.at.value())
                 && match entry.event {
                     Event::Step { tokens } | Event::Tokens { tokens } => plausible(tokens),
@@ -98,41 +98,41 @@ impl Entry {
     }
 }
 
-/// More tokens than a run trains on, and more seconds than it takes.
-const MOST: f64 = 1e18;
+/// Upper bound of tokens and seconds.
+const MAX: f64 = 1e18;
 
 /// A window's longest name in bytes.
-const LONGEST: usize = 256;
+const MAX_NAME_BYTES: usize = 256;
 
-/// What a program said in one line of JSON.
+/// An event reported by a program in one line of JSON.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Said {
+pub struct ProgramEvent {
     /// The event.
     pub event: Event,
-    /// When it happened on the system's monotonic clock; when the line arrives where it does not say.
+    /// Time on the system's monotonic clock; if absent, the arrival of the line counts.
     pub monotonic: Option<Seconds>,
 }
 
-impl Said {
-    /// Reads a line that a program wrote.
+impl ProgramEvent {
+    /// Reads a line written by a program.
     ///
     /// ```
-    /// use wattlaw::record::event::{Event, Said};
+    /// use wattlaw::record::event::{Event, ProgramEvent};
     ///
-    /// let said = Said::parse(r#"{"event": "step", "tokens": 4096}"#)?;
-    /// assert_eq!(said.event, Event::Step { tokens: 4096.0 });
+    /// let reported = ProgramEvent::parse(r#"{"event": "step", "tokens": 4096}"#)?;
+    /// assert_eq!(reported.event, Event::Step { tokens: 4096.0 });
     /// # Ok::<(), wattlaw::Error>(())
     /// ```
     ///
     /// # Errors
-    /// [`Error::Syntax`] for what is no JSON object, [`Error::Unknown`] for another event, [`Error::Missing`] and
-    /// [`Error::Invalid`] for a field that is absent or cannot be.
+    /// [`Error::Syntax`] for text that is not a JSON object, [`Error::Unknown`] for another event, [`Error::Missing`]
+    /// and [`Error::Invalid`] for a field that is absent or invalid.
     pub fn parse(line: &str) -> Result<Self> {
         let mut fields: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(line).map_err(|e| syntax(&e))?;
         let kind = match fields.remove("event") {
             Some(serde_json::Value::String(kind)) => kind,
-            _ => return Err(Error::missing("event", "a line names what happened")),
+            _ => return Err(Error::missing("event", "each line needs an event")),
         };
         let stamp = fields.remove("t_monotonic_s").or_else(|| fields.remove("time"));
         let monotonic = match stamp {
@@ -141,13 +141,14 @@ impl Said {
         };
         let event = match kind.as_str() {
             "window_begin" => Event::WindowBegin {
-                name: name(&fields)?.ok_or_else(|| Error::missing("name", "a window has one"))?,
+                name: name(&fields)?
+                    .ok_or_else(|| Error::missing("name", "a window needs a name"))?,
             },
             "window_end" => Event::WindowEnd { name: name(&fields)? },
             "step" => Event::Step { tokens: tokens(&fields)?.unwrap_or(0.0) },
             "tokens" => Event::Tokens {
                 tokens: tokens(&fields)?
-                    .ok_or_else(|| Error::missing("tokens", "say how many more there were"))?,
+                    .ok_or_else(|| Error::missing("tokens", "give the number of tokens"))?,
             },
             "job" => Event::Job {
                 job: Box::new(
@@ -167,7 +168,9 @@ impl Said {
 fn name(fields: &serde_json::Map<String, serde_json::Value>) -> Result<Option<String>> {
     match fields.get("name") {
         None | Some(serde_json::Value::Null) => Ok(None),
-        Some(serde_json::Value::String(name)) if !name.is_empty() && name.len() <= LONGEST => {
+        Some(serde_json::Value::String(name))
+            if !name.is_empty() && name.len() <= MAX_NAME_BYTES =>
+        {
             Ok(Some(name.clone()))
         }
         Some(other) => {
@@ -182,7 +185,7 @@ fn tokens(fields: &serde_json::Map<String, serde_json::Value>) -> Result<Option<
 }
 
 fn amount(field: &str, value: &serde_json::Value) -> Result<f64> {
-    value.as_f64().filter(|n| (0.0..=MOST).contains(n)).ok_or_else(|| {
+    value.as_f64().filter(|n| (0.0..=MAX).contains(n)).ok_or_else(|| {
         let shown: String = value.to_string().chars().take(40).collect();
         Error::invalid(field, shown, "it must be a number from 0")
     })
@@ -197,37 +200,40 @@ mod tests {
     use super::*;
 
     fn wrong(line: &str) -> String {
-        Said::parse(line).unwrap_err().to_string()
+        ProgramEvent::parse(line).unwrap_err().to_string()
     }
 
     #[test]
-    fn a_program_says_what_happened() {
-        let said = Said::parse(r#"{"event":"window_begin","name":"epoch 1","t_monotonic_s":12.5}"#);
+    fn program_events_are_read() {
+        let reported = ProgramEvent::parse(
+            r#"{"event":"window_begin","name":"epoch 1","t_monotonic_s":12.5}"#,
+        );
         assert_eq!(
-            said.unwrap(),
-            Said {
+            reported.unwrap(),
+            ProgramEvent {
                 event: Event::WindowBegin { name: "epoch 1".into() },
                 monotonic: Some(Seconds::new(12.5))
             }
         );
         assert_eq!(
-            Said::parse(r#"{"event":"window_end"}"#).unwrap().event,
+            ProgramEvent::parse(r#"{"event":"window_end"}"#).unwrap().event,
             Event::WindowEnd { name: None }
         );
-        let job =
-            Said::parse(r#"{"event":"job","model":{"name":"gpt2"},"workload":{"seq_len":64}}"#);
+        let job = ProgramEvent::parse(
+            r#"{"event":"job","model":{"name":"gpt2"},"workload":{"seq_len":64}}"#,
+        );
         let Event::Job { job } = job.unwrap().event else { panic!("no job") };
         assert_eq!((job.model.name.as_deref(), job.workload.seq_len), (Some("gpt2"), Some(64)));
     }
 
     #[test]
-    fn what_it_says_wrongly_is_one_sentence() {
+    fn invalid_events_give_one_sentence_errors() {
         for (line, said) in [
             ("", "not valid JSON"),
             ("[1]", "not valid JSON"),
             ("{}", "event is missing"),
             (r#"{"event":"stop"}"#, "unknown event `stop`; accepted: `window_begin`"),
-            (r#"{"event":"window_begin"}"#, "name is missing; a window has one"),
+            (r#"{"event":"window_begin"}"#, "name is missing; a window needs a name"),
             (r#"{"event":"window_begin","name":7}"#, "name is 7, but it must be a text"),
             (r#"{"event":"step","tokens":-1}"#, "tokens is -1, but it must be a number from 0"),
             (r#"{"event":"tokens"}"#, "tokens is missing"),
@@ -240,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_a_line_that_is_read_back() {
+    fn an_entry_is_read_back_from_its_line() {
         let entries = [
             Event::CommandBegin,
             Event::CommandEnd { end: End::Signal { signal: 9 } },

@@ -1,4 +1,4 @@
-//! One record of those that the nodes of a job wrote.
+//! Merges the records of a job's nodes into one.
 
 use std::collections::BTreeMap;
 
@@ -7,37 +7,38 @@ use crate::base::units::Seconds;
 use crate::record::document::{End, Measured, Record, State, Window};
 use crate::record::total::totals;
 
-/// Variables that are the same on all nodes of a job.
-const OF_A_JOB: [&str; 3] = ["SLURM_JOB_ID", "TORCHELASTIC_RUN_ID", "SLURM_CLUSTER_NAME"];
+/// Environment variables with the same value on all nodes of a job.
+const JOB_VARIABLES: [&str; 3] = ["SLURM_JOB_ID", "TORCHELASTIC_RUN_ID", "SLURM_CLUSTER_NAME"];
 
-/// Makes one record of those of a job's nodes.
+/// Merges the records of a job's nodes.
 ///
-/// Energies add up. The time is that of the node that took longest, whose clock alone tells it; nodes' clocks differ. A window
-/// that all nodes told of is cut on each node's own clock and its energies add up too; others stay in the nodes' records.
+/// Energies add up. The time is that of the slowest node, on its own clock, since nodes' clocks differ. Windows that
+/// all nodes reported are cut on each node's own clock, and their energies add up too; other windows stay in the nodes'
+/// records.
 ///
 /// # Errors
-/// [`Error::Data`] for a record that is not closed, records of different jobs or times, and a device that is in two records.
+/// [`Error::Data`] for a record that is not closed, records of different jobs or times, and a device in two records.
 pub fn merge(records: &[Record]) -> Result<Record> {
     let Some(first) = records.iter().min_by(|a, b| a.started_at.cmp(&b.started_at)) else {
         return Err(Error::Data("there is no record to merge".to_owned()));
     };
     for record in records {
         record.closed()?;
-        of_one_job(first, record)?;
+        check_same_job(first, record)?;
     }
-    at_one_time(records)?;
-    each_device_once(records)?;
+    check_same_time(records)?;
+    check_devices_distinct(records)?;
     let longest = records.iter().max_by(|a, b| length(a).total_cmp(&length(b))).unwrap_or(first);
     let windows = common_windows(longest, records);
     let mut notes: Vec<String> = Vec::new();
     for record in records {
         let of = |text: &str| format!("{}: {text}", record.id);
         if let Some(holder) = &record.held_by {
-            notes.push(of(&format!("{holder} measured what it shares with it")));
+            notes.push(of(&format!("its energy is in record {holder}")));
         }
         let alone = record.windows.len() - windows.len();
         if alone > 0 {
-            notes.push(of(&format!("it has {alone} windows that not all nodes have")));
+            notes.push(of(&format!("{alone} of its windows are not on all nodes")));
         }
         notes.extend(record.notes.iter().map(|note| of(note)));
     }
@@ -49,8 +50,10 @@ pub fn merge(records: &[Record]) -> Result<Record> {
             node
         })
     });
-    let job =
-        records.iter().filter_map(|r| r.job.clone()).reduce(|told, more| told.with_fallback(more));
+    let job = records
+        .iter()
+        .filter_map(|r| r.job.clone())
+        .reduce(|reported, more| reported.with_fallback(more));
     Ok(Record {
         id: format!("{}-merged", first.id),
         state: State::Merged,
@@ -68,8 +71,8 @@ pub fn merge(records: &[Record]) -> Result<Record> {
         energies: totals(&channels),
         channels,
         held_by: None,
-        steps: one_count(records, "steps", |r| r.steps, &mut notes),
-        tokens: one_count(records, "tokens", |r| r.tokens, &mut notes),
+        steps: largest_count(records, "steps", |r| r.steps, &mut notes),
+        tokens: largest_count(records, "tokens", |r| r.tokens, &mut notes),
         windows,
         job,
         faults: records.iter().flat_map(|r| r.faults.clone()).collect(),
@@ -78,7 +81,7 @@ pub fn merge(records: &[Record]) -> Result<Record> {
     })
 }
 
-/// The windows of `longest` that all have: the first of a name is the same window on all nodes, and so on.
+/// The windows of `longest` that all records have; the n-th window of a name is the same window on all nodes.
 fn common_windows(longest: &Record, records: &[Record]) -> Vec<Window> {
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     let mut common = Vec::new();
@@ -104,10 +107,10 @@ fn length(record: &Record) -> f64 {
     record.duration.map_or(0.0, Seconds::value)
 }
 
-fn of_one_job(first: &Record, record: &Record) -> Result<()> {
-    for name in OF_A_JOB {
-        let told = |r: &Record| r.nodes.iter().find_map(|n| n.environment.get(name).cloned());
-        if let (Some(a), Some(b)) = (told(first), told(record))
+fn check_same_job(first: &Record, record: &Record) -> Result<()> {
+    for name in JOB_VARIABLES {
+        let reported = |r: &Record| r.nodes.iter().find_map(|n| n.environment.get(name).cloned());
+        if let (Some(a), Some(b)) = (reported(first), reported(record))
             && a != b
         {
             return Err(Error::Data(format!(
@@ -119,17 +122,17 @@ fn of_one_job(first: &Record, record: &Record) -> Result<()> {
     Ok(())
 }
 
-/// Refuses records of which one had ended before another began.
+/// Refuses records that do not overlap in time.
 ///
 /// Times of day are RFC 3339 in UTC to the millisecond, which sort as text.
-fn at_one_time(records: &[Record]) -> Result<()> {
+fn check_same_time(records: &[Record]) -> Result<()> {
     let last = records.iter().max_by(|a, b| a.started_at.cmp(&b.started_at));
     let ended = |r: &Record| r.ended_at.clone();
     let first = records.iter().filter(|r| ended(r).is_some()).min_by_key(|r| ended(r));
     match (first, last) {
         (Some(first), Some(last)) if ended(first).is_some_and(|end| end < last.started_at) => {
             Err(Error::Data(format!(
-                "records {} and {} are not of one time: the first had ended before the second began",
+                "records {} and {} do not overlap in time: the first ended before the second began",
                 first.id, last.id
             )))
         }
@@ -137,14 +140,14 @@ fn at_one_time(records: &[Record]) -> Result<()> {
     }
 }
 
-fn each_device_once(records: &[Record]) -> Result<()> {
+fn check_devices_distinct(records: &[Record]) -> Result<()> {
     let mut seen: BTreeMap<String, &str> = BTreeMap::new();
     for record in records {
         for measured in &record.channels {
             let device = device(record, measured);
             if let Some(other) = seen.insert(device, &record.id) {
                 return Err(Error::Data(format!(
-                    "{} of {} is in records {other} and {}; it would be counted twice",
+                    "{} of {} is in records {other} and {}; its energy would be counted twice",
                     measured.channel.name, measured.host, record.id
                 )));
             }
@@ -153,32 +156,34 @@ fn each_device_once(records: &[Record]) -> Result<()> {
     Ok(())
 }
 
-/// What names a device everywhere: a GPU's UUID, or else the machine and its path there.
+/// A globally unique name of a device: a GPU's UUID, or else the machine and the path.
 fn device(record: &Record, measured: &Measured) -> String {
     let channel = &measured.channel;
     if channel.device.starts_with("GPU-") {
         return channel.device.clone();
     }
     let node = record.nodes.iter().find(|node| node.host == measured.host);
-    // containers of one machine have names of their own and one boot
+    // containers of one machine have different host names and the same boot id
     let machine =
         node.and_then(|node| node.boot_id.clone()).unwrap_or_else(|| measured.host.clone());
     format!("{machine} {} {}", channel.component, channel.device)
 }
 
-/// What programs told: of several that tell the same, and of a rank that tells less than another, the larger.
-fn one_count<T: PartialOrd + Copy + std::fmt::Display>(
+/// The largest of the counts that the programs reported, since ranks may report the same or fewer.
+fn largest_count<T: PartialOrd + Copy + std::fmt::Display>(
     records: &[Record],
     what: &str,
     of: impl Fn(&Record) -> Option<T>,
     notes: &mut Vec<String>,
 ) -> Option<T> {
-    let told: Vec<T> = records.iter().filter_map(of).collect();
-    let largest = told.iter().copied().reduce(|a, b| if b > a { b } else { a });
+    let reported: Vec<T> = records.iter().filter_map(of).collect();
+    let largest = reported.iter().copied().reduce(|a, b| if b > a { b } else { a });
     if let Some(largest) = largest
-        && told.iter().any(|n| *n != largest)
+        && reported.iter().any(|n| *n != largest)
     {
-        notes.push(format!("programs told different {what}; the most, {largest}, are taken"));
+        notes.push(format!(
+            "programs reported different {what}; the largest value, {largest}, is used"
+        ));
     }
     largest
 }

@@ -1,4 +1,4 @@
-//! One line of `trace.csv`: what a channel said at one moment.
+//! One line of `trace.csv`: a reading of a channel.
 
 use crate::base::units::{Joules, Seconds, Watts};
 use crate::record::Sample;
@@ -6,8 +6,8 @@ use crate::record::Sample;
 /// The header of `trace.csv`.
 pub const HEADER: &str = "t_s,channel,energy_j,power_w,power_limit_w,sm_clock_mhz,memory_clock_mhz,temperature_c,utilization,throttle_reasons";
 
-/// Larger values are no readings, and sums of many of them would not stay finite.
-const MOST: f64 = 1e18;
+/// Upper bound of readings, so that sums of many of them stay finite.
+const MAX: f64 = 1e18;
 
 /// A reading of a channel.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,7 +16,7 @@ pub struct Reading<'a> {
     pub at: Seconds,
     /// The channel's name.
     pub channel: &'a str,
-    /// What it said; none where it could not be read.
+    /// The values; `None` if it could not be read.
     pub sample: Option<Sample>,
 }
 
@@ -41,7 +41,7 @@ impl<'a> Reading<'a> {
         )
     }
 
-    /// Reads a line without its end; none where it is no whole reading.
+    /// Reads a line without its end; `None` if it is not a complete reading.
     pub fn parse(line: &'a str) -> Option<Self> {
         let mut cells = line.split(',');
         let at = amount(cells.next()?)??;
@@ -62,18 +62,18 @@ impl<'a> Reading<'a> {
         if cells.next().is_some() {
             return None;
         }
-        let said = sample != Sample::default();
-        Some(Self { at: Seconds::new(at), channel, sample: said.then_some(sample) })
+        let has_value = sample != Sample::default();
+        Some(Self { at: Seconds::new(at), channel, sample: has_value.then_some(sample) })
     }
 }
 
-/// A cell's number, nothing for an empty cell, and none for what is no plausible number.
+/// A cell's number: `Some(None)` for an empty cell, `None` for an implausible one.
 fn number(cell: &str) -> Option<Option<f64>> {
     if cell.is_empty() {
         return Some(None);
     }
     let value: f64 = cell.parse().ok()?;
-    (-MOST..=MOST).contains(&value).then_some(Some(value))
+    (-MAX..=MAX).contains(&value).then_some(Some(value))
 }
 
 /// A number that is not negative.
@@ -81,7 +81,7 @@ fn amount(cell: &str) -> Option<Option<f64>> {
     number(cell).filter(|value| value.is_none_or(|v| v >= 0.0))
 }
 
-/// A number with as many decimals as say something, `places` at most.
+/// A number with at most `places` decimals, without trailing zeros.
 fn decimal(value: f64, places: usize) -> String {
     let text = format!("{value:.places$}");
     if text.contains('.') {
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_whole_line_is_none() {
+    fn incomplete_lines_are_none() {
         for line in [
             "",
             "1.25,gpu0,1234",
@@ -135,7 +135,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_read_is_read_back_within_its_decimals(
+        fn readings_are_read_back_within_their_decimals(
             at in 0.0..1e7f64, energy in proptest::option::of(0.0..1e12f64), power in proptest::option::of(0.0..1e5f64),
         ) {
             let sample = Sample {

@@ -1,7 +1,7 @@
-//! A statement of the energy that runs used, for a model card or a regulator: what was measured and what follows from it.
+//! A statement of the energy that runs used, for a model card or a regulator: measured and derived values.
 //!
-//! Nothing is claimed that was not measured, assumed by the user's word, or told by the program; what is assumed is called
-//! so, and what nobody said is left out.
+//! It contains only values that were measured, stated by the user, or reported by the program. Assumed values are
+//! marked; unknown values are left out.
 
 mod markdown;
 
@@ -17,22 +17,22 @@ use crate::record::Component;
 use crate::record::document::{End, Record, Total};
 use crate::record::run::Tokens;
 
-/// What the user says beside the records.
+/// Metadata from the user, besides the records.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Said {
-    /// The energies to speak of; the narrowest that all records have when absent.
+pub struct UserMetadata {
+    /// Scope of the energies; the narrowest common scope of the records when absent.
     pub scope: Option<Scope>,
     /// Carbon intensity of the electricity in grams of CO₂ equivalent a kWh.
     pub intensity_g_per_kwh: Option<f64>,
-    /// Facility energy per energy of the computers.
+    /// Power usage effectiveness: facility energy over IT energy.
     pub pue: Option<f64>,
-    /// Where it ran.
+    /// Location.
     pub location: Option<String>,
     /// `pre-training` or `fine-tuning`.
     pub training_type: Option<String>,
 }
 
-/// The energy of one run or several, and what follows from it.
+/// A statement of the energy of one or several runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Statement {
     /// Program and version that wrote it.
@@ -41,51 +41,52 @@ pub struct Statement {
     pub scope: Scope,
     /// Instruments by component: `gpu:counter cpu:assumed`.
     pub meter: String,
-    /// Energy of all runs together.
+    /// Total energy of all runs.
     pub energy_j: f64,
-    /// The same in kWh.
+    /// Total energy in kWh.
     pub energy_kwh: f64,
-    /// The part that is assumed and not measured.
+    /// The assumed part, not measured.
     pub assumed_j: f64,
-    /// Standard deviation of the measured part's error that all runs share; null where a meter's is not known.
+    /// Standard deviation of the measured part's systematic error, shared by all runs; null if that of a meter is
+    /// unknown.
     pub systematic_sd_j: Option<f64>,
-    /// Standard deviation of the measured part's error that each run draws anew.
+    /// Standard deviation of the measured part's random error.
     pub random_sd_j: f64,
     /// Both together.
     pub sd_j: Option<f64>,
-    /// Share of the time in which every channel was read, of the run where it is least.
+    /// Share of the time with readings of every channel, the smallest over the runs.
     pub covered: f64,
-    /// Time of all runs, one after the other.
+    /// Sum of the times of all runs.
     pub duration_s: f64,
-    /// Energy over time.
+    /// Mean power.
     pub mean_power_w: Option<f64>,
     /// The mean of several runs.
     pub mean: Option<Mean>,
-    /// Tokens of all runs together, where each tells.
+    /// Tokens of all runs, if every run states them.
     pub tokens: Option<f64>,
     /// `counted` by the program, or `stated` by the job of a run that ended well.
     pub tokens_are: Option<&'static str>,
     /// Joules a token.
     pub energy_per_token_j: Option<f64>,
-    /// FLOPs of the model, recomputation apart, attention counted full.
+    /// Model FLOPs: without recomputation, full attention square.
     pub model_flops: Option<f64>,
     /// Picojoules a FLOP.
     pub pj_per_flop: Option<f64>,
-    /// What it ran on, as `4 × a100-sxm4-40gb`.
+    /// Hardware, such as `4 × a100-sxm4-40gb`.
     pub hardware: Option<String>,
-    /// Power usage effectiveness that was given.
+    /// Power usage effectiveness, where given.
     pub pue: Option<f64>,
-    /// Energy times it, in kWh.
+    /// Energy times the PUE, in kWh.
     pub facility_energy_kwh: Option<f64>,
-    /// Carbon intensity that was given.
+    /// Carbon intensity, where given.
     pub intensity_g_per_kwh: Option<f64>,
     /// Grams of CO₂ equivalent: the intensity times the facility's energy, or the energy where no PUE was given.
     pub carbon_g: Option<f64>,
-    /// Where it ran.
+    /// Location.
     pub location: Option<String>,
     /// `pre-training` or `fine-tuning`.
     pub training_type: Option<String>,
-    /// What is to be known of the figures.
+    /// Caveats.
     pub caveats: Vec<String>,
     /// Each run.
     pub runs: Vec<Stated>,
@@ -128,35 +129,39 @@ pub struct Stated {
 }
 
 impl Statement {
-    /// States the energy of records.
+    /// Builds the statement of records.
     ///
     /// # Errors
-    /// [`Error::Data`] where a record is not closed or has no energy, where records have no scope in common, or one is there
-    /// twice; [`Error::Invalid`] for a PUE below 1 or an intensity below 0.
-    pub fn of(records: &[Record], said: &Said, catalog: &Catalog) -> Result<Self> {
-        check(said)?;
+    /// [`Error::Data`] where a record is not closed or has no energy, where records have no common scope, or a record
+    /// occurs twice; [`Error::Invalid`] for a PUE below 1 or an intensity below 0.
+    pub fn from_records(
+        records: &[Record],
+        metadata: &UserMetadata,
+        catalog: &Catalog,
+    ) -> Result<Self> {
+        check(metadata)?;
         for (i, record) in records.iter().enumerate() {
             if records
                 .iter()
                 .skip(i + 1)
                 .any(|other| other.id == record.id && other.nodes == record.nodes)
             {
-                return Err(Error::Data(format!("record {} is there twice", record.id)));
+                return Err(Error::Data(format!("record {} occurs twice", record.id)));
             }
         }
-        let scope = common_scope(records, said.scope)?;
+        let scope = common_scope(records, metadata.scope)?;
         let totals: Vec<&Total> =
             records.iter().map(|r| r.total(Some(scope))).collect::<Result<_>>()?;
         let sum = |of: fn(&Total) -> f64| totals.iter().map(|t| of(t)).sum::<f64>();
         let energy = Joules::new(sum(|t| t.energy.value()));
-        // meters of one kind err alike, run after run
+        // systematic errors of one kind of meter add up over runs
         let systematic = totals
             .iter()
             .map(|t| t.systematic_sd.map(Joules::value))
             .try_fold(0.0, |sum, sd| sd.map(|sd| sum + sd));
         let random = sum(|t| t.random_sd.value().powi(2)).sqrt();
         let duration: f64 = records.iter().filter_map(|r| r.duration).map(Seconds::value).sum();
-        let works: Vec<Work> = records.iter().map(|r| Work::of(r, catalog)).collect();
+        let works: Vec<Work> = records.iter().map(|r| Work::new(r, catalog)).collect();
         let tokens: Option<f64> = works.iter().map(|w| w.tokens.map(Tokens::value)).sum();
         let tokens = tokens.filter(|n| *n > 0.0);
         let counted = works.iter().all(|w| matches!(w.tokens, Some(Tokens::Counted(_))));
@@ -166,8 +171,8 @@ impl Statement {
             let first = works.first().and_then(of);
             first.filter(|_| works.iter().all(|w| of(w) == first))
         };
-        let pue = said.pue.or_else(|| job_says(|w| w.pue));
-        let intensity = said.intensity_g_per_kwh.or_else(|| job_says(|w| w.intensity));
+        let pue = metadata.pue.or_else(|| job_says(|w| w.pue));
+        let intensity = metadata.intensity_g_per_kwh.or_else(|| job_says(|w| w.intensity));
         let facility = pue.map(|pue| energy.kwh() * pue);
         let n = records.len() as f64;
         Ok(Self {
@@ -198,8 +203,8 @@ impl Statement {
             facility_energy_kwh: facility,
             intensity_g_per_kwh: intensity,
             carbon_g: intensity.map(|g| g * facility.unwrap_or(energy.kwh())),
-            location: said.location.clone(),
-            training_type: said.training_type.clone(),
+            location: metadata.location.clone(),
+            training_type: metadata.training_type.clone(),
             caveats: caveats(records, scope, &totals, &works),
             runs: records
                 .iter()
@@ -210,19 +215,19 @@ impl Statement {
         })
     }
 
-    /// Whether no part of the energy was measured.
+    /// Whether all of the energy is assumed.
     pub fn all_assumed(&self) -> bool {
         self.assumed_j >= self.energy_j
     }
 }
 
-fn check(said: &Said) -> Result<()> {
-    if let Some(pue) = said.pue
+fn check(metadata: &UserMetadata) -> Result<()> {
+    if let Some(pue) = metadata.pue
         && !(1.0..=10.0).contains(&pue)
     {
         return Err(Error::invalid("pue", pue, "it must be from 1 to 10"));
     }
-    match said.intensity_g_per_kwh {
+    match metadata.intensity_g_per_kwh {
         Some(g) if !(0.0..=1e5).contains(&g) => {
             Err(Error::invalid("intensity", g, "it must be from 0 to 100000 g/kWh"))
         }
@@ -230,7 +235,7 @@ fn check(said: &Said) -> Result<()> {
     }
 }
 
-/// The scope that is asked for, or the narrowest that all records have.
+/// The requested scope, or the narrowest common scope.
 fn common_scope(records: &[Record], wanted: Option<Scope>) -> Result<Scope> {
     let Some(first) = records.first() else {
         return Err(Error::Data("there is no record to report".to_owned()));
@@ -255,7 +260,7 @@ fn common_scope(records: &[Record], wanted: Option<Scope>) -> Result<Scope> {
     })
 }
 
-/// What a run did, as far as its record and job tell.
+/// The work of a run, as far as its record and job state it.
 struct Work {
     tokens: Option<Tokens>,
     flops: Option<f64>,
@@ -264,7 +269,7 @@ struct Work {
 }
 
 impl Work {
-    fn of(record: &Record, catalog: &Catalog) -> Self {
+    fn new(record: &Record, catalog: &Catalog) -> Self {
         let tokens = record.tokens_done(catalog).filter(|n| n.value() > 0.0);
         let spec = record.described_job(catalog);
         let flops = tokens.and_then(|tokens| {
@@ -307,7 +312,7 @@ fn meters(records: &[Record], scope: Scope) -> String {
     found.join(" ")
 }
 
-/// What all runs ran on, where they ran on the same.
+/// The hardware, if it is the same for all runs.
 fn hardware(records: &[Record], catalog: &Catalog) -> Option<String> {
     let of = |record: &Record| {
         let job = record.described_job(catalog);
@@ -343,38 +348,36 @@ fn caveats(records: &[Record], scope: Scope, totals: &[&Total], works: &[Work]) 
     }
     if totals.iter().any(|t| t.assumed > Joules::ZERO) {
         caveats.push(
-            "Assumed energy is a constant power that the user stated times the time; nobody measured it, and the standard \
-             deviation does not speak of it."
+            "Assumed energy is a constant power stated by the user times the time; it was not measured, and the standard \
+             deviation does not include it."
                 .to_owned(),
         );
     }
     if totals.iter().any(|t| t.systematic_sd.is_none() && t.assumed < t.energy) {
-        caveats.push("How far a meter is off on all runs alike is not known.".to_owned());
+        caveats.push("The systematic error of a meter is unknown.".to_owned());
     }
     for (record, (total, work)) in records.iter().zip(totals.iter().zip(works)) {
         let of = |text: String| format!("Run {}: {text}.", record.id);
         if total.covered < 0.99 {
             caveats.push(of(format!(
-                "meters were read in {:.0} % of its time only",
+                "meters have readings in only {:.0} % of its time",
                 100.0 * total.covered
             )));
         }
         match record.end {
             Some(End::Unseen) => caveats.push(of(
-                "its wattlaw was killed, so that the last second and what came after are not in it"
+                "wattlaw was killed, so the last second and the time after it are missing"
                     .to_owned(),
             )),
             Some(end) if !end.well() => {
-                caveats
-                    .push(of("the command did not end well, and its energy is counted".to_owned()));
+                caveats.push(of("the command failed, but its energy is included".to_owned()));
             }
             _ => {}
         }
         match work.tokens {
-            None => caveats.push(of("nobody told how many tokens it was trained on".to_owned())),
+            None => caveats.push(of("the number of trained tokens is unknown".to_owned())),
             Some(Tokens::Stated(_)) => {
-                caveats
-                    .push(of("its tokens are those that the job states, not counted".to_owned()));
+                caveats.push(of("its tokens are stated by the job, not counted".to_owned()));
             }
             Some(Tokens::Counted(_)) => {}
         }

@@ -1,4 +1,4 @@
-//! What a record says of its run: the energy of a scope, the window of training, its tokens and its job.
+//! The run of a record: energy by scope, training window, tokens and job.
 
 use super::document::{End, Measured, Part, Record, Total, Window};
 use super::total::totals;
@@ -14,17 +14,17 @@ use crate::record::Component;
 /// Name of the window in which a program trains: after warm-up, before it saves.
 pub const TRAIN: &str = "train";
 
-/// Who says how many tokens a run was trained on.
+/// The source of a run's token count.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Tokens {
     /// The program counted them while it ran, or its steps.
     Counted(f64),
-    /// The job says how many there were to be, and the command ended well.
+    /// Stated by the job, and the command succeeded.
     Stated(f64),
 }
 
 impl Tokens {
-    /// How many.
+    /// The number of tokens.
     pub const fn value(self) -> f64 {
         match self {
             Self::Counted(n) | Self::Stated(n) => n,
@@ -33,7 +33,7 @@ impl Tokens {
 }
 
 impl Record {
-    /// The energy of a scope, the narrowest where none is named.
+    /// The energy of a scope; of the narrowest if `scope` is `None`.
     ///
     /// # Errors
     /// [`Error::Data`] for a record that is not closed or has no such energy.
@@ -49,7 +49,7 @@ impl Record {
         self.closed()?;
         if let Some(other) = &self.held_by {
             return Err(Error::Data(format!(
-                "record {} has no energy: {other} measured this machine at the time",
+                "record {} has no energy: record {other} measured this machine at the same time",
                 self.id
             )));
         }
@@ -63,13 +63,13 @@ impl Record {
         })
     }
 
-    /// The window that is the run: the one named [`TRAIN`] that lies in no other, where there is one and it was ended.
+    /// The training window: the closed outermost window named [`TRAIN`], if there is one.
     pub fn train(&self) -> Option<&Window> {
         let mut named = self.windows.iter().filter(|w| w.name == TRAIN && w.inside.is_empty());
         named.next().filter(|window| window.closed && named.next().is_none())
     }
 
-    /// The energy of the run, of the narrowest scope: that of the window [`TRAIN`], or of the command where there is none.
+    /// The energy of the run at the narrowest scope: of the window [`TRAIN`], or else of the command.
     pub fn energy_of_run(&self) -> Option<Total> {
         self.totals_of_run().into_iter().next()
     }
@@ -81,7 +81,7 @@ impl Record {
         }
     }
 
-    /// The channels with their shares in a window in place of what they read in all.
+    /// The channels restricted to a window.
     fn within(&self, window: &Window) -> Vec<Measured> {
         let share = |measured: &Measured| {
             let is_its =
@@ -100,7 +100,7 @@ impl Record {
         self.channels.iter().map(share).collect()
     }
 
-    /// Whether its command has ended.
+    /// Checks that the record is closed.
     ///
     /// # Errors
     /// [`Error::Data`] for a record that is being written, or whose writer died.
@@ -114,14 +114,14 @@ impl Record {
         )))
     }
 
-    /// Tokens that were trained on.
+    /// Trained tokens.
     pub fn tokens_done(&self, catalog: &Catalog) -> Option<Tokens> {
         if let Some(counted) = self.tokens {
             return Some(Tokens::Counted(counted));
         }
         let mut job = self.described_job(catalog);
         if let Some(steps) = self.steps {
-            // steps were counted, and the job says how many tokens one has
+            // counted steps times the job's tokens per step
             job.workload = WorkloadSpec {
                 tokens: None,
                 epochs: None,
@@ -135,7 +135,7 @@ impl Record {
         self.ended_well().then(|| Tokens::Stated(job.tokens()))
     }
 
-    /// The job, with accelerators as they were measured where it names none.
+    /// The job, with the measured accelerators if it names none.
     pub fn described_job(&self, catalog: &Catalog) -> JobSpec {
         let mut job = self.job.clone().unwrap_or_default();
         let gpus: Vec<&Measured> =
@@ -158,7 +158,7 @@ impl Record {
         job
     }
 
-    /// What measured a scope's energy: `gpu:counter cpu:assumed`.
+    /// The meter of a scope's energy: `gpu:counter cpu:assumed`.
     pub fn meter(&self, scope: Scope) -> String {
         let mut found: Vec<String> = Vec::new();
         for measured in &self.channels {
@@ -175,7 +175,7 @@ impl Record {
         found.join(" ")
     }
 
-    /// Whether the command did all that it was to do.
+    /// Whether the command succeeded.
     pub fn ended_well(&self) -> bool {
         self.end.is_some_and(End::well)
     }

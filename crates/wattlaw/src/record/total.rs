@@ -1,4 +1,4 @@
-//! The energy of scopes from that of channels.
+//! Energies by scope, from those of channels.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use crate::record::document::{Measured, Total};
 
 /// Energies by scope, the narrowest first.
 ///
-/// `gpu` is the accelerators; `devices` all that counts itself, where that is more than accelerators; `node_dc` the
-/// platform where it has a meter of its own.
+/// `gpu` is the accelerators; `devices` all metered components, if there are more than accelerators; `node_dc` the
+/// platform, if it has a meter.
 pub(super) fn totals(channels: &[Measured]) -> Vec<Total> {
     use Component::{Cpu, Dram, Gpu, Module, Node};
     let has = |wanted: &[Component]| {
@@ -31,8 +31,8 @@ pub(super) fn totals(channels: &[Measured]) -> Vec<Total> {
 
 /// The sum of the channels of some components.
 ///
-/// Sensors of one kind share their calibration, so that their systematic errors add up; those of different kinds are
-/// independent, and their squares add up, as those of random errors do.
+/// Sensors of one kind share their calibration, so their systematic errors add up. Errors of different kinds are
+/// independent, so their squares add up, as for random errors.
 fn total(scope: Scope, channels: &[Measured], components: &[Component]) -> Total {
     let counted = |c: &&Measured| components.contains(&c.channel.component);
     let mut systematic: BTreeMap<Component, Joules> = BTreeMap::new();

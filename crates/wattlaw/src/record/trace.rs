@@ -1,7 +1,7 @@
-//! What one channel read over time, and the energy of any window of it.
+//! The readings of one channel over time, and the energy of windows.
 //!
-//! Every window is the difference of two [`Edge`]s, and an edge depends on its moment alone: windows that touch therefore add
-//! up to the window around them, however they are cut.
+//! Every window is the difference of two [`Edge`]s, and an edge depends on its time only. Adjacent windows therefore
+//! add up to their union.
 
 use crate::base::units::{Joules, Seconds, Watts};
 use crate::record::{Channel, Instrument, Sample};
@@ -11,9 +11,9 @@ use crate::record::{Channel, Instrument, Sample};
 pub struct ChannelTrace {
     channel: Channel,
     points: Vec<Point>,
-    /// When power was last read, and what it was.
+    /// Time and value of the last power reading.
     powered: Option<(Seconds, Watts)>,
-    /// From when to when nothing has been read, where the last readings failed.
+    /// The current interval of failed readings, if any.
     silent: Option<(Seconds, Seconds)>,
     gaps: Vec<(Seconds, Seconds)>,
 }
@@ -26,13 +26,13 @@ struct Point {
     energy: Joules,
     /// Power integrated by trapezoids.
     integral: Joules,
-    /// Time that is in no gap.
+    /// Time outside gaps.
     seen: Seconds,
     /// Variance of the energy between readings, in J².
     variance: f64,
 }
 
-/// A moment of a trace: all that the energy of a window needs to know of where it begins or ends.
+/// An edge of a window: everything that the energy of a window needs at its begin or end.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Edge {
     at: Seconds,
@@ -40,24 +40,24 @@ pub struct Edge {
     integral: Option<Joules>,
     seen: Seconds,
     variance: f64,
-    /// Power about this moment.
+    /// Power around this time.
     power: Watts,
-    /// Variance that comes of cutting here, in J².
+    /// Variance from cutting here, in J².
     cut: f64,
-    /// How long the instrument's value stands still.
+    /// Update interval of the instrument.
     update: Seconds,
-    /// How far back it averages.
+    /// Averaging window.
     averaging: Seconds,
 }
 
 /// The energy of a window.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct WindowEnergy {
-    /// What the channel counted, interpolated at the window's edges.
+    /// The energy, interpolated at the window's edges.
     pub energy: Joules,
-    /// Standard deviation that comes of the instrument's steps and of the time between readings; see [`Edge::until`].
+    /// Standard deviation from the instrument's quantisation and the time between readings; see [`Edge::until`].
     pub quantisation: Joules,
-    /// Share of the window, 0 to 1, in which the channel was read.
+    /// Share of the window with readings, 0 to 1.
     pub covered: f64,
 }
 
@@ -67,14 +67,14 @@ impl ChannelTrace {
         Self { channel, points: Vec::new(), powered: None, silent: None, gaps: Vec::new() }
     }
 
-    /// What is read.
+    /// The channel.
     pub const fn channel(&self) -> &Channel {
         &self.channel
     }
 
-    /// Adds a reading, or none where it failed; readings that do not come after the last one are left out.
+    /// Adds a reading, `None` if it failed; readings that are not after the last one are ignored.
     ///
-    /// A channel without energy has that of its power, by trapezoids.
+    /// A channel without energy gets that of its power, by the trapezoidal rule.
     pub fn push(&mut self, at: Seconds, reading: Option<Sample>) {
         let last = self.points.last().copied();
         if !at.value().is_finite() || last.is_some_and(|last| at <= last.at) {
@@ -114,7 +114,7 @@ impl ChannelTrace {
             Some(energy) => energy.max(last.energy),
             None => last.energy + step,
         };
-        // a counter counts on whether it is read or not; power that was not read is not known
+        // a counter also counts between readings; unread power is unknown
         let variance = match (self.channel.instrument, gap) {
             (Instrument::Power, Some(_)) => (energy - last.energy).value().powi(2) / 3.0,
             (Instrument::Power, None) => difference.map_or(0.0, |d| d.value().powi(2) / 2.0),
@@ -130,7 +130,7 @@ impl ChannelTrace {
         });
     }
 
-    /// The moment `at` of the trace; before the first reading and after the last one nothing is counted.
+    /// The edge at time `at`; outside the readings the energy is constant.
     pub fn edge(&self, at: Seconds) -> Edge {
         let measured = self.channel.instrument != Instrument::Assumed;
         let next = self.points.partition_point(|point| point.at <= at);
@@ -174,48 +174,48 @@ impl ChannelTrace {
         }
     }
 
-    /// The energy from one moment to a later one.
+    /// The energy between two times.
     pub fn energy_between(&self, from: Seconds, to: Seconds) -> WindowEnergy {
         self.edge(from).until(&self.edge(to))
     }
 
-    /// The energy from one moment to a later one by the channel's power, integrated by trapezoids, to check a counter by; none
-    /// where it has no power at the window's edges.
+    /// The energy between two times from integrated power (trapezoidal rule), to check a counter; `None` without power
+    /// at the window's edges.
     pub fn integrated_between(&self, from: Seconds, to: Seconds) -> Option<Joules> {
         self.edge(from).integrated_until(&self.edge(to))
     }
 
-    /// The mean power of the part of a window that has readings on both of its sides; none where there is no such part.
+    /// The mean power of the part of a window between readings; `None` if there is no such part.
     pub fn mean_power(&self, from: Seconds, to: Seconds) -> Option<Watts> {
         let (first, last) = (self.points.first()?, self.points.last()?);
         let (from, to) = (from.max(first.at), to.min(last.at));
         (to > from).then(|| self.energy_between(from, to).energy / (to - from))
     }
 
-    /// The stretches in which nothing was read, from reading to reading, or as far as readings failed.
+    /// The intervals without readings, from reading to reading, or to the last failed one.
     pub fn gaps(&self) -> Vec<(Seconds, Seconds)> {
         self.gaps.iter().copied().chain(self.silent).collect()
     }
 
-    /// When it was first and last read.
+    /// Times of the first and last reading.
     pub fn span(&self) -> Option<(Seconds, Seconds)> {
         Some((self.points.first()?.at, self.points.last()?.at))
     }
 
-    /// Forgets readings that lie before `at`, so that a long run needs little memory; edges taken before stay true.
+    /// Drops readings before `at` to bound memory in long runs; edges computed earlier stay valid.
     pub fn forget_before(&mut self, at: Seconds) {
-        // some readings before stay: an edge between them and the power about it are still asked for
+        // some earlier readings stay: edges between them and the power around them are still needed
         let needed = at - self.reach();
         let keep = self.points.partition_point(|point| point.at <= needed).saturating_sub(2);
         self.points.drain(..keep);
     }
 
-    /// How far to either side of a moment a counter's slope is taken.
+    /// Half-width of the time interval for a counter's slope.
     fn reach(&self) -> Seconds {
         self.channel.update * 2.0
     }
 
-    /// The power about a moment: what was read just before it, or else the counter's slope over four of its updates.
+    /// The power around a time: the last reading before it, or else the counter's slope over four updates.
     fn power_about(&self, at: Seconds) -> Watts {
         let after = self.points.partition_point(|point| point.at <= at);
         if let Some(power) = self.points.get(after.saturating_sub(1)).and_then(|point| point.power)
@@ -235,16 +235,16 @@ impl ChannelTrace {
 impl Edge {
     /// The window from this edge to a later one.
     ///
-    /// Its quantisation is one standard deviation, a sum of squares of what is independent:
-    /// - at each edge the value read is up to an update period τ old, anywhere in it: P·τ/√12;
-    /// - that age is τ/2 on average, and half of what polled power averages over, a, comes to it; this cancels where the power is the
-    ///   same at both edges: (P₁ − P₀)·(τ + a)/2;
-    /// - an edge between two readings, the share f of the way, cuts their energy ΔE as if it had come evenly: 4·f·(1 − f)·ΔE/√12,
-    ///   at its largest in the middle, where all of it may lie on either side;
-    /// - polled power stands for the time between polls: ΔP·Δt/√2 between each two, the mean square successive difference
-    ///   (J. von Neumann, Annals of Mathematical Statistics 12, 1941), which is what independent readings would scatter by, and
-    ///   more than smooth ones do;
-    /// - power that was not read in a gap is taken as anything up to twice what its ends say: ΔE/√3.
+    /// Its quantisation is one standard deviation, from a sum of independent variances:
+    /// - at each edge the value has an age uniform between 0 and the update interval τ: P·τ/√12;
+    /// - the mean age is τ/2, plus half the averaging window a of polled power; it cancels if the power is the same at
+    ///   both edges: (P₁ − P₀)·(τ + a)/2;
+    /// - an edge at the share f between two readings divides their energy ΔE linearly: 4·f·(1 − f)·ΔE/√12, largest in
+    ///   the middle, where all of it may be on either side;
+    /// - polled power stands for the time between polls: ΔP·Δt/√2 between each two, the mean square successive
+    ///   difference (J. von Neumann, Annals of Mathematical Statistics 12, 1941), which is the scatter of independent
+    ///   readings, and more than that of smooth ones;
+    /// - unread power in a gap is uniform between zero and twice the mean of its ends: ΔE/√3.
     pub fn until(&self, to: &Self) -> WindowEnergy {
         let time = to.at - self.at;
         if time.value().is_nan() || time <= Seconds::ZERO {
@@ -262,7 +262,7 @@ impl Edge {
         }
     }
 
-    /// The energy from this edge to a later one by integrated power.
+    /// The energy from this edge to a later one, from integrated power.
     pub fn integrated_until(&self, to: &Self) -> Option<Joules> {
         Some(to.integral? - self.integral?)
     }
@@ -319,7 +319,7 @@ mod tests {
         );
         assert_relative_eq!(t.energy_between(s(0.5), s(2.0)).energy.value(), 250.0);
         assert_eq!(t.mean_power(s(1.0), s(3.0)), Some(Watts::new(200.0)));
-        // before the first and after the last reading nothing is counted, and that is said
+        // the energy outside the readings is zero, and the coverage shows it
         let around = t.energy_between(s(-1.0), s(4.0));
         assert_relative_eq!(around.energy.value(), 500.0);
         assert_relative_eq!(around.covered, 0.6);
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn what_power_did_between_polls_is_uncertain_by_how_it_scatters() {
+    fn polling_uncertainty_follows_the_scatter_of_power() {
         let steady = trace(
             Instrument::Power,
             0.0,
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn power_that_averages_knows_late_of_a_change() {
+    fn averaged_power_lags_a_change() {
         let mut channel = channel(Instrument::Power, 0.0);
         channel.averaging = Seconds::new(1.0);
         let mut t = ChannelTrace::new(channel);
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn power_that_is_missing_once_is_bridged() {
+    fn a_single_missing_power_is_interpolated() {
         let with = |energy_j: f64, power_w: Option<f64>| {
             Some(Sample {
                 energy: Some(Joules::new(energy_j)),
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_said_and_its_energy_kept() {
+    fn a_gap_is_reported_and_its_energy_kept() {
         let readings = [
             (0.0, polled(100.0)),
             (1.0, polled(100.0)),
@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_that_only_tells_its_power_is_not_read() {
+    fn a_counter_without_energy_is_not_read() {
         let t = trace(
             Instrument::Counter,
             0.1,
@@ -437,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_lost_by_forgetting_what_no_window_needs() {
+    fn dropping_old_readings_loses_nothing() {
         let readings: Vec<_> =
             (0..100).map(|i| (f64::from(i), counted(f64::from(i * i)))).collect();
         let mut t = trace(Instrument::Counter, 0.1, &readings);

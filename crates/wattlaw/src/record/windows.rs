@@ -3,8 +3,8 @@
 use crate::base::units::Seconds;
 use crate::record::event::{Entry, Event};
 
-/// More windows than these are counted and not kept.
-const MOST: usize = 10_000;
+/// Maximum number of kept windows; further ones are only counted.
+const MAX_WINDOWS: usize = 10_000;
 
 /// A named part of a run, before its energy is known.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,30 +12,30 @@ pub(super) struct Span {
     pub name: String,
     pub inside: Vec<String>,
     pub from: Seconds,
-    /// None where nobody told; it ends with the command.
+    /// `None` if its end was not reported; it then ends with the command.
     pub to: Option<Seconds>,
     pub steps: u64,
     pub tokens: f64,
 }
 
-/// The windows of a run, and what was counted in it.
+/// The windows of a run, and its counts.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Spans {
     /// In the order of their begin.
     pub spans: Vec<Span>,
-    /// Windows that were too many.
+    /// Number of windows beyond the limits.
     pub left_out: u64,
-    /// Ends that no window was open for.
+    /// Number of window ends without an open window.
     pub stray_ends: u64,
     pub steps: Option<u64>,
     pub tokens: Option<f64>,
-    /// Spans that are open, the outermost first; none for one that was too many.
+    /// Open spans, the outermost first; `None` for one beyond the limits.
     open: Vec<(String, Option<usize>)>,
 }
 
 impl Spans {
-    /// The windows of `entries`, which are in the order of time; every `window_steps` steps are one more.
-    pub fn of(entries: &[Entry], window_steps: Option<u64>) -> Self {
+    /// The windows of `entries`, which are sorted by time; every `window_steps` steps form an additional window.
+    pub fn from_entries(entries: &[Entry], window_steps: Option<u64>) -> Self {
         let mut spans = Self::default();
         let mut by_steps =
             window_steps.map(|every| StepWindow { every: every.max(1), begun: None });
@@ -70,8 +70,8 @@ impl Spans {
         let inside = self.open.iter().map(|(name, _)| name.clone()).collect();
         let span =
             Span { name: name.to_owned(), inside, from: at, to: None, steps: 0, tokens: 0.0 };
-        // windows that are opened and never closed would make every later one longer to write
-        if self.open.len() >= DEEPEST {
+        // each window lists the windows around it, so unclosed windows would make every later one longer
+        if self.open.len() >= MAX_DEPTH {
             self.left_out += 1;
             return;
         }
@@ -95,7 +95,7 @@ impl Spans {
     }
 
     fn keep(&mut self, span: Span) -> Option<usize> {
-        if self.spans.len() >= MOST {
+        if self.spans.len() >= MAX_WINDOWS {
             self.left_out += 1;
             return None;
         }
@@ -116,18 +116,18 @@ impl Spans {
     }
 }
 
-/// Deepest nesting.
-const DEEPEST: usize = 64;
+/// Maximum nesting depth.
+const MAX_DEPTH: usize = 64;
 
-/// A window of so many steps.
+/// A window of a number of steps.
 struct StepWindow {
     every: u64,
-    /// When it began, the steps done by then, and the tokens in it so far.
+    /// Its begin, the steps before it, and its tokens so far.
     begun: Option<(Seconds, u64, f64)>,
 }
 
 impl StepWindow {
-    /// One more step, the `done`-th, ended `at`; the window that it ends.
+    /// Adds the `done`-th step, which ended `at`; returns the window that ends with it.
     fn step(&mut self, at: Seconds, done: u64, tokens: f64) -> Option<Span> {
         let (from, before, so_far) = self.begun?;
         let tokens = so_far + tokens;
@@ -166,7 +166,7 @@ mod tests {
         Event::WindowEnd { name: (!name.is_empty()).then(|| name.into()) }
     }
 
-    fn told(spans: &Spans) -> Vec<(String, String, f64, Option<f64>, u64)> {
+    fn summaries(spans: &Spans) -> Vec<(String, String, f64, Option<f64>, u64)> {
         let plain = |s: &Span| {
             let to = s.to.map(Seconds::value);
             (s.name.clone(), s.inside.join("/"), s.from.value(), to, s.steps)
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn windows_nest_and_count_what_is_done_in_them() {
-        let spans = Spans::of(
+        let spans = Spans::from_entries(
             &entries(&[
                 (1.0, begin("epoch")),
                 (2.0, begin("train")),
@@ -190,7 +190,7 @@ mod tests {
             None,
         );
         assert_eq!(
-            told(&spans),
+            summaries(&spans),
             [
                 ("epoch".into(), String::new(), 1.0, Some(7.0), 2),
                 ("train".into(), "epoch".into(), 2.0, Some(4.0), 1),
@@ -204,9 +204,9 @@ mod tests {
     fn steps_make_windows_from_the_begin_of_the_command() {
         let mut events = vec![(1.0, Event::CommandBegin)];
         events.extend((1..=5).map(|i| (1.0 + f64::from(i), Event::Step { tokens: 8.0 })));
-        let spans = Spans::of(&entries(&events), Some(2));
+        let spans = Spans::from_entries(&entries(&events), Some(2));
         assert_eq!(
-            told(&spans),
+            summaries(&spans),
             [
                 ("steps 1-2".into(), String::new(), 1.0, Some(3.0), 2),
                 ("steps 3-4".into(), String::new(), 3.0, Some(5.0), 2),
@@ -216,14 +216,14 @@ mod tests {
     }
 
     #[test]
-    fn windows_without_end_do_not_grow_without_bound() {
+    fn unclosed_windows_are_bounded() {
         let many: Vec<_> = (0..20_000).map(|i| (f64::from(i), begin("w"))).collect();
-        let spans = Spans::of(&entries(&many), None);
-        assert_eq!((spans.spans.len(), spans.left_out), (DEEPEST, 20_000 - DEEPEST as u64));
+        let spans = Spans::from_entries(&entries(&many), None);
+        assert_eq!((spans.spans.len(), spans.left_out), (MAX_DEPTH, 20_000 - MAX_DEPTH as u64));
         let pairs: Vec<_> = (0..30_000)
             .map(|i| (f64::from(i), if i % 2 == 0 { begin("w") } else { end("w") }))
             .collect();
-        let spans = Spans::of(&entries(&pairs), None);
-        assert_eq!((spans.spans.len(), spans.left_out, spans.stray_ends), (MOST, 5_000, 0));
+        let spans = Spans::from_entries(&entries(&pairs), None);
+        assert_eq!((spans.spans.len(), spans.left_out, spans.stray_ends), (MAX_WINDOWS, 5_000, 0));
     }
 }

@@ -1,11 +1,11 @@
-//! How sure a median is: percentile intervals from resamples of whole groups.
+//! Confidence intervals of medians: percentile intervals from a bootstrap of whole groups.
 //!
-//! Rows of one group resemble each other, so that a resample takes whole groups, as many as there are, with
-//! replacement; the interval of a level lies between the quantiles of the resamples' medians that leave half of the rest
-//! on either side (Efron and Tibshirani, *An Introduction to the Bootstrap*, 1993, section 13.3; whole groups: Davison
-//! and Hinkley, *Bootstrap Methods and their Application*, 1997, section 3.8). Percentiles and not the
-//! bias-corrected BCa: that takes its acceleration from the jackknife, which fails for medians (Efron and Tibshirani,
-//! section 11.6), and percentiles of a ratio and of its multiples agree.
+//! Rows of one group are correlated, so a resample draws whole groups, as many as there are, with replacement; the
+//! interval of a level lies between the quantiles of the resamples' medians that leave half of the rest on either side
+//! (Efron and Tibshirani, *An Introduction to the Bootstrap*, 1993, section 13.3; whole groups: Davison and Hinkley,
+//! *Bootstrap Methods and their Application*, 1997, section 3.8). Percentiles, not the bias-corrected BCa, whose
+//! acceleration comes from the jackknife, which fails for medians (Efron and Tibshirani, section 11.6), and percentiles
+//! are equivariant under scaling.
 
 use rand_mt::Mt;
 use serde::Serialize;
@@ -14,27 +14,27 @@ use super::score;
 use crate::base::error::{Error, Result};
 use crate::stats::split::{Groups, interval};
 
-/// Represents a median between the ends of its interval.
+/// A median with its interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Median {
     /// The median, in the unit of the values.
     pub median: f64,
-    /// Lower end; absent where one group tells nothing of how groups differ.
+    /// Lower end; absent for a single group.
     pub lower: Option<f64>,
-    /// Upper end, absent likewise.
+    /// Upper end; absent for a single group.
     pub upper: Option<f64>,
 }
 
 impl Median {
-    /// The same of values divided by `divisor`, which is above 0.
+    /// The median and interval divided by `divisor`, which is above 0.
     #[must_use]
-    pub fn over(self, divisor: f64) -> Self {
+    pub fn divided_by(self, divisor: f64) -> Self {
         let over = |value: f64| value / divisor;
         Self { median: over(self.median), lower: self.lower.map(over), upper: self.upper.map(over) }
     }
 }
 
-/// Draws groups anew and again, the same ones for the same seed and number of groups.
+/// Bootstrap of groups; the draws depend only on the seed and the number of groups.
 ///
 /// The draws are those of `numpy.random.RandomState(seed).randint(0, groups, (resamples, groups))`, which are also the
 /// draws of `scipy.stats.bootstrap` with that `random_state`.
@@ -46,35 +46,35 @@ pub struct Bootstrap {
 }
 
 impl Bootstrap {
-    /// The most resamples: 8 MB of medians.
-    pub const MOST: usize = 1_000_000;
+    /// Maximum number of resamples: 8 MB of medians.
+    pub const MAX_RESAMPLES: usize = 1_000_000;
 
     /// Sets up intervals of `level` (0.95, say) from `resamples` draws.
     ///
     /// # Errors
     /// [`Error::Invalid`] when `level` does not lie strictly between 0 and 1, or `resamples` is 0 or above
-    /// [`Bootstrap::MOST`].
+    /// [`Bootstrap::MAX_RESAMPLES`].
     pub fn new(level: f64, resamples: usize, seed: u32) -> Result<Self> {
         if !(level > 0.0 && level < 1.0) {
             return Err(Error::invalid("level", level, "it must lie between 0 and 1"));
         }
-        if !(1..=Self::MOST).contains(&resamples) {
-            let expected = format!("it must be from 1 to {}", Self::MOST);
+        if !(1..=Self::MAX_RESAMPLES).contains(&resamples) {
+            let expected = format!("it must be from 1 to {}", Self::MAX_RESAMPLES);
             return Err(Error::invalid("resamples", resamples, expected));
         }
         Ok(Self { level, resamples, seed })
     }
 
-    /// The fewest groups whose interval can keep its level, even where it is as wide as all of them.
+    /// Fewest groups for which an interval can reach its level, even if it spans all of them.
     ///
-    /// The smallest and the largest of n values hold the median between them in all but 2 · ½ⁿ of cases (David and
+    /// The smallest and the largest of n values contain the median with probability 1 − 2 · ½ⁿ (David and
     /// Nagaraja, *Order Statistics*, 3rd ed., section 7.1), and no resample goes beyond them: 6 groups for 95 %.
-    pub fn fewest_groups(&self) -> usize {
+    pub fn min_groups(&self) -> usize {
         let missed = |n: &usize| 0.5f64.powi(*n as i32 - 1) <= 1.0 - self.level;
         (2..64).find(missed).unwrap_or(64)
     }
 
-    /// The median of `values`, a row each of `groups`, with its interval; NaN of no values.
+    /// The median of `values`, one per row of `groups`, with its interval; NaN without values.
     pub fn median(&self, values: &[f64], groups: &Groups) -> Median {
         let mut sorted: Vec<(f64, usize)> =
             values.iter().copied().zip(groups.ids().iter().copied()).collect();
@@ -101,7 +101,7 @@ impl Bootstrap {
     }
 }
 
-/// Median of sorted values of which each counts as many times as its group was drawn.
+/// Median of sorted values, each weighted by the number of draws of its group.
 fn middle(sorted: &[(f64, usize)], times: &[usize]) -> f64 {
     let total: usize = sorted.iter().map(|(_, group)| times[*group]).sum();
     let at = |rank: usize| {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn values_count_as_often_as_their_group() {
+    fn values_are_weighted_by_the_draws_of_their_group() {
         let sorted = [(1.0, 0), (2.0, 1), (5.0, 0), (9.0, 2)];
         assert_eq!(middle(&sorted, &[1, 1, 1]), 3.5);
         // 1 1 5 5 9
@@ -164,7 +164,7 @@ mod tests {
     fn the_interval_is_that_of_the_exact_distribution() {
         let values: Vec<f64> = (1..=13).map(f64::from).collect();
         let bootstrap = Bootstrap::new(0.95, 100_000, 1).unwrap();
-        let found = bootstrap.median(&values, &Groups::of_single_rows(13));
+        let found = bootstrap.median(&values, &Groups::single_rows(13));
         let choose = |n: i32, k: i32| (0..k).map(|i| f64::from(n - i) / f64::from(i + 1)).product();
         let at_most = |k: i32| -> f64 {
             let p = f64::from(k) / 13.0;
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn rows_of_one_group_are_drawn_together() {
-        // the same rows, each alone or in pairs that agree: pairs tell as much as one row, and are less sure
+        // the same rows, single or in equal pairs: a pair has the information of one row
         let values: Vec<f64> = (0..40).map(|i| f64::from(i / 2)).collect();
         let width = |groups: Groups| {
             let found = bootstrap(0.95).median(&values, &groups);
@@ -191,13 +191,13 @@ mod tests {
     }
 
     #[test]
-    fn a_level_needs_groups_enough() {
-        let fewest = |level| bootstrap(level).fewest_groups();
+    fn a_level_needs_enough_groups() {
+        let fewest = |level| bootstrap(level).min_groups();
         assert_eq!((fewest(0.5), fewest(0.9), fewest(0.95), fewest(0.99)), (2, 5, 6, 8));
     }
 
     #[test]
-    fn what_cannot_be_is_refused() {
+    fn invalid_values_are_refused() {
         for level in [0.0, 1.0, -1.0, f64::NAN, f64::INFINITY] {
             assert!(Bootstrap::new(level, 100, 1).is_err(), "{level}");
         }

@@ -1,4 +1,4 @@
-//! How far regressors repeat each other: variance inflation and the condition number.
+//! Collinearity of regressors: variance inflation and the condition number.
 
 use nalgebra::DMatrix;
 
@@ -12,13 +12,13 @@ pub struct Collinearity {
 }
 
 impl Collinearity {
-    /// Of the columns of `x`, each first centred on its mean and scaled to unit length.
+    /// Collinearity of the columns of `x`, each centred and scaled to unit length.
     ///
     /// With Z the standardised columns, the factors are the diagonal of the inverse correlation
     /// matrix (ZᵀZ)⁻¹ (Belsley, Kuh and Welsch, *Regression Diagnostics*, 1980, section 3.2). A
     /// factor and the condition number are infinite where a column is constant or determined by
     /// the others; without columns the condition number is one.
-    pub fn of(x: &DMatrix<f64>) -> Self {
+    pub fn new(x: &DMatrix<f64>) -> Self {
         let mut z = x.clone();
         for mut column in z.column_iter_mut() {
             let mean = column.mean();
@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn orthogonal_regressors_do_not_inflate() {
         let x = DMatrix::from_row_slice(4, 2, &[1.0, 7.0, 1.0, 5.0, 3.0, 7.0, 3.0, 5.0]);
-        let found = Collinearity::of(&x);
+        let found = Collinearity::new(&x);
         assert_relative_eq!(found.variance_inflation[0], 1.0, max_relative = 1e-14);
         assert_relative_eq!(found.condition_number, 1.0, max_relative = 1e-14);
     }
@@ -63,14 +63,14 @@ mod tests {
     #[test]
     fn two_regressors_by_hand() {
         let x = DMatrix::from_row_slice(3, 2, &[1.0, 2.0, 2.0, 1.0, 3.0, 3.0]);
-        let found = Collinearity::of(&x);
+        let found = Collinearity::new(&x);
         assert_relative_eq!(found.variance_inflation[1], 4.0 / 3.0, max_relative = 1e-14);
         assert_relative_eq!(found.condition_number, 3.0_f64.sqrt(), max_relative = 1e-14);
     }
 
     #[test]
-    fn no_regressors_and_constant_ones_have_an_answer() {
-        assert_eq!(Collinearity::of(&DMatrix::zeros(3, 0)).condition_number, 1.0);
-        assert_eq!(Collinearity::of(&DMatrix::zeros(3, 1)).variance_inflation, [f64::INFINITY]);
+    fn empty_and_constant_regressors_are_handled() {
+        assert_eq!(Collinearity::new(&DMatrix::zeros(3, 0)).condition_number, 1.0);
+        assert_eq!(Collinearity::new(&DMatrix::zeros(3, 1)).variance_inflation, [f64::INFINITY]);
     }
 }

@@ -1,15 +1,13 @@
-//! Split-conformal prediction intervals: how far predictions were off on rows that the law did not
-//! see.
+//! Split-conformal prediction intervals: from residuals on held-out rows.
 //!
-//! Where rows are exchangeable, `prediction ± half-width` holds the truth with at least the asked
-//! probability, whatever the law (Papadopoulos et al., 2002; Lei et al., JASA 2018, theorem 2.2).
+//! Where rows are exchangeable, `prediction ± half-width` contains the truth with at least the requested probability
+//! for any law (Papadopoulos et al., 2002; Lei et al., JASA 2018, theorem 2.2).
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::error::{Error, Result};
 
-/// Holds the absolute residuals of calibration rows, so that the half-width of any level can be
-/// asked for.
+/// Absolute residuals of calibration rows; they give the half-width of any level.
 ///
 /// Residuals are in natural logarithms of the response: `exp` of a half-width is a factor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,8 +18,7 @@ pub struct Conformal {
 }
 
 impl Conformal {
-    /// Keeps the sizes of `residuals` (truth minus prediction, of rows that the law was not fitted
-    /// on).
+    /// Stores the absolute values of `residuals` (truth minus prediction, on rows outside the fit).
     ///
     /// # Errors
     /// [`Error::Data`] when there are none, or one is not finite.
@@ -45,11 +42,11 @@ impl Conformal {
         &self.sorted
     }
 
-    /// Half-width of the interval at `level` (0.95, say), in natural logarithms; infinite where so
-    /// few residuals cannot support the level.
+    /// Half-width of the interval at `level` (0.95, say), in natural logarithms; infinite if there are too few
+    /// residuals for the level.
     ///
-    /// It is the residual of rank `⌈(n+1) · level⌉`; of `n` residuals none has a rank above `n`,
-    /// and then no finite interval keeps the promise (19 rows are the fewest for 95 %).
+    /// It is the residual of rank `⌈(n+1) · level⌉`; if the rank is above `n`, no finite interval has the level (95 %
+    /// needs 19 residuals).
     ///
     /// # Errors
     /// [`Error::Invalid`] when `level` does not lie strictly between 0 and 1.
@@ -57,10 +54,9 @@ impl Conformal {
         Ok(self.sorted.get(self.rank(level)? - 1).copied().unwrap_or(f64::INFINITY))
     }
 
-    /// Half-width at `level` as the study takes it: the largest residual where the honest answer is
-    /// infinite.
+    /// Half-width at `level` as in the study: the largest residual where [`half_width`](Self::half_width) is infinite.
     ///
-    /// It covers less than it says when residuals are few; it is here to reproduce the study (arXiv
+    /// Its coverage is below the level for few residuals; it exists to reproduce the study (arXiv
     /// 2606.23546).
     ///
     /// # Errors
@@ -73,7 +69,7 @@ impl Conformal {
         if !(level > 0.0 && level < 1.0) {
             return Err(Error::invalid("level", level, "it must lie between 0 and 1"));
         }
-        // The slack keeps a product such as 38.000000000000007 at rank 38.
+        // The tolerance keeps a product such as 38.000000000000007 at rank 38.
         let rank = ((self.sorted.len() + 1) as f64 * level - 1e-9).ceil();
         Ok((rank as usize).max(1))
     }
@@ -115,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_refused() {
+    fn invalid_values_are_refused() {
         assert!(Conformal::from_residuals([]).is_err());
         assert!(Conformal::from_residuals([1.0, f64::NAN]).is_err());
         let conformal = Conformal::from_residuals([1.0]).unwrap();
@@ -126,7 +122,7 @@ mod tests {
 
     /// On exchangeable rows the level is kept on average: simulated with a fixed generator.
     #[test]
-    fn coverage_is_what_was_asked() {
+    fn coverage_equals_the_level() {
         let mut rng = rand_mt::Mt::new(1);
         let mut draw = || f64::from(rng.next_u32()) / f64::from(u32::MAX);
         let mut inside = 0;

@@ -1,12 +1,11 @@
-//! How a formula turns rows into numbers: centres, levels and the columns of the design matrix.
+//! The design matrix of a formula: centres, levels and columns.
 //!
 //! Numbers are centred on their mean in training, so that the intercept is the response of an
 //! average row and interactions do not disturb main effects. Labels are coded by treatment
-//! contrasts against a reference level. Where the main effect that a contrast would lean on is
-//! not in the formula (`gpu:log_C` without `log_C`), every level gets its column, as in R and
-//! patsy (Chambers and Hastie, *Statistical Models in S*, 1992, section 2.4.1). A level within
-//! which a number does not vary gets no slope of its own: `strategy + strategy:log2_gpus` has none
-//! for the runs without sharding when all of them use one GPU.
+//! contrasts against a reference level. If the formula lacks the main effect of a contrast (`gpu:log_C` without
+//! `log_C`), every level gets a column, as in R and patsy (Chambers and Hastie, *Statistical Models in S*, 1992,
+//! section 2.4.1). A level within which a number does not vary gets no slope of its own: `strategy +
+//! strategy:log2_gpus` has no slope for the strategy of single-GPU runs.
 
 use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
@@ -20,7 +19,7 @@ mod learn;
 use learn::{learn_centre, learn_levels};
 pub use learn::{response, varying};
 
-/// A column of numbers and what is subtracted from it.
+/// The centre of a column of numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Centre {
@@ -30,7 +29,7 @@ pub struct Centre {
     pub mean: f64,
 }
 
-/// A column of labels and the values that it took in training.
+/// The levels of a column of labels in training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Levels {
@@ -40,13 +39,13 @@ pub struct Levels {
     pub levels: Vec<String>,
 }
 
-/// What to do with a label that did not occur in training.
+/// Treatment of a label that did not occur in training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unseen {
-    /// Refuse it: nothing is known of it.
+    /// Refuse it.
     Refuse,
-    /// Treat it as the unweighted average of the known levels, which is what one-hot encoding
-    /// that ignores unknown values gives in a minimum-norm regression (scikit-learn).
+    /// Treat it as the unweighted average of the known levels, equivalent to one-hot encoding that ignores unknown
+    /// values in a minimum-norm regression (scikit-learn).
     Average,
 }
 
@@ -62,7 +61,7 @@ struct Column {
     factors: Vec<Factor>,
 }
 
-/// A formula with what it learnt from its training rows; turns a row into regressors.
+/// A formula with centres and levels learned from training rows; converts a row to regressors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Encoding {
     formula: Formula,
@@ -102,7 +101,7 @@ impl Encoding {
         Ok(encoding)
     }
 
-    /// An encoding from its parts, as they were learnt before.
+    /// An encoding from its parts.
     ///
     /// # Errors
     /// When a variable of the formula has neither or both a centre and levels, fewer than two
@@ -185,7 +184,7 @@ impl Encoding {
         (0..self.columns.len()).filter(|i| numeric(&self.columns[*i])).collect()
     }
 
-    /// The design matrix of `frame`, one row a row and one column a column.
+    /// The design matrix of `frame`, one row per row of `frame`, one column per name.
     ///
     /// # Errors
     /// When a column is missing, a number is not finite or a label did not occur in training;
@@ -207,7 +206,7 @@ impl Encoding {
     /// is not finite, or a label that did not occur in training and `unseen` refuses it.
     pub fn entry(&self, j: usize, row: &impl Row, unseen: Unseen) -> Result<f64> {
         let column = self.columns.get(j).ok_or_else(|| {
-            Error::Data(format!("column {j} was asked for, of {}", self.columns.len()))
+            Error::Data(format!("column {j} does not exist; there are {}", self.columns.len()))
         })?;
         self.product(&column.factors, row, unseen)
     }
@@ -247,8 +246,8 @@ impl Encoding {
         }
     }
 
-    /// False for the slope of a number within a level where the number is the same in all rows,
-    /// if the level's own effect takes up that constant.
+    /// False for the slope of a number that is constant within a level, if the level's main effect absorbs the
+    /// constant.
     fn has_slope(&self, column: &Column, frame: &Frame) -> Result<bool> {
         let (mut labels, mut levels, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
         for factor in &column.factors {
@@ -420,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_coded_is_refused_by_name() {
+    fn invalid_columns_are_refused_by_name() {
         let learn = |formula: &str, frame: &Frame| {
             Encoding::learn(&formula.parse().unwrap(), frame).unwrap_err().to_string()
         };

@@ -1,8 +1,8 @@
 //! A law's right-hand side as text: `strategy + log_C + log_M + gpu:log_C`.
 //!
 //! The notation is that of Wilkinson and Rogers (1973) as R and patsy write it: `+` joins terms,
-//! `:` is an interaction, `a*b` is short for `a + b + a:b`, and an intercept is always there
-//! unless `- 1` takes it away. Whether a name is a number or a label is not known here.
+//! `:` is an interaction, `a*b` is short for `a + b + a:b`, and there is an intercept unless `- 1` removes it. The
+//! formula does not know whether a name is a number or a label.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::error::{Error, Result};
 
-/// `a*b*…` expands to every subset of its factors, so their number is kept small.
-const MOST_FACTORS_OF_A_PRODUCT: usize = 6;
+/// Maximum number of factors of `a*b*…`, which expands to every subset of them.
+const MAX_FACTORS: usize = 6;
 
-/// One variable, or the product of several: what stands between two `+`.
+/// One variable, or the product of several: a summand of a formula.
 #[derive(Debug, Clone)]
 pub struct Term(Vec<String>);
 
@@ -36,7 +36,7 @@ impl Term {
     }
 }
 
-/// Order of variables does not matter: `a:b` is `b:a`.
+/// The order of variables does not matter: `a:b` equals `b:a`.
 impl PartialEq for Term {
     fn eq(&self, other: &Self) -> bool {
         self.sorted() == other.sorted()
@@ -267,10 +267,10 @@ impl<'a> Parser<'a> {
         let mut factors = 1;
         while let Some((column, _)) = self.next_if(Token::Star) {
             factors += 1;
-            if factors > MOST_FACTORS_OF_A_PRODUCT {
+            if factors > MAX_FACTORS {
                 return Err(syntax(
                     column,
-                    format!("at most {MOST_FACTORS_OF_A_PRODUCT} variables can be joined by `*`"),
+                    format!("at most {MAX_FACTORS} variables can be joined by `*`"),
                 ));
             }
             let used: Vec<String> = expanded.iter().flat_map(|t| t.0.iter().cloned()).collect();
@@ -284,14 +284,14 @@ impl<'a> Parser<'a> {
         Ok(expanded)
     }
 
-    /// `a:b:c`, where no variable may be among `used` or come twice.
+    /// `a:b:c`, with distinct variables that are not in `used`.
     fn interaction(&mut self, used: &[String]) -> Result<Term> {
         let mut names: Vec<String> = Vec::new();
         loop {
             match self.next() {
                 Some((column, Token::Name(name))) => {
                     if names.iter().chain(used).any(|n| n == name) {
-                        return Err(syntax(column, format!("`{name}` comes twice in one term")));
+                        return Err(syntax(column, format!("`{name}` occurs twice in one term")));
                     }
                     names.push(name.to_owned());
                 }
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn the_intercept_is_there_unless_taken_away() {
+    fn the_intercept_is_there_unless_removed() {
         assert_eq!(parsed("a - 1"), "a - 1");
         assert_eq!(parsed("0 + a"), "a - 1");
         assert_eq!(parsed("1"), "1");
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_where_and_what() {
+    fn errors_have_column_and_cause() {
         for (text, message) in [
             ("", "column 1: expected a column name, but the formula ends"),
             ("log_C +", "column 8: expected a column name, but the formula ends"),
@@ -343,8 +343,8 @@ mod tests {
             ("log_C log_M", "column 7: expected `+`, `:` or `*`, but found `log_M`"),
             ("é ^ 2", "column 3: expected a name, `+`, `:` or `*`, but found `^`"),
             ("a - b", "column 5: expected `1` after `-`, but found `b`"),
-            ("a:a", "column 3: `a` comes twice in one term"),
-            ("a*b*a", "column 5: `a` comes twice in one term"),
+            ("a:a", "column 3: `a` occurs twice in one term"),
+            ("a*b*a", "column 5: `a` occurs twice in one term"),
             ("a*b*c*d*e*f*g", "column 12: at most 6 variables can be joined by `*`"),
         ] {
             assert_eq!(refused(text), format!("not valid formula: {message}"), "{text}");
@@ -372,7 +372,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_displayed_is_read_back(text in "[ab_1c0 +:*-]{0,40}") {
+        fn displayed_formulas_are_read_back(text in "[ab_1c0 +:*-]{0,40}") {
             if let Ok(formula) = text.parse::<Formula>() {
                 prop_assert_eq!(formula.to_string().parse::<Formula>().unwrap(), formula);
             }

@@ -1,7 +1,6 @@
-//! A table of named columns, numbers and labels, that laws are fitted on; and one row of it.
+//! A table of named columns of numbers and labels, and its rows.
 //!
-//! A [`Row`] is all that a fitted law needs for a prediction, so that a job that was never in a
-//! table is priced without building one.
+//! A fitted law predicts from a [`Row`], so a job can be predicted without building a table.
 
 use std::collections::BTreeSet;
 
@@ -39,7 +38,7 @@ impl<R: Row + ?Sized> Row for &R {
 /// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Frame {
-    /// Position of each row in the frame that was built, whatever was selected since.
+    /// Position of each row in the original frame, before any selection.
     origins: Vec<usize>,
     numbers: Vec<(String, Vec<f64>)>,
     labels: Vec<(String, Vec<String>)>,
@@ -51,7 +50,7 @@ impl Frame {
         Self { origins: (0..rows).collect(), ..Self::default() }
     }
 
-    /// The frame with one more column of numbers.
+    /// Adds a column of numbers.
     ///
     /// # Errors
     /// When the name is taken or the number of values is not the number of rows.
@@ -61,7 +60,7 @@ impl Frame {
         Ok(self)
     }
 
-    /// The frame with one more column of labels.
+    /// Adds a column of labels.
     ///
     /// # Errors
     /// When the name is taken or the number of values is not the number of rows.
@@ -75,7 +74,7 @@ impl Frame {
         Ok(self)
     }
 
-    /// The frame with other values in a column of numbers that it has.
+    /// Replaces the values of a column of numbers.
     ///
     /// # Errors
     /// When there is no such column of numbers or the number of values is not the number of rows.
@@ -90,8 +89,8 @@ impl Frame {
         self.origins.len()
     }
 
-    /// For each row the position (from zero) that it had in the frame that was built: in a dataset's frame, that of its run,
-    /// also after [`select`](Self::select).
+    /// For each row its position (from zero) in the original frame, also after [`select`](Self::select); in a dataset's
+    /// frame, the position of the run.
     pub fn origins(&self) -> &[usize] {
         &self.origins
     }
@@ -160,7 +159,7 @@ impl Frame {
         Ok(labels.iter().map(|label| levels.partition_point(|level| *level < label)).collect())
     }
 
-    /// A column as labels, numbers as they print.
+    /// A column as labels; numbers are printed.
     ///
     /// # Errors
     /// When the column is absent.
@@ -233,7 +232,7 @@ impl Frame {
 
     fn no_such_row(&self, position: usize) -> Error {
         Error::Data(format!(
-            "row {} was asked for, but the table has {} rows",
+            "row {} does not exist; the table has {} rows",
             position + 1,
             self.rows()
         ))
@@ -297,14 +296,14 @@ mod tests {
     }
 
     #[test]
-    fn selected_rows_keep_the_order_asked_for() {
+    fn selected_rows_keep_the_requested_order() {
         let picked = frame().select(&[2, 0, 2]).unwrap();
         assert_eq!(picked.number("x").unwrap(), [3.0, 1.0, 3.0]);
         assert_eq!(picked.label("gpu").unwrap(), ["t4", "t4", "t4"]);
         assert_eq!(picked.origins(), [2, 0, 2]);
         assert_eq!(picked.select(&[1]).unwrap().origins(), [0]);
         let error = frame().select(&[3]).unwrap_err();
-        assert_eq!(error.to_string(), "row 4 was asked for, but the table has 3 rows");
+        assert_eq!(error.to_string(), "row 4 does not exist; the table has 3 rows");
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! Gaussian-process regression: a smooth function learnt from scattered points, and how far it may be trusted.
+//! Gaussian-process regression: a smooth function learned from scattered points, with its uncertainty.
 //!
 //! Source: Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006: marginal likelihood and its gradient
-//! equations 5.8 and 5.9, automatic relevance determination section 5.1. What was learnt is held by inducing points
-//! (Quiñonero-Candela and Rasmussen, JMLR 6, 2005, section 5, the projected process; its predictions are those of Titsias
-//! 2009), picked one after the other where the points so far leave most doubt (Burt et al., JMLR 21, 2020, section 4). With
-//! as many points as distinct rows that is the exact process (algorithm 2.1); with fewer it is fast and small, and the
-//! rows cannot be read back from it.
+//! equations 5.8 and 5.9, automatic relevance determination section 5.1. The process is represented by inducing points
+//! (Quiñonero-Candela and Rasmussen, JMLR 6, 2005, section 5, the projected process; its predictions are those of
+//! Titsias 2009), selected one after the other at the largest remaining variance (Burt et al., JMLR 21, 2020, section
+//! 4). With as many points as distinct rows it is the exact process (algorithm 2.1); with fewer it is fast and small,
+//! and does not contain the rows.
 
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 use super::minimise::bfgs;
 use crate::base::error::{Error, Result};
 
-/// What is added to the diagonal of a covariance, as a share of the variance.
+/// Jitter on the diagonal of a covariance, as a share of the variance.
 const JITTER: f64 = 1e-10;
 
-/// Variance that points may leave open, as a share of the noise's.
-const OPEN: f64 = 0.01;
+/// Remaining variance at which no more points are added, as a share of the noise variance.
+const RESIDUAL_VARIANCE_SHARE: f64 = 0.01;
 
 /// Hyperparameters of a kernel: k(x, x') = amplitude² · c(r) + noise² where x is x', r the distance in length scales,
 /// c Matérn's correlation of smoothness 5/2 (equation 4.17).
@@ -32,10 +32,10 @@ pub struct Kernel {
     pub noise: f64,
 }
 
-/// What is held likely of a hyperparameter before the data: a normal distribution of its logarithm.
+/// A normal prior on the logarithm of a hyperparameter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LogPrior {
-    /// The most likely value.
+    /// The median.
     pub median: f64,
     /// Standard deviation of the logarithm.
     pub sd: f64,
@@ -77,7 +77,7 @@ impl Kernel {
         self.amplitude * self.amplitude * correlation(self.scaled_square(a, b))
     }
 
-    /// The covariance of rows without noise, with a little more on the diagonal so that near-equal rows do not make it
+    /// The covariance of rows without noise, with jitter on the diagonal so that nearly equal rows do not make it
     /// singular.
     fn matrix(&self, rows: &[Vec<f64>]) -> DMatrix<f64> {
         let n = rows.len();
@@ -93,16 +93,18 @@ impl Kernel {
         k
     }
 
-    /// Up to `most` rows, each the one whose value the rows before it tell least of, until what they leave open is far
-    /// below the noise; all that differ where no number is given. A pivoted Cholesky decomposition of the covariance.
+    /// Selects inducing points: up to `most` rows, each with the largest variance given the rows before it, until the
+    /// remaining variance is far below the noise; without a number, all distinct rows. A pivoted Cholesky decomposition
+    /// of the covariance.
     fn pick(&self, rows: &[Vec<f64>], most: Option<usize>) -> Vec<usize> {
-        let mut doubt = vec![self.amplitude * self.amplitude; rows.len()];
+        let mut variance = vec![self.amplitude * self.amplitude; rows.len()];
         let known = 10.0 * JITTER * self.amplitude * self.amplitude;
-        let least = most.map_or(known, |_| known.max(OPEN * self.noise * self.noise));
+        let least =
+            most.map_or(known, |_| known.max(RESIDUAL_VARIANCE_SHARE * self.noise * self.noise));
         let mut columns: Vec<Vec<f64>> = Vec::new();
         let mut picked = Vec::new();
         while most.is_none_or(|most| picked.len() < most.max(1)) {
-            let Some((next, left)) = largest(&doubt) else { break };
+            let Some((next, left)) = largest(&variance) else { break };
             if left <= least {
                 break;
             }
@@ -115,10 +117,10 @@ impl Kernel {
                     (self.covariance(row, &rows[next]) - known) / root
                 })
                 .collect();
-            for (d, c) in doubt.iter_mut().zip(&column) {
+            for (d, c) in variance.iter_mut().zip(&column) {
                 *d -= c * c;
             }
-            doubt[next] = 0.0;
+            variance[next] = 0.0;
             columns.push(column);
             picked.push(next);
         }
@@ -126,7 +128,7 @@ impl Kernel {
     }
 }
 
-/// The first of the largest, with its position.
+/// The largest value with its position; the first of equals.
 fn largest(values: &[f64]) -> Option<(usize, f64)> {
     let mut found: Option<(usize, f64)> = None;
     for (i, value) in values.iter().enumerate() {
@@ -149,10 +151,11 @@ fn correlation_slope(r2: f64) -> f64 {
     5.0 / 3.0 * (1.0 + z) * (-z).exp()
 }
 
-/// A function learnt from rows of inputs and a response each.
+/// A function learned from rows of inputs with one response each.
 ///
-/// With L Lᵀ the covariance of the points, B = L⁻¹ K(points, rows) and A = I + B Bᵀ / noise²: at x, of v = L⁻¹ k(points, x),
-/// the mean is v · weights, weights = A⁻¹ B y / noise², and the variance amplitude² − |v|² + |R⁻¹ v|² with R Rᵀ = A.
+/// With L Lᵀ the covariance of the points, B = L⁻¹ K(points, rows) and A = I + B Bᵀ / noise²: at x, of v = L⁻¹
+/// k(points, x), the mean is v · weights, weights = A⁻¹ B y / noise², and the variance amplitude² − |v|² + |R⁻¹ v|²
+/// with R Rᵀ = A.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(into = "Stored", try_from = "Stored")]
 pub struct Gp {
@@ -166,12 +169,12 @@ pub struct Gp {
 }
 
 impl Gp {
-    /// Conditions a kernel on rows, whose prior mean is zero; what is learnt is held by at most `most_points` of them, or
-    /// exactly where no number is given.
+    /// Conditions a process with zero prior mean on rows, with at most `most_points` inducing points; exact without a
+    /// number.
     ///
     /// # Errors
     /// [`Error::Data`] for no rows, rows of unequal length, numbers that are not finite, or a covariance that is
-    /// singular in spite of its noise.
+    /// singular despite its noise.
     pub fn new(
         kernel: Kernel,
         rows: &[Vec<f64>],
@@ -193,11 +196,11 @@ impl Gp {
         Ok(Self { kernel, points, weights, factor, root: root.unpack().map(single) })
     }
 
-    /// Chooses the hyperparameters that are most likely with the data and the prior, from at most `most_rows` rows
-    /// evenly picked, and conditions them on all rows.
+    /// Chooses the hyperparameters of maximum posterior on at most `most_rows` evenly spaced rows, and conditions the
+    /// process on all rows.
     ///
     /// # Errors
-    /// As [`new`](Self::new), and where the likelihood is defined nowhere near the prior.
+    /// As [`new`](Self::new), and where the likelihood is undefined near the prior.
     pub fn fit(
         rows: &[Vec<f64>],
         response: &[f64],
@@ -212,7 +215,7 @@ impl Gp {
         let start: Vec<f64> = prior.all().map(|p| p.median.ln()).collect();
         let found = bfgs(&start, 60, |logs| negative_log_posterior(logs, &some, &of_some, prior))
             .ok_or_else(|| {
-            Error::Data("no kernel explains the residuals; are all runs alike?".into())
+            Error::Data("no kernel fits the residuals; all runs may be equal".into())
         })?;
         Self::new(Kernel::from_logs(&found.at), rows, response, most_points)
     }
@@ -222,7 +225,7 @@ impl Gp {
         &self.kernel
     }
 
-    /// The points that hold what was learnt.
+    /// The inducing points.
     pub fn points(&self) -> &[Vec<f64>] {
         &self.points
     }
@@ -234,7 +237,7 @@ impl Gp {
             self.points.iter().map(|point| self.kernel.covariance(point, x)),
         );
         let mut variance = self.kernel.amplitude.powi(2);
-        // a factor that was conditioned or checked has no zero on its diagonal
+        // the diagonal of a conditioned or checked factor has no zero
         self.factor.solve_lower_triangular_mut(&mut v);
         variance -= v.norm_squared();
         let mean = v.dot(&self.weights);
@@ -249,16 +252,16 @@ fn points_factor(kernel: &Kernel, points: &[Vec<f64>]) -> Result<DMatrix<f64>> {
 }
 
 fn singular() -> Error {
-    Error::Data("the discrepancy's covariance is singular; rows are all alike".into())
+    Error::Data("the discrepancy's covariance is singular; all rows are equal".into())
 }
 
-/// A number of R as it stands in a file: in single precision, far finer than a standard deviation is known, so that files
-/// stay small and a process that was read answers as the one that was written.
+/// Rounds a number of R to single precision, more than the accuracy of a standard deviation, to keep files small; the
+/// written and the read process predict the same.
 fn single(x: f64) -> f64 {
     f64::from(x as f32)
 }
 
-/// A process as it stands in a file.
+/// The file format of a process.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
@@ -292,7 +295,7 @@ impl TryFrom<Stored> for Gp {
         let n = points.len();
         let logs = [kernel.amplitude, kernel.noise];
         if logs.iter().chain(&kernel.length_scales).any(|x| !(x.is_finite() && *x > 0.0)) {
-            return Err(Error::Data("the discrepancy's kernel must be of positive numbers".into()));
+            return Err(Error::Data("the discrepancy's kernel must have positive numbers".into()));
         }
         check(&points, &weights, kernel.length_scales.len())?;
         if root.len() != n * (n + 1) / 2 {
@@ -309,7 +312,7 @@ impl TryFrom<Stored> for Gp {
                 return Err(Error::invalid(
                     "the discrepancy's root",
                     value,
-                    "its diagonal is of numbers from one, since it only adds to what is known",
+                    "its diagonal must have numbers of at least 1",
                 ));
             }
         }
@@ -318,7 +321,7 @@ impl TryFrom<Stored> for Gp {
     }
 }
 
-/// `n` positions, or `most` of them at even distances.
+/// `n` positions, or `most` of them evenly spaced.
 fn evenly(n: usize, most: usize) -> Vec<usize> {
     if n <= most { (0..n).collect() } else { (0..most).map(|i| i * n / most).collect() }
 }
@@ -340,7 +343,7 @@ fn check(rows: &[Vec<f64>], response: &[f64], inputs: usize) -> Result<()> {
     Ok(())
 }
 
-/// −ln p(y | X, θ) − ln p(θ) but for constants, and its gradient, at the logarithms θ of the hyperparameters.
+/// −ln p(y | X, θ) − ln p(θ) up to constants, and its gradient, at the logarithms θ of the hyperparameters.
 fn negative_log_posterior(
     logs: &[f64],
     rows: &[Vec<f64>],
@@ -410,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_is_that_of_the_value() {
+    fn the_gradient_matches_finite_differences() {
         let (rows, y) = rows();
         let y = DVector::from_vec(y);
         let at = [0.1, -1.5, 0.3, 0.7];
@@ -451,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_are_no_data_are_refused() {
+    fn invalid_rows_are_refused() {
         assert!(Gp::fit(&[], &[], &prior(1), 10, None).is_err());
         assert!(Gp::fit(&[vec![f64::NAN]], &[1.0], &prior(1), 10, None).is_err());
         assert!(Gp::fit(&[vec![1.0, 2.0]], &[1.0], &prior(1), 10, None).is_err());
@@ -476,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_was_read_answers_as_the_one_written() {
+    fn a_read_process_predicts_as_the_written_one() {
         let (rows, y) = rows();
         let gp = Gp::fit(&rows, &y, &prior(2), 400, Some(20)).unwrap();
         let text = serde_json::to_string(&gp).unwrap();

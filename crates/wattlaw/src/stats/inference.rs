@@ -6,7 +6,7 @@ use statrs::function::erf::{erfc, erfc_inv};
 
 use crate::base::error::{Error, Result};
 
-/// What a statistic (estimate over standard error) follows when the true value is zero.
+/// The distribution of a statistic (estimate over standard error) if the true value is zero.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Reference {
     /// The standard normal distribution, used with robust covariances.
@@ -21,7 +21,7 @@ pub enum Reference {
 impl Reference {
     /// The probability of a statistic at least this far from zero on either side.
     ///
-    /// It is computed in the tail, never as a difference from one, so that p-values far below
+    /// It is computed in the tail, not as a difference from one, so that p-values far below
     /// 1e-16 keep their digits: erfc(|z|/√2) for the normal distribution, the regularised
     /// incomplete beta function I(ν/(ν+t²); ν/2, 1/2) for Student's t (Abramowitz and Stegun,
     /// 26.2.29 and 26.7.1 with 26.5.27).

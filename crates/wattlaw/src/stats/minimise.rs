@@ -1,25 +1,25 @@
 //! Minimises a smooth function of a few variables: BFGS with a backtracking line search.
 //!
-//! Source: Nocedal and Wright, Numerical Optimization, 2nd edition, algorithm 6.1 with the update 6.17; small enough
-//! to be kept here, and the same on every machine.
+//! Source: Nocedal and Wright, Numerical Optimization, 2nd edition, algorithm 6.1 with the update 6.17; implemented
+//! here to be deterministic on every machine.
 
 use nalgebra::{DMatrix, DVector};
 
-/// The lowest point that was found.
+/// The minimum found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Minimum {
-    /// Where.
+    /// Its position.
     pub at: Vec<f64>,
-    /// The value there.
+    /// Its value.
     pub value: f64,
-    /// Whether the gradient had all but vanished; otherwise the iterations were used up.
+    /// Whether the gradient converged to zero; otherwise the iterations were exhausted.
     pub converged: bool,
 }
 
-/// Searches from `start` for at most `iterations` steps; `function` gives value and gradient, or nothing where it is not
-/// defined, which the search keeps away from.
+/// Searches from `start` for at most `iterations` steps; `function` returns value and gradient, or `None` where it is
+/// undefined, which the search avoids.
 ///
-/// Returns nothing where the function is not defined at the start.
+/// Returns `None` if the function is undefined at the start.
 pub fn bfgs(
     start: &[f64],
     iterations: usize,
@@ -45,7 +45,7 @@ pub fn bfgs(
             direction = -gradient.clone();
             slope = -gradient.norm_squared();
         }
-        // hyperparameters are logarithms: a step beyond a factor e² is not trusted
+        // variables are logarithms: limit a step to a factor e²
         let mut step = (2.0 / direction.amax()).min(1.0);
         let found = loop {
             let candidate = &x + step * &direction;
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn the_valley_is_followed_to_its_end() {
+    fn rosenbrock_converges_to_its_minimum() {
         let found = bfgs(&[-1.2, 1.0], 200, rosenbrock).unwrap();
         assert!(found.converged);
         approx::assert_relative_eq!(found.at[0], 1.0, max_relative = 1e-3);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wall_is_kept_away_from() {
+    fn undefined_regions_are_avoided() {
         // ln x + 1/x is lowest at 1, and not defined at 0 and below
         let walled = |x: &[f64]| {
             (x[0] > 0.0).then(|| (x[0].ln() + 1.0 / x[0], vec![1.0 / x[0] - 1.0 / (x[0] * x[0])]))

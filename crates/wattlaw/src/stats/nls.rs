@@ -1,8 +1,8 @@
-//! Nonlinear least squares: parameters that bring residuals nearest to zero, and how well they are known.
+//! Nonlinear least squares with the covariance of the parameters.
 //!
 //! The minimiser is MINPACK's Levenberg–Marquardt (Moré 1978) in the `levenberg-marquardt` crate; derivatives are
 //! central differences. A robust loss enters as residuals whose squares are the loss, a ridge as one residual a
-//! parameter, so that one solver serves all.
+//! parameter, so one solver suffices.
 
 use levenberg_marquardt::{LeastSquaresProblem, LevenbergMarquardt, TerminationReason};
 use nalgebra::storage::Owned;
@@ -10,13 +10,13 @@ use nalgebra::{DMatrix, DVector, Dyn};
 
 use crate::base::error::{Error, Result};
 
-/// How often a search that ran out of evaluations goes on from where it is.
+/// Number of restarts of a search that ran out of evaluations.
 const RESTARTS: usize = 5;
 
-/// A decrease of the cost, as a share, below which a search that ran out of evaluations has settled.
-const SETTLED: f64 = 1e-6;
+/// Relative decrease of the cost below which a search that ran out of evaluations has converged.
+const CONVERGED_DECREASE: f64 = 1e-6;
 
-/// A minimum that was found.
+/// A minimum.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Solution {
     /// The parameters.
@@ -38,7 +38,8 @@ impl Solution {
         let information = self.jacobian.tr_mul(&self.jacobian);
         information.cholesky().map(|c| c.inverse()).ok_or_else(|| {
             Error::Data(
-                "the residuals do not determine all parameters; a parameter has no effect".into(),
+                "the residuals do not determine all parameters; some parameter has no effect"
+                    .into(),
             )
         })
     }
@@ -136,10 +137,10 @@ pub fn minimise(
         if !matches!(report.termination, TerminationReason::LostPatience) {
             break;
         }
-        // a long curved valley: with its region of trust anew it goes on from where it is
+        // in a long curved valley, continue from the current point with a new trust region
         let before = report.objective_function;
         (solved, report) = search().minimize(solved);
-        if before - report.objective_function <= SETTLED * before {
+        if before - report.objective_function <= CONVERGED_DECREASE * before {
             report.termination = TerminationReason::Converged { ftol: true, xtol: false };
         }
     }
@@ -147,7 +148,7 @@ pub fn minimise(
         return Err(Error::Data(format!("the fit did not converge: {:?}", report.termination)));
     }
     let jacobian = jacobian(&problem, &solved.at, count)
-        .ok_or_else(|| Error::Data("the fit ended where residuals are not finite".into()))?;
+        .ok_or_else(|| Error::Data("the residuals are not finite at the end of the fit".into()))?;
     Ok(Solution {
         parameters: solved.at.as_slice().to_vec(),
         cost: report.objective_function,
@@ -166,7 +167,7 @@ pub fn soft_l1(residual: f64, scale: f64) -> f64 {
     residual.signum() * scale * loss.sqrt()
 }
 
-/// A residual whose square is the Cauchy loss s² ln(1 + (r/s)²): far outliers hardly count.
+/// A residual whose square is the Cauchy loss s² ln(1 + (r/s)²): far outliers have little weight.
 ///
 /// Source: scipy `least_squares`, loss `cauchy`.
 pub fn cauchy(residual: f64, scale: f64) -> f64 {
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_search_from_nonsense_is_an_error_and_not_a_number() {
+    fn a_non_finite_start_is_an_error() {
         let error =
             minimise(3, &[1.0, 2.0, 3.0, 4.0], |_, out| out.fill(0.0)).unwrap_err().to_string();
         assert_eq!(error, "3 residuals cannot determine 4 parameters");

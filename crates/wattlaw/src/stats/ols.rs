@@ -42,12 +42,12 @@ impl Covariance<'_> {
     }
 }
 
-/// Estimates alone, for loops that fit many times.
+/// Estimates only, for loops with many fits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Solution {
     /// One estimate a column; zero for an aliased one.
     pub estimates: Vec<f64>,
-    /// Columns that others determine, in order; they carry no information of their own.
+    /// Columns that are linear combinations of others, in order.
     pub aliased: Vec<usize>,
 }
 
@@ -65,8 +65,7 @@ pub fn estimate(x: &DMatrix<f64>, y: &[f64], names: &[String]) -> Result<Vec<f64
     Ok(factors.solve(y).iter().copied().collect())
 }
 
-/// Solves for the estimates; columns that earlier ones determine, or that there are not enough
-/// rows for, are set aside with estimate zero.
+/// Solves for the estimates; columns that earlier ones determine, or beyond the number of rows, get estimate zero.
 ///
 /// # Errors
 /// When `x` and `y` differ in rows, there are none, or a value is not finite.
@@ -119,7 +118,7 @@ impl Ols {
         check_shape(x, y)?;
         let (n, k) = x.shape();
         if names.len() != k {
-            return Err(Error::Data(format!("{k} columns were given with {} names", names.len())));
+            return Err(Error::Data(format!("{k} columns have {} names", names.len())));
         }
         if n <= k {
             return Err(too_few_rows(n, names, k + 1));
@@ -153,7 +152,7 @@ impl Ols {
         self.estimates.as_slice()
     }
 
-    /// What the fit gives for each row.
+    /// Fitted values, one per row.
     pub fn fitted(&self) -> &[f64] {
         &self.fitted
     }
@@ -178,7 +177,7 @@ impl Ols {
         self.rows() - self.names.len()
     }
 
-    /// The share of the response's variation that is explained: 1 − Σe² / Σ(y − ȳ)², with ȳ = 0
+    /// R², the explained share of the response's variance: 1 − Σe² / Σ(y − ȳ)², with ȳ = 0
     /// where the columns do not span a constant; not a number when the response does not vary.
     pub fn r2(&self) -> f64 {
         1.0 - self.residual_sum_of_squares / self.total_sum_of_squares
@@ -238,7 +237,7 @@ impl Ols {
         Ok(self.covariance(kind)?.diagonal().iter().map(|v| v.max(0.0).sqrt()).collect())
     }
 
-    /// What the statistics follow: Student's t with the classical covariance, the normal
+    /// The distribution of the statistics: Student's t with the classical covariance, the normal
     /// distribution with robust ones, as in statsmodels.
     pub fn reference(&self, kind: Covariance<'_>) -> Reference {
         match kind {
@@ -274,7 +273,7 @@ impl Ols {
         let q = &self.factors.q;
         if groups.len() != self.rows() {
             return Err(Error::Data(format!(
-                "{} clusters were given for {} rows",
+                "{} cluster labels for {} rows",
                 groups.len(),
                 self.rows()
             )));
@@ -300,11 +299,7 @@ impl Ols {
 
 fn check_shape(x: &DMatrix<f64>, y: &[f64]) -> Result<()> {
     if x.nrows() != y.len() {
-        return Err(Error::Data(format!(
-            "{} responses were given for {} rows",
-            y.len(),
-            x.nrows()
-        )));
+        return Err(Error::Data(format!("{} responses for {} rows", y.len(), x.nrows())));
     }
     if x.nrows() == 0 || x.ncols() == 0 {
         return Err(Error::Data("there is nothing to fit: no rows or no columns".to_owned()));
@@ -363,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_told_apart_is_named() {
+    fn collinear_columns_are_named() {
         let x = DMatrix::from_row_slice(
             4,
             3,
@@ -373,7 +368,7 @@ mod tests {
         let error = Ols::fit(&x, &y, &names(&["Intercept", "a", "b"])).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "column `b` is determined by `a`, so their effects cannot be told apart; leave one out"
+            "column `b` is determined by `a`, so their effects cannot be separated; leave one out"
         );
         let solution = solve(&x, &y).unwrap();
         assert_eq!(solution.aliased, [2]);

@@ -1,37 +1,38 @@
-//! Which measurements to make: a greedy Bayesian choice for a model that is linear in its parameters, its noise known.
+//! Optimal experimental design: a greedy Bayesian choice of measurements for a linear model with known noise.
 //!
 //! Before a measurement the parameters have covariance Σ. A candidate measures one or more quantities whose derivatives
-//! by the parameters, over their noise, are the columns of V; it leaves Σ − ΣV(I + VᵀΣV)⁻¹VᵀΣ, whatever comes out.
-//! So the choice needs no measurement. Source: Chaloner and Verdinelli 1995, Bayesian experimental design: a review.
+//! by the parameters, over their noise, are the columns of V; the posterior covariance is Σ − ΣV(I + VᵀΣV)⁻¹VᵀΣ for any
+//! measured value, so the choice needs no measurement. Source: Chaloner and Verdinelli 1995, Bayesian experimental
+//! design: a review.
 
 use nalgebra::{DMatrix, DVector};
 
 use crate::base::words::words;
 
-/// What a choice should make small.
+/// The criterion that a choice minimises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Criterion {
     /// The mean variance of the targets (I-optimality, also V-optimality).
     #[default]
     Targets,
-    /// The volume of the parameters' ellipsoid (D-optimality), whatever is asked of them later.
+    /// The volume of the parameters' ellipsoid (D-optimality), for any later prediction.
     Parameters,
 }
 
 words!(Criterion, "criterion": Targets = "i-optimal" | "i", Parameters = "d-optimal" | "d");
 
-/// One measurement that was chosen, in the order of choice.
+/// A chosen measurement.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Chosen {
-    /// Which candidate.
+    /// Position of the candidate.
     pub candidate: usize,
-    /// What it tells of the parameters beside what those before it tell, ½ ln det(I + VᵀΣV), in bits.
+    /// Information about the parameters beyond the choices before it, ½ ln det(I + VᵀΣV), in bits.
     pub information_bits: f64,
-    /// Root mean variance of the targets after it.
+    /// Root mean variance of the targets after this measurement.
     pub target_sd: f64,
 }
 
-/// Candidates and targets in the frame where the prior's covariance is the identity, and what is known so far.
+/// Candidates and targets in coordinates where the prior covariance is the identity, updated by the choices so far.
 #[derive(Debug, Clone)]
 pub struct Design {
     /// Derivatives over noise, `responses` columns a candidate.
@@ -44,7 +45,7 @@ pub struct Design {
     budget: Option<Budget>,
 }
 
-/// What each candidate takes of what may be spent, and what of that is left.
+/// The price of each candidate, and the remaining budget.
 #[derive(Debug, Clone)]
 struct Budget {
     prices: Vec<f64>,
@@ -73,16 +74,15 @@ impl Design {
         Self { rows: candidates, responses, targets, costs, taken, budget: None }
     }
 
-    /// The same design with other costs.
+    /// The design with other costs.
     #[must_use]
-    pub fn costing(self, costs: Vec<f64>) -> Self {
+    pub fn with_costs(self, costs: Vec<f64>) -> Self {
         Self { costs, ..self }
     }
 
-    /// The same design where the prices of what is taken add up to at most `total`; candidates that no longer fit are
-    /// passed over.
+    /// The design with a budget: the prices of the choices add up to at most `total`; candidates beyond it are skipped.
     #[must_use]
-    pub fn within(self, prices: Vec<f64>, total: f64) -> Self {
+    pub fn with_budget(self, prices: Vec<f64>, total: f64) -> Self {
         Self { budget: Some(Budget { prices, left: total }), ..self }
     }
 
@@ -90,13 +90,13 @@ impl Design {
         self.budget.as_ref().is_none_or(|budget| budget.prices[candidate] <= budget.left)
     }
 
-    /// Root mean variance of the targets, given what was measured so far.
+    /// Root mean variance of the targets, given the choices so far.
     pub fn target_sd(&self) -> f64 {
         self.targets.trace().max(0.0).sqrt()
     }
 
-    /// Takes up to `count` candidates one after the other, each the one that makes most of what it costs: the criterion's
-    /// gain over the cost. The same candidate is taken once; of equals the first.
+    /// Chooses up to `count` candidates one after the other, each with the largest gain of the criterion per cost; each
+    /// candidate at most once, the first of equals.
     pub fn choose(&mut self, criterion: Criterion, count: usize) -> Vec<Chosen> {
         (0..count).map_while(|_| self.next(criterion)).collect()
     }
@@ -134,8 +134,8 @@ impl Design {
         Some(Chosen { candidate, information_bits, target_sd: self.target_sd() })
     }
 
-    /// Counts a candidate as measured: I + vvᵀ has the inverse square root I − d·vvᵀ, by which all derivatives are
-    /// multiplied, a rank-one update for each response; gives the information in bits.
+    /// Updates the design as if the candidate were measured: I + vvᵀ has the inverse square root I − d·vvᵀ, by which
+    /// all derivatives are multiplied, a rank-one update for each response; returns the information in bits.
     fn measure(&mut self, candidate: usize) -> f64 {
         let mut bits = 0.0;
         for response in 0..self.responses {
@@ -163,7 +163,8 @@ impl Design {
 mod tests {
     use super::*;
 
-    /// A model of a level and a slope: the two ends tell a slope most, and what is left is as the normal equations say.
+    /// A model with a level and a slope: the ends are most informative, and the variance follows from the normal
+    /// equations.
     fn line(costs: Vec<f64>) -> Design {
         let x = [-1.0, -0.5, 0.0, 0.5, 1.0];
         let rows = DMatrix::from_fn(2, 5, |i, j| if i == 0 { 10.0 } else { 10.0 * x[j] });
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn no_measurement_widens_and_none_is_made_twice() {
+    fn measurements_never_widen_and_never_repeat() {
         let mut design = line(vec![1.0; 5]);
         let mut before = design.target_sd();
         let chosen = design.choose(Criterion::Targets, 9);
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dear_measurement_waits_for_cheap_ones() {
+    fn cheap_measurements_come_first() {
         let chosen = line(vec![9.0, 1.0, 1.0, 1.0, 9.0]).choose(Criterion::Targets, 2);
         assert!(chosen.iter().all(|c| [1, 2, 3].contains(&c.candidate)), "{chosen:?}");
     }

@@ -1,18 +1,17 @@
-//! A design matrix as orthonormal columns times a triangle, and the columns that repeat others.
+//! A design matrix as orthonormal columns times a triangle, and linearly dependent columns.
 
 use nalgebra::{DMatrix, DVector};
 
 use crate::base::error::Error;
 
-/// A column is taken to lie in the span of earlier ones when less than this fraction of its
-/// length stands out of it: far above rounding (1e-16), far below any real near-collinearity
-/// (2e-5 for NIST's Longley).
+/// A column lies in the span of earlier ones if less than this fraction of its length is orthogonal to it: far above
+/// rounding (1e-16), far below any real near-collinearity (2e-5 for NIST's Longley).
 pub(crate) const NEGLIGIBLE: f64 = 1e-10;
 
-/// Weights below this in a combination of unit columns are rounding.
+/// Weights below this in a combination of unit columns are rounding errors.
 const NOTABLE_WEIGHT: f64 = 1e-6;
 
-/// X = Q R diag(lengths), and what follows from it.
+/// The factorisation X = Q R diag(lengths).
 #[derive(Debug, Clone)]
 pub(crate) struct Factors {
     /// n × k, orthonormal columns.
@@ -21,7 +20,7 @@ pub(crate) struct Factors {
     pub(crate) r_inverse: DMatrix<f64>,
 }
 
-/// The first column that earlier ones determine, and those of them that do.
+/// The first column in the span of earlier ones, and the earlier columns that determine it.
 pub(crate) struct Dependence {
     pub(crate) column: usize,
     on: Vec<usize>,
@@ -85,7 +84,7 @@ impl Dependence {
         }
         let on: Vec<String> = self.on.iter().map(name).collect();
         Error::Data(format!(
-            "column {} is determined by {}, so their effects cannot be told apart; leave one out",
+            "column {} is determined by {}, so their effects cannot be separated; leave one out",
             name(&self.column),
             on.join(", ")
         ))

@@ -1,8 +1,7 @@
-//! How good a prediction is: scores of predicted against true values, and their summary over
-//! splits.
+//! Scores of predictions, and their summary over splits.
 //!
 //! Values are natural logarithms (of energy, say) unless a function says otherwise; `truth` and
-//! `predicted` have the same length, and every score of nothing is NaN.
+//! `predicted` have the same length, and every score without values is NaN.
 
 use serde::{Serialize, Serializer};
 
@@ -36,11 +35,11 @@ pub fn absolute_percentage_errors(truth: &[f64], predicted: &[f64]) -> Vec<f64> 
     errors(truth, predicted).map(|e| (-e).exp_m1().abs()).collect()
 }
 
-/// Represents the straight line `truth = intercept + slope · predicted`; slope 1 and intercept 0
+/// The straight line `truth = intercept + slope · predicted`; slope 1 and intercept 0
 /// are perfect.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CalibrationLine {
-    /// Slope, dimensionless; below 1 where predictions spread too far.
+    /// Slope, dimensionless; below 1 if predictions are overdispersed.
     pub slope: f64,
     /// Intercept, in the unit of the values.
     pub intercept: f64,
@@ -100,8 +99,7 @@ pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// Represents a score over splits by its median and quartiles; one that is not finite is written as
-/// `null`.
+/// Median and quartiles of a score over splits; values that are not finite are written as `null`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Summary {
     /// Median over splits.
@@ -116,13 +114,13 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Summarises one score of many splits.
-    pub fn of(values: &[f64]) -> Self {
+    /// Summarises the values of one score over splits.
+    pub fn from_values(values: &[f64]) -> Self {
         Self { median: median(values), q25: quantile(values, 0.25), q75: quantile(values, 0.75) }
     }
 }
 
-/// Writes a number, or `null` where it is infinite or NaN, which JSON cannot write.
+/// Writes a number, or `null` if it is infinite or NaN, which JSON cannot represent.
 pub(crate) fn finite<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     value.is_finite().then_some(*value).serialize(serializer)
 }
@@ -180,8 +178,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_is_written_as_null() {
-        let summary = Summary::of(&[1.0, 2.0, f64::INFINITY, f64::INFINITY, f64::INFINITY]);
+    fn non_finite_values_are_written_as_null() {
+        let summary =
+            Summary::from_values(&[1.0, 2.0, f64::INFINITY, f64::INFINITY, f64::INFINITY]);
         assert_eq!(
             serde_json::to_string(&summary).unwrap(),
             r#"{"median":null,"q25":2.0,"q75":null}"#

@@ -1,8 +1,8 @@
-//! Ways to set rows aside: who trains a law and who tests it.
+//! Splits of rows into training and test rows.
 //!
-//! Rows of one configuration family resemble each other, so a law is judged on families that it has
-//! never seen. Every splitter here gives the very rows that scikit-learn gives for the same seed,
-//! row order and group labels, so that published numbers can be reproduced split by split.
+//! Rows of one configuration family are correlated, so a law is evaluated on held-out families. Every splitter gives
+//! the same rows as scikit-learn for the same seed, row order and group labels, so that published numbers can be
+//! reproduced split by split.
 //!
 //! ```
 //! use wattlaw::stats::split::{GroupShuffleSplit, Groups};
@@ -29,19 +29,18 @@ pub use shuffle::{GroupShuffleSplit, ShuffleSplit};
 
 use serde::{Deserialize, Serialize};
 
-/// Represents one division of rows into those that train and those that test, as row positions
-/// counted from zero.
+/// A split into training and test rows, as positions from zero.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
-    /// Positions of the rows that train.
+    /// Positions of the training rows.
     pub train: Vec<usize>,
-    /// Positions of the rows that test.
+    /// Positions of the test rows.
     pub test: Vec<usize>,
 }
 
 impl Split {
     /// Divides `n` rows by whether `is_test` holds for their position, each part in row order.
-    pub fn by(n: usize, is_test: impl Fn(usize) -> bool) -> Self {
+    pub fn partition(n: usize, is_test: impl Fn(usize) -> bool) -> Self {
         let (test, train) = (0..n).partition(|&row| is_test(row));
         Self { train, test }
     }

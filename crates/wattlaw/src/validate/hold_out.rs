@@ -9,12 +9,12 @@ use crate::stats::split::{
     leave_one_group_out, scale_shift, shuffled_k_fold, unseen_level,
 };
 
-/// Names what is held out together: rows that share the value of a column, or single rows.
+/// What is held out together: rows with the same value of a column, or single rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HoldOut {
-    /// Rows that share the value of this column, of labels or of numbers.
+    /// Rows with the same value of this column, of labels or numbers.
     Column(String),
-    /// Each row for itself, whatever resembles it.
+    /// Single rows.
     Row,
 }
 
@@ -27,9 +27,9 @@ impl HoldOut {
         }
     }
 
-    /// The column whose groups a law should hold out itself to see how wide its intervals must be, where it should not
-    /// take its own: an interval tells of runs that are as new as those judged here. Whole accelerators a law of
-    /// several sets aside itself.
+    /// The column whose groups a law should hold out for its own intervals, instead of its default: an interval must be
+    /// calibrated on runs as new as the held-out ones. `None` for single rows and for `gpu`, since a law of several
+    /// accelerators holds out whole accelerators itself.
     pub fn interval_groups(&self) -> Option<&str> {
         match self {
             Self::Column(name) if name != "gpu" => Some(name),
@@ -37,10 +37,10 @@ impl HoldOut {
         }
     }
 
-    /// The usual scheme: one group after the other for `gpu`, `strategy` and counts such as `gpus` or `tp`,
+    /// The default scheme: one group after the other for `gpu`, `strategy` and counts such as `gpus` or `tp`,
     /// which have few groups; for all else 20 random splits that test 30 % of the groups, as many and as large as
     /// the study's.
-    pub fn usual_scheme(&self, seed: u32) -> Scheme {
+    pub fn default_scheme(&self, seed: u32) -> Scheme {
         match self.name() {
             "gpu" | "gpus" | "strategy" | "dp" | "tp" | "pp" | "layers" | "hidden_size" => {
                 Scheme::LeaveOneOut { seed }
@@ -55,7 +55,7 @@ impl HoldOut {
     /// When the column is absent.
     pub fn groups(&self, frame: &Frame) -> Result<Groups> {
         match self {
-            Self::Row => Ok(Groups::of_single_rows(frame.rows())),
+            Self::Row => Ok(Groups::single_rows(frame.rows())),
             Self::Column(name) => Ok(Groups::from_labels(&frame.as_labels(name)?)),
         }
     }
@@ -74,35 +74,33 @@ impl From<&str> for HoldOut {
     }
 }
 
-/// Names how groups are held out; the same seed gives the same splits on every machine.
+/// How groups are held out; the same seed gives the same splits on every machine.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Scheme {
-    /// Random groups, as scikit-learn's `GroupShuffleSplit` draws them; a split with a level that
-    /// training lacks is skipped and reported.
+    /// Random groups, as scikit-learn's `GroupShuffleSplit` draws them; a split with a test level that training lacks
+    /// is skipped and reported.
     Shuffle {
         /// Number of splits.
         n_splits: usize,
-        /// Share of the groups that test, between 0 and 1.
+        /// Share of test groups, between 0 and 1.
         test_size: f64,
         /// Seed of the draws.
         seed: u32,
     },
-    /// Random groups, as the study draws them: a split with a level that training lacks is drawn
-    /// again.
+    /// Random groups, as in the study: a split with a test level that training lacks is redrawn.
     Redrawn {
         /// Number of splits.
         n_splits: usize,
-        /// Share of the groups that test, between 0 and 1.
+        /// Share of test groups, between 0 and 1.
         test_size: f64,
         /// Seed of the draws.
         seed: u64,
     },
-    /// Every group in one of `k` folds that are as even as can be.
+    /// Every group in one of `k` balanced folds.
     KFold {
         /// Number of folds.
         k: usize,
-        /// Seed of the shuffle of single rows, and of calibration groups; groups are dealt out
-        /// without chance.
+        /// Seed of the shuffle of single rows, and of calibration groups; groups are assigned deterministically.
         seed: u32,
     },
     /// One group after the other.
@@ -110,9 +108,9 @@ pub enum Scheme {
         /// Seed of the draws of calibration groups.
         seed: u32,
     },
-    /// The large quarter of the groups by a law of the others, and then the small quarter.
+    /// The largest quarter of the groups, and then the smallest quarter.
     ScaleShift {
-        /// Column of numbers that says how large a row is (for the study: ln C).
+        /// Column of numbers with the scale of a row (for the study: ln C).
         by: String,
         /// Seed of the draws of calibration groups.
         seed: u32,
@@ -153,7 +151,7 @@ impl Scheme {
         Ok((kept.collect(), skipped))
     }
 
-    /// All splits of the scheme; only a redrawn one asks whether they are accepted.
+    /// All splits of the scheme; only redrawn splits call `accept`.
     fn all(
         &self,
         frame: &Frame,
@@ -186,7 +184,7 @@ impl Scheme {
                     group_k_fold(groups.ids(), *k)
                 };
                 let split = |fold: Vec<usize>| {
-                    Split::by(groups.rows(), |row| fold.binary_search(&row).is_ok())
+                    Split::partition(groups.rows(), |row| fold.binary_search(&row).is_ok())
                 };
                 Ok(numbered(folds.into_iter().map(split), *seed))
             }
@@ -220,11 +218,11 @@ fn numbered(splits: impl IntoIterator<Item = Split>, seed: u32) -> Vec<Draw> {
     splits.into_iter().enumerate().map(draw).collect()
 }
 
-/// Represents a split that could not be judged.
+/// A split that could not be evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Skipped {
     /// What would have been held out, as in [`SplitScore::held_out`](super::SplitScore::held_out).
     pub held_out: String,
-    /// Why not, as a sentence.
+    /// The reason, as a sentence.
     pub reason: String,
 }

@@ -1,5 +1,4 @@
-//! Intervals of a law on held-out rows: its own, or split-conformal ones from training groups set
-//! aside.
+//! Intervals of a law on held-out rows: its own, or split-conformal ones from calibration groups.
 
 use serde::Serialize;
 
@@ -10,47 +9,46 @@ use crate::stats::frame::Frame;
 use crate::stats::score;
 use crate::stats::split::{GroupShuffleSplit, Groups, Split, unseen_level};
 
-/// Levels whose coverage is told whatever level was asked for.
+/// Levels whose coverage is always reported.
 pub const LEVELS: [f64; 4] = [0.5, 0.8, 0.95, 0.99];
 
-/// Says how intervals are made.
+/// How intervals are made.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct IntervalRule {
-    /// Share of truths that an interval should hold, between 0 and 1.
+    /// Level of the intervals, between 0 and 1.
     pub level: f64,
-    /// Share of the training groups that the law is not fitted on, for calibration.
+    /// Share of the training groups used for calibration, not for the fit.
     pub calibration_share: f64,
-    /// Takes the largest residual where there are too few for the level, as the study does, not an
-    /// infinite width.
+    /// Uses the largest residual if there are too few for the level, as in the study, instead of an infinite width.
     pub clamped: bool,
 }
 
 impl Default for IntervalRule {
-    /// 95 %, from a fifth of the training groups, infinite where those are too few.
+    /// Level 95 %, a fifth of the training groups, infinite if those are too few.
     fn default() -> Self {
         Self { level: 0.95, calibration_share: 0.2, clamped: false }
     }
 }
 
-/// The rows of one split's training part that calibrate, or why there are none.
+/// The calibration rows of one split's training part, or the reason why there are none.
 pub(super) struct Interval {
     rule: IntervalRule,
     parts: Result<(Frame, Frame)>,
 }
 
-/// How wide intervals of a level came out on one split, and what share of truths they hold.
+/// Width and coverage of intervals of one level on one split.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Covered {
-    /// Share of truths that intervals should hold.
+    /// Level of the intervals.
     pub level: f64,
-    /// Share that they hold.
+    /// Share of truths inside the intervals.
     pub coverage: f64,
-    /// Factor by which they reach up and down from the prediction, the median over test rows; may be infinite.
+    /// Half-width as a factor on the prediction, the median over test rows; may be infinite.
     pub half_width_factor: f64,
 }
 
 impl Covered {
-    fn by(level: f64, truth: &[f64], predicted: &[f64], widths: &[f64]) -> Self {
+    fn at_level(level: f64, truth: &[f64], predicted: &[f64], widths: &[f64]) -> Self {
         Self {
             level,
             coverage: score::coverage(truth, predicted, widths),
@@ -60,8 +58,7 @@ impl Covered {
 }
 
 impl Interval {
-    /// Draws calibration groups, again with the next seed where a level would be unseen: the
-    /// study's way.
+    /// Draws calibration groups, and redraws with the next seed if a level would be unseen, as in the study.
     pub(super) fn draw(
         rule: IntervalRule,
         seed: u32,
@@ -96,9 +93,9 @@ impl Interval {
         Ok(Self { rule, parts: Err(Error::Data(reason)) })
     }
 
-    /// Judges the intervals of `fitted` where it has its own, or else split-conformal ones from a
-    /// fit of `law` without the calibration rows: those of the rule's level, and of [`LEVELS`] after it.
-    pub(super) fn judge(
+    /// Evaluates the intervals of `fitted` if it has its own, or else split-conformal ones from a fit of `law` without
+    /// the calibration rows, at the rule's level and then at [`LEVELS`].
+    pub(super) fn evaluate(
         &self,
         law: Option<&dyn Law>,
         fitted: &dyn FittedLaw,
@@ -111,12 +108,14 @@ impl Interval {
             return levels()
                 .map(|level| {
                     let widths = fitted.half_widths(test, level)?.unwrap_or_default();
-                    Ok(Covered::by(level, truth, predicted, &widths))
+                    Ok(Covered::at_level(level, truth, predicted, &widths))
                 })
                 .collect();
         }
         let law = law.ok_or_else(|| {
-            Error::Data("a law read from the fit of another has no intervals of its own".into())
+            Error::Data(
+                "a law of another response from the same fit has no intervals of its own".into(),
+            )
         })?;
         let (proper, calibration) = self.parts.as_ref().map_err(Clone::clone)?;
         let fitted = law.fit(proper)?;
@@ -131,14 +130,13 @@ impl Interval {
                 } else {
                     conformal.half_width(level)?
                 };
-                Ok(Covered::by(level, truth, &predicted, &vec![half_width; test.rows()]))
+                Ok(Covered::at_level(level, truth, &predicted, &vec![half_width; test.rows()]))
             })
             .collect()
     }
 }
 
-/// The first column of `seen` with a level in the calibration or test rows that the rest of the
-/// training rows lack.
+/// The first column of `seen` with a level in the calibration or test rows that the other training rows lack.
 fn first_unseen(
     train: &Frame,
     test: &Frame,

@@ -1,4 +1,4 @@
-//! One split, ready for any law: its rows picked out once, and what a law scores on it.
+//! One split with its selected rows, and the scores of laws on it.
 
 use super::hold_out::Draw;
 use super::interval::Interval;
@@ -9,7 +9,7 @@ use crate::stats::frame::Frame;
 use crate::stats::score;
 use crate::stats::split::Groups;
 
-/// A split with its rows picked out once for all laws.
+/// A split with its rows selected once for all laws.
 pub(super) struct PreparedDraw {
     draw: Draw,
     train: Frame,
@@ -18,27 +18,28 @@ pub(super) struct PreparedDraw {
     interval: Option<Interval>,
 }
 
-/// The test rows that are judged, and those that a law was given before.
-struct Judged {
+/// The evaluated test rows, and the few-shot runs of the law.
+struct TestRows {
     rows: Frame,
     /// Their positions among the test rows.
     positions: Vec<usize>,
-    /// Names of the runs that were given.
-    given: Vec<String>,
+    /// Names of the few-shot runs.
+    few_shot: Vec<String>,
 }
 
-impl Judged {
+impl TestRows {
     fn all(test: &Frame) -> Self {
-        Self { rows: test.clone(), positions: (0..test.rows()).collect(), given: Vec::new() }
+        Self { rows: test.clone(), positions: (0..test.rows()).collect(), few_shot: Vec::new() }
     }
 
-    fn rest(test: &Frame, given: &[usize]) -> Result<Self> {
-        let positions: Vec<usize> = (0..test.rows()).filter(|row| !given.contains(row)).collect();
+    fn rest(test: &Frame, few_shot: &[usize]) -> Result<Self> {
+        let positions: Vec<usize> =
+            (0..test.rows()).filter(|row| !few_shot.contains(row)).collect();
         let names = test.label("run_id")?;
         Ok(Self {
             rows: test.select(&positions)?,
             positions,
-            given: given.iter().map(|row| names[*row].clone()).collect(),
+            few_shot: few_shot.iter().map(|row| names[*row].clone()).collect(),
         })
     }
 }
@@ -74,38 +75,38 @@ impl PreparedDraw {
         &self.draw.held_out
     }
 
-    /// What a law scores, and what the others score that its fit answers for; where it is given runs of what is held out,
-    /// on the rest of them.
+    /// Scores of a law, and of the laws of other responses from its fit; with few-shot runs, on the remaining test
+    /// rows.
     pub(super) fn score(
         &self,
         law: &dyn Law,
         others: &[Box<dyn Law>],
-        given: Option<usize>,
+        few_shot: Option<usize>,
     ) -> Result<(SplitScore, Vec<SplitScore>)> {
-        let (fitted, judged) = match given {
-            None => (law.fit(&self.train)?, Judged::all(&self.test)),
+        let (fitted, tested) = match few_shot {
+            None => (law.fit(&self.train)?, TestRows::all(&self.test)),
             Some(count) => {
-                let (fitted, given) = law.fit_given(&self.train, &self.test, count)?;
-                (fitted, Judged::rest(&self.test, &given)?)
+                let (fitted, few_shot) = law.fit_few_shot(&self.train, &self.test, count)?;
+                (fitted, TestRows::rest(&self.test, &few_shot)?)
             }
         };
-        let score = self.score_of(law, fitted.as_ref(), &judged, true)?;
-        let readings = others.iter().zip(fitted.also());
+        let score = self.score_of(law, fitted.as_ref(), &tested, true)?;
+        let readings = others.iter().zip(fitted.other_responses());
         let scores =
-            readings.map(|(law, read)| self.score_of(law.as_ref(), read.as_ref(), &judged, false));
+            readings.map(|(law, read)| self.score_of(law.as_ref(), read.as_ref(), &tested, false));
         Ok((score, scores.collect::<Result<_>>()?))
     }
 
-    /// Scores a fit; only where it may be repeated without the calibration rows are there intervals of a law that has
-    /// none of its own.
+    /// Scores a fit. Without intervals of its own, a law gets split-conformal intervals only if `refit` allows another
+    /// fit without the calibration rows.
     fn score_of(
         &self,
         law: &dyn Law,
         fitted: &dyn FittedLaw,
-        judged: &Judged,
+        tested: &TestRows,
         refit: bool,
     ) -> Result<SplitScore> {
-        let test = &judged.rows;
+        let test = &tested.rows;
         let truth = law.response(test)?;
         let predicted = fitted.predict(test)?;
         if let Some(row) = predicted.iter().position(|p| !p.is_finite()) {
@@ -119,29 +120,29 @@ impl PreparedDraw {
         let covered = self
             .interval
             .as_ref()
-            .map(|i| i.judge(refit.then_some(law), fitted, test, &truth, &predicted));
+            .map(|i| i.evaluate(refit.then_some(law), fitted, test, &truth, &predicted));
         let (intervals, no_interval) = match covered {
             Some(Ok(covered)) => (covered, None),
             Some(Err(error)) => (Vec::new(), Some(error.to_string())),
             None => (Vec::new(), None),
         };
         let mut levels = intervals.into_iter();
-        let asked = levels.next();
+        let requested = levels.next();
         Ok(SplitScore {
             held_out: self.held_out().to_owned(),
             n_train: self.train.rows(),
-            given: judged.given.clone(),
+            few_shot_runs: tested.few_shot.clone(),
             n_test: test.rows(),
             n_test_groups: self.test_groups,
-            test_rows: judged.positions.iter().map(|at| self.draw.split.test[*at]).collect(),
+            test_rows: tested.positions.iter().map(|at| self.draw.split.test[*at]).collect(),
             r2: score::r2(&truth, &predicted),
             rmse: score::rmse(&truth, &predicted),
             median_ape: score::median(&relative),
             mape: score::mean(&relative),
             calibration_slope: line.slope,
             calibration_intercept: line.intercept,
-            coverage: asked.map(|i| i.coverage),
-            half_width_factor: asked.map(|i| i.half_width_factor),
+            coverage: requested.map(|i| i.coverage),
+            half_width_factor: requested.map(|i| i.half_width_factor),
             levels: levels.collect(),
             no_interval,
         })

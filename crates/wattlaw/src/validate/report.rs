@@ -1,4 +1,4 @@
-//! What a validation found, ready to be written as JSON.
+//! The results of a cross-validation, as written to JSON.
 
 use serde::Serialize;
 
@@ -6,7 +6,7 @@ use super::hold_out::{HoldOut, Skipped};
 use super::interval::Covered;
 use crate::stats::score::{self, Summary, finite};
 
-/// Represents how one law did on rows that it had not seen, split by split and over all splits.
+/// Scores of one law on held-out rows, by split and over all splits.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Validation {
     /// The law's name.
@@ -17,7 +17,7 @@ pub struct Validation {
     pub n_rows: usize,
     /// Number of groups in the table.
     pub n_groups: usize,
-    /// Share of truths that the intervals should hold, where they were judged.
+    /// Level of the intervals, if they were evaluated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub level: Option<f64>,
     /// Coefficient of determination of ln response.
@@ -30,18 +30,17 @@ pub struct Validation {
     pub mape: Summary,
     /// Slope of true on predicted ln response.
     pub calibration_slope: Summary,
-    /// Share of rows inside their intervals; absent where no split has intervals.
+    /// Share of rows inside their intervals; absent if no split has intervals.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coverage: Option<Summary>,
-    /// Factor by which intervals reach up and down from the prediction; absent where no split has
-    /// intervals, `null` where it is infinite.
+    /// Half-width of intervals as a factor on the prediction; absent if no split has intervals, `null` if infinite.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub half_width_factor: Option<Summary>,
-    /// Coverage of intervals at several levels; empty where no split has intervals.
+    /// Coverage of intervals at several levels; empty if no split has intervals.
     pub levels: Vec<Covered>,
     /// Scores of each split, in the order drawn.
     pub splits: Vec<SplitScore>,
-    /// Splits that could not be judged, and why.
+    /// Splits that could not be evaluated, with reasons.
     pub skipped: Vec<Skipped>,
 }
 
@@ -56,11 +55,11 @@ impl Validation {
         skipped: Vec<Skipped>,
     ) -> Self {
         let over = |get: fn(&SplitScore) -> f64| {
-            Summary::of(&splits.iter().map(get).collect::<Vec<f64>>())
+            Summary::from_values(&splits.iter().map(get).collect::<Vec<f64>>())
         };
         let over_some = |get: fn(&SplitScore) -> Option<f64>| {
             let values: Vec<f64> = splits.iter().filter_map(get).collect();
-            (!values.is_empty()).then(|| Summary::of(&values))
+            (!values.is_empty()).then(|| Summary::from_values(&values))
         };
         Self {
             law,
@@ -83,7 +82,7 @@ impl Validation {
 }
 
 impl Validation {
-    /// Mean relative error over all held-out rows of all splits, each row counted as often as it was held out.
+    /// Mean relative error over all held-out rows of all splits, each row counted for each time it was held out.
     pub fn pooled_mape(&self) -> f64 {
         let rows: usize = self.splits.iter().map(|s| s.n_test).sum();
         let sum: f64 = self.splits.iter().map(|s| s.mape * s.n_test as f64).sum();
@@ -91,20 +90,22 @@ impl Validation {
     }
 }
 
-/// The share of all held-out rows that lie inside their intervals, and the median of the splits' widths, level by level.
+/// Share of all held-out rows inside their intervals, and the median of the splits' widths, by level.
 fn over_levels(splits: &[SplitScore]) -> Vec<Covered> {
-    let judged: Vec<&SplitScore> = splits.iter().filter(|s| !s.levels.is_empty()).collect();
-    let rows: usize = judged.iter().map(|s| s.n_test).sum();
-    let Some(first) = judged.first() else { return Vec::new() };
+    let with_intervals: Vec<&SplitScore> = splits.iter().filter(|s| !s.levels.is_empty()).collect();
+    let rows: usize = with_intervals.iter().map(|s| s.n_test).sum();
+    let Some(first) = with_intervals.first() else { return Vec::new() };
     let over = |at: usize, level: f64| {
-        let inside: f64 = judged.iter().map(|s| s.levels[at].coverage * s.n_test as f64).sum();
-        let widths: Vec<f64> = judged.iter().map(|s| s.levels[at].half_width_factor).collect();
+        let inside: f64 =
+            with_intervals.iter().map(|s| s.levels[at].coverage * s.n_test as f64).sum();
+        let widths: Vec<f64> =
+            with_intervals.iter().map(|s| s.levels[at].half_width_factor).collect();
         Covered { level, coverage: inside / rows as f64, half_width_factor: score::median(&widths) }
     };
     first.levels.iter().enumerate().map(|(at, covered)| over(at, covered.level)).collect()
 }
 
-/// Represents the scores of one law on one split.
+/// Scores of one law on one split.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SplitScore {
     /// What was held out: a group's label, a direction of scale, or the number of the fold or draw,
@@ -112,9 +113,9 @@ pub struct SplitScore {
     pub held_out: String,
     /// Number of training rows.
     pub n_train: usize,
-    /// Names of the runs of what was held out that the law was given, in the order it chose them.
+    /// Names of the few-shot runs, in the order of choice.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub given: Vec<String>,
+    pub few_shot_runs: Vec<String>,
     /// Number of test rows.
     pub n_test: usize,
     /// Number of groups among the test rows.
@@ -142,13 +143,12 @@ pub struct SplitScore {
     pub calibration_intercept: f64,
     /// Share of test rows inside their intervals.
     pub coverage: Option<f64>,
-    /// Factor by which intervals reach up and down from the prediction, the median over test rows;
-    /// may be infinite.
+    /// Half-width of intervals as a factor on the prediction, the median over test rows; may be infinite.
     pub half_width_factor: Option<f64>,
-    /// The same at several levels.
+    /// Width and coverage at several levels.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub levels: Vec<Covered>,
-    /// Why there are no intervals, where they were asked for.
+    /// The reason for missing intervals, if they were requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_interval: Option<String>,
 }

@@ -40,7 +40,7 @@ pub fn countable(job: &Job) -> Result<(), TestCaseError> {
     let counts = [job.positions(), job.tokens(), job.parallelism.bubble(job.workload.grad_accum)];
     prop_assert!(counts.iter().all(|x| x.is_finite() && *x >= 0.0), "{counts:?}");
     for set in [ProxySet::Study, ProxySet::Ledger] {
-        let Proxies { compute, memory } = Proxies::of_job(job, set);
+        let Proxies { compute, memory } = Proxies::for_job(job, set);
         prop_assert!(compute.ln().is_finite() && memory.ln().is_finite(), "{job:?}");
     }
     let active = job.architecture.active_parameters(job.workload.task);

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use wattlaw::audit::{Finding, Kind, audit};
+use wattlaw::audit::{Finding, FindingKind, audit};
 use wattlaw::data::dataset::Dataset;
 use wattlaw::job::catalog::Catalog;
 
@@ -19,7 +19,7 @@ fn findings() -> Option<Vec<Finding>> {
     Some(audit(&data, &Catalog::built_in().unwrap()))
 }
 
-fn runs(findings: &[Finding], kind: Kind) -> BTreeSet<u64> {
+fn runs(findings: &[Finding], kind: FindingKind) -> BTreeSet<u64> {
     findings
         .iter()
         .filter(|f| f.kind == kind)
@@ -30,28 +30,29 @@ fn runs(findings: &[Finding], kind: Kind) -> BTreeSet<u64> {
 #[test]
 fn every_known_defect_of_the_study_is_found() {
     let Some(found) = findings() else { return };
-    let mut kinds: std::collections::BTreeMap<Kind, usize> = std::collections::BTreeMap::new();
+    let mut kinds: std::collections::BTreeMap<FindingKind, usize> =
+        std::collections::BTreeMap::new();
     for finding in &found {
         *kinds.entry(finding.kind).or_default() += 1;
     }
     println!("{kinds:?}");
     // durations of unequal work
-    assert!(runs(&found, Kind::WorkDiffersFromBaseline).len() > 400);
+    assert!(runs(&found, FindingKind::WorkDiffersFromBaseline).len() > 400);
     // a one-epoch run against a three-epoch baseline
-    assert!(runs(&found, Kind::EpochsDifferFromBaseline).contains(&192));
+    assert!(runs(&found, FindingKind::EpochsDifferFromBaseline).contains(&192));
     // a quarter of the siblings' tokens
     assert!(
-        runs(&found, Kind::TokensFarFromSiblings)
+        runs(&found, FindingKind::TokensFarFromSiblings)
             .is_superset(&BTreeSet::from([353, 355, 362, 367]))
     );
     // averages of unlike runs
-    assert!(runs(&found, Kind::AveragedUnlikeRuns).len() >= 80);
+    assert!(runs(&found, FindingKind::AveragedUnlikeRuns).len() >= 80);
     // constant evaluation tokens of GPT: about 741,700 in three epochs
-    let constant = found.iter().find(|f| f.kind == Kind::ConstantTokens).unwrap();
+    let constant = found.iter().find(|f| f.kind == FindingKind::ConstantTokens).unwrap();
     assert!(constant.detail.contains("741888 + "), "{}", constant.detail);
     // one run against the mean of two
     assert!(
-        runs(&found, Kind::RunsDifferFromBaseline)
+        runs(&found, FindingKind::RunsDifferFromBaseline)
             .is_superset(&BTreeSet::from([253, 254, 255, 256]))
     );
 }
@@ -60,11 +61,11 @@ fn every_known_defect_of_the_study_is_found() {
 fn sound_rows_raise_few_alarms() {
     let Some(found) = findings() else { return };
     for kind in [
-        Kind::Duplicate,
-        Kind::MixedScopes,
-        Kind::PowerAboveLimit,
-        Kind::PowerBelowIdle,
-        Kind::ShortWindow,
+        FindingKind::Duplicate,
+        FindingKind::MixedScopes,
+        FindingKind::PowerAboveLimit,
+        FindingKind::PowerBelowIdle,
+        FindingKind::ShortWindow,
     ] {
         assert!(
             !found.iter().any(|f| f.kind == kind),
@@ -73,7 +74,8 @@ fn sound_rows_raise_few_alarms() {
         );
     }
     // the 562 GPT rows have sound token counts, all but run 192, 574 and 575 that stopped early
-    let gpt = runs(&found, Kind::TokensFarFromSiblings).into_iter().filter(|id| *id < 300).count();
+    let gpt =
+        runs(&found, FindingKind::TokensFarFromSiblings).into_iter().filter(|id| *id < 300).count();
     assert!(gpt <= 3, "{gpt} GPT rows");
 }
 
@@ -96,10 +98,10 @@ fn each_rule_finds_its_defect_in_a_made_up_table() {
             .map(|f| f.run_id.as_deref().unwrap_or("table"))
             .collect()
     };
-    assert_eq!(of(Kind::Duplicate), ["b"]);
-    assert_eq!(of(Kind::PowerAboveLimit), ["c"]);
-    assert_eq!(of(Kind::PowerBelowIdle), ["d"]);
-    assert_eq!(of(Kind::ShortWindow), ["e"]);
-    assert_eq!(of(Kind::HalfRecorded), ["f"]);
-    assert_eq!(of(Kind::MixedScopes), ["table"]);
+    assert_eq!(of(FindingKind::Duplicate), ["b"]);
+    assert_eq!(of(FindingKind::PowerAboveLimit), ["c"]);
+    assert_eq!(of(FindingKind::PowerBelowIdle), ["d"]);
+    assert_eq!(of(FindingKind::ShortWindow), ["e"]);
+    assert_eq!(of(FindingKind::HalfRecorded), ["f"]);
+    assert_eq!(of(FindingKind::MixedScopes), ["table"]);
 }

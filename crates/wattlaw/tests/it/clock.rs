@@ -228,7 +228,7 @@ fn split<T: Clone>(rows: &[T], out: impl Fn(&T) -> bool) -> (Vec<T>, Vec<T>) {
 }
 
 #[test]
-fn the_shipped_numbers_are_those_of_the_tables() {
+fn clock_parameters_equal_the_fit_of_the_tables() {
     let Some((clocks, v100, a40)) = tables() else { return };
     println!("{} rows by clock, {} and {} by limit", clocks.len(), v100.len(), a40.len());
     let all = fitted(&clocks, &v100, &a40);
@@ -257,7 +257,7 @@ fn the_shipped_numbers_are_those_of_the_tables() {
 }
 
 #[test]
-fn batch_sizes_and_limits_that_were_not_seen_are_met() {
+fn held_out_batch_sizes_and_limits_are_predicted() {
     let Some((clocks, v100, a40)) = tables() else { return };
     let mut sizes: Vec<u64> = v100.iter().chain(&a40).map(|row| row.batch).collect();
     sizes.sort_unstable();
@@ -290,7 +290,7 @@ fn batch_sizes_and_limits_that_were_not_seen_are_met() {
 }
 
 #[test]
-fn stages_and_models_that_were_not_seen_are_met() {
+fn held_out_stages_and_models_are_predicted() {
     let Some((clocks, v100, a40)) = tables() else { return };
     for (name, (train, test)) in [
         ("bloom", split(&clocks, |row| row.model == "bloom")),
@@ -312,7 +312,7 @@ fn stages_and_models_that_were_not_seen_are_met() {
 }
 
 #[test]
-fn an_accelerator_that_was_not_seen_is_met_roughly() {
+fn a_held_out_accelerator_is_predicted_roughly() {
     let Some((clocks, v100, a40)) = tables() else { return };
     // its static share is the prior's, 0.15
     for (i, name, table, found) in [

@@ -101,7 +101,7 @@ proptest! {
     }
 
     #[test]
-    fn several_jobs_in_one_table_do_not_lend_each_other_fields(
+    fn jobs_in_one_table_do_not_share_fields(
         specs in prop::collection::vec(jobs::jobs(), 2..6),
     ) {
         let runs: Vec<Measurement> = specs
@@ -146,7 +146,7 @@ fn every_model_gpu_and_system_of_the_catalogue_is_read_back_equal() {
 
 /// FLOPs, bytes and memory of a job as it is fitted, beside those of the job as it was described.
 #[test]
-fn what_is_fitted_costs_what_was_described() {
+fn fitted_and_described_jobs_have_equal_cost() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
     let padded = "model.name = 'bert-base-uncased'
         workload = { epochs = 3, examples = 10000, seq_len = 128, micro_batch = 32, padding_share = 0.5 }
@@ -167,7 +167,7 @@ fn what_is_fitted_costs_what_was_described() {
         assert_eq!(as_fitted.stages, described.stages, "{name}");
         assert_eq!(as_fitted.hardware_flops(), described.hardware_flops(), "{name}");
         assert_eq!(as_fitted.steps, described.steps, "{name}");
-        assert_eq!(Memory::of(&fitted), Memory::of(&job), "{name}");
+        assert_eq!(Memory::for_job(&fitted), Memory::for_job(&job), "{name}");
     }
 }
 
@@ -184,7 +184,7 @@ fn a_text_that_a_table_cannot_hold_is_refused() {
         job.model.name = Some(name.to_owned());
         run.job = wattlaw::data::measurement::DescribedJob::new(job).unwrap();
         let error = to_csv(&[run]).unwrap_err().to_string();
-        assert!(error.contains("a run table holds no text"), "{error}");
+        assert!(error.contains("cannot be stored in a run table"), "{error}");
     }
 }
 
@@ -240,7 +240,7 @@ fn has(prediction: &Prediction, kind: &str) -> bool {
 }
 
 #[test]
-fn a_law_fitted_on_a_sharded_strategy_answers_jobs_of_that_strategy() {
+fn a_law_fitted_on_a_sharded_strategy_predicts_that_strategy() {
     let fit = |strategy| Calibration::fit(&runs_called(strategy), &FitOptions::default(), &CATALOG);
     let fsdp = fit("fsdp").unwrap();
     let expected = predict(&job_of("fsdp"), &fsdp, "asked", 0.9).unwrap();
@@ -249,11 +249,11 @@ fn a_law_fitted_on_a_sharded_strategy_answers_jobs_of_that_strategy() {
         let found = predict(&job_of(strategy), &own, "asked", 0.9).unwrap();
         assert_eq!(found.energy_j, expected.energy_j, "{strategy}");
         assert_eq!(found.duration_s, expected.duration_s, "{strategy}");
-        assert!(!has(&found, "answered-as"), "{strategy}: {:?}", found.warnings);
+        assert!(!has(&found, "substituted"), "{strategy}: {:?}", found.warnings);
         // a law without such rows says that it answers as FSDP
         let found = predict(&job_of(strategy), &fsdp, "asked", 0.9).unwrap();
         assert_eq!(found.energy_j, expected.energy_j, "{strategy}");
-        assert!(has(&found, "answered-as"), "{strategy}");
+        assert!(has(&found, "substituted"), "{strategy}");
         // and the other way round
         assert_eq!(
             predict(&job_of("fsdp"), &own, "asked", 0.9).unwrap().energy_j,
@@ -271,12 +271,12 @@ fn a_roofline_law_fitted_on_a_sharded_strategy_knows_it() {
     for strategy in ["zero1", "zero2", "hsdp"] {
         let own = fit(strategy);
         let found = predict(&job_of(strategy), &own, "asked", 0.9).unwrap();
-        assert!(!has(&found, "answered-as") && !has(&found, "unseen-strategy"), "{strategy}");
+        assert!(!has(&found, "substituted") && !has(&found, "unseen-strategy"), "{strategy}");
         let energy = found.energy_j.unwrap();
         assert!(energy.lower < energy.estimate && energy.estimate < energy.upper);
     }
     let found = predict(&job_of("zero2"), &fit("fsdp"), "asked", 0.9).unwrap();
-    assert!(has(&found, "answered-as"), "{:?}", found.warnings);
+    assert!(has(&found, "substituted"), "{:?}", found.warnings);
     let found = predict(&job_of("tp"), &fit("fsdp"), "asked", 0.9).unwrap();
     assert!(has(&found, "unseen-strategy"), "{:?}", found.warnings);
 }

@@ -96,7 +96,7 @@ fn quantile(errors: &[f64], at: f64) -> f64 {
 }
 
 #[test]
-fn measured_peaks_are_met() {
+fn measured_peaks_are_predicted() {
     let Some(rows) = rows("nanotron_h100.csv") else { return };
     let catalog = Catalog::built_in().unwrap();
     let mut errors: BTreeMap<String, Vec<f64>> = BTreeMap::new();
@@ -106,13 +106,13 @@ fn measured_peaks_are_met() {
         let Ok(measured) = row["peak_memory_gb"].parse::<f64>() else { continue };
         let job = job(row, &catalog).unwrap();
         // the column divides bytes by 1024³
-        let predicted = Memory::of_stage(&job, 0, &Recipe::NANOTRON).peak_gib_per_gpu();
+        let predicted = Memory::for_stage(&job, 0, &Recipe::NANOTRON).peak_gib_per_gpu();
         let error = (predicted / measured - 1.0).abs();
         spread.push((measured / predicted).ln().abs());
         for group in ["all", &row["model"], &row["dp_kind"]] {
             errors.entry(group.to_owned()).or_default().push(error);
         }
-        fits.push(Memory::with(&job, &Recipe::NANOTRON).fits);
+        fits.push(Memory::with_recipe(&job, &Recipe::NANOTRON).fits);
     }
     for (group, errors) in &errors {
         let mean = errors.iter().sum::<f64>() / errors.len() as f64;
@@ -150,7 +150,7 @@ fn embedded_spread_is(mut spread: Vec<f64>) {
 }
 
 #[test]
-fn failed_runs_are_said_not_to_fit() {
+fn failed_runs_are_predicted_not_to_fit() {
     let Some(rows) = rows("nanotron_h100_failed.csv") else { return };
     let catalog = Catalog::built_in().unwrap();
     let (mut full, mut refused, mut explained) = (Vec::new(), 0, 0);
@@ -160,7 +160,7 @@ fn failed_runs_are_said_not_to_fit() {
             refused += 1;
             continue;
         };
-        full.push(!Memory::with(&job, &Recipe::NANOTRON).fits);
+        full.push(!Memory::with_recipe(&job, &Recipe::NANOTRON).fits);
         explained += usize::from(full.last() == Some(&true) || cannot_run(&job));
     }
     let explained = (explained + refused) as f64 / rows.len() as f64;

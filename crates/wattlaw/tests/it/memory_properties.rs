@@ -82,7 +82,7 @@ impl Shape {
     }
 
     fn total(&self, recipe: &Recipe) -> Bytes {
-        Memory::with(&self.job(), recipe).total
+        Memory::with_recipe(&self.job(), recipe).total
     }
 }
 
@@ -149,7 +149,7 @@ proptest! {
 
     #[test]
     fn parts_sum_to_the_total_and_none_is_negative((shape, recipe) in shapes()) {
-        let memory = Memory::with(&shape.job(), &recipe);
+        let memory = Memory::with_recipe(&shape.job(), &recipe);
         let sum: f64 = memory.parts().map(|(_, bytes)| bytes.value()).sum();
         prop_assert!((sum / memory.total.value() - 1.0).abs() < 1e-12);
         prop_assert!(memory.parts().all(|(_, bytes)| bytes.value() >= 0.0 && bytes.value().is_finite()));
@@ -172,7 +172,7 @@ proptest! {
         let states = |strategy| {
             // of one stage: the one that takes most may be another when less is kept
             let job = Shape { strategy, dp: 4, ..shape.clone() }.job();
-            let memory = Memory::of_stage(&job, 0, &recipe);
+            let memory = Memory::for_stage(&job, 0, &recipe);
             (memory.weights, memory.optimizer)
         };
         let (ddp, zero1, fsdp) = (states("ddp"), states("zero1"), states("fsdp"));
@@ -228,7 +228,7 @@ proptest! {
     #[test]
     fn advice_fits((shape, recipe) in shapes()) {
         let job = shape.job();
-        let before = Memory::with(&job, &recipe);
+        let before = Memory::with_recipe(&job, &recipe);
         let advice = Memory::advice(&job, &recipe);
         prop_assert!(advice.is_empty() || !before.fits_with_room());
         for one in advice {

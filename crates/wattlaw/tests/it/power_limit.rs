@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use wattlaw::base::units::Watts;
 use wattlaw::calibration::{Calibration, embedded};
 use wattlaw::job::{Job, JobSpec};
-use wattlaw::law::roofline::clock::{CLOCK, LOWEST};
+use wattlaw::law::roofline::clock::{CLOCK, MIN_CLOCK_SHARE};
 use wattlaw::law::roofline::fit::{Prior, Sample, fit};
 use wattlaw::law::roofline::physics::{
     COUNT, PARAMETERS, Physics, PhysicsEstimate, RooflineParameters,
@@ -38,11 +38,11 @@ fn under(x: &Terms, power_limit: f64) -> Terms {
 
 proptest! {
     #[test]
-    fn a_limit_is_kept_stretches_time_and_leaves_alone_what_is_below_it(
+    fn a_limit_is_met_stretches_time_and_never_binds_above_the_draw(
         spec in jobs(), parameters in parameters(), share in 0.1..1.3_f64, lower in 0.5..1.0_f64,
     ) {
         let physics = Physics(parameters);
-        let x = Terms::of(&resolved(&spec));
+        let x = Terms::for_job(&resolved(&spec));
         let free = physics.estimate(&under(&x, 1e9));
         let x = under(&x, share * free.limit.draw_w);
         let held = physics.estimate(&x);
@@ -53,7 +53,7 @@ proptest! {
             prop_assert!(power_w(&held, &x) <= x.power_limit * (1.0 + 1e-12));
         } else {
             // only the lowest clock is too high for a limit
-            prop_assert!((limit.clock_share / LOWEST - 1.0).abs() < 1e-12);
+            prop_assert!((limit.clock_share / MIN_CLOCK_SHARE - 1.0).abs() < 1e-12);
             prop_assert!(power_w(&held, &x) <= limit.draw_w * (1.0 + 1e-12));
         }
         prop_assert!(limit.time_factor >= 1.0 && (0.149..=1.0).contains(&limit.clock_share));
@@ -85,7 +85,7 @@ proptest! {
     }
 
     #[test]
-    fn no_limit_makes_predict_silent_or_panic(spec in jobs(), share in 0.01..2.0_f64, which in any::<prop::sample::Index>()) {
+    fn predict_never_panics_for_any_limit(spec in jobs(), share in 0.01..2.0_f64, which in any::<prop::sample::Index>()) {
         let mut job = resolved(&spec);
         let limit_w = share * job.system.accelerator.tdp_w;
         job.system.power_limit = Watts::new(limit_w);
@@ -102,7 +102,7 @@ proptest! {
             }
             Err(error) => {
                 let text = error.to_string();
-                prop_assert!(!text.contains("power_limit_w") || text.contains("give a higher limit"), "{}", text);
+                prop_assert!(!text.contains("power_limit_w") || text.contains("set a higher limit"), "{}", text);
             }
         }
     }
@@ -114,7 +114,7 @@ fn job(text: &str) -> Job {
 
 /// GPT whose micro-steps are large enough to keep an A100 busy.
 fn busy(micro_batch: u64) -> Terms {
-    Terms::of(&job(&format!(
+    Terms::for_job(&job(&format!(
         "model = {{ name = 'gpt2-medium' }}
          workload = {{ steps = 2000, seq_len = 1024, micro_batch = {micro_batch} }}
          system = {{ gpu = 'a100-sxm4-40gb' }}"
@@ -147,7 +147,7 @@ fn energy_falls_and_then_rises_as_the_limit_nears_static_power() {
 #[test]
 fn a_launch_bound_job_pays_no_time_for_a_limit_above_its_draw() {
     let parameters = RooflineParameters::physical();
-    let x = Terms::of(&job("model = { family = 'bert', layers = 4, hidden_size = 128 }
+    let x = Terms::for_job(&job("model = { family = 'bert', layers = 4, hidden_size = 128 }
          workload = { steps = 500, seq_len = 32, micro_batch = 1 }
          system = { gpu = 'a100-sxm4-40gb' }"));
     let free = Physics(parameters).estimate(&x);
@@ -160,7 +160,7 @@ fn a_launch_bound_job_pays_no_time_for_a_limit_above_its_draw() {
 #[test]
 fn only_device_time_stretches() {
     let parameters = RooflineParameters::physical();
-    let x = Terms::of(&job("model = { name = 'gpt2-medium' }
+    let x = Terms::for_job(&job("model = { name = 'gpt2-medium' }
          workload = { steps = 2000, seq_len = 1024, micro_batch = 16 }
          parallelism = { strategy = 'ddp' }
          system = { gpu = 'a100-sxm4-40gb', gpus = 4 }"));

@@ -509,7 +509,7 @@ fn priced(job: &Job, cost: &Cost) -> [f64; 2] {
         kernel_energy_j: 1e-9 * default.kernel_energy_j,
         ..default
     };
-    let x = Terms { power_limit: f64::MAX, ..Terms::of_cost(job, cost) };
+    let x = Terms { power_limit: f64::MAX, ..Terms::from_cost(job, cost) };
     let PhysicsEstimate { time, energy, .. } = Physics(parameters).estimate(&x);
     let work_j = energy.compute_j + energy.memory_j + energy.communication_j + energy.kernel_j;
     [time.total_s, work_j]
@@ -522,7 +522,7 @@ proptest! {
     fn the_roofline_laws_sums_are_the_ledgers(spec in jobs()) {
         let job = resolved(&spec);
         let cost = counted(&job);
-        let (ledger, x) = (cost.busiest_stage(), Terms::of_cost(&job, &cost));
+        let (ledger, x) = (cost.busiest_stage(), Terms::from_cost(&job, &cost));
         let computing = ledger.per_step(|op| op.collective().is_none());
         let all = ledger.per_step(|_| true);
         prop_assert_eq!(computing.flops, all.flops);
@@ -548,7 +548,7 @@ proptest! {
         }
         prop_assert!(near(sent[0], all.node_link_bytes.value()), "{sent:?} {all:?}");
         prop_assert!(near(sent[1], all.network_bytes.value()), "{sent:?} {all:?}");
-        let proxy = Proxies::of_cost(&cost);
+        let proxy = Proxies::from_cost(&cost);
         let micro_step: f64 = ledger.ops.iter().filter(|op| !once(op)).map(|op| op.count * op.bytes.value()).sum();
         prop_assert!(near(proxy.memory, micro_step));
     }
@@ -569,9 +569,9 @@ proptest! {
             prop_assert!(more_j > work_j, "{op:?} takes no energy");
         }
         for ledger in &cost.stages {
-            let memory = Memory::of_stage(&job, ledger.stage, &Recipe::PYTORCH);
+            let memory = Memory::for_stage(&job, ledger.stage, &Recipe::PYTORCH);
             for op in &ledger.ops {
-                let part = MemoryPart::of(op);
+                let part = MemoryPart::for_op(op);
                 prop_assert!(memory.part(part).value() > 0.0, "{op:?} takes no {part}");
             }
         }

@@ -11,7 +11,7 @@ use crate::jobs::{CATALOG, jobs, resolved};
 use proptest::prelude::*;
 use wattlaw::base::amount::Count;
 use wattlaw::calibration::{Calibration, FitOptions};
-use wattlaw::data::dataset::{ColumnMap, ColumnsOf, Dataset, Efficiency};
+use wattlaw::data::dataset::{ColumnMap, Dataset, Efficiency, ProxyColumns};
 use wattlaw::data::proxy::ProxySet;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::job::model::{ModelType, from_config_json};
@@ -153,7 +153,7 @@ fn read_table(bytes: &[u8], map: Option<&ColumnMap>) -> Result<(), TestCaseError
     for (proxies, efficiency) in
         [(ProxySet::Study, Efficiency::Duration), (ProxySet::Ledger, Efficiency::Throughput)]
     {
-        let frame = data.frame(ColumnsOf { proxies, efficiency }, &CATALOG);
+        let frame = data.frame(ProxyColumns { proxies, efficiency }, &CATALOG);
         if let Some(frame) = answered(frame)? {
             for column in ["log_C", "log_M", "log_eta", "log_energy_kwh", "log_power_w"] {
                 let values = frame.number(column).unwrap();
@@ -217,7 +217,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn any_text_is_answered(text in "\\PC{0,80}|[\\x00-\\x7f]{0,80}|[ \\[\\]{}=:,'\"a-z0-9.\\n]{0,80}") {
+    fn no_text_panics_a_reader(text in "\\PC{0,80}|[\\x00-\\x7f]{0,80}|[ \\[\\]{}=:,'\"a-z0-9.\\n]{0,80}") {
         read_config(&text)?;
         read_job(&text)?;
         read_resolved_job(&text)?;
@@ -232,19 +232,19 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_answered_as_a_table(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn no_bytes_panic_the_table_reader(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         read_table(&bytes, None)?;
         let header = b"family,gpu,gpus,layers,hidden_size,tokens\n";
         read_table(&[header.as_slice(), &bytes].concat(), None)?;
     }
 
     #[test]
-    fn edited_configs_are_answered(at in 0..CONFIGS.len(), edits in edits()) {
+    fn edited_configs_never_panic(at in 0..CONFIGS.len(), edits in edits()) {
         read_config(&edited_text(CONFIGS[at], &edits))?;
     }
 
     #[test]
-    fn edited_jobs_are_answered(at in 0..JOBS.len(), edits in edits()) {
+    fn edited_jobs_never_panic(at in 0..JOBS.len(), edits in edits()) {
         read_job(&edited_text(JOBS[at], &edits))?;
     }
 
@@ -255,19 +255,19 @@ proptest! {
     }
 
     #[test]
-    fn edited_catalogues_are_answered(edits in edits()) {
+    fn edited_catalogues_never_panic(edits in edits()) {
         read_catalogue(&edited_text(CATALOGUE, &edits))?;
     }
 
     #[test]
-    fn edited_column_maps_are_answered_and_read_tables(edits in edits()) {
+    fn edited_column_maps_never_panic_and_read_tables(edits in edits()) {
         if let Some(map) = answered(ColumnMap::from_toml(&edited_text(COLUMN_MAP, &edits)))? {
             read_table(b"family,depth,hidden_size,elapsed (s)\nbert,2,64,7.5\n", Some(&map))?;
         }
     }
 
     #[test]
-    fn edited_formulas_and_counts_are_answered(edits in edits()) {
+    fn edited_formulas_and_counts_never_panic(edits in edits()) {
         read_formula(&edited_text(FORMULA, &edits))?;
         read_count(&edited_text("1_500.25M", &edits))?;
     }
@@ -285,12 +285,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(120))]
 
     #[test]
-    fn edited_tables_are_answered(edits in edits()) {
+    fn edited_tables_never_panic(edits in edits()) {
         read_table(&edited(&TABLE, &edits), None)?;
     }
 
     #[test]
-    fn edited_calibrations_are_answered(edits in edits()) {
+    fn edited_calibrations_never_panic(edits in edits()) {
         read_calibration(&edited_text(&CALIBRATION, &edits))?;
     }
 }

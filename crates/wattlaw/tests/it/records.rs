@@ -11,12 +11,12 @@ use wattlaw::base::units::{Joules, Seconds, Watts};
 use wattlaw::data::dataset::{Dataset, to_csv};
 use wattlaw::job::JobSpec;
 use wattlaw::job::catalog::Catalog;
-use wattlaw::record::closing::Closing;
 use wattlaw::record::document::{End, Measured, Node, Record, SCHEMA, State};
 use wattlaw::record::event::{Entry, Event};
+use wattlaw::record::finalizer::Finalizer;
 use wattlaw::record::merge::merge;
 use wattlaw::record::reading::{HEADER, Reading};
-use wattlaw::record::report::{Said, Statement};
+use wattlaw::record::report::{Statement, UserMetadata};
 use wattlaw::record::trace::ChannelTrace;
 use wattlaw::record::{Channel, Component, Instrument, Sample};
 
@@ -112,7 +112,7 @@ fn gpu_and_cpu() -> Vec<Channel> {
 }
 
 fn close(record: Record, entries: Vec<Entry>, lines: &[String]) -> Record {
-    let mut closing = Closing::new(record, entries);
+    let mut closing = Finalizer::new(record, entries);
     lines.iter().for_each(|line| closing.line(line));
     closing.close(State::Finished)
 }
@@ -150,7 +150,7 @@ fn the_energy_is_that_of_the_command_by_scope() {
 }
 
 #[test]
-fn a_counter_and_its_power_that_disagree_are_told_of() {
+fn a_disagreement_of_counter_and_power_is_noted() {
     let lines: Vec<_> = lines(12.0).iter().map(|line| line.replace(",290,", ",200,")).collect();
     let entries = vec![happened(1.0, Event::CommandBegin), ended(11.0, WELL)];
     let record = close(opened("a", gpu_and_cpu()), entries, &lines);
@@ -158,7 +158,7 @@ fn a_counter_and_its_power_that_disagree_are_told_of() {
 }
 
 #[test]
-fn what_a_killed_writer_left_is_enough() {
+fn a_record_of_a_killed_writer_is_recovered() {
     // the end is not there, the last line is torn, and one in the middle is spoilt
     let mut lines = lines(5.0);
     lines[20] = "\0\0\0\0".to_owned();
@@ -177,7 +177,7 @@ fn what_a_killed_writer_left_is_enough() {
 }
 
 #[test]
-fn a_record_without_anything_in_it_is_closed_too() {
+fn an_empty_record_is_closed() {
     let record = close(opened("a", gpu_and_cpu()), Vec::new(), &[]);
     assert_eq!((record.duration, record.energies.len()), (Some(s(0.0)), 0));
     assert_eq!(record.channels[0].energy, None);
@@ -197,7 +197,7 @@ fn idle_power_is_that_before_and_after() {
 }
 
 #[test]
-fn a_record_is_read_back_and_what_cannot_be_is_refused() {
+fn a_record_is_read_back_and_invalid_ones_are_refused() {
     let record = closed("a");
     let text = record.to_json().unwrap();
     assert_eq!(Record::from_json(&text).unwrap(), record);
@@ -303,7 +303,7 @@ fn a_window_that_all_nodes_have_is_merged() {
     let without = Record { windows: Vec::new(), ..other };
     let merged = merge(&[trained("a"), without]).unwrap();
     assert!(merged.windows.is_empty());
-    assert!(merged.notes.iter().any(|n| n.ends_with("it has 1 windows that not all nodes have")));
+    assert!(merged.notes.iter().any(|n| n.ends_with("1 of its windows are not on all nodes")));
 }
 
 #[test]
@@ -319,7 +319,7 @@ fn a_record_of_time_only_is_a_row_without_energy() {
 }
 
 #[test]
-fn what_the_program_says_of_its_job_stands_before_what_was_said_before() {
+fn later_job_events_take_precedence() {
     let mut record = opened("a", gpu_and_cpu());
     record.job = Some(JobSpec::from_toml(JOB).unwrap());
     let job = JobSpec::from_toml("[workload]\nseq_len = 256\n").unwrap();
@@ -347,10 +347,10 @@ fn nodes_of_a_job_are_merged_and_no_device_is_counted_twice() {
     assert_eq!(merge(&[a.clone(), b.clone()]).unwrap().tokens, Some(100.0));
 
     let refused = |a: &Record, b: &Record| merge(&[a.clone(), b.clone()]).unwrap_err().to_string();
-    assert!(refused(&a, &a).contains("it would be counted twice"));
+    assert!(refused(&a, &a).contains("its energy would be counted twice"));
     let mut later = b.clone();
     later.started_at = "2026-03-01T13:00:00.000Z".to_owned();
-    assert!(refused(&a, &later).contains("are not of one time"));
+    assert!(refused(&a, &later).contains("do not overlap in time"));
     let mut other = b.clone();
     a.nodes[0].environment.insert("SLURM_JOB_ID".to_owned(), "7".to_owned());
     other.nodes[0].environment.insert("SLURM_JOB_ID".to_owned(), "8".to_owned());
@@ -362,15 +362,15 @@ fn nodes_of_a_job_are_merged_and_no_device_is_counted_twice() {
     assert!(refused(&a, &opened("c", Vec::new())).contains("is not closed"));
 }
 
-fn stated(records: &[Record], said: &Said) -> Statement {
-    Statement::of(records, said, &Catalog::built_in().unwrap()).unwrap()
+fn stated(records: &[Record], said: &UserMetadata) -> Statement {
+    Statement::from_records(records, said, &Catalog::built_in().unwrap()).unwrap()
 }
 
 #[test]
 fn repeats_reduce_the_random_error_only() {
-    let one = stated(&[closed("a")], &Said::default());
+    let one = stated(&[closed("a")], &UserMetadata::default());
     let four: Vec<_> = ["a", "b", "c", "d"].map(closed).to_vec();
-    let four = stated(&four, &Said::default());
+    let four = stated(&four, &UserMetadata::default());
     let mean = four.mean.unwrap();
     assert!(near(mean.energy_j, one.energy_j));
     assert!(near(mean.systematic_sd_j.unwrap(), one.systematic_sd_j.unwrap()));
@@ -379,20 +379,23 @@ fn repeats_reduce_the_random_error_only() {
 }
 
 #[test]
-fn a_statement_claims_nothing_that_nobody_said() {
-    let plain = stated(&[closed("a")], &Said::default());
+fn a_statement_has_only_known_values() {
+    let plain = stated(&[closed("a")], &UserMetadata::default());
     assert_eq!(
         (plain.carbon_g, plain.pue, plain.tokens, plain.pj_per_flop),
         (None, None, None, None)
     );
     let text = plain.markdown();
     assert!(!text.contains("CO₂") && !text.contains("PUE") && !text.contains("co2_eq"), "{text}");
-    assert!(text.contains("3000 J") && text.contains("nobody told how many tokens"), "{text}");
+    assert!(
+        text.contains("3000 J") && text.contains("the number of trained tokens is unknown"),
+        "{text}"
+    );
     assert!(text.contains("150.5 J (5.0 %): 150 J systematic, 11.84 J random"), "{text}");
 
     let mut record = closed("a");
     record.job = Some(JobSpec::from_toml(JOB).unwrap());
-    let said = Said {
+    let said = UserMetadata {
         scope: Some(Scope::Devices),
         intensity_g_per_kwh: Some(500.0),
         pue: Some(1.2),
@@ -417,12 +420,9 @@ fn a_statement_claims_nothing_that_nobody_said() {
     );
     let paragraph = full.annex_xi();
     assert!(paragraph.contains("Annex XI, section 1, point 2(e)"), "{paragraph}");
-    assert!(
-        paragraph.contains("Of it 500 J are estimated by a power that was stated"),
-        "{paragraph}"
-    );
+    assert!(paragraph.contains("Of it, 500 J is estimated from a stated power"), "{paragraph}");
     let text = full.markdown();
-    assert!(text.contains("its tokens are those that the job states"), "{text}");
+    assert!(text.contains("its tokens are stated by the job"), "{text}");
 }
 
 #[test]
@@ -430,7 +430,7 @@ fn an_assumed_energy_is_never_called_measured() {
     let cpu = vec![channel("cpu0", Component::Cpu, Instrument::Assumed)];
     let entries = vec![happened(1.0, Event::CommandBegin), ended(11.0, WELL)];
     let record = close(opened("a", cpu), entries, &lines(12.0));
-    let said = Said { intensity_g_per_kwh: Some(100.0), ..Said::default() };
+    let said = UserMetadata { intensity_g_per_kwh: Some(100.0), ..UserMetadata::default() };
     let statement = stated(&[record], &said);
     assert!(statement.all_assumed());
     assert_eq!((statement.sd_j, statement.meter.as_str()), (None, "cpu:assumed"));
@@ -447,12 +447,17 @@ fn records_are_reported_at_a_scope_that_all_have() {
     let mut gpu_only = closed("a");
     gpu_only.energies.truncate(1);
     let without_gpu = close(opened("b", cpu), entries(), &lines(12.0));
-    let error = Statement::of(&[gpu_only, without_gpu.clone()], &Said::default(), &catalog);
+    let error = Statement::from_records(
+        &[gpu_only, without_gpu.clone()],
+        &UserMetadata::default(),
+        &catalog,
+    );
     assert!(error.unwrap_err().to_string().contains("no scope in common"));
-    let both = stated(&[closed("a"), without_gpu], &Said::default());
+    let both = stated(&[closed("a"), without_gpu], &UserMetadata::default());
     assert_eq!(both.scope, Scope::Devices);
-    let twice = Statement::of(&[closed("a"), closed("a")], &Said::default(), &catalog);
-    assert_eq!(twice.unwrap_err().to_string(), "record 20260301T120000Z-a is there twice");
+    let twice =
+        Statement::from_records(&[closed("a"), closed("a")], &UserMetadata::default(), &catalog);
+    assert_eq!(twice.unwrap_err().to_string(), "record 20260301T120000Z-a occurs twice");
 }
 
 proptest! {

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use wattlaw::calibration::{Calibration, FitOptions};
-use wattlaw::data::dataset::{ColumnsOf, Dataset};
+use wattlaw::data::dataset::{Dataset, ProxyColumns};
 use wattlaw::job::catalog::Catalog;
 use wattlaw::job::{Job, JobSpec};
 use wattlaw::law::roofline::RooflineLaw;
@@ -12,7 +12,7 @@ use wattlaw::law::roofline::physics::{PARAMETERS, Physics, RooflineParameters};
 use wattlaw::law::roofline::terms::Terms;
 use wattlaw::predict::predict;
 use wattlaw::stats::score::median;
-use wattlaw::validate::{HoldOut, Judge, Scheme};
+use wattlaw::validate::{CrossValidator, HoldOut, Scheme};
 
 fn job(text: &str) -> Job {
     JobSpec::from_toml(text).unwrap().resolve(&Catalog::built_in().unwrap()).unwrap()
@@ -42,7 +42,7 @@ fn parts_add_up_and_none_is_negative() {
     let parameters = RooflineParameters::physical();
     let physics = Physics(parameters);
     for job in jobs() {
-        let x = Terms::of(&job);
+        let x = Terms::for_job(&job);
         let t = physics.time(&x);
         let parts = [
             t.device_s,
@@ -70,7 +70,7 @@ fn work_never_draws_more_than_its_share_of_the_power_limit() {
     parameters.flop_energy *= 100.0;
     let physics = Physics(parameters);
     for job in jobs() {
-        let x = Terms::of(&job);
+        let x = Terms::for_job(&job);
         let time = physics.time(&x).total_s;
         let e = physics.energy(&x, time);
         let accelerators = (e.total_j - e.host_j) / time / x.gpus;
@@ -83,7 +83,7 @@ fn communication_costs_nothing_where_there_are_none_and_more_work_takes_longer()
     let parameters = RooflineParameters::physical();
     let physics = Physics(parameters);
     for job in jobs() {
-        let t = physics.time(&Terms::of(&job));
+        let t = physics.time(&Terms::for_job(&job));
         if job.parallelism.gpus() == 1 {
             assert_eq!(
                 (
@@ -97,7 +97,7 @@ fn communication_costs_nothing_where_there_are_none_and_more_work_takes_longer()
         }
         let mut longer = job.clone();
         longer.workload.seq_len *= 2;
-        assert!(physics.time(&Terms::of(&longer)).total_s > t.total_s);
+        assert!(physics.time(&Terms::for_job(&longer)).total_s > t.total_s);
     }
 }
 
@@ -105,7 +105,7 @@ fn communication_costs_nothing_where_there_are_none_and_more_work_takes_longer()
 fn twice_the_rates_halve_device_time() {
     let parameters = RooflineParameters::physical();
     let physics = Physics(parameters);
-    let x = Terms::of(&jobs()[10]);
+    let x = Terms::for_job(&jobs()[10]);
     let slow = RooflineParameters { device_per_kernel_s: 1e-30, ..parameters };
     let faster = Terms { peak: 2.0 * x.peak, bandwidth: 2.0 * x.bandwidth, ..x.clone() };
     let of = |x: &Terms| Physics(slow).time(x).device_s;
@@ -115,14 +115,14 @@ fn twice_the_rates_halve_device_time() {
 
 /// Runs made with known parameters are predicted to a fraction of a percent by a fit that starts at the defaults.
 #[test]
-fn made_runs_give_back_the_law_that_made_them() {
+fn a_fit_recovers_the_parameters_of_synthetic_runs() {
     let mut truth = PARAMETERS.map(|p| p.median);
     for (i, value) in truth.iter_mut().enumerate() {
         // moved by up to a third of each parameter's doubt, in a fixed pattern
         *value *= (0.33 * PARAMETERS[i].sd * ((i * 7 % 5) as f64 / 2.0 - 1.0)).exp();
     }
     let truth = RooflineParameters::from(truth);
-    let terms: Vec<Terms> = jobs().iter().map(Terms::of).collect();
+    let terms: Vec<Terms> = jobs().iter().map(Terms::for_job).collect();
     let made: Vec<(f64, f64)> = terms
         .iter()
         .map(|x| {
@@ -170,7 +170,7 @@ const ON_A_PROCESSOR: [(u64, u64, u64, &str, f64); 15] = [
 ];
 
 #[test]
-fn few_runs_of_a_machine_unlike_any_are_believed() {
+fn few_runs_far_from_the_prior_count_in_full() {
     let cores = Catalog::from_toml(include_str!("../../../../examples/tutorial/cpu.toml")).unwrap();
     let catalog = cores.with_fallback(Catalog::built_in().unwrap());
     let terms = ON_A_PROCESSOR.map(|(layers, hidden, seq_len, strategy, _)| {
@@ -182,7 +182,7 @@ fn few_runs_of_a_machine_unlike_any_are_believed() {
              system = {{ gpu = 'cpu-core', gpus = {gpus} }}"
         );
         let job = JobSpec::from_toml(&text).unwrap().resolve(&catalog).unwrap();
-        Terms { whole_run: false, ..Terms::of(&job) }
+        Terms { whole_run: false, ..Terms::for_job(&job) }
     });
     let times = ON_A_PROCESSOR.map(|(.., seconds)| seconds.ln());
     let samples: Vec<Sample<'_>> = terms
@@ -201,7 +201,7 @@ fn few_runs_of_a_machine_unlike_any_are_believed() {
 /// Energy alone cannot separate time from power: twice the time at half the power of everything that is paid by the
 /// second has the same energy, so that a fit needs durations.
 #[test]
-fn energy_alone_does_not_tell_time_from_power() {
+fn energy_alone_does_not_separate_time_from_power() {
     let default = RooflineParameters::physical();
     // work so light that its power does not bend
     let parameters = RooflineParameters {
@@ -217,7 +217,7 @@ fn energy_alone_does_not_tell_time_from_power() {
         ..parameters
     };
     for job in jobs() {
-        let x = Terms::of(&job);
+        let x = Terms::for_job(&job);
         let time = Physics(parameters).time(&x).total_s;
         let once = Physics(parameters).energy(&x, time).total_j;
         let slower = Physics(halved).energy(&x, 2.0 * time).total_j;
@@ -239,16 +239,16 @@ fn measured(path: &str) -> Option<Dataset> {
 /// One draw of the study's BERT runs on the 2080 Ti, noisy rows included, with whole families held out; the figures
 /// over eight draws and on every machine are in `docs/project/accuracy.md`.
 #[test]
-fn families_that_were_not_seen_are_predicted_before_they_run() {
+fn held_out_families_are_predicted() {
     let Some(data) = measured("multi_gpu_2026/runs.csv") else { return };
     let catalog = Catalog::built_in().unwrap();
     let data = data.filter(|r| r.family() == "bert" && r.gpu().contains("2080"));
-    let frame = data.frame(ColumnsOf::default(), &catalog).unwrap();
-    let judge = Judge {
+    let frame = data.frame(ProxyColumns::default(), &catalog).unwrap();
+    let validator = CrossValidator {
         scheme: Scheme::Shuffle { n_splits: 1, test_size: 0.3, seed: 7 },
-        ..Judge::by(HoldOut::from("family"), 7)
+        ..CrossValidator::new(HoldOut::from("family"), 7)
     };
-    let found = judge.validate(&RooflineLaw::over(&data, &catalog, true), &frame).unwrap();
+    let found = validator.validate(&RooflineLaw::new(&data, &catalog, true), &frame).unwrap();
     println!("R² {:.4}, median error {:.4}", found.r2.median, found.median_ape.median);
     assert!(found.r2.median > 0.985, "R² {}", found.r2.median);
     assert!(found.median_ape.median < 0.04, "median error {}", found.median_ape.median);
@@ -257,7 +257,7 @@ fn families_that_were_not_seen_are_predicted_before_they_run() {
 /// A law of other machines, adjusted to five runs of one that it has never seen, against all other runs of it; the five
 /// are the first of each of five strategies and sizes, not chosen by their error.
 #[test]
-fn five_runs_of_a_new_machine_carry_the_law_over() {
+fn five_runs_adapt_the_law_to_a_new_machine() {
     let Some(data) = measured("multi_gpu_2026/runs.csv") else { return };
     let catalog = Catalog::built_in().unwrap();
     let gpt = data.filter(|r| r.family() == "gpt");

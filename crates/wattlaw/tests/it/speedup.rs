@@ -1,5 +1,5 @@
-//! Runs beside their baselines: by hand, against scipy and pandas (golden/bootstrap.py makes golden/bootstrap.json), and
-//! against what the study published.
+//! Runs beside their baselines: by hand, against scipy and pandas (golden/bootstrap.py makes golden/bootstrap.json),
+//! and against what the study published.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
@@ -17,7 +17,7 @@ const HEADER: &str = "family,gpu,gpus,strategy,layers,hidden_size,seq_len,micro_
 
 fn compare(rows: &str) -> wattlaw::Result<Speedups> {
     let data = Dataset::from_csv(format!("{HEADER}{rows}").as_bytes(), "runs.csv", None).unwrap();
-    Speedups::of(&data, &Bootstrap::new(0.95, 1000, 1).unwrap())
+    Speedups::from_dataset(&data, &Bootstrap::new(0.95, 1000, 1).unwrap())
 }
 
 fn alone(median: f64) -> Median {
@@ -54,7 +54,7 @@ fn one_pair_by_hand() {
 }
 
 #[test]
-fn of_a_repeated_baseline_the_median_counts() {
+fn repeated_baselines_count_by_their_median() {
     // 100, 80 and 125 tokens a second; 1, 4 and 2 J a token
     let found = compare(
         "gpt,T4,1,,2,64,128,8,1000,10,1000,gpu,,,\n\
@@ -80,7 +80,7 @@ fn repeats_of_one_configuration_are_pairs_of_one_family() {
 }
 
 #[test]
-fn what_has_no_baseline_is_left_out_and_told() {
+fn runs_without_baseline_are_left_out_and_noted() {
     let found = compare(
         "gpt,T4,1,,2,64,128,8,1000,10,50,gpu,,none,\n\
          gpt,T4,2,ddp,2,64,128,16,1000,5,50,gpu,,none,\n\
@@ -96,10 +96,9 @@ fn what_has_no_baseline_is_left_out_and_told() {
     assert_eq!(
         found.notes,
         [
-            "left out: 4 of 5 finished runs on several GPUs, the first, run 3 in line 3, because no run on one GPU has its \
-             configuration",
+            "left out: 4 of 5 finished runs on several GPUs, the first, run 3 in line 3, because no single-GPU run has its configuration",
             "left out: 1 of 7 runs as not finished, the first, run 7 in line 7: exit 1",
-            "assumed, wholly or in part, and not measured: 1 of 6 energies",
+            "1 of 6 energies are assumed, wholly or in part, and not measured",
         ]
     );
 }
@@ -128,10 +127,10 @@ fn few_families_have_an_interval_and_a_note() {
 fn what_cannot_be_compared_is_refused() {
     let refused = |rows: &str| compare(rows).unwrap_err().to_string();
     let none = refused("gpt,T4,2,ddp,2,64,128,8,1000,5,50,gpu,,,\n");
-    assert!(none.starts_with("runs.csv: of 1 finished runs on several GPUs none has a baseline"));
+    assert!(none.starts_with("runs.csv: none of 1 finished runs on several GPUs has a baseline"));
     let failed = "gpt,T4,1,,2,64,128,8,1000,10,50,gpu,,,exit 1\n\
                   gpt,T4,2,ddp,2,64,128,8,1000,5,50,gpu,,,\n";
-    assert!(refused(failed).contains("none has a baseline"));
+    assert!(refused(failed).contains("has a baseline"));
     let mixed = "gpt,T4,1,,2,64,128,8,1000,10,50,gpu,,,\n\
                  gpt,T4,2,ddp,2,64,128,8,1000,5,50,node_ac,,,\n";
     assert!(refused(mixed).contains("mixes energies of different scopes"));
@@ -225,7 +224,7 @@ fn study() -> Option<Dataset> {
 fn the_studys_runs_are_matched_as_pandas_does_and_bounded_as_scipy_does() {
     let Some(data) = study() else { return };
     let golden = &golden()["study"];
-    let found = Speedups::of(&data, &bootstrap(golden)).unwrap();
+    let found = Speedups::from_dataset(&data, &bootstrap(golden)).unwrap();
     let expected = golden["rows"].as_array().unwrap();
     assert_eq!(found.rows.len(), expected.len());
     for (row, expected) in found.rows.iter().zip(expected) {
@@ -248,7 +247,7 @@ fn the_studys_runs_are_matched_as_pandas_does_and_bounded_as_scipy_does() {
 #[test]
 fn medians_are_those_that_the_study_published() {
     let Some(data) = study() else { return };
-    let found = Speedups::of(&data, &Bootstrap::new(0.95, 1, 1).unwrap()).unwrap();
+    let found = Speedups::from_dataset(&data, &Bootstrap::new(0.95, 1, 1).unwrap()).unwrap();
     for (gpu, family, strategy, gpus, gain, change) in [
         ("NVIDIA A100-SXM4-40GB", "gpt", "fsdp", 2, "1.1307", "+23.60"),
         ("NVIDIA A100-SXM4-40GB", "gpt", "fsdp", 4, "2.0061", "+23.80"),

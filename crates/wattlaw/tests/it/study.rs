@@ -189,7 +189,7 @@ fn the_tables_of_single_gpu_models_are_reproduced() {
         let (setting, gpu) = name.split_once(" | ").unwrap();
         let setting: Setting = setting.parse().unwrap();
         let (rows, _) = split_by_gpu(&of_setting(&frame, setting), gpu);
-        let (mut law, notes) = ScalingLaw::of_setting(setting, "log_energy_kwh", &rows).unwrap();
+        let (mut law, notes) = ScalingLaw::for_setting(setting, "log_energy_kwh", &rows).unwrap();
         let one_family = setting == Setting::Pooled && !gpu.contains("2080");
         assert_eq!(notes.len(), usize::from(one_family), "{name}");
         law.formula = law.formula.without(&["family"]);
@@ -204,7 +204,7 @@ fn a_held_out_gpu_model_is_predicted_as_in_the_reference() {
         let what = format!("{} without {}", case.setting, case.held_out);
         let (test, train) = split_by_gpu(&of_setting(&frame, case.setting), &case.held_out);
         assert_eq!((train.rows(), test.rows()), (case.n_train, case.n_test), "{what}");
-        let law = ScalingLaw::of_setting(case.setting, "log_energy_kwh", &train).unwrap().0;
+        let law = ScalingLaw::for_setting(case.setting, "log_energy_kwh", &train).unwrap().0;
         let predicted = law.fit_estimates(&train).unwrap().predict(&test).unwrap();
         let observed = test.number("log_energy_kwh").unwrap();
         let (r2, rmse) = r2_and_rmse(observed, &predicted);
@@ -228,7 +228,7 @@ fn the_law_before_the_run_is_that_of_scikit_learn() {
     ] {
         let what = format!("{setting} {response}");
         let rows = of_setting(&frame, setting);
-        let law = BeforeRunLaw::of_setting(setting, response).unwrap();
+        let law = BeforeRunLaw::for_setting(setting, response).unwrap();
         let (fit, table) = law.fit_with_table(&rows, Some("config_family")).unwrap();
         assert!(fit.notes.is_empty(), "{:?}", fit.notes);
         close(table.r2, cross_fitted, &what);

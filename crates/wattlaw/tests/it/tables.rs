@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-use wattlaw::data::dataset::{ColumnMap, ColumnsOf, Dataset, Efficiency};
+use wattlaw::data::dataset::{ColumnMap, Dataset, Efficiency, ProxyColumns};
 use wattlaw::data::proxy::ProxySet;
 use wattlaw::job::catalog::Catalog;
 
@@ -24,7 +24,7 @@ fn the_studys_table_has_693_runs_in_246_or_so_families() {
     assert_eq!(data.runs.len(), 693);
     assert!(data.notes.is_empty(), "{:?}", data.notes);
     let catalog = Catalog::built_in().unwrap();
-    let frame = data.frame(ColumnsOf::default(), &catalog).unwrap();
+    let frame = data.frame(ProxyColumns::default(), &catalog).unwrap();
     for column in ["log_C", "log_M", "log_eta", "log_energy_kwh", "log_duration_s"] {
         assert!(frame.number(column).unwrap().iter().all(|x| x.is_finite()), "{column}");
     }
@@ -34,7 +34,7 @@ fn the_studys_table_has_693_runs_in_246_or_so_families() {
 fn every_run_of_the_study_can_be_counted() {
     let Some(data) = table("multi_gpu_2026/runs.csv") else { return };
     let catalog = Catalog::built_in().unwrap();
-    let columns = ColumnsOf { proxies: ProxySet::Ledger, efficiency: Efficiency::Throughput };
+    let columns = ProxyColumns { proxies: ProxySet::Ledger, efficiency: Efficiency::Throughput };
     let frame = data.frame(columns, &catalog).unwrap();
     assert!(frame.number("log_C").unwrap().iter().all(|x| x.is_finite()));
     let without = frame.number("log_eta").unwrap().iter().filter(|x| x.is_nan()).count();
@@ -53,13 +53,13 @@ fn step_time_tables_are_read_as_they_stand() {
         assert_eq!(data.runs.len(), rows, "{file}");
         assert!(data.notes.is_empty(), "{file}: {:?}", data.notes);
         let catalog = Catalog::built_in().unwrap();
-        data.frame(ColumnsOf::default(), &catalog).unwrap();
+        data.frame(ProxyColumns::default(), &catalog).unwrap();
         let uncounted: Vec<String> = data
             .runs
             .iter()
             .filter_map(|r| r.resolve(&catalog).err().map(|e| format!("{}: {e}", r.line)))
             // runs that failed include some that could not have run
-            .filter(|e| !e.contains("a layer a stage"))
+            .filter(|e| !e.contains("each stage needs a layer"))
             .collect();
         println!(
             "{file}: {} of {rows} cannot be counted: {:?}",
@@ -136,6 +136,6 @@ fn every_measured_table_is_read() {
         let said = data.notes.join(" ");
         assert!(said.contains(dropped), "{file}: {said}");
         assert_eq!(countable.runs.len(), counted, "{file}: {note:?}");
-        data.frame(ColumnsOf::default(), &catalog).unwrap();
+        data.frame(ProxyColumns::default(), &catalog).unwrap();
     }
 }

@@ -61,7 +61,7 @@ fn measured<'a>(terms: &'a [Terms], logs: &[f64; COUNT]) -> Vec<Sample<'a>> {
 }
 
 #[test]
-fn without_runs_a_new_machine_is_what_the_parents_machines_share() {
+fn without_runs_a_new_machine_has_the_pooled_parameters() {
     let wattlaw::calibration::Laws::Roofline(laws) = parent().law else {
         panic!("no roofline law")
     };
@@ -73,9 +73,9 @@ fn without_runs_a_new_machine_is_what_the_parents_machines_share() {
 }
 
 #[test]
-fn a_run_as_predicted_moves_nothing_and_no_run_widens() {
+fn a_run_as_predicted_changes_nothing_and_no_run_widens() {
     let (prior, jobs) = (prior(), jobs());
-    let terms: Vec<Terms> = jobs.iter().map(Terms::of).collect();
+    let terms: Vec<Terms> = jobs.iter().map(Terms::for_job).collect();
     let runs = measured(&terms, &prior.mean);
     let before =
         Fit { logs: prior.mean, log_sds: [0.0; COUNT], whitening: prior.whitening.clone() };
@@ -94,9 +94,9 @@ fn a_run_as_predicted_moves_nothing_and_no_run_widens() {
 }
 
 #[test]
-fn with_many_runs_the_machine_is_itself() {
+fn many_runs_determine_the_machine() {
     let (prior, jobs) = (prior(), jobs());
-    let terms: Vec<Terms> = jobs.iter().map(Terms::of).collect();
+    let terms: Vec<Terms> = jobs.iter().map(Terms::for_job).collect();
     // a third slower to launch, a quarter more efficient, and so on, within what machines differ by
     let mut truth = prior.mean;
     for (i, log) in truth.iter_mut().enumerate() {
@@ -125,7 +125,7 @@ fn a_covariance_survives_a_file_and_a_file_without_one_is_read_as_independent() 
     let fit = laws.transfer.unwrap().unseen;
     let text = serde_json::to_string(&fit).unwrap();
     let read: Fit = serde_json::from_str(&text).unwrap();
-    let gradient = derivatives(&fit.logs, &Terms::of(&jobs()[3]))[0];
+    let gradient = derivatives(&fit.logs, &Terms::for_job(&jobs()[3]))[0];
     approx::assert_relative_eq!(
         read.variance(&gradient),
         fit.variance(&gradient),
@@ -144,7 +144,7 @@ fn a_covariance_survives_a_file_and_a_file_without_one_is_read_as_independent() 
 }
 
 #[test]
-fn suggested_runs_narrow_the_answer_and_are_spread_over_strategies() {
+fn suggested_runs_narrow_predictions_and_cover_strategies() {
     let jobs = jobs();
     let jobs: Vec<&Job> = jobs.iter().collect();
     for criterion in [Criterion::Targets, Criterion::Parameters] {
@@ -166,7 +166,7 @@ fn suggested_runs_narrow_the_answer_and_are_spread_over_strategies() {
 
 /// The first runs chosen tell more than runs taken in order.
 #[test]
-fn chosen_runs_leave_less_doubt_than_the_first_of_the_table() {
+fn chosen_runs_reduce_uncertainty_more_than_the_first_ones() {
     let jobs = jobs();
     let jobs: Vec<&Job> = jobs.iter().collect();
     let chosen = parent().suggest(&jobs, &jobs, 4, Criterion::Targets).unwrap();

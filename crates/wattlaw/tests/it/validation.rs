@@ -28,7 +28,7 @@ use wattlaw::law::efficiency::BeforeRunLaw;
 use wattlaw::law::scaling::ScalingLaw;
 use wattlaw::law::setting::Setting;
 use wattlaw::stats::frame::Frame;
-use wattlaw::validate::{HoldOut, IntervalRule, Judge, Scheme, Validation};
+use wattlaw::validate::{CrossValidator, HoldOut, IntervalRule, Scheme, Validation};
 
 const MEASURED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/multi_gpu_2026");
 
@@ -134,19 +134,19 @@ fn study() -> Option<(Value, Frame)> {
 }
 
 /// Each setting's published figures, rows and judge without intervals.
-fn settings() -> Vec<(Setting, Value, Frame, Judge)> {
+fn settings() -> Vec<(Setting, Value, Frame, CrossValidator)> {
     let Some((reference, frame)) = study() else { return Vec::new() };
     let published = &reference["published_split_medians"];
     let of = |setting: Setting| {
         let rows = frame.select(&setting.rows(&frame).unwrap()).unwrap();
-        let judge = Judge {
+        let validator = CrossValidator {
             hold_out: HoldOut::from("family"),
             scheme: Scheme::Redrawn { n_splits: 20, test_size: 0.3, seed: SEED },
             seen: vec!["strategy".to_owned(), "family".to_owned()],
             intervals: None,
-            given: None,
+            few_shot: None,
         };
-        (setting, published.clone(), rows, judge)
+        (setting, published.clone(), rows, validator)
     };
     Setting::ALL.map(of).into()
 }
@@ -160,7 +160,7 @@ fn full(setting: Setting) -> ScalingLaw {
 }
 
 fn before_run(setting: Setting) -> BeforeRunLaw {
-    BeforeRunLaw::of_setting(setting, RESPONSE).unwrap()
+    BeforeRunLaw::for_setting(setting, RESPONSE).unwrap()
 }
 
 #[track_caller]
@@ -174,7 +174,7 @@ fn assert_near(what: &str, setting: Setting, found: f64, published: &Value, tole
 
 #[test]
 fn laws_with_measured_efficiency_and_ablations() {
-    for (setting, published, rows, judge) in settings() {
+    for (setting, published, rows, validator) in settings() {
         let laws = [
             ("measured_eta_postrun", full(setting)),
             ("compute_only", law("log_C")),
@@ -183,7 +183,7 @@ fn laws_with_measured_efficiency_and_ablations() {
             ("memory_efficiency", law("log_M + log_eta")),
         ];
         let each: Vec<&dyn Law> = laws.iter().map(|(_, law)| law as &dyn Law).collect();
-        let found = judge.validate_all(&each, &rows).unwrap();
+        let found = validator.validate_all(&each, &rows).unwrap();
         for ((name, _), found) in laws.iter().zip(&found) {
             let published = &published[name][setting.name()];
             assert_near(name, setting, found.r2.median, &published["r2"], PUBLISHED);
@@ -197,9 +197,9 @@ fn laws_with_measured_efficiency_and_ablations() {
 
 #[test]
 fn workload_families_whatever_the_gpu() {
-    for (setting, published, rows, judge) in settings() {
-        let judge = Judge { hold_out: HoldOut::from("workload"), ..judge };
-        let found = judge.validate(&full(setting), &rows).unwrap();
+    for (setting, published, rows, validator) in settings() {
+        let validator = CrossValidator { hold_out: HoldOut::from("workload"), ..validator };
+        let found = validator.validate(&full(setting), &rows).unwrap();
         let name = "workload_family_disjoint_measured_eta";
         let published = &published[name][setting.name()]["r2"];
         assert_near(name, setting, found.r2.median, published, PUBLISHED);
@@ -208,8 +208,8 @@ fn workload_families_whatever_the_gpu() {
 
 #[test]
 fn laws_before_the_run() {
-    for (setting, published, rows, judge) in settings() {
-        let found = judge.validate(&before_run(setting), &rows).unwrap();
+    for (setting, published, rows, validator) in settings() {
+        let found = validator.validate(&before_run(setting), &rows).unwrap();
         let published = &published["predicted_eta_prerun"][setting.name()];
         assert_near("pre-run R²", setting, found.r2.median, &published["r2"], FOLDS);
         assert_near("pre-run RMSE", setting, found.rmse.median, &published["rmse"], FOLDS);
@@ -218,11 +218,11 @@ fn laws_before_the_run() {
 
 #[test]
 fn intervals_before_the_run() {
-    for (setting, published, rows, judge) in settings() {
+    for (setting, published, rows, validator) in settings() {
         let rule = IntervalRule { clamped: true, ..IntervalRule::default() };
         let scheme = Scheme::Redrawn { n_splits: 20, test_size: 0.3, seed: SEED + 5000 };
-        let judge = Judge { scheme, intervals: Some(rule), ..judge };
-        let found = judge.validate(&before_run(setting), &rows).unwrap();
+        let validator = CrossValidator { scheme, intervals: Some(rule), ..validator };
+        let found = validator.validate(&before_run(setting), &rows).unwrap();
         let published = &published["prerun_interval_95"][setting.name()];
         let coverage = found.coverage.unwrap().median;
         let factor = found.half_width_factor.unwrap().median;
@@ -233,10 +233,12 @@ fn intervals_before_the_run() {
 
 #[test]
 fn extrapolation_in_scale_before_the_run() {
-    for (setting, published, rows, judge) in settings() {
-        let judge =
-            Judge { scheme: Scheme::ScaleShift { by: "log_C".to_owned(), seed: 0 }, ..judge };
-        let found = judge.validate(&before_run(setting), &rows).unwrap();
+    for (setting, published, rows, validator) in settings() {
+        let validator = CrossValidator {
+            scheme: Scheme::ScaleShift { by: "log_C".to_owned(), seed: 0 },
+            ..validator
+        };
+        let found = validator.validate(&before_run(setting), &rows).unwrap();
         let published = &published["scale_shift_prerun_r2"][setting.name()];
         for split in &found.splits {
             let tolerance = match (setting, split.held_out.as_str()) {
@@ -252,8 +254,8 @@ fn extrapolation_in_scale_before_the_run() {
 /// The first splits of the study's own table (01_grouped_validation/bert/split_metrics.csv).
 #[test]
 fn single_splits_are_the_studys() {
-    for (setting, _, rows, judge) in settings() {
-        let found = judge.validate(&full(setting), &rows).unwrap();
+    for (setting, _, rows, validator) in settings() {
+        let found = validator.validate(&full(setting), &rows).unwrap();
         let first: &[(usize, usize, f64)] = match setting {
             Setting::Bert => &[(94, 37, 0.933_567_302), (92, 39, 0.944_567_373)],
             Setting::Gpt => &[],
@@ -269,13 +271,13 @@ fn single_splits_are_the_studys() {
 #[test]
 fn each_gpu_model_left_out() {
     let Some((reference, _)) = study() else { return };
-    for (setting, _, rows, judge) in settings() {
-        let judge = Judge {
+    for (setting, _, rows, validator) in settings() {
+        let validator = CrossValidator {
             hold_out: HoldOut::from("gpu"),
             scheme: Scheme::LeaveOneOut { seed: 0 },
-            ..judge
+            ..validator
         };
-        let found = judge.validate(&full(setting), &rows).unwrap();
+        let found = validator.validate(&full(setting), &rows).unwrap();
         for expected in reference["leave_one_gpu_out"].as_array().unwrap() {
             if expected["setting"] == setting.name() {
                 let split =
@@ -291,22 +293,22 @@ fn each_gpu_model_left_out() {
 /// differ by.
 #[test]
 fn other_splits_of_the_same_kind_give_similar_medians() {
-    for (setting, published, rows, judge) in settings() {
-        let near = |judge: &Judge, law: &dyn Law, name: &str, tolerance: f64| {
-            let found: Validation = judge.validate(law, &rows).unwrap();
+    for (setting, published, rows, validator) in settings() {
+        let near = |validator: &CrossValidator, law: &dyn Law, name: &str, tolerance: f64| {
+            let found: Validation = validator.validate(law, &rows).unwrap();
             let published = &published[name][setting.name()]["r2"];
             assert_near(name, setting, found.r2.median, published, tolerance);
         };
         let shuffle = Scheme::Shuffle { n_splits: 20, test_size: 0.3, seed: SEED as u32 };
         let other = HoldOut::from("other_family");
-        for judge in [
-            Judge { scheme: shuffle.clone(), ..judge.clone() },
-            Judge { hold_out: other.clone(), ..judge.clone() },
-            Judge { hold_out: other, scheme: shuffle, ..judge },
+        for validator in [
+            CrossValidator { scheme: shuffle.clone(), ..validator.clone() },
+            CrossValidator { hold_out: other.clone(), ..validator.clone() },
+            CrossValidator { hold_out: other, scheme: shuffle, ..validator },
         ] {
-            near(&judge, &full(setting), "measured_eta_postrun", 0.01);
-            near(&judge, &before_run(setting), "predicted_eta_prerun", 0.01);
-            near(&judge, &law("log_C"), "compute_only", 0.045);
+            near(&validator, &full(setting), "measured_eta_postrun", 0.01);
+            near(&validator, &before_run(setting), "predicted_eta_prerun", 0.01);
+            near(&validator, &law("log_C"), "compute_only", 0.045);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::json;
 
-use wattlaw::base::error::Place;
+use wattlaw::base::error::Location;
 use wattlaw::base::units::JOULES_PER_KWH;
 use wattlaw::calibration::{Calibration, Suggested, Suggestions};
 use wattlaw::job::catalog::Catalog;
@@ -21,7 +21,7 @@ use crate::schema::Schema;
 use crate::{files, render};
 
 /// Points of a space that are looked at; of more so many are drawn.
-const MOST_POINTS: usize = 10_000;
+const MAX_POINTS: usize = 10_000;
 
 /// Jobs that do not fit that a note lists.
 const LISTED: usize = 3;
@@ -118,10 +118,10 @@ pub fn run(
 ) -> Done {
     let name = asked.space.display().to_string();
     let space = Space::from_toml(&files::text(asked.space)?)
-        .map_err(|e| e.at(Place::file(name.clone())))?;
+        .map_err(|e| e.at(Location::file(name.clone())))?;
     let found = space
-        .jobs(catalog, MOST_POINTS, asked.seed)
-        .map_err(|e| e.at(Place::file(name.clone())))?;
+        .jobs(catalog, MAX_POINTS, asked.seed)
+        .map_err(|e| e.at(Location::file(name.clone())))?;
     let wanted = asked.jobs.iter().map(|path| job(path, catalog)).collect::<Done<Vec<Job>>>()?;
     let candidates: Vec<&Job> = found.kept.iter().map(|c| &c.job).collect();
     let targets = if wanted.is_empty() { candidates.clone() } else { wanted.iter().collect() };
@@ -158,7 +158,7 @@ pub fn run(
 /// # Errors
 /// What is wrong in it.
 pub fn job(path: &Path, catalog: &Catalog) -> Done<Job> {
-    let place = || Place::file(path.display().to_string());
+    let place = || Location::file(path.display().to_string());
     let spec = JobSpec::from_toml(&files::text(path)?).map_err(|e| e.at(place()))?;
     Ok(spec.resolve(catalog).map_err(|e| e.at(place()))?)
 }

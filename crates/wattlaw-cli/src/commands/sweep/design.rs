@@ -5,8 +5,8 @@ mod summary;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use wattlaw::base::error::Place;
-use wattlaw::calibration::{Choosable, study_design};
+use wattlaw::base::error::Location;
+use wattlaw::calibration::{CandidateCalibrations, study_design};
 use wattlaw::job::Job;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::memory::Memory;
@@ -95,7 +95,7 @@ pub fn run(args: &Args) -> Done {
     let mut found = args.found(&catalog)?;
     let answerer = match &args.calibration {
         Some(path) => Answerer::Named(Box::new(named(path)?)),
-        None => Answerer::Nearest(Box::new(Choosable::read()?)),
+        None => Answerer::Nearest(Box::new(CandidateCalibrations::read()?)),
     };
     let mut jobs: Vec<Forecast> =
         std::mem::take(&mut found.kept).into_iter().map(|c| Forecast::of(c, &answerer)).collect();
@@ -173,7 +173,7 @@ impl Args {
             (Some(path), _) => {
                 let name = path.display().to_string();
                 let space = Space::from_toml(&files::text(path)?);
-                (space.map_err(|e| e.at(Place::file(&*name)))?, name)
+                (space.map_err(|e| e.at(Location::file(&*name)))?, name)
             }
             (None, Some(preset)) => (preset.space()?, preset.name().to_owned()),
             // the words above say that one of them is there
@@ -188,7 +188,7 @@ impl Args {
         Ok(self
             .design
             .jobs(&space, runs, self.seed, catalog)
-            .map_err(|e| e.at(Place::file(name)))?)
+            .map_err(|e| e.at(Location::file(name)))?)
     }
 
     /// Keeps the jobs from which the law learns most.
@@ -238,9 +238,9 @@ impl Args {
 
     fn reference_job(&self, path: &std::path::Path, catalog: &Catalog) -> Done<Candidate> {
         let spec = job::read(path)?;
-        let place = || Place::file(path.display().to_string());
+        let place = || Location::file(path.display().to_string());
         let job = spec.resolve(catalog).map_err(|e| e.at(place()))?;
-        let memory = Memory::of(&job);
+        let memory = Memory::for_job(&job);
         if !memory.fits {
             return Err(Failure::Failed(format!(
                 "{}: the reference job needs {:.1} GiB a GPU and {:.1} are there",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ValueEnum;
-use wattlaw::base::error::Place;
+use wattlaw::base::error::Location;
 use wattlaw::base::units::Seconds;
 use wattlaw::job::Job;
 use wattlaw_sweep::cluster::{self, Submitting};
@@ -146,7 +146,7 @@ impl Args {
 
 fn options(path: Option<&Path>) -> Done<Options> {
     let Some(path) = path else { return Ok(Options::default()) };
-    let place = Place::file(path.display().to_string());
+    let place = Location::file(path.display().to_string());
     Ok(Options::from_toml(&files::text(path)?).map_err(|e| e.at(place))?)
 }
 
@@ -169,7 +169,7 @@ fn glimpse(runs: &Path, plan: &Plan) -> Done<Sweep> {
     let mut sweep = Sweep::of(plan, &[], |_| String::new());
     let copy = runs.join(wattlaw_sweep::store::PLAN);
     if copy.exists() {
-        let place = Place::file(runs.display().to_string());
+        let place = Location::file(runs.display().to_string());
         wattlaw_sweep::status::continues(plan, &super::plan(&copy)?).map_err(|e| e.at(place))?;
         let begun = wattlaw_sweep::store::look(runs).map_err(Failure::failed)?;
         let mut begun: BTreeMap<String, Standing> =

@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use wattlaw::data::dataset::Dataset;
 use wattlaw::job::catalog::Catalog;
-use wattlaw::validate::suite::published::{Off, Published};
+use wattlaw::validate::suite::published::{Comparison, Published};
 use wattlaw::validate::suite::{
-    CASES, Case, Checked, Judged, MADE_UP, Met, Score, Target, judge, published,
+    Attainment, CASES, Case, Checked, Evaluation, SYNTHETIC, Score, Target, evaluate, published,
 };
 
 use crate::failure::{Done, Failure};
@@ -17,7 +17,7 @@ use crate::format::Format;
 use crate::schema::Schema;
 use crate::{files, render};
 
-/// The runs of [`MADE_UP`], which come with the program.
+/// The runs of [`SYNTHETIC`], which come with the program.
 const RUNS: &[u8] = include_bytes!("../../../data/runs.csv");
 
 /// Where measured tables lie beside the project.
@@ -56,7 +56,7 @@ impl SuiteArgs {
 
 #[derive(Debug, Serialize)]
 struct Report {
-    cases: Vec<Judged>,
+    cases: Vec<Evaluation>,
     published: Vec<Published>,
     skipped: Vec<String>,
 }
@@ -66,7 +66,7 @@ struct Report {
 /// # Errors
 /// A case that is none, a table that cannot be read, or a case on which our law cannot be judged.
 pub fn run(args: &SuiteArgs, format: Format) -> Done {
-    let cases: Vec<&Case> = std::iter::once(&MADE_UP).chain(CASES).collect();
+    let cases: Vec<&Case> = std::iter::once(&SYNTHETIC).chain(CASES).collect();
     let names = || cases.iter().map(|c| c.name).chain([published::NAME]);
     if let Some(unknown) = args.only_case.iter().find(|name| names().all(|n| n != *name)) {
         return Err(Failure::usage(wattlaw::Error::unknown("case", unknown, names())));
@@ -78,7 +78,7 @@ pub fn run(args: &SuiteArgs, format: Format) -> Done {
     let mut absent: BTreeMap<PathBuf, Vec<&str>> = BTreeMap::new();
     for case in cases.into_iter().filter(|case| wanted(case.name)) {
         let path = folder.join(case.table);
-        let data = if case.name == MADE_UP.name {
+        let data = if case.name == SYNTHETIC.name {
             Dataset::from_csv(RUNS, case.table, None)?
         } else if path.exists() {
             Dataset::from_csv(&files::bytes(&path)?, &path.display().to_string(), None)?
@@ -87,13 +87,13 @@ pub fn run(args: &SuiteArgs, format: Format) -> Done {
             continue;
         };
         render::note("judging", case.name);
-        report.cases.push(judge(case, &data, &catalog)?);
+        report.cases.push(evaluate(case, &data, &catalog)?);
     }
     if wanted(published::NAME) {
         let path = folder.join(published::TABLE);
         if path.exists() {
             let name = path.display().to_string();
-            report.published = published::judge(&files::bytes(&path)?, &name, &catalog)?;
+            report.published = published::evaluate(&files::bytes(&path)?, &name, &catalog)?;
         } else {
             absent.entry(missing(folder, path)).or_default().push(published::NAME);
         }
@@ -117,8 +117,8 @@ fn missing(folder: &Path, table: PathBuf) -> PathBuf {
 
 fn table(report: &Report) -> String {
     let mut out = String::new();
-    for judged in &report.cases {
-        out += &case(judged);
+    for evaluation in &report.cases {
+        out += &case(evaluation);
         out.push('\n');
     }
     if !report.published.is_empty() {
@@ -130,17 +130,21 @@ fn table(report: &Report) -> String {
 }
 
 /// A line a law.
-fn case(judged: &Judged) -> String {
-    let made_up = if judged.case == MADE_UP.name { " (made-up, not measured)" } else { "" };
-    let apart = match judged.set_apart {
+fn case(evaluation: &Evaluation) -> String {
+    let made_up = if evaluation.case == SYNTHETIC.name { " (made-up, not measured)" } else { "" };
+    let apart = match evaluation.set_apart {
         0 => String::new(),
         n => format!(", {n} stalled runs set apart"),
     };
     let mut out = render::heading(&format!(
         "{}{made_up}: {} runs in {} groups of {}, {}{apart}",
-        judged.case, judged.n_rows, judged.n_groups, judged.hold_out, judged.scheme
+        evaluation.case,
+        evaluation.n_rows,
+        evaluation.n_groups,
+        evaluation.hold_out,
+        evaluation.scheme
     ));
-    let rows = judged.laws.iter().map(line).collect();
+    let rows = evaluation.laws.iter().map(line).collect();
     let header = [
         "of",
         "law",
@@ -151,7 +155,7 @@ fn case(judged: &Judged) -> String {
         "inside 50/80/95/99 %",
     ];
     out += &render::table(&header, rows, 2);
-    for note in &judged.notes {
+    for note in &evaluation.notes {
         out += &format!("{note}\n");
     }
     out
@@ -192,7 +196,7 @@ fn whole_runs(runs: &[Published]) -> String {
     let mut out = render::heading(
         "whole published runs, predicted as `wattlaw predict` would; nothing is fitted on them",
     );
-    let off = |off: &Off| format!("{:+.1} %", off.error * 100.0);
+    let off = |off: &Comparison| format!("{:+.1} %", off.error * 100.0);
     let rows = runs
         .iter()
         .map(|run| {
@@ -241,13 +245,13 @@ fn figures(report: &Report) -> String {
     if all.is_empty() {
         return "no figure was asked of these runs\n".to_owned();
     }
-    let count = |met: Met| all.iter().filter(|(_, f)| f.met == met).count();
+    let count = |met: Attainment| all.iter().filter(|(_, f)| f.met == met).count();
     let mut out = render::heading(&format!(
         "{} figures: {} reach their aim, {} their floor, {} neither",
         all.len(),
-        count(Met::Aim),
-        count(Met::Floor),
-        count(Met::No)
+        count(Attainment::Aim),
+        count(Attainment::Floor),
+        count(Attainment::No)
     ));
     let rows = all.iter().map(|(name, f)| figure(name, f)).collect();
     out += &render::table(&["case", "of", "measure", "floor", "aim", "found", "reached"], rows, 3);
@@ -265,9 +269,9 @@ fn figure(name: &str, f: &Checked) -> Vec<String> {
         _ => ("error", error),
     };
     let reached = match f.met {
-        Met::Aim => "aim",
-        Met::Floor => "floor",
-        Met::No => "no",
+        Attainment::Aim => "aim",
+        Attainment::Floor => "floor",
+        Attainment::No => "no",
     };
     vec![
         name.to_owned(),

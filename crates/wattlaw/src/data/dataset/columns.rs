@@ -1,20 +1,20 @@
-//! Columns of a run table by name: ours, those of the tables that are known, and any other by a map.
+//! Columns of a run table by name: wattlaw's own, known aliases, and any other by a column map.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use super::map::{ColumnMap, Rule};
+use super::map::{Case, ColumnMap, Rule};
 use crate::base::csv_text;
-use crate::base::error::{Error, Place, Result};
+use crate::base::error::{Error, Location, Result};
 use crate::base::scope::{Covers, Scope};
 use crate::base::units::{Joules, Seconds};
 use crate::data::measurement::{Measurement, task_name};
 use crate::job::JobSpec;
 use crate::job::catalog::Catalog;
-use crate::job::fields::{Field, Kind, fields};
+use crate::job::fields::{Field, FieldKind, fields};
 use crate::job::parallelism::{DataParallel, Strategy, TensorScope};
 
-/// What a run table says of a measurement beside its job (schema 2).
+/// Columns of measured values in a run table (schema 2).
 const OWN: [&str; 25] = [
     "run_id",
     "dataset",
@@ -37,14 +37,14 @@ const OWN: [&str; 25] = [
     "n_runs",
     "peak_memory_gib",
     "outcome",
-    // of the job in schema 2, and of the run where tokens stand beside them
+    // in schema 2 fields of the job; fields of the run if the table also has tokens
     "tokens",
     "epochs",
     "seq_len",
     "task",
 ];
 
-/// Names that tables of others give to columns.
+/// Aliases of columns in other tables.
 const ALIASES: [(&str, &[&str]); 16] = [
     ("model", &["model_name"]),
     ("family", &["arch"]),
@@ -64,11 +64,11 @@ const ALIASES: [(&str, &[&str]); 16] = [
     ("peak_memory_gib", &["peak_memory_gb"]),
 ];
 
-/// Numbers outside of these measure nothing of a training run, and products of several stay within floating point.
-const LEAST: f64 = 1e-30;
-const MOST: f64 = 1e30;
+/// Range of plausible numbers; products of several stay within floating point.
+const MIN: f64 = 1e-30;
+const MAX: f64 = 1e30;
 
-/// Columns without which a row is no run; a model that the catalogue knows by name has the shape.
+/// Required columns; a model in the catalogue supplies the shape.
 const NEEDED: [(&str, &str); 5] = [
     ("family", "model"),
     ("gpu", "gpu"),
@@ -77,13 +77,13 @@ const NEEDED: [(&str, &str); 5] = [
     ("hidden_size", "model"),
 ];
 
-/// Every column that a run table can have.
+/// All columns of a run table.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     let of_job = fields().map(|field| field.column);
     OWN[..OWN.len() - 4].iter().copied().chain(of_job)
 }
 
-/// What a reader gives: the rows, what the user should know, and the columns of a job that no row fills.
+/// The result of a reader: the rows, notes, and job columns that no row fills.
 pub(super) struct Read {
     pub runs: Vec<Measurement>,
     pub notes: Vec<String>,
@@ -96,16 +96,16 @@ pub(super) fn read(bytes: &[u8], file: &str, map: Option<&ColumnMap>) -> Result<
     let headers = reader.headers().map_err(|e| csv_text::syntax(&e, file))?.clone();
     if headers.iter().all(str::is_empty) {
         return Err(Error::Data("the file is empty; a run table begins with a header".into())
-            .at(Place::file(file)));
+            .at(Location::file(file)));
     }
-    let layout = Layout::of(&headers, map).map_err(|e| e.at(Place::line(file, 1)))?;
+    let layout = Layout::new(&headers, map).map_err(|e| e.at(Location::line(file, 1)))?;
     let (mut runs, mut shapeless) = (Vec::new(), Vec::new());
     let mut shapes = Shapes(None);
     for record in reader.records() {
         let record = record.map_err(|e| csv_text::syntax(&e, file))?;
         let line = record.position().map_or(0, csv::Position::line);
         let cells = Cells { layout: &layout, record: &record };
-        match cells.run(line, &mut shapes).map_err(|e| e.at(Place::line(file, line)))? {
+        match cells.run(line, &mut shapes).map_err(|e| e.at(Location::line(file, line)))? {
             Row::Run(run) => runs.push(*run),
             Row::Shapeless(why) => shapeless.push((line, why)),
         }
@@ -113,24 +113,23 @@ pub(super) fn read(bytes: &[u8], file: &str, map: Option<&ColumnMap>) -> Result<
     let mut notes = layout.notes;
     if let Some((line, why)) = shapeless.first() {
         notes.push(format!(
-            "{} rows name a model without a shape and were left out, the first in line {line}: {why}",
+            "{} rows were left out, since their model has no known shape; the first is line {line}: {why}",
             shapeless.len()
         ));
     }
     Ok(Read { runs, notes, absent: layout.absent })
 }
 
-/// Where each column of a run table stands in another table.
+/// The rule for each column of a run table in another table.
 struct Layout {
     rules: BTreeMap<&'static str, Rule>,
-    /// Rules for rows that have a value in a column: the column, the value, and the rules.
-    cases: Vec<(usize, String, BTreeMap<&'static str, Rule>)>,
+    cases: Vec<Case>,
     notes: Vec<String>,
     absent: Vec<&'static str>,
 }
 
 impl Layout {
-    fn of(headers: &csv::StringRecord, map: Option<&ColumnMap>) -> Result<Self> {
+    fn new(headers: &csv::StringRecord, map: Option<&ColumnMap>) -> Result<Self> {
         let named = |name: &str| headers.iter().position(|h| h == name);
         csv_text::once(headers)?;
         let mut rules = BTreeMap::new();
@@ -138,11 +137,11 @@ impl Layout {
             ALIASES.iter().find(|(name, _)| *name == own).map_or(&[][..], |(_, others)| others)
         };
         for own in names() {
-            // what a map says goes before a column that only happens to have the name
+            // the map takes precedence over a column of the same name
             let mapped = map.and_then(|m| m.columns.get(own));
             let constant = map.and_then(|m| m.constants.get(own));
             let found = match (mapped, constant) {
-                (Some(theirs), _) => Some(Rule::of_column(theirs, headers)?),
+                (Some(theirs), _) => Some(Rule::from_column(theirs, headers)?),
                 (None, Some(value)) => Some(Rule::constant(value)),
                 (None, None) => named(own)
                     .or_else(|| aliases(own).iter().find_map(|a| named(a)))
@@ -161,7 +160,7 @@ impl Layout {
             if !has(needed) && !has(or) {
                 return Err(Error::missing(
                     format!("column `{needed}`"),
-                    "a run table has it; other names are given with --map",
+                    "a run table needs it; map other names with --map",
                 ));
             }
         }
@@ -184,15 +183,15 @@ impl Layout {
     }
 }
 
-/// What a row comes to.
+/// The result of a row.
 enum Row {
     /// A measurement.
     Run(Box<Measurement>),
-    /// A model by a name that no catalogue has, and no shape beside it.
+    /// A model that is in no catalogue and has no shape in the row.
     Shapeless(Error),
 }
 
-/// Shapes of models that rows name without describing them, read from the built-in catalogue once one is needed.
+/// Shapes of models by name; the built-in catalogue is read when the first is needed.
 struct Shapes(Option<Catalog>);
 
 impl Shapes {
@@ -221,7 +220,7 @@ struct Cells<'a> {
 }
 
 impl Cells<'_> {
-    /// How a column's cell of this row is found.
+    /// The rule for a column in this row.
     fn rule(&self, column: &str) -> Option<&Rule> {
         let is_case = |(at, value, own): &&(usize, String, BTreeMap<&'static str, Rule>)| {
             own.contains_key(column) && self.record.get(*at) == Some(value)
@@ -242,7 +241,7 @@ impl Cells<'_> {
     fn number(&self, column: &str) -> Result<Option<f64>> {
         let Some(text) = self.text(column) else { return Ok(None) };
         match text.parse::<f64>() {
-            Ok(x) if (LEAST..=MOST).contains(&x) => Ok(Some(x)),
+            Ok(x) if (MIN..=MAX).contains(&x) => Ok(Some(x)),
             _ => Err(Error::invalid(
                 format!("column `{column}`"),
                 format!("`{text}`"),
@@ -251,7 +250,7 @@ impl Cells<'_> {
         }
     }
 
-    /// A standard deviation: zero where there is no such error.
+    /// A standard deviation; zero is accepted.
     fn deviation(&self, column: &str) -> Result<Option<Joules>> {
         match self.text(column).map(|text| text.parse::<f64>()) {
             Some(Ok(0.0)) => Ok(Some(Joules::ZERO)),
@@ -278,16 +277,16 @@ impl Cells<'_> {
     /// Reads a field of the job as its own list has it.
     fn field(&self, field: &Field, job: &mut JobSpec) -> Result<()> {
         let column = field.column;
-        // a figure of a run is positive, but for those that may be zero
+        // numbers of a run are positive, except those that may be zero
         let may_be_zero = ["padding_share", "token_types", "classes", "carbon_g_per_kwh"];
         let positive = !may_be_zero.contains(&column) && !column.starts_with("price_");
         let text = match field.kind {
-            // a quotient of printed figures is a whole number only nearly
-            Kind::Whole if self.is_product(column) => {
+            // a quotient of rounded numbers is only nearly a whole number
+            FieldKind::Whole if self.is_product(column) => {
                 self.number(column)?.map(|x| x.round().max(1.0).to_string())
             }
-            Kind::Whole if positive => self.count(column)?.map(|n| n.to_string()),
-            Kind::Number if positive => self.number(column)?.map(|x| x.to_string()),
+            FieldKind::Whole if positive => self.count(column)?.map(|n| n.to_string()),
+            FieldKind::Number if positive => self.number(column)?.map(|x| x.to_string()),
             _ => self.text(column),
         };
         match text {
@@ -360,13 +359,14 @@ impl Cells<'_> {
             n_runs: self.count("n_runs")?,
             peak_memory_gib: self.number("peak_memory_gib")?,
             outcome: self.text("outcome"),
-            ..Measurement::of(run_id, job)?
+            ..Measurement::new(run_id, job)?
         })))
     }
 
-    /// Reads how much was to be trained into the job, and gives how many tokens were.
+    /// Reads the amount of training into the job, and returns the trained tokens.
     ///
-    /// `tokens_done` is what was counted; without it `tokens` is, as in schema 1, and a table of step times has one step.
+    /// `tokens_done` has the counted tokens. Without it `tokens` counts, as in schema 1; a table of step times has one
+    /// step.
     fn amount(
         &self,
         seq_len: Option<f64>,
@@ -385,7 +385,7 @@ impl Cells<'_> {
         };
         let workload = &mut job.workload;
         if let Some(tokens) = tokens {
-            // epochs beside tokens only tell how often the data were seen
+            // epochs beside tokens only state how often the data were seen
             workload.tokens = Some(crate::base::amount::Count::new((tokens.round() as u64).max(1)));
         } else {
             let amounts = ["steps", "epochs", "examples"];
@@ -397,14 +397,14 @@ impl Cells<'_> {
             }
         }
         match self.text("tokens_done").as_deref() {
-            // an amount that was planned, and nobody counted
+            // planned but not counted
             Some("0") => Ok(None),
             Some(_) => self.number("tokens_done"),
             None => Ok(tokens),
         }
     }
 
-    /// Reads what was learnt into the job: a task by its name, or what a data set is known for. Gives the data's name.
+    /// Reads the task into the job, by its name or from a known data set; returns the data's name.
     fn task(&self, job: &mut JobSpec) -> Option<String> {
         let dataset = self.text("dataset");
         let word = self.text("task")?;
@@ -416,8 +416,8 @@ impl Cells<'_> {
         dataset.or_else(|| (!is_task).then_some(word))
     }
 
-    /// Reads what earlier versions left to the degrees: a run on one GPU has no strategy, and `tp` without a degree is the
-    /// study's, which split the feed-forward block only.
+    /// Fills in the strategy of schema 1: a run on one GPU has none, and `tp` without a degree is the study's, which
+    /// split the feed-forward block only.
     fn strategy(&self, job: &mut JobSpec) {
         let split = &mut job.parallelism;
         if job.system.gpus == Some(1) {

@@ -13,10 +13,10 @@ use crate::data::proxy::{Proxies, ProxySet};
 use crate::job::catalog::Catalog;
 use crate::stats::frame::Frame;
 
-/// Which η stands in the column `log_eta`.
+/// The definition of η in the column `log_eta`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Efficiency {
-    /// By duration, as the study has it.
+    /// By duration, as in the study.
     #[default]
     Duration,
     /// By throughput, on equal work.
@@ -25,10 +25,10 @@ pub enum Efficiency {
 
 words!(Efficiency, "efficiency": Duration = "duration", Throughput = "throughput");
 
-/// What the proxy columns of a frame hold.
+/// The definition of the proxy columns of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ColumnsOf {
+pub struct ProxyColumns {
     /// C and M.
     pub proxies: ProxySet,
     /// η.
@@ -38,15 +38,17 @@ pub struct ColumnsOf {
 impl Dataset {
     /// The columns of all runs, in the table's order.
     ///
-    /// Numbers: `row` (position in the dataset, from 0), `log_C`, `log_M`, `log_eta`, `log_energy_kwh`, `log_duration_s`, `log_power_w`, `log_tokens`,
-    /// `log_micro_steps`, `log_hbm_bandwidth` (GB/s, from the catalogue), `log_layers`, `log_hidden_size`, `log_seq_len`, `log_gpus`, `log2_gpus`, `gpus`, `dp`, `tp`, `pp`, `layers`, `hidden_size`; NaN where a run lacks what they
-    /// are made of. Labels: `run_id`, `config_family`, `workload_family`, the same groups under names that
-    /// sort as the study's (`study_family`, `study_workload`), `architecture`, `family`, `gpu`, `strategy`,
-    /// `gpu_count`, `model`, `precision`. The accelerator has the catalogue's name where the catalogue knows it.
+    /// Numbers: `row` (position in the dataset, from 0), `log_C`, `log_M`, `log_eta`, `log_energy_kwh`,
+    /// `log_duration_s`, `log_power_w`, `log_tokens`, `log_micro_steps`, `log_hbm_bandwidth` (GB/s, from the
+    /// catalogue), `log_layers`, `log_hidden_size`, `log_seq_len`, `log_gpus`, `log2_gpus`, `gpus`, `dp`, `tp`, `pp`,
+    /// `layers`, `hidden_size`; NaN where a run lacks their inputs. Labels: `run_id`, `config_family`,
+    /// `workload_family`, the same groups with keys that sort like the study's (`study_family`, `study_workload`),
+    /// `architecture`, `family`, `gpu`, `strategy`, `gpu_count`, `model`, `precision`. The accelerator has the
+    /// catalogue's name where the catalogue knows it.
     ///
     /// # Errors
-    /// Those of [`Measurement::resolve`] and the catalogue, when the ledger's proxies are asked for.
-    pub fn frame(&self, columns: ColumnsOf, catalog: &Catalog) -> Result<Frame> {
+    /// Those of [`Measurement::resolve`] and the catalogue, when the ledger's proxies are requested.
+    pub fn frame(&self, columns: ProxyColumns, catalog: &Catalog) -> Result<Frame> {
         let baselines = self.baselines();
         let number = |of: &dyn Fn(&Measurement) -> Option<f64>| -> Vec<f64> {
             self.runs.iter().map(|r| of(r).unwrap_or(f64::NAN)).collect()
@@ -56,11 +58,11 @@ impl Dataset {
             self.runs.iter().map(of).collect()
         };
         let proxies: Vec<Option<Proxies>> = match columns.proxies {
-            ProxySet::Study => self.runs.iter().map(Proxies::of_run).collect(),
+            ProxySet::Study => self.runs.iter().map(Proxies::for_measurement).collect(),
             ProxySet::Ledger => self
                 .runs
                 .iter()
-                .map(|r| Ok(Some(Proxies::of_job(&r.resolve(catalog)?, ProxySet::Ledger))))
+                .map(|r| Ok(Some(Proxies::for_job(&r.resolve(catalog)?, ProxySet::Ledger))))
                 .collect::<Result<_>>()?,
         };
         let proxy = |of: fn(&Proxies) -> f64| -> Vec<f64> {
@@ -111,7 +113,7 @@ impl Dataset {
             )
     }
 
-    /// The single-GPU runs that others are compared with.
+    /// The single-GPU baselines.
     pub(crate) fn baselines(&self) -> Baselines<'_> {
         let alone = || self.runs.iter().filter(|r| r.is_baseline());
         Baselines {
@@ -127,16 +129,16 @@ fn accelerator_name(printed: &str, catalog: &Catalog) -> String {
     catalog.accelerator(printed).map_or_else(|_| printed.to_owned(), |a| a.name.clone())
 }
 
-/// Single-GPU runs by what other runs know of them.
+/// Single-GPU baselines, indexed by what other runs state of them.
 pub(crate) struct Baselines<'a> {
     by_family: BTreeMap<String, &'a Measurement>,
-    /// By accelerator and the bits of the duration: a table that states a baseline's duration names it by that.
+    /// By accelerator and the bits of the duration, since a table may identify a baseline by its duration.
     by_duration: BTreeMap<(&'a str, u64), &'a Measurement>,
 }
 
 impl Baselines<'_> {
-    /// The single-GPU run that `run` is compared with.
-    pub(crate) fn of(&self, run: &Measurement) -> Option<&Measurement> {
+    /// The single-GPU baseline of `run`.
+    pub(crate) fn for_run(&self, run: &Measurement) -> Option<&Measurement> {
         let stated = run
             .baseline_duration
             .and_then(|d| self.by_duration.get(&(run.gpu(), d.value().to_bits())));
@@ -144,10 +146,10 @@ impl Baselines<'_> {
     }
 }
 
-/// η of a run: from the baseline time its table states, else from the single-GPU run of its family.
+/// η of a run: from the baseline time in its table, or else from the single-GPU run of its family.
 fn efficiency(run: &Measurement, baselines: &Baselines<'_>, kind: Efficiency) -> Option<f64> {
     let duration = run.duration?.value();
-    let baseline = baselines.of(run);
+    let baseline = baselines.for_run(run);
     match kind {
         Efficiency::Duration => {
             let time = run.baseline_duration.or_else(|| baseline?.duration)?;

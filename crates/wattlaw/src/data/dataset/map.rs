@@ -1,4 +1,4 @@
-//! A column map: what the columns of a foreign table are, and what is the same in all or in some of its rows.
+//! A column map: the meaning of another tool's columns, and values that are constant in all or some of its rows.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,8 @@ use super::columns;
 use crate::base::error::{Error, Result};
 use crate::base::toml_text;
 
-/// Names the columns of a foreign table, and says what is the same for all its rows or for those with a value.
+/// Maps the columns of another tool's table to those of run tables, with constants for all rows or for rows with a
+/// value.
 ///
 /// ```toml
 /// [columns]            # ours = "theirs", or a product or quotient of theirs
@@ -25,12 +26,12 @@ pub struct ColumnMap {
     /// A column of run tables to the table's, or to several joined by ` * ` and ` / `, numbers among them.
     #[serde(default)]
     pub columns: BTreeMap<String, String>,
-    /// A column of run tables to the value of every row, whatever the table has under that name; empty where the table's
-    /// column of that name means something else.
+    /// A column of run tables to a constant for every row, which replaces a column of that name in the table; an empty
+    /// text drops that column.
     #[serde(default)]
     pub constants: BTreeMap<String, toml::Value>,
-    /// The table's column, a value of it, and columns of run tables to what they are in rows with that value: a value, or
-    /// an expression as in `columns`.
+    /// The table's column, one of its values, and for rows with that value: columns of run tables to a constant or an
+    /// expression as in `columns`.
     #[serde(default, rename = "where")]
     pub cases: BTreeMap<String, BTreeMap<String, BTreeMap<String, toml::Value>>>,
 }
@@ -39,7 +40,7 @@ impl ColumnMap {
     /// Reads a map.
     ///
     /// # Errors
-    /// [`Error::Syntax`] with line and column; [`Error::Unknown`] for a name that is no column of run tables.
+    /// [`Error::Syntax`] with line and column; [`Error::Unknown`] for a name that is not a column of run tables.
     pub fn from_toml(text: &str) -> Result<Self> {
         let map: Self = toml_text::parse(text)?;
         let of_cases = map.cases.values().flat_map(BTreeMap::values).flat_map(BTreeMap::keys);
@@ -51,12 +52,12 @@ impl ColumnMap {
         Ok(map)
     }
 
-    /// The rules for rows that have a value in a column: the column, the value, and the rules.
+    /// The rules for rows with a value in a column.
     pub(super) fn cases(
         &self,
         headers: &csv::StringRecord,
         names: &[&'static str],
-    ) -> Result<Vec<(usize, String, BTreeMap<&'static str, Rule>)>> {
+    ) -> Result<Vec<Case>> {
         let mut cases = Vec::new();
         for (column, values) in &self.cases {
             let at = headers
@@ -67,7 +68,7 @@ impl ColumnMap {
                 let rules = names
                     .iter()
                     .filter_map(|name| Some((*name, own.get(*name)?)))
-                    .map(|(name, rule)| (name, Rule::of_value(rule, headers)))
+                    .map(|(name, rule)| (name, Rule::from_value(rule, headers)))
                     .collect();
                 cases.push((at, value.clone(), rules));
             }
@@ -76,7 +77,10 @@ impl ColumnMap {
     }
 }
 
-/// How a cell of a run table follows from a row of another table.
+/// Rules for rows with a value in a column: the column, the value, and the rules by column of run tables.
+pub(super) type Case = (usize, String, BTreeMap<&'static str, Rule>);
+
+/// A rule that computes a cell of a run table from a row of another table.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Rule {
     /// The cell of a column.
@@ -87,7 +91,7 @@ pub(super) enum Rule {
     Product(Vec<(Operand, bool)>),
 }
 
-/// What is multiplied or divided by.
+/// An operand of a product.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Operand {
     /// The cell of a column.
@@ -97,7 +101,7 @@ pub(super) enum Operand {
 }
 
 impl Rule {
-    /// A value that stands in every row.
+    /// The same value in every row.
     pub fn constant(value: &toml::Value) -> Self {
         Self::Constant(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
     }
@@ -106,19 +110,19 @@ impl Rule {
     ///
     /// # Errors
     /// [`Error::Unknown`] for a column that the table lacks.
-    pub fn of_column(text: &str, headers: &csv::StringRecord) -> Result<Self> {
+    pub fn from_column(text: &str, headers: &csv::StringRecord) -> Result<Self> {
         if let Some(at) = headers.iter().position(|header| header == text) {
             return Ok(Self::Column(at));
         }
         Self::product(text, headers).ok_or_else(|| Error::unknown("column", text, headers.iter()))
     }
 
-    fn of_value(value: &toml::Value, headers: &csv::StringRecord) -> Self {
+    fn from_value(value: &toml::Value, headers: &csv::StringRecord) -> Self {
         let product = value.as_str().and_then(|text| Self::product(text, headers));
         product.unwrap_or_else(|| Self::constant(value))
     }
 
-    /// A product of two operands or more, none where the text is something else.
+    /// A product of two or more operands; `None` if the text is not one.
     fn product(text: &str, headers: &csv::StringRecord) -> Option<Self> {
         let operand = |name: &str| {
             let column = headers.iter().position(|header| header == name).map(Operand::Column);
@@ -133,7 +137,7 @@ impl Rule {
         (factors.len() > 1).then_some(Self::Product(factors))
     }
 
-    /// The columns of the table that it uses.
+    /// The columns of the table in this rule.
     pub fn columns(&self) -> Vec<usize> {
         match self {
             Self::Column(at) => vec![*at],
@@ -148,7 +152,7 @@ impl Rule {
         }
     }
 
-    /// The cell's text in a row; none where it is empty, or where a product has a factor that is no number.
+    /// The cell's text in a row; `None` if it is empty, or if a factor of a product is not a number.
     pub fn text(&self, record: &csv::StringRecord) -> Option<String> {
         let cell = |at: usize| {
             let text = record.get(at)?;
@@ -172,7 +176,7 @@ impl Rule {
     }
 }
 
-/// What tables write where there is nothing.
+/// Texts for an empty cell.
 pub(super) const ABSENT: [&str; 4] = ["NA", "N/A", "null", "None"];
 
 #[cfg(test)]
@@ -180,15 +184,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn products_are_taken_from_the_left() {
+    fn products_are_evaluated_from_the_left() {
         let headers = csv::StringRecord::from(vec!["a", "b c", "d"]);
         let row = csv::StringRecord::from(vec!["6", "4", ""]);
-        let text = |rule: &str| Rule::of_column(rule, &headers).unwrap().text(&row);
+        let text = |rule: &str| Rule::from_column(rule, &headers).unwrap().text(&row);
         assert_eq!(text("a / b c * 2").as_deref(), Some("3"));
         assert_eq!(text("a * b c / 3").as_deref(), Some("8"));
         assert_eq!(text("3600 * a").as_deref(), Some("21600"));
         assert_eq!(text("a * d"), None);
-        let error = Rule::of_column("a / x", &headers).unwrap_err().to_string();
+        let error = Rule::from_column("a / x", &headers).unwrap_err().to_string();
         assert!(error.starts_with("unknown column `a / x`"), "{error}");
     }
 

@@ -1,19 +1,19 @@
-//! Runs of records, as rows of a table that nobody wrote.
+//! Builds a dataset from records.
 
 use super::{Dataset, to_csv};
-use crate::base::error::{Error, Place, Result};
+use crate::base::error::{Error, Location, Result};
 use crate::base::scope::Scope;
 use crate::job::catalog::Catalog;
 use crate::record::document::Record;
 
 impl Dataset {
-    /// The runs of records that ended well, in the order given; `scope` names the energy where records have several.
+    /// The runs of successful records, in order; `scope` selects the energy where records have several.
     ///
-    /// What is no run is left out and told of in the notes: records of commands that failed or were stopped, and those that
-    /// do not say what was trained.
+    /// Records of commands that failed or were stopped, and records without a complete job, are left out; the notes
+    /// list them.
     ///
     /// # Errors
-    /// [`Error::Data`] where no run is left, with why the first record is none.
+    /// [`Error::Data`] where no run is left, with the reason for the first record.
     pub fn from_records(
         records: &[Record],
         name: &str,
@@ -32,17 +32,17 @@ impl Dataset {
             }
         }
         if failed > 0 {
-            notes.push(format!("{failed} records of commands that did not end well were left out"));
+            notes.push(format!("{failed} records of failed commands were left out"));
         }
         if let Some(first) = odd.first() {
-            notes.push(format!("{} records are no runs, the first because {first}", odd.len()));
+            notes.push(format!("{} records are not runs; the first because {first}", odd.len()));
         }
         if runs.is_empty() {
             let why = match notes.as_slice() {
-                [] => "it has no records, which are folders with a run.json".to_owned(),
+                [] => "there are no records (folders with a run.json)".to_owned(),
                 _ => notes.join("; "),
             };
-            return Err(Error::Data(format!("no run is there: {why}")).at(Place::file(name)));
+            return Err(Error::Data(format!("no runs found: {why}")).at(Location::file(name)));
         }
         for (line, run) in (2..).zip(&mut runs) {
             run.line = line;
@@ -51,7 +51,7 @@ impl Dataset {
         Ok(Self { name: name.to_owned(), digest, runs, notes, absent: Vec::new() })
     }
 
-    /// Runs whose energy is assumed, all or in part, and not measured.
+    /// Number of runs whose energy is assumed, wholly or in part, and not measured.
     pub fn energies_assumed(&self) -> usize {
         let is_assumed = |meter: &Option<String>| {
             meter.as_ref().is_some_and(|m| m.split(' ').any(|word| word.ends_with(":assumed")))
@@ -59,12 +59,12 @@ impl Dataset {
         self.runs.iter().filter(|run| is_assumed(&run.meter)).count()
     }
 
-    /// A sentence on energies that are assumed and not measured, where there are any.
+    /// A sentence on assumed energies, where there are any.
     pub fn assumed(&self) -> Option<String> {
         let assumed = self.energies_assumed();
         (assumed > 0).then(|| {
             format!(
-                "in {assumed} of {} runs energy is assumed, all or in part: a constant power that was stated, times the time \
+                "in {assumed} of {} runs the energy is assumed, wholly or in part: a stated constant power times the time \
                  that was measured",
                 self.runs.len()
             )

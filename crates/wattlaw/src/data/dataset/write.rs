@@ -8,7 +8,7 @@ use crate::base::units::{Joules, Seconds};
 use crate::data::measurement::Measurement;
 use crate::job::fields::{Field, fields};
 
-/// A column of what was measured: its name, whether it stands even where no run says anything, and a run's cell.
+/// A column of measured values: its name, whether it is written even if empty, and the cell of a run.
 type Column = (&'static str, bool, fn(&Measurement) -> String);
 
 const MEASURED: [Column; 17] = [
@@ -19,7 +19,7 @@ const MEASURED: [Column; 17] = [
     ("step_time_s", false, |m| cell(time(m, true))),
     ("covers", false, |m| cell((m.covers == Covers::Steps).then_some(m.covers))),
     ("energy_j", false, |m| cell(m.energy.map(Joules::value))),
-    // a table in kWh keeps its own figure, which is not rounded twice
+    // a table in kWh keeps its own number, which is not rounded twice
     ("energy_kwh", false, |m| cell(m.energy_kwh.filter(|k| m.energy.map(Joules::kwh) != Some(*k)))),
     ("energy_systematic_sd_j", false, |m| cell(m.energy_systematic_sd.map(Joules::value))),
     ("energy_random_sd_j", false, |m| cell(m.energy_random_sd.map(Joules::value))),
@@ -32,14 +32,15 @@ const MEASURED: [Column; 17] = [
     ("outcome", false, |m| text(m.outcome.as_deref())),
 ];
 
-/// Columns of the job that stand even where no run fills them.
+/// Job columns that are written even if empty.
 const ALWAYS: [&str; 6] = ["family", "gpu", "gpus", "strategy", "layers", "hidden_size"];
 
-/// Writes measurements as a run table: their names, a column for each field of a job, and what was measured. Columns that
-/// no run fills are left out.
+/// Writes measurements as a run table: names, a column for each job field, and the measured values. Empty columns are
+/// left out.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a text that would not be read back: empty, with spaces at its ends, or a word for an empty cell.
+/// [`Error::Invalid`] for a text that would not be read back equal: empty, with spaces at its ends, or a word for an
+/// empty cell.
 pub fn to_csv(runs: &[Measurement]) -> Result<String> {
     let of_job: Vec<&Field> = fields()
         .filter(|field| {
@@ -66,7 +67,7 @@ pub fn to_csv(runs: &[Measurement]) -> Result<String> {
                 return Err(Error::invalid(
                     *column,
                     format!("`{cell}`"),
-                    "a run table holds no text with spaces at its ends and none that means an empty cell",
+                    "text with spaces at its ends, or text for an empty cell, cannot be stored in a run table",
                 ));
             }
         }
@@ -75,7 +76,7 @@ pub fn to_csv(runs: &[Measurement]) -> Result<String> {
     csv_text::write(&header, rows.into_iter())
 }
 
-/// The cell of a field of the job; a mean sequence length and the passes of a mean run stand in place of the job's own.
+/// The cell of a job field; a mean sequence length and median epochs replace the job's own.
 fn job_cell(field: &Field, run: &Measurement) -> String {
     let of_run = match field.column {
         "seq_len" => run.mean_seq_len.map(|x| x.to_string()),
@@ -85,7 +86,7 @@ fn job_cell(field: &Field, run: &Measurement) -> String {
     of_run.or_else(|| (field.get)(run.job())).unwrap_or_default()
 }
 
-/// Tokens trained on, where they are not those of the job's amount; zero where only the amount is known.
+/// Trained tokens, where they differ from the job's amount; zero where only the amount is known.
 fn tokens_done(run: &Measurement) -> String {
     let planned = run.job().workload.tokens.map(|n| n.get() as f64);
     match (run.tokens, planned) {
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_run_of_a_job_says_what_the_job_says() {
+    fn a_measurement_of_a_job_has_the_jobs_fields() {
         let run = described("fsdp", 4);
         assert_eq!((run.gpu(), run.gpus()), ("a100-sxm4-40gb", 4));
         assert_eq!(run.job().parallelism.dp, Some(4));
@@ -161,7 +162,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_was_measured_is_read_back(
+        fn any_measurement_is_read_back(
             joules in proptest::option::of(1e-6..1e15f64),
             kwh in proptest::option::of(1e-9..1e6f64),
             seconds in 1e-6..1e9f64,

@@ -9,8 +9,7 @@ use crate::base::error::{Error, Result};
 
 /// Reads a `config.json` into a model description.
 ///
-/// Keys that say nothing of the shape are ignored; optional keys that are absent take the default that
-/// transformers gives them.
+/// Keys that do not affect the shape are ignored; absent optional keys take transformers' default.
 ///
 /// # Errors
 /// [`Error::Syntax`] where it is not a JSON object (with line and column), [`Error::Unknown`] for a model type
@@ -21,13 +20,13 @@ pub fn from_config_json(text: &str) -> Result<ModelSpec> {
     let Value::Object(map) = value else {
         return Err(Error::Syntax {
             format: "config.json",
-            message: "the top level is no object".into(),
+            message: "the top level is not an object".into(),
         });
     };
     let config = Config(map);
     let model_type = config
         .text("model_type")?
-        .ok_or_else(|| Error::missing("model_type", "a config.json names its model type"))?;
+        .ok_or_else(|| Error::missing("model_type", "a config.json needs its model type"))?;
     let model_type =
         ModelType::ALL.into_iter().find(|t| t.name() == model_type).ok_or_else(|| {
             Error::unknown("model_type", &model_type, ModelType::ALL.map(ModelType::name))
@@ -149,7 +148,8 @@ fn llama(config: &Config, model_type: ModelType) -> Result<ModelSpec> {
 fn t5(config: &Config) -> Result<ModelSpec> {
     let encoder_layers = config.size("num_layers")?;
     let gated = config.text("feed_forward_proj")?.map(|p| p.starts_with("gated-"));
-    // transformers 5 writes tie_word_embeddings = true for every T5 and keeps an untied one as scale_decoder_outputs = false
+    // transformers 5 writes tie_word_embeddings = true for every T5 and keeps an untied one as scale_decoder_outputs =
+    // false
     let tied = match config.flag("scale_decoder_outputs")? {
         Some(false) => Some(false),
         _ => config.flag("tie_word_embeddings")?,
@@ -185,7 +185,7 @@ fn vit(config: &Config) -> Result<ModelSpec> {
     })
 }
 
-/// The keys of a `config.json`, read with the key's name in every complaint.
+/// The keys of a `config.json`; errors name the key.
 struct Config(Map<String, Value>);
 
 impl Config {
@@ -193,10 +193,10 @@ impl Config {
         self.0.get(key).filter(|v| !v.is_null())
     }
 
-    /// A size that must be there; always `Some`, so that it can stand in a [`ModelSpec`].
+    /// A required size; always `Some`, the type of the fields of [`ModelSpec`].
     fn size(&self, key: &str) -> Result<Option<u64>> {
         match self.optional_size(key)? {
-            None => Err(Error::missing(key, "this model type's config.json has it")),
+            None => Err(Error::missing(key, "this model type's config.json needs it")),
             some => Ok(some),
         }
     }
@@ -250,9 +250,9 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_config_is_said_in_one_sentence() {
+    fn a_damaged_config_gives_a_one_sentence_error() {
         assert!(complaint("{").starts_with("not valid JSON"));
-        assert_eq!(complaint("[]"), "not valid config.json: the top level is no object");
+        assert_eq!(complaint("[]"), "not valid config.json: the top level is not an object");
         assert!(complaint("{}").starts_with("model_type is missing"));
         assert!(
             complaint(r#"{"model_type":"mamba"}"#)
@@ -264,7 +264,7 @@ mod tests {
         );
         assert_eq!(
             complaint(r#"{"model_type":"gpt2","n_layer":12}"#),
-            "n_embd is missing; this model type's config.json has it"
+            "n_embd is missing; this model type's config.json needs it"
         );
     }
 

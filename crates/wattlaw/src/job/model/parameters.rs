@@ -22,9 +22,9 @@ pub struct Parameters {
     pub norm_per_layer: u64,
     /// All layers of all stacks, with relative position biases and final norms.
     pub layers: u64,
-    /// Relative position biases and final norms, which are counted with the layers and belong to none.
+    /// Relative position biases and final norms; `layers` includes them, no single layer does.
     pub beside_layers: u64,
-    /// Output maps: an untied language-model head, pooler, classifier, masked-LM transform.
+    /// Output projections: an untied language-model head, pooler, classifier, masked-LM transform.
     pub head: u64,
     /// Everything.
     pub total: u64,
@@ -57,13 +57,13 @@ impl Architecture {
                 self.square_with_bias() + labels * (self.hidden_size + 1)
             }
             (Task::Classification { labels }, Family::Vit) => labels * (self.hidden_size + 1),
-            // transformers' decoder classifiers are one map without bias
+            // transformers' decoder classifiers are one projection without bias
             (Task::Classification { labels }, _) => labels * self.hidden_size,
         };
         self.with_head(head)
     }
 
-    /// Parameters that one token passes through: all of them but the experts it does not visit.
+    /// Active parameters per token: all except those of experts that the token does not visit.
     pub fn active_parameters(&self, task: Task) -> u64 {
         let all = self.parameters_for(task).total;
         match self.experts {
@@ -134,7 +134,7 @@ impl Architecture {
             _ => 0,
         };
         let norm = if self.embedding_norm { self.norm_parameters() } else { 0 };
-        // OPT-350M projects a narrower embedding in and out again, without bias
+        // OPT-350M projects a narrower embedding in and out, without bias
         let projections = if self.embedding_size == h { 0 } else { 2 * self.embedding_size * h };
         let patches = match self.image {
             Some(image) => image.channels * image.patch * image.patch * h + h + h,
@@ -157,11 +157,11 @@ impl Architecture {
 
     fn expert_parameters(&self) -> u64 {
         let biases = if self.biases.ffn {
-            self.ffn_size * (self.ffn_maps() - 1) + self.hidden_size
+            self.ffn_size * (self.ffn_projections() - 1) + self.hidden_size
         } else {
             0
         };
-        self.ffn_maps() * self.hidden_size * self.ffn_size + biases
+        self.ffn_projections() * self.hidden_size * self.ffn_size + biases
     }
 
     fn ffn_parameters(&self) -> u64 {

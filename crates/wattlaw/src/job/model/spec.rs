@@ -1,4 +1,4 @@
-//! What files and flags say of a model, and the check that turns it into a shape.
+//! A model description from files and flags, and its conversion to a checked shape.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::{Architecture, Biases, Experts, Family, Image, ModelType, Norm, Posit
 use crate::base::error::{Error, Result};
 use crate::base::words::overlay;
 
-/// A model as a job file, a flag or the catalogue describes it; what is absent takes the model type's default.
+/// A model as a job file, a flag or the catalogue describes it; absent fields take the model type's default.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
@@ -42,13 +42,13 @@ pub struct ModelSpec {
     pub relative_buckets: Option<u64>,
     /// Whether the feed-forward block has a gate.
     pub gated_ffn: Option<bool>,
-    /// Whether the output map reuses the token embedding.
+    /// Whether the output projection reuses the token embedding.
     pub tied_embeddings: Option<bool>,
     /// Whether query, key and value projections have a bias.
     pub qkv_bias: Option<bool>,
     /// Whether the attention output projection has a bias.
     pub attention_output_bias: Option<bool>,
-    /// Whether the feed-forward maps have a bias.
+    /// Whether the feed-forward projections have a bias.
     pub ffn_bias: Option<bool>,
     /// Whether a norm follows the last layer.
     pub final_norm: Option<bool>,
@@ -69,7 +69,7 @@ pub struct ModelSpec {
 }
 
 impl ModelSpec {
-    /// The same description with what it leaves open taken from `base`, a preset or a `config.json`.
+    /// The description with absent fields taken from `base`, a preset or a `config.json`.
     #[must_use]
     pub fn with_fallback(self, base: Self) -> Self {
         overlay!(ModelSpec, self over base: name, config, family, layers, encoder_layers, hidden_size, heads, kv_heads,
@@ -78,7 +78,7 @@ impl ModelSpec {
             experts, top_k, image_size, patch_size, channels, classes)
     }
 
-    /// Whether the description says anything of the shape itself, beyond a name.
+    /// Whether the description has any field of the shape besides a name.
     pub fn describes_a_shape(&self) -> bool {
         let only_a_name =
             Self { name: self.name.clone(), config: self.config.clone(), ..Self::default() };
@@ -89,7 +89,7 @@ impl ModelSpec {
     ///
     /// # Errors
     /// [`Error::Missing`] where family, layers or width are absent; [`Error::Invalid`] where a count is zero or
-    /// absurd, heads do not divide, or experts, images and encoder layers are asked of a type without them.
+    /// absurd, heads do not divide, or experts, images or encoder layers are set for a type without them.
     pub fn resolve(&self) -> Result<Architecture> {
         let family = self.family.as_deref().ok_or_else(|| {
             Error::missing(
@@ -101,7 +101,7 @@ impl ModelSpec {
         if self.experts.is_some() && model_type == ModelType::Llama {
             model_type = ModelType::Mixtral;
         }
-        let defaults = Defaults::of(model_type);
+        let defaults = Defaults::for_model_type(model_type);
         let layers = count("layers", self.layers, None, 10_000)?;
         let hidden_size = count("hidden_size", self.hidden_size, None, 1 << 20)?;
         let heads = count("heads", self.heads, Some((hidden_size / 64).max(1)), 1 << 16)?;
@@ -238,7 +238,7 @@ impl ModelSpec {
     }
 }
 
-/// What a model type takes for granted; sources are the `configuration_*.py` files of Hugging Face transformers.
+/// Defaults of a model type; sources are the `configuration_*.py` files of Hugging Face transformers.
 struct Defaults {
     vocab_size: u64,
     max_positions: u64,
@@ -250,7 +250,7 @@ struct Defaults {
 }
 
 impl Defaults {
-    const fn of(model_type: ModelType) -> Self {
+    const fn for_model_type(model_type: ModelType) -> Self {
         let (vocab_size, max_positions, token_types) = match model_type {
             ModelType::Bert => (30_522, 512, 2),
             ModelType::Roberta => (50_265, 514, 1),
@@ -326,7 +326,7 @@ fn only_for(field: &str, given: Option<u64>, model_type: &str) -> Result<u64> {
 
 /// Refuses shapes of more than 10¹⁵ parameters, far above any that exists, so that no later count can overflow.
 fn check_size(a: &Architecture) -> Result<()> {
-    // in floating point, where products of absurd counts are large and no overflow
+    // in floating point, products of absurd counts are large but do not overflow
     let wide = |n: u64| n as f64;
     let experts = a.experts.map_or(1.0, |e| wide(e.count));
     let width = wide(a.hidden_size);
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_said_with_its_field() {
+    fn errors_name_the_field() {
         let with = |change: fn(&mut ModelSpec)| {
             let mut spec = bert_base();
             change(&mut spec);
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_description_overlays_its_base() {
+    fn absent_fields_come_from_the_base() {
         let top = ModelSpec { layers: Some(6), ..ModelSpec::default() };
         let spec = top.with_fallback(bert_base());
         assert_eq!((spec.layers, spec.hidden_size), (Some(6), Some(768)));

@@ -1,4 +1,4 @@
-//! Parallelism as files and flags describe it, and the check against the GPU count.
+//! A parallelism description from files and flags, and its check against the GPU count.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub struct ParallelismSpec {
     /// `single`, `ddp`, `zero1`, `zero2`, `fsdp`, `hsdp`, `tp` (all GPUs tensor-parallel), `tp-mlp`, `pp`, or several
     /// joined with `+`.
     pub strategy: Option<Strategy>,
-    /// Data-parallel ranks; what the other degrees leave over when absent.
+    /// Data-parallel ranks; GPUs / (tp · pp) when absent.
     pub dp: Option<u64>,
     /// Tensor-parallel ranks.
     pub tp: Option<u64>,
@@ -23,7 +23,7 @@ pub struct ParallelismSpec {
     pub pp: Option<u64>,
     /// What tensor parallelism splits.
     pub tensor_scope: Option<TensorScope>,
-    /// Whether tensor parallelism splits the sequence between its maps.
+    /// Whether tensor parallelism splits the sequence between its projections.
     pub sequence_parallel: Option<bool>,
     /// Ranks that share one set of shards (HSDP); the GPUs of one node when absent.
     pub shard_group: Option<u64>,
@@ -33,24 +33,24 @@ pub struct ParallelismSpec {
     pub virtual_stages: Option<u64>,
     /// `even` or `cost`: how pipeline stages divide the layers; even when absent.
     pub partition: Option<Partition>,
-    /// Context-parallel ranks; 1 when absent. More are kept in tables and records, and no law counts them yet.
+    /// Context-parallel ranks; 1 when absent. Tables and records keep more, but no cost is modelled for them yet.
     pub cp: Option<u64>,
 }
 
 impl ParallelismSpec {
-    /// The same description with what it leaves open taken from `base`.
+    /// The description with absent fields taken from `base`.
     #[must_use]
     pub fn with_fallback(self, base: Self) -> Self {
         overlay!(ParallelismSpec, self over base: strategy, dp, tp, pp, tensor_scope, sequence_parallel,
             shard_group, schedule, virtual_stages, partition, cp)
     }
 
-    /// GPUs that the named degrees come to, where nothing else tells how many there are.
+    /// GPU count implied by the stated degrees.
     pub fn implied_gpus(&self) -> u64 {
         [self.dp, self.tp, self.pp, self.cp].into_iter().flatten().fold(1, u64::saturating_mul)
     }
 
-    /// How the described job is spread over `gpus` accelerators, by kind, as far as the description tells.
+    /// The strategy of the description on `gpus` accelerators, as far as it is stated.
     pub fn named_strategy(&self, gpus: u64) -> Strategy {
         if gpus == 1 {
             return Strategy::SINGLE;
@@ -63,7 +63,7 @@ impl ParallelismSpec {
         let pipeline = self.pp.map_or(named.pipeline, |pp| pp > 1);
         let others_take_all = match (self.dp, self.tp, self.pp) {
             (Some(dp), _, _) => dp == 1,
-            // a strategy without data parallelism takes all GPUs where its degree is open
+            // without data parallelism the strategy takes all GPUs if its degree is absent
             (None, None, None) => named.data == DataParallel::Single && (tensor || pipeline),
             (None, tp, pp) => tp.unwrap_or(1).saturating_mul(pp.unwrap_or(1)) >= gpus,
         };
@@ -83,11 +83,11 @@ impl ParallelismSpec {
         }
     }
 
-    /// Checks degrees against the GPU count and fills in what follows from it.
+    /// Checks the degrees against the GPU count and fills in absent degrees.
     ///
     /// # Errors
-    /// [`Error::Unknown`] for a strategy that is none; [`Error::Invalid`] where degrees do not multiply to `gpus`, or
-    /// heads, widths, layers or sequences cannot be split so.
+    /// [`Error::Unknown`] for an unknown strategy; [`Error::Invalid`] where degrees do not multiply to `gpus`, or
+    /// heads, widths, layers or sequences do not divide.
     pub fn resolve(
         &self,
         gpus: u64,
@@ -152,7 +152,7 @@ impl ParallelismSpec {
         Ok(parallelism)
     }
 
-    /// Refuses a strategy of several GPUs on one, and a product of kinds that leaves a degree open.
+    /// Refuses a multi-GPU strategy on one GPU, and a combination without the degrees it needs.
     fn check_named(&self, gpus: u64) -> Result<()> {
         let Some(named) = self.strategy else { return Ok(()) };
         let one_gpu = gpus == 1 && self.tp.unwrap_or(1) == 1 && self.pp.unwrap_or(1) == 1;
@@ -278,7 +278,7 @@ fn check_splits(p: &Parallelism, architecture: &Architecture, workload: &Workloa
         return Err(Error::invalid(
             "pp",
             p.pp,
-            format!("there must be a layer a stage, and there are {}", architecture.layers),
+            format!("each stage needs a layer, but there are {}", architecture.layers),
         ));
     }
     Ok(())
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn data_degree_is_what_the_others_leave() {
+    fn the_data_degree_follows_from_the_others() {
         let p =
             resolve(&ParallelismSpec { tp: Some(2), pp: Some(2), ..strategy("fsdp") }, 16).unwrap();
         assert_eq!((p.dp, p.tp, p.pp, p.data, p.shard_group), (4, 2, 2, DataParallel::Fsdp, 4));
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_split_is_refused_with_the_reason() {
+    fn impossible_splits_are_refused_with_the_reason() {
         let fails = |spec: ParallelismSpec, gpus| resolve(&spec, gpus).unwrap_err().to_string();
         assert_eq!(
             fails(ParallelismSpec { dp: Some(2), tp: Some(2), ..Default::default() }, 8),
@@ -349,7 +349,7 @@ mod tests {
         assert!(fails(ParallelismSpec { cp: Some(2), ..strategy("fsdp") }, 4).contains("cp is 2"));
         assert!(
             fails(ParallelismSpec { pp: Some(16), ..Default::default() }, 16)
-                .contains("a layer a stage")
+                .contains("each stage needs a layer")
         );
         let interleaved = ParallelismSpec {
             pp: Some(8),
@@ -376,8 +376,8 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_by_cost_lightens_the_stage_of_the_output_map() {
-        // 16 layers of 2²⁶ and an output map of four times that: 20 units
+    fn a_partition_by_cost_has_fewer_layers_on_the_output_stage() {
+        // 16 layers of 2²⁶ and an output projection of four times that: 20 units
         let llama = ModelSpec {
             family: Some("llama".into()),
             layers: Some(16),

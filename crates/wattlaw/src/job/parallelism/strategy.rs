@@ -1,4 +1,4 @@
-//! How a job is spread, by kind: one definition for jobs, run tables, records, calibrations, audits and messages.
+//! The strategy of a job: one definition for jobs, run tables, records, calibrations, audits and messages.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use super::{DataParallel, TensorScope};
 use crate::base::error::{Error, Result};
 use crate::base::words::words;
 
-/// What data-parallel ranks shard, and whether tensor-parallel groups and pipeline stages stand beside them.
+/// What data-parallel ranks shard, and whether there is tensor and pipeline parallelism.
 ///
 /// Its name joins the parts with `+`: `single`, `fsdp`, `tp`, `zero1+tp-mlp`, `ddp+tp+pp`. Degrees are not part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,10 +22,10 @@ pub struct Strategy {
     pub pipeline: bool,
 }
 
-/// The kind of parallelism that moves the most bytes, by which laws and intervals group runs.
+/// The kind of parallelism with the most communication; laws and intervals group runs by it.
 ///
-/// Tensor parallelism moves activations in every layer, sharded data parallelism the parameters in every micro-step, DDP
-/// the gradients once a step, and a pipeline activations at its stage boundaries.
+/// Tensor parallelism moves activations in every layer, sharded data parallelism the parameters in every micro-step,
+/// DDP the gradients once a step, and a pipeline activations at its stage boundaries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StrategyKind {
     /// One GPU.
@@ -40,7 +40,7 @@ pub enum StrategyKind {
     Fsdp,
     /// FSDP inside groups, gradients all-reduced between them.
     Hsdp,
-    /// Tensor parallelism, whatever stands beside it.
+    /// Tensor parallelism, alone or with others.
     Tensor,
     /// A pipeline, alone or with DDP.
     Pipeline,
@@ -50,10 +50,10 @@ words!(StrategyKind, "strategy": Baseline = "baseline" | "single", Ddp = "ddp", 
     Zero2 = "zero2", Fsdp = "fsdp", Hsdp = "hsdp", Tensor = "tp", Pipeline = "pp");
 
 impl StrategyKind {
-    /// The kinds that may answer for this one where a law has no runs of it, the nearest first; itself is not among them.
+    /// Substitutes for this kind where a law has no runs of it, the nearest first.
     ///
-    /// All sharded kinds move at least the gradients and the updated parameters, so FSDP, the costliest in traffic, stands
-    /// for each of them, and before DDP for any job on several GPUs.
+    /// All sharded kinds move at least the gradients and the updated parameters, so FSDP, with the most traffic,
+    /// substitutes each of them, and is preferred to DDP for any job on several GPUs.
     pub const fn substitutes(self) -> &'static [Self] {
         use StrategyKind::{Baseline, Ddp, Fsdp, Hsdp, Pipeline, Tensor, Zero1, Zero2};
         match self {
@@ -83,7 +83,7 @@ impl Strategy {
         Self { data, tensor: None, pipeline: false }
     }
 
-    /// The kind that moves the most bytes.
+    /// The kind with the most communication.
     pub const fn kind(self) -> StrategyKind {
         match (self.tensor, self.data, self.pipeline) {
             (Some(_), _, _) => StrategyKind::Tensor,
@@ -97,7 +97,7 @@ impl Strategy {
         }
     }
 
-    /// The names that files and flags take, for messages; parts may be joined with `+`.
+    /// The accepted names, for messages; parts may be joined with `+`.
     pub const NAMES: [&'static str; 9] =
         ["single", "ddp", "zero1", "zero2", "fsdp", "hsdp", "tp", "tp-mlp", "pp"];
 }
@@ -119,13 +119,13 @@ impl fmt::Display for Strategy {
 impl FromStr for Strategy {
     type Err = Error;
 
-    /// Reads a name, or several that are joined with `+`, whatever their case, in any order.
+    /// Reads a name, or several joined with `+`, in any case and order.
     fn from_str(text: &str) -> Result<Self> {
         let unknown = || Error::unknown("strategy", text, Self::NAMES);
         let name = text.trim().to_lowercase().replace('_', "-");
         let mut strategy = Self::SINGLE;
         let parts: Vec<&str> = match name.as_str() {
-            // tables of step times call every mixture of tensor and pipeline parallelism so
+            // tables of step times use this name for any mixture of tensor and pipeline parallelism
             "3d" => vec!["ddp", "tp", "pp"],
             other => other.split('+').map(str::trim).collect(),
         };
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_strategy_is_refused() {
+    fn unknown_strategies_are_refused() {
         for text in ["", "tp+tp-mlp", "fsdp+ddp", "single+tp", "pp+pp", "4d"] {
             let error = text.parse::<Strategy>().unwrap_err().to_string();
             assert!(error.starts_with(&format!("unknown strategy `{text}`")), "{error}");
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_never_stands_for_itself_and_a_sharded_one_is_answered_as_fsdp() {
+    fn a_kind_is_not_its_own_substitute_and_sharded_kinds_use_fsdp() {
         let all = [
             StrategyKind::Baseline,
             StrategyKind::Ddp,

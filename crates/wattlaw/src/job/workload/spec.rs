@@ -1,4 +1,4 @@
-//! A workload as files and flags describe it, and the check that turns it into one.
+//! A workload description from files and flags, and its conversion to a checked workload.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +30,7 @@ pub struct WorkloadSpec {
     pub decoder_seq_len: Option<u64>,
     /// Share of padding, 0 to below 1.
     pub padding_share: Option<f64>,
-    /// Sequences a data-parallel rank takes at once.
+    /// Sequences per micro-batch of a data-parallel rank.
     pub micro_batch: Option<u64>,
     /// Micro-batches an optimizer step; 1 when absent.
     pub grad_accum: Option<u64>,
@@ -48,20 +48,20 @@ pub struct WorkloadSpec {
     pub labels: Option<u64>,
     /// Adapters.
     pub lora: Option<Lora>,
-    /// Format of the weights that are updated and of the optimizer's states; fp32 when absent. Jobs with another are
-    /// kept in tables and records, and no cost is counted for them yet.
+    /// Format of the weights that are updated and of the optimizer's states; fp32 when absent. Tables and records keep
+    /// others, but no cost is modelled for them yet.
     pub state_precision: Option<StatePrecision>,
-    /// Format of frozen weights; none when absent. Jobs with one are kept in tables and records, and no cost is counted
-    /// for them yet.
+    /// Format of frozen weights; none when absent. Tables and records keep others, but no cost is modelled for them
+    /// yet.
     pub quantization: Option<Quantization>,
     /// The software stack.
     pub framework: Option<Framework>,
 }
 
 impl WorkloadSpec {
-    /// The same description with what it leaves open taken from `base`.
+    /// The description with absent fields taken from `base`.
     ///
-    /// An amount said here (tokens, steps or epochs) replaces the base's, whichever form that has.
+    /// An amount here (tokens, steps or epochs) replaces the base's amount in any form.
     #[must_use]
     pub fn with_fallback(self, mut base: Self) -> Self {
         if self.tokens.is_some() || self.steps.is_some() || self.epochs.is_some() {
@@ -75,8 +75,8 @@ impl WorkloadSpec {
             labels, lora, state_precision, quantization, framework)
     }
 
-    /// Checks the description against the architecture it trains and fills in defaults; `precision` is what to
-    /// take where none is named.
+    /// Checks the description against the architecture it trains and fills in defaults; `precision` is the default
+    /// precision.
     ///
     /// # Errors
     /// [`Error::Missing`] without an amount, a sequence length or a micro-batch; [`Error::Invalid`] where a number is
@@ -89,7 +89,7 @@ impl WorkloadSpec {
         let family = architecture.family();
         let seq_len = match (architecture.image, self.seq_len) {
             (Some(image), None) => {
-                positive("patches of the image", Some(image.patches() + 1), None, MOST_POSITIONS)?
+                positive("patches of the image", Some(image.patches() + 1), None, MAX_POSITIONS)?
             }
             (Some(image), Some(n)) if n != image.patches() + 1 => {
                 return Err(Error::invalid(
@@ -101,11 +101,11 @@ impl WorkloadSpec {
                     ),
                 ));
             }
-            (_, given) => positive("seq_len", given, None, MOST_POSITIONS)?,
+            (_, given) => positive("seq_len", given, None, MAX_POSITIONS)?,
         };
         let decoder_seq_len = if family == Family::T5 {
             let quarter = (seq_len / 4).max(1);
-            positive("decoder_seq_len", self.decoder_seq_len, Some(quarter), MOST_POSITIONS)?
+            positive("decoder_seq_len", self.decoder_seq_len, Some(quarter), MAX_POSITIONS)?
         } else if let Some(n) = self.decoder_seq_len {
             return Err(Error::invalid(
                 "decoder_seq_len",
@@ -129,8 +129,8 @@ impl WorkloadSpec {
             seq_len,
             decoder_seq_len,
             padding_share,
-            micro_batch: positive("micro_batch", self.micro_batch, None, MOST_SEQUENCES)?,
-            grad_accum: positive("grad_accum", self.grad_accum, Some(1), MOST_SEQUENCES)?,
+            micro_batch: positive("micro_batch", self.micro_batch, None, MAX_SEQUENCES)?,
+            grad_accum: positive("grad_accum", self.grad_accum, Some(1), MAX_SEQUENCES)?,
             precision: self.precision.unwrap_or(precision),
             optimizer: self.optimizer.unwrap_or(Optimizer::AdamW),
             checkpointing: self.checkpointing.unwrap_or(Checkpointing::None),
@@ -141,7 +141,7 @@ impl WorkloadSpec {
         })
     }
 
-    /// Refuses what can be written down and not be counted.
+    /// Refuses fields whose cost is not modelled.
     fn check_modelled(&self) -> Result<()> {
         if let Some(format) = self.state_precision.filter(|p| *p != StatePrecision::Fp32) {
             return Err(Error::invalid(
@@ -230,7 +230,7 @@ impl WorkloadSpec {
                 return Err(Error::invalid(
                     "lora targets",
                     "the gate alone",
-                    "this model's feed-forward blocks have none; adapt up, down or another map",
+                    "this model's feed-forward blocks have no gate; adapt up, down or another projection",
                 ));
             }
         }
@@ -238,9 +238,9 @@ impl WorkloadSpec {
     }
 }
 
-/// Sixteen million positions and as many sequences: above what is trained, and their product is far from overflow.
-const MOST_POSITIONS: u64 = 1 << 24;
-const MOST_SEQUENCES: u64 = 1 << 24;
+/// Sixteen million positions and as many sequences: above any real training, and their product does not overflow.
+const MAX_POSITIONS: u64 = 1 << 24;
+const MAX_SEQUENCES: u64 = 1 << 24;
 
 fn positive(field: &str, given: Option<u64>, default: Option<u64>, most: u64) -> Result<u64> {
     crate::job::model::count(field, given, default, most)
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_is_computed_but_is_no_data() {
+    fn padding_is_computed_but_not_counted_as_data() {
         let padded = WorkloadSpec { padding_share: Some(0.5), ..spec() };
         let workload = padded.resolve(&bert(), Precision::Bf16).unwrap();
         assert_eq!(workload.positions(1), 16384.0);

@@ -1,6 +1,7 @@
-//! What the physics misses: a smooth function of the configuration, learnt from logarithmic residuals.
+//! The discrepancy of the physics: a smooth function of the configuration, learned from logarithmic residuals.
 //!
-//! Source: Kennedy and O'Hagan 2001. Far from the runs it fades to nothing, and its spread to that of the residuals.
+//! Source: Kennedy and O'Hagan 2001. Far from the runs its mean goes to zero and its standard deviation to that of the
+//! residuals.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,15 +9,15 @@ use super::terms::INPUTS;
 use crate::base::error::{Error, Result};
 use crate::stats::gp::{Gp, Kernel, KernelPrior, LogPrior};
 
-/// Rows that hyperparameters are chosen on; all rows are conditioned on.
-pub const MOST_ROWS: usize = 320;
+/// Maximum number of rows for choosing hyperparameters; the process is conditioned on all rows.
+pub const MAX_ROWS: usize = 320;
 
-/// Points that hold what was learnt, unless fewer are asked for; as many of them are taken as the noise lets tell apart.
-pub const MOST_POINTS: usize = 1024;
+/// Default maximum number of inducing points; points that the noise does not resolve are not added.
+pub const MAX_POINTS: usize = 1024;
 
-/// The least unit of an input, in natural logarithms: what hardly varied among the runs is still far away when it doubles
-/// several times.
-const LEAST_SCALE: f64 = 0.5;
+/// Smallest unit of an input, in natural logarithms, so that an input with little variation among the runs still counts
+/// as far after several doublings.
+const MIN_SCALE: f64 = 0.5;
 
 /// A discrepancy of one response on one machine.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -28,8 +29,8 @@ pub struct Discrepancy {
 }
 
 impl Discrepancy {
-    /// Learns residuals, one a row of inputs, and holds them by at most `most_points` points; `like` repeats the
-    /// hyperparameters of an earlier one on fewer rows.
+    /// Learns residuals, one per row of inputs, with at most `most_points` inducing points; `like` reuses the
+    /// hyperparameters of another discrepancy.
     ///
     /// # Errors
     /// As [`Gp::fit`].
@@ -44,7 +45,7 @@ impl Discrepancy {
         let rows: Vec<Vec<f64>> = inputs.iter().map(|x| place(x, &centre, &scale)).collect();
         let gp = match like {
             Some(other) => Gp::new(other.gp.kernel().clone(), &rows, residuals, Some(most_points))?,
-            None => Gp::fit(&rows, residuals, &prior(), MOST_ROWS, Some(most_points))?,
+            None => Gp::fit(&rows, residuals, &prior(), MAX_ROWS, Some(most_points))?,
         };
         Ok(Self { centre, scale, gp })
     }
@@ -60,14 +61,14 @@ impl Discrepancy {
         self.gp.kernel()
     }
 
-    /// How many points hold it.
+    /// Number of inducing points.
     pub fn points(&self) -> usize {
         self.gp.points().len()
     }
 }
 
-/// Priors in standardised inputs: smooth over a few standard deviations, residuals of a few hundredths, repeats within
-/// about one.
+/// Priors in standardised inputs: smooth over a few standard deviations, residuals of a few per cent, repeats within
+/// about 1 %.
 fn prior() -> KernelPrior {
     KernelPrior {
         amplitude: LogPrior { median: 0.05, sd: 1.0 },
@@ -76,14 +77,14 @@ fn prior() -> KernelPrior {
     }
 }
 
-/// Means of the inputs and their units: standard deviations, but no less than [`LEAST_SCALE`].
+/// Means and units of the inputs: the unit is the standard deviation, at least [`MIN_SCALE`].
 fn standard(inputs: &[[f64; INPUTS.len()]]) -> ([f64; INPUTS.len()], [f64; INPUTS.len()]) {
     let n = inputs.len() as f64;
     let (mut centre, mut scale) = ([0.0; INPUTS.len()], [0.0; INPUTS.len()]);
     for j in 0..INPUTS.len() {
         centre[j] = inputs.iter().map(|x| x[j]).sum::<f64>() / n;
         let variance = inputs.iter().map(|x| (x[j] - centre[j]).powi(2)).sum::<f64>() / n;
-        scale[j] = variance.sqrt().max(LEAST_SCALE);
+        scale[j] = variance.sqrt().max(MIN_SCALE);
     }
     (centre, scale)
 }
@@ -96,7 +97,7 @@ fn place(
     x.iter().zip(centre).zip(scale).map(|((x, c), s)| (x - c) / s).collect()
 }
 
-/// A discrepancy as it stands in a file, its inputs by name.
+/// The file format of a discrepancy, with input names.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
@@ -125,7 +126,7 @@ impl TryFrom<Stored> for Discrepancy {
             return Err(Error::invalid(
                 "the discrepancy's inputs",
                 format!("`{}`", stored.inputs.join(", ")),
-                format!("this version of wattlaw has `{}`", INPUTS.join(", ")),
+                format!("this version of wattlaw expects `{}`", INPUTS.join(", ")),
             ));
         }
         let n = INPUTS.len();

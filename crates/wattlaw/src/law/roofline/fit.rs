@@ -1,4 +1,4 @@
-//! Fits the parameters of the structural law on measured times and energies together, with a prior.
+//! Fits the parameters of the roofline law on measured times and energies together, with a prior.
 
 use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
@@ -8,14 +8,14 @@ use super::terms::Terms;
 use crate::base::error::{Error, Result};
 use crate::stats::nls;
 
-/// Residuals of a logarithm beyond this count less and less (Cauchy's loss): runs repeat within a few hundredths, and
-/// the physics is good to a few more.
+/// Standard deviation of logarithmic residuals, the scale of Cauchy's loss: runs repeat within a few per cent, and the
+/// physics has an error of a few per cent more.
 pub const NOISE: f64 = 0.05;
 
-/// What is held likely of the logarithms of the parameters before these runs.
+/// A normal prior on the logarithms of the parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prior {
-    /// Most likely values.
+    /// Means.
     pub mean: [f64; COUNT],
     /// Rows of a matrix W with WᵀW the inverse covariance.
     pub whitening: DMatrix<f64>,
@@ -33,18 +33,18 @@ impl Prior {
         }
     }
 
-    /// What other machines taught: their parameters as the mean, and as much doubt as the physical defaults leave, times
-    /// `doubt`, in place of certainty that this machine is like them.
-    pub fn taught(mean: [f64; COUNT], doubt: f64) -> Self {
+    /// A prior centred at the parameters of other machines, with the standard deviations of the physical defaults times
+    /// `sd_scale`.
+    pub fn centred_at(mean: [f64; COUNT], sd_scale: f64) -> Self {
         let mut prior = Self::physical();
         prior.mean = mean;
-        prior.whitening /= doubt;
+        prior.whitening /= sd_scale;
         prior
     }
 }
 
 impl From<&Fit> for Prior {
-    /// A posterior as what is held likely before the next runs.
+    /// The posterior becomes the prior of the next runs.
     fn from(fit: &Fit) -> Self {
         Self { mean: fit.logs, whitening: fit.whitening.clone() }
     }
@@ -53,7 +53,7 @@ impl From<&Fit> for Prior {
 /// One measured run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample<'a> {
-    /// Its job.
+    /// The roofline inputs of its job.
     pub terms: &'a Terms,
     /// ln(duration / s).
     pub log_duration: f64,
@@ -84,7 +84,7 @@ pub struct Estimate {
     /// Standard deviation of its logarithm.
     pub log_sd: f64,
     /// Its row of the upper-triangular W with WᵀW the inverse covariance of all logarithms, from the diagonal on; empty
-    /// where a file has none, and then the parameters are held to be independent.
+    /// in files without covariances, whose parameters are independent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub whitening: Vec<f64>,
 }
@@ -106,7 +106,7 @@ impl From<Fit> for Vec<Estimate> {
     }
 }
 
-/// Six digits, far more than a covariance is good for, so that a file of them stays small.
+/// Rounds to six digits, more than the accuracy of a covariance, to keep files small.
 fn rounded(x: f64) -> f64 {
     let scale = 10f64.powf(5.0 - x.abs().max(1e-300).log10().floor());
     if scale.is_finite() { (x * scale).round() / scale } else { 0.0 }
@@ -145,7 +145,7 @@ impl TryFrom<Vec<Estimate>> for Fit {
     }
 }
 
-/// The matrix of a file's rows; without any, that of independent parameters.
+/// The matrix from a file's rows; diagonal (independent parameters) without any.
 fn whitening(rows: &[&[f64]; COUNT], log_sds: &[f64; COUNT]) -> Result<DMatrix<f64>> {
     let mut matrix = DMatrix::zeros(COUNT, COUNT);
     if rows.iter().all(|row| row.is_empty()) {
@@ -174,7 +174,7 @@ fn whitening(rows: &[&[f64]; COUNT], log_sds: &[f64; COUNT]) -> Result<DMatrix<f
 }
 
 impl Fit {
-    /// Logarithms with a covariance; none where that is not positive definite.
+    /// Logarithms with a covariance; `None` if it is not positive definite.
     pub fn with_covariance(logs: [f64; COUNT], covariance: DMatrix<f64>) -> Option<Self> {
         let mut log_sds = [0.0; COUNT];
         for (sd, variance) in log_sds.iter_mut().zip(covariance.diagonal().iter()) {
@@ -191,7 +191,7 @@ impl Fit {
         &inverse * inverse.transpose()
     }
 
-    /// Variance of a quantity with these derivatives by the logarithms.
+    /// Variance of a quantity with these derivatives with respect to the logarithms.
     pub fn variance(&self, derivatives: &[f64; COUNT]) -> f64 {
         let mut v = nalgebra::DVector::from_column_slice(derivatives);
         self.whitening.tr_solve_upper_triangular_mut(&mut v);
@@ -206,39 +206,41 @@ impl Fit {
 
 /// Fits the parameters: least squares of robust residuals of ln T and ln(E/T), and of the prior.
 ///
-/// Energy alone cannot separate time from power, so that time is always among the residuals.
+/// Energy alone cannot separate time from power, so time is always among the residuals.
 ///
-/// A robust loss is for few outliers among many runs. Where there are few runs and many of them look like outliers, it is the
-/// prior that is far off, which a robust loss would rather believe than them: each then counts in full, as in [`fit_few`].
+/// A robust loss suits few outliers among many runs. If many of few runs look like outliers, the prior is wrong, and a
+/// robust loss would keep the prior; each run then counts in full, as in [`fit_few`].
 ///
 /// # Errors
-/// [`Error::Data`] without runs, and where the search does not converge.
+/// [`Error::Data`] without runs, and if the search does not converge.
 pub fn fit(samples: &[Sample<'_>], prior: &Prior, start: Option<&[f64; COUNT]>) -> Result<Fit> {
     let found = search(samples, prior, start, Some(1.0))?;
-    if samples.len() < MANY && odd(samples, &found) > MOST_ODD {
+    if samples.len() < MIN_ROBUST_RUNS && outlier_share(samples, &found) > MAX_OUTLIER_SHARE {
         return fit_few(samples, prior);
     }
     Ok(found)
 }
 
-/// From so many runs on a share of them that is far off is what a robust loss is for. Assumed: twice the parameters.
-const MANY: usize = 2 * COUNT;
+/// Fewest runs for which the robust loss is always kept. Assumed: twice the number of parameters.
+const MIN_ROBUST_RUNS: usize = 2 * COUNT;
 
-/// A larger share of the times beyond [`FAR`] is no matter of outliers. Assumed.
-const MOST_ODD: f64 = 0.2;
+/// Largest share of times beyond [`OUTLIER_DISTANCE`] that still count as outliers. Assumed.
+const MAX_OUTLIER_SHARE: f64 = 0.2;
 
-/// A time that is so many times the noise off looks like an outlier.
-const FAR: f64 = 3.0;
+/// Residual of an outlier, in units of [`NOISE`].
+const OUTLIER_DISTANCE: f64 = 3.0;
 
-/// The share of times that look like outliers.
-fn odd(samples: &[Sample<'_>], fit: &Fit) -> f64 {
+/// The share of outliers among the times.
+fn outlier_share(samples: &[Sample<'_>], fit: &Fit) -> f64 {
     let physics = Physics(fit.parameters());
-    let far = |s: &&Sample<'_>| (physics.logs(s.terms)[0] - s.log_duration).abs() > FAR * NOISE;
+    let far = |s: &&Sample<'_>| {
+        (physics.logs(s.terms)[0] - s.log_duration).abs() > OUTLIER_DISTANCE * NOISE
+    };
     samples.iter().filter(far).count() as f64 / samples.len() as f64
 }
 
-/// Fits the parameters on a few runs of a machine that may be far from its prior: each counts in full, since none can be
-/// told for an outlier by the others, and the prior does not expect them.
+/// Fits the parameters on a few runs of a machine that may be far from its prior. Each run counts in full, since few
+/// runs do not identify an outlier.
 ///
 /// # Errors
 /// As [`fit`].
@@ -257,7 +259,7 @@ fn search(
     }
     let powers = samples.iter().filter(|s| s.log_energy.is_some()).count();
     let count = samples.len() + powers + COUNT;
-    let lost = |r: f64| outliers_from.map_or(r, |scale| nls::cauchy(r, scale));
+    let loss = |r: f64| outliers_from.map_or(r, |scale| nls::cauchy(r, scale));
     let residuals = |logs: &[f64], out: &mut [f64]| {
         let mut parameters = [0.0; COUNT];
         for (parameter, log) in parameters.iter_mut().zip(logs) {
@@ -270,12 +272,12 @@ fn search(
         for (sample, time) in samples.iter().zip(times) {
             let estimate = physics.estimate(sample.terms);
             let predicted = estimate.time.total_s;
-            *time = lost((predicted.ln() - sample.log_duration) / NOISE);
+            *time = loss((predicted.ln() - sample.log_duration) / NOISE);
             if let Some(log_energy) = sample.log_energy
                 && let Some(energy) = energies.next()
             {
                 let power = (estimate.energy.total_j / predicted).ln();
-                *energy = lost((power - (log_energy - sample.log_duration)) / NOISE);
+                *energy = loss((power - (log_energy - sample.log_duration)) / NOISE);
             }
         }
         for (i, prior_residual) in priors.iter_mut().enumerate() {

@@ -6,18 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use super::fit::Prior;
 use super::machine::Machine;
-use super::transfer::{DOUBT, Transfer};
+use super::transfer::{PRIOR_SD_SCALE, Transfer};
 
-/// Roofline laws of each accelerator, and of all together for one that was not seen.
+/// Roofline laws of each accelerator, and a pooled law for an unseen one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RooflineLaws {
-    /// Kinds of accelerators that the pooled law was fitted on; with several its spread is that of whole ones held out.
+    /// Number of accelerators in the pooled fit; with several, its residuals are those of whole accelerators held out.
     pub accelerators: usize,
-    /// What all accelerators share; its spread is that of whole accelerators held out, where there are several.
+    /// The pooled law; with several accelerators, its residuals are those of whole accelerators held out.
     pub pooled: Machine,
-    /// What is known of an accelerator that was not seen, to be adjusted to a few runs of it; absent in files of before
-    /// there was such a thing.
+    /// The prior of an unseen accelerator, to be adapted to a few runs of it; absent in older files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transfer: Option<Transfer>,
     /// Each accelerator's own, by its name in the catalogue.
@@ -25,19 +24,18 @@ pub struct RooflineLaws {
 }
 
 impl RooflineLaws {
-    /// The machine that answers for an accelerator, and whether it is its own.
+    /// The machine that predicts an accelerator, and whether it was fitted on it (otherwise the pooled one).
     pub fn machine(&self, gpu: &str) -> (&Machine, bool) {
         self.machines.get(gpu).map_or((&self.pooled, false), |machine| (machine, true))
     }
 
-    /// What is held likely of an accelerator before its next runs: of one that was adjusted, its posterior; of another that
-    /// has its own parameters, those, as doubtful as a machine of another place makes them; of one that was not seen, what
-    /// the others tell of it.
+    /// The prior of an accelerator before its next runs: the posterior of an adapted one; the parameters of a fitted
+    /// one, with the uncertainty between machines; the transfer prior of an unseen one.
     pub fn prior(&self, gpu: &str) -> Prior {
         match (self.machine(gpu), &self.transfer) {
             ((machine, true), _) if machine.adjusted => Prior::from(&machine.fit),
             ((_, false), Some(transfer)) => Prior::from(&transfer.unseen),
-            ((machine, _), _) => Prior::taught(machine.fit.logs, DOUBT),
+            ((machine, _), _) => Prior::centred_at(machine.fit.logs, PRIOR_SD_SCALE),
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The roofline law of one machine: its parameters, what they miss, and how far predictions were off on runs held out.
+//! The roofline law of one machine: its parameters, its discrepancies, and its residuals on held-out runs.
 
 use super::discrepancy::Discrepancy;
 use super::fit::{self, Fit, Prior, Sample};
-use super::observation::{FEWEST, Observation, SPREADS};
+use super::observation::{MIN_DISCREPANCY_RUNS, Observation, SPREADS};
 use super::physics::Physics;
 use super::terms::Terms;
 use super::transfer::{Transfer, posterior_sds};
@@ -15,11 +15,11 @@ use crate::job::parallelism::StrategyKind;
 use crate::stats::conformal::Conformal;
 use crate::stats::split::group_k_fold;
 
-/// Folds of whole groups over which residuals of unseen runs are gathered.
+/// Number of folds of whole groups for residuals of held-out runs.
 const FOLDS: usize = 5;
 
-/// The fewest held-out runs of a strategy that give it a spread of its own.
-const FEWEST_OF_STRATEGY: usize = 40;
+/// Fewest held-out runs of a strategy for a residual distribution of its own.
+const MIN_STRATEGY_RUNS: usize = 40;
 
 /// Time and energy, in that order.
 const RESPONSES: usize = 2;
@@ -33,12 +33,12 @@ pub struct Machine {
     pub fit: Fit,
     /// Discrepancies of time and energy.
     discrepancies: [Option<Discrepancy>; RESPONSES],
-    /// Spreads of time, energy and mean power.
+    /// Residual distributions of time, energy and mean power.
     spreads: [Option<Spread>; SPREADS],
-    /// Whether a few runs adjusted it to its place, so that its spreads are in units of its posterior's standard deviation.
+    /// Whether it was adapted to a few runs, so its residuals are in units of the posterior's standard deviation.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adjusted: bool,
-    /// What its runs were, and so its answers are: whole runs, or steps alone where none of them had its start-up in it.
+    /// What its runs and its predictions cover: whole runs, or steps only if no run includes its start-up.
     #[serde(default, skip_serializing_if = "is_default")]
     pub covers: Covers,
 }
@@ -51,7 +51,7 @@ fn covered(runs: &[Observation<'_>]) -> Covers {
     if runs.iter().any(|run| run.terms.whole_run) { Covers::Run } else { Covers::Steps }
 }
 
-/// Sizes of residuals on runs held out, in units of the predicted standard deviation, by strategy and over all.
+/// Absolute residuals on held-out runs, in units of the predicted standard deviation, by strategy and overall.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Spread {
@@ -62,8 +62,8 @@ struct Spread {
 }
 
 impl Spread {
-    /// The sizes of a strategy's runs; of FSDP's where there are none and it is sharded too, or else of all runs.
-    fn of(&self, strategy: StrategyKind) -> &Conformal {
+    /// The residuals of a strategy's runs; those of FSDP for a sharded strategy without runs, or else of all runs.
+    fn for_strategy(&self, strategy: StrategyKind) -> &Conformal {
         let own = |kind| self.by_strategy.iter().find(|(k, _)| *k == kind).map(|(_, c)| c);
         let sharded = || strategy.is_sharded().then(|| own(StrategyKind::Fsdp)).flatten();
         own(strategy).or_else(sharded).unwrap_or(&self.all)
@@ -71,7 +71,7 @@ impl Spread {
 }
 
 impl Machine {
-    /// Fits a machine on its runs, with a discrepancy held by at most so many points where one is asked for.
+    /// Fits a machine on its runs; `discrepancy` is the maximum number of inducing points, or `None`.
     ///
     /// # Errors
     /// As [`fit::fit`] and the discrepancy.
@@ -85,8 +85,8 @@ impl Machine {
         Ok(machine)
     }
 
-    /// Adjusts what is known of a machine that was not seen to a few runs of it; intervals are those of the posterior, as
-    /// wide as machines held out show that they must be.
+    /// Adapts the prior of an unseen machine to a few runs of it; intervals are those of the posterior, scaled by the
+    /// residuals of held-out machines.
     ///
     /// # Errors
     /// As [`fit::fit`].
@@ -116,12 +116,12 @@ impl Machine {
             covers: covered(runs),
         };
         if let Some(points) = discrepancy
-            && runs.len() >= FEWEST
+            && runs.len() >= MIN_DISCREPANCY_RUNS
         {
             for which in 0..RESPONSES {
                 let known: Vec<&Observation<'_>> =
                     runs.iter().filter(|r| r.response(which).is_some()).collect();
-                if known.len() < FEWEST {
+                if known.len() < MIN_DISCREPANCY_RUNS {
                     continue;
                 }
                 let inputs: Vec<_> = known.iter().map(|r| r.terms.inputs).collect();
@@ -137,23 +137,23 @@ impl Machine {
         Ok(machine)
     }
 
-    /// How many points hold the discrepancies of time and energy.
+    /// Numbers of inducing points of the discrepancies of time and energy.
     pub fn points(&self) -> impl Iterator<Item = usize> {
         self.discrepancies.iter().flatten().map(Discrepancy::points)
     }
 
-    /// The inputs of the law for a job; without start-up where no run of the machine had it.
+    /// The inputs of the law for a job; without start-up if no run of the machine includes it.
     pub fn terms_for(&self, job: &Job) -> Terms {
-        Terms { whole_run: self.covers == Covers::Run, ..Terms::of(job) }
+        Terms { whole_run: self.covers == Covers::Run, ..Terms::for_job(job) }
     }
 
-    /// ln(time / s) and ln(energy / J) by the physics alone.
+    /// ln(time / s) and ln(energy / J) from the physics only.
     pub fn physics(&self, terms: &Terms) -> [f64; RESPONSES] {
         Physics(self.fit.parameters()).logs(terms)
     }
 
-    /// ln(time / s) and ln(energy / J), each with the standard deviation of a new run (one where none was learnt, so
-    /// that spreads are those of plain residuals).
+    /// ln(time / s) and ln(energy / J), each with the standard deviation of a new run (1 without a discrepancy, so
+    /// residuals are not scaled).
     pub fn predict(&self, terms: &Terms) -> [(f64, f64); RESPONSES] {
         let physics = self.physics(terms);
         let mut out = [(0.0, 1.0); RESPONSES];
@@ -165,13 +165,13 @@ impl Machine {
         out
     }
 
-    /// Whether energies of this machine were measured, and not only times.
+    /// Whether the machine was fitted on energies, not only on times.
     pub const fn knows_energy(&self) -> bool {
         self.spreads[1].is_some()
     }
 
-    /// Half-widths of the intervals of ln(time), ln(energy) and ln(mean power) at a level; infinite where no run was
-    /// held out.
+    /// Half-widths of the intervals of ln(time), ln(energy) and ln(mean power) at a level; infinite if no run was held
+    /// out.
     ///
     /// # Errors
     /// As [`Conformal::half_width`].
@@ -179,7 +179,7 @@ impl Machine {
         self.half_widths_of(terms, self.predict(terms), level)
     }
 
-    /// The same of what was [predicted](Self::predict).
+    /// Half-widths of a [prediction](Self::predict).
     ///
     /// # Errors
     /// As [`Conformal::half_width`].
@@ -198,13 +198,14 @@ impl Machine {
         };
         for ((out, spread), sd) in out.iter_mut().zip(&self.spreads).zip(sds) {
             if let Some(spread) = spread {
-                *out = sd * spread.of(terms.parallelism.strategy().kind()).half_width(level)?;
+                *out = sd
+                    * spread.for_strategy(terms.parallelism.strategy().kind()).half_width(level)?;
             }
         }
         Ok(out)
     }
 
-    /// Residuals of each run under a machine fitted without its group, over the standard deviation it predicted.
+    /// Residual of each run under a machine fitted without its group, divided by the predicted standard deviation.
     fn held_out(
         &self,
         runs: &[Observation<'_>],
@@ -232,7 +233,8 @@ impl Machine {
                 sizes[0].push((strategy, off / time_sd));
                 if let Some(log_energy) = run.log_energy {
                     sizes[1].push((strategy, (log_energy - energy) / energy_sd));
-                    // what time and energy miss alike cancels in their ratio, and still both grow where runs are far
+                    // common errors of time and energy cancel in their ratio, but both standard deviations grow far
+                    // from the runs
                     sizes[2]
                         .push((strategy, (log_energy - energy - off) / time_sd.hypot(energy_sd)));
                 }
@@ -248,13 +250,13 @@ fn spread(sizes: &[(StrategyKind, f64)]) -> Result<Option<Spread>> {
         return Ok(None);
     }
     let mut kinds: Vec<StrategyKind> = sizes.iter().map(|(kind, _)| *kind).collect();
-    // in the order of their names, in which files have them
+    // sorted by name, the order in files
     kinds.sort_unstable_by_key(|kind| kind.name());
     kinds.dedup();
     let mut by_strategy = Vec::new();
     for kind in kinds {
         let own: Vec<f64> = sizes.iter().filter(|(k, _)| *k == kind).map(|(_, z)| *z).collect();
-        if own.len() >= FEWEST_OF_STRATEGY {
+        if own.len() >= MIN_STRATEGY_RUNS {
             by_strategy.push((kind, rounded(own)?));
         }
     }
@@ -262,7 +264,7 @@ fn spread(sizes: &[(StrategyKind, f64)]) -> Result<Option<Spread>> {
     Ok(Some(Spread { by_strategy, all }))
 }
 
-/// Residuals to six decimals, far below what they are good for, so that a file of them stays small.
+/// Rounds residuals to six decimals, more than their accuracy, to keep files small.
 fn rounded(residuals: impl IntoIterator<Item = f64>) -> Result<Conformal> {
     Conformal::from_residuals(residuals.into_iter().map(|r| (r * 1e6).round() / 1e6))
 }

@@ -1,18 +1,18 @@
-//! A run that a machine is fitted on.
+//! A run for the fit of a machine.
 
 use super::fit::Sample;
 use super::terms::Terms;
 
-/// The fewest runs that a discrepancy is learnt from.
-pub(super) const FEWEST: usize = 20;
+/// Fewest runs for a discrepancy.
+pub(super) const MIN_DISCREPANCY_RUNS: usize = 20;
 
 /// Time, energy and mean power, in that order.
 pub(super) const SPREADS: usize = 3;
 
-/// A run of a machine: what was measured and the group it is held out with.
+/// A run of a machine: its measured values and the group it is held out with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation<'a> {
-    /// The job.
+    /// The roofline inputs of the job.
     pub terms: &'a Terms,
     /// ln(duration / s).
     pub log_duration: f64,

@@ -1,4 +1,4 @@
-//! The structural law: time and energy of a job from its ledger and a few positive parameters.
+//! The physics of the roofline law: time and energy of a job from its ledger and positive parameters.
 //!
 //! Per micro-step and GPU, with q = 1 + overlap:
 //!
@@ -11,34 +11,36 @@
 //! micro  = (launch^q + (device + tensor)^q + fsdp^q)^(1/q)
 //! step   = m · (micro + pipeline) · (1 + β · bubble) + σ · gradients / (ε_S · link) + optimizer
 //! T      = steps · step + start-up
-//! E      = T · (nodes · host + N · static) + N · work, the work's power bending below the TDP
+//! E      = T · (nodes · host + N · static) + N · work, the work's power saturating below the TDP
 //! ```
 //!
-//! A power limit below what an accelerator draws lowers its clock: device time grows and work takes less ([`clock`](super::clock)).
+//! A power limit below the accelerator's power lowers its clock: device time grows and the energy of work falls
+//! ([`clock`](super::clock)).
 //!
 //! F, A, U are FLOPs of products, attention and unaligned logits, B bytes of memory traffic. Sources: the roofline
-//! (Williams et al. 2009) with a smooth maximum; saturation of small products as in NeuSight (Lee et al. 2024); energy as
-//! static power and work (Choi et al. 2013).
+//! (Williams et al. 2009) with a smooth maximum; saturation of small products as in NeuSight (Lee et al. 2024); energy
+//! as static power and work (Choi et al. 2013).
 
 use serde::Serialize;
 
 use super::clock::{CLOCK, ClockLaw, PowerLimit};
 use super::terms::{Communication, Terms};
 
-/// A parameter: its name, what it is, and what is held likely of it before any run was seen.
+/// A parameter: its name, description and prior.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Parameter {
     /// Its name in files.
     pub name: &'static str,
-    /// Most likely value.
+    /// Median of the prior.
     pub median: f64,
     /// Standard deviation of its logarithm.
     pub sd: f64,
-    /// What it is, with its unit.
+    /// Description, with unit.
     pub about: &'static str,
 }
 
-/// Makes the struct of the parameters, their priors and the vector of a fit from one list, so that names and order agree.
+/// Generates the struct of the parameters, their priors and the vector of a fit from one list, so that names and order
+/// agree.
 macro_rules! parameters {
     ($($name:ident: $median:literal, $sd:literal, $about:literal;)+) => {
         /// Parameters of one machine; all are positive.
@@ -50,11 +52,11 @@ macro_rules! parameters {
         /// Number of parameters.
         pub const COUNT: usize = [$(stringify!($name)),+].len();
 
-        /// All parameters with their priors: physical defaults, wide where machines differ.
+        /// All parameters with their priors: physical defaults, with large standard deviations where machines differ.
         ///
-        /// `flop_energy` is above one because accelerators draw most of their limit long before their peak rate: eight H100
-        /// at about 40 % of peak draw nine tenths of it (Latif et al. 2024, arXiv 2412.08602). With 0.15 of TDP of static
-        /// power and as much for memory traffic, work of 0.4 · 3.6 + 0.15 bends to the 0.75 that is left.
+        /// `flop_energy` is above one because accelerators draw most of their limit well below their peak rate: eight
+        /// H100 at about 40 % of peak draw nine tenths of it (Latif et al. 2024, arXiv 2412.08602). With 0.15 of TDP of
+        /// static power and as much for memory traffic, work of 0.4 · 3.6 + 0.15 saturates at the remaining 0.75.
         pub const PARAMETERS: [Parameter; COUNT] = [$(
             Parameter { name: stringify!($name), median: $median, sd: $sd, about: $about },
         )+];
@@ -86,25 +88,25 @@ parameters! {
     attention_efficiency: 0.45, 0.4, "share of peak that attention reaches";
     unaligned_efficiency: 0.25, 0.4, "share of peak that unaligned logits reach";
     memory_efficiency: 0.75, 0.3, "share of the memory bandwidth that is reached";
-    device_per_kernel_s: 1e-5, 1.0, "device time that a kernel takes however small, s";
+    device_per_kernel_s: 1e-5, 1.0, "minimum device time of a kernel, s";
     shard_link_efficiency: 0.5, 0.7, "share of the link that data-parallel communication reaches";
     tensor_link_efficiency: 0.5, 0.7, "share of the link that tensor-parallel communication reaches";
     network_efficiency: 0.7, 0.7, "share of the network that communication reaches";
-    tensor_latency_s: 4e-5, 1.0, "time of a tensor-parallel collective however small, s";
-    tensor_network_latency_s: 1e-4, 1.0, "the same over the network, in addition, s";
-    pipeline_latency_s: 2e-5, 1.0, "time of a pipeline send however small, s";
+    tensor_latency_s: 4e-5, 1.0, "latency of a tensor-parallel collective, s";
+    tensor_network_latency_s: 1e-4, 1.0, "additional latency of a tensor-parallel collective over the network, s";
+    pipeline_latency_s: 2e-5, 1.0, "latency of a pipeline send, s";
     overlap: 2.0, 0.7, "sharpness of the maximum of launch, device and FSDP communication";
     bubble: 0.9, 0.15, "share of the pipeline's bubble that is idle";
     exposed_gradients: 0.6, 0.5, "share of a step's gradient all-reduce that does not overlap";
     optimizer_efficiency: 0.8, 0.6, "share of the memory bandwidth that the optimizer reaches";
     step_s: 4e-3, 1.5, "host time of a step, s";
     start_s: 5.0, 1.0, "start-up and end of a run, s";
-    host_w: 60.0, 0.7, "power of a node beside its accelerators, W";
+    host_w: 60.0, 0.7, "power of a node without its accelerators, W";
     static_share: 0.15, 0.5, "idle (static) power of an accelerator, as a share of TDP";
     flop_energy: 3.6, 0.8, "energy of a FLOP, as a share of TDP over peak";
     byte_energy: 0.5, 0.7, "energy of a byte of memory traffic, as a share of TDP over bandwidth";
     link_energy: 0.3, 1.2, "energy of a byte sent, as a share of TDP over the link's rate";
-    kernel_energy_j: 1.5e-3, 1.2, "energy of a kernel however small, J";
+    kernel_energy_j: 1.5e-3, 1.2, "fixed energy of a kernel, J";
 }
 
 impl RooflineParameters {
@@ -119,17 +121,17 @@ impl RooflineParameters {
     }
 }
 
-/// Share of the TDP that work may draw beside static power before it bends.
-const ROOM: f64 = 0.85;
+/// Share of the TDP at which the power of work saturates.
+const WORK_POWER_SHARE: f64 = 0.85;
 
-/// Parts of a job's time, in seconds of the whole run; they add up to the total.
+/// Parts of a job's time in the whole run, in seconds; they add up to the total.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct TimeParts {
     /// Device time: products, attention, memory.
     pub device_s: f64,
     /// Tensor-parallel communication.
     pub tensor_parallel_s: f64,
-    /// Launch overhead that device time does not hide.
+    /// Launch overhead that does not overlap with device time.
     pub launch_overhead_s: f64,
     /// FSDP communication that does not overlap with the rest.
     pub fsdp_communication_s: f64,
@@ -145,10 +147,10 @@ pub struct TimeParts {
     pub total_s: f64,
 }
 
-/// Parts of a job's energy, in joules of the whole run and all accelerators; they add up to the total.
+/// Parts of a job's energy in the whole run over all accelerators, in joules; they add up to the total.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct EnergyParts {
-    /// Nodes beside their accelerators.
+    /// Nodes without their accelerators.
     pub host_j: f64,
     /// Static (idle) power of the accelerators.
     pub static_j: f64,
@@ -158,24 +160,24 @@ pub struct EnergyParts {
     pub memory_j: f64,
     /// Communication.
     pub communication_j: f64,
-    /// Kernels however small.
+    /// Fixed energy per kernel.
     pub kernel_j: f64,
     /// All of it.
     pub total_j: f64,
 }
 
-/// Time, energy and power of a job by the physics.
+/// Time, energy and power of a job from the physics.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PhysicsEstimate {
     /// Seconds by part.
     pub time: TimeParts,
     /// Joules by part.
     pub energy: EnergyParts,
-    /// What the power limit makes of them.
+    /// The effect of the power limit.
     pub limit: PowerLimit,
 }
 
-/// Joules of work of one accelerator, before its clock is lowered.
+/// Energy of work of one accelerator at the full clock, in joules.
 #[derive(Debug, Clone, Copy)]
 struct WorkEnergy {
     compute_j: f64,
@@ -199,12 +201,12 @@ impl WorkEnergy {
     }
 }
 
-/// The structural law with the parameters of one machine.
+/// The physics with the parameters of one machine.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Physics(pub RooflineParameters);
 
 impl Physics {
-    /// Time and energy of a job at the clock that its power limit leaves.
+    /// Time and energy of a job at the clock under its power limit.
     pub fn estimate(&self, x: &Terms) -> PhysicsEstimate {
         let free = self.time_at(x, 1.0);
         let work = self.work(x, free.total_s);
@@ -244,7 +246,7 @@ impl Physics {
         self.estimate(x).time
     }
 
-    /// Energy of a job in joules, by part, when it takes `time_s`.
+    /// Energy of a job that takes `time_s`, in joules by part.
     pub fn energy(&self, x: &Terms, time_s: f64) -> EnergyParts {
         let limit = self.estimate(x).limit;
         let work = self.work(x, time_s / limit.time_factor);
@@ -310,7 +312,7 @@ impl Physics {
         parts
     }
 
-    /// Joules of one accelerator at the full clock, when the job takes `free_s` there.
+    /// Energy of work of one accelerator at the full clock in joules; the job takes `free_s` there.
     fn work(&self, x: &Terms, free_s: f64) -> WorkEnergy {
         let Self(k) = self;
         let work = &x.micro_step;
@@ -323,12 +325,12 @@ impl Physics {
             compute_j: flops * k.flop_energy * x.tdp / x.peak,
             memory_j: bytes * k.byte_energy * x.tdp / x.bandwidth,
             communication_j: sent * k.link_energy * x.tdp / x.link,
-            // the optimizer's fused kernels are few and long: the bytes are their energy
+            // the optimizer has few long kernels, so only their bytes count
             kernel_j: micro_steps * work.kernels * k.kernel_energy_j,
         };
-        // the work's power approaches the room under the default limit and never passes it
+        // the work's power approaches its share of the default limit asymptotically
         let power = parts.total_j() / free_s;
-        parts.scaled(1.0 / (1.0 + (power / (ROOM * x.tdp)).powi(2)).sqrt())
+        parts.scaled(1.0 / (1.0 + (power / (WORK_POWER_SHARE * x.tdp)).powi(2)).sqrt())
     }
 
     /// Static power of one accelerator at a share of the full clock.
@@ -336,7 +338,7 @@ impl Physics {
         CLOCK.static_w(self.0.static_share * x.tdp, x.tdp, clock_share)
     }
 
-    /// Energy of a job of `time_s` whose accelerators do `work` at a share of the full clock.
+    /// Energy of a job of `time_s` seconds with `work` per accelerator at a share of the full clock.
     fn energy_at(
         &self,
         x: &Terms,

@@ -1,4 +1,4 @@
-//! How time and power of a job answer to each parameter.
+//! Sensitivity of a job's time and power to each parameter.
 
 use super::physics::{COUNT, Physics};
 use super::terms::Terms;
@@ -6,9 +6,9 @@ use super::terms::Terms;
 /// Time and mean power, in that order.
 pub const RESPONSES: usize = 2;
 
-/// Derivatives of ln T and ln(E/T) by the logarithms of the parameters, by central differences.
+/// Derivatives of ln T and ln(E/T) with respect to the logarithms of the parameters, by central differences.
 pub fn derivatives(logs: &[f64; COUNT], terms: &Terms) -> [[f64; COUNT]; RESPONSES] {
-    // the cube root of the rounding error balances it with truncation; logarithms are of the order of one
+    // the cube root of the rounding error balances rounding and truncation; logarithms are of order one
     const STEP: f64 = 1e-5;
     let mut out = [[0.0; COUNT]; RESPONSES];
     let mut parameters = logs.map(f64::exp);

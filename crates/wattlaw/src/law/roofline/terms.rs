@@ -1,8 +1,7 @@
-//! The inputs of the roofline law: a job's ledger, added up by what limits each part.
+//! The inputs of the roofline law: sums over a job's ledger, by the resource that limits each part.
 //!
-//! Every operation of the ledger is in exactly one sum, and time and energy are prices of these sums. A collective is priced
-//! by the bytes that it sends and by its count; its memory traffic and its kernel are part of the rate and the latency
-//! that were measured.
+//! Every operation of the ledger is in exactly one sum; time and energy follow from these sums. A collective counts by
+//! its sent bytes and its number; its memory traffic and kernel are part of the fitted rate and latency.
 
 use crate::cost::{AttentionFlops, Collective, CollectiveRole, Cost, Ledger, OpKind, Phase, Span};
 use crate::job::Job;
@@ -10,7 +9,7 @@ use crate::job::parallelism::Parallelism;
 use crate::job::task::Task;
 use crate::job::workload::Checkpointing;
 
-/// What the discrepancy is a smooth function of: natural logarithms of counts, and two flags.
+/// The inputs of the discrepancy: natural logarithms of counts, and two flags.
 pub const INPUTS: [&str; 12] = [
     "log_layers",
     "log_hidden_size",
@@ -50,7 +49,7 @@ fn inputs(job: &Job) -> [f64; INPUTS.len()] {
     ]
 }
 
-/// What a GPU sends in one kind of communication.
+/// Communication of one kind, per GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Communication {
     /// Bytes over links inside the node.
@@ -80,15 +79,15 @@ impl Communication {
 /// Sums of computing operations.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Work {
-    /// FLOPs of matrix products but attention's.
+    /// FLOPs of matrix products except those of attention.
     pub product_flops: f64,
     /// FLOPs of attention's scores and context.
     pub attention_flops: f64,
-    /// FLOPs of logits whose vocabulary is no multiple of eight, which tensor cores do not take in full.
+    /// FLOPs of logits whose vocabulary size is not a multiple of eight, for which tensor cores are slower.
     pub unaligned_flops: f64,
-    /// Bytes of memory traffic, collectives apart.
+    /// Bytes of memory traffic, without collectives.
     pub bytes: f64,
-    /// Kernel launches, collectives apart.
+    /// Kernel launches, without collectives.
     pub kernels: f64,
 }
 
@@ -114,9 +113,9 @@ impl Work {
 pub struct Terms {
     /// Forward, recomputation and backward pass of a micro-step.
     pub micro_step: Work,
-    /// Whether the time is that of a run, with its start and end, and not of one step within it.
+    /// Whether the time is that of a whole run with start-up and end, not of one step.
     pub whole_run: bool,
-    /// What the discrepancy is a smooth function of; see [`INPUTS`].
+    /// The inputs of the discrepancy; see [`INPUTS`].
     pub inputs: [f64; INPUTS.len()],
     /// Layers of the stage.
     pub layers: f64,
@@ -157,20 +156,20 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Counts a job and adds up its ledger.
-    pub fn of(job: &Job) -> Self {
-        Self::of_cost(job, &Cost::count(job, AttentionFlops::Full))
+    /// Counts a job and sums its ledger.
+    pub fn for_job(job: &Job) -> Self {
+        Self::from_cost(job, &Cost::count(job, AttentionFlops::Full))
     }
 
-    /// Adds up a ledger that was counted.
-    pub fn of_cost(job: &Job, cost: &Cost) -> Self {
+    /// Sums the ledger of a counted job.
+    pub fn from_cost(job: &Job, cost: &Cost) -> Self {
         let ledger = cost.busiest_stage();
         let (s, p) = (&job.system, job.parallelism);
-        // NVIDIA's guide to matrix products asks for multiples of 8 in half precision; a split vocabulary is padded
+        // NVIDIA's guide to matrix products requires multiples of 8 in half precision; a split vocabulary is padded
         let unaligned = p.tp == 1 && !job.architecture.vocab_size.is_multiple_of(8);
         let Sums { forward, recompute, backward, step, tensor_parallel, pipeline, fsdp, gradients } =
-            Sums::of(ledger, unaligned);
-        // a checked job has a peak for its precision
+            Sums::from_ledger(ledger, unaligned);
+        // resolve() checks that the accelerator has a peak for the precision
         let peak = s.accelerator.peak(job.workload.precision).map_or(f64::NAN, |peak| peak.value());
         Self {
             micro_step: forward.plus(recompute).plus(backward),
@@ -199,7 +198,7 @@ impl Terms {
     }
 }
 
-/// Sums over a ledger, of one micro-step but for `step` and `gradients`.
+/// Sums over a ledger, per micro-step; `step` and `gradients` are per step.
 #[derive(Default)]
 struct Sums {
     forward: Work,
@@ -213,7 +212,7 @@ struct Sums {
 }
 
 impl Sums {
-    fn of(ledger: &Ledger, unaligned: bool) -> Self {
+    fn from_ledger(ledger: &Ledger, unaligned: bool) -> Self {
         let mut sums = Self::default();
         for op in &ledger.ops {
             let computes = match op.kind {
@@ -236,7 +235,7 @@ impl Sums {
                 | OpKind::OutputProjection
                 | OpKind::Pooler
                 | OpKind::Classifier => Flop::Product,
-                // no FLOPs by the ledger's convention: the law prices their bytes and kernels
+                // element-wise work has no FLOPs by the ledger's convention, only bytes and kernels
                 OpKind::Embedding
                 | OpKind::Norm
                 | OpKind::Rotary
@@ -275,7 +274,7 @@ impl Sums {
 
     const fn communication(&mut self, phase: Phase, role: CollectiveRole) -> &mut Communication {
         match phase {
-            // once a step, only a share of it is exposed, whatever it is for
+            // communication once a step is partly hidden, for every role
             Phase::Step => &mut self.gradients,
             Phase::Forward | Phase::Recompute | Phase::Backward => match role {
                 CollectiveRole::TensorParallelActivations
@@ -290,7 +289,7 @@ impl Sums {
     }
 }
 
-/// The rate at which FLOPs are computed.
+/// The kind of FLOPs, each with its own rate.
 enum Flop {
     Product,
     Attention,

@@ -1,10 +1,10 @@
-//! What the machines of a table tell of one that is not among them, and which of its runs would tell most.
+//! Transfer to a machine that is not in the table: its prior, and the choice of its most informative runs.
 //!
-//! A machine's logarithmic parameters are held to be those that all machines share plus a difference of its own: a normal
-//! hierarchy (Gelman et al., Bayesian Data Analysis, chapter 5). What a new machine's are before its first run is then
-//! N(μ, C + τ²(1 + 1/M)): μ and C are estimate and covariance of what M machines share, τ how far machines lie apart. Runs
-//! are chosen by the derivatives under that (`stats/optimal.rs`), beside which the physics' misses are a linear function
-//! of the configuration, so that the choice does not trust the physics at its extremes alone.
+//! A machine's logarithmic parameters are those shared by all machines plus a difference of its own: a normal
+//! hierarchical model (Gelman et al., Bayesian Data Analysis, chapter 5). The prior of a new machine is N(μ, C + τ²(1 +
+//! 1/M)): μ and C are estimate and covariance of the shared parameters of M machines, τ is the standard deviation
+//! between machines. Runs are chosen by their derivatives under that prior (`stats/optimal.rs`). The design also has a
+//! discrepancy that is linear in the configuration, so that the choice does not rely on the physics only.
 
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::discrepancy::Discrepancy;
 use super::fit;
 use super::fit::{Fit, NOISE, Prior, Sample};
-use super::observation::{FEWEST, Observation, SPREADS};
+use super::observation::{MIN_DISCREPANCY_RUNS, Observation, SPREADS};
 use super::physics::{COUNT, PARAMETERS, Physics, RooflineParameters};
 use super::sensitivity::{RESPONSES, derivatives};
 use super::terms::{INPUTS, Terms};
@@ -20,39 +20,39 @@ use crate::base::error::{Error, Result};
 use crate::stats::conformal::Conformal;
 use crate::stats::optimal::{Criterion, Design};
 
-/// How much a machine is held to differ from what all machines share before any were compared, in units of the physical
-/// defaults' standard deviations.
-pub const DOUBT: f64 = 0.5;
+/// Prior standard deviation between machines, in units of the physical defaults' standard deviations.
+pub const PRIOR_SD_SCALE: f64 = 0.5;
 
-/// As how many compared machines that counts (degrees of freedom of its scaled inverse-χ² distribution).
-const DOUBT_COUNTS: f64 = 2.0;
+/// Weight of that prior in machines: the degrees of freedom of its scaled inverse-χ² distribution.
+const PRIOR_DEGREES_OF_FREEDOM: f64 = 2.0;
 
-/// Runs that each machine is given when machines are held out to see how far off an adjusted law is.
-const GIVEN: usize = 5;
+/// Few-shot runs of each held-out machine, to measure the error of an adapted law.
+const FEW_SHOT_RUNS: usize = 5;
 
-/// Seconds that a run costs beside its own: to queue, load and compile. Assumed; it keeps the shortest runs from being
-/// the best bargain however little they tell.
+/// Overhead of a run in seconds: queueing, loading, compiling. Assumed; it prevents the choice of very short runs with
+/// little information.
 pub const OVERHEAD_S: f64 = 600.0;
 
-/// What is known of a machine that was not seen.
+/// The prior of an unseen machine, and the residuals of adapted laws.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Transfer {
-    /// Its likely parameters.
+    /// The prior of its parameters.
     #[serde(rename = "parameters")]
     pub unseen: Fit,
-    /// Runs that each machine was given when it was held out.
-    pub given: usize,
-    /// How far time, energy and mean power of its other runs then were off, in units of the posterior's standard
-    /// deviation; none where the table has one machine.
+    /// Few-shot runs of each held-out machine.
+    #[serde(alias = "given")]
+    pub few_shot_runs: usize,
+    /// Residuals of time, energy and mean power of its other runs, in units of the posterior's standard deviation;
+    /// `None` for a table of one machine.
     pub spreads: [Option<Conformal>; SPREADS],
-    /// What the physics misses of ln T and ln E on all machines alike; none where none was learnt.
+    /// Discrepancies of ln T and ln E shared by all machines; `None` where none was learned.
     #[serde(default)]
     pub discrepancies: [Option<Discrepancy>; RESPONSES],
 }
 
 impl Transfer {
-    /// Learns from the runs of each machine, what all share, and each machine's own.
+    /// Learns from the runs of each machine, the pooled fit, and the fit of each machine.
     ///
     /// # Errors
     /// As [`fit::fit`] and the discrepancy.
@@ -64,7 +64,7 @@ impl Transfer {
     ) -> Result<Self> {
         Ok(Self {
             unseen: unseen(pooled, own)?,
-            given: GIVEN,
+            few_shot_runs: FEW_SHOT_RUNS,
             spreads: held_out(kinds)?,
             discrepancies: match discrepancy {
                 Some(points) => shared(kinds, own, points)?,
@@ -73,8 +73,8 @@ impl Transfer {
         })
     }
 
-    /// What the physics misses of ln T and ln E of a job.
-    pub fn missed(&self, job: &Terms) -> [f64; RESPONSES] {
+    /// Shared discrepancies of ln T and ln E of a job.
+    pub fn shared_discrepancy(&self, job: &Terms) -> [f64; RESPONSES] {
         let of = |d: &Option<Discrepancy>| d.as_ref().map_or(0.0, |d| d.predict(&job.inputs).0);
         [of(&self.discrepancies[0]), of(&self.discrepancies[1])]
     }
@@ -87,7 +87,7 @@ impl Transfer {
         let samples: Vec<Sample<'_>> = runs
             .iter()
             .map(|run| {
-                let [time, energy] = self.missed(run.terms);
+                let [time, energy] = self.shared_discrepancy(run.terms);
                 Sample {
                     terms: run.terms,
                     log_duration: run.log_duration - time,
@@ -99,8 +99,8 @@ impl Transfer {
     }
 }
 
-/// What the physics misses alike on all machines: learnt from the residuals of each under its own parameters, what they do
-/// not share being noise.
+/// Discrepancies shared by all machines, learned from the residuals of each under its own parameters; differences
+/// between machines count as noise.
 fn shared(
     kinds: &[Vec<Observation<'_>>],
     own: &[&Fit],
@@ -121,7 +121,7 @@ fn shared(
         }
     }
     let learn = |which: usize| -> Result<Option<Discrepancy>> {
-        if residuals[which].len() < FEWEST {
+        if residuals[which].len() < MIN_DISCREPANCY_RUNS {
             return Ok(None);
         }
         Discrepancy::learn(&inputs[which], &residuals[which], points, None).map(Some)
@@ -129,32 +129,34 @@ fn shared(
     Ok([learn(0)?, learn(1)?])
 }
 
-/// Parameters of a machine that was not seen, from those that all share and those of each.
+/// Prior of an unseen machine, from the pooled parameters and those of each machine.
 ///
-/// τ² is the mean of squared differences, their own uncertainty included, and of what was held likely before: one step of
-/// expectation and maximisation (Dempster, Laird and Rubin 1977) with a scaled inverse-χ² prior.
+/// τ² is the mean of the squared differences, their uncertainty included, and of the prior variance: one step of
+/// expectation maximisation (Dempster, Laird and Rubin 1977) with a scaled inverse-χ² prior.
 fn unseen(pooled: &Fit, own: &[&Fit]) -> Result<Fit> {
     let machines = own.len() as f64;
     let mut covariance = pooled.covariance();
     for j in 0..COUNT {
-        let likely = (DOUBT * PARAMETERS[j].sd).powi(2);
+        let likely = (PRIOR_SD_SCALE * PARAMETERS[j].sd).powi(2);
         let found: f64 = if own.len() < 2 {
             machines * likely
         } else {
             own.iter().map(|m| (m.logs[j] - pooled.logs[j]).powi(2) + m.log_sds[j].powi(2)).sum()
         };
-        let between = (DOUBT_COUNTS * likely + found) / (DOUBT_COUNTS + machines);
+        let between =
+            (PRIOR_DEGREES_OF_FREEDOM * likely + found) / (PRIOR_DEGREES_OF_FREEDOM + machines);
         covariance[(j, j)] += between * (1.0 + 1.0 / machines.max(1.0));
     }
     Fit::with_covariance(pooled.logs, covariance)
-        .ok_or_else(|| Error::Data("what the machines share is not determined".into()))
+        .ok_or_else(|| Error::Data("the runs do not determine the shared parameters".into()))
 }
 
-/// Residuals of each machine under a law of the others that was adjusted to a few of its runs, chosen without looking; by
-/// the physics alone, since a discrepancy for each machine left out would take long and the spread is the wider without.
+/// Residuals of each machine under a law of the others, adapted to a few of its runs that are chosen without their
+/// measured values. Uses the physics only: a discrepancy for each held-out machine would take long, and residuals
+/// without it are larger, so the intervals are conservative.
 fn held_out(kinds: &[Vec<Observation<'_>>]) -> Result<[Option<Conformal>; SPREADS]> {
     let mut sizes: [Vec<f64>; SPREADS] = [const { Vec::new() }; SPREADS];
-    for (i, runs) in kinds.iter().enumerate().filter(|(_, runs)| runs.len() > GIVEN) {
+    for (i, runs) in kinds.iter().enumerate().filter(|(_, runs)| runs.len() > FEW_SHOT_RUNS) {
         let others: Vec<&[Observation<'_>]> =
             kinds.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, k)| k.as_slice()).collect();
         if others.is_empty() {
@@ -162,10 +164,11 @@ fn held_out(kinds: &[Vec<Observation<'_>>]) -> Result<[Option<Conformal>; SPREAD
         }
         let prior = Prior::from(&of_others(&others)?);
         let jobs: Vec<&Terms> = runs.iter().map(|r| r.terms).collect();
-        let given = choose(&prior, &jobs, GIVEN);
-        let few: Vec<Sample<'_>> = given.iter().map(|at| runs[*at].sample()).collect();
+        let few_shot = choose(&prior, &jobs, FEW_SHOT_RUNS);
+        let few: Vec<Sample<'_>> = few_shot.iter().map(|at| runs[*at].sample()).collect();
         let adjusted = fit::fit_few(&few, &prior)?;
-        for run in runs.iter().enumerate().filter(|(at, _)| !given.contains(at)).map(|(_, r)| r) {
+        for run in runs.iter().enumerate().filter(|(at, _)| !few_shot.contains(at)).map(|(_, r)| r)
+        {
             let sds = posterior_sds(&adjusted, run.terms);
             let [time, energy] = Physics(adjusted.parameters()).logs(run.terms);
             let off = run.log_duration - time;
@@ -184,14 +187,14 @@ fn held_out(kinds: &[Vec<Observation<'_>>]) -> Result<[Option<Conformal>; SPREAD
     Ok([time?, energy?, power?])
 }
 
-/// What a machine is held to be like from the runs of others.
+/// The prior of a machine from the runs of others.
 fn of_others(kinds: &[&[Observation<'_>]]) -> Result<Fit> {
     let all: Vec<Sample<'_>> = kinds.iter().copied().flatten().map(Observation::sample).collect();
     let pooled = fit::fit(&all, &Prior::physical(), None)?;
     if kinds.len() == 1 {
         return unseen(&pooled, &[&pooled]);
     }
-    let prior = Prior::taught(pooled.logs, DOUBT);
+    let prior = Prior::centred_at(pooled.logs, PRIOR_SD_SCALE);
     let own = kinds
         .iter()
         .map(|runs| {
@@ -202,25 +205,25 @@ fn of_others(kinds: &[&[Observation<'_>]]) -> Result<Fit> {
     unseen(&pooled, &own.iter().collect::<Vec<_>>())
 }
 
-/// The rows of `jobs` that a machine with this prior should run first, for the sake of all of them.
+/// The rows of `jobs` that a machine with this prior should run first, to predict all of them.
 pub fn choose(prior: &Prior, jobs: &[&Terms], count: usize) -> Vec<usize> {
     let mut design = design(prior, jobs, jobs);
     design.choose(Criterion::Targets, count).iter().map(|c| c.candidate).collect()
 }
 
-/// The choice of runs among `candidates` for what will be asked of `targets`: ln T and ln E of each.
+/// The experimental design of `candidates` for predictions of ln T and ln E of `targets`.
 pub fn design(prior: &Prior, candidates: &[&Terms], targets: &[&Terms]) -> Design {
     let size = COUNT + RESPONSES * INPUTS.len();
-    let smooth = Smooth::over(targets);
+    let discrepancy = LinearDiscrepancy::new(targets);
     let mut rows = DMatrix::zeros(size, candidates.len() * RESPONSES);
     for (i, job) in candidates.iter().enumerate() {
-        let [time, power] = smooth.derivatives(&prior.mean, job);
+        let [time, power] = discrepancy.derivatives(&prior.mean, job);
         rows.set_column(i * RESPONSES, &(time / NOISE));
         rows.set_column(i * RESPONSES + 1, &(power / NOISE));
     }
     let mut wanted = DMatrix::zeros(size, targets.len() * RESPONSES);
     for (i, job) in targets.iter().enumerate() {
-        let [time, power] = smooth.derivatives(&prior.mean, job);
+        let [time, power] = discrepancy.derivatives(&prior.mean, job);
         wanted.set_column(i * RESPONSES + 1, &(&time + power));
         wanted.set_column(i * RESPONSES, &time);
     }
@@ -231,14 +234,14 @@ pub fn design(prior: &Prior, candidates: &[&Terms], targets: &[&Terms]) -> Desig
     Design::new(&whitening, rows, RESPONSES, wanted, costs)
 }
 
-/// What the physics misses, as a linear function of the configuration.
-struct Smooth {
+/// A discrepancy that is linear in the configuration.
+struct LinearDiscrepancy {
     mean: [f64; INPUTS.len()],
     scale: [f64; INPUTS.len()],
 }
 
-impl Smooth {
-    fn over(jobs: &[&Terms]) -> Self {
+impl LinearDiscrepancy {
+    fn new(jobs: &[&Terms]) -> Self {
         let n = jobs.len().max(1) as f64;
         let mean: [f64; INPUTS.len()] =
             std::array::from_fn(|j| jobs.iter().map(|job| job.inputs[j]).sum::<f64>() / n);
@@ -250,7 +253,7 @@ impl Smooth {
         Self { mean, scale }
     }
 
-    /// Derivatives of ln T and ln(E/T) by the parameters' logarithms and by the coefficients of what is missed.
+    /// Derivatives of ln T and ln(E/T) with respect to the parameters' logarithms and the discrepancy's coefficients.
     fn derivatives(&self, logs: &[f64; COUNT], job: &Terms) -> [DVector<f64>; RESPONSES] {
         let physics = derivatives(logs, job);
         std::array::from_fn(|response| {
@@ -265,8 +268,8 @@ impl Smooth {
     }
 }
 
-/// Standard deviations of ln T, ln E and ln(E/T) of a new run: from the parameters' covariance (delta method), and what
-/// the physics misses.
+/// Standard deviations of ln T, ln E and ln(E/T) of a new run: from the parameters' covariance (delta method) and the
+/// noise.
 pub fn posterior_sds(fit: &Fit, terms: &Terms) -> [f64; SPREADS] {
     let [time, power] = derivatives(&fit.logs, terms);
     let mut energy = time;

@@ -58,23 +58,26 @@ impl Statement {
                 )
             }),
         );
-        let told = self.tokens_are.map(|are| match are {
+        let origin = self.tokens_are.map(|are| match are {
             "counted" => "counted by the program",
             _ => "stated by the job",
         });
-        add("tokens", self.tokens.zip(told).map(|(n, told)| format!("{} ({told})", figure(n))));
+        add(
+            "tokens",
+            self.tokens.zip(origin).map(|(n, origin)| format!("{} ({origin})", figure(n))),
+        );
         add("energy per token", self.energy_per_token_j.map(|e| format!("{} J", figure(e))));
         add(
             "energy per FLOP",
             self.pj_per_flop.map(|e| {
                 format!(
-                    "{} pJ (model FLOPs: recomputation apart, attention counted full)",
+                    "{} pJ (model FLOPs: without recomputation, full attention square)",
                     figure(e)
                 )
             }),
         );
         add(
-            "with the facility",
+            "facility energy",
             self.pue
                 .zip(self.facility_energy_kwh)
                 .map(|(pue, kwh)| format!("{} kWh (PUE {} as given)", figure(kwh), figure(pue))),
@@ -100,11 +103,11 @@ impl Statement {
                 100.0 * sd / (self.energy_j - self.assumed_j).max(f64::MIN_POSITIVE),
                 joules(systematic),
             ),
-            _ => format!("systematic part not known, {random} random"),
+            _ => format!("systematic part unknown, {random} random"),
         })
     }
 
-    /// The `co2_eq_emissions` block of a model card's metadata, where a carbon intensity was given; fields that nobody said are
+    /// The `co2_eq_emissions` block of a model card's metadata, where a carbon intensity was given; unknown fields are
     /// left out.
     ///
     /// Source: <https://huggingface.co/docs/hub/model-cards-co2>.
@@ -152,7 +155,7 @@ impl Statement {
             figure(self.duration_s)
         );
         if self.all_assumed() {
-            text += " This is an estimate: a power that was stated times the measured time. No energy was measured.";
+            text += " This is an estimate: a stated power times the measured time. No energy was measured.";
         } else {
             text += &format!(
                 " It was measured with {} ({}) and covers {}.",
@@ -162,7 +165,7 @@ impl Statement {
             );
             if self.assumed_j > 0.0 {
                 text += &format!(
-                    " Of it {} are estimated by a power that was stated.",
+                    " Of it, {} is estimated from a stated power.",
                     joules(self.assumed_j)
                 );
             }
@@ -178,12 +181,12 @@ impl Statement {
 const fn covers(scope: Scope) -> &'static str {
     match scope {
         Scope::Gpu => "the accelerators alone",
-        Scope::Devices => "accelerators, CPU packages and memory, as far as they have channels",
+        Scope::Devices => "accelerators, CPU packages and memory that have channels",
         Scope::NodeDc => "the nodes behind their power supplies",
-        Scope::NodeAc => "the nodes at their plugs",
+        Scope::NodeAc => "the nodes at their power inlets",
         Scope::Facility => "the facility",
         Scope::Codecarbon => "accelerators by their counters, CPU and memory by a model",
-        Scope::Unstated => "what nobody said",
+        Scope::Unstated => "an unstated scope",
     }
 }
 

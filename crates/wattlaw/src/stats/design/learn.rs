@@ -1,14 +1,14 @@
-//! What the rows that a law is fitted on tell of its variables.
+//! Learns centres and levels of variables from training rows.
 
 use super::{Centre, Levels, in_row, is_constant, not_finite};
 use crate::base::error::{Error, Result};
 use crate::stats::formula::Formula;
 use crate::stats::frame::Frame;
 
-/// Levels that a strategy's contrasts are taken against, where they occur.
+/// Reference levels of strategy contrasts, if they occur.
 const REFERENCE_STRATEGIES: [&str; 2] = ["baseline", "single"];
 
-/// The formula without the variables that take a single value in `frame`, and a note on each.
+/// The formula without the variables that have a single value in `frame`, and a note on each.
 ///
 /// # Errors
 /// When a column is unknown.
@@ -26,7 +26,7 @@ pub fn varying(formula: &Formula, frame: &Frame) -> Result<(Formula, Vec<String>
         };
         if let Some(value) = value {
             notes.push(format!(
-                "`{name}` is {value} in every row, so the law has no term for it and says nothing \
+                "`{name}` is {value} in every row, so the law has no term for it and predicts nothing \
                  about other values"
             ));
             constant.push(name);
@@ -35,7 +35,7 @@ pub fn varying(formula: &Formula, frame: &Frame) -> Result<(Formula, Vec<String>
     Ok((formula.without(&constant), notes))
 }
 
-/// The values of a column that a law is fitted to.
+/// The values of a response column.
 ///
 /// # Errors
 /// When there is no such column of numbers or a value is not finite; the error names the row,

@@ -1,4 +1,4 @@
-//! Folds: every row tests exactly once.
+//! Folds: every row is a test row exactly once.
 
 use rand_mt::Mt;
 
@@ -6,14 +6,12 @@ use super::shuffle::permutation;
 use super::{Groups, Split};
 use crate::base::error::{Error, Result};
 
-/// Divides rows into `k` folds of whole groups that are as even as can be; gives the rows of each
-/// fold in row order.
+/// Divides rows into `k` balanced folds of whole groups; returns the rows of each fold in row order.
 ///
-/// Groups are handed out from the largest to the smallest, each to the fold that is lightest so
-/// far; among equals, the group with the larger number comes first. This is `GroupKFold` of
-/// scikit-learn 1.9, which sorts stably and then reverses; older versions left the order of equally
-/// large groups to the sorting instructions of the processor. Folds are at most as many as the
-/// distinct `groups`, and at least one.
+/// Groups are assigned from the largest to the smallest, each to the smallest fold so far; among equals, the group with
+/// the larger number comes first. This is `GroupKFold` of scikit-learn 1.9, which sorts stably and then reverses; in
+/// older versions the order of equally large groups depends on the processor. Folds are at most as many as the distinct
+/// `groups`, and at least one.
 pub fn group_k_fold(groups: &[usize], k: usize) -> Vec<Vec<usize>> {
     let mut unique = groups.to_vec();
     unique.sort_unstable();
@@ -40,7 +38,7 @@ pub fn group_k_fold(groups: &[usize], k: usize) -> Vec<Vec<usize>> {
     folds
 }
 
-/// Divides `n` rows into `k` folds of neighbours, as scikit-learn's `KFold` does; gives the rows of
+/// Divides `n` rows into `k` contiguous folds, as scikit-learn's `KFold` does; gives the rows of
 /// each fold.
 ///
 /// # Errors
@@ -60,7 +58,7 @@ pub fn shuffled_k_fold(n: usize, k: usize, seed: u32) -> Result<Vec<Vec<usize>>>
     Ok(folds)
 }
 
-/// Cuts `rows` into `k` runs; the first ones are longer by one where they cannot all be equal.
+/// Cuts `rows` into `k` contiguous parts; the first ones are longer by one if they cannot all be equal.
 fn fold(rows: &[usize], k: usize) -> Result<Vec<Vec<usize>>> {
     let n = rows.len();
     if k < 2 || k > n {
@@ -70,7 +68,7 @@ fn fold(rows: &[usize], k: usize) -> Result<Vec<Vec<usize>>> {
     Ok((0..k).map(|i| rows[start(i)..start(i + 1)].to_vec()).collect())
 }
 
-/// Tests every group once against all others; one split a group, in the order of
+/// Holds out every group once; one split per group, in the order of
 /// [`Groups::labels`].
 ///
 /// # Errors
@@ -83,7 +81,7 @@ pub fn leave_one_group_out(groups: &Groups) -> Result<Vec<Split>> {
         )));
     }
     Ok((0..groups.count())
-        .map(|left| Split::by(groups.rows(), |row| groups.ids()[row] == left))
+        .map(|left| Split::partition(groups.rows(), |row| groups.ids()[row] == left))
         .collect())
 }
 
@@ -92,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_groups_are_handed_out_from_the_last() {
+    fn equal_groups_are_assigned_from_the_last() {
         assert_eq!(group_k_fold(&[0, 1, 2, 3], 2), [[1, 3], [0, 2]]);
         assert_eq!(group_k_fold(&[7, 7, 7, 2, 9], 2), [vec![0, 1, 2], vec![3, 4]]);
     }

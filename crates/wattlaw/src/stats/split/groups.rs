@@ -2,12 +2,10 @@
 
 use super::Split;
 
-/// Holds the group of every row as a number, groups counted from zero in the sorted order of their
-/// labels.
+/// The group of every row as a number, counted from zero in the sorted order of the labels.
 ///
 /// The order is that of `numpy.unique` on Python strings: by code point, which is also the byte
-/// order of UTF-8. A seed picks groups by this number, so the same labels give the same splits here
-/// and in scikit-learn.
+/// order of UTF-8. A seed selects groups by this number, so the same labels give the same splits as in scikit-learn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Groups {
     ids: Vec<usize>,
@@ -25,7 +23,7 @@ impl Groups {
     }
 
     /// Puts each of `n` rows into a group of its own, in row order.
-    pub fn of_single_rows(n: usize) -> Self {
+    pub fn single_rows(n: usize) -> Self {
         let width = n.to_string().len();
         Self { ids: (0..n).collect(), labels: (0..n).map(|row| format!("{row:0width$}")).collect() }
     }
@@ -50,9 +48,9 @@ impl Groups {
         &self.labels
     }
 
-    /// Groups of the rows at `positions` alone, numbered anew among the labels that remain.
+    /// Groups of the rows at `positions` alone, renumbered among the remaining labels.
     ///
-    /// Positions beyond the last row are left out.
+    /// Positions beyond the last row are ignored.
     #[must_use]
     pub fn subset(&self, positions: &[usize]) -> Self {
         let old: Vec<usize> = positions.iter().filter_map(|&p| self.ids.get(p).copied()).collect();
@@ -65,8 +63,7 @@ impl Groups {
     }
 }
 
-/// Finds a label that the test rows of `split` hold and its training rows do not, the first in row
-/// order.
+/// The first label in row order that occurs in the test rows of `split` and not in its training rows.
 ///
 /// A law with an indicator for that label has no coefficient for it.
 pub fn unseen_level<'a, S: AsRef<str>>(labels: &'a [S], split: &Split) -> Option<&'a str> {

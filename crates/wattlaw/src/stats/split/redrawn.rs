@@ -1,16 +1,14 @@
-//! Group splits as the study draws them: one seed a split, and another draw where a split cannot be
-//! judged.
+//! Group splits as in the study: one seed per split, and a new draw for a rejected split.
 
 use super::pcg64::Pcg64;
 use super::{GroupShuffleSplit, Groups, Split};
 use crate::base::error::{Error, Result};
 
-/// Draws whole groups at random, again wherever a split is refused.
+/// Draws whole groups at random, and redraws rejected splits.
 ///
 /// Each attempt is one scikit-learn `GroupShuffleSplit` whose `random_state` is the next
-/// `integers(0, 2**31 - 1)` of `numpy.random.default_rng(seed)`; splits that the caller refuses (a
-/// strategy that only the test rows hold, say) are dropped. This repeats the splits of the study
-/// (arXiv 2606.23546) one by one.
+/// `integers(0, 2**31 - 1)` of `numpy.random.default_rng(seed)`; splits that the caller rejects (for example with a
+/// strategy in the test rows only) are dropped. This reproduces the splits of the study (arXiv 2606.23546).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RedrawnGroupShuffleSplit {
     n_splits: usize,
@@ -18,7 +16,7 @@ pub struct RedrawnGroupShuffleSplit {
     seed: u64,
 }
 
-/// Represents an accepted split and the seed that drew it.
+/// An accepted split and its seed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeededSplit {
     /// The `random_state` of its `GroupShuffleSplit`.
@@ -28,7 +26,7 @@ pub struct SeededSplit {
 }
 
 impl RedrawnGroupShuffleSplit {
-    /// Number of draws after which the study gives up.
+    /// Maximum number of draws, as in the study.
     pub const MAX_ATTEMPTS: usize = 1000;
 
     /// Sets up `n_splits` splits that each test the share `test_size` of the groups.
@@ -41,7 +39,7 @@ impl RedrawnGroupShuffleSplit {
         Ok(Self { n_splits, test_size, seed })
     }
 
-    /// Splits the rows of `groups`, keeping the splits that `accept` holds for.
+    /// Splits the rows of `groups`, keeping the splits for which `accept` is true.
     ///
     /// # Errors
     /// [`Error::Data`] when so few groups leave none to train on, or when too few of
@@ -91,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn it_gives_up_with_a_sentence() {
+    fn too_few_accepted_draws_are_an_error() {
         let groups = Groups::from_labels(&["a", "b"]);
         let error = RedrawnGroupShuffleSplit::new(2, 0.5, 3)
             .unwrap()

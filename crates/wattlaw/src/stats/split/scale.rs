@@ -7,20 +7,19 @@ use super::{Groups, Split};
 use crate::base::error::{Error, Result};
 use crate::stats::score::{median, quantile};
 
-/// Names the direction of an extrapolation in scale.
+/// The direction of an extrapolation in scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScaleShift {
-    /// The larger quarter of the groups tests a law of the smaller three.
+    /// Train on the smaller three quarters of the groups, test on the largest.
     SmallToLarge,
-    /// The smaller quarter of the groups tests a law of the larger three.
+    /// Train on the larger three quarters of the groups, test on the smallest.
     LargeToSmall,
 }
 
-/// Splits groups by the median of `scale` over their rows (for the study: ln C), a quarter of them
-/// testing.
+/// Splits groups by the median of `scale` over their rows (for the study: ln C), with a quarter of them as test groups.
 ///
-/// A group on the quartile itself trains. The quartile is interpolated linearly between groups, as
+/// A group on the quartile itself is in training. The quartile is interpolated linearly between groups, as
 /// pandas does. This is the scale-shift test of the study (arXiv 2606.23546).
 ///
 /// # Errors
@@ -59,7 +58,7 @@ pub fn scale_shift(groups: &Groups, scale: &[f64], direction: ScaleShift) -> Res
             groups.count()
         )));
     }
-    Ok(Split::by(groups.rows(), |row| tested[groups.ids()[row]]))
+    Ok(Split::partition(groups.rows(), |row| tested[groups.ids()[row]]))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Random train and test parts, by row or by whole group, equal to scikit-learn's `ShuffleSplit`
+//! Random splits by row or by whole group, equal to scikit-learn's `ShuffleSplit`
 //! and `GroupShuffleSplit`.
 
 use rand_mt::Mt;
@@ -74,7 +74,7 @@ impl GroupShuffleSplit {
             for &group in &permutation(groups.count(), &mut rng)[..n_test] {
                 tested[group] = true;
             }
-            Split::by(groups.rows(), |row| tested[groups.ids()[row]])
+            Split::partition(groups.rows(), |row| tested[groups.ids()[row]])
         };
         Ok((0..self.0.n_splits).map(draw).collect())
     }

@@ -1,14 +1,14 @@
-//! Whole training runs that others measured, predicted with the calibration that would answer for them: nothing is fitted
+//! Predicts whole training runs measured by others, with the built-in calibration selected for each; nothing is fitted
 //! on them.
 //!
-//! The table has their shapes, amounts and measurements. How they were spread and in which micro-batches stands in its
-//! notes and in the configurations that their authors published; `TOLD` says so as job files do.
+//! The table has their shapes, amounts and measurements. Parallelism and micro-batches are in its notes and in the
+//! authors' published configurations; `RUN_DETAILS` states them as job files do.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Checked, Figure, Measure, Target};
 use crate::base::amount::Count;
-use crate::base::error::{Error, Place, Result};
+use crate::base::error::{Error, Location, Result};
 use crate::base::scope::Scope;
 use crate::base::units::JOULES_PER_KWH;
 use crate::calibration::{Choice, choose};
@@ -17,36 +17,37 @@ use crate::job::catalog::Catalog;
 use crate::job::model::ModelSpec;
 use crate::job::system::SystemSpec;
 use crate::job::workload::WorkloadSpec;
-use crate::law::thumb;
+use crate::law::baseline;
 use crate::predict::{Breakdown, Prediction, predict};
 use crate::stats::score::finite;
 
 /// The table's path below the data folder.
 pub const TABLE: &str = "energy/published_training_runs.csv";
 
-/// The name under which these runs are asked for.
+/// The name of this case.
 pub const NAME: &str = "published";
 
 /// The error of a whole run's energy.
 const FIGURE: Figure =
     Figure { target: Target::Energy, measure: Measure::Error, least: 0.2, aim: 0.1 };
 
-/// Watts that a node of eight H100 draws at its plug beside its accelerators, losses of power supplies included.
+/// Power in watts of a node of eight H100 at its power inlet without its accelerators, losses of power supplies
+/// included.
 ///
-/// Latif et al. 2024 (arXiv 2412.08602) measured a peak of 8.4 kW of such a node; eight accelerators at 700 W are 5.6 kW of
-/// it, if all were at their limit then.
+/// Latif et al. 2024 (arXiv 2412.08602) measured a peak of 8.4 kW of such a node; eight accelerators at their limit of
+/// 700 W are 5.6 kW of it.
 const H100_NODE_W: f64 = 2800.0;
 
-/// What is known of a published run besides the table's columns.
-struct Told {
+/// Details of a published run that are not in the table.
+struct RunDetails {
     run: &'static str,
     scope: Scope,
     job: &'static str,
     sources: &'static str,
 }
 
-const TOLD: [Told; 3] = [
-    Told {
+const RUN_DETAILS: [RunDetails; 3] = [
+    RunDetails {
         run: "mlperf4.0-llama2_70b_lora-8xH100",
         scope: Scope::NodeAc,
         job: r#"
@@ -70,7 +71,7 @@ const TOLD: [Told; 3] = [
                   micro-batches of 1, adapters of rank 16 on attention, FP8 and no recomputation; evaluations within the run \
                   are not counted",
     },
-    Told {
+    RunDetails {
         run: "tucano-160m",
         scope: Scope::Gpu,
         job: r#"
@@ -88,7 +89,7 @@ const TOLD: [Told; 3] = [
         sources: "specs-tucano-160m.yml states micro-batches of 32, bf16 and no recomputation; data parallelism is assumed, \
                   and so are the links between nodes",
     },
-    Told {
+    RunDetails {
         run: "tucano-1b1",
         scope: Scope::Gpu,
         job: r#"
@@ -108,7 +109,7 @@ const TOLD: [Told; 3] = [
     },
 ];
 
-/// The columns that are read; the table has others.
+/// The columns used; the table has others.
 #[derive(Debug, Deserialize)]
 struct Row {
     run: String,
@@ -125,20 +126,20 @@ struct Row {
     energy_kwh: f64,
 }
 
-/// What was predicted of a quantity, what was measured, and how far the first is off.
+/// A predicted and a measured value, with the relative error.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Off {
-    /// As predicted.
+pub struct Comparison {
+    /// The predicted value.
     #[serde(serialize_with = "finite")]
     pub predicted: f64,
-    /// As measured.
+    /// The measured value.
     pub measured: f64,
-    /// Predicted over measured, less one.
+    /// Predicted over measured, minus one.
     #[serde(serialize_with = "finite")]
     pub error: f64,
 }
 
-impl Off {
+impl Comparison {
     fn new(predicted: f64, measured: f64) -> Self {
         Self { predicted, measured, error: predicted / measured - 1.0 }
     }
@@ -151,39 +152,39 @@ pub struct Published {
     pub run: String,
     /// What its energy covers.
     pub scope: Scope,
-    /// The calibration that was chosen.
+    /// The selected calibration.
     pub calibration: String,
     /// kWh at that scope.
-    pub energy_kwh: Off,
+    pub energy_kwh: Comparison,
     /// Hours.
-    pub duration_h: Off,
-    /// kWh by the predicted power for the measured time.
-    pub energy_given_time_kwh: Off,
-    /// kWh by thermal design power for the predicted time.
-    pub rated_energy_kwh: Off,
-    /// kWh by thermal design power for 6·N·D at a fixed utilisation.
-    pub six_nd_energy_kwh: Off,
-    /// Hours of 6·N·D at a fixed utilisation.
-    pub six_nd_duration_h: Off,
-    /// What was asked of the energy.
+    pub duration_h: Comparison,
+    /// kWh from the predicted power and the measured time.
+    pub energy_given_time_kwh: Comparison,
+    /// kWh from thermal design power and the predicted time.
+    pub rated_energy_kwh: Comparison,
+    /// kWh from thermal design power and 6·N·D FLOPs at a fixed MFU.
+    pub six_nd_energy_kwh: Comparison,
+    /// Hours of 6·N·D FLOPs at a fixed MFU.
+    pub six_nd_duration_h: Comparison,
+    /// The target of the energy.
     pub figure: Checked,
-    /// What the job and the conversion of scopes suppose.
+    /// Assumptions of the job and of the scope conversion.
     pub assumptions: Vec<String>,
-    /// What the prediction warns of.
+    /// Warnings of the prediction.
     pub warnings: Vec<String>,
 }
 
-/// Predicts every run of the table that `TOLD` knows.
+/// Predicts every run of the table.
 ///
 /// # Errors
-/// [`Error::At`] with the line for a row that cannot be read, is not told of, or whose energy no conversion brings to
-/// its scope.
-pub fn judge(table: &[u8], name: &str, catalog: &Catalog) -> Result<Vec<Published>> {
+/// [`Error::At`] with the line for a row that cannot be read, has no entry in `RUN_DETAILS`, or has a scope without a
+/// conversion.
+pub fn evaluate(table: &[u8], name: &str, catalog: &Catalog) -> Result<Vec<Published>> {
     let mut reader = csv::Reader::from_reader(table);
     let mut runs = Vec::new();
     for (i, row) in reader.deserialize().enumerate() {
         let line = i as u64 + 2;
-        let place = || Place::line(name, line);
+        let place = || Location::line(name, line);
         let row: Row =
             row.map_err(|e| Error::Syntax { format: "CSV", message: e.to_string() }.at(place()))?;
         runs.push(one(&row, catalog).map_err(|e| e.at(place()))?);
@@ -192,40 +193,40 @@ pub fn judge(table: &[u8], name: &str, catalog: &Catalog) -> Result<Vec<Publishe
 }
 
 fn one(row: &Row, catalog: &Catalog) -> Result<Published> {
-    let told = TOLD.iter().find(|told| told.run == row.run).ok_or_else(|| {
-        Error::unknown("published run", &row.run, TOLD.iter().map(|told| told.run))
+    let details = RUN_DETAILS.iter().find(|details| details.run == row.run).ok_or_else(|| {
+        Error::unknown("published run", &row.run, RUN_DETAILS.iter().map(|details| details.run))
     })?;
-    let job = row.spec().with_fallback(JobSpec::from_toml(told.job)?).resolve(catalog)?;
+    let job = row.spec().with_fallback(JobSpec::from_toml(details.job)?).resolve(catalog)?;
     let Choice { calibration, reason } = choose(&job)?;
     let prediction = predict(&job, &calibration, &reason, 0.95)?;
     let (Some(energy), Some(duration)) = (prediction.energy_j, prediction.duration_s) else {
-        return Err(Error::Data(format!("{} tells no energy or no time", calibration.name)));
+        return Err(Error::Data(format!("{} predicts no energy or no time", calibration.name)));
     };
     let hours = duration.estimate / 3600.0;
-    let (share, beside_w, converted) = to_scope(&prediction, told.scope)?;
+    let (share, beside_w, converted) = to_scope(&prediction, details.scope)?;
     let energy_kwh = share * energy.estimate / JOULES_PER_KWH
         + beside_w / 1000.0 * hours * job.system.nodes() as f64;
-    let rated_kw = thumb::rated_power_w(&job) / 1000.0;
-    let six_nd_h = thumb::duration_s(&job) / 3600.0;
-    let energy_off = Off::new(energy_kwh, row.energy_kwh);
+    let rated_kw = baseline::rated_power_w(&job) / 1000.0;
+    let six_nd_h = baseline::duration_s(&job) / 3600.0;
+    let energy_off = Comparison::new(energy_kwh, row.energy_kwh);
     Ok(Published {
         run: row.run.clone(),
-        scope: told.scope,
+        scope: details.scope,
         calibration: format!("{} ({})", calibration.name, prediction.calibration.kind),
         energy_kwh: energy_off,
-        duration_h: Off::new(hours, row.wall_hours),
-        energy_given_time_kwh: Off::new(energy_kwh / hours * row.wall_hours, row.energy_kwh),
-        rated_energy_kwh: Off::new(rated_kw * hours, row.energy_kwh),
-        six_nd_energy_kwh: Off::new(rated_kw * six_nd_h, row.energy_kwh),
-        six_nd_duration_h: Off::new(six_nd_h, row.wall_hours),
+        duration_h: Comparison::new(hours, row.wall_hours),
+        energy_given_time_kwh: Comparison::new(energy_kwh / hours * row.wall_hours, row.energy_kwh),
+        rated_energy_kwh: Comparison::new(rated_kw * hours, row.energy_kwh),
+        six_nd_energy_kwh: Comparison::new(rated_kw * six_nd_h, row.energy_kwh),
+        six_nd_duration_h: Comparison::new(six_nd_h, row.wall_hours),
         figure: Checked::new(&FIGURE, energy_off.error.abs()),
-        assumptions: vec![told.sources.to_owned(), converted],
+        assumptions: vec![details.sources.to_owned(), converted],
         warnings: prediction.warnings.into_iter().map(|w| w.text).collect(),
     })
 }
 
 impl Row {
-    /// What the columns say of the job.
+    /// The job from the columns.
     fn spec(&self) -> JobSpec {
         let whole = |x: f64| Some(x.round() as u64);
         JobSpec {
@@ -252,20 +253,20 @@ impl Row {
     }
 }
 
-/// What brings a predicted energy to another scope: the share of it that counts there, watts that each node draws
-/// beside, and the sentence that says so.
+/// Converts a predicted energy to another scope: the share that counts there, additional watts per node, and a sentence
+/// on the conversion.
 fn to_scope(prediction: &Prediction, wanted: Scope) -> Result<(f64, f64, String)> {
     let from = prediction.scope;
     if from == wanted {
-        let sentence = format!("the energy is predicted at the stated scope, {wanted}");
+        let sentence = format!("the energy is predicted at the measured scope, {wanted}");
         return Ok((1.0, 0.0, sentence));
     }
     let Breakdown::Parts { energy, .. } = &prediction.breakdown else {
-        return Err(Error::Data(format!("no conversion from {from} to {wanted} is known")));
+        return Err(Error::Data(format!("there is no conversion from {from} to {wanted}")));
     };
     let host = energy.host_j / energy.total_j;
     let less = format!(
-        "the host's part, {:.1} % of the energy by the law's own breakdown, is taken off to come from {from} to gpu",
+        "the host's part, {:.1} % of the energy in the law's breakdown, is subtracted to convert from {from} to gpu",
         host * 100.0
     );
     match wanted {
@@ -274,11 +275,11 @@ fn to_scope(prediction: &Prediction, wanted: Scope) -> Result<(f64, f64, String)
             1.0 - host,
             H100_NODE_W,
             format!(
-                "{less}; {H100_NODE_W} W a node are put on to come to node_ac, which is what Latif et al. (arXiv 2412.08602) \
+                "{less}; {H100_NODE_W} W per node are added to convert to node_ac, which is what Latif et al. (arXiv 2412.08602) \
                  leave beside eight H100 at their limit"
             ),
         )),
-        _ => Err(Error::Data(format!("no conversion from {from} to {wanted} is known"))),
+        _ => Err(Error::Data(format!("there is no conversion from {from} to {wanted}"))),
     }
 }
 
@@ -309,8 +310,8 @@ mod tests {
             let text = format!("{HEADER}\n{run},1,{shape},1,1\n");
             let row: Row =
                 csv::Reader::from_reader(text.as_bytes()).deserialize().next().unwrap().unwrap();
-            let told = TOLD.iter().find(|told| told.run == run).unwrap();
-            let job = row.spec().with_fallback(JobSpec::from_toml(told.job).unwrap());
+            let details = RUN_DETAILS.iter().find(|details| details.run == run).unwrap();
+            let job = row.spec().with_fallback(JobSpec::from_toml(details.job).unwrap());
             let job = job.resolve(&Catalog::built_in().unwrap()).unwrap();
             assert_eq!(job.architecture.parameters().total, parameters);
             assert_eq!(job.steps(), steps);
@@ -321,7 +322,8 @@ mod tests {
     #[test]
     fn a_run_that_nothing_is_told_of_is_named_with_its_line() {
         let text = format!("{HEADER}\nother,1,2,64,2,128,100,64,1e6,t4,1,1,1\n");
-        let error = judge(text.as_bytes(), "runs.csv", &Catalog::built_in().unwrap()).unwrap_err();
+        let error =
+            evaluate(text.as_bytes(), "runs.csv", &Catalog::built_in().unwrap()).unwrap_err();
         assert!(
             error.to_string().starts_with("runs.csv:2: unknown published run `other`"),
             "{error}"

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::{JOULES_PER_KWH, Joules, Seconds};
-use wattlaw::predict::{AnswerKind, WarningKind};
+use wattlaw::predict::{EstimateKind, WarningKind};
 use wattlaw_sweep::plan::{Budget, Chosen, Forecast, Turn, gpu_hours, title};
 use wattlaw_sweep::space::Jobs;
 
@@ -57,7 +57,7 @@ impl Total {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Basis<'a> {
     calibration: &'a str,
-    kind: AnswerKind,
+    kind: EstimateKind,
     scope: Scope,
 }
 
@@ -216,10 +216,10 @@ impl Summary<'_> {
             let jobs = if count == 1 { "job" } else { "jobs" };
             let (calibration, scope) = (basis.calibration, basis.scope);
             out += &match basis.kind {
-                AnswerKind::Fitted => {
+                EstimateKind::Fitted => {
                     format!("{count} {jobs} predicted by {calibration}, a fitted law")
                 }
-                AnswerKind::Assumed => {
+                EstimateKind::Assumed => {
                     format!("{count} {jobs} by assumption, too far from what {calibration} knows")
                 }
             };

@@ -1,34 +1,34 @@
-//! Closes a record: from what was written while the command ran to what `run.json` says in the end.
+//! Finalizes a record: computes `run.json` from the files written while the command ran.
 //!
-//! A record that its writer closes and one that is recovered after a kill take the same way.
+//! Closing by the writer and recovery after a kill use the same code.
 
 use crate::base::units::{Joules, Seconds};
+use crate::record::accumulator::ChannelAccumulator;
 use crate::record::document::{End, Fault, Measured, Record, State, Window};
 use crate::record::event::{Entry, Event};
-use crate::record::followed::Followed;
 use crate::record::reading::{HEADER, Reading};
 use crate::record::total::totals;
 use crate::record::windows::{Span, Spans};
 
-/// More notes and faults than these are not kept; the gaps of channels have all faults.
-const MOST_NOTES: usize = 50;
-const MOST_FAULTS: usize = 1000;
+/// Maximum numbers of notes and faults; the gaps of channels include all faults.
+const MAX_NOTES: usize = 50;
+const MAX_FAULTS: usize = 1000;
 
-/// A record with its events, while its readings are added.
+/// Accumulates readings into a record.
 #[derive(Debug)]
-pub struct Closing {
+pub struct Finalizer {
     record: Record,
     spans: Spans,
-    channels: Vec<Followed>,
+    channels: Vec<ChannelAccumulator>,
     begin: Option<Seconds>,
     end: Option<(Seconds, End)>,
-    /// The last moment of which there is a line.
+    /// The time of the last line.
     last: Seconds,
     unreadable: u64,
 }
 
-impl Closing {
-    /// Begins with a record as it was opened, and its events.
+impl Finalizer {
+    /// Starts from the opened record and its events.
     pub fn new(mut record: Record, mut entries: Vec<Entry>) -> Self {
         entries.sort_by(|a, b| a.at.value().total_cmp(&b.at.value()));
         let mut begin = None;
@@ -42,7 +42,7 @@ impl Closing {
                     let known = record.job.take().unwrap_or_default();
                     record.job = Some((**job).clone().with_fallback(known));
                 }
-                Event::Fault { channel, reason } if record.faults.len() < MOST_FAULTS => {
+                Event::Fault { channel, reason } if record.faults.len() < MAX_FAULTS => {
                     record.faults.push(Fault {
                         at: entry.at,
                         channel: channel.clone(),
@@ -53,7 +53,7 @@ impl Closing {
                 _ => {}
             }
         }
-        let spans = Spans::of(&entries, record.window_steps);
+        let spans = Spans::from_entries(&entries, record.window_steps);
         let mut marks: Vec<Seconds> = spans
             .spans
             .iter()
@@ -69,7 +69,12 @@ impl Closing {
             .channels
             .iter()
             .map(|measured| {
-                Followed::new(measured.channel.clone(), record.interval, marks.clone(), command)
+                ChannelAccumulator::new(
+                    measured.channel.clone(),
+                    record.interval,
+                    marks.clone(),
+                    command,
+                )
             })
             .collect();
         let last = entries.last().map_or(Seconds::ZERO, |entry| entry.at);
@@ -94,7 +99,7 @@ impl Closing {
         }
     }
 
-    /// The closed record; the time of day at which its command ended is the caller's to say.
+    /// The closed record; the caller sets the wall-clock time at which the command ended.
     pub fn close(mut self, state: State) -> Record {
         let last = self.last;
         let begin = self.begin.unwrap_or(Seconds::ZERO);
@@ -118,29 +123,34 @@ impl Closing {
         record.tokens = self.spans.tokens;
         record.windows =
             self.spans.spans.iter().map(|span| window(span, &self.channels, &host, end)).collect();
-        self.note_what_is_odd();
+        self.note_anomalies();
         self.record
     }
 
-    fn note_what_is_odd(&mut self) {
+    fn note_anomalies(&mut self) {
         let counted = [
             (self.unreadable, "of trace.csv could not be read and were left out", "lines"),
-            (self.spans.left_out, "were too many or too deep and were left out", "windows"),
-            (self.spans.stray_ends, "were told that no window was open for", "window ends"),
+            (
+                self.spans.left_out,
+                "exceeded the limits of number or depth and were left out",
+                "windows",
+            ),
+            (self.spans.stray_ends, "had no open window", "window ends"),
         ];
         for (n, what, things) in counted {
             if n > 0 {
                 note(&mut self.record, format!("{n} {things} {what}"));
             }
         }
-        let said: Vec<String> = self.record.channels.iter().filter_map(disagreement).collect();
-        for text in said {
+        let disagreements: Vec<String> =
+            self.record.channels.iter().filter_map(disagreement).collect();
+        for text in disagreements {
             note(&mut self.record, text);
         }
     }
 }
 
-/// A counter and its own power that differ by more than a tenth, beyond what the counter's steps explain.
+/// A note if a counter and its own integrated power differ by more than 10 % and more than the counter's quantisation.
 fn disagreement(channel: &Measured) -> Option<String> {
     let (integrated, energy) = (channel.integrated?, channel.energy?);
     let apart = Joules::new((integrated - energy).value().abs());
@@ -155,12 +165,12 @@ fn disagreement(channel: &Measured) -> Option<String> {
 }
 
 fn note(record: &mut Record, text: String) {
-    if record.notes.len() < MOST_NOTES {
+    if record.notes.len() < MAX_NOTES {
         record.notes.push(text);
     }
 }
 
-fn window(span: &Span, channels: &[Followed], host: &str, end: Seconds) -> Window {
+fn window(span: &Span, channels: &[ChannelAccumulator], host: &str, end: Seconds) -> Window {
     let to = span.to.unwrap_or(end).max(span.from);
     Window {
         name: span.name.clone(),

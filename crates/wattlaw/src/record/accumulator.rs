@@ -1,4 +1,4 @@
-//! What one channel read while a record's command ran: energies at the moments that matter, and statistics.
+//! Accumulates the readings of one channel: energies at the edges of windows, and statistics.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,7 +7,7 @@ use crate::record::document::{Gap, Measured, Part, Spread};
 use crate::record::trace::{ChannelTrace, Edge};
 use crate::record::{Channel, Instrument, Sample};
 
-/// Names of NVML's bits for what holds the clocks down; an idle GPU and clocks that were set are not held down.
+/// Names of NVML's bits for clock throttling reasons; idle clocks and configured clocks are not throttling.
 ///
 /// Source: `nvml.h`, `nvmlClocksEventReason*`.
 const THROTTLE: [(u64, &str); 9] = [
@@ -22,20 +22,20 @@ const THROTTLE: [(u64, &str); 9] = [
     (0x100, "display_clock"),
 ];
 
-/// A reading that comes later than so many intervals after the last one leaves a gap, as it does in the sampler.
-const LATE: f64 = 2.5;
+/// A reading this many intervals after the last one leaves a gap, as in the sampler.
+const GAP_INTERVALS: f64 = 2.5;
 
-/// A channel's readings, of which those that are no longer needed are forgotten.
+/// The readings of a channel; readings that are no longer needed are dropped.
 #[derive(Debug)]
-pub(super) struct Followed {
+pub(super) struct ChannelAccumulator {
     trace: ChannelTrace,
-    /// Moments whose edges are still to be taken, sorted.
+    /// Times of the remaining edges, sorted.
     marks: VecDeque<Seconds>,
-    /// Edges by the bits of their moments, which sort as the moments do.
+    /// Edges by the bits of their times, which sort like the times.
     edges: BTreeMap<u64, Edge>,
     first: Option<Seconds>,
     last: Option<Seconds>,
-    /// Time between readings, and the last one, be it that it failed.
+    /// Time between readings, and the last reading, failed or not.
     interval: Seconds,
     tried: Option<Seconds>,
     command: (Seconds, Seconds),
@@ -46,26 +46,26 @@ pub(super) struct Followed {
 struct Statistics {
     readings: u64,
     failed: u64,
-    power: Many,
-    power_limit: Many,
-    sm_clock: Many,
-    memory_clock: Many,
-    temperature: Many,
-    utilization: Many,
+    power: RunningStats,
+    power_limit: RunningStats,
+    sm_clock: RunningStats,
+    memory_clock: RunningStats,
+    temperature: RunningStats,
+    utilization: RunningStats,
     throttle: BTreeMap<&'static str, u64>,
     throttle_readings: u64,
 }
 
-/// Values, summed up.
+/// Running statistics of a value.
 #[derive(Debug, Default, Clone, Copy)]
-struct Many {
+struct RunningStats {
     n: u64,
     sum: f64,
     min: f64,
     max: f64,
 }
 
-impl Many {
+impl RunningStats {
     fn add(&mut self, value: Option<f64>) {
         let Some(value) = value else { return };
         (self.min, self.max) = match self.n {
@@ -85,9 +85,8 @@ impl Many {
     }
 }
 
-impl Followed {
-    /// A channel whose edges at `marks` (sorted) will be asked for; statistics are those of `command`, from its begin to
-    /// its end.
+impl ChannelAccumulator {
+    /// A channel with edges at `marks` (sorted); statistics cover `command`, from begin to end.
     pub fn new(
         channel: Channel,
         interval: Seconds,
@@ -113,8 +112,9 @@ impl Followed {
 
     /// Adds a reading.
     pub fn push(&mut self, at: Seconds, sample: Option<Sample>) {
-        // what was read and could not be written is a gap too
-        if let Some(tried) = self.tried.filter(|tried| at - *tried > self.interval * LATE) {
+        // readings that could not be written are a gap too
+        if let Some(tried) = self.tried.filter(|tried| at - *tried > self.interval * GAP_INTERVALS)
+        {
             self.trace.push(tried + self.interval, None);
         }
         self.tried = Some(at);
@@ -127,7 +127,7 @@ impl Followed {
         }
         self.first.get_or_insert(at);
         self.last = Some(at);
-        // an edge asks for readings as far as two updates after it
+        // an edge needs readings up to two updates after it
         let reach = self.trace.channel().update * 2.0;
         while let Some(mark) = self.marks.front().copied().filter(|mark| *mark + reach < at) {
             self.marks.pop_front();
@@ -145,7 +145,7 @@ impl Followed {
         self.edges.get(&at.value().to_bits())
     }
 
-    /// Takes the edges that are left, once all readings are there, and those at the command's end and after it.
+    /// Computes the remaining edges after the last reading, and those at and after the command's end.
     pub fn finish(&mut self, end: Seconds, last: Seconds) {
         self.command.1 = end;
         for mark in std::mem::take(&mut self.marks).into_iter().chain([end, last]) {
@@ -155,7 +155,7 @@ impl Followed {
         }
     }
 
-    /// The share of a window.
+    /// The energy of a window.
     pub fn part(&self, host: &str, from: Seconds, to: Seconds) -> Option<Part> {
         let window = self.edge(from)?.until(self.edge(to)?);
         Some(Part {
@@ -167,14 +167,14 @@ impl Followed {
         })
     }
 
-    /// Mean power from one mark to another, as far as there are readings.
+    /// Mean power between two marks, as far as there are readings.
     fn mean_power(&self, from: Seconds, to: Seconds) -> Option<Watts> {
         let time = to.min(self.last?) - from.max(self.first?);
         let energy = self.edge(from)?.until(self.edge(to)?).energy;
         (time > Seconds::ZERO).then(|| energy / time).filter(|power| power.value().is_finite())
     }
 
-    /// What was read while the command ran; `idle` are the idle times before and after it.
+    /// The readings while the command ran; `idle` are the idle times before and after it.
     pub fn measured(&self, host: &str, idle: [Option<(Seconds, Seconds)>; 2]) -> Measured {
         let (begin, end) = self.command;
         let (from, to) = (self.edge(begin), self.edge(end));

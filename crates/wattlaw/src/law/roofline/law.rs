@@ -1,14 +1,14 @@
-//! The roofline law as a law that is evaluated on rows it has not seen.
+//! The roofline law as an implementation of [`Law`].
 
 use std::collections::BTreeMap;
 
-use super::discrepancy::MOST_POINTS;
+use super::discrepancy::MAX_POINTS;
 use super::fit::{Fit, Prior};
 use super::laws::RooflineLaws;
 use super::machine::Machine;
 use super::observation::Observation;
 use super::terms::Terms;
-use super::transfer::{DOUBT, Transfer, choose};
+use super::transfer::{PRIOR_SD_SCALE, Transfer, choose};
 use crate::base::error::{Error, Result};
 use crate::base::scope::Covers;
 use crate::base::units::JOULES_PER_KWH;
@@ -17,59 +17,57 @@ use crate::job::catalog::Catalog;
 use crate::law::{FittedLaw, Law};
 use crate::stats::frame::Frame;
 
-/// The fewest runs from which a discrepancy is learnt when a calibration is adjusted: below, parameters and discrepancy
-/// cannot be told apart.
-const ENOUGH: usize = 40;
+/// Fewest runs for a discrepancy when a calibration is adapted; fewer do not separate parameters and discrepancy.
+const MIN_DISCREPANCY_RUNS: usize = 40;
 
-/// What a fitted roofline law predicts.
+/// The response of a roofline law.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Response {
     /// ln(energy / kWh).
     Energy,
     /// ln(duration / s).
     Duration,
-    /// ln(energy / kWh) by a rule of thumb: the accelerators' thermal design power for as long as the law says that they
-    /// run.
+    /// ln(energy / kWh) as the accelerators' thermal design power times the time predicted by the law.
     RatedEnergy,
 }
 
-/// A roofline law over the runs of one dataset, before it is fitted.
+/// A roofline law on the runs of one dataset, before it is fitted.
 #[derive(Debug, Clone)]
 pub struct RooflineLaw {
     terms: Vec<Option<Terms>>,
-    /// What it predicts.
+    /// The response.
     pub predicts: Response,
-    /// What else a fit answers.
-    pub also: Vec<Response>,
-    /// The most points that hold the discrepancy; none leaves it out.
+    /// Other responses that a fit predicts.
+    pub other_responses: Vec<Response>,
+    /// Maximum number of inducing points of the discrepancy; `None` for no discrepancy.
     pub discrepancy: Option<usize>,
     /// Whether all accelerators share one set of parameters.
     pub pooled: bool,
-    /// The column whose groups are held out to see how wide intervals must be.
+    /// The column whose groups are held out for the intervals.
     pub interval_groups: String,
 }
 
-/// The column of [`RooflineLaw::interval_groups`] where nothing else is asked for.
-pub const USUAL_GROUPS: &str = "config_family";
+/// The default of [`RooflineLaw::interval_groups`].
+pub const DEFAULT_GROUPS: &str = "config_family";
 
 impl RooflineLaw {
-    /// Counts the cost of every run; runs that cannot be counted have none and are refused later by name.
-    pub fn over(data: &Dataset, catalog: &Catalog, energy: bool) -> Self {
+    /// Counts the cost of every run; a fit refuses runs whose cost cannot be counted.
+    pub fn new(data: &Dataset, catalog: &Catalog, energy: bool) -> Self {
         let terms = data
             .runs
             .iter()
             .map(|run| {
-                let terms = Terms::of(&run.resolve(catalog).ok()?);
+                let terms = Terms::for_job(&run.resolve(catalog).ok()?);
                 Some(Terms { whole_run: run.covers == Covers::Run, ..terms })
             })
             .collect();
         Self {
             terms,
             predicts: if energy { Response::Energy } else { Response::Duration },
-            also: Vec::new(),
-            discrepancy: Some(MOST_POINTS),
+            other_responses: Vec::new(),
+            discrepancy: Some(MAX_POINTS),
             pooled: false,
-            interval_groups: USUAL_GROUPS.to_owned(),
+            interval_groups: DEFAULT_GROUPS.to_owned(),
         }
     }
 
@@ -80,7 +78,7 @@ impl RooflineLaw {
             .map(|row| {
                 self.terms.get(*row).and_then(Option::as_ref).ok_or_else(|| {
                     Error::Data(format!(
-                        "the cost of run {row} (from 0) cannot be counted; it lacks columns"
+                        "the cost of run {row} (from 0) cannot be counted; columns are missing"
                     ))
                 })
             })
@@ -113,12 +111,13 @@ impl RooflineLaw {
         Ok((runs, names))
     }
 
-    /// Fits the accelerators of the rows of `train` with what `parent` knows as the prior, and keeps the parent's others.
+    /// Adapts `parent`: fits the accelerators of the rows of `train` with the parent's posterior as the prior, and
+    /// keeps the parent's other accelerators.
     ///
     /// # Errors
     /// As [`fit_machines`](Self::fit_machines).
     pub fn adjust(&self, train: &Frame, parent: &RooflineLaws) -> Result<RooflineLaws> {
-        let (runs, names) = self.observations(train, USUAL_GROUPS)?;
+        let (runs, names) = self.observations(train, DEFAULT_GROUPS)?;
         if runs.is_empty() {
             return Err(Error::Data(
                 "the roofline law needs at least one run with a duration".into(),
@@ -130,11 +129,14 @@ impl RooflineLaw {
             let own = runs_on(kind, &runs, &names);
             let prior = parent.prior(kind);
             let machine = match &parent.transfer {
-                Some(transfer) if own.len() < ENOUGH && transfer.spreads[0].is_some() => {
+                Some(transfer)
+                    if own.len() < MIN_DISCREPANCY_RUNS && transfer.spreads[0].is_some() =>
+                {
                     Machine::adjusted(&own, transfer, &prior)?
                 }
                 _ => {
-                    let discrepancy = self.discrepancy.filter(|_| own.len() >= ENOUGH);
+                    let discrepancy =
+                        self.discrepancy.filter(|_| own.len() >= MIN_DISCREPANCY_RUNS);
                     Machine::fit(&own, &prior, discrepancy)?
                 }
             };
@@ -144,7 +146,7 @@ impl RooflineLaw {
     }
 
     /// Fits every accelerator's parameters on the rows of `train` that have a duration; intervals come from holding out
-    /// whole groups of the label `hold_out`, and whole accelerators for what all share.
+    /// whole groups of the label `hold_out`, and whole accelerators for the pooled law.
     ///
     /// # Errors
     /// [`Error::Data`] where a run cannot be counted, none has a duration, or a fit does not converge.
@@ -153,7 +155,7 @@ impl RooflineLaw {
         let kinds = distinct(&names);
         let mut together = runs.clone();
         if kinds.len() > 1 {
-            // what all machines share must answer for one that none of them is
+            // the pooled law predicts machines that are not in the table, so whole machines are held out
             for (run, name) in together.iter_mut().zip(&names) {
                 run.group = kinds.binary_search(name).unwrap_or(0);
             }
@@ -172,7 +174,7 @@ impl RooflineLaw {
         if let ([only], false) = (kinds.as_slice(), self.pooled) {
             machines.insert((*only).to_owned(), pooled.clone());
         } else if !self.pooled {
-            let prior = Prior::taught(pooled.fit.logs, DOUBT);
+            let prior = Prior::centred_at(pooled.fit.logs, PRIOR_SD_SCALE);
             for (kind, own) in kinds.into_iter().zip(&by_kind) {
                 machines.insert(kind.to_owned(), Machine::fit(own, &prior, self.discrepancy)?);
             }
@@ -205,11 +207,11 @@ impl Law for RooflineLaw {
         rows.number(column).map(<[f64]>::to_vec)
     }
 
-    fn also(&self) -> Vec<Box<dyn Law>> {
+    fn other_responses(&self) -> Vec<Box<dyn Law>> {
         let other = |response: &Response| -> Box<dyn Law> {
-            Box::new(Self { predicts: *response, also: Vec::new(), ..self.clone() })
+            Box::new(Self { predicts: *response, other_responses: Vec::new(), ..self.clone() })
         };
-        self.also.iter().map(other).collect()
+        self.other_responses.iter().map(other).collect()
     }
 
     fn fit(&self, train: &Frame) -> Result<Box<dyn FittedLaw>> {
@@ -222,7 +224,7 @@ impl Law for RooflineLaw {
         Ok(Box::new(FittedRoofline { law: self.clone(), laws }))
     }
 
-    fn fit_given(
+    fn fit_few_shot(
         &self,
         train: &Frame,
         unseen: &Frame,
@@ -231,7 +233,7 @@ impl Law for RooflineLaw {
         let kinds = unseen.levels("gpu")?;
         let [kind] = kinds.as_slice() else {
             return Err(Error::Data(format!(
-                "{} accelerators are held out together; a law is given runs of one",
+                "{} accelerators are held out together; few-shot runs need a single accelerator",
                 kinds.len()
             )));
         };
@@ -239,14 +241,17 @@ impl Law for RooflineLaw {
         let jobs = self.terms_of(unseen)?;
         if jobs.len() <= count {
             return Err(Error::Data(format!(
-                "{kind} has {} runs; of which {count} cannot be given and the rest predicted",
+                "{kind} has {} runs; too few to fit on {count} and predict the rest",
                 jobs.len()
             )));
         }
-        let given = choose(&parent.prior(kind), &jobs, count);
-        let laws =
-            if given.is_empty() { parent } else { self.adjust(&unseen.select(&given)?, &parent)? };
-        Ok((Box::new(FittedRoofline { law: self.clone(), laws }), given))
+        let few_shot = choose(&parent.prior(kind), &jobs, count);
+        let laws = if few_shot.is_empty() {
+            parent
+        } else {
+            self.adjust(&unseen.select(&few_shot)?, &parent)?
+        };
+        Ok((Box::new(FittedRoofline { law: self.clone(), laws }), few_shot))
     }
 }
 
@@ -296,14 +301,14 @@ impl FittedLaw for FittedRoofline {
         self.read(self.law.predicts).half_widths(rows, level)
     }
 
-    fn also(&self) -> Vec<Box<dyn FittedLaw + '_>> {
+    fn other_responses(&self) -> Vec<Box<dyn FittedLaw + '_>> {
         let read =
             |response: &Response| -> Box<dyn FittedLaw + '_> { Box::new(self.read(*response)) };
-        self.law.also.iter().map(read).collect()
+        self.law.other_responses.iter().map(read).collect()
     }
 }
 
-/// A fitted law as a prediction of one response.
+/// A fitted law with one selected response.
 struct Reading<'a> {
     fitted: &'a FittedRoofline,
     predicts: Response,
@@ -336,7 +341,7 @@ impl FittedLaw for Reading<'_> {
         let which = match self.predicts {
             Response::Duration => 0,
             Response::Energy => 1,
-            // a rule of thumb has none
+            // a baseline has no intervals
             Response::RatedEnergy => return Ok(None),
         };
         self.each(rows, |machine, terms| Ok(machine.half_widths(terms, level)?[which])).map(Some)

@@ -1,24 +1,24 @@
-//! What came of a case: our law, and what people would use without it, on the same runs and splits.
+//! Evaluates a case: the roofline law, other laws and baselines on the same runs and splits.
 
 use serde::Serialize;
 
 use super::{Case, Figure, Measure, Target};
-use crate::audit::{Kind, audit};
+use crate::audit::{FindingKind, audit};
 use crate::base::error::{Error, Result};
-use crate::data::dataset::{ColumnsOf, Dataset};
+use crate::data::dataset::{Dataset, ProxyColumns};
 use crate::data::measurement::{DescribedJob, Measurement};
 use crate::job::catalog::Catalog;
 use crate::law::Law;
+use crate::law::baseline::FixedMfu;
 use crate::law::efficiency::{BeforeRunLaw, measurable};
 use crate::law::roofline::{Response, RooflineLaw};
 use crate::law::scaling::ScalingLaw;
 use crate::law::setting::Setting;
-use crate::law::thumb::FixedUtilisation;
 use crate::stats::frame::Frame;
 use crate::stats::score::finite;
-use crate::validate::{Judge, Validation};
+use crate::validate::{CrossValidator, Validation};
 
-/// The names under which laws are printed.
+/// Printed names of laws.
 const ROOFLINE: &str = "roofline";
 const PHYSICS: &str = "roofline, no discrepancy";
 const AFTER: &str = "scaling, after the run";
@@ -29,71 +29,71 @@ const SIX_ND: &str = "6·N·D at 40 % of peak";
 /// One law on one case.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Score {
-    /// The law, in short.
+    /// Short name of the law.
     pub name: &'static str,
-    /// What it explains.
+    /// The response.
     pub target: Target,
     /// Mean relative error over all held-out runs of all splits.
     #[serde(serialize_with = "finite")]
     pub pooled_mape: f64,
-    /// All else.
+    /// All scores.
     #[serde(flatten)]
     pub found: Validation,
 }
 
-/// How far a figure was reached.
+/// How far a target was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Met {
+pub enum Attainment {
     /// The aim.
     Aim,
     /// The floor.
     Floor,
-    /// Neither.
+    /// Not reached.
     No,
 }
 
-/// A figure and what was found.
+/// A target and the value found.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Checked {
-    /// Of what.
+    /// The response.
     pub target: Target,
-    /// By which measure.
+    /// The measure.
     pub measure: &'static str,
     /// The floor.
     pub least: f64,
     /// The aim.
     pub aim: f64,
-    /// What our law reached.
+    /// The value of the roofline law.
     #[serde(serialize_with = "finite")]
     pub found: f64,
-    /// How far that goes.
-    pub met: Met,
+    /// How far it reaches the target.
+    pub met: Attainment,
 }
 
-/// What a split holds out, by lines of the table, so that other programs can check theirs.
+/// A split by lines of the table, for comparison with other programs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TestSplit {
     /// A group's label, a direction of scale, or the number of the draw.
     pub held_out: String,
-    /// Rows that train.
+    /// Number of training rows.
     pub n_train: usize,
-    /// Rows that test.
+    /// Number of test rows.
     pub n_test: usize,
-    /// Their lines, the header being 1.
+    /// Lines of the test rows; the header is line 1.
     pub lines: Vec<u64>,
 }
 
-/// What came of a case.
+/// The evaluation of a case.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Judged {
+pub struct Evaluation {
     /// The case's name.
     pub case: &'static str,
     /// The table's path.
     pub table: &'static str,
     /// SHA-256 of its bytes.
     pub data_sha256: String,
-    /// Column that is held out by.
+    /// The held-out column.
     pub hold_out: &'static str,
     /// How it is held out.
     pub scheme: &'static str,
@@ -101,23 +101,23 @@ pub struct Judged {
     pub n_rows: usize,
     /// Groups.
     pub n_groups: usize,
-    /// Runs that the audit set apart as stalled.
+    /// Number of runs excluded as stalled.
     pub set_apart: usize,
-    /// Each law, ours first.
+    /// All laws, the roofline law first.
     pub laws: Vec<Score>,
-    /// What was asked of ours.
+    /// The targets of the roofline law.
     pub figures: Vec<Checked>,
-    /// The splits of our law.
+    /// The splits of the roofline law.
     pub splits: Vec<TestSplit>,
-    /// Runs and laws that were left out, and why.
+    /// Runs and laws left out, with reasons.
     pub notes: Vec<String>,
 }
 
-/// Judges every law that applies to a case.
+/// Evaluates every law that applies to a case.
 ///
 /// # Errors
-/// Where no run is left, or our own law cannot be judged; that another cannot is a note.
-pub fn judge(case: &Case, data: &Dataset, catalog: &Catalog) -> Result<Judged> {
+/// If no run is left, or the roofline law cannot be evaluated; failures of other laws are notes.
+pub fn evaluate(case: &Case, data: &Dataset, catalog: &Catalog) -> Result<Evaluation> {
     let keeps = |run: &Measurement| {
         let named = |gpu| catalog.accelerator(run.gpu()).is_ok_and(|a| a.name == gpu);
         case.setting.is_none_or(|s| s.keeps(run.family(), run.strategy_kind()))
@@ -135,9 +135,9 @@ pub fn judge(case: &Case, data: &Dataset, catalog: &Catalog) -> Result<Judged> {
     if data.runs.is_empty() {
         return Err(Error::Data(format!("{}: no run is left for {}", data.name, case.name)));
     }
-    let frame = data.frame(ColumnsOf::default(), catalog)?;
-    let judge = case.judge();
-    let mut judged = Judged {
+    let frame = data.frame(ProxyColumns::default(), catalog)?;
+    let validator = case.validator();
+    let mut evaluation = Evaluation {
         case: case.name,
         table: case.table,
         data_sha256: data.digest.clone(),
@@ -152,45 +152,51 @@ pub fn judge(case: &Case, data: &Dataset, catalog: &Catalog) -> Result<Judged> {
         notes: note.into_iter().collect(),
     };
 
-    let mut ours = RooflineLaw::over(&data, catalog, case.energy);
+    let mut ours = RooflineLaw::new(&data, catalog, case.energy);
     if case.energy {
-        ours.also = vec![Response::Duration, Response::RatedEnergy];
+        ours.other_responses = vec![Response::Duration, Response::RatedEnergy];
     }
-    if let Some(groups) = judge.hold_out.interval_groups() {
+    if let Some(groups) = validator.hold_out.interval_groups() {
         groups.clone_into(&mut ours.interval_groups);
     }
-    judged.roofline(ROOFLINE, &ours, &judge, &frame)?;
-    if let Some(first) = judged.laws.first() {
+    evaluation.roofline(ROOFLINE, &ours, &validator, &frame)?;
+    if let Some(first) = evaluation.laws.first() {
         let split = |s: &crate::validate::SplitScore| TestSplit {
             held_out: s.held_out.clone(),
             n_train: s.n_train,
             n_test: s.n_test,
             lines: s.test_rows.iter().map(|row| data.runs[*row].line).collect(),
         };
-        judged.n_groups = first.found.n_groups;
-        judged.splits = first.found.splits.iter().map(split).collect();
+        evaluation.n_groups = first.found.n_groups;
+        evaluation.splits = first.found.splits.iter().map(split).collect();
     }
     ours.discrepancy = None;
-    ours.also.retain(|response| *response == Response::Duration);
-    judged.roofline(PHYSICS, &ours, &judge, &frame)?;
+    ours.other_responses.retain(|response| *response == Response::Duration);
+    evaluation.roofline(PHYSICS, &ours, &validator, &frame)?;
 
     let targets: &[Target] =
         if case.energy { &[Target::Energy, Target::Duration] } else { &[Target::Duration] };
     for target in targets {
-        judged.scaling(case.setting.unwrap_or(Setting::Pooled), *target, &judge, &frame)?;
-        let rule = FixedUtilisation::over(&data, catalog, *target == Target::Energy);
-        // nothing is fitted, so that there is nothing to draw an interval from
-        judged.try_law(SIX_ND, *target, &rule, &Judge { intervals: None, ..judge.clone() }, &frame);
+        evaluation.scaling(case.setting.unwrap_or(Setting::Pooled), *target, &validator, &frame)?;
+        let rule = FixedMfu::new(&data, catalog, *target == Target::Energy);
+        // a baseline has no fit and therefore no interval
+        evaluation.try_law(
+            SIX_ND,
+            *target,
+            &rule,
+            &CrossValidator { intervals: None, ..validator.clone() },
+            &frame,
+        );
     }
-    judged.figures = case.figures.iter().filter_map(|f| judged.check(f)).collect();
-    Ok(judged)
+    evaluation.figures = case.figures.iter().filter_map(|f| evaluation.check(f)).collect();
+    Ok(evaluation)
 }
 
-/// A table without the steps that the audit finds stalled, and how many those are.
+/// The table without stalled steps, and their number.
 fn without_stalled(data: &Dataset, catalog: &Catalog) -> (Dataset, usize) {
     let stalled: Vec<Option<u64>> = audit(data, catalog)
         .into_iter()
-        .filter(|finding| finding.kind == Kind::Stalled)
+        .filter(|finding| finding.kind == FindingKind::Stalled)
         .map(|finding| finding.row)
         .collect();
     let kept = data.filter(|run| !stalled.contains(&Some(run.line)));
@@ -198,18 +204,18 @@ fn without_stalled(data: &Dataset, catalog: &Catalog) -> (Dataset, usize) {
     (kept, n)
 }
 
-impl Judged {
-    /// Judges a roofline law and what else its fits answer.
+impl Evaluation {
+    /// Evaluates a roofline law and the other responses of its fits.
     fn roofline(
         &mut self,
         name: &'static str,
         law: &RooflineLaw,
-        judge: &Judge,
+        validator: &CrossValidator,
         frame: &Frame,
     ) -> Result<()> {
-        let (first, others) = judge.validate_with_others(law, frame)?;
-        let all =
-            std::iter::once((law.predicts, first)).chain(law.also.iter().copied().zip(others));
+        let (first, others) = validator.validate_with_other_responses(law, frame)?;
+        let all = std::iter::once((law.predicts, first))
+            .chain(law.other_responses.iter().copied().zip(others));
         for (response, found) in all {
             let (name, target) = match response {
                 Response::Energy => (name, Target::Energy),
@@ -221,12 +227,12 @@ impl Judged {
         Ok(())
     }
 
-    /// Judges the study's law, after the run and before it.
+    /// Evaluates the study's law, after the run and before it.
     fn scaling(
         &mut self,
         setting: Setting,
         target: Target,
-        judge: &Judge,
+        validator: &CrossValidator,
         frame: &Frame,
     ) -> Result<()> {
         let response = match target {
@@ -235,31 +241,31 @@ impl Judged {
         };
         let (formula, note) = measurable(setting.formula()?, frame)?;
         if note.is_some() {
-            // without η there is no difference between after and before
+            // without η both laws are equal
             let law = ScalingLaw::new(formula, response);
-            self.try_law(BEFORE, target, &law, judge, frame);
+            self.try_law(BEFORE, target, &law, validator, frame);
             return Ok(());
         }
-        let before = BeforeRunLaw::of_terms(setting, formula.clone(), response)?;
-        self.try_law(AFTER, target, &ScalingLaw::new(formula, response), judge, frame);
-        self.try_law(BEFORE, target, &before, judge, frame);
+        let before = BeforeRunLaw::from_terms(setting, formula.clone(), response)?;
+        self.try_law(AFTER, target, &ScalingLaw::new(formula, response), validator, frame);
+        self.try_law(BEFORE, target, &before, validator, frame);
         Ok(())
     }
 
-    /// Judges a law that may not suit the case.
+    /// Evaluates a law that may not apply to the case.
     fn try_law(
         &mut self,
         name: &'static str,
         target: Target,
         law: &dyn Law,
-        judge: &Judge,
+        validator: &CrossValidator,
         frame: &Frame,
     ) {
-        match judge.validate(law, frame) {
+        match validator.validate(law, frame) {
             Ok(found) => {
                 if let Some(skipped) = found.skipped.first() {
                     self.notes.push(format!(
-                        "{name}: {} of {} splits could not be judged, the first because {}",
+                        "{name}: {} of {} splits could not be evaluated; the first because {}",
                         found.skipped.len(),
                         found.skipped.len() + found.splits.len(),
                         skipped.reason
@@ -271,7 +277,7 @@ impl Judged {
         }
     }
 
-    /// What our law reached of a figure; none where the case lacks its target.
+    /// The roofline law's value of a target; `None` if the case lacks the response.
     fn check(&self, figure: &Figure) -> Option<Checked> {
         let ours = |s: &&Score| s.name == ROOFLINE && s.target == figure.target;
         let score = self.laws.iter().find(ours)?;
@@ -283,7 +289,7 @@ impl Judged {
             Measure::MedianError => score.found.median_ape.median,
             Measure::MeanError => score.pooled_mape,
             Measure::HalfWidth => score.found.half_width_factor.as_ref()?.median,
-            // of single runs, which have no splits
+            // measures of single runs, which have no splits
             Measure::Error => return None,
         };
         Some(Checked::new(figure, found))
@@ -291,17 +297,17 @@ impl Judged {
 }
 
 impl Checked {
-    /// Holds what was found against a figure.
+    /// Compares a value with a target.
     pub(super) fn new(figure: &Figure, found: f64) -> Self {
         let reaches = |bar: f64| {
             if figure.measure.grows() { found >= bar } else { found <= bar }
         };
         let met = if reaches(figure.aim) {
-            Met::Aim
+            Attainment::Aim
         } else if reaches(figure.least) {
-            Met::Floor
+            Attainment::Floor
         } else {
-            Met::No
+            Attainment::No
         };
         Self {
             target: figure.target,

@@ -1,6 +1,6 @@
-//! Rules of thumb that people use without any law: nothing in them is fitted, so that they say what a law is worth.
+//! Baselines without fitted parameters, to compare laws with.
 //!
-//! The other rule, thermal design power for as long as a law says that a run takes, is
+//! The other baseline, thermal design power times the time predicted by a law, is
 //! [`Response::RatedEnergy`](crate::law::roofline::Response::RatedEnergy) of the roofline law.
 
 use crate::base::error::{Error, Result};
@@ -11,7 +11,7 @@ use crate::job::catalog::Catalog;
 use crate::law::{FittedLaw, Law};
 use crate::stats::frame::Frame;
 
-/// Share of the peak that large models are supposed to reach.
+/// Model FLOPs utilisation (MFU): assumed share of the peak.
 ///
 /// Assumed: Chowdhery et al. 2022 (PaLM, arXiv 2204.02311, table 3) list 21 % (GPT-3), 30 % (Megatron-Turing NLG), 33 %
 /// (Gopher) and 46 % (PaLM).
@@ -25,33 +25,33 @@ pub fn duration_s(job: &Job) -> f64 {
     6.0 * parameters * job.tokens() / (job.system.gpus as f64 * peak * MFU)
 }
 
-/// Watts of all accelerators at their thermal design power.
+/// Thermal design power of all accelerators, in watts.
 pub fn rated_power_w(job: &Job) -> f64 {
     job.system.gpus as f64 * job.system.accelerator.tdp_w
 }
 
-/// 6·N·D at a fixed utilisation: time from FLOPs, and energy at thermal design power for that time.
+/// 6·N·D FLOPs at a fixed MFU: time from FLOPs, and energy as thermal design power times that time.
 #[derive(Debug, Clone)]
-pub struct FixedUtilisation {
-    /// ln(duration / s) and ln(energy / kWh) of each run; absent where its job is not known.
-    answers: Vec<Option<(f64, f64)>>,
+pub struct FixedMfu {
+    /// ln(duration / s) and ln(energy / kWh) of each run; absent where its job is unknown.
+    estimates: Vec<Option<(f64, f64)>>,
     energy: bool,
 }
 
-impl FixedUtilisation {
-    /// The rule for every run of a dataset: of energy, or else of duration.
-    pub fn over(data: &Dataset, catalog: &Catalog, energy: bool) -> Self {
-        let answer = |job: &Job| {
+impl FixedMfu {
+    /// The baseline for every run of a dataset: of energy, or else of duration.
+    pub fn new(data: &Dataset, catalog: &Catalog, energy: bool) -> Self {
+        let estimate = |job: &Job| {
             let seconds = duration_s(job);
             (seconds.ln(), (seconds * rated_power_w(job) / JOULES_PER_KWH).ln())
         };
-        let answers =
-            data.runs.iter().map(|run| run.resolve(catalog).ok().as_ref().map(answer)).collect();
-        Self { answers, energy }
+        let estimates =
+            data.runs.iter().map(|run| run.resolve(catalog).ok().as_ref().map(estimate)).collect();
+        Self { estimates, energy }
     }
 }
 
-impl Law for FixedUtilisation {
+impl Law for FixedMfu {
     fn name(&self) -> String {
         let of = if self.energy { "TDP for " } else { "" };
         format!("{of}6·N·D at {:.0} % of peak", MFU * 100.0)
@@ -67,23 +67,23 @@ impl Law for FixedUtilisation {
     }
 }
 
-impl FittedLaw for FixedUtilisation {
+impl FittedLaw for FixedMfu {
     fn predict(&self, rows: &Frame) -> Result<Vec<f64>> {
-        let answer = |row: &usize| {
+        let estimate = |row: &usize| {
             let (duration, energy) =
-                self.answers.get(*row).copied().flatten().ok_or_else(|| {
-                    Error::Data(format!("the job of run {row} (from 0) is not known"))
+                self.estimates.get(*row).copied().flatten().ok_or_else(|| {
+                    Error::Data(format!("the job of run {row} (from 0) is unknown"))
                 })?;
             Ok(if self.energy { energy } else { duration })
         };
-        rows.origins().iter().map(answer).collect()
+        rows.origins().iter().map(estimate).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::dataset::ColumnsOf;
+    use crate::data::dataset::ProxyColumns;
 
     #[test]
     fn six_nd_on_two_a100_by_hand() {
@@ -92,9 +92,9 @@ mod tests {
                     gpt,a100-sxm4-40gb,2,ddp,12,768,12,50257,1024,4,1e9,fp16,1,1\n";
         let catalog = Catalog::built_in().unwrap();
         let data = Dataset::from_csv(text.as_bytes(), "one.csv", None).unwrap();
-        let frame = data.frame(ColumnsOf::default(), &catalog).unwrap();
+        let frame = data.frame(ProxyColumns::default(), &catalog).unwrap();
         let of = |energy| {
-            let law = FixedUtilisation::over(&data, &catalog, energy);
+            let law = FixedMfu::new(&data, &catalog, energy);
             let fitted = law.fit(&frame).unwrap();
             (law.name(), fitted.predict(&frame).unwrap()[0].exp())
         };
@@ -114,8 +114,8 @@ mod tests {
         let text = "family,gpu,gpus,layers,hidden_size,energy_kwh,duration_s\ngpt,t4,1,2,64,1,1\n";
         let catalog = Catalog::built_in().unwrap();
         let data = Dataset::from_csv(text.as_bytes(), "one.csv", None).unwrap();
-        let frame = data.frame(ColumnsOf::default(), &catalog).unwrap();
-        let error = FixedUtilisation::over(&data, &catalog, true).predict(&frame).unwrap_err();
-        assert_eq!(error.to_string(), "the job of run 0 (from 0) is not known");
+        let frame = data.frame(ProxyColumns::default(), &catalog).unwrap();
+        let error = FixedMfu::new(&data, &catalog, true).predict(&frame).unwrap_err();
+        assert_eq!(error.to_string(), "the job of run 0 (from 0) is unknown");
     }
 }

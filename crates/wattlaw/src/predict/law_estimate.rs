@@ -9,53 +9,54 @@ use crate::base::units::JOULES_PER_KWH;
 use crate::calibration::{Calibration, Laws, ScalingLaws};
 use crate::job::Job;
 use crate::job::parallelism::StrategyKind;
-use crate::law::roofline::clock::{LOWEST, PowerLimit};
+use crate::law::roofline::clock::{MIN_CLOCK_SHARE, PowerLimit};
 use crate::law::roofline::laws::RooflineLaws;
 use crate::law::roofline::physics::{EnergyParts, Physics, PhysicsEstimate, TimeParts};
 
-/// Factor either way that covers an accelerator whose runs were never measured, where no other was held out either.
+/// Half-width factor for an accelerator without measured runs, where no held-out accelerators give one.
 ///
-/// Assumed; with several accelerators in a table their own differences are measured instead.
-const UNSEEN_GPU: f64 = 2.0;
+/// Assumed; with several accelerators in a table, their differences are measured instead.
+const UNSEEN_GPU_FACTOR: f64 = 2.0;
 
-/// Factor either way that covers a family whose runs were never measured on an accelerator that is known.
+/// Half-width factor for a family without measured runs on a fitted accelerator.
 ///
-/// Assumed: BERT under a law shared with GPT on one accelerator is off by a sixth in the median (`docs/project/accuracy.md`).
-const UNSEEN_FAMILY: f64 = 1.5;
+/// Assumed: BERT under a law shared with GPT on one accelerator has a median error of a sixth
+/// (`docs/project/accuracy.md`).
+const UNSEEN_FAMILY_FACTOR: f64 = 1.5;
 
-/// The fewest kinds of accelerators whose differences, held out one by one, stand for those of one that was not seen.
-const ENOUGH_ACCELERATORS: usize = 3;
+/// Fewest accelerators whose leave-one-out errors represent those of an unseen one.
+const MIN_ACCELERATORS: usize = 3;
 
-/// Factor either way that covers power where only times were measured and power parameters are physical defaults.
+/// Half-width factor for power where only times were measured and power parameters are physical defaults.
 ///
-/// Assumed: from idle accelerators (a third of the limit) to those at their limit.
-const UNSEEN_POWER: f64 = 1.4;
+/// Assumed: from idle accelerators (a third of the limit) to accelerators at their limit.
+const UNSEEN_POWER_FACTOR: f64 = 1.4;
 
-/// Share of the logarithm by which a power limit stretches time that widens the intervals of time and energy: no
+/// Share of the logarithmic time factor of a power limit that widens the intervals of time and energy, since no
 /// calibration has runs under a limit.
 ///
-/// Assumed: the wider the stretch, the farther were the ratios of BERT on V100 and A40 off (`docs/project/accuracy.md`).
-const UNSEEN_LIMIT: f64 = 0.5;
+/// Assumed: the errors of the ratios of BERT on V100 and A40 grow with the time factor
+/// (`docs/project/accuracy.md`).
+const UNSEEN_LIMIT_SHARE: f64 = 0.5;
 
-/// What an estimate is made of.
+/// The breakdown of an estimate.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Breakdown {
-    /// Of a scaling law: factors whose product is the energy.
+    /// Scaling law: factors whose product is the energy.
     Factors(Vec<Factor>),
-    /// Of a roofline law: parts that add up to the physics' time and energy, and the factors by which the discrepancy
-    /// changes both.
+    /// Roofline law: parts that add up to time and energy from the physics, and the discrepancy's factors on both.
     Parts {
-        /// Seconds by what they are spent on.
+        /// Time by part, in seconds.
         time: TimeParts,
-        /// Joules by what they are spent on.
+        /// Energy by part, in joules.
         energy: EnergyParts,
-        /// What the learnt discrepancy multiplies time and energy by; 1 without one.
+        /// Factors of the learned discrepancy on time and energy; 1 without one.
         discrepancy: [f64; 2],
     },
 }
 
-/// Energy, time and mean power with intervals, before anything is checked against what is possible.
+/// Energy, time and mean power with intervals, before the check for impossible estimates.
 pub(super) struct LawEstimate {
     pub energy_j: Option<Interval>,
     pub duration_s: Option<Interval>,
@@ -70,8 +71,8 @@ pub(super) struct LawEstimate {
 /// Estimates a job by the calibration's laws.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a level outside 0 to 1; [`Error::Data`] where the laws cannot place the job.
-pub(super) fn by_law(job: &Job, calibration: &Calibration, level: f64) -> Result<LawEstimate> {
+/// [`Error::Invalid`] for a level outside 0 to 1; [`Error::Data`] where the laws cannot predict the job.
+pub(super) fn estimate(job: &Job, calibration: &Calibration, level: f64) -> Result<LawEstimate> {
     match &calibration.law {
         Laws::Scaling(laws) => scaling(job, calibration, laws, level),
         Laws::Roofline(laws) => roofline(job, calibration, laws, level),
@@ -84,27 +85,27 @@ fn scaling(
     laws: &ScalingLaws,
     level: f64,
 ) -> Result<LawEstimate> {
-    let (features, bent) = calibration.features(job, laws.columns);
-    let answer = laws.at_level(level)?.answer(&features).map_err(|error| {
-        Error::Data(format!("calibration {} cannot answer for this job: {error}", calibration.name))
+    let (features, substitutions) = calibration.features(job, laws.columns);
+    let estimate = laws.evaluator(level)?.estimate(&features).map_err(|error| {
+        Error::Data(format!("calibration {} cannot predict this job: {error}", calibration.name))
     })?;
-    let [half_energy, half_duration, half_power] = answer.half_widths;
-    let given = |log: f64, half: f64| log.is_finite().then(|| Interval::from_log(log, half));
-    let log_power = answer.log_energy_kwh + JOULES_PER_KWH.ln() - answer.log_duration_s;
-    let mut warnings: Vec<Warning> = bent.into_iter().map(Warning::answered_as).collect();
+    let [half_energy, half_duration, half_power] = estimate.half_widths;
+    let interval = |log: f64, half: f64| log.is_finite().then(|| Interval::from_log(log, half));
+    let log_power = estimate.log_energy_kwh + JOULES_PER_KWH.ln() - estimate.log_duration_s;
+    let mut warnings: Vec<Warning> = substitutions.into_iter().map(Warning::substituted).collect();
     if half_energy.is_infinite() || half_duration.is_infinite() {
         warnings.push(Warning::too_few_runs(calibration, level));
     }
     Ok(LawEstimate {
-        energy_j: given(answer.log_energy_kwh, half_energy).map(|i| i.scaled(JOULES_PER_KWH)),
-        duration_s: given(answer.log_duration_s, half_duration),
-        mean_power_w: given(log_power, half_power),
+        energy_j: interval(estimate.log_energy_kwh, half_energy).map(|i| i.scaled(JOULES_PER_KWH)),
+        duration_s: interval(estimate.log_duration_s, half_duration),
+        mean_power_w: interval(log_power, half_power),
         efficiency: laws
             .energy
             .as_ref()
             .and_then(|f| f.law.predict_log_eta(&features).ok().flatten())
             .map(f64::exp),
-        breakdown: Breakdown::Factors(factors::of_energy(laws, &features)),
+        breakdown: Breakdown::Factors(factors::energy_factors(laws, &features)),
         power_limit: None,
         warnings,
         scope: calibration.scope,
@@ -127,7 +128,7 @@ fn roofline(
         warnings.push(Warning {
             kind: WarningKind::StepsOnly,
             text: format!(
-                "{} was fitted on the steps of runs: what comes before the first and after the last is not in the answer",
+                "{} was fitted on the steps of runs; the prediction does not include start-up and end",
                 calibration.name
             ),
         });
@@ -138,8 +139,8 @@ fn roofline(
         warnings.push(Warning {
             kind: WarningKind::FewRuns,
             text: format!(
-                "{} has too few runs on this accelerator for a spread of its own; the interval is that of the law that all \
-                 its accelerators share",
+                "{} has too few runs on this accelerator for an interval of its own; the interval is that of the law shared by \
+                 all its accelerators",
                 calibration.name
             ),
         });
@@ -151,14 +152,14 @@ fn roofline(
     }
     let [mut half_time, mut half_energy, mut half_power] = halves;
     if limit.binds {
-        let wider = UNSEEN_LIMIT * limit.time_factor.ln();
+        let wider = UNSEEN_LIMIT_SHARE * limit.time_factor.ln();
         half_time = half_time.hypot(wider);
         half_energy = half_energy.hypot(wider);
         warnings.push(Warning {
             kind: WarningKind::WiderByAssumption,
             text: format!(
-                "{} has no runs under a power limit; its intervals of time and energy are widened by a factor {:.2}, half of what \
-                 the limit stretches, which is an assumption",
+                "{} has no runs under a power limit; the intervals of time and energy are widened by an assumed factor {:.2}, \
+                 the square root of the time factor",
                 calibration.name,
                 wider.exp()
             ),
@@ -168,11 +169,11 @@ fn roofline(
     let known_family = calibration.seen("family").iter().any(|f| f == family);
     warnings.extend(unseen_strategy(job, calibration));
     let mut wider = Vec::new();
-    if (!own || borrowed) && laws.accelerators < ENOUGH_ACCELERATORS {
-        wider.push(("accelerator", UNSEEN_GPU));
+    if (!own || borrowed) && laws.accelerators < MIN_ACCELERATORS {
+        wider.push(("accelerator", UNSEEN_GPU_FACTOR));
     }
     if !known_family {
-        wider.push(("family", UNSEEN_FAMILY));
+        wider.push(("family", UNSEEN_FAMILY_FACTOR));
     }
     for (what, factor) in wider {
         for half in [&mut half_time, &mut half_energy, &mut half_power] {
@@ -181,22 +182,21 @@ fn roofline(
         warnings.push(Warning {
             kind: WarningKind::WiderByAssumption,
             text: format!(
-                "{} has too few runs to tell of this {what}; its interval is widened by a factor {factor}, which is an \
-                 assumption",
+                "{} has too few runs for this {what}; the interval is widened by an assumed factor {factor}",
                 calibration.name
             ),
         });
     }
-    // a machine adjusted to a few runs has no spread of its own and knows what its parent knew
+    // a machine adapted to a few runs has no residuals of its own; its power parameters come from the parent
     let knows_energy = machine.knows_energy() || laws.pooled.knows_energy();
     if !knows_energy {
-        half_power = UNSEEN_POWER.ln();
+        half_power = UNSEEN_POWER_FACTOR.ln();
         half_energy = half_time.hypot(half_power);
         warnings.push(Warning {
             kind: WarningKind::AssumedPower,
             text: format!(
-                "{} knows times and no energies: power is by assumption (physical defaults within a factor {UNSEEN_POWER}), \
-                 and so is that part of the energy",
+                "{} has times but no energies; power is assumed (physical defaults within a factor {UNSEEN_POWER_FACTOR}), and so \
+                 is its part of the energy",
                 calibration.name
             ),
         });
@@ -214,12 +214,12 @@ fn roofline(
         breakdown: Breakdown::Parts { time, energy, discrepancy },
         power_limit: Some(limit),
         warnings,
-        // the physical defaults are of accelerators and hosts behind their power supplies
+        // the physical defaults cover accelerators and hosts behind their power supplies
         scope: if knows_energy { calibration.scope } else { Scope::NodeDc },
     })
 }
 
-/// A warning where the law was fitted on no run of the job's strategy.
+/// A warning for a law without fitted runs of the job's strategy.
 fn unseen_strategy(job: &Job, calibration: &Calibration) -> Option<Warning> {
     let strategy = job.parallelism.strategy().kind();
     let seen = calibration.strategies();
@@ -227,8 +227,8 @@ fn unseen_strategy(job: &Job, calibration: &Calibration) -> Option<Warning> {
         return None;
     }
     if strategy.is_sharded() && seen.contains(&StrategyKind::Fsdp) {
-        return Some(Warning::answered_as(format!(
-            "{} has no runs of strategy `{strategy}`; answered as `{}`",
+        return Some(Warning::substituted(format!(
+            "{} has no runs of strategy `{strategy}`; `{}` is used instead",
             calibration.name,
             StrategyKind::Fsdp
         )));
@@ -243,13 +243,14 @@ fn unseen_strategy(job: &Job, calibration: &Calibration) -> Option<Warning> {
     })
 }
 
-/// A limit that even the lowest clock does not meet.
+/// The error for a limit below the power at the lowest clock.
 fn unmet(job: &Job, calibration: &Calibration, limit: &PowerLimit) -> Error {
     Error::invalid(
         "power_limit_w",
         limit.limit_w,
         format!(
-            "{} draws {:.0} W in this job even at {LOWEST} of its clock, the lowest, by {}; give a higher limit",
+            "{} draws {:.0} W in this job at its lowest clock ({MIN_CLOCK_SHARE} of the full clock), according to {}; set a \
+             higher limit",
             job.system.accelerator.name, limit.draw_w, calibration.name
         ),
     )

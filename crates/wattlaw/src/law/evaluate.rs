@@ -1,4 +1,4 @@
-//! What a law must offer to be judged on rows that it has not seen.
+//! The traits of laws that are evaluated on held-out rows.
 
 use crate::base::error::{Error, Result};
 use crate::law::efficiency::{BeforeRunFit, BeforeRunLaw};
@@ -8,7 +8,7 @@ use crate::stats::design::varying;
 use crate::stats::formula::Formula;
 use crate::stats::frame::Frame;
 
-/// Represents a law before it has seen data: what it needs, and how it is fitted.
+/// A law before it is fitted.
 pub trait Law: Sync {
     /// Gives the name under which results are reported.
     fn name(&self) -> String;
@@ -19,39 +19,38 @@ pub trait Law: Sync {
     /// When a column is absent.
     fn response(&self, rows: &Frame) -> Result<Vec<f64>>;
 
-    /// Fits the law on the rows of `train`, as fast as predictions alone allow.
+    /// Fits the law on the rows of `train`, without covariances that predictions do not need.
     ///
     /// # Errors
     /// When a column is absent or the rows do not determine the law.
     fn fit(&self, train: &Frame) -> Result<Box<dyn FittedLaw>>;
 
-    /// Fits the law on the rows of `train` and on `count` rows of `unseen` that it chooses itself by what is known before
-    /// a run; gives their positions too.
+    /// Few-shot fit: on the rows of `train` and on `count` rows of `unseen` that the law chooses from what is known
+    /// before a run; returns the fit and their positions.
     ///
     /// # Errors
-    /// As [`fit`](Self::fit); where the law cannot choose; and where `unseen` has no more rows than `count`.
-    fn fit_given(
+    /// Those of [`fit`](Self::fit); for a law that cannot choose runs; and where `unseen` has at most `count` rows.
+    fn fit_few_shot(
         &self,
         _train: &Frame,
         _unseen: &Frame,
         _count: usize,
     ) -> Result<(Box<dyn FittedLaw>, Vec<usize>)> {
-        Err(Error::Data(format!("the {} cannot choose runs to be given", self.name())))
+        Err(Error::Data(format!("the {} cannot choose few-shot runs", self.name())))
     }
 
-    /// Names the label columns of `rows` whose levels the law can only predict after it has seen
-    /// them in training.
+    /// Names the label columns of `rows` whose levels must occur in training.
     fn labels(&self, _rows: &Frame) -> Vec<String> {
         Vec::new()
     }
 
-    /// Gives the other laws that a fit of this one answers for, such as that of time beside that of energy.
-    fn also(&self) -> Vec<Box<dyn Law>> {
+    /// Gives the laws of other responses that a fit of this law also predicts, such as time besides energy.
+    fn other_responses(&self) -> Vec<Box<dyn Law>> {
         Vec::new()
     }
 }
 
-/// Represents a law with its parameters estimated.
+/// A fitted law.
 pub trait FittedLaw {
     /// Predicts ln of the response, one a row.
     ///
@@ -68,16 +67,16 @@ pub trait FittedLaw {
         Ok(None)
     }
 
-    /// Gives this fit as each law of [`Law::also`], in their order.
-    fn also(&self) -> Vec<Box<dyn FittedLaw + '_>> {
+    /// Gives this fit as each law of [`Law::other_responses`], in their order.
+    fn other_responses(&self) -> Vec<Box<dyn FittedLaw + '_>> {
         Vec::new()
     }
 }
 
-/// Predicts with what was measured of the run itself, η included.
+/// Predicts with measured values of the run, including η.
 ///
-/// Its response column must hold a logarithm. Variables that take one value in the training rows
-/// are left out, so that a held-out group may leave a constant behind.
+/// Its response column must hold a logarithm. Variables with a single value in the training rows are left out, since
+/// holding out a group may make one constant.
 impl Law for ScalingLaw {
     fn name(&self) -> String {
         format!("{} ~ {}", self.response, self.formula)
@@ -151,12 +150,12 @@ mod tests {
     fn a_label_that_is_constant_in_training_is_left_out() {
         let law = ScalingLaw::new("strategy + log_C".parse().unwrap(), "log_energy");
         let train = frame(["fsdp"; 4]);
-        let judged: &dyn Law = &law;
-        assert_eq!(judged.labels(&train), ["strategy"]);
-        assert_eq!(judged.name(), "log_energy ~ strategy + log_C");
-        let fitted = judged.fit(&train).unwrap();
+        let law: &dyn Law = &law;
+        assert_eq!(law.labels(&train), ["strategy"]);
+        assert_eq!(law.name(), "log_energy ~ strategy + log_C");
+        let fitted = law.fit(&train).unwrap();
         let predicted = fitted.predict(&train).unwrap();
-        for (p, y) in predicted.iter().zip(judged.response(&train).unwrap()) {
+        for (p, y) in predicted.iter().zip(law.response(&train).unwrap()) {
             approx::assert_relative_eq!(*p, y, max_relative = 1e-12);
         }
         assert_eq!(fitted.half_widths(&train, 0.95).unwrap(), None);
