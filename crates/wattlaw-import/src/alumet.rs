@@ -5,14 +5,14 @@
 
 use std::collections::HashMap;
 
-use super::clock::Stamp;
-use super::finding::{Findings, Trap};
+use super::data_issue::{DataIssue, Findings};
 use super::lines::Source;
 use super::measured::{Measured, Part};
-use super::number::short;
+use super::number::shortened;
 use super::table::{Row, Table};
+use super::timestamp::Timestamp;
 use super::unit::Scale;
-use super::{Reader, nothing, stem};
+use super::{Reader, no_data, stem};
 use wattlaw::base::error::{Error, Result};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
@@ -32,8 +32,8 @@ struct Channel {
     resource: String,
     whole_machine: bool,
     joules: f64,
-    first: Stamp,
-    last: Stamp,
+    first: Timestamp,
+    last: Timestamp,
 }
 
 struct Columns {
@@ -52,9 +52,9 @@ impl Reader for Alumet {
         let file = source.name;
         let mut table = Table::open(source)?;
         let columns = Columns {
-            metric: table.needed(&["metric"], "Alumet writes it first")?,
-            timestamp: table.needed(&["timestamp"], "Alumet writes it as RFC 3339")?,
-            value: table.needed(&["value"], "Alumet writes the measurement there")?,
+            metric: table.required(&["metric"], "Alumet writes it first")?,
+            timestamp: table.required(&["timestamp"], "Alumet writes it as RFC 3339")?,
+            value: table.required(&["value"], "Alumet writes the measurement there")?,
             kind: table.column("resource_kind"),
             id: table.column("resource_id"),
             consumer: table.column("consumer_kind"),
@@ -97,10 +97,10 @@ impl Log {
         if !(gpu || cpu || grace) {
             if metric.contains("energy") {
                 findings.add(
-                    Trap::LeftOut,
+                    DataIssue::Skipped,
                     file,
                     Some(row.line),
-                    format!("{} is no device's own counter and was left out", short(metric)),
+                    format!("{} is no device's own counter and was left out", shortened(metric)),
                 );
             }
             return Ok(());
@@ -108,7 +108,7 @@ impl Log {
         // energy that was attributed to a process or a group is part of a device's
         if row.text(columns.consumer)?.is_some_and(|kind| kind != "local_machine") {
             findings.add(
-                Trap::LeftOut,
+                DataIssue::Skipped,
                 file,
                 Some(row.line),
                 "rows of a process or a group are shares of a device's energy and were left out",
@@ -116,23 +116,23 @@ impl Log {
             return Ok(());
         }
         let text = row.text(Some(columns.timestamp))?.unwrap_or_default();
-        let at = Stamp::parse(text).ok_or_else(|| {
-            row.wrong(Error::invalid(
+        let at = Timestamp::parse(text).ok_or_else(|| {
+            row.error_here(Error::invalid(
                 "column `timestamp`",
-                format!("`{}`", short(text)),
+                format!("`{}`", shortened(text)),
                 "it must be a time of RFC 3339",
             ))
         })?;
         let scale = unit(metric).unwrap_or_else(|| {
             findings.add(
-                Trap::Assumed,
+                DataIssue::Assumed,
                 file,
                 Some(row.line),
-                format!("{} has no unit behind it; the plugin's own was assumed (mJ of GPUs, J of CPUs)", short(metric)),
+                format!("{} has no unit behind it; the plugin's own was assumed (mJ of GPUs, J of CPUs)", shortened(metric)),
             );
             if gpu { Scale::MILLI } else { Scale::ONE }
         });
-        let joules = scale.si(row.needed(columns.value)?);
+        let joules = scale.si(row.required(columns.value)?);
         let late = row.text(columns.late)?.unwrap_or_default();
         let of_late = |name: &str| {
             late.split([',', ' ']).find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
@@ -161,7 +161,7 @@ impl Log {
         match self.by_key.get(&key).and_then(|at| self.channels.get_mut(*at)) {
             Some(channel) => {
                 if at < channel.last {
-                    return Err(row.wrong(Error::Data(format!(
+                    return Err(row.error_here(Error::Data(format!(
                         "the time of {name} goes back by {} s",
                         channel.last.since(at)
                     ))));
@@ -195,7 +195,7 @@ impl Log {
             .collect();
         if repeats.contains(&true) {
             findings.add(
-                Trap::CountedTwice,
+                DataIssue::DoubleCounted,
                 file,
                 None,
                 "rows of the whole machine repeat those of its packages and were left out",
@@ -204,7 +204,7 @@ impl Log {
         let mut keep = repeats.iter().map(|r| !r);
         self.channels.retain(|_| keep.next().unwrap_or(true));
         if self.channels.is_empty() {
-            return Err(nothing(
+            return Err(no_data(
                 file,
                 "energy of a device (nvml_energy_consumption, rapl_consumed_energy)",
             ));
@@ -216,7 +216,7 @@ impl Log {
         let platform = self.channels.iter().any(|c| c.component == Component::Node);
         if platform {
             findings.add(
-                Trap::Covers,
+                DataIssue::Coverage,
                 file,
                 None,
                 "the platform's counter covers CPU and memory too; it is told beside and not added",
@@ -224,12 +224,12 @@ impl Log {
         }
         let seconds = self.channels.iter().map(|c| c.last.since(c.first)).fold(0.0, f64::max);
         if seconds <= 0.0 {
-            return Err(nothing(file, "two measurements of one device"));
+            return Err(no_data(file, "two measurements of one device"));
         }
         measured.start = self.channels.iter().map(|c| c.first).min();
         let total: f64 =
             self.channels.iter().filter(|c| c.component != Component::Node).map(|c| c.joules).sum();
-        measured.spent(total, seconds);
+        measured.set_energy_and_time(total, seconds);
         let only_gpus = self.channels.iter().all(|c| c.component == Component::Gpu);
         measured.scope = if only_gpus { Scope::Gpu } else { Scope::Devices };
         measured.parts = self
@@ -247,5 +247,5 @@ impl Log {
 
 /// The unit behind a metric's name.
 fn unit(metric: &str) -> Option<Scale> {
-    metric.rsplit_once('_').and_then(|(_, unit)| Scale::named(unit))
+    metric.rsplit_once('_').and_then(|(_, unit)| Scale::from_unit(unit))
 }

@@ -4,12 +4,12 @@
 //! readings go into one list, whose mean is taken): a list of powers in the log is one a device, a single number with
 //! several devices is their mean. Only the totals are multiplied by a PUE, which the other log states.
 
-use super::clock::Stamp;
-use super::finding::{Findings, Trap};
+use super::data_issue::{DataIssue, Findings};
 use super::lines::{Source, text};
 use super::measured::{Measured, Part};
-use super::number::{number, short};
-use super::{Reader, nothing};
+use super::number::{number, shortened};
+use super::timestamp::Timestamp;
+use super::{Reader, no_data};
 use wattlaw::base::error::{Error, Place, Result};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
@@ -26,7 +26,7 @@ pub(super) struct Carbontracker {
 struct Log {
     run_id: String,
     file: String,
-    start: Option<Stamp>,
+    start: Option<Timestamp>,
     version: Option<String>,
     pue: Option<f64>,
     /// Components with their devices.
@@ -54,7 +54,7 @@ impl Reader for Carbontracker {
             log.line(number, line, &mut state, findings).map_err(place)
         })?;
         if log.epochs.is_empty() && log.total.is_none() {
-            return Err(nothing(file, "epochs and no actual consumption"));
+            return Err(no_data(file, "epochs and no actual consumption"));
         }
         match self.logs.iter_mut().find(|known| known.run_id == log.run_id) {
             Some(known) => known.join(log),
@@ -92,7 +92,7 @@ impl Log {
             return self.power(component, list, at, state);
         }
         if self.start.is_none() {
-            self.start = Stamp::parse(line.get(..19).unwrap_or_default());
+            self.start = Timestamp::parse(line.get(..19).unwrap_or_default());
         }
         if let Some((_, rest)) = line.split_once("carbontracker version ") {
             self.version = Some(rest.trim().to_owned());
@@ -126,7 +126,7 @@ impl Log {
             }
         } else if line.contains("Training was interrupted") {
             findings.add(
-                Trap::LeftOut,
+                DataIssue::Skipped,
                 &self.file,
                 Some(line_number),
                 "training was interrupted: an epoch that was not finished is in no figure",
@@ -230,7 +230,7 @@ impl Log {
         } else if let Some((seconds, kwh, line)) = self.total {
             self.by_total(&mut measured, (seconds, kwh, line), findings);
         } else {
-            return Err(nothing(
+            return Err(no_data(
                 file,
                 "average power of an epoch: epochs were too short, or no component was found",
             ));
@@ -251,7 +251,7 @@ impl Log {
         for epoch in &self.epochs {
             if epoch.powers.iter().all(|(_, watts, _)| watts.is_none()) {
                 findings.add(
-                    Trap::LeftOut,
+                    DataIssue::Skipped,
                     file,
                     epoch.powers.first().map(|(.., line)| *line),
                     "an epoch was too short for a reading of power; its time and energy are left out",
@@ -271,7 +271,7 @@ impl Log {
                     && watts.iter().all(|w| Some(w) == watts.first());
                 if mean && self.averages() {
                     findings.add(
-                        Trap::Divided,
+                        DataIssue::AveragedOverGpus,
                         file,
                         Some(*line),
                         format!(
@@ -292,7 +292,7 @@ impl Log {
             }
         }
         let total: f64 = measured.parts.iter().map(|p| p.energy.value()).sum();
-        measured.spent(total, seconds);
+        measured.set_energy_and_time(total, seconds);
     }
 
     /// Whether this version takes the mean over devices.
@@ -314,7 +314,7 @@ impl Log {
         match self.pue {
             Some(pue) => {
                 findings.add(
-                    Trap::PueInside,
+                    DataIssue::PueIncluded,
                     &self.file,
                     Some(line),
                     format!(
@@ -322,23 +322,23 @@ impl Log {
                     ),
                 );
                 measured.pue = Some(pue);
-                measured.spent((joules / pue).value(), seconds);
+                measured.set_energy_and_time((joules / pue).value(), seconds);
             }
             None => {
                 findings.add(
-                    Trap::PueInside,
+                    DataIssue::PueIncluded,
                     &self.file,
                     Some(line),
                     "the energy has a PUE in it that this log does not state (1.5 to 1.7 by version); give the \
                      …_carbontracker.log of the run too",
                 );
-                measured.spent(joules.value(), seconds);
+                measured.set_energy_and_time(joules.value(), seconds);
             }
         }
         let several = measured.gpus.is_some_and(|n| n > 1);
         if several && self.averages() {
             findings.add(
-                Trap::Divided,
+                DataIssue::AveragedOverGpus,
                 &self.file,
                 Some(line),
                 "versions from 2 on divide the energy of several GPUs by their number; the …_carbontracker.log tells it",
@@ -371,7 +371,11 @@ fn components(text: &str) -> Vec<(String, Vec<String>)> {
 fn seconds(text: &str) -> Result<f64> {
     let word = text.split_whitespace().next().unwrap_or_default();
     let wrong = || {
-        Error::invalid("the time", format!("`{}`", short(word)), "it must be a time as 0:02:21.90")
+        Error::invalid(
+            "the time",
+            format!("`{}`", shortened(word)),
+            "it must be a time as 0:02:21.90",
+        )
     };
     let mut parts = word.split(':').map(str::parse::<f64>);
     let (Some(Ok(h)), Some(Ok(m)), Some(Ok(s)), None) =

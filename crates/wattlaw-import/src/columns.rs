@@ -1,11 +1,11 @@
 //! Any table of runs, a row a run, by a column map as run tables have it.
 
-use super::finding::{Findings, Trap};
+use super::data_issue::{DataIssue, Findings};
 use super::lines::Source;
 use super::measured::Measured;
-use super::number::MOST;
+use super::number::MAX_VALUE;
 use super::table::{Row, Table};
-use super::{Options, Reader, nothing, stem};
+use super::{Options, Reader, no_data, stem};
 use wattlaw::base::error::{Error, Place, Result};
 use wattlaw::base::units::Joules;
 use wattlaw::data::dataset::ColumnMap;
@@ -68,7 +68,7 @@ impl Reader for Columns {
                 "{} of the map says nothing of a measurement and was not read",
                 unread.join(", ")
             );
-            findings.add(Trap::LeftOut, file, None, text);
+            findings.add(DataIssue::Skipped, file, None, text);
         }
         let mut found = Vec::new();
         while let Some(row) = table.next()? {
@@ -87,18 +87,18 @@ impl Reader for Columns {
             measured.energy = joules.map(Joules::new);
             let seconds = self.amount(&row, duration, "duration_s")?;
             if let (Some(joules), Some(seconds)) = (joules, seconds) {
-                measured.spent(joules, seconds);
+                measured.set_energy_and_time(joules, seconds);
             }
             measured.gpus = self.amount(&row, gpus, "gpus")?.map(|n| n as u64).filter(|n| *n > 0);
             measured.gpu = text(gpu, "gpu")?;
             if let Some(scope) = text(scope, "scope")? {
-                measured.scope = scope.parse().map_err(|e| row.wrong(e))?;
+                measured.scope = scope.parse().map_err(|e| row.error_here(e))?;
             }
             found.push(measured);
         }
         table.end(findings);
         if found.is_empty() {
-            return Err(nothing(file, "rows below its header"));
+            return Err(no_data(file, "rows below its header"));
         }
         self.measured.extend(found);
         Ok(())
@@ -115,7 +115,7 @@ impl Columns {
         match (row.amount(column)?, self.constant(name)) {
             (Some(x), _) => Ok(Some(x)),
             (None, Some(text)) => match super::number::number(&text, name)? {
-                x if (0.0..=MOST).contains(&x) => Ok(Some(x)),
+                x if (0.0..=MAX_VALUE).contains(&x) => Ok(Some(x)),
                 x => Err(Error::invalid(
                     format!("{name} of the map"),
                     x,

@@ -5,13 +5,13 @@
 
 use std::collections::HashMap;
 
-use super::clock::Stamp;
-use super::finding::{Findings, Trap};
+use super::data_issue::{DataIssue, Findings};
 use super::lines::{Source, text};
 use super::measured::{Measured, Part};
-use super::number::{MOST, number, short};
+use super::number::{MAX_VALUE, number, shortened};
 use super::series::{Counter, Series, Step};
-use super::{Options, Reader, nothing, stem};
+use super::timestamp::Timestamp;
+use super::{Options, Reader, no_data, stem};
 use wattlaw::base::error::{Error, Place, Result};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::{Joules, Watts};
@@ -95,7 +95,7 @@ impl Reader for Dcgm {
             let line = text(line).map_err(place)?;
             self.sample(file, number, line, findings).map_err(place)
         })?;
-        if any { Ok(()) } else { Err(nothing(file, "metrics of DCGM")) }
+        if any { Ok(()) } else { Err(no_data(file, "metrics of DCGM")) }
     }
 
     fn finish(self: Box<Self>, findings: &mut Findings) -> Result<Vec<Measured>> {
@@ -128,7 +128,7 @@ impl Dcgm {
         let label = |names: &[&str]| names.iter().find_map(|n| label(labels, n));
         if label(&["GPU_I_ID"]).is_some_and(|id| !id.is_empty()) {
             findings.add(
-                Trap::Covers,
+                DataIssue::Coverage,
                 file,
                 Some(line),
                 "a slice of a GPU (MIG) has no power of its own; the whole GPU is counted once",
@@ -137,14 +137,14 @@ impl Dcgm {
         let (uuid, index) =
             (label(&["UUID", "uuid"]).unwrap_or_default(), label(&["gpu"]).unwrap_or_default());
         let device = label(&["device"]).unwrap_or_default();
-        if !self.options.wants(&[&uuid, &index, &device]) {
+        if !self.options.includes(&[&uuid, &index, &device]) {
             return Ok(());
         }
         // Prometheus' own word for no value is NaN, which is taken for DCGM's
         let x = if value == "NaN" { BLANKS[0] } else { number(value, name)? };
         if BLANKS.iter().any(|blank| (0.0..64.0).contains(&(x - blank))) || x < 0.0 {
             findings.add(
-                Trap::Sentinel,
+                DataIssue::MissingValue,
                 file,
                 Some(line),
                 format!(
@@ -153,7 +153,7 @@ impl Dcgm {
             );
             return Ok(());
         }
-        if x > MOST {
+        if x > MAX_VALUE {
             return Err(Error::invalid(name, x, "it must be a number from 0 to 1e18"));
         }
         let host = label(&["hostname", "Hostname"]).unwrap_or_default();
@@ -176,7 +176,7 @@ impl Dcgm {
                 device.counted += 1;
                 if device.counter.push(x / 1e3) {
                     findings.add(
-                        Trap::Restart,
+                        DataIssue::Restart,
                         file,
                         Some(line),
                         "an energy counter began anew (the driver was loaded again); what lies between is left out",
@@ -197,7 +197,7 @@ impl Dcgm {
                             return Err(Error::Data(format!("the time goes back by {seconds} s")));
                         }
                         Step::Gap(seconds) => findings.add(
-                            Trap::Gap,
+                            DataIssue::Gap,
                             file,
                             Some(line),
                             format!("no scrape for {seconds:.0} s before this one"),
@@ -216,10 +216,10 @@ impl Dcgm {
         let nanos = match stamp {
             Some(word) => {
                 let ms = number(word, "the time stamp")?;
-                let at = Stamp::from_epoch_ms(ms).ok_or_else(|| {
+                let at = Timestamp::from_epoch_ms(ms).ok_or_else(|| {
                     Error::invalid(
                         "the time stamp",
-                        short(word),
+                        shortened(word),
                         "it must be milliseconds since 1970",
                     )
                 })?;
@@ -256,7 +256,7 @@ impl Dcgm {
             let joules = if counted { device.counter.total() } else { device.power.joules() };
             if counted && device.counted > 1 && joules <= 0.0 {
                 findings.add(
-                    Trap::ZeroCounter,
+                    DataIssue::ZeroCounter,
                     file,
                     None,
                     format!(
@@ -274,14 +274,14 @@ impl Dcgm {
         let total: f64 = measured.parts.iter().map(|p| p.energy.value()).sum();
         if measured.parts.is_empty() || (!counted && total <= 0.0) {
             let what = "energy counters, and no power with times; --interval says how far scrapes are apart";
-            return Err(nothing(file, what));
+            return Err(no_data(file, what));
         }
         match seconds {
-            Some(seconds) => measured.spent(total, seconds),
+            Some(seconds) => measured.set_energy_and_time(total, seconds),
             None => {
                 measured.energy = Some(Joules::new(total));
                 findings.add(
-                    Trap::Assumed,
+                    DataIssue::Assumed,
                     file,
                     None,
                     "the scrapes have no time stamps; --interval 15s would say how far they are apart",
@@ -291,8 +291,10 @@ impl Dcgm {
         if counted {
             cross_check(&self.devices, file, findings);
         }
-        measured.start =
-            self.first.filter(|_| self.stamped).and_then(|t| Stamp::from_epoch_s(t as f64 / 1e9));
+        measured.start = self
+            .first
+            .filter(|_| self.stamped)
+            .and_then(|t| Timestamp::from_epoch_s(t as f64 / 1e9));
         measured.gpus = Some(self.devices.len() as u64);
         measured.gpu = self
             .devices
@@ -312,7 +314,7 @@ fn cross_check(devices: &[Device], file: &str, findings: &mut Findings) {
         let (counted, integrated) = (device.counter.total(), device.power.joules());
         if counted > 0.0 && integrated > 0.0 && (counted - integrated).abs() > 0.1 * counted {
             findings.add(
-                Trap::Disagreement,
+                DataIssue::Mismatch,
                 file,
                 None,
                 format!(
@@ -329,7 +331,7 @@ fn parts(line: &str) -> Result<(&str, &str, &str)> {
     let wrong = || {
         Error::invalid(
             "the line",
-            format!("`{}`", short(line)),
+            format!("`{}`", shortened(line)),
             "it must be a metric as NAME{labels} VALUE",
         )
     };

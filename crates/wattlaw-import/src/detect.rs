@@ -1,12 +1,12 @@
 //! Which tool wrote a log, judged by how it begins.
 
 use super::Format;
-use super::clock::minute;
-use super::lines::without_mark;
+use super::lines::without_bom;
+use super::timestamp::minute;
 
 /// The format of a log that begins with `head`.
 pub(super) fn format(head: &[u8]) -> Option<Format> {
-    let head = without_mark(head);
+    let head = without_bom(head);
     let has = |words: &str| memchr::memmem::find(head, words.as_bytes()).is_some();
     if has(":::MLLOG") || has(":::MLL") {
         return Some(Format::Mlperf);

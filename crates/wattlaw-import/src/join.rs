@@ -1,7 +1,7 @@
 //! Parts of one training run as one: restarts one after another, nodes beside each other.
 
-use super::clock::Stamp;
 use super::measured::Measured;
+use super::timestamp::Timestamp;
 use wattlaw::base::error::{Error, Result};
 use wattlaw::base::units::{Joules, Seconds};
 
@@ -27,7 +27,7 @@ pub fn join(parts: &[Measured]) -> Result<Measured> {
             a.file, b.file
         )));
     }
-    let needed = |p: &Measured| -> Result<(Joules, Seconds)> {
+    let required = |p: &Measured| -> Result<(Joules, Seconds)> {
         let lacks = |what: &str| {
             Error::missing(what, format!("run {} cannot be joined without it", p.run_id))
                 .at(p.place())
@@ -37,7 +37,7 @@ pub fn join(parts: &[Measured]) -> Result<Measured> {
             p.duration.ok_or_else(|| lacks("the time"))?,
         ))
     };
-    let sums = parts.iter().map(|p| needed(p)).collect::<Result<Vec<_>>>()?;
+    let sums = parts.iter().map(|p| required(p)).collect::<Result<Vec<_>>>()?;
     let energy: Joules = sums.iter().map(|(e, _)| *e).sum();
     let (seconds, at_once) = match spans(&parts) {
         Some(spans) => covered(&spans),
@@ -45,7 +45,7 @@ pub fn join(parts: &[Measured]) -> Result<Measured> {
         None => (sums.iter().map(|(_, t)| t.value()).sum(), None),
     };
     let mut whole = Measured { parts: Vec::new(), ..(*first).clone() };
-    whole.spent(energy.value(), seconds);
+    whole.set_energy_and_time(energy.value(), seconds);
     whole.start = parts.iter().filter_map(|p| p.start).min();
     whole.gpus = match at_once {
         Some(gpus) => gpus,
@@ -91,7 +91,7 @@ fn counted_twice<'a>(parts: &[&'a Measured]) -> Option<(&'a str, &'a Measured, &
     None
 }
 
-type Span = (Stamp, Stamp, Option<u64>);
+type Span = (Timestamp, Timestamp, Option<u64>);
 
 fn spans(parts: &[&Measured]) -> Option<Vec<Span>> {
     parts.iter().map(|p| Some((p.start?, p.end()?, p.gpus))).collect()
@@ -103,7 +103,7 @@ fn covered(spans: &[Span]) -> (f64, Option<Option<u64>>) {
     sorted.sort_by_key(|s| s.0);
     let (mut seconds, mut until, mut overlap) = (0.0, None, false);
     for (start, end, _) in &sorted {
-        let from = until.map_or(*start, |u: Stamp| u.max(*start));
+        let from = until.map_or(*start, |u: Timestamp| u.max(*start));
         // a second is what clocks of nodes and time stamps without fractions may differ by
         overlap |= until.is_some_and(|u| u.since(*start) > 1.0);
         if *end > from {
@@ -115,7 +115,7 @@ fn covered(spans: &[Span]) -> (f64, Option<Option<u64>>) {
         return (seconds, None);
     }
     // ends stand before starts of the same moment
-    let mut changes: Vec<(Stamp, bool, u64)> = Vec::new();
+    let mut changes: Vec<(Timestamp, bool, u64)> = Vec::new();
     for (start, end, gpus) in &sorted {
         let Some(gpus) = gpus else { return (seconds, Some(None)) };
         changes.extend([(*start, true, *gpus), (*end, false, *gpus)]);
@@ -138,9 +138,9 @@ mod tests {
 
     fn part(start: &str, seconds: f64, joules: f64, gpus: u64) -> Measured {
         let mut part = Measured::new("a", "x.csv", "test");
-        part.start = Stamp::parse(start);
+        part.start = Timestamp::parse(start);
         part.gpus = Some(gpus);
-        part.spent(joules, seconds);
+        part.set_energy_and_time(joules, seconds);
         part
     }
 
@@ -183,7 +183,7 @@ mod tests {
             error.starts_with("the energy of GPU-6a stands in x.csv and in x.csv at the same time"),
             "{error}"
         );
-        parts[1].start = Stamp::parse("2024-01-01T00:01:00");
+        parts[1].start = Timestamp::parse("2024-01-01T00:01:00");
         assert_eq!(join(&parts).unwrap().energy, Some(Joules::new(190.0)));
     }
 

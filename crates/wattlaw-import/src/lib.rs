@@ -5,14 +5,13 @@
 
 mod alumet;
 mod carbontracker;
-mod clock;
 mod codecarbon;
 mod columns;
+mod data_issue;
 mod dcgm;
 mod detect;
 mod eco2ai;
 mod energibridge;
-mod finding;
 mod join;
 mod jpwr;
 mod lines;
@@ -24,18 +23,19 @@ mod nvidia_smi;
 mod perun;
 mod series;
 mod table;
+mod timestamp;
 mod unit;
 mod write;
 mod zeus;
 
-pub use clock::Stamp;
-pub use finding::{Finding, Trap};
+pub use data_issue::{DataIssue, Finding};
 pub use join::join;
 pub use lines::Source;
 pub use measured::{Measured, Part, check, run};
+pub use timestamp::Timestamp;
 pub use write::to_csv;
 
-use finding::Findings;
+use data_issue::Findings;
 
 use wattlaw::base::error::{Error, Place, Result};
 use wattlaw::base::words::words;
@@ -115,7 +115,7 @@ pub struct Options {
 
 impl Options {
     /// Whether a device, known by several names, counts.
-    fn wants(&self, names: &[&str]) -> bool {
+    fn includes(&self, names: &[&str]) -> bool {
         self.devices.is_empty() || self.devices.iter().any(|d| names.contains(&d.as_str()))
     }
 }
@@ -185,7 +185,7 @@ trait Reader {
 }
 
 /// The sentence for a log that has the format and nothing in it.
-fn nothing(file: &str, what: &str) -> Error {
+fn no_data(file: &str, what: &str) -> Error {
     Error::Data(format!("it holds no {what}")).at(Place::file(file))
 }
 

@@ -8,7 +8,7 @@ use super::Format;
 use wattlaw::base::error::{Error, Place, Result};
 
 /// A line longer than this is not one of a log.
-const LONGEST: usize = 1 << 20;
+const MAX_LINE_BYTES: usize = 1 << 20;
 
 /// A log that is open: its name for complaints, and what is in it.
 pub struct Source<'a> {
@@ -61,7 +61,7 @@ impl Source<'_> {
             }
             begun.extend_from_slice(rest);
             self.input.consume(length);
-            if begun.len() > LONGEST {
+            if begun.len() > MAX_LINE_BYTES {
                 return Err(Error::Data(
                     "the line is longer than 1 MiB, so this is no text log".to_owned(),
                 )
@@ -82,12 +82,12 @@ pub(super) fn unreadable(name: &str, error: &std::io::Error) -> Error {
 }
 
 fn trimmed(line: &[u8], number: u64) -> &[u8] {
-    let line = if number == 1 { without_mark(line) } else { line };
+    let line = if number == 1 { without_bom(line) } else { line };
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 /// The bytes after a UTF-8 byte order mark.
-pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
+pub(super) fn without_bom(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_line_without_end_is_refused() {
-        let bytes = vec![b'x'; LONGEST + 2];
+        let bytes = vec![b'x'; MAX_LINE_BYTES + 2];
         let mut reader = BufReader::new(&bytes[..]);
         let mut source = Source { name: "x.log", input: &mut reader };
         let error = source.lines(|_, _| Ok(())).unwrap_err().to_string();

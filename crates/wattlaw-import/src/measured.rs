@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::clock::Stamp;
-use super::finding::{Finding, Findings, Trap};
+use super::data_issue::{DataIssue, Finding, Findings};
+use super::timestamp::Timestamp;
 use wattlaw::base::amount::Count;
 use wattlaw::base::error::{Error, Place, Result};
 use wattlaw::base::scope::Scope;
@@ -23,7 +23,7 @@ pub struct Measured {
     /// Line of the row that counts, counted from one.
     pub line: Option<u64>,
     /// When it began, by the log's clock.
-    pub start: Option<Stamp>,
+    pub start: Option<Timestamp>,
     /// Time that was measured.
     #[serde(rename = "duration_s")]
     pub duration: Option<Seconds>,
@@ -99,7 +99,7 @@ impl Measured {
     }
 
     /// Sets energy and time, and the mean power that follows from them.
-    pub(super) fn spent(&mut self, joules: f64, seconds: f64) {
+    pub(super) fn set_energy_and_time(&mut self, joules: f64, seconds: f64) {
         self.energy = Some(Joules::new(joules));
         if seconds > 0.0 {
             self.duration = Some(Seconds::new(seconds));
@@ -118,7 +118,7 @@ impl Measured {
     ///
     /// # Errors
     /// [`Error::Missing`] where the log does not tell it apart.
-    pub fn of_gpus(mut self) -> Result<Self> {
+    pub fn with_gpu_energy(mut self) -> Result<Self> {
         if self.scope == Scope::Gpu {
             return Ok(self);
         }
@@ -138,27 +138,27 @@ impl Measured {
     }
 
     /// When it ended, by the log's clock.
-    pub(super) fn end(&self) -> Option<Stamp> {
+    pub(super) fn end(&self) -> Option<Timestamp> {
         Some(self.start?.minus(-self.duration?.value()))
     }
 }
 
 /// A node draws less than this for each of its GPUs: NVIDIA states up to 14.3 kW for a DGX B200 with eight
 /// (<https://docs.nvidia.com/dgx/dgxb200-user-guide/introduction-to-dgxb200.html>).
-const MOST_PER_GPU_W: f64 = 2000.0;
+const MAX_POWER_PER_GPU_W: f64 = 2000.0;
 
 /// What the catalogue knows better than a log: powers that an accelerator does not reach.
 pub fn check(measured: &[Measured], catalog: &Catalog) -> Vec<Finding> {
     let mut findings = Findings::default();
     for run in measured {
         if let Some(power) = run.mean_power
-            && power.value() > MOST_PER_GPU_W * run.gpus.unwrap_or(8).max(8) as f64
+            && power.value() > MAX_POWER_PER_GPU_W * run.gpus.unwrap_or(8).max(8) as f64
         {
             let text = format!(
                 "{:.0} kW on average are more than such a machine can draw; energy or time are in another unit, or made up",
                 power.value() / 1e3
             );
-            findings.add(Trap::PowerAboveLimit, &run.file, run.line, text);
+            findings.add(DataIssue::PowerAboveLimit, &run.file, run.line, text);
             continue;
         }
         let known = run.gpu.as_deref().and_then(|gpu| catalog.accelerator(gpu).ok());
@@ -175,7 +175,7 @@ pub fn check(measured: &[Measured], catalog: &Catalog) -> Vec<Finding> {
         let each = energy.value() / time.value() / gpus as f64;
         if each > 1.02 * limit {
             findings.add(
-                Trap::PowerAboveLimit,
+                DataIssue::PowerAboveLimit,
                 &run.file,
                 run.line,
                 format!(

@@ -3,12 +3,12 @@
 //! A line is the mean of the iterations since the line before it, of one GPU; the total at the end is that of all GPUs,
 //! evaluation and checkpoints included.
 
-use super::clock::Stamp;
-use super::finding::{Findings, Trap};
+use super::data_issue::{DataIssue, Findings};
 use super::lines::{Source, text};
 use super::measured::Measured;
 use super::number::number_after;
-use super::{Reader, nothing, stem};
+use super::timestamp::Timestamp;
+use super::{Reader, no_data, stem};
 use wattlaw::base::error::{Error, Place, Result};
 use wattlaw::base::scope::Scope;
 use wattlaw::record::Instrument;
@@ -47,7 +47,7 @@ impl Reader for Megatron {
 
 #[derive(Default)]
 struct Log {
-    start: Option<Stamp>,
+    start: Option<Timestamp>,
     /// The last line, and the first while it is not known how many iterations it stands for.
     last: Option<(u64, f64)>,
     first: Option<Line>,
@@ -144,7 +144,7 @@ impl Log {
             let stamp = line
                 .split_once('[')
                 .and_then(|(_, rest)| rest.split_once(']'))
-                .and_then(|(t, _)| Stamp::parse(t));
+                .and_then(|(t, _)| Timestamp::parse(t));
             self.start = stamp;
         }
         let line = Line { number, iteration, seconds: milliseconds / 1e3, joules, batch };
@@ -152,7 +152,7 @@ impl Log {
             None => self.first = Some(line),
             Some((_, last)) if iteration == last => {
                 findings.add(
-                    Trap::CountedTwice,
+                    DataIssue::DoubleCounted,
                     file,
                     Some(number),
                     "the same iteration again; it was counted once",
@@ -160,7 +160,7 @@ impl Log {
             }
             Some((_, last)) if iteration < last => {
                 findings.add(
-                    Trap::Restart,
+                    DataIssue::Restart,
                     file,
                     Some(number),
                     "training went on from an earlier checkpoint; iterations that ran twice are counted twice, as they \
@@ -201,7 +201,7 @@ impl Log {
         if let Some(first) = self.first.take() {
             // a single line: the log says nothing of the iterations before it
             findings.add(
-                Trap::Assumed,
+                DataIssue::Assumed,
                 file,
                 Some(first.number),
                 "there is one line of iterations; it is taken for one iteration",
@@ -213,12 +213,12 @@ impl Log {
                 Error::missing(ENERGY.trim_end_matches(':'), "Megatron writes it with --log-energy")
                     .at(Place::file(file))
             } else {
-                nothing(file, "lines of iterations")
+                no_data(file, "lines of iterations")
             });
         }
         if self.without_energy > 0 {
             findings.add(
-                Trap::LeftOut,
+                DataIssue::Skipped,
                 file,
                 None,
                 format!(
@@ -236,15 +236,15 @@ impl Log {
         measured.gpus = self.world;
         match (self.world, self.total) {
             (Some(world), _) if self.iterations > 0.0 => {
-                measured.spent(self.joules * world as f64, self.seconds)
+                measured.set_energy_and_time(self.joules * world as f64, self.seconds)
             }
-            (_, Some(total)) if self.iterations == 0.0 => measured.spent(total, 0.0),
+            (_, Some(total)) if self.iterations == 0.0 => measured.set_energy_and_time(total, 0.0),
             _ => {
                 measured.per_gpu = true;
                 measured.gpus = None;
-                measured.spent(self.joules, self.seconds);
+                measured.set_energy_and_time(self.joules, self.seconds);
                 findings.add(
-                    Trap::Divided,
+                    DataIssue::AveragedOverGpus,
                     file,
                     None,
                     "the energy is that of one GPU, for the log does not say how many there were (`world size`); --job \
@@ -255,7 +255,7 @@ impl Log {
         if let (Some(total), Some(_), true) = (self.total, self.world, self.iterations > 0.0) {
             let energy = measured.energy.map_or(0.0, |e| e.value());
             findings.add(
-                Trap::Disagreement,
+                DataIssue::Mismatch,
                 file,
                 None,
                 format!(

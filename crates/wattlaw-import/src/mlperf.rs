@@ -8,12 +8,12 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::clock::Stamp;
-use super::finding::{Findings, Trap};
+use super::data_issue::{DataIssue, Findings};
 use super::lines::{Source, text};
 use super::measured::{Measured, Part};
-use super::number::{MOST, short};
-use super::{Reader, nothing, stem};
+use super::number::{MAX_VALUE, shortened};
+use super::timestamp::Timestamp;
+use super::{Reader, no_data, stem};
 use wattlaw::base::error::{Error, Place, Result};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
@@ -57,7 +57,7 @@ impl Event {
 impl Reader for Mlperf {
     fn read(&mut self, source: &mut Source<'_>, _: &mut Findings) -> Result<()> {
         let name = source.name;
-        let mut file = File::of(name);
+        let mut file = File::new(name);
         let mut events = 0_u64;
         source.lines(|number, line| {
             let Some(at) = memchr::memmem::find(line, b":::MLL") else { return Ok(()) };
@@ -70,7 +70,7 @@ impl Reader for Mlperf {
             file.event(&event).map_err(place)
         })?;
         if events == 0 {
-            return Err(nothing(name, ":::MLLOG lines"));
+            return Err(no_data(name, ":::MLLOG lines"));
         }
         self.files.push(file);
         Ok(())
@@ -85,12 +85,12 @@ impl Reader for Mlperf {
                 None => runs.push((key, vec![file])),
             }
         }
-        runs.iter().map(|(key, files)| joined(key, files, findings)).collect()
+        runs.iter().map(|(key, files)| join_files(key, files, findings)).collect()
     }
 }
 
 impl File {
-    fn of(name: &str) -> Self {
+    fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
             readings: Vec::new(),
@@ -105,26 +105,28 @@ impl File {
 
     fn event(&mut self, event: &Event) -> Result<()> {
         let time = event.time_ms;
-        if Stamp::from_epoch_ms(time).is_none() {
+        if Timestamp::from_epoch_ms(time).is_none() {
             return Err(Error::invalid("time_ms", time, "it must be milliseconds since 1970"));
         }
-        let needed = |most: f64| match event.number() {
-            Some(x) if (0.0..=most).contains(&x) => Ok(x),
+        let required = |max: f64| match event.number() {
+            Some(x) if (0.0..=max).contains(&x) => Ok(x),
             Some(x) => {
-                Err(Error::invalid(&event.key, x, format!("it must be a number from 0 to {most}")))
+                Err(Error::invalid(&event.key, x, format!("it must be a number from 0 to {max}")))
             }
             None => Err(Error::invalid(
                 &event.key,
-                short(&event.value.to_string()),
+                shortened(&event.value.to_string()),
                 "it must be a number, or an object whose `value` is one",
             )),
         };
         match event.key.as_str() {
             "power_measurement_start" => self.start = Some(time),
             "power_measurement_stop" => self.stop = self.stop.or(Some(time)),
-            "power_reading" => self.readings.push((time, needed(MOST)?)),
-            "conversion_eff" => self.efficiency = needed(1.5)?,
-            "interconnect_power_est" => self.switch_w = self.switch_w.or(Some(needed(MOST)?)),
+            "power_reading" => self.readings.push((time, required(MAX_VALUE)?)),
+            "conversion_eff" => self.efficiency = required(1.5)?,
+            "interconnect_power_est" => {
+                self.switch_w = self.switch_w.or(Some(required(MAX_VALUE)?))
+            }
             "run_start" => self.run.0 = self.run.0.or(Some(time)),
             "run_stop" => self.run.1 = Some(time),
             _ => {}
@@ -135,7 +137,7 @@ impl File {
             self.samples = self
                 .samples
                 .into_iter()
-                .chain(trained.filter(|n| (0.0..=MOST).contains(n)))
+                .chain(trained.filter(|n| (0.0..=MAX_VALUE).contains(n)))
                 .reduce(f64::max);
         }
         Ok(())
@@ -156,14 +158,14 @@ impl File {
         let stop = self.stop.unwrap_or(last);
         if self.stop.is_none() {
             findings.add(
-                Trap::Assumed,
+                DataIssue::Assumed,
                 &self.name,
                 None,
                 "power_measurement_stop is missing; the last reading ends the measurement",
             );
         }
         if stop <= start || readings.is_empty() {
-            return Err(nothing(&self.name, "power readings between start and stop"));
+            return Err(no_data(&self.name, "power readings between start and stop"));
         }
         let mut before = start;
         let mut sum = 0.0;
@@ -193,7 +195,7 @@ impl File {
     }
 }
 
-fn joined(key: &str, files: &[File], findings: &mut Findings) -> Result<Measured> {
+fn join_files(key: &str, files: &[File], findings: &mut Findings) -> Result<Measured> {
     let results: Vec<&File> = files.iter().filter(|f| f.is_result()).collect();
     let seconds_of = |f: &&File| match f.run {
         (Some(start), Some(stop)) if stop > start => Some((stop - start) / 1e3),
@@ -204,7 +206,7 @@ fn joined(key: &str, files: &[File], findings: &mut Findings) -> Result<Measured
         files.iter().filter(|f| f.start.is_some() || !f.readings.is_empty()).collect();
     let first = nodes.first().or(results.first()).map_or("", |f| f.name.as_str());
     if nodes.is_empty() {
-        return Err(nothing(
+        return Err(no_data(
             files.first().map_or(key, |f| &f.name),
             "power readings; they are in power/result_N/node_N.txt",
         ));
@@ -214,7 +216,7 @@ fn joined(key: &str, files: &[File], findings: &mut Findings) -> Result<Measured
     let seconds = run_s.unwrap_or(measured_s);
     if run_s.is_none() {
         findings.add(
-            Trap::Assumed,
+            DataIssue::Assumed,
             first,
             None,
             "the result file with run_start and run_stop was not given; the time is that of the measurement",
@@ -224,7 +226,7 @@ fn joined(key: &str, files: &[File], findings: &mut Findings) -> Result<Measured
     let mut measured = Measured::new(name, first, "mlperf power");
     measured.instrument = Some(Instrument::Power);
     measured.start =
-        nodes.iter().filter_map(|n| n.start).reduce(f64::min).and_then(Stamp::from_epoch_ms);
+        nodes.iter().filter_map(|n| n.start).reduce(f64::min).and_then(Timestamp::from_epoch_ms);
     let mut total = 0.0;
     for (node, (watts, _)) in nodes.iter().zip(&powers) {
         total += watts * seconds;
@@ -235,7 +237,7 @@ fn joined(key: &str, files: &[File], findings: &mut Findings) -> Result<Measured
         });
         if node.efficiency < 1.0 {
             findings.add(
-                Trap::Covers,
+                DataIssue::Coverage,
                 &node.name,
                 None,
                 format!(
@@ -250,7 +252,7 @@ fn joined(key: &str, files: &[File], findings: &mut Findings) -> Result<Measured
     measured.scope = if direct { Scope::NodeDc } else { Scope::NodeAc };
     if !direct {
         findings.add(
-            Trap::Assumed,
+            DataIssue::Assumed,
             first,
             None,
             "no conversion efficiency below 1 is stated: the readings are taken to be those of the plug (node_ac)",
@@ -260,7 +262,7 @@ fn joined(key: &str, files: &[File], findings: &mut Findings) -> Result<Measured
         if let Some(watts) = switch.switch_w {
             total += switch.efficiency * watts * seconds;
             findings.add(
-                Trap::Modelled,
+                DataIssue::Modelled,
                 &switch.name,
                 None,
                 format!("{watts} W of network is an estimate of the submitter and not measured; it is in the energy"),
@@ -268,6 +270,6 @@ fn joined(key: &str, files: &[File], findings: &mut Findings) -> Result<Measured
         }
     }
     measured.samples = results.iter().find_map(|r| r.samples);
-    measured.spent(total, seconds);
+    measured.set_energy_and_time(total, seconds);
     Ok(measured)
 }

@@ -3,10 +3,10 @@
 use wattlaw::base::error::{Error, Result};
 
 /// No quantity of a log is larger, in whatever unit: a slip of a counter, or no number of energy at all.
-pub(super) const MOST: f64 = 1e18;
+pub(super) const MAX_VALUE: f64 = 1e18;
 
 /// Whether a cell says that there is no value.
-pub(super) fn absent(text: &str) -> bool {
+pub(super) fn is_missing_value(text: &str) -> bool {
     matches!(
         text,
         "" | "NA"
@@ -39,13 +39,13 @@ pub(super) fn number(text: &str, what: &str) -> Result<f64> {
             } else {
                 "it must be a number"
             };
-            Err(Error::invalid(what, format!("`{}`", short(text)), expected))
+            Err(Error::invalid(what, format!("`{}`", shortened(text)), expected))
         }
     }
 }
 
 /// A text short enough for a sentence.
-pub(super) fn short(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     match text.char_indices().nth(60) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),

@@ -9,13 +9,13 @@ mod layout;
 
 use memchr::memchr;
 
-use super::clock::{Stamp, minute, second};
-use super::finding::{Findings, Trap};
+use super::data_issue::{DataIssue, Findings};
 use super::lines::{Source, text};
 use super::measured::{Measured, Part};
-use super::number::absent;
+use super::number::is_missing_value;
 use super::series::{Series, Step};
-use super::{Options, Reader, nothing, stem};
+use super::timestamp::{Timestamp, minute, second};
+use super::{Options, Reader, no_data, stem};
 use cell::{power_cell, quantity, row_of_other_length, trim, unreadable_cell};
 use layout::Layout;
 
@@ -56,7 +56,8 @@ impl Reader for NvidiaSmi {
             let at = |e: Error| e.at(Place::line(file, number));
             match &mut log {
                 None => {
-                    let (layout, titled) = Layout::of(line, &self.options.columns).map_err(at)?;
+                    let (layout, titled) =
+                        Layout::from_first_line(line, &self.options.columns).map_err(at)?;
                     let mut begun = Log::new(layout, self.options.clone());
                     if titled {
                         header = line.to_vec();
@@ -79,7 +80,7 @@ impl Reader for NvidiaSmi {
         })?;
         if short.is_some() {
             findings.add(
-                Trap::LeftOut,
+                DataIssue::Skipped,
                 file,
                 Some(lines),
                 "the last line is cut off and was left out",
@@ -164,7 +165,7 @@ impl Log {
 
     fn restart(&mut self, file: &str, line: u64, findings: &mut Findings) {
         findings.add(
-            Trap::Restart,
+            DataIssue::Restart,
             file,
             Some(line),
             "the header stands here again: the log was appended to, and the time between is left out",
@@ -217,7 +218,7 @@ impl Log {
         let Some(watts) = quantity(power).map_err(|e| place(power_cell(power, e)))? else {
             device.missing += 1;
             findings.add(
-                Trap::Sentinel,
+                DataIssue::MissingValue,
                 file,
                 Some(number),
                 format!("{} is not known here; the sample was left out", self.layout.power_name),
@@ -233,14 +234,14 @@ impl Log {
                 let summer = (seconds - 3600.0).abs() < 60.0;
                 let why = if summer { " (summer time may have begun)" } else { "" };
                 findings.add(
-                    Trap::Gap,
+                    DataIssue::Gap,
                     file,
                     Some(number),
                     format!("no sample for {seconds:.0} s before this line{why}; that time and its energy are left out"),
                 );
             }
             Step::Back(seconds) if seconds <= 1.0 => findings.add(
-                Trap::LocalTime,
+                DataIssue::LocalTime,
                 file,
                 Some(number),
                 "the clock was set back by less than a second; the sample was left out",
@@ -264,7 +265,7 @@ impl Log {
             if back > HOUR_NS - step && back <= HOUR_NS && step < HOUR_NS {
                 self.clock.offset = self.clock.offset.saturating_add(HOUR_NS);
                 findings.add(
-                    Trap::LocalTime,
+                    DataIssue::LocalTime,
                     file,
                     Some(number),
                     "the clock goes back by an hour: the time stamps are local time and summer time ended; the hour was \
@@ -307,7 +308,7 @@ impl Log {
         let name = text(name).map_err(place)?;
         if mig == b"Enabled" {
             findings.add(
-                Trap::Covers,
+                DataIssue::Coverage,
                 file,
                 Some(number),
                 "MIG is on: the power is that of the whole GPU, whatever its slices do",
@@ -315,9 +316,9 @@ impl Log {
         }
         self.devices.push(Device {
             key: key.to_vec(),
-            wanted: key.is_empty() || self.options.wants(&[key_text]),
+            wanted: key.is_empty() || self.options.includes(&[key_text]),
             series: Series::default(),
-            name: (!absent(name)).then(|| name.to_owned()),
+            name: (!is_missing_value(name)).then(|| name.to_owned()),
             limit: quantity(limit).ok().flatten(),
             missing: 0,
         });
@@ -329,7 +330,7 @@ impl Log {
         let layout = &self.layout;
         if !layout.unused.is_empty() {
             findings.add(
-                Trap::Covers,
+                DataIssue::Coverage,
                 file,
                 None,
                 format!(
@@ -341,7 +342,7 @@ impl Log {
         }
         let mixed = self.samples >= 8 && self.same * 3 > self.samples
             || self.devices.iter().any(|d| d.series.comes_in_bursts());
-        if !layout.told_apart && mixed {
+        if !layout.has_device_column && mixed {
             return Err(Error::missing(
                 "column `index` or `uuid`",
                 "lines come in bursts, so several GPUs are in the log that cannot be told apart",
@@ -360,13 +361,13 @@ impl Log {
                 "known {}: the driver does not measure it, as of a vGPU",
                 layout.power_name
             );
-            return Err(nothing(file, &what));
+            return Err(no_data(file, &what));
         }
         if seconds <= 0.0 {
-            return Err(nothing(file, "two samples of one GPU"));
+            return Err(no_data(file, "two samples of one GPU"));
         }
         findings.add(
-            Trap::LocalTime,
+            DataIssue::LocalTime,
             file,
             None,
             "the time stamps are local time of an unknown zone",
@@ -376,12 +377,12 @@ impl Log {
             Measured::new(stem(file), file, format!("nvidia-smi {}", layout.power_name));
         measured.scope = if module { Scope::Devices } else { Scope::Gpu };
         measured.instrument = Some(Instrument::Power);
-        measured.start = self.start.map(Stamp::local);
+        measured.start = self.start.map(Timestamp::local);
         measured.gpus = Some(devices.len() as u64);
         measured.gpu = one_of(devices.iter().map(|d| d.name.as_deref()));
         measured.power_limit =
             devices.iter().filter_map(|d| d.limit).reduce(f64::max).map(Watts::new);
-        measured.spent(devices.iter().map(|d| d.series.joules()).sum(), seconds);
+        measured.set_energy_and_time(devices.iter().map(|d| d.series.joules()).sum(), seconds);
         measured.parts = devices
             .iter()
             .map(|d| Part {
@@ -396,7 +397,7 @@ impl Log {
         let interval = devices.iter().map(|d| d.series.interval()).fold(0.0, f64::max);
         if interval > 5.0 {
             findings.add(
-                Trap::Assumed,
+                DataIssue::Assumed,
                 file,
                 None,
                 format!("a sample each {interval:.0} s: what happens between them is taken as a straight line"),

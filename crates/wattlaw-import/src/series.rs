@@ -24,9 +24,9 @@ pub(super) enum Step {
 pub(super) struct Series {
     last: Option<(i64, f64)>,
     joules: f64,
-    joined_ns: i64,
+    covered_ns: i64,
     steps: i64,
-    quick: i64,
+    short_steps: i64,
 }
 
 impl Series {
@@ -44,12 +44,12 @@ impl Series {
         if dt == 0 {
             return Step::Same;
         }
-        if dt > GAP_NS && self.steps > 0 && dt / 10 > self.joined_ns / self.steps {
+        if dt > GAP_NS && self.steps > 0 && dt / 10 > self.covered_ns / self.steps {
             return Step::Gap(dt as f64 / 1e9);
         }
         self.joules += 0.5 * (before + watts) * (dt as f64 / 1e9);
-        self.quick += i64::from(dt < BURST_NS && dt * 4 * self.steps < self.joined_ns);
-        self.joined_ns += dt;
+        self.short_steps += i64::from(dt < BURST_NS && dt * 4 * self.steps < self.covered_ns);
+        self.covered_ns += dt;
         self.steps += 1;
         Step::Joined
     }
@@ -66,12 +66,12 @@ impl Series {
 
     /// Time that was covered, in seconds.
     pub(super) fn seconds(&self) -> f64 {
-        self.joined_ns as f64 / 1e9
+        self.covered_ns as f64 / 1e9
     }
 
     /// Whether readings come in bursts, as where several channels are read as one.
     pub(super) const fn comes_in_bursts(&self) -> bool {
-        self.steps >= 8 && 3 * self.quick > self.steps
+        self.steps >= 8 && 3 * self.short_steps > self.steps
     }
 
     /// Usual time between two readings in seconds; zero where there is no second one.

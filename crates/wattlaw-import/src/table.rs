@@ -4,9 +4,9 @@ use std::io::Read;
 
 use csv::{ByteRecord, ReaderBuilder, Trim};
 
-use super::finding::{Findings, Trap};
-use super::lines::{Source, unreadable, without_mark};
-use super::number::{MOST, absent, number, short};
+use super::data_issue::{DataIssue, Findings};
+use super::lines::{Source, unreadable, without_bom};
+use super::number::{MAX_VALUE, is_missing_value, number, shortened};
 use wattlaw::base::error::{Error, Place, Result};
 
 /// A table whose header has been read.
@@ -29,7 +29,7 @@ impl<'a> Table<'a> {
     pub(super) fn open(source: &'a mut Source<'_>) -> Result<Self> {
         let name = source.name;
         let head = source.input.fill_buf().map_err(|e| unreadable(name, &e))?;
-        let mark = head.len() - without_mark(head).len();
+        let mark = head.len() - without_bom(head).len();
         let first = head[mark..].split(|b| *b == b'\n').next().unwrap_or_default();
         let count = |d: u8| first.iter().filter(|b| **b == d).count();
         let lag = u64::from(first.ends_with(b"\r"));
@@ -53,7 +53,7 @@ impl<'a> Table<'a> {
             .map(|cell| super::lines::text(cell).map(str::to_owned))
             .collect::<Result<Vec<_>>>()
             .map_err(|e| e.at(Place::line(name, 1)))?;
-        unlike(&header).map_err(|e| e.at(Place::line(name, 1)))?;
+        check_titles(&header).map_err(|e| e.at(Place::line(name, 1)))?;
         Ok(Self { name, reader, header, record, delimiter, torn: None, lag })
     }
 
@@ -66,7 +66,7 @@ impl<'a> Table<'a> {
     pub(super) fn end(&self, findings: &mut Findings) {
         if self.torn.is_some() {
             let text = "the last line is cut off and was left out";
-            findings.add(Trap::LeftOut, self.name, self.torn, text);
+            findings.add(DataIssue::Skipped, self.name, self.torn, text);
         }
     }
 
@@ -79,7 +79,7 @@ impl<'a> Table<'a> {
     ///
     /// # Errors
     /// [`Error::Missing`] where it has none of them.
-    pub(super) fn needed(&self, names: &[&str], what: &str) -> Result<usize> {
+    pub(super) fn required(&self, names: &[&str], what: &str) -> Result<usize> {
         names.iter().find_map(|name| self.column(name)).ok_or_else(|| {
             Error::missing(format!("column `{}`", names.first().unwrap_or(&"")), what)
                 .at(Place::line(self.name, 1))
@@ -138,7 +138,7 @@ impl<'a> Table<'a> {
 }
 
 /// No row of a log is longer; one that is has a quotation mark without its other half.
-const LONGEST_ROW: usize = 1 << 24;
+const MAX_ROW_BYTES: usize = 1 << 24;
 
 /// A table's bytes, of which only so many may be one row, so that a stray quotation mark does not fill the memory.
 struct Bounded<'a> {
@@ -148,7 +148,7 @@ struct Bounded<'a> {
 
 impl Read for Bounded<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        if self.of_row > LONGEST_ROW {
+        if self.of_row > MAX_ROW_BYTES {
             return Err(std::io::Error::other(
                 "a row is longer than 16 MiB; a quotation mark is not closed",
             ));
@@ -175,8 +175,8 @@ impl<'a> Row<'a> {
     /// [`Error::Syntax`] where it is not UTF-8.
     pub(super) fn text(&self, column: Option<usize>) -> Result<Option<&'a str>> {
         let Some(cell) = column.and_then(|at| self.record.get(at)) else { return Ok(None) };
-        let text = super::lines::text(cell).map_err(|e| self.wrong(e))?;
-        Ok((!absent(text)).then_some(text))
+        let text = super::lines::text(cell).map_err(|e| self.error_here(e))?;
+        Ok((!is_missing_value(text)).then_some(text))
     }
 
     /// The number in a cell, as it stands.
@@ -186,7 +186,7 @@ impl<'a> Row<'a> {
     pub(super) fn number(&self, column: Option<usize>) -> Result<Option<f64>> {
         let Some(text) = self.text(column)? else { return Ok(None) };
         let title = column.and_then(|at| self.header.get(at)).map_or("", String::as_str);
-        number(text, &format!("column `{title}`")).map(Some).map_err(|e| self.wrong(e))
+        number(text, &format!("column `{title}`")).map(Some).map_err(|e| self.error_here(e))
     }
 
     /// A number that cannot be negative, such as an energy.
@@ -195,14 +195,14 @@ impl<'a> Row<'a> {
     /// [`Error::Invalid`] for a negative number, and as [`Self::number`].
     pub(super) fn amount(&self, column: Option<usize>) -> Result<Option<f64>> {
         let Some(x) = self.number(column)? else { return Ok(None) };
-        if (0.0..=MOST).contains(&x) {
+        if (0.0..=MAX_VALUE).contains(&x) {
             return Ok(Some(x));
         }
         let title = column.and_then(|at| self.header.get(at)).map_or("", String::as_str);
         let shown = self.text(column)?.unwrap_or_default();
-        Err(self.wrong(Error::invalid(
+        Err(self.error_here(Error::invalid(
             format!("column `{title}`"),
-            format!("`{}`", short(shown)),
+            format!("`{}`", shortened(shown)),
             "it must be a number from 0 to 1e18",
         )))
     }
@@ -211,20 +211,20 @@ impl<'a> Row<'a> {
     ///
     /// # Errors
     /// [`Error::Missing`] where the cell is empty, and as [`Self::amount`].
-    pub(super) fn needed(&self, column: usize) -> Result<f64> {
+    pub(super) fn required(&self, column: usize) -> Result<f64> {
         self.amount(Some(column))?.ok_or_else(|| {
             let title = self.header.get(column).map_or("", String::as_str);
-            self.wrong(Error::missing(format!("column `{title}`"), "the cell is empty"))
+            self.error_here(Error::missing(format!("column `{title}`"), "the cell is empty"))
         })
     }
 
     /// The place of the row with what is wrong there.
-    pub(super) fn wrong(&self, error: Error) -> Error {
+    pub(super) fn error_here(&self, error: Error) -> Error {
         error.at(Place::line(self.name, self.line))
     }
 
     /// Whether cells behind the last title say something.
-    pub(super) fn runs_over(&self) -> bool {
+    pub(super) fn has_extra_cells(&self) -> bool {
         let titles = self.header.iter().rposition(|title| !title.is_empty()).map_or(0, |at| at + 1);
         self.record.iter().skip(titles).any(|cell| !cell.is_empty())
     }
@@ -234,7 +234,7 @@ impl<'a> Row<'a> {
 ///
 /// # Errors
 /// [`Error::Invalid`] for a column that stands twice, and for more columns than a log has.
-pub(super) fn unlike(titles: &[String]) -> Result<()> {
+pub(super) fn check_titles(titles: &[String]) -> Result<()> {
     if titles.len() > 4096 {
         return Err(Error::invalid(
             "the header",

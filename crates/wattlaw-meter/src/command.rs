@@ -30,18 +30,18 @@ pub enum Message {
     /// A line of its standard output.
     Printed(Instant, String),
     /// A line that it wrote to the file descriptor for events.
-    Said(Instant, Vec<u8>),
+    Event(Instant, Vec<u8>),
     /// One of its outputs was closed, the descriptor for events among them.
     OutputEnded,
     /// What it prints could not be kept in the log.
     LogFailed(String),
     /// We were told to end by this signal.
-    Told(i32),
+    Signal(i32),
 }
 
 /// What to start, and how to listen to it.
 #[derive(Debug)]
-pub struct Wrapping<'a> {
+pub struct WrappedCommand<'a> {
     /// The command and its arguments.
     pub command: &'a [OsString],
     /// Variables that it gets besides ours.
@@ -60,13 +60,13 @@ pub struct Wrapping<'a> {
 ///
 /// # Errors
 /// [`Error::NotFound`] and [`Error::NotExecutable`] as a shell tells them apart.
-pub fn start(wrapping: Wrapping<'_>, target: &Target, to: &Sender<Message>) -> Result<usize> {
-    let Some((program, arguments)) = wrapping.command.split_first() else {
+pub fn start(wrapped: WrappedCommand<'_>, target: &Target, to: &Sender<Message>) -> Result<usize> {
+    let Some((program, arguments)) = wrapped.command.split_first() else {
         return Err(Error::Failed("no command was given".to_owned()));
     };
     let mut command = Command::new(program);
-    command.args(arguments).envs(wrapping.environment);
-    if wrapping.piped {
+    command.args(arguments).envs(wrapped.environment);
+    if wrapped.piped {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         // lines come as they are printed, and not when a buffer is full
         if std::env::var_os("PYTHONUNBUFFERED").is_none() {
@@ -85,20 +85,20 @@ pub fn start(wrapping: Wrapping<'_>, target: &Target, to: &Sender<Message>) -> R
     rustix::io::fcntl_setfd(&write, FdFlags::empty()).map_err(|e| failed(&e))?;
     command.env("WATTLAW_EVENTS_FD", write.as_raw_fd().to_string());
     let mut child =
-        target.hold(own_group, || command.spawn()).map_err(|e| unstarted(program, &e))?;
+        target.spawn(own_group, || command.spawn()).map_err(|e| start_error(program, &e))?;
     drop(write);
     listen(read, to.clone());
     if let Some(out) = child.stdout.take() {
-        pass_on(out, std::io::stdout(), wrapping.log.clone(), wrapping.lines, to.clone());
+        forward_output(out, std::io::stdout(), wrapped.log.clone(), wrapped.lines, to.clone());
     }
     if let Some(err) = child.stderr.take() {
-        pass_on(err, std::io::stderr(), wrapping.log, false, to.clone());
+        forward_output(err, std::io::stderr(), wrapped.log, false, to.clone());
     }
     wait(child, target.clone(), to.clone());
-    Ok(if wrapping.piped { 3 } else { 1 })
+    Ok(if wrapped.piped { 3 } else { 1 })
 }
 
-fn unstarted(program: &OsString, error: &std::io::Error) -> Error {
+fn start_error(program: &OsString, error: &std::io::Error) -> Error {
     let name = program.to_string_lossy();
     match error.kind() {
         ErrorKind::NotFound if Path::new(program).exists() && name.contains('/') => {
@@ -115,7 +115,7 @@ fn unstarted(program: &OsString, error: &std::io::Error) -> Error {
 }
 
 /// Copies an output as it comes, byte by byte the same.
-fn pass_on(
+fn forward_output(
     mut from: impl Read + Send + 'static,
     mut out: impl Write + Send + 'static,
     log: Option<Arc<File>>,
@@ -171,7 +171,7 @@ fn listen(from: OwnedFd, to: Sender<Message>) {
                 Ok(read) => {
                     let now = Instant::now();
                     for line in lines.split(buffer.get(..read).unwrap_or_default()) {
-                        let _ = to.send(Message::Said(now, line));
+                        let _ = to.send(Message::Event(now, line));
                     }
                 }
             }
@@ -207,17 +207,17 @@ fn end_of(status: ExitStatus) -> End {
 
 /// The process that signals are passed on to.
 #[derive(Debug, Clone, Default)]
-pub struct Target(Arc<Mutex<Option<Held>>>);
+pub struct Target(Arc<Mutex<Option<Process>>>);
 
 #[derive(Debug, Clone, Copy)]
-struct Held {
+struct Process {
     pid: Pid,
     own_group: bool,
 }
 
 impl Target {
     /// Starts a process; a signal that comes meanwhile waits until it can be passed on.
-    pub fn hold(
+    pub fn spawn(
         &self,
         own_group: bool,
         spawn: impl FnOnce() -> std::io::Result<Child>,
@@ -225,7 +225,7 @@ impl Target {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let child = spawn()?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        *held = pid.map(|pid| Held { pid, own_group });
+        *held = pid.map(|pid| Process { pid, own_group });
         Ok(child)
     }
 
@@ -235,18 +235,18 @@ impl Target {
     }
 
     /// Passes a signal on, where there is somebody to pass it on to.
-    fn tell(&self, signal: i32, from_terminal: bool) {
+    fn forward(&self, signal: i32, from_terminal: bool) {
         let in_our_group =
             self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|h| !h.own_group);
         if let Some(signal) = Signal::from_named_raw(signal)
             && !(from_terminal && in_our_group)
         {
-            self.end(signal);
+            self.kill(signal);
         }
     }
 
     /// Sends a signal to the process, and to all of its group where that is its own.
-    pub fn end(&self, signal: Signal) {
+    pub fn kill(&self, signal: Signal) {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(held) = *held else { return };
         // a process that is just gone is no error
@@ -258,7 +258,7 @@ impl Target {
 }
 
 /// Signals that a command may be waiting for.
-const PASSED_ON: [i32; 11] = [
+const FORWARDED: [i32; 11] = [
     signal::SIGHUP,
     signal::SIGINT,
     signal::SIGQUIT,
@@ -278,19 +278,19 @@ const PASSED_ON: [i32; 11] = [
 ///
 /// # Errors
 /// One sentence where the system lets us catch no signals.
-pub fn pass_signals_on(target: Target, to: Sender<Message>) -> Result<()> {
+pub fn forward_signals(target: Target, to: Sender<Message>) -> Result<()> {
     let ignored = ignored();
-    let caught = PASSED_ON.into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0);
+    let caught = FORWARDED.into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0);
     let mut signals = SignalsInfo::<WithOrigin>::new(caught)
         .map_err(|e| Error::Failed(format!("signals cannot be passed on: {e}")))?;
     std::thread::spawn(move || {
         for origin in signals.forever() {
-            target.tell(origin.signal, matches!(origin.cause, Cause::Kernel));
+            target.forward(origin.signal, matches!(origin.cause, Cause::Kernel));
             if origin.signal == signal::SIGTSTP {
                 let _ = signal_hook::low_level::emulate_default_handler(signal::SIGTSTP);
             }
             let ends = [signal::SIGHUP, signal::SIGINT, signal::SIGQUIT, signal::SIGTERM];
-            if ends.contains(&origin.signal) && to.send(Message::Told(origin.signal)).is_err() {
+            if ends.contains(&origin.signal) && to.send(Message::Signal(origin.signal)).is_err() {
                 return;
             }
         }

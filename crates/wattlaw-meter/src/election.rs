@@ -14,7 +14,7 @@ use wattlaw::record::{Channel, Instrument};
 
 /// What an election came to.
 #[derive(Debug, Default)]
-pub struct Elected {
+pub struct Election {
     /// For each channel whether it is ours to measure.
     pub ours: Vec<bool>,
     /// The record that measures what is not.
@@ -26,12 +26,12 @@ pub struct Elected {
 }
 
 /// Takes the devices of `channels` for `record`, as far as nobody else has them.
-pub fn elect(folder: &Path, channels: &[Channel], record: &str) -> Elected {
-    let mut elected = Elected::default();
+pub fn elect(folder: &Path, channels: &[Channel], record: &str) -> Election {
+    let mut election = Election::default();
     let everything =
         open(&folder.join("wattlaw-election.lock")).and_then(|file| file.lock().map(|()| file));
     if let Err(error) = &everything {
-        elected.notes.push(format!(
+        election.notes.push(format!(
             "other wattlaws on this machine cannot be told apart, which may count it twice: {}: {error}",
             folder.display()
         ));
@@ -44,20 +44,20 @@ pub fn elect(folder: &Path, channels: &[Channel], record: &str) -> Elected {
                 Err(TryLockError::WouldBlock) => {
                     let mut holder = String::new();
                     let _ = file.take(4096).read_to_string(&mut holder);
-                    elected.holder.get_or_insert(holder.trim().to_owned());
+                    election.holder.get_or_insert(holder.trim().to_owned());
                     false
                 }
                 Ok(()) | Err(TryLockError::Error(_)) => {
                     // another user's file can be locked but not written
                     let _ = file.set_len(0).and_then(|()| writeln!(file, "{record}"));
-                    elected.locks.push(file);
+                    election.locks.push(file);
                     true
                 }
             },
         };
-        elected.ours.push(ours);
+        election.ours.push(ours);
     }
-    elected
+    election
 }
 
 /// What names a device on this machine.
@@ -128,15 +128,15 @@ mod tests {
         let precious = folder.path().join("precious");
         std::fs::write(&precious, "content").unwrap();
         std::os::unix::fs::symlink(&precious, folder.path().join("wattlaw-GPU-1.lock")).unwrap();
-        let elected = elect(folder.path(), &[channel("GPU-1", Instrument::Counter)], "/runs/a");
-        assert_eq!(elected.ours, [true]);
+        let election = elect(folder.path(), &[channel("GPU-1", Instrument::Counter)], "/runs/a");
+        assert_eq!(election.ours, [true]);
         assert_eq!(std::fs::read_to_string(&precious).unwrap(), "content");
     }
 
     #[test]
     fn without_a_folder_for_locks_one_measures_and_says_so() {
-        let elected =
+        let election =
             elect(Path::new("/nowhere"), &[channel("GPU-1", Instrument::Counter)], "/runs/a");
-        assert_eq!((elected.ours.as_slice(), elected.notes.len()), (&[true][..], 1));
+        assert_eq!((election.ours.as_slice(), election.notes.len()), (&[true][..], 1));
     }
 }

@@ -35,17 +35,17 @@ const SPARE: &str = ".spare";
 const SPARE_BYTES: usize = 1 << 18;
 
 /// Events that are kept where the disk does not take them.
-const MOST_UNSAVED: usize = 10_000;
+const MAX_UNSAVED: usize = 10_000;
 
 /// Longest time between what is written and what has reached the disk.
-const SYNC: Duration = Duration::from_secs(1);
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A record that is being written.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    trace: Appended,
-    events: Appended,
+    trace: AppendFile,
+    events: AppendFile,
     log: Option<Arc<File>>,
     /// Events that the disk did not take.
     unsaved: Vec<Entry>,
@@ -54,18 +54,18 @@ pub struct Folder {
 
 /// A file that is appended to in whole lines.
 #[derive(Debug)]
-struct Appended {
+struct AppendFile {
     file: File,
     /// Its length in whole lines.
     whole: u64,
     /// Whether anything was appended since the file was last brought to the disk.
-    fresh: bool,
+    unsynced: bool,
 }
 
-impl Appended {
+impl AppendFile {
     fn create(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create_new(true).open(path)?;
-        Ok(Self { file, whole: 0, fresh: false })
+        Ok(Self { file, whole: 0, unsynced: false })
     }
 
     /// Appends lines, all of them or none.
@@ -76,12 +76,12 @@ impl Appended {
             return Err(error);
         }
         self.whole += lines.len() as u64;
-        self.fresh = true;
+        self.unsynced = true;
         Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        if std::mem::take(&mut self.fresh) { self.file.sync_data() } else { Ok(()) }
+        if std::mem::take(&mut self.unsynced) { self.file.sync_data() } else { Ok(()) }
     }
 }
 
@@ -92,12 +92,12 @@ impl Folder {
     /// # Errors
     /// One sentence where the folder cannot be made or written to.
     pub fn create(out: &Path, record: &mut Record, log: bool) -> Result<Self> {
-        let (out, made) = begun(out)?;
+        let (out, made) = temporary(out)?;
         let fail = |e: &io::Error| Error::io(&out, e);
-        let mut trace = Appended::create(&made.path().join(TRACE)).map_err(|e| fail(&e))?;
-        let events = Appended::create(&made.path().join(EVENTS)).map_err(|e| fail(&e))?;
+        let mut trace = AppendFile::create(&made.path().join(TRACE)).map_err(|e| fail(&e))?;
+        let events = AppendFile::create(&made.path().join(EVENTS)).map_err(|e| fail(&e))?;
         let log = match log {
-            true => Some(Appended::create(&made.path().join(LOG)).map_err(|e| fail(&e))?.file),
+            true => Some(AppendFile::create(&made.path().join(LOG)).map_err(|e| fail(&e))?.file),
             false => None,
         };
         trace.append(&format!("{HEADER}\n")).map_err(|e| fail(&e))?;
@@ -105,7 +105,7 @@ impl Folder {
         let _ = trace.file.try_lock();
         // a disk with little room is told of when it is full
         let _ = std::fs::write(made.path().join(SPARE), vec![0; SPARE_BYTES]);
-        let path = settle(made, &out, record)?;
+        let path = move_into_place(made, &out, record)?;
         Ok(Self {
             path,
             trace,
@@ -141,7 +141,7 @@ impl Folder {
     pub fn append_event(&mut self, entry: &Entry) -> io::Result<()> {
         let line = entry.line().map_err(io::Error::other)?;
         self.events.append(&line).inspect_err(|_| {
-            if self.unsaved.len() < MOST_UNSAVED {
+            if self.unsaved.len() < MAX_UNSAVED {
                 self.unsaved.push(entry.clone());
             }
         })
@@ -152,7 +152,7 @@ impl Folder {
     /// # Errors
     /// The disk's.
     pub fn sync(&mut self) -> io::Result<()> {
-        if self.synced.elapsed() < SYNC {
+        if self.synced.elapsed() < SYNC_INTERVAL {
             return Ok(());
         }
         self.synced = Instant::now();
@@ -182,12 +182,12 @@ impl Folder {
 /// # Errors
 /// As [`Folder::create`].
 pub fn keep(out: &Path, record: &mut Record) -> Result<PathBuf> {
-    let (out, made) = begun(out)?;
-    settle(made, &out, record)
+    let (out, made) = temporary(out)?;
+    move_into_place(made, &out, record)
 }
 
 /// The folder of records, as an absolute path, and a folder in it that has no name yet.
-fn begun(out: &Path) -> Result<(PathBuf, TempDir)> {
+fn temporary(out: &Path) -> Result<(PathBuf, TempDir)> {
     let fail = |e: io::Error| Error::io(out, &e);
     std::fs::create_dir_all(out).map_err(fail)?;
     let absolute = std::path::absolute(out).map_err(fail)?;
@@ -197,7 +197,7 @@ fn begun(out: &Path) -> Result<(PathBuf, TempDir)> {
 }
 
 /// Writes the record into its folder and names that by the record's id, so that there is a whole folder or none.
-fn settle(made: TempDir, out: &Path, record: &mut Record) -> Result<PathBuf> {
+fn move_into_place(made: TempDir, out: &Path, record: &mut Record) -> Result<PathBuf> {
     let wanted = record.id.clone();
     for attempt in 2..1000 {
         write(&made.path().join(RUN), record)?;
@@ -229,9 +229,9 @@ pub enum Recovery {
     /// It was closed now.
     Closed(Box<Record>),
     /// It had been closed before.
-    Before(Box<Record>),
+    AlreadyClosed(Box<Record>),
     /// A running wattlaw is writing it.
-    Held,
+    Locked,
 }
 
 /// Closes a record whose writer died, from what was written.
@@ -241,17 +241,17 @@ pub enum Recovery {
 pub fn recover(path: &Path) -> Result<Recovery> {
     let record = read(path)?;
     if record.state != State::Running {
-        return Ok(Recovery::Before(Box::new(record)));
+        return Ok(Recovery::AlreadyClosed(Box::new(record)));
     }
     let trace = path.join(TRACE);
     let file = OpenOptions::new().append(true).open(&trace).map_err(|e| Error::io(&trace, &e))?;
-    if held(&file) {
-        return Ok(Recovery::Held);
+    if is_locked(&file) {
+        return Ok(Recovery::Locked);
     }
     // who held the lock may have closed it meanwhile
     let record = read(path)?;
     if record.state != State::Running {
-        return Ok(Recovery::Before(Box::new(record)));
+        return Ok(Recovery::AlreadyClosed(Box::new(record)));
     }
     cut_torn_line(&trace)?;
     cut_torn_line(&path.join(EVENTS))?;
@@ -283,13 +283,13 @@ pub fn read_live(path: &Path) -> Result<(Record, bool)> {
 ///
 /// A command that was just being started when its wattlaw was killed holds it too, for the moment until it is a program of its
 /// own.
-fn held(file: &File) -> bool {
+fn is_locked(file: &File) -> bool {
     let start = Instant::now();
     while let Err(TryLockError::WouldBlock) = file.try_lock() {
-        if start.elapsed() > SYNC {
+        if start.elapsed() > SYNC_INTERVAL {
             return true;
         }
-        std::thread::sleep(SYNC / 50);
+        std::thread::sleep(SYNC_INTERVAL / 50);
     }
     false
 }
@@ -386,11 +386,11 @@ fn cut_torn_line(path: &Path) -> Result<()> {
 /// # Errors
 /// One sentence where the disk does not take it; the file that was there stays as it was.
 pub fn write(path: &Path, record: &Record) -> Result<()> {
-    whole(path, &record.to_json().map_err(|e| Error::Failed(e.to_string()))?)
+    write_atomic(path, &record.to_json().map_err(|e| Error::Failed(e.to_string()))?)
 }
 
 /// Writes a file whole: beside it, and then in its place.
-pub fn whole(path: &Path, text: &str) -> Result<()> {
+pub fn write_atomic(path: &Path, text: &str) -> Result<()> {
     let fail = |e: &io::Error| Error::io(path, e);
     let directory = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()

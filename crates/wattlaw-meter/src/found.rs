@@ -23,11 +23,11 @@ pub struct Found {
 /// What was asked for is not there: a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Refused(pub String);
+pub struct SelectionError(pub String);
 
 impl Found {
     /// Nothing yet.
-    pub fn nothing(family: &'static str, looked_for: &str) -> Self {
+    pub fn new(family: &'static str, looked_for: &str) -> Self {
         Self {
             family,
             looked_for: looked_for.to_owned(),

@@ -10,11 +10,11 @@ use wattlaw::base::units::{Joules, Seconds, Watts};
 use wattlaw::record::counter::Counter;
 use wattlaw::record::{Channel, Component, Instrument, Sample};
 
-use crate::found::{Found, Refused};
+use crate::found::{Found, SelectionError};
 use crate::integral::Integral;
-use crate::meter::{Fault, Meter, Now, StateAsked};
+use crate::meter::{Fault, Meter, Now, StateTimer};
 use crate::select::Selection;
-use crate::sysfs::{Attribute, folders, said, text};
+use crate::sysfs::{Attribute, describe, folders, text};
 
 /// How often a value moves. No driver says; 100 ms is as slow as sensors of GPUs are known to be.
 const UPDATE: Seconds = Seconds::new(0.1);
@@ -24,7 +24,7 @@ const UPDATE: Seconds = Seconds::new(0.1);
 struct Hwmon {
     channels: Vec<Channel>,
     sources: Vec<Source>,
-    state_asked: StateAsked,
+    state_timer: StateTimer,
     now: Now,
 }
 
@@ -62,13 +62,13 @@ pub fn open(
     selection: Option<&Selection>,
     sockets: bool,
     now: Now,
-) -> Result<Found, Refused> {
+) -> Result<Found, SelectionError> {
     let root = sysfs.join("class/hwmon");
-    let mut found = Found::nothing("hwmon", &root.display().to_string());
+    let mut found = Found::new("hwmon", &root.display().to_string());
     let mut meter = Hwmon {
         channels: Vec::new(),
         sources: Vec::new(),
-        state_asked: StateAsked::default(),
+        state_timer: StateTimer::default(),
         now,
     };
     let of_driver = |driver: &str| {
@@ -79,11 +79,11 @@ pub fn open(
     let gpus = of_driver("amdgpu");
     let names: Vec<String> = gpus.iter().map(|gpu| gpu_name(gpu)).collect();
     let wanted = match selection {
-        Some(selection) if !gpus.is_empty() => selection.among(&names).map_err(Refused)?,
+        Some(selection) if !gpus.is_empty() => selection.among(&names).map_err(SelectionError)?,
         _ => (0..gpus.len()).collect(),
     };
     for index in wanted {
-        let source = Source::of(&gpus[index], 1);
+        let source = Source::open(&gpus[index], 1);
         meter.add(&mut found, &format!("amdgpu{index}"), Component::Gpu, &names[index], source);
     }
     for folder in of_driver("amd_energy").into_iter().filter(|_| sockets) {
@@ -97,7 +97,7 @@ pub fn open(
                 &format!("cpu{socket}"),
                 Component::Cpu,
                 &device,
-                Source::of(&folder, number),
+                Source::open(&folder, number),
             );
         }
     }
@@ -152,14 +152,14 @@ impl Hwmon {
 
 impl Source {
     /// The files `energyN_input`, `powerN_average` and `powerN_input` of a folder, the first that is there.
-    fn of(folder: &Path, number: u32) -> Result<Self, String> {
+    fn open(folder: &Path, number: u32) -> Result<Self, String> {
         let file = |name: &str| {
             let path = folder.join(name);
             Attribute::open(&path).map_err(|e| match e.kind() {
                 std::io::ErrorKind::PermissionDenied => {
                     format!("{0}: permission denied; `sudo chmod a+r {0}` lets everybody read it until the next start", path.display())
                 }
-                _ => format!("{}: {}", path.display(), said(&e)),
+                _ => format!("{}: {}", path.display(), describe(&e)),
             })
         };
         let power = match file(&format!("power{number}_average"))? {
@@ -208,7 +208,7 @@ impl Source {
 }
 
 impl State {
-    fn beside(&self, sample: Sample) -> Sample {
+    fn add_to(&self, sample: Sample) -> Sample {
         let scaled = |attribute: &Option<Attribute>, unit: f64| {
             attribute.as_ref().and_then(|a| a.read().ok()).map(|value| value as f64 / unit)
         };
@@ -230,12 +230,12 @@ impl Meter for Hwmon {
 
     fn read(&mut self) -> Vec<Result<Sample, Fault>> {
         let now = (self.now)();
-        let ask = self.state_asked.is_due(now);
+        let ask = self.state_timer.is_due(now);
         let read = self.sources.iter_mut().zip(&self.channels).map(|(source, channel)| {
             let sample = source
                 .read(now)
                 .map_err(|reason| Fault { channel: channel.name.clone(), reason })?;
-            Ok(if ask { source.state.beside(sample) } else { sample })
+            Ok(if ask { source.state.add_to(sample) } else { sample })
         });
         read.collect()
     }

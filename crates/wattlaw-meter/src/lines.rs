@@ -1,7 +1,7 @@
 //! Bytes as they come, cut into lines.
 
 /// Longer lines are no events; what follows is left out.
-const LONGEST: usize = 1 << 16;
+const MAX_LENGTH: usize = 1 << 16;
 
 /// The begin of a line that is not whole yet.
 #[derive(Debug, Default)]
@@ -16,7 +16,7 @@ impl Lines {
         for part in bytes.split_inclusive(|b| *b == b'\n') {
             let ended = part.ends_with(b"\n");
             let text = part.strip_suffix(b"\n").unwrap_or(part);
-            let room = LONGEST.saturating_sub(self.begun.len());
+            let room = MAX_LENGTH.saturating_sub(self.begun.len());
             self.begun.extend(text.iter().take(room));
             if ended {
                 let mut line = std::mem::take(&mut self.begun);
@@ -54,6 +54,6 @@ mod tests {
         for _ in 0..100 {
             assert!(lines.split(&[b'x'; 10_000]).is_empty());
         }
-        assert_eq!(lines.split(b"\n")[0].len(), LONGEST);
+        assert_eq!(lines.split(b"\n")[0].len(), MAX_LENGTH);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use wattlaw::record::{Channel, Component, Instrument};
 
 use crate::assumed::{Assumed, Assumption};
-use crate::found::{Found, Refused};
+use crate::found::{Found, SelectionError};
 use crate::meter::Meter;
 use crate::select::Selection;
 use crate::{hwmon, nvml, powercap};
@@ -76,8 +76,8 @@ impl fmt::Debug for Opened {
 ///
 /// # Errors
 /// A GPU was asked for that is not there, or that cannot be measured.
-pub fn open(options: &Options) -> Result<Opened, Refused> {
-    let found = look(options)?;
+pub fn open(options: &Options) -> Result<Opened, SelectionError> {
+    let found = detect(options)?;
     let mut opened = Opened { meters: Vec::new(), notes: Vec::new() };
     let mut absences = Vec::new();
     for family in found {
@@ -98,7 +98,7 @@ pub fn open(options: &Options) -> Result<Opened, Refused> {
 ///
 /// # Errors
 /// As [`open`].
-pub fn look(options: &Options) -> Result<Vec<Found>, Refused> {
+pub fn detect(options: &Options) -> Result<Vec<Found>, SelectionError> {
     let selection = options.gpus.as_ref();
     let nvidia = nvml::open(
         options.nvml.as_deref(),
@@ -113,7 +113,7 @@ pub fn look(options: &Options) -> Result<Vec<Found>, Refused> {
     let amd = hwmon::open(&options.sysfs, of_amd, sockets, Instant::now)?;
     if selection.is_some() && ![&nvidia, &amd].iter().any(|found| found.has_gpu()) {
         let why = nvidia.absence.unwrap_or_default();
-        return Err(Refused(format!("no GPU can be measured: {why}")));
+        return Err(SelectionError(format!("no GPU can be measured: {why}")));
     }
     Ok(vec![nvidia, powercap, amd])
 }

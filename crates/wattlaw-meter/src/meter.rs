@@ -32,9 +32,9 @@ const STATE_PERIOD: Duration = Duration::from_secs(1);
 
 /// When a device was last asked for its state.
 #[derive(Debug, Default)]
-pub struct StateAsked(Option<Instant>);
+pub struct StateTimer(Option<Instant>);
 
-impl StateAsked {
+impl StateTimer {
     /// Whether it is to be asked now; it is then taken to have been.
     pub fn is_due(&mut self, now: Instant) -> bool {
         let due = self.0.is_none_or(|asked| now.saturating_duration_since(asked) >= STATE_PERIOD);

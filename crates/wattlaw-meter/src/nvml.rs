@@ -11,9 +11,9 @@ use wattlaw::base::units::{Joules, Watts};
 use wattlaw::record::counter::Counter;
 use wattlaw::record::{Channel, Component, Instrument, Sample};
 
-use crate::found::{Found, Refused};
+use crate::found::{Found, SelectionError};
 use crate::integral::Integral;
-use crate::meter::{Fault, Meter, Now, StateAsked};
+use crate::meter::{Fault, Meter, Now, StateTimer};
 use crate::select::{Selection, visible};
 use crate::sensor::{COUNTER_UPDATE, Sensor, is_module};
 
@@ -25,7 +25,7 @@ const MIG_ENABLED: u32 = 1;
 pub struct Nvidia {
     channels: Vec<Channel>,
     gpus: Vec<Gpu>,
-    state_asked: StateAsked,
+    state_timer: StateTimer,
     now: Now,
 }
 
@@ -48,10 +48,10 @@ pub fn open(
     selection: Option<&Selection>,
     cuda_visible_devices: Option<&str>,
     now: Now,
-) -> Result<Found, Refused> {
+) -> Result<Found, SelectionError> {
     let looked_for =
         library.map_or_else(|| "libnvidia-ml.so.1".to_owned(), |path| path.display().to_string());
-    let mut found = Found::nothing("nvml", &looked_for);
+    let mut found = Found::new("nvml", &looked_for);
     let mut builder = Nvml::builder();
     if let Some(path) = library {
         builder.lib_path(path.as_os_str());
@@ -66,7 +66,7 @@ pub fn open(
             }
         };
     let wanted = match (selection, cuda_visible_devices) {
-        (Some(selection), _) => selection.among(&uuids).map_err(Refused)?,
+        (Some(selection), _) => selection.among(&uuids).map_err(SelectionError)?,
         (None, Some(value)) => {
             let visible = visible(value, &uuids);
             if visible.gpus.is_empty() && visible.note.is_none() && !uuids.is_empty() {
@@ -81,7 +81,7 @@ pub fn open(
         (None, None) => (0..uuids.len()).collect(),
     };
     let mut meter =
-        Nvidia { channels: Vec::new(), gpus: Vec::new(), state_asked: StateAsked::default(), now };
+        Nvidia { channels: Vec::new(), gpus: Vec::new(), state_timer: StateTimer::default(), now };
     for index in wanted {
         match gpu(nvml, index) {
             Ok((gpu, channel, notes)) => {
@@ -89,7 +89,9 @@ pub fn open(
                 meter.gpus.push(gpu);
                 meter.channels.push(channel);
             }
-            Err(why) if selection.is_some() => return Err(Refused(format!("GPU {index}: {why}"))),
+            Err(why) if selection.is_some() => {
+                return Err(SelectionError(format!("GPU {index}: {why}")));
+            }
             Err(why) => found.notes.push(format!("GPU {index} is not measured: {why}")),
         }
     }
@@ -159,7 +161,7 @@ fn gpu(nvml: &'static Nvml, index: usize) -> Result<(Gpu, Channel, Vec<String>),
     };
     // one that is newer than this program has no name here
     let architecture = device.architecture().unwrap_or(DeviceArchitecture::Unknown);
-    let sensor = Sensor::of(name, &architecture);
+    let sensor = Sensor::for_model(name, &architecture);
     let channel = Channel {
         name: format!("gpu{index}"),
         component: if module { Component::Module } else { Component::Gpu },
@@ -191,7 +193,7 @@ impl Meter for Nvidia {
 
     fn read(&mut self) -> Vec<Result<Sample, Fault>> {
         let now = (self.now)();
-        let ask = self.state_asked.is_due(now);
+        let ask = self.state_timer.is_due(now);
         let read = self.gpus.iter_mut().zip(&self.channels).map(|(gpu, channel)| {
             let energy = gpu
                 .energy(self.now)

@@ -27,7 +27,7 @@ impl FromStr for Pattern {
 }
 
 /// A window's longest name in characters.
-const LONGEST: usize = 200;
+const MAX_LENGTH: usize = 200;
 
 impl Pattern {
     /// What a line opens and closes; `open` is the window that the pattern began last.
@@ -41,7 +41,7 @@ impl Pattern {
             [None, None] => found.get(1).or_else(|| found.get(0)),
         };
         let begun =
-            begun.map(|name| name.as_str().trim().chars().take(LONGEST).collect::<String>());
+            begun.map(|name| name.as_str().trim().chars().take(MAX_LENGTH).collect::<String>());
         let begun = begun.filter(|name| !name.is_empty());
         open.clone_from(&begun);
         ended.into_iter().chain(begun.map(|name| Event::WindowBegin { name })).collect()

@@ -8,7 +8,7 @@ use wattlaw::record::{Channel, Component, Instrument, Sample};
 
 use crate::found::Found;
 use crate::meter::{Fault, Meter};
-use crate::sysfs::{Attribute, folders, said, text};
+use crate::sysfs::{Attribute, describe, folders, text};
 
 /// How often the counters move: about each millisecond (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 3,
 /// "RAPL Interfaces").
@@ -27,7 +27,7 @@ struct Powercap {
 /// Opens the packages, their memory and the platform's own counter, below the folder where sysfs is mounted.
 pub fn open(sysfs: &Path) -> Found {
     let root = sysfs.join("class/powercap");
-    let mut found = Found::nothing("powercap", &root.display().to_string());
+    let mut found = Found::new("powercap", &root.display().to_string());
     let mut meter = Powercap { channels: Vec::new(), zones: Vec::new() };
     let mut denied = false;
     // intel-rapl-mmio counts the same packages once more, so it is left out
@@ -35,7 +35,7 @@ pub fn open(sysfs: &Path) -> Found {
     // procfs is mounted beside sysfs
     let model = text(&sysfs.join("../proc/cpuinfo")).and_then(|info| cpu_model(&info));
     for zone in &zones {
-        let Some((name, component)) = meaning(zone) else { continue };
+        let Some((name, component)) = channel_of(zone) else { continue };
         let energy = match Attribute::open(&zone.join("energy_uj")) {
             Ok(Some(energy)) => energy,
             Ok(None) => continue,
@@ -44,7 +44,7 @@ pub fn open(sysfs: &Path) -> Found {
                 found.notes.push(format!(
                     "{name} is not measured: {}: {}",
                     zone.display(),
-                    said(&error)
+                    describe(&error)
                 ));
                 continue;
             }
@@ -97,7 +97,7 @@ pub fn open(sysfs: &Path) -> Found {
 }
 
 /// The channel that a zone is; none for a part of another one.
-fn meaning(zone: &Path) -> Option<(String, Component)> {
+fn channel_of(zone: &Path) -> Option<(String, Component)> {
     let name = text(&zone.join("name"))?;
     if let Some(package) = name.strip_prefix("package-") {
         // `package-0-die-1` where a package has several

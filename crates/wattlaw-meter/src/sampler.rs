@@ -14,7 +14,7 @@ use crate::meter::{Fault, Meter};
 const INTERVALS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(10));
 
 /// A round that comes later than so many intervals after the last one leaves a gap.
-const LATE: f64 = 2.5;
+const MAX_DELAY_INTERVALS: f64 = 2.5;
 
 /// One round of readings.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,7 +122,7 @@ fn missed(
 ) -> Option<Tick> {
     let interval = Seconds::new(interval.as_secs_f64());
     let silence = next - last;
-    if silence <= interval * LATE {
+    if silence <= interval * MAX_DELAY_INTERVALS {
         return None;
     }
     let reason = format!("nothing was read for {:.2} s: the machine was too busy", silence.value());

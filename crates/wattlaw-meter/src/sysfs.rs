@@ -28,14 +28,14 @@ impl Attribute {
     /// A clause: it cannot be read, or is no number.
     pub fn read(&self) -> Result<u64, String> {
         let mut buffer = [0; 32];
-        let length = self.0.read_at(&mut buffer, 0).map_err(|e| said(&e))?;
+        let length = self.0.read_at(&mut buffer, 0).map_err(|e| describe(&e))?;
         let text = std::str::from_utf8(&buffer[..length]).unwrap_or_default().trim();
         text.parse().map_err(|_| format!("the kernel says `{text}`, which is no number"))
     }
 }
 
 /// What an error of the system is, as a clause.
-pub fn said(error: &io::Error) -> String {
+pub fn describe(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         io::ErrorKind::NotFound => "it is gone".to_owned(),

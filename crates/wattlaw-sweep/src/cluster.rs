@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use wattlaw_meter::error::{Error, Result};
-use wattlaw_meter::folder::{rfc3339, whole};
+use wattlaw_meter::folder::{rfc3339, write_atomic};
 
 use crate::plan::Plan;
 use crate::slurm::{self, Entry, Queued, Submission};
@@ -55,34 +55,34 @@ pub fn queued(submitted: &[Submission]) -> Result<BTreeMap<String, Queued>> {
         }
     }
     squeue.env_remove("SLURM_CLUSTERS");
-    slurm::queue(&said(squeue)?, submitted).map_err(|e| Error::Failed(e.to_string()))
+    slurm::queue(&stdout_of(squeue)?, submitted).map_err(|e| Error::Failed(e.to_string()))
 }
 
 /// Whether jobs can be submitted from here.
 ///
 /// # Errors
 /// That there is no sbatch.
-pub fn there() -> Result<()> {
+pub fn check_sbatch() -> Result<()> {
     let mut sbatch = Command::new("sbatch");
     sbatch.arg("--version");
-    said(sbatch).map(|_| ())
+    stdout_of(sbatch).map(|_| ())
 }
 
 /// The right to submit jobs of a folder of runs, which one process has at a time.
-pub struct Submitting {
+pub struct Submitter {
     folder: PathBuf,
     lock: File,
     /// Keeps a sweep that runs jobs here one after the other from beginning.
     sweep: store::Folder,
 }
 
-impl Submitting {
+impl Submitter {
     /// Takes it, and makes the folder where there is none.
     ///
     /// # Errors
     /// That another process has it, a folder of another plan, or a folder that cannot be written to.
-    pub fn begin(runs: &Path, plan: &Plan) -> Result<Self> {
-        let sweep = store::Folder::open(runs, plan.clone(), Sharing::Jobs)?;
+    pub fn open(runs: &Path, plan: &Plan) -> Result<Self> {
+        let sweep = store::Folder::open(runs, plan.clone(), Sharing::Shared)?;
         let folder = runs.join(FOLDER);
         let logs = folder.join("log");
         std::fs::create_dir_all(&logs).map_err(|e| failed(&logs, &e))?;
@@ -107,8 +107,8 @@ impl Submitting {
     ///
     /// # Errors
     /// A record that cannot be read.
-    pub fn standing(&mut self) -> Result<Sweep> {
-        self.sweep.standing()
+    pub fn status(&mut self) -> Result<Sweep> {
+        self.sweep.status()
     }
 
     /// Writes an array's script and list of jobs, and submits it; gives the script's path and the number that SLURM gave.
@@ -125,8 +125,8 @@ impl Submitting {
             self.folder.join(format!("{name}.sh")),
             script.text().map_err(|e| Error::Failed(e.to_string()))?,
         );
-        whole(Path::new(&script.jobs_file()), &(run_ids.join("\n") + "\n"))?;
-        whole(&path, &text)?;
+        write_atomic(Path::new(&script.jobs_file()), &(run_ids.join("\n") + "\n"))?;
+        write_atomic(&path, &text)?;
         self.append(&Entry::Submitting {
             at: rfc3339(jiff::Timestamp::now()),
             name: name.to_owned(),
@@ -142,7 +142,7 @@ impl Submitting {
         // sbatch reads no input, but holds the lock by it: where we are killed, nobody submits until it has ended
         let lock = self.lock.try_clone().map_err(|e| failed(&self.folder, &e))?;
         sbatch.stdin(lock);
-        let answer = said(sbatch)?;
+        let answer = stdout_of(sbatch)?;
         // the last line; a cluster's name may stand behind the number, and what a site has to say before
         let number =
             answer.trim().lines().last().unwrap_or_default().split(';').next().unwrap_or_default();
@@ -177,7 +177,7 @@ fn append(path: &Path, line: &str) -> io::Result<()> {
 }
 
 /// What a command of SLURM's printed, having succeeded; else its own words in one line.
-fn said(mut command: Command) -> Result<String> {
+fn stdout_of(mut command: Command) -> Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().map_err(|e| {
         Error::Failed(match e.kind() {

@@ -11,10 +11,10 @@ use wattlaw_meter::folder;
 
 /// How long is waited for what other nodes wrote: an NFS client may hold a folder for unchanged so long (`acdirmax`).
 /// Source: nfs(5).
-const LAG: Duration = Duration::from_secs(60);
+const NFS_CACHE_TIME: Duration = Duration::from_secs(60);
 
 /// Time between two looks.
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The nodes that a job is run on.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub struct Nodes {
 
 impl Nodes {
     /// The nodes that SLURM gave us for a job of so many; none where it gave another number or where we are in no job.
-    pub fn given(count: u64) -> Option<Self> {
+    pub fn from_slurm_env(count: u64) -> Option<Self> {
         let said = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
         if said("SLURM_JOB_NUM_NODES")?.parse() != Ok(count) {
             return None;
@@ -65,9 +65,9 @@ impl Nodes {
         let closed = |record: &Record| record.state != State::Running;
         while well
             && (records.len() as u64 != self.count || !records.iter().all(closed))
-            && begin.elapsed() < LAG
+            && begin.elapsed() < NFS_CACHE_TIME
         {
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
             records = read(&place)?;
         }
         for record in records.iter_mut().filter(|record| !closed(record)) {
@@ -167,7 +167,7 @@ mod tests {
         // the other one is seen later
         let late = place.clone();
         let writer = std::thread::spawn(move || {
-            std::thread::sleep(LOOK * 2);
+            std::thread::sleep(POLL_INTERVAL * 2);
             folder::keep(&late, &mut of_node("b", End::Exit { code: 0 })).unwrap();
         });
         nodes.merge(runs.path(), "job", true).unwrap();

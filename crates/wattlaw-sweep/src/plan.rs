@@ -2,19 +2,19 @@
 //!
 //! `docs/reference/plan.md` documents the file field by field.
 
-mod arranged;
 mod budget;
+mod forecast;
 mod kind;
 mod name;
 mod optimal;
 mod order;
 
-pub use arranged::{Answerer, Forecast, middle};
 pub use budget::{Budget, gpu_hours};
-pub use kind::{Kind, MOST_CANDIDATES};
+pub use forecast::{CalibrationSource, Forecast, median_job};
+pub use kind::{Kind, MAX_CANDIDATES};
 pub use name::{run_id, title};
-pub use optimal::{Chosen, Wanted};
-pub use order::{MOST_JOBS, Order, Turn};
+pub use optimal::{Chosen, Objective};
+pub use order::{MAX_JOBS, Order, Turn};
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ use wattlaw::job::{Job, JobSpec};
 
 /// A job of a plan.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Planned {
+pub struct PlannedJob {
     /// Its name, which its record and files bear: letters, digits, dots, dashes and underscores.
     pub run_id: String,
     /// The block in which it runs, from 1.
@@ -57,14 +57,15 @@ pub struct Planned {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Plan {
     /// The jobs.
-    pub jobs: Vec<Planned>,
+    pub jobs: Vec<PlannedJob>,
 }
 
 /// Longest name of a job, so that files named after it have names that every file system takes.
-const LONGEST_RUN_ID: usize = 80;
+const MAX_RUN_ID_LENGTH: usize = 80;
 
 /// Columns that are not of the job.
-const OWN: [&str; 5] = ["run_id", "block", "role", "predicted_duration_s", "predicted_energy_j"];
+const PLAN_COLUMNS: [&str; 5] =
+    ["run_id", "block", "role", "predicted_duration_s", "predicted_energy_j"];
 
 impl Plan {
     /// Reads a plan (CSV with a header); a plan without blocks has one.
@@ -76,7 +77,7 @@ impl Plan {
     pub fn from_csv(bytes: &[u8], file: &str) -> Result<Self> {
         let mut reader = csv_text::reader(bytes);
         let headers = reader.headers().map_err(|e| csv_text::syntax(&e, file))?.clone();
-        let layout = Layout::of(&headers).map_err(|e| e.at(Place::line(file, 1)))?;
+        let layout = Layout::from_headers(&headers).map_err(|e| e.at(Place::line(file, 1)))?;
         let mut jobs = Vec::new();
         let mut lines: BTreeMap<String, u64> = BTreeMap::new();
         for record in reader.records() {
@@ -113,8 +114,8 @@ impl Plan {
         let filled: Vec<&Field> = fields()
             .filter(|field| self.jobs.iter().any(|job| (field.get)(&job.spec).is_some()))
             .collect();
-        let before = OWN[..3].iter().copied().filter(|name| marked || *name != "role");
-        let after = [(OWN[3], timed), (OWN[4], metered)];
+        let before = PLAN_COLUMNS[..3].iter().copied().filter(|name| marked || *name != "role");
+        let after = [(PLAN_COLUMNS[3], timed), (PLAN_COLUMNS[4], metered)];
         let after = after.iter().filter(|(_, there)| *there).map(|(name, _)| *name);
         let header: Vec<&str> =
             before.chain(filled.iter().map(|field| field.column)).chain(after).collect();
@@ -125,7 +126,9 @@ impl Plan {
                 row.push(if job.reference { "reference" } else { "job" }.to_owned());
             }
             for field in &filled {
-                row.push((field.get)(&job.spec).map_or(Ok(String::new()), |t| kept(field, t))?);
+                row.push(
+                    (field.get)(&job.spec).map_or(Ok(String::new()), |t| checked_cell(field, t))?,
+                );
             }
             let number = |x: Option<f64>| x.map(|x| x.to_string()).unwrap_or_default();
             if timed {
@@ -144,7 +147,7 @@ impl Plan {
     /// # Errors
     /// [`Error::At`] with file and name of the first that cannot be, and why.
     pub fn resolve(&self, catalog: &Catalog, file: &str) -> Result<Vec<Job>> {
-        let resolve = |job: &Planned| {
+        let resolve = |job: &PlannedJob| {
             let place = || Place::file(format!("{file}: job {}", job.run_id));
             job.spec.resolve(catalog).map_err(|e| e.at(place()))
         };
@@ -153,7 +156,7 @@ impl Plan {
 }
 
 /// The text of a cell, if it is read back as it is.
-fn kept(field: &Field, text: String) -> Result<String> {
+fn checked_cell(field: &Field, text: String) -> Result<String> {
     if text.is_empty() || text.trim() != text {
         return Err(Error::invalid(
             field.column,
@@ -166,14 +169,14 @@ fn kept(field: &Field, text: String) -> Result<String> {
 
 /// Where each column stands.
 struct Layout {
-    own: [Option<usize>; OWN.len()],
+    plan_columns: [Option<usize>; PLAN_COLUMNS.len()],
     fields: Vec<(&'static Field, usize)>,
 }
 
 impl Layout {
-    fn of(headers: &csv::StringRecord) -> Result<Self> {
+    fn from_headers(headers: &csv::StringRecord) -> Result<Self> {
         csv_text::once(headers)?;
-        let known = || OWN.into_iter().chain(fields().map(|field| field.column));
+        let known = || PLAN_COLUMNS.into_iter().chain(fields().map(|field| field.column));
         if let Some(other) = headers.iter().find(|header| known().all(|name| name != *header)) {
             return Err(Error::unknown("column", other, known()));
         }
@@ -182,12 +185,12 @@ impl Layout {
             return Err(Error::missing("column `run_id`", "a plan names its jobs"));
         }
         let fields = fields().filter_map(|field| Some((field, at(field.column)?))).collect();
-        Ok(Self { own: OWN.map(at), fields })
+        Ok(Self { plan_columns: PLAN_COLUMNS.map(at), fields })
     }
 
-    fn job(&self, record: &csv::StringRecord) -> Result<Planned> {
+    fn job(&self, record: &csv::StringRecord) -> Result<PlannedJob> {
         let cell = |at: usize| record.get(at).filter(|text| !text.is_empty());
-        let [run_id, block, role, duration, energy] = self.own.map(|at| at.and_then(cell));
+        let [run_id, block, role, duration, energy] = self.plan_columns.map(|at| at.and_then(cell));
         let run_id = run_id
             .ok_or_else(|| Error::missing("column `run_id`", "each job has a name of its own"))?;
         let mut spec = JobSpec::default();
@@ -196,29 +199,29 @@ impl Layout {
                 field.set_from_column(&mut spec, text)?;
             }
         }
-        Ok(Planned {
-            run_id: checked(run_id)?.to_owned(),
+        Ok(PlannedJob {
+            run_id: valid_run_id(run_id)?.to_owned(),
             block: block.map_or(Ok(1), whole)?,
             reference: role.map_or(Ok(false), is_reference)?,
             spec,
-            predicted_duration: positive(OWN[3], duration)?.map(Seconds::new),
-            predicted_energy: positive(OWN[4], energy)?.map(Joules::new),
+            predicted_duration: positive(PLAN_COLUMNS[3], duration)?.map(Seconds::new),
+            predicted_energy: positive(PLAN_COLUMNS[4], energy)?.map(Joules::new),
         })
     }
 }
 
 /// A name that can be that of a file and of a flag's value.
-fn checked(run_id: &str) -> Result<&str> {
+fn valid_run_id(run_id: &str) -> Result<&str> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     let begins = run_id.starts_with(|c: char| c.is_ascii_alphanumeric());
-    if begins && run_id.chars().all(allowed) && run_id.len() <= LONGEST_RUN_ID {
+    if begins && run_id.chars().all(allowed) && run_id.len() <= MAX_RUN_ID_LENGTH {
         return Ok(run_id);
     }
     Err(Error::invalid(
         "column `run_id`",
         format!("`{run_id}`"),
         format!(
-            "it must be letters, digits, dots, dashes and underscores, at most {LONGEST_RUN_ID}, a letter or digit first"
+            "it must be letters, digits, dots, dashes and underscores, at most {MAX_RUN_ID_LENGTH}, a letter or digit first"
         ),
     ))
 }

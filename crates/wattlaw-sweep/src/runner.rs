@@ -9,26 +9,26 @@ use std::time::Duration;
 use wattlaw::base::units::Seconds;
 use wattlaw::job::Job;
 use wattlaw_meter::error::{Error, Result};
+use wattlaw_meter::idle::{NotIdle, wait_until_idle};
 use wattlaw_meter::meter::Meter;
-use wattlaw_meter::settle::{Unrest, settle};
 
 use crate::nodes::Nodes;
-use crate::plan::Planned;
-use crate::status::{Fate, Standing, Sweep};
-use crate::store::{Attempts, Claim, Folder};
+use crate::plan::PlannedJob;
+use crate::status::{JobReport, JobStatus, Sweep};
+use crate::store::{Attempts, Folder, JobLock};
 
 /// So many failures before the first success end the sweep: the jobs are not what is wrong then.
-const FUTILE: usize = 3;
+const MAX_INITIAL_FAILURES: usize = 3;
 
 /// A job may take so many times what was predicted for it, and so long at least, where no limit is given. Assumed: far above
 /// what predictions are off by.
 const LIMIT_FACTOR: f64 = 10.0;
-const LEAST_LIMIT: Duration = Duration::from_secs(1800);
+const MIN_LIMIT: Duration = Duration::from_secs(1800);
 
 /// The longest time that a job may take where none is asked for: what follows from its prediction.
 pub fn default_limit(predicted: Option<Seconds>) -> Duration {
     let predicted = predicted.map_or(0.0, |time| time.value() * LIMIT_FACTOR);
-    Duration::try_from_secs_f64(predicted).unwrap_or(LEAST_LIMIT).max(LEAST_LIMIT)
+    Duration::try_from_secs_f64(predicted).unwrap_or(MIN_LIMIT).max(MIN_LIMIT)
 }
 
 /// How each job is run.
@@ -47,7 +47,7 @@ pub struct Options {
     /// Whether jobs are run beside other runners on the same folder.
     pub shared: bool,
     /// How long the machine may take to come to rest before a job.
-    pub settle: Duration,
+    pub idle_wait: Duration,
     /// The longest time that a job may take; [`default_limit`] where there is none.
     pub time_limit: Option<Duration>,
     /// Whether what jobs print is let through.
@@ -60,11 +60,11 @@ pub enum Event<'a> {
     /// A sentence about a job of an earlier sweep, or one that others run.
     Note(&'a str),
     /// A job is begun although the machine did not come to rest.
-    Unrest {
+    NotIdle {
         /// The job.
         run_id: &'a str,
         /// What keeps the machine from rest.
-        unrest: Unrest,
+        not_idle: NotIdle,
     },
     /// A job runs; told about every second.
     Running {
@@ -84,7 +84,7 @@ pub enum Event<'a> {
         /// Its place among those that are wanted.
         index: usize,
         /// What became of it.
-        job: &'a Standing,
+        job: &'a JobReport,
         /// The sweep as it stands then.
         sweep: &'a Sweep,
     },
@@ -95,7 +95,7 @@ pub enum Event<'a> {
 /// # Errors
 /// A sentence that says what the job asks for.
 pub fn fits(run_id: &str, job: &Job, gpus: usize) -> Result<()> {
-    if job.system.nodes() > 1 && Nodes::given(job.system.nodes()).is_none() {
+    if job.system.nodes() > 1 && Nodes::from_slurm_env(job.system.nodes()).is_none() {
         return Err(Error::Failed(format!(
             "job {run_id} spans {} nodes, and `wattlaw sweep run` runs on one; `wattlaw sweep submit` gives it to a cluster",
             job.system.nodes()
@@ -131,7 +131,7 @@ impl<'a> Runner<'a> {
         meters: Vec<Box<dyn Meter>>,
         tell: &'a mut dyn FnMut(Event<'_>),
     ) -> Result<Self> {
-        Ok(Self { options, folder, meters, attempts: Attempts::prepare()?, tell })
+        Ok(Self { options, folder, meters, attempts: Attempts::new()?, tell })
     }
 
     /// Runs the jobs that are open, and gives the sweep as it stands then with the number of jobs that failed now.
@@ -139,9 +139,9 @@ impl<'a> Runner<'a> {
     /// # Errors
     /// One sentence: a folder that cannot be written to, a job that cannot be begun, a signal, or that the first jobs all
     /// failed.
-    pub fn run(mut self, wanted: &[(&Planned, &Job)]) -> Result<(Sweep, usize)> {
+    pub fn run(mut self, wanted: &[(&PlannedJob, &Job)]) -> Result<(Sweep, usize)> {
         let mut failed = 0;
-        let found = self.folder.standing()?;
+        let found = self.folder.status()?;
         let open: BTreeSet<&str> = found
             .jobs
             .iter()
@@ -150,15 +150,16 @@ impl<'a> Runner<'a> {
             .collect();
         if !self.options.shared {
             // what goes on from an earlier sweep would disturb whichever job came first
-            for run_id in self.folder.begun().iter().filter(|id| open.contains(id.as_str())) {
-                self.take(run_id)?;
+            for run_id in self.folder.started_jobs().iter().filter(|id| open.contains(id.as_str()))
+            {
+                self.claim_job(run_id)?;
             }
         }
         for (index, (planned, job)) in wanted.iter().enumerate() {
             if !open.contains(planned.run_id.as_str()) {
                 continue;
             }
-            let Some(claim) = self.take(&planned.run_id)? else {
+            let Some(lock) = self.claim_job(&planned.run_id)? else {
                 (self.tell)(Event::Note(&format!(
                     "{} is being run by another task",
                     planned.run_id
@@ -166,53 +167,58 @@ impl<'a> Runner<'a> {
                 continue;
             };
             // who had it may have done it
-            let before = job_of(&self.folder.standing()?, planned)?;
+            let before = job_of(&self.folder.status()?, planned)?;
             if !self.is_open(&before) {
                 continue;
             }
-            self.settle(&planned.run_id)?;
-            let sweep = self.attempt(index, planned, job, &claim, &before)?;
-            drop(claim);
-            self.interrupted()?;
+            self.wait_until_idle(&planned.run_id)?;
+            let sweep = self.attempt(index, planned, job, &lock, &before)?;
+            drop(lock);
+            self.check_interrupted()?;
             let after = job_of(&sweep, planned)?;
             (self.tell)(Event::Finished { index, job: &after, sweep: &sweep });
-            failed += usize::from(after.fate == Fate::Failed);
-            if failed == FUTILE && index + 1 < wanted.len() && sweep.count(Fate::Done) == 0 {
+            failed += usize::from(after.status == JobStatus::Failed);
+            if failed == MAX_INITIAL_FAILURES
+                && index + 1 < wanted.len()
+                && sweep.count(JobStatus::Done) == 0
+            {
                 let why = after.reason.unwrap_or_default();
                 return Err(Error::Failed(format!(
-                    "the first {FUTILE} jobs failed, so the rest was not begun: {why} ({})",
-                    self.log(after.record.as_deref())
+                    "the first {MAX_INITIAL_FAILURES} jobs failed, so the rest was not begun: {why} ({})",
+                    self.log_path(after.record.as_deref())
                 )));
             }
         }
-        self.interrupted()?;
-        Ok((self.folder.standing()?, failed))
+        self.check_interrupted()?;
+        Ok((self.folder.status()?, failed))
     }
 
     /// Whether a job is to be run.
-    const fn is_open(&self, job: &Standing) -> bool {
-        match job.fate {
-            Fate::Done => false,
-            Fate::Failed => self.options.retry_failed,
-            Fate::Waiting | Fate::Running | Fate::Interrupted => true,
+    const fn is_open(&self, job: &JobReport) -> bool {
+        match job.status {
+            JobStatus::Done => false,
+            JobStatus::Failed => self.options.retry_failed,
+            JobStatus::Waiting | JobStatus::Running | JobStatus::Interrupted => true,
         }
     }
 
-    fn take(&mut self, run_id: &str) -> Result<Option<Claim>> {
+    fn claim_job(&mut self, run_id: &str) -> Result<Option<JobLock>> {
         let (attempts, tell) = (&mut self.attempts, &mut self.tell);
-        let claim = self
-            .folder
-            .take(run_id, &mut |text| tell(Event::Note(text)), &mut |time| attempts.wait(time))?;
-        self.interrupted()?;
-        Ok(claim)
+        let lock =
+            self.folder.claim_job(run_id, &mut |text| tell(Event::Note(text)), &mut |time| {
+                attempts.wait(time)
+            })?;
+        self.check_interrupted()?;
+        Ok(lock)
     }
 
-    fn settle(&mut self, run_id: &str) -> Result<()> {
+    fn wait_until_idle(&mut self, run_id: &str) -> Result<()> {
         let attempts = &mut self.attempts;
-        let (_, unrest) = settle(&mut self.meters, self.options.settle, |time| attempts.wait(time));
-        self.interrupted()?;
-        if let Some(unrest) = unrest {
-            (self.tell)(Event::Unrest { run_id, unrest });
+        let (_, not_idle) =
+            wait_until_idle(&mut self.meters, self.options.idle_wait, |time| attempts.wait(time));
+        self.check_interrupted()?;
+        if let Some(not_idle) = not_idle {
+            (self.tell)(Event::NotIdle { run_id, not_idle });
         }
         Ok(())
     }
@@ -221,13 +227,13 @@ impl<'a> Runner<'a> {
     fn attempt(
         &mut self,
         index: usize,
-        planned: &Planned,
+        planned: &PlannedJob,
         job: &Job,
-        claim: &Claim,
-        before: &Standing,
+        lock: &JobLock,
+        before: &JobReport,
     ) -> Result<Sweep> {
-        let nodes = Nodes::given(job.system.nodes()).filter(|_| job.system.nodes() > 1);
-        let command = self.command(planned, job, claim, nodes.as_ref())?;
+        let nodes = Nodes::from_slurm_env(job.system.nodes()).filter(|_| job.system.nodes() > 1);
+        let command = self.command(planned, job, lock, nodes.as_ref())?;
         let (run_id, tell) = (planned.run_id.as_str(), &mut self.tell);
         let predicted = before.predicted_duration;
         let mut tick = |ran: Duration| tell(Event::Running { index, run_id, ran, predicted });
@@ -236,11 +242,11 @@ impl<'a> Runner<'a> {
         (self.tell)(Event::Ended);
         let merged =
             nodes.map_or(Ok(()), |n| n.merge(self.folder.path(), run_id, ended.end.well()));
-        let sweep = self.folder.standing()?;
+        let sweep = self.folder.status()?;
         let after = job_of(&sweep, planned)?;
         if after.attempts == before.attempts && self.attempts.signal().is_none() {
             merged?;
-            let said = ended.complaints.iter().rev().find(|line| !line.trim().is_empty());
+            let said = ended.stderr_lines.iter().rev().find(|line| !line.trim().is_empty());
             let said = said.map_or("without a word", |line| line.trim_start_matches("error: "));
             return Err(Error::Failed(format!(
                 "{run_id} could not be begun, and no job after it: {said}"
@@ -252,9 +258,9 @@ impl<'a> Runner<'a> {
     /// The `wattlaw measure` of a job, once on each node where there are several.
     fn command(
         &self,
-        planned: &Planned,
+        planned: &PlannedJob,
         job: &Job,
-        claim: &Claim,
+        lock: &JobLock,
         nodes: Option<&Nodes>,
     ) -> Result<Command> {
         let spec = planned.spec.with_defaults(job);
@@ -269,7 +275,7 @@ impl<'a> Runner<'a> {
         let limit =
             self.options.time_limit.unwrap_or_else(|| default_limit(planned.predicted_duration));
         command
-            .stdin(claim.input()?)
+            .stdin(lock.stdin()?)
             .args(["measure", "--quiet", "--out"])
             .arg(records)
             .args(["--name", &planned.run_id, "--job"])
@@ -281,7 +287,12 @@ impl<'a> Runner<'a> {
         }
         command
             .arg("--")
-            .args(self.options.command.iter().map(|word| filled(word, planned, job, &file)))
+            .args(
+                self.options
+                    .command
+                    .iter()
+                    .map(|word| with_placeholders(word, planned, job, &file)),
+            )
             .env("WATTLAW_JOB", &file)
             .env("WATTLAW_RUN_ID", &planned.run_id);
         // each of several nodes has GPUs of its own
@@ -293,11 +304,11 @@ impl<'a> Runner<'a> {
         Ok(command)
     }
 
-    fn log(&self, record: Option<&str>) -> String {
+    fn log_path(&self, record: Option<&str>) -> String {
         self.folder.path().join(record.unwrap_or_default()).join("log").display().to_string()
     }
 
-    fn interrupted(&mut self) -> Result<()> {
+    fn check_interrupted(&mut self) -> Result<()> {
         match self.attempts.signal() {
             None => Ok(()),
             Some(signal) => Err(Error::Failed(format!(
@@ -308,13 +319,13 @@ impl<'a> Runner<'a> {
 }
 
 /// What became of a job of the plan.
-fn job_of(sweep: &Sweep, planned: &Planned) -> Result<Standing> {
+fn job_of(sweep: &Sweep, planned: &PlannedJob) -> Result<JobReport> {
     let found = sweep.jobs.iter().find(|job| job.run_id == planned.run_id).cloned();
     found.ok_or_else(|| Error::Failed(format!("the plan lost its job {}", planned.run_id)))
 }
 
 /// A word of the command with what its placeholders stand for.
-fn filled(word: &OsString, planned: &Planned, job: &Job, file: &Path) -> OsString {
+fn with_placeholders(word: &OsString, planned: &PlannedJob, job: &Job, file: &Path) -> OsString {
     let Some(text) = word.to_str() else { return word.clone() };
     let system = &job.system;
     let values = [

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand_mt::Mt64;
 
 /// Chance by a seed (the 64-bit Mersenne Twister of Matsumoto and Nishimura, 2000).
-pub struct Dice(Mt64);
+pub struct SeededRng(Mt64);
 
-impl Dice {
+impl SeededRng {
     /// Chance that the seed fixes.
     pub fn new(seed: u64) -> Self {
         Self(Mt64::new(seed))
@@ -42,7 +42,7 @@ impl Dice {
 
     /// All of `points` in order, or `most` different ones in order, each as likely as any (Floyd's algorithm: Bentley and
     /// Floyd 1987).
-    pub fn some_of(&mut self, points: u64, most: usize) -> Vec<u64> {
+    pub fn sample(&mut self, points: u64, most: usize) -> Vec<u64> {
         if points <= most as u64 {
             return (0..points).collect();
         }
@@ -80,26 +80,26 @@ pub fn one_factor(sizes: &[u64]) -> Vec<Vec<u64>> {
 pub fn latin_hypercube(
     sizes: &[u64],
     runs: usize,
-    dice: &mut Dice,
+    rng: &mut SeededRng,
     accept: impl Fn(&[u64]) -> bool,
 ) -> Vec<Vec<u64>> {
     let mut points = vec![vec![0; sizes.len()]; runs];
     for (field, size) in sizes.iter().enumerate() {
-        let start = dice.unit();
+        let start = rng.unit();
         let at = |run: usize| ((run as f64 + start) * *size as f64 / runs as f64) as u64;
         let mut levels: Vec<u64> = (0..runs).map(|run| at(run).min(size - 1)).collect();
-        dice.shuffle(&mut levels);
+        rng.shuffle(&mut levels);
         for (point, level) in points.iter_mut().zip(levels) {
             point[field] = level;
         }
     }
     let mut cube = Hypercube::new(points, accept);
-    cube.mend(sizes.len() as u64, dice);
+    cube.repair(sizes.len() as u64, rng);
     cube.points
 }
 
 /// Exchanges that are tried for each point that is to be mended.
-const TRIES: usize = 100;
+const MAX_EXCHANGES: usize = 100;
 
 /// Points that are being mended.
 struct Hypercube<A> {
@@ -120,23 +120,24 @@ impl<A: Fn(&[u64]) -> bool> Hypercube<A> {
         Self { points, accept, accepted, times }
     }
 
-    fn wrong(&self, at: usize) -> bool {
+    fn is_invalid(&self, at: usize) -> bool {
         !self.accepted[at] || self.times.get(&self.points[at]).is_some_and(|times| *times > 1)
     }
 
-    fn mend(&mut self, fields: u64, dice: &mut Dice) {
+    fn repair(&mut self, fields: u64, rng: &mut SeededRng) {
         if self.points.len() < 2 || fields == 0 {
             return;
         }
         for at in 0..self.points.len() {
-            for _ in 0..TRIES {
-                if !self.wrong(at) {
+            for _ in 0..MAX_EXCHANGES {
+                if !self.is_invalid(at) {
                     break;
                 }
-                let other = dice.below(self.points.len() as u64) as usize;
-                let field = dice.below(fields) as usize;
-                let count =
-                    |cube: &Self| usize::from(cube.wrong(at)) + usize::from(cube.wrong(other));
+                let other = rng.below(self.points.len() as u64) as usize;
+                let field = rng.below(fields) as usize;
+                let count = |cube: &Self| {
+                    usize::from(cube.is_invalid(at)) + usize::from(cube.is_invalid(other))
+                };
                 let before = count(self);
                 self.exchange(at, other, field);
                 if count(self) >= before {
@@ -161,9 +162,9 @@ impl<A: Fn(&[u64]) -> bool> Hypercube<A> {
 }
 
 /// Points in random order: all of a grid that has at most `most`, of a larger one `most` different ones.
-pub fn random(points: u64, most: usize, dice: &mut Dice) -> Vec<u64> {
-    let mut drawn = dice.some_of(points, most);
-    dice.shuffle(&mut drawn);
+pub fn random(points: u64, most: usize, rng: &mut SeededRng) -> Vec<u64> {
+    let mut drawn = rng.sample(points, most);
+    rng.shuffle(&mut drawn);
     drawn
 }
 
@@ -185,15 +186,15 @@ mod tests {
     /// Pearson's χ² of 6,000 throws of a die lies below its 0.999 quantile for 5 degrees of freedom, 20.5.
     #[test]
     fn each_number_is_as_likely_as_any() {
-        let mut dice = Dice::new(7);
+        let mut rng = SeededRng::new(7);
         let mut thrown = [0.0; 6];
-        (0..6000).for_each(|_| thrown[dice.below(6) as usize] += 1.0);
+        (0..6000).for_each(|_| thrown[rng.below(6) as usize] += 1.0);
         let chi2: f64 = thrown.iter().map(|n: &f64| (n - 1000.0).powi(2) / 1000.0).sum();
         assert!(chi2 < 20.5, "{thrown:?}");
         let mut orders = BTreeMap::new();
         for _ in 0..6000 {
             let mut items = [0, 1, 2];
-            dice.shuffle(&mut items);
+            rng.shuffle(&mut items);
             *orders.entry(items).or_insert(0.0) += 1.0;
         }
         let chi2: f64 = orders.values().map(|n: &f64| (n - 1000.0).powi(2) / 1000.0).sum();
@@ -205,7 +206,7 @@ mod tests {
         // single runs on one GPU alone, and the two others on more
         let runs_on = |point: &[u64]| (point[0] == 0) == (point[1] == 0);
         for seed in 0..20 {
-            let points = latin_hypercube(&[3, 3, 20], 30, &mut Dice::new(seed), runs_on);
+            let points = latin_hypercube(&[3, 3, 20], 30, &mut SeededRng::new(seed), runs_on);
             assert!(points.iter().all(|p| runs_on(p)), "{seed}: {points:?}");
             assert_eq!(counts(&points, 0, 3), [10, 10, 10]);
             let mut once = points.clone();
@@ -224,7 +225,7 @@ mod tests {
             odd: bool,
         ) {
             let accept = |point: &[u64]| !odd || point.iter().sum::<u64>() % 2 == 1;
-            let points = latin_hypercube(&sizes, runs, &mut Dice::new(seed), accept);
+            let points = latin_hypercube(&sizes, runs, &mut SeededRng::new(seed), accept);
             prop_assert_eq!(points.len(), runs);
             for (field, size) in sizes.iter().enumerate() {
                 let least = runs / *size as usize;
@@ -232,12 +233,12 @@ mod tests {
                 prop_assert_eq!(all.iter().sum::<usize>(), runs);
                 prop_assert!(all.iter().all(|n| (least..=least + 1).contains(n)), "{:?}", all);
             }
-            prop_assert_eq!(&points, &latin_hypercube(&sizes, runs, &mut Dice::new(seed), accept));
+            prop_assert_eq!(&points, &latin_hypercube(&sizes, runs, &mut SeededRng::new(seed), accept));
         }
 
         #[test]
         fn random_points_are_different_and_of_the_grid(points in 1..1_000_000_000_u64, most in 1..300_usize, seed: u64) {
-            let mut drawn = random(points, most, &mut Dice::new(seed));
+            let mut drawn = random(points, most, &mut SeededRng::new(seed));
             prop_assert_eq!(drawn.len() as u64, points.min(most as u64));
             drawn.sort_unstable();
             drawn.dedup();

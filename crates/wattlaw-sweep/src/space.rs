@@ -88,9 +88,9 @@ impl Space {
             }
         }
         let base = description(file)?;
-        let axes = tied(lists, &together)?
+        let axes = grouped(lists, &together)?
             .iter()
-            .map(|group| Axis::of(group))
+            .map(|group| Axis::from_lists(group))
             .collect::<Result<Vec<Axis>>>()?;
         let space = Self { base, axes };
         if space.count().is_none() {
@@ -105,7 +105,7 @@ impl Space {
 
     /// The same space on one accelerator, whichever the file names.
     #[must_use]
-    pub fn on(mut self, gpu: &str) -> Self {
+    pub fn with_gpu(mut self, gpu: &str) -> Self {
         self.base.system.gpu = Some(gpu.to_owned());
         for axis in &mut self.axes {
             axis.fields.retain(|field| field.column != "gpu");
@@ -152,7 +152,7 @@ impl Space {
 }
 
 impl Axis {
-    fn of(lists: &[Listed]) -> Result<Self> {
+    fn from_lists(lists: &[Listed]) -> Result<Self> {
         let mut axis = Self { fields: Vec::new(), levels: Vec::new() };
         let mut met = BTreeSet::new();
         for level in 0..lists[0].values.len() {
@@ -206,7 +206,7 @@ fn together(value: Option<Value>) -> Result<Vec<Vec<String>>> {
 }
 
 /// The lists, those that go together in one group, at the place of the first of them.
-fn tied(lists: Vec<Listed>, together: &[Vec<String>]) -> Result<Vec<Vec<Listed>>> {
+fn grouped(lists: Vec<Listed>, together: &[Vec<String>]) -> Result<Vec<Vec<Listed>>> {
     let mut groups: Vec<Vec<Listed>> = lists.into_iter().map(|list| vec![list]).collect();
     for names in together {
         let mut group: Vec<Listed> = Vec::new();
@@ -307,10 +307,10 @@ mod tests {
         let draw = |seed| space.jobs(&catalog, 50, seed).unwrap();
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
-        assert_eq!(draw(1).looked_at, 50);
+        assert_eq!(draw(1).examined, 50);
     }
 
-    fn tied(together: &str) -> Result<Space> {
+    fn grouped(together: &str) -> Result<Space> {
         Space::from_toml(&format!(
             "together = {together}
              model = {{ family = 'bert', layers = [2, 4, 4], hidden_size = [128, 128, 256] }}
@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn lists_that_go_together_are_one() {
-        let space = tied("[['layers', 'model.hidden_size'], ['gpus', 'strategy']]").unwrap();
+        let space = grouped("[['layers', 'model.hidden_size'], ['gpus', 'strategy']]").unwrap();
         assert_eq!((space.points(), space.sizes()), (18, vec![3, 3, 2]));
         let jobs = space.jobs(&Catalog::built_in().unwrap(), 1000, 0).unwrap();
         assert_eq!((jobs.kept.len(), jobs.invalid), (18, 0));
@@ -341,13 +341,13 @@ mod tests {
             of(space.point(&[1, 2, 1]) as usize),
             (4, 128, StrategyKind::Fsdp, 4, "h100-sxm5-80gb")
         );
-        let one = space.on("v100-pcie-16gb");
+        let one = space.with_gpu("v100-pcie-16gb");
         assert_eq!((one.points(), one.spec(8).system.gpu.as_deref()), (9, Some("v100-pcie-16gb")));
     }
 
     #[test]
     fn what_cannot_go_together_is_refused() {
-        let fails = |together: &str| tied(together).unwrap_err().to_string();
+        let fails = |together: &str| grouped(together).unwrap_err().to_string();
         assert!(
             fails("[['layers', 'gpu']]").starts_with("together is 3 of layers and 2 of gpu, but")
         );

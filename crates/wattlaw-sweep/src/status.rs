@@ -2,11 +2,11 @@
 //!
 //! There is no journal beside the records that could say otherwise. Pure: the crate `wattlaw-meter` reads and writes the folder.
 
-mod fate;
-mod left;
+mod job_status;
+mod usage;
 
-pub use fate::{Fate, Reason};
-pub use left::{Left, Spent};
+pub use job_status::{JobStatus, Reason};
+pub use usage::{Remaining, Usage};
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use wattlaw::record::document::Record;
 
 /// What became of a job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Standing {
+pub struct JobReport {
     /// Its name in the plan.
     pub run_id: String,
     /// Its block.
@@ -27,7 +27,7 @@ pub struct Standing {
     /// Whether it is the job that is repeated to see drift.
     pub reference: bool,
     /// How far it came.
-    pub fate: Fate,
+    pub status: JobStatus,
     /// Why it failed.
     pub reason: Option<String>,
     /// How often it was begun.
@@ -59,7 +59,7 @@ pub struct Standing {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Sweep {
     /// The jobs, in the plan's order.
-    pub jobs: Vec<Standing>,
+    pub jobs: Vec<JobReport>,
 }
 
 impl Sweep {
@@ -67,7 +67,11 @@ impl Sweep {
     /// output are asked for where they say why it failed.
     ///
     /// Records of other names are not looked at.
-    pub fn of(plan: &Plan, records: &[&Record], output: impl Fn(&Record) -> String) -> Self {
+    pub fn from_records(
+        plan: &Plan,
+        records: &[&Record],
+        output: impl Fn(&Record) -> String,
+    ) -> Self {
         let mut attempts: BTreeMap<&str, Vec<&Record>> = BTreeMap::new();
         for record in records {
             if let Some(name) = &record.name {
@@ -77,22 +81,24 @@ impl Sweep {
         let none = Vec::new();
         let jobs = plan.jobs.iter().map(|job| {
             let tried = attempts.get(job.run_id.as_str()).unwrap_or(&none);
-            let judged: Vec<(Fate, Option<Reason>)> = tried.iter().map(|r| fate::of(r)).collect();
-            let at = |wanted: Fate| judged.iter().position(|(fate, _)| *fate == wanted);
+            let assessed: Vec<(JobStatus, Option<Reason>)> =
+                tried.iter().map(|r| job_status::status_of(r)).collect();
+            let at = |wanted: JobStatus| assessed.iter().position(|(status, _)| *status == wanted);
             // one that is done is done, whatever was tried beside it
-            let counts = at(Fate::Done).or(at(Fate::Running)).or(judged.len().checked_sub(1));
+            let counts =
+                at(JobStatus::Done).or(at(JobStatus::Running)).or(assessed.len().checked_sub(1));
             let record = counts.map(|i| tried[i]);
-            let fate = counts.map_or(Fate::Waiting, |i| judged[i].0);
+            let status = counts.map_or(JobStatus::Waiting, |i| assessed[i].0);
             let reason = counts
-                .and_then(|i| judged[i].1)
-                .map(|reason| reason.told(&record.map(&output).unwrap_or_default()));
-            let done = record.filter(|_| fate == Fate::Done);
-            let measured = done.map(Measured::of);
-            Standing {
+                .and_then(|i| assessed[i].1)
+                .map(|reason| reason.describe(&record.map(&output).unwrap_or_default()));
+            let done = record.filter(|_| status == JobStatus::Done);
+            let measured = done.map(Measured::from_record);
+            JobReport {
                 run_id: job.run_id.clone(),
                 block: job.block,
                 reference: job.reference,
-                fate,
+                status,
                 reason,
                 attempts: tried.len(),
                 record: record.map(|r| r.id.clone()),
@@ -109,8 +115,8 @@ impl Sweep {
     }
 
     /// Jobs that came so far.
-    pub fn count(&self, fate: Fate) -> usize {
-        self.jobs.iter().filter(|job| job.fate == fate).count()
+    pub fn count(&self, status: JobStatus) -> usize {
+        self.jobs.iter().filter(|job| job.status == status).count()
     }
 
     /// How far the repeats of the reference job lie apart: the standard deviation of their throughput over its mean; none
@@ -134,7 +140,7 @@ struct Measured {
 }
 
 impl Measured {
-    fn of(record: &Record) -> Self {
+    fn from_record(record: &Record) -> Self {
         let train = record.train();
         let duration = train.map_or(record.duration, |w| Some(w.to - w.from));
         let tokens = train.map(|w| w.tokens).or(record.tokens).filter(|n| *n > 0.0);
@@ -154,7 +160,7 @@ impl Measured {
 ///
 /// # Errors
 /// [`Error::Data`] with the first job that the folder's plan has otherwise, or that is not in `plan` any more.
-pub fn continues(plan: &Plan, begun: &Plan) -> Result<()> {
+pub fn check_continues(plan: &Plan, begun: &Plan) -> Result<()> {
     let jobs: BTreeMap<&str, _> = plan.jobs.iter().map(|job| (job.run_id.as_str(), job)).collect();
     for old in &begun.jobs {
         let why = match jobs.get(old.run_id.as_str()) {
@@ -183,10 +189,10 @@ mod tests {
     #[test]
     fn a_plan_may_grow_and_not_change() {
         let begun = plan("a,1,gpt2,128,4,10,t4\nb,1,gpt2,128,8,10,t4\n");
-        assert!(continues(&begun, &begun).is_ok());
+        assert!(check_continues(&begun, &begun).is_ok());
         let more = plan("c,1,gpt2,64,8,10,t4\nb,2,gpt2,128,8,10,t4\na,1,gpt2,128,4,10,t4\n");
-        assert!(continues(&more, &begun).is_ok(), "another order and one job more");
-        let refused = |rows: &str| continues(&plan(rows), &begun).unwrap_err().to_string();
+        assert!(check_continues(&more, &begun).is_ok(), "another order and one job more");
+        let refused = |rows: &str| check_continues(&plan(rows), &begun).unwrap_err().to_string();
         assert!(refused("a,1,gpt2,128,4,10,t4\n").contains("its job b is not in this plan"));
         assert!(
             refused("a,1,gpt2,128,4,10,t4\nb,1,gpt2,128,8,20,t4\n")

@@ -3,7 +3,7 @@
 mod attempt;
 mod orphans;
 
-pub use attempt::{Attempts, Ended};
+pub use attempt::{AttemptResult, Attempts};
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::plan::Plan;
 use crate::status;
-use crate::status::{Fate, Sweep};
+use crate::status::{JobStatus, Sweep};
 use wattlaw::job::JobSpec;
 use wattlaw::record::document::{Record, State};
 
@@ -34,15 +34,15 @@ const LOCK: &str = "sweep.lock";
 const OUTPUT_BYTES: i64 = 1 << 14;
 
 /// Time between two looks at a record that is being written.
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Who else may run jobs of a sweep at the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sharing {
     /// Nobody: the jobs are run one after the other.
-    Alone,
+    Exclusive,
     /// Others that run jobs of their own: a cluster's tasks.
-    Jobs,
+    Shared,
 }
 
 /// A sweep's folder, locked.
@@ -57,14 +57,14 @@ pub struct Folder {
 
 /// A job that nobody else runs as long as this is held, by us or by what we started: the lock is that of the open file.
 #[derive(Debug)]
-pub struct Claim(File);
+pub struct JobLock(File);
 
-impl Claim {
+impl JobLock {
     /// The file as the standard input of an attempt, empty, so that the job is taken as long as any process of it lives.
     ///
     /// # Errors
     /// One sentence where the system has no more files.
-    pub fn input(&self) -> Result<Stdio> {
+    pub fn stdin(&self) -> Result<Stdio> {
         self.0.try_clone().map(Stdio::from).map_err(|e| Error::Failed(e.to_string()))
     }
 }
@@ -86,15 +86,15 @@ impl Folder {
         let copy = path.join(PLAN);
         match read_plan(&path)? {
             Some(begun) => {
-                status::continues(&plan, &begun)
+                status::check_continues(&plan, &begun)
                     .map_err(|e| Error::Failed(format!("{}: {e}", path.display())))?;
             }
-            None => strangers(&path, &plan)?,
+            None => refuse_foreign_records(&path, &plan)?,
         }
         let text = plan.to_csv().map_err(|e| Error::Failed(e.to_string()))?;
         // tasks of a cluster find it as it is
         if std::fs::read_to_string(&copy).ok().as_deref() != Some(&text) {
-            folder::whole(&copy, &text)?;
+            folder::write_atomic(&copy, &text)?;
         }
         for folder in [JOBS, LOCKS].map(|name| path.join(name)) {
             std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, &e))?;
@@ -119,7 +119,7 @@ impl Folder {
     pub fn job_file(&self, run_id: &str, job: &JobSpec) -> Result<PathBuf> {
         let path = self.path.join(JOBS).join(format!("{run_id}.toml"));
         let text = toml::to_string(job).map_err(|e| Error::Failed(e.to_string()))?;
-        folder::whole(&path, &text)?;
+        folder::write_atomic(&path, &text)?;
         Ok(path)
     }
 
@@ -127,14 +127,14 @@ impl Folder {
     ///
     /// # Errors
     /// One sentence where a record cannot be read.
-    pub fn standing(&mut self) -> Result<Sweep> {
+    pub fn status(&mut self) -> Result<Sweep> {
         self.records.refresh(&self.path)?;
-        Ok(self.records.judged(&self.path, &self.plan))
+        Ok(self.records.sweep(&self.path, &self.plan))
     }
 
     /// The jobs that were begun before, whatever became of them.
-    pub fn begun(&self) -> Vec<String> {
-        let there = |run_id: &&str| self.lock_of(run_id).exists();
+    pub fn started_jobs(&self) -> Vec<String> {
+        let there = |run_id: &&str| self.lock_path(run_id).exists();
         self.plan
             .jobs
             .iter()
@@ -144,7 +144,7 @@ impl Folder {
             .collect()
     }
 
-    fn lock_of(&self, run_id: &str) -> PathBuf {
+    fn lock_path(&self, run_id: &str) -> PathBuf {
         self.path.join(LOCKS).join(format!("{run_id}.lock"))
     }
 
@@ -155,29 +155,29 @@ impl Folder {
     ///
     /// # Errors
     /// One sentence where a lock or a record cannot be written.
-    pub fn take(
+    pub fn claim_job(
         &mut self,
         run_id: &str,
         tell: &mut dyn FnMut(&str),
         wait: &mut dyn FnMut(Duration) -> bool,
-    ) -> Result<Option<Claim>> {
-        let path = self.lock_of(run_id);
+    ) -> Result<Option<JobLock>> {
+        let path = self.lock_path(run_id);
         let mut told = false;
         loop {
-            let lock = lock(&path, Sharing::Alone)?;
-            if lock.is_none() && self.sharing == Sharing::Jobs {
+            let lock = lock(&path, Sharing::Exclusive)?;
+            if lock.is_none() && self.sharing == Sharing::Shared {
                 return Ok(None);
             }
             self.close_abandoned(run_id, tell, wait)?;
             if let Some(file) = lock {
-                return Ok(Some(Claim(file)));
+                return Ok(Some(JobLock(file)));
             }
             if !std::mem::replace(&mut told, true) {
                 tell(&format!(
                     "{run_id} was begun by an earlier sweep and goes on; it is waited for"
                 ));
             }
-            if !wait(LOOK) {
+            if !wait(POLL_INTERVAL) {
                 return Ok(None);
             }
         }
@@ -198,10 +198,10 @@ impl Folder {
         let left: Vec<PathBuf> =
             seen.filter(|(_, seen)| open(&seen.record)).map(|(path, _)| path.clone()).collect();
         for path in left {
-            if let Recovery::Held = folder::recover(&path)? {
+            if let Recovery::Locked = folder::recover(&path)? {
                 continue;
             }
-            let ended = orphans::end(&path.join(folder::PROGRAM), wait);
+            let ended = orphans::end_processes(&path.join(folder::PROGRAM), wait);
             if ended > 0 {
                 tell(&format!(
                     "{run_id}: what measured it died, and {ended} processes of it that went on were ended"
@@ -216,7 +216,7 @@ impl Folder {
 ///
 /// # Errors
 /// One sentence where the folder is none of a sweep, or a record cannot be read.
-pub fn look(path: &Path) -> Result<Sweep> {
+pub fn read_sweep(path: &Path) -> Result<Sweep> {
     let plan = read_plan(path)?.ok_or_else(|| {
         Error::Failed(format!(
             "{}: it has no {PLAN}, so no `wattlaw sweep run` was begun there",
@@ -225,15 +225,15 @@ pub fn look(path: &Path) -> Result<Sweep> {
     })?;
     let mut seen = Records::default();
     seen.refresh(path)?;
-    Ok(seen.judged(path, &plan))
+    Ok(seen.sweep(path, &plan))
 }
 
 /// The records of a folder as they were last read, by their folders, whose names sort by time.
 #[derive(Debug, Default)]
-struct Records(BTreeMap<PathBuf, Seen>);
+struct Records(BTreeMap<PathBuf, ReadRecord>);
 
 #[derive(Debug)]
-struct Seen {
+struct ReadRecord {
     record: Record,
     /// Whether it is closed, or a running wattlaw will close it.
     live: bool,
@@ -245,22 +245,22 @@ impl Records {
         for path in folder::all(folder)? {
             if self.0.get(&path).is_none_or(|seen| seen.record.state == State::Running) {
                 let (record, live) = folder::read_live(&path)?;
-                self.0.insert(path, Seen { record, live });
+                self.0.insert(path, ReadRecord { record, live });
             }
         }
         Ok(())
     }
 
-    fn judged(&self, folder: &Path, plan: &Plan) -> Sweep {
+    fn sweep(&self, folder: &Path, plan: &Plan) -> Sweep {
         let records: Vec<&Record> = self.0.values().map(|seen| &seen.record).collect();
-        let mut sweep = Sweep::of(plan, &records, |record| {
+        let mut sweep = Sweep::from_records(plan, &records, |record| {
             output(&folder.join(&record.id)).unwrap_or_default()
         });
         let dead: Vec<&str> =
             self.0.values().filter(|seen| !seen.live).map(|seen| seen.record.id.as_str()).collect();
-        for job in sweep.jobs.iter_mut().filter(|job| job.fate == Fate::Running) {
+        for job in sweep.jobs.iter_mut().filter(|job| job.status == JobStatus::Running) {
             if job.record.as_deref().is_some_and(|id| dead.contains(&id)) {
-                job.fate = Fate::Interrupted;
+                job.status = JobStatus::Interrupted;
             }
         }
         sweep
@@ -279,7 +279,7 @@ fn read_plan(path: &Path) -> Result<Option<Plan>> {
 }
 
 /// Refuses a folder whose records bear names of the plan's jobs and were not made by a sweep.
-fn strangers(path: &Path, plan: &Plan) -> Result<()> {
+fn refuse_foreign_records(path: &Path, plan: &Plan) -> Result<()> {
     for record in folder::all(path)? {
         let record = folder::read(&record)?;
         if let Some(name) = &record.name
@@ -310,8 +310,8 @@ fn lock(path: &Path, sharing: Sharing) -> Result<Option<File>> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
     let file = file.map_err(|e| Error::io(path, &e))?;
     let taken = match sharing {
-        Sharing::Alone => file.try_lock(),
-        Sharing::Jobs => file.try_lock_shared(),
+        Sharing::Exclusive => file.try_lock(),
+        Sharing::Shared => file.try_lock_shared(),
     };
     match taken {
         Ok(()) => Ok(Some(file)),

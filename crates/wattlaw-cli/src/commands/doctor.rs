@@ -57,7 +57,7 @@ pub fn run(args: &Args) -> Done {
 
 fn meters(args: &Args) -> Done {
     let options = Options { gpus: args.gpus.clone(), ..Options::from_env() };
-    let found = machine::look(&options).map_err(Failure::failed)?;
+    let found = machine::detect(&options).map_err(Failure::failed)?;
     match args.format {
         Format::Json => {
             render::json(Schema::Doctor, &Machine { meters: found.iter().map(family).collect() })

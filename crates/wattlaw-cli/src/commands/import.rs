@@ -74,7 +74,7 @@ pub fn run(args: &Args) -> Done {
     let (format, log) = read(format, logs, options)?;
     let Log { mut measured, mut findings } = log;
     if args.scope.is_some() {
-        measured = measured.into_iter().map(Measured::of_gpus).collect::<Result<_, _>>()?;
+        measured = measured.into_iter().map(Measured::with_gpu_energy).collect::<Result<_, _>>()?;
     }
     findings.extend(wattlaw_import::check(&measured, &catalog));
     let (energy, duration) = total(&measured);

@@ -31,12 +31,12 @@ pub fn run(args: &Args) -> Done {
                 );
                 render::note("note", &text);
             }
-            Recovery::Held => {
+            Recovery::Locked => {
                 return Err(Failure::Failed(format!(
                     "{place}: it is being written by a running wattlaw"
                 )));
             }
-            Recovery::Before(record) => {
+            Recovery::AlreadyClosed(record) => {
                 render::note("note", &format!("{place} is closed already ({})", record.state));
             }
         }

@@ -512,7 +512,7 @@ fn suggested_runs_are_a_table_that_runs_are_read_from() {
     let found = json(&format!("{line} --out {}", plan.display()));
     has(
         &found,
-        "parent criterion seed points looked_at invalid too_large candidates log_sd_before runs total_duration_s \
+        "parent criterion seed points examined invalid too_large candidates log_sd_before runs total_duration_s \
          total_energy_kwh",
     );
     let runs = found["runs"].as_array().unwrap();

@@ -118,7 +118,10 @@ fn every_field_is_documented() {
         let (first, schema) = answer.as_object().unwrap().iter().next().unwrap();
         assert_eq!(first, "schema", "{command}");
         let schema = schema.as_str().unwrap();
-        assert!(page.contains(&format!("`{schema}`")), "docs/reference/json.md says nothing of {schema}");
+        assert!(
+            page.contains(&format!("`{schema}`")),
+            "docs/reference/json.md says nothing of {schema}"
+        );
         fields(&answer, &mut found);
     }
     let record = root().join("fuzz/corpus/record_json/finished.json");

@@ -104,7 +104,7 @@ fn a_plan_is_run_in_its_order_and_not_again() {
     assert_eq!((code(&again), begun(&place).len()), (0, 3), "{}", told(&again));
 
     let status = status(&place);
-    assert_eq!((&status["done"], &status["left"]["jobs"]), (&Value::from(3), &Value::from(0)));
+    assert_eq!((&status["done"], &status["remaining"]["jobs"]), (&Value::from(3), &Value::from(0)));
     let wide = &status["jobs"][1];
     let (took, energy) = (wide["duration_s"].as_f64().unwrap(), wide["energy_j"].as_f64().unwrap());
     // the window, and not the command around it
@@ -170,7 +170,7 @@ fn what_fails_is_told_and_the_sweep_goes_on() {
     assert!(told(&output).contains("2 jobs failed"), "{}", told(&output));
     let jobs = status(&place)["jobs"].clone();
     assert_eq!(
-        (&jobs[0]["fate"], &jobs[1]["fate"], &jobs[2]["fate"]),
+        (&jobs[0]["status"], &jobs[1]["status"], &jobs[2]["status"]),
         (&"failed".into(), &"failed".into(), &Value::from("done"))
     );
     assert!(jobs[1]["reason"].as_str().unwrap().contains("told of no step"), "{jobs}");

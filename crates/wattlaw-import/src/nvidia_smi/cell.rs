@@ -2,7 +2,7 @@
 
 use super::super::lines::text;
 use super::super::unit::Scale;
-use crate::number::{absent, short};
+use crate::number::{is_missing_value, shortened};
 use wattlaw::base::error::Error;
 
 /// The sentence for a line of more or fewer cells than the header.
@@ -31,9 +31,11 @@ pub(super) fn row_of_other_length(line: &[u8], found: usize, expected: usize) ->
 /// The sentence for a cell that is not what its column promises.
 pub(super) fn unreadable_cell(column: &str, cell: &[u8], expected: &str) -> Error {
     match text(cell) {
-        Ok(shown) => {
-            Error::invalid(format!("column `{column}`"), format!("`{}`", short(shown)), expected)
-        }
+        Ok(shown) => Error::invalid(
+            format!("column `{column}`"),
+            format!("`{}`", shortened(shown)),
+            expected,
+        ),
         Err(e) => e,
     }
 }
@@ -57,11 +59,11 @@ pub(super) fn quantity(cell: &[u8]) -> std::result::Result<Option<f64>, bool> {
         return Ok(Some(x));
     }
     let shown = std::str::from_utf8(cell).map_err(|_| false)?.trim().trim_matches('"');
-    if absent(shown) {
+    if is_missing_value(shown) {
         return Ok(None);
     }
     let (number, scale) = match shown.rsplit_once(' ') {
-        Some((number, unit)) => (number, Scale::named(unit).ok_or(false)?),
+        Some((number, unit)) => (number, Scale::from_unit(unit).ok_or(false)?),
         None => (shown.strip_suffix('W').unwrap_or(shown), Scale::ONE),
     };
     match number.trim().parse::<f64>() {

@@ -1,8 +1,8 @@
 //! Where the cells of a log stand, by its header, by names that the user gives, or by what its first line looks like.
 
-use super::super::clock::minute;
 use super::super::lines::text;
-use super::super::table::unlike;
+use super::super::table::check_titles;
+use super::super::timestamp::minute;
 use wattlaw::base::error::{Error, Result};
 
 /// What power is read from, the first that the log has.
@@ -34,12 +34,12 @@ pub(super) struct Layout {
     pub(super) power_name: String,
     pub(super) unused: Vec<String>,
     /// Whether a column tells devices apart.
-    pub(super) told_apart: bool,
+    pub(super) has_device_column: bool,
 }
 
 impl Layout {
     /// Reads the header, or judges a first line without one; says whether it was a header.
-    pub(super) fn of(line: &[u8], named: &[String]) -> Result<(Self, bool)> {
+    pub(super) fn from_first_line(line: &[u8], named: &[String]) -> Result<(Self, bool)> {
         let line = text(line)?;
         let delimiter = if line.contains(';') && !line.contains(',') { b';' } else { b',' };
         let cells: Vec<&str> =
@@ -48,7 +48,7 @@ impl Layout {
             !cells.iter().any(|c| minute(c.as_bytes().get(..16).unwrap_or_default()).is_some());
         if titled {
             let titles: Vec<String> = cells.iter().map(|cell| title(cell).to_owned()).collect();
-            return Ok((Self::named(&titles, delimiter)?, true));
+            return Ok((Self::from_titles(&titles, delimiter)?, true));
         }
         if !named.is_empty() {
             if named.len() != cells.len() {
@@ -58,7 +58,7 @@ impl Layout {
                     format!("the line has {} cells", cells.len()),
                 ));
             }
-            return Ok((Self::named(named, delimiter)?, false));
+            return Ok((Self::from_titles(named, delimiter)?, false));
         }
         // without a header, units tell the power: one cell in watts, or none
         let watts = |cell: &&str| cell.strip_suffix(" W").is_some();
@@ -78,11 +78,11 @@ impl Layout {
                 "name the columns with --columns, as in --columns timestamp,index,power.draw",
             ));
         }
-        Ok((Self::named(&titles, delimiter)?, false))
+        Ok((Self::from_titles(&titles, delimiter)?, false))
     }
 
-    fn named(titles: &[String], delimiter: u8) -> Result<Self> {
-        unlike(titles)?;
+    fn from_titles(titles: &[String], delimiter: u8) -> Result<Self> {
+        check_titles(titles)?;
         let at = |name: &str| titles.iter().position(|t| t == name);
         let found: Vec<&str> = POWERS.into_iter().filter(|p| at(p).is_some()).collect();
         let Some((power_name, unused)) = found.split_first() else {
@@ -117,7 +117,7 @@ impl Layout {
             slots,
             power_name: (*power_name).to_owned(),
             unused: unused.iter().map(|s| (*s).to_owned()).collect(),
-            told_apart: device.is_some(),
+            has_device_column: device.is_some(),
         })
     }
 }

@@ -7,7 +7,7 @@
 use std::fmt::Write;
 
 use wattlaw::base::scope::Scope;
-use wattlaw_import::{Format, Options, Trap};
+use wattlaw_import::{DataIssue, Format, Options};
 
 use crate::logs::{fails, figures, kinds, read, read_with, told};
 
@@ -113,7 +113,7 @@ fn the_end_of_summer_time_is_made_good_and_gaps_are_left_out() {
     let log = read(Format::NvidiaSmi, "gpu.csv", &gap).unwrap();
     assert_eq!(figures(&log), [(200.0, 2.0, Some(1))]);
     assert_eq!(
-        told(&log, Trap::Gap),
+        told(&log, DataIssue::Gap),
         "gpu.csv:4: no sample for 3601 s before this line (summer time may have begun); that time and its energy are left out"
     );
 
@@ -142,20 +142,23 @@ fn what_the_driver_does_not_know_is_left_out_and_told() {
     );
     let log = read(Format::NvidiaSmi, "gpu.csv", &text).unwrap();
     assert_eq!(figures(&log), [(200.0, 2.0, Some(1))]);
-    assert!(told(&log, Trap::Sentinel).ends_with("the sample was left out (2 times)"));
+    assert!(told(&log, DataIssue::MissingValue).ends_with("the sample was left out (2 times)"));
     let cut = format!("{HEADER}{}2024/03/01 12:00:06.000, 0, NVI", rows(" W"));
     let log = read(Format::NvidiaSmi, "gpu.csv", &cut).unwrap();
-    assert_eq!(told(&log, Trap::LeftOut), "gpu.csv:14: the last line is cut off and was left out");
+    assert_eq!(
+        told(&log, DataIssue::Skipped),
+        "gpu.csv:14: the last line is cut off and was left out"
+    );
     let module = "timestamp, power.draw [W], module.power.draw.average [W]\n2024/03/01 12:00:00.0, 1 W, 2 W\n2024/03/01 12:00:01.0, 1 W, 2 W\n";
     assert_eq!(
         kinds(&read(Format::NvidiaSmi, "g.csv", module).unwrap()),
-        [Trap::LocalTime, Trap::Covers]
+        [DataIssue::LocalTime, DataIssue::Coverage]
     );
     let restarted =
         format!("{HEADER}{}{HEADER}{}", rows(" W"), rows(" W").replace("12:00", "14:00"));
     let log = read(Format::NvidiaSmi, "gpu.csv", &restarted).unwrap();
     assert_eq!(figures(&log), [(3000.0, 10.0, Some(2))]);
-    assert!(told(&log, Trap::Restart).starts_with("gpu.csv:14: the header stands here again"));
+    assert!(told(&log, DataIssue::Restart).starts_with("gpu.csv:14: the header stands here again"));
 }
 
 #[test]

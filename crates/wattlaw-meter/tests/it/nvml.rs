@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use wattlaw::base::units::{Seconds, Watts};
 use wattlaw::record::trace::ChannelTrace;
 use wattlaw::record::{Component, Instrument, Sample};
-use wattlaw_meter::found::{Found, Refused};
+use wattlaw_meter::found::{Found, SelectionError};
 use wattlaw_meter::meter::Fault;
 use wattlaw_meter::nvml;
 
@@ -48,7 +48,7 @@ impl Machine {
         TIME_S.set(time_s);
     }
 
-    fn look(&self, gpus: Option<&str>, visible: Option<&str>) -> Result<Found, Refused> {
+    fn look(&self, gpus: Option<&str>, visible: Option<&str>) -> Result<Found, SelectionError> {
         let gpus = gpus.map(|gpus| gpus.parse().unwrap());
         nvml::open(Some(&self.library), gpus.as_ref(), visible, now)
     }

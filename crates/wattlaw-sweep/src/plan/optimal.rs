@@ -6,7 +6,7 @@ use wattlaw::stats::optimal::{Criterion, Design};
 
 /// What is chosen.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Wanted {
+pub struct Objective {
     /// At most so many.
     pub runs: usize,
     /// What their predicted time or energy may come to.
@@ -26,7 +26,7 @@ pub struct Chosen {
     pub log_sd_after: f64,
 }
 
-impl Wanted {
+impl Objective {
     /// Chooses among jobs that a law was asked about in a design; jobs that nothing is predicted for are passed over.
     ///
     /// A job costs its part of the budget, or its time without one, and as much more as ten minutes beside it are of its

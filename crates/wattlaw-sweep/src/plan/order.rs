@@ -4,7 +4,7 @@
 //! differs between blocks can be told apart from it (Fisher 1935, The Design of Experiments; Montgomery, Design and
 //! Analysis of Experiments, chapter 4).
 
-use crate::sampling::Dice;
+use crate::sampling::SeededRng;
 use wattlaw::base::error::{Error, Result};
 
 /// How jobs are put into an order.
@@ -30,17 +30,17 @@ pub struct Turn {
 }
 
 /// The most jobs that a plan may have.
-pub const MOST_JOBS: u64 = 100_000;
+pub const MAX_JOBS: u64 = 100_000;
 
 /// What sets the numbers that order jobs apart from those that drew them by the same seed.
-const APART: u64 = 0x6f72_6465_7200_0000;
+const ORDER_SEED_SALT: u64 = 0x6f72_6465_7200_0000;
 
 impl Order {
     /// The turns of so many jobs.
     ///
     /// # Errors
     /// [`Error::Invalid`] for no repeats or blocks, blocks that are not a multiple of the repeats or more than there are
-    /// jobs, a reference job after every no jobs, and a plan of more than [`MOST_JOBS`].
+    /// jobs, a reference job after every no jobs, and a plan of more than [`MAX_JOBS`].
     pub fn turns(&self, jobs: usize) -> Result<Vec<Turn>> {
         let blocks = self.blocks.unwrap_or(self.repeats);
         if self.repeats == 0 || self.reference_every == Some(0) {
@@ -48,12 +48,12 @@ impl Order {
             return Err(Error::invalid(name, 0, "it must be a whole number from 1"));
         }
         let all = (jobs as u64).saturating_mul(self.repeats);
-        if all > MOST_JOBS {
+        if all > MAX_JOBS {
             return Err(Error::invalid(
                 "the plan",
                 format!("of {all} jobs"),
                 format!(
-                    "at most {MOST_JOBS} are planned at once; give fewer values, runs or repeats"
+                    "at most {MAX_JOBS} are planned at once; give fewer values, runs or repeats"
                 ),
             ));
         }
@@ -68,11 +68,11 @@ impl Order {
             ));
         }
         let of_repeat = blocks / self.repeats;
-        let mut dice = Dice::new(self.seed ^ APART);
+        let mut rng = SeededRng::new(self.seed ^ ORDER_SEED_SALT);
         let mut turns = Vec::with_capacity(all as usize);
         for repeat in 0..self.repeats {
             let mut order: Vec<usize> = (0..jobs).collect();
-            dice.shuffle(&mut order);
+            rng.shuffle(&mut order);
             for (place, job) in order.into_iter().enumerate() {
                 let block = 1 + repeat * of_repeat + place as u64 * of_repeat / jobs as u64;
                 turns.push(Turn { job: Some(job), block });

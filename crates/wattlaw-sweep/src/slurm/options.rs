@@ -11,10 +11,10 @@ use wattlaw::base::toml_text;
 
 /// Tasks of an array where nothing else is said: SLURM's limit `MaxArraySize`, one above the highest index, is 1001 by
 /// default. Source: <https://slurm.schedmd.com/slurm.conf.html#OPT_MaxArraySize>.
-const MAX_ARRAY: usize = 1000;
+const DEFAULT_MAX_ARRAY: usize = 1000;
 
 /// Options that are set here, or that would take away what is relied upon, and why.
-const OURS: [(&str, &str); 16] = [
+const RESERVED: [(&str, &str); 16] = [
     ("array", "it follows from the jobs; `max_running` bounds how many run at once"),
     ("job-name", "the queue is asked for it"),
     ("output", "logs go to slurm/log in the folder of runs"),
@@ -34,7 +34,7 @@ const OURS: [(&str, &str); 16] = [
 ];
 
 /// Options that ask for GPUs.
-const OF_GPUS: [&str; 5] = ["gres", "gpus", "gpus-per-node", "gpus-per-task", "tres-per-task"];
+const GPU_OPTIONS: [&str; 5] = ["gres", "gpus", "gpus-per-node", "gpus-per-task", "tres-per-task"];
 
 /// What a user says of the cluster.
 ///
@@ -82,25 +82,25 @@ impl Options {
 
     /// Most tasks of an array.
     pub fn max_array(&self) -> usize {
-        self.max_array.and_then(|most| usize::try_from(most).ok()).unwrap_or(MAX_ARRAY)
+        self.max_array.and_then(|most| usize::try_from(most).ok()).unwrap_or(DEFAULT_MAX_ARRAY)
     }
 
     /// Whether any option asks for GPUs; without one a cluster usually gives none.
     pub fn asks_for_gpus(&self) -> bool {
-        OF_GPUS.iter().any(|name| self.sets(name))
+        GPU_OPTIONS.iter().any(|name| self.has(name))
     }
 
     /// Whether an option is given.
-    pub(super) fn sets(&self, name: &str) -> bool {
+    pub(super) fn has(&self, name: &str) -> bool {
         self.sbatch.keys().any(|given| given.0 == name)
     }
 
     /// The options as `#SBATCH` has them, for jobs of a shape.
-    pub(super) fn words(&self, shape: Shape) -> impl Iterator<Item = String> {
+    pub(super) fn arguments(&self, shape: Shape) -> impl Iterator<Item = String> {
         self.sbatch.iter().filter_map(move |(Name(name), value)| match value {
             Value::Flag(false) => None,
             Value::Flag(true) => Some(format!("--{name}")),
-            Value::Text(text) => Some(format!("--{name}={}", quoted(&filled(text, shape)))),
+            Value::Text(text) => Some(format!("--{name}={}", quoted(&substitute(text, shape)))),
         })
     }
 }
@@ -121,7 +121,7 @@ impl<'de> Deserialize<'de> for Name {
                 "`{name}` is no long option of sbatch, such as `partition` or `cpus-per-task`"
             )));
         }
-        match OURS.iter().find(|(ours, _)| *ours == name) {
+        match RESERVED.iter().find(|(reserved, _)| *reserved == name) {
             Some((_, why)) => Err(de::Error::custom(format!("`{name}` cannot be given: {why}"))),
             None => Ok(Self(name)),
         }
@@ -143,7 +143,9 @@ impl<'de> Deserialize<'de> for Value {
         match toml::Value::deserialize(deserializer)? {
             toml::Value::Boolean(given) => Ok(Self::Flag(given)),
             toml::Value::Integer(number) => Ok(Self::Text(number.to_string())),
-            toml::Value::String(text) => plain(text).map(Self::Text).map_err(de::Error::custom),
+            toml::Value::String(text) => {
+                checked_text(text).map(Self::Text).map_err(de::Error::custom)
+            }
             _ => Err(de::Error::custom(expected)),
         }
     }
@@ -158,19 +160,19 @@ fn placeholders(shape: Shape) -> [(&'static str, u64); 3] {
     ]
 }
 
-fn filled(text: &str, shape: Shape) -> String {
+fn substitute(text: &str, shape: Shape) -> String {
     placeholders(shape)
         .iter()
         .fold(text.to_owned(), |text, (name, value)| text.replace(name, &value.to_string()))
 }
 
 /// Text that a line of a script can hold, whatever stands in it.
-fn plain(text: String) -> std::result::Result<String, String> {
+fn checked_text(text: String) -> std::result::Result<String, String> {
     let bad = |c: char| c.is_control() || matches!(c, '"' | '\'' | '\\');
     if text.is_empty() || text.contains(bad) {
         return Err("the text of an option has at least one character, and no quotes, backslashes or line ends".to_owned());
     }
-    let rest = filled(&text, Shape { nodes: 1, gpus_per_node: 1 });
+    let rest = substitute(&text, Shape { nodes: 1, gpus_per_node: 1 });
     if rest.contains(['{', '}']) {
         let names =
             placeholders(Shape { nodes: 1, gpus_per_node: 1 }).map(|(name, _)| name).join(", ");
@@ -208,7 +210,7 @@ mod tests {
              requeue = false\ngres = \"gpu:a100:{gpus_per_node}\"\ncomment = \"{gpus} in {nodes} # all\"\n",
         )
         .unwrap();
-        let words: Vec<_> = options.words(Shape { nodes: 2, gpus_per_node: 4 }).collect();
+        let words: Vec<_> = options.arguments(Shape { nodes: 2, gpus_per_node: 4 }).collect();
         assert_eq!(
             words,
             [

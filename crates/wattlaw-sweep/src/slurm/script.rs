@@ -61,7 +61,7 @@ impl Script<'_> {
         let shape = self.array.shape;
         let mut text =
             format!("#!/bin/bash\n# {}, written by `wattlaw sweep submit`\n", self.array);
-        for word in self.words() {
+        for word in self.directives() {
             text += &format!("#SBATCH {word}\n");
         }
         text += "\nset -e\n";
@@ -70,22 +70,22 @@ impl Script<'_> {
         }
         text += &format!(
             "\n# line i + 1 of this file names the job of task i\nrun_id=$(sed -n \"$((SLURM_ARRAY_TASK_ID + 1))p\" {})\n",
-            word(&self.jobs_file())
+            shell_quoted(&self.jobs_file())
         );
         if shape.nodes > 1 {
             text += RENDEZVOUS;
         }
         text += &format!(
             "\nexec {} sweep run {} --out {} --only \"$run_id\"",
-            word(self.wattlaw),
-            word(&format!("{}/plan.csv", self.runs)),
-            word(self.runs)
+            shell_quoted(self.wattlaw),
+            shell_quoted(&format!("{}/plan.csv", self.runs)),
+            shell_quoted(self.runs)
         );
         for flag in self.flags {
-            text += &format!(" {}", word(flag));
+            text += &format!(" {}", shell_quoted(flag));
         }
         if !self.command.is_empty() {
-            let words: Vec<String> = self.command.iter().map(|text| word(text)).collect();
+            let words: Vec<String> = self.command.iter().map(|text| shell_quoted(text)).collect();
             text += &format!(" \\\n    -- {}", words.join(" "));
         } else if shape.nodes > 1 {
             text += &format!(" \\\n    -- {TORCHRUN}");
@@ -94,7 +94,7 @@ impl Script<'_> {
     }
 
     /// What `#SBATCH` says, ours first.
-    fn words(&self) -> Vec<String> {
+    fn directives(&self) -> Vec<String> {
         let last = self.array.tasks.len().saturating_sub(1);
         let running = self.options.max_running.map_or_else(String::new, |most| format!("%{most}"));
         // a per cent sign begins what sbatch fills in
@@ -107,13 +107,13 @@ impl Script<'_> {
             format!("--output={}", quoted(&log)),
             "--open-mode=append".to_owned(),
         ];
-        if !self.options.sets("requeue") && !self.options.sets("no-requeue") {
+        if !self.options.has("requeue") && !self.options.has("no-requeue") {
             words.push("--requeue".to_owned());
         }
-        if !self.options.sets("time") {
+        if !self.options.has("time") {
             words.push(format!("--time={}", time(self.array.longest())));
         }
-        words.extend(self.options.words(self.array.shape));
+        words.extend(self.options.arguments(self.array.shape));
         words
     }
 }
@@ -125,7 +125,7 @@ fn time(longest: Seconds) -> String {
 }
 
 /// A word of a shell, in quotes where it needs them.
-fn word(text: &str) -> String {
+fn shell_quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+@%^".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         text.to_owned()

@@ -1,7 +1,7 @@
 //! The jobs of a space that can run, and what became of its other points.
 
 use super::Space;
-use crate::sampling::Dice;
+use crate::sampling::SeededRng;
 use wattlaw::base::error::{Error, Result};
 use wattlaw::job::catalog::Catalog;
 use wattlaw::job::{Job, JobSpec};
@@ -35,7 +35,7 @@ pub struct Jobs {
     /// Points of the grid.
     pub points: u64,
     /// Points that were looked at.
-    pub looked_at: usize,
+    pub examined: usize,
     /// Points that are no job, such as heads that do not divide the width.
     pub invalid: usize,
     /// Why the first of them is none.
@@ -45,29 +45,29 @@ pub struct Jobs {
 }
 
 impl Space {
-    /// Looks at points until `enough` jobs were found that can run.
+    /// Looks at points until `limit` jobs were found that can run.
     ///
     /// # Errors
     /// [`Error::Data`] where none is a job that fits in memory, with the reason why the first is not.
-    pub fn look(
+    pub fn examine(
         &self,
         points: impl IntoIterator<Item = u64>,
-        enough: usize,
+        limit: usize,
         catalog: &Catalog,
     ) -> Result<Jobs> {
         let mut jobs = Jobs {
             kept: Vec::new(),
             points: self.points(),
-            looked_at: 0,
+            examined: 0,
             invalid: 0,
             first_invalid: None,
             too_large: Vec::new(),
         };
         for point in points {
-            if jobs.kept.len() == enough {
+            if jobs.kept.len() == limit {
                 break;
             }
-            jobs.looked_at += 1;
+            jobs.examined += 1;
             let spec = self.spec(point);
             match spec.resolve(catalog) {
                 Ok(job) => {
@@ -95,7 +95,7 @@ impl Space {
             };
             return Err(Error::Data(format!(
                 "none of the {} points of the space that were looked at can run: {reason}",
-                jobs.looked_at
+                jobs.examined
             )));
         }
         Ok(jobs)
@@ -104,10 +104,10 @@ impl Space {
     /// The jobs of all points, or of `most` points that are drawn with a seed where there are more.
     ///
     /// # Errors
-    /// As [`Self::look`].
-    pub fn jobs(&self, catalog: &Catalog, most: usize, seed: u64) -> Result<Jobs> {
-        let points = Dice::new(seed).some_of(self.points(), most);
-        self.look(points, usize::MAX, catalog)
+    /// As [`Self::examine`].
+    pub fn jobs(&self, catalog: &Catalog, limit: usize, seed: u64) -> Result<Jobs> {
+        let points = SeededRng::new(seed).sample(self.points(), limit);
+        self.examine(points, usize::MAX, catalog)
     }
 
     /// Whether a point is a job that fits in memory.

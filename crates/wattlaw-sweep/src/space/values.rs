@@ -6,7 +6,7 @@ use toml::Value;
 use wattlaw::base::error::{Error, Result};
 
 /// The most values of one field, so that a range with a tiny step is refused before it is written out.
-const MOST_VALUES: usize = 10_000;
+const MAX_VALUES: usize = 10_000;
 
 /// A range of numbers, its ends included.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -24,7 +24,7 @@ pub(super) fn values(name: &str, value: &Value) -> Result<Option<Vec<Value>>> {
         Value::Array(list) if list.is_empty() => {
             Err(Error::invalid(name, "an empty list", "it must have a value or more"))
         }
-        Value::Array(list) if list.len() > MOST_VALUES => Err(too_many(name, list.len() as f64)),
+        Value::Array(list) if list.len() > MAX_VALUES => Err(too_many(name, list.len() as f64)),
         Value::Array(list) => Ok(Some(list.clone())),
         Value::Table(table) if table.contains_key("from") || table.contains_key("to") => {
             let range: Range = table.clone().try_into().map_err(|e: toml::de::Error| {
@@ -42,7 +42,7 @@ pub(super) fn values(name: &str, value: &Value) -> Result<Option<Vec<Value>>> {
 }
 
 fn too_many(name: &str, count: f64) -> Error {
-    Error::invalid(name, format!("{count:.0} values"), format!("at most {MOST_VALUES} are taken"))
+    Error::invalid(name, format!("{count:.0} values"), format!("at most {MAX_VALUES} are taken"))
 }
 
 impl Range {
@@ -75,7 +75,7 @@ impl Range {
                 ));
             }
         };
-        if count > MOST_VALUES as f64 {
+        if count > MAX_VALUES as f64 {
             return Err(too_many(name, count));
         }
         let value = |x: f64| {

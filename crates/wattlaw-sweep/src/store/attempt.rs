@@ -11,15 +11,15 @@ use std::time::{Duration, Instant};
 use wattlaw::record::document::End;
 
 use wattlaw_meter::command;
-use wattlaw_meter::command::{Message, Target, pass_signals_on};
+use wattlaw_meter::command::{Message, Target, forward_signals};
 use wattlaw_meter::error::{Error, Result};
 use wattlaw_meter::lines::Lines;
 
 /// Lines of its complaints that are kept.
-const KEPT: usize = 20;
+const MAX_STDERR_LINES: usize = 20;
 
 /// How long is waited for its last complaints once it ended: what it started may hold them open.
-const LAST_LINES: Duration = Duration::from_millis(500);
+const STDERR_GRACE: Duration = Duration::from_millis(500);
 
 /// Starts attempts and waits for them; signals that ask us to end are passed on to the one that runs, and remembered.
 #[derive(Debug)]
@@ -32,11 +32,11 @@ pub struct Attempts {
 
 /// What came of an attempt.
 #[derive(Debug)]
-pub struct Ended {
+pub struct AttemptResult {
     /// How the measuring process ended.
     pub end: End,
     /// The last lines that it and the job wrote to standard error.
-    pub complaints: Vec<String>,
+    pub stderr_lines: Vec<String>,
 }
 
 impl Attempts {
@@ -44,10 +44,10 @@ impl Attempts {
     ///
     /// # Errors
     /// One sentence where the system lets us catch no signals.
-    pub fn prepare() -> Result<Self> {
+    pub fn new() -> Result<Self> {
         let (sender, messages) = channel();
         let target = Target::default();
-        pass_signals_on(target.clone(), sender.clone())?;
+        forward_signals(target.clone(), sender.clone())?;
         Ok(Self { target, sender, messages, signal: None })
     }
 
@@ -62,7 +62,7 @@ impl Attempts {
         let until = Instant::now() + time;
         while self.signal.is_none() {
             match self.messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(Message::Told(signal)) => self.signal = Some(signal),
+                Ok(Message::Signal(signal)) => self.signal = Some(signal),
                 Ok(_) => {}
                 Err(_) => break,
             }
@@ -80,19 +80,19 @@ impl Attempts {
         mut command: Command,
         shown: bool,
         tick: &mut dyn FnMut(Duration),
-    ) -> Result<Ended> {
+    ) -> Result<AttemptResult> {
         command.process_group(0);
         if !shown {
             command.stdout(Stdio::null()).stderr(Stdio::piped());
         }
         let begin = Instant::now();
-        let mut child = self.target.hold(true, || command.spawn()).map_err(|e| {
+        let mut child = self.target.spawn(true, || command.spawn()).map_err(|e| {
             let name = command.get_program().to_string_lossy();
             Error::Failed(format!("{name}: it cannot be started: {e}"))
         })?;
-        let complaints = Arc::new(Mutex::new(VecDeque::new()));
+        let stderr_lines = Arc::new(Mutex::new(VecDeque::new()));
         let mut listening = child.stderr.take().is_some_and(|stderr| {
-            listen(stderr, Arc::clone(&complaints), self.sender.clone());
+            listen(stderr, Arc::clone(&stderr_lines), self.sender.clone());
             true
         });
         command::wait(child, self.target.clone(), self.sender.clone());
@@ -100,17 +100,20 @@ impl Attempts {
         loop {
             let patience = match ended {
                 None => Duration::from_secs(1),
-                Some((at, _)) if listening => LAST_LINES.saturating_sub(at.elapsed()),
+                Some((at, _)) if listening => STDERR_GRACE.saturating_sub(at.elapsed()),
                 Some(_) => Duration::ZERO,
             };
             match (self.messages.recv_timeout(patience), ended) {
                 (Ok(Message::Ended(at, end)), _) => ended = Some((at, end)),
                 (Ok(Message::OutputEnded), _) => listening = false,
-                (Ok(Message::Told(signal)), _) => self.signal = self.signal.or(Some(signal)),
+                (Ok(Message::Signal(signal)), _) => self.signal = self.signal.or(Some(signal)),
                 (Ok(_), _) => {}
                 (Err(_), Some((_, end))) => {
-                    let mut lines = complaints.lock().unwrap_or_else(PoisonError::into_inner);
-                    return Ok(Ended { end, complaints: std::mem::take(&mut *lines).into() });
+                    let mut lines = stderr_lines.lock().unwrap_or_else(PoisonError::into_inner);
+                    return Ok(AttemptResult {
+                        end,
+                        stderr_lines: std::mem::take(&mut *lines).into(),
+                    });
                 }
                 (Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected), None) => {
                     tick(begin.elapsed());
@@ -132,7 +135,7 @@ fn listen(
         while let Ok(read @ 1..) = from.read(&mut buffer) {
             for line in lines.split(buffer.get(..read).unwrap_or_default()) {
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                if kept.len() == KEPT {
+                if kept.len() == MAX_STDERR_LINES {
                     kept.pop_front();
                 }
                 kept.push_back(String::from_utf8_lossy(&line).into_owned());

@@ -10,11 +10,11 @@ use rustix::process::{Pid, Signal, kill_process};
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Time between two looks.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Ends the processes that were started to tell their events to `events`: first by asking. Gives how many there were.
-pub(super) fn end(events: &Path, wait: &mut dyn FnMut(Duration) -> bool) -> usize {
-    let found = of(events);
+pub(super) fn end_processes(events: &Path, wait: &mut dyn FnMut(Duration) -> bool) -> usize {
+    let found = processes_with_events(events);
     let count = found.len();
     let begin = Instant::now();
     let mut left = found;
@@ -24,17 +24,17 @@ pub(super) fn end(events: &Path, wait: &mut dyn FnMut(Duration) -> bool) -> usiz
             // one that is just gone is no error
             let _ = kill_process(*pid, signal);
         }
-        wait(LOOK);
+        wait(POLL_INTERVAL);
         if begin.elapsed() > GRACE {
             signal = Signal::KILL;
         }
-        left = of(events);
+        left = processes_with_events(events);
     }
     count
 }
 
 /// Processes with `WATTLAW_EVENTS` of this value, ours apart; what they start inherits it.
-fn of(events: &Path) -> Vec<Pid> {
+fn processes_with_events(events: &Path) -> Vec<Pid> {
     let mut wanted = b"WATTLAW_EVENTS=".to_vec();
     wanted.extend_from_slice(events.as_os_str().as_bytes());
     let us = std::process::id();
@@ -69,16 +69,16 @@ mod tests {
         // a shell and what it starts, which does not end when it is asked to but for the kill of its parent
         let mut ours = start(&events, "sleep 100 & wait");
         let mut others = start(&other, "exec sleep 100");
-        while of(&events).len() < 2 {
-            std::thread::sleep(LOOK);
+        while processes_with_events(&events).len() < 2 {
+            std::thread::sleep(POLL_INTERVAL);
         }
-        let ended = end(&events, &mut |time| {
+        let ended = end_processes(&events, &mut |time| {
             // who was ended is reaped, as init would
             let _ = ours.try_wait();
             std::thread::sleep(time);
             true
         });
-        assert_eq!((ended, of(&events).len()), (2, 0));
+        assert_eq!((ended, processes_with_events(&events).len()), (2, 0));
         assert_eq!(others.try_wait().unwrap(), None);
         others.kill().unwrap();
         others.wait().unwrap();

@@ -46,7 +46,7 @@ pub struct Asked<'a> {
 
 /// A chosen run, as scripts read it and, without its figures, as a row of the plan.
 #[derive(Debug, Serialize)]
-struct Planned {
+struct PlannedJob {
     run_id: String,
     family: &'static str,
     gpu: String,
@@ -72,7 +72,7 @@ struct Planned {
     tokens: f64,
 }
 
-impl Planned {
+impl PlannedJob {
     fn of(rank: usize, job: &Job) -> Self {
         let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
         Self {
@@ -127,11 +127,11 @@ pub fn run(
     let targets = if wanted.is_empty() { candidates.clone() } else { wanted.iter().collect() };
     let parent = parent(candidates[0])?;
     let suggested = parent.suggest(&candidates, &targets, asked.count, asked.criterion)?;
-    let planned: Vec<(Planned, &Suggested)> = suggested
+    let planned: Vec<(PlannedJob, &Suggested)> = suggested
         .runs
         .iter()
         .enumerate()
-        .map(|(i, run)| (Planned::of(i + 1, candidates[run.candidate]), run))
+        .map(|(i, run)| (PlannedJob::of(i + 1, candidates[run.candidate]), run))
         .collect();
     if let Some(path) = asked.out {
         let mut plan = csv::Writer::from_writer(Vec::new());
@@ -174,10 +174,10 @@ fn notes(found: &Jobs, chosen: usize, count: usize) -> Vec<String> {
 /// What became of the points of a space that are no jobs to run.
 pub fn left_out(found: &Jobs) -> Vec<String> {
     let mut notes = Vec::new();
-    if (found.looked_at as u64) < found.points {
+    if (found.examined as u64) < found.points {
         notes.push(format!(
             "{} of the space's {} points were looked at",
-            found.looked_at, found.points
+            found.examined, found.points
         ));
     }
     if let Some(reason) = &found.first_invalid {
@@ -200,7 +200,7 @@ pub fn left_out(found: &Jobs) -> Vec<String> {
     notes
 }
 
-fn total(planned: &[(Planned, &Suggested)]) -> (f64, f64) {
+fn total(planned: &[(PlannedJob, &Suggested)]) -> (f64, f64) {
     planned.iter().fold((0.0, 0.0), |(s, j), (_, run)| (s + run.duration_s, j + run.energy_j))
 }
 
@@ -208,7 +208,7 @@ fn json_report(
     parent: &Calibration,
     asked: &Asked<'_>,
     found: &Jobs,
-    planned: &[(Planned, &Suggested)],
+    planned: &[(PlannedJob, &Suggested)],
     suggested: &Suggestions,
 ) -> Done {
     let rows = planned
@@ -233,7 +233,7 @@ fn json_report(
             "criterion": asked.criterion,
             "seed": asked.seed,
             "points": found.points,
-            "looked_at": found.looked_at,
+            "examined": found.examined,
             "invalid": found.invalid,
             "too_large": found.too_large.len(),
             "candidates": found.kept.len(),
@@ -247,7 +247,7 @@ fn json_report(
 
 fn table(
     parent: &Calibration,
-    planned: &[(Planned, &Suggested)],
+    planned: &[(PlannedJob, &Suggested)],
     suggested: &Suggestions,
 ) -> String {
     let factor = |log_sd: f64| format!("×/÷{:.2}", log_sd.exp());

@@ -11,7 +11,9 @@ use wattlaw::job::Job;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::memory::Memory;
 use wattlaw::stats::optimal::Criterion;
-use wattlaw_sweep::plan::{Answerer, Budget, Chosen, Forecast, Kind, Order, Plan, Wanted, middle};
+use wattlaw_sweep::plan::{
+    Budget, CalibrationSource, Chosen, Forecast, Kind, Objective, Order, Plan, median_job,
+};
 use wattlaw_sweep::space::{Candidate, Jobs, Preset, Space};
 
 use crate::commands::calibrate::suggest::job;
@@ -93,20 +95,20 @@ pub fn run(args: &Args) -> Done {
     args.check()?;
     let catalog = job::catalog(args.catalog.as_deref())?;
     let mut found = args.found(&catalog)?;
-    let answerer = match &args.calibration {
-        Some(path) => Answerer::Named(Box::new(named(path)?)),
-        None => Answerer::Nearest(Box::new(Choosable::read()?)),
+    let source = match &args.calibration {
+        Some(path) => CalibrationSource::Named(Box::new(named(path)?)),
+        None => CalibrationSource::Nearest(Box::new(Choosable::read()?)),
     };
     let mut jobs: Vec<Forecast> =
-        std::mem::take(&mut found.kept).into_iter().map(|c| Forecast::of(c, &answerer)).collect();
+        std::mem::take(&mut found.kept).into_iter().map(|c| Forecast::new(c, &source)).collect();
     let candidates = jobs.len();
     let chosen = match args.design {
-        Kind::Optimal => Some(args.choose(&mut jobs, &answerer, &catalog)?),
+        Kind::Optimal => Some(args.choose(&mut jobs, &source, &catalog)?),
         _ => None,
     };
     let reference = match &args.reference {
-        Some(path) => Forecast::of(args.reference_job(path, &catalog)?, &answerer),
-        None => jobs[middle(&jobs)].clone(),
+        Some(path) => Forecast::new(args.reference_job(path, &catalog)?, &source),
+        None => jobs[median_job(&jobs)].clone(),
     };
     let order = Order {
         repeats: args.repeats,
@@ -115,7 +117,7 @@ pub fn run(args: &Args) -> Done {
         seed: args.seed,
     };
     let turns = order.turns(jobs.len()).map_err(Failure::usage)?;
-    let text = Plan::arranged(&jobs, &reference, &turns).to_csv()?;
+    let text = Plan::from_order(&jobs, &reference, &turns).to_csv()?;
     match (&args.out, args.format) {
         (Some(path), _) => files::write(path, &text)?,
         (None, Format::Table) => files::print(&text)?,
@@ -180,7 +182,7 @@ impl Args {
             (None, None) => return Err(Failure::usage("give a space file or --preset")),
         };
         let space = match &self.gpu {
-            Some(gpu) => space.on(&catalog.accelerator(gpu).map_err(Failure::usage)?.name),
+            Some(gpu) => space.with_gpu(&catalog.accelerator(gpu).map_err(Failure::usage)?.name),
             None => space,
         };
         // a budget alone limits the number of an optimal design
@@ -195,7 +197,7 @@ impl Args {
     fn choose(
         &self,
         jobs: &mut Vec<Forecast>,
-        answerer: &Answerer,
+        source: &CalibrationSource,
         catalog: &Catalog,
     ) -> Done<Chosen> {
         let wanted = self.jobs.iter().map(|path| job(path, catalog)).collect::<Done<Vec<Job>>>()?;
@@ -203,20 +205,20 @@ impl Args {
         let targets: Vec<&Job> =
             if wanted.is_empty() { candidates.clone() } else { wanted.iter().collect() };
         let law = self.law.unwrap_or(LawKind::Roofline);
-        let design = match (law, answerer) {
+        let design = match (law, source) {
             (LawKind::Roofline, _) => {
-                let calibration = answerer.of(candidates[0]);
+                let calibration = source.for_job(candidates[0]);
                 calibration.roofline("choose runs for itself")?;
                 calibration.design(&candidates, &targets)?
             }
-            (LawKind::Scaling, Answerer::Named(named))
+            (LawKind::Scaling, CalibrationSource::Named(named))
                 if named.law.kind() == wattlaw::calibration::LawKind::Scaling =>
             {
                 named.design(&candidates, &targets)?
             }
             (LawKind::Scaling, _) => study_design(&candidates, &targets)?,
         };
-        let wanted = Wanted {
+        let wanted = Objective {
             runs: self.runs.unwrap_or(usize::MAX),
             budget: self.budget,
             criterion: self.criterion.unwrap_or_default(),

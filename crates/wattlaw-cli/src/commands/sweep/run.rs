@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use wattlaw::job::Job;
 use wattlaw::record::Component;
-use wattlaw_sweep::plan::Planned;
+use wattlaw_sweep::plan::PlannedJob;
 use wattlaw_sweep::runner::{Event, Options, Runner, fits};
-use wattlaw_sweep::status::{Fate, Standing, Sweep};
+use wattlaw_sweep::status::{JobReport, JobStatus, Sweep};
 use wattlaw_sweep::store::{Folder, Sharing};
 
 use super::each::EachArgs;
@@ -76,7 +76,7 @@ pub fn run(args: &Args) -> Done {
         given => given.to_vec(),
     };
     there(&command, args.command.is_empty())?;
-    let wanted: Vec<(&Planned, &Job)> = plan
+    let wanted: Vec<(&PlannedJob, &Job)> = plan
         .jobs
         .iter()
         .zip(&jobs)
@@ -93,7 +93,7 @@ pub fn run(args: &Args) -> Done {
         fits(&planned.run_id, job, gpus.len())
             .map_err(|e| Failure::Failed(format!("{file}: {e}")))?;
     }
-    let sharing = if args.only.is_empty() { Sharing::Alone } else { Sharing::Jobs };
+    let sharing = if args.only.is_empty() { Sharing::Exclusive } else { Sharing::Shared };
     let folder = Folder::open(&args.out, plan.clone(), sharing).map_err(Failure::failed)?;
     let options = Options {
         command,
@@ -102,7 +102,7 @@ pub fn run(args: &Args) -> Done {
         catalog: args.each.catalog.clone(),
         retry_failed: args.each.retry_failed,
         shared: !args.only.is_empty(),
-        settle: args.each.settle,
+        idle_wait: args.each.settle,
         time_limit: args.each.time_limit,
         verbose: args.verbose,
     };
@@ -155,10 +155,10 @@ impl Progress<'_> {
         let live = std::io::stderr().is_terminal() && !self.args.verbose;
         match event {
             Event::Note(text) => render::note("note", text),
-            Event::Unrest { run_id, unrest } => render::note(
+            Event::NotIdle { run_id, not_idle } => render::note(
                 "note",
                 &format!(
-                    "{run_id} is begun although the machine did not come to rest in {}: {unrest}",
+                    "{run_id} is begun although the machine did not come to rest in {}: {not_idle}",
                     render::duration(self.args.each.settle.as_secs_f64())
                 ),
             ),
@@ -184,8 +184,8 @@ impl Progress<'_> {
     }
 
     /// A line on what came of a job, and what is left.
-    fn finished(&self, index: usize, job: &Standing, sweep: &Sweep) {
-        let mut line = format!("{} {} {}", self.place(index), job.run_id, job.fate);
+    fn finished(&self, index: usize, job: &JobReport, sweep: &Sweep) {
+        let mut line = format!("{} {} {}", self.place(index), job.run_id, job.status);
         if let Some(time) = job.duration {
             line += &format!(" in {}", render::duration(time.value()));
         }
@@ -196,7 +196,7 @@ impl Progress<'_> {
         if let Some(reason) = &job.reason {
             line += &format!(": {reason}");
         }
-        let left = sweep.left();
+        let left = sweep.remaining();
         if left.jobs > 0 {
             line += &format!("; left: {}", still(&left));
         }
@@ -207,14 +207,14 @@ impl Progress<'_> {
     fn finish(&self, sweep: &Sweep, failed: usize) -> Done {
         let out = self.args.out.display();
         if !self.args.quiet {
-            render::note("sweep", &format!("{}; {}", counts(sweep), used(&sweep.spent())));
+            render::note("sweep", &format!("{}; {}", counts(sweep), used(&sweep.usage())));
         }
         if failed > 0 {
             return Err(Failure::Failed(format!(
                 "{failed} jobs failed; `wattlaw sweep status {out}` says why, and --retry-failed runs them again"
             )));
         }
-        if !self.args.quiet && sweep.count(Fate::Done) == sweep.jobs.len() {
+        if !self.args.quiet && sweep.count(JobStatus::Done) == sweep.jobs.len() {
             render::note("note", &format!("all is done: `wattlaw fit {out}` fits a law on it"));
         }
         Ok(())

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use wattlaw_sweep::cluster;
 use wattlaw_sweep::slurm::Queued;
-use wattlaw_sweep::status::{Fate, Left, Spent, Standing, Sweep};
-use wattlaw_sweep::store::look;
+use wattlaw_sweep::status::{JobReport, JobStatus, Remaining, Sweep, Usage};
+use wattlaw_sweep::store::read_sweep;
 
 use crate::failure::{Done, Failure};
 use crate::format::Format;
@@ -32,18 +32,18 @@ pub struct Args {
 pub fn run(args: &Args) -> Done {
     // the queue before the records: a job that has left the queue by then has its record
     let queue = seen(&args.folder)?;
-    let sweep = look(&args.folder).map_err(Failure::failed)?;
+    let sweep = read_sweep(&args.folder).map_err(Failure::failed)?;
     match args.format {
         Format::Json => render::json(
             Schema::SweepStatus,
             &json!({
-                "waiting": sweep.count(Fate::Waiting),
-                "running": sweep.count(Fate::Running),
-                "done": sweep.count(Fate::Done),
-                "failed": sweep.count(Fate::Failed),
-                "interrupted": sweep.count(Fate::Interrupted),
-                "spent": sweep.spent(),
-                "left": sweep.left(),
+                "waiting": sweep.count(JobStatus::Waiting),
+                "running": sweep.count(JobStatus::Running),
+                "done": sweep.count(JobStatus::Done),
+                "failed": sweep.count(JobStatus::Failed),
+                "interrupted": sweep.count(JobStatus::Interrupted),
+                "usage": sweep.usage(),
+                "remaining": sweep.remaining(),
                 "reference_drift": sweep.drift(),
                 "queue": queue,
                 "jobs": sweep.jobs,
@@ -68,9 +68,9 @@ fn seen(runs: &Path) -> Done<Option<BTreeMap<String, Queued>>> {
 }
 
 fn table(sweep: &Sweep) -> String {
-    let mut out = render::heading(&format!("{}; {}", counts(sweep), used(&sweep.spent())));
+    let mut out = render::heading(&format!("{}; {}", counts(sweep), used(&sweep.usage())));
     let rows = sweep.jobs.iter().map(row).collect();
-    let header = ["job", "fate", "tries", "time", "energy", "tokens/s", "off"];
+    let header = ["job", "status", "tries", "time", "energy", "tokens/s", "off"];
     out += &render::table(&header, rows, 2);
     let failed: Vec<String> = sweep
         .jobs
@@ -86,7 +86,7 @@ fn table(sweep: &Sweep) -> String {
             render::digits(drift * 100.0)
         );
     }
-    let left = sweep.left();
+    let left = sweep.remaining();
     if left.jobs > 0 {
         out += &format!("\nleft: {}\n", still(&left));
     }
@@ -107,7 +107,7 @@ fn queued(queue: BTreeMap<String, Queued>) -> String {
     }
 }
 
-fn row(job: &Standing) -> Vec<String> {
+fn row(job: &JobReport) -> Vec<String> {
     let shown = |text: Option<String>| text.unwrap_or_default();
     let assumed = if job.energy_assumed { " assumed" } else { "" };
     let off = job
@@ -116,7 +116,7 @@ fn row(job: &Standing) -> Vec<String> {
         .map(|(took, predicted)| format!("×{}", render::digits(took / predicted)));
     vec![
         job.run_id.clone(),
-        job.fate.to_string(),
+        job.status.to_string(),
         job.attempts.to_string(),
         shown(job.duration.map(|t| render::duration(t.value()))),
         shown(job.energy.map(|e| render::energy(e.value()) + assumed)),
@@ -127,18 +127,18 @@ fn row(job: &Standing) -> Vec<String> {
 
 /// How many jobs came how far: `9 of 12 jobs done, 1 failed`.
 pub fn counts(sweep: &Sweep) -> String {
-    let mut text = format!("{} of {} jobs done", sweep.count(Fate::Done), sweep.jobs.len());
-    for fate in [Fate::Failed, Fate::Interrupted, Fate::Running] {
-        let n = sweep.count(fate);
+    let mut text = format!("{} of {} jobs done", sweep.count(JobStatus::Done), sweep.jobs.len());
+    for status in [JobStatus::Failed, JobStatus::Interrupted, JobStatus::Running] {
+        let n = sweep.count(status);
         if n > 0 {
-            text += &format!(", {n} {fate}");
+            text += &format!(", {n} {status}");
         }
     }
     text
 }
 
 /// What the jobs that are done used.
-pub fn used(spent: &Spent) -> String {
+pub fn used(spent: &Usage) -> String {
     let assumed = if spent.energy_assumed { ", assumed at least in part" } else { "" };
     let mut text = render::duration(spent.time.value());
     if spent.energy.value() > 0.0 {
@@ -148,7 +148,7 @@ pub fn used(spent: &Spent) -> String {
 }
 
 /// What is left: `3 jobs, about 4 min 10 s and 1.2 kWh`.
-pub fn still(left: &Left) -> String {
+pub fn still(left: &Remaining) -> String {
     let mut text = match left.jobs {
         1 => "1 job".to_owned(),
         n => format!("{n} jobs"),

@@ -8,11 +8,11 @@ use clap::ValueEnum;
 use wattlaw::base::error::Place;
 use wattlaw::base::units::Seconds;
 use wattlaw::job::Job;
-use wattlaw_sweep::cluster::{self, Submitting};
+use wattlaw_sweep::cluster::{self, Submitter};
 use wattlaw_sweep::plan::Plan;
 use wattlaw_sweep::slurm;
 use wattlaw_sweep::slurm::{Options, Queued, Script, Shape, Task};
-use wattlaw_sweep::status::{Fate, Standing, Sweep};
+use wattlaw_sweep::status::{JobReport, JobStatus, Sweep};
 
 use super::each::EachArgs;
 use crate::failure::{Done, Failure};
@@ -68,26 +68,26 @@ pub fn run(args: &Args) -> Done {
     let mut submitting = match args.dry_run {
         true => None,
         false => {
-            cluster::there().map_err(Failure::failed)?;
-            Some(Submitting::begin(&runs, &plan).map_err(Failure::failed)?)
+            cluster::check_sbatch().map_err(Failure::failed)?;
+            Some(Submitter::open(&runs, &plan).map_err(Failure::failed)?)
         }
     };
     let submitted = cluster::submitted(&runs).map_err(Failure::failed)?;
     // the queue before the records: a job that has left the queue by then has its record
     let queued = cluster::queued(&submitted).map_err(Failure::failed)?;
     let sweep = match &mut submitting {
-        Some(submitting) => submitting.standing().map_err(Failure::failed)?,
+        Some(submitting) => submitting.status().map_err(Failure::failed)?,
         None => glimpse(&runs, &plan)?,
     };
-    let left = sweep.jobs.iter().zip(&jobs).filter(|(standing, _)| {
-        let open = match standing.fate {
-            Fate::Waiting | Fate::Interrupted => true,
-            Fate::Failed => args.each.retry_failed,
-            Fate::Running | Fate::Done => false,
+    let left = sweep.jobs.iter().zip(&jobs).filter(|(report, _)| {
+        let open = match report.status {
+            JobStatus::Waiting | JobStatus::Interrupted => true,
+            JobStatus::Failed => args.each.retry_failed,
+            JobStatus::Running | JobStatus::Done => false,
         };
-        open && !queued.contains_key(&standing.run_id)
+        open && !queued.contains_key(&report.run_id)
     });
-    let tasks: Vec<Task> = left.map(|(standing, job)| task(args, standing, job)).collect();
+    let tasks: Vec<Task> = left.map(|(report, job)| task(args, report, job)).collect();
     let count = tasks.len();
     if count > 0 && !options.asks_for_gpus() {
         render::note(
@@ -150,11 +150,11 @@ fn options(path: Option<&Path>) -> Done<Options> {
     Ok(Options::from_toml(&files::text(path)?).map_err(|e| e.at(place))?)
 }
 
-fn task(args: &Args, standing: &Standing, job: &Job) -> Task {
-    let command = args.each.limit(standing.predicted_duration);
+fn task(args: &Args, report: &JobReport, job: &Job) -> Task {
+    let command = args.each.limit(report.predicted_duration);
     let longest = command + args.each.settle + args.each.meters.idle * 2 + BESIDE;
     Task {
-        run_id: standing.run_id.clone(),
+        run_id: report.run_id.clone(),
         shape: Shape { nodes: job.system.nodes(), gpus_per_node: job.system.gpus_per_node },
         longest: Seconds::new(longest.as_secs_f64()),
     }
@@ -166,13 +166,14 @@ fn seconds(time: Duration) -> String {
 
 /// The sweep as it would be found, of a folder that is left as it is.
 fn glimpse(runs: &Path, plan: &Plan) -> Done<Sweep> {
-    let mut sweep = Sweep::of(plan, &[], |_| String::new());
+    let mut sweep = Sweep::from_records(plan, &[], |_| String::new());
     let copy = runs.join(wattlaw_sweep::store::PLAN);
     if copy.exists() {
         let place = Place::file(runs.display().to_string());
-        wattlaw_sweep::status::continues(plan, &super::plan(&copy)?).map_err(|e| e.at(place))?;
-        let begun = wattlaw_sweep::store::look(runs).map_err(Failure::failed)?;
-        let mut begun: BTreeMap<String, Standing> =
+        wattlaw_sweep::status::check_continues(plan, &super::plan(&copy)?)
+            .map_err(|e| e.at(place))?;
+        let begun = wattlaw_sweep::store::read_sweep(runs).map_err(Failure::failed)?;
+        let mut begun: BTreeMap<String, JobReport> =
             begun.jobs.into_iter().map(|job| (job.run_id.clone(), job)).collect();
         for job in &mut sweep.jobs {
             if let Some(same) = begun.remove(&job.run_id) {
@@ -197,12 +198,13 @@ fn utf8(path: &Path) -> Done<&str> {
 fn summary(args: &Args, count: usize, sweep: &Sweep, queued: &BTreeMap<String, Queued>) -> String {
     let verb = if args.dry_run { "would be submitted" } else { "submitted" };
     let mut text = format!("{count} of {} jobs {verb}", sweep.jobs.len());
-    let waits = |job: &&Standing| {
-        queued.contains_key(&job.run_id) && !matches!(job.fate, Fate::Done | Fate::Failed)
+    let waits = |job: &&JobReport| {
+        queued.contains_key(&job.run_id)
+            && !matches!(job.status, JobStatus::Done | JobStatus::Failed)
     };
-    let failed = if args.each.retry_failed { 0 } else { sweep.count(Fate::Failed) };
+    let failed = if args.each.retry_failed { 0 } else { sweep.count(JobStatus::Failed) };
     for (n, what) in [
-        (sweep.count(Fate::Done), "done"),
+        (sweep.count(JobStatus::Done), "done"),
         (sweep.jobs.iter().filter(waits).count(), "in the queue already"),
         (failed, "failed (--retry-failed submits them again)"),
     ] {

@@ -283,7 +283,7 @@ impl Summary<'_> {
             "design": self.args.design.name(),
             "seed": self.args.seed,
             "points": self.found.points,
-            "looked_at": self.found.looked_at,
+            "examined": self.found.examined,
             "invalid": self.found.invalid,
             "first_invalid": self.found.first_invalid,
             "too_large": too_large,

@@ -1,6 +1,6 @@
 //! A plan made of jobs: what each is predicted to take, and the order in which they run.
 
-use super::{Budget, Plan, Planned, Turn, gpu_hours, run_id};
+use super::{Budget, Plan, PlannedJob, Turn, gpu_hours, run_id};
 use crate::space::Candidate;
 use wattlaw::base::error::Result;
 use wattlaw::base::units::{Joules, Seconds};
@@ -10,16 +10,16 @@ use wattlaw::predict::{Estimate, estimate};
 
 /// Whom a plan's times and energies are asked of.
 #[derive(Debug, Clone)]
-pub enum Answerer {
+pub enum CalibrationSource {
     /// One calibration for all jobs.
     Named(Box<Calibration>),
     /// For each job the built-in calibration whose runs lie nearest.
     Nearest(Box<Choosable>),
 }
 
-impl Answerer {
+impl CalibrationSource {
     /// The calibration that answers for a job.
-    pub fn of(&self, job: &Job) -> &Calibration {
+    pub fn for_job(&self, job: &Job) -> &Calibration {
         match self {
             Self::Named(calibration) => calibration,
             Self::Nearest(choosable) => choosable.choose(job).0,
@@ -40,20 +40,20 @@ pub struct Forecast {
 
 impl Forecast {
     /// Asks for a job.
-    pub fn of(candidate: Candidate, answerer: &Answerer) -> Self {
-        let calibration = answerer.of(&candidate.job);
+    pub fn new(candidate: Candidate, source: &CalibrationSource) -> Self {
+        let calibration = source.for_job(&candidate.job);
         let estimate = estimate(&candidate.job, calibration);
         Self { calibration: calibration.name.clone(), estimate, candidate }
     }
 
     /// Predicted time.
     pub fn duration(&self) -> Option<Seconds> {
-        self.estimate.as_ref().ok()?.duration_s.filter(possible).map(Seconds::new)
+        self.estimate.as_ref().ok()?.duration_s.filter(is_positive_finite).map(Seconds::new)
     }
 
     /// Predicted energy.
     pub fn energy(&self) -> Option<Joules> {
-        self.estimate.as_ref().ok()?.energy_j.filter(possible).map(Joules::new)
+        self.estimate.as_ref().ok()?.energy_j.filter(is_positive_finite).map(Joules::new)
     }
 
     /// What it takes of a budget, in the budget's unit, or its time in seconds without one.
@@ -72,12 +72,12 @@ impl Forecast {
 }
 
 /// A law far outside its runs may answer with no number at all.
-fn possible(answer: &f64) -> bool {
-    answer.is_finite() && *answer > 0.0
+fn is_positive_finite(value: &f64) -> bool {
+    value.is_finite() && *value > 0.0
 }
 
 /// The job whose predicted time lies in the middle, the shorter of two; the first where none is predicted.
-pub fn middle(jobs: &[Forecast]) -> usize {
+pub fn median_job(jobs: &[Forecast]) -> usize {
     let mut timed: Vec<(f64, usize)> = jobs
         .iter()
         .enumerate()
@@ -89,10 +89,10 @@ pub fn middle(jobs: &[Forecast]) -> usize {
 
 impl Plan {
     /// A plan of jobs in an order; `reference` is the job that is repeated where the order has one.
-    pub fn arranged(jobs: &[Forecast], reference: &Forecast, turns: &[Turn]) -> Self {
+    pub fn from_order(jobs: &[Forecast], reference: &Forecast, turns: &[Turn]) -> Self {
         let planned = turns.iter().enumerate().map(|(at, turn)| {
             let job = turn.job.map_or(reference, |job| &jobs[job]);
-            Planned {
+            PlannedJob {
                 run_id: run_id(at + 1, turns.len(), &job.candidate.job, turn.job.is_none()),
                 block: turn.block,
                 reference: turn.job.is_none(),

@@ -6,7 +6,7 @@ use wattlaw::record::document::{End, Record, State, Stop};
 
 /// How far a job came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fate {
+pub enum JobStatus {
     /// It was not begun.
     Waiting,
     /// It is being run, or who measured it died and its record is not closed yet.
@@ -19,7 +19,7 @@ pub enum Fate {
     Interrupted,
 }
 
-words!(Fate, "fate": Waiting = "waiting", Running = "running", Done = "done", Failed = "failed",
+words!(JobStatus, "job status": Waiting = "waiting", Running = "running", Done = "done", Failed = "failed",
     Interrupted = "interrupted");
 
 /// Why a job failed.
@@ -28,49 +28,49 @@ pub enum Reason {
     /// It ended with an exit code or by a signal.
     Ended(End),
     /// It took longer than it might.
-    TookLonger(Seconds),
+    TimeLimitExceeded(Seconds),
     /// It ended well, and told of no step that it trained.
-    ToldNothing,
+    NoStepsReported,
     /// Another record measured the machine at the time, so that there is no energy of it.
     MeasuredByAnother,
 }
 
 /// How far an attempt came.
-pub(super) fn of(record: &Record) -> (Fate, Option<Reason>) {
-    let failed = |reason| (Fate::Failed, Some(reason));
+pub(super) fn status_of(record: &Record) -> (JobStatus, Option<Reason>) {
+    let failed = |reason| (JobStatus::Failed, Some(reason));
     let Some(end) = record.end.filter(|_| record.state != State::Running) else {
-        return (Fate::Running, None);
+        return (JobStatus::Running, None);
     };
     // a limit that was met is told of before the signals by which it is made good
     match record.stopped {
-        Some(Stop::TimeLimit { limit_s }) => return failed(Reason::TookLonger(limit_s)),
+        Some(Stop::TimeLimit { limit_s }) => return failed(Reason::TimeLimitExceeded(limit_s)),
         // a program may end well when it is told to, with half of its work done; but what it had trained it had trained
         Some(Stop::Signal { .. }) if record.train().is_none() || !end.well() => {
-            return (Fate::Interrupted, None);
+            return (JobStatus::Interrupted, None);
         }
         _ => {}
     }
     match end {
-        End::Unseen => (Fate::Interrupted, None),
+        End::Unseen => (JobStatus::Interrupted, None),
         End::Exit { code: 0 } if record.held_by.is_some() && record.energies.is_empty() => {
             failed(Reason::MeasuredByAnother)
         }
         End::Exit { code: 0 } if record.steps.unwrap_or(0) == 0 && record.tokens.is_none() => {
-            failed(Reason::ToldNothing)
+            failed(Reason::NoStepsReported)
         }
-        End::Exit { code: 0 } => (Fate::Done, None),
+        End::Exit { code: 0 } => (JobStatus::Done, None),
         end => failed(Reason::Ended(end)),
     }
 }
 
 impl Reason {
     /// A clause for people, from the reason and the last lines that the command printed.
-    pub fn told(self, output: &str) -> String {
+    pub fn describe(self, output: &str) -> String {
         match self {
-            Self::TookLonger(limit) => {
+            Self::TimeLimitExceeded(limit) => {
                 format!("it had not ended after {:.0} s, which is its time limit", limit.value())
             }
-            Self::ToldNothing => {
+            Self::NoStepsReported => {
                 "it ended well and told of no step; a trainer appends its steps to the file that \
                                   WATTLAW_EVENTS names"
                     .to_owned()
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     fn ended(code: i32, output: &str) -> String {
-        Reason::Ended(End::Exit { code }).told(output)
+        Reason::Ended(End::Exit { code }).describe(output)
     }
 
     #[test]
@@ -179,8 +179,11 @@ mod tests {
             "exit 3: no such file: corpus.txt"
         );
         assert_eq!(ended(3, "\n\n"), "exit 3, without a word");
-        assert!(Reason::Ended(End::Signal { signal: 9 }).told("").contains("memory is out"));
-        assert_eq!(Reason::Ended(End::Signal { signal: 11 }).told(""), "signal 11, without a word");
+        assert!(Reason::Ended(End::Signal { signal: 9 }).describe("").contains("memory is out"));
+        assert_eq!(
+            Reason::Ended(End::Signal { signal: 11 }).describe(""),
+            "signal 11, without a word"
+        );
         assert_eq!(ended(1, &"é".repeat(500)).chars().count(), "exit 1: ".len() + LONGEST + 1);
     }
 }

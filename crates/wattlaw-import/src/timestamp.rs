@@ -9,12 +9,12 @@ const SECOND: i64 = 1_000_000_000;
 
 /// A moment: nanoseconds since 1970, of a wall clock whose zone may not be known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Stamp {
+pub struct Timestamp {
     nanos: i64,
     zoned: bool,
 }
 
-impl Stamp {
+impl Timestamp {
     /// Seconds since 1970, as `time.time()` gives them, to the microsecond that they hold; none outside of 1970 to 2261.
     pub fn from_epoch_s(seconds: f64) -> Option<Self> {
         if !(0.0..9.2e9).contains(&seconds) {
@@ -68,7 +68,7 @@ impl Stamp {
     }
 }
 
-impl fmt::Display for Stamp {
+impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (days, rest) =
             (self.nanos.div_euclid(86_400 * SECOND), self.nanos.rem_euclid(86_400 * SECOND));
@@ -80,7 +80,7 @@ impl fmt::Display for Stamp {
     }
 }
 
-impl Serialize for Stamp {
+impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn moments_are_read_as_the_tools_write_them() {
         // `date -u -d 2023-07-08T19:28:27 +%s` says 1688844507
-        let at = |text: &str| Stamp::parse(text).map(|s| s.nanos);
+        let at = |text: &str| Timestamp::parse(text).map(|s| s.nanos);
         assert_eq!(at("2023/07/08 19:28:27.236"), Some(1_688_844_507_236_000_000));
         assert_eq!(at("2023-07-08T19:28:27"), Some(1_688_844_507_000_000_000));
         assert_eq!(at("2023-07-08T21:28:27.5+02:00"), Some(1_688_844_507_500_000_000));
@@ -196,12 +196,12 @@ mod tests {
         for text in
             ["1970-01-01T00:00:00.000", "2000-02-29T23:59:59.999", "2100-03-01T00:00:00.001Z"]
         {
-            assert_eq!(Stamp::parse(text).unwrap().to_string(), text);
+            assert_eq!(Timestamp::parse(text).unwrap().to_string(), text);
         }
         assert_eq!(
-            Stamp::from_epoch_s(1_688_844_507.25).unwrap().to_string(),
+            Timestamp::from_epoch_s(1_688_844_507.25).unwrap().to_string(),
             "2023-07-08T19:28:27.250Z"
         );
-        assert_eq!(Stamp::from_epoch_s(1e300), None);
+        assert_eq!(Timestamp::from_epoch_s(1e300), None);
     }
 }

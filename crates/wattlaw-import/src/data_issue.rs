@@ -6,9 +6,9 @@ use wattlaw::base::words::words;
 
 /// A trap of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Trap {
+pub enum DataIssue {
     /// The energy was multiplied by a PUE.
-    PueInside,
+    PueIncluded,
     /// Rows of a run are running totals.
     CumulativeRows,
     /// A run began anew.
@@ -16,7 +16,7 @@ pub enum Trap {
     /// An energy of zero that stands for a counter that is not there.
     ZeroCounter,
     /// A number that stands for "no value".
-    Sentinel,
+    MissingValue,
     /// Times without a zone, or a clock that was set.
     LocalTime,
     /// A time in which nobody read the meter.
@@ -30,24 +30,24 @@ pub enum Trap {
     /// A log of one node of several.
     PerNode,
     /// Energy that was divided by the accelerators.
-    Divided,
+    AveragedOverGpus,
     /// Energy that is counted more than once.
-    CountedTwice,
+    DoubleCounted,
     /// Rows or lines that were left out.
-    LeftOut,
+    Skipped,
     /// A meter that covers more or less than its name says.
-    Covers,
+    Coverage,
     /// Two figures of the same thing that differ.
-    Disagreement,
+    Mismatch,
     /// What was assumed where the log does not say.
     Assumed,
 }
 
-words!(Trap, "trap": PueInside = "pue-inside", CumulativeRows = "cumulative-rows", Restart = "restart",
-    ZeroCounter = "zero-counter", Sentinel = "sentinel", LocalTime = "local-time", Gap = "gap",
+words!(DataIssue, "data issue": PueIncluded = "pue-included", CumulativeRows = "cumulative-rows", Restart = "restart",
+    ZeroCounter = "zero-counter", MissingValue = "missing-value", LocalTime = "local-time", Gap = "gap",
     ShortWindow = "short-window", PowerAboveLimit = "power-above-limit", Modelled = "modelled",
-    PerNode = "per-node", Divided = "divided", CountedTwice = "counted-twice", LeftOut = "left-out",
-    Covers = "covers", Disagreement = "disagreement", Assumed = "assumed");
+    PerNode = "per-node", AveragedOverGpus = "averaged-over-gpus", DoubleCounted = "double-counted", Skipped = "skipped",
+    Coverage = "coverage", Mismatch = "mismatch", Assumed = "assumed");
 
 /// A trap that was met in a file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -59,7 +59,7 @@ pub struct Finding {
     /// How often it was met.
     pub times: u64,
     /// Which one.
-    pub kind: Trap,
+    pub kind: DataIssue,
     /// What was found and what was done, as a sentence.
     pub text: String,
 }
@@ -76,11 +76,11 @@ impl std::fmt::Display for Finding {
 }
 
 /// From this many different sentences of one trap in a file on, the rest are counted.
-const SEVERAL: usize = 8;
-const MORE: &str = "more of this kind";
+const MAX_TEXTS_PER_ISSUE: usize = 8;
+const MORE_TEXT: &str = "more of this kind";
 
 /// More different findings than this help nobody.
-const MOST: usize = 200;
+const MAX_FINDINGS: usize = 200;
 
 /// The findings of a log, one a file, trap and sentence.
 #[derive(Debug, Default)]
@@ -90,22 +90,22 @@ impl Findings {
     /// Adds a finding, or counts one more of the same sentence.
     pub(super) fn add(
         &mut self,
-        kind: Trap,
+        kind: DataIssue,
         file: &str,
         line: Option<u64>,
         text: impl Into<String>,
     ) {
         let mut text = text.into();
         let alike = |f: &Finding| f.kind == kind && f.file == file;
-        if self.0.iter().filter(|f| alike(f)).count() >= SEVERAL
+        if self.0.iter().filter(|f| alike(f)).count() >= MAX_TEXTS_PER_ISSUE
             && !self.0.iter().any(|f| alike(f) && f.text == text)
         {
-            MORE.clone_into(&mut text);
+            MORE_TEXT.clone_into(&mut text);
         }
         let same = |f: &&mut Finding| alike(f) && f.text == text;
         if let Some(known) = self.0.iter_mut().find(same) {
             known.times += 1;
-        } else if self.0.len() < MOST {
+        } else if self.0.len() < MAX_FINDINGS {
             self.0.push(Finding { file: file.to_owned(), line, times: 1, kind, text });
         }
     }

@@ -9,20 +9,20 @@ use crate::meter::Meter;
 
 /// Share of the processors' time, and of a GPU's, that may be used on a machine at rest: a desktop and its daemons use less,
 /// a job more. Assumed.
-const MOST_BUSY_CPU: f64 = 0.2;
-const MOST_BUSY_GPU: f64 = 0.05;
+const MAX_BUSY_CPU: f64 = 0.2;
+const MAX_BUSY_GPU: f64 = 0.05;
 
 /// Temperature has come to rest when it lies within so many degrees over so long. Sensors tell whole degrees. Assumed.
-const MOST_DRIFT_C: f64 = 1.0;
+const MAX_DRIFT_C: f64 = 1.0;
 const DRIFT_TIME: Duration = Duration::from_secs(10);
 
 /// Time between two looks, and the first of them.
-const LOOK: Duration = Duration::from_millis(500);
-const FIRST_LOOK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+const FIRST_POLL: Duration = Duration::from_millis(50);
 
 /// What keeps a machine from being at rest.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Unrest {
+pub enum NotIdle {
     /// Processors are in use, by this share.
     Cpu(f64),
     /// A GPU is in use, by this share.
@@ -31,7 +31,7 @@ pub enum Unrest {
     Temperature(f64),
 }
 
-impl std::fmt::Display for Unrest {
+impl std::fmt::Display for NotIdle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Cpu(share) => write!(f, "its processors are {:.0} % busy", share * 100.0),
@@ -45,13 +45,13 @@ impl std::fmt::Display for Unrest {
 
 /// What a machine was like at the last looks.
 #[derive(Debug, Default)]
-struct Rest {
+struct IdleDetector {
     temperatures: VecDeque<(Duration, f64)>,
 }
 
-impl Rest {
+impl IdleDetector {
     /// One more look; what is in the way of rest now.
-    fn look(&mut self, at: Duration, cpu: Option<f64>, gpus: &[Gpu]) -> Option<Unrest> {
+    fn update(&mut self, at: Duration, cpu: Option<f64>, gpus: &[Gpu]) -> Option<NotIdle> {
         let hottest = gpus.iter().filter_map(|gpu| gpu.temperature_c).reduce(f64::max);
         if let Some(hottest) = hottest {
             self.temperatures.push_back((at, hottest));
@@ -65,17 +65,17 @@ impl Rest {
             self.temperatures.pop_front();
         }
         let busiest = gpus.iter().filter_map(|gpu| gpu.utilization).fold(0.0, f64::max);
-        if busiest > MOST_BUSY_GPU {
-            return Some(Unrest::Gpu(busiest));
+        if busiest > MAX_BUSY_GPU {
+            return Some(NotIdle::Gpu(busiest));
         }
-        if let Some(share) = cpu.filter(|share| *share > MOST_BUSY_CPU) {
-            return Some(Unrest::Cpu(share));
+        if let Some(share) = cpu.filter(|share| *share > MAX_BUSY_CPU) {
+            return Some(NotIdle::Cpu(share));
         }
         let (first, _) = self.temperatures.front()?;
         let values = || self.temperatures.iter().map(|(_, degrees)| *degrees);
         let drift = values().fold(f64::MIN, f64::max) - values().fold(f64::MAX, f64::min);
         let watched = at.saturating_sub(*first) >= DRIFT_TIME;
-        (drift > MOST_DRIFT_C || !watched).then_some(Unrest::Temperature(drift))
+        (drift > MAX_DRIFT_C || !watched).then_some(NotIdle::Temperature(drift))
     }
 }
 
@@ -89,23 +89,23 @@ struct Gpu {
 /// Waits until the machine is at rest, at most so long; `wait` waits for a time and tells whether to go on.
 ///
 /// Gives how long it waited and, where that was all the time there was, what was still in the way.
-pub fn settle(
+pub fn wait_until_idle(
     meters: &mut [Box<dyn Meter>],
-    most: Duration,
+    limit: Duration,
     mut wait: impl FnMut(Duration) -> bool,
-) -> (Duration, Option<Unrest>) {
-    if most.is_zero() {
-        return (most, None);
+) -> (Duration, Option<NotIdle>) {
+    if limit.is_zero() {
+        return (limit, None);
     }
     let begin = Instant::now();
-    let mut rest = Rest::default();
+    let mut detector = IdleDetector::default();
     let mut before = ticks();
-    let mut next = FIRST_LOOK;
+    let mut next = FIRST_POLL;
     loop {
         if !wait(next) {
             return (begin.elapsed(), None);
         }
-        next = LOOK;
+        next = POLL_INTERVAL;
         let now = ticks();
         let cpu = before.zip(now).and_then(|(before, now)| busy(before, now));
         before = now.or(before);
@@ -118,9 +118,9 @@ pub fn settle(
                 temperature_c: sample.temperature_c,
             })
             .collect();
-        let unrest = rest.look(begin.elapsed(), cpu, &gpus);
-        if unrest.is_none() || begin.elapsed() >= most {
-            return (begin.elapsed(), unrest);
+        let not_idle = detector.update(begin.elapsed(), cpu, &gpus);
+        if not_idle.is_none() || begin.elapsed() >= limit {
+            return (begin.elapsed(), not_idle);
         }
     }
 }
@@ -159,27 +159,33 @@ mod tests {
 
     #[test]
     fn a_machine_without_sensors_is_at_rest_when_little_runs() {
-        let mut rest = Rest::default();
-        assert_eq!(rest.look(s(0), Some(0.9), &[]), Some(Unrest::Cpu(0.9)));
-        assert_eq!(rest.look(s(1), Some(0.1), &[]), None);
-        assert_eq!(rest.look(s(2), None, &[]), None, "nobody says");
+        let mut detector = IdleDetector::default();
+        assert_eq!(detector.update(s(0), Some(0.9), &[]), Some(NotIdle::Cpu(0.9)));
+        assert_eq!(detector.update(s(1), Some(0.1), &[]), None);
+        assert_eq!(detector.update(s(2), None, &[]), None, "nobody says");
     }
 
     #[test]
     fn a_gpu_is_at_rest_when_it_stopped_cooling() {
-        let mut rest = Rest::default();
-        assert_eq!(rest.look(s(0), Some(0.0), &gpu(0.5, 70.0)), Some(Unrest::Gpu(0.5)));
-        assert_eq!(rest.look(s(1), Some(0.0), &gpu(0.0, 68.0)), Some(Unrest::Temperature(2.0)));
+        let mut detector = IdleDetector::default();
+        assert_eq!(detector.update(s(0), Some(0.0), &gpu(0.5, 70.0)), Some(NotIdle::Gpu(0.5)));
+        assert_eq!(
+            detector.update(s(1), Some(0.0), &gpu(0.0, 68.0)),
+            Some(NotIdle::Temperature(2.0))
+        );
         for second in 2..30 {
             let degrees = 68.0 - second as f64 / 2.0;
-            assert!(rest.look(s(second), Some(0.0), &gpu(0.0, degrees)).is_some(), "{second}");
+            assert!(
+                detector.update(s(second), Some(0.0), &gpu(0.0, degrees)).is_some(),
+                "{second}"
+            );
         }
         for second in 30..38 {
-            assert!(rest.look(s(second), Some(0.0), &gpu(0.0, 53.0)).is_some(), "{second}");
+            assert!(detector.update(s(second), Some(0.0), &gpu(0.0, 53.0)).is_some(), "{second}");
         }
-        assert_eq!(rest.look(s(39), Some(0.0), &gpu(0.0, 53.0)), None);
+        assert_eq!(detector.update(s(39), Some(0.0), &gpu(0.0, 53.0)), None);
         // a single whole degree is how sensors flicker
-        assert_eq!(rest.look(s(40), Some(0.0), &gpu(0.0, 54.0)), None);
+        assert_eq!(detector.update(s(40), Some(0.0), &gpu(0.0, 54.0)), None);
     }
 
     #[test]
@@ -193,13 +199,16 @@ mod tests {
 
     #[test]
     fn one_that_does_not_come_to_rest_is_waited_for_as_long_as_was_said() {
-        let (waited, _) = settle(&mut [], Duration::from_millis(1), |time| {
+        let (waited, _) = wait_until_idle(&mut [], Duration::from_millis(1), |time| {
             std::thread::sleep(time);
             true
         });
-        assert!(waited >= FIRST_LOOK);
-        assert_eq!(settle(&mut [], Duration::ZERO, |_| panic!("nobody waits")).0, Duration::ZERO);
-        let (_, unrest) = settle(&mut [], s(100), |_| false);
-        assert_eq!(unrest, None, "told to stop");
+        assert!(waited >= FIRST_POLL);
+        assert_eq!(
+            wait_until_idle(&mut [], Duration::ZERO, |_| panic!("nobody waits")).0,
+            Duration::ZERO
+        );
+        let (_, not_idle) = wait_until_idle(&mut [], s(100), |_| false);
+        assert_eq!(not_idle, None, "told to stop");
     }
 }

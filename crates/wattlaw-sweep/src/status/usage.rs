@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-use super::{Fate, Standing, Sweep};
+use super::{JobReport, JobStatus, Sweep};
 use wattlaw::base::units::{Joules, Seconds};
 
 /// What the jobs that are done used.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Spent {
+pub struct Usage {
     /// Time of their commands.
     #[serde(rename = "time_s")]
     pub time: Seconds,
@@ -20,7 +20,7 @@ pub struct Spent {
 
 /// What the jobs that are not done will need, estimated; none where the plan predicts nothing for one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Left {
+pub struct Remaining {
     /// Jobs.
     pub jobs: usize,
     /// Time of their commands, waiting between them apart.
@@ -33,9 +33,9 @@ pub struct Left {
 
 impl Sweep {
     /// What the jobs that are done used.
-    pub fn spent(&self) -> Spent {
-        let done = || self.jobs.iter().filter(|job| job.fate == Fate::Done);
-        Spent {
+    pub fn usage(&self) -> Usage {
+        let done = || self.jobs.iter().filter(|job| job.status == JobStatus::Done);
+        Usage {
             time: done().filter_map(|j| j.command).fold(Seconds::ZERO, |a, b| a + b),
             energy: done().filter_map(|j| j.energy).fold(Joules::ZERO, |a, b| a + b),
             energy_assumed: done().any(|job| job.energy_assumed),
@@ -44,24 +44,24 @@ impl Sweep {
 
     /// What those that wait, run or were interrupted will need: what the plan predicts, times how far the jobs that are done
     /// were off, in the median, and as much besides as those took to begin and end.
-    pub fn left(&self) -> Left {
+    pub fn remaining(&self) -> Remaining {
         let open = || {
-            let will_run = [Fate::Waiting, Fate::Running, Fate::Interrupted];
-            self.jobs.iter().filter(move |job| will_run.contains(&job.fate))
+            let will_run = [JobStatus::Waiting, JobStatus::Running, JobStatus::Interrupted];
+            self.jobs.iter().filter(move |job| will_run.contains(&job.status))
         };
-        let ratio = |of: fn(&Standing) -> Option<f64>| {
+        let ratio = |of: fn(&JobReport) -> Option<f64>| {
             median(self.jobs.iter().filter_map(of).filter(|r| r.is_finite() && *r > 0.0))
                 .unwrap_or(1.0)
         };
-        let slower = ratio(|job| Some(job.duration? / job.predicted_duration?));
-        let thirstier = ratio(|job| Some(job.energy? / job.predicted_energy?));
-        let besides =
+        let time_ratio = ratio(|job| Some(job.duration? / job.predicted_duration?));
+        let energy_ratio = ratio(|job| Some(job.energy? / job.predicted_energy?));
+        let overhead =
             median(self.jobs.iter().filter_map(|job| Some((job.command? - job.duration?).value())));
-        let time = |job: &Standing| {
-            Some(job.predicted_duration? * slower + Seconds::new(besides.unwrap_or(0.0)))
+        let time = |job: &JobReport| {
+            Some(job.predicted_duration? * time_ratio + Seconds::new(overhead.unwrap_or(0.0)))
         };
-        let energy = |job: &Standing| Some(job.predicted_energy? * thirstier);
-        Left {
+        let energy = |job: &JobReport| Some(job.predicted_energy? * energy_ratio);
+        Remaining {
             jobs: open().count(),
             time: open().map(time).try_fold(Seconds::ZERO, |sum, t| Some(sum + t?)),
             energy: open().map(energy).try_fold(Joules::ZERO, |sum, e| Some(sum + e?)),
@@ -72,10 +72,10 @@ impl Sweep {
 fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut sorted: Vec<f64> = values.collect();
     sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
+    let median_job = sorted.len() / 2;
     match sorted.len() % 2 {
-        1 => Some(sorted[middle]),
-        _ => Some((sorted.get(middle.checked_sub(1)?)? + sorted.get(middle)?) / 2.0),
+        1 => Some(sorted[median_job]),
+        _ => Some((sorted.get(median_job.checked_sub(1)?)? + sorted.get(median_job)?) / 2.0),
     }
 }
 
@@ -83,12 +83,12 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn job(fate: Fate, took: Option<f64>, predicted: f64) -> Standing {
-        Standing {
+    fn job(status: JobStatus, took: Option<f64>, predicted: f64) -> JobReport {
+        JobReport {
             run_id: "a".into(),
             block: 1,
             reference: false,
-            fate,
+            status,
             reason: None,
             attempts: 1,
             record: None,
@@ -105,21 +105,21 @@ mod tests {
     #[test]
     fn what_is_left_is_what_was_predicted_as_far_off_as_it_was_before() {
         let jobs = vec![
-            job(Fate::Done, Some(20.0), 10.0),
-            job(Fate::Done, Some(40.0), 20.0),
-            job(Fate::Failed, None, 500.0),
-            job(Fate::Waiting, None, 10.0),
-            job(Fate::Interrupted, None, 5.0),
+            job(JobStatus::Done, Some(20.0), 10.0),
+            job(JobStatus::Done, Some(40.0), 20.0),
+            job(JobStatus::Failed, None, 500.0),
+            job(JobStatus::Waiting, None, 10.0),
+            job(JobStatus::Interrupted, None, 5.0),
         ];
         let sweep = Sweep { jobs };
-        assert_eq!(sweep.spent().time, Seconds::new(66.0));
-        assert_eq!(sweep.spent().energy, Joules::new(6000.0));
-        let left = sweep.left();
+        assert_eq!(sweep.usage().time, Seconds::new(66.0));
+        assert_eq!(sweep.usage().energy, Joules::new(6000.0));
+        let left = sweep.remaining();
         // twice as slow, and three seconds to begin and end each
         assert_eq!((left.jobs, left.time), (2, Some(Seconds::new(36.0))));
         assert_eq!(left.energy, Some(Joules::new(15.0 * 50.0 * 4.0)));
         let mut unknown = sweep;
         unknown.jobs[3].predicted_duration = None;
-        assert_eq!(unknown.left().time, None);
+        assert_eq!(unknown.remaining().time, None);
     }
 }
