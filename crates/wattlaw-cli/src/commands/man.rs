@@ -1,4 +1,4 @@
-//! `wattlaw man`: man pages, and the command reference of the documentation, made from the parser.
+//! `wattlaw man`: generates man pages and the command reference of the documentation from the parser.
 //!
 //! The subcommand is hidden: packagers call it, users do not. A test compares `docs/reference/commands.md` with what it prints.
 
@@ -27,7 +27,7 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// Where the folder or standard output cannot be written.
+/// The folder or standard output cannot be written.
 pub fn run(args: &Args) -> Done {
     let Some(folder) = &args.out else {
         return files::print(&reference());
@@ -40,7 +40,7 @@ pub fn run(args: &Args) -> Done {
 /// The command reference: one section a command, in the order of `wattlaw --help`.
 fn reference() -> String {
     let mut program = Wattlaw::command();
-    // fills in `--help`, usage lines and the full names of subcommands
+    // `build` adds `--help`, usage lines and the full names of subcommands
     program.build();
     let mut page = String::from(
         "# Commands\n\n<!-- Generated from the command-line parser; do not edit. \
