@@ -1,4 +1,4 @@
-//! A plan: the jobs of a sweep in the order in which they are to run; a run table with nothing measured yet.
+//! A plan: the jobs of a sweep in execution order; a run table without measurements.
 //!
 //! `docs/reference/plan.md` documents the file field by field.
 
@@ -28,21 +28,21 @@ use wattlaw::job::{Job, JobSpec};
 /// A job of a plan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlannedJob {
-    /// Its name, which its record and files bear: letters, digits, dots, dashes and underscores.
+    /// Name of the job, its record and its files: letters, digits, dots, dashes and underscores.
     pub run_id: String,
-    /// The block in which it runs, from 1.
+    /// Block, from 1.
     pub block: u64,
-    /// Whether it is the job that is repeated to see drift.
+    /// Whether this is a run of the reference job, which is repeated to detect drift.
     pub reference: bool,
     /// The job.
     pub spec: JobSpec,
-    /// Time that was predicted for it.
+    /// Predicted training time, s.
     pub predicted_duration: Option<Seconds>,
-    /// Energy that was predicted for it.
+    /// Predicted energy, J.
     pub predicted_energy: Option<Joules>,
 }
 
-/// Jobs in the order in which they are to run.
+/// Jobs in execution order.
 ///
 /// ```
 /// use wattlaw_sweep::plan::Plan;
@@ -60,20 +60,19 @@ pub struct Plan {
     pub jobs: Vec<PlannedJob>,
 }
 
-/// Longest name of a job, so that files named after it have names that every file system takes.
+/// Maximum length of a job's name, so that file names derived from it are valid on every file system.
 const MAX_RUN_ID_LENGTH: usize = 80;
 
-/// Columns that are not of the job.
+/// Columns of the plan itself; all other columns are fields of the job.
 const PLAN_COLUMNS: [&str; 5] =
     ["run_id", "block", "role", "predicted_duration_s", "predicted_energy_j"];
 
 impl Plan {
-    /// Reads a plan (CSV with a header); a plan without blocks has one.
+    /// Reads a plan (CSV with a header). Without a column `block` all jobs are in block 1.
     ///
     /// # Errors
-    /// [`Error::At`] with file and line: a column that no plan has or that stands twice, no `run_id`, one that cannot
-    /// name a file or stands twice, a cell that is not what its column holds; and [`Error::Data`] for a plan without
-    /// jobs.
+    /// [`Error::At`] with file and line for an unknown or repeated column, a missing, invalid or repeated `run_id`, or an invalid
+    /// cell; [`Error::Data`] for a plan without jobs.
     pub fn from_csv(bytes: &[u8], file: &str) -> Result<Self> {
         let mut reader = csv_text::reader(bytes);
         let headers = reader.headers().map_err(|e| csv_text::syntax(&e, file))?.clone();
@@ -88,25 +87,23 @@ impl Plan {
             if let Some(first) = lines.insert(job.run_id.clone(), line) {
                 return Err(Error::invalid(
                     "column `run_id`",
-                    format!("`{}` as in line {first}", job.run_id),
-                    "each job has a name of its own",
+                    format!("`{}`, also in line {first}", job.run_id),
+                    "names must be unique",
                 )
                 .at(place()));
             }
             jobs.push(job);
         }
         if jobs.is_empty() {
-            return Err(
-                Error::Data("the plan has a header and no jobs".into()).at(Place::file(file))
-            );
+            return Err(Error::Data("the plan has no jobs".into()).at(Place::file(file)));
         }
         Ok(Self { jobs })
     }
 
-    /// Writes the plan (CSV); columns that no job fills are left out.
+    /// Writes the plan (CSV). Columns without values are omitted.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for text that would not be read back: empty, or with spaces at its ends.
+    /// [`Error::Invalid`] for text that would not be read back unchanged: empty, or with leading or trailing spaces.
     pub fn to_csv(&self) -> Result<String> {
         let marked = self.jobs.iter().any(|job| job.reference);
         let timed = self.jobs.iter().any(|job| job.predicted_duration.is_some());
@@ -142,10 +139,10 @@ impl Plan {
         csv_text::write(&header, rows.into_iter())
     }
 
-    /// The jobs with names looked up and defaults filled in.
+    /// Resolves the jobs: looks up names and fills in defaults.
     ///
     /// # Errors
-    /// [`Error::At`] with file and name of the first that cannot be, and why.
+    /// [`Error::At`] with the file and the first invalid job.
     pub fn resolve(&self, catalog: &Catalog, file: &str) -> Result<Vec<Job>> {
         let resolve = |job: &PlannedJob| {
             let place = || Place::file(format!("{file}: job {}", job.run_id));
@@ -155,19 +152,19 @@ impl Plan {
     }
 }
 
-/// The text of a cell, if it is read back as it is.
+/// Checks that a cell's text will be read back unchanged.
 fn checked_cell(field: &Field, text: String) -> Result<String> {
     if text.is_empty() || text.trim() != text {
         return Err(Error::invalid(
             field.column,
             format!("`{text}`"),
-            "a plan holds no empty text and none with spaces at its ends",
+            "it must not be empty or have leading or trailing spaces",
         ));
     }
     Ok(text)
 }
 
-/// Where each column stands.
+/// Position of each column.
 struct Layout {
     plan_columns: [Option<usize>; PLAN_COLUMNS.len()],
     fields: Vec<(&'static Field, usize)>,
@@ -182,7 +179,7 @@ impl Layout {
         }
         let at = |name: &str| headers.iter().position(|header| header == name);
         if at("run_id").is_none() {
-            return Err(Error::missing("column `run_id`", "a plan names its jobs"));
+            return Err(Error::missing("column `run_id`", "a plan must name its jobs"));
         }
         let fields = fields().filter_map(|field| Some((field, at(field.column)?))).collect();
         Ok(Self { plan_columns: PLAN_COLUMNS.map(at), fields })
@@ -191,8 +188,8 @@ impl Layout {
     fn job(&self, record: &csv::StringRecord) -> Result<PlannedJob> {
         let cell = |at: usize| record.get(at).filter(|text| !text.is_empty());
         let [run_id, block, role, duration, energy] = self.plan_columns.map(|at| at.and_then(cell));
-        let run_id = run_id
-            .ok_or_else(|| Error::missing("column `run_id`", "each job has a name of its own"))?;
+        let run_id =
+            run_id.ok_or_else(|| Error::missing("column `run_id`", "a plan must name its jobs"))?;
         let mut spec = JobSpec::default();
         for (field, at) in &self.fields {
             if let Some(text) = cell(*at) {
@@ -210,7 +207,7 @@ impl Layout {
     }
 }
 
-/// A name that can be that of a file and of a flag's value.
+/// Checks that a name is valid as a file name and as a flag's value.
 fn valid_run_id(run_id: &str) -> Result<&str> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     let begins = run_id.starts_with(|c: char| c.is_ascii_alphanumeric());
@@ -221,14 +218,18 @@ fn valid_run_id(run_id: &str) -> Result<&str> {
         "column `run_id`",
         format!("`{run_id}`"),
         format!(
-            "it must be letters, digits, dots, dashes and underscores, at most {MAX_RUN_ID_LENGTH}, a letter or digit first"
+            "it must be at most {MAX_RUN_ID_LENGTH} letters, digits, dots, dashes and underscores, starting with a letter or digit"
         ),
     ))
 }
 
 fn whole(block: &str) -> Result<u64> {
     block.parse().ok().filter(|block| *block > 0).ok_or_else(|| {
-        Error::invalid("column `block`", format!("`{block}`"), "it must be a whole number from 1")
+        Error::invalid(
+            "column `block`",
+            format!("`{block}`"),
+            "it must be a whole number of at least 1",
+        )
     })
 }
 
@@ -270,7 +271,7 @@ mod tests {
     const ROW: &str = "a-1,1,bert,2,64,1,32,8,10,t4\n";
 
     #[test]
-    fn a_row_is_a_job_and_empty_cells_leave_fields_open() {
+    fn empty_cells_leave_fields_unset() {
         let plan = read("a-1,2,bert,2,64,,32,8,1k,t4\n").unwrap();
         let job = &plan.jobs[0];
         assert_eq!((job.run_id.as_str(), job.block, job.reference), ("a-1", 2, false));
@@ -282,12 +283,12 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_edited_by_hand_is_refused_with_its_line() {
+    fn an_invalid_row_is_refused_with_its_line() {
         assert_eq!(read(ROW).unwrap().jobs.len(), 1);
         for (rows, message) in [
             (
                 "a 1,1,bert,2,64,1,32,8,10,t4\n",
-                "plan.csv:2: column `run_id` is `a 1`, but it must be letters",
+                "plan.csv:2: column `run_id` is `a 1`, but it must be at most 80 letters",
             ),
             ("../a,1,bert,2,64,1,32,8,10,t4\n", "plan.csv:2: column `run_id` is `../a`"),
             (",1,bert,2,64,1,32,8,10,t4\n", "plan.csv:2: column `run_id` is missing"),
@@ -302,13 +303,13 @@ mod tests {
                 "a,1,bert,2,64,1,32,8\n",
                 "plan.csv:2: not valid CSV: the row has 8 cells and the header 10",
             ),
-            ("", "plan.csv: the plan has a header and no jobs"),
+            ("", "plan.csv: the plan has no jobs"),
         ] {
             assert!(fails(rows).starts_with(message), "{rows}: {}", fails(rows));
         }
         assert_eq!(
             fails(&format!("{ROW}b,1,bert,2,64,1,32,8,10,t4\n{ROW}")),
-            "plan.csv:4: column `run_id` is `a-1` as in line 2, but each job has a name of its own"
+            "plan.csv:4: column `run_id` is `a-1`, also in line 2, but names must be unique"
         );
         assert!(fails(&ROW.replace("a-1", &"a".repeat(81))).contains("at most 80"));
     }
@@ -322,7 +323,7 @@ mod tests {
         );
         assert_eq!(
             fails("layers\n1\n"),
-            "p.csv:1: column `run_id` is missing; a plan names its jobs"
+            "p.csv:1: column `run_id` is missing; a plan must name its jobs"
         );
         assert!(fails("run_id,run_id\na,b\n").contains("`run_id` twice"));
         assert!(fails("").contains("column `run_id` is missing"));
@@ -341,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_cannot_be_is_named() {
+    fn an_invalid_job_is_named() {
         let plan = read("a-1,1,bert,2,64,3,32,8,10,t4\n").unwrap();
         assert_eq!(
             plan.resolve(&Catalog::built_in().unwrap(), "plan.csv").unwrap_err().to_string(),
@@ -350,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn what_spreadsheets_and_pandas_write_is_read() {
+    fn plans_written_by_spreadsheets_and_pandas_are_read() {
         let text = "\u{feff}run_id,gated_ffn,heads,layers\r\na, True ,2.0,\r\n";
         let plan = Plan::from_csv(text.as_bytes(), "plan.csv").unwrap();
         let model = &plan.jobs[0].spec.model;
@@ -358,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_would_be_read_back_otherwise_is_not_written() {
+    fn text_that_would_change_on_reading_is_not_written() {
         let mut plan = read(ROW).unwrap();
         plan.jobs[0].spec.model.name = Some(" a".into());
         assert!(plan.to_csv().unwrap_err().to_string().starts_with("model is ` a`"));

@@ -1,4 +1,4 @@
-//! Runs the jobs of a plan on this machine one after the other, each under a `wattlaw measure` of its own.
+//! Runs the jobs of a plan on this machine one after the other, each under its own `wattlaw measure`.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -17,15 +17,14 @@ use crate::plan::PlannedJob;
 use crate::status::{JobReport, JobStatus, Sweep};
 use crate::store::{Attempts, Folder, JobLock};
 
-/// So many failures before the first success end the sweep: the jobs are not what is wrong then.
+/// This many failures before the first success stop the sweep: the cause is probably not the jobs.
 const MAX_INITIAL_FAILURES: usize = 3;
 
-/// A job may take so many times what was predicted for it, and so long at least, where no limit is given. Assumed: far above
-/// what predictions are off by.
+/// Default time limit: this multiple of the predicted time, but at least [`MIN_LIMIT`]. Assumed: far above prediction errors.
 const LIMIT_FACTOR: f64 = 10.0;
 const MIN_LIMIT: Duration = Duration::from_secs(1800);
 
-/// The longest time that a job may take where none is asked for: what follows from its prediction.
+/// Default time limit of a job, from its predicted time.
 pub fn default_limit(predicted: Option<Seconds>) -> Duration {
     let predicted = predicted.map_or(0.0, |time| time.value() * LIMIT_FACTOR);
     Duration::try_from_secs_f64(predicted).unwrap_or(MIN_LIMIT).max(MIN_LIMIT)
@@ -34,111 +33,110 @@ pub fn default_limit(predicted: Option<Seconds>) -> Duration {
 /// How each job is run.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The command that trains, in which `{job}`, `{run_id}`, `{gpus}`, `{nodes}` and `{gpus_per_node}` stand for a job's.
+    /// Training command; the placeholders `{job}`, `{run_id}`, `{gpus}`, `{nodes}` and `{gpus_per_node}` are replaced.
     pub command: Vec<OsString>,
-    /// Flags of `wattlaw measure` that say which meters are read.
+    /// Flags of `wattlaw measure` that select the meters.
     pub meters: Vec<String>,
-    /// What CUDA knows the GPUs by.
+    /// CUDA names (UUIDs) of the GPUs.
     pub gpus: Vec<String>,
-    /// Catalogue file that jobs are resolved with.
+    /// Catalogue file for resolving jobs.
     pub catalog: Option<PathBuf>,
-    /// Whether what failed is run again.
+    /// Whether failed jobs are run again.
     pub retry_failed: bool,
-    /// Whether jobs are run beside other runners on the same folder.
+    /// Whether other runners use the same folder.
     pub shared: bool,
-    /// How long the machine may take to come to rest before a job.
+    /// Longest wait for an idle machine before a job.
     pub idle_wait: Duration,
-    /// The longest time that a job may take; [`default_limit`] where there is none.
+    /// Time limit of a job; default [`default_limit`].
     pub time_limit: Option<Duration>,
-    /// Whether what jobs print is let through.
+    /// Whether the output of the jobs is shown.
     pub verbose: bool,
 }
 
-/// What a runner tells while it works.
+/// Progress events of a runner.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// A sentence about a job of an earlier sweep, or one that others run.
+    /// A message about a job of an earlier sweep, or one that another task runs.
     Note(&'a str),
-    /// A job is begun although the machine did not come to rest.
+    /// A job starts although the machine is not idle.
     NotIdle {
         /// The job.
         run_id: &'a str,
-        /// What keeps the machine from rest.
+        /// Why the machine is not idle.
         not_idle: NotIdle,
     },
-    /// A job runs; told about every second.
+    /// A job is running; sent about every second.
     Running {
-        /// Its place among those that are wanted.
+        /// Index of the job among the selected jobs.
         index: usize,
         /// The job.
         run_id: &'a str,
-        /// How long it has run.
+        /// Elapsed time.
         ran: Duration,
-        /// How long it was predicted to run.
+        /// Predicted time, s.
         predicted: Option<Seconds>,
     },
     /// The job's command has ended.
     Ended,
-    /// What came of a job.
+    /// A job has a result.
     Finished {
-        /// Its place among those that are wanted.
+        /// Index of the job among the selected jobs.
         index: usize,
-        /// What became of it.
+        /// Status and results of the job.
         job: &'a JobReport,
-        /// The sweep as it stands then.
+        /// Status of the sweep.
         sweep: &'a Sweep,
     },
 }
 
-/// Refuses a job that this machine cannot run; `gpus` of it are to be used.
+/// Refuses a job that this machine cannot run with `gpus` GPUs.
 ///
 /// # Errors
-/// A sentence that says what the job asks for.
+/// The job needs more nodes or GPUs.
 pub fn fits(run_id: &str, job: &Job, gpus: usize) -> Result<()> {
     if job.system.nodes() > 1 && Nodes::from_slurm_env(job.system.nodes()).is_none() {
         return Err(Error::Failed(format!(
-            "job {run_id} spans {} nodes, and `wattlaw sweep run` runs on one; `wattlaw sweep submit` gives it to a cluster",
+            "job {run_id} needs {} nodes, but `wattlaw sweep run` uses one; use `wattlaw sweep submit` for a cluster",
             job.system.nodes()
         )));
     }
-    // a machine without GPUs runs jobs of processes
-    let asked = job.system.gpus.min(job.system.gpus_per_node);
-    if gpus > 0 && asked > gpus as u64 {
+    // on a machine without GPUs each rank is a CPU process, so the number is not checked
+    let needed = job.system.gpus.min(job.system.gpus_per_node);
+    if gpus > 0 && needed > gpus as u64 {
         return Err(Error::Failed(format!(
-            "job {run_id} asks for {asked} GPUs, and {gpus} of this machine are to be used"
+            "job {run_id} needs {needed} GPUs, but only {gpus} are selected on this machine"
         )));
     }
     Ok(())
 }
 
-/// A sweep at work.
+/// Runs a sweep.
 pub struct Runner<'a> {
     options: Options,
     folder: Folder,
     meters: Vec<Box<dyn Meter>>,
     attempts: Attempts,
-    tell: &'a mut dyn FnMut(Event<'_>),
+    report: &'a mut dyn FnMut(Event<'_>),
 }
 
 impl<'a> Runner<'a> {
-    /// Gets ready; signals that ask the process to end are passed on to the job from now on.
+    /// Creates a runner. From now on termination signals are forwarded to the running job. `report` gets progress events.
     ///
     /// # Errors
-    /// One sentence where the system lets us catch no signals.
+    /// The signal handlers cannot be installed.
     pub fn new(
         options: Options,
         folder: Folder,
         meters: Vec<Box<dyn Meter>>,
-        tell: &'a mut dyn FnMut(Event<'_>),
+        report: &'a mut dyn FnMut(Event<'_>),
     ) -> Result<Self> {
-        Ok(Self { options, folder, meters, attempts: Attempts::new()?, tell })
+        Ok(Self { options, folder, meters, attempts: Attempts::new()?, report })
     }
 
-    /// Runs the jobs that are open, and gives the sweep as it stands then with the number of jobs that failed now.
+    /// Runs the open jobs. Returns the status of the sweep and the number of jobs that failed in this call.
     ///
     /// # Errors
-    /// One sentence: a folder that cannot be written to, a job that cannot be begun, a signal, or that the first jobs all
-    /// failed.
+    /// The folder cannot be written, a job cannot be started, a signal arrived, or the first jobs all failed.
     pub fn run(mut self, wanted: &[(&PlannedJob, &Job)]) -> Result<(Sweep, usize)> {
         let mut failed = 0;
         let found = self.folder.status()?;
@@ -149,7 +147,7 @@ impl<'a> Runner<'a> {
             .map(|job| job.run_id.as_str())
             .collect();
         if !self.options.shared {
-            // what goes on from an earlier sweep would disturb whichever job came first
+            // a job that still runs from an earlier sweep would disturb the measurement of the next job
             for run_id in self.folder.started_jobs().iter().filter(|id| open.contains(id.as_str()))
             {
                 self.claim_job(run_id)?;
@@ -160,13 +158,13 @@ impl<'a> Runner<'a> {
                 continue;
             }
             let Some(lock) = self.claim_job(&planned.run_id)? else {
-                (self.tell)(Event::Note(&format!(
-                    "{} is being run by another task",
+                (self.report)(Event::Note(&format!(
+                    "{} is running in another task",
                     planned.run_id
                 )));
                 continue;
             };
-            // who had it may have done it
+            // the previous holder of the lock may have finished the job
             let before = job_of(&self.folder.status()?, planned)?;
             if !self.is_open(&before) {
                 continue;
@@ -176,7 +174,7 @@ impl<'a> Runner<'a> {
             drop(lock);
             self.check_interrupted()?;
             let after = job_of(&sweep, planned)?;
-            (self.tell)(Event::Finished { index, job: &after, sweep: &sweep });
+            (self.report)(Event::Finished { index, job: &after, sweep: &sweep });
             failed += usize::from(after.status == JobStatus::Failed);
             if failed == MAX_INITIAL_FAILURES
                 && index + 1 < wanted.len()
@@ -184,7 +182,7 @@ impl<'a> Runner<'a> {
             {
                 let why = after.reason.unwrap_or_default();
                 return Err(Error::Failed(format!(
-                    "the first {MAX_INITIAL_FAILURES} jobs failed, so the rest was not begun: {why} ({})",
+                    "the first {MAX_INITIAL_FAILURES} jobs failed, so the sweep stopped: {why} (log: {})",
                     self.log_path(after.record.as_deref())
                 )));
             }
@@ -193,7 +191,7 @@ impl<'a> Runner<'a> {
         Ok((self.folder.status()?, failed))
     }
 
-    /// Whether a job is to be run.
+    /// Whether a job must be run.
     const fn is_open(&self, job: &JobReport) -> bool {
         match job.status {
             JobStatus::Done => false,
@@ -203,9 +201,9 @@ impl<'a> Runner<'a> {
     }
 
     fn claim_job(&mut self, run_id: &str) -> Result<Option<JobLock>> {
-        let (attempts, tell) = (&mut self.attempts, &mut self.tell);
+        let (attempts, report) = (&mut self.attempts, &mut self.report);
         let lock =
-            self.folder.claim_job(run_id, &mut |text| tell(Event::Note(text)), &mut |time| {
+            self.folder.claim_job(run_id, &mut |text| report(Event::Note(text)), &mut |time| {
                 attempts.wait(time)
             })?;
         self.check_interrupted()?;
@@ -218,12 +216,12 @@ impl<'a> Runner<'a> {
             wait_until_idle(&mut self.meters, self.options.idle_wait, |time| attempts.wait(time));
         self.check_interrupted()?;
         if let Some(not_idle) = not_idle {
-            (self.tell)(Event::NotIdle { run_id, not_idle });
+            (self.report)(Event::NotIdle { run_id, not_idle });
         }
         Ok(())
     }
 
-    /// Runs a job once, which had come so far `before`; gives the sweep as it stands after.
+    /// Runs a job once and returns the new status of the sweep; `before` is the job's previous report.
     fn attempt(
         &mut self,
         index: usize,
@@ -234,28 +232,28 @@ impl<'a> Runner<'a> {
     ) -> Result<Sweep> {
         let nodes = Nodes::from_slurm_env(job.system.nodes()).filter(|_| job.system.nodes() > 1);
         let command = self.command(planned, job, lock, nodes.as_ref())?;
-        let (run_id, tell) = (planned.run_id.as_str(), &mut self.tell);
+        let (run_id, report) = (planned.run_id.as_str(), &mut self.report);
         let predicted = before.predicted_duration;
-        let mut tick = |ran: Duration| tell(Event::Running { index, run_id, ran, predicted });
+        let mut tick = |ran: Duration| report(Event::Running { index, run_id, ran, predicted });
         tick(Duration::ZERO);
         let ended = self.attempts.run(command, self.options.verbose, &mut tick)?;
-        (self.tell)(Event::Ended);
+        (self.report)(Event::Ended);
         let merged =
             nodes.map_or(Ok(()), |n| n.merge(self.folder.path(), run_id, ended.end.well()));
         let sweep = self.folder.status()?;
         let after = job_of(&sweep, planned)?;
         if after.attempts == before.attempts && self.attempts.signal().is_none() {
             merged?;
-            let said = ended.stderr_lines.iter().rev().find(|line| !line.trim().is_empty());
-            let said = said.map_or("without a word", |line| line.trim_start_matches("error: "));
+            let line = ended.stderr_lines.iter().rev().find(|line| !line.trim().is_empty());
+            let line = line.map_or("no output", |line| line.trim_start_matches("error: "));
             return Err(Error::Failed(format!(
-                "{run_id} could not be begun, and no job after it: {said}"
+                "{run_id} could not be started, so the sweep stopped: {line}"
             )));
         }
         Ok(sweep)
     }
 
-    /// The `wattlaw measure` of a job, once on each node where there are several.
+    /// The `wattlaw measure` command of a job; on several nodes it runs once per node.
     fn command(
         &self,
         planned: &PlannedJob,
@@ -295,7 +293,7 @@ impl<'a> Runner<'a> {
             )
             .env("WATTLAW_JOB", &file)
             .env("WATTLAW_RUN_ID", &planned.run_id);
-        // each of several nodes has GPUs of its own
+        // on several nodes each node selects its own GPUs
         if nodes.is_none() && self.options.gpus.iter().any(|gpu| gpu.starts_with("GPU-")) {
             let count = usize::try_from(job.system.gpus).unwrap_or(usize::MAX);
             let used = self.options.gpus.iter().take(count);
@@ -312,19 +310,21 @@ impl<'a> Runner<'a> {
         match self.attempts.signal() {
             None => Ok(()),
             Some(signal) => Err(Error::Failed(format!(
-                "stopped by signal {signal}; what is done is kept, and the same command goes on from there"
+                "stopped by signal {signal}; finished jobs are kept, and the same command resumes the sweep"
             ))),
         }
     }
 }
 
-/// What became of a job of the plan.
+/// The report of a planned job.
 fn job_of(sweep: &Sweep, planned: &PlannedJob) -> Result<JobReport> {
     let found = sweep.jobs.iter().find(|job| job.run_id == planned.run_id).cloned();
-    found.ok_or_else(|| Error::Failed(format!("the plan lost its job {}", planned.run_id)))
+    found.ok_or_else(|| {
+        Error::Failed(format!("internal error: the sweep has no job {}", planned.run_id))
+    })
 }
 
-/// A word of the command with what its placeholders stand for.
+/// Replaces the placeholders in an argument of the command.
 fn with_placeholders(word: &OsString, planned: &PlannedJob, job: &Job, file: &Path) -> OsString {
     let Some(text) = word.to_str() else { return word.clone() };
     let system = &job.system;

@@ -1,38 +1,38 @@
-//! What a sweep has used, and what it will still need.
+//! Used and remaining time and energy of a sweep.
 
 use serde::Serialize;
 
 use super::{JobReport, JobStatus, Sweep};
 use wattlaw::base::units::{Joules, Seconds};
 
-/// What the jobs that are done used.
+/// Time and energy of the finished jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Usage {
-    /// Time of their commands.
+    /// Total time of the commands, s.
     #[serde(rename = "time_s")]
     pub time: Seconds,
-    /// Energy in the time they trained.
+    /// Total energy of the training times, J.
     #[serde(rename = "energy_j")]
     pub energy: Joules,
-    /// Whether some of that is assumed.
+    /// Whether part of the energy is assumed.
     pub energy_assumed: bool,
 }
 
-/// What the jobs that are not done will need, estimated; none where the plan predicts nothing for one of them.
+/// Estimated time and energy of the open jobs; `None` if the plan has no prediction for one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Remaining {
-    /// Jobs.
+    /// Number of open jobs.
     pub jobs: usize,
-    /// Time of their commands, waiting between them apart.
+    /// Total time of the commands, s, without the waits between them.
     #[serde(rename = "time_s")]
     pub time: Option<Seconds>,
-    /// Energy in the time they train.
+    /// Total energy of the training times, J.
     #[serde(rename = "energy_j")]
     pub energy: Option<Joules>,
 }
 
 impl Sweep {
-    /// What the jobs that are done used.
+    /// Time and energy of the finished jobs.
     pub fn usage(&self) -> Usage {
         let done = || self.jobs.iter().filter(|job| job.status == JobStatus::Done);
         Usage {
@@ -42,8 +42,8 @@ impl Sweep {
         }
     }
 
-    /// What those that wait, run or were interrupted will need: what the plan predicts, times how far the jobs that are done
-    /// were off, in the median, and as much besides as those took to begin and end.
+    /// Estimates the time and energy of the waiting, running and interrupted jobs: the plan's prediction times the median ratio of
+    /// measured to predicted values of the finished jobs, plus their median start and end overhead.
     pub fn remaining(&self) -> Remaining {
         let open = || {
             let will_run = [JobStatus::Waiting, JobStatus::Running, JobStatus::Interrupted];
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_what_was_predicted_as_far_off_as_it_was_before() {
+    fn the_remaining_work_is_the_prediction_scaled_by_past_ratios() {
         let jobs = vec![
             job(JobStatus::Done, Some(20.0), 10.0),
             job(JobStatus::Done, Some(40.0), 20.0),
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(sweep.usage().time, Seconds::new(66.0));
         assert_eq!(sweep.usage().energy, Joules::new(6000.0));
         let left = sweep.remaining();
-        // twice as slow, and three seconds to begin and end each
+        // time ratio 2, and 3 s overhead per job
         assert_eq!((left.jobs, left.time), (2, Some(Seconds::new(36.0))));
         assert_eq!(left.energy, Some(Joules::new(15.0 * 50.0 * 4.0)));
         let mut unknown = sweep;

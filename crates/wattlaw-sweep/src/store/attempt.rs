@@ -1,4 +1,4 @@
-//! One attempt at a job: a `wattlaw measure` of its own, which goes on and closes its record if the sweep is killed.
+//! One attempt at a job: a separate `wattlaw measure`, which continues and closes its record if the sweep is killed.
 
 use std::collections::VecDeque;
 use std::io::Read;
@@ -15,13 +15,13 @@ use wattlaw_meter::command::{Message, Target, forward_signals};
 use wattlaw_meter::error::{Error, Result};
 use wattlaw_meter::lines::Lines;
 
-/// Lines of its complaints that are kept.
+/// Number of lines of standard error that are kept.
 const MAX_STDERR_LINES: usize = 20;
 
-/// How long is waited for its last complaints once it ended: what it started may hold them open.
+/// Time to wait for the last lines of standard error after the end: child processes may keep the pipe open.
 const STDERR_GRACE: Duration = Duration::from_millis(500);
 
-/// Starts attempts and waits for them; signals that ask us to end are passed on to the one that runs, and remembered.
+/// Starts attempts and waits for them. Termination signals are forwarded to the running attempt and remembered.
 #[derive(Debug)]
 pub struct Attempts {
     target: Target,
@@ -30,20 +30,20 @@ pub struct Attempts {
     signal: Option<i32>,
 }
 
-/// What came of an attempt.
+/// Result of an attempt.
 #[derive(Debug)]
 pub struct AttemptResult {
-    /// How the measuring process ended.
+    /// End of the measuring process.
     pub end: End,
-    /// The last lines that it and the job wrote to standard error.
+    /// Last lines of standard error of the measuring process and the job.
     pub stderr_lines: Vec<String>,
 }
 
 impl Attempts {
-    /// Listens to signals from now on.
+    /// Installs the signal handlers.
     ///
     /// # Errors
-    /// One sentence where the system lets us catch no signals.
+    /// The signal handlers cannot be installed.
     pub fn new() -> Result<Self> {
         let (sender, messages) = channel();
         let target = Target::default();
@@ -51,13 +51,13 @@ impl Attempts {
         Ok(Self { target, sender, messages, signal: None })
     }
 
-    /// The signal that asked us to end, where one did.
+    /// The termination signal that was received, if any.
     pub fn signal(&mut self) -> Option<i32> {
         self.wait(Duration::ZERO);
         self.signal
     }
 
-    /// Waits for a time, or until we are asked to end; tells whether to go on.
+    /// Waits for a time or until a termination signal; returns whether to continue.
     pub fn wait(&mut self, time: Duration) -> bool {
         let until = Instant::now() + time;
         while self.signal.is_none() {
@@ -70,11 +70,11 @@ impl Attempts {
         self.signal.is_none()
     }
 
-    /// Runs a command in a group of its own to its end, calling `tick` about every second with how long it has run; `shown` lets its outputs
-    /// through.
+    /// Runs a command in its own process group until it ends. Calls `tick` about every second with the elapsed time. With `shown` the
+    /// command inherits standard output and error.
     ///
     /// # Errors
-    /// One sentence where it cannot be started.
+    /// The command cannot be started.
     pub fn run(
         &mut self,
         mut command: Command,
@@ -88,7 +88,7 @@ impl Attempts {
         let begin = Instant::now();
         let mut child = self.target.spawn(true, || command.spawn()).map_err(|e| {
             let name = command.get_program().to_string_lossy();
-            Error::Failed(format!("{name}: it cannot be started: {e}"))
+            Error::Failed(format!("{name}: cannot be started: {e}"))
         })?;
         let stderr_lines = Arc::new(Mutex::new(VecDeque::new()));
         let mut listening = child.stderr.take().is_some_and(|stderr| {
@@ -123,7 +123,7 @@ impl Attempts {
     }
 }
 
-/// Keeps the last lines of an output, and tells when it is closed.
+/// Keeps the last lines of an output, and sends a message when it is closed.
 fn listen(
     mut from: impl Read + Send + 'static,
     kept: Arc<Mutex<VecDeque<String>>>,
