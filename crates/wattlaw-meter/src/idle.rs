@@ -1,62 +1,61 @@
-//! Waits until a machine has come to rest: little runs on it, and its temperature stays where it is.
+//! Waits until a machine is idle: low load and a stable temperature.
 //!
-//! What the job before left warm makes the next one draw more, and what still runs makes it slower.
+//! Heat from the previous job raises the power of the next one, and other processes slow it down.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::meter::Meter;
 
-/// Share of the processors' time, and of a GPU's, that may be used on a machine at rest: a desktop and its daemons use less,
-/// a job more. Assumed.
+/// Maximum CPU and GPU utilisation of an idle machine: a desktop with its daemons uses less, a job uses more. Assumed.
 const MAX_BUSY_CPU: f64 = 0.2;
 const MAX_BUSY_GPU: f64 = 0.05;
 
-/// Temperature has come to rest when it lies within so many degrees over so long. Sensors tell whole degrees. Assumed.
+/// The temperature is stable if it varies by at most this many °C over this time. Sensors report whole degrees. Assumed.
 const MAX_DRIFT_C: f64 = 1.0;
 const DRIFT_TIME: Duration = Duration::from_secs(10);
 
-/// Time between two looks, and the first of them.
+/// Poll interval, and the first one.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 const FIRST_POLL: Duration = Duration::from_millis(50);
 
-/// What keeps a machine from being at rest.
+/// Why a machine is not idle.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum NotIdle {
-    /// Processors are in use, by this share.
+    /// CPU utilisation, 0 to 1.
     Cpu(f64),
-    /// A GPU is in use, by this share.
+    /// Utilisation of the busiest GPU, 0 to 1.
     Gpu(f64),
-    /// The temperature moved by so many degrees lately, or has not been watched long enough.
+    /// Recent temperature range, °C; also if it has not been observed long enough.
     Temperature(f64),
 }
 
 impl std::fmt::Display for NotIdle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Cpu(share) => write!(f, "its processors are {:.0} % busy", share * 100.0),
-            Self::Gpu(share) => write!(f, "a GPU is {:.0} % busy", share * 100.0),
+            Self::Cpu(share) => write!(f, "CPU utilisation is {:.0} %", share * 100.0),
+            Self::Gpu(share) => write!(f, "GPU utilisation is {:.0} %", share * 100.0),
             Self::Temperature(degrees) => {
-                write!(f, "its temperature moves by {degrees:.0} °C in 10 s")
+                write!(f, "the temperature varies by {degrees:.0} °C in 10 s")
             }
         }
     }
 }
 
-/// What a machine was like at the last looks.
+/// Detects idleness from recent samples.
 #[derive(Debug, Default)]
 struct IdleDetector {
     temperatures: VecDeque<(Duration, f64)>,
 }
 
 impl IdleDetector {
-    /// One more look; what is in the way of rest now.
+    /// Adds a sample; returns why the machine is not idle, or `None` if it is.
     fn update(&mut self, at: Duration, cpu: Option<f64>, gpus: &[Gpu]) -> Option<NotIdle> {
         let hottest = gpus.iter().filter_map(|gpu| gpu.temperature_c).reduce(f64::max);
         if let Some(hottest) = hottest {
             self.temperatures.push_back((at, hottest));
         }
-        // the newest that is as old as is asked for stays, so that the time is covered
+        // keep the newest sample that is at least DRIFT_TIME old, so that the whole period is covered
         while self
             .temperatures
             .get(1)
@@ -79,16 +78,16 @@ impl IdleDetector {
     }
 }
 
-/// What a GPU says of itself.
+/// State of a GPU.
 #[derive(Debug, Clone, Copy, Default)]
 struct Gpu {
     utilization: Option<f64>,
     temperature_c: Option<f64>,
 }
 
-/// Waits until the machine is at rest, at most so long; `wait` waits for a time and tells whether to go on.
+/// Waits until the machine is idle, at most `limit`. `wait` waits for a time and returns whether to continue.
 ///
-/// Gives how long it waited and, where that was all the time there was, what was still in the way.
+/// Returns the elapsed time and, if the limit was reached, why the machine is not idle.
 pub fn wait_until_idle(
     meters: &mut [Box<dyn Meter>],
     limit: Duration,
@@ -125,12 +124,12 @@ pub fn wait_until_idle(
     }
 }
 
-/// Time that all processors have spent: idle, and in all, in the kernel's ticks.
+/// Idle and total time of all CPUs, in kernel ticks.
 fn ticks() -> Option<(u64, u64)> {
     parse(&std::fs::read_to_string("/proc/stat").ok()?)
 }
 
-/// Source: proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal; guests are in the first two already.
+/// Source: proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal; guest times are included in the first two.
 fn parse(stat: &str) -> Option<(u64, u64)> {
     let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
     let times: Vec<u64> =
@@ -158,15 +157,15 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_without_sensors_is_at_rest_when_little_runs() {
+    fn a_machine_without_sensors_is_idle_at_low_load() {
         let mut detector = IdleDetector::default();
         assert_eq!(detector.update(s(0), Some(0.9), &[]), Some(NotIdle::Cpu(0.9)));
         assert_eq!(detector.update(s(1), Some(0.1), &[]), None);
-        assert_eq!(detector.update(s(2), None, &[]), None, "nobody says");
+        assert_eq!(detector.update(s(2), None, &[]), None, "unknown CPU load");
     }
 
     #[test]
-    fn a_gpu_is_at_rest_when_it_stopped_cooling() {
+    fn a_gpu_is_idle_once_its_temperature_is_stable() {
         let mut detector = IdleDetector::default();
         assert_eq!(detector.update(s(0), Some(0.0), &gpu(0.5, 70.0)), Some(NotIdle::Gpu(0.5)));
         assert_eq!(
@@ -184,12 +183,12 @@ mod tests {
             assert!(detector.update(s(second), Some(0.0), &gpu(0.0, 53.0)).is_some(), "{second}");
         }
         assert_eq!(detector.update(s(39), Some(0.0), &gpu(0.0, 53.0)), None);
-        // a single whole degree is how sensors flicker
+        // sensors flicker by one whole degree
         assert_eq!(detector.update(s(40), Some(0.0), &gpu(0.0, 54.0)), None);
     }
 
     #[test]
-    fn the_kernels_times_are_read() {
+    fn cpu_times_are_parsed() {
         let before = parse("cpu  100 0 50 800 50 0 0 0 0 0\ncpu0 1 2 3 4\n").unwrap();
         assert_eq!(before, (850, 1000));
         let now = parse("cpu  150 0 50 840 60 0 0 0 0 0\n").unwrap();
@@ -198,17 +197,17 @@ mod tests {
     }
 
     #[test]
-    fn one_that_does_not_come_to_rest_is_waited_for_as_long_as_was_said() {
+    fn the_wait_ends_at_its_limit_or_on_request() {
         let (waited, _) = wait_until_idle(&mut [], Duration::from_millis(1), |time| {
             std::thread::sleep(time);
             true
         });
         assert!(waited >= FIRST_POLL);
         assert_eq!(
-            wait_until_idle(&mut [], Duration::ZERO, |_| panic!("nobody waits")).0,
+            wait_until_idle(&mut [], Duration::ZERO, |_| panic!("must not wait")).0,
             Duration::ZERO
         );
         let (_, not_idle) = wait_until_idle(&mut [], s(100), |_| false);
-        assert_eq!(not_idle, None, "told to stop");
+        assert_eq!(not_idle, None, "stopped on request");
     }
 }

@@ -25,79 +25,79 @@ use crate::pattern::Pattern;
 use crate::sampler::{Sampler, Tick};
 use crate::tail::Tail;
 
-/// How often is looked for what the program wrote, and what was read is written.
+/// Interval of reading the program's events and writing readings to disk.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long the first round of readings may take, and how long is waited for the last of what the command printed.
+/// Longest wait for the first round of readings, and for the last output of the command.
 const FIRST_ROUND_TIMEOUT: Duration = Duration::from_secs(10);
 const OUTPUT_GRACE: Duration = Duration::from_secs(1);
 
-/// How long is waited for the signal that may have ended a command.
+/// Longest wait for a signal that may have ended the command.
 const SIGNAL_GRACE: Duration = Duration::from_millis(200);
 
-/// Faults, and lines of the program that could not be understood, are told of as often as this, and later ones recorded only.
+/// Maximum number of faults, and of invalid events, that are reported to the user; later ones are only recorded.
 const MAX_REPORTED: u64 = 10;
 
-/// What is to be measured, and how.
+/// What to measure, and how.
 pub struct Setup {
     /// The command and its arguments.
     pub command: Vec<OsString>,
-    /// Meters to read; none for a record of time only.
+    /// Meters to read; empty for a record without energy.
     pub meters: Vec<Box<dyn Meter>>,
-    /// Time between readings.
+    /// Sampling interval.
     pub interval: Duration,
-    /// Time in which nothing runs, before and after the command.
+    /// Idle time before and after the command.
     pub idle: Duration,
-    /// Longest time that the command may take; it is then told to end.
+    /// Time limit of the command; then it gets SIGTERM, later SIGKILL.
     pub limit: Option<Duration>,
-    /// The folder that gets the record's folder.
+    /// Folder in which the record's folder is created.
     pub out: PathBuf,
-    /// The record's name.
+    /// Name of the record.
     pub name: Option<String>,
-    /// Whether what the command prints is kept.
+    /// Whether the command's output is logged.
     pub log: bool,
-    /// Lines of its standard output that begin windows.
+    /// Pattern of standard output lines that begin a window.
     pub pattern: Option<Pattern>,
-    /// Steps that make a window.
+    /// Number of steps per window.
     pub window_steps: Option<u64>,
-    /// A file of events in place of one in the record's folder.
+    /// Event file; default: a file in the record's folder.
     pub events: Option<PathBuf>,
-    /// What is trained.
+    /// The training job.
     pub job: Option<JobSpec>,
-    /// Program and version.
+    /// Program name and version.
     pub made_by: String,
-    /// Sentences that the record is to keep.
+    /// Notes for the record.
     pub notes: Vec<String>,
 }
 
-/// What came of it.
+/// Result of a measurement.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The exit code that a shell would give the command.
+    /// Exit code of the command, as a shell would report it.
     pub code: u8,
-    /// The record's folder.
+    /// Folder of the record.
     pub folder: PathBuf,
     /// The closed record, or why it could not be closed.
     pub record: Result<Record>,
 }
 
-/// Runs a command and measures it; `tell` gets sentences for the user while it runs.
+/// Runs a command and measures it; `report` gets messages for the user during the run.
 ///
 /// # Errors
-/// The command was not run: it cannot be started, or the record's folder cannot be made.
-pub fn measure(mut setup: Setup, tell: &mut dyn FnMut(&str)) -> Result<Outcome> {
+/// The command was not run: it cannot be started, or the record's folder cannot be created.
+pub fn measure(mut setup: Setup, report: &mut dyn FnMut(&str)) -> Result<Outcome> {
     let (sender, messages) = channel();
     let target = Target::default();
     command::forward_signals(target.clone(), sender.clone())?;
     let (start, monotonic_start) = (Instant::now(), monotonic());
     let (mut record, election) = new_record(&setup);
     for note in &election.notes {
-        tell(note);
+        report(note);
     }
     let folder = Folder::create(&setup.out, &mut record, setup.log)?;
     if let Some(holder) = &record.held_by {
-        tell(&format!(
-            "{holder} measures this machine; this record has no energy of what both would count"
+        report(&format!(
+            "this machine is already measured by {holder}; this record omits the energy of the shared devices"
         ));
     }
     let meters = std::mem::take(&mut setup.meters);
@@ -107,7 +107,7 @@ pub fn measure(mut setup: Setup, tell: &mut dyn FnMut(&str)) -> Result<Outcome> 
     } else {
         (None, channel().1)
     };
-    // the program may work in another folder
+    // the program may change its working directory
     let events = match &setup.events {
         Some(path) => std::path::absolute(path).unwrap_or_else(|_| path.clone()),
         None => folder.path().join(PROGRAM),
@@ -126,7 +126,7 @@ pub fn measure(mut setup: Setup, tell: &mut dyn FnMut(&str)) -> Result<Outcome> 
         invalid_events: 0,
         faults: 0,
         unwritten_lines: 0,
-        tell,
+        report,
     };
     if sampler.is_some() {
         measurement.first_round();
@@ -145,12 +145,12 @@ pub fn measure(mut setup: Setup, tell: &mut dyn FnMut(&str)) -> Result<Outcome> 
     };
     let folder = measurement.folder.path().to_owned();
     let record = measurement.close();
-    // devices are ours until the record is closed
+    // keep the device locks until the record is closed
     drop(election);
     Ok(Outcome { code: exit_code(end), folder, record })
 }
 
-/// A record as it is at the begin, and the devices that are ours to measure.
+/// The initial record, and the election of the devices to measure.
 fn new_record(setup: &Setup) -> (Record, Election) {
     let now = Timestamp::now();
     let id = id(now, setup.name.as_deref());
@@ -190,7 +190,7 @@ fn new_record(setup: &Setup) -> (Record, Election) {
     (record, election)
 }
 
-/// A name that sorts by time: the second, and a given name or what tells two of a second apart.
+/// A record id that sorts by time: the second, then the given name or a hash that separates records of the same second.
 fn id(now: Timestamp, name: Option<&str>) -> String {
     let second = now.strftime("%Y%m%dT%H%M%SZ");
     match name {
@@ -202,7 +202,7 @@ fn id(now: Timestamp, name: Option<&str>) -> String {
     }
 }
 
-/// The system's monotonic clock, as programs read it to stamp their events.
+/// The system's monotonic clock, s, which programs use to timestamp their events.
 fn monotonic() -> Seconds {
     let now = rustix::time::clock_gettime(ClockId::Monotonic);
     Seconds::new(now.tv_sec as f64 + now.tv_nsec as f64 * 1e-9)
@@ -217,10 +217,10 @@ fn exit_code(end: End) -> u8 {
     u8::try_from(code).unwrap_or(1)
 }
 
-/// How long a command that was told to end may take to do so before it is killed.
+/// Time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// The longest time of a command, and how often it was told that it is over.
+/// The time limit of a command, and the number of signals sent.
 struct TimeLimit {
     limit: Duration,
     begin: Instant,
@@ -228,7 +228,7 @@ struct TimeLimit {
 }
 
 impl TimeLimit {
-    /// The signal that is due now: first one that asks, then one that ends.
+    /// The signal that is due now: SIGTERM, then SIGKILL.
     fn signal(&mut self) -> Option<Signal> {
         let signal = [Signal::TERM, Signal::KILL].get(self.signals_sent as usize).copied()?;
         let due = self.begin.elapsed() > self.limit + GRACE * self.signals_sent;
@@ -239,25 +239,25 @@ impl TimeLimit {
     }
 }
 
-/// A measurement under way.
+/// A running measurement.
 struct Measurement<'a> {
     start: Instant,
     monotonic_start: Seconds,
     record: Record,
     folder: Folder,
     ticks: Receiver<Tick>,
-    /// For each channel of the meters whether it is ours.
+    /// For each channel of the meters, whether this process measures it.
     ours: Vec<bool>,
-    /// For each channel of the record whether it could not be read last time.
+    /// For each channel of the record, whether the last reading failed.
     failing: Vec<bool>,
     tail: Tail,
     pattern: Option<Pattern>,
     pattern_open: Option<String>,
     invalid_events: u64,
     faults: u64,
-    /// Lines that the disk did not take.
+    /// Number of lines that could not be written.
     unwritten_lines: u64,
-    tell: &'a mut dyn FnMut(&str),
+    report: &'a mut dyn FnMut(&str),
 }
 
 impl Measurement<'_> {
@@ -308,13 +308,13 @@ impl Measurement<'_> {
                 Ok(Message::OutputEnded) => open_outputs -= 1,
                 Ok(message) => self.take(message),
                 Err(_) => {
-                    let text = "a process that the command started goes on; it was not waited for";
+                    let text = "a child process of the command is still running; its output was not waited for";
                     self.note(Instant::now(), text);
                     break;
                 }
             }
         }
-        // a batch system's signal goes to all processes of a job at once, and may reach the command before us
+        // a batch system signals all processes of a job at once, so the command may end before our signal message arrives
         let patience = if end.well() { Duration::ZERO } else { SIGNAL_GRACE };
         while let Ok(message) = messages.recv_timeout(patience) {
             self.take(message);
@@ -325,7 +325,7 @@ impl Measurement<'_> {
         Ok(end)
     }
 
-    /// Waits while nothing runs; a signal that asks us to end cuts it short.
+    /// Measures idle time; a termination signal ends it early and is returned.
     fn idle(&mut self, time: Duration, messages: &Receiver<Message>) -> Option<i32> {
         let until = Instant::now() + time;
         loop {
@@ -340,12 +340,12 @@ impl Measurement<'_> {
         }
     }
 
-    /// Waits for the first readings, so that they lie before the command.
+    /// Waits for the first readings, so that they precede the command.
     fn first_round(&mut self) {
         match self.ticks.recv_timeout(FIRST_ROUND_TIMEOUT) {
             Ok(tick) => self.write_ticks(&[tick]),
-            Err(_) => (self.tell)(
-                "the meters take more than 10 s to read; the first part is not measured",
+            Err(_) => (self.report)(
+                "the meters need more than 10 s for a reading; the start of the run is not measured",
             ),
         }
     }
@@ -387,7 +387,7 @@ impl Measurement<'_> {
             for fault in begun {
                 self.faults += 1;
                 if self.faults <= MAX_REPORTED {
-                    (self.tell)(&format!("{fault}; the run goes on, and the gap is recorded"));
+                    (self.report)(&format!("{fault}; the run continues, and the gap is recorded"));
                 }
                 let event = Event::Fault { channel: fault.channel, reason: fault.reason };
                 self.journal(Entry { at: tick.at, event });
@@ -412,8 +412,8 @@ impl Measurement<'_> {
                 }
             }
             Message::LogFailed(why) => {
-                let text = format!("the log ends here, and the run goes on: {why}");
-                (self.tell)(&text);
+                let text = format!("cannot write the log; the run continues without it: {why}");
+                (self.report)(&text);
                 self.note(Instant::now(), &text);
             }
             Message::Signal(signal) => self.record_stop(Stop::Signal { signal }),
@@ -421,7 +421,7 @@ impl Measurement<'_> {
         }
     }
 
-    /// Takes lines that the program wrote; what cannot be understood is told of and does no harm.
+    /// Parses event lines of the program; an invalid line is reported and skipped.
     fn take_events(&mut self, lines: &[Vec<u8>], arrived: Instant) {
         for line in lines.iter().filter(|line| !line.iter().all(u8::is_ascii_whitespace)) {
             let arrived_at = self.at(arrived);
@@ -434,7 +434,7 @@ impl Measurement<'_> {
                     let plausible = stamped.filter(|at| (Seconds::ZERO..=arrived_at).contains(at));
                     if stamped.is_some() && plausible.is_none() {
                         self.report_invalid_event(
-                            "its time is not that of this run on the monotonic clock",
+                            "its time is outside this run on the monotonic clock",
                         );
                     }
                     let entry = Entry { at: plausible.unwrap_or(arrived_at), event: said.event };
@@ -448,8 +448,8 @@ impl Measurement<'_> {
     fn report_invalid_event(&mut self, why: &str) {
         self.invalid_events += 1;
         if self.invalid_events <= MAX_REPORTED {
-            let text = format!("an event of the program was not understood: {why}");
-            (self.tell)(&text);
+            let text = format!("invalid event of the program: {why}");
+            (self.report)(&text);
             self.note(Instant::now(), &text);
         }
     }
@@ -477,13 +477,11 @@ impl Measurement<'_> {
         Seconds::new(instant.saturating_duration_since(self.start).as_secs_f64())
     }
 
-    /// The disk did not take something: said once, and in the record.
+    /// Counts lines that could not be written; the first error is reported.
     fn report_write_error(&mut self, error: &std::io::Error, lines: u64) {
         if self.unwritten_lines == 0 {
             let path = self.folder.path().display();
-            (self.tell)(&format!(
-                "{path}: what is measured cannot be written, and the run goes on: {error}"
-            ));
+            (self.report)(&format!("{path}: cannot write readings; the run continues: {error}"));
         }
         self.unwritten_lines += lines.max(1);
     }
@@ -491,15 +489,14 @@ impl Measurement<'_> {
     fn close(self) -> Result<Record> {
         let mut record = self.record;
         if self.unwritten_lines > 0 {
-            record.notes.push(format!(
-                "{} lines could not be written to the disk and are lost",
-                self.unwritten_lines
-            ));
+            record
+                .notes
+                .push(format!("{} lines could not be written and are lost", self.unwritten_lines));
         }
         if self.invalid_events > MAX_REPORTED {
             record
                 .notes
-                .push(format!("{} events of the program were not understood", self.invalid_events));
+                .push(format!("{} events of the program were invalid", self.invalid_events));
         }
         self.folder.close(record)
     }

@@ -1,12 +1,12 @@
-//! What a record says of the machine it was made on.
+//! The machine of a record.
 
 use std::collections::BTreeMap;
 
 use wattlaw::record::document::Node;
 
-/// Variables that tell which part of which job this is: of torchrun, SLURM, MPI, and of devices that are left visible.
+/// Environment variables that are recorded: ranks and jobs of torchrun, SLURM and MPI, and visible devices.
 ///
-/// They are named one by one, since others of the same prefixes hold secrets (`SLURM_JWT`).
+/// They are listed one by one, because others with the same prefixes hold secrets (`SLURM_JWT`).
 const ENVIRONMENT_VARIABLES: [&str; 40] = [
     "CUDA_VISIBLE_DEVICES",
     "NVIDIA_VISIBLE_DEVICES",
