@@ -1,7 +1,7 @@
-//! Alumet's CSV (`plugins/csv`): a measurement a row, its unit behind the metric's name.
+//! Alumet's CSV (`plugins/csv`): one measurement per row; the metric's name ends with its unit.
 //!
-//! Energies are differences since the row before (`CounterDiff`), so that the first one of a device reaches back before the
-//! log and is left out. Rows of the whole machine (`local_machine`) repeat those of its packages.
+//! Energies are differences to the previous row (`CounterDiff`). The first one of a device covers a time before the log and is
+//! excluded. Rows of the whole machine (`local_machine`) repeat those of its packages.
 
 use std::collections::HashMap;
 
@@ -28,7 +28,7 @@ pub(super) struct Alumet {
 struct Channel {
     name: String,
     component: Component,
-    /// Its resource: several of one stand for one device.
+    /// Resource of the channel; several channels may belong to one device.
     resource: String,
     whole_machine: bool,
     joules: f64,
@@ -100,18 +100,18 @@ impl Log {
                     DataIssue::Skipped,
                     file,
                     Some(row.line),
-                    format!("{} is no device's own counter and was left out", shortened(metric)),
+                    format!("{} is not a device counter and was skipped", shortened(metric)),
                 );
             }
             return Ok(());
         }
-        // energy that was attributed to a process or a group is part of a device's
+        // energy attributed to a process or a group is part of a device's energy
         if row.text(columns.consumer)?.is_some_and(|kind| kind != "local_machine") {
             findings.add(
                 DataIssue::Skipped,
                 file,
                 Some(row.line),
-                "rows of a process or a group are shares of a device's energy and were left out",
+                "rows of processes or groups are parts of a device's energy and were skipped",
             );
             return Ok(());
         }
@@ -120,7 +120,7 @@ impl Log {
             row.error_here(Error::invalid(
                 "column `timestamp`",
                 format!("`{}`", shortened(text)),
-                "it must be a time of RFC 3339",
+                "it must be an RFC 3339 time",
             ))
         })?;
         let scale = unit(metric).unwrap_or_else(|| {
@@ -128,7 +128,10 @@ impl Log {
                 DataIssue::Assumed,
                 file,
                 Some(row.line),
-                format!("{} has no unit behind it; the plugin's own was assumed (mJ of GPUs, J of CPUs)", shortened(metric)),
+                format!(
+                    "{} has no unit; the plugin's default is assumed (mJ for GPUs, J for CPUs)",
+                    shortened(metric)
+                ),
             );
             if gpu { Scale::MILLI } else { Scale::ONE }
         });
@@ -151,7 +154,7 @@ impl Log {
             "platform" | "platform_total" => Component::Node,
             _ => Component::Cpu,
         };
-        // cores and graphics of a package are inside of it
+        // cores and graphics are included in their package
         if matches!(domain, "pp0" | "pp1" | "pp0_total" | "pp1_total") {
             return Ok(());
         }
@@ -198,7 +201,7 @@ impl Log {
                 DataIssue::DoubleCounted,
                 file,
                 None,
-                "rows of the whole machine repeat those of its packages and were left out",
+                "rows of the whole machine repeat those of its packages and were skipped",
             );
         }
         let mut keep = repeats.iter().map(|r| !r);
@@ -219,7 +222,7 @@ impl Log {
                 DataIssue::Coverage,
                 file,
                 None,
-                "the platform's counter covers CPU and memory too; it is told beside and not added",
+                "the platform's counter covers CPU and memory too; it is listed separately and not added",
             );
         }
         let seconds = self.channels.iter().map(|c| c.last.since(c.first)).fold(0.0, f64::max);
@@ -245,7 +248,7 @@ impl Log {
     }
 }
 
-/// The unit behind a metric's name.
+/// The unit at the end of a metric's name.
 fn unit(metric: &str) -> Option<Scale> {
     metric.rsplit_once('_').and_then(|(_, unit)| Scale::from_unit(unit))
 }

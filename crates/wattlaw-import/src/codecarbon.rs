@@ -1,8 +1,7 @@
 //! CodeCarbon's `emissions.csv`, every schema since 1.2.
 //!
-//! Rows of one run are running totals, so that its last row counts. Energies are multiplied by the PUE
-//! (`emissions_tracker.py`, `_do_measurements`), which is divided out again. `gpu_power` is that of the last interval
-//! only and is not used.
+//! Rows of a run are running totals, so its last row is used. Energies include the PUE (`emissions_tracker.py`,
+//! `_do_measurements`) and are divided by it. `gpu_power` covers only the last interval and is not used.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,7 +16,7 @@ use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
 use wattlaw::record::Component;
 
-/// A share of memory in the energy from which its model decides the figure.
+/// Share of memory energy above which the result depends mainly on CodeCarbon's memory model.
 const LARGE_RAM_SHARE: f64 = 0.25;
 
 /// Reads `emissions.csv`.
@@ -27,17 +26,17 @@ pub(super) struct Codecarbon {
     by_key: HashMap<String, usize>,
 }
 
-/// The last row of a run, and what earlier ones of it add.
+/// The last row of a run, and the totals before a restart.
 struct Run {
     measured: Measured,
     project: String,
     rows: u64,
     row: Totals,
-    /// Totals of what ran before the totals fell back.
+    /// Totals before the last restart.
     before: Totals,
 }
 
-/// The running totals of a row, in seconds and kWh.
+/// The running totals of a row, in s and kWh.
 #[derive(Clone, Copy, Default)]
 struct Totals {
     seconds: f64,
@@ -67,7 +66,7 @@ impl Totals {
     }
 }
 
-/// Where the columns stand that are used.
+/// Positions of the used columns.
 struct Columns {
     duration: usize,
     energy: usize,
@@ -94,7 +93,7 @@ impl Columns {
             timestamp: at("timestamp"),
             project: at("project_name"),
             task: at("task_name"),
-            // 1.2 has no run_id, and an experiment_id for each run
+            // version 1.2 has an experiment_id per run instead of run_id
             run_id: at("run_id").or_else(|| at("experiment_id")),
             gpu: at("gpu_energy"),
             cpu: at("cpu_energy"),
@@ -120,7 +119,7 @@ impl Reader for Codecarbon {
         }
         table.end(findings);
         if rows == 0 {
-            return Err(no_data(file, "rows below its header"));
+            return Err(no_data(file, "data rows"));
         }
         Ok(())
     }
@@ -144,7 +143,7 @@ impl Codecarbon {
                 DataIssue::Skipped,
                 file,
                 Some(row.line),
-                "cells behind the last title were left out: another row was appended to a line without an end",
+                "cells after the last column were skipped: another row was appended to an incomplete line",
             );
         }
         let totals = Totals {
@@ -162,7 +161,7 @@ impl Codecarbon {
             (id, "") => id.to_owned(),
             (id, task) => format!("{id}/{task}"),
         };
-        // an old file that CodeCarbon set aside may have rows of a run that goes on in the new one
+        // CodeCarbon may move an old file aside, so a run can continue in another file
         let key = if id.is_empty() { format!("{file}\0{name}") } else { name.clone() };
         let version = text(columns.version)?;
         let meter =
@@ -183,8 +182,8 @@ impl Codecarbon {
                 DataIssue::Coverage,
                 file,
                 Some(row.line),
-                "tracking_mode is process: memory and CPU are the process's share by a model, GPUs are whole devices \
-                 with whatever else runs on them",
+                "tracking_mode is process: memory and CPU are modelled shares of the process, but GPUs are whole devices \
+                 including other processes",
             );
         }
         let project = text(columns.project)?.to_owned();
@@ -192,7 +191,7 @@ impl Codecarbon {
             Some(at) => {
                 let known = &mut self.runs[at];
                 if known.measured.file != file {
-                    let text = "the run stands in another file too; its larger total counts, once";
+                    let text = "the run is also in another file; the larger total is counted once";
                     findings.add(DataIssue::DoubleCounted, file, Some(row.line), text);
                     if totals.fell_below(known.row) {
                         return Ok(());
@@ -203,7 +202,7 @@ impl Codecarbon {
                         file,
                         Some(row.line),
                         format!(
-                            "the totals of run {} fall back here, so that the tracker began anew; both parts were added up",
+                            "the totals of run {} decrease here, so the tracker restarted; both parts were added",
                             measured.run_id
                         ),
                     );
@@ -235,7 +234,7 @@ impl Run {
         let totals = self.before.plus(self.row);
         let (file, line) = (measured.file.clone(), measured.line);
         if self.rows > 1 {
-            let text = "rows of a run are running totals; the last one counts";
+            let text = "rows of a run are running totals; the last one is used";
             findings.add(DataIssue::CumulativeRows, &file, line, text);
         }
         let pue = measured.pue.unwrap_or(1.0);
@@ -244,7 +243,7 @@ impl Run {
                 DataIssue::PueIncluded,
                 &file,
                 line,
-                format!("the energy was multiplied by a PUE of {pue}, which was divided out again"),
+                format!("the energy includes a PUE of {pue}; it was divided by the PUE"),
             );
         }
         let joules = |kwh: f64| Joules::from_kwh(kwh) / pue;
@@ -263,20 +262,20 @@ impl Run {
     }
 }
 
-/// What the parts of a run tell.
+/// Reports data issues of a run's parts.
 fn report_issues(measured: &Measured, totals: &Totals, findings: &mut Findings) {
     let mut add = |kind, text: String| findings.add(kind, &measured.file, measured.line, text);
     if totals.gpu == Some(0.0) && measured.gpus.is_some() {
         add(
             DataIssue::ZeroCounter,
-            "gpu_energy is 0 although GPUs were counted: they have no energy counter (before Volta, vGPU or MIG), \
-             and their energy is not in it"
+            "gpu_energy is 0 although gpu_count is not: the GPUs have no energy counter (before Volta, vGPU or MIG), \
+             so their energy is missing"
                 .to_owned(),
         );
     } else if measured.gpus.is_none() && totals.gpu == Some(0.0) {
         add(
             DataIssue::Coverage,
-            "no GPU was tracked; the energy is that of CPU and memory".to_owned(),
+            "no GPU was tracked; the energy covers CPU and memory only".to_owned(),
         );
     }
     if let Some(ram) = totals.ram
@@ -286,7 +285,7 @@ fn report_issues(measured: &Measured, totals: &Totals, findings: &mut Findings) 
         add(
             DataIssue::Modelled,
             format!(
-                "run {}: {:.0} % of the energy is memory, which CodeCarbon computes from its size and does not measure",
+                "run {}: {:.0} % of the energy is memory, which CodeCarbon models from its size instead of measuring it",
                 measured.run_id,
                 100.0 * ram / totals.all
             ),
@@ -297,14 +296,14 @@ fn report_issues(measured: &Measured, totals: &Totals, findings: &mut Findings) 
         if (sum - totals.all).abs() > 0.01 * sum.max(totals.all) {
             add(
                 DataIssue::Mismatch,
-                "energy_consumed is not the sum of its parts (more than 1 % apart); it was taken as it stands"
+                "energy_consumed differs from the sum of its parts by more than 1 %; energy_consumed is used"
                     .to_owned(),
             );
         }
     }
 }
 
-/// Runs of one project may be restarts of one training run, or, where they ran at the same time, its nodes or ranks.
+/// Runs of a project may be restarts of one training run or, if they overlap, its nodes or ranks.
 fn report_parts_of_one_run(runs: &[Run], findings: &mut Findings) {
     let mut projects: BTreeMap<&str, Vec<&Run>> = BTreeMap::new();
     for run in runs.iter().filter(|r| !r.project.is_empty() && r.measured.start.is_some()) {
@@ -321,27 +320,26 @@ fn report_parts_of_one_run(runs: &[Run], findings: &mut Findings) {
         } else if at_once.is_empty() {
             (
                 DataIssue::Restart,
-                "one after another; where they are restarts of one training run, --join adds them up",
+                "one after another; if they are restarts of one training run, use --join",
             )
         } else if at_once.iter().any(|pair| pair[0].same_gpu_energy(pair[1])) {
             (
                 DataIssue::DoubleCounted,
-                "some at the same time with the same GPU energy: nodes of one training run, which --join adds up, or a \
-                 tracker on every rank, which counts its node as often as it has ranks, and of which one is to be kept",
+                "some overlap and have the same GPU energy: if they are nodes of one training run, use --join; if every rank has \
+                 a tracker, each node is counted once per rank, so keep only one run",
             )
         } else {
             (
                 DataIssue::PerNode,
-                "some at the same time: CodeCarbon counts one node each, and where they are nodes of one training run, \
-                 --join adds them up",
+                "some overlap: each CodeCarbon run covers one node; if they are nodes of one training run, use --join",
             )
         };
-        findings.add(trap, &file, None, format!("{n} run_ids of project {project}, {what}"));
+        findings.add(trap, &file, None, format!("{n} run_ids of project {project}: {what}"));
     }
 }
 
 impl Run {
-    /// Whether the run was on for most of a minute, or most of itself, when a later one began.
+    /// Whether a later run began while this one had more than a minute, or more than half of the shorter run, to go.
     fn overlaps(&self, later: &Self) -> bool {
         let seconds = self.row.seconds.min(later.row.seconds);
         match (self.measured.start, later.measured.start) {
@@ -350,7 +348,7 @@ impl Run {
         }
     }
 
-    /// Whether both saw the same energy of the same number of the same GPUs, to 2 %.
+    /// Whether both runs have the same GPU model and number and the same GPU energy within 2 %.
     fn same_gpu_energy(&self, other: &Self) -> bool {
         let near = |a: f64, b: f64| a > 0.0 && (a - b).abs() <= 0.02 * a.max(b);
         let gpus = |r: &Self| (r.measured.gpu.clone(), r.measured.gpus);

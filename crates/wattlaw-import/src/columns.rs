@@ -1,4 +1,4 @@
-//! Any table of runs, a row a run, by a column map as run tables have it.
+//! Any table with one run per row, read through a column map.
 
 use super::data_issue::{DataIssue, Findings};
 use super::lines::Source;
@@ -10,11 +10,11 @@ use wattlaw::base::error::{Error, Place, Result};
 use wattlaw::base::units::Joules;
 use wattlaw::data::dataset::ColumnMap;
 
-/// What a measurement takes of a map.
+/// Columns of a map that a measurement uses.
 const READ: [&str; 8] =
     ["run_id", "energy_j", "energy_kwh", "duration_s", "gpu", "gpus", "scope", "meter"];
 
-/// Reads tables by a map.
+/// Reads tables through a column map.
 pub(super) struct Columns {
     map: ColumnMap,
     measured: Vec<Measured>,
@@ -25,7 +25,7 @@ impl Columns {
         Self { map: options.map.unwrap_or_default(), measured: Vec::new() }
     }
 
-    /// Where a column of schema v1 stands, under the map's name for it or its own.
+    /// Position of a column, under the map's name or its own.
     fn column(&self, table: &Table<'_>, name: &str, file: &str) -> Result<Option<usize>> {
         match self.map.columns.get(name) {
             None => Ok(table.column(name)),
@@ -39,7 +39,7 @@ impl Columns {
         }
     }
 
-    /// What the map says of every row.
+    /// A constant of the map for all rows.
     fn constant(&self, name: &str) -> Option<String> {
         let value = self.map.constants.get(name)?;
         Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
@@ -65,7 +65,7 @@ impl Reader for Columns {
         let unread: Vec<&str> = named.map(String::as_str).filter(|n| !READ.contains(n)).collect();
         if !unread.is_empty() {
             let text = format!(
-                "{} of the map says nothing of a measurement and was not read",
+                "the map's {} is not part of a measurement and was ignored",
                 unread.join(", ")
             );
             findings.add(DataIssue::Skipped, file, None, text);
@@ -98,7 +98,7 @@ impl Reader for Columns {
         }
         table.end(findings);
         if found.is_empty() {
-            return Err(no_data(file, "rows below its header"));
+            return Err(no_data(file, "data rows"));
         }
         self.measured.extend(found);
         Ok(())
@@ -110,7 +110,7 @@ impl Reader for Columns {
 }
 
 impl Columns {
-    /// A number of a cell, or the one that the map gives all rows.
+    /// The number in a cell, else the map's constant.
     fn amount(&self, row: &Row<'_>, column: Option<usize>, name: &str) -> Result<Option<f64>> {
         match (row.amount(column)?, self.constant(name)) {
             (Some(x), _) => Ok(Some(x)),

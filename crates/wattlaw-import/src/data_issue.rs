@@ -1,45 +1,45 @@
-//! What a reader of a log should know: the traps that were met, and what was done about them.
+//! Data issues found in logs, and how they were handled.
 
 use serde::Serialize;
 
 use wattlaw::base::words::words;
 
-/// A trap of a log.
+/// Kind of a data issue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DataIssue {
-    /// The energy was multiplied by a PUE.
+    /// The energy includes a PUE.
     PueIncluded,
     /// Rows of a run are running totals.
     CumulativeRows,
-    /// A run began anew.
+    /// A run or a counter restarted.
     Restart,
-    /// An energy of zero that stands for a counter that is not there.
+    /// An energy of zero because the counter does not exist.
     ZeroCounter,
-    /// A number that stands for "no value".
+    /// A missing value, or a sentinel for one.
     MissingValue,
-    /// Times without a zone, or a clock that was set.
+    /// Timestamps without a time zone, or a clock change.
     LocalTime,
-    /// A time in which nobody read the meter.
+    /// A time without readings.
     Gap,
-    /// A window that is short against the update of the counter.
+    /// A window that is too short for the counter's update period.
     ShortWindow,
-    /// A mean power that the accelerator does not reach.
+    /// A mean power above the limit of the accelerator.
     PowerAboveLimit,
-    /// A part that was not measured but computed from a model.
+    /// A part that was modelled instead of measured.
     Modelled,
-    /// A log of one node of several.
+    /// A log that covers one of several nodes.
     PerNode,
-    /// Energy that was divided by the accelerators.
+    /// Energy that was averaged over accelerators instead of summed.
     AveragedOverGpus,
-    /// Energy that is counted more than once.
+    /// Energy that could be counted more than once.
     DoubleCounted,
-    /// Rows or lines that were left out.
+    /// Rows or lines that were skipped.
     Skipped,
-    /// A meter that covers more or less than its name says.
+    /// A meter that covers more or less than its name suggests.
     Coverage,
-    /// Two figures of the same thing that differ.
+    /// Two values of the same quantity that differ.
     Mismatch,
-    /// What was assumed where the log does not say.
+    /// An assumption about information missing from the log.
     Assumed,
 }
 
@@ -49,18 +49,18 @@ words!(DataIssue, "data issue": PueIncluded = "pue-included", CumulativeRows = "
     PerNode = "per-node", AveragedOverGpus = "averaged-over-gpus", DoubleCounted = "double-counted", Skipped = "skipped",
     Coverage = "coverage", Mismatch = "mismatch", Assumed = "assumed");
 
-/// A trap that was met in a file.
+/// A data issue found in a file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Finding {
     /// Name of the file.
     pub file: String,
-    /// Line where it was met first, counted from one; none where it is the whole file.
+    /// First line, counted from 1; `None` for the whole file.
     pub line: Option<u64>,
-    /// How often it was met.
+    /// Number of occurrences.
     pub times: u64,
-    /// Which one.
+    /// Kind of the issue.
     pub kind: DataIssue,
-    /// What was found and what was done, as a sentence.
+    /// What was found and how it was handled, as a sentence.
     pub text: String,
 }
 
@@ -75,19 +75,19 @@ impl std::fmt::Display for Finding {
     }
 }
 
-/// From this many different sentences of one trap in a file on, the rest are counted.
+/// Maximum number of distinct sentences per kind and file; further ones are only counted.
 const MAX_TEXTS_PER_ISSUE: usize = 8;
-const MORE_TEXT: &str = "more of this kind";
+const MORE_TEXT: &str = "more issues of this kind";
 
-/// More different findings than this help nobody.
+/// Maximum number of findings of a log.
 const MAX_FINDINGS: usize = 200;
 
-/// The findings of a log, one a file, trap and sentence.
+/// The findings of a log: one per file, kind and sentence.
 #[derive(Debug, Default)]
 pub(super) struct Findings(Vec<Finding>);
 
 impl Findings {
-    /// Adds a finding, or counts one more of the same sentence.
+    /// Adds a finding, or increments the count of the same sentence.
     pub(super) fn add(
         &mut self,
         kind: DataIssue,
@@ -110,7 +110,7 @@ impl Findings {
         }
     }
 
-    /// All of them in the order of the files.
+    /// Takes all findings, in the order of the files.
     pub(super) fn take(&mut self) -> Vec<Finding> {
         std::mem::take(&mut self.0)
     }

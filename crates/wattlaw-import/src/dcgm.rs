@@ -1,7 +1,7 @@
-//! Scrapes of DCGM's exporter in Prometheus' text format, one after another in a file or a file each.
+//! Scrapes of the DCGM exporter in Prometheus text format, in one file or in several files.
 //!
-//! Both generations of names are read, with labels `Hostname` and `hostname`. The energy counter is in mJ since the driver
-//! was loaded, so that one scrape alone says nothing (`etc/default-counters.csv` of NVIDIA/dcgm-exporter).
+//! Both generations of metric names are supported, with labels `Hostname` and `hostname`. The energy counter is in mJ since the driver
+//! was loaded, so at least two scrapes are needed (`etc/default-counters.csv` of NVIDIA/dcgm-exporter).
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ use wattlaw::base::scope::Scope;
 use wattlaw::base::units::{Joules, Watts};
 use wattlaw::record::{Component, Instrument};
 
-/// Names of what is read, in all generations.
+/// Metric names of all generations.
 const ENERGY: [&str; 3] = [
     "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION",
     "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION_MILLIJOULES",
@@ -33,7 +33,7 @@ const LIMIT: [&str; 5] = [
     "dcgm_power_management_limit",
 ];
 
-/// DCGM's blank, not found, not supported and not permitted, from which each kind of number counts upwards
+/// DCGM's sentinel values: each type's blank value; not found, not supported and not permitted follow it
 /// (`dcgm_structs.h`: `DCGM_INT64_BLANK`, `DCGM_INT32_BLANK`, `DCGM_FP64_BLANK`).
 const BLANKS: [f64; 3] = [9_223_372_036_854_775_792.0, 2_147_483_632.0, 140_737_488_355_328.0];
 
@@ -42,7 +42,7 @@ pub(super) struct Dcgm {
     options: Options,
     devices: Vec<Device>,
     by_key: HashMap<String, usize>,
-    /// Number of the scrape, from 0, and the series that were in it already.
+    /// Index of the scrape, and the series already seen in it.
     scrape: u64,
     seen: HashMap<String, ()>,
     stamped: bool,
@@ -119,7 +119,7 @@ impl Dcgm {
         })?;
         let stamp = words.next();
         let series = format!("{name}{{{labels}}}");
-        // the same series again: the next scrape begins
+        // a repeated series starts the next scrape
         if self.seen.insert(series, ()).is_some() {
             self.next_scrape();
             self.seen.insert(format!("{name}{{{labels}}}"), ());
@@ -131,7 +131,7 @@ impl Dcgm {
                 DataIssue::Coverage,
                 file,
                 Some(line),
-                "a slice of a GPU (MIG) has no power of its own; the whole GPU is counted once",
+                "a MIG instance has no power of its own; the whole GPU is counted once",
             );
         }
         let (uuid, index) =
@@ -140,16 +140,14 @@ impl Dcgm {
         if !self.options.includes(&[&uuid, &index, &device]) {
             return Ok(());
         }
-        // Prometheus' own word for no value is NaN, which is taken for DCGM's
+        // Prometheus writes a missing value as NaN; treat it as DCGM's sentinel
         let x = if value == "NaN" { BLANKS[0] } else { number(value, name)? };
         if BLANKS.iter().any(|blank| (0.0..64.0).contains(&(x - blank))) || x < 0.0 {
             findings.add(
                 DataIssue::MissingValue,
                 file,
                 Some(line),
-                format!(
-                    "{name} is {value}, which DCGM writes where there is no value; it was left out"
-                ),
+                format!("{name} is {value}, DCGM's sentinel for a missing value; it was skipped"),
             );
             return Ok(());
         }
@@ -179,7 +177,7 @@ impl Dcgm {
                         DataIssue::Restart,
                         file,
                         Some(line),
-                        "an energy counter began anew (the driver was loaded again); what lies between is left out",
+                        "an energy counter was reset (the driver was reloaded); the step across the reset is excluded",
                     );
                 }
             }
@@ -211,7 +209,7 @@ impl Dcgm {
         Ok(())
     }
 
-    /// The moment of a sample: its own time stamp, or the scrape's number times the interval that was stated.
+    /// Time of a sample, ns: its timestamp, else the scrape's index times the given interval.
     fn at(&mut self, stamp: Option<&str>) -> Result<Option<i64>> {
         let nanos = match stamp {
             Some(word) => {
@@ -240,7 +238,8 @@ impl Dcgm {
         let counted = self.devices.iter().any(|d| d.counted > 1);
         if !counted && self.devices.iter().any(|d| d.counted > 0) && self.scrape == 0 {
             return Err(Error::Data(
-                "it holds one scrape, and a counter tells by its difference; give a later scrape too".to_owned(),
+                "the file has one scrape, but a counter needs two; also give a later scrape"
+                    .to_owned(),
             )
             .at(Place::file(file)));
         }
@@ -260,7 +259,7 @@ impl Dcgm {
                     file,
                     None,
                     format!(
-                        "the energy counter of {} stands still; the GPU may have none",
+                        "the energy counter of {} does not change; the GPU may have none",
                         device.key
                     ),
                 );
@@ -273,7 +272,8 @@ impl Dcgm {
         }
         let total: f64 = measured.parts.iter().map(|p| p.energy.value()).sum();
         if measured.parts.is_empty() || (!counted && total <= 0.0) {
-            let what = "energy counters, and no power with times; --interval says how far scrapes are apart";
+            let what =
+                "energy counters, nor power with times; give the scrape interval with --interval";
             return Err(no_data(file, what));
         }
         match seconds {
@@ -284,7 +284,7 @@ impl Dcgm {
                     DataIssue::Assumed,
                     file,
                     None,
-                    "the scrapes have no time stamps; --interval 15s would say how far they are apart",
+                    "the scrapes have no timestamps; give the scrape interval, such as --interval 15s",
                 );
             }
         }
@@ -308,7 +308,7 @@ impl Dcgm {
     }
 }
 
-/// Counter and power of the same time should agree; maintainers of Zeus see 1 %, users more (ml-energy/zeus#12, #181).
+/// Counter and integrated power should agree; maintainers of Zeus see differences of 1 %, users more (ml-energy/zeus#12, #181).
 fn cross_check(devices: &[Device], file: &str, findings: &mut Findings) {
     for device in devices {
         let (counted, integrated) = (device.counter.total(), device.power.joules());
@@ -318,7 +318,7 @@ fn cross_check(devices: &[Device], file: &str, findings: &mut Findings) {
                 file,
                 None,
                 format!(
-                    "{}: the counter says {counted:.0} J and the power {integrated:.0} J; the counter was taken",
+                    "{}: counter: {counted:.0} J, integrated power: {integrated:.0} J; the counter is used",
                     device.key
                 ),
             );
@@ -326,13 +326,13 @@ fn cross_check(devices: &[Device], file: &str, findings: &mut Findings) {
     }
 }
 
-/// Name, labels without their braces, and what follows.
+/// Splits a line into name, labels without braces, and the rest.
 fn parts(line: &str) -> Result<(&str, &str, &str)> {
     let wrong = || {
         Error::invalid(
             "the line",
             format!("`{}`", shortened(line)),
-            "it must be a metric as NAME{labels} VALUE",
+            "it must be a metric of the form NAME{labels} VALUE",
         )
     };
     match line.find('{') {

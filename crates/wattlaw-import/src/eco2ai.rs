@@ -1,6 +1,6 @@
-//! eco2AI's `emission.csv` (`eco2ai/emission_track.py`): a row a run, or a row an epoch, each with its own energy.
+//! eco2AI's `emission.csv` (`eco2ai/emission_track.py`): one row per run or per epoch, each with its own energy.
 //!
-//! GPUs are polled through NVML; CPUs are their TDP times their load, and memory is computed from its size.
+//! GPUs are polled through NVML; CPU energy is modelled as TDP times load, memory energy from its size.
 
 use std::collections::HashMap;
 
@@ -24,7 +24,7 @@ impl Reader for Eco2ai {
     fn read(&mut self, source: &mut Source<'_>, findings: &mut Findings) -> Result<()> {
         let file = source.name;
         let mut table = Table::open(source)?;
-        // the unit was misspelt before 0.3
+        // the unit was misspelt before version 0.3
         let energies = ["power_consumption(kWh)", "power_consumption(kWTh)"];
         let energy = table.required(&energies, "eco2AI writes the energy there")?;
         let time = table.required(&["duration(s)"], "eco2AI writes seconds there")?;
@@ -48,9 +48,9 @@ impl Reader for Eco2ai {
                     sum(known.duration.map(wattlaw::base::units::Seconds::value), seconds),
                 );
                 let text = if epochs {
-                    "rows of epochs hold an epoch each, and were added up by run"
+                    "each row covers one epoch; the rows of a run were added"
                 } else {
-                    "several rows have one id; eco2AI begins each with an energy of 0, and they were added up"
+                    "several rows have the same id; eco2AI starts each at 0, so they were added"
                 };
                 findings.add(DataIssue::CumulativeRows, file, Some(row.line), text);
                 continue;
@@ -76,13 +76,13 @@ impl Reader for Eco2ai {
         }
         table.end(findings);
         if self.measured.len() == before {
-            return Err(no_data(file, "rows below its header"));
+            return Err(no_data(file, "data rows"));
         }
         findings.add(
             DataIssue::Modelled,
             file,
             None,
-            "CPU and memory are computed from TDP, load and size, in one figure with the GPUs; the scope is left open",
+            "CPU and memory are modelled from TDP, load and size and included with the GPUs; the scope is unstated",
         );
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! EnergiBridge's CSV: a moment a row, `Delta` and `Time` in ms, counters in J, powers in W but for NVIDIA's in mW
+//! EnergiBridge's CSV: one time per row, `Delta` and `Time` in ms, counters in J, powers in W except NVIDIA's in mW
 //! (`src/gpu/nvidia.rs` writes NVML's number as it is).
 
 use super::data_issue::{DataIssue, Findings};
@@ -47,7 +47,7 @@ impl Reader for Energibridge {
             .enumerate()
             .filter_map(|(at, title)| channel(at, title))
             .collect();
-        // of two figures of one thing, the counter and the package's own are taken
+        // of two values for the same device, prefer the counter and the package
         let packages = channels.iter().any(|c| c.name == "PACKAGE_ENERGY");
         let counted = channels.iter().any(|c| c.counts && c.component == Component::Cpu);
         channels
@@ -74,15 +74,17 @@ impl Reader for Energibridge {
                 let Some(value) = row.amount(Some(channel.at))? else { continue };
                 if channel.counts {
                     if channel.counter.push(channel.scale.si(value)) {
-                        let text =
-                            format!("{} ran over; the step across it is left out", channel.name);
+                        let text = format!(
+                            "{} overflowed; the step across the overflow is excluded",
+                            channel.name
+                        );
                         findings.add(DataIssue::Restart, file, Some(row.line), text);
                     }
                 } else if let Step::Gap(seconds) =
                     channel.power.push(at.nanos(), channel.scale.si(value))
                 {
                     let text = format!(
-                        "no reading for {seconds:.0} s before this line; that time is left out"
+                        "no reading for {seconds:.0} s before this line; this gap is excluded"
                     );
                     findings.add(DataIssue::Gap, file, Some(row.line), text);
                 }
@@ -112,10 +114,10 @@ fn measured(
     let has = |component| channels.iter().any(|c| c.component == component);
     let gpus = channels.iter().filter(|c| c.component == Component::Gpu).count() as u64;
     measured.gpus = (gpus > 0).then_some(gpus);
-    // a machine's own figure covers its parts, and is taken where there are no parts
+    // the system's value includes its parts, so it is used only without parts
     let by_parts = has(Component::Gpu) || has(Component::Cpu) || has(Component::Dram);
     if by_parts && has(Component::Node) {
-        let text = "SYSTEM_POWER covers CPU and memory too; it is told beside and not added";
+        let text = "SYSTEM_POWER covers CPU and memory too; it is listed separately and not added";
         findings.add(DataIssue::Coverage, file, None, text);
     }
     let added = channels.iter().filter(|c| !by_parts || c.component != Component::Node);
@@ -153,7 +155,7 @@ fn measured(
     measured
 }
 
-/// What a column is, if it is one of energy or power.
+/// The channel of a column; `None` if it is not energy or power.
 fn channel(at: usize, title: &str) -> Option<Channel> {
     let (name, unit) = match title.split_once(" (") {
         Some((name, unit)) => (name, unit.trim_end_matches(')')),

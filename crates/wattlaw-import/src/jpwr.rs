@@ -1,7 +1,7 @@
 //! jpwr's tables: `power.csv` in W, `energy.csv` and `energy_from_counter.csv` in Wh (`jpwr/ctxmgr.py`, `clitool.py`).
 //!
-//! The tables of one folder and ending are three views of one run: the counter's energy counts before the integrated
-//! power, and that before jpwr's own sum.
+//! The tables of one folder and suffix are three views of one run. The counter's energy is preferred, then the integrated power, then
+//! jpwr's own sum.
 
 use super::data_issue::{DataIssue, Findings};
 use super::lines::Source;
@@ -22,7 +22,7 @@ pub(super) struct Jpwr {
     runs: Vec<Run>,
 }
 
-/// The views of one run; each a list of channels and joules.
+/// The views of one run: lists of channels and energies in J.
 #[derive(Default)]
 struct Run {
     key: String,
@@ -60,7 +60,7 @@ impl Reader for Jpwr {
         }
         table.end(findings);
         if run.power.is_empty() && run.sum.is_empty() && run.counter.is_empty() {
-            return Err(no_data(file, "columns as pynvml:0"));
+            return Err(no_data(file, "columns such as pynvml:0"));
         }
         match self.runs.iter_mut().find(|known| known.key == run.key) {
             Some(known) => known.join(run),
@@ -102,9 +102,8 @@ fn powers(table: &mut Table<'_>, file: &str, run: &mut Run, findings: &mut Findi
                     );
                 }
                 Step::Gap(gap) => {
-                    let text = format!(
-                        "no reading for {gap:.0} s before this line; that time is left out"
-                    );
+                    let text =
+                        format!("no reading for {gap:.0} s before this line; this gap is excluded");
                     findings.add(DataIssue::Gap, file, Some(row.line), text);
                 }
                 Step::Joined | Step::Same => {}
@@ -139,7 +138,7 @@ impl Run {
                 DataIssue::ZeroCounter,
                 file,
                 None,
-                "the energy counter stands at 0; the GPU has none, or does not update it, and the power was taken",
+                "the energy counter is 0, so the GPU has none or does not update it; the integrated power is used",
             );
         } else if counted > 0.0 && integrated > 0.0 && (counted - integrated).abs() > 0.1 * counted
         {
@@ -147,7 +146,7 @@ impl Run {
                 DataIssue::Mismatch,
                 file,
                 None,
-                format!("the counter says {counted:.0} J and the power {integrated:.0} J; the counter was taken"),
+                format!("counter: {counted:.0} J, integrated power: {integrated:.0} J; the counter is used"),
             );
         }
         let (view, instrument, meter) = if counted > 0.0 {
@@ -157,7 +156,7 @@ impl Run {
         } else if !self.sum.is_empty() {
             (&self.sum, Instrument::Power, "jpwr energy")
         } else {
-            return Err(Error::Data("the counter says 0, and no other table was given".to_owned())
+            return Err(Error::Data("the counter is 0, and no other table was given".to_owned())
                 .at(Place::file(file)));
         };
         let mut measured =
@@ -172,12 +171,12 @@ impl Run {
                 DataIssue::Coverage,
                 file,
                 None,
-                "channels of modules and CPUs (gh:) hold those of GPUs or each other; they are told beside and not added",
+                "channels of modules and CPUs (gh:) overlap with those of GPUs or each other; they are listed separately and not added",
             );
         }
         measured.gpus = (gpus > 0).then_some(gpus);
         measured.scope = if gpus > 0 { Scope::Gpu } else { Scope::Devices };
-        // a module's power covers what is on it, and is taken alone where there is no GPU's own
+        // a module's power includes its GPUs and CPUs, so without GPU channels only modules are added
         let added = |name: &str| {
             is_gpu(name) || (gpus == 0 && (name.contains("Module") || !has_module(view)))
         };
@@ -200,7 +199,7 @@ impl Run {
             })
             .collect();
         if self.seconds <= 0.0 {
-            let text = "the table has no times; give the run's power.csv too";
+            let text = "the table has no times; also give the run's power.csv";
             findings.add(DataIssue::Assumed, file, None, text);
         }
         Ok(measured)
@@ -215,7 +214,7 @@ fn has_module(view: &[(String, f64)]) -> bool {
     view.iter().any(|(name, _)| name.contains("Module"))
 }
 
-/// The run a table is of: folder and ending, without which view it is.
+/// The run of a table: folder and suffix, without the name of the view.
 fn run_of(file: &str) -> String {
     let (folder, name) = file.rsplit_once(['/', '\\']).unwrap_or(("", file));
     let name = name.strip_suffix(".csv").unwrap_or(name);

@@ -1,9 +1,8 @@
 //! MLPerf Training's power logs: `node_N.txt`, `sw_N.txt` and the run's `result_N.txt`.
 //!
-//! The energy is the official one (`mlcommons/logging`, `mlperf_logging/result_summarizer`, `_compute_power_node` and
-//! `_compute_power_sw`): each reading stands for the time since the one before it, the sum is multiplied by the efficiency
-//! of conversion and scaled from the time of the measurement to that of the run; switches are their power times the time
-//! of the run.
+//! The energy follows the official rules (`mlcommons/logging`, `mlperf_logging/result_summarizer`, `_compute_power_node` and
+//! `_compute_power_sw`): each reading covers the time since the previous one; the sum is multiplied by the conversion
+//! efficiency and scaled from the measurement time to the run time. The energy of switches is their power times the run time.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -19,13 +18,13 @@ use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
 use wattlaw::record::{Component, Instrument};
 
-/// Reads MLPerf's logs; nodes, switches and the result of one folder are one run.
+/// Reads MLPerf logs; nodes, switches and the result of one folder form one run.
 #[derive(Default)]
 pub(super) struct Mlperf {
     files: Vec<File>,
 }
 
-/// What one file says.
+/// Contents of one file.
 struct File {
     name: String,
     readings: Vec<(f64, f64)>,
@@ -48,7 +47,7 @@ struct Event {
 }
 
 impl Event {
-    /// The value, or the `value` in it: power readings are wrapped in an object.
+    /// The value, or its field `value`: power readings are wrapped in an object.
     fn number(&self) -> Option<f64> {
         self.value.as_f64().or_else(|| self.value.get("value")?.as_f64())
     }
@@ -131,7 +130,7 @@ impl File {
             "run_stop" => self.run.1 = Some(time),
             _ => {}
         }
-        // evaluations and the end carry how many sequences were trained on until then
+        // evaluations and the end state the number of sequences so far
         if matches!(event.key.as_str(), "run_stop" | "eval_accuracy") {
             let trained = event.metadata.get("samples_count").and_then(Value::as_f64);
             self.samples = self
@@ -143,13 +142,15 @@ impl File {
         Ok(())
     }
 
-    /// Mean power behind the supplies in W, and seconds of the measurement.
+    /// Mean DC power, W, and measurement time, s.
     fn mean_power(&self, findings: &mut Findings) -> Result<(f64, f64)> {
         let place = || Place::file(&self.name);
         let Some(start) = self.start else {
-            return Err(
-                Error::missing("power_measurement_start", "the sum begins with it").at(place())
-            );
+            return Err(Error::missing(
+                "power_measurement_start",
+                "the energy is summed from there",
+            )
+            .at(place()));
         };
         let mut readings = self.readings.clone();
         readings.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -161,7 +162,7 @@ impl File {
                 DataIssue::Assumed,
                 &self.name,
                 None,
-                "power_measurement_stop is missing; the last reading ends the measurement",
+                "power_measurement_stop is missing; the measurement is assumed to end at the last reading",
             );
         }
         if stop <= start || readings.is_empty() {
@@ -177,11 +178,11 @@ impl File {
     }
 }
 
-/// The run that a file is of: `result_0` for `power/result_0/node_1.txt` and for `result_0.txt`.
+/// The run of a file: `result_0` for `power/result_0/node_1.txt` and for `result_0.txt`.
 fn run_of(file: &File) -> String {
     let parts: Vec<&str> = file.name.split(['/', '\\']).collect();
     match parts.as_slice() {
-        // a result stands two folders above the power of its nodes
+        // a result file is two folders above the power logs of its nodes
         [above @ .., _] if file.is_result() => [above, &[stem(&file.name)]].concat().join("/"),
         [above @ .., "power", run, _] => [above, &[*run]].concat().join("/"),
         [above @ .., _] => above.join("/"),
@@ -208,7 +209,7 @@ fn join_files(key: &str, files: &[File], findings: &mut Findings) -> Result<Meas
     if nodes.is_empty() {
         return Err(no_data(
             files.first().map_or(key, |f| &f.name),
-            "power readings; they are in power/result_N/node_N.txt",
+            "power readings; give power/result_N/node_N.txt",
         ));
     }
     let powers = nodes.iter().map(|n| n.mean_power(findings)).collect::<Result<Vec<_>>>()?;
@@ -219,7 +220,7 @@ fn join_files(key: &str, files: &[File], findings: &mut Findings) -> Result<Meas
             DataIssue::Assumed,
             first,
             None,
-            "the result file with run_start and run_stop was not given; the time is that of the measurement",
+            "the result file with run_start and run_stop was not given; the measurement time is used",
         );
     }
     let name = key.rsplit('/').next().filter(|k| !k.is_empty()).unwrap_or(stem(first));
@@ -241,8 +242,8 @@ fn join_files(key: &str, files: &[File], findings: &mut Findings) -> Result<Meas
                 &node.name,
                 None,
                 format!(
-                    "the readings were multiplied by a conversion efficiency of {}, as the rules do: the energy is that \
-                     behind the power supplies",
+                    "the readings were multiplied by a conversion efficiency of {}, as the rules require: the energy is on the \
+                     DC side of the power supplies",
                     node.efficiency
                 ),
             );
@@ -255,7 +256,7 @@ fn join_files(key: &str, files: &[File], findings: &mut Findings) -> Result<Meas
             DataIssue::Assumed,
             first,
             None,
-            "no conversion efficiency below 1 is stated: the readings are taken to be those of the plug (node_ac)",
+            "no conversion efficiency below 1 is stated; the readings are assumed to be on the AC side (node_ac)",
         );
     }
     for switch in files {
@@ -265,7 +266,7 @@ fn join_files(key: &str, files: &[File], findings: &mut Findings) -> Result<Meas
                 DataIssue::Modelled,
                 &switch.name,
                 None,
-                format!("{watts} W of network is an estimate of the submitter and not measured; it is in the energy"),
+                format!("the energy includes {watts} W of network, which the submitter estimated"),
             );
         }
     }

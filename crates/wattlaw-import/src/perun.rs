@@ -1,4 +1,4 @@
-//! perun's CSV (`perun/io/pandas.py`): a reading of a sensor a row, in watts, or a counter in joules, times a magnitude.
+//! perun's CSV (`perun/io/pandas.py`): one sensor reading per row, a power in W or a counter in J, times a magnitude.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
 use wattlaw::record::{Component, Instrument};
 
-/// Reads perun's tables; a `run id` a run.
+/// Reads perun's tables; each `run id` is a run.
 #[derive(Default)]
 pub(super) struct Perun {
     measured: Vec<Measured>,
@@ -135,7 +135,7 @@ impl Channel {
                     DataIssue::Restart,
                     file,
                     Some(row.line),
-                    "a counter began anew or ran over; the step across it is left out",
+                    "a counter was reset or overflowed; the step across it is excluded",
                 );
             }
             return Ok(());
@@ -145,9 +145,8 @@ impl Channel {
                 Err(row.error_here(Error::Data(format!("the time goes back by {seconds} s"))))
             }
             Step::Gap(seconds) => {
-                let text = format!(
-                    "no reading for {seconds:.0} s before this line; that time is left out"
-                );
+                let text =
+                    format!("no reading for {seconds:.0} s before this line; this gap is excluded");
                 findings.add(DataIssue::Gap, file, Some(row.line), text);
                 Ok(())
             }
@@ -202,7 +201,7 @@ fn measured(
     let kind = |c: &&Channel| if c.counts { Instrument::Counter } else { Instrument::Power };
     let first = channels.first().map(kind);
     measured.instrument = first.filter(|k| channels.iter().all(|c| kind(c) == *k));
-    // a platform or a module holds other sensors
+    // a platform or module sensor includes other sensors
     let added = channels.iter().filter(|c| c.component() != Component::Node);
     measured.set_energy_and_time(added.map(|c| c.joules()).sum(), seconds);
     measured.parts = channels
@@ -218,14 +217,13 @@ fn measured(
         })
         .collect();
     if channels.iter().any(|c| c.component() == Component::Node) {
-        let text =
-            "a sensor of the platform or module covers others too; it is told beside and not added";
+        let text = "a sensor of the platform or module covers others too; it is listed separately and not added";
         findings.add(DataIssue::Coverage, file, None, text);
     }
     Ok(measured)
 }
 
-/// The magnitude of a unit: a number, or the name or sign that perun has for it (`data_model/measurement_type.py`).
+/// The magnitude of a unit: a number, or perun's name or symbol for it (`data_model/measurement_type.py`).
 fn magnitude(row: &Row<'_>, column: usize) -> Result<Scale> {
     let text = row.text(Some(column))?.unwrap_or("1");
     let factor = match text.trim_start_matches("Magnitude.") {
@@ -241,6 +239,10 @@ fn magnitude(row: &Row<'_>, column: usize) -> Result<Scale> {
     };
     Scale::from_factor(factor).ok_or_else(|| {
         let found = format!("`{}`", shortened(text));
-        row.error_here(Error::invalid("column `magnitude`", found, "it must be a factor as 0.001"))
+        row.error_here(Error::invalid(
+            "column `magnitude`",
+            found,
+            "it must be a factor such as 0.001",
+        ))
     })
 }

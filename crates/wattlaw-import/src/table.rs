@@ -1,4 +1,4 @@
-//! A table with a header, read row by row and by the names of its columns.
+//! Reads a table with a header row by row; columns are found by name.
 
 use std::io::Read;
 
@@ -17,15 +17,15 @@ pub(super) struct Table<'a> {
     record: ByteRecord,
     delimiter: u8,
     torn: Option<u64>,
-    /// One where lines end with CR LF, of which the reader counts the LF to the next row.
+    /// 1 for CR LF line ends, because the CSV reader counts the LF to the next row.
     lag: u64,
 }
 
 impl<'a> Table<'a> {
-    /// Reads the header; cells are apart by commas, semicolons or tabs, whichever the header has most of.
+    /// Reads the header. The delimiter is the most frequent of comma, semicolon and tab in it.
     ///
     /// # Errors
-    /// [`Error::At`] for an empty file, a header that is not UTF-8, and a column that stands twice.
+    /// [`Error::At`] for an empty file, a header that is not UTF-8, or a repeated column.
     pub(super) fn open(source: &'a mut Source<'_>) -> Result<Self> {
         let name = source.name;
         let head = source.input.fill_buf().map_err(|e| unreadable(name, &e))?;
@@ -45,7 +45,7 @@ impl<'a> Table<'a> {
         let mut record = ByteRecord::new();
         let some = reader.read_byte_record(&mut record).map_err(|e| syntax(&e, name))?;
         if !some || record.iter().all(<[u8]>::is_empty) {
-            return Err(Error::Data("the file is empty; a table begins with a header".into())
+            return Err(Error::Data("the file is empty; expected a table with a header".into())
                 .at(Place::file(name)));
         }
         let header = record
@@ -62,23 +62,23 @@ impl<'a> Table<'a> {
         &self.header
     }
 
-    /// Tells of a last line that was cut off.
+    /// Reports an incomplete last line.
     pub(super) fn end(&self, findings: &mut Findings) {
         if self.torn.is_some() {
-            let text = "the last line is cut off and was left out";
+            let text = "the last line is incomplete and was skipped";
             findings.add(DataIssue::Skipped, self.name, self.torn, text);
         }
     }
 
-    /// Where a column stands.
+    /// Position of a column.
     pub(super) fn column(&self, name: &str) -> Option<usize> {
         self.header.iter().position(|title| title == name)
     }
 
-    /// Where a column stands that has had several names.
+    /// Position of a column with any of several names.
     ///
     /// # Errors
-    /// [`Error::Missing`] where it has none of them.
+    /// [`Error::Missing`] if there is none.
     pub(super) fn required(&self, names: &[&str], what: &str) -> Result<usize> {
         names.iter().find_map(|name| self.column(name)).ok_or_else(|| {
             Error::missing(format!("column `{}`", names.first().unwrap_or(&"")), what)
@@ -86,7 +86,7 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// The next row, or none at the end; a row that repeats the header is passed over.
+    /// The next row, or `None` at the end; blank rows and repeated headers are skipped.
     ///
     /// # Errors
     /// [`Error::At`] for a row with another number of cells than the header.
@@ -110,7 +110,7 @@ impl<'a> Table<'a> {
         let line = self.record.position().map_or(0, csv::Position::line) + self.lag;
         if self.record.len() != self.header.len() {
             let cells = self.record.len();
-            // a tool that was killed leaves half a line at the end
+            // a killed tool leaves an incomplete last line
             if cells < self.header.len() {
                 let mut more = ByteRecord::new();
                 if !self.reader.read_byte_record(&mut more).map_err(|e| syntax(&e, self.name))? {
@@ -119,7 +119,7 @@ impl<'a> Table<'a> {
                 }
             }
             let hint = if self.record.len() > self.header.len() && self.delimiter == b',' {
-                "; a decimal comma or a row of another version of the tool would do that"
+                "; a decimal comma or a row of another tool version may be the cause"
             } else {
                 ""
             };
@@ -137,10 +137,10 @@ impl<'a> Table<'a> {
     }
 }
 
-/// No row of a log is longer; one that is has a quotation mark without its other half.
+/// Maximum length of a row in bytes; a longer row has an unclosed quotation mark.
 const MAX_ROW_BYTES: usize = 1 << 24;
 
-/// A table's bytes, of which only so many may be one row, so that a stray quotation mark does not fill the memory.
+/// Input with a limited row length, so that a stray quotation mark does not exhaust the memory.
 struct Bounded<'a> {
     input: Box<dyn Read + 'a>,
     of_row: usize,
@@ -169,27 +169,27 @@ pub(super) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// The text of a cell; none where the column is absent or the cell says so.
+    /// The text of a cell; `None` for an absent column or a missing value.
     ///
     /// # Errors
-    /// [`Error::Syntax`] where it is not UTF-8.
+    /// [`Error::Syntax`] if the cell is not UTF-8.
     pub(super) fn text(&self, column: Option<usize>) -> Result<Option<&'a str>> {
         let Some(cell) = column.and_then(|at| self.record.get(at)) else { return Ok(None) };
         let text = super::lines::text(cell).map_err(|e| self.error_here(e))?;
         Ok((!is_missing_value(text)).then_some(text))
     }
 
-    /// The number in a cell, as it stands.
+    /// The number in a cell.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where it is no finite number.
+    /// [`Error::Invalid`] if it is not a finite number.
     pub(super) fn number(&self, column: Option<usize>) -> Result<Option<f64>> {
         let Some(text) = self.text(column)? else { return Ok(None) };
         let title = column.and_then(|at| self.header.get(at)).map_or("", String::as_str);
         number(text, &format!("column `{title}`")).map(Some).map_err(|e| self.error_here(e))
     }
 
-    /// A number that cannot be negative, such as an energy.
+    /// A non-negative number, such as an energy.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a negative number, and as [`Self::number`].
@@ -207,10 +207,10 @@ impl<'a> Row<'a> {
         )))
     }
 
-    /// An amount without which the row says nothing.
+    /// A required non-negative number.
     ///
     /// # Errors
-    /// [`Error::Missing`] where the cell is empty, and as [`Self::amount`].
+    /// [`Error::Missing`] if the cell is empty, and as [`Self::amount`].
     pub(super) fn required(&self, column: usize) -> Result<f64> {
         self.amount(Some(column))?.ok_or_else(|| {
             let title = self.header.get(column).map_or("", String::as_str);
@@ -218,28 +218,28 @@ impl<'a> Row<'a> {
         })
     }
 
-    /// The place of the row with what is wrong there.
+    /// Adds the row's location to an error.
     pub(super) fn error_here(&self, error: Error) -> Error {
         error.at(Place::line(self.name, self.line))
     }
 
-    /// Whether cells behind the last title say something.
+    /// Whether there are values after the last titled column.
     pub(super) fn has_extra_cells(&self) -> bool {
         let titles = self.header.iter().rposition(|title| !title.is_empty()).map_or(0, |at| at + 1);
         self.record.iter().skip(titles).any(|cell| !cell.is_empty())
     }
 }
 
-/// Checks that no two titles are alike.
+/// Checks that the titles are unique.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a column that stands twice, and for more columns than a log has.
+/// [`Error::Invalid`] for a repeated column, or for more than 4096 columns.
 pub(super) fn check_titles(titles: &[String]) -> Result<()> {
     if titles.len() > 4096 {
         return Err(Error::invalid(
             "the header",
             format!("{} columns", titles.len()),
-            "a log has up to 4096",
+            "at most 4096 are allowed",
         ));
     }
     for (i, title) in titles.iter().enumerate() {
@@ -247,7 +247,7 @@ pub(super) fn check_titles(titles: &[String]) -> Result<()> {
             return Err(Error::invalid(
                 "column",
                 format!("`{title}` twice"),
-                "each column stands once",
+                "column names must be unique",
             ));
         }
     }

@@ -1,6 +1,6 @@
-//! Units of logs in SI: sub-units are divided by, so that a figure is rounded once.
+//! Conversion to SI units. Sub-units are divided by, so that a value is rounded only once.
 
-/// What a figure is multiplied by, and then divided by.
+/// A conversion factor as multiplier and divisor.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Scale {
     multiplier: f64,
@@ -8,16 +8,16 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// Joules and watts themselves.
+    /// J and W.
     pub(super) const ONE: Self = Self { multiplier: 1.0, divisor: 1.0 };
-    /// Thousandths: mJ, mW.
+    /// mJ and mW.
     pub(super) const MILLI: Self = Self { multiplier: 1.0, divisor: 1e3 };
-    /// Millionths: µJ.
+    /// µJ and µW.
     pub(super) const MICRO: Self = Self { multiplier: 1.0, divisor: 1e6 };
-    /// Watt-hours to joules.
+    /// Wh to J.
     pub(super) const WATT_HOURS: Self = Self { multiplier: 3600.0, divisor: 1.0 };
 
-    /// A unit of so many SI units, such as 0.001, which stands for a thousandth; none outside of 10⁻¹⁵ to 10¹⁵.
+    /// From the size of the unit in SI units, such as 0.001; `None` outside 10⁻¹⁵ to 10¹⁵.
     pub(super) fn from_factor(factor: f64) -> Option<Self> {
         match factor {
             f if !(1e-15..=1e15).contains(&f) => None,
@@ -26,7 +26,7 @@ impl Scale {
         }
     }
 
-    /// The scale of a unit of energy or power.
+    /// From the symbol of a unit of energy or power.
     pub(super) fn from_unit(unit: &str) -> Option<Self> {
         Some(match unit {
             "J" | "W" | "Watts" => Self::ONE,
@@ -41,9 +41,9 @@ impl Scale {
         })
     }
 
-    /// The figure in SI units.
-    pub(super) fn si(self, figure: f64) -> f64 {
-        figure * self.multiplier / self.divisor
+    /// Converts a value to SI units.
+    pub(super) fn si(self, value: f64) -> f64 {
+        value * self.multiplier / self.divisor
     }
 }
 
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_figure_is_rounded_once() {
+    fn a_value_is_rounded_once() {
         // 0.1 and 0.3 are not what a product with 0.001 gives
         assert_eq!(Scale::MILLI.si(300.0), 0.3);
         assert_eq!(Scale::from_factor(0.001).unwrap().si(300.0), 0.3);

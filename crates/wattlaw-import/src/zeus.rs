@@ -17,10 +17,10 @@ use wattlaw::base::scope::Scope;
 use wattlaw::base::units::{Joules, Watts};
 use wattlaw::record::{Component, Instrument};
 
-/// The counter's update period that Zeus documents: 100 ms.
+/// Update period of the counter, s, from Zeus's documentation.
 const UPDATE_S: f64 = 0.1;
 
-/// Share of a window's energy that a period of the counter may be off by before it is told.
+/// Relative error of a window's energy, from the counter's update period, above which it is reported.
 const MAX_COUNTER_ERROR: f64 = 0.05;
 
 /// Reads what Zeus writes.
@@ -52,7 +52,8 @@ impl Reader for Zeus {
             self.traces(&mut table, file)?;
         } else if table.column("target_epoch").is_some() {
             return Err(Error::Data(
-                "the table has epochs only; the energy is in the one with time_per_epoch and average_power".to_owned(),
+                "the table has only epochs; give the table with time_per_epoch and average_power"
+                    .to_owned(),
             )
             .at(wattlaw::base::error::Place::file(file)));
         } else {
@@ -63,7 +64,7 @@ impl Reader for Zeus {
         }
         table.end(findings);
         if self.measured.len() == before {
-            return Err(no_data(file, "rows below its header"));
+            return Err(no_data(file, "data rows"));
         }
         Ok(())
     }
@@ -73,7 +74,7 @@ impl Reader for Zeus {
     }
 }
 
-/// A window's name, and what all windows of that name came to.
+/// The sum of all windows of one name.
 struct Window {
     measured: Measured,
     times: u64,
@@ -82,7 +83,7 @@ struct Window {
 }
 
 impl Zeus {
-    /// `start_time,window_name,elapsed_time,gpu0_energy,…`; windows of one name are added up.
+    /// `start_time,window_name,elapsed_time,gpu0_energy,…`; windows of one name are added.
     fn windows(
         &mut self,
         table: &mut Table<'_>,
@@ -104,7 +105,7 @@ impl Zeus {
             })
             .collect();
         if devices.is_empty() {
-            table.required(&["gpu0_energy"], "no GPU that was asked for has a column")?;
+            table.required(&["gpu0_energy"], "no selected GPU has a column")?;
         }
         let (mut windows, mut by_name) = (Vec::<Window>::new(), HashMap::<String, usize>::new());
         let mut spans: Vec<(f64, f64, usize)> = Vec::new();
@@ -120,7 +121,7 @@ impl Zeus {
                     DataIssue::ZeroCounter,
                     file,
                     Some(row.line),
-                    "a GPU's energy is 0: the window is shorter than the counter's update, or the GPU has no counter",
+                    "the energy of a GPU is 0: the window is shorter than the counter's update period, or the GPU has no counter",
                 );
             } else if UPDATE_S > MAX_COUNTER_ERROR * seconds {
                 findings.add(
@@ -128,14 +129,13 @@ impl Zeus {
                     file,
                     Some(row.line),
                     format!(
-                        "the window is shorter than {} s; the counter updates about each 0.1 s, so that its energy may be \
-                         off by more than 5 %",
+                        "the window is shorter than {} s; the counter updates about every 0.1 s, so the energy error may exceed 5 %",
                         UPDATE_S / MAX_COUNTER_ERROR
                     ),
                 );
             }
             let at = *by_name.entry(title.clone()).or_insert_with(|| {
-                // the optimizer of power limits names its windows by the limit in W
+                // the power-limit optimizer names its windows after the limit in W
                 let limit = title
                     .strip_prefix("__GlobalPowerLimitOptimizer_")
                     .and_then(|w| w.parse::<f64>().ok());
@@ -144,7 +144,7 @@ impl Zeus {
                 measured.line = Some(row.line);
                 measured.scope = Scope::Gpu;
                 measured.gpus = Some(devices.len() as u64);
-                // newer versions count seconds since 1970, older ones from an unknown moment
+                // newer versions use seconds since 1970, older ones an unknown epoch
                 measured.start = began.filter(|t| *t > 1e9).and_then(Timestamp::from_epoch_s);
                 windows.push(Window {
                     measured,
@@ -159,7 +159,8 @@ impl Zeus {
             window.seconds += seconds;
             window.joules.iter_mut().zip(&energies).for_each(|(sum, joules)| *sum += joules);
             if !total.is_finite() {
-                return Err(row.error_here(Error::Data("the energies add up to no number".into())));
+                return Err(row
+                    .error_here(Error::Data("the energies do not sum to a finite number".into())));
             }
             if let Some(began) = began {
                 spans.push((began, began + seconds, at));
@@ -182,10 +183,7 @@ impl Zeus {
                     DataIssue::CumulativeRows,
                     file,
                     window.measured.line,
-                    format!(
-                        "{} windows of the name {} were added up",
-                        window.times, window.measured.run_id
-                    ),
+                    format!("{} windows named {} were added", window.times, window.measured.run_id),
                 );
             }
             self.measured.push(window.measured);
@@ -231,7 +229,7 @@ impl Zeus {
         Ok(())
     }
 
-    /// `dataset,network,batch_size,optimizer,power_limit,time_per_epoch,average_power`: an epoch a row.
+    /// `dataset,network,batch_size,optimizer,power_limit,time_per_epoch,average_power`: one row per configuration.
     fn traces(&mut self, table: &mut Table<'_>, file: &str) -> Result<()> {
         let (time, power) = (
             table.required(&["time_per_epoch"], "the traces have it in seconds")?,
@@ -281,13 +279,15 @@ impl Zeus {
             let milliwatts = row.required(power)?;
             match series.push(at.nanos(), milliwatts / 1e3) {
                 Step::Back(seconds) => {
-                    return Err(row.error_here(Error::Data(format!("the time goes back by {seconds} s"))));
+                    return Err(
+                        row.error_here(Error::Data(format!("the time goes back by {seconds} s")))
+                    );
                 }
                 Step::Gap(seconds) => findings.add(
                     DataIssue::Gap,
                     file,
                     Some(row.line),
-                    format!("nobody read the power for {seconds:.0} s before this line; that time is left out"),
+                    format!("no reading for {seconds:.0} s before this line; this gap is excluded"),
                 ),
                 Step::Joined | Step::Same => {}
             }
@@ -306,7 +306,7 @@ impl Zeus {
     }
 }
 
-/// Marks windows inside others, whose energy is in both.
+/// Marks windows that are contained in other windows, whose energy includes theirs.
 fn nested(
     spans: &mut [(f64, f64, usize)],
     windows: &mut [Window],
@@ -322,14 +322,14 @@ fn nested(
         };
         let name = windows.get(of).map(|w| w.measured.run_id.clone());
         let (Some(window), Some(name)) = (windows.get_mut(*at), name) else { continue };
-        // windows of one name that overlap are those of several processes
+        // overlapping windows of the same name are from several processes
         if *at != of {
             findings.add(
                 DataIssue::DoubleCounted,
                 file,
                 None,
                 format!(
-                    "windows {} lie inside windows {name}, whose energy holds theirs",
+                    "windows {} are inside windows {name}, whose energy includes theirs",
                     window.measured.run_id
                 ),
             );

@@ -1,11 +1,11 @@
-//! Where the cells of a log stand, by its header, by names that the user gives, or by what its first line looks like.
+//! Column layout of a log: from its header, from names given by the user, or guessed from its first line.
 
 use super::super::lines::text;
 use super::super::table::check_titles;
 use super::super::timestamp::minute;
 use wattlaw::base::error::{Error, Result};
 
-/// What power is read from, the first that the log has.
+/// Power columns in order of preference.
 const POWERS: [&str; 5] = [
     "power.draw",
     "power.draw.average",
@@ -14,7 +14,7 @@ const POWERS: [&str; 5] = [
     "module.power.draw.instant",
 ];
 
-/// What a cell is, in the order of the slots it is put into.
+/// Meaning of a cell; the discriminant is its slot.
 #[derive(Clone, Copy)]
 pub(super) enum Slot {
     Time,
@@ -25,20 +25,20 @@ pub(super) enum Slot {
     Mig,
 }
 
-/// Where the cells stand that are used.
+/// Positions of the used cells.
 pub(super) struct Layout {
     pub(super) delimiter: u8,
-    /// What each cell is, none for those that are not looked at.
+    /// Meaning of each cell; `None` for ignored cells.
     pub(super) slots: Vec<Option<Slot>>,
-    /// Title of the power that is integrated, and others that are not.
+    /// Title of the integrated power, and of unused power columns.
     pub(super) power_name: String,
     pub(super) unused: Vec<String>,
-    /// Whether a column tells devices apart.
+    /// Whether a column identifies the device.
     pub(super) has_device_column: bool,
 }
 
 impl Layout {
-    /// Reads the header, or judges a first line without one; says whether it was a header.
+    /// Reads the header, or guesses the layout of a log without one; returns whether the line was a header.
     pub(super) fn from_first_line(line: &[u8], named: &[String]) -> Result<(Self, bool)> {
         let line = text(line)?;
         let delimiter = if line.contains(';') && !line.contains(',') { b';' } else { b',' };
@@ -60,7 +60,7 @@ impl Layout {
             }
             return Ok((Self::from_titles(named, delimiter)?, false));
         }
-        // without a header, units tell the power: one cell in watts, or none
+        // without a header the power is the only cell with the unit W
         let watts = |cell: &&str| cell.strip_suffix(" W").is_some();
         let mut titles: Vec<String> = vec![String::new(); cells.len()];
         for (title, cell) in titles.iter_mut().zip(&cells) {
@@ -75,7 +75,7 @@ impl Layout {
         if !titles.iter().any(|t| t == "power.draw") {
             return Err(Error::missing(
                 "a header",
-                "name the columns with --columns, as in --columns timestamp,index,power.draw",
+                "give the column names, such as --columns timestamp,index,power.draw",
             ));
         }
         Ok((Self::from_titles(&titles, delimiter)?, false))
