@@ -35,7 +35,7 @@ pub(super) fn number(text: &str, what: &str) -> Result<f64> {
         _ => {
             let comma = text.replacen(',', ".", 1).parse::<f64>().is_ok();
             let expected = if comma {
-                "it must use a decimal point, but it has a comma"
+                "it must use a decimal point instead of a comma"
             } else {
                 "it must be a number"
             };

@@ -43,7 +43,7 @@ pub(super) fn unreadable_cell(column: &str, cell: &[u8], expected: &str) -> Erro
 /// The error for an invalid power.
 pub(super) fn power_cell(cell: &[u8], comma: bool) -> Error {
     let expected = if comma {
-        "it must use a decimal point, but it has a comma"
+        "it must use a decimal point instead of a comma"
     } else {
         "it must be a number of watts from 0 to 100000"
     };

@@ -75,15 +75,15 @@ fn real_logs_come_to_what_pandas_and_numpy_say() {
 }
 
 #[test]
-fn tucanos_restart_is_told_and_joined_and_its_power_is_doubted() {
+fn tucanos_restart_is_joined_and_its_power_is_questioned() {
     let path = "codecarbon/tucano_160m_2.7.1.csv";
     let Some(bytes) = real(path) else { return };
     let log = read_with(Format::Codecarbon, Options::default(), &[(path, &bytes)]).unwrap();
     assert!(
-        told(&log, DataIssue::Restart).contains("2 run_ids of project Tucano, one after another")
+        told(&log, DataIssue::Restart).contains("2 run_ids of project Tucano: one after another")
     );
     let cumulative = log.findings.iter().find(|f| f.kind == DataIssue::CumulativeRows).unwrap();
-    assert!(cumulative.text.contains("the last one counts"), "{}", cumulative.text);
+    assert!(cumulative.text.contains("the last one is used"), "{}", cumulative.text);
     let share = log.findings.iter().find(|f| f.kind == DataIssue::Modelled).unwrap();
     assert!(share.text.contains("28 % of the energy is memory"), "{}", share.text);
 
@@ -104,7 +104,7 @@ fn tucanos_restart_is_told_and_joined_and_its_power_is_doubted() {
     let doubts = wattlaw_import::check(&log.measured, &Catalog::built_in().unwrap());
     assert_eq!(doubts.len(), 2);
     assert!(
-        doubts[0].text.contains("453 W a GPU on average, above the TDP of 400 W"),
+        doubts[0].text.contains("mean power of 453 W per GPU, above the TDP of 400 W"),
         "{}",
         doubts[0].text
     );
@@ -130,7 +130,7 @@ fn a_measurement_and_a_job_are_a_run() {
     };
     assert_eq!(
         refused("gpu = 'a100'\ngpus = 4\n"),
-        "w.csv:2: gpus is 4, but the log has the energy of 2; give the logs of all nodes and --join"
+        "w.csv:2: gpus is 4, but the log covers 2; give the logs of all nodes and use --join"
     );
     assert!(refused("gpus = 2\n").contains("w.csv:2: gpu is missing"));
     let three = "start_time,window_name,elapsed_time,gpu0_energy,gpu1_energy,gpu2_energy\n1.7e9,train,1.0,9.0,9.0,9.0\n";
@@ -138,10 +138,7 @@ fn a_measurement_and_a_job_are_a_run() {
     let error = wattlaw_import::run(three, &spec("gpu = 'a100'\ngpus = 2\n"), &catalog)
         .unwrap_err()
         .to_string();
-    assert!(
-        error.ends_with("the log has the energy of 3; name those of the job with --devices"),
-        "{error}"
-    );
+    assert!(error.ends_with("the log covers 3; select those of the job with --devices"), "{error}");
     // what the job leaves open is the log's
     let open = wattlaw_import::run(measured, &spec("gpu = 'a100'\n"), &catalog).unwrap();
     assert_eq!((open.gpus(), open.strategy_kind().name()), (2, "ddp"));
@@ -181,7 +178,7 @@ fn codecarbon_schemas_differ_in_columns_and_mean_the_same() {
     let pue = read(Format::Codecarbon, "emissions.csv", schemas[2]).unwrap();
     assert_eq!(
         told(&pue, DataIssue::PueIncluded),
-        "emissions.csv:2: the energy was multiplied by a PUE of 2, which was divided out again"
+        "emissions.csv:2: the energy includes a PUE of 2; it was divided by the PUE"
     );
     assert_eq!(
         (pue.measured[0].pue, pue.measured[0].gpu.as_deref()),
@@ -197,7 +194,7 @@ fn codecarbon_schemas_differ_in_columns_and_mean_the_same() {
 }
 
 #[test]
-fn codecarbons_traps_are_told() {
+fn codecarbons_data_issues_are_reported() {
     let head = "timestamp,project_name,run_id,duration,energy_consumed,cpu_energy,gpu_energy,ram_energy,gpu_count,gpu_model,tracking_mode\n";
     let read = |rows: &str| read(Format::Codecarbon, "e.csv", &format!("{head}{rows}")).unwrap();
     // a counter that is not there
@@ -212,20 +209,20 @@ fn codecarbons_traps_are_told() {
     assert_relative_eq!(figures(&anew)[0].0, 0.5 * 3.6e6, max_relative = 1e-12);
     assert_relative_eq!(figures(&anew)[0].1, 150.0);
     assert!(
-        told(&anew, DataIssue::Restart).starts_with("e.csv:4: the totals of run a fall back here")
+        told(&anew, DataIssue::Restart).starts_with("e.csv:4: the totals of run a decrease here")
     );
     // a tracker on each of two ranks of one node
     let ranks = read(
         "2024-01-01T00:01:00,p,a,60,0.2,0.1,0.10,0,8,8 x NVIDIA A100-SXM4-80GB,machine\n\
          2024-01-01T00:01:01,p,b,60,0.2,0.1,0.101,0,8,8 x NVIDIA A100-SXM4-80GB,machine\n",
     );
-    assert!(told(&ranks, DataIssue::DoubleCounted).contains("a tracker on every rank"));
+    assert!(told(&ranks, DataIssue::DoubleCounted).contains("every rank has a tracker"));
     // two nodes of one training run: not the same energy
     let nodes = read(
         "2024-01-01T01:01:00,p,a,3660,0.2,0.1,0.10,0,8,8 x NVIDIA A100-SXM4-80GB,machine\n\
          2024-01-01T01:01:01,p,b,3660,0.3,0.1,0.2,0,8,8 x NVIDIA A100-SXM4-80GB,machine\n",
     );
-    assert!(told(&nodes, DataIssue::PerNode).contains("CodeCarbon counts one node each"));
+    assert!(told(&nodes, DataIssue::PerNode).contains("each CodeCarbon run covers one node"));
     assert_eq!(wattlaw_import::join(&nodes.measured).unwrap().gpus, Some(16));
     // a file that was set aside holds the beginning of a run
     let (old, new) = (
@@ -238,7 +235,7 @@ fn codecarbons_traps_are_told() {
     ] {
         let log = read_with(Format::Codecarbon, Options::default(), &files).unwrap();
         assert_eq!(figures(&log), [(0.2 * 3.6e6, 90.0, None)]);
-        assert!(told(&log, DataIssue::DoubleCounted).contains("stands in another file too"));
+        assert!(told(&log, DataIssue::DoubleCounted).contains("is also in another file"));
     }
     // two rows in one line
     let appended = logs::read(
@@ -249,19 +246,19 @@ fn codecarbons_traps_are_told() {
     .unwrap();
     assert!(
         told(&appended, DataIssue::Skipped)
-            .starts_with("e.csv:2: cells behind the last title were left out")
+            .starts_with("e.csv:2: cells after the last column were skipped")
     );
 }
 
 /// The log of `ZeusMonitor` (zeus/monitor/energy.py), GPUs 0 and 2 of a machine.
 #[test]
-fn zeus_windows_of_one_name_are_added_up_and_nested_ones_are_told() {
+fn zeus_windows_of_one_name_are_added_and_nested_ones_are_reported() {
     let text = "start_time,window_name,elapsed_time,gpu0_energy,gpu2_energy\n\
                 1700000000.5,step,3.0,300.0,310.0\n1700000004.0,step,3.0,290.0,300.0\n1700000000.0,epoch,10.0,1000.0,1010.0\n";
     let log = read(Format::Zeus, "z.csv", text).unwrap();
     assert_eq!(figures(&log), [(1200.0, 6.0, Some(2)), (2010.0, 10.0, Some(2))]);
     assert!(log.findings.iter().any(|f| f.kind == DataIssue::DoubleCounted
-        && f.text.contains("windows step lie inside windows epoch")));
+        && f.text.contains("windows step are inside windows epoch")));
     assert_eq!(log.measured[1].start.unwrap().to_string(), "2023-11-14T22:13:20.000Z");
     assert_eq!(
         (log.measured[0].inside.as_deref(), &log.measured[1].inside),
@@ -293,10 +290,7 @@ fn zeus_profiles_and_traces_are_read() {
     assert_eq!(figures(&log), [(20_100.0, 100.5, Some(1))]);
     assert_eq!(log.measured[0].run_id, "sst2/bert/16/adamw/250");
     let epochs = "dataset,network,batch_size,optimizer,learning_rate,run,target_metric,target_epoch\na,b,1,c,0.1,1,0.8,3\n";
-    assert!(
-        fails(Format::Zeus, "t.csv", epochs)
-            .contains("the energy is in the one with time_per_epoch")
-    );
+    assert!(fails(Format::Zeus, "t.csv", epochs).contains("give the table with time_per_epoch"));
 }
 
 /// Megatron-LM's `training_log` and the end of `train` (megatron/training/training.py).
@@ -322,7 +316,7 @@ fn megatrons_lines_are_means_over_iterations_of_one_gpu() {
     let run = &log.measured[0];
     assert_eq!((run.steps, run.samples, run.scope), (Some(30.0), Some(960.0), Scope::Gpu));
     assert!(
-        told(&log, DataIssue::Mismatch).contains("0.2400 MJ and the total at the end is 0.2500 MJ")
+        told(&log, DataIssue::Mismatch).contains("0.2400 MJ; the total at the end is 0.2500 MJ")
     );
     let each = read(Format::Megatron, "slurm-1.out", &body).unwrap();
     assert_eq!(figures(&each), [(30_000.0, 60.0, None)]);
@@ -337,10 +331,10 @@ fn megatrons_lines_are_means_over_iterations_of_one_gpu() {
     // from a checkpoint, ten iterations back
     let again = format!("{whole}{}{}", line(30, 900.0), line(25, 800.0));
     let log = read(Format::Megatron, "slurm-1.out", &again).unwrap();
-    assert!(told(&log, DataIssue::DoubleCounted).contains("the same iteration again"));
+    assert!(told(&log, DataIssue::DoubleCounted).contains("repeated iteration"));
     assert!(
         told(&log, DataIssue::Restart)
-            .starts_with("slurm-1.out:7: training went on from an earlier checkpoint")
+            .starts_with("slurm-1.out:7: training resumed from an earlier checkpoint")
     );
     assert_eq!(figures(&log)[0].0, 240_000.0 + 10.0 * 800.0 * 8.0);
     let without = whole
@@ -404,7 +398,10 @@ fn mlperfs_energy_is_the_official_one() {
     assert_relative_eq!(figures(&alone)[0].0, first * 5.0 / 4.0, max_relative = 1e-12);
     let unstarted = a.replace("power_measurement_start", "something_else");
     let error = fails(Format::Mlperf, "node_0.txt", &unstarted);
-    assert_eq!(error, "node_0.txt: power_measurement_start is missing; the sum begins with it");
+    assert_eq!(
+        error,
+        "node_0.txt: power_measurement_start is missing; the energy is summed from there"
+    );
 }
 
 /// Text of NVIDIA/dcgm-exporter with the names of its default-counters.csv, and those of DCGM 4.6.
@@ -444,8 +441,8 @@ fn dcgm_counts_between_scrapes_under_both_generations_of_names() {
     );
     let timeless = read_with(Format::Dcgm, Options::default(), &files).unwrap();
     assert_eq!(figures(&timeless), [(3000.0, -1.0, Some(1))]);
-    assert!(told(&timeless, DataIssue::Assumed).contains("no time stamps"));
-    assert!(fails(Format::Dcgm, "a.prom", &before).contains("it holds one scrape"));
+    assert!(told(&timeless, DataIssue::Assumed).contains("no timestamps"));
+    assert!(fails(Format::Dcgm, "a.prom", &before).contains("the file has one scrape"));
     // power alone is integrated
     let power = stamped.lines().filter(|l| !l.contains("ENERGY")).collect::<Vec<_>>().join("\n");
     let power = power.replace("DCGM_FI_DEV_POWER_USAGE", "DCGM_FI_DEV_BOARD_POWER_WATTS");
@@ -456,7 +453,7 @@ fn dcgm_counts_between_scrapes_under_both_generations_of_names() {
         + &old(1_005_000, 300.0, " 1700000030000");
     let log = read(Format::Dcgm, "m.prom", &reset).unwrap();
     assert_eq!(figures(&log), [(4000.0, 30.0, Some(1))]);
-    assert!(told(&log, DataIssue::Restart).contains("the driver was loaded again"));
+    assert!(told(&log, DataIssue::Restart).contains("the driver was reloaded"));
 }
 
 /// carbontracker 1.1.6 as in its own tests/test_parser.py, and 2.4.7 by loggerutil.py and tracker.py.
@@ -669,7 +666,7 @@ fn any_table_is_read_by_a_map() {
         wattlaw::data::dataset::ColumnMap { constants: std::collections::BTreeMap::new(), ..map };
     let log = read_with(Format::Csv, options(&map), &[("t.csv", b"energy_j\n5\n")]).unwrap();
     assert!(
-        told(&log, DataIssue::Skipped).contains("tokens of the map says nothing of a measurement")
+        told(&log, DataIssue::Skipped).contains("the map's tokens is not part of a measurement")
     );
     assert!(
         fails(Format::Csv, "t.csv", "a,b\n1,2\n")

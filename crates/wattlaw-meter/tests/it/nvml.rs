@@ -208,7 +208,7 @@ fn channels_say_what_they_are() {
     // the power of a module's GPU is not the module's
     assert_eq!(powers, [true, true, false]);
     assert!(
-        found.notes.iter().any(|note| note.contains("GPU and CPU together")),
+        found.notes.iter().any(|note| note.contains("covers the module, GPU and CPU")),
         "{:?}",
         found.notes
     );
@@ -302,5 +302,5 @@ fn an_absent_driver_is_no_failure_and_its_remedy_is_named() {
     let nowhere = nvml::open(Some("/nowhere/libnvidia-ml.so.1".as_ref()), None, None, now).unwrap();
     assert!(nowhere.absence.unwrap().contains("install NVIDIA's driver"));
     let none = Machine::of("").look(None, None).unwrap();
-    assert_eq!(none.absence.as_deref(), Some("the driver is there, but no GPU"));
+    assert_eq!(none.absence.as_deref(), Some("the NVIDIA driver is loaded, but there is no GPU"));
 }

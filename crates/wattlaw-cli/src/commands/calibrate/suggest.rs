@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::json;
 
-use wattlaw::base::error::Place;
+use wattlaw::base::error::{Place, Result};
 use wattlaw::base::units::JOULES_PER_KWH;
 use wattlaw::calibration::{Calibration, Suggested, Suggestions};
+use wattlaw::data::dataset::to_csv;
+use wattlaw::data::measurement::Measurement;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::job::task::Task;
 use wattlaw::job::{Job, JobSpec};
@@ -44,9 +46,9 @@ pub struct Request<'a> {
     pub format: Format,
 }
 
-/// A chosen run, as scripts read it and, without its figures, as a row of the plan.
+/// JSON output: the job of a suggested run.
 #[derive(Debug, Serialize)]
-struct PlannedJob {
+struct SuggestedJob {
     run_id: String,
     family: &'static str,
     gpu: String,
@@ -72,11 +74,11 @@ struct PlannedJob {
     tokens: f64,
 }
 
-impl PlannedJob {
-    fn of(rank: usize, job: &Job) -> Self {
+impl SuggestedJob {
+    fn new(rank: usize, job: &Job) -> Self {
         let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
         Self {
-            run_id: format!("suggested-{rank}"),
+            run_id: run_id(rank),
             family: a.family().name(),
             gpu: job.system.accelerator.name.clone(),
             gpus: p.gpus(),
@@ -107,6 +109,11 @@ impl PlannedJob {
     }
 }
 
+/// Name of the suggested run with this rank, from 1.
+fn run_id(rank: usize) -> String {
+    format!("suggested-{rank}")
+}
+
 /// Reads the space, chooses the runs and prints them.
 ///
 /// # Errors
@@ -129,19 +136,20 @@ pub fn run(
         if targets.is_empty() { candidates.clone() } else { targets.iter().collect() };
     let parent = parent(candidates[0])?;
     let suggested = parent.suggest(&candidates, &targets, request.count, request.criterion)?;
-    let planned: Vec<(PlannedJob, &Suggested)> = suggested
+    let planned: Vec<(SuggestedJob, &Suggested)> = suggested
         .runs
         .iter()
         .enumerate()
-        .map(|(i, run)| (PlannedJob::of(i + 1, candidates[run.candidate]), run))
+        .map(|(i, run)| (SuggestedJob::new(i + 1, candidates[run.candidate]), run))
         .collect();
     if let Some(path) = request.out {
-        let mut plan = csv::Writer::from_writer(Vec::new());
-        for (row, _) in &planned {
-            plan.serialize(row).map_err(Failure::failed)?;
-        }
-        let bytes = plan.into_inner().map_err(Failure::failed)?;
-        files::write(path, &String::from_utf8(bytes).map_err(Failure::failed)?)?;
+        let runs = suggested.runs.iter().enumerate().map(|(i, run)| {
+            let candidate = &found.kept[run.candidate];
+            let mut row = Measurement::described(&run_id(i + 1), &candidate.spec, catalog)?;
+            row.tokens = Some(candidate.job.tokens());
+            Ok(row)
+        });
+        files::write(path, &to_csv(&runs.collect::<Result<Vec<_>>>()?)?)?;
     }
     for note in notes(&found, suggested.runs.len(), request.count) {
         render::note("note", &note);
@@ -202,7 +210,7 @@ pub fn exclusion_notes(found: &Jobs) -> Vec<String> {
     notes
 }
 
-fn total(planned: &[(PlannedJob, &Suggested)]) -> (f64, f64) {
+fn total(planned: &[(SuggestedJob, &Suggested)]) -> (f64, f64) {
     planned.iter().fold((0.0, 0.0), |(s, j), (_, run)| (s + run.duration_s, j + run.energy_j))
 }
 
@@ -210,7 +218,7 @@ fn json_report(
     parent: &Calibration,
     request: &Request<'_>,
     found: &Jobs,
-    planned: &[(PlannedJob, &Suggested)],
+    planned: &[(SuggestedJob, &Suggested)],
     suggested: &Suggestions,
 ) -> Done {
     let rows = planned
@@ -249,7 +257,7 @@ fn json_report(
 
 fn table(
     parent: &Calibration,
-    planned: &[(PlannedJob, &Suggested)],
+    planned: &[(SuggestedJob, &Suggested)],
     suggested: &Suggestions,
 ) -> String {
     let factor = |log_sd: f64| format!("×/÷{:.2}", log_sd.exp());
