@@ -103,8 +103,8 @@ fn what_cannot_be_started_ends_as_in_a_shell_and_leaves_nothing() {
     for (command, expected, said) in [
         ("no-such-command-at-all", 127, "no-such-command-at-all: command not found"),
         ("./no/such/file", 127, "./no/such/file: command not found"),
-        ("./plain", 126, "./plain: it cannot be executed: permission is denied"),
-        ("./orphan", 126, "./orphan: it cannot be executed: what its first line names"),
+        ("./plain", 126, "./plain: cannot be executed: permission denied"),
+        ("./orphan", 126, "./orphan: cannot be executed: the interpreter"),
     ] {
         let output = place
             .wattlaw(&format!("measure --quiet --assume cpu=100W -- {command}"))

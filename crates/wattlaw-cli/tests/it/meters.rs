@@ -67,7 +67,7 @@ fn doctor_says_how_to_get_what_a_machine_lacks() {
     let nothing = tempfile::tempdir().unwrap();
     let ran = on(nothing.path(), "doctor");
     assert_eq!(ran.code, 0);
-    for said in ["no meter that can be read", "--assume", "install NVIDIA's driver", "modprobe"] {
+    for said in ["no readable meter", "--assume", "install NVIDIA's driver", "modprobe"] {
         assert!(ran.stdout.contains(said), "{said} is not in\n{}", ran.stdout);
     }
     let refused = on(nothing.path(), "doctor --gpus 0");

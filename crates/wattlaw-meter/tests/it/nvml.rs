@@ -233,8 +233,8 @@ fn what_cannot_be_measured_is_said_and_the_rest_is_measured() {
     for (script, said) in [
         ("handle_returns = 4", "permission denied"),
         ("read_returns = 4", "permission denied"),
-        ("counter = false\npower = false", "it tells neither its energy nor its power"),
-        ("virtualization = 2", "share of a GPU (vGPU)"),
+        ("counter = false\npower = false", "it reports neither energy nor power"),
+        ("virtualization = 2", "virtual GPU (vGPU)"),
         ("lost_s = [0.0, 1.0]", "the GPU is lost"),
     ] {
         let machine = Machine::of(&format!(
@@ -291,9 +291,9 @@ fn the_gpus_meant_are_measured() {
 fn an_absent_driver_is_no_failure_and_its_remedy_is_named() {
     for (returns, said) in [
         (9, "not loaded"),
-        (18, "restart the machine"),
+        (18, "reboot the machine"),
         (4, "permission denied"),
-        (999, "does not start"),
+        (999, "cannot be initialized"),
     ] {
         let found = Machine::of(&format!("init_returns = {returns}")).look(None, None).unwrap();
         assert!(found.meter.is_none());
