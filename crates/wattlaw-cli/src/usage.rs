@@ -87,7 +87,10 @@ mod tests {
             wrong("wattlaw predict --gpus 2.5"),
             "--gpus: `2.5` is not a whole number of at least 0"
         );
-        assert_eq!(wrong("wattlaw predict --pue x"), "--pue: `x` is not a number");
+        assert_eq!(
+            wrong("wattlaw predict --pue x"),
+            "--pue: `x` is not accepted; it must be a number"
+        );
         assert_eq!(wrong("wattlaw predict --nonsense"), "unexpected argument '--nonsense' found");
         assert_eq!(
             wrong("wattlaw predict --gpu t4 --gpu t4"),

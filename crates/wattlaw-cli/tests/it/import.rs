@@ -54,7 +54,7 @@ fn a_job_makes_a_run_table_that_laws_read() {
     assert_eq!(audit["runs"], 1);
     let text = fs::read_to_string(&runs).unwrap();
     assert!(
-        text.starts_with("run_id,model,family,gpu,gpus,") && text.contains("nvidia-smi power.draw"),
+        text.starts_with("run_id,model,family,layers,") && text.contains("nvidia-smi power.draw"),
         "{text}"
     );
     assert!(text.contains(",10000000,"), "{text}");

@@ -330,7 +330,7 @@ os.write(fd, b'{"event": "tokens", "tokens": 100}\n')
     assert_eq!(stated["tokens_are"], "counted");
     assert!(stated["pj_per_flop"].as_f64().unwrap() > 0.0);
     let table = fs::read_to_string(place.path().join("runs.csv")).unwrap();
-    assert!(table.contains("gpt2,gpt,t4,1,") && table.contains("cpu:assumed"), "{table}");
+    assert!(table.contains(",gpt2,gpt2,12,768,") && table.contains("cpu:assumed"), "{table}");
 }
 
 #[test]
@@ -535,7 +535,11 @@ fn a_record_that_is_being_written_is_not_closed_by_others() {
     let recover = || place.wattlaw("recover").arg(&folder).output().unwrap();
     let output = recover();
     assert_eq!(code(&output), 1);
-    assert!(text(&output.stderr).contains("it is being written"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("a running wattlaw is still writing it"),
+        "{}",
+        text(&output.stderr)
+    );
     let output = place.wattlaw("report").arg(&folder).output().unwrap();
     assert!(text(&output.stderr).contains("is not closed"), "{}", text(&output.stderr));
     tell(&child, "-TERM");

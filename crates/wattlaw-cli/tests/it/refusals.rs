@@ -54,7 +54,10 @@ fn an_invalid_argument_is_a_usage_error() {
             "gpus is 0, but it must be a whole number from 1",
         ),
         (&format!("{BERT} --tokens 1M --gpus -1"), "--gpus: `-1` is not a whole number"),
-        (&format!("{BERT} --tokens 1M --layers 2.5"), "--layers: `2.5` is not a whole number"),
+        (
+            &format!("{BERT} --tokens 1M --layers 2.5"),
+            "--layers: `2.5` is not accepted; it must be a whole number",
+        ),
         (
             &format!("{BERT} --tokens 0"),
             "--tokens: the count is `0`, but it must be a whole number from 1",

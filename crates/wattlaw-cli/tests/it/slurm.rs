@@ -369,7 +369,7 @@ fn what_cannot_be_submitted_is_said_in_a_sentence_and_nothing_is_written() {
             "plan.csv --scheduler slurm --out runs --gpus 0",
             none,
             2,
-            "--gpus chooses GPUs of this machine",
+            "--gpus selects GPUs of this machine",
         ),
         ("empty.csv --scheduler slurm --out runs", none, 1, "empty.csv: the plan has no jobs"),
         (

@@ -5,11 +5,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::json;
 
-use wattlaw::base::error::{Place, Result};
+use wattlaw::base::error::Place;
 use wattlaw::base::units::JOULES_PER_KWH;
 use wattlaw::calibration::{Calibration, Suggested, Suggestions};
-use wattlaw::data::dataset::to_csv;
-use wattlaw::data::measurement::Measurement;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::job::task::Task;
 use wattlaw::job::{Job, JobSpec};
@@ -46,7 +44,7 @@ pub struct Request<'a> {
     pub format: Format,
 }
 
-/// JSON output: the job of a suggested run.
+/// The job of a suggested run: its field `job` in JSON, and its row of the plan (CSV).
 #[derive(Debug, Serialize)]
 struct SuggestedJob {
     run_id: String,
@@ -143,13 +141,12 @@ pub fn run(
         .map(|(i, run)| (SuggestedJob::new(i + 1, candidates[run.candidate]), run))
         .collect();
     if let Some(path) = request.out {
-        let runs = suggested.runs.iter().enumerate().map(|(i, run)| {
-            let candidate = &found.kept[run.candidate];
-            let mut row = Measurement::described(&run_id(i + 1), &candidate.spec, catalog)?;
-            row.tokens = Some(candidate.job.tokens());
-            Ok(row)
-        });
-        files::write(path, &to_csv(&runs.collect::<Result<Vec<_>>>()?)?)?;
+        let mut plan = csv::Writer::from_writer(Vec::new());
+        for (row, _) in &planned {
+            plan.serialize(row).map_err(Failure::failed)?;
+        }
+        let bytes = plan.into_inner().map_err(Failure::failed)?;
+        files::write(path, &String::from_utf8(bytes).map_err(Failure::failed)?)?;
     }
     for note in notes(&found, suggested.runs.len(), request.count) {
         render::note("note", &note);
