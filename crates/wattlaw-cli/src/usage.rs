@@ -108,7 +108,7 @@ mod tests {
             wrong("wattlaw fit x.csv --law y").ends_with("[possible values: scaling, roofline]")
         );
         assert!(
-            wrong("wattlaw predict --tokens -5").starts_with("--tokens: the count is `-5`, but")
+            wrong("wattlaw predict --tokens -5").starts_with("--tokens: `-5` is not accepted; ")
         );
     }
 }

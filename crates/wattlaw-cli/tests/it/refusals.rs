@@ -60,11 +60,11 @@ fn an_invalid_argument_is_a_usage_error() {
         ),
         (
             &format!("{BERT} --tokens 0"),
-            "--tokens: the count is `0`, but it must be a whole number from 1",
+            "--tokens: `0` is not accepted; it must be a whole number from 1",
         ),
-        (&format!("{BERT} --tokens -5"), "--tokens: the count is `-5`"),
-        (&format!("{BERT} --tokens nan"), "--tokens: the count is `nan`"),
-        (&format!("{BERT} --tokens 9e30"), "--tokens: the count is `9e30`"),
+        (&format!("{BERT} --tokens -5"), "--tokens: `-5` is not accepted"),
+        (&format!("{BERT} --tokens nan"), "--tokens: `nan` is not accepted"),
+        (&format!("{BERT} --tokens 9e30"), "--tokens: `9e30` is not accepted"),
         (
             &format!("{BERT} --epochs inf --examples 10"),
             "epochs is inf, but it must be a number from",
