@@ -63,7 +63,7 @@ fn a_job_makes_a_run_table_that_laws_read() {
     assert_eq!(fs::read(&runs).unwrap(), again);
 
     let without = run(&format!("import {LOGS}/gpu.csv -o {}", measured.display()));
-    assert!(without.stderr.contains("with --job it would be a run table"), "{}", without.stderr);
+    assert!(without.stderr.contains("use --job to write a run table"), "{}", without.stderr);
     let table = fs::read_to_string(&measured).unwrap();
     assert!(table.starts_with("run_id,start,duration_s,energy_j,"), "{table}");
     let fit = run(&format!("fit {}", measured.display()));
