@@ -74,10 +74,16 @@ fn an_invalid_argument_is_a_usage_error() {
             &format!("{BERT} --tokens 1M --padding-share nan"),
             "--padding-share: `nan` is not accepted; it must be a number",
         ),
-        (&format!("{BERT} --tokens 1M --pue inf"), "--pue: `inf` is not accepted; it must be a number"),
+        (
+            &format!("{BERT} --tokens 1M --pue inf"),
+            "--pue: `inf` is not accepted; it must be a number",
+        ),
         (&format!("{BERT} --tokens 1M --precision fp8"), "precision is fp8, but t4 has fp32, fp16"),
         (&format!("{BERT} --tokens 1M --precision fp7"), "--precision: unknown precision `fp7`"),
-        (&format!("{BERT} --tokens 1M --power-limit 250V"), "--power-limit: `250V` is not accepted"),
+        (
+            &format!("{BERT} --tokens 1M --power-limit 250V"),
+            "--power-limit: `250V` is not accepted",
+        ),
         (&format!("{BERT} --tokens 1M --power-limit 0W"), "power_limit_w is 0, but it must be"),
         (&format!("{BERT} --tokens 1M --power-limit 300W"), "the TDP of t4 is 70 W"),
         (&format!("{BERT} --tokens 1M --level 1"), "--level is 1, but it must lie between 0 and 1"),
