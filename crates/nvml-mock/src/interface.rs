@@ -1,4 +1,4 @@
-//! The C interface: the part of NVML that meters call. Names and numbers are those of NVIDIA's `nvml.h`.
+//! The C interface: the NVML functions that meters call. Names and constants follow NVIDIA's `nvml.h`.
 
 use std::ffi::{CStr, OsStr, c_char, c_int, c_uint, c_ulonglong, c_void};
 use std::os::unix::ffi::OsStrExt;
@@ -24,7 +24,7 @@ const POWER_SCOPE_GPU: c_uint = 0;
 const VALUE_UNSIGNED_INT: c_uint = 1;
 const VALUE_UNSIGNED_LONG_LONG: c_uint = 3;
 
-/// A device's handle: its index, counted from one. It points nowhere.
+/// A device handle: its index, counted from 1; not a valid pointer.
 type Handle = *mut c_void;
 
 struct State {
@@ -56,7 +56,7 @@ impl State {
     }
 }
 
-/// The script beside this library.
+/// The script next to this library.
 fn beside() -> Option<PathBuf> {
     // SAFETY: a struct of pointers, for which zeros are valid
     let mut info: libc::Dl_info = unsafe { std::mem::zeroed() };
@@ -90,7 +90,7 @@ fn with_gpu(device: Handle, answer: impl FnOnce(&Gpu, f64) -> Result<(), c_uint>
     })
 }
 
-/// Writes a value where the caller wants it.
+/// Writes a value to the caller's pointer.
 fn put<T>(to: *mut T, value: T) -> Result<(), c_uint> {
     if to.is_null() {
         return Err(INVALID_ARGUMENT);
@@ -100,7 +100,7 @@ fn put<T>(to: *mut T, value: T) -> Result<(), c_uint> {
     Ok(())
 }
 
-/// Writes a text with a zero at its end.
+/// Writes a NUL-terminated text.
 fn put_text(to: *mut c_char, length: c_uint, text: &str) -> Result<(), c_uint> {
     if to.is_null() {
         return Err(INVALID_ARGUMENT);

@@ -1,8 +1,7 @@
-//! Stands in for NVIDIA's management library (NVML) in tests: a shared library that speaks its C interface and replays a
-//! scripted trace.
+//! A mock of NVIDIA's management library (NVML) for tests: a shared library with NVML's C interface that replays a scripted trace.
 //!
-//! The script is a TOML file, read at each `nvmlInit`: the one that `NVML_DOUBLE_SCRIPT` names, or `script.toml` beside the
-//! library, so that tests of one process can each load a copy with a script of its own. [`script::Script`] says what it holds.
+//! The script is a TOML file that is read at each `nvmlInit`: the file named by `NVML_DOUBLE_SCRIPT`, else `script.toml` next to the
+//! library. Tests of one process can therefore load several copies with different scripts. [`script::Script`] documents the format.
 
 mod interface;
 pub mod script;
@@ -11,13 +10,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The shared library's file name.
+/// File name of the shared library.
 const LIBRARY: &str = "libnvml_mock.so";
 
-/// Where the shared library was built: beside the test that runs, which depends on it.
+/// Path of the built shared library, next to the running test.
 ///
 /// # Errors
-/// It is not there.
+/// The library does not exist.
 pub fn library() -> io::Result<PathBuf> {
     let executable = std::env::current_exe()?;
     let folders = executable.ancestors().skip(1).take(2);
@@ -27,7 +26,7 @@ pub fn library() -> io::Result<PathBuf> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{LIBRARY} was not built")))
 }
 
-/// Puts a copy of the library and its script into a folder; the copy is loaded apart from all others.
+/// Copies the library with a script to a folder; each copy is loaded separately.
 ///
 /// # Errors
 /// The folder cannot be written.

@@ -1,26 +1,26 @@
-//! What a script says, and what its GPUs show at a moment.
+//! The script format, and the values of its GPUs at a given time.
 
 use serde::Deserialize;
 
-/// The script's file name beside the library.
+/// File name of the script, next to the library.
 pub const SCRIPT: &str = "script.toml";
-/// The file beside the script that holds the time in seconds, where the script's clock is a file.
+/// File name of the time in seconds, next to the script, if the script's clock is a file.
 pub const CLOCK: &str = "clock";
 
 /// A machine.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Script {
-    /// Version of the driver.
+    /// Driver version.
     #[serde(default = "driver")]
     pub driver: String,
     /// Where the time comes from.
     #[serde(default)]
     pub clock: Clock,
-    /// What `nvmlInit` returns: NVML's number, 0 for success.
+    /// Return code of `nvmlInit`; 0 is success.
     #[serde(default)]
     pub init_returns: u32,
-    /// Its GPUs.
+    /// The GPUs.
     #[serde(default)]
     pub gpus: Vec<Gpu>,
 }
@@ -29,10 +29,10 @@ pub struct Script {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Clock {
-    /// The monotonic clock, from `nvmlInit` on.
+    /// The monotonic clock, starting at `nvmlInit`.
     #[default]
     Real,
-    /// The file `clock` beside the script, so that a test sets the time.
+    /// The file `clock` next to the script, so that a test can set the time.
     File,
 }
 
@@ -40,68 +40,68 @@ pub enum Clock {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gpu {
-    /// Its name.
+    /// Name.
     #[serde(default = "name")]
     pub name: String,
-    /// Its UUID.
+    /// UUID.
     pub uuid: String,
-    /// NVML's number of its architecture: 4 Pascal, 5 Volta, 6 Turing, 7 Ampere, 8 Ada, 9 Hopper, 10 Blackwell.
+    /// NVML's architecture number: 4 Pascal, 5 Volta, 6 Turing, 7 Ampere, 8 Ada, 9 Hopper, 10 Blackwell.
     #[serde(default = "ampere")]
     pub architecture: u32,
-    /// Power in steps: from a time in seconds on, so many watts.
+    /// Power as a step function: pairs of start time (s) and power (W).
     pub power_w: Vec<(f64, f64)>,
-    /// After how many seconds the steps begin anew.
+    /// Period in seconds after which the steps repeat.
     pub repeat_s: Option<f64>,
-    /// Whether it has a counter of energy.
+    /// Whether the GPU has an energy counter.
     #[serde(default = "yes")]
     pub counter: bool,
-    /// How often the counter moves.
+    /// Update period of the counter, s.
     #[serde(default = "tenth")]
     pub counter_update_s: f64,
-    /// What the counter says at time 0.
+    /// Counter value at time 0, mJ.
     #[serde(default = "counted")]
     pub counter_start_mj: u64,
-    /// When the counter is reset to 0.
+    /// Time at which the counter is reset to 0, s.
     #[serde(default)]
     pub resets_s: Vec<f64>,
-    /// Whether it tells its power.
+    /// Whether the GPU reports power.
     #[serde(default = "yes")]
     pub power: bool,
-    /// How often the power that it tells changes.
+    /// Update period of the reported power, s.
     #[serde(default = "tenth")]
     pub power_update_s: f64,
-    /// How far back that power averages.
+    /// Averaging window of the reported power, s.
     #[serde(default)]
     pub averaging_s: f64,
-    /// From when to when it is off the bus.
+    /// Time span in which the GPU is lost, s.
     pub lost_s: Option<(f64, f64)>,
-    /// What asking for its handle returns: NVML's number, 0 for success.
+    /// Return code of getting the handle; 0 is success.
     #[serde(default)]
     pub handle_returns: u32,
-    /// What reading energy and power returns: NVML's number, 0 for success.
+    /// Return code of reading energy and power; 0 is success.
     #[serde(default)]
     pub read_returns: u32,
-    /// Whether it is cut into instances; none where it cannot be.
+    /// Whether MIG is enabled; `None` if not supported.
     pub mig: Option<bool>,
-    /// NVML's number of how it is virtualised: 0 not, 1 passed through, 2 vGPU, 3 vGPU host, 4 vSGA host.
+    /// NVML's virtualization mode: 0 none, 1 pass-through, 2 vGPU, 3 vGPU host, 4 vSGA host.
     #[serde(default)]
     pub virtualization: u32,
-    /// Enforced power limit.
+    /// Enforced power limit, W.
     #[serde(default = "limit")]
     pub limit_w: f64,
-    /// Clock of the multiprocessors.
+    /// SM clock, MHz.
     #[serde(default = "sm_clock")]
     pub sm_clock_mhz: u32,
-    /// Clock of the memory.
+    /// Memory clock, MHz.
     #[serde(default = "memory_clock")]
     pub memory_clock_mhz: u32,
-    /// Temperature.
+    /// Temperature, °C.
     #[serde(default = "temperature")]
     pub temperature_c: u32,
-    /// Utilisation in %.
+    /// Utilisation, %.
     #[serde(default = "utilization")]
     pub utilization_percent: u32,
-    /// Bits of what throttles.
+    /// Bit mask of throttle reasons.
     #[serde(default)]
     pub throttle_reasons: u64,
 }
@@ -141,7 +141,7 @@ const fn utilization() -> u32 {
 }
 
 impl Gpu {
-    /// Energy drawn from time 0 to `time_s`, in joules, by the script: what a perfect meter would say.
+    /// Energy from time 0 to `time_s`, J: the value of a perfect meter.
     pub fn energy_j(&self, time_s: f64) -> f64 {
         match self.repeat_s {
             Some(period) if time_s > period => {
@@ -156,7 +156,7 @@ impl Gpu {
         let ends = self.power_w.iter().skip(1).map(|&(end, _)| end).chain([f64::INFINITY]);
         let steps = self.power_w.iter().zip(ends);
         match self.power_w.first() {
-            // the first power is also the one before time 0
+            // the first power also applies before time 0
             Some(&(_, power)) if time_s < 0.0 => power * time_s,
             _ => {
                 steps.map(|(&(start, power), end)| power * (time_s.min(end) - start).max(0.0)).sum()
@@ -164,7 +164,7 @@ impl Gpu {
         }
     }
 
-    /// What the counter says, in millijoules.
+    /// Reported counter value, mJ.
     pub fn counter_mj(&self, time_s: f64) -> u64 {
         let moved = last_update(time_s, self.counter_update_s);
         let reset = self.resets_s.iter().copied().filter(|&reset| reset <= time_s).reduce(f64::max);
@@ -173,7 +173,7 @@ impl Gpu {
         start + (energy * 1e3).round() as u64
     }
 
-    /// What it tells its power to be, in milliwatts.
+    /// Reported power, mW.
     pub fn power_mw(&self, time_s: f64) -> u32 {
         let moved = last_update(time_s, self.power_update_s);
         let back = self.averaging_s.max(1e-6);
@@ -181,14 +181,14 @@ impl Gpu {
         (power * 1e3).round() as u32
     }
 
-    /// Whether it is off the bus.
+    /// Whether the GPU is lost.
     pub fn lost(&self, time_s: f64) -> bool {
         self.lost_s.is_some_and(|(from, to)| (from..to).contains(&time_s))
     }
 }
 
 fn last_update(time_s: f64, period_s: f64) -> f64 {
-    // a time that is a multiple of the period in decimals need not be one in binary
+    // a decimal multiple of the period may not be an exact multiple in binary
     if period_s > 0.0 { ((time_s / period_s) + 1e-9).floor() * period_s } else { time_s }
 }
 

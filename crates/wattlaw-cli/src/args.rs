@@ -1,4 +1,4 @@
-//! The command line as it is typed.
+//! The command line: the program and its subcommands.
 
 use clap::{Parser, Subcommand};
 
@@ -8,14 +8,14 @@ use crate::commands::{
 };
 use crate::man;
 
-/// Predicts the energy, time and power of a Transformer training run before it runs, and fits itself to runs that ran.
+/// Predict the energy, time, power and memory of a Transformer training run before it starts, and calibrate the prediction on measured runs
 #[derive(Debug, Parser)]
 #[command(name = "wattlaw", version, about, propagate_version = true, max_term_width = 110)]
 #[command(
-    after_help = "Exit codes: 0 done, 1 could not be done, 2 wrong usage. Colours follow NO_COLOR."
+    after_help = "Exit codes: 0 success, 1 failure, 2 usage error. NO_COLOR turns colours off."
 )]
 pub struct Wattlaw {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -23,42 +23,42 @@ pub struct Wattlaw {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Energy, time, power and memory of a job, before it runs
+    /// Predict energy, time, power and memory of a job before it runs
     Predict(Box<predict::Args>),
-    /// The ledger of a job: FLOPs, bytes, kernels and communication, operation by operation
+    /// Show the cost ledger of a job: FLOPs, bytes, kernels and communication of each operation
     Cost(Box<cost::Args>),
-    /// A job with names looked up and every default written out, as JSON
+    /// Show a job with names resolved and all defaults written out, as JSON
     Job(Box<job::Args>),
-    /// Fit a law on a table of measured runs
+    /// Fit a law to a table of measured runs
     Fit(fit::Args),
-    /// Judge a law on runs it has not seen
+    /// Cross-validate a law on held-out runs
     Validate(validate::Args),
-    /// Adjust a roofline calibration to a few runs of your own machines
+    /// Adapt a roofline calibration to a few runs of your own machines
     Calibrate(calibrate::Args),
-    /// Find what is wrong in a table of runs, before a law is fitted on it
+    /// Check a table of runs for errors before fitting a law
     Audit(audit::Args),
-    /// What more GPUs gave: throughput, efficiency and energy per token beside single-GPU runs
+    /// Multi-GPU scaling: throughput, efficiency and energy per token against single-GPU runs
     Efficiency(efficiency::Args),
     /// Run a command and measure its energy
     Measure(Box<measure::Args>),
-    /// Close the record of a run whose wattlaw was killed
+    /// Close the record of a run whose wattlaw process was killed
     Recover(recover::Args),
-    /// Make one record of those of a job's nodes
+    /// Merge the records of a job's nodes into one
     Merge(merge::Args),
-    /// Design controlled runs, run them one by one, and see how far they are
+    /// Design, run and monitor controlled experiments
     #[command(subcommand)]
     Sweep(sweep::Command),
-    /// Say what runs used: energy, meter, uncertainty, and what follows from it
+    /// Report the energy of runs: meter, uncertainty, and carbon where an intensity is given
     Report(report::Args),
-    /// Power, energy and utilisation as they are now, and what is left of a job
+    /// Show live power, energy and utilisation, and the remaining energy and time of a job
     Top(top::Args),
-    /// Which meters this machine offers, and how to get those it lacks
+    /// List the meters of this machine and how to enable missing ones, or check records and logs
     Doctor(doctor::Args),
-    /// Read what other tools measured: CodeCarbon, Zeus, nvidia-smi, Megatron-LM, MLPerf, DCGM and others
+    /// Import measurements of other tools: CodeCarbon, Zeus, nvidia-smi, Megatron-LM, MLPerf, DCGM and others
     Import(Box<import::Args>),
-    /// GPUs, models and systems that are known by name
+    /// List the GPUs, models and systems in the catalogue
     Catalog(catalog::Args),
-    /// Print a shell's completion script
+    /// Print a shell completion script
     Completions(completions::Args),
     /// Write man pages, or print the command reference
     #[command(hide = true)]

@@ -1,13 +1,13 @@
-//! How results are printed.
+//! Output formats.
 
 use clap::ValueEnum;
 
-/// How to print.
+/// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Format {
-    /// For reading
+    /// Text tables
     #[default]
     Table,
-    /// For scripts: stable names, full precision
+    /// JSON: stable names, full precision
     Json,
 }

@@ -1,6 +1,6 @@
-//! `wattlaw`: what a Transformer training run will use in energy, time and memory.
+//! `wattlaw`: predicts and measures energy, time and memory of Transformer training runs.
 //!
-//! The library computes and this program reads, asks and prints: one file a subcommand.
+//! The libraries compute. This program reads files, calls the libraries and prints; each subcommand has its own file.
 
 mod args;
 mod commands;

@@ -1,42 +1,42 @@
-//! Reads the values of flags.
+//! Parsers for flag values.
 
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Reads a whole number.
+/// Parses a whole number.
 ///
 /// # Errors
-/// A clause that says that it is none.
+/// A message if the text is not a whole number.
 pub fn whole<T: FromStr>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|_| format!("`{text}` is no whole number from 0"))
+    text.parse().map_err(|_| format!("`{text}` is not a whole number of at least 0"))
 }
 
-/// Reads a number.
+/// Parses a number.
 ///
 /// # Errors
-/// A clause that says that it is none.
+/// A message if the text is not a number.
 pub fn number(text: &str) -> Result<f64, String> {
-    text.parse().map_err(|_| format!("`{text}` is no number"))
+    text.parse().map_err(|_| format!("`{text}` is not a number"))
 }
 
-/// Reads a time up to a day: `500ms`, `10s`, `2min`, `1h`.
+/// Parses a duration of at most one day: `500ms`, `10s`, `2min`, `1h`.
 ///
 /// # Errors
-/// A clause that says that it is none.
+/// A message if the text is not such a duration.
 pub fn time(text: &str) -> Result<Duration, String> {
-    duration(text)
-        .filter(|time| *time <= DAY)
-        .ok_or_else(|| format!("`{text}` is no time up to a day; write it as 10s or 2min"))
+    duration(text).filter(|time| *time <= DAY).ok_or_else(|| {
+        format!("`{text}` is not a duration of at most one day; examples: 10s, 2min")
+    })
 }
 
-/// Reads a time above zero and up to a year.
+/// Parses a positive duration of at most one year.
 ///
 /// # Errors
-/// A clause that says that it is none.
+/// A message if the text is not such a duration.
 pub fn long_time(text: &str) -> Result<Duration, String> {
-    duration(text)
-        .filter(|time| !time.is_zero() && *time <= DAY * 366)
-        .ok_or_else(|| format!("`{text}` is no time up to a year; write it as 30min, 2h or 3d"))
+    duration(text).filter(|time| !time.is_zero() && *time <= DAY * 366).ok_or_else(|| {
+        format!("`{text}` is not a positive duration of at most one year; examples: 30min, 2h, 3d")
+    })
 }
 
 const DAY: Duration = Duration::from_secs(86_400);

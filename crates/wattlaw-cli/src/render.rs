@@ -1,4 +1,4 @@
-//! Numbers and tables as people read them.
+//! Numbers and tables as text.
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
@@ -8,7 +8,7 @@ use crate::failure::{Done, Failure};
 use crate::files;
 use crate::schema::{Answer, Schema};
 
-/// Prints an answer as JSON with its schema and a line's end.
+/// Prints JSON with its schema and a final newline.
 ///
 /// # Errors
 /// As [`files::print`].
@@ -18,7 +18,7 @@ pub fn json(schema: Schema, fields: &impl Serialize) -> Done {
     files::print(&format!("{text}\n"))
 }
 
-/// A note to standard error, which scripts that read standard output do not see.
+/// Prints a note to standard error, so that scripts can parse standard output.
 pub fn note(kind: &str, text: &str) {
     let yellow = Style::new().bold().fg_color(Some(AnsiColor::Yellow.into()));
     anstream::eprintln!("{yellow}{kind}{yellow:#}: {text}");
@@ -30,7 +30,7 @@ pub fn heading(text: &str) -> String {
     format!("{bold}{text}{bold:#}\n")
 }
 
-/// A table with a header; columns from `first_number` on are aligned right.
+/// A table with a header. Columns from index `first_number` on are right-aligned.
 pub fn table(header: &[&str], rows: Vec<Vec<String>>, first_number: usize) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
@@ -50,12 +50,12 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>, first_number: usize) -> St
     lines.join("\n") + "\n"
 }
 
-/// A number with a prefix for its unit: `1.23 kW`, `312 TFLOP`.
+/// A number with an SI prefix: `1.23 kW`, `312 TFLOP`.
 pub fn si(value: f64, unit: &str) -> String {
     let prefixes = ["", "k", "M", "G", "T", "P", "E", "Z"];
     let mut scaled = value;
     let mut at = 0;
-    // from where three digits would round to the next prefix
+    // 999.5 would round to 1000, which belongs to the next prefix
     while scaled.is_finite() && scaled.abs() >= 999.5 && at + 1 < prefixes.len() {
         scaled /= 1000.0;
         at += 1;
@@ -63,12 +63,12 @@ pub fn si(value: f64, unit: &str) -> String {
     format!("{} {}{unit}", digits(scaled), prefixes[at]).trim_end().to_owned()
 }
 
-/// Energy: joules below a tenth of a watt-hour, else Wh, kWh, MWh.
+/// Energy: J below 0.1 Wh, else Wh, kWh, MWh.
 pub fn energy(joules: f64) -> String {
     if joules < 360.0 { format!("{} J", digits(joules)) } else { si(joules / 3600.0, "Wh") }
 }
 
-/// Energy of one token: kJ, J, mJ or µJ.
+/// Energy per token: kJ, J, mJ or µJ.
 pub fn small_energy(joules: f64) -> String {
     if joules >= 0.9995 {
         si(joules, "J")
@@ -79,7 +79,7 @@ pub fn small_energy(joules: f64) -> String {
     }
 }
 
-/// A number of things, as flags take it: `610`, `10.0M`, `1.50B`.
+/// A count in the notation of flags: `610`, `10.0M`, `1.50B`.
 pub fn count(value: f64) -> String {
     let suffixes = [(1e12, "T"), (1e9, "B"), (1e6, "M")];
     match suffixes.iter().find(|(size, _)| value >= 0.9995 * size) {
@@ -88,14 +88,14 @@ pub fn count(value: f64) -> String {
     }
 }
 
-/// A share in per cent, without decimals that say nothing: `95`, `99.9`.
+/// A fraction in per cent without trailing zeros: `95`, `99.9`.
 pub fn percent(share: f64) -> String {
-    // 0.999 · 100 is 99.9 but for its last bits
+    // 0.999 · 100 is not exactly 99.9 in binary
     let rounded = (share * 1e8).round() / 1e6;
     rounded.to_string()
 }
 
-/// Items joined and broken into lines of about `width` characters, later lines indented.
+/// Joins items and wraps lines at about `width` characters; later lines are indented.
 pub fn wrapped(items: &[String], joint: &str, width: usize) -> String {
     let mut out = String::new();
     let mut line = 0;
@@ -113,7 +113,7 @@ pub fn wrapped(items: &[String], joint: &str, width: usize) -> String {
     out + "\n"
 }
 
-/// Time as people say it: `3.2 s`, `4 min 10 s`, `3 h 20 min`, `12.5 days`.
+/// A duration: `3.2 s`, `4 min 10 s`, `3 h 20 min`, `12.5 days`.
 pub fn duration(seconds: f64) -> String {
     if !seconds.is_finite() {
         return "∞".to_owned();
@@ -131,7 +131,7 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// Three significant digits, without an exponent where that is readable.
+/// Three significant digits; an exponent only for very small or large values.
 pub fn digits(value: f64) -> String {
     if value == 0.0 || !value.is_finite() {
         return if value == 0.0 { "0".to_owned() } else { "∞".to_owned() };
@@ -140,13 +140,13 @@ pub fn digits(value: f64) -> String {
     if !(1e-3..1e6).contains(&value.abs()) {
         return format!("{value:.2e}");
     }
-    // 9.999 rounds to 10.0, which has a digit more before the point
+    // 9.999 rounds to 10.0, which has one more digit before the point
     let scale = 10f64.powf(decimals_at(value));
     let decimals = decimals_at((value * scale).round() / scale) as usize;
     format!("{value:.decimals$}")
 }
 
-/// A whole number with its thousands apart.
+/// A whole number with thousands separators.
 pub fn whole(value: u64) -> String {
     let text = value.to_string();
     let mut out = String::new();

@@ -1,8 +1,8 @@
-//! The layout of each answer in JSON, by name and version.
+//! Names and versions of the JSON outputs.
 
 use serde::Serialize;
 
-/// The layout of an answer; its version grows when a field is renamed, removed or changes its meaning.
+/// The schema of a JSON output. Its version increases when a field is renamed, is removed or changes its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Schema {
     Audit,
@@ -25,7 +25,7 @@ pub enum Schema {
 }
 
 impl Schema {
-    /// The name in the field `schema`.
+    /// Value of the field `schema`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Audit => "wattlaw-audit/1",
@@ -49,7 +49,7 @@ impl Schema {
     }
 }
 
-/// An answer with its layout before its own fields.
+/// A JSON output: the field `schema`, then the output's own fields.
 #[derive(Debug, Serialize)]
 pub struct Answer<'a, T> {
     schema: &'static str,
@@ -58,7 +58,7 @@ pub struct Answer<'a, T> {
 }
 
 impl<'a, T: Serialize> Answer<'a, T> {
-    /// An answer of a struct or a map; a list has no fields and must be one of them.
+    /// Wraps a struct or a map. A list has no fields, so it must be a field of one.
     pub const fn new(schema: Schema, fields: &'a T) -> Self {
         Self { schema: schema.name(), fields }
     }

@@ -1,4 +1,4 @@
-//! Reads the command line; what was typed wrongly is said in one sentence.
+//! Parses the command line. A usage error is reported in one sentence.
 
 use std::error::Error as _;
 use std::ffi::OsString;
@@ -10,10 +10,10 @@ use clap::{Command, CommandFactory, FromArgMatches};
 use crate::args::Wattlaw;
 use crate::failure::Failure;
 
-/// Reads the words of a command line.
+/// Parses the arguments of a command line.
 ///
 /// # Errors
-/// The exit code, once help, the version or a sentence about what was wrong has been printed.
+/// The exit code, after help, the version or the error has been printed.
 pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Wattlaw, ExitCode> {
     let matches = with_negative_numbers(Wattlaw::command()).try_get_matches_from(words);
     matches.and_then(|found| Wattlaw::from_arg_matches(&found)).map_err(|error| {
@@ -23,7 +23,7 @@ pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Wattlaw, ExitCo
                 | ErrorKind::DisplayVersion
                 | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
         ) {
-            // a reader that went away is no failure
+            // a closed pipe is not an error
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
@@ -31,7 +31,7 @@ pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Wattlaw, ExitCo
     })
 }
 
-/// Lets `--gpus -1` reach the check of its value, which says more than that `-1` is no flag.
+/// Lets `--gpus -1` reach the value's own check, whose error is clearer than "unknown flag `-1`".
 fn with_negative_numbers(command: Command) -> Command {
     command
         .mut_args(|arg| {
@@ -78,10 +78,19 @@ mod tests {
     }
 
     #[test]
-    fn what_was_typed_wrongly_is_one_sentence() {
-        assert_eq!(wrong("wattlaw predict --gpus -1"), "--gpus: `-1` is no whole number from 0");
-        assert_eq!(wrong("wattlaw predict --gpus 2.5"), "--gpus: `2.5` is no whole number from 0");
-        assert_eq!(wrong("wattlaw predict --pue x"), "--pue: `x` is no number");
+    fn a_usage_error_is_one_sentence() {
+        assert_eq!(
+            wrong("wattlaw predict --gpus -1"),
+            "--gpus: `-1` is not a whole number of at least 0"
+        );
+        assert_eq!(
+            wrong("wattlaw predict --gpus 2.5"),
+            "--gpus: `2.5` is not a whole number of at least 0"
+        );
+        assert_eq!(
+            wrong("wattlaw predict --pue x"),
+            "--pue: `x` is not accepted; it must be a number"
+        );
         assert_eq!(wrong("wattlaw predict --nonsense"), "unexpected argument '--nonsense' found");
         assert_eq!(
             wrong("wattlaw predict --gpu t4 --gpu t4"),
@@ -99,7 +108,7 @@ mod tests {
             wrong("wattlaw fit x.csv --law y").ends_with("[possible values: scaling, roofline]")
         );
         assert!(
-            wrong("wattlaw predict --tokens -5").starts_with("--tokens: the count is `-5`, but")
+            wrong("wattlaw predict --tokens -5").starts_with("--tokens: `-5` is not accepted; ")
         );
     }
 }

@@ -1,18 +1,18 @@
-//! Alumet's CSV (`plugins/csv`): a measurement a row, its unit behind the metric's name.
+//! Alumet's CSV (`plugins/csv`): one measurement per row; the metric's name ends with its unit.
 //!
-//! Energies are differences since the row before (`CounterDiff`), so that the first one of a device reaches back before the
-//! log and is left out. Rows of the whole machine (`local_machine`) repeat those of its packages.
+//! Energies are differences to the previous row (`CounterDiff`). The first one of a device covers a time before the log and is
+//! excluded. Rows of the whole machine (`local_machine`) repeat those of its packages.
 
 use std::collections::HashMap;
 
-use super::clock::Stamp;
-use super::finding::{Findings, Trap};
+use super::data_issue::{DataIssue, Findings};
 use super::lines::Source;
 use super::measured::{Measured, Part};
-use super::number::short;
+use super::number::shortened;
 use super::table::{Row, Table};
+use super::timestamp::Timestamp;
 use super::unit::Scale;
-use super::{Reader, nothing, stem};
+use super::{Reader, no_data, stem};
 use wattlaw::base::error::{Error, Result};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
@@ -28,12 +28,12 @@ pub(super) struct Alumet {
 struct Channel {
     name: String,
     component: Component,
-    /// Its resource: several of one stand for one device.
+    /// Resource of the channel; several channels may belong to one device.
     resource: String,
     whole_machine: bool,
     joules: f64,
-    first: Stamp,
-    last: Stamp,
+    first: Timestamp,
+    last: Timestamp,
 }
 
 struct Columns {
@@ -52,9 +52,9 @@ impl Reader for Alumet {
         let file = source.name;
         let mut table = Table::open(source)?;
         let columns = Columns {
-            metric: table.needed(&["metric"], "Alumet writes it first")?,
-            timestamp: table.needed(&["timestamp"], "Alumet writes it as RFC 3339")?,
-            value: table.needed(&["value"], "Alumet writes the measurement there")?,
+            metric: table.required(&["metric"], "Alumet writes it first")?,
+            timestamp: table.required(&["timestamp"], "Alumet writes it as RFC 3339")?,
+            value: table.required(&["value"], "Alumet writes the measurement there")?,
             kind: table.column("resource_kind"),
             id: table.column("resource_id"),
             consumer: table.column("consumer_kind"),
@@ -97,42 +97,45 @@ impl Log {
         if !(gpu || cpu || grace) {
             if metric.contains("energy") {
                 findings.add(
-                    Trap::LeftOut,
+                    DataIssue::Skipped,
                     file,
                     Some(row.line),
-                    format!("{} is no device's own counter and was left out", short(metric)),
+                    format!("{} is not a device counter and was skipped", shortened(metric)),
                 );
             }
             return Ok(());
         }
-        // energy that was attributed to a process or a group is part of a device's
+        // energy attributed to a process or a group is part of a device's energy
         if row.text(columns.consumer)?.is_some_and(|kind| kind != "local_machine") {
             findings.add(
-                Trap::LeftOut,
+                DataIssue::Skipped,
                 file,
                 Some(row.line),
-                "rows of a process or a group are shares of a device's energy and were left out",
+                "rows of processes or groups are parts of a device's energy and were skipped",
             );
             return Ok(());
         }
         let text = row.text(Some(columns.timestamp))?.unwrap_or_default();
-        let at = Stamp::parse(text).ok_or_else(|| {
-            row.wrong(Error::invalid(
+        let at = Timestamp::parse(text).ok_or_else(|| {
+            row.error_here(Error::invalid(
                 "column `timestamp`",
-                format!("`{}`", short(text)),
-                "it must be a time of RFC 3339",
+                format!("`{}`", shortened(text)),
+                "it must be an RFC 3339 time",
             ))
         })?;
         let scale = unit(metric).unwrap_or_else(|| {
             findings.add(
-                Trap::Assumed,
+                DataIssue::Assumed,
                 file,
                 Some(row.line),
-                format!("{} has no unit behind it; the plugin's own was assumed (mJ of GPUs, J of CPUs)", short(metric)),
+                format!(
+                    "{} has no unit; the plugin's default is assumed (mJ for GPUs, J for CPUs)",
+                    shortened(metric)
+                ),
             );
             if gpu { Scale::MILLI } else { Scale::ONE }
         });
-        let joules = scale.si(row.needed(columns.value)?);
+        let joules = scale.si(row.required(columns.value)?);
         let late = row.text(columns.late)?.unwrap_or_default();
         let of_late = |name: &str| {
             late.split([',', ' ']).find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
@@ -151,7 +154,7 @@ impl Log {
             "platform" | "platform_total" => Component::Node,
             _ => Component::Cpu,
         };
-        // cores and graphics of a package are inside of it
+        // cores and graphics are included in their package
         if matches!(domain, "pp0" | "pp1" | "pp0_total" | "pp1_total") {
             return Ok(());
         }
@@ -161,7 +164,7 @@ impl Log {
         match self.by_key.get(&key).and_then(|at| self.channels.get_mut(*at)) {
             Some(channel) => {
                 if at < channel.last {
-                    return Err(row.wrong(Error::Data(format!(
+                    return Err(row.error_here(Error::Data(format!(
                         "the time of {name} goes back by {} s",
                         channel.last.since(at)
                     ))));
@@ -195,16 +198,16 @@ impl Log {
             .collect();
         if repeats.contains(&true) {
             findings.add(
-                Trap::CountedTwice,
+                DataIssue::DoubleCounted,
                 file,
                 None,
-                "rows of the whole machine repeat those of its packages and were left out",
+                "rows of the whole machine repeat those of its packages and were skipped",
             );
         }
         let mut keep = repeats.iter().map(|r| !r);
         self.channels.retain(|_| keep.next().unwrap_or(true));
         if self.channels.is_empty() {
-            return Err(nothing(
+            return Err(no_data(
                 file,
                 "energy of a device (nvml_energy_consumption, rapl_consumed_energy)",
             ));
@@ -216,20 +219,20 @@ impl Log {
         let platform = self.channels.iter().any(|c| c.component == Component::Node);
         if platform {
             findings.add(
-                Trap::Covers,
+                DataIssue::Coverage,
                 file,
                 None,
-                "the platform's counter covers CPU and memory too; it is told beside and not added",
+                "the platform's counter covers CPU and memory too; it is listed separately and not added",
             );
         }
         let seconds = self.channels.iter().map(|c| c.last.since(c.first)).fold(0.0, f64::max);
         if seconds <= 0.0 {
-            return Err(nothing(file, "two measurements of one device"));
+            return Err(no_data(file, "two measurements of one device"));
         }
         measured.start = self.channels.iter().map(|c| c.first).min();
         let total: f64 =
             self.channels.iter().filter(|c| c.component != Component::Node).map(|c| c.joules).sum();
-        measured.spent(total, seconds);
+        measured.set_energy_and_time(total, seconds);
         let only_gpus = self.channels.iter().all(|c| c.component == Component::Gpu);
         measured.scope = if only_gpus { Scope::Gpu } else { Scope::Devices };
         measured.parts = self
@@ -245,7 +248,7 @@ impl Log {
     }
 }
 
-/// The unit behind a metric's name.
+/// The unit at the end of a metric's name.
 fn unit(metric: &str) -> Option<Scale> {
-    metric.rsplit_once('_').and_then(|(_, unit)| Scale::named(unit))
+    metric.rsplit_once('_').and_then(|(_, unit)| Scale::from_unit(unit))
 }

@@ -1,32 +1,32 @@
-//! carbontracker's logs: `…_carbontracker.log`, epoch by epoch, and `…_carbontracker_output.log`, the totals.
+//! carbontracker's logs: `…_carbontracker.log` with epochs, and `…_carbontracker_output.log` with totals.
 //!
-//! Versions from 2 on average the power of several GPUs where they should add it up (`components/component.py`: the devices'
-//! readings go into one list, whose mean is taken): a list of powers in the log is one a device, a single number with
-//! several devices is their mean. Only the totals are multiplied by a PUE, which the other log states.
+//! Since version 2 the power of several GPUs is averaged instead of summed (`components/component.py` takes the mean over all devices'
+//! readings). A list of powers has one value per device; a single number with several devices is their mean. Only the totals include
+//! a PUE, which the other log states.
 
-use super::clock::Stamp;
-use super::finding::{Findings, Trap};
+use super::data_issue::{DataIssue, Findings};
 use super::lines::{Source, text};
 use super::measured::{Measured, Part};
-use super::number::{number, short};
-use super::{Reader, nothing};
+use super::number::{number, shortened};
+use super::timestamp::Timestamp;
+use super::{Reader, no_data};
 use wattlaw::base::error::{Error, Location, Result};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
 use wattlaw::record::{Component, Instrument};
 
-/// Reads carbontracker's logs; the two of one run are one.
+/// Reads carbontracker's logs; the two logs of a run are merged.
 #[derive(Default)]
 pub(super) struct Carbontracker {
     logs: Vec<Log>,
 }
 
-/// What one or both logs of a run say.
+/// Contents of one or both logs of a run.
 #[derive(Default)]
 struct Log {
     run_id: String,
     file: String,
-    start: Option<Stamp>,
+    start: Option<Timestamp>,
     version: Option<String>,
     pue: Option<f64>,
     /// Components with their devices.
@@ -39,7 +39,7 @@ struct Log {
 #[derive(Default)]
 struct Epoch {
     seconds: f64,
-    /// Component and watts, none where there was no reading.
+    /// Component, power in W (`None` without a reading) and line.
     powers: Vec<(String, Option<Vec<f64>>, u64)>,
 }
 
@@ -54,7 +54,7 @@ impl Reader for Carbontracker {
             log.line(number, line, &mut state, findings).map_err(place)
         })?;
         if log.epochs.is_empty() && log.total.is_none() {
-            return Err(nothing(file, "epochs and no actual consumption"));
+            return Err(no_data(file, "epochs or actual consumption"));
         }
         match self.logs.iter_mut().find(|known| known.run_id == log.run_id) {
             Some(known) => known.join(log),
@@ -68,13 +68,13 @@ impl Reader for Carbontracker {
     }
 }
 
-/// What the lines above say of the next one.
+/// Parser state between lines.
 #[derive(Default)]
 struct State {
-    /// Within the block of actual consumption, and its time.
+    /// Whether the block of actual consumption is open, and its time.
     actual: bool,
     seconds: Option<f64>,
-    /// A list of powers that goes on in the next line.
+    /// A list of powers that continues in the next line.
     open: Option<(String, String, u64)>,
 }
 
@@ -92,7 +92,7 @@ impl Log {
             return self.power(component, list, at, state);
         }
         if self.start.is_none() {
-            self.start = Stamp::parse(line.get(..19).unwrap_or_default());
+            self.start = Timestamp::parse(line.get(..19).unwrap_or_default());
         }
         if let Some((_, rest)) = line.split_once("carbontracker version ") {
             self.version = Some(rest.trim().to_owned());
@@ -126,10 +126,10 @@ impl Log {
             }
         } else if line.contains("Training was interrupted") {
             findings.add(
-                Trap::LeftOut,
+                DataIssue::Skipped,
                 &self.file,
                 Some(line_number),
-                "training was interrupted: an epoch that was not finished is in no figure",
+                "training was interrupted; the unfinished epoch is not included",
             );
         } else if line.contains("Actual consumption") {
             (state.actual, state.seconds) = (true, None);
@@ -147,7 +147,7 @@ impl Log {
             if !(0.0..=1e12).contains(&kwh) {
                 return Err(Error::invalid("Energy", kwh, "it must be a number of kWh from 0"));
             }
-            // it is written again after each monitored epoch, and grows
+            // a running total, written again after each monitored epoch
             self.total = state.seconds.map(|s| (s, kwh, line_number));
             state.actual = false;
         }
@@ -157,7 +157,7 @@ impl Log {
     fn power(&mut self, component: String, list: String, at: u64, state: &mut State) -> Result<()> {
         if list.starts_with('[') && !list.contains(']') {
             if list.len() > 1 << 16 {
-                return Err(Error::Data("the list of powers has no end".to_owned()));
+                return Err(Error::Data("the list of powers is not closed".to_owned()));
             }
             state.open = Some((component, list, at));
             return Ok(());
@@ -187,7 +187,7 @@ impl Log {
         let devices =
             self.devices.iter().find(|(name, _)| *name == component).map_or(1, |(_, d)| d.len());
         if let Some(epoch) = self.epochs.last_mut() {
-            // a number alone is the mean over devices
+            // a single number is the mean over devices
             let watts = watts.map(|(watts, list)| {
                 if list || devices < 2 { watts } else { vec![watts.iter().sum(); devices] }
             });
@@ -196,7 +196,7 @@ impl Log {
         Ok(())
     }
 
-    /// Takes over what the run's other log says.
+    /// Merges the run's other log.
     fn join(&mut self, other: Self) {
         if self.epochs.is_empty() {
             self.file = other.file;
@@ -230,9 +230,9 @@ impl Log {
         } else if let Some((seconds, kwh, line)) = self.total {
             self.by_total(&mut measured, (seconds, kwh, line), findings);
         } else {
-            return Err(nothing(
+            return Err(no_data(
                 file,
-                "average power of an epoch: epochs were too short, or no component was found",
+                "average power of an epoch; the epochs were too short or no component was found",
             ));
         }
         let only_gpus =
@@ -251,10 +251,10 @@ impl Log {
         for epoch in &self.epochs {
             if epoch.powers.iter().all(|(_, watts, _)| watts.is_none()) {
                 findings.add(
-                    Trap::LeftOut,
+                    DataIssue::Skipped,
                     file,
                     epoch.powers.first().map(|(.., line)| *line),
-                    "an epoch was too short for a reading of power; its time and energy are left out",
+                    "an epoch was too short for a power reading; its time and energy are excluded",
                 );
                 continue;
             }
@@ -271,12 +271,12 @@ impl Log {
                     && watts.iter().all(|w| Some(w) == watts.first());
                 if mean && self.averages() {
                     findings.add(
-                        Trap::Divided,
+                        DataIssue::AveragedOverGpus,
                         file,
                         Some(*line),
                         format!(
-                            "carbontracker averages over the {devices} devices of {component}; the power was multiplied by \
-                             their number again"
+                            "carbontracker averages over the {devices} devices of {component}; the power was multiplied by the \
+                             number of devices"
                         ),
                     );
                 }
@@ -292,10 +292,10 @@ impl Log {
             }
         }
         let total: f64 = measured.parts.iter().map(|p| p.energy.value()).sum();
-        measured.spent(total, seconds);
+        measured.set_energy_and_time(total, seconds);
     }
 
-    /// Whether this version takes the mean over devices.
+    /// Whether this version averages over devices.
     fn averages(&self) -> bool {
         self.version
             .as_deref()
@@ -314,40 +314,38 @@ impl Log {
         match self.pue {
             Some(pue) => {
                 findings.add(
-                    Trap::PueInside,
+                    DataIssue::PueIncluded,
                     &self.file,
                     Some(line),
-                    format!(
-                        "the energy was multiplied by a PUE of {pue}, which was divided out again"
-                    ),
+                    format!("the energy includes a PUE of {pue}; it was divided by the PUE"),
                 );
                 measured.pue = Some(pue);
-                measured.spent((joules / pue).value(), seconds);
+                measured.set_energy_and_time((joules / pue).value(), seconds);
             }
             None => {
                 findings.add(
-                    Trap::PueInside,
+                    DataIssue::PueIncluded,
                     &self.file,
                     Some(line),
-                    "the energy has a PUE in it that this log does not state (1.5 to 1.7 by version); give the \
-                     …_carbontracker.log of the run too",
+                    "the energy includes a PUE that this log does not state (1.5 to 1.7 by version); also give the run's \
+                     …_carbontracker.log",
                 );
-                measured.spent(joules.value(), seconds);
+                measured.set_energy_and_time(joules.value(), seconds);
             }
         }
         let several = measured.gpus.is_some_and(|n| n > 1);
         if several && self.averages() {
             findings.add(
-                Trap::Divided,
+                DataIssue::AveragedOverGpus,
                 &self.file,
                 Some(line),
-                "versions from 2 on divide the energy of several GPUs by their number; the …_carbontracker.log tells it",
+                "since version 2 the energy of several GPUs is divided by their number; also give the run's …_carbontracker.log",
             );
         }
     }
 }
 
-/// The run a log is of: its name without the endings that tell the two logs apart.
+/// The run of a log: the file name without the suffixes of the two logs.
 fn run_of(file: &str) -> String {
     let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
     let cut = ["_carbontracker_output.log", "_carbontracker.log", ".log"];
@@ -370,19 +368,23 @@ fn components(text: &str) -> Vec<(String, Vec<String>)> {
 /// `H:MM:SS` or `H:MM:SS.ss`.
 fn seconds(text: &str) -> Result<f64> {
     let word = text.split_whitespace().next().unwrap_or_default();
-    let wrong = || {
-        Error::invalid("the time", format!("`{}`", short(word)), "it must be a time as 0:02:21.90")
+    let invalid = || {
+        Error::invalid(
+            "the time",
+            format!("`{}`", shortened(word)),
+            "it must be a time such as 0:02:21.90",
+        )
     };
     let mut parts = word.split(':').map(str::parse::<f64>);
     let (Some(Ok(h)), Some(Ok(m)), Some(Ok(s)), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
-        return Err(wrong());
+        return Err(invalid());
     };
     let total = h * 3600.0 + m * 60.0 + s;
     if (0.0..=1e12).contains(&total) && h >= 0.0 && m >= 0.0 && s >= 0.0 {
         Ok(total)
     } else {
-        Err(wrong())
+        Err(invalid())
     }
 }

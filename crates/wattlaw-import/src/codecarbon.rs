@@ -1,24 +1,23 @@
 //! CodeCarbon's `emissions.csv`, every schema since 1.2.
 //!
-//! Rows of one run are running totals, so that its last row counts. Energies are multiplied by the PUE
-//! (`emissions_tracker.py`, `_do_measurements`), which is divided out again. `gpu_power` is that of the last interval
-//! only and is not used.
+//! Rows of a run are running totals, so its last row is used. Energies include the PUE (`emissions_tracker.py`,
+//! `_do_measurements`) and are divided by it. `gpu_power` covers only the last interval and is not used.
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::clock::Stamp;
-use super::finding::{Findings, Trap};
+use super::data_issue::{DataIssue, Findings};
 use super::lines::Source;
 use super::measured::{Measured, Part};
 use super::table::{Row, Table};
-use super::{Reader, nothing};
+use super::timestamp::Timestamp;
+use super::{Reader, no_data};
 use wattlaw::base::error::Result;
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
 use wattlaw::record::Component;
 
-/// A share of memory in the energy from which its model decides the figure.
-const LARGE_SHARE: f64 = 0.25;
+/// Share of memory energy above which the result depends mainly on CodeCarbon's memory model.
+const LARGE_RAM_SHARE: f64 = 0.25;
 
 /// Reads `emissions.csv`.
 #[derive(Default)]
@@ -27,17 +26,17 @@ pub(super) struct Codecarbon {
     by_key: HashMap<String, usize>,
 }
 
-/// The last row of a run, and what earlier ones of it add.
+/// The last row of a run, and the totals before a restart.
 struct Run {
     measured: Measured,
     project: String,
     rows: u64,
     row: Totals,
-    /// Totals of what ran before the totals fell back.
+    /// Totals before the last restart.
     before: Totals,
 }
 
-/// The running totals of a row, in seconds and kWh.
+/// The running totals of a row, in s and kWh.
 #[derive(Clone, Copy, Default)]
 struct Totals {
     seconds: f64,
@@ -62,12 +61,12 @@ impl Totals {
         }
     }
 
-    fn fell(self, before: Self) -> bool {
+    fn fell_below(self, before: Self) -> bool {
         self.all < before.all || self.seconds < before.seconds
     }
 }
 
-/// Where the columns stand that are used.
+/// Positions of the used columns.
 struct Columns {
     duration: usize,
     energy: usize,
@@ -86,15 +85,15 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(table: &Table<'_>) -> Result<Self> {
+    fn from_table(table: &Table<'_>) -> Result<Self> {
         let at = |name: &str| table.column(name);
         Ok(Self {
-            duration: table.needed(&["duration"], "CodeCarbon writes it in seconds")?,
-            energy: table.needed(&["energy_consumed"], "CodeCarbon writes it in kWh")?,
+            duration: table.required(&["duration"], "CodeCarbon writes it in seconds")?,
+            energy: table.required(&["energy_consumed"], "CodeCarbon writes it in kWh")?,
             timestamp: at("timestamp"),
             project: at("project_name"),
             task: at("task_name"),
-            // 1.2 has no run_id, and an experiment_id for each run
+            // version 1.2 has an experiment_id per run instead of run_id
             run_id: at("run_id").or_else(|| at("experiment_id")),
             gpu: at("gpu_energy"),
             cpu: at("cpu_energy"),
@@ -112,7 +111,7 @@ impl Reader for Codecarbon {
     fn read(&mut self, source: &mut Source<'_>, findings: &mut Findings) -> Result<()> {
         let file = source.name;
         let mut table = Table::open(source)?;
-        let columns = Columns::of(&table)?;
+        let columns = Columns::from_table(&table)?;
         let mut rows = 0_u64;
         while let Some(row) = table.next()? {
             self.row(file, &columns, &row, findings)?;
@@ -120,13 +119,13 @@ impl Reader for Codecarbon {
         }
         table.end(findings);
         if rows == 0 {
-            return Err(nothing(file, "rows below its header"));
+            return Err(no_data(file, "data rows"));
         }
         Ok(())
     }
 
     fn finish(self: Box<Self>, findings: &mut Findings) -> Result<Vec<Measured>> {
-        parts_of_one(&self.runs, findings);
+        report_parts_of_one_run(&self.runs, findings);
         Ok(self.runs.into_iter().map(|run| run.finish(findings)).collect())
     }
 }
@@ -139,17 +138,17 @@ impl Codecarbon {
         row: &Row<'_>,
         findings: &mut Findings,
     ) -> Result<()> {
-        if row.runs_over() {
+        if row.has_extra_cells() {
             findings.add(
-                Trap::LeftOut,
+                DataIssue::Skipped,
                 file,
                 Some(row.line),
-                "cells behind the last title were left out: another row was appended to a line without an end",
+                "cells after the last column were skipped: another row was appended to an incomplete line",
             );
         }
         let totals = Totals {
-            seconds: row.needed(columns.duration)?,
-            all: row.needed(columns.energy)?,
+            seconds: row.required(columns.duration)?,
+            all: row.required(columns.energy)?,
             gpu: row.amount(columns.gpu)?,
             cpu: row.amount(columns.cpu)?,
             ram: row.amount(columns.ram)?,
@@ -162,7 +161,7 @@ impl Codecarbon {
             (id, "") => id.to_owned(),
             (id, task) => format!("{id}/{task}"),
         };
-        // an old file that CodeCarbon set aside may have rows of a run that goes on in the new one
+        // CodeCarbon may move an old file aside, so a run can continue in another file
         let key = if id.is_empty() { format!("{file}\0{name}") } else { name.clone() };
         let version = text(columns.version)?;
         let meter =
@@ -171,7 +170,7 @@ impl Codecarbon {
         measured.line = Some(row.line);
         measured.scope = Scope::Codecarbon;
         measured.start =
-            text(columns.timestamp).map(Stamp::parse)?.map(|t| t.minus(totals.seconds));
+            text(columns.timestamp).map(Timestamp::parse)?.map(|t| t.minus(totals.seconds));
         // `gpu_model` is `4 x NVIDIA A100-SXM4-80GB`
         let model = text(columns.gpu_model)?;
         let model = model.split_once(" x ").map_or(model, |(_, model)| model);
@@ -180,11 +179,11 @@ impl Codecarbon {
         measured.pue = row.amount(columns.pue)?.filter(|pue| *pue > 1.0);
         if text(columns.mode)? == "process" {
             findings.add(
-                Trap::Covers,
+                DataIssue::Coverage,
                 file,
                 Some(row.line),
-                "tracking_mode is process: memory and CPU are the process's share by a model, GPUs are whole devices \
-                 with whatever else runs on them",
+                "tracking_mode is process: memory and CPU are modelled shares of the process, but GPUs are whole devices \
+                 including other processes",
             );
         }
         let project = text(columns.project)?.to_owned();
@@ -192,18 +191,18 @@ impl Codecarbon {
             Some(at) => {
                 let known = &mut self.runs[at];
                 if known.measured.file != file {
-                    let text = "the run stands in another file too; its larger total counts, once";
-                    findings.add(Trap::CountedTwice, file, Some(row.line), text);
-                    if totals.fell(known.row) {
+                    let text = "the run is also in another file; the larger total is counted once";
+                    findings.add(DataIssue::DoubleCounted, file, Some(row.line), text);
+                    if totals.fell_below(known.row) {
                         return Ok(());
                     }
-                } else if totals.fell(known.row) {
+                } else if totals.fell_below(known.row) {
                     findings.add(
-                        Trap::Restart,
+                        DataIssue::Restart,
                         file,
                         Some(row.line),
                         format!(
-                            "the totals of run {} fall back here, so that the tracker began anew; both parts were added up",
+                            "the totals of run {} decrease here, so the tracker restarted; both parts were added",
                             measured.run_id
                         ),
                     );
@@ -235,20 +234,20 @@ impl Run {
         let totals = self.before.plus(self.row);
         let (file, line) = (measured.file.clone(), measured.line);
         if self.rows > 1 {
-            let text = "rows of a run are running totals; the last one counts";
-            findings.add(Trap::CumulativeRows, &file, line, text);
+            let text = "rows of a run are running totals; the last one is used";
+            findings.add(DataIssue::CumulativeRows, &file, line, text);
         }
         let pue = measured.pue.unwrap_or(1.0);
         if pue > 1.0 {
             findings.add(
-                Trap::PueInside,
+                DataIssue::PueIncluded,
                 &file,
                 line,
-                format!("the energy was multiplied by a PUE of {pue}, which was divided out again"),
+                format!("the energy includes a PUE of {pue}; it was divided by the PUE"),
             );
         }
         let joules = |kwh: f64| Joules::from_kwh(kwh) / pue;
-        measured.spent(joules(totals.all).value(), totals.seconds);
+        measured.set_energy_and_time(joules(totals.all).value(), totals.seconds);
         for (name, component, kwh) in [
             ("gpu", Component::Gpu, totals.gpu),
             ("cpu", Component::Cpu, totals.cpu),
@@ -258,32 +257,35 @@ impl Run {
                 measured.parts.push(Part { name: name.to_owned(), component, energy: joules(kwh) });
             }
         }
-        told(&measured, &totals, findings);
+        report_issues(&measured, &totals, findings);
         measured
     }
 }
 
-/// What the parts of a run tell.
-fn told(measured: &Measured, totals: &Totals, findings: &mut Findings) {
+/// Reports data issues of a run's parts.
+fn report_issues(measured: &Measured, totals: &Totals, findings: &mut Findings) {
     let mut add = |kind, text: String| findings.add(kind, &measured.file, measured.line, text);
     if totals.gpu == Some(0.0) && measured.gpus.is_some() {
         add(
-            Trap::ZeroCounter,
-            "gpu_energy is 0 although GPUs were counted: they have no energy counter (before Volta, vGPU or MIG), \
-             and their energy is not in it"
+            DataIssue::ZeroCounter,
+            "gpu_energy is 0 although gpu_count is not: the GPUs have no energy counter (before Volta, vGPU or MIG), \
+             so their energy is missing"
                 .to_owned(),
         );
     } else if measured.gpus.is_none() && totals.gpu == Some(0.0) {
-        add(Trap::Covers, "no GPU was tracked; the energy is that of CPU and memory".to_owned());
+        add(
+            DataIssue::Coverage,
+            "no GPU was tracked; the energy covers CPU and memory only".to_owned(),
+        );
     }
     if let Some(ram) = totals.ram
         && totals.all > 0.0
-        && ram / totals.all > LARGE_SHARE
+        && ram / totals.all > LARGE_RAM_SHARE
     {
         add(
-            Trap::Modelled,
+            DataIssue::Modelled,
             format!(
-                "run {}: {:.0} % of the energy is memory, which CodeCarbon computes from its size and does not measure",
+                "run {}: {:.0} % of the energy is memory, which CodeCarbon models from its size instead of measuring it",
                 measured.run_id,
                 100.0 * ram / totals.all
             ),
@@ -293,16 +295,16 @@ fn told(measured: &Measured, totals: &Totals, findings: &mut Findings) {
         let sum = gpu + cpu + ram;
         if (sum - totals.all).abs() > 0.01 * sum.max(totals.all) {
             add(
-                Trap::Disagreement,
-                "energy_consumed is not the sum of its parts (more than 1 % apart); it was taken as it stands"
+                DataIssue::Mismatch,
+                "energy_consumed differs from the sum of its parts by more than 1 %; energy_consumed is used"
                     .to_owned(),
             );
         }
     }
 }
 
-/// Runs of one project may be restarts of one training run, or, where they ran at the same time, its nodes or ranks.
-fn parts_of_one(runs: &[Run], findings: &mut Findings) {
+/// Runs of a project may be restarts of one training run or, if they overlap, its nodes or ranks.
+fn report_parts_of_one_run(runs: &[Run], findings: &mut Findings) {
     let mut projects: BTreeMap<&str, Vec<&Run>> = BTreeMap::new();
     for run in runs.iter().filter(|r| !r.project.is_empty() && r.measured.start.is_some()) {
         if run.measured.gpus.is_some() {
@@ -317,28 +319,27 @@ fn parts_of_one(runs: &[Run], findings: &mut Findings) {
             continue;
         } else if at_once.is_empty() {
             (
-                Trap::Restart,
-                "one after another; where they are restarts of one training run, --join adds them up",
+                DataIssue::Restart,
+                "one after another; if they are restarts of one training run, use --join",
             )
-        } else if at_once.iter().any(|pair| pair[0].saw_what(pair[1])) {
+        } else if at_once.iter().any(|pair| pair[0].same_gpu_energy(pair[1])) {
             (
-                Trap::CountedTwice,
-                "some at the same time with the same GPU energy: nodes of one training run, which --join adds up, or a \
-                 tracker on every rank, which counts its node as often as it has ranks, and of which one is to be kept",
+                DataIssue::DoubleCounted,
+                "some overlap and have the same GPU energy: if they are nodes of one training run, use --join; if every rank has \
+                 a tracker, each node is counted once per rank, so keep only one run",
             )
         } else {
             (
-                Trap::PerNode,
-                "some at the same time: CodeCarbon counts one node each, and where they are nodes of one training run, \
-                 --join adds them up",
+                DataIssue::PerNode,
+                "some overlap: each CodeCarbon run covers one node; if they are nodes of one training run, use --join",
             )
         };
-        findings.add(trap, &file, None, format!("{n} run_ids of project {project}, {what}"));
+        findings.add(trap, &file, None, format!("{n} run_ids of project {project}: {what}"));
     }
 }
 
 impl Run {
-    /// Whether the run was on for most of a minute, or most of itself, when a later one began.
+    /// Whether a later run began while this one had more than a minute, or more than half of the shorter run, to go.
     fn overlaps(&self, later: &Self) -> bool {
         let seconds = self.row.seconds.min(later.row.seconds);
         match (self.measured.start, later.measured.start) {
@@ -347,8 +348,8 @@ impl Run {
         }
     }
 
-    /// Whether both saw the same energy of the same number of the same GPUs, to 2 %.
-    fn saw_what(&self, other: &Self) -> bool {
+    /// Whether both runs have the same GPU model and number and the same GPU energy within 2 %.
+    fn same_gpu_energy(&self, other: &Self) -> bool {
         let near = |a: f64, b: f64| a > 0.0 && (a - b).abs() <= 0.02 * a.max(b);
         let gpus = |r: &Self| (r.measured.gpu.clone(), r.measured.gpus);
         let energy = |r: &Self| r.row.gpu.unwrap_or(0.0);

@@ -1,20 +1,20 @@
-//! Any table of runs, a row a run, by a column map as run tables have it.
+//! Any table with one run per row, read through a column map.
 
-use super::finding::{Findings, Trap};
+use super::data_issue::{DataIssue, Findings};
 use super::lines::Source;
 use super::measured::Measured;
-use super::number::MOST;
+use super::number::MAX_VALUE;
 use super::table::{Row, Table};
-use super::{Options, Reader, nothing, stem};
+use super::{Options, Reader, no_data, stem};
 use wattlaw::base::error::{Error, Location, Result};
 use wattlaw::base::units::Joules;
 use wattlaw::data::dataset::ColumnMap;
 
-/// What a measurement takes of a map.
+/// Columns of a map that a measurement uses.
 const READ: [&str; 8] =
     ["run_id", "energy_j", "energy_kwh", "duration_s", "gpu", "gpus", "scope", "meter"];
 
-/// Reads tables by a map.
+/// Reads tables through a column map.
 pub(super) struct Columns {
     map: ColumnMap,
     measured: Vec<Measured>,
@@ -25,7 +25,7 @@ impl Columns {
         Self { map: options.map.unwrap_or_default(), measured: Vec::new() }
     }
 
-    /// Where a column of schema v1 stands, under the map's name for it or its own.
+    /// Position of a column, under the map's name or its own.
     fn column(&self, table: &Table<'_>, name: &str, file: &str) -> Result<Option<usize>> {
         match self.map.columns.get(name) {
             None => Ok(table.column(name)),
@@ -39,7 +39,7 @@ impl Columns {
         }
     }
 
-    /// What the map says of every row.
+    /// A constant of the map for all rows.
     fn constant(&self, name: &str) -> Option<String> {
         let value = self.map.constants.get(name)?;
         Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
@@ -65,10 +65,10 @@ impl Reader for Columns {
         let unread: Vec<&str> = named.map(String::as_str).filter(|n| !READ.contains(n)).collect();
         if !unread.is_empty() {
             let text = format!(
-                "{} of the map says nothing of a measurement and was not read",
+                "the map's {} is not part of a measurement and was ignored",
                 unread.join(", ")
             );
-            findings.add(Trap::LeftOut, file, None, text);
+            findings.add(DataIssue::Skipped, file, None, text);
         }
         let mut found = Vec::new();
         while let Some(row) = table.next()? {
@@ -87,18 +87,18 @@ impl Reader for Columns {
             measured.energy = joules.map(Joules::new);
             let seconds = self.amount(&row, duration, "duration_s")?;
             if let (Some(joules), Some(seconds)) = (joules, seconds) {
-                measured.spent(joules, seconds);
+                measured.set_energy_and_time(joules, seconds);
             }
             measured.gpus = self.amount(&row, gpus, "gpus")?.map(|n| n as u64).filter(|n| *n > 0);
             measured.gpu = text(gpu, "gpu")?;
             if let Some(scope) = text(scope, "scope")? {
-                measured.scope = scope.parse().map_err(|e| row.wrong(e))?;
+                measured.scope = scope.parse().map_err(|e| row.error_here(e))?;
             }
             found.push(measured);
         }
         table.end(findings);
         if found.is_empty() {
-            return Err(nothing(file, "rows below its header"));
+            return Err(no_data(file, "data rows"));
         }
         self.measured.extend(found);
         Ok(())
@@ -110,12 +110,12 @@ impl Reader for Columns {
 }
 
 impl Columns {
-    /// A number of a cell, or the one that the map gives all rows.
+    /// The number in a cell, else the map's constant.
     fn amount(&self, row: &Row<'_>, column: Option<usize>, name: &str) -> Result<Option<f64>> {
         match (row.amount(column)?, self.constant(name)) {
             (Some(x), _) => Ok(Some(x)),
             (None, Some(text)) => match super::number::number(&text, name)? {
-                x if (0.0..=MOST).contains(&x) => Ok(Some(x)),
+                x if (0.0..=MAX_VALUE).contains(&x) => Ok(Some(x)),
                 x => Err(Error::invalid(
                     format!("{name} of the map"),
                     x,

@@ -1,23 +1,23 @@
-//! Scrapes of DCGM's exporter in Prometheus' text format, one after another in a file or a file each.
+//! Scrapes of the DCGM exporter in Prometheus text format, in one file or in several files.
 //!
-//! Both generations of names are read, with labels `Hostname` and `hostname`. The energy counter is in mJ since the driver
-//! was loaded, so that one scrape alone says nothing (`etc/default-counters.csv` of NVIDIA/dcgm-exporter).
+//! Both generations of metric names are supported, with labels `Hostname` and `hostname`. The energy counter is in mJ since the driver
+//! was loaded, so at least two scrapes are needed (`etc/default-counters.csv` of NVIDIA/dcgm-exporter).
 
 use std::collections::HashMap;
 
-use super::clock::Stamp;
-use super::finding::{Findings, Trap};
+use super::data_issue::{DataIssue, Findings};
 use super::lines::{Source, text};
 use super::measured::{Measured, Part};
-use super::number::{MOST, number, short};
+use super::number::{MAX_VALUE, number, shortened};
 use super::series::{Counter, Series, Step};
-use super::{Options, Reader, nothing, stem};
+use super::timestamp::Timestamp;
+use super::{Options, Reader, no_data, stem};
 use wattlaw::base::error::{Error, Location, Result};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::{Joules, Watts};
 use wattlaw::record::{Component, Instrument};
 
-/// Names of what is read, in all generations.
+/// Metric names of all generations.
 const ENERGY: [&str; 3] = [
     "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION",
     "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION_MILLIJOULES",
@@ -33,7 +33,7 @@ const LIMIT: [&str; 5] = [
     "dcgm_power_management_limit",
 ];
 
-/// DCGM's blank, not found, not supported and not permitted, from which each kind of number counts upwards
+/// DCGM's sentinel values: each type's blank value; not found, not supported and not permitted follow it
 /// (`dcgm_structs.h`: `DCGM_INT64_BLANK`, `DCGM_INT32_BLANK`, `DCGM_FP64_BLANK`).
 const BLANKS: [f64; 3] = [9_223_372_036_854_775_792.0, 2_147_483_632.0, 140_737_488_355_328.0];
 
@@ -42,7 +42,7 @@ pub(super) struct Dcgm {
     options: Options,
     devices: Vec<Device>,
     by_key: HashMap<String, usize>,
-    /// Number of the scrape, from 0, and the series that were in it already.
+    /// Index of the scrape, and the series already seen in it.
     scrape: u64,
     seen: HashMap<String, ()>,
     stamped: bool,
@@ -95,7 +95,7 @@ impl Reader for Dcgm {
             let line = text(line).map_err(place)?;
             self.sample(file, number, line, findings).map_err(place)
         })?;
-        if any { Ok(()) } else { Err(nothing(file, "metrics of DCGM")) }
+        if any { Ok(()) } else { Err(no_data(file, "metrics of DCGM")) }
     }
 
     fn finish(self: Box<Self>, findings: &mut Findings) -> Result<Vec<Measured>> {
@@ -119,7 +119,7 @@ impl Dcgm {
         })?;
         let stamp = words.next();
         let series = format!("{name}{{{labels}}}");
-        // the same series again: the next scrape begins
+        // a repeated series starts the next scrape
         if self.seen.insert(series, ()).is_some() {
             self.next_scrape();
             self.seen.insert(format!("{name}{{{labels}}}"), ());
@@ -128,32 +128,30 @@ impl Dcgm {
         let label = |names: &[&str]| names.iter().find_map(|n| label(labels, n));
         if label(&["GPU_I_ID"]).is_some_and(|id| !id.is_empty()) {
             findings.add(
-                Trap::Covers,
+                DataIssue::Coverage,
                 file,
                 Some(line),
-                "a slice of a GPU (MIG) has no power of its own; the whole GPU is counted once",
+                "a MIG instance has no power of its own; the whole GPU is counted once",
             );
         }
         let (uuid, index) =
             (label(&["UUID", "uuid"]).unwrap_or_default(), label(&["gpu"]).unwrap_or_default());
         let device = label(&["device"]).unwrap_or_default();
-        if !self.options.wants(&[&uuid, &index, &device]) {
+        if !self.options.includes(&[&uuid, &index, &device]) {
             return Ok(());
         }
-        // Prometheus' own word for no value is NaN, which is taken for DCGM's
+        // Prometheus writes a missing value as NaN; treat it as DCGM's sentinel
         let x = if value == "NaN" { BLANKS[0] } else { number(value, name)? };
         if BLANKS.iter().any(|blank| (0.0..64.0).contains(&(x - blank))) || x < 0.0 {
             findings.add(
-                Trap::Sentinel,
+                DataIssue::MissingValue,
                 file,
                 Some(line),
-                format!(
-                    "{name} is {value}, which DCGM writes where there is no value; it was left out"
-                ),
+                format!("{name} is {value}, DCGM's sentinel for a missing value; it was skipped"),
             );
             return Ok(());
         }
-        if x > MOST {
+        if x > MAX_VALUE {
             return Err(Error::invalid(name, x, "it must be a number from 0 to 1e18"));
         }
         let host = label(&["hostname", "Hostname"]).unwrap_or_default();
@@ -176,10 +174,10 @@ impl Dcgm {
                 device.counted += 1;
                 if device.counter.push(x / 1e3) {
                     findings.add(
-                        Trap::Restart,
+                        DataIssue::Restart,
                         file,
                         Some(line),
-                        "an energy counter began anew (the driver was loaded again); what lies between is left out",
+                        "an energy counter was reset (the driver was reloaded); the step across the reset is excluded",
                     );
                 }
             }
@@ -197,7 +195,7 @@ impl Dcgm {
                             return Err(Error::Data(format!("the time goes back by {seconds} s")));
                         }
                         Step::Gap(seconds) => findings.add(
-                            Trap::Gap,
+                            DataIssue::Gap,
                             file,
                             Some(line),
                             format!("no scrape for {seconds:.0} s before this one"),
@@ -211,15 +209,15 @@ impl Dcgm {
         Ok(())
     }
 
-    /// The moment of a sample: its own time stamp, or the scrape's number times the interval that was stated.
+    /// Time of a sample, ns: its timestamp, else the scrape's index times the given interval.
     fn at(&mut self, stamp: Option<&str>) -> Result<Option<i64>> {
         let nanos = match stamp {
             Some(word) => {
                 let ms = number(word, "the time stamp")?;
-                let at = Stamp::from_epoch_ms(ms).ok_or_else(|| {
+                let at = Timestamp::from_epoch_ms(ms).ok_or_else(|| {
                     Error::invalid(
                         "the time stamp",
-                        short(word),
+                        shortened(word),
                         "it must be milliseconds since 1970",
                     )
                 })?;
@@ -240,7 +238,8 @@ impl Dcgm {
         let counted = self.devices.iter().any(|d| d.counted > 1);
         if !counted && self.devices.iter().any(|d| d.counted > 0) && self.scrape == 0 {
             return Err(Error::Data(
-                "it holds one scrape, and a counter tells by its difference; give a later scrape too".to_owned(),
+                "the file has one scrape, but a counter needs two; also give a later scrape"
+                    .to_owned(),
             )
             .at(Location::file(file)));
         }
@@ -256,11 +255,11 @@ impl Dcgm {
             let joules = if counted { device.counter.total() } else { device.power.joules() };
             if counted && device.counted > 1 && joules <= 0.0 {
                 findings.add(
-                    Trap::ZeroCounter,
+                    DataIssue::ZeroCounter,
                     file,
                     None,
                     format!(
-                        "the energy counter of {} stands still; the GPU may have none",
+                        "the energy counter of {} does not change; the GPU may have none",
                         device.key
                     ),
                 );
@@ -273,26 +272,29 @@ impl Dcgm {
         }
         let total: f64 = measured.parts.iter().map(|p| p.energy.value()).sum();
         if measured.parts.is_empty() || (!counted && total <= 0.0) {
-            let what = "energy counters, and no power with times; --interval says how far scrapes are apart";
-            return Err(nothing(file, what));
+            let what =
+                "energy counters, nor power with times; give the scrape interval with --interval";
+            return Err(no_data(file, what));
         }
         match seconds {
-            Some(seconds) => measured.spent(total, seconds),
+            Some(seconds) => measured.set_energy_and_time(total, seconds),
             None => {
                 measured.energy = Some(Joules::new(total));
                 findings.add(
-                    Trap::Assumed,
+                    DataIssue::Assumed,
                     file,
                     None,
-                    "the scrapes have no time stamps; --interval 15s would say how far they are apart",
+                    "the scrapes have no timestamps; give the scrape interval, such as --interval 15s",
                 );
             }
         }
         if counted {
             cross_check(&self.devices, file, findings);
         }
-        measured.start =
-            self.first.filter(|_| self.stamped).and_then(|t| Stamp::from_epoch_s(t as f64 / 1e9));
+        measured.start = self
+            .first
+            .filter(|_| self.stamped)
+            .and_then(|t| Timestamp::from_epoch_s(t as f64 / 1e9));
         measured.gpus = Some(self.devices.len() as u64);
         measured.gpu = self
             .devices
@@ -306,17 +308,17 @@ impl Dcgm {
     }
 }
 
-/// Counter and power of the same time should agree; maintainers of Zeus see 1 %, users more (ml-energy/zeus#12, #181).
+/// Counter and integrated power should agree; maintainers of Zeus see differences of 1 %, users more (ml-energy/zeus#12, #181).
 fn cross_check(devices: &[Device], file: &str, findings: &mut Findings) {
     for device in devices {
         let (counted, integrated) = (device.counter.total(), device.power.joules());
         if counted > 0.0 && integrated > 0.0 && (counted - integrated).abs() > 0.1 * counted {
             findings.add(
-                Trap::Disagreement,
+                DataIssue::Mismatch,
                 file,
                 None,
                 format!(
-                    "{}: the counter says {counted:.0} J and the power {integrated:.0} J; the counter was taken",
+                    "{}: counter: {counted:.0} J, integrated power: {integrated:.0} J; the counter is used",
                     device.key
                 ),
             );
@@ -324,13 +326,13 @@ fn cross_check(devices: &[Device], file: &str, findings: &mut Findings) {
     }
 }
 
-/// Name, labels without their braces, and what follows.
+/// Splits a line into name, labels without braces, and the rest.
 fn parts(line: &str) -> Result<(&str, &str, &str)> {
     let wrong = || {
         Error::invalid(
             "the line",
-            format!("`{}`", short(line)),
-            "it must be a metric as NAME{labels} VALUE",
+            format!("`{}`", shortened(line)),
+            "it must be a metric of the form NAME{labels} VALUE",
         )
     };
     match line.find('{') {

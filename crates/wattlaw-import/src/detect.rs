@@ -1,12 +1,12 @@
-//! Which tool wrote a log, judged by how it begins.
+//! Detects the format of a log from its first bytes.
 
 use super::Format;
-use super::clock::minute;
-use super::lines::without_mark;
+use super::lines::without_bom;
+use super::timestamp::minute;
 
-/// The format of a log that begins with `head`.
+/// The format of a log with these first bytes.
 pub(super) fn format(head: &[u8]) -> Option<Format> {
-    let head = without_mark(head);
+    let head = without_bom(head);
     let has = |words: &str| memchr::memmem::find(head, words.as_bytes()).is_some();
     if has(":::MLLOG") || has(":::MLL") {
         return Some(Format::Mlperf);
@@ -37,7 +37,7 @@ pub(super) fn format(head: &[u8]) -> Option<Format> {
     })
 }
 
-/// The format of a table by its titles.
+/// The format of a table from its column titles.
 fn table(cells: &[&str]) -> Option<Format> {
     let all = |names: &[&str]| names.iter().all(|name| cells.contains(name));
     let any = |wanted: fn(&str) -> bool| cells.iter().any(|cell| wanted(cell));

@@ -1,14 +1,14 @@
-//! EnergiBridge's CSV: a moment a row, `Delta` and `Time` in ms, counters in J, powers in W but for NVIDIA's in mW
+//! EnergiBridge's CSV: one time per row, `Delta` and `Time` in ms, counters in J, powers in W except NVIDIA's in mW
 //! (`src/gpu/nvidia.rs` writes NVML's number as it is).
 
-use super::clock::Stamp;
-use super::finding::{Findings, Trap};
+use super::data_issue::{DataIssue, Findings};
 use super::lines::Source;
 use super::measured::{Measured, Part};
 use super::series::{Counter, Series, Step};
 use super::table::Table;
+use super::timestamp::Timestamp;
 use super::unit::Scale;
-use super::{Reader, nothing, stem};
+use super::{Reader, no_data, stem};
 use wattlaw::base::error::{Error, Result};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
@@ -40,56 +40,59 @@ impl Reader for Energibridge {
     fn read(&mut self, source: &mut Source<'_>, findings: &mut Findings) -> Result<()> {
         let file = source.name;
         let mut table = Table::open(source)?;
-        let time = table.needed(&["Time"], "EnergiBridge writes it in ms since 1970")?;
+        let time = table.required(&["Time"], "EnergiBridge writes it in ms since 1970")?;
         let mut channels: Vec<Channel> = table
             .header()
             .iter()
             .enumerate()
             .filter_map(|(at, title)| channel(at, title))
             .collect();
-        // of two figures of one thing, the counter and the package's own are taken
+        // of two values for the same device, prefer the counter and the package
         let packages = channels.iter().any(|c| c.name == "PACKAGE_ENERGY");
         let counted = channels.iter().any(|c| c.counts && c.component == Component::Cpu);
         channels
             .retain(|c| !(packages && c.name == "CPU_ENERGY" || counted && c.name == "CPU_POWER"));
         if channels.is_empty() {
-            return Err(nothing(file, "columns of energy or power"));
+            return Err(no_data(file, "columns of energy or power"));
         }
-        let mut times: Option<(Stamp, Stamp)> = None;
+        let mut times: Option<(Timestamp, Timestamp)> = None;
         while let Some(row) = table.next()? {
-            let ms = row.needed(time)?;
-            let at = Stamp::from_epoch_ms(ms).ok_or_else(|| {
-                row.wrong(Error::invalid("column `Time`", ms, "it must be ms since 1970"))
+            let ms = row.required(time)?;
+            let at = Timestamp::from_epoch_ms(ms).ok_or_else(|| {
+                row.error_here(Error::invalid("column `Time`", ms, "it must be ms since 1970"))
             })?;
             if let Some((_, last)) = times
                 && at < last
             {
-                return Err(
-                    row.wrong(Error::Data(format!("the time goes back by {} s", last.since(at))))
-                );
+                return Err(row.error_here(Error::Data(format!(
+                    "the time goes back by {} s",
+                    last.since(at)
+                ))));
             }
             times = Some((times.map_or(at, |(first, _)| first), at));
             for channel in &mut channels {
                 let Some(value) = row.amount(Some(channel.at))? else { continue };
                 if channel.counts {
                     if channel.counter.push(channel.scale.si(value)) {
-                        let text =
-                            format!("{} ran over; the step across it is left out", channel.name);
-                        findings.add(Trap::Restart, file, Some(row.line), text);
+                        let text = format!(
+                            "{} overflowed; the step across the overflow is excluded",
+                            channel.name
+                        );
+                        findings.add(DataIssue::Restart, file, Some(row.line), text);
                     }
                 } else if let Step::Gap(seconds) =
                     channel.power.push(at.nanos(), channel.scale.si(value))
                 {
                     let text = format!(
-                        "no reading for {seconds:.0} s before this line; that time is left out"
+                        "no reading for {seconds:.0} s before this line; this gap is excluded"
                     );
-                    findings.add(Trap::Gap, file, Some(row.line), text);
+                    findings.add(DataIssue::Gap, file, Some(row.line), text);
                 }
             }
         }
         table.end(findings);
         let Some((first, last)) = times.filter(|(first, last)| last > first) else {
-            return Err(nothing(file, "two rows of different times"));
+            return Err(no_data(file, "two rows of different times"));
         };
         self.measured.push(measured(file, &channels, (first, last), findings));
         Ok(())
@@ -103,7 +106,7 @@ impl Reader for Energibridge {
 fn measured(
     file: &str,
     channels: &[Channel],
-    (first, last): (Stamp, Stamp),
+    (first, last): (Timestamp, Timestamp),
     findings: &mut Findings,
 ) -> Measured {
     let mut measured = Measured::new(stem(file), file, "energibridge");
@@ -111,14 +114,14 @@ fn measured(
     let has = |component| channels.iter().any(|c| c.component == component);
     let gpus = channels.iter().filter(|c| c.component == Component::Gpu).count() as u64;
     measured.gpus = (gpus > 0).then_some(gpus);
-    // a machine's own figure covers its parts, and is taken where there are no parts
+    // the system's value includes its parts, so it is used only without parts
     let by_parts = has(Component::Gpu) || has(Component::Cpu) || has(Component::Dram);
     if by_parts && has(Component::Node) {
-        let text = "SYSTEM_POWER covers CPU and memory too; it is told beside and not added";
-        findings.add(Trap::Covers, file, None, text);
+        let text = "SYSTEM_POWER covers CPU and memory too; it is listed separately and not added";
+        findings.add(DataIssue::Coverage, file, None, text);
     }
     let added = channels.iter().filter(|c| !by_parts || c.component != Component::Node);
-    measured.spent(added.map(Channel::joules).sum(), last.since(first));
+    measured.set_energy_and_time(added.map(Channel::joules).sum(), last.since(first));
     measured.scope = match (by_parts, has(Component::Cpu) || has(Component::Dram)) {
         (true, false) => Scope::Gpu,
         (true, true) => Scope::Devices,
@@ -129,10 +132,10 @@ fn measured(
         .any(|c| c.component == Component::Gpu && !c.counts && c.scale == Scale::MILLI)
     {
         let text = "GPU powers are NVML's milliwatts, which EnergiBridge writes without a unit";
-        findings.add(Trap::Covers, file, None, text);
+        findings.add(DataIssue::Coverage, file, None, text);
     }
     if gpus == 0 {
-        findings.add(Trap::Covers, file, None, "no GPU was read (EnergiBridge needs --gpu)");
+        findings.add(DataIssue::Coverage, file, None, "no GPU was read (EnergiBridge needs --gpu)");
     }
     let counts = channels.iter().all(|c| c.counts);
     let polls = channels.iter().all(|c| !c.counts);
@@ -152,7 +155,7 @@ fn measured(
     measured
 }
 
-/// What a column is, if it is one of energy or power.
+/// The channel of a column; `None` if it is not energy or power.
 fn channel(at: usize, title: &str) -> Option<Channel> {
     let (name, unit) = match title.split_once(" (") {
         Some((name, unit)) => (name, unit.trim_end_matches(')')),
@@ -176,7 +179,7 @@ fn channel(at: usize, title: &str) -> Option<Channel> {
     let scale = match unit {
         "" if nvidia && !counts => Scale::MILLI,
         "" => Scale::ONE,
-        unit => Scale::named(unit)?,
+        unit => Scale::from_unit(unit)?,
     };
     let (power, counter) = (Series::default(), Counter::default());
     Some(Channel { at, name: name.to_owned(), component, scale, counts, power, counter })

@@ -1,15 +1,15 @@
-//! Parts of one training run as one: restarts one after another, nodes beside each other.
+//! Joins the parts of one training run: sequential restarts and parallel nodes.
 
-use super::clock::Stamp;
 use super::measured::Measured;
+use super::timestamp::Timestamp;
 use wattlaw::base::error::{Error, Result};
 use wattlaw::base::units::{Joules, Seconds};
 
-/// Parts of one training run as one: what ran one after another is added up, and what ran at once is added up in energy
-/// and accelerators while its time counts once. What lies inside another part is in it already.
+/// Joins the parts of one training run. Sequential parts are added; of parallel parts energy and accelerators are added and the time
+/// counts once. Parts contained in another part are ignored.
 ///
 /// # Errors
-/// [`Error::Data`] where scopes differ, or an energy or a time is absent.
+/// [`Error::Data`] if scopes differ or a device is counted twice; [`Error::Missing`] if an energy or a time is missing.
 pub fn join(parts: &[Measured]) -> Result<Measured> {
     let parts: Vec<&Measured> = parts.iter().filter(|p| p.inside.is_none()).collect();
     let Some(first) = parts.first() else {
@@ -17,17 +17,17 @@ pub fn join(parts: &[Measured]) -> Result<Measured> {
     };
     if let Some(other) = parts.iter().find(|p| p.scope != first.scope) {
         return Err(Error::Data(format!(
-            "energies of scope `{}` and `{}` ({}) cannot be joined to one run",
+            "energies of scope `{}` and `{}` ({}) cannot be joined",
             first.scope, other.scope, other.run_id
         )));
     }
     if let Some((device, a, b)) = counted_twice(&parts) {
         return Err(Error::Data(format!(
-            "the energy of {device} stands in {} and in {} at the same time; give one of them",
+            "the energy of {device} is in both {} and {} at the same time; give only one of them",
             a.file, b.file
         )));
     }
-    let needed = |p: &Measured| -> Result<(Joules, Seconds)> {
+    let required = |p: &Measured| -> Result<(Joules, Seconds)> {
         let lacks = |what: &str| {
             Error::missing(what, format!("run {} cannot be joined without it", p.run_id))
                 .at(p.place())
@@ -37,15 +37,15 @@ pub fn join(parts: &[Measured]) -> Result<Measured> {
             p.duration.ok_or_else(|| lacks("the time"))?,
         ))
     };
-    let sums = parts.iter().map(|p| needed(p)).collect::<Result<Vec<_>>>()?;
+    let sums = parts.iter().map(|p| required(p)).collect::<Result<Vec<_>>>()?;
     let energy: Joules = sums.iter().map(|(e, _)| *e).sum();
     let (seconds, at_once) = match spans(&parts) {
         Some(spans) => covered(&spans),
-        // without times of day, parts are taken to have run one after another
+        // without timestamps, parts are assumed to be sequential
         None => (sums.iter().map(|(_, t)| t.value()).sum(), None),
     };
     let mut whole = Measured { parts: Vec::new(), ..(*first).clone() };
-    whole.spent(energy.value(), seconds);
+    whole.set_energy_and_time(energy.value(), seconds);
     whole.start = parts.iter().filter_map(|p| p.start).min();
     whole.gpus = match at_once {
         Some(gpus) => gpus,
@@ -60,7 +60,7 @@ pub fn join(parts: &[Measured]) -> Result<Measured> {
     }
     let total = |of: fn(&Measured) -> Option<f64>| {
         let all: Option<Vec<f64>> = parts.iter().map(|p| of(p)).collect();
-        // nodes of one run each count the same steps
+        // parallel nodes count the same steps, so a sum would be wrong
         all.filter(|_| at_once.is_none() || parts.len() == 1).map(|v| v.iter().sum())
     };
     (whole.steps, whole.samples) = (total(|p| p.steps), total(|p| p.samples));
@@ -73,7 +73,7 @@ pub fn join(parts: &[Measured]) -> Result<Measured> {
     Ok(whole)
 }
 
-/// A device whose energy two measurements of the same time both hold, by its UUID.
+/// A device (by UUID) that is in two overlapping measurements.
 fn counted_twice<'a>(parts: &[&'a Measured]) -> Option<(&'a str, &'a Measured, &'a Measured)> {
     let named = |m: &&&Measured| m.parts.iter().any(|p| p.name.starts_with("GPU-"));
     let by_uuid: Vec<&&Measured> = parts.iter().filter(named).collect();
@@ -91,20 +91,20 @@ fn counted_twice<'a>(parts: &[&'a Measured]) -> Option<(&'a str, &'a Measured, &
     None
 }
 
-type Span = (Stamp, Stamp, Option<u64>);
+type Span = (Timestamp, Timestamp, Option<u64>);
 
 fn spans(parts: &[&Measured]) -> Option<Vec<Span>> {
     parts.iter().map(|p| Some((p.start?, p.end()?, p.gpus))).collect()
 }
 
-/// Seconds in which any of the spans ran, and where some ran at once the most accelerators that did.
+/// Length of the union of the spans, s, and, if some overlap, the maximum number of accelerators at a time.
 fn covered(spans: &[Span]) -> (f64, Option<Option<u64>>) {
     let mut sorted = spans.to_vec();
     sorted.sort_by_key(|s| s.0);
     let (mut seconds, mut until, mut overlap) = (0.0, None, false);
     for (start, end, _) in &sorted {
-        let from = until.map_or(*start, |u: Stamp| u.max(*start));
-        // a second is what clocks of nodes and time stamps without fractions may differ by
+        let from = until.map_or(*start, |u: Timestamp| u.max(*start));
+        // tolerance of 1 s for clock differences and timestamps without fractions
         overlap |= until.is_some_and(|u| u.since(*start) > 1.0);
         if *end > from {
             seconds += end.since(from);
@@ -114,8 +114,8 @@ fn covered(spans: &[Span]) -> (f64, Option<Option<u64>>) {
     if !overlap {
         return (seconds, None);
     }
-    // ends stand before starts of the same moment
-    let mut changes: Vec<(Stamp, bool, u64)> = Vec::new();
+    // at equal times ends sort before starts
+    let mut changes: Vec<(Timestamp, bool, u64)> = Vec::new();
     for (start, end, gpus) in &sorted {
         let Some(gpus) = gpus else { return (seconds, Some(None)) };
         changes.extend([(*start, true, *gpus), (*end, false, *gpus)]);
@@ -138,14 +138,14 @@ mod tests {
 
     fn part(start: &str, seconds: f64, joules: f64, gpus: u64) -> Measured {
         let mut part = Measured::new("a", "x.csv", "test");
-        part.start = Stamp::parse(start);
+        part.start = Timestamp::parse(start);
         part.gpus = Some(gpus);
-        part.spent(joules, seconds);
+        part.set_energy_and_time(joules, seconds);
         part
     }
 
     #[test]
-    fn restarts_are_added_up_and_nodes_stand_beside_each_other() {
+    fn restarts_are_sequential_and_nodes_are_parallel() {
         let restarted = join(&[
             part("2024-01-01T00:00:00", 60.0, 100.0, 4),
             part("2024-01-01T01:00:00", 30.0, 50.0, 4),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gpu_is_never_added_to_itself() {
+    fn a_gpu_is_never_counted_twice() {
         let mut parts = [
             part("2024-01-01T00:00:00", 60.0, 100.0, 1),
             part("2024-01-01T00:00:30", 60.0, 90.0, 1),
@@ -180,15 +180,15 @@ mod tests {
         }
         let error = join(&parts).unwrap_err().to_string();
         assert!(
-            error.starts_with("the energy of GPU-6a stands in x.csv and in x.csv at the same time"),
+            error.starts_with("the energy of GPU-6a is in both x.csv and x.csv at the same time"),
             "{error}"
         );
-        parts[1].start = Stamp::parse("2024-01-01T00:01:00");
+        parts[1].start = Timestamp::parse("2024-01-01T00:01:00");
         assert_eq!(join(&parts).unwrap().energy, Some(Joules::new(190.0)));
     }
 
     #[test]
-    fn scopes_are_never_joined() {
+    fn different_scopes_are_not_joined() {
         let mut other = part("2024-01-01T00:00:00", 1.0, 1.0, 1);
         other.scope = Scope::Gpu;
         let error =

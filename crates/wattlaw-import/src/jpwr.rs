@@ -1,16 +1,16 @@
 //! jpwr's tables: `power.csv` in W, `energy.csv` and `energy_from_counter.csv` in Wh (`jpwr/ctxmgr.py`, `clitool.py`).
 //!
-//! The tables of one folder and ending are three views of one run: the counter's energy counts before the integrated
-//! power, and that before jpwr's own sum.
+//! The tables of one folder and suffix are three views of one run. The counter's energy is preferred, then the integrated power, then
+//! jpwr's own sum.
 
-use super::clock::Stamp;
-use super::finding::{Findings, Trap};
+use super::data_issue::{DataIssue, Findings};
 use super::lines::Source;
 use super::measured::{Measured, Part};
 use super::series::{Series, Step};
 use super::table::Table;
+use super::timestamp::Timestamp;
 use super::unit::Scale;
-use super::{Reader, nothing};
+use super::{Reader, no_data};
 use wattlaw::base::error::{Error, Location, Result};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
@@ -22,12 +22,12 @@ pub(super) struct Jpwr {
     runs: Vec<Run>,
 }
 
-/// The views of one run; each a list of channels and joules.
+/// The views of one run: lists of channels and energies in J.
 #[derive(Default)]
 struct Run {
     key: String,
     file: String,
-    start: Option<Stamp>,
+    start: Option<Timestamp>,
     seconds: f64,
     power: Vec<(String, f64)>,
     sum: Vec<(String, f64)>,
@@ -44,7 +44,7 @@ impl Reader for Jpwr {
         } else if table.header().len() == 2 && table.column("0").is_some() {
             while let Some(row) = table.next()? {
                 if let (Some(name), joules) =
-                    (row.text(Some(0))?, Scale::WATT_HOURS.si(row.needed(1)?))
+                    (row.text(Some(0))?, Scale::WATT_HOURS.si(row.required(1)?))
                 {
                     run.sum.push((name.to_owned(), joules));
                 }
@@ -53,14 +53,14 @@ impl Reader for Jpwr {
             let titles = table.header().to_vec();
             while let Some(row) = table.next()? {
                 for (at, title) in titles.iter().enumerate().filter(|(_, t)| t.contains(':')) {
-                    let joules = Scale::WATT_HOURS.si(row.needed(at)?);
+                    let joules = Scale::WATT_HOURS.si(row.required(at)?);
                     run.counter.push((title.clone(), joules));
                 }
             }
         }
         table.end(findings);
         if run.power.is_empty() && run.sum.is_empty() && run.counter.is_empty() {
-            return Err(nothing(file, "columns as pynvml:0"));
+            return Err(no_data(file, "columns such as pynvml:0"));
         }
         match self.runs.iter_mut().find(|known| known.key == run.key) {
             Some(known) => known.join(run),
@@ -75,7 +75,7 @@ impl Reader for Jpwr {
 }
 
 fn powers(table: &mut Table<'_>, file: &str, run: &mut Run, findings: &mut Findings) -> Result<()> {
-    let time = table.needed(&["timestamps"], "jpwr writes seconds since 1970 there")?;
+    let time = table.required(&["timestamps"], "jpwr writes seconds since 1970 there")?;
     let mut channels: Vec<(usize, String, Series)> = table
         .header()
         .iter()
@@ -84,9 +84,9 @@ fn powers(table: &mut Table<'_>, file: &str, run: &mut Run, findings: &mut Findi
         .map(|(at, title)| (at, title.clone(), Series::default()))
         .collect();
     while let Some(row) = table.next()? {
-        let seconds = row.needed(time)?;
-        let at = Stamp::from_epoch_s(seconds).ok_or_else(|| {
-            row.wrong(Error::invalid(
+        let seconds = row.required(time)?;
+        let at = Timestamp::from_epoch_s(seconds).ok_or_else(|| {
+            row.error_here(Error::invalid(
                 "column `timestamps`",
                 seconds,
                 "it must be seconds since 1970",
@@ -97,13 +97,14 @@ fn powers(table: &mut Table<'_>, file: &str, run: &mut Run, findings: &mut Findi
             let Some(watts) = row.amount(Some(*column))? else { continue };
             match series.push(at.nanos(), watts) {
                 Step::Back(back) => {
-                    return Err(row.wrong(Error::Data(format!("the time goes back by {back} s"))));
+                    return Err(
+                        row.error_here(Error::Data(format!("the time goes back by {back} s")))
+                    );
                 }
                 Step::Gap(gap) => {
-                    let text = format!(
-                        "no reading for {gap:.0} s before this line; that time is left out"
-                    );
-                    findings.add(Trap::Gap, file, Some(row.line), text);
+                    let text =
+                        format!("no reading for {gap:.0} s before this line; this gap is excluded");
+                    findings.add(DataIssue::Gap, file, Some(row.line), text);
                 }
                 Step::Joined | Step::Same => {}
             }
@@ -111,7 +112,7 @@ fn powers(table: &mut Table<'_>, file: &str, run: &mut Run, findings: &mut Findi
     }
     run.seconds = channels.iter().map(|(.., s)| s.seconds()).fold(0.0, f64::max);
     if run.seconds <= 0.0 {
-        return Err(nothing(file, "two readings"));
+        return Err(no_data(file, "two readings"));
     }
     run.power = channels.into_iter().map(|(_, name, series)| (name, series.joules())).collect();
     Ok(())
@@ -134,18 +135,18 @@ impl Run {
         let (counted, integrated) = (joules(&self.counter), joules(&self.power));
         if !self.counter.is_empty() && counted <= 0.0 {
             findings.add(
-                Trap::ZeroCounter,
+                DataIssue::ZeroCounter,
                 file,
                 None,
-                "the energy counter stands at 0; the GPU has none, or does not update it, and the power was taken",
+                "the energy counter is 0, so the GPU has none or does not update it; the integrated power is used",
             );
         } else if counted > 0.0 && integrated > 0.0 && (counted - integrated).abs() > 0.1 * counted
         {
             findings.add(
-                Trap::Disagreement,
+                DataIssue::Mismatch,
                 file,
                 None,
-                format!("the counter says {counted:.0} J and the power {integrated:.0} J; the counter was taken"),
+                format!("counter: {counted:.0} J, integrated power: {integrated:.0} J; the counter is used"),
             );
         }
         let (view, instrument, meter) = if counted > 0.0 {
@@ -155,7 +156,7 @@ impl Run {
         } else if !self.sum.is_empty() {
             (&self.sum, Instrument::Power, "jpwr energy")
         } else {
-            return Err(Error::Data("the counter says 0, and no other table was given".to_owned())
+            return Err(Error::Data("the counter is 0, and no other table was given".to_owned())
                 .at(Location::file(file)));
         };
         let mut measured =
@@ -167,19 +168,22 @@ impl Run {
             self.power.iter().chain(view).map(|(n, _)| n.as_str()).filter(|n| !is_gpu(n)).collect();
         if !others.is_empty() && gpus > 0 {
             findings.add(
-                Trap::Covers,
+                DataIssue::Coverage,
                 file,
                 None,
-                "channels of modules and CPUs (gh:) hold those of GPUs or each other; they are told beside and not added",
+                "channels of modules and CPUs (gh:) overlap with those of GPUs or each other; they are listed separately and not added",
             );
         }
         measured.gpus = (gpus > 0).then_some(gpus);
         measured.scope = if gpus > 0 { Scope::Gpu } else { Scope::Devices };
-        // a module's power covers what is on it, and is taken alone where there is no GPU's own
+        // a module's power includes its GPUs and CPUs, so without GPU channels only modules are added
         let added = |name: &str| {
             is_gpu(name) || (gpus == 0 && (name.contains("Module") || !has_module(view)))
         };
-        measured.spent(view.iter().filter(|(n, _)| added(n)).map(|(_, j)| j).sum(), self.seconds);
+        measured.set_energy_and_time(
+            view.iter().filter(|(n, _)| added(n)).map(|(_, j)| j).sum(),
+            self.seconds,
+        );
         measured.parts = view
             .iter()
             .map(|(name, joules)| Part {
@@ -195,8 +199,8 @@ impl Run {
             })
             .collect();
         if self.seconds <= 0.0 {
-            let text = "the table has no times; give the run's power.csv too";
-            findings.add(Trap::Assumed, file, None, text);
+            let text = "the table has no times; also give the run's power.csv";
+            findings.add(DataIssue::Assumed, file, None, text);
         }
         Ok(measured)
     }
@@ -210,7 +214,7 @@ fn has_module(view: &[(String, f64)]) -> bool {
     view.iter().any(|(name, _)| name.contains("Module"))
 }
 
-/// The run a table is of: folder and ending, without which view it is.
+/// The run of a table: folder and suffix, without the name of the view.
 fn run_of(file: &str) -> String {
     let (folder, name) = file.rsplit_once(['/', '\\']).unwrap_or(("", file));
     let name = name.strip_suffix(".csv").unwrap_or(name);

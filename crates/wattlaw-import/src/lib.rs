@@ -1,18 +1,17 @@
-//! What other tools measured: their logs read into runs, with every known trap handled and told.
+//! Importers for logs of other measurement tools. Known data issues are handled and reported.
 //!
-//! One file a foreign format, each keyed on the names that the tool writes and never on positions. Pure: bytes come in,
-//! values go out, and no log is held in memory whole.
+//! One file per format. Readers find columns by the names that the tool writes, never by position. Pure: bytes in, values out; no log
+//! is held in memory as a whole.
 
 mod alumet;
 mod carbontracker;
-mod clock;
 mod codecarbon;
 mod columns;
+mod data_issue;
 mod dcgm;
 mod detect;
 mod eco2ai;
 mod energibridge;
-mod finding;
 mod join;
 mod jpwr;
 mod lines;
@@ -24,18 +23,19 @@ mod nvidia_smi;
 mod perun;
 mod series;
 mod table;
+mod timestamp;
 mod unit;
 mod write;
 mod zeus;
 
-pub use clock::Stamp;
-pub use finding::{Finding, Trap};
+pub use data_issue::{DataIssue, Finding};
 pub use join::join;
 pub use lines::Source;
 pub use measured::{Measured, Part, check, run};
+pub use timestamp::Timestamp;
 pub use write::to_csv;
 
-use finding::Findings;
+use data_issue::Findings;
 
 use wattlaw::base::error::{Error, Location, Result};
 use wattlaw::base::words::words;
@@ -68,7 +68,7 @@ pub enum Format {
     Jpwr,
     /// eco2AI's `emission.csv`.
     Eco2ai,
-    /// Any table of runs, by a column map.
+    /// Any table of runs, through a column map.
     Csv,
 }
 
@@ -94,49 +94,49 @@ impl Format {
         Self::Csv,
     ];
 
-    /// The format of a log that begins with `head`, judged by what is in it and not by its name.
+    /// Detects the format of a log from its first bytes, not from its name.
     pub fn detect(head: &[u8]) -> Option<Self> {
         detect::format(head)
     }
 }
 
-/// What a user says of logs that they do not say themselves.
+/// Information from the user that the logs do not contain.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Accelerators whose energy counts, by index or UUID as the log names them; all when empty.
+    /// Accelerators to include, by index or UUID as in the log; all if empty.
     pub devices: Vec<String>,
-    /// Names of the columns of a log without a header.
+    /// Column names of a log without a header.
     pub columns: Vec<String>,
-    /// Seconds between samples of a log without times.
+    /// Sampling interval, s, of a log without times.
     pub interval_s: Option<f64>,
-    /// Names of the columns of a foreign table.
+    /// Column map of a table with other column names.
     pub map: Option<ColumnMap>,
 }
 
 impl Options {
-    /// Whether a device, known by several names, counts.
-    fn wants(&self, names: &[&str]) -> bool {
+    /// Whether a device with these names is included.
+    fn includes(&self, names: &[&str]) -> bool {
         self.devices.is_empty() || self.devices.iter().any(|d| names.contains(&d.as_str()))
     }
 }
 
-/// What logs say.
+/// Contents of logs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Log {
-    /// The runs, in the logs' order.
+    /// The runs, in the order of the logs.
     pub measured: Vec<Measured>,
-    /// The traps that were met.
+    /// The data issues found.
     pub findings: Vec<Finding>,
 }
 
-/// Reads the logs of one format, one after another; those of one run may be several files.
+/// Reads the logs of one format one after another; a run may span several files.
 pub struct Importer {
     reader: Box<dyn Reader>,
     findings: Findings,
 }
 
 impl Importer {
-    /// A reader of a format.
+    /// Creates the importer of a format.
     pub fn new(format: Format, options: Options) -> Self {
         let reader: Box<dyn Reader> = match format {
             Format::Codecarbon => Box::<codecarbon::Codecarbon>::default(),
@@ -159,37 +159,37 @@ impl Importer {
     /// Reads one log.
     ///
     /// # Errors
-    /// One sentence with file and line: what is not as the tool writes it, and what cannot be.
+    /// A log that is not in the tool's format or has impossible values, with file and line.
     pub fn read(&mut self, source: &mut Source<'_>) -> Result<()> {
         source.format()?;
         self.reader.read(source, &mut self.findings)
     }
 
-    /// What the logs say together.
+    /// The runs of all logs.
     ///
     /// # Errors
-    /// [`Error::Data`] where they hold no run, or parts that do not belong together.
+    /// [`Error::Data`] if there is no run, or if parts do not belong together.
     pub fn finish(mut self) -> Result<Log> {
         let measured = self.reader.finish(&mut self.findings)?;
         Ok(Log { measured, findings: self.findings.take() })
     }
 }
 
-/// A format's own reader.
+/// Reader of one format.
 trait Reader {
-    /// Takes in one log.
+    /// Reads one log.
     fn read(&mut self, source: &mut Source<'_>, findings: &mut Findings) -> Result<()>;
 
-    /// What all logs say together.
+    /// The runs of all logs.
     fn finish(self: Box<Self>, findings: &mut Findings) -> Result<Vec<Measured>>;
 }
 
-/// The sentence for a log that has the format and nothing in it.
-fn nothing(file: &str, what: &str) -> Error {
-    Error::Data(format!("it holds no {what}")).at(Location::file(file))
+/// The error for a log without the expected data.
+fn no_data(file: &str, what: &str) -> Error {
+    Error::Data(format!("the log has no {what}")).at(Location::file(file))
 }
 
-/// The name of a run that its log does not name: the file's, without folder and ending.
+/// Default name of a run: the file name without folder and extension.
 fn stem(file: &str) -> &str {
     let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
     match name.rsplit_once('.') {

@@ -1,4 +1,4 @@
-//! A log read line by line in constant memory, whatever its size.
+//! Reads logs line by line in constant memory.
 
 use std::io::BufRead;
 
@@ -7,39 +7,39 @@ use memchr::memchr;
 use super::Format;
 use wattlaw::base::error::{Error, Location, Result};
 
-/// A line longer than this is not one of a log.
-const LONGEST: usize = 1 << 20;
+/// Maximum length of a line in bytes; longer lines are not text logs.
+const MAX_LINE_BYTES: usize = 1 << 20;
 
-/// A log that is open: its name for complaints, and what is in it.
+/// An open log: its name for errors, and its contents.
 pub struct Source<'a> {
     /// Name of the file.
     pub name: &'a str,
-    /// Its bytes from the first one on.
+    /// Its bytes, from the first one.
     pub input: &'a mut dyn BufRead,
 }
 
 impl Source<'_> {
-    /// The tool that wrote it, judged by how it begins; nothing of it is used up.
+    /// Detects the format from the first bytes without consuming them.
     ///
     /// # Errors
     /// [`Error::Syntax`] for UTF-16, and [`Error::Data`] for a file that cannot be read.
     pub fn format(&mut self) -> Result<Option<Format>> {
         let head = self.input.fill_buf().map_err(|e| unreadable(self.name, &e))?;
         if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
-            let message = "it is UTF-16, as PowerShell's > writes it, and must be UTF-8".to_owned();
+            let message =
+                "the file is UTF-16, as written by PowerShell's >; it must be UTF-8".to_owned();
             return Err(Error::Syntax { format: "text", message }.at(Location::file(self.name)));
         }
         Ok(Format::detect(head))
     }
 
-    /// Calls `each` with every line's number and bytes, without its end; a byte order mark is left out.
+    /// Calls `each` with the number and bytes of every line, without line end and byte order mark; returns the number of lines.
     ///
     /// # Errors
-    /// Those of `each`; [`Error::Data`] for a file that cannot be read, a line of more than a mebibyte, and a zero byte,
-    /// which no log has.
+    /// Errors of `each`; [`Error::Data`] for a file that cannot be read or a line of more than 1 MiB.
     pub(crate) fn lines(&mut self, mut each: impl FnMut(u64, &[u8]) -> Result<()>) -> Result<u64> {
         let mut number = 0;
-        // what a line began with in the block before
+        // start of a line from the previous block
         let mut begun: Vec<u8> = Vec::new();
         loop {
             let block = self.input.fill_buf().map_err(|e| unreadable(self.name, &e))?;
@@ -61,9 +61,9 @@ impl Source<'_> {
             }
             begun.extend_from_slice(rest);
             self.input.consume(length);
-            if begun.len() > LONGEST {
+            if begun.len() > MAX_LINE_BYTES {
                 return Err(Error::Data(
-                    "the line is longer than 1 MiB, so this is no text log".to_owned(),
+                    "the line is longer than 1 MiB, so this is not a text log".to_owned(),
                 )
                 .at(Location::line(self.name, number + 1)));
             }
@@ -76,29 +76,29 @@ impl Source<'_> {
     }
 }
 
-/// The sentence for a file that cannot be read.
+/// The error for a file that cannot be read.
 pub(super) fn unreadable(name: &str, error: &std::io::Error) -> Error {
-    Error::Data(format!("it cannot be read: {error}")).at(Location::file(name))
+    Error::Data(format!("cannot be read: {error}")).at(Location::file(name))
 }
 
 fn trimmed(line: &[u8], number: u64) -> &[u8] {
-    let line = if number == 1 { without_mark(line) } else { line };
+    let line = if number == 1 { without_bom(line) } else { line };
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 /// The bytes after a UTF-8 byte order mark.
-pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
+pub(super) fn without_bom(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
 /// A line as text.
 ///
 /// # Errors
-/// [`Error::Syntax`] where it is not UTF-8, or holds a zero byte, which no text has.
+/// [`Error::Syntax`] if the line is not UTF-8 or has a zero byte.
 pub(super) fn text(line: &[u8]) -> Result<&str> {
     let not = |message: &str| Error::Syntax { format: "text", message: message.to_owned() };
     if memchr(0, line).is_some() {
-        return Err(not("the line holds a zero byte, so this is a binary file"));
+        return Err(not("the line has a zero byte, so this is a binary file"));
     }
     std::str::from_utf8(line).map_err(|_| not("the text is not UTF-8"))
 }
@@ -120,7 +120,7 @@ mod tests {
                 Ok(())
             });
             let expected = [(1, "one"), (2, ""), (3, "two,three"), (4, "last")];
-            // a mark may be split between blocks, but a line is whole before it is looked at
+            // a byte order mark may be split between blocks, but lines are complete when processed
             assert_eq!(found, expected.map(|(n, t)| (n, t.to_owned())), "blocks of {size}");
             assert_eq!(lines.unwrap(), 4);
         }
@@ -128,10 +128,10 @@ mod tests {
 
     #[test]
     fn a_line_without_end_is_refused() {
-        let bytes = vec![b'x'; LONGEST + 2];
+        let bytes = vec![b'x'; MAX_LINE_BYTES + 2];
         let mut reader = BufReader::new(&bytes[..]);
         let mut source = Source { name: "x.log", input: &mut reader };
         let error = source.lines(|_, _| Ok(())).unwrap_err().to_string();
-        assert_eq!(error, "x.log:1: the line is longer than 1 MiB, so this is no text log");
+        assert_eq!(error, "x.log:1: the line is longer than 1 MiB, so this is not a text log");
     }
 }

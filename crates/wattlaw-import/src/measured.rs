@@ -1,9 +1,9 @@
-//! What a log says of one run, and the run that it becomes together with its job.
+//! A run measured by another tool, and its conversion to a measurement with a job.
 
 use serde::Serialize;
 
-use super::clock::Stamp;
-use super::finding::{Finding, Findings, Trap};
+use super::data_issue::{DataIssue, Finding, Findings};
+use super::timestamp::Timestamp;
 use wattlaw::base::amount::Count;
 use wattlaw::base::error::{Error, Location, Result};
 use wattlaw::base::scope::Scope;
@@ -13,67 +13,67 @@ use wattlaw::job::JobSpec;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::record::{Component, Instrument};
 
-/// What a log says of one run; what it leaves open is `None`.
+/// A run in a log; values that the log does not state are `None`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Measured {
-    /// The run's name: the log's own, or one made from the file's name.
+    /// Name of the run: from the log, else from the file name.
     pub run_id: String,
-    /// The log.
+    /// Log file.
     pub file: String,
-    /// Line of the row that counts, counted from one.
+    /// Line of the used row, counted from 1.
     pub line: Option<u64>,
-    /// When it began, by the log's clock.
-    pub start: Option<Stamp>,
-    /// Time that was measured.
+    /// Start time by the log's clock.
+    pub start: Option<Timestamp>,
+    /// Measured time, s.
     #[serde(rename = "duration_s")]
     pub duration: Option<Seconds>,
-    /// Energy of that time, without PUE.
+    /// Energy of that time without PUE, J.
     #[serde(rename = "energy_j")]
     pub energy: Option<Joules>,
-    /// Mean power.
+    /// Mean power, W.
     #[serde(rename = "mean_power_w")]
     pub mean_power: Option<Watts>,
-    /// What the energy covers.
+    /// Energy scope.
     pub scope: Scope,
-    /// What measured it.
+    /// Meter.
     pub meter: String,
-    /// How the energy came about, where the log tells.
+    /// Method of measurement, if the log states it.
     pub instrument: Option<Instrument>,
-    /// Accelerators whose energy is in it.
+    /// Number of accelerators included in the energy.
     pub gpus: Option<u64>,
-    /// Their model, as the log names it.
+    /// Accelerator model, as named in the log.
     pub gpu: Option<String>,
-    /// Power limit of an accelerator.
+    /// Power limit per accelerator, W.
     #[serde(rename = "power_limit_w")]
     pub power_limit: Option<Watts>,
-    /// PUE that was divided out of the energy.
+    /// PUE that was removed from the energy.
     pub pue: Option<f64>,
-    /// Optimizer steps that the log counts.
+    /// Number of optimizer steps in the log.
     pub steps: Option<f64>,
-    /// Sequences that the log counts.
+    /// Number of sequences in the log.
     pub samples: Option<f64>,
-    /// Whether the energy is that of one accelerator, because the log does not say how many there were.
+    /// Whether the energy is per accelerator, because the log does not state their number.
     pub per_gpu: bool,
-    /// The run that this one is a part of, and whose energy holds this one's.
+    /// The run that contains this one, including its energy.
     pub inside: Option<String>,
-    /// The energy by part, where the log tells them apart; parts may be beside the scope.
+    /// Energy by part, if the log states it; parts may be outside the scope.
     pub parts: Vec<Part>,
 }
 
 /// Energy of a part of a machine.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Part {
-    /// Its name in the log.
+    /// Name in the log.
     pub name: String,
-    /// What it is.
+    /// Component.
     pub component: Component,
-    /// Its energy.
+    /// Energy, J.
     #[serde(rename = "energy_j")]
     pub energy: Joules,
 }
 
 impl Measured {
-    /// A run of which a log says nothing yet.
+    /// A run without measured values.
     pub(super) fn new(run_id: impl Into<String>, file: &str, meter: impl Into<String>) -> Self {
         Self {
             run_id: run_id.into(),
@@ -98,8 +98,8 @@ impl Measured {
         }
     }
 
-    /// Sets energy and time, and the mean power that follows from them.
-    pub(super) fn spent(&mut self, joules: f64, seconds: f64) {
+    /// Sets energy (J) and time (s), and the resulting mean power.
+    pub(super) fn set_energy_and_time(&mut self, joules: f64, seconds: f64) {
         self.energy = Some(Joules::new(joules));
         if seconds > 0.0 {
             self.duration = Some(Seconds::new(seconds));
@@ -107,23 +107,23 @@ impl Measured {
         }
     }
 
-    /// Energy of the parts that are accelerators.
+    /// Energy of the accelerator parts, J.
     pub fn gpu_energy(&self) -> Option<Joules> {
         let of_gpus = |p: &&Part| p.component == Component::Gpu;
         let any = self.parts.iter().any(|p| of_gpus(&p));
         any.then(|| self.parts.iter().filter(of_gpus).map(|p| p.energy).sum())
     }
 
-    /// The same run with the accelerators' energy only.
+    /// The same run with only the accelerators' energy.
     ///
     /// # Errors
-    /// [`Error::Missing`] where the log does not tell it apart.
-    pub fn of_gpus(mut self) -> Result<Self> {
+    /// [`Error::Missing`] if the log does not list it separately.
+    pub fn with_gpu_energy(mut self) -> Result<Self> {
         if self.scope == Scope::Gpu {
             return Ok(self);
         }
         let energy = self.gpu_energy().ok_or_else(|| {
-            Error::missing("the energy of the GPUs", "the log does not tell it from the rest")
+            Error::missing("the energy of the GPUs", "the log does not list it separately")
                 .at(self.place())
         })?;
         self.scope = Scope::Gpu;
@@ -132,33 +132,33 @@ impl Measured {
         Ok(self)
     }
 
-    /// The place in the log.
+    /// Location in the log.
     pub fn place(&self) -> Location {
         Location { file: self.file.clone(), line: self.line }
     }
 
-    /// When it ended, by the log's clock.
-    pub(super) fn end(&self) -> Option<Stamp> {
+    /// End time by the log's clock.
+    pub(super) fn end(&self) -> Option<Timestamp> {
         Some(self.start?.minus(-self.duration?.value()))
     }
 }
 
-/// A node draws less than this for each of its GPUs: NVIDIA states up to 14.3 kW for a DGX B200 with eight
+/// Upper bound of a node's power per GPU: NVIDIA states up to 14.3 kW for a DGX B200 with eight
 /// (<https://docs.nvidia.com/dgx/dgxb200-user-guide/introduction-to-dgxb200.html>).
-const MOST_PER_GPU_W: f64 = 2000.0;
+const MAX_POWER_PER_GPU_W: f64 = 2000.0;
 
-/// What the catalogue knows better than a log: powers that an accelerator does not reach.
+/// Checks mean powers against the limits of the catalogue.
 pub fn check(measured: &[Measured], catalog: &Catalog) -> Vec<Finding> {
     let mut findings = Findings::default();
     for run in measured {
         if let Some(power) = run.mean_power
-            && power.value() > MOST_PER_GPU_W * run.gpus.unwrap_or(8).max(8) as f64
+            && power.value() > MAX_POWER_PER_GPU_W * run.gpus.unwrap_or(8).max(8) as f64
         {
             let text = format!(
-                "{:.0} kW on average are more than such a machine can draw; energy or time are in another unit, or made up",
+                "a mean power of {:.0} kW is impossible for such a machine; check the units of energy and time",
                 power.value() / 1e3
             );
-            findings.add(Trap::PowerAboveLimit, &run.file, run.line, text);
+            findings.add(DataIssue::PowerAboveLimit, &run.file, run.line, text);
             continue;
         }
         let known = run.gpu.as_deref().and_then(|gpu| catalog.accelerator(gpu).ok());
@@ -175,12 +175,12 @@ pub fn check(measured: &[Measured], catalog: &Catalog) -> Vec<Finding> {
         let each = energy.value() / time.value() / gpus as f64;
         if each > 1.02 * limit {
             findings.add(
-                Trap::PowerAboveLimit,
+                DataIssue::PowerAboveLimit,
                 &run.file,
                 run.line,
                 format!(
-                    "run {}: {each:.0} W a GPU on average, above {which} of {limit:.0} W; other devices or jobs may be \
-                     in it, or the GPU is another model",
+                    "run {}: mean power of {each:.0} W per GPU, above {which} of {limit:.0} W; the energy may include other \
+                     devices or jobs, or the GPU model is wrong",
                     run.run_id
                 ),
             );
@@ -189,11 +189,11 @@ pub fn check(measured: &[Measured], catalog: &Catalog) -> Vec<Finding> {
     findings.take()
 }
 
-/// The run that a measurement and a job come to.
+/// Combines a measured run and a job to a measurement.
 ///
 /// # Errors
-/// [`Error::At`] with the log's place where the energy or the time is absent, the energy is zero, the accelerators are
-/// others or not all of the job's; and those of [`JobSpec::resolve`].
+/// [`Error::At`] with the log's location if energy or time is missing, the energy is zero, or the accelerators differ from the job's;
+/// and the errors of [`JobSpec::resolve`].
 pub fn run(measured: &Measured, spec: &JobSpec, catalog: &Catalog) -> Result<Measurement> {
     attach(measured, spec, catalog).map_err(|e| e.at(measured.place()))
 }
@@ -203,43 +203,43 @@ fn attach(measured: &Measured, spec: &JobSpec, catalog: &Catalog) -> Result<Meas
     if spec.system.name.is_none() && spec.system.gpu.is_none() {
         spec.system.gpu.clone_from(&measured.gpu);
     }
-    let spread = &spec.parallelism;
-    let of_degrees = spread.dp.or(spread.tp).or(spread.pp).is_some();
-    if spec.system.gpus.or(spec.system.nodes).is_none() && !of_degrees && !measured.per_gpu {
+    let parallelism = &spec.parallelism;
+    let has_degrees = parallelism.dp.or(parallelism.tp).or(parallelism.pp).is_some();
+    if spec.system.gpus.or(spec.system.nodes).is_none() && !has_degrees && !measured.per_gpu {
         spec.system.gpus = measured.gpus;
     }
     let mut run = Measurement::described(&measured.run_id, &spec, catalog)?;
     if let Some(gpu) = measured.gpu.as_deref().and_then(|gpu| catalog.accelerator(gpu).ok())
         && gpu.name != run.gpu()
     {
-        return Err(Error::invalid("gpu", run.gpu(), format!("the log is of {}", gpu.name)));
+        return Err(Error::invalid("gpu", run.gpu(), format!("the log states {}", gpu.name)));
     }
     if let Some(gpus) = measured.gpus
         && !measured.per_gpu
         && gpus != run.gpus()
     {
         let why = if gpus < run.gpus() {
-            format!("the log has the energy of {gpus}; give the logs of all nodes and --join")
+            format!("the log covers {gpus}; give the logs of all nodes and use --join")
         } else {
-            format!("the log has the energy of {gpus}; name those of the job with --devices")
+            format!("the log covers {gpus}; select those of the job with --devices")
         };
         return Err(Error::invalid("gpus", run.gpus(), why));
     }
     let each =
-        measured.energy.ok_or_else(|| Error::missing("the energy", "the log does not say it"))?;
+        measured.energy.ok_or_else(|| Error::missing("the energy", "the log does not state it"))?;
     let energy = if measured.per_gpu { each * run.gpus() as f64 } else { each };
     let zero_gpus = measured.gpu_energy().is_some_and(|e| e <= Joules::ZERO);
     if energy <= Joules::ZERO || zero_gpus {
         return Err(Error::invalid(
             "the energy of the GPUs",
             "zero",
-            "a run of a table has one; the tool found no counter",
+            "it must be positive; the tool found no counter",
         ));
     }
     let duration = measured
         .duration
         .filter(|t| *t > Seconds::ZERO)
-        .ok_or_else(|| Error::missing("the time", "the log does not say it"))?;
+        .ok_or_else(|| Error::missing("the time", "the log does not state it"))?;
     run.line = measured.line.unwrap_or(0);
     run.duration = Some(duration);
     run.energy = Some(energy);
@@ -250,11 +250,11 @@ fn attach(measured: &Measured, spec: &JobSpec, catalog: &Catalog) -> Result<Meas
     Ok(run)
 }
 
-/// Tokens that were trained on: those that the log counts, or those of the job.
+/// Number of training tokens: from the log, else from the job.
 fn tokens(measured: &Measured, spec: &JobSpec, catalog: &Catalog) -> Option<f64> {
     let job = match spec.resolve(catalog) {
         Ok(job) => job,
-        // a job that leaves open how much is trained says the rest by one step
+        // a job without a length is resolved with one step, to get its tokens per step
         Err(_) => {
             let mut one = spec.clone();
             (one.workload.tokens, one.workload.steps) = (None, Some(Count::new(1)));

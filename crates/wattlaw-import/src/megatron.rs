@@ -1,14 +1,14 @@
 //! Megatron-LM's output with `--log-energy` (`megatron/training/training.py`, `training_log`).
 //!
-//! A line is the mean of the iterations since the line before it, of one GPU; the total at the end is that of all GPUs,
-//! evaluation and checkpoints included.
+//! A line has the mean per iteration and GPU since the previous line; the total at the end covers all GPUs including evaluation and
+//! checkpoints.
 
-use super::clock::Stamp;
-use super::finding::{Findings, Trap};
+use super::data_issue::{DataIssue, Findings};
 use super::lines::{Source, text};
 use super::measured::Measured;
 use super::number::number_after;
-use super::{Reader, nothing, stem};
+use super::timestamp::Timestamp;
+use super::{Reader, no_data, stem};
 use wattlaw::base::error::{Error, Location, Result};
 use wattlaw::base::scope::Scope;
 use wattlaw::record::Instrument;
@@ -22,7 +22,7 @@ pub(super) struct Megatron {
     measured: Vec<Measured>,
 }
 
-/// One line of iterations.
+/// A log line of iterations.
 struct Line {
     number: u64,
     iteration: f64,
@@ -47,8 +47,8 @@ impl Reader for Megatron {
 
 #[derive(Default)]
 struct Log {
-    start: Option<Stamp>,
-    /// The last line, and the first while it is not known how many iterations it stands for.
+    start: Option<Timestamp>,
+    /// The last line, and the first one while its number of iterations is unknown.
     last: Option<(u64, f64)>,
     first: Option<Line>,
     iterations: f64,
@@ -60,7 +60,7 @@ struct Log {
     total: Option<f64>,
     without_energy: u64,
     lines: u64,
-    /// Lines that were added up.
+    /// Number of added lines.
     spans: u64,
 }
 
@@ -73,7 +73,7 @@ impl Log {
         findings: &mut Findings,
     ) -> Result<()> {
         let place = |e: Error| e.at(Location::line(file, number));
-        // most lines of a log are not ours, and may hold anything
+        // most lines are unrelated and may have any bytes
         let ours = |label: &str| memchr::memmem::find(line, label.as_bytes()).is_some();
         let (iterates, total, world) = (
             ours(TIME),
@@ -144,7 +144,7 @@ impl Log {
             let stamp = line
                 .split_once('[')
                 .and_then(|(_, rest)| rest.split_once(']'))
-                .and_then(|(t, _)| Stamp::parse(t));
+                .and_then(|(t, _)| Timestamp::parse(t));
             self.start = stamp;
         }
         let line = Line { number, iteration, seconds: milliseconds / 1e3, joules, batch };
@@ -152,28 +152,28 @@ impl Log {
             None => self.first = Some(line),
             Some((_, last)) if iteration == last => {
                 findings.add(
-                    Trap::CountedTwice,
+                    DataIssue::DoubleCounted,
                     file,
                     Some(number),
-                    "the same iteration again; it was counted once",
+                    "repeated iteration; it was counted once",
                 );
             }
             Some((_, last)) if iteration < last => {
                 findings.add(
-                    Trap::Restart,
+                    DataIssue::Restart,
                     file,
                     Some(number),
-                    "training went on from an earlier checkpoint; iterations that ran twice are counted twice, as they \
-                     took energy twice",
+                    "training resumed from an earlier checkpoint; iterations that ran twice used energy twice and are counted \
+                     twice",
                 );
-                // nothing says how many iterations this line stands for: as many as lines before it
+                // the number of iterations of this line is unknown: use the usual number
                 let usual = self.usual();
                 self.add(&line, usual.unwrap_or(1.0));
             }
             Some((_, last)) => {
                 let span = iteration - last;
                 if let Some(first) = self.first.take() {
-                    // the first line stands for all since the beginning, or since the checkpoint
+                    // the first line covers all iterations since the start or the checkpoint
                     self.add(&first, span.min(first.iteration.max(1.0)));
                 }
                 self.add(&line, span);
@@ -183,7 +183,7 @@ impl Log {
         Ok(())
     }
 
-    /// Iterations that a line usually stands for.
+    /// Usual number of iterations per line.
     fn usual(&self) -> Option<f64> {
         (self.spans > 0).then(|| (self.iterations / self.spans as f64).round().max(1.0))
     }
@@ -199,12 +199,12 @@ impl Log {
 
     fn finish(mut self, file: &str, findings: &mut Findings) -> Result<Measured> {
         if let Some(first) = self.first.take() {
-            // a single line: the log says nothing of the iterations before it
+            // with a single line the number of its iterations is unknown
             findings.add(
-                Trap::Assumed,
+                DataIssue::Assumed,
                 file,
                 Some(first.number),
-                "there is one line of iterations; it is taken for one iteration",
+                "there is only one line of iterations; it is assumed to cover one iteration",
             );
             self.add(&first, 1.0);
         }
@@ -213,16 +213,16 @@ impl Log {
                 Error::missing(ENERGY.trim_end_matches(':'), "Megatron writes it with --log-energy")
                     .at(Location::file(file))
             } else {
-                nothing(file, "lines of iterations")
+                no_data(file, "lines of iterations")
             });
         }
         if self.without_energy > 0 {
             findings.add(
-                Trap::LeftOut,
+                DataIssue::Skipped,
                 file,
                 None,
                 format!(
-                    "{} lines of iterations have no energy and were left out",
+                    "{} lines of iterations have no energy and were skipped",
                     self.without_energy
                 ),
             );
@@ -236,31 +236,31 @@ impl Log {
         measured.gpus = self.world;
         match (self.world, self.total) {
             (Some(world), _) if self.iterations > 0.0 => {
-                measured.spent(self.joules * world as f64, self.seconds)
+                measured.set_energy_and_time(self.joules * world as f64, self.seconds)
             }
-            (_, Some(total)) if self.iterations == 0.0 => measured.spent(total, 0.0),
+            (_, Some(total)) if self.iterations == 0.0 => measured.set_energy_and_time(total, 0.0),
             _ => {
                 measured.per_gpu = true;
                 measured.gpus = None;
-                measured.spent(self.joules, self.seconds);
+                measured.set_energy_and_time(self.joules, self.seconds);
                 findings.add(
-                    Trap::Divided,
+                    DataIssue::AveragedOverGpus,
                     file,
                     None,
-                    "the energy is that of one GPU, for the log does not say how many there were (`world size`); --job \
-                     multiplies it by those of the job",
+                    "the energy is that of one GPU, because the log has no `world size`; with --job it is multiplied by the number \
+                     of GPUs",
                 );
             }
         }
         if let (Some(total), Some(_), true) = (self.total, self.world, self.iterations > 0.0) {
             let energy = measured.energy.map_or(0.0, |e| e.value());
             findings.add(
-                Trap::Disagreement,
+                DataIssue::Mismatch,
                 file,
                 None,
                 format!(
-                    "the iterations come to {:.4} MJ and the total at the end is {:.4} MJ, evaluation and checkpoints \
-                     included; the iterations were taken",
+                    "the iterations sum to {:.4} MJ; the total at the end is {:.4} MJ including evaluation and checkpoints; the \
+                     sum of the iterations is used",
                     energy / 1e6,
                     total / 1e6
                 ),

@@ -1,31 +1,30 @@
 //! MLPerf Training's power logs: `node_N.txt`, `sw_N.txt` and the run's `result_N.txt`.
 //!
-//! The energy is the official one (`mlcommons/logging`, `mlperf_logging/result_summarizer`, `_compute_power_node` and
-//! `_compute_power_sw`): each reading stands for the time since the one before it, the sum is multiplied by the efficiency
-//! of conversion and scaled from the time of the measurement to that of the run; switches are their power times the time
-//! of the run.
+//! The energy follows the official rules (`mlcommons/logging`, `mlperf_logging/result_summarizer`, `_compute_power_node` and
+//! `_compute_power_sw`): each reading covers the time since the previous one; the sum is multiplied by the conversion
+//! efficiency and scaled from the measurement time to the run time. The energy of switches is their power times the run time.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::clock::Stamp;
-use super::finding::{Findings, Trap};
+use super::data_issue::{DataIssue, Findings};
 use super::lines::{Source, text};
 use super::measured::{Measured, Part};
-use super::number::{MOST, short};
-use super::{Reader, nothing, stem};
+use super::number::{MAX_VALUE, shortened};
+use super::timestamp::Timestamp;
+use super::{Reader, no_data, stem};
 use wattlaw::base::error::{Error, Location, Result};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
 use wattlaw::record::{Component, Instrument};
 
-/// Reads MLPerf's logs; nodes, switches and the result of one folder are one run.
+/// Reads MLPerf logs; nodes, switches and the result of one folder form one run.
 #[derive(Default)]
 pub(super) struct Mlperf {
     files: Vec<File>,
 }
 
-/// What one file says.
+/// Contents of one file.
 struct File {
     name: String,
     readings: Vec<(f64, f64)>,
@@ -48,7 +47,7 @@ struct Event {
 }
 
 impl Event {
-    /// The value, or the `value` in it: power readings are wrapped in an object.
+    /// The value, or its field `value`: power readings are wrapped in an object.
     fn number(&self) -> Option<f64> {
         self.value.as_f64().or_else(|| self.value.get("value")?.as_f64())
     }
@@ -57,7 +56,7 @@ impl Event {
 impl Reader for Mlperf {
     fn read(&mut self, source: &mut Source<'_>, _: &mut Findings) -> Result<()> {
         let name = source.name;
-        let mut file = File::of(name);
+        let mut file = File::new(name);
         let mut events = 0_u64;
         source.lines(|number, line| {
             let Some(at) = memchr::memmem::find(line, b":::MLL") else { return Ok(()) };
@@ -70,7 +69,7 @@ impl Reader for Mlperf {
             file.event(&event).map_err(place)
         })?;
         if events == 0 {
-            return Err(nothing(name, ":::MLLOG lines"));
+            return Err(no_data(name, ":::MLLOG lines"));
         }
         self.files.push(file);
         Ok(())
@@ -85,12 +84,12 @@ impl Reader for Mlperf {
                 None => runs.push((key, vec![file])),
             }
         }
-        runs.iter().map(|(key, files)| joined(key, files, findings)).collect()
+        runs.iter().map(|(key, files)| join_files(key, files, findings)).collect()
     }
 }
 
 impl File {
-    fn of(name: &str) -> Self {
+    fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
             readings: Vec::new(),
@@ -105,49 +104,53 @@ impl File {
 
     fn event(&mut self, event: &Event) -> Result<()> {
         let time = event.time_ms;
-        if Stamp::from_epoch_ms(time).is_none() {
+        if Timestamp::from_epoch_ms(time).is_none() {
             return Err(Error::invalid("time_ms", time, "it must be milliseconds since 1970"));
         }
-        let needed = |most: f64| match event.number() {
-            Some(x) if (0.0..=most).contains(&x) => Ok(x),
+        let required = |max: f64| match event.number() {
+            Some(x) if (0.0..=max).contains(&x) => Ok(x),
             Some(x) => {
-                Err(Error::invalid(&event.key, x, format!("it must be a number from 0 to {most}")))
+                Err(Error::invalid(&event.key, x, format!("it must be a number from 0 to {max}")))
             }
             None => Err(Error::invalid(
                 &event.key,
-                short(&event.value.to_string()),
+                shortened(&event.value.to_string()),
                 "it must be a number, or an object whose `value` is one",
             )),
         };
         match event.key.as_str() {
             "power_measurement_start" => self.start = Some(time),
             "power_measurement_stop" => self.stop = self.stop.or(Some(time)),
-            "power_reading" => self.readings.push((time, needed(MOST)?)),
-            "conversion_eff" => self.efficiency = needed(1.5)?,
-            "interconnect_power_est" => self.switch_w = self.switch_w.or(Some(needed(MOST)?)),
+            "power_reading" => self.readings.push((time, required(MAX_VALUE)?)),
+            "conversion_eff" => self.efficiency = required(1.5)?,
+            "interconnect_power_est" => {
+                self.switch_w = self.switch_w.or(Some(required(MAX_VALUE)?))
+            }
             "run_start" => self.run.0 = self.run.0.or(Some(time)),
             "run_stop" => self.run.1 = Some(time),
             _ => {}
         }
-        // evaluations and the end carry how many sequences were trained on until then
+        // evaluations and the end state the number of sequences so far
         if matches!(event.key.as_str(), "run_stop" | "eval_accuracy") {
             let trained = event.metadata.get("samples_count").and_then(Value::as_f64);
             self.samples = self
                 .samples
                 .into_iter()
-                .chain(trained.filter(|n| (0.0..=MOST).contains(n)))
+                .chain(trained.filter(|n| (0.0..=MAX_VALUE).contains(n)))
                 .reduce(f64::max);
         }
         Ok(())
     }
 
-    /// Mean power behind the supplies in W, and seconds of the measurement.
+    /// Mean DC power, W, and measurement time, s.
     fn mean_power(&self, findings: &mut Findings) -> Result<(f64, f64)> {
         let place = || Location::file(&self.name);
         let Some(start) = self.start else {
-            return Err(
-                Error::missing("power_measurement_start", "the sum begins with it").at(place())
-            );
+            return Err(Error::missing(
+                "power_measurement_start",
+                "the energy is summed from there",
+            )
+            .at(place()));
         };
         let mut readings = self.readings.clone();
         readings.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -156,14 +159,14 @@ impl File {
         let stop = self.stop.unwrap_or(last);
         if self.stop.is_none() {
             findings.add(
-                Trap::Assumed,
+                DataIssue::Assumed,
                 &self.name,
                 None,
-                "power_measurement_stop is missing; the last reading ends the measurement",
+                "power_measurement_stop is missing; the measurement is assumed to end at the last reading",
             );
         }
         if stop <= start || readings.is_empty() {
-            return Err(nothing(&self.name, "power readings between start and stop"));
+            return Err(no_data(&self.name, "power readings between start and stop"));
         }
         let mut before = start;
         let mut sum = 0.0;
@@ -175,11 +178,11 @@ impl File {
     }
 }
 
-/// The run that a file is of: `result_0` for `power/result_0/node_1.txt` and for `result_0.txt`.
+/// The run of a file: `result_0` for `power/result_0/node_1.txt` and for `result_0.txt`.
 fn run_of(file: &File) -> String {
     let parts: Vec<&str> = file.name.split(['/', '\\']).collect();
     match parts.as_slice() {
-        // a result stands two folders above the power of its nodes
+        // a result file is two folders above the power logs of its nodes
         [above @ .., _] if file.is_result() => [above, &[stem(&file.name)]].concat().join("/"),
         [above @ .., "power", run, _] => [above, &[*run]].concat().join("/"),
         [above @ .., _] => above.join("/"),
@@ -193,7 +196,7 @@ impl File {
     }
 }
 
-fn joined(key: &str, files: &[File], findings: &mut Findings) -> Result<Measured> {
+fn join_files(key: &str, files: &[File], findings: &mut Findings) -> Result<Measured> {
     let results: Vec<&File> = files.iter().filter(|f| f.is_result()).collect();
     let seconds_of = |f: &&File| match f.run {
         (Some(start), Some(stop)) if stop > start => Some((stop - start) / 1e3),
@@ -204,9 +207,9 @@ fn joined(key: &str, files: &[File], findings: &mut Findings) -> Result<Measured
         files.iter().filter(|f| f.start.is_some() || !f.readings.is_empty()).collect();
     let first = nodes.first().or(results.first()).map_or("", |f| f.name.as_str());
     if nodes.is_empty() {
-        return Err(nothing(
+        return Err(no_data(
             files.first().map_or(key, |f| &f.name),
-            "power readings; they are in power/result_N/node_N.txt",
+            "power readings; give power/result_N/node_N.txt",
         ));
     }
     let powers = nodes.iter().map(|n| n.mean_power(findings)).collect::<Result<Vec<_>>>()?;
@@ -214,17 +217,17 @@ fn joined(key: &str, files: &[File], findings: &mut Findings) -> Result<Measured
     let seconds = run_s.unwrap_or(measured_s);
     if run_s.is_none() {
         findings.add(
-            Trap::Assumed,
+            DataIssue::Assumed,
             first,
             None,
-            "the result file with run_start and run_stop was not given; the time is that of the measurement",
+            "the result file with run_start and run_stop was not given; the measurement time is used",
         );
     }
     let name = key.rsplit('/').next().filter(|k| !k.is_empty()).unwrap_or(stem(first));
     let mut measured = Measured::new(name, first, "mlperf power");
     measured.instrument = Some(Instrument::Power);
     measured.start =
-        nodes.iter().filter_map(|n| n.start).reduce(f64::min).and_then(Stamp::from_epoch_ms);
+        nodes.iter().filter_map(|n| n.start).reduce(f64::min).and_then(Timestamp::from_epoch_ms);
     let mut total = 0.0;
     for (node, (watts, _)) in nodes.iter().zip(&powers) {
         total += watts * seconds;
@@ -235,12 +238,12 @@ fn joined(key: &str, files: &[File], findings: &mut Findings) -> Result<Measured
         });
         if node.efficiency < 1.0 {
             findings.add(
-                Trap::Covers,
+                DataIssue::Coverage,
                 &node.name,
                 None,
                 format!(
-                    "the readings were multiplied by a conversion efficiency of {}, as the rules do: the energy is that \
-                     behind the power supplies",
+                    "the readings were multiplied by a conversion efficiency of {}, as the rules require: the energy is on the \
+                     DC side of the power supplies",
                     node.efficiency
                 ),
             );
@@ -250,24 +253,24 @@ fn joined(key: &str, files: &[File], findings: &mut Findings) -> Result<Measured
     measured.scope = if direct { Scope::NodeDc } else { Scope::NodeAc };
     if !direct {
         findings.add(
-            Trap::Assumed,
+            DataIssue::Assumed,
             first,
             None,
-            "no conversion efficiency below 1 is stated: the readings are taken to be those of the plug (node_ac)",
+            "no conversion efficiency below 1 is stated; the readings are assumed to be on the AC side (node_ac)",
         );
     }
     for switch in files {
         if let Some(watts) = switch.switch_w {
             total += switch.efficiency * watts * seconds;
             findings.add(
-                Trap::Modelled,
+                DataIssue::Modelled,
                 &switch.name,
                 None,
-                format!("{watts} W of network is an estimate of the submitter and not measured; it is in the energy"),
+                format!("the energy includes {watts} W of network, which the submitter estimated"),
             );
         }
     }
     measured.samples = results.iter().find_map(|r| r.samples);
-    measured.spent(total, seconds);
+    measured.set_energy_and_time(total, seconds);
     Ok(measured)
 }

@@ -1,12 +1,12 @@
-//! Numbers of logs, and what stands in their place.
+//! Numbers in logs, and markers of missing values.
 
 use wattlaw::base::error::{Error, Result};
 
-/// No quantity of a log is larger, in whatever unit: a slip of a counter, or no number of energy at all.
-pub(super) const MOST: f64 = 1e18;
+/// Upper bound of any quantity of a log in any unit; larger values are errors.
+pub(super) const MAX_VALUE: f64 = 1e18;
 
-/// Whether a cell says that there is no value.
-pub(super) fn absent(text: &str) -> bool {
+/// Whether a cell marks a missing value.
+pub(super) fn is_missing_value(text: &str) -> bool {
     matches!(
         text,
         "" | "NA"
@@ -28,34 +28,34 @@ pub(super) fn absent(text: &str) -> bool {
 /// A finite number.
 ///
 /// # Errors
-/// [`Error::Invalid`], which says of a decimal comma that it is one.
+/// [`Error::Invalid`]; the message points out a decimal comma.
 pub(super) fn number(text: &str, what: &str) -> Result<f64> {
     match text.parse::<f64>() {
         Ok(x) if x.is_finite() => Ok(x),
         _ => {
             let comma = text.replacen(',', ".", 1).parse::<f64>().is_ok();
             let expected = if comma {
-                "it must be a number with a decimal point, and this one has a comma"
+                "it must use a decimal point instead of a comma"
             } else {
                 "it must be a number"
             };
-            Err(Error::invalid(what, format!("`{}`", short(text)), expected))
+            Err(Error::invalid(what, format!("`{}`", shortened(text)), expected))
         }
     }
 }
 
-/// A text short enough for a sentence.
-pub(super) fn short(text: &str) -> String {
+/// A text shortened for a message.
+pub(super) fn shortened(text: &str) -> String {
     match text.char_indices().nth(60) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),
     }
 }
 
-/// The number that stands behind a label; none where the label is absent.
+/// The number after a label; `None` without the label.
 ///
 /// # Errors
-/// [`Error::Invalid`] where what stands there is no finite number.
+/// [`Error::Invalid`] if it is not a finite number.
 pub(super) fn number_after(line: &str, label: &str) -> Result<Option<f64>> {
     let Some((_, rest)) = line.split_once(label) else { return Ok(None) };
     let word = rest.trim_start().split([' ', '|', '/', ',', ';']).next().unwrap_or_default();

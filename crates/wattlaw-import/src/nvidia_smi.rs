@@ -1,21 +1,21 @@
 //! `nvidia-smi --query-gpu=… --format=csv[,noheader][,nounits]`, of any size.
 //!
-//! The time stamps are local time without a zone: an hour back is the end of summer time and is made good. `power.draw`
-//! is the mean of the last second on Ampere (but for the A100) and newer, and the power of the moment before
-//! (`nvidia-smi --help-query-gpu`).
+//! Timestamps are local time without a zone: a step back by one hour is the end of daylight saving time and is corrected. `power.draw`
+//! is the mean of the last second on Ampere (except the A100) and newer, and the instantaneous power on older GPUs (`nvidia-smi
+//! --help-query-gpu`).
 
 mod cell;
 mod layout;
 
 use memchr::memchr;
 
-use super::clock::{Stamp, minute, second};
-use super::finding::{Findings, Trap};
+use super::data_issue::{DataIssue, Findings};
 use super::lines::{Source, text};
 use super::measured::{Measured, Part};
-use super::number::absent;
+use super::number::is_missing_value;
 use super::series::{Series, Step};
-use super::{Options, Reader, nothing, stem};
+use super::timestamp::{Timestamp, minute, second};
+use super::{Options, Reader, no_data, stem};
 use cell::{power_cell, quantity, row_of_other_length, trim, unreadable_cell};
 use layout::Layout;
 
@@ -24,7 +24,7 @@ use wattlaw::base::scope::Scope;
 use wattlaw::base::units::{Joules, Watts};
 use wattlaw::record::{Component, Instrument};
 
-/// An hour, by which summer time ends.
+/// The clock change at the end of daylight saving time.
 const HOUR_NS: i64 = 3_600_000_000_000;
 
 /// Reads nvidia-smi's logs.
@@ -44,7 +44,7 @@ impl Reader for NvidiaSmi {
         let file = source.name;
         let mut log: Option<Log> = None;
         let mut header: Vec<u8> = Vec::new();
-        // nvidia-smi that was killed leaves half a line at the end
+        // a killed nvidia-smi leaves an incomplete last line
         let mut short: Option<Error> = None;
         let lines = source.lines(|number, line| {
             if line.trim_ascii().is_empty() {
@@ -56,7 +56,8 @@ impl Reader for NvidiaSmi {
             let at = |e: Error| e.at(Location::line(file, number));
             match &mut log {
                 None => {
-                    let (layout, titled) = Layout::of(line, &self.options.columns).map_err(at)?;
+                    let (layout, titled) =
+                        Layout::from_first_line(line, &self.options.columns).map_err(at)?;
                     let mut begun = Log::new(layout, self.options.clone());
                     if titled {
                         header = line.to_vec();
@@ -66,7 +67,7 @@ impl Reader for NvidiaSmi {
                     log = Some(begun);
                     Ok(())
                 }
-                // a log that was appended to has its header again
+                // an appended log repeats its header
                 Some(log) if !header.is_empty() && line == header.as_slice() => {
                     log.restart(file, number, findings);
                     Ok(())
@@ -79,15 +80,15 @@ impl Reader for NvidiaSmi {
         })?;
         if short.is_some() {
             findings.add(
-                Trap::LeftOut,
+                DataIssue::Skipped,
                 file,
                 Some(lines),
-                "the last line is cut off and was left out",
+                "the last line is incomplete and was skipped",
             );
         }
         let Some(log) = log else {
             let what =
-                if lines == 0 { "the file is empty" } else { "the file holds blank lines only" };
+                if lines == 0 { "the file is empty" } else { "the file has only blank lines" };
             return Err(Error::Data(what.to_owned()).at(Location::file(file)));
         };
         self.measured.push(log.finish(file, findings)?);
@@ -99,7 +100,7 @@ impl Reader for NvidiaSmi {
     }
 }
 
-/// One device's readings.
+/// Readings of one device.
 struct Device {
     key: Vec<u8>,
     wanted: bool,
@@ -114,7 +115,7 @@ struct Log {
     layout: Layout,
     options: Options,
     devices: Vec<Device>,
-    /// Which device the last line was of; lines go round.
+    /// Device of the last line; devices alternate in a fixed order.
     at: usize,
     start: Option<i64>,
     clock: Clock,
@@ -122,13 +123,13 @@ struct Log {
     same: u64,
 }
 
-/// The log's clock; its last minute is kept, since most lines are of the same one.
+/// The log's clock. The last parsed minute is cached, because most lines share it.
 #[derive(Default)]
 struct Clock {
     shown: [u8; 16],
     minute: i64,
     last: Option<i64>,
-    /// What was added because summer time ended.
+    /// Correction for the end of daylight saving time, ns.
     offset: i64,
 }
 
@@ -164,16 +165,16 @@ impl Log {
 
     fn restart(&mut self, file: &str, line: u64, findings: &mut Findings) {
         findings.add(
-            Trap::Restart,
+            DataIssue::Restart,
             file,
             Some(line),
-            "the header stands here again: the log was appended to, and the time between is left out",
+            "repeated header: the log was appended to; the time in between is excluded",
         );
         self.devices.iter_mut().for_each(|d| d.series.pause());
         self.clock.last = None;
     }
 
-    /// Takes in a line; gives back the sentence of one that is too short, which may be the last and cut off.
+    /// Parses a line. Returns the error of a line that is too short, because it is accepted as an incomplete last line.
     fn line(
         &mut self,
         file: &str,
@@ -205,7 +206,7 @@ impl Log {
             place(unreadable_cell(
                 "timestamp",
                 time,
-                "it must be a time as 2023/07/08 19:28:27.236",
+                "it must be a time such as 2023/07/08 19:28:27.236",
             ))
         })?;
         let now = self.now(raw, file, number, findings);
@@ -217,10 +218,10 @@ impl Log {
         let Some(watts) = quantity(power).map_err(|e| place(power_cell(power, e)))? else {
             device.missing += 1;
             findings.add(
-                Trap::Sentinel,
+                DataIssue::MissingValue,
                 file,
                 Some(number),
-                format!("{} is not known here; the sample was left out", self.layout.power_name),
+                format!("{} is missing here; the sample was skipped", self.layout.power_name),
             );
             return Ok(None);
         };
@@ -231,44 +232,45 @@ impl Log {
             Step::Same => self.same += 1,
             Step::Gap(seconds) => {
                 let summer = (seconds - 3600.0).abs() < 60.0;
-                let why = if summer { " (summer time may have begun)" } else { "" };
+                let why = if summer { " (daylight saving time may have started)" } else { "" };
                 findings.add(
-                    Trap::Gap,
+                    DataIssue::Gap,
                     file,
                     Some(number),
-                    format!("no sample for {seconds:.0} s before this line{why}; that time and its energy are left out"),
+                    format!(
+                        "no sample for {seconds:.0} s before this line{why}; this gap is excluded"
+                    ),
                 );
             }
             Step::Back(seconds) if seconds <= 1.0 => findings.add(
-                Trap::LocalTime,
+                DataIssue::LocalTime,
                 file,
                 Some(number),
-                "the clock was set back by less than a second; the sample was left out",
+                "the clock was set back by less than a second; the sample was skipped",
             ),
             Step::Back(seconds) => {
                 return Err(place(Error::Data(format!(
-                    "the time goes back by {seconds:.0} s; logs that were joined must be given as files of their own"
+                    "the time goes back by {seconds:.0} s; give concatenated logs as separate files"
                 ))));
             }
         }
         Ok(None)
     }
 
-    /// The moment of a sample, with what the end of summer time took away.
+    /// Time of a sample, corrected for the end of daylight saving time.
     fn now(&mut self, raw: i64, file: &str, number: u64, findings: &mut Findings) -> i64 {
         if let Some(last) = self.clock.last {
             let back = last - raw;
-            // an hour less the step between two samples, which is rarely above five minutes
+            // the step back is one hour minus the sampling interval, which rarely exceeds five minutes
             let usual = self.devices.iter().map(|d| d.series.interval()).fold(0.0, f64::max);
             let step = (HOUR_NS / 12).max((1.5e9 * usual) as i64);
             if back > HOUR_NS - step && back <= HOUR_NS && step < HOUR_NS {
                 self.clock.offset = self.clock.offset.saturating_add(HOUR_NS);
                 findings.add(
-                    Trap::LocalTime,
+                    DataIssue::LocalTime,
                     file,
                     Some(number),
-                    "the clock goes back by an hour: the time stamps are local time and summer time ended; the hour was \
-                     made good",
+                    "the clock goes back by one hour: daylight saving time ended; the timestamps were corrected",
                 );
             }
         }
@@ -276,7 +278,7 @@ impl Log {
         raw.saturating_add(self.clock.offset)
     }
 
-    /// Which device a line is of; a new one is made known.
+    /// Index of a line's device; adds a new device.
     #[expect(clippy::too_many_arguments, reason = "the cells of one line")]
     fn device(
         &mut self,
@@ -300,24 +302,24 @@ impl Log {
         let place = |e: Error| e.at(Location::line(file, number));
         if self.devices.len() >= 4096 {
             return Err(place(Error::Data(
-                "the log has more than 4096 devices, so its columns are not what they seem".into(),
+                "the log has more than 4096 devices; check its columns".into(),
             )));
         }
         let key_text = text(key).map_err(place)?;
         let name = text(name).map_err(place)?;
         if mig == b"Enabled" {
             findings.add(
-                Trap::Covers,
+                DataIssue::Coverage,
                 file,
                 Some(number),
-                "MIG is on: the power is that of the whole GPU, whatever its slices do",
+                "MIG is enabled: the power is that of the whole GPU",
             );
         }
         self.devices.push(Device {
             key: key.to_vec(),
-            wanted: key.is_empty() || self.options.wants(&[key_text]),
+            wanted: key.is_empty() || self.options.includes(&[key_text]),
             series: Series::default(),
-            name: (!absent(name)).then(|| name.to_owned()),
+            name: (!is_missing_value(name)).then(|| name.to_owned()),
             limit: quantity(limit).ok().flatten(),
             missing: 0,
         });
@@ -329,11 +331,11 @@ impl Log {
         let layout = &self.layout;
         if !layout.unused.is_empty() {
             findings.add(
-                Trap::Covers,
+                DataIssue::Coverage,
                 file,
                 None,
                 format!(
-                    "the energy is that of {}; {} was not used",
+                    "the energy is integrated from {}; {} was not used",
                     layout.power_name,
                     layout.unused.join(", ")
                 ),
@@ -341,47 +343,47 @@ impl Log {
         }
         let mixed = self.samples >= 8 && self.same * 3 > self.samples
             || self.devices.iter().any(|d| d.series.comes_in_bursts());
-        if !layout.told_apart && mixed {
+        if !layout.has_device_column && mixed {
             return Err(Error::missing(
                 "column `index` or `uuid`",
-                "lines come in bursts, so several GPUs are in the log that cannot be told apart",
+                "the lines come in bursts, so the log has several GPUs that cannot be distinguished",
             )
             .at(Location::file(file)));
         }
         let devices: Vec<&Device> = self.devices.iter().filter(|d| d.wanted).collect();
         if devices.is_empty() && !self.devices.is_empty() {
             let known = self.devices.iter().filter_map(|d| std::str::from_utf8(&d.key).ok());
-            let asked = self.options.devices.join(",");
-            return Err(Error::unknown("device", &asked, known).at(Location::file(file)));
+            let selected = self.options.devices.join(",");
+            return Err(Error::unknown("device", &selected, known).at(Location::file(file)));
         }
         let seconds = devices.iter().map(|d| d.series.seconds()).fold(0.0, f64::max);
         if seconds <= 0.0 && devices.iter().any(|d| d.missing > 0) {
             let what = format!(
-                "known {}: the driver does not measure it, as of a vGPU",
+                "valid {}: the driver does not provide it, as for a vGPU",
                 layout.power_name
             );
-            return Err(nothing(file, &what));
+            return Err(no_data(file, &what));
         }
         if seconds <= 0.0 {
-            return Err(nothing(file, "two samples of one GPU"));
+            return Err(no_data(file, "two samples of one GPU"));
         }
         findings.add(
-            Trap::LocalTime,
+            DataIssue::LocalTime,
             file,
             None,
-            "the time stamps are local time of an unknown zone",
+            "the timestamps are local time of an unknown time zone",
         );
         let module = layout.power_name.starts_with("module");
         let mut measured =
             Measured::new(stem(file), file, format!("nvidia-smi {}", layout.power_name));
         measured.scope = if module { Scope::Devices } else { Scope::Gpu };
         measured.instrument = Some(Instrument::Power);
-        measured.start = self.start.map(Stamp::local);
+        measured.start = self.start.map(Timestamp::local);
         measured.gpus = Some(devices.len() as u64);
         measured.gpu = one_of(devices.iter().map(|d| d.name.as_deref()));
         measured.power_limit =
             devices.iter().filter_map(|d| d.limit).reduce(f64::max).map(Watts::new);
-        measured.spent(devices.iter().map(|d| d.series.joules()).sum(), seconds);
+        measured.set_energy_and_time(devices.iter().map(|d| d.series.joules()).sum(), seconds);
         measured.parts = devices
             .iter()
             .map(|d| Part {
@@ -396,17 +398,17 @@ impl Log {
         let interval = devices.iter().map(|d| d.series.interval()).fold(0.0, f64::max);
         if interval > 5.0 {
             findings.add(
-                Trap::Assumed,
+                DataIssue::Assumed,
                 file,
                 None,
-                format!("a sample each {interval:.0} s: what happens between them is taken as a straight line"),
+                format!("one sample every {interval:.0} s; the power between samples is interpolated linearly"),
             );
         }
         Ok(measured)
     }
 }
 
-/// The one value that all have, or none.
+/// The common value of all, if any.
 fn one_of<'a>(mut values: impl Iterator<Item = Option<&'a str>>) -> Option<String> {
     let first = values.next().flatten()?;
     values.all(|v| v == Some(first)).then(|| first.to_owned())

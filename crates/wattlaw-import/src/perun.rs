@@ -1,21 +1,21 @@
-//! perun's CSV (`perun/io/pandas.py`): a reading of a sensor a row, in watts, or a counter in joules, times a magnitude.
+//! perun's CSV (`perun/io/pandas.py`): one sensor reading per row, a power in W or a counter in J, times a magnitude.
 
 use std::collections::HashMap;
 
-use super::finding::{Findings, Trap};
+use super::data_issue::{DataIssue, Findings};
 use super::lines::Source;
 use super::measured::{Measured, Part};
-use super::number::short;
+use super::number::shortened;
 use super::series::{Counter, Series, Step};
 use super::table::{Row, Table};
 use super::unit::Scale;
-use super::{Reader, nothing, stem};
+use super::{Reader, no_data, stem};
 use wattlaw::base::error::{Error, Result};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
 use wattlaw::record::{Component, Instrument};
 
-/// Reads perun's tables; a `run id` a run.
+/// Reads perun's tables; each `run id` is a run.
 #[derive(Default)]
 pub(super) struct Perun {
     measured: Vec<Measured>,
@@ -48,11 +48,12 @@ impl Reader for Perun {
         let columns = Columns {
             run: table.column("run id"),
             host: table.column("hostname"),
-            sensor: table.needed(&["sensor"], "perun names what it reads there")?,
-            unit: table.needed(&["unit"], "perun writes W or J there")?,
-            magnitude: table.needed(&["magnitude"], "perun writes the factor of the unit there")?,
-            time: table.needed(&["timestep"], "perun writes seconds there")?,
-            value: table.needed(&["value"], "perun writes the reading there")?,
+            sensor: table.required(&["sensor"], "perun names what it reads there")?,
+            unit: table.required(&["unit"], "perun writes W or J there")?,
+            magnitude: table
+                .required(&["magnitude"], "perun writes the factor of the unit there")?,
+            time: table.required(&["timestep"], "perun writes seconds there")?,
+            value: table.required(&["value"], "perun writes the reading there")?,
         };
         let (mut channels, mut by_key) = (Vec::<Channel>::new(), HashMap::<String, usize>::new());
         while let Some(row) = table.next()? {
@@ -77,13 +78,14 @@ impl Reader for Perun {
                 });
                 channels.len() - 1
             });
-            let (time, value) = (row.needed(columns.time)?, scale.si(row.needed(columns.value)?));
+            let (time, value) =
+                (row.required(columns.time)?, scale.si(row.required(columns.value)?));
             let Some(channel) = channels.get_mut(at) else { continue };
             channel.reading(file, &row, time, value, findings)?;
         }
         table.end(findings);
         if channels.is_empty() {
-            return Err(nothing(file, "readings in W or J"));
+            return Err(no_data(file, "readings in W or J"));
         }
         let mut runs: Vec<&str> = Vec::new();
         for channel in &channels {
@@ -113,36 +115,39 @@ impl Channel {
         findings: &mut Findings,
     ) -> Result<()> {
         if time > 1e9 * 8.0 {
-            return Err(row.wrong(Error::invalid("column `timestep`", time, "it must be seconds")));
+            return Err(row.error_here(Error::invalid(
+                "column `timestep`",
+                time,
+                "it must be seconds",
+            )));
         }
         if self.counts {
             if let Some((_, last)) = self.times
                 && time < last
             {
                 return Err(
-                    row.wrong(Error::Data(format!("the time goes back by {} s", last - time)))
+                    row.error_here(Error::Data(format!("the time goes back by {} s", last - time)))
                 );
             }
             self.times = Some((self.times.map_or(time, |(first, _)| first), time));
             if self.counter.push(value) {
                 findings.add(
-                    Trap::Restart,
+                    DataIssue::Restart,
                     file,
                     Some(row.line),
-                    "a counter began anew or ran over; the step across it is left out",
+                    "a counter was reset or overflowed; the step across it is excluded",
                 );
             }
             return Ok(());
         }
         match self.power.push((time * 1e9).round() as i64, value) {
             Step::Back(seconds) => {
-                Err(row.wrong(Error::Data(format!("the time goes back by {seconds} s"))))
+                Err(row.error_here(Error::Data(format!("the time goes back by {seconds} s"))))
             }
             Step::Gap(seconds) => {
-                let text = format!(
-                    "no reading for {seconds:.0} s before this line; that time is left out"
-                );
-                findings.add(Trap::Gap, file, Some(row.line), text);
+                let text =
+                    format!("no reading for {seconds:.0} s before this line; this gap is excluded");
+                findings.add(DataIssue::Gap, file, Some(row.line), text);
                 Ok(())
             }
             Step::Joined | Step::Same => Ok(()),
@@ -184,7 +189,7 @@ fn measured(
     let mut measured = Measured::new(name, file, "perun");
     let seconds = channels.iter().map(|c| c.seconds()).fold(0.0, f64::max);
     if seconds <= 0.0 {
-        return Err(nothing(file, "two readings of one sensor"));
+        return Err(no_data(file, "two readings of one sensor"));
     }
     let gpus = channels.iter().filter(|c| c.component() == Component::Gpu).count() as u64;
     measured.gpus = (gpus > 0).then_some(gpus);
@@ -196,9 +201,9 @@ fn measured(
     let kind = |c: &&Channel| if c.counts { Instrument::Counter } else { Instrument::Power };
     let first = channels.first().map(kind);
     measured.instrument = first.filter(|k| channels.iter().all(|c| kind(c) == *k));
-    // a platform or a module holds other sensors
+    // a platform or module sensor includes other sensors
     let added = channels.iter().filter(|c| c.component() != Component::Node);
-    measured.spent(added.map(|c| c.joules()).sum(), seconds);
+    measured.set_energy_and_time(added.map(|c| c.joules()).sum(), seconds);
     measured.parts = channels
         .iter()
         .map(|c| Part {
@@ -212,14 +217,13 @@ fn measured(
         })
         .collect();
     if channels.iter().any(|c| c.component() == Component::Node) {
-        let text =
-            "a sensor of the platform or module covers others too; it is told beside and not added";
-        findings.add(Trap::Covers, file, None, text);
+        let text = "a sensor of the platform or module covers others too; it is listed separately and not added";
+        findings.add(DataIssue::Coverage, file, None, text);
     }
     Ok(measured)
 }
 
-/// The magnitude of a unit: a number, or the name or sign that perun has for it (`data_model/measurement_type.py`).
+/// The magnitude of a unit: a number, or perun's name or symbol for it (`data_model/measurement_type.py`).
 fn magnitude(row: &Row<'_>, column: usize) -> Result<Scale> {
     let text = row.text(Some(column))?.unwrap_or("1");
     let factor = match text.trim_start_matches("Magnitude.") {
@@ -233,8 +237,12 @@ fn magnitude(row: &Row<'_>, column: usize) -> Result<Scale> {
         "GIGA" | "G" => 1e9,
         other => other.parse().unwrap_or(f64::NAN),
     };
-    Scale::of(factor).ok_or_else(|| {
-        let found = format!("`{}`", short(text));
-        row.wrong(Error::invalid("column `magnitude`", found, "it must be a factor as 0.001"))
+    Scale::from_factor(factor).ok_or_else(|| {
+        let found = format!("`{}`", shortened(text));
+        row.error_here(Error::invalid(
+            "column `magnitude`",
+            found,
+            "it must be a factor such as 0.001",
+        ))
     })
 }

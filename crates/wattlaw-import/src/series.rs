@@ -1,36 +1,36 @@
-//! Power that was read again and again, integrated to energy.
+//! Integration of power readings to energy.
 
-/// A time between two readings in which a log says nothing: longer than a minute and than ten usual steps.
+/// A gap: a step longer than this and than ten times the mean step.
 const GAP_NS: i64 = 60_000_000_000;
 
-/// Lines of several GPUs of one query are no further apart than this.
+/// Maximum time between the lines of several GPUs of one query.
 const BURST_NS: i64 = 20_000_000;
 
-/// What became of a reading.
+/// Result of adding a reading.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Step {
-    /// The first one, or one that was joined to the one before.
+    /// The first reading, or one joined to the previous reading.
     Joined,
-    /// It stands at the same moment as the one before.
+    /// Same time as the previous reading.
     Same,
-    /// Nobody read for so many seconds before it; that time and its energy are left out.
+    /// A gap of this many seconds before the reading; the gap is excluded.
     Gap(f64),
-    /// It stands so many seconds before the one before it.
+    /// Earlier than the previous reading by this many seconds.
     Back(f64),
 }
 
-/// One channel's readings, joined by straight lines.
+/// Readings of one channel, interpolated linearly.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Series {
     last: Option<(i64, f64)>,
     joules: f64,
-    joined_ns: i64,
+    covered_ns: i64,
     steps: i64,
-    quick: i64,
+    short_steps: i64,
 }
 
 impl Series {
-    /// Takes a reading of so many watts at so many nanoseconds.
+    /// Adds a reading: time in ns, power in W.
     pub(super) fn push(&mut self, at_ns: i64, watts: f64) -> Step {
         let Some((before_ns, before)) = self.last else {
             self.last = Some((at_ns, watts));
@@ -44,43 +44,43 @@ impl Series {
         if dt == 0 {
             return Step::Same;
         }
-        if dt > GAP_NS && self.steps > 0 && dt / 10 > self.joined_ns / self.steps {
+        if dt > GAP_NS && self.steps > 0 && dt / 10 > self.covered_ns / self.steps {
             return Step::Gap(dt as f64 / 1e9);
         }
         self.joules += 0.5 * (before + watts) * (dt as f64 / 1e9);
-        self.quick += i64::from(dt < BURST_NS && dt * 4 * self.steps < self.joined_ns);
-        self.joined_ns += dt;
+        self.short_steps += i64::from(dt < BURST_NS && dt * 4 * self.steps < self.covered_ns);
+        self.covered_ns += dt;
         self.steps += 1;
         Step::Joined
     }
 
-    /// Forgets the last reading, so that the next one begins anew.
+    /// Ends the current segment; the next reading starts a new one.
     pub(super) fn pause(&mut self) {
         self.last = None;
     }
 
-    /// Energy of the time that was covered, in joules.
+    /// Energy of the covered time, J.
     pub(super) const fn joules(&self) -> f64 {
         self.joules
     }
 
-    /// Time that was covered, in seconds.
+    /// Covered time, s.
     pub(super) fn seconds(&self) -> f64 {
-        self.joined_ns as f64 / 1e9
+        self.covered_ns as f64 / 1e9
     }
 
-    /// Whether readings come in bursts, as where several channels are read as one.
+    /// Whether readings come in bursts, as when several channels are mixed.
     pub(super) const fn comes_in_bursts(&self) -> bool {
-        self.steps >= 8 && 3 * self.quick > self.steps
+        self.steps >= 8 && 3 * self.short_steps > self.steps
     }
 
-    /// Usual time between two readings in seconds; zero where there is no second one.
+    /// Mean time between readings, s; 0 with fewer than two.
     pub(super) fn interval(&self) -> f64 {
         if self.steps == 0 { 0.0 } else { self.seconds() / self.steps as f64 }
     }
 }
 
-/// A counter of energy that is read again and again, and may begin anew.
+/// An energy counter that may be reset.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Counter {
     last: Option<f64>,
@@ -89,7 +89,7 @@ pub(super) struct Counter {
 }
 
 impl Counter {
-    /// Takes a reading; says whether the counter began anew before it.
+    /// Adds a reading; returns whether the counter was reset before it.
     pub(super) fn push(&mut self, value: f64) -> bool {
         let reset = self.last.is_some_and(|last| value < last);
         if let Some(last) = self.last
@@ -102,7 +102,7 @@ impl Counter {
         reset
     }
 
-    /// What it counted between the first and the last reading; what lies around a new beginning is not known.
+    /// Counted energy between the first and the last reading, without the steps across resets.
     pub(super) const fn total(&self) -> f64 {
         self.total
     }
@@ -115,7 +115,7 @@ mod tests {
     const S: i64 = 1_000_000_000;
 
     #[test]
-    fn a_ramp_is_its_mean_times_its_time() {
+    fn a_linear_ramp_is_integrated_exactly() {
         let mut series = Series::default();
         for t in 0..=10 {
             assert_eq!(series.push(t * S, 100.0 + 10.0 * t as f64), Step::Joined);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_left_out_and_time_never_runs_backwards() {
+    fn gaps_are_excluded_and_time_is_monotonic() {
         let mut series = Series::default();
         for t in 0..=5 {
             series.push(t * S, 100.0);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_that_begins_anew_loses_only_what_lies_between() {
+    fn a_reset_loses_only_the_step_across_it() {
         let mut counter = Counter::default();
         let resets: Vec<bool> = [100.0, 150.0, 20.0, 50.0].map(|v| counter.push(v)).into();
         assert_eq!(resets, [false, false, true, false]);

@@ -1,12 +1,12 @@
-//! A table with a header, read row by row and by the names of its columns.
+//! Reads a table with a header row by row; columns are found by name.
 
 use std::io::Read;
 
 use csv::{ByteRecord, ReaderBuilder, Trim};
 
-use super::finding::{Findings, Trap};
-use super::lines::{Source, unreadable, without_mark};
-use super::number::{MOST, absent, number, short};
+use super::data_issue::{DataIssue, Findings};
+use super::lines::{Source, unreadable, without_bom};
+use super::number::{MAX_VALUE, is_missing_value, number, shortened};
 use wattlaw::base::error::{Error, Location, Result};
 
 /// A table whose header has been read.
@@ -17,19 +17,19 @@ pub(super) struct Table<'a> {
     record: ByteRecord,
     delimiter: u8,
     torn: Option<u64>,
-    /// One where lines end with CR LF, of which the reader counts the LF to the next row.
+    /// 1 for CR LF line ends, because the CSV reader counts the LF to the next row.
     lag: u64,
 }
 
 impl<'a> Table<'a> {
-    /// Reads the header; cells are apart by commas, semicolons or tabs, whichever the header has most of.
+    /// Reads the header. The delimiter is the most frequent of comma, semicolon and tab in it.
     ///
     /// # Errors
-    /// [`Error::At`] for an empty file, a header that is not UTF-8, and a column that stands twice.
+    /// [`Error::At`] for an empty file, a header that is not UTF-8, or a repeated column.
     pub(super) fn open(source: &'a mut Source<'_>) -> Result<Self> {
         let name = source.name;
         let head = source.input.fill_buf().map_err(|e| unreadable(name, &e))?;
-        let mark = head.len() - without_mark(head).len();
+        let mark = head.len() - without_bom(head).len();
         let first = head[mark..].split(|b| *b == b'\n').next().unwrap_or_default();
         let count = |d: u8| first.iter().filter(|b| **b == d).count();
         let lag = u64::from(first.ends_with(b"\r"));
@@ -45,7 +45,7 @@ impl<'a> Table<'a> {
         let mut record = ByteRecord::new();
         let some = reader.read_byte_record(&mut record).map_err(|e| syntax(&e, name))?;
         if !some || record.iter().all(<[u8]>::is_empty) {
-            return Err(Error::Data("the file is empty; a table begins with a header".into())
+            return Err(Error::Data("the file is empty; expected a table with a header".into())
                 .at(Location::file(name)));
         }
         let header = record
@@ -53,7 +53,7 @@ impl<'a> Table<'a> {
             .map(|cell| super::lines::text(cell).map(str::to_owned))
             .collect::<Result<Vec<_>>>()
             .map_err(|e| e.at(Location::line(name, 1)))?;
-        unlike(&header).map_err(|e| e.at(Location::line(name, 1)))?;
+        check_titles(&header).map_err(|e| e.at(Location::line(name, 1)))?;
         Ok(Self { name, reader, header, record, delimiter, torn: None, lag })
     }
 
@@ -62,31 +62,31 @@ impl<'a> Table<'a> {
         &self.header
     }
 
-    /// Tells of a last line that was cut off.
+    /// Reports an incomplete last line.
     pub(super) fn end(&self, findings: &mut Findings) {
         if self.torn.is_some() {
-            let text = "the last line is cut off and was left out";
-            findings.add(Trap::LeftOut, self.name, self.torn, text);
+            let text = "the last line is incomplete and was skipped";
+            findings.add(DataIssue::Skipped, self.name, self.torn, text);
         }
     }
 
-    /// Where a column stands.
+    /// Position of a column.
     pub(super) fn column(&self, name: &str) -> Option<usize> {
         self.header.iter().position(|title| title == name)
     }
 
-    /// Where a column stands that has had several names.
+    /// Position of a column with any of several names.
     ///
     /// # Errors
-    /// [`Error::Missing`] where it has none of them.
-    pub(super) fn needed(&self, names: &[&str], what: &str) -> Result<usize> {
+    /// [`Error::Missing`] if there is none.
+    pub(super) fn required(&self, names: &[&str], what: &str) -> Result<usize> {
         names.iter().find_map(|name| self.column(name)).ok_or_else(|| {
             Error::missing(format!("column `{}`", names.first().unwrap_or(&"")), what)
                 .at(Location::line(self.name, 1))
         })
     }
 
-    /// The next row, or none at the end; a row that repeats the header is passed over.
+    /// The next row, or `None` at the end; blank rows and repeated headers are skipped.
     ///
     /// # Errors
     /// [`Error::At`] for a row with another number of cells than the header.
@@ -110,7 +110,7 @@ impl<'a> Table<'a> {
         let line = self.record.position().map_or(0, csv::Position::line) + self.lag;
         if self.record.len() != self.header.len() {
             let cells = self.record.len();
-            // a tool that was killed leaves half a line at the end
+            // a killed tool leaves an incomplete last line
             if cells < self.header.len() {
                 let mut more = ByteRecord::new();
                 if !self.reader.read_byte_record(&mut more).map_err(|e| syntax(&e, self.name))? {
@@ -119,7 +119,7 @@ impl<'a> Table<'a> {
                 }
             }
             let hint = if self.record.len() > self.header.len() && self.delimiter == b',' {
-                "; a decimal comma or a row of another version of the tool would do that"
+                "; a decimal comma or a row of another tool version may be the cause"
             } else {
                 ""
             };
@@ -137,10 +137,10 @@ impl<'a> Table<'a> {
     }
 }
 
-/// No row of a log is longer; one that is has a quotation mark without its other half.
-const LONGEST_ROW: usize = 1 << 24;
+/// Maximum length of a row in bytes; a longer row has an unclosed quotation mark.
+const MAX_ROW_BYTES: usize = 1 << 24;
 
-/// A table's bytes, of which only so many may be one row, so that a stray quotation mark does not fill the memory.
+/// Input with a limited row length, so that a stray quotation mark does not exhaust the memory.
 struct Bounded<'a> {
     input: Box<dyn Read + 'a>,
     of_row: usize,
@@ -148,7 +148,7 @@ struct Bounded<'a> {
 
 impl Read for Bounded<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        if self.of_row > LONGEST_ROW {
+        if self.of_row > MAX_ROW_BYTES {
             return Err(std::io::Error::other(
                 "a row is longer than 16 MiB; a quotation mark is not closed",
             ));
@@ -169,77 +169,77 @@ pub(super) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// The text of a cell; none where the column is absent or the cell says so.
+    /// The text of a cell; `None` for an absent column or a missing value.
     ///
     /// # Errors
-    /// [`Error::Syntax`] where it is not UTF-8.
+    /// [`Error::Syntax`] if the cell is not UTF-8.
     pub(super) fn text(&self, column: Option<usize>) -> Result<Option<&'a str>> {
         let Some(cell) = column.and_then(|at| self.record.get(at)) else { return Ok(None) };
-        let text = super::lines::text(cell).map_err(|e| self.wrong(e))?;
-        Ok((!absent(text)).then_some(text))
+        let text = super::lines::text(cell).map_err(|e| self.error_here(e))?;
+        Ok((!is_missing_value(text)).then_some(text))
     }
 
-    /// The number in a cell, as it stands.
+    /// The number in a cell.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where it is no finite number.
+    /// [`Error::Invalid`] if it is not a finite number.
     pub(super) fn number(&self, column: Option<usize>) -> Result<Option<f64>> {
         let Some(text) = self.text(column)? else { return Ok(None) };
         let title = column.and_then(|at| self.header.get(at)).map_or("", String::as_str);
-        number(text, &format!("column `{title}`")).map(Some).map_err(|e| self.wrong(e))
+        number(text, &format!("column `{title}`")).map(Some).map_err(|e| self.error_here(e))
     }
 
-    /// A number that cannot be negative, such as an energy.
+    /// A non-negative number, such as an energy.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a negative number, and as [`Self::number`].
     pub(super) fn amount(&self, column: Option<usize>) -> Result<Option<f64>> {
         let Some(x) = self.number(column)? else { return Ok(None) };
-        if (0.0..=MOST).contains(&x) {
+        if (0.0..=MAX_VALUE).contains(&x) {
             return Ok(Some(x));
         }
         let title = column.and_then(|at| self.header.get(at)).map_or("", String::as_str);
         let shown = self.text(column)?.unwrap_or_default();
-        Err(self.wrong(Error::invalid(
+        Err(self.error_here(Error::invalid(
             format!("column `{title}`"),
-            format!("`{}`", short(shown)),
+            format!("`{}`", shortened(shown)),
             "it must be a number from 0 to 1e18",
         )))
     }
 
-    /// An amount without which the row says nothing.
+    /// A required non-negative number.
     ///
     /// # Errors
-    /// [`Error::Missing`] where the cell is empty, and as [`Self::amount`].
-    pub(super) fn needed(&self, column: usize) -> Result<f64> {
+    /// [`Error::Missing`] if the cell is empty, and as [`Self::amount`].
+    pub(super) fn required(&self, column: usize) -> Result<f64> {
         self.amount(Some(column))?.ok_or_else(|| {
             let title = self.header.get(column).map_or("", String::as_str);
-            self.wrong(Error::missing(format!("column `{title}`"), "the cell is empty"))
+            self.error_here(Error::missing(format!("column `{title}`"), "the cell is empty"))
         })
     }
 
-    /// The place of the row with what is wrong there.
-    pub(super) fn wrong(&self, error: Error) -> Error {
+    /// Adds the row's location to an error.
+    pub(super) fn error_here(&self, error: Error) -> Error {
         error.at(Location::line(self.name, self.line))
     }
 
-    /// Whether cells behind the last title say something.
-    pub(super) fn runs_over(&self) -> bool {
+    /// Whether there are values after the last titled column.
+    pub(super) fn has_extra_cells(&self) -> bool {
         let titles = self.header.iter().rposition(|title| !title.is_empty()).map_or(0, |at| at + 1);
         self.record.iter().skip(titles).any(|cell| !cell.is_empty())
     }
 }
 
-/// Checks that no two titles are alike.
+/// Checks that the titles are unique.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a column that stands twice, and for more columns than a log has.
-pub(super) fn unlike(titles: &[String]) -> Result<()> {
+/// [`Error::Invalid`] for a repeated column, or for more than 4096 columns.
+pub(super) fn check_titles(titles: &[String]) -> Result<()> {
     if titles.len() > 4096 {
         return Err(Error::invalid(
             "the header",
             format!("{} columns", titles.len()),
-            "a log has up to 4096",
+            "at most 4096 are allowed",
         ));
     }
     for (i, title) in titles.iter().enumerate() {
@@ -247,7 +247,7 @@ pub(super) fn unlike(titles: &[String]) -> Result<()> {
             return Err(Error::invalid(
                 "column",
                 format!("`{title}` twice"),
-                "each column may occur once",
+                "column names must be unique",
             ));
         }
     }

@@ -1,49 +1,49 @@
-//! Units of logs in SI: sub-units are divided by, so that a figure is rounded once.
+//! Conversion to SI units. Sub-units are divided by, so that a value is rounded only once.
 
-/// What a figure is multiplied by, and then divided by.
+/// A conversion factor as multiplier and divisor.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Scale {
-    times: f64,
-    over: f64,
+    multiplier: f64,
+    divisor: f64,
 }
 
 impl Scale {
-    /// Joules and watts themselves.
-    pub(super) const ONE: Self = Self { times: 1.0, over: 1.0 };
-    /// Thousandths: mJ, mW.
-    pub(super) const MILLI: Self = Self { times: 1.0, over: 1e3 };
-    /// Millionths: µJ.
-    pub(super) const MICRO: Self = Self { times: 1.0, over: 1e6 };
-    /// Watt-hours to joules.
-    pub(super) const WATT_HOURS: Self = Self { times: 3600.0, over: 1.0 };
+    /// J and W.
+    pub(super) const ONE: Self = Self { multiplier: 1.0, divisor: 1.0 };
+    /// mJ and mW.
+    pub(super) const MILLI: Self = Self { multiplier: 1.0, divisor: 1e3 };
+    /// µJ and µW.
+    pub(super) const MICRO: Self = Self { multiplier: 1.0, divisor: 1e6 };
+    /// Wh to J.
+    pub(super) const WATT_HOURS: Self = Self { multiplier: 3600.0, divisor: 1.0 };
 
-    /// A unit of so many SI units, such as 0.001, which stands for a thousandth; none outside of 10⁻¹⁵ to 10¹⁵.
-    pub(super) fn of(factor: f64) -> Option<Self> {
+    /// From the size of the unit in SI units, such as 0.001; `None` outside 10⁻¹⁵ to 10¹⁵.
+    pub(super) fn from_factor(factor: f64) -> Option<Self> {
         match factor {
             f if !(1e-15..=1e15).contains(&f) => None,
-            f if f < 1.0 => Some(Self { times: 1.0, over: (1.0 / f).round() }),
-            f => Some(Self { times: f, over: 1.0 }),
+            f if f < 1.0 => Some(Self { multiplier: 1.0, divisor: (1.0 / f).round() }),
+            f => Some(Self { multiplier: f, divisor: 1.0 }),
         }
     }
 
-    /// The scale of a unit of energy or power.
-    pub(super) fn named(unit: &str) -> Option<Self> {
+    /// From the symbol of a unit of energy or power.
+    pub(super) fn from_unit(unit: &str) -> Option<Self> {
         Some(match unit {
             "J" | "W" | "Watts" => Self::ONE,
             "mJ" | "mW" => Self::MILLI,
             "uJ" | "µJ" | "μJ" | "uW" | "µW" | "μW" => Self::MICRO,
-            "nJ" => Self { times: 1.0, over: 1e9 },
-            "kJ" | "kW" => Self { times: 1e3, over: 1.0 },
-            "MJ" => Self { times: 1e6, over: 1.0 },
+            "nJ" => Self { multiplier: 1.0, divisor: 1e9 },
+            "kJ" | "kW" => Self { multiplier: 1e3, divisor: 1.0 },
+            "MJ" => Self { multiplier: 1e6, divisor: 1.0 },
             "Wh" | "W.h" => Self::WATT_HOURS,
-            "kWh" | "kW.h" => Self { times: 3.6e6, over: 1.0 },
+            "kWh" | "kW.h" => Self { multiplier: 3.6e6, divisor: 1.0 },
             _ => return None,
         })
     }
 
-    /// The figure in SI units.
-    pub(super) fn si(self, figure: f64) -> f64 {
-        figure * self.times / self.over
+    /// Converts a value to SI units.
+    pub(super) fn si(self, value: f64) -> f64 {
+        value * self.multiplier / self.divisor
     }
 }
 
@@ -52,13 +52,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_figure_is_rounded_once() {
+    fn a_value_is_rounded_once() {
         // 0.1 and 0.3 are not what a product with 0.001 gives
         assert_eq!(Scale::MILLI.si(300.0), 0.3);
-        assert_eq!(Scale::of(0.001).unwrap().si(300.0), 0.3);
-        assert_eq!(Scale::of(1e-6), Some(Scale::MICRO));
-        assert_eq!(Scale::named("µJ").unwrap().si(123_456_789.0), 123.456_789);
-        assert_eq!(Scale::named("kWh").unwrap().si(2.0), 7.2e6);
-        assert_eq!((Scale::of(0.0), Scale::of(f64::NAN), Scale::named("W/h")), (None, None, None));
+        assert_eq!(Scale::from_factor(0.001).unwrap().si(300.0), 0.3);
+        assert_eq!(Scale::from_factor(1e-6), Some(Scale::MICRO));
+        assert_eq!(Scale::from_unit("µJ").unwrap().si(123_456_789.0), 123.456_789);
+        assert_eq!(Scale::from_unit("kWh").unwrap().si(2.0), 7.2e6);
+        assert_eq!(
+            (Scale::from_factor(0.0), Scale::from_factor(f64::NAN), Scale::from_unit("W/h")),
+            (None, None, None)
+        );
     }
 }

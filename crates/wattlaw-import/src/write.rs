@@ -1,4 +1,4 @@
-//! Measurements as a table, for runs whose job is not known.
+//! Writes measured runs without a job as a table.
 
 use super::measured::Measured;
 use wattlaw::base::error::{Error, Result};
@@ -26,10 +26,10 @@ const COLUMNS: [Column; 17] = [
     ("file", |m| m.file.clone()),
 ];
 
-/// Writes measurements as a CSV table; it names no jobs, so that no law is fitted on it.
+/// Writes measured runs as a CSV table. It has no job columns, so it cannot be used for fitting.
 ///
 /// # Errors
-/// None for what an importer gave.
+/// None for the output of an importer.
 pub fn to_csv(measured: &[Measured]) -> Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let failed = |e: csv::Error| Error::Data(e.to_string());

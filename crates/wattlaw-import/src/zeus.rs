@@ -5,23 +5,23 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::clock::Stamp;
-use super::finding::{Findings, Trap};
+use super::data_issue::{DataIssue, Findings};
 use super::lines::{Source, unreadable};
 use super::measured::{Measured, Part};
 use super::series::{Series, Step};
 use super::table::Table;
-use super::{Options, Reader, nothing, stem};
+use super::timestamp::Timestamp;
+use super::{Options, Reader, no_data, stem};
 use wattlaw::base::error::{Error, Result};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::{Joules, Watts};
 use wattlaw::record::{Component, Instrument};
 
-/// The counter's update period that Zeus documents: 100 ms.
+/// Update period of the counter, s, from Zeus's documentation.
 const UPDATE_S: f64 = 0.1;
 
-/// Share of a window's energy that a period of the counter may be off by before it is told.
-const COARSE: f64 = 0.05;
+/// Relative error of a window's energy, from the counter's update period, above which it is reported.
+const MAX_COUNTER_ERROR: f64 = 0.05;
 
 /// Reads what Zeus writes.
 pub(super) struct Zeus {
@@ -52,18 +52,19 @@ impl Reader for Zeus {
             self.traces(&mut table, file)?;
         } else if table.column("target_epoch").is_some() {
             return Err(Error::Data(
-                "the table has epochs only; the energy is in the one with time_per_epoch and average_power".to_owned(),
+                "the table has only epochs; give the table with time_per_epoch and average_power"
+                    .to_owned(),
             )
             .at(wattlaw::base::error::Location::file(file)));
         } else {
-            table.needed(
+            table.required(
                 &["window_name"],
                 "ZeusMonitor's log has start_time, window_name, elapsed_time, gpu0_energy, …",
             )?;
         }
         table.end(findings);
         if self.measured.len() == before {
-            return Err(nothing(file, "rows below its header"));
+            return Err(no_data(file, "data rows"));
         }
         Ok(())
     }
@@ -73,7 +74,7 @@ impl Reader for Zeus {
     }
 }
 
-/// A window's name, and what all windows of that name came to.
+/// The sum of all windows of one name.
 struct Window {
     measured: Measured,
     times: u64,
@@ -82,7 +83,7 @@ struct Window {
 }
 
 impl Zeus {
-    /// `start_time,window_name,elapsed_time,gpu0_energy,…`; windows of one name are added up.
+    /// `start_time,window_name,elapsed_time,gpu0_energy,…`; windows of one name are added.
     fn windows(
         &mut self,
         table: &mut Table<'_>,
@@ -90,8 +91,8 @@ impl Zeus {
         findings: &mut Findings,
     ) -> Result<()> {
         let (name, elapsed) = (
-            table.needed(&["window_name"], "Zeus names each window")?,
-            table.needed(&["elapsed_time"], "Zeus writes it in seconds")?,
+            table.required(&["window_name"], "Zeus names each window")?,
+            table.required(&["elapsed_time"], "Zeus writes it in seconds")?,
         );
         let start = table.column("start_time");
         let devices: Vec<(usize, String)> = table
@@ -100,42 +101,41 @@ impl Zeus {
             .enumerate()
             .filter_map(|(at, title)| {
                 let index = title.strip_prefix("gpu")?.strip_suffix("_energy")?;
-                self.options.wants(&[index]).then(|| (at, index.to_owned()))
+                self.options.includes(&[index]).then(|| (at, index.to_owned()))
             })
             .collect();
         if devices.is_empty() {
-            table.needed(&["gpu0_energy"], "no GPU that was asked for has a column")?;
+            table.required(&["gpu0_energy"], "no selected GPU has a column")?;
         }
         let (mut windows, mut by_name) = (Vec::<Window>::new(), HashMap::<String, usize>::new());
         let mut spans: Vec<(f64, f64, usize)> = Vec::new();
         while let Some(row) = table.next()? {
             let title = row.text(Some(name))?.unwrap_or("window").to_owned();
-            let seconds = row.needed(elapsed)?;
+            let seconds = row.required(elapsed)?;
             let began = row.amount(start)?;
             let energies =
-                devices.iter().map(|(at, _)| row.needed(*at)).collect::<Result<Vec<_>>>()?;
+                devices.iter().map(|(at, _)| row.required(*at)).collect::<Result<Vec<_>>>()?;
             let total: f64 = energies.iter().sum();
             if energies.contains(&0.0) {
                 findings.add(
-                    Trap::ZeroCounter,
+                    DataIssue::ZeroCounter,
                     file,
                     Some(row.line),
-                    "a GPU's energy is 0: the window is shorter than the counter's update, or the GPU has no counter",
+                    "the energy of a GPU is 0: the window is shorter than the counter's update period, or the GPU has no counter",
                 );
-            } else if UPDATE_S > COARSE * seconds {
+            } else if UPDATE_S > MAX_COUNTER_ERROR * seconds {
                 findings.add(
-                    Trap::ShortWindow,
+                    DataIssue::ShortWindow,
                     file,
                     Some(row.line),
                     format!(
-                        "the window is shorter than {} s; the counter updates about each 0.1 s, so that its energy may be \
-                         off by more than 5 %",
-                        UPDATE_S / COARSE
+                        "the window is shorter than {} s; the counter updates about every 0.1 s, so the energy error may exceed 5 %",
+                        UPDATE_S / MAX_COUNTER_ERROR
                     ),
                 );
             }
             let at = *by_name.entry(title.clone()).or_insert_with(|| {
-                // the optimizer of power limits names its windows by the limit in W
+                // the power-limit optimizer names its windows after the limit in W
                 let limit = title
                     .strip_prefix("__GlobalPowerLimitOptimizer_")
                     .and_then(|w| w.parse::<f64>().ok());
@@ -144,8 +144,8 @@ impl Zeus {
                 measured.line = Some(row.line);
                 measured.scope = Scope::Gpu;
                 measured.gpus = Some(devices.len() as u64);
-                // newer versions count seconds since 1970, older ones from an unknown moment
-                measured.start = began.filter(|t| *t > 1e9).and_then(Stamp::from_epoch_s);
+                // newer versions use seconds since 1970, older ones an unknown epoch
+                measured.start = began.filter(|t| *t > 1e9).and_then(Timestamp::from_epoch_s);
                 windows.push(Window {
                     measured,
                     times: 0,
@@ -159,7 +159,8 @@ impl Zeus {
             window.seconds += seconds;
             window.joules.iter_mut().zip(&energies).for_each(|(sum, joules)| *sum += joules);
             if !total.is_finite() {
-                return Err(row.wrong(Error::Data("the energies add up to no number".into())));
+                return Err(row
+                    .error_here(Error::Data("the energies do not sum to a finite number".into())));
             }
             if let Some(began) = began {
                 spans.push((began, began + seconds, at));
@@ -167,7 +168,7 @@ impl Zeus {
         }
         nested(&mut spans, &mut windows, file, findings);
         for mut window in windows {
-            window.measured.spent(window.joules.iter().sum(), window.seconds);
+            window.measured.set_energy_and_time(window.joules.iter().sum(), window.seconds);
             window.measured.parts = devices
                 .iter()
                 .zip(&window.joules)
@@ -179,13 +180,10 @@ impl Zeus {
                 .collect();
             if window.times > 1 {
                 findings.add(
-                    Trap::CumulativeRows,
+                    DataIssue::CumulativeRows,
                     file,
                     window.measured.line,
-                    format!(
-                        "{} windows of the name {} were added up",
-                        window.times, window.measured.run_id
-                    ),
+                    format!("{} windows named {} were added", window.times, window.measured.run_id),
                 );
             }
             self.measured.push(window.measured);
@@ -210,13 +208,13 @@ impl Zeus {
         let profile: Profile = serde_json::from_reader(&mut *source.input)
             .map_err(|e| Error::Syntax { format: "JSON", message: e.to_string() }.at(at.clone()))?;
         if profile.measurements.is_empty() {
-            return Err(nothing(file, "measurements"));
+            return Err(no_data(file, "measurements"));
         }
         for row in profile.measurements {
             for (field, value) in
                 [("power_limit", row.power_limit), ("energy", row.energy), ("time", row.time)]
             {
-                if !(value > 0.0 && value <= super::number::MOST) {
+                if !(value > 0.0 && value <= super::number::MAX_VALUE) {
                     return Err(
                         Error::invalid(field, value, "it must be a positive number").at(at.clone())
                     );
@@ -225,17 +223,17 @@ impl Zeus {
             let mut measured = Measured::new(format!("{}W", row.power_limit), file, "zeus");
             measured.scope = Scope::Gpu;
             measured.power_limit = Some(Watts::new(row.power_limit));
-            measured.spent(row.energy, row.time);
+            measured.set_energy_and_time(row.energy, row.time);
             self.measured.push(measured);
         }
         Ok(())
     }
 
-    /// `dataset,network,batch_size,optimizer,power_limit,time_per_epoch,average_power`: an epoch a row.
+    /// `dataset,network,batch_size,optimizer,power_limit,time_per_epoch,average_power`: one row per configuration.
     fn traces(&mut self, table: &mut Table<'_>, file: &str) -> Result<()> {
         let (time, power) = (
-            table.needed(&["time_per_epoch"], "the traces have it in seconds")?,
-            table.needed(&["average_power"], "the traces have it in watts")?,
+            table.required(&["time_per_epoch"], "the traces have it in seconds")?,
+            table.required(&["average_power"], "the traces have it in watts")?,
         );
         let limit = table.column("power_limit");
         let labels: Vec<Option<usize>> =
@@ -245,14 +243,14 @@ impl Zeus {
         while let Some(row) = table.next()? {
             let words = labels.iter().map(|at| row.text(*at)).collect::<Result<Vec<_>>>()?;
             let name: Vec<&str> = words.into_iter().flatten().collect();
-            let (seconds, watts) = (row.needed(time)?, row.needed(power)?);
+            let (seconds, watts) = (row.required(time)?, row.required(power)?);
             let mut measured = Measured::new(name.join("/"), file, "zeus power");
             measured.line = Some(row.line);
             measured.scope = Scope::Gpu;
             measured.gpus = Some(1);
             measured.instrument = Some(Instrument::Power);
             measured.power_limit = row.amount(limit)?.map(Watts::new);
-            measured.spent(watts * seconds, seconds);
+            measured.set_energy_and_time(watts * seconds, seconds);
             self.measured.push(measured);
         }
         Ok(())
@@ -265,44 +263,50 @@ impl Zeus {
         file: &str,
         findings: &mut Findings,
     ) -> Result<()> {
-        let (time, power) = (table.needed(&["Time"], "")?, table.needed(&["Power"], "")?);
+        let (time, power) = (table.required(&["Time"], "")?, table.required(&["Power"], "")?);
         let mut series = Series::default();
         let mut start = None;
         while let Some(row) = table.next()? {
             let text = row.text(Some(time))?.unwrap_or_default();
-            let at = Stamp::parse(text).ok_or_else(|| {
-                row.wrong(Error::invalid("column `Time`", format!("`{text}`"), "it must be a time"))
+            let at = Timestamp::parse(text).ok_or_else(|| {
+                row.error_here(Error::invalid(
+                    "column `Time`",
+                    format!("`{text}`"),
+                    "it must be a time",
+                ))
             })?;
             start = start.or(Some(at));
-            let milliwatts = row.needed(power)?;
+            let milliwatts = row.required(power)?;
             match series.push(at.nanos(), milliwatts / 1e3) {
                 Step::Back(seconds) => {
-                    return Err(row.wrong(Error::Data(format!("the time goes back by {seconds} s"))));
+                    return Err(
+                        row.error_here(Error::Data(format!("the time goes back by {seconds} s")))
+                    );
                 }
                 Step::Gap(seconds) => findings.add(
-                    Trap::Gap,
+                    DataIssue::Gap,
                     file,
                     Some(row.line),
-                    format!("nobody read the power for {seconds:.0} s before this line; that time is left out"),
+                    format!("no reading for {seconds:.0} s before this line; this gap is excluded"),
                 ),
                 Step::Joined | Step::Same => {}
             }
         }
         if series.seconds() <= 0.0 {
-            return Err(nothing(file, "two samples"));
+            return Err(no_data(file, "two samples"));
         }
         let mut measured = Measured::new(stem(file), file, "zeus power");
         measured.scope = Scope::Gpu;
         measured.instrument = Some(Instrument::Power);
         measured.gpus = Some(1);
         measured.start = start;
-        measured.spent(series.joules(), series.seconds());
+        measured.set_energy_and_time(series.joules(), series.seconds());
         self.measured.push(measured);
         Ok(())
     }
 }
 
-/// Marks windows inside others, whose energy is in both.
+/// Marks windows that are contained in other windows, whose energy includes theirs.
 fn nested(
     spans: &mut [(f64, f64, usize)],
     windows: &mut [Window],
@@ -318,14 +322,14 @@ fn nested(
         };
         let name = windows.get(of).map(|w| w.measured.run_id.clone());
         let (Some(window), Some(name)) = (windows.get_mut(*at), name) else { continue };
-        // windows of one name that overlap are those of several processes
+        // overlapping windows of the same name are from several processes
         if *at != of {
             findings.add(
-                Trap::CountedTwice,
+                DataIssue::DoubleCounted,
                 file,
                 None,
                 format!(
-                    "windows {} lie inside windows {name}, whose energy holds theirs",
+                    "windows {} are inside windows {name}, whose energy includes theirs",
                     window.measured.run_id
                 ),
             );

@@ -1,4 +1,4 @@
-//! A meter that measures nothing: a constant power that the user states, marked as assumed wherever it appears.
+//! A meter that measures nothing: a constant power given by the user, marked as assumed in all outputs.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,14 +9,14 @@ use wattlaw::record::{Channel, Component, Instrument, Sample};
 
 use crate::meter::{Fault, Meter};
 
-/// A constant power of one component, as it is written on the command line: `cpu=95W`.
+/// A constant power of one component, written as `cpu=95W`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Assumption {
     component: Component,
     power: Watts,
 }
 
-/// A constant power.
+/// A meter of constant power.
 #[derive(Debug)]
 pub struct Assumed {
     channels: [Channel; 1],
@@ -25,12 +25,12 @@ pub struct Assumed {
 }
 
 impl Assumption {
-    /// What draws the power.
+    /// The component.
     pub const fn component(&self) -> Component {
         self.component
     }
 
-    /// The power.
+    /// The power, W.
     pub const fn power(&self) -> Watts {
         self.power
     }
@@ -46,20 +46,20 @@ impl FromStr for Assumption {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected = || format!("`{text}` is no assumption; write it as cpu=95W");
+        let expected = || format!("`{text}` is not an assumed power; example: cpu=95W");
         let (component, power) = text.split_once('=').ok_or_else(expected)?;
         let component = component.parse().map_err(|e: wattlaw::Error| e.to_string())?;
         let number = power.trim().trim_end_matches(['W', 'w']).trim_end();
         let power: f64 = number.parse().map_err(|_| expected())?;
         if !(power > 0.0 && power <= 1e6) {
-            return Err(format!("`{text}` assumes no power between 0 and 1 MW"));
+            return Err(format!("`{text}`: the power must be above 0 and at most 1 MW"));
         }
         Ok(Self { component, power: Watts::new(power) })
     }
 }
 
 impl Assumed {
-    /// A channel `name` of a component that draws `power` from now on.
+    /// A channel `name` of a component with a constant power, W, from now on.
     pub fn new(name: &str, component: Component, power: Watts) -> Self {
         let channel = Channel {
             name: name.to_owned(),
@@ -69,7 +69,7 @@ impl Assumed {
             instrument: Instrument::Assumed,
             update: Seconds::ZERO,
             averaging: Seconds::ZERO,
-            // nobody knows how far an assumption is off
+            // the error of an assumption is unknown
             systematic: None,
         };
         Self { channels: [channel], power, since: Instant::now() }
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_marked_and_grows_with_time() {
+    fn an_assumed_meter_is_marked_and_its_energy_grows() {
         let mut meter = Assumed::from(&"node=400W".parse().unwrap());
         assert_eq!(meter.channels()[0].instrument, Instrument::Assumed);
         assert_eq!(meter.channels()[0].systematic, None);

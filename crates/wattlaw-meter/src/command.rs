@@ -1,4 +1,4 @@
-//! The wrapped command: started, listened to, and told what signals we are told.
+//! The measured command: starts it, captures its output and events, and forwards signals to it.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -22,58 +22,58 @@ use wattlaw::record::document::End;
 use crate::error::{Error, Result};
 use crate::lines::Lines;
 
-/// What the threads around a command tell the one that records.
+/// Messages from the helper threads to the recording thread.
 #[derive(Debug)]
 pub enum Message {
     /// The command ended.
     Ended(Instant, End),
     /// A line of its standard output.
     Printed(Instant, String),
-    /// A line that it wrote to the file descriptor for events.
-    ProgramEvent(Instant, Vec<u8>),
-    /// One of its outputs was closed, the descriptor for events among them.
+    /// A line that the command wrote to the event file descriptor.
+    Event(Instant, Vec<u8>),
+    /// An output or the event descriptor was closed.
     OutputEnded,
-    /// What it prints could not be kept in the log.
+    /// The log could not be written.
     LogFailed(String),
-    /// We were told to end by this signal.
-    Told(i32),
+    /// This process received a termination signal.
+    Signal(i32),
 }
 
-/// What to start, and how to listen to it.
+/// How to start the command and capture its output.
 #[derive(Debug)]
-pub struct Wrapping<'a> {
+pub struct WrappedCommand<'a> {
     /// The command and its arguments.
     pub command: &'a [OsString],
-    /// Variables that it gets besides ours.
+    /// Additional environment variables.
     pub environment: Vec<(&'static str, OsString)>,
-    /// Whether its outputs go through us, to be kept or looked through.
+    /// Whether the outputs are piped through this process, for the log or for patterns.
     pub piped: bool,
-    /// Where what it prints is kept.
+    /// Log file.
     pub log: Option<Arc<File>>,
-    /// Whether lines of its standard output are wanted.
+    /// Whether lines of standard output are sent as messages.
     pub lines: bool,
 }
 
-/// Starts the command and threads that tell what becomes of it.
+/// Starts the command and the helper threads.
 ///
-/// Gives how many of its outputs we hear of, each of which is told to end.
+/// Returns the number of open outputs; each sends [`Message::OutputEnded`] when it is closed.
 ///
 /// # Errors
-/// [`Error::NotFound`] and [`Error::NotExecutable`] as a shell tells them apart.
-pub fn start(wrapping: Wrapping<'_>, target: &Target, to: &Sender<Message>) -> Result<usize> {
-    let Some((program, arguments)) = wrapping.command.split_first() else {
+/// [`Error::NotFound`] and [`Error::NotExecutable`], distinguished as by a shell.
+pub fn start(wrapped: WrappedCommand<'_>, target: &Target, to: &Sender<Message>) -> Result<usize> {
+    let Some((program, arguments)) = wrapped.command.split_first() else {
         return Err(Error::Failed("no command was given".to_owned()));
     };
     let mut command = Command::new(program);
-    command.args(arguments).envs(wrapping.environment);
-    if wrapping.piped {
+    command.args(arguments).envs(wrapped.environment);
+    if wrapped.piped {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        // lines come as they are printed, and not when a buffer is full
+        // Python must not buffer its output, or lines would arrive late
         if std::env::var_os("PYTHONUNBUFFERED").is_none() {
             command.env("PYTHONUNBUFFERED", "1");
         }
     }
-    // on a terminal the command stays in our group, so that it may read from there; the terminal's signals reach it by itself
+    // on a terminal the command stays in this process group, so that it may read the terminal; it gets the terminal's signals directly
     let own_group = !std::io::stdin().is_terminal();
     if own_group {
         command.process_group(0);
@@ -85,37 +85,37 @@ pub fn start(wrapping: Wrapping<'_>, target: &Target, to: &Sender<Message>) -> R
     rustix::io::fcntl_setfd(&write, FdFlags::empty()).map_err(|e| failed(&e))?;
     command.env("WATTLAW_EVENTS_FD", write.as_raw_fd().to_string());
     let mut child =
-        target.hold(own_group, || command.spawn()).map_err(|e| unstarted(program, &e))?;
+        target.spawn(own_group, || command.spawn()).map_err(|e| start_error(program, &e))?;
     drop(write);
     listen(read, to.clone());
     if let Some(out) = child.stdout.take() {
-        pass_on(out, std::io::stdout(), wrapping.log.clone(), wrapping.lines, to.clone());
+        forward_output(out, std::io::stdout(), wrapped.log.clone(), wrapped.lines, to.clone());
     }
     if let Some(err) = child.stderr.take() {
-        pass_on(err, std::io::stderr(), wrapping.log, false, to.clone());
+        forward_output(err, std::io::stderr(), wrapped.log, false, to.clone());
     }
     wait(child, target.clone(), to.clone());
-    Ok(if wrapping.piped { 3 } else { 1 })
+    Ok(if wrapped.piped { 3 } else { 1 })
 }
 
-fn unstarted(program: &OsString, error: &std::io::Error) -> Error {
+fn start_error(program: &OsString, error: &std::io::Error) -> Error {
     let name = program.to_string_lossy();
     match error.kind() {
         ErrorKind::NotFound if Path::new(program).exists() && name.contains('/') => {
             Error::NotExecutable(format!(
-                "{name}: it cannot be executed: what its first line names as its interpreter is not there"
+                "{name}: cannot be executed: the interpreter in its first line does not exist"
             ))
         }
-        ErrorKind::NotFound => Error::NotFound(format!("{name}: there is no such command")),
+        ErrorKind::NotFound => Error::NotFound(format!("{name}: command not found")),
         ErrorKind::PermissionDenied => {
-            Error::NotExecutable(format!("{name}: it cannot be executed: permission is denied"))
+            Error::NotExecutable(format!("{name}: cannot be executed: permission denied"))
         }
-        _ => Error::NotExecutable(format!("{name}: it cannot be executed: {error}")),
+        _ => Error::NotExecutable(format!("{name}: cannot be executed: {error}")),
     }
 }
 
-/// Copies an output as it comes, byte by byte the same.
-fn pass_on(
+/// Copies an output unchanged, and optionally to the log and as lines.
+fn forward_output(
     mut from: impl Read + Send + 'static,
     mut out: impl Write + Send + 'static,
     log: Option<Arc<File>>,
@@ -149,7 +149,7 @@ fn pass_on(
                 }
             }
             if passed.is_err_and(|e| e.kind() == ErrorKind::BrokenPipe) {
-                // who read our output went away; the command is to learn it as if it wrote there itself
+                // our reader closed the pipe: close ours too, so that the command gets SIGPIPE as without wattlaw
                 break;
             }
         }
@@ -158,7 +158,7 @@ fn pass_on(
     });
 }
 
-/// Hands on lines that the command writes to the descriptor for events.
+/// Forwards the lines that the command writes to the event descriptor.
 fn listen(from: OwnedFd, to: Sender<Message>) {
     std::thread::spawn(move || {
         let mut from = File::from(from);
@@ -171,7 +171,7 @@ fn listen(from: OwnedFd, to: Sender<Message>) {
                 Ok(read) => {
                     let now = Instant::now();
                     for line in lines.split(buffer.get(..read).unwrap_or_default()) {
-                        let _ = to.send(Message::ProgramEvent(now, line));
+                        let _ = to.send(Message::Event(now, line));
                     }
                 }
             }
@@ -180,11 +180,11 @@ fn listen(from: OwnedFd, to: Sender<Message>) {
     });
 }
 
-/// Tells when the process that is the target has ended.
+/// Waits for the target process in a thread and sends [`Message::Ended`].
 pub fn wait(mut child: Child, target: Target, to: Sender<Message>) {
     std::thread::spawn(move || {
         if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-            // waits without taking its number away, which a signal of ours would then send to somebody else
+            // NOWAIT keeps the pid reserved, so that a forwarded signal cannot reach another process
             let dead = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
             while rustix::process::waitid(WaitId::Pid(pid), dead)
                 .is_err_and(|e| e == rustix::io::Errno::INTR)
@@ -205,19 +205,19 @@ fn end_of(status: ExitStatus) -> End {
     }
 }
 
-/// The process that signals are passed on to.
+/// The process that gets forwarded signals.
 #[derive(Debug, Clone, Default)]
-pub struct Target(Arc<Mutex<Option<Held>>>);
+pub struct Target(Arc<Mutex<Option<Process>>>);
 
 #[derive(Debug, Clone, Copy)]
-struct Held {
+struct Process {
     pid: Pid,
     own_group: bool,
 }
 
 impl Target {
-    /// Starts a process; a signal that comes meanwhile waits until it can be passed on.
-    pub fn hold(
+    /// Starts a process. The lock delays signals that arrive meanwhile until they can be forwarded.
+    pub fn spawn(
         &self,
         own_group: bool,
         spawn: impl FnOnce() -> std::io::Result<Child>,
@@ -225,31 +225,31 @@ impl Target {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let child = spawn()?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        *held = pid.map(|pid| Held { pid, own_group });
+        *held = pid.map(|pid| Process { pid, own_group });
         Ok(child)
     }
 
-    /// Forgets the process, which has ended.
+    /// Forgets the ended process.
     fn release(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Passes a signal on, where there is somebody to pass it on to.
-    fn tell(&self, signal: i32, from_terminal: bool) {
+    /// Forwards a signal to the process, unless the terminal has already sent it there.
+    fn forward(&self, signal: i32, from_terminal: bool) {
         let in_our_group =
             self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|h| !h.own_group);
         if let Some(signal) = Signal::from_named_raw(signal)
             && !(from_terminal && in_our_group)
         {
-            self.end(signal);
+            self.kill(signal);
         }
     }
 
-    /// Sends a signal to the process, and to all of its group where that is its own.
-    pub fn end(&self, signal: Signal) {
+    /// Sends a signal to the process, or to its process group if it has its own.
+    pub fn kill(&self, signal: Signal) {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(held) = *held else { return };
-        // a process that is just gone is no error
+        // a process that has just ended is not an error
         let _ = match held.own_group {
             true => rustix::process::kill_process_group(held.pid, signal),
             false => rustix::process::kill_process(held.pid, signal),
@@ -257,8 +257,8 @@ impl Target {
     }
 }
 
-/// Signals that a command may be waiting for.
-const PASSED_ON: [i32; 11] = [
+/// Signals that are forwarded to the command.
+const FORWARDED: [i32; 11] = [
     signal::SIGHUP,
     signal::SIGINT,
     signal::SIGQUIT,
@@ -272,25 +272,25 @@ const PASSED_ON: [i32; 11] = [
     signal::SIGTSTP,
 ];
 
-/// Passes on to `target` what we are told from now on, and tells of what asks us to end.
+/// Forwards signals to `target` from now on, and sends [`Message::Signal`] for termination signals.
 ///
-/// What we were started to ignore (`nohup`) stays ignored, by us and by the command.
+/// Signals that were ignored at start-up (`nohup`) stay ignored, here and in the command.
 ///
 /// # Errors
-/// One sentence where the system lets us catch no signals.
-pub fn pass_signals_on(target: Target, to: Sender<Message>) -> Result<()> {
+/// The signal handlers cannot be installed.
+pub fn forward_signals(target: Target, to: Sender<Message>) -> Result<()> {
     let ignored = ignored();
-    let caught = PASSED_ON.into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0);
+    let caught = FORWARDED.into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0);
     let mut signals = SignalsInfo::<WithOrigin>::new(caught)
-        .map_err(|e| Error::Failed(format!("signals cannot be passed on: {e}")))?;
+        .map_err(|e| Error::Failed(format!("cannot install signal handlers: {e}")))?;
     std::thread::spawn(move || {
         for origin in signals.forever() {
-            target.tell(origin.signal, matches!(origin.cause, Cause::Kernel));
+            target.forward(origin.signal, matches!(origin.cause, Cause::Kernel));
             if origin.signal == signal::SIGTSTP {
                 let _ = signal_hook::low_level::emulate_default_handler(signal::SIGTSTP);
             }
             let ends = [signal::SIGHUP, signal::SIGINT, signal::SIGQUIT, signal::SIGTERM];
-            if ends.contains(&origin.signal) && to.send(Message::Told(origin.signal)).is_err() {
+            if ends.contains(&origin.signal) && to.send(Message::Signal(origin.signal)).is_err() {
                 return;
             }
         }
@@ -298,7 +298,7 @@ pub fn pass_signals_on(target: Target, to: Sender<Message>) -> Result<()> {
     Ok(())
 }
 
-/// The signals that this process was started to ignore, a bit each.
+/// Bit mask of the signals that this process ignores.
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,8 +1,7 @@
-//! One reader a device: of several wattlaws on a machine, such as torchrun's ranks, one measures what they share.
+//! One reader per device: if several wattlaw processes run on a machine, such as the ranks of torchrun, only one measures a device.
 //!
-//! Advisory locks, one a device, in the folder of temporary files; the system lets go of them when their holder dies. The
-//! lock's file says which record holds the device. One more lock is held while devices are taken, so that the first who comes
-//! gets all of them.
+//! Each device has an advisory lock in the folder of temporary files; the system releases it when the holder dies. The lock file
+//! names the record that holds the device. A global lock is held during an election, so that the first process gets all devices.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -12,27 +11,27 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use wattlaw::record::{Channel, Instrument};
 
-/// What an election came to.
+/// Result of an election.
 #[derive(Debug, Default)]
-pub struct Elected {
-    /// For each channel whether it is ours to measure.
+pub struct Election {
+    /// For each channel, whether this process measures it.
     pub ours: Vec<bool>,
-    /// The record that measures what is not.
+    /// The record that measures the other channels.
     pub holder: Option<String>,
-    /// Sentences for the user.
+    /// Messages for the user.
     pub notes: Vec<String>,
-    /// Held as long as we measure.
+    /// Locks, held until the end of the measurement.
     locks: Vec<File>,
 }
 
-/// Takes the devices of `channels` for `record`, as far as nobody else has them.
-pub fn elect(folder: &Path, channels: &[Channel], record: &str) -> Elected {
-    let mut elected = Elected::default();
+/// Locks the devices of `channels` for `record`, except those that another process holds.
+pub fn elect(folder: &Path, channels: &[Channel], record: &str) -> Election {
+    let mut election = Election::default();
     let everything =
         open(&folder.join("wattlaw-election.lock")).and_then(|file| file.lock().map(|()| file));
     if let Err(error) = &everything {
-        elected.notes.push(format!(
-            "other wattlaws on this machine cannot be told apart, which may count it twice: {}: {error}",
+        election.notes.push(format!(
+            "cannot detect other wattlaw processes on this machine, so energy may be counted twice: {}: {error}",
             folder.display()
         ));
     }
@@ -44,23 +43,23 @@ pub fn elect(folder: &Path, channels: &[Channel], record: &str) -> Elected {
                 Err(TryLockError::WouldBlock) => {
                     let mut holder = String::new();
                     let _ = file.take(4096).read_to_string(&mut holder);
-                    elected.holder.get_or_insert(holder.trim().to_owned());
+                    election.holder.get_or_insert(holder.trim().to_owned());
                     false
                 }
                 Ok(()) | Err(TryLockError::Error(_)) => {
-                    // another user's file can be locked but not written
+                    // a lock file of another user can be locked but not written
                     let _ = file.set_len(0).and_then(|()| writeln!(file, "{record}"));
-                    elected.locks.push(file);
+                    election.locks.push(file);
                     true
                 }
             },
         };
-        elected.ours.push(ours);
+        election.ours.push(ours);
     }
-    elected
+    election
 }
 
-/// What names a device on this machine.
+/// The lock name of a device.
 fn key(channel: &Channel) -> String {
     let device = match channel.instrument {
         Instrument::Assumed => format!("assumed-{}", channel.component),
@@ -71,7 +70,7 @@ fn key(channel: &Channel) -> String {
     plain.chars().take(180).collect()
 }
 
-/// Opens a lock's file; not through a link, which anybody may have put there.
+/// Opens a lock file. Does not follow symbolic links, which any user could create in the shared folder.
 fn open(path: &Path) -> io::Result<File> {
     let no_link = OFlags::NOFOLLOW.bits().cast_signed();
     let mut options = OpenOptions::new();
@@ -100,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_is_taken_once_and_free_again_after() {
+    fn a_device_is_locked_once_and_released() {
         let folder = tempfile::tempdir().unwrap();
         let gpus = ["GPU-1", "GPU-2", "GPU-3"].map(|d| channel(d, Instrument::Counter));
         let first = elect(folder.path(), &gpus[..2], "/runs/a");
@@ -115,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn an_assumed_machine_is_assumed_once() {
+    fn an_assumed_power_is_counted_once() {
         let folder = tempfile::tempdir().unwrap();
         let assumed = [channel("assumption", Instrument::Assumed)];
         let _first = elect(folder.path(), &assumed, "/runs/a");
@@ -123,20 +122,20 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_not_followed() {
+    fn symbolic_links_are_not_followed() {
         let folder = tempfile::tempdir().unwrap();
         let precious = folder.path().join("precious");
         std::fs::write(&precious, "content").unwrap();
         std::os::unix::fs::symlink(&precious, folder.path().join("wattlaw-GPU-1.lock")).unwrap();
-        let elected = elect(folder.path(), &[channel("GPU-1", Instrument::Counter)], "/runs/a");
-        assert_eq!(elected.ours, [true]);
+        let election = elect(folder.path(), &[channel("GPU-1", Instrument::Counter)], "/runs/a");
+        assert_eq!(election.ours, [true]);
         assert_eq!(std::fs::read_to_string(&precious).unwrap(), "content");
     }
 
     #[test]
-    fn without_a_folder_for_locks_one_measures_and_says_so() {
-        let elected =
+    fn without_locks_the_devices_are_measured_with_a_note() {
+        let election =
             elect(Path::new("/nowhere"), &[channel("GPU-1", Instrument::Counter)], "/runs/a");
-        assert_eq!((elected.ours.as_slice(), elected.notes.len()), (&[true][..], 1));
+        assert_eq!((election.ours.as_slice(), election.notes.len()), (&[true][..], 1));
     }
 }

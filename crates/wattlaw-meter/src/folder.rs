@@ -1,7 +1,7 @@
-//! The folder of a record: written as the run goes, so that whoever is killed loses the last second at most.
+//! The folder of a record. It is written during the run, so that a kill loses at most the last second.
 //!
-//! Readings and events are appended line by line; `run.json` is written whole at the begin and at the end. The process that
-//! writes holds an advisory lock on `trace.csv`, so that nobody closes a record that is still being written.
+//! Readings and events are appended line by line. `run.json` is written atomically at the start and at the end. The writing process
+//! holds an advisory lock on `trace.csv`, so that no other process closes the record.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
@@ -19,93 +19,92 @@ use wattlaw::record::reading::HEADER;
 
 use crate::error::{Error, Result};
 
-/// The file that holds the record.
+/// File name of the record.
 pub const RUN: &str = "run.json";
-/// The file of readings.
+/// File name of the readings.
 pub const TRACE: &str = "trace.csv";
-/// The file of what happened besides readings.
+/// File name of the events.
 pub const EVENTS: &str = "events.jsonl";
-/// The file of what the command printed.
+/// File name of the command's output.
 pub const LOG: &str = "log";
-/// The file that the program may write events to.
+/// File name to which the program may write events.
 pub const PROGRAM: &str = "program.jsonl";
 
-/// A file that is there to be removed when the record is closed, so that there is room for `run.json` on a disk that filled.
+/// A reserve file. It is removed before `run.json` is written at the end, to make room on a full disk.
 const SPARE: &str = ".spare";
 const SPARE_BYTES: usize = 1 << 18;
 
-/// Events that are kept where the disk does not take them.
-const MOST_UNSAVED: usize = 10_000;
+/// Maximum number of events kept in memory when they cannot be written.
+const MAX_UNSAVED: usize = 10_000;
 
-/// Longest time between what is written and what has reached the disk.
-const SYNC: Duration = Duration::from_secs(1);
+/// Interval of syncing to disk.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A record that is being written.
+/// A record under construction.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    trace: Appended,
-    events: Appended,
+    trace: AppendFile,
+    events: AppendFile,
     log: Option<Arc<File>>,
-    /// Events that the disk did not take.
+    /// Events that could not be written.
     unsaved: Vec<Entry>,
     synced: Instant,
 }
 
-/// A file that is appended to in whole lines.
+/// A file to which whole lines are appended.
 #[derive(Debug)]
-struct Appended {
+struct AppendFile {
     file: File,
-    /// Its length in whole lines.
+    /// Length of the complete lines, in bytes.
     whole: u64,
-    /// Whether anything was appended since the file was last brought to the disk.
-    fresh: bool,
+    /// Whether there is data since the last sync.
+    unsynced: bool,
 }
 
-impl Appended {
+impl AppendFile {
     fn create(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create_new(true).open(path)?;
-        Ok(Self { file, whole: 0, fresh: false })
+        Ok(Self { file, whole: 0, unsynced: false })
     }
 
     /// Appends lines, all of them or none.
     fn append(&mut self, lines: &str) -> io::Result<()> {
         if let Err(error) = self.file.write_all(lines.as_bytes()) {
-            // half a line would spoil the next one
+            // remove an incomplete line, which would corrupt the next one
             let _ = self.file.set_len(self.whole);
             return Err(error);
         }
         self.whole += lines.len() as u64;
-        self.fresh = true;
+        self.unsynced = true;
         Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        if std::mem::take(&mut self.fresh) { self.file.sync_data() } else { Ok(()) }
+        if std::mem::take(&mut self.unsynced) { self.file.sync_data() } else { Ok(()) }
     }
 }
 
 impl Folder {
-    /// Makes the folder `out/<id>`, with the record as it stands at the begin; a number is put to an id that is taken, and
-    /// the record is told.
+    /// Creates the folder `out/<id>` with the initial record. If the id exists, a number is appended to it, also in `record`.
     ///
     /// # Errors
-    /// One sentence where the folder cannot be made or written to.
+    /// The folder cannot be created or written.
     pub fn create(out: &Path, record: &mut Record, log: bool) -> Result<Self> {
-        let (out, made) = begun(out)?;
+        let (out, made) = temporary(out)?;
         let fail = |e: &io::Error| Error::io(&out, e);
-        let mut trace = Appended::create(&made.path().join(TRACE)).map_err(|e| fail(&e))?;
-        let events = Appended::create(&made.path().join(EVENTS)).map_err(|e| fail(&e))?;
+        let mut trace = AppendFile::create(&made.path().join(TRACE)).map_err(|e| fail(&e))?;
+        let events = AppendFile::create(&made.path().join(EVENTS)).map_err(|e| fail(&e))?;
         let log = match log {
-            true => Some(Appended::create(&made.path().join(LOG)).map_err(|e| fail(&e))?.file),
+            true => Some(AppendFile::create(&made.path().join(LOG)).map_err(|e| fail(&e))?.file),
             false => None,
         };
         trace.append(&format!("{HEADER}\n")).map_err(|e| fail(&e))?;
-        // a file system without locks still holds a record
+        // records also work on file systems without locks
         let _ = trace.file.try_lock();
-        // a disk with little room is told of when it is full
+        // no error: a full disk is reported when it matters
         let _ = std::fs::write(made.path().join(SPARE), vec![0; SPARE_BYTES]);
-        let path = settle(made, &out, record)?;
+        let path = move_into_place(made, &out, record)?;
         Ok(Self {
             path,
             trace,
@@ -116,20 +115,20 @@ impl Folder {
         })
     }
 
-    /// Where it is, as an absolute path.
+    /// Absolute path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The file that takes what the command prints, where it is kept.
+    /// The log file, if the output is logged.
     pub fn log(&self) -> Option<Arc<File>> {
         self.log.clone()
     }
 
-    /// Appends readings, lines of `trace.csv`.
+    /// Appends readings: lines of `trace.csv`.
     ///
     /// # Errors
-    /// The disk's; nothing of the lines was written then.
+    /// The I/O error; then no line was written.
     pub fn append_readings(&mut self, lines: &str) -> io::Result<()> {
         self.trace.append(lines)
     }
@@ -141,18 +140,18 @@ impl Folder {
     pub fn append_event(&mut self, entry: &Entry) -> io::Result<()> {
         let line = entry.line().map_err(io::Error::other)?;
         self.events.append(&line).inspect_err(|_| {
-            if self.unsaved.len() < MOST_UNSAVED {
+            if self.unsaved.len() < MAX_UNSAVED {
                 self.unsaved.push(entry.clone());
             }
         })
     }
 
-    /// Brings to the disk what was appended, at most every second.
+    /// Syncs the appended data to disk, at most once per second.
     ///
     /// # Errors
-    /// The disk's.
+    /// The I/O error.
     pub fn sync(&mut self) -> io::Result<()> {
-        if self.synced.elapsed() < SYNC {
+        if self.synced.elapsed() < SYNC_INTERVAL {
             return Ok(());
         }
         self.synced = Instant::now();
@@ -161,33 +160,33 @@ impl Folder {
         self.log.as_ref().map_or(Ok(()), |log| log.sync_data())
     }
 
-    /// Closes the record from what was appended.
+    /// Closes the record from the appended data.
     ///
     /// # Errors
-    /// One sentence where a file cannot be read, or `run.json` not be written.
+    /// A file cannot be read, or `run.json` cannot be written.
     pub fn close(mut self, opened: Record) -> Result<Record> {
-        // a disk that is full has been told of before
+        // write errors have already been reported
         let _ = self.trace.sync().and_then(|()| self.events.sync());
         close(&self.path, opened, self.unsaved, State::Finished)
     }
 
-    /// Removes the folder of a run that never began.
+    /// Removes the folder of a run that did not start.
     pub fn discard(self) {
         let _ = std::fs::remove_dir_all(&self.path);
     }
 }
 
-/// Makes the folder `out/<id>` of a record that is closed, and gives its path.
+/// Creates the folder `out/<id>` of a closed record and returns its path.
 ///
 /// # Errors
 /// As [`Folder::create`].
 pub fn keep(out: &Path, record: &mut Record) -> Result<PathBuf> {
-    let (out, made) = begun(out)?;
-    settle(made, &out, record)
+    let (out, made) = temporary(out)?;
+    move_into_place(made, &out, record)
 }
 
-/// The folder of records, as an absolute path, and a folder in it that has no name yet.
-fn begun(out: &Path) -> Result<(PathBuf, TempDir)> {
+/// The absolute path of `out`, and a temporary folder in it.
+fn temporary(out: &Path) -> Result<(PathBuf, TempDir)> {
     let fail = |e: io::Error| Error::io(out, &e);
     std::fs::create_dir_all(out).map_err(fail)?;
     let absolute = std::path::absolute(out).map_err(fail)?;
@@ -196,13 +195,13 @@ fn begun(out: &Path) -> Result<(PathBuf, TempDir)> {
     Ok((absolute, made))
 }
 
-/// Writes the record into its folder and names that by the record's id, so that there is a whole folder or none.
-fn settle(made: TempDir, out: &Path, record: &mut Record) -> Result<PathBuf> {
+/// Writes the record to its temporary folder and renames the folder to the record's id, so that no incomplete folder is visible.
+fn move_into_place(made: TempDir, out: &Path, record: &mut Record) -> Result<PathBuf> {
     let wanted = record.id.clone();
     for attempt in 2..1000 {
         write(&made.path().join(RUN), record)?;
         let path = out.join(&record.id);
-        // an empty folder would be replaced, and it may be somebody's
+        // rename would replace an empty folder, which may belong to the user
         let named = match path.symlink_metadata() {
             Ok(_) => Err(ErrorKind::AlreadyExists.into()),
             Err(_) => std::fs::rename(made.path(), &path),
@@ -220,38 +219,41 @@ fn settle(made: TempDir, out: &Path, record: &mut Record) -> Result<PathBuf> {
             Err(e) => return Err(Error::io(&path, &e)),
         }
     }
-    Err(Error::Failed(format!("{}: there are a thousand records {wanted}", out.display())))
+    Err(Error::Failed(format!(
+        "{}: a thousand records named {wanted} exist already",
+        out.display()
+    )))
 }
 
-/// What became of a record that was to be recovered.
+/// Result of recovering a record.
 #[derive(Debug)]
 pub enum Recovery {
-    /// It was closed now.
+    /// The record has been closed now.
     Closed(Box<Record>),
-    /// It had been closed before.
-    Before(Box<Record>),
-    /// A running wattlaw is writing it.
-    Held,
+    /// The record was already closed.
+    AlreadyClosed(Box<Record>),
+    /// A running wattlaw is writing the record.
+    Locked,
 }
 
-/// Closes a record whose writer died, from what was written.
+/// Closes a record whose writer died.
 ///
 /// # Errors
-/// One sentence where it is no record, or cannot be written to.
+/// The folder is not a record, or it cannot be written.
 pub fn recover(path: &Path) -> Result<Recovery> {
     let record = read(path)?;
     if record.state != State::Running {
-        return Ok(Recovery::Before(Box::new(record)));
+        return Ok(Recovery::AlreadyClosed(Box::new(record)));
     }
     let trace = path.join(TRACE);
     let file = OpenOptions::new().append(true).open(&trace).map_err(|e| Error::io(&trace, &e))?;
-    if held(&file) {
-        return Ok(Recovery::Held);
+    if is_locked(&file) {
+        return Ok(Recovery::Locked);
     }
-    // who held the lock may have closed it meanwhile
+    // the previous holder of the lock may have closed the record meanwhile
     let record = read(path)?;
     if record.state != State::Running {
-        return Ok(Recovery::Before(Box::new(record)));
+        return Ok(Recovery::AlreadyClosed(Box::new(record)));
     }
     cut_torn_line(&trace)?;
     cut_torn_line(&path.join(EVENTS))?;
@@ -259,7 +261,7 @@ pub fn recover(path: &Path) -> Result<Recovery> {
         .map(|record| Recovery::Closed(Box::new(record)))
 }
 
-/// Reads a record, and tells whether it will be closed: it is, or a running wattlaw writes it.
+/// Reads a record, and whether it is live: closed, or still written by a running wattlaw.
 ///
 /// # Errors
 /// As [`read`].
@@ -273,7 +275,7 @@ pub fn read_live(path: &Path) -> Result<(Record, bool)> {
     if let Err(TryLockError::WouldBlock) = file.try_lock() {
         return Ok((record, true));
     }
-    // who held the lock may have closed it meanwhile
+    // the previous holder of the lock may have closed the record meanwhile
     let record = read(path)?;
     let closed = record.state != State::Running;
     Ok((record, closed))
@@ -281,15 +283,14 @@ pub fn read_live(path: &Path) -> Result<(Record, bool)> {
 
 /// Whether a running wattlaw holds the lock.
 ///
-/// A command that was just being started when its wattlaw was killed holds it too, for the moment until it is a program of its
-/// own.
-fn held(file: &File) -> bool {
+/// A forked child of a killed wattlaw also holds the lock until it calls exec, so the lock is polled for a short time.
+fn is_locked(file: &File) -> bool {
     let start = Instant::now();
     while let Err(TryLockError::WouldBlock) = file.try_lock() {
-        if start.elapsed() > SYNC {
+        if start.elapsed() > SYNC_INTERVAL {
             return true;
         }
-        std::thread::sleep(SYNC / 50);
+        std::thread::sleep(SYNC_INTERVAL / 50);
     }
     false
 }
@@ -297,23 +298,23 @@ fn held(file: &File) -> bool {
 /// Reads a record: a folder, or its `run.json`.
 ///
 /// # Errors
-/// One sentence where there is none, or where it is none.
+/// The file does not exist or is not a record.
 pub fn read(path: &Path) -> Result<Record> {
     let file = if path.is_dir() { path.join(RUN) } else { path.to_owned() };
     let text = std::fs::read_to_string(&file).map_err(|e| Error::io(&file, &e))?;
     Record::from_json(&text).map_err(|e| Error::Failed(format!("{}: {e}", file.display())))
 }
 
-/// The folders in `out` that hold a record, in the order of their names, which is that of time.
+/// The folders in `out` that hold a record, sorted by name and therefore by time.
 ///
 /// # Errors
-/// One sentence where the folder cannot be read.
+/// The folder cannot be read.
 pub fn all(out: &Path) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(out).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let mut found: Vec<PathBuf> = entries
         .map_err(|e| Error::io(out, &e))?
         .into_iter()
-        // one that is being made begins with a dot
+        // the names of temporary folders start with a dot
         .filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."))
         .map(|entry| entry.path())
         .filter(|path| path.join(RUN).is_file())
@@ -336,20 +337,20 @@ fn close(path: &Path, opened: Record, unsaved: Vec<Entry>, state: State) -> Resu
     if unreadable > 0 {
         record
             .notes
-            .push(format!("{unreadable} lines of {EVENTS} could not be read and were left out"));
+            .push(format!("{unreadable} lines of {EVENTS} could not be read and were skipped"));
     }
     let end = record.begin.unwrap_or(Seconds::ZERO) + record.duration.unwrap_or(Seconds::ZERO);
     record.ended_at = started.and_then(|started| {
         let since = SignedDuration::try_from_secs_f64(end.value()).ok()?;
         started.checked_add(since).ok().map(rfc3339)
     });
-    // gives room to write on a disk that is full
+    // make room on a full disk
     let _ = std::fs::remove_file(path.join(SPARE));
     write(&path.join(RUN), &record)?;
     Ok(record)
 }
 
-/// Hands on each whole line of a file; one that is no UTF-8 as text that cannot be read.
+/// Calls `take` for each complete line of a file. A line that is not UTF-8 is passed as U+FFFD, which no parser accepts.
 fn each_line(path: &Path, mut take: impl FnMut(&str)) -> Result<()> {
     let mut reader = BufReader::new(File::open(path).map_err(|e| Error::io(path, &e))?);
     let mut line = Vec::new();
@@ -362,7 +363,7 @@ fn each_line(path: &Path, mut take: impl FnMut(&str)) -> Result<()> {
     Ok(())
 }
 
-/// Cuts what follows the last whole line.
+/// Truncates a file after its last complete line.
 fn cut_torn_line(path: &Path) -> Result<()> {
     let whole = (|| {
         let mut reader = BufReader::new(File::open(path)?);
@@ -381,21 +382,24 @@ fn cut_torn_line(path: &Path) -> Result<()> {
     whole.map_err(|e| Error::io(path, &e))
 }
 
-/// Writes a record whole: beside its file, which it then replaces.
+/// Writes a record atomically.
 ///
 /// # Errors
-/// One sentence where the disk does not take it; the file that was there stays as it was.
+/// The file cannot be written; an existing file stays unchanged.
 pub fn write(path: &Path, record: &Record) -> Result<()> {
-    whole(path, &record.to_json().map_err(|e| Error::Failed(e.to_string()))?)
+    write_atomic(path, &record.to_json().map_err(|e| Error::Failed(e.to_string()))?)
 }
 
-/// Writes a file whole: beside it, and then in its place.
-pub fn whole(path: &Path, text: &str) -> Result<()> {
+/// Writes a file atomically: writes a temporary file in the same folder and renames it.
+///
+/// # Errors
+/// The file cannot be written; an existing file stays unchanged.
+pub fn write_atomic(path: &Path, text: &str) -> Result<()> {
     let fail = |e: &io::Error| Error::io(path, e);
     let directory = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
         .prefix(".new-")
-        // a temporary file is private by default; this one becomes a file like any other
+        // temporary files are private by default; the result must have the usual permissions
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
         .tempfile_in(directory)
         .map_err(|e| fail(&e))?;
@@ -406,7 +410,7 @@ pub fn whole(path: &Path, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// A temporary folder is private; a record's is a folder like any other.
+/// Gives a temporary (private) folder the usual permissions.
 fn readable_by_others(folder: &Path) -> io::Result<()> {
     let probe = tempfile::Builder::new()
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777))
@@ -415,7 +419,7 @@ fn readable_by_others(folder: &Path) -> io::Result<()> {
     std::fs::set_permissions(folder, mode)
 }
 
-/// A moment as records write it: RFC 3339 in UTC, to the millisecond.
+/// A timestamp in the format of records: RFC 3339 in UTC with milliseconds.
 pub fn rfc3339(at: Timestamp) -> String {
     format!("{at:.3}")
 }

@@ -1,4 +1,4 @@
-//! What was looked for, and what came of it.
+//! Results of detecting meters.
 
 use std::fmt;
 
@@ -6,28 +6,28 @@ use wattlaw::record::{Channel, Component};
 
 use crate::meter::Meter;
 
-/// What one family of meters offers on this machine.
+/// The detected meters of one family.
 pub struct Found {
     /// The family: `nvml`, `powercap`, `hwmon`, `assumed`.
     pub family: &'static str,
-    /// The library or folder that was looked for.
+    /// The library or folder that was searched.
     pub looked_for: String,
-    /// The meter, where there is something to read.
+    /// The meter, if any device can be read.
     pub meter: Option<Box<dyn Meter>>,
-    /// Why there is nothing to read, and what to do; a sentence without its point.
+    /// Why no device can be read, and what to do: a sentence without a full stop.
     pub absence: Option<String>,
-    /// Sentences about what is read, or could be.
+    /// Notes on the devices.
     pub notes: Vec<String>,
 }
 
-/// What was asked for is not there: a sentence.
+/// A selected device is not available.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Refused(pub String);
+pub struct SelectionError(pub String);
 
 impl Found {
-    /// Nothing yet.
-    pub fn nothing(family: &'static str, looked_for: &str) -> Self {
+    /// A family without devices.
+    pub fn new(family: &'static str, looked_for: &str) -> Self {
         Self {
             family,
             looked_for: looked_for.to_owned(),
@@ -37,12 +37,12 @@ impl Found {
         }
     }
 
-    /// What is read.
+    /// The channels.
     pub fn channels(&self) -> &[Channel] {
         self.meter.as_ref().map_or(&[], |meter| meter.channels())
     }
 
-    /// Whether a GPU is among it.
+    /// Whether a channel is a GPU.
     pub fn has_gpu(&self) -> bool {
         let gpu = [Component::Gpu, Component::Module];
         self.channels().iter().any(|channel| gpu.contains(&channel.component))

@@ -1,7 +1,7 @@
-//! AMD's GPUs and CPUs through the Linux kernel's hwmon files.
+//! AMD GPUs and CPUs through the Linux kernel's hwmon files.
 //!
-//! Units and names are those of the kernel's documentation of hwmon's sysfs interface and of the drivers amdgpu and amd_energy:
-//! µJ, µW, m°C and Hz.
+//! Units and names follow the kernel's documentation of the hwmon sysfs interface and of the drivers amdgpu and amd_energy: µJ, µW,
+//! m°C and Hz.
 
 use std::path::Path;
 use std::time::Instant;
@@ -10,21 +10,21 @@ use wattlaw::base::units::{Joules, Seconds, Watts};
 use wattlaw::record::counter::Counter;
 use wattlaw::record::{Channel, Component, Instrument, Sample};
 
-use crate::found::{Found, Refused};
+use crate::found::{Found, SelectionError};
 use crate::integral::Integral;
-use crate::meter::{Fault, Meter, Now, StateAsked};
+use crate::meter::{Fault, Meter, Now, StateTimer};
 use crate::select::Selection;
-use crate::sysfs::{Attribute, folders, said, text};
+use crate::sysfs::{Attribute, describe, folders, text};
 
-/// How often a value moves. No driver says; 100 ms is as slow as sensors of GPUs are known to be.
+/// Update period. No driver states it; 100 ms is the slowest known for GPU sensors.
 const UPDATE: Seconds = Seconds::new(0.1);
 
-/// What is read of hwmon.
+/// The hwmon meter.
 #[derive(Debug)]
 struct Hwmon {
     channels: Vec<Channel>,
     sources: Vec<Source>,
-    state_asked: StateAsked,
+    state_timer: StateTimer,
     now: Now,
 }
 
@@ -43,7 +43,7 @@ enum Reading {
     Power(Attribute, Integral),
 }
 
-/// What is sampled beside, where the driver tells it.
+/// Additional values, if the driver provides them.
 #[derive(Debug, Default)]
 struct State {
     cap_uw: Option<Attribute>,
@@ -53,22 +53,22 @@ struct State {
     busy_percent: Option<Attribute>,
 }
 
-/// Opens AMD's GPUs, and its CPU sockets where no other meter has them, below the folder where sysfs is mounted.
+/// Opens the AMD GPUs below the sysfs mount point, and with `sockets` also the AMD CPU sockets.
 ///
 /// # Errors
-/// A selected GPU that is not there.
+/// A selected GPU does not exist.
 pub fn open(
     sysfs: &Path,
     selection: Option<&Selection>,
     sockets: bool,
     now: Now,
-) -> Result<Found, Refused> {
+) -> Result<Found, SelectionError> {
     let root = sysfs.join("class/hwmon");
-    let mut found = Found::nothing("hwmon", &root.display().to_string());
+    let mut found = Found::new("hwmon", &root.display().to_string());
     let mut meter = Hwmon {
         channels: Vec::new(),
         sources: Vec::new(),
-        state_asked: StateAsked::default(),
+        state_timer: StateTimer::default(),
         now,
     };
     let of_driver = |driver: &str| {
@@ -79,11 +79,11 @@ pub fn open(
     let gpus = of_driver("amdgpu");
     let names: Vec<String> = gpus.iter().map(|gpu| gpu_name(gpu)).collect();
     let wanted = match selection {
-        Some(selection) if !gpus.is_empty() => selection.among(&names).map_err(Refused)?,
+        Some(selection) if !gpus.is_empty() => selection.among(&names).map_err(SelectionError)?,
         _ => (0..gpus.len()).collect(),
     };
     for index in wanted {
-        let source = Source::of(&gpus[index], 1);
+        let source = Source::open(&gpus[index], 1);
         meter.add(&mut found, &format!("amdgpu{index}"), Component::Gpu, &names[index], source);
     }
     for folder in of_driver("amd_energy").into_iter().filter(|_| sockets) {
@@ -97,13 +97,13 @@ pub fn open(
                 &format!("cpu{socket}"),
                 Component::Cpu,
                 &device,
-                Source::of(&folder, number),
+                Source::open(&folder, number),
             );
         }
     }
     if meter.sources.is_empty() {
         found.absence = Some(format!(
-            "{} has neither an AMD GPU (amdgpu) nor an AMD CPU (amd_energy) that can be read",
+            "{} has no readable AMD GPU (amdgpu) or AMD CPU (amd_energy)",
             root.display()
         ));
     } else {
@@ -112,7 +112,7 @@ pub fn open(
     Ok(found)
 }
 
-/// The GPU's unique number where it has one, else its folder.
+/// The GPU's unique id, else its folder.
 fn gpu_name(folder: &Path) -> String {
     text(&folder.join("device/unique_id"))
         .map_or_else(|| folder.display().to_string(), |id| format!("GPU-{id}"))
@@ -140,7 +140,7 @@ impl Hwmon {
                     },
                     update: UPDATE,
                     averaging: Seconds::ZERO,
-                    // nothing is published
+                    // no error is published
                     systematic: None,
                 });
                 self.sources.push(source);
@@ -151,19 +151,19 @@ impl Hwmon {
 }
 
 impl Source {
-    /// The files `energyN_input`, `powerN_average` and `powerN_input` of a folder, the first that is there.
-    fn of(folder: &Path, number: u32) -> Result<Self, String> {
+    /// Opens `energyN_input` and the power beside it, else `powerN_average` or `powerN_input`.
+    fn open(folder: &Path, number: u32) -> Result<Self, String> {
         let file = |name: &str| {
             let path = folder.join(name);
             Attribute::open(&path).map_err(|e| match e.kind() {
                 std::io::ErrorKind::PermissionDenied => {
-                    format!("{0}: permission denied; `sudo chmod a+r {0}` lets everybody read it until the next start", path.display())
+                    format!("{0}: permission denied; `sudo chmod a+r {0}` allows reading until the next reboot", path.display())
                 }
-                _ => format!("{}: {}", path.display(), said(&e)),
+                _ => format!("{}: {}", path.display(), describe(&e)),
             })
         };
         let power = match file(&format!("power{number}_average"))? {
-            // an average that is there but cannot be told is left for the moment's power
+            // if the average exists but cannot be read, use the instantaneous power
             Some(average) if average.read().is_ok() => Some(average),
             _ => file(&format!("power{number}_input"))?,
         };
@@ -172,7 +172,7 @@ impl Source {
             (None, Some(power)) => Reading::Power(power, Integral::default()),
             (None, None) => {
                 return Err(format!(
-                    "{} tells neither energy nor power; of the two dies of an MI250 one tells that of both",
+                    "{} has neither energy nor power; on an MI250 one of the two dies reports the values of both",
                     folder.display()
                 ));
             }
@@ -208,7 +208,7 @@ impl Source {
 }
 
 impl State {
-    fn beside(&self, sample: Sample) -> Sample {
+    fn add_to(&self, sample: Sample) -> Sample {
         let scaled = |attribute: &Option<Attribute>, unit: f64| {
             attribute.as_ref().and_then(|a| a.read().ok()).map(|value| value as f64 / unit)
         };
@@ -230,12 +230,12 @@ impl Meter for Hwmon {
 
     fn read(&mut self) -> Vec<Result<Sample, Fault>> {
         let now = (self.now)();
-        let ask = self.state_asked.is_due(now);
+        let read_state = self.state_timer.is_due(now);
         let read = self.sources.iter_mut().zip(&self.channels).map(|(source, channel)| {
             let sample = source
                 .read(now)
                 .map_err(|reason| Fault { channel: channel.name.clone(), reason })?;
-            Ok(if ask { source.state.beside(sample) } else { sample })
+            Ok(if read_state { source.state.add_to(sample) } else { sample })
         });
         read.collect()
     }

@@ -1,10 +1,10 @@
-//! Power that is read again and again, made into energy.
+//! Integration of power readings to energy.
 
 use std::time::Instant;
 
 use wattlaw::base::units::{Joules, Seconds, Watts};
 
-/// The energy of a power since it was first read, by trapezoids.
+/// Energy since the first power reading, by the trapezoidal rule.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Integral {
     last: Option<(Instant, Watts)>,
@@ -12,7 +12,7 @@ pub struct Integral {
 }
 
 impl Integral {
-    /// Adds a reading; gives the energy since the first one.
+    /// Adds a power reading, W; returns the energy since the first one, J.
     pub fn advance(&mut self, at: Instant, power: Watts) -> Joules {
         let step = self.last.map_or(Joules::ZERO, |(before, last)| {
             let time = Seconds::new(at.saturating_duration_since(before).as_secs_f64());
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ramp_is_its_mean_times_its_time() {
+    fn a_linear_ramp_is_integrated_exactly() {
         let start = Instant::now();
         let mut integral = Integral::default();
         assert_eq!(integral.advance(start, Watts::new(100.0)), Joules::ZERO);

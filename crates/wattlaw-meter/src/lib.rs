@@ -1,7 +1,7 @@
-//! Measures the energy of training runs while they run: the effects that the library `wattlaw` leaves out.
+//! Measures the energy of training runs: the side effects that the pure library `wattlaw` excludes.
 //!
-//! A [`Meter`](meter::Meter) reads channels; the [sampler] reads meters on the monotonic clock in a thread of its own and
-//! hands each round of readings on. [`measure`](measure::measure) runs a command meanwhile, and a [folder] keeps what was read.
+//! A [`Meter`](meter::Meter) reads channels. The [sampler] thread reads all meters at a fixed interval of the monotonic clock.
+//! [`measure`](measure::measure) runs a command under measurement, and a [folder] stores the readings.
 
 pub mod assumed;
 pub mod command;
@@ -10,6 +10,7 @@ pub mod error;
 pub mod folder;
 pub mod found;
 pub mod hwmon;
+pub mod idle;
 pub mod integral;
 pub mod lines;
 pub mod machine;
@@ -22,6 +23,5 @@ pub mod powercap;
 pub mod sampler;
 pub mod select;
 pub mod sensor;
-pub mod settle;
 pub mod sysfs;
 mod tail;

@@ -1,4 +1,4 @@
-//! The meters that this machine offers.
+//! The meters of this machine.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,28 +7,28 @@ use std::time::Instant;
 use wattlaw::record::{Channel, Component, Instrument};
 
 use crate::assumed::{Assumed, Assumption};
-use crate::found::{Found, Refused};
+use crate::found::{Found, SelectionError};
 use crate::meter::Meter;
 use crate::select::Selection;
 use crate::{hwmon, nvml, powercap};
 
-/// What to look for, and where.
+/// Which meters to detect, and where.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// The GPUs to measure; those that `CUDA_VISIBLE_DEVICES` leaves, or all, when absent.
+    /// GPUs to measure; default: those in `CUDA_VISIBLE_DEVICES`, else all.
     pub gpus: Option<Selection>,
-    /// Powers that the user states.
+    /// Assumed powers.
     pub assumptions: Vec<Assumption>,
-    /// Where sysfs is mounted.
+    /// Mount point of sysfs.
     pub sysfs: PathBuf,
-    /// NVIDIA's management library; the system's own when absent.
+    /// Path of NVML; default: the system library.
     pub nvml: Option<PathBuf>,
     /// The value of `CUDA_VISIBLE_DEVICES`.
     pub cuda_visible_devices: Option<String>,
 }
 
 impl Options {
-    /// What the environment says: `WATTLAW_SYSFS`, `WATTLAW_NVML` and `CUDA_VISIBLE_DEVICES`.
+    /// Options from the environment: `WATTLAW_SYSFS`, `WATTLAW_NVML` and `CUDA_VISIBLE_DEVICES`.
     pub fn from_env() -> Self {
         Self {
             gpus: None,
@@ -40,12 +40,11 @@ impl Options {
     }
 }
 
-/// The meters that were found.
+/// The opened meters.
 pub struct Opened {
-    /// Meters, ready to be read.
+    /// Meters, ready to read.
     pub meters: Vec<Box<dyn Meter>>,
-    /// Sentences for the user: what is to be known of what is measured, and, where nothing is, what was looked for and how to
-    /// get it.
+    /// Messages for the user: notes on the meters and, if nothing is measured, what was searched and how to enable it.
     pub notes: Vec<String>,
 }
 
@@ -55,7 +54,7 @@ impl Opened {
         self.meters.iter().flat_map(|meter| meter.channels().to_vec()).collect()
     }
 
-    /// Whether anything is measured, and not only assumed.
+    /// Whether any channel is measured instead of assumed.
     pub fn measures(&self) -> bool {
         self.channels().iter().any(|channel| channel.instrument != Instrument::Assumed)
     }
@@ -72,12 +71,12 @@ impl fmt::Debug for Opened {
 
 /// Opens all meters of the machine.
 ///
-/// A machine without any is no error: the notes say what was looked for.
+/// A machine without meters is not an error: the notes say what was searched.
 ///
 /// # Errors
-/// A GPU was asked for that is not there, or that cannot be measured.
-pub fn open(options: &Options) -> Result<Opened, Refused> {
-    let found = look(options)?;
+/// A selected GPU does not exist or cannot be measured.
+pub fn open(options: &Options) -> Result<Opened, SelectionError> {
+    let found = detect(options)?;
     let mut opened = Opened { meters: Vec::new(), notes: Vec::new() };
     let mut absences = Vec::new();
     for family in found {
@@ -94,11 +93,11 @@ pub fn open(options: &Options) -> Result<Opened, Refused> {
     Ok(opened)
 }
 
-/// Looks for each family of meters in turn.
+/// Detects each family of meters.
 ///
 /// # Errors
 /// As [`open`].
-pub fn look(options: &Options) -> Result<Vec<Found>, Refused> {
+pub fn detect(options: &Options) -> Result<Vec<Found>, SelectionError> {
     let selection = options.gpus.as_ref();
     let nvidia = nvml::open(
         options.nvml.as_deref(),
@@ -107,13 +106,13 @@ pub fn look(options: &Options) -> Result<Vec<Found>, Refused> {
         Instant::now,
     )?;
     let powercap = powercap::open(&options.sysfs);
-    // GPUs are selected among NVIDIA's where there are some
+    // the selection applies to NVIDIA GPUs if there are any
     let of_amd = selection.filter(|_| nvidia.meter.is_none());
     let sockets = !powercap.channels().iter().any(|channel| channel.component == Component::Cpu);
     let amd = hwmon::open(&options.sysfs, of_amd, sockets, Instant::now)?;
     if selection.is_some() && ![&nvidia, &amd].iter().any(|found| found.has_gpu()) {
         let why = nvidia.absence.unwrap_or_default();
-        return Err(Refused(format!("no GPU can be measured: {why}")));
+        return Err(SelectionError(format!("no GPU can be measured: {why}")));
     }
     Ok(vec![nvidia, powercap, amd])
 }

@@ -15,8 +15,8 @@ use wattlaw::record::document::{End, Measured, Record, SCHEMA, State, Stop};
 use wattlaw::record::event::{Entry, Event, ProgramEvent};
 use wattlaw::record::reading::Reading;
 
-use crate::command::{self, Message, Target, Wrapping};
-use crate::election::{Elected, elect};
+use crate::command::{self, Message, Target, WrappedCommand};
+use crate::election::{Election, elect};
 use crate::error::{Error, Result};
 use crate::folder::{Folder, PROGRAM, rfc3339};
 use crate::meter::Meter;
@@ -25,141 +25,141 @@ use crate::pattern::Pattern;
 use crate::sampler::{Sampler, Tick};
 use crate::tail::Tail;
 
-/// How often is looked for what the program wrote, and what was read is written.
-const LOOK: Duration = Duration::from_millis(100);
+/// Interval of reading the program's events and writing readings to disk.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long the first round of readings may take, and how long is waited for the last of what the command printed.
-const FIRST_ROUND: Duration = Duration::from_secs(10);
-const LAST_OUTPUT: Duration = Duration::from_secs(1);
+/// Longest wait for the first round of readings, and for the last output of the command.
+const FIRST_ROUND_TIMEOUT: Duration = Duration::from_secs(10);
+const OUTPUT_GRACE: Duration = Duration::from_secs(1);
 
-/// How long is waited for the signal that may have ended a command.
-const LAST_SIGNAL: Duration = Duration::from_millis(200);
+/// Longest wait for a signal that may have ended the command.
+const SIGNAL_GRACE: Duration = Duration::from_millis(200);
 
-/// Faults, and lines of the program that could not be understood, are told of as often as this, and later ones recorded only.
-const MOST_COMPLAINTS: u64 = 10;
+/// Maximum number of faults, and of invalid events, that are reported to the user; later ones are only recorded.
+const MAX_REPORTED: u64 = 10;
 
-/// What is to be measured, and how.
+/// What to measure, and how.
 pub struct Setup {
     /// The command and its arguments.
     pub command: Vec<OsString>,
-    /// Meters to read; none for a record of time only.
+    /// Meters to read; empty for a record without energy.
     pub meters: Vec<Box<dyn Meter>>,
-    /// Time between readings.
+    /// Sampling interval.
     pub interval: Duration,
-    /// Time in which nothing runs, before and after the command.
+    /// Idle time before and after the command.
     pub idle: Duration,
-    /// Longest time that the command may take; it is then told to end.
+    /// Time limit of the command; then it gets SIGTERM, later SIGKILL.
     pub limit: Option<Duration>,
-    /// The folder that gets the record's folder.
+    /// Folder in which the record's folder is created.
     pub out: PathBuf,
-    /// The record's name.
+    /// Name of the record.
     pub name: Option<String>,
-    /// Whether what the command prints is kept.
+    /// Whether the command's output is logged.
     pub log: bool,
-    /// Lines of its standard output that begin windows.
+    /// Pattern of standard output lines that begin a window.
     pub pattern: Option<Pattern>,
-    /// Steps that make a window.
+    /// Number of steps per window.
     pub window_steps: Option<u64>,
-    /// A file of events in place of one in the record's folder.
+    /// Event file; default: a file in the record's folder.
     pub events: Option<PathBuf>,
-    /// What is trained.
+    /// The training job.
     pub job: Option<JobSpec>,
-    /// Program and version.
+    /// Program name and version.
     pub made_by: String,
-    /// Sentences that the record is to keep.
+    /// Notes for the record.
     pub notes: Vec<String>,
 }
 
-/// What came of it.
+/// Result of a measurement.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The exit code that a shell would give the command.
+    /// Exit code of the command, as a shell would report it.
     pub code: u8,
-    /// The record's folder.
+    /// Folder of the record.
     pub folder: PathBuf,
     /// The closed record, or why it could not be closed.
     pub record: Result<Record>,
 }
 
-/// Runs a command and measures it; `tell` gets sentences for the user while it runs.
+/// Runs a command and measures it; `report` gets messages for the user during the run.
 ///
 /// # Errors
-/// The command was not run: it cannot be started, or the record's folder cannot be made.
-pub fn measure(mut setup: Setup, tell: &mut dyn FnMut(&str)) -> Result<Outcome> {
+/// The command was not run: it cannot be started, or the record's folder cannot be created.
+pub fn measure(mut setup: Setup, report: &mut dyn FnMut(&str)) -> Result<Outcome> {
     let (sender, messages) = channel();
     let target = Target::default();
-    command::pass_signals_on(target.clone(), sender.clone())?;
+    command::forward_signals(target.clone(), sender.clone())?;
     let (start, monotonic_start) = (Instant::now(), monotonic());
-    let (mut record, elected) = opened(&setup);
-    for note in &elected.notes {
-        tell(note);
+    let (mut record, election) = new_record(&setup);
+    for note in &election.notes {
+        report(note);
     }
     let folder = Folder::create(&setup.out, &mut record, setup.log)?;
     if let Some(holder) = &record.held_by {
-        tell(&format!(
-            "{holder} measures this machine; this record has no energy of what both would count"
+        report(&format!(
+            "this machine is already measured by {holder}; this record omits the energy of the shared devices"
         ));
     }
     let meters = std::mem::take(&mut setup.meters);
-    let (sampler, ticks) = if elected.ours.contains(&true) {
+    let (sampler, ticks) = if election.ours.contains(&true) {
         let (sampler, ticks) = Sampler::start(meters, setup.interval, start);
         (Some(sampler), ticks)
     } else {
         (None, channel().1)
     };
-    // the program may work in another folder
+    // the program may change its working directory
     let events = match &setup.events {
         Some(path) => std::path::absolute(path).unwrap_or_else(|_| path.clone()),
         None => folder.path().join(PROGRAM),
     };
-    let mut measuring = Measuring {
+    let mut measurement = Measurement {
         start,
         monotonic_start,
         failing: vec![false; record.channels.len()],
-        ours: elected.ours.clone(),
+        ours: election.ours.clone(),
         record,
         folder,
         ticks,
         tail: Tail::new(events.clone()),
         pattern: setup.pattern.take(),
         pattern_open: None,
-        complaints: 0,
+        invalid_events: 0,
         faults: 0,
-        unwritten: 0,
-        tell,
+        unwritten_lines: 0,
+        report,
     };
     if sampler.is_some() {
-        measuring.first_round();
+        measurement.first_round();
     }
-    let end = measuring.run(&setup, &events, &target, &sender, &messages);
+    let end = measurement.run(&setup, &events, &target, &sender, &messages);
     if let Some(sampler) = sampler {
         sampler.stop();
     }
-    measuring.take_ticks();
+    measurement.take_ticks();
     let end = match end {
         Ok(end) => end,
         Err(error) => {
-            measuring.folder.discard();
+            measurement.folder.discard();
             return Err(error);
         }
     };
-    let folder = measuring.folder.path().to_owned();
-    let record = measuring.close();
-    // devices are ours until the record is closed
-    drop(elected);
+    let folder = measurement.folder.path().to_owned();
+    let record = measurement.close();
+    // keep the device locks until the record is closed
+    drop(election);
     Ok(Outcome { code: exit_code(end), folder, record })
 }
 
-/// A record as it is at the begin, and the devices that are ours to measure.
-fn opened(setup: &Setup) -> (Record, Elected) {
+/// The initial record, and the election of the devices to measure.
+fn new_record(setup: &Setup) -> (Record, Election) {
     let now = Timestamp::now();
     let id = id(now, setup.name.as_deref());
     let channels: Vec<Channel> =
         setup.meters.iter().flat_map(|meter| meter.channels().to_vec()).collect();
     let out = std::path::absolute(&setup.out).unwrap_or_else(|_| setup.out.clone());
-    let elected = elect(&std::env::temp_dir(), &channels, &out.join(&id).display().to_string());
-    let node = node::this();
-    let ours = channels.into_iter().zip(&elected.ours).filter(|(_, ours)| **ours);
+    let election = elect(&std::env::temp_dir(), &channels, &out.join(&id).display().to_string());
+    let node = node::current();
+    let ours = channels.into_iter().zip(&election.ours).filter(|(_, ours)| **ours);
     let record = Record {
         schema: SCHEMA.to_owned(),
         id,
@@ -178,7 +178,7 @@ fn opened(setup: &Setup) -> (Record, Elected) {
         interval: Seconds::new(setup.interval.as_secs_f64()),
         idle: Seconds::new(setup.idle.as_secs_f64()),
         energies: Vec::new(),
-        held_by: elected.holder.clone(),
+        held_by: election.holder.clone(),
         steps: None,
         tokens: None,
         window_steps: setup.window_steps,
@@ -187,10 +187,10 @@ fn opened(setup: &Setup) -> (Record, Elected) {
         faults: Vec::new(),
         notes: setup.notes.clone(),
     };
-    (record, elected)
+    (record, election)
 }
 
-/// A name that sorts by time: the second, and a given name or what tells two of a second apart.
+/// A record id that sorts by time: the second, then the given name or a hash that separates records of the same second.
 fn id(now: Timestamp, name: Option<&str>) -> String {
     let second = now.strftime("%Y%m%dT%H%M%SZ");
     match name {
@@ -202,7 +202,7 @@ fn id(now: Timestamp, name: Option<&str>) -> String {
     }
 }
 
-/// The system's monotonic clock, as programs read it to stamp their events.
+/// The system's monotonic clock, s, which programs use to timestamp their events.
 fn monotonic() -> Seconds {
     let now = rustix::time::clock_gettime(ClockId::Monotonic);
     Seconds::new(now.tv_sec as f64 + now.tv_nsec as f64 * 1e-9)
@@ -217,50 +217,50 @@ fn exit_code(end: End) -> u8 {
     u8::try_from(code).unwrap_or(1)
 }
 
-/// How long a command that was told to end may take to do so before it is killed.
+/// Time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// The longest time of a command, and how often it was told that it is over.
+/// The time limit of a command, and the number of signals sent.
 struct TimeLimit {
     limit: Duration,
     begin: Instant,
-    told: u32,
+    signals_sent: u32,
 }
 
 impl TimeLimit {
-    /// The signal that is due now: first one that asks, then one that ends.
+    /// The signal that is due now: SIGTERM, then SIGKILL.
     fn signal(&mut self) -> Option<Signal> {
-        let signal = [Signal::TERM, Signal::KILL].get(self.told as usize).copied()?;
-        let due = self.begin.elapsed() > self.limit + GRACE * self.told;
+        let signal = [Signal::TERM, Signal::KILL].get(self.signals_sent as usize).copied()?;
+        let due = self.begin.elapsed() > self.limit + GRACE * self.signals_sent;
         due.then(|| {
-            self.told += 1;
+            self.signals_sent += 1;
             signal
         })
     }
 }
 
-/// A measurement under way.
-struct Measuring<'a> {
+/// A running measurement.
+struct Measurement<'a> {
     start: Instant,
     monotonic_start: Seconds,
     record: Record,
     folder: Folder,
     ticks: Receiver<Tick>,
-    /// For each channel of the meters whether it is ours.
+    /// For each channel of the meters, whether this process measures it.
     ours: Vec<bool>,
-    /// For each channel of the record whether it could not be read last time.
+    /// For each channel of the record, whether the last reading failed.
     failing: Vec<bool>,
     tail: Tail,
     pattern: Option<Pattern>,
     pattern_open: Option<String>,
-    complaints: u64,
+    invalid_events: u64,
     faults: u64,
-    /// Lines that the disk did not take.
-    unwritten: u64,
-    tell: &'a mut dyn FnMut(&str),
+    /// Number of lines that could not be written.
+    unwritten_lines: u64,
+    report: &'a mut dyn FnMut(&str),
 }
 
-impl Measuring<'_> {
+impl Measurement<'_> {
     fn run(
         &mut self,
         setup: &Setup,
@@ -275,7 +275,7 @@ impl Measuring<'_> {
         let piped = setup.log || self.pattern.is_some();
         let begin = Instant::now();
         let mut open_outputs = command::start(
-            Wrapping {
+            WrappedCommand {
                 command: &setup.command,
                 environment: vec![("WATTLAW_EVENTS", events.into())],
                 piped,
@@ -285,10 +285,10 @@ impl Measuring<'_> {
             target,
             sender,
         )?;
-        self.happened(begin, Event::CommandBegin);
-        let mut limit = setup.limit.map(|limit| TimeLimit { limit, begin, told: 0 });
+        self.record_event(begin, Event::CommandBegin);
+        let mut limit = setup.limit.map(|limit| TimeLimit { limit, begin, signals_sent: 0 });
         let (ended, end) = loop {
-            match messages.recv_timeout(LOOK) {
+            match messages.recv_timeout(POLL_INTERVAL) {
                 Ok(Message::Ended(at, end)) => break (at, end),
                 Ok(Message::OutputEnded) => open_outputs -= 1,
                 Ok(message) => self.take(message),
@@ -296,67 +296,67 @@ impl Measuring<'_> {
             }
             if let Some(signal) = limit.as_mut().and_then(TimeLimit::signal) {
                 let limit_s = Seconds::new(setup.limit.unwrap_or_default().as_secs_f64());
-                self.stopped(Stop::TimeLimit { limit_s });
-                target.end(signal);
+                self.record_stop(Stop::TimeLimit { limit_s });
+                target.kill(signal);
             }
-            self.look();
+            self.poll();
         };
-        self.happened(ended, Event::CommandEnd { end });
-        let deadline = ended + LAST_OUTPUT;
+        self.record_event(ended, Event::CommandEnd { end });
+        let deadline = ended + OUTPUT_GRACE;
         while open_outputs > 0 {
             match messages.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(Message::OutputEnded) => open_outputs -= 1,
                 Ok(message) => self.take(message),
                 Err(_) => {
-                    let text = "a process that the command started goes on; it was not waited for";
+                    let text = "a child process of the command is still running; its output was not waited for";
                     self.note(Instant::now(), text);
                     break;
                 }
             }
         }
-        // a batch system's signal goes to all processes of a job at once, and may reach the command before us
-        let patience = if end.well() { Duration::ZERO } else { LAST_SIGNAL };
+        // a batch system signals all processes of a job at once, so the command may end before our signal message arrives
+        let patience = if end.well() { Duration::ZERO } else { SIGNAL_GRACE };
         while let Ok(message) = messages.recv_timeout(patience) {
             self.take(message);
         }
         let last = self.tail.finish();
-        self.program_said(&last, ended);
+        self.take_events(&last, ended);
         self.idle(setup.idle, messages);
         Ok(end)
     }
 
-    /// Waits while nothing runs; a signal that asks us to end cuts it short.
+    /// Measures idle time; a termination signal ends it early and is returned.
     fn idle(&mut self, time: Duration, messages: &Receiver<Message>) -> Option<i32> {
         let until = Instant::now() + time;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            if let Ok(Message::Told(signal)) = messages.recv_timeout(left.min(LOOK)) {
+            if let Ok(Message::Signal(signal)) = messages.recv_timeout(left.min(POLL_INTERVAL)) {
                 return Some(signal);
             }
             if left.is_zero() {
                 return None;
             }
-            self.look();
+            self.poll();
         }
     }
 
-    /// Waits for the first readings, so that they lie before the command.
+    /// Waits for the first readings, so that they precede the command.
     fn first_round(&mut self) {
-        match self.ticks.recv_timeout(FIRST_ROUND) {
+        match self.ticks.recv_timeout(FIRST_ROUND_TIMEOUT) {
             Ok(tick) => self.write_ticks(&[tick]),
-            Err(_) => (self.tell)(
-                "the meters take more than 10 s to read; the first part is not measured",
+            Err(_) => (self.report)(
+                "the meters need more than 10 s for a reading; the start of the run is not measured",
             ),
         }
     }
 
-    fn look(&mut self) {
+    fn poll(&mut self) {
         let now = Instant::now();
         let lines = self.tail.lines();
-        self.program_said(&lines, now);
+        self.take_events(&lines, now);
         self.take_ticks();
         if let Err(error) = self.folder.sync() {
-            self.lost(&error, 0);
+            self.report_write_error(&error, 0);
         }
     }
 
@@ -386,21 +386,21 @@ impl Measuring<'_> {
             }
             for fault in begun {
                 self.faults += 1;
-                if self.faults <= MOST_COMPLAINTS {
-                    (self.tell)(&format!("{fault}; the run goes on, and the gap is recorded"));
+                if self.faults <= MAX_REPORTED {
+                    (self.report)(&format!("{fault}; the run continues, and the gap is recorded"));
                 }
                 let event = Event::Fault { channel: fault.channel, reason: fault.reason };
                 self.journal(Entry { at: tick.at, event });
             }
         }
         if let Err(error) = self.folder.append_readings(&lines) {
-            self.lost(&error, lines.lines().count() as u64);
+            self.report_write_error(&error, lines.lines().count() as u64);
         }
     }
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::ProgramEvent(at, line) => self.program_said(&[line], at),
+            Message::Event(at, line) => self.take_events(&[line], at),
             Message::Printed(at, line) => {
                 let events = self
                     .pattern
@@ -408,21 +408,21 @@ impl Measuring<'_> {
                     .map(|pattern| pattern.events(&line, &mut self.pattern_open))
                     .unwrap_or_default();
                 for event in events {
-                    self.happened(at, event);
+                    self.record_event(at, event);
                 }
             }
             Message::LogFailed(why) => {
-                let text = format!("the log ends here, and the run goes on: {why}");
-                (self.tell)(&text);
+                let text = format!("cannot write the log; the run continues without it: {why}");
+                (self.report)(&text);
                 self.note(Instant::now(), &text);
             }
-            Message::Told(signal) => self.stopped(Stop::Signal { signal }),
+            Message::Signal(signal) => self.record_stop(Stop::Signal { signal }),
             Message::Ended(..) | Message::OutputEnded => {}
         }
     }
 
-    /// Takes lines that the program wrote; what cannot be understood is told of and does no harm.
-    fn program_said(&mut self, lines: &[Vec<u8>], arrived: Instant) {
+    /// Parses event lines of the program; an invalid line is reported and skipped.
+    fn take_events(&mut self, lines: &[Vec<u8>], arrived: Instant) {
         for line in lines.iter().filter(|line| !line.iter().all(u8::is_ascii_whitespace)) {
             let arrived_at = self.at(arrived);
             let said = std::str::from_utf8(line)
@@ -433,41 +433,43 @@ impl Measuring<'_> {
                     let stamped = said.monotonic.map(|stamp| stamp - self.monotonic_start);
                     let plausible = stamped.filter(|at| (Seconds::ZERO..=arrived_at).contains(at));
                     if stamped.is_some() && plausible.is_none() {
-                        self.complain("its time is not that of this run on the monotonic clock");
+                        self.report_invalid_event(
+                            "its time is outside this run on the monotonic clock",
+                        );
                     }
                     let entry = Entry { at: plausible.unwrap_or(arrived_at), event: said.event };
                     self.journal(entry);
                 }
-                Err(why) => self.complain(&why),
+                Err(why) => self.report_invalid_event(&why),
             }
         }
     }
 
-    fn complain(&mut self, why: &str) {
-        self.complaints += 1;
-        if self.complaints <= MOST_COMPLAINTS {
-            let text = format!("an event of the program was not understood: {why}");
-            (self.tell)(&text);
+    fn report_invalid_event(&mut self, why: &str) {
+        self.invalid_events += 1;
+        if self.invalid_events <= MAX_REPORTED {
+            let text = format!("invalid event of the program: {why}");
+            (self.report)(&text);
             self.note(Instant::now(), &text);
         }
     }
 
-    fn happened(&mut self, at: Instant, event: Event) {
+    fn record_event(&mut self, at: Instant, event: Event) {
         let at = self.at(at);
         self.journal(Entry { at, event });
     }
 
-    fn stopped(&mut self, stop: Stop) {
-        self.happened(Instant::now(), Event::Stopped { stop });
+    fn record_stop(&mut self, stop: Stop) {
+        self.record_event(Instant::now(), Event::Stopped { stop });
     }
 
     fn note(&mut self, at: Instant, text: &str) {
-        self.happened(at, Event::Note { text: text.to_owned() });
+        self.record_event(at, Event::Note { text: text.to_owned() });
     }
 
     fn journal(&mut self, entry: Entry) {
         if let Err(error) = self.folder.append_event(&entry) {
-            self.lost(&error, 1);
+            self.report_write_error(&error, 1);
         }
     }
 
@@ -475,29 +477,26 @@ impl Measuring<'_> {
         Seconds::new(instant.saturating_duration_since(self.start).as_secs_f64())
     }
 
-    /// The disk did not take something: said once, and in the record.
-    fn lost(&mut self, error: &std::io::Error, lines: u64) {
-        if self.unwritten == 0 {
+    /// Counts lines that could not be written; the first error is reported.
+    fn report_write_error(&mut self, error: &std::io::Error, lines: u64) {
+        if self.unwritten_lines == 0 {
             let path = self.folder.path().display();
-            (self.tell)(&format!(
-                "{path}: what is measured cannot be written, and the run goes on: {error}"
-            ));
+            (self.report)(&format!("{path}: cannot write readings; the run continues: {error}"));
         }
-        self.unwritten += lines.max(1);
+        self.unwritten_lines += lines.max(1);
     }
 
     fn close(self) -> Result<Record> {
         let mut record = self.record;
-        if self.unwritten > 0 {
-            record.notes.push(format!(
-                "{} lines could not be written to the disk and are lost",
-                self.unwritten
-            ));
-        }
-        if self.complaints > MOST_COMPLAINTS {
+        if self.unwritten_lines > 0 {
             record
                 .notes
-                .push(format!("{} events of the program were not understood", self.complaints));
+                .push(format!("{} lines could not be written and are lost", self.unwritten_lines));
+        }
+        if self.invalid_events > MAX_REPORTED {
+            record
+                .notes
+                .push(format!("{} events of the program were invalid", self.invalid_events));
         }
         self.folder.close(record)
     }

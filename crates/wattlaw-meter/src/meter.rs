@@ -1,43 +1,42 @@
-//! What a meter is: channels that are read, each reading a value or the reason why there is none.
+//! The trait of all meters: a reading of a channel is a sample or a fault.
 
 use std::time::{Duration, Instant};
 
 use wattlaw::record::{Channel, Sample};
 
-/// Why a channel could not be read this time; the run goes on, and the gap is recorded.
+/// Why a reading of a channel failed; the run continues, and the gap is recorded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{channel}: {reason}")]
 pub struct Fault {
     /// The channel's name.
     pub channel: String,
-    /// One clause, as a person would say it: "the device is gone".
+    /// The reason in one clause, such as "the device is gone".
     pub reason: String,
 }
 
-/// Something that reads energy or power: a GPU library, a tree of counters, an assumption.
+/// A source of energy or power readings: a GPU library, sysfs counters, an assumption.
 pub trait Meter: Send {
-    /// The channels it reads, in the order of readings.
+    /// The channels, in the order of readings.
     fn channels(&self) -> &[Channel];
 
-    /// Reads every channel once; a channel that fails does not keep the others from being read.
+    /// Reads every channel once; a fault of one channel does not affect the others.
     fn read(&mut self) -> Vec<Result<Sample, Fault>>;
 }
 
-/// Tells the time by which a meter integrates power: [`Instant::now`], and in tests a time that they set.
+/// Clock for integrating power: [`Instant::now`], or a fake clock in tests.
 pub type Now = fn() -> Instant;
 
-/// How long clocks, limits, temperature and utilisation are not asked for again: each question costs the driver time, and none of
-/// them says more when it is asked more often.
+/// Period of reading clocks, limits, temperature and utilisation: each query costs driver time, and they change slowly.
 const STATE_PERIOD: Duration = Duration::from_secs(1);
 
-/// When a device was last asked for its state.
+/// Time of the last reading of a device's state.
 #[derive(Debug, Default)]
-pub struct StateAsked(Option<Instant>);
+pub struct StateTimer(Option<Instant>);
 
-impl StateAsked {
-    /// Whether it is to be asked now; it is then taken to have been.
+impl StateTimer {
+    /// Whether the state is due; if so, the timer restarts.
     pub fn is_due(&mut self, now: Instant) -> bool {
-        let due = self.0.is_none_or(|asked| now.saturating_duration_since(asked) >= STATE_PERIOD);
+        let due = self.0.is_none_or(|last| now.saturating_duration_since(last) >= STATE_PERIOD);
         if due {
             self.0 = Some(now);
         }

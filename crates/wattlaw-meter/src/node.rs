@@ -1,13 +1,13 @@
-//! What a record says of the machine it was made on.
+//! The machine of a record.
 
 use std::collections::BTreeMap;
 
 use wattlaw::record::document::Node;
 
-/// Variables that tell which part of which job this is: of torchrun, SLURM, MPI, and of devices that are left visible.
+/// Environment variables that are recorded: ranks and jobs of torchrun, SLURM and MPI, and visible devices.
 ///
-/// They are named one by one, since others of the same prefixes hold secrets (`SLURM_JWT`).
-const VARIABLES: [&str; 40] = [
+/// They are listed one by one, because others with the same prefixes hold secrets (`SLURM_JWT`).
+const ENVIRONMENT_VARIABLES: [&str; 40] = [
     "CUDA_VISIBLE_DEVICES",
     "NVIDIA_VISIBLE_DEVICES",
     "HIP_VISIBLE_DEVICES",
@@ -51,9 +51,9 @@ const VARIABLES: [&str; 40] = [
 ];
 
 /// This machine.
-pub fn this() -> Node {
+pub fn current() -> Node {
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
-    let environment: BTreeMap<String, String> = VARIABLES
+    let environment: BTreeMap<String, String> = ENVIRONMENT_VARIABLES
         .iter()
         .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
         .collect();

@@ -1,4 +1,4 @@
-//! NVIDIA GPUs through NVIDIA's management library (NVML), which is loaded when it is asked for.
+//! NVIDIA GPUs through NVIDIA's management library (NVML), which is loaded at run time.
 
 use std::path::Path;
 
@@ -11,21 +11,21 @@ use wattlaw::base::units::{Joules, Watts};
 use wattlaw::record::counter::Counter;
 use wattlaw::record::{Channel, Component, Instrument, Sample};
 
-use crate::found::{Found, Refused};
+use crate::found::{Found, SelectionError};
 use crate::integral::Integral;
-use crate::meter::{Fault, Meter, Now, StateAsked};
+use crate::meter::{Fault, Meter, Now, StateTimer};
 use crate::select::{Selection, visible};
 use crate::sensor::{COUNTER_UPDATE, Sensor, is_module};
 
 /// `NVML_DEVICE_MIG_ENABLE` of nvml.h.
 const MIG_ENABLED: u32 = 1;
 
-/// The GPUs that are measured.
+/// The NVML meter.
 #[derive(Debug)]
 pub struct Nvidia {
     channels: Vec<Channel>,
     gpus: Vec<Gpu>,
-    state_asked: StateAsked,
+    state_timer: StateTimer,
     now: Now,
 }
 
@@ -35,30 +35,30 @@ struct Gpu {
     counter: Option<Counter>,
     module: bool,
     integral: Integral,
-    /// What the integral was when the counter was last read.
+    /// Value of the integral at the last reading of the counter.
     integrated_when_counted: Joules,
 }
 
-/// Opens the GPUs that are meant: those selected, else those that CUDA sees, else all.
+/// Opens the selected GPUs, else those visible to CUDA, else all.
 ///
 /// # Errors
-/// A selected GPU that is not there or cannot be measured.
+/// A selected GPU does not exist or cannot be measured.
 pub fn open(
     library: Option<&Path>,
     selection: Option<&Selection>,
     cuda_visible_devices: Option<&str>,
     now: Now,
-) -> Result<Found, Refused> {
+) -> Result<Found, SelectionError> {
     let looked_for =
         library.map_or_else(|| "libnvidia-ml.so.1".to_owned(), |path| path.display().to_string());
-    let mut found = Found::nothing("nvml", &looked_for);
+    let mut found = Found::new("nvml", &looked_for);
     let mut builder = Nvml::builder();
     if let Some(path) = library {
         builder.lib_path(path.as_os_str());
     }
     let (nvml, uuids) =
         match builder.init().and_then(|nvml| uuids(&nvml).map(|uuids| (nvml, uuids))) {
-            // NVML stays loaded for as long as the process lives, so that its devices do
+            // the devices borrow NVML, so it must live as long as the process
             Ok((nvml, uuids)) => (&*Box::leak(Box::new(nvml)), uuids),
             Err(error) => {
                 found.absence = Some(absence(&error, &looked_for));
@@ -66,12 +66,12 @@ pub fn open(
             }
         };
     let wanted = match (selection, cuda_visible_devices) {
-        (Some(selection), _) => selection.among(&uuids).map_err(Refused)?,
+        (Some(selection), _) => selection.among(&uuids).map_err(SelectionError)?,
         (None, Some(value)) => {
             let visible = visible(value, &uuids);
             if visible.gpus.is_empty() && visible.note.is_none() && !uuids.is_empty() {
                 found.notes.push(
-                    "CUDA_VISIBLE_DEVICES hides all GPUs; --gpus 0,1 names those to measure"
+                    "CUDA_VISIBLE_DEVICES hides all GPUs; select GPUs with --gpus, such as --gpus 0,1"
                         .to_owned(),
                 );
             }
@@ -81,7 +81,7 @@ pub fn open(
         (None, None) => (0..uuids.len()).collect(),
     };
     let mut meter =
-        Nvidia { channels: Vec::new(), gpus: Vec::new(), state_asked: StateAsked::default(), now };
+        Nvidia { channels: Vec::new(), gpus: Vec::new(), state_timer: StateTimer::default(), now };
     for index in wanted {
         match gpu(nvml, index) {
             Ok((gpu, channel, notes)) => {
@@ -89,7 +89,9 @@ pub fn open(
                 meter.gpus.push(gpu);
                 meter.channels.push(channel);
             }
-            Err(why) if selection.is_some() => return Err(Refused(format!("GPU {index}: {why}"))),
+            Err(why) if selection.is_some() => {
+                return Err(SelectionError(format!("GPU {index}: {why}")));
+            }
             Err(why) => found.notes.push(format!("GPU {index} is not measured: {why}")),
         }
     }
@@ -97,13 +99,13 @@ pub fn open(
     let by_index = selection.is_none() && cuda_visible_devices.is_some_and(|v| !v.contains("GPU-"));
     if by_index && models.windows(2).any(|pair| pair[0] != pair[1]) {
         found.notes.push(
-            "the GPUs differ, and CUDA counts the fastest first where CUDA_DEVICE_ORDER is not PCI_BUS_ID: name GPUs by UUID"
+            "the GPU models differ: CUDA orders them by speed unless CUDA_DEVICE_ORDER is PCI_BUS_ID, so select GPUs by UUID"
                 .to_owned(),
         );
     }
     if meter.gpus.is_empty() {
         if uuids.is_empty() {
-            found.absence = Some("the driver is there, but no GPU".to_owned());
+            found.absence = Some("the NVIDIA driver is loaded, but there is no GPU".to_owned());
         }
     } else {
         found.meter = Some(Box::new(meter));
@@ -111,7 +113,7 @@ pub fn open(
     Ok(found)
 }
 
-/// The UUIDs of all GPUs; nothing for one that may not be asked.
+/// The UUIDs of all GPUs; empty for a GPU that cannot be accessed.
 fn uuids(nvml: &Nvml) -> Result<Vec<String>, NvmlError> {
     let count = nvml.device_count()?;
     Ok((0..count)
@@ -121,7 +123,7 @@ fn uuids(nvml: &Nvml) -> Result<Vec<String>, NvmlError> {
         .collect())
 }
 
-/// A GPU that can be measured, its channel, and what is to be said of it.
+/// Opens a GPU; returns its channel and notes.
 fn gpu(nvml: &'static Nvml, index: usize) -> Result<(Gpu, Channel, Vec<String>), String> {
     let device = u32::try_from(index)
         .map_err(|_| NvmlError::InvalidArg)
@@ -132,34 +134,33 @@ fn gpu(nvml: &'static Nvml, index: usize) -> Result<(Gpu, Channel, Vec<String>),
     let mut notes = Vec::new();
     match device.virtualization_mode() {
         Ok(GpuVirtualizationMode::Vgpu) => {
-            return Err("it is a share of a GPU (vGPU), whose energy no meter tells apart; measure on the host".to_owned());
+            return Err("it is a virtual GPU (vGPU), whose energy cannot be measured separately; measure on the host".to_owned());
         }
-        Ok(GpuVirtualizationMode::HostVgpu | GpuVirtualizationMode::HostVsga) => notes.push(format!(
-            "GPU {index} is shared out to virtual machines (vGPU): its energy is that of all of them"
-        )),
+        Ok(GpuVirtualizationMode::HostVgpu | GpuVirtualizationMode::HostVsga) => {
+            notes.push(format!(
+                "GPU {index} is shared by virtual machines (vGPU): its energy includes all of them"
+            ))
+        }
         _ => {}
     }
     if device.mig_mode().is_ok_and(|mode| mode.current == MIG_ENABLED) {
-        notes.push(format!(
-            "GPU {index} is cut into instances (MIG): its energy is that of the whole GPU, whoever uses it"
-        ));
+        notes
+            .push(format!("GPU {index} is partitioned (MIG): its energy is that of the whole GPU"));
     }
     let module = is_module(name);
     if module {
-        notes.push(format!(
-            "GPU {index} is a {name}: its counter is that of the module, GPU and CPU together"
-        ));
+        notes.push(format!("GPU {index} is a {name}: its counter covers the module, GPU and CPU"));
     }
-    // a GPU without a counter says so, or, as a share of one, counts nothing while it draws power
+    // a GPU without a counter returns an error, or a vGPU returns 0 while it draws power
     let power = device.power_usage();
     let counts = match (&device.total_energy_consumption(), &power) {
         (Ok(0) | Err(_), Ok(_)) => false,
         (Ok(1..), _) => true,
         (Ok(0), Err(error)) | (Err(error), Err(_)) => return Err(clause(error)),
     };
-    // one that is newer than this program has no name here
+    // an architecture newer than the bindings is unknown
     let architecture = device.architecture().unwrap_or(DeviceArchitecture::Unknown);
-    let sensor = Sensor::of(name, &architecture);
+    let sensor = Sensor::for_model(name, &architecture);
     let channel = Channel {
         name: format!("gpu{index}"),
         component: if module { Component::Module } else { Component::Gpu },
@@ -191,24 +192,24 @@ impl Meter for Nvidia {
 
     fn read(&mut self) -> Vec<Result<Sample, Fault>> {
         let now = (self.now)();
-        let ask = self.state_asked.is_due(now);
+        let read_state = self.state_timer.is_due(now);
         let read = self.gpus.iter_mut().zip(&self.channels).map(|(gpu, channel)| {
             let energy = gpu
                 .energy(self.now)
                 .map_err(|error| Fault { channel: channel.name.clone(), reason: clause(&error) })?;
-            Ok(if ask { gpu.state(energy) } else { energy })
+            Ok(if read_state { gpu.state(energy) } else { energy })
         });
         read.collect()
     }
 }
 
 impl Gpu {
-    /// Energy and power.
+    /// Reads energy and power.
     fn energy(&mut self, now: Now) -> Result<Sample, NvmlError> {
         let power = self.device.power_usage();
         let power = match self.counter {
             None => Some(power?),
-            // beside a counter of the module the power of its GPU would be taken for the module's
+            // the counter covers the module but the power only its GPU, so the power is dropped
             Some(_) => power.ok().filter(|_| !self.module),
         };
         let power = power.map(|milliwatts| Watts::new(f64::from(milliwatts) / 1e3));
@@ -226,7 +227,7 @@ impl Gpu {
         Ok(Sample { energy, power, ..Sample::default() })
     }
 
-    /// The sample with what the GPU says of its state beside.
+    /// Adds clocks, limit, temperature and utilisation to a sample.
     fn state(&self, sample: Sample) -> Sample {
         let device = &self.device;
         let mhz = |clock| device.clock_info(clock).ok().map(f64::from);
@@ -245,7 +246,7 @@ impl Gpu {
     }
 }
 
-/// Why there is no NVML, and what to do.
+/// Why NVML is not available, and what to do.
 fn absence(error: &NvmlError, looked_for: &str) -> String {
     match error {
         NvmlError::LibloadingError(_) | NvmlError::LibraryNotFound => format!(
@@ -253,26 +254,24 @@ fn absence(error: &NvmlError, looked_for: &str) -> String {
              (docker run --gpus all)"
         ),
         NvmlError::DriverNotLoaded => {
-            "NVIDIA's driver is installed but not loaded; `nvidia-smi` says more".to_owned()
+            "NVIDIA's driver is installed but not loaded; `nvidia-smi` shows details".to_owned()
         }
         NvmlError::LibRmVersionMismatch => {
-            "NVIDIA's driver and its library differ in version, as after an update: restart the machine".to_owned()
+            "NVIDIA's driver and library have different versions, as after an update: reboot the machine".to_owned()
         }
         NvmlError::NoPermission => {
             "permission denied by NVIDIA's driver: this user needs read and write access to /dev/nvidia*".to_owned()
         }
-        error => format!("NVIDIA's management library does not start: {error}"),
+        error => format!("NVML cannot be initialized: {error}"),
     }
 }
 
-/// What NVML's error means, as a clause.
+/// Describes an NVML error in a clause.
 fn clause(error: &NvmlError) -> String {
     match error {
         NvmlError::GpuLost => "the GPU is lost: it fell off the bus or is being reset".to_owned(),
-        NvmlError::NoPermission => {
-            "permission denied: this user may not read it (see /dev/nvidia*)".to_owned()
-        }
-        NvmlError::NotSupported => "it tells neither its energy nor its power".to_owned(),
+        NvmlError::NoPermission => "permission denied (see /dev/nvidia*)".to_owned(),
+        NvmlError::NotSupported => "it reports neither energy nor power".to_owned(),
         error => error.to_string(),
     }
 }

@@ -1,15 +1,14 @@
-//! Windows that lines of a program's standard output open and close.
+//! Windows opened and closed by lines of a program's standard output.
 
 use std::str::FromStr;
 
 use regex::Regex;
 use wattlaw::record::event::Event;
 
-/// A pattern of lines that begin a window.
+/// A regular expression for lines that begin a window.
 ///
-/// A line that matches begins a window, and ends the one that the pattern began before. The window's name is what the group
-/// `name` matched, else the first group, else the whole match. A line in whose match a group `end` takes part ends the window
-/// and begins none.
+/// A matching line ends the pattern's previous window and begins a new one. The name of the window is the match of the group `name`,
+/// else of the first group, else the whole match. If a group `end` matches, the line only ends the window.
 #[derive(Debug, Clone)]
 pub struct Pattern(Regex);
 
@@ -18,19 +17,19 @@ impl FromStr for Pattern {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let regex = Regex::new(text).map_err(|e| {
-            let said = e.to_string();
-            let last = said.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            format!("`{text}` is no regular expression: {last}")
+            let message = e.to_string();
+            let last = message.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            format!("`{text}` is not a valid regular expression: {last}")
         })?;
         Ok(Self(regex))
     }
 }
 
-/// A window's longest name in characters.
-const LONGEST: usize = 200;
+/// Maximum length of a window's name in characters.
+const MAX_LENGTH: usize = 200;
 
 impl Pattern {
-    /// What a line opens and closes; `open` is the window that the pattern began last.
+    /// The events of a line; `open` is the pattern's open window.
     pub fn events(&self, line: &str, open: &mut Option<String>) -> Vec<Event> {
         let Some(found) = self.0.captures(line) else { return Vec::new() };
         let ended = open.take().map(|name| Event::WindowEnd { name: Some(name) });
@@ -41,7 +40,7 @@ impl Pattern {
             [None, None] => found.get(1).or_else(|| found.get(0)),
         };
         let begun =
-            begun.map(|name| name.as_str().trim().chars().take(LONGEST).collect::<String>());
+            begun.map(|name| name.as_str().trim().chars().take(MAX_LENGTH).collect::<String>());
         let begun = begun.filter(|name| !name.is_empty());
         open.clone_from(&begun);
         ended.into_iter().chain(begun.map(|name| Event::WindowBegin { name })).collect()
@@ -52,7 +51,7 @@ impl Pattern {
 mod tests {
     use super::*;
 
-    fn told(pattern: &str, lines: &[&str]) -> Vec<String> {
+    fn events(pattern: &str, lines: &[&str]) -> Vec<String> {
         let pattern: Pattern = pattern.parse().unwrap();
         let mut open = None;
         let events = lines.iter().flat_map(|line| pattern.events(line, &mut open));
@@ -66,19 +65,19 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_matches_begins_the_next_window() {
+    fn a_matching_line_begins_the_next_window() {
         let lines = ["start", "epoch 1 begins", "loss 3", "epoch 2 begins", "done"];
-        assert_eq!(told(r"epoch \d+", &lines), ["+epoch 1", "-epoch 1", "+epoch 2"]);
+        assert_eq!(events(r"epoch \d+", &lines), ["+epoch 1", "-epoch 1", "+epoch 2"]);
         assert_eq!(
-            told(r"(?<name>epoch \d+) begins|(?<end>done)", &lines),
+            events(r"(?<name>epoch \d+) begins|(?<end>done)", &lines),
             ["+epoch 1", "-epoch 1", "+epoch 2", "-epoch 2"]
         );
-        assert_eq!(told(r"^epoch (\d+)", &lines), ["+1", "-1", "+2"]);
+        assert_eq!(events(r"^epoch (\d+)", &lines), ["+1", "-1", "+2"]);
     }
 
     #[test]
-    fn a_pattern_that_is_none_is_said_in_one_line() {
-        let said = "epoch (".parse::<Pattern>().unwrap_err();
-        assert_eq!(said, "`epoch (` is no regular expression: unclosed group");
+    fn an_invalid_pattern_is_reported_in_one_line() {
+        let error = "epoch (".parse::<Pattern>().unwrap_err();
+        assert_eq!(error, "`epoch (` is not a valid regular expression: unclosed group");
     }
 }

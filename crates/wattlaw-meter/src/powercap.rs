@@ -8,34 +8,34 @@ use wattlaw::record::{Channel, Component, Instrument, Sample};
 
 use crate::found::Found;
 use crate::meter::{Fault, Meter};
-use crate::sysfs::{Attribute, folders, said, text};
+use crate::sysfs::{Attribute, describe, folders, text};
 
-/// How often the counters move: about each millisecond (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 3,
+/// Update period of the counters: about 1 ms (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 3,
 /// "RAPL Interfaces").
 const UPDATE: Seconds = Seconds::new(1e-3);
 
 /// Microjoules in a joule.
 const MICRO: f64 = 1e6;
 
-/// The zones that are read.
+/// The powercap meter.
 #[derive(Debug)]
 struct Powercap {
     channels: Vec<Channel>,
     zones: Vec<(Attribute, Counter)>,
 }
 
-/// Opens the packages, their memory and the platform's own counter, below the folder where sysfs is mounted.
+/// Opens the counters of packages, memory and platform below the sysfs mount point.
 pub fn open(sysfs: &Path) -> Found {
     let root = sysfs.join("class/powercap");
-    let mut found = Found::nothing("powercap", &root.display().to_string());
+    let mut found = Found::new("powercap", &root.display().to_string());
     let mut meter = Powercap { channels: Vec::new(), zones: Vec::new() };
     let mut denied = false;
-    // intel-rapl-mmio counts the same packages once more, so it is left out
+    // intel-rapl-mmio repeats the same packages, so it is skipped
     let zones = folders(&root, "intel-rapl:");
-    // procfs is mounted beside sysfs
+    // procfs is assumed next to sysfs, so that tests can fake both
     let model = text(&sysfs.join("../proc/cpuinfo")).and_then(|info| cpu_model(&info));
     for zone in &zones {
-        let Some((name, component)) = meaning(zone) else { continue };
+        let Some((name, component)) = channel_of(zone) else { continue };
         let energy = match Attribute::open(&zone.join("energy_uj")) {
             Ok(Some(energy)) => energy,
             Ok(None) => continue,
@@ -44,7 +44,7 @@ pub fn open(sysfs: &Path) -> Found {
                 found.notes.push(format!(
                     "{name} is not measured: {}: {}",
                     zone.display(),
-                    said(&error)
+                    describe(&error)
                 ));
                 continue;
             }
@@ -65,27 +65,27 @@ pub fn open(sysfs: &Path) -> Found {
             instrument: Instrument::Counter,
             update: UPDATE,
             averaging: Seconds::ZERO,
-            // it follows the plug's power closely (K. N. Khan et al., "RAPL in Action", ACM TOMPECS 3(2), 2018), often by a
-            // constant offset (S. Desrochers et al., MEMSYS 2016): no share that would hold for a CPU is published
+            // RAPL follows the power at the plug closely (K. N. Khan et al., "RAPL in Action", ACM TOMPECS 3(2), 2018), often with a
+            // constant offset (S. Desrochers et al., MEMSYS 2016): no relative error for a CPU model is published
             systematic: None,
         });
     }
     if denied {
         found.notes.push(
-            "the kernel lets only root read RAPL's counters (since Linux 5.10): `sudo chmod a+r \
-             /sys/class/powercap/*/energy_uj` lets everybody until the next start, a udev rule for good"
+            "since Linux 5.10 only root may read RAPL counters: `sudo chmod a+r \
+             /sys/class/powercap/*/energy_uj` allows all users until the next reboot, a udev rule permanently"
                 .to_owned(),
         );
     }
     if meter.channels.iter().any(|channel| channel.component == Component::Node) {
         found.notes.push(
-            "psys counts the whole platform, so its energy has that of the CPUs and their memory in it: they are never added"
+            "psys counts the whole platform including CPUs and memory, so their energies are never added to it"
                 .to_owned(),
         );
     }
     if zones.is_empty() {
         found.absence = Some(format!(
-            "{} has no RAPL: virtual machines and most containers hide it, else `sudo modprobe intel_rapl_msr` loads it",
+            "{} has no RAPL: virtual machines and most containers hide it; on other machines try `sudo modprobe intel_rapl_msr`",
             root.display()
         ));
     } else if meter.zones.is_empty() {
@@ -96,11 +96,11 @@ pub fn open(sysfs: &Path) -> Found {
     found
 }
 
-/// The channel that a zone is; none for a part of another one.
-fn meaning(zone: &Path) -> Option<(String, Component)> {
+/// Name and component of a zone's channel; `None` for a zone inside another one.
+fn channel_of(zone: &Path) -> Option<(String, Component)> {
     let name = text(&zone.join("name"))?;
     if let Some(package) = name.strip_prefix("package-") {
-        // `package-0-die-1` where a package has several
+        // a package with several dies has zones such as `package-0-die-1`
         return Some((format!("cpu{}", package.replace("-die-", ".")), Component::Cpu));
     }
     match name.as_str() {
@@ -115,7 +115,7 @@ fn meaning(zone: &Path) -> Option<(String, Component)> {
     }
 }
 
-/// The zone `intel-rapl:0` of `intel-rapl:0:1`.
+/// The parent zone, such as `intel-rapl:0` of `intel-rapl:0:1`.
 fn parent(zone: &Path) -> Option<PathBuf> {
     let name = zone.file_name()?.to_str()?;
     Some(zone.with_file_name(name.rsplit_once(':')?.0))

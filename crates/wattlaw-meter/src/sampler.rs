@@ -1,4 +1,4 @@
-//! Reads meters at a steady interval on the monotonic clock, in a thread of its own.
+//! A thread that reads all meters at a fixed interval of the monotonic clock.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -9,19 +9,19 @@ use wattlaw::record::{Channel, Sample};
 
 use crate::meter::{Fault, Meter};
 
-/// The shortest and the longest interval: no GPU's sensor moves faster than each 10 ms, and a training run changes within more
-/// than 10 s.
+/// Minimum and maximum interval: no GPU sensor updates faster than every 10 ms, and longer intervals than 10 s would miss changes of a
+/// training run.
 const INTERVALS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(10));
 
-/// A round that comes later than so many intervals after the last one leaves a gap.
-const LATE: f64 = 2.5;
+/// A round that is later than this many intervals after the previous one leaves a gap.
+const MAX_DELAY_INTERVALS: f64 = 2.5;
 
 /// One round of readings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tick {
-    /// Time since sampling began, on the monotonic clock: halfway between the start and the end of the round.
+    /// Time since the start on the monotonic clock, s: the middle of the round.
     pub at: Seconds,
-    /// One reading a channel, meter by meter in their order.
+    /// One reading per channel, in the order of meters and channels.
     pub readings: Vec<Result<Sample, Fault>>,
 }
 
@@ -32,32 +32,31 @@ pub struct Sampler {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Reads an interval between rounds: `100ms`, `0.5s`, `2s`.
+/// Parses a sampling interval: `100ms`, `0.5s`, `2s`.
 ///
 /// # Errors
-/// A sentence: it is no time, or none between 10 ms and 10 s.
+/// A message if the text is not a time from 10 ms to 10 s.
 pub fn interval(text: &str) -> Result<Duration, String> {
     let trimmed = text.trim();
     let (number, unit_s) = match (trimmed.strip_suffix("ms"), trimmed.strip_suffix('s')) {
         (Some(number), _) => (number, 1e-3),
         (None, Some(number)) => (number, 1.0),
-        (None, None) => return Err(format!("`{text}` is no interval; write it as 100ms or 1s")),
+        (None, None) => return Err(format!("`{text}` is not an interval; examples: 100ms, 1s")),
     };
     let number: f64 = number
         .trim_end()
         .parse()
-        .map_err(|_| format!("`{text}` is no interval; write it as 100ms or 1s"))?;
+        .map_err(|_| format!("`{text}` is not an interval; examples: 100ms, 1s"))?;
     Duration::try_from_secs_f64(number * unit_s)
         .ok()
         .filter(|interval| (INTERVALS.0..=INTERVALS.1).contains(interval))
-        .ok_or_else(|| format!("`{text}` is no interval between 10ms and 10s"))
+        .ok_or_else(|| format!("`{text}` is not an interval between 10ms and 10s"))
 }
 
 impl Sampler {
-    /// Starts sampling: a round at once, then one each `interval`, and a last one when it is stopped. Times are since `start`.
+    /// Starts sampling: one round immediately, then one every `interval`, and a last one when stopped. Times are relative to `start`.
     ///
-    /// Before a round that comes much too late, as when the machine had no time for this thread, there is one in which all
-    /// channels are at fault, so that the gap shows in what was read.
+    /// If a round is much too late, as on an overloaded machine, a round of faults is inserted before it, so that the gap is recorded.
     pub fn start(
         mut meters: Vec<Box<dyn Meter>>,
         interval: Duration,
@@ -78,7 +77,7 @@ impl Sampler {
                 {
                     return;
                 }
-                // rounds that were missed are not made up for
+                // missed rounds are not repeated
                 due = (due + interval).max(Instant::now());
                 let wait = due.saturating_duration_since(Instant::now());
                 stopping = stopped.recv_timeout(wait) != Err(RecvTimeoutError::Timeout);
@@ -87,7 +86,7 @@ impl Sampler {
         (Self { stop: Some(stop), thread: Some(thread) }, received)
     }
 
-    /// Takes a last round and ends; the receiver then ends after what was sent.
+    /// Reads a last round and ends the thread; the receiver then ends after the sent rounds.
     pub fn stop(mut self) {
         self.finish();
     }
@@ -113,7 +112,7 @@ fn round(meters: &mut [Box<dyn Meter>], start: Instant) -> Tick {
     Tick { at, readings }
 }
 
-/// The round that was due after the last one and never came, if the next one came too late.
+/// The round of faults for a gap, if the next round is too late.
 fn missed(
     meters: &[Box<dyn Meter>],
     interval: Duration,
@@ -122,10 +121,10 @@ fn missed(
 ) -> Option<Tick> {
     let interval = Seconds::new(interval.as_secs_f64());
     let silence = next - last;
-    if silence <= interval * LATE {
+    if silence <= interval * MAX_DELAY_INTERVALS {
         return None;
     }
-    let reason = format!("nothing was read for {:.2} s: the machine was too busy", silence.value());
+    let reason = format!("no readings for {:.2} s: the machine was overloaded", silence.value());
     let channels = meters.iter().flat_map(|meter| meter.channels());
     let fault =
         |channel: &Channel| Err(Fault { channel: channel.name.clone(), reason: reason.clone() });
@@ -151,7 +150,7 @@ mod tests {
         }
     }
 
-    /// A meter whose every third reading takes long.
+    /// A meter with a slow third reading.
     struct Slow(Assumed, u32);
 
     impl Meter for Slow {
@@ -169,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_round_that_comes_late_leaves_a_gap() {
+    fn a_late_round_leaves_a_gap() {
         let assumed = Assumed::new("cpu0", Component::Cpu, Watts::new(10.0));
         let meters: Vec<Box<dyn Meter>> = vec![Box::new(Slow(assumed, 0))];
         let (sampler, ticks) = Sampler::start(meters, Duration::from_millis(10), Instant::now());

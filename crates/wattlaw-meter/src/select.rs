@@ -1,28 +1,28 @@
-//! Which GPUs are meant: indices, UUIDs, and what CUDA makes of `CUDA_VISIBLE_DEVICES`.
+//! Selection of GPUs by index or UUID, and CUDA's rules for `CUDA_VISIBLE_DEVICES`.
 
 use std::str::FromStr;
 
-/// GPUs as they are named on the command line: indices or UUIDs.
+/// GPUs selected on the command line: indices or UUIDs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection(Vec<Name>);
 
-/// One GPU's name.
+/// Name of a GPU.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Name {
-    /// Its index.
+    /// Index.
     Index(usize),
-    /// Its UUID or the start of it.
+    /// UUID or its prefix.
     Uuid(String),
-    /// An instance of a GPU that is cut up.
+    /// A MIG instance.
     Mig(String),
 }
 
-/// What `CUDA_VISIBLE_DEVICES` leaves.
+/// GPUs visible under `CUDA_VISIBLE_DEVICES`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Visible {
     /// Indices of GPUs, in the order of the variable.
     pub gpus: Vec<usize>,
-    /// What is to be said of it.
+    /// A note for the user.
     pub note: Option<String>,
 }
 
@@ -34,7 +34,7 @@ impl FromStr for Selection {
             Some(Name::Mig(name)) => Err(mig(&name)),
             Some(name) => Ok(name),
             None => Err(format!(
-                "`{text}` names no GPU; write indices such as 0,1 or UUIDs such as GPU-8932f937"
+                "`{text}` is not a GPU; use indices such as 0,1 or UUIDs such as GPU-8932f937"
             )),
         });
         Ok(Self(names.collect::<Result<_, _>>()?))
@@ -42,20 +42,20 @@ impl FromStr for Selection {
 }
 
 impl Selection {
-    /// The indices of the GPUs meant, among GPUs with these UUIDs, each once.
+    /// The distinct indices of the selected GPUs among GPUs with these UUIDs.
     ///
     /// # Errors
-    /// A sentence about a name that is no GPU's, or that of several.
+    /// A message about an unknown or ambiguous name.
     pub fn among(&self, uuids: &[String]) -> Result<Vec<usize>, String> {
         let mut found = Vec::new();
         for name in &self.0 {
             let index = name.find(uuids).map_err(|why| {
-                let there = match uuids.len() {
-                    0 => "none".to_owned(),
+                let available = match uuids.len() {
+                    0 => "no GPU".to_owned(),
                     1 => "GPU 0".to_owned(),
                     n => format!("GPUs 0 to {}", n - 1),
                 };
-                format!("{why}; this machine has {there}")
+                format!("{why}; this machine has {available}")
             })?;
             if !found.contains(&index) {
                 found.push(index);
@@ -65,10 +65,10 @@ impl Selection {
     }
 }
 
-/// The GPUs that a program started with this value of `CUDA_VISIBLE_DEVICES` sees, among GPUs with these UUIDs.
+/// The GPUs that are visible to a program with this value of `CUDA_VISIBLE_DEVICES`, among GPUs with these UUIDs.
 ///
-/// As the CUDA C++ Programming Guide says (section "CUDA Environment Variables"): indices, UUIDs or their first letters, and
-/// what follows the first name that is no GPU's is not seen.
+/// Rules of the CUDA C++ Programming Guide (section "CUDA Environment Variables"): the names are indices, UUIDs or UUID prefixes, and
+/// everything after the first invalid name is ignored.
 pub fn visible(value: &str, uuids: &[String]) -> Visible {
     let mut visible = Visible::default();
     for text in value.split(',').map(str::trim) {
@@ -78,16 +78,17 @@ pub fn visible(value: &str, uuids: &[String]) -> Visible {
                 break;
             }
             Some(name) => name.find(uuids),
-            // -1, and nothing at all, are how people hide all GPUs
+            // -1 or an empty value hides all GPUs on purpose, so no note
             None if text == "-1" || value.trim().is_empty() => break,
-            None => Err(format!("`{text}` names no GPU")),
+            None => Err(format!("`{text}` is not a GPU")),
         };
         match found {
             Ok(index) if visible.gpus.contains(&index) => {}
             Ok(index) => visible.gpus.push(index),
             Err(why) => {
-                visible.note =
-                    Some(format!("CUDA_VISIBLE_DEVICES: {why}; CUDA sees none from there on"));
+                visible.note = Some(format!(
+                    "CUDA_VISIBLE_DEVICES: {why}; CUDA ignores this and all later names"
+                ));
                 break;
             }
         }
@@ -118,7 +119,7 @@ impl Name {
                 match (matching.next(), matching.next()) {
                     (Some(index), None) => Ok(index),
                     (None, _) => Err(format!("there is no GPU `{start}`")),
-                    (Some(a), Some(b)) => Err(format!("`{start}` may be GPU {a} or GPU {b}")),
+                    (Some(a), Some(b)) => Err(format!("`{start}` matches GPU {a} and GPU {b}")),
                 }
             }
         }
@@ -127,8 +128,7 @@ impl Name {
 
 fn mig(name: &str) -> String {
     format!(
-        "`{name}` is an instance of a GPU (MIG), whose energy no meter tells apart from that of the other instances; only \
-         a whole GPU can be measured"
+        "`{name}` is a MIG instance, whose energy cannot be measured separately; only a whole GPU can be measured"
     )
 }
 
@@ -140,33 +140,33 @@ mod tests {
         ["GPU-aaaa-1", "GPU-aabb-2", "GPU-cccc-3"].map(str::to_owned).to_vec()
     }
 
-    fn asked(text: &str) -> Result<Vec<usize>, String> {
+    fn selected(text: &str) -> Result<Vec<usize>, String> {
         text.parse::<Selection>()?.among(&uuids())
     }
 
     #[test]
     fn gpus_are_named_by_index_or_uuid() {
-        assert_eq!(asked("0,2"), Ok(vec![0, 2]));
-        assert_eq!(asked(" 2 , GPU-aaaa-1, 2"), Ok(vec![2, 0]));
-        assert_eq!(asked("GPU-cc"), Ok(vec![2]));
+        assert_eq!(selected("0,2"), Ok(vec![0, 2]));
+        assert_eq!(selected(" 2 , GPU-aaaa-1, 2"), Ok(vec![2, 0]));
+        assert_eq!(selected("GPU-cc"), Ok(vec![2]));
     }
 
     #[test]
-    fn what_is_no_gpu_is_refused_with_a_sentence() {
-        assert_eq!(asked("3").unwrap_err(), "there is no GPU 3; this machine has GPUs 0 to 2");
+    fn an_invalid_selection_is_refused() {
+        assert_eq!(selected("3").unwrap_err(), "there is no GPU 3; this machine has GPUs 0 to 2");
         assert_eq!(
-            asked("GPU-aa").unwrap_err(),
-            "`GPU-aa` may be GPU 0 or GPU 1; this machine has GPUs 0 to 2"
+            selected("GPU-aa").unwrap_err(),
+            "`GPU-aa` matches GPU 0 and GPU 1; this machine has GPUs 0 to 2"
         );
         for wrong in ["", "0,", "-1", "gpu0", "GPU-", "0 1"] {
-            assert!(asked(wrong).unwrap_err().contains("write indices"), "{wrong}");
+            assert!(selected(wrong).unwrap_err().contains("use indices"), "{wrong}");
         }
-        assert!(asked("MIG-1c").unwrap_err().contains("only a whole GPU can be measured"));
-        assert!("0".parse::<Selection>().unwrap().among(&[]).unwrap_err().ends_with("has none"));
+        assert!(selected("MIG-1c").unwrap_err().contains("only a whole GPU can be measured"));
+        assert!("0".parse::<Selection>().unwrap().among(&[]).unwrap_err().ends_with("has no GPU"));
     }
 
     #[test]
-    fn cuda_sees_what_it_would_see() {
+    fn visible_devices_follow_cudas_rules() {
         let seen = |value: &str| visible(value, &uuids()).gpus;
         assert_eq!(seen("2,0"), [2, 0]);
         assert_eq!(seen("GPU-cccc,1"), [2, 1]);
@@ -180,6 +180,6 @@ mod tests {
         assert_eq!(note("-1"), None);
         assert_eq!(note("0,1"), None);
         assert!(note("0,7").unwrap().contains("there is no GPU 7"));
-        assert!(note("MIG-1c").unwrap().contains("instance of a GPU"));
+        assert!(note("MIG-1c").unwrap().contains("MIG instance"));
     }
 }

@@ -1,4 +1,4 @@
-//! What is published about the sensors of NVIDIA's GPUs: how often they move, how far back they average, how far off they are.
+//! Published properties of NVIDIA GPU sensors: update period, averaging window and error.
 //!
 //! Sources: Z. Yang, K. Adamek, W. Armour, "Accurate and Convenient Energy Measurements for GPUs: A Detailed Study of NVIDIA GPU's
 //! Built-In Power Sensor", SC '24 (arXiv 2312.02741), more than 70 GPUs against external meters; NVML's documentation of
@@ -10,41 +10,41 @@ use wattlaw::base::units::Seconds;
 /// A GPU's sensor.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sensor {
-    /// How often the power changes.
+    /// Update period of the power, s.
     pub power_update: Seconds,
-    /// How far back the power averages.
+    /// Averaging window of the power, s.
     pub averaging: Seconds,
-    /// Standard deviation of the error that all runs on the GPU share, as a share of the energy.
+    /// Relative standard deviation of the systematic error, which all runs on the GPU share.
     pub systematic: f64,
 }
 
-/// How often the counter of energy moves: about 100 ms (documentation of Zeus; 20 to 100 ms by that of Alumet).
+/// Update period of the energy counter: about 100 ms (documentation of Zeus; 20 to 100 ms by that of Alumet).
 pub const COUNTER_UPDATE: Seconds = Seconds::new(0.1);
 
-/// The error that NVML's documentation of `nvmlDeviceGetPowerUsage` gives for the boards for which it gives one.
+/// Relative error stated in NVML's documentation of `nvmlDeviceGetPowerUsage`, for the boards that have one.
 const DEFAULT_ERROR: f64 = 0.05;
 
-/// Models whose energy was off by more than the default in SC '24 (energy; for K80 steady power): a card's own error is not that
-/// of its model, so no reading is corrected by it, and none is trusted more than the default.
-const WORSE: [(&str, f64); 4] =
+/// Models with an energy error above the default in SC '24 (for the K80: error of steady power). The error of one card is not that of
+/// its model, so readings are not corrected, and no model gets a smaller error than the default.
+const WORSE_SENSORS: [(&str, f64); 4] =
     [("RTX 3090", 0.055), ("RTX 2080 Ti", 0.08), ("RTX 2060 SUPER", 0.127), ("K80", 0.089)];
 
 impl Sensor {
-    /// The sensor of a model.
-    pub fn of(name: &str, architecture: &DeviceArchitecture) -> Self {
+    /// The sensor of a GPU model.
+    pub fn for_model(name: &str, architecture: &DeviceArchitecture) -> Self {
         use DeviceArchitecture as A;
         // NVML: the average of a second on Ampere (except GA100) and newer, the moment's power before. SC '24: update and window
         // in ms, A100 100/25, V100 and P100 20/10, Quadro RTX 8000 100/20, Turing 100/100, Ampere's power.draw 100/1000
-        let ga100 = ["A100", "A800", "A30"].iter().any(|model| names(name, model));
+        let ga100 = ["A100", "A800", "A30"].iter().any(|model| contains_word(name, model));
         let (update_s, averaging_s) = match architecture {
             A::Ampere if ga100 => (0.1, 0.025),
             A::Kepler | A::Maxwell => (0.1, 0.1),
             A::Pascal | A::Volta => (0.02, 0.01),
-            A::Turing if names(name, "RTX 8000") => (0.1, 0.02),
+            A::Turing if contains_word(name, "RTX 8000") => (0.1, 0.02),
             A::Turing => (0.1, 0.1),
             _ => (0.1, 1.0),
         };
-        let worse = WORSE.iter().find(|(model, _)| names(name, model));
+        let worse = WORSE_SENSORS.iter().find(|(model, _)| contains_word(name, model));
         Self {
             power_update: Seconds::new(update_s),
             averaging: Seconds::new(averaging_s),
@@ -53,8 +53,8 @@ impl Sensor {
     }
 }
 
-/// Whether a board's name has a model's name in it, as whole words: `A100` is in `NVIDIA A100-SXM4-80GB`, `A10` is not.
-fn names(name: &str, model: &str) -> bool {
+/// Whether a board's name contains a model's name as whole words: `NVIDIA A100-SXM4-80GB` contains `A100`, not `A10`.
+fn contains_word(name: &str, model: &str) -> bool {
     name.match_indices(model).any(|(at, _)| {
         let letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
         !letter(name[..at].chars().next_back()) && !letter(name[at + model.len()..].chars().next())
@@ -64,7 +64,7 @@ fn names(name: &str, model: &str) -> bool {
 /// Whether the board's counter covers a module of GPU and CPU: Grace Hopper and Grace Blackwell
 /// (<https://github.com/ml-energy/zeus/issues/172> for GH200).
 pub fn is_module(name: &str) -> bool {
-    ["GH200", "GB200", "GB300"].iter().any(|model| names(name, model))
+    ["GH200", "GB200", "GB300"].iter().any(|model| contains_word(name, model))
 }
 
 #[cfg(test)]
@@ -72,12 +72,12 @@ mod tests {
     use super::*;
 
     fn ms(name: &str, architecture: DeviceArchitecture) -> (f64, f64) {
-        let sensor = Sensor::of(name, &architecture);
+        let sensor = Sensor::for_model(name, &architecture);
         ((sensor.power_update.value() * 1e3).round(), (sensor.averaging.value() * 1e3).round())
     }
 
     #[test]
-    fn sensors_are_those_that_were_measured() {
+    fn sensors_have_the_published_values() {
         use DeviceArchitecture as A;
         assert_eq!(ms("NVIDIA A100-SXM4-80GB", A::Ampere), (100.0, 25.0));
         assert_eq!(ms("NVIDIA A10", A::Ampere), (100.0, 1000.0));
@@ -89,8 +89,8 @@ mod tests {
     }
 
     #[test]
-    fn a_published_error_widens_the_default_and_never_narrows_it() {
-        let error = |name: &str| Sensor::of(name, &DeviceArchitecture::Turing).systematic;
+    fn a_published_error_only_increases_the_default() {
+        let error = |name: &str| Sensor::for_model(name, &DeviceArchitecture::Turing).systematic;
         assert_eq!(error("NVIDIA GeForce RTX 2080 Ti"), 0.08);
         assert_eq!(error("NVIDIA GeForce RTX 2080"), 0.05);
         assert_eq!(error("Tesla T4"), 0.05);

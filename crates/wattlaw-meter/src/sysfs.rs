@@ -1,19 +1,19 @@
-//! Numbers that the Linux kernel tells in files.
+//! Numbers in files of the Linux kernel.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// A file with one whole number, kept open and read again and again.
+/// A file with one whole number; it is kept open and read repeatedly.
 #[derive(Debug)]
 pub struct Attribute(File);
 
 impl Attribute {
-    /// Opens the file; none where it is absent.
+    /// Opens the file; `None` if it does not exist.
     ///
     /// # Errors
-    /// It is there but may not be read.
+    /// The file exists but cannot be opened.
     pub fn open(path: &Path) -> io::Result<Option<Self>> {
         match File::open(path) {
             Ok(file) => Ok(Some(Self(file))),
@@ -25,17 +25,17 @@ impl Attribute {
     /// Reads the number.
     ///
     /// # Errors
-    /// A clause: it cannot be read, or is no number.
+    /// A message: the file cannot be read or is not a number.
     pub fn read(&self) -> Result<u64, String> {
         let mut buffer = [0; 32];
-        let length = self.0.read_at(&mut buffer, 0).map_err(|e| said(&e))?;
+        let length = self.0.read_at(&mut buffer, 0).map_err(|e| describe(&e))?;
         let text = std::str::from_utf8(&buffer[..length]).unwrap_or_default().trim();
-        text.parse().map_err(|_| format!("the kernel says `{text}`, which is no number"))
+        text.parse().map_err(|_| format!("the kernel returned `{text}`, which is not a number"))
     }
 }
 
-/// What an error of the system is, as a clause.
-pub fn said(error: &io::Error) -> String {
+/// Describes an I/O error in a clause.
+pub fn describe(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         io::ErrorKind::NotFound => "it is gone".to_owned(),
@@ -44,15 +44,15 @@ pub fn said(error: &io::Error) -> String {
     }
 }
 
-/// `ENODEV`: what a file of a device says that was unplugged.
+/// `ENODEV`: the device was removed.
 const NO_SUCH_DEVICE: i32 = 19;
 
-/// A file's text without blanks around it; none where there is none.
+/// The trimmed text of a file; `None` if it cannot be read.
 pub fn text(path: &Path) -> Option<String> {
     fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
 }
 
-/// The folders in a folder whose names begin so, in order of their names; none where there is no folder.
+/// The entries of a folder whose names have a prefix, in natural order; empty if the folder does not exist.
 pub fn folders(parent: &Path, start: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(parent).into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> = entries

@@ -1,4 +1,4 @@
-//! A file that another program appends lines to.
+//! Follows a file to which another program appends lines.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::lines::Lines;
 
-/// What was read of a file so far.
+/// Reader of appended lines.
 #[derive(Debug)]
 pub struct Tail {
     path: PathBuf,
@@ -16,14 +16,14 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// The lines that are appended to a file from now on; it may not be there yet.
+    /// Follows a file from its current end; the file may not exist yet.
     pub fn new(path: PathBuf) -> Self {
         let file = File::open(&path).ok();
         let read = file.as_ref().and_then(|f| f.metadata().ok()).map_or(0, |m| m.len());
         Self { path, file, read, lines: Lines::default() }
     }
 
-    /// The lines that came since.
+    /// The lines appended since the last call.
     pub fn lines(&mut self) -> Vec<Vec<u8>> {
         if self.file.is_none() {
             self.file = File::open(&self.path).ok();
@@ -31,7 +31,7 @@ impl Tail {
         let Some(file) = &mut self.file else { return Vec::new() };
         let length = file.metadata().map_or(0, |m| m.len());
         if length < self.read {
-            // it was begun anew
+            // the file was truncated
             self.read = 0;
             self.lines = Lines::default();
         }
@@ -50,7 +50,7 @@ impl Tail {
         found
     }
 
-    /// The last lines, the one without an end too.
+    /// The last lines, including an incomplete one.
     pub fn finish(&mut self) -> Vec<Vec<u8>> {
         let mut found = self.lines();
         found.extend(self.lines.rest());
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_there_before_is_not_ours() {
+    fn existing_lines_are_skipped() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events");
         std::fs::write(&path, "of another run\n").unwrap();

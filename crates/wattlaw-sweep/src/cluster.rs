@@ -1,4 +1,4 @@
-//! SLURM's commands and the folder `slurm` in a folder of runs: scripts, logs, and what was submitted.
+//! SLURM commands, and the folder `slurm` in a folder of runs: scripts, logs and the journal of submissions.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -7,26 +7,26 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use wattlaw_meter::error::{Error, Result};
-use wattlaw_meter::folder::{rfc3339, whole};
+use wattlaw_meter::folder::{rfc3339, write_atomic};
 
 use crate::plan::Plan;
 use crate::slurm::{self, Entry, Queued, Submission};
 use crate::status::Sweep;
 use crate::store::{self, Sharing};
 
-/// The folder in a folder of runs.
+/// Folder name in a folder of runs.
 const FOLDER: &str = "slurm";
-/// The file in it that says what was submitted.
+/// File name of the journal of submissions.
 const JOURNAL: &str = "submitted.jsonl";
 
-/// Variables that would stand before what a script says of itself.
+/// Environment variables that would override options in the script.
 const OVERRIDES: [&str; 4] =
     ["SBATCH_ARRAY_INX", "SBATCH_JOB_NAME", "SBATCH_CLUSTERS", "SLURM_CLUSTERS"];
 
-/// What was submitted of a folder of runs, as far as it may have been.
+/// All submissions of a folder of runs, including those whose success is unknown.
 ///
 /// # Errors
-/// A journal that cannot be read.
+/// The journal cannot be read.
 pub fn submitted(runs: &Path) -> Result<Vec<Submission>> {
     let path = runs.join(FOLDER).join(JOURNAL);
     if !path.exists() {
@@ -36,10 +36,10 @@ pub fn submitted(runs: &Path) -> Result<Vec<Submission>> {
     slurm::journal(&text, &path.display().to_string()).map_err(|e| Error::Failed(e.to_string()))
 }
 
-/// The jobs of these submissions that wait or run, as the queue has them.
+/// The queued jobs of these submissions, by run_id.
 ///
 /// # Errors
-/// A queue that cannot be asked.
+/// The queue cannot be read.
 pub fn queued(submitted: &[Submission]) -> Result<BTreeMap<String, Queued>> {
     if submitted.is_empty() {
         return Ok(BTreeMap::new());
@@ -48,41 +48,41 @@ pub fn queued(submitted: &[Submission]) -> Result<BTreeMap<String, Queued>> {
     let mut squeue = Command::new("squeue");
     squeue.args(["--array", "--noheader", "--format", slurm::FORMAT]);
     squeue.arg(format!("--name={}", names.join(",")));
-    // defaults of the user's that would leave jobs out
+    // user defaults (SQUEUE_*) could hide jobs
     for (name, _) in std::env::vars_os() {
         if name.as_encoded_bytes().starts_with(b"SQUEUE_") {
             squeue.env_remove(name);
         }
     }
     squeue.env_remove("SLURM_CLUSTERS");
-    slurm::queue(&said(squeue)?, submitted).map_err(|e| Error::Failed(e.to_string()))
+    slurm::queue(&stdout_of(squeue)?, submitted).map_err(|e| Error::Failed(e.to_string()))
 }
 
-/// Whether jobs can be submitted from here.
+/// Checks that jobs can be submitted from this machine.
 ///
 /// # Errors
-/// That there is no sbatch.
-pub fn there() -> Result<()> {
+/// sbatch is not available.
+pub fn check_sbatch() -> Result<()> {
     let mut sbatch = Command::new("sbatch");
     sbatch.arg("--version");
-    said(sbatch).map(|_| ())
+    stdout_of(sbatch).map(|_| ())
 }
 
-/// The right to submit jobs of a folder of runs, which one process has at a time.
-pub struct Submitting {
+/// Submits jobs of a folder of runs. A lock allows one submitting process at a time.
+pub struct Submitter {
     folder: PathBuf,
     lock: File,
-    /// Keeps a sweep that runs jobs here one after the other from beginning.
+    /// Shared lock that excludes a local `sweep run`.
     sweep: store::Folder,
 }
 
-impl Submitting {
-    /// Takes it, and makes the folder where there is none.
+impl Submitter {
+    /// Takes the lock and creates the folder if needed.
     ///
     /// # Errors
-    /// That another process has it, a folder of another plan, or a folder that cannot be written to.
-    pub fn begin(runs: &Path, plan: &Plan) -> Result<Self> {
-        let sweep = store::Folder::open(runs, plan.clone(), Sharing::Jobs)?;
+    /// Another process is submitting, the folder has another plan, or it cannot be written.
+    pub fn open(runs: &Path, plan: &Plan) -> Result<Self> {
+        let sweep = store::Folder::open(runs, plan.clone(), Sharing::Shared)?;
         let folder = runs.join(FOLDER);
         let logs = folder.join("log");
         std::fs::create_dir_all(&logs).map_err(|e| failed(&logs, &e))?;
@@ -96,28 +96,27 @@ impl Submitting {
         match lock.try_lock() {
             Ok(()) => Ok(Self { folder, lock, sweep }),
             Err(TryLockError::WouldBlock) => Err(Error::Failed(format!(
-                "{}: another `wattlaw sweep submit` is at work on it",
+                "{}: another `wattlaw sweep submit` is using this folder",
                 runs.display()
             ))),
             Err(TryLockError::Error(e)) => Err(failed(&path, &e)),
         }
     }
 
-    /// The sweep as its records tell.
+    /// The current status of the sweep.
     ///
     /// # Errors
-    /// A record that cannot be read.
-    pub fn standing(&mut self) -> Result<Sweep> {
-        self.sweep.standing()
+    /// A record cannot be read.
+    pub fn status(&mut self) -> Result<Sweep> {
+        self.sweep.status()
     }
 
-    /// Writes an array's script and list of jobs, and submits it; gives the script's path and the number that SLURM gave.
+    /// Writes an array's script and job list and submits it. Returns the script's path and SLURM's job id.
     ///
-    /// What is to be submitted is on the disk before sbatch is asked: whatever is killed then, and whether sbatch's answer
-    /// comes or not, the queue can be asked for the name.
+    /// The journal entry is on disk before sbatch runs. After any interruption the queue can be searched for the array's name.
     ///
     /// # Errors
-    /// What sbatch said, or a disk that takes nothing.
+    /// An error of sbatch, or a file that cannot be written.
     pub fn submit(&self, script: &slurm::Script<'_>) -> Result<(PathBuf, u64)> {
         let (name, array) = (script.name, script.array);
         let run_ids = array.run_ids();
@@ -125,8 +124,8 @@ impl Submitting {
             self.folder.join(format!("{name}.sh")),
             script.text().map_err(|e| Error::Failed(e.to_string()))?,
         );
-        whole(Path::new(&script.jobs_file()), &(run_ids.join("\n") + "\n"))?;
-        whole(&path, &text)?;
+        write_atomic(Path::new(&script.jobs_file()), &(run_ids.join("\n") + "\n"))?;
+        write_atomic(&path, &text)?;
         self.append(&Entry::Submitting {
             at: rfc3339(jiff::Timestamp::now()),
             name: name.to_owned(),
@@ -139,26 +138,26 @@ impl Submitting {
         for name in OVERRIDES {
             sbatch.env_remove(name);
         }
-        // sbatch reads no input, but holds the lock by it: where we are killed, nobody submits until it has ended
+        // sbatch reads no input but inherits the lock: if this process is killed, nobody submits until sbatch has ended
         let lock = self.lock.try_clone().map_err(|e| failed(&self.folder, &e))?;
         sbatch.stdin(lock);
-        let answer = said(sbatch)?;
-        // the last line; a cluster's name may stand behind the number, and what a site has to say before
+        let answer = stdout_of(sbatch)?;
+        // the id is in the last line, before an optional `;cluster`; sites may print messages before it
         let number =
             answer.trim().lines().last().unwrap_or_default().split(';').next().unwrap_or_default();
         let array_job_id = number.parse().map_err(|_| {
-            Error::Failed(format!("sbatch said `{}`, which is no number of a job", answer.trim()))
+            Error::Failed(format!("sbatch printed `{}`, which is not a job id", answer.trim()))
         })?;
         self.append(&Entry::Submitted { name: name.to_owned(), array_job_id })?;
         Ok((path, array_job_id))
     }
 
-    /// Appends a line to the journal and brings it to the disk; a line that was torn is cut.
+    /// Appends a line to the journal and syncs it to disk; removes an incomplete last line first.
     fn append(&self, entry: &Entry) -> Result<()> {
         let path = self.folder.join(JOURNAL);
         let line = entry.line().map_err(|e| Error::Failed(e.to_string()))?;
         append(&path, &line).map_err(|e| failed(&path, &e))?;
-        // a file that is new is on the disk once its folder is
+        // a new file is durable only after its folder is synced
         File::open(&self.folder)
             .and_then(|folder| folder.sync_all())
             .map_err(|e| failed(&self.folder, &e))
@@ -176,14 +175,13 @@ fn append(path: &Path, line: &str) -> io::Result<()> {
     file.sync_all()
 }
 
-/// What a command of SLURM's printed, having succeeded; else its own words in one line.
-fn said(mut command: Command) -> Result<String> {
+/// Runs a SLURM command and returns its standard output; an error holds its messages in one line.
+fn stdout_of(mut command: Command) -> Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().map_err(|e| {
         Error::Failed(match e.kind() {
             ErrorKind::NotFound => format!(
-                "{program}: there is no such command; jobs are submitted where SLURM is, on a login node of the cluster \
-                 (--dry-run shows what would be submitted)"
+                "{program}: command not found; submit jobs on a login node of the cluster (--dry-run shows the scripts)"
             ),
             _ => format!("{program}: {e}"),
         })
@@ -199,7 +197,7 @@ fn said(mut command: Command) -> Result<String> {
         .filter(|line| !line.is_empty())
         .collect();
     Err(Error::Failed(match words.is_empty() {
-        true => format!("{program} failed ({}) and said nothing", output.status),
+        true => format!("{program} failed ({}) without a message", output.status),
         false => format!("{program}: {}", words.join("; ")),
     }))
 }

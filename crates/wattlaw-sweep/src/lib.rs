@@ -1,4 +1,4 @@
-//! Sweeps: controlled runs, from a space of jobs to the records that a law is fitted on.
+//! Sweeps: controlled experiments, from a space of jobs to records for fitting a law.
 
 pub mod cluster;
 pub mod nodes;

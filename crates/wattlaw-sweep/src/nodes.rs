@@ -1,4 +1,4 @@
-//! A job on several nodes, inside a job of SLURM's: `wattlaw measure` once a node, and one record of theirs in the end.
+//! Multi-node jobs inside a SLURM job: one `wattlaw measure` per node, whose records are merged at the end.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,39 +9,39 @@ use wattlaw::record::merge::merge;
 use wattlaw_meter::error::{Error, Result};
 use wattlaw_meter::folder;
 
-/// How long is waited for what other nodes wrote: an NFS client may hold a folder for unchanged so long (`acdirmax`).
+/// Longest wait for files of other nodes: an NFS client may cache a folder for this long (`acdirmax`).
 /// Source: nfs(5).
-const LAG: Duration = Duration::from_secs(60);
+const NFS_CACHE_TIME: Duration = Duration::from_secs(60);
 
-/// Time between two looks.
-const LOOK: Duration = Duration::from_millis(200);
+/// Poll interval.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The nodes that a job is run on.
+/// The nodes of a job.
 #[derive(Debug)]
 pub struct Nodes {
     count: u64,
-    /// What tells this attempt from others: SLURM's number of the job, and how often it was requeued.
+    /// Identifies this attempt: SLURM's job id and restart count.
     attempt: String,
 }
 
 impl Nodes {
-    /// The nodes that SLURM gave us for a job of so many; none where it gave another number or where we are in no job.
-    pub fn given(count: u64) -> Option<Self> {
-        let said = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
-        if said("SLURM_JOB_NUM_NODES")?.parse() != Ok(count) {
+    /// The nodes of the current SLURM job; `None` outside a SLURM job or if it does not have `count` nodes.
+    pub fn from_slurm_env(count: u64) -> Option<Self> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+        if variable("SLURM_JOB_NUM_NODES")?.parse() != Ok(count) {
             return None;
         }
-        // a job that is requeued keeps its number
-        let restarts = said("SLURM_RESTART_COUNT").unwrap_or_else(|| "0".to_owned());
-        Some(Self { count, attempt: format!("{}-{restarts}", said("SLURM_JOB_ID")?) })
+        // a requeued job keeps its id
+        let restarts = variable("SLURM_RESTART_COUNT").unwrap_or_else(|| "0".to_owned());
+        Some(Self { count, attempt: format!("{}-{restarts}", variable("SLURM_JOB_ID")?) })
     }
 
-    /// The folder of the nodes' records, which every attempt has of its own.
+    /// The folder of the nodes' records; each attempt has its own.
     pub fn records(&self, runs: &Path, run_id: &str) -> PathBuf {
         runs.join("nodes").join(run_id).join(&self.attempt)
     }
 
-    /// A command that starts `program` once on each node, and ends it everywhere once it has failed on one.
+    /// A command that starts `program` once per node, and stops it on all nodes if it fails on one.
     pub fn command(&self, program: &Path) -> Command {
         let mut srun = Command::new("srun");
         srun.arg(format!("--nodes={}", self.count))
@@ -51,28 +51,28 @@ impl Nodes {
         srun
     }
 
-    /// Makes one record in `runs` of those of the nodes; `well` says whether all of them ended well.
+    /// Merges the nodes' records into one record in `runs`; `well` is true if all nodes ended with exit code 0.
     ///
-    /// Once the job has failed on one node it is ended on the others; the first stands for all then, and alone where the
-    /// others' records lie too far apart in time to be of one run, or never came to be.
+    /// A job that fails on one node is stopped on the others. Then the merged record has the end of the node that failed first. If the
+    /// records cannot be merged, the record of that node is used alone.
     ///
     /// # Errors
-    /// A node without a record, and records that are not of one run.
+    /// A node has no record, or the records are not of one run.
     pub fn merge(&self, runs: &Path, run_id: &str, well: bool) -> Result<()> {
-        let place = self.records(runs, run_id);
+        let folder_of_nodes = self.records(runs, run_id);
         let begin = Instant::now();
-        let mut records = read(&place)?;
+        let mut records = read(&folder_of_nodes)?;
         let closed = |record: &Record| record.state != State::Running;
         while well
             && (records.len() as u64 != self.count || !records.iter().all(closed))
-            && begin.elapsed() < LAG
+            && begin.elapsed() < NFS_CACHE_TIME
         {
-            std::thread::sleep(LOOK);
-            records = read(&place)?;
+            std::thread::sleep(POLL_INTERVAL);
+            records = read(&folder_of_nodes)?;
         }
         for record in records.iter_mut().filter(|record| !closed(record)) {
-            // one whose node was stopped hard is closed now
-            let path = place.join(&record.id);
+            // close a record whose node was killed
+            let path = folder_of_nodes.join(&record.id);
             folder::recover(&path)?;
             *record = folder::read(&path)?;
         }
@@ -81,7 +81,7 @@ impl Nodes {
             true => merge(&records).map_err(|e| Error::Failed(e.to_string())),
             false => Err(Error::Failed(format!(
                 "{}: {} of {} nodes have a record",
-                place.display(),
+                folder_of_nodes.display(),
                 records.len(),
                 self.count
             ))),
@@ -96,14 +96,17 @@ impl Nodes {
         };
         let kept = folder::keep(runs, &mut merged)?;
         if let Some(record) = first.as_ref().or(records.first()) {
-            // what it printed last says why it failed; a record without it is a record
-            let _ = std::fs::copy(place.join(&record.id).join(folder::LOG), kept.join(folder::LOG));
+            // the log explains a failure; the record is valid without it
+            let _ = std::fs::copy(
+                folder_of_nodes.join(&record.id).join(folder::LOG),
+                kept.join(folder::LOG),
+            );
         }
         Ok(())
     }
 }
 
-/// The records that are seen in a folder, which is made by the first of them.
+/// Reads the records in a folder; the folder is created by the first record.
 fn read(place: &Path) -> Result<Vec<Record>> {
     if !place.exists() {
         return Ok(Vec::new());
@@ -116,8 +119,8 @@ fn read(place: &Path) -> Result<Vec<Record>> {
 const KILL: i32 = 9;
 const TERM: i32 = 15;
 
-/// Orders records that did not end well: those that ended by themselves, those that ran out of memory or time, and those that
-/// were ended, as all are once one has failed.
+/// Sort key that finds the node that failed first: records that ended by themselves come before those killed for memory or time, and
+/// those before records stopped by a signal, as all other nodes are after a failure.
 fn blame(record: &Record) -> u8 {
     match (record.stopped, record.end) {
         (Some(Stop::TimeLimit { .. }), _) => 2,
@@ -159,15 +162,15 @@ mod tests {
         let place = nodes.records(runs.path(), "job");
         let mut first = of_node("a", End::Exit { code: 0 });
         folder::keep(&place, &mut first).unwrap();
-        let said = nodes.merge(runs.path(), "job", false).unwrap_err();
+        let error = nodes.merge(runs.path(), "job", false).unwrap_err();
         assert!(
-            matches!(&said, Error::Failed(why) if why.ends_with("1 of 2 nodes have a record")),
-            "{said:?}"
+            matches!(&error, Error::Failed(why) if why.ends_with("1 of 2 nodes have a record")),
+            "{error:?}"
         );
-        // the other one is seen later
+        // the other record appears later
         let late = place.clone();
         let writer = std::thread::spawn(move || {
-            std::thread::sleep(LOOK * 2);
+            std::thread::sleep(POLL_INTERVAL * 2);
             folder::keep(&late, &mut of_node("b", End::Exit { code: 0 })).unwrap();
         });
         nodes.merge(runs.path(), "job", true).unwrap();
@@ -203,20 +206,20 @@ mod tests {
     }
 
     #[test]
-    fn the_node_that_failed_is_blamed_and_not_those_that_were_ended_for_it() {
+    fn the_node_that_failed_first_is_found() {
         let record = of_node("a", End::Exit { code: 0 });
         let ended = |end, stopped| Record { end: Some(end), stopped, ..record.clone() };
         let signal = |signal| End::Signal { signal };
-        let told = Some(Stop::Signal { signal: TERM });
+        let stopped_by_signal = Some(Stop::Signal { signal: TERM });
         let order = [
             ended(End::Exit { code: 3 }, None),
             ended(signal(KILL), None),
-            ended(signal(TERM), told),
+            ended(signal(TERM), stopped_by_signal),
             ended(signal(TERM), None),
             ended(End::Unseen, None),
         ];
         assert!(order.is_sorted_by_key(blame), "{:?}", order.each_ref().map(blame));
-        assert_eq!(blame(&ended(signal(11), None)), 0, "a crash is its own");
-        assert!(blame(&ended(End::Exit { code: 143 }, told)) > blame(&order[0]));
+        assert_eq!(blame(&ended(signal(11), None)), 0, "a crash is not caused by other nodes");
+        assert!(blame(&ended(End::Exit { code: 143 }, stopped_by_signal)) > blame(&order[0]));
     }
 }

@@ -1,20 +1,20 @@
-//! A plan: the jobs of a sweep in the order in which they are to run; a run table with nothing measured yet.
+//! A plan: the jobs of a sweep in execution order; a run table without measurements.
 //!
 //! `docs/reference/plan.md` documents the file field by field.
 
-mod arranged;
 mod budget;
+mod forecast;
 mod kind;
 mod name;
 mod optimal;
 mod order;
 
-pub use arranged::{Answerer, Forecast, middle};
 pub use budget::{Budget, gpu_hours};
-pub use kind::{Kind, MOST_CANDIDATES};
+pub use forecast::{CalibrationSource, Forecast, median_job};
+pub use kind::{Kind, MAX_CANDIDATES};
 pub use name::{run_id, title};
-pub use optimal::{Chosen, Wanted};
-pub use order::{MOST_JOBS, Order, Turn};
+pub use optimal::{Chosen, Objective};
+pub use order::{MAX_JOBS, Order, Turn};
 
 use std::collections::BTreeMap;
 
@@ -27,22 +27,22 @@ use wattlaw::job::{Job, JobSpec};
 
 /// A job of a plan.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Planned {
-    /// Its name, which its record and files bear: letters, digits, dots, dashes and underscores.
+pub struct PlannedJob {
+    /// Name of the job, its record and its files: letters, digits, dots, dashes and underscores.
     pub run_id: String,
-    /// The block in which it runs, from 1.
+    /// Block, from 1.
     pub block: u64,
-    /// Whether it is the job that is repeated to see drift.
+    /// Whether this is a run of the reference job, which is repeated to detect drift.
     pub reference: bool,
     /// The job.
     pub spec: JobSpec,
-    /// Time that was predicted for it.
+    /// Predicted training time, s.
     pub predicted_duration: Option<Seconds>,
-    /// Energy that was predicted for it.
+    /// Predicted energy, J.
     pub predicted_energy: Option<Joules>,
 }
 
-/// Jobs in the order in which they are to run.
+/// Jobs in execution order.
 ///
 /// ```
 /// use wattlaw_sweep::plan::Plan;
@@ -57,26 +57,26 @@ pub struct Planned {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Plan {
     /// The jobs.
-    pub jobs: Vec<Planned>,
+    pub jobs: Vec<PlannedJob>,
 }
 
-/// Longest name of a job, so that files named after it have names that every file system takes.
-const LONGEST_RUN_ID: usize = 80;
+/// Maximum length of a job's name, so that file names derived from it are valid on every file system.
+const MAX_RUN_ID_LENGTH: usize = 80;
 
-/// Columns that are not of the job.
-const OWN: [&str; 5] = ["run_id", "block", "role", "predicted_duration_s", "predicted_energy_j"];
+/// Columns of the plan itself; all other columns are fields of the job.
+const PLAN_COLUMNS: [&str; 5] =
+    ["run_id", "block", "role", "predicted_duration_s", "predicted_energy_j"];
 
 impl Plan {
-    /// Reads a plan (CSV with a header); a plan without blocks has one.
+    /// Reads a plan (CSV with a header). Without a column `block` all jobs are in block 1.
     ///
     /// # Errors
-    /// [`Error::At`] with file and line: a column that no plan has or that stands twice, no `run_id`, one that cannot
-    /// name a file or stands twice, a cell that is not what its column holds; and [`Error::Data`] for a plan without
-    /// jobs.
+    /// [`Error::At`] with file and line for an unknown or repeated column, a missing, invalid or repeated `run_id`, or an invalid
+    /// cell; [`Error::Data`] for a plan without jobs.
     pub fn from_csv(bytes: &[u8], file: &str) -> Result<Self> {
         let mut reader = csv_text::reader(bytes);
         let headers = reader.headers().map_err(|e| csv_text::syntax(&e, file))?.clone();
-        let layout = Layout::of(&headers).map_err(|e| e.at(Location::line(file, 1)))?;
+        let layout = Layout::from_headers(&headers).map_err(|e| e.at(Location::line(file, 1)))?;
         let mut jobs = Vec::new();
         let mut lines: BTreeMap<String, u64> = BTreeMap::new();
         for record in reader.records() {
@@ -87,25 +87,23 @@ impl Plan {
             if let Some(first) = lines.insert(job.run_id.clone(), line) {
                 return Err(Error::invalid(
                     "column `run_id`",
-                    format!("`{}` as in line {first}", job.run_id),
-                    "each job has a name of its own",
+                    format!("`{}`, also in line {first}", job.run_id),
+                    "names must be unique",
                 )
                 .at(place()));
             }
             jobs.push(job);
         }
         if jobs.is_empty() {
-            return Err(
-                Error::Data("the plan has a header and no jobs".into()).at(Location::file(file))
-            );
+            return Err(Error::Data("the plan has no jobs".into()).at(Location::file(file)));
         }
         Ok(Self { jobs })
     }
 
-    /// Writes the plan (CSV); columns that no job fills are left out.
+    /// Writes the plan (CSV). Columns without values are omitted.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for text that would not be read back: empty, or with spaces at its ends.
+    /// [`Error::Invalid`] for text that would not be read back unchanged: empty, or with leading or trailing spaces.
     pub fn to_csv(&self) -> Result<String> {
         let marked = self.jobs.iter().any(|job| job.reference);
         let timed = self.jobs.iter().any(|job| job.predicted_duration.is_some());
@@ -113,8 +111,8 @@ impl Plan {
         let filled: Vec<&Field> = fields()
             .filter(|field| self.jobs.iter().any(|job| (field.get)(&job.spec).is_some()))
             .collect();
-        let before = OWN[..3].iter().copied().filter(|name| marked || *name != "role");
-        let after = [(OWN[3], timed), (OWN[4], metered)];
+        let before = PLAN_COLUMNS[..3].iter().copied().filter(|name| marked || *name != "role");
+        let after = [(PLAN_COLUMNS[3], timed), (PLAN_COLUMNS[4], metered)];
         let after = after.iter().filter(|(_, there)| *there).map(|(name, _)| *name);
         let header: Vec<&str> =
             before.chain(filled.iter().map(|field| field.column)).chain(after).collect();
@@ -125,7 +123,9 @@ impl Plan {
                 row.push(if job.reference { "reference" } else { "job" }.to_owned());
             }
             for field in &filled {
-                row.push((field.get)(&job.spec).map_or(Ok(String::new()), |t| kept(field, t))?);
+                row.push(
+                    (field.get)(&job.spec).map_or(Ok(String::new()), |t| checked_cell(field, t))?,
+                );
             }
             let number = |x: Option<f64>| x.map(|x| x.to_string()).unwrap_or_default();
             if timed {
@@ -139,12 +139,12 @@ impl Plan {
         csv_text::write(&header, rows.into_iter())
     }
 
-    /// The jobs with names looked up and defaults filled in.
+    /// Resolves the jobs: looks up names and fills in defaults.
     ///
     /// # Errors
-    /// [`Error::At`] with file and name of the first that cannot be, and why.
+    /// [`Error::At`] with the file and the first invalid job.
     pub fn resolve(&self, catalog: &Catalog, file: &str) -> Result<Vec<Job>> {
-        let resolve = |job: &Planned| {
+        let resolve = |job: &PlannedJob| {
             let place = || Location::file(format!("{file}: job {}", job.run_id));
             job.spec.resolve(catalog).map_err(|e| e.at(place()))
         };
@@ -152,80 +152,84 @@ impl Plan {
     }
 }
 
-/// The text of a cell, if it is read back as it is.
-fn kept(field: &Field, text: String) -> Result<String> {
+/// Checks that a cell's text will be read back unchanged.
+fn checked_cell(field: &Field, text: String) -> Result<String> {
     if text.is_empty() || text.trim() != text {
         return Err(Error::invalid(
             field.column,
             format!("`{text}`"),
-            "a plan holds no empty text and none with spaces at its ends",
+            "it must not be empty or have leading or trailing spaces",
         ));
     }
     Ok(text)
 }
 
-/// Where each column stands.
+/// Position of each column.
 struct Layout {
-    own: [Option<usize>; OWN.len()],
+    plan_columns: [Option<usize>; PLAN_COLUMNS.len()],
     fields: Vec<(&'static Field, usize)>,
 }
 
 impl Layout {
-    fn of(headers: &csv::StringRecord) -> Result<Self> {
+    fn from_headers(headers: &csv::StringRecord) -> Result<Self> {
         csv_text::once(headers)?;
-        let known = || OWN.into_iter().chain(fields().map(|field| field.column));
+        let known = || PLAN_COLUMNS.into_iter().chain(fields().map(|field| field.column));
         if let Some(other) = headers.iter().find(|header| known().all(|name| name != *header)) {
             return Err(Error::unknown("column", other, known()));
         }
         let at = |name: &str| headers.iter().position(|header| header == name);
         if at("run_id").is_none() {
-            return Err(Error::missing("column `run_id`", "a plan names its jobs"));
+            return Err(Error::missing("column `run_id`", "a plan must name its jobs"));
         }
         let fields = fields().filter_map(|field| Some((field, at(field.column)?))).collect();
-        Ok(Self { own: OWN.map(at), fields })
+        Ok(Self { plan_columns: PLAN_COLUMNS.map(at), fields })
     }
 
-    fn job(&self, record: &csv::StringRecord) -> Result<Planned> {
+    fn job(&self, record: &csv::StringRecord) -> Result<PlannedJob> {
         let cell = |at: usize| record.get(at).filter(|text| !text.is_empty());
-        let [run_id, block, role, duration, energy] = self.own.map(|at| at.and_then(cell));
-        let run_id = run_id
-            .ok_or_else(|| Error::missing("column `run_id`", "each job has a name of its own"))?;
+        let [run_id, block, role, duration, energy] = self.plan_columns.map(|at| at.and_then(cell));
+        let run_id =
+            run_id.ok_or_else(|| Error::missing("column `run_id`", "a plan must name its jobs"))?;
         let mut spec = JobSpec::default();
         for (field, at) in &self.fields {
             if let Some(text) = cell(*at) {
                 field.set_from_column(&mut spec, text)?;
             }
         }
-        Ok(Planned {
-            run_id: checked(run_id)?.to_owned(),
+        Ok(PlannedJob {
+            run_id: valid_run_id(run_id)?.to_owned(),
             block: block.map_or(Ok(1), whole)?,
             reference: role.map_or(Ok(false), is_reference)?,
             spec,
-            predicted_duration: positive(OWN[3], duration)?.map(Seconds::new),
-            predicted_energy: positive(OWN[4], energy)?.map(Joules::new),
+            predicted_duration: positive(PLAN_COLUMNS[3], duration)?.map(Seconds::new),
+            predicted_energy: positive(PLAN_COLUMNS[4], energy)?.map(Joules::new),
         })
     }
 }
 
-/// A name that can be that of a file and of a flag's value.
-fn checked(run_id: &str) -> Result<&str> {
+/// Checks that a name is valid as a file name and as a flag's value.
+fn valid_run_id(run_id: &str) -> Result<&str> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     let begins = run_id.starts_with(|c: char| c.is_ascii_alphanumeric());
-    if begins && run_id.chars().all(allowed) && run_id.len() <= LONGEST_RUN_ID {
+    if begins && run_id.chars().all(allowed) && run_id.len() <= MAX_RUN_ID_LENGTH {
         return Ok(run_id);
     }
     Err(Error::invalid(
         "column `run_id`",
         format!("`{run_id}`"),
         format!(
-            "it must be letters, digits, dots, dashes and underscores, at most {LONGEST_RUN_ID}, a letter or digit first"
+            "it must be at most {MAX_RUN_ID_LENGTH} letters, digits, dots, dashes and underscores, starting with a letter or digit"
         ),
     ))
 }
 
 fn whole(block: &str) -> Result<u64> {
     block.parse().ok().filter(|block| *block > 0).ok_or_else(|| {
-        Error::invalid("column `block`", format!("`{block}`"), "it must be a whole number from 1")
+        Error::invalid(
+            "column `block`",
+            format!("`{block}`"),
+            "it must be a whole number of at least 1",
+        )
     })
 }
 
@@ -267,7 +271,7 @@ mod tests {
     const ROW: &str = "a-1,1,bert,2,64,1,32,8,10,t4\n";
 
     #[test]
-    fn a_row_is_a_job_and_empty_cells_leave_fields_open() {
+    fn empty_cells_leave_fields_unset() {
         let plan = read("a-1,2,bert,2,64,,32,8,1k,t4\n").unwrap();
         let job = &plan.jobs[0];
         assert_eq!((job.run_id.as_str(), job.block, job.reference), ("a-1", 2, false));
@@ -279,12 +283,12 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_edited_by_hand_is_refused_with_its_line() {
+    fn an_invalid_row_is_refused_with_its_line() {
         assert_eq!(read(ROW).unwrap().jobs.len(), 1);
         for (rows, message) in [
             (
                 "a 1,1,bert,2,64,1,32,8,10,t4\n",
-                "plan.csv:2: column `run_id` is `a 1`, but it must be letters",
+                "plan.csv:2: column `run_id` is `a 1`, but it must be at most 80 letters",
             ),
             ("../a,1,bert,2,64,1,32,8,10,t4\n", "plan.csv:2: column `run_id` is `../a`"),
             (",1,bert,2,64,1,32,8,10,t4\n", "plan.csv:2: column `run_id` is missing"),
@@ -299,13 +303,13 @@ mod tests {
                 "a,1,bert,2,64,1,32,8\n",
                 "plan.csv:2: not valid CSV: the row has 8 cells and the header 10",
             ),
-            ("", "plan.csv: the plan has a header and no jobs"),
+            ("", "plan.csv: the plan has no jobs"),
         ] {
             assert!(fails(rows).starts_with(message), "{rows}: {}", fails(rows));
         }
         assert_eq!(
             fails(&format!("{ROW}b,1,bert,2,64,1,32,8,10,t4\n{ROW}")),
-            "plan.csv:4: column `run_id` is `a-1` as in line 2, but each job has a name of its own"
+            "plan.csv:4: column `run_id` is `a-1`, also in line 2, but names must be unique"
         );
         assert!(fails(&ROW.replace("a-1", &"a".repeat(81))).contains("at most 80"));
     }
@@ -319,7 +323,7 @@ mod tests {
         );
         assert_eq!(
             fails("layers\n1\n"),
-            "p.csv:1: column `run_id` is missing; a plan names its jobs"
+            "p.csv:1: column `run_id` is missing; a plan must name its jobs"
         );
         assert!(fails("run_id,run_id\na,b\n").contains("`run_id` twice"));
         assert!(fails("").contains("column `run_id` is missing"));
@@ -338,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_cannot_be_is_named() {
+    fn an_invalid_job_is_named() {
         let plan = read("a-1,1,bert,2,64,3,32,8,10,t4\n").unwrap();
         assert_eq!(
             plan.resolve(&Catalog::built_in().unwrap(), "plan.csv").unwrap_err().to_string(),
@@ -347,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn what_spreadsheets_and_pandas_write_is_read() {
+    fn plans_written_by_spreadsheets_and_pandas_are_read() {
         let text = "\u{feff}run_id,gated_ffn,heads,layers\r\na, True ,2.0,\r\n";
         let plan = Plan::from_csv(text.as_bytes(), "plan.csv").unwrap();
         let model = &plan.jobs[0].spec.model;
@@ -355,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_would_be_read_back_otherwise_is_not_written() {
+    fn text_that_would_change_on_reading_is_not_written() {
         let mut plan = read(ROW).unwrap();
         plan.jobs[0].spec.model.name = Some(" a".into());
         assert!(plan.to_csv().unwrap_err().to_string().starts_with("model is ` a`"));

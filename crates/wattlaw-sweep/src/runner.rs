@@ -1,4 +1,4 @@
-//! Runs the jobs of a plan on this machine one after the other, each under a `wattlaw measure` of its own.
+//! Runs the jobs of a plan on this machine one after the other, each under its own `wattlaw measure`.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -9,139 +9,137 @@ use std::time::Duration;
 use wattlaw::base::units::Seconds;
 use wattlaw::job::Job;
 use wattlaw_meter::error::{Error, Result};
+use wattlaw_meter::idle::{NotIdle, wait_until_idle};
 use wattlaw_meter::meter::Meter;
-use wattlaw_meter::settle::{Unrest, settle};
 
 use crate::nodes::Nodes;
-use crate::plan::Planned;
-use crate::status::{Fate, Standing, Sweep};
-use crate::store::{Attempts, Claim, Folder};
+use crate::plan::PlannedJob;
+use crate::status::{JobReport, JobStatus, Sweep};
+use crate::store::{Attempts, Folder, JobLock};
 
-/// So many failures before the first success end the sweep: the jobs are not what is wrong then.
-const FUTILE: usize = 3;
+/// This many failures before the first success stop the sweep: the cause is probably not the jobs.
+const MAX_INITIAL_FAILURES: usize = 3;
 
-/// A job may take so many times what was predicted for it, and so long at least, where no limit is given. Assumed: far above
-/// what predictions are off by.
+/// Default time limit: this multiple of the predicted time, but at least [`MIN_LIMIT`]. Assumed: far above prediction errors.
 const LIMIT_FACTOR: f64 = 10.0;
-const LEAST_LIMIT: Duration = Duration::from_secs(1800);
+const MIN_LIMIT: Duration = Duration::from_secs(1800);
 
-/// The longest time that a job may take where none is asked for: what follows from its prediction.
+/// Default time limit of a job, from its predicted time.
 pub fn default_limit(predicted: Option<Seconds>) -> Duration {
     let predicted = predicted.map_or(0.0, |time| time.value() * LIMIT_FACTOR);
-    Duration::try_from_secs_f64(predicted).unwrap_or(LEAST_LIMIT).max(LEAST_LIMIT)
+    Duration::try_from_secs_f64(predicted).unwrap_or(MIN_LIMIT).max(MIN_LIMIT)
 }
 
 /// How each job is run.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The command that trains, in which `{job}`, `{job_json}`, `{run_id}`, `{gpus}`, `{nodes}` and `{gpus_per_node}` stand for a job's.
+    /// Training command; the placeholders `{job}`, `{job_json}`, `{run_id}`, `{gpus}`, `{nodes}` and `{gpus_per_node}` are replaced.
     pub command: Vec<OsString>,
-    /// Flags of `wattlaw measure` that say which meters are read.
+    /// Flags of `wattlaw measure` that select the meters.
     pub meters: Vec<String>,
-    /// What CUDA knows the GPUs by.
+    /// CUDA names (UUIDs) of the GPUs.
     pub gpus: Vec<String>,
-    /// Catalogue file that jobs are resolved with.
+    /// Catalogue file for resolving jobs.
     pub catalog: Option<PathBuf>,
-    /// Whether what failed is run again.
+    /// Whether failed jobs are run again.
     pub retry_failed: bool,
-    /// Whether jobs are run beside other runners on the same folder.
+    /// Whether other runners use the same folder.
     pub shared: bool,
-    /// How long the machine may take to come to rest before a job.
-    pub settle: Duration,
-    /// The longest time that a job may take; [`default_limit`] where there is none.
+    /// Longest wait for an idle machine before a job.
+    pub idle_wait: Duration,
+    /// Time limit of a job; default [`default_limit`].
     pub time_limit: Option<Duration>,
-    /// Whether what jobs print is let through.
+    /// Whether the output of the jobs is shown.
     pub verbose: bool,
 }
 
-/// What a runner tells while it works.
+/// Progress events of a runner.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// A sentence about a job of an earlier sweep, or one that others run.
+    /// A message about a job of an earlier sweep, or one that another task runs.
     Note(&'a str),
-    /// A job is begun although the machine did not come to rest.
-    Unrest {
+    /// A job starts although the machine is not idle.
+    NotIdle {
         /// The job.
         run_id: &'a str,
-        /// What keeps the machine from rest.
-        unrest: Unrest,
+        /// Why the machine is not idle.
+        not_idle: NotIdle,
     },
-    /// A job runs; told about every second.
+    /// A job is running; sent about every second.
     Running {
-        /// Its place among those that are wanted.
+        /// Index of the job among the selected jobs.
         index: usize,
         /// The job.
         run_id: &'a str,
-        /// How long it has run.
+        /// Elapsed time.
         ran: Duration,
-        /// How long it was predicted to run.
+        /// Predicted time, s.
         predicted: Option<Seconds>,
     },
     /// The job's command has ended.
     Ended,
-    /// What came of a job.
+    /// A job has a result.
     Finished {
-        /// Its place among those that are wanted.
+        /// Index of the job among the selected jobs.
         index: usize,
-        /// What became of it.
-        job: &'a Standing,
-        /// The sweep as it stands then.
+        /// Status and results of the job.
+        job: &'a JobReport,
+        /// Status of the sweep.
         sweep: &'a Sweep,
     },
 }
 
-/// Refuses a job that this machine cannot run; `gpus` of it are to be used.
+/// Refuses a job that this machine cannot run with `gpus` GPUs.
 ///
 /// # Errors
-/// A sentence that says what the job asks for.
+/// The job needs more nodes or GPUs.
 pub fn fits(run_id: &str, job: &Job, gpus: usize) -> Result<()> {
-    if job.system.nodes() > 1 && Nodes::given(job.system.nodes()).is_none() {
+    if job.system.nodes() > 1 && Nodes::from_slurm_env(job.system.nodes()).is_none() {
         return Err(Error::Failed(format!(
-            "job {run_id} spans {} nodes, and `wattlaw sweep run` runs on one; `wattlaw sweep submit` gives it to a cluster",
+            "job {run_id} needs {} nodes, but `wattlaw sweep run` uses one; use `wattlaw sweep submit` for a cluster",
             job.system.nodes()
         )));
     }
-    // a machine without GPUs runs jobs of processes
-    let asked = job.system.gpus.min(job.system.gpus_per_node);
-    if gpus > 0 && asked > gpus as u64 {
+    // on a machine without GPUs each rank is a CPU process, so the number is not checked
+    let needed = job.system.gpus.min(job.system.gpus_per_node);
+    if gpus > 0 && needed > gpus as u64 {
         return Err(Error::Failed(format!(
-            "job {run_id} asks for {asked} GPUs, and {gpus} of this machine are to be used"
+            "job {run_id} needs {needed} GPUs, but only {gpus} are selected on this machine"
         )));
     }
     Ok(())
 }
 
-/// A sweep at work.
+/// Runs a sweep.
 pub struct Runner<'a> {
     options: Options,
     folder: Folder,
     meters: Vec<Box<dyn Meter>>,
     attempts: Attempts,
-    tell: &'a mut dyn FnMut(Event<'_>),
+    report: &'a mut dyn FnMut(Event<'_>),
 }
 
 impl<'a> Runner<'a> {
-    /// Gets ready; signals that ask the process to end are passed on to the job from now on.
+    /// Creates a runner. From now on termination signals are forwarded to the running job. `report` gets progress events.
     ///
     /// # Errors
-    /// One sentence where the system lets us catch no signals.
+    /// The signal handlers cannot be installed.
     pub fn new(
         options: Options,
         folder: Folder,
         meters: Vec<Box<dyn Meter>>,
-        tell: &'a mut dyn FnMut(Event<'_>),
+        report: &'a mut dyn FnMut(Event<'_>),
     ) -> Result<Self> {
-        Ok(Self { options, folder, meters, attempts: Attempts::prepare()?, tell })
+        Ok(Self { options, folder, meters, attempts: Attempts::new()?, report })
     }
 
-    /// Runs the jobs that are open, and gives the sweep as it stands then with the number of jobs that failed now.
+    /// Runs the open jobs. Returns the status of the sweep and the number of jobs that failed in this call.
     ///
     /// # Errors
-    /// One sentence: a folder that cannot be written to, a job that cannot be begun, a signal, or that the first jobs all
-    /// failed.
-    pub fn run(mut self, wanted: &[(&Planned, &Job)]) -> Result<(Sweep, usize)> {
+    /// The folder cannot be written, a job cannot be started, a signal arrived, or the first jobs all failed.
+    pub fn run(mut self, wanted: &[(&PlannedJob, &Job)]) -> Result<(Sweep, usize)> {
         let mut failed = 0;
-        let found = self.folder.standing()?;
+        let found = self.folder.status()?;
         let open: BTreeSet<&str> = found
             .jobs
             .iter()
@@ -149,112 +147,118 @@ impl<'a> Runner<'a> {
             .map(|job| job.run_id.as_str())
             .collect();
         if !self.options.shared {
-            // what goes on from an earlier sweep would disturb whichever job came first
-            for run_id in self.folder.begun().iter().filter(|id| open.contains(id.as_str())) {
-                self.take(run_id)?;
+            // a job that still runs from an earlier sweep would disturb the measurement of the next job
+            for run_id in self.folder.started_jobs().iter().filter(|id| open.contains(id.as_str()))
+            {
+                self.claim_job(run_id)?;
             }
         }
         for (index, (planned, job)) in wanted.iter().enumerate() {
             if !open.contains(planned.run_id.as_str()) {
                 continue;
             }
-            let Some(claim) = self.take(&planned.run_id)? else {
-                (self.tell)(Event::Note(&format!(
-                    "{} is being run by another task",
+            let Some(lock) = self.claim_job(&planned.run_id)? else {
+                (self.report)(Event::Note(&format!(
+                    "{} is running in another task",
                     planned.run_id
                 )));
                 continue;
             };
-            // who had it may have done it
-            let before = job_of(&self.folder.standing()?, planned)?;
+            // the previous holder of the lock may have finished the job
+            let before = job_of(&self.folder.status()?, planned)?;
             if !self.is_open(&before) {
                 continue;
             }
-            self.settle(&planned.run_id)?;
-            let sweep = self.attempt(index, planned, job, &claim, &before)?;
-            drop(claim);
-            self.interrupted()?;
+            self.wait_until_idle(&planned.run_id)?;
+            let sweep = self.attempt(index, planned, job, &lock, &before)?;
+            drop(lock);
+            self.check_interrupted()?;
             let after = job_of(&sweep, planned)?;
-            (self.tell)(Event::Finished { index, job: &after, sweep: &sweep });
-            failed += usize::from(after.fate == Fate::Failed);
-            if failed == FUTILE && index + 1 < wanted.len() && sweep.count(Fate::Done) == 0 {
+            (self.report)(Event::Finished { index, job: &after, sweep: &sweep });
+            failed += usize::from(after.status == JobStatus::Failed);
+            if failed == MAX_INITIAL_FAILURES
+                && index + 1 < wanted.len()
+                && sweep.count(JobStatus::Done) == 0
+            {
                 let why = after.reason.unwrap_or_default();
                 return Err(Error::Failed(format!(
-                    "the first {FUTILE} jobs failed, so the rest was not begun: {why} ({})",
-                    self.log(after.record.as_deref())
+                    "the first {MAX_INITIAL_FAILURES} jobs failed, so the sweep stopped: {why} (log: {})",
+                    self.log_path(after.record.as_deref())
                 )));
             }
         }
-        self.interrupted()?;
-        Ok((self.folder.standing()?, failed))
+        self.check_interrupted()?;
+        Ok((self.folder.status()?, failed))
     }
 
-    /// Whether a job is to be run.
-    const fn is_open(&self, job: &Standing) -> bool {
-        match job.fate {
-            Fate::Done => false,
-            Fate::Failed => self.options.retry_failed,
-            Fate::Waiting | Fate::Running | Fate::Interrupted => true,
+    /// Whether a job must be run.
+    const fn is_open(&self, job: &JobReport) -> bool {
+        match job.status {
+            JobStatus::Done => false,
+            JobStatus::Failed => self.options.retry_failed,
+            JobStatus::Waiting | JobStatus::Running | JobStatus::Interrupted => true,
         }
     }
 
-    fn take(&mut self, run_id: &str) -> Result<Option<Claim>> {
-        let (attempts, tell) = (&mut self.attempts, &mut self.tell);
-        let claim = self
-            .folder
-            .take(run_id, &mut |text| tell(Event::Note(text)), &mut |time| attempts.wait(time))?;
-        self.interrupted()?;
-        Ok(claim)
+    fn claim_job(&mut self, run_id: &str) -> Result<Option<JobLock>> {
+        let (attempts, report) = (&mut self.attempts, &mut self.report);
+        let lock =
+            self.folder.claim_job(run_id, &mut |text| report(Event::Note(text)), &mut |time| {
+                attempts.wait(time)
+            })?;
+        self.check_interrupted()?;
+        Ok(lock)
     }
 
-    fn settle(&mut self, run_id: &str) -> Result<()> {
+    fn wait_until_idle(&mut self, run_id: &str) -> Result<()> {
         let attempts = &mut self.attempts;
-        let (_, unrest) = settle(&mut self.meters, self.options.settle, |time| attempts.wait(time));
-        self.interrupted()?;
-        if let Some(unrest) = unrest {
-            (self.tell)(Event::Unrest { run_id, unrest });
+        let (_, not_idle) =
+            wait_until_idle(&mut self.meters, self.options.idle_wait, |time| attempts.wait(time));
+        self.check_interrupted()?;
+        if let Some(not_idle) = not_idle {
+            (self.report)(Event::NotIdle { run_id, not_idle });
         }
         Ok(())
     }
 
-    /// Runs a job once, which had come so far `before`; gives the sweep as it stands after.
+    /// Runs a job once and returns the new status of the sweep; `before` is the job's previous report.
     fn attempt(
         &mut self,
         index: usize,
-        planned: &Planned,
+        planned: &PlannedJob,
         job: &Job,
-        claim: &Claim,
-        before: &Standing,
+        lock: &JobLock,
+        before: &JobReport,
     ) -> Result<Sweep> {
-        let nodes = Nodes::given(job.system.nodes()).filter(|_| job.system.nodes() > 1);
-        let command = self.command(planned, job, claim, nodes.as_ref())?;
-        let (run_id, tell) = (planned.run_id.as_str(), &mut self.tell);
+        let nodes = Nodes::from_slurm_env(job.system.nodes()).filter(|_| job.system.nodes() > 1);
+        let command = self.command(planned, job, lock, nodes.as_ref())?;
+        let (run_id, report) = (planned.run_id.as_str(), &mut self.report);
         let predicted = before.predicted_duration;
-        let mut tick = |ran: Duration| tell(Event::Running { index, run_id, ran, predicted });
+        let mut tick = |ran: Duration| report(Event::Running { index, run_id, ran, predicted });
         tick(Duration::ZERO);
         let ended = self.attempts.run(command, self.options.verbose, &mut tick)?;
-        (self.tell)(Event::Ended);
+        (self.report)(Event::Ended);
         let merged =
             nodes.map_or(Ok(()), |n| n.merge(self.folder.path(), run_id, ended.end.well()));
-        let sweep = self.folder.standing()?;
+        let sweep = self.folder.status()?;
         let after = job_of(&sweep, planned)?;
         if after.attempts == before.attempts && self.attempts.signal().is_none() {
             merged?;
-            let said = ended.complaints.iter().rev().find(|line| !line.trim().is_empty());
-            let said = said.map_or("without a word", |line| line.trim_start_matches("error: "));
+            let line = ended.stderr_lines.iter().rev().find(|line| !line.trim().is_empty());
+            let line = line.map_or("no output", |line| line.trim_start_matches("error: "));
             return Err(Error::Failed(format!(
-                "{run_id} could not be begun, and no job after it: {said}"
+                "{run_id} could not be started, so the sweep stopped: {line}"
             )));
         }
         Ok(sweep)
     }
 
-    /// The `wattlaw measure` of a job, once on each node where there are several.
+    /// The `wattlaw measure` command of a job; on several nodes it runs once per node.
     fn command(
         &self,
-        planned: &Planned,
+        planned: &PlannedJob,
         job: &Job,
-        claim: &Claim,
+        lock: &JobLock,
         nodes: Option<&Nodes>,
     ) -> Result<Command> {
         let spec = planned.spec.with_defaults(job);
@@ -271,7 +275,7 @@ impl<'a> Runner<'a> {
         let limit =
             self.options.time_limit.unwrap_or_else(|| default_limit(planned.predicted_duration));
         command
-            .stdin(claim.input()?)
+            .stdin(lock.stdin()?)
             .args(["measure", "--quiet", "--out"])
             .arg(records)
             .args(["--name", &planned.run_id, "--job"])
@@ -283,11 +287,16 @@ impl<'a> Runner<'a> {
         }
         command
             .arg("--")
-            .args(self.options.command.iter().map(|word| filled(word, planned, job, files)))
+            .args(
+                self.options
+                    .command
+                    .iter()
+                    .map(|word| with_placeholders(word, planned, job, files)),
+            )
             .env("WATTLAW_JOB", &file)
             .env("WATTLAW_JOB_JSON", &resolved)
             .env("WATTLAW_RUN_ID", &planned.run_id);
-        // each of several nodes has GPUs of its own
+        // on several nodes each node selects its own GPUs
         if nodes.is_none() && self.options.gpus.iter().any(|gpu| gpu.starts_with("GPU-")) {
             let count = usize::try_from(job.system.gpus).unwrap_or(usize::MAX);
             let used = self.options.gpus.iter().take(count);
@@ -296,24 +305,26 @@ impl<'a> Runner<'a> {
         Ok(command)
     }
 
-    fn log(&self, record: Option<&str>) -> String {
+    fn log_path(&self, record: Option<&str>) -> String {
         self.folder.path().join(record.unwrap_or_default()).join("log").display().to_string()
     }
 
-    fn interrupted(&mut self) -> Result<()> {
+    fn check_interrupted(&mut self) -> Result<()> {
         match self.attempts.signal() {
             None => Ok(()),
             Some(signal) => Err(Error::Failed(format!(
-                "stopped by signal {signal}; what is done is kept, and the same command goes on from there"
+                "stopped by signal {signal}; finished jobs are kept, and the same command resumes the sweep"
             ))),
         }
     }
 }
 
-/// What became of a job of the plan.
-fn job_of(sweep: &Sweep, planned: &Planned) -> Result<Standing> {
+/// The report of a planned job.
+fn job_of(sweep: &Sweep, planned: &PlannedJob) -> Result<JobReport> {
     let found = sweep.jobs.iter().find(|job| job.run_id == planned.run_id).cloned();
-    found.ok_or_else(|| Error::Failed(format!("the plan lost its job {}", planned.run_id)))
+    found.ok_or_else(|| {
+        Error::Failed(format!("internal error: the sweep has no job {}", planned.run_id))
+    })
 }
 
 /// The two files that describe a job to the command.
@@ -325,8 +336,13 @@ struct JobFiles<'a> {
     json: &'a Path,
 }
 
-/// A word of the command with what its placeholders stand for.
-fn filled(word: &OsString, planned: &Planned, job: &Job, files: JobFiles) -> OsString {
+/// Replaces the placeholders in an argument of the command.
+fn with_placeholders(
+    word: &OsString,
+    planned: &PlannedJob,
+    job: &Job,
+    files: JobFiles,
+) -> OsString {
     let Some(text) = word.to_str() else { return word.clone() };
     let system = &job.system;
     let values = [

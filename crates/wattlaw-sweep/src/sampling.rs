@@ -1,23 +1,23 @@
-//! Which points of a grid are looked at, and in which order: drawn by chance that a seed fixes on every machine.
+//! Sampling of grid points with a seeded generator; the same seed gives the same points on every machine.
 //!
-//! A grid has `sizes` levels a field; a point is one level of each.
+//! A grid has `sizes[i]` levels of field i; a point is one level of each field.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rand_mt::Mt64;
 
-/// Chance by a seed (the 64-bit Mersenne Twister of Matsumoto and Nishimura, 2000).
-pub struct Dice(Mt64);
+/// Seeded random number generator (the 64-bit Mersenne Twister of Matsumoto and Nishimura, 2000).
+pub struct SeededRng(Mt64);
 
-impl Dice {
-    /// Chance that the seed fixes.
+impl SeededRng {
+    /// Creates the generator from a seed.
     pub fn new(seed: u64) -> Self {
         Self(Mt64::new(seed))
     }
 
-    /// A number below `n`, which is above zero, each as likely as any.
+    /// A uniform random integer in 0..n; `n` must be positive.
     pub fn below(&mut self, n: u64) -> u64 {
-        // of 2⁶⁴ numbers those above the last multiple of n are drawn anew
+        // rejection: values above the last multiple of n would bias the remainder
         let last = u64::MAX - (u64::MAX % n + 1) % n;
         loop {
             let drawn = self.0.next_u64();
@@ -27,27 +27,26 @@ impl Dice {
         }
     }
 
-    /// A number from 0 to below 1, in steps of 2⁻⁵³.
+    /// A uniform random number in [0, 1), in steps of 2⁻⁵³.
     fn unit(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Puts items into an order that is as likely as any (Fisher and Yates; Knuth, The Art of Computer Programming,
-    /// volume 2, algorithm 3.4.2P).
+    /// Shuffles items uniformly (Fisher and Yates; Knuth, The Art of Computer Programming, volume 2, algorithm 3.4.2P).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last as u64 + 1) as usize);
         }
     }
 
-    /// All of `points` in order, or `most` different ones in order, each as likely as any (Floyd's algorithm: Bentley and
-    /// Floyd 1987).
-    pub fn some_of(&mut self, points: u64, most: usize) -> Vec<u64> {
-        if points <= most as u64 {
+    /// All of 0..points, or a uniform sample of `max` distinct ones, in ascending order (Floyd's algorithm: Bentley and Floyd
+    /// 1987).
+    pub fn sample(&mut self, points: u64, max: usize) -> Vec<u64> {
+        if points <= max as u64 {
             return (0..points).collect();
         }
         let mut chosen = BTreeSet::new();
-        for last in points - most as u64..points {
+        for last in points - max as u64..points {
             let at = self.below(last + 1);
             if !chosen.insert(at) {
                 chosen.insert(last);
@@ -57,7 +56,7 @@ impl Dice {
     }
 }
 
-/// A base, the first level of each field, and then each other level of each field with the others at the base.
+/// The base point (level 0 of each field), then each other level of each field with the other fields at the base.
 pub fn one_factor(sizes: &[u64]) -> Vec<Vec<u64>> {
     let base = vec![0; sizes.len()];
     let mut points = vec![base.clone()];
@@ -71,42 +70,42 @@ pub fn one_factor(sizes: &[u64]) -> Vec<Vec<u64>> {
     points
 }
 
-/// A Latin hypercube of `runs` points over levels: each field's levels stand about equally often, ⌊runs/levels⌋ or
-/// ⌈runs/levels⌉ times, combined by chance (McKay, Beckman and Conover 1979, Technometrics 21:239, whose strata are here
-/// those of evenly spaced quantiles, laid on levels from a random start).
+/// A Latin hypercube of `runs` points over discrete levels: each level of a field occurs ⌊runs/levels⌋ or ⌈runs/levels⌉ times, in
+/// random combination (McKay, Beckman and Conover 1979, Technometrics 21:239; here the strata are evenly spaced quantiles from a
+/// random start, mapped to levels).
 ///
-/// Points that `accept` refuses, and points that stand twice, are mended by exchanging the levels of a field between two
-/// points, which leaves each field's counts as they are; what cannot be mended stays.
+/// Rejected points (by `accept`) and duplicates are repaired by exchanging the levels of a field between two points, which keeps the
+/// counts of each field. Points that cannot be repaired stay.
 pub fn latin_hypercube(
     sizes: &[u64],
     runs: usize,
-    dice: &mut Dice,
+    rng: &mut SeededRng,
     accept: impl Fn(&[u64]) -> bool,
 ) -> Vec<Vec<u64>> {
     let mut points = vec![vec![0; sizes.len()]; runs];
     for (field, size) in sizes.iter().enumerate() {
-        let start = dice.unit();
+        let start = rng.unit();
         let at = |run: usize| ((run as f64 + start) * *size as f64 / runs as f64) as u64;
         let mut levels: Vec<u64> = (0..runs).map(|run| at(run).min(size - 1)).collect();
-        dice.shuffle(&mut levels);
+        rng.shuffle(&mut levels);
         for (point, level) in points.iter_mut().zip(levels) {
             point[field] = level;
         }
     }
     let mut cube = Hypercube::new(points, accept);
-    cube.mend(sizes.len() as u64, dice);
+    cube.repair(sizes.len() as u64, rng);
     cube.points
 }
 
-/// Exchanges that are tried for each point that is to be mended.
-const TRIES: usize = 100;
+/// Maximum number of exchanges tried per invalid point.
+const MAX_EXCHANGES: usize = 100;
 
-/// Points that are being mended.
+/// Points of a Latin hypercube under repair.
 struct Hypercube<A> {
     points: Vec<Vec<u64>>,
     accept: A,
     accepted: Vec<bool>,
-    /// How often each point stands.
+    /// Number of occurrences of each point.
     times: BTreeMap<Vec<u64>, usize>,
 }
 
@@ -120,23 +119,24 @@ impl<A: Fn(&[u64]) -> bool> Hypercube<A> {
         Self { points, accept, accepted, times }
     }
 
-    fn wrong(&self, at: usize) -> bool {
+    fn is_invalid(&self, at: usize) -> bool {
         !self.accepted[at] || self.times.get(&self.points[at]).is_some_and(|times| *times > 1)
     }
 
-    fn mend(&mut self, fields: u64, dice: &mut Dice) {
+    fn repair(&mut self, fields: u64, rng: &mut SeededRng) {
         if self.points.len() < 2 || fields == 0 {
             return;
         }
         for at in 0..self.points.len() {
-            for _ in 0..TRIES {
-                if !self.wrong(at) {
+            for _ in 0..MAX_EXCHANGES {
+                if !self.is_invalid(at) {
                     break;
                 }
-                let other = dice.below(self.points.len() as u64) as usize;
-                let field = dice.below(fields) as usize;
-                let count =
-                    |cube: &Self| usize::from(cube.wrong(at)) + usize::from(cube.wrong(other));
+                let other = rng.below(self.points.len() as u64) as usize;
+                let field = rng.below(fields) as usize;
+                let count = |cube: &Self| {
+                    usize::from(cube.is_invalid(at)) + usize::from(cube.is_invalid(other))
+                };
                 let before = count(self);
                 self.exchange(at, other, field);
                 if count(self) >= before {
@@ -160,10 +160,10 @@ impl<A: Fn(&[u64]) -> bool> Hypercube<A> {
     }
 }
 
-/// Points in random order: all of a grid that has at most `most`, of a larger one `most` different ones.
-pub fn random(points: u64, most: usize, dice: &mut Dice) -> Vec<u64> {
-    let mut drawn = dice.some_of(points, most);
-    dice.shuffle(&mut drawn);
+/// Points of a grid in random order: all of them, or a sample of `max` distinct ones from a larger grid.
+pub fn random(points: u64, max: usize, rng: &mut SeededRng) -> Vec<u64> {
+    let mut drawn = rng.sample(points, max);
+    rng.shuffle(&mut drawn);
     drawn
 }
 
@@ -177,23 +177,23 @@ mod tests {
     }
 
     #[test]
-    fn one_factor_moves_at_a_time() {
+    fn one_factor_changes_at_a_time() {
         assert_eq!(one_factor(&[3, 1, 2]), [[0, 0, 0], [1, 0, 0], [2, 0, 0], [0, 0, 1]]);
         assert_eq!(one_factor(&[]), [[0_u64; 0]]);
     }
 
     /// Pearson's χ² of 6,000 throws of a die lies below its 0.999 quantile for 5 degrees of freedom, 20.5.
     #[test]
-    fn each_number_is_as_likely_as_any() {
-        let mut dice = Dice::new(7);
+    fn numbers_and_orders_are_uniform() {
+        let mut rng = SeededRng::new(7);
         let mut thrown = [0.0; 6];
-        (0..6000).for_each(|_| thrown[dice.below(6) as usize] += 1.0);
+        (0..6000).for_each(|_| thrown[rng.below(6) as usize] += 1.0);
         let chi2: f64 = thrown.iter().map(|n: &f64| (n - 1000.0).powi(2) / 1000.0).sum();
         assert!(chi2 < 20.5, "{thrown:?}");
         let mut orders = BTreeMap::new();
         for _ in 0..6000 {
             let mut items = [0, 1, 2];
-            dice.shuffle(&mut items);
+            rng.shuffle(&mut items);
             *orders.entry(items).or_insert(0.0) += 1.0;
         }
         let chi2: f64 = orders.values().map(|n: &f64| (n - 1000.0).powi(2) / 1000.0).sum();
@@ -201,11 +201,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_is_mended_where_the_counts_allow_it() {
-        // single runs on one GPU alone, and the two others on more
+    fn rejected_points_are_repaired_and_counts_are_kept() {
+        // level 0 of the first field requires level 0 of the second, as a single-GPU strategy requires one GPU
         let runs_on = |point: &[u64]| (point[0] == 0) == (point[1] == 0);
         for seed in 0..20 {
-            let points = latin_hypercube(&[3, 3, 20], 30, &mut Dice::new(seed), runs_on);
+            let points = latin_hypercube(&[3, 3, 20], 30, &mut SeededRng::new(seed), runs_on);
             assert!(points.iter().all(|p| runs_on(p)), "{seed}: {points:?}");
             assert_eq!(counts(&points, 0, 3), [10, 10, 10]);
             let mut once = points.clone();
@@ -217,14 +217,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_level_of_a_hypercube_stands_about_equally_often(
+        fn each_level_of_a_hypercube_occurs_about_equally_often(
             sizes in prop::collection::vec(1..40_u64, 0..6),
             runs in 1..120_usize,
             seed: u64,
             odd: bool,
         ) {
             let accept = |point: &[u64]| !odd || point.iter().sum::<u64>() % 2 == 1;
-            let points = latin_hypercube(&sizes, runs, &mut Dice::new(seed), accept);
+            let points = latin_hypercube(&sizes, runs, &mut SeededRng::new(seed), accept);
             prop_assert_eq!(points.len(), runs);
             for (field, size) in sizes.iter().enumerate() {
                 let least = runs / *size as usize;
@@ -232,12 +232,12 @@ mod tests {
                 prop_assert_eq!(all.iter().sum::<usize>(), runs);
                 prop_assert!(all.iter().all(|n| (least..=least + 1).contains(n)), "{:?}", all);
             }
-            prop_assert_eq!(&points, &latin_hypercube(&sizes, runs, &mut Dice::new(seed), accept));
+            prop_assert_eq!(&points, &latin_hypercube(&sizes, runs, &mut SeededRng::new(seed), accept));
         }
 
         #[test]
-        fn random_points_are_different_and_of_the_grid(points in 1..1_000_000_000_u64, most in 1..300_usize, seed: u64) {
-            let mut drawn = random(points, most, &mut Dice::new(seed));
+        fn random_points_are_distinct_and_within_the_grid(points in 1..1_000_000_000_u64, most in 1..300_usize, seed: u64) {
+            let mut drawn = random(points, most, &mut SeededRng::new(seed));
             prop_assert_eq!(drawn.len() as u64, points.min(most as u64));
             drawn.sort_unstable();
             drawn.dedup();

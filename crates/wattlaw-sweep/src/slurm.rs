@@ -1,7 +1,7 @@
-//! A sweep on a SLURM cluster, as far as text tells it: job arrays, their scripts, what was submitted, what the queue says.
+//! A sweep on a SLURM cluster: job arrays, their scripts, the journal of submissions and the queue, all as text.
 //!
-//! Nothing here runs a command or reads a file. A job array is submitted under a name that no other array has, and the name
-//! is written down before: so the queue can be asked for it whatever was interrupted between.
+//! Pure: nothing here runs a command or reads a file. A job array is submitted under a unique name, which is written to the journal
+//! first. After an interruption the queue can be searched for the name.
 
 mod journal;
 mod options;
@@ -17,53 +17,53 @@ use sha2::{Digest, Sha256};
 
 use wattlaw::base::units::Seconds;
 
-/// How many nodes a job takes, and how many GPUs of each.
+/// Number of nodes of a job, and GPUs per node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Shape {
-    /// Nodes.
+    /// Number of nodes.
     pub nodes: u64,
-    /// GPUs of each.
+    /// GPUs per node.
     pub gpus_per_node: u64,
 }
 
-/// A job that is to be submitted.
+/// A job to submit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
-    /// Its name in the plan.
+    /// Name of the job in the plan.
     pub run_id: String,
-    /// What it takes.
+    /// Nodes and GPUs of the job.
     pub shape: Shape,
-    /// The longest time that it may take, all that is done beside its job included.
+    /// Time limit of the task, s, including all overhead.
     pub longest: Seconds,
 }
 
-/// Tasks of one shape in the plan's order: what one job array runs.
+/// A job array: tasks of one shape, in the plan's order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Array {
-    /// What each of its tasks takes.
+    /// Nodes and GPUs of each task.
     pub shape: Shape,
-    /// Its tasks, by index.
+    /// The tasks, by array index.
     pub tasks: Vec<Task>,
 }
 
-/// Makes arrays of tasks: one a shape, the smallest first, and no array of more than `most` tasks.
-pub fn arrays(mut tasks: Vec<Task>, most: usize) -> Vec<Array> {
-    // stable, so that tasks of a shape stay in the plan's order
+/// Groups tasks into arrays: one per shape, the smallest shape first, each of at most `max` tasks.
+pub fn arrays(mut tasks: Vec<Task>, max: usize) -> Vec<Array> {
+    // a stable sort keeps the plan's order within a shape
     tasks.sort_by_key(|task| task.shape);
     tasks
         .chunk_by(|a, b| a.shape == b.shape)
-        .flat_map(|of_shape| of_shape.chunks(most.max(1)))
+        .flat_map(|of_shape| of_shape.chunks(max.max(1)))
         .map(|tasks| Array { shape: tasks[0].shape, tasks: tasks.to_vec() })
         .collect()
 }
 
 impl Array {
-    /// The tasks' names by index.
+    /// Names of the tasks, by index.
     pub fn run_ids(&self) -> Vec<String> {
         self.tasks.iter().map(|task| task.run_id.clone()).collect()
     }
 
-    /// The longest time that a task of it may take.
+    /// Largest time limit of its tasks.
     fn longest(&self) -> Seconds {
         self.tasks.iter().map(|task| task.longest).fold(Seconds::ZERO, Seconds::max)
     }
@@ -82,7 +82,7 @@ impl std::fmt::Display for Array {
     }
 }
 
-/// A name that no other array has: after the folder of runs, and the array's number there.
+/// A unique name of an array: a digest of the folder of runs, and the array's number in that folder.
 pub fn name(runs: &str, number: usize) -> String {
     let digest = Sha256::digest(runs.as_bytes());
     let folder: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
@@ -105,18 +105,18 @@ mod tests {
     fn tasks_are_grouped_by_shape_and_stay_in_order() {
         let tasks = [("a", 1, 4), ("b", 1, 1), ("c", 2, 4), ("d", 1, 4), ("e", 1, 1), ("f", 1, 1)];
         let made = arrays(tasks.map(|(id, n, g)| task(id, n, g)).to_vec(), 2);
-        let told: Vec<_> = made
+        let found: Vec<_> = made
             .iter()
             .map(|a| (a.shape.nodes, a.shape.gpus_per_node, a.run_ids().join("")))
             .collect();
         let expected = [(1, 1, "be"), (1, 1, "f"), (1, 4, "ad"), (2, 4, "c")];
-        assert_eq!(told, expected.map(|(n, g, ids)| (n, g, ids.to_owned())));
+        assert_eq!(found, expected.map(|(n, g, ids)| (n, g, ids.to_owned())));
         assert!(arrays(Vec::new(), 2).is_empty());
     }
 
     #[test]
-    fn a_name_tells_folders_and_arrays_apart() {
-        // the digest of sha256sum
+    fn names_of_folders_and_arrays_differ() {
+        // digest computed with sha256sum
         assert_eq!(name("/shared/ada/runs", 3), "wattlaw-5353b021-3");
         assert_ne!(name("/shared/ada/runs2", 3), name("/shared/ada/runs", 3));
     }

@@ -1,4 +1,4 @@
-//! A space of jobs: a job file in which any field may have several values, and the jobs that they combine to.
+//! A space of jobs: a job file in which fields may have several values, and the jobs of all combinations.
 
 mod jobs;
 mod preset;
@@ -17,16 +17,16 @@ use wattlaw::base::toml_text;
 use wattlaw::job::JobSpec;
 use wattlaw::job::fields::{Field, fields};
 
-/// A field with several values, or fields whose values go together.
+/// A field with several values, or several fields whose values vary together.
 #[derive(Debug, Clone)]
 struct Axis {
     fields: Vec<&'static Field>,
-    /// Descriptions in which those fields are said; one a level.
+    /// One description per level, in which those fields are set.
     levels: Vec<JobSpec>,
 }
 
-/// A job file with lists and ranges in place of values; each combination is a point. Lists that `together` names go side
-/// by side: the first values of all, then the second ones.
+/// A job file with lists and ranges instead of values; each combination is a point. Lists named in `together` vary together: the
+/// first values of all, then the second values.
 ///
 /// ```
 /// use wattlaw::job::catalog::Catalog;
@@ -60,7 +60,7 @@ pub struct Space {
     axes: Vec<Axis>,
 }
 
-/// A list or a range, as the file has it.
+/// A list or a range of the file.
 struct Listed {
     table: String,
     key: String,
@@ -71,9 +71,8 @@ impl Space {
     /// Reads a space file.
     ///
     /// # Errors
-    /// [`Error::Syntax`] with line and column; [`Error::Invalid`] for a list without values, a value twice, a range that
-    /// ends before it begins, or lists of different lengths that go together; [`Error::Unknown`] for a list that goes
-    /// together and is none.
+    /// [`Error::Syntax`] with line and column; [`Error::Invalid`] for an empty list, a repeated value, a range that ends before it
+    /// begins, or lists of different lengths in `together`; [`Error::Unknown`] for an unknown list in `together`.
     pub fn from_toml(text: &str) -> Result<Self> {
         let mut file: Table = toml_text::parse(text)?;
         let together = together(file.remove("together"))?;
@@ -88,24 +87,24 @@ impl Space {
             }
         }
         let base = description(file)?;
-        let axes = tied(lists, &together)?
+        let axes = grouped(lists, &together)?
             .iter()
-            .map(|group| Axis::of(group))
+            .map(|group| Axis::from_lists(group))
             .collect::<Result<Vec<Axis>>>()?;
         let space = Self { base, axes };
         if space.count().is_none() {
             return Err(Error::invalid(
                 "the space",
                 "more than 9·10¹⁸ points",
-                "leave out values of some fields",
+                "give fewer values",
             ));
         }
         Ok(space)
     }
 
-    /// The same space on one accelerator, whichever the file names.
+    /// The same space on one accelerator, instead of those in the file.
     #[must_use]
-    pub fn on(mut self, gpu: &str) -> Self {
+    pub fn with_gpu(mut self, gpu: &str) -> Self {
         self.base.system.gpu = Some(gpu.to_owned());
         for axis in &mut self.axes {
             axis.fields.retain(|field| field.column != "gpu");
@@ -118,17 +117,17 @@ impl Space {
         self.sizes().iter().try_fold(1_u64, |n, size| n.checked_mul(*size).filter(|n| *n < 1 << 63))
     }
 
-    /// Points of the grid, valid or not.
+    /// Number of points of the grid, including invalid ones.
     pub fn points(&self) -> u64 {
         self.count().unwrap_or(u64::MAX)
     }
 
-    /// How many values each field has that has several, fields that go together being one.
+    /// Number of levels of each axis; fields that vary together are one axis.
     pub fn sizes(&self) -> Vec<u64> {
         self.axes.iter().map(|axis| axis.levels.len() as u64).collect()
     }
 
-    /// The point of the grid at a value of each field of [`Self::sizes`], counted from 0; the last field varies fastest.
+    /// Index of the point with the given level on each axis of [`Self::sizes`]; the last axis varies fastest.
     pub fn point(&self, levels: &[u64]) -> u64 {
         self.axes
             .iter()
@@ -136,7 +135,7 @@ impl Space {
             .fold(0, |at, (axis, level)| at * axis.levels.len() as u64 + level)
     }
 
-    /// The description at a point of the grid.
+    /// Job description of a point.
     pub fn spec(&self, mut point: u64) -> JobSpec {
         let mut spec = self.base.clone();
         for axis in self.axes.iter().rev() {
@@ -152,7 +151,7 @@ impl Space {
 }
 
 impl Axis {
-    fn of(lists: &[Listed]) -> Result<Self> {
+    fn from_lists(lists: &[Listed]) -> Result<Self> {
         let mut axis = Self { fields: Vec::new(), levels: Vec::new() };
         let mut met = BTreeSet::new();
         for level in 0..lists[0].values.len() {
@@ -169,7 +168,7 @@ impl Axis {
                 return Err(Error::invalid(
                     names(lists),
                     format!("{} twice", values.join(" with ")),
-                    "each value may be listed once",
+                    "each value must be listed once",
                 ));
             }
             axis.levels.push(description(content).map_err(|e| e.at(Location::file(names(lists))))?);
@@ -193,7 +192,7 @@ fn description(table: Table) -> Result<JobSpec> {
     })
 }
 
-/// The names of lists that go side by side.
+/// Reads the names of lists that vary together.
 fn together(value: Option<Value>) -> Result<Vec<Vec<String>>> {
     let groups = value.map_or(Ok(Vec::new()), |v| v.clone().try_into().map_err(|_| v));
     groups.map_err(|found| {
@@ -205,19 +204,19 @@ fn together(value: Option<Value>) -> Result<Vec<Vec<String>>> {
     })
 }
 
-/// The lists, those that go together in one group, at the place of the first of them.
-fn tied(lists: Vec<Listed>, together: &[Vec<String>]) -> Result<Vec<Vec<Listed>>> {
+/// Groups the lists that vary together; a group takes the position of its first list.
+fn grouped(lists: Vec<Listed>, together: &[Vec<String>]) -> Result<Vec<Vec<Listed>>> {
     let mut groups: Vec<Vec<Listed>> = lists.into_iter().map(|list| vec![list]).collect();
     for names in together {
         let mut group: Vec<Listed> = Vec::new();
         let mut place = groups.len();
         for name in names {
             let is = |l: &Listed| l.key == *name || format!("{}.{}", l.table, l.key) == *name;
-            // a list that is in a group already stands for itself no more
+            // a list that is already in a group cannot join another
             let Some(at) = groups.iter().position(|g| g.len() == 1 && is(&g[0])) else {
                 let free: Vec<&str> =
                     groups.iter().filter(|g| g.len() == 1).map(|g| g[0].key.as_str()).collect();
-                return Err(Error::unknown("list that goes together", name, free));
+                return Err(Error::unknown("list in `together`", name, free));
             };
             place = place.min(at);
             group.append(&mut groups.remove(at));
@@ -229,7 +228,7 @@ fn tied(lists: Vec<Listed>, together: &[Vec<String>]) -> Result<Vec<Vec<Listed>>
             return Err(Error::invalid(
                 "together",
                 if found.is_empty() { "an empty list".to_owned() } else { found.join(" and ") },
-                "two fields or more go together, with as many values each",
+                "it must name at least two lists of the same length",
             ));
         }
         groups.insert(place.min(groups.len()), group);
@@ -273,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn points_that_are_no_jobs_are_counted_with_the_first_reason() {
+    fn invalid_points_are_counted_with_the_first_reason() {
         let space = space("[2, 4]", "parallelism = { strategy = ['single', 'fsdp'] }").unwrap();
         let jobs = space.jobs(&Catalog::built_in().unwrap(), 1000, 0).unwrap();
         assert_eq!(
@@ -284,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_in_memory_is_counted() {
+    fn jobs_that_exceed_memory_are_counted() {
         let text = "model = { family = 'gpt2', layers = [2, 200], hidden_size = 4096 }
              workload = { steps = 10, seq_len = 64, micro_batch = 1 }
              system = { gpu = 't4' }";
@@ -294,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_huge_grid_is_drawn_from_and_the_same_seed_draws_the_same() {
+    fn a_large_grid_is_sampled_reproducibly() {
         let thousand = "{ from = 1, to = 1000, step = 1 }";
         let text = format!(
             "model = {{ family = 'bert', layers = {thousand}, hidden_size = 256, heads = 4 }}
@@ -307,10 +306,10 @@ mod tests {
         let draw = |seed| space.jobs(&catalog, 50, seed).unwrap();
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
-        assert_eq!(draw(1).looked_at, 50);
+        assert_eq!(draw(1).examined, 50);
     }
 
-    fn tied(together: &str) -> Result<Space> {
+    fn grouped(together: &str) -> Result<Space> {
         Space::from_toml(&format!(
             "together = {together}
              model = {{ family = 'bert', layers = [2, 4, 4], hidden_size = [128, 128, 256] }}
@@ -321,8 +320,8 @@ mod tests {
     }
 
     #[test]
-    fn lists_that_go_together_are_one() {
-        let space = tied("[['layers', 'model.hidden_size'], ['gpus', 'strategy']]").unwrap();
+    fn lists_that_vary_together_are_one_axis() {
+        let space = grouped("[['layers', 'model.hidden_size'], ['gpus', 'strategy']]").unwrap();
         assert_eq!((space.points(), space.sizes()), (18, vec![3, 3, 2]));
         let jobs = space.jobs(&Catalog::built_in().unwrap(), 1000, 0).unwrap();
         assert_eq!((jobs.kept.len(), jobs.invalid), (18, 0));
@@ -341,26 +340,23 @@ mod tests {
             of(space.point(&[1, 2, 1]) as usize),
             (4, 128, StrategyKind::Fsdp, 4, "h100-sxm5-80gb")
         );
-        let one = space.on("v100-pcie-16gb");
+        let one = space.with_gpu("v100-pcie-16gb");
         assert_eq!((one.points(), one.spec(8).system.gpu.as_deref()), (9, Some("v100-pcie-16gb")));
     }
 
     #[test]
-    fn what_cannot_go_together_is_refused() {
-        let fails = |together: &str| tied(together).unwrap_err().to_string();
+    fn an_invalid_together_is_refused() {
+        let fails = |together: &str| grouped(together).unwrap_err().to_string();
         assert!(
             fails("[['layers', 'gpu']]").starts_with("together is 3 of layers and 2 of gpu, but")
         );
         assert!(
-            fails("[['layers', 'seq_len']]")
-                .starts_with("unknown list that goes together `seq_len`")
+            fails("[['layers', 'seq_len']]").starts_with("unknown list in `together` `seq_len`")
         );
-        assert!(fails("[['layers']]").contains("two fields or more"));
+        assert!(fails("[['layers']]").contains("at least two lists"));
         assert!(fails("[[]]").starts_with("together is an empty list"));
         assert!(fails("'layers'").contains("lists of names"));
-        assert!(
-            fails("[['layers', 'layers']]").contains("unknown list that goes together `layers`")
-        );
+        assert!(fails("[['layers', 'layers']]").contains("unknown list in `together` `layers`"));
         assert!(fails("[['layers', 'gpus'], ['gpus', 'strategy']]").contains("`gpus`"));
         assert!(
             fails("[['layers', 'hidden_size']]")
@@ -388,6 +384,6 @@ mod tests {
         );
         let none = space("[2]", "parallelism = { strategy = 'fsdp', tp = 3 }").unwrap();
         let error = none.jobs(&Catalog::built_in().unwrap(), 10, 0).unwrap_err().to_string();
-        assert!(error.contains("2 are no jobs, the first because"), "{error}");
+        assert!(error.contains("2 are not valid jobs; the first:"), "{error}");
     }
 }

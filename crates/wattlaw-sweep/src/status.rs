@@ -1,12 +1,13 @@
-//! A sweep: the jobs of a plan, and what became of each as its records tell.
+//! Status of a sweep: the jobs of a plan and their results.
 //!
-//! There is no journal beside the records that could say otherwise. Pure: the crate `wattlaw-meter` reads and writes the folder.
+//! The status is computed from the records alone; there is no second journal that could contradict them. Pure: `store` reads the
+//! folder.
 
-mod fate;
-mod left;
+mod job_status;
+mod usage;
 
-pub use fate::{Fate, Reason};
-pub use left::{Left, Spent};
+pub use job_status::{JobStatus, Reason};
+pub use usage::{Remaining, Usage};
 
 use std::collections::BTreeMap;
 
@@ -17,57 +18,60 @@ use wattlaw::base::error::{Error, Result};
 use wattlaw::base::units::{Joules, Seconds};
 use wattlaw::record::document::Record;
 
-/// What became of a job.
+/// Status and results of a job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Standing {
-    /// Its name in the plan.
+pub struct JobReport {
+    /// Name of the job in the plan.
     pub run_id: String,
-    /// Its block.
+    /// Block of the job.
     pub block: u64,
-    /// Whether it is the job that is repeated to see drift.
+    /// Whether this is a run of the reference job, which is repeated to detect drift.
     pub reference: bool,
-    /// How far it came.
-    pub fate: Fate,
-    /// Why it failed.
+    /// Status.
+    pub status: JobStatus,
+    /// Reason of a failure.
     pub reason: Option<String>,
-    /// How often it was begun.
+    /// Number of attempts.
     pub attempts: usize,
-    /// The record that counts: the one that is done, or else the last.
+    /// Record of the finished attempt, else of the last attempt.
     pub record: Option<String>,
-    /// Time from the begin of its command to the end.
+    /// Time from start to end of the command, s.
     #[serde(rename = "command_s")]
     pub command: Option<Seconds>,
-    /// Time in which it trained: that of the window, or of the command where it has none.
+    /// Training time, s: that of the window `train`, else that of the command.
     #[serde(rename = "duration_s")]
     pub duration: Option<Seconds>,
-    /// Energy in that time.
+    /// Energy of the training time, J.
     #[serde(rename = "energy_j")]
     pub energy: Option<Joules>,
-    /// Whether some of the energy is assumed and not measured.
+    /// Whether part of the energy is assumed instead of measured.
     pub energy_assumed: bool,
-    /// Tokens trained on in a second.
+    /// Throughput in tokens per second.
     pub tokens_per_s: Option<f64>,
-    /// Time that the plan predicts.
+    /// Training time predicted by the plan, s.
     #[serde(rename = "predicted_duration_s")]
     pub predicted_duration: Option<Seconds>,
-    /// Energy that the plan predicts.
+    /// Energy predicted by the plan, J.
     #[serde(rename = "predicted_energy_j")]
     pub predicted_energy: Option<Joules>,
 }
 
-/// A sweep as it stands.
+/// Status of all jobs of a sweep.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Sweep {
     /// The jobs, in the plan's order.
-    pub jobs: Vec<Standing>,
+    pub jobs: Vec<JobReport>,
 }
 
 impl Sweep {
-    /// Judges what became of each job of a plan by its records, which are in the order of time; a record's last lines of
-    /// output are asked for where they say why it failed.
+    /// Computes the status of each job of a plan from its records, which must be sorted by time.
     ///
-    /// Records of other names are not looked at.
-    pub fn of(plan: &Plan, records: &[&Record], output: impl Fn(&Record) -> String) -> Self {
+    /// `output` returns the last lines of a record's log; it is called for failed attempts. Records of other names are ignored.
+    pub fn from_records(
+        plan: &Plan,
+        records: &[&Record],
+        output: impl Fn(&Record) -> String,
+    ) -> Self {
         let mut attempts: BTreeMap<&str, Vec<&Record>> = BTreeMap::new();
         for record in records {
             if let Some(name) = &record.name {
@@ -77,22 +81,24 @@ impl Sweep {
         let none = Vec::new();
         let jobs = plan.jobs.iter().map(|job| {
             let tried = attempts.get(job.run_id.as_str()).unwrap_or(&none);
-            let judged: Vec<(Fate, Option<Reason>)> = tried.iter().map(|r| fate::of(r)).collect();
-            let at = |wanted: Fate| judged.iter().position(|(fate, _)| *fate == wanted);
-            // one that is done is done, whatever was tried beside it
-            let counts = at(Fate::Done).or(at(Fate::Running)).or(judged.len().checked_sub(1));
+            let assessed: Vec<(JobStatus, Option<Reason>)> =
+                tried.iter().map(|r| job_status::status_of(r)).collect();
+            let at = |wanted: JobStatus| assessed.iter().position(|(status, _)| *status == wanted);
+            // a finished attempt decides, whatever the other attempts did
+            let counts =
+                at(JobStatus::Done).or(at(JobStatus::Running)).or(assessed.len().checked_sub(1));
             let record = counts.map(|i| tried[i]);
-            let fate = counts.map_or(Fate::Waiting, |i| judged[i].0);
+            let status = counts.map_or(JobStatus::Waiting, |i| assessed[i].0);
             let reason = counts
-                .and_then(|i| judged[i].1)
-                .map(|reason| reason.told(&record.map(&output).unwrap_or_default()));
-            let done = record.filter(|_| fate == Fate::Done);
-            let measured = done.map(Measured::of);
-            Standing {
+                .and_then(|i| assessed[i].1)
+                .map(|reason| reason.describe(&record.map(&output).unwrap_or_default()));
+            let done = record.filter(|_| status == JobStatus::Done);
+            let measured = done.map(Measured::from_record);
+            JobReport {
                 run_id: job.run_id.clone(),
                 block: job.block,
                 reference: job.reference,
-                fate,
+                status,
                 reason,
                 attempts: tried.len(),
                 record: record.map(|r| r.id.clone()),
@@ -108,13 +114,12 @@ impl Sweep {
         Self { jobs: jobs.collect() }
     }
 
-    /// Jobs that came so far.
-    pub fn count(&self, fate: Fate) -> usize {
-        self.jobs.iter().filter(|job| job.fate == fate).count()
+    /// Number of jobs with a status.
+    pub fn count(&self, status: JobStatus) -> usize {
+        self.jobs.iter().filter(|job| job.status == status).count()
     }
 
-    /// How far the repeats of the reference job lie apart: the standard deviation of their throughput over its mean; none
-    /// with fewer than two.
+    /// Drift: the coefficient of variation of the reference job's throughput. `None` with fewer than two finished repeats.
     pub fn drift(&self) -> Option<f64> {
         let rates: Vec<f64> =
             self.jobs.iter().filter(|j| j.reference).filter_map(|j| j.tokens_per_s).collect();
@@ -125,7 +130,7 @@ impl Sweep {
     }
 }
 
-/// What a record that is done says of its run.
+/// Measured values of a finished record.
 struct Measured {
     duration: Option<Seconds>,
     energy: Option<Joules>,
@@ -134,7 +139,7 @@ struct Measured {
 }
 
 impl Measured {
-    fn of(record: &Record) -> Self {
+    fn from_record(record: &Record) -> Self {
         let train = record.train();
         let duration = train.map_or(record.duration, |w| Some(w.to - w.from));
         let tokens = train.map(|w| w.tokens).or(record.tokens).filter(|n| *n > 0.0);
@@ -150,21 +155,21 @@ impl Measured {
     }
 }
 
-/// Checks that a plan is the one that a folder of runs was begun with, or that one and more jobs.
+/// Checks that a plan equals the plan that a folder of runs was started with, or extends it.
 ///
 /// # Errors
-/// [`Error::Data`] with the first job that the folder's plan has otherwise, or that is not in `plan` any more.
-pub fn continues(plan: &Plan, begun: &Plan) -> Result<()> {
+/// [`Error::Data`] with the first job of the folder's plan that differs in `plan` or is missing.
+pub fn check_continues(plan: &Plan, begun: &Plan) -> Result<()> {
     let jobs: BTreeMap<&str, _> = plan.jobs.iter().map(|job| (job.run_id.as_str(), job)).collect();
     for old in &begun.jobs {
         let why = match jobs.get(old.run_id.as_str()) {
             None => "is not in this plan",
-            Some(new) if new.spec != old.spec => "is another job in this plan",
+            Some(new) if new.spec != old.spec => "is a different job in this plan",
             Some(_) => continue,
         };
         return Err(Error::Data(format!(
-            "the runs there are of another plan: its job {} {why}; give --out another folder, or the plan that it was begun \
-             with",
+            "the folder holds runs of another plan: its job {} {why}; use another folder for --out, or the plan that the \
+             folder was started with",
             old.run_id
         )));
     }
@@ -181,16 +186,16 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_may_grow_and_not_change() {
+    fn a_plan_may_be_extended_but_not_changed() {
         let begun = plan("a,1,gpt2,128,4,10,t4\nb,1,gpt2,128,8,10,t4\n");
-        assert!(continues(&begun, &begun).is_ok());
+        assert!(check_continues(&begun, &begun).is_ok());
         let more = plan("c,1,gpt2,64,8,10,t4\nb,2,gpt2,128,8,10,t4\na,1,gpt2,128,4,10,t4\n");
-        assert!(continues(&more, &begun).is_ok(), "another order and one job more");
-        let refused = |rows: &str| continues(&plan(rows), &begun).unwrap_err().to_string();
+        assert!(check_continues(&more, &begun).is_ok(), "another order and one more job");
+        let refused = |rows: &str| check_continues(&plan(rows), &begun).unwrap_err().to_string();
         assert!(refused("a,1,gpt2,128,4,10,t4\n").contains("its job b is not in this plan"));
         assert!(
             refused("a,1,gpt2,128,4,10,t4\nb,1,gpt2,128,8,20,t4\n")
-                .contains("its job b is another job in this plan")
+                .contains("its job b is a different job in this plan")
         );
     }
 }

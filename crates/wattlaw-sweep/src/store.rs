@@ -1,9 +1,9 @@
-//! The folder of a sweep: a copy of its plan, the job files, the records, and locks that keep two sweeps apart.
+//! The folder of a sweep: a copy of the plan, the job files, the records, and locks against concurrent sweeps.
 
 mod attempt;
 mod orphans;
 
-pub use attempt::{Attempts, Ended};
+pub use attempt::{AttemptResult, Attempts};
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -14,38 +14,38 @@ use std::time::Duration;
 
 use crate::plan::Plan;
 use crate::status;
-use crate::status::{Fate, Sweep};
+use crate::status::{JobStatus, Sweep};
 use wattlaw::job::{Job, JobSpec};
 use wattlaw::record::document::{Record, State};
 
 use wattlaw_meter::error::{Error, Result};
 use wattlaw_meter::folder::{self, LOG, Recovery};
 
-/// The copy of the plan.
+/// File name of the copy of the plan.
 pub const PLAN: &str = "plan.csv";
-/// The folder of job files.
+/// Folder name of the job files.
 pub const JOBS: &str = "jobs";
-/// The folder of locks of jobs that are run one by one.
+/// Folder name of the job locks.
 const LOCKS: &str = "locks";
-/// The lock of the sweep.
+/// File name of the sweep lock.
 const LOCK: &str = "sweep.lock";
 
-/// How much of what a command printed last is looked at for why it ended.
+/// Number of bytes at the end of a log that are searched for the reason of a failure.
 const OUTPUT_BYTES: i64 = 1 << 14;
 
-/// Time between two looks at a record that is being written.
-const LOOK: Duration = Duration::from_millis(200);
+/// Poll interval while another process writes a record.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Who else may run jobs of a sweep at the time.
+/// Whether other processes may run jobs of the sweep at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sharing {
-    /// Nobody: the jobs are run one after the other.
-    Alone,
-    /// Others that run jobs of their own: a cluster's tasks.
-    Jobs,
+    /// No other process: jobs run one after the other.
+    Exclusive,
+    /// Other processes run other jobs: tasks of a cluster.
+    Shared,
 }
 
-/// A sweep's folder, locked.
+/// The locked folder of a sweep.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
@@ -55,46 +55,46 @@ pub struct Folder {
     _lock: File,
 }
 
-/// A job that nobody else runs as long as this is held, by us or by what we started: the lock is that of the open file.
+/// Exclusive right to run a job. The lock belongs to the open file, so child processes that inherit it hold it too.
 #[derive(Debug)]
-pub struct Claim(File);
+pub struct JobLock(File);
 
-impl Claim {
-    /// The file as the standard input of an attempt, empty, so that the job is taken as long as any process of it lives.
+impl JobLock {
+    /// The (empty) lock file as standard input of an attempt: the job stays locked while any of its processes lives.
     ///
     /// # Errors
-    /// One sentence where the system has no more files.
-    pub fn input(&self) -> Result<Stdio> {
+    /// The system is out of file descriptors.
+    pub fn stdin(&self) -> Result<Stdio> {
         self.0.try_clone().map(Stdio::from).map_err(|e| Error::Failed(e.to_string()))
     }
 }
 
 impl Folder {
-    /// Opens the folder of a sweep, or begins one, and locks it.
+    /// Opens or creates the folder of a sweep and locks it.
     ///
     /// # Errors
-    /// One sentence where another sweep holds it, it holds runs of another plan, or it cannot be written to.
+    /// Another sweep holds the lock, the folder has runs of another plan, or it cannot be written.
     pub fn open(path: &Path, plan: Plan, sharing: Sharing) -> Result<Self> {
         std::fs::create_dir_all(path).map_err(|e| Error::io(path, &e))?;
         let path = std::path::absolute(path).map_err(|e| Error::io(path, &e))?;
         let lock = lock(&path.join(LOCK), sharing)?.ok_or_else(|| {
             Error::Failed(format!(
-                "{}: another `wattlaw sweep run` is at work on it; wait for it, or give --out another folder",
+                "{}: another `wattlaw sweep run` is using this folder; wait for it, or use another folder for --out",
                 path.display()
             ))
         })?;
         let copy = path.join(PLAN);
         match read_plan(&path)? {
             Some(begun) => {
-                status::continues(&plan, &begun)
+                status::check_continues(&plan, &begun)
                     .map_err(|e| Error::Failed(format!("{}: {e}", path.display())))?;
             }
-            None => strangers(&path, &plan)?,
+            None => refuse_foreign_records(&path, &plan)?,
         }
         let text = plan.to_csv().map_err(|e| Error::Failed(e.to_string()))?;
-        // tasks of a cluster find it as it is
+        // an unchanged file is not rewritten: tasks of a cluster may be reading it
         if std::fs::read_to_string(&copy).ok().as_deref() != Some(&text) {
-            folder::whole(&copy, &text)?;
+            folder::write_atomic(&copy, &text)?;
         }
         for folder in [JOBS, LOCKS].map(|name| path.join(name)) {
             std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, &e))?;
@@ -102,7 +102,7 @@ impl Folder {
         Ok(Self { path, plan, records: Records::default(), sharing, _lock: lock })
     }
 
-    /// Where it is.
+    /// Absolute path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -112,93 +112,92 @@ impl Folder {
         &self.plan
     }
 
-    /// Writes the file that the program that trains is given, and tells where.
+    /// Writes the job file for the training program and returns its path.
     ///
     /// # Errors
-    /// One sentence where it cannot be written.
+    /// The file cannot be written.
     pub fn job_file(&self, run_id: &str, job: &JobSpec) -> Result<PathBuf> {
         let path = self.path.join(JOBS).join(format!("{run_id}.toml"));
         let text = toml::to_string(job).map_err(|e| Error::Failed(e.to_string()))?;
-        folder::whole(&path, &text)?;
+        folder::write_atomic(&path, &text)?;
         Ok(path)
     }
 
-    /// Writes the resolved job as JSON beside its job file; gives the path.
+    /// Writes the resolved job as JSON beside the job file and returns its path.
     ///
     /// # Errors
-    /// One sentence where it cannot be written.
+    /// The file cannot be written.
     pub fn resolved_job_file(&self, run_id: &str, job: &Job) -> Result<PathBuf> {
         let path = self.path.join(JOBS).join(format!("{run_id}.json"));
         let text = job.to_json().map_err(|e| Error::Failed(e.to_string()))?;
-        folder::whole(&path, &text)?;
+        folder::write_atomic(&path, &text)?;
         Ok(path)
     }
 
-    /// The sweep as its records tell.
+    /// The current status of the sweep.
     ///
     /// # Errors
-    /// One sentence where a record cannot be read.
-    pub fn standing(&mut self) -> Result<Sweep> {
+    /// A record cannot be read.
+    pub fn status(&mut self) -> Result<Sweep> {
         self.records.refresh(&self.path)?;
-        Ok(self.records.judged(&self.path, &self.plan))
+        Ok(self.records.sweep(&self.path, &self.plan))
     }
 
-    /// The jobs that were begun before, whatever became of them.
-    pub fn begun(&self) -> Vec<String> {
-        let there = |run_id: &&str| self.lock_of(run_id).exists();
+    /// Names of all jobs that were ever started.
+    pub fn started_jobs(&self) -> Vec<String> {
+        let has_lock = |run_id: &&str| self.lock_path(run_id).exists();
         self.plan
             .jobs
             .iter()
             .map(|job| job.run_id.as_str())
-            .filter(there)
+            .filter(has_lock)
             .map(str::to_owned)
             .collect()
     }
 
-    fn lock_of(&self, run_id: &str) -> PathBuf {
+    fn lock_path(&self, run_id: &str) -> PathBuf {
         self.path.join(LOCKS).join(format!("{run_id}.lock"))
     }
 
-    /// Takes a job for us, once nothing of an earlier attempt runs any more, and closes the record that one left open.
+    /// Locks a job once no earlier attempt of it runs, and closes the record that an earlier attempt left open.
     ///
-    /// An attempt that is still measured is waited for; what is left of one whose wattlaw was killed is ended. None where
-    /// another task of a cluster runs the job, or `wait`, which waits for a time, tells not to go on.
+    /// Waits for an attempt that is still measured. Kills the remaining processes of an attempt whose wattlaw died. `report` gets
+    /// messages for the user; `wait` waits for a time and returns whether to continue. Returns `None` if another task of a
+    /// cluster runs the job, or if `wait` returns false.
     ///
     /// # Errors
-    /// One sentence where a lock or a record cannot be written.
-    pub fn take(
+    /// A lock or a record cannot be written.
+    pub fn claim_job(
         &mut self,
         run_id: &str,
-        tell: &mut dyn FnMut(&str),
+        report: &mut dyn FnMut(&str),
         wait: &mut dyn FnMut(Duration) -> bool,
-    ) -> Result<Option<Claim>> {
-        let path = self.lock_of(run_id);
-        let mut told = false;
+    ) -> Result<Option<JobLock>> {
+        let path = self.lock_path(run_id);
+        let mut reported = false;
         loop {
-            let lock = lock(&path, Sharing::Alone)?;
-            if lock.is_none() && self.sharing == Sharing::Jobs {
+            let lock = lock(&path, Sharing::Exclusive)?;
+            if lock.is_none() && self.sharing == Sharing::Shared {
                 return Ok(None);
             }
-            self.close_abandoned(run_id, tell, wait)?;
+            self.close_abandoned(run_id, report, wait)?;
             if let Some(file) = lock {
-                return Ok(Some(Claim(file)));
+                return Ok(Some(JobLock(file)));
             }
-            if !std::mem::replace(&mut told, true) {
-                tell(&format!(
-                    "{run_id} was begun by an earlier sweep and goes on; it is waited for"
-                ));
+            if !std::mem::replace(&mut reported, true) {
+                report(&format!("{run_id} is still running from an earlier sweep; waiting for it"));
             }
-            if !wait(LOOK) {
+            if !wait(POLL_INTERVAL) {
                 return Ok(None);
             }
         }
     }
 
-    /// Closes the records of a job that nobody writes any more, and ends what is left of their commands.
+    /// Closes the records of a job whose writer died, and kills the remaining processes of their commands.
     fn close_abandoned(
         &mut self,
         run_id: &str,
-        tell: &mut dyn FnMut(&str),
+        report: &mut dyn FnMut(&str),
         wait: &mut dyn FnMut(Duration) -> bool,
     ) -> Result<()> {
         self.records.refresh(&self.path)?;
@@ -209,13 +208,13 @@ impl Folder {
         let left: Vec<PathBuf> =
             seen.filter(|(_, seen)| open(&seen.record)).map(|(path, _)| path.clone()).collect();
         for path in left {
-            if let Recovery::Held = folder::recover(&path)? {
+            if let Recovery::Locked = folder::recover(&path)? {
                 continue;
             }
-            let ended = orphans::end(&path.join(folder::PROGRAM), wait);
+            let ended = orphans::end_processes(&path.join(folder::PROGRAM), wait);
             if ended > 0 {
-                tell(&format!(
-                    "{run_id}: what measured it died, and {ended} processes of it that went on were ended"
+                report(&format!(
+                    "{run_id}: its measuring process had died; {ended} remaining processes were killed"
                 ));
             }
         }
@@ -223,55 +222,52 @@ impl Folder {
     }
 }
 
-/// The sweep of a folder as its records tell, whoever is at work on it.
+/// Reads the status of a sweep without locking its folder.
 ///
 /// # Errors
-/// One sentence where the folder is none of a sweep, or a record cannot be read.
-pub fn look(path: &Path) -> Result<Sweep> {
+/// The folder has no sweep, or a record cannot be read.
+pub fn read_sweep(path: &Path) -> Result<Sweep> {
     let plan = read_plan(path)?.ok_or_else(|| {
-        Error::Failed(format!(
-            "{}: it has no {PLAN}, so no `wattlaw sweep run` was begun there",
-            path.display()
-        ))
+        Error::Failed(format!("{}: no {PLAN}; no sweep was started in this folder", path.display()))
     })?;
     let mut seen = Records::default();
     seen.refresh(path)?;
-    Ok(seen.judged(path, &plan))
+    Ok(seen.sweep(path, &plan))
 }
 
-/// The records of a folder as they were last read, by their folders, whose names sort by time.
+/// The records of a folder as last read, by path; the paths sort by time.
 #[derive(Debug, Default)]
-struct Records(BTreeMap<PathBuf, Seen>);
+struct Records(BTreeMap<PathBuf, ReadRecord>);
 
 #[derive(Debug)]
-struct Seen {
+struct ReadRecord {
     record: Record,
-    /// Whether it is closed, or a running wattlaw will close it.
+    /// Whether the record is closed, or a running wattlaw will close it.
     live: bool,
 }
 
 impl Records {
-    /// Reads records that are new, and those that were not closed when they were last read.
+    /// Reads new records, and those that were open at the last read.
     fn refresh(&mut self, folder: &Path) -> Result<()> {
         for path in folder::all(folder)? {
             if self.0.get(&path).is_none_or(|seen| seen.record.state == State::Running) {
                 let (record, live) = folder::read_live(&path)?;
-                self.0.insert(path, Seen { record, live });
+                self.0.insert(path, ReadRecord { record, live });
             }
         }
         Ok(())
     }
 
-    fn judged(&self, folder: &Path, plan: &Plan) -> Sweep {
+    fn sweep(&self, folder: &Path, plan: &Plan) -> Sweep {
         let records: Vec<&Record> = self.0.values().map(|seen| &seen.record).collect();
-        let mut sweep = Sweep::of(plan, &records, |record| {
+        let mut sweep = Sweep::from_records(plan, &records, |record| {
             output(&folder.join(&record.id)).unwrap_or_default()
         });
         let dead: Vec<&str> =
             self.0.values().filter(|seen| !seen.live).map(|seen| seen.record.id.as_str()).collect();
-        for job in sweep.jobs.iter_mut().filter(|job| job.fate == Fate::Running) {
+        for job in sweep.jobs.iter_mut().filter(|job| job.status == JobStatus::Running) {
             if job.record.as_deref().is_some_and(|id| dead.contains(&id)) {
-                job.fate = Fate::Interrupted;
+                job.status = JobStatus::Interrupted;
             }
         }
         sweep
@@ -289,15 +285,15 @@ fn read_plan(path: &Path) -> Result<Option<Plan>> {
     }
 }
 
-/// Refuses a folder whose records bear names of the plan's jobs and were not made by a sweep.
-fn strangers(path: &Path, plan: &Plan) -> Result<()> {
+/// Refuses a folder with records that have names of the plan's jobs but are not from a sweep.
+fn refuse_foreign_records(path: &Path, plan: &Plan) -> Result<()> {
     for record in folder::all(path)? {
         let record = folder::read(&record)?;
         if let Some(name) = &record.name
             && plan.jobs.iter().any(|job| job.run_id == *name)
         {
             return Err(Error::Failed(format!(
-                "{}: record {} bears the name of the plan's job {name} and is of no sweep; give --out another folder",
+                "{}: record {} has the name of the plan's job {name} but is not from a sweep; use another folder for --out",
                 path.display(),
                 record.id
             )));
@@ -306,7 +302,7 @@ fn strangers(path: &Path, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// The last that a command printed.
+/// The end of a record's log.
 fn output(record: &Path) -> io::Result<String> {
     let mut file = File::open(record.join(LOG))?;
     let length = i64::try_from(file.metadata()?.len()).unwrap_or(i64::MAX);
@@ -316,19 +312,19 @@ fn output(record: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Takes a lock that the system lets go of when we die; none where somebody has it.
+/// Takes an advisory lock, which the system releases when the process dies. `None` if another process holds it.
 fn lock(path: &Path, sharing: Sharing) -> Result<Option<File>> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
     let file = file.map_err(|e| Error::io(path, &e))?;
     let taken = match sharing {
-        Sharing::Alone => file.try_lock(),
-        Sharing::Jobs => file.try_lock_shared(),
+        Sharing::Exclusive => file.try_lock(),
+        Sharing::Shared => file.try_lock_shared(),
     };
     match taken {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(e)) => Err(Error::Failed(format!(
-            "{}: the file system has no locks, which keep two sweeps apart: {e}",
+            "{}: the file system does not support the locks that a sweep needs: {e}",
             path.display()
         ))),
     }

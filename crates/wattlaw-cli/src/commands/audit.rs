@@ -1,4 +1,4 @@
-//! `wattlaw audit`: what is wrong in a table, before a law is fitted on it.
+//! `wattlaw audit`: checks a run table for errors before fitting.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,13 +19,13 @@ use crate::{files, render};
 pub struct Args {
     #[command(flatten)]
     runs: RunsArgs,
-    /// Tell findings of this kind only (repeatable)
+    /// Report only findings of this kind (repeatable)
     #[arg(long, value_parser = FindingKind::from_str)]
     kind: Vec<FindingKind>,
-    /// Write the rows that were found to this file (CSV), for --exclude
+    /// Write the rows with findings to this file (CSV), for --exclude
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -33,7 +33,7 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// What is wrong with the file, or with the one to be written.
+/// An invalid run table, or an output file that cannot be written.
 pub fn run(args: &Args) -> Done {
     let (data, catalog) = args.runs.read()?;
     let mut findings = audit(&data, &catalog);
@@ -76,7 +76,7 @@ fn table(findings: &[Finding], runs: usize) -> String {
         *by_kind.entry(finding.kind).or_default() += 1;
     }
     if findings.is_empty() {
-        return format!("nothing was found in {runs} runs\n");
+        return format!("no findings in {runs} runs\n");
     }
     let found = if findings.len() == 1 { "finding" } else { "findings" };
     let mut out = render::heading(&format!("{} {found} in {runs} runs", findings.len()));

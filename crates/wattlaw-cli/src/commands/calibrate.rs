@@ -1,4 +1,4 @@
-//! `wattlaw calibrate`: a calibration adjusted to a few runs of your own machines, and which runs those should be.
+//! `wattlaw calibrate`: adapts a calibration to a few runs of your own machines, and suggests which runs to measure.
 
 pub mod suggest;
 
@@ -22,44 +22,44 @@ use crate::parse::whole;
 use crate::schema::Schema;
 use crate::{files, render};
 
-/// Stands for the run table where a suggestion is asked for without one.
+/// Placeholder for the run table of a suggestion without runs.
 const NO_RUNS: &str = "-";
 
 /// Flags of `wattlaw calibrate`.
 #[derive(Debug, clap::Args)]
 #[command(mut_arg("runs", |runs| {
-    // a suggestion needs no runs; with some, it is what to run after them
+    // a suggestion needs no runs; given some, it suggests the next ones
     runs.required(false).default_value_if("suggest", ArgPredicate::IsPresent, NO_RUNS)
         .required_unless_present("suggest")
 }))]
 pub struct Args {
     #[command(flatten)]
     runs: RunsArgs,
-    /// Roofline calibration to start from: a file, or a built-in one by name
+    /// Roofline calibration to adapt: a file or the name of a built-in one
     #[arg(long, value_name = "FILE|NAME", required_unless_present = "suggest")]
     parent: Option<PathBuf>,
-    /// Write the adjusted calibration, or the suggested runs as a table (CSV), to this file
+    /// Write the adapted calibration, or the suggested runs as a table (CSV), to this file
     #[arg(long, value_name = "FILE", required_unless_present = "suggest")]
     out: Option<PathBuf>,
-    /// Name so many runs that would sharpen the answers most
+    /// Suggest this many runs that reduce the uncertainty most
     #[arg(long, value_name = "RUNS", value_parser = whole::<usize>, requires = "space", help_heading = "Suggestions")]
     suggest: Option<usize>,
-    /// Jobs to choose from: a job file in which fields may have lists and ranges (TOML)
+    /// Candidate jobs: a job file in which fields may have lists and ranges (TOML)
     #[arg(long, value_name = "FILE", requires = "suggest", help_heading = "Suggestions")]
     space: Option<PathBuf>,
-    /// Job files of what will be asked; the space itself when absent
+    /// Job files of the target predictions. Default: all jobs of the space
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "suggest", help_heading = "Suggestions")]
     jobs: Vec<PathBuf>,
-    /// i-optimal (the jobs' time and energy) or d-optimal (the parameters)
+    /// Design criterion: i-optimal (uncertainty of the target predictions) or d-optimal (of the parameters)
     #[arg(long, default_value_t, value_parser = Criterion::from_str, requires = "suggest", help_heading = "Suggestions")]
     criterion: Criterion,
-    /// Seed of the draw from a space of more than 10,000 points
+    /// Random seed; used to sample a space of more than 10,000 points
     #[arg(long, default_value_t = 2026, value_parser = whole::<u64>, requires = "suggest", help_heading = "Suggestions")]
     seed: u64,
-    /// Its name; the file's name when absent
+    /// Name of the adapted calibration. Default: the file name
     #[arg(long)]
     name: Option<String>,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -67,20 +67,20 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// What is wrong with the parent, the table or the file to be written.
+/// An invalid parent or table, or an output file that cannot be written.
 pub fn run(args: &Args) -> Done {
     match (args.suggest, &args.space, &args.parent, &args.out) {
         (Some(0), ..) => Err(Failure::usage("--suggest is 0, but it must be at least 1")),
         (Some(count), Some(space), ..) => args.suggest(count, space),
         (None, _, Some(parent), Some(out)) => adjust(args, parent, out),
-        // the words above say what needs what
+        // unreachable: the parser enforces these combinations
         _ => Err(Failure::usage("give --parent and --out, or --suggest and --space")),
     }
 }
 
 impl Args {
     fn suggest(&self, count: usize, space: &Path) -> Done {
-        let asked = suggest::Asked {
+        let request = suggest::Request {
             count,
             space,
             jobs: &self.jobs,
@@ -90,7 +90,7 @@ impl Args {
             format: self.format,
         };
         let catalog = job::catalog(self.runs.catalog.as_deref())?;
-        suggest::run(&asked, &catalog, |job| {
+        suggest::run(&request, &catalog, |job| {
             let parent = match &self.parent {
                 Some(path) => named(path)?,
                 None => choose(job)?.calibration,
@@ -120,7 +120,9 @@ fn adjust(args: &Args, parent: &Path, out: &Path) -> Done {
         adjusted.data.name = file.to_string_lossy().into_owned();
     }
     let Laws::Roofline(laws) = &adjusted.law else {
-        return Err(Failure::Failed("the calibration is of another kind".to_owned()));
+        return Err(Failure::Failed(
+            "internal error: the adapted calibration has no roofline law".to_owned(),
+        ));
     };
     let mut known: Vec<String> = Vec::new();
     for run in &data.runs {
@@ -141,7 +143,7 @@ fn adjust(args: &Args, parent: &Path, out: &Path) -> Done {
         "notes": note.iter().collect::<Vec<_>>(),
     });
     let text = format!(
-        "{} adjusted to {} runs on {}; predict with --calibration {}\n",
+        "adapted {} to {} runs on {}; use it with --calibration {}\n",
         parent.name,
         data.runs.len(),
         known.join(", "),
@@ -156,7 +158,7 @@ fn adjust(args: &Args, parent: &Path, out: &Path) -> Done {
     if configurations.len() == 1 {
         render::note(
             "note",
-            "the runs are all of one configuration; of others they tell as much as the parent says that both share",
+            "all runs have the same configuration; predictions of other configurations improve only as far as the parent correlates them",
         );
     }
     for note in data.notes.iter().chain(&note) {

@@ -1,4 +1,4 @@
-//! `wattlaw catalog`: what is known by name.
+//! `wattlaw catalog`: lists GPUs, models and systems.
 
 use std::path::PathBuf;
 
@@ -21,18 +21,18 @@ use crate::{files, render};
 pub struct Args {
     #[command(subcommand)]
     show: Option<Show>,
-    /// What to list; everything when absent
+    /// What to list. Default: everything
     #[arg(value_enum)]
     kind: Option<Kind>,
-    /// Catalogue file (TOML) whose rows stand before the built-in ones
+    /// Catalogue file (TOML) whose entries override the built-in ones
     #[arg(long, value_name = "FILE", global = true)]
     catalog: Option<PathBuf>,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t, global = true)]
     format: Format,
 }
 
-/// What can be listed.
+/// Kinds of catalogue entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
     /// Accelerators
@@ -45,14 +45,14 @@ enum Kind {
 
 #[derive(Debug, Subcommand)]
 enum Show {
-    /// Everything that is known of one GPU, model or system
+    /// Show all fields of one GPU, model or system
     Show {
-        /// Its name or an alias
+        /// Name or alias
         name: String,
     },
 }
 
-/// A model with what its shape comes to.
+/// A model with its resolved shape and parameter count.
 #[derive(Debug, Serialize)]
 struct Model<'a> {
     #[serde(flatten)]
@@ -64,7 +64,7 @@ struct Model<'a> {
 /// Runs the command.
 ///
 /// # Errors
-/// An unknown name, or what is wrong in the user's file.
+/// An unknown name or an invalid catalogue file.
 pub fn run(args: &Args) -> Done {
     let catalog = catalog(args.catalog.as_deref())?;
     match (&args.show, args.format) {
@@ -172,7 +172,7 @@ fn list(catalog: &Catalog, kind: Kind) -> Done<String> {
                     ]
                 })
                 .collect();
-            render::table(&["name", "GPU", "GPUs a node", "network", "GB/s a GPU"], rows, 2)
+            render::table(&["name", "GPU", "GPUs per node", "network", "GB/s per GPU"], rows, 2)
         }
     })
 }
@@ -204,7 +204,7 @@ fn show(catalog: &Catalog, name: &str, format: Format) -> Done {
     files::print(&render::table(&["", ""], rows, 9))
 }
 
-/// One line a value, nested names joined by dots; what is absent is left out.
+/// One row per value; nested names are joined by dots, absent values are omitted.
 fn flatten(name: &str, value: &serde_json::Value, rows: &mut Vec<Vec<String>>) {
     match value {
         serde_json::Value::Null => {}

@@ -1,4 +1,4 @@
-//! `wattlaw completions`: a shell's completion script.
+//! `wattlaw completions`: shell completion scripts.
 
 use clap_complete::Shell;
 
@@ -8,15 +8,15 @@ use crate::files;
 /// Flags of `wattlaw completions`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The shell
+    /// Shell
     #[arg(value_enum)]
     shell: Shell,
 }
 
-/// Prints the script that completes the words of `program`.
+/// Prints the completion script of `program`.
 ///
 /// # Errors
-/// Where standard output cannot be written.
+/// Standard output cannot be written.
 pub fn run(args: &Args, program: &mut clap::Command) -> Done {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, program, "wattlaw", &mut script);

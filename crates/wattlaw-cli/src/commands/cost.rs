@@ -1,4 +1,4 @@
-//! `wattlaw cost`: the ledger of a job.
+//! `wattlaw cost`: the cost ledger of a job.
 
 use serde::Serialize;
 
@@ -17,24 +17,24 @@ use crate::{files, render};
 pub struct Args {
     #[command(flatten)]
     job: JobArgs,
-    /// How causal attention's FLOPs are counted: full or causal
+    /// FLOP count of causal attention: full or causal
     #[arg(long, default_value_t, value_parser = <AttentionFlops as std::str::FromStr>::from_str)]
     attention_flops: AttentionFlops,
-    /// Pipeline stage to list, from 0; the busiest when absent
+    /// Pipeline stage to list, from 0. Default: the busiest stage
     #[arg(long, value_parser = crate::parse::whole::<usize>)]
     stage: Option<usize>,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
-/// The ledger with its sums, as scripts read it.
+/// JSON output: the ledger with its sums.
 #[derive(Debug, Serialize)]
 struct Report<'a> {
     attention_flops: AttentionFlops,
     steps: f64,
     micro_steps_per_step: u64,
-    /// Per optimizer step, all GPUs.
+    /// FLOPs per optimizer step, all GPUs.
     model_flops_per_step: f64,
     hardware_flops_per_step: f64,
     model_flops: f64,
@@ -45,7 +45,7 @@ struct Report<'a> {
     per_micro_step: Totals,
     /// One GPU of the busiest stage, one optimizer step.
     per_step: Totals,
-    /// Peak memory of the GPU that needs most, by part, in bytes.
+    /// Peak memory of the GPU with the largest demand, by part, in bytes.
     memory: Memory,
     stages: &'a [Ledger],
 }
@@ -53,14 +53,14 @@ struct Report<'a> {
 /// Runs the command.
 ///
 /// # Errors
-/// What is wrong with the job.
+/// An invalid job or stage.
 pub fn run(args: &Args) -> Done {
     let job = args.job.job()?;
     let cost = Cost::count(&job, args.attention_flops);
     let ledger = match args.stage {
         Some(stage) => cost.stages.get(stage).ok_or_else(|| {
             crate::failure::Failure::Usage(format!(
-                "--stage is {stage}, but the last of the {} counted from 0 is {}",
+                "--stage is {stage}, but the job has {} stages, 0 to {}",
                 cost.stages.len(),
                 cost.stages.len() - 1
             ))
@@ -92,7 +92,7 @@ pub fn run(args: &Args) -> Done {
 
 fn table(job: &Job, cost: &Cost, ledger: &Ledger) -> String {
     let mut out = render::heading(&format!(
-        "{}: one GPU of stage {} of {}, {} micro-steps a step, {} steps",
+        "{}: one GPU of stage {} of {}, {} micro-steps per step, {} steps",
         job.architecture.name,
         ledger.stage,
         cost.stages.len(),
@@ -136,10 +136,10 @@ fn table(job: &Job, cost: &Cost, ledger: &Ledger) -> String {
             render::si(t.network_bytes.value(), "B")
         )
     };
-    rows.push(line("all, a micro-step".into(), "", 1.0, &micro, sent(&micro)));
-    rows.push(line("all, a step".into(), "", 1.0, &step, sent(&step)));
+    rows.push(line("total per micro-step".into(), "", 1.0, &micro, sent(&micro)));
+    rows.push(line("total per step".into(), "", 1.0, &step, sent(&step)));
     out += &render::table(
-        &["operation", "phase", "times", "FLOPs each", "memory each", "kernels", "communication"],
+        &["operation", "phase", "count", "FLOPs each", "memory each", "kernels", "communication"],
         rows,
         2,
     );
@@ -151,7 +151,7 @@ fn table(job: &Job, cost: &Cost, ledger: &Ledger) -> String {
     );
     let memory = Memory::for_job(job);
     out += &render::heading(&format!(
-        "\npeak memory of a GPU of stage {}: {:.2} of {:.1} GiB, {}",
+        "\npeak memory per GPU, stage {}: {:.2} of {:.1} GiB, {}",
         memory.stage,
         memory.peak_gib_per_gpu(),
         memory.capacity.gib(),

@@ -1,4 +1,4 @@
-//! `wattlaw doctor`: which meters this machine offers, and what ails a log.
+//! `wattlaw doctor`: lists the meters of this machine, or checks records and logs.
 
 mod logs;
 
@@ -21,17 +21,17 @@ use crate::{files, render};
 /// Flags of `wattlaw doctor`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Records or logs to look through; this machine's meters when there are none
+    /// Records or logs to check. Default: list the meters of this machine
     files: Vec<PathBuf>,
-    /// GPUs to look at: indices or UUIDs, such as 0,1
+    /// GPUs to list: indices or UUIDs, such as 0,1
     #[arg(long, value_name = "GPUS")]
     gpus: Option<Selection>,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
-/// What the machine offers, as JSON.
+/// JSON output: the meters of the machine.
 #[derive(Debug, Serialize)]
 struct Machine<'a> {
     meters: Vec<Family<'a>>,
@@ -50,14 +50,14 @@ struct Family<'a> {
 /// Runs the command.
 ///
 /// # Errors
-/// A GPU that is not there or cannot be measured.
+/// A selected GPU that does not exist or cannot be measured.
 pub fn run(args: &Args) -> Done {
     if args.files.is_empty() { meters(args) } else { logs::run(&args.files, args.format) }
 }
 
 fn meters(args: &Args) -> Done {
     let options = Options { gpus: args.gpus.clone(), ..Options::from_env() };
-    let found = machine::look(&options).map_err(Failure::failed)?;
+    let found = machine::detect(&options).map_err(Failure::failed)?;
     match args.format {
         Format::Json => {
             render::json(Schema::Doctor, &Machine { meters: found.iter().map(family).collect() })
@@ -81,18 +81,18 @@ fn table(found: &[Found]) -> String {
     let channels: Vec<_> = found.iter().flat_map(Found::channels).collect();
     let mut out = String::new();
     if channels.is_empty() {
-        out += "this machine has no meter that can be read; `wattlaw measure --assume cpu=95W` states a power instead\n";
+        out += "no readable meter on this machine; `wattlaw measure --assume cpu=95W` assumes a power instead\n";
     } else {
         let rows = channels.iter().map(|channel| row(channel)).collect();
         out += &render::table(
-            &["channel", "counts", "by", "model", "update", "averages", "error"],
+            &["channel", "measures", "method", "model", "update period", "averaging", "error"],
             rows,
             4,
         );
     }
     for family in found {
-        let said = family.notes.iter().chain(&family.absence);
-        let lines: Vec<_> = said.map(|line| format!("  {line}\n")).collect();
+        let notes = family.notes.iter().chain(&family.absence);
+        let lines: Vec<_> = notes.map(|line| format!("  {line}\n")).collect();
         if !lines.is_empty() {
             out += &format!("\n{}{}", render::heading(family.family), lines.concat());
         }
@@ -106,22 +106,22 @@ fn row(channel: &Channel) -> Vec<String> {
         s if s < 1.0 => format!("{} ms", render::digits(s * 1e3)),
         s => format!("{} s", render::digits(s)),
     };
-    let counts = match channel.component {
+    let measures = match channel.component {
         Component::Gpu => "GPU board",
-        Component::Module => "module: GPU and CPU",
+        Component::Module => "module (GPU and CPU)",
         Component::Cpu => "CPU package",
         Component::Dram => "memory",
         Component::Node => "whole platform",
     };
-    let by = match channel.instrument {
+    let method = match channel.instrument {
         Instrument::Counter => "energy counter",
-        Instrument::Power => "power, integrated",
+        Instrument::Power => "integrated power",
         Instrument::Assumed => "assumed power",
     };
     vec![
         channel.name.clone(),
-        counts.to_owned(),
-        by.to_owned(),
+        measures.to_owned(),
+        method.to_owned(),
         channel.model.clone().unwrap_or_else(|| "–".to_owned()),
         time(channel.update),
         time(channel.averaging),

@@ -1,4 +1,4 @@
-//! `wattlaw efficiency`: what more GPUs gave, and what they cost.
+//! `wattlaw efficiency`: multi-GPU scaling of throughput and energy.
 
 use serde_json::json;
 
@@ -14,21 +14,21 @@ use crate::{files, render};
 
 /// Flags of `wattlaw efficiency`.
 #[derive(Debug, clap::Args)]
-// equal work is what is compared here, and there is no law that would have proxies
+// the comparison is at equal work and fits no law, so these flags have no effect
 #[command(mut_arg("efficiency", |arg| arg.hide(true)), mut_arg("proxies", |arg| arg.hide(true)))]
 pub struct Args {
     #[command(flatten)]
     runs: RunsArgs,
-    /// Level of the intervals
+    /// Confidence level of the intervals
     #[arg(long, default_value_t = 0.95, value_parser = number)]
     level: f64,
-    /// Resamples that the intervals are made of
+    /// Number of bootstrap resamples
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = whole::<usize>)]
     resamples: usize,
-    /// Seed of the draws
+    /// Random seed
     #[arg(long, default_value_t = 2026, value_parser = whole::<u32>)]
     seed: u32,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -36,7 +36,7 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// What is wrong with the table, or that no run in it has a baseline.
+/// An invalid table, or a table in which no run has a single-GPU baseline.
 pub fn run(args: &Args) -> Done {
     let bootstrap = Bootstrap::new(args.level, args.resamples, args.seed)
         .map_err(|e| Failure::Usage(format!("--{e}")))?;
@@ -54,7 +54,7 @@ pub fn run(args: &Args) -> Done {
 fn table(rows: &[Speedup], level: f64) -> String {
     let pairs: usize = rows.iter().map(|row| row.n_pairs).sum();
     let heading = render::heading(&format!(
-        "{pairs} runs beside their single-GPU baselines: median [{} % interval]",
+        "{pairs} runs against their single-GPU baselines: median [{} % interval]",
         render::percent(level)
     ));
     let header = [
@@ -83,7 +83,7 @@ fn table(rows: &[Speedup], level: f64) -> String {
     heading + &render::table(&header, rows.iter().map(cells).collect(), 3)
 }
 
-/// A median, and its interval where it has one.
+/// A median with its interval, if it has one.
 fn shown(found: &Median, unit: &str, number: impl Fn(f64) -> String) -> String {
     let median = format!("{}{unit}", number(found.median));
     match (found.lower, found.upper) {

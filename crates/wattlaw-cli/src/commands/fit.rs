@@ -1,4 +1,4 @@
-//! `wattlaw fit`: a law fitted on measured runs, as a table and as a calibration file.
+//! `wattlaw fit`: fits a law to measured runs; prints a table and writes a calibration file.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -29,23 +29,23 @@ pub struct Args {
     runs: RunsArgs,
     #[command(flatten)]
     law: LawArgs,
-    /// Covariance of p-values and intervals: classical, hc0, hc1, hc2, hc3 or cluster (by configuration family)
+    /// Covariance for p-values and intervals: classical, hc0, hc1, hc2, hc3 or cluster (by configuration family)
     /// [default: cluster]
     #[arg(long, value_parser = Inference::from_str)]
     covariance: Option<Inference>,
-    /// Write the calibration, whose laws know no more than is known before a run, to this file
+    /// Write the calibration to this file; its laws use only what is known before a run
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Name of the calibration; the file's name when absent
+    /// Name of the calibration. Default: the file name
     #[arg(long, requires = "out")]
     name: Option<String>,
-    /// Where the runs are from, for the calibration
+    /// Source of the runs, stored in the calibration
     #[arg(long, requires = "out")]
     source: Option<String>,
-    /// Column whose groups are held out whole when the calibration's intervals are made
+    /// Column whose groups are held out as a whole to compute the calibration's intervals
     #[arg(long, default_value = "config_family", requires = "out")]
     interval_groups: String,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -53,7 +53,7 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// What is wrong with the table or its columns, or with the file that is to be written.
+/// An invalid table or column, or an output file that cannot be written.
 pub fn run(args: &Args) -> Done {
     match args.law.kind {
         LawKind::Scaling => scaling(args),
@@ -62,7 +62,7 @@ pub fn run(args: &Args) -> Done {
 }
 
 impl Args {
-    /// How the calibration is named and made.
+    /// Options of the calibration.
     fn options(&self) -> FitOptions {
         let stem = self.out.as_ref().and_then(|path| path.file_stem());
         FitOptions {
@@ -79,7 +79,7 @@ impl Args {
         }
     }
 
-    /// Writes the calibration, the same bytes wherever the table lay.
+    /// Writes the calibration; the table's folder does not change its bytes.
     fn write(&self, path: &Path, mut calibration: Calibration) -> Done {
         if let Some(name) = self.runs.runs.file_name() {
             calibration.data.name = name.to_string_lossy().into_owned();
@@ -92,7 +92,7 @@ fn roofline(args: &Args) -> Done {
     args.law.without_terms()?;
     if args.covariance.is_some() {
         return Err(Failure::usage(
-            "--covariance is of the scaling law; the roofline law has a prior in its place",
+            "--covariance applies to the scaling law only; the roofline law uses a prior",
         ));
     }
     let (data, catalog) = args.runs.read()?;
@@ -107,7 +107,9 @@ fn roofline(args: &Args) -> Done {
     )
     .map_err(|e| e.at(Location::file(&*data.name)))?;
     let Laws::Roofline(laws) = &calibration.law else {
-        return Err(Failure::Failed("the fit is of another kind".to_owned()));
+        return Err(Failure::Failed(
+            "internal error: the fitted calibration has no roofline law".to_owned(),
+        ));
     };
     let text = roofline_table(laws, data.runs.len());
     let report = json!({
@@ -134,7 +136,7 @@ fn roofline(args: &Args) -> Done {
     }
 }
 
-/// One column an accelerator: each parameter with the factor its standard deviation comes to.
+/// One column per accelerator: each parameter with its standard deviation as a factor.
 fn roofline_table(laws: &RooflineLaws, runs: usize) -> String {
     let mut machines: Vec<(&str, &Machine)> =
         laws.machines.iter().map(|(gpu, machine)| (gpu.as_str(), machine)).collect();
@@ -155,9 +157,9 @@ fn roofline_table(laws: &RooflineLaws, runs: usize) -> String {
         .collect();
     let mut header = vec!["parameter"];
     header.extend(machines.iter().map(|(gpu, _)| *gpu));
-    header.push("what it is");
+    header.push("meaning");
     let mut out = render::heading(&format!(
-        "roofline law fitted on {runs} runs; estimate and standard deviation as a factor"
+        "roofline law fitted to {runs} runs: estimate ×/÷ standard deviation"
     ));
     out += &render::table(&header, rows, 99);
     out
@@ -192,7 +194,7 @@ fn scaling(args: &Args) -> Done {
         }
         args.write(path, Calibration::fit(&data, &args.options(), &catalog)?)?;
     }
-    // only once everything went well: a failure is one sentence
+    // notes come after everything that can fail, so that an error is a single sentence
     for note in data.notes.iter().chain(&notes) {
         render::note("note", note);
     }

@@ -1,4 +1,4 @@
-//! `wattlaw import`: what other tools measured, as runs of one table.
+//! `wattlaw import`: imports measurements of other tools as one table of runs.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -23,38 +23,38 @@ use crate::{files, render};
 /// Flags of `wattlaw import`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The tool's name (codecarbon, zeus, nvidia-smi, megatron, mlperf, dcgm, carbontracker, alumet, perun,
-    /// energibridge, jpwr, eco2ai, csv), which is found out when absent, and its logs
+    /// Log files, optionally after the format (codecarbon, zeus, nvidia-smi, megatron, mlperf, dcgm, carbontracker,
+    /// alumet, perun, energibridge, jpwr, eco2ai, csv). Default: the format is detected
     #[arg(required = true, value_name = "[FORMAT] FILES")]
     words: Vec<PathBuf>,
-    /// Job file (TOML) of the runs; with it a run table is written that laws can be fitted on
+    /// Job file (TOML) of the runs; with it, --out writes a run table for fitting
     #[arg(long, value_name = "FILE")]
     job: Option<PathBuf>,
-    /// Names the columns of a foreign table (TOML)
+    /// Column map for a table with other column names (TOML)
     #[arg(long, value_name = "FILE")]
     map: Option<PathBuf>,
     /// Write the runs to this file (CSV)
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Take all runs for parts of one, its restarts or its nodes
+    /// Join all runs into one: they are its restarts or its nodes
     #[arg(long)]
     join: bool,
-    /// Take the energy of the GPUs alone, where a log tells it apart: gpu
+    /// Keep only the energy of this scope; accepted: gpu, for logs that list the GPUs separately
     #[arg(long, value_parser = gpu_scope)]
     scope: Option<Scope>,
-    /// Count these devices only, by index or UUID as the log names them
+    /// Keep only these devices, by index or UUID as in the log
     #[arg(long, value_delimiter = ',', value_name = "DEVICES")]
     devices: Vec<String>,
-    /// Names of the columns of a log without a header
+    /// Column names of a log without a header
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     columns: Vec<String>,
-    /// Time between samples of a log without times, as 15s
+    /// Sampling interval of a log without timestamps, such as 15s
     #[arg(long, value_parser = interval, value_name = "TIME")]
     interval: Option<f64>,
-    /// Catalogue file (TOML) whose rows stand before the built-in ones
+    /// Catalogue file (TOML) whose entries override the built-in ones
     #[arg(long, value_name = "FILE")]
     catalog: Option<PathBuf>,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -62,19 +62,21 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// What is wrong with a log, the job or the file to be written.
+/// An invalid log or job, or an output file that cannot be written.
 pub fn run(args: &Args) -> Done {
     let (format, logs) = args.logs()?;
     if let Some(twice) = logs.iter().enumerate().find(|(i, path)| logs[..*i].contains(path)) {
         let name = twice.1.display();
-        return Err(Failure::Usage(format!("{name} is named twice; its energy would count twice")));
+        return Err(Failure::Usage(format!(
+            "{name} is given twice; its energy would be counted twice"
+        )));
     }
     let catalog = job::catalog(args.catalog.as_deref())?;
     let options = args.options()?;
     let (format, log) = read(format, logs, options)?;
     let Log { mut measured, mut findings } = log;
     if args.scope.is_some() {
-        measured = measured.into_iter().map(Measured::of_gpus).collect::<Result<_, _>>()?;
+        measured = measured.into_iter().map(Measured::with_gpu_energy).collect::<Result<_, _>>()?;
     }
     findings.extend(wattlaw_import::check(&measured, &catalog));
     let (energy, duration) = total(&measured);
@@ -82,7 +84,7 @@ pub fn run(args: &Args) -> Done {
         if measured.iter().any(|m| m.start.is_none()) {
             render::note(
                 "note",
-                "the logs have no times of day; parts are taken to have run one after another",
+                "the logs have no timestamps; the parts are assumed to have run one after another",
             );
         }
         measured = vec![wattlaw_import::join(&measured)?];
@@ -99,7 +101,8 @@ pub fn run(args: &Args) -> Done {
         files::write(path, &table)?;
         render::note("note", &format!("wrote {}", path.display()));
         if runs.is_none() {
-            let why = "it holds measurements; with --job it would be a run table, which laws are fitted on";
+            let why =
+                "the file holds measurements only; use --job to write a run table for fitting";
             render::note("note", &format!("{}: {why}", path.display()));
         }
     }
@@ -120,16 +123,16 @@ pub fn run(args: &Args) -> Done {
 }
 
 impl Args {
-    /// The format, where the first word is one, and the logs.
+    /// The format, if the first argument is one, and the logs.
     fn logs(&self) -> Done<(Option<wattlaw_import::Format>, &[PathBuf])> {
         let Some((first, rest)) = self.words.split_first() else { return Ok((None, &[])) };
         let named = wattlaw_import::Format::from_str(&first.to_string_lossy());
         match (named, rest) {
             (Ok(format), rest) if !rest.is_empty() => Ok((Some(format), rest)),
             (Ok(format), _) if !first.exists() => {
-                Err(Failure::Usage(format!("no log; name the files that {format} wrote")))
+                Err(Failure::Usage(format!("no log file; give the files written by {format}")))
             }
-            // a word that is no file may be a format that was misspelt
+            // a first argument that is not a file may be a misspelt format
             (Err(unknown), rest)
                 if !rest.is_empty() && !first.exists() && first.extension().is_none() =>
             {
@@ -155,7 +158,7 @@ impl Args {
         })
     }
 
-    /// The rows of a run table, where the job is known.
+    /// The rows of a run table, if the job is known.
     fn runs(&self, measured: &[Measured], catalog: &Catalog) -> Done<Option<Vec<Measurement>>> {
         let Some(path) = &self.job else { return Ok(None) };
         let spec = job::read(path)?;
@@ -164,10 +167,10 @@ impl Args {
     }
 }
 
-/// Reads logs of one format, which is found out when absent.
+/// Reads logs of one format; without a format it is detected.
 ///
 /// # Errors
-/// What is wrong with a log, by its name and line.
+/// An invalid log, with its name and line.
 pub fn read(
     format: Option<wattlaw_import::Format>,
     logs: &[PathBuf],
@@ -189,12 +192,12 @@ pub fn read(
                 if wanted != found && wanted != wattlaw_import::Format::Csv =>
             {
                 let why = match format {
-                    Some(_) => format!("{wanted} was asked for"),
+                    Some(_) => format!("the format given is {wanted}"),
                     None => format!(
-                        "the file before it one of {wanted}; import one tool's logs at a time"
+                        "the previous file is a {wanted} log; import the logs of one tool at a time"
                     ),
                 };
-                return Err(Failure::Failed(format!("{name}: it is a log of {found}, and {why}")));
+                return Err(Failure::Failed(format!("{name}: this is a {found} log, but {why}")));
             }
             (Some(wanted), _) => wanted,
         };
@@ -204,7 +207,7 @@ pub fn read(
         reader.read(&mut source)?;
     }
     let Some((format, importer)) = importer else {
-        return Err(Failure::Usage("no log was named".to_owned()));
+        return Err(Failure::Usage("no log file was given".to_owned()));
     };
     Ok((format, importer.finish()?))
 }
@@ -212,12 +215,12 @@ pub fn read(
 fn unknown(name: &str) -> Failure {
     let known: Vec<&str> = wattlaw_import::Format::ALL.iter().map(|f| f.name()).collect();
     Failure::Failed(format!(
-        "{name}: no tool is known that writes such a log; name the format ({}), or the columns of a table with --map",
+        "{name}: unknown log format; give the format ({}), or the columns of a table with --map",
         known.join(", ")
     ))
 }
 
-/// Energy and time of all runs as [`wattlaw_import::join`] adds them up; none where they cannot be.
+/// Energy and time of all runs, summed by [`wattlaw_import::join`]; `None` if they cannot be joined.
 fn total(measured: &[Measured]) -> (Option<Joules>, Option<Seconds>) {
     match measured {
         [one] => (one.energy, one.duration),
@@ -245,7 +248,7 @@ fn table(
         ]
     };
     let mut out = render::heading(&format!(
-        "{} of {format}, measured",
+        "{format}: {}",
         if measured.len() == 1 { "1 run".to_owned() } else { format!("{} runs", measured.len()) }
     ));
     let mut rows: Vec<Vec<String>> = measured.iter().map(row).collect();
@@ -273,11 +276,11 @@ fn table(
 fn gpu_scope(text: &str) -> Result<Scope, String> {
     match Scope::from_str(text) {
         Ok(Scope::Gpu) => Ok(Scope::Gpu),
-        _ => Err(format!("`{text}` cannot be taken out of a log; it must be gpu")),
+        _ => Err(format!("`{text}` cannot be extracted from a log; accepted: gpu")),
     }
 }
 
-/// Reads a time such as `15s` or `100ms`.
+/// Parses a sampling interval such as `15s` or `100ms`, in seconds.
 fn interval(text: &str) -> Result<f64, String> {
     let (number, factor) = match text.trim() {
         t if t.ends_with("ms") => (&t[..t.len() - 2], 1e-3),
@@ -286,6 +289,6 @@ fn interval(text: &str) -> Result<f64, String> {
     };
     match crate::parse::number(number.trim()) {
         Ok(x) if (1e-6..=1e6).contains(&(x * factor)) => Ok(x * factor),
-        _ => Err(format!("`{text}` is no time between samples; write it as 15s or 100ms")),
+        _ => Err(format!("`{text}` is not a sampling interval; examples: 15s, 100ms")),
     }
 }

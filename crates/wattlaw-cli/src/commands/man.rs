@@ -1,5 +1,5 @@
-//! `wattlaw man`: man pages, the command reference and the tables of job fields of the documentation, made from the parser and
-//! from the list of fields.
+//! `wattlaw man`: generates man pages, the command reference and the tables of job fields of the
+//! documentation, from the parser and from the list of fields.
 //!
 //! The subcommand is hidden: packagers call it, users do not. Tests compare the pages of `docs/reference` with what it prints.
 
@@ -33,7 +33,7 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// Where the folder or standard output cannot be written.
+/// The folder or standard output cannot be written.
 pub fn run(args: &Args) -> Done {
     let Some(folder) = &args.out else {
         return files::print(&if args.fields { tables_of_fields() } else { reference() });
@@ -80,7 +80,7 @@ fn tables_of_fields() -> String {
 /// The command reference: one section a command, in the order of `wattlaw --help`.
 fn reference() -> String {
     let mut program = Wattlaw::command();
-    // fills in `--help`, usage lines and the full names of subcommands
+    // `build` adds `--help`, usage lines and the full names of subcommands
     program.build();
     let mut page = String::from(
         "# Commands\n\n<!-- Generated from the command-line parser; do not edit. \

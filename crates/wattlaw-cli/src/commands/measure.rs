@@ -24,60 +24,60 @@ use crate::render;
 /// Flags of `wattlaw measure`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The exit code is the command's own; 128 and the signal's number where a signal ended it; 126 and 127 \
-    where it cannot be executed or is not there; 1 where nothing can be measured. docs/how-to/measure.md is the manual."
+    after_help = "Exit code: that of the command; 128 plus the signal number if a signal ended it; 126 if it cannot be executed; 127 if \
+    it is not found; 1 if nothing can be measured. Manual: docs/how-to/measure.md."
 )]
 pub struct Args {
     #[command(flatten)]
     meters: MeterArgs,
-    /// End the command when it has run so long, first by asking; up to a year
+    /// Stop the command after this time, at most one year: SIGTERM, then SIGKILL
     #[arg(long, value_name = "TIME", value_parser = long_time)]
     time_limit: Option<Duration>,
-    /// Folder that gets the record's folder
+    /// Folder in which the record's folder is created
     #[arg(long, value_name = "DIR", default_value = "runs")]
     out: PathBuf,
     /// Name of the record: letters, digits, dots, dashes and underscores
     #[arg(long, value_parser = name)]
     name: Option<String>,
-    /// Job file (TOML) that says what is trained; flags below are laid over it
+    /// Job file (TOML) of the training job; the job flags override it
     #[arg(long, value_name = "FILE")]
     job: Option<PathBuf>,
-    /// A line of the command's standard output that matches begins a window
+    /// Start a new window at each matching line of the command's standard output
     #[arg(long, value_name = "REGEX", value_parser = Pattern::from_str)]
     window_pattern: Option<Pattern>,
-    /// So many steps, as the program tells them, make a window
+    /// Start a new window every N steps that the program reports
     #[arg(long, value_name = "N", value_parser = whole::<u64>)]
     window_steps: Option<u64>,
-    /// File that the program appends events to, in place of the one that WATTLAW_EVENTS names
+    /// File to which the program appends events. Default: a file in the record, named by WATTLAW_EVENTS
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
-    /// Keep no log: the command writes to our outputs by itself
+    /// Do not log the output; the command inherits standard output and error
     #[arg(long)]
     no_log: bool,
-    /// Say nothing but errors
+    /// Print errors only
     #[arg(long, short)]
     quiet: bool,
     #[command(flatten)]
     flags: JobFlags,
-    /// The command and its arguments
+    /// Command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
-/// Runs the command; gives the exit code of the command that was measured.
+/// Runs the command and returns the exit code of the measured command.
 pub fn run(args: &Args) -> ExitCode {
     let setup = match setup(args) {
         Ok(setup) => setup,
         Err(failure) => return failure.report(),
     };
-    let mut tell = |text: &str| {
+    let mut report = |text: &str| {
         if !args.quiet {
             render::note("note", text);
         }
     };
-    match measure(setup, &mut tell) {
+    match measure(setup, &mut report) {
         Ok(outcome) => {
-            say(args.quiet, &outcome);
+            print_outcome(args.quiet, &outcome);
             ExitCode::from(outcome.code)
         }
         Err(error) => {
@@ -122,7 +122,7 @@ fn setup(args: &Args) -> Done<Setup> {
     })
 }
 
-/// What is trained, where anything is said of it; a name that nobody knows is refused before the command runs for days.
+/// The described job, if any. Unknown names are refused here, before a long run starts.
 fn job(args: &Args) -> Done<Option<JobSpec>> {
     let mut spec = args.flags.spec()?;
     if let Some(path) = &args.job {
@@ -154,12 +154,12 @@ fn name(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err(format!(
-            "`{text}` is no name; it has 1 to 100 letters, digits, dots, dashes and underscores"
+            "`{text}` is not a valid name: use 1 to 100 letters, digits, dots, dashes and underscores"
         ))
     }
 }
 
-fn say(quiet: bool, outcome: &Outcome) {
+fn print_outcome(quiet: bool, outcome: &Outcome) {
     let folder = outcome.folder.display();
     match &outcome.record {
         Ok(record) if !quiet => render::note("measured", &summary(record, &folder.to_string())),
@@ -167,7 +167,7 @@ fn say(quiet: bool, outcome: &Outcome) {
         Err(error) => render::note(
             "warning",
             &format!(
-                "the record is not closed: {error}; `wattlaw recover {folder}` closes it once it can be written"
+                "the record is not closed: {error}; close it later with `wattlaw recover {folder}`"
             ),
         ),
     }

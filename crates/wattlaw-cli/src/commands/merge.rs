@@ -1,4 +1,4 @@
-//! `wattlaw merge`: one record of those that the nodes of a job wrote.
+//! `wattlaw merge`: merges the records of a job's nodes.
 
 use std::path::PathBuf;
 
@@ -12,10 +12,10 @@ use crate::render;
 /// Flags of `wattlaw merge`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Folders of records, one or more of each node
+    /// Record folders, one or more per node
     #[arg(required = true, value_name = "DIR")]
     folders: Vec<PathBuf>,
-    /// Folder that gets the merged record's folder
+    /// Folder in which the merged record's folder is created
     #[arg(long, value_name = "DIR", default_value = "runs")]
     out: PathBuf,
 }
@@ -23,7 +23,7 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// What is no record, is not closed, is of another job or time, or has a device that another one has too.
+/// A folder that is not a closed record, records of different jobs or times, or two records of the same device.
 pub fn run(args: &Args) -> Done {
     let records = report::read(&args.folders)?;
     let mut merged = merge(&records)?;

@@ -1,4 +1,4 @@
-//! `wattlaw predict`: what a job will use, before it runs.
+//! `wattlaw predict`: predicts energy, time, power and memory of a job.
 
 use std::path::PathBuf;
 
@@ -20,13 +20,13 @@ use crate::{files, render};
 pub struct Args {
     #[command(flatten)]
     job: JobArgs,
-    /// Calibration to answer by: a file, or an embedded one by name; chosen by the job when absent
+    /// Calibration: a file or the name of a built-in one. Default: the nearest built-in one
     #[arg(long, value_name = "FILE|NAME")]
     calibration: Option<PathBuf>,
-    /// Level of the intervals
+    /// Confidence level of the intervals
     #[arg(long, default_value_t = 0.95, value_parser = crate::parse::number)]
     level: f64,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -34,7 +34,7 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// What is wrong with the job, the calibration or the level.
+/// An invalid job, calibration or level.
 pub fn run(args: &Args) -> Done {
     let job = args.job.job()?;
     if !(args.level > 0.0 && args.level < 1.0) {
@@ -44,7 +44,9 @@ pub fn run(args: &Args) -> Done {
         )));
     }
     let Choice { calibration, reason } = match &args.calibration {
-        Some(path) => Choice { calibration: named(path)?, reason: "it was named".to_owned() },
+        Some(path) => {
+            Choice { calibration: named(path)?, reason: "it was given by --calibration".to_owned() }
+        }
         None => choose(&job)?,
     };
     let prediction = predict(&job, &calibration, &reason, args.level)?;
@@ -57,7 +59,7 @@ pub fn run(args: &Args) -> Done {
     }
 }
 
-/// A calibration file, or an embedded calibration by its name.
+/// Reads a calibration file, or finds a built-in calibration by name.
 pub fn named(path: &std::path::Path) -> Done<Calibration> {
     let name = path.to_string_lossy();
     let embedded = embedded()?;
@@ -82,7 +84,7 @@ fn table(job: &Job, p: &Prediction) -> String {
     ));
     let assumed = p.calibration.kind == EstimateKind::Assumed;
     let level = if assumed {
-        "by assumption".to_owned()
+        "assumed range".to_owned()
     } else {
         format!("{} % interval", render::percent(p.level))
     };
@@ -99,11 +101,11 @@ fn table(job: &Job, p: &Prediction) -> String {
     interval("energy", p.energy_j, &render::energy);
     interval("time", p.duration_s, &render::duration);
     interval("mean power", p.mean_power_w, &|w| render::si(w, "W"));
-    interval("memory a GPU", Some(p.memory.peak_gib), &|gib| {
+    interval("memory per GPU", Some(p.memory.peak_gib), &|gib| {
         format!("{} GiB", render::digits(gib))
     });
-    interval("energy a token", p.energy_per_token_j, &render::small_energy);
-    interval("energy of the facility", p.facility_energy_j, &render::energy);
+    interval("energy per token", p.energy_per_token_j, &render::small_energy);
+    interval("facility energy", p.facility_energy_j, &render::energy);
     interval("carbon", p.carbon_g, &|g| render::si(g, "g CO₂e"));
     interval("price", p.cost, &render::digits);
     out += &render::table(&["", "estimate", &level], rows, 1);
@@ -126,7 +128,7 @@ fn table(job: &Job, p: &Prediction) -> String {
     facts.push(vec![
         "fits in memory".to_owned(),
         format!(
-            "{}, a GPU has {:.1} GiB to give",
+            "{}, {:.1} GiB available per GPU",
             if p.memory.fits { "yes" } else { "no" },
             p.memory.capacity_gib
         ),
@@ -139,14 +141,14 @@ fn table(job: &Job, p: &Prediction) -> String {
     facts.push(vec!["energy covers".to_owned(), covers(p.scope).to_owned()]);
     let calibration = &p.calibration;
     facts.push(vec![
-        "answered by".to_owned(),
+        "calibration".to_owned(),
         if assumed {
-            "assumption, not by a fitted law".to_owned()
+            "none: assumed values, no fitted law".to_owned()
         } else {
             format!("{}, fitted on {} runs", calibration.name, calibration.rows)
         },
     ]);
-    facts.push(vec!["because".to_owned(), calibration.reason.clone()]);
+    facts.push(vec!["selected because".to_owned(), calibration.reason.clone()]);
     out += &render::table(&["", ""], facts, 9);
     out += &breakdown(&p.breakdown);
     out
@@ -156,24 +158,24 @@ fn power_limit(limit: &PowerLimit) -> String {
     let watts = render::si(limit.limit_w, "W");
     if limit.binds {
         format!(
-            "{watts} a GPU binds: {} of the clock, {} times the time",
+            "{watts} per GPU limits the clock: clock × {}, time × {}",
             render::digits(limit.clock_share),
             render::digits(limit.time_factor)
         )
     } else {
-        format!("{watts} a GPU does not bind: it draws {}", render::si(limit.draw_w, "W"))
+        format!("{watts} per GPU, not reached: predicted draw {}", render::si(limit.draw_w, "W"))
     }
 }
 
 const fn covers(scope: Scope) -> &'static str {
     match scope {
-        Scope::Gpu => "the GPUs",
-        Scope::Devices => "the GPUs, CPU packages and memory by their counters",
-        Scope::NodeDc => "the nodes behind their power supplies",
-        Scope::NodeAc => "the nodes at their power inlets",
-        Scope::Facility => "the facility",
-        Scope::Codecarbon => "the GPUs by their counters, CPU and memory by a model (CodeCarbon)",
-        Scope::Unstated => "what the calibration's table does not say",
+        Scope::Gpu => "GPUs",
+        Scope::Devices => "GPUs, CPU packages and memory (counters)",
+        Scope::NodeDc => "nodes, DC side of the power supplies",
+        Scope::NodeAc => "nodes, AC side of the power supplies",
+        Scope::Facility => "facility",
+        Scope::Codecarbon => "GPUs (counters), CPU and memory (CodeCarbon's model)",
+        Scope::Unstated => "not stated by the calibration",
     }
 }
 
@@ -184,7 +186,7 @@ fn factor(f: &Factor) -> String {
     }
 }
 
-/// What the estimate is made of, as people read it.
+/// The breakdown of the estimate as text.
 fn breakdown(breakdown: &Breakdown) -> String {
     match breakdown {
         Breakdown::Factors(factors) if factors.is_empty() => String::new(),

@@ -1,4 +1,4 @@
-//! `wattlaw recover`: closes the record of a run whose wattlaw was killed.
+//! `wattlaw recover`: closes the record of a run whose wattlaw process was killed.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::render;
 /// Flags of `wattlaw recover`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Folders of records
+    /// Record folders
     #[arg(required = true, value_name = "DIR")]
     folders: Vec<PathBuf>,
 }
@@ -18,7 +18,7 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// What is no record, is being written, or cannot be written to.
+/// A folder that is not a record, is in use by a running wattlaw, or cannot be written.
 pub fn run(args: &Args) -> Done {
     for folder in &args.folders {
         let place = folder.display();
@@ -26,18 +26,18 @@ pub fn run(args: &Args) -> Done {
             Recovery::Closed(record) => {
                 let time = record.duration.map_or(0.0, wattlaw::base::units::Seconds::value);
                 let text = format!(
-                    "closed {place}: {} of the command are recorded",
+                    "closed {place}: {} of the command were recorded",
                     render::duration(time)
                 );
                 render::note("note", &text);
             }
-            Recovery::Held => {
+            Recovery::Locked => {
                 return Err(Failure::Failed(format!(
-                    "{place}: it is being written by a running wattlaw"
+                    "{place}: a running wattlaw is still writing it"
                 )));
             }
-            Recovery::Before(record) => {
-                render::note("note", &format!("{place} is closed already ({})", record.state));
+            Recovery::AlreadyClosed(record) => {
+                render::note("note", &format!("{place} is already closed ({})", record.state));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `wattlaw report`: says what runs used.
+//! `wattlaw report`: reports the energy of runs.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -20,53 +20,53 @@ use crate::{files, render};
 /// Flags of `wattlaw report`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "What nobody said is left out: there is no default for carbon intensity, PUE or location. A record's job may \
-    give carbon_g_per_kwh and pue."
+    after_help = "Missing information is omitted: carbon intensity, PUE and location have no defaults. The job of a record may \
+    set carbon_g_per_kwh and pue."
 )]
 pub struct Args {
-    /// Folders of records, or their run.json; their energies are added up
+    /// Record folders or their run.json; energies are summed
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// Carbon intensity of the electricity in g CO₂e a kWh
+    /// Carbon intensity of the electricity, g CO₂e per kWh
     #[arg(long, value_name = "G_PER_KWH", value_parser = number)]
     intensity: Option<f64>,
-    /// Facility energy per energy of the computers
+    /// Power usage effectiveness: facility energy / IT energy
     #[arg(long, value_parser = number)]
     pue: Option<f64>,
-    /// Energies to speak of: gpu, devices or node_dc; the narrowest when absent
+    /// Energy scope to report: gpu, devices or node_dc. Default: the narrowest
     #[arg(long, value_parser = Scope::from_str)]
     scope: Option<Scope>,
-    /// Where it ran, for a model card
+    /// Location of the run, for a model card
     #[arg(long)]
     location: Option<String>,
-    /// What was done, for a model card
+    /// Type of training, for a model card
     #[arg(long, value_parser = ["pre-training", "fine-tuning"])]
     training_type: Option<String>,
-    /// Also write the runs to this file as a run table (CSV), for fit, calibrate and audit
+    /// Also write a run table (CSV) for fit, calibrate and audit to this file
     #[arg(long, value_name = "FILE")]
     table: Option<PathBuf>,
-    /// Catalogue file (TOML) whose rows stand before the built-in ones
+    /// Catalogue file (TOML) whose entries override the built-in ones
     #[arg(long, value_name = "FILE")]
     catalog: Option<PathBuf>,
 }
 
-/// How to print a statement.
+/// Output format of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 enum Format {
     /// Markdown
     #[default]
     Md,
-    /// For scripts: stable names, full precision
+    /// JSON: stable names, full precision
     Json,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// What is no record, is not closed, or has no energy; what is wrong in a flag.
+/// A folder that is not a closed record with energy, or an invalid flag.
 pub fn run(args: &Args) -> Done {
     let catalog = job::catalog(args.catalog.as_deref())?;
     let records = read(&args.runs)?;
@@ -84,7 +84,10 @@ pub fn run(args: &Args) -> Done {
     if let Some(path) = &args.table {
         let rows = records.iter().map(|record| {
             record.to_measurement(args.scope, &catalog).map_err(|e| {
-                Failure::Failed(format!("record {} is no row of a run table: {e}", record.id))
+                Failure::Failed(format!(
+                    "record {} cannot be written to a run table: {e}",
+                    record.id
+                ))
             })
         });
         files::write(path, &to_csv(&rows.collect::<Done<Vec<_>>>()?)?)?;
@@ -99,12 +102,12 @@ pub fn run(args: &Args) -> Done {
 /// Reads records.
 ///
 /// # Errors
-/// What is none, with its place.
+/// A path that is not a record, with its location.
 pub fn read(paths: &[PathBuf]) -> Done<Vec<Record>> {
     paths.iter().map(|path| folder::read(path).map_err(Failure::failed)).collect()
 }
 
-/// Energy in a line: what it covers, its assumed part, its standard deviation, its mean power.
+/// Energy in one line: scope, assumed part, standard deviation, mean power.
 pub fn energy(total: &Total, seconds: f64) -> String {
     let mut text = format!("{} ({})", render::energy(total.energy.value()), total.scope);
     if total.assumed >= total.energy {

@@ -1,4 +1,4 @@
-//! `wattlaw sweep`: controlled runs, from a space of jobs to records that a law is fitted on.
+//! `wattlaw sweep`: controlled experiments, from a space of jobs to records for fitting.
 
 mod design;
 mod each;
@@ -13,16 +13,16 @@ use wattlaw_sweep::plan::Plan;
 use crate::failure::Done;
 use crate::files;
 
-/// What to do with a sweep.
+/// Subcommands of `wattlaw sweep`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Plan which jobs run, in which order, and what they will take
+    /// Choose the jobs and their order, and predict their time and energy
     Design(Box<design::Args>),
-    /// Run the jobs of a plan here, one at a time, each under measurement; goes on where it stopped
+    /// Run the jobs of a plan on this machine, one at a time and measured; resumes after an interruption
     Run(Box<run::Args>),
-    /// Hand the jobs of a plan to a cluster, those that are not done and not handed over yet
+    /// Submit the open jobs of a plan to a cluster
     Submit(Box<submit::Args>),
-    /// How far a sweep is: what is done, what failed and why, what is left
+    /// Show the progress of a sweep: finished jobs, failures with their reason, remaining time and energy
     Status(status::Args),
 }
 
@@ -42,7 +42,7 @@ pub fn run(command: &Command) -> Done {
 /// Reads a plan.
 ///
 /// # Errors
-/// What is wrong in it, with its place.
+/// An invalid plan, with file and line.
 fn plan(path: &Path) -> Done<Plan> {
     Ok(Plan::from_csv(&files::bytes(path)?, &path.display().to_string())?)
 }

@@ -1,4 +1,4 @@
-//! `wattlaw top`: power, energy and utilisation as they are now, and what is left of a job.
+//! `wattlaw top`: live power, energy and utilisation, and the remaining energy and time of a job.
 
 mod frame;
 mod terminal;
@@ -20,8 +20,8 @@ use crate::{files, render};
 use frame::Watch;
 use terminal::Terminal;
 
-/// How long a key may wait for its answer.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// Longest delay between a key press and its effect.
+const KEY_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Level of the prediction's intervals.
 const LEVEL: f64 = 0.95;
@@ -35,13 +35,13 @@ pub struct Args {
     /// GPUs to watch: indices or UUIDs, such as 0,1
     #[arg(long, value_name = "GPUS")]
     gpus: Option<Selection>,
-    /// Power to assume for what has no meter, such as cpu=95W
+    /// Assume a constant power for a component without a meter, such as cpu=95W (repeatable)
     #[arg(long, value_name = "COMPONENT=POWER")]
     assume: Vec<Assumption>,
-    /// Job file (TOML) of the run that is watched: shows what is predicted of it, and what remains
+    /// Job file (TOML) of the running job: also show its prediction and the remaining energy and time
     #[arg(long, value_name = "FILE")]
     job: Option<PathBuf>,
-    /// Print one frame and end
+    /// Print one frame and exit
     #[arg(long)]
     once: bool,
 }
@@ -49,11 +49,11 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// No meter, a job that is wrong, or standard output that is no terminal.
+/// No meter, an invalid job, or standard input or output that is not a terminal.
 pub fn run(args: &Args) -> Done {
-    if !args.once && !terminal::is_there() {
+    if !args.once && !terminal::is_available() {
         return Err(Failure::Usage(
-            "standard output or input is no terminal; --once prints one frame".to_owned(),
+            "standard input and output must be a terminal; --once prints one frame".to_owned(),
         ));
     }
     let prediction = args.job.clone().map(predicted).transpose()?;
@@ -64,7 +64,7 @@ pub fn run(args: &Args) -> Done {
     };
     let opened = machine::open(&options).map_err(Failure::failed)?;
     if opened.meters.is_empty() {
-        return Err(Failure::Failed(format!("nothing to watch: {}", opened.notes.join("; "))));
+        return Err(Failure::Failed(format!("no meter to show: {}", opened.notes.join("; "))));
     }
     for warning in prediction.iter().flat_map(|prediction| &prediction.warnings) {
         render::note("warning", &warning.text);
@@ -85,25 +85,25 @@ fn predicted(file: PathBuf) -> Done<Prediction> {
     Ok(predict(&job, &choice.calibration, &choice.reason, LEVEL)?)
 }
 
-/// Two readings make a power of counters.
+/// Prints one frame after two readings: the power of an energy counter needs two.
 fn once(watch: &mut Watch, ticks: &Receiver<Tick>) -> Done {
-    ticks.iter().take(2).for_each(|tick| watch.see(&tick));
+    ticks.iter().take(2).for_each(|tick| watch.update(&tick));
     files::print(&watch.frame())
 }
 
 fn live(watch: &mut Watch, ticks: &Receiver<Tick>) -> Done {
     let failed = |e: std::io::Error| Failure::Failed(format!("the terminal: {e}"));
-    let mut terminal = Terminal::take().map_err(failed)?;
+    let mut terminal = Terminal::new().map_err(failed)?;
     loop {
-        match ticks.recv_timeout(PATIENCE) {
+        match ticks.recv_timeout(KEY_POLL_INTERVAL) {
             Ok(tick) => {
-                watch.see(&tick);
+                watch.update(&tick);
                 terminal.show(&watch.frame()).map_err(failed)?;
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
-        if terminal.is_left().map_err(failed)? {
+        if terminal.quit_requested().map_err(failed)? {
             return Ok(());
         }
     }

@@ -1,4 +1,4 @@
-//! `wattlaw validate`: a law judged on runs it has not seen.
+//! `wattlaw validate`: cross-validates a law on held-out runs.
 
 mod suite;
 
@@ -26,7 +26,7 @@ use crate::schema::Schema;
 use crate::{files, render};
 use suite::SuiteArgs;
 
-/// Flags of `wattlaw validate`: those of judging a law on one table, or the suite's.
+/// Flags of `wattlaw validate`: cross-validation on one table, or the accuracy suite.
 #[derive(Debug, clap::Args)]
 #[command(mut_arg("runs", |arg| arg.required(false).required_unless_present("suite")))]
 pub struct Args {
@@ -36,35 +36,35 @@ pub struct Args {
     runs: Option<RunsArgs>,
     #[command(flatten)]
     law: LawArgs,
-    /// What is held out whole: family, workload, architecture, gpu, gpus, strategy, model or row
+    /// Column whose groups are held out as a whole: family, workload, architecture, gpu, gpus, strategy, model or row
     #[arg(long, default_value = "family")]
     hold_out: String,
-    /// How: shuffle (scikit-learn's GroupShuffleSplit), study (the study's seeding), k-fold, leave-one-out, or
-    /// scale-shift (train on the smaller three quarters and test on the largest, and the reverse)
+    /// Splitting scheme: shuffle (scikit-learn's GroupShuffleSplit), study (the study's seeding), k-fold, leave-one-out, or
+    /// scale-shift (train on the smaller three quarters, test on the largest quarter, and the reverse)
     #[arg(long, value_enum)]
     scheme: Option<SchemeKind>,
-    /// Splits to draw
+    /// Number of splits
     #[arg(long, default_value_t = 20, value_parser = whole::<usize>)]
     splits: usize,
-    /// Share of the groups that is held out
+    /// Fraction of the groups that is held out
     #[arg(long, default_value_t = 0.3, value_parser = number)]
     test_size: f64,
-    /// Folds of --scheme k-fold
+    /// Number of folds of --scheme k-fold
     #[arg(long, default_value_t = 5, value_parser = whole::<usize>)]
     folds: usize,
-    /// Seed of the draws
+    /// Random seed
     #[arg(long, default_value_t = 2026, value_parser = whole::<u32>)]
     seed: u32,
-    /// Level of the intervals
+    /// Confidence level of the intervals
     #[arg(long, default_value_t = 0.95, value_parser = number)]
     level: f64,
-    /// Give the roofline law so many runs of what is held out, which it chooses by their configurations alone
+    /// Few-shot validation of the roofline law: add this many held-out runs, chosen by their configurations only
     #[arg(long, value_name = "RUNS", value_parser = whole::<usize>)]
     given: Option<usize>,
-    /// Also judge the law on these terms, on the same splits (repeatable)
+    /// Also validate the law with these terms, on the same splits (repeatable)
     #[arg(long, value_name = "FORMULA", value_parser = Formula::from_str)]
     ablation: Vec<Formula>,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -79,7 +79,7 @@ enum SchemeKind {
     ScaleShift,
 }
 
-/// What scripts read: the law after the run at the top, the law before the run beside it.
+/// JSON output: the after-run law at the top level, the before-run law in a field.
 #[derive(Debug, Serialize)]
 struct Report {
     #[serde(skip)]
@@ -90,10 +90,10 @@ struct Report {
     seed: u32,
     #[serde(flatten)]
     after_run: Validation,
-    /// With η predicted from the configuration; absent where the law has no η.
+    /// The law with η predicted from the configuration; absent if the law has no η.
     #[serde(skip_serializing_if = "Option::is_none")]
     before_run: Option<Validation>,
-    /// Of the roofline law's times, where the target is energy.
+    /// Times of the roofline law; present if the target is energy.
     #[serde(skip_serializing_if = "Option::is_none")]
     duration: Option<Validation>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -104,12 +104,12 @@ struct Report {
 /// Runs the command.
 ///
 /// # Errors
-/// What is wrong with the table, its columns or the splits asked for.
+/// An invalid table, column or splitting scheme.
 pub fn run(args: &Args) -> Done {
     let Some(runs) = args.runs.as_ref().filter(|_| !args.suite.suite) else {
         return suite::run(&args.suite, args.format);
     };
-    args.suite.unasked()?;
+    args.suite.check_unused()?;
     args.check()?;
     match args.law.kind {
         LawKind::Scaling => scaling(args, runs),
@@ -117,12 +117,12 @@ pub fn run(args: &Args) -> Done {
     }
 }
 
-/// The roofline law, which knows what is known before a run and nothing else; time beside energy where both are there.
+/// Validates the roofline law, which uses only what is known before a run; also its times if the table has both.
 fn roofline(args: &Args, runs: &RunsArgs) -> Done {
     args.law.without_terms()?;
     if !args.ablation.is_empty() {
         return Err(Failure::usage(
-            "--ablation is of the scaling law; the roofline law has no terms to leave out",
+            "--ablation applies to the scaling law only; the roofline law has no terms",
         ));
     }
     let (data, catalog) = runs.read()?;
@@ -161,7 +161,7 @@ fn roofline(args: &Args, runs: &RunsArgs) -> Done {
 }
 
 impl Report {
-    /// Each law that was judged, under the name it is printed by.
+    /// Each validated law with its printed name.
     fn named(&self) -> impl Iterator<Item = (&str, &Validation)> {
         let first = &self.after_run;
         let name = match self.kind {
@@ -174,7 +174,7 @@ impl Report {
             .chain(self.ablations.iter().map(|v| (v.law.as_str(), v)))
     }
 
-    /// Prints the report, once everything went well, after what the user should know of the table and the splits.
+    /// Prints the notes on the table and the splits, then the report.
     fn show<'a>(&self, notes: impl Iterator<Item = &'a String>, format: Format) -> Done {
         for note in notes {
             render::note("note", note);
@@ -194,9 +194,7 @@ impl Report {
 
 fn scaling(args: &Args, runs: &RunsArgs) -> Done {
     if args.given.is_some() {
-        return Err(Failure::usage(
-            "--given is of the roofline law; the scaling law cannot choose runs (add --law roofline)",
-        ));
+        return Err(Failure::usage("--given applies to the roofline law only; add --law roofline"));
     }
     let (data, catalog) = runs.read()?;
     data.scope()?;
@@ -223,12 +221,12 @@ fn scaling(args: &Args, runs: &RunsArgs) -> Done {
     let mut judged = validator.validate_all(&laws, &frame)?;
     let ablations = judged.split_off(1);
     let Some(after_run) = judged.pop() else {
-        return Err(Failure::Failed("nothing was evaluated".to_owned()));
+        return Err(Failure::Failed("internal error: no law was validated".to_owned()));
     };
     let before_run = if formula.variables().contains(&"log_eta") {
         let mut law = BeforeRunLaw::from_terms(setting, formula.clone(), response)?;
         if args.scheme == Some(SchemeKind::Study) {
-            // folds of equally large groups follow the names' order, here the study's
+            // ties between groups of equal size follow the names' order, here that of the study
             law.groups = "study_family".to_owned();
         }
         Some(validator.validate(&law, &frame)?)
@@ -251,7 +249,7 @@ fn scaling(args: &Args, runs: &RunsArgs) -> Done {
 }
 
 impl Args {
-    /// Refuses numbers that no table could make right.
+    /// Checks numbers that are invalid for every table.
     fn check(&self) -> Done {
         let between = |flag: &str, value: f64| {
             if value > 0.0 && value < 1.0 {
@@ -274,7 +272,7 @@ impl Args {
     fn validator(&self, setting: Setting, seed: u32) -> CrossValidator {
         let study = self.scheme == Some(SchemeKind::Study);
         let hold_out = match (self.hold_out.as_str(), study) {
-            // the study's groups under names that sort as its own
+            // groups under names that sort as in the study
             ("family", true) => HoldOut::Column("study_family".to_owned()),
             ("workload", true) => HoldOut::Column("study_workload".to_owned()),
             (name, _) => HoldOut::from(name),
@@ -319,7 +317,7 @@ const fn scheme_name(scheme: &Scheme) -> &'static str {
 fn table(report: &Report) -> String {
     let v = &report.after_run;
     let mut out = render::heading(&format!(
-        "{} runs in {} groups of {}, {}; median over {} splits (quartiles)",
+        "{} runs, {} groups by {}, {} scheme; median (quartiles) over {} splits",
         v.n_rows,
         v.n_groups,
         v.hold_out,
@@ -348,7 +346,7 @@ fn table(report: &Report) -> String {
                 ]
             })
             .collect();
-        out += &format!("\n{}, split by split\n", if roofline { &v.law } else { "after the run" });
+        out += &format!("\n{}, by split\n", if roofline { &v.law } else { "after the run" });
         out += &render::table(
             &["held out", "train", "test", "R²", "RMSE of ln", "median error"],
             rows,
@@ -358,7 +356,7 @@ fn table(report: &Report) -> String {
     out
 }
 
-/// What share of all held-out runs lies inside intervals of several levels, and how wide they are.
+/// Coverage and half-width of the intervals at several levels, over all held-out runs.
 fn coverages(report: &Report) -> String {
     let mut header = vec!["intervals".to_owned()];
     let mut rows = Vec::new();
@@ -372,7 +370,7 @@ fn coverages(report: &Report) -> String {
                 f if f.is_finite() => format!("×{f:.2}"),
                 _ => "×∞".to_owned(),
             };
-            row.push(format!("{:.1} % in {factor}", covered.coverage * 100.0));
+            row.push(format!("{:.1} % ({factor})", covered.coverage * 100.0));
         }
         rows.push(row);
     }

@@ -1,4 +1,4 @@
-//! A job from flags, from a job file, or from a file with flags laid over it.
+//! A job from flags, a job file, or both; flags override the file.
 
 use std::path::{Path, PathBuf};
 
@@ -17,32 +17,32 @@ use crate::failure::{Done, Failure};
 use crate::files;
 use crate::parse::whole;
 
-/// A job file and the flags that are laid over it.
+/// A job file and the flags that override it.
 #[derive(Debug, Default, Args)]
 pub struct JobArgs {
-    /// Job file (TOML, or the JSON of `wattlaw job`); flags are laid over what it says
+    /// Job file (TOML, or the JSON of `wattlaw job`); flags override its fields
     pub job: Option<PathBuf>,
     #[command(flatten)]
     pub flags: JobFlags,
-    /// Accelerators in all
+    /// Total number of accelerators
     #[arg(long, value_parser = whole::<u64>, help_heading = "System")]
     pub gpus: Option<u64>,
 }
 
-/// The flags that describe a job, one for each of its fields but the number of accelerators.
+/// The flags that describe a job: one for each field except the number of accelerators.
 #[derive(Debug, Default)]
 pub struct JobFlags {
-    /// What they say, without the shape of the `config.json` that they may name.
+    /// The fields given by flags, without those of a `config.json` that a flag names.
     spec: JobSpec,
     /// Catalogue file.
     catalog: Option<PathBuf>,
 }
 
-/// Flags whose name is not that of the field: the field's column and the flag.
+/// Flags that are not named after their field: the field's column and the flag.
 const FLAG_NAMES: [(&str, &str); 2] =
     [("power_limit_w", "power-limit"), ("carbon_g_per_kwh", "carbon-intensity")];
 
-/// Fields that the short help (`-h`) passes over.
+/// Fields that the short help (`-h`) omits.
 const RARE: [&str; 25] = [
     "encoder_layers",
     "head_dim",
@@ -71,7 +71,7 @@ const RARE: [&str; 25] = [
     "shard_group",
 ];
 
-/// The fields that have a flag here.
+/// The fields with a flag.
 fn flags() -> impl Iterator<Item = &'static Field> {
     fields().filter(|field| field.column != "gpus")
 }
@@ -113,10 +113,10 @@ fn flag(field: &'static Field) -> Arg {
     }
 }
 
-/// Whether a field takes this text, by itself.
+/// Checks the text of one field.
 fn check(field: &Field, text: &str) -> Result<String, String> {
     let mut alone = JobSpec::default();
-    // targets are only read beside a rank
+    // LoRA targets are only valid with a rank
     alone.workload.lora = Some(Lora { rank: 1, targets: Vec::new() });
     match (field.set)(&mut alone, text) {
         Ok(()) => Ok(text.to_owned()),
@@ -133,7 +133,9 @@ impl Args for JobFlags {
             .long("catalog")
             .value_name("FILE")
             .value_parser(value_parser!(PathBuf))
-            .help("Catalogue file (TOML) whose GPUs, models and systems stand before the built-in ones");
+            .help(
+                "Catalogue file (TOML) whose GPUs, models and systems override the built-in ones",
+            );
         command.args(flags().map(flag)).arg(catalog)
     }
 
@@ -166,15 +168,15 @@ impl JobArgs {
     /// The job, resolved.
     ///
     /// # Errors
-    /// What is wrong in a file is a failure (1); what is wrong in flags alone is wrong usage (2).
+    /// An invalid file is a failure (exit code 1); invalid flags without a file are a usage error (2).
     pub fn job(&self) -> Done<Job> {
         let catalog = self.flags.catalog()?;
         let mut flags = self.flags.spec()?;
         flags.system.gpus = self.gpus;
         match &self.job {
             None if flags.model == ModelSpec::default() => Err(Failure::Usage(
-                "no model; give --model NAME (see `wattlaw catalog models`), --config FILE, a shape (--family, --layers, \
-                 --hidden-size), or a job file"
+                "no model; give a job file, --model NAME (see `wattlaw catalog models`), --config FILE, or a shape (--family, \
+                 --layers, --hidden-size)"
                     .to_owned(),
             )),
             None => flags.resolve(&catalog).map_err(Failure::usage),
@@ -186,10 +188,10 @@ impl JobArgs {
     }
 }
 
-/// Reads a job file, JSON where its name ends with `.json` and TOML otherwise, and the `config.json` that it names.
+/// Reads a job file (JSON if its name ends with `.json`, otherwise TOML) and the `config.json` that it names.
 ///
 /// # Errors
-/// What is wrong in a file, with its place.
+/// An invalid file, with its location.
 pub fn read(path: &Path) -> Done<JobSpec> {
     let place = Location::file(path.display().to_string());
     let text = files::text(path)?;
@@ -199,7 +201,7 @@ pub fn read(path: &Path) -> Done<JobSpec> {
     };
     let mut base = read.map_err(|e| e.at(place))?;
     if let Some(config) = base.model.config.take() {
-        // a path in a job file is meant from where that file lies
+        // a relative path in a job file is relative to that file
         let path = path.parent().map_or_else(|| PathBuf::from(&config), |dir| dir.join(&config));
         base.model = base.model.with_fallback(read_config(&path)?);
     }
@@ -207,18 +209,18 @@ pub fn read(path: &Path) -> Done<JobSpec> {
 }
 
 impl JobFlags {
-    /// The catalogue, with the user's before it.
+    /// The catalogue; the user's entries override the built-in ones.
     ///
     /// # Errors
-    /// What is wrong in the user's file.
+    /// An invalid catalogue file.
     pub fn catalog(&self) -> Done<Catalog> {
         catalog(self.catalog.as_deref())
     }
 
-    /// What the flags say.
+    /// The fields given by flags, including those of a `config.json` that a flag names.
     ///
     /// # Errors
-    /// What is wrong in the `config.json` that they name.
+    /// An invalid `config.json`.
     pub fn spec(&self) -> Done<JobSpec> {
         let mut spec = self.spec.clone();
         if let Some(path) = spec.model.config.take() {
@@ -228,10 +230,10 @@ impl JobFlags {
     }
 }
 
-/// The built-in catalogue, with a user's file before it.
+/// The built-in catalogue; a user's file overrides its entries.
 ///
 /// # Errors
-/// What is wrong in the file, with its place.
+/// An invalid file, with its location.
 pub fn catalog(overlay: Option<&Path>) -> Done<Catalog> {
     let built_in = Catalog::built_in()?;
     match overlay {

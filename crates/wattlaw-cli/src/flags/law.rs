@@ -1,4 +1,4 @@
-//! Which law, of what, on which terms: the flags that fitting and judging share.
+//! Flags that select a law, shared by fitting and validation.
 
 use std::str::FromStr;
 
@@ -10,44 +10,44 @@ use wattlaw::stats::formula::Formula;
 use crate::failure::{Done, Failure};
 use crate::parse::whole;
 
-/// Flags that name a law.
+/// Flags that select a law.
 #[derive(Debug, clap::Args)]
 pub struct LawArgs {
     /// Kind of law
     #[arg(long = "law", value_enum, default_value_t)]
     pub kind: LawKind,
-    /// Leave out what the roofline law's physics misses
+    /// Fit the roofline law without the learnt discrepancy
     #[arg(long)]
     pub no_discrepancy: bool,
-    /// The most points that hold what the physics misses; fewer make a smaller file, from which no run can be read back
+    /// Maximum number of inducing points of the learnt discrepancy; fewer points make a smaller file and hide the individual runs
     #[arg(long, value_name = "N", default_value_t = MAX_POINTS, value_parser = whole::<usize>, conflicts_with = "no_discrepancy")]
     pub discrepancy_points: usize,
-    /// Share one set of roofline parameters among all GPU models
+    /// Use one set of roofline parameters for all GPU models
     #[arg(long)]
     pub pooled: bool,
-    /// Terms of the law, as "log_C + log_M + log_eta + strategy"; the setting's when absent
+    /// Terms of the scaling law, such as "log_C + log_M + log_eta + strategy". Default: those of the setting
     #[arg(long, value_name = "FORMULA", value_parser = Formula::from_str)]
     pub terms: Option<Formula>,
-    /// What the law explains; a fitted roofline law explains both
+    /// Response of the law; a roofline law predicts both
     #[arg(long, value_enum, default_value_t)]
     pub target: Target,
 }
 
 impl LawArgs {
-    /// The most points of a discrepancy, where one is asked for.
+    /// Maximum number of inducing points of the discrepancy; `None` without a discrepancy.
     pub fn discrepancy(&self) -> Option<usize> {
         (!self.no_discrepancy).then_some(self.discrepancy_points)
     }
 
-    /// Refuses terms for a law that has none.
+    /// Refuses `--terms` for the roofline law.
     ///
     /// # Errors
-    /// Wrong usage.
+    /// A usage error.
     pub fn without_terms(&self) -> Done {
         match self.terms {
             None => Ok(()),
             Some(_) => Err(Failure::usage(
-                "--terms are of the scaling law; the roofline law has parameters of its own",
+                "--terms applies to the scaling law only; the roofline law has fixed parameters",
             )),
         }
     }
@@ -56,14 +56,14 @@ impl LawArgs {
 /// Laws that can be fitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum LawKind {
-    /// The study's: least squares on logarithms of proxies
+    /// Scaling law of the study: least squares on logarithms of proxies
     #[default]
     Scaling,
-    /// The structural one: parameters of each GPU model, with a learnt discrepancy
+    /// Roofline law: physical parameters per GPU model, with a learnt discrepancy
     Roofline,
 }
 
-/// What a law explains.
+/// Response of a law.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Target {
     /// ln(energy / kWh)
@@ -74,7 +74,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// The column of the logarithm.
+    /// Column with the logarithm of the response.
     pub const fn column(self) -> &'static str {
         match self {
             Self::Energy => "log_energy_kwh",

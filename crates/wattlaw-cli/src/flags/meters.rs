@@ -1,4 +1,4 @@
-//! What is measured, from the command line: which meters, how often, and what is assumed.
+//! Flags of measurement: which meters, how often, and which powers are assumed.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,31 +12,31 @@ use wattlaw_meter::select::Selection;
 use crate::failure::{Done, Failure};
 use crate::parse::time;
 
-/// Flags that say what is measured.
+/// Flags of measurement.
 #[derive(Debug, Args)]
 pub struct MeterArgs {
     /// Time between readings, 10ms to 10s
     #[arg(long, default_value = "100ms", value_parser = sampler::interval)]
     pub interval: Duration,
-    /// GPUs to measure, by index or UUID; those of CUDA_VISIBLE_DEVICES, or all, when absent
+    /// GPUs to measure, by index or UUID. Default: those in CUDA_VISIBLE_DEVICES, else all
     #[arg(long, value_name = "0,1", value_parser = Selection::from_str)]
     pub gpus: Option<Selection>,
-    /// Take a component's power as constant, marked as assumed everywhere: cpu=95W (repeatable)
+    /// Assume a constant power for a component, marked as assumed in all outputs: cpu=95W (repeatable)
     #[arg(long, value_name = "COMPONENT=POWER", value_parser = Assumption::from_str)]
     pub assume: Vec<Assumption>,
-    /// Measure so long with nothing running, before and after the command
+    /// Idle time to measure before and after the command
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = time)]
     pub idle: Duration,
-    /// Record time, windows and steps where there is no meter
+    /// Record time, windows and steps even if there is no meter
     #[arg(long)]
     pub time_only: bool,
 }
 
 impl MeterArgs {
-    /// The meters.
+    /// Opens the meters.
     ///
     /// # Errors
-    /// What is assumed twice, GPUs that are not there, and a machine without meters where energy is wanted.
+    /// A component assumed twice, a GPU that does not exist, or a machine without meters unless `--time-only` is set.
     pub fn open(&self) -> Done<Opened> {
         let alike = |a: &Assumption| {
             self.assume.iter().filter(|b| a.component() == b.component()).count() > 1
@@ -54,17 +54,17 @@ impl MeterArgs {
         };
         let opened = machine::open(&options).map_err(Failure::failed)?;
         if opened.meters.is_empty() && !self.time_only {
-            let looked = opened.notes.join("; ");
+            let reasons = opened.notes.join("; ");
             return Err(Failure::Failed(format!(
-                "nothing can be measured: {looked}; `wattlaw doctor` says more, --assume cpu=95W takes a power as given, and \
+                "nothing can be measured: {reasons}; `wattlaw doctor` shows details, --assume cpu=95W assumes a power, and \
                  --time-only records without energy"
             )));
         }
         Ok(opened)
     }
 
-    /// The same flags for a `wattlaw measure` of ours, which sees the GPUs that it is to measure.
-    pub fn words(&self) -> Vec<String> {
+    /// The same flags as arguments of a child `wattlaw measure`. GPUs are left out: the child's environment selects them.
+    pub fn arguments(&self) -> Vec<String> {
         let milliseconds = |time: Duration| format!("{}ms", time.as_secs_f64() * 1e3);
         let mut words = vec![
             "--interval".to_owned(),

@@ -1,4 +1,4 @@
-//! A run table from the command line: the file, a column map, which runs to keep, and what its columns mean.
+//! Flags that select a run table: the file, a column map, filters, and the meaning of its columns.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -20,45 +20,45 @@ use crate::failure::{Done, Failure};
 use crate::files;
 use crate::flags::job;
 
-/// Flags that name runs.
+/// Flags that select runs.
 #[derive(Debug, Args)]
 pub struct RunsArgs {
-    /// Run table (CSV), or a folder of records
+    /// Run table (CSV) or a folder of records
     pub runs: PathBuf,
-    /// Names the columns of a foreign table (TOML)
+    /// Column map for a table with other column names (TOML)
     #[arg(long, value_name = "FILE")]
     pub map: Option<PathBuf>,
-    /// The study's setting: bert, gpt or pooled; all runs when absent
+    /// Setting of the study: bert, gpt or pooled. Default: all runs
     #[arg(long, value_parser = Setting::from_str)]
     pub setting: Option<Setting>,
-    /// Keep runs whose column has this value, as gpu=T4 (repeatable)
+    /// Keep only runs with this value in a column, such as gpu=T4 (repeatable)
     #[arg(long, value_name = "COLUMN=VALUE", value_parser = Condition::from_str)]
     pub only: Vec<Condition>,
-    /// Leave out runs whose column has this value, as gpu=T4 (repeatable)
+    /// Exclude runs with this value in a column, such as gpu=T4 (repeatable)
     #[arg(long, value_name = "COLUMN=VALUE", value_parser = Condition::from_str)]
     pub except: Vec<Condition>,
-    /// Leave out the rows that this file lists (CSV with a column row or run_id), as `wattlaw audit --out` writes it
+    /// Exclude the rows listed in this file (CSV with a column row or run_id), as written by `wattlaw audit --out`
     #[arg(long, value_name = "FILE")]
     pub exclude: Option<PathBuf>,
-    /// What the energies cover, for a table that does not say, or which of several to keep
+    /// Energy scope: sets it if the table states none, else keeps only runs of this scope
     #[arg(long, value_parser = Scope::from_str)]
     pub scope: Option<Scope>,
     /// Proxies for compute and memory traffic: study or ledger
     #[arg(long, default_value_t, value_parser = ProxySet::from_str)]
     pub proxies: ProxySet,
-    /// What η compares: duration (the study's) or throughput (equal work)
+    /// Definition of the efficiency η: duration (as in the study) or throughput (at equal work)
     #[arg(long, default_value_t, value_parser = Efficiency::from_str)]
     pub efficiency: Efficiency,
-    /// Catalogue file (TOML) whose rows stand before the built-in ones
+    /// Catalogue file (TOML) whose entries override the built-in ones
     #[arg(long, value_name = "FILE")]
     pub catalog: Option<PathBuf>,
 }
 
 impl RunsArgs {
-    /// The runs that are kept, and the catalogue they are read with.
+    /// Reads the selected runs and the catalogue.
     ///
     /// # Errors
-    /// What is wrong in a file, with its place, or that nothing is left.
+    /// An invalid file, with its location, or filters that match no run.
     pub fn read(&self) -> Done<(Dataset, Catalog)> {
         let catalog = job::catalog(self.catalog.as_deref())?;
         let mut data = match self.runs.is_dir() {
@@ -85,7 +85,7 @@ impl RunsArgs {
         }
         if data.runs.is_empty() {
             return Err(Failure::Failed(format!(
-                "{}: no run is left by --setting, --only, --except, --exclude and --scope",
+                "{}: no run matches the filters --setting, --only, --except, --exclude and --scope",
                 data.name
             )));
         }
@@ -94,13 +94,13 @@ impl RunsArgs {
         Ok((data, catalog))
     }
 
-    /// What the proxy columns hold.
+    /// Definitions of the proxy columns.
     pub const fn columns(&self) -> ProxyColumns {
         ProxyColumns { proxies: self.proxies, efficiency: self.efficiency }
     }
 }
 
-/// The runs that a folder has records of.
+/// Reads the runs of a folder of records.
 fn records(
     folder: &Path,
     map: Option<&Path>,
@@ -108,7 +108,7 @@ fn records(
     catalog: &Catalog,
 ) -> Done<Dataset> {
     if map.is_some() {
-        return Err(Failure::usage("--map names the columns of a table, and the runs are records"));
+        return Err(Failure::usage("--map applies to tables only, but the runs are records"));
     }
     let paths = folder::all(folder).map_err(Failure::failed)?;
     let records = paths.iter().map(|path| folder::read(path)).collect::<Result<Vec<_>, _>>();
@@ -127,7 +127,7 @@ fn read(path: &Path, map: Option<&Path>) -> Done<Dataset> {
     Ok(Dataset::from_csv(&files::bytes(path)?, &path.display().to_string(), map.as_ref())?)
 }
 
-/// Rows that are left out: by line, or by name where a list has no lines.
+/// Excluded rows, by line or by run_id.
 struct Excluded {
     lines: BTreeSet<u64>,
     names: BTreeSet<String>,
@@ -144,9 +144,7 @@ impl Excluded {
         let column = |wanted: &str| headers.iter().position(|h| h == wanted);
         let (row, run_id) = (column("row"), column("run_id"));
         if row.is_none() && run_id.is_none() {
-            return Err(Failure::Failed(format!(
-                "{name}:1: a column `row` or `run_id` is missing; it names what to leave out"
-            )));
+            return Err(Failure::Failed(format!("{name}:1: column `row` or `run_id` is missing")));
         }
         let (mut lines, mut names) = (BTreeSet::new(), BTreeSet::new());
         for record in reader.records() {
@@ -156,14 +154,14 @@ impl Excluded {
                 (Some(line), _) => {
                     lines.insert(line.parse().map_err(|_| {
                         Failure::Failed(format!(
-                            "{name}: row is `{line}`, but it must be a line of the table"
+                            "{name}: row is `{line}`, but it must be a line number"
                         ))
                     })?);
                 }
                 (None, Some(run)) => {
                     names.insert(run.to_owned());
                 }
-                // a finding of the whole table names no row
+                // a finding about the whole table has no row
                 (None, None) => {}
             }
         }
@@ -175,7 +173,7 @@ impl Excluded {
     }
 }
 
-/// `COLUMN=VALUE` for a column of labels.
+/// A condition `COLUMN=VALUE`.
 #[derive(Debug, Clone)]
 pub struct Condition {
     column: Column,
@@ -211,7 +209,7 @@ impl FromStr for Condition {
     fn from_str(text: &str) -> Result<Self, String> {
         let (column, value) = text
             .split_once('=')
-            .ok_or_else(|| format!("`{text}` is no condition; write it as gpu=T4"))?;
+            .ok_or_else(|| format!("`{text}` is not a condition; example: gpu=T4"))?;
         let column = COLUMNS
             .iter()
             .find(|(name, _)| *name == column.trim())
@@ -227,7 +225,7 @@ impl Condition {
     fn holds(&self, run: &Measurement, catalog: &Catalog) -> bool {
         let value = &self.value;
         match self.column {
-            // an accelerator is the same under each of its names
+            // an accelerator may have several names
             Column::Gpu => {
                 run.gpu() == *value
                     || catalog

@@ -165,8 +165,8 @@ fn a_power_limit_stretches_a_busy_job_and_leaves_a_launch_bound_one() {
     let gpus_j = energy["total_j"].as_f64().unwrap() - energy["host_j"].as_f64().unwrap();
     assert!(gpus_j / of(&held, "duration_s") <= 250.0);
     let shown = run(&format!("predict {busy} --power-limit 250W"));
-    assert!(shown.stdout.contains("250 W a GPU binds: "), "{}", shown.stdout);
-    assert!(shown.stderr.contains("the square root of the time factor"), "{}", shown.stderr);
+    assert!(shown.stdout.contains("250 W per GPU limits the clock: "), "{}", shown.stdout);
+    assert!(shown.stderr.contains("half of what the limit stretches"), "{}", shown.stderr);
 
     let small = "--family bert --layers 4 --hidden-size 128 --gpu a100-sxm4-40gb --seq-len 32 --micro-batch 1 \
                  --tokens 1M";
@@ -546,7 +546,7 @@ fn suggested_runs_are_a_table_that_runs_are_read_from() {
     let found = json(&format!("{line} --out {}", plan.display()));
     has(
         &found,
-        "parent criterion seed points looked_at invalid too_large candidates log_sd_before runs total_duration_s \
+        "parent criterion seed points examined invalid too_large candidates log_sd_before runs total_duration_s \
          total_energy_kwh",
     );
     let runs = found["runs"].as_array().unwrap();

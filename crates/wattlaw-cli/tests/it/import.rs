@@ -54,7 +54,7 @@ fn a_job_makes_a_run_table_that_laws_read() {
     assert_eq!(audit["runs"], 1);
     let text = fs::read_to_string(&runs).unwrap();
     assert!(
-        text.starts_with("run_id,model,family,gpu,gpus,") && text.contains("nvidia-smi power.draw"),
+        text.starts_with("run_id,model,family,layers,") && text.contains("nvidia-smi power.draw"),
         "{text}"
     );
     assert!(text.contains(",10000000,"), "{text}");
@@ -63,7 +63,7 @@ fn a_job_makes_a_run_table_that_laws_read() {
     assert_eq!(fs::read(&runs).unwrap(), again);
 
     let without = run(&format!("import {LOGS}/gpu.csv -o {}", measured.display()));
-    assert!(without.stderr.contains("with --job it would be a run table"), "{}", without.stderr);
+    assert!(without.stderr.contains("use --job to write a run table"), "{}", without.stderr);
     let table = fs::read_to_string(&measured).unwrap();
     assert!(table.starts_with("run_id,start,duration_s,energy_j,"), "{table}");
     let fit = run(&format!("fit {}", measured.display()));
@@ -115,64 +115,60 @@ fn what_cannot_be_imported_is_refused() {
         (example("zeus.csv"), example("emissions.csv"), example("gpu.csv"), example("job.toml"));
     for (line, code, said) in [
         ("import", 2, "[FORMAT] FILES"),
-        ("import zeus", 2, "no log; name the files that zeus wrote"),
+        ("import zeus", 2, "no log file; give the files written by zeus"),
         (&format!("import zeuss {zeus}"), 2, "unknown format `zeuss`; did you mean `zeus`?"),
-        ("import absent.csv", 1, "absent.csv: there is no such file or directory"),
-        ("import .", 1, ".: it is a directory, and a file is needed"),
-        ("import empty.csv", 1, "empty.csv: no tool is known that writes such a log"),
+        ("import absent.csv", 1, "absent.csv: no such file or directory"),
+        ("import .", 1, ".: is a directory, expected a file"),
+        ("import empty.csv", 1, "empty.csv: unknown log format"),
         ("import codecarbon empty.csv", 1, "empty.csv: the file is empty"),
-        ("import binary.log", 1, "binary.log: no tool is known"),
-        ("import megatron binary.log", 1, "binary.log: it holds no lines of iterations"),
+        ("import binary.log", 1, "binary.log: unknown log format"),
+        ("import megatron binary.log", 1, "binary.log: the log has no lines of iterations"),
         (
             "import nvidia-smi binary.log",
             1,
-            "binary.log:1: not valid text: the line holds a zero byte",
+            "binary.log:1: not valid text: the line has a zero byte",
         ),
         (
             "import wide.csv",
             1,
-            "wide.csv: not valid text: it is UTF-16, as PowerShell's > writes it",
+            "wide.csv: not valid text: the file is UTF-16, as written by PowerShell's >",
         ),
         ("import utf8.csv", 1, "utf8.csv:2: not valid text: the text is not UTF-8"),
         ("import twice.csv", 1, "twice.csv:1: column is `duration` twice"),
-        (
-            "import other.csv",
-            1,
-            "other.csv: no tool is known that writes such a log; name the format (codecarbon, ",
-        ),
+        ("import other.csv", 1, "other.csv: unknown log format; give the format (codecarbon, "),
         ("import other.csv --map bad.toml", 1, "bad.toml: unknown column `speed`"),
         (
             &format!("import nvidia-smi {zeus}"),
             1,
-            "it is a log of zeus, and nvidia-smi was asked for",
+            "this is a zeus log, but the format given is nvidia-smi",
         ),
         (
             &format!("import {zeus} {emissions}"),
             1,
-            "it is a log of codecarbon, and the file before it one of zeus",
+            "this is a codecarbon log, but the previous file is a zeus log",
         ),
-        (&format!("import {gpu} {gpu}"), 2, "gpu.csv is named twice; its energy would count twice"),
+        (
+            &format!("import {gpu} {gpu}"),
+            2,
+            "gpu.csv is given twice; its energy would be counted twice",
+        ),
         (&format!("import {gpu} --devices 7"), 1, "unknown device `7`; accepted: `0`, `1`"),
         (
             &format!("import {gpu} --devices 0 --job {job}"),
             1,
-            "gpus is 2, but the log has the energy of 1; give the logs of all nodes",
+            "gpus is 2, but the log covers 1; give the logs of all nodes",
         ),
         (
             &format!("import {gpu} --scope node_ac"),
             2,
-            "--scope: `node_ac` cannot be taken out of a log; it must be gpu",
+            "--scope: `node_ac` cannot be extracted from a log; accepted: gpu",
         ),
         (
             &format!("import {gpu} --interval soon"),
             2,
-            "--interval: `soon` is no time between samples",
+            "--interval: `soon` is not a sampling interval",
         ),
-        (
-            &format!("import {gpu} -o absent/runs.csv"),
-            1,
-            "there is no directory absent to write it in",
-        ),
+        (&format!("import {gpu} -o absent/runs.csv"), 1, "directory absent does not exist"),
     ] {
         let ran = run_in(folder.path(), line);
         let last = Ran {

@@ -67,7 +67,7 @@ fn doctor_says_how_to_get_what_a_machine_lacks() {
     let nothing = tempfile::tempdir().unwrap();
     let ran = on(nothing.path(), "doctor");
     assert_eq!(ran.code, 0);
-    for said in ["no meter that can be read", "--assume", "install NVIDIA's driver", "modprobe"] {
+    for said in ["no readable meter", "--assume", "install NVIDIA's driver", "modprobe"] {
         assert!(ran.stdout.contains(said), "{said} is not in\n{}", ran.stdout);
     }
     let refused = on(nothing.path(), "doctor --gpus 0");
@@ -106,7 +106,7 @@ fn top_refuses_what_it_cannot_show() {
     assert_eq!(on(machine.path(), "top --once --job nowhere.toml").code, 1);
     let nothing = tempfile::tempdir().unwrap();
     let ran = on(nothing.path(), "top --once");
-    assert_eq!((ran.code, ran.stderr.contains("nothing to watch")), (1, true), "{}", ran.stderr);
+    assert_eq!((ran.code, ran.stderr.contains("no meter to show")), (1, true), "{}", ran.stderr);
 }
 
 /// What `wattlaw top` writes to a terminal in which a key is pressed, and whether it ended well.
@@ -124,7 +124,7 @@ fn in_terminal(machine: &Path, key: &[u8]) -> Option<(String, bool)> {
         .ok()?;
     let (mut keys, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     let (mut shown, mut some) = (Vec::new(), [0; 4096]);
-    while !String::from_utf8_lossy(&shown).contains("q ends") {
+    while !String::from_utf8_lossy(&shown).contains("press q to quit") {
         let read = screen.read(&mut some).unwrap();
         assert!(read > 0, "it ended by itself: {}", String::from_utf8_lossy(&shown));
         shown.extend(&some[..read]);

@@ -1,4 +1,4 @@
-//! What is asked wrongly or cannot be done: one clear sentence, the right exit code, and nothing half-written.
+//! Usage errors and failures: one sentence, the right exit code, and no partial output.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
@@ -21,10 +21,10 @@ fn refused(ran: &Ran, code: i32, said: &str) {
 const RECORD: &str = "fuzz/corpus/record_json/finished.json";
 
 #[test]
-fn a_wrong_word_is_wrong_usage() {
+fn an_invalid_argument_is_a_usage_error() {
     const BERT: &str = "predict --model bert-base-uncased --gpu t4 --seq-len 128 --micro-batch 8";
     for (line, said) in [
-        ("predict", "no model; give --model"),
+        ("predict", "no model; give a job file, --model NAME"),
         ("predict --model berd-base-uncased --gpu t4", "did you mean `bert-base-uncased`?"),
         ("predict --family berd --layers 2 --hidden-size 64 --gpu t4", "unknown model type `berd`"),
         (&format!("{BERT} --tokens 1M --gpu-s 1"), "unexpected argument '--gpu-s'"),
@@ -53,7 +53,7 @@ fn a_wrong_word_is_wrong_usage() {
             &format!("{BERT} --tokens 1M --gpus 0"),
             "gpus is 0, but it must be a whole number from 1",
         ),
-        (&format!("{BERT} --tokens 1M --gpus -1"), "--gpus: `-1` is no whole number"),
+        (&format!("{BERT} --tokens 1M --gpus -1"), "--gpus: `-1` is not a whole number"),
         (
             &format!("{BERT} --tokens 1M --layers 2.5"),
             "--layers: `2.5` is not accepted; it must be a whole number",
@@ -91,10 +91,7 @@ fn a_wrong_word_is_wrong_usage() {
         (&format!("{BERT} --tokens 1M --lora-targets q"), "--lora-rank"),
         (&format!("{BERT} --tokens 1M --calibration gtp-2026"), "unknown calibration `gtp-2026`"),
         (&format!("{BERT} --tokens 1M --gpu t4"), "cannot be used multiple times"),
-        (
-            "cost examples/job.toml --stage 3",
-            "--stage is 3, but the last of the 1 counted from 0 is 0",
-        ),
+        ("cost examples/job.toml --stage 3", "--stage is 3, but the job has 1 stages, 0 to 0"),
         ("fit", "required arguments were not provided: <RUNS>"),
         (
             "fit examples/runs.csv --setting llama",
@@ -102,12 +99,12 @@ fn a_wrong_word_is_wrong_usage() {
         ),
         (
             "fit examples/runs.csv --terms log_C+speed",
-            "--terms: unknown column `speed`; there are log_C, log_M",
+            "--terms: unknown column `speed`; known columns: log_C, log_M",
         ),
         ("fit examples/runs.csv --terms log_C+", "--terms: not valid formula"),
         ("fit examples/runs.csv --covariance hc9", "--covariance: unknown covariance `hc9`"),
         ("fit examples/runs.csv --scope moon", "--scope: unknown scope `moon`"),
-        ("fit examples/runs.csv --only gpu", "write it as gpu=T4"),
+        ("fit examples/runs.csv --only gpu", "`gpu` is not a condition; example: gpu=T4"),
         ("fit examples/runs.csv --only colour=red", "--only: unknown column `colour`"),
         ("fit examples/runs.csv --name mine", "--out <FILE>"),
         ("fit examples/runs.csv --law quantum", "[possible values: scaling, roofline]"),
@@ -119,7 +116,7 @@ fn a_wrong_word_is_wrong_usage() {
             "--test-size is 1.5, but it must lie between 0 and 1",
         ),
         ("validate examples/runs.csv --folds 1", "--folds is 1, but it must be at least 2"),
-        ("validate examples/runs.csv --seed -1", "--seed: `-1` is no whole number"),
+        ("validate examples/runs.csv --seed -1", "--seed: `-1` is not a whole number"),
         ("efficiency", "required arguments were not provided: <RUNS>"),
         ("efficiency examples/runs.csv --level 1", "--level is 1, but it must lie between 0 and 1"),
         ("efficiency examples/runs.csv --level nan", "--level is NaN"),
@@ -128,21 +125,33 @@ fn a_wrong_word_is_wrong_usage() {
             "efficiency examples/runs.csv --resamples 1000001",
             "--resamples is 1000001, but it must be from 1 to 1000000",
         ),
-        ("efficiency examples/runs.csv --seed -1", "--seed: `-1` is no whole number"),
+        ("efficiency examples/runs.csv --seed -1", "--seed: `-1` is not a whole number"),
         ("catalog show berd-base-uncased", "did you mean `bert-base-uncased`?"),
         ("catalog colours", "[possible values: gpus, models, systems]"),
         ("completions csh", "possible values: bash"),
         ("measure", "required arguments were not provided: <COMMAND>"),
         ("measure train.py", "unexpected argument 'train.py'"),
-        ("measure --interval 1h -- true", "--interval: `1h` is no interval"),
-        ("measure --interval 1ms -- true", "--interval: `1ms` is no interval between 10ms and 10s"),
-        ("measure --idle forever -- true", "--idle: `forever` is no time up to a day"),
-        ("measure --gpus first -- true", "--gpus: `first` names no GPU"),
-        ("measure --assume cpu -- true", "--assume: `cpu` is no assumption; write it as cpu=95W"),
+        ("measure --interval 1h -- true", "--interval: `1h` is not an interval"),
+        (
+            "measure --interval 1ms -- true",
+            "--interval: `1ms` is not an interval between 10ms and 10s",
+        ),
+        (
+            "measure --idle forever -- true",
+            "--idle: `forever` is not a duration of at most one day",
+        ),
+        ("measure --gpus first -- true", "--gpus: `first` is not a GPU"),
+        (
+            "measure --assume cpu -- true",
+            "--assume: `cpu` is not an assumed power; example: cpu=95W",
+        ),
         ("measure --assume fan=5W -- true", "--assume: unknown component `fan`"),
         ("measure --assume cpu=5W --assume cpu=6W -- true", "--assume: cpu is assumed twice"),
-        ("measure --name a/b -- true", "--name: `a/b` is no name"),
-        ("measure --window-pattern ( -- true", "--window-pattern: `(` is no regular expression"),
+        ("measure --name a/b -- true", "--name: `a/b` is not a valid name"),
+        (
+            "measure --window-pattern ( -- true",
+            "--window-pattern: `(` is not a valid regular expression",
+        ),
         ("measure --window-steps 0 -- true", "--window-steps is 0, but it must be at least 1"),
         ("measure --model gpt22 -- true", "unknown model `gpt22`"),
         ("measure --gpu t44 -- true", "unknown GPU `t44`"),
@@ -197,21 +206,7 @@ fn a_wrong_file_could_not_be_done() {
             "job.toml: unknown model `gtp2`; did you mean `gpt2`?",
         ),
         ("job.toml", "[model]\nname = 'gpt2'\n", "predict job.toml", "job.toml: gpu is missing"),
-        (
-            "job.toml",
-            "[model]\nconfig = 'no.json'\n",
-            "predict job.toml",
-            "no.json: there is no such file",
-        ),
-        ("job.json", "[model]", "predict job.json", "job.json: not valid JSON: "),
-        ("job.json", "{}", "predict job.json", "job.json: schema is missing; `wattlaw job"),
-        (
-            "job.json",
-            "{\"schema\": \"wattlaw-job/2\"}",
-            "measure --job job.json -- true",
-            "job.json: schema is `wattlaw-job/2`, but it must be `wattlaw-job/1`",
-        ),
-        ("job.toml", "[model]\nname = 'gpt2'\n", "job job.toml", "job.toml: gpu is missing"),
+        ("job.toml", "[model]\nconfig = 'no.json'\n", "predict job.toml", "no.json: no such file"),
         (
             "c.json",
             "{\"model_type\":",
@@ -261,10 +256,10 @@ fn a_wrong_file_could_not_be_done() {
             "fit r.csv --map m.toml",
             "m.toml: unknown column `speed`",
         ),
-        ("x", "", "predict nowhere.toml", "nowhere.toml: there is no such file"),
-        ("x", "", "predict .", ".: it is a directory, and a file is needed"),
-        ("x", "", "fit .", ".: no runs found: there are no records"),
-        ("x", "", "fit nowhere.csv", "nowhere.csv: there is no such file"),
+        ("x", "", "predict nowhere.toml", "nowhere.toml: no such file"),
+        ("x", "", "predict .", ".: is a directory, expected a file"),
+        ("x", "", "fit .", ".: no run is there: it has no records"),
+        ("x", "", "fit nowhere.csv", "nowhere.csv: no such file"),
     ] {
         let folder = folder_with(name, content);
         let line = if line.contains("--model") || line.contains("--config") {
@@ -275,7 +270,7 @@ fn a_wrong_file_could_not_be_done() {
         refused(&run_in(folder.path(), &line), 1, said);
     }
     let folder = folder_with("job.toml", [0xff, 0xfe, 0x00]);
-    refused(&run_in(folder.path(), "predict job.toml"), 1, "the text is not UTF-8 (byte 1)");
+    refused(&run_in(folder.path(), "predict job.toml"), 1, "not valid UTF-8 (byte 1)");
     refused(
         &run(
             "predict --calibration bert-2026 --model t5-small --gpu h100 --tokens 1M --seq-len 8 --micro-batch 1",
@@ -349,24 +344,20 @@ fn a_wrong_table_is_refused_with_line_and_column_and_nothing_is_written() {
             table[..table.len() - 40].to_owned(),
             "runs.csv:25: not valid CSV: the row has 8 cells and the header 16",
         ),
-        ("fit", same("energy_j", "100"), "the same value in every row, so there is nothing to fit"),
-        (
-            "validate",
-            same("energy_j", "100"),
-            "the same value in every row, so there is nothing to fit",
-        ),
+        ("fit", same("energy_j", "100"), "the same in every row, so no law can be fitted"),
+        ("validate", same("energy_j", "100"), "the same in every row, so no law can be fitted"),
         ("fit --terms log_C+log_tokens+log_layers+log_hidden_size", table.clone(), "log_"),
         ("fit --terms log_C+family", table.clone(), "`bert` in every row"),
         (
             "fit --setting gpt",
             table.clone(),
-            "no run is left by --setting, --only, --except, --exclude and --scope",
+            "no run matches the filters --setting, --only, --except, --exclude and --scope",
         ),
-        ("fit --only gpu=t4", table.clone(), "no run is left"),
+        ("fit --only gpu=t4", table.clone(), "no run matches the filters"),
         (
             "fit --exclude runs.csv",
             table.replacen("run_id", "name", 1),
-            "runs.csv:1: a column `row` or `run_id` is missing",
+            "runs.csv:1: column `row` or `run_id` is missing",
         ),
         ("efficiency", String::new(), "runs.csv: the file is empty"),
         ("efficiency", with_cell("tokens", 3, "0"), "runs.csv:4: column `tokens` is `0`"),
@@ -416,22 +407,18 @@ fn only_the_table(folder: &Path) {
 }
 
 #[test]
-fn a_file_is_written_whole_or_not_at_all() {
+fn files_are_written_atomically() {
     let table = fs::read(root().join("examples/runs.csv")).unwrap();
     let folder = folder_with("runs.csv", &table);
     refused(
         &run_in(folder.path(), "fit runs.csv --out nowhere/mine.json"),
         1,
-        "there is no directory nowhere",
+        "directory nowhere does not exist",
     );
-    refused(
-        &run_in(folder.path(), "fit runs.csv --out ."),
-        1,
-        "it is a directory, and a file is to be written",
-    );
+    refused(&run_in(folder.path(), "fit runs.csv --out ."), 1, "is a directory, expected a file");
     only_the_table(folder.path());
 
-    // what stood there before stays when a later fit fails
+    // an existing file stays when a later fit fails
     assert_eq!(run_in(folder.path(), "fit runs.csv --out mine.json").code, 0);
     let before = fs::read(folder.path().join("mine.json")).unwrap();
     fs::write(folder.path().join("cut.csv"), &table[..table.len() - 40]).unwrap();
@@ -448,7 +435,7 @@ fn a_calibration_is_adjusted_from_a_roofline_law_of_the_same_scope_only() {
         ("bert-2026", 1, "only a roofline law can be adjusted"),
         ("no-such", 2, "unknown calibration `no-such`; accepted: `roofline-gpt-2026`"),
         ("roofline-gpt-2026", 1, "of scope `gpu` and those of roofline-gpt-2026 of `codecarbon`"),
-        ("no-such.json", 1, "no-such.json: there is no such file"),
+        ("no-such.json", 1, "no-such.json: no such file"),
     ] {
         refused(
             &run(&format!("calibrate examples/runs.csv --parent {parent} --out {out}")),
@@ -481,7 +468,7 @@ fn a_suggestion_without_a_space_or_from_an_impossible_one_is_refused() {
         ("--space good.toml", 2, "--suggest"),
         ("--suggest 0 --space good.toml", 2, "--suggest is 0, but it must be at least 1"),
         ("--suggest 5 --space good.toml --criterion a", 2, "unknown criterion `a`"),
-        ("--suggest 5 --space no.toml", 1, "no.toml: there is no such file"),
+        ("--suggest 5 --space no.toml", 1, "no.toml: no such file"),
         (
             &format!("--suggest 5 --space empty.toml {PARENT}"),
             1,
@@ -506,17 +493,13 @@ fn a_suggestion_without_a_space_or_from_an_impossible_one_is_refused() {
             1,
             "this version of wattlaw reads `wattlaw-calibration/1`",
         ),
-        (
-            "--suggest 5 --space good.toml --jobs no-job.toml",
-            1,
-            "no-job.toml: there is no such file",
-        ),
+        ("--suggest 5 --space good.toml --jobs no-job.toml", 1, "no-job.toml: no such file"),
     ] {
         refused(&run_in(folder.path(), &format!("calibrate {line}")), code, said);
     }
     assert!(!folder.path().join("plan.csv").exists());
     let given = "validate examples/runs.csv --hold-out gpus --given 5";
-    refused(&run(given), 2, "--given is of the roofline law");
+    refused(&run(given), 2, "--given applies to the roofline law only");
 }
 
 #[test]
@@ -547,31 +530,35 @@ fn a_sweep_that_cannot_be_designed_is_refused() {
             2,
             "unknown preset `study-bart`; accepted: `study-bert`, `study-gpt`",
         ),
-        ("no.toml", 1, "no.toml: there is no such file"),
+        ("no.toml", 1, "no.toml: no such file"),
         ("empty.toml", 1, "empty.toml: workload.seq_len is an empty list"),
         ("typo.toml", 1, "typo.toml: not valid space of jobs: unknown field `seq_length`"),
         (
             "none.toml",
             1,
-            "none.toml: none of the 1296 points of the space that were looked at can run: 1296 are no jobs",
+            "none.toml: none of the 1296 examined points of the space can run: 1296 are not valid jobs",
         ),
         ("large.toml", 1, "can run: none fits in memory"),
-        ("vast.toml", 1, "at most 100000 are planned at once; draw some with --design random"),
+        ("vast.toml", 1, "a plan has at most 100000 jobs; use --design random"),
         ("tied.toml", 1, "tied.toml: together is 3 of gpus and 3 of strategy and 6 of layers"),
-        ("loose.toml", 1, "loose.toml: unknown list that goes together `vocab_size`"),
+        ("loose.toml", 1, "loose.toml: unknown list in `together` `vocab_size`"),
         ("good.toml --gpu rtx-409", 2, "did you mean `rtx-4090`?"),
         ("good.toml --design best", 2, "unknown design `best`; accepted: `grid`, `one-factor`"),
         (
             "good.toml --runs 5",
             2,
-            "--runs is of designs latin-hypercube, random and optimal, and the design is grid",
+            "--runs applies to the designs latin-hypercube, random and optimal only, but the design is grid",
         ),
         ("good.toml --design random", 2, "design random needs --runs"),
         ("good.toml --design random --runs 0", 2, "--runs is 0, but it must be at least 1"),
-        ("good.toml --design latin-hypercube --runs 1297", 1, "the space has 1296 points only"),
-        ("good.toml --design random --runs 5 --budget 3kWh", 2, "--budget is of --design optimal"),
-        ("good.toml --law scaling", 2, "--law is of --design optimal"),
-        ("good.toml --jobs good.toml", 2, "--jobs is of --design optimal"),
+        ("good.toml --design latin-hypercube --runs 1297", 1, "the space has only 1296 points"),
+        (
+            "good.toml --design random --runs 5 --budget 3kWh",
+            2,
+            "--budget applies to --design optimal only",
+        ),
+        ("good.toml --law scaling", 2, "--law applies to --design optimal only"),
+        ("good.toml --jobs good.toml", 2, "--jobs applies to --design optimal only"),
         ("good.toml --design optimal", 2, "an optimal design needs --runs or --budget"),
         (
             "good.toml --design optimal --budget 3apples",
@@ -581,18 +568,14 @@ fn a_sweep_that_cannot_be_designed_is_refused() {
         (
             "good.toml --design optimal --budget 0.001Wh",
             1,
-            "no job fits the budget of 0.000001 kWh: the cheapest takes",
+            "no job fits the budget of 0.000001 kWh: the cheapest job needs",
         ),
         (
             "good.toml --design optimal --runs 5 --calibration bert-2026",
             1,
             "only a roofline law can choose runs",
         ),
-        (
-            "good.toml --design optimal --runs 5 --jobs no-job.toml",
-            1,
-            "no-job.toml: there is no such file",
-        ),
+        ("good.toml --design optimal --runs 5 --jobs no-job.toml", 1, "no-job.toml: no such file"),
         (
             "good.toml --calibration bart-2026",
             2,
@@ -604,7 +587,7 @@ fn a_sweep_that_cannot_be_designed_is_refused() {
             2,
             "blocks is 3, but it must be a multiple of the 2 repeats",
         ),
-        ("good.toml --repeats 1000", 2, "the plan is of 720000 jobs, but at most 100000"),
+        ("good.toml --repeats 1000", 2, "the plan is 720000 jobs, but a plan has at most 100000"),
         ("good.toml --reference good.toml", 2, "--reference-every"),
         ("good.toml --reference-every 0", 2, "reference-every is 0"),
         (
@@ -620,25 +603,28 @@ fn a_sweep_that_cannot_be_designed_is_refused() {
     refused(
         &run_in(folder.path(), "sweep design good.toml -o no/plan.csv"),
         1,
-        "there is no directory no",
+        "directory no does not exist",
     );
 }
 
 #[test]
 fn flags_of_the_scaling_law_are_refused_by_the_roofline_law() {
     for (line, said) in [
-        ("fit examples/runs.csv --law roofline --terms log_C", "--terms are of the scaling law"),
+        (
+            "fit examples/runs.csv --law roofline --terms log_C",
+            "--terms applies to the scaling law only",
+        ),
         (
             "fit examples/runs.csv --law roofline --covariance hc3",
-            "--covariance is of the scaling law",
+            "--covariance applies to the scaling law only",
         ),
         (
             "validate examples/runs.csv --law roofline --terms log_C",
-            "--terms are of the scaling law",
+            "--terms applies to the scaling law only",
         ),
         (
             "validate examples/runs.csv --law roofline --ablation log_C",
-            "--ablation is of the scaling law",
+            "--ablation applies to the scaling law only",
         ),
     ] {
         refused(&run(line), 2, said);
@@ -646,7 +632,7 @@ fn flags_of_the_scaling_law_are_refused_by_the_roofline_law() {
 }
 
 #[test]
-fn what_is_no_record_is_refused() {
+fn invalid_records_are_refused() {
     let record = fs::read_to_string(root().join(RECORD)).unwrap();
     let opened = fs::read_to_string(root().join("fuzz/corpus/record_json/opened.json")).unwrap();
     let cases = [
@@ -669,19 +655,15 @@ fn what_is_no_record_is_refused() {
     refused(
         &run_in(folder.path(), "report run.json --table runs.csv"),
         1,
-        "is no row of a run table",
+        "cannot be written to a run table",
     );
     refused(
         &run_in(folder.path(), "report run.json --scope node_ac"),
         1,
         "no energy of scope node_ac",
     );
-    refused(&run_in(folder.path(), "report no-such-folder"), 1, "there is no such file");
-    refused(&run_in(folder.path(), "recover no-such-folder"), 1, "there is no such file");
-    refused(
-        &run_in(folder.path(), "measure --job no-such.toml -- true"),
-        1,
-        "there is no such file",
-    );
+    refused(&run_in(folder.path(), "report no-such-folder"), 1, "no such file");
+    refused(&run_in(folder.path(), "recover no-such-folder"), 1, "no such file");
+    refused(&run_in(folder.path(), "measure --job no-such.toml -- true"), 1, "no such file");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }

@@ -309,7 +309,7 @@ fn whoever_is_killed_while_submitting_nothing_is_submitted_twice() {
     assert_eq!(cluster.queue().len(), 2, "a and b were submitted, although nobody heard so");
     killed("slow");
     let ran = sweep.submit("");
-    let said = "runs: another `wattlaw sweep submit` is at work on it";
+    let said = "runs: another `wattlaw sweep submit` is using this folder";
     assert!(ran.code == 1 && ran.stderr.contains(said), "an sbatch goes on: {}", ran.stderr);
     sweep.release("sbatch");
     cluster.until("sbatch has submitted c", |c| c.queue().len() == 3);
@@ -349,7 +349,7 @@ fn what_cannot_be_submitted_is_said_in_a_sentence_and_nothing_is_written() {
             "plan.csv --scheduler slurm --out runs",
             none,
             1,
-            "sbatch: there is no such command; jobs are submitted where",
+            "sbatch: command not found; submit jobs on a login node",
         ),
         ("plan.csv --scheduler pbs --out runs", none, 2, "[possible values: slurm]"),
         ("plan.csv --out runs", none, 2, "were not provided: --scheduler"),
@@ -357,37 +357,32 @@ fn what_cannot_be_submitted_is_said_in_a_sentence_and_nothing_is_written() {
             "plan.csv --scheduler slurm --out runs --options none.toml",
             none,
             1,
-            "none.toml: there is no such file",
+            "none.toml: no such file",
         ),
         (
             "plan.csv --scheduler slurm --out runs --options wrong.toml",
             none,
             1,
-            "wrong.toml: not valid TOML: line 3, column 1: `nodes` cannot be given: it follows from the job",
+            "wrong.toml: not valid TOML: line 3, column 1: `nodes` cannot be set: wattlaw sets it from the job",
         ),
         (
             "plan.csv --scheduler slurm --out runs --gpus 0",
             none,
             2,
-            "--gpus chooses GPUs of this machine",
+            "--gpus selects GPUs of this machine",
         ),
-        (
-            "empty.csv --scheduler slurm --out runs",
-            none,
-            1,
-            "empty.csv: the plan has a header and no jobs",
-        ),
+        ("empty.csv --scheduler slurm --out runs", none, 1, "empty.csv: the plan has no jobs"),
         (
             "other.csv --scheduler slurm --out begun",
             bin.as_str(),
             1,
-            "its job a is another job in this plan",
+            "its job a is a different job in this plan",
         ),
         (
             "other.csv --scheduler slurm --out begun --dry-run",
             none,
             1,
-            "its job a is another job in this plan",
+            "its job a is a different job in this plan",
         ),
     ] {
         let ran = run(words, path);

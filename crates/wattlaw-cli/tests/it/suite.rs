@@ -88,8 +88,8 @@ fn flags_of_the_suite_and_of_one_table_do_not_mix() {
         ("validate --suite --setting gpt", "--suite"),
         ("validate --suite --seed 3", "--suite"),
         ("validate --suite examples/runs.csv", "--suite"),
-        ("validate examples/runs.csv --only-case made-up", "--only-case is of --suite"),
-        ("validate examples/runs.csv --data .", "--data is of --suite"),
+        ("validate examples/runs.csv --only-case made-up", "--only-case requires --suite"),
+        ("validate examples/runs.csv --data .", "--data requires --suite"),
         ("validate --suite --only-case gpt-a100", "unknown case `gpt-a100`"),
     ] {
         let ran = run(line);

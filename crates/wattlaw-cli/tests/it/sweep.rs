@@ -89,7 +89,7 @@ fn a_plan_is_run_in_its_order_and_not_again() {
     assert_eq!(begun(&place), ["first", "wide", "last"]);
     let said = told(&output);
     assert!(
-        said.contains("[2/3] wide done in ") && said.contains(" J assumed; left: 1 job"),
+        said.contains("[2/3] wide done in ") && said.contains(" J assumed; remaining: 1 job"),
         "{said}"
     );
     assert!(said.contains("3 of 3 jobs done"), "{said}");
@@ -109,7 +109,7 @@ fn a_plan_is_run_in_its_order_and_not_again() {
     assert_eq!((code(&again), begun(&place).len()), (0, 3), "{}", told(&again));
 
     let status = status(&place);
-    assert_eq!((&status["done"], &status["left"]["jobs"]), (&Value::from(3), &Value::from(0)));
+    assert_eq!((&status["done"], &status["remaining"]["jobs"]), (&Value::from(3), &Value::from(0)));
     let wide = &status["jobs"][1];
     let (took, energy) = (wide["duration_s"].as_f64().unwrap(), wide["energy_j"].as_f64().unwrap());
     // the window, and not the command around it
@@ -175,10 +175,10 @@ fn what_fails_is_told_and_the_sweep_goes_on() {
     assert!(told(&output).contains("2 jobs failed"), "{}", told(&output));
     let jobs = status(&place)["jobs"].clone();
     assert_eq!(
-        (&jobs[0]["fate"], &jobs[1]["fate"], &jobs[2]["fate"]),
+        (&jobs[0]["status"], &jobs[1]["status"], &jobs[2]["status"]),
         (&"failed".into(), &"failed".into(), &Value::from("done"))
     );
-    assert!(jobs[1]["reason"].as_str().unwrap().contains("told of no step"), "{jobs}");
+    assert!(jobs[1]["reason"].as_str().unwrap().contains("reported no steps"), "{jobs}");
     // what failed is left alone until it is asked for
     assert_eq!(code(&sweep(&place, "-q", &fake("0.02")).output().unwrap()), 0);
     assert_eq!(status(&place)["failed"], 2);
@@ -196,7 +196,7 @@ fn one_that_hangs_is_ended() {
     let script = "[ $WATTLAW_RUN_ID = wide ] && sleep 100; sh fake.sh 0.02";
     let output = sweep(&place, "--time-limit 500ms", &["sh", "-c", script]).output().unwrap();
     assert_eq!(code(&output), 1);
-    assert!(told(&output).contains("wide failed: it had not ended after"), "{}", told(&output));
+    assert!(told(&output).contains("wide failed: exceeded the time limit of"), "{}", told(&output));
     assert_eq!(status(&place)["done"], 2);
 }
 
@@ -223,7 +223,7 @@ fn two_sweeps_on_one_folder_are_one() {
     let second = sweep(&place, "", &fake("0.02")).output().unwrap();
     assert_eq!(code(&second), 1);
     assert!(
-        told(&second).contains("another `wattlaw sweep run` is at work on it"),
+        told(&second).contains("another `wattlaw sweep run` is using this folder"),
         "{}",
         told(&second)
     );
@@ -286,15 +286,15 @@ fn what_cannot_be_run_is_one_sentence_and_nothing_is_begun() {
     };
     let there = place(PLAN);
     assert!(
-        refused(&there, "", &["no-such-program"])
-            .contains("no-such-program: there is no such command")
+        refused(&there, "", &["no-such-program"]).contains("no-such-program: command not found")
     );
     let empty = there.path().join("empty");
     fs::create_dir(&empty).unwrap();
     let mut bare = there.wattlaw("sweep run plan.csv --time-only");
     let output = bare.env("PATH", &empty).output().unwrap();
     assert!(
-        told(&output).contains("torchrun: there is no such command; `pip install"),
+        told(&output)
+            .contains("torchrun: command not found; install the trainer with `pip install"),
         "{}",
         told(&output)
     );
@@ -307,11 +307,11 @@ fn what_cannot_be_run_is_one_sentence_and_nothing_is_begun() {
             PLAN.replace("bert,2,256", "bert,2,250"),
             "job wide: heads is 3, but it must divide hidden_size 250",
         ),
-        (PLAN.replace("wide", "first"), "plan.csv:3: column `run_id` is `first` as in line 2"),
+        (PLAN.replace("wide", "first"), "plan.csv:3: column `run_id` is `first`, also in line 2"),
         (PLAN.replace("layers", "layer"), "plan.csv:1: unknown column `layer`"),
-        (PLAN.replace(",4,2,ddp,t4,2,", ",4,2,ddp,t4,16,"), "job wide spans 2 nodes"),
+        (PLAN.replace(",4,2,ddp,t4,2,", ",4,2,ddp,t4,16,"), "job wide needs 2 nodes"),
         (PLAN.replace(",t4,2,", ",t5,2,"), "job wide: unknown GPU `t5`"),
-        (PLAN.lines().next().unwrap().to_owned(), "the plan has a header and no jobs"),
+        (PLAN.lines().next().unwrap().to_owned(), "the plan has no jobs"),
         (String::new(), "plan.csv"),
     ] {
         let there = place(&plan);
@@ -328,7 +328,7 @@ fn runs_of_another_plan_are_left_alone() {
     let other = sweep(&place, "", &fake("0.01")).output().unwrap();
     assert_eq!((code(&other), begun(&place).len()), (1, 3));
     assert!(
-        told(&other).contains("of another plan: its job wide is another job in this plan"),
+        told(&other).contains("of another plan: its job wide is a different job in this plan"),
         "{}",
         told(&other)
     );
@@ -338,10 +338,10 @@ fn runs_of_another_plan_are_left_alone() {
     assert_eq!(code(&measured), 0);
     let strange = sweep(&place, "--out more", &fake("0.01")).output().unwrap();
     assert_eq!(code(&strange), 1);
-    assert!(told(&strange).contains("bears the name of the plan's job wide"), "{}", told(&strange));
+    assert!(told(&strange).contains("has the name of the plan's job wide"), "{}", told(&strange));
     let none = place.wattlaw("sweep status elsewhere").output().unwrap();
     assert_eq!(code(&none), 1);
-    assert!(told(&none).contains("it has no plan.csv"), "{}", told(&none));
+    assert!(told(&none).contains("no plan.csv"), "{}", told(&none));
 }
 
 /// How a sweep is stopped in the middle.

@@ -34,7 +34,7 @@ fn the_whole_circle() {
     assert!(checked.executed >= 9, "only {} commands were executed", checked.executed);
 
     let status = json("wattlaw sweep status runs --format json", &place);
-    assert_eq!((&status["done"], &status["spent"]["energy_assumed"]), (&15.into(), &true.into()));
+    assert_eq!((&status["done"], &status["usage"]["energy_assumed"]), (&15.into(), &true.into()));
 
     let catalog = "--catalog examples/tutorial/cpu.toml";
     let held_out = "--target duration --hold-out workload --scheme leave-one-out --format json";

@@ -1,26 +1,26 @@
-//! Cells of a log as numbers, and the sentences for those that are none.
+//! Parses cells as numbers, and reports invalid cells.
 
 use super::super::lines::text;
 use super::super::unit::Scale;
-use crate::number::{absent, short};
+use crate::number::{is_missing_value, shortened};
 use wattlaw::base::error::Error;
 
-/// The sentence for a line of more or fewer cells than the header.
+/// The error for a line with another number of cells than the header.
 pub(super) fn row_of_other_length(line: &[u8], found: usize, expected: usize) -> Error {
     let shown = String::from_utf8_lossy(line);
     if line.contains(&0) || std::str::from_utf8(line).is_err() {
         return match text(line) {
             Err(e) => e,
-            Ok(_) => Error::Data("the line is no text".to_owned()),
+            Ok(_) => Error::Data("the line is not text".to_owned()),
         };
     }
     let header = shown.contains("timestamp") || shown.contains("power.draw");
     let hint = if header {
-        "; another header begins here, and logs of different columns must be given as files of their own"
+        "; another header starts here; give logs with different columns as separate files"
     } else if found > expected {
-        "; a decimal comma would do that, and nvidia-smi writes a point"
+        "; a decimal comma may be the cause, but nvidia-smi writes a decimal point"
     } else {
-        "; the log may have been cut off here"
+        "; the log may be incomplete here"
     };
     Error::Syntax {
         format: "CSV",
@@ -28,40 +28,42 @@ pub(super) fn row_of_other_length(line: &[u8], found: usize, expected: usize) ->
     }
 }
 
-/// The sentence for a cell that is not what its column promises.
+/// The error for an invalid cell.
 pub(super) fn unreadable_cell(column: &str, cell: &[u8], expected: &str) -> Error {
     match text(cell) {
-        Ok(shown) => {
-            Error::invalid(format!("column `{column}`"), format!("`{}`", short(shown)), expected)
-        }
+        Ok(shown) => Error::invalid(
+            format!("column `{column}`"),
+            format!("`{}`", shortened(shown)),
+            expected,
+        ),
         Err(e) => e,
     }
 }
 
-/// The sentence for a power that is none.
+/// The error for an invalid power.
 pub(super) fn power_cell(cell: &[u8], comma: bool) -> Error {
     let expected = if comma {
-        "it must be a number with a decimal point, and this one has a comma"
+        "it must use a decimal point instead of a comma"
     } else {
         "it must be a number of watts from 0 to 100000"
     };
     unreadable_cell("power.draw", cell, expected)
 }
 
-/// Watts of a cell with or without its unit; none where the driver does not know them.
+/// Power of a cell with or without unit, W; `None` for a missing value.
 ///
 /// # Errors
-/// Whether a decimal comma is what is wrong with it.
+/// For an invalid number, whether it has a decimal comma.
 pub(super) fn quantity(cell: &[u8]) -> std::result::Result<Option<f64>, bool> {
     if let Some(x) = decimal(cell) {
         return Ok(Some(x));
     }
     let shown = std::str::from_utf8(cell).map_err(|_| false)?.trim().trim_matches('"');
-    if absent(shown) {
+    if is_missing_value(shown) {
         return Ok(None);
     }
     let (number, scale) = match shown.rsplit_once(' ') {
-        Some((number, unit)) => (number, Scale::named(unit).ok_or(false)?),
+        Some((number, unit)) => (number, Scale::from_unit(unit).ok_or(false)?),
         None => (shown.strip_suffix('W').unwrap_or(shown), Scale::ONE),
     };
     match number.trim().parse::<f64>() {
@@ -70,8 +72,8 @@ pub(super) fn quantity(cell: &[u8]) -> std::result::Result<Option<f64>, bool> {
     }
 }
 
-/// A plain decimal number such as `123.45` or `123.45 W`, exactly as the standard library reads it: up to fifteen digits
-/// and a power of ten are exact, so that their quotient is rounded once.
+/// A plain decimal number such as `123.45` or `123.45 W`, with the same result as the standard library: up to fifteen digits and a
+/// power of ten are exact, so their quotient is rounded once.
 fn decimal(cell: &[u8]) -> Option<f64> {
     const TENS: [f64; 9] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8];
     let digits = cell.strip_suffix(b" W").unwrap_or(cell);
@@ -94,7 +96,7 @@ fn decimal(cell: &[u8]) -> Option<f64> {
     (seen > 0 && x <= 1e5).then_some(x)
 }
 
-/// A cell without the space before it and quotes around it.
+/// A cell without surrounding spaces and quotes.
 pub(super) fn trim(cell: &[u8]) -> &[u8] {
     let cell = cell.strip_prefix(b" ").unwrap_or(cell);
     if cell.first() == Some(&b'"') || cell.last() == Some(&b'"') {

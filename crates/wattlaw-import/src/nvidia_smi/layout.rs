@@ -1,11 +1,11 @@
-//! Where the cells of a log stand, by its header, by names that the user gives, or by what its first line looks like.
+//! Column layout of a log: from its header, from names given by the user, or guessed from its first line.
 
-use super::super::clock::minute;
 use super::super::lines::text;
-use super::super::table::unlike;
+use super::super::table::check_titles;
+use super::super::timestamp::minute;
 use wattlaw::base::error::{Error, Result};
 
-/// What power is read from, the first that the log has.
+/// Power columns in order of preference.
 const POWERS: [&str; 5] = [
     "power.draw",
     "power.draw.average",
@@ -14,7 +14,7 @@ const POWERS: [&str; 5] = [
     "module.power.draw.instant",
 ];
 
-/// What a cell is, in the order of the slots it is put into.
+/// Meaning of a cell; the discriminant is its slot.
 #[derive(Clone, Copy)]
 pub(super) enum Slot {
     Time,
@@ -25,21 +25,21 @@ pub(super) enum Slot {
     Mig,
 }
 
-/// Where the cells stand that are used.
+/// Positions of the used cells.
 pub(super) struct Layout {
     pub(super) delimiter: u8,
-    /// What each cell is, none for those that are not looked at.
+    /// Meaning of each cell; `None` for ignored cells.
     pub(super) slots: Vec<Option<Slot>>,
-    /// Title of the power that is integrated, and others that are not.
+    /// Title of the integrated power, and of unused power columns.
     pub(super) power_name: String,
     pub(super) unused: Vec<String>,
-    /// Whether a column tells devices apart.
-    pub(super) told_apart: bool,
+    /// Whether a column identifies the device.
+    pub(super) has_device_column: bool,
 }
 
 impl Layout {
-    /// Reads the header, or judges a first line without one; says whether it was a header.
-    pub(super) fn of(line: &[u8], named: &[String]) -> Result<(Self, bool)> {
+    /// Reads the header, or guesses the layout of a log without one; returns whether the line was a header.
+    pub(super) fn from_first_line(line: &[u8], named: &[String]) -> Result<(Self, bool)> {
         let line = text(line)?;
         let delimiter = if line.contains(';') && !line.contains(',') { b';' } else { b',' };
         let cells: Vec<&str> =
@@ -48,7 +48,7 @@ impl Layout {
             !cells.iter().any(|c| minute(c.as_bytes().get(..16).unwrap_or_default()).is_some());
         if titled {
             let titles: Vec<String> = cells.iter().map(|cell| title(cell).to_owned()).collect();
-            return Ok((Self::named(&titles, delimiter)?, true));
+            return Ok((Self::from_titles(&titles, delimiter)?, true));
         }
         if !named.is_empty() {
             if named.len() != cells.len() {
@@ -58,9 +58,9 @@ impl Layout {
                     format!("the line has {} cells", cells.len()),
                 ));
             }
-            return Ok((Self::named(named, delimiter)?, false));
+            return Ok((Self::from_titles(named, delimiter)?, false));
         }
-        // without a header, units tell the power: one cell in watts, or none
+        // without a header the power is the only cell with the unit W
         let watts = |cell: &&str| cell.strip_suffix(" W").is_some();
         let mut titles: Vec<String> = vec![String::new(); cells.len()];
         for (title, cell) in titles.iter_mut().zip(&cells) {
@@ -75,14 +75,14 @@ impl Layout {
         if !titles.iter().any(|t| t == "power.draw") {
             return Err(Error::missing(
                 "a header",
-                "name the columns with --columns, as in --columns timestamp,index,power.draw",
+                "give the column names, such as --columns timestamp,index,power.draw",
             ));
         }
-        Ok((Self::named(&titles, delimiter)?, false))
+        Ok((Self::from_titles(&titles, delimiter)?, false))
     }
 
-    fn named(titles: &[String], delimiter: u8) -> Result<Self> {
-        unlike(titles)?;
+    fn from_titles(titles: &[String], delimiter: u8) -> Result<Self> {
+        check_titles(titles)?;
         let at = |name: &str| titles.iter().position(|t| t == name);
         let found: Vec<&str> = POWERS.into_iter().filter(|p| at(p).is_some()).collect();
         let Some((power_name, unused)) = found.split_first() else {
@@ -117,7 +117,7 @@ impl Layout {
             slots,
             power_name: (*power_name).to_owned(),
             unused: unused.iter().map(|s| (*s).to_owned()).collect(),
-            told_apart: device.is_some(),
+            has_device_column: device.is_some(),
         })
     }
 }

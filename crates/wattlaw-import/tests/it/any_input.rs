@@ -211,12 +211,12 @@ fn a_stray_quotation_mark_does_not_fill_the_memory() {
     let error = fails(Format::Codecarbon, "x.csv", &text);
     assert!(error.contains("a quotation mark is not closed"), "{error}");
     let wide = "a,".repeat(100_000);
-    assert!(fails(Format::Codecarbon, "x.csv", &wide).contains("a log has up to 4096"));
-    assert!(fails(Format::NvidiaSmi, "x.csv", &wide).contains("a log has up to 4096"));
+    assert!(fails(Format::Codecarbon, "x.csv", &wide).contains("at most 4096 are allowed"));
+    assert!(fails(Format::NvidiaSmi, "x.csv", &wide).contains("at most 4096 are allowed"));
 }
 
 #[test]
-fn what_is_no_log_is_refused_by_file_and_line() {
+fn invalid_logs_are_refused_with_file_and_line() {
     use Format::{
         Alumet, Carbontracker, Codecarbon, Dcgm, Eco2ai, Energibridge, Jpwr, Megatron, Mlperf,
         Perun, Zeus,
@@ -245,29 +245,29 @@ fn what_is_no_log_is_refused_by_file_and_line() {
         (
             Codecarbon,
             "duration,energy_consumed\n1,\"0,5\"\n",
-            "x.log:2: column `energy_consumed` is `0,5`, but it must be a number with a decimal point, and this one has a comma",
+            "x.log:2: column `energy_consumed` is `0,5`, but it must use a decimal point instead of a comma",
         ),
         (
             Codecarbon,
             "duration;energy_consumed\n1;0,5\n",
-            "x.log:2: column `energy_consumed` is `0,5`, but it must be a number with a decimal point",
+            "x.log:2: column `energy_consumed` is `0,5`, but it must use a decimal point",
         ),
         (
             Codecarbon,
             "duration,energy_consumed\n1,0,5\n1,2\n",
-            "x.log:2: not valid CSV: the row has 3 cells and the header 2; a decimal comma or a row of another version",
+            "x.log:2: not valid CSV: the row has 3 cells and the header 2; a decimal comma or a row of another tool version",
         ),
         (
             Codecarbon,
             "duration,duration,energy_consumed\n",
-            "x.log:1: column is `duration` twice, but each column may occur once",
+            "x.log:1: column is `duration` twice, but column names must be unique",
         ),
         (
             Codecarbon,
             "duration,emissions\n1,2\n",
             "x.log:1: column `energy_consumed` is missing; CodeCarbon writes it in kWh",
         ),
-        (Codecarbon, "duration,energy_consumed\n", "x.log: it holds no rows below its header"),
+        (Codecarbon, "duration,energy_consumed\n", "x.log: the log has no data rows"),
         (
             Codecarbon,
             "duration,energy_consumed\n1,\n",
@@ -309,7 +309,7 @@ fn what_is_no_log_is_refused_by_file_and_line() {
         (
             Dcgm,
             "DCGM_FI_DEV_POWER_USAGE{gpu=\"0\"\n",
-            "x.log:1: the line is `DCGM_FI_DEV_POWER_USAGE{gpu=\"0\"`, but it must be a metric as NAME{labels} VALUE",
+            "x.log:1: the line is `DCGM_FI_DEV_POWER_USAGE{gpu=\"0\"`, but it must be a metric of the form NAME{labels} VALUE",
         ),
         (
             Dcgm,
@@ -319,7 +319,7 @@ fn what_is_no_log_is_refused_by_file_and_line() {
         (
             Carbontracker,
             "x - Duration: soon\n",
-            "x.log:1: the time is `soon`, but it must be a time as 0:02:21.90",
+            "x.log:1: the time is `soon`, but it must be a time such as 0:02:21.90",
         ),
         (
             Carbontracker,
@@ -329,12 +329,12 @@ fn what_is_no_log_is_refused_by_file_and_line() {
         (
             Alumet,
             "metric;timestamp;value\nnvml_energy_consumption_mJ;yesterday;1\n",
-            "x.log:2: column `timestamp` is `yesterday`, but it must be a time of RFC 3339",
+            "x.log:2: column `timestamp` is `yesterday`, but it must be an RFC 3339 time",
         ),
         (
             Perun,
             "sensor,unit,magnitude,timestep,value\nCUDA:0_POWER,W,lots,0,1\n",
-            "x.log:2: column `magnitude` is `lots`, but it must be a factor as 0.001",
+            "x.log:2: column `magnitude` is `lots`, but it must be a factor such as 0.001",
         ),
         (
             Energibridge,

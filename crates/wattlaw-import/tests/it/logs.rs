@@ -5,7 +5,7 @@
 use std::io::BufReader;
 
 use wattlaw::Result;
-use wattlaw_import::{Format, Importer, Log, Options, Source, Trap};
+use wattlaw_import::{DataIssue, Format, Importer, Log, Options, Source};
 
 /// Reads files of one format, a name and its bytes each.
 pub fn read_with(format: Format, options: Options, files: &[(&str, &[u8])]) -> Result<Log> {
@@ -41,15 +41,15 @@ pub fn fails(format: Format, name: &str, text: &str) -> String {
 
 /// The one finding of a kind, as a line.
 #[track_caller]
-pub fn told(log: &Log, kind: Trap) -> String {
+pub fn told(log: &Log, kind: DataIssue) -> String {
     let found: Vec<_> = log.findings.iter().filter(|f| f.kind == kind).collect();
     assert_eq!(found.len(), 1, "{kind}: {:?}", log.findings);
     found[0].to_string()
 }
 
 /// The kinds of what was found, each once.
-pub fn kinds(log: &Log) -> Vec<Trap> {
-    let mut kinds: Vec<Trap> = log.findings.iter().map(|f| f.kind).collect();
+pub fn kinds(log: &Log) -> Vec<DataIssue> {
+    let mut kinds: Vec<DataIssue> = log.findings.iter().map(|f| f.kind).collect();
     kinds.sort();
     kinds.dedup();
     kinds

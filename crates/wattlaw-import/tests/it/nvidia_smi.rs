@@ -7,7 +7,7 @@
 use std::fmt::Write;
 
 use wattlaw::base::scope::Scope;
-use wattlaw_import::{Format, Options, Trap};
+use wattlaw_import::{DataIssue, Format, Options};
 
 use crate::logs::{fails, figures, kinds, read, read_with, told};
 
@@ -25,7 +25,7 @@ fn rows(unit: &str) -> String {
 }
 
 #[test]
-fn units_and_header_may_be_there_or_not() {
+fn units_and_header_are_optional() {
     let expected = [(1500.0, 5.0, Some(2))];
     for text in [
         format!("{HEADER}{}", rows(" W")),
@@ -67,7 +67,7 @@ fn units_and_header_may_be_there_or_not() {
     );
     assert!(
         fails(Format::NvidiaSmi, "gpu.csv", &body)
-            .contains("a header is missing; name the columns with --columns")
+            .contains("a header is missing; give the column names, such as --columns")
     );
 }
 
@@ -90,7 +90,7 @@ fn columns_may_stand_in_any_order_and_devices_may_be_chosen() {
 }
 
 #[test]
-fn the_end_of_summer_time_is_made_good_and_gaps_are_left_out() {
+fn daylight_saving_time_is_corrected_and_gaps_are_excluded() {
     let head = "timestamp, power.draw [W]\n";
     let mut text = head.to_owned();
     for (clock, seconds) in [("02:59", 0..60_u32), ("02:00", 0..60)] {
@@ -101,7 +101,9 @@ fn the_end_of_summer_time_is_made_good_and_gaps_are_left_out() {
     let log = read(Format::NvidiaSmi, "gpu.csv", &text).unwrap();
     assert_eq!(figures(&log), [(11_900.0, 119.0, Some(1))]);
     assert!(
-        log.findings.iter().any(|f| f.line == Some(62) && f.text.contains("summer time ended")),
+        log.findings
+            .iter()
+            .any(|f| f.line == Some(62) && f.text.contains("daylight saving time ended")),
         "{:?}",
         log.findings
     );
@@ -113,8 +115,8 @@ fn the_end_of_summer_time_is_made_good_and_gaps_are_left_out() {
     let log = read(Format::NvidiaSmi, "gpu.csv", &gap).unwrap();
     assert_eq!(figures(&log), [(200.0, 2.0, Some(1))]);
     assert_eq!(
-        told(&log, Trap::Gap),
-        "gpu.csv:4: no sample for 3601 s before this line (summer time may have begun); that time and its energy are left out"
+        told(&log, DataIssue::Gap),
+        "gpu.csv:4: no sample for 3601 s before this line (daylight saving time may have started); this gap is excluded"
     );
 
     // a sample each ten minutes goes back by fifty
@@ -130,41 +132,44 @@ fn the_end_of_summer_time_is_made_good_and_gaps_are_left_out() {
     let back = format!("{head}2024/03/31 01:59:58.000, 100 W\n2024/03/31 01:59:46.000, 100 W\n");
     assert_eq!(
         fails(Format::NvidiaSmi, "gpu.csv", &back),
-        "gpu.csv:3: the time goes back by 12 s; logs that were joined must be given as files of their own"
+        "gpu.csv:3: the time goes back by 12 s; give concatenated logs as separate files"
     );
 }
 
 #[test]
-fn what_the_driver_does_not_know_is_left_out_and_told() {
+fn missing_values_are_skipped_and_reported() {
     let text = format!(
         "{HEADER}2024/03/01 12:00:00.000, 0, A, 100.00 W, [N/A]\n2024/03/01 12:00:01.000, 0, A, [N/A], [N/A]\n\
                         2024/03/01 12:00:02.000, 0, A, 100.00 W, [N/A]\n2024/03/01 12:00:03.000, 0, A, [Not Supported], [N/A]\n"
     );
     let log = read(Format::NvidiaSmi, "gpu.csv", &text).unwrap();
     assert_eq!(figures(&log), [(200.0, 2.0, Some(1))]);
-    assert!(told(&log, Trap::Sentinel).ends_with("the sample was left out (2 times)"));
+    assert!(told(&log, DataIssue::MissingValue).ends_with("the sample was skipped (2 times)"));
     let cut = format!("{HEADER}{}2024/03/01 12:00:06.000, 0, NVI", rows(" W"));
     let log = read(Format::NvidiaSmi, "gpu.csv", &cut).unwrap();
-    assert_eq!(told(&log, Trap::LeftOut), "gpu.csv:14: the last line is cut off and was left out");
+    assert_eq!(
+        told(&log, DataIssue::Skipped),
+        "gpu.csv:14: the last line is incomplete and was skipped"
+    );
     let module = "timestamp, power.draw [W], module.power.draw.average [W]\n2024/03/01 12:00:00.0, 1 W, 2 W\n2024/03/01 12:00:01.0, 1 W, 2 W\n";
     assert_eq!(
         kinds(&read(Format::NvidiaSmi, "g.csv", module).unwrap()),
-        [Trap::LocalTime, Trap::Covers]
+        [DataIssue::LocalTime, DataIssue::Coverage]
     );
     let restarted =
         format!("{HEADER}{}{HEADER}{}", rows(" W"), rows(" W").replace("12:00", "14:00"));
     let log = read(Format::NvidiaSmi, "gpu.csv", &restarted).unwrap();
     assert_eq!(figures(&log), [(3000.0, 10.0, Some(2))]);
-    assert!(told(&log, Trap::Restart).starts_with("gpu.csv:14: the header stands here again"));
+    assert!(told(&log, DataIssue::Restart).starts_with("gpu.csv:14: repeated header"));
 }
 
 #[test]
-fn what_cannot_be_is_refused_in_one_sentence() {
+fn invalid_logs_are_refused_in_one_sentence() {
     let row = "2024/03/01 12:00:00.000, 0, A, 100.00 W, 400.00 W\n";
     let with = |line: &str| format!("{HEADER}{row}{line}\n{row}");
     for (text, said) in [
         (String::new(), "gpu.csv: the file is empty"),
-        (HEADER.to_owned(), "gpu.csv: it holds no two samples of one GPU"),
+        (HEADER.to_owned(), "gpu.csv: the log has no two samples of one GPU"),
         (
             "timestamp, index\n".to_owned(),
             "gpu.csv:1: column `power.draw` is missing; log it with --query-gpu=",
@@ -179,13 +184,13 @@ fn what_cannot_be_is_refused_in_one_sentence() {
         ),
         (
             with("2024/03/01 12:00:01.000, 0, A, 123,45 W, 400.00 W"),
-            "gpu.csv:3: not valid CSV: the row has 6 cells and the header 5; a decimal comma would do that",
+            "gpu.csv:3: not valid CSV: the row has 6 cells and the header 5; a decimal comma may be the cause",
         ),
         (
             with("2024/03/01 12:00:01.000, 0, A"),
-            "gpu.csv:3: not valid CSV: the row has 3 cells and the header 5; the log may have been cut off here",
+            "gpu.csv:3: not valid CSV: the row has 3 cells and the header 5; the log may be incomplete here",
         ),
-        (with("timestamp, power.draw [W]"), "another header begins here"),
+        (with("timestamp, power.draw [W]"), "another header starts here"),
         (
             with("2024/03/01 12:00:01.000, 0, A, -5.00 W, 400.00 W"),
             "gpu.csv:3: column `power.draw` is `-5.00 W`, but it must be a number of watts from 0 to 100000",
@@ -196,7 +201,7 @@ fn what_cannot_be_is_refused_in_one_sentence() {
         ),
         (
             with("01.03.2024 12:00, 0, A, 1 W, 400.00 W"),
-            "gpu.csv:3: column `timestamp` is `01.03.2024 12:00`, but it must be a time as",
+            "gpu.csv:3: column `timestamp` is `01.03.2024 12:00`, but it must be a time such as",
         ),
     ] {
         let error = fails(Format::NvidiaSmi, "gpu.csv", &text);
@@ -207,7 +212,7 @@ fn what_cannot_be_is_refused_in_one_sentence() {
         + &"2024/03/01 12:00:01.000, 100 W\n".repeat(6);
     assert!(
         fails(Format::NvidiaSmi, "gpu.csv", &blind)
-            .contains("several GPUs are in the log that cannot be told apart")
+            .contains("the log has several GPUs that cannot be distinguished")
     );
     // eight GPUs a millisecond apart, each 100 ms
     let mut burst = "timestamp, power.draw [W]\n".to_owned();
@@ -216,13 +221,13 @@ fn what_cannot_be_is_refused_in_one_sentence() {
     }
     assert!(
         fails(Format::NvidiaSmi, "gpu.csv", &burst)
-            .contains("several GPUs are in the log that cannot be told apart")
+            .contains("the log has several GPUs that cannot be distinguished")
     );
     let unknown =
         "timestamp, power.draw [W]\n2024/03/01 12:00:00.0, [N/A]\n2024/03/01 12:00:01.0, [N/A]\n";
     assert!(
         fails(Format::NvidiaSmi, "gpu.csv", unknown)
-            .contains("it holds no known power.draw: the driver does not measure it")
+            .contains("the log has no valid power.draw: the driver does not provide it")
     );
     let binary = [HEADER.as_bytes(), b"\xff\xfe\x00, 0\n", row.as_bytes()].concat();
     let error = read_with(Format::NvidiaSmi, Options::default(), &[("gpu.csv", &binary)])

@@ -14,7 +14,7 @@ use wattlaw::base::scope::Scope;
 use wattlaw::job::JobSpec;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::record::{Component, Instrument};
-use wattlaw_import::{Format, Options, Trap};
+use wattlaw_import::{DataIssue, Format, Options};
 
 use crate::logs::{fails, figures, kinds, read, read_with, told};
 
@@ -75,14 +75,16 @@ fn real_logs_come_to_what_pandas_and_numpy_say() {
 }
 
 #[test]
-fn tucanos_restart_is_told_and_joined_and_its_power_is_doubted() {
+fn tucanos_restart_is_joined_and_its_power_is_questioned() {
     let path = "codecarbon/tucano_160m_2.7.1.csv";
     let Some(bytes) = real(path) else { return };
     let log = read_with(Format::Codecarbon, Options::default(), &[(path, &bytes)]).unwrap();
-    assert!(told(&log, Trap::Restart).contains("2 run_ids of project Tucano, one after another"));
-    let cumulative = log.findings.iter().find(|f| f.kind == Trap::CumulativeRows).unwrap();
-    assert!(cumulative.text.contains("the last one counts"), "{}", cumulative.text);
-    let share = log.findings.iter().find(|f| f.kind == Trap::Modelled).unwrap();
+    assert!(
+        told(&log, DataIssue::Restart).contains("2 run_ids of project Tucano: one after another")
+    );
+    let cumulative = log.findings.iter().find(|f| f.kind == DataIssue::CumulativeRows).unwrap();
+    assert!(cumulative.text.contains("the last one is used"), "{}", cumulative.text);
+    let share = log.findings.iter().find(|f| f.kind == DataIssue::Modelled).unwrap();
     assert!(share.text.contains("28 % of the energy is memory"), "{}", share.text);
 
     let whole = wattlaw_import::join(&log.measured).unwrap();
@@ -102,7 +104,7 @@ fn tucanos_restart_is_told_and_joined_and_its_power_is_doubted() {
     let doubts = wattlaw_import::check(&log.measured, &Catalog::built_in().unwrap());
     assert_eq!(doubts.len(), 2);
     assert!(
-        doubts[0].text.contains("453 W a GPU on average, above the TDP of 400 W"),
+        doubts[0].text.contains("mean power of 453 W per GPU, above the TDP of 400 W"),
         "{}",
         doubts[0].text
     );
@@ -128,7 +130,7 @@ fn a_measurement_and_a_job_are_a_run() {
     };
     assert_eq!(
         refused("gpu = 'a100'\ngpus = 4\n"),
-        "w.csv:2: gpus is 4, but the log has the energy of 2; give the logs of all nodes and --join"
+        "w.csv:2: gpus is 4, but the log covers 2; give the logs of all nodes and use --join"
     );
     assert!(refused("gpus = 2\n").contains("w.csv:2: gpu is missing"));
     let three = "start_time,window_name,elapsed_time,gpu0_energy,gpu1_energy,gpu2_energy\n1.7e9,train,1.0,9.0,9.0,9.0\n";
@@ -136,10 +138,7 @@ fn a_measurement_and_a_job_are_a_run() {
     let error = wattlaw_import::run(three, &spec("gpu = 'a100'\ngpus = 2\n"), &catalog)
         .unwrap_err()
         .to_string();
-    assert!(
-        error.ends_with("the log has the energy of 3; name those of the job with --devices"),
-        "{error}"
-    );
+    assert!(error.ends_with("the log covers 3; select those of the job with --devices"), "{error}");
     // what the job leaves open is the log's
     let open = wattlaw_import::run(measured, &spec("gpu = 'a100'\n"), &catalog).unwrap();
     assert_eq!((open.gpus(), open.strategy_kind().name()), (2, "ddp"));
@@ -178,8 +177,8 @@ fn codecarbon_schemas_differ_in_columns_and_mean_the_same() {
     }
     let pue = read(Format::Codecarbon, "emissions.csv", schemas[2]).unwrap();
     assert_eq!(
-        told(&pue, Trap::PueInside),
-        "emissions.csv:2: the energy was multiplied by a PUE of 2, which was divided out again"
+        told(&pue, DataIssue::PueIncluded),
+        "emissions.csv:2: the energy includes a PUE of 2; it was divided by the PUE"
     );
     assert_eq!(
         (pue.measured[0].pue, pue.measured[0].gpu.as_deref()),
@@ -190,17 +189,17 @@ fn codecarbon_schemas_differ_in_columns_and_mean_the_same() {
         (parts.measured[0].gpus, parts.measured[0].start.unwrap().to_string().as_str()),
         (Some(2), "2021-07-23T09:26:00.000")
     );
-    let alone = parts.measured[0].clone().of_gpus().unwrap();
+    let alone = parts.measured[0].clone().with_gpu_energy().unwrap();
     assert_relative_eq!(alone.energy.unwrap().value(), 0.35 * 3.6e6);
 }
 
 #[test]
-fn codecarbons_traps_are_told() {
+fn codecarbons_data_issues_are_reported() {
     let head = "timestamp,project_name,run_id,duration,energy_consumed,cpu_energy,gpu_energy,ram_energy,gpu_count,gpu_model,tracking_mode\n";
     let read = |rows: &str| read(Format::Codecarbon, "e.csv", &format!("{head}{rows}")).unwrap();
     // a counter that is not there
     let zero = read("2024-01-01T00:01:00,p,a,60,0.2,0.1,0,0.1,1,1 x Tesla P100,process\n");
-    assert_eq!(kinds(&zero), [Trap::ZeroCounter, Trap::Modelled, Trap::Covers]);
+    assert_eq!(kinds(&zero), [DataIssue::ZeroCounter, DataIssue::Modelled, DataIssue::Coverage]);
     // totals that fall back within one run: both parts count
     let anew = read(
         "2024-01-01T00:01:00,p,a,60,0.2,0.1,0.1,0,1,x,machine\n2024-01-01T00:02:00,p,a,120,0.4,0.2,0.2,0,1,x,machine\n\
@@ -209,19 +208,21 @@ fn codecarbons_traps_are_told() {
     assert_eq!(figures(&anew).len(), 1);
     assert_relative_eq!(figures(&anew)[0].0, 0.5 * 3.6e6, max_relative = 1e-12);
     assert_relative_eq!(figures(&anew)[0].1, 150.0);
-    assert!(told(&anew, Trap::Restart).starts_with("e.csv:4: the totals of run a fall back here"));
+    assert!(
+        told(&anew, DataIssue::Restart).starts_with("e.csv:4: the totals of run a decrease here")
+    );
     // a tracker on each of two ranks of one node
     let ranks = read(
         "2024-01-01T00:01:00,p,a,60,0.2,0.1,0.10,0,8,8 x NVIDIA A100-SXM4-80GB,machine\n\
          2024-01-01T00:01:01,p,b,60,0.2,0.1,0.101,0,8,8 x NVIDIA A100-SXM4-80GB,machine\n",
     );
-    assert!(told(&ranks, Trap::CountedTwice).contains("a tracker on every rank"));
+    assert!(told(&ranks, DataIssue::DoubleCounted).contains("every rank has a tracker"));
     // two nodes of one training run: not the same energy
     let nodes = read(
         "2024-01-01T01:01:00,p,a,3660,0.2,0.1,0.10,0,8,8 x NVIDIA A100-SXM4-80GB,machine\n\
          2024-01-01T01:01:01,p,b,3660,0.3,0.1,0.2,0,8,8 x NVIDIA A100-SXM4-80GB,machine\n",
     );
-    assert!(told(&nodes, Trap::PerNode).contains("CodeCarbon counts one node each"));
+    assert!(told(&nodes, DataIssue::PerNode).contains("each CodeCarbon run covers one node"));
     assert_eq!(wattlaw_import::join(&nodes.measured).unwrap().gpus, Some(16));
     // a file that was set aside holds the beginning of a run
     let (old, new) = (
@@ -234,7 +235,7 @@ fn codecarbons_traps_are_told() {
     ] {
         let log = read_with(Format::Codecarbon, Options::default(), &files).unwrap();
         assert_eq!(figures(&log), [(0.2 * 3.6e6, 90.0, None)]);
-        assert!(told(&log, Trap::CountedTwice).contains("stands in another file too"));
+        assert!(told(&log, DataIssue::DoubleCounted).contains("is also in another file"));
     }
     // two rows in one line
     let appended = logs::read(
@@ -244,20 +245,20 @@ fn codecarbons_traps_are_told() {
     )
     .unwrap();
     assert!(
-        told(&appended, Trap::LeftOut)
-            .starts_with("e.csv:2: cells behind the last title were left out")
+        told(&appended, DataIssue::Skipped)
+            .starts_with("e.csv:2: cells after the last column were skipped")
     );
 }
 
 /// The log of `ZeusMonitor` (zeus/monitor/energy.py), GPUs 0 and 2 of a machine.
 #[test]
-fn zeus_windows_of_one_name_are_added_up_and_nested_ones_are_told() {
+fn zeus_windows_of_one_name_are_added_and_nested_ones_are_reported() {
     let text = "start_time,window_name,elapsed_time,gpu0_energy,gpu2_energy\n\
                 1700000000.5,step,3.0,300.0,310.0\n1700000004.0,step,3.0,290.0,300.0\n1700000000.0,epoch,10.0,1000.0,1010.0\n";
     let log = read(Format::Zeus, "z.csv", text).unwrap();
     assert_eq!(figures(&log), [(1200.0, 6.0, Some(2)), (2010.0, 10.0, Some(2))]);
-    assert!(log.findings.iter().any(|f| f.kind == Trap::CountedTwice
-        && f.text.contains("windows step lie inside windows epoch")));
+    assert!(log.findings.iter().any(|f| f.kind == DataIssue::DoubleCounted
+        && f.text.contains("windows step are inside windows epoch")));
     assert_eq!(log.measured[1].start.unwrap().to_string(), "2023-11-14T22:13:20.000Z");
     assert_eq!(
         (log.measured[0].inside.as_deref(), &log.measured[1].inside),
@@ -273,7 +274,7 @@ fn zeus_windows_of_one_name_are_added_up_and_nested_ones_are_told() {
         "window_name,elapsed_time,gpu0_energy\na,0.05,0.0\nb,0.5,100\n",
     )
     .unwrap();
-    assert_eq!(kinds(&short), [Trap::ZeroCounter, Trap::ShortWindow]);
+    assert_eq!(kinds(&short), [DataIssue::ZeroCounter, DataIssue::ShortWindow]);
 }
 
 /// zeus/optimizer/power_limit.py writes the profile; the trace is that of the NSDI'23 artefact (trace/power_trace.csv).
@@ -289,10 +290,7 @@ fn zeus_profiles_and_traces_are_read() {
     assert_eq!(figures(&log), [(20_100.0, 100.5, Some(1))]);
     assert_eq!(log.measured[0].run_id, "sst2/bert/16/adamw/250");
     let epochs = "dataset,network,batch_size,optimizer,learning_rate,run,target_metric,target_epoch\na,b,1,c,0.1,1,0.8,3\n";
-    assert!(
-        fails(Format::Zeus, "t.csv", epochs)
-            .contains("the energy is in the one with time_per_epoch")
-    );
+    assert!(fails(Format::Zeus, "t.csv", epochs).contains("give the table with time_per_epoch"));
 }
 
 /// Megatron-LM's `training_log` and the end of `train` (megatron/training/training.py).
@@ -318,11 +316,14 @@ fn megatrons_lines_are_means_over_iterations_of_one_gpu() {
     let run = &log.measured[0];
     assert_eq!((run.steps, run.samples, run.scope), (Some(30.0), Some(960.0), Scope::Gpu));
     assert!(
-        told(&log, Trap::Disagreement).contains("0.2400 MJ and the total at the end is 0.2500 MJ")
+        told(&log, DataIssue::Mismatch).contains("0.2400 MJ; the total at the end is 0.2500 MJ")
     );
     let each = read(Format::Megatron, "slurm-1.out", &body).unwrap();
     assert_eq!(figures(&each), [(30_000.0, 60.0, None)]);
-    assert!(each.measured[0].per_gpu && told(&each, Trap::Divided).contains("that of one GPU"));
+    assert!(
+        each.measured[0].per_gpu
+            && told(&each, DataIssue::AveragedOverGpus).contains("that of one GPU")
+    );
     // the job says how many there were, and how long a sequence is
     let spec = JobSpec::from_toml(&format!("{JOB}gpu = 'h100'\ngpus = 8\n")).unwrap();
     let job = wattlaw_import::run(&each.measured[0], &spec, &Catalog::built_in().unwrap()).unwrap();
@@ -330,10 +331,10 @@ fn megatrons_lines_are_means_over_iterations_of_one_gpu() {
     // from a checkpoint, ten iterations back
     let again = format!("{whole}{}{}", line(30, 900.0), line(25, 800.0));
     let log = read(Format::Megatron, "slurm-1.out", &again).unwrap();
-    assert!(told(&log, Trap::CountedTwice).contains("the same iteration again"));
+    assert!(told(&log, DataIssue::DoubleCounted).contains("repeated iteration"));
     assert!(
-        told(&log, Trap::Restart)
-            .starts_with("slurm-1.out:7: training went on from an earlier checkpoint")
+        told(&log, DataIssue::Restart)
+            .starts_with("slurm-1.out:7: training resumed from an earlier checkpoint")
     );
     assert_eq!(figures(&log)[0].0, 240_000.0 + 10.0 * 800.0 * 8.0);
     let without = whole
@@ -391,13 +392,16 @@ fn mlperfs_energy_is_the_official_one() {
         (seconds, log.measured[0].scope, log.measured[0].run_id.as_str()),
         (4.0, Scope::NodeDc, "result_0")
     );
-    assert_eq!(kinds(&log), [Trap::Modelled, Trap::Covers]);
+    assert_eq!(kinds(&log), [DataIssue::Modelled, DataIssue::Coverage]);
     assert_eq!(log.measured[0].samples, Some(3072.0));
     let alone = read_with(Format::Mlperf, Options::default(), &files[..1]).unwrap();
     assert_relative_eq!(figures(&alone)[0].0, first * 5.0 / 4.0, max_relative = 1e-12);
     let unstarted = a.replace("power_measurement_start", "something_else");
     let error = fails(Format::Mlperf, "node_0.txt", &unstarted);
-    assert_eq!(error, "node_0.txt: power_measurement_start is missing; the sum begins with it");
+    assert_eq!(
+        error,
+        "node_0.txt: power_measurement_start is missing; the energy is summed from there"
+    );
 }
 
 /// Text of NVIDIA/dcgm-exporter with the names of its default-counters.csv, and those of DCGM 4.6.
@@ -421,7 +425,7 @@ fn dcgm_counts_between_scrapes_under_both_generations_of_names() {
         (run.gpu.as_deref(), run.instrument),
         (Some("NVIDIA A100-SXM4-40GB"), Some(Instrument::Counter))
     );
-    assert_eq!(kinds(&log), [Trap::Sentinel]);
+    assert_eq!(kinds(&log), [DataIssue::MissingValue]);
 
     let new = |mj: u64| {
         format!(
@@ -437,8 +441,8 @@ fn dcgm_counts_between_scrapes_under_both_generations_of_names() {
     );
     let timeless = read_with(Format::Dcgm, Options::default(), &files).unwrap();
     assert_eq!(figures(&timeless), [(3000.0, -1.0, Some(1))]);
-    assert!(told(&timeless, Trap::Assumed).contains("no time stamps"));
-    assert!(fails(Format::Dcgm, "a.prom", &before).contains("it holds one scrape"));
+    assert!(told(&timeless, DataIssue::Assumed).contains("no timestamps"));
+    assert!(fails(Format::Dcgm, "a.prom", &before).contains("the file has one scrape"));
     // power alone is integrated
     let power = stamped.lines().filter(|l| !l.contains("ENERGY")).collect::<Vec<_>>().join("\n");
     let power = power.replace("DCGM_FI_DEV_POWER_USAGE", "DCGM_FI_DEV_BOARD_POWER_WATTS");
@@ -449,7 +453,7 @@ fn dcgm_counts_between_scrapes_under_both_generations_of_names() {
         + &old(1_005_000, 300.0, " 1700000030000");
     let log = read(Format::Dcgm, "m.prom", &reset).unwrap();
     assert_eq!(figures(&log), [(4000.0, 30.0, Some(1))]);
-    assert!(told(&log, Trap::Restart).contains("the driver was loaded again"));
+    assert!(told(&log, DataIssue::Restart).contains("the driver was reloaded"));
 }
 
 /// carbontracker 1.1.6 as in its own tests/test_parser.py, and 2.4.7 by loggerutil.py and tracker.py.
@@ -474,7 +478,7 @@ fn carbontracker_averages_are_multiplied_back_and_pue_is_divided_out() {
     assert_eq!(Format::detect(old.as_bytes()), Some(Format::Carbontracker));
     let found = read(Format::Carbontracker, name, &old).unwrap();
     assert_eq!(figures(&found), [(27_000.0, 100.0, Some(2))]);
-    assert_eq!(kinds(&found), [Trap::LeftOut]);
+    assert_eq!(kinds(&found), [DataIssue::Skipped]);
     assert_eq!(
         (found.measured[0].scope, found.measured[0].gpu.as_deref()),
         (Scope::Devices, Some("NVIDIA A40"))
@@ -482,10 +486,12 @@ fn carbontracker_averages_are_multiplied_back_and_pue_is_divided_out() {
     assert_eq!(found.measured[0].gpu_energy().unwrap().value(), 22_000.0);
     let mean = read(Format::Carbontracker, name, &log("2.4.7", two, "110.0")).unwrap();
     assert_eq!(figures(&mean), [(27_000.0, 100.0, Some(2))]);
-    assert!(told(&mean, Trap::Divided).contains("averages over the 2 devices of gpu"));
+    assert!(
+        told(&mean, DataIssue::AveragedOverGpus).contains("averages over the 2 devices of gpu")
+    );
     let single = read(Format::Carbontracker, name, &log("2.4.7", "NVIDIA A40", "110.0")).unwrap();
     assert_eq!(figures(&single), [(16_000.0, 100.0, Some(1))]);
-    assert!(single.findings.iter().all(|f| f.kind != Trap::Divided));
+    assert!(single.findings.iter().all(|f| f.kind != DataIssue::AveragedOverGpus));
 
     let output = "2022-11-14 15:44:48 - CarbonTracker: \nActual consumption for 1 epoch(s):\n\tTime:\t0:01:40\n\tEnergy:\t0.011250 kWh\n\
                   \tCO2eq:\t0.960490 g\n2022-11-14 15:44:48 - CarbonTracker: \nPredicted consumption for 4 epoch(s):\n\
@@ -493,7 +499,7 @@ fn carbontracker_averages_are_multiplied_back_and_pue_is_divided_out() {
     let name_out = "1.abc_2022-11-14T154243Z_carbontracker_output.log";
     let alone = read(Format::Carbontracker, name_out, output).unwrap();
     assert_relative_eq!(figures(&alone)[0].0, 40_500.0);
-    assert!(told(&alone, Trap::PueInside).contains("this log does not state"));
+    assert!(told(&alone, DataIssue::PueIncluded).contains("this log does not state"));
     // with the header of the other log its PUE is known; with the epochs they count
     let header =
         old.lines().take(3).collect::<Vec<_>>().join("\n") + "\n2022-11-14 15:43:37 - Epoch 1:\n";
@@ -525,7 +531,7 @@ fn alumets_differences_are_added_up_once() {
     assert_eq!(figures(&log), [(3.0 * (200.0 + 50.5 + 10.0), 3.0, Some(1))]);
     assert_eq!(log.measured[0].scope, Scope::Devices);
     assert_eq!(log.measured[0].gpu_energy().unwrap().value(), 600.0);
-    assert_eq!(kinds(&log), [Trap::CountedTwice, Trap::LeftOut]);
+    assert_eq!(kinds(&log), [DataIssue::DoubleCounted, DataIssue::Skipped]);
     let commas = text.replace(';', ",");
     assert_eq!(figures(&read(Format::Alumet, "alumet.csv", &commas).unwrap()), figures(&log));
 }
@@ -563,7 +569,7 @@ fn energibridges_columns_have_units_of_their_own() {
     let log = read(Format::Energibridge, "e.csv", text).unwrap();
     assert_eq!(figures(&log), [(4.5 + 440.0 + 99.0, 2.0, Some(1))]);
     assert_eq!(log.measured[0].gpu_energy().unwrap().value(), 440.0);
-    assert_eq!(kinds(&log), [Trap::Covers]);
+    assert_eq!(kinds(&log), [DataIssue::Coverage]);
     let mac =
         "Delta,Time,SYSTEM_POWER (Watts),USED_SWAP\n0,1697704464000,10,0\n104,1697704465000,12,0\n";
     let log = read(Format::Energibridge, "e.csv", mac).unwrap();
@@ -585,7 +591,10 @@ fn jpwrs_tables_are_views_of_one_run() {
     };
     let alone = read(&[("m/power.csv", power)]);
     assert_eq!(figures(&alone), [(220.0, 2.0, Some(1))]);
-    assert_eq!((kinds(&alone), alone.measured[0].run_id.as_str()), (vec![Trap::Covers], "m"));
+    assert_eq!(
+        (kinds(&alone), alone.measured[0].run_id.as_str()),
+        (vec![DataIssue::Coverage], "m")
+    );
     assert!(
         alone.measured[0]
             .parts
@@ -605,7 +614,7 @@ fn jpwrs_tables_are_views_of_one_run() {
     assert_eq!((seconds, gpus, all.measured[0].meter.as_str()), (2.0, Some(1), "jpwr counter"));
     let zero = read(&[("power.n1.7.csv", power), ("energy_from_counter.n1.7.csv", &counter(0.0))]);
     assert_eq!((figures(&zero)[0].0, zero.measured[0].run_id.as_str()), (220.0, "n1.7"));
-    assert!(kinds(&zero).contains(&Trap::ZeroCounter));
+    assert!(kinds(&zero).contains(&DataIssue::ZeroCounter));
 }
 
 /// eco2ai/emission_track.py: `_construct_attributes_dict`; new epochs begin with a consumption of zero.
@@ -624,7 +633,7 @@ fn eco2ais_epochs_are_added_up() {
         (log.measured[0].gpu.as_deref(), log.measured[0].scope),
         (Some("NVIDIA A40"), Scope::Unstated)
     );
-    assert_eq!(kinds(&log), [Trap::CumulativeRows, Trap::Modelled]);
+    assert_eq!(kinds(&log), [DataIssue::CumulativeRows, DataIssue::Modelled]);
     let older = text.replace("(kWh)", "(kWTh)");
     assert_eq!(figures(&read(Format::Eco2ai, "emission.csv", &older).unwrap()), runs);
 }
@@ -656,7 +665,9 @@ fn any_table_is_read_by_a_map() {
     let map =
         wattlaw::data::dataset::ColumnMap { constants: std::collections::BTreeMap::new(), ..map };
     let log = read_with(Format::Csv, options(&map), &[("t.csv", b"energy_j\n5\n")]).unwrap();
-    assert!(told(&log, Trap::LeftOut).contains("tokens of the map says nothing of a measurement"));
+    assert!(
+        told(&log, DataIssue::Skipped).contains("the map's tokens is not part of a measurement")
+    );
     assert!(
         fails(Format::Csv, "t.csv", "a,b\n1,2\n")
             .starts_with("t.csv:1: column `energy_j` is missing")

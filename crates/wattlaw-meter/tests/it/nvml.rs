@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use wattlaw::base::units::{Seconds, Watts};
 use wattlaw::record::trace::ChannelTrace;
 use wattlaw::record::{Component, Instrument, Sample};
-use wattlaw_meter::found::{Found, Refused};
+use wattlaw_meter::found::{Found, SelectionError};
 use wattlaw_meter::meter::Fault;
 use wattlaw_meter::nvml;
 
@@ -48,7 +48,7 @@ impl Machine {
         TIME_S.set(time_s);
     }
 
-    fn look(&self, gpus: Option<&str>, visible: Option<&str>) -> Result<Found, Refused> {
+    fn look(&self, gpus: Option<&str>, visible: Option<&str>) -> Result<Found, SelectionError> {
         let gpus = gpus.map(|gpus| gpus.parse().unwrap());
         nvml::open(Some(&self.library), gpus.as_ref(), visible, now)
     }
@@ -208,7 +208,7 @@ fn channels_say_what_they_are() {
     // the power of a module's GPU is not the module's
     assert_eq!(powers, [true, true, false]);
     assert!(
-        found.notes.iter().any(|note| note.contains("GPU and CPU together")),
+        found.notes.iter().any(|note| note.contains("covers the module, GPU and CPU")),
         "{:?}",
         found.notes
     );
@@ -233,8 +233,8 @@ fn what_cannot_be_measured_is_said_and_the_rest_is_measured() {
     for (script, said) in [
         ("handle_returns = 4", "permission denied"),
         ("read_returns = 4", "permission denied"),
-        ("counter = false\npower = false", "it tells neither its energy nor its power"),
-        ("virtualization = 2", "share of a GPU (vGPU)"),
+        ("counter = false\npower = false", "it reports neither energy nor power"),
+        ("virtualization = 2", "virtual GPU (vGPU)"),
         ("lost_s = [0.0, 1.0]", "the GPU is lost"),
     ] {
         let machine = Machine::of(&format!(
@@ -291,9 +291,9 @@ fn the_gpus_meant_are_measured() {
 fn an_absent_driver_is_no_failure_and_its_remedy_is_named() {
     for (returns, said) in [
         (9, "not loaded"),
-        (18, "restart the machine"),
+        (18, "reboot the machine"),
         (4, "permission denied"),
-        (999, "does not start"),
+        (999, "cannot be initialized"),
     ] {
         let found = Machine::of(&format!("init_returns = {returns}")).look(None, None).unwrap();
         assert!(found.meter.is_none());
@@ -302,5 +302,5 @@ fn an_absent_driver_is_no_failure_and_its_remedy_is_named() {
     let nowhere = nvml::open(Some("/nowhere/libnvidia-ml.so.1".as_ref()), None, None, now).unwrap();
     assert!(nowhere.absence.unwrap().contains("install NVIDIA's driver"));
     let none = Machine::of("").look(None, None).unwrap();
-    assert_eq!(none.absence.as_deref(), Some("the driver is there, but no GPU"));
+    assert_eq!(none.absence.as_deref(), Some("the NVIDIA driver is loaded, but there is no GPU"));
 }

@@ -101,7 +101,7 @@ fn a_counter_that_fails_leaves_the_others() {
     assert_eq!(read.iter().filter(|reading| reading.is_ok()).count(), 4);
     assert_eq!(
         read[1].as_ref().unwrap_err().to_string(),
-        "cpu1: the kernel says `what`, which is no number"
+        "cpu1: the kernel returned `what`, which is not a number"
     );
 }
 

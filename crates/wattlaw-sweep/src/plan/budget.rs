@@ -1,4 +1,4 @@
-//! What a sweep may use in all: hours of GPUs, or energy.
+//! The budget of a sweep: GPU-hours or energy.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,14 +9,14 @@ use wattlaw::base::units::{JOULES_PER_KWH, Joules, Seconds};
 /// A budget.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Budget {
-    /// Hours, each GPU counted.
+    /// GPU-hours.
     GpuHours(f64),
-    /// Energy.
+    /// Energy, J.
     Energy(Joules),
 }
 
 impl Budget {
-    /// The budget's size, in GPU-hours or joules.
+    /// Size of the budget, in GPU-hours or joules.
     pub const fn total(self) -> f64 {
         match self {
             Self::GpuHours(hours) => hours,
@@ -25,7 +25,7 @@ impl Budget {
     }
 }
 
-/// Hours of so many GPUs.
+/// GPU-hours of a run.
 pub fn gpu_hours(gpus: u64, duration: Seconds) -> f64 {
     gpus as f64 * duration.value() / 3600.0
 }

@@ -1,26 +1,26 @@
-//! Names of planned jobs: short, telling, and unique by the place in the plan.
+//! Names of planned jobs: short, descriptive, and unique by their position in the plan.
 
 use wattlaw::job::Job;
 
-/// A job in a few words: `bert-4x256-fsdp2`.
+/// Short description of a job: `bert-4x256-fsdp2`.
 pub fn title(job: &Job) -> String {
     let (a, p) = (&job.architecture, &job.parallelism);
     let degrees = [(p.data.name(), p.dp), ("tp", p.tp), ("pp", p.pp)];
-    let spread: Vec<String> = degrees
+    let degrees: Vec<String> = degrees
         .iter()
         .filter(|(_, degree)| *degree > 1)
         .map(|(name, degree)| format!("{name}{degree}"))
         .collect();
-    let spread = if spread.is_empty() { "single".to_owned() } else { spread.join("-") };
-    format!("{}-{}x{}-{spread}", a.model_type.name(), a.layers, a.hidden_size)
+    let degrees = if degrees.is_empty() { "single".to_owned() } else { degrees.join("-") };
+    format!("{}-{}x{}-{degrees}", a.model_type.name(), a.layers, a.hidden_size)
 }
 
-/// The name of a job at a place of a plan, counted from 1, of so many jobs: `007-bert-4x256-fsdp2`.
-pub fn run_id(place: usize, of: usize, job: &Job, reference: bool) -> String {
-    let width = of.to_string().len().max(3);
+/// Name of the job at a position (from 1) of a plan with `total` jobs: `007-bert-4x256-fsdp2`.
+pub fn run_id(position: usize, total: usize, job: &Job, reference: bool) -> String {
+    let width = total.to_string().len().max(3);
     let role = if reference { "reference-" } else { "" };
     let title = title(job).replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "-");
-    format!("{place:0width$}-{role}{title}")
+    format!("{position:0width$}-{role}{title}")
 }
 
 #[cfg(test)]
@@ -30,12 +30,12 @@ mod tests {
     use wattlaw::job::catalog::Catalog;
 
     #[test]
-    fn a_name_says_shape_and_spread_and_is_unique_by_its_place() {
-        let job = |spread: &str| {
+    fn a_name_has_position_shape_and_parallelism() {
+        let job = |parallelism: &str| {
             let text = format!(
                 "model = {{ family = 'gpt_neox', layers = 4, hidden_size = 256 }}
                  workload = {{ steps = 10, seq_len = 64, micro_batch = 8 }}
-                 {spread}"
+                 {parallelism}"
             );
             JobSpec::from_toml(&text).unwrap().resolve(&Catalog::built_in().unwrap()).unwrap()
         };

@@ -1,36 +1,36 @@
-//! The jobs from which a law learns most for what they cost.
+//! Optimal design: the jobs with the most information for their cost.
 
 use super::{Budget, Forecast};
 use wattlaw::law::roofline::transfer::OVERHEAD_S;
 use wattlaw::stats::optimal::{Criterion, Design};
 
-/// What is chosen.
+/// Objective and limits of an optimal design.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Wanted {
-    /// At most so many.
+pub struct Objective {
+    /// Maximum number of jobs.
     pub runs: usize,
-    /// What their predicted time or energy may come to.
+    /// Limit of their total predicted time or energy.
     pub budget: Option<Budget>,
-    /// What the choice should make small.
+    /// Design criterion.
     pub criterion: Criterion,
 }
 
-/// Jobs that were chosen.
+/// The chosen jobs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chosen {
-    /// Which of the candidates, in the order of choice.
+    /// Indices of the candidates, in the order of choice.
     pub jobs: Vec<usize>,
-    /// Standard deviation of the targets' logarithms, root mean square, before any was measured.
+    /// Root-mean-square standard deviation of the targets' logarithms before any measurement.
     pub log_sd_before: f64,
-    /// The same after all that were chosen.
+    /// The same after measuring all chosen jobs.
     pub log_sd_after: f64,
 }
 
-impl Wanted {
-    /// Chooses among jobs that a law was asked about in a design; jobs that nothing is predicted for are passed over.
+impl Objective {
+    /// Chooses jobs; `design` holds the sensitivities of the same jobs. Jobs without a prediction are skipped.
     ///
-    /// A job costs its part of the budget, or its time without one, and as much more as ten minutes beside it are of its
-    /// time: to queue, load and compile.
+    /// The cost of a job is its share of the budget (its time without a budget), scaled by 1 + overhead / time. The overhead
+    /// ([`OVERHEAD_S`]) is the time to queue, load and compile.
     pub fn choose(&self, jobs: &[Forecast], design: Design) -> Chosen {
         let prices: Vec<f64> =
             jobs.iter().map(|job| job.price(self.budget).unwrap_or(f64::NAN)).collect();

@@ -1,60 +1,58 @@
-//! The order of a plan: random within blocks, with a job that is repeated to see drift.
+//! Execution order of a plan: random within blocks, with a repeated reference job.
 //!
-//! What drifts while a sweep runs, such as a room that warms, is then not taken for the effect of what is varied; what
-//! differs between blocks can be told apart from it (Fisher 1935, The Design of Experiments; Montgomery, Design and
-//! Analysis of Experiments, chapter 4).
+//! Randomization keeps drift during a sweep, such as a warming room, from being mistaken for an effect of the varied fields. Blocks
+//! separate differences between parts of the sweep (Fisher 1935, The Design of Experiments; Montgomery, Design and Analysis of
+//! Experiments, chapter 4).
 
-use crate::sampling::Dice;
+use crate::sampling::SeededRng;
 use wattlaw::base::error::{Error, Result};
 
-/// How jobs are put into an order.
+/// Rules of the execution order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Order {
-    /// How often each job runs; each time in blocks of its own.
+    /// Number of repeats of each job; each repeat has its own blocks.
     pub repeats: u64,
-    /// Blocks in all, a multiple of `repeats`; as many as `repeats` when absent.
+    /// Total number of blocks, a multiple of `repeats`; default `repeats`.
     pub blocks: Option<u64>,
-    /// The reference job runs first, after every so many jobs, and last.
+    /// The reference job runs first, after every this many jobs, and last.
     pub reference_every: Option<usize>,
-    /// What fixes chance.
+    /// Random seed.
     pub seed: u64,
 }
 
-/// One place in the order.
+/// One position in the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turn {
-    /// Which job, from 0; none for the reference job.
+    /// Index of the job; `None` for the reference job.
     pub job: Option<usize>,
-    /// The block, from 1.
+    /// Block, from 1.
     pub block: u64,
 }
 
-/// The most jobs that a plan may have.
-pub const MOST_JOBS: u64 = 100_000;
+/// Maximum number of jobs of a plan.
+pub const MAX_JOBS: u64 = 100_000;
 
-/// What sets the numbers that order jobs apart from those that drew them by the same seed.
-const APART: u64 = 0x6f72_6465_7200_0000;
+/// Salt of the seed, so that the order and the choice of jobs use different random streams. The value is ASCII `order`.
+const ORDER_SEED_SALT: u64 = 0x6f72_6465_7200_0000;
 
 impl Order {
-    /// The turns of so many jobs.
+    /// The execution order of `jobs` jobs.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for no repeats or blocks, blocks that are not a multiple of the repeats or more than there are
-    /// jobs, a reference job after every no jobs, and a plan of more than [`MOST_JOBS`].
+    /// [`Error::Invalid`] for zero repeats, blocks or reference interval, for blocks that are not a multiple of the repeats or
+    /// exceed the jobs, and for a plan of more than [`MAX_JOBS`].
     pub fn turns(&self, jobs: usize) -> Result<Vec<Turn>> {
         let blocks = self.blocks.unwrap_or(self.repeats);
         if self.repeats == 0 || self.reference_every == Some(0) {
             let name = if self.repeats == 0 { "repeats" } else { "reference-every" };
-            return Err(Error::invalid(name, 0, "it must be a whole number from 1"));
+            return Err(Error::invalid(name, 0, "it must be a whole number of at least 1"));
         }
         let all = (jobs as u64).saturating_mul(self.repeats);
-        if all > MOST_JOBS {
+        if all > MAX_JOBS {
             return Err(Error::invalid(
                 "the plan",
-                format!("of {all} jobs"),
-                format!(
-                    "at most {MOST_JOBS} are planned at once; give fewer values, runs or repeats"
-                ),
+                format!("{all} jobs"),
+                format!("a plan has at most {MAX_JOBS} jobs; give fewer values, runs or repeats"),
             ));
         }
         if blocks == 0 || !blocks.is_multiple_of(self.repeats) || blocks > all {
@@ -67,14 +65,15 @@ impl Order {
                 ),
             ));
         }
-        let of_repeat = blocks / self.repeats;
-        let mut dice = Dice::new(self.seed ^ APART);
+        let blocks_per_repeat = blocks / self.repeats;
+        let mut rng = SeededRng::new(self.seed ^ ORDER_SEED_SALT);
         let mut turns = Vec::with_capacity(all as usize);
         for repeat in 0..self.repeats {
             let mut order: Vec<usize> = (0..jobs).collect();
-            dice.shuffle(&mut order);
+            rng.shuffle(&mut order);
             for (place, job) in order.into_iter().enumerate() {
-                let block = 1 + repeat * of_repeat + place as u64 * of_repeat / jobs as u64;
+                let block =
+                    1 + repeat * blocks_per_repeat + place as u64 * blocks_per_repeat / jobs as u64;
                 turns.push(Turn { job: Some(job), block });
             }
         }
@@ -103,7 +102,7 @@ mod tests {
     const PLAIN: Order = Order { repeats: 1, blocks: None, reference_every: None, seed: 1 };
 
     #[test]
-    fn the_reference_runs_first_after_every_so_many_and_last() {
+    fn the_reference_runs_first_at_intervals_and_last() {
         let order = Order { reference_every: Some(2), ..PLAIN };
         let at = |jobs| -> Vec<bool> {
             order.turns(jobs).unwrap().iter().map(|turn| turn.job.is_none()).collect()
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_order_is_refused() {
+    fn an_invalid_order_is_refused() {
         let fails = |order: Order, jobs| order.turns(jobs).unwrap_err().to_string();
         assert_eq!(
             fails(Order { repeats: 2, blocks: Some(3), ..PLAIN }, 4),

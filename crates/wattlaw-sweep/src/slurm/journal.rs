@@ -1,4 +1,4 @@
-//! What was submitted: a line of JSON before sbatch is asked, and one after it answered.
+//! Journal of submissions: a JSON line before each sbatch call, and one after it.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,42 +8,42 @@ use wattlaw::base::error::{Error, Location, Result};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Entry {
-    /// An array is about to be submitted.
+    /// Before sbatch is called.
     Submitting {
-        /// When, RFC 3339 in UTC.
+        /// Time, RFC 3339 in UTC.
         at: String,
-        /// The name of its jobs.
+        /// Job name of the array.
         name: String,
-        /// Nodes that each of its tasks takes.
+        /// Nodes per task.
         nodes: u64,
-        /// GPUs of each node.
+        /// GPUs per node.
         gpus_per_node: u64,
-        /// The jobs of the plan that its tasks run, by index.
+        /// Planned jobs of the tasks, by index.
         run_ids: Vec<String>,
     },
-    /// It was.
+    /// After sbatch succeeded.
     Submitted {
-        /// Its name.
+        /// Job name of the array.
         name: String,
-        /// The number that SLURM gave it.
+        /// SLURM's job id of the array.
         array_job_id: u64,
     },
 }
 
-/// A job array by the name that no other has.
+/// A submitted job array, identified by its unique name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submission {
-    /// The name of its jobs.
+    /// Job name of the array.
     pub name: String,
-    /// The jobs of the plan that its tasks run, by index.
+    /// Planned jobs of the tasks, by index.
     pub run_ids: Vec<String>,
 }
 
 impl Entry {
-    /// The line, with its end.
+    /// The JSON line with a newline.
     ///
     /// # Errors
-    /// None for an entry that was made or read.
+    /// None in practice: every entry can be serialized.
     pub fn line(&self) -> Result<String> {
         serde_json::to_string(self)
             .map(|line| line + "\n")
@@ -53,11 +53,10 @@ impl Entry {
 
 /// The arrays that may have been submitted, in order.
 ///
-/// A last line without an end was torn when its writer died. sbatch is asked only once the line is whole, so nothing was
-/// submitted by it.
+/// A last line without a newline is incomplete: its writer died before calling sbatch. It is ignored.
 ///
 /// # Errors
-/// [`Error::At`] with the line that is none.
+/// [`Error::At`] with the invalid line.
 pub fn journal(text: &str, file: &str) -> Result<Vec<Submission>> {
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     let mut found = Vec::new();
@@ -82,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_and_a_torn_line_is_none() {
+    fn an_incomplete_last_line_is_ignored() {
         let Submission { name, run_ids } = submission();
         let at = "2026-03-01T12:00:00.000Z".into();
         let before = Entry::Submitting { at, name, nodes: 2, gpus_per_node: 4, run_ids };
@@ -102,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_line_that_is_none_is_refused() {
+    fn an_invalid_line_is_refused() {
         let line = Entry::Submitted { name: "w".into(), array_job_id: 1 }.line().unwrap();
         for wrong in ["nonsense\n", "{\"event\":\"submitted\"}\n", "{\"event\":\"gone\"}\n"] {
             let error =

@@ -1,4 +1,4 @@
-//! What the queue says of a sweep's jobs.
+//! The SLURM queue entries of a sweep's jobs.
 
 use std::collections::BTreeMap;
 
@@ -7,41 +7,43 @@ use serde::Serialize;
 use super::Submission;
 use wattlaw::base::error::{Error, Result};
 
-/// The format that `squeue` is asked for, one task of an array a line: name, array, index, state, reason.
+/// Output format of `squeue`: name, array id, index, state, reason; one line per array task.
 /// Source: <https://slurm.schedmd.com/squeue.html#OPT_format>.
 pub const FORMAT: &str = "%j|%F|%K|%T|%r";
 
-/// A job that is in the queue.
+/// A job in the queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Queued {
-    /// SLURM's number of it: `17_3` is task 3 of array 17.
+    /// SLURM's job id: `17_3` is task 3 of array 17.
     pub slurm_job: String,
-    /// SLURM's word for its state, such as `PENDING` or `RUNNING`.
+    /// SLURM's state, such as `PENDING` or `RUNNING`.
     pub state: String,
-    /// Why it waits, where it does.
+    /// SLURM's reason for a pending job.
     pub reason: Option<String>,
 }
 
 impl Queued {
-    /// Whether it has been given its nodes.
+    /// Whether the job has been assigned its nodes.
     pub fn runs(&self) -> bool {
         self.state != "PENDING"
     }
 }
 
-/// Reads what `squeue --array --noheader` printed by [`FORMAT`]: the jobs of the plan that are in the queue.
+/// Parses the output of `squeue --array --noheader` in [`FORMAT`]: the planned jobs in the queue, by run_id.
 ///
 /// # Errors
-/// [`Error::Data`] for a line that is none of it.
+/// [`Error::Data`] for a line in another format.
 pub fn queue(text: &str, submitted: &[Submission]) -> Result<BTreeMap<String, Queued>> {
     let mut found = BTreeMap::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let strange = || Error::Data(format!("squeue printed `{line}`, which was not asked for"));
+        let unexpected = || {
+            Error::Data(format!("squeue printed `{line}`, which is not in the requested format"))
+        };
         let [name, array, index, state, reason] =
-            line.splitn(5, '|').collect::<Vec<_>>().try_into().map_err(|_| strange())?;
+            line.splitn(5, '|').collect::<Vec<_>>().try_into().map_err(|_| unexpected())?;
         let Some(submission) = submitted.iter().find(|s| s.name == name) else { continue };
-        let task: usize = index.parse().map_err(|_| strange())?;
-        let run_id = submission.run_ids.get(task).ok_or_else(strange)?;
+        let task: usize = index.parse().map_err(|_| unexpected())?;
+        let run_id = submission.run_ids.get(task).ok_or_else(unexpected)?;
         let reason = Some(reason).filter(|text| !text.is_empty() && *text != "None");
         let queued = Queued {
             slurm_job: format!("{array}_{index}"),

@@ -5,46 +5,45 @@ use super::{Array, Options};
 use wattlaw::base::error::{Error, Result};
 use wattlaw::base::units::Seconds;
 
-/// What starts a job on several nodes where the user says nothing: torchrun once a node, which find each other by the
-/// first node's name. Source: <https://docs.pytorch.org/docs/stable/elastic/run.html>.
+/// Default command of a multi-node job: one torchrun per node, with a rendezvous on the first node. Source: <https://docs.pytorch.org/docs/stable/elastic/run.html>.
 const TORCHRUN: &str = r#"torchrun --nnodes={nodes} --nproc-per-node={gpus_per_node} \
     --rdzv-backend=c10d --rdzv-id="$SLURM_JOB_ID" --rdzv-endpoint="$MASTER_ADDR:$MASTER_PORT" \
     -m wattlaw_trainer {job_json}"#;
 
-/// The rendezvous of a job's nodes, and what srun needs to be told.
+/// Sets up the rendezvous of a job's nodes, and the CPUs per task of srun.
 ///
-/// The port follows from the job's number, so that two jobs of a node seldom meet; it lies below the ports that Linux hands
-/// out (from 32768, `ip_local_port_range`). srun no longer takes over `--cpus-per-task` since SLURM 22.05.
+/// The port is derived from the job id, so that two jobs on a node rarely collide; it is below the ephemeral ports of Linux (from
+/// 32768, `ip_local_port_range`). Since SLURM 22.05 srun does not inherit `--cpus-per-task`.
 /// Source: <https://slurm.schedmd.com/sbatch.html#OPT_cpus-per-task>.
 const RENDEZVOUS: &str = r#"
-# where the job's processes find each other: its first node, and a port by its number
+# rendezvous of the job's processes: its first node, and a port derived from the job id
 MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 MASTER_PORT=$((20000 + SLURM_JOB_ID % 10000))
 export MASTER_ADDR MASTER_PORT
 if [ -n "${SLURM_CPUS_PER_TASK:-}" ]; then export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK; fi
 "#;
 
-/// What a script is made of. Paths are absolute, since a task starts elsewhere.
+/// Contents of a script. Paths are absolute, because a task starts in another folder.
 #[derive(Debug, Clone)]
 pub struct Script<'a> {
-    /// Name of the array that no other has.
+    /// Unique name of the array.
     pub name: &'a str,
     /// The array.
     pub array: &'a Array,
-    /// What the user said of the cluster.
+    /// Cluster options of the user.
     pub options: &'a Options,
-    /// The folder of runs.
+    /// Folder of runs.
     pub runs: &'a str,
-    /// The program.
+    /// Path of the program `wattlaw`.
     pub wattlaw: &'a str,
     /// Flags of `wattlaw sweep run`.
     pub flags: &'a [String],
-    /// The command that a job is run by; empty for the default.
+    /// Training command; empty for the default.
     pub command: &'a [String],
 }
 
 impl Script<'_> {
-    /// The file that has the name of task i in line i + 1.
+    /// Path of the job list: line i + 1 is the run_id of task i.
     pub fn jobs_file(&self) -> String {
         format!("{}/slurm/{}.jobs", self.runs, self.name)
     }
@@ -52,16 +51,16 @@ impl Script<'_> {
     /// The script's text.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a folder of runs whose name sbatch cannot be given.
+    /// [`Error::Invalid`] for a folder of runs whose path sbatch cannot handle.
     pub fn text(&self) -> Result<String> {
         if self.runs.contains(|c: char| c.is_control() || matches!(c, '"' | '\'' | '\\')) {
-            let expected = "the path of a folder that SLURM writes to has no quotes, backslashes or control characters";
+            let expected = "the path must not contain quotes, backslashes or control characters, because SLURM writes to it";
             return Err(Error::invalid("the folder of runs", self.runs, expected));
         }
         let shape = self.array.shape;
         let mut text =
             format!("#!/bin/bash\n# {}, written by `wattlaw sweep submit`\n", self.array);
-        for word in self.words() {
+        for word in self.directives() {
             text += &format!("#SBATCH {word}\n");
         }
         text += "\nset -e\n";
@@ -69,23 +68,23 @@ impl Script<'_> {
             text += &format!("{}\n", self.options.setup.trim());
         }
         text += &format!(
-            "\n# line i + 1 of this file names the job of task i\nrun_id=$(sed -n \"$((SLURM_ARRAY_TASK_ID + 1))p\" {})\n",
-            word(&self.jobs_file())
+            "\n# line i + 1 of this file is the run_id of task i\nrun_id=$(sed -n \"$((SLURM_ARRAY_TASK_ID + 1))p\" {})\n",
+            shell_quoted(&self.jobs_file())
         );
         if shape.nodes > 1 {
             text += RENDEZVOUS;
         }
         text += &format!(
             "\nexec {} sweep run {} --out {} --only \"$run_id\"",
-            word(self.wattlaw),
-            word(&format!("{}/plan.csv", self.runs)),
-            word(self.runs)
+            shell_quoted(self.wattlaw),
+            shell_quoted(&format!("{}/plan.csv", self.runs)),
+            shell_quoted(self.runs)
         );
         for flag in self.flags {
-            text += &format!(" {}", word(flag));
+            text += &format!(" {}", shell_quoted(flag));
         }
         if !self.command.is_empty() {
-            let words: Vec<String> = self.command.iter().map(|text| word(text)).collect();
+            let words: Vec<String> = self.command.iter().map(|text| shell_quoted(text)).collect();
             text += &format!(" \\\n    -- {}", words.join(" "));
         } else if shape.nodes > 1 {
             text += &format!(" \\\n    -- {TORCHRUN}");
@@ -93,11 +92,11 @@ impl Script<'_> {
         Ok(text + "\n")
     }
 
-    /// What `#SBATCH` says, ours first.
-    fn words(&self) -> Vec<String> {
+    /// The arguments of the `#SBATCH` lines, wattlaw's own first.
+    fn directives(&self) -> Vec<String> {
         let last = self.array.tasks.len().saturating_sub(1);
         let running = self.options.max_running.map_or_else(String::new, |most| format!("%{most}"));
-        // a per cent sign begins what sbatch fills in
+        // sbatch expands patterns that start with a per cent sign
         let log = format!("{}/slurm/log/%A_%a.out", self.runs.replace('%', "%%"));
         let mut words = vec![
             format!("--job-name={}", self.name),
@@ -107,25 +106,25 @@ impl Script<'_> {
             format!("--output={}", quoted(&log)),
             "--open-mode=append".to_owned(),
         ];
-        if !self.options.sets("requeue") && !self.options.sets("no-requeue") {
+        if !self.options.has("requeue") && !self.options.has("no-requeue") {
             words.push("--requeue".to_owned());
         }
-        if !self.options.sets("time") {
+        if !self.options.has("time") {
             words.push(format!("--time={}", time(self.array.longest())));
         }
-        words.extend(self.options.words(self.array.shape));
+        words.extend(self.options.arguments(self.array.shape));
         words
     }
 }
 
-/// A time in whole minutes as sbatch reads it: hours, minutes, seconds.
+/// A time rounded up to whole minutes in sbatch's format HH:MM:SS.
 fn time(longest: Seconds) -> String {
     let minutes = (longest.value() / 60.0).ceil() as u64;
     format!("{:02}:{:02}:00", minutes / 60, minutes % 60)
 }
 
 /// A word of a shell, in quotes where it needs them.
-fn word(text: &str) -> String {
+fn shell_quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+@%^".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         text.to_owned()
@@ -189,7 +188,7 @@ mod tests {
         module load cuda
         source venv/bin/activate
 
-        # line i + 1 of this file names the job of task i
+        # line i + 1 of this file is the run_id of task i
         run_id=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" /shared/ada/runs/slurm/wattlaw-1f2e3d4c-1.jobs)
 
         exec /home/ada/bin/wattlaw sweep run /shared/ada/runs/plan.csv --out /shared/ada/runs --only "$run_id" --idle 10s
@@ -197,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn jobs_that_span_nodes_get_a_rendezvous() {
+    fn multi_node_jobs_get_a_rendezvous() {
         let (array, options) = (array(2, &[6000.0]), Options::default());
         insta::assert_snapshot!(script(&array, &options).text().unwrap(), @r###"
         #!/bin/bash
@@ -213,10 +212,10 @@ mod tests {
 
         set -e
 
-        # line i + 1 of this file names the job of task i
+        # line i + 1 of this file is the run_id of task i
         run_id=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" /shared/ada/runs/slurm/wattlaw-1f2e3d4c-1.jobs)
 
-        # where the job's processes find each other: its first node, and a port by its number
+        # rendezvous of the job's processes: its first node, and a port derived from the job id
         MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
         MASTER_PORT=$((20000 + SLURM_JOB_ID % 10000))
         export MASTER_ADDR MASTER_PORT
@@ -230,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn words_survive_the_shell_and_sbatch() {
+    fn arguments_are_quoted_for_the_shell_and_sbatch() {
         let options = Options::from_toml("[sbatch]\ntime = \"1-00\"\nno-requeue = true\n").unwrap();
         let command = ["sh".to_owned(), "-c".to_owned(), "echo 'it is' $HOME {job}".to_owned()];
         let array = array(1, &[1.0]);

@@ -1,7 +1,7 @@
-//! The jobs of a space that can run, and what became of its other points.
+//! The jobs of a space that can run, and its excluded points.
 
 use super::Space;
-use crate::sampling::Dice;
+use crate::sampling::SeededRng;
 use wattlaw::base::error::{Error, Result};
 use wattlaw::job::catalog::Catalog;
 use wattlaw::job::{Job, JobSpec};
@@ -10,9 +10,9 @@ use wattlaw::memory::Memory;
 /// A job of a space.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
-    /// As the space describes it.
+    /// Description in the space.
     pub spec: JobSpec,
-    /// With names looked up and defaults filled in.
+    /// Resolved job.
     pub job: Job,
 }
 
@@ -21,53 +21,53 @@ pub struct Candidate {
 pub struct TooLarge {
     /// The job.
     pub job: Job,
-    /// What a GPU needs for it, in GiB.
+    /// Memory needed per GPU, GiB.
     pub needed_gib: f64,
-    /// What a GPU has to give, in GiB.
+    /// Memory available per GPU, GiB.
     pub capacity_gib: f64,
 }
 
-/// The jobs of a space, and what became of its other points.
+/// The jobs of a space, and its excluded points.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Jobs {
-    /// Those that can run, in the order in which they were looked at.
+    /// Jobs that can run, in the order of examination.
     pub kept: Vec<Candidate>,
-    /// Points of the grid.
+    /// Number of points of the grid.
     pub points: u64,
-    /// Points that were looked at.
-    pub looked_at: usize,
-    /// Points that are no job, such as heads that do not divide the width.
+    /// Number of points examined.
+    pub examined: usize,
+    /// Number of points that are not valid jobs, such as heads that do not divide the hidden size.
     pub invalid: usize,
-    /// Why the first of them is none.
+    /// Error of the first invalid point.
     pub first_invalid: Option<String>,
     /// Jobs that are predicted not to fit in memory.
     pub too_large: Vec<TooLarge>,
 }
 
 impl Space {
-    /// Looks at points until `enough` jobs were found that can run.
+    /// Examines points until `limit` jobs that can run are found.
     ///
     /// # Errors
-    /// [`Error::Data`] where none is a job that fits in memory, with the reason why the first is not.
-    pub fn look(
+    /// [`Error::Data`] with the first reason if no point is a job that fits in memory.
+    pub fn examine(
         &self,
         points: impl IntoIterator<Item = u64>,
-        enough: usize,
+        limit: usize,
         catalog: &Catalog,
     ) -> Result<Jobs> {
         let mut jobs = Jobs {
             kept: Vec::new(),
             points: self.points(),
-            looked_at: 0,
+            examined: 0,
             invalid: 0,
             first_invalid: None,
             too_large: Vec::new(),
         };
         for point in points {
-            if jobs.kept.len() == enough {
+            if jobs.kept.len() == limit {
                 break;
             }
-            jobs.looked_at += 1;
+            jobs.examined += 1;
             let spec = self.spec(point);
             match spec.resolve(catalog) {
                 Ok(job) => {
@@ -90,24 +90,24 @@ impl Space {
         }
         if jobs.kept.is_empty() {
             let reason = match jobs.first_invalid {
-                Some(reason) => format!("{} are no jobs, the first because {reason}", jobs.invalid),
+                Some(reason) => format!("{} are not valid jobs; the first: {reason}", jobs.invalid),
                 None => "none fits in memory".to_owned(),
             };
             return Err(Error::Data(format!(
-                "none of the {} points of the space that were looked at can run: {reason}",
-                jobs.looked_at
+                "none of the {} examined points of the space can run: {reason}",
+                jobs.examined
             )));
         }
         Ok(jobs)
     }
 
-    /// The jobs of all points, or of `most` points that are drawn with a seed where there are more.
+    /// The jobs of all points, or of a seeded sample of `limit` points from a larger space.
     ///
     /// # Errors
-    /// As [`Self::look`].
-    pub fn jobs(&self, catalog: &Catalog, most: usize, seed: u64) -> Result<Jobs> {
-        let points = Dice::new(seed).some_of(self.points(), most);
-        self.look(points, usize::MAX, catalog)
+    /// As [`Self::examine`].
+    pub fn jobs(&self, catalog: &Catalog, limit: usize, seed: u64) -> Result<Jobs> {
+        let points = SeededRng::new(seed).sample(self.points(), limit);
+        self.examine(points, usize::MAX, catalog)
     }
 
     /// Whether a point is a job that fits in memory.

@@ -16,7 +16,7 @@ pub enum Preset {
 words!(Preset, "preset": StudyBert = "study-bert", StudyGpt = "study-gpt");
 
 impl Preset {
-    /// The space file, which says where its values are from.
+    /// The space file; its comments cite the source of the values.
     pub const fn text(self) -> &'static str {
         match self {
             Self::StudyBert => include_str!("../../presets/study-bert.toml"),
@@ -27,7 +27,7 @@ impl Preset {
     /// The space.
     ///
     /// # Errors
-    /// None: the files are part of the program.
+    /// None: the files are embedded.
     pub fn space(self) -> Result<Space> {
         Space::from_toml(self.text())
     }

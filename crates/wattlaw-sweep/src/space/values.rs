@@ -1,14 +1,14 @@
-//! The values of a field that has several: a list or a range.
+//! Fields with several values: a list or a range.
 
 use serde::Deserialize;
 use toml::Value;
 
 use wattlaw::base::error::{Error, Result};
 
-/// The most values of one field, so that a range with a tiny step is refused before it is written out.
-const MOST_VALUES: usize = 10_000;
+/// Maximum number of values of a field, so that a range with a tiny step is refused before it is expanded.
+const MAX_VALUES: usize = 10_000;
 
-/// A range of numbers, its ends included.
+/// A range of numbers, both ends included.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Range {
@@ -18,13 +18,13 @@ struct Range {
     times: Option<f64>,
 }
 
-/// The values of a field that has several: a list, or a table with `from` and `to`; none for a field with one value.
+/// The values of a list or of a table with `from` and `to`; `None` for a single value.
 pub(super) fn values(name: &str, value: &Value) -> Result<Option<Vec<Value>>> {
     match value {
         Value::Array(list) if list.is_empty() => {
-            Err(Error::invalid(name, "an empty list", "it must have a value or more"))
+            Err(Error::invalid(name, "an empty list", "it must have at least one value"))
         }
-        Value::Array(list) if list.len() > MOST_VALUES => Err(too_many(name, list.len() as f64)),
+        Value::Array(list) if list.len() > MAX_VALUES => Err(too_many(name, list.len() as f64)),
         Value::Array(list) => Ok(Some(list.clone())),
         Value::Table(table) if table.contains_key("from") || table.contains_key("to") => {
             let range: Range = table.clone().try_into().map_err(|e: toml::de::Error| {
@@ -42,7 +42,7 @@ pub(super) fn values(name: &str, value: &Value) -> Result<Option<Vec<Value>>> {
 }
 
 fn too_many(name: &str, count: f64) -> Error {
-    Error::invalid(name, format!("{count:.0} values"), format!("at most {MOST_VALUES} are taken"))
+    Error::invalid(name, format!("{count:.0} values"), format!("at most {MAX_VALUES} are allowed"))
 }
 
 impl Range {
@@ -52,12 +52,12 @@ impl Range {
             return Err(Error::invalid(
                 name,
                 format!("a range from {from} to {to}"),
-                "it must begin above zero and not end before it begins",
+                "it must begin above zero and end at or after its begin",
             ));
         }
         let (count, at): (f64, Box<dyn Fn(i32) -> f64>) = match (self.step, self.times) {
             (Some(step), None) if step.is_finite() && step > 0.0 => {
-                // 0.1 has no exact binary value, so that the end may be missed by a rounding error
+                // decimal steps such as 0.1 are inexact in binary; the tolerance keeps the last value
                 (
                     ((to - from) / step + 1e-9).floor() + 1.0,
                     Box::new(move |i| from + f64::from(i) * step),
@@ -75,7 +75,7 @@ impl Range {
                 ));
             }
         };
-        if count > MOST_VALUES as f64 {
+        if count > MAX_VALUES as f64 {
             return Err(too_many(name, count));
         }
         let value = |x: f64| {

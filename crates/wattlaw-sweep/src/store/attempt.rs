@@ -1,4 +1,4 @@
-//! One attempt at a job: a `wattlaw measure` of its own, which goes on and closes its record if the sweep is killed.
+//! One attempt at a job: a separate `wattlaw measure`, which continues and closes its record if the sweep is killed.
 
 use std::collections::VecDeque;
 use std::io::Read;
@@ -11,17 +11,17 @@ use std::time::{Duration, Instant};
 use wattlaw::record::document::End;
 
 use wattlaw_meter::command;
-use wattlaw_meter::command::{Message, Target, pass_signals_on};
+use wattlaw_meter::command::{Message, Target, forward_signals};
 use wattlaw_meter::error::{Error, Result};
 use wattlaw_meter::lines::Lines;
 
-/// Lines of its complaints that are kept.
-const KEPT: usize = 20;
+/// Number of lines of standard error that are kept.
+const MAX_STDERR_LINES: usize = 20;
 
-/// How long is waited for its last complaints once it ended: what it started may hold them open.
-const LAST_LINES: Duration = Duration::from_millis(500);
+/// Time to wait for the last lines of standard error after the end: child processes may keep the pipe open.
+const STDERR_GRACE: Duration = Duration::from_millis(500);
 
-/// Starts attempts and waits for them; signals that ask us to end are passed on to the one that runs, and remembered.
+/// Starts attempts and waits for them. Termination signals are forwarded to the running attempt and remembered.
 #[derive(Debug)]
 pub struct Attempts {
     target: Target,
@@ -30,39 +30,39 @@ pub struct Attempts {
     signal: Option<i32>,
 }
 
-/// What came of an attempt.
+/// Result of an attempt.
 #[derive(Debug)]
-pub struct Ended {
-    /// How the measuring process ended.
+pub struct AttemptResult {
+    /// End of the measuring process.
     pub end: End,
-    /// The last lines that it and the job wrote to standard error.
-    pub complaints: Vec<String>,
+    /// Last lines of standard error of the measuring process and the job.
+    pub stderr_lines: Vec<String>,
 }
 
 impl Attempts {
-    /// Listens to signals from now on.
+    /// Installs the signal handlers.
     ///
     /// # Errors
-    /// One sentence where the system lets us catch no signals.
-    pub fn prepare() -> Result<Self> {
+    /// The signal handlers cannot be installed.
+    pub fn new() -> Result<Self> {
         let (sender, messages) = channel();
         let target = Target::default();
-        pass_signals_on(target.clone(), sender.clone())?;
+        forward_signals(target.clone(), sender.clone())?;
         Ok(Self { target, sender, messages, signal: None })
     }
 
-    /// The signal that asked us to end, where one did.
+    /// The termination signal that was received, if any.
     pub fn signal(&mut self) -> Option<i32> {
         self.wait(Duration::ZERO);
         self.signal
     }
 
-    /// Waits for a time, or until we are asked to end; tells whether to go on.
+    /// Waits for a time or until a termination signal; returns whether to continue.
     pub fn wait(&mut self, time: Duration) -> bool {
         let until = Instant::now() + time;
         while self.signal.is_none() {
             match self.messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(Message::Told(signal)) => self.signal = Some(signal),
+                Ok(Message::Signal(signal)) => self.signal = Some(signal),
                 Ok(_) => {}
                 Err(_) => break,
             }
@@ -70,29 +70,29 @@ impl Attempts {
         self.signal.is_none()
     }
 
-    /// Runs a command in a group of its own to its end, calling `tick` about every second with how long it has run; `shown` lets its outputs
-    /// through.
+    /// Runs a command in its own process group until it ends. Calls `tick` about every second with the elapsed time. With `shown` the
+    /// command inherits standard output and error.
     ///
     /// # Errors
-    /// One sentence where it cannot be started.
+    /// The command cannot be started.
     pub fn run(
         &mut self,
         mut command: Command,
         shown: bool,
         tick: &mut dyn FnMut(Duration),
-    ) -> Result<Ended> {
+    ) -> Result<AttemptResult> {
         command.process_group(0);
         if !shown {
             command.stdout(Stdio::null()).stderr(Stdio::piped());
         }
         let begin = Instant::now();
-        let mut child = self.target.hold(true, || command.spawn()).map_err(|e| {
+        let mut child = self.target.spawn(true, || command.spawn()).map_err(|e| {
             let name = command.get_program().to_string_lossy();
-            Error::Failed(format!("{name}: it cannot be started: {e}"))
+            Error::Failed(format!("{name}: cannot be started: {e}"))
         })?;
-        let complaints = Arc::new(Mutex::new(VecDeque::new()));
+        let stderr_lines = Arc::new(Mutex::new(VecDeque::new()));
         let mut listening = child.stderr.take().is_some_and(|stderr| {
-            listen(stderr, Arc::clone(&complaints), self.sender.clone());
+            listen(stderr, Arc::clone(&stderr_lines), self.sender.clone());
             true
         });
         command::wait(child, self.target.clone(), self.sender.clone());
@@ -100,17 +100,20 @@ impl Attempts {
         loop {
             let patience = match ended {
                 None => Duration::from_secs(1),
-                Some((at, _)) if listening => LAST_LINES.saturating_sub(at.elapsed()),
+                Some((at, _)) if listening => STDERR_GRACE.saturating_sub(at.elapsed()),
                 Some(_) => Duration::ZERO,
             };
             match (self.messages.recv_timeout(patience), ended) {
                 (Ok(Message::Ended(at, end)), _) => ended = Some((at, end)),
                 (Ok(Message::OutputEnded), _) => listening = false,
-                (Ok(Message::Told(signal)), _) => self.signal = self.signal.or(Some(signal)),
+                (Ok(Message::Signal(signal)), _) => self.signal = self.signal.or(Some(signal)),
                 (Ok(_), _) => {}
                 (Err(_), Some((_, end))) => {
-                    let mut lines = complaints.lock().unwrap_or_else(PoisonError::into_inner);
-                    return Ok(Ended { end, complaints: std::mem::take(&mut *lines).into() });
+                    let mut lines = stderr_lines.lock().unwrap_or_else(PoisonError::into_inner);
+                    return Ok(AttemptResult {
+                        end,
+                        stderr_lines: std::mem::take(&mut *lines).into(),
+                    });
                 }
                 (Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected), None) => {
                     tick(begin.elapsed());
@@ -120,7 +123,7 @@ impl Attempts {
     }
 }
 
-/// Keeps the last lines of an output, and tells when it is closed.
+/// Keeps the last lines of an output, and sends a message when it is closed.
 fn listen(
     mut from: impl Read + Send + 'static,
     kept: Arc<Mutex<VecDeque<String>>>,
@@ -132,7 +135,7 @@ fn listen(
         while let Ok(read @ 1..) = from.read(&mut buffer) {
             for line in lines.split(buffer.get(..read).unwrap_or_default()) {
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                if kept.len() == KEPT {
+                if kept.len() == MAX_STDERR_LINES {
                     kept.pop_front();
                 }
                 kept.push_back(String::from_utf8_lossy(&line).into_owned());

@@ -1,4 +1,4 @@
-//! Processes of a job that went on after the wattlaw that measured them was killed.
+//! Processes of a job that survived the wattlaw that measured them.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -6,35 +6,35 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How long a process may take to end when it is asked to.
+/// Time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Time between two looks.
-const LOOK: Duration = Duration::from_millis(50);
+/// Poll interval.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Ends the processes that were started to tell their events to `events`: first by asking. Gives how many there were.
-pub(super) fn end(events: &Path, wait: &mut dyn FnMut(Duration) -> bool) -> usize {
-    let found = of(events);
+/// Ends the processes whose event file is `events`: SIGTERM, then SIGKILL. Returns the number of processes.
+pub(super) fn end_processes(events: &Path, wait: &mut dyn FnMut(Duration) -> bool) -> usize {
+    let found = processes_with_events(events);
     let count = found.len();
     let begin = Instant::now();
     let mut left = found;
     let mut signal = Signal::TERM;
     while !left.is_empty() && begin.elapsed() < GRACE * 2 {
         for pid in &left {
-            // one that is just gone is no error
+            // a process that has just ended is not an error
             let _ = kill_process(*pid, signal);
         }
-        wait(LOOK);
+        wait(POLL_INTERVAL);
         if begin.elapsed() > GRACE {
             signal = Signal::KILL;
         }
-        left = of(events);
+        left = processes_with_events(events);
     }
     count
 }
 
-/// Processes with `WATTLAW_EVENTS` of this value, ours apart; what they start inherits it.
-fn of(events: &Path) -> Vec<Pid> {
+/// Processes with this value of `WATTLAW_EVENTS`, except this one; child processes inherit the variable.
+fn processes_with_events(events: &Path) -> Vec<Pid> {
     let mut wanted = b"WATTLAW_EVENTS=".to_vec();
     wanted.extend_from_slice(events.as_os_str().as_bytes());
     let us = std::process::id();
@@ -57,7 +57,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     #[test]
-    fn what_a_job_started_is_ended_and_nothing_else() {
+    fn only_the_processes_of_the_job_are_ended() {
         let folder = tempfile::tempdir().unwrap();
         let events = folder.path().join("program.jsonl");
         let other = folder.path().join("other.jsonl");
@@ -66,19 +66,19 @@ mod tests {
             command.args(["-c", script]).env("WATTLAW_EVENTS", of).stdout(Stdio::null());
             command.spawn().unwrap()
         };
-        // a shell and what it starts, which does not end when it is asked to but for the kill of its parent
+        // a shell and its child; the child inherits the variable
         let mut ours = start(&events, "sleep 100 & wait");
         let mut others = start(&other, "exec sleep 100");
-        while of(&events).len() < 2 {
-            std::thread::sleep(LOOK);
+        while processes_with_events(&events).len() < 2 {
+            std::thread::sleep(POLL_INTERVAL);
         }
-        let ended = end(&events, &mut |time| {
-            // who was ended is reaped, as init would
+        let ended = end_processes(&events, &mut |time| {
+            // reap the ended process, as init would
             let _ = ours.try_wait();
             std::thread::sleep(time);
             true
         });
-        assert_eq!((ended, of(&events).len()), (2, 0));
+        assert_eq!((ended, processes_with_events(&events).len()), (2, 0));
         assert_eq!(others.try_wait().unwrap(), None);
         others.kill().unwrap();
         others.wait().unwrap();

@@ -14,7 +14,7 @@ use wattlaw::job::Job;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::stats::frame::Row;
 use wattlaw::stats::optimal::{Criterion, Design};
-use wattlaw_sweep::plan::{Answerer, Budget, Forecast, Kind, Order, Plan, Wanted};
+use wattlaw_sweep::plan::{Budget, CalibrationSource, Forecast, Kind, Objective, Order, Plan};
 use wattlaw_sweep::space::{Preset, Space};
 
 /// What makes two runs the same configuration.
@@ -49,7 +49,7 @@ fn shared(preset: Preset, gpu: &str) -> Option<(usize, usize, usize)> {
     let rows = Dataset::from_csv(&bytes, "runs.csv", None).unwrap().filter(|run| {
         run.family() == family && catalog.accelerator(run.gpu()).unwrap().name == gpu
     });
-    let points = preset.space().unwrap().on(gpu).jobs(&catalog, 1000, 0).unwrap();
+    let points = preset.space().unwrap().with_gpu(gpu).jobs(&catalog, 1000, 0).unwrap();
     assert_eq!((points.invalid, points.too_large.len()), (0, 0));
     let points: BTreeSet<Key> = points.kept.iter().map(|c| key(&c.job)).collect();
     let measured: Vec<Key> =
@@ -238,9 +238,9 @@ fn a_calibration_s_covariance_is_what_is_known_before() {
 }
 
 fn forecasts() -> Vec<Forecast> {
-    let answerer = Answerer::Named(Box::new(named("roofline-bert-2026")));
+    let source = CalibrationSource::Named(Box::new(named("roofline-bert-2026")));
     let found = space().jobs(&Catalog::built_in().unwrap(), 1000, 0).unwrap();
-    found.kept.into_iter().map(|c| Forecast::of(c, &answerer)).collect()
+    found.kept.into_iter().map(|c| Forecast::new(c, &source)).collect()
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn a_budget_is_kept_and_used_up_but_for_what_no_job_fits_into() {
     for budget in ["0.1 GPU-h", "20 Wh"] {
         let budget: Budget = budget.parse().unwrap();
         let wanted =
-            Wanted { runs: usize::MAX, budget: Some(budget), criterion: Criterion::Targets };
+            Objective { runs: usize::MAX, budget: Some(budget), criterion: Criterion::Targets };
         let chosen = wanted.choose(&jobs, study_design(&all, &all).unwrap());
         let price = |at: &usize| jobs[*at].price(Some(budget)).unwrap();
         let spent: f64 = chosen.jobs.iter().map(price).sum();
@@ -265,15 +265,15 @@ fn a_budget_is_kept_and_used_up_but_for_what_no_job_fits_into() {
 #[test]
 fn the_same_seed_makes_the_same_plan() {
     let catalog = Catalog::built_in().unwrap();
-    let answerer = Answerer::Named(Box::new(named("roofline-bert-2026")));
+    let source = CalibrationSource::Named(Box::new(named("roofline-bert-2026")));
     for kind in [Kind::Grid, Kind::OneFactor, Kind::LatinHypercube, Kind::Random] {
         let plan = |seed| {
             let found = kind.jobs(&space(), 7, seed, &catalog).unwrap();
             let jobs: Vec<Forecast> =
-                found.kept.into_iter().map(|c| Forecast::of(c, &answerer)).collect();
+                found.kept.into_iter().map(|c| Forecast::new(c, &source)).collect();
             let order = Order { repeats: 2, blocks: None, reference_every: Some(3), seed };
             let turns = order.turns(jobs.len()).unwrap();
-            Plan::arranged(&jobs, &jobs[0], &turns).to_csv().unwrap()
+            Plan::from_order(&jobs, &jobs[0], &turns).to_csv().unwrap()
         };
         assert_eq!(plan(1), plan(1));
         assert_ne!(plan(1), plan(2));

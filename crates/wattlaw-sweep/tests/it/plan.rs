@@ -7,12 +7,12 @@ use crate::jobs;
 use proptest::prelude::*;
 use wattlaw::base::units::{Joules, Seconds};
 use wattlaw::job::JobSpec;
-use wattlaw_sweep::plan::{Plan, Planned};
+use wattlaw_sweep::plan::{Plan, PlannedJob};
 
-fn planned() -> impl Strategy<Value = Planned> {
+fn planned() -> impl Strategy<Value = PlannedJob> {
     let figure = || proptest::option::of(1e-9..1e15_f64);
     (jobs::jobs(), 1..=1000_u64, any::<bool>(), figure(), figure()).prop_map(
-        |(spec, block, reference, seconds, joules)| Planned {
+        |(spec, block, reference, seconds, joules)| PlannedJob {
             run_id: String::new(),
             block,
             reference,
@@ -29,7 +29,7 @@ proptest! {
         let jobs = jobs
             .into_iter()
             .enumerate()
-            .map(|(i, job)| Planned { run_id: format!("{i:03}-job"), ..job })
+            .map(|(i, job)| PlannedJob { run_id: format!("{i:03}-job"), ..job })
             .collect();
         let plan = Plan { jobs };
         let text = plan.to_csv().unwrap();
@@ -128,7 +128,7 @@ fn every_field_goes_there_and_back() {
     // none was forgotten above
     let open = serde_json::to_string(&spec).unwrap();
     assert!(!open.contains("null"), "{open}");
-    let job = Planned {
+    let job = PlannedJob {
         run_id: "a".into(),
         block: 1,
         reference: true,

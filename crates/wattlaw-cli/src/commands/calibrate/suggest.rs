@@ -1,4 +1,4 @@
-//! `wattlaw calibrate --suggest`: which runs of a machine would tell most, and a plan of them.
+//! `wattlaw calibrate --suggest`: chooses the most informative runs to measure next.
 
 use std::path::{Path, PathBuf};
 
@@ -20,33 +20,33 @@ use crate::format::Format;
 use crate::schema::Schema;
 use crate::{files, render};
 
-/// Points of a space that are looked at; of more so many are drawn.
+/// Maximum number of points of a space that are examined; larger spaces are sampled.
 const MAX_POINTS: usize = 10_000;
 
-/// Jobs that do not fit that a note lists.
-const LISTED: usize = 3;
+/// Maximum number of jobs listed in a note.
+const MAX_LISTED: usize = 3;
 
-/// What is asked.
-pub struct Asked<'a> {
-    /// Runs to choose.
+/// A request for suggestions.
+pub struct Request<'a> {
+    /// Number of runs to choose.
     pub count: usize,
     /// The space file.
     pub space: &'a Path,
-    /// Job files of what will be asked later; the space itself where there is none.
+    /// Job files of the target predictions; if empty, all jobs of the space are targets.
     pub jobs: &'a [PathBuf],
-    /// What the choice should make small.
+    /// Design criterion.
     pub criterion: Criterion,
-    /// Seed of the draw from a large space.
+    /// Seed for sampling a large space.
     pub seed: u64,
-    /// Where the plan is written.
+    /// Output file of the suggested runs (CSV).
     pub out: Option<&'a Path>,
-    /// How to print.
+    /// Output format.
     pub format: Format,
 }
 
-/// A chosen run, as scripts read it and, without its figures, as a row of the plan.
+/// The job of a suggested run: its field `job` in JSON, and its row of the plan (CSV).
 #[derive(Debug, Serialize)]
-struct Planned {
+struct SuggestedJob {
     run_id: String,
     family: &'static str,
     gpu: String,
@@ -72,11 +72,11 @@ struct Planned {
     tokens: f64,
 }
 
-impl Planned {
-    fn of(rank: usize, job: &Job) -> Self {
+impl SuggestedJob {
+    fn new(rank: usize, job: &Job) -> Self {
         let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
         Self {
-            run_id: format!("suggested-{rank}"),
+            run_id: run_id(rank),
             family: a.family().name(),
             gpu: job.system.accelerator.name.clone(),
             gpus: p.gpus(),
@@ -107,33 +107,40 @@ impl Planned {
     }
 }
 
-/// Reads the space, chooses and prints.
+/// Name of the suggested run with this rank, from 1.
+fn run_id(rank: usize) -> String {
+    format!("suggested-{rank}")
+}
+
+/// Reads the space, chooses the runs and prints them.
 ///
 /// # Errors
-/// What is wrong with the space, a job file or the parent.
+/// An invalid space, job file or parent calibration.
 pub fn run(
-    asked: &Asked<'_>,
+    request: &Request<'_>,
     catalog: &Catalog,
     parent: impl FnOnce(&Job) -> Done<Calibration>,
 ) -> Done {
-    let name = asked.space.display().to_string();
-    let space = Space::from_toml(&files::text(asked.space)?)
+    let name = request.space.display().to_string();
+    let space = Space::from_toml(&files::text(request.space)?)
         .map_err(|e| e.at(Location::file(name.clone())))?;
     let found = space
-        .jobs(catalog, MAX_POINTS, asked.seed)
+        .jobs(catalog, MAX_POINTS, request.seed)
         .map_err(|e| e.at(Location::file(name.clone())))?;
-    let wanted = asked.jobs.iter().map(|path| job(path, catalog)).collect::<Done<Vec<Job>>>()?;
+    let targets =
+        request.jobs.iter().map(|path| read_job(path, catalog)).collect::<Done<Vec<Job>>>()?;
     let candidates: Vec<&Job> = found.kept.iter().map(|c| &c.job).collect();
-    let targets = if wanted.is_empty() { candidates.clone() } else { wanted.iter().collect() };
+    let targets: Vec<&Job> =
+        if targets.is_empty() { candidates.clone() } else { targets.iter().collect() };
     let parent = parent(candidates[0])?;
-    let suggested = parent.suggest(&candidates, &targets, asked.count, asked.criterion)?;
-    let planned: Vec<(Planned, &Suggested)> = suggested
+    let suggested = parent.suggest(&candidates, &targets, request.count, request.criterion)?;
+    let planned: Vec<(SuggestedJob, &Suggested)> = suggested
         .runs
         .iter()
         .enumerate()
-        .map(|(i, run)| (Planned::of(i + 1, candidates[run.candidate]), run))
+        .map(|(i, run)| (SuggestedJob::new(i + 1, candidates[run.candidate]), run))
         .collect();
-    if let Some(path) = asked.out {
+    if let Some(path) = request.out {
         let mut plan = csv::Writer::from_writer(Vec::new());
         for (row, _) in &planned {
             plan.serialize(row).map_err(Failure::failed)?;
@@ -141,74 +148,74 @@ pub fn run(
         let bytes = plan.into_inner().map_err(Failure::failed)?;
         files::write(path, &String::from_utf8(bytes).map_err(Failure::failed)?)?;
     }
-    for note in notes(&found, suggested.runs.len(), asked.count) {
+    for note in notes(&found, suggested.runs.len(), request.count) {
         render::note("note", &note);
     }
-    if let Some(path) = asked.out {
+    if let Some(path) = request.out {
         render::note("note", &format!("wrote {}", path.display()));
     }
-    match asked.format {
-        Format::Json => json_report(&parent, asked, &found, &planned, &suggested),
+    match request.format {
+        Format::Json => json_report(&parent, request, &found, &planned, &suggested),
         Format::Table => files::print(&table(&parent, &planned, &suggested)),
     }
 }
 
-/// The job of a file.
+/// Reads and resolves a job file.
 ///
 /// # Errors
-/// What is wrong in it.
-pub fn job(path: &Path, catalog: &Catalog) -> Done<Job> {
+/// An invalid job file, with its location.
+pub fn read_job(path: &Path, catalog: &Catalog) -> Done<Job> {
     let place = || Location::file(path.display().to_string());
     let spec = JobSpec::from_toml(&files::text(path)?).map_err(|e| e.at(place()))?;
     Ok(spec.resolve(catalog).map_err(|e| e.at(place()))?)
 }
 
 fn notes(found: &Jobs, chosen: usize, count: usize) -> Vec<String> {
-    let mut notes = left_out(found);
+    let mut notes = exclusion_notes(found);
     if chosen < count {
-        notes.push(format!("the space has {chosen} jobs only, fewer than the {count} asked for"));
+        notes.push(format!("the space has only {chosen} jobs, fewer than the {count} requested"));
     }
     notes
 }
 
-/// What became of the points of a space that are no jobs to run.
-pub fn left_out(found: &Jobs) -> Vec<String> {
+/// Notes on the points of a space that were excluded, and why.
+pub fn exclusion_notes(found: &Jobs) -> Vec<String> {
     let mut notes = Vec::new();
-    if (found.looked_at as u64) < found.points {
+    if (found.examined as u64) < found.points {
         notes.push(format!(
-            "{} of the space's {} points were looked at",
-            found.looked_at, found.points
+            "{} of the {} points of the space were examined",
+            found.examined, found.points
         ));
     }
     if let Some(reason) = &found.first_invalid {
         notes.push(format!(
-            "{} points are no jobs and were left out, the first because {reason}",
+            "{} points are not valid jobs and were excluded; the first: {reason}",
             found.invalid
         ));
     }
     if !found.too_large.is_empty() {
-        let listed = found.too_large.iter().take(LISTED).map(|t| {
-            format!("{} ({:.1} GiB a GPU of {:.1})", title(&t.job), t.needed_gib, t.capacity_gib)
+        let listed = found.too_large.iter().take(MAX_LISTED).map(|t| {
+            format!("{} ({:.1} of {:.1} GiB per GPU)", title(&t.job), t.needed_gib, t.capacity_gib)
         });
         let listed = listed.collect::<Vec<_>>().join(", ");
-        let more = if found.too_large.len() > LISTED { ", …" } else { "" };
+        let more = if found.too_large.len() > MAX_LISTED { ", …" } else { "" };
         notes.push(format!(
-            "{} jobs are predicted not to fit in memory and were left out: {listed}{more}",
+            "{} jobs are predicted not to fit in memory and were excluded: {listed}{more}",
             found.too_large.len()
         ));
     }
     notes
 }
 
-fn total(planned: &[(Planned, &Suggested)]) -> (f64, f64) {
+fn total(planned: &[(SuggestedJob, &Suggested)]) -> (f64, f64) {
     planned.iter().fold((0.0, 0.0), |(s, j), (_, run)| (s + run.duration_s, j + run.energy_j))
 }
 
 fn json_report(
     parent: &Calibration,
-    asked: &Asked<'_>,
+    request: &Request<'_>,
     found: &Jobs,
-    planned: &[(Planned, &Suggested)],
+    planned: &[(SuggestedJob, &Suggested)],
     suggested: &Suggestions,
 ) -> Done {
     let rows = planned
@@ -230,10 +237,10 @@ fn json_report(
         Schema::CalibrateSuggest,
         &json!({
             "parent": parent.name,
-            "criterion": asked.criterion,
-            "seed": asked.seed,
+            "criterion": request.criterion,
+            "seed": request.seed,
             "points": found.points,
-            "looked_at": found.looked_at,
+            "examined": found.examined,
             "invalid": found.invalid,
             "too_large": found.too_large.len(),
             "candidates": found.kept.len(),
@@ -247,13 +254,13 @@ fn json_report(
 
 fn table(
     parent: &Calibration,
-    planned: &[(Planned, &Suggested)],
+    planned: &[(SuggestedJob, &Suggested)],
     suggested: &Suggestions,
 ) -> String {
     let factor = |log_sd: f64| format!("×/÷{:.2}", log_sd.exp());
     let (seconds, joules) = total(planned);
     let mut out = render::heading(&format!(
-        "{} runs, {} and {} by {}",
+        "{} runs, predicted {} and {} (calibration {})",
         planned.len(),
         render::duration(seconds),
         render::energy(joules),
@@ -280,18 +287,18 @@ fn table(
     let header = [
         "run",
         "model",
-        "on",
+        "GPUs",
         "strategy",
         "seq_len",
         "micro_batch",
         "precision",
         "time",
         "energy",
-        "doubt after it",
+        "uncertainty after run",
     ];
     out += &render::table(&header, rows, 4);
     out += &format!(
-        "\nbefore any of them the jobs' time and energy are in doubt by {}, one standard deviation\n",
+        "\nExpected uncertainty of the target predictions before any run: {} (1 sd)\n",
         factor(suggested.log_sd_before)
     );
     out

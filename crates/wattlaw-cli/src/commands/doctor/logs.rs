@@ -1,4 +1,4 @@
-//! `wattlaw doctor FILES`: what is wrong in records and in logs of other tools, before their energy is believed.
+//! `wattlaw doctor FILES`: checks records and logs of other tools for data issues.
 
 use std::path::{Path, PathBuf};
 
@@ -16,38 +16,38 @@ use crate::format::Format;
 use crate::schema::Schema;
 use crate::{files, render};
 
-/// Something that was found: a trap of a log, or a defect of a record.
+/// A finding: a data issue of a log, or a defect of a record.
 #[derive(Debug, Serialize)]
-struct Told {
+struct Finding {
     line: Option<u64>,
     times: u64,
     kind: String,
     text: String,
 }
 
-/// One record or log, and what was found in it.
-struct Looked {
+/// A checked record or log with its findings.
+struct CheckedFile {
     file: String,
     format: Option<String>,
     runs: usize,
-    findings: Vec<Told>,
+    findings: Vec<Finding>,
     /// Why it could not be read.
     error: Option<String>,
 }
 
-/// What `log_format` says of a record.
+/// `log_format` of a record.
 const RECORD: &str = "record";
 
-/// Looks at each file by itself and prints what was found.
+/// Checks each file separately and prints the findings.
 ///
 /// # Errors
-/// One sentence where a file could not be read, after what was found in the others.
+/// A file that cannot be read; the findings of the other files are printed first.
 pub fn run(paths: &[PathBuf], format: Format) -> Done {
     let catalog = Catalog::built_in()?;
-    let looked: Vec<Looked> = paths.iter().map(|path| look(path, &catalog)).collect();
+    let checked: Vec<CheckedFile> = paths.iter().map(|path| check_file(path, &catalog)).collect();
     match format {
         Format::Json => {
-            let rows: Vec<_> = looked
+            let rows: Vec<_> = checked
                 .iter()
                 .map(|l| {
                     json!({
@@ -57,20 +57,20 @@ pub fn run(paths: &[PathBuf], format: Format) -> Done {
                 .collect();
             render::json(Schema::DoctorFiles, &json!({ "logs": rows }))?;
         }
-        Format::Table => files::print(&looked.iter().map(text).collect::<String>())?,
+        Format::Table => files::print(&checked.iter().map(text).collect::<String>())?,
     }
-    match looked.iter().filter_map(|l| l.error.as_ref()).collect::<Vec<_>>().as_slice() {
+    match checked.iter().filter_map(|l| l.error.as_ref()).collect::<Vec<_>>().as_slice() {
         [] => Ok(()),
         [one] => Err(Failure::Failed((*one).clone())),
         several => Err(Failure::Failed(format!(
-            "{} of {} files could not be read",
+            "{} of {} files cannot be read",
             several.len(),
-            looked.len()
+            checked.len()
         ))),
     }
 }
 
-fn look(path: &Path, catalog: &Catalog) -> Looked {
+fn check_file(path: &Path, catalog: &Catalog) -> CheckedFile {
     let file = path.display().to_string();
     if path.is_dir() || path.file_name().is_some_and(|name| name == folder::RUN) {
         return record(path, file);
@@ -81,7 +81,7 @@ fn look(path: &Path, catalog: &Catalog) -> Looked {
             findings.extend(wattlaw_import::check(&log.measured, catalog));
             let findings = findings
                 .into_iter()
-                .map(|f| Told {
+                .map(|f| Finding {
                     line: f.line,
                     times: f.times,
                     kind: f.kind.to_string(),
@@ -89,43 +89,44 @@ fn look(path: &Path, catalog: &Catalog) -> Looked {
                 })
                 .collect();
             let format = Some(format.to_string());
-            Looked { file, format, runs: log.measured.len(), findings, error: None }
+            CheckedFile { file, format, runs: log.measured.len(), findings, error: None }
         }
         Err(Failure::Usage(text) | Failure::Failed(text)) => unread(file, Some(text)),
-        Err(Failure::Unread) => unread(file, None),
+        Err(Failure::PipeClosed) => unread(file, None),
     }
 }
 
-fn record(path: &Path, file: String) -> Looked {
+fn record(path: &Path, file: String) -> CheckedFile {
     match folder::read(path) {
         Ok(record) => {
             let findings = record
                 .defects()
                 .into_iter()
-                .map(|d| Told { line: None, times: 1, kind: d.kind.to_string(), text: d.text })
+                .map(|d| Finding { line: None, times: 1, kind: d.kind.to_string(), text: d.text })
                 .collect();
-            Looked { file, format: Some(RECORD.to_owned()), runs: 1, findings, error: None }
+            CheckedFile { file, format: Some(RECORD.to_owned()), runs: 1, findings, error: None }
         }
         Err(error) => unread(file, Some(error.to_string())),
     }
 }
 
-fn unread(file: String, error: Option<String>) -> Looked {
-    Looked { file, format: None, runs: 0, findings: Vec::new(), error }
+fn unread(file: String, error: Option<String>) -> CheckedFile {
+    CheckedFile { file, format: None, runs: 0, findings: Vec::new(), error }
 }
 
-fn text(looked: &Looked) -> String {
-    let runs = if looked.runs == 1 { "1 run".to_owned() } else { format!("{} runs", looked.runs) };
-    let what = match (&looked.format, &looked.error) {
+fn text(checked: &CheckedFile) -> String {
+    let runs =
+        if checked.runs == 1 { "1 run".to_owned() } else { format!("{} runs", checked.runs) };
+    let what = match (&checked.format, &checked.error) {
         (Some(format), _) => format!("{format}, {runs}"),
-        (None, Some(_)) => "it could not be read".to_owned(),
+        (None, Some(_)) => "cannot be read".to_owned(),
         (None, None) => String::new(),
     };
-    let mut out = render::heading(&format!("{}: {what}", looked.file));
-    if looked.findings.is_empty() && looked.error.is_none() {
-        out += "nothing was found\n";
+    let mut out = render::heading(&format!("{}: {what}", checked.file));
+    if checked.findings.is_empty() && checked.error.is_none() {
+        out += "no findings\n";
     }
-    let row = |f: &Told| {
+    let row = |f: &Finding| {
         vec![
             f.line.map_or_else(String::new, |l| l.to_string()),
             f.times.to_string(),
@@ -133,10 +134,10 @@ fn text(looked: &Looked) -> String {
             f.text.clone(),
         ]
     };
-    if !looked.findings.is_empty() {
+    if !checked.findings.is_empty() {
         out += &render::table(
-            &["line", "times", "kind", "what"],
-            looked.findings.iter().map(row).collect(),
+            &["line", "count", "kind", "finding"],
+            checked.findings.iter().map(row).collect(),
             99,
         );
     }
@@ -148,25 +149,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_log_is_told_by_itself() {
+    fn each_file_is_checked_separately() {
         let catalog = Catalog::built_in().unwrap();
         let example = |name: &str| {
             let path = format!("{}/../../examples/logs/{name}", env!("CARGO_MANIFEST_DIR"));
-            look(&PathBuf::from(path), &catalog)
+            check_file(&PathBuf::from(path), &catalog)
         };
         let emissions = example("emissions.csv");
         assert_eq!((emissions.format.as_deref(), emissions.runs), (Some("codecarbon"), 2));
         let shown = text(&emissions);
-        for kind in ["restart", "cumulative-rows", "pue-inside"] {
+        for kind in ["restart", "cumulative-rows", "pue-included"] {
             assert!(shown.contains(kind), "{shown}");
         }
         let clean = text(&example("perun.csv"));
-        assert!(
-            clean.contains("perun, 1 run") && clean.ends_with("nothing was found\n"),
-            "{clean}"
-        );
+        assert!(clean.contains("perun, 1 run") && clean.ends_with("no findings\n"), "{clean}");
         let absent = example("absent.csv");
-        assert!(absent.error.as_ref().is_some_and(|e| e.contains("there is no such file")));
-        assert!(text(&absent).contains("it could not be read"));
+        assert!(absent.error.as_ref().is_some_and(|e| e.contains("no such file")));
+        assert!(text(&absent).contains("cannot be read"));
     }
 }

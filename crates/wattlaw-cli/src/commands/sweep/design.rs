@@ -1,4 +1,4 @@
-//! `wattlaw sweep design`: a plan of jobs from a space of them.
+//! `wattlaw sweep design`: plans the jobs of a sweep.
 
 mod summary;
 
@@ -11,10 +11,12 @@ use wattlaw::job::Job;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::memory::Memory;
 use wattlaw::stats::optimal::Criterion;
-use wattlaw_sweep::plan::{Answerer, Budget, Chosen, Forecast, Kind, Order, Plan, Wanted, middle};
+use wattlaw_sweep::plan::{
+    Budget, CalibrationSource, Chosen, Forecast, Kind, Objective, Order, Plan, median_job,
+};
 use wattlaw_sweep::space::{Candidate, Jobs, Preset, Space};
 
-use crate::commands::calibrate::suggest::job;
+use crate::commands::calibrate::suggest::read_job;
 use crate::commands::predict::named;
 use crate::failure::{Done, Failure};
 use crate::files;
@@ -27,60 +29,60 @@ use summary::Summary;
 /// Flags of `wattlaw sweep design`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Jobs to plan: a job file in which fields may have lists and ranges (TOML)
+    /// Space of jobs: a job file in which fields may have lists and ranges (TOML)
     #[arg(required_unless_present = "preset", conflicts_with = "preset")]
     space: Option<PathBuf>,
-    /// The study's own sweep in place of a file: study-bert or study-gpt
+    /// A sweep of the study instead of a file: study-bert or study-gpt
     #[arg(long, value_parser = Preset::from_str)]
     preset: Option<Preset>,
-    /// Plan for this accelerator, whichever the space names
+    /// Accelerator; overrides that of the space
     #[arg(long)]
     gpu: Option<String>,
-    /// Write the plan to this file (CSV); standard output when absent
+    /// Write the plan to this file (CSV). Default: standard output
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// grid, one-factor, latin-hypercube, random or optimal
+    /// Experimental design: grid, one-factor, latin-hypercube, random or optimal
     #[arg(long, default_value_t, value_parser = Kind::from_str)]
     design: Kind,
-    /// Jobs to take (latin-hypercube, random, optimal)
+    /// Number of jobs (latin-hypercube, random, optimal)
     #[arg(long, value_name = "N", value_parser = whole::<usize>)]
     runs: Option<usize>,
-    /// Calibration to predict by: a file, or a built-in one by name; chosen by each job when absent
+    /// Calibration for the predictions: a file or the name of a built-in one. Default: the nearest built-in one per job
     #[arg(long, value_name = "FILE|NAME")]
     calibration: Option<PathBuf>,
-    /// Catalogue file (TOML) whose rows stand before the built-in ones
+    /// Catalogue file (TOML) whose entries override the built-in ones
     #[arg(long, value_name = "FILE")]
     catalog: Option<PathBuf>,
-    /// Seed of all that is drawn
+    /// Random seed
     #[arg(long, default_value_t = 2026, value_parser = whole::<u64>)]
     seed: u64,
-    /// How to print the summary
+    /// Output format of the summary
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 
-    /// Run each job so many times, each time in a block of its own
+    /// Number of repeats of each job, each repeat in its own block
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = whole::<u64>, help_heading = "Order")]
     repeats: u64,
-    /// Blocks within which the order is random; as many as repeats when absent
+    /// Number of blocks; the order is random within a block. Default: the number of repeats
     #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Order")]
     blocks: Option<u64>,
-    /// Run a reference job first, after every so many jobs and last, to see drift
+    /// Run a reference job first, after every this many jobs, and last, to detect drift
     #[arg(long, value_name = "JOBS", value_parser = whole::<usize>, help_heading = "Order")]
     reference_every: Option<usize>,
-    /// The reference job's file; the job of the plan whose predicted time lies in the middle when absent
+    /// Job file of the reference job. Default: the planned job with the median predicted time
     #[arg(long, value_name = "FILE", requires = "reference_every", help_heading = "Order")]
     reference: Option<PathBuf>,
 
-    /// What the jobs may use in all, as "20 GPU-h" or "3 kWh"
+    /// Total budget of the jobs, such as "20 GPU-h" or "3 kWh"
     #[arg(long, value_parser = Budget::from_str, help_heading = "Optimal design")]
     budget: Option<Budget>,
-    /// i-optimal (what will be asked of the law) or d-optimal (its parameters); i-optimal when absent
+    /// Design criterion: i-optimal (uncertainty of the target predictions) or d-optimal (of the parameters). Default: i-optimal
     #[arg(long, value_parser = Criterion::from_str, help_heading = "Optimal design")]
     criterion: Option<Criterion>,
-    /// Law that is to be fitted; roofline when absent
+    /// Law to be fitted. Default: roofline
     #[arg(long, value_enum, help_heading = "Optimal design")]
     law: Option<LawKind>,
-    /// Job files of what will be asked; the space itself when absent
+    /// Job files of the target predictions. Default: all jobs of the space
     #[arg(long, value_name = "FILE", num_args = 1.., help_heading = "Optimal design")]
     jobs: Vec<PathBuf>,
 }
@@ -88,25 +90,25 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// What is wrong with the flags, the space, a job file or the calibration, or that no job can run.
+/// Invalid flags, space, job file or calibration, or a space without a job that can run.
 pub fn run(args: &Args) -> Done {
     args.check()?;
     let catalog = job::catalog(args.catalog.as_deref())?;
-    let mut found = args.found(&catalog)?;
-    let answerer = match &args.calibration {
-        Some(path) => Answerer::Named(Box::new(named(path)?)),
-        None => Answerer::Nearest(Box::new(CandidateCalibrations::read()?)),
+    let mut found = args.candidates(&catalog)?;
+    let source = match &args.calibration {
+        Some(path) => CalibrationSource::Named(Box::new(named(path)?)),
+        None => CalibrationSource::Nearest(Box::new(CandidateCalibrations::read()?)),
     };
     let mut jobs: Vec<Forecast> =
-        std::mem::take(&mut found.kept).into_iter().map(|c| Forecast::of(c, &answerer)).collect();
+        std::mem::take(&mut found.kept).into_iter().map(|c| Forecast::new(c, &source)).collect();
     let candidates = jobs.len();
     let chosen = match args.design {
-        Kind::Optimal => Some(args.choose(&mut jobs, &answerer, &catalog)?),
+        Kind::Optimal => Some(args.choose(&mut jobs, &source, &catalog)?),
         _ => None,
     };
     let reference = match &args.reference {
-        Some(path) => Forecast::of(args.reference_job(path, &catalog)?, &answerer),
-        None => jobs[middle(&jobs)].clone(),
+        Some(path) => Forecast::new(args.reference_job(path, &catalog)?, &source),
+        None => jobs[median_job(&jobs)].clone(),
     };
     let order = Order {
         repeats: args.repeats,
@@ -115,7 +117,7 @@ pub fn run(args: &Args) -> Done {
         seed: args.seed,
     };
     let turns = order.turns(jobs.len()).map_err(Failure::usage)?;
-    let text = Plan::arranged(&jobs, &reference, &turns).to_csv()?;
+    let text = Plan::from_order(&jobs, &reference, &turns).to_csv()?;
     match (&args.out, args.format) {
         (Some(path), _) => files::write(path, &text)?,
         (None, Format::Table) => files::print(&text)?,
@@ -134,11 +136,11 @@ pub fn run(args: &Args) -> Done {
 }
 
 impl Args {
-    /// Refuses flags of another design.
+    /// Refuses flags of other designs.
     fn check(&self) -> Done {
         let design = self.design;
         let wrong = |flag: &str, of: &str| {
-            Err(Failure::Usage(format!("{flag} is of {of}, and the design is {design}")))
+            Err(Failure::Usage(format!("{flag} applies to {of} only, but the design is {design}")))
         };
         if design != Kind::Optimal {
             for (flag, there) in [
@@ -154,21 +156,21 @@ impl Args {
         }
         match (self.runs, self.budget) {
             (Some(_), _) if !design.counts_runs() => {
-                wrong("--runs", "designs latin-hypercube, random and optimal")
+                wrong("--runs", "the designs latin-hypercube, random and optimal")
             }
             (Some(0), _) => Err(Failure::usage("--runs is 0, but it must be at least 1")),
             (None, None) if design == Kind::Optimal => {
                 Err(Failure::usage("an optimal design needs --runs or --budget, or both"))
             }
-            (None, None) if design.counts_runs() => Err(Failure::Usage(format!(
-                "design {design} needs --runs, the number of jobs to take"
-            ))),
+            (None, None) if design.counts_runs() => {
+                Err(Failure::Usage(format!("design {design} needs --runs, the number of jobs")))
+            }
             _ => Ok(()),
         }
     }
 
-    /// The jobs that the design takes, or chooses from.
-    fn found(&self, catalog: &Catalog) -> Done<Jobs> {
+    /// The jobs of the design, or the candidates of an optimal design.
+    fn candidates(&self, catalog: &Catalog) -> Done<Jobs> {
         let (space, name) = match (&self.space, self.preset) {
             (Some(path), _) => {
                 let name = path.display().to_string();
@@ -176,14 +178,14 @@ impl Args {
                 (space.map_err(|e| e.at(Location::file(&*name)))?, name)
             }
             (None, Some(preset)) => (preset.space()?, preset.name().to_owned()),
-            // the words above say that one of them is there
+            // unreachable: the parser requires one of them
             (None, None) => return Err(Failure::usage("give a space file or --preset")),
         };
         let space = match &self.gpu {
-            Some(gpu) => space.on(&catalog.accelerator(gpu).map_err(Failure::usage)?.name),
+            Some(gpu) => space.with_gpu(&catalog.accelerator(gpu).map_err(Failure::usage)?.name),
             None => space,
         };
-        // a budget alone limits the number of an optimal design
+        // without --runs the budget alone limits an optimal design
         let runs = self.runs.unwrap_or(1);
         Ok(self
             .design
@@ -191,32 +193,33 @@ impl Args {
             .map_err(|e| e.at(Location::file(name)))?)
     }
 
-    /// Keeps the jobs from which the law learns most.
+    /// Keeps the most informative jobs.
     fn choose(
         &self,
         jobs: &mut Vec<Forecast>,
-        answerer: &Answerer,
+        source: &CalibrationSource,
         catalog: &Catalog,
     ) -> Done<Chosen> {
-        let wanted = self.jobs.iter().map(|path| job(path, catalog)).collect::<Done<Vec<Job>>>()?;
+        let wanted =
+            self.jobs.iter().map(|path| read_job(path, catalog)).collect::<Done<Vec<Job>>>()?;
         let candidates: Vec<&Job> = jobs.iter().map(|job| &job.candidate.job).collect();
         let targets: Vec<&Job> =
             if wanted.is_empty() { candidates.clone() } else { wanted.iter().collect() };
         let law = self.law.unwrap_or(LawKind::Roofline);
-        let design = match (law, answerer) {
+        let design = match (law, source) {
             (LawKind::Roofline, _) => {
-                let calibration = answerer.of(candidates[0]);
+                let calibration = source.for_job(candidates[0]);
                 calibration.roofline("choose runs for itself")?;
                 calibration.design(&candidates, &targets)?
             }
-            (LawKind::Scaling, Answerer::Named(named))
+            (LawKind::Scaling, CalibrationSource::Named(named))
                 if named.law.kind() == wattlaw::calibration::LawKind::Scaling =>
             {
                 named.design(&candidates, &targets)?
             }
             (LawKind::Scaling, _) => study_design(&candidates, &targets)?,
         };
-        let wanted = Wanted {
+        let wanted = Objective {
             runs: self.runs.unwrap_or(usize::MAX),
             budget: self.budget,
             criterion: self.criterion.unwrap_or_default(),
@@ -228,7 +231,7 @@ impl Args {
                     "no job fits the budget of {budget}: {}",
                     summary::cheapest(jobs, budget)
                 ),
-                None => "no job could be chosen: the calibration answers for none".to_owned(),
+                None => "no job can be chosen: the calibration predicts none of them".to_owned(),
             }));
         }
         let mut all: Vec<Option<Forecast>> = std::mem::take(jobs).into_iter().map(Some).collect();
@@ -243,7 +246,7 @@ impl Args {
         let memory = Memory::for_job(&job);
         if !memory.fits {
             return Err(Failure::Failed(format!(
-                "{}: the reference job needs {:.1} GiB a GPU and {:.1} are there",
+                "{}: the reference job needs {:.1} GiB per GPU, but only {:.1} GiB are available",
                 path.display(),
                 memory.needed.gib(),
                 memory.capacity.gib()

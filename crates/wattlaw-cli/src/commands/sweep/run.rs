@@ -1,4 +1,4 @@
-//! `wattlaw sweep run`: the jobs of a plan, one at a time, each under `wattlaw measure`.
+//! `wattlaw sweep run`: runs the jobs of a plan one at a time, each under `wattlaw measure`.
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 
 use wattlaw::job::Job;
 use wattlaw::record::Component;
-use wattlaw_sweep::plan::Planned;
+use wattlaw_sweep::plan::PlannedJob;
 use wattlaw_sweep::runner::{Event, Options, Runner, fits};
-use wattlaw_sweep::status::{Fate, Standing, Sweep};
+use wattlaw_sweep::status::{JobReport, JobStatus, Sweep};
 use wattlaw_sweep::store::{Folder, Sharing};
 
 use super::each::EachArgs;
-use super::status::{counts, still, used};
+use super::status::{counts, remaining, used};
 use crate::failure::{Done, Failure};
 use crate::flags::job;
 use crate::render;
 
-/// The program that trains, where no command is given: the one in `trainer/`.
+/// Default training command: the program in `trainer/`.
 const TRAINER: [&str; 7] = [
     "torchrun",
     "--standalone",
@@ -31,30 +31,30 @@ const TRAINER: [&str; 7] = [
 /// Flags of `wattlaw sweep run`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "In the command {job} stands for the job's file (TOML, with every default written out), {job_json} for the \
-    same job as `wattlaw job` writes it, {gpus}, {nodes}, \
-    {gpus_per_node} and {run_id} for what they say. Without a command the trainer of trainer/ is run by torchrun. docs/how-to/sweep.md \
-    is the manual."
+    after_help = "Placeholders in the command: {job} is the path of the job file (TOML with all defaults), \
+    {job_json} that of the resolved job (JSON, as `wattlaw job` writes it), {gpus}, {nodes}, \
+    {gpus_per_node} and {run_id} are the job's values. Default command: the trainer in trainer/, started by torchrun. \
+    Manual: docs/how-to/sweep.md."
 )]
 pub struct Args {
-    /// Plan (CSV), as `wattlaw sweep design` writes it
+    /// Plan (CSV) written by `wattlaw sweep design`
     #[arg(value_name = "PLAN")]
     plan: PathBuf,
-    /// Folder that gets the records; of a sweep that was begun there, what is done is left alone
+    /// Folder for the records. If it holds an earlier run of this sweep, finished jobs are not run again
     #[arg(long, value_name = "DIR", default_value = "runs")]
     out: PathBuf,
-    /// Run this job alone, beside other `sweep run --only` on the same folder (repeatable)
+    /// Run only this job (repeatable); other `sweep run --only` processes may use the same folder
     #[arg(long, value_name = "RUN_ID")]
     only: Vec<String>,
     #[command(flatten)]
     each: EachArgs,
-    /// Let what the jobs print through
+    /// Show the output of the jobs
     #[arg(long, short, conflicts_with = "quiet")]
     verbose: bool,
-    /// Say nothing but errors
+    /// Print errors only
     #[arg(long, short)]
     quiet: bool,
-    /// The command that trains, and its arguments
+    /// Training command and its arguments
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
@@ -62,8 +62,7 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// What is wrong in the plan or the folder, a machine that the jobs do not fit, a command that is not there; jobs that failed,
-/// and a signal that came.
+/// An invalid plan or folder, a machine that cannot run the jobs, a missing command, failed jobs, or a signal.
 pub fn run(args: &Args) -> Done {
     let catalog = job::catalog(args.each.catalog.as_deref())?;
     let file = args.plan.display().to_string();
@@ -76,8 +75,8 @@ pub fn run(args: &Args) -> Done {
         [] => TRAINER.map(OsString::from).to_vec(),
         given => given.to_vec(),
     };
-    there(&command, args.command.is_empty())?;
-    let wanted: Vec<(&Planned, &Job)> = plan
+    check_command(&command, args.command.is_empty())?;
+    let wanted: Vec<(&PlannedJob, &Job)> = plan
         .jobs
         .iter()
         .zip(&jobs)
@@ -94,22 +93,23 @@ pub fn run(args: &Args) -> Done {
         fits(&planned.run_id, job, gpus.len())
             .map_err(|e| Failure::Failed(format!("{file}: {e}")))?;
     }
-    let sharing = if args.only.is_empty() { Sharing::Alone } else { Sharing::Jobs };
+    let sharing = if args.only.is_empty() { Sharing::Exclusive } else { Sharing::Shared };
     let folder = Folder::open(&args.out, plan.clone(), sharing).map_err(Failure::failed)?;
     let options = Options {
         command,
-        meters: args.each.meters.words(),
+        meters: args.each.meters.arguments(),
         gpus,
         catalog: args.each.catalog.clone(),
         retry_failed: args.each.retry_failed,
         shared: !args.only.is_empty(),
-        settle: args.each.settle,
+        idle_wait: args.each.settle,
         time_limit: args.each.time_limit,
         verbose: args.verbose,
     };
     let progress = Progress { args, total: wanted.len() };
-    let mut tell = |event: Event<'_>| progress.tell(event);
-    let runner = Runner::new(options, folder, opened.meters, &mut tell).map_err(Failure::failed)?;
+    let mut report = |event: Event<'_>| progress.report(event);
+    let runner =
+        Runner::new(options, folder, opened.meters, &mut report).map_err(Failure::failed)?;
     if !args.quiet {
         for note in &opened.notes {
             render::note("note", note);
@@ -119,8 +119,8 @@ pub fn run(args: &Args) -> Done {
     progress.finish(&sweep, failed)
 }
 
-/// Refuses a command that is not there, before anything is begun.
-fn there(command: &[OsString], ours: bool) -> Done {
+/// Refuses a missing command before the sweep starts.
+fn check_command(command: &[OsString], is_default: bool) -> Done {
     let Some(program) = command.first() else { return Ok(()) };
     let path = Path::new(program);
     let found = match path.components().count() {
@@ -131,35 +131,35 @@ fn there(command: &[OsString], ours: bool) -> Done {
     if found {
         return Ok(());
     }
-    let how = match ours {
+    let how = match is_default {
         true => {
-            "; `pip install -c trainer/constraints.txt ./trainer` in the folder of wattlaw sets it up, and another program \
-                 that trains is given after `--`"
+            "; install the trainer with `pip install -c trainer/constraints.txt ./trainer` in wattlaw's source folder, or \
+                 give another training command after `--`"
         }
         false => "",
     };
-    Err(Failure::Failed(format!("{}: there is no such command{how}", path.display())))
+    Err(Failure::Failed(format!("{}: command not found{how}", path.display())))
 }
 
-/// What is printed while a sweep is at work.
+/// Progress messages of a running sweep.
 struct Progress<'a> {
     args: &'a Args,
     total: usize,
 }
 
 impl Progress<'_> {
-    fn tell(&self, event: Event<'_>) {
+    fn report(&self, event: Event<'_>) {
         if self.args.quiet {
             return;
         }
-        // a line that is written over again, where somebody looks
+        // on a terminal the progress line is overwritten in place
         let live = std::io::stderr().is_terminal() && !self.args.verbose;
         match event {
             Event::Note(text) => render::note("note", text),
-            Event::Unrest { run_id, unrest } => render::note(
+            Event::NotIdle { run_id, not_idle } => render::note(
                 "note",
                 &format!(
-                    "{run_id} is begun although the machine did not come to rest in {}: {unrest}",
+                    "{run_id} starts although the machine was not idle after {}: {not_idle}",
                     render::duration(self.args.each.settle.as_secs_f64())
                 ),
             ),
@@ -169,8 +169,8 @@ impl Progress<'_> {
                     .map(|t| format!(" of about {}", render::duration(t.value())))
                     .unwrap_or_default();
                 anstream::eprint!(
-                    "\r\x1b[2K{} {run_id} runs for {ran}{expected}",
-                    self.place(index)
+                    "\r\x1b[2K{} {run_id} running for {ran}{expected}",
+                    self.position(index)
                 );
             }
             Event::Ended if live => anstream::eprint!("\r\x1b[2K"),
@@ -179,14 +179,14 @@ impl Progress<'_> {
         }
     }
 
-    fn place(&self, index: usize) -> String {
+    fn position(&self, index: usize) -> String {
         let width = self.total.to_string().len();
         format!("[{:>width$}/{}]", index + 1, self.total)
     }
 
-    /// A line on what came of a job, and what is left.
-    fn finished(&self, index: usize, job: &Standing, sweep: &Sweep) {
-        let mut line = format!("{} {} {}", self.place(index), job.run_id, job.fate);
+    /// Prints the result of a job and the remaining work.
+    fn finished(&self, index: usize, job: &JobReport, sweep: &Sweep) {
+        let mut line = format!("{} {} {}", self.position(index), job.run_id, job.status);
         if let Some(time) = job.duration {
             line += &format!(" in {}", render::duration(time.value()));
         }
@@ -197,26 +197,26 @@ impl Progress<'_> {
         if let Some(reason) = &job.reason {
             line += &format!(": {reason}");
         }
-        let left = sweep.left();
+        let left = sweep.remaining();
         if left.jobs > 0 {
-            line += &format!("; left: {}", still(&left));
+            line += &format!("; remaining: {}", remaining(&left));
         }
         anstream::eprintln!("{line}");
     }
 
-    /// What came of the sweep.
+    /// Prints the result of the sweep.
     fn finish(&self, sweep: &Sweep, failed: usize) -> Done {
         let out = self.args.out.display();
         if !self.args.quiet {
-            render::note("sweep", &format!("{}; {}", counts(sweep), used(&sweep.spent())));
+            render::note("sweep", &format!("{}; {}", counts(sweep), used(&sweep.usage())));
         }
         if failed > 0 {
             return Err(Failure::Failed(format!(
-                "{failed} jobs failed; `wattlaw sweep status {out}` says why, and --retry-failed runs them again"
+                "{failed} jobs failed; `wattlaw sweep status {out}` shows the reasons, --retry-failed runs them again"
             )));
         }
-        if !self.args.quiet && sweep.count(Fate::Done) == sweep.jobs.len() {
-            render::note("note", &format!("all is done: `wattlaw fit {out}` fits a law on it"));
+        if !self.args.quiet && sweep.count(JobStatus::Done) == sweep.jobs.len() {
+            render::note("note", &format!("all jobs are done; fit a law with `wattlaw fit {out}`"));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! `wattlaw sweep status`: how far a sweep is.
+//! `wattlaw sweep status`: progress of a sweep.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use wattlaw_sweep::cluster;
 use wattlaw_sweep::slurm::Queued;
-use wattlaw_sweep::status::{Fate, Left, Spent, Standing, Sweep};
-use wattlaw_sweep::store::look;
+use wattlaw_sweep::status::{JobReport, JobStatus, Remaining, Sweep, Usage};
+use wattlaw_sweep::store::read_sweep;
 
 use crate::failure::{Done, Failure};
 use crate::format::Format;
@@ -17,10 +17,10 @@ use crate::{files, render};
 /// Flags of `wattlaw sweep status`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Folder of the sweep, as `sweep run --out` names it
+    /// Folder of the sweep (the --out of `sweep run` or `sweep submit`)
     #[arg(value_name = "RUNS", default_value = "runs")]
     folder: PathBuf,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -28,22 +28,22 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// A folder that no sweep was begun in, or a record that cannot be read.
+/// A folder without a sweep, or a record that cannot be read.
 pub fn run(args: &Args) -> Done {
-    // the queue before the records: a job that has left the queue by then has its record
-    let queue = seen(&args.folder)?;
-    let sweep = look(&args.folder).map_err(Failure::failed)?;
+    // read the queue before the records: a job that has left the queue has a record by then
+    let queue = queue_of(&args.folder)?;
+    let sweep = read_sweep(&args.folder).map_err(Failure::failed)?;
     match args.format {
         Format::Json => render::json(
             Schema::SweepStatus,
             &json!({
-                "waiting": sweep.count(Fate::Waiting),
-                "running": sweep.count(Fate::Running),
-                "done": sweep.count(Fate::Done),
-                "failed": sweep.count(Fate::Failed),
-                "interrupted": sweep.count(Fate::Interrupted),
-                "spent": sweep.spent(),
-                "left": sweep.left(),
+                "waiting": sweep.count(JobStatus::Waiting),
+                "running": sweep.count(JobStatus::Running),
+                "done": sweep.count(JobStatus::Done),
+                "failed": sweep.count(JobStatus::Failed),
+                "interrupted": sweep.count(JobStatus::Interrupted),
+                "usage": sweep.usage(),
+                "remaining": sweep.remaining(),
                 "reference_drift": sweep.drift(),
                 "queue": queue,
                 "jobs": sweep.jobs,
@@ -53,24 +53,23 @@ pub fn run(args: &Args) -> Done {
     }
 }
 
-/// What the queue says of a folder of runs; none where nothing of it was submitted, or where the queue cannot be asked from
-/// here, which is noted.
-fn seen(runs: &Path) -> Done<Option<BTreeMap<String, Queued>>> {
+/// The queue entries of a folder of runs. `None` if nothing was submitted, or if the queue cannot be read; the latter is noted.
+fn queue_of(runs: &Path) -> Done<Option<BTreeMap<String, Queued>>> {
     let submitted = cluster::submitted(runs).map_err(Failure::failed)?;
     if submitted.is_empty() {
         return Ok(None);
     }
     Ok(cluster::queued(&submitted)
         .inspect_err(|why| {
-            render::note("note", &format!("what is in the queue is not known: {why}"));
+            render::note("note", &format!("the queue cannot be read: {why}"));
         })
         .ok())
 }
 
 fn table(sweep: &Sweep) -> String {
-    let mut out = render::heading(&format!("{}; {}", counts(sweep), used(&sweep.spent())));
+    let mut out = render::heading(&format!("{}; {}", counts(sweep), used(&sweep.usage())));
     let rows = sweep.jobs.iter().map(row).collect();
-    let header = ["job", "fate", "tries", "time", "energy", "tokens/s", "off"];
+    let header = ["job", "status", "attempts", "time", "energy", "tokens/s", "time / predicted"];
     out += &render::table(&header, rows, 2);
     let failed: Vec<String> = sweep
         .jobs
@@ -78,36 +77,36 @@ fn table(sweep: &Sweep) -> String {
         .filter_map(|job| Some(format!("{}: {}\n", job.run_id, job.reason.as_ref()?)))
         .collect();
     if !failed.is_empty() {
-        out += &format!("\n{}{}", render::heading("why they failed"), failed.concat());
+        out += &format!("\n{}{}", render::heading("failures"), failed.concat());
     }
     if let Some(drift) = sweep.drift() {
         out += &format!(
-            "\nthe reference job's repeats lie {} % apart (standard deviation of their throughput)\n",
+            "\nreference job: throughput varies by {} % (coefficient of variation)\n",
             render::digits(drift * 100.0)
         );
     }
-    let left = sweep.left();
+    let left = sweep.remaining();
     if left.jobs > 0 {
-        out += &format!("\nleft: {}\n", still(&left));
+        out += &format!("\nremaining: {}\n", remaining(&left));
     }
     out
 }
 
-/// How many jobs are in a cluster's queue, by state and by what they wait for: `in the queue: 2 RUNNING, 5 PENDING (Resources)`.
+/// Jobs in the cluster's queue by state and reason: `queue: 2 RUNNING, 5 PENDING (Resources)`.
 fn queued(queue: BTreeMap<String, Queued>) -> String {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for job in queue.into_values() {
         let why = job.reason.map_or_else(String::new, |reason| format!(" ({reason})"));
         *counts.entry(job.state + &why).or_default() += 1;
     }
-    let told: Vec<String> = counts.iter().map(|(state, n)| format!("{n} {state}")).collect();
-    match told.is_empty() {
-        true => "\nin the queue: nothing\n".to_owned(),
-        false => format!("\nin the queue: {}\n", told.join(", ")),
+    let states: Vec<String> = counts.iter().map(|(state, n)| format!("{n} {state}")).collect();
+    match states.is_empty() {
+        true => "\nqueue: empty\n".to_owned(),
+        false => format!("\nqueue: {}\n", states.join(", ")),
     }
 }
 
-fn row(job: &Standing) -> Vec<String> {
+fn row(job: &JobReport) -> Vec<String> {
     let shown = |text: Option<String>| text.unwrap_or_default();
     let assumed = if job.energy_assumed { " assumed" } else { "" };
     let off = job
@@ -116,7 +115,7 @@ fn row(job: &Standing) -> Vec<String> {
         .map(|(took, predicted)| format!("×{}", render::digits(took / predicted)));
     vec![
         job.run_id.clone(),
-        job.fate.to_string(),
+        job.status.to_string(),
         job.attempts.to_string(),
         shown(job.duration.map(|t| render::duration(t.value()))),
         shown(job.energy.map(|e| render::energy(e.value()) + assumed)),
@@ -125,30 +124,30 @@ fn row(job: &Standing) -> Vec<String> {
     ]
 }
 
-/// How many jobs came how far: `9 of 12 jobs done, 1 failed`.
+/// Number of jobs by status: `9 of 12 jobs done, 1 failed`.
 pub fn counts(sweep: &Sweep) -> String {
-    let mut text = format!("{} of {} jobs done", sweep.count(Fate::Done), sweep.jobs.len());
-    for fate in [Fate::Failed, Fate::Interrupted, Fate::Running] {
-        let n = sweep.count(fate);
+    let mut text = format!("{} of {} jobs done", sweep.count(JobStatus::Done), sweep.jobs.len());
+    for status in [JobStatus::Failed, JobStatus::Interrupted, JobStatus::Running] {
+        let n = sweep.count(status);
         if n > 0 {
-            text += &format!(", {n} {fate}");
+            text += &format!(", {n} {status}");
         }
     }
     text
 }
 
-/// What the jobs that are done used.
-pub fn used(spent: &Spent) -> String {
-    let assumed = if spent.energy_assumed { ", assumed at least in part" } else { "" };
-    let mut text = render::duration(spent.time.value());
-    if spent.energy.value() > 0.0 {
-        text += &format!(" and {}{assumed}", render::energy(spent.energy.value()));
+/// Time and energy of the finished jobs.
+pub fn used(usage: &Usage) -> String {
+    let assumed = if usage.energy_assumed { ", partly or fully assumed" } else { "" };
+    let mut text = render::duration(usage.time.value());
+    if usage.energy.value() > 0.0 {
+        text += &format!(" and {}{assumed}", render::energy(usage.energy.value()));
     }
     text
 }
 
-/// What is left: `3 jobs, about 4 min 10 s and 1.2 kWh`.
-pub fn still(left: &Left) -> String {
+/// Remaining jobs, time and energy: `3 jobs, about 4 min 10 s and 1.2 kWh`.
+pub fn remaining(left: &Remaining) -> String {
     let mut text = match left.jobs {
         1 => "1 job".to_owned(),
         n => format!("{n} jobs"),

@@ -1,4 +1,4 @@
-//! `wattlaw sweep submit`: hands the jobs of a plan to a cluster, those that are not done and not handed over already.
+//! `wattlaw sweep submit`: submits the open jobs of a plan to a cluster.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,56 +8,56 @@ use clap::ValueEnum;
 use wattlaw::base::error::Location;
 use wattlaw::base::units::Seconds;
 use wattlaw::job::Job;
-use wattlaw_sweep::cluster::{self, Submitting};
+use wattlaw_sweep::cluster::{self, Submitter};
 use wattlaw_sweep::plan::Plan;
 use wattlaw_sweep::slurm;
 use wattlaw_sweep::slurm::{Options, Queued, Script, Shape, Task};
-use wattlaw_sweep::status::{Fate, Standing, Sweep};
+use wattlaw_sweep::status::{JobReport, JobStatus, Sweep};
 
 use super::each::EachArgs;
 use crate::failure::{Done, Failure};
 use crate::flags::job;
 use crate::{files, render};
 
-/// Time that a task may take beside its job, waiting for a machine at rest apart: what the user has it do before, a job that ends
-/// slowly, and a record to write. Assumed: with it wattlaw's own limit, which tells why, comes before SLURM's.
-const BESIDE: Duration = Duration::from_secs(600);
+/// Time limit of a task beyond its job and the wait for an idle machine: setup commands, a slow exit, writing the record. Assumed:
+/// long enough for wattlaw's own time limit, which reports the reason, to end the job before SLURM does.
+const TASK_OVERHEAD: Duration = Duration::from_secs(600);
 
 /// Flags of `wattlaw sweep submit`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Plan (CSV), as `wattlaw sweep design` writes it
+    /// Plan (CSV) written by `wattlaw sweep design`
     plan: PathBuf,
-    /// What the cluster's jobs are handed to
+    /// Scheduler of the cluster
     #[arg(long, value_enum)]
     scheduler: Scheduler,
-    /// Folder of the sweep's runs, which all nodes share
+    /// Folder for the records, shared by all nodes
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Options of sbatch and what a task does before its job (TOML)
+    /// sbatch options and setup commands of a task (TOML)
     #[arg(long, value_name = "FILE")]
     options: Option<PathBuf>,
-    /// Print the scripts, and submit and write nothing
+    /// Print the scripts without writing or submitting anything
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
     each: EachArgs,
-    /// The command that runs a job, with {job}, {job_json}, {gpus}, {nodes}, {gpus_per_node} and {run_id}
+    /// Training command; placeholders: {job}, {job_json}, {gpus}, {nodes}, {gpus_per_node}, {run_id}
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
 
-/// Schedulers that jobs can be handed to.
+/// Supported schedulers.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Scheduler {
-    /// SLURM, by sbatch
+    /// SLURM (sbatch)
     Slurm,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// What is wrong in a file, a folder of another plan, a queue that cannot be asked, and what sbatch said.
+/// An invalid file, a folder of another plan, a queue that cannot be read, or an error of sbatch.
 pub fn run(args: &Args) -> Done {
     let flags = args.flags()?;
     let options = options(args.options.as_deref())?;
@@ -68,31 +68,31 @@ pub fn run(args: &Args) -> Done {
     let mut submitting = match args.dry_run {
         true => None,
         false => {
-            cluster::there().map_err(Failure::failed)?;
-            Some(Submitting::begin(&runs, &plan).map_err(Failure::failed)?)
+            cluster::check_sbatch().map_err(Failure::failed)?;
+            Some(Submitter::open(&runs, &plan).map_err(Failure::failed)?)
         }
     };
     let submitted = cluster::submitted(&runs).map_err(Failure::failed)?;
-    // the queue before the records: a job that has left the queue by then has its record
+    // read the queue before the records: a job that has left the queue has a record by then
     let queued = cluster::queued(&submitted).map_err(Failure::failed)?;
     let sweep = match &mut submitting {
-        Some(submitting) => submitting.standing().map_err(Failure::failed)?,
-        None => glimpse(&runs, &plan)?,
+        Some(submitting) => submitting.status().map_err(Failure::failed)?,
+        None => read_only_sweep(&runs, &plan)?,
     };
-    let left = sweep.jobs.iter().zip(&jobs).filter(|(standing, _)| {
-        let open = match standing.fate {
-            Fate::Waiting | Fate::Interrupted => true,
-            Fate::Failed => args.each.retry_failed,
-            Fate::Running | Fate::Done => false,
+    let left = sweep.jobs.iter().zip(&jobs).filter(|(report, _)| {
+        let open = match report.status {
+            JobStatus::Waiting | JobStatus::Interrupted => true,
+            JobStatus::Failed => args.each.retry_failed,
+            JobStatus::Running | JobStatus::Done => false,
         };
-        open && !queued.contains_key(&standing.run_id)
+        open && !queued.contains_key(&report.run_id)
     });
-    let tasks: Vec<Task> = left.map(|(standing, job)| task(args, standing, job)).collect();
+    let tasks: Vec<Task> = left.map(|(report, job)| task(args, report, job)).collect();
     let count = tasks.len();
     if count > 0 && !options.asks_for_gpus() {
         render::note(
             "note",
-            "no option asks for GPUs, such as gres = \"gpu:{gpus_per_node}\"; jobs get those that the cluster gives anyhow",
+            "no option requests GPUs (example: gres = \"gpu:{gpus_per_node}\"); jobs get the cluster's default",
         );
     }
     let arrays = slurm::arrays(tasks, options.max_array());
@@ -121,14 +121,14 @@ pub fn run(args: &Args) -> Done {
 }
 
 impl Args {
-    /// What a task's `wattlaw sweep run` is told of all this.
+    /// Flags of the `wattlaw sweep run` in each task.
     fn flags(&self) -> Done<Vec<String>> {
         if self.each.meters.gpus.is_some() {
             return Err(Failure::usage(
-                "--gpus chooses GPUs of this machine, and SLURM gives each task its own",
+                "--gpus selects GPUs of this machine, but SLURM assigns the GPUs of each task",
             ));
         }
-        let mut flags = self.each.meters.words();
+        let mut flags = self.each.meters.arguments();
         flags.extend(["--settle".to_owned(), seconds(self.each.settle)]);
         if let Some(limit) = self.each.time_limit {
             flags.extend(["--time-limit".to_owned(), seconds(limit)]);
@@ -150,11 +150,11 @@ fn options(path: Option<&Path>) -> Done<Options> {
     Ok(Options::from_toml(&files::text(path)?).map_err(|e| e.at(place))?)
 }
 
-fn task(args: &Args, standing: &Standing, job: &Job) -> Task {
-    let command = args.each.limit(standing.predicted_duration);
-    let longest = command + args.each.settle + args.each.meters.idle * 2 + BESIDE;
+fn task(args: &Args, report: &JobReport, job: &Job) -> Task {
+    let command = args.each.limit(report.predicted_duration);
+    let longest = command + args.each.settle + args.each.meters.idle * 2 + TASK_OVERHEAD;
     Task {
-        run_id: standing.run_id.clone(),
+        run_id: report.run_id.clone(),
         shape: Shape { nodes: job.system.nodes(), gpus_per_node: job.system.gpus_per_node },
         longest: Seconds::new(longest.as_secs_f64()),
     }
@@ -164,15 +164,16 @@ fn seconds(time: Duration) -> String {
     format!("{}s", time.as_secs_f64())
 }
 
-/// The sweep as it would be found, of a folder that is left as it is.
-fn glimpse(runs: &Path, plan: &Plan) -> Done<Sweep> {
-    let mut sweep = Sweep::of(plan, &[], |_| String::new());
+/// The sweep of a folder, read without changing the folder.
+fn read_only_sweep(runs: &Path, plan: &Plan) -> Done<Sweep> {
+    let mut sweep = Sweep::from_records(plan, &[], |_| String::new());
     let copy = runs.join(wattlaw_sweep::store::PLAN);
     if copy.exists() {
         let place = Location::file(runs.display().to_string());
-        wattlaw_sweep::status::continues(plan, &super::plan(&copy)?).map_err(|e| e.at(place))?;
-        let begun = wattlaw_sweep::store::look(runs).map_err(Failure::failed)?;
-        let mut begun: BTreeMap<String, Standing> =
+        wattlaw_sweep::status::check_continues(plan, &super::plan(&copy)?)
+            .map_err(|e| e.at(place))?;
+        let begun = wattlaw_sweep::store::read_sweep(runs).map_err(Failure::failed)?;
+        let mut begun: BTreeMap<String, JobReport> =
             begun.jobs.into_iter().map(|job| (job.run_id.clone(), job)).collect();
         for job in &mut sweep.jobs {
             if let Some(same) = begun.remove(&job.run_id) {
@@ -183,27 +184,28 @@ fn glimpse(runs: &Path, plan: &Plan) -> Done<Sweep> {
     Ok(sweep)
 }
 
-/// A path as scripts name it.
+/// A path as UTF-8 text, as scripts need it.
 fn utf8(path: &Path) -> Done<&str> {
     path.to_str().ok_or_else(|| {
         Failure::Failed(format!(
-            "{}: a script cannot name it, since it is not UTF-8",
+            "{}: the path is not UTF-8, so a script cannot contain it",
             path.display()
         ))
     })
 }
 
-/// How many jobs go, and why the others do not.
+/// Number of submitted jobs, and why the others were not submitted.
 fn summary(args: &Args, count: usize, sweep: &Sweep, queued: &BTreeMap<String, Queued>) -> String {
     let verb = if args.dry_run { "would be submitted" } else { "submitted" };
     let mut text = format!("{count} of {} jobs {verb}", sweep.jobs.len());
-    let waits = |job: &&Standing| {
-        queued.contains_key(&job.run_id) && !matches!(job.fate, Fate::Done | Fate::Failed)
+    let waits = |job: &&JobReport| {
+        queued.contains_key(&job.run_id)
+            && !matches!(job.status, JobStatus::Done | JobStatus::Failed)
     };
-    let failed = if args.each.retry_failed { 0 } else { sweep.count(Fate::Failed) };
+    let failed = if args.each.retry_failed { 0 } else { sweep.count(JobStatus::Failed) };
     for (n, what) in [
-        (sweep.count(Fate::Done), "done"),
-        (sweep.jobs.iter().filter(waits).count(), "in the queue already"),
+        (sweep.count(JobStatus::Done), "done"),
+        (sweep.jobs.iter().filter(waits).count(), "already in the queue"),
         (failed, "failed (--retry-failed submits them again)"),
     ] {
         if n > 0 {

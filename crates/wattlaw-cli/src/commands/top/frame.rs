@@ -1,4 +1,4 @@
-//! What is shown: the channels as they were last read, and a job's prediction beside.
+//! One frame of `wattlaw top`: the latest readings of the channels, and the prediction of a job.
 
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::{Joules, Seconds, Watts};
@@ -8,33 +8,33 @@ use wattlaw_meter::sampler::Tick;
 
 use crate::render;
 
-/// Cells of the bar that shows power against its limit.
-const BAR: usize = 12;
+/// Width in characters of the bar that shows power against its limit.
+const BAR_WIDTH: usize = 12;
 
-/// What has been seen since the view was opened.
+/// Readings since the start of the program.
 #[derive(Debug)]
 pub struct Watch {
-    seen: Vec<Seen>,
+    channels: Vec<ChannelState>,
     prediction: Option<Prediction>,
     at: Seconds,
 }
 
-/// A channel, and what it said last.
+/// A channel and its latest reading.
 #[derive(Debug)]
-struct Seen {
+struct ChannelState {
     channel: Channel,
     read_at: Option<Seconds>,
     energy: Joules,
     power: Option<Watts>,
-    /// Clocks, limit, temperature and utilisation, which are not in every reading.
+    /// Latest clocks, limit, temperature and utilisation; not every reading has them.
     state: Sample,
     fault: Option<String>,
 }
 
 impl Watch {
-    /// Nothing seen yet.
+    /// Starts without readings.
     pub fn new(channels: Vec<Channel>, prediction: Option<Prediction>) -> Self {
-        let seen = channels.into_iter().map(|channel| Seen {
+        let channels = channels.into_iter().map(|channel| ChannelState {
             channel,
             read_at: None,
             energy: Joules::ZERO,
@@ -42,15 +42,15 @@ impl Watch {
             state: Sample::default(),
             fault: None,
         });
-        Self { seen: seen.collect(), prediction, at: Seconds::ZERO }
+        Self { channels: channels.collect(), prediction, at: Seconds::ZERO }
     }
 
-    /// Sees a round of readings.
-    pub fn see(&mut self, tick: &Tick) {
+    /// Adds a round of readings.
+    pub fn update(&mut self, tick: &Tick) {
         self.at = tick.at;
-        for (seen, reading) in self.seen.iter_mut().zip(&tick.readings) {
+        for (seen, reading) in self.channels.iter_mut().zip(&tick.readings) {
             match reading {
-                Ok(sample) => seen.see(tick.at, sample),
+                Ok(sample) => seen.update(tick.at, sample),
                 Err(fault) => {
                     seen.power = None;
                     seen.fault = Some(fault.reason.clone());
@@ -59,29 +59,29 @@ impl Watch {
         }
     }
 
-    /// The frame: a line a channel, sums, and the job.
+    /// The text of the frame: a row per channel, sums, and the job.
     pub fn frame(&self) -> String {
-        let mut rows: Vec<_> = self.seen.iter().map(Seen::row).collect();
-        let gpus: Vec<&Seen> = self.of(&[Component::Gpu, Component::Module]).collect();
+        let mut rows: Vec<_> = self.channels.iter().map(ChannelState::row).collect();
+        let gpus: Vec<&ChannelState> = self.of(&[Component::Gpu, Component::Module]).collect();
         if gpus.len() > 1 {
             rows.push(sum("GPUs", &gpus));
         }
         let header =
-            ["", "power", "of limit", "energy", "busy", "°C", "SM MHz", "held back by", ""];
-        let title = format!("wattlaw top, for {}", render::duration(self.at.value()));
+            ["", "power", "of limit", "energy", "utilisation", "°C", "SM MHz", "throttled by", ""];
+        let title = format!("wattlaw top, running for {}", render::duration(self.at.value()));
         render::heading(&title) + &render::table(&header, rows, 9) + &self.job()
     }
 
-    fn of(&self, components: &[Component]) -> impl Iterator<Item = &Seen> {
-        self.seen.iter().filter(move |seen| components.contains(&seen.channel.component))
+    fn of(&self, components: &[Component]) -> impl Iterator<Item = &ChannelState> {
+        self.channels.iter().filter(move |seen| components.contains(&seen.channel.component))
     }
 
-    /// The energy so far of what a prediction's scope covers, and whether part of it is assumed; none where no channel does.
+    /// Energy so far within a prediction's scope, and whether part of it is assumed. `None` if no channel is in the scope.
     fn measured(&self, scope: Scope) -> Option<(Joules, bool)> {
         let node = [Component::Node];
         let parts: &[Component] = match scope {
             Scope::Gpu => &[Component::Gpu, Component::Module],
-            // what counts the whole platform counts its parts
+            // the platform's counter includes its parts
             _ if self.of(&node).next().is_some() => &node,
             _ => &[Component::Gpu, Component::Module, Component::Cpu, Component::Dram],
         };
@@ -133,16 +133,16 @@ impl Watch {
         ]);
         let text = render::table(&["", "", ""], rows, 9);
         format!(
-            "\n{text}counted from when this view was opened; predicted at the scope {}\n",
+            "\n{text}measured since the start of this program; prediction of scope {}\n",
             p.scope
         )
     }
 }
 
-impl Seen {
-    fn see(&mut self, at: Seconds, sample: &Sample) {
+impl ChannelState {
+    fn update(&mut self, at: Seconds, sample: &Sample) {
         let energy = sample.energy.unwrap_or(self.energy);
-        // a counter without power beside it: its slope since the last reading
+        // a counter without a power reading: use its slope since the last reading
         let slope = self
             .read_at
             .filter(|&before| at > before)
@@ -174,7 +174,7 @@ impl Seen {
             optional(state.utilization.map(|share| format!("{:.0} %", share * 100.0))),
             optional(state.temperature_c.map(|t| format!("{t:.0}"))),
             optional(state.sm_clock_mhz.map(|mhz| format!("{mhz:.0}"))),
-            optional(state.throttle_reasons.map(held_back)),
+            optional(state.throttle_reasons.map(throttle_reasons)),
             match (&self.fault, self.channel.instrument) {
                 (Some(fault), _) => fault.clone(),
                 (None, Instrument::Assumed) => "assumed".to_owned(),
@@ -186,7 +186,7 @@ impl Seen {
     }
 }
 
-fn sum(name: &str, seen: &[&Seen]) -> Vec<String> {
+fn sum(name: &str, seen: &[&ChannelState]) -> Vec<String> {
     let power: Watts = seen.iter().filter_map(|seen| seen.power).sum();
     let energy: Joules = seen.iter().map(|seen| seen.energy).sum();
     let mut row = vec![
@@ -199,22 +199,22 @@ fn sum(name: &str, seen: &[&Seen]) -> Vec<String> {
     row
 }
 
-/// A share as cells that are full or empty.
+/// A share as a bar of full and empty cells.
 fn bar(share: f64) -> String {
-    let full = ((share.clamp(0.0, 1.0) * BAR as f64).round() as usize).min(BAR);
-    "█".repeat(full) + &"░".repeat(BAR - full)
+    let full = ((share.clamp(0.0, 1.0) * BAR_WIDTH as f64).round() as usize).min(BAR_WIDTH);
+    "█".repeat(full) + &"░".repeat(BAR_WIDTH - full)
 }
 
-/// NVML's bits of what holds the clocks down, in words; idle is no holding back.
-fn held_back(bits: u64) -> String {
+/// Names of NVML's throttle reasons; idle is not throttling.
+fn throttle_reasons(bits: u64) -> String {
     // nvml.h: nvmlClocksThrottleReason…
     const REASONS: [(u64, &str); 7] = [
         (0x02, "set clocks"),
         (0x04, "power cap"),
         (0x08, "hardware"),
         (0x10, "sync boost"),
-        (0x20, "heat"),
-        (0x40, "heat"),
+        (0x20, "temperature"),
+        (0x40, "temperature"),
         (0x80, "power brake"),
     ];
     let mut found: Vec<&str> =
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_shows_its_slope_and_a_gpu_its_state() {
+    fn a_row_shows_power_from_the_counter_and_the_state() {
         let channels = vec![
             channel("gpu0", Component::Gpu, Instrument::Counter),
             channel("gpu1", Component::Gpu, Instrument::Counter),
@@ -270,28 +270,31 @@ mod tests {
         };
         let lost =
             || Err(Fault { channel: "gpu1".to_owned(), reason: "the GPU is lost".to_owned() });
-        watch.see(&Tick {
+        watch.update(&Tick {
             at: Seconds::new(0.0),
             readings: vec![Ok(gpu), Ok(energy(5.0)), Ok(energy(2.0))],
         });
         let later = Sample { power: Some(Watts::new(300.0)), ..energy(210.0) };
-        watch.see(&Tick {
+        watch.update(&Tick {
             at: Seconds::new(2.0),
             readings: vec![Ok(later), lost(), Ok(energy(102.0))],
         });
         let frame = watch.frame();
-        assert_eq!(line(&frame, "gpu0"), "gpu0 300 W █████████░░░ 210 J 50 % 61 – power cap, heat");
+        assert_eq!(
+            line(&frame, "gpu0"),
+            "gpu0 300 W █████████░░░ 210 J 50 % 61 – power cap, temperature"
+        );
         assert_eq!(line(&frame, "gpu1"), "gpu1 – – 5.00 J – – – – the GPU is lost");
         assert_eq!(line(&frame, "cpu0"), "cpu0 50.0 W – 102 J – – – –");
         assert_eq!(line(&frame, "GPUs"), "GPUs 300 W 215 J");
     }
 
     #[test]
-    fn a_platform_is_not_added_to_its_parts() {
+    fn the_platform_counter_is_not_added_to_its_parts() {
         let measured = |channels: Vec<Channel>, scope| {
             let mut watch = Watch::new(channels, None);
-            let readings = watch.seen.iter().map(|_| Ok(energy(100.0))).collect();
-            watch.see(&Tick { at: Seconds::new(1.0), readings });
+            let readings = watch.channels.iter().map(|_| Ok(energy(100.0))).collect();
+            watch.update(&Tick { at: Seconds::new(1.0), readings });
             watch.measured(scope).map(|(energy, assumed)| (energy.value(), assumed))
         };
         let gpu = || channel("gpu0", Component::Gpu, Instrument::Counter);

@@ -1,4 +1,4 @@
-//! The terminal while it is ours: a screen of its own, keys as they are pressed, and all as it was afterwards.
+//! The terminal in full-screen mode: alternate screen and raw keys; the previous state is restored on drop.
 
 use std::io::{self, IsTerminal, Write, stdin, stdout};
 use std::time::Duration;
@@ -11,46 +11,46 @@ use crossterm::terminal::{
     disable_raw_mode, enable_raw_mode, size,
 };
 
-/// The terminal, until it is dropped.
+/// The terminal in full-screen mode until it is dropped.
 #[derive(Debug)]
 pub struct Terminal {
     colour: bool,
 }
 
-/// Whether a person sits before it.
-pub fn is_there() -> bool {
+/// Whether standard input and output are a terminal.
+pub fn is_available() -> bool {
     stdout().is_terminal() && stdin().is_terminal()
 }
 
 impl Terminal {
-    /// Takes the terminal.
+    /// Switches the terminal to full-screen mode.
     ///
     /// # Errors
-    /// It cannot be set up.
-    pub fn take() -> io::Result<Self> {
+    /// The terminal cannot be set up.
+    pub fn new() -> io::Result<Self> {
         let colour = anstream::AutoStream::choice(&stdout()) != anstream::ColorChoice::Never;
         enable_raw_mode()?;
-        // from here on it is given back when dropped
+        // constructed before the next fallible call, so that drop restores the terminal
         let terminal = Self { colour };
         execute!(stdout(), EnterAlternateScreen, DisableLineWrap, Hide)?;
         Ok(terminal)
     }
 
-    /// Shows a text in place of what was there, as much of it as there are lines.
+    /// Replaces the screen by a text, cut to the height of the terminal.
     ///
     /// # Errors
-    /// It cannot be written to.
+    /// The terminal cannot be written.
     pub fn show(&mut self, text: &str) -> io::Result<()> {
-        // a terminal that does not know its size says 0
+        // a terminal without a known size reports 0
         let height = size().map_or(0, |(_, height)| usize::from(height));
         let height = if height == 0 { usize::MAX } else { height };
         let plain = anstream::adapter::strip_str(text).to_string();
         let text = if self.colour { text } else { &plain };
-        let lines = text.lines().chain(["", "q ends"]).take(height);
+        let lines = text.lines().chain(["", "press q to quit"]).take(height);
         let mut out = stdout().lock();
         execute!(out, MoveTo(0, 0))?;
         for (i, line) in lines.enumerate() {
-            // no line's end after the last line, which would scroll
+            // no newline after the last line, which would scroll
             let end = if i == 0 { "" } else { "\r\n" };
             write!(out, "{end}{line}")?;
             execute!(out, Clear(ClearType::UntilNewLine))?;
@@ -62,7 +62,7 @@ impl Terminal {
     ///
     /// # Errors
     /// Keys cannot be read.
-    pub fn is_left(&mut self) -> io::Result<bool> {
+    pub fn quit_requested(&mut self) -> io::Result<bool> {
         while event::poll(Duration::ZERO)? {
             if let Event::Key(key) = event::read()?
                 && key.kind != KeyEventKind::Release
@@ -81,7 +81,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // a terminal that is gone needs nothing back
+        // errors are ignored: the terminal may be gone
         let _ = execute!(stdout(), Show, EnableLineWrap, LeaveAlternateScreen);
         let _ = disable_raw_mode();
     }

@@ -1,4 +1,4 @@
-//! `wattlaw validate --suite`: every figure of accuracy that is held to a floor, rerun from the measured tables.
+//! `wattlaw validate --suite`: reruns every accuracy figure from the measured tables and compares it with its limits.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,37 +17,39 @@ use crate::format::Format;
 use crate::schema::Schema;
 use crate::{files, render};
 
-/// The runs of [`SYNTHETIC`], which come with the program.
+/// The runs of [`SYNTHETIC`], embedded in the program.
 const RUNS: &[u8] = include_bytes!("../../../data/runs.csv");
 
-/// Where measured tables lie beside the project.
+/// Default folder of the measured tables.
 const FOLDER: &str = "../shared/data";
 
 /// Flags of the suite.
 #[derive(Debug, clap::Args)]
 pub struct SuiteArgs {
-    /// Rerun every accuracy figure from the measured tables, other laws and rules of thumb beside ours
+    /// Rerun every accuracy figure from the measured tables, with other laws and baselines for comparison
     #[arg(long, conflicts_with_all = ["RunsArgs", "LawArgs", "hold_out", "scheme", "splits", "test_size", "folds",
         "seed", "level", "ablation"])]
     pub suite: bool,
-    /// Folder of the suite's measured tables; ../shared/data when absent
+    /// Folder of the suite's measured tables. Default: ../shared/data
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
-    /// Rerun this case of the suite alone (repeatable)
+    /// Rerun only this case of the suite (repeatable)
     #[arg(long, value_name = "CASE")]
     only_case: Vec<String>,
 }
 
 impl SuiteArgs {
-    /// Refuses flags of the suite where it is not asked for; beside a table they would be ignored.
+    /// Refuses suite flags without `--suite`, where they would have no effect.
     ///
     /// # Errors
-    /// Wrong usage.
-    pub fn unasked(&self) -> Done {
+    /// A usage error.
+    pub fn check_unused(&self) -> Done {
         match self {
-            Self { suite: false, data: Some(_), .. } => Err(Failure::usage("--data is of --suite")),
+            Self { suite: false, data: Some(_), .. } => {
+                Err(Failure::usage("--data requires --suite"))
+            }
             Self { suite: false, only_case, .. } if !only_case.is_empty() => {
-                Err(Failure::usage("--only-case is of --suite"))
+                Err(Failure::usage("--only-case requires --suite"))
             }
             _ => Ok(()),
         }
@@ -64,7 +66,7 @@ struct Report {
 /// Runs the suite.
 ///
 /// # Errors
-/// A case that is none, a table that cannot be read, or a case on which our law cannot be judged.
+/// An unknown case, a table that cannot be read, or a case that cannot be validated.
 pub fn run(args: &SuiteArgs, format: Format) -> Done {
     let cases: Vec<&Case> = std::iter::once(&SYNTHETIC).chain(CASES).collect();
     let names = || cases.iter().map(|c| c.name).chain([published::NAME]);
@@ -86,7 +88,7 @@ pub fn run(args: &SuiteArgs, format: Format) -> Done {
             absent.entry(missing(folder, path)).or_default().push(case.name);
             continue;
         };
-        render::note("judging", case.name);
+        render::note("validating", case.name);
         report.cases.push(evaluate(case, &data, &catalog)?);
     }
     if wanted(published::NAME) {
@@ -99,7 +101,11 @@ pub fn run(args: &SuiteArgs, format: Format) -> Done {
         }
     }
     for (path, cases) in absent {
-        report.skipped.push(format!("{} is not there: {}", path.display(), cases.join(", ")));
+        report.skipped.push(format!(
+            "{} does not exist; skipped: {}",
+            path.display(),
+            cases.join(", ")
+        ));
     }
     for skipped in &report.skipped {
         render::note("skipped", skipped);
@@ -110,7 +116,7 @@ pub fn run(args: &SuiteArgs, format: Format) -> Done {
     }
 }
 
-/// The whole folder where that is what is missing, so that one line says it.
+/// The folder itself if it is missing, so that a single note covers all its tables.
 fn missing(folder: &Path, table: PathBuf) -> PathBuf {
     if folder.exists() { table } else { folder.to_owned() }
 }
@@ -129,15 +135,15 @@ fn table(report: &Report) -> String {
     out
 }
 
-/// A line a law.
+/// The results of one case: a row per law.
 fn case(evaluation: &Evaluation) -> String {
-    let made_up = if evaluation.case == SYNTHETIC.name { " (made-up, not measured)" } else { "" };
+    let made_up = if evaluation.case == SYNTHETIC.name { " (synthetic, not measured)" } else { "" };
     let apart = match evaluation.set_apart {
         0 => String::new(),
-        n => format!(", {n} stalled runs set apart"),
+        n => format!(", {n} stalled runs excluded"),
     };
     let mut out = render::heading(&format!(
-        "{}{made_up}: {} runs in {} groups of {}, {}{apart}",
+        "{}{made_up}: {} runs, {} groups by {}, {} scheme{apart}",
         evaluation.case,
         evaluation.n_rows,
         evaluation.n_groups,
@@ -146,13 +152,13 @@ fn case(evaluation: &Evaluation) -> String {
     ));
     let rows = evaluation.laws.iter().map(line).collect();
     let header = [
-        "of",
+        "target",
         "law",
         "R²",
         "median error",
         "mean error",
         "95 % half-width",
-        "inside 50/80/95/99 %",
+        "coverage at 50/80/95/99 %",
     ];
     out += &render::table(&header, rows, 2);
     for note in &evaluation.notes {
@@ -167,7 +173,7 @@ fn line(score: &Score) -> Vec<String> {
     let covered: Vec<String> =
         v.levels.iter().map(|l| format!("{:.0}", l.coverage * 100.0)).collect();
     vec![
-        of(score.target).to_owned(),
+        target_name(score.target).to_owned(),
         score.name.to_owned(),
         format!("{:.4}", v.r2.median),
         error(v.median_ape.median),
@@ -177,7 +183,7 @@ fn line(score: &Score) -> Vec<String> {
     ]
 }
 
-const fn of(target: Target) -> &'static str {
+const fn target_name(target: Target) -> &'static str {
     match target {
         Target::Energy => "energy",
         Target::Duration => "time",
@@ -194,7 +200,7 @@ fn factor(factor: f64) -> String {
 
 fn whole_runs(runs: &[Published]) -> String {
     let mut out = render::heading(
-        "whole published runs, predicted as `wattlaw predict` would; nothing is fitted on them",
+        "published runs, predicted as by `wattlaw predict`; no law is fitted to them",
     );
     let off = |off: &Comparison| format!("{:+.1} %", off.error * 100.0);
     let rows = runs
@@ -219,14 +225,14 @@ fn whole_runs(runs: &[Published]) -> String {
         "measured",
         "energy",
         "time",
-        "energy, time given",
+        "energy, given time",
         "TDP × predicted time",
         "6·N·D: energy",
         "time",
     ];
     out += &render::table(&header, rows, 2);
     for run in runs {
-        out += &format!("{}, by {}\n", run.run, run.calibration);
+        out += &format!("{}: calibration {}\n", run.run, run.calibration);
         for assumption in &run.assumptions {
             out += &format!("   assumed: {assumption}\n");
         }
@@ -237,24 +243,25 @@ fn whole_runs(runs: &[Published]) -> String {
     out
 }
 
-/// What is asked of our law, and how far it was reached.
+/// The figures with their floor and aim, and whether they are reached.
 fn figures(report: &Report) -> String {
     let of_cases = report.cases.iter().flat_map(|c| c.figures.iter().map(|f| (c.case, f)));
     let of_runs = report.published.iter().map(|run| (run.run.as_str(), &run.figure));
     let all: Vec<(&str, &Checked)> = of_cases.chain(of_runs).collect();
     if all.is_empty() {
-        return "no figure was asked of these runs\n".to_owned();
+        return "these cases have no figures with limits\n".to_owned();
     }
     let count = |met: Attainment| all.iter().filter(|(_, f)| f.met == met).count();
     let mut out = render::heading(&format!(
-        "{} figures: {} reach their aim, {} their floor, {} neither",
+        "{} figures: {} reach the aim, {} only the floor, {} neither",
         all.len(),
         count(Attainment::Aim),
         count(Attainment::Floor),
         count(Attainment::No)
     ));
     let rows = all.iter().map(|(name, f)| figure(name, f)).collect();
-    out += &render::table(&["case", "of", "measure", "floor", "aim", "found", "reached"], rows, 3);
+    out +=
+        &render::table(&["case", "target", "measure", "floor", "aim", "found", "reached"], rows, 3);
     out
 }
 
@@ -275,7 +282,7 @@ fn figure(name: &str, f: &Checked) -> Vec<String> {
     };
     vec![
         name.to_owned(),
-        of(f.target).to_owned(),
+        target_name(f.target).to_owned(),
         measure.to_owned(),
         show(f.least),
         show(f.aim),

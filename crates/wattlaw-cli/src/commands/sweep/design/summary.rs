@@ -1,4 +1,4 @@
-//! What a plan comes to: how many jobs, what was left out and why, time and energy, and what the figures rest on.
+//! Summary of a plan: number of jobs, excluded jobs and reasons, predicted time and energy, and the calibrations used.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,20 +11,20 @@ use wattlaw_sweep::plan::{Budget, Chosen, Forecast, Turn, gpu_hours, title};
 use wattlaw_sweep::space::Jobs;
 
 use super::Args;
-use crate::commands::calibrate::suggest::left_out;
+use crate::commands::calibrate::suggest::exclusion_notes;
 use crate::failure::Done;
 use crate::format::Format;
 use crate::schema::Schema;
 use crate::{files, render};
 
-/// Logarithm of a doubt that is told in words: a factor of more than 1,000 either way.
-const NOTHING_KNOWN: f64 = 7.0;
+/// Log standard deviation from which the prior uncertainty counts as unbounded: a factor above 1,000 either way.
+const UNBOUNDED_LOG_SD: f64 = 7.0;
 
-/// All that is said of a plan.
+/// Data of the summary.
 pub struct Summary<'a> {
     pub args: &'a Args,
     pub found: &'a Jobs,
-    /// Jobs that can run, of which an optimal design chose.
+    /// Number of jobs that can run, from which an optimal design chooses.
     pub candidates: usize,
     pub jobs: &'a [Forecast],
     pub chosen: Option<Chosen>,
@@ -32,7 +32,7 @@ pub struct Summary<'a> {
     pub turns: &'a [Turn],
 }
 
-/// What some jobs of the plan are predicted to take.
+/// Predicted totals of some jobs of the plan.
 #[derive(Debug, Clone, Copy, Default)]
 struct Total {
     jobs: usize,
@@ -53,7 +53,7 @@ impl Total {
     }
 }
 
-/// Jobs that rest on the same: a calibration, and whether its law answered.
+/// Basis of a prediction: the calibration, and whether its law was used.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Basis<'a> {
     calibration: &'a str,
@@ -62,7 +62,7 @@ struct Basis<'a> {
 }
 
 impl Summary<'_> {
-    /// Prints it: to standard output where the plan has a file of its own, else to standard error.
+    /// Prints the summary: to standard output if the plan goes to a file, else to standard error.
     ///
     /// # Errors
     /// As [`files::print`].
@@ -102,7 +102,7 @@ impl Summary<'_> {
         blocks
     }
 
-    /// How many different jobs rest on what.
+    /// Number of distinct jobs per basis.
     fn bases(&self) -> BTreeMap<Basis<'_>, usize> {
         let mut bases = BTreeMap::new();
         for job in self.jobs {
@@ -118,7 +118,7 @@ impl Summary<'_> {
         bases
     }
 
-    /// How many different jobs a kind of warning is of, and the first.
+    /// Number of distinct jobs per kind of warning, and the first warning's text.
     fn warnings(&self) -> Vec<(WarningKind, usize, &str)> {
         let mut kinds: Vec<(WarningKind, usize, &str)> = Vec::new();
         for job in self.jobs {
@@ -138,39 +138,37 @@ impl Summary<'_> {
         kinds
     }
 
-    fn unanswered(&self) -> Option<(usize, String)> {
+    fn unpredicted(&self) -> Option<(usize, String)> {
         let mut without = self.jobs.iter().filter(|job| job.duration().is_none());
         let first = without.next()?;
         let why = match &first.estimate {
             Err(error) => error.to_string(),
-            Ok(_) => format!("{} has no law of time", first.calibration),
+            Ok(_) => format!("{} has no law for time", first.calibration),
         };
         Some((1 + without.count(), why))
     }
 
     fn notes(&self) -> Vec<String> {
-        let mut notes = left_out(self.found);
+        let mut notes = exclusion_notes(self.found);
         let different = self.jobs.len();
         if let Some(runs) = self.args.runs.filter(|runs| *runs > different) {
-            let why = if self.args.budget.is_some() { "within the budget" } else { "that can run" };
-            notes.push(format!(
-                "{different} jobs were found {why}, fewer than the {runs} asked for"
-            ));
+            let why = if self.args.budget.is_some() { "fit the budget" } else { "can run" };
+            notes.push(format!("only {different} jobs {why}, fewer than the {runs} requested"));
         }
-        if let Some((count, why)) = self.unanswered() {
+        if let Some((count, why)) = self.unpredicted() {
             notes.push(format!(
-                "nothing is predicted for {count} of {different} jobs, and the totals leave them out; of the first {why}"
+                "{count} of {different} jobs have no prediction and are not in the totals; the first: {why}"
             ));
         }
         let scopes: BTreeSet<&str> = self.bases().keys().map(|b| b.scope.name()).collect();
         if scopes.len() > 1 {
             notes.push(format!(
-                "energies of different scopes are added up: {}; --calibration names one for all jobs",
+                "the totals add energies of different scopes: {}; use --calibration to choose one calibration for all jobs",
                 scopes.into_iter().collect::<Vec<_>>().join(", ")
             ));
         }
         for (_, count, text) in self.warnings() {
-            notes.push(format!("{count} of {different} jobs, the first of them: {text}"));
+            notes.push(format!("{count} of {different} jobs; the first: {text}"));
         }
         notes
     }
@@ -178,7 +176,7 @@ impl Summary<'_> {
     fn table(&self) -> String {
         let total = self.total();
         let mut out = render::heading(&format!(
-            "{} jobs, {} one after the other, {} and {} GPU-h",
+            "{} jobs, {} in sequence, {} and {} GPU-h",
             total.jobs + total.references,
             render::duration(total.seconds),
             render::energy(total.joules),
@@ -200,14 +198,14 @@ impl Summary<'_> {
         out.push('\n');
         if let Some(chosen) = &self.chosen {
             let factor = |log_sd: f64| format!("×/÷{:.3}", log_sd.exp());
-            let before = if chosen.log_sd_before > NOTHING_KNOWN {
-                "before them nothing is known of it".to_owned()
+            let before = if chosen.log_sd_before > UNBOUNDED_LOG_SD {
+                "before: unbounded".to_owned()
             } else {
-                format!("before them by {}", factor(chosen.log_sd_before))
+                format!("before: {}", factor(chosen.log_sd_before))
             };
             out += &format!(
-                "chosen of {} jobs; after them what is asked of the law is in doubt by {}, one standard deviation, \
-                 {before}\n",
+                "chosen from {} jobs\n\
+                 Expected uncertainty of the target predictions: {} (1 sd; {before})\n",
                 self.candidates,
                 factor(chosen.log_sd_after)
             );
@@ -217,13 +215,15 @@ impl Summary<'_> {
             let (calibration, scope) = (basis.calibration, basis.scope);
             out += &match basis.kind {
                 EstimateKind::Fitted => {
-                    format!("{count} {jobs} predicted by {calibration}, a fitted law")
+                    format!("{count} {jobs} predicted with calibration {calibration}")
                 }
                 EstimateKind::Assumed => {
-                    format!("{count} {jobs} by assumption, too far from what {calibration} knows")
+                    format!(
+                        "{count} {jobs} assumed: too far from the runs of calibration {calibration}"
+                    )
                 }
             };
-            out += &format!("; energies are of scope {scope}\n");
+            out += &format!("; energy scope {scope}\n");
         }
         out
     }
@@ -283,7 +283,7 @@ impl Summary<'_> {
             "design": self.args.design.name(),
             "seed": self.args.seed,
             "points": self.found.points,
-            "looked_at": self.found.looked_at,
+            "examined": self.found.examined,
             "invalid": self.found.invalid,
             "first_invalid": self.found.first_invalid,
             "too_large": too_large,
@@ -293,7 +293,7 @@ impl Summary<'_> {
             "total": figures(&total),
             "reference": (total.references > 0).then(|| title(&self.reference.candidate.job)),
             "predicted_by": predicted_by,
-            "unpredicted": self.unanswered().map_or(0, |(count, _)| count),
+            "unpredicted": self.unpredicted().map_or(0, |(count, _)| count),
             "log_sd_before": self.chosen.as_ref().map(|c| c.log_sd_before),
             "log_sd_after": self.chosen.as_ref().map(|c| c.log_sd_after),
             "warnings": warnings,
@@ -301,14 +301,16 @@ impl Summary<'_> {
     }
 }
 
-/// What the cheapest job takes of a budget, as a clause.
+/// Cost of the cheapest job, as a clause of an error.
 pub fn cheapest(jobs: &[Forecast], budget: Budget) -> String {
     let price = |job: &Forecast| job.price(Some(budget));
     match jobs.iter().filter_map(price).reduce(f64::min) {
-        None => "the calibration answers for none".to_owned(),
+        None => "the calibration predicts none of the jobs".to_owned(),
         Some(least) => match budget {
-            Budget::GpuHours(_) => format!("the cheapest takes {} GPU-h", render::digits(least)),
-            Budget::Energy(_) => format!("the cheapest takes {}", render::energy(least)),
+            Budget::GpuHours(_) => {
+                format!("the cheapest job needs {} GPU-h", render::digits(least))
+            }
+            Budget::Energy(_) => format!("the cheapest job needs {}", render::energy(least)),
         },
     }
 }

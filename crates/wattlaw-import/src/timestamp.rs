@@ -1,4 +1,4 @@
-//! Moments as logs write them, without the zone that most of them leave out.
+//! Timestamps in logs, most of which have no time zone.
 
 use std::fmt;
 
@@ -7,15 +7,15 @@ use serde::{Serialize, Serializer};
 /// Nanoseconds in a second.
 const SECOND: i64 = 1_000_000_000;
 
-/// A moment: nanoseconds since 1970, of a wall clock whose zone may not be known.
+/// A wall-clock time in nanoseconds since 1970; its time zone may be unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Stamp {
+pub struct Timestamp {
     nanos: i64,
     zoned: bool,
 }
 
-impl Stamp {
-    /// Seconds since 1970, as `time.time()` gives them, to the microsecond that they hold; none outside of 1970 to 2261.
+impl Timestamp {
+    /// From seconds since 1970 (Python's `time.time()`), rounded to microseconds; `None` outside 1970 to 2261.
     pub fn from_epoch_s(seconds: f64) -> Option<Self> {
         if !(0.0..9.2e9).contains(&seconds) {
             return None;
@@ -24,13 +24,13 @@ impl Stamp {
         Some(Self { nanos: seconds.trunc() as i64 * SECOND + micros * 1000, zoned: true })
     }
 
-    /// Milliseconds since 1970; none outside of 1970 to 2261.
+    /// From milliseconds since 1970; `None` outside 1970 to 2261.
     pub fn from_epoch_ms(milliseconds: f64) -> Option<Self> {
         let possible = (0.0..9.2e12).contains(&milliseconds);
         possible.then(|| Self { nanos: (milliseconds * 1e3).round() as i64 * 1000, zoned: true })
     }
 
-    /// Reads `2023/07/08 19:28:27.236`, `2023-07-08T19:28:27` and the like, with `Z` or `+02:00` behind it or without.
+    /// Parses `2023/07/08 19:28:27.236`, `2023-07-08T19:28:27` and similar formats, with or without `Z` or `+02:00`.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = text.trim().as_bytes();
         let minute = minute(bytes.get(..16)?)?;
@@ -45,14 +45,14 @@ impl Stamp {
         (nanos >= 0).then_some(Self { nanos, zoned })
     }
 
-    /// The moment so many seconds earlier; this one where that lies before 1970.
+    /// This time minus `seconds`; unchanged if the result is before 1970.
     #[must_use]
     pub fn minus(self, seconds: f64) -> Self {
         let earlier = self.nanos.saturating_sub((seconds * SECOND as f64).round() as i64);
         Self { nanos: if earlier < 0 { self.nanos } else { earlier }, ..self }
     }
 
-    /// Seconds from `earlier` to this moment.
+    /// Seconds from `earlier` to this time.
     pub fn since(self, earlier: Self) -> f64 {
         self.nanos.saturating_sub(earlier.nanos) as f64 / SECOND as f64
     }
@@ -62,13 +62,13 @@ impl Stamp {
         self.nanos
     }
 
-    /// A moment of a clock without a zone.
+    /// A time without a known zone.
     pub(crate) const fn local(nanos: i64) -> Self {
         Self { nanos, zoned: false }
     }
 }
 
-impl fmt::Display for Stamp {
+impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (days, rest) =
             (self.nanos.div_euclid(86_400 * SECOND), self.nanos.rem_euclid(86_400 * SECOND));
@@ -80,13 +80,13 @@ impl fmt::Display for Stamp {
     }
 }
 
-impl Serialize for Stamp {
+impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-/// Nanoseconds since 1970 of `YYYY/MM/DD HH:MM`, whatever stands between the numbers.
+/// Nanoseconds since 1970 of `YYYY/MM/DD HH:MM` or `YYYY-MM-DDTHH:MM`.
 pub(crate) fn minute(text: &[u8]) -> Option<i64> {
     let part = |from: usize, to: usize| digits(text.get(from..to)?);
     let separators = [(4, 7, *b"-/"), (7, 4, *b"-/"), (10, 13, *b" T"), (13, 10, *b"::")];
@@ -121,7 +121,7 @@ pub(crate) fn second(text: &[u8]) -> Option<i64> {
     (whole <= 60).then_some(whole * SECOND + fraction)
 }
 
-/// What `Z`, `+02:00` or `+0200` are ahead of UTC, in nanoseconds.
+/// UTC offset of `Z`, `+02:00` or `+0200`, in nanoseconds.
 fn zone(text: &[u8]) -> Option<i64> {
     let (sign, rest) = match text {
         [b'Z' | b'z'] => return Some(0),
@@ -171,9 +171,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_read_as_the_tools_write_them() {
+    fn timestamps_of_all_tools_are_parsed() {
         // `date -u -d 2023-07-08T19:28:27 +%s` says 1688844507
-        let at = |text: &str| Stamp::parse(text).map(|s| s.nanos);
+        let at = |text: &str| Timestamp::parse(text).map(|s| s.nanos);
         assert_eq!(at("2023/07/08 19:28:27.236"), Some(1_688_844_507_236_000_000));
         assert_eq!(at("2023-07-08T19:28:27"), Some(1_688_844_507_000_000_000));
         assert_eq!(at("2023-07-08T21:28:27.5+02:00"), Some(1_688_844_507_500_000_000));
@@ -192,16 +192,16 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_written_as_it_was_read() {
+    fn a_timestamp_is_written_as_it_was_read() {
         for text in
             ["1970-01-01T00:00:00.000", "2000-02-29T23:59:59.999", "2100-03-01T00:00:00.001Z"]
         {
-            assert_eq!(Stamp::parse(text).unwrap().to_string(), text);
+            assert_eq!(Timestamp::parse(text).unwrap().to_string(), text);
         }
         assert_eq!(
-            Stamp::from_epoch_s(1_688_844_507.25).unwrap().to_string(),
+            Timestamp::from_epoch_s(1_688_844_507.25).unwrap().to_string(),
             "2023-07-08T19:28:27.250Z"
         );
-        assert_eq!(Stamp::from_epoch_s(1e300), None);
+        assert_eq!(Timestamp::from_epoch_s(1e300), None);
     }
 }

@@ -1,126 +1,124 @@
-//! How far a job came, and why it failed.
+//! Status of a job, and the reason of a failure.
 
 use wattlaw::base::units::Seconds;
 use wattlaw::base::words::words;
 use wattlaw::record::document::{End, Record, State, Stop};
 
-/// How far a job came.
+/// Status of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fate {
-    /// It was not begun.
+pub enum JobStatus {
+    /// Not started.
     Waiting,
-    /// It is being run, or who measured it died and its record is not closed yet.
+    /// Running, or its measuring process died and the record is not closed yet.
     Running,
-    /// It ended well and told of its steps.
+    /// Ended with exit code 0 and reported its steps.
     Done,
-    /// It ended otherwise by itself.
+    /// Ended by itself in any other way.
     Failed,
-    /// It was told to end, or who measured it died: that says nothing of the job.
+    /// Stopped by a signal, or its measuring process died. This says nothing about the job itself.
     Interrupted,
 }
 
-words!(Fate, "fate": Waiting = "waiting", Running = "running", Done = "done", Failed = "failed",
+words!(JobStatus, "job status": Waiting = "waiting", Running = "running", Done = "done", Failed = "failed",
     Interrupted = "interrupted");
 
-/// Why a job failed.
+/// Reason why a job failed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Reason {
-    /// It ended with an exit code or by a signal.
+    /// The command ended with an exit code or by a signal.
     Ended(End),
-    /// It took longer than it might.
-    TookLonger(Seconds),
-    /// It ended well, and told of no step that it trained.
-    ToldNothing,
-    /// Another record measured the machine at the time, so that there is no energy of it.
+    /// The command exceeded its time limit.
+    TimeLimitExceeded(Seconds),
+    /// The command ended with exit code 0 but reported no step.
+    NoStepsReported,
+    /// Another wattlaw measured the machine at the same time, so the record has no energy.
     MeasuredByAnother,
 }
 
-/// How far an attempt came.
-pub(super) fn of(record: &Record) -> (Fate, Option<Reason>) {
-    let failed = |reason| (Fate::Failed, Some(reason));
+/// Status of an attempt, from its record.
+pub(super) fn status_of(record: &Record) -> (JobStatus, Option<Reason>) {
+    let failed = |reason| (JobStatus::Failed, Some(reason));
     let Some(end) = record.end.filter(|_| record.state != State::Running) else {
-        return (Fate::Running, None);
+        return (JobStatus::Running, None);
     };
-    // a limit that was met is told of before the signals by which it is made good
+    // the time limit first: it is enforced by signals, which would otherwise be reported as the reason
     match record.stopped {
-        Some(Stop::TimeLimit { limit_s }) => return failed(Reason::TookLonger(limit_s)),
-        // a program may end well when it is told to, with half of its work done; but what it had trained it had trained
+        Some(Stop::TimeLimit { limit_s }) => return failed(Reason::TimeLimitExceeded(limit_s)),
+        // a stopped program may exit with 0 after half of its work; with a complete window `train` it is done all the same
         Some(Stop::Signal { .. }) if record.train().is_none() || !end.well() => {
-            return (Fate::Interrupted, None);
+            return (JobStatus::Interrupted, None);
         }
         _ => {}
     }
     match end {
-        End::Unseen => (Fate::Interrupted, None),
+        End::Unseen => (JobStatus::Interrupted, None),
         End::Exit { code: 0 } if record.held_by.is_some() && record.energies.is_empty() => {
             failed(Reason::MeasuredByAnother)
         }
         End::Exit { code: 0 } if record.steps.unwrap_or(0) == 0 && record.tokens.is_none() => {
-            failed(Reason::ToldNothing)
+            failed(Reason::NoStepsReported)
         }
-        End::Exit { code: 0 } => (Fate::Done, None),
+        End::Exit { code: 0 } => (JobStatus::Done, None),
         end => failed(Reason::Ended(end)),
     }
 }
 
 impl Reason {
-    /// A clause for people, from the reason and the last lines that the command printed.
-    pub fn told(self, output: &str) -> String {
+    /// Describes the reason in a clause; `output` holds the last lines of the command's output.
+    pub fn describe(self, output: &str) -> String {
         match self {
-            Self::TookLonger(limit) => {
-                format!("it had not ended after {:.0} s, which is its time limit", limit.value())
+            Self::TimeLimitExceeded(limit) => {
+                format!("exceeded the time limit of {:.0} s", limit.value())
             }
-            Self::ToldNothing => {
-                "it ended well and told of no step; a trainer appends its steps to the file that \
-                                  WATTLAW_EVENTS names"
+            Self::NoStepsReported => {
+                "exit 0, but it reported no steps; a trainer must append its steps to the file named by WATTLAW_EVENTS"
                     .to_owned()
             }
             Self::MeasuredByAnother => {
-                "another wattlaw measured this machine at the time, so that it has no energy"
+                "no energy: another wattlaw measured this machine at the same time"
                     .to_owned()
             }
             Self::Ended(end) => {
                 let how = match end {
                     End::Exit { code } => format!("exit {code}"),
                     End::Signal { signal } => format!("signal {signal}"),
-                    End::Unseen => "unseen".to_owned(),
+                    End::Unseen => "unknown end".to_owned(),
                 };
-                // the kernel ends the largest process where memory is out, and the process says nothing
+                // the kernel's out-of-memory killer sends SIGKILL, and the process prints nothing
                 match (cause(output), end) {
                     (Some(cause), _) => format!("{how}: {cause}"),
                     (None, End::Signal { signal: 9 } | End::Exit { code: 137 }) => {
-                        format!("{how}: killed, as the kernel does when memory is out")
+                        format!("{how}: killed, possibly by the kernel because memory ran out")
                     }
-                    (None, _) => format!("{how}, without a word"),
+                    (None, _) => format!("{how}, no output"),
                 }
             }
         }
     }
 }
 
-/// Longest clause that is taken from a command's output.
-const LONGEST: usize = 200;
+/// Maximum length in characters of the quoted output line.
+const MAX_QUOTE_CHARS: usize = 200;
 
-/// The line of a command's last output that says best why it ended: that memory was out, or else the last that names an
-/// error, or else the last.
+/// The output line that best explains the end of a command: the first about memory, else the last with an error, else the last.
 ///
-/// torchrun gives an account of its own after the line on the rank that failed, and that names no reason. Its ranks stand
-/// before their lines as `[rank0]:`. Python says between two tracebacks what they have to do with each other.
+/// torchrun appends a report of its own after the line about the failed rank; the report gives no reason, so it is ignored. torchrun
+/// prefixes the lines of its ranks with `[rank0]:`. Python prints a sentence between chained tracebacks, which is ignored too.
 fn cause(output: &str) -> Option<String> {
-    let own = output.lines().position(|line| line.contains("failed (exitcode:"));
-    let besides = |line: &str| {
+    let torchrun_report = output.lines().position(|line| line.contains("failed (exitcode:"));
+    let is_noise = |line: &str| {
         line.contains("ChildFailedError")
             || line.contains("torch/distributed")
             || line.contains("above exception")
     };
     let lines: Vec<&str> = output
         .lines()
-        .take(own.unwrap_or(usize::MAX))
+        .take(torchrun_report.unwrap_or(usize::MAX))
         .map(|line| match line.trim().strip_prefix("[rank").and_then(|l| l.split_once("]:")) {
             Some((rank, rest)) if rank.parse::<u32>().is_ok() => rest.trim(),
             _ => line.trim(),
         })
-        .filter(|line| line.chars().any(char::is_alphanumeric) && !besides(line))
+        .filter(|line| line.chars().any(char::is_alphanumeric) && !is_noise(line))
         .collect();
     let says = |line: &str, words: &[&str]| {
         let plain = line.to_lowercase();
@@ -133,7 +131,7 @@ fn cause(output: &str) -> Option<String> {
         .find(|line| says(line, &memory))
         .or_else(|| lines.iter().rfind(|line| says(line, &errors)))
         .or_else(|| lines.last())?;
-    let mut short: String = found.chars().take(LONGEST).collect();
+    let mut short: String = found.chars().take(MAX_QUOTE_CHARS).collect();
     if short.len() < found.len() {
         short.push('…');
     }
@@ -145,11 +143,11 @@ mod tests {
     use super::*;
 
     fn ended(code: i32, output: &str) -> String {
-        Reason::Ended(End::Exit { code }).told(output)
+        Reason::Ended(End::Exit { code }).describe(output)
     }
 
     #[test]
-    fn the_reason_is_the_line_that_says_why() {
+    fn the_reason_quotes_the_line_that_explains_the_end() {
         let torch = "step 1 loss 9.2\n\
             [rank0]: Traceback (most recent call last):\n\
             [rank0]:   File \"train.py\", line 3, in <module>\n\
@@ -178,9 +176,12 @@ mod tests {
             ended(3, "loading\nno such file: corpus.txt\n"),
             "exit 3: no such file: corpus.txt"
         );
-        assert_eq!(ended(3, "\n\n"), "exit 3, without a word");
-        assert!(Reason::Ended(End::Signal { signal: 9 }).told("").contains("memory is out"));
-        assert_eq!(Reason::Ended(End::Signal { signal: 11 }).told(""), "signal 11, without a word");
-        assert_eq!(ended(1, &"é".repeat(500)).chars().count(), "exit 1: ".len() + LONGEST + 1);
+        assert_eq!(ended(3, "\n\n"), "exit 3, no output");
+        assert!(Reason::Ended(End::Signal { signal: 9 }).describe("").contains("memory ran out"));
+        assert_eq!(Reason::Ended(End::Signal { signal: 11 }).describe(""), "signal 11, no output");
+        assert_eq!(
+            ended(1, &"é".repeat(500)).chars().count(),
+            "exit 1: ".len() + MAX_QUOTE_CHARS + 1
+        );
     }
 }

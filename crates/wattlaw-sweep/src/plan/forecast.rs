@@ -1,6 +1,6 @@
-//! A plan made of jobs: what each is predicted to take, and the order in which they run.
+//! Predicted time and energy of jobs, and the plan built from them.
 
-use super::{Budget, Plan, Planned, Turn, gpu_hours, run_id};
+use super::{Budget, Plan, PlannedJob, Turn, gpu_hours, run_id};
 use crate::space::Candidate;
 use wattlaw::base::error::Result;
 use wattlaw::base::units::{Joules, Seconds};
@@ -8,18 +8,18 @@ use wattlaw::calibration::{Calibration, CandidateCalibrations};
 use wattlaw::job::Job;
 use wattlaw::predict::{Estimate, estimate};
 
-/// Whom a plan's times and energies are asked of.
+/// Which calibration predicts the times and energies of a plan.
 #[derive(Debug, Clone)]
-pub enum Answerer {
+pub enum CalibrationSource {
     /// One calibration for all jobs.
     Named(Box<Calibration>),
-    /// For each job the built-in calibration whose runs lie nearest.
+    /// For each job the built-in calibration with the nearest runs.
     Nearest(Box<CandidateCalibrations>),
 }
 
-impl Answerer {
-    /// The calibration that answers for a job.
-    pub fn of(&self, job: &Job) -> &Calibration {
+impl CalibrationSource {
+    /// The calibration for a job.
+    pub fn for_job(&self, job: &Job) -> &Calibration {
         match self {
             Self::Named(calibration) => calibration,
             Self::Nearest(choosable) => choosable.choose(job).0,
@@ -27,36 +27,36 @@ impl Answerer {
     }
 }
 
-/// A job with what it is predicted to take.
+/// A job with its prediction.
 #[derive(Debug, Clone)]
 pub struct Forecast {
     /// The job.
     pub candidate: Candidate,
-    /// The calibration that was asked.
+    /// Name of the calibration.
     pub calibration: String,
-    /// Its answer, or why there is none.
+    /// The prediction, or the reason why there is none.
     pub estimate: Result<Estimate>,
 }
 
 impl Forecast {
-    /// Asks for a job.
-    pub fn of(candidate: Candidate, answerer: &Answerer) -> Self {
-        let calibration = answerer.of(&candidate.job);
+    /// Predicts time and energy of a job.
+    pub fn new(candidate: Candidate, source: &CalibrationSource) -> Self {
+        let calibration = source.for_job(&candidate.job);
         let estimate = estimate(&candidate.job, calibration);
         Self { calibration: calibration.name.clone(), estimate, candidate }
     }
 
-    /// Predicted time.
+    /// Predicted time, s; `None` without a valid prediction.
     pub fn duration(&self) -> Option<Seconds> {
-        self.estimate.as_ref().ok()?.duration_s.filter(possible).map(Seconds::new)
+        self.estimate.as_ref().ok()?.duration_s.filter(is_positive_finite).map(Seconds::new)
     }
 
-    /// Predicted energy.
+    /// Predicted energy, J; `None` without a valid prediction.
     pub fn energy(&self) -> Option<Joules> {
-        self.estimate.as_ref().ok()?.energy_j.filter(possible).map(Joules::new)
+        self.estimate.as_ref().ok()?.energy_j.filter(is_positive_finite).map(Joules::new)
     }
 
-    /// What it takes of a budget, in the budget's unit, or its time in seconds without one.
+    /// Cost of the job in the budget's unit, or in seconds without a budget.
     pub fn price(&self, budget: Option<Budget>) -> Option<f64> {
         match budget {
             None => self.duration().map(Seconds::value),
@@ -65,19 +65,19 @@ impl Forecast {
         }
     }
 
-    /// GPUs that it takes.
+    /// Number of GPUs.
     pub fn gpus(&self) -> u64 {
         self.candidate.job.parallelism.gpus()
     }
 }
 
-/// A law far outside its runs may answer with no number at all.
-fn possible(answer: &f64) -> bool {
-    answer.is_finite() && *answer > 0.0
+/// A law far outside its fitted range may predict infinity or NaN.
+fn is_positive_finite(value: &f64) -> bool {
+    value.is_finite() && *value > 0.0
 }
 
-/// The job whose predicted time lies in the middle, the shorter of two; the first where none is predicted.
-pub fn middle(jobs: &[Forecast]) -> usize {
+/// Index of the job with the median predicted time (the shorter of two); 0 if no time is predicted.
+pub fn median_job(jobs: &[Forecast]) -> usize {
     let mut timed: Vec<(f64, usize)> = jobs
         .iter()
         .enumerate()
@@ -88,11 +88,11 @@ pub fn middle(jobs: &[Forecast]) -> usize {
 }
 
 impl Plan {
-    /// A plan of jobs in an order; `reference` is the job that is repeated where the order has one.
-    pub fn arranged(jobs: &[Forecast], reference: &Forecast, turns: &[Turn]) -> Self {
+    /// Builds the plan of jobs in an order; `reference` is the job of the turns without a job.
+    pub fn from_order(jobs: &[Forecast], reference: &Forecast, turns: &[Turn]) -> Self {
         let planned = turns.iter().enumerate().map(|(at, turn)| {
             let job = turn.job.map_or(reference, |job| &jobs[job]);
-            Planned {
+            PlannedJob {
                 run_id: run_id(at + 1, turns.len(), &job.candidate.job, turn.job.is_none()),
                 block: turn.block,
                 reference: turn.job.is_none(),
