@@ -5,8 +5,9 @@
 use crate::running;
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use crate::running::limited::{Limited, start};
 use crate::running::{Ran, WATTLAW, json, root, run};
 use serde_json::Value;
 
@@ -475,7 +476,7 @@ fn colours_follow_no_color() {
     let with = |variables: &[(&str, &str)]| -> Ran {
         let mut command = Command::new(WATTLAW);
         command.arg("catalog").env_remove("NO_COLOR").envs(variables.iter().copied());
-        command.output().unwrap().into()
+        command.finish().into()
     };
     assert!(with(&[("CLICOLOR_FORCE", "1")]).stdout.contains('\u{1b}'));
     assert!(!with(&[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")]).stdout.contains('\u{1b}'));
@@ -492,13 +493,9 @@ fn a_reader_that_went_away_is_no_failure() {
     ] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let ran: Ran = Command::new(WATTLAW)
-            .args(line.split(' '))
-            .current_dir(root())
-            .stdout(writer)
-            .output()
-            .unwrap()
-            .into();
+        let mut command = Command::new(WATTLAW);
+        command.args(line.split(' ')).current_dir(root()).stdout(writer).stderr(Stdio::piped());
+        let ran: Ran = start(&mut command).finish().into();
         assert_eq!(ran.code, 0, "{line}: {}", ran.stderr);
         assert!(!ran.stderr.contains("error"), "{line}: {}", ran.stderr);
     }

@@ -5,17 +5,16 @@
 use std::cell::RefCell;
 use std::fs;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use tempfile::TempDir;
 
+use crate::running::find_program;
+use crate::running::limited::{LIMIT, Limited, start};
 use crate::running::place::apart;
-
-/// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One cluster at a time: there are few processors to share.
 static ONE: Mutex<()> = Mutex::new(());
@@ -75,7 +74,7 @@ impl Cluster {
 
     /// What a command of SLURM's prints, whether it succeeds or not.
     pub fn said(&self, program: &str, words: &[&str]) -> String {
-        let output = self.command(program).args(words).output().unwrap();
+        let output = self.command(program).args(words).finish();
         String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
     }
 
@@ -93,7 +92,7 @@ impl Cluster {
         let start = Instant::now();
         while !so(self) {
             assert!(
-                start.elapsed() < PATIENCE,
+                start.elapsed() < LIMIT,
                 "still not so: {what}\n{}\n{}",
                 self.said("squeue", &["--array"]),
                 self.logs()
@@ -122,7 +121,7 @@ impl Cluster {
         let at = daemons.iter().position(|(name, _)| *name == "controller").unwrap();
         let (_, mut child) = daemons.remove(at);
         child.kill().unwrap();
-        child.wait().unwrap();
+        child.finish();
     }
 
     fn start_munged(&self) {
@@ -147,13 +146,8 @@ impl Cluster {
             .append(true)
             .open(self.path().join(format!("{name}.out")))
             .unwrap();
-        let child = self
-            .command(place(program).unwrap())
-            .args(words)
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let mut command = self.command(find_program(program).unwrap());
+        let child = start(command.args(words).stdout(log.try_clone().unwrap()).stderr(log));
         self.daemons.borrow_mut().push((name, child));
     }
 
@@ -178,41 +172,34 @@ impl Drop for Cluster {
         while !self.queue().is_empty() && start.elapsed() < Duration::from_secs(10) {
             std::thread::sleep(Duration::from_millis(100));
         }
-        for (_, child) in self.daemons.borrow_mut().iter_mut().rev() {
+        for (_, mut child) in self.daemons.take().into_iter().rev() {
             let _ = child.kill();
-            let _ = child.wait();
+            child.finish();
         }
     }
 }
 
 fn obstacle() -> Option<String> {
     let missing =
-        ["munged", "slurmctld", "slurmd", "sbatch"].into_iter().find(|p| place(p).is_none());
+        ["munged", "slurmctld", "slurmd", "sbatch"].into_iter().find(|p| find_program(p).is_none());
     if let Some(program) = missing {
         return Some(format!("there is no {program} (Debian: slurm-wlm and munge)"));
     }
-    let id = Command::new("id").arg("-u").output().unwrap().stdout;
+    let id = Command::new("id").arg("-u").finish().stdout;
     (id != b"0\n").then(|| "a SLURM of its own is started as root only".to_owned())
-}
-
-/// Where a program is: daemons are in folders that not every user's PATH names.
-pub fn place(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    folders.map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
 fn configure(folder: &Path) {
     let at = |name: &str| folder.join(name).display().to_string();
     fs::write(at("munge.key"), [7; 64]).unwrap();
-    Command::new("chmod").args(["600", &at("munge.key")]).status().unwrap();
+    Command::new("chmod").args(["600", &at("munge.key")]).finish();
     for name in ["state", "spool-one", "spool-two"] {
         fs::create_dir(at(name)).unwrap();
     }
     for gpu in 0..4 {
         fs::write(at(&format!("gpu{gpu}")), "").unwrap();
     }
-    let host = Command::new("uname").arg("-n").output().unwrap().stdout;
+    let host = Command::new("uname").arg("-n").finish().stdout;
     let host = String::from_utf8(host).unwrap();
     let host = host.trim().split('.').next().unwrap();
     // held until all are chosen, so that they differ

@@ -6,6 +6,7 @@ use crate::running;
 
 use std::fs;
 
+use crate::running::limited::Limited;
 use crate::running::{Ran, json, root, run, run_in};
 use serde_json::Value;
 
@@ -191,11 +192,7 @@ fn what_cannot_be_imported_is_refused() {
 fn a_log_may_come_from_a_pipe() {
     let command =
         format!("cat {LOGS}/gpu.csv | {} import /dev/stdin --format json", running::WATTLAW);
-    let out = std::process::Command::new("sh")
-        .args(["-c", &command])
-        .current_dir(root())
-        .output()
-        .unwrap();
+    let out = std::process::Command::new("sh").args(["-c", &command]).current_dir(root()).finish();
     let piped: Value = serde_json::from_slice(&out.stdout).unwrap();
     assert_eq!(
         piped["energy_j"],

@@ -8,7 +8,8 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::running::{Ran, WATTLAW, root};
+use crate::running::limited::{LIMIT, Limited, start, within};
+use crate::running::{Ran, WATTLAW, find_program, root};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -36,8 +37,7 @@ fn on(machine: &Path, line: &str) -> Ran {
         .env("WATTLAW_NVML", machine.join("libnvidia-ml.so.1"))
         .env("WATTLAW_SYSFS", machine.join("sys"))
         .env_remove("CUDA_VISIBLE_DEVICES")
-        .output()
-        .unwrap()
+        .finish()
         .into()
 }
 
@@ -112,26 +112,31 @@ fn top_refuses_what_it_cannot_show() {
 /// What `wattlaw top` writes to a terminal in which a key is pressed, and whether it ended well.
 fn in_terminal(machine: &Path, key: &[u8]) -> Option<(String, bool)> {
     let command = format!("{WATTLAW} top --interval 20ms");
-    let mut child = Command::new("script")
+    find_program("script")?;
+    let mut script = Command::new("script");
+    script
         .args(["-qec", &command, "/dev/null"])
         .env("WATTLAW_NVML", machine.join("libnvidia-ml.so.1"))
         .env("WATTLAW_SYSFS", machine.join("sys"))
         .env("NO_COLOR", "1")
         .env("TERM", "xterm")
         .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .ok()?;
+        .stdout(Stdio::piped());
+    let mut child = start(&mut script);
     let (mut keys, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-    let (mut shown, mut some) = (Vec::new(), [0; 4096]);
-    while !String::from_utf8_lossy(&shown).contains("press q to quit") {
-        let read = screen.read(&mut some).unwrap();
-        assert!(read > 0, "it ended by itself: {}", String::from_utf8_lossy(&shown));
-        shown.extend(&some[..read]);
-    }
-    keys.write_all(key).unwrap();
-    screen.read_to_end(&mut shown).unwrap();
-    let ended = child.wait().unwrap().success();
+    let key = key.to_owned();
+    let shown = within(LIMIT, child.id(), move || {
+        let (mut shown, mut some) = (Vec::new(), [0; 4096]);
+        while !String::from_utf8_lossy(&shown).contains("press q to quit") {
+            let read = screen.read(&mut some).unwrap();
+            assert!(read > 0, "it ended by itself: {}", String::from_utf8_lossy(&shown));
+            shown.extend(&some[..read]);
+        }
+        keys.write_all(&key).unwrap();
+        screen.read_to_end(&mut shown).unwrap();
+        shown
+    });
+    let ended = child.finish().status.success();
     Some((String::from_utf8_lossy(&shown).into_owned(), ended))
 }
 

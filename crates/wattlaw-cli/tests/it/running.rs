@@ -2,11 +2,14 @@
 
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses what it needs")]
 
+pub mod limited;
 pub mod page;
 pub mod place;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use limited::Limited;
 
 /// The program.
 pub const WATTLAW: &str = env!("CARGO_BIN_EXE_wattlaw");
@@ -14,6 +17,13 @@ pub const WATTLAW: &str = env!("CARGO_BIN_EXE_wattlaw");
 /// The repository's root.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// Where a program is: daemons are in folders that not every user's PATH names.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    folders.map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
 /// What came of one run.
@@ -36,7 +46,7 @@ impl From<Output> for Ran {
 /// Runs the words of `line` in `directory`; words are apart by single spaces, and none holds one.
 pub fn run_in(directory: &Path, line: &str) -> Ran {
     let words = line.split(' ').filter(|word| !word.is_empty());
-    Command::new(WATTLAW).args(words).current_dir(directory).output().unwrap().into()
+    Command::new(WATTLAW).args(words).current_dir(directory).finish().into()
 }
 
 /// Runs the words of `line` in the repository's root.

@@ -4,7 +4,6 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at what it did not expect")]
 
-use crate::cluster;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
@@ -12,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cluster::{Cluster, NODES};
-use crate::running::{Ran, WATTLAW};
+use crate::running::limited::Limited;
+use crate::running::{Ran, WATTLAW, find_program};
 use serde_json::Value;
 
 /// Trains nothing: says in `ledger` when it begins, steps and ends, waits as long as `hold/<job>` is there, and fails as long as
@@ -70,7 +70,7 @@ impl Sweep<'_> {
     }
 
     fn submit(&self, flags: &str) -> Ran {
-        self.command(flags).output().unwrap().into()
+        self.command(flags).finish().into()
     }
 
     /// Submits and gives the number of jobs that were.
@@ -105,12 +105,8 @@ impl Sweep<'_> {
     }
 
     fn status(&self) -> Value {
-        let output = self
-            .0
-            .command(WATTLAW)
-            .args("sweep status runs --format json".split(' '))
-            .output()
-            .unwrap();
+        let output =
+            self.0.command(WATTLAW).args("sweep status runs --format json".split(' ')).finish();
         let ran: Ran = output.into();
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         serde_json::from_str(&ran.stdout).unwrap()
@@ -285,12 +281,12 @@ fn whoever_is_killed_while_submitting_nothing_is_submitted_twice() {
     fs::create_dir(at("bin")).unwrap();
     executable(
         &at("bin/sbatch"),
-        &SBATCH.replace("SBATCH", &cluster::place("sbatch").unwrap().display().to_string()),
+        &SBATCH.replace("SBATCH", &find_program("sbatch").unwrap().display().to_string()),
     );
     let path = format!("{}:{}", at("bin").display(), std::env::var("PATH").unwrap());
     let killed = |mode: &str| {
         fs::write(at("mode"), mode).unwrap();
-        let output = sweep.command("").env("PATH", &path).output().unwrap();
+        let output = sweep.command("").env("PATH", &path).finish();
         assert_eq!(output.status.signal(), Some(9), "{output:?}");
     };
 
@@ -341,7 +337,7 @@ fn what_cannot_be_submitted_is_said_in_a_sentence_and_nothing_is_written() {
         let words = format!("sweep submit {words}");
         let mut command = Command::new(WATTLAW);
         command.args(words.split(' ')).current_dir(folder.path()).env("PATH", path);
-        command.output().unwrap().into()
+        command.finish().into()
     };
     let (none, bin) = ("/nowhere", at("bin").display().to_string());
     for (words, path, code, said) in [
@@ -434,7 +430,7 @@ fn a_script_hands_on_every_word_as_it_was_given() {
         .args("sweep submit plan.csv --scheduler slurm --dry-run --out".split(' '))
         .arg("my runs");
     submit.arg("--").args(words).current_dir(folder.path());
-    let ran: Ran = submit.output().unwrap().into();
+    let ran: Ran = submit.finish().into();
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let script = ran.stdout.replace(&format!("exec {WATTLAW} "), "exec wattlaw ");
     assert_ne!(script, ran.stdout);
@@ -451,8 +447,7 @@ fn a_script_hands_on_every_word_as_it_was_given() {
         .env("SLURM_ARRAY_TASK_ID", "1")
         .env("SLURM_JOB_ID", "123456")
         .env("SLURM_JOB_NODELIST", "node[7-8]")
-        .output()
-        .unwrap();
+        .finish();
     let text = String::from_utf8(told.stdout).unwrap();
     let told: Vec<&str> = text.strip_suffix('\0').unwrap().split('\0').collect();
     assert_eq!(told[0], "node7:23456");

@@ -4,15 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at what it did not expect")]
 
 use std::fs;
-use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::running::limited::{Limited, start, until};
 use crate::running::place::{Place, read};
 use serde_json::Value;
-
-/// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 const PLAN: &str = "\
 run_id,block,role,family,layers,hidden_size,seq_len,micro_batch,steps,strategy,gpu,gpus,predicted_duration_s,predicted_energy_j
@@ -57,7 +54,7 @@ fn code(output: &Output) -> i32 {
 }
 
 fn status(place: &Place) -> Value {
-    let output = place.wattlaw("sweep status --format json").output().unwrap();
+    let output = place.wattlaw("sweep status --format json").finish();
     assert_eq!(code(&output), 0, "{}", told(&output));
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -83,8 +80,7 @@ fn a_plan_is_run_in_its_order_and_not_again() {
     let place = place(PLAN);
     let output =
         sweep(&place, "", &["sh", "fake.sh", "0.05", "{run_id}", "{job}", "{gpus}", "{job_json}"])
-            .output()
-            .unwrap();
+            .finish();
     assert_eq!(code(&output), 0, "{}", told(&output));
     assert_eq!(begun(&place), ["first", "wide", "last"]);
     let said = told(&output);
@@ -105,7 +101,7 @@ fn a_plan_is_run_in_its_order_and_not_again() {
     assert_eq!(resolved["schema"], "wattlaw-job/1");
     assert_eq!((&resolved["model"]["heads"], &resolved["system"]["gpus"]), (&4.into(), &2.into()));
 
-    let again = sweep(&place, "", &fake("0.05")).output().unwrap();
+    let again = sweep(&place, "", &fake("0.05")).finish();
     assert_eq!((code(&again), begun(&place).len()), (0, 3), "{}", told(&again));
 
     let status = status(&place);
@@ -123,7 +119,7 @@ fn a_plan_is_run_in_its_order_and_not_again() {
         format!("{PLAN}more,1,job,bert,2,64,32,4,2,,t4,1,,\n"),
     )
     .unwrap();
-    let more = sweep(&place, "", &fake("0.05")).output().unwrap();
+    let more = sweep(&place, "", &fake("0.05")).finish();
     assert_eq!((code(&more), begun(&place).len()), (0, 4), "{}", told(&more));
 }
 
@@ -135,17 +131,16 @@ fn records_are_runs_to_fit_on() {
     }
     let place = place(&plan);
     // every second takes longer, so that there is something to fit
-    let output =
-        sweep(&place, "-q", &["sh", "-c", "sh fake.sh 0.0${#WATTLAW_RUN_ID}"]).output().unwrap();
+    let output = sweep(&place, "-q", &["sh", "-c", "sh fake.sh 0.0${#WATTLAW_RUN_ID}"]).finish();
     assert_eq!(code(&output), 0, "{}", told(&output));
     let table = place.path().join("runs.csv");
     let folders: Vec<_> =
         place.records().into_iter().filter(|p| p.join("run.json").is_file()).collect();
     let mut report = place.wattlaw("report --table runs.csv");
-    assert_eq!(code(&report.args(&folders).output().unwrap()), 0);
+    assert_eq!(code(&report.args(&folders).finish()), 0);
     let fit = |runs: &str| {
         let words = format!("fit {runs} --terms log_layers+log_hidden_size --format json");
-        let output = place.wattlaw(&words).output().unwrap();
+        let output = place.wattlaw(&words).finish();
         assert_eq!(code(&output), 0, "{}", told(&output));
         let mut fit: Value = serde_json::from_slice(&output.stdout).unwrap();
         // what says where the runs are from
@@ -165,7 +160,7 @@ fn what_fails_is_told_and_the_sweep_goes_on() {
         first) echo "RuntimeError: CUDA out of memory. Tried to allocate 2 GiB" >&2; exit 1;;
         wide) exit 0;;
         *) sh fake.sh 0.02;; esac"#;
-    let output = sweep(&place, "", &["sh", "-c", script]).output().unwrap();
+    let output = sweep(&place, "", &["sh", "-c", script]).finish();
     assert_eq!(code(&output), 1);
     assert!(
         told(&output).contains("first failed: exit 1: RuntimeError: CUDA out of memory"),
@@ -180,9 +175,9 @@ fn what_fails_is_told_and_the_sweep_goes_on() {
     );
     assert!(jobs[1]["reason"].as_str().unwrap().contains("reported no steps"), "{jobs}");
     // what failed is left alone until it is asked for
-    assert_eq!(code(&sweep(&place, "-q", &fake("0.02")).output().unwrap()), 0);
+    assert_eq!(code(&sweep(&place, "-q", &fake("0.02")).finish()), 0);
     assert_eq!(status(&place)["failed"], 2);
-    assert_eq!(code(&sweep(&place, "-q --retry-failed", &fake("0.02")).output().unwrap()), 0);
+    assert_eq!(code(&sweep(&place, "-q --retry-failed", &fake("0.02")).finish()), 0);
     let status = status(&place);
     assert_eq!(
         (&status["done"], &status["jobs"][0]["attempts"]),
@@ -194,7 +189,7 @@ fn what_fails_is_told_and_the_sweep_goes_on() {
 fn one_that_hangs_is_ended() {
     let place = place(PLAN);
     let script = "[ $WATTLAW_RUN_ID = wide ] && sleep 100; sh fake.sh 0.02";
-    let output = sweep(&place, "--time-limit 500ms", &["sh", "-c", script]).output().unwrap();
+    let output = sweep(&place, "--time-limit 500ms", &["sh", "-c", script]).finish();
     assert_eq!(code(&output), 1);
     assert!(told(&output).contains("wide failed: exceeded the time limit of"), "{}", told(&output));
     assert_eq!(status(&place)["done"], 2);
@@ -205,7 +200,7 @@ fn jobs_that_all_fail_are_not_what_is_wrong() {
     let place = place(&format!("{PLAN}more,1,job,bert,2,64,32,4,2,,t4,1,,\n"));
     let output =
         sweep(&place, "", &["sh", "-c", "echo ModuleNotFoundError: No module named torch; exit 1"]);
-    let output = { output }.output().unwrap();
+    let output = { output }.finish();
     assert_eq!((code(&output), status(&place)["waiting"].clone()), (1, Value::from(1)));
     let said = told(&output);
     let last = said.lines().last().unwrap();
@@ -218,16 +213,16 @@ fn jobs_that_all_fail_are_not_what_is_wrong() {
 #[test]
 fn two_sweeps_on_one_folder_are_one() {
     let place = place(PLAN);
-    let mut first = sweep(&place, "-q", &fake("0.3")).spawn().unwrap();
-    until(|| !begun(&place).is_empty());
-    let second = sweep(&place, "", &fake("0.02")).output().unwrap();
+    let first = start(&mut sweep(&place, "-q", &fake("0.3")));
+    until("the first job runs", || !begun(&place).is_empty());
+    let second = sweep(&place, "", &fake("0.02")).finish();
     assert_eq!(code(&second), 1);
     assert!(
         told(&second).contains("another `wattlaw sweep run` is using this folder"),
         "{}",
         told(&second)
     );
-    assert!(first.wait().unwrap().success());
+    assert!(first.finish().status.success());
     assert_eq!(begun(&place), ["first", "wide", "last"]);
 }
 
@@ -241,18 +236,18 @@ fn jobs_that_are_run_one_by_one_are_each_run_once() {
             // the processors' assumed power is one device; each task has a machine of its own
             let own = place.path().join(format!("tmp-{}", rand(job)));
             fs::create_dir_all(&own).unwrap();
-            command.env("TMPDIR", own).spawn().unwrap()
+            start(command.env("TMPDIR", own))
         })
         .into_iter()
         .collect();
-    for mut task in tasks {
-        assert!(task.wait().unwrap().success());
+    for task in tasks {
+        assert!(task.finish().status.success());
     }
     let mut once = begun(&place);
     once.sort();
     assert_eq!(once, ["first", "last", "wide"]);
     assert_eq!(status(&place)["done"], 3);
-    let unknown = sweep(&place, "--only other", &fake("0.02")).output().unwrap();
+    let unknown = sweep(&place, "--only other", &fake("0.02")).finish();
     assert_eq!(
         (code(&unknown), told(&unknown)),
         (2, "error: --only: plan.csv has no job other\n".into())
@@ -266,18 +261,10 @@ fn rand(word: &str) -> String {
     format!("{word}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-fn until(happened: impl Fn() -> bool) {
-    let begin = Instant::now();
-    while !happened() {
-        assert!(begin.elapsed() < PATIENCE, "it never came");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 #[test]
 fn what_cannot_be_run_is_one_sentence_and_nothing_is_begun() {
     let refused = |place: &Place, words: &str, command: &[&str]| {
-        let output = sweep(place, words, command).output().unwrap();
+        let output = sweep(place, words, command).finish();
         let said = told(&output);
         let last = said.lines().last().unwrap().to_owned();
         assert_eq!(code(&output), 1, "{said}");
@@ -291,7 +278,7 @@ fn what_cannot_be_run_is_one_sentence_and_nothing_is_begun() {
     let empty = there.path().join("empty");
     fs::create_dir(&empty).unwrap();
     let mut bare = there.wattlaw("sweep run plan.csv --time-only");
-    let output = bare.env("PATH", &empty).output().unwrap();
+    let output = bare.env("PATH", &empty).finish();
     assert!(
         told(&output)
             .contains("torchrun: command not found; install the trainer with `pip install"),
@@ -299,7 +286,7 @@ fn what_cannot_be_run_is_one_sentence_and_nothing_is_begun() {
         told(&output)
     );
     let mut unmetered = there.wattlaw("sweep run plan.csv --settle 0s -- sh fake.sh 0.01");
-    assert!(told(&unmetered.output().unwrap()).contains("nothing can be measured"));
+    assert!(told(&unmetered.finish()).contains("nothing can be measured"));
     assert!(!there.path().join("runs").exists(), "nothing was made");
 
     for (plan, said) in [
@@ -323,9 +310,9 @@ fn what_cannot_be_run_is_one_sentence_and_nothing_is_begun() {
 #[test]
 fn runs_of_another_plan_are_left_alone() {
     let place = place(PLAN);
-    assert_eq!(code(&sweep(&place, "-q", &fake("0.01")).output().unwrap()), 0);
+    assert_eq!(code(&sweep(&place, "-q", &fake("0.01")).finish()), 0);
     fs::write(place.path().join("plan.csv"), PLAN.replace("256", "512")).unwrap();
-    let other = sweep(&place, "", &fake("0.01")).output().unwrap();
+    let other = sweep(&place, "", &fake("0.01")).finish();
     assert_eq!((code(&other), begun(&place).len()), (1, 3));
     assert!(
         told(&other).contains("of another plan: its job wide is a different job in this plan"),
@@ -333,13 +320,12 @@ fn runs_of_another_plan_are_left_alone() {
         told(&other)
     );
     // a record that no sweep made
-    let measured =
-        place.wattlaw("measure -q --time-only --out more --name wide -- true").output().unwrap();
+    let measured = place.wattlaw("measure -q --time-only --out more --name wide -- true").finish();
     assert_eq!(code(&measured), 0);
-    let strange = sweep(&place, "--out more", &fake("0.01")).output().unwrap();
+    let strange = sweep(&place, "--out more", &fake("0.01")).finish();
     assert_eq!(code(&strange), 1);
     assert!(told(&strange).contains("has the name of the plan's job wide"), "{}", told(&strange));
-    let none = place.wattlaw("sweep status elsewhere").output().unwrap();
+    let none = place.wattlaw("sweep status elsewhere").finish();
     assert_eq!(code(&none), 1);
     assert!(told(&none).contains("no plan.csv"), "{}", told(&none));
 }
@@ -357,7 +343,7 @@ enum Stop {
 
 fn stop(child: &Child, how: Stop) {
     let kill = |signal: &str, pid: &str| {
-        let _ = Command::new("kill").args([signal, pid]).stderr(Stdio::null()).status();
+        Command::new("kill").args([signal, pid]).finish();
     };
     let pid = child.id().to_string();
     match how {
@@ -376,12 +362,11 @@ fn stop(child: &Child, how: Stop) {
 /// A sweep that is stopped `after` a time and taken up again has run every job to its end once.
 fn interrupted(how: Stop, after: Duration) {
     let place = place(PLAN);
-    let mut child =
-        sweep(&place, "-q", &fake("0.03")).process_group(0).stderr(Stdio::null()).spawn().unwrap();
+    let child = start(sweep(&place, "-q", &fake("0.03")).stderr(Stdio::null()));
     std::thread::sleep(after);
     stop(&child, how);
-    child.wait().unwrap();
-    let output = sweep(&place, "", &fake("0.03")).output().unwrap();
+    child.finish();
+    let output = sweep(&place, "", &fake("0.03")).finish();
     let context = || format!("{how:?} after {after:?}: {}", told(&output));
     assert_eq!(code(&output), 0, "{}", context());
 
@@ -405,6 +390,27 @@ fn interrupted(how: Stop, after: Duration) {
         );
     }
     assert_eq!(begun(&place).iter().filter(|name| *name == "first").count().min(1), 1);
+}
+
+#[test]
+fn a_sweep_that_is_interrupted_ends() {
+    let place = place(PLAN);
+    let child = start(&mut sweep(&place, "-q", &fake("60")));
+    until("the first job runs", || !begun(&place).is_empty());
+    stop(&child, Stop::Told("-INT"));
+    assert_eq!(child.finish().status.code(), Some(1));
+    assert_eq!(begun(&place), ["first"]);
+}
+
+#[test]
+fn an_interrupt_that_was_to_be_ignored_is_ignored() {
+    let place = place(PLAN);
+    let words = "sweep run plan.csv -q --assume cpu=100W --settle 0s --";
+    let child = start(place.wattlaw_ignoring("INT", words).args(fake("0.2")));
+    until("the first job runs", || !begun(&place).is_empty());
+    stop(&child, Stop::Told("-INT"));
+    assert_eq!(child.finish().status.code(), Some(0));
+    assert_eq!(begun(&place), ["first", "wide", "last"]);
 }
 
 /// So many sweeps are stopped; `WATTLAW_SWEEPS` says how many more.

@@ -69,7 +69,9 @@ mod tests {
         // a shell and its child; the child inherits the variable
         let mut ours = start(&events, "sleep 100 & wait");
         let mut others = start(&other, "exec sleep 100");
+        let begin = Instant::now();
         while processes_with_events(&events).len() < 2 {
+            assert!(begin.elapsed() < Duration::from_secs(60), "they never started");
             std::thread::sleep(POLL_INTERVAL);
         }
         let ended = end_processes(&events, &mut |time| {

@@ -3,8 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
+use super::limited::Limited;
 use super::{Ran, WATTLAW, root};
+
+/// Time limit of a command that a page shows: the tutorial trains for minutes.
+const LIMIT: Duration = Duration::from_secs(1200);
 
 /// A command as a document shows it.
 #[derive(Debug)]
@@ -97,8 +102,7 @@ pub fn execute(command: &str, directory: &Path) -> Ran {
         // locks on the machine's meters, which others may hold
         .env("TMPDIR", directory)
         .current_dir(directory)
-        .output()
-        .unwrap()
+        .finish_within(LIMIT)
         .into()
 }
 

@@ -23,8 +23,19 @@ impl Place {
 
     /// `wattlaw`, with words apart by single spaces.
     pub fn wattlaw(&self, words: &str) -> Command {
-        let mut command = Command::new(WATTLAW);
+        // a shell that started the tests in its background made them, and thus what they start, ignore some signals
+        let mut command = Command::new("/usr/bin/env");
+        command.args(["--default-signal=HUP,INT,QUIT", WATTLAW]);
         apart(command.args(words.split(' ')), self.path());
+        command
+    }
+
+    /// `wattlaw` as `nohup` and a script's `&` start it: so that it ignores signals.
+    pub fn wattlaw_ignoring(&self, signals: &str, words: &str) -> Command {
+        let mut command = Command::new("sh");
+        let script = format!("trap '' {signals}; exec \"$@\"");
+        command.args(["-c", &script, "sh", WATTLAW]).args(words.split(' '));
+        apart(&mut command, self.path());
         command
     }
 
