@@ -1,6 +1,7 @@
 //! The program as people and scripts run it.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at what it did not expect")]
+#![deny(clippy::disallowed_methods)]
 
 mod cli;
 mod cluster;

@@ -210,7 +210,7 @@ fn signals_are_passed_on_and_the_record_survives_them() {
             "trap 'echo caught; exit 7' {}; touch ready; while :; do sleep 0.05; done",
             signal.trim_start_matches('-')
         );
-        let child = start(&mut place.measure("", &script).stdout(Stdio::piped()));
+        let child = start(place.measure("", &script).stdout(Stdio::piped()));
         until("the command runs", || place.path().join("ready").exists());
         tell(&child, signal);
         let output = child.finish();
@@ -250,7 +250,7 @@ fn tests_in_the_background_of_a_script_can_interrupt_what_they_start() {
 #[test]
 fn who_reads_its_output_may_go_away() {
     let place = Place::new();
-    let mut child = start(&mut place.measure("", "exec yes").stdout(Stdio::piped()));
+    let mut child = start(place.measure("", "exec yes").stdout(Stdio::piped()));
     let mut stdout = child.stdout.take().unwrap();
     within(LIMIT, child.id(), move || stdout.read_exact(&mut [0; 2]).unwrap());
     // as `yes | head -1`: the command learns it by SIGPIPE
@@ -327,7 +327,12 @@ os.write(fd, b'{"event": "tokens", "tokens": 100}\n')
     assert_eq!(stated["tokens_are"], "counted");
     assert!(stated["pj_per_flop"].as_f64().unwrap() > 0.0);
     let table = fs::read_to_string(place.path().join("runs.csv")).unwrap();
-    assert!(table.contains(",gpt2,gpt2,12,768,") && table.contains("cpu:assumed"), "{table}");
+    assert!(
+        table.contains(",gpt2,gpt2,12,768,")
+            && table.contains(",t4,1,1,")
+            && table.contains("cpu:assumed"),
+        "{table}"
+    );
 }
 
 #[test]
@@ -372,9 +377,9 @@ fn two_at_once_count_the_machine_once() {
         let names = fs::read_dir(place.path()).unwrap().map(|e| e.unwrap().file_name());
         names.filter(|n| n.to_string_lossy().starts_with("ready-")).count()
     };
-    let first = start(&mut place.measure("--name first", wait).stderr(Stdio::piped()));
+    let first = start(place.measure("--name first", wait).stderr(Stdio::piped()));
     until("the first runs", || ready() == 1);
-    let second = start(&mut place.measure("--name second", wait).stderr(Stdio::piped()));
+    let second = start(place.measure("--name second", wait).stderr(Stdio::piped()));
     until("the second runs", || ready() == 2);
     fs::write(place.path().join("go"), "").unwrap();
     let (first, second) = (first.finish(), second.finish());
@@ -515,7 +520,7 @@ fn a_record_is_closed_on_a_disk_that_is_full() {
 #[test]
 fn a_signal_before_the_command_keeps_it_from_running() {
     let place = Place::new();
-    let child = start(&mut place.measure("--idle 1h --quiet", "touch ran").stderr(Stdio::piped()));
+    let child = start(place.measure("--idle 1h --quiet", "touch ran").stderr(Stdio::piped()));
     until("the idle time is measured", || !place.records().is_empty());
     tell(&child, "-INT");
     let output = child.finish();

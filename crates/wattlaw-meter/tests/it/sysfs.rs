@@ -113,6 +113,7 @@ fn what_only_root_may_read_is_said_with_its_remedy() {
     if fs::read(&energy).is_ok() {
         // this user is root, whom no permission keeps out: nobody is asked instead
         let test = ["--exact", "sysfs::what_only_root_may_read_is_said_with_its_remedy"];
+        #[allow(clippy::disallowed_methods, reason = "`timeout` ends it")]
         let nobody = Command::new("timeout")
             .args(["--kill-after=5", "60"])
             .arg(std::env::current_exe().unwrap())
