@@ -50,7 +50,7 @@ fn documents() -> Vec<PathBuf> {
 fn every_command_shown_does_what_is_shown() {
     let (mut executed, mut skipped, mut wrong) = (0, 0, Vec::new());
     for document in documents() {
-        // it needs PyTorch, and is run by tests/tutorial.rs where that is there
+        // it needs PyTorch, and is run by tests/it/tutorial.rs where that is there
         if document.ends_with("docs/tutorials/laptop-sweep.md") {
             continue;
         }

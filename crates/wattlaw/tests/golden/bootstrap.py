@@ -1,4 +1,4 @@
-"""Writes bootstrap.json: percentile intervals of medians by scipy.stats.bootstrap, for tests/speedup.rs to compare with.
+"""Writes bootstrap.json: percentile intervals of medians by scipy.stats.bootstrap, for tests/it/speedup.rs to compare with.
 
 Run with NumPy, pandas and SciPy (versions used are recorded in the file), the study's table beside the repository:
 

@@ -1,4 +1,4 @@
-"""Makes gp.json: Gaussian-process predictions of scikit-learn at given hyperparameters, for tests/gp.rs.
+"""Makes gp.json: Gaussian-process predictions of scikit-learn at given hyperparameters, for tests/it/gp.rs.
 
     python3 -m venv venv && venv/bin/pip install numpy==2.4.6 scikit-learn==1.9.1
     venv/bin/python gp.py            # writes gp.json beside itself

@@ -1,4 +1,4 @@
-"""Writes splits.json: the splits that scikit-learn and NumPy give, for tests/splits.rs to compare with.
+"""Writes splits.json: the splits that scikit-learn and NumPy give, for tests/it/splits.rs to compare with.
 
 Run with NumPy, pandas and scikit-learn (versions used are recorded in the file):
 

@@ -6,7 +6,7 @@
 //! divided by cost, and the peak is torch's reserved memory of rank 0, which is the first stage. Nodes have 3,200 Gb/s
 //! EFA adapters for 8 GPUs (AWS p5).
 //!
-//! `cargo test --test it memory_measured:: -- --nocapture` prints the figures reached.
+//! `cargo test -p wattlaw --test it memory_measured:: -- --nocapture` prints the figures reached.
 
 #![allow(clippy::unwrap_used)]
 

@@ -34,7 +34,7 @@ pub struct ClockLaw {
 
 /// The fitted law.
 ///
-/// Source: `tests/clock.rs`, `clock_parameters_equal_the_fit_of_the_tables`, which fits all three tables together:
+/// Source: `tests/it/clock.rs`, `clock_parameters_equal_the_fit_of_the_tables`, which fits all three tables together:
 /// Perseus' stages by clock on A100, Zeus' BERT by power limit on V100 and A40. Standard deviations 0.003, 0.018, 0.008
 /// and 0.002. Fitted alone, A100 gives 0.79, 1.32, 0.88 (it has no limits), V100 0.84, 1.15, 0.88, 0.066, and A40,
 /// whose rows hardly separate the parameters, 0.88, 2.0, 0.54, 0.084. `remains` is the mean of the three: 0.08 (A100),
