@@ -1,6 +1,6 @@
 //! nvidia-smi's CSV in its variants: header, units, devices, clocks that were set, logs that were cut off.
 //!
-//! Layout: `nvidia-smi --help-query-gpu`, and the real files that tests/it/logs.rs reads.
+//! Layout: `nvidia-smi --help-query-gpu`, and the real files that tests/it/readers.rs reads.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
