@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Catalog(args) => catalog::run(&args),
         Command::Completions(args) => completions::run(&args, &mut Wattlaw::command()),
-        Command::Man(args) => man::run(&args),
+        Command::Man(args) => man::run(&args, Wattlaw::command()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,13 +4,14 @@
 //! does not (it counts in bytes and kernels). Backward is twice forward. Whether causal attention counts the full
 //! square of scores or half of it is [`AttentionFlops`]; every total states the convention.
 
+mod collective;
 mod collectives;
 mod kind;
 mod layers;
 pub(crate) mod optimizer;
 
-pub use collectives::{Collective, CollectiveKind, Span};
-pub use kind::{CollectiveRole, OpKind};
+pub use collective::{Collective, CollectiveKind, CollectiveRole, Span};
+pub use kind::OpKind;
 
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};

@@ -161,7 +161,7 @@ fn adjust(args: &Args, parent: &Path, out: &Path) -> Done {
             "all runs have the same configuration; predictions of other configurations improve only as far as the parent correlates them",
         );
     }
-    for note in data.notes.iter().chain(&note) {
+    for note in data.notes.iter().chain(&note).chain(&data.defaults_note()) {
         render::note("note", note);
     }
     render::note("note", &format!("wrote {}", out.display()));

@@ -124,7 +124,7 @@ fn roofline(args: &Args) -> Done {
     if let Some(path) = &args.out {
         args.write(path, calibration)?;
     }
-    for note in data.notes.iter().chain(&note) {
+    for note in data.notes.iter().chain(&note).chain(&data.defaults_note()) {
         render::note("note", note);
     }
     if let Some(path) = &args.out {

@@ -7,11 +7,10 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
-use clap::{Arg, Command, CommandFactory};
+use clap::{Arg, Command};
 
 use wattlaw::job::fields::{Field, fields};
 
-use crate::args::Wattlaw;
 use crate::failure::{Done, Failure};
 use crate::files;
 
@@ -34,18 +33,17 @@ pub struct Args {
 ///
 /// # Errors
 /// The folder or standard output cannot be written.
-pub fn run(args: &Args) -> Done {
+pub fn run(args: &Args, program: Command) -> Done {
     let Some(folder) = &args.out else {
-        return files::print(&if args.fields { tables_of_fields() } else { reference() });
+        return files::print(&if args.fields { tables_of_fields(program) } else { reference(program) });
     };
     let failed = |error: std::io::Error| Failure::failed(format!("{}: {error}", folder.display()));
     fs::create_dir_all(folder).map_err(failed)?;
-    clap_mangen::generate_to(Wattlaw::command(), folder).map_err(failed)
+    clap_mangen::generate_to(program, folder).map_err(failed)
 }
 
 /// The fields of a job: a table for each table of a job file, and one with the columns of run tables.
-fn tables_of_fields() -> String {
-    let mut program = Wattlaw::command();
+fn tables_of_fields(mut program: Command) -> String {
     program.build();
     let predict = program.find_subcommand("predict");
     let flags: Vec<&Arg> = predict.iter().flat_map(|command| command.get_arguments()).collect();
@@ -78,8 +76,7 @@ fn tables_of_fields() -> String {
 }
 
 /// The command reference: one section a command, in the order of `wattlaw --help`.
-fn reference() -> String {
-    let mut program = Wattlaw::command();
+fn reference(mut program: Command) -> String {
     // `build` adds `--help`, usage lines and the full names of subcommands
     program.build();
     let mut page = String::from(

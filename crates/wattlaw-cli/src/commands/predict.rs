@@ -80,7 +80,7 @@ fn table(job: &Job, p: &Prediction) -> String {
         "{} on {gpus} × {}, {}",
         job.architecture.name,
         job.system.accelerator.name,
-        job.parallelism.strategy().kind()
+        job.parallelism.strategy()
     ));
     let assumed = p.calibration.kind == EstimateKind::Assumed;
     let level = if assumed {

@@ -7,6 +7,7 @@ mod cli;
 mod cluster;
 mod docs;
 mod import;
+mod lora;
 mod measure;
 mod meters;
 mod refusals;

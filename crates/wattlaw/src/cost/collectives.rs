@@ -1,83 +1,15 @@
-//! Communication between GPUs: one operation a collective, with its group, its bytes and the link it crosses.
+//! The collectives of a job, one operation each, with their groups and buffers.
 //!
-//! Volumes a GPU sends, with Ψ the bytes of a buffer and n the ranks of its group: all-reduce 2Ψ(n−1)/n, all-gather and
-//! reduce-scatter Ψ(n−1)/n, send Ψ. Sources: Rajbhandari et al. 2020 (ZeRO), Shoeybi et al. 2019 (tensor parallelism),
-//! Korthikanti et al. 2022 (sequence parallelism), Narayanan et al. 2021 (pipeline).
+//! Sources: Rajbhandari et al. 2020 (ZeRO), Shoeybi et al. 2019 (tensor parallelism), Korthikanti et al. 2022 (sequence
+//! parallelism), Narayanan et al. 2021 (pipeline).
 
-use serde::Serialize;
-
+use super::collective::{Collective, CollectiveKind, CollectiveRole, Span};
 use super::optimizer::{stage_parameters, trained_parameters};
-use super::{CollectiveRole, Ledger, Op, OpKind, Phase};
+use super::{Ledger, Op, OpKind, Phase};
 use crate::base::units::{Bytes, Flops};
 use crate::job::Job;
 use crate::job::parallelism::{DataParallel, TensorScope};
 use crate::job::workload::Checkpointing;
-
-/// The pattern of a collective.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CollectiveKind {
-    /// Sum over ranks, on every rank.
-    AllReduce,
-    /// All shards, on every rank.
-    AllGather,
-    /// Sum over ranks, one shard on each rank.
-    ReduceScatter,
-    /// From one rank to the next.
-    Send,
-}
-
-impl CollectiveKind {
-    /// The name used in tables.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::AllReduce => "all-reduce",
-            Self::AllGather => "all-gather",
-            Self::ReduceScatter => "reduce-scatter",
-            Self::Send => "send",
-        }
-    }
-}
-
-/// The slowest link a group crosses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Span {
-    /// Links inside a node.
-    Node,
-    /// The network between nodes.
-    Network,
-}
-
-/// Communication among a group of GPUs.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Collective {
-    /// Its role; the operation's name in JSON.
-    #[serde(skip)]
-    pub role: CollectiveRole,
-    /// Its pattern.
-    pub kind: CollectiveKind,
-    /// The whole buffer: before a scatter, after a gather.
-    #[serde(rename = "buffer_bytes")]
-    pub buffer: Bytes,
-    /// GPUs in the group.
-    pub ranks: u64,
-    /// The slowest link it crosses.
-    pub span: Span,
-}
-
-impl Collective {
-    /// Bytes each GPU sends, with ring algorithms.
-    pub fn sent_per_gpu(&self) -> Bytes {
-        let n = self.ranks as f64;
-        let share = match self.kind {
-            CollectiveKind::AllReduce => 2.0 * (n - 1.0) / n,
-            CollectiveKind::AllGather | CollectiveKind::ReduceScatter => (n - 1.0) / n,
-            CollectiveKind::Send => 1.0,
-        };
-        self.buffer * share
-    }
-}
 
 /// Writes the collectives of one stage into the ledger.
 pub(super) fn count(job: &Job, ledger: &mut Ledger) {

@@ -3,8 +3,7 @@
 //! Code that prices operations (time, energy, memory) matches on them without a wildcard, so a new operation or
 //! collective does not compile until it has a price everywhere.
 
-use super::collectives::Collective;
-use crate::base::words::words;
+use super::collective::Collective;
 
 /// An operation of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -102,27 +101,3 @@ impl OpKind {
         }
     }
 }
-
-/// The role of a collective.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum CollectiveRole {
-    /// Tensor parallelism: activations after the split blocks of a layer.
-    TensorParallelActivations,
-    /// Tensor parallelism: the output of the vocabulary-split embedding.
-    TensorParallelEmbedding,
-    /// Tensor parallelism: the gradient of the input of the vocabulary-split logits.
-    TensorParallelLogits,
-    /// Pipeline parallelism: activations to the next stage and their gradients to the one before.
-    PipelineActivations,
-    /// Data parallelism: gradients summed over ranks, whole (DDP) or to the rank that holds the shard (ZeRO, FSDP).
-    GradientReduction,
-    /// Data parallelism: parameters gathered from the ranks that hold their shards (ZeRO, FSDP).
-    ParameterGather,
-    /// Hybrid sharding: gradient shards summed over the sharding groups.
-    GradientReductionBetweenGroups,
-}
-
-words!(CollectiveRole, "collective role":
-    TensorParallelActivations = "tensor parallel", TensorParallelEmbedding = "embedding",
-    TensorParallelLogits = "logits", PipelineActivations = "pipeline", GradientReduction = "gradients",
-    ParameterGather = "parameters", GradientReductionBetweenGroups = "gradients between groups");

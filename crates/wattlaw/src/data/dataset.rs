@@ -3,6 +3,7 @@
 mod columns;
 mod frame;
 mod map;
+mod names;
 mod records;
 mod write;
 
@@ -17,6 +18,18 @@ use crate::base::error::{Error, Location, Result};
 use crate::base::scope::Scope;
 use crate::data::measurement::Measurement;
 use crate::job::catalog::Catalog;
+
+/// Columns of a job that change its cost, with their defaults.
+const COUNTED: [(&str, &str); 8] = [
+    ("grad_accum", "1"),
+    ("precision", "the GPU's half precision"),
+    ("optimizer", "adamw"),
+    ("checkpointing", "none"),
+    ("attention", "flash"),
+    ("padding_share", "0"),
+    ("vocab_size", "the model type's own"),
+    ("lora_rank", "none"),
+];
 
 fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
@@ -76,6 +89,19 @@ impl Dataset {
             )
         });
         (kept, note)
+    }
+
+    /// A note on the columns that the table lacks and that change FLOPs, memory traffic or memory: its runs are counted
+    /// with the defaults.
+    pub fn defaults_note(&self) -> Option<String> {
+        let counted: Vec<String> = COUNTED
+            .iter()
+            .filter(|(column, _)| self.absent.contains(column))
+            .map(|(column, default)| format!("{column} = {default}"))
+            .collect();
+        (!counted.is_empty()).then(|| {
+            format!("defaults used for columns that the table lacks: {}", counted.join(", "))
+        })
     }
 
     /// The common scope of all energies.

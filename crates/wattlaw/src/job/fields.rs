@@ -262,7 +262,11 @@ impl Cell for f64 {
             false => text,
         };
         let number = plain.parse().ok().filter(|x: &Self| x.is_finite());
-        number.ok_or_else(|| wrong(name, text, "it must be a number"))
+        let expected = match name.ends_with("_w") {
+            true => "it must be a power in watts, such as 250 or 250W",
+            false => "it must be a number",
+        };
+        number.ok_or_else(|| wrong(name, text, expected))
     }
 
     fn text(&self) -> String {

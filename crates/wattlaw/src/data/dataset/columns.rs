@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use super::map::{Case, ColumnMap, Rule};
+use super::names::{aliases, names};
 use crate::base::csv_text;
 use crate::base::error::{Error, Location, Result};
 use crate::base::scope::{Covers, Scope};
@@ -13,56 +14,6 @@ use crate::job::JobSpec;
 use crate::job::catalog::Catalog;
 use crate::job::fields::{Field, FieldKind, fields};
 use crate::job::parallelism::{DataParallel, Strategy, TensorScope};
-
-/// Columns of measured values in a run table (schema 2).
-const OWN: [&str; 25] = [
-    "run_id",
-    "dataset",
-    "max_seq_len",
-    "global_batch",
-    "tokens_done",
-    "duration_s",
-    "step_time_s",
-    "covers",
-    "energy_j",
-    "energy_kwh",
-    "mean_power_w",
-    "mean_gpu_power_w",
-    "energy_systematic_sd_j",
-    "energy_random_sd_j",
-    "scope",
-    "meter",
-    "baseline_duration_s",
-    "memory_proxy",
-    "n_runs",
-    "peak_memory_gib",
-    "outcome",
-    // in schema 2 fields of the job; fields of the run if the table also has tokens
-    "tokens",
-    "epochs",
-    "seq_len",
-    "task",
-];
-
-/// Aliases of columns in other tables.
-const ALIASES: [(&str, &[&str]); 16] = [
-    ("model", &["model_name"]),
-    ("family", &["arch"]),
-    ("hidden_size", &["hidden"]),
-    ("ffn_size", &["ff"]),
-    ("vocab_size", &["vocab"]),
-    ("strategy", &["dp_kind"]),
-    ("dp", &["data_parallel"]),
-    ("tp", &["tensor_parallel"]),
-    ("pp", &["pipeline_parallel"]),
-    ("micro_batch", &["batch_size"]),
-    ("global_batch", &["global_batch_seqs"]),
-    ("checkpointing", &["activation_checkpointing"]),
-    ("energy_j", &["energy_j_per_step"]),
-    ("mean_gpu_power_w", &["power_w_per_gpu"]),
-    ("epochs", &["median_epochs"]),
-    ("peak_memory_gib", &["peak_memory_gb"]),
-];
 
 /// Range of plausible numbers; products of several stay within floating point.
 const MIN: f64 = 1e-30;
@@ -76,12 +27,6 @@ const NEEDED: [(&str, &str); 5] = [
     ("layers", "model"),
     ("hidden_size", "model"),
 ];
-
-/// All columns of a run table.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    let of_job = fields().map(|field| field.column);
-    OWN[..OWN.len() - 4].iter().copied().chain(of_job)
-}
 
 /// The result of a reader: the rows, notes, and job columns that no row fills.
 pub(super) struct Read {
@@ -133,9 +78,6 @@ impl Layout {
         let named = |name: &str| headers.iter().position(|h| h == name);
         csv_text::once(headers)?;
         let mut rules = BTreeMap::new();
-        let aliases = |own: &str| {
-            ALIASES.iter().find(|(name, _)| *name == own).map_or(&[][..], |(_, others)| others)
-        };
         for own in names() {
             // the map takes precedence over a column of the same name
             let mapped = map.and_then(|m| m.columns.get(own));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::columns;
+use super::names::names;
 use crate::base::error::{Error, Result};
 use crate::base::toml_text;
 
@@ -45,8 +45,8 @@ impl ColumnMap {
         let map: Self = toml_text::parse(text)?;
         let of_cases = map.cases.values().flat_map(BTreeMap::values).flat_map(BTreeMap::keys);
         for name in map.columns.keys().chain(map.constants.keys()).chain(of_cases) {
-            if !columns::names().any(|own| own == name) {
-                return Err(Error::unknown("column", name, columns::names()));
+            if !names().any(|own| own == name) {
+                return Err(Error::unknown("column", name, names()));
             }
         }
         Ok(map)

@@ -1,0 +1,99 @@
+//! Communication among a group of GPUs: its role, its pattern, its bytes and the link that it crosses.
+//!
+//! Volumes a GPU sends, with Ψ the bytes of a buffer and n the ranks of its group: all-reduce 2Ψ(n−1)/n, all-gather and
+//! reduce-scatter Ψ(n−1)/n, send Ψ (ring algorithms; Rajbhandari et al. 2020, arXiv 1910.02054, section 7).
+
+use serde::Serialize;
+
+use crate::base::units::Bytes;
+use crate::base::words::words;
+
+/// The role of a collective.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CollectiveRole {
+    /// Tensor parallelism: activations after the split blocks of a layer.
+    TensorParallelActivations,
+    /// Tensor parallelism: the output of the vocabulary-split embedding.
+    TensorParallelEmbedding,
+    /// Tensor parallelism: the gradient of the input of the vocabulary-split logits.
+    TensorParallelLogits,
+    /// Pipeline parallelism: activations to the next stage and their gradients to the one before.
+    PipelineActivations,
+    /// Data parallelism: gradients summed over ranks, whole (DDP) or to the rank that holds the shard (ZeRO, FSDP).
+    GradientReduction,
+    /// Data parallelism: parameters gathered from the ranks that hold their shards (ZeRO, FSDP).
+    ParameterGather,
+    /// Hybrid sharding: gradient shards summed over the sharding groups.
+    GradientReductionBetweenGroups,
+}
+
+words!(CollectiveRole, "collective role":
+    TensorParallelActivations = "tensor parallel", TensorParallelEmbedding = "embedding",
+    TensorParallelLogits = "logits", PipelineActivations = "pipeline", GradientReduction = "gradients",
+    ParameterGather = "parameters", GradientReductionBetweenGroups = "gradients between groups");
+
+/// The pattern of a collective.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CollectiveKind {
+    /// Sum over ranks, on every rank.
+    AllReduce,
+    /// All shards, on every rank.
+    AllGather,
+    /// Sum over ranks, one shard on each rank.
+    ReduceScatter,
+    /// From one rank to the next.
+    Send,
+}
+
+impl CollectiveKind {
+    /// The name used in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AllReduce => "all-reduce",
+            Self::AllGather => "all-gather",
+            Self::ReduceScatter => "reduce-scatter",
+            Self::Send => "send",
+        }
+    }
+}
+
+/// The slowest link a group crosses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Span {
+    /// Links inside a node.
+    Node,
+    /// The network between nodes.
+    Network,
+}
+
+/// Communication among a group of GPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Collective {
+    /// Its role; the operation's name in JSON.
+    #[serde(skip)]
+    pub role: CollectiveRole,
+    /// Its pattern.
+    pub kind: CollectiveKind,
+    /// The whole buffer: before a scatter, after a gather.
+    #[serde(rename = "buffer_bytes")]
+    pub buffer: Bytes,
+    /// GPUs in the group.
+    pub ranks: u64,
+    /// The slowest link it crosses.
+    pub span: Span,
+}
+
+impl Collective {
+    /// Bytes each GPU sends, with ring algorithms.
+    pub fn sent_per_gpu(&self) -> Bytes {
+        let n = self.ranks as f64;
+        let share = match self.kind {
+            CollectiveKind::AllReduce => 2.0 * (n - 1.0) / n,
+            CollectiveKind::AllGather | CollectiveKind::ReduceScatter => (n - 1.0) / n,
+            CollectiveKind::Send => 1.0,
+        };
+        self.buffer * share
+    }
+}
