@@ -16,7 +16,7 @@ pub struct Timestamp {
 
 impl Timestamp {
     /// From seconds since 1970 (Python's `time.time()`), rounded to microseconds; `None` outside 1970 to 2261.
-    pub fn from_epoch_s(seconds: f64) -> Option<Self> {
+    pub(crate) fn from_epoch_s(seconds: f64) -> Option<Self> {
         if !(0.0..9.2e9).contains(&seconds) {
             return None;
         }
@@ -25,7 +25,7 @@ impl Timestamp {
     }
 
     /// From milliseconds since 1970; `None` outside 1970 to 2261.
-    pub fn from_epoch_ms(milliseconds: f64) -> Option<Self> {
+    pub(crate) fn from_epoch_ms(milliseconds: f64) -> Option<Self> {
         let possible = (0.0..9.2e12).contains(&milliseconds);
         possible.then(|| Self { nanos: (milliseconds * 1e3).round() as i64 * 1000, zoned: true })
     }

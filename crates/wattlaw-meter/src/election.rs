@@ -13,7 +13,7 @@ use wattlaw::record::{Channel, Instrument};
 
 /// Result of an election.
 #[derive(Debug, Default)]
-pub struct Election {
+pub(crate) struct Election {
     /// For each channel, whether this process measures it.
     pub ours: Vec<bool>,
     /// The record that measures the other channels.
@@ -25,7 +25,7 @@ pub struct Election {
 }
 
 /// Locks the devices of `channels` for `record`, except those that another process holds.
-pub fn elect(folder: &Path, channels: &[Channel], record: &str) -> Election {
+pub(crate) fn elect(folder: &Path, channels: &[Channel], record: &str) -> Election {
     let mut election = Election::default();
     let everything =
         open(&folder.join("wattlaw-election.lock")).and_then(|file| file.lock().map(|()| file));

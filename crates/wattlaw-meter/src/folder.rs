@@ -22,9 +22,9 @@ use crate::error::{Error, Result};
 /// File name of the record.
 pub const RUN: &str = "run.json";
 /// File name of the readings.
-pub const TRACE: &str = "trace.csv";
+pub(crate) const TRACE: &str = "trace.csv";
 /// File name of the events.
-pub const EVENTS: &str = "events.jsonl";
+pub(crate) const EVENTS: &str = "events.jsonl";
 /// File name of the command's output.
 pub const LOG: &str = "log";
 /// File name to which the program may write events.
@@ -137,7 +137,7 @@ impl Folder {
     ///
     /// # Errors
     /// As [`Self::append_readings`].
-    pub fn append_event(&mut self, entry: &Entry) -> io::Result<()> {
+    pub(crate) fn append_event(&mut self, entry: &Entry) -> io::Result<()> {
         let line = entry.line().map_err(io::Error::other)?;
         self.events.append(&line).inspect_err(|_| {
             if self.unsaved.len() < MAX_UNSAVED {
@@ -171,7 +171,7 @@ impl Folder {
     }
 
     /// Removes the folder of a run that did not start.
-    pub fn discard(self) {
+    pub(crate) fn discard(self) {
         let _ = std::fs::remove_dir_all(&self.path);
     }
 }

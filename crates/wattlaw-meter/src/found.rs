@@ -43,7 +43,7 @@ impl Found {
     }
 
     /// Whether a channel is a GPU.
-    pub fn has_gpu(&self) -> bool {
+    pub(crate) fn has_gpu(&self) -> bool {
         let gpu = [Component::Gpu, Component::Module];
         self.channels().iter().any(|channel| gpu.contains(&channel.component))
     }

@@ -6,7 +6,7 @@ use wattlaw::base::units::{Joules, Seconds, Watts};
 
 /// Energy since the first power reading, by the trapezoidal rule.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Integral {
+pub(crate) struct Integral {
     last: Option<(Instant, Watts)>,
     total: Joules,
 }

@@ -24,18 +24,18 @@ pub trait Meter: Send {
 }
 
 /// Clock for integrating power: [`Instant::now`], or a fake clock in tests.
-pub type Now = fn() -> Instant;
+pub(crate) type Now = fn() -> Instant;
 
 /// Period of reading clocks, limits, temperature and utilisation: each query costs driver time, and they change slowly.
 const STATE_PERIOD: Duration = Duration::from_secs(1);
 
 /// Time of the last reading of a device's state.
 #[derive(Debug, Default)]
-pub struct StateTimer(Option<Instant>);
+pub(crate) struct StateTimer(Option<Instant>);
 
 impl StateTimer {
     /// Whether the state is due; if so, the timer restarts.
-    pub fn is_due(&mut self, now: Instant) -> bool {
+    pub(crate) fn is_due(&mut self, now: Instant) -> bool {
         let due = self.0.is_none_or(|last| now.saturating_duration_since(last) >= STATE_PERIOD);
         if due {
             self.0 = Some(now);

@@ -22,7 +22,7 @@ const MIG_ENABLED: u32 = 1;
 
 /// The NVML meter.
 #[derive(Debug)]
-pub struct Nvidia {
+pub(crate) struct Nvidia {
     channels: Vec<Channel>,
     gpus: Vec<Gpu>,
     state_timer: StateTimer,

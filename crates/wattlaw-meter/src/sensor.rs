@@ -19,7 +19,7 @@ pub struct Sensor {
 }
 
 /// Update period of the energy counter: about 100 ms (documentation of Zeus; 20 to 100 ms by that of Alumet).
-pub const COUNTER_UPDATE: Seconds = Seconds::new(0.1);
+pub(crate) const COUNTER_UPDATE: Seconds = Seconds::new(0.1);
 
 /// Relative error stated in NVML's documentation of `nvmlDeviceGetPowerUsage`, for the boards that have one.
 const DEFAULT_ERROR: f64 = 0.05;
@@ -31,7 +31,7 @@ const WORSE_SENSORS: [(&str, f64); 4] =
 
 impl Sensor {
     /// The sensor of a GPU model.
-    pub fn for_model(name: &str, architecture: &DeviceArchitecture) -> Self {
+    pub(crate) fn for_model(name: &str, architecture: &DeviceArchitecture) -> Self {
         use DeviceArchitecture as A;
         // NVML: the average of a second on Ampere (except GA100) and newer, the moment's power before. SC '24: update and window
         // in ms, A100 100/25, V100 and P100 20/10, Quadro RTX 8000 100/20, Turing 100/100, Ampere's power.draw 100/1000
@@ -63,7 +63,7 @@ fn contains_word(name: &str, model: &str) -> bool {
 
 /// Whether the board's counter covers a module of GPU and CPU: Grace Hopper and Grace Blackwell
 /// (<https://github.com/ml-energy/zeus/issues/172> for GH200).
-pub fn is_module(name: &str) -> bool {
+pub(crate) fn is_module(name: &str) -> bool {
     ["GH200", "GB200", "GB300"].iter().any(|model| contains_word(name, model))
 }
 

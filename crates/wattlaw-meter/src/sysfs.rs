@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// A file with one whole number; it is kept open and read repeatedly.
 #[derive(Debug)]
-pub struct Attribute(File);
+pub(crate) struct Attribute(File);
 
 impl Attribute {
     /// Opens the file; `None` if it does not exist.

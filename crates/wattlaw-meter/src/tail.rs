@@ -8,7 +8,7 @@ use crate::lines::Lines;
 
 /// Reader of appended lines.
 #[derive(Debug)]
-pub struct Tail {
+pub(crate) struct Tail {
     path: PathBuf,
     file: Option<File>,
     read: u64,

@@ -26,7 +26,7 @@ pub struct Nodes {
 
 impl Nodes {
     /// The nodes of the current SLURM job; `None` outside a SLURM job or if it does not have `count` nodes.
-    pub fn from_slurm_env(count: u64) -> Option<Self> {
+    pub(crate) fn from_slurm_env(count: u64) -> Option<Self> {
         let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
         if variable("SLURM_JOB_NUM_NODES")?.parse() != Ok(count) {
             return None;

@@ -57,7 +57,7 @@ impl SeededRng {
 }
 
 /// The base point (level 0 of each field), then each other level of each field with the other fields at the base.
-pub fn one_factor(sizes: &[u64]) -> Vec<Vec<u64>> {
+pub(crate) fn one_factor(sizes: &[u64]) -> Vec<Vec<u64>> {
     let base = vec![0; sizes.len()];
     let mut points = vec![base.clone()];
     for (field, size) in sizes.iter().enumerate() {
@@ -76,7 +76,7 @@ pub fn one_factor(sizes: &[u64]) -> Vec<Vec<u64>> {
 ///
 /// Rejected points (by `accept`) and duplicates are repaired by exchanging the levels of a field between two points, which keeps the
 /// counts of each field. Points that cannot be repaired stay.
-pub fn latin_hypercube(
+pub(crate) fn latin_hypercube(
     sizes: &[u64],
     runs: usize,
     rng: &mut SeededRng,

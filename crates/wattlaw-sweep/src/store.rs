@@ -57,7 +57,7 @@ pub struct Folder {
 
 /// Exclusive right to run a job. The lock belongs to the open file, so child processes that inherit it hold it too.
 #[derive(Debug)]
-pub struct JobLock(File);
+pub(crate) struct JobLock(File);
 
 impl JobLock {
     /// The (empty) lock file as standard input of an attempt: the job stays locked while any of its processes lives.
@@ -116,7 +116,7 @@ impl Folder {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn job_file(&self, run_id: &str, job: &JobSpec) -> Result<PathBuf> {
+    pub(crate) fn job_file(&self, run_id: &str, job: &JobSpec) -> Result<PathBuf> {
         let path = self.path.join(JOBS).join(format!("{run_id}.toml"));
         let text = toml::to_string(job).map_err(|e| Error::Failed(e.to_string()))?;
         folder::write_atomic(&path, &text)?;
@@ -127,7 +127,7 @@ impl Folder {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn resolved_job_file(&self, run_id: &str, job: &Job) -> Result<PathBuf> {
+    pub(crate) fn resolved_job_file(&self, run_id: &str, job: &Job) -> Result<PathBuf> {
         let path = self.path.join(JOBS).join(format!("{run_id}.json"));
         let text = job.to_json().map_err(|e| Error::Failed(e.to_string()))?;
         folder::write_atomic(&path, &text)?;
@@ -144,7 +144,7 @@ impl Folder {
     }
 
     /// Names of all jobs that were ever started.
-    pub fn started_jobs(&self) -> Vec<String> {
+    pub(crate) fn started_jobs(&self) -> Vec<String> {
         let has_lock = |run_id: &&str| self.lock_path(run_id).exists();
         self.plan
             .jobs
@@ -167,7 +167,7 @@ impl Folder {
     ///
     /// # Errors
     /// A lock or a record cannot be written.
-    pub fn claim_job(
+    pub(crate) fn claim_job(
         &mut self,
         run_id: &str,
         report: &mut dyn FnMut(&str),

@@ -35,7 +35,11 @@ pub struct Args {
 /// The folder or standard output cannot be written.
 pub fn run(args: &Args, program: Command) -> Done {
     let Some(folder) = &args.out else {
-        return files::print(&if args.fields { tables_of_fields(program) } else { reference(program) });
+        return files::print(&if args.fields {
+            tables_of_fields(program)
+        } else {
+            reference(program)
+        });
     };
     let failed = |error: std::io::Error| Failure::failed(format!("{}: {error}", folder.display()));
     fs::create_dir_all(folder).map_err(failed)?;

@@ -44,7 +44,7 @@ pub struct Script<'a> {
 
 impl Script<'_> {
     /// Path of the job list: line i + 1 is the run_id of task i.
-    pub fn jobs_file(&self) -> String {
+    pub(crate) fn jobs_file(&self) -> String {
         format!("{}/slurm/{}.jobs", self.runs, self.name)
     }
 

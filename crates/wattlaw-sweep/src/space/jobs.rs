@@ -111,7 +111,7 @@ impl Space {
     }
 
     /// Whether a point is a job that fits in memory.
-    pub fn can_run(&self, point: u64, catalog: &Catalog) -> bool {
+    pub(crate) fn can_run(&self, point: u64, catalog: &Catalog) -> bool {
         self.spec(point).resolve(catalog).is_ok_and(|job| Memory::for_job(&job).fits)
     }
 }

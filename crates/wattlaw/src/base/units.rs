@@ -172,7 +172,7 @@ product!(BytesPerSecond * Seconds = Bytes);
 pub const JOULES_PER_KWH: f64 = 3.6e6;
 
 /// Bytes in a gibibyte (GiB), 2³⁰.
-pub const BYTES_PER_GIB: f64 = 1_073_741_824.0;
+pub(crate) const BYTES_PER_GIB: f64 = 1_073_741_824.0;
 
 impl Joules {
     /// Energy given in kilowatt-hours.
@@ -188,7 +188,7 @@ impl Joules {
 
 impl Bytes {
     /// An amount given in gibibytes (2³⁰ bytes).
-    pub const fn from_gib(gib: f64) -> Self {
+    pub(crate) const fn from_gib(gib: f64) -> Self {
         Self(gib * BYTES_PER_GIB)
     }
 
@@ -200,7 +200,7 @@ impl Bytes {
 
 impl BytesPerSecond {
     /// A rate given in GB/s (10⁹ bytes per second).
-    pub const fn from_gb_per_s(gb: f64) -> Self {
+    pub(crate) const fn from_gb_per_s(gb: f64) -> Self {
         Self(gb * 1e9)
     }
 
@@ -212,7 +212,7 @@ impl BytesPerSecond {
 
 impl FlopsPerSecond {
     /// A rate given in TFLOP/s (10¹² per second).
-    pub const fn from_tflops(tflops: f64) -> Self {
+    pub(crate) const fn from_tflops(tflops: f64) -> Self {
         Self(tflops * 1e12)
     }
 

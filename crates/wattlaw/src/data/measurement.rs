@@ -271,7 +271,7 @@ impl Measurement {
     }
 
     /// The data's name, or else the task.
-    pub fn data_or_task(&self) -> Option<&str> {
+    pub(crate) fn data_or_task(&self) -> Option<&str> {
         self.dataset.as_deref().or(self.job().workload.task.as_deref())
     }
 
@@ -291,14 +291,14 @@ impl Measurement {
     }
 
     /// Whether the whole energy is assumed: a stated power times the time.
-    pub fn energy_is_assumed(&self) -> bool {
+    pub(crate) fn energy_is_assumed(&self) -> bool {
         self.meter
             .as_ref()
             .is_some_and(|meter| meter.split_whitespace().all(|word| word.ends_with(":assumed")))
     }
 
     /// Whether this is a run on one GPU, a baseline for others.
-    pub const fn is_baseline(&self) -> bool {
+    pub(crate) const fn is_baseline(&self) -> bool {
         self.gpus() == 1
     }
 

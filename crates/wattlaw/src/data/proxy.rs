@@ -37,7 +37,7 @@ pub fn study_compute(layers: u64, hidden_size: u64, tokens: f64) -> f64 {
 /// The study's memory proxy, M = b · s · h · L: activations of one micro-batch.
 ///
 /// Source: as [`study_compute`].
-pub fn study_memory(micro_batch: f64, seq_len: f64, hidden_size: u64, layers: u64) -> f64 {
+pub(crate) fn study_memory(micro_batch: f64, seq_len: f64, hidden_size: u64, layers: u64) -> f64 {
     micro_batch * seq_len * hidden_size as f64 * layers as f64
 }
 
@@ -66,7 +66,7 @@ impl Proxies {
     }
 
     /// The study's proxies of a measured run, with the table's own M where it has one; `None` where columns are absent.
-    pub fn for_measurement(run: &Measurement) -> Option<Self> {
+    pub(crate) fn for_measurement(run: &Measurement) -> Option<Self> {
         let memory = run.memory_proxy.or_else(|| {
             Some(study_memory(
                 run.micro_batch()? as f64,
@@ -83,7 +83,7 @@ impl Proxies {
 ///
 /// In the study's data, runs on several GPUs have other token counts than their baseline, so this is not a speedup on
 /// equal work; [`efficiency_by_throughput`] is.
-pub fn efficiency_by_duration(baseline_s: f64, duration_s: f64, gpus: u64) -> f64 {
+pub(crate) fn efficiency_by_duration(baseline_s: f64, duration_s: f64, gpus: u64) -> f64 {
     baseline_s / (duration_s * gpus as f64)
 }
 

@@ -46,7 +46,7 @@ impl Family {
     }
 
     /// The default training task of the family.
-    pub const fn default_task(self, classes: u64) -> Task {
+    pub(crate) const fn default_task(self, classes: u64) -> Task {
         match self {
             Self::Bert => Task::MaskedLm,
             Self::Gpt | Self::Llama | Self::T5 => Task::CausalLm,
@@ -317,12 +317,12 @@ impl Architecture {
     }
 
     /// Width of all query heads together.
-    pub const fn query_width(&self) -> u64 {
+    pub(crate) const fn query_width(&self) -> u64 {
         self.heads * self.head_dim
     }
 
     /// Width of all key heads together, and of all value heads.
-    pub const fn kv_width(&self) -> u64 {
+    pub(crate) const fn kv_width(&self) -> u64 {
         self.kv_heads * self.head_dim
     }
 
@@ -332,7 +332,7 @@ impl Architecture {
     }
 
     /// Linear projections in one feed-forward block: two, or three with a gate.
-    pub const fn ffn_projections(&self) -> u64 {
+    pub(crate) const fn ffn_projections(&self) -> u64 {
         if self.gated_ffn { 3 } else { 2 }
     }
 

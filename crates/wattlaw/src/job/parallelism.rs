@@ -34,12 +34,12 @@ words!(DataParallel, "strategy": Single = "single" | "baseline" | "none", Ddp = 
 
 impl DataParallel {
     /// Whether ranks keep only a shard of the optimizer states.
-    pub const fn shards_optimizer(self) -> bool {
+    pub(crate) const fn shards_optimizer(self) -> bool {
         matches!(self, Self::Zero1 | Self::Zero2 | Self::Fsdp | Self::Hsdp)
     }
 
     /// Whether ranks keep only a shard of the gradients.
-    pub const fn shards_gradients(self) -> bool {
+    pub(crate) const fn shards_gradients(self) -> bool {
         matches!(self, Self::Zero2 | Self::Fsdp | Self::Hsdp)
     }
 
@@ -158,7 +158,7 @@ impl Parallelism {
 
     /// Key and value heads of one tensor-parallel rank, whole heads: with fewer heads than ranks, several ranks hold
     /// the same head (Megatron-LM, `num_query_groups` below the tensor-parallel size).
-    pub const fn kv_heads_of_rank(&self, architecture: &Architecture) -> u64 {
+    pub(crate) const fn kv_heads_of_rank(&self, architecture: &Architecture) -> u64 {
         match self.tensor_scope {
             TensorScope::Blocks => architecture.kv_heads.div_ceil(self.tp),
             TensorScope::Mlp => architecture.kv_heads,

@@ -70,17 +70,17 @@ impl Accelerator {
     }
 
     /// The default half precision: BF16 where the hardware has it, else FP16.
-    pub const fn half_precision(&self) -> Precision {
+    pub(crate) const fn half_precision(&self) -> Precision {
         if self.bf16_tflops.is_some() { Precision::Bf16 } else { Precision::Fp16 }
     }
 
     /// Memory.
-    pub const fn hbm(&self) -> Bytes {
+    pub(crate) const fn hbm(&self) -> Bytes {
         Bytes::from_gib(self.hbm_gib)
     }
 
     /// Memory bandwidth.
-    pub const fn hbm_bandwidth(&self) -> BytesPerSecond {
+    pub(crate) const fn hbm_bandwidth(&self) -> BytesPerSecond {
         BytesPerSecond::from_gb_per_s(self.hbm_gb_per_s)
     }
 

@@ -64,7 +64,7 @@ impl Optimizer {
     ///
     /// Source: the optimizers' papers (Loshchilov and Hutter 2019; Shazeer and Stern 2018, whose factors are
     /// O(rows + columns); Dettmers et al. 2022, block size 2048 with one 32-bit scale a block).
-    pub const fn state_bytes(self) -> f64 {
+    pub(crate) const fn state_bytes(self) -> f64 {
         match self {
             Self::AdamW => 8.0,
             Self::Sgd => 4.0,
@@ -184,7 +184,7 @@ pub struct Lora {
 impl Lora {
     /// The same adapters with the paper's targets, query and value, where none is named.
     #[must_use]
-    pub fn with_default_targets(mut self) -> Self {
+    pub(crate) fn with_default_targets(mut self) -> Self {
         if self.targets.is_empty() {
             self.targets = vec![LoraTarget::Query, LoraTarget::Value];
         }
@@ -307,7 +307,7 @@ impl Workload {
     }
 
     /// Positions one data-parallel rank computes in one micro-step.
-    pub const fn micro_positions(&self) -> u64 {
+    pub(crate) const fn micro_positions(&self) -> u64 {
         self.micro_batch * self.positions_per_sequence()
     }
 

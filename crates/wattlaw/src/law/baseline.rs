@@ -26,13 +26,13 @@ pub fn duration_s(job: &Job) -> f64 {
 }
 
 /// Thermal design power of all accelerators, in watts.
-pub fn rated_power_w(job: &Job) -> f64 {
+pub(crate) fn rated_power_w(job: &Job) -> f64 {
     job.system.gpus as f64 * job.system.accelerator.tdp_w
 }
 
 /// 6·N·D FLOPs at a fixed MFU: time from FLOPs, and energy as thermal design power times that time.
 #[derive(Debug, Clone)]
-pub struct FixedMfu {
+pub(crate) struct FixedMfu {
     /// ln(duration / s) and ln(energy / kWh) of each run; absent where its job is unknown.
     estimates: Vec<Option<(f64, f64)>>,
     energy: bool,

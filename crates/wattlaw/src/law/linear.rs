@@ -136,7 +136,7 @@ impl LinearPredictor {
     ///
     /// # Errors
     /// As for [`predict_row`](Self::predict_row), except for labels that `unseen` accepts.
-    pub fn predict_row_with(&self, row: &impl Row, unseen: Unseen) -> Result<f64> {
+    pub(crate) fn predict_row_with(&self, row: &impl Row, unseen: Unseen) -> Result<f64> {
         let mut sum = 0.0;
         for (j, estimate) in self.estimates.iter().enumerate() {
             sum += estimate * self.encoding.entry(j, row, unseen)?;

@@ -83,7 +83,7 @@ impl Setting {
     ///
     /// # Errors
     /// Never in practice: the text is the study's own.
-    pub fn efficiency_formula(self) -> Result<Formula> {
+    pub(crate) fn efficiency_formula(self) -> Result<Formula> {
         match self {
             Self::Bert | Self::Gpt => "strategy + log_C + log_M + gpus".parse(),
             Self::Pooled => "strategy + family + log_C + log_M + gpus".parse(),

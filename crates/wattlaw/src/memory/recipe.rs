@@ -85,7 +85,7 @@ impl Recipe {
     };
 
     /// DeepSpeed's accounting: 2 + 2 + 12 bytes a parameter (Rajbhandari et al. 2020, section 3.1).
-    pub const DEEPSPEED: Self = Self {
+    pub(crate) const DEEPSPEED: Self = Self {
         name: "deepspeed",
         half_weights: true,
         gradient_bytes: 2.0,

@@ -266,7 +266,7 @@ impl Measured {
     }
 
     /// Whether its energy is assumed, not measured.
-    pub fn is_assumed(&self) -> bool {
+    pub(crate) fn is_assumed(&self) -> bool {
         self.channel.instrument == Instrument::Assumed
     }
 }

@@ -136,7 +136,7 @@ impl Record {
     }
 
     /// The job, with the measured accelerators if it names none.
-    pub fn described_job(&self, catalog: &Catalog) -> JobSpec {
+    pub(crate) fn described_job(&self, catalog: &Catalog) -> JobSpec {
         let mut job = self.job.clone().unwrap_or_default();
         let gpus: Vec<&Measured> =
             self.channels.iter().filter(|c| c.channel.component == Component::Gpu).collect();

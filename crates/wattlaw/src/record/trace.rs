@@ -263,7 +263,7 @@ impl Edge {
     }
 
     /// The energy from this edge to a later one, from integrated power.
-    pub fn integrated_until(&self, to: &Self) -> Option<Joules> {
+    pub(crate) fn integrated_until(&self, to: &Self) -> Option<Joules> {
         Some(to.integral? - self.integral?)
     }
 }

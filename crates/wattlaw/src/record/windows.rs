@@ -35,7 +35,7 @@ pub(super) struct Spans {
 
 impl Spans {
     /// The windows of `entries`, which are sorted by time; every `window_steps` steps form an additional window.
-    pub fn from_entries(entries: &[Entry], window_steps: Option<u64>) -> Self {
+    pub(crate) fn from_entries(entries: &[Entry], window_steps: Option<u64>) -> Self {
         let mut spans = Self::default();
         let mut by_steps =
             window_steps.map(|every| StepWindow { every: every.max(1), begun: None });

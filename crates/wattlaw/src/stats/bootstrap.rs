@@ -28,7 +28,7 @@ pub struct Median {
 impl Median {
     /// The median and interval divided by `divisor`, which is above 0.
     #[must_use]
-    pub fn divided_by(self, divisor: f64) -> Self {
+    pub(crate) fn divided_by(self, divisor: f64) -> Self {
         let over = |value: f64| value / divisor;
         Self { median: over(self.median), lower: self.lower.map(over), upper: self.upper.map(over) }
     }
@@ -69,7 +69,7 @@ impl Bootstrap {
     ///
     /// The smallest and the largest of n values contain the median with probability 1 − 2 · ½ⁿ (David and
     /// Nagaraja, *Order Statistics*, 3rd ed., section 7.1), and no resample goes beyond them: 6 groups for 95 %.
-    pub fn min_groups(&self) -> usize {
+    pub(crate) fn min_groups(&self) -> usize {
         let missed = |n: &usize| 0.5f64.powi(*n as i32 - 1) <= 1.0 - self.level;
         (2..64).find(missed).unwrap_or(64)
     }

@@ -22,7 +22,7 @@ impl Conformal {
     ///
     /// # Errors
     /// [`Error::Data`] when there are none, or one is not finite.
-    pub fn from_residuals(residuals: impl IntoIterator<Item = f64>) -> Result<Self> {
+    pub(crate) fn from_residuals(residuals: impl IntoIterator<Item = f64>) -> Result<Self> {
         let mut sorted: Vec<f64> = residuals.into_iter().map(f64::abs).collect();
         if sorted.is_empty() {
             return Err(Error::Data("intervals need calibration rows, and there are none".into()));
@@ -61,7 +61,7 @@ impl Conformal {
     ///
     /// # Errors
     /// [`Error::Invalid`] when `level` does not lie strictly between 0 and 1.
-    pub fn clamped_half_width(&self, level: f64) -> Result<f64> {
+    pub(crate) fn clamped_half_width(&self, level: f64) -> Result<f64> {
         Ok(self.sorted[self.rank(level)?.min(self.sorted.len()) - 1])
     }
 

@@ -143,7 +143,7 @@ impl Encoding {
     ///
     /// # Errors
     /// When a name is not a column, or they are in another order.
-    pub fn restricted_to(mut self, names: &[&str]) -> Result<Self> {
+    pub(crate) fn restricted_to(mut self, names: &[&str]) -> Result<Self> {
         let all: Vec<String> = self.names().map(str::to_owned).collect();
         self.columns.retain(|column| names.contains(&column.name.as_str()));
         if self.names().eq(names.iter().copied()) {
@@ -177,7 +177,7 @@ impl Encoding {
     }
 
     /// The positions of columns that are made of numbers alone.
-    pub fn numeric_columns(&self) -> Vec<usize> {
+    pub(crate) fn numeric_columns(&self) -> Vec<usize> {
         let numeric = |c: &Column| {
             !c.factors.is_empty() && c.factors.iter().all(|f| matches!(f, Factor::Number(_)))
         };

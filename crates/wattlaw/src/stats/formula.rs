@@ -69,7 +69,7 @@ pub struct Formula {
 
 impl Formula {
     /// Whether there is an intercept.
-    pub fn has_intercept(&self) -> bool {
+    pub(crate) fn has_intercept(&self) -> bool {
         self.intercept
     }
 

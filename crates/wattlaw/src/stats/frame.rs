@@ -78,7 +78,7 @@ impl Frame {
     ///
     /// # Errors
     /// When there is no such column of numbers or the number of values is not the number of rows.
-    pub fn replacing_number(mut self, name: &str, values: Vec<f64>) -> Result<Self> {
+    pub(crate) fn replacing_number(mut self, name: &str, values: Vec<f64>) -> Result<Self> {
         self.number(name)?;
         self.numbers.retain(|(n, _)| n != name);
         self.with_number(name, values)
@@ -91,7 +91,7 @@ impl Frame {
 
     /// For each row its position (from zero) in the original frame, also after [`select`](Self::select); in a dataset's
     /// frame, the position of the run.
-    pub fn origins(&self) -> &[usize] {
+    pub(crate) fn origins(&self) -> &[usize] {
         &self.origins
     }
 
@@ -163,7 +163,7 @@ impl Frame {
     ///
     /// # Errors
     /// When the column is absent.
-    pub fn as_labels(&self, name: &str) -> Result<Vec<String>> {
+    pub(crate) fn as_labels(&self, name: &str) -> Result<Vec<String>> {
         if self.has_number(name) {
             return Ok(self.number(name)?.iter().map(f64::to_string).collect());
         }

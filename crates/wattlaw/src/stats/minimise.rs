@@ -20,7 +20,7 @@ pub struct Minimum {
 /// undefined, which the search avoids.
 ///
 /// Returns `None` if the function is undefined at the start.
-pub fn bfgs(
+pub(crate) fn bfgs(
     start: &[f64],
     iterations: usize,
     function: impl Fn(&[f64]) -> Option<(f64, Vec<f64>)>,

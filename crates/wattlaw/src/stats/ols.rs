@@ -69,7 +69,7 @@ pub fn estimate(x: &DMatrix<f64>, y: &[f64], names: &[String]) -> Result<Vec<f64
 ///
 /// # Errors
 /// When `x` and `y` differ in rows, there are none, or a value is not finite.
-pub fn solve(x: &DMatrix<f64>, y: &[f64]) -> Result<Solution> {
+pub(crate) fn solve(x: &DMatrix<f64>, y: &[f64]) -> Result<Solution> {
     check_shape(x, y)?;
     let mut kept: Vec<usize> = (0..x.ncols()).collect();
     let mut aliased = Vec::new();
@@ -173,7 +173,7 @@ impl Ols {
     }
 
     /// Rows less columns; positive.
-    pub fn residual_degrees(&self) -> usize {
+    pub(crate) fn residual_degrees(&self) -> usize {
         self.rows() - self.names.len()
     }
 

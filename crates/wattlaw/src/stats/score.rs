@@ -31,14 +31,14 @@ pub fn rmse(truth: &[f64], predicted: &[f64]) -> f64 {
 
 /// Relative errors `|exp(ŷ-y) - 1|` of the quantities whose logarithms are given, one a row;
 /// dimensionless.
-pub fn absolute_percentage_errors(truth: &[f64], predicted: &[f64]) -> Vec<f64> {
+pub(crate) fn absolute_percentage_errors(truth: &[f64], predicted: &[f64]) -> Vec<f64> {
     errors(truth, predicted).map(|e| (-e).exp_m1().abs()).collect()
 }
 
 /// The straight line `truth = intercept + slope · predicted`; slope 1 and intercept 0
 /// are perfect.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct CalibrationLine {
+pub(crate) struct CalibrationLine {
     /// Slope, dimensionless; below 1 if predictions are overdispersed.
     pub slope: f64,
     /// Intercept, in the unit of the values.
@@ -47,7 +47,7 @@ pub struct CalibrationLine {
 
 /// Regresses the truth on the prediction by least squares; slope and intercept are NaN where all
 /// predictions agree.
-pub fn calibration_line(truth: &[f64], predicted: &[f64]) -> CalibrationLine {
+pub(crate) fn calibration_line(truth: &[f64], predicted: &[f64]) -> CalibrationLine {
     let (y, x) = (mean(truth), mean(predicted));
     let covariance: f64 = truth.iter().zip(predicted).map(|(t, p)| (t - y) * (p - x)).sum();
     let variance: f64 = predicted.iter().map(|p| (p - x).powi(2)).sum();
@@ -115,7 +115,7 @@ pub struct Summary {
 
 impl Summary {
     /// Summarises the values of one score over splits.
-    pub fn from_values(values: &[f64]) -> Self {
+    pub(crate) fn from_values(values: &[f64]) -> Self {
         Self { median: median(values), q25: quantile(values, 0.25), q75: quantile(values, 0.75) }
     }
 }

@@ -110,7 +110,7 @@ impl Rule {
     ///
     /// # Errors
     /// [`Error::Unknown`] for a column that the table lacks.
-    pub fn from_column(text: &str, headers: &csv::StringRecord) -> Result<Self> {
+    pub(crate) fn from_column(text: &str, headers: &csv::StringRecord) -> Result<Self> {
         if let Some(at) = headers.iter().position(|header| header == text) {
             return Ok(Self::Column(at));
         }

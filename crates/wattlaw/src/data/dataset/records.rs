@@ -52,7 +52,7 @@ impl Dataset {
     }
 
     /// Number of runs whose energy is assumed, wholly or in part, and not measured.
-    pub fn energies_assumed(&self) -> usize {
+    pub(crate) fn energies_assumed(&self) -> usize {
         let is_assumed = |meter: &Option<String>| {
             meter.as_ref().is_some_and(|m| m.split(' ').any(|word| word.ends_with(":assumed")))
         };

@@ -79,7 +79,7 @@ impl ModelSpec {
     }
 
     /// Whether the description has any field of the shape besides a name.
-    pub fn describes_a_shape(&self) -> bool {
+    pub(crate) fn describes_a_shape(&self) -> bool {
         let only_a_name =
             Self { name: self.name.clone(), config: self.config.clone(), ..Self::default() };
         *self != only_a_name

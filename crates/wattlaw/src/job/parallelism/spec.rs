@@ -51,7 +51,7 @@ impl ParallelismSpec {
     }
 
     /// The strategy of the description on `gpus` accelerators, as far as it is stated.
-    pub fn named_strategy(&self, gpus: u64) -> Strategy {
+    pub(crate) fn named_strategy(&self, gpus: u64) -> Strategy {
         if gpus == 1 {
             return Strategy::SINGLE;
         }

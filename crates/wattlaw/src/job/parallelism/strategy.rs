@@ -69,7 +69,7 @@ impl StrategyKind {
     }
 
     /// Whether data-parallel ranks shard something: ZeRO of any stage, FSDP or HSDP.
-    pub const fn is_sharded(self) -> bool {
+    pub(crate) const fn is_sharded(self) -> bool {
         matches!(self, Self::Zero1 | Self::Zero2 | Self::Fsdp | Self::Hsdp)
     }
 }

@@ -35,7 +35,7 @@ impl Prior {
 
     /// A prior centred at the parameters of other machines, with the standard deviations of the physical defaults times
     /// `sd_scale`.
-    pub fn centred_at(mean: [f64; COUNT], sd_scale: f64) -> Self {
+    pub(crate) fn centred_at(mean: [f64; COUNT], sd_scale: f64) -> Self {
         let mut prior = Self::physical();
         prior.mean = mean;
         prior.whitening /= sd_scale;
@@ -175,7 +175,7 @@ fn whitening(rows: &[&[f64]; COUNT], log_sds: &[f64; COUNT]) -> Result<DMatrix<f
 
 impl Fit {
     /// Logarithms with a covariance; `None` if it is not positive definite.
-    pub fn with_covariance(logs: [f64; COUNT], covariance: DMatrix<f64>) -> Option<Self> {
+    pub(crate) fn with_covariance(logs: [f64; COUNT], covariance: DMatrix<f64>) -> Option<Self> {
         let mut log_sds = [0.0; COUNT];
         for (sd, variance) in log_sds.iter_mut().zip(covariance.diagonal().iter()) {
             *sd = variance.sqrt();

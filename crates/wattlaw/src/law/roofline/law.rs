@@ -48,7 +48,7 @@ pub struct RooflineLaw {
 }
 
 /// The default of [`RooflineLaw::interval_groups`].
-pub const DEFAULT_GROUPS: &str = "config_family";
+pub(crate) const DEFAULT_GROUPS: &str = "config_family";
 
 impl RooflineLaw {
     /// Counts the cost of every run; a fit refuses runs whose cost cannot be counted.

@@ -143,7 +143,7 @@ impl Machine {
     }
 
     /// The inputs of the law for a job; without start-up if no run of the machine includes it.
-    pub fn terms_for(&self, job: &Job) -> Terms {
+    pub(crate) fn terms_for(&self, job: &Job) -> Terms {
         Terms { whole_run: self.covers == Covers::Run, ..Terms::for_job(job) }
     }
 
@@ -166,7 +166,7 @@ impl Machine {
     }
 
     /// Whether the machine was fitted on energies, not only on times.
-    pub const fn knows_energy(&self) -> bool {
+    pub(crate) const fn knows_energy(&self) -> bool {
         self.spreads[1].is_some()
     }
 
@@ -183,7 +183,7 @@ impl Machine {
     ///
     /// # Errors
     /// As [`Conformal::half_width`].
-    pub fn half_widths_of(
+    pub(crate) fn half_widths_of(
         &self,
         terms: &Terms,
         predicted: [(f64, f64); RESPONSES],

@@ -4,7 +4,7 @@ use super::physics::{COUNT, Physics};
 use super::terms::Terms;
 
 /// Time and mean power, in that order.
-pub const RESPONSES: usize = 2;
+pub(crate) const RESPONSES: usize = 2;
 
 /// Derivatives of ln T and ln(E/T) with respect to the logarithms of the parameters, by central differences.
 pub fn derivatives(logs: &[f64; COUNT], terms: &Terms) -> [[f64; COUNT]; RESPONSES] {
@@ -27,7 +27,7 @@ pub fn derivatives(logs: &[f64; COUNT], terms: &Terms) -> [[f64; COUNT]; RESPONS
 }
 
 /// ln(T / s) and ln(E/T / W).
-pub fn time_and_power(parameters: [f64; COUNT], terms: &Terms) -> [f64; RESPONSES] {
+pub(crate) fn time_and_power(parameters: [f64; COUNT], terms: &Terms) -> [f64; RESPONSES] {
     let physics = Physics(parameters.into());
     let [time, energy] = physics.logs(terms);
     [time, energy - time]

@@ -21,7 +21,7 @@ use crate::stats::conformal::Conformal;
 use crate::stats::optimal::{Criterion, Design};
 
 /// Prior standard deviation between machines, in units of the physical defaults' standard deviations.
-pub const PRIOR_SD_SCALE: f64 = 0.5;
+pub(crate) const PRIOR_SD_SCALE: f64 = 0.5;
 
 /// Weight of that prior in machines: the degrees of freedom of its scaled inverse-χ² distribution.
 const PRIOR_DEGREES_OF_FREEDOM: f64 = 2.0;
@@ -74,7 +74,7 @@ impl Transfer {
     }
 
     /// Shared discrepancies of ln T and ln E of a job.
-    pub fn shared_discrepancy(&self, job: &Terms) -> [f64; RESPONSES] {
+    pub(crate) fn shared_discrepancy(&self, job: &Terms) -> [f64; RESPONSES] {
         let of = |d: &Option<Discrepancy>| d.as_ref().map_or(0.0, |d| d.predict(&job.inputs).0);
         [of(&self.discrepancies[0]), of(&self.discrepancies[1])]
     }

@@ -23,7 +23,7 @@ impl Groups {
     }
 
     /// Puts each of `n` rows into a group of its own, in row order.
-    pub fn single_rows(n: usize) -> Self {
+    pub(crate) fn single_rows(n: usize) -> Self {
         let width = n.to_string().len();
         Self { ids: (0..n).collect(), labels: (0..n).map(|row| format!("{row:0width$}")).collect() }
     }
