@@ -7,6 +7,7 @@ use std::fs;
 
 use serde_json::Value;
 
+use crate::running::limited::Limited as _;
 use crate::running::place::Place;
 use crate::running::run_in;
 
@@ -36,7 +37,7 @@ fn a_job_with_adapters_is_measured_fitted_and_predicted_as_itself() {
         let words = format!(
             "measure --quiet --assume cpu=100W --job lora-{micro_batch}.toml -- sleep {seconds}"
         );
-        assert!(place.wattlaw(&words).status().unwrap().success());
+        assert!(place.wattlaw(&words).finish().status.success());
     }
     let records: Vec<String> = fs::read_dir(place.path().join("runs"))
         .unwrap()
