@@ -25,7 +25,7 @@ fuzz_target!(|text: &str| {
     if record.job.as_ref().is_some_and(|job| job.parallelism.pp.unwrap_or(1) > 64) {
         return;
     }
-    answer::answered(record.to_run(None, &CATALOG));
+    answer::answered(record.to_measurement(None, &CATALOG));
     let said = UserMetadata { intensity_g_per_kwh: Some(400.0), ..UserMetadata::default() };
     if let Some(statement) = answer::answered(Statement::from_records(&[record], &said, &CATALOG)) {
         assert!(!statement.markdown().is_empty());
