@@ -19,7 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
     answer::answered(data.frame(ProxyColumns::default(), &CATALOG));
     let counted = ProxyColumns { proxies: ProxySet::Ledger, efficiency: Efficiency::Throughput };
     // a pipeline of thousands of stages takes a while to count
-    if data.runs.iter().all(|run| run.pp.unwrap_or(1) <= 64) {
+    if data.runs.iter().all(|run| run.job().parallelism.pp.unwrap_or(1) <= 64) {
         answer::answered(data.frame(counted, &CATALOG));
     }
 });
