@@ -212,8 +212,8 @@ fn quoted(source: &str, from: &str, to: &str) -> Vec<String> {
 fn the_page_of_run_tables_names_every_column() {
     let folder = root().join("crates/wattlaw/src/data/dataset");
     let page = fs::read_to_string(root().join("docs/reference/run-table.md")).unwrap();
-    let source = fs::read_to_string(folder.join("columns.rs")).unwrap();
-    let mut names = quoted(&source, "const OWN:", "];");
+    let source = fs::read_to_string(folder.join("names.rs")).unwrap();
+    let mut names = quoted(&source, "const MEASURED:", "];");
     names.extend(quoted(&source, "const ALIASES:", "];"));
     assert!(names.len() > 40, "{names:?}");
     names.retain(|name| !page.contains(&format!("`{name}`")));

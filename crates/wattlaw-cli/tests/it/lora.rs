@@ -17,7 +17,7 @@ const RUNS: [(u64, &str); 5] = [(1, "0.2"), (2, "0.25"), (4, "0.35"), (8, "0.5")
 fn job(micro_batch: u64) -> String {
     format!(
         "model = {{ name = 'gpt2' }}\n\
-         system = {{ gpu = 't4', power_limit_w = 60 }}\n\
+         system = {{ gpu = 't4', power_limit_w = 65 }}\n\
          [workload]\n\
          steps = 20\n\
          seq_len = 256\n\
@@ -35,7 +35,7 @@ fn a_job_with_adapters_is_measured_fitted_and_predicted_as_itself() {
         let file = place.path().join(format!("lora-{micro_batch}.toml"));
         fs::write(&file, job(micro_batch)).unwrap();
         let words = format!(
-            "measure --quiet --assume cpu=100W --job lora-{micro_batch}.toml -- sleep {seconds}"
+            "measure --quiet --assume cpu=45W --job lora-{micro_batch}.toml -- sleep {seconds}"
         );
         assert!(place.wattlaw(&words).finish().status.success());
     }
@@ -74,16 +74,14 @@ fn a_job_with_adapters_is_measured_fitted_and_predicted_as_itself() {
         let factor = predicted["duration_s"]["estimate"].as_f64().unwrap() / measured;
         // five runs of half a second beside other tests: the order of magnitude is what they can tell
         assert!((0.4..2.5).contains(&factor), "micro_batch {micro_batch}: ×{factor}");
-        // full fine-tuning takes a third of the FLOPs more and keeps gradients and states of all weights
         let cost = |job: &str| {
             let ran = run_in(place.path(), &format!("cost {job} --format json"));
             assert_eq!(ran.code, 0, "{}", ran.stderr);
             serde_json::from_str::<Value>(&ran.stdout).unwrap()
         };
         let flops = predicted["flops"]["hardware"].as_f64().unwrap();
-        let steps = predicted["steps"].as_f64().unwrap();
         let of_ledger = cost(&format!("lora-{micro_batch}.toml"));
-        let per_step = of_ledger["cost"]["hardware_per_step"]["flops"].as_f64().unwrap();
-        assert!((flops / (per_step * steps) - 1.0).abs() < 1e-12, "{flops} {per_step} {steps}");
+        let counted = of_ledger["hardware_flops"].as_f64().unwrap();
+        assert!((flops / counted - 1.0).abs() < 1e-12, "{flops} is not {counted}");
     }
 }

@@ -258,7 +258,7 @@ fn a_wrong_file_could_not_be_done() {
         ),
         ("x", "", "predict nowhere.toml", "nowhere.toml: no such file"),
         ("x", "", "predict .", ".: is a directory, expected a file"),
-        ("x", "", "fit .", ".: no run is there: it has no records"),
+        ("x", "", "fit .", ".: no runs found: there are no records"),
         ("x", "", "fit nowhere.csv", "nowhere.csv: no such file"),
     ] {
         let folder = folder_with(name, content);

@@ -149,7 +149,7 @@ fn records_are_runs_to_fit_on() {
     };
     let (of_folder, notes) = fit("runs");
     assert_eq!(of_folder, fit(table.to_str().unwrap()).0, "the folder is the table");
-    assert!(notes.contains("in 9 of 9 runs energy is assumed"), "{notes}");
+    assert!(notes.contains("in 9 of 9 runs the energy is assumed"), "{notes}");
     assert!(of_folder["coefficients"].is_array(), "{of_folder}");
 }
 

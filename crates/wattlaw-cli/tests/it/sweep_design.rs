@@ -117,7 +117,7 @@ fn an_optimal_design_keeps_its_budget_and_serves_either_law() {
          --jobs examples/job.toml --format json",
     );
     assert_eq!((ran.code, ran.stdout.is_empty()), (1, true), "job.toml is of another GPU");
-    assert!(ran.stderr.contains("cannot place a job: gpu"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("cannot predict a job: gpu"), "{}", ran.stderr);
     let found = json(
         "sweep design --preset study-bert --design optimal --runs 5 --law scaling --calibration bert-2026 --format json",
     );

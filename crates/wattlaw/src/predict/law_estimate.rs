@@ -223,7 +223,8 @@ fn roofline(
 fn unseen_strategy(job: &Job, calibration: &Calibration) -> Option<Warning> {
     let strategy = job.parallelism.strategy().kind();
     let seen = calibration.strategies();
-    if seen.contains(&strategy) {
+    // one GPU communicates with none
+    if seen.contains(&strategy) || strategy == StrategyKind::Baseline {
         return None;
     }
     if strategy.is_sharded() && seen.contains(&StrategyKind::Fsdp) {
