@@ -46,11 +46,13 @@ type OfJob = fn(&Job) -> f64;
 /// Variables that users set, with their value in a run and in a job.
 const VARIABLES: [(&str, OfRun, OfJob); 7] = [
     ("gpus", |r| Some(r.gpus() as f64), |j| j.parallelism.gpus() as f64),
-    ("layers", |r| Some(r.layers() as f64), |j| j.architecture.total_layers() as f64),
+    ("layers", |r| Some(r.total_layers() as f64), |j| j.architecture.total_layers() as f64),
     ("hidden_size", |r| Some(r.hidden_size() as f64), |j| j.architecture.hidden_size as f64),
-    ("seq_len", Measurement::seq_len, |j| j.workload.positions_per_sequence() as f64),
+    ("seq_len", Measurement::positions_per_sequence, |j| {
+        j.workload.positions_per_sequence() as f64
+    }),
     ("micro_batch", |r| Some(r.micro_batch()? as f64), |j| j.workload.micro_batch as f64),
-    ("tokens", |r| r.tokens, |j| j.positions()),
+    ("tokens", Measurement::positions, |j| j.positions()),
     ("micro_steps", Measurement::micro_steps, |j| j.steps() * j.workload.grad_accum as f64),
 ];
 

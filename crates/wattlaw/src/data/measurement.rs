@@ -78,6 +78,7 @@ pub struct DescribedJob {
 /// The job fields of every measurement.
 #[derive(Debug, Clone, PartialEq)]
 struct Identity {
+    model_type: Option<ModelType>,
     family: String,
     layers: u64,
     hidden_size: u64,
@@ -96,11 +97,13 @@ impl DescribedJob {
         let missing = |field: &str| Error::missing(field, "a measured run has it");
         let named = model.family.as_deref().ok_or_else(|| missing("family"))?;
         let gpus = system.gpus.ok_or_else(|| missing("gpus"))?;
+        let model_type = named.parse::<ModelType>().ok();
         let identity = Identity {
+            model_type,
             // laws know model types by their family; other names stay as they are
-            family: match named.parse::<ModelType>() {
-                Ok(model_type) => model_type.family().name().to_owned(),
-                Err(_) => named.to_lowercase(),
+            family: match model_type {
+                Some(model_type) => model_type.family().name().to_owned(),
+                None => named.to_lowercase(),
             },
             layers: model.layers.ok_or_else(|| missing("layers"))?,
             hidden_size: model.hidden_size.ok_or_else(|| missing("hidden_size"))?,
@@ -189,6 +192,15 @@ impl Measurement {
     /// Layers; of the decoder in an encoder–decoder.
     pub const fn layers(&self) -> u64 {
         self.job.identity.layers
+    }
+
+    /// Layers of encoder and decoder together, as [`Architecture::total_layers`] counts them.
+    pub fn total_layers(&self) -> u64 {
+        let decoder = self.layers();
+        match self.job.identity.model_type {
+            Some(ModelType::T5) => decoder + self.job().model.encoder_layers.unwrap_or(decoder),
+            _ => decoder,
+        }
     }
 
     /// Width of the residual stream.
@@ -282,7 +294,30 @@ impl Measurement {
             (None, StrategyKind::Tensor | StrategyKind::Pipeline) => 1,
             (None, _) => self.gpus(),
         };
-        Some(self.tokens? / (self.micro_batch()? as f64 * self.seq_len()? * ranks as f64))
+        let micro_step = self.micro_batch()? as f64 * self.positions_per_sequence()?;
+        Some(self.positions()? / (micro_step * ranks as f64))
+    }
+
+    /// Positions computed in the whole run: trained tokens and padding, as [`Job::positions`] counts them.
+    pub fn positions(&self) -> Option<f64> {
+        let padding_share = self.job().workload.padding_share.unwrap_or(0.0);
+        Some(self.tokens? / (1.0 - padding_share))
+    }
+
+    /// Positions of one sequence, encoder and decoder together, as [`Workload::positions_per_sequence`] counts them; a mean
+    /// where lengths vary.
+    ///
+    /// [`Workload::positions_per_sequence`]: crate::job::workload::Workload::positions_per_sequence
+    pub fn positions_per_sequence(&self) -> Option<f64> {
+        let seq_len = self.seq_len()?;
+        let decoder = match self.job.identity.model_type {
+            Some(ModelType::T5) => {
+                let stated = self.job().workload.decoder_seq_len.map(|n| n as f64);
+                stated.unwrap_or((seq_len / 4.0).floor().max(1.0))
+            }
+            _ => 0.0,
+        };
+        Some(seq_len + decoder)
     }
 
     /// Epochs.

@@ -70,12 +70,15 @@ impl Proxies {
         let memory = run.memory_proxy.or_else(|| {
             Some(study_memory(
                 run.micro_batch()? as f64,
-                run.seq_len()?,
+                run.positions_per_sequence()?,
                 run.hidden_size(),
-                run.layers(),
+                run.total_layers(),
             ))
         })?;
-        Some(Self { compute: study_compute(run.layers(), run.hidden_size(), run.tokens?), memory })
+        Some(Self {
+            compute: study_compute(run.total_layers(), run.hidden_size(), run.positions()?),
+            memory,
+        })
     }
 }
 

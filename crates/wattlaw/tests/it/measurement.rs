@@ -8,13 +8,16 @@ use wattlaw::base::scope::{Covers, Scope};
 use wattlaw::base::units::{Joules, Seconds};
 use wattlaw::calibration::{Calibration, FitOptions};
 use wattlaw::cost::{AttentionFlops, Cost};
-use wattlaw::data::dataset::{Dataset, to_csv};
+use wattlaw::data::dataset::{Dataset, ProxyColumns, to_csv};
+use wattlaw::data::features::Features;
 use wattlaw::data::measurement::Measurement;
+use wattlaw::data::proxy::ProxySet;
 use wattlaw::job::JobSpec;
 use wattlaw::job::workload::Framework;
 use wattlaw::memory::Memory;
 use wattlaw::predict::{Prediction, predict};
 use wattlaw::record::document::Record;
+use wattlaw::stats::frame::Row as _;
 
 /// What a run table gives back of measurements.
 fn through_a_table(runs: &[Measurement]) -> Vec<Measurement> {
@@ -168,6 +171,39 @@ fn fitted_and_described_jobs_have_equal_cost() {
         assert_eq!(as_fitted.hardware_flops(), described.hardware_flops(), "{name}");
         assert_eq!(as_fitted.steps, described.steps, "{name}");
         assert_eq!(Memory::for_job(&fitted), Memory::for_job(&job), "{name}");
+        columns_equal(&name, &table, &job);
+    }
+}
+
+/// The columns that laws are fitted on are those that they are asked with.
+fn columns_equal(name: &str, table: &[Measurement], job: &wattlaw::job::Job) {
+    let csv = to_csv(table).unwrap();
+    let data = Dataset::from_csv(csv.as_bytes(), "runs.csv", None).unwrap();
+    for proxies in [ProxySet::Study, ProxySet::Ledger] {
+        let columns = ProxyColumns { proxies, ..ProxyColumns::default() };
+        let frame = data.frame(columns, &CATALOG).unwrap();
+        let features = Features::for_job(job, columns);
+        for column in [
+            "log_C",
+            "log_M",
+            "log_tokens",
+            "log_micro_steps",
+            "log_hbm_bandwidth",
+            "log_layers",
+            "log_hidden_size",
+            "log_seq_len",
+            "log_gpus",
+            "gpus",
+        ] {
+            let (fitted, asked) =
+                (frame.number(column).unwrap()[0], features.number(column).unwrap());
+            // products in another order
+            assert!((fitted - asked).abs() < 1e-12, "{name}, {column}: {fitted} is not {asked}");
+        }
+        for column in ["strategy", "family", "gpu"] {
+            let fitted = &frame.label(column).unwrap()[0];
+            assert_eq!(features.label(column), Some(fitted.as_str()), "{name}, {column}");
+        }
     }
 }
 

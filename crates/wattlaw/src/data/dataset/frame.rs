@@ -75,15 +75,15 @@ impl Dataset {
             .with_number("log_energy_kwh", log(&|r| r.energy_kwh))?
             .with_number("log_duration_s", log(&|r| Some(r.duration?.value())))?
             .with_number("log_power_w", log(&|r| Some((r.energy? / r.duration?).value())))?
-            .with_number("log_tokens", log(&|r| r.tokens))?
+            .with_number("log_tokens", log(&Measurement::positions))?
             .with_number("log_micro_steps", log(&Measurement::micro_steps))?
             .with_number(
                 "log_hbm_bandwidth",
                 log(&|r| Some(catalog.accelerator(r.gpu()).ok()?.hbm_gb_per_s)),
             )?
-            .with_number("log_layers", log(&|r| Some(r.layers() as f64)))?
+            .with_number("log_layers", log(&|r| Some(r.total_layers() as f64)))?
             .with_number("log_hidden_size", log(&|r| Some(r.hidden_size() as f64)))?
-            .with_number("log_seq_len", log(&Measurement::seq_len))?
+            .with_number("log_seq_len", log(&Measurement::positions_per_sequence))?
             .with_number("log_gpus", log(&|r| Some(r.gpus() as f64)))?
             .with_number("log2_gpus", number(&|r| Some((r.gpus() as f64).log2())))?
             .with_number("gpus", number(&|r| Some(r.gpus() as f64)))?
