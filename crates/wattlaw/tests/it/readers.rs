@@ -304,3 +304,14 @@ fn a_table_of_absurd_degrees_is_refused_when_it_is_counted() {
     let error = data.runs[0].resolve(&CATALOG).unwrap_err().to_string();
     assert!(error.starts_with("pp is 1000000000000000"), "{error}");
 }
+
+/// Names of fields that were changed after version 0.1.0 are still read.
+#[test]
+fn calibrations_of_version_0_1_0_are_read() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/calibrations/roofline-gpt-2026.json");
+    let text = std::fs::read_to_string(file).unwrap();
+    let earlier = text.replace("\"few_shot_runs\":", "\"given\":");
+    assert_ne!(earlier, text);
+    let read = |text: &str| Calibration::from_json(text).unwrap().to_json().unwrap();
+    assert_eq!(read(&earlier), read(&text));
+}
