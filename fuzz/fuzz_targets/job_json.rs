@@ -7,7 +7,7 @@ mod answer;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use wattlaw::catalog::Catalog;
+use wattlaw::job::catalog::Catalog;
 use wattlaw::job::JobSpec;
 
 static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::built_in().unwrap());
