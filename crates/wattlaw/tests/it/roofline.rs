@@ -261,7 +261,8 @@ fn five_runs_adapt_the_law_to_a_new_machine() {
     let Some(data) = measured("multi_gpu_2026/runs.csv") else { return };
     let catalog = Catalog::built_in().unwrap();
     let gpt = data.filter(|r| r.family() == "gpt");
-    let others = gpt.filter(|r| !r.gpu().contains("A100"));
+    // two of three runs: a sixth of the time of all, and the other machines are known well enough
+    let others = gpt.filter(|r| !r.gpu().contains("A100") && r.line % 3 != 0);
     let here = gpt.filter(|r| r.gpu().contains("A100"));
     let options = FitOptions { hold_out: "gpu".to_owned(), ..FitOptions::default() };
     let parent = Calibration::fit_roofline(&others, &options, &catalog, None, false).unwrap();
