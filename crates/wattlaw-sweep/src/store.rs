@@ -118,7 +118,7 @@ impl Folder {
     /// The file cannot be written.
     pub(crate) fn job_file(&self, run_id: &str, job: &JobSpec) -> Result<PathBuf> {
         let path = self.path.join(JOBS).join(format!("{run_id}.toml"));
-        let text = toml::to_string(job).map_err(|e| Error::Failed(e.to_string()))?;
+        let text = job.to_toml().map_err(|e| Error::Failed(e.to_string()))?;
         folder::write_atomic(&path, &text)?;
         Ok(path)
     }

@@ -316,3 +316,18 @@ fn a_roofline_law_fitted_on_a_sharded_strategy_knows_it() {
     let found = predict(&job_of("tp"), &fit("fsdp"), "asked", 0.9).unwrap();
     assert!(has(&found, "unseen-strategy"), "{:?}", found.warnings);
 }
+
+/// The name of the data does not depend on a task beside it.
+#[test]
+fn a_dataset_without_a_task_is_read_back() {
+    let spec = JobSpec::from_toml(
+        "model = { name = 'gpt2' }\nworkload = { steps = 1, seq_len = 8, micro_batch = 1 }\nsystem = { gpu = 't4' }",
+    )
+    .unwrap();
+    let mut run = Measurement::described("r", &spec, &CATALOG).unwrap();
+    let mut job = run.job().clone();
+    job.workload.task = None;
+    run.job = wattlaw::data::measurement::DescribedJob::new(job).unwrap();
+    run.dataset = Some("WIKITEXT".to_owned());
+    assert_eq!(through_a_table(std::slice::from_ref(&run)), [run]);
+}

@@ -349,7 +349,7 @@ impl Cells<'_> {
     /// Reads the task into the job, by its name or from a known data set; returns the data's name.
     fn task(&self, job: &mut JobSpec) -> Option<String> {
         let dataset = self.text("dataset");
-        let word = self.text("task")?;
+        let Some(word) = self.text("task") else { return dataset };
         let task = task_name(&word);
         let is_task = task.as_ref().is_some_and(|task| {
             task.replace('-', "") == word.to_lowercase().replace(['-', '_'], "")
