@@ -3,6 +3,7 @@
 pub(crate) mod baseline;
 pub mod efficiency;
 mod evaluate;
+pub mod hierarchical;
 pub mod linear;
 pub mod roofline;
 pub mod scaling;

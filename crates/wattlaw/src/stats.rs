@@ -15,3 +15,4 @@ pub mod optimal;
 mod orthogonal;
 pub mod score;
 pub mod split;
+pub(crate) mod tape;

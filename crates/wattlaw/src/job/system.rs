@@ -21,6 +21,8 @@ pub struct Accelerator {
     pub vendor: String,
     /// Microarchitecture.
     pub architecture: String,
+    /// The chip (die), such as `GA100`: accelerators of one chip share the fitted deviations of a law.
+    pub chip: Option<String>,
     /// Year of release.
     pub year: u32,
     /// Rate of 32-bit products without tensor cores, TFLOP/s.
@@ -67,6 +69,11 @@ impl Accelerator {
             Precision::Fp8 => self.fp8_tflops,
         };
         tflops.map(FlopsPerSecond::from_tflops)
+    }
+
+    /// Peak rate of matrix products in 16 bits: BF16 where the hardware has it, else FP16.
+    pub(crate) fn half_peak(&self) -> FlopsPerSecond {
+        FlopsPerSecond::from_tflops(self.bf16_tflops.unwrap_or(self.fp16_tflops))
     }
 
     /// The default half precision: BF16 where the hardware has it, else FP16.
@@ -357,6 +364,7 @@ mod tests {
             aliases: vec![],
             vendor: "nvidia".into(),
             architecture: "Turing".into(),
+            chip: Some("TU104".into()),
             year: 2018,
             fp32_tflops: 8.141,
             tf32_tflops: None,

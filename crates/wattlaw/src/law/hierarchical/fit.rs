@@ -1,0 +1,393 @@
+//! The fit: maximum of the posterior by Levenberg's and Marquardt's method on reweighted runs, within expectation
+//! maximisation of the spreads.
+//!
+//! Runs stall and do not hurry, so a run slower than the law has a heavier tail (Student's t with one degree of freedom)
+//! than a faster one (four). Each source counts as at most [`MAX_WEIGHT`] runs: the runs of one table err alike, and one
+//! large table would bend what others need.
+
+use std::collections::BTreeMap;
+
+use nalgebra::{DMatrix, DVector};
+
+use super::conditional::{Covariance, Gradients, Vector, Workspace, logs, parameters_of};
+use super::groups::{Groups, Layout, Level};
+use super::parameter::{COUNT, PARAMETERS};
+use super::posterior::Posterior;
+use super::terms::Terms;
+use crate::base::error::{Error, Result};
+use crate::base::scope::Scope;
+
+/// Runs that a source counts as, at most.
+const MAX_WEIGHT: f64 = 40.0;
+
+/// Rounds of expectation maximisation, and steps of Levenberg's and Marquardt's method in each.
+const ROUNDS: usize = 8;
+const STEPS: usize = 8;
+
+/// Change of the loss below which a round ends.
+const CONVERGED: f64 = 0.05;
+
+/// Largest change of a logarithm or logit in a step.
+const LONGEST_STEP: f64 = 1.0;
+
+/// Groups that the prior of a spread counts as.
+const SPREAD_PRIOR_GROUPS: f64 = 12.0;
+
+/// Largest square of a deviation that widens a spread, over the spread's: one odd group does not widen all.
+const ODD_GROUP: f64 = 5.0;
+
+/// Noise of ln time and ln power at the start, and its limits. Beyond the upper one, rows are outliers and not noise.
+const FIRST_NOISE: [f64; 2] = [0.06, 0.04];
+const NOISE_LIMITS: [f64; 2] = [0.015, 0.09];
+
+/// Runs that the noise of all sources counts as in that of one.
+const NOISE_PRIOR_RUNS: f64 = 5.0;
+
+/// Median of |t| of Student's distribution with four degrees of freedom.
+const MEDIAN_T4: f64 = 0.74;
+
+/// Degrees of freedom of a run slower than the law, and of all other residuals.
+const SLOWER: f64 = 1.0;
+const OTHERS: f64 = 4.0;
+
+/// A measured run.
+#[derive(Debug, Clone)]
+pub struct Run<'a> {
+    /// The inputs of the law.
+    pub terms: &'a Terms,
+    /// Its groups.
+    pub groups: &'a Groups,
+    /// What the power covers.
+    pub scope: Scope,
+    /// Name of its source: a table's experiment.
+    pub source: &'a str,
+    /// ln(time / s), where it was measured.
+    pub log_time: Option<f64>,
+    /// ln(mean power of a GPU / W) in the scope, where it was measured.
+    pub log_power: Option<f64>,
+}
+
+/// A fit in progress: the runs by group, and the state of the search.
+#[derive(Debug)]
+pub struct Fit<'a> {
+    runs: &'a [Run<'a>],
+    layout: Layout,
+    /// Runs of each combination of groups, with the positions of its parameters.
+    combinations: Vec<Combination>,
+    /// Source of each run, and the weight of each source.
+    sources: Vec<usize>,
+    weights: Vec<f64>,
+    noise: Vec<[f64; 2]>,
+    noise_of_all: [f64; 2],
+    mean: DVector<f64>,
+    prior_mean: DVector<f64>,
+    spreads: [Vec<f64>; 4],
+}
+
+#[derive(Debug)]
+struct Combination {
+    runs: Vec<usize>,
+    columns: Vec<(usize, usize)>,
+}
+
+impl<'a> Fit<'a> {
+    /// Prepares a fit of the runs from the prior.
+    ///
+    /// # Errors
+    /// [`Error::Data`] without any run.
+    pub fn new(runs: &'a [Run<'a>]) -> Result<Self> {
+        if runs.is_empty() {
+            return Err(Error::Data("the law needs at least one run".into()));
+        }
+        let layout = Layout::of_groups(runs.iter().map(|run| run.groups));
+        let mut by_groups: BTreeMap<&Groups, Vec<usize>> = BTreeMap::new();
+        let mut by_source: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (at, run) in runs.iter().enumerate() {
+            by_groups.entry(run.groups).or_default().push(at);
+            by_source.entry(run.source).or_default().push(at);
+        }
+        let combinations = by_groups
+            .into_iter()
+            .map(|(groups, runs)| Combination { runs, columns: layout.columns(groups) })
+            .collect();
+        let mut sources = vec![0; runs.len()];
+        for (source, members) in by_source.values().enumerate() {
+            for at in members {
+                sources[*at] = source;
+            }
+        }
+        let weights = by_source.values().map(|m| (MAX_WEIGHT / m.len() as f64).min(1.0)).collect();
+        let mut prior_mean = DVector::zeros(layout.length());
+        for k in 0..COUNT {
+            prior_mean[k] = PARAMETERS[k].prior_mean();
+        }
+        let spreads = Level::LEVELS.map(|level| {
+            let parameters = layout.parameters(level).iter();
+            parameters.map(|k| level.prior_spread(&PARAMETERS[*k])).collect()
+        });
+        Ok(Self {
+            runs,
+            combinations,
+            noise: vec![FIRST_NOISE; by_source.len()],
+            sources,
+            weights,
+            noise_of_all: FIRST_NOISE,
+            mean: prior_mean.clone(),
+            prior_mean,
+            spreads,
+            layout,
+        })
+    }
+
+    /// Starts the search at a fitted law instead of the prior: the fit of fewer runs needs fewer rounds.
+    #[must_use]
+    pub fn starting_at(mut self, posterior: &Posterior) -> Self {
+        self.spreads.clone_from(&posterior.spreads);
+        self.mean.rows_mut(0, COUNT).copy_from(&posterior.mean.rows(0, COUNT));
+        for level in Level::LEVELS {
+            let width = self.layout.parameters(level).len();
+            for group in self.layout.members(level) {
+                let (Some(own), Some(other)) =
+                    (self.layout.start(level, group), posterior.layout.start(level, group))
+                else {
+                    continue;
+                };
+                self.mean.rows_mut(own, width).copy_from(&posterior.mean.rows(other, width));
+            }
+        }
+        self
+    }
+
+    /// Searches the maximum of the posterior.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where the covariance is singular, which no finite run gives.
+    pub fn run(self) -> Result<Posterior> {
+        self.rounds(ROUNDS)
+    }
+
+    /// Searches with a given number of rounds.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn rounds(mut self, rounds: usize) -> Result<Posterior> {
+        let mut damping = 1e-2;
+        let mut covariance = DMatrix::zeros(0, 0);
+        for _ in 0..rounds {
+            let precision = self.prior_precision();
+            for _ in 0..STEPS {
+                let (information, gradient, before) = self.normal_equations(&precision);
+                let mut improved = None;
+                for _ in 0..8 {
+                    let mut damped = information.clone();
+                    for i in 0..self.layout.length() {
+                        damped[(i, i)] += damping * information[(i, i)];
+                    }
+                    let step = damped
+                        .cholesky()
+                        .ok_or_else(singular)?
+                        .solve(&gradient)
+                        .map(|x| x.clamp(-LONGEST_STEP, LONGEST_STEP));
+                    let candidate = &self.mean + step;
+                    let after = self.loss(&candidate, &precision);
+                    if after.is_finite() && after < before {
+                        improved = Some((candidate, after));
+                        damping = f64::max(damping / 4.0, 1e-5);
+                        break;
+                    }
+                    damping *= 5.0;
+                }
+                let Some((mean, after)) = improved else {
+                    damping = 1e-2;
+                    break;
+                };
+                self.mean = mean;
+                if before - after < CONVERGED {
+                    break;
+                }
+            }
+            let (information, ..) = self.normal_equations(&precision);
+            covariance = information.cholesky().ok_or_else(singular)?.inverse();
+            self.update_spreads(&covariance);
+            self.update_noise();
+        }
+        Ok(Posterior {
+            layout: self.layout,
+            mean: self.mean,
+            covariance,
+            spreads: self.spreads,
+            noise: self.noise_of_all,
+        })
+    }
+
+    /// Diagonal of the prior's precision.
+    fn prior_precision(&self) -> DVector<f64> {
+        let mut precision = DVector::zeros(self.layout.length());
+        for k in 0..COUNT {
+            precision[k] = PARAMETERS[k].sd.powi(-2);
+        }
+        for level in Level::LEVELS {
+            let spreads = &self.spreads[level.index()];
+            for group in self.layout.members(level) {
+                let Some(start) = self.layout.start(level, group) else { continue };
+                for (i, spread) in spreads.iter().enumerate() {
+                    precision[start + i] = spread.powi(-2);
+                }
+            }
+        }
+        precision
+    }
+
+    /// Logarithms and logits of the parameters of a combination.
+    fn transformed(mean: &DVector<f64>, columns: &[(usize, usize)]) -> Vector {
+        let mut transformed = Vector::zeros();
+        for (at, k) in columns {
+            transformed[*k] += mean[*at];
+        }
+        transformed
+    }
+
+    /// Residuals of a run over the noise of its source; `None` where the response was not measured.
+    fn residuals(&self, at: usize, values: [f64; 2]) -> [Option<f64>; 2] {
+        let run = &self.runs[at];
+        let noise = self.noise[self.sources[at]];
+        let measured = [run.log_time, run.log_power];
+        [0, 1].map(|k| measured[k].map(|y| (y - values[k]) / noise[k]))
+    }
+
+    fn loss(&self, mean: &DVector<f64>, precision: &DVector<f64>) -> f64 {
+        let mut loss = 0.0;
+        for combination in &self.combinations {
+            let parameters = parameters_of(&Self::transformed(mean, &combination.columns));
+            for at in &combination.runs {
+                let run = &self.runs[*at];
+                let values = logs(&parameters, run.terms, run.scope);
+                let weight = self.weights[self.sources[*at]];
+                for (k, residual) in self.residuals(*at, values).into_iter().enumerate() {
+                    let Some(r) = residual else { continue };
+                    let nu = degrees_of_freedom(k, r);
+                    loss += weight * (nu + 1.0) / 2.0 * (r * r / nu).ln_1p();
+                }
+            }
+        }
+        loss + self.prior_loss(mean, precision)
+    }
+
+    fn prior_loss(&self, mean: &DVector<f64>, precision: &DVector<f64>) -> f64 {
+        let off = mean - &self.prior_mean;
+        0.5 * off.component_mul(&off).dot(precision)
+    }
+
+    /// Information (the precision of the posterior), the gradient of its logarithm, and the loss.
+    fn normal_equations(
+        &self,
+        precision: &DVector<f64>,
+    ) -> (DMatrix<f64>, DVector<f64>, f64) {
+        let mut information = DMatrix::from_diagonal(precision);
+        let mut gradient = (&self.prior_mean - &self.mean).component_mul(precision);
+        let mut loss = self.prior_loss(&self.mean, precision);
+        let mut workspace = Workspace::default();
+        for combination in &self.combinations {
+            let parameters = parameters_of(&Self::transformed(&self.mean, &combination.columns));
+            let mut own_information = Covariance::zeros();
+            let mut own_gradient = Vector::zeros();
+            for at in &combination.runs {
+                let run = &self.runs[*at];
+                let Gradients { values, slopes } =
+                    workspace.gradients(&parameters, run.terms, run.scope);
+                let (weight, noise) =
+                    (self.weights[self.sources[*at]], self.noise[self.sources[*at]]);
+                for (k, residual) in self.residuals(*at, values).into_iter().enumerate() {
+                    let Some(r) = residual else { continue };
+                    let nu = degrees_of_freedom(k, r);
+                    loss += weight * (nu + 1.0) / 2.0 * (r * r / nu).ln_1p();
+                    let w = weight * (nu + 1.0) / (nu + r * r) / noise[k].powi(2);
+                    own_information.syger(w, &slopes[k], &slopes[k], 1.0);
+                    own_gradient.axpy(w * r * noise[k], &slopes[k], 1.0);
+                }
+            }
+            own_information.fill_upper_triangle_with_lower_triangle();
+            for (i, k) in &combination.columns {
+                gradient[*i] += own_gradient[*k];
+                for (j, l) in &combination.columns {
+                    information[(*i, *j)] += own_information[(*k, *l)];
+                }
+            }
+        }
+        (information, gradient, loss)
+    }
+
+    /// Spreads of the levels from their deviations and variances. Those of chips stay: few chips, each with other stacks,
+    /// do not tell their spread.
+    fn update_spreads(&mut self, covariance: &DMatrix<f64>) {
+        for level in [Level::Framework, Level::Program, Level::Network] {
+            let members = self.layout.members(level);
+            let starts: Vec<usize> =
+                members.iter().filter_map(|group| self.layout.start(level, group)).collect();
+            for (i, k) in self.layout.parameters(level).iter().enumerate() {
+                let prior = level.prior_spread(&PARAMETERS[*k]);
+                let spread = &mut self.spreads[level.index()][i];
+                let limit = ODD_GROUP * spread.powi(2);
+                let squares = starts.iter().map(|start| {
+                    let at = start + i;
+                    (self.mean[at].powi(2) + covariance[(at, at)]).min(limit)
+                });
+                let sum: f64 = squares.sum();
+                *spread = ((SPREAD_PRIOR_GROUPS * prior.powi(2) + sum)
+                    / (SPREAD_PRIOR_GROUPS + members.len() as f64))
+                    .sqrt();
+            }
+        }
+    }
+
+    /// Noise of each source from the median of its absolute residuals, shrunk to that of all.
+    fn update_noise(&mut self) {
+        let mut absolute = vec![[Vec::new(), Vec::new()]; self.noise.len()];
+        for combination in &self.combinations {
+            let parameters = parameters_of(&Self::transformed(&self.mean, &combination.columns));
+            for at in &combination.runs {
+                let run = &self.runs[*at];
+                let values = logs(&parameters, run.terms, run.scope);
+                for (k, y) in [run.log_time, run.log_power].into_iter().enumerate() {
+                    if let Some(y) = y {
+                        absolute[self.sources[*at]][k].push((y - values[k]).abs());
+                    }
+                }
+            }
+        }
+        for k in 0..2 {
+            let robust: Vec<Option<(f64, f64)>> = absolute
+                .iter_mut()
+                .map(|source| {
+                    let n = source[k].len() as f64;
+                    let middle = crate::stats::score::median(&mut source[k])?;
+                    Some(((middle / MEDIAN_T4).max(0.01).ln(), n))
+                })
+                .collect();
+            let known: Vec<f64> = robust.iter().flatten().map(|(log, _)| *log).collect();
+            if known.is_empty() {
+                continue;
+            }
+            let all = known.iter().sum::<f64>() / known.len() as f64;
+            self.noise_of_all[k] = all.exp();
+            for (noise, robust) in self.noise.iter_mut().zip(&robust) {
+                noise[k] = match robust {
+                    Some((log, n)) => ((n * log + NOISE_PRIOR_RUNS * all)
+                        / (n + NOISE_PRIOR_RUNS))
+                        .exp()
+                        .clamp(NOISE_LIMITS[0], NOISE_LIMITS[1]),
+                    None => all.exp(),
+                };
+            }
+        }
+    }
+}
+
+/// Runs stall, and do not hurry: a time above the law's has the heavier tail.
+fn degrees_of_freedom(response: usize, residual: f64) -> f64 {
+    if response == 0 && residual > 0.0 { SLOWER } else { OTHERS }
+}
+
+fn singular() -> Error {
+    Error::Data("the covariance of the law's parameters is singular".into())
+}

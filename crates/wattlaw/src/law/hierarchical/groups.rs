@@ -1,0 +1,167 @@
+//! The groups of a job whose parameters may deviate from the population's, and their places in the vector of a fit.
+
+use super::parameter::{COUNT, PARAMETERS, Parameter};
+use crate::base::words::words;
+
+/// A level of the hierarchy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Level {
+    /// The accelerator's chip.
+    Chip,
+    /// The software's framework.
+    Framework,
+    /// The program within a framework.
+    Program,
+    /// The kind of network.
+    Network,
+}
+
+words!(Level, "level": Chip = "chip", Framework = "framework", Program = "program", Network = "network");
+
+/// Share of the spread among stacks that lies between frameworks; as much lies between the programs of one. Half of the
+/// variance each.
+const NESTED: f64 = std::f64::consts::FRAC_1_SQRT_2;
+
+impl Level {
+    /// All levels, in the order of a fit's vector.
+    pub const LEVELS: [Self; 4] = [Self::Chip, Self::Framework, Self::Program, Self::Network];
+
+    /// Its position in [`LEVELS`](Self::LEVELS).
+    pub(super) const fn index(self) -> usize {
+        match self {
+            Self::Chip => 0,
+            Self::Framework => 1,
+            Self::Program => 2,
+            Self::Network => 3,
+        }
+    }
+
+    /// Prior spread of a parameter among the groups of this level; 0 where it does not differ.
+    pub(super) const fn prior_spread(self, parameter: &Parameter) -> f64 {
+        let spreads = &parameter.spreads;
+        match self {
+            Self::Chip => spreads.chip,
+            Self::Framework | Self::Program => spreads.stack * NESTED,
+            Self::Network => spreads.network,
+        }
+    }
+
+    /// The positions of the parameters that differ by it.
+    pub(super) fn parameters(self) -> Vec<usize> {
+        (0..COUNT).filter(|k| self.prior_spread(&PARAMETERS[*k]) > 0.0).collect()
+    }
+}
+
+/// The groups of a job, by level.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Groups {
+    /// The chip's name.
+    pub chip: String,
+    /// The framework's name.
+    pub framework: String,
+    /// Framework and program; the framework's name where no program is stated.
+    pub program: String,
+    /// The kind of network.
+    pub network: String,
+}
+
+impl Groups {
+    /// The group of a level.
+    pub fn of(&self, level: Level) -> &str {
+        match level {
+            Level::Chip => &self.chip,
+            Level::Framework => &self.framework,
+            Level::Program => &self.program,
+            Level::Network => &self.network,
+        }
+    }
+}
+
+/// Where the deviations of each group lie in the vector of a fit: the population's parameters, then level by level and
+/// group by group.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Layout {
+    /// Names of the groups of each level, sorted.
+    members: [Vec<String>; 4],
+    /// Parameters of each level.
+    parameters: [Vec<usize>; 4],
+    /// Start of each level in the vector.
+    starts: [usize; 4],
+    /// Length of the vector.
+    length: usize,
+}
+
+impl Layout {
+    /// The layout of these groups.
+    pub(super) fn new(members: [Vec<String>; 4]) -> Self {
+        let members = members.map(|mut names| {
+            names.sort_unstable();
+            names.dedup();
+            names
+        });
+        let parameters = Level::LEVELS.map(Level::parameters);
+        let mut starts = [0; 4];
+        let mut length = COUNT;
+        for level in 0..4 {
+            starts[level] = length;
+            length += members[level].len() * parameters[level].len();
+        }
+        Self { members, parameters, starts, length }
+    }
+
+    /// The layout of the groups of runs.
+    pub(super) fn of_groups<'a>(groups: impl Iterator<Item = &'a Groups> + Clone) -> Self {
+        Self::new(Level::LEVELS.map(|level| {
+            groups.clone().map(|groups| groups.of(level).to_owned()).collect()
+        }))
+    }
+
+    /// A layout with the groups of both.
+    pub(super) fn joined(&self, other: &Self) -> Self {
+        let both = Level::LEVELS.map(|level| {
+            let level = level.index();
+            [self.members[level].as_slice(), other.members[level].as_slice()].concat()
+        });
+        Self::new(both)
+    }
+
+    pub(super) const fn length(&self) -> usize {
+        self.length
+    }
+
+    pub(super) fn members(&self, level: Level) -> &[String] {
+        &self.members[level.index()]
+    }
+
+    /// The positions of the parameters that differ by a level.
+    pub(super) fn parameters(&self, level: Level) -> &[usize] {
+        &self.parameters[level.index()]
+    }
+
+    /// Whether the level has this group.
+    pub(super) fn has(&self, level: Level, group: &str) -> bool {
+        self.find(level, group).is_some()
+    }
+
+    fn find(&self, level: Level, group: &str) -> Option<usize> {
+        self.members[level.index()].binary_search_by(|name| name.as_str().cmp(group)).ok()
+    }
+
+    /// Start of a group's deviations in the vector.
+    pub(super) fn start(&self, level: Level, group: &str) -> Option<usize> {
+        let at = self.find(level, group)?;
+        Some(self.starts[level.index()] + at * self.parameters[level.index()].len())
+    }
+
+    /// The positions of the vector that add up to a job's parameters, each with its parameter.
+    pub(super) fn columns(&self, groups: &Groups) -> Vec<(usize, usize)> {
+        let mut columns: Vec<(usize, usize)> = (0..COUNT).map(|k| (k, k)).collect();
+        for level in Level::LEVELS {
+            if let Some(start) = self.start(level, groups.of(level)) {
+                let parameters = self.parameters[level.index()].iter().enumerate();
+                columns.extend(parameters.map(|(i, k)| (start + i, *k)));
+            }
+        }
+        columns
+    }
+}

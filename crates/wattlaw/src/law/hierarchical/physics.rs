@@ -1,0 +1,518 @@
+//! The physics of the law: time and power of a job from its ledger and the parameters of its chip, stack and network.
+//!
+//! Per micro-step and GPU of the busiest stage, with q = 1 + overlap:
+//!
+//! ```text
+//! launch   = λ₀ + λ₁ · kernels + layers · (FSDP: φ + TP: τ) + χ · (TP collectives · (tp − 1)) across nodes
+//! products = (F + √(s · rate) · Σ√(F · kernels)) / (ε · rate)        rate: peak, times the gain of FP8
+//! ε        = ((ε₀ · (peak / 312e12)^-slope)⁻⁸ + 0.88⁻⁸)^(-1/8)
+//! memory   = (element-wise and eager attention's bytes / ε_B + δ · products' bytes) / bandwidth
+//! device   = products + logits + attention + memory + κ · kernels
+//! over     = ((link bytes / (ε_L · link))⁴ + (adapter's bytes / (ε_N · network))⁴)^(1/4) + hop · Σ(ranks − 1)
+//! micro    = (launch^q + (device + tensor)^q + fsdp^q)^(1/q)
+//! step     = m · (micro + pipeline) + β · bubble · m · (mean stage + pipeline) + σ · over(step) + optimizer
+//! T        = steps · step + start-up
+//! ```
+//!
+//! Power of a GPU at a share s of the full clock, with v the voltage (the clock law below):
+//!
+//! ```text
+//! p(s) = P₁ + (P₀ − P₁ + busy) · s · v² + work · v² / (step · stretch(s))
+//! draw = (p(1)⁻⁸ + (limit · (1 − peaks))⁻⁸)^(-1/8)                    and s where p(s) = draw
+//! ```
+//!
+//! Sources: the roofline (Williams et al. 2009) with smooth maxima; saturation of small products as in NeuSight (Lee et
+//! al. 2024); energy as static power and work (Choi et al. 2013); rings over nodes as in NCCL, a node's ranks sharing
+//! its adapters; power of logic as leakage plus capacitance × voltage² × clock (Weste and Harris, CMOS VLSI Design,
+//! chapter 5).
+
+use super::parameter::Parameters;
+use super::terms::{Communication, Products, Terms};
+use crate::base::scope::Scope;
+use crate::stats::tape::{Real, logistic, softplus};
+
+/// The largest share of peak that products reach. Source: the best products of published benchmarks reach 0.78 to 0.86
+/// on A100, H100 and B200.
+const CEILING: f64 = 0.88;
+
+/// Sharpness of smooth minima: of the ceiling and of the power limit. Assumed.
+const SHARP: f64 = 8.0;
+
+/// Peak of an A100 in 16 bits, where `product_efficiency` is defined.
+const REFERENCE_PEAK: f64 = 312e12;
+
+/// Kernels of the optimizer are launched in fused groups: the share of a kernel's host time that each costs. Assumed.
+const OPTIMIZER_LAUNCH_SHARE: f64 = 0.3;
+
+/// Share of the full clock below which the voltage is constant. Source: Perseus' table (Chung et al. 2024): below
+/// 1,065 MHz of an A100's 1,410 the energy of a pass no longer falls.
+const VOLTAGE_FLOOR: f64 = 0.805;
+
+/// Width of the transition at the voltage floor, in shares of clock. Assumed: two clock steps of an A100.
+const VOLTAGE_WIDTH: f64 = 0.03;
+
+/// Share of device time that scales with the clock. Source: fit of Perseus' stages and Zeus' BERT under power limits.
+const CLOCK_BOUND: f64 = 0.867;
+
+/// Unused share of a power limit: power peaks hit it before the mean does. Source: as [`CLOCK_BOUND`].
+const LIMIT_PEAKS: f64 = 0.0785;
+
+/// Lowest clock of an accelerator, as a share of the full clock. Source: A100, 210 of 1,410 MHz
+/// (`nvidia-smi --query-supported-clocks=graphics`).
+pub(super) const MIN_CLOCK_SHARE: f64 = 0.15;
+
+/// Time and power of a job by the law, in seconds and watts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Estimate<R> {
+    /// Time of the run, or of the step.
+    pub time: R,
+    /// Mean power of a GPU over it, in the scope.
+    pub power: R,
+    /// Seconds of a step at the clock, by part.
+    pub step: StepTime<R>,
+    /// Joules of a GPU in a step, by part.
+    pub energy: StepEnergy<R>,
+    /// Start-up and end.
+    pub start: R,
+    /// Idle power of a GPU, W.
+    pub idle: R,
+    /// The clock under the limit.
+    pub clock: Clock<R>,
+}
+
+/// Parts of a step's time in seconds, at the full clock but for the total.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StepTime<R> {
+    pub device: R,
+    pub tensor: R,
+    pub launch: R,
+    pub fsdp: R,
+    pub pipeline: R,
+    pub gradients: R,
+    pub optimizer: R,
+    /// All of it, at the clock.
+    pub total: R,
+}
+
+/// Parts of the energy of a GPU in a step in joules, at the clock.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StepEnergy<R> {
+    /// Idle power.
+    pub idle: R,
+    /// Waiting in collectives.
+    pub busy: R,
+    pub compute: R,
+    pub memory: R,
+    pub communication: R,
+    pub kernels: R,
+}
+
+/// The clock under a power limit.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock<R> {
+    /// Power at the full clock, W.
+    pub free: f64,
+    /// Power at the clock, W.
+    pub draw: R,
+    /// Share of the full clock.
+    pub share: f64,
+    /// Time of a step over that at the full clock.
+    pub stretch: f64,
+    /// Power at the lowest clock, W.
+    pub lowest: f64,
+}
+
+impl<R: Real> Parameters<R> {
+    fn constant(&self, value: f64) -> R {
+        self.launch_s.like(value)
+    }
+
+    /// Time and mean power of a GPU in `scope`. Scopes that the law does not know add nothing to the GPU's own power.
+    pub(super) fn estimate(&self, x: &Terms, scope: Scope) -> Estimate<R> {
+        let b = &x.busiest;
+        let (device, tensor, fsdp, launch) =
+            (self.device(x), self.tensor(x), self.fsdp(x), self.launch(x));
+        let on_device = device + tensor;
+        let q = self.overlap + 1.0;
+        let without_fsdp = smooth_maximum([launch, on_device], None, q);
+        let micro = smooth_maximum([launch, on_device], fsdp, q);
+        let pipeline = (b.pipeline.count > 0.0).then(|| {
+            self.over(x, &b.pipeline, self.shard_efficiency, self.hop_s)
+                + self.pipeline_latency_s * b.pipeline.count
+        });
+        let m = x.micro_steps;
+        let mut filled = micro * m;
+        if let Some(pipeline) = pipeline {
+            filled = filled + pipeline * m;
+        }
+        if x.bubble > 0.0 {
+            // a bubble lasts as long as the mean stage
+            let fill = if b.flops > 0.0 { x.mean.flops / b.flops } else { 1.0 };
+            let stage = match pipeline {
+                Some(pipeline) => micro * fill + pipeline,
+                None => micro * fill,
+            };
+            filled = filled + self.bubble * stage * (x.bubble * m);
+        }
+        let gradients = self.gradients(x);
+        let optimizer = self.optimizer(x);
+        let step = filled + gradients + optimizer;
+        let waiting = fsdp.map_or(on_device, |fsdp| on_device + fsdp);
+        let power = self.power(x, launch, waiting);
+        let clock = self.clock(x, &power, device * m / step, step);
+        let at_clock = step * clock.stretch_of_step;
+        let start = self.start_s;
+        let run = at_clock * x.steps;
+        let (time, watts) = if x.whole_run {
+            let time = run + start;
+            (time, (run * clock.draw + start * power.idle) / time)
+        } else {
+            (at_clock, clock.draw)
+        };
+        let watts = match scope {
+            Scope::Codecarbon => watts + self.codecarbon_host_w * (x.nodes / x.gpus),
+            Scope::NodeAc => watts + self.host_share * x.tdp,
+            Scope::Gpu
+            | Scope::Devices
+            | Scope::NodeDc
+            | Scope::Facility
+            | Scope::Unstated => watts,
+        };
+        let v2 = clock.voltage.squared();
+        let (remains, rest) = power.idle_parts(self.static_remains);
+        Estimate {
+            time,
+            power: watts,
+            step: StepTime {
+                device: device * m,
+                tensor: tensor * m,
+                launch: (without_fsdp - on_device) * m,
+                fsdp: (micro - without_fsdp) * m,
+                pipeline: filled - micro * m,
+                gradients,
+                optimizer,
+                total: at_clock,
+            },
+            energy: StepEnergy {
+                idle: (remains + rest * clock.share * v2) * at_clock,
+                busy: power.busy * clock.share * v2 * at_clock,
+                compute: power.compute * v2,
+                memory: power.memory * v2,
+                communication: power.communication * v2,
+                kernels: power.kernels * v2,
+            },
+            start,
+            idle: power.idle,
+            clock: Clock {
+                free: clock.free,
+                draw: clock.draw,
+                share: clock.share.value(),
+                stretch: clock.stretch_of_step.value(),
+                lowest: clock.lowest,
+            },
+        }
+    }
+
+    /// The share of peak that long products of a parameter's kind reach.
+    fn share_of_peak(&self, x: &Terms, efficiency: R) -> R {
+        let mut share = efficiency * self.harder(x);
+        if x.wide {
+            share = share * self.wide_gain;
+        }
+        smooth_minimum(share, CEILING)
+    }
+
+    /// The larger the peak, the harder it is to feed.
+    fn harder(&self, x: &Terms) -> R {
+        // (peak / reference)^-slope, by a constant base
+        self.constant(x.half_peak / REFERENCE_PEAK).pow(-self.peak_slope)
+    }
+
+    fn products(&self, products: &Products, rate: R, share: R) -> R {
+        ((self.saturation_s * rate).sqrt() * products.saturation + products.flops) / (share * rate)
+    }
+
+    fn device(&self, x: &Terms) -> R {
+        let b = &x.busiest;
+        let peak = self.constant(x.peak);
+        let share = self.share_of_peak(x, self.product_efficiency);
+        let rate = if x.fp8 { self.fp8_gain * x.peak } else { peak };
+        let mut device = self.products(&b.layers, rate, share);
+        if b.logits.flops > 0.0 {
+            let share = if x.odd_vocabulary { share * self.odd_vocabulary } else { share };
+            device = device + self.products(&b.logits, peak, share);
+        }
+        let mut traffic = self.constant(b.elementwise_bytes);
+        if b.attention.flops > 0.0 {
+            let efficiency = if x.flash { self.flash_efficiency } else { self.eager_efficiency };
+            device = device + self.products(&b.attention, peak, self.share_of_peak(x, efficiency));
+            if !x.flash {
+                traffic = traffic + self.eager_traffic * b.attention.bytes;
+            }
+        }
+        let memory = traffic / self.memory_efficiency
+            + self.product_traffic * (b.layers.bytes + b.logits.bytes);
+        device + memory / x.bandwidth + self.kernel_s * b.kernels
+    }
+
+    /// Time of communication on link and network, which work at once: the slower one counts.
+    fn over(&self, x: &Terms, c: &Communication, efficiency: R, hop: R) -> R {
+        let link = (c.link > 0.0).then(|| {
+            let mut rate = efficiency * x.link;
+            if x.pcie {
+                let crowd = self.constant(x.gpus_per_node.max(2.0) / 2.0);
+                rate = rate * self.pcie * crowd.pow(-self.pcie_crowd);
+            }
+            self.constant(c.link) / rate
+        });
+        let network = (c.network > 0.0)
+            .then(|| self.constant(c.network) / (self.network_efficiency * x.network));
+        let sent = match (link, network) {
+            (Some(a), Some(b)) => {
+                // without overflow: the larger one is drawn out
+                let (large, small) = if a.value() > b.value() { (a, b) } else { (b, a) };
+                let ratio = (small / large).squared();
+                large * (ratio.squared() + 1.0).powf(0.25)
+            }
+            (Some(only), None) | (None, Some(only)) => only,
+            (None, None) => self.constant(0.0),
+        };
+        if c.network_count > 0.0 { sent + hop * c.hops } else { sent }
+    }
+
+    fn tensor(&self, x: &Terms) -> R {
+        let c = &x.busiest.tensor;
+        if c.count == 0.0 {
+            return self.constant(0.0);
+        }
+        let sent = self.over(x, c, self.tensor_efficiency, self.tensor_hop_s)
+            + self.tensor_latency_s * c.count;
+        if c.network_count > 0.0 { sent + self.network_latency_s * c.network_count } else { sent }
+    }
+
+    fn fsdp(&self, x: &Terms) -> Option<R> {
+        let c = &x.busiest.shards;
+        (c.count > 0.0).then(|| {
+            self.over(x, c, self.shard_efficiency, self.hop_s)
+                + self.tensor_latency_s * c.count
+                + self.network_latency_s * c.network_count
+        })
+    }
+
+    fn launch(&self, x: &Terms) -> R {
+        let b = &x.busiest;
+        let mut launch = self.launch_s + self.launch_per_kernel_s * b.kernels;
+        if x.pipeline_across_nodes && b.tensor.hops > 0.0 {
+            launch = launch + self.tensor_pipeline_launch_s * b.tensor.hops;
+        }
+        if x.sharded {
+            launch = launch + self.fsdp_launch_per_layer_s * x.layers;
+        }
+        if x.tensor_parallel {
+            launch = launch + self.tensor_launch_per_layer_s * x.layers;
+        }
+        launch
+    }
+
+    fn gradients(&self, x: &Terms) -> R {
+        let c = &x.busiest.step;
+        if c.count == 0.0 {
+            return self.constant(0.0);
+        }
+        let mut exposed = self.exposed_gradients;
+        if x.replicated {
+            exposed = exposed * self.ddp_overlap;
+        }
+        exposed * self.over(x, c, self.shard_efficiency, self.hop_s)
+            + self.tensor_latency_s * c.count
+    }
+
+    fn optimizer(&self, x: &Terms) -> R {
+        let b = &x.busiest;
+        let mut time = self.step_s
+            + self.constant(b.optimizer_bytes / x.bandwidth) / self.optimizer_efficiency
+            + self.launch_per_kernel_s * (OPTIMIZER_LAUNCH_SHARE * b.optimizer_kernels);
+        if x.sharded {
+            time = time + self.fsdp_step_s;
+        }
+        time
+    }
+
+    /// Idle and waiting power, and the energy of a step's work at the full clock; `launch` and `working` are the times
+    /// of a micro-step.
+    fn power(&self, x: &Terms, launch: R, working: R) -> Power<R> {
+        let (e, m) = (&x.mean, x.micro_steps);
+        let half = self.flop_energy * x.flop_energy;
+        let wide = || half * self.wide_energy * (x.half_peak / x.peak);
+        let (layers, others) = match (x.wide, x.fp8) {
+            (true, _) => (wide(), wide()),
+            (false, true) => (half * self.fp8_energy, half),
+            (false, false) => (half, half),
+        };
+        let byte = self.byte_energy * (x.tdp / x.bandwidth);
+        let sent = m * (e.tensor.sent + e.shards.sent + e.pipeline.sent) + e.step.sent;
+        Power {
+            idle: self.static_share * x.tdp,
+            // a GPU that waits for launches is idle
+            busy: self.busy_share * x.tdp * ((launch / working - 1.0) * -4.0).logistic(),
+            compute: layers * (m * e.layers.flops)
+                + others * (m * (e.logits.flops + e.attention.flops)),
+            memory: byte * (m * e.bytes + e.optimizer_bytes),
+            communication: self.link_energy * (x.tdp / x.link * sent),
+            kernels: self.kernel_energy_s * (x.tdp * m * e.kernels),
+        }
+    }
+
+    /// The clock under the power limit; `on_device` is the share of a step's time that scales with it.
+    fn clock(&self, x: &Terms, power: &Power<R>, on_device: R, step: R) -> ClockUnderLimit<R> {
+        let work = power.work();
+        let (remains, rest) = power.idle_parts(self.static_remains);
+        let (moves, bound) = (rest + power.busy, on_device * CLOCK_BOUND);
+        let full = |slope: f64| 1.0 + slope * above_floor(1.0);
+        let free = remains + moves + work / step;
+        let cap = x.power_limit * (1.0 - LIMIT_PEAKS);
+        let draw = smooth_minimum(free, cap);
+        // the share is found on plain numbers; one Newton step on the tape then carries its derivatives
+        let plain = Drawn {
+            remains: remains.value(),
+            moves: moves.value(),
+            work: work.value() / step.value(),
+            bound: bound.value(),
+            slope: self.voltage_slope.value(),
+            full: full(self.voltage_slope.value()),
+        };
+        let found = plain.share_at(draw.value());
+        let (_, rate) = plain.at(found);
+        let voltage_at = |share: f64| {
+            (self.voltage_slope * above_floor(share) + 1.0)
+                / (self.voltage_slope * above_floor(1.0) + 1.0)
+        };
+        let voltage = voltage_at(found);
+        let stretched = bound * (1.0 / found - 1.0) + 1.0;
+        let drawn = remains + voltage.squared() * (moves * found + work / (step * stretched));
+        let at_the_end = found <= MIN_CLOCK_SHARE;
+        let share = if at_the_end {
+            self.constant(found)
+        } else {
+            (draw - drawn) / rate + found
+        };
+        let stretch_of_step = bound * (self.constant(1.0) / share - 1.0) + 1.0;
+        ClockUnderLimit {
+            free: free.value(),
+            draw: if at_the_end { drawn } else { draw },
+            share,
+            voltage,
+            stretch_of_step,
+            lowest: plain.at(MIN_CLOCK_SHARE).0,
+        }
+    }
+}
+
+/// Power of a GPU and the energy of its work in a step, at the full clock.
+struct Power<R> {
+    idle: R,
+    busy: R,
+    compute: R,
+    memory: R,
+    communication: R,
+    kernels: R,
+}
+
+impl<R: Real> Power<R> {
+    fn work(&self) -> R {
+        self.compute + self.memory + self.communication + self.kernels
+    }
+
+    /// Idle power that no lower clock saves, and the rest.
+    fn idle_parts(&self, remains: R) -> (R, R) {
+        let kept = self.idle * remains / (remains + 1.0);
+        (kept, self.idle - kept)
+    }
+}
+
+struct ClockUnderLimit<R> {
+    free: f64,
+    draw: R,
+    share: R,
+    voltage: R,
+    stretch_of_step: R,
+    lowest: f64,
+}
+
+/// Relative voltage above its floor per slope: a smooth ramp.
+fn above_floor(share: f64) -> f64 {
+    VOLTAGE_WIDTH * softplus((share - VOLTAGE_FLOOR) / VOLTAGE_WIDTH)
+}
+
+/// Power as a function of the clock's share, on plain numbers.
+struct Drawn {
+    remains: f64,
+    moves: f64,
+    work: f64,
+    bound: f64,
+    slope: f64,
+    full: f64,
+}
+
+impl Drawn {
+    /// Power and its derivative at a share of the full clock.
+    fn at(&self, share: f64) -> (f64, f64) {
+        let v = (1.0 + self.slope * above_floor(share)) / self.full;
+        let dv = self.slope * logistic((share - VOLTAGE_FLOOR) / VOLTAGE_WIDTH) / self.full;
+        let stretch = 1.0 + self.bound * (1.0 / share - 1.0);
+        let slower = -self.bound / (share * share);
+        let power = self.remains + v * v * (self.moves * share + self.work / stretch);
+        let slope = 2.0 * v * dv * (self.moves * share + self.work / stretch)
+            + v * v * (self.moves - self.work * slower / (stretch * stretch));
+        (power, slope)
+    }
+
+    /// The share at which `draw` is drawn: Newton's method within a bracket. Power increases with the share.
+    fn share_at(&self, draw: f64) -> f64 {
+        let (mut low, mut high) = (MIN_CLOCK_SHARE, 1.0);
+        if self.at(low).0 >= draw {
+            return low;
+        }
+        let mut share: f64 = 1.0;
+        for _ in 0..60 {
+            let (power, slope) = self.at(share);
+            if power > draw {
+                high = share;
+            } else {
+                low = share;
+            }
+            let newton = share - (power - draw) / slope;
+            let next = if newton > low && newton < high { newton } else { 0.5 * (low + high) };
+            if (next - share).abs() < 1e-13 {
+                break;
+            }
+            share = next;
+        }
+        share
+    }
+}
+
+/// (x⁻⁸ + limit⁻⁸)^(-1/8): a minimum with a bend.
+fn smooth_minimum<R: Real>(x: R, limit: f64) -> R {
+    // the larger one is drawn out, so that no power overflows
+    if x.value() > limit {
+        ((x / limit).powf(-SHARP) + 1.0).powf(-1.0 / SHARP) * limit
+    } else {
+        x * ((x / limit).powf(SHARP) + 1.0).powf(-1.0 / SHARP)
+    }
+}
+
+/// (Σ tᵢ^q)^(1/q) without overflow: between the largest and the sum.
+fn smooth_maximum<R: Real>([a, b]: [R; 2], c: Option<R>, q: R) -> R {
+    let mut largest = a.max(b);
+    if let Some(c) = c {
+        largest = largest.max(c);
+    }
+    let mut sum = (a / largest).pow(q) + (b / largest).pow(q);
+    if let Some(c) = c
+        && c.value() > 0.0
+    {
+        sum = sum + (c / largest).pow(q);
+    }
+    largest * sum.pow(q.like(1.0) / q)
+}
