@@ -15,7 +15,7 @@ mod physics;
 mod posterior;
 pub mod terms;
 
-pub use conditional::{Conditional, Estimate};
+pub use conditional::{Conditional, Estimate, Workspace};
 pub use fit::{Fit, Run};
 pub use groups::{Groups, Level};
 pub use posterior::Posterior;

@@ -16,6 +16,7 @@ use super::posterior::Posterior;
 use super::terms::Terms;
 use crate::base::error::{Error, Result};
 use crate::base::scope::Scope;
+use crate::stats::score::median;
 
 /// Runs that a source counts as, at most.
 const MAX_WEIGHT: f64 = 40.0;
@@ -357,11 +358,10 @@ impl<'a> Fit<'a> {
         }
         for k in 0..2 {
             let robust: Vec<Option<(f64, f64)>> = absolute
-                .iter_mut()
+                .iter()
                 .map(|source| {
                     let n = source[k].len() as f64;
-                    let middle = crate::stats::score::median(&mut source[k])?;
-                    Some(((middle / MEDIAN_T4).max(0.01).ln(), n))
+                    (n > 0.0).then(|| ((median(&source[k]) / MEDIAN_T4).max(0.01).ln(), n))
                 })
                 .collect();
             let known: Vec<f64> = robust.iter().flatten().map(|(log, _)| *log).collect();

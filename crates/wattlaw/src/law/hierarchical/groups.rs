@@ -2,6 +2,7 @@
 
 use super::parameter::{COUNT, PARAMETERS, Parameter};
 use crate::base::words::words;
+use crate::job::Job;
 
 /// A level of the hierarchy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -66,6 +67,17 @@ pub struct Groups {
 }
 
 impl Groups {
+    /// The groups of a job.
+    pub fn for_job(job: &Job) -> Self {
+        let stack = &job.workload.framework;
+        Self {
+            chip: super::chip::name(&job.system.accelerator).to_owned(),
+            framework: stack.framework.to_string(),
+            program: stack.to_string(),
+            network: job.system.network_kind.to_string(),
+        }
+    }
+
     /// The group of a level.
     pub fn of(&self, level: Level) -> &str {
         match level {
