@@ -8,14 +8,20 @@
 
 pub mod chip;
 mod conditional;
+mod discrepancy;
 mod fit;
 mod groups;
+mod law;
+mod observation;
 pub mod parameter;
 mod physics;
 mod posterior;
 pub mod terms;
 
 pub use conditional::{Conditional, Estimate, Workspace};
-pub use fit::{Fit, Run};
+pub use discrepancy::{INPUTS, MAX_POINTS};
+pub use fit::Fit;
+pub use law::{Answer, HierarchicalLaw, LocalEstimate};
+pub use observation::Observation;
 pub use groups::{Groups, Level};
 pub use posterior::Posterior;

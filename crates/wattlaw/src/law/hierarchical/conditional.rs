@@ -40,8 +40,6 @@ impl Estimate {
 pub struct Conditional {
     /// The groups.
     pub groups: Groups,
-    /// Logarithms and logits of the parameters.
-    pub(super) transformed: Vector,
     pub(super) parameters: [f64; COUNT],
     /// Of the logarithms and logits.
     pub(super) covariance: Box<Covariance>,

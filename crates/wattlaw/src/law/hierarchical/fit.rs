@@ -2,28 +2,30 @@
 //! maximisation of the spreads.
 //!
 //! Runs stall and do not hurry, so a run slower than the law has a heavier tail (Student's t with one degree of freedom)
-//! than a faster one (four). Each source counts as at most [`MAX_WEIGHT`] runs: the runs of one table err alike, and one
+//! than a faster one (four). Each table counts as at most [`MAX_WEIGHT`] runs: the runs of one table err alike, and a
 //! large table would bend what others need.
 
 use std::collections::BTreeMap;
 
-use nalgebra::{DMatrix, DVector};
+use nalgebra::{Cholesky, DMatrix, DVector};
 
 use super::conditional::{Covariance, Gradients, Vector, Workspace, logs, parameters_of};
-use super::groups::{Groups, Layout, Level};
+use super::groups::{Groups, LEVELS, Layout, Level};
+use super::observation::Observation;
 use super::parameter::{COUNT, PARAMETERS};
 use super::posterior::Posterior;
-use super::terms::Terms;
 use crate::base::error::{Error, Result};
-use crate::base::scope::Scope;
 use crate::stats::score::median;
 
-/// Runs that a source counts as, at most.
+/// Runs that a table counts as, at most.
 const MAX_WEIGHT: f64 = 40.0;
 
 /// Rounds of expectation maximisation, and steps of Levenberg's and Marquardt's method in each.
 const ROUNDS: usize = 8;
 const STEPS: usize = 8;
+
+/// Dampings that are tried in a step.
+const DAMPINGS: usize = 8;
 
 /// Change of the loss below which a round ends.
 const CONVERGED: f64 = 0.05;
@@ -51,38 +53,30 @@ const MEDIAN_T4: f64 = 0.74;
 const SLOWER: f64 = 1.0;
 const OTHERS: f64 = 4.0;
 
-/// A measured run.
-#[derive(Debug, Clone)]
-pub struct Run<'a> {
-    /// The inputs of the law.
-    pub terms: &'a Terms,
-    /// Its groups.
-    pub groups: &'a Groups,
-    /// What the power covers.
-    pub scope: Scope,
-    /// Name of its source: a table's experiment.
-    pub source: &'a str,
-    /// ln(time / s), where it was measured.
-    pub log_time: Option<f64>,
-    /// ln(mean power of a GPU / W) in the scope, where it was measured.
-    pub log_power: Option<f64>,
-}
-
 /// A fit in progress: the runs by group, and the state of the search.
 #[derive(Debug)]
 pub struct Fit<'a> {
-    runs: &'a [Run<'a>],
+    runs: &'a [&'a Observation],
     layout: Layout,
     /// Runs of each combination of groups, with the positions of its parameters.
     combinations: Vec<Combination>,
-    /// Source of each run, and the weight of each source.
-    sources: Vec<usize>,
+    /// Table of each run, and the weight of each table.
+    tables: Vec<usize>,
     weights: Vec<f64>,
     noise: Vec<[f64; 2]>,
     noise_of_all: [f64; 2],
     mean: DVector<f64>,
-    prior_mean: DVector<f64>,
-    spreads: [Vec<f64>; 4],
+    prior: Prior,
+    spreads: [Vec<f64>; LEVELS],
+}
+
+/// The prior of the vector of a fit.
+#[derive(Debug)]
+enum Prior {
+    /// The population's prior and the spreads of the levels, which the fit updates.
+    Spreads(DVector<f64>),
+    /// The posterior of earlier runs: its mean and its precision.
+    Posterior(DVector<f64>, DMatrix<f64>),
 }
 
 #[derive(Debug)]
@@ -96,45 +90,84 @@ impl<'a> Fit<'a> {
     ///
     /// # Errors
     /// [`Error::Data`] without any run.
-    pub fn new(runs: &'a [Run<'a>]) -> Result<Self> {
-        if runs.is_empty() {
-            return Err(Error::Data("the law needs at least one run".into()));
-        }
-        let layout = Layout::of_groups(runs.iter().map(|run| run.groups));
-        let mut by_groups: BTreeMap<&Groups, Vec<usize>> = BTreeMap::new();
-        let mut by_source: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (at, run) in runs.iter().enumerate() {
-            by_groups.entry(run.groups).or_default().push(at);
-            by_source.entry(run.source).or_default().push(at);
-        }
-        let combinations = by_groups
-            .into_iter()
-            .map(|(groups, runs)| Combination { runs, columns: layout.columns(groups) })
-            .collect();
-        let mut sources = vec![0; runs.len()];
-        for (source, members) in by_source.values().enumerate() {
-            for at in members {
-                sources[*at] = source;
-            }
-        }
-        let weights = by_source.values().map(|m| (MAX_WEIGHT / m.len() as f64).min(1.0)).collect();
-        let mut prior_mean = DVector::zeros(layout.length());
+    pub fn new(runs: &'a [&'a Observation]) -> Result<Self> {
+        let layout = Layout::of_groups(runs.iter().map(|run| &run.groups));
+        let mut mean = DVector::zeros(layout.length());
         for k in 0..COUNT {
-            prior_mean[k] = PARAMETERS[k].prior_mean();
+            mean[k] = PARAMETERS[k].prior_mean();
         }
         let spreads = Level::LEVELS.map(|level| {
             let parameters = layout.parameters(level).iter();
             parameters.map(|k| level.prior_spread(&PARAMETERS[*k])).collect()
         });
+        Self::with_prior(runs, layout, Prior::Spreads(mean), spreads, FIRST_NOISE)
+    }
+
+    /// Prepares an update of a fitted law by more runs.
+    ///
+    /// # Errors
+    /// [`Error::Data`] without any run, and for a law whose covariance is singular.
+    pub fn updating(runs: &'a [&'a Observation], law: &Posterior) -> Result<Self> {
+        let own = Layout::of_groups(runs.iter().map(|run| &run.groups));
+        let layout = law.layout.joined(&own);
+        let n = layout.length();
+        let places = law.layout.places_in(&layout);
+        let mut mean = DVector::zeros(n);
+        let mut precision = DMatrix::zeros(n, n);
+        let known = Cholesky::pack_dirty(law.factor.clone()).inverse();
+        for (i, at) in places.iter().enumerate() {
+            mean[*at] = law.mean[i];
+            for (j, other) in places.iter().enumerate() {
+                precision[(*at, *other)] = known[(i, j)];
+            }
+        }
+        for level in Level::LEVELS {
+            for group in layout.members(level).iter().filter(|g| !law.layout.has(level, g)) {
+                let Some(start) = layout.start(level, group) else { continue };
+                for (i, spread) in law.spreads[level.index()].iter().enumerate() {
+                    precision[(start + i, start + i)] = spread.powi(-2);
+                }
+            }
+        }
+        Self::with_prior(runs, layout, Prior::Posterior(mean, precision), law.spreads.clone(), law.noise)
+    }
+
+    fn with_prior(
+        runs: &'a [&'a Observation],
+        layout: Layout,
+        prior: Prior,
+        spreads: [Vec<f64>; LEVELS],
+        noise: [f64; 2],
+    ) -> Result<Self> {
+        if runs.is_empty() {
+            return Err(Error::Data("the law needs at least one run".into()));
+        }
+        let mut by_groups: BTreeMap<&Groups, Vec<usize>> = BTreeMap::new();
+        let mut by_table: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (at, run) in runs.iter().enumerate() {
+            by_groups.entry(&run.groups).or_default().push(at);
+            by_table.entry(&run.table).or_default().push(at);
+        }
+        let combinations = by_groups
+            .into_iter()
+            .map(|(groups, runs)| Combination { runs, columns: layout.columns(groups) })
+            .collect();
+        let mut tables = vec![0; runs.len()];
+        for (table, members) in by_table.values().enumerate() {
+            for at in members {
+                tables[*at] = table;
+            }
+        }
+        let weights = by_table.values().map(|m| (MAX_WEIGHT / m.len() as f64).min(1.0)).collect();
         Ok(Self {
             runs,
             combinations,
-            noise: vec![FIRST_NOISE; by_source.len()],
-            sources,
+            noise: vec![noise; by_table.len()],
+            tables,
             weights,
-            noise_of_all: FIRST_NOISE,
-            mean: prior_mean.clone(),
-            prior_mean,
+            noise_of_all: noise,
+            mean: prior.mean().clone(),
+            prior,
             spreads,
             layout,
         })
@@ -178,27 +211,9 @@ impl<'a> Fit<'a> {
             let precision = self.prior_precision();
             for _ in 0..STEPS {
                 let (information, gradient, before) = self.normal_equations(&precision);
-                let mut improved = None;
-                for _ in 0..8 {
-                    let mut damped = information.clone();
-                    for i in 0..self.layout.length() {
-                        damped[(i, i)] += damping * information[(i, i)];
-                    }
-                    let step = damped
-                        .cholesky()
-                        .ok_or_else(singular)?
-                        .solve(&gradient)
-                        .map(|x| x.clamp(-LONGEST_STEP, LONGEST_STEP));
-                    let candidate = &self.mean + step;
-                    let after = self.loss(&candidate, &precision);
-                    if after.is_finite() && after < before {
-                        improved = Some((candidate, after));
-                        damping = f64::max(damping / 4.0, 1e-5);
-                        break;
-                    }
-                    damping *= 5.0;
-                }
-                let Some((mean, after)) = improved else {
+                let Some((mean, after)) =
+                    self.improved(&information, &gradient, before, &precision, &mut damping)?
+                else {
                     damping = 1e-2;
                     break;
                 };
@@ -209,20 +224,55 @@ impl<'a> Fit<'a> {
             }
             let (information, ..) = self.normal_equations(&precision);
             covariance = information.cholesky().ok_or_else(singular)?.inverse();
-            self.update_spreads(&covariance);
+            if matches!(self.prior, Prior::Spreads(_)) {
+                self.update_spreads(&covariance);
+            }
             self.update_noise();
         }
         Ok(Posterior {
             layout: self.layout,
             mean: self.mean,
-            covariance,
+            factor: covariance.cholesky().ok_or_else(singular)?.unpack(),
             spreads: self.spreads,
             noise: self.noise_of_all,
         })
     }
 
-    /// Diagonal of the prior's precision.
-    fn prior_precision(&self) -> DVector<f64> {
+    /// A damped step that lowers the loss, and its loss; `None` where eight dampings find none.
+    fn improved(
+        &self,
+        information: &DMatrix<f64>,
+        gradient: &DVector<f64>,
+        before: f64,
+        precision: &DMatrix<f64>,
+        damping: &mut f64,
+    ) -> Result<Option<(DVector<f64>, f64)>> {
+        for _ in 0..DAMPINGS {
+            let mut damped = information.clone();
+            for i in 0..self.layout.length() {
+                damped[(i, i)] *= 1.0 + *damping;
+            }
+            let step = damped
+                .cholesky()
+                .ok_or_else(singular)?
+                .solve(gradient)
+                .map(|x| x.clamp(-LONGEST_STEP, LONGEST_STEP));
+            let candidate = &self.mean + step;
+            let after = self.loss(&candidate, precision);
+            if after.is_finite() && after < before {
+                *damping = f64::max(*damping / 4.0, 1e-5);
+                return Ok(Some((candidate, after)));
+            }
+            *damping *= 5.0;
+        }
+        Ok(None)
+    }
+
+    /// The prior's precision.
+    fn prior_precision(&self) -> DMatrix<f64> {
+        if let Prior::Posterior(_, precision) = &self.prior {
+            return precision.clone();
+        }
         let mut precision = DVector::zeros(self.layout.length());
         for k in 0..COUNT {
             precision[k] = PARAMETERS[k].sd.powi(-2);
@@ -236,7 +286,7 @@ impl<'a> Fit<'a> {
                 }
             }
         }
-        precision
+        DMatrix::from_diagonal(&precision)
     }
 
     /// Logarithms and logits of the parameters of a combination.
@@ -251,19 +301,19 @@ impl<'a> Fit<'a> {
     /// Residuals of a run over the noise of its source; `None` where the response was not measured.
     fn residuals(&self, at: usize, values: [f64; 2]) -> [Option<f64>; 2] {
         let run = &self.runs[at];
-        let noise = self.noise[self.sources[at]];
+        let noise = self.noise[self.tables[at]];
         let measured = [run.log_time, run.log_power];
         [0, 1].map(|k| measured[k].map(|y| (y - values[k]) / noise[k]))
     }
 
-    fn loss(&self, mean: &DVector<f64>, precision: &DVector<f64>) -> f64 {
+    fn loss(&self, mean: &DVector<f64>, precision: &DMatrix<f64>) -> f64 {
         let mut loss = 0.0;
         for combination in &self.combinations {
             let parameters = parameters_of(&Self::transformed(mean, &combination.columns));
             for at in &combination.runs {
                 let run = &self.runs[*at];
-                let values = logs(&parameters, run.terms, run.scope);
-                let weight = self.weights[self.sources[*at]];
+                let values = logs(&parameters, &run.terms, run.scope);
+                let weight = self.weights[self.tables[*at]];
                 for (k, residual) in self.residuals(*at, values).into_iter().enumerate() {
                     let Some(r) = residual else { continue };
                     let nu = degrees_of_freedom(k, r);
@@ -274,18 +324,15 @@ impl<'a> Fit<'a> {
         loss + self.prior_loss(mean, precision)
     }
 
-    fn prior_loss(&self, mean: &DVector<f64>, precision: &DVector<f64>) -> f64 {
-        let off = mean - &self.prior_mean;
-        0.5 * off.component_mul(&off).dot(precision)
+    fn prior_loss(&self, mean: &DVector<f64>, precision: &DMatrix<f64>) -> f64 {
+        let off = mean - self.prior.mean();
+        0.5 * off.dot(&(precision * &off))
     }
 
     /// Information (the precision of the posterior), the gradient of its logarithm, and the loss.
-    fn normal_equations(
-        &self,
-        precision: &DVector<f64>,
-    ) -> (DMatrix<f64>, DVector<f64>, f64) {
-        let mut information = DMatrix::from_diagonal(precision);
-        let mut gradient = (&self.prior_mean - &self.mean).component_mul(precision);
+    fn normal_equations(&self, precision: &DMatrix<f64>) -> (DMatrix<f64>, DVector<f64>, f64) {
+        let mut information = precision.clone();
+        let mut gradient = precision * (self.prior.mean() - &self.mean);
         let mut loss = self.prior_loss(&self.mean, precision);
         let mut workspace = Workspace::default();
         for combination in &self.combinations {
@@ -295,9 +342,9 @@ impl<'a> Fit<'a> {
             for at in &combination.runs {
                 let run = &self.runs[*at];
                 let Gradients { values, slopes } =
-                    workspace.gradients(&parameters, run.terms, run.scope);
+                    workspace.gradients(&parameters, &run.terms, run.scope);
                 let (weight, noise) =
-                    (self.weights[self.sources[*at]], self.noise[self.sources[*at]]);
+                    (self.weights[self.tables[*at]], self.noise[self.tables[*at]]);
                 for (k, residual) in self.residuals(*at, values).into_iter().enumerate() {
                     let Some(r) = residual else { continue };
                     let nu = degrees_of_freedom(k, r);
@@ -348,10 +395,10 @@ impl<'a> Fit<'a> {
             let parameters = parameters_of(&Self::transformed(&self.mean, &combination.columns));
             for at in &combination.runs {
                 let run = &self.runs[*at];
-                let values = logs(&parameters, run.terms, run.scope);
+                let values = logs(&parameters, &run.terms, run.scope);
                 for (k, y) in [run.log_time, run.log_power].into_iter().enumerate() {
                     if let Some(y) = y {
-                        absolute[self.sources[*at]][k].push((y - values[k]).abs());
+                        absolute[self.tables[*at]][k].push((y - values[k]).abs());
                     }
                 }
             }
@@ -379,6 +426,14 @@ impl<'a> Fit<'a> {
                     None => all.exp(),
                 };
             }
+        }
+    }
+}
+
+impl Prior {
+    const fn mean(&self) -> &DVector<f64> {
+        match self {
+            Self::Spreads(mean) | Self::Posterior(mean, _) => mean,
         }
     }
 }

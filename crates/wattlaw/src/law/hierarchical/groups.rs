@@ -4,6 +4,9 @@ use super::parameter::{COUNT, PARAMETERS, Parameter};
 use crate::base::words::words;
 use crate::job::Job;
 
+/// Number of levels.
+pub const LEVELS: usize = 5;
+
 /// A level of the hierarchy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Level {
@@ -15,9 +18,11 @@ pub enum Level {
     Program,
     /// The kind of network.
     Network,
+    /// The source of runs, such as a cluster.
+    Source,
 }
 
-words!(Level, "level": Chip = "chip", Framework = "framework", Program = "program", Network = "network");
+words!(Level, "level": Chip = "chip", Framework = "framework", Program = "program", Network = "network", Source = "source");
 
 /// Share of the spread among stacks that lies between frameworks; as much lies between the programs of one. Half of the
 /// variance each.
@@ -25,7 +30,8 @@ const NESTED: f64 = std::f64::consts::FRAC_1_SQRT_2;
 
 impl Level {
     /// All levels, in the order of a fit's vector.
-    pub const LEVELS: [Self; 4] = [Self::Chip, Self::Framework, Self::Program, Self::Network];
+    pub const LEVELS: [Self; LEVELS] =
+        [Self::Chip, Self::Framework, Self::Program, Self::Network, Self::Source];
 
     /// Its position in [`LEVELS`](Self::LEVELS).
     pub(super) const fn index(self) -> usize {
@@ -34,6 +40,7 @@ impl Level {
             Self::Framework => 1,
             Self::Program => 2,
             Self::Network => 3,
+            Self::Source => 4,
         }
     }
 
@@ -44,6 +51,7 @@ impl Level {
             Self::Chip => spreads.chip,
             Self::Framework | Self::Program => spreads.stack * NESTED,
             Self::Network => spreads.network,
+            Self::Source => spreads.source,
         }
     }
 
@@ -64,6 +72,8 @@ pub struct Groups {
     pub program: String,
     /// The kind of network.
     pub network: String,
+    /// The source of runs that the job belongs to; empty for a new one.
+    pub source: String,
 }
 
 impl Groups {
@@ -75,6 +85,7 @@ impl Groups {
             framework: stack.framework.to_string(),
             program: stack.to_string(),
             network: job.system.network_kind.to_string(),
+            source: String::new(),
         }
     }
 
@@ -85,6 +96,7 @@ impl Groups {
             Level::Framework => &self.framework,
             Level::Program => &self.program,
             Level::Network => &self.network,
+            Level::Source => &self.source,
         }
     }
 }
@@ -94,27 +106,29 @@ impl Groups {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Layout {
     /// Names of the groups of each level, sorted.
-    members: [Vec<String>; 4],
+    members: [Vec<String>; LEVELS],
     /// Parameters of each level.
-    parameters: [Vec<usize>; 4],
+    parameters: [Vec<usize>; LEVELS],
     /// Start of each level in the vector.
-    starts: [usize; 4],
+    starts: [usize; LEVELS],
     /// Length of the vector.
     length: usize,
 }
 
 impl Layout {
     /// The layout of these groups.
-    pub(super) fn new(members: [Vec<String>; 4]) -> Self {
+    pub(super) fn new(members: [Vec<String>; LEVELS]) -> Self {
         let members = members.map(|mut names| {
             names.sort_unstable();
             names.dedup();
+            // a new source has no deviations of its own
+            names.retain(|name| !name.is_empty());
             names
         });
         let parameters = Level::LEVELS.map(Level::parameters);
-        let mut starts = [0; 4];
+        let mut starts = [0; LEVELS];
         let mut length = COUNT;
-        for level in 0..4 {
+        for level in 0..LEVELS {
             starts[level] = length;
             length += members[level].len() * parameters[level].len();
         }
@@ -163,6 +177,19 @@ impl Layout {
     pub(super) fn start(&self, level: Level, group: &str) -> Option<usize> {
         let at = self.find(level, group)?;
         Some(self.starts[level.index()] + at * self.parameters[level.index()].len())
+    }
+
+    /// The place of each position of this layout in a larger one.
+    pub(super) fn places_in(&self, other: &Self) -> Vec<usize> {
+        let mut places: Vec<usize> = (0..COUNT).collect();
+        for level in Level::LEVELS {
+            for group in self.members(level) {
+                // a joined layout has every group of both
+                let start = other.start(level, group).unwrap_or(0);
+                places.extend((0..self.parameters(level).len()).map(|i| start + i));
+            }
+        }
+        places
     }
 
     /// The positions of the vector that add up to a job's parameters, each with its parameter.

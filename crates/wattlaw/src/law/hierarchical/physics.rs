@@ -169,6 +169,7 @@ impl<R: Real> Parameters<R> {
         } else {
             (at_clock, clock.draw)
         };
+        let time = time * self.source_time;
         let watts = match scope {
             Scope::Codecarbon => watts + self.codecarbon_host_w * (x.nodes / x.gpus),
             Scope::NodeAc => watts + self.host_share * x.tdp,
@@ -177,7 +178,7 @@ impl<R: Real> Parameters<R> {
             | Scope::NodeDc
             | Scope::Facility
             | Scope::Unstated => watts,
-        };
+        } * self.source_power;
         let v2 = clock.voltage.squared();
         let (remains, rest) = power.idle_parts(self.static_remains);
         Estimate {

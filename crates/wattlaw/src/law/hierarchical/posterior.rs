@@ -1,23 +1,26 @@
 //! The fitted law: population and deviations with their covariance, spreads of the levels, and noise.
 
-use nalgebra::{DMatrix, DVector};
+use std::collections::BTreeMap;
+
+use nalgebra::{Const, DMatrix, DVector, Dyn, OMatrix};
+use serde::{Deserialize, Serialize};
 
 use super::conditional::{Conditional, Covariance, Vector, parameters_of};
-use super::groups::{Groups, Layout, Level};
+use super::groups::{Groups, LEVELS, Layout, Level};
 use super::parameter::{COUNT, PARAMETERS};
+use crate::base::error::{Error, Result};
 
-/// Standard deviations of ln time and ln power that the law misses of a source without runs.
+/// Standard deviations of ln time and ln power that the law misses of a group without runs, by level, beside the spread of
+/// its parameters.
 ///
-/// From sources held out one at a time.
-pub(super) const MISSED_SOURCE: [f64; 2] = [0.13, 0.07];
-
-/// The same beside it of a group without runs, by level.
+/// From groups held out one at a time.
 const fn missed_group(level: Level) -> [f64; 2] {
     match level {
         Level::Chip => [0.16, 0.10],
         Level::Framework => [0.10, 0.035],
         Level::Program => [0.10, 0.035],
-        Level::Network => [0.0, 0.0],
+        // the spread of a source's own factors is all of it
+        Level::Network | Level::Source => [0.0, 0.0],
     }
 }
 
@@ -25,14 +28,16 @@ const fn missed_group(level: Level) -> [f64; 2] {
 const NOISE_FACTOR: f64 = 1.5;
 
 /// A fitted law.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "Stored", into = "Stored")]
 pub struct Posterior {
     pub(super) layout: Layout,
     /// Population and deviations.
     pub(super) mean: DVector<f64>,
-    pub(super) covariance: DMatrix<f64>,
+    /// L of the covariance L Lᵀ.
+    pub(super) factor: DMatrix<f64>,
     /// Spreads of the parameters of each level, in the order of [`Layout::parameters`].
-    pub(super) spreads: [Vec<f64>; 4],
+    pub(super) spreads: [Vec<f64>; LEVELS],
     /// Noise of ln time and ln power of a source.
     pub(super) noise: [f64; 2],
 }
@@ -42,19 +47,21 @@ impl Posterior {
     /// level.
     pub fn conditional(&self, groups: &Groups) -> Conditional {
         let columns = self.layout.columns(groups);
+        let n = self.layout.length();
         let mut transformed = Vector::zeros();
-        let mut covariance = Box::new(Covariance::zeros());
+        let mut factor = OMatrix::<f64, Const<COUNT>, Dyn>::zeros(n);
         for (at, k) in &columns {
             transformed[*k] += self.mean[*at];
-            for (other, l) in &columns {
-                covariance[(*k, *l)] += self.covariance[(*at, *other)];
+            for j in 0..=*at {
+                factor[(*k, j)] += self.factor[(*at, j)];
             }
         }
-        let mut missed = [0, 1].map(|response| {
-            MISSED_SOURCE[response].powi(2) + (NOISE_FACTOR * self.noise[response]).powi(2)
-        });
+        let mut covariance = Box::new(&factor * factor.transpose());
+        let mut missed = self.noise.map(|noise| (NOISE_FACTOR * noise).powi(2));
         for level in Level::LEVELS {
-            if self.layout.has(level, groups.of(level)) {
+            // a source without factors of its own is known by its runs
+            let known = level == Level::Source && !groups.source.is_empty();
+            if known || self.layout.has(level, groups.of(level)) {
                 continue;
             }
             for (spread, k) in self.spreads[level.index()].iter().zip(self.layout.parameters(level))
@@ -68,10 +75,28 @@ impl Posterior {
         Conditional {
             groups: groups.clone(),
             parameters: parameters_of(&transformed),
-            transformed,
             covariance,
             missed,
         }
+    }
+
+    /// The law of the jobs of these groups, whose uncertainty is not asked.
+    pub(super) fn conditional_mean(&self, groups: &Groups) -> Conditional {
+        let mut transformed = Vector::zeros();
+        for (at, k) in self.layout.columns(groups) {
+            transformed[k] += self.mean[at];
+        }
+        Conditional {
+            groups: groups.clone(),
+            parameters: parameters_of(&transformed),
+            covariance: Box::new(Covariance::zeros()),
+            missed: [0.0; 2],
+        }
+    }
+
+    /// Whether runs of this group were fitted.
+    pub(super) fn has(&self, level: Level, group: &str) -> bool {
+        self.layout.has(level, group)
     }
 
     /// The groups with runs of a level.
@@ -83,8 +108,125 @@ impl Posterior {
     pub fn population(&self) -> impl Iterator<Item = (&'static str, f64, f64)> {
         (0..COUNT).map(|k| {
             let parameter = &PARAMETERS[k];
-            let sd = self.covariance[(k, k)].max(0.0).sqrt();
+            let sd = self.factor.row(k).norm();
             (parameter.name, parameter.scale.inverse(self.mean[k]), sd)
         })
     }
 }
+
+/// Digits of the factor in a file: entries over the standard deviation of their row, in thousandths. Rounding changes a
+/// standard deviation by less than a hundredth of it.
+const PARTS: f64 = 1000.0;
+
+/// The file format of a posterior.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    /// Names of the parameters, in order.
+    parameters: Vec<String>,
+    /// Names of the groups of each level.
+    groups: BTreeMap<Level, Vec<String>>,
+    /// Spreads of the parameters that differ by each level.
+    spreads: BTreeMap<Level, Vec<f64>>,
+    /// Noise of ln time and ln power of a source.
+    noise: [f64; 2],
+    /// Logarithms and logits of the population's parameters; then the deviations, level by level, group by group.
+    mean: Vec<f64>,
+    /// Standard deviations of the same.
+    sd: Vec<f64>,
+    /// L of the correlation L Lᵀ of the same, row by row, in thousandths, without zeros at the start of a row.
+    factor: Vec<Row>,
+}
+
+/// A row of the factor: the position of its first entry, and the entries up to the diagonal.
+#[derive(Serialize, Deserialize)]
+struct Row(usize, Vec<i16>);
+
+impl From<Posterior> for Stored {
+    fn from(posterior: Posterior) -> Self {
+        let n = posterior.layout.length();
+        let sd: Vec<f64> = (0..n).map(|i| posterior.factor.row(i).norm()).collect();
+        let factor = (0..n)
+            .map(|i| {
+                let parts: Vec<i16> = (0..=i)
+                    .map(|j| (PARTS * posterior.factor[(i, j)] / sd[i]).round() as i16)
+                    .collect();
+                let first = parts.iter().position(|part| *part != 0).unwrap_or(i);
+                Row(first, parts[first..].to_vec())
+            })
+            .collect();
+        let by_level = |of: &dyn Fn(Level) -> Vec<f64>| {
+            Level::LEVELS.into_iter().map(|level| (level, of(level))).collect()
+        };
+        Self {
+            parameters: PARAMETERS.iter().map(|p| p.name.to_owned()).collect(),
+            groups: Level::LEVELS
+                .into_iter()
+                .map(|level| (level, posterior.layout.members(level).to_vec()))
+                .collect(),
+            spreads: by_level(&|level| posterior.spreads[level.index()].iter().map(|s| round(*s)).collect()),
+            noise: posterior.noise.map(round),
+            mean: posterior.mean.iter().map(|x| round(*x)).collect(),
+            sd: sd.into_iter().map(round).collect(),
+            factor,
+        }
+    }
+}
+
+/// Six digits.
+fn round(x: f64) -> f64 {
+    format!("{x:.5e}").parse().unwrap_or(x)
+}
+
+impl TryFrom<Stored> for Posterior {
+    type Error = Error;
+
+    fn try_from(stored: Stored) -> Result<Self> {
+        let Stored { parameters, mut groups, mut spreads, noise, mean, sd, factor } = stored;
+        if !parameters.iter().map(String::as_str).eq(PARAMETERS.iter().map(|p| p.name)) {
+            return Err(Error::invalid(
+                "the law's parameters",
+                format!("{} names", parameters.len()),
+                "this version of wattlaw has other parameters; fit the law again",
+            ));
+        }
+        let layout =
+            Layout::new(Level::LEVELS.map(|level| groups.remove(&level).unwrap_or_default()));
+        let spreads = Level::LEVELS.map(|level| spreads.remove(&level).unwrap_or_default());
+        let n = layout.length();
+        let positive = |x: &f64| x.is_finite() && *x > 0.0;
+        let whole = Level::LEVELS
+            .into_iter()
+            .all(|level| spreads[level.index()].len() == layout.parameters(level).len());
+        let rows = factor.iter().enumerate().all(|(i, Row(first, parts))| {
+            first + parts.len() == i + 1 && parts.last().is_some_and(|diagonal| *diagonal > 0)
+        });
+        if !(whole && rows && [mean.len(), sd.len(), factor.len()] == [n; 3]) {
+            return Err(Error::invalid(
+                "the law's numbers",
+                "of another length",
+                format!("its groups have {n} of each"),
+            ));
+        }
+        if !(mean.iter().all(|x| x.is_finite() && x.abs() < LARGEST)
+            && sd.iter().chain(&noise).chain(spreads.iter().flatten()).all(positive))
+        {
+            return Err(Error::Data(
+                "the law's numbers must be finite, and its standard deviations positive".into(),
+            ));
+        }
+        let mut lower = DMatrix::zeros(n, n);
+        for (i, Row(first, parts)) in factor.into_iter().enumerate() {
+            let row: Vec<f64> = parts.into_iter().map(f64::from).collect();
+            // rounding leaves the length of a row near one
+            let length = row.iter().map(|x| x * x).sum::<f64>().sqrt();
+            for (j, part) in row.into_iter().enumerate() {
+                lower[(i, first + j)] = sd[i] * part / length;
+            }
+        }
+        Ok(Self { layout, mean: DVector::from_vec(mean), factor: lower, spreads, noise })
+    }
+}
+
+/// Largest logarithm or logit of a parameter in a file.
+const LARGEST: f64 = 100.0;

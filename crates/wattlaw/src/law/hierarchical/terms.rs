@@ -3,6 +3,7 @@
 //! Every operation of the ledger is in exactly one sum. Time is set by the busiest pipeline stage; energy is drawn by
 //! all of them, so its sums are means over stages.
 
+use super::discrepancy::INPUTS;
 use crate::cost::{
     AttentionFlops, Collective, CollectiveKind, CollectiveRole, Cost, Ledger, OpKind, Phase, Span,
 };
@@ -73,6 +74,8 @@ pub struct StageTerms {
 pub struct Terms {
     /// Whether the time is that of a whole run with start-up and end, not of one step.
     pub whole_run: bool,
+    /// The inputs of the discrepancy; see [`INPUTS`].
+    pub inputs: [f64; INPUTS.len()],
     /// The busiest pipeline stage.
     pub busiest: StageTerms,
     /// The mean over pipeline stages.
@@ -150,6 +153,7 @@ impl Terms {
         let own_peak = accelerator.peak(w.precision).map_or(f64::NAN, |peak| peak.value());
         Self {
             whole_run: true,
+            inputs: super::discrepancy::inputs(job),
             busiest,
             mean,
             layers: (p.stage_layers(&job.architecture, ledger.stage)

@@ -1,0 +1,257 @@
+//! The law as it is fitted, stored and asked: the posterior of its parameters, and discrepancies where runs are many.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::conditional::{Conditional, Estimate, Workspace};
+use super::discrepancy::{Discrepancy, INPUTS};
+use super::fit::Fit;
+use super::groups::{Groups, Level};
+use super::observation::Observation;
+use super::physics;
+use super::posterior::Posterior;
+use super::terms::Terms;
+use crate::base::error::Result;
+use crate::base::scope::Scope;
+
+/// A fitted hierarchical law.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HierarchicalLaw {
+    /// Population, deviations and their covariance.
+    pub posterior: Posterior,
+    /// The chips and programs of the runs, each with what the runs say beyond the physics.
+    cells: Vec<Cell>,
+}
+
+/// The runs of one chip and program.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cell {
+    chip: String,
+    program: String,
+    /// The source, where jobs of this chip and program belong to it; empty where they are new.
+    source: String,
+    runs: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    time: Option<Discrepancy>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    power: Option<Discrepancy>,
+}
+
+/// The law of the jobs of one chip, software, network and source.
+#[derive(Debug, Clone)]
+pub struct Answer<'a> {
+    conditional: Conditional,
+    cell: Option<&'a Cell>,
+    /// Levels whose group of the job has no runs.
+    pub unseen: Vec<Level>,
+}
+
+/// An estimate, and how near the runs are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LocalEstimate {
+    /// ln time and ln power with variances.
+    pub estimate: Estimate,
+    /// Factors of the discrepancy on time and power; 1 without one.
+    pub discrepancy: [f64; 2],
+    /// 1 among runs of the job's chip and program, 0 far from them.
+    pub nearness: f64,
+}
+
+impl HierarchicalLaw {
+    /// Fits the law on runs of any number of tables, from the prior; with discrepancies of at most `points` inducing
+    /// points.
+    ///
+    /// # Errors
+    /// [`Error::Data`](crate::Error::Data) without any run, and for runs that are all equal.
+    pub fn fit(runs: &[&Observation], points: Option<usize>) -> Result<Self> {
+        let posterior = Fit::new(runs)?.run()?;
+        let cells = Cell::learn(&posterior, runs, points)?;
+        Ok(Self { posterior, cells })
+    }
+
+    /// Fits the law as [`fit`](Self::fit) does, starting the search at a law of most of the same runs.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit).
+    pub fn refit(&self, runs: &[&Observation], points: Option<usize>) -> Result<Self> {
+        let posterior = Fit::new(runs)?.starting_at(&self.posterior).rounds(REFIT_ROUNDS)?;
+        let cells = Cell::learn(&posterior, runs, points)?;
+        Ok(Self { posterior, cells })
+    }
+
+    /// Updates the law by the runs of one more source: they are data beside the earlier runs, not instead of them.
+    ///
+    /// What the law misses of the source is an unknown of its own, and jobs of the source's chips and programs belong
+    /// to it.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit).
+    pub fn updated(&self, runs: &[&Observation], source: &str, points: Option<usize>) -> Result<Self> {
+        let own: Vec<Observation> = runs
+            .iter()
+            .map(|run| Observation {
+                groups: Groups { source: source.to_owned(), ..run.groups.clone() },
+                ..(*run).clone()
+            })
+            .collect();
+        let own: Vec<&Observation> = own.iter().collect();
+        let posterior = Fit::updating(&own, &self.posterior)?.rounds(1)?;
+        let mut cells = Cell::learn(&posterior, &own, points)?;
+        // the newest source of a chip and program is found first
+        cells.extend(self.cells.iter().filter(|cell| cell.source != source).cloned());
+        Ok(Self { posterior, cells })
+    }
+
+    /// The law without discrepancies.
+    #[must_use]
+    pub fn physics_only(mut self) -> Self {
+        for cell in &mut self.cells {
+            (cell.time, cell.power) = (None, None);
+        }
+        self
+    }
+
+    /// The law of a job's groups. A job without a source belongs to the newest one that has runs of its chip and
+    /// program, or of its chip.
+    pub fn answer(&self, groups: &Groups) -> Answer<'_> {
+        let same = |cell: &&Cell| cell.chip == groups.chip && cell.program == groups.program;
+        let mut groups = groups.clone();
+        if groups.source.is_empty() {
+            let known = self.cells.iter().filter(|cell| !cell.source.is_empty());
+            let of_chip = known.clone().find(|cell| cell.chip == groups.chip);
+            if let Some(cell) = known.clone().find(same).or(of_chip) {
+                groups.source.clone_from(&cell.source);
+            }
+        }
+        let cell = self
+            .cells
+            .iter()
+            .filter(same)
+            .find(|cell| cell.source == groups.source)
+            .or_else(|| self.cells.iter().find(same));
+        let unseen = Level::LEVELS
+            .into_iter()
+            .filter(|level| {
+                let group = groups.of(*level);
+                let own = *level == Level::Source && !group.is_empty();
+                !own && !self.posterior.has(*level, group)
+            })
+            .collect();
+        Answer { conditional: self.posterior.conditional(&groups), cell, unseen }
+    }
+
+    /// Number of runs of each chip and program.
+    pub fn cells(&self) -> impl Iterator<Item = (&str, &str, usize)> {
+        self.cells.iter().map(|cell| (cell.chip.as_str(), cell.program.as_str(), cell.runs))
+    }
+}
+
+/// Rounds of a fit that starts at a law of most of the same runs.
+const REFIT_ROUNDS: usize = 3;
+
+impl Cell {
+    /// The cells of the runs with their discrepancies.
+    fn learn(
+        posterior: &Posterior,
+        runs: &[&Observation],
+        points: Option<usize>,
+    ) -> Result<Vec<Self>> {
+        let mut by_cell: BTreeMap<(&str, &str, &str), Vec<&Observation>> = BTreeMap::new();
+        for run in runs {
+            let Groups { chip, program, source, .. } = &run.groups;
+            by_cell.entry((chip, program, source)).or_default().push(run);
+        }
+        let mut cells = Vec::new();
+        for ((chip, program, source), runs) in by_cell {
+            let mut of_response = [const { (Vec::new(), Vec::new()) }; 2];
+            for run in &runs {
+                let logs = posterior.conditional_mean(&run.groups).logs(&run.terms, run.scope);
+                for (k, y) in [run.log_time, run.log_power].into_iter().enumerate() {
+                    if let Some(y) = y {
+                        of_response[k].0.push(run.terms.inputs);
+                        of_response[k].1.push(y - logs[k]);
+                    }
+                }
+            }
+            let learn = |(inputs, residuals): &(Vec<[f64; INPUTS.len()]>, Vec<f64>)| match points {
+                Some(points) => Discrepancy::learn(inputs, residuals, points),
+                None => Ok(None),
+            };
+            cells.push(Self {
+                chip: chip.to_owned(),
+                program: program.to_owned(),
+                source: source.to_owned(),
+                runs: runs.len(),
+                time: learn(&of_response[0])?,
+                power: learn(&of_response[1])?,
+            });
+        }
+        Ok(cells)
+    }
+}
+
+impl Answer<'_> {
+    /// The groups of its jobs.
+    pub const fn groups(&self) -> &Groups {
+        &self.conditional.groups
+    }
+
+    /// The estimate of a job in `scope`.
+    pub fn estimate(
+        &self,
+        terms: &Terms,
+        scope: Scope,
+        workspace: &mut Workspace,
+    ) -> LocalEstimate {
+        let mut estimate = self.conditional.estimate(terms, scope, workspace);
+        let mut discrepancy = [1.0; 2];
+        let mut nearness: f64 = 0.0;
+        let Some(cell) = self.cell else {
+            return LocalEstimate { estimate, discrepancy, nearness };
+        };
+        // a new source misses what it misses however near its configuration is to the runs of another
+        let known = !cell.source.is_empty() && cell.source == self.conditional.groups.source;
+        let mut left = [1.0; 2];
+        for (k, of) in [&cell.time, &cell.power].into_iter().enumerate() {
+            let Some(of) = of else { continue };
+            let learned = of.predict(&terms.inputs);
+            discrepancy[k] = learned.mean.exp();
+            if k == 0 {
+                nearness = learned.nearness;
+                estimate.log_time += learned.mean;
+            } else {
+                estimate.log_power += learned.mean;
+            }
+            if known {
+                let variance = if k == 0 {
+                    &mut estimate.variance_time
+                } else {
+                    &mut estimate.variance_power
+                };
+                left[k] = 1.0 - learned.nearness;
+                *variance = left[k] * *variance + learned.nearness * learned.variance;
+            }
+        }
+        estimate.covariance *= (left[0] * left[1]).sqrt();
+        LocalEstimate { estimate, discrepancy, nearness }
+    }
+
+    /// ln time and ln power in `scope` alone.
+    pub fn logs(&self, terms: &Terms, scope: Scope) -> [f64; 2] {
+        let mut logs = self.conditional.logs(terms, scope);
+        if let Some(cell) = self.cell {
+            for (log, of) in logs.iter_mut().zip([&cell.time, &cell.power]) {
+                *log += of.as_ref().map_or(0.0, |of| of.predict(&terms.inputs).mean);
+            }
+        }
+        logs
+    }
+
+    /// Parts of time and energy.
+    pub(crate) fn physics(&self, terms: &Terms) -> physics::Estimate<f64> {
+        self.conditional.physics(terms, Scope::Gpu)
+    }
+}
