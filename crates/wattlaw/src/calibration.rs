@@ -8,7 +8,7 @@ mod range;
 mod suggest;
 
 pub use design::study_design;
-pub use embedded::{CandidateCalibrations, Choice, choose, embedded};
+pub use embedded::{BUILT_IN, built_in, embedded};
 pub use fit::{FitOptions, default_formula};
 pub use range::{Outside, Range};
 pub use suggest::{Suggested, Suggestions};
@@ -21,13 +21,16 @@ use crate::base::words::words;
 use crate::data::dataset::ProxyColumns;
 use crate::data::features::Features;
 use crate::law::efficiency::BeforeRunFit;
-use crate::law::roofline::laws::RooflineLaws;
+use crate::law::roofline::RooflineFit;
 use crate::law::scaling::ScalingFit;
 use crate::law::setting::Setting;
 use crate::stats::conformal::Conformal;
 
-/// The schema of the file; a reader refuses any other.
-pub const SCHEMA: &str = "wattlaw-calibration/1";
+/// The schema of the file.
+pub const SCHEMA: &str = "wattlaw-calibration/2";
+
+/// The schema of 0.1.0, whose scaling laws are read.
+const FIRST_SCHEMA: &str = "wattlaw-calibration/1";
 
 /// Laws of energy and time, fitted on the runs of one table.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -59,8 +62,8 @@ pub struct Calibration {
 pub enum Laws {
     /// The study's scaling law: least squares on logarithms of proxies.
     Scaling(Box<ScalingLaws>),
-    /// The roofline law: parameters of each accelerator.
-    Roofline(Box<RooflineLaws>),
+    /// The roofline law: one law for every job.
+    Roofline(Box<RooflineFit>),
 }
 
 /// The kinds of laws.
@@ -144,12 +147,26 @@ impl Calibration {
         #[derive(Deserialize)]
         struct Versioned {
             schema: Option<String>,
+            law: Option<Kind>,
+        }
+        #[derive(Deserialize)]
+        struct Kind {
+            kind: Option<LawKind>,
         }
         let syntax =
             |e: serde_json::Error| Error::Syntax { format: "calibration", message: e.to_string() };
         let found: Versioned = serde_json::from_str(text).map_err(syntax)?;
         match found.schema {
             Some(schema) if schema == SCHEMA => {}
+            Some(schema) if schema == FIRST_SCHEMA => {
+                if found.law.is_some_and(|law| law.kind == Some(LawKind::Roofline)) {
+                    return Err(Error::Data(
+                        "the file holds a roofline law of wattlaw 0.1.0, one for each accelerator; add its runs to the one \
+                         law with `wattlaw calibrate RUNS.csv`"
+                            .into(),
+                    ));
+                }
+            }
             Some(schema) => {
                 return Err(Error::invalid(
                     "schema",

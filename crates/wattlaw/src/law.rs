@@ -3,7 +3,6 @@
 pub(crate) mod baseline;
 pub mod efficiency;
 mod evaluate;
-pub mod hierarchical;
 pub mod linear;
 pub mod roofline;
 pub mod scaling;

@@ -2,10 +2,9 @@
 
 use super::{Finding, FindingKind};
 use crate::base::scope::Covers;
-use crate::data::dataset::{Dataset, ProxyColumns};
+use crate::data::dataset::Dataset;
 use crate::job::catalog::Catalog;
-use crate::law::roofline::RooflineLaw;
-use crate::law::roofline::terms::Terms;
+use crate::law::roofline::{Observation, RooflineFit, observations};
 
 /// Ratio of measured to predicted time above which a step counts as stalled. The law's own errors are a few per cent;
 /// stalls are 50 % and more.
@@ -16,7 +15,7 @@ const MIN_STEPS: usize = 60;
 
 /// Finds steps that took more than 1.3 times the prediction of a robust law fitted on all steps of the table.
 ///
-/// The loss is Cauchy's, so stalled steps hardly influence the law. The rule was fixed before any law was evaluated on
+/// A slower step has a Cauchy's tail in the loss, so stalled steps hardly influence the law. The rule was fixed before any law was evaluated on
 /// the remaining steps.
 pub(super) fn steps(data: &Dataset, catalog: &Catalog) -> Vec<Finding> {
     let steps = data.filter(|r| r.covers == Covers::OneStep && r.duration.is_some());
@@ -24,21 +23,19 @@ pub(super) fn steps(data: &Dataset, catalog: &Catalog) -> Vec<Finding> {
     if steps.runs.len() < MIN_STEPS {
         return Vec::new();
     }
-    let mut law = RooflineLaw::new(&steps, catalog, false);
-    law.discrepancy = None;
-    let fitted = steps
-        .frame(ProxyColumns::default(), catalog)
-        .and_then(|frame| law.fit_machines(&frame, "config_family"));
+    let runs: Vec<Option<Observation>> =
+        observations(&steps, catalog).into_iter().map(Result::ok).collect();
+    let counted: Vec<&Observation> = runs.iter().flatten().collect();
     // without a fitted law there is no prediction to compare with
-    let Ok(laws) = fitted else { return Vec::new() };
+    let Ok(law) = RooflineFit::fit(&counted, None) else { return Vec::new() };
     steps
         .runs
         .iter()
-        .filter_map(|run| {
-            let job = run.resolve(catalog).ok()?;
-            let terms = Terms { whole_run: false, ..Terms::for_job(&job) };
-            let (machine, _) = laws.machine(&job.system.accelerator.name);
-            let law_s = machine.physics(&terms)[0].exp();
+        .zip(&runs)
+        .filter_map(|(run, observation)| {
+            let observation = observation.as_ref()?;
+            let [log_time, _] = law.answer(&observation.groups).logs(&observation.terms, observation.scope);
+            let law_s = log_time.exp();
             let factor = run.duration?.value() / law_s;
             (factor > STALL_FACTOR).then(|| {
                 let detail = format!(

@@ -8,9 +8,8 @@ use crate::data::dataset::ProxyColumns;
 use crate::data::features::Features;
 use crate::job::Job;
 use crate::law::linear::Uncertainty;
-use crate::law::roofline::laws::RooflineLaws;
 use crate::law::roofline::terms::Terms;
-use crate::law::roofline::transfer;
+use crate::law::roofline::{DesignJob, Groups, RooflineFit};
 use crate::law::setting::Setting;
 use crate::stats::design::{Encoding, Unseen, varying};
 use crate::stats::formula::Formula;
@@ -30,13 +29,13 @@ const PRIOR_SD: f64 = 10.0;
 const RIDGE: f64 = 1e-9;
 
 impl Calibration {
-    /// The roofline laws.
+    /// The roofline law.
     ///
     /// # Errors
     /// [`Error::Data`] for another law; `what` completes the sentence "only a roofline law can …".
-    pub fn roofline(&self, what: &str) -> Result<&RooflineLaws> {
+    pub fn roofline(&self, what: &str) -> Result<&RooflineFit> {
         match &self.law {
-            Laws::Roofline(laws) => Ok(laws),
+            Laws::Roofline(law) => Ok(law),
             Laws::Scaling(_) => Err(Error::Data(format!(
                 "calibration {} holds a {} law; only a roofline law can {what}",
                 self.name,
@@ -48,10 +47,10 @@ impl Calibration {
     /// The experimental design of `candidates` for predictions of `targets`, under the calibration's law.
     ///
     /// # Errors
-    /// [`Error::Data`] for several accelerators under a roofline law, and for a job outside a scaling law's columns.
+    /// [`Error::Data`] for a job outside a scaling law's columns.
     pub fn design(&self, candidates: &[&Job], targets: &[&Job]) -> Result<Design> {
         match &self.law {
-            Laws::Roofline(laws) => laws.design(candidates, targets),
+            Laws::Roofline(law) => Ok(roofline_design(law, candidates, targets)),
             Laws::Scaling(laws) => self.scaling_design(laws, candidates, targets),
         }
     }
@@ -91,31 +90,16 @@ impl Calibration {
     }
 }
 
-impl RooflineLaws {
-    /// The experimental design of candidates on one accelerator.
-    ///
-    /// # Errors
-    /// [`Error::Data`] for several accelerators.
-    pub(super) fn design(&self, candidates: &[&Job], targets: &[&Job]) -> Result<Design> {
-        let all = candidates.iter().chain(targets);
-        let mut gpus: Vec<&str> = all.map(|job| job.system.accelerator.name.as_str()).collect();
-        gpus.sort_unstable();
-        gpus.dedup();
-        let [gpu] = gpus.as_slice() else {
-            return Err(Error::Data(format!(
-                "runs are suggested for one GPU model at a time, but the space and jobs have {}",
-                gpus.join(", ")
-            )));
-        };
-        let terms =
-            |jobs: &[&Job]| -> Vec<Terms> { jobs.iter().map(|job| Terms::for_job(job)).collect() };
-        let (candidates, targets) = (terms(candidates), terms(targets));
-        Ok(transfer::design(
-            &self.prior(gpu),
-            &candidates.iter().collect::<Vec<_>>(),
-            &targets.iter().collect::<Vec<_>>(),
-        ))
-    }
+/// The experimental design of jobs under the roofline law.
+fn roofline_design(law: &RooflineFit, candidates: &[&Job], targets: &[&Job]) -> Design {
+    let prepared = |jobs: &[&Job]| -> Vec<(Terms, Groups)> {
+        jobs.iter().map(|job| (Terms::for_job(job), Groups::for_job(job))).collect()
+    };
+    let (candidates, targets) = (prepared(candidates), prepared(targets));
+    let jobs = |prepared: &'_ [(Terms, Groups)]| -> Vec<DesignJob<'_>> {
+        prepared.iter().map(|(terms, groups)| DesignJob { terms, groups }).collect()
+    };
+    law.design(&jobs(&candidates), &jobs(&targets))
 }
 
 /// The experimental design of the study's law before the run, without a calibration: the terms of η replace η, and

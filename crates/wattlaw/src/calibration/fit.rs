@@ -6,8 +6,7 @@ use crate::base::scope::Scope;
 use crate::data::dataset::{Dataset, ProxyColumns};
 use crate::job::catalog::Catalog;
 use crate::law::efficiency::{BeforeRunLaw, measurable};
-use crate::law::roofline::laws::RooflineLaws;
-use crate::law::roofline::{MAX_ROWS, RooflineLaw};
+use crate::law::roofline::{MAX_POINTS, RooflineFit, observations};
 use crate::law::scaling::ScalingLaw;
 use crate::law::setting::Setting;
 use crate::stats::conformal::Conformal;
@@ -129,28 +128,23 @@ impl Calibration {
         Self::new(&data, options, &frame, scope, notes, Laws::Scaling(Box::new(laws)))
     }
 
-    /// Fits the roofline law on the runs of a dataset that the setting keeps: each accelerator's own parameters, with
-    /// the pooled fit as the prior, and the pooled parameters; with a discrepancy where the law has one.
+    /// Fits the roofline law on the runs of a dataset that the setting keeps, from the prior alone; with a discrepancy of
+    /// at most `points` inducing points.
     ///
     /// # Errors
-    /// [`Error::Data`] for mixed scopes, runs that cannot be counted or have no durations, and a fit that does not
-    /// converge.
+    /// [`Error::Data`] for runs that cannot be counted or have no durations.
     pub fn fit_roofline(
         data: &Dataset,
         options: &FitOptions,
         catalog: &Catalog,
-        discrepancy: Option<usize>,
-        pooled: bool,
+        points: Option<usize>,
     ) -> Result<Self> {
         let data = options.kept(data)?;
-        let scope = data.scope()?;
         let frame = data.frame(options.columns, catalog)?;
-        let mut law = RooflineLaw::new(&data, catalog, false);
-        (law.discrepancy, law.pooled) = (discrepancy, pooled);
-        let laws = law.fit_machines(&frame, &options.hold_out)?;
-        let mut notes = data.notes.clone();
-        notes.extend(thinned(&laws, frame.label("gpu")?));
-        Self::new(&data, options, &frame, scope, notes, Laws::Roofline(Box::new(laws)))
+        let runs = observations(&data, catalog).into_iter().collect::<Result<Vec<_>>>()?;
+        let law = RooflineFit::fit(&runs.iter().collect::<Vec<_>>(), points)?;
+        let law = Laws::Roofline(Box::new(law));
+        Self::new(&data, options, &frame, Scope::Gpu, data.notes.clone(), law)
     }
 
     fn new(
@@ -180,28 +174,6 @@ impl Calibration {
             law,
         })
     }
-}
-
-/// A note on discrepancies with fewer inducing points than runs.
-fn thinned(laws: &RooflineLaws, gpus: &[String]) -> Vec<String> {
-    let mut notes = Vec::new();
-    for (gpu, machine) in &laws.machines {
-        let runs = gpus.iter().filter(|g| *g == gpu).count();
-        let points: Vec<String> = machine.points().map(|p| p.to_string()).collect();
-        if points.is_empty() {
-            continue;
-        }
-        let chosen = if runs > MAX_ROWS {
-            format!("; its length scales were fitted on {MAX_ROWS} of them")
-        } else {
-            String::new()
-        };
-        notes.push(format!(
-            "the discrepancy of {runs} runs on {gpu} has {} inducing points{chosen}",
-            points.join(" and ")
-        ));
-    }
-    notes
 }
 
 /// Fits the law of one response; returns it with the signed residuals of all rows in order, or nothing where no run has
@@ -266,35 +238,17 @@ fn residuals_held_out(law: &BeforeRunLaw, hold_out: &str, frame: &Frame) -> Resu
 }
 
 impl Calibration {
-    /// Adapts a roofline calibration to a few runs of other accelerators (or more runs of known ones). The prior of
-    /// each is the parent's posterior: its own parameters where the parent has the accelerator, otherwise the pooled
-    /// ones. The parent's accelerators are kept.
-    ///
-    /// Few runs give no residual distribution of their own; their intervals are then those of whole accelerators held
-    /// out in the parent.
+    /// Adds the runs of a dataset to a roofline calibration, as data beside those it was fitted on: it answers every job as
+    /// before, and jobs like the runs better.
     ///
     /// # Errors
-    /// [`Error::Data`] where the parent has no roofline law, the energies have another scope than the parent's, the
-    /// cost of a run cannot be counted, a run has no duration, or the fit does not converge.
+    /// [`Error::Data`] where the calibration has no roofline law, the cost of a run cannot be counted, or a run has no
+    /// duration.
     pub fn adjusted(&self, data: &Dataset, catalog: &Catalog, name: &str) -> Result<Self> {
-        let Laws::Roofline(laws) = &self.law else {
-            return Err(Error::Data(format!(
-                "calibration {} holds a {} law; only a roofline law can be adjusted to a few runs",
-                self.name,
-                self.law.kind()
-            )));
-        };
-        let scope = data.scope()?;
-        let energies = data.runs.iter().any(|r| r.energy.is_some());
-        if energies && laws.pooled.knows_energy() && scope != self.scope {
-            return Err(Error::Data(format!(
-                "the runs' energies are of scope `{scope}` and those of {} of `{}`; state the runs' with --scope if they are \
-                 the same",
-                self.name, self.scope
-            )));
-        }
+        let law = self.roofline("be adapted to runs")?;
         let frame = data.frame(ProxyColumns::default(), catalog)?;
-        let adjusted = RooflineLaw::new(data, catalog, false).adjust(&frame, laws)?;
+        let runs = observations(data, catalog).into_iter().collect::<Result<Vec<_>>>()?;
+        let updated = law.updated(&runs.iter().collect::<Vec<_>>(), &data.name, Some(MAX_POINTS))?;
         let own = range::from_dataset(data, frame.label("gpu")?);
         Ok(Self {
             name: name.to_owned(),
@@ -307,13 +261,9 @@ impl Calibration {
                 source: None,
                 energies_assumed: data.energies_assumed() + self.data.energies_assumed,
             },
-            scope: if laws.pooled.knows_energy() { self.scope } else { scope },
             range: range::joined(&self.range, &own),
-            notes: vec![format!(
-                "adapted from {}, whose {} runs give the prior",
-                self.name, self.data.rows
-            )],
-            law: Laws::Roofline(Box::new(adjusted)),
+            notes: vec![format!("added to {}, fitted on {} runs", self.name, self.data.rows)],
+            law: Laws::Roofline(Box::new(updated)),
             ..self.clone()
         })
     }

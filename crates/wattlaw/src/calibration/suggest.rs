@@ -3,8 +3,11 @@
 use serde::Serialize;
 
 use super::Calibration;
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
+use crate::base::scope::Scope;
 use crate::job::Job;
+use crate::law::roofline::Groups;
+use crate::law::roofline::terms::Terms;
 use crate::stats::optimal::Criterion;
 
 /// A suggested run.
@@ -46,16 +49,30 @@ impl Calibration {
         count: usize,
         criterion: Criterion,
     ) -> Result<Suggestions> {
-        let laws = self.roofline("suggest runs")?;
-        let mut design = laws.design(candidates, targets)?;
+        let law = self.roofline("suggest runs")?;
+        let mut gpus: Vec<&str> = candidates
+            .iter()
+            .chain(targets)
+            .map(|job| job.system.accelerator.name.as_str())
+            .collect();
+        gpus.sort_unstable();
+        gpus.dedup();
+        if gpus.len() > 1 {
+            return Err(Error::Data(format!(
+                "runs are suggested for one GPU model at a time, but the space and jobs have {}",
+                gpus.join(", ")
+            )));
+        }
+        let mut design = self.design(candidates, targets)?;
         let log_sd_before = design.target_sd();
         let runs = design
             .choose(criterion, count)
             .into_iter()
             .map(|chosen| {
                 let job = candidates[chosen.candidate];
-                let machine = laws.machine(&job.system.accelerator.name).0;
-                let [(log_time, _), (log_energy, _)] = machine.predict(&machine.terms_for(job));
+                let answer = law.answer(&Groups::for_job(job));
+                let [log_time, log_power] = answer.logs(&Terms::for_job(job), Scope::Gpu);
+                let log_energy = log_time + log_power + (job.system.gpus as f64).ln();
                 Suggested {
                     candidate: chosen.candidate,
                     duration_s: log_time.exp(),

@@ -1,17 +1,35 @@
-//! The roofline law: time and energy before the run, from the ledger, with a smooth discrepancy learned from the
-//! residuals of the physics.
+//! The roofline law: one hierarchical law of time and power for every job, fitted on all tables at once.
+//!
+//! What a job's parameters are, in logarithms and logits: those of the population, plus the deviations of its chip, of
+//! its software (a framework, and a program within it), and of its kind of network. Deviations are partially pooled:
+//! each has a normal prior whose spread is fitted (Gelman and Hill, Data Analysis Using Regression and
+//! Multilevel/Hierarchical Models, 2007, chapter 12), so that a group with many runs has its own parameters, one with few
+//! leans on the others, and one without runs has the population's, with the spread of groups in its interval.
 
+pub mod chip;
 pub mod clock;
+mod conditional;
+mod design;
 mod discrepancy;
-pub mod fit;
+mod fit;
+mod groups;
+mod fitted;
 mod law;
-pub mod laws;
-pub mod machine;
-pub(crate) mod observation;
-pub mod physics;
-pub mod sensitivity;
+mod observation;
+pub mod parameter;
+mod parts;
+mod physics;
+mod posterior;
 pub mod terms;
-pub mod transfer;
 
-pub use discrepancy::{Discrepancy, MAX_POINTS, MAX_ROWS};
-pub use law::{Response, RooflineLaw};
+pub use conditional::{Conditional, Estimate, Workspace, half_width};
+pub(crate) use design::DesignJob;
+pub use design::OVERHEAD_S;
+pub use discrepancy::{INPUTS, MAX_POINTS};
+pub use fit::Fit;
+pub use fitted::{Answer, LocalEstimate, RooflineFit};
+pub use law::{Response, RooflineLaw, observations};
+pub use observation::Observation;
+pub use groups::{Groups, Level};
+pub use parts::{EnergyParts, Parts, TimeParts};
+pub use posterior::Posterior;

@@ -1,69 +1,135 @@
-//! The discrepancy of the physics: a smooth function of the configuration, learned from logarithmic residuals.
+//! The discrepancy of the physics: a smooth function of the configuration, learned from the residuals of the runs of one
+//! chip and program.
 //!
-//! Source: Kennedy and O'Hagan 2001. Far from the runs its mean goes to zero and its standard deviation to that of the
-//! residuals.
+//! Source: Kennedy and O'Hagan 2001. Far from the runs its mean goes to zero.
 
 use serde::{Deserialize, Serialize};
 
-use super::terms::INPUTS;
 use crate::base::error::{Error, Result};
-use crate::stats::gp::{Gp, Kernel, KernelPrior, LogPrior};
+use crate::job::Job;
+use crate::job::task::Task;
+use crate::job::workload::Checkpointing;
+use crate::stats::gp::{Gp, KernelPrior, LogPrior};
 
-/// Maximum number of rows for choosing hyperparameters; the process is conditioned on all rows.
-pub const MAX_ROWS: usize = 320;
+/// The inputs of the discrepancy: natural logarithms of counts and ratios, and two flags.
+pub const INPUTS: [&str; 14] = [
+    "log_layers",
+    "log_hidden_size",
+    "log_micro_tokens",
+    "log_seq_len",
+    "log_gpus",
+    "log_tp",
+    "log_pp",
+    "log_grad_accum",
+    "log_micro_steps",
+    "sharded",
+    "checkpointed",
+    "log_vocab_size",
+    "log_peak",
+    "log_power_limit",
+];
 
-/// Default maximum number of inducing points; points that the noise does not resolve are not added.
-pub const MAX_POINTS: usize = 1024;
+/// The inputs of a job.
+pub(super) fn inputs(job: &Job) -> [f64; INPUTS.len()] {
+    let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
+    let log = |n: u64| (n.max(1) as f64).ln();
+    let flag = |yes: bool| if yes { 1.0 } else { 0.0 };
+    let head = match w.task {
+        Task::Classification { labels } => labels,
+        _ => a.vocab_size,
+    };
+    let accelerator = &job.system.accelerator;
+    let half = accelerator.half_peak().value();
+    // resolve() checks that the accelerator has a peak for the precision
+    let peak = accelerator.peak(w.precision).map_or(half, |peak| peak.value());
+    [
+        log(a.total_layers()),
+        log(a.hidden_size),
+        log(w.micro_positions()),
+        log(w.positions_per_sequence()),
+        log(p.gpus()),
+        log(p.tp),
+        log(p.pp),
+        log(w.grad_accum),
+        (job.steps() * w.grad_accum as f64).ln(),
+        flag(p.data.shards_parameters()),
+        flag(w.checkpointing != Checkpointing::None),
+        log(head),
+        (peak / half).ln(),
+        (job.system.power_limit.value() / accelerator.tdp_w).ln(),
+    ]
+}
 
-/// Smallest unit of an input, in natural logarithms, so that an input with little variation among the runs still counts
-/// as far after several doublings.
+/// Rows on which hyperparameters are chosen, at most; the process is conditioned on all rows.
+const MAX_ROWS: usize = 160;
+
+/// Fewest runs of a discrepancy.
+pub(super) const MIN_RUNS: usize = 20;
+
+/// Runs that each inducing point stands for, at least: a measured run cannot be read back from fewer points.
+const RUNS_OF_A_POINT: usize = 4;
+
+/// Largest number of inducing points of a discrepancy, unless a fit asks for another.
+pub const MAX_POINTS: usize = 40;
+
+/// Largest residual that is learned; beyond it a run is an outlier.
+const LARGEST_RESIDUAL: f64 = 0.4;
+
+/// Smallest unit of an input, so that an input with little variation among the runs still counts as far after several
+/// doublings.
 const MIN_SCALE: f64 = 0.5;
 
-/// A discrepancy of one response on one machine.
+/// A discrepancy of one response.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "Stored", into = "Stored")]
-pub struct Discrepancy {
+pub(super) struct Discrepancy {
     centre: [f64; INPUTS.len()],
     scale: [f64; INPUTS.len()],
     gp: Gp,
 }
 
+/// What a discrepancy says of a job.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Learned {
+    /// Mean of the residual.
+    pub mean: f64,
+    /// Variance of a new run's residual, its noise included.
+    pub variance: f64,
+    /// How much of the prior variance the runs explain: 1 among the runs, 0 far from them.
+    pub nearness: f64,
+}
+
 impl Discrepancy {
-    /// Learns residuals, one per row of inputs, with at most `most_points` inducing points; `like` reuses the
-    /// hyperparameters of another discrepancy.
+    /// Learns residuals, one per row of inputs; `None` for fewer than [`MIN_RUNS`].
     ///
     /// # Errors
     /// As [`Gp::fit`].
-    pub fn learn(
+    pub(super) fn learn(
         inputs: &[[f64; INPUTS.len()]],
         residuals: &[f64],
         most_points: usize,
-        like: Option<&Self>,
-    ) -> Result<Self> {
-        let (centre, scale) =
-            like.map_or_else(|| standard(inputs), |other| (other.centre, other.scale));
+    ) -> Result<Option<Self>> {
+        if residuals.len() < MIN_RUNS {
+            return Ok(None);
+        }
+        let (centre, scale) = standard(inputs);
         let rows: Vec<Vec<f64>> = inputs.iter().map(|x| place(x, &centre, &scale)).collect();
-        let gp = match like {
-            Some(other) => Gp::new(other.gp.kernel().clone(), &rows, residuals, Some(most_points))?,
-            None => Gp::fit(&rows, residuals, &prior(), MAX_ROWS, Some(most_points))?,
-        };
-        Ok(Self { centre, scale, gp })
+        let residuals: Vec<f64> =
+            residuals.iter().map(|r| r.clamp(-LARGEST_RESIDUAL, LARGEST_RESIDUAL)).collect();
+        let points = most_points.min(rows.len() / RUNS_OF_A_POINT);
+        let gp = Gp::fit(&rows, &residuals, &prior(), MAX_ROWS, Some(points))?;
+        Ok(Some(Self { centre, scale, gp }))
     }
 
-    /// Mean and standard deviation of a new run's residual, its noise included.
-    pub fn predict(&self, inputs: &[f64; INPUTS.len()]) -> (f64, f64) {
+    /// The residual of a job.
+    pub(super) fn predict(&self, inputs: &[f64; INPUTS.len()]) -> Learned {
         let (mean, variance) = self.gp.predict(&place(inputs, &self.centre, &self.scale));
-        (mean, (variance + self.kernel().noise.powi(2)).sqrt())
-    }
-
-    /// The kernel.
-    pub const fn kernel(&self) -> &Kernel {
-        self.gp.kernel()
-    }
-
-    /// Number of inducing points.
-    pub fn points(&self) -> usize {
-        self.gp.points().len()
+        let kernel = self.gp.kernel();
+        Learned {
+            mean,
+            variance: variance + kernel.noise.powi(2),
+            nearness: (1.0 - variance / kernel.amplitude.powi(2)).clamp(0.0, 1.0),
+        }
     }
 }
 

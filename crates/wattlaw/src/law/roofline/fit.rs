@@ -1,293 +1,449 @@
-//! Fits the parameters of the roofline law on measured times and energies together, with a prior.
+//! The fit: maximum of the posterior by Levenberg's and Marquardt's method on reweighted runs, within expectation
+//! maximisation of the spreads.
+//!
+//! Runs stall and do not hurry, so a run slower than the law has a heavier tail (Student's t with one degree of freedom)
+//! than a faster one (four). Each table counts as at most [`MAX_WEIGHT`] runs: the runs of one table err alike, and a
+//! large table would bend what others need.
 
-use nalgebra::DMatrix;
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
-use super::physics::{COUNT, PARAMETERS, Physics, RooflineParameters};
-use super::terms::Terms;
+use nalgebra::{Cholesky, DMatrix, DVector};
+
+use super::conditional::{Covariance, Gradients, Vector, Workspace, logs, parameters_of};
+use super::groups::{Groups, LEVELS, Layout, Level};
+use super::observation::Observation;
+use super::parameter::{COUNT, PARAMETERS};
+use super::posterior::Posterior;
 use crate::base::error::{Error, Result};
-use crate::stats::nls;
+use crate::stats::score::median;
 
-/// Standard deviation of logarithmic residuals, the scale of Cauchy's loss: runs repeat within a few per cent, and the
-/// physics has an error of a few per cent more.
-pub const NOISE: f64 = 0.05;
+/// Runs that a table counts as, at most.
+const MAX_WEIGHT: f64 = 40.0;
 
-/// A normal prior on the logarithms of the parameters.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Prior {
-    /// Means.
-    pub mean: [f64; COUNT],
-    /// Rows of a matrix W with WᵀW the inverse covariance.
-    pub whitening: DMatrix<f64>,
+/// Rounds of expectation maximisation, and steps of Levenberg's and Marquardt's method in each.
+const ROUNDS: usize = 8;
+const STEPS: usize = 8;
+
+/// Dampings that are tried in a step.
+const DAMPINGS: usize = 8;
+
+/// Change of the loss below which a round ends.
+const CONVERGED: f64 = 0.05;
+
+/// Largest change of a logarithm or logit in a step.
+const LONGEST_STEP: f64 = 1.0;
+
+/// Groups that the prior of a spread counts as.
+const SPREAD_PRIOR_GROUPS: f64 = 12.0;
+
+/// Largest square of a deviation that widens a spread, over the spread's: one odd group does not widen all.
+const ODD_GROUP: f64 = 5.0;
+
+/// Noise of ln time and ln power at the start, and its limits. Beyond the upper one, rows are outliers and not noise.
+const FIRST_NOISE: [f64; 2] = [0.06, 0.04];
+const NOISE_LIMITS: [f64; 2] = [0.015, 0.09];
+
+/// Runs that the noise of all sources counts as in that of one.
+const NOISE_PRIOR_RUNS: f64 = 5.0;
+
+/// Median of |t| of Student's distribution with four degrees of freedom.
+const MEDIAN_T4: f64 = 0.74;
+
+/// Degrees of freedom of a run slower than the law, and of all other residuals.
+const SLOWER: f64 = 1.0;
+const OTHERS: f64 = 4.0;
+
+/// A fit in progress: the runs by group, and the state of the search.
+#[derive(Debug)]
+pub struct Fit<'a> {
+    runs: &'a [&'a Observation],
+    layout: Layout,
+    /// Runs of each combination of groups, with the positions of its parameters.
+    combinations: Vec<Combination>,
+    /// Table of each run, and the weight of each table.
+    tables: Vec<usize>,
+    weights: Vec<f64>,
+    noise: Vec<[f64; 2]>,
+    noise_of_all: [f64; 2],
+    mean: DVector<f64>,
+    prior: Prior,
+    spreads: [Vec<f64>; LEVELS],
+}
+
+/// The prior of the vector of a fit.
+#[derive(Debug)]
+enum Prior {
+    /// The population's prior and the spreads of the levels, which the fit updates.
+    Spreads(DVector<f64>),
+    /// The posterior of earlier runs: its mean and its precision.
+    Posterior(DVector<f64>, DMatrix<f64>),
+}
+
+#[derive(Debug)]
+struct Combination {
+    runs: Vec<usize>,
+    columns: Vec<(usize, usize)>,
+}
+
+impl<'a> Fit<'a> {
+    /// Prepares a fit of the runs from the prior.
+    ///
+    /// # Errors
+    /// [`Error::Data`] without any run.
+    pub fn new(runs: &'a [&'a Observation]) -> Result<Self> {
+        // a fitted offset of each source would trade places with the efficiencies of its software
+        let layout = Layout::of_groups(runs.iter().map(|run| &run.groups)).without(Level::Source);
+        let mut mean = DVector::zeros(layout.length());
+        for k in 0..COUNT {
+            mean[k] = PARAMETERS[k].prior_mean();
+        }
+        let spreads = Level::LEVELS.map(|level| {
+            let parameters = layout.parameters(level).iter();
+            parameters.map(|k| level.prior_spread(&PARAMETERS[*k])).collect()
+        });
+        Self::with_prior(runs, layout, Prior::Spreads(mean), spreads, FIRST_NOISE)
+    }
+
+    /// Prepares an update of a fitted law by more runs.
+    ///
+    /// # Errors
+    /// [`Error::Data`] without any run, and for a law whose covariance is singular.
+    pub fn updating(runs: &'a [&'a Observation], law: &Posterior) -> Result<Self> {
+        let own = Layout::of_groups(runs.iter().map(|run| &run.groups));
+        let layout = law.layout.joined(&own);
+        let n = layout.length();
+        let places = law.layout.places_in(&layout);
+        let mut mean = DVector::zeros(n);
+        let mut precision = DMatrix::zeros(n, n);
+        let known = Cholesky::pack_dirty(law.factor.clone()).inverse();
+        for (i, at) in places.iter().enumerate() {
+            mean[*at] = law.mean[i];
+            for (j, other) in places.iter().enumerate() {
+                precision[(*at, *other)] = known[(i, j)];
+            }
+        }
+        for level in Level::LEVELS {
+            for group in layout.members(level).iter().filter(|g| !law.layout.has(level, g)) {
+                let Some(start) = layout.start(level, group) else { continue };
+                for (i, spread) in law.spreads[level.index()].iter().enumerate() {
+                    precision[(start + i, start + i)] = spread.powi(-2);
+                }
+            }
+        }
+        Self::with_prior(runs, layout, Prior::Posterior(mean, precision), law.spreads.clone(), law.noise)
+    }
+
+    fn with_prior(
+        runs: &'a [&'a Observation],
+        layout: Layout,
+        prior: Prior,
+        spreads: [Vec<f64>; LEVELS],
+        noise: [f64; 2],
+    ) -> Result<Self> {
+        if runs.is_empty() {
+            return Err(Error::Data("the law needs at least one run".into()));
+        }
+        let mut by_groups: BTreeMap<&Groups, Vec<usize>> = BTreeMap::new();
+        let mut by_table: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (at, run) in runs.iter().enumerate() {
+            by_groups.entry(&run.groups).or_default().push(at);
+            by_table.entry(&run.table).or_default().push(at);
+        }
+        let combinations = by_groups
+            .into_iter()
+            .map(|(groups, runs)| Combination { runs, columns: layout.columns(groups) })
+            .collect();
+        let mut tables = vec![0; runs.len()];
+        for (table, members) in by_table.values().enumerate() {
+            for at in members {
+                tables[*at] = table;
+            }
+        }
+        let weights = by_table.values().map(|m| (MAX_WEIGHT / m.len() as f64).min(1.0)).collect();
+        Ok(Self {
+            runs,
+            combinations,
+            noise: vec![noise; by_table.len()],
+            tables,
+            weights,
+            noise_of_all: noise,
+            mean: prior.mean().clone(),
+            prior,
+            spreads,
+            layout,
+        })
+    }
+
+    /// Starts the search at a fitted law instead of the prior: the fit of fewer runs needs fewer rounds.
+    #[must_use]
+    pub fn starting_at(mut self, posterior: &Posterior) -> Self {
+        self.spreads.clone_from(&posterior.spreads);
+        self.mean.rows_mut(0, COUNT).copy_from(&posterior.mean.rows(0, COUNT));
+        for level in Level::LEVELS {
+            let width = self.layout.parameters(level).len();
+            for group in self.layout.members(level) {
+                let (Some(own), Some(other)) =
+                    (self.layout.start(level, group), posterior.layout.start(level, group))
+                else {
+                    continue;
+                };
+                self.mean.rows_mut(own, width).copy_from(&posterior.mean.rows(other, width));
+            }
+        }
+        self
+    }
+
+    /// Searches the maximum of the posterior.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where the covariance is singular, which no finite run gives.
+    pub fn run(self) -> Result<Posterior> {
+        self.rounds(ROUNDS)
+    }
+
+    /// Searches with a given number of rounds.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn rounds(mut self, rounds: usize) -> Result<Posterior> {
+        let mut damping = 1e-2;
+        let mut covariance = DMatrix::zeros(0, 0);
+        for _ in 0..rounds {
+            let precision = self.prior_precision();
+            for _ in 0..STEPS {
+                let (information, gradient, before) = self.normal_equations(&precision);
+                let Some((mean, after)) =
+                    self.improved(&information, &gradient, before, &precision, &mut damping)?
+                else {
+                    damping = 1e-2;
+                    break;
+                };
+                self.mean = mean;
+                if before - after < CONVERGED {
+                    break;
+                }
+            }
+            let (information, ..) = self.normal_equations(&precision);
+            covariance = information.cholesky().ok_or_else(singular)?.inverse();
+            if matches!(self.prior, Prior::Spreads(_)) {
+                self.update_spreads(&covariance);
+            }
+            self.update_noise();
+        }
+        Ok(Posterior {
+            layout: self.layout,
+            mean: self.mean,
+            factor: covariance.cholesky().ok_or_else(singular)?.unpack(),
+            spreads: self.spreads,
+            noise: self.noise_of_all,
+        })
+    }
+
+    /// A damped step that lowers the loss, and its loss; `None` where eight dampings find none.
+    fn improved(
+        &self,
+        information: &DMatrix<f64>,
+        gradient: &DVector<f64>,
+        before: f64,
+        precision: &DMatrix<f64>,
+        damping: &mut f64,
+    ) -> Result<Option<(DVector<f64>, f64)>> {
+        for _ in 0..DAMPINGS {
+            let mut damped = information.clone();
+            for i in 0..self.layout.length() {
+                damped[(i, i)] *= 1.0 + *damping;
+            }
+            let step = damped
+                .cholesky()
+                .ok_or_else(singular)?
+                .solve(gradient)
+                .map(|x| x.clamp(-LONGEST_STEP, LONGEST_STEP));
+            let candidate = &self.mean + step;
+            let after = self.loss(&candidate, precision);
+            if after.is_finite() && after < before {
+                *damping = f64::max(*damping / 4.0, 1e-5);
+                return Ok(Some((candidate, after)));
+            }
+            *damping *= 5.0;
+        }
+        Ok(None)
+    }
+
+    /// The prior's precision.
+    fn prior_precision(&self) -> DMatrix<f64> {
+        if let Prior::Posterior(_, precision) = &self.prior {
+            return precision.clone();
+        }
+        let mut precision = DVector::zeros(self.layout.length());
+        for k in 0..COUNT {
+            precision[k] = PARAMETERS[k].sd.powi(-2);
+        }
+        for level in Level::LEVELS {
+            let spreads = &self.spreads[level.index()];
+            for group in self.layout.members(level) {
+                let Some(start) = self.layout.start(level, group) else { continue };
+                for (i, spread) in spreads.iter().enumerate() {
+                    precision[start + i] = spread.powi(-2);
+                }
+            }
+        }
+        DMatrix::from_diagonal(&precision)
+    }
+
+    /// Logarithms and logits of the parameters of a combination.
+    fn transformed(mean: &DVector<f64>, columns: &[(usize, usize)]) -> Vector {
+        let mut transformed = Vector::zeros();
+        for (at, k) in columns {
+            transformed[*k] += mean[*at];
+        }
+        transformed
+    }
+
+    /// Residuals of a run over the noise of its source; `None` where the response was not measured.
+    fn residuals(&self, at: usize, values: [f64; 2]) -> [Option<f64>; 2] {
+        let run = &self.runs[at];
+        let noise = self.noise[self.tables[at]];
+        let measured = [run.log_time, run.log_power];
+        [0, 1].map(|k| measured[k].map(|y| (y - values[k]) / noise[k]))
+    }
+
+    fn loss(&self, mean: &DVector<f64>, precision: &DMatrix<f64>) -> f64 {
+        let mut loss = 0.0;
+        for combination in &self.combinations {
+            let parameters = parameters_of(&Self::transformed(mean, &combination.columns));
+            for at in &combination.runs {
+                let run = &self.runs[*at];
+                let values = logs(&parameters, &run.terms, run.scope);
+                let weight = self.weights[self.tables[*at]];
+                for (k, residual) in self.residuals(*at, values).into_iter().enumerate() {
+                    let Some(r) = residual else { continue };
+                    let nu = degrees_of_freedom(k, r);
+                    loss += weight * (nu + 1.0) / 2.0 * (r * r / nu).ln_1p();
+                }
+            }
+        }
+        loss + self.prior_loss(mean, precision)
+    }
+
+    fn prior_loss(&self, mean: &DVector<f64>, precision: &DMatrix<f64>) -> f64 {
+        let off = mean - self.prior.mean();
+        0.5 * off.dot(&(precision * &off))
+    }
+
+    /// Information (the precision of the posterior), the gradient of its logarithm, and the loss.
+    fn normal_equations(&self, precision: &DMatrix<f64>) -> (DMatrix<f64>, DVector<f64>, f64) {
+        let mut information = precision.clone();
+        let mut gradient = precision * (self.prior.mean() - &self.mean);
+        let mut loss = self.prior_loss(&self.mean, precision);
+        let mut workspace = Workspace::default();
+        for combination in &self.combinations {
+            let parameters = parameters_of(&Self::transformed(&self.mean, &combination.columns));
+            let mut own_information = Covariance::zeros();
+            let mut own_gradient = Vector::zeros();
+            for at in &combination.runs {
+                let run = &self.runs[*at];
+                let Gradients { values, slopes } =
+                    workspace.gradients(&parameters, &run.terms, run.scope);
+                let (weight, noise) =
+                    (self.weights[self.tables[*at]], self.noise[self.tables[*at]]);
+                for (k, residual) in self.residuals(*at, values).into_iter().enumerate() {
+                    let Some(r) = residual else { continue };
+                    let nu = degrees_of_freedom(k, r);
+                    loss += weight * (nu + 1.0) / 2.0 * (r * r / nu).ln_1p();
+                    let w = weight * (nu + 1.0) / (nu + r * r) / noise[k].powi(2);
+                    own_information.syger(w, &slopes[k], &slopes[k], 1.0);
+                    own_gradient.axpy(w * r * noise[k], &slopes[k], 1.0);
+                }
+            }
+            own_information.fill_upper_triangle_with_lower_triangle();
+            for (i, k) in &combination.columns {
+                gradient[*i] += own_gradient[*k];
+                for (j, l) in &combination.columns {
+                    information[(*i, *j)] += own_information[(*k, *l)];
+                }
+            }
+        }
+        (information, gradient, loss)
+    }
+
+    /// Spreads of the levels from their deviations and variances. Those of chips stay: few chips, each with other stacks,
+    /// do not tell their spread.
+    fn update_spreads(&mut self, covariance: &DMatrix<f64>) {
+        for level in [Level::Framework, Level::Program, Level::Network] {
+            let members = self.layout.members(level);
+            let starts: Vec<usize> =
+                members.iter().filter_map(|group| self.layout.start(level, group)).collect();
+            for (i, k) in self.layout.parameters(level).iter().enumerate() {
+                let prior = level.prior_spread(&PARAMETERS[*k]);
+                let spread = &mut self.spreads[level.index()][i];
+                let limit = ODD_GROUP * spread.powi(2);
+                let squares = starts.iter().map(|start| {
+                    let at = start + i;
+                    (self.mean[at].powi(2) + covariance[(at, at)]).min(limit)
+                });
+                let sum: f64 = squares.sum();
+                *spread = ((SPREAD_PRIOR_GROUPS * prior.powi(2) + sum)
+                    / (SPREAD_PRIOR_GROUPS + members.len() as f64))
+                    .sqrt();
+            }
+        }
+    }
+
+    /// Noise of each source from the median of its absolute residuals, shrunk to that of all.
+    fn update_noise(&mut self) {
+        let mut absolute = vec![[Vec::new(), Vec::new()]; self.noise.len()];
+        for combination in &self.combinations {
+            let parameters = parameters_of(&Self::transformed(&self.mean, &combination.columns));
+            for at in &combination.runs {
+                let run = &self.runs[*at];
+                let values = logs(&parameters, &run.terms, run.scope);
+                for (k, y) in [run.log_time, run.log_power].into_iter().enumerate() {
+                    if let Some(y) = y {
+                        absolute[self.tables[*at]][k].push((y - values[k]).abs());
+                    }
+                }
+            }
+        }
+        for k in 0..2 {
+            let robust: Vec<Option<(f64, f64)>> = absolute
+                .iter()
+                .map(|source| {
+                    let n = source[k].len() as f64;
+                    (n > 0.0).then(|| ((median(&source[k]) / MEDIAN_T4).max(0.01).ln(), n))
+                })
+                .collect();
+            let known: Vec<f64> = robust.iter().flatten().map(|(log, _)| *log).collect();
+            if known.is_empty() {
+                continue;
+            }
+            let all = known.iter().sum::<f64>() / known.len() as f64;
+            self.noise_of_all[k] = all.exp();
+            for (noise, robust) in self.noise.iter_mut().zip(&robust) {
+                noise[k] = match robust {
+                    Some((log, n)) => ((n * log + NOISE_PRIOR_RUNS * all)
+                        / (n + NOISE_PRIOR_RUNS))
+                        .exp()
+                        .clamp(NOISE_LIMITS[0], NOISE_LIMITS[1]),
+                    None => all.exp(),
+                };
+            }
+        }
+    }
 }
 
 impl Prior {
-    /// The physical defaults.
-    pub fn physical() -> Self {
-        Self {
-            mean: PARAMETERS.map(|p| p.median.ln()),
-            whitening: DMatrix::from_diagonal(&nalgebra::DVector::from_iterator(
-                COUNT,
-                PARAMETERS.iter().map(|p| 1.0 / p.sd),
-            )),
+    const fn mean(&self) -> &DVector<f64> {
+        match self {
+            Self::Spreads(mean) | Self::Posterior(mean, _) => mean,
         }
     }
-
-    /// A prior centred at the parameters of other machines, with the standard deviations of the physical defaults times
-    /// `sd_scale`.
-    pub(crate) fn centred_at(mean: [f64; COUNT], sd_scale: f64) -> Self {
-        let mut prior = Self::physical();
-        prior.mean = mean;
-        prior.whitening /= sd_scale;
-        prior
-    }
 }
 
-impl From<&Fit> for Prior {
-    /// The posterior becomes the prior of the next runs.
-    fn from(fit: &Fit) -> Self {
-        Self { mean: fit.logs, whitening: fit.whitening.clone() }
-    }
+/// Runs stall, and do not hurry: a time above the law's has the heavier tail.
+fn degrees_of_freedom(response: usize, residual: f64) -> f64 {
+    if response == 0 && residual > 0.0 { SLOWER } else { OTHERS }
 }
 
-/// One measured run.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Sample<'a> {
-    /// The roofline inputs of its job.
-    pub terms: &'a Terms,
-    /// ln(duration / s).
-    pub log_duration: f64,
-    /// ln(energy / J), where it was measured.
-    pub log_energy: Option<f64>,
-}
-
-/// Fitted logarithms of the parameters.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(into = "Vec<Estimate>", try_from = "Vec<Estimate>")]
-pub struct Fit {
-    /// The logarithms.
-    pub logs: [f64; COUNT],
-    /// Their standard deviations.
-    pub log_sds: [f64; COUNT],
-    /// An upper-triangular matrix W with WᵀW the inverse of their covariance.
-    pub whitening: DMatrix<f64>,
-}
-
-/// A parameter in a file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Estimate {
-    /// Its name.
-    pub parameter: String,
-    /// Its value.
-    pub value: f64,
-    /// Standard deviation of its logarithm.
-    pub log_sd: f64,
-    /// Its row of the upper-triangular W with WᵀW the inverse covariance of all logarithms, from the diagonal on; empty
-    /// in files without covariances, whose parameters are independent.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub whitening: Vec<f64>,
-}
-
-impl From<Fit> for Vec<Estimate> {
-    fn from(fit: Fit) -> Self {
-        let values = fit.logs.iter().zip(fit.log_sds);
-        PARAMETERS
-            .iter()
-            .zip(values)
-            .enumerate()
-            .map(|(i, (p, (log, log_sd)))| Estimate {
-                parameter: p.name.to_owned(),
-                value: log.exp(),
-                log_sd,
-                whitening: (i..COUNT).map(|j| rounded(fit.whitening[(i, j)])).collect(),
-            })
-            .collect()
-    }
-}
-
-/// Rounds to six digits, more than the accuracy of a covariance, to keep files small.
-fn rounded(x: f64) -> f64 {
-    let scale = 10f64.powf(5.0 - x.abs().max(1e-300).log10().floor());
-    if scale.is_finite() { (x * scale).round() / scale } else { 0.0 }
-}
-
-impl TryFrom<Vec<Estimate>> for Fit {
-    type Error = Error;
-
-    fn try_from(estimates: Vec<Estimate>) -> Result<Self> {
-        let (mut logs, mut log_sds) = ([f64::NAN; COUNT], [f64::NAN; COUNT]);
-        let mut rows: [&[f64]; COUNT] = [&[]; COUNT];
-        for estimate in &estimates {
-            let at =
-                PARAMETERS.iter().position(|p| p.name == estimate.parameter).ok_or_else(|| {
-                    Error::unknown("parameter", &estimate.parameter, PARAMETERS.map(|p| p.name))
-                })?;
-            logs[at] = estimate.value.ln();
-            log_sds[at] = estimate.log_sd;
-            rows[at] = &estimate.whitening;
-        }
-        if let Some(at) = logs.iter().position(|log| !log.is_finite()) {
-            return Err(Error::missing(
-                format!("parameter `{}`", PARAMETERS[at].name),
-                "a roofline law has a positive value for each",
-            ));
-        }
-        if let Some(at) = log_sds.iter().position(|sd| !(sd.is_finite() && *sd > 0.0)) {
-            return Err(Error::invalid(
-                format!("log_sd of parameter `{}`", PARAMETERS[at].name),
-                log_sds[at],
-                "it must be positive and finite",
-            ));
-        }
-        let whitening = whitening(&rows, &log_sds)?;
-        Ok(Self { logs, log_sds, whitening })
-    }
-}
-
-/// The matrix from a file's rows; diagonal (independent parameters) without any.
-fn whitening(rows: &[&[f64]; COUNT], log_sds: &[f64; COUNT]) -> Result<DMatrix<f64>> {
-    let mut matrix = DMatrix::zeros(COUNT, COUNT);
-    if rows.iter().all(|row| row.is_empty()) {
-        for (i, sd) in log_sds.iter().enumerate() {
-            matrix[(i, i)] = 1.0 / sd;
-        }
-        return Ok(matrix);
-    }
-    for (i, row) in rows.iter().enumerate() {
-        let named = || format!("whitening of parameter `{}`", PARAMETERS[i].name);
-        if row.len() != COUNT - i {
-            return Err(Error::invalid(
-                named(),
-                format!("{} numbers", row.len()),
-                format!("there must be {}, from its own on", COUNT - i),
-            ));
-        }
-        if !(row.iter().all(|x| x.is_finite()) && row[0] != 0.0) {
-            return Err(Error::invalid(named(), format!("{row:?}"), "its first must not be zero"));
-        }
-        for (j, x) in row.iter().enumerate() {
-            matrix[(i, i + j)] = *x;
-        }
-    }
-    Ok(matrix)
-}
-
-impl Fit {
-    /// Logarithms with a covariance; `None` if it is not positive definite.
-    pub(crate) fn with_covariance(logs: [f64; COUNT], covariance: DMatrix<f64>) -> Option<Self> {
-        let mut log_sds = [0.0; COUNT];
-        for (sd, variance) in log_sds.iter_mut().zip(covariance.diagonal().iter()) {
-            *sd = variance.sqrt();
-        }
-        let whitening = covariance.cholesky()?.inverse().cholesky()?.l().transpose();
-        Some(Self { logs, log_sds, whitening })
-    }
-
-    /// Covariance of the logarithms.
-    pub fn covariance(&self) -> DMatrix<f64> {
-        let mut inverse = DMatrix::identity(COUNT, COUNT);
-        self.whitening.solve_upper_triangular_mut(&mut inverse);
-        &inverse * inverse.transpose()
-    }
-
-    /// Variance of a quantity with these derivatives with respect to the logarithms.
-    pub fn variance(&self, derivatives: &[f64; COUNT]) -> f64 {
-        let mut v = nalgebra::DVector::from_column_slice(derivatives);
-        self.whitening.tr_solve_upper_triangular_mut(&mut v);
-        v.norm_squared()
-    }
-
-    /// The parameters.
-    pub fn parameters(&self) -> RooflineParameters {
-        RooflineParameters::from_logs(&self.logs)
-    }
-}
-
-/// Fits the parameters: least squares of robust residuals of ln T and ln(E/T), and of the prior.
-///
-/// Energy alone cannot separate time from power, so time is always among the residuals.
-///
-/// A robust loss suits few outliers among many runs. If many of few runs look like outliers, the prior is wrong, and a
-/// robust loss would keep the prior; each run then counts in full, as in [`fit_few`].
-///
-/// # Errors
-/// [`Error::Data`] without runs, and if the search does not converge.
-pub fn fit(samples: &[Sample<'_>], prior: &Prior, start: Option<&[f64; COUNT]>) -> Result<Fit> {
-    let found = search(samples, prior, start, Some(1.0))?;
-    if samples.len() < MIN_ROBUST_RUNS && outlier_share(samples, &found) > MAX_OUTLIER_SHARE {
-        return fit_few(samples, prior);
-    }
-    Ok(found)
-}
-
-/// Fewest runs for which the robust loss is always kept. Assumed: twice the number of parameters.
-const MIN_ROBUST_RUNS: usize = 2 * COUNT;
-
-/// Largest share of times beyond [`OUTLIER_DISTANCE`] that still count as outliers. Assumed.
-const MAX_OUTLIER_SHARE: f64 = 0.2;
-
-/// Residual of an outlier, in units of [`NOISE`].
-const OUTLIER_DISTANCE: f64 = 3.0;
-
-/// The share of outliers among the times.
-fn outlier_share(samples: &[Sample<'_>], fit: &Fit) -> f64 {
-    let physics = Physics(fit.parameters());
-    let far = |s: &&Sample<'_>| {
-        (physics.logs(s.terms)[0] - s.log_duration).abs() > OUTLIER_DISTANCE * NOISE
-    };
-    samples.iter().filter(far).count() as f64 / samples.len() as f64
-}
-
-/// Fits the parameters on a few runs of a machine that may be far from its prior. Each run counts in full, since few
-/// runs do not identify an outlier.
-///
-/// # Errors
-/// As [`fit`].
-pub fn fit_few(samples: &[Sample<'_>], prior: &Prior) -> Result<Fit> {
-    search(samples, prior, None, None)
-}
-
-fn search(
-    samples: &[Sample<'_>],
-    prior: &Prior,
-    start: Option<&[f64; COUNT]>,
-    outliers_from: Option<f64>,
-) -> Result<Fit> {
-    if samples.is_empty() {
-        return Err(Error::Data("the roofline law needs at least one run with a duration".into()));
-    }
-    let powers = samples.iter().filter(|s| s.log_energy.is_some()).count();
-    let count = samples.len() + powers + COUNT;
-    let loss = |r: f64| outliers_from.map_or(r, |scale| nls::cauchy(r, scale));
-    let residuals = |logs: &[f64], out: &mut [f64]| {
-        let mut parameters = [0.0; COUNT];
-        for (parameter, log) in parameters.iter_mut().zip(logs) {
-            *parameter = log.clamp(-60.0, 60.0).exp();
-        }
-        let physics = Physics(parameters.into());
-        let (times, rest) = out.split_at_mut(samples.len());
-        let (energies, priors) = rest.split_at_mut(powers);
-        let mut energies = energies.iter_mut();
-        for (sample, time) in samples.iter().zip(times) {
-            let estimate = physics.estimate(sample.terms);
-            let predicted = estimate.time.total_s;
-            *time = loss((predicted.ln() - sample.log_duration) / NOISE);
-            if let Some(log_energy) = sample.log_energy
-                && let Some(energy) = energies.next()
-            {
-                let power = (estimate.energy.total_j / predicted).ln();
-                *energy = loss((power - (log_energy - sample.log_duration)) / NOISE);
-            }
-        }
-        for (i, prior_residual) in priors.iter_mut().enumerate() {
-            *prior_residual =
-                (0..COUNT).map(|j| prior.whitening[(i, j)] * (logs[j] - prior.mean[j])).sum();
-        }
-    };
-    let solution = nls::minimise(count, start.unwrap_or(&prior.mean), residuals)?;
-    let logs = <[f64; COUNT]>::try_from(solution.parameters.as_slice())
-        .map_err(|_| Error::Data("the fit lost a parameter".into()))?;
-    Fit::with_covariance(logs, solution.unscaled_covariance()?)
-        .ok_or_else(|| Error::Data("the runs do not determine all parameters".into()))
+fn singular() -> Error {
+    Error::Data("the covariance of the law's parameters is singular".into())
 }

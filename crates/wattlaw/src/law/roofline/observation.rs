@@ -1,33 +1,57 @@
-//! A run for the fit of a machine.
+//! A measured run, as the fit of the law sees it.
 
-use super::fit::Sample;
+use super::groups::Groups;
 use super::terms::Terms;
+use crate::base::error::{Error, Result};
+use crate::base::scope::{Covers, Scope};
+use crate::data::measurement::Measurement;
+use crate::job::catalog::Catalog;
 
-/// Fewest runs for a discrepancy.
-pub(super) const MIN_DISCREPANCY_RUNS: usize = 20;
-
-/// Time, energy and mean power, in that order.
-pub(super) const SPREADS: usize = 3;
-
-/// A run of a machine: its measured values and the group it is held out with.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Observation<'a> {
-    /// The roofline inputs of the job.
-    pub terms: &'a Terms,
-    /// ln(duration / s).
-    pub log_duration: f64,
-    /// ln(energy / J), where it was measured.
-    pub log_energy: Option<f64>,
-    /// Group that is held out whole.
-    pub group: usize,
+/// A measured run.
+#[derive(Debug, Clone)]
+pub struct Observation {
+    /// The inputs of the law.
+    pub terms: Terms,
+    /// Its groups.
+    pub groups: Groups,
+    /// What the power covers.
+    pub scope: Scope,
+    /// Name of its table: a source's experiment, whose runs err alike.
+    pub table: String,
+    /// ln(time / s) of the run or step, where it was measured.
+    pub log_time: Option<f64>,
+    /// ln(mean power of a GPU / W) in the scope, where it was measured.
+    pub log_power: Option<f64>,
 }
 
-impl Observation<'_> {
-    pub(super) fn sample(&self) -> Sample<'_> {
-        Sample { terms: self.terms, log_duration: self.log_duration, log_energy: self.log_energy }
+impl Observation {
+    /// The observation of a measurement.
+    ///
+    /// # Errors
+    /// Those of [`Measurement::resolve`], where the cost of the run cannot be counted; [`Error::Data`] for a run with
+    /// neither time nor power, and for energy without time.
+    pub fn new(run: &Measurement, table: &str, catalog: &Catalog) -> Result<Self> {
+        let job = run.resolve(catalog)?;
+        let Some(duration) = run.duration else {
+            return Err(Error::missing("duration_s", "a run of the law has a time"));
+        };
+        let seconds = duration.value();
+        let power = run.energy.map(|energy| energy.value() / seconds / job.system.gpus as f64);
+        Ok(Self {
+            terms: Terms { whole_run: run.covers == Covers::Run, ..Terms::for_job(&job) },
+            groups: Groups::for_job(&job),
+            scope: run.scope,
+            table: table.to_owned(),
+            log_time: Some(run_time(seconds, run.covers, &job).ln()),
+            log_power: power.map(f64::ln),
+        })
     }
+}
 
-    pub(super) fn response(&self, which: usize) -> Option<f64> {
-        if which == 0 { Some(self.log_duration) } else { self.log_energy }
+/// The time that the law predicts: of the run with its start-up, or of one step.
+fn run_time(seconds: f64, covers: Covers, job: &crate::job::Job) -> f64 {
+    match covers {
+        Covers::Run | Covers::OneStep => seconds,
+        Covers::Steps => seconds / job.steps(),
     }
 }

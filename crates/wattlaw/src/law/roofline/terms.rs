@@ -1,134 +1,87 @@
-//! The inputs of the roofline law: sums over a job's ledger, by the resource that limits each part.
+//! The inputs of the law: sums over a job's ledger, by the resource that limits each part.
 //!
-//! Every operation of the ledger is in exactly one sum; time and energy follow from these sums. A collective counts by
-//! its sent bytes and its number; its memory traffic and kernel are part of the fitted rate and latency.
+//! Every operation of the ledger is in exactly one sum. Time is set by the busiest pipeline stage; energy is drawn by
+//! all of them, so its sums are means over stages.
 
-use crate::cost::{AttentionFlops, Collective, CollectiveRole, Cost, Ledger, OpKind, Phase, Span};
+use super::discrepancy::INPUTS;
+use crate::cost::{
+    AttentionFlops, Collective, CollectiveKind, CollectiveRole, Cost, Ledger, OpKind, Phase, Span,
+};
 use crate::job::Job;
-use crate::job::parallelism::Parallelism;
-use crate::job::task::Task;
-use crate::job::workload::Checkpointing;
+use crate::job::workload::{AttentionKernel, Precision};
 
-/// The inputs of the discrepancy: natural logarithms of counts, and two flags.
-pub const INPUTS: [&str; 12] = [
-    "log_layers",
-    "log_hidden_size",
-    "log_micro_tokens",
-    "log_seq_len",
-    "log_gpus",
-    "log_tp",
-    "log_pp",
-    "log_grad_accum",
-    "log_micro_steps",
-    "sharded",
-    "checkpointed",
-    "log_vocab_size",
-];
-
-fn inputs(job: &Job) -> [f64; INPUTS.len()] {
-    let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
-    let log = |n: u64| (n.max(1) as f64).ln();
-    let flag = |yes: bool| if yes { 1.0 } else { 0.0 };
-    let head = match w.task {
-        Task::Classification { labels } => labels,
-        _ => a.vocab_size,
-    };
-    [
-        log(a.total_layers()),
-        log(a.hidden_size),
-        log(w.micro_positions()),
-        log(w.positions_per_sequence()),
-        log(p.gpus()),
-        log(p.tp),
-        log(p.pp),
-        log(w.grad_accum),
-        (job.steps() * w.grad_accum as f64).ln(),
-        flag(p.data.shards_parameters()),
-        flag(w.checkpointing != Checkpointing::None),
-        log(head),
-    ]
+/// Matrix products of one kind, per micro-step.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Products {
+    /// FLOPs that are computed: half the square of scores for fused causal attention.
+    pub flops: f64,
+    /// Σ √(FLOPs × kernels) over operations, for the saturation of small products.
+    pub saturation: f64,
+    /// Bytes of memory traffic.
+    pub bytes: f64,
 }
 
-/// Communication of one kind, per GPU.
+/// Communication of one kind per GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Communication {
-    /// Bytes over links inside the node.
-    pub node: f64,
-    /// Bytes over the network between nodes.
+    /// Bytes over the link inside the node.
+    pub link: f64,
+    /// Bytes over the network, of one GPU's adapter: ranks of a ring that share a node share its adapters.
     pub network: f64,
+    /// Bytes sent, for energy.
+    pub sent: f64,
     /// Collectives.
     pub count: f64,
+    /// Collectives over the network.
+    pub network_count: f64,
+    /// Σ (ranks − 1) over collectives.
+    pub hops: f64,
 }
 
-impl Communication {
-    /// Bytes over links and network together.
-    pub fn sent(&self) -> f64 {
-        self.node + self.network
-    }
-
-    fn add(&mut self, collective: &Collective, count: f64) {
-        let sent = collective.sent_per_gpu().value() * count;
-        match collective.span {
-            Span::Node => self.node += sent,
-            Span::Network => self.network += sent,
-        }
-        self.count += count;
-    }
-}
-
-/// Sums of computing operations.
+/// Work of a micro-step on one GPU of a stage, and of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Work {
-    /// FLOPs of matrix products except those of attention.
-    pub product_flops: f64,
-    /// FLOPs of attention's scores and context.
-    pub attention_flops: f64,
-    /// FLOPs of logits whose vocabulary size is not a multiple of eight, for which tensor cores are slower.
-    pub unaligned_flops: f64,
-    /// Bytes of memory traffic, without collectives.
+pub struct StageTerms {
+    /// Products of the layers.
+    pub layers: Products,
+    /// The product with the vocabulary.
+    pub logits: Products,
+    /// Attention's scores and weighted values.
+    pub attention: Products,
+    /// Bytes of element-wise work.
+    pub elementwise_bytes: f64,
+    /// All bytes of memory traffic without collectives.
     pub bytes: f64,
-    /// Kernel launches, without collectives.
+    /// All FLOPs as the ledger counts them.
+    pub flops: f64,
+    /// Kernel launches without collectives.
     pub kernels: f64,
+    /// Tensor-parallel communication.
+    pub tensor: Communication,
+    /// FSDP communication: parameters gathered, gradients scattered (with ZeRO-2 gradients alone).
+    pub shards: Communication,
+    /// Pipeline communication.
+    pub pipeline: Communication,
+    /// Communication of a step: gradient all-reduce, and ZeRO's scatters and gathers in its place.
+    pub step: Communication,
+    /// Bytes of the optimizer in a step.
+    pub optimizer_bytes: f64,
+    /// Kernels of the optimizer in a step.
+    pub optimizer_kernels: f64,
 }
 
-impl Work {
-    /// All FLOPs.
-    pub fn flops(&self) -> f64 {
-        self.product_flops + self.attention_flops + self.unaligned_flops
-    }
-
-    fn plus(self, other: Self) -> Self {
-        Self {
-            product_flops: self.product_flops + other.product_flops,
-            attention_flops: self.attention_flops + other.attention_flops,
-            unaligned_flops: self.unaligned_flops + other.unaligned_flops,
-            bytes: self.bytes + other.bytes,
-            kernels: self.kernels + other.kernels,
-        }
-    }
-}
-
-/// The inputs of the roofline law: one GPU of the busiest pipeline stage; FLOPs, bytes, bytes a second, watts.
+/// The inputs of the law: FLOPs, bytes, bytes a second, watts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Terms {
-    /// Forward, recomputation and backward pass of a micro-step.
-    pub micro_step: Work,
     /// Whether the time is that of a whole run with start-up and end, not of one step.
     pub whole_run: bool,
     /// The inputs of the discrepancy; see [`INPUTS`].
     pub inputs: [f64; INPUTS.len()],
-    /// Layers of the stage.
+    /// The busiest pipeline stage.
+    pub busiest: StageTerms,
+    /// The mean over pipeline stages.
+    pub mean: StageTerms,
+    /// Layers of the busiest stage.
     pub layers: f64,
-    /// Tensor-parallel communication of a micro-step.
-    pub tensor_parallel: Communication,
-    /// Pipeline communication of a micro-step.
-    pub pipeline: Communication,
-    /// FSDP communication of a micro-step: parameters gathered, gradients scattered (with ZeRO-2 gradients alone).
-    pub fsdp: Communication,
-    /// Communication of a step: gradient all-reduce, and ZeRO's scatters and gathers in its place.
-    pub gradients: Communication,
-    /// The optimizer in a step.
-    pub optimizer: Work,
     /// Micro-steps of a step.
     pub micro_steps: f64,
     /// Steps of the run.
@@ -137,22 +90,44 @@ pub struct Terms {
     pub bubble: f64,
     /// Accelerators.
     pub gpus: f64,
+    /// Accelerators of a node.
+    pub gpus_per_node: f64,
     /// Nodes.
     pub nodes: f64,
-    /// Degrees and kinds.
-    pub parallelism: Parallelism,
-    /// Peak FLOP/s in the job's precision.
+    /// Whether products run in FP32 or TF32.
+    pub wide: bool,
+    /// Whether the layers' products run in FP8.
+    pub fp8: bool,
+    /// Whether attention is fused.
+    pub flash: bool,
+    /// Whether the vocabulary is no multiple of eight on one rank in 16 bits, which slows tensor cores.
+    pub odd_vocabulary: bool,
+    /// Whether parameters are sharded among data-parallel ranks.
+    pub sharded: bool,
+    /// Whether optimizer states are replicated: gradients are all-reduced in buckets that overlap with the backward pass.
+    pub replicated: bool,
+    /// Whether tensor parallelism splits layers.
+    pub tensor_parallel: bool,
+    /// Whether a pipeline spans nodes.
+    pub pipeline_across_nodes: bool,
+    /// Whether the GPUs of a node meet over PCIe.
+    pub pcie: bool,
+    /// Peak FLOP/s of products in 16 bits.
+    pub half_peak: f64,
+    /// Peak FLOP/s of the job's products: in FP32 or TF32 their own, else in 16 bits.
     pub peak: f64,
     /// Memory bandwidth.
     pub bandwidth: f64,
     /// Link inside the node, one direction.
     pub link: f64,
-    /// Network between nodes, one direction.
+    /// Network between nodes, one direction and GPU.
     pub network: f64,
     /// Power limit of an accelerator.
     pub power_limit: f64,
     /// Thermal design power of an accelerator.
     pub tdp: f64,
+    /// TDP over peak in 16 bits of the chip's largest board, J a FLOP.
+    pub flop_energy: f64,
 }
 
 impl Terms {
@@ -163,63 +138,94 @@ impl Terms {
 
     /// Sums the ledger of a counted job.
     pub fn from_cost(job: &Job, cost: &Cost) -> Self {
+        let (s, w, p) = (&job.system, &job.workload, job.parallelism);
+        let flash = w.attention == AttentionKernel::Flash;
         let ledger = cost.busiest_stage();
-        let (s, p) = (&job.system, job.parallelism);
-        // NVIDIA's guide to matrix products requires multiples of 8 in half precision; a split vocabulary is padded
-        let unaligned = p.tp == 1 && !job.architecture.vocab_size.is_multiple_of(8);
-        let Sums { forward, recompute, backward, step, tensor_parallel, pipeline, fsdp, gradients } =
-            Sums::from_ledger(ledger, unaligned);
+        let busiest = StageTerms::from_ledger(job, ledger);
+        let mean = match cost.stages.as_slice() {
+            [_] => busiest,
+            stages => StageTerms::mean(job, stages),
+        };
+        let accelerator = &s.accelerator;
+        let half_peak = accelerator.half_peak().value();
+        let wide = matches!(w.precision, Precision::Fp32 | Precision::Tf32);
         // resolve() checks that the accelerator has a peak for the precision
-        let peak = s.accelerator.peak(job.workload.precision).map_or(f64::NAN, |peak| peak.value());
+        let own_peak = accelerator.peak(w.precision).map_or(f64::NAN, |peak| peak.value());
         Self {
-            micro_step: forward.plus(recompute).plus(backward),
             whole_run: true,
-            inputs: inputs(job),
+            inputs: super::discrepancy::inputs(job),
+            busiest,
+            mean,
             layers: (p.stage_layers(&job.architecture, ledger.stage)
                 + job.architecture.encoder_layers) as f64,
-            tensor_parallel,
-            pipeline,
-            fsdp,
-            gradients,
-            optimizer: step,
             micro_steps: ledger.micro_steps as f64,
             steps: cost.steps,
             bubble: p.bubble(ledger.micro_steps),
             gpus: s.gpus as f64,
+            gpus_per_node: s.gpus_per_node as f64,
             nodes: s.nodes() as f64,
-            parallelism: p,
-            peak,
-            bandwidth: s.accelerator.hbm_bandwidth().value(),
+            wide,
+            fp8: w.precision == Precision::Fp8,
+            flash,
+            odd_vocabulary: !wide && p.tp == 1 && !job.architecture.vocab_size.is_multiple_of(8),
+            sharded: p.data.shards_parameters() && p.dp > 1,
+            replicated: !p.data.shards_optimizer(),
+            tensor_parallel: p.tp > 1,
+            pipeline_across_nodes: p.pp > 1 && s.nodes() > 1,
+            pcie: s.link.name == "pcie",
+            half_peak,
+            peak: if wide { own_peak } else { half_peak },
+            bandwidth: accelerator.hbm_bandwidth().value(),
             link: s.link.bandwidth.value(),
             network: s.network.bandwidth.value(),
             power_limit: s.power_limit.value(),
-            tdp: s.accelerator.tdp_w,
+            tdp: accelerator.tdp_w,
+            flop_energy: super::chip::flop_energy(accelerator),
         }
     }
 }
 
-/// Sums over a ledger, per micro-step; `step` and `gradients` are per step.
-#[derive(Default)]
-struct Sums {
-    forward: Work,
-    recompute: Work,
-    backward: Work,
-    step: Work,
-    tensor_parallel: Communication,
-    pipeline: Communication,
-    fsdp: Communication,
-    gradients: Communication,
-}
+impl StageTerms {
+    fn from_ledger(job: &Job, ledger: &Ledger) -> Self {
+        let mut terms = Self::default();
+        terms.add(job, ledger, 1.0);
+        terms
+    }
 
-impl Sums {
-    fn from_ledger(ledger: &Ledger, unaligned: bool) -> Self {
-        let mut sums = Self::default();
+    fn mean(job: &Job, stages: &[Ledger]) -> Self {
+        let mut terms = Self::default();
+        let share = 1.0 / stages.len() as f64;
+        for ledger in stages {
+            terms.add(job, ledger, share);
+        }
+        terms
+    }
+
+    fn add(&mut self, job: &Job, ledger: &Ledger, share: f64) {
+        let flash = job.workload.attention == AttentionKernel::Flash;
+        let causal = if job.architecture.causal() && flash { 0.5 } else { 1.0 };
         for op in &ledger.ops {
-            let computes = match op.kind {
-                OpKind::AttentionCore => Flop::Attention,
-                OpKind::Logits if unaligned => Flop::Unaligned,
-                OpKind::Logits
-                | OpKind::PatchProjection
+            let count = share * op.count;
+            let (flops, bytes) = (op.flops.value() * count, op.bytes.value() * count);
+            let saturation = (op.flops.value() * op.kernels).sqrt() * count;
+            let products = match op.kind {
+                OpKind::Collective(collective) => {
+                    self.communication(op.phase, collective.role).add(job, &collective, count);
+                    continue;
+                }
+                OpKind::Optimizer => {
+                    self.optimizer_bytes += bytes;
+                    self.optimizer_kernels += op.kernels * count;
+                    continue;
+                }
+                OpKind::AttentionCore => {
+                    self.attention.flops += flops * causal;
+                    self.attention.saturation += saturation;
+                    self.attention.bytes += bytes;
+                    None
+                }
+                OpKind::Logits => Some(&mut self.logits),
+                OpKind::PatchProjection
                 | OpKind::EmbeddingProjection
                 | OpKind::QueryKeyValue
                 | OpKind::Adapter
@@ -234,7 +240,7 @@ impl Sums {
                 | OpKind::MaskedLmTransform
                 | OpKind::OutputProjection
                 | OpKind::Pooler
-                | OpKind::Classifier => Flop::Product,
+                | OpKind::Classifier => Some(&mut self.layers),
                 // element-wise work has no FLOPs by the ledger's convention, only bytes and kernels
                 OpKind::Embedding
                 | OpKind::Norm
@@ -243,55 +249,75 @@ impl Sums {
                 | OpKind::ExpertWeights
                 | OpKind::Residual
                 | OpKind::FinalNorm
-                | OpKind::Loss
-                | OpKind::Optimizer => Flop::Product,
-                OpKind::Collective(collective) => {
-                    sums.communication(op.phase, collective.role).add(&collective, op.count);
-                    continue;
+                | OpKind::Loss => {
+                    self.elementwise_bytes += bytes;
+                    None
                 }
             };
-            let work = sums.work(op.phase);
-            let flops = op.flops.value() * op.count;
-            match computes {
-                Flop::Product => work.product_flops += flops,
-                Flop::Attention => work.attention_flops += flops,
-                Flop::Unaligned => work.unaligned_flops += flops,
+            if let Some(products) = products {
+                products.flops += flops;
+                products.saturation += saturation;
+                products.bytes += bytes;
             }
-            work.bytes += op.bytes.value() * op.count;
-            work.kernels += op.kernels * op.count;
-        }
-        sums
-    }
-
-    const fn work(&mut self, phase: Phase) -> &mut Work {
-        match phase {
-            Phase::Forward => &mut self.forward,
-            Phase::Recompute => &mut self.recompute,
-            Phase::Backward => &mut self.backward,
-            Phase::Step => &mut self.step,
+            self.flops += flops;
+            self.bytes += bytes;
+            self.kernels += op.kernels * count;
         }
     }
 
     const fn communication(&mut self, phase: Phase, role: CollectiveRole) -> &mut Communication {
-        match phase {
-            // communication once a step is partly hidden, for every role
-            Phase::Step => &mut self.gradients,
-            Phase::Forward | Phase::Recompute | Phase::Backward => match role {
-                CollectiveRole::TensorParallelActivations
-                | CollectiveRole::TensorParallelEmbedding
-                | CollectiveRole::TensorParallelLogits => &mut self.tensor_parallel,
-                CollectiveRole::PipelineActivations => &mut self.pipeline,
-                CollectiveRole::ParameterGather
-                | CollectiveRole::GradientReduction
-                | CollectiveRole::GradientReductionBetweenGroups => &mut self.fsdp,
+        match role {
+            CollectiveRole::TensorParallelActivations
+            | CollectiveRole::TensorParallelEmbedding
+            | CollectiveRole::TensorParallelLogits => &mut self.tensor,
+            CollectiveRole::PipelineActivations => &mut self.pipeline,
+            CollectiveRole::ParameterGather
+            | CollectiveRole::GradientReduction
+            | CollectiveRole::GradientReductionBetweenGroups => match phase {
+                // communication once a step is partly hidden
+                Phase::Step => &mut self.step,
+                Phase::Forward | Phase::Recompute | Phase::Backward => &mut self.shards,
             },
         }
     }
 }
 
-/// The kind of FLOPs, each with its own rate.
-enum Flop {
-    Product,
-    Attention,
-    Unaligned,
+impl Communication {
+    fn add(&mut self, job: &Job, collective: &Collective, count: f64) {
+        let sent = collective.sent_per_gpu().value() * count;
+        let per_node = ranks_per_node(job, collective);
+        match collective.span {
+            Span::Node => self.link += sent,
+            Span::Network => {
+                self.network += sent / per_node;
+                // a ring over whole nodes also sends inside each node
+                if per_node > 1.0 {
+                    self.link += sent;
+                }
+                self.network_count += count;
+            }
+        }
+        self.sent += sent;
+        self.count += count;
+        self.hops += count * (collective.ranks as f64 - 1.0);
+    }
+}
+
+/// GPUs of a collective's group that share a node.
+fn ranks_per_node(job: &Job, collective: &Collective) -> f64 {
+    let p = &job.parallelism;
+    let stride = match collective.role {
+        CollectiveRole::GradientReductionBetweenGroups => p.tp * p.shard_group,
+        CollectiveRole::GradientReduction | CollectiveRole::ParameterGather => p.tp,
+        CollectiveRole::TensorParallelActivations
+        | CollectiveRole::TensorParallelEmbedding
+        | CollectiveRole::TensorParallelLogits
+        | CollectiveRole::PipelineActivations => 1,
+    };
+    match collective.kind {
+        CollectiveKind::Send => 1.0,
+        CollectiveKind::AllReduce | CollectiveKind::AllGather | CollectiveKind::ReduceScatter => {
+            (job.system.gpus_per_node / stride).clamp(1, collective.ranks) as f64
+        }
+    }
 }

@@ -1,13 +1,15 @@
 //! The law of the jobs of one chip, software and network: their parameters with a covariance, and estimates of jobs.
 
 use nalgebra::{SMatrix, SVector};
+use statrs::distribution::{ContinuousCDF, Normal};
 
 use super::groups::Groups;
 use super::parameter::{COUNT, PARAMETERS, Parameters};
 use super::physics;
 use super::terms::Terms;
+use crate::base::error::{Error, Result};
 use crate::base::scope::Scope;
-use crate::stats::tape::{Recorded, Tape};
+use crate::stats::tape::{Real as _, Recorded, Tape};
 
 /// Vector and covariance of the parameters of a job.
 pub(super) type Vector = SVector<f64, COUNT>;
@@ -35,6 +37,18 @@ impl Estimate {
     }
 }
 
+/// Half-width of the interval of a level in standard deviations.
+///
+/// # Errors
+/// [`Error::Invalid`] for a level that does not lie between 0 and 1.
+pub fn half_width(level: f64) -> Result<f64> {
+    if !(level > 0.0 && level < 1.0) {
+        return Err(Error::invalid("level", level, "it must lie between 0 and 1"));
+    }
+    let normal = Normal::standard();
+    Ok(normal.inverse_cdf(f64::midpoint(1.0, level)))
+}
+
 /// The law conditioned on the groups of a job.
 #[derive(Debug, Clone)]
 pub struct Conditional {
@@ -46,6 +60,9 @@ pub struct Conditional {
     /// Variances of ln time and ln power that the law misses: of the source, of unseen groups, and of noise.
     pub(super) missed: [f64; 2],
 }
+
+/// Variance added to each parameter, so that a covariance that is known to rounding has a root.
+const RIDGE: f64 = 1e-9;
 
 /// Memory of derivatives, reused from job to job.
 #[derive(Debug, Default)]
@@ -84,8 +101,6 @@ impl Workspace {
     }
 }
 
-use crate::stats::tape::Real as _;
-
 /// Parameters from logarithms and logits.
 pub(super) fn parameters_of(transformed: &Vector) -> [f64; COUNT] {
     std::array::from_fn(|k| PARAMETERS[k].scale.inverse(transformed[k]))
@@ -115,6 +130,20 @@ impl Conditional {
     /// ln time and ln power in `scope` alone.
     pub fn logs(&self, terms: &Terms, scope: Scope) -> [f64; 2] {
         logs(&self.parameters, terms, scope)
+    }
+
+    /// Sensitivities of ln time and ln power in units of the parameters' uncertainty, and the time in seconds.
+    pub(super) fn sensitivities(
+        &self,
+        terms: &Terms,
+        scope: Scope,
+        workspace: &mut Workspace,
+    ) -> ([Vector; 2], f64) {
+        let Gradients { values, slopes } = workspace.gradients(&self.parameters, terms, scope);
+        // a covariance is positive definite but for rounding
+        let ridge = Covariance::identity() * RIDGE;
+        let root = (*self.covariance + ridge).cholesky().map_or(ridge, |c| c.l());
+        (slopes.map(|slope| root.transpose() * slope), values[0].exp())
     }
 
     /// Parts of time and energy.

@@ -4,21 +4,21 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::conditional::{Conditional, Estimate, Workspace};
+use super::conditional::{Conditional, Estimate, Vector, Workspace};
 use super::discrepancy::{Discrepancy, INPUTS};
 use super::fit::Fit;
 use super::groups::{Groups, Level};
 use super::observation::Observation;
-use super::physics;
+use super::parts::Parts;
 use super::posterior::Posterior;
 use super::terms::Terms;
 use crate::base::error::Result;
 use crate::base::scope::Scope;
 
-/// A fitted hierarchical law.
+/// A fitted roofline law.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HierarchicalLaw {
+pub struct RooflineFit {
     /// Population, deviations and their covariance.
     pub posterior: Posterior,
     /// The chips and programs of the runs, each with what the runs say beyond the physics.
@@ -60,7 +60,7 @@ pub struct LocalEstimate {
     pub nearness: f64,
 }
 
-impl HierarchicalLaw {
+impl RooflineFit {
     /// Fits the law on runs of any number of tables, from the prior; with discrepancies of at most `points` inducing
     /// points.
     ///
@@ -250,8 +250,18 @@ impl Answer<'_> {
         logs
     }
 
-    /// Parts of time and energy.
-    pub(crate) fn physics(&self, terms: &Terms) -> physics::Estimate<f64> {
-        self.conditional.physics(terms, Scope::Gpu)
+    /// Parts of time and of the accelerators' energy, by the physics.
+    pub fn parts(&self, terms: &Terms) -> Parts {
+        Parts::new(terms, &self.conditional.physics(terms, Scope::Gpu))
+    }
+
+    /// Sensitivities of ln time and ln power to the parameters in units of their uncertainty, and the time in seconds.
+    pub(super) fn sensitivities(
+        &self,
+        terms: &Terms,
+        scope: Scope,
+        workspace: &mut Workspace,
+    ) -> ([Vector; 2], f64) {
+        self.conditional.sensitivities(terms, scope, workspace)
     }
 }

@@ -1,0 +1,126 @@
+//! Parts of a job's time and energy, for the breakdown of a prediction.
+
+use serde::Serialize;
+
+use super::clock::PowerLimit;
+use super::physics;
+use super::terms::Terms;
+
+/// Parts of a job's time in the whole run, in seconds; they add up to the total.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct TimeParts {
+    /// Device time: products, attention, memory.
+    pub device_s: f64,
+    /// Tensor-parallel communication.
+    pub tensor_parallel_s: f64,
+    /// Launch overhead that does not overlap with device time.
+    pub launch_overhead_s: f64,
+    /// FSDP communication that does not overlap with the rest.
+    pub fsdp_communication_s: f64,
+    /// Pipeline communication and bubble.
+    pub pipeline_s: f64,
+    /// Gradient all-reduce, and other communication of a step.
+    pub gradient_all_reduce_s: f64,
+    /// Optimizer and other host time of a step.
+    pub optimizer_s: f64,
+    /// Start-up and end of the run.
+    pub start_up_s: f64,
+    /// All of it.
+    pub total_s: f64,
+}
+
+/// Parts of the energy of all accelerators in the whole run, in joules; they add up to the total.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct EnergyParts {
+    /// Static (idle) power.
+    pub static_j: f64,
+    /// Waiting in collectives.
+    pub waiting_j: f64,
+    /// FLOPs.
+    pub compute_j: f64,
+    /// Memory traffic.
+    pub memory_j: f64,
+    /// Communication.
+    pub communication_j: f64,
+    /// Fixed energy per kernel.
+    pub kernel_j: f64,
+    /// All of it.
+    pub total_j: f64,
+}
+
+/// Parts of time and energy, and the effect of the power limit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Parts {
+    /// Seconds by part.
+    pub time: TimeParts,
+    /// Joules by part.
+    pub energy: EnergyParts,
+    /// The clock under the power limit.
+    pub limit: PowerLimit,
+}
+
+impl Parts {
+    pub(super) fn new(x: &Terms, estimate: &physics::Estimate<f64>) -> Self {
+        let physics::Estimate { step, energy, clock, start, idle, .. } = estimate;
+        let steps = if x.whole_run { x.steps } else { 1.0 };
+        let start_up_s = if x.whole_run { *start } else { 0.0 };
+        // a lower clock slows device time alone
+        let slower = step.total - step.total / clock.stretch;
+        let time = TimeParts {
+            device_s: steps * (step.device + slower),
+            tensor_parallel_s: steps * step.tensor,
+            launch_overhead_s: steps * step.launch,
+            fsdp_communication_s: steps * step.fsdp,
+            pipeline_s: steps * step.pipeline,
+            gradient_all_reduce_s: steps * step.gradients,
+            optimizer_s: steps * step.optimizer,
+            start_up_s,
+            total_s: steps * step.total + start_up_s,
+        };
+        let all = steps * x.gpus;
+        let static_j = all * energy.idle + x.gpus * start_up_s * idle;
+        let parts = EnergyParts {
+            static_j,
+            waiting_j: all * energy.busy,
+            compute_j: all * energy.compute,
+            memory_j: all * energy.memory,
+            communication_j: all * energy.communication,
+            kernel_j: all * energy.kernels,
+            total_j: 0.0,
+        };
+        // the bend of the draw below the limit lowers all parts alike
+        let sum = all
+            * (energy.idle
+                + energy.busy
+                + energy.compute
+                + energy.memory
+                + energy.communication
+                + energy.kernels);
+        let drawn = all * clock.draw * step.total;
+        let bend = if sum > 0.0 { drawn / sum } else { 1.0 };
+        let limit = PowerLimit {
+            limit_w: x.power_limit,
+            binds: clock.share < BINDING_SHARE,
+            draw_w: clock.draw,
+            clock_share: clock.share,
+            time_factor: clock.stretch,
+            met: clock.lowest <= x.power_limit,
+        };
+        Self {
+            time,
+            energy: EnergyParts {
+                static_j: bend * all * energy.idle + x.gpus * start_up_s * idle,
+                waiting_j: bend * parts.waiting_j,
+                compute_j: bend * parts.compute_j,
+                memory_j: bend * parts.memory_j,
+                communication_j: bend * parts.communication_j,
+                kernel_j: bend * parts.kernel_j,
+                total_j: drawn + x.gpus * start_up_s * idle,
+            },
+            limit,
+        }
+    }
+}
+
+/// Share of the full clock below which a limit is said to bind: less is within the bend of the draw. Assumed.
+const BINDING_SHARE: f64 = 0.98;
