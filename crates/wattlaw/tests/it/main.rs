@@ -8,6 +8,7 @@ mod clock;
 mod edits;
 mod errors_of_others;
 mod extremes;
+mod few_clusters;
 mod golden;
 mod gp;
 mod jobs;
