@@ -22,6 +22,7 @@ mod published;
 mod readers;
 mod records;
 mod roofline;
+mod scopes;
 mod speedup;
 mod splits;
 mod study;
