@@ -3,6 +3,7 @@
 pub mod catalog;
 mod document;
 pub mod fields;
+pub mod host;
 pub mod model;
 pub mod parallelism;
 pub mod system;

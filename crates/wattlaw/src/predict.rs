@@ -4,6 +4,7 @@ mod assumed;
 mod factors;
 mod law_estimate;
 mod memory;
+pub mod scope;
 mod warnings;
 
 pub use factors::Factor;

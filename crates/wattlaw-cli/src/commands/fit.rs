@@ -29,8 +29,8 @@ pub struct Args {
     runs: RunsArgs,
     #[command(flatten)]
     law: LawArgs,
-    /// Covariance for p-values and intervals: classical, hc0, hc1, hc2, hc3 or cluster (by configuration family)
-    /// [default: cluster]
+    /// Covariance for p-values and intervals: classical, hc0, hc1, hc2, hc3, or by configuration family: cr2, cluster or
+    /// cluster-normal (the study's) [default: cr2]
     #[arg(long, value_parser = Inference::from_str)]
     covariance: Option<Inference>,
     /// Write the calibration to this file; its laws use only what is known before a run
@@ -184,8 +184,9 @@ fn scaling(args: &Args) -> Done {
     let fit = law.fit_reporting(
         &frame,
         Some("config_family"),
-        Some(args.covariance.unwrap_or(Inference::Cluster)),
+        Some(args.covariance.unwrap_or(Inference::Cr2)),
     )?;
+    notes.extend(fit.notes.iter().cloned());
     if let Some(path) = &args.out {
         for other in [Target::Energy.column(), Target::Duration.column()] {
             if frame.number(other)?.iter().any(|x| x.is_finite()) {
@@ -245,14 +246,26 @@ fn table(law: &ScalingLaw, fit: &ScalingFit) -> String {
             format!("{:.4}", c.se_classical),
             se(c.se_hc3),
             se(c.se_cluster),
+            se(c.se_cr2),
+            c.distribution.to_string(),
             p_value(c.p_value),
             format!("{:.4} to {:.4}", c.low, c.high),
             vif.map_or_else(String::new, |v| format!("{:.2}", v.factor)),
         ]
     };
     let interval = format!("95 % ({})", fit.covariance);
-    let header =
-        ["term", "estimate", "se classical", "se hc3", "se cluster", "p", &interval, "VIF"];
+    let header = [
+        "term",
+        "estimate",
+        "se classical",
+        "se hc3",
+        "se cluster",
+        "se cr2",
+        "by",
+        "p",
+        &interval,
+        "VIF",
+    ];
     out += &render::table(&header, fit.coefficients.iter().map(row).collect(), 1);
     out
 }

@@ -230,8 +230,14 @@ fn fit_reports_coefficients_and_writes_a_calibration_that_answers() {
     );
     assert_eq!((fit["n"].as_u64(), fit["clusters"].as_u64()), (Some(24), Some(8)));
     for line in fit["coefficients"].as_array().unwrap() {
-        has(line, "term estimate se_classical se_hc3 se_cluster p_value low high");
+        has(line, "term estimate se_classical se_hc3 se_cluster se_cr2 p_value low high");
+        assert_eq!(line["distribution"]["students_t"]["degrees"], 7.0);
     }
+    assert!(
+        fit["notes"].to_string().contains("rest on 8 groups of `config_family`"),
+        "{}",
+        fit["notes"]
+    );
     let calibration: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
     has(&calibration, "schema name made_by scope data held_out_by range notes law");
     has(&calibration["law"], "kind setting columns energy duration power_residuals after_run");
@@ -377,8 +383,9 @@ fn the_studys_own_commands_answer() {
         return;
     }
     let fit = json(&format!(
-        "fit {runs} --law scaling --setting pooled --covariance cluster --format json"
+        "fit {runs} --law scaling --setting pooled --covariance cluster-normal --format json"
     ));
+    assert_eq!(fit["coefficients"][0]["distribution"], "normal");
     assert_eq!((fit["n"].as_u64(), fit["clusters"].as_u64()), (Some(655), Some(246)));
     let found = json(&format!(
         "validate {runs} --law scaling --setting pooled --hold-out family --splits 20 --test-size 0.3 --seed 2026 \

@@ -77,7 +77,8 @@ impl Calibration {
     /// Fits laws of energy and time on the runs of a dataset that the setting keeps.
     ///
     /// The law is fitted on all runs. Intervals come from the residual of each run under a law fitted without its group
-    /// (split-conformal over five folds of whole groups, also called cross-conformal: Vovk 2015).
+    /// (split-conformal over five folds of whole groups, also called cross-conformal: Vovk 2015), with equal weight for
+    /// each group.
     ///
     /// # Errors
     /// [`Error::Data`] for mixed scopes, a dataset without energies and times, fewer than two groups, or columns that
@@ -103,9 +104,8 @@ impl Calibration {
         }
         let power_residuals = match (&energy, &duration) {
             (Some((_, energy)), Some((_, duration))) => {
-                let both =
-                    energy.iter().zip(duration).map(|(e, d)| e - d).filter(|r| r.is_finite());
-                Some(Conformal::from_residuals(both)?)
+                let both: Vec<f64> = energy.iter().zip(duration).map(|(e, d)| e - d).collect();
+                Some(conformal(&both, &options.hold_out, &frame)?)
             }
             _ => None,
         };
@@ -200,9 +200,31 @@ fn fit_response(
         }
     }
     let residuals = residuals_held_out(&law, &options.hold_out, frame)?;
-    let seen = residuals.iter().copied().filter(|r| r.is_finite());
-    let fitted = Fitted { law: fit, residuals: Conformal::from_residuals(seen)? };
-    Ok(Some((fitted, residuals)))
+    let conformal = conformal(&residuals, &options.hold_out, frame)?;
+    if let Some(note) = assumed(&conformal, &options.hold_out)
+        && !notes.contains(&note)
+    {
+        notes.push(note);
+    }
+    Ok(Some((Fitted { law: fit, residuals: conformal }, residuals)))
+}
+
+/// The finite residuals, one a row of the frame, by the groups that were held out.
+fn conformal(residuals: &[f64], hold_out: &str, frame: &Frame) -> Result<Conformal> {
+    let groups = frame.groups(hold_out)?;
+    let rows = groups.into_iter().zip(residuals.iter().copied());
+    Conformal::from_groups(rows.filter(|(_, residual)| residual.is_finite()))
+}
+
+/// A note where 95 % intervals need an assumption.
+fn assumed(conformal: &Conformal, hold_out: &str) -> Option<String> {
+    const LEVEL: f64 = 0.95;
+    (!conformal.is_distribution_free(LEVEL)).then(|| {
+        format!(
+            "95 % intervals assume normal errors: they rest on {} groups of `{hold_out}`, and 19 would need no assumption",
+            conformal.groups()
+        )
+    })
 }
 
 /// Residual of each row under a law fitted without its group; NaN where that law cannot predict the row, because its

@@ -70,7 +70,8 @@ pub struct SystemPreset {
     pub network: Option<String>,
     /// Network between nodes, GB/s a GPU in one direction.
     pub network_gb_per_s: Option<f64>,
-    /// Power of the node apart from its accelerators, where a source states it.
+    /// Mean power of the node besides its accelerators while they train, behind its power supplies, in watts, where a
+    /// source states it.
     pub host_power_w: Option<f64>,
     /// Where the figures are from.
     pub source: String,

@@ -177,7 +177,7 @@ fields! {
         network: Text "Network between nodes: infiniband, ethernet, efa, omni-path, or a name with such a word in it, such as HDR InfiniBand; its kind is unknown otherwise",
         network_gb_per_s: Number "Network between nodes in GB/s a GPU, one direction; 25 when absent",
         power_limit_w: Number "Power limit of an accelerator in W; its TDP when absent",
-        host_power_w: Number "Power of a node without its accelerators in W",
+        host_power_w: Number "Mean power of a node besides its accelerators in W, behind its power supplies; 0.38 of their TDP when absent",
         pue: Number "Facility energy per energy of the computers, 1 or more",
         carbon_g_per_kwh: Number "Carbon intensity of the electricity in g CO₂e a kWh",
         price_per_kwh: Number "Price of a kWh",

@@ -173,7 +173,7 @@ pub struct System {
     pub network_kind: NetworkKind,
     /// Power limit of one accelerator, its TDP where none is set.
     pub power_limit: Watts,
-    /// Power of a node without its accelerators, where known.
+    /// Mean power of a node besides its accelerators while they train, behind its power supplies, where stated.
     pub host_power: Option<Watts>,
     /// Power usage effectiveness (facility energy over IT energy), where given.
     pub pue: Option<f64>,
@@ -235,7 +235,8 @@ pub struct SystemSpec {
     pub network_gb_per_s: Option<f64>,
     /// Power limit of one accelerator in watts.
     pub power_limit_w: Option<f64>,
-    /// Power of a node apart from its accelerators in watts.
+    /// Mean power of a node besides its accelerators while they train, behind its power supplies, in watts; a share of
+    /// their TDP is assumed when absent.
     pub host_power_w: Option<f64>,
     /// Power usage effectiveness, 1 or more.
     pub pue: Option<f64>,

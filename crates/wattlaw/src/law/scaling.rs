@@ -9,10 +9,12 @@ use crate::base::error::{Error, Result};
 use crate::base::words::words;
 use crate::law::linear::{LinearPredictor, Uncertainty};
 use crate::law::setting::Setting;
+use crate::stats::cluster::FEW;
 use crate::stats::collinearity::Collinearity;
 use crate::stats::design::{Encoding, response, varying};
 use crate::stats::formula::Formula;
 use crate::stats::frame::Frame;
+use crate::stats::inference::Reference;
 use crate::stats::ols::{Covariance, Ols};
 
 /// The confidence level of the intervals in a [`ScalingFit`].
@@ -31,12 +33,18 @@ pub enum Inference {
     Hc2,
     /// By (1 − leverage)².
     Hc3,
-    /// Errors related within clusters.
+    /// Errors related within clusters, by Student's t with one degree of freedom less than clusters.
     Cluster,
+    /// Errors related within clusters, by the normal distribution as in the study (arXiv 2606.23546): too narrow where
+    /// clusters are few.
+    ClusterNormal,
+    /// Errors related within clusters, without the bias of few or unequal ones, by Student's t with Satterthwaite's
+    /// degrees of freedom (Bell and McCaffrey 2002).
+    Cr2,
 }
 
 words!(Inference, "covariance": Classical = "classical" | "ols", Hc0 = "hc0", Hc1 = "hc1", Hc2 = "hc2",
-    Hc3 = "hc3", Cluster = "cluster");
+    Hc3 = "hc3", Cluster = "cluster", ClusterNormal = "cluster-normal", Cr2 = "cr2");
 
 /// A law to be fitted: which column, on which terms.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,8 +62,8 @@ pub struct ScalingLaw {
 pub struct ScalingFit {
     /// One line a column, in the order of the design matrix.
     pub coefficients: Vec<Coefficient>,
-    /// The covariance of p-values and intervals: `cluster`, `hc3`, or `classical` where a row of leverage one excludes
-    /// `hc3`.
+    /// The covariance of p-values and intervals: by default `cr2` with clusters; without, `hc3`, or `classical` where a
+    /// row of leverage one excludes `hc3`.
     pub covariance: String,
     /// Training rows.
     pub n: usize,
@@ -71,6 +79,9 @@ pub struct ScalingFit {
     pub vif: Vec<VarianceInflation>,
     /// Condition number of the standardised numeric columns.
     pub condition_number: f64,
+    /// Why errors by cluster may be too small, if they may.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// The predictor.
     pub predictor: LinearPredictor,
 }
@@ -95,11 +106,17 @@ pub struct Coefficient {
     pub se_hc3: Option<f64>,
     /// Cluster-robust standard error, where a clustering column was given.
     pub se_cluster: Option<f64>,
-    /// Two-sided p-value by the fit's covariance.
+    /// Cluster-robust standard error without the bias of few or unequal clusters, where a clustering column was given.
+    #[serde(default)]
+    pub se_cr2: Option<f64>,
+    /// The distribution of p-value and interval; files of version 0.1.0 lack it, and theirs is the normal one.
+    #[serde(default)]
+    pub distribution: Reference,
+    /// Two-sided p-value by the fit's covariance and the distribution.
     pub p_value: f64,
-    /// Lower end of the 95 % interval by the fit's covariance.
+    /// Lower end of the 95 % interval by the fit's covariance and the distribution.
     pub low: f64,
-    /// Upper end of the 95 % interval by the fit's covariance.
+    /// Upper end of the 95 % interval by the fit's covariance and the distribution.
     pub high: f64,
 }
 
@@ -142,7 +159,7 @@ impl ScalingLaw {
     }
 
     /// Fits estimates with every covariance; `clusters` names the column of labels whose groups
-    /// have related errors.
+    /// have related errors. P-values and intervals are by `cr2` with it, else by `hc3`.
     ///
     /// # Errors
     /// When a column is unknown, constant, not finite or determined by others, there are not more
@@ -175,30 +192,41 @@ impl ScalingLaw {
         }
         let groups = clusters.map(|name| frame.groups(name)).transpose()?;
         let cluster = groups.as_deref().map(Covariance::Cluster);
+        let cr2 = groups.as_deref().map(Covariance::Cr2);
+        let without_groups = || {
+            Error::missing(
+                "the clustering column",
+                "a cluster-robust covariance needs groups of related rows",
+            )
+        };
         let standard_errors = |kind| ols.standard_errors(kind);
         // HC2 and HC3 fail only where a row has leverage one.
         let hc2 = standard_errors(Covariance::Hc2).ok();
         let hc3 = standard_errors(Covariance::Hc3).ok();
         let robust = if hc3.is_some() { Covariance::Hc3 } else { Covariance::Classical };
         let reported = match inference {
-            None => cluster.unwrap_or(robust),
+            None => cr2.unwrap_or(robust),
             Some(Inference::Classical) => Covariance::Classical,
             Some(Inference::Hc0) => Covariance::Hc0,
             Some(Inference::Hc1) => Covariance::Hc1,
             Some(Inference::Hc2) => Covariance::Hc2,
             Some(Inference::Hc3) => Covariance::Hc3,
-            Some(Inference::Cluster) => cluster.ok_or_else(|| {
-                Error::missing(
-                    "the clustering column",
-                    "a cluster-robust covariance needs groups of related rows",
-                )
-            })?,
+            Some(Inference::Cluster | Inference::ClusterNormal) => {
+                cluster.ok_or_else(without_groups)?
+            }
+            Some(Inference::Cr2) => cr2.ok_or_else(without_groups)?,
         };
         let classical = standard_errors(Covariance::Classical)?;
         let hc0 = standard_errors(Covariance::Hc0)?;
         let hc1 = standard_errors(Covariance::Hc1)?;
         let by_cluster = cluster.map(standard_errors).transpose()?;
-        let inferred = ols.infer(reported, LEVEL)?;
+        let bias_reduced = cr2.map(standard_errors).transpose()?;
+        let inferred = match inference {
+            Some(Inference::ClusterNormal) => {
+                ols.infer_with(reported, &vec![Reference::Normal; names.len()], LEVEL)?
+            }
+            _ => ols.infer(reported, LEVEL)?,
+        };
         let at = |errors: &Option<Vec<f64>>, j: usize| errors.as_ref().map(|e| e[j]);
         let coefficients = inferred.into_iter().enumerate().map(|(j, line)| Coefficient {
             term: line.term,
@@ -209,10 +237,19 @@ impl ScalingLaw {
             se_hc2: at(&hc2, j),
             se_hc3: at(&hc3, j),
             se_cluster: at(&by_cluster, j),
+            se_cr2: at(&bias_reduced, j),
+            distribution: line.reference,
             p_value: line.p_value,
             low: line.low,
             high: line.high,
         });
+        let count = groups.as_ref().map(|groups| groups.iter().max().map_or(0, |g| g + 1));
+        let notes = match (reported, clusters, count) {
+            (Covariance::Cluster(groups) | Covariance::Cr2(groups), Some(by), Some(count)) => {
+                cluster_notes(by, count, &names, &ols.of_one_cluster(groups)?)
+            }
+            _ => Vec::new(),
+        };
         let covariance = ols.covariance(reported)?;
         let uncertainty = Uncertainty {
             kind: reported.name().to_owned(),
@@ -226,7 +263,7 @@ impl ScalingLaw {
             coefficients: coefficients.collect(),
             covariance: reported.name().to_owned(),
             n: ols.rows(),
-            clusters: groups.map(|groups| groups.iter().max().map_or(0, |g| g + 1)),
+            clusters: count,
             r2: ols.r2(),
             adjusted_r2: ols.adjusted_r2(),
             rmse: ols.rmse(),
@@ -234,6 +271,7 @@ impl ScalingLaw {
                 .map(|(j, factor)| VarianceInflation { term: names[*j].clone(), factor: *factor })
                 .collect(),
             condition_number: collinearity.condition_number,
+            notes,
             predictor: LinearPredictor::new(
                 &self.response,
                 encoding,
@@ -249,6 +287,30 @@ impl ScalingFit {
     pub fn coefficient(&self, term: &str) -> Option<&Coefficient> {
         self.coefficients.iter().find(|c| c.term == term)
     }
+}
+
+/// Why errors by cluster may be too small: few clusters, or estimates that one of them alone determines.
+fn cluster_notes(by: &str, count: usize, names: &[String], alone: &[bool]) -> Vec<String> {
+    let mut notes = Vec::new();
+    if count < FEW {
+        notes.push(format!(
+            "p-values and intervals rest on {count} groups of `{by}`; below {FEW} they are unreliable where a group \
+             differs much from the others in size or columns"
+        ));
+    }
+    let terms: Vec<String> = names
+        .iter()
+        .zip(alone)
+        .filter(|(_, alone)| **alone)
+        .map(|(n, _)| format!("`{n}`"))
+        .collect();
+    if !terms.is_empty() {
+        notes.push(format!(
+            "one group of `{by}` alone determines {}, wholly or in part; the error misses what differs between groups",
+            terms.join(", ")
+        ));
+    }
+    notes
 }
 
 #[cfg(test)]
@@ -289,11 +351,52 @@ mod tests {
         let read: ScalingFit = serde_json::from_str(&serde_json::to_string(&fit).unwrap()).unwrap();
         assert_eq!(read, fit);
         assert_eq!(fit.clusters, Some(4));
-        assert_eq!(fit.covariance, "cluster");
+        assert_eq!(fit.covariance, "cr2");
+        assert!(
+            fit.notes[0].starts_with("p-values and intervals rest on 4 groups of `config_family`")
+        );
         assert_eq!(
             read.predictor.predict(&frame()).unwrap(),
             law.fit_estimates(&frame()).unwrap().predict(&frame()).unwrap()
         );
+    }
+
+    /// 3.182 is the 97.5 % quantile of Student's t with three degrees of freedom, by scipy.
+    #[test]
+    fn the_distribution_follows_the_covariance() {
+        let law = ScalingLaw::new("log_C".parse().unwrap(), "log_energy_kwh");
+        let slope = |inference| {
+            let fit = law.fit_reporting(&frame(), Some("config_family"), Some(inference)).unwrap();
+            fit.coefficient("log_C").unwrap().clone()
+        };
+        let half_widths = |c: &Coefficient| (c.high - c.estimate) / c.se_cluster.unwrap();
+        let t = slope(Inference::Cluster);
+        assert_eq!(t.distribution, Reference::StudentsT { degrees: 3.0 });
+        approx::assert_relative_eq!(half_widths(&t), 3.182_446_305_284_263, max_relative = 1e-10);
+        let study = slope(Inference::ClusterNormal);
+        assert_eq!(study.distribution, Reference::Normal);
+        approx::assert_relative_eq!(
+            half_widths(&study),
+            1.959_963_984_540_054,
+            max_relative = 1e-10
+        );
+        assert!(law.fit_reporting(&frame(), None, Some(Inference::Cr2)).is_err());
+    }
+
+    #[test]
+    fn a_file_of_0_1_0_has_no_distributions_and_they_are_normal() {
+        let law = ScalingLaw::new("log_C".parse().unwrap(), "log_energy_kwh");
+        let fit =
+            law.fit_reporting(&frame(), Some("config_family"), Some(Inference::ClusterNormal));
+        let fit = ScalingFit { notes: Vec::new(), ..fit.unwrap() };
+        let mut file = serde_json::to_value(&fit).unwrap();
+        for line in file["coefficients"].as_array_mut().unwrap() {
+            let line = line.as_object_mut().unwrap();
+            assert!(line.remove("distribution").is_some() && line.remove("se_cr2").is_some());
+        }
+        let read: ScalingFit = serde_json::from_value(file).unwrap();
+        assert_eq!(read.coefficients[0].distribution, Reference::Normal);
+        assert_eq!(read.coefficients[0].se_cr2, None);
     }
 
     #[test]

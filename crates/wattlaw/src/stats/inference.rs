@@ -1,5 +1,8 @@
 //! From estimates and covariances to p-values and intervals.
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 use statrs::distribution::{Continuous, ContinuousCDF, StudentsT};
 use statrs::function::beta::beta_reg;
 use statrs::function::erf::{erfc, erfc_inv};
@@ -7,15 +10,28 @@ use statrs::function::erf::{erfc, erfc_inv};
 use crate::base::error::{Error, Result};
 
 /// The distribution of a statistic (estimate over standard error) if the true value is zero.
-#[derive(Debug, Clone, Copy, PartialEq)]
+///
+/// In files it is `"normal"`, or `"students_t"` with its degrees of freedom.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reference {
-    /// The standard normal distribution, used with robust covariances.
+    /// The standard normal distribution, used with covariances that are robust to unequal variances.
+    #[default]
     Normal,
-    /// Student's t distribution, used with the classical covariance.
+    /// Student's t distribution, used with the classical and the cluster-robust covariances.
     StudentsT {
-        /// Its degrees of freedom, rows less columns; positive.
+        /// Its degrees of freedom; positive.
         degrees: f64,
     },
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Normal => f.write_str("normal"),
+            Self::StudentsT { degrees } => write!(f, "t({})", (degrees * 10.0).round() / 10.0),
+        }
+    }
 }
 
 impl Reference {
@@ -78,6 +94,8 @@ pub struct Estimate {
     pub standard_error: f64,
     /// Estimate over standard error.
     pub statistic: f64,
+    /// The distribution of the statistic if the true value were zero.
+    pub reference: Reference,
     /// The probability of such a statistic or a larger one if the true value were zero.
     pub p_value: f64,
     /// Lower end of the interval.
@@ -86,32 +104,34 @@ pub struct Estimate {
     pub high: f64,
 }
 
-/// Estimates with standard errors, p-values, and intervals at `level`.
+/// Estimates with standard errors, p-values, and intervals at `level`; each slice has one entry an estimate.
 ///
 /// # Errors
 /// When the level is not between zero and one.
-pub fn infer<'a>(
-    names: impl IntoIterator<Item = &'a str>,
+pub fn infer(
+    names: &[String],
     estimates: &[f64],
     standard_errors: &[f64],
-    reference: Reference,
+    references: &[Reference],
     level: f64,
 ) -> Result<Vec<Estimate>> {
-    let half_width = reference.half_width(level)?;
-    let values = estimates.iter().zip(standard_errors);
-    let inferred = names.into_iter().zip(values).map(|(term, (&estimate, &standard_error))| {
-        let statistic = estimate / standard_error;
-        Estimate {
-            term: term.to_owned(),
-            estimate,
-            standard_error,
-            statistic,
-            p_value: reference.two_sided_p(statistic),
-            low: estimate - half_width * standard_error,
-            high: estimate + half_width * standard_error,
-        }
-    });
-    Ok(inferred.collect())
+    let values = names.iter().zip(estimates).zip(standard_errors).zip(references);
+    values
+        .map(|(((term, &estimate), &standard_error), &reference)| {
+            let statistic = estimate / standard_error;
+            let half_width = reference.half_width(level)?;
+            Ok(Estimate {
+                term: term.clone(),
+                estimate,
+                standard_error,
+                statistic,
+                reference,
+                p_value: reference.two_sided_p(statistic),
+                low: estimate - half_width * standard_error,
+                high: estimate + half_width * standard_error,
+            })
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -128,6 +148,19 @@ mod tests {
         assert_eq!(Reference::StudentsT { degrees: 5.0 }.two_sided_p(0.0), 1.0);
         let p = Reference::StudentsT { degrees: 1.0 }.two_sided_p(1.0);
         assert_relative_eq!(p, 0.5, max_relative = 1e-13);
+    }
+
+    #[test]
+    fn a_distribution_is_named_and_read_back() {
+        let t = Reference::StudentsT { degrees: 7.0 };
+        assert_eq!(
+            (t.to_string(), Reference::Normal.to_string()),
+            ("t(7)".into(), "normal".into())
+        );
+        for reference in [t, Reference::Normal] {
+            let json = serde_json::to_string(&reference).unwrap();
+            assert_eq!(serde_json::from_str::<Reference>(&json).unwrap(), reference);
+        }
     }
 
     #[test]

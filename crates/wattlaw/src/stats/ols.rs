@@ -7,6 +7,7 @@
 use nalgebra::{DMatrix, DVector};
 
 use crate::base::error::{Error, Result};
+use crate::stats::cluster::Clusters;
 use crate::stats::inference::{Estimate, Reference, infer};
 use crate::stats::orthogonal::{Dependence, Factors, NEGLIGIBLE};
 
@@ -24,12 +25,16 @@ pub enum Covariance<'a> {
     /// Squared residuals divided by (1 − leverage)² (MacKinnon and White, 1985).
     Hc3,
     /// Errors that are related within groups, given as one group number a row (Liang and Zeger,
-    /// 1986), times G / (G − 1) · (n − 1) / (n − k) as in Stata and statsmodels.
+    /// 1986), times G / (G − 1) · (n − 1) / (n − k) as in Stata and statsmodels (CR1).
     Cluster(&'a [usize]),
+    /// As [`Cluster`](Self::Cluster) with each cluster's residuals times (I − its block of the hat
+    /// matrix)^(−1/2) in place of the factors, which keeps it unbiased with few or unequal clusters
+    /// (CR2; Bell and McCaffrey, 2002).
+    Cr2(&'a [usize]),
 }
 
 impl Covariance<'_> {
-    /// Its name in files: `classical`, `hc0` … `hc3`, `cluster`.
+    /// Its name in files: `classical`, `hc0` … `hc3`, `cluster`, `cr2`.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Classical => "classical",
@@ -38,6 +43,7 @@ impl Covariance<'_> {
             Self::Hc2 => "hc2",
             Self::Hc3 => "hc3",
             Self::Cluster(_) => "cluster",
+            Self::Cr2(_) => "cr2",
         }
     }
 }
@@ -222,7 +228,14 @@ impl Ols {
                 let power = if kind == Covariance::Hc2 { 1 } else { 2 };
                 self.meat(|h| (1.0 - h).powi(power).recip())
             }
-            Covariance::Cluster(groups) => self.clustered_meat(groups)?,
+            Covariance::Cluster(groups) => {
+                let clusters = Clusters::new(groups, self.rows())?;
+                let g = clusters.count() as f64;
+                clusters.meat(q, &self.residuals) * (g / (g - 1.0) * (n - 1.0) / (n - k))
+            }
+            Covariance::Cr2(groups) => {
+                Clusters::new(groups, self.rows())?.bias_reduced_meat(q, &self.residuals)
+            }
         };
         let unscaled = &self.factors.r_inverse;
         let covariance = unscaled * meat * unscaled.transpose();
@@ -237,25 +250,67 @@ impl Ols {
         Ok(self.covariance(kind)?.diagonal().iter().map(|v| v.max(0.0).sqrt()).collect())
     }
 
-    /// The distribution of the statistics: Student's t with the classical covariance, the normal
-    /// distribution with robust ones, as in statsmodels.
-    pub fn reference(&self, kind: Covariance<'_>) -> Reference {
-        match kind {
-            Covariance::Classical => {
-                Reference::StudentsT { degrees: self.residual_degrees() as f64 }
+    /// The distribution of each estimate's statistic.
+    ///
+    /// It is Student's t with n − k degrees of freedom with the classical covariance and with G − 1
+    /// with the cluster-robust one, as in Stata: only the G sums over clusters tell of the variance,
+    /// however many rows each has. With CR2 it is Student's t with Satterthwaite's degrees of freedom,
+    /// which differ between estimates (Bell and McCaffrey, 2002). With the others it is the normal
+    /// distribution, as in statsmodels.
+    ///
+    /// # Errors
+    /// When clusters are not one a row and at least two.
+    pub fn references(&self, kind: Covariance<'_>) -> Result<Vec<Reference>> {
+        let k = self.names.len();
+        let students_t = |degrees| Reference::StudentsT { degrees };
+        Ok(match kind {
+            Covariance::Classical => vec![students_t(self.residual_degrees() as f64); k],
+            Covariance::Hc0 | Covariance::Hc1 | Covariance::Hc2 | Covariance::Hc3 => {
+                vec![Reference::Normal; k]
             }
-            _ => Reference::Normal,
-        }
+            Covariance::Cluster(groups) => {
+                let clusters = Clusters::new(groups, self.rows())?;
+                vec![students_t((clusters.count() - 1) as f64); k]
+            }
+            Covariance::Cr2(groups) => {
+                let clusters = Clusters::new(groups, self.rows())?;
+                let degrees = clusters.degrees(&self.factors.q, &self.factors.r_inverse);
+                degrees.into_iter().map(students_t).collect()
+            }
+        })
     }
 
-    /// Estimates with standard errors, p-values, and intervals at `level`.
+    /// Whether one cluster alone determines each estimate, wholly or in part: its cluster-robust
+    /// error then misses what differs between clusters.
+    ///
+    /// # Errors
+    /// When clusters are not one a row and at least two.
+    pub fn of_one_cluster(&self, groups: &[usize]) -> Result<Vec<bool>> {
+        let clusters = Clusters::new(groups, self.rows())?;
+        Ok(clusters.alone(&self.factors.q, &self.factors.r_inverse))
+    }
+
+    /// Estimates with standard errors, p-values, and intervals at `level`, by the covariance's own
+    /// distributions (see [`references`](Self::references)).
     ///
     /// # Errors
     /// As for [`covariance`](Self::covariance), and when the level is not between zero and one.
     pub fn infer(&self, kind: Covariance<'_>, level: f64) -> Result<Vec<Estimate>> {
-        let names = self.names.iter().map(String::as_str);
+        self.infer_with(kind, &self.references(kind)?, level)
+    }
+
+    /// As [`infer`](Self::infer), by other distributions of the statistics, one an estimate.
+    ///
+    /// # Errors
+    /// As for [`infer`](Self::infer).
+    pub fn infer_with(
+        &self,
+        kind: Covariance<'_>,
+        references: &[Reference],
+        level: f64,
+    ) -> Result<Vec<Estimate>> {
         let errors = self.standard_errors(kind)?;
-        infer(names, self.estimates(), &errors, self.reference(kind), level)
+        infer(&self.names, self.estimates(), &errors, references, level)
     }
 
     /// Σ w(hᵢ) eᵢ² qᵢ qᵢᵀ over rows.
@@ -266,34 +321,6 @@ impl Ols {
             row *= e * weight(*h).sqrt();
         }
         scores.transpose() * scores
-    }
-
-    /// Σ over groups of (Σ eᵢ qᵢ)(Σ eᵢ qᵢ)ᵀ, with the small-sample correction.
-    fn clustered_meat(&self, groups: &[usize]) -> Result<DMatrix<f64>> {
-        let q = &self.factors.q;
-        if groups.len() != self.rows() {
-            return Err(Error::Data(format!(
-                "{} cluster labels for {} rows",
-                groups.len(),
-                self.rows()
-            )));
-        }
-        let mut distinct = groups.to_vec();
-        distinct.sort_unstable();
-        distinct.dedup();
-        if distinct.len() < 2 {
-            return Err(Error::Data(
-                "all rows are in one cluster, but a cluster covariance needs two or more"
-                    .to_owned(),
-            ));
-        }
-        let mut scores = DMatrix::zeros(distinct.len(), q.ncols());
-        for ((row, e), group) in q.row_iter().zip(&self.residuals).zip(groups) {
-            let mut sum = scores.row_mut(distinct.partition_point(|g| g < group));
-            sum += row * *e;
-        }
-        let (g, n, k) = (distinct.len() as f64, self.rows() as f64, self.names.len() as f64);
-        Ok(scores.transpose() * scores * (g / (g - 1.0) * (n - 1.0) / (n - k)))
     }
 }
 
@@ -355,6 +382,43 @@ mod tests {
         assert_relative_eq!(cluster, hc0 * 3.0, max_relative = 1e-12);
         assert!(fit.covariance(Covariance::Cluster(&[1, 1, 1])).is_err());
         assert!(fit.covariance(Covariance::Cluster(&[1, 2])).is_err());
+    }
+
+    #[test]
+    fn the_bias_reduced_covariance_of_clusters_of_one_row_is_hc2() {
+        let x = [0.0, 1.0, 2.0, 3.5, 7.0];
+        let x = DMatrix::from_fn(5, 2, |i, j| if j == 0 { 1.0 } else { x[i] });
+        let fit = Ols::fit(&x, &[1.0, 3.0, 4.0, 4.5, 9.0], &names(&["Intercept", "x"])).unwrap();
+        let hc2 = fit.covariance(Covariance::Hc2).unwrap();
+        let cr2 = fit.covariance(Covariance::Cr2(&[0, 1, 2, 3, 4])).unwrap();
+        assert_relative_eq!(cr2, hc2, max_relative = 1e-12);
+    }
+
+    /// The mean of G clusters of equal size: its variance is that of the clusters' means, so Satterthwaite's degrees
+    /// of freedom are G − 1.
+    #[test]
+    fn a_mean_of_equal_clusters_has_one_degree_of_freedom_less_than_clusters() {
+        let (groups, y) = ([0, 0, 1, 1, 2, 2], [1.0, 3.0, 4.0, 2.0, 8.0, 9.0]);
+        let x = DMatrix::from_element(6, 1, 1.0);
+        let fit = Ols::fit(&x, &y, &names(&["Intercept"])).unwrap();
+        let cr2 = fit.covariance(Covariance::Cr2(&groups)).unwrap();
+        // means 2, 3, 8.5 around 4.5: variance (6.25 + 2.25 + 16) / 2, over three of them
+        assert_relative_eq!(cr2[0], 24.5 / 2.0 / 3.0, max_relative = 1e-12);
+        let Reference::StudentsT { degrees } = fit.references(Covariance::Cr2(&groups)).unwrap()[0]
+        else {
+            panic!("CR2 uses Student's t")
+        };
+        assert_relative_eq!(degrees, 2.0, max_relative = 1e-12);
+        assert_eq!(fit.of_one_cluster(&groups).unwrap(), [false]);
+    }
+
+    #[test]
+    fn an_estimate_from_one_cluster_is_found() {
+        let indicator = [0.0, 0.0, 0.0, 0.0, 1.0, 0.0];
+        let x = DMatrix::from_fn(6, 2, |i, j| if j == 0 { 1.0 } else { indicator[i] });
+        let y = [1.0, 3.0, 4.0, 2.0, 8.0, 9.0];
+        let fit = Ols::fit(&x, &y, &names(&["Intercept", "a"])).unwrap();
+        assert_eq!(fit.of_one_cluster(&[0, 0, 1, 1, 2, 2]).unwrap(), [false, true]);
     }
 
     #[test]

@@ -19,12 +19,12 @@ pub struct IntervalRule {
     pub level: f64,
     /// Share of the training groups used for calibration, not for the fit.
     pub calibration_share: f64,
-    /// Uses the largest residual if there are too few for the level, as in the study, instead of an infinite width.
+    /// Ranks rows whatever their group, and uses the largest residual if there are too few for the level, as in the study.
     pub clamped: bool,
 }
 
 impl Default for IntervalRule {
-    /// Level 95 %, a fifth of the training groups, infinite if those are too few.
+    /// Level 95 %, a fifth of the training groups.
     fn default() -> Self {
         Self { level: 0.95, calibration_share: 0.2, clamped: false }
     }
@@ -33,7 +33,16 @@ impl Default for IntervalRule {
 /// The calibration rows of one split's training part, or the reason why there are none.
 pub(super) struct Interval {
     rule: IntervalRule,
-    parts: Result<(Frame, Frame)>,
+    parts: Result<Parts>,
+}
+
+/// The training rows of a split in two parts.
+struct Parts {
+    /// The rows of the fit.
+    proper: Frame,
+    calibration: Frame,
+    /// The group of each calibration row.
+    groups: Groups,
 }
 
 /// Width and coverage of intervals of one level on one split.
@@ -80,7 +89,11 @@ impl Interval {
                 match first_unseen(train, test, &split, seen)? {
                     Some(column) => unseen = column,
                     None => {
-                        let parts = (train.select(&split.train)?, train.select(&split.test)?);
+                        let parts = Parts {
+                            proper: train.select(&split.train)?,
+                            calibration: train.select(&split.test)?,
+                            groups: groups.subset(&split.test),
+                        };
                         return Ok(Self { rule, parts: Ok(parts) });
                     }
                 }
@@ -117,11 +130,11 @@ impl Interval {
                 "a law of another response from the same fit has no intervals of its own".into(),
             )
         })?;
-        let (proper, calibration) = self.parts.as_ref().map_err(Clone::clone)?;
+        let Parts { proper, calibration, groups } = self.parts.as_ref().map_err(Clone::clone)?;
         let fitted = law.fit(proper)?;
         let residuals = law.response(calibration)?;
         let residuals = residuals.iter().zip(fitted.predict(calibration)?).map(|(y, p)| y - p);
-        let conformal = Conformal::from_residuals(residuals)?;
+        let conformal = Conformal::from_groups(groups.ids().iter().copied().zip(residuals))?;
         let predicted = fitted.predict(test)?;
         levels()
             .map(|level| {

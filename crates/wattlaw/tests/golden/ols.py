@@ -11,6 +11,7 @@ import json
 
 import numpy as np
 import scipy
+import scipy.linalg
 import scipy.stats
 import sklearn
 import statsmodels
@@ -90,6 +91,28 @@ def inference(fit):
     }  # fmt: skip
 
 
+def bias_reduced(x, y, groups):
+    """CR2 and Satterthwaite's degrees of freedom as Bell and McCaffrey (2002) define them, with n × n matrices."""
+    n, k = x.shape
+    bread = np.linalg.pinv(x.T @ x, rcond=1e-20)
+    left = np.eye(n) - x @ bread @ x.T
+    residuals = y - x @ np.linalg.lstsq(x, y)[0]
+    meat, adjusted = np.zeros((k, k)), []
+    for g in np.unique(groups):
+        rows = np.flatnonzero(groups == g)
+        root = np.linalg.inv(scipy.linalg.sqrtm(left[np.ix_(rows, rows)]).real)
+        score = x[rows].T @ root @ residuals[rows]
+        meat += np.outer(score, score)
+        adjusted.append(left[:, rows] @ root @ x[rows] @ bread)
+    covariance = bread @ meat @ bread
+    degrees, errors = [], np.sqrt(np.diag(covariance))
+    for j in range(k):
+        columns = np.column_stack([a[:, j] for a in adjusted])
+        eigenvalues = np.linalg.eigvalsh(columns.T @ columns)
+        degrees.append(eigenvalues.sum() ** 2 / (eigenvalues**2).sum())
+    return {"standard_errors": errors, "degrees": degrees}
+
+
 def collinearity(known, names):
     numeric = [n for n in names if n != "Intercept" and "[" not in n]
     if not numeric:
@@ -112,7 +135,9 @@ def case(data_name, data, formula, names):
     model = sm.OLS(y, x)
     fit = model.fit()
     robust = {k.lower(): model.fit(cov_type=k) for k in ["HC0", "HC1", "HC2", "HC3"]}
-    robust["cluster"] = model.fit(cov_type="cluster", cov_kwds={"groups": groups})
+    by_group = {"cov_type": "cluster", "cov_kwds": {"groups": groups}}
+    robust["cluster"] = model.fit(**by_group, use_t=True)
+    robust["cluster-normal"] = model.fit(**by_group)
     return {
         "data": data_name,
         "formula": formula,
@@ -126,6 +151,7 @@ def case(data_name, data, formula, names):
         "rmse": np.sqrt(np.mean(fit.resid**2)),
         "sigma2": fit.mse_resid,
         "clusters": int(groups.max() + 1),
+        "cr2": bias_reduced(x, y, groups),
         "covariances": {"classical": inference(fit)}
         | {name: inference(fit) for name, fit in robust.items()},
         "collinearity": collinearity(known, names),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 
 use wattlaw::law::efficiency::BeforeRunLaw;
-use wattlaw::law::scaling::ScalingLaw;
+use wattlaw::law::scaling::{Inference as ReportedBy, ScalingLaw};
 use wattlaw::stats::design::Encoding;
 use wattlaw::stats::frame::Frame;
 use wattlaw::stats::inference::Reference;
@@ -46,6 +46,7 @@ struct Case {
     rmse: f64,
     sigma2: f64,
     clusters: usize,
+    cr2: BiasReduced,
     covariances: BTreeMap<String, Inference>,
     collinearity: Numeric,
 }
@@ -66,6 +67,12 @@ struct Numeric {
     terms: Vec<String>,
     vif: Vec<f64>,
     condition_number: f64,
+}
+
+#[derive(Deserialize)]
+struct BiasReduced {
+    standard_errors: Vec<f64>,
+    degrees: Vec<f64>,
 }
 
 #[derive(Deserialize)]
@@ -173,6 +180,23 @@ fn estimates_and_covariances_are_those_of_statsmodels() {
             close(&low, &expected.low_80, &what);
             close(&high, &expected.high_80, &what);
         }
+        let cluster = Covariance::Cluster(&groups);
+        let normal = fit.infer_with(cluster, &vec![Reference::Normal; names.len()], 0.95).unwrap();
+        let p_values: Vec<f64> = normal.iter().map(|e| e.p_value).collect();
+        close_on(&p_values, &case.covariances["cluster-normal"].p_values, 1e-290, CLOSE, &what);
+        let cr2 = Covariance::Cr2(&groups);
+        let degrees: Vec<f64> =
+            fit.references(cr2).unwrap().into_iter().map(degrees_of_freedom).collect();
+        // the dense matrices of the script lose some digits
+        close_on(&fit.standard_errors(cr2).unwrap(), &case.cr2.standard_errors, 0.0, 1e-7, &what);
+        close_on(&degrees, &case.cr2.degrees, 0.0, 1e-7, &what);
+    }
+}
+
+fn degrees_of_freedom(reference: Reference) -> f64 {
+    match reference {
+        Reference::StudentsT { degrees } => degrees,
+        Reference::Normal => f64::INFINITY,
     }
 }
 
@@ -198,7 +222,8 @@ fn a_scaling_fit_tabulates_the_same_numbers() {
     for case in golden.cases.iter().filter(|case| case.r2 > 1e-10) {
         let frame = golden.data[&case.data].frame();
         let law = ScalingLaw::new(case.formula.parse().unwrap(), "log_energy_kwh");
-        let fit = law.fit(&frame, Some("config_family")).unwrap();
+        let fit =
+            law.fit_reporting(&frame, Some("config_family"), Some(ReportedBy::Cluster)).unwrap();
         assert_eq!(fit.clusters, Some(case.clusters));
         let table = &fit.coefficients;
         let column = |value: &dyn Fn(&wattlaw::law::scaling::Coefficient) -> f64| {
@@ -211,6 +236,7 @@ fn a_scaling_fit_tabulates_the_same_numbers() {
         close(&column(&|c| c.se_hc2.unwrap()), errors("hc2"), "hc2");
         close(&column(&|c| c.se_hc3.unwrap()), errors("hc3"), "hc3");
         close(&column(&|c| c.se_cluster.unwrap()), errors("cluster"), "cluster");
+        close_on(&column(&|c| c.se_cr2.unwrap()), &case.cr2.standard_errors, 0.0, 1e-7, "cr2");
         close(&column(&|c| c.low), &case.covariances["cluster"].low, "low");
         let terms: Vec<&String> = fit.vif.iter().map(|v| &v.term).collect();
         assert_eq!(terms, case.collinearity.terms.iter().collect::<Vec<_>>());
