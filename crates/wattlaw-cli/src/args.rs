@@ -33,7 +33,7 @@ pub enum Command {
     Fit(fit::Args),
     /// Cross-validate a law on held-out runs
     Validate(validate::Args),
-    /// Adapt a roofline calibration to a few runs of your own machines
+    /// Add runs of your own machines to the built-in law, or suggest which to measure
     Calibrate(calibrate::Args),
     /// Check a table of runs for errors before fitting a law
     Audit(audit::Args),

@@ -10,7 +10,7 @@ mod optimal;
 mod order;
 
 pub use budget::{Budget, gpu_hours};
-pub use forecast::{CalibrationSource, Forecast, median_job};
+pub use forecast::{Forecast, median_job};
 pub use kind::{Kind, MAX_CANDIDATES};
 pub use name::{run_id, title};
 pub use optimal::{Chosen, Objective};

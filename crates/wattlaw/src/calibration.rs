@@ -205,6 +205,14 @@ impl Calibration {
         Ok(text)
     }
 
+    /// The scope of an answer where none is asked for: the accelerators, or the scope of a scaling law's runs.
+    pub const fn default_scope(&self) -> Scope {
+        match self.law {
+            Laws::Roofline(_) => Scope::Gpu,
+            Laws::Scaling(_) => self.scope,
+        }
+    }
+
     /// The values of a label (`gpu`, `strategy`, `family`) in the fitted runs.
     pub fn seen(&self, label: &str) -> &[String] {
         range::seen(&self.range, label)

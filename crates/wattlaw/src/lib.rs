@@ -5,7 +5,7 @@
 //! job:
 //!
 //! ```
-//! use wattlaw::{Calibration, Catalog, Dataset, FitOptions, JobSpec, choose, predict};
+//! use wattlaw::{Calibration, Catalog, Dataset, FitOptions, JobSpec, built_in, predict};
 //!
 //! let catalog = Catalog::built_in()?;
 //! let spec = JobSpec::from_toml(
@@ -17,8 +17,7 @@
 //!     "#,
 //! )?;
 //! let job = spec.resolve(&catalog)?;
-//! let choice = choose(&job)?;
-//! let prediction = predict(&job, &choice.calibration, &choice.reason, 0.95)?;
+//! let prediction = predict(&job, &built_in()?, "built in", None, 0.95)?;
 //! assert!(prediction.energy_j.is_some_and(|energy| energy.lower < energy.estimate));
 //!
 //! // fit a calibration on your own runs
@@ -45,7 +44,7 @@ pub mod stats;
 pub mod validate;
 
 pub use base::error::{Error, Result};
-pub use calibration::{Calibration, FitOptions, choose};
+pub use calibration::{Calibration, FitOptions, built_in};
 pub use cost::Cost;
 pub use data::dataset::Dataset;
 pub use job::catalog::Catalog;

@@ -1,17 +1,21 @@
 //! A prediction: energy, time and power of a job with intervals, with their breakdown and warnings.
 
 mod assumed;
+mod confidence;
 mod factors;
 mod law_estimate;
 mod memory;
 pub mod scope;
 mod warnings;
 
+pub use confidence::{Confidence, ConfidenceLabel};
 pub use factors::Factor;
 pub use law_estimate::Breakdown;
-use law_estimate::LawEstimate;
+use law_estimate::{ByScope, LawEstimate};
 pub use memory::PeakMemory;
 pub use warnings::{Warning, WarningKind};
+
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
@@ -22,6 +26,7 @@ use crate::base::words::words;
 use crate::calibration::{Calibration, LawKind, Outside};
 use crate::cost::{AttentionFlops, Cost};
 use crate::job::Job;
+use crate::job::workload::Stack;
 use crate::law::roofline::clock::PowerLimit;
 
 /// An estimate with an interval; `upper` is infinite (null in JSON) where too few runs support the level.
@@ -106,6 +111,12 @@ pub struct Prediction {
     pub level: f64,
     /// What the energy covers.
     pub scope: Scope,
+    /// Energy in joules at each scope; null where it cannot be had. The facility needs a PUE.
+    pub energy_by_scope_j: BTreeMap<Scope, Option<Interval>>,
+    /// The software: a framework, and a program within it where one is stated.
+    pub framework: Stack,
+    /// How far measured runs support the estimate.
+    pub confidence: Confidence,
     /// Parameters of the published model.
     pub parameters: u64,
     /// Parameters with the task's head.
@@ -155,6 +166,16 @@ pub struct Estimate {
     pub warnings: Vec<Warning>,
 }
 
+/// The scopes at which energy is given.
+const SCOPES: [Scope; 6] = [
+    Scope::Gpu,
+    Scope::Devices,
+    Scope::NodeDc,
+    Scope::NodeAc,
+    Scope::Facility,
+    Scope::Codecarbon,
+];
+
 /// Level of intervals that are computed and not used.
 const UNUSED_LEVEL: f64 = 0.95;
 
@@ -164,10 +185,11 @@ const UNUSED_LEVEL: f64 = 0.95;
 /// As [`predict`].
 pub fn estimate(job: &Job, calibration: &Calibration) -> Result<Estimate> {
     let Checked { estimate, kind, warnings, .. } = checked(job, calibration, UNUSED_LEVEL)?;
+    let scope = calibration.default_scope();
     Ok(Estimate {
         duration_s: estimate.duration_s.map(|i| i.estimate),
-        energy_j: estimate.energy_j.map(|i| i.estimate),
-        scope: estimate.scope,
+        energy_j: estimate.energy.at(scope)?.map(|i| i.estimate),
+        scope,
         kind,
         warnings,
     })
@@ -192,50 +214,70 @@ fn checked(job: &Job, calibration: &Calibration, level: f64) -> Result<Checked> 
     warnings.extend(warnings::for_range(&outside, calibration));
     warnings.extend(warnings::for_job(job, calibration));
     let mut assumed = None;
-    if let Some(floor) = assumed::impossible(job, &cost, estimate.duration_s, estimate.mean_power_w)
-    {
+    let power = estimate.mean_power.at(calibration.default_scope())?;
+    if let Some(floor) = assumed::impossible(job, &cost, estimate.duration_s, power) {
         let replacement = assumed::estimate(job, &cost, level)?;
         warnings.insert(0, floor);
-        estimate.energy_j = Some(replacement.energy);
+        estimate.energy = ByScope::Any(replacement.energy);
         estimate.duration_s = Some(replacement.duration);
-        estimate.mean_power_w = Some(replacement.power);
+        estimate.mean_power = ByScope::Any(replacement.power);
         estimate.breakdown = Breakdown::Factors(Vec::new());
         estimate.power_limit = None;
-        estimate.scope = Scope::Gpu;
         assumed = Some(replacement.reason);
+    } else {
+        warnings.extend(warnings::for_utilisation(job, &cost, estimate.duration_s));
     }
     let kind = if assumed.is_some() { EstimateKind::Assumed } else { EstimateKind::Fitted };
     Ok(Checked { estimate, kind, assumed, cost, outside, warnings })
 }
 
-/// Predicts a job with a calibration; `reason` says why the calibration was selected.
+/// Predicts a job with a calibration; `reason` says why the calibration was selected. Without a scope, energy is that of
+/// the accelerators, or of the runs of a scaling law.
 ///
 /// # Errors
-/// [`Error::Invalid`](crate::Error::Invalid) for a level outside 0 to 1; [`Error::Data`](crate::Error::Data) where the
+/// [`Error::Invalid`](crate::Error::Invalid) for a level outside 0 to 1, and for a scope that the law cannot predict;
+/// [`Error::Missing`](crate::Error::Missing) for the facility without a PUE; [`Error::Data`](crate::Error::Data) where the
 /// calibration has no fitted accelerator, family or strategy for the job, nor a substitute.
 pub fn predict(
     job: &Job,
     calibration: &Calibration,
     reason: &str,
+    scope: Option<Scope>,
     level: f64,
 ) -> Result<Prediction> {
     let Checked { estimate, kind, assumed, cost, outside, mut warnings } =
         checked(job, calibration, level)?;
-    let (energy, duration) = (estimate.energy_j, estimate.duration_s);
+    let scope = match (assumed.is_some(), scope) {
+        (_, Some(scope)) => scope,
+        (true, None) => Scope::Gpu,
+        (false, None) => calibration.default_scope(),
+    };
+    let (energy, duration) = (estimate.energy.at(scope)?, estimate.duration_s);
+    let energy_by_scope_j = SCOPES
+        .into_iter()
+        .map(|scope| (scope, estimate.energy.at(scope).ok().flatten()))
+        .collect::<BTreeMap<_, _>>();
+    let confidence = match kind {
+        EstimateKind::Assumed => Confidence::assumed(),
+        EstimateKind::Fitted => Confidence::new(job, &estimate.support, &outside),
+    };
 
     let memory = PeakMemory::for_job(job, level)?;
     warnings.extend(memory.warning());
 
     let tokens = job.tokens();
     let system = &job.system;
-    let facility_energy_j = energy.zip(system.pue).map(|(e, pue)| e.scaled(pue));
+    let facility_energy_j = energy_by_scope_j.get(&Scope::Facility).copied().flatten();
     let drawn = facility_energy_j.or(energy);
     Ok(Prediction {
         energy_j: energy,
         duration_s: duration,
-        mean_power_w: estimate.mean_power_w,
+        mean_power_w: estimate.mean_power.at(scope)?,
         level,
-        scope: estimate.scope,
+        scope,
+        energy_by_scope_j,
+        framework: job.workload.framework.clone(),
+        confidence,
         parameters: job.architecture.parameters().total,
         parameters_with_head: job.architecture.parameters_for(job.workload.task).total,
         tokens,

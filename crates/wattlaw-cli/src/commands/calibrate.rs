@@ -1,4 +1,4 @@
-//! `wattlaw calibrate`: adapts a calibration to a few runs of your own machines, and suggests which runs to measure.
+//! `wattlaw calibrate`: adds runs of your own machines to a calibration, and suggests which runs to measure.
 
 pub mod suggest;
 
@@ -10,7 +10,7 @@ use clap::builder::ArgPredicate;
 use serde_json::json;
 
 use wattlaw::base::error::Location;
-use wattlaw::calibration::{Laws, choose};
+use wattlaw::calibration::{Calibration, built_in};
 use wattlaw::stats::optimal::Criterion;
 
 use crate::commands::predict::named;
@@ -35,10 +35,10 @@ const NO_RUNS: &str = "-";
 pub struct Args {
     #[command(flatten)]
     runs: RunsArgs,
-    /// Roofline calibration to adapt: a file or the name of a built-in one
-    #[arg(long, value_name = "FILE|NAME", required_unless_present = "suggest")]
+    /// Roofline calibration to add the runs to: a file or the name of a built-in one. Default: the built-in law
+    #[arg(long, value_name = "FILE|NAME")]
     parent: Option<PathBuf>,
-    /// Write the adapted calibration, or the suggested runs as a table (CSV), to this file
+    /// Write the calibration, or the suggested runs as a table (CSV), to this file
     #[arg(long, value_name = "FILE", required_unless_present = "suggest")]
     out: Option<PathBuf>,
     /// Suggest this many runs that reduce the uncertainty most
@@ -56,7 +56,7 @@ pub struct Args {
     /// Random seed; used to sample a space of more than 10,000 points
     #[arg(long, default_value_t = 2026, value_parser = whole::<u64>, requires = "suggest", help_heading = "Suggestions")]
     seed: u64,
-    /// Name of the adapted calibration. Default: the file name
+    /// Name of the calibration. Default: the file name
     #[arg(long)]
     name: Option<String>,
     /// Output format
@@ -69,16 +69,23 @@ pub struct Args {
 /// # Errors
 /// An invalid parent or table, or an output file that cannot be written.
 pub fn run(args: &Args) -> Done {
-    match (args.suggest, &args.space, &args.parent, &args.out) {
+    match (args.suggest, &args.space, &args.out) {
         (Some(0), ..) => Err(Failure::usage("--suggest is 0, but it must be at least 1")),
-        (Some(count), Some(space), ..) => args.suggest(count, space),
-        (None, _, Some(parent), Some(out)) => adjust(args, parent, out),
+        (Some(count), Some(space), _) => args.suggest(count, space),
+        (None, _, Some(out)) => adjust(args, out),
         // unreachable: the parser enforces these combinations
-        _ => Err(Failure::usage("give --parent and --out, or --suggest and --space")),
+        _ => Err(Failure::usage("give --out, or --suggest and --space")),
     }
 }
 
 impl Args {
+    fn parent(&self) -> Done<Calibration> {
+        match &self.parent {
+            Some(path) => named(path),
+            None => Ok(built_in()?),
+        }
+    }
+
     fn suggest(&self, count: usize, space: &Path) -> Done {
         let request = suggest::Request {
             count,
@@ -90,11 +97,8 @@ impl Args {
             format: self.format,
         };
         let catalog = job::catalog(self.runs.catalog.as_deref())?;
-        suggest::run(&request, &catalog, |job| {
-            let parent = match &self.parent {
-                Some(path) => named(path)?,
-                None => choose(job)?.calibration,
-            };
+        suggest::run(&request, &catalog, || {
+            let parent = self.parent()?;
             if self.runs.runs == Path::new(NO_RUNS) {
                 return Ok(parent);
             }
@@ -108,8 +112,8 @@ impl Args {
     }
 }
 
-fn adjust(args: &Args, parent: &Path, out: &Path) -> Done {
-    let parent = named(parent)?;
+fn adjust(args: &Args, out: &Path) -> Done {
+    let parent = args.parent()?;
     let (data, catalog) = args.runs.read()?;
     let (data, note) = data.countable(&catalog);
     let stem = out.file_stem().map(|s| s.to_string_lossy().into_owned());
@@ -119,11 +123,6 @@ fn adjust(args: &Args, parent: &Path, out: &Path) -> Done {
     if let Some(file) = args.runs.runs.file_name() {
         adjusted.data.name = file.to_string_lossy().into_owned();
     }
-    let Laws::Roofline(laws) = &adjusted.law else {
-        return Err(Failure::Failed(
-            "internal error: the adapted calibration has no roofline law".to_owned(),
-        ));
-    };
     let mut known: Vec<String> = Vec::new();
     for run in &data.runs {
         let gpu = catalog
@@ -138,15 +137,19 @@ fn adjust(args: &Args, parent: &Path, out: &Path) -> Done {
         "parent": parent.name,
         "n": data.runs.len(),
         "gpus": known,
-        "machines": laws.machines.keys().collect::<Vec<_>>(),
+        "cells": adjusted
+            .roofline("be adapted to runs")?
+            .cells()
+            .map(|(chip, program, runs)| json!({ "chip": chip, "program": program, "runs": runs }))
+            .collect::<Vec<_>>(),
         "data_sha256": adjusted.data.sha256,
         "notes": note.iter().collect::<Vec<_>>(),
     });
     let text = format!(
-        "adapted {} to {} runs on {}; use it with --calibration {}\n",
-        parent.name,
+        "added {} runs on {} to {}; use it with --calibration {}\n",
         data.runs.len(),
         known.join(", "),
+        parent.name,
         out.display()
     );
     files::write(out, &adjusted.to_json()?)?;

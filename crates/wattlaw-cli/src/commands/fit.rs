@@ -6,11 +6,11 @@ use std::str::FromStr;
 use serde_json::{Map, Value, json};
 
 use wattlaw::base::error::Location;
-use wattlaw::calibration::{Calibration, FitOptions, Laws, default_formula};
+use wattlaw::calibration::{Calibration, FitOptions, default_formula};
+use wattlaw::data::dataset::Dataset;
 use wattlaw::law::efficiency::measurable;
-use wattlaw::law::roofline::laws::RooflineLaws;
-use wattlaw::law::roofline::machine::Machine;
-use wattlaw::law::roofline::physics::PARAMETERS;
+use wattlaw::law::roofline::parameter::PARAMETERS;
+use wattlaw::law::roofline::{Level, RooflineFit};
 use wattlaw::law::scaling::{Coefficient, Inference, ScalingFit, ScalingLaw};
 use wattlaw::stats::design::varying;
 
@@ -92,35 +92,17 @@ fn roofline(args: &Args) -> Done {
     args.law.without_terms()?;
     if args.covariance.is_some() {
         return Err(Failure::usage(
-            "--covariance applies to the scaling law only; the roofline law uses a prior",
+            "--covariance applies to the scaling law only; add --law scaling",
         ));
     }
     let (data, catalog) = args.runs.read()?;
-    data.scope()?;
     let (data, note) = data.countable(&catalog);
-    let calibration = Calibration::fit_roofline(
-        &data,
-        &args.options(),
-        &catalog,
-        args.law.discrepancy(),
-        args.law.pooled,
-    )
-    .map_err(|e| e.at(Location::file(&*data.name)))?;
-    let Laws::Roofline(laws) = &calibration.law else {
-        return Err(Failure::Failed(
-            "internal error: the fitted calibration has no roofline law".to_owned(),
-        ));
-    };
-    let text = roofline_table(laws, data.runs.len());
-    let report = json!({
-        "law": "roofline",
-        "n": data.runs.len(),
-        "discrepancy": !args.law.no_discrepancy,
-        "machines": laws.machines.iter().map(|(gpu, m)| (gpu.clone(), json!(m.fit))).collect::<Map<String, Value>>(),
-        "pooled": laws.pooled.fit,
-        "data_sha256": data.digest,
-        "notes": note.iter().collect::<Vec<_>>(),
-    });
+    let calibration =
+        Calibration::fit_roofline(&data, &args.options(), &catalog, args.law.discrepancy())
+            .map_err(|e| e.at(Location::file(&*data.name)))?;
+    let law = calibration.roofline("be fitted so")?;
+    let text = roofline_table(law, data.runs.len());
+    let report = roofline_report(law, args, &data, note.as_deref());
     if let Some(path) = &args.out {
         args.write(path, calibration)?;
     }
@@ -136,32 +118,47 @@ fn roofline(args: &Args) -> Done {
     }
 }
 
-/// One column per accelerator: each parameter with its standard deviation as a factor.
-fn roofline_table(laws: &RooflineLaws, runs: usize) -> String {
-    let mut machines: Vec<(&str, &Machine)> =
-        laws.machines.iter().map(|(gpu, machine)| (gpu.as_str(), machine)).collect();
-    if machines.len() != 1 {
-        machines.push(("all", &laws.pooled));
-    }
-    let rows = PARAMETERS
-        .iter()
-        .enumerate()
-        .map(|(i, parameter)| {
-            let values = machines.iter().map(|(_, m)| {
-                let (log, sd) = (m.fit.logs[i], m.fit.log_sds[i]);
-                format!("{} ×/÷{:.2}", render::digits(log.exp()), sd.exp())
-            });
-            let about = std::iter::once(parameter.about.to_owned());
-            std::iter::once(parameter.name.to_owned()).chain(values).chain(about).collect()
+fn roofline_report(law: &RooflineFit, args: &Args, data: &Dataset, note: Option<&str>) -> Value {
+    let population: Map<String, Value> = law
+        .posterior
+        .population()
+        .map(|(name, estimate, sd)| (name.to_owned(), json!({ "estimate": estimate, "sd": sd })))
+        .collect();
+    let groups: Map<String, Value> = Level::LEVELS
+        .into_iter()
+        .map(|level| (level.to_string(), json!(law.posterior.groups(level))))
+        .collect();
+    json!({
+        "law": "roofline",
+        "n": data.runs.len(),
+        "discrepancy": !args.law.no_discrepancy,
+        "population": population,
+        "groups": groups,
+        "data_sha256": data.digest,
+        "notes": note.iter().collect::<Vec<_>>(),
+    })
+}
+
+/// The population's parameters, each with its standard deviation.
+fn roofline_table(law: &RooflineFit, runs: usize) -> String {
+    let rows = law
+        .posterior
+        .population()
+        .zip(&PARAMETERS)
+        .map(|((name, estimate, sd), parameter)| {
+            vec![
+                name.to_owned(),
+                render::digits(estimate),
+                format!("{sd:.2}"),
+                parameter.about.to_owned(),
+            ]
         })
         .collect();
-    let mut header = vec!["parameter"];
-    header.extend(machines.iter().map(|(gpu, _)| *gpu));
-    header.push("meaning");
     let mut out = render::heading(&format!(
-        "roofline law fitted to {runs} runs: estimate ×/÷ standard deviation"
+        "roofline law fitted to {runs} runs: the population's parameters, with standard deviations of their logarithms or \
+         logits"
     ));
-    out += &render::table(&header, rows, 99);
+    out += &render::table(&["parameter", "estimate", "sd", "meaning"], rows, 99);
     out
 }
 

@@ -1,10 +1,11 @@
 //! `wattlaw predict`: predicts energy, time, power and memory of a job.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use wattlaw::base::error::Location;
 use wattlaw::base::scope::Scope;
-use wattlaw::calibration::{Calibration, Choice, choose, embedded};
+use wattlaw::calibration::{Calibration, built_in, embedded};
 use wattlaw::job::Job;
 use wattlaw::law::roofline::clock::PowerLimit;
 use wattlaw::predict::{Breakdown, EstimateKind, Factor, Interval, Prediction, predict};
@@ -20,9 +21,12 @@ use crate::{files, render};
 pub struct Args {
     #[command(flatten)]
     job: JobArgs,
-    /// Calibration: a file or the name of a built-in one. Default: the nearest built-in one
+    /// Calibration: a file or the name of a built-in one. Default: the built-in law
     #[arg(long, value_name = "FILE|NAME")]
     calibration: Option<PathBuf>,
+    /// What the energy covers: gpu, devices, codecarbon, node_dc, node_ac or facility. Default: gpu
+    #[arg(long, value_parser = Scope::from_str)]
+    scope: Option<Scope>,
     /// Confidence level of the intervals
     #[arg(long, default_value_t = 0.95, value_parser = crate::parse::number)]
     level: f64,
@@ -43,13 +47,11 @@ pub fn run(args: &Args) -> Done {
             args.level
         )));
     }
-    let Choice { calibration, reason } = match &args.calibration {
-        Some(path) => {
-            Choice { calibration: named(path)?, reason: "it was given by --calibration".to_owned() }
-        }
-        None => choose(&job)?,
+    let (calibration, reason) = match &args.calibration {
+        Some(path) => (named(path)?, "it was given by --calibration"),
+        None => (built_in()?, BUILT_IN_REASON),
     };
-    let prediction = predict(&job, &calibration, &reason, args.level)?;
+    let prediction = predict(&job, &calibration, reason, args.scope, args.level)?;
     for warning in &prediction.warnings {
         render::note("warning", &warning.text);
     }
@@ -58,6 +60,9 @@ pub fn run(args: &Args) -> Done {
         Format::Table => files::print(&table(&job, &prediction)),
     }
 }
+
+/// Why the built-in law is selected.
+pub const BUILT_IN_REASON: &str = "it is built in and answers any job";
 
 /// Reads a calibration file, or finds a built-in calibration by name.
 pub fn named(path: &std::path::Path) -> Done<Calibration> {
@@ -139,6 +144,19 @@ fn table(job: &Job, p: &Prediction) -> String {
         facts.push(vec!["power limit".to_owned(), power_limit(&limit)]);
     }
     facts.push(vec!["energy covers".to_owned(), covers(p.scope).to_owned()]);
+    let others: Vec<String> = p
+        .energy_by_scope_j
+        .iter()
+        .filter(|(scope, _)| **scope != p.scope)
+        .filter_map(|(scope, energy)| Some(format!("{scope} {}", render::energy((*energy)?.estimate))))
+        .collect();
+    if !others.is_empty() {
+        facts.push(vec!["at other scopes".to_owned(), others.join(", ")]);
+    }
+    facts.push(vec![
+        "confidence".to_owned(),
+        format!("{}: {}", p.confidence.label, p.confidence.text),
+    ]);
     let calibration = &p.calibration;
     facts.push(vec![
         "calibration".to_owned(),
@@ -220,8 +238,8 @@ fn breakdown(breakdown: &Breakdown) -> String {
             let of_energy = shares(
                 energy.total_j,
                 &[
-                    ("host", energy.host_j),
                     ("static power", energy.static_j),
+                    ("waiting in collectives", energy.waiting_j),
                     ("FLOPs", energy.compute_j),
                     ("memory", energy.memory_j),
                     ("communication", energy.communication_j),

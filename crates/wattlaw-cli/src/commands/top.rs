@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use wattlaw::calibration::choose;
+use wattlaw::calibration::built_in;
+use crate::commands::predict::BUILT_IN_REASON;
 use wattlaw::predict::{Prediction, predict};
 use wattlaw_meter::assumed::Assumption;
 use wattlaw_meter::machine::{self, Options};
@@ -81,8 +82,7 @@ pub fn run(args: &Args) -> Done {
 
 fn predicted(file: PathBuf) -> Done<Prediction> {
     let job = JobArgs { job: Some(file), ..JobArgs::default() }.job()?;
-    let choice = choose(&job)?;
-    Ok(predict(&job, &choice.calibration, &choice.reason, LEVEL)?)
+    Ok(predict(&job, &built_in()?, BUILT_IN_REASON, None, LEVEL)?)
 }
 
 /// Prints one frame after two readings: the power of an energy counter needs two.

@@ -122,11 +122,10 @@ fn roofline(args: &Args, runs: &RunsArgs) -> Done {
     args.law.without_terms()?;
     if !args.ablation.is_empty() {
         return Err(Failure::usage(
-            "--ablation applies to the scaling law only; the roofline law has no terms",
+            "--ablation applies to the scaling law only; add --law scaling",
         ));
     }
     let (data, catalog) = runs.read()?;
-    data.scope()?;
     let (data, note) = data.countable(&catalog);
     let frame = data.frame(runs.columns(), &catalog)?;
     let validator = args.validator(runs.setting.unwrap_or(Setting::Pooled), args.seed);
@@ -137,10 +136,7 @@ fn roofline(args: &Args, runs: &RunsArgs) -> Done {
     complete::every_run(&data, &frame, &nothing, args.law.target.column())?;
     let energy = args.law.target == Target::Energy;
     let mut law = RooflineLaw::new(&data, &catalog, energy);
-    (law.discrepancy, law.pooled) = (args.law.discrepancy(), args.law.pooled);
-    if let Some(groups) = validator.hold_out.interval_groups() {
-        groups.clone_into(&mut law.interval_groups);
-    }
+    law.discrepancy = args.law.discrepancy();
     if energy {
         law.other_responses = vec![Response::Duration];
     }

@@ -22,9 +22,6 @@ pub struct LawArgs {
     /// Maximum number of inducing points of the learnt discrepancy; fewer points make a smaller file and hide the individual runs
     #[arg(long, value_name = "N", default_value_t = MAX_POINTS, value_parser = whole::<usize>, conflicts_with = "no_discrepancy")]
     pub discrepancy_points: usize,
-    /// Use one set of roofline parameters for all GPU models
-    #[arg(long)]
-    pub pooled: bool,
     /// Terms of the scaling law, such as "log_C + log_M + log_eta + strategy". Default: those of the setting
     #[arg(long, value_name = "FORMULA", value_parser = Formula::from_str)]
     pub terms: Option<Formula>,
@@ -47,7 +44,7 @@ impl LawArgs {
         match self.terms {
             None => Ok(()),
             Some(_) => Err(Failure::usage(
-                "--terms applies to the scaling law only; the roofline law has fixed parameters",
+                "--terms applies to the scaling law only; add --law scaling",
             )),
         }
     }
@@ -56,11 +53,11 @@ impl LawArgs {
 /// Laws that can be fitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum LawKind {
-    /// Scaling law of the study: least squares on logarithms of proxies
+    /// Roofline law: one physical law for every job, with a learnt discrepancy near the runs
     #[default]
-    Scaling,
-    /// Roofline law: physical parameters per GPU model, with a learnt discrepancy
     Roofline,
+    /// Scaling law of the study: least squares on logarithms of proxies
+    Scaling,
 }
 
 /// Response of a law.

@@ -4,28 +4,8 @@ use super::{Budget, Plan, PlannedJob, Turn, gpu_hours, run_id};
 use crate::space::Candidate;
 use wattlaw::base::error::Result;
 use wattlaw::base::units::{Joules, Seconds};
-use wattlaw::calibration::{Calibration, CandidateCalibrations};
-use wattlaw::job::Job;
+use wattlaw::calibration::Calibration;
 use wattlaw::predict::{Estimate, estimate};
-
-/// Which calibration predicts the times and energies of a plan.
-#[derive(Debug, Clone)]
-pub enum CalibrationSource {
-    /// One calibration for all jobs.
-    Named(Box<Calibration>),
-    /// For each job the built-in calibration with the nearest runs.
-    Nearest(Box<CandidateCalibrations>),
-}
-
-impl CalibrationSource {
-    /// The calibration for a job.
-    pub fn for_job(&self, job: &Job) -> &Calibration {
-        match self {
-            Self::Named(calibration) => calibration,
-            Self::Nearest(choosable) => choosable.choose(job).0,
-        }
-    }
-}
 
 /// A job with its prediction.
 #[derive(Debug, Clone)]
@@ -40,8 +20,7 @@ pub struct Forecast {
 
 impl Forecast {
     /// Predicts time and energy of a job.
-    pub fn new(candidate: Candidate, source: &CalibrationSource) -> Self {
-        let calibration = source.for_job(&candidate.job);
+    pub fn new(candidate: Candidate, calibration: &Calibration) -> Self {
         let estimate = estimate(&candidate.job, calibration);
         Self { calibration: calibration.name.clone(), estimate, candidate }
     }

@@ -1,7 +1,7 @@
 //! Optimal design: the jobs with the most information for their cost.
 
 use super::{Budget, Forecast};
-use wattlaw::law::roofline::transfer::OVERHEAD_S;
+use wattlaw::law::roofline::OVERHEAD_S;
 use wattlaw::stats::optimal::{Criterion, Design};
 
 /// Objective and limits of an optimal design.

@@ -96,10 +96,11 @@ fn roofline_design(law: &RooflineFit, candidates: &[&Job], targets: &[&Job]) -> 
         jobs.iter().map(|job| (Terms::for_job(job), Groups::for_job(job))).collect()
     };
     let (candidates, targets) = (prepared(candidates), prepared(targets));
-    let jobs = |prepared: &'_ [(Terms, Groups)]| -> Vec<DesignJob<'_>> {
-        prepared.iter().map(|(terms, groups)| DesignJob { terms, groups }).collect()
-    };
-    law.design(&jobs(&candidates), &jobs(&targets))
+    law.design(&design_jobs(&candidates), &design_jobs(&targets))
+}
+
+fn design_jobs(prepared: &[(Terms, Groups)]) -> Vec<DesignJob<'_>> {
+    prepared.iter().map(|(terms, groups)| DesignJob { terms, groups }).collect()
 }
 
 /// The experimental design of the study's law before the run, without a calibration: the terms of η replace η, and

@@ -22,7 +22,7 @@ mod physics;
 mod posterior;
 pub mod terms;
 
-pub use conditional::{Conditional, Estimate, Workspace, half_width};
+pub use conditional::{Conditional, Estimate, Workspace};
 pub(crate) use design::DesignJob;
 pub use design::OVERHEAD_S;
 pub use discrepancy::{INPUTS, MAX_POINTS};

@@ -1,10 +1,12 @@
 //! The estimate that replaces an impossible estimate of a law: stated assumptions on peak and power, with a wide
 //! interval.
 
+use super::scope::{EnergyByScope, GpuEnergy, LogNormal};
 use super::warnings::{Warning, WarningKind, plain};
 use super::{Cost, Interval};
 use crate::base::error::{Error, Result};
 use crate::job::Job;
+use crate::stats::inference::Reference;
 
 /// Model FLOPs utilisation (MFU) of large training runs, and the factor that covers most of them.
 ///
@@ -30,9 +32,9 @@ const HOST_W: f64 = 500.0;
 
 /// The estimate from assumptions.
 pub(super) struct AssumedEstimate {
-    pub energy: Interval,
+    pub energy: EnergyByScope,
     pub duration: Interval,
-    pub power: Interval,
+    pub power: EnergyByScope,
     pub reason: String,
 }
 
@@ -87,15 +89,30 @@ pub(super) fn estimate(job: &Job, cost: &Cost, level: f64) -> Result<AssumedEsti
     let limit = job.system.power_limit.value() * gpus;
     let power = Interval::from_log((POWER_SHARE * limit).ln(), POWER_FACTOR.ln());
     let power = Interval { upper: power.upper.min(limit), ..power };
+    // the same factors as standard deviations, for scopes that add the host
+    let half = Reference::Normal.half_width(level)?;
+    let (duration_sd, power_sd) = (DURATION_FACTOR.ln() / half, POWER_FACTOR.ln() / half);
+    let of = |log: f64, log_sd: f64| LogNormal { log, log_sd };
+    let log_energy = (duration.estimate * power.estimate).ln();
+    let of_gpus = GpuEnergy {
+        energy: of(log_energy, duration_sd + power_sd),
+        duration: of(duration.estimate.ln(), duration_sd),
+        correlation: None,
+    };
+    let of_a_second = GpuEnergy {
+        energy: of(power.estimate.ln(), power_sd),
+        duration: of(0.0, 0.0),
+        correlation: None,
+    };
     let energy = Interval {
         estimate: duration.estimate * power.estimate,
         lower: duration.lower * power.lower,
         upper: duration.upper * power.upper,
     };
     Ok(AssumedEstimate {
-        energy,
+        energy: EnergyByScope { gpu: energy, ..of_gpus.by_scope(&job.system, level)? },
         duration,
-        power,
+        power: EnergyByScope { gpu: power, ..of_a_second.by_scope(&job.system, level)? },
         reason: format!(
             "assumed {MFU} of peak FLOP/s within a factor {DURATION_FACTOR} and {POWER_SHARE} of the power limit \
              within a factor {POWER_FACTOR}; these are no fitted {:.0} % intervals",

@@ -2,42 +2,20 @@
 
 use serde::Serialize;
 
+use super::scope::{EnergyByScope, GpuEnergy, LogNormal};
 use super::{Factor, Interval, Warning, WarningKind, factors};
 use crate::base::error::{Error, Result};
-use crate::base::scope::{Covers, Scope};
+use crate::base::scope::Scope;
 use crate::base::units::JOULES_PER_KWH;
 use crate::calibration::{Calibration, Laws, ScalingLaws};
 use crate::job::Job;
 use crate::job::parallelism::StrategyKind;
 use crate::law::roofline::clock::{MIN_CLOCK_SHARE, PowerLimit};
-use crate::law::roofline::laws::RooflineLaws;
-use crate::law::roofline::physics::{EnergyParts, Physics, PhysicsEstimate, TimeParts};
-
-/// Half-width factor for an accelerator without measured runs, where no held-out accelerators give one.
-///
-/// Assumed; with several accelerators in a table, their differences are measured instead.
-const UNSEEN_GPU_FACTOR: f64 = 2.0;
-
-/// Half-width factor for a family without measured runs on a fitted accelerator.
-///
-/// Assumed: BERT under a law shared with GPT on one accelerator has a median error of a sixth
-/// (`docs/project/accuracy.md`).
-const UNSEEN_FAMILY_FACTOR: f64 = 1.5;
-
-/// Fewest accelerators whose leave-one-out errors represent those of an unseen one.
-const MIN_ACCELERATORS: usize = 3;
-
-/// Half-width factor for power where only times were measured and power parameters are physical defaults.
-///
-/// Assumed: from idle accelerators (a third of the limit) to accelerators at their limit.
-const UNSEEN_POWER_FACTOR: f64 = 1.4;
-
-/// Share of the logarithmic time factor of a power limit that widens the intervals of time and energy, since no
-/// calibration has runs under a limit.
-///
-/// Assumed: the errors of the ratios of BERT on V100 and A40 grow with the time factor
-/// (`docs/project/accuracy.md`).
-const UNSEEN_LIMIT_SHARE: f64 = 0.5;
+use crate::law::roofline::terms::Terms;
+use crate::law::roofline::{
+    EnergyParts, Groups, Level, LocalEstimate, Parts, RooflineFit, TimeParts, Workspace,
+};
+use crate::stats::inference::Reference;
 
 /// The breakdown of an estimate.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -56,16 +34,50 @@ pub enum Breakdown {
     },
 }
 
+/// A quantity at the scopes that a law knows.
+pub(super) enum ByScope {
+    /// At every scope, from the accelerators' and the host's.
+    Any(EnergyByScope),
+    /// At the scope of the runs alone.
+    One(Scope, Option<Interval>),
+}
+
+impl ByScope {
+    /// The quantity at a scope.
+    ///
+    /// # Errors
+    /// Those of [`EnergyByScope::at`]; [`Error::Invalid`] for another scope than that of the runs.
+    pub(super) fn at(&self, scope: Scope) -> Result<Option<Interval>> {
+        match self {
+            Self::Any(all) => all.at(scope).map(Some),
+            Self::One(own, value) if *own == scope => Ok(*value),
+            Self::One(own, _) => Err(Error::invalid(
+                "scope",
+                scope,
+                format!("this calibration's law predicts `{own}` only; the built-in law predicts every scope"),
+            )),
+        }
+    }
+}
+
+/// What supports an estimate.
+pub(super) struct Support {
+    /// 1 among runs of the job's chip and program, 0 far from them.
+    pub nearness: f64,
+    /// Levels whose group of the job has no runs.
+    pub unseen: Vec<Level>,
+}
+
 /// Energy, time and mean power with intervals, before the check for impossible estimates.
 pub(super) struct LawEstimate {
-    pub energy_j: Option<Interval>,
+    pub energy: ByScope,
     pub duration_s: Option<Interval>,
-    pub mean_power_w: Option<Interval>,
+    pub mean_power: ByScope,
     pub efficiency: Option<f64>,
     pub breakdown: Breakdown,
     pub power_limit: Option<PowerLimit>,
     pub warnings: Vec<Warning>,
-    pub scope: Scope,
+    pub support: Support,
 }
 
 /// Estimates a job by the calibration's laws.
@@ -97,9 +109,12 @@ fn scaling(
         warnings.push(Warning::too_few_runs(calibration, level));
     }
     Ok(LawEstimate {
-        energy_j: interval(estimate.log_energy_kwh, half_energy).map(|i| i.scaled(JOULES_PER_KWH)),
+        energy: ByScope::One(
+            calibration.scope,
+            interval(estimate.log_energy_kwh, half_energy).map(|i| i.scaled(JOULES_PER_KWH)),
+        ),
         duration_s: interval(estimate.log_duration_s, half_duration),
-        mean_power_w: interval(log_power, half_power),
+        mean_power: ByScope::One(calibration.scope, interval(log_power, half_power)),
         efficiency: laws
             .energy
             .as_ref()
@@ -108,114 +123,56 @@ fn scaling(
         breakdown: Breakdown::Factors(factors::energy_factors(laws, &features)),
         power_limit: None,
         warnings,
-        scope: calibration.scope,
+        support: Support { nearness: 0.0, unseen: Vec::new() },
     })
 }
 
-fn roofline(
-    job: &Job,
-    calibration: &Calibration,
-    laws: &RooflineLaws,
-    level: f64,
-) -> Result<LawEstimate> {
-    let (machine, own) = laws.machine(&job.system.accelerator.name);
-    let terms = machine.terms_for(job);
-    let predicted = machine.predict(&terms);
-    let [(log_time, _), (log_energy, _)] = predicted;
-    let mut halves = machine.half_widths_of(&terms, predicted, level)?;
-    let mut warnings = Vec::new();
-    if machine.covers != Covers::Run {
-        warnings.push(Warning {
-            kind: WarningKind::StepsOnly,
-            text: format!(
-                "{} was fitted on the steps of runs; the prediction does not include start-up and end",
-                calibration.name
-            ),
-        });
-    }
-    let borrowed = own && halves[0].is_infinite();
-    if borrowed {
-        halves = laws.pooled.half_widths(&terms, level)?;
-        warnings.push(Warning {
-            kind: WarningKind::FewRuns,
-            text: format!(
-                "{} has too few runs on this accelerator for an interval of its own; the interval is that of the law shared by \
-                 all its accelerators",
-                calibration.name
-            ),
-        });
-    }
-    let PhysicsEstimate { time, energy, limit } =
-        Physics(machine.fit.parameters()).estimate(&terms);
+fn roofline(job: &Job, calibration: &Calibration, law: &RooflineFit, level: f64) -> Result<LawEstimate> {
+    let answer = law.answer(&Groups::for_job(job));
+    let terms = Terms::for_job(job);
+    let LocalEstimate { estimate, discrepancy, nearness } =
+        answer.estimate(&terms, Scope::Gpu, &mut Workspace::default());
+    let Parts { time, energy, limit } = answer.parts(&terms);
     if !limit.met {
         return Err(unmet(job, calibration, &limit));
     }
-    let [mut half_time, mut half_energy, mut half_power] = halves;
-    if limit.binds {
-        let wider = UNSEEN_LIMIT_SHARE * limit.time_factor.ln();
-        half_time = half_time.hypot(wider);
-        half_energy = half_energy.hypot(wider);
-        warnings.push(Warning {
-            kind: WarningKind::WiderByAssumption,
-            text: format!(
-                "{} has no runs under a power limit; the intervals of time and energy are widened by an assumed factor {:.2}, \
-                 the square root of the time factor",
-                calibration.name,
-                wider.exp()
-            ),
-        });
-    }
-    let family = job.architecture.family().name();
-    let known_family = calibration.seen("family").iter().any(|f| f == family);
+    let log_gpus = (job.system.gpus as f64).ln();
+    let (time_sd, power_sd) = (estimate.variance_time.sqrt(), estimate.variance_power.sqrt());
+    let duration = LogNormal { log: estimate.log_time, log_sd: time_sd };
+    let energy_sd = estimate.energy_sd();
+    let of_gpus = GpuEnergy {
+        energy: LogNormal {
+            log: estimate.log_time + estimate.log_power + log_gpus,
+            log_sd: energy_sd,
+        },
+        duration,
+        correlation: Some(
+            ((estimate.variance_time + estimate.covariance) / (time_sd * energy_sd))
+                .clamp(-1.0, 1.0),
+        ),
+    };
+    // power is the energy of one second
+    let of_a_second = GpuEnergy {
+        energy: LogNormal { log: estimate.log_power + log_gpus, log_sd: power_sd },
+        duration: LogNormal { log: 0.0, log_sd: 0.0 },
+        correlation: None,
+    };
+    let half = Reference::Normal.half_width(level)?;
+    let mut warnings = Vec::new();
     warnings.extend(unseen_strategy(job, calibration));
-    let mut wider = Vec::new();
-    if (!own || borrowed) && laws.accelerators < MIN_ACCELERATORS {
-        wider.push(("accelerator", UNSEEN_GPU_FACTOR));
-    }
-    if !known_family {
-        wider.push(("family", UNSEEN_FAMILY_FACTOR));
-    }
-    for (what, factor) in wider {
-        for half in [&mut half_time, &mut half_energy, &mut half_power] {
-            *half = half.hypot(factor.ln());
-        }
-        warnings.push(Warning {
-            kind: WarningKind::WiderByAssumption,
-            text: format!(
-                "{} has too few runs for this {what}; the interval is widened by an assumed factor {factor}",
-                calibration.name
-            ),
-        });
-    }
-    // a machine adapted to a few runs has no residuals of its own; its power parameters come from the parent
-    let knows_energy = machine.knows_energy() || laws.pooled.knows_energy();
-    if !knows_energy {
-        half_power = UNSEEN_POWER_FACTOR.ln();
-        half_energy = half_time.hypot(half_power);
-        warnings.push(Warning {
-            kind: WarningKind::AssumedPower,
-            text: format!(
-                "{} has times but no energies; power is assumed (physical defaults within a factor {UNSEEN_POWER_FACTOR}), and so \
-                 is its part of the energy",
-                calibration.name
-            ),
-        });
-    }
-    if half_time.is_infinite() {
-        warnings.push(Warning::too_few_runs(calibration, level));
-    }
-    let discrepancy =
-        [(log_time - time.total_s.ln()).exp(), (log_energy - energy.total_j.ln()).exp()];
     Ok(LawEstimate {
-        energy_j: Some(Interval::from_log(log_energy, half_energy)),
-        duration_s: Some(Interval::from_log(log_time, half_time)),
-        mean_power_w: Some(Interval::from_log(log_energy - log_time, half_power)),
+        energy: ByScope::Any(of_gpus.by_scope(&job.system, level)?),
+        duration_s: Some(Interval::from_log(estimate.log_time, half * time_sd)),
+        mean_power: ByScope::Any(of_a_second.by_scope(&job.system, level)?),
         efficiency: None,
-        breakdown: Breakdown::Parts { time, energy, discrepancy },
+        breakdown: Breakdown::Parts {
+            time,
+            energy,
+            discrepancy: [discrepancy[0], discrepancy[0] * discrepancy[1]],
+        },
         power_limit: Some(limit),
         warnings,
-        // the physical defaults cover accelerators and hosts behind their power supplies
-        scope: if knows_energy { calibration.scope } else { Scope::NodeDc },
+        support: Support { nearness, unseen: answer.unseen },
     })
 }
 
@@ -223,16 +180,9 @@ fn roofline(
 fn unseen_strategy(job: &Job, calibration: &Calibration) -> Option<Warning> {
     let strategy = job.parallelism.strategy().kind();
     let seen = calibration.strategies();
-    // one GPU communicates with none
-    if seen.contains(&strategy) || strategy == StrategyKind::Baseline {
+    // one GPU communicates with none; sharding of states alone costs what the ledger counts
+    if seen.contains(&strategy) || strategy == StrategyKind::Baseline || strategy.is_sharded() {
         return None;
-    }
-    if strategy.is_sharded() && seen.contains(&StrategyKind::Fsdp) {
-        return Some(Warning::substituted(format!(
-            "{} has no runs of strategy `{strategy}`; `{}` is used instead",
-            calibration.name,
-            StrategyKind::Fsdp
-        )));
     }
     Some(Warning {
         kind: WarningKind::UnseenStrategy,

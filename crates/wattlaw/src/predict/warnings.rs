@@ -2,11 +2,14 @@
 
 use serde::Serialize;
 
+use super::Interval;
 use crate::base::scope::Scope;
 use crate::base::words::words;
 use crate::calibration::{Calibration, Laws, Outside};
+use crate::cost::Cost;
 use crate::job::Job;
-use crate::job::workload::Checkpointing;
+use crate::job::workload::{Checkpointing, Precision};
+use crate::law::roofline::{Groups, Level};
 
 /// The kind of a warning; scripts match on its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,10 +44,13 @@ pub enum WarningKind {
     WiderByAssumption,
     /// The power limit lies outside what was measured.
     PowerLimit,
+    /// The estimate uses more of the peak than measured runs do.
+    HighMfu,
 }
 
 words!(WarningKind, "kind of warning":
-    OutsideRange = "outside-range", Substituted = "substituted", UnknownGpu = "unknown-gpu", Impossible = "impossible", NotInLaw = "not-in-law", Memory = "memory", Scope = "scope", TooFewRuns = "too-few-runs", FewRuns = "few-runs", UnseenStrategy = "unseen-strategy", AssumedPower = "assumed-power", AssumedEnergy = "assumed-energy", StepsOnly = "steps-only", WiderByAssumption = "wider-by-assumption", PowerLimit = "power-limit");
+    OutsideRange = "outside-range", Substituted = "substituted", UnknownGpu = "unknown-gpu", Impossible = "impossible", NotInLaw = "not-in-law", Memory = "memory", Scope = "scope", TooFewRuns = "too-few-runs", FewRuns = "few-runs", UnseenStrategy = "unseen-strategy", AssumedPower = "assumed-power", AssumedEnergy = "assumed-energy", StepsOnly = "steps-only", WiderByAssumption = "wider-by-assumption", PowerLimit = "power-limit",
+    HighMfu = "high-mfu");
 
 /// A warning: a kind that scripts can match, and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -91,7 +97,7 @@ pub(super) fn for_range(outside: &[Outside], calibration: &Calibration) -> Vec<W
         .collect()
 }
 
-/// Lowest power limit in the fit of the clock law, as a share of TDP: 100 of 300 W on A40.
+/// Lowest power limit in the runs of the built-in law, as a share of TDP: 100 of 300 W on A40.
 const MIN_LIMIT_SHARE: f64 = 1.0 / 3.0;
 
 /// Warnings for properties of a job outside the law and its runs.
@@ -109,18 +115,43 @@ pub(super) fn for_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
             ),
         );
     }
-    let gpu = &job.system.accelerator.name;
-    let seen = calibration.seen("gpu");
-    if !seen.iter().any(|s| s == gpu) {
-        warn(
-            WarningKind::UnknownGpu,
-            format!(
-                "{} was fitted on {} and not on {gpu}; accelerators differ in properties outside its variables, and so \
-                 measure some runs on it",
-                calibration.name,
-                seen.join(", ")
-            ),
-        );
+    let accelerator = &job.system.accelerator;
+    match &calibration.law {
+        Laws::Roofline(law) => {
+            let chip = &Groups::for_job(job).chip;
+            if !law.posterior.groups(Level::Chip).contains(chip) {
+                warn(
+                    WarningKind::UnknownGpu,
+                    format!(
+                        "{} was fitted on no run of {} ({chip}); its data sheet and the spread among chips give the estimate and \
+                         its interval",
+                        calibration.name, accelerator.name
+                    ),
+                );
+            } else if !law.posterior.knows_power(chip) {
+                warn(
+                    WarningKind::AssumedPower,
+                    format!(
+                        "{} was fitted on times of {chip} and on no power; the data sheet and other chips give its power",
+                        calibration.name
+                    ),
+                );
+            }
+        }
+        Laws::Scaling(_) => {
+            let (gpu, seen) = (&accelerator.name, calibration.seen("gpu"));
+            if !seen.iter().any(|s| s == gpu) {
+                warn(
+                    WarningKind::UnknownGpu,
+                    format!(
+                        "{} was fitted on {} and not on {gpu}; accelerators differ in properties outside its variables, and so \
+                         measure some runs on it",
+                        calibration.name,
+                        seen.join(", ")
+                    ),
+                );
+            }
+        }
     }
     let mut left_out = Vec::new();
     let (limit, tdp) = (job.system.power_limit.value(), job.system.accelerator.tdp_w);
@@ -170,7 +201,8 @@ pub(super) fn for_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
     }
     let knows_energy = match &calibration.law {
         Laws::Scaling(laws) => laws.energy.is_some(),
-        Laws::Roofline(laws) => laws.machine(gpu).0.knows_energy() || laws.pooled.knows_energy(),
+        // its energy is that of the accelerators, and scopes beyond are stated
+        Laws::Roofline(_) => false,
     };
     if calibration.scope == Scope::Unstated && knows_energy {
         warn(
@@ -182,6 +214,32 @@ pub(super) fn for_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
         );
     }
     warnings
+}
+
+/// The model FLOPs utilisation (MFU, attention's square in full) above which no measured run of these tables lies: in 16 or
+/// 8 bits, and in FP32 and TF32, whose peak is easier to reach.
+///
+/// Source: the tables that the built-in law was fitted on.
+const LARGEST_MFU: f64 = 0.75;
+const LARGEST_WIDE_MFU: f64 = 0.9;
+
+/// A warning for a time that uses more of the peak than any measured run.
+pub(super) fn for_utilisation(job: &Job, cost: &Cost, duration: Option<Interval>) -> Option<Warning> {
+    let precision = job.workload.precision;
+    let peak = job.system.accelerator.peak(precision)?.value() * job.parallelism.gpus() as f64;
+    let mfu = cost.model_flops().value() / (peak * duration?.estimate);
+    let largest = match precision {
+        Precision::Fp32 | Precision::Tf32 => LARGEST_WIDE_MFU,
+        Precision::Fp16 | Precision::Bf16 | Precision::Fp8 => LARGEST_MFU,
+    };
+    (mfu > largest).then(|| Warning {
+        kind: WarningKind::HighMfu,
+        text: format!(
+            "the predicted time uses {:.0} % of the peak FLOP/s; measured runs stay below {:.0} %",
+            100.0 * mfu,
+            100.0 * largest
+        ),
+    })
 }
 
 /// Formats a number: whole numbers in full, others with three digits, large ones with a suffix as in flags (`8.24M`).

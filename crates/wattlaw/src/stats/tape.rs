@@ -22,16 +22,12 @@ pub(crate) trait Real:
 {
     /// Gives the number alone.
     fn value(self) -> f64;
-    /// Natural logarithm.
-    fn ln(self) -> Self;
     /// Square root.
     fn sqrt(self) -> Self;
     /// A constant power.
     fn powf(self, exponent: f64) -> Self;
     /// A power; the base is positive.
     fn pow(self, exponent: Self) -> Self;
-    /// ln(1 + exp(x)).
-    fn softplus(self) -> Self;
     /// 1 / (1 + exp(−x)).
     fn logistic(self) -> Self;
 
@@ -68,10 +64,6 @@ impl Real for f64 {
         constant
     }
 
-    fn ln(self) -> Self {
-        self.ln()
-    }
-
     fn sqrt(self) -> Self {
         self.sqrt()
     }
@@ -82,10 +74,6 @@ impl Real for f64 {
 
     fn pow(self, exponent: Self) -> Self {
         self.powf(exponent)
-    }
-
-    fn softplus(self) -> Self {
-        softplus(self)
     }
 
     fn logistic(self) -> Self {
@@ -240,10 +228,6 @@ impl Real for Recorded<'_> {
         self.push(constant, [0, 0], [0.0, 0.0])
     }
 
-    fn ln(self) -> Self {
-        self.of_one(self.value.ln(), 1.0 / self.value)
-    }
-
     fn sqrt(self) -> Self {
         let root = self.value.sqrt();
         // a root of zero has no finite slope; nothing that is zero depends on a variable here
@@ -262,10 +246,6 @@ impl Real for Recorded<'_> {
         self.of_two(exponent, power, partials)
     }
 
-    fn softplus(self) -> Self {
-        self.of_one(softplus(self.value), logistic(self.value))
-    }
-
     fn logistic(self) -> Self {
         let share = logistic(self.value);
         self.of_one(share, share * (1.0 - share))
@@ -277,7 +257,7 @@ mod tests {
     use super::*;
 
     fn function<R: Real>([x, y, z]: [R; 3]) -> R {
-        let a = (x * 3.0 + y).ln() * z.softplus() - (x / y).sqrt();
+        let a = (x * 3.0 + y).powf(0.3) * z.logistic() - (x / y).sqrt();
         let b = (-z).logistic() + x.pow(y) / (z.squared() + 2.0);
         a.max(b) + (y - 0.5).powf(1.7) / 4.0 - x * z
     }

@@ -119,7 +119,7 @@ fn run_id(rank: usize) -> String {
 pub fn run(
     request: &Request<'_>,
     catalog: &Catalog,
-    parent: impl FnOnce(&Job) -> Done<Calibration>,
+    parent: impl FnOnce() -> Done<Calibration>,
 ) -> Done {
     let name = request.space.display().to_string();
     let space = Space::from_toml(&files::text(request.space)?)
@@ -132,7 +132,7 @@ pub fn run(
     let candidates: Vec<&Job> = found.kept.iter().map(|c| &c.job).collect();
     let targets: Vec<&Job> =
         if targets.is_empty() { candidates.clone() } else { targets.iter().collect() };
-    let parent = parent(candidates[0])?;
+    let parent = parent()?;
     let suggested = parent.suggest(&candidates, &targets, request.count, request.criterion)?;
     let planned: Vec<(SuggestedJob, &Suggested)> = suggested
         .runs

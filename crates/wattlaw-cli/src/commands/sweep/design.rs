@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use wattlaw::base::error::Location;
-use wattlaw::calibration::{CandidateCalibrations, study_design};
+use wattlaw::calibration::{Calibration, built_in, study_design};
 use wattlaw::job::Job;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::memory::Memory;
 use wattlaw::stats::optimal::Criterion;
 use wattlaw_sweep::plan::{
-    Budget, CalibrationSource, Chosen, Forecast, Kind, Objective, Order, Plan, median_job,
+    Budget, Chosen, Forecast, Kind, Objective, Order, Plan, median_job,
 };
 use wattlaw_sweep::space::{Candidate, Jobs, Preset, Space};
 
@@ -95,19 +95,19 @@ pub fn run(args: &Args) -> Done {
     args.check()?;
     let catalog = job::catalog(args.catalog.as_deref())?;
     let mut found = args.candidates(&catalog)?;
-    let source = match &args.calibration {
-        Some(path) => CalibrationSource::Named(Box::new(named(path)?)),
-        None => CalibrationSource::Nearest(Box::new(CandidateCalibrations::read()?)),
+    let calibration = match &args.calibration {
+        Some(path) => named(path)?,
+        None => built_in()?,
     };
     let mut jobs: Vec<Forecast> =
-        std::mem::take(&mut found.kept).into_iter().map(|c| Forecast::new(c, &source)).collect();
+        std::mem::take(&mut found.kept).into_iter().map(|c| Forecast::new(c, &calibration)).collect();
     let candidates = jobs.len();
     let chosen = match args.design {
-        Kind::Optimal => Some(args.choose(&mut jobs, &source, &catalog)?),
+        Kind::Optimal => Some(args.choose(&mut jobs, &calibration, &catalog)?),
         _ => None,
     };
     let reference = match &args.reference {
-        Some(path) => Forecast::new(args.reference_job(path, &catalog)?, &source),
+        Some(path) => Forecast::new(args.reference_job(path, &catalog)?, &calibration),
         None => jobs[median_job(&jobs)].clone(),
     };
     let order = Order {
@@ -197,7 +197,7 @@ impl Args {
     fn choose(
         &self,
         jobs: &mut Vec<Forecast>,
-        source: &CalibrationSource,
+        calibration: &Calibration,
         catalog: &Catalog,
     ) -> Done<Chosen> {
         let wanted =
@@ -206,18 +206,17 @@ impl Args {
         let targets: Vec<&Job> =
             if wanted.is_empty() { candidates.clone() } else { wanted.iter().collect() };
         let law = self.law.unwrap_or(LawKind::Roofline);
-        let design = match (law, source) {
+        let design = match (law, calibration.law.kind()) {
             (LawKind::Roofline, _) => {
-                let calibration = source.for_job(candidates[0]);
                 calibration.roofline("choose runs for itself")?;
                 calibration.design(&candidates, &targets)?
             }
-            (LawKind::Scaling, CalibrationSource::Named(named))
-                if named.law.kind() == wattlaw::calibration::LawKind::Scaling =>
-            {
-                named.design(&candidates, &targets)?
+            (LawKind::Scaling, wattlaw::calibration::LawKind::Scaling) => {
+                calibration.design(&candidates, &targets)?
             }
-            (LawKind::Scaling, _) => study_design(&candidates, &targets)?,
+            (LawKind::Scaling, wattlaw::calibration::LawKind::Roofline) => {
+                study_design(&candidates, &targets)?
+            }
         };
         let wanted = Objective {
             runs: self.runs.unwrap_or(usize::MAX),

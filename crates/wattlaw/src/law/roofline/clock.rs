@@ -57,8 +57,6 @@ pub struct PowerLimit {
 /// The clock under a power limit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock<R> {
-    /// Power at the full clock, W.
-    pub free: f64,
     /// Power at the clock, W.
     pub draw: R,
     /// Share of the full clock.
@@ -105,7 +103,6 @@ impl<R: Real> Parameters<R> {
         };
         let stretch_of_step = bound * (self.constant(1.0) / share - 1.0) + 1.0;
         ClockUnderLimit {
-            free: free.value(),
             draw: if at_the_end { drawn } else { draw },
             share,
             voltage,
@@ -117,7 +114,6 @@ impl<R: Real> Parameters<R> {
 
 /// The clock found, as the law uses it.
 pub(super) struct ClockUnderLimit<R> {
-    pub free: f64,
     pub draw: R,
     pub share: R,
     pub voltage: R,

@@ -1,13 +1,11 @@
 //! The law of the jobs of one chip, software and network: their parameters with a covariance, and estimates of jobs.
 
 use nalgebra::{SMatrix, SVector};
-use statrs::distribution::{ContinuousCDF, Normal};
 
 use super::groups::Groups;
 use super::parameter::{COUNT, PARAMETERS, Parameters};
 use super::physics;
 use super::terms::Terms;
-use crate::base::error::{Error, Result};
 use crate::base::scope::Scope;
 use crate::stats::tape::{Real as _, Recorded, Tape};
 
@@ -35,18 +33,6 @@ impl Estimate {
     pub fn energy_sd(&self) -> f64 {
         (self.variance_time + self.variance_power + 2.0 * self.covariance).max(0.0).sqrt()
     }
-}
-
-/// Half-width of the interval of a level in standard deviations.
-///
-/// # Errors
-/// [`Error::Invalid`] for a level that does not lie between 0 and 1.
-pub fn half_width(level: f64) -> Result<f64> {
-    if !(level > 0.0 && level < 1.0) {
-        return Err(Error::invalid("level", level, "it must lie between 0 and 1"));
-    }
-    let normal = Normal::standard();
-    Ok(normal.inverse_cdf(f64::midpoint(1.0, level)))
 }
 
 /// The law conditioned on the groups of a job.

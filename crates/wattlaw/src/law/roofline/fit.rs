@@ -68,6 +68,8 @@ pub struct Fit<'a> {
     mean: DVector<f64>,
     prior: Prior,
     spreads: [Vec<f64>; LEVELS],
+    /// Chips whose power was measured, sorted.
+    power_chips: Vec<String>,
 }
 
 /// The prior of the vector of a fit.
@@ -101,7 +103,7 @@ impl<'a> Fit<'a> {
             let parameters = layout.parameters(level).iter();
             parameters.map(|k| level.prior_spread(&PARAMETERS[*k])).collect()
         });
-        Self::with_prior(runs, layout, Prior::Spreads(mean), spreads, FIRST_NOISE)
+        Self::with_prior(runs, layout, Prior::Spreads(mean), spreads, FIRST_NOISE, &[])
     }
 
     /// Prepares an update of a fitted law by more runs.
@@ -130,7 +132,8 @@ impl<'a> Fit<'a> {
                 }
             }
         }
-        Self::with_prior(runs, layout, Prior::Posterior(mean, precision), law.spreads.clone(), law.noise)
+        let prior = Prior::Posterior(mean, precision);
+        Self::with_prior(runs, layout, prior, law.spreads.clone(), law.noise, &law.power_chips)
     }
 
     fn with_prior(
@@ -139,6 +142,7 @@ impl<'a> Fit<'a> {
         prior: Prior,
         spreads: [Vec<f64>; LEVELS],
         noise: [f64; 2],
+        power_chips: &[String],
     ) -> Result<Self> {
         if runs.is_empty() {
             return Err(Error::Data("the law needs at least one run".into()));
@@ -160,7 +164,15 @@ impl<'a> Fit<'a> {
             }
         }
         let weights = by_table.values().map(|m| (MAX_WEIGHT / m.len() as f64).min(1.0)).collect();
+        let measured = runs.iter().filter(|run| run.log_power.is_some());
+        let mut power_chips: Vec<String> = measured
+            .map(|run| run.groups.chip.clone())
+            .chain(power_chips.iter().cloned())
+            .collect();
+        power_chips.sort_unstable();
+        power_chips.dedup();
         Ok(Self {
+            power_chips,
             runs,
             combinations,
             noise: vec![noise; by_table.len()],
@@ -236,6 +248,7 @@ impl<'a> Fit<'a> {
             factor: covariance.cholesky().ok_or_else(singular)?.unpack(),
             spreads: self.spreads,
             noise: self.noise_of_all,
+            power_chips: self.power_chips,
         })
     }
 

@@ -11,6 +11,7 @@ use crate::data::dataset::Dataset;
 use crate::job::catalog::Catalog;
 use crate::law::{FittedLaw, Law};
 use crate::stats::frame::Frame;
+use crate::stats::inference::Reference;
 
 /// The response of a roofline law.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -212,7 +213,7 @@ impl FittedLaw for Reading<'_> {
         if self.predicts == Response::RatedEnergy {
             return Ok(None);
         }
-        let quantile = super::conditional::half_width(level)?;
+        let quantile = Reference::Normal.half_width(level)?;
         let mut workspace = Workspace::default();
         self.each(rows, |answer, run| {
             let estimate = answer.estimate(&run.terms, run.scope, &mut workspace).estimate;

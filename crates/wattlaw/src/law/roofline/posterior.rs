@@ -40,6 +40,8 @@ pub struct Posterior {
     pub(super) spreads: [Vec<f64>; LEVELS],
     /// Noise of ln time and ln power of a source.
     pub(super) noise: [f64; 2],
+    /// Chips whose power was measured, sorted.
+    pub(super) power_chips: Vec<String>,
 }
 
 impl Posterior {
@@ -72,6 +74,11 @@ impl Posterior {
                 *missed += of_group * of_group;
             }
         }
+        // times of a chip tell nothing of its power
+        let timed = self.layout.has(Level::Chip, &groups.chip);
+        if timed && !self.knows_power(&groups.chip) {
+            missed[1] += missed_group(Level::Chip)[1].powi(2);
+        }
         Conditional {
             groups: groups.clone(),
             parameters: parameters_of(&transformed),
@@ -92,6 +99,11 @@ impl Posterior {
             covariance: Box::new(Covariance::zeros()),
             missed: [0.0; 2],
         }
+    }
+
+    /// Whether the power of this chip was measured in a run.
+    pub fn knows_power(&self, chip: &str) -> bool {
+        self.power_chips.iter().any(|known| known == chip)
     }
 
     /// Whether runs of this group were fitted.
@@ -130,6 +142,8 @@ struct Stored {
     spreads: BTreeMap<Level, Vec<f64>>,
     /// Noise of ln time and ln power of a source.
     noise: [f64; 2],
+    /// Chips whose power was measured.
+    power_chips: Vec<String>,
     /// Logarithms and logits of the population's parameters; then the deviations, level by level, group by group.
     mean: Vec<f64>,
     /// Standard deviations of the same.
@@ -166,6 +180,7 @@ impl From<Posterior> for Stored {
                 .collect(),
             spreads: by_level(&|level| posterior.spreads[level.index()].iter().map(|s| round(*s)).collect()),
             noise: posterior.noise.map(round),
+            power_chips: posterior.power_chips.clone(),
             mean: posterior.mean.iter().map(|x| round(*x)).collect(),
             sd: sd.into_iter().map(round).collect(),
             factor,
@@ -182,7 +197,8 @@ impl TryFrom<Stored> for Posterior {
     type Error = Error;
 
     fn try_from(stored: Stored) -> Result<Self> {
-        let Stored { parameters, mut groups, mut spreads, noise, mean, sd, factor } = stored;
+        let Stored { parameters, mut groups, mut spreads, noise, power_chips, mean, sd, factor } =
+            stored;
         if !parameters.iter().map(String::as_str).eq(PARAMETERS.iter().map(|p| p.name)) {
             return Err(Error::invalid(
                 "the law's parameters",
@@ -224,7 +240,7 @@ impl TryFrom<Stored> for Posterior {
                 lower[(i, first + j)] = sd[i] * part / length;
             }
         }
-        Ok(Self { layout, mean: DVector::from_vec(mean), factor: lower, spreads, noise })
+        Ok(Self { layout, mean: DVector::from_vec(mean), factor: lower, spreads, noise, power_chips })
     }
 }
 

@@ -156,9 +156,6 @@ pub fn evaluate(case: &Case, data: &Dataset, catalog: &Catalog) -> Result<Evalua
     if case.energy {
         ours.other_responses = vec![Response::Duration, Response::RatedEnergy];
     }
-    if let Some(groups) = validator.hold_out.interval_groups() {
-        groups.clone_into(&mut ours.interval_groups);
-    }
     evaluation.roofline(ROOFLINE, &ours, &validator, &frame)?;
     if let Some(first) = evaluation.laws.first() {
         let split = |s: &crate::validate::SplitScore| TestSplit {

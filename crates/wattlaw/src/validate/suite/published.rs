@@ -1,5 +1,4 @@
-//! Predicts whole training runs measured by others, with the built-in calibration selected for each; nothing is fitted
-//! on them.
+//! Predicts whole training runs measured by others, with the built-in law; nothing is fitted on them.
 //!
 //! The table has their shapes, amounts and measurements. Parallelism and micro-batches are in its notes and in the
 //! authors' published configurations; `RUN_DETAILS` states them as job files do.
@@ -11,14 +10,14 @@ use crate::base::amount::Count;
 use crate::base::error::{Error, Location, Result};
 use crate::base::scope::Scope;
 use crate::base::units::JOULES_PER_KWH;
-use crate::calibration::{Choice, choose};
-use crate::job::JobSpec;
+use crate::calibration::built_in;
+use crate::job::{Job, JobSpec};
 use crate::job::catalog::Catalog;
 use crate::job::model::ModelSpec;
 use crate::job::system::SystemSpec;
 use crate::job::workload::WorkloadSpec;
 use crate::law::baseline;
-use crate::predict::{Breakdown, Prediction, predict};
+use crate::predict::predict;
 use crate::stats::score::finite;
 
 /// The table's path below the data folder.
@@ -30,13 +29,6 @@ pub const NAME: &str = "published";
 /// The error of a whole run's energy.
 const FIGURE: Figure =
     Figure { target: Target::Energy, measure: Measure::Error, least: 0.2, aim: 0.1 };
-
-/// Power in watts of a node of eight H100 at its power inlet without its accelerators, losses of power supplies
-/// included.
-///
-/// Latif et al. 2024 (arXiv 2412.08602) measured a peak of 8.4 kW of such a node; eight accelerators at their limit of
-/// 700 W are 5.6 kW of it.
-const H100_NODE_W: f64 = 2800.0;
 
 /// Details of a published run that are not in the table.
 struct RunDetails {
@@ -197,15 +189,13 @@ fn one(row: &Row, catalog: &Catalog) -> Result<Published> {
         Error::unknown("published run", &row.run, RUN_DETAILS.iter().map(|details| details.run))
     })?;
     let job = row.spec().with_fallback(JobSpec::from_toml(details.job)?).resolve(catalog)?;
-    let Choice { calibration, reason } = choose(&job)?;
-    let prediction = predict(&job, &calibration, &reason, 0.95)?;
+    let calibration = built_in()?;
+    let prediction = predict(&job, &calibration, "built-in", Some(details.scope), 0.95)?;
     let (Some(energy), Some(duration)) = (prediction.energy_j, prediction.duration_s) else {
         return Err(Error::Data(format!("{} predicts no energy or no time", calibration.name)));
     };
     let hours = duration.estimate / 3600.0;
-    let (share, beside_w, converted) = to_scope(&prediction, details.scope)?;
-    let energy_kwh = share * energy.estimate / JOULES_PER_KWH
-        + beside_w / 1000.0 * hours * job.system.nodes() as f64;
+    let energy_kwh = energy.estimate / JOULES_PER_KWH;
     let rated_kw = baseline::rated_power_w(&job) / 1000.0;
     let six_nd_h = baseline::duration_s(&job) / 3600.0;
     let energy_off = Comparison::new(energy_kwh, row.energy_kwh);
@@ -220,9 +210,21 @@ fn one(row: &Row, catalog: &Catalog) -> Result<Published> {
         six_nd_energy_kwh: Comparison::new(rated_kw * six_nd_h, row.energy_kwh),
         six_nd_duration_h: Comparison::new(six_nd_h, row.wall_hours),
         figure: Checked::new(&FIGURE, energy_off.error.abs()),
-        assumptions: vec![details.sources.to_owned(), converted],
+        assumptions: vec![details.sources.to_owned(), host_power(&job, details.scope)],
         warnings: prediction.warnings.into_iter().map(|w| w.text).collect(),
     })
+}
+
+/// What stands for the host's power at a scope, in a sentence.
+fn host_power(job: &Job, scope: Scope) -> String {
+    if scope == Scope::Gpu {
+        return "the energy is that of the accelerators".to_owned();
+    }
+    let host = job.system.node_host_power();
+    format!(
+        "{:.0} W a node besides its accelerators, behind the power supplies: {}",
+        host.value, host.source
+    )
 }
 
 impl Row {
@@ -250,36 +252,6 @@ impl Row {
             },
             ..JobSpec::default()
         }
-    }
-}
-
-/// Converts a predicted energy to another scope: the share that counts there, additional watts per node, and a sentence
-/// on the conversion.
-fn to_scope(prediction: &Prediction, wanted: Scope) -> Result<(f64, f64, String)> {
-    let from = prediction.scope;
-    if from == wanted {
-        let sentence = format!("the energy is predicted at the measured scope, {wanted}");
-        return Ok((1.0, 0.0, sentence));
-    }
-    let Breakdown::Parts { energy, .. } = &prediction.breakdown else {
-        return Err(Error::Data(format!("there is no conversion from {from} to {wanted}")));
-    };
-    let host = energy.host_j / energy.total_j;
-    let less = format!(
-        "the host's part, {:.1} % of the energy in the law's breakdown, is subtracted to convert from {from} to gpu",
-        host * 100.0
-    );
-    match wanted {
-        Scope::Gpu => Ok((1.0 - host, 0.0, less)),
-        Scope::NodeAc => Ok((
-            1.0 - host,
-            H100_NODE_W,
-            format!(
-                "{less}; {H100_NODE_W} W per node are added to convert to node_ac, which is what Latif et al. (arXiv 2412.08602) \
-                 leave beside eight H100 at their limit"
-            ),
-        )),
-        _ => Err(Error::Data(format!("there is no conversion from {from} to {wanted}"))),
     }
 }
 
