@@ -72,16 +72,51 @@ words!(Purpose, "purpose of a source": Fit = "fit", Evaluate = "evaluate");
 /// Columns of the table to the texts that a cell may have; `*` stands for any text.
 pub type Cells = BTreeMap<String, Vec<Pattern>>;
 
-/// Rows that are left out: those with certain cells, or those that a rule finds.
+/// Rows that are left out.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "LeaveOutTable")]
 pub struct LeaveOut {
     /// The reason, as a clause ("their layers are not printed").
     pub because: String,
-    /// The rows by their cells.
-    pub rows: Option<Cells>,
-    /// The rows by their measured values.
-    pub rule: Option<Rule>,
+    /// The rows.
+    pub found_by: FoundBy,
+}
+
+/// How rows are found that are left out.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FoundBy {
+    /// By their cells, before they are read.
+    Cells(Cells),
+    /// By a rule, after all rows of the source are read.
+    Rule(Rule),
+}
+
+/// The fields of [`LeaveOut`] in a file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LeaveOutTable {
+    because: String,
+    rows: Option<Cells>,
+    rule: Option<Rule>,
+}
+
+impl TryFrom<LeaveOutTable> for LeaveOut {
+    type Error = Error;
+
+    fn try_from(table: LeaveOutTable) -> Result<Self> {
+        let found_by = match (table.rows, table.rule) {
+            (Some(cells), None) => FoundBy::Cells(cells),
+            (None, Some(rule)) => FoundBy::Rule(rule),
+            (Some(_), Some(_)) | (None, None) => {
+                return Err(Error::invalid(
+                    "leave_out",
+                    format!("`{}`", table.because),
+                    "it must have either `rows` or a `rule`",
+                ));
+            }
+        };
+        Ok(Self { because: table.because, found_by })
+    }
 }
 
 /// A rule that finds rows by what was measured.
@@ -113,8 +148,8 @@ impl Sources {
     /// Reads a list.
     ///
     /// # Errors
-    /// [`Error::Syntax`] with line and column; [`Error::Invalid`] for a name that stands twice, and for rows to be left out
-    /// that have both cells and a rule, or neither.
+    /// [`Error::Syntax`] with line and column, also where rows to be left out have both cells and a rule, or neither;
+    /// [`Error::Invalid`] for a name that stands twice.
     pub fn from_toml(text: &str) -> Result<Self> {
         let list: Self = toml_text::parse(text)?;
         let mut names = BTreeSet::new();
@@ -125,15 +160,6 @@ impl Sources {
                     format!("`{}` twice", source.name),
                     "each source has its own",
                 ));
-            }
-            for left_out in &source.leave_out {
-                if left_out.rows.is_some() == left_out.rule.is_some() {
-                    return Err(Error::invalid(
-                        format!("leave_out of `{}`", source.name),
-                        format!("`{}`", left_out.because),
-                        "it must have either `rows` or a `rule`",
-                    ));
-                }
             }
         }
         Ok(list)
@@ -158,9 +184,11 @@ impl Source {
             .map_err(|e| csv_text::syntax(&e, &self.table))?
             .clone();
         let own = Selection::new(&self.rows, &headers).map_err(at)?;
-        let by_cells = self.leave_out.iter().filter_map(|left_out| {
-            let cells = left_out.rows.as_ref()?;
-            Some(Selection::new(cells, &headers).map(|rows| (left_out.because.as_str(), rows)))
+        let by_cells = self.leave_out.iter().filter_map(|left_out| match &left_out.found_by {
+            FoundBy::Cells(cells) => {
+                Some(Selection::new(cells, &headers).map(|rows| (left_out.because.as_str(), rows)))
+            }
+            FoundBy::Rule(_) => None,
         });
         let by_cells = by_cells.collect::<Result<Vec<_>>>().map_err(at)?;
         let first_reason =
@@ -184,8 +212,8 @@ impl Source {
         data.runs.retain(|run| run.duration.is_some());
         notes.count("they have no time", before - data.runs.len());
         for left_out in &self.leave_out {
-            let Some(rule) = left_out.rule else { continue };
-            let found = rules::find(rule, &data.runs, catalog)?;
+            let FoundBy::Rule(rule) = left_out.found_by else { continue };
+            let found = rules::find(rule, &data.runs, &self.table, catalog)?;
             notes.count(&left_out.because, found.len());
             data.runs.retain(|run| !found.contains(&run.line));
         }

@@ -21,6 +21,7 @@ mod published;
 mod readers;
 mod records;
 mod roofline;
+mod sources;
 mod speedup;
 mod splits;
 mod study;

@@ -176,7 +176,8 @@ impl Cells<'_> {
             own.contains_key(column)
                 && self.record.get(*at).is_some_and(|cell| values.matches(cell))
         };
-        let case = self.layout.cases.iter().find(is_case).map(|(_, _, own)| own);
+        // `*` sorts before letters and digits, so the last pattern is the most exact
+        let case = self.layout.cases.iter().rfind(is_case).map(|(_, _, own)| own);
         case.unwrap_or(&self.layout.rules).get(column)
     }
 

@@ -33,7 +33,8 @@ pub struct ColumnMap {
     #[serde(default)]
     pub constants: BTreeMap<String, toml::Value>,
     /// The table's column, a pattern of its values, and for rows with such a value: columns of run tables to a constant or
-    /// an expression as in `columns`. Of several patterns that fit a row, the first in alphabetical order counts.
+    /// an expression as in `columns`. Of several patterns that fit a row, the last in alphabetical order counts: a plain value
+    /// before one with `*`.
     #[serde(default, rename = "where")]
     pub cases: BTreeMap<String, BTreeMap<Pattern, BTreeMap<String, toml::Value>>>,
 }
