@@ -5,4 +5,5 @@ pub mod features;
 mod from_record;
 pub mod measurement;
 pub mod proxy;
+pub mod sources;
 pub mod speedup;

@@ -8,7 +8,7 @@ mod records;
 mod write;
 
 pub use frame::{Efficiency, ProxyColumns};
-pub use map::ColumnMap;
+pub use map::{ColumnMap, Pattern};
 pub use write::to_csv;
 
 use serde::Serialize;
@@ -58,7 +58,20 @@ impl Dataset {
     /// column twice or missing, a number that is negative, zero where it counts, not finite or no number; and
     /// [`Error::Data`] for a table without rows.
     pub fn from_csv(bytes: &[u8], name: &str, map: Option<&ColumnMap>) -> Result<Self> {
-        let columns::Read { runs, notes, absent } = columns::read(bytes, name, map)?;
+        Self::from_csv_rows(bytes, name, map, |_| true)
+    }
+
+    /// Reads the rows of a table that `keep` selects by their cells; the other rows need not be readable.
+    ///
+    /// # Errors
+    /// As [`Dataset::from_csv`].
+    pub(crate) fn from_csv_rows(
+        bytes: &[u8],
+        name: &str,
+        map: Option<&ColumnMap>,
+        keep: impl Fn(&csv::StringRecord) -> bool,
+    ) -> Result<Self> {
+        let columns::Read { runs, notes, absent } = columns::read(bytes, name, map, keep)?;
         if runs.is_empty() {
             return Err(
                 Error::Data("the table has a header and no rows".into()).at(Location::file(name))

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::base::amount::Count;
 use crate::base::error::{Error, Result};
 use crate::base::scope::{Covers, Scope};
-use crate::base::units::{Joules, Seconds};
+use crate::base::units::{Joules, Seconds, Watts};
 use crate::job::catalog::Catalog;
 use crate::job::model::{Architecture, ModelType};
 use crate::job::parallelism::{Strategy, StrategyKind};
@@ -323,6 +323,13 @@ impl Measurement {
     /// Epochs.
     pub fn epochs(&self) -> Option<f64> {
         self.median_epochs.or(self.job().workload.epochs)
+    }
+
+    /// Mean power a GPU: energy over time and GPUs, where both were measured. It has the energy's scope, so a host in that
+    /// scope is divided among the GPUs.
+    pub fn mean_power_per_gpu(&self) -> Option<Watts> {
+        let total = self.energy? / self.duration?;
+        Some(total * (1.0 / self.gpus() as f64))
     }
 
     /// Whether the whole energy is assumed: a stated power times the time.

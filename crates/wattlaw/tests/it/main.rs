@@ -23,6 +23,7 @@ mod readers;
 mod records;
 mod roofline;
 mod scopes;
+mod sources;
 mod speedup;
 mod splits;
 mod study;

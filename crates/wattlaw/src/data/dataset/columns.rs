@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use super::map::{Case, ColumnMap, Rule};
+use super::map::{Case, ColumnMap, Pattern, Rule};
 use super::names::{aliases, names};
 use crate::base::csv_text;
 use crate::base::error::{Error, Location, Result};
@@ -35,8 +35,13 @@ pub(super) struct Read {
     pub absent: Vec<&'static str>,
 }
 
-/// Reads all rows.
-pub(super) fn read(bytes: &[u8], file: &str, map: Option<&ColumnMap>) -> Result<Read> {
+/// Reads the rows that `keep` selects by their cells.
+pub(super) fn read(
+    bytes: &[u8],
+    file: &str,
+    map: Option<&ColumnMap>,
+    keep: impl Fn(&csv::StringRecord) -> bool,
+) -> Result<Read> {
     let mut reader = csv_text::reader(bytes);
     let headers = reader.headers().map_err(|e| csv_text::syntax(&e, file))?.clone();
     if headers.iter().all(str::is_empty) {
@@ -48,6 +53,9 @@ pub(super) fn read(bytes: &[u8], file: &str, map: Option<&ColumnMap>) -> Result<
     let mut shapes = Shapes(None);
     for record in reader.records() {
         let record = record.map_err(|e| csv_text::syntax(&e, file))?;
+        if !keep(&record) {
+            continue;
+        }
         let line = record.position().map_or(0, csv::Position::line);
         let cells = Cells { layout: &layout, record: &record };
         match cells.run(line, &mut shapes).map_err(|e| e.at(Location::line(file, line)))? {
@@ -164,10 +172,12 @@ struct Cells<'a> {
 impl Cells<'_> {
     /// The rule for a column in this row.
     fn rule(&self, column: &str) -> Option<&Rule> {
-        let is_case = |(at, value, own): &&(usize, String, BTreeMap<&'static str, Rule>)| {
-            own.contains_key(column) && self.record.get(*at) == Some(value)
+        let is_case = |(at, values, own): &&(usize, Pattern, BTreeMap<&'static str, Rule>)| {
+            own.contains_key(column)
+                && self.record.get(*at).is_some_and(|cell| values.matches(cell))
         };
-        let case = self.layout.cases.iter().find(is_case).map(|(_, _, own)| own);
+        // `*` sorts before letters and digits, so the last pattern is the most exact
+        let case = self.layout.cases.iter().rfind(is_case).map(|(_, _, own)| own);
         case.unwrap_or(&self.layout.rules).get(column)
     }
 

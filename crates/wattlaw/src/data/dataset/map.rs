@@ -19,6 +19,8 @@ use crate::base::toml_text;
 /// gpu = "a100-sxm4-40gb"
 /// [where.method.lora]  # in rows whose column `method` is `lora`
 /// lora_rank = 4
+/// [where.notes."*VP=12*"] # `*` stands for any text, also for none
+/// virtual_stages = 12
 /// ```
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,10 +32,11 @@ pub struct ColumnMap {
     /// text drops that column.
     #[serde(default)]
     pub constants: BTreeMap<String, toml::Value>,
-    /// The table's column, one of its values, and for rows with that value: columns of run tables to a constant or an
-    /// expression as in `columns`.
+    /// The table's column, a pattern of its values, and for rows with such a value: columns of run tables to a constant or
+    /// an expression as in `columns`. Of several patterns that fit a row, the last in alphabetical order counts: a plain value
+    /// before one with `*`.
     #[serde(default, rename = "where")]
-    pub cases: BTreeMap<String, BTreeMap<String, BTreeMap<String, toml::Value>>>,
+    pub cases: BTreeMap<String, BTreeMap<Pattern, BTreeMap<String, toml::Value>>>,
 }
 
 impl ColumnMap {
@@ -77,8 +80,28 @@ impl ColumnMap {
     }
 }
 
-/// Rules for rows with a value in a column: the column, the value, and the rules by column of run tables.
-pub(super) type Case = (usize, String, BTreeMap<&'static str, Rule>);
+/// Rules for rows with a value in a column: the column, the values, and the rules by column of run tables.
+pub(super) type Case = (usize, Pattern, BTreeMap<&'static str, Rule>);
+
+/// A text that a cell must have; each `*` stands for any text, also for none.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Pattern(String);
+
+impl Pattern {
+    /// Whether a cell has this text.
+    pub fn matches(&self, cell: &str) -> bool {
+        let mut parts = self.0.split('*');
+        let first = parts.next().unwrap_or_default();
+        let Some(last) = parts.next_back() else { return cell == first };
+        let inner = cell.strip_prefix(first).and_then(|rest| rest.strip_suffix(last));
+        // each part is taken where it first occurs, which leaves the most text to the parts after it
+        let rest = inner.and_then(|inner| {
+            parts.try_fold(inner, |rest, part| rest.find(part).map(|at| &rest[at + part.len()..]))
+        });
+        rest.is_some()
+    }
+}
 
 /// A rule that computes a cell of a run table from a row of another table.
 #[derive(Debug, Clone, PartialEq)]
@@ -194,6 +217,33 @@ mod tests {
         assert_eq!(text("a * d"), None);
         let error = Rule::from_column("a / x", &headers).unwrap_err().to_string();
         assert!(error.starts_with("unknown column `a / x`"), "{error}");
+    }
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        let matches = |pattern: &str, cell: &str| Pattern(pattern.to_owned()).matches(cell);
+        for (pattern, cell) in [
+            ("lora", "lora"),
+            ("", ""),
+            ("*", ""),
+            ("*", "x"),
+            ("Maxtext*", "Maxtext"),
+            ("*VP=12*", "release 25.02; VP=12; tflops"),
+            ("*a*a*", "aa"),
+            ("a*b*c", "axbxbxc"),
+        ] {
+            assert!(matches(pattern, cell), "{pattern} {cell}");
+        }
+        for (pattern, cell) in [
+            ("lora", "qlora"),
+            ("", "x"),
+            ("a*", "ba"),
+            ("ab*bc", "abc"),
+            ("*a*a*", "a"),
+            ("a*b", "abc"),
+        ] {
+            assert!(!matches(pattern, cell), "{pattern} {cell}");
+        }
     }
 
     #[test]
