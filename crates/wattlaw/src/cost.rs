@@ -113,7 +113,7 @@ pub struct Totals {
     pub kernels: f64,
     /// Bytes each GPU sends over links inside its node.
     pub node_link_bytes: Bytes,
-    /// Bytes each GPU sends over the network between nodes.
+    /// Bytes that the network adapter of each GPU sends to other nodes.
     pub network_bytes: Bytes,
 }
 
@@ -124,11 +124,8 @@ impl Totals {
         self.bytes += op.bytes * n;
         self.kernels += op.kernels * n;
         if let Some(collective) = op.collective() {
-            let sent = collective.sent_per_gpu() * n;
-            match collective.span {
-                Span::Node => self.node_link_bytes += sent,
-                Span::Network => self.network_bytes += sent,
-            }
+            self.node_link_bytes += collective.node_link_bytes_per_gpu() * n;
+            self.network_bytes += collective.network_bytes_per_gpu() * n;
         }
     }
 

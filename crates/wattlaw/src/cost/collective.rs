@@ -2,6 +2,10 @@
 //!
 //! Volumes a GPU sends, with Ψ the bytes of a buffer and n the ranks of its group: all-reduce 2Ψ(n−1)/n, all-gather and
 //! reduce-scatter Ψ(n−1)/n, send Ψ (ring algorithms; Rajbhandari et al. 2020, arXiv 1910.02054, section 7).
+//!
+//! Across nodes the GPUs of a node that belong to one group share its traffic: NCCL builds a ring for each adapter, each
+//! ring visits all GPUs of a node before it leaves the node, and carries one part of the buffer. With r ranks of the group
+//! in a node, each adapter sends 1/r of the volume of a GPU.
 
 use serde::Serialize;
 
@@ -81,6 +85,8 @@ pub struct Collective {
     pub buffer: Bytes,
     /// GPUs in the group.
     pub ranks: u64,
+    /// GPUs of the group inside one node, each with its own adapter; 1 for a send.
+    pub ranks_per_node: u64,
     /// The slowest link it crosses.
     pub span: Span,
 }
@@ -95,5 +101,22 @@ impl Collective {
             CollectiveKind::Send => 1.0,
         };
         self.buffer * share
+    }
+
+    /// Bytes that the network adapter of each GPU sends: the share of a GPU among the group's ranks in its node.
+    pub fn network_bytes_per_gpu(&self) -> Bytes {
+        match self.span {
+            Span::Node => Bytes::ZERO,
+            Span::Network => self.sent_per_gpu() / self.ranks_per_node as f64,
+        }
+    }
+
+    /// Bytes that each GPU sends over the link inside its node; all of them where a node holds several ranks of the group,
+    /// since a ring passes through them, and what leaves through another GPU's adapter reaches it over the link.
+    pub fn node_link_bytes_per_gpu(&self) -> Bytes {
+        match self.span {
+            Span::Network if self.ranks_per_node == 1 => Bytes::ZERO,
+            Span::Network | Span::Node => self.sent_per_gpu(),
+        }
     }
 }

@@ -35,6 +35,11 @@ const fn span_between_stages(job: &Job, from: u64, to: u64) -> Span {
     if apart { Span::Network } else { Span::Node }
 }
 
+/// GPUs in one node of a group of `ranks` GPUs `stride` apart.
+fn ranks_per_node(job: &Job, ranks: u64, stride: u64) -> u64 {
+    (job.system.gpus_per_node / stride).clamp(1, ranks)
+}
+
 fn push(ledger: &mut Ledger, phase: Phase, count: f64, collective: Collective) {
     if count > 0.0 && collective.ranks > 1 && collective.buffer.value() > 0.0 {
         ledger.ops.push(Op {
@@ -126,8 +131,14 @@ fn all_reduce(
     buffer: Bytes,
 ) {
     let p = &job.parallelism;
-    let span = span(job, p.tp, 1);
-    let collective = |kind| Collective { role, kind, buffer, ranks: p.tp, span };
+    let collective = |kind| Collective {
+        role,
+        kind,
+        buffer,
+        ranks: p.tp,
+        ranks_per_node: ranks_per_node(job, p.tp, 1),
+        span: span(job, p.tp, 1),
+    };
     if p.sequence_parallel {
         push(ledger, phase, count, collective(CollectiveKind::ReduceScatter));
         push(ledger, phase, count, collective(CollectiveKind::AllGather));
@@ -154,6 +165,7 @@ fn pipeline(job: &Job, ledger: &mut Ledger) {
         kind: CollectiveKind::Send,
         buffer,
         ranks: 2,
+        ranks_per_node: 1,
         span: span_between_stages(job, stage, other),
     };
     let chunks = p.virtual_stages as f64;
@@ -177,6 +189,7 @@ fn data(job: &Job, ledger: &mut Ledger) {
         kind,
         buffer,
         ranks,
+        ranks_per_node: ranks_per_node(job, ranks, stride),
         span: span(job, ranks, stride),
     };
     let reduce = |kind| over(CollectiveRole::GradientReduction, kind, trained, p.dp, p.tp);
@@ -298,10 +311,55 @@ mod tests {
             kind,
             buffer: Bytes::new(800.0),
             ranks: 8,
+            ranks_per_node: 8,
             span: Span::Node,
         };
         assert_eq!(of(CollectiveKind::AllReduce).sent_per_gpu(), Bytes::new(1400.0));
         assert_eq!(of(CollectiveKind::AllGather).sent_per_gpu(), Bytes::new(700.0));
         assert_eq!(of(CollectiveKind::Send).sent_per_gpu(), Bytes::new(800.0));
+    }
+
+    /// NCCL's rings over whole nodes: Ψ = 1,600 B among 16 GPUs on two nodes of 8; a GPU sends 2 · 1,600 · 15/16 = 3,000 B,
+    /// and each of a node's 8 adapters 375 B.
+    #[test]
+    fn gpus_of_a_node_share_the_traffic_between_nodes() {
+        let sixteen = Collective {
+            role: CollectiveRole::GradientReduction,
+            kind: CollectiveKind::AllReduce,
+            buffer: Bytes::new(1600.0),
+            ranks: 16,
+            ranks_per_node: 8,
+            span: Span::Network,
+        };
+        assert_eq!(sixteen.network_bytes_per_gpu(), Bytes::new(375.0));
+        assert_eq!(sixteen.node_link_bytes_per_gpu(), Bytes::new(3000.0));
+        let one_a_node = Collective { ranks_per_node: 1, ..sixteen };
+        assert_eq!(one_a_node.network_bytes_per_gpu(), Bytes::new(3000.0));
+        assert_eq!(one_a_node.node_link_bytes_per_gpu(), Bytes::ZERO);
+        let in_node = Collective { span: Span::Node, ..sixteen };
+        assert_eq!(in_node.network_bytes_per_gpu(), Bytes::ZERO);
+        assert_eq!(in_node.node_link_bytes_per_gpu(), Bytes::new(3000.0));
+    }
+
+    fn members(job: &Job, role: CollectiveRole) -> u64 {
+        let ledger = Ledger::for_stage(job, 0, AttentionFlops::Full);
+        let mut collectives = ledger.ops.iter().filter_map(Op::collective);
+        collectives.find(|c| c.role == role).unwrap().ranks_per_node
+    }
+
+    #[test]
+    fn members_of_a_node_follow_from_the_stride_of_a_group() {
+        use CollectiveRole as R;
+        // data-parallel ranks are tp apart: four of each group in a node of eight
+        let split = job("tp = 2, dp = 8", 16, 8);
+        assert_eq!(members(&split, R::GradientReduction), 4);
+        assert_eq!(members(&split, R::TensorParallelActivations), 2);
+        let hybrid = job("strategy = 'hsdp', shard_group = 4", 16, 8);
+        assert_eq!(members(&hybrid, R::ParameterGather), 4);
+        assert_eq!(members(&hybrid, R::GradientReductionBetweenGroups), 2);
+        // groups of the node's eight GPUs: each of their ranks has its partners on other nodes
+        let whole_nodes = job("strategy = 'hsdp', shard_group = 8", 16, 8);
+        assert_eq!(members(&whole_nodes, R::GradientReductionBetweenGroups), 1);
+        assert_eq!(members(&job("pp = 2", 2, 1), R::PipelineActivations), 1);
     }
 }

@@ -72,8 +72,11 @@ fn of_a_layer(op: &Op) -> bool {
 
 /// Bytes a GPU of `ledger` sends in a step by operations that `keep` keeps.
 fn sent(ledger: &Ledger, keep: impl Fn(&Op) -> bool) -> f64 {
-    let totals = ledger.per_step(keep);
-    (totals.node_link_bytes + totals.network_bytes).value()
+    let of_op = |op: &Op| {
+        let steps = if op.phase == Phase::Step { 1 } else { ledger.micro_steps };
+        op.collective().map_or(0.0, |c| c.sent_per_gpu().value() * op.count * steps as f64)
+    };
+    ledger.ops.iter().filter(|op| keep(op)).map(of_op).sum()
 }
 
 fn has_role(op: &Op, roles: &[CollectiveRole]) -> bool {
@@ -238,7 +241,14 @@ proptest! {
                 sum.bytes += op.bytes * times;
                 sum.kernels += op.kernels * times;
                 if let Some(collective) = op.collective() {
-                    sum.node_link_bytes += collective.sent_per_gpu() * times;
+                    sum.node_link_bytes += collective.node_link_bytes_per_gpu() * times;
+                    sum.network_bytes += collective.network_bytes_per_gpu() * times;
+                    let (sent, link, network) = (
+                        collective.sent_per_gpu(),
+                        collective.node_link_bytes_per_gpu(),
+                        collective.network_bytes_per_gpu(),
+                    );
+                    prop_assert!(link <= sent && network <= sent && link.max(network) == sent);
                 }
                 for figure in [op.count, op.flops.value(), op.bytes.value(), op.kernels] {
                     prop_assert!(figure.is_finite() && figure >= 0.0, "{:?}", op);
@@ -249,8 +259,8 @@ proptest! {
         prop_assert!(near(sum.flops.value(), total.flops.value()));
         prop_assert!(near(sum.bytes.value(), total.bytes.value()));
         prop_assert!(near(sum.kernels, total.kernels));
-        let sent = total.node_link_bytes + total.network_bytes;
-        prop_assert!(near(sum.node_link_bytes.value(), sent.value()));
+        prop_assert!(near(sum.node_link_bytes.value(), total.node_link_bytes.value()));
+        prop_assert!(near(sum.network_bytes.value(), total.network_bytes.value()));
         prop_assert!(near(cost.hardware_flops().value(), total.flops.value() * job.steps()));
         let busiest = cost.busiest_stage().per_step(|_| true).flops.value();
         prop_assert!(cost.stages.iter().all(|s| s.per_step(|_| true).flops.value() <= busiest));

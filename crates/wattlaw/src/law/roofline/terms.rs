@@ -3,7 +3,7 @@
 //! Every operation of the ledger is in exactly one sum; time and energy follow from these sums. A collective counts by
 //! its sent bytes and its number; its memory traffic and kernel are part of the fitted rate and latency.
 
-use crate::cost::{AttentionFlops, Collective, CollectiveRole, Cost, Ledger, OpKind, Phase, Span};
+use crate::cost::{AttentionFlops, Collective, CollectiveRole, Cost, Ledger, OpKind, Phase};
 use crate::job::Job;
 use crate::job::parallelism::Parallelism;
 use crate::job::task::Task;
@@ -67,11 +67,8 @@ impl Communication {
     }
 
     fn add(&mut self, collective: &Collective, count: f64) {
-        let sent = collective.sent_per_gpu().value() * count;
-        match collective.span {
-            Span::Node => self.node += sent,
-            Span::Network => self.network += sent,
-        }
+        self.node += collective.node_link_bytes_per_gpu().value() * count;
+        self.network += collective.network_bytes_per_gpu().value() * count;
         self.count += count;
     }
 }
