@@ -95,7 +95,7 @@ fn every_field_goes_there_and_back() {
         lora = { rank = 8, targets = ['q', 'up'] }
         state_precision = 'bf16'
         quantization = 'nf4'
-        framework = 'megatron'
+        framework = 'megatron/nemo-2024'
         [parallelism]
         strategy = 'hsdp'
         dp = 4

@@ -5,8 +5,8 @@ use crate::base::error::{Error, Result};
 use crate::job::JobSpec;
 use crate::job::parallelism::{Partition, Schedule, Strategy, TensorScope};
 use crate::job::workload::{
-    AttentionKernel, Checkpointing, Framework, Lora, LoraTarget, Optimizer, Precision,
-    Quantization, StatePrecision,
+    AttentionKernel, Checkpointing, Lora, LoraTarget, Optimizer, Precision, Quantization, Stack,
+    StatePrecision,
 };
 
 /// The type of a field's text.
@@ -152,7 +152,7 @@ fields! {
         labels: Whole "Labels of a classification; 2 when absent",
         state_precision: Word "Number format of updated weights and optimizer states: fp32 or bf16; fp32 when absent, and only fp32 is modelled",
         quantization: Word "Format of frozen weights: none, nf4, gptq, int8 or fp8; none when absent, and only none is modelled",
-        framework: Word "Software stack: pytorch, transformers, megatron, deepspeed, nanotron, torchtitan, llm-foundry or unknown; recorded only; no prediction depends on it yet",
+        framework: Word "Software stack: accelerate, fsdp2, llm-foundry, megatron, megatron-deepspeed, deepspeed, nanotron, jax, pytorch or unknown, and a program within it after a slash, such as megatron/nemo-2024; recorded only; no prediction depends on it yet",
     }
     parallelism {
         strategy: Word "Parallelism strategy: single, ddp, zero1, zero2, fsdp, hsdp, tp, tp-mlp, pp, or several joined with +",
@@ -174,7 +174,7 @@ fields! {
         gpus_per_node: Whole "Accelerators per node; all accelerators, up to eight, when absent",
         nodes: Whole "Nodes; follows from the accelerators when absent",
         link_gb_per_s: Number "Link inside a node in GB/s a GPU, both directions together; the accelerator's own when absent",
-        network: Text "Name of the network between nodes",
+        network: Text "Network between nodes: infiniband, ethernet, efa, omni-path, or a name with such a word in it, such as HDR InfiniBand; its kind is unknown otherwise",
         network_gb_per_s: Number "Network between nodes in GB/s a GPU, one direction; 25 when absent",
         power_limit_w: Number "Power limit of an accelerator in W; its TDP when absent",
         host_power_w: Number "Power of a node without its accelerators in W",
@@ -336,7 +336,7 @@ cells!(
     Strategy,
     StatePrecision,
     Quantization,
-    Framework,
+    Stack,
 );
 
 #[cfg(test)]

@@ -1,5 +1,9 @@
 //! The hardware a job runs on: accelerators, nodes, the links between them, and what energy costs there.
 
+mod network;
+
+pub use network::NetworkKind;
+
 use serde::{Deserialize, Serialize};
 
 use crate::base::error::{Error, Result};
@@ -158,6 +162,8 @@ pub struct System {
     pub link: Link,
     /// The network between nodes.
     pub network: Link,
+    /// The kind of that network, from its name.
+    pub network_kind: NetworkKind,
     /// Power limit of one accelerator, its TDP where none is set.
     pub power_limit: Watts,
     /// Power of a node without its accelerators, where known.
@@ -216,7 +222,7 @@ pub struct SystemSpec {
     pub nodes: Option<u64>,
     /// Link inside a node, GB/s, both directions together; the accelerator's own when absent.
     pub link_gb_per_s: Option<f64>,
-    /// Name of the network between nodes.
+    /// Network between nodes: its kind, or a name with the kind in it ([`NetworkKind::of_name`]).
     pub network: Option<String>,
     /// Network between nodes, GB/s a GPU in one direction; 25 (200 Gb/s InfiniBand) when absent.
     pub network_gb_per_s: Option<f64>,
@@ -299,15 +305,14 @@ impl SystemSpec {
         {
             return Err(Error::invalid("pue", pue, "it must be from 1 to 10"));
         }
+        let name = self.network.clone().unwrap_or_else(|| "network".to_owned());
         Ok(System {
             accelerator: accelerator.clone(),
             gpus,
             gpus_per_node: per_node,
             link: Link { name: accelerator.link.clone(), bandwidth: link },
-            network: Link {
-                name: self.network.clone().unwrap_or_else(|| "network".to_owned()),
-                bandwidth: BytesPerSecond::from_gb_per_s(network),
-            },
+            network_kind: NetworkKind::of_name(&name),
+            network: Link { name, bandwidth: BytesPerSecond::from_gb_per_s(network) },
             power_limit: Watts::new(limit),
             host_power: positive("host_power_w", self.host_power_w)?.map(Watts::new),
             pue: self.pue,
@@ -383,6 +388,19 @@ mod tests {
         assert!((system.link.bandwidth.gb_per_s() - 15.753_846).abs() < 1e-6);
         assert_eq!((system.gpus, system.gpus_per_node, system.nodes()), (4, 4, 1));
         assert_eq!(t4().half_precision(), Precision::Fp16);
+    }
+
+    #[test]
+    fn the_networks_name_is_kept_and_gives_its_kind() {
+        let of = |network: Option<&str>| {
+            let spec = SystemSpec { network: network.map(str::to_owned), ..Default::default() };
+            spec.resolve(&t4(), 4).unwrap()
+        };
+        let system = of(Some("HDR InfiniBand"));
+        assert_eq!(system.network.name, "HDR InfiniBand");
+        assert_eq!(system.network_kind, NetworkKind::Infiniband);
+        assert_eq!(system.spec().resolve(&t4(), 4).unwrap(), system);
+        assert_eq!(of(None).network_kind, NetworkKind::Unknown);
     }
 
     #[test]

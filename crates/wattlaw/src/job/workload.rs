@@ -1,8 +1,10 @@
 //! The workload: amount of training, batches, precision, optimizer.
 
 mod spec;
+mod stack;
 
 pub use spec::WorkloadSpec;
+pub use stack::{Framework, Program, Stack};
 
 use serde::{Deserialize, Serialize};
 
@@ -127,32 +129,6 @@ pub enum Quantization {
 words!(Quantization, "quantization": None = "none", Nf4 = "nf4" | "4bit" | "bnb-4bit", Gptq = "gptq",
     Int8 = "int8" | "8bit", Fp8 = "fp8");
 
-/// The software stack that trains.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Framework {
-    /// Not stated.
-    Unknown,
-    /// A training loop in plain PyTorch.
-    Pytorch,
-    /// Hugging Face Trainer, Accelerate and libraries on top of them.
-    Transformers,
-    /// Megatron-LM, Megatron-Core and NeMo.
-    Megatron,
-    /// DeepSpeed, and Megatron-DeepSpeed.
-    Deepspeed,
-    /// nanotron.
-    Nanotron,
-    /// torchtitan.
-    Torchtitan,
-    /// MosaicML's llm-foundry and Composer.
-    LlmFoundry,
-}
-
-words!(Framework, "framework": Unknown = "unknown", Pytorch = "pytorch" | "torch",
-    Transformers = "transformers" | "accelerate" | "hf", Megatron = "megatron" | "megatron-lm" | "nemo",
-    Deepspeed = "deepspeed" | "megatron-deepspeed", Nanotron = "nanotron", Torchtitan = "torchtitan",
-    LlmFoundry = "llm-foundry" | "composer");
-
 /// A linear projection that LoRA can adapt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // the variants are the usual names of the projections
@@ -248,7 +224,7 @@ pub struct Workload {
     /// Adapters, or none for full fine-tuning and pre-training.
     pub lora: Option<Lora>,
     /// The software stack; no law and no memory recipe depends on it yet.
-    pub framework: Framework,
+    pub framework: Stack,
 }
 
 impl Workload {
@@ -277,7 +253,7 @@ impl Workload {
             lora: self.lora.clone(),
             state_precision: None,
             quantization: None,
-            framework: Some(self.framework).filter(|f| *f != Framework::Unknown),
+            framework: Some(self.framework.clone()).filter(|stack| *stack != Stack::UNKNOWN),
         }
     }
 
@@ -288,7 +264,7 @@ impl Workload {
             padding_share: Some(self.padding_share),
             state_precision: Some(StatePrecision::Fp32),
             quantization: Some(Quantization::None),
-            framework: Some(self.framework),
+            framework: Some(self.framework.clone()),
             ..self.spec()
         };
         match self.amount {

@@ -13,7 +13,7 @@ use wattlaw::data::features::Features;
 use wattlaw::data::measurement::Measurement;
 use wattlaw::data::proxy::ProxySet;
 use wattlaw::job::JobSpec;
-use wattlaw::job::workload::Framework;
+use wattlaw::job::workload::{Framework, Stack};
 use wattlaw::memory::Memory;
 use wattlaw::predict::{Prediction, predict};
 use wattlaw::record::document::Record;
@@ -48,7 +48,7 @@ fn with_details(mut spec: JobSpec, detail: u32) -> JobSpec {
         spec.system.link_gb_per_s = Some(300.0);
     }
     if detail & 2 != 0 {
-        spec.workload.framework = Some(Framework::Nanotron);
+        spec.workload.framework = Some(Stack::of(Framework::Nanotron));
         spec.workload.padding_share = Some(0.125);
     }
     if detail & 4 != 0 {

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Amount, AttentionKernel, Checkpointing, Framework, Lora, LoraTarget, Optimizer, Precision,
-    Quantization, StatePrecision, Workload,
+    Amount, AttentionKernel, Checkpointing, Lora, LoraTarget, Optimizer, Precision, Quantization,
+    Stack, StatePrecision, Workload,
 };
 use crate::base::amount::Count;
 use crate::base::error::{Error, Result};
@@ -54,8 +54,8 @@ pub struct WorkloadSpec {
     /// Format of frozen weights; none when absent. Tables and records keep others, but no cost is modelled for them
     /// yet.
     pub quantization: Option<Quantization>,
-    /// The software stack.
-    pub framework: Option<Framework>,
+    /// The software stack, and the program within it, such as `accelerate` or `megatron/nemo-2024`; unknown when absent.
+    pub framework: Option<Stack>,
 }
 
 impl WorkloadSpec {
@@ -137,7 +137,7 @@ impl WorkloadSpec {
             attention: self.attention.unwrap_or(AttentionKernel::Flash),
             task: self.task(architecture)?,
             lora: self.lora(architecture)?,
-            framework: self.framework.unwrap_or(Framework::Unknown),
+            framework: self.framework.clone().unwrap_or(Stack::UNKNOWN),
         })
     }
 
