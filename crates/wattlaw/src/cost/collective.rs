@@ -103,6 +103,26 @@ impl Collective {
         self.buffer * share
     }
 
+    /// Exchanges for which a law charges a launch and a latency: one, but half for each half of a tensor-parallel exchange.
+    ///
+    /// With sequence parallelism an all-reduce among tensor-parallel ranks becomes a reduce-scatter and an all-gather, with
+    /// the bytes of the all-reduce together. A ring all-reduce also takes both passes, so that the two halves wait no longer
+    /// than the whole (Korthikanti et al. 2022, section 4.2.2).
+    pub const fn exchanges(&self) -> f64 {
+        match self.kind {
+            CollectiveKind::AllReduce | CollectiveKind::Send => 1.0,
+            CollectiveKind::AllGather | CollectiveKind::ReduceScatter => match self.role {
+                CollectiveRole::TensorParallelActivations
+                | CollectiveRole::TensorParallelEmbedding
+                | CollectiveRole::TensorParallelLogits => 0.5,
+                CollectiveRole::PipelineActivations
+                | CollectiveRole::GradientReduction
+                | CollectiveRole::ParameterGather
+                | CollectiveRole::GradientReductionBetweenGroups => 1.0,
+            },
+        }
+    }
+
     /// Bytes that the network adapter of each GPU sends: the share of a GPU among the group's ranks in its node.
     pub fn network_bytes_per_gpu(&self) -> Bytes {
         match self.span {

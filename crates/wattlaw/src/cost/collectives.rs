@@ -362,4 +362,23 @@ mod tests {
         assert_eq!(members(&whole_nodes, R::GradientReductionBetweenGroups), 1);
         assert_eq!(members(&job("pp = 2", 2, 1), R::PipelineActivations), 1);
     }
+
+    /// Four layers of two blocks: eight exchanges a pass and the embedding's, whether in one collective or in two halves.
+    #[test]
+    fn the_halves_of_sequence_parallelism_are_one_exchange() {
+        let of = |extra: &str| {
+            let ledger = Ledger::for_stage(&job(extra, 2, 2), 0, AttentionFlops::Full);
+            let of_forward = ledger.ops.iter().filter(|op| op.phase == Phase::Forward);
+            let (mut exchanges, mut sent) = (0.0, 0.0);
+            for (op, collective) in of_forward.filter_map(|op| Some((op, op.collective()?))) {
+                exchanges += collective.exchanges() * op.count;
+                sent += collective.sent_per_gpu().value() * op.count;
+            }
+            (exchanges, sent)
+        };
+        // each all-reduce sends 2 · (1/2) · 8 positions · 384 · 2 B
+        let whole = (9.0, 9.0 * 6144.0);
+        assert_eq!(of("tp = 2"), whole);
+        assert_eq!(of("tp = 2, sequence_parallel = true"), whole);
+    }
 }

@@ -540,10 +540,12 @@ proptest! {
         for (sum, expected) in computed(&x).into_iter().zip(expected) {
             prop_assert!(near(sum, expected), "{sum} is not {expected}");
         }
-        // a collective is one kernel, so that kernels count collectives
         let once = |op: &Op| op.phase == Phase::Step;
+        let exchanges: f64 = ledger.ops.iter().filter_map(|op| Some((op, op.collective()?)))
+            .map(|(op, c)| op.count * c.exchanges() * if once(op) { 1.0 } else { x.micro_steps })
+            .sum();
         let m = x.micro_steps;
-        let mut sent = [0.0; 2];
+        let (mut sent, mut counted) = ([0.0; 2], 0.0);
         for (role, times, sum, of_role) in [
             ("tensor", m, x.tensor_parallel, ledger.per_step(|op| is_tensor_parallel(op) && !once(op))),
             ("pipeline", m, x.pipeline, ledger.per_step(|op| is_pipeline(op) && !once(op))),
@@ -552,12 +554,13 @@ proptest! {
         ] {
             prop_assert!(near(times * sum.node, of_role.node_link_bytes.value()), "{role}: {sum:?}");
             prop_assert!(near(times * sum.network, of_role.network_bytes.value()), "{role}: {sum:?}");
-            prop_assert!(near(times * sum.count, of_role.kernels), "{role}: {sum:?}");
             sent[0] += times * sum.node;
             sent[1] += times * sum.network;
+            counted += times * sum.count;
         }
         prop_assert!(near(sent[0], all.node_link_bytes.value()), "{sent:?} {all:?}");
         prop_assert!(near(sent[1], all.network_bytes.value()), "{sent:?} {all:?}");
+        prop_assert!(near(counted, exchanges), "{counted} is not {exchanges}");
         let proxy = Proxies::from_cost(&cost);
         let micro_step: f64 = ledger.ops.iter().filter(|op| !once(op)).map(|op| op.count * op.bytes.value()).sum();
         prop_assert!(near(proxy.memory, micro_step));

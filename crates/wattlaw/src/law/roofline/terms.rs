@@ -56,7 +56,7 @@ pub struct Communication {
     pub node: f64,
     /// Bytes over the network between nodes.
     pub network: f64,
-    /// Collectives.
+    /// Exchanges, as [`Collective::exchanges`] counts them.
     pub count: f64,
 }
 
@@ -69,7 +69,7 @@ impl Communication {
     fn add(&mut self, collective: &Collective, count: f64) {
         self.node += collective.node_link_bytes_per_gpu().value() * count;
         self.network += collective.network_bytes_per_gpu().value() * count;
-        self.count += count;
+        self.count += collective.exchanges() * count;
     }
 }
 
