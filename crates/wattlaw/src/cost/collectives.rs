@@ -177,61 +177,69 @@ fn pipeline(job: &Job, ledger: &mut Ledger) {
 }
 
 /// Data parallelism: gradients once a step; with FSDP parameters and gradients every micro-step.
+///
+/// FSDP's units are the layers and a root with what no layer holds: embedding, output projection, final norm. PyTorch keeps
+/// the root's parameters after its forward pass (`fully_shard`: "`reshard_after_forward` … True for non-root modules and
+/// False for root modules"; FSDP1 does the same), so that a micro-step gathers each layer twice and the root once.
 fn data(job: &Job, ledger: &mut Ledger) {
     let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
     if p.dp == 1 {
         return;
     }
+    let trained = trained_parameters(job, ledger.stage);
     let bytes = w.precision.bytes();
-    let trained = Bytes::new(trained_parameters(job, ledger.stage) * bytes);
-    let over = |role, kind, buffer, ranks, stride| Collective {
+    let over = |role, kind, parameters: f64, bytes, ranks, stride| Collective {
         role,
         kind,
-        buffer,
+        buffer: Bytes::new(parameters * bytes),
         ranks,
         ranks_per_node: ranks_per_node(job, ranks, stride),
         span: span(job, ranks, stride),
     };
-    let reduce = |kind| over(CollectiveRole::GradientReduction, kind, trained, p.dp, p.tp);
-    let gather =
-        over(CollectiveRole::ParameterGather, CollectiveKind::AllGather, trained, p.dp, p.tp);
+    let gather = |parameters| {
+        let (role, kind) = (CollectiveRole::ParameterGather, CollectiveKind::AllGather);
+        over(role, kind, parameters, bytes, p.shard_group, p.tp)
+    };
+    let reduce = |kind, parameters| {
+        let ranks = if p.data.shards_gradients() { p.shard_group } else { p.dp };
+        over(CollectiveRole::GradientReduction, kind, parameters, bytes, ranks, p.tp)
+    };
     match p.data {
         DataParallel::Single => {}
         DataParallel::Ddp => {
-            push(ledger, Phase::Step, 1.0, reduce(CollectiveKind::AllReduce));
+            push(ledger, Phase::Step, 1.0, reduce(CollectiveKind::AllReduce, trained));
         }
         DataParallel::Zero1 => {
-            push(ledger, Phase::Step, 1.0, reduce(CollectiveKind::ReduceScatter));
-            push(ledger, Phase::Step, 1.0, gather);
+            push(ledger, Phase::Step, 1.0, reduce(CollectiveKind::ReduceScatter, trained));
+            push(ledger, Phase::Step, 1.0, gather(trained));
         }
         DataParallel::Zero2 => {
-            push(ledger, Phase::Backward, 1.0, reduce(CollectiveKind::ReduceScatter));
-            push(ledger, Phase::Step, 1.0, gather);
+            push(ledger, Phase::Backward, 1.0, reduce(CollectiveKind::ReduceScatter, trained));
+            push(ledger, Phase::Step, 1.0, gather(trained));
         }
         DataParallel::Fsdp | DataParallel::Hsdp => {
-            let group = p.shard_group;
             let held = stage_parameters(job, ledger.stage);
-            let units = (p.stage_layers(a, ledger.stage) + a.encoder_layers + 1) as f64;
-            // a unit is a layer, plus one unit for embedding and head; together they hold the stage's parameters
-            let unit = Bytes::new(held.total() * bytes / units);
-            let of_unit = |role, kind, buffer| over(role, kind, buffer, group, p.tp);
-            let gather = of_unit(CollectiveRole::ParameterGather, CollectiveKind::AllGather, unit);
-            push(ledger, Phase::Forward, units, gather);
-            push(ledger, Phase::Backward, units, gather);
-            let scatter = of_unit(
-                CollectiveRole::GradientReduction,
-                CollectiveKind::ReduceScatter,
-                trained * (1.0 / units),
-            );
-            push(ledger, Phase::Backward, units, scatter);
-            let replicas = p.dp / group;
+            let layers = (p.stage_layers(a, ledger.stage) + a.encoder_layers) as f64;
+            // adapters are in the layers; without them all parameters of the root are trained
+            let trained_root = if w.lora.is_some() { 0.0 } else { held.root() };
+            let scatter = |parameters| reduce(CollectiveKind::ReduceScatter, parameters);
+            // the root keeps its parameters from the forward pass, since the backward pass begins with them
+            push(ledger, Phase::Forward, 1.0, gather(held.root()));
+            push(ledger, Phase::Backward, 1.0, scatter(trained_root));
+            // the layers of an encoder and of a decoder differ; their mean has the bytes of all
+            let of_layer = gather((held.layers - held.beside_layers) / layers);
+            push(ledger, Phase::Forward, layers, of_layer);
+            push(ledger, Phase::Backward, layers, of_layer);
+            push(ledger, Phase::Backward, layers, scatter((trained - trained_root) / layers));
+            let replicas = p.dp / p.shard_group;
             if replicas > 1 {
                 let between = over(
                     CollectiveRole::GradientReductionBetweenGroups,
                     CollectiveKind::AllReduce,
-                    trained / group as f64,
+                    trained / p.shard_group as f64,
+                    bytes,
                     replicas,
-                    p.tp * group,
+                    p.tp * p.shard_group,
                 );
                 push(ledger, Phase::Step, 1.0, between);
             }
@@ -380,5 +388,29 @@ mod tests {
         let whole = (9.0, 9.0 * 6144.0);
         assert_eq!(of("tp = 2"), whole);
         assert_eq!(of("tp = 2, sequence_parallel = true"), whole);
+    }
+
+    /// One layer of a Llama with h = 64, f = 4, a vocabulary of 100: attention 4 · 64², feed-forward 3 · 64 · 4, norms 2 · 64;
+    /// the root has two vocabulary matrices of 100 × 64 and the final norm of 64; all in 2 bytes.
+    #[test]
+    fn fsdp_gathers_each_layer_twice_and_the_root_once() {
+        let text = "model = { family = 'llama', layers = 3, hidden_size = 64, heads = 4, ffn_size = 4, vocab_size = 100 }
+             workload = { steps = 1, seq_len = 8, micro_batch = 1 }
+             parallelism = { strategy = 'fsdp' }
+             system = { gpu = 'a100-sxm4-80gb', gpus = 4 }";
+        let job = JobSpec::from_toml(text).unwrap().resolve(&Catalog::built_in().unwrap()).unwrap();
+        let ledger = Ledger::for_stage(&job, 0, AttentionFlops::Full);
+        let all = |role, phase| -> Vec<(f64, f64)> {
+            let ops = ledger.ops.iter().filter(|op| op.phase == phase);
+            let ops = ops.filter_map(|op| Some((op.count, op.collective()?)));
+            ops.filter(|(_, c)| c.role == role).map(|(n, c)| (n, c.buffer.value())).collect()
+        };
+        let layer = 2.0 * (4.0 * 4096.0 + 768.0 + 128.0);
+        let root = 2.0 * (2.0 * 6400.0 + 64.0);
+        let gathered = CollectiveRole::ParameterGather;
+        assert_eq!(all(gathered, Phase::Forward), [(1.0, root), (3.0, layer)]);
+        assert_eq!(all(gathered, Phase::Backward), [(3.0, layer)]);
+        let reduced = CollectiveRole::GradientReduction;
+        assert_eq!(all(reduced, Phase::Backward), [(1.0, root), (3.0, layer)]);
     }
 }

@@ -70,8 +70,10 @@ pub(crate) fn trained_parameters(job: &Job, stage: u64) -> f64 {
 pub(crate) struct StageParameters {
     /// Embeddings and output projections.
     pub vocabulary: f64,
-    /// Attention and feed-forward projections.
+    /// Attention and feed-forward projections, with [`Self::beside_layers`].
     pub layers: f64,
+    /// Final norms and position biases, which belong to no layer.
+    pub beside_layers: f64,
     /// The largest layer, which FSDP gathers whole.
     pub largest_layer: f64,
 }
@@ -79,6 +81,11 @@ pub(crate) struct StageParameters {
 impl StageParameters {
     pub(crate) const fn total(&self) -> f64 {
         self.vocabulary + self.layers
+    }
+
+    /// FSDP's root unit: what no layer holds.
+    pub(crate) const fn root(&self) -> f64 {
+        self.vocabulary + self.beside_layers
     }
 }
 
@@ -108,9 +115,10 @@ pub(crate) fn stage_parameters(job: &Job, stage: u64) -> StageParameters {
     let last = stage == p.head_stage(a);
     // position biases and final norms belong to no layer
     let shared = if last { all.beside_layers } else { 0 };
+    let beside_layers = shared as f64 / tp_attention;
     let layers = plain_layers as f64 * (attention + ffn)
         + p.stage_layers(a, stage) as f64 * cross
-        + shared as f64 / tp_attention;
+        + beside_layers;
     let embedding = if stage == 0 { all.embedding } else { 0 };
     // a tied output projection on another stage than the embedding is a second copy
     let classifies = matches!(job.workload.task, Task::Classification { .. });
@@ -120,6 +128,7 @@ pub(crate) fn stage_parameters(job: &Job, stage: u64) -> StageParameters {
     StageParameters {
         vocabulary: (embedding + head) as f64 / tp_attention,
         layers,
+        beside_layers,
         largest_layer: attention + ffn + cross,
     }
 }

@@ -74,9 +74,9 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     if p.shard_group > 1 && p.data.shards_parameters() {
         let layers = p.stage_layers(&job.architecture, stage) + job.architecture.encoder_layers;
         let in_flight = layers.min(2) as f64 * held.largest_layer;
-        communication += computing * (held.vocabulary + in_flight);
+        communication += computing * (held.root() + in_flight);
         if w.lora.is_none() {
-            communication += computing * (held.vocabulary + held.largest_layer);
+            communication += computing * (held.root() + held.largest_layer);
         }
     }
     if p.data == DataParallel::Ddp {
