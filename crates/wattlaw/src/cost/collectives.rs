@@ -9,7 +9,7 @@ use super::{Ledger, Op, OpKind, Phase};
 use crate::base::units::{Bytes, Flops};
 use crate::job::Job;
 use crate::job::parallelism::{DataParallel, TensorScope};
-use crate::job::workload::Checkpointing;
+use crate::job::workload::{Checkpointing, Framework, Precision, Workload};
 
 /// Writes the collectives of one stage into the ledger.
 pub(super) fn count(job: &Job, ledger: &mut Ledger) {
@@ -176,6 +176,39 @@ fn pipeline(job: &Job, ledger: &mut Ledger) {
     push(ledger, Phase::Backward, backward, to(before));
 }
 
+/// Bytes of a parameter's gradient as it is communicated.
+///
+/// Under autocast the weights are in 32 bits and so are the gradients that DDP sums (PyTorch, `torch.amp`: autocast does not
+/// change the parameters). FSDP's mixed precision computes and reduces in half precision (PyTorch, `MixedPrecisionPolicy`:
+/// `reduce_dtype` is `param_dtype` when absent), ZeRO has half-precision gradients (Rajbhandari et al. 2020, section 3.1).
+/// Megatron-LM sums bfloat16 gradients in 32 bits (`arguments.py`: "accumulate and all-reduce gradients in fp32 for bfloat16
+/// data type") and float16 ones as they are; nanotron sums its 32-bit accumulators (`accumulate_grad_in_fp32`).
+const fn gradient_bytes(w: &Workload, data: DataParallel) -> f64 {
+    let (whole, half) = (4.0, 2.0);
+    if !w.precision.mixed() {
+        return whole;
+    }
+    match w.framework.framework {
+        Framework::Megatron => match w.precision {
+            Precision::Fp16 => half,
+            Precision::Fp32 | Precision::Tf32 | Precision::Bf16 | Precision::Fp8 => whole,
+        },
+        Framework::Nanotron => whole,
+        Framework::MegatronDeepspeed | Framework::Deepspeed => half,
+        Framework::Accelerate
+        | Framework::Fsdp2
+        | Framework::LlmFoundry
+        | Framework::Jax
+        | Framework::Pytorch
+        | Framework::Unknown => match data {
+            DataParallel::Single | DataParallel::Ddp => whole,
+            DataParallel::Zero1 | DataParallel::Zero2 | DataParallel::Fsdp | DataParallel::Hsdp => {
+                half
+            }
+        },
+    }
+}
+
 /// Data parallelism: gradients once a step; with FSDP parameters and gradients every micro-step.
 ///
 /// FSDP's units are the layers and a root with what no layer holds: embedding, output projection, final norm. PyTorch keeps
@@ -200,9 +233,10 @@ fn data(job: &Job, ledger: &mut Ledger) {
         let (role, kind) = (CollectiveRole::ParameterGather, CollectiveKind::AllGather);
         over(role, kind, parameters, bytes, p.shard_group, p.tp)
     };
+    let of_gradient = gradient_bytes(w, p.data);
     let reduce = |kind, parameters| {
         let ranks = if p.data.shards_gradients() { p.shard_group } else { p.dp };
-        over(CollectiveRole::GradientReduction, kind, parameters, bytes, ranks, p.tp)
+        over(CollectiveRole::GradientReduction, kind, parameters, of_gradient, ranks, p.tp)
     };
     match p.data {
         DataParallel::Single => {}
@@ -237,7 +271,7 @@ fn data(job: &Job, ledger: &mut Ledger) {
                     CollectiveRole::GradientReductionBetweenGroups,
                     CollectiveKind::AllReduce,
                     trained / p.shard_group as f64,
-                    bytes,
+                    of_gradient,
                     replicas,
                     p.tp * p.shard_group,
                 );
@@ -412,5 +446,39 @@ mod tests {
         assert_eq!(all(gathered, Phase::Backward), [(3.0, layer)]);
         let reduced = CollectiveRole::GradientReduction;
         assert_eq!(all(reduced, Phase::Backward), [(1.0, root), (3.0, layer)]);
+    }
+
+    /// Bytes a parameter of the gradients' buffer, 4 layers of a GPT-2 with h = 384.
+    fn bytes_per_gradient(strategy: &str, workload: &str) -> f64 {
+        let text = format!(
+            "model = {{ family = 'gpt2', layers = 4, hidden_size = 384, heads = 6 }}
+             workload = {{ steps = 1, seq_len = 8, micro_batch = 1, {workload} }}
+             parallelism = {{ strategy = '{strategy}' }}
+             system = {{ gpu = 'h100-sxm5-80gb', gpus = 8 }}"
+        );
+        let job =
+            JobSpec::from_toml(&text).unwrap().resolve(&Catalog::built_in().unwrap()).unwrap();
+        let ledger = Ledger::for_stage(&job, 0, AttentionFlops::Full);
+        let ops = ledger.ops.iter().filter_map(|op| Some((op.count, op.collective()?)));
+        let gradients = ops.filter(|(_, c)| c.role == CollectiveRole::GradientReduction);
+        gradients.map(|(n, c)| n * c.buffer.value()).sum::<f64>() / trained_parameters(&job, 0)
+    }
+
+    #[test]
+    fn gradients_are_communicated_in_the_precision_of_the_framework() {
+        for (strategy, workload, bytes) in [
+            // autocast leaves weights and gradients in 32 bits
+            ("ddp", "precision = 'bf16'", 4.0),
+            ("ddp", "precision = 'fp16'", 4.0),
+            ("ddp", "precision = 'fp32'", 4.0),
+            ("fsdp", "precision = 'bf16'", 2.0),
+            ("zero1", "precision = 'bf16'", 2.0),
+            ("ddp", "precision = 'fp16', framework = 'deepspeed'", 2.0),
+            ("zero1", "precision = 'bf16', framework = 'megatron'", 4.0),
+            ("zero1", "precision = 'fp16', framework = 'megatron'", 2.0),
+            ("zero1", "precision = 'bf16', framework = 'nanotron'", 4.0),
+        ] {
+            assert_eq!(bytes_per_gradient(strategy, workload), bytes, "{strategy}, {workload}");
+        }
     }
 }
