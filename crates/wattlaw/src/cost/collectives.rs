@@ -9,7 +9,7 @@ use super::{Ledger, Op, OpKind, Phase};
 use crate::base::units::{Bytes, Flops};
 use crate::job::Job;
 use crate::job::parallelism::{DataParallel, TensorScope};
-use crate::job::workload::{Checkpointing, Framework, Precision, Workload};
+use crate::job::workload::{Checkpointing, Framework, Precision, StatePrecision, Workload};
 
 /// Writes the collectives of one stage into the ledger.
 pub(super) fn count(job: &Job, ledger: &mut Ledger) {
@@ -183,8 +183,12 @@ fn pipeline(job: &Job, ledger: &mut Ledger) {
 /// `reduce_dtype` is `param_dtype` when absent), ZeRO has half-precision gradients (Rajbhandari et al. 2020, section 3.1).
 /// Megatron-LM sums bfloat16 gradients in 32 bits (`arguments.py`: "accumulate and all-reduce gradients in fp32 for bfloat16
 /// data type") and float16 ones as they are; nanotron sums its 32-bit accumulators (`accumulate_grad_in_fp32`).
+/// With weights in bfloat16 all gradients are bfloat16.
 const fn gradient_bytes(w: &Workload, data: DataParallel) -> f64 {
     let (whole, half) = (4.0, 2.0);
+    if matches!(w.state_precision, StatePrecision::Bf16) {
+        return half;
+    }
     if !w.precision.mixed() {
         return whole;
     }
@@ -477,6 +481,7 @@ mod tests {
             ("zero1", "precision = 'bf16', framework = 'megatron'", 4.0),
             ("zero1", "precision = 'fp16', framework = 'megatron'", 2.0),
             ("zero1", "precision = 'bf16', framework = 'nanotron'", 4.0),
+            ("ddp", "precision = 'bf16', state_precision = 'bf16'", 2.0),
         ] {
             assert_eq!(bytes_per_gradient(strategy, workload), bytes, "{strategy}, {workload}");
         }

@@ -6,7 +6,7 @@ use crate::job::Job;
 use crate::job::model::Architecture;
 use crate::job::parallelism::TensorScope;
 use crate::job::task::Task;
-use crate::job::workload::LoraTarget;
+use crate::job::workload::{LoraTarget, StatePrecision};
 
 /// Tensors and elements (320 blocks of 65,536) per launch of a fused multi-tensor kernel.
 ///
@@ -19,9 +19,12 @@ pub(super) fn count(job: &Job, ledger: &mut Ledger) {
     let (w, p) = (&job.workload, &job.parallelism);
     let held = trained_parameters(job, ledger.stage);
     let updated = if p.data.shards_optimizer() { held / p.shard_group as f64 } else { held };
-    let copies = if w.precision.mixed() { w.precision.bytes() } else { 0.0 };
-    // read the gradient; read and write the 32-bit weight and the states; write the 16-bit copy
-    let bytes = 4.0 + 2.0 * 4.0 + 2.0 * w.optimizer.state_bytes() + copies;
+    let weight = w.state_precision.bytes();
+    // weights in 16 bits are computed with as they are
+    let copied = w.state_precision == StatePrecision::Fp32 && w.precision.mixed();
+    let copies = if copied { w.precision.bytes() } else { 0.0 };
+    // read the gradient; read and write the weight and the states; write the 16-bit copy
+    let bytes = weight + 2.0 * weight + 2.0 * w.optimizer.state_bytes(w.state_precision) + copies;
     let launches = (tensors(&job.architecture) / p.pp as f64 / TENSORS_PER_LAUNCH)
         .max(updated / ELEMENTS_PER_LAUNCH);
     ledger.ops.push(Op {
@@ -188,5 +191,23 @@ mod tests {
         // one encoder layer, two decoder layers that attend twice
         let t5 = "family = 't5', layers = 2, encoder_layers = 1, hidden_size = 64, ffn_size = 12";
         assert_eq!(trained(t5, "", 1), f64::from((1 + 2 * 2) * 2 * 128 + 3 * 2 * 76));
+    }
+
+    /// AdamW reads a gradient, reads and writes a weight and two moments, and writes the 16-bit copy of a 32-bit weight:
+    /// 4 + 8 + 16 + 2 bytes a parameter, and 2 + 4 + 8 with all of them in bfloat16.
+    #[test]
+    fn states_in_bfloat16_move_half_the_bytes() {
+        let model = "family = 'gpt2', layers = 2, hidden_size = 64";
+        let bytes = |workload: &str| {
+            let job = job(model, workload, "", 1);
+            let ledger = Ledger::for_stage(&job, 0, crate::cost::AttentionFlops::Full);
+            let op = ledger.ops.iter().find(|op| op.kind == OpKind::Optimizer).unwrap();
+            op.bytes.value() / trained_parameters(&job, 0)
+        };
+        assert_eq!(bytes(", precision = 'bf16'"), 30.0);
+        assert_eq!(bytes(", precision = 'bf16', state_precision = 'bf16'"), 14.0);
+        // quantized moments stay as they are: 2 + 2 · 2 + 2 · (2 + 8 / 2048)
+        let quantized = ", precision = 'bf16', state_precision = 'bf16', optimizer = 'adam8bit'";
+        assert_eq!(bytes(quantized), 10.0 + 16.0 / 2048.0);
     }
 }

@@ -150,7 +150,7 @@ fields! {
         attention: Word "Attention kernel: flash or eager; flash when absent",
         task: Word "Training task: masked-lm, causal-lm or classification; the family's default when absent",
         labels: Whole "Labels of a classification; 2 when absent",
-        state_precision: Word "Number format of updated weights and optimizer states: fp32 or bf16; fp32 when absent, and only fp32 is modelled",
+        state_precision: Word "Number format of updated weights and optimizer states: fp32, or bf16 without a 32-bit copy; fp32 when absent",
         quantization: Word "Format of frozen weights: none, nf4, gptq, int8 or fp8; none when absent, and only none is modelled",
         framework: Word "Software stack: accelerate, fsdp2, llm-foundry, megatron, megatron-deepspeed, deepspeed, nanotron, jax, pytorch or unknown, and a program within it after a slash, such as megatron/nemo-2024; recorded only; no prediction depends on it yet",
     }

@@ -57,9 +57,13 @@ fn llm_analysis_gathered_parameters_without_sharding() {
     }
     let job = job(MEGATRON_22B, "", "strategy = 'fsdp'", 64);
     let cost = Cost::count(&job, AttentionFlops::Full);
-    let gathered = cost.stages[0].per_step(gathers_parameters).network_bytes.value();
-    let bytes = 2.0 * job.architecture.parameters().total as f64;
-    assert!((gathered / (2.0 * bytes * 63.0 / 64.0) - 1.0).abs() < 1e-12);
+    let gathered = cost.stages[0].per_step(gathers_parameters);
+    // the layers forward and backward; embedding, output projection and final norm forward only
+    let all = job.architecture.parameters();
+    let in_layers = all.layers - all.beside_layers;
+    let bytes = 2.0 * (all.total + in_layers) as f64 * 63.0 / 64.0;
+    assert!((gathered.node_link_bytes.value() / bytes - 1.0).abs() < 1e-12);
+    assert!((gathered.network_bytes.value() / (bytes / 8.0) - 1.0).abs() < 1e-12);
 }
 
 /// llm-analysis: Mixtral's experts came to 352 MFLOP a token and layer, one expert's; a token visits two, 705 MFLOP.
