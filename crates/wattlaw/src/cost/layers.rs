@@ -22,9 +22,14 @@ pub(super) fn count(job: &Job, attention: AttentionFlops, ledger: &mut Ledger) {
     }
 }
 
-/// FLOPs of one optimizer step without recomputation, as if one GPU ran the whole job.
+/// FLOPs of one optimizer step without recomputation, that in a fused attention kernel included, as if one GPU ran the
+/// whole job.
 pub(super) fn model_flops_per_step(job: &Job, attention: AttentionFlops) -> Flops {
-    let w = Workload { checkpointing: Checkpointing::None, ..job.workload.clone() };
+    let w = Workload {
+        checkpointing: Checkpointing::None,
+        attention: AttentionKernel::Eager,
+        ..job.workload.clone()
+    };
     let mut ops = Vec::with_capacity(64);
     let (a, single) = (&job.architecture, Parallelism::SINGLE);
     let mut writer = Writer::new(a, &w, &single, attention, &mut ops);
@@ -278,7 +283,9 @@ impl<'a> Writer<'a> {
         self.adapter(LoraTarget::Output, count, full, out);
     }
 
-    /// Scores, softmax and context: 4 · b · s · s' · width FLOPs forward, twice that backward.
+    /// Scores, softmax and context: 4 · b · s · s' · width FLOPs forward. The backward pass has the gradients of both products,
+    /// twice that; flash attention computes the scores again, 2.5 times that (Dao et al. 2022, algorithm 4; PyTorch's
+    /// `FlopCounterMode` counts it so in `sdpa_backward_flop`).
     fn attention_core(
         &mut self,
         count: f64,
@@ -293,26 +300,20 @@ impl<'a> Writer<'a> {
         let pairs = stack.batch * stack.seq * context;
         let flops = 4.0 * pairs * q * half;
         let ends = (2.0 * stack.tokens() * q + 2.0 * stack.batch * context * kv) * self.act;
-        let (bytes, kernels) = match self.w.attention {
-            AttentionKernel::Flash => (ends, 1.0),
+        let (backward, bytes, kernels) = match self.w.attention {
+            AttentionKernel::Flash => (2.5, ends, 1.0),
             // scores are written, read and written by softmax, and read by the second product
             AttentionKernel::Eager => {
-                (ends + 4.0 * pairs * (self.a.heads as f64 / tp) * self.act, 4.0)
+                (2.0, ends + 4.0 * pairs * (self.a.heads as f64 / tp) * self.act, 4.0)
             }
         };
         let recompute = full || self.w.checkpointing == Checkpointing::Selective;
-        self.push(OpKind::AttentionCore, Phase::Forward, count, flops, bytes, kernels);
+        let kind = OpKind::AttentionCore { causal };
+        self.push(kind, Phase::Forward, count, flops, bytes, kernels);
         if recompute {
-            self.push(OpKind::AttentionCore, Phase::Recompute, count, flops, bytes, kernels);
+            self.push(kind, Phase::Recompute, count, flops, bytes, kernels);
         }
-        self.push(
-            OpKind::AttentionCore,
-            Phase::Backward,
-            count,
-            2.0 * flops,
-            2.0 * bytes,
-            2.0 * kernels,
-        );
+        self.push(kind, Phase::Backward, count, backward * flops, 2.0 * bytes, 2.0 * kernels);
     }
 
     fn ffn(&mut self, count: f64, full: bool, tokens: f64) {
@@ -442,5 +443,61 @@ impl<'a> Writer<'a> {
         let elements = tokens * v;
         self.push(OpKind::Loss, Phase::Forward, 1.0, 0.0, elements * (self.act + 2.0 * 4.0), 2.0);
         self.push(OpKind::Loss, Phase::Backward, 1.0, 0.0, elements * (4.0 + self.act), 1.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cost::Cost;
+    use crate::job::JobSpec;
+    use crate::job::catalog::Catalog;
+
+    fn job(model: &str, workload: &str) -> Job {
+        let text = format!(
+            "model = {{ {model}, layers = 3, hidden_size = 64, heads = 4, ffn_size = 12, vocab_size = 16 }}
+             workload = {{ steps = 1, seq_len = 8, micro_batch = 2, {workload} }}
+             system = {{ gpu = 'a100-sxm4-80gb' }}"
+        );
+        JobSpec::from_toml(&text).unwrap().resolve(&Catalog::built_in().unwrap()).unwrap()
+    }
+
+    fn flops(cost: &Cost, keep: impl Fn(&Op) -> bool) -> f64 {
+        cost.stages[0].per_step(keep).flops.value()
+    }
+
+    /// Two products of 2 sequences × 8 × 8 × 64, 2 FLOPs each, in 3 layers: 98,304 forward. Backward has four such products;
+    /// flash attention has the scores' once more (PyTorch, `sdpa_backward_flop`).
+    #[test]
+    fn flash_attention_computes_the_scores_again() {
+        let forward = 3.0 * 2.0 * 2.0 * (2.0 * 8.0 * 8.0 * 64.0);
+        let mut model_flops = Vec::new();
+        for (kernel, backward) in [("eager", 2.0), ("flash", 2.5)] {
+            let job = job("family = 'llama'", &format!("attention = '{kernel}'"));
+            let cost = Cost::count(&job, AttentionFlops::Full);
+            let core = OpKind::AttentionCore { causal: true };
+            let of = |phase| flops(&cost, |op| op.kind == core && op.phase == phase);
+            assert_eq!(of(Phase::Forward), forward);
+            assert_eq!(of(Phase::Backward), backward * forward);
+            model_flops.push(cost.model_flops_per_step);
+        }
+        assert_eq!(model_flops[0], model_flops[1]);
+    }
+
+    #[test]
+    fn attention_says_whether_it_is_causal() {
+        let masks = |model: &str| -> Vec<bool> {
+            let cost = Cost::count(&job(model, "precision = 'bf16'"), AttentionFlops::Full);
+            let forward = cost.stages[0].ops.iter().filter(|op| op.phase == Phase::Forward);
+            let masks = forward.map(|op| match op.kind {
+                OpKind::AttentionCore { causal } => Some(causal),
+                _ => None,
+            });
+            masks.flatten().collect()
+        };
+        assert_eq!(masks("family = 'gpt2'"), [true]);
+        assert_eq!(masks("family = 'bert'"), [false]);
+        // encoder; decoder on itself; decoder on the encoder
+        assert_eq!(masks("family = 't5'"), [false, true, false]);
     }
 }

@@ -60,7 +60,7 @@ impl MemoryPart {
             | OpKind::QueryKeyValue
             | OpKind::Adapter
             | OpKind::Rotary
-            | OpKind::AttentionCore
+            | OpKind::AttentionCore { causal: _ }
             | OpKind::AttentionOutput
             | OpKind::CrossQuery
             | OpKind::CrossKeyValue

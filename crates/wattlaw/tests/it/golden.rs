@@ -8,7 +8,7 @@ use wattlaw::cost::{AttentionFlops, Cost};
 use wattlaw::job::catalog::Catalog;
 use wattlaw::job::model::{Architecture, from_config_json};
 use wattlaw::job::task::Task;
-use wattlaw::job::workload::{Checkpointing, Precision, WorkloadSpec};
+use wattlaw::job::workload::{AttentionKernel, Checkpointing, Precision, WorkloadSpec};
 use wattlaw::job::{Job, JobSpec};
 
 fn golden(file: &str) -> Value {
@@ -45,6 +45,7 @@ fn job(case: &Value) -> Job {
         decoder_seq_len: count("decoder_seq_len"),
         micro_batch: count("batch"),
         precision: Some(Precision::Fp32),
+        attention: Some(AttentionKernel::Eager),
         task: Some(task(case).name().to_owned()),
         labels,
         ..WorkloadSpec::default()

@@ -213,7 +213,7 @@ impl Sums {
         let mut sums = Self::default();
         for op in &ledger.ops {
             let computes = match op.kind {
-                OpKind::AttentionCore => Flop::Attention,
+                OpKind::AttentionCore { causal: _ } => Flop::Attention,
                 OpKind::Logits if unaligned => Flop::Unaligned,
                 OpKind::Logits
                 | OpKind::PatchProjection
