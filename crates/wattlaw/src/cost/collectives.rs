@@ -4,6 +4,7 @@
 //! parallelism), Narayanan et al. 2021 (pipeline).
 
 use super::collective::{Collective, CollectiveKind, CollectiveRole, Span};
+use super::layers::repeats_last_product;
 use super::optimizer::{stage_parameters, trained_parameters};
 use super::{Ledger, Op, OpKind, Phase};
 use crate::base::units::{Bytes, Flops};
@@ -74,11 +75,17 @@ fn tensor(job: &Job, ledger: &mut Ledger) {
     let per_layer = if blocks { 2.0 } else { 1.0 };
     let decoder_seq = if a.encoder_layers > 0 { w.decoder_seq_len } else { w.seq_len } as f64;
     let cross = if a.encoder_layers > 0 && blocks { 1.0 } else { 0.0 };
-    for (count, seq) in
-        [(encoder * per_layer, w.seq_len as f64), (decoder * (per_layer + cross), decoder_seq)]
+    for (layers, of_layer, seq) in
+        [(encoder, per_layer, w.seq_len as f64), (decoder, per_layer + cross, decoder_seq)]
     {
+        let count = layers * of_layer;
         let buffer = Bytes::new(sequences * seq * per_token);
-        let recompute = if w.checkpointing == Checkpointing::Full { count } else { 0.0 };
+        // the exchange after the last product of a layer is not repeated where the product is not
+        let recompute = match w.checkpointing {
+            Checkpointing::Full if repeats_last_product(a, w) => count,
+            Checkpointing::Full => count - layers,
+            Checkpointing::Selective | Checkpointing::None => 0.0,
+        };
         for (phase, count) in
             [(Phase::Forward, count), (Phase::Recompute, recompute), (Phase::Backward, count)]
         {

@@ -6,7 +6,7 @@ use crate::job::Job;
 use crate::job::model::{Architecture, Family, ModelType, Positions};
 use crate::job::parallelism::{Parallelism, TensorScope};
 use crate::job::task::Task;
-use crate::job::workload::{AttentionKernel, Checkpointing, LoraTarget, Workload};
+use crate::job::workload::{AttentionKernel, Checkpointing, Framework, LoraTarget, Workload};
 
 /// Writes the operations of one stage into the ledger.
 pub(super) fn count(job: &Job, attention: AttentionFlops, ledger: &mut Ledger) {
@@ -38,6 +38,32 @@ pub(super) fn model_flops_per_step(job: &Job, attention: AttentionFlops) -> Flop
     writer.head();
     let micro_step: Flops = ops.iter().map(|op| op.flops * op.count).sum();
     micro_step * (w.grad_accum * job.parallelism.dp) as f64
+}
+
+/// Whether full checkpointing repeats the last product of each layer, the second projection of the feed-forward block, with
+/// the residual addition after it. No backward pass needs their results.
+///
+/// PyTorch's non-reentrant checkpoint stops when it has what the backward pass needs (`torch.utils.checkpoint`,
+/// `early_stop=True`), and XLA drops work without a reader. Megatron-LM's, DeepSpeed's and nanotron's checkpoints run the whole
+/// layer again. In a post-norm layer (BERT) a norm follows, in a mixture of experts the routing weights, and beside an
+/// adapter of that projection the adapter's second product: each saves a later tensor. `tests/golden/flops.json` has both
+/// counts.
+pub(super) fn repeats_last_product(a: &Architecture, w: &Workload) -> bool {
+    let saved_later = a.family() == Family::Bert
+        || a.experts.is_some()
+        || w.lora.as_ref().is_some_and(|lora| lora.adapts(LoraTarget::Down));
+    match w.framework.framework {
+        Framework::Megatron
+        | Framework::MegatronDeepspeed
+        | Framework::Deepspeed
+        | Framework::Nanotron => true,
+        Framework::Accelerate
+        | Framework::Fsdp2
+        | Framework::LlmFoundry
+        | Framework::Jax
+        | Framework::Pytorch
+        | Framework::Unknown => saved_later,
+    }
 }
 
 /// A stack of equal layers and the sequence it reads.
@@ -202,10 +228,23 @@ impl<'a> Writer<'a> {
         elements: f64,
         passes: f64,
     ) {
+        let again = if recompute { count } else { 0.0 };
+        self.elementwise_again(kind, count, again, elements, passes);
+    }
+
+    /// Element-wise work of which `again` of `count` executions are recomputed.
+    fn elementwise_again(
+        &mut self,
+        kind: OpKind,
+        count: f64,
+        again: f64,
+        elements: f64,
+        passes: f64,
+    ) {
         let bytes = elements * self.act;
         self.push(kind, Phase::Forward, count, 0.0, passes * bytes, 1.0);
-        if recompute {
-            self.push(kind, Phase::Recompute, count, 0.0, passes * bytes, 1.0);
+        if again > 0.0 {
+            self.push(kind, Phase::Recompute, again, 0.0, passes * bytes, 1.0);
         }
         self.push(kind, Phase::Backward, count, 0.0, (passes + 1.0) * bytes, 1.0);
     }
@@ -236,7 +275,13 @@ impl<'a> Writer<'a> {
             self.cross_attention(count, full, stack, context);
         }
         self.ffn(count, full, tokens);
-        self.elementwise(OpKind::Residual, count * (1.0 + attentions), full, between, 3.0);
+        // the last residual of a layer follows its last product
+        let again = match (full, repeats_last_product(self.a, self.w)) {
+            (true, true) => count * (1.0 + attentions),
+            (true, false) => count * attentions,
+            (false, _) => 0.0,
+        };
+        self.elementwise_again(OpKind::Residual, count * (1.0 + attentions), again, between, 3.0);
     }
 
     fn self_attention(&mut self, count: f64, full: bool, stack: &Stack) {
@@ -348,7 +393,8 @@ impl<'a> Writer<'a> {
         }
         self.elementwise(OpKind::FfnActivation, count, full, rows * f, projections + 1.0);
         let down = Product { kernels: weights, ..Product::new(rows, f, h) };
-        self.product(OpKind::FfnDown, count, full, down);
+        let repeated = full && repeats_last_product(self.a, self.w);
+        self.product(OpKind::FfnDown, count, repeated, down);
         self.adapter(LoraTarget::Down, count, full, down);
         if weights > 1.0 {
             // all experts' weights are read; the product above counted those of one

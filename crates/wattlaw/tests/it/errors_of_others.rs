@@ -104,12 +104,14 @@ fn calculon_recomputed_the_running_total() {
     let job = job(MEGATRON_22B, ", checkpointing = 'full'", "", 1);
     let ops = &Cost::count(&job, AttentionFlops::Full).stages[0].ops;
     let again: Vec<&Op> = ops.iter().filter(|op| op.phase == Phase::Recompute).collect();
-    assert!(again.len() >= 8);
+    assert!(again.len() >= 7);
     for op in again {
         let forward = ops.iter().filter(|f| f.phase == Phase::Forward && f.kind == op.kind);
         let forward: Vec<&Op> = forward.collect();
         assert_eq!(forward.len(), 1, "{}", op.name());
-        assert_eq!(Op { phase: Phase::Recompute, ..*forward[0] }, *op);
+        // PyTorch's checkpoint leaves the residual after the last product out
+        let count = if op.kind == OpKind::Residual { 48.0 } else { forward[0].count };
+        assert_eq!(Op { phase: Phase::Recompute, count, ..*forward[0] }, *op);
     }
 }
 

@@ -171,6 +171,7 @@ fn narayanan_2021_training_days_are_ours_at_their_rates() {
         let model = gpt(layers, hidden_size, heads, MEGATRON_VOCABULARY, MEGATRON_SEQUENCE);
         let mut job = training(model, MEGATRON_SEQUENCE, tokens as u64);
         job.workload.checkpointing = Checkpointing::Full;
+        job.workload.framework = Stack::of(Framework::Megatron);
         let flops = Cost::count(&job, AttentionFlops::Full).hardware_flops().value();
         let ours = flops / (gpus * tflops * 1e12) / 86_400.0;
         assert!(ours / days >= 0.99 && ours / days <= 1.0 + more, "{ours} days, not {days}");
