@@ -29,12 +29,16 @@ pub enum CollectiveRole {
     ParameterGather,
     /// Hybrid sharding: gradient shards summed over the sharding groups.
     GradientReductionBetweenGroups,
+    /// Pipeline parallelism: the gradient of a tied embedding, summed over the first stage and the one with the output
+    /// projection.
+    TiedEmbeddingGradients,
 }
 
 words!(CollectiveRole, "collective role":
     TensorParallelActivations = "tensor parallel", TensorParallelEmbedding = "embedding",
     TensorParallelLogits = "logits", PipelineActivations = "pipeline", GradientReduction = "gradients",
-    ParameterGather = "parameters", GradientReductionBetweenGroups = "gradients between groups");
+    ParameterGather = "parameters", GradientReductionBetweenGroups = "gradients between groups",
+    TiedEmbeddingGradients = "tied embedding gradients");
 
 /// The pattern of a collective.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -118,7 +122,8 @@ impl Collective {
                 CollectiveRole::PipelineActivations
                 | CollectiveRole::GradientReduction
                 | CollectiveRole::ParameterGather
-                | CollectiveRole::GradientReductionBetweenGroups => 1.0,
+                | CollectiveRole::GradientReductionBetweenGroups
+                | CollectiveRole::TiedEmbeddingGradients => 1.0,
             },
         }
     }

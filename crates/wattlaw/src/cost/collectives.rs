@@ -10,12 +10,14 @@ use super::{Ledger, Op, OpKind, Phase};
 use crate::base::units::{Bytes, Flops};
 use crate::job::Job;
 use crate::job::parallelism::{DataParallel, TensorScope};
+use crate::job::task::Task;
 use crate::job::workload::{Checkpointing, Framework, Precision, StatePrecision, Workload};
 
 /// Writes the collectives of one stage into the ledger.
 pub(super) fn count(job: &Job, ledger: &mut Ledger) {
     tensor(job, ledger);
     pipeline(job, ledger);
+    tied_embedding(job, ledger);
     data(job, ledger);
 }
 
@@ -55,7 +57,8 @@ fn push(ledger: &mut Ledger, phase: Phase, count: f64, collective: Collective) {
     }
 }
 
-/// Tensor parallelism: one all-reduce per split block in the forward pass, and one in the backward pass. With sequence
+/// Tensor parallelism: one all-reduce per split block in the forward pass, and one in the backward pass for each input of
+/// split projections; cross-attention has two inputs, and that from the encoder is as long as its sequence. With sequence
 /// parallelism each becomes a reduce-scatter and an all-gather with the same bytes in total.
 fn tensor(job: &Job, ledger: &mut Ledger) {
     let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
@@ -99,6 +102,16 @@ fn tensor(job: &Job, ledger: &mut Ledger) {
             );
         }
     }
+    // each decoder layer's cross-attention reads the encoder's output with split key and value projections
+    let encoder_output = Bytes::new(sequences * w.seq_len as f64 * per_token);
+    all_reduce(
+        job,
+        ledger,
+        CollectiveRole::TensorParallelActivations,
+        Phase::Backward,
+        decoder * cross,
+        encoder_output,
+    );
     if blocks && a.vocab_size > 0 {
         if ledger.stage == 0 {
             let tokens = w.micro_positions() as f64;
@@ -112,9 +125,7 @@ fn tensor(job: &Job, ledger: &mut Ledger) {
                 buffer,
             );
         }
-        if ledger.stage == p.head_stage(a)
-            && !matches!(w.task, crate::job::task::Task::Classification { .. })
-        {
+        if ledger.stage == p.head_stage(a) && !matches!(w.task, Task::Classification { .. }) {
             let buffer = Bytes::new(sequences * decoder_seq * per_token);
             all_reduce(
                 job,
@@ -181,6 +192,33 @@ fn pipeline(job: &Job, ledger: &mut Ledger) {
     let backward = if ledger.stage > 0 { chunks } else { (chunks - 1.0) * wraps };
     push(ledger, Phase::Forward, forward, to(next));
     push(ledger, Phase::Backward, backward, to(before));
+}
+
+/// The two copies of a tied embedding, on the first stage and on that of the output projection: an all-reduce of their
+/// gradients once a step (Megatron-LM, `finalize_model_grads`: "All-reduce word embedding grads").
+fn tied_embedding(job: &Job, ledger: &mut Ledger) {
+    let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
+    let head = p.head_stage(a);
+    let copied = a.tied_embeddings && head > 0 && !matches!(w.task, Task::Classification { .. });
+    let holds = ledger.stage == 0 || ledger.stage == head;
+    if !copied || !holds || w.lora.is_some() {
+        return;
+    }
+    let split = if p.tensor_scope == TensorScope::Blocks { p.tp as f64 } else { 1.0 };
+    let parameters = (a.vocab_size * a.embedding_size) as f64 / split;
+    let span = span_between_stages(job, 0, head);
+    let sum = Collective {
+        role: CollectiveRole::TiedEmbeddingGradients,
+        kind: CollectiveKind::AllReduce,
+        buffer: Bytes::new(parameters * gradient_bytes(w, p.data)),
+        ranks: 2,
+        ranks_per_node: match span {
+            Span::Node => 2,
+            Span::Network => 1,
+        },
+        span,
+    };
+    push(ledger, Phase::Step, 1.0, sum);
 }
 
 /// Bytes of a parameter's gradient as it is communicated.
@@ -492,5 +530,54 @@ mod tests {
         ] {
             assert_eq!(bytes_per_gradient(strategy, workload), bytes, "{strategy}, {workload}");
         }
+    }
+
+    fn of_role(job: &Job, stage: u64, role: CollectiveRole) -> Vec<(Phase, f64, Collective)> {
+        let ledger = Ledger::for_stage(job, stage, AttentionFlops::Full);
+        let found =
+            ledger.ops.iter().filter_map(|op| Some((op.phase, op.count, *op.collective()?)));
+        found.filter(|(_, _, c)| c.role == role).collect()
+    }
+
+    /// GPT-2's embedding of 50,257 × 384, half of it on each of two tensor-parallel ranks, gradients of 4 B under autocast.
+    #[test]
+    fn a_pipeline_sums_the_gradients_of_a_tied_embedding() {
+        let role = CollectiveRole::TiedEmbeddingGradients;
+        let piped = job("tp = 2, pp = 3", 6, 6);
+        let sum = Collective {
+            role,
+            kind: CollectiveKind::AllReduce,
+            buffer: Bytes::new(50_257.0 * 384.0 / 2.0 * 4.0),
+            ranks: 2,
+            ranks_per_node: 2,
+            span: Span::Node,
+        };
+        assert_eq!(of_role(&piped, 0, role), [(Phase::Step, 1.0, sum)]);
+        assert_eq!(of_role(&piped, 1, role), []);
+        assert_eq!(of_role(&piped, 2, role), [(Phase::Step, 1.0, sum)]);
+        let apart = Collective { ranks_per_node: 1, span: Span::Network, ..sum };
+        assert_eq!(of_role(&job("tp = 2, pp = 3", 6, 2), 0, role), [(Phase::Step, 1.0, apart)]);
+        assert_eq!(of_role(&job("tp = 2", 2, 2), 0, role), []);
+        let mut untied = piped;
+        untied.architecture.tied_embeddings = false;
+        assert_eq!(of_role(&untied, 0, role), []);
+    }
+
+    /// Sequences of 32 positions read, 8 written, width 64, 2 B: buffers of 4,096 and 1,024 B. One encoder layer has two
+    /// blocks, two decoder layers three; backward each decoder layer also sums the gradient of the encoder's output.
+    #[test]
+    fn cross_attention_sums_the_gradient_of_the_encoders_output() {
+        let text = "model = { family = 't5', layers = 2, encoder_layers = 1, hidden_size = 64, heads = 4, ffn_size = 12 }
+             workload = { steps = 1, seq_len = 32, decoder_seq_len = 8, micro_batch = 1 }
+             parallelism = { tp = 2 }
+             system = { gpu = 'a100-sxm4-80gb', gpus = 2 }";
+        let job = JobSpec::from_toml(text).unwrap().resolve(&Catalog::built_in().unwrap()).unwrap();
+        let exchanges = of_role(&job, 0, CollectiveRole::TensorParallelActivations);
+        let of = |phase| -> Vec<(f64, f64)> {
+            let of_phase = exchanges.iter().filter(|(p, _, _)| *p == phase);
+            of_phase.map(|(_, count, c)| (*count, c.buffer.value())).collect()
+        };
+        assert_eq!(of(Phase::Forward), [(2.0, 4096.0), (6.0, 1024.0)]);
+        assert_eq!(of(Phase::Backward), [(2.0, 4096.0), (6.0, 1024.0), (2.0, 4096.0)]);
     }
 }

@@ -41,10 +41,12 @@ pub enum WarningKind {
     WiderByAssumption,
     /// The power limit lies outside what was measured.
     PowerLimit,
+    /// A pipeline stage holds no layer.
+    EmptyStage,
 }
 
 words!(WarningKind, "kind of warning":
-    OutsideRange = "outside-range", Substituted = "substituted", UnknownGpu = "unknown-gpu", Impossible = "impossible", NotInLaw = "not-in-law", Memory = "memory", Scope = "scope", TooFewRuns = "too-few-runs", FewRuns = "few-runs", UnseenStrategy = "unseen-strategy", AssumedPower = "assumed-power", AssumedEnergy = "assumed-energy", StepsOnly = "steps-only", WiderByAssumption = "wider-by-assumption", PowerLimit = "power-limit");
+    OutsideRange = "outside-range", Substituted = "substituted", UnknownGpu = "unknown-gpu", Impossible = "impossible", NotInLaw = "not-in-law", Memory = "memory", Scope = "scope", TooFewRuns = "too-few-runs", FewRuns = "few-runs", UnseenStrategy = "unseen-strategy", AssumedPower = "assumed-power", AssumedEnergy = "assumed-energy", StepsOnly = "steps-only", WiderByAssumption = "wider-by-assumption", PowerLimit = "power-limit", EmptyStage = "empty-stage");
 
 /// A warning: a kind that scripts can match, and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -184,6 +186,28 @@ pub(super) fn for_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
     warnings
 }
 
+/// Warnings for properties of a job that make it slow, whatever the law.
+pub(super) fn for_cost(job: &Job) -> Vec<Warning> {
+    let (a, p) = (&job.architecture, &job.parallelism);
+    let empty: Vec<String> = (0..p.pp)
+        .filter(|stage| p.stage_layers(a, *stage) == 0)
+        .map(|stage| stage.to_string())
+        .collect();
+    let mut warnings = Vec::new();
+    if !empty.is_empty() {
+        let (stages, hold) = if empty.len() == 1 { ("stage", "holds") } else { ("stages", "hold") };
+        warnings.push(Warning {
+            kind: WarningKind::EmptyStage,
+            text: format!(
+                "pipeline {stages} {} of {}, counted from 0, {hold} no layer; use partition `even`, or fewer stages",
+                empty.join(", "),
+                p.pp
+            ),
+        });
+    }
+    warnings
+}
+
 /// Formats a number: whole numbers in full, others with three digits, large ones with a suffix as in flags (`8.24M`).
 pub(super) fn plain(value: f64) -> String {
     let suffixes = [(1e12, "T"), (1e9, "B"), (1e6, "M")];
@@ -197,7 +221,31 @@ pub(super) fn plain(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::plain;
+    use super::*;
+    use crate::job::JobSpec;
+    use crate::job::catalog::Catalog;
+
+    /// A Llama of 4 layers and a vocabulary of 131,072, in a pipeline of 4 by cost.
+    #[test]
+    fn stages_without_layers_are_named() {
+        let warned = |parallelism: &str| {
+            let text = format!(
+                "model = {{ family = 'llama', layers = 4, hidden_size = 1024, heads = 8, ffn_size = 2048, vocab_size = 131072 }}
+                 workload = {{ steps = 1, seq_len = 64, micro_batch = 1, grad_accum = 4 }}
+                 parallelism = {{ {parallelism} }}
+                 system = {{ gpu = 'a100-sxm4-80gb', gpus = 4 }}"
+            );
+            let job = JobSpec::from_toml(&text).unwrap().resolve(&Catalog::built_in().unwrap());
+            for_cost(&job.unwrap())
+        };
+        let warnings = warned("pp = 4, partition = 'cost'");
+        assert_eq!(warnings[0].kind, WarningKind::EmptyStage);
+        assert_eq!(
+            warnings[0].text,
+            "pipeline stages 1, 2, 3 of 4, counted from 0, hold no layer; use partition `even`, or fewer stages"
+        );
+        assert_eq!(warned("pp = 4"), []);
+    }
 
     #[test]
     fn numbers_are_readable() {

@@ -123,6 +123,10 @@ fn is_pipeline(op: &Op) -> bool {
     has_role(op, &[CollectiveRole::PipelineActivations])
 }
 
+fn sums_tied_embeddings(op: &Op) -> bool {
+    has_role(op, &[CollectiveRole::TiedEmbeddingGradients])
+}
+
 fn reduces_gradients(op: &Op) -> bool {
     has_role(op, &[CollectiveRole::GradientReduction])
 }
@@ -334,9 +338,11 @@ proptest! {
             prop_assert!(p.dp > 1 || none(is_data_parallel));
             prop_assert!(p.tp > 1 || none(is_tensor_parallel));
             prop_assert!(p.pp > 1 || p.virtual_stages > 1 || none(is_pipeline));
+            prop_assert!(p.pp > 1 || none(sums_tied_embeddings));
             prop_assert!(none(|op| op.collective().is_some_and(|c| c.ranks < 2)));
             prop_assert!(none(|op| op.collective().is_some()
-                && !(is_data_parallel(op) || is_tensor_parallel(op) || is_pipeline(op))));
+                && !(is_data_parallel(op) || is_tensor_parallel(op) || is_pipeline(op)
+                    || sums_tied_embeddings(op))));
         }
         let alone = resolved(&on_one_gpu(&spec));
         prop_assert_eq!(alone.parallelism, Parallelism::SINGLE);
@@ -394,15 +400,17 @@ proptest! {
             };
             // after attention and after the feed-forward block; a decoder with an encoder attends twice
             let blocks = p.tensor_scope == TensorScope::Blocks;
-            let (of_layer, of_decoder) = match (blocks, a.encoder_layers > 0) {
-                (true, true) => (2.0, 3.0),
-                (true, false) => (2.0, 2.0),
-                (false, _) => (1.0, 1.0),
+            // and its key and value projections send the gradient of the encoder's output back
+            let (of_layer, of_decoder, of_encoder_output) = match (blocks, a.encoder_layers > 0) {
+                (true, true) => (2.0, 3.0, 1.0),
+                (true, false) => (2.0, 2.0, 0.0),
+                (false, _) => (1.0, 1.0, 0.0),
             };
             let decoder_seq = if a.encoder_layers > 0 { w.decoder_seq_len } else { w.seq_len };
             let reduced = buffer
                 * (a.encoder_layers as f64 * (passes * of_layer - skipped) * w.seq_len as f64
-                    + layers * (passes * of_decoder - skipped) * decoder_seq as f64);
+                    + layers * (passes * of_decoder - skipped) * decoder_seq as f64
+                    + layers * of_encoder_output * w.seq_len as f64);
             let ring = 2.0 * (p.tp as f64 - 1.0) / p.tp as f64;
             let layer = sent(ledger, |op| has_role(op, &[CollectiveRole::TensorParallelActivations]));
             prop_assert!(near(layer, w.grad_accum as f64 * ring * reduced), "{layer}");

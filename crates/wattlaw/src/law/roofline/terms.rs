@@ -280,7 +280,8 @@ impl Sums {
                 CollectiveRole::PipelineActivations => &mut self.pipeline,
                 CollectiveRole::ParameterGather
                 | CollectiveRole::GradientReduction
-                | CollectiveRole::GradientReductionBetweenGroups => &mut self.fsdp,
+                | CollectiveRole::GradientReductionBetweenGroups
+                | CollectiveRole::TiedEmbeddingGradients => &mut self.fsdp,
             },
         }
     }
