@@ -50,6 +50,7 @@ const RARE: [&str; 25] = [
     "max_positions",
     "token_types",
     "relative_buckets",
+    "vocab_multiple",
     "gated_ffn",
     "tied_embeddings",
     "qkv_bias",

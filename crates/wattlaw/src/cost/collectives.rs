@@ -205,7 +205,7 @@ fn tied_embedding(job: &Job, ledger: &mut Ledger) {
         return;
     }
     let split = if p.tensor_scope == TensorScope::Blocks { p.tp as f64 } else { 1.0 };
-    let parameters = (a.vocab_size * a.embedding_size) as f64 / split;
+    let parameters = (a.padded_vocab() * a.embedding_size) as f64 / split;
     let span = span_between_stages(job, 0, head);
     let sum = Collective {
         role: CollectiveRole::TiedEmbeddingGradients,

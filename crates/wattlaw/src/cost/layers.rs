@@ -12,7 +12,8 @@ use crate::job::workload::{AttentionKernel, Checkpointing, Framework, LoraTarget
 pub(super) fn count(job: &Job, attention: AttentionFlops, ledger: &mut Ledger) {
     let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
     let stage = ledger.stage;
-    let mut writer = Writer::new(a, w, p, attention, &mut ledger.ops);
+    let vocabulary = a.padded_vocab() as f64;
+    let mut writer = Writer::new(a, w, p, attention, vocabulary, &mut ledger.ops);
     if stage == 0 {
         writer.embedding();
     }
@@ -22,8 +23,8 @@ pub(super) fn count(job: &Job, attention: AttentionFlops, ledger: &mut Ledger) {
     }
 }
 
-/// FLOPs of one optimizer step without recomputation, that in a fused attention kernel included, as if one GPU ran the
-/// whole job.
+/// FLOPs of one optimizer step without recomputation, that in a fused attention kernel included, and without padding of
+/// the vocabulary, as if one GPU ran the whole job.
 pub(super) fn model_flops_per_step(job: &Job, attention: AttentionFlops) -> Flops {
     let w = Workload {
         checkpointing: Checkpointing::None,
@@ -32,7 +33,8 @@ pub(super) fn model_flops_per_step(job: &Job, attention: AttentionFlops) -> Flop
     };
     let mut ops = Vec::with_capacity(64);
     let (a, single) = (&job.architecture, Parallelism::SINGLE);
-    let mut writer = Writer::new(a, &w, &single, attention, &mut ops);
+    let vocabulary = a.vocab_size as f64;
+    let mut writer = Writer::new(a, &w, &single, attention, vocabulary, &mut ops);
     writer.embedding();
     writer.stacks(a.layers);
     writer.head();
@@ -132,6 +134,8 @@ struct Writer<'a> {
     /// Bytes of an activation.
     act: f64,
     frozen: bool,
+    /// Rows of the output projection.
+    vocabulary: f64,
     ops: &'a mut Vec<Op>,
 }
 
@@ -141,6 +145,7 @@ impl<'a> Writer<'a> {
         w: &'a Workload,
         p: &Parallelism,
         attention_flops: AttentionFlops,
+        vocabulary: f64,
         ops: &'a mut Vec<Op>,
     ) -> Self {
         let tp = p.tp as f64;
@@ -154,6 +159,7 @@ impl<'a> Writer<'a> {
             tp_between: if p.sequence_parallel { tp } else { 1.0 },
             act: w.precision.bytes(),
             frozen: w.lora.is_some(),
+            vocabulary,
             ops,
         }
     }
@@ -484,7 +490,7 @@ impl<'a> Writer<'a> {
 
     /// The output projection to the vocabulary, and the loss with a 32-bit softmax.
     fn logits(&mut self, tokens: f64, inner: f64, tp: f64) {
-        let v = self.a.vocab_size as f64 / tp;
+        let v = self.vocabulary / tp;
         self.product(OpKind::Logits, 1.0, false, Product::new(tokens, inner, v));
         let elements = tokens * v;
         self.push(OpKind::Loss, Phase::Forward, 1.0, 0.0, elements * (self.act + 2.0 * 4.0), 2.0);
@@ -545,5 +551,19 @@ mod tests {
         assert_eq!(masks("family = 'bert'"), [false]);
         // encoder; decoder on itself; decoder on the encoder
         assert_eq!(masks("family = 't5'"), [false, true, false]);
+    }
+
+    /// 2 · 8 positions, width 64: logits of 16 words take 2 · 16 · 64 · 16 FLOPs forward, of 128 words eight times that.
+    #[test]
+    fn a_padded_vocabulary_is_multiplied_and_is_no_model_work() {
+        let count =
+            |workload: &str| Cost::count(&job("family = 'gpt2'", workload), AttentionFlops::Full);
+        let logits =
+            |cost: &Cost| flops(cost, |op| op.kind == OpKind::Logits && op.phase == Phase::Forward);
+        let plain = count("attention = 'eager'");
+        let padded = count("attention = 'eager', framework = 'megatron'");
+        assert_eq!(logits(&plain), 2.0 * 16.0 * 64.0 * 16.0);
+        assert_eq!(logits(&padded), 8.0 * logits(&plain));
+        assert_eq!(padded.model_flops_per_step, plain.model_flops_per_step);
     }
 }

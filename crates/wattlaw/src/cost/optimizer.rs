@@ -92,7 +92,7 @@ impl StageParameters {
     }
 }
 
-/// Counts the parameters of a stage. Norms and biases are split like their projections; where tensor parallelism
+/// Counts the parameters of a stage, with a padded vocabulary. Norms and biases are split like their projections; where tensor parallelism
 /// replicates them, the error is below 0.1 %.
 pub(crate) fn stage_parameters(job: &Job, stage: u64) -> StageParameters {
     let (a, p) = (&job.architecture, &job.parallelism);
@@ -122,12 +122,15 @@ pub(crate) fn stage_parameters(job: &Job, stage: u64) -> StageParameters {
     let layers = plain_layers as f64 * (attention + ffn)
         + p.stage_layers(a, stage) as f64 * cross
         + beside_layers;
-    let embedding = if stage == 0 { all.embedding } else { 0 };
+    let padding = (a.padded_vocab() - a.vocab_size) * a.embedding_size;
+    let embedding = if stage == 0 { all.embedding + padding } else { 0 };
     // a tied output projection on another stage than the embedding is a second copy
     let classifies = matches!(job.workload.task, Task::Classification { .. });
     let copied = last && stage > 0 && a.tied_embeddings && !classifies;
-    let tied_copy = if copied { a.vocab_size * a.embedding_size } else { 0 };
-    let head = if last { all.head + tied_copy } else { 0 };
+    let tied_copy = if copied { a.padded_vocab() * a.embedding_size } else { 0 };
+    let untied = !a.tied_embeddings && !classifies;
+    let head_padding = if untied { padding } else { 0 };
+    let head = if last { all.head + head_padding + tied_copy } else { 0 };
     StageParameters {
         vocabulary: (embedding + head) as f64 / tp_attention,
         layers,
@@ -209,5 +212,27 @@ mod tests {
         // quantized moments stay as they are: 2 + 2 · 2 + 2 · (2 + 8 / 2048)
         let quantized = ", precision = 'bf16', state_precision = 'bf16', optimizer = 'adam8bit'";
         assert_eq!(bytes(quantized), 10.0 + 16.0 / 2048.0);
+    }
+
+    /// 50,257 rows padded to 128 · 2 · 197 = 50,432 for two ranks, 64 wide, each with half of the embedding and, where it is
+    /// untied, of the output projection.
+    #[test]
+    fn a_padded_vocabulary_is_held_and_trained() {
+        let held = |model: &str, workload: &str| {
+            let model =
+                format!("layers = 1, hidden_size = 64, heads = 4, vocab_size = 50257, {model}");
+            let job = job(&model, workload, "tp = 2", 2);
+            assert_eq!(job.architecture.vocab_size, 50_257);
+            (stage_parameters(&job, 0).vocabulary, job.architecture.parameters().total)
+        };
+        let megatron = ", framework = 'megatron'";
+        for (model, matrices) in [("family = 'llama'", 2.0), ("family = 'gpt2'", 1.0)] {
+            let (plain, published) = held(model, "");
+            let (padded, same) = held(model, megatron);
+            assert_eq!(padded - plain, matrices * 175.0 * 64.0 / 2.0, "{model}");
+            // the published model is as it was
+            assert_eq!(published, same);
+            assert_eq!(held(&format!("{model}, vocab_multiple = 1"), megatron).0, plain);
+        }
     }
 }

@@ -113,7 +113,7 @@ fn output_projection(job: &Job, stage: u64) -> f64 {
     let (a, p) = (&job.architecture, &job.parallelism);
     let has_head = !matches!(job.workload.task, Task::Classification { .. });
     if has_head && stage == p.head_stage(a) {
-        (a.vocab_size * a.embedding_size) as f64 / super::saved::attention_degree(p)
+        (a.padded_vocab() * a.embedding_size) as f64 / super::saved::attention_degree(p)
     } else {
         0.0
     }

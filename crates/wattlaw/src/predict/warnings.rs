@@ -6,6 +6,8 @@ use crate::base::scope::Scope;
 use crate::base::words::words;
 use crate::calibration::{Calibration, Laws, Outside};
 use crate::job::Job;
+use crate::job::parallelism::TensorScope;
+use crate::job::task::Task;
 use crate::job::workload::Checkpointing;
 
 /// The kind of a warning; scripts match on its name.
@@ -43,10 +45,12 @@ pub enum WarningKind {
     PowerLimit,
     /// A pipeline stage holds no layer.
     EmptyStage,
+    /// The vocabulary's size is no multiple of 8, for which tensor cores are slow.
+    OddVocabulary,
 }
 
 words!(WarningKind, "kind of warning":
-    OutsideRange = "outside-range", Substituted = "substituted", UnknownGpu = "unknown-gpu", Impossible = "impossible", NotInLaw = "not-in-law", Memory = "memory", Scope = "scope", TooFewRuns = "too-few-runs", FewRuns = "few-runs", UnseenStrategy = "unseen-strategy", AssumedPower = "assumed-power", AssumedEnergy = "assumed-energy", StepsOnly = "steps-only", WiderByAssumption = "wider-by-assumption", PowerLimit = "power-limit", EmptyStage = "empty-stage");
+    OutsideRange = "outside-range", Substituted = "substituted", UnknownGpu = "unknown-gpu", Impossible = "impossible", NotInLaw = "not-in-law", Memory = "memory", Scope = "scope", TooFewRuns = "too-few-runs", FewRuns = "few-runs", UnseenStrategy = "unseen-strategy", AssumedPower = "assumed-power", AssumedEnergy = "assumed-energy", StepsOnly = "steps-only", WiderByAssumption = "wider-by-assumption", PowerLimit = "power-limit", EmptyStage = "empty-stage", OddVocabulary = "odd-vocabulary");
 
 /// A warning: a kind that scripts can match, and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -188,7 +192,7 @@ pub(super) fn for_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
 
 /// Warnings for properties of a job that make it slow, whatever the law.
 pub(super) fn for_cost(job: &Job) -> Vec<Warning> {
-    let (a, p) = (&job.architecture, &job.parallelism);
+    let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
     let empty: Vec<String> = (0..p.pp)
         .filter(|stage| p.stage_layers(a, *stage) == 0)
         .map(|stage| stage.to_string())
@@ -202,6 +206,20 @@ pub(super) fn for_cost(job: &Job) -> Vec<Warning> {
                 "pipeline {stages} {} of {}, counted from 0, {hold} no layer; use partition `even`, or fewer stages",
                 empty.join(", "),
                 p.pp
+            ),
+        });
+    }
+    let padded = a.padded_vocab();
+    let whole = p.tp == 1 || p.tensor_scope == TensorScope::Mlp;
+    let predicts_tokens = !matches!(w.task, Task::Classification { .. });
+    if whole && predicts_tokens && w.precision.mixed() && !padded.is_multiple_of(8) {
+        warnings.push(Warning {
+            kind: WarningKind::OddVocabulary,
+            text: format!(
+                "a vocabulary of {padded} is no multiple of 8, and so its product is slow on tensor cores in {}; pad it in \
+                 training, to {} with vocab_multiple = 64",
+                w.precision,
+                padded.next_multiple_of(64)
             ),
         });
     }
@@ -245,6 +263,33 @@ mod tests {
             "pipeline stages 1, 2, 3 of 4, counted from 0, hold no layer; use partition `even`, or fewer stages"
         );
         assert_eq!(warned("pp = 4"), []);
+    }
+
+    #[test]
+    fn an_odd_vocabulary_is_slow_in_half_precision_on_one_tensor_rank() {
+        let warned = |model: &str, workload: &str, parallelism: &str| {
+            let text = format!(
+                "model = {{ name = 'gpt2' {model} }}
+                 workload = {{ steps = 1, seq_len = 64, micro_batch = 1 {workload} }}
+                 parallelism = {{ {parallelism} }}
+                 system = {{ gpu = 'a100-sxm4-80gb', gpus = 2 }}"
+            );
+            let job = JobSpec::from_toml(&text).unwrap().resolve(&Catalog::built_in().unwrap());
+            for_cost(&job.unwrap())
+        };
+        let warnings = warned("", "", "");
+        assert_eq!(warnings[0].kind, WarningKind::OddVocabulary);
+        assert_eq!(
+            warnings[0].text,
+            "a vocabulary of 50257 is no multiple of 8, and so its product is slow on tensor cores in bf16; pad it in training, \
+             to 50304 with vocab_multiple = 64"
+        );
+        assert_eq!(warned("", ", framework = 'megatron'", ""), []);
+        assert_eq!(warned(", vocab_multiple = 1", ", framework = 'megatron'", ""), warnings);
+        assert_eq!(warned(", vocab_multiple = 8", "", ""), []);
+        assert_eq!(warned("", ", precision = 'tf32'", ""), []);
+        assert_eq!(warned("", ", task = 'classification'", ""), []);
+        assert_eq!(warned("", "", "tp = 2"), []);
     }
 
     #[test]

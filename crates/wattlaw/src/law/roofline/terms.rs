@@ -163,7 +163,7 @@ impl Terms {
         let ledger = cost.busiest_stage();
         let (s, p) = (&job.system, job.parallelism);
         // NVIDIA's guide to matrix products requires multiples of 8 in half precision; a split vocabulary is padded
-        let unaligned = p.tp == 1 && !job.architecture.vocab_size.is_multiple_of(8);
+        let unaligned = p.tp == 1 && !job.architecture.padded_vocab().is_multiple_of(8);
         let Sums { forward, recompute, backward, step, tensor_parallel, pipeline, fsdp, gradients } =
             Sums::from_ledger(ledger, unaligned);
         // resolve() checks that the accelerator has a peak for the precision
