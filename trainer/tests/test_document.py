@@ -135,7 +135,7 @@ def test_no_field_that_is_trained_by_has_a_default() -> None:
     optional = (
         "name kv_heads head_dim embedding_size gated_ffn qkv_bias attention_output_bias ffn_bias final_norm pooler"
     )
-    optional += " classes state_precision quantization framework pp cp schedule virtual_stages partition"
+    optional += " vocab_multiple classes state_precision quantization framework pp cp schedule virtual_stages partition"
     for table in ("model", "workload", "parallelism"):
         for field in whole[table]:
             less = whole | {table: {name: value for name, value in whole[table].items() if name != field}}

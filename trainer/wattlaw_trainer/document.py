@@ -157,6 +157,7 @@ def read_model(table: Table) -> Model:
         table.only(field, value, why)
     if not bert:
         table.only("token_types", 0, why)
+    table.only("vocab_multiple", 1, "this program does not pad the vocabulary")
     # the pooler and the classes of the published head are not trained; labels are those of the workload
     table.ignore("name", "pooler", "classes")
     model = Model(

@@ -1,7 +1,8 @@
 //! The ledger: the exact cost of a job on one GPU, operation by operation.
 //!
 //! Counting convention: a fused multiply-add is two FLOPs; matrix products and convolutions count, element-wise work
-//! does not (it counts in bytes and kernels). Backward is twice forward. Whether causal attention counts the full
+//! does not (it counts in bytes and kernels). Backward is twice forward, and 2.5 times in flash attention, which computes the
+//! scores again: hardware FLOPs have that half, model FLOPs do not. Whether causal attention counts the full
 //! square of scores or half of it is [`AttentionFlops`]; every total states the convention.
 
 mod collective;
@@ -113,7 +114,7 @@ pub struct Totals {
     pub kernels: f64,
     /// Bytes each GPU sends over links inside its node.
     pub node_link_bytes: Bytes,
-    /// Bytes each GPU sends over the network between nodes.
+    /// Bytes that the network adapter of each GPU sends to other nodes.
     pub network_bytes: Bytes,
 }
 
@@ -124,11 +125,8 @@ impl Totals {
         self.bytes += op.bytes * n;
         self.kernels += op.kernels * n;
         if let Some(collective) = op.collective() {
-            let sent = collective.sent_per_gpu() * n;
-            match collective.span {
-                Span::Node => self.node_link_bytes += sent,
-                Span::Network => self.network_bytes += sent,
-            }
+            self.node_link_bytes += collective.node_link_bytes_per_gpu() * n;
+            self.network_bytes += collective.network_bytes_per_gpu() * n;
         }
     }
 

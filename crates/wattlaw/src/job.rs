@@ -143,7 +143,7 @@ impl JobSpec {
     /// Those of the parts: an unknown name, an impossible count, degrees that do not multiply to the GPU count, a
     /// precision that the accelerator lacks.
     pub fn resolve(&self, catalog: &Catalog) -> Result<Job> {
-        let architecture = catalog.architecture(&self.model)?;
+        let mut architecture = catalog.architecture(&self.model)?;
         let system = match &self.system.name {
             Some(name) => self.system.clone().with_fallback(catalog.system(name)?.spec()),
             None => self.system.clone(),
@@ -161,6 +161,8 @@ impl JobSpec {
             &architecture,
             &workload,
         )?;
+        let default = workload.framework.framework.vocab_multiple(parallelism.tp);
+        architecture.vocab_multiple = architecture.vocab_multiple.or(Some(default));
         Ok(Job { architecture, workload, parallelism, system })
     }
 }

@@ -402,4 +402,23 @@ mod tests {
             assert!((found / stated - 1.0).abs() < 0.003, "{gpu}: {found}");
         }
     }
+
+    /// Weights, gradients and two moments of AdamW in 2 bytes each, without the casts of autocast.
+    #[test]
+    fn states_in_bfloat16_take_eight_bytes_a_parameter() {
+        let memory = |states: &str| {
+            let job = job(&format!(
+                "model.name = 'gpt2'
+                 workload = {{ steps = 1, seq_len = 1024, micro_batch = 1, state_precision = '{states}' }}
+                 system = {{ gpu = 'a100-sxm4-80gb' }}"
+            ));
+            let parameters = job.architecture.parameters().total as f64;
+            let memory = Memory::for_job(&job);
+            [memory.weights, memory.gradients, memory.optimizer]
+                .map(|part| part.value() / parameters)
+        };
+        assert_eq!(memory("bf16"), [2.0, 2.0, 4.0]);
+        let [weights, gradients, optimizer] = memory("fp32");
+        assert!(weights > 5.9 && gradients == 4.0 && optimizer == 8.0, "{weights}");
+    }
 }

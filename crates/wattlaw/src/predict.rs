@@ -213,6 +213,7 @@ fn checked(job: &Job, calibration: &Calibration, level: f64) -> Result<Checked> 
     let mut warnings = std::mem::take(&mut estimate.warnings);
     warnings.extend(warnings::for_range(&outside, calibration));
     warnings.extend(warnings::for_job(job, calibration));
+    warnings.extend(warnings::for_cost(job));
     let mut assumed = None;
     let power = estimate.mean_power.at(calibration.default_scope())?;
     if let Some(floor) = assumed::impossible(job, &cost, estimate.duration_s, power) {

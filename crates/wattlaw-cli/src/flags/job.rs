@@ -43,13 +43,14 @@ const FLAG_NAMES: [(&str, &str); 2] =
     [("power_limit_w", "power-limit"), ("carbon_g_per_kwh", "carbon-intensity")];
 
 /// Fields that the short help (`-h`) omits.
-const RARE: [&str; 25] = [
+const RARE: [&str; 26] = [
     "encoder_layers",
     "head_dim",
     "embedding_size",
     "max_positions",
     "token_types",
     "relative_buckets",
+    "vocab_multiple",
     "gated_ffn",
     "tied_embeddings",
     "qkv_bias",

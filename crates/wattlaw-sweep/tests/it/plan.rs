@@ -59,6 +59,7 @@ fn every_field_goes_there_and_back() {
         head_dim = 16
         ffn_size = 100
         vocab_size = 1000
+        vocab_multiple = 64
         embedding_size = 32
         max_positions = 512
         token_types = 2

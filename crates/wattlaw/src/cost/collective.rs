@@ -2,6 +2,10 @@
 //!
 //! Volumes a GPU sends, with Ψ the bytes of a buffer and n the ranks of its group: all-reduce 2Ψ(n−1)/n, all-gather and
 //! reduce-scatter Ψ(n−1)/n, send Ψ (ring algorithms; Rajbhandari et al. 2020, arXiv 1910.02054, section 7).
+//!
+//! Across nodes the GPUs of a node that belong to one group share its traffic: NCCL builds a ring for each adapter, each
+//! ring visits all GPUs of a node before it leaves the node, and carries one part of the buffer. With r ranks of the group
+//! in a node, each adapter sends 1/r of the volume of a GPU.
 
 use serde::Serialize;
 
@@ -25,12 +29,16 @@ pub enum CollectiveRole {
     ParameterGather,
     /// Hybrid sharding: gradient shards summed over the sharding groups.
     GradientReductionBetweenGroups,
+    /// Pipeline parallelism: the gradient of a tied embedding, summed over the first stage and the one with the output
+    /// projection.
+    TiedEmbeddingGradients,
 }
 
 words!(CollectiveRole, "collective role":
     TensorParallelActivations = "tensor parallel", TensorParallelEmbedding = "embedding",
     TensorParallelLogits = "logits", PipelineActivations = "pipeline", GradientReduction = "gradients",
-    ParameterGather = "parameters", GradientReductionBetweenGroups = "gradients between groups");
+    ParameterGather = "parameters", GradientReductionBetweenGroups = "gradients between groups",
+    TiedEmbeddingGradients = "tied embedding gradients");
 
 /// The pattern of a collective.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -81,6 +89,8 @@ pub struct Collective {
     pub buffer: Bytes,
     /// GPUs in the group.
     pub ranks: u64,
+    /// GPUs of the group inside one node, each with its own adapter; 1 for a send.
+    pub ranks_per_node: u64,
     /// The slowest link it crosses.
     pub span: Span,
 }
@@ -95,5 +105,43 @@ impl Collective {
             CollectiveKind::Send => 1.0,
         };
         self.buffer * share
+    }
+
+    /// Exchanges for which a law charges a launch and a latency: one, but half for each half of a tensor-parallel exchange.
+    ///
+    /// With sequence parallelism an all-reduce among tensor-parallel ranks becomes a reduce-scatter and an all-gather, with
+    /// the bytes of the all-reduce together. A ring all-reduce also takes both passes, so that the two halves wait no longer
+    /// than the whole (Korthikanti et al. 2022, section 4.2.2).
+    pub const fn exchanges(&self) -> f64 {
+        match self.kind {
+            CollectiveKind::AllReduce | CollectiveKind::Send => 1.0,
+            CollectiveKind::AllGather | CollectiveKind::ReduceScatter => match self.role {
+                CollectiveRole::TensorParallelActivations
+                | CollectiveRole::TensorParallelEmbedding
+                | CollectiveRole::TensorParallelLogits => 0.5,
+                CollectiveRole::PipelineActivations
+                | CollectiveRole::GradientReduction
+                | CollectiveRole::ParameterGather
+                | CollectiveRole::GradientReductionBetweenGroups
+                | CollectiveRole::TiedEmbeddingGradients => 1.0,
+            },
+        }
+    }
+
+    /// Bytes that the network adapter of each GPU sends: the share of a GPU among the group's ranks in its node.
+    pub fn network_bytes_per_gpu(&self) -> Bytes {
+        match self.span {
+            Span::Node => Bytes::ZERO,
+            Span::Network => self.sent_per_gpu() / self.ranks_per_node as f64,
+        }
+    }
+
+    /// Bytes that each GPU sends over the link inside its node; all of them where a node holds several ranks of the group,
+    /// since a ring passes through them, and what leaves through another GPU's adapter reaches it over the link.
+    pub fn node_link_bytes_per_gpu(&self) -> Bytes {
+        match self.span {
+            Span::Network if self.ranks_per_node == 1 => Bytes::ZERO,
+            Span::Network | Span::Node => self.sent_per_gpu(),
+        }
     }
 }

@@ -4,17 +4,20 @@
 //! parallelism), Narayanan et al. 2021 (pipeline).
 
 use super::collective::{Collective, CollectiveKind, CollectiveRole, Span};
+use super::layers::repeats_last_product;
 use super::optimizer::{stage_parameters, trained_parameters};
 use super::{Ledger, Op, OpKind, Phase};
 use crate::base::units::{Bytes, Flops};
 use crate::job::Job;
 use crate::job::parallelism::{DataParallel, TensorScope};
-use crate::job::workload::Checkpointing;
+use crate::job::task::Task;
+use crate::job::workload::{Checkpointing, Framework, Precision, StatePrecision, Workload};
 
 /// Writes the collectives of one stage into the ledger.
 pub(super) fn count(job: &Job, ledger: &mut Ledger) {
     tensor(job, ledger);
     pipeline(job, ledger);
+    tied_embedding(job, ledger);
     data(job, ledger);
 }
 
@@ -35,6 +38,11 @@ const fn span_between_stages(job: &Job, from: u64, to: u64) -> Span {
     if apart { Span::Network } else { Span::Node }
 }
 
+/// GPUs in one node of a group of `ranks` GPUs `stride` apart.
+fn ranks_per_node(job: &Job, ranks: u64, stride: u64) -> u64 {
+    (job.system.gpus_per_node / stride).clamp(1, ranks)
+}
+
 fn push(ledger: &mut Ledger, phase: Phase, count: f64, collective: Collective) {
     if count > 0.0 && collective.ranks > 1 && collective.buffer.value() > 0.0 {
         ledger.ops.push(Op {
@@ -49,7 +57,8 @@ fn push(ledger: &mut Ledger, phase: Phase, count: f64, collective: Collective) {
     }
 }
 
-/// Tensor parallelism: one all-reduce per split block in the forward pass, and one in the backward pass. With sequence
+/// Tensor parallelism: one all-reduce per split block in the forward pass, and one in the backward pass for each input of
+/// split projections; cross-attention has two inputs, and that from the encoder is as long as its sequence. With sequence
 /// parallelism each becomes a reduce-scatter and an all-gather with the same bytes in total.
 fn tensor(job: &Job, ledger: &mut Ledger) {
     let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
@@ -69,11 +78,17 @@ fn tensor(job: &Job, ledger: &mut Ledger) {
     let per_layer = if blocks { 2.0 } else { 1.0 };
     let decoder_seq = if a.encoder_layers > 0 { w.decoder_seq_len } else { w.seq_len } as f64;
     let cross = if a.encoder_layers > 0 && blocks { 1.0 } else { 0.0 };
-    for (count, seq) in
-        [(encoder * per_layer, w.seq_len as f64), (decoder * (per_layer + cross), decoder_seq)]
+    for (layers, of_layer, seq) in
+        [(encoder, per_layer, w.seq_len as f64), (decoder, per_layer + cross, decoder_seq)]
     {
+        let count = layers * of_layer;
         let buffer = Bytes::new(sequences * seq * per_token);
-        let recompute = if w.checkpointing == Checkpointing::Full { count } else { 0.0 };
+        // the exchange after the last product of a layer is not repeated where the product is not
+        let recompute = match w.checkpointing {
+            Checkpointing::Full if repeats_last_product(a, w) => count,
+            Checkpointing::Full => count - layers,
+            Checkpointing::Selective | Checkpointing::None => 0.0,
+        };
         for (phase, count) in
             [(Phase::Forward, count), (Phase::Recompute, recompute), (Phase::Backward, count)]
         {
@@ -87,6 +102,16 @@ fn tensor(job: &Job, ledger: &mut Ledger) {
             );
         }
     }
+    // each decoder layer's cross-attention reads the encoder's output with split key and value projections
+    let encoder_output = Bytes::new(sequences * w.seq_len as f64 * per_token);
+    all_reduce(
+        job,
+        ledger,
+        CollectiveRole::TensorParallelActivations,
+        Phase::Backward,
+        decoder * cross,
+        encoder_output,
+    );
     if blocks && a.vocab_size > 0 {
         if ledger.stage == 0 {
             let tokens = w.micro_positions() as f64;
@@ -100,9 +125,7 @@ fn tensor(job: &Job, ledger: &mut Ledger) {
                 buffer,
             );
         }
-        if ledger.stage == p.head_stage(a)
-            && !matches!(w.task, crate::job::task::Task::Classification { .. })
-        {
+        if ledger.stage == p.head_stage(a) && !matches!(w.task, Task::Classification { .. }) {
             let buffer = Bytes::new(sequences * decoder_seq * per_token);
             all_reduce(
                 job,
@@ -126,8 +149,14 @@ fn all_reduce(
     buffer: Bytes,
 ) {
     let p = &job.parallelism;
-    let span = span(job, p.tp, 1);
-    let collective = |kind| Collective { role, kind, buffer, ranks: p.tp, span };
+    let collective = |kind| Collective {
+        role,
+        kind,
+        buffer,
+        ranks: p.tp,
+        ranks_per_node: ranks_per_node(job, p.tp, 1),
+        span: span(job, p.tp, 1),
+    };
     if p.sequence_parallel {
         push(ledger, phase, count, collective(CollectiveKind::ReduceScatter));
         push(ledger, phase, count, collective(CollectiveKind::AllGather));
@@ -154,6 +183,7 @@ fn pipeline(job: &Job, ledger: &mut Ledger) {
         kind: CollectiveKind::Send,
         buffer,
         ranks: 2,
+        ranks_per_node: 1,
         span: span_between_stages(job, stage, other),
     };
     let chunks = p.virtual_stages as f64;
@@ -164,61 +194,135 @@ fn pipeline(job: &Job, ledger: &mut Ledger) {
     push(ledger, Phase::Backward, backward, to(before));
 }
 
+/// The two copies of a tied embedding, on the first stage and on that of the output projection: an all-reduce of their
+/// gradients once a step (Megatron-LM, `finalize_model_grads`: "All-reduce word embedding grads").
+fn tied_embedding(job: &Job, ledger: &mut Ledger) {
+    let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
+    let head = p.head_stage(a);
+    let copied = a.tied_embeddings && head > 0 && !matches!(w.task, Task::Classification { .. });
+    let holds = ledger.stage == 0 || ledger.stage == head;
+    if !copied || !holds || w.lora.is_some() {
+        return;
+    }
+    let split = if p.tensor_scope == TensorScope::Blocks { p.tp as f64 } else { 1.0 };
+    let parameters = (a.padded_vocab() * a.embedding_size) as f64 / split;
+    let span = span_between_stages(job, 0, head);
+    let sum = Collective {
+        role: CollectiveRole::TiedEmbeddingGradients,
+        kind: CollectiveKind::AllReduce,
+        buffer: Bytes::new(parameters * gradient_bytes(w, p.data)),
+        ranks: 2,
+        ranks_per_node: match span {
+            Span::Node => 2,
+            Span::Network => 1,
+        },
+        span,
+    };
+    push(ledger, Phase::Step, 1.0, sum);
+}
+
+/// Bytes of a parameter's gradient as it is communicated.
+///
+/// Under autocast the weights are in 32 bits and so are the gradients that DDP sums (PyTorch, `torch.amp`: autocast does not
+/// change the parameters). FSDP's mixed precision computes and reduces in half precision (PyTorch, `MixedPrecisionPolicy`:
+/// `reduce_dtype` is `param_dtype` when absent), ZeRO has half-precision gradients (Rajbhandari et al. 2020, section 3.1).
+/// Megatron-LM sums bfloat16 gradients in 32 bits (`arguments.py`: "accumulate and all-reduce gradients in fp32 for bfloat16
+/// data type") and float16 ones as they are; nanotron sums its 32-bit accumulators (`accumulate_grad_in_fp32`).
+/// With weights in bfloat16 all gradients are bfloat16.
+const fn gradient_bytes(w: &Workload, data: DataParallel) -> f64 {
+    let (whole, half) = (4.0, 2.0);
+    if matches!(w.state_precision, StatePrecision::Bf16) {
+        return half;
+    }
+    if !w.precision.mixed() {
+        return whole;
+    }
+    match w.framework.framework {
+        Framework::Megatron => match w.precision {
+            Precision::Fp16 => half,
+            Precision::Fp32 | Precision::Tf32 | Precision::Bf16 | Precision::Fp8 => whole,
+        },
+        Framework::Nanotron => whole,
+        Framework::MegatronDeepspeed | Framework::Deepspeed => half,
+        Framework::Accelerate
+        | Framework::Fsdp2
+        | Framework::LlmFoundry
+        | Framework::Jax
+        | Framework::Pytorch
+        | Framework::Unknown => match data {
+            DataParallel::Single | DataParallel::Ddp => whole,
+            DataParallel::Zero1 | DataParallel::Zero2 | DataParallel::Fsdp | DataParallel::Hsdp => {
+                half
+            }
+        },
+    }
+}
+
 /// Data parallelism: gradients once a step; with FSDP parameters and gradients every micro-step.
+///
+/// FSDP's units are the layers and a root with what no layer holds: embedding, output projection, final norm. PyTorch keeps
+/// the root's parameters after its forward pass (`fully_shard`: "`reshard_after_forward` … True for non-root modules and
+/// False for root modules"; FSDP1 does the same), so that a micro-step gathers each layer twice and the root once.
 fn data(job: &Job, ledger: &mut Ledger) {
     let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
     if p.dp == 1 {
         return;
     }
+    let trained = trained_parameters(job, ledger.stage);
     let bytes = w.precision.bytes();
-    let trained = Bytes::new(trained_parameters(job, ledger.stage) * bytes);
-    let over = |role, kind, buffer, ranks, stride| Collective {
+    let over = |role, kind, parameters: f64, bytes, ranks, stride| Collective {
         role,
         kind,
-        buffer,
+        buffer: Bytes::new(parameters * bytes),
         ranks,
+        ranks_per_node: ranks_per_node(job, ranks, stride),
         span: span(job, ranks, stride),
     };
-    let reduce = |kind| over(CollectiveRole::GradientReduction, kind, trained, p.dp, p.tp);
-    let gather =
-        over(CollectiveRole::ParameterGather, CollectiveKind::AllGather, trained, p.dp, p.tp);
+    let gather = |parameters| {
+        let (role, kind) = (CollectiveRole::ParameterGather, CollectiveKind::AllGather);
+        over(role, kind, parameters, bytes, p.shard_group, p.tp)
+    };
+    let of_gradient = gradient_bytes(w, p.data);
+    let reduce = |kind, parameters| {
+        let ranks = if p.data.shards_gradients() { p.shard_group } else { p.dp };
+        over(CollectiveRole::GradientReduction, kind, parameters, of_gradient, ranks, p.tp)
+    };
     match p.data {
         DataParallel::Single => {}
         DataParallel::Ddp => {
-            push(ledger, Phase::Step, 1.0, reduce(CollectiveKind::AllReduce));
+            push(ledger, Phase::Step, 1.0, reduce(CollectiveKind::AllReduce, trained));
         }
         DataParallel::Zero1 => {
-            push(ledger, Phase::Step, 1.0, reduce(CollectiveKind::ReduceScatter));
-            push(ledger, Phase::Step, 1.0, gather);
+            push(ledger, Phase::Step, 1.0, reduce(CollectiveKind::ReduceScatter, trained));
+            push(ledger, Phase::Step, 1.0, gather(trained));
         }
         DataParallel::Zero2 => {
-            push(ledger, Phase::Backward, 1.0, reduce(CollectiveKind::ReduceScatter));
-            push(ledger, Phase::Step, 1.0, gather);
+            push(ledger, Phase::Backward, 1.0, reduce(CollectiveKind::ReduceScatter, trained));
+            push(ledger, Phase::Step, 1.0, gather(trained));
         }
         DataParallel::Fsdp | DataParallel::Hsdp => {
-            let group = p.shard_group;
             let held = stage_parameters(job, ledger.stage);
-            let units = (p.stage_layers(a, ledger.stage) + a.encoder_layers + 1) as f64;
-            // a unit is a layer, plus one unit for embedding and head; together they hold the stage's parameters
-            let unit = Bytes::new(held.total() * bytes / units);
-            let of_unit = |role, kind, buffer| over(role, kind, buffer, group, p.tp);
-            let gather = of_unit(CollectiveRole::ParameterGather, CollectiveKind::AllGather, unit);
-            push(ledger, Phase::Forward, units, gather);
-            push(ledger, Phase::Backward, units, gather);
-            let scatter = of_unit(
-                CollectiveRole::GradientReduction,
-                CollectiveKind::ReduceScatter,
-                trained * (1.0 / units),
-            );
-            push(ledger, Phase::Backward, units, scatter);
-            let replicas = p.dp / group;
+            let layers = (p.stage_layers(a, ledger.stage) + a.encoder_layers) as f64;
+            // adapters are in the layers; without them all parameters of the root are trained
+            let trained_root = if w.lora.is_some() { 0.0 } else { held.root() };
+            let scatter = |parameters| reduce(CollectiveKind::ReduceScatter, parameters);
+            // the root keeps its parameters from the forward pass, since the backward pass begins with them
+            push(ledger, Phase::Forward, 1.0, gather(held.root()));
+            push(ledger, Phase::Backward, 1.0, scatter(trained_root));
+            // the layers of an encoder and of a decoder differ; their mean has the bytes of all
+            let of_layer = gather((held.layers - held.beside_layers) / layers);
+            push(ledger, Phase::Forward, layers, of_layer);
+            push(ledger, Phase::Backward, layers, of_layer);
+            push(ledger, Phase::Backward, layers, scatter((trained - trained_root) / layers));
+            let replicas = p.dp / p.shard_group;
             if replicas > 1 {
                 let between = over(
                     CollectiveRole::GradientReductionBetweenGroups,
                     CollectiveKind::AllReduce,
-                    trained / group as f64,
+                    trained / p.shard_group as f64,
+                    of_gradient,
                     replicas,
-                    p.tp * group,
+                    p.tp * p.shard_group,
                 );
                 push(ledger, Phase::Step, 1.0, between);
             }
@@ -298,10 +402,182 @@ mod tests {
             kind,
             buffer: Bytes::new(800.0),
             ranks: 8,
+            ranks_per_node: 8,
             span: Span::Node,
         };
         assert_eq!(of(CollectiveKind::AllReduce).sent_per_gpu(), Bytes::new(1400.0));
         assert_eq!(of(CollectiveKind::AllGather).sent_per_gpu(), Bytes::new(700.0));
         assert_eq!(of(CollectiveKind::Send).sent_per_gpu(), Bytes::new(800.0));
+    }
+
+    /// NCCL's rings over whole nodes: Ψ = 1,600 B among 16 GPUs on two nodes of 8; a GPU sends 2 · 1,600 · 15/16 = 3,000 B,
+    /// and each of a node's 8 adapters 375 B.
+    #[test]
+    fn gpus_of_a_node_share_the_traffic_between_nodes() {
+        let sixteen = Collective {
+            role: CollectiveRole::GradientReduction,
+            kind: CollectiveKind::AllReduce,
+            buffer: Bytes::new(1600.0),
+            ranks: 16,
+            ranks_per_node: 8,
+            span: Span::Network,
+        };
+        assert_eq!(sixteen.network_bytes_per_gpu(), Bytes::new(375.0));
+        assert_eq!(sixteen.node_link_bytes_per_gpu(), Bytes::new(3000.0));
+        let one_a_node = Collective { ranks_per_node: 1, ..sixteen };
+        assert_eq!(one_a_node.network_bytes_per_gpu(), Bytes::new(3000.0));
+        assert_eq!(one_a_node.node_link_bytes_per_gpu(), Bytes::ZERO);
+        let in_node = Collective { span: Span::Node, ..sixteen };
+        assert_eq!(in_node.network_bytes_per_gpu(), Bytes::ZERO);
+        assert_eq!(in_node.node_link_bytes_per_gpu(), Bytes::new(3000.0));
+    }
+
+    fn members(job: &Job, role: CollectiveRole) -> u64 {
+        let ledger = Ledger::for_stage(job, 0, AttentionFlops::Full);
+        let mut collectives = ledger.ops.iter().filter_map(Op::collective);
+        collectives.find(|c| c.role == role).unwrap().ranks_per_node
+    }
+
+    #[test]
+    fn members_of_a_node_follow_from_the_stride_of_a_group() {
+        use CollectiveRole as R;
+        // data-parallel ranks are tp apart: four of each group in a node of eight
+        let split = job("tp = 2, dp = 8", 16, 8);
+        assert_eq!(members(&split, R::GradientReduction), 4);
+        assert_eq!(members(&split, R::TensorParallelActivations), 2);
+        let hybrid = job("strategy = 'hsdp', shard_group = 4", 16, 8);
+        assert_eq!(members(&hybrid, R::ParameterGather), 4);
+        assert_eq!(members(&hybrid, R::GradientReductionBetweenGroups), 2);
+        // groups of the node's eight GPUs: each of their ranks has its partners on other nodes
+        let whole_nodes = job("strategy = 'hsdp', shard_group = 8", 16, 8);
+        assert_eq!(members(&whole_nodes, R::GradientReductionBetweenGroups), 1);
+        assert_eq!(members(&job("pp = 2", 2, 1), R::PipelineActivations), 1);
+    }
+
+    /// Four layers of two blocks: eight exchanges a pass and the embedding's, whether in one collective or in two halves.
+    #[test]
+    fn the_halves_of_sequence_parallelism_are_one_exchange() {
+        let of = |extra: &str| {
+            let ledger = Ledger::for_stage(&job(extra, 2, 2), 0, AttentionFlops::Full);
+            let of_forward = ledger.ops.iter().filter(|op| op.phase == Phase::Forward);
+            let (mut exchanges, mut sent) = (0.0, 0.0);
+            for (op, collective) in of_forward.filter_map(|op| Some((op, op.collective()?))) {
+                exchanges += collective.exchanges() * op.count;
+                sent += collective.sent_per_gpu().value() * op.count;
+            }
+            (exchanges, sent)
+        };
+        // each all-reduce sends 2 · (1/2) · 8 positions · 384 · 2 B
+        let whole = (9.0, 9.0 * 6144.0);
+        assert_eq!(of("tp = 2"), whole);
+        assert_eq!(of("tp = 2, sequence_parallel = true"), whole);
+    }
+
+    /// One layer of a Llama with h = 64, f = 4, a vocabulary of 100: attention 4 · 64², feed-forward 3 · 64 · 4, norms 2 · 64;
+    /// the root has two vocabulary matrices of 100 × 64 and the final norm of 64; all in 2 bytes.
+    #[test]
+    fn fsdp_gathers_each_layer_twice_and_the_root_once() {
+        let text = "model = { family = 'llama', layers = 3, hidden_size = 64, heads = 4, ffn_size = 4, vocab_size = 100 }
+             workload = { steps = 1, seq_len = 8, micro_batch = 1 }
+             parallelism = { strategy = 'fsdp' }
+             system = { gpu = 'a100-sxm4-80gb', gpus = 4 }";
+        let job = JobSpec::from_toml(text).unwrap().resolve(&Catalog::built_in().unwrap()).unwrap();
+        let ledger = Ledger::for_stage(&job, 0, AttentionFlops::Full);
+        let all = |role, phase| -> Vec<(f64, f64)> {
+            let ops = ledger.ops.iter().filter(|op| op.phase == phase);
+            let ops = ops.filter_map(|op| Some((op.count, op.collective()?)));
+            ops.filter(|(_, c)| c.role == role).map(|(n, c)| (n, c.buffer.value())).collect()
+        };
+        let layer = 2.0 * (4.0 * 4096.0 + 768.0 + 128.0);
+        let root = 2.0 * (2.0 * 6400.0 + 64.0);
+        let gathered = CollectiveRole::ParameterGather;
+        assert_eq!(all(gathered, Phase::Forward), [(1.0, root), (3.0, layer)]);
+        assert_eq!(all(gathered, Phase::Backward), [(3.0, layer)]);
+        let reduced = CollectiveRole::GradientReduction;
+        assert_eq!(all(reduced, Phase::Backward), [(1.0, root), (3.0, layer)]);
+    }
+
+    /// Bytes a parameter of the gradients' buffer, 4 layers of a GPT-2 with h = 384.
+    fn bytes_per_gradient(strategy: &str, workload: &str) -> f64 {
+        let text = format!(
+            "model = {{ family = 'gpt2', layers = 4, hidden_size = 384, heads = 6 }}
+             workload = {{ steps = 1, seq_len = 8, micro_batch = 1, {workload} }}
+             parallelism = {{ strategy = '{strategy}' }}
+             system = {{ gpu = 'h100-sxm5-80gb', gpus = 8 }}"
+        );
+        let job =
+            JobSpec::from_toml(&text).unwrap().resolve(&Catalog::built_in().unwrap()).unwrap();
+        let ledger = Ledger::for_stage(&job, 0, AttentionFlops::Full);
+        let ops = ledger.ops.iter().filter_map(|op| Some((op.count, op.collective()?)));
+        let gradients = ops.filter(|(_, c)| c.role == CollectiveRole::GradientReduction);
+        gradients.map(|(n, c)| n * c.buffer.value()).sum::<f64>() / trained_parameters(&job, 0)
+    }
+
+    #[test]
+    fn gradients_are_communicated_in_the_precision_of_the_framework() {
+        for (strategy, workload, bytes) in [
+            // autocast leaves weights and gradients in 32 bits
+            ("ddp", "precision = 'bf16'", 4.0),
+            ("ddp", "precision = 'fp16'", 4.0),
+            ("ddp", "precision = 'fp32'", 4.0),
+            ("fsdp", "precision = 'bf16'", 2.0),
+            ("zero1", "precision = 'bf16'", 2.0),
+            ("ddp", "precision = 'fp16', framework = 'deepspeed'", 2.0),
+            ("zero1", "precision = 'bf16', framework = 'megatron'", 4.0),
+            ("zero1", "precision = 'fp16', framework = 'megatron'", 2.0),
+            ("zero1", "precision = 'bf16', framework = 'nanotron'", 4.0),
+            ("ddp", "precision = 'bf16', state_precision = 'bf16'", 2.0),
+        ] {
+            assert_eq!(bytes_per_gradient(strategy, workload), bytes, "{strategy}, {workload}");
+        }
+    }
+
+    fn of_role(job: &Job, stage: u64, role: CollectiveRole) -> Vec<(Phase, f64, Collective)> {
+        let ledger = Ledger::for_stage(job, stage, AttentionFlops::Full);
+        let found =
+            ledger.ops.iter().filter_map(|op| Some((op.phase, op.count, *op.collective()?)));
+        found.filter(|(_, _, c)| c.role == role).collect()
+    }
+
+    /// GPT-2's embedding of 50,257 × 384, half of it on each of two tensor-parallel ranks, gradients of 4 B under autocast.
+    #[test]
+    fn a_pipeline_sums_the_gradients_of_a_tied_embedding() {
+        let role = CollectiveRole::TiedEmbeddingGradients;
+        let piped = job("tp = 2, pp = 3", 6, 6);
+        let sum = Collective {
+            role,
+            kind: CollectiveKind::AllReduce,
+            buffer: Bytes::new(50_257.0 * 384.0 / 2.0 * 4.0),
+            ranks: 2,
+            ranks_per_node: 2,
+            span: Span::Node,
+        };
+        assert_eq!(of_role(&piped, 0, role), [(Phase::Step, 1.0, sum)]);
+        assert_eq!(of_role(&piped, 1, role), []);
+        assert_eq!(of_role(&piped, 2, role), [(Phase::Step, 1.0, sum)]);
+        let apart = Collective { ranks_per_node: 1, span: Span::Network, ..sum };
+        assert_eq!(of_role(&job("tp = 2, pp = 3", 6, 2), 0, role), [(Phase::Step, 1.0, apart)]);
+        assert_eq!(of_role(&job("tp = 2", 2, 2), 0, role), []);
+        let mut untied = piped;
+        untied.architecture.tied_embeddings = false;
+        assert_eq!(of_role(&untied, 0, role), []);
+    }
+
+    /// Sequences of 32 positions read, 8 written, width 64, 2 B: buffers of 4,096 and 1,024 B. One encoder layer has two
+    /// blocks, two decoder layers three; backward each decoder layer also sums the gradient of the encoder's output.
+    #[test]
+    fn cross_attention_sums_the_gradient_of_the_encoders_output() {
+        let text = "model = { family = 't5', layers = 2, encoder_layers = 1, hidden_size = 64, heads = 4, ffn_size = 12 }
+             workload = { steps = 1, seq_len = 32, decoder_seq_len = 8, micro_batch = 1 }
+             parallelism = { tp = 2 }
+             system = { gpu = 'a100-sxm4-80gb', gpus = 2 }";
+        let job = JobSpec::from_toml(text).unwrap().resolve(&Catalog::built_in().unwrap()).unwrap();
+        let exchanges = of_role(&job, 0, CollectiveRole::TensorParallelActivations);
+        let of = |phase| -> Vec<(f64, f64)> {
+            let of_phase = exchanges.iter().filter(|(p, _, _)| *p == phase);
+            of_phase.map(|(_, count, c)| (*count, c.buffer.value())).collect()
+        };
+        assert_eq!(of(Phase::Forward), [(2.0, 4096.0), (6.0, 1024.0)]);
+        assert_eq!(of(Phase::Backward), [(2.0, 4096.0), (6.0, 1024.0), (2.0, 4096.0)]);
     }
 }

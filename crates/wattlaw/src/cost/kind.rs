@@ -23,7 +23,10 @@ pub enum OpKind {
     /// Rotary position embedding.
     Rotary,
     /// Scores, softmax and weighted values, of self-attention and cross-attention.
-    AttentionCore,
+    AttentionCore {
+        /// Whether each position attends only to those before it, so that a fused kernel can leave out half of the scores.
+        causal: bool,
+    },
     /// Output projection of self-attention.
     AttentionOutput,
     /// Query projection of cross-attention.
@@ -77,7 +80,7 @@ impl OpKind {
             Self::QueryKeyValue => "query, key, value",
             Self::Adapter => "adapter",
             Self::Rotary => "rotary",
-            Self::AttentionCore => "attention core",
+            Self::AttentionCore { causal: _ } => "attention core",
             Self::AttentionOutput => "attention output",
             Self::CrossQuery => "cross query",
             Self::CrossKeyValue => "cross key, value",

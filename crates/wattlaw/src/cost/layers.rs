@@ -6,13 +6,14 @@ use crate::job::Job;
 use crate::job::model::{Architecture, Family, ModelType, Positions};
 use crate::job::parallelism::{Parallelism, TensorScope};
 use crate::job::task::Task;
-use crate::job::workload::{AttentionKernel, Checkpointing, LoraTarget, Workload};
+use crate::job::workload::{AttentionKernel, Checkpointing, Framework, LoraTarget, Workload};
 
 /// Writes the operations of one stage into the ledger.
 pub(super) fn count(job: &Job, attention: AttentionFlops, ledger: &mut Ledger) {
     let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
     let stage = ledger.stage;
-    let mut writer = Writer::new(a, w, p, attention, &mut ledger.ops);
+    let vocabulary = a.padded_vocab() as f64;
+    let mut writer = Writer::new(a, w, p, attention, vocabulary, &mut ledger.ops);
     if stage == 0 {
         writer.embedding();
     }
@@ -22,17 +23,49 @@ pub(super) fn count(job: &Job, attention: AttentionFlops, ledger: &mut Ledger) {
     }
 }
 
-/// FLOPs of one optimizer step without recomputation, as if one GPU ran the whole job.
+/// FLOPs of one optimizer step without recomputation, that in a fused attention kernel included, and without padding of
+/// the vocabulary, as if one GPU ran the whole job.
 pub(super) fn model_flops_per_step(job: &Job, attention: AttentionFlops) -> Flops {
-    let w = Workload { checkpointing: Checkpointing::None, ..job.workload.clone() };
+    let w = Workload {
+        checkpointing: Checkpointing::None,
+        attention: AttentionKernel::Eager,
+        ..job.workload.clone()
+    };
     let mut ops = Vec::with_capacity(64);
     let (a, single) = (&job.architecture, Parallelism::SINGLE);
-    let mut writer = Writer::new(a, &w, &single, attention, &mut ops);
+    let vocabulary = a.vocab_size as f64;
+    let mut writer = Writer::new(a, &w, &single, attention, vocabulary, &mut ops);
     writer.embedding();
     writer.stacks(a.layers);
     writer.head();
     let micro_step: Flops = ops.iter().map(|op| op.flops * op.count).sum();
     micro_step * (w.grad_accum * job.parallelism.dp) as f64
+}
+
+/// Whether full checkpointing repeats the last product of each layer, the second projection of the feed-forward block, with
+/// the residual addition after it. No backward pass needs their results.
+///
+/// PyTorch's non-reentrant checkpoint stops when it has what the backward pass needs (`torch.utils.checkpoint`,
+/// `early_stop=True`), and XLA drops work without a reader. Megatron-LM's, DeepSpeed's and nanotron's checkpoints run the whole
+/// layer again. In a post-norm layer (BERT) a norm follows, in a mixture of experts the routing weights, and beside an
+/// adapter of that projection the adapter's second product: each saves a later tensor. `tests/golden/flops.json` has both
+/// counts.
+pub(super) fn repeats_last_product(a: &Architecture, w: &Workload) -> bool {
+    let saved_later = a.family() == Family::Bert
+        || a.experts.is_some()
+        || w.lora.as_ref().is_some_and(|lora| lora.adapts(LoraTarget::Down));
+    match w.framework.framework {
+        Framework::Megatron
+        | Framework::MegatronDeepspeed
+        | Framework::Deepspeed
+        | Framework::Nanotron => true,
+        Framework::Accelerate
+        | Framework::Fsdp2
+        | Framework::LlmFoundry
+        | Framework::Jax
+        | Framework::Pytorch
+        | Framework::Unknown => saved_later,
+    }
 }
 
 /// A stack of equal layers and the sequence it reads.
@@ -101,6 +134,8 @@ struct Writer<'a> {
     /// Bytes of an activation.
     act: f64,
     frozen: bool,
+    /// Rows of the output projection.
+    vocabulary: f64,
     ops: &'a mut Vec<Op>,
 }
 
@@ -110,6 +145,7 @@ impl<'a> Writer<'a> {
         w: &'a Workload,
         p: &Parallelism,
         attention_flops: AttentionFlops,
+        vocabulary: f64,
         ops: &'a mut Vec<Op>,
     ) -> Self {
         let tp = p.tp as f64;
@@ -123,6 +159,7 @@ impl<'a> Writer<'a> {
             tp_between: if p.sequence_parallel { tp } else { 1.0 },
             act: w.precision.bytes(),
             frozen: w.lora.is_some(),
+            vocabulary,
             ops,
         }
     }
@@ -197,10 +234,23 @@ impl<'a> Writer<'a> {
         elements: f64,
         passes: f64,
     ) {
+        let again = if recompute { count } else { 0.0 };
+        self.elementwise_again(kind, count, again, elements, passes);
+    }
+
+    /// Element-wise work of which `again` of `count` executions are recomputed.
+    fn elementwise_again(
+        &mut self,
+        kind: OpKind,
+        count: f64,
+        again: f64,
+        elements: f64,
+        passes: f64,
+    ) {
         let bytes = elements * self.act;
         self.push(kind, Phase::Forward, count, 0.0, passes * bytes, 1.0);
-        if recompute {
-            self.push(kind, Phase::Recompute, count, 0.0, passes * bytes, 1.0);
+        if again > 0.0 {
+            self.push(kind, Phase::Recompute, again, 0.0, passes * bytes, 1.0);
         }
         self.push(kind, Phase::Backward, count, 0.0, (passes + 1.0) * bytes, 1.0);
     }
@@ -231,7 +281,13 @@ impl<'a> Writer<'a> {
             self.cross_attention(count, full, stack, context);
         }
         self.ffn(count, full, tokens);
-        self.elementwise(OpKind::Residual, count * (1.0 + attentions), full, between, 3.0);
+        // the last residual of a layer follows its last product
+        let again = match (full, repeats_last_product(self.a, self.w)) {
+            (true, true) => count * (1.0 + attentions),
+            (true, false) => count * attentions,
+            (false, _) => 0.0,
+        };
+        self.elementwise_again(OpKind::Residual, count * (1.0 + attentions), again, between, 3.0);
     }
 
     fn self_attention(&mut self, count: f64, full: bool, stack: &Stack) {
@@ -278,7 +334,9 @@ impl<'a> Writer<'a> {
         self.adapter(LoraTarget::Output, count, full, out);
     }
 
-    /// Scores, softmax and context: 4 · b · s · s' · width FLOPs forward, twice that backward.
+    /// Scores, softmax and context: 4 · b · s · s' · width FLOPs forward. The backward pass has the gradients of both products,
+    /// twice that; flash attention computes the scores again, 2.5 times that (Dao et al. 2022, algorithm 4; PyTorch's
+    /// `FlopCounterMode` counts it so in `sdpa_backward_flop`).
     fn attention_core(
         &mut self,
         count: f64,
@@ -293,26 +351,20 @@ impl<'a> Writer<'a> {
         let pairs = stack.batch * stack.seq * context;
         let flops = 4.0 * pairs * q * half;
         let ends = (2.0 * stack.tokens() * q + 2.0 * stack.batch * context * kv) * self.act;
-        let (bytes, kernels) = match self.w.attention {
-            AttentionKernel::Flash => (ends, 1.0),
+        let (backward, bytes, kernels) = match self.w.attention {
+            AttentionKernel::Flash => (2.5, ends, 1.0),
             // scores are written, read and written by softmax, and read by the second product
             AttentionKernel::Eager => {
-                (ends + 4.0 * pairs * (self.a.heads as f64 / tp) * self.act, 4.0)
+                (2.0, ends + 4.0 * pairs * (self.a.heads as f64 / tp) * self.act, 4.0)
             }
         };
         let recompute = full || self.w.checkpointing == Checkpointing::Selective;
-        self.push(OpKind::AttentionCore, Phase::Forward, count, flops, bytes, kernels);
+        let kind = OpKind::AttentionCore { causal };
+        self.push(kind, Phase::Forward, count, flops, bytes, kernels);
         if recompute {
-            self.push(OpKind::AttentionCore, Phase::Recompute, count, flops, bytes, kernels);
+            self.push(kind, Phase::Recompute, count, flops, bytes, kernels);
         }
-        self.push(
-            OpKind::AttentionCore,
-            Phase::Backward,
-            count,
-            2.0 * flops,
-            2.0 * bytes,
-            2.0 * kernels,
-        );
+        self.push(kind, Phase::Backward, count, backward * flops, 2.0 * bytes, 2.0 * kernels);
     }
 
     fn ffn(&mut self, count: f64, full: bool, tokens: f64) {
@@ -347,7 +399,8 @@ impl<'a> Writer<'a> {
         }
         self.elementwise(OpKind::FfnActivation, count, full, rows * f, projections + 1.0);
         let down = Product { kernels: weights, ..Product::new(rows, f, h) };
-        self.product(OpKind::FfnDown, count, full, down);
+        let repeated = full && repeats_last_product(self.a, self.w);
+        self.product(OpKind::FfnDown, count, repeated, down);
         self.adapter(LoraTarget::Down, count, full, down);
         if weights > 1.0 {
             // all experts' weights are read; the product above counted those of one
@@ -437,10 +490,80 @@ impl<'a> Writer<'a> {
 
     /// The output projection to the vocabulary, and the loss with a 32-bit softmax.
     fn logits(&mut self, tokens: f64, inner: f64, tp: f64) {
-        let v = self.a.vocab_size as f64 / tp;
+        let v = self.vocabulary / tp;
         self.product(OpKind::Logits, 1.0, false, Product::new(tokens, inner, v));
         let elements = tokens * v;
         self.push(OpKind::Loss, Phase::Forward, 1.0, 0.0, elements * (self.act + 2.0 * 4.0), 2.0);
         self.push(OpKind::Loss, Phase::Backward, 1.0, 0.0, elements * (4.0 + self.act), 1.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cost::Cost;
+    use crate::job::JobSpec;
+    use crate::job::catalog::Catalog;
+
+    fn job(model: &str, workload: &str) -> Job {
+        let text = format!(
+            "model = {{ {model}, layers = 3, hidden_size = 64, heads = 4, ffn_size = 12, vocab_size = 16 }}
+             workload = {{ steps = 1, seq_len = 8, micro_batch = 2, {workload} }}
+             system = {{ gpu = 'a100-sxm4-80gb' }}"
+        );
+        JobSpec::from_toml(&text).unwrap().resolve(&Catalog::built_in().unwrap()).unwrap()
+    }
+
+    fn flops(cost: &Cost, keep: impl Fn(&Op) -> bool) -> f64 {
+        cost.stages[0].per_step(keep).flops.value()
+    }
+
+    /// Two products of 2 sequences × 8 × 8 × 64, 2 FLOPs each, in 3 layers: 98,304 forward. Backward has four such products;
+    /// flash attention has the scores' once more (PyTorch, `sdpa_backward_flop`).
+    #[test]
+    fn flash_attention_computes_the_scores_again() {
+        let forward = 3.0 * 2.0 * 2.0 * (2.0 * 8.0 * 8.0 * 64.0);
+        let mut model_flops = Vec::new();
+        for (kernel, backward) in [("eager", 2.0), ("flash", 2.5)] {
+            let job = job("family = 'llama'", &format!("attention = '{kernel}'"));
+            let cost = Cost::count(&job, AttentionFlops::Full);
+            let core = OpKind::AttentionCore { causal: true };
+            let of = |phase| flops(&cost, |op| op.kind == core && op.phase == phase);
+            assert_eq!(of(Phase::Forward), forward);
+            assert_eq!(of(Phase::Backward), backward * forward);
+            model_flops.push(cost.model_flops_per_step);
+        }
+        assert_eq!(model_flops[0], model_flops[1]);
+    }
+
+    #[test]
+    fn attention_says_whether_it_is_causal() {
+        let masks = |model: &str| -> Vec<bool> {
+            let cost = Cost::count(&job(model, "precision = 'bf16'"), AttentionFlops::Full);
+            let forward = cost.stages[0].ops.iter().filter(|op| op.phase == Phase::Forward);
+            let masks = forward.map(|op| match op.kind {
+                OpKind::AttentionCore { causal } => Some(causal),
+                _ => None,
+            });
+            masks.flatten().collect()
+        };
+        assert_eq!(masks("family = 'gpt2'"), [true]);
+        assert_eq!(masks("family = 'bert'"), [false]);
+        // encoder; decoder on itself; decoder on the encoder
+        assert_eq!(masks("family = 't5'"), [false, true, false]);
+    }
+
+    /// 2 · 8 positions, width 64: logits of 16 words take 2 · 16 · 64 · 16 FLOPs forward, of 128 words eight times that.
+    #[test]
+    fn a_padded_vocabulary_is_multiplied_and_is_no_model_work() {
+        let count =
+            |workload: &str| Cost::count(&job("family = 'gpt2'", workload), AttentionFlops::Full);
+        let logits =
+            |cost: &Cost| flops(cost, |op| op.kind == OpKind::Logits && op.phase == Phase::Forward);
+        let plain = count("attention = 'eager'");
+        let padded = count("attention = 'eager', framework = 'megatron'");
+        assert_eq!(logits(&plain), 2.0 * 16.0 * 64.0 * 16.0);
+        assert_eq!(logits(&padded), 8.0 * logits(&plain));
+        assert_eq!(padded.model_flops_per_step, plain.model_flops_per_step);
     }
 }

@@ -6,7 +6,7 @@ use crate::job::Job;
 use crate::job::model::Architecture;
 use crate::job::parallelism::TensorScope;
 use crate::job::task::Task;
-use crate::job::workload::LoraTarget;
+use crate::job::workload::{LoraTarget, StatePrecision};
 
 /// Tensors and elements (320 blocks of 65,536) per launch of a fused multi-tensor kernel.
 ///
@@ -19,9 +19,12 @@ pub(super) fn count(job: &Job, ledger: &mut Ledger) {
     let (w, p) = (&job.workload, &job.parallelism);
     let held = trained_parameters(job, ledger.stage);
     let updated = if p.data.shards_optimizer() { held / p.shard_group as f64 } else { held };
-    let copies = if w.precision.mixed() { w.precision.bytes() } else { 0.0 };
-    // read the gradient; read and write the 32-bit weight and the states; write the 16-bit copy
-    let bytes = 4.0 + 2.0 * 4.0 + 2.0 * w.optimizer.state_bytes() + copies;
+    let weight = w.state_precision.bytes();
+    // weights in 16 bits are computed with as they are
+    let copied = w.state_precision == StatePrecision::Fp32 && w.precision.mixed();
+    let copies = if copied { w.precision.bytes() } else { 0.0 };
+    // read the gradient; read and write the weight and the states; write the 16-bit copy
+    let bytes = weight + 2.0 * weight + 2.0 * w.optimizer.state_bytes(w.state_precision) + copies;
     let launches = (tensors(&job.architecture) / p.pp as f64 / TENSORS_PER_LAUNCH)
         .max(updated / ELEMENTS_PER_LAUNCH);
     ledger.ops.push(Op {
@@ -70,8 +73,10 @@ pub(crate) fn trained_parameters(job: &Job, stage: u64) -> f64 {
 pub(crate) struct StageParameters {
     /// Embeddings and output projections.
     pub vocabulary: f64,
-    /// Attention and feed-forward projections.
+    /// Attention and feed-forward projections, with [`Self::beside_layers`].
     pub layers: f64,
+    /// Final norms and position biases, which belong to no layer.
+    pub beside_layers: f64,
     /// The largest layer, which FSDP gathers whole.
     pub largest_layer: f64,
 }
@@ -80,9 +85,14 @@ impl StageParameters {
     pub(crate) const fn total(&self) -> f64 {
         self.vocabulary + self.layers
     }
+
+    /// FSDP's root unit: what no layer holds.
+    pub(crate) const fn root(&self) -> f64 {
+        self.vocabulary + self.beside_layers
+    }
 }
 
-/// Counts the parameters of a stage. Norms and biases are split like their projections; where tensor parallelism
+/// Counts the parameters of a stage, with a padded vocabulary. Norms and biases are split like their projections; where tensor parallelism
 /// replicates them, the error is below 0.1 %.
 pub(crate) fn stage_parameters(job: &Job, stage: u64) -> StageParameters {
     let (a, p) = (&job.architecture, &job.parallelism);
@@ -108,18 +118,23 @@ pub(crate) fn stage_parameters(job: &Job, stage: u64) -> StageParameters {
     let last = stage == p.head_stage(a);
     // position biases and final norms belong to no layer
     let shared = if last { all.beside_layers } else { 0 };
+    let beside_layers = shared as f64 / tp_attention;
     let layers = plain_layers as f64 * (attention + ffn)
         + p.stage_layers(a, stage) as f64 * cross
-        + shared as f64 / tp_attention;
-    let embedding = if stage == 0 { all.embedding } else { 0 };
+        + beside_layers;
+    let padding = (a.padded_vocab() - a.vocab_size) * a.embedding_size;
+    let embedding = if stage == 0 { all.embedding + padding } else { 0 };
     // a tied output projection on another stage than the embedding is a second copy
     let classifies = matches!(job.workload.task, Task::Classification { .. });
     let copied = last && stage > 0 && a.tied_embeddings && !classifies;
-    let tied_copy = if copied { a.vocab_size * a.embedding_size } else { 0 };
-    let head = if last { all.head + tied_copy } else { 0 };
+    let tied_copy = if copied { a.padded_vocab() * a.embedding_size } else { 0 };
+    let untied = !a.tied_embeddings && !classifies;
+    let head_padding = if untied { padding } else { 0 };
+    let head = if last { all.head + head_padding + tied_copy } else { 0 };
     StageParameters {
         vocabulary: (embedding + head) as f64 / tp_attention,
         layers,
+        beside_layers,
         largest_layer: attention + ffn + cross,
     }
 }
@@ -179,5 +194,45 @@ mod tests {
         // one encoder layer, two decoder layers that attend twice
         let t5 = "family = 't5', layers = 2, encoder_layers = 1, hidden_size = 64, ffn_size = 12";
         assert_eq!(trained(t5, "", 1), f64::from((1 + 2 * 2) * 2 * 128 + 3 * 2 * 76));
+    }
+
+    /// AdamW reads a gradient, reads and writes a weight and two moments, and writes the 16-bit copy of a 32-bit weight:
+    /// 4 + 8 + 16 + 2 bytes a parameter, and 2 + 4 + 8 with all of them in bfloat16.
+    #[test]
+    fn states_in_bfloat16_move_half_the_bytes() {
+        let model = "family = 'gpt2', layers = 2, hidden_size = 64";
+        let bytes = |workload: &str| {
+            let job = job(model, workload, "", 1);
+            let ledger = Ledger::for_stage(&job, 0, crate::cost::AttentionFlops::Full);
+            let op = ledger.ops.iter().find(|op| op.kind == OpKind::Optimizer).unwrap();
+            op.bytes.value() / trained_parameters(&job, 0)
+        };
+        assert_eq!(bytes(", precision = 'bf16'"), 30.0);
+        assert_eq!(bytes(", precision = 'bf16', state_precision = 'bf16'"), 14.0);
+        // quantized moments stay as they are: 2 + 2 · 2 + 2 · (2 + 8 / 2048)
+        let quantized = ", precision = 'bf16', state_precision = 'bf16', optimizer = 'adam8bit'";
+        assert_eq!(bytes(quantized), 10.0 + 16.0 / 2048.0);
+    }
+
+    /// 50,257 rows padded to 128 · 2 · 197 = 50,432 for two ranks, 64 wide, each with half of the embedding and, where it is
+    /// untied, of the output projection.
+    #[test]
+    fn a_padded_vocabulary_is_held_and_trained() {
+        let held = |model: &str, workload: &str| {
+            let model =
+                format!("layers = 1, hidden_size = 64, heads = 4, vocab_size = 50257, {model}");
+            let job = job(&model, workload, "tp = 2", 2);
+            assert_eq!(job.architecture.vocab_size, 50_257);
+            (stage_parameters(&job, 0).vocabulary, job.architecture.parameters().total)
+        };
+        let megatron = ", framework = 'megatron'";
+        for (model, matrices) in [("family = 'llama'", 2.0), ("family = 'gpt2'", 1.0)] {
+            let (plain, published) = held(model, "");
+            let (padded, same) = held(model, megatron);
+            assert_eq!(padded - plain, matrices * 175.0 * 64.0 / 2.0, "{model}");
+            // the published model is as it was
+            assert_eq!(published, same);
+            assert_eq!(held(&format!("{model}, vocab_multiple = 1"), megatron).0, plain);
+        }
     }
 }

@@ -116,6 +116,7 @@ fields! {
         head_dim: Whole "Width of one head; hidden_size / heads when absent",
         ffn_size: Whole "Inner width of the feed-forward block; four times hidden_size when absent",
         vocab_size: Whole "Rows of the token embedding; the model type's own when absent",
+        vocab_multiple: Whole "The vocabulary is padded to a multiple of this in training, 1 for none; 128 × tp in Megatron-LM, NeMo and Megatron-DeepSpeed, tp in nanotron, 1 in others when absent",
         embedding_size: Whole "Width of the token embedding; hidden_size when absent",
         max_positions: Whole "Longest sequence of a learned position embedding",
         token_types: Whole "Rows of the segment embedding",
@@ -150,9 +151,9 @@ fields! {
         attention: Word "Attention kernel: flash or eager; flash when absent",
         task: Word "Training task: masked-lm, causal-lm or classification; the family's default when absent",
         labels: Whole "Labels of a classification; 2 when absent",
-        state_precision: Word "Number format of updated weights and optimizer states: fp32 or bf16; fp32 when absent, and only fp32 is modelled",
+        state_precision: Word "Number format of updated weights and optimizer states: fp32, or bf16 without a 32-bit copy; fp32 when absent",
         quantization: Word "Format of frozen weights: none, nf4, gptq, int8 or fp8; none when absent, and only none is modelled",
-        framework: Word "Software stack: accelerate, fsdp2, llm-foundry, megatron, megatron-deepspeed, deepspeed, nanotron, jax, pytorch or unknown, and a program within it after a slash, such as megatron/nemo-2024; recorded only; no prediction depends on it yet",
+        framework: Word "Software stack: accelerate, fsdp2, llm-foundry, megatron, megatron-deepspeed, deepspeed, nanotron, jax, pytorch or unknown, and a program within it after a slash, such as megatron/nemo-2024; the padding of the vocabulary, the precision of communicated gradients and full checkpointing follow it",
     }
     parallelism {
         strategy: Word "Parallelism strategy: single, ddp, zero1, zero2, fsdp, hsdp, tp, tp-mlp, pp, or several joined with +",

@@ -237,6 +237,8 @@ pub struct Architecture {
     pub ffn_size: u64,
     /// Rows of the token embedding; zero for images.
     pub vocab_size: u64,
+    /// The vocabulary is padded to a multiple of this in training; none until a job says its framework.
+    pub vocab_multiple: Option<u64>,
     /// Width of the token embedding; it is projected where it differs from `hidden_size`.
     pub embedding_size: u64,
     /// Whether the feed-forward block has a gate (three projections instead of two).
@@ -291,6 +293,7 @@ impl Architecture {
             head_dim: Some(self.head_dim),
             ffn_size: Some(self.ffn_size),
             vocab_size: Some(self.vocab_size).filter(|n| *n > 0),
+            vocab_multiple: self.vocab_multiple,
             embedding_size: Some(self.embedding_size),
             max_positions: learned,
             token_types: Some(self.token_types).filter(|n| *n > 0),
@@ -324,6 +327,14 @@ impl Architecture {
     /// Width of all key heads together, and of all value heads.
     pub(crate) const fn kv_width(&self) -> u64 {
         self.kv_heads * self.head_dim
+    }
+
+    /// Rows of the token embedding and of the output projection in training, padding included.
+    pub const fn padded_vocab(&self) -> u64 {
+        match self.vocab_multiple {
+            Some(multiple) => self.vocab_size.next_multiple_of(multiple),
+            None => self.vocab_size,
+        }
     }
 
     /// Whether attention is causal.

@@ -62,15 +62,16 @@ words!(Optimizer, "optimizer": AdamW = "adamw" | "adam", Sgd = "sgd", Adafactor 
     Adam8bit = "adam8bit" | "adamw8bit" | "adam-8bit" | "adamw-8bit");
 
 impl Optimizer {
-    /// Bytes of optimizer state a parameter, without the master copy of the weights.
+    /// Bytes of optimizer state a parameter, without the master copy of the weights; moments in 16 bits take half, quantized
+    /// ones stay as they are.
     ///
     /// Source: the optimizers' papers (Loshchilov and Hutter 2019; Shazeer and Stern 2018, whose factors are
     /// O(rows + columns); Dettmers et al. 2022, block size 2048 with one 32-bit scale a block).
-    pub(crate) const fn state_bytes(self) -> f64 {
+    pub(crate) const fn state_bytes(self, precision: StatePrecision) -> f64 {
         match self {
-            Self::AdamW => 8.0,
-            Self::Sgd => 4.0,
-            Self::Adafactor => 0.02,
+            Self::AdamW => 2.0 * precision.bytes(),
+            Self::Sgd => precision.bytes(),
+            Self::Adafactor => 0.005 * precision.bytes(),
             Self::Adam8bit => 2.0 + 2.0 * 4.0 / 2048.0,
         }
     }
@@ -105,11 +106,21 @@ words!(AttentionKernel, "attention kernel": Flash = "flash" | "sdpa" | "fused", 
 pub enum StatePrecision {
     /// 32-bit master weights and moments, as mixed precision keeps them.
     Fp32,
-    /// Weights and moments in bfloat16, without a 32-bit copy.
+    /// Weights, gradients and moments in bfloat16, without a 32-bit copy.
     Bf16,
 }
 
 words!(StatePrecision, "state precision": Fp32 = "fp32" | "float32", Bf16 = "bf16" | "bfloat16");
+
+impl StatePrecision {
+    /// Bytes of an updated weight, and of a moment that is not quantized.
+    pub const fn bytes(self) -> f64 {
+        match self {
+            Self::Fp32 => 4.0,
+            Self::Bf16 => 2.0,
+        }
+    }
+}
 
 /// The format in which frozen weights below adapters are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -223,6 +234,8 @@ pub struct Workload {
     pub task: Task,
     /// Adapters, or none for full fine-tuning and pre-training.
     pub lora: Option<Lora>,
+    /// Format of the weights that are updated, and of the optimizer's states.
+    pub state_precision: StatePrecision,
     /// The software stack; no law and no memory recipe depends on it yet.
     pub framework: Stack,
 }
@@ -251,7 +264,7 @@ impl Workload {
             task: Some(self.task.name().to_owned()),
             labels,
             lora: self.lora.clone(),
-            state_precision: None,
+            state_precision: Some(self.state_precision).filter(|p| *p != StatePrecision::Fp32),
             quantization: None,
             framework: Some(self.framework.clone()).filter(|stack| *stack != Stack::UNKNOWN),
         }
@@ -262,7 +275,7 @@ impl Workload {
     pub(crate) fn full_spec(&self) -> WorkloadSpec {
         let mut spec = WorkloadSpec {
             padding_share: Some(self.padding_share),
-            state_precision: Some(StatePrecision::Fp32),
+            state_precision: Some(self.state_precision),
             quantization: Some(Quantization::None),
             framework: Some(self.framework.clone()),
             ..self.spec()

@@ -120,7 +120,7 @@ fn logits(job: &Job, recipe: &Recipe) -> Bytes {
     }
     let (computing, wide) = recipe.logit_copies;
     let each = computing * w.precision.bytes() + wide * 4.0;
-    let vocabulary = a.vocab_size as f64 / attention_degree(&job.parallelism);
+    let vocabulary = a.padded_vocab() as f64 / attention_degree(&job.parallelism);
     Bytes::new(predicting_positions(job) * vocabulary * each)
 }
 

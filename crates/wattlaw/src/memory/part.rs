@@ -60,7 +60,7 @@ impl MemoryPart {
             | OpKind::QueryKeyValue
             | OpKind::Adapter
             | OpKind::Rotary
-            | OpKind::AttentionCore
+            | OpKind::AttentionCore { causal: _ }
             | OpKind::AttentionOutput
             | OpKind::CrossQuery
             | OpKind::CrossKeyValue
@@ -85,7 +85,8 @@ impl MemoryPart {
                 | CollectiveRole::TensorParallelLogits
                 | CollectiveRole::PipelineActivations => Self::for_activation(op.phase),
                 CollectiveRole::GradientReduction
-                | CollectiveRole::GradientReductionBetweenGroups => Self::Gradients,
+                | CollectiveRole::GradientReductionBetweenGroups
+                | CollectiveRole::TiedEmbeddingGradients => Self::Gradients,
                 CollectiveRole::ParameterGather => Self::Weights,
             },
         }

@@ -3,6 +3,7 @@
 use crate::base::error::{Error, Result};
 use crate::base::units::Bytes;
 use crate::job::Job;
+use crate::job::workload::StatePrecision;
 
 /// The memory accounting of a training framework, as data.
 ///
@@ -155,7 +156,11 @@ impl Recipe {
     /// Whether 32-bit weights are cast for each product; the casts live until the end of the backward pass.
     pub(super) fn autocasts(&self, job: &Job) -> bool {
         let (w, p) = (&job.workload, &job.parallelism);
-        w.precision.mixed() && !self.half_weights && !p.data.shards_parameters() && w.lora.is_none()
+        w.precision.mixed()
+            && w.state_precision == StatePrecision::Fp32
+            && !self.half_weights
+            && !p.data.shards_parameters()
+            && w.lora.is_none()
     }
 }
 

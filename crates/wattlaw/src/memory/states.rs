@@ -6,6 +6,7 @@ use crate::cost::optimizer::{stage_parameters, trained_parameters};
 use crate::job::Job;
 use crate::job::parallelism::DataParallel;
 use crate::job::task::Task;
+use crate::job::workload::StatePrecision;
 
 /// Model state of a GPU.
 pub(super) struct States {
@@ -27,15 +28,20 @@ impl PerParameter {
     fn for_job(job: &Job, recipe: &Recipe) -> Self {
         let w = &job.workload;
         let mixed = w.precision.mixed();
+        let states = w.optimizer.state_bytes(w.state_precision);
+        if w.state_precision == StatePrecision::Bf16 {
+            let bytes = w.state_precision.bytes();
+            return Self { weight: bytes, gradient: bytes, optimizer: states };
+        }
         if w.lora.is_some() {
             // adapters are small and stored in 32 bits; frozen weights are counted separately
-            return Self { weight: 4.0, gradient: 4.0, optimizer: w.optimizer.state_bytes() };
+            return Self { weight: 4.0, gradient: 4.0, optimizer: states };
         }
         let half = mixed && recipe.half_weights;
         Self {
             weight: if half { w.precision.bytes() } else { 4.0 },
             gradient: if mixed { recipe.gradient_bytes } else { 4.0 },
-            optimizer: w.optimizer.state_bytes() + if half { 4.0 } else { 0.0 },
+            optimizer: states + if half { 4.0 } else { 0.0 },
         }
     }
 }
@@ -63,7 +69,9 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
         weights += computing * (held.layers + output_projection(job, stage));
     }
     let mut gradients = trained * per.gradient / shards(p.data.shards_gradients());
-    if w.precision.mixed() && w.lora.is_none() {
+    // accumulators in 32 bits have half-precision gradients of the current backward pass beside them
+    let accumulates = w.precision.mixed() && w.state_precision == StatePrecision::Fp32;
+    if accumulates && w.lora.is_none() {
         let (sharded, whole) = recipe.backward_gradients;
         let share = if p.data.shards_optimizer() { sharded } else { whole };
         gradients += trained * computing * share;
@@ -74,14 +82,13 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     if p.shard_group > 1 && p.data.shards_parameters() {
         let layers = p.stage_layers(&job.architecture, stage) + job.architecture.encoder_layers;
         let in_flight = layers.min(2) as f64 * held.largest_layer;
-        communication += computing * (held.vocabulary + in_flight);
+        communication += computing * (held.root() + in_flight);
         if w.lora.is_none() {
-            communication += computing * (held.vocabulary + held.largest_layer);
+            communication += computing * (held.root() + held.largest_layer);
         }
     }
     if p.data == DataParallel::Ddp {
-        communication +=
-            trained * if w.precision.mixed() { recipe.bucket_bytes } else { per.gradient };
+        communication += trained * if accumulates { recipe.bucket_bytes } else { per.gradient };
     }
     if p.tp > 1 && p.sequence_parallel {
         communication += recipe.gather_buffers * unsplit_activation(job).value();
@@ -106,7 +113,7 @@ fn output_projection(job: &Job, stage: u64) -> f64 {
     let (a, p) = (&job.architecture, &job.parallelism);
     let has_head = !matches!(job.workload.task, Task::Classification { .. });
     if has_head && stage == p.head_stage(a) {
-        (a.vocab_size * a.embedding_size) as f64 / super::saved::attention_degree(p)
+        (a.padded_vocab() * a.embedding_size) as f64 / super::saved::attention_degree(p)
     } else {
         0.0
     }

@@ -8,6 +8,8 @@ use crate::base::words::words;
 use crate::calibration::{Calibration, Laws, Outside};
 use crate::cost::Cost;
 use crate::job::Job;
+use crate::job::parallelism::TensorScope;
+use crate::job::task::Task;
 use crate::job::workload::{Checkpointing, Precision};
 use crate::law::roofline::{Groups, Level};
 
@@ -44,13 +46,16 @@ pub enum WarningKind {
     WiderByAssumption,
     /// The power limit lies outside what was measured.
     PowerLimit,
+    /// A pipeline stage holds no layer.
+    EmptyStage,
+    /// The vocabulary's size is no multiple of 8, for which tensor cores are slow.
+    OddVocabulary,
     /// The estimate uses more of the peak than measured runs do.
     HighMfu,
 }
 
 words!(WarningKind, "kind of warning":
-    OutsideRange = "outside-range", Substituted = "substituted", UnknownGpu = "unknown-gpu", Impossible = "impossible", NotInLaw = "not-in-law", Memory = "memory", Scope = "scope", TooFewRuns = "too-few-runs", FewRuns = "few-runs", UnseenStrategy = "unseen-strategy", AssumedPower = "assumed-power", AssumedEnergy = "assumed-energy", StepsOnly = "steps-only", WiderByAssumption = "wider-by-assumption", PowerLimit = "power-limit",
-    HighMfu = "high-mfu");
+    OutsideRange = "outside-range", Substituted = "substituted", UnknownGpu = "unknown-gpu", Impossible = "impossible", NotInLaw = "not-in-law", Memory = "memory", Scope = "scope", TooFewRuns = "too-few-runs", FewRuns = "few-runs", UnseenStrategy = "unseen-strategy", AssumedPower = "assumed-power", AssumedEnergy = "assumed-energy", StepsOnly = "steps-only", WiderByAssumption = "wider-by-assumption", PowerLimit = "power-limit", EmptyStage = "empty-stage", OddVocabulary = "odd-vocabulary", HighMfu = "high-mfu");
 
 /// A warning: a kind that scripts can match, and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -242,6 +247,42 @@ pub(super) fn for_utilisation(job: &Job, cost: &Cost, duration: Option<Interval>
     })
 }
 
+/// Warnings for properties of a job that make it slow, whatever the law.
+pub(super) fn for_cost(job: &Job) -> Vec<Warning> {
+    let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
+    let empty: Vec<String> = (0..p.pp)
+        .filter(|stage| p.stage_layers(a, *stage) == 0)
+        .map(|stage| stage.to_string())
+        .collect();
+    let mut warnings = Vec::new();
+    if !empty.is_empty() {
+        let (stages, hold) = if empty.len() == 1 { ("stage", "holds") } else { ("stages", "hold") };
+        warnings.push(Warning {
+            kind: WarningKind::EmptyStage,
+            text: format!(
+                "pipeline {stages} {} of {}, counted from 0, {hold} no layer; use partition `even`, or fewer stages",
+                empty.join(", "),
+                p.pp
+            ),
+        });
+    }
+    let padded = a.padded_vocab();
+    let whole = p.tp == 1 || p.tensor_scope == TensorScope::Mlp;
+    let predicts_tokens = !matches!(w.task, Task::Classification { .. });
+    if whole && predicts_tokens && w.precision.mixed() && !padded.is_multiple_of(8) {
+        warnings.push(Warning {
+            kind: WarningKind::OddVocabulary,
+            text: format!(
+                "a vocabulary of {padded} is no multiple of 8, and so its product is slow on tensor cores in {}; pad it in \
+                 training, to {} with vocab_multiple = 64",
+                w.precision,
+                padded.next_multiple_of(64)
+            ),
+        });
+    }
+    warnings
+}
+
 /// Formats a number: whole numbers in full, others with three digits, large ones with a suffix as in flags (`8.24M`).
 pub(super) fn plain(value: f64) -> String {
     let suffixes = [(1e12, "T"), (1e9, "B"), (1e6, "M")];
@@ -255,7 +296,58 @@ pub(super) fn plain(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::plain;
+    use super::*;
+    use crate::job::JobSpec;
+    use crate::job::catalog::Catalog;
+
+    /// A Llama of 4 layers and a vocabulary of 131,072, in a pipeline of 4 by cost.
+    #[test]
+    fn stages_without_layers_are_named() {
+        let warned = |parallelism: &str| {
+            let text = format!(
+                "model = {{ family = 'llama', layers = 4, hidden_size = 1024, heads = 8, ffn_size = 2048, vocab_size = 131072 }}
+                 workload = {{ steps = 1, seq_len = 64, micro_batch = 1, grad_accum = 4 }}
+                 parallelism = {{ {parallelism} }}
+                 system = {{ gpu = 'a100-sxm4-80gb', gpus = 4 }}"
+            );
+            let job = JobSpec::from_toml(&text).unwrap().resolve(&Catalog::built_in().unwrap());
+            for_cost(&job.unwrap())
+        };
+        let warnings = warned("pp = 4, partition = 'cost'");
+        assert_eq!(warnings[0].kind, WarningKind::EmptyStage);
+        assert_eq!(
+            warnings[0].text,
+            "pipeline stages 1, 2, 3 of 4, counted from 0, hold no layer; use partition `even`, or fewer stages"
+        );
+        assert_eq!(warned("pp = 4"), []);
+    }
+
+    #[test]
+    fn an_odd_vocabulary_is_slow_in_half_precision_on_one_tensor_rank() {
+        let warned = |model: &str, workload: &str, parallelism: &str| {
+            let text = format!(
+                "model = {{ name = 'gpt2' {model} }}
+                 workload = {{ steps = 1, seq_len = 64, micro_batch = 1 {workload} }}
+                 parallelism = {{ {parallelism} }}
+                 system = {{ gpu = 'a100-sxm4-80gb', gpus = 2 }}"
+            );
+            let job = JobSpec::from_toml(&text).unwrap().resolve(&Catalog::built_in().unwrap());
+            for_cost(&job.unwrap())
+        };
+        let warnings = warned("", "", "");
+        assert_eq!(warnings[0].kind, WarningKind::OddVocabulary);
+        assert_eq!(
+            warnings[0].text,
+            "a vocabulary of 50257 is no multiple of 8, and so its product is slow on tensor cores in bf16; pad it in training, \
+             to 50304 with vocab_multiple = 64"
+        );
+        assert_eq!(warned("", ", framework = 'megatron'", ""), []);
+        assert_eq!(warned(", vocab_multiple = 1", ", framework = 'megatron'", ""), warnings);
+        assert_eq!(warned(", vocab_multiple = 8", "", ""), []);
+        assert_eq!(warned("", ", precision = 'tf32'", ""), []);
+        assert_eq!(warned("", ", task = 'classification'", ""), []);
+        assert_eq!(warned("", "", "tp = 2"), []);
+    }
 
     #[test]
     fn numbers_are_readable() {

@@ -57,9 +57,13 @@ fn llm_analysis_gathered_parameters_without_sharding() {
     }
     let job = job(MEGATRON_22B, "", "strategy = 'fsdp'", 64);
     let cost = Cost::count(&job, AttentionFlops::Full);
-    let gathered = cost.stages[0].per_step(gathers_parameters).network_bytes.value();
-    let bytes = 2.0 * job.architecture.parameters().total as f64;
-    assert!((gathered / (2.0 * bytes * 63.0 / 64.0) - 1.0).abs() < 1e-12);
+    let gathered = cost.stages[0].per_step(gathers_parameters);
+    // the layers forward and backward; embedding, output projection and final norm forward only
+    let all = job.architecture.parameters();
+    let in_layers = all.layers - all.beside_layers;
+    let bytes = 2.0 * (all.total + in_layers) as f64 * 63.0 / 64.0;
+    assert!((gathered.node_link_bytes.value() / bytes - 1.0).abs() < 1e-12);
+    assert!((gathered.network_bytes.value() / (bytes / 8.0) - 1.0).abs() < 1e-12);
 }
 
 /// llm-analysis: Mixtral's experts came to 352 MFLOP a token and layer, one expert's; a token visits two, 705 MFLOP.
@@ -82,8 +86,10 @@ fn llm_analysis_took_recomputation_for_the_attention_kernel() {
     let eager = job(MEGATRON_22B, ", attention = 'eager'", "", 1);
     assert_eq!(recomputed.workload.attention, AttentionKernel::Flash);
     assert_eq!(eager.workload.checkpointing, Checkpointing::None);
-    // the kernel changes traffic and no FLOPs; recomputation changes FLOPs and no forward traffic
-    assert_eq!(flops(&eager, |_| true), flops(&plain, |_| true));
+    // the kernel changes traffic and no model FLOPs; recomputation changes FLOPs and no forward traffic
+    let model_flops = |job| Cost::count(job, AttentionFlops::Full).model_flops();
+    assert_eq!(model_flops(&eager), model_flops(&plain));
+    assert!(flops(&eager, |_| true) < flops(&plain, |_| true));
     let forward = |job: &Job| {
         let cost = Cost::count(job, AttentionFlops::Full);
         cost.stages[0].per_step(|op| op.phase == Phase::Forward)
@@ -98,12 +104,14 @@ fn calculon_recomputed_the_running_total() {
     let job = job(MEGATRON_22B, ", checkpointing = 'full'", "", 1);
     let ops = &Cost::count(&job, AttentionFlops::Full).stages[0].ops;
     let again: Vec<&Op> = ops.iter().filter(|op| op.phase == Phase::Recompute).collect();
-    assert!(again.len() >= 8);
+    assert!(again.len() >= 7);
     for op in again {
         let forward = ops.iter().filter(|f| f.phase == Phase::Forward && f.kind == op.kind);
         let forward: Vec<&Op> = forward.collect();
         assert_eq!(forward.len(), 1, "{}", op.name());
-        assert_eq!(Op { phase: Phase::Recompute, ..*forward[0] }, *op);
+        // PyTorch's checkpoint leaves the residual after the last product out
+        let count = if op.kind == OpKind::Residual { 48.0 } else { forward[0].count };
+        assert_eq!(Op { phase: Phase::Recompute, count, ..*forward[0] }, *op);
     }
 }
 

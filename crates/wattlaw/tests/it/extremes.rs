@@ -45,7 +45,8 @@ prop_compose! {
         model_type in select(ModelType::ALL.to_vec()),
         (layers, encoder_layers, hidden_size, heads) in (extreme(), extreme(), extreme(), extreme()),
         (kv_heads, head_dim, ffn_size, vocab_size) in (extreme(), extreme(), extreme(), extreme()),
-        (embedding_size, max_positions, token_types) in (extreme(), extreme(), extreme()),
+        (embedding_size, max_positions, token_types, vocab_multiple) in
+            (extreme(), extreme(), extreme(), extreme()),
         (relative_buckets, experts, top_k) in (extreme(), extreme(), extreme()),
         (image_size, patch_size, channels, classes) in
             (extreme(), extreme(), extreme(), extreme()),
@@ -63,8 +64,8 @@ prop_compose! {
             top_k: top_k.filter(|_| experts_too),
             image_size: image_size.filter(|_| vit),
             patch_size: patch_size.filter(|_| vit),
-            heads, kv_heads, head_dim, ffn_size, vocab_size, embedding_size, max_positions, token_types,
-            relative_buckets, channels, classes, tied_embeddings,
+            heads, kv_heads, head_dim, ffn_size, vocab_size, vocab_multiple, embedding_size, max_positions,
+            token_types,            relative_buckets, channels, classes, tied_embeddings,
             ..ModelSpec::default()
         }
     }

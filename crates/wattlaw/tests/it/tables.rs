@@ -110,7 +110,7 @@ fn every_measured_table_is_read() {
             "fine_tuning/llm_fine_tuning_bench.csv",
             Some("fine-tuning-bench"),
             650,
-            195,
+            547,
             "enable_roce",
         ),
     ] {

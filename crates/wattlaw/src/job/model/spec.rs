@@ -32,6 +32,8 @@ pub struct ModelSpec {
     pub ffn_size: Option<u64>,
     /// Rows of the token embedding.
     pub vocab_size: Option<u64>,
+    /// The vocabulary is padded to a multiple of this; the framework's own when absent, 1 for none.
+    pub vocab_multiple: Option<u64>,
     /// Width of the token embedding; `hidden_size` when absent.
     pub embedding_size: Option<u64>,
     /// Longest sequence of a learned position embedding.
@@ -73,15 +75,19 @@ impl ModelSpec {
     #[must_use]
     pub fn with_fallback(self, base: Self) -> Self {
         overlay!(ModelSpec, self over base: name, config, family, layers, encoder_layers, hidden_size, heads, kv_heads,
-            head_dim, ffn_size, vocab_size, embedding_size, max_positions, token_types, relative_buckets,
+            head_dim, ffn_size, vocab_size, vocab_multiple, embedding_size, max_positions, token_types, relative_buckets,
             gated_ffn, tied_embeddings, qkv_bias, attention_output_bias, ffn_bias, final_norm, pooler,
             experts, top_k, image_size, patch_size, channels, classes)
     }
 
-    /// Whether the description has any field of the shape besides a name.
+    /// Whether the description has any field of the shape besides a name; padding is no part of the published model.
     pub(crate) fn describes_a_shape(&self) -> bool {
-        let only_a_name =
-            Self { name: self.name.clone(), config: self.config.clone(), ..Self::default() };
+        let only_a_name = Self {
+            name: self.name.clone(),
+            config: self.config.clone(),
+            vocab_multiple: self.vocab_multiple,
+            ..Self::default()
+        };
         *self != only_a_name
     }
 
@@ -172,6 +178,10 @@ impl ModelSpec {
             head_dim,
             ffn_size,
             vocab_size,
+            vocab_multiple: match self.vocab_multiple {
+                Some(_) => Some(count("vocab_multiple", self.vocab_multiple, None, 1 << 20)?),
+                None => None,
+            },
             embedding_size,
             gated_ffn: self.gated_ffn.unwrap_or(model_type.family() == Family::Llama),
             tied_embeddings: self.tied_embeddings.unwrap_or(defaults.tied_embeddings),

@@ -48,8 +48,7 @@ pub struct WorkloadSpec {
     pub labels: Option<u64>,
     /// Adapters.
     pub lora: Option<Lora>,
-    /// Format of the weights that are updated and of the optimizer's states; fp32 when absent. Tables and records keep
-    /// others, but no cost is modelled for them yet.
+    /// Format of the weights that are updated and of the optimizer's states; fp32 when absent.
     pub state_precision: Option<StatePrecision>,
     /// Format of frozen weights; none when absent. Tables and records keep others, but no cost is modelled for them
     /// yet.
@@ -124,6 +123,7 @@ impl WorkloadSpec {
             ));
         }
         self.check_modelled()?;
+        let precision = self.precision.unwrap_or(precision);
         Ok(Workload {
             amount: self.amount()?,
             seq_len,
@@ -131,25 +131,35 @@ impl WorkloadSpec {
             padding_share,
             micro_batch: positive("micro_batch", self.micro_batch, None, MAX_SEQUENCES)?,
             grad_accum: positive("grad_accum", self.grad_accum, Some(1), MAX_SEQUENCES)?,
-            precision: self.precision.unwrap_or(precision),
+            precision,
             optimizer: self.optimizer.unwrap_or(Optimizer::AdamW),
             checkpointing: self.checkpointing.unwrap_or(Checkpointing::None),
             attention: self.attention.unwrap_or(AttentionKernel::Flash),
             task: self.task(architecture)?,
             lora: self.lora(architecture)?,
+            state_precision: self.state_precision(precision)?,
             framework: self.framework.clone().unwrap_or(Stack::UNKNOWN),
         })
     }
 
-    /// Refuses fields whose cost is not modelled.
-    fn check_modelled(&self) -> Result<()> {
-        if let Some(format) = self.state_precision.filter(|p| *p != StatePrecision::Fp32) {
+    /// Weights in bfloat16 without a 32-bit copy are multiplied as they are, or cast to 8 bits.
+    fn state_precision(&self, precision: Precision) -> Result<StatePrecision> {
+        let states = self.state_precision.unwrap_or(StatePrecision::Fp32);
+        let kept = matches!(precision, Precision::Bf16 | Precision::Fp8);
+        if states == StatePrecision::Bf16 && !kept {
             return Err(Error::invalid(
                 "state_precision",
-                format,
-                "states in another format than fp32 are not modelled; use fp32",
+                states,
+                format!(
+                    "weights in bf16 are multiplied in bf16 or fp8, and precision is {precision}"
+                ),
             ));
         }
+        Ok(states)
+    }
+
+    /// Refuses fields whose cost is not modelled.
+    fn check_modelled(&self) -> Result<()> {
         if let Some(format) = self.quantization.filter(|q| *q != Quantization::None) {
             return Err(Error::invalid(
                 "quantization",
@@ -322,6 +332,12 @@ mod tests {
         assert!(
             fails(WorkloadSpec { tokens: Some(Count::new(0)), ..spec() })
                 .starts_with("tokens is 0")
+        );
+        let bf16 = Some(StatePrecision::Bf16);
+        let half = Some(Precision::Fp16);
+        assert_eq!(
+            fails(WorkloadSpec { state_precision: bf16, precision: half, ..spec() }),
+            "state_precision is bf16, but weights in bf16 are multiplied in bf16 or fp8, and precision is fp16"
         );
         let gate = Lora { rank: 4, targets: vec![LoraTarget::Gate] };
         assert!(fails(WorkloadSpec { lora: Some(gate), ..spec() }).contains("the gate alone"));

@@ -39,6 +39,26 @@ words!(Framework, "framework": Accelerate = "accelerate" | "transformers" | "trl
     Deepspeed = "deepspeed", Nanotron = "nanotron", Jax = "jax" | "maxtext" | "paxml",
     Pytorch = "pytorch" | "torch", Unknown = "unknown");
 
+impl Framework {
+    /// The multiple to which a framework pads the vocabulary for `tp` tensor-parallel ranks, where the user sets none.
+    ///
+    /// Megatron-LM, NeMo and Megatron-DeepSpeed: `--make-vocab-size-divisible-by`, 128, times the tensor-parallel size;
+    /// nanotron the same with 1 (`_vocab_size_with_padding`). The others train the vocabulary as it is.
+    pub(crate) const fn vocab_multiple(self, tp: u64) -> u64 {
+        match self {
+            Self::Megatron | Self::MegatronDeepspeed => 128 * tp,
+            Self::Nanotron => tp,
+            Self::Accelerate
+            | Self::Fsdp2
+            | Self::LlmFoundry
+            | Self::Deepspeed
+            | Self::Jax
+            | Self::Pytorch
+            | Self::Unknown => 1,
+        }
+    }
+}
+
 /// The program within a framework: 1 to 40 of the characters `a`–`z`, `0`–`9`, `.`, `_` and `-`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Program(Box<str>);

@@ -4,9 +4,7 @@
 //! all of them, so its sums are means over stages.
 
 use super::discrepancy::INPUTS;
-use crate::cost::{
-    AttentionFlops, Collective, CollectiveKind, CollectiveRole, Cost, Ledger, OpKind, Phase, Span,
-};
+use crate::cost::{AttentionFlops, Collective, CollectiveRole, Cost, Ledger, OpKind, Phase, Span};
 use crate::job::Job;
 use crate::job::workload::{AttentionKernel, Precision};
 
@@ -30,11 +28,11 @@ pub struct Communication {
     pub network: f64,
     /// Bytes sent, for energy.
     pub sent: f64,
-    /// Collectives.
+    /// Exchanges, as [`Collective::exchanges`] counts them.
     pub count: f64,
-    /// Collectives over the network.
+    /// Exchanges over the network.
     pub network_count: f64,
-    /// Σ (ranks − 1) over collectives.
+    /// Σ (ranks − 1) over exchanges.
     pub hops: f64,
 }
 
@@ -167,7 +165,9 @@ impl Terms {
             wide,
             fp8: w.precision == Precision::Fp8,
             flash,
-            odd_vocabulary: !wide && p.tp == 1 && !job.architecture.vocab_size.is_multiple_of(8),
+            odd_vocabulary: !wide
+                && p.tp == 1
+                && !job.architecture.padded_vocab().is_multiple_of(8),
             sharded: p.data.shards_parameters() && p.dp > 1,
             replicated: !p.data.shards_optimizer(),
             tensor_parallel: p.tp > 1,
@@ -203,14 +203,13 @@ impl StageTerms {
 
     fn add(&mut self, job: &Job, ledger: &Ledger, share: f64) {
         let flash = job.workload.attention == AttentionKernel::Flash;
-        let causal = if job.architecture.causal() && flash { 0.5 } else { 1.0 };
         for op in &ledger.ops {
             let count = share * op.count;
             let (flops, bytes) = (op.flops.value() * count, op.bytes.value() * count);
             let saturation = (op.flops.value() * op.kernels).sqrt() * count;
             let products = match op.kind {
                 OpKind::Collective(collective) => {
-                    self.communication(op.phase, collective.role).add(job, &collective, count);
+                    self.communication(op.phase, collective.role).add(&collective, count);
                     continue;
                 }
                 OpKind::Optimizer => {
@@ -218,8 +217,9 @@ impl StageTerms {
                     self.optimizer_kernels += op.kernels * count;
                     continue;
                 }
-                OpKind::AttentionCore => {
-                    self.attention.flops += flops * causal;
+                OpKind::AttentionCore { causal } => {
+                    // a fused kernel skips the blocks that the mask hides
+                    self.attention.flops += if causal && flash { flops / 2.0 } else { flops };
                     self.attention.saturation += saturation;
                     self.attention.bytes += bytes;
                     None
@@ -271,6 +271,7 @@ impl StageTerms {
             | CollectiveRole::TensorParallelEmbedding
             | CollectiveRole::TensorParallelLogits => &mut self.tensor,
             CollectiveRole::PipelineActivations => &mut self.pipeline,
+            CollectiveRole::TiedEmbeddingGradients => &mut self.step,
             CollectiveRole::ParameterGather
             | CollectiveRole::GradientReduction
             | CollectiveRole::GradientReductionBetweenGroups => match phase {
@@ -283,41 +284,16 @@ impl StageTerms {
 }
 
 impl Communication {
-    fn add(&mut self, job: &Job, collective: &Collective, count: f64) {
-        let sent = collective.sent_per_gpu().value() * count;
-        let per_node = ranks_per_node(job, collective);
+    fn add(&mut self, collective: &Collective, count: f64) {
+        let exchanges = collective.exchanges() * count;
+        self.link += collective.node_link_bytes_per_gpu().value() * count;
+        self.network += collective.network_bytes_per_gpu().value() * count;
+        self.sent += collective.sent_per_gpu().value() * count;
+        self.count += exchanges;
+        self.hops += exchanges * (collective.ranks as f64 - 1.0);
         match collective.span {
-            Span::Node => self.link += sent,
-            Span::Network => {
-                self.network += sent / per_node;
-                // a ring over whole nodes also sends inside each node
-                if per_node > 1.0 {
-                    self.link += sent;
-                }
-                self.network_count += count;
-            }
-        }
-        self.sent += sent;
-        self.count += count;
-        self.hops += count * (collective.ranks as f64 - 1.0);
-    }
-}
-
-/// GPUs of a collective's group that share a node.
-fn ranks_per_node(job: &Job, collective: &Collective) -> f64 {
-    let p = &job.parallelism;
-    let stride = match collective.role {
-        CollectiveRole::GradientReductionBetweenGroups => p.tp * p.shard_group,
-        CollectiveRole::GradientReduction | CollectiveRole::ParameterGather => p.tp,
-        CollectiveRole::TensorParallelActivations
-        | CollectiveRole::TensorParallelEmbedding
-        | CollectiveRole::TensorParallelLogits
-        | CollectiveRole::PipelineActivations => 1,
-    };
-    match collective.kind {
-        CollectiveKind::Send => 1.0,
-        CollectiveKind::AllReduce | CollectiveKind::AllGather | CollectiveKind::ReduceScatter => {
-            (job.system.gpus_per_node / stride).clamp(1, collective.ranks) as f64
+            Span::Node => {}
+            Span::Network => self.network_count += exchanges,
         }
     }
 }
