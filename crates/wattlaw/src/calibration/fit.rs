@@ -6,7 +6,7 @@ use crate::base::scope::Scope;
 use crate::data::dataset::{Dataset, ProxyColumns};
 use crate::job::catalog::Catalog;
 use crate::law::efficiency::{BeforeRunLaw, measurable};
-use crate::law::roofline::{MAX_POINTS, RooflineFit, observations};
+use crate::law::roofline::{MAX_POINTS, Observation, RooflineFit, observations};
 use crate::law::scaling::ScalingLaw;
 use crate::law::setting::Setting;
 use crate::stats::conformal::Conformal;
@@ -145,6 +145,43 @@ impl Calibration {
         let law = RooflineFit::fit(&runs.iter().collect::<Vec<_>>(), points)?;
         let law = Laws::Roofline(Box::new(law));
         Self::new(&data, options, &frame, Scope::Gpu, data.notes.clone(), law)
+    }
+
+    /// Fits the roofline law on several sources at once, from the prior alone. Jobs are new to all of them: none belongs to
+    /// a source.
+    ///
+    /// # Errors
+    /// [`Error::Data`] without any source, and for runs that cannot be counted.
+    pub fn fit_sources(name: &str, sources: &[Dataset], catalog: &Catalog) -> Result<Self> {
+        let mut runs = Vec::new();
+        let mut range = Vec::new();
+        for data in sources {
+            for run in &data.runs {
+                runs.push(Observation::new(run, &data.name, catalog)?);
+            }
+            let frame = data.frame(ProxyColumns::default(), catalog)?;
+            range = range::joined(&range, &range::from_dataset(data, frame.label("gpu")?));
+        }
+        let law = RooflineFit::fit(&runs.iter().collect::<Vec<_>>(), Some(MAX_POINTS))?;
+        let digests: Vec<&str> = sources.iter().map(|data| data.digest.as_str()).collect();
+        Ok(Self {
+            schema: SCHEMA.to_owned(),
+            name: name.to_owned(),
+            made_by: format!("wattlaw {}", env!("CARGO_PKG_VERSION")),
+            scope: Scope::Gpu,
+            data: Source {
+                name: format!("{} sources", sources.len()),
+                sha256: crate::data::dataset::digest(digests.join("\n").as_bytes()),
+                rows: runs.len(),
+                groups: sources.len(),
+                source: None,
+                energies_assumed: 0,
+            },
+            held_out_by: "source".to_owned(),
+            range,
+            notes: sources.iter().map(|data| format!("{}: {} runs", data.name, data.runs.len())).collect(),
+            law: Laws::Roofline(Box::new(law)),
+        })
     }
 
     fn new(

@@ -31,7 +31,7 @@ const COUNTED: [(&str, &str); 8] = [
     ("lora_rank", "none"),
 ];
 
-fn digest(bytes: &[u8]) -> String {
+pub(crate) fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 

@@ -18,6 +18,20 @@ use crate::data::dataset::{ColumnMap, Dataset, Pattern};
 use crate::job::catalog::Catalog;
 use crate::job::workload::Stack;
 
+/// The column maps of the built-in list, by file name.
+const MAPS: [(&str, &str); 10] = [
+    ("bert-pretraining.toml", include_str!("../../calibrations/maps/bert-pretraining.toml")),
+    ("bigscience.toml", include_str!("../../calibrations/maps/bigscience.toml")),
+    ("dgx-cloud.toml", include_str!("../../calibrations/maps/dgx-cloud.toml")),
+    ("fine-tuning-bench.toml", include_str!("../../calibrations/maps/fine-tuning-bench.toml")),
+    ("mlperf-node-power.toml", include_str!("../../calibrations/maps/mlperf-node-power.toml")),
+    ("multi-gpu-2026.toml", include_str!("../../calibrations/maps/multi-gpu-2026.toml")),
+    ("nanotron.toml", include_str!("../../calibrations/maps/nanotron.toml")),
+    ("perseus-iterations.toml", include_str!("../../calibrations/maps/perseus-iterations.toml")),
+    ("vtrain-single-node.toml", include_str!("../../calibrations/maps/vtrain-single-node.toml")),
+    ("zeus-power-limit.toml", include_str!("../../calibrations/maps/zeus-power-limit.toml")),
+];
+
 /// The sources of a law, as a file lists them.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -167,6 +181,17 @@ impl Sources {
 }
 
 impl Source {
+    /// The text of its column map in the built-in list.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] for a map that is not built in.
+    pub fn built_in_map(&self) -> Result<Option<&'static str>> {
+        let Some(name) = &self.map else { return Ok(None) };
+        let found = MAPS.iter().find(|(known, _)| known == name);
+        let text = found.map(|(_, text)| *text);
+        text.map(Some).ok_or_else(|| Error::unknown("column map", name, MAPS.iter().map(|(n, _)| *n)))
+    }
+
     /// The measurements of this source: rows of `table` (CSV) read by `map`, with the stack and the network of the source,
     /// without those that are left out. Notes of the dataset say how many are left out, and why; rows without a time are.
     ///
