@@ -43,7 +43,7 @@ const FLAG_NAMES: [(&str, &str); 2] =
     [("power_limit_w", "power-limit"), ("carbon_g_per_kwh", "carbon-intensity")];
 
 /// Fields that the short help (`-h`) omits.
-const RARE: [&str; 25] = [
+const RARE: [&str; 26] = [
     "encoder_layers",
     "head_dim",
     "embedding_size",

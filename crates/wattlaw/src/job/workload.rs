@@ -236,7 +236,8 @@ pub struct Workload {
     pub lora: Option<Lora>,
     /// Format of the weights that are updated, and of the optimizer's states.
     pub state_precision: StatePrecision,
-    /// The software stack; no law and no memory recipe depends on it yet.
+    /// The software stack; the ledger takes the padding of the vocabulary, the precision of communicated gradients and what
+    /// full checkpointing repeats from it.
     pub framework: Stack,
 }
 
