@@ -27,6 +27,7 @@ def document(
         "ffn_size": 4 * hidden,
         "vocab_size": 30_522 if bert else 50_257,
         "embedding_size": hidden,
+        "vocab_multiple": 1,
         "max_positions": 512 if bert else 1024,
         "token_types": 2 if bert else 0,
         "gated_ffn": False,

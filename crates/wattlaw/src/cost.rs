@@ -1,9 +1,9 @@
 //! The ledger: the exact cost of a job on one GPU, operation by operation.
 //!
 //! Counting convention: a fused multiply-add is two FLOPs; matrix products and convolutions count, element-wise work
-//! does not (it counts in bytes and kernels). Backward is twice forward, and 2.5 times in flash attention, which computes the
-//! scores again: hardware FLOPs have that half, model FLOPs do not. Whether causal attention counts the full
-//! square of scores or half of it is [`AttentionFlops`]; every total states the convention.
+//! does not (it counts in bytes and kernels). Backward is twice forward, and 2.5 times in flash attention, which
+//! computes the scores again: hardware FLOPs have that half, model FLOPs do not. Whether causal attention counts the
+//! full square of scores or half of it is [`AttentionFlops`]; every total states the convention.
 
 mod collective;
 mod collectives;

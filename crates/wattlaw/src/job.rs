@@ -257,6 +257,13 @@ mod tests {
              workload = { steps = 5, seq_len = 32, micro_batch = 4 }
              parallelism = { strategy = 'ddp', pp = 2 }
              system = { gpu = 't4', gpus = 4 }",
+            "model = { family = 'gpt2', layers = 2, hidden_size = 128 }
+             workload = { steps = 5, seq_len = 32, micro_batch = 4, framework = 'megatron', state_precision = 'bf16' }
+             system = { gpu = 'h100', gpus = 2 }
+             parallelism = { tp = 2 }",
+            "model = { family = 'gpt2', layers = 2, hidden_size = 128, vocab_multiple = 1 }
+             workload = { steps = 5, seq_len = 32, micro_batch = 4, framework = 'megatron' }
+             system = { gpu = 'h100' }",
             "model = { name = 'vit-base-patch16-224' }
              workload = { steps = 5, micro_batch = 4 }
              system = { name = 'dgx-a100-80gb', gpus = 8 }
@@ -267,6 +274,7 @@ mod tests {
             let filled = spec.with_defaults(&job);
             let again = filled.resolve(&catalog).unwrap();
             assert_eq!(again, job, "{text}");
+            assert_eq!(job.spec().resolve(&catalog).unwrap(), job, "{text}");
             assert_eq!(JobSpec::from_toml(&toml::to_string(&filled).unwrap()).unwrap(), filled);
         }
     }

@@ -3,9 +3,9 @@
 //! Volumes a GPU sends, with Ψ the bytes of a buffer and n the ranks of its group: all-reduce 2Ψ(n−1)/n, all-gather and
 //! reduce-scatter Ψ(n−1)/n, send Ψ (ring algorithms; Rajbhandari et al. 2020, arXiv 1910.02054, section 7).
 //!
-//! Across nodes the GPUs of a node that belong to one group share its traffic: NCCL builds a ring for each adapter, each
-//! ring visits all GPUs of a node before it leaves the node, and carries one part of the buffer. With r ranks of the group
-//! in a node, each adapter sends 1/r of the volume of a GPU.
+//! Across nodes the GPUs of a node that belong to one group share its traffic: NCCL builds a ring for each adapter,
+//! each ring visits all GPUs of a node before it leaves the node, and carries one part of the buffer. With r ranks of
+//! the group in a node, each adapter sends 1/r of the volume of a GPU.
 
 use serde::Serialize;
 
@@ -107,11 +107,12 @@ impl Collective {
         self.buffer * share
     }
 
-    /// Exchanges for which a law charges a launch and a latency: one, but half for each half of a tensor-parallel exchange.
+    /// Exchanges for which a law charges a launch and a latency: one, but half for each half of a tensor-parallel
+    /// exchange.
     ///
-    /// With sequence parallelism an all-reduce among tensor-parallel ranks becomes a reduce-scatter and an all-gather, with
-    /// the bytes of the all-reduce together. A ring all-reduce also takes both passes, so that the two halves wait no longer
-    /// than the whole (Korthikanti et al. 2022, section 4.2.2).
+    /// With sequence parallelism an all-reduce among tensor-parallel ranks becomes a reduce-scatter and an all-gather,
+    /// with the bytes of the all-reduce together. A ring all-reduce also takes both passes, so that the two halves wait
+    /// no longer than the whole (Korthikanti et al. 2022, section 4.2.2).
     pub const fn exchanges(&self) -> f64 {
         match self.kind {
             CollectiveKind::AllReduce | CollectiveKind::Send => 1.0,
@@ -136,8 +137,8 @@ impl Collective {
         }
     }
 
-    /// Bytes that each GPU sends over the link inside its node; all of them where a node holds several ranks of the group,
-    /// since a ring passes through them, and what leaves through another GPU's adapter reaches it over the link.
+    /// Bytes that each GPU sends over the link inside its node; all of them where a node holds several ranks of the
+    /// group, since a ring passes through them, and what leaves through another GPU's adapter reaches it over the link.
     pub fn node_link_bytes_per_gpu(&self) -> Bytes {
         match self.span {
             Span::Network if self.ranks_per_node == 1 => Bytes::ZERO,

@@ -57,9 +57,9 @@ fn push(ledger: &mut Ledger, phase: Phase, count: f64, collective: Collective) {
     }
 }
 
-/// Tensor parallelism: one all-reduce per split block in the forward pass, and one in the backward pass for each input of
-/// split projections; cross-attention has two inputs, and that from the encoder is as long as its sequence. With sequence
-/// parallelism each becomes a reduce-scatter and an all-gather with the same bytes in total.
+/// Tensor parallelism: one all-reduce per split block in the forward pass, and one in the backward pass for each input
+/// of split projections; cross-attention has two inputs, and that from the encoder is as long as its sequence. With
+/// sequence parallelism each becomes a reduce-scatter and an all-gather with the same bytes in total.
 fn tensor(job: &Job, ledger: &mut Ledger) {
     let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
     if p.tp == 1 {
@@ -223,12 +223,13 @@ fn tied_embedding(job: &Job, ledger: &mut Ledger) {
 
 /// Bytes of a parameter's gradient as it is communicated.
 ///
-/// Under autocast the weights are in 32 bits and so are the gradients that DDP sums (PyTorch, `torch.amp`: autocast does not
-/// change the parameters). FSDP's mixed precision computes and reduces in half precision (PyTorch, `MixedPrecisionPolicy`:
+/// Under autocast the weights are in 32 bits and so are the gradients that DDP sums (PyTorch, `torch.amp`: autocast
+/// does not change the parameters). FSDP's mixed precision computes and reduces in half precision (PyTorch,
+/// `MixedPrecisionPolicy`:
 /// `reduce_dtype` is `param_dtype` when absent), ZeRO has half-precision gradients (Rajbhandari et al. 2020, section 3.1).
-/// Megatron-LM sums bfloat16 gradients in 32 bits (`arguments.py`: "accumulate and all-reduce gradients in fp32 for bfloat16
-/// data type") and float16 ones as they are; nanotron sums its 32-bit accumulators (`accumulate_grad_in_fp32`).
-/// With weights in bfloat16 all gradients are bfloat16.
+/// Megatron-LM sums bfloat16 gradients in 32 bits (`arguments.py`: "accumulate and all-reduce gradients in fp32 for
+/// bfloat16 data type") and float16 ones as they are; nanotron sums its 32-bit accumulators
+/// (`accumulate_grad_in_fp32`). With weights in bfloat16 all gradients are bfloat16.
 const fn gradient_bytes(w: &Workload, data: DataParallel) -> f64 {
     let (whole, half) = (4.0, 2.0);
     if matches!(w.state_precision, StatePrecision::Bf16) {
@@ -260,9 +261,10 @@ const fn gradient_bytes(w: &Workload, data: DataParallel) -> f64 {
 
 /// Data parallelism: gradients once a step; with FSDP parameters and gradients every micro-step.
 ///
-/// FSDP's units are the layers and a root with what no layer holds: embedding, output projection, final norm. PyTorch keeps
-/// the root's parameters after its forward pass (`fully_shard`: "`reshard_after_forward` … True for non-root modules and
-/// False for root modules"; FSDP1 does the same), so that a micro-step gathers each layer twice and the root once.
+/// FSDP's units are the layers and a root with what no layer holds: embedding, output projection, final norm. PyTorch
+/// keeps the root's parameters after its forward pass (`fully_shard`: "`reshard_after_forward` … True for non-root
+/// modules and False for root modules"; FSDP1 does the same), so that a micro-step gathers each layer twice and the
+/// root once.
 fn data(job: &Job, ledger: &mut Ledger) {
     let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
     if p.dp == 1 {
@@ -410,8 +412,8 @@ mod tests {
         assert_eq!(of(CollectiveKind::Send).sent_per_gpu(), Bytes::new(800.0));
     }
 
-    /// NCCL's rings over whole nodes: Ψ = 1,600 B among 16 GPUs on two nodes of 8; a GPU sends 2 · 1,600 · 15/16 = 3,000 B,
-    /// and each of a node's 8 adapters 375 B.
+    /// NCCL's rings over whole nodes: Ψ = 1,600 B among 16 GPUs on two nodes of 8; a GPU sends 2 · 1,600 · 15/16 =
+    /// 3,000 B, and each of a node's 8 adapters 375 B.
     #[test]
     fn gpus_of_a_node_share_the_traffic_between_nodes() {
         let sixteen = Collective {
@@ -454,7 +456,8 @@ mod tests {
         assert_eq!(members(&job("pp = 2", 2, 1), R::PipelineActivations), 1);
     }
 
-    /// Four layers of two blocks: eight exchanges a pass and the embedding's, whether in one collective or in two halves.
+    /// Four layers of two blocks: eight exchanges a pass and the embedding's, whether in one collective or in two
+    /// halves.
     #[test]
     fn the_halves_of_sequence_parallelism_are_one_exchange() {
         let of = |extra: &str| {
@@ -473,8 +476,8 @@ mod tests {
         assert_eq!(of("tp = 2, sequence_parallel = true"), whole);
     }
 
-    /// One layer of a Llama with h = 64, f = 4, a vocabulary of 100: attention 4 · 64², feed-forward 3 · 64 · 4, norms 2 · 64;
-    /// the root has two vocabulary matrices of 100 × 64 and the final norm of 64; all in 2 bytes.
+    /// One layer of a Llama with h = 64, f = 4, a vocabulary of 100: attention 4 · 64², feed-forward 3 · 64 · 4, norms
+    /// 2 · 64; the root has two vocabulary matrices of 100 × 64 and the final norm of 64; all in 2 bytes.
     #[test]
     fn fsdp_gathers_each_layer_twice_and_the_root_once() {
         let text = "model = { family = 'llama', layers = 3, hidden_size = 64, heads = 4, ffn_size = 4, vocab_size = 100 }
@@ -539,7 +542,8 @@ mod tests {
         found.filter(|(_, _, c)| c.role == role).collect()
     }
 
-    /// GPT-2's embedding of 50,257 × 384, half of it on each of two tensor-parallel ranks, gradients of 4 B under autocast.
+    /// GPT-2's embedding of 50,257 × 384, half of it on each of two tensor-parallel ranks, gradients of 4 B under
+    /// autocast.
     #[test]
     fn a_pipeline_sums_the_gradients_of_a_tied_embedding() {
         let role = CollectiveRole::TiedEmbeddingGradients;
@@ -563,8 +567,9 @@ mod tests {
         assert_eq!(of_role(&untied, 0, role), []);
     }
 
-    /// Sequences of 32 positions read, 8 written, width 64, 2 B: buffers of 4,096 and 1,024 B. One encoder layer has two
-    /// blocks, two decoder layers three; backward each decoder layer also sums the gradient of the encoder's output.
+    /// Sequences of 32 positions read, 8 written, width 64, 2 B: buffers of 4,096 and 1,024 B. One encoder layer has
+    /// two blocks, two decoder layers three; backward each decoder layer also sums the gradient of the encoder's
+    /// output.
     #[test]
     fn cross_attention_sums_the_gradient_of_the_encoders_output() {
         let text = "model = { family = 't5', layers = 2, encoder_layers = 1, hidden_size = 64, heads = 4, ffn_size = 12 }

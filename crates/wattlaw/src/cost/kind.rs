@@ -24,7 +24,8 @@ pub enum OpKind {
     Rotary,
     /// Scores, softmax and weighted values, of self-attention and cross-attention.
     AttentionCore {
-        /// Whether each position attends only to those before it, so that a fused kernel can leave out half of the scores.
+        /// Whether each position attends only to those before it, so that a fused kernel can leave out half of the
+        /// scores.
         causal: bool,
     },
     /// Output projection of self-attention.

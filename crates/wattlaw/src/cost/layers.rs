@@ -42,14 +42,14 @@ pub(super) fn model_flops_per_step(job: &Job, attention: AttentionFlops) -> Flop
     micro_step * (w.grad_accum * job.parallelism.dp) as f64
 }
 
-/// Whether full checkpointing repeats the last product of each layer, the second projection of the feed-forward block, with
-/// the residual addition after it. No backward pass needs their results.
+/// Whether full checkpointing repeats the last product of each layer, the second projection of the feed-forward block,
+/// with the residual addition after it. No backward pass needs their results.
 ///
 /// PyTorch's non-reentrant checkpoint stops when it has what the backward pass needs (`torch.utils.checkpoint`,
 /// `early_stop=True`), and XLA drops work without a reader. Megatron-LM's, DeepSpeed's and nanotron's checkpoints run the whole
 /// layer again. In a post-norm layer (BERT) a norm follows, in a mixture of experts the routing weights, and beside an
-/// adapter of that projection the adapter's second product: each saves a later tensor. `tests/golden/flops.json` has both
-/// counts.
+/// adapter of that projection the adapter's second product: each saves a later tensor. `tests/golden/flops.json` has
+/// both counts.
 pub(super) fn repeats_last_product(a: &Architecture, w: &Workload) -> bool {
     let saved_later = a.family() == Family::Bert
         || a.experts.is_some()
@@ -334,8 +334,9 @@ impl<'a> Writer<'a> {
         self.adapter(LoraTarget::Output, count, full, out);
     }
 
-    /// Scores, softmax and context: 4 · b · s · s' · width FLOPs forward. The backward pass has the gradients of both products,
-    /// twice that; flash attention computes the scores again, 2.5 times that (Dao et al. 2022, algorithm 4; PyTorch's
+    /// Scores, softmax and context: 4 · b · s · s' · width FLOPs forward. The backward pass has the gradients of both
+    /// products, twice that; flash attention computes the scores again, 2.5 times that (Dao et al. 2022, algorithm 4;
+    /// PyTorch's
     /// `FlopCounterMode` counts it so in `sdpa_backward_flop`).
     fn attention_core(
         &mut self,
@@ -518,8 +519,8 @@ mod tests {
         cost.stages[0].per_step(keep).flops.value()
     }
 
-    /// Two products of 2 sequences × 8 × 8 × 64, 2 FLOPs each, in 3 layers: 98,304 forward. Backward has four such products;
-    /// flash attention has the scores' once more (PyTorch, `sdpa_backward_flop`).
+    /// Two products of 2 sequences × 8 × 8 × 64, 2 FLOPs each, in 3 layers: 98,304 forward. Backward has four such
+    /// products; flash attention has the scores' once more (PyTorch, `sdpa_backward_flop`).
     #[test]
     fn flash_attention_computes_the_scores_again() {
         let forward = 3.0 * 2.0 * 2.0 * (2.0 * 8.0 * 8.0 * 64.0);
@@ -553,7 +554,8 @@ mod tests {
         assert_eq!(masks("family = 't5'"), [false, true, false]);
     }
 
-    /// 2 · 8 positions, width 64: logits of 16 words take 2 · 16 · 64 · 16 FLOPs forward, of 128 words eight times that.
+    /// 2 · 8 positions, width 64: logits of 16 words take 2 · 16 · 64 · 16 FLOPs forward, of 128 words eight times
+    /// that.
     #[test]
     fn a_padded_vocabulary_is_multiplied_and_is_no_model_work() {
         let count =

@@ -92,8 +92,8 @@ impl StageParameters {
     }
 }
 
-/// Counts the parameters of a stage, with a padded vocabulary. Norms and biases are split like their projections; where tensor parallelism
-/// replicates them, the error is below 0.1 %.
+/// Counts the parameters of a stage, with a padded vocabulary. Norms and biases are split like their projections; where
+/// tensor parallelism replicates them, the error is below 0.1 %.
 pub(crate) fn stage_parameters(job: &Job, stage: u64) -> StageParameters {
     let (a, p) = (&job.architecture, &job.parallelism);
     let all = a.parameters_for(job.workload.task);
@@ -196,8 +196,8 @@ mod tests {
         assert_eq!(trained(t5, "", 1), f64::from((1 + 2 * 2) * 2 * 128 + 3 * 2 * 76));
     }
 
-    /// AdamW reads a gradient, reads and writes a weight and two moments, and writes the 16-bit copy of a 32-bit weight:
-    /// 4 + 8 + 16 + 2 bytes a parameter, and 2 + 4 + 8 with all of them in bfloat16.
+    /// AdamW reads a gradient, reads and writes a weight and two moments, and writes the 16-bit copy of a 32-bit
+    /// weight: 4 + 8 + 16 + 2 bytes a parameter, and 2 + 4 + 8 with all of them in bfloat16.
     #[test]
     fn states_in_bfloat16_move_half_the_bytes() {
         let model = "family = 'gpt2', layers = 2, hidden_size = 64";
@@ -214,8 +214,8 @@ mod tests {
         assert_eq!(bytes(quantized), 10.0 + 16.0 / 2048.0);
     }
 
-    /// 50,257 rows padded to 128 · 2 · 197 = 50,432 for two ranks, 64 wide, each with half of the embedding and, where it is
-    /// untied, of the output projection.
+    /// 50,257 rows padded to 128 · 2 · 197 = 50,432 for two ranks, 64 wide, each with half of the embedding and, where
+    /// it is untied, of the output projection.
     #[test]
     fn a_padded_vocabulary_is_held_and_trained() {
         let held = |model: &str, workload: &str| {

@@ -62,8 +62,8 @@ words!(Optimizer, "optimizer": AdamW = "adamw" | "adam", Sgd = "sgd", Adafactor 
     Adam8bit = "adam8bit" | "adamw8bit" | "adam-8bit" | "adamw-8bit");
 
 impl Optimizer {
-    /// Bytes of optimizer state a parameter, without the master copy of the weights; moments in 16 bits take half, quantized
-    /// ones stay as they are.
+    /// Bytes of optimizer state a parameter, without the master copy of the weights; moments in 16 bits take half,
+    /// quantized ones stay as they are.
     ///
     /// Source: the optimizers' papers (Loshchilov and Hutter 2019; Shazeer and Stern 2018, whose factors are
     /// O(rows + columns); Dettmers et al. 2022, block size 2048 with one 32-bit scale a block).
@@ -236,7 +236,8 @@ pub struct Workload {
     pub lora: Option<Lora>,
     /// Format of the weights that are updated, and of the optimizer's states.
     pub state_precision: StatePrecision,
-    /// The software stack; no law and no memory recipe depends on it yet.
+    /// The software stack; the ledger takes the padding of the vocabulary, the precision of communicated gradients and
+    /// what full checkpointing repeats from it.
     pub framework: Stack,
 }
 

@@ -70,8 +70,8 @@ fn of_a_layer(op: &Op) -> bool {
         )
 }
 
-/// Whether something after the last product of a layer is saved for the backward pass, so that PyTorch's checkpoint repeats
-/// the product: a norm, routing weights, or an adapter.
+/// Whether something after the last product of a layer is saved for the backward pass, so that PyTorch's checkpoint
+/// repeats the product: a norm, routing weights, or an adapter.
 fn repeats_last_product(job: &Job) -> bool {
     let lora = job.workload.lora.as_ref();
     job.architecture.family() == Family::Bert

@@ -33,8 +33,8 @@ fn preset(name: &str) -> ModelSpec {
     ModelSpec { name: Some(name.into()), ..ModelSpec::default() }
 }
 
-/// Training on `tokens` in sequences of `seq_len`, on one GPU, one sequence a step; no paper here counts the scores that flash
-/// attention computes again.
+/// Training on `tokens` in sequences of `seq_len`, on one GPU, one sequence a step; no paper here counts the scores
+/// that flash attention computes again.
 fn training(model: ModelSpec, seq_len: u64, tokens: u64) -> Job {
     let workload = WorkloadSpec {
         tokens: Some(Count::new(tokens)),

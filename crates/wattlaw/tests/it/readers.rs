@@ -45,8 +45,8 @@ const JOBS: [&str; 3] = [
     "[model]\nname = 'bert-base-uncased'\n[workload]\ntokens = \"10M\"\nseq_len = 128\nmicro_batch = 32\n\
      padding_share = 0.25\n[parallelism]\nstrategy = 'fsdp'\n[system]\ngpu = 'a100-sxm4-40gb'\ngpus = 4\n",
     "model = { family = 'mixtral', layers = 8, hidden_size = 512, heads = 8, kv_heads = 4, experts = 8, \
-     top_k = 2 }\n\
-     workload = { epochs = 2.5, examples = 1000, seq_len = 256, micro_batch = 2, grad_accum = 8, \
+     top_k = 2, vocab_multiple = 64 }\n\
+     workload = { epochs = 2.5, examples = 1000, state_precision = 'bf16', framework = 'nanotron', seq_len = 256, micro_batch = 2, grad_accum = 8, \
      lora = { rank = 8, targets = ['q', 'up'] } }\n\
      parallelism = { tp = 2, pp = 2, dp = 2, schedule = 'interleaved', virtual_stages = 2, \
      sequence_parallel = true }\n\

@@ -53,7 +53,8 @@ pub struct WorkloadSpec {
     /// Format of frozen weights; none when absent. Tables and records keep others, but no cost is modelled for them
     /// yet.
     pub quantization: Option<Quantization>,
-    /// The software stack, and the program within it, such as `accelerate` or `megatron/nemo-2024`; unknown when absent.
+    /// The software stack, and the program within it, such as `accelerate` or `megatron/nemo-2024`; unknown when
+    /// absent.
     pub framework: Option<Stack>,
 }
 
