@@ -8,9 +8,8 @@ use nalgebra::{DMatrix, DVector};
 use crate::base::error::{Error, Result};
 use crate::stats::orthogonal::NEGLIGIBLE;
 
-/// Fewer clusters than this make cluster-robust errors unreliable: where a cluster's size or columns stand out, 20 can
-/// be too few, and 50 are enough only for clusters of like size (Cameron and Miller, Journal of Human Resources 2015,
-/// section VI).
+/// Fewer clusters than this are few: the lower end of the 20 to 50 that clusters of like size need, and unlike ones need
+/// more (Cameron and Miller, Journal of Human Resources 2015, section VI).
 pub(crate) const FEW: usize = 20;
 
 /// The clusters of a fit's rows, with what each of them determines of the estimates.
