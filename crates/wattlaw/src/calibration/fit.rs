@@ -179,7 +179,10 @@ impl Calibration {
             },
             held_out_by: "source".to_owned(),
             range,
-            notes: sources.iter().map(|data| format!("{}: {} runs", data.name, data.runs.len())).collect(),
+            notes: sources
+                .iter()
+                .map(|data| format!("{}: {} runs", data.name, data.runs.len()))
+                .collect(),
             law: Laws::Roofline(Box::new(law)),
         })
     }
@@ -307,7 +310,8 @@ impl Calibration {
         let law = self.roofline("be adapted to runs")?;
         let frame = data.frame(ProxyColumns::default(), catalog)?;
         let runs = observations(data, catalog).into_iter().collect::<Result<Vec<_>>>()?;
-        let updated = law.updated(&runs.iter().collect::<Vec<_>>(), &data.name, Some(MAX_POINTS))?;
+        let updated =
+            law.updated(&runs.iter().collect::<Vec<_>>(), &data.name, Some(MAX_POINTS))?;
         let own = range::from_dataset(data, frame.label("gpu")?);
         Ok(Self {
             name: name.to_owned(),

@@ -136,11 +136,9 @@ impl<R: Real> Parameters<R> {
         let watts = match scope {
             Scope::Codecarbon => watts + self.codecarbon_host_w * (x.nodes / x.gpus),
             Scope::NodeAc => watts + self.host_share * x.tdp,
-            Scope::Gpu
-            | Scope::Devices
-            | Scope::NodeDc
-            | Scope::Facility
-            | Scope::Unstated => watts,
+            Scope::Gpu | Scope::Devices | Scope::NodeDc | Scope::Facility | Scope::Unstated => {
+                watts
+            }
         } * self.source_power;
         let v2 = clock.voltage.squared();
         let (remains, rest) = power.idle_parts(self.static_remains);

@@ -178,7 +178,9 @@ impl From<Posterior> for Stored {
                 .into_iter()
                 .map(|level| (level, posterior.layout.members(level).to_vec()))
                 .collect(),
-            spreads: by_level(&|level| posterior.spreads[level.index()].iter().map(|s| round(*s)).collect()),
+            spreads: by_level(&|level| {
+                posterior.spreads[level.index()].iter().map(|s| round(*s)).collect()
+            }),
             noise: posterior.noise.map(round),
             power_chips: posterior.power_chips.clone(),
             mean: posterior.mean.iter().map(|x| round(*x)).collect(),
@@ -240,7 +242,14 @@ impl TryFrom<Stored> for Posterior {
                 lower[(i, first + j)] = sd[i] * part / length;
             }
         }
-        Ok(Self { layout, mean: DVector::from_vec(mean), factor: lower, spreads, noise, power_chips })
+        Ok(Self {
+            layout,
+            mean: DVector::from_vec(mean),
+            factor: lower,
+            spreads,
+            noise,
+            power_chips,
+        })
     }
 }
 
