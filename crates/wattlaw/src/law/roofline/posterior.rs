@@ -126,8 +126,8 @@ impl Posterior {
     }
 }
 
-/// Digits of the factor in a file: entries over the standard deviation of their row, in thousandths. Rounding changes a
-/// standard deviation by less than a hundredth of it.
+/// Digits of the factor in a file: entries over the largest of their row, in thousandths, so that what was read is
+/// written as it was.
 const PARTS: f64 = 1000.0;
 
 /// The file format of a posterior.
@@ -148,7 +148,8 @@ struct Stored {
     mean: Vec<f64>,
     /// Standard deviations of the same.
     sd: Vec<f64>,
-    /// L of the correlation L Lᵀ of the same, row by row, in thousandths, without zeros at the start of a row.
+    /// L of the correlation L Lᵀ of the same, row by row, in thousandths of the row's largest entry, without zeros at the
+    /// start of a row.
     factor: Vec<Row>,
 }
 
@@ -162,9 +163,12 @@ impl From<Posterior> for Stored {
         let sd: Vec<f64> = (0..n).map(|i| posterior.factor.row(i).norm()).collect();
         let factor = (0..n)
             .map(|i| {
-                let parts: Vec<i16> = (0..=i)
-                    .map(|j| (PARTS * posterior.factor[(i, j)] / sd[i]).round() as i16)
-                    .collect();
+                let row = posterior.factor.row(i);
+                let largest = row.amax();
+                let mut parts: Vec<i16> =
+                    (0..=i).map(|j| (PARTS * row[j] / largest).round() as i16).collect();
+                // a factor has a positive diagonal, however small
+                parts[i] = parts[i].max(1);
                 let first = parts.iter().position(|part| *part != 0).unwrap_or(i);
                 Row(first, parts[first..].to_vec())
             })
@@ -236,7 +240,7 @@ impl TryFrom<Stored> for Posterior {
         let mut lower = DMatrix::zeros(n, n);
         for (i, Row(first, parts)) in factor.into_iter().enumerate() {
             let row: Vec<f64> = parts.into_iter().map(f64::from).collect();
-            // rounding leaves the length of a row near one
+            // the standard deviation is the length of the row
             let length = row.iter().map(|x| x * x).sum::<f64>().sqrt();
             for (j, part) in row.into_iter().enumerate() {
                 lower[(i, first + j)] = sd[i] * part / length;
