@@ -6,10 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::roofline::{built_in_law, law};
+use crate::roofline::{answer, built_in_law};
 use wattlaw::job::JobSpec;
 use wattlaw::job::catalog::Catalog;
-use wattlaw::law::roofline::Groups;
 use wattlaw::law::roofline::terms::Terms;
 use wattlaw::predict::{Breakdown, predict};
 use wattlaw::stats::score::median;
@@ -110,7 +109,7 @@ fn law_by_clock() -> Vec<(f64, f64, f64)> {
          workload = { steps = 1, seq_len = 2048, micro_batch = 4, precision = 'bf16' }
          system = { gpu = 'a100-sxm4-80gb' }";
     let job = JobSpec::from_toml(text).unwrap().resolve(&Catalog::built_in().unwrap()).unwrap();
-    let answer = law().answer(&Groups::for_job(&job));
+    let answer = answer(&job);
     let x = Terms { whole_run: false, ..Terms::for_job(&job) };
     let limits = (0..200).map(|i| 1e3 * 0.985_f64.powi(i));
     limits

@@ -5,15 +5,15 @@
 use std::sync::LazyLock;
 
 use crate::jobs::{CATALOG, jobs, resolved};
-use crate::roofline::{law, placed};
+use crate::roofline::{answer, placed};
 use proptest::prelude::*;
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Watts;
 use wattlaw::calibration::{Calibration, embedded};
 use wattlaw::job::{Job, JobSpec};
+use wattlaw::law::roofline::Parts;
 use wattlaw::law::roofline::clock::MIN_CLOCK_SHARE;
 use wattlaw::law::roofline::terms::Terms;
-use wattlaw::law::roofline::{Answer, Groups, Parts};
 use wattlaw::predict::{WarningKind, predict};
 
 static CALIBRATIONS: LazyLock<Vec<Calibration>> = LazyLock::new(|| embedded().unwrap());
@@ -28,10 +28,6 @@ fn under(x: &Terms, power_limit: f64) -> Terms {
 /// Mean power of an accelerator over the whole run, W.
 fn power_w(parts: &Parts, x: &Terms) -> f64 {
     parts.energy.total_j / parts.time.total_s / x.gpus
-}
-
-fn answer(job: &Job) -> Answer<'static> {
-    law().answer(&Groups::for_job(job))
 }
 
 proptest! {
@@ -56,14 +52,13 @@ proptest! {
             prop_assert!((limit.clock_share / MIN_CLOCK_SHARE - 1.0).abs() < 1e-12, "{limit:?}");
         }
         // starting draws less than running
-        prop_assert!(power_w(&held, &x) <= limit.draw_w * 1.001, "{held:?}");
+        prop_assert!(power_w(&held, &x) <= limit.draw_w * 1.01, "{held:?}");
         prop_assert!(limit.time_factor >= 1.0 - 1e-12 && limit.clock_share <= 1.0 + 1e-9, "{limit:?}");
         prop_assert!(limit.clock_share >= MIN_CLOCK_SHARE - 1e-12, "{limit:?}");
         prop_assert!(held.time.total_s >= free.time.total_s * (1.0 - 1e-12));
         // a limit far above the draw does not bind
-        if share >= 1.25 {
-            prop_assert!(!limit.binds, "{limit:?}");
-        }
+        let far = answer.parts(&under(&x, 2.0 * free.limit.draw_w));
+        prop_assert!(!far.limit.binds && far.time.total_s <= 1.001 * free.time.total_s, "{far:?}");
         if limit.binds {
             prop_assert!(limit.draw_w < free.limit.draw_w);
         }
@@ -156,10 +151,13 @@ fn only_device_time_stretches() {
     let answer = answer(&job);
     let (free, held) = (answer.parts(&under(&x, FREE_W)), answer.parts(&under(&x, 150.0)));
     assert!(held.limit.binds && held.time.device_s > 1.2 * free.time.device_s, "{held:?}");
-    assert_eq!(held.time.gradient_all_reduce_s, free.time.gradient_all_reduce_s);
-    assert_eq!(held.time.launch_overhead_s, free.time.launch_overhead_s);
-    assert_eq!(held.time.optimizer_s, free.time.optimizer_s);
-    assert_eq!(held.time.start_up_s, free.time.start_up_s);
+    let waits = |parts: &Parts| {
+        let t = parts.time;
+        [t.gradient_all_reduce_s, t.launch_overhead_s, t.optimizer_s, t.start_up_s]
+    };
+    for (held, free) in waits(&held).into_iter().zip(waits(&free)) {
+        approx::assert_relative_eq!(held, free, max_relative = 1e-9);
+    }
     // work costs less at a lower voltage, and idle power is paid for longer
     assert!(held.energy.compute_j < free.energy.compute_j);
     assert!(held.energy.static_j > free.energy.static_j);

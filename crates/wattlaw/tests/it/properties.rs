@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helper functions of a test")]
 
 use crate::jobs::{jobs, resolved};
-use crate::roofline::law;
+use crate::roofline::answer;
 use proptest::prelude::*;
 use wattlaw::base::amount::Count;
 use wattlaw::cost::{
@@ -16,7 +16,6 @@ use wattlaw::job::system::SystemSpec;
 use wattlaw::job::task::Task;
 use wattlaw::job::workload::{AttentionKernel, Checkpointing, Lora, LoraTarget};
 use wattlaw::job::{Job, JobSpec};
-use wattlaw::law::roofline::Groups;
 use wattlaw::law::roofline::terms::{Communication, StageTerms, Terms};
 use wattlaw::memory::{Memory, MemoryPart, Recipe};
 
@@ -591,7 +590,7 @@ fn same(a: &Communication, b: &Communication) -> bool {
 /// Seconds and joules of a run by the physics of the built-in law, without a power limit.
 fn priced(job: &Job, cost: &Cost) -> [f64; 2] {
     let x = Terms { power_limit: 1e12, ..Terms::from_cost(job, cost) };
-    let parts = law().answer(&Groups::for_job(job)).parts(&x);
+    let parts = answer(job).parts(&x);
     [parts.time.total_s, parts.energy.total_j]
 }
 

@@ -216,7 +216,7 @@ impl TryFrom<Stored> for Posterior {
             Layout::new(Level::LEVELS.map(|level| groups.remove(&level).unwrap_or_default()));
         let spreads = Level::LEVELS.map(|level| spreads.remove(&level).unwrap_or_default());
         let n = layout.length();
-        let positive = |x: &f64| x.is_finite() && *x > 0.0;
+        let positive = |x: &f64| (SMALLEST..LARGEST).contains(x);
         let whole = Level::LEVELS
             .into_iter()
             .all(|level| spreads[level.index()].len() == layout.parameters(level).len());
@@ -233,9 +233,9 @@ impl TryFrom<Stored> for Posterior {
         if !(mean.iter().all(|x| x.is_finite() && x.abs() < LARGEST)
             && sd.iter().chain(&noise).chain(spreads.iter().flatten()).all(positive))
         {
-            return Err(Error::Data(
-                "the law's numbers must be finite, and its standard deviations positive".into(),
-            ));
+            return Err(Error::Data(format!(
+                "the law's means must lie within ±{LARGEST}, and its standard deviations between {SMALLEST} and {LARGEST}"
+            )));
         }
         let mut lower = DMatrix::zeros(n, n);
         for (i, Row(first, parts)) in factor.into_iter().enumerate() {
@@ -257,5 +257,8 @@ impl TryFrom<Stored> for Posterior {
     }
 }
 
-/// Largest logarithm or logit of a parameter in a file.
+/// Smallest standard deviation in a file, whose square is still far from zero.
+const SMALLEST: f64 = 1e-9;
+
+/// Largest logarithm or logit of a parameter in a file, and largest standard deviation of one.
 const LARGEST: f64 = 100.0;
