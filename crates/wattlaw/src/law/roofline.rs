@@ -20,6 +20,7 @@ pub mod parameter;
 mod parts;
 mod physics;
 mod posterior;
+mod power;
 pub mod terms;
 
 pub use conditional::{Conditional, Estimate, Workspace};

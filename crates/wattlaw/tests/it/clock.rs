@@ -2,15 +2,14 @@
 //! depend on no efficiency of the accelerator. The tables are not part of the project; without them the tests say that
 //! they skip.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at what it did not expect")]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::collections::BTreeMap;
 
-use crate::roofline::{answer, built_in_law};
+use crate::roofline::answer;
 use wattlaw::job::JobSpec;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::law::roofline::terms::Terms;
-use wattlaw::predict::{Breakdown, predict};
 use wattlaw::stats::score::median;
 
 /// TDP of the accelerators in the tables, W.
@@ -158,11 +157,8 @@ fn answered(catalog: &Catalog, gpu: &str, row: &AtLimit, limit_w: f64) -> (f64, 
         row.batch
     );
     let job = JobSpec::from_toml(&text).unwrap().resolve(catalog).unwrap();
-    let answer = predict(&job, built_in_law(), "asked", None, 0.95).unwrap();
-    let Breakdown::Parts { time, energy, .. } = answer.breakdown else {
-        panic!("a roofline law answers")
-    };
-    (time.total_s, energy.total_j)
+    let parts = answer(&job).parts(&Terms::for_job(&job));
+    (parts.time.total_s, parts.energy.total_j)
 }
 
 /// Each limit against the default limit, for BERT as Zeus fine-tuned it on SQuAD with sequences of 384 in FP32.

@@ -26,11 +26,6 @@ use wattlaw::validate::{CrossValidator, HoldOut, Scheme};
 
 static BUILT_IN: LazyLock<Calibration> = LazyLock::new(|| built_in().unwrap());
 
-/// The calibration of the built-in law.
-pub fn built_in_law() -> &'static Calibration {
-    &BUILT_IN
-}
-
 fn roofline(calibration: &Calibration) -> &RooflineFit {
     match &calibration.law {
         Laws::Roofline(law) => law,
@@ -156,8 +151,10 @@ proptest! {
             [parts.time.total_s, parts.energy.total_j]
         };
         let (less, more) = (of(&job), of(&more));
-        prop_assert!(more[0] >= less[0] * (1.0 - 1e-9), "{less:?} {more:?}");
-        prop_assert!(more[1] >= less[1] * (1.0 - 1e-9), "{less:?} {more:?}");
+        // a bubble lasts as long as the mean stage, whose share of the busiest one changes
+        let slack = if job.parallelism.pp > 1 { 0.02 } else { 1e-9 };
+        prop_assert!(more[0] >= less[0] * (1.0 - slack), "{less:?} {more:?}");
+        prop_assert!(more[1] >= less[1] * (1.0 - slack), "{less:?} {more:?}");
     }
 }
 
@@ -197,18 +194,24 @@ fn noise(at: usize, sd: f64) -> f64 {
     sd * 12_f64.sqrt() * uniform
 }
 
-/// A run of a job that takes `factor` of the law's time at the law's power, but for noise.
-fn simulated(job: &Job, factor: f64, at: usize) -> Observation {
-    let (terms, groups) = (Terms::for_job(job), Groups::for_job(job));
-    let [time, power] = answer(job).logs(&terms, Scope::Gpu);
-    Observation {
-        terms,
-        groups,
-        scope: Scope::Gpu,
-        table: "simulated".to_owned(),
-        log_time: Some(time + factor.ln() + noise(at, 0.01)),
-        log_power: Some(power + noise(at + 1, 0.01)),
-    }
+/// A run of each job that takes `factor` of the law's time at the law's power, but for noise.
+fn simulated(law: &RooflineFit, jobs: &[Job], factor: f64) -> Vec<Observation> {
+    // all jobs of a grid have the same groups
+    let groups = Groups::for_job(&jobs[0]);
+    let answer = law.answer(&groups);
+    let of = |(at, job): (usize, &Job)| {
+        let terms = Terms::for_job(job);
+        let [time, power] = answer.logs(&terms, Scope::Gpu);
+        Observation {
+            terms,
+            groups: groups.clone(),
+            scope: Scope::Gpu,
+            table: "simulated".to_owned(),
+            log_time: Some(time + factor.ln() + noise(at, 0.01)),
+            log_power: Some(power + noise(at + 1, 0.01)),
+        }
+    };
+    jobs.iter().enumerate().map(of).collect()
 }
 
 /// Standard deviations of ln time and ln power of the jobs of some groups, by the built-in law without what runs near
@@ -266,47 +269,38 @@ fn a_chip_without_runs_has_wider_intervals_than_one_with_runs() {
 /// Runs of 1.5 × the law's time on an accelerator without runs: the law follows there, and hardly elsewhere.
 #[test]
 fn an_update_by_an_unseen_chip_moves_its_predictions_and_leaves_others() {
-    let unseen = CATALOG
-        .accelerators
-        .iter()
-        .find(|gpu| {
-            let chip = gpu.chip.as_deref().unwrap_or(&gpu.name);
-            !law().posterior.groups(Level::Chip).iter().any(|known| known == chip)
-        })
-        .unwrap();
-    let all = grid(&unseen.name, "accelerate");
-    let few: Vec<Observation> =
-        all.iter().enumerate().step_by(5).map(|(at, job)| simulated(job, 1.5, at)).collect();
-    let updated = law().updated(&few.iter().collect::<Vec<_>>(), "here", None).unwrap();
+    let law = roofline(&FITTED);
+    let all = grid("b200", "megatron");
+    assert!(law.answer(&Groups::for_job(&all[0])).unseen.contains(&Level::Chip));
+    let few: Vec<Job> = all.iter().step_by(5).cloned().collect();
+    let few = simulated(law, &few, 1.5);
+    let updated = law.updated(&few.iter().collect::<Vec<_>>(), "here", None).unwrap();
     // how far each job's time moves, and its standard deviation before and after
     let moved = |jobs: &[Job]| {
-        let (before, after) = (answer(&jobs[0]), updated.answer(&Groups::for_job(&jobs[0])));
+        let groups = Groups::for_job(&jobs[0]);
+        let answers = [law.answer(&groups), updated.answer(&groups)];
         let mut workspace = Workspace::default();
         let mut of = |job: &Job| {
             let x = Terms::for_job(job);
-            let [before, after] = [before, &after]
+            let [before, after] = answers
+                .each_ref()
                 .map(|answer| answer.estimate(&x, Scope::Gpu, &mut workspace).estimate);
-            (
-                after.log_time - before.log_time,
-                before.variance_time.sqrt(),
-                after.variance_time.sqrt(),
-            )
+            let sds = [before, after].map(|estimate| estimate.variance_time.sqrt());
+            (after.log_time - before.log_time, sds)
         };
         jobs.iter().map(|job| of(job)).collect::<Vec<_>>()
     };
-    for (here, before, after) in moved(&all) {
+    for (here, [before, after]) in moved(&all) {
         assert!((0.6 * 1.5_f64.ln()..1.3 * 1.5_f64.ln()).contains(&here), "{here}");
         assert!(after < before, "{after} {before}");
     }
-    for gpu in ["a100-sxm4-80gb", "v100-sxm2-32gb", "h100-sxm5-80gb"] {
-        for framework in ["megatron", "unknown"] {
-            for (there, sd, _) in moved(&grid(gpu, framework)) {
-                assert!(there.abs() < 0.35 * sd, "{gpu}, {framework}: {there} with {sd}");
-            }
+    for (gpu, framework) in OF_FITTED {
+        for (there, [sd, _]) in moved(&grid(gpu, framework)) {
+            assert!(there.abs() < 0.35 * sd, "{gpu}, {framework}: {there} with {sd}");
         }
     }
     let cells = |law: &RooflineFit| law.cells().count();
-    assert_eq!(cells(&updated), cells(law()) + 1);
+    assert_eq!(cells(&updated), cells(law) + 1);
 }
 
 /// A table of simulated runs with every column that the law needs.
@@ -341,6 +335,7 @@ fn table(jobs: &[Job], factor: f64, scope: impl Fn(usize) -> Scope) -> Dataset {
     Dataset::from_csv(text.as_bytes(), "mine.csv", None).unwrap()
 }
 
+/// Errors of ln time and ln power of the jobs of a grid against `factor` × the built-in law's time, and its power.
 fn errors(calibration: &Calibration, jobs: &[Job], factor: f64, scope: Scope) -> Vec<[f64; 2]> {
     // all jobs of a grid have the same groups
     let fitted = roofline(calibration).answer(&Groups::for_job(&jobs[0]));
@@ -372,30 +367,38 @@ fn rows_of_mixed_scopes_are_fitted_and_refused_by_a_scaling_law() {
         let [time, power] = medians(&errors(&own, &jobs, 1.0, scope));
         assert!(time < 0.1 && power < 0.1, "{scope}: {time} {power}");
     }
-    BUILT_IN.adjusted(&mixed, &CATALOG, "mine").unwrap();
+    let added = FITTED.adjusted(&mixed, &CATALOG, "mine").unwrap();
+    assert_eq!(added.data.rows, mixed.runs.len());
     let error = Calibration::fit(&mixed, &options, &CATALOG).unwrap_err().to_string();
     assert!(error.contains("scope") && !error.contains('\n'), "{error}");
 }
 
 #[test]
 fn one_run_is_added_to_the_law() {
-    let jobs = &grid("a100-sxm4-80gb", "pytorch")[10..11];
-    let one = BUILT_IN.adjusted(&table(jobs, 1.3, |_| Scope::Gpu), &CATALOG, "mine").unwrap();
+    let jobs = &grid("a40", "pytorch")[10..11];
+    let one = FITTED.adjusted(&table(jobs, 2.0, |_| Scope::Gpu), &CATALOG, "mine").unwrap();
     assert_eq!((one.name.as_str(), one.data.rows), ("mine", 1));
-    let (before, after) = (
-        medians(&errors(&BUILT_IN, jobs, 1.3, Scope::Gpu)),
-        medians(&errors(&one, jobs, 1.3, Scope::Gpu)),
-    );
-    assert!(after[0] < 0.75 * before[0], "{before:?} {after:?}");
+    let [before, after] =
+        [&*FITTED, &one].map(|calibration| medians(&errors(calibration, jobs, 2.0, Scope::Gpu))[0]);
+    assert!(after < 0.75 * before, "{before:?} {after:?}");
     // it answers what it answered before
     let other = &grid("h100-sxm5-80gb", "megatron")[3];
     let found = predict(other, &one, "asked", None, 0.95).unwrap();
     assert!(found.energy_j.unwrap().estimate > 0.0);
 }
 
+/// Accelerators and frameworks of the fitted law.
+const OF_FITTED: [(&str, &str); 3] = [
+    ("a100-sxm4-80gb", "pytorch"),
+    ("h100-sxm5-80gb", "megatron"),
+    ("v100-sxm2-32gb", "accelerate"),
+];
+
 /// A law fitted on runs with a discrepancy, in full digits.
 static FITTED: LazyLock<Calibration> = LazyLock::new(|| {
-    let jobs = grid("a100-sxm4-80gb", "pytorch");
+    let [most, others @ ..] = OF_FITTED.map(|(gpu, framework)| grid(gpu, framework));
+    let others = others.iter().flat_map(|jobs| jobs.iter().step_by(3).cloned());
+    let jobs: Vec<Job> = most.into_iter().chain(others).collect();
     let data = table(&jobs, 1.0, |at| if at % 2 == 0 { Scope::Gpu } else { Scope::Codecarbon });
     Calibration::fit_roofline(&data, &FitOptions::default(), &CATALOG, Some(6)).unwrap()
 });

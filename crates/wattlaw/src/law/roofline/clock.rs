@@ -15,7 +15,7 @@
 use serde::Serialize;
 
 use super::parameter::Parameters;
-use super::physics::{Power, smooth_minimum};
+use super::power::{Power, smooth_minimum};
 use super::terms::Terms;
 use crate::stats::tape::{Real, logistic, softplus};
 

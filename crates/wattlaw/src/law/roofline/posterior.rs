@@ -221,7 +221,8 @@ impl TryFrom<Stored> for Posterior {
             .into_iter()
             .all(|level| spreads[level.index()].len() == layout.parameters(level).len());
         let rows = factor.iter().enumerate().all(|(i, Row(first, parts))| {
-            first + parts.len() == i + 1 && parts.last().is_some_and(|diagonal| *diagonal > 0)
+            first.checked_add(parts.len()) == Some(i + 1)
+                && parts.last().is_some_and(|diagonal| *diagonal > 0)
         });
         if !(whole && rows && [mean.len(), sd.len(), factor.len()] == [n; 3]) {
             return Err(Error::invalid(
