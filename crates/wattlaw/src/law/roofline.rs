@@ -22,6 +22,8 @@ mod physics;
 mod posterior;
 mod power;
 pub mod terms;
+#[cfg(test)]
+mod tests;
 
 pub use conditional::{Conditional, Estimate, Workspace};
 pub(crate) use design::DesignJob;
