@@ -180,7 +180,10 @@ impl Calibration {
             },
             held_out_by: "source".to_owned(),
             range: range::without_length(range),
-            notes: sources.iter().map(|data| format!("{}: {} runs", data.name, data.runs.len())).collect(),
+            notes: sources
+                .iter()
+                .map(|data| format!("{}: {} runs", data.name, data.runs.len()))
+                .collect(),
             law: Laws::Roofline(Box::new(law)),
         })
     }
@@ -308,7 +311,8 @@ impl Calibration {
         let law = self.roofline("be adapted to runs")?;
         let frame = data.frame(ProxyColumns::default(), catalog)?;
         let runs = observations(data, catalog).into_iter().collect::<Result<Vec<_>>>()?;
-        let updated = law.updated(&runs.iter().collect::<Vec<_>>(), &data.name, Some(MAX_POINTS))?;
+        let updated =
+            law.updated(&runs.iter().collect::<Vec<_>>(), &data.name, Some(MAX_POINTS))?;
         let own = range::from_dataset(data, frame.label("gpu")?);
         Ok(Self {
             name: name.to_owned(),

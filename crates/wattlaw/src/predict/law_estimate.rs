@@ -54,7 +54,9 @@ impl ByScope {
             Self::One(own, _) => Err(Error::invalid(
                 "scope",
                 scope,
-                format!("this calibration's law predicts `{own}` only; the built-in law predicts every scope"),
+                format!(
+                    "this calibration's law predicts `{own}` only; the built-in law predicts every scope"
+                ),
             )),
         }
     }
@@ -127,7 +129,12 @@ fn scaling(
     })
 }
 
-fn roofline(job: &Job, calibration: &Calibration, law: &RooflineFit, level: f64) -> Result<LawEstimate> {
+fn roofline(
+    job: &Job,
+    calibration: &Calibration,
+    law: &RooflineFit,
+    level: f64,
+) -> Result<LawEstimate> {
     let answer = law.answer(&Groups::for_job(job));
     let terms = Terms::for_job(job);
     let mut workspace = Workspace::default();

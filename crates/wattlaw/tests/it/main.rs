@@ -29,5 +29,4 @@ mod splits;
 mod study;
 mod tables;
 mod traces;
-mod transfer;
 mod validation;

@@ -448,8 +448,7 @@ impl<'a> Fit<'a> {
             self.noise_of_all[k] = all.exp();
             for (noise, robust) in self.noise.iter_mut().zip(&robust) {
                 noise[k] = match robust {
-                    Some((log, n)) => ((n * log + NOISE_PRIOR_RUNS * all)
-                        / (n + NOISE_PRIOR_RUNS))
+                    Some((log, n)) => ((n * log + NOISE_PRIOR_RUNS * all) / (n + NOISE_PRIOR_RUNS))
                         .exp()
                         .clamp(NOISE_LIMITS[0], NOISE_LIMITS[1]),
                     None => all.exp(),
