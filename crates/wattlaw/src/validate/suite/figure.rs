@@ -29,7 +29,7 @@ pub enum Measure {
     MeanOfMedians,
     /// Mean relative error over all held-out runs.
     MeanError,
-    /// Half-width of 95 % intervals as a factor: the median over splits, or the mean over groups of their medians.
+    /// Half-width of 95 % intervals as a factor: the median over splits, or over groups of their medians.
     HalfWidth,
     /// Share of a group's runs inside their 95 % intervals, the mean over groups.
     Coverage,

@@ -276,7 +276,7 @@ pub struct Summary {
     /// Mean over groups of the share of runs inside their 95 % interval.
     #[serde(serialize_with = "finite")]
     pub coverage: f64,
-    /// Mean over groups of the median half-width, as a factor.
+    /// Median over groups of their median half-width, as a factor.
     #[serde(serialize_with = "finite")]
     pub half_width_factor: f64,
     /// `mean_of_medians` of the baseline.
@@ -660,7 +660,9 @@ impl Summary {
             mean_of_medians: mean(|s| s.median_error),
             pooled_mape: over_rows(|s| s.mean_error),
             coverage: mean(|s| s.coverage),
-            half_width_factor: mean(|s| s.half_width_factor),
+            half_width_factor: score::median(
+                &scores.iter().map(|s| s.half_width_factor).collect::<Vec<f64>>(),
+            ),
             baseline_mean_of_medians: mean(|s| s.baseline_median_error),
             baseline_pooled_mape: over_rows(|s| s.baseline_mean_error),
         })

@@ -54,6 +54,7 @@ const RUN_DETAILS: [RunDetails; 3] = [
             grad_accum = 4
             precision = "fp8"
             lora = { rank = 16, targets = ["q", "k", "v", "o"] }
+            framework = "megatron/nemo-2024"
             [parallelism]
             strategy = "ddp"
             dp = 2
@@ -63,8 +64,8 @@ const RUN_DETAILS: [RunDetails; 3] = [
             gpus_per_node = 8
         "#,
         sources: "the submission's log (SMC, result_4951-240509201759121728742_1.txt) states tensor parallelism of 4 with sequence parallelism, \
-                  micro-batches of 1, adapters of rank 16 on attention, FP8 and no recomputation; evaluations within the run \
-                  are not counted",
+                  micro-batches of 1, adapters of rank 16 on attention, FP8 and no recomputation; its program is NVIDIA's, on NeMo; \
+                  evaluations within the run are not counted",
     },
     RunDetails {
         run: "tucano-160m",

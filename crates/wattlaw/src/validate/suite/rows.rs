@@ -1,5 +1,6 @@
 //! The runs of the sources of the built-in law, as the suite holds them out.
 
+use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
 
 use crate::base::error::Result;
@@ -7,6 +8,7 @@ use crate::base::scope::Scope;
 use crate::data::sources::{Purpose, Source};
 use crate::job::Job;
 use crate::job::catalog::Catalog;
+use crate::job::system::Accelerator;
 use crate::law::baseline;
 use crate::law::roofline::Observation;
 
@@ -80,12 +82,17 @@ struct WrittenRow<'a> {
     time_s: Option<f64>,
     /// Mean power of a GPU in the scope, W.
     power_w: Option<f64>,
-    job: &'a Job,
+    /// Parameters that a token visits.
+    active_parameters: u64,
+    accelerator: &'a Accelerator,
+    /// As `wattlaw job` writes it.
+    job: serde_json::Value,
 }
 
 impl Serialize for SourceRow {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let Observation { terms, groups, scope, log_time, log_power, .. } = &self.observation;
+        let job = self.job.to_json().map_err(S::Error::custom)?;
         WrittenRow {
             source: &self.source,
             table: &self.table,
@@ -98,7 +105,9 @@ impl Serialize for SourceRow {
             steps: if terms.whole_run { self.job.steps() } else { 1.0 },
             time_s: log_time.map(f64::exp),
             power_w: log_power.map(f64::exp),
-            job: &self.job,
+            active_parameters: self.job.architecture.active_parameters(self.job.workload.task),
+            accelerator: &self.job.system.accelerator,
+            job: serde_json::from_str(&job).map_err(S::Error::custom)?,
         }
         .serialize(serializer)
     }
