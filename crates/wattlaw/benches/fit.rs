@@ -1,4 +1,4 @@
-//! How long a fit of the study's pooled law takes: estimates alone, and the whole table with all six covariances.
+//! How long a fit of the study's pooled law takes: estimates alone, and the whole table with all seven covariances.
 
 use std::hint::black_box;
 

@@ -186,6 +186,13 @@ impl Layout {
         Some(self.starts[level.index()] + at * self.parameters[level.index()].len())
     }
 
+    /// The place of a group's deviation of a parameter.
+    pub(super) fn place(&self, level: Level, group: &str, parameter: &str) -> Option<usize> {
+        let start = self.start(level, group)?;
+        let mut parameters = self.parameters(level).iter();
+        parameters.position(|k| PARAMETERS[*k].name == parameter).map(|i| start + i)
+    }
+
     /// The place of each position of this layout in a larger one.
     pub(super) fn places_in(&self, other: &Self) -> Vec<usize> {
         let mut places: Vec<usize> = (0..COUNT).collect();
