@@ -16,29 +16,24 @@ import pandas as pd
 import sklearn
 from sklearn.ensemble import GradientBoostingRegressor
 
-from suite_rows import Suite, evaluate, write
+from suite_rows import Suite, evaluate, peak_tflops, write
 
 LABELS = {"precision", "strategy", "checkpointing", "framework", "attention", "optimizer", "family", "task", "network", "gpu"}
-
-
-def peak(row):
-    peaks = row["accelerator"]["peak_tflops"]
-    return 1e12 * (peaks.get(row["job"]["workload"]["precision"]) or peaks.get("fp16") or peaks["fp32"])
 
 
 def baseline(row):
     """Seconds of 6·N·D FLOPs at the peak, and thermal design power."""
     workload, system, split = row["job"]["workload"], row["job"]["system"], row["job"]["parallelism"]
     tokens = workload["micro_batch"] * workload.get("grad_accum", 1) * split.get("dp", 1) * workload.get("seq_len", 1)
-    return 6 * row["active_parameters"] * tokens * row["steps"] / (system["gpus"] * peak(row)), row["accelerator"]["tdp_w"]
+    return 6 * row["active_parameters"] * tokens * row["steps"] / (system["gpus"] * 1e12 * peak_tflops(row)), row["accelerator"]["tdp_w"]
 
 
 def inputs(rows):
     records = []
     for row in rows.values():
         record = {"ln active_parameters": np.log(row["active_parameters"]), "ln steps": np.log(row["steps"]),
-                  "ln tdp": np.log(row["accelerator"]["tdp_w"]), "ln peak": np.log(peak(row)),
-                  "ln memory_gb_per_s": np.log(row["accelerator"]["memory_gb_per_s"]), "lora": 0.0}
+                  "ln tdp": np.log(row["accelerator"]["tdp_w"]), "ln peak": np.log(peak_tflops(row)),
+                  "ln hbm_gb_per_s": np.log(row["accelerator"]["hbm_gb_per_s"]), "lora": 0.0}
         for part in ("model", "workload", "parallelism", "system"):
             for name, value in row["job"][part].items():
                 if name == "lora":

@@ -3,8 +3,8 @@
 Kavier (AtLarge Research, MIT) simulates fine-tuning from a catalogue of models and GPUs, with factors fitted by its
 authors. Rows whose model or GPU is not in its catalogue are given to it as new entries with the job's shape and the data
 sheet's figures; its factors of a model then are one. It knows full fine-tuning and LoRA with data parallelism, so rows with
-tensor or pipeline parallelism are not answered. Its factors for models and GPUs of fine-tuning are of measurements of the
-kind of the fine-tuning benchmark, so on these sources they may be in sample.
+tensor or pipeline parallelism are not answered. Its factors are named for the models and the GPU of the fine-tuning
+benchmark and were fitted on such measurements, so on these sources it is likely in sample.
 
 Usage:    wattlaw validate --suite --with-rows --format json > suite.json
           python benches/peers/kavier_training.py suite.json kavier.json
@@ -12,6 +12,7 @@ Needs:    benches/peers/requirements-kavier.txt
 """
 
 import sys
+import warnings
 from importlib.metadata import version
 
 from kavier.sdk.library.gpu import GPU_SPEC_LIBRARY
@@ -24,7 +25,8 @@ from suite_rows import Suite, evaluate, write
 
 # accelerators and models of the rows under the names of Kavier's catalogue
 GPUS = {"a100-sxm4-80gb": "NVIDIA-A100-SXM4-80GB", "a100-pcie-80gb": "NVIDIA-A100-80GB-PCIe", "a100-sxm4-40gb": "A100-40GB",
-        "h100-sxm": "H100-SXM", "h100-pcie": "NVIDIA-H100-PCIe"}
+        "h100-sxm5-80gb": "H100-SXM"}
+MODELS = {"llama-3.1-8b": "llama3.1-8b", "mixtral-8x7b": "mixtral-8x7b-instruct-v0.1"}
 
 
 def gpu_name(row):
@@ -36,9 +38,9 @@ def gpu_name(row):
     if name not in GPU_SPEC_LIBRARY:
         GPU_SPEC_LIBRARY[name] = GPUSpec(
             gpu_name=name,
-            memory_gb=accelerator["memory_gb"],
-            memory_bandwidth_gbps=accelerator["memory_gb_per_s"],
-            fp_16_tensor_core_tflops=peak(accelerator),
+            memory_gb=accelerator["hbm_gib"],
+            memory_bandwidth_gbps=accelerator["hbm_gb_per_s"],
+            fp_16_tensor_core_tflops=accelerator["fp16_tflops"] or accelerator["fp32_tflops"],
             gpu_cores=1,
             gpu_core_max_mhz=1000,
             base_power_w=accelerator["tdp_w"],
@@ -46,13 +48,9 @@ def gpu_name(row):
     return name
 
 
-def peak(accelerator):
-    return accelerator["peak_tflops"].get("fp16") or accelerator["peak_tflops"]["fp32"]
-
-
 def llm_name(row):
     model = row["job"]["model"]
-    known = row["model"].removesuffix("-base")
+    known = MODELS.get(row["model"], row["model"])
     if known in LLM_SPEC_LIBRARY:
         return known
     name = f"{row['source']} {row['line']}"
@@ -92,6 +90,7 @@ def predict(_, rows):
 
 
 def main(suite, out):
+    warnings.filterwarnings("ignore", message="calibration:")
     name = f"Kavier {version('kavier')}"
     write(evaluate(Suite(suite), name, predict, "no tensor or pipeline parallelism"), out)
 

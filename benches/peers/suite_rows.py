@@ -30,6 +30,13 @@ class Suite:
         return {key: row for key, row in self.rows.items() if row["purpose"] == "fit"}
 
 
+def peak_tflops(row):
+    """The accelerator's dense peak in the job's precision; in 16 bits, or else in 32, where the data sheet has none."""
+    accelerator = row["accelerator"]
+    names = (row["job"]["workload"]["precision"], "fp16", "fp32")
+    return next(peak for name in names if (peak := accelerator.get(f"{name}_tflops")))
+
+
 def keys(split):
     return [(source, line) for source, lines in split["lines"].items() for line in lines]
 
