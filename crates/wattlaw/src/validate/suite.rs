@@ -15,8 +15,8 @@ mod rows;
 pub use evaluation::{Evaluation, Score, TestSplit, evaluate};
 pub use figure::{Attainment, Bound, Checked, Figure, Measure, Target};
 pub use held_out::{
-    GroupScore, HeldOut, HeldOutEvaluation, HeldOutRows, OneLaw, Over, Score as GroupedScore, Scores,
-    Summary,
+    GroupScore, HeldOut, HeldOutEvaluation, HeldOutRows, OneLaw, Over, Score as GroupedScore,
+    Scores, Summary,
 };
 pub use rows::SourceRow;
 

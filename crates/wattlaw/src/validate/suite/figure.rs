@@ -172,9 +172,8 @@ mod tests {
 
     #[test]
     fn a_coverage_may_be_too_low_and_too_high() {
-        let met = |found| {
-            Checked::new("sources", String::new(), &coverage(Target::Duration), found).met
-        };
+        let met =
+            |found| Checked::new("sources", String::new(), &coverage(Target::Duration), found).met;
         assert_eq!(
             [0.89, 0.91, 0.95, 0.985, 1.0].map(met),
             [Attainment::No, Attainment::Floor, Attainment::Aim, Attainment::Floor, Attainment::No]

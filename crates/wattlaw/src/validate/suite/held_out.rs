@@ -118,7 +118,9 @@ impl HeldOut {
     pub const fn description(self) -> &'static str {
         match self {
             Self::Sources => "each source, with all its precisions and power limits",
-            Self::Configurations => "five folds by configuration within every source; the sources are known",
+            Self::Configurations => {
+                "five folds by configuration within every source; the sources are known"
+            }
             Self::Chips => "all runs of a chip",
             Self::ChipsGivenFive => {
                 "all runs of a chip but five of the source that is predicted, which the law chooses"
@@ -150,7 +152,9 @@ impl HeldOut {
             Self::Chips | Self::ChipsGivenFive => {
                 (row.purpose == Purpose::Fit).then_some(&row.observation.groups.chip)
             }
-            Self::Programs => (row.purpose == Purpose::Fit).then_some(&row.observation.groups.program),
+            Self::Programs => {
+                (row.purpose == Purpose::Fit).then_some(&row.observation.groups.program)
+            }
             Self::Frameworks => {
                 (row.purpose == Purpose::Fit).then_some(&row.observation.groups.framework)
             }
@@ -318,8 +322,11 @@ impl<'a> OneLaw<'a> {
     /// # Errors
     /// [`Error::Data`] without any run.
     pub fn fit(rows: &'a [SourceRow]) -> Result<Self> {
-        let train: Vec<&Observation> =
-            rows.iter().filter(|row| row.purpose == Purpose::Fit).map(|row| &row.observation).collect();
+        let train: Vec<&Observation> = rows
+            .iter()
+            .filter(|row| row.purpose == Purpose::Fit)
+            .map(|row| &row.observation)
+            .collect();
         Ok(Self { rows, fit: RooflineFit::fit(&train, Some(MAX_POINTS))? })
     }
 
@@ -421,10 +428,7 @@ impl<'a> OneLaw<'a> {
         // for configurations the source is known, so that it has factors and discrepancies of its own
         let own = |row: &SourceRow| match case {
             HeldOut::Configurations => Observation {
-                groups: Groups {
-                    source: row.source.clone(),
-                    ..row.observation.groups.clone()
-                },
+                groups: Groups { source: row.source.clone(), ..row.observation.groups.clone() },
                 ..row.observation.clone()
             },
             HeldOut::Sources
@@ -619,7 +623,9 @@ impl Score {
             median_error: score::median(&errors),
             mean_error: score::mean(&errors),
             median_ratio: score::median(&list(&|o| o.log_error)).exp(),
-            coverage: score::mean(&list(&|o| f64::from(u8::from(o.log_error.abs() <= o.half_width)))),
+            coverage: score::mean(&list(&|o| {
+                f64::from(u8::from(o.log_error.abs() <= o.half_width))
+            })),
             half_width_factor: score::median(&list(&|o| o.half_width)).exp(),
             baseline_median_error: score::median(&baseline),
             baseline_mean_error: score::mean(&baseline),
@@ -646,9 +652,8 @@ impl Summary {
             return None;
         }
         let n_rows: usize = scores.iter().map(|s| s.n).sum();
-        let mean = |of: fn(&Score) -> f64| {
-            scores.iter().map(|s| of(s)).sum::<f64>() / scores.len() as f64
-        };
+        let mean =
+            |of: fn(&Score) -> f64| scores.iter().map(|s| of(s)).sum::<f64>() / scores.len() as f64;
         let over_rows = |of: fn(&Score) -> f64| {
             scores.iter().map(|s| of(s) * s.n as f64).sum::<f64>() / n_rows as f64
         };

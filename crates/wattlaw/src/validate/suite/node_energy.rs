@@ -47,7 +47,10 @@ pub fn evaluate(rows: &[SourceRow], published: &[Published]) -> Result<HeldOutEv
         let (Some(energy), Some(duration), Some(time), Some(power)) =
             (prediction.energy_j, prediction.duration_s, run.log_time, run.log_power)
         else {
-            return Err(Error::Data(format!("{}: the law predicts no energy or no time", row.source)));
+            return Err(Error::Data(format!(
+                "{}: the law predicts no energy or no time",
+                row.source
+            )));
         };
         let measured = (time + power).exp() * run.terms.gpus;
         let [base_time, _, base_energy] = row.baseline();
