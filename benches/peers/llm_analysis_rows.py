@@ -1,7 +1,8 @@
 """Times of llm-analysis on the rows of the accuracy suite.
 
 llm-analysis (Cheng Li, Apache-2.0) counts FLOPs, bytes and messages and divides by stated efficiencies: 0.5 of the peak
-and 0.9 of memory bandwidth here, its defaults for links. It has neither power nor energy, and no adapters, so LoRA rows are
+and 0.9 of memory bandwidth here, its defaults for links. It knows 16 bits and less, so rows in fp32 and tf32 have the peak of
+their precision and 16-bit messages. It has neither power nor energy, and no adapters, so LoRA rows are
 not answered; nor are encoder–decoders.
 
 Usage:    wattlaw validate --suite --with-rows --format json > suite.json
@@ -27,7 +28,7 @@ MEMORY_GB = 1e6
 def analysis(row):
     model, parallelism, system = (row["job"][part] for part in ("model", "parallelism", "system"))
     accelerator, precision = row["accelerator"], row["job"]["workload"]["precision"]
-    bits = {"fp32": 32, "tf32": 32, "fp8": 8}.get(precision, 16)
+    bits = 8 if precision == "fp8" else 16
     tp, pp = parallelism.get("tp", 1), parallelism.get("pp", 1)
     return llm.LLMAnalysis(
         ModelConfig(name=row["model"], num_layers=model["layers"], n_head=model["heads"], hidden_dim=model["hidden_size"],
@@ -38,7 +39,7 @@ def analysis(row):
                   intra_node_bandwidth_in_GB_per_sec=system["link_gb_per_s"], intra_node_min_message_latency=8e-6,
                   peak_fp16_TFLOPS=peak_tflops(row),
                   inter_node_bandwidth_in_GB_per_sec=system["network_gb_per_s"]),
-        DtypeConfig(name=precision, weight_bits=bits, activation_bits=max(bits, 16), embedding_bits=max(bits, 16)),
+        DtypeConfig(name=precision, weight_bits=bits, activation_bits=16, embedding_bits=16),
         ParallelismConfig(tp_size=tp, pp_size=pp, dp_size=system["gpus"] // (tp * pp)),
         flops_efficiency=0.5,
         hbm_memory_efficiency=0.9,
