@@ -34,7 +34,7 @@ const CONVERGED: f64 = 0.05;
 const LONGEST_STEP: f64 = 1.0;
 
 /// Groups that the prior of a spread counts as.
-const SPREAD_PRIOR_GROUPS: f64 = 12.0;
+const SPREAD_PRIOR_GROUPS: f64 = 4.0;
 
 /// Largest square of a deviation that widens a spread, over the spread's: one odd group does not widen all.
 const ODD_GROUP: f64 = 5.0;
