@@ -10,6 +10,7 @@ mod errors_of_others;
 mod extremes;
 mod few_clusters;
 mod golden;
+mod held_out;
 mod gp;
 mod jobs;
 mod measurement;
