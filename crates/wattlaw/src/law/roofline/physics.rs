@@ -198,7 +198,12 @@ impl<R: Real> Parameters<R> {
         let mut traffic = self.constant(b.elementwise_bytes);
         if b.attention.flops > 0.0 {
             let efficiency = if x.flash { self.flash_efficiency } else { self.eager_efficiency };
-            device = device + self.products(&b.attention, peak, self.share_of_peak(x, efficiency, self.attention_slope));
+            device = device
+                + self.products(
+                    &b.attention,
+                    peak,
+                    self.share_of_peak(x, efficiency, self.attention_slope),
+                );
             if !x.flash {
                 traffic = traffic + self.eager_traffic * b.attention.bytes;
             }
