@@ -5,6 +5,7 @@
 mod answers;
 mod audit;
 mod clock;
+mod coherence;
 mod edits;
 mod errors_of_others;
 mod extremes;

@@ -174,7 +174,7 @@ impl<R: Real> Parameters<R> {
 
     /// The share of peak that long products reach: the larger the peak, the harder it is to feed.
     fn share_of_peak(&self, x: &Terms, efficiency: R, slope: R) -> R {
-        let mut share = efficiency * self.constant(x.half_peak / REFERENCE_PEAK).pow(-slope);
+        let mut share = efficiency * self.constant(x.peak / REFERENCE_PEAK).pow(-slope);
         if x.wide {
             share = share * self.wide_gain;
         }
