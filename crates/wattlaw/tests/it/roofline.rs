@@ -288,7 +288,7 @@ fn an_update_by_an_unseen_chip_moves_its_predictions_and_leaves_others() {
             let sds = [before, after].map(|estimate| estimate.variance_time.sqrt());
             (after.log_time - before.log_time, sds)
         };
-        jobs.iter().map(|job| of(job)).collect::<Vec<_>>()
+        jobs.iter().map(&mut of).collect::<Vec<_>>()
     };
     for (here, [before, after]) in moved(&all) {
         assert!((0.6 * 1.5_f64.ln()..1.3 * 1.5_f64.ln()).contains(&here), "{here}");
@@ -469,7 +469,7 @@ fn damaged(value: &mut Value, path: &[Index], change: u8) {
         },
         Value::Object(fields) if !fields.is_empty() => {
             let name = fields.keys().nth(step.index(fields.len())).unwrap().clone();
-            if here && change % 6 == 0 {
+            if here && change.is_multiple_of(6) {
                 fields.remove(&name);
             } else {
                 damaged(&mut fields[&name], rest, change);
