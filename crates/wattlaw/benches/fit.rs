@@ -1,4 +1,4 @@
-//! How long a fit takes: of the study's pooled law, estimates alone and the whole table with all six covariances; and of
+//! How long a fit takes: of the study's pooled law, estimates alone and the whole table with all seven covariances; and of
 //! the built-in law on all its sources.
 
 use std::hint::black_box;

@@ -1,7 +1,7 @@
 //! Statistics for fitting and evaluating laws.
 
 pub mod bootstrap;
-pub(crate) mod cluster;
+pub mod cluster;
 pub(crate) mod collinearity;
 pub mod conformal;
 pub mod design;

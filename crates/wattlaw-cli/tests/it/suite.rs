@@ -24,7 +24,8 @@ fn without_measured_tables_it_says_what_it_skipped_and_judges_made_up_runs() {
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let skipped: Vec<&str> = ran.stderr.lines().filter(|l| l.starts_with("skipped: ")).collect();
     assert_eq!(skipped.len(), 1, "{}", ran.stderr);
-    assert!(skipped[0].contains("no-such-folder") && skipped[0].contains("vtrain-folds"));
+    assert!(skipped[0].contains("no-such-folder") && skipped[0].contains("vtrain-tp"));
+    assert!(skipped[0].contains("configurations") && skipped[0].contains("node-energy"));
     let report: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(report["published"], Value::Array(Vec::new()));
     let cases = report["cases"].as_array().unwrap();

@@ -9,7 +9,7 @@ use crate::base::error::{Error, Result};
 use crate::base::words::words;
 use crate::law::linear::{LinearPredictor, Uncertainty};
 use crate::law::setting::Setting;
-use crate::stats::cluster::FEW;
+use crate::stats::cluster::{Clusters, FEW};
 use crate::stats::collinearity::Collinearity;
 use crate::stats::design::{Encoding, response, varying};
 use crate::stats::formula::Formula;
@@ -191,8 +191,9 @@ impl ScalingLaw {
             )));
         }
         let groups = clusters.map(|name| frame.groups(name)).transpose()?;
-        let cluster = groups.as_deref().map(Covariance::Cluster);
-        let cr2 = groups.as_deref().map(Covariance::Cr2);
+        let by_group = groups.map(|groups| ols.clusters(&groups)).transpose()?;
+        let cluster = by_group.as_ref().map(Covariance::Cluster);
+        let cr2 = by_group.as_ref().map(Covariance::Cr2);
         let without_groups = || {
             Error::missing(
                 "the clustering column",
@@ -243,10 +244,9 @@ impl ScalingLaw {
             low: line.low,
             high: line.high,
         });
-        let count = groups.as_ref().map(|groups| groups.iter().max().map_or(0, |g| g + 1));
-        let notes = match (reported, clusters, count) {
-            (Covariance::Cluster(groups) | Covariance::Cr2(groups), Some(by), Some(count)) => {
-                cluster_notes(by, count, &names, &ols.of_one_cluster(groups)?)
+        let notes = match (reported, clusters) {
+            (Covariance::Cluster(of_rows) | Covariance::Cr2(of_rows), Some(by)) => {
+                cluster_notes(by, of_rows.count(), &names, &ols.of_one_cluster(of_rows))
             }
             _ => Vec::new(),
         };
@@ -263,7 +263,7 @@ impl ScalingLaw {
             coefficients: coefficients.collect(),
             covariance: reported.name().to_owned(),
             n: ols.rows(),
-            clusters: count,
+            clusters: by_group.as_ref().map(Clusters::count),
             r2: ols.r2(),
             adjusted_r2: ols.adjusted_r2(),
             rmse: ols.rmse(),

@@ -8,42 +8,53 @@ use nalgebra::{DMatrix, DVector};
 use crate::base::error::{Error, Result};
 use crate::stats::orthogonal::NEGLIGIBLE;
 
-/// Fewer clusters than this make cluster-robust errors unreliable: where a cluster's size or columns stand out, 20 can
-/// be too few, and 50 are enough only for clusters of like size (Cameron and Miller, Journal of Human Resources 2015,
-/// section VI).
+/// Fewer clusters than this are few: the lower end of the 20 to 50 that clusters of like size need, and unlike ones need
+/// more (Cameron and Miller, Journal of Human Resources 2015, section VI).
 pub(crate) const FEW: usize = 20;
 
-/// The cluster of each row.
-#[derive(Debug, Clone)]
-pub(crate) struct Clusters {
+/// The clusters of a fit's rows, with what each of them determines of the estimates.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Clusters {
     of_row: Vec<usize>,
-    count: usize,
+    shares: Vec<Share>,
 }
 
-/// The eigenvalues λ and eigenvectors (columns) of Q_gᵀ Q_g: what a cluster determines of the estimates.
+/// The eigenvalues λ and eigenvectors (columns) of Q_gᵀ Q_g, and (1 − λ)^(−1/2).
 ///
 /// The nonzero eigenvalues of the cluster's block of the hat matrix, Q_g Q_gᵀ, are the same, so that powers of
 /// I − Q_g Q_gᵀ need no decomposition of a matrix as large as the cluster.
+#[derive(Debug, Clone, PartialEq)]
 struct Share {
     values: DVector<f64>,
     vectors: DMatrix<f64>,
+    /// Zero where the cluster alone determines the direction (λ = 1): residuals in it are zero whatever the errors are.
+    inverse_roots: DVector<f64>,
+}
+
+/// Whether a cluster alone determines a direction of which it has this eigenvalue.
+fn is_whole(value: f64) -> bool {
+    1.0 - value < NEGLIGIBLE
 }
 
 impl Share {
-    /// λ a direction, each with (1 − λ)^(−1/2), which is zero where the cluster alone determines the direction
-    /// (λ = 1): residuals in it are zero whatever the errors are.
-    fn inverse_roots(&self) -> DVector<f64> {
-        self.values
-            .map(|value| if 1.0 - value < NEGLIGIBLE { 0.0 } else { (1.0 - value).sqrt().recip() })
+    fn new(gram: DMatrix<f64>) -> Self {
+        let eigen = gram.symmetric_eigen();
+        let root = |value: f64| if is_whole(value) { 0.0 } else { (1.0 - value).sqrt().recip() };
+        Self {
+            inverse_roots: eigen.eigenvalues.map(root),
+            values: eigen.eigenvalues,
+            vectors: eigen.eigenvectors,
+        }
     }
 }
 
 impl Clusters {
-    /// Clusters from one group number a row.
+    /// Clusters from one group number a row of Q.
     ///
     /// # Errors
     /// When there is not one number a row, or all rows are in one cluster.
-    pub fn new(groups: &[usize], rows: usize) -> Result<Self> {
+    pub(super) fn new(groups: &[usize], q: &DMatrix<f64>) -> Result<Self> {
+        let rows = q.nrows();
         if groups.len() != rows {
             return Err(Error::Data(format!("{} cluster labels for {rows} rows", groups.len())));
         }
@@ -56,18 +67,23 @@ impl Clusters {
                     .to_owned(),
             ));
         }
-        let of_row = groups.iter().map(|group| distinct.partition_point(|g| g < group)).collect();
-        Ok(Self { of_row, count: distinct.len() })
+        let of_row: Vec<usize> =
+            groups.iter().map(|group| distinct.partition_point(|g| g < group)).collect();
+        let mut grams = vec![DMatrix::zeros(q.ncols(), q.ncols()); distinct.len()];
+        for (row, cluster) in q.row_iter().zip(&of_row) {
+            grams[*cluster].ger(1.0, &row.transpose(), &row.transpose(), 1.0);
+        }
+        Ok(Self { of_row, shares: grams.into_iter().map(Share::new).collect() })
     }
 
     /// The number of clusters, two or more.
     pub const fn count(&self) -> usize {
-        self.count
+        self.shares.len()
     }
 
     /// Scores s_g, one row a cluster.
     fn scores(&self, q: &DMatrix<f64>, residuals: &[f64]) -> DMatrix<f64> {
-        let mut scores = DMatrix::zeros(self.count, q.ncols());
+        let mut scores = DMatrix::zeros(self.count(), q.ncols());
         for ((row, e), cluster) in q.row_iter().zip(residuals).zip(&self.of_row) {
             let mut sum = scores.row_mut(*cluster);
             sum += row * *e;
@@ -75,17 +91,8 @@ impl Clusters {
         scores
     }
 
-    fn shares(&self, q: &DMatrix<f64>) -> Vec<Share> {
-        let mut grams = vec![DMatrix::zeros(q.ncols(), q.ncols()); self.count];
-        for (row, cluster) in q.row_iter().zip(&self.of_row) {
-            grams[*cluster] += row.transpose() * row;
-        }
-        let eigen = grams.into_iter().map(DMatrix::symmetric_eigen);
-        eigen.map(|e| Share { values: e.eigenvalues, vectors: e.eigenvectors }).collect()
-    }
-
     /// The meat of Liang and Zeger (Biometrika 1986), Σ s_g s_gᵀ, without correction.
-    pub fn meat(&self, q: &DMatrix<f64>, residuals: &[f64]) -> DMatrix<f64> {
+    pub(super) fn meat(&self, q: &DMatrix<f64>, residuals: &[f64]) -> DMatrix<f64> {
         let scores = self.scores(q, residuals);
         scores.transpose() * scores
     }
@@ -93,11 +100,11 @@ impl Clusters {
     /// The meat of Bell and McCaffrey (Survey Methodology 2002), also called CR2: the residuals of each cluster are
     /// multiplied by (I − Q_g Q_gᵀ)^(−1/2), which makes the covariance unbiased for equal and independent errors. The
     /// inverse is a pseudo-inverse (Pustejovsky and Tipton, Journal of Business and Economic Statistics 2018).
-    pub fn bias_reduced_meat(&self, q: &DMatrix<f64>, residuals: &[f64]) -> DMatrix<f64> {
+    pub(super) fn bias_reduced_meat(&self, q: &DMatrix<f64>, residuals: &[f64]) -> DMatrix<f64> {
         let mut scores = self.scores(q, residuals);
-        for (mut row, share) in scores.row_iter_mut().zip(self.shares(q)) {
+        for (mut row, share) in scores.row_iter_mut().zip(&self.shares) {
             let along = share.vectors.tr_mul(&row.transpose());
-            let adjusted = &share.vectors * along.component_mul(&share.inverse_roots());
+            let adjusted = &share.vectors * along.component_mul(&share.inverse_roots);
             row.copy_from(&adjusted.transpose());
         }
         scores.transpose() * scores
@@ -107,17 +114,15 @@ impl Clusters {
     /// independent errors (Bell and McCaffrey 2002): 2 mean² / variance of the variance's estimate.
     ///
     /// Every estimate has at least one: below, no interval is of use.
-    pub fn degrees(&self, q: &DMatrix<f64>, r_inverse: &DMatrix<f64>) -> Vec<f64> {
-        let shares = self.shares(q);
+    pub(super) fn degrees(&self, r_inverse: &DMatrix<f64>) -> Vec<f64> {
         let of_estimate = |row: DVector<f64>| {
             // The variance's estimate is yᵀ P y, and P has the same nonzero eigenvalues as D = diag(v) − W Wᵀ with one
             // row of W a cluster; tr(D)² / tr(D²) follows without forming D.
             let (mut trace, mut squares) = (0.0, 0.0);
             let mut products = DMatrix::zeros(row.len(), row.len());
-            for share in &shares {
-                let roots = share.inverse_roots();
+            for share in &self.shares {
                 let along = share.vectors.tr_mul(&row);
-                let scaled = along.component_mul(&roots);
+                let scaled = along.component_mul(&share.inverse_roots);
                 let v: f64 = scaled.iter().zip(&share.values).map(|(a, l)| a * a * l).sum();
                 let w = &share.vectors * scaled.component_mul(&share.values);
                 let w2 = w.norm_squared();
@@ -133,18 +138,17 @@ impl Clusters {
 
     /// Whether one cluster alone determines each estimate, wholly or in part, so that its error by cluster misses what
     /// differs between clusters.
-    pub fn alone(&self, q: &DMatrix<f64>, r_inverse: &DMatrix<f64>) -> Vec<bool> {
-        let shares = self.shares(q);
+    pub(super) fn alone(&self, r_inverse: &DMatrix<f64>) -> Vec<bool> {
         let lost = |row: &DVector<f64>, share: &Share| -> f64 {
             let along = share.vectors.tr_mul(row);
-            let whole = share.values.iter().zip(&along).filter(|(l, _)| 1.0 - **l < NEGLIGIBLE);
+            let whole = share.values.iter().zip(&along).filter(|(l, _)| is_whole(**l));
             whole.map(|(_, a)| a * a).sum()
         };
         r_inverse
             .row_iter()
             .map(|row| {
                 let row = row.transpose();
-                let lost: f64 = shares.iter().map(|share| lost(&row, share)).sum();
+                let lost: f64 = self.shares.iter().map(|share| lost(&row, share)).sum();
                 lost > 1e-6 * row.norm_squared()
             })
             .collect()

@@ -24,13 +24,12 @@ pub enum Covariance<'a> {
     Hc2,
     /// Squared residuals divided by (1 − leverage)² (MacKinnon and White, 1985).
     Hc3,
-    /// Errors that are related within groups, given as one group number a row (Liang and Zeger,
-    /// 1986), times G / (G − 1) · (n − 1) / (n − k) as in Stata and statsmodels (CR1).
-    Cluster(&'a [usize]),
+    /// Errors that are related within [clusters](Ols::clusters) of the fit (Liang and Zeger, 1986), times G / (G − 1) · (n − 1) / (n − k) as in Stata and statsmodels (CR1).
+    Cluster(&'a Clusters),
     /// As [`Cluster`](Self::Cluster) with each cluster's residuals times (I − its block of the hat
     /// matrix)^(−1/2) in place of the factors, which keeps it unbiased with few or unequal clusters
     /// (CR2; Bell and McCaffrey, 2002).
-    Cr2(&'a [usize]),
+    Cr2(&'a Clusters),
 }
 
 impl Covariance<'_> {
@@ -205,11 +204,18 @@ impl Ols {
         self.residual_sum_of_squares / self.residual_degrees() as f64
     }
 
+    /// Clusters of the fit's rows whose errors are related, from one group number a row.
+    ///
+    /// # Errors
+    /// When there is not one number a row, or all rows are in one cluster.
+    pub fn clusters(&self, groups: &[usize]) -> Result<Clusters> {
+        Clusters::new(groups, &self.factors.q)
+    }
+
     /// The covariance of the estimates, k × k.
     ///
     /// # Errors
-    /// When HC2 or HC3 meets a row that alone determines an estimate (leverage one), or clusters
-    /// are not one a row and at least two.
+    /// When HC2 or HC3 meets a row that alone determines an estimate (leverage one).
     pub fn covariance(&self, kind: Covariance<'_>) -> Result<DMatrix<f64>> {
         let q = &self.factors.q;
         let (n, k) = (self.rows() as f64, self.names.len() as f64);
@@ -228,14 +234,11 @@ impl Ols {
                 let power = if kind == Covariance::Hc2 { 1 } else { 2 };
                 self.meat(|h| (1.0 - h).powi(power).recip())
             }
-            Covariance::Cluster(groups) => {
-                let clusters = Clusters::new(groups, self.rows())?;
+            Covariance::Cluster(clusters) => {
                 let g = clusters.count() as f64;
                 clusters.meat(q, &self.residuals) * (g / (g - 1.0) * (n - 1.0) / (n - k))
             }
-            Covariance::Cr2(groups) => {
-                Clusters::new(groups, self.rows())?.bias_reduced_meat(q, &self.residuals)
-            }
+            Covariance::Cr2(clusters) => clusters.bias_reduced_meat(q, &self.residuals),
         };
         let unscaled = &self.factors.r_inverse;
         let covariance = unscaled * meat * unscaled.transpose();
@@ -257,37 +260,26 @@ impl Ols {
     /// however many rows each has. With CR2 it is Student's t with Satterthwaite's degrees of freedom,
     /// which differ between estimates (Bell and McCaffrey, 2002). With the others it is the normal
     /// distribution, as in statsmodels.
-    ///
-    /// # Errors
-    /// When clusters are not one a row and at least two.
-    pub fn references(&self, kind: Covariance<'_>) -> Result<Vec<Reference>> {
+    pub fn references(&self, kind: Covariance<'_>) -> Vec<Reference> {
         let k = self.names.len();
         let students_t = |degrees| Reference::StudentsT { degrees };
-        Ok(match kind {
+        match kind {
             Covariance::Classical => vec![students_t(self.residual_degrees() as f64); k],
             Covariance::Hc0 | Covariance::Hc1 | Covariance::Hc2 | Covariance::Hc3 => {
                 vec![Reference::Normal; k]
             }
-            Covariance::Cluster(groups) => {
-                let clusters = Clusters::new(groups, self.rows())?;
-                vec![students_t((clusters.count() - 1) as f64); k]
-            }
-            Covariance::Cr2(groups) => {
-                let clusters = Clusters::new(groups, self.rows())?;
-                let degrees = clusters.degrees(&self.factors.q, &self.factors.r_inverse);
+            Covariance::Cluster(clusters) => vec![students_t((clusters.count() - 1) as f64); k],
+            Covariance::Cr2(clusters) => {
+                let degrees = clusters.degrees(&self.factors.r_inverse);
                 degrees.into_iter().map(students_t).collect()
             }
-        })
+        }
     }
 
     /// Whether one cluster alone determines each estimate, wholly or in part: its cluster-robust
     /// error then misses what differs between clusters.
-    ///
-    /// # Errors
-    /// When clusters are not one a row and at least two.
-    pub fn of_one_cluster(&self, groups: &[usize]) -> Result<Vec<bool>> {
-        let clusters = Clusters::new(groups, self.rows())?;
-        Ok(clusters.alone(&self.factors.q, &self.factors.r_inverse))
+    pub fn of_one_cluster(&self, clusters: &Clusters) -> Vec<bool> {
+        clusters.alone(&self.factors.r_inverse)
     }
 
     /// Estimates with standard errors, p-values, and intervals at `level`, by the covariance's own
@@ -296,7 +288,7 @@ impl Ols {
     /// # Errors
     /// As for [`covariance`](Self::covariance), and when the level is not between zero and one.
     pub fn infer(&self, kind: Covariance<'_>, level: f64) -> Result<Vec<Estimate>> {
-        self.infer_with(kind, &self.references(kind)?, level)
+        self.infer_with(kind, &self.references(kind), level)
     }
 
     /// As [`infer`](Self::infer), by other distributions of the statistics, one an estimate.
@@ -378,10 +370,11 @@ mod tests {
     fn clusters_of_one_row_are_hc1_but_for_the_correction() {
         let fit = line();
         let hc0 = fit.covariance(Covariance::Hc0).unwrap();
-        let cluster = fit.covariance(Covariance::Cluster(&[9, 4, 7])).unwrap();
+        let clusters = fit.clusters(&[9, 4, 7]).unwrap();
+        let cluster = fit.covariance(Covariance::Cluster(&clusters)).unwrap();
         assert_relative_eq!(cluster, hc0 * 3.0, max_relative = 1e-12);
-        assert!(fit.covariance(Covariance::Cluster(&[1, 1, 1])).is_err());
-        assert!(fit.covariance(Covariance::Cluster(&[1, 2])).is_err());
+        assert!(fit.clusters(&[1, 1, 1]).is_err());
+        assert!(fit.clusters(&[1, 2]).is_err());
     }
 
     #[test]
@@ -390,7 +383,8 @@ mod tests {
         let x = DMatrix::from_fn(5, 2, |i, j| if j == 0 { 1.0 } else { x[i] });
         let fit = Ols::fit(&x, &[1.0, 3.0, 4.0, 4.5, 9.0], &names(&["Intercept", "x"])).unwrap();
         let hc2 = fit.covariance(Covariance::Hc2).unwrap();
-        let cr2 = fit.covariance(Covariance::Cr2(&[0, 1, 2, 3, 4])).unwrap();
+        let clusters = fit.clusters(&[0, 1, 2, 3, 4]).unwrap();
+        let cr2 = fit.covariance(Covariance::Cr2(&clusters)).unwrap();
         assert_relative_eq!(cr2, hc2, max_relative = 1e-12);
     }
 
@@ -401,15 +395,15 @@ mod tests {
         let (groups, y) = ([0, 0, 1, 1, 2, 2], [1.0, 3.0, 4.0, 2.0, 8.0, 9.0]);
         let x = DMatrix::from_element(6, 1, 1.0);
         let fit = Ols::fit(&x, &y, &names(&["Intercept"])).unwrap();
-        let cr2 = fit.covariance(Covariance::Cr2(&groups)).unwrap();
+        let clusters = fit.clusters(&groups).unwrap();
+        let cr2 = fit.covariance(Covariance::Cr2(&clusters)).unwrap();
         // means 2, 3, 8.5 around 4.5: variance (6.25 + 2.25 + 16) / 2, over three of them
         assert_relative_eq!(cr2[0], 24.5 / 2.0 / 3.0, max_relative = 1e-12);
-        let Reference::StudentsT { degrees } = fit.references(Covariance::Cr2(&groups)).unwrap()[0]
-        else {
+        let Reference::StudentsT { degrees } = fit.references(Covariance::Cr2(&clusters))[0] else {
             panic!("CR2 uses Student's t")
         };
         assert_relative_eq!(degrees, 2.0, max_relative = 1e-12);
-        assert_eq!(fit.of_one_cluster(&groups).unwrap(), [false]);
+        assert_eq!(fit.of_one_cluster(&clusters), [false]);
     }
 
     #[test]
@@ -418,7 +412,8 @@ mod tests {
         let x = DMatrix::from_fn(6, 2, |i, j| if j == 0 { 1.0 } else { indicator[i] });
         let y = [1.0, 3.0, 4.0, 2.0, 8.0, 9.0];
         let fit = Ols::fit(&x, &y, &names(&["Intercept", "a"])).unwrap();
-        assert_eq!(fit.of_one_cluster(&[0, 0, 1, 1, 2, 2]).unwrap(), [false, true]);
+        let clusters = fit.clusters(&[0, 0, 1, 1, 2, 2]).unwrap();
+        assert_eq!(fit.of_one_cluster(&clusters), [false, true]);
     }
 
     #[test]

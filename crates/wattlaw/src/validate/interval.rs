@@ -17,7 +17,7 @@ pub const LEVELS: [f64; 4] = [0.5, 0.8, 0.95, 0.99];
 pub struct IntervalRule {
     /// Level of the intervals, between 0 and 1.
     pub level: f64,
-    /// Share of the training groups used for calibration, not for the fit.
+    /// Share of the training groups used for calibration, not for the fit; at least two groups.
     pub calibration_share: f64,
     /// Ranks rows whatever their group, and uses the largest residual if there are too few for the level, as in the study.
     pub clamped: bool,
@@ -27,6 +27,18 @@ impl Default for IntervalRule {
     /// Level 95 %, a fifth of the training groups.
     fn default() -> Self {
         Self { level: 0.95, calibration_share: 0.2, clamped: false }
+    }
+}
+
+impl IntervalRule {
+    /// The share of `groups` training groups to calibrate on: that of two groups at least, since a single one gives no
+    /// finite interval; as stated for the study's rule, and where fewer than two groups would be left to fit on.
+    fn calibration_share_of(&self, groups: usize) -> f64 {
+        if self.clamped || groups < 4 {
+            return self.calibration_share;
+        }
+        // a split takes the next whole number of groups above the share, here two
+        self.calibration_share.max(1.5 / groups as f64)
     }
 }
 
@@ -77,11 +89,11 @@ impl Interval {
         seen: &[String],
     ) -> Result<Self> {
         const MAX_DRAWS: u32 = 50;
+        let share = rule.calibration_share_of(groups.count());
         let mut unseen = String::new();
         for attempt in 0..MAX_DRAWS {
             let seed = seed.wrapping_add(attempt);
-            let drawn = match GroupShuffleSplit::new(1, rule.calibration_share, seed)?.split(groups)
-            {
+            let drawn = match GroupShuffleSplit::new(1, share, seed)?.split(groups) {
                 Ok(drawn) => drawn,
                 Err(too_few) => return Ok(Self { rule, parts: Err(too_few) }),
             };

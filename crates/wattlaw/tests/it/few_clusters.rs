@@ -44,11 +44,12 @@ fn coverage(sizes: &[usize], seed: u32) -> [[f64; 2]; 3] {
             .map(|(g, w)| families[*g][1] + families[*g][2] * w + 0.5 * normal.draw())
             .collect();
         let fit = Ols::fit(&x, &y, &names).unwrap();
-        let cluster = Covariance::Cluster(&groups);
+        let clusters = fit.clusters(&groups).unwrap();
+        let cluster = Covariance::Cluster(&clusters);
         let inferred = [
             fit.infer_with(cluster, &[Reference::Normal; 3], 0.95).unwrap(),
             fit.infer(cluster, 0.95).unwrap(),
-            fit.infer(Covariance::Cr2(&groups), 0.95).unwrap(),
+            fit.infer(Covariance::Cr2(&clusters), 0.95).unwrap(),
         ];
         for (inside, inferred) in inside.iter_mut().zip(&inferred) {
             for (inside, e) in inside.iter_mut().zip(&inferred[1..]) {

@@ -11,6 +11,7 @@ mod extremes;
 mod few_clusters;
 mod golden;
 mod gp;
+mod held_out;
 mod jobs;
 mod measurement;
 mod memory_measured;

@@ -149,14 +149,14 @@ fn estimates_and_covariances_are_those_of_statsmodels() {
         close(&fit.leverage()[..5], &case.leverage, &what);
         close_on(&[fit.r2(), fit.adjusted_r2()], &[case.r2, case.adjusted_r2], 1.0, 1e-12, &what);
         close(&[fit.rmse(), fit.sigma2()], &[case.rmse, case.sigma2], &what);
-        let groups = frame.groups("config_family").unwrap();
+        let clusters = fit.clusters(&frame.groups("config_family").unwrap()).unwrap();
         for kind in [
             Covariance::Classical,
             Covariance::Hc0,
             Covariance::Hc1,
             Covariance::Hc2,
             Covariance::Hc3,
-            Covariance::Cluster(&groups),
+            Covariance::Cluster(&clusters),
         ] {
             let what = format!("{what}, {}", kind.name());
             let expected = &case.covariances[kind.name()];
@@ -180,13 +180,12 @@ fn estimates_and_covariances_are_those_of_statsmodels() {
             close(&low, &expected.low_80, &what);
             close(&high, &expected.high_80, &what);
         }
-        let cluster = Covariance::Cluster(&groups);
+        let cluster = Covariance::Cluster(&clusters);
         let normal = fit.infer_with(cluster, &vec![Reference::Normal; names.len()], 0.95).unwrap();
         let p_values: Vec<f64> = normal.iter().map(|e| e.p_value).collect();
         close_on(&p_values, &case.covariances["cluster-normal"].p_values, 1e-290, CLOSE, &what);
-        let cr2 = Covariance::Cr2(&groups);
-        let degrees: Vec<f64> =
-            fit.references(cr2).unwrap().into_iter().map(degrees_of_freedom).collect();
+        let cr2 = Covariance::Cr2(&clusters);
+        let degrees: Vec<f64> = fit.references(cr2).into_iter().map(degrees_of_freedom).collect();
         // the dense matrices of the script lose some digits
         close_on(&fit.standard_errors(cr2).unwrap(), &case.cr2.standard_errors, 0.0, 1e-7, &what);
         close_on(&degrees, &case.cr2.degrees, 0.0, 1e-7, &what);

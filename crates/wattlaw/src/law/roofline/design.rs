@@ -29,7 +29,7 @@ pub(crate) struct DesignJob<'a> {
 
 impl RooflineFit {
     /// The positions of the candidates to run first, to predict all of them.
-    pub(super) fn choose(&self, candidates: &[&Observation], count: usize) -> Vec<usize> {
+    pub(crate) fn choose(&self, candidates: &[&Observation], count: usize) -> Vec<usize> {
         let jobs: Vec<DesignJob<'_>> = candidates
             .iter()
             .map(|run| DesignJob { terms: &run.terms, groups: &run.groups })

@@ -118,9 +118,10 @@ parameters! {
     tensor_pipeline_launch_s: Log 2e-7, 0.7, {stack: 3.0}, "host time of a tensor-parallel collective and rank in a pipeline across nodes, s";
     product_efficiency: Log 0.70, 0.08, {chip: 0.025, stack: 0.10}, "share of peak that long products reach on an A100, before the ceiling";
     peak_slope: Log 0.10, 0.5, {}, "fall of that share with the peak: (peak / A100's)^-slope";
+    attention_slope: Log 0.20, 0.5, {}, "the same fall of attention's share";
     saturation_s: Log 6e-6, 0.7, {chip: 0.075}, "time at the peak of a product that reaches half the share, s";
     fp8_gain: Log 1.45, 0.15, {stack: 0.10}, "rate of the layers' products in FP8 over 16 bits";
-    wide_gain: Log 1.15, 0.1, {}, "share of peak of FP32 and TF32 over that of 16 bits";
+    wide_gain: Log 1.15, 0.1, {chip: 0.1}, "share of peak of FP32 and TF32 over that of 16 bits";
     flash_efficiency: Log 0.45, 0.25, {chip: 0.05, stack: 0.2}, "share of peak that fused attention reaches, of causal attention's half square";
     eager_efficiency: Log 0.35, 0.3, {chip: 0.05, stack: 0.2}, "share of peak that eager attention's batched products reach";
     odd_vocabulary: Logit 0.50, 0.6, {}, "rate of logits whose vocabulary is no multiple of eight, over others";
@@ -157,8 +158,8 @@ parameters! {
     kernel_energy_s: Log 3e-6, 1.0, {}, "fixed energy of a kernel, in seconds of TDP";
     busy_share: Log 0.12, 0.6, {chip: 0.075, stack: 0.3}, "power of an accelerator that waits in collectives, as a share of TDP";
     codecarbon_host_w: Log 50.0, 0.5, {chip: 0.1}, "power of a node in CodeCarbon's model of CPU and memory, W";
-    source_time: Log 1.0, 0.001, {source: 0.13}, "time of a source's runs over the law's";
-    source_power: Log 1.0, 0.001, {source: 0.07}, "power of a source's runs over the law's";
+    source_time: Log 1.0, 0.001, {source: 0.14}, "time of a source's runs over the law's";
+    source_power: Log 1.0, 0.001, {source: 0.08}, "power of a source's runs over the law's";
     host_share: Log 0.43, 0.15, {}, "power of a node at its plug without its accelerators, as a share of their TDP";
 }
 

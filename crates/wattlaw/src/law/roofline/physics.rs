@@ -172,19 +172,13 @@ impl<R: Real> Parameters<R> {
         }
     }
 
-    /// The share of peak that long products of a parameter's kind reach.
-    fn share_of_peak(&self, x: &Terms, efficiency: R) -> R {
-        let mut share = efficiency * self.harder(x);
+    /// The share of peak that long products reach: the larger the peak, the harder it is to feed.
+    fn share_of_peak(&self, x: &Terms, efficiency: R, slope: R) -> R {
+        let mut share = efficiency * self.constant(x.half_peak / REFERENCE_PEAK).pow(-slope);
         if x.wide {
             share = share * self.wide_gain;
         }
         smooth_minimum(share, CEILING)
-    }
-
-    /// The larger the peak, the harder it is to feed.
-    fn harder(&self, x: &Terms) -> R {
-        // (peak / reference)^-slope, by a constant base
-        self.constant(x.half_peak / REFERENCE_PEAK).pow(-self.peak_slope)
     }
 
     fn products(&self, products: &Products, rate: R, share: R) -> R {
@@ -194,7 +188,7 @@ impl<R: Real> Parameters<R> {
     fn device(&self, x: &Terms) -> R {
         let b = &x.busiest;
         let peak = self.constant(x.peak);
-        let share = self.share_of_peak(x, self.product_efficiency);
+        let share = self.share_of_peak(x, self.product_efficiency, self.peak_slope);
         let rate = if x.fp8 { self.fp8_gain * x.peak } else { peak };
         let mut device = self.products(&b.layers, rate, share);
         if b.logits.flops > 0.0 {
@@ -204,7 +198,12 @@ impl<R: Real> Parameters<R> {
         let mut traffic = self.constant(b.elementwise_bytes);
         if b.attention.flops > 0.0 {
             let efficiency = if x.flash { self.flash_efficiency } else { self.eager_efficiency };
-            device = device + self.products(&b.attention, peak, self.share_of_peak(x, efficiency));
+            device = device
+                + self.products(
+                    &b.attention,
+                    peak,
+                    self.share_of_peak(x, efficiency, self.attention_slope),
+                );
             if !x.flash {
                 traffic = traffic + self.eager_traffic * b.attention.bytes;
             }

@@ -24,9 +24,6 @@ const fn missed_group(level: Level) -> [f64; 2] {
     }
 }
 
-/// Noise of a run over the noise of its source's runs, so that intervals also hold where runs scatter more. Assumed.
-const NOISE_FACTOR: f64 = 1.5;
-
 /// A fitted law.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "Stored", into = "Stored")]
@@ -59,7 +56,7 @@ impl Posterior {
             }
         }
         let mut covariance = Box::new(&factor * factor.transpose());
-        let mut missed = self.noise.map(|noise| (NOISE_FACTOR * noise).powi(2));
+        let mut missed = self.noise.map(|noise| noise.powi(2));
         for level in Level::LEVELS {
             // a source without factors of its own is known by its runs
             let known = level == Level::Source && !groups.source.is_empty();
