@@ -247,8 +247,12 @@ fn forecasts() -> Vec<Forecast> {
 fn a_budget_is_kept_and_used_up_but_for_what_no_job_fits_into() {
     let jobs = forecasts();
     let all: Vec<&Job> = jobs.iter().map(|job| &job.candidate.job).collect();
-    for budget in ["0.1 GPU-h", "20 Wh"] {
-        let budget: Budget = budget.parse().unwrap();
+    for unit in ["GPU-h", "Wh"] {
+        // half of what all jobs take
+        let of = |amount: f64| format!("{amount} {unit}").parse::<Budget>().unwrap();
+        let one = of(1.0);
+        let whole: f64 = jobs.iter().map(|job| job.price(Some(one)).unwrap()).sum();
+        let budget = of(0.5 * whole / one.total());
         let wanted =
             Objective { runs: usize::MAX, budget: Some(budget), criterion: Criterion::Targets };
         let chosen = wanted.choose(&jobs, study_design(&all, &all).unwrap());

@@ -39,7 +39,8 @@ proptest! {
     ) {
         let Some(job) = job else { return Ok(()) };
         let answer = answer(&job);
-        let x = Terms::for_job(&job);
+        // a step: start-up draws idle power whatever the limit
+        let x = Terms { whole_run: false, ..Terms::for_job(&job) };
         let free = answer.parts(&under(&x, FREE_W));
         let x = under(&x, share * free.limit.draw_w);
         let held = answer.parts(&x);
@@ -51,14 +52,15 @@ proptest! {
             // only the lowest clock is too high for a limit
             prop_assert!((limit.clock_share / MIN_CLOCK_SHARE - 1.0).abs() < 1e-12, "{limit:?}");
         }
-        // starting draws less than running
+        // a source's runs differ by little in the population
         prop_assert!(power_w(&held, &x) <= limit.draw_w * 1.01, "{held:?}");
         prop_assert!(limit.time_factor >= 1.0 - 1e-12 && limit.clock_share <= 1.0 + 1e-9, "{limit:?}");
         prop_assert!(limit.clock_share >= MIN_CLOCK_SHARE - 1e-12, "{limit:?}");
         prop_assert!(held.time.total_s >= free.time.total_s * (1.0 - 1e-12));
-        // a limit far above the draw does not bind
+        // a limit far above the draw costs nothing but the bend below it
         let far = answer.parts(&under(&x, 2.0 * free.limit.draw_w));
-        prop_assert!(!far.limit.binds && far.time.total_s <= 1.001 * free.time.total_s, "{far:?}");
+        prop_assert!(far.limit.draw_w >= 0.99 * free.limit.draw_w, "{free:?} {far:?}");
+        prop_assert!(far.time.total_s <= 1.01 * free.time.total_s, "{free:?} {far:?}");
         if limit.binds {
             prop_assert!(limit.draw_w < free.limit.draw_w);
         }

@@ -288,7 +288,7 @@ fn an_update_by_an_unseen_chip_moves_its_predictions_and_leaves_others() {
             let sds = [before, after].map(|estimate| estimate.variance_time.sqrt());
             (after.log_time - before.log_time, sds)
         };
-        jobs.iter().map(|job| of(job)).collect::<Vec<_>>()
+        jobs.iter().map(&mut of).collect::<Vec<_>>()
     };
     for (here, [before, after]) in moved(&all) {
         assert!((0.6 * 1.5_f64.ln()..1.3 * 1.5_f64.ln()).contains(&here), "{here}");
@@ -296,7 +296,10 @@ fn an_update_by_an_unseen_chip_moves_its_predictions_and_leaves_others() {
     }
     for (gpu, framework) in OF_FITTED {
         for (there, [sd, _]) in moved(&grid(gpu, framework)) {
-            assert!(there.abs() < 0.35 * sd, "{gpu}, {framework}: {there} with {sd}");
+            assert!(
+                there.abs() < f64::max(0.35 * sd, 0.03),
+                "{gpu}, {framework}: {there} with {sd}"
+            );
         }
     }
     let cells = |law: &RooflineFit| law.cells().count();
@@ -376,10 +379,10 @@ fn rows_of_mixed_scopes_are_fitted_and_refused_by_a_scaling_law() {
 #[test]
 fn one_run_is_added_to_the_law() {
     let jobs = &grid("a40", "pytorch")[10..11];
-    let one = FITTED.adjusted(&table(jobs, 2.0, |_| Scope::Gpu), &CATALOG, "mine").unwrap();
+    let one = FITTED.adjusted(&table(jobs, 1.2, |_| Scope::Gpu), &CATALOG, "mine").unwrap();
     assert_eq!((one.name.as_str(), one.data.rows), ("mine", 1));
     let [before, after] =
-        [&*FITTED, &one].map(|calibration| medians(&errors(calibration, jobs, 2.0, Scope::Gpu))[0]);
+        [&*FITTED, &one].map(|calibration| medians(&errors(calibration, jobs, 1.2, Scope::Gpu))[0]);
     assert!(after < 0.75 * before, "{before:?} {after:?}");
     // it answers what it answered before
     let other = &grid("h100-sxm5-80gb", "megatron")[3];
@@ -466,7 +469,7 @@ fn damaged(value: &mut Value, path: &[Index], change: u8) {
         },
         Value::Object(fields) if !fields.is_empty() => {
             let name = fields.keys().nth(step.index(fields.len())).unwrap().clone();
-            if here && change % 6 == 0 {
+            if here && change.is_multiple_of(6) {
                 fields.remove(&name);
             } else {
                 damaged(&mut fields[&name], rest, change);
