@@ -57,6 +57,8 @@ pub struct PowerLimit {
 /// The clock under a power limit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock<R> {
+    /// Power at the full clock, W.
+    pub free: f64,
     /// Power at the clock, W.
     pub draw: R,
     /// Share of the full clock.
@@ -105,6 +107,7 @@ impl<R: Real> Parameters<R> {
         let share = if at_the_end { self.constant(found) } else { (draw - drawn) / rate + found };
         let stretch_of_step = bound * (self.constant(1.0) / share - 1.0) + 1.0;
         ClockUnderLimit {
+            free: free.value(),
             draw: if at_the_end { drawn } else { draw },
             share,
             voltage,
@@ -116,6 +119,7 @@ impl<R: Real> Parameters<R> {
 
 /// The clock found, as the law uses it.
 pub(super) struct ClockUnderLimit<R> {
+    pub free: f64,
     pub draw: R,
     pub share: R,
     pub voltage: R,

@@ -96,7 +96,7 @@ impl Parts {
         let joules = |joules: f64| total_j / (drawn_j + start_j) * joules;
         let limit = PowerLimit {
             limit_w: x.power_limit,
-            binds: clock.share < BINDING_SHARE,
+            binds: clock.draw < BINDING_SHARE * clock.free,
             draw_w: clock.draw,
             clock_share: clock.share,
             time_factor: clock.stretch,
@@ -118,5 +118,5 @@ impl Parts {
     }
 }
 
-/// Share of the full clock below which a limit is said to bind: less is within the bend of the draw. Assumed.
+/// Share of the power at the full clock below which a limit is said to bind: more is within the bend of the draw. Assumed.
 const BINDING_SHARE: f64 = 0.98;

@@ -164,6 +164,7 @@ impl<R: Real> Parameters<R> {
             start,
             idle: power.idle,
             clock: Clock {
+                free: clock.free,
                 draw: clock.draw,
                 share: clock.share.value(),
                 stretch: clock.stretch_of_step.value(),
