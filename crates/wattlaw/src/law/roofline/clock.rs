@@ -15,7 +15,7 @@
 use serde::Serialize;
 
 use super::parameter::Parameters;
-use super::physics::{Power, smooth_minimum};
+use super::power::{Power, smooth_minimum};
 use super::terms::Terms;
 use crate::stats::tape::{Real, logistic, softplus};
 
@@ -69,7 +69,13 @@ pub(super) struct Clock<R> {
 
 impl<R: Real> Parameters<R> {
     /// The clock under the power limit; `on_device` is the share of a step's time that scales with it.
-    pub(super) fn clock(&self, x: &Terms, power: &Power<R>, on_device: R, step: R) -> ClockUnderLimit<R> {
+    pub(super) fn clock(
+        &self,
+        x: &Terms,
+        power: &Power<R>,
+        on_device: R,
+        step: R,
+    ) -> ClockUnderLimit<R> {
         let work = power.work();
         let (remains, rest) = power.idle_parts(self.static_remains);
         let (moves, bound) = (rest + power.busy, on_device * CLOCK_BOUND);
@@ -96,11 +102,7 @@ impl<R: Real> Parameters<R> {
         let stretched = bound * (1.0 / found - 1.0) + 1.0;
         let drawn = remains + voltage.squared() * (moves * found + work / (step * stretched));
         let at_the_end = found <= MIN_CLOCK_SHARE;
-        let share = if at_the_end {
-            self.constant(found)
-        } else {
-            (draw - drawn) / rate + found
-        };
+        let share = if at_the_end { self.constant(found) } else { (draw - drawn) / rate + found };
         let stretch_of_step = bound * (self.constant(1.0) / share - 1.0) + 1.0;
         ClockUnderLimit {
             draw: if at_the_end { drawn } else { draw },
@@ -173,4 +175,3 @@ impl Drawn {
         share
     }
 }
-

@@ -249,7 +249,10 @@ impl<'a> Fit<'a> {
                     break;
                 }
             }
-            if std::env::var("TRACE").is_ok() { let p = self.prior_precision(); println!("loss {:.2}", self.loss(&self.mean, &p)); }
+            if std::env::var("TRACE").is_ok() {
+                let p = self.prior_precision();
+                println!("loss {:.2}", self.loss(&self.mean, &p));
+            }
             let (information, ..) = self.normal_equations(&precision);
             covariance = information.cholesky().ok_or_else(singular)?.inverse();
             if matches!(self.prior, Prior::Spreads(_)) {
@@ -448,8 +451,7 @@ impl<'a> Fit<'a> {
             self.noise_of_all[k] = all.exp();
             for (noise, robust) in self.noise.iter_mut().zip(&robust) {
                 noise[k] = match robust {
-                    Some((log, n)) => ((n * log + NOISE_PRIOR_RUNS * all)
-                        / (n + NOISE_PRIOR_RUNS))
+                    Some((log, n)) => ((n * log + NOISE_PRIOR_RUNS * all) / (n + NOISE_PRIOR_RUNS))
                         .exp()
                         .clamp(NOISE_LIMITS[0], NOISE_LIMITS[1]),
                     None => all.exp(),
