@@ -1,8 +1,8 @@
 """Predictions of wattlaw 0.1.0 as it was before the one law, on the rows of the accuracy suite.
 
 The program is built from the last revision with seven calibrations, each fitted on one table, of which the nearest
-answered. It is used as shipped: the study's runs, vTrain's, nanotron's and llm-foundry's on A100 are those that its
-calibrations were fitted on, so on these sources it is in sample, whatever a case holds out. Energy counts only where its
+answered. It is used as shipped: the study's runs, nanotron's and llm-foundry's on A100 are those that its calibrations were
+fitted on, so on these sources it is in sample, whatever a case holds out. Energy counts only where its
 scope is that of the measurement.
 
 Usage:    wattlaw validate --suite --with-rows --format json > suite.json
@@ -21,8 +21,8 @@ from suite_rows import Suite, evaluate, write
 
 REVISION = "dc60b140"
 ROOT = Path(__file__).resolve().parents[2]
-# fields that came later, or whose names of that time were others
-LATER = {"workload": ["framework"], "system": ["network", "host_power_w"]}
+# fields that came later, whose names of that time were others, or whose values were refused
+LATER = {"model": ["vocab_multiple"], "workload": ["framework", "state_precision"], "system": ["network", "host_power_w"]}
 
 
 def build(folder):
@@ -69,7 +69,7 @@ def main(suite, out, program=None):
             with ThreadPoolExecutor(2) as pool:
                 return dict(zip(rows, pool.map(lambda row: answer(program, row), rows.values())))
 
-        note = "as shipped; in sample on the study, vTrain, nanotron and llm-foundry on A100"
+        note = "as shipped; in sample on the study, nanotron and llm-foundry on A100"
         write(evaluate(Suite(suite), f"wattlaw 0.1.0 ({REVISION})", predict, note), out)
     for reason, rows in sorted(REFUSED.items(), key=lambda item: -item[1]):
         print(f"not answered: {rows} rows, {reason}")
