@@ -2,8 +2,8 @@
 
 The program is built from the last revision with seven calibrations, each fitted on one table, of which the nearest
 answered. It is used as shipped: the study's runs, nanotron's and llm-foundry's on A100 are those that its calibrations were
-fitted on, so on these sources it is in sample, whatever a case holds out. Energy counts only where its
-scope is that of the measurement.
+fitted on, so on these sources it is in sample, whatever a case holds out. The scope of its energy is that of the
+calibration; where the measurement is of the GPUs, its part of the host is taken off.
 
 Usage:    wattlaw validate --suite --with-rows --format json > suite.json
           python benches/peers/before_one_law.py suite.json before.json [PROGRAM]
@@ -54,8 +54,13 @@ def answer(program, row):
         return None
     seconds = found["duration_s"]["estimate"]
     watts = None
-    if found.get("energy_j") and found["scope"] == row["scope"]:
-        watts = found["energy_j"]["estimate"] / seconds / row["job"]["system"]["gpus"]
+    if found.get("energy_j") and row["power_w"]:
+        joules = found["energy_j"]["estimate"]
+        if row["scope"] == "gpu" and found["scope"] != "gpu":
+            joules -= found["breakdown"]["energy"]["host_j"]
+        elif row["scope"] != found["scope"]:
+            joules = 0
+        watts = joules / seconds / row["job"]["system"]["gpus"] or None
     return seconds * row["steps"] / found["steps"], watts
 
 
