@@ -227,7 +227,8 @@ def others_by_source(suite, peers):
             if not g[target]:
                 continue
             theirs = [p["cases"].get("sources", {"groups": {}})["groups"].get(g["held_out"], {}).get(target) for p in peers]
-            shown = [percent(t["median_error"]) if t else "–" for t in theirs]
+            marks = [" ‡" if g["held_out"] in p.get("in_sample", []) else "" for p in peers]
+            shown = [percent(t["median_error"]) + mark if t else "–" for t, mark in zip(theirs, marks)]
             rows.append([g["held_out"], percent(g[target]["median_error"]), percent(g[target]["baseline_median_error"]), *shown])
     return table(["source held out", "one law", "6·N·D at 40 %", *(peer["peer"] for peer in peers)], rows)
 

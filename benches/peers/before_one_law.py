@@ -1,9 +1,9 @@
 """Predictions of wattlaw 0.1.0 as it was before the one law, on the rows of the accuracy suite.
 
 The program is built from the last revision with seven calibrations, each fitted on one table, of which the nearest
-answered. It is used as shipped: the study's runs, vTrain's, nanotron's and llm-foundry's on A100 are those that its
-calibrations were fitted on, so on these sources it is in sample, whatever a case holds out. Energy counts only where its
-scope is that of the measurement.
+answered. It is used as shipped: the study's runs, nanotron's and llm-foundry's on A100 are those that its calibrations were
+fitted on, so on these sources it is in sample, whatever a case holds out. The scope of its energy is that of the
+calibration; where the measurement is of the GPUs, its part of the host is taken off.
 
 Usage:    wattlaw validate --suite --with-rows --format json > suite.json
           python benches/peers/before_one_law.py suite.json before.json [PROGRAM]
@@ -21,8 +21,9 @@ from suite_rows import Suite, evaluate, write
 
 REVISION = "dc60b140"
 ROOT = Path(__file__).resolve().parents[2]
-# fields that came later, or whose names of that time were others
-LATER = {"workload": ["framework"], "system": ["network", "host_power_w"]}
+IN_SAMPLE = ["study-gpt", "study-bert", "nanotron", "llm-foundry-a100"]
+# fields that came later, whose names of that time were others, or whose values were refused
+LATER = {"model": ["vocab_multiple"], "workload": ["framework", "state_precision"], "system": ["network", "host_power_w"]}
 
 
 def build(folder):
@@ -53,8 +54,13 @@ def answer(program, row):
         return None
     seconds = found["duration_s"]["estimate"]
     watts = None
-    if found.get("energy_j") and found["scope"] == row["scope"]:
-        watts = found["energy_j"]["estimate"] / seconds / row["job"]["system"]["gpus"]
+    if found.get("energy_j") and row["power_w"]:
+        joules = found["energy_j"]["estimate"]
+        if row["scope"] == "gpu" and found["scope"] != "gpu":
+            joules -= found["breakdown"]["energy"]["host_j"]
+        elif row["scope"] != found["scope"]:
+            joules = 0
+        watts = joules / seconds / row["job"]["system"]["gpus"] or None
     return seconds * row["steps"] / found["steps"], watts
 
 
@@ -69,8 +75,8 @@ def main(suite, out, program=None):
             with ThreadPoolExecutor(2) as pool:
                 return dict(zip(rows, pool.map(lambda row: answer(program, row), rows.values())))
 
-        note = "as shipped; in sample on the study, vTrain, nanotron and llm-foundry on A100"
-        write(evaluate(Suite(suite), f"wattlaw 0.1.0 ({REVISION})", predict, note), out)
+        note = "as shipped; in sample on the study, nanotron and llm-foundry on A100"
+        write(evaluate(Suite(suite), f"wattlaw 0.1.0 ({REVISION})", predict, note, in_sample=IN_SAMPLE), out)
     for reason, rows in sorted(REFUSED.items(), key=lambda item: -item[1]):
         print(f"not answered: {rows} rows, {reason}")
 

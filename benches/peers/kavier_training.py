@@ -26,6 +26,7 @@ from suite_rows import Suite, evaluate, write
 # accelerators and models of the rows under the names of Kavier's catalogue
 GPUS = {"a100-sxm4-80gb": "NVIDIA-A100-SXM4-80GB", "a100-pcie-80gb": "NVIDIA-A100-80GB-PCIe", "a100-sxm4-40gb": "A100-40GB",
         "h100-sxm5-80gb": "H100-SXM"}
+IN_SAMPLE = ["tuning-1-node", "tuning-2-nodes", "tuning-4-nodes"]
 MODELS = {"llama-3.1-8b": "llama3.1-8b", "mixtral-8x7b": "mixtral-8x7b-instruct-v0.1"}
 
 
@@ -92,7 +93,7 @@ def predict(_, rows):
 def main(suite, out):
     warnings.filterwarnings("ignore", message="calibration:")
     name = f"Kavier {version('kavier')}"
-    write(evaluate(Suite(suite), name, predict, "no tensor or pipeline parallelism"), out)
+    write(evaluate(Suite(suite), name, predict, "no tensor or pipeline parallelism", in_sample=IN_SAMPLE), out)
 
 
 if __name__ == "__main__":

@@ -50,11 +50,11 @@ def errors(row, answer):
     return {t: abs(found[t] / measured[t] - 1) for t in TARGETS if found[t] and measured[t] and math.isfinite(found[t])}
 
 
-def evaluate(suite, name, predict, note, fitted=False):
+def evaluate(suite, name, predict, note, fitted=False, in_sample=()):
     """Scores a program. `predict(train, test)` gives a (time, power) for each key of `test`, or None; `train` is the rows
-    that it may be fitted on, which a program without a fit ignores."""
+    that it may be fitted on, which a program without a fit ignores. `in_sample` names sources that it was fitted on before."""
     memory = {}
-    report = {"peer": name, "note": note, "cases": {}}
+    report = {"peer": name, "note": note, "in_sample": list(in_sample), "cases": {}}
     for case in suite.cases:
         groups = defaultdict(lambda: {target: [] for target in TARGETS})
         n_rows = 0
