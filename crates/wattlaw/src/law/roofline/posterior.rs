@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::conditional::{Conditional, Covariance, Vector, parameters_of};
 use super::groups::{Groups, LEVELS, Layout, Level};
+use super::observation::Observation;
 use super::parameter::{COUNT, PARAMETERS};
 use crate::base::error::{Error, Result};
 
@@ -23,6 +24,10 @@ const fn missed_group(level: Level) -> [f64; 2] {
         Level::Network | Level::Source => [0.0, 0.0],
     }
 }
+
+/// Share of what the law misses of a source that differs from configuration to configuration, and not from source to
+/// source. Assumed.
+const SHARE_OF_CONFIGURATION: f64 = 0.3;
 
 /// A fitted law.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -57,6 +62,11 @@ impl Posterior {
         }
         let mut covariance = Box::new(&factor * factor.transpose());
         let mut missed = self.noise.map(|noise| noise.powi(2));
+        if !groups.source.is_empty() {
+            for (missed, spread) in missed.iter_mut().zip(&self.spreads[Level::Source.index()]) {
+                *missed += (SHARE_OF_CONFIGURATION * spread).powi(2);
+            }
+        }
         for level in Level::LEVELS {
             // a source without factors of its own is known by its runs
             let known = level == Level::Source && !groups.source.is_empty();
@@ -82,6 +92,24 @@ impl Posterior {
             covariance,
             missed,
         }
+    }
+
+    /// Variances of ln time and ln power that the law misses of a source beside its own spread: of the chips and the
+    /// software of its runs that have no runs yet, the largest.
+    pub(super) fn missed_of_source(&self, runs: &[&Observation], source: &str) -> [f64; 2] {
+        let mut largest = [0.0_f64; 2];
+        for run in runs.iter().filter(|run| run.groups.source == source) {
+            let mut missed = [0.0; 2];
+            for level in Level::LEVELS {
+                if !self.layout.has(level, run.groups.of(level)) {
+                    for (missed, of_group) in missed.iter_mut().zip(missed_group(level)) {
+                        *missed += of_group * of_group;
+                    }
+                }
+            }
+            largest = [0, 1].map(|k| largest[k].max(missed[k]));
+        }
+        largest
     }
 
     /// The law of the jobs of these groups, whose uncertainty is not asked.
