@@ -73,7 +73,7 @@ const RUNS_OF_A_POINT: usize = 4;
 pub const MAX_POINTS: usize = 40;
 
 /// Largest residual that is learned; beyond it a run is an outlier.
-const LARGEST_RESIDUAL: f64 = 0.4;
+const LARGEST_RESIDUAL: f64 = 2.0;
 
 /// Smallest unit of an input, so that an input with little variation among the runs still counts as far after several
 /// doublings.
