@@ -9,8 +9,8 @@
 //!
 //! A number that repeats a constant of the code is marked, as in `at most 1,024<!-- const MAX_POINTS --> points`.
 //!
-//! `WATTLAW_WRITE_DOCS=1 cargo test -p wattlaw-cli --test it docs::` writes the outputs, the command reference and the tables of
-//! fields into the files anew; a `...` alone below a command is left as it is.
+//! `WATTLAW_WRITE_DOCS=1 cargo test -p wattlaw-cli --test it docs::` writes the outputs, the command reference, the tables of
+//! fields and that of the law's parameters into the files anew; a `...` alone below a command is left as it is.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
@@ -19,6 +19,8 @@ use crate::running;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use wattlaw::law::roofline::parameter::{PARAMETERS, Parameter, Scale, Spreads};
 
 use crate::running::page::{check, difference, ours, same_line, shown, stage};
 use crate::running::root;
@@ -308,40 +310,51 @@ fn quoted_constants_are_those_of_the_code() {
     assert!(found >= 20, "only {found} constants are marked");
 }
 
-/// The first two numbers of a text: the median and the standard deviation of a parameter after its name.
-fn two_numbers(text: &str) -> Option<(f64, f64)> {
-    let words = text.split(|c: char| c.is_whitespace() || ['(', ')', ',', ':'].contains(&c));
-    let mut numbers = words.filter_map(number);
-    Some((numbers.next()?, numbers.next()?))
+/// The table of the roofline law's parameters, as the page has it.
+fn table_of_parameters() -> String {
+    let header = "| parameter | scale | median | sd | spread among | what |\n|---|---|---|---|---|---|\n";
+    let row = |p: &Parameter| {
+        let scale = match p.scale {
+            Scale::Log => "log",
+            Scale::Logit => "logit",
+        };
+        let Spreads { chip, stack, network, source } = p.spreads;
+        let spreads = [(chip, "chips"), (stack, "stacks"), (network, "networks"), (source, "sources")];
+        let of_levels = spreads.iter().filter(|(spread, _)| *spread > 0.0);
+        let spreads: Vec<String> =
+            of_levels.map(|(spread, level)| format!("{level} {spread}")).collect();
+        let median = if p.median < 0.01 { format!("{:e}", p.median) } else { p.median.to_string() };
+        format!(
+            "| `{}` | {scale} | {median} | {} | {} | {} |\n",
+            p.name,
+            p.sd,
+            spreads.join(", "),
+            p.about
+        )
+    };
+    PARAMETERS.iter().map(row).fold(header.to_owned(), |table, row| table + &row)
 }
 
 #[test]
 fn the_table_of_parameters_is_that_of_the_code() {
     let page = root().join("docs/concepts/roofline-law.md");
-    let text = fs::read_to_string(page).unwrap();
-    let sources = sources();
-    let mut rows = 0;
-    for line in text.lines() {
-        let cells: Vec<_> = line.split('|').map(str::trim).collect();
-        let [_, name, _, median, sd, ..] = cells[..] else { continue };
-        let Some(name) = name.strip_prefix('`').and_then(|name| name.strip_suffix('`')) else {
-            continue;
-        };
-        let quoted = (number(median).unwrap(), number(sd).unwrap());
-        // in the sources the name, and no longer one, stands before both numbers
-        let of_name = |c: char| c.is_alphanumeric() || c == '_';
-        let in_code = sources.iter().any(|source| {
-            let places = source.match_indices(name).filter(|(at, _)| {
-                let after = &source[at + name.len()..];
-                !source[..*at].ends_with(of_name) && !after.starts_with(of_name)
-            });
-            let after = places.map(|(at, _)| source[at + name.len()..].chars().take(100));
-            after.filter_map(|text| two_numbers(&text.collect::<String>())).any(|n| n == quoted)
-        });
-        assert!(in_code, "{name}: the sources do not have {quoted:?} after this name");
-        rows += 1;
+    let text = fs::read_to_string(&page).unwrap();
+    let (before, after) = text.split_once("<!-- parameters -->\n\n").unwrap();
+    let rows = after.lines().take_while(|line| line.starts_with('|'));
+    let committed: String = rows.flat_map(|line| [line, "\n"]).collect();
+    let table = table_of_parameters();
+    if std::env::var_os("WATTLAW_WRITE_DOCS").is_some() {
+        let rest = &after[committed.len()..];
+        fs::write(&page, format!("{before}<!-- parameters -->\n\n{table}{rest}")).unwrap();
+        return;
     }
-    assert_eq!(rows, 30);
+    let differs = committed.lines().zip(table.lines()).find(|(a, b)| a != b);
+    assert!(
+        committed == table,
+        "{} differs from the law's parameters, first here: {differs:?}\nrewrite it: \
+         WATTLAW_WRITE_DOCS=1 cargo test -p wattlaw-cli --test it docs::the_table_of_parameters",
+        page.display()
+    );
 }
 
 /// The targets of a page's links, outside its code blocks.
