@@ -76,8 +76,8 @@ fn fields(value: &serde_json::Value, found: &mut std::collections::BTreeSet<Stri
                 found.insert(name.clone());
                 match (name.as_str(), value) {
                     ("parts_gib" | "vif", _) => {}
-                    ("machines", serde_json::Value::Object(by_gpu)) => {
-                        by_gpu.values().for_each(|machine| fields(machine, found));
+                    ("population", serde_json::Value::Object(by_parameter)) => {
+                        by_parameter.values().for_each(|parameter| fields(parameter, found));
                     }
                     _ => fields(value, found),
                 }
@@ -95,6 +95,7 @@ fn every_field_is_documented() {
     let folder = tempfile::tempdir().unwrap();
     let calibration = folder.path().join("mine.json");
     let of_roofline = folder.path().join("roofline.json");
+    let updated = folder.path().join("updated.json");
     let mut found = std::collections::BTreeSet::new();
     for command in [
         "predict examples/3d-job.toml",
@@ -102,13 +103,14 @@ fn every_field_is_documented() {
         "predict examples/job.toml --calibration any-gpu-2026",
         "cost examples/3d-job.toml",
         "job examples/3d-job.toml",
-        &format!("fit examples/runs.csv --out {}", calibration.display()),
-        &format!("fit examples/runs.csv --law roofline --out {}", of_roofline.display()),
+        &format!("fit examples/runs.csv --law scaling --out {}", calibration.display()),
+        &format!("fit examples/runs.csv --out {}", of_roofline.display()),
+        &format!("calibrate examples/runs.csv --out {}", updated.display()),
         "audit examples/runs.csv",
         "efficiency examples/runs.csv --resamples 100",
-        "validate examples/runs.csv --ablation log_C",
-        "validate examples/runs.csv --hold-out row",
-        "validate examples/runs.csv --law roofline --no-discrepancy --splits 1",
+        "validate examples/runs.csv --law scaling --ablation log_C",
+        "validate examples/runs.csv --law scaling --hold-out row",
+        "validate examples/runs.csv --no-discrepancy --splits 1",
         "import examples/logs/emissions.csv",
         "import examples/logs/alumet.csv",
         "catalog",
@@ -129,7 +131,7 @@ fn every_field_is_documented() {
         fields(&answer, &mut found);
     }
     let record = root().join("fuzz/corpus/record_json/finished.json");
-    for file in [calibration, of_roofline, record] {
+    for file in [calibration, of_roofline, updated, record] {
         fields(&serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap(), &mut found);
     }
     let header = fs::read_to_string(root().join("examples/runs.csv")).unwrap();
