@@ -22,5 +22,5 @@ fuzz_target!(|text: &str| {
     let Some(calibration) = answer::answered(Calibration::from_json(text)) else { return };
     let text = calibration.to_json().unwrap();
     assert_eq!(Calibration::from_json(&text).unwrap().to_json().unwrap(), text);
-    answer::answered(predict(&JOB, &calibration, "asked", 0.9));
+    answer::answered(predict(&JOB, &calibration, "asked", None, 0.9));
 });

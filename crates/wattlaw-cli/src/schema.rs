@@ -44,7 +44,7 @@ impl Schema {
             Self::SweepDesign => "wattlaw-sweep-design/1",
             Self::SweepStatus => "wattlaw-sweep-status/1",
             Self::Validate => "wattlaw-validate/1",
-            Self::ValidateSuite => "wattlaw-validate-suite/1",
+            Self::ValidateSuite => "wattlaw-validate-suite/2",
         }
     }
 }

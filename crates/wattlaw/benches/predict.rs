@@ -1,9 +1,11 @@
 //! Predictions a second on one core: energy, time and power with intervals, for jobs that are prepared, for jobs whose
 //! work is counted first, and for the one job that `benches/peers/llm_analysis_training.py` evaluates.
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
+use wattlaw::base::scope::Scope;
 use wattlaw::base::units::JOULES_PER_KWH;
 use wattlaw::calibration::{
     Calibration, Laws, ScalingEstimate, ScalingEvaluator, ScalingLaws, embedded,
@@ -12,12 +14,15 @@ use wattlaw::cost::{AttentionFlops, Cost};
 use wattlaw::data::features::Features;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::job::{Job, JobSpec};
-use wattlaw::law::roofline::laws::RooflineLaws;
-use wattlaw::law::roofline::machine::Machine;
 use wattlaw::law::roofline::terms::Terms;
+use wattlaw::law::roofline::{Answer, Groups, RooflineFit, Workspace};
 use wattlaw::predict::{Interval, predict};
+use wattlaw::stats::inference::Reference;
 
 const LEVEL: f64 = 0.95;
+
+/// Groups of jobs whose law is kept, as a server or a sweep keeps it.
+type Answers<'a> = BTreeMap<Groups, Answer<'a>>;
 
 fn main() -> wattlaw::Result<()> {
     let catalog = Catalog::built_in()?;
@@ -27,7 +32,7 @@ fn main() -> wattlaw::Result<()> {
         println!("{}: {} different jobs", calibration.name, jobs.len());
         match &calibration.law {
             Laws::Scaling(laws) => scaling(&mut criterion, &calibration, laws, &jobs)?,
-            Laws::Roofline(laws) => roofline(&mut criterion, &calibration, laws, &jobs),
+            Laws::Roofline(law) => roofline(&mut criterion, &calibration, law, &jobs)?,
         }
     }
     peer(&mut criterion, &catalog)?;
@@ -69,52 +74,96 @@ fn scaling(
     Ok(())
 }
 
-/// Time and energy with their spreads by the physics of the job's accelerator.
+/// Time, energy and power with intervals by the roofline law.
 fn roofline(
     criterion: &mut Criterion,
     calibration: &Calibration,
-    laws: &RooflineLaws,
+    law: &RooflineFit,
     jobs: &[Job],
-) {
-    let prepared: Vec<(&Machine, Terms)> = jobs
+) -> wattlaw::Result<()> {
+    let quantile = Reference::Normal.half_width(LEVEL)?;
+    let mut answers = Answers::new();
+    for job in jobs {
+        let groups = Groups::for_job(job);
+        answers.entry(groups).or_insert_with_key(|groups| law.answer(groups));
+    }
+    let prepared: Vec<(&Answer<'_>, Terms)> = jobs
         .iter()
-        .map(|job| (laws.machine(&job.system.accelerator.name).0, Terms::for_job(job)))
+        .filter_map(|job| Some((answers.get(&Groups::for_job(job))?, Terms::for_job(job))))
         .collect();
-    let answer = |machine: &Machine, terms: &Terms| {
-        (machine.predict(terms), machine.half_widths(terms, LEVEL))
-    };
+    let mut workspace = Workspace::default();
+    for (answer, terms) in &prepared {
+        let found = intervals(answer, terms, quantile, &mut workspace);
+        assert!(found.iter().all(|i| i.lower > 0.0 && i.upper.is_finite()), "{found:?}");
+    }
     let mut group = criterion.benchmark_group(format!("predict/{}", calibration.name));
     group.throughput(Throughput::Elements(jobs.len() as u64));
     group.bench_function("prepared", |b| {
         b.iter(|| {
-            for (machine, terms) in &prepared {
-                let _ = black_box(answer(machine, black_box(terms)));
+            for (answer, terms) in &prepared {
+                black_box(intervals(answer, black_box(terms), quantile, &mut workspace));
             }
         });
     });
     group.bench_function("with the ledger", |b| {
         b.iter(|| {
             for job in jobs {
-                let machine = laws.machine(&job.system.accelerator.name).0;
-                let _ = black_box(answer(machine, &Terms::for_job(black_box(job))));
+                let terms = Terms::for_job(black_box(job));
+                if let Some(answer) = answers.get(&Groups::for_job(job)) {
+                    black_box(intervals(answer, &terms, quantile, &mut workspace));
+                }
+            }
+        });
+    });
+    group.throughput(Throughput::Elements(answers.len() as u64));
+    group.bench_function("the law of one chip, software and network", |b| {
+        b.iter(|| {
+            for groups in answers.keys() {
+                black_box(law.answer(black_box(groups)));
             }
         });
     });
     group.finish();
+    Ok(())
+}
+
+/// Energy in joules, time in seconds and mean power in watts of all accelerators, with intervals.
+fn intervals(
+    answer: &Answer<'_>,
+    terms: &Terms,
+    quantile: f64,
+    workspace: &mut Workspace,
+) -> [Interval; 3] {
+    let found = answer.estimate(terms, Scope::Gpu, workspace).estimate;
+    let log_power = found.log_power + terms.gpus.ln();
+    [
+        Interval::from_log(found.log_time + log_power, quantile * found.energy_sd()),
+        Interval::from_log(found.log_time, quantile * found.variance_time.sqrt()),
+        Interval::from_log(log_power, quantile * found.variance_power.sqrt()),
+    ]
 }
 
 /// OPT-1.3B on eight A100 with FSDP, from the resolved job: counted and answered, and the whole of `wattlaw predict`.
 fn peer(criterion: &mut Criterion, catalog: &Catalog) -> wattlaw::Result<()> {
     let job = job("opt-1.3b", "a100-sxm4-40gb", 8, 1, catalog)?;
-    for calibration in embedded()?.iter().filter(|c| c.name == "gpt-2026") {
-        let Laws::Scaling(laws) = &calibration.law else { continue };
-        let answering = laws.evaluator(LEVEL)?;
-        criterion.bench_function("predict/opt-1.3b with the ledger", |b| {
-            b.iter(|| counted(&answering, laws, black_box(&job)));
-        });
-        criterion.bench_function("predict/opt-1.3b with all that is printed", |b| {
-            b.iter(|| predict(black_box(&job), calibration, "it was named", LEVEL));
-        });
+    for calibration in &embedded()? {
+        let name = &calibration.name;
+        match &calibration.law {
+            Laws::Scaling(laws) if name == "gpt-2026" => {
+                let answering = laws.evaluator(LEVEL)?;
+                criterion.bench_function("predict/opt-1.3b with the ledger", |b| {
+                    b.iter(|| counted(&answering, laws, black_box(&job)));
+                });
+            }
+            Laws::Scaling(_) => continue,
+            Laws::Roofline(_) => {}
+        }
+        criterion.bench_function(
+            &format!("predict/opt-1.3b with all that is printed, {name}"),
+            |b| {
+                b.iter(|| predict(black_box(&job), calibration, "it was named", None, LEVEL));
+            },
+        );
     }
     Ok(())
 }

@@ -167,14 +167,8 @@ pub struct Estimate {
 }
 
 /// The scopes at which energy is given.
-const SCOPES: [Scope; 6] = [
-    Scope::Gpu,
-    Scope::Devices,
-    Scope::NodeDc,
-    Scope::NodeAc,
-    Scope::Facility,
-    Scope::Codecarbon,
-];
+const SCOPES: [Scope; 6] =
+    [Scope::Gpu, Scope::Devices, Scope::NodeDc, Scope::NodeAc, Scope::Facility, Scope::Codecarbon];
 
 /// Level of intervals that are computed and not used.
 const UNUSED_LEVEL: f64 = 0.95;

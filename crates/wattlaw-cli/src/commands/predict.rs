@@ -148,7 +148,9 @@ fn table(job: &Job, p: &Prediction) -> String {
         .energy_by_scope_j
         .iter()
         .filter(|(scope, _)| **scope != p.scope)
-        .filter_map(|(scope, energy)| Some(format!("{scope} {}", render::energy((*energy)?.estimate))))
+        .filter_map(|(scope, energy)| {
+            Some(format!("{scope} {}", render::energy((*energy)?.estimate)))
+        })
         .collect();
     if !others.is_empty() {
         facts.push(vec!["at other scopes".to_owned(), others.join(", ")]);

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use wattlaw::calibration::built_in;
 use crate::commands::predict::BUILT_IN_REASON;
+use wattlaw::calibration::built_in;
 use wattlaw::predict::{Prediction, predict};
 use wattlaw_meter::assumed::Assumption;
 use wattlaw_meter::machine::{self, Options};

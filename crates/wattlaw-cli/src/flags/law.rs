@@ -43,9 +43,9 @@ impl LawArgs {
     pub fn without_terms(&self) -> Done {
         match self.terms {
             None => Ok(()),
-            Some(_) => Err(Failure::usage(
-                "--terms applies to the scaling law only; add --law scaling",
-            )),
+            Some(_) => {
+                Err(Failure::usage("--terms applies to the scaling law only; add --law scaling"))
+            }
         }
     }
 }

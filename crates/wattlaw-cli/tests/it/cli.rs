@@ -89,20 +89,54 @@ fn flags_are_laid_over_a_job_file() {
 
 #[test]
 fn energy_grows_with_tokens_and_prices_are_products() {
-    // by one calibration: the choice of another for a longer run may make a step in the energy
-    let of = |more: &str| {
-        json(&format!(
-            "predict examples/job.toml --calibration roofline-gpt-2026 --format json {more}"
-        ))
-    };
+    let of = |more: &str| json(&format!("predict examples/job.toml --format json {more}"));
     let (less, more) = (of("--tokens 2M"), of("--tokens 4M"));
     assert!(more["energy_j"]["estimate"].as_f64() > less["energy_j"]["estimate"].as_f64());
     let priced = of("--tokens 2M --pue 1.5 --carbon-intensity 100 --price-per-kwh 0.5");
-    let kwh = 1.5 * less["energy_j"]["estimate"].as_f64().unwrap() / 3.6e6;
-    let near = |value: &Value, expected: f64| {
-        (value["estimate"].as_f64().unwrap() / expected - 1.0).abs() < 1e-12
-    };
-    assert!(near(&priced["carbon_g"], 100.0 * kwh) && near(&priced["cost"], 0.5 * kwh));
+    // the facility is what is paid: the nodes at the plug times the PUE
+    let estimate = |value: &Value| value["estimate"].as_f64().unwrap();
+    let nodes = &priced["energy_by_scope_j"]["node_ac"];
+    let facility = estimate(&priced["facility_energy_j"]);
+    let near = |value: f64, expected: f64| (value / expected - 1.0).abs() < 1e-12;
+    assert!(near(facility, 1.5 * estimate(nodes)));
+    assert!(estimate(nodes) > estimate(&priced["energy_j"]));
+    let kwh = facility / 3.6e6;
+    assert!(near(estimate(&priced["carbon_g"]), 100.0 * kwh));
+    assert!(near(estimate(&priced["cost"]), 0.5 * kwh));
+}
+
+/// Energy at a scope is `energy_j`, and the others stand beside it; a law of one scope has no other.
+#[test]
+fn energy_is_given_at_the_scope_that_is_asked() {
+    let by_default = json("predict examples/job.toml --pue 1.2 --format json");
+    assert_eq!(by_default["scope"], "gpu");
+    let mut before = 0.0;
+    for scope in ["gpu", "devices", "node_dc", "node_ac", "facility"] {
+        let asked =
+            json(&format!("predict examples/job.toml --pue 1.2 --scope {scope} --format json"));
+        assert_eq!(asked["scope"], scope);
+        is_interval(&asked["energy_j"]);
+        assert_eq!(asked["energy_j"], by_default["energy_by_scope_j"][scope]);
+        assert_eq!(asked["energy_by_scope_j"], by_default["energy_by_scope_j"]);
+        assert_eq!(asked["duration_s"], by_default["duration_s"]);
+        let energy = asked["energy_j"]["estimate"].as_f64().unwrap();
+        assert!(energy > before, "{scope}");
+        before = energy;
+    }
+    let without = json("predict examples/job.toml --format json");
+    assert_eq!(without["energy_by_scope_j"]["facility"], Value::Null);
+}
+
+#[test]
+fn the_framework_is_part_of_the_answer() {
+    let ask = |more: &str| json(&format!("predict examples/job.toml {more} --format json"));
+    let (unstated, stated) = (ask(""), ask("--framework accelerate/fms-hf-tuning"));
+    assert_eq!(unstated["framework"], "unknown");
+    assert_eq!(stated["framework"], "accelerate/fms-hf-tuning");
+    assert_ne!(stated["duration_s"], unstated["duration_s"]);
+    for answer in [&unstated, &stated] {
+        has(&answer["confidence"], "label text");
+    }
 }
 
 #[test]
@@ -140,10 +174,9 @@ fn what_no_machine_can_do_is_answered_by_assumption() {
         answer["warnings"].as_array().unwrap().iter().any(|w| w["kind"] == kind)
     };
     assert!(warned(&format!("predict examples/lora-job.toml {by_study}"), "not-in-law"));
-    // of large jobs only times were measured, and of their families not all
     let large = "predict examples/3d-job.toml --format json";
     assert!(!warned(large, "impossible") && !warned(large, "not-in-law"));
-    assert!(warned(large, "assumed-power") && warned(large, "wider-by-assumption"));
+    assert_eq!(json(large)["calibration"]["kind"], "fitted");
 }
 
 #[test]
@@ -155,26 +188,32 @@ fn a_power_limit_stretches_a_busy_job_and_leaves_a_launch_bound_one() {
     let (free, held) = (ask(busy, ""), ask(busy, "--power-limit 250W"));
     let (before, limit) = (&free["power_limit"], &held["power_limit"]);
     has(limit, "limit_w binds draw_w clock_share time_factor");
-    assert_eq!((&before["binds"], &before["limit_w"]), (&Value::from(false), &Value::from(400.0)));
+    assert_eq!(before["limit_w"], 400.0);
+    assert!(before["clock_share"].as_f64() > Some(0.9));
     assert_eq!((&limit["binds"], &limit["limit_w"]), (&Value::from(true), &Value::from(250.0)));
-    assert!(limit["draw_w"].as_f64() <= Some(250.0) && limit["clock_share"].as_f64() < Some(1.0));
+    assert!(limit["draw_w"].as_f64() <= Some(250.0) && limit["clock_share"].as_f64() < Some(0.9));
     let factor = limit["time_factor"].as_f64().unwrap();
     assert!(factor > 1.05);
-    assert!((of(&held, "duration_s") / of(&free, "duration_s") / factor - 1.0).abs() < 1e-9);
+    // start-up waits for no clock
+    let steps_s = |answer: &Value| {
+        let time = &answer["breakdown"]["time"];
+        time["total_s"].as_f64().unwrap() - time["start_up_s"].as_f64().unwrap()
+    };
+    let expected = factor / before["time_factor"].as_f64().unwrap();
+    assert!((steps_s(&held) / steps_s(&free) / expected - 1.0).abs() < 1e-9);
     assert!(of(&held, "energy_j") < of(&free, "energy_j"));
-    let energy = &held["breakdown"]["energy"];
-    let gpus_j = energy["total_j"].as_f64().unwrap() - energy["host_j"].as_f64().unwrap();
-    assert!(gpus_j / of(&held, "duration_s") <= 250.0);
+    let breakdown = &held["breakdown"];
+    let (joules, seconds) = (&breakdown["energy"]["total_j"], &breakdown["time"]["total_s"]);
+    assert!(joules.as_f64().unwrap() / seconds.as_f64().unwrap() <= 250.0);
     let shown = run(&format!("predict {busy} --power-limit 250W"));
     assert!(shown.stdout.contains("250 W per GPU limits the clock: "), "{}", shown.stdout);
-    assert!(shown.stderr.contains("the square root of the time factor"), "{}", shown.stderr);
 
     let small = "--family bert --layers 4 --hidden-size 128 --gpu a100-sxm4-40gb --seq-len 32 --micro-batch 1 \
                  --tokens 1M";
     let (free, held) = (ask(small, ""), ask(small, "--power-limit 200W"));
     assert_eq!(held["power_limit"]["binds"], false);
-    for name in ["duration_s", "energy_j", "mean_power_w", "breakdown"] {
-        assert_eq!(free[name], held[name], "{name}");
+    for name in ["duration_s", "energy_j", "mean_power_w"] {
+        assert!((of(&held, name) / of(&free, name) - 1.0).abs() < 0.01, "{name}");
     }
 
     let by_study = ask(small, "--power-limit 150W --calibration any-gpu-2026");
@@ -259,11 +298,16 @@ fn a_roofline_law_is_fitted_judged_and_answers() {
         "fit examples/runs.csv --law roofline --no-discrepancy --format json --out {}",
         file.display()
     ));
-    has(&fit, "law n discrepancy machines pooled data_sha256 notes");
+    has(&fit, "law n discrepancy population groups data_sha256 notes");
     assert_eq!((&fit["law"], &fit["discrepancy"]), (&"roofline".into(), &false.into()));
-    let parameters = fit["machines"]["rtx-4090"].as_array().unwrap();
-    assert_eq!(parameters.len(), 30);
-    assert!(parameters.iter().all(|p| p["value"].as_f64().unwrap() > 0.0));
+    let parameters = fit["population"].as_object().unwrap();
+    assert!(parameters.len() > 30);
+    for (name, parameter) in parameters {
+        assert!(parameter["estimate"].as_f64().unwrap() > 0.0, "{name}");
+        assert!(parameter["sd"].as_f64().unwrap() > 0.0, "{name}");
+    }
+    has(&fit["groups"], "chip framework program network source");
+    assert_eq!(fit["groups"]["chip"].as_array().unwrap().len(), 1);
     let text = fs::read_to_string(&file).unwrap();
     assert_eq!(text.lines().count(), 1);
     let calibration: Value = serde_json::from_str(&text).unwrap();
@@ -308,7 +352,7 @@ fn what_an_audit_finds_is_left_out() {
 #[test]
 fn validate_reports_medians_and_quartiles() {
     let found = json(
-        "validate examples/runs.csv --law scaling --hold-out family --splits 20 --test-size 0.3 --seed 2026 --level 0.7 \
+        "validate examples/runs.csv --law scaling --hold-out family --splits 20 --test-size 0.3 --seed 2026 --level 0.5 \
          --format json",
     );
     for score in ["r2", "rmse", "median_ape", "mape", "coverage", "half_width_factor"] {
@@ -457,7 +501,7 @@ fn the_same_words_give_the_same_bytes() {
         "predict examples/job.toml --format json",
         "cost examples/moe-job.toml",
         "fit examples/runs.csv --format json",
-        "validate examples/runs.csv --format json",
+        "validate examples/runs.csv --law scaling --format json",
         "efficiency examples/runs.csv --resamples 2000",
         "catalog --format json",
     ] {
@@ -546,7 +590,7 @@ fn every_subcommand_has_help() {
 fn suggested_runs_are_a_table_that_runs_are_read_from() {
     let folder = tempfile::tempdir().unwrap();
     let plan = folder.path().join("plan.csv");
-    let line = "calibrate --suggest 5 --space examples/space.toml --parent roofline-gpt-2026 --format json";
+    let line = "calibrate --suggest 5 --space examples/space.toml --format json";
     let found = json(&format!("{line} --out {}", plan.display()));
     has(
         &found,

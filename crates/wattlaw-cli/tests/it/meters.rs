@@ -90,9 +90,11 @@ fn top_prints_a_frame() {
     assert!(line("gpu0").contains("300 W") && line("gpu0").contains("power cap"));
     assert!(line("GPUs").contains("400 W"));
     assert!(line("assumed-dram").contains("assumed"));
-    for row in ["predicted", "measured and assumed", "remaining"] {
+    for row in ["predicted", "measured", "remaining"] {
         line(row);
     }
+    // what was assumed of the memory is outside the scope of the prediction
+    assert!(ran.stdout.contains("prediction of scope gpu"), "{}", ran.stdout);
     assert!(ran.stderr.contains("(MIG)"), "{}", ran.stderr);
 }
 

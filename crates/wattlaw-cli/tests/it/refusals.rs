@@ -98,7 +98,7 @@ fn an_invalid_argument_is_a_usage_error() {
             "--setting: unknown setting `llama`; accepted: `bert`",
         ),
         (
-            "fit examples/runs.csv --terms log_C+speed",
+            "fit examples/runs.csv --law scaling --terms log_C+speed",
             "--terms: unknown column `speed`; known columns: log_C, log_M",
         ),
         ("fit examples/runs.csv --terms log_C+", "--terms: not valid formula"),
@@ -107,7 +107,7 @@ fn an_invalid_argument_is_a_usage_error() {
         ("fit examples/runs.csv --only gpu", "`gpu` is not a condition; example: gpu=T4"),
         ("fit examples/runs.csv --only colour=red", "--only: unknown column `colour`"),
         ("fit examples/runs.csv --name mine", "--out <FILE>"),
-        ("fit examples/runs.csv --law quantum", "[possible values: scaling, roofline]"),
+        ("fit examples/runs.csv --law quantum", "[possible values: roofline, scaling]"),
         ("audit examples/runs.csv --kind odd", "--kind: unknown finding `odd`; 13 are known"),
         ("validate examples/runs.csv --hold-out moon", "--hold-out: unknown column `moon`"),
         ("validate examples/runs.csv --splits 0", "--splits is 0, but it must be at least 1"),
@@ -383,8 +383,13 @@ fn a_wrong_table_is_refused_with_line_and_column_and_nothing_is_written() {
     for (command, content, said) in cases {
         let folder = folder_with("runs.csv", content);
         let (verb, flags) = command.split_once(' ').unwrap_or((command, ""));
-        let out = if verb == "fit" { "--out made.json" } else { "" };
-        refused(&run_in(folder.path(), &format!("{verb} runs.csv {flags} {out}")), 1, said);
+        // the roofline law leaves out rows whose cost cannot be counted, and says so
+        let more = match verb {
+            "fit" => "--law scaling --out made.json",
+            "validate" => "--law scaling",
+            _ => "",
+        };
+        refused(&run_in(folder.path(), &format!("{verb} runs.csv {flags} {more}")), 1, said);
         only_the_table(folder.path());
     }
     let folder =
@@ -426,16 +431,20 @@ fn files_are_written_atomically() {
     assert_eq!(fs::read(folder.path().join("mine.json")).unwrap(), before);
 }
 
+/// The built-in law is the parent unless another is named; a scaling law cannot take runs in.
 #[test]
-fn a_calibration_is_adjusted_from_a_roofline_law_of_the_same_scope_only() {
+fn runs_are_added_to_a_roofline_law_only() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("here.json");
     let out = out.display();
+    let earlier = folder.path().join("earlier.json");
+    fs::write(&earlier, r#"{"schema": "wattlaw-calibration/1", "law": {"kind": "roofline"}}"#)
+        .unwrap();
     for (parent, code, said) in [
-        ("bert-2026", 1, "only a roofline law can be adjusted"),
-        ("no-such", 2, "unknown calibration `no-such`; accepted: `roofline-gpt-2026`"),
-        ("roofline-gpt-2026", 1, "of scope `gpu` and those of roofline-gpt-2026 of `codecarbon`"),
+        ("bert-2026", 1, "only a roofline law can be adapted to runs"),
+        ("no-such", 2, "unknown calibration `no-such`; accepted: `wattlaw-2026`"),
         ("no-such.json", 1, "no-such.json: no such file"),
+        (earlier.to_str().unwrap(), 1, "a roofline law of wattlaw 0.1.0"),
     ] {
         refused(
             &run(&format!("calibrate examples/runs.csv --parent {parent} --out {out}")),
@@ -443,7 +452,73 @@ fn a_calibration_is_adjusted_from_a_roofline_law_of_the_same_scope_only() {
             said,
         );
     }
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+/// Each row of a roofline law's table has the response of its own scope; a scaling law has one.
+#[test]
+fn mixed_scopes_are_for_the_roofline_law_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = fs::read_to_string(root().join("examples/runs.csv")).unwrap();
+    let header = table.lines().next().unwrap();
+    let at = header.split(',').position(|name| name == "scope").unwrap();
+    let mixed: Vec<String> = table
+        .lines()
+        .enumerate()
+        .map(|(line, text)| {
+            let mut cells: Vec<&str> = text.split(',').collect();
+            if line > 0 && line % 2 == 0 {
+                cells[at] = "node_ac";
+            }
+            cells.join(",")
+        })
+        .collect();
+    fs::write(folder.path().join("runs.csv"), mixed.join("\n") + "\n").unwrap();
+    for line in ["fit runs.csv --out fitted.json", "calibrate runs.csv --out added.json"] {
+        let ran = run_in(folder.path(), line);
+        assert_eq!(ran.code, 0, "{line}: {}", ran.stderr);
+    }
+    let said = "mixes energies of different scopes (12 of `gpu`, 12 of `node_ac`)";
+    refused(&run_in(folder.path(), "fit runs.csv --law scaling --out scaling.json"), 1, said);
+
+    // and one run is a table
+    let one: Vec<&str> = table.lines().take(2).collect();
+    fs::write(folder.path().join("one.csv"), one.join("\n") + "\n").unwrap();
+    let ran = run_in(folder.path(), "calibrate one.csv --out one.json");
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stdout.starts_with("added 1 runs on rtx-4090 to wattlaw-2026"), "{}", ran.stdout);
+    let job = root().join("examples/job.toml");
+    let ran = run_in(folder.path(), &format!("predict {} --calibration one.json", job.display()));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+}
+
+#[test]
+fn a_scope_that_cannot_be_had_is_refused_in_a_sentence() {
+    for (more, code, said) in [
+        (
+            "--scope facility",
+            1,
+            "pue is missing; energy of the facility is energy of the nodes times a PUE, 1 or more",
+        ),
+        (
+            "--scope unstated",
+            1,
+            "an answer needs a stated one: gpu, devices, codecarbon, node_dc, node_ac or facility",
+        ),
+        (
+            "--calibration any-gpu-2026 --scope node_ac",
+            1,
+            "this calibration's law predicts `codecarbon` only; the built-in law predicts every scope",
+        ),
+        ("--scope moon", 2, "--scope: unknown scope `moon`"),
+        ("--framework torchtune", 2, "--framework: unknown framework `torchtune`"),
+    ] {
+        refused(&run(&format!("predict examples/job.toml {more}")), code, said);
+    }
+    let ran = run("predict examples/job.toml --framework torchtune");
+    for framework in ["accelerate", "fsdp2", "megatron", "nanotron", "unknown"] {
+        assert!(ran.stderr.contains(&format!("`{framework}`")), "{}", ran.stderr);
+    }
 }
 
 #[test]
@@ -461,8 +536,8 @@ fn a_suggestion_without_a_space_or_from_an_impossible_one_is_refused() {
     );
     file("two.toml", &job.replace("\"rtx-4090\"", "[\"rtx-4090\", \"t4\"]"));
     file("damaged.json", "{\"schema\": \"wattlaw-calibration/1\", ");
-    file("later.json", "{\"schema\": \"wattlaw-calibration/2\"}");
-    const PARENT: &str = "--parent roofline-gpt-2026 --out plan.csv";
+    file("later.json", "{\"schema\": \"wattlaw-calibration/3\"}");
+    const PARENT: &str = "--parent wattlaw-2026 --out plan.csv";
     for (line, code, said) in [
         ("--suggest 5", 2, "--space"),
         ("--space good.toml", 2, "--suggest"),
@@ -491,14 +566,14 @@ fn a_suggestion_without_a_space_or_from_an_impossible_one_is_refused() {
         (
             "--suggest 5 --space good.toml --parent later.json",
             1,
-            "this version of wattlaw reads `wattlaw-calibration/1`",
+            "this version of wattlaw reads `wattlaw-calibration/2`",
         ),
         ("--suggest 5 --space good.toml --jobs no-job.toml", 1, "no-job.toml: no such file"),
     ] {
         refused(&run_in(folder.path(), &format!("calibrate {line}")), code, said);
     }
     assert!(!folder.path().join("plan.csv").exists());
-    let given = "validate examples/runs.csv --hold-out gpus --given 5";
+    let given = "validate examples/runs.csv --law scaling --hold-out gpus --given 5";
     refused(&run(given), 2, "--given applies to the roofline law only");
 }
 
@@ -579,7 +654,7 @@ fn a_sweep_that_cannot_be_designed_is_refused() {
         (
             "good.toml --calibration bart-2026",
             2,
-            "unknown calibration `bart-2026`; accepted: `roofline-gpt-2026`",
+            "unknown calibration `bart-2026`; accepted: `wattlaw-2026`",
         ),
         ("good.toml --blocks 0", 2, "blocks is 0, but it must be a multiple"),
         (

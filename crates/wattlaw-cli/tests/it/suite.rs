@@ -24,7 +24,8 @@ fn without_measured_tables_it_says_what_it_skipped_and_judges_made_up_runs() {
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let skipped: Vec<&str> = ran.stderr.lines().filter(|l| l.starts_with("skipped: ")).collect();
     assert_eq!(skipped.len(), 1, "{}", ran.stderr);
-    assert!(skipped[0].contains("no-such-folder") && skipped[0].contains("vtrain-folds"));
+    assert!(skipped[0].contains("no-such-folder") && skipped[0].contains("vtrain-tp"));
+    assert!(skipped[0].contains("configurations") && skipped[0].contains("node-energy"));
     let report: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(report["published"], Value::Array(Vec::new()));
     let cases = report["cases"].as_array().unwrap();
@@ -66,20 +67,34 @@ fn without_measured_tables_it_says_what_it_skipped_and_judges_made_up_runs() {
 }
 
 #[test]
-fn whole_published_runs_are_timed_within_a_tenth() {
+fn runs_that_no_law_is_fitted_on_are_timed_roughly_and_say_what_is_assumed() {
     if !measured() {
         return;
     }
-    let report = json("validate --suite --only-case published --format json");
+    let report =
+        json("validate --suite --only-case published --only-case node-energy --format json");
     let runs = report["published"].as_array().unwrap();
     assert_eq!(runs.len(), 3);
     for run in runs {
         let error = run["duration_h"]["error"].as_f64().unwrap();
-        assert!(error.abs() < 0.1, "{}: {error}", run["run"]);
+        assert!(error.abs() < 0.35, "{}: {error}", run["run"]);
         assert!(!run["assumptions"].as_array().unwrap().is_empty());
+        let [lower, upper] = [0, 1].map(|i| run["duration_h"]["interval"][i].as_f64().unwrap());
+        let hours = run["duration_h"]["predicted"].as_f64().unwrap();
+        assert!(lower < hours && hours < upper, "{run}");
     }
-    // the floor of energy, which of these runs one meets; why the others do not stands in docs/project/accuracy.md
-    assert!(runs.iter().any(|run| run["figure"]["met"] != "no"), "{runs:?}");
+    let nodes = &report["held_out"][0]["groups"];
+    let n = |i: usize| nodes[i]["energy"]["n"].as_u64().unwrap();
+    // ten runs of each benchmark, and the published run of one of them
+    assert_eq!((nodes[0]["counts"].as_bool(), n(0)), (Some(false), 10));
+    assert_eq!((nodes[1]["counts"].as_bool(), n(1)), (Some(true), 11));
+    let figures: Vec<&str> = report["figures"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|figure| figure["case"].as_str().unwrap())
+        .collect();
+    assert_eq!(figures, ["node-energy", "tucano-160m", "tucano-1b1"]);
 }
 
 #[test]
@@ -90,6 +105,7 @@ fn flags_of_the_suite_and_of_one_table_do_not_mix() {
         ("validate --suite examples/runs.csv", "--suite"),
         ("validate examples/runs.csv --only-case made-up", "--only-case requires --suite"),
         ("validate examples/runs.csv --data .", "--data requires --suite"),
+        ("validate examples/runs.csv --with-rows", "--with-rows requires --suite"),
         ("validate --suite --only-case gpt-a100", "unknown case `gpt-a100`"),
     ] {
         let ran = run(line);

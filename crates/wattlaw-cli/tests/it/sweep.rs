@@ -139,7 +139,8 @@ fn records_are_runs_to_fit_on() {
     let mut report = place.wattlaw("report --table runs.csv");
     assert_eq!(code(&report.args(&folders).finish()), 0);
     let fit = |runs: &str| {
-        let words = format!("fit {runs} --terms log_layers+log_hidden_size --format json");
+        let words =
+            format!("fit {runs} --law scaling --terms log_layers+log_hidden_size --format json");
         let output = place.wattlaw(&words).finish();
         assert_eq!(code(&output), 0, "{}", told(&output));
         let mut fit: Value = serde_json::from_slice(&output.stdout).unwrap();

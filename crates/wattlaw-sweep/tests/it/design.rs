@@ -7,14 +7,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use nalgebra::{DMatrix, DVector};
-use wattlaw::calibration::{Calibration, Laws, embedded, study_design};
+use wattlaw::calibration::{Calibration, Laws, built_in, embedded, study_design};
 use wattlaw::data::dataset::{Dataset, ProxyColumns};
 use wattlaw::data::features::Features;
 use wattlaw::job::Job;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::stats::frame::Row;
 use wattlaw::stats::optimal::{Criterion, Design};
-use wattlaw_sweep::plan::{Budget, CalibrationSource, Forecast, Kind, Objective, Order, Plan};
+use wattlaw_sweep::plan::{Budget, Forecast, Kind, Objective, Order, Plan};
 use wattlaw_sweep::space::{Preset, Space};
 
 /// What makes two runs the same configuration.
@@ -238,17 +238,21 @@ fn a_calibration_s_covariance_is_what_is_known_before() {
 }
 
 fn forecasts() -> Vec<Forecast> {
-    let source = CalibrationSource::Named(Box::new(named("roofline-bert-2026")));
+    let law = built_in().unwrap();
     let found = space().jobs(&Catalog::built_in().unwrap(), 1000, 0).unwrap();
-    found.kept.into_iter().map(|c| Forecast::new(c, &source)).collect()
+    found.kept.into_iter().map(|c| Forecast::new(c, &law)).collect()
 }
 
 #[test]
 fn a_budget_is_kept_and_used_up_but_for_what_no_job_fits_into() {
     let jobs = forecasts();
     let all: Vec<&Job> = jobs.iter().map(|job| &job.candidate.job).collect();
-    for budget in ["0.1 GPU-h", "20 Wh"] {
-        let budget: Budget = budget.parse().unwrap();
+    for unit in ["GPU-h", "Wh"] {
+        // half of what all jobs take
+        let of = |amount: f64| format!("{amount} {unit}").parse::<Budget>().unwrap();
+        let one = of(1.0);
+        let whole: f64 = jobs.iter().map(|job| job.price(Some(one)).unwrap()).sum();
+        let budget = of(0.5 * whole / one.total());
         let wanted =
             Objective { runs: usize::MAX, budget: Some(budget), criterion: Criterion::Targets };
         let chosen = wanted.choose(&jobs, study_design(&all, &all).unwrap());
@@ -265,12 +269,12 @@ fn a_budget_is_kept_and_used_up_but_for_what_no_job_fits_into() {
 #[test]
 fn the_same_seed_makes_the_same_plan() {
     let catalog = Catalog::built_in().unwrap();
-    let source = CalibrationSource::Named(Box::new(named("roofline-bert-2026")));
+    let law = built_in().unwrap();
     for kind in [Kind::Grid, Kind::OneFactor, Kind::LatinHypercube, Kind::Random] {
         let plan = |seed| {
             let found = kind.jobs(&space(), 7, seed, &catalog).unwrap();
             let jobs: Vec<Forecast> =
-                found.kept.into_iter().map(|c| Forecast::new(c, &source)).collect();
+                found.kept.into_iter().map(|c| Forecast::new(c, &law)).collect();
             let order = Order { repeats: 2, blocks: None, reference_every: Some(3), seed };
             let turns = order.turns(jobs.len()).unwrap();
             Plan::from_order(&jobs, &jobs[0], &turns).to_csv().unwrap()

@@ -144,7 +144,8 @@ impl Calibration {
         let runs = observations(&data, catalog).into_iter().collect::<Result<Vec<_>>>()?;
         let law = RooflineFit::fit(&runs.iter().collect::<Vec<_>>(), points)?;
         let law = Laws::Roofline(Box::new(law));
-        Self::new(&data, options, &frame, Scope::Gpu, data.notes.clone(), law)
+        let fitted = Self::new(&data, options, &frame, Scope::Gpu, data.notes.clone(), law)?;
+        Ok(Self { range: range::without_length(fitted.range.clone()), ..fitted })
     }
 
     /// Fits the roofline law on several sources at once, from the prior alone. Jobs are new to all of them: none belongs to
@@ -178,8 +179,11 @@ impl Calibration {
                 energies_assumed: 0,
             },
             held_out_by: "source".to_owned(),
-            range,
-            notes: sources.iter().map(|data| format!("{}: {} runs", data.name, data.runs.len())).collect(),
+            range: range::without_length(range),
+            notes: sources
+                .iter()
+                .map(|data| format!("{}: {} runs", data.name, data.runs.len()))
+                .collect(),
             law: Laws::Roofline(Box::new(law)),
         })
     }
@@ -307,7 +311,8 @@ impl Calibration {
         let law = self.roofline("be adapted to runs")?;
         let frame = data.frame(ProxyColumns::default(), catalog)?;
         let runs = observations(data, catalog).into_iter().collect::<Result<Vec<_>>>()?;
-        let updated = law.updated(&runs.iter().collect::<Vec<_>>(), &data.name, Some(MAX_POINTS))?;
+        let updated =
+            law.updated(&runs.iter().collect::<Vec<_>>(), &data.name, Some(MAX_POINTS))?;
         let own = range::from_dataset(data, frame.label("gpu")?);
         Ok(Self {
             name: name.to_owned(),
@@ -320,7 +325,7 @@ impl Calibration {
                 source: None,
                 energies_assumed: data.energies_assumed() + self.data.energies_assumed,
             },
-            range: range::joined(&self.range, &own),
+            range: range::without_length(range::joined(&self.range, &own)),
             notes: vec![format!("added to {}, fitted on {} runs", self.name, self.data.rows)],
             law: Laws::Roofline(Box::new(updated)),
             ..self.clone()

@@ -87,6 +87,12 @@ pub(super) fn from_dataset(data: &Dataset, gpus: &[String]) -> Vec<Range> {
     ranges
 }
 
+/// The ranges without those of the length of a run: a law that is linear in it predicts any length.
+pub(super) fn without_length(mut ranges: Vec<Range>) -> Vec<Range> {
+    ranges.retain(|range| !matches!(range.variable.as_str(), "tokens" | "micro_steps"));
+    ranges
+}
+
 /// The union of two ranges.
 pub(super) fn joined(a: &[Range], b: &[Range]) -> Vec<Range> {
     let mut all = a.to_vec();
@@ -139,6 +145,40 @@ pub(super) fn outside(ranges: &[Range], job: &Job) -> Vec<Outside> {
         .collect();
     found.sort_by(|a, b| b.factor.total_cmp(&a.factor));
     found
+}
+
+/// The job with a variable moved to the nearer end of its range, as far as the job's own counts allow.
+///
+/// Degrees stay what they are, so the number of GPUs moves by whole data-parallel ranks.
+pub(crate) fn at_the_edge(job: &Job, outside: &[Outside]) -> Job {
+    let mut moved = job.clone();
+    for Outside { variable, value, min, max, .. } in outside {
+        let edge = if value > max { max.floor() } else { min.ceil() } as u64;
+        let (w, a) = (&mut moved.workload, &mut moved.architecture);
+        match variable.as_str() {
+            "seq_len" => {
+                let share = edge as f64 / value;
+                let scaled = |n: u64| ((n as f64 * share) as u64).max(1);
+                (w.seq_len, w.decoder_seq_len) = (scaled(w.seq_len), scaled(w.decoder_seq_len));
+            }
+            "micro_batch" => w.micro_batch = edge,
+            "layers" => a.layers = edge.max(moved.parallelism.pp),
+            "hidden_size" => {
+                let share = edge as f64 / value;
+                let scaled = |n: u64| ((n as f64 * share) as u64).max(1);
+                (a.hidden_size, a.ffn_size) = (edge, scaled(a.ffn_size));
+                a.head_dim = scaled(a.head_dim);
+            }
+            "gpus" => {
+                let p = &mut moved.parallelism;
+                p.dp = (edge / (p.tp * p.pp)).max(1);
+                p.shard_group = p.shard_group.min(p.dp);
+                moved.system.gpus = p.gpus();
+            }
+            _ => {}
+        }
+    }
+    moved
 }
 
 impl super::Calibration {

@@ -189,7 +189,8 @@ impl Source {
         let Some(name) = &self.map else { return Ok(None) };
         let found = MAPS.iter().find(|(known, _)| known == name);
         let text = found.map(|(_, text)| *text);
-        text.map(Some).ok_or_else(|| Error::unknown("column map", name, MAPS.iter().map(|(n, _)| *n)))
+        text.map(Some)
+            .ok_or_else(|| Error::unknown("column map", name, MAPS.iter().map(|(n, _)| *n)))
     }
 
     /// The measurements of this source: rows of `table` (CSV) read by `map`, with the stack and the network of the source,

@@ -57,7 +57,9 @@ impl Confidence {
             .iter()
             .filter_map(|level| match level {
                 Level::Chip => Some(format!("no run on {} was fitted", groups.chip)),
-                Level::Framework if stated => Some(format!("no run under {} was fitted", groups.framework)),
+                Level::Framework if stated => {
+                    Some(format!("no run under {} was fitted", groups.framework))
+                }
                 // an unstated framework has no run, and a program's framework has said it already
                 Level::Framework | Level::Program | Level::Network | Level::Source => None,
             })
@@ -71,11 +73,17 @@ impl Confidence {
         if support.nearness > NEAR {
             return Self {
                 label: ConfidenceLabel::MeasuredNear,
-                text: format!("runs near it were measured on {} under {}", groups.chip, groups.program),
+                text: format!(
+                    "runs near it were measured on {} under {}",
+                    groups.chip, groups.program
+                ),
             };
         }
         let text = if stated {
-            format!("runs on {} and under {} were fitted, none near it", groups.chip, groups.framework)
+            format!(
+                "runs on {} and under {} were fitted, none near it",
+                groups.chip, groups.framework
+            )
         } else {
             format!(
                 "runs on {} were fitted; the software is not stated, and the interval covers the differences (state it with \

@@ -7,13 +7,13 @@ use super::{Factor, Interval, Warning, WarningKind, factors};
 use crate::base::error::{Error, Result};
 use crate::base::scope::Scope;
 use crate::base::units::JOULES_PER_KWH;
-use crate::calibration::{Calibration, Laws, ScalingLaws};
+use crate::calibration::{Calibration, Laws, Outside, ScalingLaws, at_the_edge};
 use crate::job::Job;
 use crate::job::parallelism::StrategyKind;
 use crate::law::roofline::clock::{MIN_CLOCK_SHARE, PowerLimit};
 use crate::law::roofline::terms::Terms;
 use crate::law::roofline::{
-    EnergyParts, Groups, Level, LocalEstimate, Parts, RooflineFit, TimeParts, Workspace,
+    EnergyParts, Estimate, Groups, Level, LocalEstimate, Parts, RooflineFit, TimeParts, Workspace,
 };
 use crate::stats::inference::Reference;
 
@@ -54,7 +54,9 @@ impl ByScope {
             Self::One(own, _) => Err(Error::invalid(
                 "scope",
                 scope,
-                format!("this calibration's law predicts `{own}` only; the built-in law predicts every scope"),
+                format!(
+                    "this calibration's law predicts `{own}` only; the built-in law predicts every scope"
+                ),
             )),
         }
     }
@@ -127,11 +129,23 @@ fn scaling(
     })
 }
 
-fn roofline(job: &Job, calibration: &Calibration, law: &RooflineFit, level: f64) -> Result<LawEstimate> {
+fn roofline(
+    job: &Job,
+    calibration: &Calibration,
+    law: &RooflineFit,
+    level: f64,
+) -> Result<LawEstimate> {
     let answer = law.answer(&Groups::for_job(job));
     let terms = Terms::for_job(job);
-    let LocalEstimate { estimate, discrepancy, nearness } =
-        answer.estimate(&terms, Scope::Gpu, &mut Workspace::default());
+    let mut workspace = Workspace::default();
+    let LocalEstimate { mut estimate, discrepancy, nearness } =
+        answer.estimate(&terms, Scope::Gpu, &mut workspace);
+    let outside = calibration.outside(job);
+    if !outside.is_empty() {
+        let edge = at_the_edge(job, &outside);
+        let there = answer.estimate(&Terms::for_job(&edge), Scope::Gpu, &mut workspace).estimate;
+        estimate = widened(estimate, &there, &outside);
+    }
     let Parts { time, energy, limit } = answer.parts(&terms);
     if !limit.met {
         return Err(unmet(job, calibration, &limit));
@@ -174,6 +188,22 @@ fn roofline(job: &Job, calibration: &Calibration, law: &RooflineFit, level: f64)
         warnings,
         support: Support { nearness, unseen: answer.unseen },
     })
+}
+
+/// Standard deviations that ln time and ln power gain for each factor of e outside a fitted range.
+///
+/// Assumed: a factor of ten outside one range widens time by ×1.9 and power by ×1.3 at 95 %.
+const DISTANCE_SD: [f64; 2] = [0.15, 0.05];
+
+/// The estimate of a job outside the fitted ranges: never surer than at their edge, and less sure with distance.
+fn widened(estimate: Estimate, at_the_edge: &Estimate, outside: &[Outside]) -> Estimate {
+    let squares: f64 = outside.iter().map(|o| o.factor.ln().powi(2)).sum();
+    let wider = |own: f64, edge: f64, sd: f64| own.max(edge) + sd * sd * squares;
+    Estimate {
+        variance_time: wider(estimate.variance_time, at_the_edge.variance_time, DISTANCE_SD[0]),
+        variance_power: wider(estimate.variance_power, at_the_edge.variance_power, DISTANCE_SD[1]),
+        ..estimate
+    }
 }
 
 /// A warning for a law without fitted runs of the job's strategy.

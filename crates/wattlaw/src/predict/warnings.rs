@@ -229,7 +229,11 @@ const LARGEST_MFU: f64 = 0.75;
 const LARGEST_WIDE_MFU: f64 = 0.9;
 
 /// A warning for a time that uses more of the peak than any measured run.
-pub(super) fn for_utilisation(job: &Job, cost: &Cost, duration: Option<Interval>) -> Option<Warning> {
+pub(super) fn for_utilisation(
+    job: &Job,
+    cost: &Cost,
+    duration: Option<Interval>,
+) -> Option<Warning> {
     let precision = job.workload.precision;
     let peak = job.system.accelerator.peak(precision)?.value() * job.parallelism.gpus() as f64;
     let mfu = cost.model_flops().value() / (peak * duration?.estimate);

@@ -279,7 +279,12 @@ mod tests {
                     function(x)
                 };
                 let difference = (moved(step) - moved(-step)) / (2.0 * step);
-                approx::assert_relative_eq!(gradient[i], difference, max_relative = 1e-7, epsilon = 1e-8);
+                approx::assert_relative_eq!(
+                    gradient[i],
+                    difference,
+                    max_relative = 1e-7,
+                    epsilon = 1e-8
+                );
             }
         }
     }

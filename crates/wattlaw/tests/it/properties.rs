@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helper functions of a test")]
 
 use crate::jobs::{jobs, resolved};
+use crate::roofline::answer;
 use proptest::prelude::*;
 use wattlaw::base::amount::Count;
 use wattlaw::cost::{
-    AttentionFlops, CollectiveKind, CollectiveRole, Cost, Ledger, Op, OpKind, Phase, Totals,
+    AttentionFlops, CollectiveKind, CollectiveRole, Cost, Ledger, Op, OpKind, Phase, Span, Totals,
 };
 use wattlaw::data::proxy::Proxies;
 use wattlaw::job::model::Family;
@@ -15,8 +16,7 @@ use wattlaw::job::system::SystemSpec;
 use wattlaw::job::task::Task;
 use wattlaw::job::workload::{AttentionKernel, Checkpointing, Lora, LoraTarget};
 use wattlaw::job::{Job, JobSpec};
-use wattlaw::law::roofline::physics::{Physics, PhysicsEstimate, RooflineParameters};
-use wattlaw::law::roofline::terms::{Terms, Work};
+use wattlaw::law::roofline::terms::{Communication, StageTerms, Terms};
 use wattlaw::memory::{Memory, MemoryPart, Recipe};
 
 fn counted(job: &Job) -> Cost {
@@ -558,27 +558,40 @@ proptest! {
 }
 
 /// FLOPs, bytes and kernels of a step by the roofline law's sums.
-fn computed(x: &Terms) -> [f64; 3] {
-    let each = |of: fn(&Work) -> f64| x.micro_steps * of(&x.micro_step) + of(&x.optimizer);
-    [each(Work::flops), each(|work| work.bytes), each(|work| work.kernels)]
+fn computed(x: &StageTerms, micro_steps: f64) -> [f64; 3] {
+    [
+        micro_steps * x.flops,
+        micro_steps * x.bytes + x.optimizer_bytes,
+        micro_steps * x.kernels + x.optimizer_kernels,
+    ]
 }
 
-/// Seconds, and joules of the work alone, where nothing overlaps, no power limit binds and work is so light that its power
-/// does not bend: each operation shows in both.
+/// Sums over the collectives of a ledger that `keep` keeps, once each, as the law takes them.
+fn communicated(ledger: &Ledger, keep: impl Fn(&Op) -> bool) -> Communication {
+    let mut sum = Communication::default();
+    for op in ledger.ops.iter().filter(|op| keep(op)) {
+        let Some(c) = op.collective() else { continue };
+        let exchanges = c.exchanges() * op.count;
+        sum.link += c.node_link_bytes_per_gpu().value() * op.count;
+        sum.network += c.network_bytes_per_gpu().value() * op.count;
+        sum.sent += c.sent_per_gpu().value() * op.count;
+        sum.count += exchanges;
+        sum.network_count += if c.span == Span::Network { exchanges } else { 0.0 };
+        sum.hops += exchanges * (c.ranks as f64 - 1.0);
+    }
+    sum
+}
+
+fn same(a: &Communication, b: &Communication) -> bool {
+    let of = |c: &Communication| [c.link, c.network, c.sent, c.count, c.network_count, c.hops];
+    of(a).into_iter().zip(of(b)).all(|(a, b)| near(a, b))
+}
+
+/// Seconds and joules of a run by the physics of the built-in law, without a power limit.
 fn priced(job: &Job, cost: &Cost) -> [f64; 2] {
-    let default = RooflineParameters::physical();
-    let parameters = RooflineParameters {
-        overlap: 1e-9,
-        flop_energy: 1e-9 * default.flop_energy,
-        byte_energy: 1e-9 * default.byte_energy,
-        link_energy: 1e-9 * default.link_energy,
-        kernel_energy_j: 1e-9 * default.kernel_energy_j,
-        ..default
-    };
-    let x = Terms { power_limit: f64::MAX, ..Terms::from_cost(job, cost) };
-    let PhysicsEstimate { time, energy, .. } = Physics(parameters).estimate(&x);
-    let work_j = energy.compute_j + energy.memory_j + energy.communication_j + energy.kernel_j;
-    [time.total_s, work_j]
+    let x = Terms { power_limit: 1e12, ..Terms::from_cost(job, cost) };
+    let parts = answer(job).parts(&x);
+    [parts.time.total_s, parts.energy.total_j]
 }
 
 proptest! {
@@ -589,37 +602,68 @@ proptest! {
         let job = resolved(&spec);
         let cost = counted(&job);
         let (ledger, x) = (cost.busiest_stage(), Terms::from_cost(&job, &cost));
+        let m = x.micro_steps;
         let computing = ledger.per_step(|op| op.collective().is_none());
         let all = ledger.per_step(|_| true);
         prop_assert_eq!(computing.flops, all.flops);
         let expected = [computing.flops.value(), computing.bytes.value(), computing.kernels];
-        for (sum, expected) in computed(&x).into_iter().zip(expected) {
+        for (sum, expected) in computed(&x.busiest, m).into_iter().zip(expected) {
             prop_assert!(near(sum, expected), "{sum} is not {expected}");
         }
         let once = |op: &Op| op.phase == Phase::Step;
-        let exchanges: f64 = ledger.ops.iter().filter_map(|op| Some((op, op.collective()?)))
-            .map(|(op, c)| op.count * c.exchanges() * if once(op) { 1.0 } else { x.micro_steps })
-            .sum();
-        let m = x.micro_steps;
-        let (mut sent, mut counted) = ([0.0; 2], 0.0);
-        for (role, times, sum, of_role) in [
-            ("tensor", m, x.tensor_parallel, ledger.per_step(|op| is_tensor_parallel(op) && !once(op))),
-            ("pipeline", m, x.pipeline, ledger.per_step(|op| is_pipeline(op) && !once(op))),
-            ("fsdp", m, x.fsdp, ledger.per_step(|op| is_data_parallel(op) && !once(op))),
-            ("step", 1.0, x.gradients, ledger.per_step(|op| op.collective().is_some() && once(op))),
+        for (role, sum, expected) in [
+            ("tensor", x.busiest.tensor, communicated(ledger, |op| is_tensor_parallel(op) && !once(op))),
+            ("pipeline", x.busiest.pipeline, communicated(ledger, |op| is_pipeline(op) && !once(op))),
+            ("fsdp", x.busiest.shards, communicated(ledger, |op| is_data_parallel(op) && !once(op))),
+            ("step", x.busiest.step, communicated(ledger, once)),
         ] {
-            prop_assert!(near(times * sum.node, of_role.node_link_bytes.value()), "{role}: {sum:?}");
-            prop_assert!(near(times * sum.network, of_role.network_bytes.value()), "{role}: {sum:?}");
-            sent[0] += times * sum.node;
-            sent[1] += times * sum.network;
-            counted += times * sum.count;
+            prop_assert!(same(&sum, &expected), "{role}: {sum:?} is not {expected:?}");
         }
-        prop_assert!(near(sent[0], all.node_link_bytes.value()), "{sent:?} {all:?}");
-        prop_assert!(near(sent[1], all.network_bytes.value()), "{sent:?} {all:?}");
-        prop_assert!(near(counted, exchanges), "{counted} is not {exchanges}");
+        // the four together leave nothing out
+        let b = &x.busiest;
+        let network = m * (b.tensor.network + b.pipeline.network + b.shards.network) + b.step.network;
+        prop_assert!(near(network, all.network_bytes.value()), "{network} {all:?}");
+        let link = m * (b.tensor.link + b.pipeline.link + b.shards.link) + b.step.link;
+        prop_assert!(near(link, all.node_link_bytes.value()), "{link} {all:?}");
+
+        // products, attention and element-wise work are parts of one sum; a fused kernel skips half of causal scores
+        let by_kind = b.layers.flops + b.logits.flops + b.attention.flops;
+        let skipped: f64 = ledger.ops.iter()
+            .filter(|op| x.flash && op.kind == OpKind::AttentionCore { causal: true })
+            .map(|op| op.count * op.flops.value() / 2.0)
+            .sum();
+        prop_assert!(near(by_kind + skipped, b.flops), "{by_kind} + {skipped} is not {}", b.flops);
+        let bytes = b.layers.bytes + b.logits.bytes + b.attention.bytes + b.elementwise_bytes;
+        prop_assert!(near(bytes, b.bytes), "{bytes} is not {}", b.bytes);
+
         let proxy = Proxies::from_cost(&cost);
         let micro_step: f64 = ledger.ops.iter().filter(|op| !once(op)).map(|op| op.count * op.bytes.value()).sum();
         prop_assert!(near(proxy.memory, micro_step));
+    }
+
+    #[test]
+    fn the_mean_stage_times_the_stages_is_the_work_of_all(spec in jobs()) {
+        let job = resolved(&spec);
+        let cost = counted(&job);
+        let x = Terms::from_cost(&job, &cost);
+        let stages = cost.stages.len() as f64;
+        let mut all = [0.0; 3];
+        let mut sent = 0.0;
+        for ledger in &cost.stages {
+            let totals = ledger.per_step(|op| op.collective().is_none());
+            let stage = [totals.flops.value(), totals.bytes.value(), totals.kernels];
+            for (sum, of) in all.iter_mut().zip(stage) {
+                *sum += of;
+            }
+            sent += communicated(ledger, |op| op.phase == Phase::Step).sent
+                + x.micro_steps * communicated(ledger, |op| op.phase != Phase::Step).sent;
+        }
+        for (mean, all) in computed(&x.mean, x.micro_steps).into_iter().zip(all) {
+            prop_assert!(near(mean * stages, all), "{mean} × {stages} is not {all}");
+        }
+        let e = &x.mean;
+        let mean = x.micro_steps * (e.tensor.sent + e.pipeline.sent + e.shards.sent) + e.step.sent;
+        prop_assert!(near(mean * stages, sent), "{mean} × {stages} is not {sent}");
     }
 
     #[test]
@@ -627,15 +671,16 @@ proptest! {
         let job = resolved(&spec);
         let cost = counted(&job);
         let busiest = cost.busiest_stage().stage as usize;
-        let [time_s, work_j] = priced(&job, &cost);
+        let [time_s, energy_j] = priced(&job, &cost);
         for at in 0..cost.stages[busiest].ops.len() {
-            let mut twice = cost.clone();
-            let op = &mut twice.stages[busiest].ops[at];
-            op.count *= 2.0;
+            // so often that nothing else hides it
+            let mut often = cost.clone();
+            let op = &mut often.stages[busiest].ops[at];
+            op.count *= 1e9;
             let op = *op;
-            let [longer_s, more_j] = priced(&job, &twice);
-            prop_assert!(longer_s > time_s, "{op:?} takes no time");
-            prop_assert!(more_j > work_j, "{op:?} takes no energy");
+            let [longer_s, more_j] = priced(&job, &often);
+            prop_assert!(longer_s > 1.01 * time_s, "{op:?} takes no time");
+            prop_assert!(more_j > 1.01 * energy_j, "{op:?} takes no energy");
         }
         for ledger in &cost.stages {
             let memory = Memory::for_stage(&job, ledger.stage, &Recipe::PYTORCH);

@@ -172,13 +172,20 @@ fn read_calibration(text: &str) -> Result<(), TestCaseError> {
     let Some(calibration) = answered(Calibration::from_json(text))? else { return Ok(()) };
     let again = calibration.to_json().unwrap();
     prop_assert_eq!(Calibration::from_json(&again).unwrap().to_json().unwrap(), again);
-    if let Some(prediction) = answered(predict(&ASKED, &calibration, "asked", 0.8))? {
+    if let Some(prediction) = answered(predict(&ASKED, &calibration, "asked", None, 0.8))? {
         for warning in &prediction.warnings {
             prop_assert!(!warning.text.is_empty());
         }
     }
     Ok(())
 }
+
+/// A roofline law of the table, whose shape a reader of damaged files must check.
+static ROOFLINE: LazyLock<String> = LazyLock::new(|| {
+    let data = Dataset::from_csv(TABLE.as_bytes(), "runs.csv", None).unwrap();
+    let options = FitOptions::default();
+    Calibration::fit_roofline(&data, &options, &CATALOG, Some(4)).unwrap().to_json().unwrap()
+});
 
 fn read_formula(text: &str) -> Result<(), TestCaseError> {
     if let Some(formula) = answered(text.parse::<Formula>())? {
@@ -208,9 +215,11 @@ fn the_documents_are_valid() {
     Catalog::from_toml(CATALOGUE).unwrap();
     ColumnMap::from_toml(COLUMN_MAP).unwrap();
     FORMULA.parse::<Formula>().unwrap();
-    let calibration = Calibration::from_json(&CALIBRATION).unwrap();
-    let prediction = predict(&ASKED, &calibration, "asked", 0.8).unwrap();
-    assert!(prediction.energy_j.unwrap().estimate > 0.0);
+    for text in [&*CALIBRATION, &*ROOFLINE] {
+        let calibration = Calibration::from_json(text).unwrap();
+        let prediction = predict(&ASKED, &calibration, "asked", None, 0.8).unwrap();
+        assert!(prediction.energy_j.unwrap().estimate > 0.0);
+    }
 }
 
 proptest! {
@@ -293,6 +302,11 @@ proptest! {
     fn edited_calibrations_never_panic(edits in edits()) {
         read_calibration(&edited_text(&CALIBRATION, &edits))?;
     }
+
+    #[test]
+    fn edited_roofline_laws_never_panic(edits in edits()) {
+        read_calibration(&edited_text(&ROOFLINE, &edits))?;
+    }
 }
 
 #[test]
@@ -305,13 +319,26 @@ fn a_table_of_absurd_degrees_is_refused_when_it_is_counted() {
     assert!(error.starts_with("pp is 1000000000000000"), "{error}");
 }
 
-/// Names of fields that were changed after version 0.1.0 are still read.
+/// Files of 0.1.0 have the schema's number 1: a scaling law is read, and predicts what it did.
 #[test]
-fn calibrations_of_version_0_1_0_are_read() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/calibrations/roofline-gpt-2026.json");
-    let text = std::fs::read_to_string(file).unwrap();
-    let earlier = text.replace("\"few_shot_runs\":", "\"given\":");
-    assert_ne!(earlier, text);
-    let read = |text: &str| Calibration::from_json(text).unwrap().to_json().unwrap();
-    assert_eq!(read(&earlier), read(&text));
+fn scaling_laws_of_version_0_1_0_are_read() {
+    let earlier = CALIBRATION.replace("wattlaw-calibration/2", "wattlaw-calibration/1");
+    assert_ne!(earlier, *CALIBRATION);
+    let energy = |text: &str| {
+        let calibration = Calibration::from_json(text).unwrap();
+        predict(&ASKED, &calibration, "asked", None, 0.8).unwrap().energy_j
+    };
+    assert_eq!(energy(&earlier), energy(&CALIBRATION));
+}
+
+/// A roofline law of 0.1.0 has other parameters and is for single accelerators.
+#[test]
+fn roofline_laws_of_version_0_1_0_are_refused_in_a_sentence() {
+    let text = r#"{"schema": "wattlaw-calibration/1", "name": "mine", "law": {"kind": "roofline", "machines": {}}}"#;
+    let error = Calibration::from_json(text).unwrap_err().to_string();
+    assert!(error.contains("a roofline law of wattlaw 0.1.0"), "{error}");
+    assert!(error.contains("wattlaw calibrate RUNS.csv") && !error.contains('\n'), "{error}");
+    let later = text.replace("calibration/1", "calibration/3");
+    let error = Calibration::from_json(&later).unwrap_err().to_string();
+    assert!(error.contains("this version of wattlaw reads `wattlaw-calibration/2`"), "{error}");
 }

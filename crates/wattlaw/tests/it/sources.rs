@@ -53,7 +53,7 @@ fn the_rows_of_every_source_are_counted() {
         .collect();
     let expected = [
         ("study-gpt", 562),
-        ("study-bert", 131),
+        ("study-bert", 115),
         ("vtrain-single-node", 1440),
         ("bigscience", 107),
         ("nanotron", 614),
@@ -67,16 +67,16 @@ fn the_rows_of_every_source_are_counted() {
         ("perseus", 24),
         ("zeus-v100", 49),
         ("zeus-a40", 72),
-        ("tuning-1-node", 349),
+        ("tuning-1-node", 314),
         ("tuning-2-nodes", 48),
         ("tuning-4-nodes", 25),
         ("tuning-mixtral", 104),
         ("mlperf-node-power", 20),
     ];
     assert_eq!(counted.len(), expected.len());
-    for ((name, rows), (expected_name, expected)) in counted.into_iter().zip(expected) {
-        assert_eq!(name, expected_name);
-        assert!(rows.is_none_or(|rows| rows == expected), "{name}: {rows:?} rows, not {expected}");
+    for ((name, rows), (expected_name, expected)) in counted.iter().zip(expected) {
+        assert_eq!(*name, expected_name);
+        assert!(rows.is_none_or(|rows| rows == expected), "{name} has other rows: {counted:?}");
     }
 }
 
@@ -97,7 +97,9 @@ fn every_row_has_a_job_its_stack_and_a_time() {
                 assert!((15.0..most).contains(&power.value()), "{at}");
             }
             let stack = run.job().workload.framework.as_ref().unwrap();
-            assert_eq!(stack.framework, source.framework.framework, "{}", source.name);
+            // the evaluated nodes ran benchmarks of two frameworks
+            let stated = source.purpose == Purpose::Evaluate;
+            assert!(stated || stack.framework == source.framework.framework, "{}", source.name);
             match run.resolve(&catalog) {
                 Ok(job) => {
                     let kind = source

@@ -11,9 +11,7 @@ use wattlaw::job::Job;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::memory::Memory;
 use wattlaw::stats::optimal::Criterion;
-use wattlaw_sweep::plan::{
-    Budget, Chosen, Forecast, Kind, Objective, Order, Plan, median_job,
-};
+use wattlaw_sweep::plan::{Budget, Chosen, Forecast, Kind, Objective, Order, Plan, median_job};
 use wattlaw_sweep::space::{Candidate, Jobs, Preset, Space};
 
 use crate::commands::calibrate::suggest::read_job;
@@ -99,8 +97,10 @@ pub fn run(args: &Args) -> Done {
         Some(path) => named(path)?,
         None => built_in()?,
     };
-    let mut jobs: Vec<Forecast> =
-        std::mem::take(&mut found.kept).into_iter().map(|c| Forecast::new(c, &calibration)).collect();
+    let mut jobs: Vec<Forecast> = std::mem::take(&mut found.kept)
+        .into_iter()
+        .map(|c| Forecast::new(c, &calibration))
+        .collect();
     let candidates = jobs.len();
     let chosen = match args.design {
         Kind::Optimal => Some(args.choose(&mut jobs, &calibration, &catalog)?),

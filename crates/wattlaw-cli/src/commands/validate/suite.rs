@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use wattlaw::data::dataset::Dataset;
+use wattlaw::data::sources::Sources;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::validate::suite::published::{Comparison, Published};
 use wattlaw::validate::suite::{
-    Attainment, CASES, Case, Checked, Evaluation, SYNTHETIC, Score, Target, evaluate, published,
+    Attainment, Bound, CASES, Case, Checked, Evaluation, GroupScore, GroupedScore, HeldOut,
+    HeldOutEvaluation, OneLaw, Over, SYNTHETIC, Score, SourceRow, Summary, Target, evaluate,
+    node_energy, published,
 };
 
 use crate::failure::{Done, Failure};
@@ -36,6 +39,9 @@ pub struct SuiteArgs {
     /// Rerun only this case of the suite (repeatable)
     #[arg(long, value_name = "CASE")]
     only_case: Vec<String>,
+    /// Add the runs of all sources with their jobs to the JSON, for comparison with other programs
+    #[arg(long)]
+    with_rows: bool,
 }
 
 impl SuiteArgs {
@@ -51,16 +57,23 @@ impl SuiteArgs {
             Self { suite: false, only_case, .. } if !only_case.is_empty() => {
                 Err(Failure::usage("--only-case requires --suite"))
             }
+            Self { suite: false, with_rows: true, .. } => {
+                Err(Failure::usage("--with-rows requires --suite"))
+            }
             _ => Ok(()),
         }
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Report {
+    figures: Vec<Checked>,
+    held_out: Vec<HeldOutEvaluation>,
     cases: Vec<Evaluation>,
     published: Vec<Published>,
     skipped: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rows: Vec<SourceRow>,
 }
 
 /// Runs the suite.
@@ -68,44 +81,31 @@ struct Report {
 /// # Errors
 /// An unknown case, a table that cannot be read, or a case that cannot be validated.
 pub fn run(args: &SuiteArgs, format: Format) -> Done {
-    let cases: Vec<&Case> = std::iter::once(&SYNTHETIC).chain(CASES).collect();
-    let names = || cases.iter().map(|c| c.name).chain([published::NAME]);
+    let tables: Vec<&Case> = std::iter::once(&SYNTHETIC).chain(CASES).collect();
+    let names = || {
+        let held_out = HeldOut::CASES.into_iter().map(HeldOut::name);
+        held_out
+            .chain([node_energy::NAME, published::NAME])
+            .chain(tables.iter().map(|case| case.name))
+    };
     if let Some(unknown) = args.only_case.iter().find(|name| names().all(|n| n != *name)) {
         return Err(Failure::usage(wattlaw::Error::unknown("case", unknown, names())));
     }
-    let wanted = |name: &str| args.only_case.is_empty() || args.only_case.iter().any(|n| n == name);
-    let folder = args.data.as_deref().unwrap_or_else(|| Path::new(FOLDER));
-    let catalog = Catalog::built_in()?;
-    let mut report = Report { cases: Vec::new(), published: Vec::new(), skipped: Vec::new() };
-    let mut absent: BTreeMap<PathBuf, Vec<&str>> = BTreeMap::new();
-    for case in cases.into_iter().filter(|case| wanted(case.name)) {
-        let path = folder.join(case.table);
-        let data = if case.name == SYNTHETIC.name {
-            Dataset::from_csv(RUNS, case.table, None)?
-        } else if path.exists() {
-            Dataset::from_csv(&files::bytes(&path)?, &path.display().to_string(), None)?
-        } else {
-            absent.entry(missing(folder, path)).or_default().push(case.name);
-            continue;
-        };
-        render::note("validating", case.name);
-        report.cases.push(evaluate(case, &data, &catalog)?);
+    let mut suite = Suite {
+        folder: args.data.as_deref().unwrap_or_else(|| Path::new(FOLDER)),
+        only: &args.only_case,
+        catalog: Catalog::built_in()?,
+        report: Report::default(),
+        absent: BTreeMap::new(),
+    };
+    let rows = suite.held_out()?;
+    suite.not_fitted(&rows)?;
+    for case in tables {
+        suite.table(case)?;
     }
-    if wanted(published::NAME) {
-        let path = folder.join(published::TABLE);
-        if path.exists() {
-            let name = path.display().to_string();
-            report.published = published::evaluate(&files::bytes(&path)?, &name, &catalog)?;
-        } else {
-            absent.entry(missing(folder, path)).or_default().push(published::NAME);
-        }
-    }
-    for (path, cases) in absent {
-        report.skipped.push(format!(
-            "{} does not exist; skipped: {}",
-            path.display(),
-            cases.join(", ")
-        ));
+    let mut report = suite.finished();
+    if args.with_rows {
+        report.rows = rows;
     }
     for skipped in &report.skipped {
         render::note("skipped", skipped);
@@ -116,13 +116,126 @@ pub fn run(args: &SuiteArgs, format: Format) -> Done {
     }
 }
 
-/// The folder itself if it is missing, so that a single note covers all its tables.
-fn missing(folder: &Path, table: PathBuf) -> PathBuf {
-    if folder.exists() { table } else { folder.to_owned() }
+/// A run of the suite.
+struct Suite<'a> {
+    folder: &'a Path,
+    /// Names of the wanted cases; empty for all.
+    only: &'a [String],
+    catalog: Catalog,
+    report: Report,
+    /// Missing files, each with the cases that need it.
+    absent: BTreeMap<PathBuf, Vec<&'static str>>,
+}
+
+impl Suite<'_> {
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|wanted| wanted == name)
+    }
+
+    /// Notes a missing file; the folder itself where that is missing, so that a single note covers all its tables.
+    fn note_absent(&mut self, table: PathBuf, case: &'static str) {
+        let path = if self.folder.exists() { table } else { self.folder.to_owned() };
+        self.absent.entry(path).or_default().push(case);
+    }
+
+    /// The cases of the one law on all sources; gives the runs of the sources.
+    fn held_out(&mut self) -> Result<Vec<SourceRow>, Failure> {
+        let cases: Vec<HeldOut> =
+            HeldOut::CASES.into_iter().filter(|case| self.wants(case.name())).collect();
+        if cases.is_empty() && !self.wants(node_energy::NAME) {
+            return Ok(Vec::new());
+        }
+        let sources = Sources::built_in()?.sources;
+        let path = |table: &str| self.folder.join(table);
+        if let Some(absent) = sources.iter().map(|s| path(&s.table)).find(|path| !path.exists()) {
+            for name in cases.iter().map(|case| case.name()).chain([node_energy::NAME]) {
+                self.note_absent(absent.clone(), name);
+            }
+            return Ok(Vec::new());
+        }
+        let mut rows = Vec::new();
+        for source in &sources {
+            let bytes = files::bytes(&path(&source.table))?;
+            rows.extend(SourceRow::read(source, &bytes, &self.catalog)?);
+        }
+        if !cases.is_empty() {
+            render::note("fitting", &format!("{} runs of {} sources", rows.len(), sources.len()));
+            let law = OneLaw::fit(&rows)?;
+            for case in cases {
+                let mut progress =
+                    |held_out: &str| render::note("holding out", &format!("{case}: {held_out}"));
+                let evaluation = law.evaluate(case, &mut progress)?;
+                self.report.held_out.push(evaluation);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Published runs and nodes at the wall, which no law is fitted on.
+    fn not_fitted(&mut self, rows: &[SourceRow]) -> Done {
+        let wants_nodes = self.wants(node_energy::NAME) && !rows.is_empty();
+        if !self.wants(published::NAME) && !wants_nodes {
+            return Ok(());
+        }
+        let path = self.folder.join(published::TABLE);
+        if !path.exists() {
+            self.note_absent(path, published::NAME);
+            return Ok(());
+        }
+        let name = path.display().to_string();
+        let published = published::evaluate(&files::bytes(&path)?, &name, &self.catalog)?;
+        if wants_nodes {
+            self.report.held_out.push(node_energy::evaluate(rows, &published)?);
+        }
+        if self.wants(published::NAME) {
+            self.report.published = published;
+        }
+        Ok(())
+    }
+
+    /// A case on one table.
+    fn table(&mut self, case: &Case) -> Done {
+        if !self.wants(case.name) {
+            return Ok(());
+        }
+        let path = self.folder.join(case.table);
+        let data = if case.name == SYNTHETIC.name {
+            Dataset::from_csv(RUNS, case.table, None)?
+        } else if path.exists() {
+            Dataset::from_csv(&files::bytes(&path)?, &path.display().to_string(), None)?
+        } else {
+            self.note_absent(path, case.name);
+            return Ok(());
+        };
+        render::note("validating", case.name);
+        self.report.cases.push(evaluate(case, &data, &self.catalog)?);
+        Ok(())
+    }
+
+    /// The report with all figures and what was skipped.
+    fn finished(self) -> Report {
+        let mut report = self.report;
+        let of_groups = report.held_out.iter().flat_map(|case| &case.figures);
+        let of_runs = report.published.iter().filter_map(|run| run.figure.as_ref());
+        let of_tables = report.cases.iter().flat_map(|case| &case.figures);
+        report.figures = of_groups.chain(of_runs).chain(of_tables).cloned().collect();
+        for (path, cases) in self.absent {
+            report.skipped.push(format!(
+                "{} does not exist; skipped: {}",
+                path.display(),
+                cases.join(", ")
+            ));
+        }
+        report
+    }
 }
 
 fn table(report: &Report) -> String {
     let mut out = String::new();
+    for evaluation in &report.held_out {
+        out += &held_out(evaluation);
+        out.push('\n');
+    }
     for evaluation in &report.cases {
         out += &case(evaluation);
         out.push('\n');
@@ -133,6 +246,97 @@ fn table(report: &Report) -> String {
     }
     out += &figures(report);
     out
+}
+
+/// The results of a case of the one law: a row per held-out group, and one per summary.
+fn held_out(evaluation: &HeldOutEvaluation) -> String {
+    let mut out = render::heading(&format!(
+        "{}: held out is {}; the one law on all other sources",
+        evaluation.case, evaluation.held_out
+    ));
+    let rows = evaluation.groups.iter().map(group).collect();
+    let header = [
+        "held out",
+        "runs",
+        "time: median error",
+        "mean",
+        "coverage",
+        "half-width",
+        "power: median error",
+        "coverage",
+        "energy: median error",
+        "coverage",
+        "6·N·D: time",
+        "energy",
+    ];
+    out += &render::table(&header, rows, 1);
+    out.push('\n');
+    let rows = evaluation.summaries.iter().map(summary).collect();
+    let header = [
+        "over groups",
+        "target",
+        "groups",
+        "runs",
+        "mean of medians",
+        "mean over runs",
+        "coverage",
+        "95 % half-width",
+        "6·N·D: mean of medians",
+    ];
+    out += &render::table(&header, rows, 2);
+    for note in &evaluation.notes {
+        out += &format!("{note}\n");
+    }
+    out
+}
+
+fn summary(summary: &Summary) -> Vec<String> {
+    let over = match summary.over {
+        Over::Seen => "chip and program seen",
+        Over::Unseen => "chip or program not seen",
+        Over::All => "all",
+    };
+    vec![
+        over.to_owned(),
+        target_name(summary.target).to_owned(),
+        summary.n_groups.to_string(),
+        summary.n_rows.to_string(),
+        percent(summary.mean_of_medians),
+        percent(summary.pooled_mape),
+        percent(summary.coverage),
+        factor(summary.half_width_factor),
+        percent(summary.baseline_mean_of_medians),
+    ]
+}
+
+fn group(group: &GroupScore) -> Vec<String> {
+    let mark = match (group.counts, group.seen) {
+        (false, _) => " (apart)",
+        (true, false) => " (unseen)",
+        (true, true) => "",
+    };
+    let scores = &group.scores;
+    let n = [scores.duration, scores.power].iter().flatten().map(|s| s.n).max().unwrap_or(0);
+    let show = |score: Option<GroupedScore>, of: &dyn Fn(&GroupedScore) -> String| {
+        score.as_ref().map_or_else(|| "–".to_owned(), of)
+    };
+    let covered = |s: &GroupedScore| percent(s.coverage);
+    let median = |s: &GroupedScore| percent(s.median_error);
+    let baseline = |s: &GroupedScore| percent(s.baseline_median_error);
+    vec![
+        format!("{}{mark}", group.held_out),
+        n.to_string(),
+        show(scores.duration, &median),
+        show(scores.duration, &|s| percent(s.mean_error)),
+        show(scores.duration, &covered),
+        show(scores.duration, &|s| factor(s.half_width_factor)),
+        show(scores.power, &median),
+        show(scores.power, &covered),
+        show(scores.energy, &median),
+        show(scores.energy, &covered),
+        show(scores.duration, &baseline),
+        show(scores.energy, &baseline),
+    ]
 }
 
 /// The results of one case: a row per law.
@@ -187,11 +391,16 @@ const fn target_name(target: Target) -> &'static str {
     match target {
         Target::Energy => "energy",
         Target::Duration => "time",
+        Target::Power => "power",
     }
 }
 
 fn error(share: f64) -> String {
     format!("{:.2} %", share * 100.0)
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
 }
 
 fn factor(factor: f64) -> String {
@@ -245,13 +454,11 @@ fn whole_runs(runs: &[Published]) -> String {
 
 /// The figures with their floor and aim, and whether they are reached.
 fn figures(report: &Report) -> String {
-    let of_cases = report.cases.iter().flat_map(|c| c.figures.iter().map(|f| (c.case, f)));
-    let of_runs = report.published.iter().map(|run| (run.run.as_str(), &run.figure));
-    let all: Vec<(&str, &Checked)> = of_cases.chain(of_runs).collect();
+    let all = &report.figures;
     if all.is_empty() {
         return "these cases have no figures with limits\n".to_owned();
     }
-    let count = |met: Attainment| all.iter().filter(|(_, f)| f.met == met).count();
+    let count = |met: Attainment| all.iter().filter(|f| f.met == met).count();
     let mut out = render::heading(&format!(
         "{} figures: {} reach the aim, {} only the floor, {} neither",
         all.len(),
@@ -259,19 +466,21 @@ fn figures(report: &Report) -> String {
         count(Attainment::Floor),
         count(Attainment::No)
     ));
-    let rows = all.iter().map(|(name, f)| figure(name, f)).collect();
+    let rows = all.iter().map(figure).collect();
     out +=
         &render::table(&["case", "target", "measure", "floor", "aim", "found", "reached"], rows, 3);
     out
 }
 
-fn figure(name: &str, f: &Checked) -> Vec<String> {
+fn figure(f: &Checked) -> Vec<String> {
     let (measure, show): (&str, fn(f64) -> String) = match f.measure {
         "r2" => ("R²", |x| format!("{x:.4}")),
         "small_to_large" => ("R² to large", |x| format!("{x:.4}")),
         "large_to_small" => ("R² to small", |x| format!("{x:.4}")),
         "median_ape" => ("median error", error),
+        "mean_of_medians" => ("mean of median errors", error),
         "pooled_mape" => ("mean error", error),
+        "coverage" => ("coverage at 95 %", percent),
         "half_width_factor" => ("95 % half-width", factor),
         _ => ("error", error),
     };
@@ -280,12 +489,16 @@ fn figure(name: &str, f: &Checked) -> Vec<String> {
         Attainment::Floor => "floor",
         Attainment::No => "no",
     };
+    let limit = |bound: Bound| match bound {
+        Bound::AtMost(limit) | Bound::AtLeast(limit) => show(limit),
+        Bound::Between(least, most) => format!("{:.0}–{}", least * 100.0, show(most)),
+    };
     vec![
-        name.to_owned(),
+        f.case.clone(),
         target_name(f.target).to_owned(),
         measure.to_owned(),
-        show(f.least),
-        show(f.aim),
+        limit(f.least),
+        limit(f.aim),
         show(f.found),
         reached.to_owned(),
     ]

@@ -15,7 +15,7 @@
 use serde::Serialize;
 
 use super::parameter::Parameters;
-use super::physics::{Power, smooth_minimum};
+use super::power::{Power, smooth_minimum};
 use super::terms::Terms;
 use crate::stats::tape::{Real, logistic, softplus};
 
@@ -57,6 +57,8 @@ pub struct PowerLimit {
 /// The clock under a power limit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock<R> {
+    /// Power at the full clock, W.
+    pub free: f64,
     /// Power at the clock, W.
     pub draw: R,
     /// Share of the full clock.
@@ -69,7 +71,13 @@ pub(super) struct Clock<R> {
 
 impl<R: Real> Parameters<R> {
     /// The clock under the power limit; `on_device` is the share of a step's time that scales with it.
-    pub(super) fn clock(&self, x: &Terms, power: &Power<R>, on_device: R, step: R) -> ClockUnderLimit<R> {
+    pub(super) fn clock(
+        &self,
+        x: &Terms,
+        power: &Power<R>,
+        on_device: R,
+        step: R,
+    ) -> ClockUnderLimit<R> {
         let work = power.work();
         let (remains, rest) = power.idle_parts(self.static_remains);
         let (moves, bound) = (rest + power.busy, on_device * CLOCK_BOUND);
@@ -96,13 +104,10 @@ impl<R: Real> Parameters<R> {
         let stretched = bound * (1.0 / found - 1.0) + 1.0;
         let drawn = remains + voltage.squared() * (moves * found + work / (step * stretched));
         let at_the_end = found <= MIN_CLOCK_SHARE;
-        let share = if at_the_end {
-            self.constant(found)
-        } else {
-            (draw - drawn) / rate + found
-        };
+        let share = if at_the_end { self.constant(found) } else { (draw - drawn) / rate + found };
         let stretch_of_step = bound * (self.constant(1.0) / share - 1.0) + 1.0;
         ClockUnderLimit {
+            free: free.value(),
             draw: if at_the_end { drawn } else { draw },
             share,
             voltage,
@@ -114,6 +119,7 @@ impl<R: Real> Parameters<R> {
 
 /// The clock found, as the law uses it.
 pub(super) struct ClockUnderLimit<R> {
+    pub free: f64,
     pub draw: R,
     pub share: R,
     pub voltage: R,
@@ -173,4 +179,3 @@ impl Drawn {
         share
     }
 }
-

@@ -29,7 +29,7 @@ pub(crate) struct DesignJob<'a> {
 
 impl RooflineFit {
     /// The positions of the candidates to run first, to predict all of them.
-    pub(super) fn choose(&self, candidates: &[&Observation], count: usize) -> Vec<usize> {
+    pub(crate) fn choose(&self, candidates: &[&Observation], count: usize) -> Vec<usize> {
         let jobs: Vec<DesignJob<'_>> = candidates
             .iter()
             .map(|run| DesignJob { terms: &run.terms, groups: &run.groups })
@@ -42,11 +42,7 @@ impl RooflineFit {
     ///
     /// What is uncertain is the whole vector of the law's parameters for the jobs' groups, and a discrepancy that is linear
     /// in the configuration.
-    pub(crate) fn design(
-        &self,
-        candidates: &[DesignJob<'_>],
-        targets: &[DesignJob<'_>],
-    ) -> Design {
+    pub(crate) fn design(&self, candidates: &[DesignJob<'_>], targets: &[DesignJob<'_>]) -> Design {
         let mut sensitivities = Sensitivities::new(self, candidates, targets);
         let mut rows = DMatrix::zeros(sensitivities.size(), candidates.len() * RESPONSES);
         let mut costs = Vec::new();
@@ -80,11 +76,7 @@ struct Sensitivities<'a> {
 }
 
 impl<'a> Sensitivities<'a> {
-    fn new(
-        law: &'a RooflineFit,
-        candidates: &[DesignJob<'a>],
-        targets: &[DesignJob<'a>],
-    ) -> Self {
+    fn new(law: &'a RooflineFit, candidates: &[DesignJob<'a>], targets: &[DesignJob<'a>]) -> Self {
         let all = || candidates.iter().chain(targets);
         let mut groups: Vec<&Groups> = all().map(|job| job.groups).collect();
         groups.sort_unstable();

@@ -133,7 +133,12 @@ impl<'a> Fit<'a> {
             for group in layout.members(level).iter().filter(|g| !law.layout.has(level, g)) {
                 let Some(start) = layout.start(level, group) else { continue };
                 for (i, spread) in law.spreads[level.index()].iter().enumerate() {
-                    precision[(start + i, start + i)] = spread.powi(-2);
+                    let missed = match level {
+                        // what the law misses of the source's new chips and software is in the source's factors
+                        Level::Source => law.missed_of_source(runs, group)[i],
+                        Level::Chip | Level::Framework | Level::Program | Level::Network => 0.0,
+                    };
+                    precision[(start + i, start + i)] = (spread * spread + missed).recip();
                 }
             }
         }
@@ -249,7 +254,10 @@ impl<'a> Fit<'a> {
                     break;
                 }
             }
-            if std::env::var("TRACE").is_ok() { let p = self.prior_precision(); println!("loss {:.2}", self.loss(&self.mean, &p)); }
+            if std::env::var("TRACE").is_ok() {
+                let p = self.prior_precision();
+                println!("loss {:.2}", self.loss(&self.mean, &p));
+            }
             let (information, ..) = self.normal_equations(&precision);
             covariance = information.cholesky().ok_or_else(singular)?.inverse();
             if matches!(self.prior, Prior::Spreads(_)) {
@@ -444,12 +452,15 @@ impl<'a> Fit<'a> {
             if known.is_empty() {
                 continue;
             }
-            let all = known.iter().sum::<f64>() / known.len() as f64;
+            let all = match self.prior {
+                Prior::Spreads(_) => known.iter().sum::<f64>() / known.len() as f64,
+                // the runs of one more source do not tell the noise of all
+                Prior::Posterior(..) => self.noise_of_all[k].ln(),
+            };
             self.noise_of_all[k] = all.exp();
             for (noise, robust) in self.noise.iter_mut().zip(&robust) {
                 noise[k] = match robust {
-                    Some((log, n)) => ((n * log + NOISE_PRIOR_RUNS * all)
-                        / (n + NOISE_PRIOR_RUNS))
+                    Some((log, n)) => ((n * log + NOISE_PRIOR_RUNS * all) / (n + NOISE_PRIOR_RUNS))
                         .exp()
                         .clamp(NOISE_LIMITS[0], NOISE_LIMITS[1]),
                     None => all.exp(),

@@ -89,7 +89,12 @@ impl RooflineFit {
     ///
     /// # Errors
     /// As [`fit`](Self::fit).
-    pub fn updated(&self, runs: &[&Observation], source: &str, points: Option<usize>) -> Result<Self> {
+    pub fn updated(
+        &self,
+        runs: &[&Observation],
+        source: &str,
+        points: Option<usize>,
+    ) -> Result<Self> {
         let own: Vec<Observation> = runs
             .iter()
             .map(|run| Observation {
@@ -226,11 +231,8 @@ impl Answer<'_> {
                 estimate.log_power += learned.mean;
             }
             if known {
-                let variance = if k == 0 {
-                    &mut estimate.variance_time
-                } else {
-                    &mut estimate.variance_power
-                };
+                let variance =
+                    if k == 0 { &mut estimate.variance_time } else { &mut estimate.variance_power };
                 left[k] = 1.0 - learned.nearness;
                 *variance = left[k] * *variance + learned.nearness * learned.variance;
             }

@@ -139,9 +139,10 @@ impl Layout {
 
     /// The layout of the groups of runs.
     pub(super) fn of_groups<'a>(groups: impl Iterator<Item = &'a Groups> + Clone) -> Self {
-        Self::new(Level::LEVELS.map(|level| {
-            groups.clone().map(|groups| groups.of(level).to_owned()).collect()
-        }))
+        Self::new(
+            Level::LEVELS
+                .map(|level| groups.clone().map(|groups| groups.of(level).to_owned()).collect()),
+        )
     }
 
     /// The layout without the groups of a level.

@@ -64,43 +64,39 @@ impl Parts {
         let physics::Estimate { step, energy, clock, start, idle, .. } = estimate;
         let steps = if x.whole_run { x.steps } else { 1.0 };
         let start_up_s = if x.whole_run { *start } else { 0.0 };
+        // what the runs of a source differ by, they differ by in all parts
+        let run_s = steps * step.total + start_up_s;
+        let by_source = estimate.time / run_s;
+        let time = |seconds: f64| by_source * seconds;
         // a lower clock slows device time alone
         let slower = step.total - step.total / clock.stretch;
         let time = TimeParts {
-            device_s: steps * (step.device + slower),
-            tensor_parallel_s: steps * step.tensor,
-            launch_overhead_s: steps * step.launch,
-            fsdp_communication_s: steps * step.fsdp,
-            pipeline_s: steps * step.pipeline,
-            gradient_all_reduce_s: steps * step.gradients,
-            optimizer_s: steps * step.optimizer,
-            start_up_s,
-            total_s: steps * step.total + start_up_s,
+            device_s: time(steps * (step.device + slower)),
+            tensor_parallel_s: time(steps * step.tensor),
+            launch_overhead_s: time(steps * step.launch),
+            fsdp_communication_s: time(steps * step.fsdp),
+            pipeline_s: time(steps * step.pipeline),
+            gradient_all_reduce_s: time(steps * step.gradients),
+            optimizer_s: time(steps * step.optimizer),
+            start_up_s: time(start_up_s),
+            total_s: estimate.time,
         };
         let all = steps * x.gpus;
-        let static_j = all * energy.idle + x.gpus * start_up_s * idle;
-        let parts = EnergyParts {
-            static_j,
-            waiting_j: all * energy.busy,
-            compute_j: all * energy.compute,
-            memory_j: all * energy.memory,
-            communication_j: all * energy.communication,
-            kernel_j: all * energy.kernels,
-            total_j: 0.0,
-        };
         // the bend of the draw below the limit lowers all parts alike
-        let sum = all
-            * (energy.idle
-                + energy.busy
-                + energy.compute
-                + energy.memory
-                + energy.communication
-                + energy.kernels);
-        let drawn = all * clock.draw * step.total;
-        let bend = if sum > 0.0 { drawn / sum } else { 1.0 };
+        let sum = energy.idle
+            + energy.busy
+            + energy.compute
+            + energy.memory
+            + energy.communication
+            + energy.kernels;
+        let drawn_j = all * clock.draw * step.total;
+        let bend = if sum > 0.0 { drawn_j / (all * sum) } else { 1.0 };
+        let start_j = x.gpus * start_up_s * idle;
+        let total_j = x.gpus * estimate.power * estimate.time;
+        let joules = |joules: f64| total_j / (drawn_j + start_j) * joules;
         let limit = PowerLimit {
             limit_w: x.power_limit,
-            binds: clock.share < BINDING_SHARE,
+            binds: clock.draw < BINDING_SHARE * clock.free,
             draw_w: clock.draw,
             clock_share: clock.share,
             time_factor: clock.stretch,
@@ -109,18 +105,18 @@ impl Parts {
         Self {
             time,
             energy: EnergyParts {
-                static_j: bend * all * energy.idle + x.gpus * start_up_s * idle,
-                waiting_j: bend * parts.waiting_j,
-                compute_j: bend * parts.compute_j,
-                memory_j: bend * parts.memory_j,
-                communication_j: bend * parts.communication_j,
-                kernel_j: bend * parts.kernel_j,
-                total_j: drawn + x.gpus * start_up_s * idle,
+                static_j: joules(bend * all * energy.idle + start_j),
+                waiting_j: joules(bend * all * energy.busy),
+                compute_j: joules(bend * all * energy.compute),
+                memory_j: joules(bend * all * energy.memory),
+                communication_j: joules(bend * all * energy.communication),
+                kernel_j: joules(bend * all * energy.kernels),
+                total_j,
             },
             limit,
         }
     }
 }
 
-/// Share of the full clock below which a limit is said to bind: less is within the bend of the draw. Assumed.
+/// Share of the power at the full clock below which a limit is said to bind: more is within the bend of the draw. Assumed.
 const BINDING_SHARE: f64 = 0.98;

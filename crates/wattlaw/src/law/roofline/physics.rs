@@ -22,6 +22,7 @@
 
 use super::clock::Clock;
 use super::parameter::Parameters;
+use super::power::{Power, smooth_minimum};
 use super::terms::{Communication, Products, Terms};
 use crate::base::scope::Scope;
 use crate::stats::tape::Real;
@@ -29,9 +30,6 @@ use crate::stats::tape::Real;
 /// The largest share of peak that products reach. Source: the best products of published benchmarks reach 0.78 to 0.86
 /// on A100, H100 and B200.
 const CEILING: f64 = 0.88;
-
-/// Sharpness of smooth minima: of the ceiling and of the power limit. Assumed.
-const SHARP: f64 = 8.0;
 
 /// Peak of an A100 in 16 bits, where `product_efficiency` is defined.
 const REFERENCE_PEAK: f64 = 312e12;
@@ -136,11 +134,9 @@ impl<R: Real> Parameters<R> {
         let watts = match scope {
             Scope::Codecarbon => watts + self.codecarbon_host_w * (x.nodes / x.gpus),
             Scope::NodeAc => watts + self.host_share * x.tdp,
-            Scope::Gpu
-            | Scope::Devices
-            | Scope::NodeDc
-            | Scope::Facility
-            | Scope::Unstated => watts,
+            Scope::Gpu | Scope::Devices | Scope::NodeDc | Scope::Facility | Scope::Unstated => {
+                watts
+            }
         } * self.source_power;
         let v2 = clock.voltage.squared();
         let (remains, rest) = power.idle_parts(self.static_remains);
@@ -168,6 +164,7 @@ impl<R: Real> Parameters<R> {
             start,
             idle: power.idle,
             clock: Clock {
+                free: clock.free,
                 draw: clock.draw,
                 share: clock.share.value(),
                 stretch: clock.stretch_of_step.value(),
@@ -178,7 +175,7 @@ impl<R: Real> Parameters<R> {
 
     /// The share of peak that long products reach: the larger the peak, the harder it is to feed.
     fn share_of_peak(&self, x: &Terms, efficiency: R, slope: R) -> R {
-        let mut share = efficiency * self.constant(x.half_peak / REFERENCE_PEAK).pow(-slope);
+        let mut share = efficiency * self.constant(x.peak / REFERENCE_PEAK).pow(-slope);
         if x.wide {
             share = share * self.wide_gain;
         }
@@ -202,7 +199,12 @@ impl<R: Real> Parameters<R> {
         let mut traffic = self.constant(b.elementwise_bytes);
         if b.attention.flops > 0.0 {
             let efficiency = if x.flash { self.flash_efficiency } else { self.eager_efficiency };
-            device = device + self.products(&b.attention, peak, self.share_of_peak(x, efficiency, self.attention_slope));
+            device = device
+                + self.products(
+                    &b.attention,
+                    peak,
+                    self.share_of_peak(x, efficiency, self.attention_slope),
+                );
             if !x.flash {
                 traffic = traffic + self.eager_traffic * b.attention.bytes;
             }
@@ -318,38 +320,6 @@ impl<R: Real> Parameters<R> {
             communication: self.link_energy * (x.tdp / x.link * sent),
             kernels: self.kernel_energy_s * (x.tdp * m * e.kernels),
         }
-    }
-}
-
-/// Power of a GPU and the energy of its work in a step, at the full clock.
-pub(super) struct Power<R> {
-    pub idle: R,
-    pub busy: R,
-    pub compute: R,
-    pub memory: R,
-    pub communication: R,
-    pub kernels: R,
-}
-
-impl<R: Real> Power<R> {
-    pub(super) fn work(&self) -> R {
-        self.compute + self.memory + self.communication + self.kernels
-    }
-
-    /// Idle power that no lower clock saves, and the rest.
-    pub(super) fn idle_parts(&self, remains: R) -> (R, R) {
-        let kept = self.idle * remains / (remains + 1.0);
-        (kept, self.idle - kept)
-    }
-}
-
-/// (x⁻⁸ + limit⁻⁸)^(-1/8): a minimum with a bend.
-pub(super) fn smooth_minimum<R: Real>(x: R, limit: f64) -> R {
-    // the larger one is drawn out, so that no power overflows
-    if x.value() > limit {
-        ((x / limit).powf(-SHARP) + 1.0).powf(-1.0 / SHARP) * limit
-    } else {
-        x * ((x / limit).powf(SHARP) + 1.0).powf(-1.0 / SHARP)
     }
 }
 

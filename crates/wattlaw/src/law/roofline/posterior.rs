@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::conditional::{Conditional, Covariance, Vector, parameters_of};
 use super::groups::{Groups, LEVELS, Layout, Level};
+use super::observation::Observation;
 use super::parameter::{COUNT, PARAMETERS};
 use crate::base::error::{Error, Result};
 
@@ -23,6 +24,10 @@ const fn missed_group(level: Level) -> [f64; 2] {
         Level::Network | Level::Source => [0.0, 0.0],
     }
 }
+
+/// Share of what the law misses of a source that differs from configuration to configuration, and not from source to
+/// source. Assumed.
+const SHARE_OF_CONFIGURATION: f64 = 0.3;
 
 /// A fitted law.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -57,6 +62,11 @@ impl Posterior {
         }
         let mut covariance = Box::new(&factor * factor.transpose());
         let mut missed = self.noise.map(|noise| noise.powi(2));
+        if !groups.source.is_empty() {
+            for (missed, spread) in missed.iter_mut().zip(&self.spreads[Level::Source.index()]) {
+                *missed += (SHARE_OF_CONFIGURATION * spread).powi(2);
+            }
+        }
         for level in Level::LEVELS {
             // a source without factors of its own is known by its runs
             let known = level == Level::Source && !groups.source.is_empty();
@@ -82,6 +92,24 @@ impl Posterior {
             covariance,
             missed,
         }
+    }
+
+    /// Variances of ln time and ln power that the law misses of a source beside its own spread: of the chips and the
+    /// software of its runs that have no runs yet, the largest.
+    pub(super) fn missed_of_source(&self, runs: &[&Observation], source: &str) -> [f64; 2] {
+        let mut largest = [0.0_f64; 2];
+        for run in runs.iter().filter(|run| run.groups.source == source) {
+            let mut missed = [0.0; 2];
+            for level in Level::LEVELS {
+                if !self.layout.has(level, run.groups.of(level)) {
+                    for (missed, of_group) in missed.iter_mut().zip(missed_group(level)) {
+                        *missed += of_group * of_group;
+                    }
+                }
+            }
+            largest = [0, 1].map(|k| largest[k].max(missed[k]));
+        }
+        largest
     }
 
     /// The law of the jobs of these groups, whose uncertainty is not asked.
@@ -123,8 +151,8 @@ impl Posterior {
     }
 }
 
-/// Digits of the factor in a file: entries over the standard deviation of their row, in thousandths. Rounding changes a
-/// standard deviation by less than a hundredth of it.
+/// Digits of the factor in a file: entries over the largest of their row, in thousandths, so that what was read is
+/// written as it was.
 const PARTS: f64 = 1000.0;
 
 /// The file format of a posterior.
@@ -145,7 +173,8 @@ struct Stored {
     mean: Vec<f64>,
     /// Standard deviations of the same.
     sd: Vec<f64>,
-    /// L of the correlation L Lᵀ of the same, row by row, in thousandths, without zeros at the start of a row.
+    /// L of the correlation L Lᵀ of the same, row by row, in thousandths of the row's largest entry, without zeros at the
+    /// start of a row.
     factor: Vec<Row>,
 }
 
@@ -159,9 +188,12 @@ impl From<Posterior> for Stored {
         let sd: Vec<f64> = (0..n).map(|i| posterior.factor.row(i).norm()).collect();
         let factor = (0..n)
             .map(|i| {
-                let parts: Vec<i16> = (0..=i)
-                    .map(|j| (PARTS * posterior.factor[(i, j)] / sd[i]).round() as i16)
-                    .collect();
+                let row = posterior.factor.row(i);
+                let largest = row.amax();
+                let mut parts: Vec<i16> =
+                    (0..=i).map(|j| (PARTS * row[j] / largest).round() as i16).collect();
+                // a factor has a positive diagonal, however small
+                parts[i] = parts[i].max(1);
                 let first = parts.iter().position(|part| *part != 0).unwrap_or(i);
                 Row(first, parts[first..].to_vec())
             })
@@ -175,7 +207,9 @@ impl From<Posterior> for Stored {
                 .into_iter()
                 .map(|level| (level, posterior.layout.members(level).to_vec()))
                 .collect(),
-            spreads: by_level(&|level| posterior.spreads[level.index()].iter().map(|s| round(*s)).collect()),
+            spreads: by_level(&|level| {
+                posterior.spreads[level.index()].iter().map(|s| round(*s)).collect()
+            }),
             noise: posterior.noise.map(round),
             power_chips: posterior.power_chips.clone(),
             mean: posterior.mean.iter().map(|x| round(*x)).collect(),
@@ -207,12 +241,13 @@ impl TryFrom<Stored> for Posterior {
             Layout::new(Level::LEVELS.map(|level| groups.remove(&level).unwrap_or_default()));
         let spreads = Level::LEVELS.map(|level| spreads.remove(&level).unwrap_or_default());
         let n = layout.length();
-        let positive = |x: &f64| x.is_finite() && *x > 0.0;
+        let positive = |x: &f64| (SMALLEST..LARGEST).contains(x);
         let whole = Level::LEVELS
             .into_iter()
             .all(|level| spreads[level.index()].len() == layout.parameters(level).len());
         let rows = factor.iter().enumerate().all(|(i, Row(first, parts))| {
-            first + parts.len() == i + 1 && parts.last().is_some_and(|diagonal| *diagonal > 0)
+            first.checked_add(parts.len()) == Some(i + 1)
+                && parts.last().is_some_and(|diagonal| *diagonal > 0)
         });
         if !(whole && rows && [mean.len(), sd.len(), factor.len()] == [n; 3]) {
             return Err(Error::invalid(
@@ -224,22 +259,32 @@ impl TryFrom<Stored> for Posterior {
         if !(mean.iter().all(|x| x.is_finite() && x.abs() < LARGEST)
             && sd.iter().chain(&noise).chain(spreads.iter().flatten()).all(positive))
         {
-            return Err(Error::Data(
-                "the law's numbers must be finite, and its standard deviations positive".into(),
-            ));
+            return Err(Error::Data(format!(
+                "the law's means must lie within ±{LARGEST}, and its standard deviations between {SMALLEST} and {LARGEST}"
+            )));
         }
         let mut lower = DMatrix::zeros(n, n);
         for (i, Row(first, parts)) in factor.into_iter().enumerate() {
             let row: Vec<f64> = parts.into_iter().map(f64::from).collect();
-            // rounding leaves the length of a row near one
+            // the standard deviation is the length of the row
             let length = row.iter().map(|x| x * x).sum::<f64>().sqrt();
             for (j, part) in row.into_iter().enumerate() {
                 lower[(i, first + j)] = sd[i] * part / length;
             }
         }
-        Ok(Self { layout, mean: DVector::from_vec(mean), factor: lower, spreads, noise, power_chips })
+        Ok(Self {
+            layout,
+            mean: DVector::from_vec(mean),
+            factor: lower,
+            spreads,
+            noise,
+            power_chips,
+        })
     }
 }
 
-/// Largest logarithm or logit of a parameter in a file.
+/// Smallest standard deviation in a file, whose square is still far from zero.
+const SMALLEST: f64 = 1e-9;
+
+/// Largest logarithm or logit of a parameter in a file, and largest standard deviation of one.
 const LARGEST: f64 = 100.0;

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Case, Figure, Measure, Target};
+use super::Case;
+use super::figure::{Checked, Figure, Measure, Target};
 use crate::audit::{FindingKind, audit};
 use crate::base::error::{Error, Result};
 use crate::data::dataset::{Dataset, ProxyColumns};
@@ -41,36 +42,6 @@ pub struct Score {
     pub found: Validation,
 }
 
-/// How far a target was reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Attainment {
-    /// The aim.
-    Aim,
-    /// The floor.
-    Floor,
-    /// Not reached.
-    No,
-}
-
-/// A target and the value found.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Checked {
-    /// The response.
-    pub target: Target,
-    /// The measure.
-    pub measure: &'static str,
-    /// The floor.
-    pub least: f64,
-    /// The aim.
-    pub aim: f64,
-    /// The value of the roofline law.
-    #[serde(serialize_with = "finite")]
-    pub found: f64,
-    /// How far it reaches the target.
-    pub met: Attainment,
-}
-
 /// A split by lines of the table, for comparison with other programs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TestSplit {
@@ -106,6 +77,7 @@ pub struct Evaluation {
     /// All laws, the roofline law first.
     pub laws: Vec<Score>,
     /// The targets of the roofline law.
+    #[serde(skip)]
     pub figures: Vec<Checked>,
     /// The splits of the roofline law.
     pub splits: Vec<TestSplit>,
@@ -235,6 +207,8 @@ impl Evaluation {
         let response = match target {
             Target::Energy => "log_energy_kwh",
             Target::Duration => "log_duration_s",
+            // the study has no law of it
+            Target::Power => return Ok(()),
         };
         let (formula, note) = measurable(setting.formula()?, frame)?;
         if note.is_some() {
@@ -286,33 +260,10 @@ impl Evaluation {
             Measure::MedianError => score.found.median_ape.median,
             Measure::MeanError => score.pooled_mape,
             Measure::HalfWidth => score.found.half_width_factor.as_ref()?.median,
-            // measures of single runs, which have no splits
-            Measure::Error => return None,
+            // measures of single runs and of groups, which have no splits
+            Measure::Error | Measure::MeanOfMedians | Measure::Coverage => return None,
         };
-        Some(Checked::new(figure, found))
-    }
-}
-
-impl Checked {
-    /// Compares a value with a target.
-    pub(super) fn new(figure: &Figure, found: f64) -> Self {
-        let reaches = |bar: f64| {
-            if figure.measure.grows() { found >= bar } else { found <= bar }
-        };
-        let met = if reaches(figure.aim) {
-            Attainment::Aim
-        } else if reaches(figure.least) {
-            Attainment::Floor
-        } else {
-            Attainment::No
-        };
-        Self {
-            target: figure.target,
-            measure: figure.measure.name(),
-            least: figure.least,
-            aim: figure.aim,
-            found,
-            met,
-        }
+        let held_out = format!("{} ({})", self.hold_out, self.scheme);
+        Some(Checked::new(self.case, held_out, figure, found))
     }
 }
