@@ -10,7 +10,7 @@
 //! A number that repeats a constant of the code is marked, as in `at most 1,024<!-- const MAX_POINTS --> points`.
 //!
 //! `WATTLAW_WRITE_DOCS=1 cargo test -p wattlaw-cli --test it docs::` writes the outputs, the command reference, the tables of
-//! fields and that of the law's parameters into the files anew; a `...` alone below a command is left as it is.
+//! fields and that of the law's parameters into the files anew; a `...` stays, and the lines around it get their numbers.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use wattlaw::law::roofline::parameter::{PARAMETERS, Parameter, Scale, Spreads};
 
-use crate::running::page::{check, difference, ours, same_line, shown, stage};
+use crate::running::page::{check, difference, ours, renewed, same_line, shown, stage};
 use crate::running::root;
 
 /// Links to files of the repository that are not pages of the site.
@@ -314,14 +314,16 @@ fn quoted_constants_are_those_of_the_code() {
 
 /// The table of the roofline law's parameters, as the page has it.
 fn table_of_parameters() -> String {
-    let header = "| parameter | scale | median | sd | spread among | what |\n|---|---|---|---|---|---|\n";
+    let header =
+        "| parameter | scale | median | sd | spread among | what |\n|---|---|---|---|---|---|\n";
     let row = |p: &Parameter| {
         let scale = match p.scale {
             Scale::Log => "log",
             Scale::Logit => "logit",
         };
         let Spreads { chip, stack, network, source } = p.spreads;
-        let spreads = [(chip, "chips"), (stack, "stacks"), (network, "networks"), (source, "sources")];
+        let spreads =
+            [(chip, "chips"), (stack, "stacks"), (network, "networks"), (source, "sources")];
         let of_levels = spreads.iter().filter(|(spread, _)| *spread > 0.0);
         let spreads: Vec<String> =
             of_levels.map(|(spread, level)| format!("{level} {spread}")).collect();
@@ -477,4 +479,9 @@ fn numbers_may_differ_in_their_last_digit_only() {
     assert_eq!(difference(&lines("a\n..."), &["a", "b"]), None);
     assert!(difference(&lines("a"), &["a", "b"]).is_some());
     assert!(difference(&lines("a\nb"), &["a"]).is_some());
+    let printed = ["note: of 3 runs", "28 jobs, 40 s", "block  jobs", "1        12"];
+    let found = renewed(&lines("...\n104 jobs, 9 s\nblock  jobs\n..."), &printed);
+    assert_eq!(found.unwrap(), lines("...\n28 jobs, 40 s\nblock  jobs\n..."));
+    assert_eq!(renewed(&lines("...\nenergy 5 J"), &printed), None);
+    assert_eq!(renewed(&lines("block  jobs\n..."), &printed), None);
 }
