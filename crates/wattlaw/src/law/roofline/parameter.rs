@@ -158,7 +158,7 @@ parameters! {
     kernel_energy_s: Log 3e-6, 1.0, {}, "fixed energy of a kernel, in seconds of TDP";
     busy_share: Log 0.12, 0.6, {chip: 0.075, stack: 0.3}, "power of an accelerator that waits in collectives, as a share of TDP";
     codecarbon_host_w: Log 50.0, 0.5, {chip: 0.1}, "power of a node in CodeCarbon's model of CPU and memory, W";
-    source_time: Log 1.0, 0.001, {source: 0.14}, "time of a source's runs over the law's";
+    source_time: Log 1.0, 0.001, {source: 0.138}, "time of a source's runs over the law's";
     source_power: Log 1.0, 0.001, {source: 0.08}, "power of a source's runs over the law's";
     host_share: Log 0.43, 0.15, {}, "power of a node at its plug without its accelerators, as a share of their TDP";
 }

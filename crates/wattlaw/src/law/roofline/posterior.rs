@@ -17,7 +17,7 @@ use crate::base::error::{Error, Result};
 /// From groups held out one at a time.
 const fn missed_group(level: Level) -> [f64; 2] {
     match level {
-        Level::Chip => [0.16, 0.10],
+        Level::Chip => [0.20, 0.10],
         Level::Framework => [0.10, 0.035],
         Level::Program => [0.10, 0.035],
         // the spread of a source's own factors is all of it
@@ -27,7 +27,7 @@ const fn missed_group(level: Level) -> [f64; 2] {
 
 /// Share of what the law misses of a source that differs from configuration to configuration, and not from source to
 /// source. Assumed.
-const SHARE_OF_CONFIGURATION: f64 = 0.3;
+const SHARE_OF_CONFIGURATION: f64 = 0.6;
 
 /// A fitted law.
 #[derive(Debug, Clone, Serialize, Deserialize)]

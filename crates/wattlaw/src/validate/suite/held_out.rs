@@ -162,16 +162,17 @@ impl HeldOut {
         }
     }
 
-    /// Whether a group counts in the summaries. Others are listed apart.
-    fn counts(self, rows: &[&SourceRow]) -> bool {
+    /// Whether a row counts in the summaries. Others are listed apart: the study's BERT and GPT, which do not tell of one
+    /// another, and rows that no law is fitted on.
+    fn counts(self, row: &SourceRow) -> bool {
         match self {
-            Self::Sources => rows.iter().all(|row| row.table != STUDY),
-            Self::FineTuningModels => rows.iter().all(|row| row.purpose == Purpose::Fit),
-            Self::Configurations
+            Self::FineTuningModels => row.purpose == Purpose::Fit,
+            Self::Sources
+            | Self::Configurations
             | Self::Chips
             | Self::ChipsGivenFive
             | Self::Programs
-            | Self::Frameworks => true,
+            | Self::Frameworks => row.table != STUDY,
         }
     }
 }
@@ -351,9 +352,12 @@ impl<'a> OneLaw<'a> {
             }
             let seen = self.seen(&test);
             for (at, predicted) in predicted {
-                let Some(name) = case.group(&self.rows[at]) else { continue };
-                let group = of_group.entry(name.to_owned()).or_insert_with(|| Group {
-                    counts: case.counts(&rows),
+                let row = &self.rows[at];
+                let Some(name) = case.group(row) else { continue };
+                let counts = case.counts(row);
+                let name = if counts { name.to_owned() } else { format!("{name}, apart") };
+                let group = of_group.entry(name).or_insert_with(|| Group {
+                    counts,
                     seen: true,
                     predicted: Vec::new(),
                 });
