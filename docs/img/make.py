@@ -56,7 +56,7 @@ def energy():
     )
     parts = (
         ("compute_j", "FLOPs", "#1b6ca8"), ("memory_j", "memory traffic", "#6aaed6"), ("communication_j", "communication", "#4d7c4f"),
-        ("kernel_j", "kernels", "#a3c586"), ("static_j", "idle (static) power", "#c8553d"), ("host_j", "host", "#e8b4a0"),
+        ("kernel_j", "kernels", "#a3c586"), ("static_j", "idle (static) power", "#c8553d"), ("waiting_j", "waiting in collectives", "#e8b4a0"),
     )
     figure, axis = plt.subplots(figsize=(9.2, 3.7), layout="constrained")
     for y, (name, what, on) in enumerate(reversed(jobs)):
@@ -124,11 +124,11 @@ def accuracy():
     runs = str(STUDY / "runs.csv")
     published = json.loads((STUDY / "reference.json").read_text())["published_split_medians"]
     settings = ("bert", "gpt", "pooled")
-    found = {s: wattlaw("validate", runs, "--setting", s, "--scheme", "study") for s in settings}
+    found = {s: wattlaw("validate", runs, "--law", "scaling", "--setting", s, "--scheme", "study") for s in settings}
     richer = {
-        "bert": wattlaw("validate", runs, "--setting", "bert", "--terms", TERMS + " + gpu"),
-        "gpt": wattlaw("validate", runs, "--setting", "gpt", "--terms", TERMS + " + gpu"),
-        "pooled": wattlaw("validate", runs, "--terms", TERMS + " + family + log_hbm_bandwidth"),
+        "bert": wattlaw("validate", runs, "--law", "scaling", "--setting", "bert", "--terms", TERMS + " + gpu"),
+        "gpt": wattlaw("validate", runs, "--law", "scaling", "--setting", "gpt", "--terms", TERMS + " + gpu"),
+        "pooled": wattlaw("validate", runs, "--law", "scaling", "--terms", TERMS + " + family + log_hbm_bandwidth"),
     }
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.2), layout="constrained", sharey=True)
     rows = [(s, when) for s in settings for when in ("after", "before")]

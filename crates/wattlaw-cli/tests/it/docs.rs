@@ -9,8 +9,8 @@
 //!
 //! A number that repeats a constant of the code is marked, as in `at most 1,024<!-- const MAX_POINTS --> points`.
 //!
-//! `WATTLAW_WRITE_DOCS=1 cargo test -p wattlaw-cli --test it docs::` writes the outputs, the command reference and the tables of
-//! fields into the files anew; a `...` alone below a command is left as it is.
+//! `WATTLAW_WRITE_DOCS=1 cargo test -p wattlaw-cli --test it docs::` writes the outputs, the command reference, the tables of
+//! fields and that of the law's parameters into the files anew; a `...` stays, and the lines around it get their numbers.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
@@ -20,7 +20,9 @@ use crate::running;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::running::page::{check, difference, ours, same_line, shown, stage};
+use wattlaw::law::roofline::parameter::{PARAMETERS, Parameter, Scale, Spreads};
+
+use crate::running::page::{check, difference, ours, renewed, same_line, shown, stage};
 use crate::running::root;
 
 /// Links to files of the repository that are not pages of the site.
@@ -74,8 +76,8 @@ fn fields(value: &serde_json::Value, found: &mut std::collections::BTreeSet<Stri
                 found.insert(name.clone());
                 match (name.as_str(), value) {
                     ("parts_gib" | "vif", _) => {}
-                    ("machines", serde_json::Value::Object(by_gpu)) => {
-                        by_gpu.values().for_each(|machine| fields(machine, found));
+                    ("population", serde_json::Value::Object(by_parameter)) => {
+                        by_parameter.values().for_each(|parameter| fields(parameter, found));
                     }
                     _ => fields(value, found),
                 }
@@ -93,6 +95,7 @@ fn every_field_is_documented() {
     let folder = tempfile::tempdir().unwrap();
     let calibration = folder.path().join("mine.json");
     let of_roofline = folder.path().join("roofline.json");
+    let updated = folder.path().join("updated.json");
     let mut found = std::collections::BTreeSet::new();
     for command in [
         "predict examples/3d-job.toml",
@@ -100,13 +103,14 @@ fn every_field_is_documented() {
         "predict examples/job.toml --calibration any-gpu-2026",
         "cost examples/3d-job.toml",
         "job examples/3d-job.toml",
-        &format!("fit examples/runs.csv --out {}", calibration.display()),
-        &format!("fit examples/runs.csv --law roofline --out {}", of_roofline.display()),
+        &format!("fit examples/runs.csv --law scaling --out {}", calibration.display()),
+        &format!("fit examples/runs.csv --out {}", of_roofline.display()),
+        &format!("calibrate examples/runs.csv --out {}", updated.display()),
         "audit examples/runs.csv",
         "efficiency examples/runs.csv --resamples 100",
-        "validate examples/runs.csv --ablation log_C",
-        "validate examples/runs.csv --hold-out row",
-        "validate examples/runs.csv --law roofline --no-discrepancy --splits 1",
+        "validate examples/runs.csv --law scaling --ablation log_C",
+        "validate examples/runs.csv --law scaling --hold-out row",
+        "validate examples/runs.csv --no-discrepancy --splits 1",
         "import examples/logs/emissions.csv",
         "import examples/logs/alumet.csv",
         "catalog",
@@ -127,7 +131,7 @@ fn every_field_is_documented() {
         fields(&answer, &mut found);
     }
     let record = root().join("fuzz/corpus/record_json/finished.json");
-    for file in [calibration, of_roofline, record] {
+    for file in [calibration, of_roofline, updated, record] {
         fields(&serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap(), &mut found);
     }
     let header = fs::read_to_string(root().join("examples/runs.csv")).unwrap();
@@ -308,40 +312,53 @@ fn quoted_constants_are_those_of_the_code() {
     assert!(found >= 20, "only {found} constants are marked");
 }
 
-/// The first two numbers of a text: the median and the standard deviation of a parameter after its name.
-fn two_numbers(text: &str) -> Option<(f64, f64)> {
-    let words = text.split(|c: char| c.is_whitespace() || ['(', ')', ',', ':'].contains(&c));
-    let mut numbers = words.filter_map(number);
-    Some((numbers.next()?, numbers.next()?))
+/// The table of the roofline law's parameters, as the page has it.
+fn table_of_parameters() -> String {
+    let header =
+        "| parameter | scale | median | sd | spread among | what |\n|---|---|---|---|---|---|\n";
+    let row = |p: &Parameter| {
+        let scale = match p.scale {
+            Scale::Log => "log",
+            Scale::Logit => "logit",
+        };
+        let Spreads { chip, stack, network, source } = p.spreads;
+        let spreads =
+            [(chip, "chips"), (stack, "stacks"), (network, "networks"), (source, "sources")];
+        let of_levels = spreads.iter().filter(|(spread, _)| *spread > 0.0);
+        let spreads: Vec<String> =
+            of_levels.map(|(spread, level)| format!("{level} {spread}")).collect();
+        let median = if p.median < 0.01 { format!("{:e}", p.median) } else { p.median.to_string() };
+        format!(
+            "| `{}` | {scale} | {median} | {} | {} | {} |\n",
+            p.name,
+            p.sd,
+            spreads.join(", "),
+            p.about
+        )
+    };
+    PARAMETERS.iter().map(row).fold(header.to_owned(), |table, row| table + &row)
 }
 
 #[test]
 fn the_table_of_parameters_is_that_of_the_code() {
     let page = root().join("docs/concepts/roofline-law.md");
-    let text = fs::read_to_string(page).unwrap();
-    let sources = sources();
-    let mut rows = 0;
-    for line in text.lines() {
-        let cells: Vec<_> = line.split('|').map(str::trim).collect();
-        let [_, name, _, median, sd, ..] = cells[..] else { continue };
-        let Some(name) = name.strip_prefix('`').and_then(|name| name.strip_suffix('`')) else {
-            continue;
-        };
-        let quoted = (number(median).unwrap(), number(sd).unwrap());
-        // in the sources the name, and no longer one, stands before both numbers
-        let of_name = |c: char| c.is_alphanumeric() || c == '_';
-        let in_code = sources.iter().any(|source| {
-            let places = source.match_indices(name).filter(|(at, _)| {
-                let after = &source[at + name.len()..];
-                !source[..*at].ends_with(of_name) && !after.starts_with(of_name)
-            });
-            let after = places.map(|(at, _)| source[at + name.len()..].chars().take(100));
-            after.filter_map(|text| two_numbers(&text.collect::<String>())).any(|n| n == quoted)
-        });
-        assert!(in_code, "{name}: the sources do not have {quoted:?} after this name");
-        rows += 1;
+    let text = fs::read_to_string(&page).unwrap();
+    let (before, after) = text.split_once("<!-- parameters -->\n\n").unwrap();
+    let rows = after.lines().take_while(|line| line.starts_with('|'));
+    let committed: String = rows.flat_map(|line| [line, "\n"]).collect();
+    let table = table_of_parameters();
+    if std::env::var_os("WATTLAW_WRITE_DOCS").is_some() {
+        let rest = &after[committed.len()..];
+        fs::write(&page, format!("{before}<!-- parameters -->\n\n{table}{rest}")).unwrap();
+        return;
     }
-    assert_eq!(rows, 30);
+    let differs = committed.lines().zip(table.lines()).find(|(a, b)| a != b);
+    assert!(
+        committed == table,
+        "{} differs from the law's parameters, first here: {differs:?}\nrewrite it: \
+         WATTLAW_WRITE_DOCS=1 cargo test -p wattlaw-cli --test it docs::the_table_of_parameters",
+        page.display()
+    );
 }
 
 /// The targets of a page's links, outside its code blocks.
@@ -462,4 +479,9 @@ fn numbers_may_differ_in_their_last_digit_only() {
     assert_eq!(difference(&lines("a\n..."), &["a", "b"]), None);
     assert!(difference(&lines("a"), &["a", "b"]).is_some());
     assert!(difference(&lines("a\nb"), &["a"]).is_some());
+    let printed = ["note: of 3 runs", "28 jobs, 40 s", "block  jobs", "1        12"];
+    let found = renewed(&lines("...\n104 jobs, 9 s\nblock  jobs\n..."), &printed);
+    assert_eq!(found.unwrap(), lines("...\n28 jobs, 40 s\nblock  jobs\n..."));
+    assert_eq!(renewed(&lines("...\nenergy 5 J"), &printed), None);
+    assert_eq!(renewed(&lines("block  jobs\n..."), &printed), None);
 }

@@ -187,6 +187,32 @@ pub struct Checked {
     pub wrong: Vec<String>,
 }
 
+/// The first word of a line without a digit: what the line tells, whatever its numbers.
+fn subject(line: &str) -> Option<&str> {
+    line.split_whitespace().find(|word| {
+        word.contains(char::is_alphabetic) && !word.contains(|c: char| c.is_ascii_digit())
+    })
+}
+
+/// What is shown, with the numbers of what was printed: a line after `...` is the first printed one with the same subject.
+/// `None` where no line has it.
+pub fn renewed(shown: &[String], printed: &[&str]) -> Option<Vec<String>> {
+    let (mut at, mut skip) = (0, false);
+    let mut lines = Vec::new();
+    for line in shown {
+        if line.trim() == "..." {
+            skip = true;
+            lines.push(line.clone());
+            continue;
+        }
+        let last = if skip { printed.len() } else { printed.len().min(at + 1) };
+        let place = (at..last).find(|i| subject(printed[*i]) == subject(line))?;
+        lines.push(printed[place].to_owned());
+        (at, skip) = (place + 1, false);
+    }
+    Some(lines)
+}
+
 /// Executes the commands of a document in a folder that looks like the repository, and compares what they print with what
 /// is shown; with `WATTLAW_WRITE_DOCS` writes it into the document instead.
 pub fn check(document: &Path, repository: &Path) -> Checked {
@@ -218,13 +244,22 @@ pub fn check(document: &Path, repository: &Path) -> Checked {
         let printed = ran.stderr + &ran.stdout;
         let printed: Vec<&str> = printed.lines().collect();
         let elided = shown.output.iter().any(|line| line.trim() == "...");
-        if write && !shown.output.is_empty() && !elided {
+        let whole = || printed.iter().map(|line| (*line).to_owned()).collect();
+        let differs = difference(&shown.output, &printed);
+        let new = match (&differs, elided) {
+            (None, true) => None,
+            (Some(_), true) => renewed(&shown.output, &printed),
+            (_, false) => Some(whole()),
+        };
+        if write
+            && !shown.output.is_empty()
+            && let Some(new) = new
+        {
             let margin = " ".repeat(shown.indent);
-            let printed =
-                printed.iter().map(|line| format!("{margin}{line}").trim_end().to_owned());
-            rewritten.push((shown, printed.collect::<Vec<_>>()));
+            let new = new.iter().map(|line| format!("{margin}{line}").trim_end().to_owned());
+            rewritten.push((shown, new.collect::<Vec<_>>()));
         } else if !shown.output.is_empty()
-            && let Some(what) = difference(&shown.output, &printed)
+            && let Some(what) = differs
         {
             checked.wrong.push(format!("{place}: $ {command}\n{what}"));
         }
