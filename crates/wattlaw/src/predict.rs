@@ -254,7 +254,7 @@ pub fn predict(
         .collect::<BTreeMap<_, _>>();
     let confidence = match kind {
         EstimateKind::Assumed => Confidence::assumed(),
-        EstimateKind::Fitted => Confidence::new(job, &estimate.support, &outside),
+        EstimateKind::Fitted => Confidence::new(job, calibration, &estimate.support, &outside),
     };
 
     let memory = PeakMemory::for_job(job, level)?;

@@ -241,7 +241,7 @@ fn breakdown(breakdown: &Breakdown) -> String {
                 energy.total_j,
                 &[
                     ("static power", energy.static_j),
-                    ("waiting in collectives", energy.waiting_j),
+                    ("busy waiting", energy.waiting_j),
                     ("FLOPs", energy.compute_j),
                     ("memory", energy.memory_j),
                     ("communication", energy.communication_j),

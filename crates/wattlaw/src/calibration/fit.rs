@@ -320,7 +320,7 @@ impl Calibration {
             data: Source {
                 name: data.name.clone(),
                 sha256: data.digest.clone(),
-                rows: data.runs.len(),
+                rows: self.data.rows + data.runs.len(),
                 groups: frame.levels("config_family")?.len(),
                 source: None,
                 energies_assumed: data.energies_assumed() + self.data.energies_assumed,

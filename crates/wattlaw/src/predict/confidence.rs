@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::law_estimate::Support;
 use super::warnings::plain;
 use crate::base::words::words;
-use crate::calibration::Outside;
+use crate::calibration::{Calibration, LawKind, Outside};
 use crate::job::Job;
 use crate::job::workload::Framework;
 use crate::law::roofline::{Groups, Level};
@@ -49,7 +49,12 @@ impl Confidence {
         }
     }
 
-    pub(super) fn new(job: &Job, support: &Support, outside: &[Outside]) -> Self {
+    pub(super) fn new(
+        job: &Job,
+        calibration: &Calibration,
+        support: &Support,
+        outside: &[Outside],
+    ) -> Self {
         let groups = Groups::for_job(job);
         let stated = job.workload.framework.framework != Framework::Unknown;
         let mut reasons: Vec<String> = support
@@ -69,6 +74,12 @@ impl Confidence {
         }));
         if !reasons.is_empty() {
             return Self { label: ConfidenceLabel::Extrapolated, text: reasons.join("; ") };
+        }
+        if calibration.law.kind() == LawKind::Scaling {
+            return Self {
+                label: ConfidenceLabel::Fitted,
+                text: format!("{} was fitted on {} runs", calibration.name, calibration.data.rows),
+            };
         }
         if support.nearness > NEAR {
             return Self {

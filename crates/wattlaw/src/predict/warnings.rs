@@ -32,18 +32,12 @@ pub enum WarningKind {
     Scope,
     /// Too few held-out runs for an interval of this level.
     TooFewRuns,
-    /// Too few runs on this accelerator; the interval is that of the pooled law.
-    FewRuns,
     /// The calibration has no run of this strategy.
     UnseenStrategy,
     /// The calibration has times only; power is assumed.
     AssumedPower,
     /// Some energies of the calibration's runs were assumed.
     AssumedEnergy,
-    /// The prediction does not include start-up and end.
-    StepsOnly,
-    /// The interval is widened by an assumed factor.
-    WiderByAssumption,
     /// The power limit lies outside what was measured.
     PowerLimit,
     /// A pipeline stage holds no layer.
@@ -55,7 +49,7 @@ pub enum WarningKind {
 }
 
 words!(WarningKind, "kind of warning":
-    OutsideRange = "outside-range", Substituted = "substituted", UnknownGpu = "unknown-gpu", Impossible = "impossible", NotInLaw = "not-in-law", Memory = "memory", Scope = "scope", TooFewRuns = "too-few-runs", FewRuns = "few-runs", UnseenStrategy = "unseen-strategy", AssumedPower = "assumed-power", AssumedEnergy = "assumed-energy", StepsOnly = "steps-only", WiderByAssumption = "wider-by-assumption", PowerLimit = "power-limit", EmptyStage = "empty-stage", OddVocabulary = "odd-vocabulary", HighMfu = "high-mfu");
+    OutsideRange = "outside-range", Substituted = "substituted", UnknownGpu = "unknown-gpu", Impossible = "impossible", NotInLaw = "not-in-law", Memory = "memory", Scope = "scope", TooFewRuns = "too-few-runs", UnseenStrategy = "unseen-strategy", AssumedPower = "assumed-power", AssumedEnergy = "assumed-energy", PowerLimit = "power-limit", EmptyStage = "empty-stage", OddVocabulary = "odd-vocabulary", HighMfu = "high-mfu");
 
 /// A warning: a kind that scripts can match, and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -254,10 +254,6 @@ impl<'a> Fit<'a> {
                     break;
                 }
             }
-            if std::env::var("TRACE").is_ok() {
-                let p = self.prior_precision();
-                println!("loss {:.2}", self.loss(&self.mean, &p));
-            }
             let (information, ..) = self.normal_equations(&precision);
             covariance = information.cholesky().ok_or_else(singular)?.inverse();
             if matches!(self.prior, Prior::Spreads(_)) {

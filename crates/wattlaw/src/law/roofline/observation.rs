@@ -43,8 +43,16 @@ impl Observation {
             scope: run.scope,
             table: table.to_owned(),
             log_time: Some(run_time(seconds, run.covers, &job).ln()),
-            log_power: power.map(f64::ln),
+            log_power: power.filter(|_| known(run.scope)).map(f64::ln),
         })
+    }
+}
+
+/// Whether the law knows what a power of this scope covers. A power that is not stated counts as the accelerators'.
+const fn known(scope: Scope) -> bool {
+    match scope {
+        Scope::Gpu | Scope::Codecarbon | Scope::NodeDc | Scope::NodeAc | Scope::Unstated => true,
+        Scope::Devices | Scope::Facility => false,
     }
 }
 

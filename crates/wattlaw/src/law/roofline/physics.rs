@@ -25,6 +25,7 @@ use super::parameter::Parameters;
 use super::power::{Power, smooth_minimum};
 use super::terms::{Communication, Products, Terms};
 use crate::base::scope::Scope;
+use crate::job::host::SUPPLY_EFFICIENCY;
 use crate::stats::tape::Real;
 
 /// The largest share of peak that products reach. Source: the best products of published benchmarks reach 0.78 to 0.86
@@ -134,9 +135,8 @@ impl<R: Real> Parameters<R> {
         let watts = match scope {
             Scope::Codecarbon => watts + self.codecarbon_host_w * (x.nodes / x.gpus),
             Scope::NodeAc => watts + self.host_share * x.tdp,
-            Scope::Gpu | Scope::Devices | Scope::NodeDc | Scope::Facility | Scope::Unstated => {
-                watts
-            }
+            Scope::NodeDc => (watts + self.host_share * x.tdp) * SUPPLY_EFFICIENCY.value,
+            Scope::Gpu | Scope::Devices | Scope::Facility | Scope::Unstated => watts,
         } * self.source_power;
         let v2 = clock.voltage.squared();
         let (remains, rest) = power.idle_parts(self.static_remains);
