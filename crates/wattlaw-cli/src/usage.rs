@@ -105,7 +105,7 @@ mod tests {
             "unexpected argument '--micro-batsh' found; a similar argument exists: '--micro-batch'"
         );
         assert!(
-            wrong("wattlaw fit x.csv --law y").ends_with("[possible values: scaling, roofline]")
+            wrong("wattlaw fit x.csv --law y").ends_with("[possible values: roofline, scaling]")
         );
         assert!(
             wrong("wattlaw predict --tokens -5").starts_with("--tokens: `-5` is not accepted; ")

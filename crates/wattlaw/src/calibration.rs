@@ -10,7 +10,7 @@ mod suggest;
 pub use design::study_design;
 pub use embedded::{BUILT_IN, built_in, embedded};
 pub use fit::{FitOptions, default_formula};
-pub(crate) use range::at_the_edge;
+pub(crate) use range::near_the_edge;
 pub use range::{Outside, Range};
 pub use suggest::{Suggested, Suggestions};
 

@@ -147,13 +147,17 @@ pub(super) fn outside(ranges: &[Range], job: &Job) -> Vec<Outside> {
     found
 }
 
-/// The job with a variable moved to the nearer end of its range, as far as the job's own counts allow.
+/// The job with each variable that lies outside its range moved to at most `beyond` times the nearer end, as far as the
+/// job's own counts allow.
 ///
 /// Degrees stay what they are, so the number of GPUs moves by whole data-parallel ranks.
-pub(crate) fn at_the_edge(job: &Job, outside: &[Outside]) -> Job {
+pub(crate) fn near_the_edge(job: &Job, outside: &[Outside], beyond: f64) -> Job {
     let mut moved = job.clone();
-    for Outside { variable, value, min, max, .. } in outside {
-        let edge = if value > max { max.floor() } else { min.ceil() } as u64;
+    for Outside { variable, value, min, max, factor } in outside {
+        if *factor <= beyond {
+            continue;
+        }
+        let edge = if value > max { max * beyond } else { min / beyond }.round().max(1.0) as u64;
         let (w, a) = (&mut moved.workload, &mut moved.architecture);
         match variable.as_str() {
             "seq_len" => {

@@ -7,13 +7,13 @@ use super::{Factor, Interval, Warning, WarningKind, factors};
 use crate::base::error::{Error, Result};
 use crate::base::scope::Scope;
 use crate::base::units::JOULES_PER_KWH;
-use crate::calibration::{Calibration, Laws, Outside, ScalingLaws, at_the_edge};
+use crate::calibration::{Calibration, Laws, ScalingLaws, near_the_edge};
 use crate::job::Job;
 use crate::job::parallelism::StrategyKind;
 use crate::law::roofline::clock::{MIN_CLOCK_SHARE, PowerLimit};
 use crate::law::roofline::terms::Terms;
 use crate::law::roofline::{
-    EnergyParts, Estimate, Groups, Level, LocalEstimate, Parts, RooflineFit, TimeParts, Workspace,
+    EnergyParts, Groups, Level, LocalEstimate, Parts, RooflineFit, TimeParts, Workspace,
 };
 use crate::stats::inference::Reference;
 
@@ -141,11 +141,15 @@ fn roofline(
     let LocalEstimate { mut estimate, discrepancy, nearness } =
         answer.estimate(&terms, Scope::Gpu, &mut workspace);
     let outside = calibration.outside(job);
-    if !outside.is_empty() {
-        let edge = at_the_edge(job, &outside);
-        let there = answer.estimate(&Terms::for_job(&edge), Scope::Gpu, &mut workspace).estimate;
-        estimate = widened(estimate, &there, &outside);
+    for beyond in DISTANCES.into_iter().filter(|d| outside.first().is_some_and(|o| o.factor > *d)) {
+        let nearer = Terms::for_job(&near_the_edge(job, &outside, beyond));
+        let there = answer.estimate(&nearer, Scope::Gpu, &mut workspace).estimate;
+        estimate.variance_time = estimate.variance_time.max(there.variance_time);
+        estimate.variance_power = estimate.variance_power.max(there.variance_power);
     }
+    let distance: f64 = outside.iter().map(|o| o.factor.ln().powi(2)).sum();
+    estimate.variance_time += DISTANCE_SD[0].powi(2) * distance;
+    estimate.variance_power += DISTANCE_SD[1].powi(2) * distance;
     let Parts { time, energy, limit } = answer.parts(&terms);
     if !limit.met {
         return Err(unmet(job, calibration, &limit));
@@ -195,16 +199,8 @@ fn roofline(
 /// Assumed: a factor of ten outside one range widens time by ×1.9 and power by ×1.3 at 95 %.
 const DISTANCE_SD: [f64; 2] = [0.15, 0.05];
 
-/// The estimate of a job outside the fitted ranges: never surer than at their edge, and less sure with distance.
-fn widened(estimate: Estimate, at_the_edge: &Estimate, outside: &[Outside]) -> Estimate {
-    let squares: f64 = outside.iter().map(|o| o.factor.ln().powi(2)).sum();
-    let wider = |own: f64, edge: f64, sd: f64| own.max(edge) + sd * sd * squares;
-    Estimate {
-        variance_time: wider(estimate.variance_time, at_the_edge.variance_time, DISTANCE_SD[0]),
-        variance_power: wider(estimate.variance_power, at_the_edge.variance_power, DISTANCE_SD[1]),
-        ..estimate
-    }
-}
+/// Factors outside a range at which a job beyond is looked at: it is never surer than a job between it and the range.
+const DISTANCES: [f64; 7] = [1.0, 2.0, 4.0, 8.0, 16.0, 64.0, 256.0];
 
 /// A warning for a law without fitted runs of the job's strategy.
 fn unseen_strategy(job: &Job, calibration: &Calibration) -> Option<Warning> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::figure::{Figure, Measure, Target, at_most};
 use super::held_out::{Group, HeldOutEvaluation, LEVEL, Outcome, Over, Predicted};
-use super::published::{Comparison, Published};
+use super::published::{Comparison, NODE_RUN, Published};
 use super::rows::SourceRow;
 use crate::base::error::{Error, Result};
 use crate::calibration::built_in;
@@ -18,9 +18,6 @@ pub const SOURCE: &str = "mlperf-node-power";
 
 /// The benchmark that the figure is of; the other, BERT, ran with CUDA graphs and without padding, which no job says.
 const BENCHMARK: &str = "llama-2-70b";
-
-/// The published run of the same benchmark.
-pub(super) const PUBLISHED: &str = "mlperf4.0-llama2_70b_lora-8xH100";
 
 const FIGURES: &[(Over, Figure)] =
     &[(Over::All, at_most(Target::Energy, Measure::MeanOfMedians, 0.12, 0.06))];
@@ -61,7 +58,7 @@ pub fn evaluate(rows: &[SourceRow], published: &[Published]) -> Result<HeldOutEv
         ];
         add(&row.model, Predicted { source: row.source.clone(), outcomes });
     }
-    for run in published.iter().filter(|run| run.run == PUBLISHED) {
+    for run in published.iter().filter(|run| run.run == NODE_RUN) {
         let of = |c: &Comparison, baseline: &Comparison| {
             c.interval.map(|[lower, upper]| {
                 let interval = Interval { estimate: c.predicted, lower, upper };
