@@ -57,6 +57,7 @@ def evaluate(suite, name, predict, note, fitted=False, in_sample=()):
     report = {"peer": name, "note": note, "in_sample": list(in_sample), "cases": {}}
     for case in suite.cases:
         groups = defaultdict(lambda: {target: [] for target in TARGETS})
+        named = {group["held_out"] for group in case["groups"]}
         n_rows = 0
         for split in case["splits"]:
             test = keys(split)
@@ -72,6 +73,10 @@ def evaluate(suite, name, predict, note, fitted=False, in_sample=()):
                 if answers.get(key) is None:
                     continue
                 group = key[0] if case["case"] == "configurations" else split["held_out"]
+                # the suite lists the study's rows and those of other purposes apart
+                apart = f"{group}, apart"
+                if apart in named and (group not in named or key[0].startswith("study-")):
+                    group = apart
                 for target, error in errors(suite.rows[key], answers[key]).items():
                     groups[group][target].append(error)
         report["cases"][case["case"]] = summary(case, groups, n_rows)

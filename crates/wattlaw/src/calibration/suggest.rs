@@ -41,7 +41,7 @@ impl Calibration {
     /// Chooses up to `count` of the candidates, all on one accelerator, to predict `targets`.
     ///
     /// # Errors
-    /// [`Error::Data`](crate::Error::Data) for a calibration without a roofline law, and for several accelerators.
+    /// [`Error::Data`] for a calibration without a roofline law, and for several accelerators.
     pub fn suggest(
         &self,
         candidates: &[&Job],

@@ -321,7 +321,7 @@ impl<'a> OneLaw<'a> {
     /// Fits the law on all runs that it is for.
     ///
     /// # Errors
-    /// [`Error::Data`] without any run.
+    /// [`Error::Data`](crate::Error::Data) without any run.
     pub fn fit(rows: &'a [SourceRow]) -> Result<Self> {
         let train: Vec<&Observation> = rows
             .iter()
@@ -334,7 +334,7 @@ impl<'a> OneLaw<'a> {
     /// Evaluates a case; `progress` is called with each group or fold that is held out.
     ///
     /// # Errors
-    /// [`Error::Data`] where a fit without the held-out runs has none.
+    /// [`Error::Data`](crate::Error::Data) where a fit without the held-out runs has none.
     pub fn evaluate(
         &self,
         case: HeldOut,
