@@ -1,7 +1,7 @@
 //! The sources of a law: which rows of which measured tables, what their tables do not say, and which rows are left out.
 //!
 //! A source is one experiment with all its precisions and power limits. The list is data
-//! (`calibrations/sources.toml`), its rules were fixed before any law was fitted, and the tables are inputs, not part of
+//! (`calibrations/sources.toml`), its rules rest on described defects and on no law's errors, and the tables are inputs, not part of
 //! the project.
 
 mod rules;
