@@ -147,40 +147,34 @@ pub(super) fn outside(ranges: &[Range], job: &Job) -> Vec<Outside> {
     found
 }
 
-/// The job with each variable that lies outside its range moved to at most `beyond` times the nearer end, as far as the
-/// job's own counts allow.
+/// The job with a variable that lies outside its range moved to `beyond` times the nearer end, as far as the job's own
+/// counts allow.
 ///
 /// Degrees stay what they are, so the number of GPUs moves by whole data-parallel ranks.
-pub(crate) fn near_the_edge(job: &Job, outside: &[Outside], beyond: f64) -> Job {
+pub(crate) fn near_the_edge(job: &Job, outside: &Outside, beyond: f64) -> Job {
     let mut moved = job.clone();
-    for Outside { variable, value, min, max, factor } in outside {
-        if *factor <= beyond {
-            continue;
+    let Outside { variable, value, min, max, .. } = outside;
+    let edge = if value > max { max * beyond } else { min / beyond }.round().max(1.0) as u64;
+    let scaled = |n: u64| ((n as f64 * edge as f64 / value) as u64).max(1);
+    let (w, a) = (&mut moved.workload, &mut moved.architecture);
+    match variable.as_str() {
+        "seq_len" => {
+            (w.seq_len, w.decoder_seq_len) = (scaled(w.seq_len), scaled(w.decoder_seq_len));
         }
-        let edge = if value > max { max * beyond } else { min / beyond }.round().max(1.0) as u64;
-        let (w, a) = (&mut moved.workload, &mut moved.architecture);
-        match variable.as_str() {
-            "seq_len" => {
-                let share = edge as f64 / value;
-                let scaled = |n: u64| ((n as f64 * share) as u64).max(1);
-                (w.seq_len, w.decoder_seq_len) = (scaled(w.seq_len), scaled(w.decoder_seq_len));
-            }
-            "micro_batch" => w.micro_batch = edge,
-            "layers" => a.layers = edge.max(moved.parallelism.pp),
-            "hidden_size" => {
-                let share = edge as f64 / value;
-                let scaled = |n: u64| ((n as f64 * share) as u64).max(1);
-                (a.hidden_size, a.ffn_size) = (edge, scaled(a.ffn_size));
-                a.head_dim = scaled(a.head_dim);
-            }
-            "gpus" => {
-                let p = &mut moved.parallelism;
-                p.dp = (edge / (p.tp * p.pp)).max(1);
-                p.shard_group = p.shard_group.min(p.dp);
-                moved.system.gpus = p.gpus();
-            }
-            _ => {}
+        "micro_batch" => w.micro_batch = edge,
+        "layers" => a.layers = edge.max(moved.parallelism.pp),
+        "hidden_size" => {
+            (a.hidden_size, a.ffn_size) = (edge, scaled(a.ffn_size));
+            a.head_dim = scaled(a.head_dim);
         }
+        "gpus" => {
+            let p = &mut moved.parallelism;
+            p.dp = (edge / (p.tp * p.pp)).max(1);
+            p.shard_group = p.shard_group.min(p.dp);
+            moved.system.gpus = p.gpus();
+        }
+        // the length of a run is in no range of the law
+        _ => {}
     }
     moved
 }

@@ -141,11 +141,13 @@ fn roofline(
     let LocalEstimate { mut estimate, discrepancy, nearness } =
         answer.estimate(&terms, Scope::Gpu, &mut workspace);
     let outside = calibration.outside(job);
-    for beyond in DISTANCES.into_iter().filter(|d| outside.first().is_some_and(|o| o.factor > *d)) {
-        let nearer = Terms::for_job(&near_the_edge(job, &outside, beyond));
-        let there = answer.estimate(&nearer, Scope::Gpu, &mut workspace).estimate;
-        estimate.variance_time = estimate.variance_time.max(there.variance_time);
-        estimate.variance_power = estimate.variance_power.max(there.variance_power);
+    for variable in &outside {
+        for beyond in DISTANCES.into_iter().filter(|beyond| variable.factor > *beyond) {
+            let nearer = Terms::for_job(&near_the_edge(job, variable, beyond));
+            let there = answer.estimate(&nearer, Scope::Gpu, &mut workspace).estimate;
+            estimate.variance_time = estimate.variance_time.max(there.variance_time);
+            estimate.variance_power = estimate.variance_power.max(there.variance_power);
+        }
     }
     let distance: f64 = outside.iter().map(|o| o.factor.ln().powi(2)).sum();
     estimate.variance_time += DISTANCE_SD[0].powi(2) * distance;

@@ -607,3 +607,21 @@ fn held_out_families_are_predicted() {
     assert!(found.r2.median > 0.95, "R² {}", found.r2.median);
     assert!(found.median_ape.median < 0.1, "median error {}", found.median_ape.median);
 }
+
+/// Runs whose software is not stated tell of their own source, and not of all jobs whose software is not stated.
+#[test]
+fn runs_of_unstated_software_leave_other_jobs_as_wide_as_before() {
+    let unstated = grid("rtx-4090", "unknown");
+    let runs = table(&unstated[..10], 1.2, |_| Scope::Gpu);
+    let added = BUILT_IN.adjusted(&runs, &CATALOG, "mine").unwrap();
+    let width = |calibration: &Calibration, job: &Job| {
+        let time = predict(job, calibration, "test", None, 0.95).unwrap().duration_s.unwrap();
+        time.upper / time.lower
+    };
+    for job in grid("a100-sxm4-80gb", "unknown").iter().take(10) {
+        assert!(width(&added, job) > 0.9 * width(&BUILT_IN, job));
+    }
+    for job in &unstated[..10] {
+        assert!(width(&added, job) < 0.8 * width(&BUILT_IN, job));
+    }
+}

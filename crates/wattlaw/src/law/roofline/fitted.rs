@@ -139,11 +139,7 @@ impl RooflineFit {
             .or_else(|| self.cells.iter().find(same));
         let unseen = Level::LEVELS
             .into_iter()
-            .filter(|level| {
-                let group = groups.of(*level);
-                let own = *level == Level::Source && !group.is_empty();
-                !own && !self.posterior.has(*level, group)
-            })
+            .filter(|level| !self.posterior.knows(*level, &groups))
             .collect();
         Answer { conditional: self.posterior.conditional(&groups), cell, unseen }
     }

@@ -63,6 +63,9 @@ impl Level {
     }
 }
 
+/// The name of a framework, program or kind of network that is not stated.
+const NOT_STATED: &str = "unknown";
+
 /// The groups of a job, by level.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Groups {
@@ -91,13 +94,18 @@ impl Groups {
         }
     }
 
-    /// The group of a level.
+    /// The group of a level; empty where none is stated, and for a source that is new.
+    ///
+    /// What is not stated is no group: runs of any software would share its deviations. A program that is not stated is
+    /// the source's own.
     pub fn of(&self, level: Level) -> &str {
+        let stated = |name| if name == NOT_STATED { "" } else { name };
         match level {
             Level::Chip => &self.chip,
-            Level::Framework => &self.framework,
+            Level::Framework => stated(&self.framework),
+            Level::Program if self.program == NOT_STATED => &self.source,
             Level::Program => &self.program,
-            Level::Network => &self.network,
+            Level::Network => stated(&self.network),
             Level::Source => &self.source,
         }
     }
@@ -123,7 +131,7 @@ impl Layout {
         let members = members.map(|mut names| {
             names.sort_unstable();
             names.dedup();
-            // a new source has no deviations of its own
+            // what is not stated, and a new source, have no deviations of their own
             names.retain(|name| !name.is_empty());
             names
         });
@@ -172,6 +180,17 @@ impl Layout {
     /// The positions of the parameters that differ by a level.
     pub(super) fn parameters(&self, level: Level) -> &[usize] {
         &self.parameters[level.index()]
+    }
+
+    /// Whether runs of the job's group were fitted. A program that was fitted tells of its framework, and a source that is
+    /// named is known by its runs.
+    pub(super) fn knows(&self, level: Level, groups: &Groups) -> bool {
+        let of = |level| self.has(level, groups.of(level));
+        match level {
+            Level::Framework => of(level) || of(Level::Program),
+            Level::Source => !groups.source.is_empty(),
+            Level::Chip | Level::Program | Level::Network => of(level),
+        }
     }
 
     /// Whether the level has this group.

@@ -68,9 +68,7 @@ impl Posterior {
             }
         }
         for level in Level::LEVELS {
-            // a source without factors of its own is known by its runs
-            let known = level == Level::Source && !groups.source.is_empty();
-            if known || self.layout.has(level, groups.of(level)) {
+            if self.layout.knows(level, groups) {
                 continue;
             }
             for (spread, k) in self.spreads[level.index()].iter().zip(self.layout.parameters(level))
@@ -131,9 +129,9 @@ impl Posterior {
         self.power_chips.iter().any(|known| known == chip)
     }
 
-    /// Whether runs of this group were fitted.
-    pub(super) fn has(&self, level: Level, group: &str) -> bool {
-        self.layout.has(level, group)
+    /// Whether runs of the job's group were fitted.
+    pub(super) fn knows(&self, level: Level, groups: &Groups) -> bool {
+        self.layout.knows(level, groups)
     }
 
     /// The groups with runs of a level.
