@@ -6,7 +6,7 @@ use crate::base::scope::Scope;
 use crate::data::dataset::{Dataset, ProxyColumns};
 use crate::job::catalog::Catalog;
 use crate::law::efficiency::{BeforeRunLaw, measurable};
-use crate::law::roofline::{MAX_POINTS, Observation, RooflineFit, observations};
+use crate::law::roofline::{MAX_POINTS, Observation, RooflineFit, observations, source_name};
 use crate::law::scaling::ScalingLaw;
 use crate::law::setting::Setting;
 use crate::stats::conformal::Conformal;
@@ -311,8 +311,11 @@ impl Calibration {
         let law = self.roofline("be adapted to runs")?;
         let frame = data.frame(ProxyColumns::default(), catalog)?;
         let runs = observations(data, catalog).into_iter().collect::<Result<Vec<_>>>()?;
-        let updated =
-            law.updated(&runs.iter().collect::<Vec<_>>(), &data.name, Some(MAX_POINTS))?;
+        let updated = law.updated(
+            &runs.iter().collect::<Vec<_>>(),
+            &source_name(&data.name),
+            Some(MAX_POINTS),
+        )?;
         let own = range::from_dataset(data, frame.label("gpu")?);
         Ok(Self {
             name: name.to_owned(),

@@ -32,6 +32,7 @@ pub use discrepancy::{INPUTS, MAX_POINTS};
 pub use fit::Fit;
 pub use fitted::{Answer, LocalEstimate, RooflineFit};
 pub use groups::{Groups, Level};
+pub(crate) use law::source_name;
 pub use law::{Response, RooflineLaw, observations};
 pub use observation::Observation;
 pub use parts::{EnergyParts, Parts, TimeParts};

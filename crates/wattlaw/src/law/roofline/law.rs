@@ -64,11 +64,19 @@ impl RooflineLaw {
     }
 }
 
+/// The name of a table as a source: that of its file, without folder and ending, so that a law does not depend on where
+/// its table lay.
+pub(crate) fn source_name(table: &str) -> String {
+    let stem = std::path::Path::new(table).file_stem();
+    stem.map_or_else(|| table.to_owned(), |stem| stem.to_string_lossy().into_owned())
+}
+
 /// The observations of a dataset as one source of its own, in order.
 pub fn observations(data: &Dataset, catalog: &Catalog) -> Vec<Result<Observation>> {
+    let source = source_name(&data.name);
     let own = |run: &crate::data::measurement::Measurement| {
-        let observation = Observation::new(run, &data.name, catalog)?;
-        let groups = Groups { source: data.name.clone(), ..observation.groups };
+        let observation = Observation::new(run, &source, catalog)?;
+        let groups = Groups { source: source.clone(), ..observation.groups };
         Ok(Observation { groups, ..observation })
     };
     data.runs.iter().map(own).collect()
