@@ -201,9 +201,9 @@ struct Checked {
 }
 
 fn checked(job: &Job, calibration: &Calibration, level: f64) -> Result<Checked> {
-    let mut estimate = law_estimate::estimate(job, calibration, level)?;
     let cost = Cost::count(job, AttentionFlops::Full);
     let outside = calibration.outside(job);
+    let mut estimate = law_estimate::estimate(job, &cost, calibration, &outside, level)?;
     let mut warnings = std::mem::take(&mut estimate.warnings);
     warnings.extend(warnings::for_range(&outside, calibration));
     warnings.extend(warnings::for_job(job, calibration));

@@ -10,7 +10,6 @@ pub mod frame;
 pub mod gp;
 pub mod inference;
 pub(crate) mod minimise;
-pub mod nls;
 pub mod ols;
 pub mod optimal;
 mod orthogonal;

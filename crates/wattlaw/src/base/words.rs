@@ -1,4 +1,4 @@
-//! Two macros: enums with one list of names for flags, files and JSON; and descriptions that take absent fields from
+//! Three macros: enums with one list of names for flags, files and JSON; types that are their text there; and descriptions that take absent fields from
 //! another.
 
 /// Implements `name()`, `Display`, `FromStr` and serde for an enum, so that flags, files and JSON use the same names.
@@ -29,21 +29,36 @@ macro_rules! words {
             }
         }
 
+        $crate::base::words::as_text!($type);
+    };
+}
+pub use words;
+
+/// Lets a type with a text of its own (`Display` and `FromStr`) be that text in files and JSON.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! as_text {
+    ($type:ty) => {
         impl<'de> serde::Deserialize<'de> for $type {
-            fn deserialize<D: serde::Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
+            fn deserialize<D: serde::Deserializer<'de>>(
+                d: D,
+            ) -> std::result::Result<Self, D::Error> {
                 let text = <String as serde::Deserialize>::deserialize(d)?;
                 text.parse().map_err(serde::de::Error::custom)
             }
         }
 
         impl serde::Serialize for $type {
-            fn serialize<S: serde::Serializer>(&self, s: S) -> std::result::Result<S::Ok, S::Error> {
-                s.serialize_str(self.name())
+            fn serialize<S: serde::Serializer>(
+                &self,
+                s: S,
+            ) -> std::result::Result<S::Ok, S::Error> {
+                s.collect_str(self)
             }
         }
     };
 }
-pub use words;
+pub use as_text;
 
 /// Fills absent fields of `top` from `base`. Every field is named, so a new field does not compile until it is listed.
 macro_rules! overlay {

@@ -7,7 +7,8 @@ use super::{Factor, Interval, Warning, WarningKind, factors};
 use crate::base::error::{Error, Result};
 use crate::base::scope::Scope;
 use crate::base::units::JOULES_PER_KWH;
-use crate::calibration::{Calibration, Laws, ScalingLaws, near_the_edge};
+use crate::calibration::{Calibration, Laws, Outside, ScalingLaws, near_the_edge};
+use crate::cost::Cost;
 use crate::job::Job;
 use crate::job::parallelism::StrategyKind;
 use crate::law::roofline::clock::{MIN_CLOCK_SHARE, PowerLimit};
@@ -82,14 +83,21 @@ pub(super) struct LawEstimate {
     pub support: Support,
 }
 
-/// Estimates a job by the calibration's laws.
+/// Estimates a job, whose cost is counted and whose variables outside the fitted ranges are known, by the calibration's
+/// laws.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a level outside 0 to 1; [`Error::Data`] where the laws cannot predict the job.
-pub(super) fn estimate(job: &Job, calibration: &Calibration, level: f64) -> Result<LawEstimate> {
+pub(super) fn estimate(
+    job: &Job,
+    cost: &Cost,
+    calibration: &Calibration,
+    outside: &[Outside],
+    level: f64,
+) -> Result<LawEstimate> {
     match &calibration.law {
         Laws::Scaling(laws) => scaling(job, calibration, laws, level),
-        Laws::Roofline(laws) => roofline(job, calibration, laws, level),
+        Laws::Roofline(law) => roofline(job, cost, calibration, law, outside, level),
     }
 }
 
@@ -131,17 +139,18 @@ fn scaling(
 
 fn roofline(
     job: &Job,
+    cost: &Cost,
     calibration: &Calibration,
     law: &RooflineFit,
+    outside: &[Outside],
     level: f64,
 ) -> Result<LawEstimate> {
     let answer = law.answer(&Groups::for_job(job));
-    let terms = Terms::for_job(job);
+    let terms = Terms::from_cost(job, cost);
     let mut workspace = Workspace::default();
     let LocalEstimate { mut estimate, discrepancy, nearness } =
         answer.estimate(&terms, Scope::Gpu, &mut workspace);
-    let outside = calibration.outside(job);
-    for variable in &outside {
+    for variable in outside {
         for beyond in DISTANCES.into_iter().filter(|beyond| variable.factor > *beyond) {
             let nearer = Terms::for_job(&near_the_edge(job, variable, beyond));
             let there = answer.estimate(&nearer, Scope::Gpu, &mut workspace).estimate;

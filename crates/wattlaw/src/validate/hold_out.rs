@@ -27,16 +27,6 @@ impl HoldOut {
         }
     }
 
-    /// The column whose groups a law should hold out for its own intervals, instead of its default: an interval must be
-    /// calibrated on runs as new as the held-out ones. `None` for single rows and for `gpu`, since a law of several
-    /// accelerators holds out whole accelerators itself.
-    pub fn interval_groups(&self) -> Option<&str> {
-        match self {
-            Self::Column(name) if name != "gpu" => Some(name),
-            _ => None,
-        }
-    }
-
     /// The default scheme: one group after the other for `gpu`, `strategy` and counts such as `gpus` or `tp`,
     /// which have few groups; for all else 20 random splits that test 30 % of the groups, as many and as large as
     /// the study's.

@@ -3,11 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 use super::{DataParallel, TensorScope};
 use crate::base::error::{Error, Result};
-use crate::base::words::words;
+use crate::base::words::{as_text, words};
 
 /// What data-parallel ranks shard, and whether there is tensor and pipeline parallelism.
 ///
@@ -149,18 +147,7 @@ impl FromStr for Strategy {
     }
 }
 
-impl Serialize for Strategy {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Strategy {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+as_text!(Strategy);
 
 #[cfg(test)]
 mod tests {

@@ -54,7 +54,7 @@ pub struct PowerLimit {
     pub met: bool,
 }
 
-/// The clock under a power limit.
+/// The clock under a power limit, at a share of the full clock.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock<R> {
     /// Power at the full clock, W.
@@ -62,25 +62,21 @@ pub(super) struct Clock<R> {
     /// Power at the clock, W.
     pub draw: R,
     /// Share of the full clock.
-    pub share: f64,
+    pub share: R,
+    /// Voltage over that at the full clock.
+    pub voltage: R,
     /// Time of a step over that at the full clock.
-    pub stretch: f64,
+    pub stretch: R,
     /// Power at the lowest clock, W.
     pub lowest: f64,
 }
 
 impl<R: Real> Parameters<R> {
     /// The clock under the power limit; `on_device` is the share of a step's time that scales with it.
-    pub(super) fn clock(
-        &self,
-        x: &Terms,
-        power: &Power<R>,
-        on_device: R,
-        step: R,
-    ) -> ClockUnderLimit<R> {
+    pub(super) fn clock(&self, x: &Terms, power: &Power<R>, on_device: R, step: R) -> Clock<R> {
         let work = power.work();
-        let (remains, rest) = power.idle_parts(self.static_remains);
-        let (moves, bound) = (rest + power.busy, on_device * CLOCK_BOUND);
+        let remains = power.idle_kept;
+        let (moves, bound) = (power.idle_saved + power.busy, on_device * CLOCK_BOUND);
         let full = |slope: f64| 1.0 + slope * above_floor(1.0);
         let free = remains + moves + work / step;
         let cap = x.power_limit * (1.0 - LIMIT_PEAKS);
@@ -105,26 +101,16 @@ impl<R: Real> Parameters<R> {
         let drawn = remains + voltage.squared() * (moves * found + work / (step * stretched));
         let at_the_end = found <= MIN_CLOCK_SHARE;
         let share = if at_the_end { self.constant(found) } else { (draw - drawn) / rate + found };
-        let stretch_of_step = bound * (self.constant(1.0) / share - 1.0) + 1.0;
-        ClockUnderLimit {
+        let stretch = bound * (self.constant(1.0) / share - 1.0) + 1.0;
+        Clock {
             free: free.value(),
             draw: if at_the_end { drawn } else { draw },
             share,
             voltage,
-            stretch_of_step,
+            stretch,
             lowest: plain.at(MIN_CLOCK_SHARE).0,
         }
     }
-}
-
-/// The clock found, as the law uses it.
-pub(super) struct ClockUnderLimit<R> {
-    pub free: f64,
-    pub draw: R,
-    pub share: R,
-    pub voltage: R,
-    pub stretch_of_step: R,
-    pub lowest: f64,
 }
 
 /// Relative voltage above its floor per slope: a smooth ramp.

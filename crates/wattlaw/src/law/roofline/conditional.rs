@@ -1,6 +1,6 @@
 //! The law of the jobs of one chip, software and network: their parameters with a covariance, and estimates of jobs.
 
-use nalgebra::{SMatrix, SVector};
+use nalgebra::{DVector, SMatrix, SVector};
 
 use super::groups::Groups;
 use super::parameter::{COUNT, PARAMETERS, Parameters};
@@ -87,6 +87,15 @@ impl Workspace {
     }
 }
 
+/// Logarithms and logits of the parameters whose parts lie at `columns` of the vector of a fit.
+pub(super) fn transformed(mean: &DVector<f64>, columns: &[(usize, usize)]) -> Vector {
+    let mut transformed = Vector::zeros();
+    for (at, k) in columns {
+        transformed[*k] += mean[*at];
+    }
+    transformed
+}
+
 /// Parameters from logarithms and logits.
 pub(super) fn parameters_of(transformed: &Vector) -> [f64; COUNT] {
     std::array::from_fn(|k| PARAMETERS[k].scale.inverse(transformed[k]))
@@ -118,22 +127,35 @@ impl Conditional {
         logs(&self.parameters, terms, scope)
     }
 
-    /// Sensitivities of ln time and ln power in units of the parameters' uncertainty, and the time in seconds.
-    pub(super) fn sensitivities(
+    /// Sensitivities to the parameters in units of their uncertainty, for any number of jobs.
+    pub(super) fn sensitivity(&self) -> Sensitivity {
+        // a covariance is positive definite but for rounding
+        let ridge = Covariance::identity() * RIDGE;
+        let root = (*self.covariance + ridge).cholesky().map_or(ridge, |c| c.l());
+        Sensitivity { parameters: self.parameters, transposed_root: Box::new(root.transpose()) }
+    }
+
+    /// Parts of time and energy.
+    pub(super) fn physics(&self, terms: &Terms, scope: Scope) -> physics::Estimate<f64> {
+        Parameters::from(self.parameters).estimate(terms, scope)
+    }
+}
+
+/// A root of the parameters' covariance, with which slopes become sensitivities.
+pub(super) struct Sensitivity {
+    parameters: [f64; COUNT],
+    transposed_root: Box<Covariance>,
+}
+
+impl Sensitivity {
+    /// Sensitivities of a job's ln time and ln power, and its time in seconds.
+    pub(super) fn of(
         &self,
         terms: &Terms,
         scope: Scope,
         workspace: &mut Workspace,
     ) -> ([Vector; 2], f64) {
         let Gradients { values, slopes } = workspace.gradients(&self.parameters, terms, scope);
-        // a covariance is positive definite but for rounding
-        let ridge = Covariance::identity() * RIDGE;
-        let root = (*self.covariance + ridge).cholesky().map_or(ridge, |c| c.l());
-        (slopes.map(|slope| root.transpose() * slope), values[0].exp())
-    }
-
-    /// Parts of time and energy.
-    pub(super) fn physics(&self, terms: &Terms, scope: Scope) -> physics::Estimate<f64> {
-        Parameters::from(self.parameters).estimate(terms, scope)
+        (slopes.map(|slope| *self.transposed_root * slope), values[0].exp())
     }
 }

@@ -2,7 +2,7 @@
 
 use nalgebra::{DMatrix, DVector};
 
-use super::conditional::Workspace;
+use super::conditional::{Sensitivity, Workspace};
 use super::fitted::RooflineFit;
 use super::groups::Groups;
 use super::observation::Observation;
@@ -67,20 +67,20 @@ impl RooflineFit {
 /// Sensitivities in units of the uncertainty: to the parameters of each group of jobs, and to the coefficients of a
 /// discrepancy that is linear in the inputs.
 struct Sensitivities<'a> {
-    law: &'a RooflineFit,
-    /// The distinct groups of all jobs.
-    groups: Vec<&'a Groups>,
+    /// The distinct groups of all jobs, sorted, each with its law.
+    groups: Vec<(&'a Groups, Sensitivity)>,
     workspace: Workspace,
     mean: Vec<f64>,
     scale: Vec<f64>,
 }
 
 impl<'a> Sensitivities<'a> {
-    fn new(law: &'a RooflineFit, candidates: &[DesignJob<'a>], targets: &[DesignJob<'a>]) -> Self {
+    fn new(law: &RooflineFit, candidates: &[DesignJob<'a>], targets: &[DesignJob<'a>]) -> Self {
         let all = || candidates.iter().chain(targets);
         let mut groups: Vec<&Groups> = all().map(|job| job.groups).collect();
         groups.sort_unstable();
         groups.dedup();
+        let groups = groups.into_iter().map(|of| (of, law.answer(of).sensitivity())).collect();
         let n = targets.len().max(1) as f64;
         let inputs = super::discrepancy::INPUTS.len();
         let mean: Vec<f64> = (0..inputs)
@@ -93,7 +93,7 @@ impl<'a> Sensitivities<'a> {
                 if variance > 1e-18 { NOISE / variance.sqrt() } else { 0.0 }
             })
             .collect();
-        Self { law, groups, workspace: Workspace::default(), mean, scale }
+        Self { groups, workspace: Workspace::default(), mean, scale }
     }
 
     /// Parameters of each group, and coefficients of each response.
@@ -104,9 +104,10 @@ impl<'a> Sensitivities<'a> {
     /// Sensitivities of ln T and ln P of a job, and its predicted time.
     fn of(&mut self, job: &DesignJob<'_>) -> ([DVector<f64>; RESPONSES], f64) {
         let size = self.size();
-        let answer = self.law.answer(job.groups);
-        let (slopes, seconds) = answer.sensitivities(job.terms, Scope::Gpu, &mut self.workspace);
-        let at = self.groups.binary_search(&job.groups).unwrap_or(0) * COUNT;
+        // every job's groups are among them
+        let group = self.groups.binary_search_by_key(&job.groups, |(of, _)| *of).unwrap_or(0);
+        let (slopes, seconds) = self.groups[group].1.of(job.terms, Scope::Gpu, &mut self.workspace);
+        let at = group * COUNT;
         let coefficients = self.groups.len() * COUNT;
         let rows = std::array::from_fn(|response| {
             let mut row = DVector::zeros(size);

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 
 use nalgebra::{Cholesky, DMatrix, DVector};
 
-use super::conditional::{Covariance, Gradients, Vector, Workspace, logs, parameters_of};
+use super::conditional::{
+    Covariance, Gradients, Vector, Workspace, logs, parameters_of, transformed,
+};
 use super::groups::{Groups, LEVELS, Layout, Level};
 use super::observation::Observation;
 use super::parameter::{COUNT, PARAMETERS};
@@ -322,15 +324,6 @@ impl<'a> Fit<'a> {
         DMatrix::from_diagonal(&precision)
     }
 
-    /// Logarithms and logits of the parameters of a combination.
-    fn transformed(mean: &DVector<f64>, columns: &[(usize, usize)]) -> Vector {
-        let mut transformed = Vector::zeros();
-        for (at, k) in columns {
-            transformed[*k] += mean[*at];
-        }
-        transformed
-    }
-
     /// Residuals of a run over the noise of its source; `None` where the response was not measured.
     fn residuals(&self, at: usize, values: [f64; 2]) -> [Option<f64>; 2] {
         let run = &self.runs[at];
@@ -342,7 +335,7 @@ impl<'a> Fit<'a> {
     fn loss(&self, mean: &DVector<f64>, precision: &DMatrix<f64>) -> f64 {
         let mut loss = 0.0;
         for combination in &self.combinations {
-            let parameters = parameters_of(&Self::transformed(mean, &combination.columns));
+            let parameters = parameters_of(&transformed(mean, &combination.columns));
             for at in &combination.runs {
                 let run = &self.runs[*at];
                 let values = logs(&parameters, &run.terms, run.scope);
@@ -369,7 +362,7 @@ impl<'a> Fit<'a> {
         let mut loss = self.prior_loss(&self.mean, precision);
         let mut workspace = Workspace::default();
         for combination in &self.combinations {
-            let parameters = parameters_of(&Self::transformed(&self.mean, &combination.columns));
+            let parameters = parameters_of(&transformed(&self.mean, &combination.columns));
             let mut own_information = Covariance::zeros();
             let mut own_gradient = Vector::zeros();
             for at in &combination.runs {
@@ -425,7 +418,7 @@ impl<'a> Fit<'a> {
     fn update_noise(&mut self) {
         let mut absolute = vec![[Vec::new(), Vec::new()]; self.noise.len()];
         for combination in &self.combinations {
-            let parameters = parameters_of(&Self::transformed(&self.mean, &combination.columns));
+            let parameters = parameters_of(&transformed(&self.mean, &combination.columns));
             for at in &combination.runs {
                 let run = &self.runs[*at];
                 let values = logs(&parameters, &run.terms, run.scope);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::conditional::{Conditional, Estimate, Vector, Workspace};
+use super::conditional::{Conditional, Estimate, Sensitivity, Workspace, logs};
 use super::discrepancy::{Discrepancy, INPUTS};
 use super::fit::Fit;
 use super::groups::{Groups, Level};
@@ -67,9 +67,7 @@ impl RooflineFit {
     /// # Errors
     /// [`Error::Data`](crate::Error::Data) without any run, and for runs that are all equal.
     pub fn fit(runs: &[&Observation], points: Option<usize>) -> Result<Self> {
-        let posterior = Fit::new(runs)?.run()?;
-        let cells = Cell::learn(&posterior, runs, points)?;
-        Ok(Self { posterior, cells })
+        Self::with_cells(Fit::new(runs)?.run()?, runs, points)
     }
 
     /// Fits the law as [`fit`](Self::fit) does, starting the search at a law of most of the same runs.
@@ -78,6 +76,14 @@ impl RooflineFit {
     /// As [`fit`](Self::fit).
     pub fn refit(&self, runs: &[&Observation], points: Option<usize>) -> Result<Self> {
         let posterior = Fit::new(runs)?.starting_at(&self.posterior).rounds(REFIT_ROUNDS)?;
+        Self::with_cells(posterior, runs, points)
+    }
+
+    fn with_cells(
+        posterior: Posterior,
+        runs: &[&Observation],
+        points: Option<usize>,
+    ) -> Result<Self> {
         let cells = Cell::learn(&posterior, runs, points)?;
         Ok(Self { posterior, cells })
     }
@@ -108,15 +114,6 @@ impl RooflineFit {
         // the newest source of a chip and program is found first
         cells.extend(self.cells.iter().filter(|cell| cell.source != source).cloned());
         Ok(Self { posterior, cells })
-    }
-
-    /// The law without discrepancies.
-    #[must_use]
-    pub fn physics_only(mut self) -> Self {
-        for cell in &mut self.cells {
-            (cell.time, cell.power) = (None, None);
-        }
-        self
     }
 
     /// The law of a job's groups. A job without a source belongs to the newest one that has runs of its chip and
@@ -169,7 +166,7 @@ impl Cell {
         for ((chip, program, source), runs) in by_cell {
             let mut of_response = [const { (Vec::new(), Vec::new()) }; 2];
             for run in &runs {
-                let logs = posterior.conditional_mean(&run.groups).logs(&run.terms, run.scope);
+                let logs = logs(&posterior.parameters(&run.groups), &run.terms, run.scope);
                 for (k, y) in [run.log_time, run.log_power].into_iter().enumerate() {
                     if let Some(y) = y {
                         of_response[k].0.push(run.terms.inputs);
@@ -195,11 +192,6 @@ impl Cell {
 }
 
 impl Answer<'_> {
-    /// The groups of its jobs.
-    pub const fn groups(&self) -> &Groups {
-        &self.conditional.groups
-    }
-
     /// The estimate of a job in `scope`.
     pub fn estimate(
         &self,
@@ -253,13 +245,8 @@ impl Answer<'_> {
         Parts::new(terms, &self.conditional.physics(terms, Scope::Gpu))
     }
 
-    /// Sensitivities of ln time and ln power to the parameters in units of their uncertainty, and the time in seconds.
-    pub(super) fn sensitivities(
-        &self,
-        terms: &Terms,
-        scope: Scope,
-        workspace: &mut Workspace,
-    ) -> ([Vector; 2], f64) {
-        self.conditional.sensitivities(terms, scope, workspace)
+    /// Sensitivities of the jobs' ln time and ln power to the parameters, in units of their uncertainty.
+    pub(super) fn sensitivity(&self) -> Sensitivity {
+        self.conditional.sensitivity()
     }
 }

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::clock::PowerLimit;
-use super::physics;
+use super::physics::{self, smooth_maximum};
 use super::terms::Terms;
+use crate::stats::tape::Real as _;
 
 /// Parts of a job's time in the whole run, in seconds; they add up to the total.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -61,7 +62,10 @@ pub struct Parts {
 
 impl Parts {
     pub(super) fn new(x: &Terms, estimate: &physics::Estimate<f64>) -> Self {
-        let physics::Estimate { step, energy, clock, start, idle, .. } = estimate;
+        let physics::Estimate { step, work, clock, start, .. } = estimate;
+        let m = x.micro_steps;
+        let on_device = step.device + step.tensor;
+        let without_fsdp = smooth_maximum([step.launch, on_device], None, step.sharpness);
         let steps = if x.whole_run { x.steps } else { 1.0 };
         let start_up_s = if x.whole_run { *start } else { 0.0 };
         // what the runs of a source differ by, they differ by in all parts
@@ -71,11 +75,11 @@ impl Parts {
         // a lower clock slows device time alone
         let slower = step.total - step.total / clock.stretch;
         let time = TimeParts {
-            device_s: time(steps * (step.device + slower)),
-            tensor_parallel_s: time(steps * step.tensor),
-            launch_overhead_s: time(steps * step.launch),
-            fsdp_communication_s: time(steps * step.fsdp),
-            pipeline_s: time(steps * step.pipeline),
+            device_s: time(steps * (step.device * m + slower)),
+            tensor_parallel_s: time(steps * (step.tensor * m)),
+            launch_overhead_s: time(steps * ((without_fsdp - on_device) * m)),
+            fsdp_communication_s: time(steps * ((step.micro - without_fsdp) * m)),
+            pipeline_s: time(steps * (step.filled - step.micro * m)),
             gradient_all_reduce_s: time(steps * step.gradients),
             optimizer_s: time(steps * step.optimizer),
             start_up_s: time(start_up_s),
@@ -83,15 +87,13 @@ impl Parts {
         };
         let all = steps * x.gpus;
         // the bend of the draw below the limit lowers all parts alike
-        let sum = energy.idle
-            + energy.busy
-            + energy.compute
-            + energy.memory
-            + energy.communication
-            + energy.kernels;
+        let v2 = clock.voltage.squared();
+        let idle = (work.idle_kept + work.idle_saved * clock.share * v2) * step.total;
+        let busy = work.busy * clock.share * v2 * step.total;
+        let sum = idle + busy + work.work() * v2;
         let drawn_j = all * clock.draw * step.total;
         let bend = if sum > 0.0 { drawn_j / (all * sum) } else { 1.0 };
-        let start_j = x.gpus * start_up_s * idle;
+        let start_j = x.gpus * start_up_s * work.idle;
         let total_j = x.gpus * estimate.power * estimate.time;
         let joules = |joules: f64| total_j / (drawn_j + start_j) * joules;
         let limit = PowerLimit {
@@ -105,12 +107,12 @@ impl Parts {
         Self {
             time,
             energy: EnergyParts {
-                static_j: joules(bend * all * energy.idle + start_j),
-                waiting_j: joules(bend * all * energy.busy),
-                compute_j: joules(bend * all * energy.compute),
-                memory_j: joules(bend * all * energy.memory),
-                communication_j: joules(bend * all * energy.communication),
-                kernel_j: joules(bend * all * energy.kernels),
+                static_j: joules(bend * all * idle + start_j),
+                waiting_j: joules(bend * all * busy),
+                compute_j: joules(bend * all * work.compute * v2),
+                memory_j: joules(bend * all * work.memory * v2),
+                communication_j: joules(bend * all * work.communication * v2),
+                kernel_j: joules(bend * all * work.kernels * v2),
                 total_j,
             },
             limit,

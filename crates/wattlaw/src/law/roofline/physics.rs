@@ -45,43 +45,37 @@ pub(super) struct Estimate<R> {
     pub time: R,
     /// Mean power of a GPU over it, in the scope.
     pub power: R,
-    /// Seconds of a step at the clock, by part.
-    pub step: StepTime<R>,
-    /// Joules of a GPU in a step, by part.
-    pub energy: StepEnergy<R>,
-    /// Start-up and end.
+    /// A step, from which its parts follow.
+    pub step: Step<R>,
+    /// Power and work at the full clock.
+    pub work: Power<R>,
+    /// Start-up and end, s.
     pub start: R,
-    /// Idle power of a GPU, W.
-    pub idle: R,
     /// The clock under the limit.
     pub clock: Clock<R>,
 }
 
-/// Parts of a step's time in seconds, at the full clock but for the total.
+/// Times of a step in seconds, at the full clock but for the total.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct StepTime<R> {
+pub(super) struct Step<R> {
+    /// Device time of a micro-step.
     pub device: R,
+    /// Tensor-parallel communication of a micro-step.
     pub tensor: R,
+    /// Launch overhead of a micro-step.
     pub launch: R,
-    pub fsdp: R,
-    pub pipeline: R,
+    /// Sharpness of the maximum of launch overhead, device time and FSDP communication.
+    pub sharpness: R,
+    /// That maximum: a micro-step without its pipeline.
+    pub micro: R,
+    /// All micro-steps, with pipeline communication and bubble.
+    pub filled: R,
+    /// Communication of a step.
     pub gradients: R,
+    /// Optimizer and other host time of a step.
     pub optimizer: R,
     /// All of it, at the clock.
     pub total: R,
-}
-
-/// Parts of the energy of a GPU in a step in joules, at the clock.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct StepEnergy<R> {
-    /// Idle power.
-    pub idle: R,
-    /// Waiting in collectives.
-    pub busy: R,
-    pub compute: R,
-    pub memory: R,
-    pub communication: R,
-    pub kernels: R,
 }
 
 impl<R: Real> Parameters<R> {
@@ -96,7 +90,6 @@ impl<R: Real> Parameters<R> {
             (self.device(x), self.tensor(x), self.fsdp(x), self.launch(x));
         let on_device = device + tensor;
         let q = self.overlap + 1.0;
-        let without_fsdp = smooth_maximum([launch, on_device], None, q);
         let micro = smooth_maximum([launch, on_device], fsdp, q);
         let pipeline = (b.pipeline.count > 0.0).then(|| {
             self.over(x, &b.pipeline, self.shard_efficiency, self.hop_s)
@@ -122,7 +115,7 @@ impl<R: Real> Parameters<R> {
         let waiting = fsdp.map_or(on_device, |fsdp| on_device + fsdp);
         let power = self.power(x, launch, waiting);
         let clock = self.clock(x, &power, device * m / step, step);
-        let at_clock = step * clock.stretch_of_step;
+        let at_clock = step * clock.stretch;
         let start = self.start_s;
         let run = at_clock * x.steps;
         let (time, watts) = if x.whole_run {
@@ -138,38 +131,23 @@ impl<R: Real> Parameters<R> {
             Scope::NodeDc => (watts + self.host_share * x.tdp) * SUPPLY_EFFICIENCY.value,
             Scope::Gpu | Scope::Devices | Scope::Facility | Scope::Unstated => watts,
         } * self.source_power;
-        let v2 = clock.voltage.squared();
-        let (remains, rest) = power.idle_parts(self.static_remains);
         Estimate {
             time,
             power: watts,
-            step: StepTime {
-                device: device * m,
-                tensor: tensor * m,
-                launch: (without_fsdp - on_device) * m,
-                fsdp: (micro - without_fsdp) * m,
-                pipeline: filled - micro * m,
+            step: Step {
+                device,
+                tensor,
+                launch,
+                sharpness: q,
+                micro,
+                filled,
                 gradients,
                 optimizer,
                 total: at_clock,
             },
-            energy: StepEnergy {
-                idle: (remains + rest * clock.share * v2) * at_clock,
-                busy: power.busy * clock.share * v2 * at_clock,
-                compute: power.compute * v2,
-                memory: power.memory * v2,
-                communication: power.communication * v2,
-                kernels: power.kernels * v2,
-            },
+            work: power,
             start,
-            idle: power.idle,
-            clock: Clock {
-                free: clock.free,
-                draw: clock.draw,
-                share: clock.share.value(),
-                stretch: clock.stretch_of_step.value(),
-                lowest: clock.lowest,
-            },
+            clock,
         }
     }
 
@@ -310,8 +288,12 @@ impl<R: Real> Parameters<R> {
         };
         let byte = self.byte_energy * (x.tdp / x.bandwidth);
         let sent = m * (e.tensor.sent + e.shards.sent + e.pipeline.sent) + e.step.sent;
+        let idle = self.static_share * x.tdp;
+        let idle_kept = idle * self.static_remains / (self.static_remains + 1.0);
         Power {
-            idle: self.static_share * x.tdp,
+            idle,
+            idle_kept,
+            idle_saved: idle - idle_kept,
             // a GPU that waits for launches is idle
             busy: self.busy_share * x.tdp * ((launch / working - 1.0) * -4.0).logistic(),
             compute: layers * (m * e.layers.flops)
@@ -324,7 +306,7 @@ impl<R: Real> Parameters<R> {
 }
 
 /// (Σ tᵢ^q)^(1/q) without overflow: between the largest and the sum.
-fn smooth_maximum<R: Real>([a, b]: [R; 2], c: Option<R>, q: R) -> R {
+pub(super) fn smooth_maximum<R: Real>([a, b]: [R; 2], c: Option<R>, q: R) -> R {
     let mut largest = a.max(b);
     if let Some(c) = c {
         largest = largest.max(c);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use nalgebra::{Const, DMatrix, DVector, Dyn, OMatrix};
 use serde::{Deserialize, Serialize};
 
-use super::conditional::{Conditional, Covariance, Vector, parameters_of};
+use super::conditional::{Conditional, parameters_of, transformed};
 use super::groups::{Groups, LEVELS, Layout, Level};
 use super::observation::Observation;
 use super::parameter::{COUNT, PARAMETERS};
@@ -52,10 +52,8 @@ impl Posterior {
     pub fn conditional(&self, groups: &Groups) -> Conditional {
         let columns = self.layout.columns(groups);
         let n = self.layout.length();
-        let mut transformed = Vector::zeros();
         let mut factor = OMatrix::<f64, Const<COUNT>, Dyn>::zeros(n);
         for (at, k) in &columns {
-            transformed[*k] += self.mean[*at];
             for j in 0..=*at {
                 factor[(*k, j)] += self.factor[(*at, j)];
             }
@@ -86,7 +84,7 @@ impl Posterior {
         }
         Conditional {
             groups: groups.clone(),
-            parameters: parameters_of(&transformed),
+            parameters: parameters_of(&transformed(&self.mean, &columns)),
             covariance,
             missed,
         }
@@ -110,18 +108,9 @@ impl Posterior {
         largest
     }
 
-    /// The law of the jobs of these groups, whose uncertainty is not asked.
-    pub(super) fn conditional_mean(&self, groups: &Groups) -> Conditional {
-        let mut transformed = Vector::zeros();
-        for (at, k) in self.layout.columns(groups) {
-            transformed[k] += self.mean[at];
-        }
-        Conditional {
-            groups: groups.clone(),
-            parameters: parameters_of(&transformed),
-            covariance: Box::new(Covariance::zeros()),
-            missed: [0.0; 2],
-        }
+    /// The parameters of the jobs of these groups.
+    pub(super) fn parameters(&self, groups: &Groups) -> [f64; COUNT] {
+        parameters_of(&transformed(&self.mean, &self.layout.columns(groups)))
     }
 
     /// Whether the power of this chip was measured in a run.

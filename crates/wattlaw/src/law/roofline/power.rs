@@ -5,9 +5,16 @@ use crate::stats::tape::Real;
 /// Sharpness of smooth minima: of the ceiling and of the power limit. Assumed.
 const SHARP: f64 = 8.0;
 
-/// Power of a GPU and the energy of its work in a step, at the full clock.
+/// Power of a GPU in watts and the energy of its work in a step in joules, at the full clock.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Power<R> {
+    /// Idle power.
     pub idle: R,
+    /// Idle power that no lower clock saves.
+    pub idle_kept: R,
+    /// The rest of the idle power.
+    pub idle_saved: R,
+    /// Waiting in collectives.
     pub busy: R,
     pub compute: R,
     pub memory: R,
@@ -18,12 +25,6 @@ pub(super) struct Power<R> {
 impl<R: Real> Power<R> {
     pub(super) fn work(&self) -> R {
         self.compute + self.memory + self.communication + self.kernels
-    }
-
-    /// Idle power that no lower clock saves, and the rest.
-    pub(super) fn idle_parts(&self, remains: R) -> (R, R) {
-        let kept = self.idle * remains / (remains + 1.0);
-        (kept, self.idle - kept)
     }
 }
 
