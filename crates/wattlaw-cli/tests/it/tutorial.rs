@@ -14,7 +14,7 @@ use serde_json::Value;
 
 /// Far above what a law of the jobs is off by, and far below what one of other jobs would be: other programs may run meanwhile.
 /// `docs/project/accuracy.md` has the figure itself.
-const MOST_OFF: f64 = 1.0;
+const MOST_OFF: f64 = 0.4;
 
 fn json(command: &str, place: &Path) -> Value {
     let ran = execute(command, place);
@@ -58,8 +58,7 @@ fn the_whole_circle() {
         "the job that was not in the sweep: predicted {predicted:.2} s, measured {measured:.2} s"
     );
     assert!(
-        // the prediction has the start-up, which the measured window leaves out
-        (predicted / measured).ln().abs() < 4.0_f64.ln(),
+        (predicted / measured).ln().abs() < 2.0_f64.ln(),
         "{predicted} s, and it took {measured} s"
     );
     // sixty steps of 64 tokens, eight sequences and two processes; warm-up is outside

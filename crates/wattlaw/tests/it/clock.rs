@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::roofline::answer;
+use wattlaw::base::scope::Covers;
 use wattlaw::job::JobSpec;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::law::roofline::terms::Terms;
@@ -109,7 +110,7 @@ fn law_by_clock() -> Vec<(f64, f64, f64)> {
          system = { gpu = 'a100-sxm4-80gb' }";
     let job = JobSpec::from_toml(text).unwrap().resolve(&Catalog::built_in().unwrap()).unwrap();
     let answer = answer(&job);
-    let x = Terms { whole_run: false, ..Terms::for_job(&job) };
+    let x = Terms { covers: Covers::OneStep, ..Terms::for_job(&job) };
     let limits = (0..200).map(|i| 1e3 * 0.985_f64.powi(i));
     limits
         .map(|power_limit| answer.parts(&Terms { power_limit, ..x.clone() }))

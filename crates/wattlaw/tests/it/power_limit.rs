@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use crate::jobs::{CATALOG, jobs, resolved};
 use crate::roofline::{answer, placed};
 use proptest::prelude::*;
-use wattlaw::base::scope::Scope;
+use wattlaw::base::scope::{Covers, Scope};
 use wattlaw::base::units::Watts;
 use wattlaw::calibration::{Calibration, embedded};
 use wattlaw::job::{Job, JobSpec};
@@ -40,7 +40,7 @@ proptest! {
         let Some(job) = job else { return Ok(()) };
         let answer = answer(&job);
         // a step: start-up draws idle power whatever the limit
-        let x = Terms { whole_run: false, ..Terms::for_job(&job) };
+        let x = Terms { covers: Covers::OneStep, ..Terms::for_job(&job) };
         let free = answer.parts(&under(&x, FREE_W));
         let x = under(&x, share * free.limit.draw_w);
         let held = answer.parts(&x);

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
 use wattlaw::base::scope::{Covers, Scope};
+use wattlaw::base::units::{Joules, Seconds};
 use wattlaw::calibration::{Calibration, FitOptions, Laws, built_in};
 use wattlaw::data::dataset::{Dataset, ProxyColumns};
 use wattlaw::data::sources::{Purpose, Sources};
@@ -623,5 +624,31 @@ fn runs_of_unstated_software_leave_other_jobs_as_wide_as_before() {
     }
     for job in &unstated[..10] {
         assert!(width(&added, job) < 0.8 * width(&BUILT_IN, job));
+    }
+}
+
+/// What the time is of does not change how far a law is off: a table of runs without their start-up is validated as one
+/// with it.
+#[test]
+fn runs_that_cover_their_steps_alone_are_validated_as_such() {
+    let jobs = grid("t4", "pytorch");
+    let mut data = table(&jobs, 1.0, |_| Scope::Gpu);
+    for (run, job) in data.runs.iter_mut().zip(&jobs) {
+        run.covers = Covers::Steps;
+        let terms = Terms { covers: Covers::Steps, ..Terms::for_job(job) };
+        let [time, power] = answer(job).logs(&terms, Scope::Gpu);
+        let joules = (time + power).exp() * job.system.gpus as f64;
+        run.duration = Some(Seconds::new(time.exp()));
+        (run.energy, run.energy_kwh) = (Some(Joules::new(joules)), Some(joules / 3.6e6));
+    }
+    let frame = data.frame(ProxyColumns::default(), &CATALOG).unwrap();
+    let validator = CrossValidator {
+        scheme: Scheme::KFold { k: 3, seed: 7 },
+        ..CrossValidator::new(HoldOut::from("row"), 7)
+    };
+    for energy in [false, true] {
+        let law = RooflineLaw::new(&data, &CATALOG, energy);
+        let found = validator.validate(&law, &frame).unwrap();
+        assert!(found.median_ape.median < 0.1, "{}", found.median_ape.median);
     }
 }

@@ -3,7 +3,7 @@
 use super::groups::Groups;
 use super::terms::Terms;
 use crate::base::error::{Error, Result};
-use crate::base::scope::{Covers, Scope};
+use crate::base::scope::Scope;
 use crate::data::measurement::Measurement;
 use crate::job::catalog::Catalog;
 
@@ -18,7 +18,7 @@ pub struct Observation {
     pub scope: Scope,
     /// Name of its table: a source's experiment, whose runs err alike.
     pub table: String,
-    /// ln(time / s) of the run or step, where it was measured.
+    /// ln(time / s) of what the terms cover, where it was measured.
     pub log_time: Option<f64>,
     /// ln(mean power of a GPU / W) in the scope, where it was measured.
     pub log_power: Option<f64>,
@@ -38,11 +38,11 @@ impl Observation {
         let seconds = duration.value();
         let power = run.energy.map(|energy| energy.value() / seconds / job.system.gpus as f64);
         Ok(Self {
-            terms: Terms { whole_run: run.covers == Covers::Run, ..Terms::for_job(&job) },
+            terms: Terms { covers: run.covers, ..Terms::for_job(&job) },
             groups: Groups::for_job(&job),
             scope: run.scope,
             table: table.to_owned(),
-            log_time: Some(run_time(seconds, run.covers, &job).ln()),
+            log_time: Some(seconds.ln()),
             log_power: power.filter(|_| known(run.scope)).map(f64::ln),
         })
     }
@@ -53,13 +53,5 @@ const fn known(scope: Scope) -> bool {
     match scope {
         Scope::Gpu | Scope::Codecarbon | Scope::NodeDc | Scope::NodeAc | Scope::Unstated => true,
         Scope::Devices | Scope::Facility => false,
-    }
-}
-
-/// The time that the law predicts: of the run with its start-up, or of one step.
-fn run_time(seconds: f64, covers: Covers, job: &crate::job::Job) -> f64 {
-    match covers {
-        Covers::Run | Covers::OneStep => seconds,
-        Covers::Steps => seconds / job.steps(),
     }
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::clock::PowerLimit;
 use super::physics::{self, smooth_maximum};
 use super::terms::Terms;
+use crate::base::scope::Covers;
 use crate::stats::tape::Real as _;
 
 /// Parts of a job's time in the whole run, in seconds; they add up to the total.
@@ -66,8 +67,11 @@ impl Parts {
         let m = x.micro_steps;
         let on_device = step.device + step.tensor;
         let without_fsdp = smooth_maximum([step.launch, on_device], None, step.sharpness);
-        let steps = if x.whole_run { x.steps } else { 1.0 };
-        let start_up_s = if x.whole_run { *start } else { 0.0 };
+        let (steps, start_up_s) = match x.covers {
+            Covers::Run => (x.steps, *start),
+            Covers::Steps => (x.steps, 0.0),
+            Covers::OneStep => (1.0, 0.0),
+        };
         // what the runs of a source differ by, they differ by in all parts
         let run_s = steps * step.total + start_up_s;
         let by_source = estimate.time / run_s;

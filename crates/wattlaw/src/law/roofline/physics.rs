@@ -24,7 +24,7 @@ use super::clock::Clock;
 use super::parameter::Parameters;
 use super::power::{Power, smooth_minimum};
 use super::terms::{Communication, Products, Terms};
-use crate::base::scope::Scope;
+use crate::base::scope::{Covers, Scope};
 use crate::job::host::SUPPLY_EFFICIENCY;
 use crate::stats::tape::Real;
 
@@ -41,7 +41,7 @@ const OPTIMIZER_LAUNCH_SHARE: f64 = 0.3;
 /// Time and power of a job by the law, in seconds and watts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Estimate<R> {
-    /// Time of the run, or of the step.
+    /// Time of what the terms cover.
     pub time: R,
     /// Mean power of a GPU over it, in the scope.
     pub power: R,
@@ -117,12 +117,14 @@ impl<R: Real> Parameters<R> {
         let clock = self.clock(x, &power, device * m / step, step);
         let at_clock = step * clock.stretch;
         let start = self.start_s;
-        let run = at_clock * x.steps;
-        let (time, watts) = if x.whole_run {
-            let time = run + start;
-            (time, (run * clock.draw + start * power.idle) / time)
-        } else {
-            (at_clock, clock.draw)
+        let steps = at_clock * x.steps;
+        let (time, watts) = match x.covers {
+            Covers::Run => {
+                let time = steps + start;
+                (time, (steps * clock.draw + start * power.idle) / time)
+            }
+            Covers::Steps => (steps, clock.draw),
+            Covers::OneStep => (at_clock, clock.draw),
         };
         let time = time * self.source_time;
         let watts = match scope {

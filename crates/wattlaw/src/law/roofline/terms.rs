@@ -4,6 +4,7 @@
 //! all of them, so its sums are means over stages.
 
 use super::discrepancy::INPUTS;
+use crate::base::scope::Covers;
 use crate::cost::{AttentionFlops, Collective, CollectiveRole, Cost, Ledger, OpKind, Phase, Span};
 use crate::job::Job;
 use crate::job::workload::{AttentionKernel, Precision};
@@ -70,8 +71,8 @@ pub struct StageTerms {
 /// The inputs of the law: FLOPs, bytes, bytes a second, watts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Terms {
-    /// Whether the time is that of a whole run with start-up and end, not of one step.
-    pub whole_run: bool,
+    /// What the time is of: the run with its start-up and end, its steps, or one step.
+    pub covers: Covers,
     /// The inputs of the discrepancy; see [`INPUTS`].
     pub inputs: [f64; INPUTS.len()],
     /// The busiest pipeline stage.
@@ -150,7 +151,7 @@ impl Terms {
         // resolve() checks that the accelerator has a peak for the precision
         let own_peak = accelerator.peak(w.precision).map_or(f64::NAN, |peak| peak.value());
         Self {
-            whole_run: true,
+            covers: Covers::Run,
             inputs: super::discrepancy::inputs(job),
             busiest,
             mean,

@@ -6,7 +6,7 @@ use super::groups::{Groups, Level};
 use super::observation::Observation;
 use super::parameter::{COUNT, PARAMETERS};
 use super::terms::Terms;
-use crate::base::scope::Scope;
+use crate::base::scope::{Covers, Scope};
 use crate::job::JobSpec;
 use crate::job::catalog::Catalog;
 
@@ -90,10 +90,13 @@ fn derivatives_by_the_tape_are_those_of_finite_differences() {
     let mut seen = [false; COUNT];
     for (at, job) in JOBS.into_iter().enumerate() {
         let (mut x, _) = terms(job);
-        for (scope, whole_run) in
-            [(Scope::Gpu, true), (Scope::Codecarbon, false), (Scope::NodeAc, true)]
-        {
-            x.whole_run = whole_run;
+        for (scope, covers) in [
+            (Scope::Gpu, Covers::Run),
+            (Scope::Codecarbon, Covers::OneStep),
+            (Scope::NodeAc, Covers::Run),
+            (Scope::NodeDc, Covers::Steps),
+        ] {
+            x.covers = covers;
             let at_place = parameters(at, 1.0);
             let Gradients { values, slopes } =
                 workspace.gradients(&parameters_of(&at_place), &x, scope);

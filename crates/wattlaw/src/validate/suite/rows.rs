@@ -4,7 +4,7 @@ use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
 
 use crate::base::error::Result;
-use crate::base::scope::Scope;
+use crate::base::scope::{Covers, Scope};
 use crate::data::sources::{Purpose, Source};
 use crate::job::Job;
 use crate::job::catalog::Catalog;
@@ -55,11 +55,19 @@ impl SourceRow {
         data.runs.iter().map(row).collect()
     }
 
+    /// Steps that the time is of.
+    fn steps(&self) -> f64 {
+        match self.observation.terms.covers {
+            Covers::Run | Covers::Steps => self.job.steps(),
+            Covers::OneStep => 1.0,
+        }
+    }
+
     /// ln of time, power and energy a GPU by 6·N·D FLOPs at a fixed utilisation and thermal design power.
     pub(super) fn baseline(&self) -> [f64; 3] {
         let terms = &self.observation.terms;
-        let steps = if terms.whole_run { 1.0 } else { self.job.steps() };
-        let time = (baseline::duration_s(&self.job) / steps).ln();
+        let share = self.steps() / self.job.steps();
+        let time = (baseline::duration_s(&self.job) * share).ln();
         let power = terms.tdp.ln();
         [time, power, time + power]
     }
@@ -91,7 +99,7 @@ struct WrittenRow<'a> {
 
 impl Serialize for SourceRow {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let Observation { terms, groups, scope, log_time, log_power, .. } = &self.observation;
+        let Observation { groups, scope, log_time, log_power, .. } = &self.observation;
         let job = self.job.to_json().map_err(S::Error::custom)?;
         WrittenRow {
             source: &self.source,
@@ -102,7 +110,7 @@ impl Serialize for SourceRow {
             chip: &groups.chip,
             program: &groups.program,
             scope: *scope,
-            steps: if terms.whole_run { self.job.steps() } else { 1.0 },
+            steps: self.steps(),
             time_s: log_time.map(f64::exp),
             power_w: log_power.map(f64::exp),
             active_parameters: self.job.architecture.active_parameters(self.job.workload.task),
