@@ -1,7 +1,8 @@
 //! Activations of a pipeline stage: layers, embedding and head, times the micro-batches in flight.
 
 use super::Recipe;
-use super::saved::{LayerActivations, Saved, Stack, attention_degree};
+use super::logits::Logits;
+use super::saved::{LayerActivations, Saved, Stack};
 use crate::base::units::Bytes;
 use crate::job::Job;
 use crate::job::parallelism::Schedule;
@@ -10,12 +11,18 @@ use crate::job::workload::Checkpointing;
 
 /// Activation memory of a stage.
 pub(super) struct Activations {
-    /// Saved for the backward pass, all micro-batches in flight.
-    pub kept: Bytes,
+    /// Saved by the layers, all micro-batches in flight.
+    pub layers: Bytes,
+    /// Saved by the embedding, all micro-batches in flight.
+    pub embedding: Bytes,
+    /// Saved by the final norm and the output projection.
+    pub head: Bytes,
     /// Recomputed for one layer at a time.
     pub recomputed: Bytes,
+    /// Gradients of activations while one layer's backward pass runs.
+    pub backward: Bytes,
     /// Logits and their copies in the loss.
-    pub logits: Bytes,
+    pub logits: Logits,
 }
 
 /// Counts the activations of one GPU of a pipeline stage.
@@ -27,23 +34,21 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> Activations {
         stacks = vec![(a.encoder_layers as f64, Stack::Main), (layers, Stack::Decoder)];
     }
     let flight = in_flight(job, stage);
-    let (mut kept, mut recomputed) = (0.0, 0.0_f64);
+    let (mut kept, mut recomputed, mut backward) = (0.0, 0.0_f64, 0.0_f64);
     for (count, stack) in stacks.into_iter().filter(|(count, _)| *count > 0.0) {
         let layer = layer(job, stack, recipe);
         kept += count * layer.kept * flight;
         recomputed = recomputed.max(layer.recomputed);
-    }
-    if stage == 0 {
-        kept += embedding(job, recipe) * flight;
+        backward = backward.max(layer.backward);
     }
     let has_head = stage == p.head_stage(a);
-    if has_head {
-        kept += head(job, recipe);
-    }
     Activations {
-        kept: Bytes::new(kept),
+        layers: Bytes::new(kept),
+        embedding: Bytes::new(if stage == 0 { embedding(job, recipe) * flight } else { 0.0 }),
+        head: Bytes::new(if has_head { head(job, recipe) } else { 0.0 }),
         recomputed: Bytes::new(recomputed),
-        logits: if has_head { logits(job, recipe) } else { Bytes::ZERO },
+        backward: Bytes::new(backward),
+        logits: if has_head { Logits::new(job, recipe) } else { Logits::NONE },
     }
 }
 
@@ -51,19 +56,24 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> Activations {
 pub(super) struct LayerBytes {
     pub kept: f64,
     pub recomputed: f64,
+    /// Gradients of activations, and other temporaries of the backward pass.
+    pub backward: f64,
 }
 
 pub(super) fn layer(job: &Job, stack: Stack, recipe: &Recipe) -> LayerBytes {
     let keeping = LayerActivations::new(job, recipe);
     let input = keeping.input(stack);
+    let backward = keeping.backward(stack);
     let tensors = keeping.layer(stack);
     let sum = |keep: &dyn Fn(&&Saved) -> bool| tensors.iter().filter(keep).map(|t| t.bytes).sum();
     let (all, core): (f64, f64) = (sum(&|_| true), sum(&|t| t.core));
     match job.workload.checkpointing {
-        Checkpointing::None => LayerBytes { kept: all, recomputed: 0.0 },
-        Checkpointing::Selective => LayerBytes { kept: all - core, recomputed: core },
+        Checkpointing::None => LayerBytes { kept: all, recomputed: 0.0, backward },
+        Checkpointing::Selective => LayerBytes { kept: all - core, recomputed: core, backward },
         // the input of the recomputed layer is already among the saved tensors
-        Checkpointing::Full => LayerBytes { kept: input, recomputed: (all - input).max(0.0) },
+        Checkpointing::Full => {
+            LayerBytes { kept: input, recomputed: (all - input).max(0.0), backward }
+        }
     }
 }
 
@@ -113,19 +123,8 @@ fn head(job: &Job, recipe: &Recipe) -> f64 {
     predicting_positions(job) * (norm + transform) / keeping.between
 }
 
-fn logits(job: &Job, recipe: &Recipe) -> Bytes {
-    let (a, w) = (&job.architecture, &job.workload);
-    if matches!(w.task, Task::Classification { .. }) {
-        return Bytes::ZERO;
-    }
-    let (computing, wide) = recipe.logit_copies;
-    let each = computing * w.precision.bytes() + wide * 4.0;
-    let vocabulary = a.padded_vocab() as f64 / attention_degree(&job.parallelism);
-    Bytes::new(predicting_positions(job) * vocabulary * each)
-}
-
 /// Positions of a micro-batch that enter the output projection.
-fn predicting_positions(job: &Job) -> f64 {
+pub(super) fn predicting_positions(job: &Job) -> f64 {
     let w = &job.workload;
     let length = if w.decoder_seq_len > 0 { w.decoder_seq_len } else { w.seq_len };
     (w.micro_batch * length) as f64

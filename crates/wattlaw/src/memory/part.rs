@@ -8,7 +8,7 @@ use crate::cost::{CollectiveRole, Op, OpKind, Phase};
 /// A part of peak memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MemoryPart {
-    /// Weights and casts of them.
+    /// Weights.
     Weights,
     /// Gradients.
     Gradients,
@@ -22,6 +22,8 @@ pub enum MemoryPart {
     Logits,
     /// Gathered parameters and communication buffers.
     Communication,
+    /// Casts of weights, gradients of activations, and copies that the optimizer's step makes.
+    Temporaries,
     /// Reserve of the caching allocator.
     Allocator,
     /// Buffers kept alive because the host queues kernels ahead of the GPU.
@@ -32,12 +34,13 @@ pub enum MemoryPart {
 
 words!(MemoryPart, "part of memory":
     Weights = "weights", Gradients = "gradients", Optimizer = "optimizer", Activations = "activations",
-    Recomputed = "recomputed", Logits = "logits", Communication = "communication", Allocator = "allocator",
+    Recomputed = "recomputed", Logits = "logits", Communication = "communication",
+    Temporaries = "temporaries", Allocator = "allocator",
     RunAhead = "run-ahead", Reserve = "reserve");
 
 impl MemoryPart {
     /// All parts, in the order of a table.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Weights,
         Self::Gradients,
         Self::Optimizer,
@@ -45,6 +48,7 @@ impl MemoryPart {
         Self::Recomputed,
         Self::Logits,
         Self::Communication,
+        Self::Temporaries,
         Self::Allocator,
         Self::RunAhead,
         Self::Reserve,
@@ -111,6 +115,7 @@ impl Memory {
             MemoryPart::Recomputed => self.recomputed,
             MemoryPart::Logits => self.logits,
             MemoryPart::Communication => self.communication,
+            MemoryPart::Temporaries => self.temporaries,
             MemoryPart::Allocator => self.allocator,
             MemoryPart::RunAhead => self.run_ahead,
             MemoryPart::Reserve => self.reserve,

@@ -25,7 +25,13 @@ pub struct Recipe {
     /// Whether norms and activation functions are fused kernels that save only their inputs; otherwise, as in Hugging
     /// Face transformers, each of their operations saves what it needs.
     pub fused: bool,
-    /// Copies of a logit while the loss is computed: in the computing precision, and in 32 bits.
+    /// Whether gradients are cleared before the forward pass and memory is followed through the phases of a step, as in a
+    /// loop in plain PyTorch; otherwise everything is counted at once.
+    pub by_phase: bool,
+    /// Copies of the updated weights that the optimizer's step makes.
+    pub update_copies: f64,
+    /// Copies of a logit while the loss is computed, where memory is not followed through the phases: in the computing
+    /// precision, and in 32 bits.
     pub logit_copies: (f64, f64),
     /// Memory reserved by the caching allocator for activations, as a multiple of their size.
     pub allocator: f64,
@@ -78,6 +84,8 @@ impl Recipe {
         bucket_bytes: 4.0,
         backward_gradients: (0.0, 0.0),
         fused: false,
+        by_phase: true,
+        update_copies: 1.0,
         logit_copies: (1.0, 3.0),
         allocator: 1.2,
         gather_buffers: 0.0,
@@ -91,6 +99,8 @@ impl Recipe {
         half_weights: true,
         gradient_bytes: 2.0,
         bucket_bytes: 0.0,
+        by_phase: false,
+        update_copies: 0.0,
         ..Self::PYTORCH
     };
 
@@ -101,6 +111,8 @@ impl Recipe {
         half_weights: true,
         bucket_bytes: 0.0,
         fused: true,
+        by_phase: false,
+        update_copies: 0.0,
         logit_copies: (0.0, 1.0),
         allocator: 1.0,
         ..Self::PYTORCH
@@ -123,6 +135,8 @@ impl Recipe {
         bucket_bytes: 2.0,
         backward_gradients: (1.0, 0.5),
         fused: true,
+        by_phase: false,
+        update_copies: 0.0,
         logit_copies: (1.0, 2.0),
         allocator: 1.2,
         gather_buffers: 3.0,

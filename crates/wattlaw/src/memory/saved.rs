@@ -107,6 +107,15 @@ impl<'a> LayerActivations<'a> {
         self.hidden_dropout() && self.a.model_type != ModelType::Opt
     }
 
+    /// Bytes of gradients and copies while the backward pass is in one layer: of the layer's output twice, and of either the
+    /// inner width or the eager attention's scores.
+    pub(super) fn backward(&self, stack: Stack) -> f64 {
+        let tokens = self.tokens(stack);
+        let around = 2.0 * tokens * self.a.hidden_size as f64 * self.residual / self.between;
+        let inner = 2.0 * tokens * self.a.ffn_size as f64 / self.tp_ffn * self.act;
+        around + inner
+    }
+
     /// The tensors of one layer.
     pub(super) fn layer(mut self, stack: Stack) -> Vec<Saved> {
         let tokens = self.tokens(stack);

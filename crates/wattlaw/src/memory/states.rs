@@ -11,9 +11,13 @@ use crate::job::workload::StatePrecision;
 /// Model state of a GPU.
 pub(super) struct States {
     pub weights: Bytes,
+    /// Casts of the weights for one forward and backward pass.
+    pub casts: Bytes,
     pub gradients: Bytes,
     pub optimizer: Bytes,
     pub communication: Bytes,
+    /// Temporaries of the optimizer's update.
+    pub update: Bytes,
 }
 
 /// Bytes a parameter, before sharding.
@@ -64,10 +68,12 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     let of_weights = shards(p.data.shards_parameters());
     let computing = w.precision.bytes();
 
-    let mut weights = (trained * per.weight + frozen * computing) / of_weights;
-    if recipe.autocasts(job) {
-        weights += computing * (held.layers + output_projection(job, stage));
-    }
+    let weights = (trained * per.weight + frozen * computing) / of_weights;
+    let casts = if recipe.autocasts(job) {
+        computing * (held.layers + output_projection(job, stage))
+    } else {
+        0.0
+    };
     let mut gradients = trained * per.gradient / shards(p.data.shards_gradients());
     // accumulators in 32 bits have half-precision gradients of the current backward pass beside them
     let accumulates = w.precision.mixed() && w.state_precision == StatePrecision::Fp32;
@@ -76,7 +82,8 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
         let share = if p.data.shards_optimizer() { sharded } else { whole };
         gradients += trained * computing * share;
     }
-    let optimizer = trained * per.optimizer / shards(p.data.shards_optimizer());
+    let updated = trained / shards(p.data.shards_optimizer());
+    let optimizer = updated * per.optimizer;
 
     let mut communication = 0.0;
     if p.shard_group > 1 && p.data.shards_parameters() {
@@ -95,9 +102,11 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     }
     States {
         weights: Bytes::new(weights),
+        casts: Bytes::new(casts),
         gradients: Bytes::new(gradients),
         optimizer: Bytes::new(optimizer),
         communication: Bytes::new(communication),
+        update: Bytes::new(updated * recipe.update_copies * w.state_precision.bytes()),
     }
 }
 
@@ -108,8 +117,14 @@ pub(super) fn unsplit_activation(job: &Job) -> Bytes {
     Bytes::new(w.micro_positions() as f64 * width * w.precision.bytes())
 }
 
+/// Parameters of a layer's largest projection on one GPU.
+pub(super) fn largest_projection(job: &Job) -> f64 {
+    let a = &job.architecture;
+    (a.hidden_size * a.ffn_size) as f64 / job.parallelism.tp as f64
+}
+
 /// Parameters of the stage's output projection, its own or the tied embedding's.
-fn output_projection(job: &Job, stage: u64) -> f64 {
+pub(super) fn output_projection(job: &Job, stage: u64) -> f64 {
     let (a, p) = (&job.architecture, &job.parallelism);
     let has_head = !matches!(job.workload.task, Task::Classification { .. });
     if has_head && stage == p.head_stage(a) {

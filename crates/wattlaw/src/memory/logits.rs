@@ -1,0 +1,64 @@
+//! Logits and their copies in the loss.
+
+use super::Recipe;
+use super::activations::predicting_positions;
+use super::saved::attention_degree;
+use crate::base::units::Bytes;
+use crate::job::Job;
+use crate::job::task::Task;
+
+/// Bytes of logits and their copies on one GPU, at the moments of a step.
+pub(super) struct Logits {
+    /// At the end of the forward pass.
+    pub forward: Bytes,
+    /// In the loss's backward pass.
+    pub backward: Bytes,
+    /// The model's output, which a training loop keeps until the next one.
+    pub output: Bytes,
+    /// The gradient that the output projection receives.
+    pub gradient: Bytes,
+}
+
+impl Logits {
+    /// For a stage without output projection, and for classification, whose logits are few.
+    pub(super) const NONE: Self = Self {
+        forward: Bytes::ZERO,
+        backward: Bytes::ZERO,
+        output: Bytes::ZERO,
+        gradient: Bytes::ZERO,
+    };
+
+    /// The logits of the last stage.
+    ///
+    /// A cross-entropy saves the logarithm of the softmax; its backward pass adds the gradient of that and the gradient
+    /// of the logits. All are in 32 bits under autocast, and with transformers' causal models, which convert the
+    /// logits first (`ForCausalLMLoss`); the converted copy is freed after the forward pass.
+    pub(super) fn new(job: &Job, recipe: &Recipe) -> Self {
+        let (a, w) = (&job.architecture, &job.workload);
+        if matches!(w.task, Task::Classification { .. }) {
+            return Self::NONE;
+        }
+        let vocabulary = a.padded_vocab() as f64 / attention_degree(&job.parallelism);
+        let logits = Bytes::new(predicting_positions(job) * vocabulary);
+        let output = w.precision.bytes();
+        if !recipe.by_phase {
+            let (computing, wide) = recipe.logit_copies;
+            let all = logits * (computing * output + wide * 4.0);
+            return Self {
+                forward: all,
+                backward: all,
+                output: Bytes::ZERO,
+                gradient: Bytes::ZERO,
+            };
+        }
+        let converts = w.task == Task::CausalLm && a.encoder_layers == 0;
+        let wide = if converts || recipe.autocasts(job) { 4.0 } else { output };
+        let copy = if wide > output { wide } else { 0.0 };
+        Self {
+            forward: logits * (output + copy + wide),
+            backward: logits * (output + 3.0 * wide),
+            output: logits * output,
+            gradient: logits * output,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The moments of a training step at which memory can peak.
+//!
+//! Gradients grow through the backward pass as activations and cast weights are freed, both in proportion to the layers
+//! passed, so the sum is largest at one end of the layers or where the loss and the vocabulary's matrix add to them.
+
+use super::Recipe;
+use super::activations::{self, Activations};
+use super::states::{self, States};
+use crate::base::units::Bytes;
+use crate::base::words::words;
+use crate::cost::optimizer::stage_parameters;
+use crate::job::Job;
+
+/// The phase of a training step in which memory peaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PeakPhase {
+    /// The forward pass and the loss.
+    Forward,
+    /// The backward pass.
+    Backward,
+    /// The update of the weights.
+    Optimizer,
+}
+
+words!(PeakPhase, "phase of a step": Forward = "forward", Backward = "backward", Optimizer = "optimizer");
+
+/// What is held at one moment, in bytes on one GPU.
+#[derive(Clone, Copy)]
+pub(super) struct Moment {
+    pub phase: PeakPhase,
+    pub weights: Bytes,
+    pub gradients: Bytes,
+    pub optimizer: Bytes,
+    pub activations: Bytes,
+    pub recomputed: Bytes,
+    pub logits: Bytes,
+    pub communication: Bytes,
+    pub temporaries: Bytes,
+}
+
+impl Moment {
+    /// The sum, and what the caching allocator reserves for it beyond its size.
+    pub(super) fn reserved(&self, recipe: &Recipe) -> Bytes {
+        self.weights
+            + self.gradients
+            + self.optimizer
+            + self.activations
+            + self.recomputed
+            + self.logits
+            + self.communication
+            + self.temporaries
+            + self.allocator(recipe)
+    }
+
+    /// What the caching allocator reserves beyond the size of activations.
+    pub(super) fn allocator(&self, recipe: &Recipe) -> Bytes {
+        (self.activations + self.recomputed) * (recipe.allocator - 1.0)
+    }
+}
+
+/// The moment of the highest peak on a pipeline stage.
+pub(super) fn highest(job: &Job, stage: u64, recipe: &Recipe) -> Moment {
+    let states = states::count(job, stage, recipe);
+    let kept = activations::count(job, stage, recipe);
+    if !recipe.by_phase {
+        return together(&states, &kept);
+    }
+    let moments = moments(job, stage, &states, &kept);
+    moments.into_iter().fold(moments[0], |most, moment| {
+        if moment.reserved(recipe) > most.reserved(recipe) { moment } else { most }
+    })
+}
+
+/// Everything at once, as frameworks count it that keep buffers of all gradients.
+fn together(states: &States, kept: &Activations) -> Moment {
+    Moment {
+        phase: PeakPhase::Backward,
+        weights: states.weights,
+        gradients: states.gradients,
+        optimizer: states.optimizer,
+        activations: kept.layers + kept.embedding + kept.head,
+        recomputed: kept.recomputed,
+        logits: kept.logits.backward,
+        communication: states.communication,
+        temporaries: states.casts,
+    }
+}
+
+/// The moments of a loop that clears its gradients before the forward pass: ends of the forward pass, of the loss's and
+/// the output projection's backward pass, of the last and first layer's, of the embedding's, and the update.
+fn moments(
+    job: &Job,
+    stage: u64,
+    states: &States,
+    kept: &Activations,
+) -> [Moment; 7] {
+    let w = &job.workload;
+    let held = stage_parameters(job, stage);
+    let of_all = |parameters: f64| states.gradients * (parameters / held.total());
+    // accumulated gradients exist from the second micro-batch on
+    let accumulates = w.grad_accum > 1;
+    let before = if accumulates { states.gradients } else { Bytes::ZERO };
+    let output = if w.lora.is_some() { 0.0 } else { states::output_projection(job, stage) };
+    let embedding = if w.lora.is_some() { 0.0 } else { held.vocabulary };
+    let layers = (job.parallelism.stage_layers(&job.architecture, stage)
+        + job.architecture.encoder_layers)
+        .max(1) as f64;
+
+    let new_gradient = |parameters: f64| if accumulates { of_all(parameters) } else { Bytes::ZERO };
+    let after_head = if accumulates { before } else { of_all(output) };
+    let after_layers = if accumulates { before } else { of_all(held.layers) + after_head };
+    let weight = states::largest_projection(job);
+    let casts =
+        states.casts * (held.layers / (held.layers + states::output_projection(job, stage)));
+
+    let forward = Moment {
+        phase: PeakPhase::Forward,
+        weights: states.weights,
+        gradients: before,
+        optimizer: states.optimizer,
+        activations: kept.layers + kept.embedding + kept.head,
+        recomputed: Bytes::ZERO,
+        logits: kept.logits.forward,
+        communication: states.communication,
+        temporaries: states.casts,
+    };
+    let loss = Moment { phase: PeakPhase::Backward, logits: kept.logits.backward, ..forward };
+    // a tied matrix's two gradients are summed into a third tensor at the end
+    let tied = if job.architecture.tied_embeddings { embedding } else { 0.0 };
+    let waiting = new_gradient(tied.min(output));
+    let head = Moment {
+        gradients: after_head,
+        logits: kept.logits.output + kept.logits.gradient,
+        // the cast of the matrix is freed before its gradient, in the computing precision too, is converted
+        temporaries: states.casts + new_gradient(output),
+        ..loss
+    };
+    let last_layer = Moment {
+        activations: kept.layers + kept.embedding,
+        recomputed: kept.recomputed,
+        logits: kept.logits.output,
+        temporaries: casts + waiting + kept.backward + new_gradient(weight),
+        ..head
+    };
+    let first_layer = Moment {
+        gradients: after_layers,
+        activations: kept.layers / layers + kept.embedding,
+        temporaries: last_layer.temporaries - casts * ((layers - 1.0) / layers),
+        ..last_layer
+    };
+    let embedding = Moment {
+        gradients: states.gradients,
+        activations: Bytes::ZERO,
+        recomputed: Bytes::ZERO,
+        temporaries: of_all(2.0 * tied) + new_gradient(embedding),
+        ..first_layer
+    };
+    let update = Moment { phase: PeakPhase::Optimizer, temporaries: states.update, ..embedding };
+    [forward, loss, head, last_layer, first_layer, embedding, update]
+}
