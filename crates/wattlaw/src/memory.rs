@@ -57,14 +57,19 @@ mod states;
 
 pub use advice::{Advice, Change};
 pub use part::MemoryPart;
+use phase::Peak;
 pub use phase::PeakPhase;
-pub use recipe::{Recipe, RunAhead};
+pub use recipe::{Recipe, RunAhead, Units, Workspaces};
 
 use serde::Serialize;
 
 use crate::base::units::Bytes;
 use crate::job::Job;
 use crate::job::system::Accelerator;
+use crate::stats::inference::Reference;
+
+/// The probability from which a job is said to fit, where the user sets none.
+pub const FITS_THRESHOLD: f64 = 0.9;
 
 /// Peak memory of one GPU of a pipeline stage, by part at the moment of the peak.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -121,7 +126,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Estimates the memory of the pipeline stage with the highest peak, with PyTorch's recipe.
+    /// Estimates the memory of the pipeline stage with the highest peak, with the recipe of the job's framework.
     ///
     /// ```
     /// # use wattlaw::job::catalog::Catalog;
@@ -135,7 +140,7 @@ impl Memory {
     /// # Ok::<(), wattlaw::Error>(())
     /// ```
     pub fn for_job(job: &Job) -> Self {
-        Self::with_recipe(job, &Recipe::PYTORCH)
+        Self::with_recipe(job, &Recipe::of(job.workload.framework.framework))
     }
 
     /// Estimates the memory of the pipeline stage with the highest peak, with a framework's recipe.
@@ -150,8 +155,8 @@ impl Memory {
     /// Estimates the memory of pipeline stage `stage` (from 0; clamped to the last one).
     pub fn for_stage(job: &Job, stage: u64, recipe: &Recipe) -> Self {
         let stage = stage.min(job.parallelism.pp - 1);
-        let moment = phase::highest(job, stage, recipe);
-        let outside = Recipe::outside(job.parallelism.gpus());
+        let Peak { moment, cached } = phase::highest(job, stage, recipe);
+        let outside = recipe.outside(job);
         let usable = usable(&job.system.accelerator);
         let (reserve, capacity) =
             if recipe.counts_reserve { (outside, usable) } else { (Bytes::ZERO, usable - outside) };
@@ -165,7 +170,7 @@ impl Memory {
             logits: moment.logits,
             communication: moment.communication,
             temporaries: moment.temporaries,
-            allocator: moment.allocator(recipe),
+            allocator: cached,
             run_ahead,
             reserve,
             peak_phase: moment.phase,
@@ -178,24 +183,42 @@ impl Memory {
         memory.total = memory.parts().map(|(_, bytes)| bytes).sum();
         let lasting = recipe.run_ahead.map_or(1.0, |ahead| ahead.lasting);
         memory.needed = memory.total - run_ahead * (1.0 - lasting);
+        if recipe.by_phase {
+            memory.needed = memory.needed - cached;
+        }
         memory.fits = memory.needed <= capacity;
         memory
     }
 
-    /// The parts by name, in the order of a table.
-    pub fn parts(&self) -> impl Iterator<Item = (&'static str, Bytes)> {
-        MemoryPart::ALL.into_iter().map(|part| (part.name(), self.part(part)))
+    /// The parts, in the order of a table.
+    pub fn parts(&self) -> impl Iterator<Item = (MemoryPart, Bytes)> {
+        MemoryPart::ALL.into_iter().map(|part| (part, self.part(part)))
     }
 
-    /// The largest part and its name.
-    pub fn largest_part(&self) -> (&'static str, Bytes) {
-        let weights = ("weights", self.weights);
+    /// The largest part.
+    pub fn largest_part(&self) -> (MemoryPart, Bytes) {
+        let weights = (MemoryPart::Weights, self.weights);
         self.parts().fold(weights, |most, part| if part.1 > most.1 { part } else { most })
     }
 
-    /// The peak: the sum of the parts, limited to the GPU's capacity where the job fits.
+    /// The probability that the job fits: that of an error of the recipe below the room that is left,
+    /// Φ(ln(capacity / needed) / σ).
+    pub fn fits_probability(&self, recipe: &Recipe) -> f64 {
+        let room = (self.capacity / self.needed).ln() / recipe.log_sd;
+        let beyond = 0.5 * Reference::Normal.two_sided_p(room);
+        if room >= 0.0 { 1.0 - beyond } else { beyond }
+    }
+
+    /// The peak: the sum of the parts; where that is more than there is, and what can be given back suffices, between what
+    /// is needed and the capacity.
     pub fn peak(&self) -> Bytes {
-        if self.fits { self.total.min(self.capacity) } else { self.total }
+        if self.total <= self.capacity {
+            self.total
+        } else if self.fits {
+            (self.needed + self.capacity) * 0.5
+        } else {
+            self.needed
+        }
     }
 
     /// The peak in GiB (2³⁰ bytes) a GPU.

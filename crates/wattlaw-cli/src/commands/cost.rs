@@ -160,7 +160,7 @@ fn table(job: &Job, cost: &Cost, ledger: &Ledger) -> String {
     let parts = memory
         .parts()
         .filter(|(_, bytes)| bytes.value() > 0.0)
-        .map(|(name, bytes)| vec![name.to_owned(), format!("{:.2} GiB", bytes.gib())])
+        .map(|(part, bytes)| vec![part.to_string(), format!("{:.2} GiB", bytes.gib())])
         .collect();
     out += &render::table(&["", ""], parts, 1);
     out

@@ -153,7 +153,7 @@ fields! {
         labels: Whole "Labels of a classification; 2 when absent",
         state_precision: Word "Number format of updated weights and optimizer states: fp32, or bf16 without a 32-bit copy; fp32 when absent",
         quantization: Word "Format of frozen weights: none, nf4, gptq, int8 or fp8; none when absent, and only none is modelled",
-        framework: Word "Software stack: accelerate, fsdp2, llm-foundry, megatron, megatron-deepspeed, deepspeed, nanotron, jax, pytorch or unknown, and a program within it after a slash, such as megatron/nemo-2024; unknown when absent. Time and power depend on it, and so do the padding of the vocabulary, the precision of communicated gradients and full checkpointing; memory does not",
+        framework: Word "Software stack: accelerate, fsdp2, llm-foundry, megatron, megatron-deepspeed, deepspeed, nanotron, jax, pytorch or unknown, and a program within it after a slash, such as megatron/nemo-2024; unknown when absent. Time, power and memory depend on it, and so do the padding of the vocabulary, the precision of communicated gradients, full checkpointing, and the defaults of sequence parallelism and of the pipeline's partition",
     }
     parallelism {
         strategy: Word "Parallelism strategy: single, ddp, zero1, zero2, fsdp, hsdp, tp, tp-mlp, pp, or several joined with +",
@@ -161,11 +161,11 @@ fields! {
         tp: Whole "Tensor-parallel ranks; 1 when absent",
         pp: Whole "Pipeline stages; 1 when absent",
         tensor_scope: Word "What tensor parallelism splits: blocks or mlp; blocks when absent",
-        sequence_parallel: Flag "Whether tensor parallelism splits the sequence between its projections; false when absent",
+        sequence_parallel: Flag "Whether tensor parallelism splits the sequence between its projections; the default of the framework when absent (on for nanotron)",
         shard_group: Whole "Ranks that share one set of shards (hsdp); the GPUs of a node when absent",
         schedule: Word "Pipeline schedule: 1f1b or interleaved; 1f1b when absent",
         virtual_stages: Whole "Model chunks a pipeline stage holds (interleaved); 2 when absent",
-        partition: Word "How pipeline stages divide the layers: even or cost; even when absent",
+        partition: Word "How pipeline stages divide the layers: even or cost; the default of the framework when absent (cost for nanotron, else even)",
         cp: Whole "Context-parallel ranks; 1 when absent, and only 1 is modelled",
     }
     system {

@@ -4,14 +4,11 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Memory, Recipe};
+use super::{FITS_THRESHOLD, Memory, Recipe};
 use crate::base::units::Bytes;
 use crate::job::Job;
 use crate::job::parallelism::{DataParallel, TensorScope};
 use crate::job::workload::{AttentionKernel, Checkpointing, Optimizer};
-
-/// Usable share of the capacity; the rest covers the error of the estimate, whose median on measured runs is 4 %.
-const USABLE_SHARE: f64 = 0.95;
 
 /// Maximum number of GPUs in advice.
 const MAX_GPUS: u64 = 4096;
@@ -91,9 +88,9 @@ impl fmt::Display for Advice {
 }
 
 impl Memory {
-    /// Whether the job fits with a margin for the error of the estimate (5 % of the capacity).
-    pub fn fits_with_room(&self) -> bool {
-        self.needed <= self.capacity * USABLE_SHARE
+    /// Whether the job fits with a margin for the error of the estimate: with a probability of [`FITS_THRESHOLD`].
+    pub fn fits_with_room(&self, recipe: &Recipe) -> bool {
+        self.fits_probability(recipe) >= FITS_THRESHOLD
     }
 
     /// Finds changes that make a job fit with a margin: every single sufficient change, or else a combination, or
@@ -101,7 +98,7 @@ impl Memory {
     ///
     /// The peak of each is the estimate for the changed job.
     pub fn advice(job: &Job, recipe: &Recipe) -> Vec<Advice> {
-        if Self::with_recipe(job, recipe).fits_with_room() {
+        if Self::with_recipe(job, recipe).fits_with_room(recipe) {
             return Vec::new();
         }
         let tries = [
@@ -126,7 +123,7 @@ impl Advice {
     fn tried(changes: Vec<Change>, changed: &Job, recipe: &Recipe) -> Option<Self> {
         let memory = Memory::with_recipe(changed, recipe);
         let (peak, capacity) = (memory.peak(), memory.capacity);
-        memory.fits_with_room().then_some(Self { changes, peak, capacity })
+        memory.fits_with_room(recipe).then_some(Self { changes, peak, capacity })
     }
 }
 
@@ -246,5 +243,5 @@ fn shard_over(job: &Job, recipe: &Recipe) -> Option<Change> {
 }
 
 fn fits(change: &Change, job: &Job, recipe: &Recipe) -> bool {
-    Memory::with_recipe(&change.apply(job), recipe).fits_with_room()
+    Memory::with_recipe(&change.apply(job), recipe).fits_with_room(recipe)
 }

@@ -17,6 +17,8 @@ pub(super) struct Logits {
     pub output: Bytes,
     /// The gradient that the output projection receives.
     pub gradient: Bytes,
+    /// All copies that existed at some moment: the allocator keeps their memory.
+    pub reserved: Bytes,
 }
 
 impl Logits {
@@ -26,6 +28,7 @@ impl Logits {
         backward: Bytes::ZERO,
         output: Bytes::ZERO,
         gradient: Bytes::ZERO,
+        reserved: Bytes::ZERO,
     };
 
     /// The logits of the last stage.
@@ -49,16 +52,19 @@ impl Logits {
                 backward: all,
                 output: Bytes::ZERO,
                 gradient: Bytes::ZERO,
+                reserved: all,
             };
         }
         let converts = w.task == Task::CausalLm && a.encoder_layers == 0;
         let wide = if converts || recipe.autocasts(job) { 4.0 } else { output };
         let copy = if wide > output { wide } else { 0.0 };
+        let kept = if recipe.keeps_logits { output } else { 0.0 };
         Self {
             forward: logits * (output + copy + wide),
-            backward: logits * (output + 3.0 * wide),
-            output: logits * output,
+            backward: logits * (kept + 3.0 * wide),
+            output: logits * kept,
             gradient: logits * output,
+            reserved: logits * (output + 3.0 * wide),
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::base::words::words;
 use crate::cost::{CollectiveRole, Op, OpKind, Phase};
 
 /// A part of peak memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum MemoryPart {
     /// Weights.
     Weights,

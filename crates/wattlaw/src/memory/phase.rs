@@ -39,8 +39,8 @@ pub(super) struct Moment {
 }
 
 impl Moment {
-    /// The sum, and what the caching allocator reserves for it beyond its size.
-    pub(super) fn reserved(&self, recipe: &Recipe) -> Bytes {
+    /// The sum.
+    fn allocated(&self) -> Bytes {
         self.weights
             + self.gradients
             + self.optimizer
@@ -49,26 +49,54 @@ impl Moment {
             + self.logits
             + self.communication
             + self.temporaries
-            + self.allocator(recipe)
     }
 
-    /// What the caching allocator reserves beyond the size of activations.
-    pub(super) fn allocator(&self, recipe: &Recipe) -> Bytes {
-        (self.activations + self.recomputed) * (recipe.allocator - 1.0)
+    /// The larger of each part.
+    fn larger(self, other: &Self) -> Self {
+        Self {
+            phase: self.phase,
+            weights: self.weights.max(other.weights),
+            gradients: self.gradients.max(other.gradients),
+            optimizer: self.optimizer.max(other.optimizer),
+            activations: self.activations.max(other.activations),
+            recomputed: self.recomputed.max(other.recomputed),
+            logits: self.logits.max(other.logits),
+            communication: self.communication.max(other.communication),
+            temporaries: self.temporaries.max(other.temporaries),
+        }
     }
 }
 
-/// The moment of the highest peak on a pipeline stage.
-pub(super) fn highest(job: &Job, stage: u64, recipe: &Recipe) -> Moment {
+/// The peak of a stage.
+pub(super) struct Peak {
+    /// What is held at its moment.
+    pub moment: Moment,
+    /// What the caching allocator reserves beyond that.
+    pub cached: Bytes,
+}
+
+/// The peak of a pipeline stage.
+///
+/// PyTorch's caching allocator keeps freed memory. Blocks of one part seldom suit another, so it reserves about the sum of
+/// each part's own peak; the measured peaks of [`Recipe::ACCELERATE`] bear that out. Where memory is short it gives cached
+/// blocks back.
+pub(super) fn highest(job: &Job, stage: u64, recipe: &Recipe) -> Peak {
     let states = states::count(job, stage, recipe);
     let kept = activations::count(job, stage, recipe);
     if !recipe.by_phase {
-        return together(&states, &kept);
+        let moment = together(&states, &kept);
+        let cached = (moment.activations + moment.recomputed) * (recipe.allocator - 1.0);
+        return Peak { moment, cached };
     }
-    let moments = moments(job, stage, &states, &kept);
-    moments.into_iter().fold(moments[0], |most, moment| {
-        if moment.reserved(recipe) > most.reserved(recipe) { moment } else { most }
-    })
+    let moments = moments(job, stage, recipe, &states, &kept);
+    let [first, rest @ ..] = moments;
+    let (moment, each) = rest.iter().fold((first, first), |(most, each), moment| {
+        let most = if moment.allocated() > most.allocated() { *moment } else { most };
+        (most, each.larger(moment))
+    });
+    let reserved = Moment { logits: kept.logits.reserved, ..each }.allocated();
+    let outside = states.weights + states.gradients + states.optimizer + states.gathered_outside;
+    Peak { moment, cached: reserved.max(outside) - moment.allocated() }
 }
 
 /// Everything at once, as frameworks count it that keep buffers of all gradients.
@@ -82,7 +110,7 @@ fn together(states: &States, kept: &Activations) -> Moment {
         recomputed: kept.recomputed,
         logits: kept.logits.backward,
         communication: states.communication,
-        temporaries: states.casts,
+        temporaries: states.casts + states.update,
     }
 }
 
@@ -91,14 +119,16 @@ fn together(states: &States, kept: &Activations) -> Moment {
 fn moments(
     job: &Job,
     stage: u64,
+    recipe: &Recipe,
     states: &States,
     kept: &Activations,
 ) -> [Moment; 7] {
     let w = &job.workload;
     let held = stage_parameters(job, stage);
     let of_all = |parameters: f64| states.gradients * (parameters / held.total());
-    // accumulated gradients exist from the second micro-batch on
-    let accumulates = w.grad_accum > 1;
+    // accumulated gradients exist from the second micro-batch on; a whole one counts as communication
+    let whole = recipe.whole_gradient && job.parallelism.data.shards_parameters();
+    let accumulates = w.grad_accum > 1 && !whole;
     let before = if accumulates { states.gradients } else { Bytes::ZERO };
     let output = if w.lora.is_some() { 0.0 } else { states::output_projection(job, stage) };
     let embedding = if w.lora.is_some() { 0.0 } else { held.vocabulary };

@@ -1,12 +1,12 @@
 //! Weights, gradients and optimizer states, and their communication buffers.
 
-use super::Recipe;
+use super::recipe::{Recipe, Units};
 use crate::base::units::Bytes;
 use crate::cost::optimizer::{stage_parameters, trained_parameters};
 use crate::job::Job;
 use crate::job::parallelism::DataParallel;
 use crate::job::task::Task;
-use crate::job::workload::StatePrecision;
+use crate::job::workload::{Precision, StatePrecision};
 
 /// Model state of a GPU.
 pub(super) struct States {
@@ -16,6 +16,8 @@ pub(super) struct States {
     pub gradients: Bytes,
     pub optimizer: Bytes,
     pub communication: Bytes,
+    /// Units that were unsharded at once outside the passes.
+    pub gathered_outside: Bytes,
     /// Temporaries of the optimizer's update.
     pub update: Bytes,
 }
@@ -44,7 +46,11 @@ impl PerParameter {
         let half = mixed && recipe.half_weights;
         Self {
             weight: if half { w.precision.bytes() } else { 4.0 },
-            gradient: if mixed { recipe.gradient_bytes } else { 4.0 },
+            gradient: match w.precision {
+                Precision::Bf16 => recipe.gradient_bytes + recipe.bf16_accumulator_bytes,
+                _ if mixed => recipe.gradient_bytes,
+                _ => 4.0,
+            },
             optimizer: states + if half { 4.0 } else { 0.0 },
         }
     }
@@ -67,8 +73,12 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     let shards = |sharded: bool| if sharded { p.shard_group as f64 } else { 1.0 };
     let of_weights = shards(p.data.shards_parameters());
     let computing = w.precision.bytes();
+    let accumulates = w.precision.mixed() && w.state_precision == StatePrecision::Fp32;
 
-    let weights = (trained * per.weight + frozen * computing) / of_weights;
+    let mut weights = (trained * per.weight + frozen * computing) / of_weights;
+    if accumulates && recipe.keeps_gathered(job) && w.lora.is_none() {
+        weights = trained * (per.weight / p.shard_group as f64 + computing);
+    }
     let casts = if recipe.autocasts(job) {
         computing * (held.layers + output_projection(job, stage))
     } else {
@@ -76,7 +86,6 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     };
     let mut gradients = trained * per.gradient / shards(p.data.shards_gradients());
     // accumulators in 32 bits have half-precision gradients of the current backward pass beside them
-    let accumulates = w.precision.mixed() && w.state_precision == StatePrecision::Fp32;
     if accumulates && w.lora.is_none() {
         let (sharded, whole) = recipe.backward_gradients;
         let share = if p.data.shards_optimizer() { sharded } else { whole };
@@ -85,13 +94,20 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     let updated = trained / shards(p.data.shards_optimizer());
     let optimizer = updated * per.optimizer;
 
-    let mut communication = 0.0;
+    let (mut communication, mut gathered_outside) = (0.0, 0.0);
     if p.shard_group > 1 && p.data.shards_parameters() {
-        let layers = p.stage_layers(&job.architecture, stage) + job.architecture.encoder_layers;
-        let in_flight = layers.min(2) as f64 * held.largest_layer;
-        communication += computing * (held.root() + in_flight);
+        let layers =
+            (p.stage_layers(&job.architecture, stage) + job.architecture.encoder_layers) as f64;
+        let units = |units: Units| {
+            computing * (units.root * held.root() + units.layers.min(layers) * held.largest_layer)
+        };
+        communication += units(recipe.gathered);
+        gathered_outside = units(recipe.gathered_outside);
         if w.lora.is_none() {
-            communication += computing * (held.root() + held.largest_layer);
+            communication += units(Units { root: 1.0, layers: 1.0 });
+            if recipe.whole_gradient && w.grad_accum > 1 {
+                communication += computing * trained;
+            }
         }
     }
     if p.data == DataParallel::Ddp {
@@ -106,6 +122,7 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
         gradients: Bytes::new(gradients),
         optimizer: Bytes::new(optimizer),
         communication: Bytes::new(communication),
+        gathered_outside: Bytes::new(gathered_outside),
         update: Bytes::new(updated * recipe.update_copies * w.state_precision.bytes()),
     }
 }

@@ -1,55 +1,99 @@
-//! Peak memory in a prediction: the estimate with its interval, its parts in GiB, and advice to make the job fit.
+//! Peak memory in a prediction: the estimate with its interval, whether it fits, its parts in GiB, and advice to make the
+//! job fit.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use super::{Interval, Warning, WarningKind};
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
+use crate::base::words::words;
 use crate::job::Job;
-use crate::memory::{Memory, Recipe};
-use crate::stats::conformal::Conformal;
+use crate::job::workload::Framework;
+use crate::memory::{FITS_THRESHOLD, Memory, MemoryPart, PeakPhase, Recipe};
+use crate::stats::inference::Reference;
 
-/// Absolute logarithmic errors of the estimates of 706 measured peaks; `tests/it/memory_measured.rs` writes the file.
-const SPREAD: &str = include_str!("../../calibrations/memory-2026.json");
+/// Whether a job fits, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fits {
+    /// The probability is at or above the threshold.
+    Fits,
+    /// Between.
+    Tight,
+    /// The probability is at or below the complement of the threshold.
+    DoesNotFit,
+}
+
+words!(Fits, "verdict": Fits = "fits", Tight = "tight", DoesNotFit = "does not fit");
 
 /// Peak memory of the GPU with the highest peak.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PeakMemory {
     /// The estimate in GiB.
     pub peak_gib_per_gpu: f64,
-    /// The estimate with its interval in GiB: errors of nanotron's measured peaks on H100, assumed for PyTorch.
+    /// The estimate with its interval in GiB.
     pub peak_gib: Interval,
     /// GPU memory available to a process, in GiB.
     pub capacity_gib: f64,
-    /// Whether the required memory is within the capacity.
+    /// The framework whose recipe was counted.
+    pub recipe: Framework,
+    /// The probability that the job fits, from the errors of the recipe on measured runs.
+    pub fits_probability: f64,
+    /// Whether the memory that cannot be given back is within the capacity: a probability of at least one half.
     pub fits: bool,
+    /// The probability in a word, by a threshold.
+    pub fits_word: Fits,
+    /// The phase of a step in which memory peaks.
+    pub peak_phase: PeakPhase,
     /// The pipeline stage with the highest peak.
     pub stage: u64,
-    /// The parts in GiB.
-    pub parts_gib: BTreeMap<&'static str, f64>,
-    /// Changes that make the job fit, each with its estimated peak; empty if it fits with a margin.
+    /// The parts in GiB, by name.
+    #[serde(serialize_with = "with_unit")]
+    pub parts: BTreeMap<MemoryPart, f64>,
+    /// Changes that make the job fit, each with its estimated peak; empty if it fits.
     pub advice: Vec<String>,
 }
 
 impl PeakMemory {
-    /// Estimates the memory of a job with PyTorch's recipe.
+    /// Estimates the memory of a job with the recipe of its framework.
     ///
     /// # Errors
-    /// As [`Conformal::half_width`], for the level.
+    /// As [`Reference::half_width`], for the level; as [`Recipe::for_job`].
     pub(super) fn for_job(job: &Job, level: f64) -> Result<Self> {
-        let memory = Memory::for_job(job);
+        let recipe = Recipe::for_job(job)?;
+        let memory = Memory::with_recipe(job, &recipe);
         let peak = memory.peak().gib();
-        let spread = spread()?.half_width(level)?;
+        let half_width = recipe.log_sd * Reference::Normal.half_width(level)?;
+        let fits_probability = memory.fits_probability(&recipe);
+        let advice = Memory::advice(job, &recipe);
         Ok(Self {
             peak_gib_per_gpu: peak,
-            peak_gib: Interval::from_log(peak.ln(), spread),
+            peak_gib: Interval::from_log(peak.ln(), half_width),
             capacity_gib: memory.capacity.gib(),
+            recipe: job.workload.framework.framework,
+            fits_probability,
             fits: memory.fits,
+            fits_word: word(fits_probability, FITS_THRESHOLD),
+            peak_phase: memory.peak_phase,
             stage: memory.stage,
-            parts_gib: memory.parts().map(|(name, bytes)| (name, bytes.gib())).collect(),
-            advice: Memory::advice(job, &Recipe::PYTORCH).iter().map(ToString::to_string).collect(),
+            parts: memory.parts().map(|(part, bytes)| (part, bytes.gib())).collect(),
+            advice: advice.iter().map(ToString::to_string).collect(),
         })
+    }
+
+    /// The same with the word for another threshold.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a threshold outside 0 to 1.
+    pub fn with_threshold(self, threshold: f64) -> Result<Self> {
+        if !(0.0..=1.0).contains(&threshold) {
+            return Err(Error::invalid(
+                "the threshold of the probability to fit",
+                threshold,
+                "it must lie between 0 and 1",
+            ));
+        }
+        Ok(Self { fits_word: word(self.fits_probability, threshold), ..self })
     }
 
     /// The warning for a job that does not fit.
@@ -57,7 +101,7 @@ impl PeakMemory {
         if self.fits {
             return None;
         }
-        let largest = self.parts_gib.iter().max_by(|a, b| a.1.total_cmp(b.1));
+        let largest = self.parts.iter().max_by(|a, b| a.1.total_cmp(b.1));
         let largest = largest
             .map_or_else(String::new, |(name, gib)| format!(", mostly {name} ({gib:.1} GiB)"));
         let advice = match self.advice.as_slice() {
@@ -74,7 +118,22 @@ impl PeakMemory {
     }
 }
 
-fn spread() -> Result<Conformal> {
-    serde_json::from_str(SPREAD)
-        .map_err(|e| crate::Error::Syntax { format: "memory spread", message: e.to_string() })
+/// Writes the parts with their unit: `weights_gib`.
+fn with_unit<S: serde::Serializer>(
+    parts: &BTreeMap<MemoryPart, f64>,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_map(
+        parts.iter().map(|(part, gib)| (format!("{}_gib", part.name().replace('-', "_")), gib)),
+    )
+}
+
+fn word(probability: f64, threshold: f64) -> Fits {
+    if probability >= threshold {
+        Fits::Fits
+    } else if probability <= 1.0 - threshold {
+        Fits::DoesNotFit
+    } else {
+        Fits::Tight
+    }
 }

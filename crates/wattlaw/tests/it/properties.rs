@@ -683,7 +683,8 @@ proptest! {
             prop_assert!(more_j > 1.01 * energy_j, "{op:?} takes no energy");
         }
         for ledger in &cost.stages {
-            let memory = Memory::for_stage(&job, ledger.stage, &Recipe::PYTORCH);
+            // a recipe that counts all parts at once: at the moment of a peak some may be nothing
+            let memory = Memory::for_stage(&job, ledger.stage, &Recipe::DEEPSPEED);
             for op in &ledger.ops {
                 let part = MemoryPart::for_op(op);
                 prop_assert!(memory.part(part).value() > 0.0, "{op:?} takes no {part}");

@@ -23,7 +23,7 @@ pub struct ParallelismSpec {
     pub pp: Option<u64>,
     /// What tensor parallelism splits.
     pub tensor_scope: Option<TensorScope>,
-    /// Whether tensor parallelism splits the sequence between its projections.
+    /// Whether tensor parallelism splits the sequence between its projections; the framework's default when absent.
     pub sequence_parallel: Option<bool>,
     /// Ranks that share one set of shards (HSDP); the GPUs of one node when absent.
     pub shard_group: Option<u64>,
@@ -31,7 +31,7 @@ pub struct ParallelismSpec {
     pub schedule: Option<Schedule>,
     /// Model chunks a pipeline stage holds (interleaved); two when absent.
     pub virtual_stages: Option<u64>,
-    /// `even` or `cost`: how pipeline stages divide the layers; even when absent.
+    /// `even` or `cost`: how pipeline stages divide the layers; the framework's default when absent.
     pub partition: Option<Partition>,
     /// Context-parallel ranks; 1 when absent. Tables and records keep more, but no cost is modelled for them yet.
     pub cp: Option<u64>,
@@ -135,6 +135,14 @@ impl ParallelismSpec {
             None | Some(Strategy { data: DataParallel::Single, .. }) => DataParallel::Ddp,
             Some(Strategy { data, .. }) => data,
         };
+        let framework = workload.framework.framework;
+        // a default never makes a job impossible that is possible without it
+        let by_default = framework.sequence_parallel() && workload.seq_len.is_multiple_of(tp);
+        let schedule = self.schedule.unwrap_or(Schedule::OneForwardOneBackward);
+        let partition = match schedule {
+            Schedule::Interleaved => Partition::Even,
+            _ => framework.partition(),
+        };
         let parallelism = Parallelism {
             dp,
             tp,
@@ -142,10 +150,10 @@ impl ParallelismSpec {
             data,
             shard_group: self.shard_group(data, dp, tp, gpus_per_node)?,
             tensor_scope: self.tensor_scope.or(tensor).unwrap_or(TensorScope::Blocks),
-            sequence_parallel: self.sequence_parallel.unwrap_or(false) && tp > 1,
-            schedule: self.schedule.unwrap_or(Schedule::OneForwardOneBackward),
+            sequence_parallel: self.sequence_parallel.unwrap_or(by_default) && tp > 1,
+            schedule,
             virtual_stages: 1,
-            partition: self.partition.unwrap_or(Partition::Even),
+            partition: self.partition.unwrap_or(partition),
         };
         let parallelism = self.interleave(parallelism, architecture, workload)?;
         check_splits(&parallelism, architecture, workload)?;

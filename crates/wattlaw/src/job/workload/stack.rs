@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use crate::base::error::{Error, Result};
 use crate::base::words::{as_text, words};
+use crate::job::parallelism::Partition;
 
 /// The training framework.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,6 +39,20 @@ words!(Framework, "framework": Accelerate = "accelerate" | "transformers" | "trl
     Pytorch = "pytorch" | "torch", Unknown = "unknown");
 
 impl Framework {
+    /// All frameworks, in the order of the list of names.
+    pub const ALL: [Self; 10] = [
+        Self::Accelerate,
+        Self::Fsdp2,
+        Self::LlmFoundry,
+        Self::Megatron,
+        Self::MegatronDeepspeed,
+        Self::Deepspeed,
+        Self::Nanotron,
+        Self::Jax,
+        Self::Pytorch,
+        Self::Unknown,
+    ];
+
     /// The multiple to which a framework pads the vocabulary for `tp` tensor-parallel ranks, where the user sets none.
     ///
     /// Megatron-LM, NeMo and Megatron-DeepSpeed: `--make-vocab-size-divisible-by`, 128, times the tensor-parallel size;
@@ -53,6 +68,31 @@ impl Framework {
             | Self::Jax
             | Self::Pytorch
             | Self::Unknown => 1,
+        }
+    }
+
+    /// Whether tensor parallelism splits the sequence between its projections, where the user does not say.
+    ///
+    /// nanotron does (`tp_mode: REDUCE_SCATTER` in its examples and its benchmark); Megatron-LM's `--sequence-parallel` is off
+    /// by default, and the others have no such default.
+    pub(crate) const fn sequence_parallel(self) -> bool {
+        matches!(self, Self::Nanotron)
+    }
+
+    /// How a framework divides the layers among pipeline stages, where the user does not say: nanotron by the cost of its
+    /// blocks (`PipelineBlock`, `get_block_compute_costs`), the others evenly.
+    pub(crate) const fn partition(self) -> Partition {
+        match self {
+            Self::Nanotron => Partition::ByCost,
+            Self::Accelerate
+            | Self::Fsdp2
+            | Self::LlmFoundry
+            | Self::Megatron
+            | Self::MegatronDeepspeed
+            | Self::Deepspeed
+            | Self::Jax
+            | Self::Pytorch
+            | Self::Unknown => Partition::Even,
         }
     }
 }
