@@ -54,11 +54,12 @@ mod recipe;
 mod run_ahead;
 mod saved;
 mod states;
+mod unsharded;
 
 pub use advice::{Advice, Change};
 pub use part::MemoryPart;
 pub use phase::PeakPhase;
-pub use recipe::{Recipe, RunAhead};
+pub use recipe::{Recipe, RunAhead, SelectiveCheckpointing};
 
 use serde::Serialize;
 

@@ -1,8 +1,8 @@
 //! Activations of a pipeline stage: layers, embedding and head, times the micro-batches in flight.
 
-use super::Recipe;
 use super::logits::Logits;
-use super::saved::{LayerActivations, Saved, Stack};
+use super::saved::{LayerActivations, Saved, Stack, attention_degree};
+use super::{Recipe, SelectiveCheckpointing};
 use crate::base::units::Bytes;
 use crate::job::Job;
 use crate::job::parallelism::Schedule;
@@ -69,6 +69,10 @@ pub(super) fn layer(job: &Job, stack: Stack, recipe: &Recipe) -> LayerBytes {
     let (all, core): (f64, f64) = (sum(&|_| true), sum(&|t| t.core));
     match job.workload.checkpointing {
         Checkpointing::None => LayerBytes { kept: all, recomputed: 0.0, backward },
+        Checkpointing::Selective if recipe.selective == SelectiveCheckpointing::PerOperation => {
+            let kept = LayerActivations::new(job, recipe).kept_per_operation(stack).min(all);
+            LayerBytes { kept, recomputed: all - kept, backward }
+        }
         Checkpointing::Selective => LayerBytes { kept: all - core, recomputed: core, backward },
         // the input of the recomputed layer is already among the saved tensors
         Checkpointing::Full => {
@@ -104,7 +108,24 @@ fn embedding(job: &Job, recipe: &Recipe) -> f64 {
     let h = job.architecture.hidden_size as f64;
     let norm = if job.architecture.embedding_norm { h * keeping.residual + 8.0 } else { 0.0 };
     let mask = if keeping.hidden_dropout() { h } else { 0.0 };
-    tokens * (norm + mask) / keeping.between
+    tokens * (norm + mask) / keeping.between + beside_stacks(job, &keeping)
+}
+
+/// What an encoder–decoder saves beside its layers: the encoder's final norm, the dropout masks after both stacks, and
+/// position biases.
+fn beside_stacks(job: &Job, keeping: &LayerActivations) -> f64 {
+    let (a, w) = (&job.architecture, &job.workload);
+    if a.encoder_layers == 0 || !a.final_norm {
+        return 0.0;
+    }
+    let h = a.hidden_size as f64;
+    let (wide, statistics) = keeping.norm();
+    let encoded = (w.micro_batch * w.seq_len) as f64;
+    let masks = if keeping.hidden_dropout() { w.micro_positions() as f64 * h } else { 0.0 };
+    let biases = (a.heads * (w.seq_len * w.seq_len + w.decoder_seq_len * w.decoder_seq_len)) as f64
+        * keeping.residual
+        / attention_degree(&job.parallelism);
+    (encoded * (h * wide + statistics) + masks) / keeping.between + biases
 }
 
 /// Final norm, the input of the output projection, and a masked LM's transform.
@@ -117,6 +138,8 @@ fn head(job: &Job, recipe: &Recipe) -> f64 {
     let transform = match w.task {
         // inputs of the dense projection, GELU, the norm and the output projection
         Task::MaskedLm => h * (3.0 * keeping.act + keeping.residual) + 8.0,
+        // a frozen output projection does not save its input
+        Task::CausalLm if w.lora.is_some() => 0.0,
         Task::CausalLm => h * keeping.act,
         Task::Classification { .. } => 0.0,
     };

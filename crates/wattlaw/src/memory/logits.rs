@@ -54,10 +54,11 @@ impl Logits {
         let converts = w.task == Task::CausalLm && a.encoder_layers == 0;
         let wide = if converts || recipe.autocasts(job) { 4.0 } else { output };
         let copy = if wide > output { wide } else { 0.0 };
+        let kept = if recipe.keeps_output { output } else { 0.0 };
         Self {
             forward: logits * (output + copy + wide),
-            backward: logits * (output + 3.0 * wide),
-            output: logits * output,
+            backward: logits * (kept + 3.0 * wide),
+            output: logits * kept,
             gradient: logits * output,
         }
     }

@@ -5,6 +5,16 @@ use crate::base::units::Bytes;
 use crate::job::Job;
 use crate::job::workload::StatePrecision;
 
+/// What selective checkpointing recomputes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SelectiveCheckpointing {
+    /// The attention core (Korthikanti et al. 2022).
+    AttentionCore,
+    /// Everything except the layer's input, the fused attention's output and every second matrix product's, as
+    /// torchtitan's selective checkpointing by operation (`torchtitan/distributed/activation_checkpoint.py`).
+    PerOperation,
+}
+
 /// The memory accounting of a training framework, as data.
 ///
 /// Numbers per parameter are bytes in mixed-precision training; 32-bit training stores everything in 4 bytes.
@@ -30,6 +40,10 @@ pub struct Recipe {
     pub by_phase: bool,
     /// Copies of the updated weights that the optimizer's step makes.
     pub update_copies: f64,
+    /// Whether the training loop keeps the model's output until the next one.
+    pub keeps_output: bool,
+    /// What selective checkpointing recomputes.
+    pub selective: SelectiveCheckpointing,
     /// Copies of a logit while the loss is computed, where memory is not followed through the phases: in the computing
     /// precision, and in 32 bits.
     pub logit_copies: (f64, f64),
@@ -86,11 +100,24 @@ impl Recipe {
         fused: false,
         by_phase: true,
         update_copies: 1.0,
+        keeps_output: true,
+        selective: SelectiveCheckpointing::AttentionCore,
         logit_copies: (1.0, 3.0),
         allocator: 1.2,
         gather_buffers: 0.0,
         run_ahead: None,
         counts_reserve: true,
+    };
+
+    /// torchtitan on PyTorch's `fully_shard`: as [`Self::PYTORCH`], with fused norms, a fused optimizer, selective
+    /// checkpointing by operation, and logits that are freed before the backward pass.
+    pub const FSDP2: Self = Self {
+        name: "fsdp2",
+        fused: true,
+        update_copies: 0.0,
+        keeps_output: false,
+        selective: SelectiveCheckpointing::PerOperation,
+        ..Self::PYTORCH
     };
 
     /// DeepSpeed's accounting: 2 + 2 + 12 bytes a parameter (Rajbhandari et al. 2020, section 3.1).
@@ -130,6 +157,8 @@ impl Recipe {
     /// 32 tensor-parallel ranks over several nodes, where the host was ahead of the GPU in some runs only.
     pub const NANOTRON: Self = Self {
         name: "nanotron",
+        keeps_output: true,
+        selective: SelectiveCheckpointing::AttentionCore,
         half_weights: true,
         gradient_bytes: 4.0,
         bucket_bytes: 2.0,
@@ -149,7 +178,8 @@ impl Recipe {
     };
 
     /// Every recipe.
-    pub const ALL: [Self; 4] = [Self::PYTORCH, Self::DEEPSPEED, Self::MEGATRON, Self::NANOTRON];
+    pub const ALL: [Self; 5] =
+        [Self::PYTORCH, Self::FSDP2, Self::DEEPSPEED, Self::MEGATRON, Self::NANOTRON];
 
     /// The recipe of a framework by its name, in any case.
     ///

@@ -17,6 +17,7 @@ mod jobs;
 mod measurement;
 mod memory_measured;
 mod memory_properties;
+mod memory_tracked;
 mod ols;
 mod power_limit;
 mod properties;
