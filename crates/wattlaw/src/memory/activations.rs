@@ -13,6 +13,8 @@ use crate::job::workload::Checkpointing;
 pub(super) struct Activations {
     /// Saved by the layers, all micro-batches in flight.
     pub layers: Bytes,
+    /// Saved by one layer that is not recomputed, of the stack whose layers need most.
+    pub one_layer: Bytes,
     /// Saved by the embedding, all micro-batches in flight.
     pub embedding: Bytes,
     /// Saved by the final norm and the output projection.
@@ -34,16 +36,18 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> Activations {
         stacks = vec![(a.encoder_layers as f64, Stack::Main), (layers, Stack::Decoder)];
     }
     let flight = in_flight(job, stage);
-    let (mut kept, mut recomputed, mut backward) = (0.0, 0.0_f64, 0.0_f64);
+    let (mut kept, mut largest, mut recomputed, mut backward) = (0.0, 0.0_f64, 0.0_f64, 0.0_f64);
     for (count, stack) in stacks.into_iter().filter(|(count, _)| *count > 0.0) {
         let layer = layer(job, stack, recipe);
         kept += count * layer.kept * flight;
+        largest = largest.max(layer.kept + layer.recomputed);
         recomputed = recomputed.max(layer.recomputed);
         backward = backward.max(layer.backward);
     }
     let has_head = stage == p.head_stage(a);
     Activations {
         layers: Bytes::new(kept),
+        one_layer: Bytes::new(largest - recomputed),
         embedding: Bytes::new(if stage == 0 { embedding(job, recipe) * flight } else { 0.0 }),
         head: Bytes::new(if has_head { head(job, recipe) } else { 0.0 }),
         recomputed: Bytes::new(recomputed),
@@ -101,14 +105,19 @@ pub(super) fn in_flight(job: &Job, stage: u64) -> f64 {
     held.min(job.workload.grad_accum as f64)
 }
 
-/// Embedding: its norm, if any, and the dropout mask.
+/// Embedding: the pixels of images with their cast under autocast, its norm, if any, and the dropout mask.
 fn embedding(job: &Job, recipe: &Recipe) -> f64 {
     let keeping = LayerActivations::new(job, recipe);
     let tokens = job.workload.micro_positions() as f64;
     let h = job.architecture.hidden_size as f64;
     let norm = if job.architecture.embedding_norm { h * keeping.residual + 8.0 } else { 0.0 };
     let mask = if keeping.hidden_dropout() { h } else { 0.0 };
-    tokens * (norm + mask) / keeping.between + beside_stacks(job, &keeping)
+    let pixels = job.architecture.image.map_or(0.0, |image| {
+        let cast = if recipe.autocasts(job) { keeping.act } else { 0.0 };
+        let numbers = job.workload.micro_batch * image.channels * image.size * image.size;
+        numbers as f64 * (keeping.residual + cast)
+    });
+    pixels + tokens * (norm + mask) / keeping.between + beside_stacks(job, &keeping)
 }
 
 /// What an encoder–decoder saves beside its layers: the encoder's final norm, the dropout masks after both stacks, and
@@ -143,7 +152,8 @@ fn head(job: &Job, recipe: &Recipe) -> f64 {
         Task::CausalLm => h * keeping.act,
         Task::Classification { .. } => 0.0,
     };
-    predicting_positions(job) * (norm + transform) / keeping.between
+    let positions = predicting_positions(job);
+    positions * (norm / keeping.between + transform / keeping.inputs)
 }
 
 /// Positions of a micro-batch that enter the output projection.

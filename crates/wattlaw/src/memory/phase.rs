@@ -67,7 +67,7 @@ pub(super) fn highest(job: &Job, stage: u64, recipe: &Recipe) -> Moment {
     if !recipe.by_phase {
         return together(&states, &kept);
     }
-    let moments = moments(job, stage, &states, &kept);
+    let moments = moments(job, stage, recipe, &states, &kept);
     moments.into_iter().fold(moments[0], |most, moment| {
         if moment.reserved(recipe) > most.reserved(recipe) { moment } else { most }
     })
@@ -90,7 +90,13 @@ fn together(states: &States, kept: &Activations) -> Moment {
 
 /// The moments of a loop that clears its gradients before the forward pass: ends of the forward pass, of the loss's and
 /// the output projection's backward pass, of the last and first layer's, of the embedding's, and the update.
-fn moments(job: &Job, stage: u64, states: &States, kept: &Activations) -> [Moment; 8] {
+fn moments(
+    job: &Job,
+    stage: u64,
+    recipe: &Recipe,
+    states: &States,
+    kept: &Activations,
+) -> [Moment; 8] {
     let w = &job.workload;
     let held = stage_parameters(job, stage);
     let of_all = |parameters: f64| states.gradients * (parameters / held.total());
@@ -116,9 +122,9 @@ fn moments(job: &Job, stage: u64, states: &States, kept: &Activations) -> [Momen
     } else {
         (layer_casts, Bytes::ZERO)
     };
-    let unsharded = Unsharded::new(job, stage, &held);
+    let unsharded = Unsharded::new(job, stage, &held, recipe);
     let communication =
-        if unsharded.root > Bytes::ZERO { Bytes::ZERO } else { states.communication };
+        if unsharded.loss > Bytes::ZERO { Bytes::ZERO } else { states.communication };
 
     let forward = Moment {
         phase: PeakPhase::Forward,
@@ -128,7 +134,7 @@ fn moments(job: &Job, stage: u64, states: &States, kept: &Activations) -> [Momen
         activations: kept.layers + kept.embedding + kept.head,
         recomputed: Bytes::ZERO,
         logits: kept.logits.forward,
-        communication: communication + unsharded.root,
+        communication: communication + unsharded.loss,
         temporaries: states.casts,
     };
     let loss = Moment {
@@ -156,14 +162,17 @@ fn moments(job: &Job, stage: u64, states: &States, kept: &Activations) -> [Momen
         temporaries: kept_casts + one_cast + waiting + kept.backward + weight,
         ..head
     };
+    // layers of an encoder and a decoder differ
+    let alike = job.architecture.encoder_layers == 0;
+    let freed = if alike { kept.layers / layers } else { Bytes::ZERO };
     let inner_layer = Moment {
-        activations: kept.layers * ((layers - 1.0) / layers) + kept.embedding,
+        activations: kept.layers - freed + kept.embedding,
         communication: communication + unsharded.inner_layer,
         ..last_layer
     };
     let first_layer = Moment {
         gradients: after_layers,
-        activations: kept.layers / layers + kept.embedding,
+        activations: kept.one_layer + kept.embedding,
         communication: communication + unsharded.first_layer,
         temporaries: last_layer.temporaries - kept_casts * ((layers - 1.0) / layers),
         ..last_layer

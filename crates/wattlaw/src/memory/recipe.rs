@@ -40,8 +40,12 @@ pub struct Recipe {
     pub by_phase: bool,
     /// Copies of the updated weights that the optimizer's step makes.
     pub update_copies: f64,
-    /// Whether the training loop keeps the model's output until the next one.
-    pub keeps_output: bool,
+    /// Whether the model computes its loss and the training loop keeps its output, the logits, until the next one, as
+    /// with transformers; otherwise the loop computes the loss and frees the logits before the backward pass.
+    pub loss_in_model: bool,
+    /// Whether sequence parallelism gathers the inputs of projections again for the backward pass; otherwise the gathered
+    /// inputs are saved.
+    pub gathers_again: bool,
     /// What selective checkpointing recomputes.
     pub selective: SelectiveCheckpointing,
     /// Copies of a logit while the loss is computed, where memory is not followed through the phases: in the computing
@@ -100,7 +104,8 @@ impl Recipe {
         fused: false,
         by_phase: true,
         update_copies: 1.0,
-        keeps_output: true,
+        loss_in_model: true,
+        gathers_again: false,
         selective: SelectiveCheckpointing::AttentionCore,
         logit_copies: (1.0, 3.0),
         allocator: 1.2,
@@ -115,7 +120,7 @@ impl Recipe {
         name: "fsdp2",
         fused: true,
         update_copies: 0.0,
-        keeps_output: false,
+        loss_in_model: false,
         selective: SelectiveCheckpointing::PerOperation,
         ..Self::PYTORCH
     };
@@ -140,6 +145,7 @@ impl Recipe {
         fused: true,
         by_phase: false,
         update_copies: 0.0,
+        gathers_again: true,
         logit_copies: (0.0, 1.0),
         allocator: 1.0,
         ..Self::PYTORCH
@@ -157,7 +163,8 @@ impl Recipe {
     /// 32 tensor-parallel ranks over several nodes, where the host was ahead of the GPU in some runs only.
     pub const NANOTRON: Self = Self {
         name: "nanotron",
-        keeps_output: true,
+        loss_in_model: true,
+        gathers_again: true,
         selective: SelectiveCheckpointing::AttentionCore,
         half_weights: true,
         gradient_bytes: 4.0,

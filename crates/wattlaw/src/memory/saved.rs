@@ -49,6 +49,8 @@ pub(super) struct LayerActivations<'a> {
     /// Degree that splits tensors between tensor-parallel projections: the tensor-parallel degree with sequence
     /// parallelism, else 1.
     pub between: f64,
+    /// Degree that splits the saved inputs of tensor-parallel projections.
+    pub inputs: f64,
     list: Vec<Saved>,
 }
 
@@ -57,6 +59,7 @@ impl<'a> LayerActivations<'a> {
         let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
         let act = w.precision.bytes();
         let copies = recipe.autocasts(job);
+        let between = if p.sequence_parallel { p.tp as f64 } else { 1.0 };
         Self {
             a,
             w,
@@ -68,7 +71,8 @@ impl<'a> LayerActivations<'a> {
             dropout: true,
             tp_attention: attention_degree(p),
             tp_ffn: p.tp as f64,
-            between: if p.sequence_parallel { p.tp as f64 } else { 1.0 },
+            between,
+            inputs: if recipe.gathers_again { between } else { 1.0 },
             list: Vec::with_capacity(24),
         }
     }
@@ -124,7 +128,7 @@ impl<'a> LayerActivations<'a> {
     ///
     /// In the feed-forward block: the gradient of the residual stream, its cast under autocast, and the inner gradient, of
     /// which a gated block has three where one saved tensor is already freed. In eager attention, when the feed-forward
-    /// block's tensors are freed: two gradients of the scores.
+    /// block's tensors and the copy of the probabilities are freed: two gradients of the scores.
     pub(super) fn backward(&self, stack: Stack) -> f64 {
         let tokens = self.tokens(stack);
         let cast = if self.copies { self.act } else { 0.0 };
@@ -135,7 +139,9 @@ impl<'a> LayerActivations<'a> {
             AttentionKernel::Flash => 0.0,
             AttentionKernel::Eager => {
                 let scores = tokens * self.a.heads as f64 / self.tp_attention * self.context(stack);
-                2.0 * scores * self.probability_bytes() - inner * self.ffn_bytes()
+                let probability = self.probability_bytes();
+                let freed = if probability > self.act { self.act } else { 0.0 };
+                scores * (2.0 * probability - freed) - inner * self.ffn_bytes()
             }
         };
         residual + attention.max(inner * gradients * self.act)
@@ -205,7 +211,7 @@ impl<'a> LayerActivations<'a> {
         let copies = if self.copies && !one_map { 3.0 } else { 1.0 };
         let act = self.act;
         let inputs = self.projected(&[Query, Key, Value], h, copies);
-        self.keep("input of query, key, value", tokens * inputs / self.between);
+        self.keep("input of query, key, value", tokens * inputs / self.inputs);
         // eager grouped-query attention repeats keys and values for each query head
         let kept = if self.w.attention == AttentionKernel::Eager { q } else { kv };
         self.keep("query, key, value", tokens * (q + 2.0 * kept) * act);
@@ -222,7 +228,7 @@ impl<'a> LayerActivations<'a> {
         let (q, kv) = (self.a.query_width() as f64 / tp, self.a.kv_width() as f64 / tp);
         let encoded = self.tokens(Stack::Main);
         let act = self.act;
-        self.keep("input of cross query", tokens * h * act / self.between);
+        self.keep("input of cross query", tokens * h * act / self.inputs);
         if self.copies {
             self.keep("input of cross key, value", encoded * h * 2.0 * act / self.between);
         }
@@ -258,9 +264,11 @@ impl<'a> LayerActivations<'a> {
         }
     }
 
-    /// Bytes of an eager attention's probability: autocast computes a softmax in 32 bits; Llama and OPT always do.
+    /// Bytes of an eager attention's probability: autocast computes a softmax in 32 bits; Llama, OPT, GPT-NeoX and ViT
+    /// always do.
     fn probability_bytes(&self) -> f64 {
-        let asks = self.a.family() == Family::Llama || self.a.model_type == ModelType::Opt;
+        let asks = self.a.family() == Family::Llama
+            || matches!(self.a.model_type, ModelType::Opt | ModelType::GptNeox | ModelType::Vit);
         if self.copies || (asks && !self.fused) { 4.0 } else { self.act }
     }
 
@@ -271,7 +279,7 @@ impl<'a> LayerActivations<'a> {
         let rows = match self.a.experts {
             Some(experts) => {
                 let visits = experts.top_k as f64;
-                self.keep("input of router", tokens * h * act / self.between);
+                self.keep("input of router", tokens * h * act / self.inputs);
                 self.keep("routing", tokens * (4.0 * experts.count as f64 + 40.0 * visits + 4.0));
                 self.keep("expert inputs and outputs", tokens * visits * 2.0 * h * act);
                 tokens * visits
@@ -280,7 +288,7 @@ impl<'a> LayerActivations<'a> {
                 let copies =
                     if self.copies && self.a.family() == Family::Llama { 2.0 } else { 1.0 };
                 let input = self.projected(&[Gate, Up], h, copies);
-                self.keep("input of ffn", tokens * input / self.between);
+                self.keep("input of ffn", tokens * input / self.inputs);
                 tokens
             }
         };

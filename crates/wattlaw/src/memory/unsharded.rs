@@ -1,5 +1,6 @@
 //! Unsharded parameters and gradients that PyTorch's `fully_shard` holds.
 
+use super::Recipe;
 use super::states::output_projection;
 use crate::base::units::Bytes;
 use crate::cost::optimizer::StageParameters;
@@ -11,8 +12,9 @@ use crate::job::Job;
 /// ahead (`BACKWARD_PRE`), and gradients are copied to the reduction's type (32 bits), whose buffer is freed when the
 /// next unit is reduced. Source: `torch/distributed/fsdp/_fully_shard/_fsdp_param_group.py`.
 pub(super) struct Unsharded {
-    /// At the end of the forward pass and in the loss's backward pass.
-    pub root: Bytes,
+    /// At the end of the forward pass and in the loss's backward pass; a loss that the model computes has the last
+    /// layer's gather buffer beside it.
+    pub loss: Bytes,
     /// After the output projection's backward pass.
     pub head: Bytes,
     /// In the last layer's backward pass.
@@ -30,12 +32,12 @@ const REDUCED: f64 = 4.0;
 
 impl Unsharded {
     /// The buffers of a job whose parameters are sharded; nothing for others.
-    pub(super) fn new(job: &Job, stage: u64, held: &StageParameters) -> Self {
+    pub(super) fn new(job: &Job, stage: u64, held: &StageParameters, recipe: &Recipe) -> Self {
         let (w, p) = (&job.workload, &job.parallelism);
         if p.shard_group == 1 || !p.data.shards_parameters() {
             let none = Bytes::ZERO;
             return Self {
-                root: none,
+                loss: none,
                 head: none,
                 last_layer: none,
                 inner_layer: none,
@@ -52,7 +54,7 @@ impl Unsharded {
         let ahead = if layers > 1 { layer } else { Bytes::ZERO };
         let head = root + Bytes::new(computing * trained * output_projection(job, stage));
         Self {
-            root,
+            loss: if recipe.loss_in_model { root + layer } else { root },
             head,
             last_layer: head + layer + ahead + layer * trained,
             inner_layer: head + layer + ahead + reduced,
