@@ -54,12 +54,13 @@ mod recipe;
 mod run_ahead;
 mod saved;
 mod states;
+mod unsharded;
 
 pub use advice::{Advice, Change};
 pub use part::MemoryPart;
 use phase::Peak;
 pub use phase::PeakPhase;
-pub use recipe::{Recipe, RunAhead, Units, Workspaces};
+pub use recipe::{Recipe, RunAhead, SelectiveCheckpointing, Units, Workspaces};
 
 use serde::Serialize;
 

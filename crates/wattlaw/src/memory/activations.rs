@@ -1,8 +1,8 @@
 //! Activations of a pipeline stage: layers, embedding and head, times the micro-batches in flight.
 
-use super::Recipe;
 use super::logits::Logits;
-use super::saved::{LayerActivations, Saved, Stack};
+use super::saved::{LayerActivations, Saved, Stack, attention_degree};
+use super::{Recipe, SelectiveCheckpointing};
 use crate::base::units::Bytes;
 use crate::job::Job;
 use crate::job::parallelism::Schedule;
@@ -13,6 +13,8 @@ use crate::job::workload::Checkpointing;
 pub(super) struct Activations {
     /// Saved by the layers, all micro-batches in flight.
     pub layers: Bytes,
+    /// Saved by one layer that is not recomputed, of the stack whose layers need most.
+    pub one_layer: Bytes,
     /// Saved by the embedding, all micro-batches in flight.
     pub embedding: Bytes,
     /// Saved by the final norm and the output projection.
@@ -34,16 +36,18 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> Activations {
         stacks = vec![(a.encoder_layers as f64, Stack::Main), (layers, Stack::Decoder)];
     }
     let flight = in_flight(job, stage);
-    let (mut kept, mut recomputed, mut backward) = (0.0, 0.0_f64, 0.0_f64);
+    let (mut kept, mut largest, mut recomputed, mut backward) = (0.0, 0.0_f64, 0.0_f64, 0.0_f64);
     for (count, stack) in stacks.into_iter().filter(|(count, _)| *count > 0.0) {
         let layer = layer(job, stack, recipe);
         kept += count * layer.kept * flight;
+        largest = largest.max(layer.kept + layer.recomputed);
         recomputed = recomputed.max(layer.recomputed);
         backward = backward.max(layer.backward);
     }
     let has_head = stage == p.head_stage(a);
     Activations {
         layers: Bytes::new(kept),
+        one_layer: Bytes::new(largest - recomputed),
         embedding: Bytes::new(if stage == 0 { embedding(job, recipe) * flight } else { 0.0 }),
         head: Bytes::new(if has_head { head(job, recipe) } else { 0.0 }),
         recomputed: Bytes::new(recomputed),
@@ -69,6 +73,10 @@ pub(super) fn layer(job: &Job, stack: Stack, recipe: &Recipe) -> LayerBytes {
     let (all, core): (f64, f64) = (sum(&|_| true), sum(&|t| t.core));
     match job.workload.checkpointing {
         Checkpointing::None => LayerBytes { kept: all, recomputed: 0.0, backward },
+        Checkpointing::Selective if recipe.selective == SelectiveCheckpointing::PerOperation => {
+            let kept = LayerActivations::new(job, recipe).kept_per_operation(stack).min(all);
+            LayerBytes { kept, recomputed: all - kept, backward }
+        }
         Checkpointing::Selective => LayerBytes { kept: all - core, recomputed: core, backward },
         // the input of the recomputed layer is already among the saved tensors
         Checkpointing::Full => {
@@ -97,14 +105,36 @@ pub(super) fn in_flight(job: &Job, stage: u64) -> f64 {
     held.min(job.workload.grad_accum as f64)
 }
 
-/// Embedding: its norm, if any, and the dropout mask.
+/// Embedding: the pixels of images with their cast under autocast, its norm, if any, and the dropout mask.
 fn embedding(job: &Job, recipe: &Recipe) -> f64 {
     let keeping = LayerActivations::new(job, recipe);
     let tokens = job.workload.micro_positions() as f64;
     let h = job.architecture.hidden_size as f64;
     let norm = if job.architecture.embedding_norm { h * keeping.residual + 8.0 } else { 0.0 };
     let mask = if keeping.hidden_dropout() { h } else { 0.0 };
-    tokens * (norm + mask) / keeping.between
+    let pixels = job.architecture.image.map_or(0.0, |image| {
+        let cast = if recipe.autocasts(job) { keeping.act } else { 0.0 };
+        let numbers = job.workload.micro_batch * image.channels * image.size * image.size;
+        numbers as f64 * (keeping.residual + cast)
+    });
+    pixels + tokens * (norm + mask) / keeping.between + beside_stacks(job, &keeping)
+}
+
+/// What an encoder–decoder saves beside its layers: the encoder's final norm, the dropout masks after both stacks, and
+/// position biases.
+fn beside_stacks(job: &Job, keeping: &LayerActivations) -> f64 {
+    let (a, w) = (&job.architecture, &job.workload);
+    if a.encoder_layers == 0 || !a.final_norm {
+        return 0.0;
+    }
+    let h = a.hidden_size as f64;
+    let (wide, statistics) = keeping.norm();
+    let encoded = (w.micro_batch * w.seq_len) as f64;
+    let masks = if keeping.hidden_dropout() { w.micro_positions() as f64 * h } else { 0.0 };
+    let biases = (a.heads * (w.seq_len * w.seq_len + w.decoder_seq_len * w.decoder_seq_len)) as f64
+        * keeping.residual
+        / attention_degree(&job.parallelism);
+    (encoded * (h * wide + statistics) + masks) / keeping.between + biases
 }
 
 /// Final norm, the input of the output projection, and a masked LM's transform.
@@ -117,10 +147,13 @@ fn head(job: &Job, recipe: &Recipe) -> f64 {
     let transform = match w.task {
         // inputs of the dense projection, GELU, the norm and the output projection
         Task::MaskedLm => h * (3.0 * keeping.act + keeping.residual) + 8.0,
+        // a frozen output projection does not save its input
+        Task::CausalLm if w.lora.is_some() => 0.0,
         Task::CausalLm => h * keeping.act,
         Task::Classification { .. } => 0.0,
     };
-    predicting_positions(job) * (norm + transform) / keeping.between
+    let positions = predicting_positions(job);
+    positions * (norm / keeping.between + transform / keeping.inputs)
 }
 
 /// Positions of a micro-batch that enter the output projection.

@@ -59,12 +59,14 @@ impl Logits {
         let wide = if converts || recipe.autocasts(job) { 4.0 } else { output };
         let copy = if wide > output { wide } else { 0.0 };
         let kept = if recipe.keeps_logits { output } else { 0.0 };
+        // with a split vocabulary the loss's gradient is put together in one tensor more
+        let split = if attention_degree(&job.parallelism) > 1.0 { wide } else { 0.0 };
         Self {
             forward: logits * (output + copy + wide),
-            backward: logits * (kept + 3.0 * wide),
+            backward: logits * (kept + 3.0 * wide + split),
             output: logits * kept,
             gradient: logits * output,
-            reserved: logits * (output + 3.0 * wide),
+            reserved: logits * (output + 3.0 * wide + split),
         }
     }
 }

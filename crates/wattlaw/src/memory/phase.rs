@@ -6,10 +6,12 @@
 use super::Recipe;
 use super::activations::{self, Activations};
 use super::states::{self, States};
+use super::unsharded::Unsharded;
 use crate::base::units::Bytes;
 use crate::base::words::words;
 use crate::cost::optimizer::stage_parameters;
 use crate::job::Job;
+use crate::job::workload::Checkpointing;
 
 /// The phase of a training step in which memory peaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -109,7 +111,7 @@ fn together(states: &States, kept: &Activations) -> Moment {
         activations: kept.layers + kept.embedding + kept.head,
         recomputed: kept.recomputed,
         logits: kept.logits.backward,
-        communication: states.communication,
+        communication: states.communication + states.whole_gradient,
         temporaries: states.casts + states.update,
     }
 }
@@ -122,13 +124,12 @@ fn moments(
     recipe: &Recipe,
     states: &States,
     kept: &Activations,
-) -> [Moment; 7] {
+) -> [Moment; 8] {
     let w = &job.workload;
     let held = stage_parameters(job, stage);
     let of_all = |parameters: f64| states.gradients * (parameters / held.total());
     // accumulated gradients exist from the second micro-batch on; a whole one counts as communication
-    let whole = recipe.whole_gradient && job.parallelism.data.shards_parameters();
-    let accumulates = w.grad_accum > 1 && !whole;
+    let accumulates = w.grad_accum > 1 && states.whole_gradient == Bytes::ZERO;
     let before = if accumulates { states.gradients } else { Bytes::ZERO };
     let output = if w.lora.is_some() { 0.0 } else { states::output_projection(job, stage) };
     let embedding = if w.lora.is_some() { 0.0 } else { held.vocabulary };
@@ -136,12 +137,22 @@ fn moments(
         + job.architecture.encoder_layers)
         .max(1) as f64;
 
+    let cast = held.layers + states::output_projection(job, stage);
     let new_gradient = |parameters: f64| if accumulates { of_all(parameters) } else { Bytes::ZERO };
     let after_head = if accumulates { before } else { of_all(output) };
     let after_layers = if accumulates { before } else { of_all(held.layers) + after_head };
-    let weight = states::largest_projection(job);
-    let casts =
-        states.casts * (held.layers / (held.layers + states::output_projection(job, stage)));
+    let weight = of_all(states::largest_projection(job));
+    // a checkpointed layer holds casts in the forward pass, where autocast caches them, and while it is recomputed
+    let head_casts = states.casts * (states::output_projection(job, stage) / cast.max(1.0));
+    let layer_casts = states.casts - head_casts;
+    let (kept_casts, one_cast) = if job.workload.checkpointing == Checkpointing::Full {
+        (Bytes::ZERO, layer_casts / layers)
+    } else {
+        (layer_casts, Bytes::ZERO)
+    };
+    let unsharded = Unsharded::new(job, stage, &held, recipe);
+    let buffers = if unsharded.loss > Bytes::ZERO { Bytes::ZERO } else { states.communication };
+    let communication = states.whole_gradient + buffers;
 
     let forward = Moment {
         phase: PeakPhase::Forward,
@@ -151,10 +162,15 @@ fn moments(
         activations: kept.layers + kept.embedding + kept.head,
         recomputed: Bytes::ZERO,
         logits: kept.logits.forward,
-        communication: states.communication,
+        communication: communication + unsharded.loss,
         temporaries: states.casts,
     };
-    let loss = Moment { phase: PeakPhase::Backward, logits: kept.logits.backward, ..forward };
+    let loss = Moment {
+        phase: PeakPhase::Backward,
+        logits: kept.logits.backward,
+        temporaries: kept_casts + head_casts,
+        ..forward
+    };
     // a tied matrix's two gradients are summed into a third tensor at the end
     let tied = if job.architecture.tied_embeddings { embedding } else { 0.0 };
     let waiting = new_gradient(tied.min(output));
@@ -162,29 +178,46 @@ fn moments(
         gradients: after_head,
         logits: kept.logits.output + kept.logits.gradient,
         // the cast of the matrix is freed before its gradient, in the computing precision too, is converted
-        temporaries: states.casts + new_gradient(output),
+        communication: communication + unsharded.head,
+        temporaries: kept_casts + head_casts + new_gradient(output),
         ..loss
     };
     let last_layer = Moment {
         activations: kept.layers + kept.embedding,
         recomputed: kept.recomputed,
         logits: kept.logits.output,
-        temporaries: casts + waiting + kept.backward + new_gradient(weight),
+        communication: communication + unsharded.last_layer,
+        temporaries: kept_casts + one_cast + waiting + kept.backward + weight,
         ..head
+    };
+    // layers of an encoder and a decoder differ
+    let alike = job.architecture.encoder_layers == 0;
+    let freed = if alike { kept.layers / layers } else { Bytes::ZERO };
+    let inner_layer = Moment {
+        activations: kept.layers - freed + kept.embedding,
+        communication: communication + unsharded.inner_layer,
+        ..last_layer
     };
     let first_layer = Moment {
         gradients: after_layers,
-        activations: kept.layers / layers + kept.embedding,
-        temporaries: last_layer.temporaries - casts * ((layers - 1.0) / layers),
+        activations: kept.one_layer + kept.embedding,
+        communication: communication + unsharded.first_layer,
+        temporaries: last_layer.temporaries - kept_casts * ((layers - 1.0) / layers),
         ..last_layer
     };
     let embedding = Moment {
         gradients: states.gradients,
         activations: Bytes::ZERO,
         recomputed: Bytes::ZERO,
+        communication: communication + unsharded.reduction,
         temporaries: of_all(2.0 * tied) + new_gradient(embedding),
         ..first_layer
     };
-    let update = Moment { phase: PeakPhase::Optimizer, temporaries: states.update, ..embedding };
-    [forward, loss, head, last_layer, first_layer, embedding, update]
+    let update = Moment {
+        phase: PeakPhase::Optimizer,
+        communication,
+        temporaries: states.update,
+        ..embedding
+    };
+    [forward, loss, head, last_layer, inner_layer, first_layer, embedding, update]
 }

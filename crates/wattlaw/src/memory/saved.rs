@@ -4,7 +4,7 @@ use super::Recipe;
 use crate::job::Job;
 use crate::job::model::{Architecture, Family, ModelType, Norm};
 use crate::job::parallelism::{Parallelism, TensorScope};
-use crate::job::workload::{AttentionKernel, Workload};
+use crate::job::workload::{AttentionKernel, LoraTarget, Workload};
 
 /// A tensor saved for the backward pass.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,6 +49,8 @@ pub(super) struct LayerActivations<'a> {
     /// Degree that splits tensors between tensor-parallel projections: the tensor-parallel degree with sequence
     /// parallelism, else 1.
     pub between: f64,
+    /// Degree that splits the saved inputs of tensor-parallel projections.
+    pub inputs: f64,
     list: Vec<Saved>,
 }
 
@@ -57,6 +59,7 @@ impl<'a> LayerActivations<'a> {
         let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
         let act = w.precision.bytes();
         let copies = recipe.autocasts(job);
+        let between = if p.sequence_parallel { p.tp as f64 } else { 1.0 };
         Self {
             a,
             w,
@@ -68,7 +71,8 @@ impl<'a> LayerActivations<'a> {
             dropout: true,
             tp_attention: attention_degree(p),
             tp_ffn: p.tp as f64,
-            between: if p.sequence_parallel { p.tp as f64 } else { 1.0 },
+            between,
+            inputs: if recipe.gathers_again { between } else { 1.0 },
             list: Vec::with_capacity(24),
         }
     }
@@ -81,13 +85,26 @@ impl<'a> LayerActivations<'a> {
         self.list.push(Saved { name, bytes, core: true });
     }
 
+    /// Bytes a position of the input that projections `targets` save, of width `width`, in `copies` copies.
+    ///
+    /// A frozen projection saves none; an adapter on it saves a cast of the input and its own inner activation.
+    fn projected(&self, targets: &[LoraTarget], width: f64, copies: f64) -> f64 {
+        let Some(lora) = &self.w.lora else { return width * copies * self.act };
+        let adapters = targets.iter().filter(|target| lora.adapts(**target)).count() as f64;
+        adapters * (width + lora.rank as f64) * self.act
+    }
+
     /// Positions of one micro-batch in a stack.
     fn tokens(&self, stack: Stack) -> f64 {
-        let length = match stack {
-            Stack::Main => self.w.seq_len,
-            Stack::Decoder => self.w.decoder_seq_len,
-        };
-        (self.w.micro_batch * length) as f64
+        self.w.micro_batch as f64 * self.context(stack)
+    }
+
+    /// Positions that a stack's self-attention sees.
+    fn context(&self, stack: Stack) -> f64 {
+        match stack {
+            Stack::Main => self.w.seq_len as f64,
+            Stack::Decoder => self.w.decoder_seq_len as f64,
+        }
     }
 
     /// Bytes of a layer's input.
@@ -107,13 +124,45 @@ impl<'a> LayerActivations<'a> {
         self.hidden_dropout() && self.a.model_type != ModelType::Opt
     }
 
-    /// Bytes of gradients and copies while the backward pass is in one layer: of the layer's output twice, and of either the
-    /// inner width or the eager attention's scores.
+    /// Bytes of gradients of activations while the backward pass is in one layer, beside all that the layer saved.
+    ///
+    /// In the feed-forward block: the gradient of the residual stream, its cast under autocast, and the inner gradient, of
+    /// which a gated block has three where one saved tensor is already freed. In eager attention, when the feed-forward
+    /// block's tensors and the copy of the probabilities are freed: two gradients of the scores.
     pub(super) fn backward(&self, stack: Stack) -> f64 {
         let tokens = self.tokens(stack);
-        let around = 2.0 * tokens * self.a.hidden_size as f64 * self.residual / self.between;
-        let inner = 2.0 * tokens * self.a.ffn_size as f64 / self.tp_ffn * self.act;
-        around + inner
+        let cast = if self.copies { self.act } else { 0.0 };
+        let residual = tokens * self.a.hidden_size as f64 * (self.residual + cast) / self.between;
+        let inner = tokens * self.a.ffn_size as f64 / self.tp_ffn;
+        let gradients = if self.a.gated_ffn { 2.0 } else { 1.0 };
+        let attention = match self.w.attention {
+            AttentionKernel::Flash => 0.0,
+            AttentionKernel::Eager => {
+                let scores = tokens * self.a.heads as f64 / self.tp_attention * self.context(stack);
+                let probability = self.probability_bytes();
+                let freed = if probability > self.act { self.act } else { 0.0 };
+                scores * (2.0 * probability - freed) - inner * self.ffn_bytes()
+            }
+        };
+        residual + attention.max(inner * gradients * self.act)
+    }
+
+    /// Bytes that checkpointing by operation keeps: the layer's input, the fused attention's output, and the outputs of
+    /// the first, third, … matrix product, in the order in which a layer computes them.
+    pub(super) fn kept_per_operation(&self, stack: Stack) -> f64 {
+        let tokens = self.tokens(stack);
+        let h = self.a.hidden_size as f64;
+        let (q, kv) = (self.a.query_width() as f64, self.a.kv_width() as f64);
+        let f = self.a.ffn_size as f64 / self.tp_ffn;
+        let visits = self.a.experts.map_or(1.0, |experts| experts.top_k as f64);
+        let core = match self.w.attention {
+            AttentionKernel::Flash => q * self.act + 4.0 * self.a.heads as f64,
+            AttentionKernel::Eager => 0.0,
+        };
+        // query and value; the gate and the projection back, or without a gate the inner projection
+        let back = if self.a.gated_ffn { h } else { 0.0 };
+        let products = (q + kv) / self.tp_attention + visits * f + back / self.between;
+        self.input(stack) + tokens * (core / self.tp_attention + products * self.act)
     }
 
     /// The tensors of one layer.
@@ -146,6 +195,8 @@ impl<'a> LayerActivations<'a> {
     pub(super) fn norm(&self) -> (f64, f64) {
         match self.a.norm {
             Norm::LayerNorm => (self.residual, 8.0),
+            // a frozen scale does not save what it multiplies
+            Norm::RmsNorm if self.w.lora.is_some() => (4.0, 4.0),
             Norm::RmsNorm if self.fused => (self.residual, 4.0),
             Norm::RmsNorm if self.a.family() == Family::T5 => (8.0, 4.0),
             Norm::RmsNorm => (4.0 + self.residual, 4.0),
@@ -153,12 +204,14 @@ impl<'a> LayerActivations<'a> {
     }
 
     fn self_attention(&mut self, tokens: f64, stack: Stack) {
+        use LoraTarget::{Key, Query, Value};
         let (h, tp) = (self.a.hidden_size as f64, self.tp_attention);
         let (q, kv) = (self.a.query_width() as f64 / tp, self.a.kv_width() as f64 / tp);
         let one_map = matches!(self.a.model_type, ModelType::Gpt2 | ModelType::GptNeox);
         let copies = if self.copies && !one_map { 3.0 } else { 1.0 };
         let act = self.act;
-        self.keep("input of query, key, value", tokens * h * copies * act / self.between);
+        let inputs = self.projected(&[Query, Key, Value], h, copies);
+        self.keep("input of query, key, value", tokens * inputs / self.inputs);
         // eager grouped-query attention repeats keys and values for each query head
         let kept = if self.w.attention == AttentionKernel::Eager { q } else { kv };
         self.keep("query, key, value", tokens * (q + 2.0 * kept) * act);
@@ -166,12 +219,8 @@ impl<'a> LayerActivations<'a> {
             self.keep("rotated query and key", tokens * 2.0 * q * act);
             self.keep("context before its projection", tokens * q * act);
         }
-        let context = match stack {
-            Stack::Main => self.w.seq_len,
-            Stack::Decoder => self.w.decoder_seq_len,
-        };
-        self.core(tokens, context as f64);
-        self.keep("context", tokens * q * act);
+        self.core(tokens, self.context(stack));
+        self.attended(tokens, q);
     }
 
     fn cross_attention(&mut self, tokens: f64) {
@@ -179,13 +228,21 @@ impl<'a> LayerActivations<'a> {
         let (q, kv) = (self.a.query_width() as f64 / tp, self.a.kv_width() as f64 / tp);
         let encoded = self.tokens(Stack::Main);
         let act = self.act;
-        self.keep("input of cross query", tokens * h * act / self.between);
+        self.keep("input of cross query", tokens * h * act / self.inputs);
         if self.copies {
             self.keep("input of cross key, value", encoded * h * 2.0 * act / self.between);
         }
         self.keep("cross query, key, value", (tokens * q + encoded * 2.0 * kv) * act);
         self.core(tokens, self.w.seq_len as f64);
-        self.keep("cross context", tokens * q * act);
+        self.attended(tokens, q);
+    }
+
+    /// The attention's output of width `q`: saved by a fused kernel, and by the projection after it.
+    fn attended(&mut self, tokens: f64, q: f64) {
+        let saved = if self.w.attention == AttentionKernel::Flash { q * self.act } else { 0.0 };
+        let projected = self.projected(&[LoraTarget::Output], q, 1.0);
+        let both = if self.w.lora.is_some() { saved + projected } else { projected };
+        self.keep("context", tokens * both);
     }
 
     /// The attention core, per query position and head: fused, the softmax scale; otherwise the probabilities, the
@@ -197,10 +254,7 @@ impl<'a> LayerActivations<'a> {
             return;
         }
         let act = self.act;
-        // autocast computes a softmax in 32 bits; Llama and OPT always do
-        let asks = self.a.family() == Family::Llama || self.a.model_type == ModelType::Opt;
-        let wide = self.copies || (asks && !self.fused);
-        let probabilities = if wide { 4.0 } else { act };
+        let probabilities = self.probability_bytes();
         self.keep_core("attention probabilities", rows * context * probabilities);
         if self.attention_dropout() {
             self.keep_core("attention dropout mask", rows * context);
@@ -210,13 +264,22 @@ impl<'a> LayerActivations<'a> {
         }
     }
 
+    /// Bytes of an eager attention's probability: autocast computes a softmax in 32 bits; Llama, OPT, GPT-NeoX and ViT
+    /// always do.
+    fn probability_bytes(&self) -> f64 {
+        let asks = self.a.family() == Family::Llama
+            || matches!(self.a.model_type, ModelType::Opt | ModelType::GptNeox | ModelType::Vit);
+        if self.copies || (asks && !self.fused) { 4.0 } else { self.act }
+    }
+
     fn ffn(&mut self, tokens: f64) {
+        use LoraTarget::{Down, Gate, Up};
         let (h, act) = (self.a.hidden_size as f64, self.act);
         let f = self.a.ffn_size as f64 / self.tp_ffn;
         let rows = match self.a.experts {
             Some(experts) => {
                 let visits = experts.top_k as f64;
-                self.keep("input of router", tokens * h * act / self.between);
+                self.keep("input of router", tokens * h * act / self.inputs);
                 self.keep("routing", tokens * (4.0 * experts.count as f64 + 40.0 * visits + 4.0));
                 self.keep("expert inputs and outputs", tokens * visits * 2.0 * h * act);
                 tokens * visits
@@ -224,14 +287,28 @@ impl<'a> LayerActivations<'a> {
             None => {
                 let copies =
                     if self.copies && self.a.family() == Family::Llama { 2.0 } else { 1.0 };
-                self.keep("input of ffn", tokens * h * copies * act / self.between);
+                let input = self.projected(&[Gate, Up], h, copies);
+                self.keep("input of ffn", tokens * input / self.inputs);
                 tokens
             }
         };
-        self.keep("ffn inner", rows * f * self.ffn_tensors() * act);
+        // the last of the inner tensors is the input of the projection back
+        let inner = f * (self.ffn_bytes() - act) + self.projected(&[Down], f, 1.0);
+        self.keep("ffn inner", rows * inner);
         if self.a.family() == Family::T5 && self.dropout {
             self.keep("ffn dropout mask", rows * f);
         }
+    }
+
+    /// Bytes of a number of the inner width in all tensors saved by a feed-forward block.
+    ///
+    /// Under autocast GPT-2's tanh GELU has its power in 32 bits, and what is computed from it: the power's input, the
+    /// hyperbolic tangent and one more than it, beside half of the input and the input of the projection back.
+    fn ffn_bytes(&self) -> f64 {
+        if self.copies && self.a.model_type == ModelType::Gpt2 {
+            return 3.0 * 4.0 + 2.0 * self.act;
+        }
+        self.ffn_tensors() * self.act
     }
 
     /// Number of tensors of the inner width saved by a feed-forward block, the last projection's input included.

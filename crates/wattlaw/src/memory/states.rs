@@ -18,6 +18,8 @@ pub(super) struct States {
     pub communication: Bytes,
     /// Units that were unsharded at once outside the passes.
     pub gathered_outside: Bytes,
+    /// The whole gradient that FSDP accumulates under `no_sync`.
+    pub whole_gradient: Bytes,
     /// Temporaries of the optimizer's update.
     pub update: Bytes,
 }
@@ -94,19 +96,20 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     let updated = trained / shards(p.data.shards_optimizer());
     let optimizer = updated * per.optimizer;
 
-    let (mut communication, mut gathered_outside) = (0.0, 0.0);
+    let (mut communication, mut gathered_outside, mut whole_gradient) = (0.0, 0.0, 0.0);
     if p.shard_group > 1 && p.data.shards_parameters() {
-        let layers =
-            (p.stage_layers(&job.architecture, stage) + job.architecture.encoder_layers) as f64;
-        let units = |units: Units| {
-            computing * (units.root * held.root() + units.layers.min(layers) * held.largest_layer)
+        let layers = p.stage_layers(&job.architecture, stage) + job.architecture.encoder_layers;
+        let units = |root: f64, of_layers: f64| {
+            let of_layers = of_layers.min(layers as f64);
+            computing * (root * held.root() + of_layers * held.largest_layer)
         };
-        communication += units(recipe.gathered);
-        gathered_outside = units(recipe.gathered_outside);
+        communication += units(1.0, 2.0);
+        let Units { root, layers: of_layers } = recipe.gathered_outside;
+        gathered_outside = units(root, of_layers);
         if w.lora.is_none() {
-            communication += units(Units { root: 1.0, layers: 1.0 });
+            communication += units(1.0, 1.0);
             if recipe.whole_gradient && w.grad_accum > 1 {
-                communication += computing * trained;
+                whole_gradient = computing * trained;
             }
         }
     }
@@ -123,6 +126,7 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
         optimizer: Bytes::new(optimizer),
         communication: Bytes::new(communication),
         gathered_outside: Bytes::new(gathered_outside),
+        whole_gradient: Bytes::new(whole_gradient),
         update: Bytes::new(updated * recipe.update_copies * w.state_precision.bytes()),
     }
 }

@@ -5,13 +5,13 @@ torch.autograd.graph.saved_tensors_hooks, sums the storages that are not paramet
 one layer (an encoder-decoder: one of each). Precisions: fp32; bf16, weights and all; amp, 32-bit weights under bfloat16
 autocast.
 
-    python3 -m venv venv && venv/bin/pip install torch==2.15.0 transformers==5.23.0
+    python3 -m venv venv && venv/bin/pip install torch==2.15.0 transformers==5.24.0
     venv/bin/python saved_tensors.py        # writes saved_tensors.json beside itself
 
 No GPU and no download is needed. Device "fake-cuda" runs CUDA's operators on fake tensors: shapes and types, no values;
 attention is eager and dropout is on, as the models' defaults have it. Device "cpu" runs fused attention without dropout,
 whose masks a CPU keeps as numbers where a GPU keeps booleans. CPU kernels keep a bfloat16 norm's statistics in bfloat16
-and CUDA's in float32: they are counted as float32. Left out: autocast with eager attention, whose softmax a GPU computes
+and CUDA's in float32: they are counted as float32. Powers under autocast are taken in float32, as on CUDA. Left out: autocast with eager attention, whose softmax a GPU computes
 in float32 and a CPU does not, and with experts, whose grouped products a CPU does not cast.
 """
 
@@ -24,6 +24,7 @@ import warnings
 import torch
 import transformers
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.overrides import TorchFunctionMode
 from transformers import (
     BertConfig,
     BertForMaskedLM,
@@ -87,6 +88,15 @@ def inputs(family):
     return tokens
 
 
+class PowersIn32Bits(TorchFunctionMode):
+    """Powers under autocast as CUDA computes them, in 32 bits; a CPU's autocast leaves them in half precision."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func is torch.pow and torch.is_autocast_enabled("cpu"):
+            args = (args[0].float(), *args[1:])
+        return func(*args, **(kwargs or {}))
+
+
 def saved_bytes(family, model_class, config, attention, precision, device):
     config._attn_implementation = attention
     fake = FakeTensorMode() if device == "cuda" else contextlib.nullcontext()
@@ -109,7 +119,7 @@ def saved_bytes(family, model_class, config, attention, precision, device):
                 storages[storage._cdata] = storage.nbytes() * (2 if statistics else 1)
             return tensor
 
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t), autocast:
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t), autocast, PowersIn32Bits():
             model(**inputs(family))
     return sum(storages.values())
 

@@ -18,6 +18,7 @@ mod measurement;
 mod memory_measured;
 mod memory_properties;
 mod memory_stacks;
+mod memory_tracked;
 mod ols;
 mod power_limit;
 mod properties;
