@@ -12,7 +12,7 @@ pub use confidence::{Confidence, ConfidenceLabel};
 pub use factors::Factor;
 pub use law_estimate::Breakdown;
 use law_estimate::{ByScope, LawEstimate};
-pub use memory::PeakMemory;
+pub use memory::{PeakMemory, Verdict};
 pub use warnings::{Warning, WarningKind};
 
 use std::collections::BTreeMap;

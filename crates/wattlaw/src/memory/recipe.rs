@@ -327,10 +327,10 @@ impl Recipe {
         let system = &job.system;
         let mut outside = context(&system.accelerator) + process;
         if system.gpus > 1 {
-            outside = outside + gpus;
+            outside += gpus;
         }
         if system.nodes() > 1 {
-            outside = outside + nodes;
+            outside += nodes;
         }
         outside
     }

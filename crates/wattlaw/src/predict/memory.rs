@@ -15,7 +15,7 @@ use crate::stats::inference::Reference;
 
 /// Whether a job fits, in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Fits {
+pub enum Verdict {
     /// The probability is at or above the threshold.
     Fits,
     /// Between.
@@ -24,7 +24,7 @@ pub enum Fits {
     DoesNotFit,
 }
 
-words!(Fits, "verdict": Fits = "fits", Tight = "tight", DoesNotFit = "does not fit");
+words!(Verdict, "verdict": Fits = "fits", Tight = "tight", DoesNotFit = "does not fit");
 
 /// Peak memory of the GPU with the highest peak.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -42,7 +42,7 @@ pub struct PeakMemory {
     /// Whether the memory that cannot be given back is within the capacity: a probability of at least one half.
     pub fits: bool,
     /// The probability in a word, by a threshold.
-    pub fits_word: Fits,
+    pub fits_word: Verdict,
     /// The phase of a step in which memory peaks.
     pub peak_phase: PeakPhase,
     /// The pipeline stage with the highest peak.
@@ -128,12 +128,12 @@ fn with_unit<S: serde::Serializer>(
     )
 }
 
-fn word(probability: f64, threshold: f64) -> Fits {
+fn word(probability: f64, threshold: f64) -> Verdict {
     if probability >= threshold {
-        Fits::Fits
+        Verdict::Fits
     } else if probability <= 1.0 - threshold {
-        Fits::DoesNotFit
+        Verdict::DoesNotFit
     } else {
-        Fits::Tight
+        Verdict::Tight
     }
 }
