@@ -254,7 +254,8 @@ impl Cells<'_> {
             }
         }
         let mut job = JobSpec::default();
-        let by_hand = ["seq_len", "tokens", "steps", "epochs", "examples", "task"];
+        // a table's global batch only gives tokens: means and rounded sizes do not multiply to it
+        let by_hand = ["seq_len", "global_batch", "tokens", "steps", "epochs", "examples", "task"];
         for field in fields().filter(|field| !by_hand.contains(&field.column)) {
             self.field(field, &mut job)?;
         }

@@ -3,11 +3,10 @@
 use crate::job::fields::fields;
 
 /// Columns of a run table beside those of the job (schema 2).
-const MEASURED: [&str; 21] = [
+const MEASURED: [&str; 20] = [
     "run_id",
     "dataset",
     "max_seq_len",
-    "global_batch",
     "tokens_done",
     "duration_s",
     "step_time_s",
