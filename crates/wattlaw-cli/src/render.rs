@@ -79,6 +79,11 @@ pub fn small_energy(joules: f64) -> String {
     }
 }
 
+/// A short time: ms below a second.
+pub fn small_duration(seconds: f64) -> String {
+    if seconds < 0.9995 { format!("{} ms", digits(1e3 * seconds)) } else { duration(seconds) }
+}
+
 /// A count in the notation of flags: `610`, `10.0M`, `1.50B`.
 pub fn count(value: f64) -> String {
     let suffixes = [(1e12, "T"), (1e9, "B"), (1e6, "M")];
@@ -184,6 +189,10 @@ mod tests {
         assert_eq!(small_energy(3.69), "3.69 J");
         assert_eq!(small_energy(3690.0), "3.69 kJ");
         assert_eq!(small_energy(4e-6), "4.00 µJ");
+        assert_eq!(
+            (small_duration(0.0793), small_duration(61.0)),
+            ("79.3 ms".into(), "1 min 1 s".into())
+        );
         assert_eq!(
             (count(610.35), count(1e7), count(1.5e9)),
             ("610".into(), "10.0M".into(), "1.50B".into())

@@ -1,0 +1,216 @@
+//! The answer on one screen: what a person reads first, as rows without any layout.
+//!
+//! The command line, a comparison of plans and a page render the same rows.
+
+use super::{ConfidenceLabel, EstimateKind, Interval, Prediction, Severity, TakenDefault, Warning};
+use crate::base::scope::Scope;
+use crate::job::Job;
+
+/// Most lines of a screen, warnings included.
+const MOST_LINES: usize = 16;
+
+/// Most warnings on a screen.
+const MOST_WARNINGS: usize = 3;
+
+/// What a row states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Quantity {
+    /// Energy at the scope of the answer.
+    Energy,
+    /// Time of the run.
+    Time,
+    /// Hours of all accelerators together.
+    GpuHours,
+    /// Tokens a second of all accelerators together.
+    Throughput,
+    /// Energy of one token.
+    EnergyPerToken,
+    /// Mean power of all accelerators together.
+    MeanPower,
+    /// Model FLOPs utilisation.
+    Mfu,
+    /// Peak memory of the fullest accelerator.
+    Memory,
+    /// Carbon of the electricity.
+    Carbon,
+    /// Price of accelerators and electricity.
+    Price,
+}
+
+/// The unit of a row's numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Unit {
+    /// Joules.
+    Joules,
+    /// Seconds.
+    Seconds,
+    /// Hours of an accelerator.
+    GpuHours,
+    /// Tokens a second.
+    TokensPerSecond,
+    /// Joules a token.
+    JoulesPerToken,
+    /// Watts.
+    Watts,
+    /// A share of one.
+    Share,
+    /// GiB, 2³⁰ bytes.
+    Gib,
+    /// Grams of CO₂ equivalent.
+    GramsCo2e,
+    /// The currency of the prices in the job.
+    Currency,
+}
+
+impl Quantity {
+    /// Its label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Energy => "energy",
+            Self::Time => "time",
+            Self::GpuHours => "GPU-hours",
+            Self::Throughput => "tokens/s",
+            Self::EnergyPerToken => "energy per token",
+            Self::MeanPower => "mean power",
+            Self::Mfu => "MFU",
+            Self::Memory => "memory per GPU",
+            Self::Carbon => "carbon",
+            Self::Price => "price",
+        }
+    }
+
+    /// The unit of its numbers.
+    pub const fn unit(self) -> Unit {
+        match self {
+            Self::Energy => Unit::Joules,
+            Self::Time => Unit::Seconds,
+            Self::GpuHours => Unit::GpuHours,
+            Self::Throughput => Unit::TokensPerSecond,
+            Self::EnergyPerToken => Unit::JoulesPerToken,
+            Self::MeanPower => Unit::Watts,
+            Self::Mfu => Unit::Share,
+            Self::Memory => Unit::Gib,
+            Self::Carbon => Unit::GramsCo2e,
+            Self::Price => Unit::Currency,
+        }
+    }
+}
+
+/// What stands beside the numbers of a row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Note {
+    /// What the energy covers.
+    Covers(Scope),
+    /// Seconds of one optimizer step, without start-up.
+    StepSeconds(f64),
+    /// Whether the job fits, and GiB that a process can use.
+    Capacity {
+        /// Whether the required memory is within the capacity.
+        fits: bool,
+        /// Memory available to a process, in GiB.
+        capacity_gib: f64,
+    },
+    /// The energy is that of the facility.
+    OfFacility,
+    /// The numbers are in the currency of the prices that were given.
+    GivenCurrency,
+}
+
+/// One line of numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Row {
+    /// What it states.
+    pub quantity: Quantity,
+    /// The estimate with its interval, in the unit of the quantity.
+    pub interval: Interval,
+    /// What stands beside it.
+    pub note: Option<Note>,
+}
+
+/// The first screen of an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Screen<'a> {
+    /// The job.
+    pub job: &'a Job,
+    /// Whether a law or assumptions gave the estimate.
+    pub kind: EstimateKind,
+    /// Level of the intervals.
+    pub level: f64,
+    /// The numbers.
+    pub rows: Vec<Row>,
+    /// How far measured runs support the answer.
+    pub confidence: ConfidenceLabel,
+    /// The reason for it.
+    pub because: &'a str,
+    /// Half-width of the interval of energy, or of time without one, as a factor; infinite where it is unbounded.
+    pub within_factor: Option<f64>,
+    /// Defaults that the answer rests on.
+    pub defaults: Vec<&'a TakenDefault>,
+    /// The weightiest warnings that change what one would do.
+    pub warnings: Vec<&'a Warning>,
+    /// Number of such warnings that did not fit on the screen.
+    pub more_warnings: usize,
+}
+
+impl<'a> Screen<'a> {
+    /// The screen of a job's prediction; `defaults` are those that the job was resolved with.
+    pub fn new(job: &'a Job, prediction: &'a Prediction, defaults: &'a [TakenDefault]) -> Self {
+        let rows = rows(prediction);
+        let defaults: Vec<&TakenDefault> =
+            defaults.iter().filter(|taken| taken.is_shown()).collect();
+        let spread = prediction.energy_j.or(prediction.duration_s);
+        let mut screen = Self {
+            job,
+            kind: prediction.calibration.kind,
+            level: prediction.level,
+            rows,
+            confidence: prediction.confidence.label,
+            because: &prediction.confidence.text,
+            within_factor: spread.map(|i| (i.upper / i.lower).sqrt()),
+            defaults,
+            warnings: Vec::new(),
+            more_warnings: 0,
+        };
+        let extrapolated = screen.confidence == ConfidenceLabel::Extrapolated;
+        let is_said = |w: &Warning| {
+            w.kind.severity() == Severity::Info || (extrapolated && w.kind.is_in_confidence())
+        };
+        let weighty: Vec<&Warning> = prediction.warnings.iter().filter(|w| !is_said(w)).collect();
+        let shown = weighty.len().min(MOST_WARNINGS).min(MOST_LINES.saturating_sub(screen.lines()));
+        screen.more_warnings = weighty.len() - shown;
+        screen.warnings = weighty.into_iter().take(shown).collect();
+        screen
+    }
+
+    /// Number of lines: a title, a header, the rows, the confidence, the defaults, and one a warning.
+    pub fn lines(&self) -> usize {
+        3 + self.rows.len() + usize::from(!self.defaults.is_empty()) + self.warnings.len()
+    }
+}
+
+fn rows(p: &Prediction) -> Vec<Row> {
+    let facility = p.facility_energy_j.map(|_| Note::OfFacility);
+    let step = p.step_s.map(|step| Note::StepSeconds(step.estimate));
+    [
+        (Quantity::Energy, p.energy_j, Some(Note::Covers(p.scope))),
+        (Quantity::Time, p.duration_s, step),
+        (Quantity::GpuHours, p.gpu_hours, None),
+        (Quantity::Throughput, p.tokens_per_s, None),
+        (Quantity::EnergyPerToken, p.energy_per_token_j, None),
+        (Quantity::MeanPower, p.mean_power_w, None),
+        (Quantity::Mfu, p.mfu, None),
+        memory(p),
+        (Quantity::Carbon, p.carbon_g, facility),
+        (Quantity::Price, p.cost, Some(Note::GivenCurrency)),
+    ]
+    .into_iter()
+    .filter_map(|(quantity, interval, note)| Some(Row { quantity, interval: interval?, note }))
+    .collect()
+}
+
+/// The row of peak memory.
+const fn memory(p: &Prediction) -> (Quantity, Option<Interval>, Option<Note>) {
+    let m = &p.memory;
+    let note = Note::Capacity { fits: m.fits, capacity_gib: m.capacity_gib };
+    (Quantity::Memory, Some(m.peak_gib), Some(note))
+}
