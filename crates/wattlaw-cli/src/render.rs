@@ -89,6 +89,7 @@ pub fn count(value: f64) -> String {
     let suffixes = [(1e12, "T"), (1e9, "B"), (1e6, "M")];
     match suffixes.iter().find(|(size, _)| value >= 0.9995 * size) {
         Some((size, suffix)) => format!("{}{suffix}", digits(value / size)),
+        None if value.fract() == 0.0 => whole(value as u64),
         None => digits(value),
     }
 }
@@ -194,8 +195,8 @@ mod tests {
             ("79.3 ms".into(), "1 min 1 s".into())
         );
         assert_eq!(
-            (count(610.35), count(1e7), count(1.5e9)),
-            ("610".into(), "10.0M".into(), "1.50B".into())
+            (count(610.35), count(1e7), count(1.5e9), count(1221.0)),
+            ("610".into(), "10.0M".into(), "1.50B".into(), "1,221".into())
         );
         assert_eq!((percent(0.95), percent(0.999)), ("95".into(), "99.9".into()));
         assert_eq!(wrapped(&["a".into(), "b".into(), "c".into()], " × ", 8), "a × b\n    × c\n");

@@ -1,6 +1,7 @@
 //! The first screen of an answer as text.
 
 use wattlaw::base::scope::Scope;
+use wattlaw::job::Job;
 use wattlaw::predict::{EstimateKind, Note, Row, Screen, Unit};
 
 use crate::render;
@@ -9,7 +10,7 @@ use crate::render;
 pub fn text(screen: &Screen<'_>) -> String {
     let job = screen.job;
     let mut out = render::heading(&format!(
-        "{} on {} × {}, {}, {}: {} tokens in {} steps of {} sequences",
+        "{} on {} × {}, {}, {}: {} tokens in {} steps of {} {}",
         job.architecture.name,
         job.parallelism.gpus(),
         job.system.accelerator.name,
@@ -17,7 +18,8 @@ pub fn text(screen: &Screen<'_>) -> String {
         job.workload.precision,
         render::count(job.tokens()),
         render::count(job.steps()),
-        render::whole(job.global_batch())
+        render::whole(job.global_batch()),
+        if job.global_batch() == 1 { "sequence" } else { "sequences" }
     ));
     let level = match screen.kind {
         EstimateKind::Assumed => "assumed range".to_owned(),
@@ -27,8 +29,8 @@ pub fn text(screen: &Screen<'_>) -> String {
         let of = row.interval;
         vec![
             row.quantity.label().to_owned(),
-            amount(of.estimate, row),
-            format!("{} to {}", amount(of.lower, row), amount(of.upper, row)),
+            amount(of.estimate, row, job),
+            format!("{} to {}", amount(of.lower, row, job), amount(of.upper, row, job)),
         ]
     });
     let notes = std::iter::once(String::new()).chain(
@@ -77,11 +79,15 @@ fn within(screen: &Screen<'_>) -> String {
 }
 
 /// A number of a row in its unit.
-fn amount(value: f64, row: &Row) -> String {
+fn amount(value: f64, row: &Row, job: &Job) -> String {
     match row.quantity.unit() {
         Unit::Joules => render::energy(value),
         Unit::Seconds => render::duration(value),
-        Unit::GpuHours | Unit::Currency => render::digits(value),
+        Unit::GpuHours => render::digits(value),
+        Unit::Currency => {
+            let currency = job.system.currency.as_deref().unwrap_or_default();
+            format!("{} {currency}", render::digits(value)).trim_end().to_owned()
+        }
         Unit::TokensPerSecond => render::si(value, "").replace(' ', ""),
         Unit::JoulesPerToken => render::small_energy(value),
         Unit::Watts => render::si(value, "W"),
@@ -100,7 +106,13 @@ fn beside(note: Note) -> String {
             format!("{fits} {} GiB", render::digits(capacity_gib))
         }
         Note::OfFacility => "of the facility".to_owned(),
-        Note::GivenCurrency => "in the currency of the prices".to_owned(),
+        Note::PowerLimit { limit_w, time_factor } => {
+            format!(
+                "limit {} a GPU, time × {}",
+                render::si(limit_w, "W"),
+                render::digits(time_factor)
+            )
+        }
     }
 }
 

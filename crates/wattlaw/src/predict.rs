@@ -156,6 +156,8 @@ pub struct Prediction {
     pub carbon_g: Option<Interval>,
     /// Price, where prices were given, in their currency.
     pub cost: Option<Interval>,
+    /// The currency of the prices, where stated.
+    pub currency: Option<String>,
     /// Predicted efficiency η, where the calibration has a law of it.
     pub efficiency: Option<f64>,
     /// The breakdown of the estimate.
@@ -314,6 +316,7 @@ pub fn predict(
         facility_energy_j,
         carbon_g: drawn.zip(system.carbon_g_per_kwh).map(|(e, g)| e.scaled(g / JOULES_PER_KWH)),
         cost: price(job, drawn, duration),
+        currency: system.currency.clone(),
         efficiency: estimate.efficiency,
         breakdown: estimate.breakdown,
         power_limit: estimate.power_limit,

@@ -184,6 +184,7 @@ fields! {
         carbon_g_per_kwh: Number "Carbon intensity of the electricity in g CO₂e a kWh",
         price_per_kwh: Number "Price of a kWh",
         price_per_gpu_hour: Number "Price of an accelerator for an hour",
+        currency: Text "Currency of the prices, such as EUR; shown beside the price",
     }
 }
 

@@ -93,7 +93,7 @@ impl DefaultField {
         match self {
             Self::Strategy => job.parallelism.dp > 1,
             Self::GpusPerNode => job.system.gpus > 1,
-            Self::Network | Self::NetworkGbPerS => job.system.gpus > job.system.gpus_per_node,
+            Self::Network | Self::NetworkGbPerS => job.system.nodes() > 1,
             Self::MicroBatch
             | Self::GradAccum
             | Self::Precision
@@ -316,6 +316,10 @@ fn defaults(
     if let Some(name) = &spec.system.name {
         stated.system = stated.system.with_fallback(catalog.system(name)?.spec());
     }
+    if stated.system.nodes.is_some() {
+        // what a node holds follows
+        stated.system.gpus_per_node = Some(job.system.gpus_per_node);
+    }
     let follows = spec.workload.global_batch.is_some();
     let full = job.spec();
     let taken = DefaultField::ALL.into_iter().filter(|field| field.applies(job)).filter_map(|of| {
@@ -327,7 +331,26 @@ fn defaults(
             return None;
         }
         let source = is_chosen.map_or_else(|| usual_source(of), |(_, source)| *source);
-        Some(TakenDefault { field: of, value: (field.get)(&full)?, source })
+        let value = match of {
+            // a network without a name
+            DefaultField::Network => job.system.network_kind.to_string(),
+            DefaultField::HostPowerW => format!("{:.0}", job.system.node_host_power().value),
+            DefaultField::Strategy
+            | DefaultField::MicroBatch
+            | DefaultField::GradAccum
+            | DefaultField::Precision
+            | DefaultField::Optimizer
+            | DefaultField::Checkpointing
+            | DefaultField::Attention
+            | DefaultField::Framework
+            | DefaultField::GpusPerNode
+            | DefaultField::NetworkGbPerS
+            | DefaultField::PaddingShare
+            | DefaultField::Task
+            | DefaultField::StatePrecision
+            | DefaultField::PowerLimitW => (field.get)(&full)?,
+        };
+        Some(TakenDefault { field: of, value, source })
     });
     Ok(taken.collect())
 }
@@ -416,7 +439,10 @@ mod tests {
         assert_eq!((micro, accum), (6, 2));
         let spec = JobSpec::from_toml(&job("gpt2", ", global_batch = 50", 4, "")).unwrap();
         let error = ChosenJob::new(&spec, &Catalog::built_in().unwrap()).unwrap_err().to_string();
-        assert!(error.starts_with("global_batch is 50, but it must be a multiple of"), "{error}");
+        assert_eq!(
+            error,
+            "global_batch is 50, but it must be a multiple of dp 4, such as 48 or 52"
+        );
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub enum Unit {
     Gib,
     /// Grams of CO₂ equivalent.
     GramsCo2e,
-    /// The currency of the prices in the job.
+    /// The currency of the prices, which the job may name.
     Currency,
 }
 
@@ -112,8 +112,13 @@ pub enum Note {
     },
     /// The energy is that of the facility.
     OfFacility,
-    /// The numbers are in the currency of the prices that were given.
-    GivenCurrency,
+    /// Power limit of an accelerator in watts, and the time over that without it.
+    PowerLimit {
+        /// The limit, in watts.
+        limit_w: f64,
+        /// Time over the time without it.
+        time_factor: f64,
+    },
 }
 
 /// One line of numbers.
@@ -155,7 +160,7 @@ pub struct Screen<'a> {
 impl<'a> Screen<'a> {
     /// The screen of a job's prediction; `defaults` are those that the job was resolved with.
     pub fn new(job: &'a Job, prediction: &'a Prediction, defaults: &'a [TakenDefault]) -> Self {
-        let rows = rows(prediction);
+        let rows = rows(job, prediction);
         let defaults: Vec<&TakenDefault> =
             defaults.iter().filter(|taken| taken.is_shown()).collect();
         let spread = prediction.energy_j.or(prediction.duration_s);
@@ -188,20 +193,25 @@ impl<'a> Screen<'a> {
     }
 }
 
-fn rows(p: &Prediction) -> Vec<Row> {
+fn rows(job: &Job, p: &Prediction) -> Vec<Row> {
     let facility = p.facility_energy_j.map(|_| Note::OfFacility);
     let step = p.step_s.map(|step| Note::StepSeconds(step.estimate));
+    // a limit at the TDP or above was not asked for
+    let limit = p
+        .power_limit
+        .filter(|limit| limit.limit_w < job.system.accelerator.tdp_w)
+        .map(|of| Note::PowerLimit { limit_w: of.limit_w, time_factor: of.time_factor });
     [
         (Quantity::Energy, p.energy_j, Some(Note::Covers(p.scope))),
         (Quantity::Time, p.duration_s, step),
         (Quantity::GpuHours, p.gpu_hours, None),
         (Quantity::Throughput, p.tokens_per_s, None),
         (Quantity::EnergyPerToken, p.energy_per_token_j, None),
-        (Quantity::MeanPower, p.mean_power_w, None),
+        (Quantity::MeanPower, p.mean_power_w, limit),
         (Quantity::Mfu, p.mfu, None),
         memory(p),
         (Quantity::Carbon, p.carbon_g, facility),
-        (Quantity::Price, p.cost, Some(Note::GivenCurrency)),
+        (Quantity::Price, p.cost, None),
     ]
     .into_iter()
     .filter_map(|(quantity, interval, note)| Some(Row { quantity, interval: interval?, note }))

@@ -81,11 +81,9 @@ fn quotient(global: u64, (name, size): (&str, u64), dp: u64) -> Result<u64> {
     } else {
         format!("such as {below} or {}", below.saturating_add(unit))
     };
-    Err(Error::invalid(
-        "global_batch",
-        global,
-        format!("it must be a multiple of {name} {size} × dp {dp} = {unit}, {near}"),
-    ))
+    let of =
+        if size > 1 { format!("{name} {size} × dp {dp} = {unit}") } else { format!("dp {dp}") };
+    Err(Error::invalid("global_batch", global, format!("it must be a multiple of {of}, {near}")))
 }
 
 #[cfg(test)]
@@ -121,6 +119,10 @@ mod tests {
         assert_eq!(
             fails(sizes(Some(10), None, Some(8))),
             "global_batch is 10, but it must be a multiple of grad_accum 8 × dp 4 = 32, such as 32"
+        );
+        assert_eq!(
+            fails(sizes(Some(50), Some(1), None)),
+            "global_batch is 50, but it must be a multiple of dp 4, such as 48 or 52"
         );
         assert_eq!(
             fails(sizes(Some(64), Some(8), Some(4))),
