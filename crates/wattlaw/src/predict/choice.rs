@@ -357,9 +357,7 @@ fn defaults(
 
 const fn usual_source(field: DefaultField) -> DefaultSource {
     match field {
-        DefaultField::Precision | DefaultField::PowerLimitW | DefaultField::HostPowerW => {
-            DefaultSource::Accelerator
-        }
+        DefaultField::Precision | DefaultField::PowerLimitW => DefaultSource::Accelerator,
         DefaultField::Strategy
         | DefaultField::MicroBatch
         | DefaultField::GradAccum
@@ -372,7 +370,8 @@ const fn usual_source(field: DefaultField) -> DefaultSource {
         | DefaultField::NetworkGbPerS
         | DefaultField::PaddingShare
         | DefaultField::Task
-        | DefaultField::StatePrecision => DefaultSource::Convention,
+        | DefaultField::StatePrecision
+        | DefaultField::HostPowerW => DefaultSource::Convention,
     }
 }
 
@@ -471,7 +470,9 @@ mod tests {
         let spec = chosen.job.spec();
         let stated = ChosenJob::new(&spec, &Catalog::built_in().unwrap()).unwrap();
         assert_eq!(stated.job, chosen.job);
-        assert_eq!(stated.defaults, []);
+        // no description states what a host draws, so that it stays a default
+        let fields: Vec<DefaultField> = stated.defaults.iter().map(|taken| taken.field).collect();
+        assert_eq!(fields, [DefaultField::HostPowerW]);
     }
 
     #[test]

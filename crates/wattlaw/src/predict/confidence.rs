@@ -90,7 +90,8 @@ impl Confidence {
                 .sum()
         };
         let (label, mut text) = if support.nearness > NEAR {
-            let text = format!("like some of the {} runs on {chip} under {program}", runs(true));
+            let under = if stated { format!(" under {program}") } else { String::new() };
+            let text = format!("like some of the {} runs on {chip}{under}", runs(true));
             (ConfidenceLabel::MeasuredNear, text)
         } else if stated {
             let text =
