@@ -99,7 +99,10 @@ fn amount(value: f64, row: &Row, job: &Job) -> String {
 
 fn beside(note: Note) -> String {
     match note {
-        Note::Covers(scope) => covers(scope).to_owned(),
+        Note::Covers { scope, facility_j } => match facility_j {
+            Some(facility) => format!("{}; facility {}", covers(scope), render::energy(facility)),
+            None => covers(scope).to_owned(),
+        },
         Note::StepSeconds(seconds) => format!("{} a step", render::small_duration(seconds)),
         Note::Capacity { fits, capacity_gib } => {
             let fits = if fits { "fits in" } else { "does not fit in" };
@@ -117,7 +120,7 @@ fn beside(note: Note) -> String {
 }
 
 /// What the energy of a scope covers.
-pub const fn covers(scope: Scope) -> &'static str {
+const fn covers(scope: Scope) -> &'static str {
     match scope {
         Scope::Gpu => "GPUs",
         Scope::Devices => "GPUs, CPU packages and memory (counters)",

@@ -99,8 +99,13 @@ impl Quantity {
 /// What stands beside the numbers of a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Note {
-    /// What the energy covers.
-    Covers(Scope),
+    /// What the energy covers, and the energy of the facility where a PUE is given and the energy is not that of it.
+    Covers {
+        /// The scope of the energy.
+        scope: Scope,
+        /// Energy of the facility, in joules.
+        facility_j: Option<f64>,
+    },
     /// Seconds of one optimizer step, without start-up.
     StepSeconds(f64),
     /// Whether the job fits, and GiB that a process can use.
@@ -194,6 +199,8 @@ impl<'a> Screen<'a> {
 }
 
 fn rows(job: &Job, p: &Prediction) -> Vec<Row> {
+    let facility_j = p.facility_energy_j.filter(|_| p.scope != Scope::Facility);
+    let facility_j = facility_j.map(|facility| facility.estimate);
     let facility = p.facility_energy_j.map(|_| Note::OfFacility);
     let step = p.step_s.map(|step| Note::StepSeconds(step.estimate));
     // a limit at the TDP or above was not asked for
@@ -202,7 +209,7 @@ fn rows(job: &Job, p: &Prediction) -> Vec<Row> {
         .filter(|limit| limit.limit_w < job.system.accelerator.tdp_w)
         .map(|of| Note::PowerLimit { limit_w: of.limit_w, time_factor: of.time_factor });
     [
-        (Quantity::Energy, p.energy_j, Some(Note::Covers(p.scope))),
+        (Quantity::Energy, p.energy_j, Some(Note::Covers { scope: p.scope, facility_j })),
         (Quantity::Time, p.duration_s, step),
         (Quantity::GpuHours, p.gpu_hours, None),
         (Quantity::Throughput, p.tokens_per_s, None),
