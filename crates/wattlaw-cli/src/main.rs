@@ -11,6 +11,7 @@ mod format;
 mod parse;
 mod render;
 mod schema;
+mod screen;
 mod usage;
 
 use std::process::ExitCode;

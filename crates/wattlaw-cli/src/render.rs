@@ -79,11 +79,17 @@ pub fn small_energy(joules: f64) -> String {
     }
 }
 
+/// A short time: ms below a second.
+pub fn small_duration(seconds: f64) -> String {
+    if seconds < 0.9995 { format!("{} ms", digits(1e3 * seconds)) } else { duration(seconds) }
+}
+
 /// A count in the notation of flags: `610`, `10.0M`, `1.50B`.
 pub fn count(value: f64) -> String {
     let suffixes = [(1e12, "T"), (1e9, "B"), (1e6, "M")];
     match suffixes.iter().find(|(size, _)| value >= 0.9995 * size) {
         Some((size, suffix)) => format!("{}{suffix}", digits(value / size)),
+        None if value.fract() == 0.0 => whole(value as u64),
         None => digits(value),
     }
 }
@@ -185,8 +191,12 @@ mod tests {
         assert_eq!(small_energy(3690.0), "3.69 kJ");
         assert_eq!(small_energy(4e-6), "4.00 µJ");
         assert_eq!(
-            (count(610.35), count(1e7), count(1.5e9)),
-            ("610".into(), "10.0M".into(), "1.50B".into())
+            (small_duration(0.0793), small_duration(61.0)),
+            ("79.3 ms".into(), "1 min 1 s".into())
+        );
+        assert_eq!(
+            (count(610.35), count(1e7), count(1.5e9), count(1221.0)),
+            ("610".into(), "10.0M".into(), "1.50B".into(), "1,221".into())
         );
         assert_eq!((percent(0.95), percent(0.999)), ("95".into(), "99.9".into()));
         assert_eq!(wrapped(&["a".into(), "b".into(), "c".into()], " × ", 8), "a × b\n    × c\n");

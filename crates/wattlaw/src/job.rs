@@ -134,7 +134,9 @@ impl JobSpec {
                 ..SystemSpec::default()
             },
         };
-        self.clone().with_fallback(filled)
+        // the filled sizes of the batch hold it
+        let workload = WorkloadSpec { global_batch: None, ..self.workload.clone() };
+        Self { workload, ..self.clone() }.with_fallback(filled)
     }
 
     /// Looks up names, fills in defaults and checks the whole job.
@@ -153,7 +155,11 @@ impl JobSpec {
         })?;
         let accelerator = catalog.accelerator(gpu)?;
         let system = system.resolve(accelerator, self.parallelism.implied_gpus())?;
-        let workload = self.workload.resolve(&architecture, accelerator.half_precision())?;
+        let described = match self.workload.global_batch {
+            Some(_) => &self.workload.with_batch(self.parallelism.degrees(system.gpus)?.dp)?,
+            None => &self.workload,
+        };
+        let workload = described.resolve(&architecture, accelerator.half_precision())?;
         check_precision(workload.precision, &system)?;
         let parallelism = self.parallelism.resolve(
             system.gpus,
@@ -208,6 +214,11 @@ impl Job {
     /// Tokens of data in the whole run, without padding.
     pub fn tokens(&self) -> f64 {
         self.workload.tokens(self.parallelism.dp)
+    }
+
+    /// Sequences of one optimizer step over all data-parallel ranks.
+    pub const fn global_batch(&self) -> u64 {
+        self.workload.global_batch(self.parallelism.dp)
     }
 
     /// Optimizer steps of the whole run.

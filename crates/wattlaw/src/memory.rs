@@ -124,6 +124,9 @@ pub struct Memory {
     pub capacity: Bytes,
     /// Whether the required memory is within the capacity.
     pub fits: bool,
+    /// Standard deviation of ln(measured / estimated) of the recipe.
+    #[serde(skip)]
+    pub log_sd: f64,
 }
 
 impl Memory {
@@ -180,6 +183,7 @@ impl Memory {
             needed: Bytes::ZERO,
             capacity,
             fits: false,
+            log_sd: recipe.log_sd,
         };
         memory.total = memory.parts().map(|(_, bytes)| bytes).sum();
         let lasting = recipe.run_ahead.map_or(1.0, |ahead| ahead.lasting);
@@ -204,8 +208,8 @@ impl Memory {
 
     /// The probability that the job fits: that of an error of the recipe below the room that is left,
     /// Φ(ln(capacity / needed) / σ).
-    pub fn fits_probability(&self, recipe: &Recipe) -> f64 {
-        let room = (self.capacity / self.needed).ln() / recipe.log_sd;
+    pub fn fits_probability(&self) -> f64 {
+        let room = (self.capacity / self.needed).ln() / self.log_sd;
         let beyond = 0.5 * Reference::Normal.two_sided_p(room);
         if room >= 0.0 { 1.0 - beyond } else { beyond }
     }

@@ -1,19 +1,25 @@
 //! A prediction: energy, time and power of a job with intervals, with their breakdown and warnings.
 
 mod assumed;
+mod choice;
 mod confidence;
 mod factors;
+mod figures;
 mod law_estimate;
 mod memory;
 pub mod scope;
+mod screen;
 mod warnings;
 
+pub use choice::{ChosenJob, DefaultField, DefaultSource, TakenDefault};
 pub use confidence::{Confidence, ConfidenceLabel};
 pub use factors::Factor;
+use figures::Figures;
 pub use law_estimate::Breakdown;
 use law_estimate::{ByScope, LawEstimate};
 pub use memory::{PeakMemory, Verdict};
-pub use warnings::{Warning, WarningKind};
+pub use screen::{Note, Quantity, Row, Screen, Unit};
+pub use warnings::{Severity, Warning, WarningKind};
 
 use std::collections::BTreeMap;
 
@@ -26,7 +32,7 @@ use crate::base::words::words;
 use crate::calibration::{Calibration, LawKind, Outside};
 use crate::cost::{AttentionFlops, Cost};
 use crate::job::Job;
-use crate::job::workload::Stack;
+use crate::job::workload::{Precision, Stack};
 use crate::law::roofline::clock::PowerLimit;
 
 /// An estimate with an interval; `upper` is infinite (null in JSON) where too few runs support the level.
@@ -107,6 +113,15 @@ pub struct Prediction {
     pub duration_s: Option<Interval>,
     /// Mean power in watts over all accelerators, at `scope`.
     pub mean_power_w: Option<Interval>,
+    /// Hours of all accelerators together.
+    pub gpu_hours: Option<Interval>,
+    /// Tokens a second of all accelerators together, without padding.
+    pub tokens_per_s: Option<Interval>,
+    /// Seconds of one optimizer step, without the run's start-up where the law separates it.
+    pub step_s: Option<Interval>,
+    /// Model FLOPs utilisation: model FLOPs (full attention) a second over the accelerators' peak; the interval is that of
+    /// the time.
+    pub mfu: Option<Interval>,
     /// Level of the intervals.
     pub level: f64,
     /// What the energy covers.
@@ -125,6 +140,10 @@ pub struct Prediction {
     pub tokens: f64,
     /// Optimizer steps of the run.
     pub steps: f64,
+    /// Sequences of an optimizer step.
+    pub global_batch: u64,
+    /// Number format of products.
+    pub precision: Precision,
     /// FLOPs of the run.
     pub flops: FlopCounts,
     /// Peak memory of a GPU.
@@ -137,6 +156,8 @@ pub struct Prediction {
     pub carbon_g: Option<Interval>,
     /// Price, where prices were given, in their currency.
     pub cost: Option<Interval>,
+    /// The currency of the prices, where stated.
+    pub currency: Option<String>,
     /// Predicted efficiency η, where the calibration has a law of it.
     pub efficiency: Option<f64>,
     /// The breakdown of the estimate.
@@ -145,7 +166,7 @@ pub struct Prediction {
     pub power_limit: Option<PowerLimit>,
     /// Variables outside the fitted range, farthest first.
     pub outside: Vec<Outside>,
-    /// Warnings.
+    /// Warnings, the weightiest first.
     pub warnings: Vec<Warning>,
     /// The selected calibration.
     pub calibration: SelectedCalibration,
@@ -222,6 +243,7 @@ fn checked(job: &Job, calibration: &Calibration, level: f64) -> Result<Checked> 
     } else {
         warnings.extend(warnings::for_utilisation(job, &cost, estimate.duration_s));
     }
+    warnings.sort_by_key(|warning| warning.kind.severity());
     let kind = if assumed.is_some() { EstimateKind::Assumed } else { EstimateKind::Fitted };
     Ok(Checked { estimate, kind, assumed, cost, outside, warnings })
 }
@@ -259,6 +281,8 @@ pub fn predict(
 
     let memory = PeakMemory::for_job(job, level)?;
     warnings.extend(memory.warning());
+    warnings.sort_by_key(|warning| warning.kind.severity());
+    let figures = duration.map(|time| Figures::new(job, &cost, time, &estimate.breakdown));
 
     let tokens = job.tokens();
     let system = &job.system;
@@ -268,6 +292,10 @@ pub fn predict(
         energy_j: energy,
         duration_s: duration,
         mean_power_w: estimate.mean_power.at(scope)?,
+        gpu_hours: figures.map(|of| of.gpu_hours),
+        tokens_per_s: figures.map(|of| of.tokens_per_s),
+        step_s: figures.map(|of| of.step_s),
+        mfu: figures.and_then(|of| of.mfu),
         level,
         scope,
         energy_by_scope_j,
@@ -277,6 +305,8 @@ pub fn predict(
         parameters_with_head: job.architecture.parameters_for(job.workload.task).total,
         tokens,
         steps: job.steps(),
+        global_batch: job.global_batch(),
+        precision: job.workload.precision,
         flops: FlopCounts {
             model: cost.model_flops().value(),
             hardware: cost.hardware_flops().value(),
@@ -286,6 +316,7 @@ pub fn predict(
         facility_energy_j,
         carbon_g: drawn.zip(system.carbon_g_per_kwh).map(|(e, g)| e.scaled(g / JOULES_PER_KWH)),
         cost: price(job, drawn, duration),
+        currency: system.currency.clone(),
         efficiency: estimate.efficiency,
         breakdown: estimate.breakdown,
         power_limit: estimate.power_limit,

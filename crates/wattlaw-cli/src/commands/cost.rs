@@ -55,7 +55,7 @@ struct Report<'a> {
 /// # Errors
 /// An invalid job or stage.
 pub fn run(args: &Args) -> Done {
-    let job = args.job.job()?;
+    let job = args.job.chosen()?.job;
     let cost = Cost::count(&job, args.attention_flops);
     let ledger = match args.stage {
         Some(stage) => cost.stages.get(stage).ok_or_else(|| {

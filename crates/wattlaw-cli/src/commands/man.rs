@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, Command};
 
+use wattlaw::data::dataset::job_columns;
 use wattlaw::job::fields::{Field, fields};
 
 use crate::failure::{Done, Failure};
@@ -72,7 +73,7 @@ fn tables_of_fields(mut program: Command) -> String {
         page += "\n";
     }
     page += "<!-- columns of a job -->\n\n| column | value | what |\n|---|---|---|\n";
-    for field in fields() {
+    for field in job_columns() {
         let about = escaped(field.about);
         let _ = writeln!(page, "| `{}` | {} | {about} |", field.column, field.kind.name());
     }

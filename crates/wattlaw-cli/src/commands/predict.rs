@@ -3,18 +3,23 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use serde::Serialize;
+
 use wattlaw::base::error::Location;
 use wattlaw::base::scope::Scope;
 use wattlaw::calibration::{Calibration, built_in, embedded};
 use wattlaw::job::Job;
 use wattlaw::law::roofline::clock::PowerLimit;
-use wattlaw::predict::{Breakdown, EstimateKind, Factor, Interval, Prediction, predict};
+use wattlaw::memory::FITS_THRESHOLD;
+use wattlaw::predict::{
+    Breakdown, EstimateKind, Factor, Prediction, Screen, Severity, TakenDefault, predict,
+};
 
 use crate::failure::{Done, Failure};
 use crate::flags::job::JobArgs;
 use crate::format::Format;
 use crate::schema::Schema;
-use crate::{files, render};
+use crate::{files, render, screen};
 
 /// Flags of `wattlaw predict`.
 #[derive(Debug, clap::Args)]
@@ -30,6 +35,12 @@ pub struct Args {
     /// Confidence level of the intervals
     #[arg(long, default_value_t = 0.95, value_parser = crate::parse::number)]
     level: f64,
+    /// Probability from which the job is said to fit in memory; below its complement it does not fit, between it is tight
+    #[arg(long, value_name = "SHARE", default_value_t = FITS_THRESHOLD, value_parser = crate::parse::number)]
+    fits_threshold: f64,
+    /// Also print parameters, FLOPs, other scopes of energy, the breakdown, every default and every note
+    #[arg(short, long)]
+    verbose: bool,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -40,25 +51,53 @@ pub struct Args {
 /// # Errors
 /// An invalid job, calibration or level.
 pub fn run(args: &Args) -> Done {
-    let job = args.job.job()?;
+    let chosen = args.job.chosen()?;
     if !(args.level > 0.0 && args.level < 1.0) {
         return Err(Failure::Usage(format!(
             "--level is {}, but it must lie between 0 and 1",
             args.level
         )));
     }
+    if !(0.0..=1.0).contains(&args.fits_threshold) {
+        return Err(Failure::Usage(format!(
+            "--fits-threshold is {}, but it must lie between 0 and 1",
+            args.fits_threshold
+        )));
+    }
     let (calibration, reason) = match &args.calibration {
         Some(path) => (named(path)?, "it was given by --calibration"),
         None => (built_in()?, BUILT_IN_REASON),
     };
-    let prediction = predict(&job, &calibration, reason, args.scope, args.level)?;
-    for warning in &prediction.warnings {
-        render::note("warning", &warning.text);
+    let mut prediction = predict(&chosen.job, &calibration, reason, args.scope, args.level)?;
+    prediction.memory = prediction.memory.with_threshold(args.fits_threshold);
+    let screen = Screen::new(&chosen.job, &prediction, &chosen.defaults);
+    if args.verbose {
+        for warning in &prediction.warnings {
+            let info = warning.kind.severity() == Severity::Info;
+            render::note(if info { "note" } else { "warning" }, &warning.text);
+        }
+    } else {
+        screen::warn(&screen);
     }
     match args.format {
-        Format::Json => render::json(Schema::Predict, &prediction),
-        Format::Table => files::print(&table(&job, &prediction)),
+        Format::Json => render::json(
+            Schema::Predict,
+            &Report { prediction: &prediction, defaults: &chosen.defaults },
+        ),
+        Format::Table if args.verbose => {
+            let details = details(&chosen.job, &prediction, &chosen.defaults);
+            files::print(&(screen::text(&screen) + &details))
+        }
+        Format::Table => files::print(&screen::text(&screen)),
     }
+}
+
+/// JSON output: the prediction, and the defaults that it rests on.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    prediction: &'a Prediction,
+    defaults: &'a [TakenDefault],
 }
 
 /// Why the built-in law is selected.
@@ -79,48 +118,10 @@ pub fn named(path: &std::path::Path) -> Done<Calibration> {
     Ok(Calibration::from_json(&text).map_err(|e| e.at(Location::file(name)))?)
 }
 
-fn table(job: &Job, p: &Prediction) -> String {
-    let gpus = job.parallelism.gpus();
-    let mut out = render::heading(&format!(
-        "{} on {gpus} × {}, {}",
-        job.architecture.name,
-        job.system.accelerator.name,
-        job.parallelism.strategy()
-    ));
-    let assumed = p.calibration.kind == EstimateKind::Assumed;
-    let level = if assumed {
-        "assumed range".to_owned()
-    } else {
-        format!("{} % interval", render::percent(p.level))
-    };
-    let mut rows = Vec::new();
-    let mut interval = |name: &str, value: Option<Interval>, show: &dyn Fn(f64) -> String| {
-        if let Some(i) = value {
-            rows.push(vec![
-                name.to_owned(),
-                show(i.estimate),
-                format!("{} to {}", show(i.lower), show(i.upper)),
-            ]);
-        }
-    };
-    interval("energy", p.energy_j, &render::energy);
-    interval("time", p.duration_s, &render::duration);
-    interval("mean power", p.mean_power_w, &|w| render::si(w, "W"));
-    interval("memory per GPU", Some(p.memory.peak_gib), &|gib| {
-        format!("{} GiB", render::digits(gib))
-    });
-    interval("energy per token", p.energy_per_token_j, &render::small_energy);
-    interval("facility energy", p.facility_energy_j, &render::energy);
-    interval("carbon", p.carbon_g, &|g| render::si(g, "g CO₂e"));
-    interval("price", p.cost, &render::digits);
-    out += &render::table(&["", "estimate", &level], rows, 1);
-    out.push('\n');
+/// What stands below the first screen.
+fn details(job: &Job, p: &Prediction, defaults: &[TakenDefault]) -> String {
     let mut facts = vec![
         vec!["parameters".to_owned(), render::whole(p.parameters)],
-        vec![
-            "tokens".to_owned(),
-            format!("{} in {} steps", render::count(p.tokens), render::count(p.steps)),
-        ],
         vec![
             "FLOPs, model / hardware".to_owned(),
             format!(
@@ -130,20 +131,11 @@ fn table(job: &Job, p: &Prediction) -> String {
             ),
         ],
     ];
-    facts.push(vec![
-        "fits in memory".to_owned(),
-        format!(
-            "{}, {:.1} GiB available per GPU",
-            if p.memory.fits { "yes" } else { "no" },
-            p.memory.capacity_gib
-        ),
-    ]);
     if let Some(limit) = p.power_limit
         && (limit.binds || limit.limit_w < job.system.accelerator.tdp_w)
     {
         facts.push(vec!["power limit".to_owned(), power_limit(&limit)]);
     }
-    facts.push(vec!["energy covers".to_owned(), covers(p.scope).to_owned()]);
     let others: Vec<String> = p
         .energy_by_scope_j
         .iter()
@@ -155,22 +147,27 @@ fn table(job: &Job, p: &Prediction) -> String {
     if !others.is_empty() {
         facts.push(vec!["at other scopes".to_owned(), others.join(", ")]);
     }
-    facts.push(vec![
-        "confidence".to_owned(),
-        format!("{}: {}", p.confidence.label, p.confidence.text),
-    ]);
     let calibration = &p.calibration;
     facts.push(vec![
         "calibration".to_owned(),
-        if assumed {
-            "none: assumed values, no fitted law".to_owned()
-        } else {
-            format!("{}, fitted on {} runs", calibration.name, calibration.rows)
+        match calibration.kind {
+            EstimateKind::Assumed => "none: assumed values, no fitted law".to_owned(),
+            EstimateKind::Fitted => {
+                format!("{}, fitted on {} runs", calibration.name, calibration.rows)
+            }
         },
     ]);
     facts.push(vec!["selected because".to_owned(), calibration.reason.clone()]);
-    out += &render::table(&["", ""], facts, 9);
-    out += &breakdown(&p.breakdown);
+    let mut out = format!("\n{}{}", render::table(&["", ""], facts, 9), breakdown(&p.breakdown));
+    if !defaults.is_empty() {
+        let rows = defaults
+            .iter()
+            .map(|taken| {
+                vec![taken.field.to_string(), taken.value.clone(), taken.source.to_string()]
+            })
+            .collect();
+        out += &format!("\n{}", render::table(&["default", "value", "source"], rows, 9));
+    }
     out
 }
 
@@ -184,18 +181,6 @@ fn power_limit(limit: &PowerLimit) -> String {
         )
     } else {
         format!("{watts} per GPU, not reached: predicted draw {}", render::si(limit.draw_w, "W"))
-    }
-}
-
-const fn covers(scope: Scope) -> &'static str {
-    match scope {
-        Scope::Gpu => "GPUs",
-        Scope::Devices => "GPUs, CPU packages and memory (counters)",
-        Scope::NodeDc => "nodes, DC side of the power supplies",
-        Scope::NodeAc => "nodes, AC side of the power supplies",
-        Scope::Facility => "facility",
-        Scope::Codecarbon => "GPUs (counters), CPU and memory (CodeCarbon's model)",
-        Scope::Unstated => "not stated by the calibration",
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::commands::predict::BUILT_IN_REASON;
 use wattlaw::calibration::built_in;
-use wattlaw::predict::{Prediction, predict};
+use wattlaw::predict::{ChosenJob, Prediction, Screen, predict};
 use wattlaw_meter::assumed::Assumption;
 use wattlaw_meter::machine::{self, Options};
 use wattlaw_meter::sampler::{Sampler, Tick, interval};
@@ -17,7 +17,7 @@ use wattlaw_meter::select::Selection;
 
 use crate::failure::{Done, Failure};
 use crate::flags::job::JobArgs;
-use crate::{files, render};
+use crate::{files, render, screen};
 use frame::Watch;
 use terminal::Terminal;
 
@@ -57,7 +57,7 @@ pub fn run(args: &Args) -> Done {
             "standard input and output must be a terminal; --once prints one frame".to_owned(),
         ));
     }
-    let prediction = args.job.clone().map(predicted).transpose()?;
+    let predicted = args.job.clone().map(predicted).transpose()?;
     let options = Options {
         gpus: args.gpus.clone(),
         assumptions: args.assume.clone(),
@@ -67,22 +67,23 @@ pub fn run(args: &Args) -> Done {
     if opened.meters.is_empty() {
         return Err(Failure::Failed(format!("no meter to show: {}", opened.notes.join("; "))));
     }
-    for warning in prediction.iter().flat_map(|prediction| &prediction.warnings) {
-        render::note("warning", &warning.text);
+    if let Some((chosen, prediction)) = &predicted {
+        screen::warn(&Screen::new(&chosen.job, prediction, &chosen.defaults));
     }
     for note in &opened.notes {
         render::note("note", note);
     }
-    let mut watch = Watch::new(opened.channels(), prediction);
+    let mut watch = Watch::new(opened.channels(), predicted);
     let (sampler, ticks) = Sampler::start(opened.meters, args.interval, Instant::now());
     let done = if args.once { once(&mut watch, &ticks) } else { live(&mut watch, &ticks) };
     sampler.stop();
     done
 }
 
-fn predicted(file: PathBuf) -> Done<Prediction> {
-    let job = JobArgs { job: Some(file), ..JobArgs::default() }.job()?;
-    Ok(predict(&job, &built_in()?, BUILT_IN_REASON, None, LEVEL)?)
+fn predicted(file: PathBuf) -> Done<(ChosenJob, Prediction)> {
+    let chosen = JobArgs { job: Some(file), ..JobArgs::default() }.chosen()?;
+    let prediction = predict(&chosen.job, &built_in()?, BUILT_IN_REASON, None, LEVEL)?;
+    Ok((chosen, prediction))
 }
 
 /// Prints one frame after two readings: the power of an energy counter needs two.

@@ -12,6 +12,7 @@ use wattlaw::job::fields::{Field, FieldKind, fields};
 use wattlaw::job::model::{ModelSpec, from_config_json};
 use wattlaw::job::workload::Lora;
 use wattlaw::job::{Job, JobSpec};
+use wattlaw::predict::ChosenJob;
 
 use crate::failure::{Done, Failure};
 use crate::files;
@@ -171,6 +172,18 @@ impl JobArgs {
     /// # Errors
     /// An invalid file is a failure (exit code 1); invalid flags without a file are a usage error (2).
     pub fn job(&self) -> Done<Job> {
+        self.resolved(JobSpec::resolve)
+    }
+
+    /// The job, with a strategy and micro-batch that are not stated chosen by the memory that they need.
+    ///
+    /// # Errors
+    /// As [`JobArgs::job`].
+    pub fn chosen(&self) -> Done<ChosenJob> {
+        self.resolved(ChosenJob::new)
+    }
+
+    fn resolved<T>(&self, resolve: fn(&JobSpec, &Catalog) -> wattlaw::Result<T>) -> Done<T> {
         let catalog = self.flags.catalog()?;
         let mut flags = self.flags.spec()?;
         flags.system.gpus = self.gpus;
@@ -180,10 +193,11 @@ impl JobArgs {
                  --layers, --hidden-size)"
                     .to_owned(),
             )),
-            None => flags.resolve(&catalog).map_err(Failure::usage),
+            None => resolve(&flags, &catalog).map_err(Failure::usage),
             Some(path) => {
                 let place = Location::file(path.display().to_string());
-                Ok(flags.with_fallback(read(path)?).resolve(&catalog).map_err(|e| e.at(place))?)
+                let spec = flags.with_fallback(read(path)?);
+                Ok(resolve(&spec, &catalog).map_err(|e| e.at(place))?)
             }
         }
     }

@@ -205,7 +205,7 @@ fn a_power_limit_stretches_a_busy_job_and_leaves_a_launch_bound_one() {
     let breakdown = &held["breakdown"];
     let (joules, seconds) = (&breakdown["energy"]["total_j"], &breakdown["time"]["total_s"]);
     assert!(joules.as_f64().unwrap() / seconds.as_f64().unwrap() <= 250.0);
-    let shown = run(&format!("predict {busy} --power-limit 250W"));
+    let shown = run(&format!("predict {busy} --power-limit 250W -v"));
     assert!(shown.stdout.contains("250 W per GPU limits the clock: "), "{}", shown.stdout);
 
     let small = "--family bert --layers 4 --hidden-size 128 --gpu a100-sxm4-40gb --seq-len 32 --micro-batch 1 \
@@ -480,10 +480,14 @@ fn a_resolved_job_is_taken_in_place_of_its_job_file() {
         fs::write(file("job.toml"), run(&format!("job {job} --format toml")).stdout).unwrap();
         let described = json(&format!("cost {job} --format json"));
         let predicted = json(&format!("predict {job} --format json"));
+        assert!(!predicted["defaults"].as_array().unwrap().is_empty());
         for format in ["json", "toml"] {
             let written = file(&format!("job.{format}")).display().to_string();
             assert_eq!(json(&format!("cost {written} --format json")), described, "{written}");
-            assert_eq!(json(&format!("predict {written} --format json")), predicted, "{name}");
+            // the resolved job states what was taken by default
+            let mut again = json(&format!("predict {written} --format json"));
+            again["defaults"] = predicted["defaults"].clone();
+            assert_eq!(again, predicted, "{name}");
             assert_eq!(run(&format!("job {written}")).stdout, resolved, "{name} by {format}");
         }
     }

@@ -12,6 +12,7 @@ mod measure;
 mod meters;
 mod refusals;
 mod running;
+mod screen;
 mod slurm;
 mod structure;
 mod suite;

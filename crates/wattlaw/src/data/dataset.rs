@@ -9,6 +9,7 @@ mod write;
 
 pub use frame::{Efficiency, ProxyColumns};
 pub use map::{ColumnMap, Pattern};
+pub use names::job_columns;
 pub use write::to_csv;
 
 use serde::Serialize;

@@ -111,6 +111,9 @@ impl DescribedJob {
             gpus,
             strategy: split.named_strategy(gpus),
         };
+        if spec.workload.global_batch.is_some() {
+            spec.workload = spec.workload.with_batch(split.degrees(gpus)?.dp)?;
+        }
         spec.parallelism.strategy = Some(identity.strategy);
         Ok(Self { spec, identity })
     }
@@ -165,7 +168,7 @@ impl Measurement {
         filled.system.gpu = Some(job.system.accelerator.name.clone());
         let (stated, workload) = (&spec.workload, &mut filled.workload);
         // placeholders for absent values are not defaults
-        if stated.micro_batch.is_none() {
+        if !stated.states_micro_batch() {
             (workload.micro_batch, workload.grad_accum) = (None, stated.grad_accum);
         }
         if stated.seq_len.is_none() && job.architecture.image.is_none() {
@@ -389,7 +392,9 @@ fn with_tokens(spec: &JobSpec, tokens: u64, architecture: &Architecture) -> JobS
             examples: None,
             // an image's patches are its sequence
             seq_len: workload.seq_len.or(Some(1).filter(|_| architecture.image.is_none())),
-            micro_batch: workload.micro_batch.or(Some(1)),
+            micro_batch: workload
+                .micro_batch
+                .or(Some(1).filter(|_| !workload.states_micro_batch())),
             ..workload.clone()
         },
         ..spec.clone()

@@ -141,6 +141,7 @@ fields! {
         padding_share: Number "Share of positions that are padding, 0 to below 1; 0 when absent",
         micro_batch: Whole "Sequences per micro-batch of a data-parallel rank",
         grad_accum: Whole "Micro-batches an optimizer step; 1 when absent",
+        global_batch: Whole "Sequences an optimizer step over all data-parallel ranks; micro_batch × grad_accum × dp when absent. Two of the three sizes give the third",
         tokens: Count "Tokens to train on, without padding, such as 10M or 1.5B",
         steps: Count "Optimizer steps, in place of tokens",
         epochs: Number "Passes over the examples, in place of tokens",
@@ -183,6 +184,7 @@ fields! {
         carbon_g_per_kwh: Number "Carbon intensity of the electricity in g CO₂e a kWh",
         price_per_kwh: Number "Price of a kWh",
         price_per_gpu_hour: Number "Price of an accelerator for an hour",
+        currency: Text "Currency of the prices, such as EUR; shown beside the price",
     }
 }
 

@@ -183,6 +183,8 @@ pub struct System {
     pub price_per_kwh: Option<f64>,
     /// Price of an accelerator for an hour, in the user's currency.
     pub price_per_gpu_hour: Option<f64>,
+    /// The currency of the prices, where stated.
+    pub currency: Option<String>,
 }
 
 impl System {
@@ -204,6 +206,7 @@ impl System {
             carbon_g_per_kwh: self.carbon_g_per_kwh,
             price_per_kwh: self.price_per_kwh,
             price_per_gpu_hour: self.price_per_gpu_hour,
+            currency: self.currency.clone(),
         }
     }
 
@@ -246,6 +249,8 @@ pub struct SystemSpec {
     pub price_per_kwh: Option<f64>,
     /// Price of an accelerator for an hour.
     pub price_per_gpu_hour: Option<f64>,
+    /// Currency of the prices: a label such as `EUR`.
+    pub currency: Option<String>,
 }
 
 impl SystemSpec {
@@ -254,7 +259,7 @@ impl SystemSpec {
     pub fn with_fallback(self, base: Self) -> Self {
         overlay!(SystemSpec, self over base: name, gpu, gpus, gpus_per_node, nodes, link_gb_per_s, network,
             network_gb_per_s, power_limit_w, host_power_w, pue, carbon_g_per_kwh, price_per_kwh,
-            price_per_gpu_hour)
+            price_per_gpu_hour, currency)
     }
 
     /// Checks the description; `implied_gpus` is the product of the parallel degrees.
@@ -313,6 +318,16 @@ impl SystemSpec {
         {
             return Err(Error::invalid("pue", pue, "it must be from 1 to 10"));
         }
+        if let Some(currency) = &self.currency
+            && (!(1..=8).contains(&currency.chars().count())
+                || currency.chars().any(|c| c.is_whitespace() || c.is_control() || c == ','))
+        {
+            return Err(Error::invalid(
+                "currency",
+                format!("`{currency}`"),
+                "it must be 1 to 8 letters or signs, such as EUR",
+            ));
+        }
         let name = self.network.clone().unwrap_or_else(|| "network".to_owned());
         Ok(System {
             accelerator: accelerator.clone(),
@@ -327,6 +342,7 @@ impl SystemSpec {
             carbon_g_per_kwh: not_negative("carbon_g_per_kwh", self.carbon_g_per_kwh)?,
             price_per_kwh: not_negative("price_per_kwh", self.price_per_kwh)?,
             price_per_gpu_hour: not_negative("price_per_gpu_hour", self.price_per_gpu_hour)?,
+            currency: self.currency.clone(),
         })
     }
 }

@@ -1,5 +1,6 @@
 //! The workload: amount of training, batches, precision, optimizer.
 
+mod batch;
 mod spec;
 mod stack;
 
@@ -254,6 +255,7 @@ impl Workload {
             padding_share: Some(self.padding_share).filter(|share| *share > 0.0),
             micro_batch: Some(self.micro_batch),
             grad_accum: Some(self.grad_accum),
+            global_batch: None,
             tokens: None,
             steps: None,
             epochs: None,
@@ -289,6 +291,11 @@ impl Workload {
             }
         }
         spec
+    }
+
+    /// Sequences of one optimizer step on `dp` ranks.
+    pub const fn global_batch(&self, dp: u64) -> u64 {
+        self.micro_batch * self.grad_accum * dp
     }
 
     /// Positions of one sequence, encoder and decoder together.

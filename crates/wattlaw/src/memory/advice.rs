@@ -89,8 +89,8 @@ impl fmt::Display for Advice {
 
 impl Memory {
     /// Whether the job fits with a margin for the error of the estimate: with a probability of [`FITS_THRESHOLD`].
-    pub fn fits_with_room(&self, recipe: &Recipe) -> bool {
-        self.fits_probability(recipe) >= FITS_THRESHOLD
+    pub fn fits_with_room(&self) -> bool {
+        self.fits_probability() >= FITS_THRESHOLD
     }
 
     /// Finds changes that make a job fit with a margin: every single sufficient change, or else a combination, or
@@ -98,7 +98,7 @@ impl Memory {
     ///
     /// The peak of each is the estimate for the changed job.
     pub fn advice(job: &Job, recipe: &Recipe) -> Vec<Advice> {
-        if Self::with_recipe(job, recipe).fits_with_room(recipe) {
+        if Self::with_recipe(job, recipe).fits_with_room() {
             return Vec::new();
         }
         let tries = [
@@ -123,7 +123,7 @@ impl Advice {
     fn tried(changes: Vec<Change>, changed: &Job, recipe: &Recipe) -> Option<Self> {
         let memory = Memory::with_recipe(changed, recipe);
         let (peak, capacity) = (memory.peak(), memory.capacity);
-        memory.fits_with_room(recipe).then_some(Self { changes, peak, capacity })
+        memory.fits_with_room().then_some(Self { changes, peak, capacity })
     }
 }
 
@@ -243,5 +243,5 @@ fn shard_over(job: &Job, recipe: &Recipe) -> Option<Change> {
 }
 
 fn fits(change: &Change, job: &Job, recipe: &Recipe) -> bool {
-    Memory::with_recipe(&change.apply(job), recipe).fits_with_room(recipe)
+    Memory::with_recipe(&change.apply(job), recipe).fits_with_room()
 }

@@ -67,10 +67,7 @@ pub(super) fn impossible(
     };
     Some(Warning {
         kind: WarningKind::Impossible,
-        text: format!(
-            "{found}: the job is too far outside the fitted runs, so the estimate is from assumptions instead; fit a \
-             calibration on runs of your own"
-        ),
+        text: format!("{found}, so assumptions replace it; fit a calibration on runs of your own"),
     })
 }
 

@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::law_estimate::Support;
-use super::warnings::plain;
+use super::warnings::{FAR, plain};
 use crate::base::words::words;
-use crate::calibration::{Calibration, LawKind, Outside};
+use crate::calibration::{Calibration, Laws, Outside};
 use crate::job::Job;
 use crate::job::workload::Framework;
 use crate::law::roofline::{Groups, Level};
@@ -38,9 +38,6 @@ pub struct Confidence {
 /// Nearness from which runs count as near: they explain more than half of what the law misses there.
 const NEAR: f64 = 0.5;
 
-/// Factor outside the fitted range from which a job counts as extrapolated.
-const FAR: f64 = 2.0;
-
 impl Confidence {
     pub(super) fn assumed() -> Self {
         Self {
@@ -56,52 +53,57 @@ impl Confidence {
         outside: &[Outside],
     ) -> Self {
         let groups = Groups::for_job(job);
+        let (chip, program) = (&groups.chip, &groups.program);
         let stated = job.workload.framework.framework != Framework::Unknown;
         let mut reasons: Vec<String> = support
             .unseen
             .iter()
             .filter_map(|level| match level {
-                Level::Chip => Some(format!("no run on {} was fitted", groups.chip)),
-                Level::Framework if stated => {
-                    Some(format!("no run under {} was fitted", groups.framework))
-                }
+                Level::Chip => Some(format!("no run on {chip}")),
+                Level::Framework if stated => Some(format!("no run under {}", groups.framework)),
                 // an unstated framework has no run, and a program's framework has said it already
                 Level::Framework | Level::Program | Level::Network | Level::Source => None,
             })
             .collect();
-        reasons.extend(outside.iter().filter(|o| o.factor > FAR).map(|o| {
-            format!("{} is outside the fitted range by a factor {}", o.variable, plain(o.factor))
-        }));
+        reasons.extend(
+            outside
+                .iter()
+                .filter(|o| o.factor > FAR)
+                .map(|o| format!("{} ×{} outside the fitted runs", o.variable, plain(o.factor))),
+        );
         if !reasons.is_empty() {
-            return Self { label: ConfidenceLabel::Extrapolated, text: reasons.join("; ") };
+            return Self { label: ConfidenceLabel::Extrapolated, text: reasons.join(", ") };
         }
-        if calibration.law.kind() == LawKind::Scaling {
-            return Self {
-                label: ConfidenceLabel::Fitted,
-                text: format!("{} was fitted on {} runs", calibration.name, calibration.data.rows),
-            };
-        }
-        if support.nearness > NEAR {
-            return Self {
-                label: ConfidenceLabel::MeasuredNear,
-                text: format!(
-                    "runs near it were measured on {} under {}",
-                    groups.chip, groups.program
-                ),
-            };
-        }
-        let text = if stated {
-            format!(
-                "runs on {} and under {} were fitted, none near it",
-                groups.chip, groups.framework
-            )
-        } else {
-            format!(
-                "runs on {} were fitted; the software is not stated, and the interval covers the differences (state it with \
-                 --framework)",
-                groups.chip
-            )
+        let law = match &calibration.law {
+            Laws::Scaling(_) => {
+                return Self {
+                    label: ConfidenceLabel::Fitted,
+                    text: format!("{} runs of {}", calibration.data.rows, calibration.name),
+                };
+            }
+            Laws::Roofline(law) => law,
         };
-        Self { label: ConfidenceLabel::Fitted, text }
+        let runs = |of_program: bool| -> usize {
+            law.cells()
+                .filter(|(of, under, _)| of == chip && (!of_program || under == program))
+                .map(|(.., runs)| runs)
+                .sum()
+        };
+        let (label, mut text) = if support.nearness > NEAR {
+            let under = if stated { format!(" under {program}") } else { String::new() };
+            let text = format!("like some of the {} runs on {chip}{under}", runs(true));
+            (ConfidenceLabel::MeasuredNear, text)
+        } else if stated {
+            let text =
+                format!("{} runs on {chip}, and runs under {}", runs(false), groups.framework);
+            (ConfidenceLabel::Fitted, text)
+        } else {
+            let text = format!("{} runs on {chip}; --framework narrows the intervals", runs(false));
+            (ConfidenceLabel::Fitted, text)
+        };
+        if !law.posterior.knows_power(chip) {
+            text += "; no power was measured on it";
+        }
+        Self { label, text }
     }
 }

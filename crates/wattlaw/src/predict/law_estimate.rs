@@ -224,8 +224,8 @@ fn unseen_strategy(job: &Job, calibration: &Calibration) -> Option<Warning> {
     Some(Warning {
         kind: WarningKind::UnseenStrategy,
         text: format!(
-            "{} has no runs of strategy `{strategy}`: communication is estimated from physics only; the interval does not \
-             cover this error",
+            "{} has no runs of strategy `{strategy}`: communication is from physics only, and the interval does not cover its \
+             error",
             calibration.name
         ),
     })

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Interval, Warning, WarningKind};
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::base::words::words;
 use crate::job::Job;
 use crate::job::workload::Framework;
@@ -64,7 +64,7 @@ impl PeakMemory {
         let memory = Memory::with_recipe(job, &recipe);
         let peak = memory.peak().gib();
         let half_width = recipe.log_sd * Reference::Normal.half_width(level)?;
-        let fits_probability = memory.fits_probability(&recipe);
+        let fits_probability = memory.fits_probability();
         let advice = Memory::advice(job, &recipe);
         Ok(Self {
             peak_gib_per_gpu: peak,
@@ -81,19 +81,10 @@ impl PeakMemory {
         })
     }
 
-    /// The same with the word for another threshold.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for a threshold outside 0 to 1.
-    pub fn with_threshold(self, threshold: f64) -> Result<Self> {
-        if !(0.0..=1.0).contains(&threshold) {
-            return Err(Error::invalid(
-                "the threshold of the probability to fit",
-                threshold,
-                "it must lie between 0 and 1",
-            ));
-        }
-        Ok(Self { fits_word: word(self.fits_probability, threshold), ..self })
+    /// The same with the word for another threshold, a probability.
+    #[must_use]
+    pub fn with_threshold(self, threshold: f64) -> Self {
+        Self { fits_word: word(self.fits_probability, threshold), ..self }
     }
 
     /// The warning for a job that does not fit.

@@ -1,6 +1,6 @@
 //! The warnings of a prediction.
 
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::Interval;
 use crate::base::scope::Scope;
@@ -51,13 +51,61 @@ pub enum WarningKind {
 words!(WarningKind, "kind of warning":
     OutsideRange = "outside-range", Substituted = "substituted", UnknownGpu = "unknown-gpu", Impossible = "impossible", NotInLaw = "not-in-law", Memory = "memory", Scope = "scope", TooFewRuns = "too-few-runs", UnseenStrategy = "unseen-strategy", AssumedPower = "assumed-power", AssumedEnergy = "assumed-energy", PowerLimit = "power-limit", EmptyStage = "empty-stage", OddVocabulary = "odd-vocabulary", HighMfu = "high-mfu");
 
+/// How much a warning matters, the weightiest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Severity {
+    /// The answer is no forecast of the job: it cannot run, or the law's estimate is impossible.
+    Critical,
+    /// The interval does not cover it, or the job is unlikely to be meant so.
+    Warning,
+    /// What the interval covers, and hints.
+    Info,
+}
+
+words!(Severity, "severity": Critical = "critical", Warning = "warning", Info = "info");
+
+impl WarningKind {
+    /// How much warnings of the kind matter.
+    pub const fn severity(self) -> Severity {
+        match self {
+            Self::Impossible | Self::Memory => Severity::Critical,
+            Self::OutsideRange
+            | Self::Substituted
+            | Self::UnknownGpu
+            | Self::NotInLaw
+            | Self::TooFewRuns
+            | Self::UnseenStrategy
+            | Self::AssumedEnergy
+            | Self::PowerLimit
+            | Self::EmptyStage
+            | Self::HighMfu => Severity::Warning,
+            Self::AssumedPower | Self::Scope | Self::OddVocabulary => Severity::Info,
+        }
+    }
+
+    /// Whether the confidence of an answer states it too, where the confidence is `extrapolated`.
+    pub(super) const fn is_in_confidence(self) -> bool {
+        matches!(self, Self::OutsideRange | Self::UnknownGpu)
+    }
+}
+
 /// A warning: a kind that scripts can match, and a sentence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
     /// Its kind.
     pub kind: WarningKind,
     /// The sentence.
     pub text: String,
+}
+
+impl Serialize for Warning {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Warning", 3)?;
+        fields.serialize_field("kind", &self.kind)?;
+        fields.serialize_field("severity", &self.kind.severity())?;
+        fields.serialize_field("text", &self.text)?;
+        fields.end()
+    }
 }
 
 impl Warning {
@@ -77,23 +125,26 @@ impl Warning {
     }
 }
 
-/// Warnings for variables outside the fitted range: one sentence each, with value, range and distance.
-pub(super) fn for_range(outside: &[Outside], calibration: &Calibration) -> Vec<Warning> {
-    outside
+/// Factor outside the fitted range from which a job counts as extrapolated.
+pub(super) const FAR: f64 = 2.0;
+
+/// A warning for variables far outside the fitted range, with value and range of each.
+pub(super) fn for_range(outside: &[Outside], calibration: &Calibration) -> Option<Warning> {
+    let far: Vec<String> = outside
         .iter()
-        .map(|o| Warning {
-            kind: WarningKind::OutsideRange,
-            text: format!(
-                "{} {} is outside the fitted range {} to {} of {}, by a factor {}",
-                o.variable,
-                plain(o.value),
-                plain(o.min),
-                plain(o.max),
-                calibration.name,
-                plain(o.factor)
-            ),
+        .filter(|o| o.factor > FAR)
+        .map(|o| {
+            format!("{} {} ({} to {})", o.variable, plain(o.value), plain(o.min), plain(o.max))
         })
-        .collect()
+        .collect();
+    (!far.is_empty()).then(|| Warning {
+        kind: WarningKind::OutsideRange,
+        text: format!(
+            "far outside the runs of {}: {}; measure a run like it and add it with `wattlaw calibrate`",
+            calibration.name,
+            far.join(", ")
+        ),
+    })
 }
 
 /// Lowest power limit in the runs of the built-in law, as a share of TDP: 100 of 300 W on A40.
@@ -108,8 +159,7 @@ pub(super) fn for_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
         warn(
             WarningKind::AssumedEnergy,
             format!(
-                "in {} of the {} runs of {}, energy was assumed, wholly or in part, and not measured; its \
-                 predictions of energy and power depend on that assumption",
+                "{} of the {} runs of {} have assumed energy; energy and power here depend on that assumption",
                 data.energies_assumed, data.rows, calibration.name
             ),
         );
@@ -122,8 +172,8 @@ pub(super) fn for_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
                 warn(
                     WarningKind::UnknownGpu,
                     format!(
-                        "{} was fitted on no run of {} ({chip}); its data sheet and the spread among chips give the estimate and \
-                         its interval",
+                        "{} has no run on {} ({chip}): its data sheet and the spread among chips give the answer; a few runs \
+                         added with `wattlaw calibrate` narrow it",
                         calibration.name, accelerator.name
                     ),
                 );
@@ -131,7 +181,7 @@ pub(super) fn for_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
                 warn(
                     WarningKind::AssumedPower,
                     format!(
-                        "{} was fitted on times of {chip} and on no power; the data sheet and other chips give its power",
+                        "{} has times of {chip} and no power: the data sheet and other chips give its power",
                         calibration.name
                     ),
                 );
@@ -143,8 +193,8 @@ pub(super) fn for_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
                 warn(
                     WarningKind::UnknownGpu,
                     format!(
-                        "{} was fitted on {} and not on {gpu}; accelerators differ in properties outside its variables, and so \
-                         measure some runs on it",
+                        "{} was fitted on {} and not on {gpu}, and the interval does not cover the difference; measure some \
+                         runs on it",
                         calibration.name,
                         seen.join(", ")
                     ),
@@ -181,8 +231,7 @@ pub(super) fn for_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
             warn(
                 WarningKind::PowerLimit,
                 format!(
-                    "a power limit of {} W is {:.2} of the TDP; no limit below a third was measured, and many accelerators refuse \
-                     them",
+                    "a power limit of {} W is {:.2} of the TDP; below a third none was measured, and many GPUs refuse it",
                     plain(limit),
                     limit / tdp
                 ),
@@ -271,8 +320,8 @@ pub(super) fn for_cost(job: &Job) -> Vec<Warning> {
         warnings.push(Warning {
             kind: WarningKind::OddVocabulary,
             text: format!(
-                "a vocabulary of {padded} is no multiple of 8, and so its product is slow on tensor cores in {}; pad it in \
-                 training, to {} with vocab_multiple = 64",
+                "a vocabulary of {padded} is no multiple of 8, which is slow on tensor cores in {}; pad it to {} with \
+                 vocab_multiple = 64",
                 w.precision,
                 padded.next_multiple_of(64)
             ),
@@ -336,8 +385,7 @@ mod tests {
         assert_eq!(warnings[0].kind, WarningKind::OddVocabulary);
         assert_eq!(
             warnings[0].text,
-            "a vocabulary of 50257 is no multiple of 8, and so its product is slow on tensor cores in bf16; pad it in training, \
-             to 50304 with vocab_multiple = 64"
+            "a vocabulary of 50257 is no multiple of 8, which is slow on tensor cores in bf16; pad it to 50304 with vocab_multiple = 64"
         );
         assert_eq!(warned("", ", framework = 'megatron'", ""), []);
         assert_eq!(warned(", vocab_multiple = 1", ", framework = 'megatron'", ""), warnings);

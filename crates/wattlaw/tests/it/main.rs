@@ -27,6 +27,7 @@ mod readers;
 mod records;
 mod roofline;
 mod scopes;
+mod screen;
 mod sources;
 mod speedup;
 mod splits;

@@ -50,12 +50,17 @@ fn with_details(mut spec: JobSpec, detail: u32) -> JobSpec {
     if detail & 2 != 0 {
         spec.workload.framework = Some(Stack::of(Framework::Nanotron));
         spec.workload.padding_share = Some(0.125);
+        // the accumulation follows from the global batch
+        let sizes = [spec.workload.micro_batch, spec.workload.grad_accum, spec.parallelism.dp];
+        spec.workload.global_batch = Some(sizes.into_iter().flatten().product());
+        spec.workload.grad_accum = None;
     }
     if detail & 4 != 0 {
         spec.system.pue = Some(1.25);
         spec.system.carbon_g_per_kwh = Some(0.0);
         spec.system.price_per_gpu_hour = Some(2.5);
         spec.system.host_power_w = Some(900.0);
+        spec.system.currency = Some("EUR".to_owned());
     }
     spec
 }
@@ -250,6 +255,20 @@ fn strategies_of_a_table_are_those_of_the_job() {
     assert_eq!(spread("4,ddp,2,2,1"), "ddp+tp");
     assert_eq!(spread("4,,1,4,1"), "tp");
     assert_eq!(spread("1,zero1,1,1,1"), "single");
+}
+
+/// A table's global batch gives the tokens of a step; a mean one, or one of ranks that hold less, is no error.
+#[test]
+fn the_global_batch_of_a_table_only_gives_tokens() {
+    let table =
+        "family,layers,hidden_size,seq_len,gpu,gpus,micro_batch,grad_accum,global_batch,step_time_s
+bert,2,128,64,t4,2,4,1,7,0.5
+";
+    let data = Dataset::from_csv(table.as_bytes(), "runs.csv", None).unwrap();
+    let run = &data.runs[0];
+    assert_eq!(run.tokens, Some(7.0 * 64.0));
+    assert_eq!(run.job().workload.global_batch, None);
+    assert_eq!(run.resolve(&CATALOG).unwrap().global_batch(), 8);
 }
 
 /// The table that the documentation fits, with FSDP under another strategy's name.

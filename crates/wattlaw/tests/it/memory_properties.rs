@@ -237,7 +237,7 @@ proptest! {
         let job = shape.job();
         let before = Memory::with_recipe(&job, &recipe);
         let advice = Memory::advice(&job, &recipe);
-        prop_assert!(advice.is_empty() || !before.fits_with_room(&recipe));
+        prop_assert!(advice.is_empty() || !before.fits_with_room());
         for one in advice {
             prop_assert!(one.peak <= one.capacity, "{one}");
         }

@@ -2,11 +2,11 @@
 
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::{Joules, Seconds, Watts};
-use wattlaw::predict::{Interval, Prediction};
+use wattlaw::predict::{ChosenJob, Interval, Prediction, Screen};
 use wattlaw::record::{Channel, Component, Instrument, Sample};
 use wattlaw_meter::sampler::Tick;
 
-use crate::render;
+use crate::{render, screen};
 
 /// Width in characters of the bar that shows power against its limit.
 const BAR_WIDTH: usize = 12;
@@ -15,7 +15,7 @@ const BAR_WIDTH: usize = 12;
 #[derive(Debug)]
 pub struct Watch {
     channels: Vec<ChannelState>,
-    prediction: Option<Prediction>,
+    predicted: Option<(ChosenJob, Prediction)>,
     at: Seconds,
 }
 
@@ -33,7 +33,7 @@ struct ChannelState {
 
 impl Watch {
     /// Starts without readings.
-    pub fn new(channels: Vec<Channel>, prediction: Option<Prediction>) -> Self {
+    pub fn new(channels: Vec<Channel>, predicted: Option<(ChosenJob, Prediction)>) -> Self {
         let channels = channels.into_iter().map(|channel| ChannelState {
             channel,
             read_at: None,
@@ -42,7 +42,7 @@ impl Watch {
             state: Sample::default(),
             fault: None,
         });
-        Self { channels: channels.collect(), prediction, at: Seconds::ZERO }
+        Self { channels: channels.collect(), predicted, at: Seconds::ZERO }
     }
 
     /// Adds a round of readings.
@@ -91,7 +91,7 @@ impl Watch {
     }
 
     fn job(&self) -> String {
-        let Some(p) = &self.prediction else { return String::new() };
+        let Some((chosen, p)) = &self.predicted else { return String::new() };
         let between = |i: Interval, show: &dyn Fn(f64) -> String| {
             format!("{} ({} to {})", show(i.estimate), show(i.lower), show(i.upper))
         };
@@ -133,8 +133,9 @@ impl Watch {
         ]);
         let text = render::table(&["", "", ""], rows, 9);
         format!(
-            "\n{text}measured since the start of this program; prediction of scope {}\n",
-            p.scope
+            "\n{text}measured since the start of this program; prediction of scope {}\n{}",
+            p.scope,
+            screen::basis(&Screen::new(&chosen.job, p, &chosen.defaults))
         )
     }
 }

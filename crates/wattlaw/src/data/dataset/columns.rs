@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use super::map::{Case, ColumnMap, Pattern, Rule};
-use super::names::{aliases, names};
+use super::names::{aliases, job_columns, names};
 use crate::base::csv_text;
 use crate::base::error::{Error, Location, Result};
 use crate::base::scope::{Covers, Scope};
@@ -12,7 +12,7 @@ use crate::base::units::{Joules, Seconds};
 use crate::data::measurement::{Measurement, task_name};
 use crate::job::JobSpec;
 use crate::job::catalog::Catalog;
-use crate::job::fields::{Field, FieldKind, fields};
+use crate::job::fields::{Field, FieldKind};
 use crate::job::parallelism::{DataParallel, Strategy, TensorScope};
 
 /// Range of plausible numbers; products of several stay within floating point.
@@ -128,7 +128,8 @@ impl Layout {
         if !unused.is_empty() {
             notes.push(format!("columns not used: {}", unused.join(", ")));
         }
-        let absent = fields().map(|field| field.column).filter(|column| !has(column)).collect();
+        let absent =
+            job_columns().map(|field| field.column).filter(|column| !has(column)).collect();
         Ok(Self { rules, cases, notes, absent })
     }
 }
@@ -255,7 +256,7 @@ impl Cells<'_> {
         }
         let mut job = JobSpec::default();
         let by_hand = ["seq_len", "tokens", "steps", "epochs", "examples", "task"];
-        for field in fields().filter(|field| !by_hand.contains(&field.column)) {
+        for field in job_columns().filter(|field| !by_hand.contains(&field.column)) {
             self.field(field, &mut job)?;
         }
         let step_time = self.number("step_time_s")?;
@@ -342,7 +343,7 @@ impl Cells<'_> {
         } else {
             let amounts = ["steps", "epochs", "examples"];
             let with_data = self.text("examples").is_some();
-            for field in fields().filter(|field| amounts.contains(&field.column)) {
+            for field in job_columns().filter(|field| amounts.contains(&field.column)) {
                 if field.column != "epochs" || with_data {
                     self.field(field, job)?;
                 }

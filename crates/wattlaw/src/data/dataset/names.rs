@@ -1,6 +1,6 @@
 //! Names of the columns of run tables, and what other tables call them.
 
-use crate::job::fields::fields;
+use crate::job::fields::{Field, fields};
 
 /// Columns of a run table beside those of the job (schema 2).
 const MEASURED: [&str; 21] = [
@@ -49,7 +49,14 @@ const ALIASES: [(&str, &[&str]); 16] = [
 
 /// Every column of run tables: the measured values and the fields of a job.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    MEASURED.into_iter().chain(fields().map(|field| field.column))
+    MEASURED.into_iter().chain(job_columns().map(|field| field.column))
+}
+
+/// The fields of a job that are columns of run tables.
+///
+/// The global batch is none: the column of that name gives the tokens of a step, and may be a mean.
+pub fn job_columns() -> impl Iterator<Item = &'static Field> {
+    fields().filter(|field| field.column != "global_batch")
 }
 
 /// The names that other tables give to a column.

@@ -1,12 +1,13 @@
 //! Measurements as a run table (schema 2) that [`Dataset::from_csv`](super::Dataset::from_csv) reads back equal.
 
 use super::map::ABSENT;
+use super::names::job_columns;
 use crate::base::csv_text;
 use crate::base::error::{Error, Result};
 use crate::base::scope::Covers;
 use crate::base::units::{Joules, Seconds};
 use crate::data::measurement::Measurement;
-use crate::job::fields::{Field, fields};
+use crate::job::fields::Field;
 
 /// A column of measured values: its name, whether it is written even if empty, and the cell of a run.
 type Column = (&'static str, bool, fn(&Measurement) -> String);
@@ -42,7 +43,7 @@ const ALWAYS: [&str; 6] = ["family", "gpu", "gpus", "strategy", "layers", "hidde
 /// [`Error::Invalid`] for a text that would not be read back equal: empty, with spaces at its ends, or a word for an
 /// empty cell.
 pub fn to_csv(runs: &[Measurement]) -> Result<String> {
-    let of_job: Vec<&Field> = fields()
+    let of_job: Vec<&Field> = job_columns()
         .filter(|field| {
             let filled = || runs.iter().any(|run| !job_cell(field, run).is_empty());
             ALWAYS.contains(&field.column) || filled()

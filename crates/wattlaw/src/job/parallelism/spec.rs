@@ -37,6 +37,17 @@ pub struct ParallelismSpec {
     pub cp: Option<u64>,
 }
 
+/// Ranks of each kind of parallelism.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Degrees {
+    /// Data-parallel ranks.
+    pub dp: u64,
+    /// Tensor-parallel ranks.
+    pub tp: u64,
+    /// Pipeline stages.
+    pub pp: u64,
+}
+
 impl ParallelismSpec {
     /// The description with absent fields taken from `base`.
     #[must_use]
@@ -100,29 +111,7 @@ impl ParallelismSpec {
             return Err(Error::invalid("cp", cp, "context parallelism is not modelled; use 1"));
         }
         let tensor = self.strategy.and_then(|named| named.tensor);
-        let alone = self.strategy.filter(|named| named.data == DataParallel::Single);
-        let given_dp = self.dp.unwrap_or(1).max(1);
-        let pp_default = match alone {
-            Some(Strategy { tensor: None, pipeline: true, .. }) => {
-                (gpus / self.tp.unwrap_or(1).max(1) / given_dp).max(1)
-            }
-            _ => 1,
-        };
-        let pp = count("pp", self.pp, Some(pp_default), 1 << 16)?;
-        let tp_default = match alone {
-            Some(Strategy { tensor: Some(_), .. }) => (gpus / pp / given_dp).max(1),
-            _ => 1,
-        };
-        let tp = count("tp", self.tp, Some(tp_default), 1 << 16)?;
-        let dp = count("dp", self.dp, Some((gpus / (tp * pp)).max(1)), 1 << 24)?;
-        let product = u128::from(dp) * u128::from(tp) * u128::from(pp);
-        if product != u128::from(gpus) {
-            return Err(Error::invalid(
-                "dp × tp × pp",
-                format!("{dp} × {tp} × {pp} = {product}"),
-                format!("it must be the GPU count {gpus}"),
-            ));
-        }
+        let Degrees { dp, tp, pp } = self.degrees(gpus)?;
         let data = match self.strategy {
             _ if dp == 1 => DataParallel::Single,
             Some(Strategy::SINGLE) => {
@@ -158,6 +147,37 @@ impl ParallelismSpec {
         let parallelism = self.interleave(parallelism, architecture, workload)?;
         check_splits(&parallelism, architecture, workload)?;
         Ok(parallelism)
+    }
+
+    /// The degrees on `gpus` accelerators.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where they do not multiply to `gpus`.
+    pub(crate) fn degrees(&self, gpus: u64) -> Result<Degrees> {
+        let alone = self.strategy.filter(|named| named.data == DataParallel::Single);
+        let given_dp = self.dp.unwrap_or(1).max(1);
+        let pp_default = match alone {
+            Some(Strategy { tensor: None, pipeline: true, .. }) => {
+                (gpus / self.tp.unwrap_or(1).max(1) / given_dp).max(1)
+            }
+            _ => 1,
+        };
+        let pp = count("pp", self.pp, Some(pp_default), 1 << 16)?;
+        let tp_default = match alone {
+            Some(Strategy { tensor: Some(_), .. }) => (gpus / pp / given_dp).max(1),
+            _ => 1,
+        };
+        let tp = count("tp", self.tp, Some(tp_default), 1 << 16)?;
+        let dp = count("dp", self.dp, Some((gpus / (tp * pp)).max(1)), 1 << 24)?;
+        let product = u128::from(dp) * u128::from(tp) * u128::from(pp);
+        if product != u128::from(gpus) {
+            return Err(Error::invalid(
+                "dp × tp × pp",
+                format!("{dp} × {tp} × {pp} = {product}"),
+                format!("it must be the GPU count {gpus}"),
+            ));
+        }
+        Ok(Degrees { dp, tp, pp })
     }
 
     /// Refuses a multi-GPU strategy on one GPU, and a combination without the degrees it needs.

@@ -34,6 +34,8 @@ pub struct WorkloadSpec {
     pub micro_batch: Option<u64>,
     /// Micro-batches an optimizer step; 1 when absent.
     pub grad_accum: Option<u64>,
+    /// Sequences of an optimizer step over all data-parallel ranks; `micro_batch` × `grad_accum` × dp when absent.
+    pub global_batch: Option<u64>,
     /// Number format; bf16 where the GPU has it, else fp16.
     pub precision: Option<Precision>,
     /// Update rule; AdamW when absent.
@@ -61,7 +63,8 @@ pub struct WorkloadSpec {
 impl WorkloadSpec {
     /// The description with absent fields taken from `base`.
     ///
-    /// An amount here (tokens, steps or epochs) replaces the base's amount in any form.
+    /// An amount here (tokens, steps or epochs) replaces the base's amount in any form, and a size of the batch here one of
+    /// the base's where all three are stated.
     #[must_use]
     pub fn with_fallback(self, mut base: Self) -> Self {
         if self.tokens.is_some() || self.steps.is_some() || self.epochs.is_some() {
@@ -70,13 +73,15 @@ impl WorkloadSpec {
                 base.examples = None;
             }
         }
+        self.without_overridden_batch(&mut base);
         overlay!(WorkloadSpec, self over base: tokens, steps, epochs, examples, seq_len, decoder_seq_len,
-            padding_share, micro_batch, grad_accum, precision, optimizer, checkpointing, attention, task,
+            padding_share, micro_batch, grad_accum, global_batch, precision, optimizer, checkpointing, attention, task,
             labels, lora, state_precision, quantization, framework)
     }
 
     /// Checks the description against the architecture it trains and fills in defaults; `precision` is the default
-    /// precision.
+    /// precision. A global batch is not read here, since what follows from it depends on the parallelism:
+    /// [`JobSpec::resolve`](crate::job::JobSpec::resolve) reads it.
     ///
     /// # Errors
     /// [`Error::Missing`] without an amount, a sequence length or a micro-batch; [`Error::Invalid`] where a number is
