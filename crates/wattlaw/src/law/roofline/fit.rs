@@ -9,9 +9,7 @@ use std::collections::BTreeMap;
 
 use nalgebra::{Cholesky, DMatrix, DVector};
 
-use super::conditional::{
-    Covariance, Gradients, Vector, Workspace, logs, parameters_of, transformed,
-};
+use super::conditional::{Covariance, Vector, Workspace, logs, parameters_of, transformed};
 use super::groups::{Groups, LEVELS, Layout, Level};
 use super::observation::Observation;
 use super::parameter::{COUNT, PARAMETERS};
@@ -367,17 +365,17 @@ impl<'a> Fit<'a> {
             let mut own_gradient = Vector::zeros();
             for at in &combination.runs {
                 let run = &self.runs[*at];
-                let Gradients { values, slopes } =
-                    workspace.gradients(&parameters, &run.terms, run.scope);
+                let gradients = workspace.gradients(&parameters, &run.terms, run.scope);
                 let (weight, noise) =
                     (self.weights[self.tables[*at]], self.noise[self.tables[*at]]);
-                for (k, residual) in self.residuals(*at, values).into_iter().enumerate() {
+                for (k, residual) in self.residuals(*at, gradients.values).into_iter().enumerate() {
                     let Some(r) = residual else { continue };
                     let nu = degrees_of_freedom(k, r);
                     loss += weight * (nu + 1.0) / 2.0 * (r * r / nu).ln_1p();
                     let w = weight * (nu + 1.0) / (nu + r * r) / noise[k].powi(2);
-                    own_information.syger(w, &slopes[k], &slopes[k], 1.0);
-                    own_gradient.axpy(w * r * noise[k], &slopes[k], 1.0);
+                    let slope = gradients.of(k);
+                    own_information.syger(w, &slope, &slope, 1.0);
+                    own_gradient.axpy(w * r * noise[k], &slope, 1.0);
                 }
             }
             own_information.fill_upper_triangle_with_lower_triangle();

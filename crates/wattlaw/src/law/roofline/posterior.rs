@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use nalgebra::{Const, DMatrix, DVector, Dyn, OMatrix};
 use serde::{Deserialize, Serialize};
 
-use super::conditional::{Conditional, parameters_of, transformed};
+use super::conditional::{Conditional, Point, parameters_of, transformed};
 use super::groups::{Groups, LEVELS, Layout, Level};
 use super::observation::Observation;
 use super::parameter::{COUNT, PARAMETERS};
@@ -109,7 +109,7 @@ impl Posterior {
     }
 
     /// The parameters of the jobs of these groups.
-    pub(super) fn parameters(&self, groups: &Groups) -> [f64; COUNT] {
+    pub(super) fn parameters(&self, groups: &Groups) -> Point {
         parameters_of(&transformed(&self.mean, &self.layout.columns(groups)))
     }
 
