@@ -16,7 +16,7 @@ pub use confidence::{Confidence, ConfidenceLabel};
 pub use factors::Factor;
 use figures::Figures;
 pub use law_estimate::Breakdown;
-use law_estimate::{ByScope, LawEstimate};
+use law_estimate::{Answers, ByScope, LawEstimate};
 pub use memory::{PeakMemory, Verdict};
 pub use screen::{Note, Quantity, Row, Screen, Unit};
 pub use warnings::{Severity, Warning, WarningKind};
@@ -194,20 +194,39 @@ const SCOPES: [Scope; 6] =
 /// Level of intervals that are computed and not used.
 const UNUSED_LEVEL: f64 = 0.95;
 
-/// Estimates a job with a calibration: time and energy as in [`predict`].
-///
-/// # Errors
-/// As [`predict`].
-pub fn estimate(job: &Job, calibration: &Calibration) -> Result<Estimate> {
-    let Checked { estimate, kind, warnings, .. } = checked(job, calibration, UNUSED_LEVEL)?;
-    let scope = calibration.default_scope();
-    Ok(Estimate {
-        duration_s: estimate.duration_s.map(|i| i.estimate),
-        energy_j: estimate.energy.at(scope)?.map(|i| i.estimate),
-        scope,
-        kind,
-        warnings,
-    })
+/// Estimates many jobs by one calibration. What the jobs of one chip, software and network share is computed once.
+#[derive(Debug)]
+pub struct Estimator<'a> {
+    answers: Answers<'a>,
+}
+
+impl<'a> Estimator<'a> {
+    /// An estimator of a calibration.
+    pub fn new(calibration: &'a Calibration) -> Self {
+        Self { answers: Answers::new(calibration) }
+    }
+
+    /// The calibration.
+    pub const fn calibration(&self) -> &'a Calibration {
+        self.answers.calibration()
+    }
+
+    /// Time and energy of a job, as in [`predict`].
+    ///
+    /// # Errors
+    /// As [`predict`].
+    pub fn estimate(&mut self, job: &Job) -> Result<Estimate> {
+        let Checked { estimate, kind, warnings, .. } =
+            checked(job, &mut self.answers, UNUSED_LEVEL)?;
+        let scope = self.calibration().default_scope();
+        Ok(Estimate {
+            duration_s: estimate.duration_s.map(|i| i.estimate),
+            energy_j: estimate.energy.at(scope)?.map(|i| i.estimate),
+            scope,
+            kind,
+            warnings,
+        })
+    }
 }
 
 /// The estimate of a calibration's law, or of assumptions where the law's is impossible.
@@ -221,10 +240,11 @@ struct Checked {
     warnings: Vec<Warning>,
 }
 
-fn checked(job: &Job, calibration: &Calibration, level: f64) -> Result<Checked> {
+fn checked(job: &Job, answers: &mut Answers<'_>, level: f64) -> Result<Checked> {
+    let calibration = answers.calibration();
     let cost = Cost::count(job, AttentionFlops::Full);
     let outside = calibration.outside(job);
-    let mut estimate = law_estimate::estimate(job, &cost, calibration, &outside, level)?;
+    let mut estimate = answers.estimate(job, &cost, &outside, level)?;
     let mut warnings = std::mem::take(&mut estimate.warnings);
     warnings.extend(warnings::for_range(&outside, calibration));
     warnings.extend(warnings::for_job(job, calibration));
@@ -263,7 +283,7 @@ pub fn predict(
     level: f64,
 ) -> Result<Prediction> {
     let Checked { estimate, kind, assumed, cost, outside, mut warnings } =
-        checked(job, calibration, level)?;
+        checked(job, &mut Answers::new(calibration), level)?;
     let scope = match (assumed.is_some(), scope) {
         (_, Some(scope)) => scope,
         (true, None) => Scope::Gpu,

@@ -75,9 +75,10 @@ fn runs_that_no_law_is_fitted_on_are_timed_roughly_and_say_what_is_assumed() {
         json("validate --suite --only-case published --only-case node-energy --format json");
     let runs = report["published"].as_array().unwrap();
     assert_eq!(runs.len(), 3);
-    for run in runs {
+    // the time of the first covers its evaluations, which the prediction does not
+    for (run, largest) in runs.iter().zip([0.25, 0.2, 0.1]) {
         let error = run["duration_h"]["error"].as_f64().unwrap();
-        assert!(error.abs() < 0.35, "{}: {error}", run["run"]);
+        assert!(error.abs() < largest, "{}: {error}", run["run"]);
         assert!(!run["assumptions"].as_array().unwrap().is_empty());
         let [lower, upper] = [0, 1].map(|i| run["duration_h"]["interval"][i].as_f64().unwrap());
         let hours = run["duration_h"]["predicted"].as_f64().unwrap();

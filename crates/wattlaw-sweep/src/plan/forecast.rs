@@ -4,8 +4,7 @@ use super::{Budget, Plan, PlannedJob, Turn, gpu_hours, run_id};
 use crate::space::Candidate;
 use wattlaw::base::error::Result;
 use wattlaw::base::units::{Joules, Seconds};
-use wattlaw::calibration::Calibration;
-use wattlaw::predict::{Estimate, estimate};
+use wattlaw::predict::{Estimate, Estimator};
 
 /// A job with its prediction.
 #[derive(Debug, Clone)]
@@ -20,9 +19,9 @@ pub struct Forecast {
 
 impl Forecast {
     /// Predicts time and energy of a job.
-    pub fn new(candidate: Candidate, calibration: &Calibration) -> Self {
-        let estimate = estimate(&candidate.job, calibration);
-        Self { calibration: calibration.name.clone(), estimate, candidate }
+    pub fn new(candidate: Candidate, estimator: &mut Estimator<'_>) -> Self {
+        let estimate = estimator.estimate(&candidate.job);
+        Self { calibration: estimator.calibration().name.clone(), estimate, candidate }
     }
 
     /// Predicted time, s; `None` without a valid prediction.

@@ -12,6 +12,7 @@ use wattlaw::data::dataset::{Dataset, ProxyColumns};
 use wattlaw::data::features::Features;
 use wattlaw::job::Job;
 use wattlaw::job::catalog::Catalog;
+use wattlaw::predict::Estimator;
 use wattlaw::stats::frame::Row;
 use wattlaw::stats::optimal::{Criterion, Design};
 use wattlaw_sweep::plan::{Budget, Forecast, Kind, Objective, Order, Plan};
@@ -240,7 +241,8 @@ fn a_calibration_s_covariance_is_what_is_known_before() {
 fn forecasts() -> Vec<Forecast> {
     let law = built_in().unwrap();
     let found = space().jobs(&Catalog::built_in().unwrap(), 1000, 0).unwrap();
-    found.kept.into_iter().map(|c| Forecast::new(c, &law)).collect()
+    let mut law = Estimator::new(&law);
+    found.kept.into_iter().map(|c| Forecast::new(c, &mut law)).collect()
 }
 
 #[test]
@@ -273,8 +275,9 @@ fn the_same_seed_makes_the_same_plan() {
     for kind in [Kind::Grid, Kind::OneFactor, Kind::LatinHypercube, Kind::Random] {
         let plan = |seed| {
             let found = kind.jobs(&space(), 7, seed, &catalog).unwrap();
+            let mut estimator = Estimator::new(&law);
             let jobs: Vec<Forecast> =
-                found.kept.into_iter().map(|c| Forecast::new(c, &law)).collect();
+                found.kept.into_iter().map(|c| Forecast::new(c, &mut estimator)).collect();
             let order = Order { repeats: 2, blocks: None, reference_every: Some(3), seed };
             let turns = order.turns(jobs.len()).unwrap();
             Plan::from_order(&jobs, &jobs[0], &turns).to_csv().unwrap()

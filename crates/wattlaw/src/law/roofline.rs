@@ -21,6 +21,7 @@ mod parts;
 mod physics;
 mod posterior;
 mod power;
+mod smooth;
 pub mod terms;
 #[cfg(test)]
 mod tests;

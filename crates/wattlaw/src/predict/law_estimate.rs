@@ -1,5 +1,7 @@
 //! The estimate of a calibration's law for a job, whichever kind of law it holds.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::scope::{EnergyByScope, GpuEnergy, LogNormal};
@@ -14,7 +16,7 @@ use crate::job::parallelism::StrategyKind;
 use crate::law::roofline::clock::{MIN_CLOCK_SHARE, PowerLimit};
 use crate::law::roofline::terms::Terms;
 use crate::law::roofline::{
-    EnergyParts, Groups, Level, LocalEstimate, Parts, RooflineFit, TimeParts, Workspace,
+    Answer, EnergyParts, Groups, Level, LocalEstimate, Parts, TimeParts, Workspace,
 };
 use crate::stats::inference::Reference;
 
@@ -83,21 +85,44 @@ pub(super) struct LawEstimate {
     pub support: Support,
 }
 
-/// Estimates a job, whose cost is counted and whose variables outside the fitted ranges are known, by the calibration's
-/// laws.
-///
-/// # Errors
-/// [`Error::Invalid`] for a level outside 0 to 1; [`Error::Data`] where the laws cannot predict the job.
-pub(super) fn estimate(
-    job: &Job,
-    cost: &Cost,
-    calibration: &Calibration,
-    outside: &[Outside],
-    level: f64,
-) -> Result<LawEstimate> {
-    match &calibration.law {
-        Laws::Scaling(laws) => scaling(job, calibration, laws, level),
-        Laws::Roofline(law) => roofline(job, cost, calibration, law, outside, level),
+/// The laws of the chips, software and networks that a calibration was asked for, each made once.
+#[derive(Debug)]
+pub(super) struct Answers<'a> {
+    calibration: &'a Calibration,
+    by_groups: BTreeMap<Groups, Answer<'a>>,
+    workspace: Workspace,
+}
+
+impl<'a> Answers<'a> {
+    pub(super) fn new(calibration: &'a Calibration) -> Self {
+        Self { calibration, by_groups: BTreeMap::new(), workspace: Workspace::default() }
+    }
+
+    pub(super) const fn calibration(&self) -> &'a Calibration {
+        self.calibration
+    }
+
+    /// Estimates a job, whose cost is counted and whose variables outside the fitted ranges are known, by the calibration's
+    /// laws.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a level outside 0 to 1; [`Error::Data`] where the laws cannot predict the job.
+    pub(super) fn estimate(
+        &mut self,
+        job: &Job,
+        cost: &Cost,
+        outside: &[Outside],
+        level: f64,
+    ) -> Result<LawEstimate> {
+        match &self.calibration.law {
+            Laws::Scaling(laws) => scaling(job, self.calibration, laws, level),
+            Laws::Roofline(law) => {
+                let groups = Groups::for_job(job);
+                let answer =
+                    self.by_groups.entry(groups).or_insert_with_key(|groups| law.answer(groups));
+                roofline(job, cost, self.calibration, answer, &mut self.workspace, outside, level)
+            }
+        }
     }
 }
 
@@ -141,19 +166,18 @@ fn roofline(
     job: &Job,
     cost: &Cost,
     calibration: &Calibration,
-    law: &RooflineFit,
+    answer: &Answer<'_>,
+    workspace: &mut Workspace,
     outside: &[Outside],
     level: f64,
 ) -> Result<LawEstimate> {
-    let answer = law.answer(&Groups::for_job(job));
     let terms = Terms::from_cost(job, cost);
-    let mut workspace = Workspace::default();
     let LocalEstimate { mut estimate, discrepancy, nearness } =
-        answer.estimate(&terms, Scope::Gpu, &mut workspace);
+        answer.estimate(&terms, Scope::Gpu, workspace);
     for variable in outside {
         for beyond in DISTANCES.into_iter().filter(|beyond| variable.factor > *beyond) {
             let nearer = Terms::for_job(&near_the_edge(job, variable, beyond));
-            let there = answer.estimate(&nearer, Scope::Gpu, &mut workspace).estimate;
+            let there = answer.estimate(&nearer, Scope::Gpu, workspace).estimate;
             estimate.variance_time = estimate.variance_time.max(there.variance_time);
             estimate.variance_power = estimate.variance_power.max(there.variance_power);
         }
@@ -201,7 +225,7 @@ fn roofline(
         },
         power_limit: Some(limit),
         warnings,
-        support: Support { nearness, unseen: answer.unseen },
+        support: Support { nearness, unseen: answer.unseen.clone() },
     })
 }
 

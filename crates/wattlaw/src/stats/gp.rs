@@ -155,7 +155,7 @@ fn correlation_slope(r2: f64) -> f64 {
 ///
 /// With L Lᵀ the covariance of the points, B = L⁻¹ K(points, rows) and A = I + B Bᵀ / noise²: at x, of v = L⁻¹
 /// k(points, x), the mean is v · weights, weights = A⁻¹ B y / noise², and the variance amplitude² − |v|² + |R⁻¹ v|²
-/// with R Rᵀ = A.
+/// with R Rᵀ = A. The mean alone is k(points, x) · L⁻ᵀ weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(into = "Stored", try_from = "Stored")]
 pub struct Gp {
@@ -166,6 +166,10 @@ pub struct Gp {
     factor: DMatrix<f64>,
     /// R.
     root: DMatrix<f64>,
+    /// L⁻ᵀ weights.
+    mean_weights: DVector<f64>,
+    /// The points over the length scales, input by input.
+    scaled: Vec<f64>,
 }
 
 impl Gp {
@@ -193,7 +197,21 @@ impl Gp {
         let a = DMatrix::identity(points.len(), points.len()) + &b * b.transpose();
         let root = a.cholesky().ok_or_else(singular)?;
         let weights = root.solve(&(&b * y)) / kernel.noise;
-        Ok(Self { kernel, points, weights, factor, root: root.unpack().map(single) })
+        Self::prepared(kernel, points, weights, factor, root.unpack().map(single))
+    }
+
+    /// With what predictions need of the points and weights.
+    fn prepared(
+        kernel: Kernel,
+        points: Vec<Vec<f64>>,
+        weights: DVector<f64>,
+        factor: DMatrix<f64>,
+        root: DMatrix<f64>,
+    ) -> Result<Self> {
+        let mean_weights = factor.tr_solve_lower_triangular(&weights).ok_or_else(singular)?;
+        let scales = kernel.length_scales.iter().enumerate();
+        let scaled = scales.flat_map(|(j, l)| points.iter().map(move |point| point[j] / l));
+        Ok(Self { scaled: scaled.collect(), kernel, points, weights, factor, root, mean_weights })
     }
 
     /// Chooses the hyperparameters of maximum posterior on at most `most_rows` evenly spaced rows, and conditions the
@@ -232,17 +250,35 @@ impl Gp {
 
     /// Mean and variance of the function at `x`, the noise of a new observation not included.
     pub fn predict(&self, x: &[f64]) -> (f64, f64) {
-        let mut v = DVector::from_iterator(
-            self.points.len(),
-            self.points.iter().map(|point| self.kernel.covariance(point, x)),
-        );
+        let mut v = self.covariances(x);
+        let mean = v.dot(&self.mean_weights);
         let mut variance = self.kernel.amplitude.powi(2);
         // the diagonal of a conditioned or checked factor has no zero
         self.factor.solve_lower_triangular_mut(&mut v);
         variance -= v.norm_squared();
-        let mean = v.dot(&self.weights);
         self.root.solve_lower_triangular_mut(&mut v);
         (mean, (variance + v.norm_squared()).max(0.0))
+    }
+
+    /// Mean of the function at `x`, for less than [`predict`](Self::predict).
+    pub fn mean(&self, x: &[f64]) -> f64 {
+        self.covariances(x).dot(&self.mean_weights)
+    }
+
+    /// k(points, x).
+    fn covariances(&self, x: &[f64]) -> DVector<f64> {
+        let n = self.points.len();
+        let mut squares = DVector::zeros(n);
+        let of_inputs = self.scaled.chunks_exact(n);
+        for ((of_points, x), l) in of_inputs.zip(x).zip(&self.kernel.length_scales) {
+            let x = x / l;
+            for (square, point) in squares.iter_mut().zip(of_points) {
+                *square += (point - x) * (point - x);
+            }
+        }
+        let variance = self.kernel.amplitude.powi(2);
+        squares.apply(|square| *square = variance * correlation(*square));
+        squares
     }
 }
 
@@ -317,7 +353,7 @@ impl TryFrom<Stored> for Gp {
             }
         }
         let factor = points_factor(&kernel, &points)?;
-        Ok(Self { kernel, points, weights: DVector::from_vec(weights), factor, root: lower })
+        Self::prepared(kernel, points, DVector::from_vec(weights), factor, lower)
     }
 }
 
@@ -472,6 +508,7 @@ mod tests {
         assert_eq!((exact.points().len(), sparse.points().len()), (40, 14));
         for x in [[0.4, 0.1], [2.2, 2.0], [5.0, 1.0]] {
             let ((m, v), (n, w)) = (exact.predict(&x), sparse.predict(&x));
+            assert_eq!((m, n), (exact.mean(&x), sparse.mean(&x)));
             assert!((m - n).abs() < 0.01, "{m} {n}");
             // fewer points know no more
             assert!(w >= v * 0.999 && w < 2.0 * v + 1e-3, "{v} {w}");

@@ -22,32 +22,39 @@ pub(crate) trait Real:
 {
     /// Gives the number alone.
     fn value(self) -> f64;
-    /// Square root.
-    fn sqrt(self) -> Self;
-    /// A constant power.
-    fn powf(self, exponent: f64) -> Self;
-    /// A power; the base is positive.
-    fn pow(self, exponent: Self) -> Self;
-    /// 1 / (1 + exp(−x)).
-    fn logistic(self) -> Self;
 
     /// A constant beside it.
     fn like(self, constant: f64) -> Self;
 
-    /// The larger one.
-    fn max(self, other: Self) -> Self {
-        if self.value() >= other.value() { self } else { other }
+    /// A function of it, with its value and derivative.
+    fn function(self, value: f64, slope: f64) -> Self;
+
+    /// A function of both, with its value and partial derivatives.
+    fn function_with(self, other: Self, value: f64, slopes: [f64; 2]) -> Self;
+
+    /// Square root.
+    fn sqrt(self) -> Self {
+        let root = self.value().sqrt();
+        // a root of zero has no finite slope; nothing that is zero depends on a variable here
+        self.function(root, if root > 0.0 { 0.5 / root } else { 0.0 })
+    }
+
+    /// 1 / (1 + exp(−x)).
+    fn logistic(self) -> Self {
+        let share = logistic(self.value());
+        self.function(share, share * (1.0 - share))
     }
 
     /// Its square.
     fn squared(self) -> Self {
-        self * self
+        let x = self.value();
+        self.function(x * x, 2.0 * x)
     }
-}
 
-/// ln(1 + exp(x)) without overflow.
-pub(crate) fn softplus(x: f64) -> f64 {
-    x.max(0.0) + (-x.abs()).exp().ln_1p()
+    /// It and `factor` times another.
+    fn plus(self, factor: f64, other: Self) -> Self {
+        self.function_with(other, self.value() + factor * other.value(), [1.0, factor])
+    }
 }
 
 /// 1 / (1 + exp(−x)).
@@ -56,28 +63,24 @@ pub(crate) fn logistic(x: f64) -> f64 {
 }
 
 impl Real for f64 {
+    #[inline]
     fn value(self) -> f64 {
         self
     }
 
+    #[inline]
     fn like(self, constant: f64) -> Self {
         constant
     }
 
-    fn sqrt(self) -> Self {
-        self.sqrt()
+    #[inline]
+    fn function(self, value: f64, _: f64) -> Self {
+        value
     }
 
-    fn powf(self, exponent: f64) -> Self {
-        self.powf(exponent)
-    }
-
-    fn pow(self, exponent: Self) -> Self {
-        self.powf(exponent)
-    }
-
-    fn logistic(self) -> Self {
-        logistic(self)
+    #[inline]
+    fn function_with(self, _: Self, value: f64, _: [f64; 2]) -> Self {
+        value
     }
 }
 
@@ -88,45 +91,56 @@ struct Operation {
     partials: [f64; 2],
 }
 
+/// A variable or constant: nothing that it depends on is recorded.
+const NO_OPERATION: Operation = Operation { operands: [0, 0], partials: [0.0, 0.0] };
+
+/// The position of all constants.
+const CONSTANT: u32 = 0;
+
 /// A record of operations, reused from one evaluation to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Tape {
+    /// The constant, the variables, then the operations.
     operations: RefCell<Vec<Operation>>,
 }
 
 impl Tape {
-    /// Forgets the record and starts one with these variables, whose positions are their indices.
+    /// Forgets the record and starts one with this number of variables.
     pub(crate) fn restart(&self, variables: usize) {
         let mut operations = self.operations.borrow_mut();
-        operations.clear();
-        let variable = Operation { operands: [0, 0], partials: [0.0, 0.0] };
-        operations.resize(variables, variable);
+        operations.truncate(variables + 1);
+        operations.resize(variables + 1, NO_OPERATION);
     }
 
-    /// Variable `at` of the record, with its value.
-    pub(crate) const fn variable(&self, at: usize, value: f64) -> Recorded<'_> {
-        Recorded { tape: self, at: at as u32, value }
+    /// Variable `index` of the record, with its value.
+    #[inline]
+    pub(crate) const fn variable(&self, index: usize, value: f64) -> Recorded<'_> {
+        Recorded { tape: self, at: index as u32 + 1, value }
     }
 
-    /// Writes the derivative of `of` in each of the first `gradient.len()` variables.
-    pub(crate) fn gradient(&self, of: Recorded<'_>, adjoints: &mut Vec<f64>, gradient: &mut [f64]) {
+    /// Derivatives of two numbers in each of the variables, of which there are `variables`; in memory that is reused.
+    pub(crate) fn gradients<'m>(
+        &self,
+        of: [Recorded<'_>; 2],
+        variables: usize,
+        adjoints: &'m mut Vec<[f64; 2]>,
+    ) -> &'m [[f64; 2]] {
         let operations = self.operations.borrow();
-        let last = of.at as usize;
+        let last = of[0].at.max(of[1].at) as usize;
         adjoints.clear();
-        adjoints.resize(last + 1, 0.0);
-        adjoints[last] = 1.0;
-        for at in (gradient.len()..=last).rev() {
+        adjoints.resize(last.max(variables) + 1, [0.0; 2]);
+        for (k, of) in of.into_iter().enumerate() {
+            adjoints[of.at as usize][k] += 1.0;
+        }
+        for at in (variables + 1..=last).rev() {
             let adjoint = adjoints[at];
-            if adjoint == 0.0 {
-                continue;
+            let Operation { operands, partials } = operations[at];
+            for (operand, partial) in operands.into_iter().zip(partials) {
+                let sum = &mut adjoints[operand as usize];
+                *sum = [sum[0] + adjoint[0] * partial, sum[1] + adjoint[1] * partial];
             }
-            let Operation { operands: [a, b], partials: [da, db] } = operations[at];
-            adjoints[a as usize] += adjoint * da;
-            adjoints[b as usize] += adjoint * db;
         }
-        for (slope, adjoint) in gradient.iter_mut().zip(adjoints.iter()) {
-            *slope = *adjoint;
-        }
+        &adjoints[1..=variables]
     }
 }
 
@@ -139,116 +153,108 @@ pub(crate) struct Recorded<'t> {
 }
 
 impl Recorded<'_> {
+    #[inline]
     fn push(self, value: f64, operands: [u32; 2], partials: [f64; 2]) -> Self {
         let mut operations = self.tape.operations.borrow_mut();
         let at = operations.len() as u32;
         operations.push(Operation { operands, partials });
         Self { tape: self.tape, at, value }
     }
-
-    fn of_one(self, value: f64, partial: f64) -> Self {
-        self.push(value, [self.at, self.at], [partial, 0.0])
-    }
-
-    fn of_two(self, other: Self, value: f64, partials: [f64; 2]) -> Self {
-        self.push(value, [self.at, other.at], partials)
-    }
 }
 
 impl Add for Recorded<'_> {
     type Output = Self;
+    #[inline]
     fn add(self, other: Self) -> Self {
-        self.of_two(other, self.value + other.value, [1.0, 1.0])
+        self.function_with(other, self.value + other.value, [1.0, 1.0])
     }
 }
 
 impl Sub for Recorded<'_> {
     type Output = Self;
+    #[inline]
     fn sub(self, other: Self) -> Self {
-        self.of_two(other, self.value - other.value, [1.0, -1.0])
+        self.function_with(other, self.value - other.value, [1.0, -1.0])
     }
 }
 
 impl Mul for Recorded<'_> {
     type Output = Self;
+    #[inline]
     fn mul(self, other: Self) -> Self {
-        self.of_two(other, self.value * other.value, [other.value, self.value])
+        self.function_with(other, self.value * other.value, [other.value, self.value])
     }
 }
 
 impl Div for Recorded<'_> {
     type Output = Self;
+    #[inline]
     fn div(self, other: Self) -> Self {
-        let quotient = self.value / other.value;
-        self.of_two(other, quotient, [1.0 / other.value, -quotient / other.value])
+        let (quotient, inverse) = (self.value / other.value, 1.0 / other.value);
+        self.function_with(other, quotient, [inverse, -quotient * inverse])
     }
 }
 
 impl Neg for Recorded<'_> {
     type Output = Self;
+    #[inline]
     fn neg(self) -> Self {
-        self.of_one(-self.value, -1.0)
+        self.function(-self.value, -1.0)
     }
 }
 
 impl Add<f64> for Recorded<'_> {
     type Output = Self;
+    #[inline]
     fn add(self, other: f64) -> Self {
-        self.of_one(self.value + other, 1.0)
+        // the derivatives stay
+        Self { value: self.value + other, ..self }
     }
 }
 
 impl Sub<f64> for Recorded<'_> {
     type Output = Self;
+    #[inline]
     fn sub(self, other: f64) -> Self {
-        self.of_one(self.value - other, 1.0)
+        Self { value: self.value - other, ..self }
     }
 }
 
 impl Mul<f64> for Recorded<'_> {
     type Output = Self;
+    #[inline]
     fn mul(self, other: f64) -> Self {
-        self.of_one(self.value * other, other)
+        self.function(self.value * other, other)
     }
 }
 
 impl Div<f64> for Recorded<'_> {
     type Output = Self;
+    #[inline]
     fn div(self, other: f64) -> Self {
-        self.of_one(self.value / other, 1.0 / other)
+        self.function(self.value / other, 1.0 / other)
     }
 }
 
 impl Real for Recorded<'_> {
+    #[inline]
     fn value(self) -> f64 {
         self.value
     }
 
+    #[inline]
     fn like(self, constant: f64) -> Self {
-        self.push(constant, [0, 0], [0.0, 0.0])
+        Self { tape: self.tape, at: CONSTANT, value: constant }
     }
 
-    fn sqrt(self) -> Self {
-        let root = self.value.sqrt();
-        // a root of zero has no finite slope; nothing that is zero depends on a variable here
-        let slope = if root > 0.0 { 0.5 / root } else { 0.0 };
-        self.of_one(root, slope)
+    #[inline]
+    fn function(self, value: f64, slope: f64) -> Self {
+        self.push(value, [self.at, CONSTANT], [slope, 0.0])
     }
 
-    fn powf(self, exponent: f64) -> Self {
-        let power = self.value.powf(exponent);
-        self.of_one(power, exponent * power / self.value)
-    }
-
-    fn pow(self, exponent: Self) -> Self {
-        let power = self.value.powf(exponent.value);
-        let partials = [exponent.value * power / self.value, power * self.value.ln()];
-        self.of_two(exponent, power, partials)
-    }
-
-    fn logistic(self) -> Self {
-        let share = logistic(self.value);
-        self.of_one(share, share * (1.0 - share))
+    #[inline]
+    fn function_with(self, other: Self, value: f64, slopes: [f64; 2]) -> Self {
+        self.push(value, [self.at, other.at], slopes)
     }
 }
 
@@ -257,9 +263,9 @@ mod tests {
     use super::*;
 
     fn function<R: Real>([x, y, z]: [R; 3]) -> R {
-        let a = (x * 3.0 + y).powf(0.3) * z.logistic() - (x / y).sqrt();
-        let b = (-z).logistic() + x.pow(y) / (z.squared() + 2.0);
-        a.max(b) + (y - 0.5).powf(1.7) / 4.0 - x * z
+        let a = (x * 3.0 + y).sqrt() * z.logistic() - (x / y).sqrt();
+        let b = (-z).logistic() + x.plus(0.7, y) / (z.squared() + 2.0);
+        a / (b + x.like(0.5)) + (y - 0.5).squared() / 4.0 - x * z
     }
 
     #[test]
@@ -269,8 +275,9 @@ mod tests {
             tape.restart(3);
             let recorded = function([0, 1, 2].map(|i| tape.variable(i, at[i])));
             assert_eq!(recorded.value(), function(at));
-            let mut gradient = [0.0; 3];
-            tape.gradient(recorded, &mut Vec::new(), &mut gradient);
+            let twice = recorded * 2.0;
+            let mut memory = Vec::new();
+            let gradients = tape.gradients([recorded, twice], 3, &mut memory);
             for i in 0..3 {
                 let step = 1e-6;
                 let moved = |by: f64| {
@@ -279,12 +286,15 @@ mod tests {
                     function(x)
                 };
                 let difference = (moved(step) - moved(-step)) / (2.0 * step);
-                approx::assert_relative_eq!(
-                    gradient[i],
-                    difference,
-                    max_relative = 1e-7,
-                    epsilon = 1e-8
-                );
+                for (k, gradient) in gradients[i].into_iter().enumerate() {
+                    let times = (k + 1) as f64;
+                    approx::assert_relative_eq!(
+                        gradient,
+                        times * difference,
+                        max_relative = 1e-7,
+                        epsilon = 1e-8
+                    );
+                }
             }
         }
     }

@@ -10,6 +10,7 @@ use wattlaw::calibration::{Calibration, built_in, study_design};
 use wattlaw::job::Job;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::memory::Memory;
+use wattlaw::predict::Estimator;
 use wattlaw::stats::optimal::Criterion;
 use wattlaw_sweep::plan::{Budget, Chosen, Forecast, Kind, Objective, Order, Plan, median_job};
 use wattlaw_sweep::space::{Candidate, Jobs, Preset, Space};
@@ -97,9 +98,10 @@ pub fn run(args: &Args) -> Done {
         Some(path) => named(path)?,
         None => built_in()?,
     };
+    let mut estimator = Estimator::new(&calibration);
     let mut jobs: Vec<Forecast> = std::mem::take(&mut found.kept)
         .into_iter()
-        .map(|c| Forecast::new(c, &calibration))
+        .map(|c| Forecast::new(c, &mut estimator))
         .collect();
     let candidates = jobs.len();
     let chosen = match args.design {
@@ -107,7 +109,7 @@ pub fn run(args: &Args) -> Done {
         _ => None,
     };
     let reference = match &args.reference {
-        Some(path) => Forecast::new(args.reference_job(path, &catalog)?, &calibration),
+        Some(path) => Forecast::new(args.reference_job(path, &catalog)?, &mut estimator),
         None => jobs[median_job(&jobs)].clone(),
     };
     let order = Order {

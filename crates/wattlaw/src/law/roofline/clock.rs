@@ -15,9 +15,10 @@
 use serde::Serialize;
 
 use super::parameter::Parameters;
-use super::power::{Power, smooth_minimum};
+use super::power::Power;
+use super::smooth::smooth_minimum;
 use super::terms::Terms;
-use crate::stats::tape::{Real, logistic, softplus};
+use crate::stats::tape::Real;
 
 /// Share of the full clock below which the voltage is constant. Source: Perseus' table (Chung et al. 2024): below
 /// 1,065 MHz of an A100's 1,410 the energy of a pass no longer falls.
@@ -77,28 +78,27 @@ impl<R: Real> Parameters<R> {
         let work = power.work();
         let remains = power.idle_kept;
         let (moves, bound) = (power.idle_saved + power.busy, on_device * CLOCK_BOUND);
-        let full = |slope: f64| 1.0 + slope * above_floor(1.0);
-        let free = remains + moves + work / step;
+        let per_second = work / step;
+        let free = remains + moves + per_second;
         let cap = x.power_limit * (1.0 - LIMIT_PEAKS);
         let draw = smooth_minimum(free, cap);
         // the share is found on plain numbers; one Newton step on the tape then carries its derivatives
         let plain = Drawn {
             remains: remains.value(),
             moves: moves.value(),
-            work: work.value() / step.value(),
+            work: per_second.value(),
             bound: bound.value(),
             slope: self.voltage_slope.value(),
-            full: full(self.voltage_slope.value()),
+            full: 1.0 + self.voltage_slope.value() * above_floor(1.0).0,
         };
-        let found = plain.share_at(draw.value());
+        let lowest = plain.at(MIN_CLOCK_SHARE).0;
+        let found =
+            if lowest >= draw.value() { MIN_CLOCK_SHARE } else { plain.share_at(draw.value()) };
         let (_, rate) = plain.at(found);
-        let voltage_at = |share: f64| {
-            (self.voltage_slope * above_floor(share) + 1.0)
-                / (self.voltage_slope * above_floor(1.0) + 1.0)
-        };
-        let voltage = voltage_at(found);
+        let (voltage, by_slope) = plain.voltage(found);
+        let voltage = self.voltage_slope.function(voltage, by_slope);
         let stretched = bound * (1.0 / found - 1.0) + 1.0;
-        let drawn = remains + voltage.squared() * (moves * found + work / (step * stretched));
+        let drawn = remains + voltage.squared() * (per_second / stretched).plus(found, moves);
         let at_the_end = found <= MIN_CLOCK_SHARE;
         let share = if at_the_end { self.constant(found) } else { (draw - drawn) / rate + found };
         let stretch = bound * (self.constant(1.0) / share - 1.0) + 1.0;
@@ -108,14 +108,17 @@ impl<R: Real> Parameters<R> {
             share,
             voltage,
             stretch,
-            lowest: plain.at(MIN_CLOCK_SHARE).0,
+            lowest,
         }
     }
 }
 
-/// Relative voltage above its floor per slope: a smooth ramp.
-fn above_floor(share: f64) -> f64 {
-    VOLTAGE_WIDTH * softplus((share - VOLTAGE_FLOOR) / VOLTAGE_WIDTH)
+/// Relative voltage above its floor per slope, a smooth ramp, and its derivative.
+fn above_floor(share: f64) -> (f64, f64) {
+    let z = (share - VOLTAGE_FLOOR) / VOLTAGE_WIDTH;
+    let decay = (-z.abs()).exp();
+    let rise = if z > 0.0 { 1.0 } else { decay } / (1.0 + decay);
+    (VOLTAGE_WIDTH * (z.max(0.0) + decay.ln_1p()), rise)
 }
 
 /// Power as a function of the clock's share, on plain numbers.
@@ -131,8 +134,9 @@ struct Drawn {
 impl Drawn {
     /// Power and its derivative at a share of the full clock.
     fn at(&self, share: f64) -> (f64, f64) {
-        let v = (1.0 + self.slope * above_floor(share)) / self.full;
-        let dv = self.slope * logistic((share - VOLTAGE_FLOOR) / VOLTAGE_WIDTH) / self.full;
+        let (above, rise) = above_floor(share);
+        let v = (1.0 + self.slope * above) / self.full;
+        let dv = self.slope * rise / self.full;
         let stretch = 1.0 + self.bound * (1.0 / share - 1.0);
         let slower = -self.bound / (share * share);
         let power = self.remains + v * v * (self.moves * share + self.work / stretch);
@@ -141,12 +145,17 @@ impl Drawn {
         (power, slope)
     }
 
-    /// The share at which `draw` is drawn: Newton's method within a bracket. Power increases with the share.
+    /// Voltage over that at the full clock, and its derivative in the slope of the voltage.
+    fn voltage(&self, share: f64) -> (f64, f64) {
+        let above = above_floor(share).0;
+        let difference = above - above_floor(1.0).0;
+        ((1.0 + self.slope * above) / self.full, difference / self.full.powi(2))
+    }
+
+    /// The share at which `draw` is drawn, which is more than at the lowest clock: Newton's method within a bracket. Power
+    /// increases with the share.
     fn share_at(&self, draw: f64) -> f64 {
         let (mut low, mut high) = (MIN_CLOCK_SHARE, 1.0);
-        if self.at(low).0 >= draw {
-            return low;
-        }
         let mut share: f64 = 1.0;
         for _ in 0..60 {
             let (power, slope) = self.at(share);
@@ -157,10 +166,12 @@ impl Drawn {
             }
             let newton = share - (power - draw) / slope;
             let next = if newton > low && newton < high { newton } else { 0.5 * (low + high) };
-            if (next - share).abs() < 1e-13 {
+            let moved = (next - share).abs();
+            share = next;
+            // the error after a step of Newton's is of the order of the step's square
+            if moved < 1e-8 {
                 break;
             }
-            share = next;
         }
         share
     }

@@ -40,7 +40,7 @@ impl Estimate {
 pub struct Conditional {
     /// The groups.
     pub groups: Groups,
-    pub(super) parameters: [f64; COUNT],
+    pub(super) parameters: Point,
     /// Of the logarithms and logits.
     pub(super) covariance: Box<Covariance>,
     /// Variances of ln time and ln power that the law misses: of the source, of unseen groups, and of noise.
@@ -54,36 +54,52 @@ const RIDGE: f64 = 1e-9;
 #[derive(Debug, Default)]
 pub struct Workspace {
     tape: Tape,
-    adjoints: Vec<f64>,
+    adjoints: Vec<[f64; 2]>,
+}
+
+/// Parameters of a job, and their derivatives in their logarithms and logits.
+#[derive(Debug, Clone)]
+pub(super) struct Point {
+    pub values: [f64; COUNT],
+    slopes: [f64; COUNT],
 }
 
 /// ln time and ln power with their gradients in the parameters' logarithms and logits.
 pub(super) struct Gradients {
     pub values: [f64; 2],
-    pub slopes: [Vector; 2],
+    /// Of both, parameter by parameter.
+    pub slopes: [[f64; 2]; COUNT],
+}
+
+impl Gradients {
+    /// The gradient of ln time or of ln power.
+    pub(super) fn of(&self, response: usize) -> Vector {
+        Vector::from_fn(|k, _| self.slopes[k][response])
+    }
 }
 
 impl Workspace {
     /// Evaluates the physics with derivatives.
     pub(super) fn gradients(
         &mut self,
-        parameters: &[f64; COUNT],
+        parameters: &Point,
         terms: &Terms,
         scope: Scope,
     ) -> Gradients {
         self.tape.restart(COUNT);
         let variables: [Recorded<'_>; COUNT] =
-            std::array::from_fn(|k| self.tape.variable(k, parameters[k]));
+            std::array::from_fn(|k| self.tape.variable(k, parameters.values[k]));
         let estimate = Parameters::from(variables).estimate(terms, scope);
-        let values = [estimate.time.value().ln(), estimate.power.value().ln()];
-        let mut slopes = [Vector::zeros(), Vector::zeros()];
-        for (slope, of) in slopes.iter_mut().zip([estimate.time, estimate.power]) {
-            self.tape.gradient(of, &mut self.adjoints, slope.as_mut_slice());
-            for k in 0..COUNT {
-                slope[k] *= PARAMETERS[k].scale.slope(parameters[k]) / of.value();
-            }
+        let both = [estimate.time, estimate.power];
+        let values = both.map(Recorded::value);
+        let adjoints = self.tape.gradients(both, COUNT, &mut self.adjoints);
+        let inverse = values.map(f64::recip);
+        let mut slopes = [[0.0; 2]; COUNT];
+        for ((slopes, adjoints), by_log) in slopes.iter_mut().zip(adjoints).zip(&parameters.slopes)
+        {
+            *slopes = [adjoints[0] * by_log * inverse[0], adjoints[1] * by_log * inverse[1]];
         }
-        Gradients { values, slopes }
+        Gradients { values: values.map(f64::ln), slopes }
     }
 }
 
@@ -97,29 +113,61 @@ pub(super) fn transformed(mean: &DVector<f64>, columns: &[(usize, usize)]) -> Ve
 }
 
 /// Parameters from logarithms and logits.
-pub(super) fn parameters_of(transformed: &Vector) -> [f64; COUNT] {
-    std::array::from_fn(|k| PARAMETERS[k].scale.inverse(transformed[k]))
+pub(super) fn parameters_of(transformed: &Vector) -> Point {
+    let values = std::array::from_fn(|k| PARAMETERS[k].scale.inverse(transformed[k]));
+    Point { values, slopes: std::array::from_fn(|k| PARAMETERS[k].scale.slope(values[k])) }
 }
 
 /// ln time and ln power of a job.
-pub(super) fn logs(parameters: &[f64; COUNT], terms: &Terms, scope: Scope) -> [f64; 2] {
-    let estimate = Parameters::from(*parameters).estimate(terms, scope);
+pub(super) fn logs(parameters: &Point, terms: &Terms, scope: Scope) -> [f64; 2] {
+    let estimate = Parameters::from(parameters.values).estimate(terms, scope);
     [estimate.time.ln(), estimate.power.ln()]
 }
 
 impl Conditional {
     /// ln time and ln power in `scope`, with variances.
     pub fn estimate(&self, terms: &Terms, scope: Scope, workspace: &mut Workspace) -> Estimate {
-        let Gradients { values, slopes: [time, power] } =
-            workspace.gradients(&self.parameters, terms, scope);
-        let (of_time, of_power) = (*self.covariance * time, *self.covariance * power);
+        let Gradients { values, slopes } = workspace.gradients(&self.parameters, terms, scope);
+        let [time, power, both] = self.variances(&slopes);
         Estimate {
             log_time: values[0],
             log_power: values[1],
-            variance_time: time.dot(&of_time).max(0.0) + self.missed[0],
-            variance_power: power.dot(&of_power).max(0.0) + self.missed[1],
-            covariance: time.dot(&of_power),
+            variance_time: time.max(0.0) + self.missed[0],
+            variance_power: power.max(0.0) + self.missed[1],
+            covariance: both,
         }
+    }
+
+    /// Variances of two sums of the parameters' logarithms and logits with these slopes, and their covariance.
+    fn variances(&self, slopes: &[[f64; 2]; COUNT]) -> [f64; 3] {
+        let (mut time, mut power, mut both) = (0.0, 0.0, 0.0);
+        // many of a job's parameters are those of what it does not do
+        let mut active = [(0, [0.0; 2]); COUNT];
+        let mut count = 0;
+        for (k, of) in slopes.iter().enumerate() {
+            if *of == [0.0; 2] {
+                continue;
+            }
+            let column = self.covariance.column(k);
+            // two sums at once, as a processor adds in pipelines
+            let (mut sum, mut other) = ([0.0; 2], [0.0; 2]);
+            let (pairs, rest) = active[..count].as_chunks::<2>();
+            for [(l, first), (m, second)] in pairs {
+                sum = plus(sum, column[*l], *first);
+                other = plus(other, column[*m], *second);
+            }
+            for (l, last) in rest {
+                sum = plus(sum, column[*l], *last);
+            }
+            sum = plus(sum, 1.0, other);
+            let variance = column[k];
+            time += of[0] * (2.0 * sum[0] + variance * of[0]);
+            power += of[1] * (2.0 * sum[1] + variance * of[1]);
+            both += of[0] * (sum[1] + variance * of[1]) + of[1] * sum[0];
+            active[count] = (k, *of);
+            count += 1;
+        }
+        [time, power, both]
     }
 
     /// ln time and ln power in `scope` alone.
@@ -132,18 +180,23 @@ impl Conditional {
         // a covariance is positive definite but for rounding
         let ridge = Covariance::identity() * RIDGE;
         let root = (*self.covariance + ridge).cholesky().map_or(ridge, |c| c.l());
-        Sensitivity { parameters: self.parameters, transposed_root: Box::new(root.transpose()) }
+        let transposed_root = Box::new(root.transpose());
+        Sensitivity { parameters: self.parameters.clone(), transposed_root }
     }
 
     /// Parts of time and energy.
     pub(super) fn physics(&self, terms: &Terms, scope: Scope) -> physics::Estimate<f64> {
-        Parameters::from(self.parameters).estimate(terms, scope)
+        Parameters::from(self.parameters.values).estimate(terms, scope)
     }
+}
+
+fn plus(sum: [f64; 2], factor: f64, of: [f64; 2]) -> [f64; 2] {
+    [sum[0] + factor * of[0], sum[1] + factor * of[1]]
 }
 
 /// A root of the parameters' covariance, with which slopes become sensitivities.
 pub(super) struct Sensitivity {
-    parameters: [f64; COUNT],
+    parameters: Point,
     transposed_root: Box<Covariance>,
 }
 
@@ -155,7 +208,8 @@ impl Sensitivity {
         scope: Scope,
         workspace: &mut Workspace,
     ) -> ([Vector; 2], f64) {
-        let Gradients { values, slopes } = workspace.gradients(&self.parameters, terms, scope);
-        (slopes.map(|slope| *self.transposed_root * slope), values[0].exp())
+        let gradients = workspace.gradients(&self.parameters, terms, scope);
+        let of = |response| self.transposed_root.as_ref() * gradients.of(response);
+        ([of(0), of(1)], gradients.values[0].exp())
     }
 }

@@ -113,12 +113,18 @@ impl Discrepancy {
             return Ok(None);
         }
         let (centre, scale) = standard(inputs);
-        let rows: Vec<Vec<f64>> = inputs.iter().map(|x| place(x, &centre, &scale)).collect();
+        let rows: Vec<Vec<f64>> =
+            inputs.iter().map(|x| place(x, &centre, &scale).to_vec()).collect();
         let residuals: Vec<f64> =
             residuals.iter().map(|r| r.clamp(-LARGEST_RESIDUAL, LARGEST_RESIDUAL)).collect();
         let points = most_points.min(rows.len() / RUNS_OF_A_POINT);
         let gp = Gp::fit(&rows, &residuals, &prior(), MAX_ROWS, Some(points))?;
         Ok(Some(Self { centre, scale, gp }))
+    }
+
+    /// Mean of the residual of a job.
+    pub(super) fn mean(&self, inputs: &[f64; INPUTS.len()]) -> f64 {
+        self.gp.mean(&place(inputs, &self.centre, &self.scale))
     }
 
     /// The residual of a job.
@@ -159,8 +165,8 @@ fn place(
     x: &[f64; INPUTS.len()],
     centre: &[f64; INPUTS.len()],
     scale: &[f64; INPUTS.len()],
-) -> Vec<f64> {
-    x.iter().zip(centre).zip(scale).map(|((x, c), s)| (x - c) / s).collect()
+) -> [f64; INPUTS.len()] {
+    std::array::from_fn(|j| (x[j] - centre[j]) / scale[j])
 }
 
 /// The file format of a discrepancy, with input names.

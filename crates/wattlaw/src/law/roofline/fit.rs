@@ -9,9 +9,7 @@ use std::collections::BTreeMap;
 
 use nalgebra::{Cholesky, DMatrix, DVector};
 
-use super::conditional::{
-    Covariance, Gradients, Vector, Workspace, logs, parameters_of, transformed,
-};
+use super::conditional::{Covariance, Vector, Workspace, logs, parameters_of, transformed};
 use super::groups::{Groups, LEVELS, Layout, Level};
 use super::observation::Observation;
 use super::parameter::{COUNT, PARAMETERS};
@@ -77,6 +75,8 @@ pub struct Fit<'a> {
     spreads: [Vec<f64>; LEVELS],
     /// Chips whose power was measured, sorted.
     power_chips: Vec<String>,
+    /// What the law that is updated missed of each source.
+    missed: BTreeMap<String, [f64; 2]>,
 }
 
 /// The prior of the vector of a fit.
@@ -100,8 +100,7 @@ impl<'a> Fit<'a> {
     /// # Errors
     /// [`Error::Data`] without any run.
     pub fn new(runs: &'a [&'a Observation]) -> Result<Self> {
-        // a fitted offset of each source would trade places with the efficiencies of its software
-        let layout = Layout::of_groups(runs.iter().map(|run| &run.groups)).without(Level::Source);
+        let layout = Layout::of_groups(runs.iter().map(|run| &run.groups));
         let mut mean = DVector::zeros(layout.length());
         for k in 0..COUNT {
             mean[k] = PARAMETERS[k].prior_mean();
@@ -131,13 +130,19 @@ impl<'a> Fit<'a> {
                 precision[(*at, *other)] = known[(i, j)];
             }
         }
+        let mut missed = law.missed.clone();
+        for group in layout.members(Level::Source) {
+            if !law.layout.has(Level::Source, group) {
+                missed.insert(group.clone(), law.missed_of_source(runs, group));
+            }
+        }
         for level in Level::LEVELS {
             for group in layout.members(level).iter().filter(|g| !law.layout.has(level, g)) {
                 let Some(start) = layout.start(level, group) else { continue };
                 for (i, spread) in law.spreads[level.index()].iter().enumerate() {
                     let missed = match level {
                         // what the law misses of the source's new chips and software is in the source's factors
-                        Level::Source => law.missed_of_source(runs, group)[i],
+                        Level::Source => missed.get(group).map_or(0.0, |missed| missed[i]),
                         Level::Chip | Level::Framework | Level::Program | Level::Network => 0.0,
                     };
                     precision[(start + i, start + i)] = (spread * spread + missed).recip();
@@ -145,7 +150,15 @@ impl<'a> Fit<'a> {
             }
         }
         let prior = Prior::Posterior(mean, precision);
-        Self::with_prior(runs, layout, prior, law.spreads.clone(), law.noise, &law.power_chips)
+        let fit = Self::with_prior(
+            runs,
+            layout,
+            prior,
+            law.spreads.clone(),
+            law.noise,
+            &law.power_chips,
+        )?;
+        Ok(Self { missed, ..fit })
     }
 
     fn with_prior(
@@ -204,6 +217,7 @@ impl<'a> Fit<'a> {
             prior,
             spreads,
             layout,
+            missed: BTreeMap::new(),
         })
     }
 
@@ -270,6 +284,7 @@ impl<'a> Fit<'a> {
             spreads: self.spreads,
             noise: self.noise_of_all,
             power_chips: self.power_chips,
+            missed: self.missed,
         })
     }
 
@@ -367,17 +382,17 @@ impl<'a> Fit<'a> {
             let mut own_gradient = Vector::zeros();
             for at in &combination.runs {
                 let run = &self.runs[*at];
-                let Gradients { values, slopes } =
-                    workspace.gradients(&parameters, &run.terms, run.scope);
+                let gradients = workspace.gradients(&parameters, &run.terms, run.scope);
                 let (weight, noise) =
                     (self.weights[self.tables[*at]], self.noise[self.tables[*at]]);
-                for (k, residual) in self.residuals(*at, values).into_iter().enumerate() {
+                for (k, residual) in self.residuals(*at, gradients.values).into_iter().enumerate() {
                     let Some(r) = residual else { continue };
                     let nu = degrees_of_freedom(k, r);
                     loss += weight * (nu + 1.0) / 2.0 * (r * r / nu).ln_1p();
                     let w = weight * (nu + 1.0) / (nu + r * r) / noise[k].powi(2);
-                    own_information.syger(w, &slopes[k], &slopes[k], 1.0);
-                    own_gradient.axpy(w * r * noise[k], &slopes[k], 1.0);
+                    let slope = gradients.of(k);
+                    own_information.syger(w, &slope, &slope, 1.0);
+                    own_gradient.axpy(w * r * noise[k], &slope, 1.0);
                 }
             }
             own_information.fill_upper_triangle_with_lower_triangle();

@@ -210,6 +210,13 @@ impl Answer<'_> {
         let mut left = [1.0; 2];
         for (k, of) in [&cell.time, &cell.power].into_iter().enumerate() {
             let Some(of) = of else { continue };
+            // nearness is that of time, and a new source has the variance that it has
+            if k == 1 && !known {
+                let mean = of.mean(&terms.inputs);
+                discrepancy[k] = mean.exp();
+                estimate.log_power += mean;
+                continue;
+            }
             let learned = of.predict(&terms.inputs);
             discrepancy[k] = learned.mean.exp();
             if k == 0 {
@@ -234,7 +241,7 @@ impl Answer<'_> {
         let mut logs = self.conditional.logs(terms, scope);
         if let Some(cell) = self.cell {
             for (log, of) in logs.iter_mut().zip([&cell.time, &cell.power]) {
-                *log += of.as_ref().map_or(0.0, |of| of.predict(&terms.inputs).mean);
+                *log += of.as_ref().map_or(0.0, |of| of.mean(&terms.inputs));
             }
         }
         logs

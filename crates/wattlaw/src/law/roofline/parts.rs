@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::clock::PowerLimit;
-use super::physics::{self, smooth_maximum};
+use super::physics;
+use super::smooth::smooth_maximum;
 use super::terms::Terms;
 use crate::base::scope::Covers;
 use crate::stats::tape::Real as _;

@@ -22,7 +22,8 @@
 
 use super::clock::Clock;
 use super::parameter::Parameters;
-use super::power::{Power, smooth_minimum};
+use super::power::Power;
+use super::smooth::{falling, slower, smooth_maximum, smooth_minimum};
 use super::terms::{Communication, Products, Terms};
 use crate::base::scope::{Covers, Scope};
 use crate::job::host::SUPPLY_EFFICIENCY;
@@ -93,21 +94,21 @@ impl<R: Real> Parameters<R> {
         let micro = smooth_maximum([launch, on_device], fsdp, q);
         let pipeline = (b.pipeline.count > 0.0).then(|| {
             self.over(x, &b.pipeline, self.shard_efficiency, self.hop_s)
-                + self.pipeline_latency_s * b.pipeline.count
+                .plus(b.pipeline.count, self.pipeline_latency_s)
         });
         let m = x.micro_steps;
         let mut filled = micro * m;
         if let Some(pipeline) = pipeline {
-            filled = filled + pipeline * m;
+            filled = filled.plus(m, pipeline);
         }
         if x.bubble > 0.0 {
             // a bubble lasts as long as the mean stage
             let fill = if b.flops > 0.0 { x.mean.flops / b.flops } else { 1.0 };
             let stage = match pipeline {
-                Some(pipeline) => micro * fill + pipeline,
+                Some(pipeline) => pipeline.plus(fill, micro),
                 None => micro * fill,
             };
-            filled = filled + self.bubble * stage * (x.bubble * m);
+            filled = filled.plus(x.bubble * m, self.bubble * stage);
         }
         let gradients = self.gradients(x);
         let optimizer = self.optimizer(x);
@@ -128,9 +129,9 @@ impl<R: Real> Parameters<R> {
         };
         let time = time * self.source_time;
         let watts = match scope {
-            Scope::Codecarbon => watts + self.codecarbon_host_w * (x.nodes / x.gpus),
-            Scope::NodeAc => watts + self.host_share * x.tdp,
-            Scope::NodeDc => (watts + self.host_share * x.tdp) * SUPPLY_EFFICIENCY.value,
+            Scope::Codecarbon => watts.plus(x.nodes / x.gpus, self.codecarbon_host_w),
+            Scope::NodeAc => watts.plus(x.tdp, self.host_share),
+            Scope::NodeDc => watts.plus(x.tdp, self.host_share) * SUPPLY_EFFICIENCY.value,
             Scope::Gpu | Scope::Devices | Scope::Facility | Scope::Unstated => watts,
         } * self.source_power;
         Estimate {
@@ -155,7 +156,7 @@ impl<R: Real> Parameters<R> {
 
     /// The share of peak that long products reach: the larger the peak, the harder it is to feed.
     fn share_of_peak(&self, x: &Terms, efficiency: R, slope: R) -> R {
-        let mut share = efficiency * self.constant(x.peak / REFERENCE_PEAK).pow(-slope);
+        let mut share = falling(efficiency, x.peak / REFERENCE_PEAK, slope);
         if x.wide {
             share = share * self.wide_gain;
         }
@@ -163,7 +164,8 @@ impl<R: Real> Parameters<R> {
     }
 
     fn products(&self, products: &Products, rate: R, share: R) -> R {
-        ((self.saturation_s * rate).sqrt() * products.saturation + products.flops) / (share * rate)
+        let saturated = (self.saturation_s * rate).sqrt() * products.saturation;
+        (saturated + products.flops) / (share * rate)
     }
 
     fn device(&self, x: &Terms) -> R {
@@ -186,12 +188,12 @@ impl<R: Real> Parameters<R> {
                     self.share_of_peak(x, efficiency, self.attention_slope),
                 );
             if !x.flash {
-                traffic = traffic + self.eager_traffic * b.attention.bytes;
+                traffic = self.eager_traffic * b.attention.bytes + b.elementwise_bytes;
             }
         }
-        let memory = traffic / self.memory_efficiency
-            + self.product_traffic * (b.layers.bytes + b.logits.bytes);
-        device + memory / x.bandwidth + self.kernel_s * b.kernels
+        let memory = (traffic / self.memory_efficiency)
+            .plus(b.layers.bytes + b.logits.bytes, self.product_traffic);
+        device.plus(1.0 / x.bandwidth, memory).plus(b.kernels, self.kernel_s)
     }
 
     /// Time of communication on link and network, which work at once: the slower one counts.
@@ -199,24 +201,19 @@ impl<R: Real> Parameters<R> {
         let link = (c.link > 0.0).then(|| {
             let mut rate = efficiency * x.link;
             if x.pcie {
-                let crowd = self.constant(x.gpus_per_node.max(2.0) / 2.0);
-                rate = rate * self.pcie * crowd.pow(-self.pcie_crowd);
+                let crowd = x.gpus_per_node.max(2.0) / 2.0;
+                rate = falling(rate * self.pcie, crowd, self.pcie_crowd);
             }
             self.constant(c.link) / rate
         });
         let network = (c.network > 0.0)
             .then(|| self.constant(c.network) / (self.network_efficiency * x.network));
         let sent = match (link, network) {
-            (Some(a), Some(b)) => {
-                // without overflow: the larger one is drawn out
-                let (large, small) = if a.value() > b.value() { (a, b) } else { (b, a) };
-                let ratio = (small / large).squared();
-                large * (ratio.squared() + 1.0).powf(0.25)
-            }
+            (Some(link), Some(network)) => slower(link, network),
             (Some(only), None) | (None, Some(only)) => only,
             (None, None) => self.constant(0.0),
         };
-        if c.network_count > 0.0 { sent + hop * c.hops } else { sent }
+        if c.network_count > 0.0 { sent.plus(c.hops, hop) } else { sent }
     }
 
     fn tensor(&self, x: &Terms) -> R {
@@ -224,31 +221,36 @@ impl<R: Real> Parameters<R> {
         if c.count == 0.0 {
             return self.constant(0.0);
         }
-        let sent = self.over(x, c, self.tensor_efficiency, self.tensor_hop_s)
-            + self.tensor_latency_s * c.count;
-        if c.network_count > 0.0 { sent + self.network_latency_s * c.network_count } else { sent }
+        let sent = self
+            .over(x, c, self.tensor_efficiency, self.tensor_hop_s)
+            .plus(c.count, self.tensor_latency_s);
+        if c.network_count > 0.0 {
+            sent.plus(c.network_count, self.network_latency_s)
+        } else {
+            sent
+        }
     }
 
     fn fsdp(&self, x: &Terms) -> Option<R> {
         let c = &x.busiest.shards;
         (c.count > 0.0).then(|| {
             self.over(x, c, self.shard_efficiency, self.hop_s)
-                + self.tensor_latency_s * c.count
-                + self.network_latency_s * c.network_count
+                .plus(c.count, self.tensor_latency_s)
+                .plus(c.network_count, self.network_latency_s)
         })
     }
 
     fn launch(&self, x: &Terms) -> R {
         let b = &x.busiest;
-        let mut launch = self.launch_s + self.launch_per_kernel_s * b.kernels;
+        let mut launch = self.launch_s.plus(b.kernels, self.launch_per_kernel_s);
         if x.pipeline_across_nodes && b.tensor.hops > 0.0 {
-            launch = launch + self.tensor_pipeline_launch_s * b.tensor.hops;
+            launch = launch.plus(b.tensor.hops, self.tensor_pipeline_launch_s);
         }
         if x.sharded {
-            launch = launch + self.fsdp_launch_per_layer_s * x.layers;
+            launch = launch.plus(x.layers, self.fsdp_launch_per_layer_s);
         }
         if x.tensor_parallel {
-            launch = launch + self.tensor_launch_per_layer_s * x.layers;
+            launch = launch.plus(x.layers, self.tensor_launch_per_layer_s);
         }
         launch
     }
@@ -262,15 +264,15 @@ impl<R: Real> Parameters<R> {
         if x.replicated {
             exposed = exposed * self.ddp_overlap;
         }
-        exposed * self.over(x, c, self.shard_efficiency, self.hop_s)
-            + self.tensor_latency_s * c.count
+        (exposed * self.over(x, c, self.shard_efficiency, self.hop_s))
+            .plus(c.count, self.tensor_latency_s)
     }
 
     fn optimizer(&self, x: &Terms) -> R {
         let b = &x.busiest;
-        let mut time = self.step_s
-            + self.constant(b.optimizer_bytes / x.bandwidth) / self.optimizer_efficiency
-            + self.launch_per_kernel_s * (OPTIMIZER_LAUNCH_SHARE * b.optimizer_kernels);
+        let traffic = self.constant(b.optimizer_bytes / x.bandwidth) / self.optimizer_efficiency;
+        let mut time = (self.step_s + traffic)
+            .plus(OPTIMIZER_LAUNCH_SHARE * b.optimizer_kernels, self.launch_per_kernel_s);
         if x.sharded {
             time = time + self.fsdp_step_s;
         }
@@ -288,7 +290,6 @@ impl<R: Real> Parameters<R> {
             (false, true) => (half * self.fp8_energy, half),
             (false, false) => (half, half),
         };
-        let byte = self.byte_energy * (x.tdp / x.bandwidth);
         let sent = m * (e.tensor.sent + e.shards.sent + e.pipeline.sent) + e.step.sent;
         let idle = self.static_share * x.tdp;
         let idle_kept = idle * self.static_remains / (self.static_remains + 1.0);
@@ -298,26 +299,11 @@ impl<R: Real> Parameters<R> {
             idle_saved: idle - idle_kept,
             // a GPU that waits for launches is idle
             busy: self.busy_share * x.tdp * ((launch / working - 1.0) * -4.0).logistic(),
-            compute: layers * (m * e.layers.flops)
-                + others * (m * (e.logits.flops + e.attention.flops)),
-            memory: byte * (m * e.bytes + e.optimizer_bytes),
+            compute: (layers * (m * e.layers.flops))
+                .plus(m * (e.logits.flops + e.attention.flops), others),
+            memory: self.byte_energy * (x.tdp / x.bandwidth * (m * e.bytes + e.optimizer_bytes)),
             communication: self.link_energy * (x.tdp / x.link * sent),
             kernels: self.kernel_energy_s * (x.tdp * m * e.kernels),
         }
     }
-}
-
-/// (Σ tᵢ^q)^(1/q) without overflow: between the largest and the sum.
-pub(super) fn smooth_maximum<R: Real>([a, b]: [R; 2], c: Option<R>, q: R) -> R {
-    let mut largest = a.max(b);
-    if let Some(c) = c {
-        largest = largest.max(c);
-    }
-    let mut sum = (a / largest).pow(q) + (b / largest).pow(q);
-    if let Some(c) = c
-        && c.value() > 0.0
-    {
-        sum = sum + (c / largest).pow(q);
-    }
-    largest * sum.pow(q.like(1.0) / q)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use nalgebra::{Const, DMatrix, DVector, Dyn, OMatrix};
 use serde::{Deserialize, Serialize};
 
-use super::conditional::{Conditional, parameters_of, transformed};
+use super::conditional::{Conditional, Point, parameters_of, transformed};
 use super::groups::{Groups, LEVELS, Layout, Level};
 use super::observation::Observation;
 use super::parameter::{COUNT, PARAMETERS};
@@ -25,8 +25,8 @@ const fn missed_group(level: Level) -> [f64; 2] {
     }
 }
 
-/// Share of what the law misses of a source that differs from configuration to configuration, and not from source to
-/// source. Assumed.
+/// Share of what the law misses of a source, and of its new chips and software, that differs from configuration to
+/// configuration: a few runs do not tell it. Assumed.
 const SHARE_OF_CONFIGURATION: f64 = 0.6;
 
 /// A fitted law.
@@ -44,6 +44,9 @@ pub struct Posterior {
     pub(super) noise: [f64; 2],
     /// Chips whose power was measured, sorted.
     pub(super) power_chips: Vec<String>,
+    /// Variances of ln time and ln power that the law missed of each source's chips and software, before their runs were
+    /// added, beside the spread of sources.
+    pub(super) missed: BTreeMap<String, [f64; 2]>,
 }
 
 impl Posterior {
@@ -61,9 +64,9 @@ impl Posterior {
         let mut covariance = Box::new(&factor * factor.transpose());
         let mut missed = self.noise.map(|noise| noise.powi(2));
         if !groups.source.is_empty() {
-            for (missed, spread) in missed.iter_mut().zip(&self.spreads[Level::Source.index()]) {
-                *missed += (SHARE_OF_CONFIGURATION * spread).powi(2);
-            }
+            let of_source = self.missed.get(&groups.source).copied().unwrap_or_default();
+            let among = self.among_configurations(of_source);
+            missed = [0, 1].map(|k| missed[k] + among[k]);
         }
         for level in Level::LEVELS {
             if self.layout.knows(level, groups) {
@@ -90,6 +93,13 @@ impl Posterior {
         }
     }
 
+    /// Variances of ln time and ln power among the configurations of a source of whose chips and software the law missed
+    /// these variances.
+    fn among_configurations(&self, missed: [f64; 2]) -> [f64; 2] {
+        let spreads = &self.spreads[Level::Source.index()];
+        [0, 1].map(|k| SHARE_OF_CONFIGURATION.powi(2) * (spreads[k] * spreads[k] + missed[k]))
+    }
+
     /// Variances of ln time and ln power that the law misses of a source beside its own spread: of the chips and the
     /// software of its runs that have no runs yet, the largest.
     pub(super) fn missed_of_source(&self, runs: &[&Observation], source: &str) -> [f64; 2] {
@@ -109,7 +119,7 @@ impl Posterior {
     }
 
     /// The parameters of the jobs of these groups.
-    pub(super) fn parameters(&self, groups: &Groups) -> [f64; COUNT] {
+    pub(super) fn parameters(&self, groups: &Groups) -> Point {
         parameters_of(&transformed(&self.mean, &self.layout.columns(groups)))
     }
 
@@ -156,6 +166,9 @@ struct Stored {
     noise: [f64; 2],
     /// Chips whose power was measured.
     power_chips: Vec<String>,
+    /// Variances that the law missed of sources; none in a law that is fitted at once.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    missed: BTreeMap<String, [f64; 2]>,
     /// Logarithms and logits of the population's parameters; then the deviations, level by level, group by group.
     mean: Vec<f64>,
     /// Standard deviations of the same.
@@ -199,6 +212,7 @@ impl From<Posterior> for Stored {
             }),
             noise: posterior.noise.map(round),
             power_chips: posterior.power_chips.clone(),
+            missed: posterior.missed.clone(),
             mean: posterior.mean.iter().map(|x| round(*x)).collect(),
             sd: sd.into_iter().map(round).collect(),
             factor,
@@ -215,8 +229,17 @@ impl TryFrom<Stored> for Posterior {
     type Error = Error;
 
     fn try_from(stored: Stored) -> Result<Self> {
-        let Stored { parameters, mut groups, mut spreads, noise, power_chips, mean, sd, factor } =
-            stored;
+        let Stored {
+            parameters,
+            mut groups,
+            mut spreads,
+            noise,
+            power_chips,
+            missed,
+            mean,
+            sd,
+            factor,
+        } = stored;
         if !parameters.iter().map(String::as_str).eq(PARAMETERS.iter().map(|p| p.name)) {
             return Err(Error::invalid(
                 "the law's parameters",
@@ -244,7 +267,8 @@ impl TryFrom<Stored> for Posterior {
             ));
         }
         if !(mean.iter().all(|x| x.is_finite() && x.abs() < LARGEST)
-            && sd.iter().chain(&noise).chain(spreads.iter().flatten()).all(positive))
+            && sd.iter().chain(&noise).chain(spreads.iter().flatten()).all(positive)
+            && missed.values().flatten().all(|x| (0.0..LARGEST).contains(x)))
         {
             return Err(Error::Data(format!(
                 "the law's means must lie within ±{LARGEST}, and its standard deviations between {SMALLEST} and {LARGEST}"
@@ -266,6 +290,7 @@ impl TryFrom<Stored> for Posterior {
             spreads,
             noise,
             power_chips,
+            missed,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! What needs the parameters themselves: derivatives by the tape, and a fit that finds what made its runs.
 
-use super::conditional::{Gradients, Vector, Workspace, logs, parameters_of};
+use super::conditional::{Vector, Workspace, logs, parameters_of};
 use super::fit::Fit;
 use super::groups::{Groups, Level};
 use super::observation::Observation;
@@ -98,9 +98,8 @@ fn derivatives_by_the_tape_are_those_of_finite_differences() {
         ] {
             x.covers = covers;
             let at_place = parameters(at, 1.0);
-            let Gradients { values, slopes } =
-                workspace.gradients(&parameters_of(&at_place), &x, scope);
-            assert_eq!(values, logs(&parameters_of(&at_place), &x, scope));
+            let gradients = workspace.gradients(&parameters_of(&at_place), &x, scope);
+            assert_eq!(gradients.values, logs(&parameters_of(&at_place), &x, scope));
             for k in 0..COUNT {
                 let moved = |by: f64| {
                     let mut place = at_place;
@@ -111,7 +110,7 @@ fn derivatives_by_the_tape_are_those_of_finite_differences() {
                 let (more, less) = (moved(STEP), moved(-STEP));
                 for response in 0..2 {
                     let difference = (more[response] - less[response]) / (2.0 * STEP);
-                    let slope = slopes[response][k];
+                    let slope = gradients.slopes[k][response];
                     assert!(
                         (slope - difference).abs() < 1e-6 + 1e-4 * difference.abs(),
                         "job {at}, {}: {slope} is not {difference}",
@@ -173,7 +172,7 @@ fn a_fit_finds_what_made_its_runs_within_its_standard_deviations() {
     let (mut squares, mut told) = (0.0, 0);
     for (k, p) in PARAMETERS.iter().enumerate() {
         let sd = found.covariance[(k, k)].sqrt();
-        let off = (p.scale.transformed(found.parameters[k]) - truth[k]) / sd;
+        let off = (p.scale.transformed(found.parameters.values[k]) - truth[k]) / sd;
         assert!(off.abs() < 3.5, "{}: {off} standard deviations of {sd} off", p.name);
         squares += off * off / COUNT as f64;
         let prior = Level::LEVELS
