@@ -75,7 +75,7 @@ fn fields(value: &serde_json::Value, found: &mut std::collections::BTreeSet<Stri
             for (name, value) in map {
                 found.insert(name.clone());
                 match (name.as_str(), value) {
-                    ("parts_gib" | "vif", _) => {}
+                    ("parts" | "vif", _) => {}
                     ("population", serde_json::Value::Object(by_parameter)) => {
                         by_parameter.values().for_each(|parameter| fields(parameter, found));
                     }
