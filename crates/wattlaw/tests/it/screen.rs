@@ -93,5 +93,5 @@ fn the_weightiest_warnings_come_first_and_none_is_said_twice() {
     let kinds: Vec<&str> = shown.warnings.iter().map(|w| w.kind.name()).collect();
     // that the GPU has no runs is the reason of the confidence
     assert_eq!(kinds, ["memory", "power-limit"]);
-    assert_eq!(shown.because, "no run on AD102 GeForce");
+    assert_eq!(shown.because, "no run on this chip (AD102 GeForce)");
 }
