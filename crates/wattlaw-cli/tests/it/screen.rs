@@ -40,7 +40,7 @@ energy per token   3.94 mJ    2.17 mJ to 7.17 mJ
 mean power           719 W      437 W to 1.19 kW
 MFU                 9.76 %      3.87 % to 24.6 %
 memory per GPU    4.49 GiB  2.94 GiB to 6.86 GiB  fits in 39.5 GiB
-fitted, ×/÷1.82: 2432 runs on GA100; --framework narrows the intervals
+fitted, ×/÷1.82: 2432 runs on this chip (GA100); --framework narrows the intervals
 by default: grad_accum 1, adamw, no checkpointing, flash attention, framework unknown, 4 GPUs a node
 ",
     );

@@ -87,6 +87,7 @@ fn every_field_goes_there_and_back() {
         padding_share = 0.3
         micro_batch = 8
         grad_accum = 2
+        global_batch = 64
         precision = 'fp16'
         optimizer = 'sgd'
         checkpointing = 'full'
@@ -124,6 +125,7 @@ fn every_field_goes_there_and_back() {
         carbon_g_per_kwh = 50.0
         price_per_kwh = 0.3
         price_per_gpu_hour = 2.5
+        currency = 'EUR'
     ";
     let spec = JobSpec::from_toml(text).unwrap();
     // none was forgotten above

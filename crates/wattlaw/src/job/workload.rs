@@ -293,9 +293,9 @@ impl Workload {
         spec
     }
 
-    /// Sequences of one optimizer step on `dp` ranks.
+    /// Sequences of one optimizer step on `dp` ranks; the largest whole number where they are more.
     pub const fn global_batch(&self, dp: u64) -> u64 {
-        self.micro_batch * self.grad_accum * dp
+        self.micro_batch.saturating_mul(self.grad_accum).saturating_mul(dp)
     }
 
     /// Positions of one sequence, encoder and decoder together.

@@ -493,6 +493,14 @@ mod tests {
         );
     }
 
+    /// Each size is accepted alone, and their product is beyond 64 bits.
+    #[test]
+    fn sizes_beyond_a_machine_word_are_no_overflow() {
+        let huge = 1_u64 << 24;
+        let text = job("gpt2", &format!(", micro_batch = {huge}, grad_accum = {huge}"), huge, "");
+        assert_eq!(choose(&text).job.global_batch(), u64::MAX);
+    }
+
     #[test]
     fn the_largest_micro_batch_is_that_of_the_fitted_runs() {
         let range = built_in().unwrap().range;

@@ -59,7 +59,7 @@ impl Confidence {
             .unseen
             .iter()
             .filter_map(|level| match level {
-                Level::Chip => Some(format!("no run on {chip}")),
+                Level::Chip => Some(format!("no run on this chip ({chip})")),
                 Level::Framework if stated => Some(format!("no run under {}", groups.framework)),
                 // an unstated framework has no run, and a program's framework has said it already
                 Level::Framework | Level::Program | Level::Network | Level::Source => None,
@@ -91,14 +91,20 @@ impl Confidence {
         };
         let (label, mut text) = if support.nearness > NEAR {
             let under = if stated { format!(" under {program}") } else { String::new() };
-            let text = format!("like some of the {} runs on {chip}{under}", runs(true));
+            let text = format!("like some of the {} runs on this chip ({chip}){under}", runs(true));
             (ConfidenceLabel::MeasuredNear, text)
         } else if stated {
-            let text =
-                format!("{} runs on {chip}, and runs under {}", runs(false), groups.framework);
+            let text = format!(
+                "{} runs on this chip ({chip}), and runs under {}",
+                runs(false),
+                groups.framework
+            );
             (ConfidenceLabel::Fitted, text)
         } else {
-            let text = format!("{} runs on {chip}; --framework narrows the intervals", runs(false));
+            let text = format!(
+                "{} runs on this chip ({chip}); --framework narrows the intervals",
+                runs(false)
+            );
             (ConfidenceLabel::Fitted, text)
         };
         if !law.posterior.knows_power(chip) {

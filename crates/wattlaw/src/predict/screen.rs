@@ -6,6 +6,7 @@ use super::{
     ConfidenceLabel, EstimateKind, Interval, Prediction, Severity, TakenDefault, Verdict, Warning,
 };
 use crate::base::scope::Scope;
+use crate::calibration::LawKind;
 use crate::job::Job;
 
 /// Most lines of a screen, warnings included.
@@ -183,7 +184,9 @@ impl<'a> Screen<'a> {
             warnings: Vec::new(),
             more_warnings: 0,
         };
-        let extrapolated = screen.confidence == ConfidenceLabel::Extrapolated;
+        // the intervals of a scaling law do not cover what lies outside its runs
+        let extrapolated = screen.confidence == ConfidenceLabel::Extrapolated
+            && prediction.calibration.law == LawKind::Roofline;
         let is_said = |w: &Warning| {
             w.kind.severity() == Severity::Info || (extrapolated && w.kind.is_in_confidence())
         };

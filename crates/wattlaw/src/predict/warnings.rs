@@ -54,11 +54,11 @@ words!(WarningKind, "kind of warning":
 /// How much a warning matters, the weightiest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Severity {
-    /// The answer is no forecast of the job: it cannot run, or the law's estimate is impossible.
+    /// The job cannot run, or assumptions replace the law.
     Critical,
-    /// The interval does not cover it, or the job is unlikely to be meant so.
+    /// The answer is less sure, or the job is unlikely to be meant so.
     Warning,
-    /// What the interval covers, and hints.
+    /// Hints, and what the figures of the answer show already.
     Info,
 }
 
@@ -83,7 +83,7 @@ impl WarningKind {
         }
     }
 
-    /// Whether the confidence of an answer states it too, where the confidence is `extrapolated`.
+    /// Whether the confidence of an answer by a roofline law states it too, where it is `extrapolated`.
     pub(super) const fn is_in_confidence(self) -> bool {
         matches!(self, Self::OutsideRange | Self::UnknownGpu)
     }

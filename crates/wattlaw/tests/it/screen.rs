@@ -3,6 +3,7 @@
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use wattlaw::built_in;
+use wattlaw::calibration::embedded;
 use wattlaw::job::JobSpec;
 use wattlaw::job::model::ModelSpec;
 use wattlaw::predict::{ChosenJob, Quantity, Screen, Severity, predict};
@@ -93,5 +94,14 @@ fn the_weightiest_warnings_come_first_and_none_is_said_twice() {
     let kinds: Vec<&str> = shown.warnings.iter().map(|w| w.kind.name()).collect();
     // that the GPU has no runs is the reason of the confidence
     assert_eq!(kinds, ["memory", "power-limit"]);
-    assert_eq!(shown.because, "no run on AD102 GeForce");
+    assert_eq!(shown.because, "no run on this chip (AD102 GeForce)");
+    // the study's intervals do not widen, so its law warns
+    let study = embedded().unwrap().into_iter().find(|law| law.name == "any-gpu-2026").unwrap();
+    let text = text.replace("llama-2-70b", "bert-base-uncased").replace("4096", "512");
+    let text = text.replace("power_limit_w = 600", "power_limit_w = 450");
+    let chosen = ChosenJob::new(&JobSpec::from_toml(&text).unwrap(), &CATALOG).unwrap();
+    let prediction = predict(&chosen.job, &study, "asked", None, 0.95).unwrap();
+    let shown = Screen::new(&chosen.job, &prediction, &chosen.defaults);
+    let kinds: Vec<&str> = shown.warnings.iter().map(|w| w.kind.name()).collect();
+    assert!(kinds.contains(&"unknown-gpu") && kinds.contains(&"outside-range"), "{kinds:?}");
 }
