@@ -6,7 +6,7 @@ use crate::cost::optimizer::{stage_parameters, trained_parameters};
 use crate::job::Job;
 use crate::job::parallelism::DataParallel;
 use crate::job::task::Task;
-use crate::job::workload::StatePrecision;
+use crate::job::workload::{Optimizer, StatePrecision};
 
 /// Model state of a GPU.
 pub(super) struct States {
@@ -16,7 +16,7 @@ pub(super) struct States {
     pub gradients: Bytes,
     pub optimizer: Bytes,
     pub communication: Bytes,
-    /// Temporaries of the optimizer's update.
+    /// Copies that AdamW's update makes.
     pub update: Bytes,
 }
 
@@ -106,7 +106,11 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
         gradients: Bytes::new(gradients),
         optimizer: Bytes::new(optimizer),
         communication: Bytes::new(communication),
-        update: Bytes::new(updated * recipe.update_copies * w.state_precision.bytes()),
+        update: Bytes::new(if w.optimizer == Optimizer::AdamW {
+            updated * recipe.update_copies * w.state_precision.bytes()
+        } else {
+            0.0
+        }),
     }
 }
 
