@@ -12,17 +12,18 @@
 //! | norm inputs | 2 res h | 2 res h | res h | 2 res h | 2 (4 + res) h | 2 · 8 h, decoder 3 |
 //! | norm statistics | 16 | 16 | 16 | 16 | 8 | 8, decoder 12 |
 //! | input of query, key, value¹ | act h | act h | act h | act h | act h | act h |
-//! | query, key, value | 3 act h | 3 act h | 5 act h | 3 act h | act (q + 2 kv) | 3 act q |
+//! | query, key, value | 3 act h | 3 act h | 5 act h³ | 3 act h | act (q + 2 kv) | 3 act q |
 //! | attention core, fused | 4 a | 4 a | 4 a | 4 a | 4 a | 4 a |
-//! | attention core, eager² | (2 act + 1) a s³ | (2 act + 1) a s | act a s | (4 + act) a s | (4 + act) a s | (2 act + 1) a s |
-//! | context | act h | act h | 2 act h | act h | act q | act q |
+//! | attention core, eager² | (2 act + 1) a s⁴ | (2 act + 1) a s | (4 + act) a s | (4 + act) a s | (4 + act) a s | (2 act + 1) a s |
+//! | context | act h | act h | 2 act h³ | act h | act q | act q |
 //! | dropout masks | 2 h (ViT 0) | 2 h | 0 | 2 h | 0 | 2 h, decoder 3 |
 //! | input of the feed-forward block¹ | act h | act h | act h | act h | act h | act h |
-//! | feed-forward, inner | 2 act f | 5 act f | 2 act f | act f | 4 act f | (2 act + 1) f |
+//! | feed-forward, inner | 2 act f | 5 act f⁵ | 2 act f | act f | 4 act f | (2 act + 1) f |
 //!
 //! ¹ Under autocast each projection casts its own input: three copies for separate query, key and value projections,
 //! two for gate and up. ² Under autocast every family computes probabilities in 32 bits and reads them in half
-//! precision; in 32 bits they are saved once. ³ ViT has no dropout: act a s. A T5 decoder layer adds cross-attention:
+//! precision; in 32 bits they are saved once. ³ With eager attention 3 act h and act h. ⁴ ViT has no dropout and computes
+//! probabilities in 32 bits: (4 + act) a s. ⁵ Under autocast (12 + 2 act) f. A T5 decoder layer adds cross-attention:
 //! input, query, keys and values over the encoder's positions, core, context. A mixture of experts saves the
 //! feed-forward part for each visited expert, with the experts' inputs and outputs. Fused recipes save only the input
 //! of an RMS norm and two tensors of GPT-2's feed-forward block, which gives Megatron's 34 s b h + 5 a s² b
@@ -30,8 +31,10 @@
 //! (`tests/golden/saved_tensors.json`).
 //!
 //! Tensor parallelism divides the tensors inside its blocks: query, key, value, core, context, inner; with scope `mlp`
-//! those of the feed-forward block only. Sequence parallelism divides the others too. Selective checkpointing drops the
-//! core; full checkpointing drops everything except the layer's input. Dropped tensors exist for one layer at a time,
+//! those of the feed-forward block only. Sequence parallelism divides the others too, except, with PyTorch's
+//! recipes, the gathered inputs of projections. Selective checkpointing drops the core, or with torchtitan's recipe what
+//! is not a layer's input, a fused attention's output or every second matrix product's; full checkpointing drops
+//! everything except the layer's input. Dropped tensors exist for one layer at a time,
 //! during its backward pass.
 //!
 //! # When memory peaks
@@ -43,7 +46,7 @@
 //! recipes count everything at once: their frameworks keep buffers for all gradients. A test compares with peaks
 //! counted by PyTorch's own memory tracker (`tests/golden/peak_memory.json`).
 //!
-//! Activations that LoRA's frozen weights do not need are counted all the same.
+//! With LoRA a frozen projection saves no input; an adapter on it saves a cast of the input and its inner activation.
 
 mod activations;
 mod advice;
@@ -442,6 +445,61 @@ mod tests {
             let found = usable(catalog.accelerator(gpu).unwrap()).gib();
             assert!((found / stated - 1.0).abs() < 0.003, "{gpu}: {found}");
         }
+    }
+
+    /// A loop that clears its gradients before the forward pass has none where activations are most; with accumulation
+    /// those of the micro-batches before are there.
+    #[test]
+    fn gradients_are_gone_at_the_peak_of_activations() {
+        let memory = |grad_accum: u64| {
+            Memory::for_job(&job(&format!(
+                "model.name = 'bert-base-uncased'
+                 workload = {{ steps = 1, seq_len = 128, micro_batch = 32, grad_accum = {grad_accum} }}
+                 system = {{ gpu = 'a100-sxm4-40gb' }}"
+            )))
+        };
+        let (once, twice) = (memory(1), memory(2));
+        assert_eq!((once.peak_phase, twice.peak_phase), (PeakPhase::Backward, PeakPhase::Backward));
+        assert_eq!(once.gradients, Bytes::ZERO);
+        assert_eq!(twice.gradients, twice.weights);
+        assert_eq!(twice.activations, once.activations);
+    }
+
+    /// With few activations the `foreach` update decides: weight, gradient, two moments and the root of the second.
+    /// A fused update copies nothing, so that the last gradients of the backward pass decide.
+    #[test]
+    fn the_update_decides_where_activations_are_few() {
+        let job =
+            job("model = { family = 'llama', layers = 4, hidden_size = 4096, vocab_size = 32000 }
+             workload = { steps = 1, seq_len = 128, micro_batch = 1, precision = 'fp32' }
+             system = { gpu = 'h100-sxm5-80gb' }");
+        let parameters = job.architecture.parameters().total as f64;
+        let memory = Memory::for_job(&job);
+        assert_eq!(memory.peak_phase, PeakPhase::Optimizer);
+        assert_eq!(memory.temporaries.value(), 4.0 * parameters);
+        let tensors = memory.total - memory.reserve - memory.logits;
+        assert_eq!(tensors.value(), 20.0 * parameters);
+        let fused = Memory::with_recipe(&job, &Recipe::FSDP2);
+        assert_eq!(fused.peak_phase, PeakPhase::Backward);
+        assert!(fused.total < memory.total);
+    }
+
+    /// Query and value adapters of rank 8 on a Llama layer save their two inputs of width h; the frozen projections save
+    /// none of the inputs of width h, h and f that trained ones save, and the norms only their 32-bit inputs.
+    #[test]
+    fn frozen_projections_save_no_inputs() {
+        let layer = |lora: &str| {
+            let job = job(&format!(
+                "model.name = 'llama-2-7b'
+                 workload = {{ steps = 1, seq_len = 512, micro_batch = 1, state_precision = 'bf16'{lora} }}
+                 system = {{ gpu = 'a100-sxm4-80gb' }}"
+            ));
+            layer(&job, Stack::Main, &Recipe::PYTORCH).kept / 512.0
+        };
+        let (h, f) = (4096.0, 11_008.0);
+        let frozen = layer(", lora = { rank = 8 }");
+        // inputs of attention, feed-forward block and the projection back, and two scaled norm inputs, of 2 bytes each
+        assert_eq!(layer("") - frozen, 2.0 * (4.0 * h + f) - 2.0 * 2.0 * (h + 8.0));
     }
 
     /// Weights, gradients and two moments of AdamW in 2 bytes each, without the casts of autocast.

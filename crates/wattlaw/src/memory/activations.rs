@@ -1,10 +1,11 @@
 //! Activations of a pipeline stage: layers, embedding and head, times the micro-batches in flight.
 
 use super::logits::Logits;
-use super::saved::{LayerActivations, Saved, Stack, attention_degree};
+use super::saved::{LayerActivations, Stack, Sums, attention_degree};
 use super::{Recipe, SelectiveCheckpointing};
 use crate::base::units::Bytes;
 use crate::job::Job;
+use crate::job::model::Norm;
 use crate::job::parallelism::Schedule;
 use crate::job::task::Task;
 use crate::job::workload::Checkpointing;
@@ -13,16 +14,18 @@ use crate::job::workload::Checkpointing;
 pub(super) struct Activations {
     /// Saved by the layers, all micro-batches in flight.
     pub layers: Bytes,
-    /// Saved by one layer that is not recomputed, of the stack whose layers need most.
-    pub one_layer: Bytes,
+    /// Saved by the layers of the first stack, an encoder–decoder's encoder; by all layers of other models.
+    pub first_stack: Bytes,
     /// Saved by the embedding, all micro-batches in flight.
     pub embedding: Bytes,
     /// Saved by the final norm and the output projection.
     pub head: Bytes,
-    /// Recomputed for one layer at a time.
-    pub recomputed: Bytes,
-    /// Gradients of activations while one layer's backward pass runs.
-    pub backward: Bytes,
+    /// A layer of the first stack.
+    pub first: LayerBytes,
+    /// A layer of the last stack.
+    pub last: LayerBytes,
+    /// Held in the final norm's backward pass.
+    pub final_norm: Bytes,
     /// Logits and their copies in the loss.
     pub logits: Logits,
 }
@@ -31,34 +34,33 @@ pub(super) struct Activations {
 pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> Activations {
     let (a, p) = (&job.architecture, &job.parallelism);
     let layers = p.stage_layers(a, stage) as f64;
-    let mut stacks = vec![(layers, Stack::Main)];
-    if a.encoder_layers > 0 {
-        stacks = vec![(a.encoder_layers as f64, Stack::Main), (layers, Stack::Decoder)];
-    }
     let flight = in_flight(job, stage);
-    let (mut kept, mut largest, mut recomputed, mut backward) = (0.0, 0.0_f64, 0.0_f64, 0.0_f64);
-    for (count, stack) in stacks.into_iter().filter(|(count, _)| *count > 0.0) {
-        let layer = layer(job, stack, recipe);
-        kept += count * layer.kept * flight;
-        largest = largest.max(layer.kept + layer.recomputed);
-        recomputed = recomputed.max(layer.recomputed);
-        backward = backward.max(layer.backward);
-    }
+    let main = layer(job, Stack::Main, recipe);
+    let (first, last, first_stack, last_stack) = if a.encoder_layers > 0 {
+        let decoder = layer(job, Stack::Decoder, recipe);
+        (main, decoder, main.kept * a.encoder_layers as f64, decoder.kept * layers)
+    } else {
+        (main, main, main.kept * layers, 0.0)
+    };
     let has_head = stage == p.head_stage(a);
     Activations {
-        layers: Bytes::new(kept),
-        one_layer: Bytes::new(largest - recomputed),
+        layers: Bytes::new((first_stack + last_stack) * flight),
+        first_stack: Bytes::new(first_stack * flight),
         embedding: Bytes::new(if stage == 0 { embedding(job, recipe) * flight } else { 0.0 }),
         head: Bytes::new(if has_head { head(job, recipe) } else { 0.0 }),
-        recomputed: Bytes::new(recomputed),
-        backward: Bytes::new(backward),
+        first,
+        last,
+        final_norm: Bytes::new(if has_head { final_norm(job, recipe) } else { 0.0 }),
         logits: if has_head { Logits::new(job, recipe) } else { Logits::NONE },
     }
 }
 
 /// Bytes per layer and micro-batch.
+#[derive(Clone, Copy)]
 pub(super) struct LayerBytes {
+    /// Saved for the backward pass.
     pub kept: f64,
+    /// Recomputed under checkpointing.
     pub recomputed: f64,
     /// Gradients of activations, and other temporaries of the backward pass.
     pub backward: f64,
@@ -68,21 +70,16 @@ pub(super) fn layer(job: &Job, stack: Stack, recipe: &Recipe) -> LayerBytes {
     let keeping = LayerActivations::new(job, recipe);
     let input = keeping.input(stack);
     let backward = keeping.backward(stack);
-    let tensors = keeping.layer(stack);
-    let sum = |keep: &dyn Fn(&&Saved) -> bool| tensors.iter().filter(keep).map(|t| t.bytes).sum();
-    let (all, core): (f64, f64) = (sum(&|_| true), sum(&|t| t.core));
-    match job.workload.checkpointing {
-        Checkpointing::None => LayerBytes { kept: all, recomputed: 0.0, backward },
-        Checkpointing::Selective if recipe.selective == SelectiveCheckpointing::PerOperation => {
-            let kept = LayerActivations::new(job, recipe).kept_per_operation(stack).min(all);
-            LayerBytes { kept, recomputed: all - kept, backward }
-        }
-        Checkpointing::Selective => LayerBytes { kept: all - core, recomputed: core, backward },
-        // the input of the recomputed layer is already among the saved tensors
-        Checkpointing::Full => {
-            LayerBytes { kept: input, recomputed: (all - input).max(0.0), backward }
-        }
-    }
+    let by_operation = keeping.kept_per_operation(stack);
+    let Sums { all, core } = keeping.layer(stack);
+    let kept = match (job.workload.checkpointing, recipe.selective) {
+        (Checkpointing::None, _) => all,
+        (Checkpointing::Selective, SelectiveCheckpointing::AttentionCore) => all - core,
+        (Checkpointing::Selective, SelectiveCheckpointing::PerOperation) => by_operation.min(all),
+        (Checkpointing::Full, _) => input,
+    };
+    // the input of the recomputed layer is already among the saved tensors
+    LayerBytes { kept, recomputed: (all - kept).max(0.0), backward }
 }
 
 /// Number of micro-batches in flight on a stage, in units of the whole stage.
@@ -154,6 +151,16 @@ fn head(job: &Job, recipe: &Recipe) -> f64 {
     };
     let positions = predicting_positions(job);
     positions * (norm / keeping.between + transform / keeping.inputs)
+}
+
+/// Tensors in the final norm's backward pass: an unfused RMS norm has its input and five gradients in 32 bits.
+fn final_norm(job: &Job, recipe: &Recipe) -> f64 {
+    let a = &job.architecture;
+    if recipe.fused || !a.final_norm || a.norm != Norm::RmsNorm {
+        return 0.0;
+    }
+    let keeping = LayerActivations::new(job, recipe);
+    predicting_positions(job) * a.hidden_size as f64 * 6.0 * 4.0 / keeping.between
 }
 
 /// Positions of a micro-batch that enter the output projection.

@@ -3,10 +3,10 @@
 //! Gradients grow through the backward pass as activations and cast weights are freed, both in proportion to the layers
 //! passed, so the sum is largest at one end of the layers or where the loss and the vocabulary's matrix add to them.
 
-use super::Recipe;
 use super::activations::{self, Activations};
 use super::states::{self, States};
 use super::unsharded::Unsharded;
+use super::{Recipe, SelectiveCheckpointing};
 use crate::base::units::Bytes;
 use crate::base::words::words;
 use crate::cost::optimizer::stage_parameters;
@@ -109,7 +109,7 @@ fn together(states: &States, kept: &Activations) -> Moment {
         gradients: states.gradients,
         optimizer: states.optimizer,
         activations: kept.layers + kept.embedding + kept.head,
-        recomputed: kept.recomputed,
+        recomputed: Bytes::new(kept.first.recomputed.max(kept.last.recomputed)),
         logits: kept.logits.backward,
         communication: states.communication + states.whole_gradient,
         temporaries: states.casts + states.update,
@@ -124,7 +124,7 @@ fn moments(
     recipe: &Recipe,
     states: &States,
     kept: &Activations,
-) -> [Moment; 8] {
+) -> [Moment; 9] {
     let w = &job.workload;
     let held = stage_parameters(job, stage);
     let of_all = |parameters: f64| states.gradients * (parameters / held.total());
@@ -132,7 +132,10 @@ fn moments(
     let accumulates = w.grad_accum > 1 && states.whole_gradient == Bytes::ZERO;
     let before = if accumulates { states.gradients } else { Bytes::ZERO };
     let output = if w.lora.is_some() { 0.0 } else { states::output_projection(job, stage) };
-    let embedding = if w.lora.is_some() { 0.0 } else { held.vocabulary };
+    let vocabulary = if w.lora.is_some() { 0.0 } else { held.vocabulary };
+    // the stage's embedding, which is its output projection too where they are tied
+    let tied = job.architecture.tied_embeddings && stage == 0 && output > 0.0;
+    let embedding = if tied { output } else { vocabulary - output };
     let layers = (job.parallelism.stage_layers(&job.architecture, stage)
         + job.architecture.encoder_layers)
         .max(1) as f64;
@@ -145,11 +148,13 @@ fn moments(
     // a checkpointed layer holds casts in the forward pass, where autocast caches them, and while it is recomputed
     let head_casts = states.casts * (states::output_projection(job, stage) / cast.max(1.0));
     let layer_casts = states.casts - head_casts;
-    let (kept_casts, one_cast) = if job.workload.checkpointing == Checkpointing::Full {
-        (Bytes::ZERO, layer_casts / layers)
-    } else {
-        (layer_casts, Bytes::ZERO)
+    let recomputed = match w.checkpointing {
+        Checkpointing::None => false,
+        Checkpointing::Selective => recipe.selective == SelectiveCheckpointing::PerOperation,
+        Checkpointing::Full => true,
     };
+    let (kept_casts, one_cast) =
+        if recomputed { (Bytes::ZERO, layer_casts / layers) } else { (layer_casts, Bytes::ZERO) };
     let unsharded = Unsharded::new(job, stage, &held, recipe);
     let buffers = if unsharded.loss > Bytes::ZERO { Bytes::ZERO } else { states.communication };
     let communication = states.whole_gradient + buffers;
@@ -172,8 +177,8 @@ fn moments(
         ..forward
     };
     // a tied matrix's two gradients are summed into a third tensor at the end
-    let tied = if job.architecture.tied_embeddings { embedding } else { 0.0 };
-    let waiting = new_gradient(tied.min(output));
+    let twice = if tied { embedding } else { 0.0 };
+    let waiting = new_gradient(twice);
     let head = Moment {
         gradients: after_head,
         logits: kept.logits.output + kept.logits.gradient,
@@ -182,35 +187,42 @@ fn moments(
         temporaries: kept_casts + head_casts + new_gradient(output),
         ..loss
     };
+    let in_layers = kept_casts + one_cast + waiting + weight;
     let last_layer = Moment {
         activations: kept.layers + kept.embedding,
-        recomputed: kept.recomputed,
+        recomputed: Bytes::new(kept.last.recomputed),
         logits: kept.logits.output,
         communication: communication + unsharded.last_layer,
-        temporaries: kept_casts + one_cast + waiting + kept.backward + weight,
+        temporaries: in_layers + Bytes::new(kept.last.backward),
         ..head
     };
-    // layers of an encoder and a decoder differ
-    let alike = job.architecture.encoder_layers == 0;
-    let freed = if alike { kept.layers / layers } else { Bytes::ZERO };
+    let final_norm = Moment {
+        recomputed: Bytes::ZERO,
+        temporaries: kept_casts + waiting + kept.final_norm,
+        ..last_layer
+    };
+    // an encoder's last layer, when the decoder is passed; of other models, the layer before the last
+    let freed = if job.architecture.encoder_layers > 0 { 0.0 } else { kept.last.kept };
     let inner_layer = Moment {
-        activations: kept.layers - freed + kept.embedding,
+        activations: kept.first_stack - Bytes::new(freed) + kept.embedding,
+        recomputed: Bytes::new(kept.first.recomputed),
         communication: communication + unsharded.inner_layer,
+        temporaries: in_layers + Bytes::new(kept.first.backward),
         ..last_layer
     };
     let first_layer = Moment {
         gradients: after_layers,
-        activations: kept.one_layer + kept.embedding,
+        activations: Bytes::new(kept.first.kept) + kept.embedding,
         communication: communication + unsharded.first_layer,
-        temporaries: last_layer.temporaries - kept_casts * ((layers - 1.0) / layers),
-        ..last_layer
+        temporaries: inner_layer.temporaries - kept_casts * ((layers - 1.0) / layers),
+        ..inner_layer
     };
     let embedding = Moment {
         gradients: states.gradients,
         activations: Bytes::ZERO,
         recomputed: Bytes::ZERO,
         communication: communication + unsharded.reduction,
-        temporaries: of_all(2.0 * tied) + new_gradient(embedding),
+        temporaries: of_all(2.0 * twice) + new_gradient(embedding),
         ..first_layer
     };
     let update = Moment {
@@ -219,5 +231,5 @@ fn moments(
         temporaries: states.update,
         ..embedding
     };
-    [forward, loss, head, last_layer, inner_layer, first_layer, embedding, update]
+    [forward, loss, head, final_norm, last_layer, inner_layer, first_layer, embedding, update]
 }

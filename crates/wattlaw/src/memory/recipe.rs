@@ -42,7 +42,7 @@ pub struct Recipe {
     /// Whether gradients are cleared before the forward pass and memory is followed through the phases of a step, as in a
     /// loop in plain PyTorch; otherwise everything is counted at once.
     pub by_phase: bool,
-    /// Copies of the updated weights that the optimizer's step makes.
+    /// Copies of the updated weights' size that AdamW's step makes.
     pub update_copies: f64,
     /// Whether the model computes its loss and the training loop keeps its output, the logits, until the next one, as
     /// with transformers; otherwise the loop computes the loss and frees the logits before the backward pass.

@@ -6,15 +6,13 @@ use crate::job::model::{Architecture, Family, ModelType, Norm};
 use crate::job::parallelism::{Parallelism, TensorScope};
 use crate::job::workload::{AttentionKernel, LoraTarget, Workload};
 
-/// A tensor saved for the backward pass.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Saved {
-    /// Its name.
-    pub name: &'static str,
-    /// Bytes on one GPU for one micro-batch.
-    pub bytes: f64,
-    /// Whether selective checkpointing recomputes it.
-    pub core: bool,
+/// Bytes that a layer saves for the backward pass, on one GPU for one micro-batch.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Sums {
+    /// All tensors.
+    pub all: f64,
+    /// The attention core's, which selective checkpointing recomputes.
+    pub core: f64,
 }
 
 /// A stack of equal layers.
@@ -51,7 +49,7 @@ pub(super) struct LayerActivations<'a> {
     pub between: f64,
     /// Degree that splits the saved inputs of tensor-parallel projections.
     pub inputs: f64,
-    list: Vec<Saved>,
+    sums: Sums,
 }
 
 impl<'a> LayerActivations<'a> {
@@ -73,16 +71,17 @@ impl<'a> LayerActivations<'a> {
             tp_ffn: p.tp as f64,
             between,
             inputs: if recipe.gathers_again { between } else { 1.0 },
-            list: Vec::with_capacity(24),
+            sums: Sums::default(),
         }
     }
 
-    fn keep(&mut self, name: &'static str, bytes: f64) {
-        self.list.push(Saved { name, bytes, core: false });
+    fn keep(&mut self, bytes: f64) {
+        self.sums.all += bytes;
     }
 
-    fn keep_core(&mut self, name: &'static str, bytes: f64) {
-        self.list.push(Saved { name, bytes, core: true });
+    fn keep_core(&mut self, bytes: f64) {
+        self.keep(bytes);
+        self.sums.core += bytes;
     }
 
     /// Bytes a position of the input that projections `targets` save, of width `width`, in `copies` copies.
@@ -126,25 +125,33 @@ impl<'a> LayerActivations<'a> {
 
     /// Bytes of gradients of activations while the backward pass is in one layer, beside all that the layer saved.
     ///
-    /// In the feed-forward block: the gradient of the residual stream, its cast under autocast, and the inner gradient, of
-    /// which a gated block has three where one saved tensor is already freed. In eager attention, when the feed-forward
-    /// block's tensors and the copy of the probabilities are freed: two gradients of the scores.
+    /// In the feed-forward block: the gradient of the residual stream, its cast under autocast, and gradients of the
+    /// inner width. In eager attention, when the feed-forward block's tensors and the copy of the probabilities are
+    /// freed: two gradients of the scores.
     pub(super) fn backward(&self, stack: Stack) -> f64 {
         let tokens = self.tokens(stack);
         let cast = if self.copies { self.act } else { 0.0 };
         let residual = tokens * self.a.hidden_size as f64 * (self.residual + cast) / self.between;
-        let inner = tokens * self.a.ffn_size as f64 / self.tp_ffn;
-        let gradients = if self.a.gated_ffn { 2.0 } else { 1.0 };
+        let visits = self.a.experts.map_or(1.0, |experts| experts.top_k as f64);
+        let inner = tokens * visits * self.a.ffn_size as f64 / self.tp_ffn;
         let attention = match self.w.attention {
             AttentionKernel::Flash => 0.0,
             AttentionKernel::Eager => {
                 let scores = tokens * self.a.heads as f64 / self.tp_attention * self.context(stack);
                 let probability = self.probability_bytes();
                 let freed = if probability > self.act { self.act } else { 0.0 };
-                scores * (2.0 * probability - freed) - inner * self.ffn_bytes()
+                // until its end a layer's forward pass holds what dropout makes of the probabilities in 32 bits, and
+                // sums of the residual stream
+                let drops = self.copies && self.attention_dropout();
+                let dropped = if drops && self.a.model_type != ModelType::Gpt2 {
+                    4.0 * scores + 2.0 * tokens * self.a.hidden_size as f64 * self.residual
+                } else {
+                    0.0
+                };
+                dropped.max(scores * (2.0 * probability - freed) - inner * self.ffn_bytes())
             }
         };
-        residual + attention.max(inner * gradients * self.act)
+        residual + attention.max(inner * self.ffn_gradient_bytes())
     }
 
     /// Bytes that checkpointing by operation keeps: the layer's input, the fused attention's output, and the outputs of
@@ -159,14 +166,16 @@ impl<'a> LayerActivations<'a> {
             AttentionKernel::Flash => q * self.act + 4.0 * self.a.heads as f64,
             AttentionKernel::Eager => 0.0,
         };
-        // query and value; the gate and the projection back, or without a gate the inner projection
+        // query and value; the gate and the projection back, or without a gate the inner projection. A split projection
+        // back has the whole width before ranks are summed; scattered sums are kept too.
         let back = if self.a.gated_ffn { h } else { 0.0 };
-        let products = (q + kv) / self.tp_attention + visits * f + back / self.between;
+        let scattered = if self.between > 1.0 { 2.0 * h / self.between } else { 0.0 };
+        let products = (q + kv) / self.tp_attention + visits * f + back + scattered;
         self.input(stack) + tokens * (core / self.tp_attention + products * self.act)
     }
 
-    /// The tensors of one layer.
-    pub(super) fn layer(mut self, stack: Stack) -> Vec<Saved> {
+    /// What one layer saves.
+    pub(super) fn layer(mut self, stack: Stack) -> Sums {
         let tokens = self.tokens(stack);
         let h = self.a.hidden_size as f64;
         let cross = matches!(stack, Stack::Decoder);
@@ -175,17 +184,20 @@ impl<'a> LayerActivations<'a> {
         // GPT-NeoX's attention and feed-forward blocks are parallel, so both norms have the same input
         let inputs = if self.a.model_type == ModelType::GptNeox { 1.0 } else { norms };
         let (wide, statistics) = self.norm();
-        self.keep("norm inputs", tokens * h * inputs * wide / self.between);
-        self.keep("norm statistics", tokens * norms * statistics / self.between);
+        // norm inputs
+        self.keep(tokens * h * inputs * wide / self.between);
+        // norm statistics
+        self.keep(tokens * norms * statistics / self.between);
         self.self_attention(tokens, stack);
         if cross {
             self.cross_attention(tokens);
         }
         if self.hidden_dropout() {
-            self.keep("dropout masks", tokens * h * norms / self.between);
+            // dropout masks
+            self.keep(tokens * h * norms / self.between);
         }
         self.ffn(tokens);
-        self.list
+        self.sums
     }
 
     /// Bytes saved by a norm per channel and per position.
@@ -211,13 +223,19 @@ impl<'a> LayerActivations<'a> {
         let copies = if self.copies && !one_map { 3.0 } else { 1.0 };
         let act = self.act;
         let inputs = self.projected(&[Query, Key, Value], h, copies);
-        self.keep("input of query, key, value", tokens * inputs / self.inputs);
+        // input of query, key, value
+        self.keep(tokens * inputs / self.inputs);
         // eager grouped-query attention repeats keys and values for each query head
         let kept = if self.w.attention == AttentionKernel::Eager { q } else { kv };
-        self.keep("query, key, value", tokens * (q + 2.0 * kept) * act);
-        if self.a.model_type == ModelType::GptNeox && !self.fused {
-            self.keep("rotated query and key", tokens * 2.0 * q * act);
-            self.keep("context before its projection", tokens * q * act);
+        // query, key, value
+        self.keep(tokens * (q + 2.0 * kept) * act);
+        // a fused kernel saves views of the one projection's output; eager products copy what they save
+        let flash = self.w.attention == AttentionKernel::Flash;
+        if self.a.model_type == ModelType::GptNeox && !self.fused && flash {
+            // rotated query and key
+            self.keep(tokens * 2.0 * q * act);
+            // context before its projection
+            self.keep(tokens * q * act);
         }
         self.core(tokens, self.context(stack));
         self.attended(tokens, q);
@@ -228,11 +246,14 @@ impl<'a> LayerActivations<'a> {
         let (q, kv) = (self.a.query_width() as f64 / tp, self.a.kv_width() as f64 / tp);
         let encoded = self.tokens(Stack::Main);
         let act = self.act;
-        self.keep("input of cross query", tokens * h * act / self.inputs);
+        // input of cross query
+        self.keep(tokens * h * act / self.inputs);
         if self.copies {
-            self.keep("input of cross key, value", encoded * h * 2.0 * act / self.between);
+            // input of cross key, value
+            self.keep(encoded * h * 2.0 * act / self.inputs);
         }
-        self.keep("cross query, key, value", (tokens * q + encoded * 2.0 * kv) * act);
+        // cross query, key, value
+        self.keep((tokens * q + encoded * 2.0 * kv) * act);
         self.core(tokens, self.w.seq_len as f64);
         self.attended(tokens, q);
     }
@@ -242,7 +263,8 @@ impl<'a> LayerActivations<'a> {
         let saved = if self.w.attention == AttentionKernel::Flash { q * self.act } else { 0.0 };
         let projected = self.projected(&[LoraTarget::Output], q, 1.0);
         let both = if self.w.lora.is_some() { saved + projected } else { projected };
-        self.keep("context", tokens * both);
+        // context
+        self.keep(tokens * both);
     }
 
     /// The attention core, per query position and head: fused, the softmax scale; otherwise the probabilities, the
@@ -250,17 +272,21 @@ impl<'a> LayerActivations<'a> {
     fn core(&mut self, tokens: f64, context: f64) {
         let rows = tokens * self.a.heads as f64 / self.tp_attention;
         if self.w.attention == AttentionKernel::Flash {
-            self.keep_core("softmax scale", rows * 4.0);
+            // softmax scale
+            self.keep_core(rows * 4.0);
             return;
         }
         let act = self.act;
         let probabilities = self.probability_bytes();
-        self.keep_core("attention probabilities", rows * context * probabilities);
+        // attention probabilities
+        self.keep_core(rows * context * probabilities);
         if self.attention_dropout() {
-            self.keep_core("attention dropout mask", rows * context);
+            // attention dropout mask
+            self.keep_core(rows * context);
         }
         if self.attention_dropout() || probabilities > act {
-            self.keep_core("probabilities for the values", rows * context * act);
+            // probabilities for the values
+            self.keep_core(rows * context * act);
         }
     }
 
@@ -279,24 +305,30 @@ impl<'a> LayerActivations<'a> {
         let rows = match self.a.experts {
             Some(experts) => {
                 let visits = experts.top_k as f64;
-                self.keep("input of router", tokens * h * act / self.inputs);
-                self.keep("routing", tokens * (4.0 * experts.count as f64 + 40.0 * visits + 4.0));
-                self.keep("expert inputs and outputs", tokens * visits * 2.0 * h * act);
+                // input of router
+                self.keep(tokens * h * act / self.inputs);
+                // routing
+                self.keep(tokens * (4.0 * experts.count as f64 + 40.0 * visits + 4.0));
+                // expert inputs and outputs
+                self.keep(tokens * visits * 2.0 * h * act);
                 tokens * visits
             }
             None => {
                 let copies =
                     if self.copies && self.a.family() == Family::Llama { 2.0 } else { 1.0 };
                 let input = self.projected(&[Gate, Up], h, copies);
-                self.keep("input of ffn", tokens * input / self.inputs);
+                // input of ffn
+                self.keep(tokens * input / self.inputs);
                 tokens
             }
         };
         // the last of the inner tensors is the input of the projection back
         let inner = f * (self.ffn_bytes() - act) + self.projected(&[Down], f, 1.0);
-        self.keep("ffn inner", rows * inner);
+        // ffn inner
+        self.keep(rows * inner);
         if self.a.family() == Family::T5 && self.dropout {
-            self.keep("ffn dropout mask", rows * f);
+            // ffn dropout mask
+            self.keep(rows * f);
         }
     }
 
@@ -309,6 +341,22 @@ impl<'a> LayerActivations<'a> {
             return 3.0 * 4.0 + 2.0 * self.act;
         }
         self.ffn_tensors() * self.act
+    }
+
+    /// Bytes of a number of the inner width in gradients at once, less the projection's input that is freed by then.
+    ///
+    /// A product of two tensors has three gradients, its own and two; an activation function has two. Under autocast
+    /// those of GPT-2's GELU are in 32 bits.
+    fn ffn_gradient_bytes(&self) -> f64 {
+        let gpt2 = self.a.model_type == ModelType::Gpt2 && !self.fused;
+        // in the forward pass, for an adapter of the projection back: its frozen input and a copy in 32 bits
+        let adapted = self.w.lora.as_ref().is_some_and(|lora| lora.adapts(LoraTarget::Down));
+        match (gpt2, self.copies) {
+            (true, true) => 3.0 * 4.0 - self.act,
+            _ if adapted => self.act + 4.0,
+            _ if gpt2 || self.a.gated_ffn => 2.0 * self.act,
+            _ => self.act,
+        }
     }
 
     /// Number of tensors of the inner width saved by a feed-forward block, the last projection's input included.
@@ -385,7 +433,7 @@ mod tests {
             let layer = |stack| -> f64 {
                 let mut keeping = LayerActivations::new(&job, &recipe);
                 keeping.dropout = case["dropout"] == true;
-                keeping.layer(stack).iter().map(|tensor| tensor.bytes).sum()
+                keeping.layer(stack).all
             };
             let decoder =
                 if job.architecture.encoder_layers > 0 { layer(Stack::Decoder) } else { 0.0 };

@@ -6,7 +6,7 @@ use crate::cost::optimizer::{stage_parameters, trained_parameters};
 use crate::job::Job;
 use crate::job::parallelism::DataParallel;
 use crate::job::task::Task;
-use crate::job::workload::{Precision, StatePrecision};
+use crate::job::workload::{Optimizer, Precision, StatePrecision};
 
 /// Model state of a GPU.
 pub(super) struct States {
@@ -20,7 +20,7 @@ pub(super) struct States {
     pub gathered_outside: Bytes,
     /// The whole gradient that FSDP accumulates under `no_sync`.
     pub whole_gradient: Bytes,
-    /// Temporaries of the optimizer's update.
+    /// Copies that AdamW's update makes.
     pub update: Bytes,
 }
 
@@ -127,7 +127,11 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
         communication: Bytes::new(communication),
         gathered_outside: Bytes::new(gathered_outside),
         whole_gradient: Bytes::new(whole_gradient),
-        update: Bytes::new(updated * recipe.update_copies * w.state_precision.bytes()),
+        update: Bytes::new(if w.optimizer == Optimizer::AdamW {
+            updated * recipe.update_copies * w.state_precision.bytes()
+        } else {
+            0.0
+        }),
     }
 }
 

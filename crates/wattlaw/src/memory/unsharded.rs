@@ -1,7 +1,7 @@
 //! Unsharded parameters and gradients that PyTorch's `fully_shard` holds.
 
 use super::Recipe;
-use super::states::output_projection;
+use super::states::{largest_projection, output_projection};
 use crate::base::units::Bytes;
 use crate::cost::optimizer::StageParameters;
 use crate::job::Job;
@@ -52,11 +52,12 @@ impl Unsharded {
         let reduced = Bytes::new(REDUCED * trained * held.largest_layer);
         let layers = p.stage_layers(&job.architecture, stage) + job.architecture.encoder_layers;
         let ahead = if layers > 1 { layer } else { Bytes::ZERO };
+        let projection = Bytes::new(computing * trained * largest_projection(job));
         let head = root + Bytes::new(computing * trained * output_projection(job, stage));
         Self {
             loss: if recipe.keeps_logits { root + layer } else { root },
             head,
-            last_layer: head + layer + ahead + layer * trained,
+            last_layer: head + layer + ahead + projection,
             inner_layer: head + layer + ahead + reduced,
             first_layer: head + layer * (1.0 + trained) + reduced,
             reduction: root + Bytes::new(trained * REDUCED * held.root()),

@@ -22,7 +22,6 @@ import json
 import os
 import pathlib
 import platform
-import sys
 import warnings
 
 import torch
@@ -416,7 +415,9 @@ def split_loss(c):
 def step(c, model, optimizer, batch, after):
     """One optimizer step; `after` is told each phase that has ended."""
     half = autocast_type(c)
-    for _ in range(c["grad_accum"]):
+    for micro in range(c["grad_accum"]):
+        if isinstance(model, nn.parallel.DistributedDataParallel):
+            model.require_backward_grad_sync = micro + 1 == c["grad_accum"]  # as no_sync() does
         with torch.autocast("cpu", dtype=half) if half else contextlib.nullcontext(), split_loss(c):
             loss, out = loss_of(c, model, batch)
             loss = loss / c["grad_accum"]
@@ -501,13 +502,86 @@ def cases():
             yield case("llama", layers, 2048, 16, 1024, 4, checkpointing=checkpointing, lora=dict(rank=rank, targets=names))
 
 
+def small_vocabularies():
+    """Most have few words, so that layers decide and not the loss."""
+    mixed, pure, full = {}, dict(state_precision="bf16"), dict(precision="fp32")
+    eager, fused, few = dict(attention="eager"), dict(adamw="fused"), dict(vocab_size=1000)
+    recomputed, by_operation = dict(checkpointing="full"), dict(checkpointing="per_operation")
+    llama = case("llama", 8, 1024, 16, 1024, 4, **few)
+    for precision in (full, mixed, pure):
+        yield dict(llama, **precision)
+    bert, gpt2 = case("bert", 5, 512, 8, 384, 24, **few, **eager), case("gpt2", 7, 768, 12, 768, 4, **few, **eager)
+    neox, opt = case("gpt_neox", 5, 1024, 8, 512, 4, **few, **eager), case("opt", 6, 1536, 16, 512, 4, **few)
+    qwen2 = case("qwen2", 5, 1536, 12, 1024, 3, kv_heads=4, **few)
+    for shape in (bert, gpt2, neox, opt, qwen2, dict(qwen2, **eager)):
+        for precision in (mixed, pure):
+            yield dict(shape, **precision)
+    for shape in (bert, gpt2, opt, qwen2):
+        yield dict(shape, **recomputed)
+    yield case("t5", 4, 512, 8, 768, 6, decoder_seq_len=256, **few, **eager)
+    yield case("t5", 2, 1024, 16, 512, 4, decoder_seq_len=256, grad_accum=3, **eager, **pure)
+    yield case("llama", 3, 4096, 32, 8192, 1, **recomputed)
+    yield case("vit", 5, 1024, 16, 257, 24, image_size=224, patch_size=14)
+    titan = case("titan", 7, 1536, 12, 4096, 1, strategy="fsdp", dp=16, **fused)
+    for more in (few, {**few, **by_operation}, {**few, **recomputed}, dict(vocab_size=64000), {**few, "grad_accum": 2}):
+        yield dict(titan, **more)
+    yield dict(bert, strategy="fsdp", dp=4, **recomputed)
+    yield dict(gpt2, strategy="fsdp", dp=2, **full)
+    yield dict(llama, strategy="fsdp", dp=4, grad_accum=4)
+    one = dict(strategy="none", dp=1)
+    for more in ({}, by_operation, recomputed):
+        yield dict(titan, **{**one, "tp": 4, "sequence_parallel": True, **few, **pure, **more})
+    yield dict(titan, **one, tp=2, **recomputed)
+    yield dict(qwen2, strategy="ddp", dp=2, grad_accum=2, **pure)
+    yield dict(opt, strategy="ddp", dp=2)
+    for more in (eager, dict(grad_accum=2), recomputed):
+        yield dict(qwen2, lora=dict(rank=32, targets=["q", "k", "v", "o", "down"]), **more)
+
+
+def held_out():
+    """Cases on which the recipe was not mended."""
+    pure, full, few = dict(state_precision="bf16"), dict(precision="fp32"), dict(vocab_size=1000)
+    eager, recomputed, by_operation = dict(attention="eager"), dict(checkpointing="full"), dict(checkpointing="per_operation")
+    yield case("bert", 8, 768, 12, 512, 2, **pure)
+    yield case("bert", 3, 1024, 16, 256, 16, **few, **eager, **full)
+    yield case("gpt2", 8, 512, 8, 1024, 4, **few, **recomputed)
+    yield case("gpt2", 3, 1280, 20, 1024, 3, **few, **eager, **recomputed, **pure)
+    yield case("gpt_neox", 3, 1536, 12, 2048, 2, **few)
+    yield case("gpt_neox", 4, 768, 12, 1024, 4, **few, **eager, **recomputed)
+    yield case("opt", 4, 1024, 16, 1024, 4, **few, **eager, **full)
+    yield case("opt", 5, 768, 12, 1024, 4, **few, **eager, **recomputed)
+    yield case("llama", 4, 1280, 10, 2048, 1, **few, **eager)
+    yield case("llama", 6, 1024, 8, 2048, 4, **few, **recomputed, **pure)
+    yield case("qwen2", 3, 2048, 16, 1024, 4, kv_heads=2, **few, **full)
+    yield case("t5", 3, 768, 12, 640, 8, decoder_seq_len=160, **few, **eager, **recomputed)
+    yield case("t5", 3, 512, 8, 1024, 2, decoder_seq_len=512, **few, **eager, **full)
+    yield case("vit", 4, 768, 12, 197, 48, image_size=224, patch_size=16, **eager, **recomputed)
+    yield case("vit", 3, 1024, 16, 1025, 6, image_size=512, patch_size=16, **full)
+    titan = case("titan", 5, 1024, 8, 2048, 8, strategy="fsdp", dp=2, adamw="fused")
+    yield dict(titan, **few)
+    yield dict(titan, dp=4, kv_heads=2, vocab_size=128256, **by_operation)
+    yield dict(titan, **few, **full, **recomputed)
+    yield case("gpt_neox", 4, 1024, 16, 1024, 4, strategy="fsdp", dp=8)
+    yield case("opt", 6, 1024, 16, 512, 8, strategy="fsdp", dp=4, **few, **recomputed)
+    one = dict(strategy="none", dp=1)
+    yield dict(titan, **{**one, **few, **pure, **by_operation, "tp": 2})
+    yield dict(titan, **{**one, "tp": 8, "sequence_parallel": True})
+    yield case("vit", 6, 512, 8, 197, 64, image_size=224, patch_size=16, strategy="ddp", dp=8)
+    yield case("bert", 4, 768, 12, 256, 16, strategy="ddp", dp=2, grad_accum=4, **eager)
+    yield case("llama", 4, 1536, 12, 1024, 2, grad_accum=3, lora=dict(rank=16, targets=["q", "v"]), **few, **eager)
+    lora = dict(rank=8, targets=["q", "k", "v", "o", "gate", "up", "down"])
+    yield case("llama", 6, 1536, 12, 2048, 2, lora=lora, **few)
+    yield case("llama", 6, 1536, 12, 2048, 2, lora=lora, **few, **recomputed)
+
+
 def main():
     versions = dict(python=platform.python_version(), torch=torch.__version__, transformers=transformers.__version__)
     found = []
-    for c in cases():
-        found.append(measure(c))
-        gc.collect()
-        print({k: v for k, v in found[-1].items()}, file=sys.stderr, flush=True)
+    for known, more in ((True, [*cases(), *small_vocabularies()]), (False, held_out())):
+        for c in more:
+            found.append(dict(measure(c), held_out=not known))
+            gc.collect()
+            print(found[-1], flush=True)
     out = pathlib.Path(__file__).with_suffix(".json")
     out.write_text(json.dumps(dict(versions=versions, cases=found), indent=1) + "\n")
 

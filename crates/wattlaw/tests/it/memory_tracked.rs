@@ -1,7 +1,8 @@
 //! Peak memory of PyTorch's recipe against PyTorch's own memory tracker, on training steps of fake tensors
 //! (`tests/golden/peak_memory.py`).
 //!
-//! The tracker counts tensors, so the CUDA context, NCCL and the allocator's reserve are left out of the estimate.
+//! The tracker counts tensors, so the CUDA context, NCCL and the allocator's reserve are left out of the estimate. The
+//! cases called held out were tracked after the recipe was mended on the others.
 //!
 //! `cargo test -p wattlaw --test it memory_tracked:: -- --nocapture` prints each case.
 
@@ -87,10 +88,10 @@ fn peaks_are_those_of_pytorchs_tracker() {
     let golden: Value = serde_json::from_str(include_str!("../golden/peak_memory.json")).unwrap();
     let cases = golden["cases"].as_array().unwrap();
     let catalog = Catalog::built_in().unwrap();
-    let (mut errors, mut phases) = (Vec::new(), 0);
+    let (mut known, mut held_out) = (Vec::new(), Vec::new());
+    let mut phases = 0;
     for case in cases {
-        let job = job(case, &catalog);
-        let memory = Memory::with_recipe(&job, &recipe(case));
+        let memory = Memory::with_recipe(&job(case, &catalog), &recipe(case));
         // the tracker counts tensors: neither what the allocator caches nor what lies outside it
         let counted = memory.needed - memory.part(MemoryPart::Reserve);
         let tracked = case["peak_bytes"].as_f64().unwrap();
@@ -104,34 +105,30 @@ fn peaks_are_those_of_pytorchs_tracker() {
             memory.peak_phase,
             describe(case)
         );
-        if std::env::var_os("PARTS").is_some() {
-            let g = |b: f64| format!("{:.3}", b / 1024f64.powi(3));
-            let parts: Vec<String> = memory
-                .parts()
-                .filter(|p| p.1.value() > 0.0)
-                .map(|(n, b)| format!("{n} {}", g(b.value())))
-                .collect();
-            let split: Vec<String> = case["split_bytes"]
-                .as_object()
-                .unwrap()
-                .iter()
-                .map(|(n, b)| format!("{n} {}", g(b.as_f64().unwrap())))
-                .collect();
-            println!("      {}\n      {}", parts.join(", "), split.join(", "));
-        }
+        let errors = if case["held_out"] == true { &mut held_out } else { &mut known };
         errors.push(error.abs());
     }
-    println!(
-        "{} cases: median error {:.2} %, nine in ten within {:.1} %, the phase of {phases}",
-        cases.len(),
-        100.0 * quantile(&errors, 0.5),
-        100.0 * quantile(&errors, 0.9)
-    );
-    assert!(cases.len() >= 60);
-    assert!(quantile(&errors, 0.5) <= 0.04, "median error {}", quantile(&errors, 0.5));
-    assert!(quantile(&errors, 0.9) <= 0.10, "ninth decile {}", quantile(&errors, 0.9));
+    println!("{} cases, the phase of {phases} is the tracked one", cases.len());
+    assert!(known.len() >= 130 && held_out.len() >= 25);
+    assert!(phases as f64 >= 0.9 * cases.len() as f64);
+    // the tracked peaks are exact, so the estimate has to be much nearer than any measurement could tell
+    for (name, errors, median, ninth) in
+        [("known", known, 0.005, 0.02), ("held out", held_out, 0.01, 0.05)]
+    {
+        let (half, most) = (quantile(&errors, 0.5), quantile(&errors, 0.9));
+        println!(
+            "{name}: {} cases, median error {:.2} %, nine in ten within {:.1} %, largest {:.1} %",
+            errors.len(),
+            100.0 * half,
+            100.0 * most,
+            100.0 * quantile(&errors, 1.0)
+        );
+        assert!(half <= median, "{name}: median error {half}");
+        assert!(most <= ninth, "{name}: ninth decile {most}");
+    }
 }
 
+/// A case in words.
 fn describe(case: &Value) -> String {
     let keys = [
         "family",
