@@ -235,16 +235,12 @@ impl Memory {
     }
 }
 
-/// GPUs with inline ECC: GDDR6 memory that stores error-correcting codes in 1/16 of its capacity.
-const INLINE_ECC: [&str; 5] = ["t4", "a10", "a40", "l4", "l40s"];
-
 /// GPU memory available to a process, from the nominal capacity.
 ///
 /// PyTorch's out-of-memory messages state 79.1 GiB in all on an H100 of 80, 39.5 on an A100 of 40, 23.7 on a 4090 of
 /// 24: 1.2 % less; and 14.6 on a T4 of 16, 22.1 on an A10G of 24, 44.4 on an A40 of 48, which have inline ECC.
 fn usable(accelerator: &Accelerator) -> Bytes {
-    let inline = INLINE_ECC.contains(&accelerator.name.as_str());
-    let correction = if inline { 15.0 / 16.0 } else { 1.0 };
+    let correction = if accelerator.inline_ecc { 15.0 / 16.0 } else { 1.0 };
     accelerator.hbm() * (0.988 * correction)
 }
 

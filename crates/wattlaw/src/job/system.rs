@@ -41,6 +41,9 @@ pub struct Accelerator {
     pub fp8_tflops: Option<f64>,
     /// Memory in GiB.
     pub hbm_gib: f64,
+    /// Whether the memory stores error-correcting codes in a sixteenth of its capacity (GDDR6 of data-centre GPUs).
+    #[serde(default)]
+    pub inline_ecc: bool,
     /// Memory bandwidth in GB/s.
     pub hbm_gb_per_s: f64,
     /// Fastest link to other accelerators of the node: `nvlink`, `infinity-fabric` or `pcie`.
@@ -394,6 +397,7 @@ mod tests {
             bf16_tflops: None,
             fp8_tflops: None,
             hbm_gib: 16.0,
+            inline_ecc: false,
             hbm_gb_per_s: 320.0,
             link: "pcie".into(),
             link_gb_per_s: None,

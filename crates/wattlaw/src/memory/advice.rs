@@ -117,7 +117,26 @@ impl Memory {
             .collect();
         if alone.is_empty() { together(job, recipe).into_iter().collect() } else { alone }
     }
+
+    /// The memory of a job with every change of the advice that keeps its GPUs' model and its results: the least that it
+    /// takes.
+    pub fn least(job: &Job, recipe: &Recipe) -> Self {
+        let mut changed = job.clone();
+        for step in STEPS {
+            if let Some(change) = step(&changed) {
+                changed = change.apply(&changed);
+            }
+        }
+        let gpus = changed.parallelism.gpus();
+        let doublings = (MAX_GPUS / gpus.max(1)).max(1).ilog2();
+        let spread = Change::ShardOver { gpus: gpus << doublings }.apply(&changed);
+        Self::with_recipe(&spread, recipe)
+    }
 }
+
+/// Changes that need no more GPUs and keep the results, in the order in which they are taken together.
+const STEPS: [fn(&Job) -> Option<Change>; 5] =
+    [flash_attention, shard, single_sequence, full_checkpointing, adam_8bit];
 
 impl Advice {
     fn tried(changes: Vec<Change>, changed: &Job, recipe: &Recipe) -> Option<Self> {
@@ -127,13 +146,11 @@ impl Advice {
     }
 }
 
-/// Changes that need no more GPUs and keep the results, added until the job fits.
+/// [`STEPS`], added until the job fits.
 fn together(job: &Job, recipe: &Recipe) -> Option<Advice> {
     let mut changed = job.clone();
     let mut changes = Vec::new();
-    let steps: [fn(&Job) -> Option<Change>; 5] =
-        [flash_attention, shard, single_sequence, full_checkpointing, adam_8bit];
-    for step in steps {
+    for step in STEPS {
         let Some(change) = step(&changed) else { continue };
         changed = change.apply(&changed);
         changes.push(change);

@@ -50,6 +50,9 @@ pub struct PeakMemory {
     /// The parts in GiB, by name.
     #[serde(serialize_with = "with_unit")]
     pub parts: BTreeMap<MemoryPart, f64>,
+    /// The least that the job takes with every change that was tried, in GiB.
+    #[serde(skip)]
+    least_gib: f64,
     /// Changes that make the job fit, each with its estimated peak; empty if it fits.
     pub advice: Vec<String>,
 }
@@ -66,6 +69,7 @@ impl PeakMemory {
         let half_width = recipe.log_sd * Reference::Normal.half_width(level)?;
         let fits_probability = memory.fits_probability();
         let advice = Memory::advice(job, &recipe);
+        let least = if memory.fits { memory } else { Memory::least(job, &recipe) };
         Ok(Self {
             peak_gib_per_gpu: peak,
             peak_gib: Interval::from_log(peak.ln(), half_width),
@@ -77,6 +81,7 @@ impl PeakMemory {
             peak_phase: memory.peak_phase,
             stage: memory.stage,
             parts: memory.parts().map(|(part, bytes)| (part, bytes.gib())).collect(),
+            least_gib: least.needed.gib(),
             advice: advice.iter().map(ToString::to_string).collect(),
         })
     }
@@ -96,7 +101,10 @@ impl PeakMemory {
         let largest = largest
             .map_or_else(String::new, |(name, gib)| format!(", mostly {name} ({gib:.1} GiB)"));
         let advice = match self.advice.as_slice() {
-            [] => "no tried change makes it fit".to_owned(),
+            [] => format!(
+                "no tried change makes it fit: with all of them it takes a GPU of {:.0} GiB",
+                self.least_gib
+            ),
             changes => format!("changes that make it fit: {}", changes.join("; ")),
         };
         Some(Warning {
