@@ -9,6 +9,7 @@ pub mod document;
 pub mod event;
 pub mod finalizer;
 pub mod merge;
+pub mod overlap;
 pub mod reading;
 pub mod report;
 pub mod run;

@@ -8,6 +8,7 @@ use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
 use wattlaw::data::dataset::to_csv;
 use wattlaw::record::document::{Record, Total};
+use wattlaw::record::overlap::{CountedOnce, counted_once};
 use wattlaw::record::report::{Statement, UserMetadata};
 use wattlaw_meter::folder;
 
@@ -82,11 +83,15 @@ pub fn run(args: &Args) -> Done {
         _ => Failure::failed(e),
     })?;
     if let Some(path) = &args.table {
-        let rows = records.iter().map(|record| {
-            record.to_measurement(args.scope, &catalog).map_err(|e| {
+        let CountedOnce { records: counted, notes } = counted_once(&records);
+        for note in &notes {
+            render::note("note", note);
+        }
+        let rows = counted.iter().filter(|counted| !counted.reduced).map(|counted| {
+            counted.record.to_measurement(args.scope, &catalog).map_err(|e| {
                 Failure::Failed(format!(
                     "record {} cannot be written to a run table: {e}",
-                    record.id
+                    counted.record.id
                 ))
             })
         });

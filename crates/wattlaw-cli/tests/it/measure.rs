@@ -418,6 +418,31 @@ fn two_at_once_count_the_machine_once() {
 }
 
 #[test]
+fn two_containers_of_a_machine_count_it_once() {
+    let place = Place::new();
+    // each has a folder of temporary files of its own, so that neither knows of the other
+    let begun: Vec<Child> = ["one", "two"]
+        .map(|name| {
+            let folder = place.path().join(name);
+            fs::create_dir(&folder).unwrap();
+            start(
+                place.measure(&format!("--quiet --name {name}"), "sleep 0.5").env("TMPDIR", folder),
+            )
+        })
+        .into();
+    begun.into_iter().for_each(|child| assert!(child.finish().status.success()));
+    let records = place.records();
+    let watts: f64 = 100.0;
+    let longest =
+        records.iter().map(|r| read(r)["duration_s"].as_f64().unwrap()).fold(0.0, f64::max);
+    let output = place.wattlaw("report --format json").args(&records).finish();
+    let stated: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let joules = stated["energy_j"].as_f64().unwrap();
+    assert!(joules < 1.5 * watts * longest, "{joules} J in {longest} s");
+    assert!(stated["caveats"].to_string().contains("at the same time"), "{stated}");
+}
+
+#[test]
 fn a_gpu_that_disappears_leaves_a_gap_and_the_run_goes_on() {
     let place = Place::new();
     let script = "[[gpus]]\nuuid = 'GPU-11111111-2222-3333-4444-555555555555'\npower_w = [[0.0, 300.0]]\nlost_s = [0.5, 1.2]\n";

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::base::error::{Error, Result};
 use crate::base::units::Seconds;
 use crate::record::document::{End, Measured, Record, State, Window};
+use crate::record::overlap::overlaps;
 use crate::record::total::totals;
 
 /// Environment variables with the same value on all nodes of a job.
@@ -141,32 +142,17 @@ fn check_same_time(records: &[Record]) -> Result<()> {
 }
 
 fn check_devices_distinct(records: &[Record]) -> Result<()> {
-    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
-    for record in records {
-        for measured in &record.channels {
-            let device = device(record, measured);
-            if let Some(other) = seen.insert(device, &record.id) {
-                return Err(Error::Data(format!(
-                    "{} of {} is in records {other} and {}; its energy would be counted twice",
-                    measured.channel.name, measured.host, record.id
-                )));
-            }
-        }
+    let found = overlaps(records);
+    let Some(first) = found.first() else { return Ok(()) };
+    let of = |index: usize| records.get(index);
+    let measured = of(first.record).and_then(|r| r.channels.get(first.channel));
+    match (measured, of(first.record), of(first.counted_in)) {
+        (Some(measured), Some(record), Some(other)) => Err(Error::Data(format!(
+            "{} of {} is in records {} and {} at the same time; its energy would be counted twice",
+            measured.channel.name, measured.host, other.id, record.id
+        ))),
+        _ => Ok(()),
     }
-    Ok(())
-}
-
-/// A globally unique name of a device: a GPU's UUID, or else the machine and the path.
-fn device(record: &Record, measured: &Measured) -> String {
-    let channel = &measured.channel;
-    if channel.device.starts_with("GPU-") {
-        return channel.device.clone();
-    }
-    let node = record.nodes.iter().find(|node| node.host == measured.host);
-    // containers of one machine have different host names and the same boot id
-    let machine =
-        node.and_then(|node| node.boot_id.clone()).unwrap_or_else(|| measured.host.clone());
-    format!("{machine} {} {}", channel.component, channel.device)
 }
 
 /// The largest of the counts that the programs reported, since ranks may report the same or fewer.

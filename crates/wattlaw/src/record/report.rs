@@ -15,6 +15,7 @@ use crate::cost::{AttentionFlops, Cost};
 use crate::job::catalog::Catalog;
 use crate::record::Component;
 use crate::record::document::{End, Record, Total};
+use crate::record::overlap::{CountedOnce, counted_once};
 use crate::record::run::Tokens;
 
 /// Metadata from the user, besides the records.
@@ -60,7 +61,7 @@ pub struct Statement {
     pub duration_s: f64,
     /// Mean power.
     pub mean_power_w: Option<f64>,
-    /// The mean of several runs.
+    /// The mean of several runs, if none shares energy with another.
     pub mean: Option<Mean>,
     /// Tokens of all runs, if every run states them.
     pub tokens: Option<f64>,
@@ -132,26 +133,23 @@ impl Statement {
     /// Builds the statement of records.
     ///
     /// # Errors
-    /// [`Error::Data`] where a record is not closed or has no energy, where records have no common scope, or a record
-    /// occurs twice; [`Error::Invalid`] for a PUE below 1 or an intensity below 0.
+    /// [`Error::Data`] where a record is not closed or has no energy, or where records have no common scope;
+    /// [`Error::Invalid`] for a PUE below 1 or an intensity below 0.
     pub fn from_records(
         records: &[Record],
         metadata: &UserMetadata,
         catalog: &Catalog,
     ) -> Result<Self> {
         check(metadata)?;
-        for (i, record) in records.iter().enumerate() {
-            if records
-                .iter()
-                .skip(i + 1)
-                .any(|other| other.id == record.id && other.nodes == record.nodes)
-            {
-                return Err(Error::Data(format!("record {} occurs twice", record.id)));
-            }
-        }
         let scope = common_scope(records, metadata.scope)?;
+        for record in records {
+            record.total(Some(scope))?;
+        }
+        let CountedOnce { records: counted, notes: overlaps } = counted_once(records);
+        let repeats_alone = counted.iter().all(|c| !c.reduced);
+        let records: Vec<Record> = counted.into_iter().map(|counted| counted.record).collect();
         let totals: Vec<&Total> =
-            records.iter().map(|r| r.total(Some(scope))).collect::<Result<_>>()?;
+            records.iter().filter_map(|r| r.energies.iter().find(|t| t.scope == scope)).collect();
         let sum = |of: fn(&Total) -> f64| totals.iter().map(|t| of(t)).sum::<f64>();
         let energy = Joules::new(sum(|t| t.energy.value()));
         // systematic errors of one kind of meter add up over runs
@@ -178,7 +176,7 @@ impl Statement {
         Ok(Self {
             made_by: format!("wattlaw {}", env!("CARGO_PKG_VERSION")),
             scope,
-            meter: meters(records, scope),
+            meter: meters(&records, scope),
             energy_j: energy.value(),
             energy_kwh: energy.kwh(),
             assumed_j: sum(|t| t.assumed.value()),
@@ -188,7 +186,7 @@ impl Statement {
             covered: totals.iter().map(|t| t.covered).fold(1.0, f64::min),
             duration_s: duration,
             mean_power_w: (duration > 0.0).then(|| energy.value() / duration),
-            mean: (records.len() > 1).then(|| Mean {
+            mean: (records.len() > 1 && repeats_alone).then(|| Mean {
                 energy_j: energy.value() / n,
                 systematic_sd_j: systematic.map(|s| s / n),
                 random_sd_j: random / n,
@@ -198,14 +196,14 @@ impl Statement {
             energy_per_token_j: tokens.map(|n| energy.value() / n),
             model_flops: flops,
             pj_per_flop: flops.map(|n| energy.value() / n * 1e12),
-            hardware: hardware(records, catalog),
+            hardware: hardware(&records, catalog),
             pue,
             facility_energy_kwh: facility,
             intensity_g_per_kwh: intensity,
             carbon_g: intensity.map(|g| g * facility.unwrap_or(energy.kwh())),
             location: metadata.location.clone(),
             training_type: metadata.training_type.clone(),
-            caveats: caveats(records, scope, &totals, &works),
+            caveats: caveats(&records, scope, &totals, &works, &overlaps),
             runs: records
                 .iter()
                 .zip(&totals)
@@ -335,8 +333,21 @@ fn hardware(records: &[Record], catalog: &Catalog) -> Option<String> {
     records.iter().all(|r| of(r).as_ref() == Some(&first)).then_some(first)
 }
 
-fn caveats(records: &[Record], scope: Scope, totals: &[&Total], works: &[Work]) -> Vec<String> {
-    let mut caveats = Vec::new();
+/// A clause as a sentence.
+fn sentence(clause: &str) -> String {
+    let mut letters = clause.chars();
+    let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
+}
+
+fn caveats(
+    records: &[Record],
+    scope: Scope,
+    totals: &[&Total],
+    works: &[Work],
+    overlaps: &[String],
+) -> Vec<String> {
+    let mut caveats: Vec<String> = overlaps.iter().map(|note| sentence(note)).collect();
     let outside = match scope {
         Scope::Gpu => "CPUs, memory, network, power supplies and cooling are outside",
         Scope::Devices => "network, disks, fans, power supplies and cooling are outside",

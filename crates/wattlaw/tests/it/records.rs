@@ -369,7 +369,12 @@ fn stated(records: &[Record], said: &UserMetadata) -> Statement {
 #[test]
 fn repeats_reduce_the_random_error_only() {
     let one = stated(&[closed("a")], &UserMetadata::default());
-    let four: Vec<_> = ["a", "b", "c", "d"].map(closed).to_vec();
+    // one after another, since they are of one GPU
+    let four = ["a", "b", "c", "d"].map(|host| {
+        let mut record = closed(host);
+        record.started_at = format!("2026-03-0{}T12:00:00.000Z", host.as_bytes()[0] - b'`');
+        record
+    });
     let four = stated(&four, &UserMetadata::default());
     let mean = four.mean.unwrap();
     assert!(near(mean.energy_j, one.energy_j));
@@ -455,9 +460,73 @@ fn records_are_reported_at_a_scope_that_all_have() {
     assert!(error.unwrap_err().to_string().contains("no scope in common"));
     let both = stated(&[closed("a"), without_gpu], &UserMetadata::default());
     assert_eq!(both.scope, Scope::Devices);
-    let twice =
-        Statement::from_records(&[closed("a"), closed("a")], &UserMetadata::default(), &catalog);
-    assert_eq!(twice.unwrap_err().to_string(), "record 20260301T120000Z-a occurs twice");
+}
+
+/// A record like `closed` that began later, by another container: another host name, the same boot and devices.
+fn container(host: &str, later_s: u32) -> Record {
+    let mut record = closed(host);
+    record.nodes[0].boot_id = Some("boot-a".to_owned());
+    record.started_at = format!("2026-03-01T12:00:{later_s:02}.000Z");
+    record.ended_at = Some(format!("2026-03-01T12:00:{:02}.000Z", later_s + 11));
+    record
+}
+
+fn caveats(records: &[Record]) -> (f64, String) {
+    let statement = stated(records, &UserMetadata::default());
+    (statement.energy_j, statement.caveats.join(" "))
+}
+
+#[test]
+fn energy_that_two_records_hold_is_counted_once_and_said() {
+    let (a, mut b) = (closed("a"), closed("b"));
+    b.channels[0].channel.device = "GPU-other".to_owned();
+    let merged = merge(&[a.clone(), b.clone()]).unwrap();
+    // a merged record beside its parts, in any order
+    let (energy, said) = caveats(&[a.clone(), merged.clone(), b.clone()]);
+    assert!(near(energy, 6000.0), "{energy}");
+    assert!(said.contains(&format!("Record {} is part of the merged record", a.id)), "{said}");
+    // a copy
+    let (energy, said) = caveats(&[a.clone(), a.clone(), a.clone()]);
+    assert!(near(energy, 3000.0) && said.contains("occurs twice; it is counted once"), "{said}");
+    // two containers that read one GPU at the same time
+    let (energy, said) = caveats(&[a.clone(), container("c", 0)]);
+    assert!(near(energy, 3000.0), "{energy}");
+    assert!(said.contains("measured gpu0 of c and cpu0 of c at the same time"), "{said}");
+    // for half of the time: 3000 J and the other half of 3000 J, whose power is not known
+    let half = [a.clone(), container("c", 5)];
+    let (energy, said) = caveats(&half);
+    assert!(near(energy, 4500.0) && said.contains("for 50 % of the time"), "{energy} {said}");
+    assert!(stated(&half, &UserMetadata::default()).random_sd_j > 1500.0 / 3f64.sqrt());
+    // a command within another one's, and one after it
+    let mut nested = container("c", 2);
+    nested.duration = Some(s(4.0));
+    assert!(near(caveats(&[nested, a.clone()]).0, 3000.0));
+    let (energy, said) = caveats(&[a.clone(), container("c", 10)]);
+    assert!(near(energy, 6000.0) && !said.contains("at the same time"), "{energy} {said}");
+    // one machine's CPU counts once though the GPUs differ
+    let mut neighbour = container("c", 0);
+    neighbour.channels[0].channel.device = "GPU-other".to_owned();
+    let all = UserMetadata { scope: Some(Scope::Devices), ..UserMetadata::default() };
+    assert!(near(stated(&[a, neighbour], &all).energy_j, 6500.0));
+}
+
+#[test]
+fn runs_that_share_energy_are_not_fitted() {
+    let catalog = Catalog::built_in().unwrap();
+    let with_job = |mut record: Record| {
+        record.job = Some(JobSpec::from_toml(JOB).unwrap());
+        record
+    };
+    let (a, mut b) = (with_job(closed("a")), with_job(closed("b")));
+    b.channels[0].channel.device = "GPU-other".to_owned();
+    let merged = merge(&[a.clone(), b.clone()]).unwrap();
+    let of = |records: &[Record]| Dataset::from_records(records, "runs", None, &catalog).unwrap();
+    let data = of(&[a.clone(), b, merged.clone()]);
+    assert_eq!((data.runs.len(), &data.runs[0].run_id), (1, &merged.id));
+    assert!(data.notes[0].contains("part of the merged record"), "{:?}", data.notes);
+    let data = of(&[a.clone(), with_job(container("c", 5))]);
+    assert_eq!((data.runs.len(), &data.runs[0].run_id), (1, &a.id));
+    assert!(data.notes[1].contains("1 records share energy"), "{:?}", data.notes);
 }
 
 proptest! {
