@@ -8,6 +8,7 @@ pub(crate) mod defect;
 pub mod document;
 pub mod event;
 pub mod finalizer;
+pub mod gpus;
 pub mod merge;
 pub mod overlap;
 pub mod reading;

@@ -443,6 +443,28 @@ fn two_containers_of_a_machine_count_it_once() {
 }
 
 #[test]
+fn a_job_of_more_gpus_than_were_measured_is_told_so() {
+    let place = Place::new();
+    let gpus = ["a", "b"].map(|id| {
+        format!(
+            "[[gpus]]\nuuid = 'GPU-{id}'\npower_w = [[0, 300]]\nname = 'NVIDIA H100 80GB HBM3'\n"
+        )
+    });
+    let nvml = nvml_mock::stage(place.path(), &gpus.concat()).unwrap();
+    let job = "[model]\nname = 'gpt2'\n[system]\ngpu = 'rtx-4090'\ngpus = 2\n";
+    fs::write(place.path().join("job.toml"), job).unwrap();
+    let mut command = place.wattlaw("measure --gpus 0 --job job.toml -- sleep 0.3");
+    let output = command.env("WATTLAW_NVML", nvml).finish();
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    for said in ["the job has 2 GPUs, but 1 was measured", "states the GPU rtx-4090"] {
+        assert!(text(&output.stderr).contains(said), "{}", text(&output.stderr));
+    }
+    let output = place.wattlaw("report").arg(place.record().0).finish();
+    let shown = text(&output.stdout);
+    assert!(shown.contains("1 × h100-sxm5-80gb") && !shown.contains("4090 |"), "{shown}");
+}
+
+#[test]
 fn a_gpu_that_disappears_leaves_a_gap_and_the_run_goes_on() {
     let place = Place::new();
     let script = "[[gpus]]\nuuid = 'GPU-11111111-2222-3333-4444-555555555555'\npower_w = [[0.0, 300.0]]\nlost_s = [0.5, 1.2]\n";

@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use super::document::{Measured, Record, State};
+use super::gpus::GpuMismatch;
 use crate::base::words::words;
+use crate::job::catalog::Catalog;
 
 /// Share of a run that may be unread or uncertain without a defect: well below the error of sensors (5 %), well above
 /// rounding.
@@ -26,6 +28,8 @@ pub enum DefectKind {
     PartCovered,
     /// The run is too short for the meter.
     ShortWindow,
+    /// The job states other GPUs than were measured.
+    GpuMismatch,
     /// Part of the energy is assumed.
     Assumed,
     /// The power is above the device's limit.
@@ -38,7 +42,7 @@ pub enum DefectKind {
 
 words!(DefectKind, "kind": Open = "open", Recovered = "recovered", EndedBadly = "ended-badly",
     HeldElsewhere = "held-elsewhere", Faults = "faults", PartCovered = "part-covered",
-    ShortWindow = "short-window", Assumed = "assumed", AboveLimit = "above-limit",
+    ShortWindow = "short-window", GpuMismatch = "gpu-mismatch", Assumed = "assumed", AboveLimit = "above-limit",
     Throttled = "throttled", Note = "note");
 
 /// A defect of a record.
@@ -52,7 +56,7 @@ pub struct Defect {
 
 impl Record {
     /// The defects: first those of the whole record, then those of channels.
-    pub fn defects(&self) -> Vec<Defect> {
+    pub fn defects(&self, catalog: &Catalog) -> Vec<Defect> {
         let mut found = Vec::new();
         let mut report = |kind, text: String| found.push(Defect { kind, text });
         match self.state {
@@ -74,6 +78,9 @@ impl Record {
                 DefectKind::HeldElsewhere,
                 format!("record {other} measured this machine at the same time"),
             );
+        }
+        for clause in self.gpu_mismatch(catalog).iter().flat_map(GpuMismatch::clauses) {
+            report(DefectKind::GpuMismatch, clause);
         }
         if let Some(first) = self.faults.first() {
             report(

@@ -15,6 +15,7 @@ use crate::cost::{AttentionFlops, Cost};
 use crate::job::catalog::Catalog;
 use crate::record::Component;
 use crate::record::document::{End, Record, Total};
+use crate::record::gpus::GpuMismatch;
 use crate::record::overlap::{CountedOnce, counted_once};
 use crate::record::run::Tokens;
 
@@ -67,13 +68,13 @@ pub struct Statement {
     pub tokens: Option<f64>,
     /// `counted` by the program, or `stated` by the job of a run that ended well.
     pub tokens_are: Option<&'static str>,
-    /// Joules a token.
+    /// Joules a token; null if not all GPUs of a job were measured.
     pub energy_per_token_j: Option<f64>,
     /// Model FLOPs: without recomputation, full attention square.
     pub model_flops: Option<f64>,
-    /// Picojoules a FLOP.
+    /// Picojoules a FLOP; null if not all GPUs of a job were measured.
     pub pj_per_flop: Option<f64>,
-    /// Hardware, such as `4 × a100-sxm4-40gb`.
+    /// Hardware, such as `4 × a100-sxm4-40gb`: the measured GPUs, where any were.
     pub hardware: Option<String>,
     /// Power usage effectiveness, where given.
     pub pue: Option<f64>,
@@ -163,6 +164,8 @@ impl Statement {
         let tokens: Option<f64> = works.iter().map(|w| w.tokens.map(Tokens::value)).sum();
         let tokens = tokens.filter(|n| *n > 0.0);
         let counted = works.iter().all(|w| matches!(w.tokens, Some(Tokens::Counted(_))));
+        // the work of all GPUs belongs to their energy only
+        let whole = works.iter().all(|w| w.mismatch.as_ref().is_none_or(|m| m.count.is_none()));
         let flops: Option<f64> = works.iter().map(|w| w.flops).sum();
         let flops = flops.filter(|n| *n > 0.0);
         let job_says = |of: fn(&Work) -> Option<f64>| {
@@ -193,9 +196,9 @@ impl Statement {
             }),
             tokens,
             tokens_are: tokens.map(|_| if counted { "counted" } else { "stated" }),
-            energy_per_token_j: tokens.map(|n| energy.value() / n),
+            energy_per_token_j: tokens.filter(|_| whole).map(|n| energy.value() / n),
             model_flops: flops,
-            pj_per_flop: flops.map(|n| energy.value() / n * 1e12),
+            pj_per_flop: flops.filter(|_| whole).map(|n| energy.value() / n * 1e12),
             hardware: hardware(&records, catalog),
             pue,
             facility_energy_kwh: facility,
@@ -264,6 +267,7 @@ struct Work {
     flops: Option<f64>,
     pue: Option<f64>,
     intensity: Option<f64>,
+    mismatch: Option<GpuMismatch>,
 }
 
 impl Work {
@@ -278,7 +282,13 @@ impl Work {
             let job = done.resolve(catalog).ok()?;
             Some(Cost::count(&job, AttentionFlops::Full).model_flops().value())
         });
-        Self { tokens, flops, pue: spec.system.pue, intensity: spec.system.carbon_g_per_kwh }
+        Self {
+            tokens,
+            flops,
+            pue: spec.system.pue,
+            intensity: spec.system.carbon_g_per_kwh,
+            mismatch: record.gpu_mismatch(catalog),
+        }
     }
 }
 
@@ -314,7 +324,10 @@ fn meters(records: &[Record], scope: Scope) -> String {
 fn hardware(records: &[Record], catalog: &Catalog) -> Option<String> {
     let of = |record: &Record| {
         let job = record.described_job(catalog);
-        let gpus = job.system.gpus.unwrap_or(job.parallelism.implied_gpus());
+        let gpus = match record.measured_gpus().count() as u64 {
+            0 => job.system.gpus.unwrap_or(job.parallelism.implied_gpus()),
+            measured => measured,
+        };
         match job.system.gpu {
             Some(gpu) => Some(format!("{gpus} × {gpu}")),
             None => {
@@ -369,6 +382,9 @@ fn caveats(
     }
     for (record, (total, work)) in records.iter().zip(totals.iter().zip(works)) {
         let of = |text: String| format!("Run {}: {text}.", record.id);
+        for clause in work.mismatch.iter().flat_map(GpuMismatch::clauses) {
+            caveats.push(of(clause));
+        }
         if total.covered < 0.99 {
             caveats.push(of(format!(
                 "meters have readings in only {:.0} % of its time",

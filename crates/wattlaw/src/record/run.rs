@@ -135,12 +135,15 @@ impl Record {
         self.ended_well().then(|| Tokens::Stated(job.tokens()))
     }
 
-    /// The job, with the measured accelerators if it names none.
+    /// The job, with the measured accelerators where it names none or the driver states another model.
     pub(crate) fn described_job(&self, catalog: &Catalog) -> JobSpec {
         let mut job = self.job.clone().unwrap_or_default();
         let gpus: Vec<&Measured> =
             self.channels.iter().filter(|c| c.channel.component == Component::Gpu).collect();
         let unnamed = job.system.name.is_none();
+        if let Some(model) = self.gpu_mismatch(catalog).and_then(|mismatch| mismatch.model) {
+            job.system.gpu = Some(model.measured);
+        }
         if job.system.gpu.is_none() && unnamed {
             let known = |m: &&Measured| m.channel.model.clone();
             job.system.gpu = gpus

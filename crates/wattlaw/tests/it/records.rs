@@ -511,6 +511,36 @@ fn energy_that_two_records_hold_is_counted_once_and_said() {
 }
 
 #[test]
+fn the_gpus_of_the_job_are_held_against_the_meters() {
+    let catalog = Catalog::built_in().unwrap();
+    let mut record = closed("a");
+    let job = |system: &str| JobSpec::from_toml(&format!("{JOB}[system]\n{system}\n")).unwrap();
+    // one of four GPUs was measured
+    record.job = Some(job("gpu = 'a100-sxm4-40gb'\ngpus = 4"));
+    let carbon = UserMetadata { intensity_g_per_kwh: Some(100.0), ..UserMetadata::default() };
+    let statement = stated(std::slice::from_ref(&record), &carbon);
+    assert_eq!(statement.hardware.as_deref(), Some("1 × a100-sxm4-40gb"));
+    assert_eq!((statement.energy_per_token_j, statement.pj_per_flop), (None, None));
+    let said = "the job has 4 GPUs, but 1 was measured, so the energy is that of 1";
+    assert!(statement.caveats.join(" ").contains(said), "{:?}", statement.caveats);
+    assert!(!statement.markdown().contains("4 × a100"), "{}", statement.markdown());
+    let error = record.to_measurement(None, &catalog).unwrap_err().to_string();
+    assert!(error.starts_with("1 of the 4 GPUs of record"), "{error}");
+    assert!(record.defects(&catalog).iter().any(|d| d.text == said));
+    // degrees state a number of GPUs too
+    record.job = Some(JobSpec::from_toml(&format!("{JOB}[parallelism]\ndp = 2\n")).unwrap());
+    assert!(record.to_measurement(None, &catalog).is_err());
+    // the driver's word on the model counts
+    record.job = Some(job("gpu = 'rtx-4090'"));
+    let statement = stated(std::slice::from_ref(&record), &carbon);
+    assert_eq!(statement.hardware.as_deref(), Some("1 × a100-sxm4-40gb"));
+    assert!(statement.caveats.join(" ").contains("states the GPU rtx-4090"));
+    let data = Dataset::from_records(&[record], "runs", None, &catalog).unwrap();
+    assert_eq!(data.runs[0].gpu(), "a100-sxm4-40gb");
+    assert!(data.notes[0].contains("rtx-4090 for a100-sxm4-40gb"), "{:?}", data.notes);
+}
+
+#[test]
 fn runs_that_share_energy_are_not_fitted() {
     let catalog = Catalog::built_in().unwrap();
     let with_job = |mut record: Record| {

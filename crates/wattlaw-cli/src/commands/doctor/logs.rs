@@ -73,7 +73,7 @@ pub fn run(paths: &[PathBuf], format: Format) -> Done {
 fn check_file(path: &Path, catalog: &Catalog) -> CheckedFile {
     let file = path.display().to_string();
     if path.is_dir() || path.file_name().is_some_and(|name| name == folder::RUN) {
-        return record(path, file);
+        return record(path, file, catalog);
     }
     match logs::read(None, &[path.to_owned()], Options::default()) {
         Ok((format, log)) => {
@@ -96,11 +96,11 @@ fn check_file(path: &Path, catalog: &Catalog) -> CheckedFile {
     }
 }
 
-fn record(path: &Path, file: String) -> CheckedFile {
+fn record(path: &Path, file: String, catalog: &Catalog) -> CheckedFile {
     match folder::read(path) {
         Ok(record) => {
             let findings = record
-                .defects()
+                .defects(catalog)
                 .into_iter()
                 .map(|d| Finding { line: None, times: 1, kind: d.kind.to_string(), text: d.text })
                 .collect();

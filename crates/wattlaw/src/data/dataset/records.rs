@@ -24,6 +24,7 @@ impl Dataset {
         let (mut runs, mut notes) = (Vec::new(), Vec::new());
         let mut failed = 0;
         let mut odd = Vec::new();
+        let mut contradicted = Vec::new();
         let CountedOnce { records, notes: overlaps } = counted_once(records);
         notes.extend(overlaps);
         let shared = records.iter().filter(|counted| counted.reduced).count();
@@ -34,7 +35,11 @@ impl Dataset {
         }
         for record in records.iter().filter(|c| !c.reduced).map(|counted| &counted.record) {
             match record.to_measurement(scope, catalog) {
-                Ok(run) if record.ended_well() => runs.push(run),
+                Ok(run) if record.ended_well() => {
+                    let model = record.gpu_mismatch(catalog).and_then(|mismatch| mismatch.model);
+                    contradicted.extend(model.map(|model| (record.id.clone(), model)));
+                    runs.push(run);
+                }
                 Ok(_) => failed += 1,
                 Err(_) if record.closed().is_ok() && !record.ended_well() => failed += 1,
                 Err(error) => odd.push(error.to_string()),
@@ -45,6 +50,14 @@ impl Dataset {
         }
         if let Some(first) = odd.first() {
             notes.push(format!("{} records are not runs; the first because {first}", odd.len()));
+        }
+        if let Some((id, model)) = contradicted.first() {
+            notes.push(format!(
+                "{} records state another GPU than the driver, which counts; the first is {id}: {} for {}",
+                contradicted.len(),
+                model.stated,
+                model.measured
+            ));
         }
         if runs.is_empty() {
             let why = match notes.as_slice() {
