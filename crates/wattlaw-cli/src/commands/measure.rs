@@ -120,6 +120,8 @@ fn setup(args: &Args) -> Done<Setup> {
         job,
         made_by: format!("wattlaw {}", env!("CARGO_PKG_VERSION")),
         notes: opened.notes,
+        left_out: opened.left_out,
+        shared: opened.shared,
     })
 }
 

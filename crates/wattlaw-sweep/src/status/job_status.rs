@@ -52,7 +52,7 @@ pub(super) fn status_of(record: &Record) -> (JobStatus, Option<Reason>) {
     }
     match end {
         End::Unseen => (JobStatus::Interrupted, None),
-        End::Exit { code: 0 } if record.held_by.is_some() && record.energies.is_empty() => {
+        End::Exit { code: 0 } if is_measured_by_another(record) => {
             failed(Reason::MeasuredByAnother)
         }
         End::Exit { code: 0 } if record.steps.unwrap_or(0) == 0 && record.tokens.is_none() => {
@@ -60,6 +60,14 @@ pub(super) fn status_of(record: &Record) -> (JobStatus, Option<Reason>) {
         }
         End::Exit { code: 0 } => (JobStatus::Done, None),
         end => failed(Reason::Ended(end)),
+    }
+}
+
+/// Whether another record has some of the energy of the narrowest scope, or all energy.
+fn is_measured_by_another(record: &Record) -> bool {
+    match record.energy() {
+        Some(total) => record.held(total.scope).next().is_some(),
+        None => record.held_by.is_some(),
     }
 }
 

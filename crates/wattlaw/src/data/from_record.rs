@@ -26,6 +26,14 @@ impl Record {
             true => self.closed().map(|()| None)?,
             false => Some(self.total_of(&totals, scope)?),
         };
+        if let Some(held) = total.and_then(|total| self.held(total.scope).next()) {
+            return Err(Error::Data(format!(
+                "record {} counts {} in the same time, so the energy of record {} is not that of the run",
+                held.held_by.as_deref().unwrap_or_default(),
+                held.channel.name,
+                self.id
+            )));
+        }
         if let Some(count) = self.gpu_mismatch(catalog).and_then(|mismatch| mismatch.count) {
             return Err(Error::Data(format!(
                 "{} of the {} GPUs of record {} were measured, so its energy is not that of the job",

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::document::{Measured, Record, State};
 use super::gpus::GpuMismatch;
+use crate::base::units::Seconds;
 use crate::base::words::words;
 use crate::job::catalog::Catalog;
 
@@ -73,11 +74,8 @@ impl Record {
         if self.end.is_some_and(|end| !end.well()) {
             report(DefectKind::EndedBadly, format!("the command failed: {}", self.outcome()));
         }
-        if let Some(other) = &self.held_by {
-            report(
-                DefectKind::HeldElsewhere,
-                format!("record {other} measured this machine at the same time"),
-            );
+        for clause in self.held_clauses() {
+            report(DefectKind::HeldElsewhere, clause);
         }
         for clause in self.gpu_mismatch(catalog).iter().flat_map(GpuMismatch::clauses) {
             report(DefectKind::GpuMismatch, clause);
@@ -103,6 +101,30 @@ impl Record {
     }
 }
 
+impl Record {
+    /// What other records counted in the time of this one, a clause each.
+    pub(super) fn held_clauses(&self) -> Vec<String> {
+        let of = |measured: &Measured| {
+            let (name, by) = (&measured.channel.name, measured.held_by.as_ref()?);
+            Some(match measured.counted_from {
+                None => format!(
+                    "the energy of {name} counts in record {by}, which ran at the same time"
+                ),
+                Some(from) => format!(
+                    "the energy of {name} counts in record {by} for the first {:.1} s",
+                    (from - self.begin.unwrap_or(Seconds::ZERO)).value()
+                ),
+            })
+        };
+        let of_channels: Vec<String> = self.channels.iter().filter_map(of).collect();
+        match (&self.held_by, of_channels.is_empty()) {
+            // a record of before channels said so
+            (Some(by), true) => vec![format!("record {by} measured this machine at the same time")],
+            _ => of_channels,
+        }
+    }
+}
+
 impl Measured {
     fn defects(&self, report: &mut impl FnMut(DefectKind, String)) {
         let name = &self.channel.name;
@@ -110,7 +132,7 @@ impl Measured {
             report(DefectKind::Assumed, format!("{name} is a stated power, not measured"));
             return;
         }
-        if self.covered < 1.0 - NEGLIGIBLE_SHARE {
+        if self.held_by.is_none() && self.covered < 1.0 - NEGLIGIBLE_SHARE {
             report(
                 DefectKind::PartCovered,
                 format!("{name} has readings in {:.1} % of the time", self.covered * 100.0),

@@ -200,6 +200,7 @@ impl Span {
         let end = begin + record.duration?;
         let opened = measured.gaps.iter().filter(|gap| gap.from <= begin).map(|gap| gap.to);
         let closed = measured.gaps.iter().filter(|gap| gap.to >= end).map(|gap| gap.from);
+        let begin = measured.counted_from.unwrap_or(begin).max(begin);
         let from = opened.fold(begin, Seconds::max);
         let to = closed.fold(end, Seconds::min);
         (to > from).then(|| Self { from: zero + from.value(), to: zero + to.value() })
@@ -216,7 +217,7 @@ impl Span {
 }
 
 /// A globally unique name of a device: a GPU's UUID, or else the machine and the path.
-fn device(record: &Record, measured: &Measured) -> String {
+pub(super) fn device(record: &Record, measured: &Measured) -> String {
     let channel = &measured.channel;
     if channel.device.starts_with("GPU-") {
         return channel.device.clone();

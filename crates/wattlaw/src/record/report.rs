@@ -385,7 +385,8 @@ fn caveats(
         for clause in work.mismatch.iter().flat_map(GpuMismatch::clauses) {
             caveats.push(of(clause));
         }
-        if total.covered < 0.99 {
+        caveats.extend(record.held_clauses().into_iter().map(of));
+        if total.covered < 0.99 && record.held(scope).next().is_none() {
             caveats.push(of(format!(
                 "meters have readings in only {:.0} % of its time",
                 100.0 * total.covered

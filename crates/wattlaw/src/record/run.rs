@@ -1,7 +1,7 @@
 //! The run of a record: energy by scope, training window, tokens and job.
 
 use super::document::{End, Measured, Part, Record, Total, Window};
-use super::total::totals;
+use super::total::{components, totals};
 use crate::base::amount::Count;
 use crate::base::error::{Error, Result};
 use crate::base::scope::Scope;
@@ -47,19 +47,24 @@ impl Record {
         scope: Option<Scope>,
     ) -> Result<&'a Total> {
         self.closed()?;
-        if let Some(other) = &self.held_by {
-            return Err(Error::Data(format!(
-                "record {} has no energy: record {other} measured this machine at the same time",
-                self.id
-            )));
-        }
         let found = match scope {
             None => totals.first(),
             Some(scope) => totals.iter().find(|t| t.scope == scope),
         };
         found.filter(|t| t.energy > Joules::ZERO).ok_or_else(|| {
             let of = scope.map(|s| format!(" of scope {s}")).unwrap_or_default();
-            Error::Data(format!("record {} has no energy{of}", self.id))
+            let why = self
+                .held_by
+                .as_ref()
+                .map(|other| format!(": record {other} measured this machine at the same time"));
+            Error::Data(format!("record {} has no energy{of}{}", self.id, why.unwrap_or_default()))
+        })
+    }
+
+    /// The channels of a scope whose energy counts in another record for some of the time.
+    pub fn held(&self, scope: Scope) -> impl Iterator<Item = &Measured> {
+        self.channels.iter().filter(move |measured| {
+            measured.held_by.is_some() && components(scope).contains(&measured.channel.component)
         })
     }
 
@@ -86,7 +91,9 @@ impl Record {
         let share = |measured: &Measured| {
             let is_its =
                 |part: &&Part| part.host == measured.host && part.channel == measured.channel.name;
-            let part = window.energies.iter().find(is_its);
+            let counts = measured.held_by.is_none()
+                || measured.counted_from.is_some_and(|from| from <= window.from);
+            let part = window.energies.iter().find(is_its).filter(|_| counts);
             Measured {
                 energy: part.map(|p| p.energy),
                 systematic_sd: part
@@ -165,11 +172,8 @@ impl Record {
     pub fn meter(&self, scope: Scope) -> String {
         let mut found: Vec<String> = Vec::new();
         for measured in &self.channels {
-            let inside = match scope {
-                Scope::Gpu => measured.channel.component == Component::Gpu,
-                Scope::NodeDc => measured.channel.component == Component::Node,
-                _ => measured.channel.component != Component::Node,
-            };
+            let inside =
+                components(scope).contains(&measured.channel.component) && !measured.is_held();
             let word = format!("{}:{}", measured.channel.component, measured.channel.instrument);
             if inside && !found.contains(&word) {
                 found.push(word);

@@ -70,6 +70,7 @@ fn opened(host: &str, channels: Vec<Channel>) -> Record {
         job: None,
         faults: Vec::new(),
         notes: Vec::new(),
+        left_out: Vec::new(),
     }
 }
 
@@ -508,6 +509,94 @@ fn energy_that_two_records_hold_is_counted_once_and_said() {
     neighbour.channels[0].channel.device = "GPU-other".to_owned();
     let all = UserMetadata { scope: Some(Scope::Devices), ..UserMetadata::default() };
     assert!(near(stated(&[a, neighbour], &all).energy_j, 6500.0));
+}
+
+/// A record like `trained` of another rank on the machine `a`: the first one holds its devices, wholly or until a time.
+fn second_rank(until: Option<f64>) -> Record {
+    let mut record = opened("a", gpu_and_cpu());
+    record.id = "20260301T120000Z-rank1".to_owned();
+    record.held_by = Some("/runs/20260301T120000Z-a".to_owned());
+    for measured in &mut record.channels {
+        measured.held_by = record.held_by.clone();
+    }
+    let mut entries = vec![
+        happened(1.0, Event::CommandBegin),
+        happened(3.0, Event::WindowBegin { name: "epoch".to_owned() }),
+        happened(5.0, Event::WindowEnd { name: None }),
+        ended(11.0, WELL),
+    ];
+    for channel in ["gpu0", "cpu0"] {
+        let taken = Event::TakenOver { channel: channel.to_owned() };
+        entries.extend(until.map(|at| happened(at, taken)));
+    }
+    let mut record = close(record, entries, &lines(12.0));
+    record.ended_at = Some("2026-03-01T12:00:11.000Z".to_owned());
+    record
+}
+
+#[test]
+fn a_device_is_handed_over_from_record_to_record() {
+    let catalog = Catalog::built_in().unwrap();
+    // the first one's command ended after five of ten seconds
+    let second = second_rank(Some(6.0));
+    assert!(near(second.energies[0].energy.value(), 1500.0), "{:?}", second.energies);
+    assert!(near(second.energies[0].covered, 0.5));
+    assert_eq!(second.channels[0].counted_from, Some(s(6.0)));
+    assert_eq!(Record::from_json(&second.to_json().unwrap()).unwrap(), second);
+    let said = "the energy of gpu0 counts in record /runs/20260301T120000Z-a for the first 5.0 s";
+    assert!(
+        stated(std::slice::from_ref(&second), &UserMetadata::default())
+            .caveats
+            .join(" ")
+            .contains(said)
+    );
+    assert!(
+        second
+            .to_measurement(None, &catalog)
+            .unwrap_err()
+            .to_string()
+            .contains("counts gpu0 in the same time")
+    );
+    let entries = vec![happened(1.0, Event::CommandBegin), ended(6.0, WELL)];
+    let mut first = close(opened("a", gpu_and_cpu()), entries, &lines(7.0));
+    first.ended_at = Some("2026-03-01T12:00:06.000Z".to_owned());
+    // both together are the machine's ten seconds, merged or not
+    let merged = merge(&[first.clone(), second.clone()]).unwrap();
+    assert!(near(merged.energies[0].energy.value(), 3000.0), "{:?}", merged.energies);
+    assert!(near(merged.energies[0].covered, 1.0) && merged.channels.len() == 2);
+    assert!(near(stated(&[first, second], &UserMetadata::default()).energy_j, 3000.0));
+}
+
+#[test]
+fn what_is_measured_counts_though_a_neighbour_holds_the_rest() {
+    let mut record = opened("a", gpu_and_cpu());
+    record.held_by = Some("/runs/other".to_owned());
+    record.channels[1].held_by = record.held_by.clone();
+    record.job = Some(JobSpec::from_toml(JOB).unwrap());
+    let entries = vec![happened(1.0, Event::CommandBegin), ended(11.0, WELL)];
+    let record = close(record, entries, &lines(12.0));
+    assert_eq!(record.energies.len(), 1);
+    let run = record.to_measurement(None, &Catalog::built_in().unwrap()).unwrap();
+    assert!(near(run.energy.unwrap().value(), 3000.0));
+    let error = record.total(Some(Scope::Devices)).unwrap_err().to_string();
+    assert!(error.contains("no energy of scope devices: record /runs/other measured"), "{error}");
+}
+
+#[test]
+fn a_window_of_any_rank_has_the_energy_of_the_machine() {
+    let (first, second) = (closed("a"), second_rank(None));
+    assert!(second.energies.is_empty());
+    assert!(near(second.windows[0].energies[0].energy.value(), 600.0));
+    let merged = merge(&[first.clone(), second.clone()]).unwrap();
+    assert!(near(merged.energies[0].energy.value(), 3000.0) && merged.channels.len() == 2);
+    let [window] = merged.windows.as_slice() else { panic!("{:?}", merged.windows) };
+    let energies: Vec<f64> = window.energies.iter().map(|part| part.energy.value()).collect();
+    assert!(window.name == "epoch" && near(energies[0], 600.0) && near(energies[1], 100.0));
+    assert_eq!(energies.len(), 2);
+    // another node did not report it
+    let mut other = closed("b");
+    other.channels[0].channel.device = "GPU-other".to_owned();
+    assert!(merge(&[first, second, other]).unwrap().windows.is_empty());
 }
 
 #[test]
