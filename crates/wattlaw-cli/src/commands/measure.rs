@@ -184,7 +184,7 @@ fn print_outcome(args: &Args, outcome: &Outcome) {
 
 fn summary(record: &Record, folder: &str) -> String {
     let time = record.duration.map_or(0.0, wattlaw::base::units::Seconds::value);
-    let energy = match record.energy() {
+    let energy = match record.widest() {
         Some(total) => report::energy(total, time),
         None => "time only".to_owned(),
     };

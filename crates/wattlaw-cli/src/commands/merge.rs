@@ -30,7 +30,7 @@ pub fn run(args: &Args) -> Done {
     let path = folder::keep(&args.out, &mut merged).map_err(Failure::failed)?;
     let time = merged.duration.map_or(0.0, wattlaw::base::units::Seconds::value);
     let energy =
-        merged.energy().map_or_else(|| "time only".to_owned(), |t| report::energy(t, time));
+        merged.widest().map_or_else(|| "time only".to_owned(), |t| report::energy(t, time));
     let text = format!(
         "{} records: {energy} in {}; {}",
         records.len(),

@@ -37,7 +37,7 @@ pub struct Args {
     /// Power usage effectiveness: facility energy / IT energy
     #[arg(long, value_parser = number)]
     pue: Option<f64>,
-    /// Energy scope to report: gpu, devices or node_dc. Default: the narrowest
+    /// Energy scope to report: gpu, devices or node_dc. Default: the widest that was measured
     #[arg(long, value_parser = Scope::from_str)]
     scope: Option<Scope>,
     /// Location of the run, for a model card
@@ -85,7 +85,7 @@ pub fn run(args: &Args) -> Done {
     if let Some(path) = &args.table {
         let CountedOnce { records: counted, notes } = counted_once(&records);
         for note in &notes {
-            render::note("note", note);
+            render::note("note", &note.text);
         }
         let rows = counted.iter().filter(|counted| !counted.reduced).map(|counted| {
             counted.record.to_measurement(args.scope, &catalog).map_err(|e| {

@@ -104,24 +104,27 @@ impl Record {
 impl Record {
     /// What other records counted in the time of this one, a clause each.
     pub(super) fn held_clauses(&self) -> Vec<String> {
-        let of = |measured: &Measured| {
-            let (name, by) = (&measured.channel.name, measured.held_by.as_ref()?);
-            Some(match measured.counted_from {
-                None => format!(
-                    "the energy of {name} counts in record {by}, which ran at the same time"
-                ),
-                Some(from) => format!(
-                    "the energy of {name} counts in record {by} for the first {:.1} s",
-                    (from - self.begin.unwrap_or(Seconds::ZERO)).value()
-                ),
-            })
-        };
-        let of_channels: Vec<String> = self.channels.iter().filter_map(of).collect();
+        let of_channels: Vec<String> =
+            self.channels.iter().filter_map(|measured| self.held_clause(measured)).collect();
         match (&self.held_by, of_channels.is_empty()) {
             // a record of before channels said so
             (Some(by), true) => vec![format!("record {by} measured this machine at the same time")],
             _ => of_channels,
         }
+    }
+
+    /// What another record counted of a channel, as a clause.
+    pub(super) fn held_clause(&self, measured: &Measured) -> Option<String> {
+        let (name, by) = (&measured.channel.name, measured.held_by.as_ref()?);
+        Some(match measured.counted_from {
+            None => {
+                format!("the energy of {name} counts in record {by}, which ran at the same time")
+            }
+            Some(from) => format!(
+                "the energy of {name} counts in record {by} for the first {:.1} s",
+                (from - self.begin.unwrap_or(Seconds::ZERO)).value()
+            ),
+        })
     }
 }
 

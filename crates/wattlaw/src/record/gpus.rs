@@ -26,6 +26,11 @@ pub struct Contradiction<T> {
 impl GpuMismatch {
     /// The contradictions, a clause each.
     pub fn clauses(&self) -> Vec<String> {
+        self.clauses_by_kind().into_iter().map(|(clause, _)| clause).collect()
+    }
+
+    /// The contradictions, a clause each, with whether it is of the number of GPUs.
+    pub(super) fn clauses_by_kind(&self) -> Vec<(String, bool)> {
         let count = self.count.as_ref().map(|count| {
             let were = if count.measured == 1 { "was" } else { "were" };
             format!(
@@ -39,7 +44,8 @@ impl GpuMismatch {
                 model.stated, model.measured
             )
         });
-        count.into_iter().chain(model).collect()
+        let count = count.map(|clause| (clause, true));
+        count.into_iter().chain(model.map(|clause| (clause, false))).collect()
     }
 }
 

@@ -33,8 +33,17 @@ pub struct Overlap {
 pub struct CountedOnce {
     /// The records that count, in order.
     pub records: Vec<Counted>,
-    /// What is counted once, a clause each.
-    pub notes: Vec<String>,
+    /// What is counted once.
+    pub notes: Vec<OverlapNote>,
+}
+
+/// Energy that is counted once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OverlapNote {
+    /// A clause.
+    pub text: String,
+    /// Whether the energy that is counted once was estimated, by the mean power.
+    pub estimated: bool,
 }
 
 /// A record that counts.
@@ -80,7 +89,7 @@ pub fn overlaps(records: &[Record]) -> Vec<Overlap> {
 /// is unknown, so its energy is uniform between zero and twice that, as in a gap of readings.
 pub fn counted_once(records: &[Record]) -> CountedOnce {
     let repeated = repeats(records);
-    let mut notes: Vec<String> =
+    let mut notes: Vec<OverlapNote> =
         repeated.iter().map(|(index, of)| repeat_note(records, *index, *of)).collect();
     let mut counted: Vec<Counted> =
         records.iter().map(|r| Counted { record: r.clone(), reduced: false }).collect();
@@ -240,12 +249,15 @@ fn take(measured: &mut Measured, share: f64) {
     measured.random_sd = Joules::new(random.hypot(unknown));
 }
 
-fn repeat_note(records: &[Record], index: usize, of: usize) -> String {
+fn repeat_note(records: &[Record], index: usize, of: usize) -> OverlapNote {
     let (id, other) = (id(records, index), id(records, of));
-    if id == other {
-        return format!("record {id} occurs twice; it is counted once");
-    }
-    format!("record {id} is part of the merged record {other}; its energy is counted once")
+    let text = match id == other {
+        true => format!("record {id} occurs twice; it is counted once"),
+        false => {
+            format!("record {id} is part of the merged record {other}; its energy is counted once")
+        }
+    };
+    OverlapNote { text, estimated: false }
 }
 
 fn share_note(
@@ -253,20 +265,21 @@ fn share_note(
     index: usize,
     counted_in: usize,
     channels: &[(String, f64)],
-) -> String {
+) -> OverlapNote {
     let names: Vec<&str> = channels.iter().map(|(name, _)| name.as_str()).collect();
-    let (names, (id, other)) = (names.join(" and "), (id(records, index), id(records, counted_in)));
+    let (id, other) = (id(records, index), id(records, counted_in));
+    let both =
+        format!("records {other} and {id} measured {} at the same time", names.join(" and "));
     let share = channels.iter().map(|(_, share)| *share).fold(0.0, f64::max);
-    if channels.iter().all(|(_, share)| *share >= 1.0) {
-        return format!(
-            "records {other} and {id} measured {names} at the same time; its energy is counted once, in {other}"
-        );
-    }
-    format!(
-        "records {other} and {id} measured {names} at the same time for {:.0} % of the time of {id}; that part, estimated by \
-         the mean power, is counted once, in {other}",
-        100.0 * share
-    )
+    let estimated = channels.iter().any(|(_, share)| *share < 1.0);
+    let text = match estimated {
+        false => format!("{both}; its energy is counted once, in {other}"),
+        true => format!(
+            "{both} for {:.0} % of the time of {id}; that part, estimated by the mean power, is counted once, in {other}",
+            100.0 * share
+        ),
+    };
+    OverlapNote { text, estimated }
 }
 
 fn id(records: &[Record], index: usize) -> &str {

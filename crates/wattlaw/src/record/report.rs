@@ -4,6 +4,9 @@
 //! marked; unknown values are left out.
 
 mod markdown;
+mod qualification;
+
+pub use qualification::{Bound, Qualification, QualificationKind};
 
 use serde::Serialize;
 
@@ -16,13 +19,13 @@ use crate::job::catalog::Catalog;
 use crate::record::Component;
 use crate::record::document::{End, Record, Total};
 use crate::record::gpus::GpuMismatch;
-use crate::record::overlap::{CountedOnce, counted_once};
+use crate::record::overlap::{CountedOnce, OverlapNote, counted_once};
 use crate::record::run::Tokens;
 
 /// Metadata from the user, besides the records.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct UserMetadata {
-    /// Scope of the energies; the narrowest common scope of the records when absent.
+    /// Scope of the energies; the widest common scope that was measured when absent.
     pub scope: Option<Scope>,
     /// Carbon intensity of the electricity in grams of CO₂ equivalent a kWh.
     pub intensity_g_per_kwh: Option<f64>,
@@ -54,8 +57,14 @@ pub struct Statement {
     pub systematic_sd_j: Option<f64>,
     /// Standard deviation of the measured part's random error.
     pub random_sd_j: f64,
-    /// Both together.
+    /// Both together, and the missing energy's: it lies between zero and twice its estimate, and the stated energy at zero.
     pub sd_j: Option<f64>,
+    /// Energy that is not in the stated one, estimated by the mean power of what was measured.
+    pub missing_j: f64,
+    /// What keeps the stated energy from being that of the runs.
+    pub qualifications: Vec<Qualification>,
+    /// The other scopes that all runs have, the narrowest first.
+    pub other_scopes: Vec<ScopeEnergy>,
     /// Share of the time with readings of every channel, the smallest over the runs.
     pub covered: f64,
     /// Sum of the times of all runs.
@@ -92,6 +101,19 @@ pub struct Statement {
     pub caveats: Vec<String>,
     /// Each run.
     pub runs: Vec<Stated>,
+}
+
+/// The energy of the same runs by another scope.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ScopeEnergy {
+    /// What it covers.
+    pub scope: Scope,
+    /// Energy of all runs.
+    pub energy_j: f64,
+    /// The assumed part, not measured.
+    pub assumed_j: f64,
+    /// Standard deviation of the measured part; null if that of a meter is unknown.
+    pub sd_j: Option<f64>,
 }
 
 /// The mean energy of several runs: repeats reduce the random error only.
@@ -153,12 +175,7 @@ impl Statement {
             records.iter().filter_map(|r| r.energies.iter().find(|t| t.scope == scope)).collect();
         let sum = |of: fn(&Total) -> f64| totals.iter().map(|t| of(t)).sum::<f64>();
         let energy = Joules::new(sum(|t| t.energy.value()));
-        // systematic errors of one kind of meter add up over runs
-        let systematic = totals
-            .iter()
-            .map(|t| t.systematic_sd.map(Joules::value))
-            .try_fold(0.0, |sum, sd| sd.map(|sd| sum + sd));
-        let random = sum(|t| t.random_sd.value().powi(2)).sqrt();
+        let (systematic, random) = deviations(&totals);
         let duration: f64 = records.iter().filter_map(|r| r.duration).map(Seconds::value).sum();
         let works: Vec<Work> = records.iter().map(|r| Work::new(r, catalog)).collect();
         let tokens: Option<f64> = works.iter().map(|w| w.tokens.map(Tokens::value)).sum();
@@ -176,6 +193,8 @@ impl Statement {
         let intensity = metadata.intensity_g_per_kwh.or_else(|| job_says(|w| w.intensity));
         let facility = pue.map(|pue| energy.kwh() * pue);
         let n = records.len() as f64;
+        let qualifications = qualifications(&records, scope, &works, &overlaps);
+        let missing: f64 = qualifications.iter().map(|q| q.missing_j).sum();
         Ok(Self {
             made_by: format!("wattlaw {}", env!("CARGO_PKG_VERSION")),
             scope,
@@ -185,7 +204,9 @@ impl Statement {
             assumed_j: sum(|t| t.assumed.value()),
             systematic_sd_j: systematic,
             random_sd_j: random,
-            sd_j: systematic.map(|s| s.hypot(random)),
+            sd_j: systematic.map(|s| s.hypot(random).hypot(missing * MISSING_RMS)),
+            missing_j: missing,
+            other_scopes: other_scopes(&records, scope),
             covered: totals.iter().map(|t| t.covered).fold(1.0, f64::min),
             duration_s: duration,
             mean_power_w: (duration > 0.0).then(|| energy.value() / duration),
@@ -206,7 +227,8 @@ impl Statement {
             carbon_g: intensity.map(|g| g * facility.unwrap_or(energy.kwh())),
             location: metadata.location.clone(),
             training_type: metadata.training_type.clone(),
-            caveats: caveats(&records, scope, &totals, &works, &overlaps),
+            caveats: caveats(&records, scope, &totals, &works, &overlaps, &qualifications),
+            qualifications,
             runs: records
                 .iter()
                 .zip(&totals)
@@ -236,7 +258,62 @@ fn check(metadata: &UserMetadata) -> Result<()> {
     }
 }
 
-/// The requested scope, or the narrowest common scope.
+/// Root mean square of what is missing, relative to its estimate: it is uniform between zero and twice the estimate.
+const MISSING_RMS: f64 = 1.154_700_538_379_251_7;
+
+/// Standard deviations of a sum of energies: systematic errors of one kind of meter add up over runs, random ones by squares.
+fn deviations(totals: &[&Total]) -> (Option<f64>, f64) {
+    let systematic = totals
+        .iter()
+        .map(|t| t.systematic_sd.map(Joules::value))
+        .try_fold(0.0, |sum, sd| sd.map(|sd| sum + sd));
+    let random: f64 = totals.iter().map(|t| t.random_sd.value().powi(2)).sum();
+    (systematic, random.sqrt())
+}
+
+/// The energies of the scopes besides the stated one that all records have.
+fn other_scopes(records: &[Record], stated: Scope) -> Vec<ScopeEnergy> {
+    let scopes = records.first().into_iter().flat_map(|r| r.energies.iter().map(|t| t.scope));
+    scopes
+        .filter(|scope| *scope != stated)
+        .filter_map(|scope| {
+            let of = |r: &'_ Record| r.energies.iter().position(|t| t.scope == scope);
+            let totals: Vec<&Total> =
+                records.iter().map(|r| r.energies.get(of(r)?)).collect::<Option<_>>()?;
+            let (systematic, random) = deviations(&totals);
+            Some(ScopeEnergy {
+                scope,
+                energy_j: totals.iter().map(|t| t.energy.value()).sum(),
+                assumed_j: totals.iter().map(|t| t.assumed.value()).sum(),
+                sd_j: systematic.map(|s| s.hypot(random)),
+            })
+        })
+        .collect()
+}
+
+/// The qualifications of all records, each with its record where there are several.
+fn qualifications(
+    records: &[Record],
+    scope: Scope,
+    works: &[Work],
+    overlaps: &[OverlapNote],
+) -> Vec<Qualification> {
+    let of_overlaps = overlaps
+        .iter()
+        .filter(|note| note.estimated)
+        .map(|note| Qualification::new(QualificationKind::Overlap, None, note.text.clone()));
+    let mut found: Vec<Qualification> = of_overlaps.collect();
+    for (record, work) in records.iter().zip(works) {
+        let of_record = qualification::of_record(record, scope, work.mismatch.as_ref(), records);
+        found.extend(of_record.into_iter().map(|q| match records.len() {
+            1 => q,
+            _ => Qualification { text: format!("in run {} {}", record.id, q.text), ..q },
+        }));
+    }
+    found
+}
+
+/// The requested scope, or the widest common scope that was measured, or else the narrowest common one.
 fn common_scope(records: &[Record], wanted: Option<Scope>) -> Result<Scope> {
     let Some(first) = records.first() else {
         return Err(Error::Data("there is no record to report".to_owned()));
@@ -248,7 +325,12 @@ fn common_scope(records: &[Record], wanted: Option<Scope>) -> Result<Scope> {
         record.total(None)?;
     }
     let has = |record: &Record, scope| record.energies.iter().any(|t| t.scope == scope);
-    let found = first.energies.iter().map(|t| t.scope).find(|s| records.iter().all(|r| has(r, *s)));
+    let common = || {
+        let scopes = first.energies.iter().map(|t| t.scope);
+        scopes.filter(|s| records.iter().all(|r| has(r, *s)))
+    };
+    let widest = common().filter(|s| records.iter().all(|r| r.is_measured(*s))).last();
+    let found = widest.or_else(|| common().next());
     found.ok_or_else(|| {
         let each: Vec<String> = records
             .iter()
@@ -346,8 +428,11 @@ fn hardware(records: &[Record], catalog: &Catalog) -> Option<String> {
     records.iter().all(|r| of(r).as_ref() == Some(&first)).then_some(first)
 }
 
-/// A clause as a sentence.
+/// A clause as a sentence; a channel's name stays as it is.
 fn sentence(clause: &str) -> String {
+    if clause.split(' ').next().is_some_and(|word| word.contains(|c: char| c.is_ascii_digit())) {
+        return format!("{clause}.");
+    }
     let mut letters = clause.chars();
     let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}.", letters.as_str())
@@ -358,9 +443,12 @@ fn caveats(
     scope: Scope,
     totals: &[&Total],
     works: &[Work],
-    overlaps: &[String],
+    overlaps: &[OverlapNote],
+    qualifications: &[Qualification],
 ) -> Vec<String> {
-    let mut caveats: Vec<String> = overlaps.iter().map(|note| sentence(note)).collect();
+    let exact = overlaps.iter().filter(|note| !note.estimated).map(|note| &note.text);
+    let mut caveats: Vec<String> =
+        exact.chain(qualifications.iter().map(|q| &q.text)).map(|text| sentence(text)).collect();
     let outside = match scope {
         Scope::Gpu => "CPUs, memory, network, power supplies and cooling are outside",
         Scope::Devices => "network, disks, fans, power supplies and cooling are outside",
@@ -380,27 +468,10 @@ fn caveats(
     if totals.iter().any(|t| t.systematic_sd.is_none() && t.assumed < t.energy) {
         caveats.push("The systematic error of a meter is unknown.".to_owned());
     }
-    for (record, (total, work)) in records.iter().zip(totals.iter().zip(works)) {
+    for (record, work) in records.iter().zip(works) {
         let of = |text: String| format!("Run {}: {text}.", record.id);
-        for clause in work.mismatch.iter().flat_map(GpuMismatch::clauses) {
-            caveats.push(of(clause));
-        }
-        caveats.extend(record.held_clauses().into_iter().map(of));
-        if total.covered < 0.99 && record.held(scope).next().is_none() {
-            caveats.push(of(format!(
-                "meters have readings in only {:.0} % of its time",
-                100.0 * total.covered
-            )));
-        }
-        match record.end {
-            Some(End::Unseen) => caveats.push(of(
-                "wattlaw was killed, so the last second and the time after it are missing"
-                    .to_owned(),
-            )),
-            Some(end) if !end.well() => {
-                caveats.push(of("the command failed, but its energy is included".to_owned()));
-            }
-            _ => {}
+        if record.end.is_some_and(|end| !end.well() && end != End::Unseen) {
+            caveats.push(of("the command failed, but its energy is included".to_owned()));
         }
         match work.tokens {
             None => caveats.push(of("the number of trained tokens is unknown".to_owned())),

@@ -61,6 +61,22 @@ impl Record {
         })
     }
 
+    /// The energy of the widest scope that was measured; of the narrowest if part of each is assumed.
+    pub fn widest(&self) -> Option<&Total> {
+        let mut widest = self.energies.iter().rev();
+        widest.find(|total| self.is_measured(total.scope)).or(self.energies.first())
+    }
+
+    /// Whether the energy of a scope was measured as a whole: a platform's counter may leave out its accelerators, and then
+    /// has less energy than they.
+    pub(crate) fn is_measured(&self, scope: Scope) -> bool {
+        let Some(total) = self.energies.iter().find(|t| t.scope == scope) else { return false };
+        let mut narrower = self.energies.iter().take_while(|t| t.scope != scope);
+        total.energy > Joules::ZERO
+            && total.assumed == Joules::ZERO
+            && narrower.all(|t| t.energy - t.assumed <= total.energy)
+    }
+
     /// The channels of a scope whose energy counts in another record for some of the time.
     pub fn held(&self, scope: Scope) -> impl Iterator<Item = &Measured> {
         self.channels.iter().filter(move |measured| {

@@ -11,12 +11,12 @@ use wattlaw::base::units::{Joules, Seconds, Watts};
 use wattlaw::data::dataset::{Dataset, to_csv};
 use wattlaw::job::JobSpec;
 use wattlaw::job::catalog::Catalog;
-use wattlaw::record::document::{End, Measured, Node, Record, SCHEMA, State};
+use wattlaw::record::document::{End, LeftOut, Measured, Node, Record, SCHEMA, Sharing, State};
 use wattlaw::record::event::{Entry, Event};
 use wattlaw::record::finalizer::Finalizer;
 use wattlaw::record::merge::merge;
 use wattlaw::record::reading::{HEADER, Reading};
-use wattlaw::record::report::{Statement, UserMetadata};
+use wattlaw::record::report::{Bound, QualificationKind, Statement, UserMetadata};
 use wattlaw::record::trace::ChannelTrace;
 use wattlaw::record::{Channel, Component, Instrument, Sample};
 
@@ -421,7 +421,7 @@ fn a_statement_has_only_known_values() {
     assert_eq!(
         card,
         "co2_eq_emissions:\n  emissions: 0.5833\n  source: \"energy measured with wattlaw 0.1.0 (scope devices, meter gpu:counter \
-         cpu:assumed); 500 g CO2e/kWh as given by the user; PUE 1.2 as given by the user\"\n  training_type: \"fine-tuning\"\n  \
+         cpu:assumed); 500 g CO2e/kWh as given by the user; PUE 1.2 as given by the user; scope gpu is 3000 J, σ 150.5 J\"\n  training_type: \"fine-tuning\"\n  \
          geographical_location: \"Quebec, Canada\"\n  hardware_used: \"1 × a100-sxm4-40gb\"\n"
     );
     let paragraph = full.annex_xi();
@@ -543,7 +543,7 @@ fn a_device_is_handed_over_from_record_to_record() {
     assert!(near(second.energies[0].covered, 0.5));
     assert_eq!(second.channels[0].counted_from, Some(s(6.0)));
     assert_eq!(Record::from_json(&second.to_json().unwrap()).unwrap(), second);
-    let said = "the energy of gpu0 counts in record /runs/20260301T120000Z-a for the first 5.0 s";
+    let said = "he energy of gpu0 counts in record /runs/20260301T120000Z-a for the first 5.0 s";
     assert!(
         stated(std::slice::from_ref(&second), &UserMetadata::default())
             .caveats
@@ -611,11 +611,13 @@ fn the_gpus_of_the_job_are_held_against_the_meters() {
     assert_eq!(statement.hardware.as_deref(), Some("1 × a100-sxm4-40gb"));
     assert_eq!((statement.energy_per_token_j, statement.pj_per_flop), (None, None));
     let said = "the job has 4 GPUs, but 1 was measured, so the energy is that of 1";
+    assert!(statement.annex_xi().contains(said), "{}", statement.annex_xi());
+    let said = &said[1..];
     assert!(statement.caveats.join(" ").contains(said), "{:?}", statement.caveats);
     assert!(!statement.markdown().contains("4 × a100"), "{}", statement.markdown());
     let error = record.to_measurement(None, &catalog).unwrap_err().to_string();
     assert!(error.starts_with("1 of the 4 GPUs of record"), "{error}");
-    assert!(record.defects(&catalog).iter().any(|d| d.text == said));
+    assert!(record.defects(&catalog).iter().any(|d| d.text.ends_with(said)));
     // degrees state a number of GPUs too
     record.job = Some(JobSpec::from_toml(&format!("{JOB}[parallelism]\ndp = 2\n")).unwrap());
     assert!(record.to_measurement(None, &catalog).is_err());
@@ -627,6 +629,105 @@ fn the_gpus_of_the_job_are_held_against_the_meters() {
     let data = Dataset::from_records(&[record], "runs", None, &catalog).unwrap();
     assert_eq!(data.runs[0].gpu(), "a100-sxm4-40gb");
     assert!(data.notes[0].contains("rtx-4090 for a100-sxm4-40gb"), "{:?}", data.notes);
+}
+
+/// The statement of a record, whose sentence for the regulator and model card both hold `said`.
+#[track_caller]
+fn qualified(record: &Record, kind: QualificationKind, said: &[&str]) -> Statement {
+    let carbon = UserMetadata { intensity_g_per_kwh: Some(100.0), ..UserMetadata::default() };
+    let statement = stated(std::slice::from_ref(record), &carbon);
+    assert!(statement.qualifications.iter().any(|q| q.kind == kind), "{statement:?}");
+    let everywhere = [
+        statement.annex_xi(),
+        statement.model_card().unwrap(),
+        statement.caveats.join(" ").to_lowercase(),
+    ];
+    for (text, said) in everywhere.iter().flat_map(|text| said.iter().map(move |s| (text, s))) {
+        assert!(
+            text.contains(said) || text.contains(&said.to_lowercase()),
+            "{said} is not in {text}"
+        );
+    }
+    for text in &everywhere[..2] {
+        assert!(text.contains("bound: "), "{text}");
+    }
+    statement
+}
+
+#[test]
+fn what_is_missing_or_too_much_stands_in_the_sentence() {
+    // a GPU that is lost after four of ten seconds: 1200 J of 3000 J were counted
+    let lines: Vec<String> = lines(12.0)
+        .into_iter()
+        .map(|line| match line.split_once(",gpu0,") {
+            Some((at, _)) if at.parse::<f64>().unwrap() > 5.0 => format!("{at},gpu0,,,,,,,,"),
+            _ => line,
+        })
+        .collect();
+    let entries = vec![happened(1.0, Event::CommandBegin), ended(11.0, WELL)];
+    let lost = close(opened("a", gpu_and_cpu()), entries, &lines);
+    let statement = qualified(
+        &lost,
+        QualificationKind::PartCovered,
+        &["gpu0 has readings in only 40 % of the time"],
+    );
+    assert!(near(statement.energy_j, 1200.0) && near(statement.missing_j, 1800.0), "{statement:?}");
+    assert_eq!(statement.qualifications[0].bound, Some(Bound::Lower));
+    // the true 3000 J are within the interval that it deserves
+    assert!(statement.energy_j + statement.sd_j.unwrap() > 3000.0, "{statement:?}");
+    assert!(statement.annex_xi().contains("1800 J are missing"), "{}", statement.annex_xi());
+    assert!(statement.markdown().contains("1200 J: a lower bound"), "{}", statement.markdown());
+
+    let mut mig = closed("a");
+    mig.channels[0].shared = Some(Sharing::Mig);
+    let statement = qualified(&mig, QualificationKind::Shared, &["gpu0 is partitioned (MIG)"]);
+    assert!(statement.annex_xi().contains("The energy is an upper bound: gpu0"));
+
+    let mut left_out = closed("a");
+    let reason = "permission denied".to_owned();
+    left_out.left_out =
+        vec![LeftOut { name: "GPU 1".to_owned(), component: Component::Gpu, reason }];
+    let statement = qualified(
+        &left_out,
+        QualificationKind::LeftOut,
+        &["GPU 1 was not measured: permission denied"],
+    );
+    assert!(near(statement.missing_j, 3000.0));
+
+    let mut job = closed("a");
+    job.job = Some(JobSpec::from_toml("[system]\ngpu = 'a100-sxm4-40gb'\ngpus = 4\n").unwrap());
+    let statement = qualified(
+        &job,
+        QualificationKind::GpuMismatch,
+        &["the job has 4 GPUs, but 1 was measured"],
+    );
+    assert!(near(statement.missing_j, 9000.0));
+
+    let held = second_rank(Some(6.0));
+    qualified(&held, QualificationKind::HeldElsewhere, &["for the first 5.0 s"]);
+    // what is complete is not qualified
+    let whole = stated(&[closed("a")], &UserMetadata::default());
+    assert!(whole.qualifications.is_empty() && !whole.annex_xi().contains("bound"));
+}
+
+#[test]
+fn the_widest_measured_scope_is_stated_and_the_others_beside_it() {
+    let mut record = closed("a");
+    record.channels[1].channel.instrument = Instrument::Counter;
+    record.channels[1].channel.systematic = Some(0.05);
+    record.energies[1].assumed = Joules::ZERO;
+    record.energies[1].systematic_sd = Some(Joules::new(160.0));
+    let statement = stated(std::slice::from_ref(&record), &UserMetadata::default());
+    assert_eq!((statement.scope, statement.other_scopes[0].scope), (Scope::Devices, Scope::Gpu));
+    assert!(statement.annex_xi().contains("For the same runs, scope gpu is 3000 J, σ 150.5 J."));
+    assert!(statement.markdown().contains("| also | `gpu`: 3000 J"), "{}", statement.markdown());
+    let narrow = UserMetadata {
+        scope: Some(Scope::Gpu),
+        intensity_g_per_kwh: Some(100.0),
+        ..UserMetadata::default()
+    };
+    let card = stated(&[record], &narrow).model_card().unwrap();
+    assert!(card.contains("scope devices is 3500 J"), "{card}");
 }
 
 #[test]

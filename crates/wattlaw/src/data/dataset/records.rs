@@ -26,7 +26,7 @@ impl Dataset {
         let mut odd = Vec::new();
         let mut contradicted = Vec::new();
         let CountedOnce { records, notes: overlaps } = counted_once(records);
-        notes.extend(overlaps);
+        notes.extend(overlaps.into_iter().map(|note| note.text));
         let shared = records.iter().filter(|counted| counted.reduced).count();
         if shared > 0 {
             notes.push(format!(
