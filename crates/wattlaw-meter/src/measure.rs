@@ -320,9 +320,13 @@ impl Measurement<'_> {
         };
         self.ended = Some(self.at(ended));
         self.record_event(ended, Event::CommandEnd { end });
-        let deadline = ended + OUTPUT_GRACE;
+        // only the time of waiting counts: after a burst of events it takes a while to read them all
+        let mut patience = OUTPUT_GRACE;
         while open_outputs > 0 {
-            match messages.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            let waiting = Instant::now();
+            let received = messages.recv_timeout(patience);
+            patience = patience.saturating_sub(waiting.elapsed());
+            match received {
                 Ok(Message::OutputEnded) => open_outputs -= 1,
                 Ok(message) => self.take(message),
                 Err(_) => {
@@ -369,9 +373,9 @@ impl Measurement<'_> {
     }
 
     fn poll(&mut self) {
-        let now = Instant::now();
         let lines = self.tail.lines();
-        self.take_events(&lines, now);
+        // the time after reading: a program may append lines, with their times, while the file is read
+        self.take_events(&lines, Instant::now());
         self.take_ticks();
         self.take_over();
         if let Err(error) = self.folder.sync() {

@@ -115,7 +115,7 @@ pub fn read(paths: &[PathBuf]) -> Done<Vec<Record>> {
 /// Energy in one line: scope, assumed part, standard deviation, mean power.
 pub fn energy(total: &Total, seconds: f64) -> String {
     let mut text = format!("{} ({})", render::energy(total.energy.value()), total.scope);
-    if total.assumed >= total.energy {
+    if total.all_assumed() {
         text += ", all of it assumed";
     } else if total.assumed > Joules::ZERO {
         text += &format!(", {} of it assumed", render::energy(total.assumed.value()));

@@ -336,6 +336,43 @@ os.write(fd, b'{"event": "tokens", "tokens": 100}\n')
 }
 
 #[test]
+fn a_burst_of_events_is_read_without_false_notes() {
+    let Some(python) = python() else { return };
+    let place = Place::new();
+    // by the file, in which each line has the time at which it was made, and by the descriptor
+    let program = r#"
+import os, sys, time
+n, half = 100_000, 50_000
+with open(os.environ["WATTLAW_EVENTS"], "a", buffering=1 << 12) as events:
+    for i in range(half):
+        events.write('{"event": "step", "t_monotonic_s": %r}\n' % time.monotonic())
+with os.fdopen(int(os.environ["WATTLAW_EVENTS_FD"]), "w") as events:
+    for i in range(n - half):
+        events.write('{"event": "step", "t_monotonic_s": %r}\n' % time.monotonic())
+"#;
+    fs::write(place.path().join("train.py"), program).unwrap();
+    let output = place.wattlaw(&format!("measure --assume cpu=100W -- {python} train.py")).finish();
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    let (_, record) = place.record();
+    assert_eq!(record["steps"], 100_000);
+    let notes = record["notes"].to_string();
+    assert!(!notes.contains("invalid event") && !notes.contains("child process"), "{notes}");
+}
+
+#[test]
+fn a_measured_energy_of_zero_is_not_called_assumed() {
+    let place = Place::new();
+    let script = "[[gpus]]\nuuid = 'GPU-a'\npower_w = [[0, 300]]\ncounter_update_s = 100.0\n\
+                  counter_start_mj = 5000\n";
+    let nvml = nvml_mock::stage(place.path(), script).unwrap();
+    let output = place.wattlaw("measure -- true").env("WATTLAW_NVML", nvml).finish();
+    let said = text(&output.stderr);
+    assert!(said.contains("0 J (gpu)") && !said.contains("assumed,"), "{said}");
+    let output = place.wattlaw("report").arg(place.record().0).finish();
+    assert!(text(&output.stderr).contains("too short for its meters"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn the_example_of_the_manual_tells_what_it_says() {
     let Some(python) = python() else { return };
     let manual = fs::read_to_string(running::root().join("docs/how-to/measure.md")).unwrap();

@@ -41,6 +41,19 @@ fn sweep(place: &Place, words: &str, command: &[&str]) -> Command {
     run
 }
 
+#[test]
+fn a_job_that_stops_before_its_planned_steps_is_incomplete() {
+    let plan: String =
+        PLAN.lines().take(2).map(|line| line.replace(",4,2,,t4", ",4,200,,t4") + "\n").collect();
+    let place = place(&plan);
+    let output = sweep(&place, "", &fake("0.01")).finish();
+    assert_eq!(code(&output), 1, "{}", told(&output));
+    let status = status(&place);
+    assert_eq!((&status["done"], &status["incomplete"]), (&0.into(), &1.into()), "{status}");
+    let reason = status["jobs"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("2 of 200 planned steps"), "{reason}");
+}
+
 fn fake(seconds: &str) -> [&str; 3] {
     ["sh", "fake.sh", seconds]
 }

@@ -21,6 +21,8 @@ pub enum DefectKind {
     Recovered,
     /// The command failed, or its end was not observed.
     EndedBadly,
+    /// The command ended well after fewer steps or tokens than planned.
+    Incomplete,
     /// Another record holds the energy.
     HeldElsewhere,
     /// Readings failed.
@@ -41,7 +43,7 @@ pub enum DefectKind {
     Note,
 }
 
-words!(DefectKind, "kind": Open = "open", Recovered = "recovered", EndedBadly = "ended-badly",
+words!(DefectKind, "kind": Open = "open", Recovered = "recovered", EndedBadly = "ended-badly", Incomplete = "incomplete",
     HeldElsewhere = "held-elsewhere", Faults = "faults", PartCovered = "part-covered",
     ShortWindow = "short-window", GpuMismatch = "gpu-mismatch", Assumed = "assumed", AboveLimit = "above-limit",
     Throttled = "throttled", Note = "note");
@@ -73,6 +75,12 @@ impl Record {
         }
         if self.end.is_some_and(|end| !end.well()) {
             report(DefectKind::EndedBadly, format!("the command failed: {}", self.outcome()));
+        }
+        if let Some((done, planned)) = self.unfinished().filter(|_| self.ended_well()) {
+            report(
+                DefectKind::Incomplete,
+                format!("the program reported {done} of {planned} planned steps or tokens"),
+            );
         }
         for clause in self.held_clauses() {
             report(DefectKind::HeldElsewhere, clause);

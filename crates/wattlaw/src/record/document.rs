@@ -201,6 +201,11 @@ pub struct Total {
 }
 
 impl Total {
+    /// Whether all of the energy is assumed; a measured energy of 0 J is not.
+    pub fn all_assumed(&self) -> bool {
+        self.assumed > Joules::ZERO && self.assumed >= self.energy
+    }
+
     /// Standard deviation of the measured part: systematic and random error together.
     pub fn sd(&self) -> Option<Joules> {
         self.systematic_sd.map(|s| Joules::new(s.value().hypot(self.random_sd.value())))

@@ -240,7 +240,7 @@ impl Statement {
 
     /// Whether all of the energy is assumed.
     pub fn all_assumed(&self) -> bool {
-        self.assumed_j >= self.energy_j
+        self.assumed_j > 0.0 && self.assumed_j >= self.energy_j
     }
 }
 

@@ -51,7 +51,13 @@ impl Record {
             None => totals.first(),
             Some(scope) => totals.iter().find(|t| t.scope == scope),
         };
-        found.filter(|t| t.energy > Joules::ZERO).ok_or_else(|| {
+        if found.is_some_and(|t| t.energy == Joules::ZERO) {
+            return Err(Error::Data(format!(
+                "record {} is too short for its meters, which counted 0 J",
+                self.id
+            )));
+        }
+        found.ok_or_else(|| {
             let of = scope.map(|s| format!(" of scope {s}")).unwrap_or_default();
             let why = self
                 .held_by
@@ -156,6 +162,22 @@ impl Record {
         }
         let job = job.resolve(catalog).ok()?;
         self.ended_well().then(|| Tokens::Stated(job.tokens()))
+    }
+
+    /// Steps or tokens that the program reported, and those that the job planned, if fewer were done; of the window
+    /// [`TRAIN`], or else of the command.
+    pub fn unfinished(&self) -> Option<(f64, f64)> {
+        let planned = &self.job.as_ref()?.workload;
+        let (steps, tokens) = match self.train() {
+            Some(window) => (Some(window.steps), Some(window.tokens).filter(|n| *n > 0.0)),
+            None => (self.steps, self.tokens),
+        };
+        let done = match (planned.steps, planned.tokens) {
+            (Some(planned), _) => (steps? as f64, planned.get() as f64),
+            (None, Some(planned)) => (tokens?, planned.get() as f64),
+            (None, None) => return None,
+        };
+        (done.0 < done.1).then_some(done)
     }
 
     /// The job, with the measured accelerators where it names none or the driver states another model.
