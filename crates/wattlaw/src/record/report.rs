@@ -35,6 +35,8 @@ pub struct UserMetadata {
     pub location: Option<String>,
     /// `pre-training` or `fine-tuning`.
     pub training_type: Option<String>,
+    /// Number of paths that were given and hold no readable record.
+    pub left_out: usize,
 }
 
 /// A statement of the energy of one or several runs.
@@ -153,10 +155,10 @@ pub struct Stated {
 }
 
 impl Statement {
-    /// Builds the statement of records.
+    /// Builds the statement of records. Those that are not closed or have no energy are left out, and said.
     ///
     /// # Errors
-    /// [`Error::Data`] where a record is not closed or has no energy, or where records have no common scope;
+    /// [`Error::Data`] where no record is closed and has energy, or where records have no common scope;
     /// [`Error::Invalid`] for a PUE below 1 or an intensity below 0.
     pub fn from_records(
         records: &[Record],
@@ -164,11 +166,12 @@ impl Statement {
         catalog: &Catalog,
     ) -> Result<Self> {
         check(metadata)?;
-        let scope = common_scope(records, metadata.scope)?;
-        for record in records {
+        let (records, left_out) = with_energy(records, metadata.left_out)?;
+        let scope = common_scope(&records, metadata.scope)?;
+        for record in &records {
             record.total(Some(scope))?;
         }
-        let CountedOnce { records: counted, notes: overlaps } = counted_once(records);
+        let CountedOnce { records: counted, notes: overlaps } = counted_once(&records);
         let repeats_alone = counted.iter().all(|c| !c.reduced);
         let records: Vec<Record> = counted.into_iter().map(|counted| counted.record).collect();
         let totals: Vec<&Total> =
@@ -193,7 +196,8 @@ impl Statement {
         let intensity = metadata.intensity_g_per_kwh.or_else(|| job_says(|w| w.intensity));
         let facility = pue.map(|pue| energy.kwh() * pue);
         let n = records.len() as f64;
-        let qualifications = qualifications(&records, scope, &works, &overlaps);
+        let mut qualifications = qualifications(&records, scope, &works, &overlaps);
+        qualifications.extend(left_out);
         let missing: f64 = qualifications.iter().map(|q| q.missing_j).sum();
         Ok(Self {
             made_by: format!("wattlaw {}", env!("CARGO_PKG_VERSION")),
@@ -311,6 +315,37 @@ fn qualifications(
         }));
     }
     found
+}
+
+/// The records that have energy, and what is left out: the others, and `unread` paths that hold no readable record.
+///
+/// # Errors
+/// [`Error::Data`] where no record has energy, with the reason for the first.
+fn with_energy(records: &[Record], unread: usize) -> Result<(Vec<Record>, Vec<Qualification>)> {
+    let (mut kept, mut left_out, mut first) = (Vec::new(), Vec::new(), None);
+    for record in records {
+        let Some(error) = record.energy_error() else {
+            kept.push(record.clone());
+            continue;
+        };
+        // what a stated record counts is not missing
+        let is_counted = record.held_by.as_deref().is_some_and(|holder| {
+            records.iter().any(|r| holder.rsplit('/').next() == Some(r.id.as_str()))
+        });
+        let bound = Some(Bound::Lower).filter(|_| !is_counted);
+        let text = format!("left out: {error}");
+        left_out.push(Qualification::new(QualificationKind::RecordLeftOut, bound, text));
+        first.get_or_insert(error);
+    }
+    match first {
+        Some(first) if kept.is_empty() => return Err(first),
+        _ => {}
+    }
+    if unread > 0 {
+        let text = format!("left out: {unread} paths hold no readable record");
+        left_out.push(Qualification::new(QualificationKind::RecordLeftOut, None, text));
+    }
+    Ok((kept, left_out))
 }
 
 /// The requested scope, or the widest common scope that was measured, or else the narrowest common one.

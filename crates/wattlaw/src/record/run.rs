@@ -67,6 +67,11 @@ impl Record {
         })
     }
 
+    /// Why the record has no energy; `None` if it has some.
+    pub fn energy_error(&self) -> Option<Error> {
+        self.total(None).err()
+    }
+
     /// The energy of the widest scope that was measured; of the narrowest if part of each is assumed.
     pub fn widest(&self) -> Option<&Total> {
         let mut widest = self.energies.iter().rev();

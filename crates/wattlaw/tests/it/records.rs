@@ -407,6 +407,7 @@ fn a_statement_has_only_known_values() {
         pue: Some(1.2),
         location: Some("Quebec, Canada".to_owned()),
         training_type: Some("fine-tuning".to_owned()),
+        left_out: 0,
     };
     let full = stated(std::slice::from_ref(&record), &said);
     // 3500 J are 0.000972 kWh
@@ -728,6 +729,20 @@ fn the_widest_measured_scope_is_stated_and_the_others_beside_it() {
     };
     let card = stated(&[record], &narrow).model_card().unwrap();
     assert!(card.contains("scope devices is 3500 J"), "{card}");
+}
+
+#[test]
+fn records_without_energy_are_left_out_and_said() {
+    let statement = stated(&[closed("a"), opened("b", Vec::new())], &UserMetadata::default());
+    assert!(near(statement.energy_j, 3000.0) && statement.runs.len() == 1);
+    let said = "The energy is a lower bound: left out: record 20260301T120000Z-b is not closed";
+    assert!(statement.annex_xi().contains(said), "{}", statement.annex_xi());
+    // what the other record counts is not missing
+    let statement = stated(&[closed("a"), second_rank(None)], &UserMetadata::default());
+    assert_eq!(statement.qualifications[0].bound, None);
+    let catalog = Catalog::built_in().unwrap();
+    let alone = Statement::from_records(&[second_rank(None)], &UserMetadata::default(), &catalog);
+    assert!(alone.unwrap_err().to_string().contains("measured this machine at the same time"));
 }
 
 #[test]

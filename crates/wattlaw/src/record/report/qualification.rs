@@ -24,6 +24,8 @@ pub enum QualificationKind {
     GpuMismatch,
     /// A device was found but could not be measured.
     LeftOut,
+    /// A record that was given has no energy.
+    RecordLeftOut,
     /// A device is shared with others.
     Shared,
     /// Part of the time has no readings.
@@ -33,7 +35,7 @@ pub enum QualificationKind {
 }
 
 words!(QualificationKind, "kind": Overlap = "overlap", HeldElsewhere = "held-elsewhere", GpuMismatch = "gpu-mismatch",
-    LeftOut = "left-out", Shared = "shared", PartCovered = "part-covered", Killed = "killed");
+    LeftOut = "left-out", RecordLeftOut = "record-left-out", Shared = "shared", PartCovered = "part-covered", Killed = "killed");
 
 /// On which side of the stated energy that of the runs lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
