@@ -1,18 +1,17 @@
 //! Who counts a device: if several wattlaw processes run on a machine, such as the ranks of torchrun, each device counts in one record
 //! at a time.
 //!
-//! Each device has an advisory lock in the folder of temporary files; the system releases it when the holder dies. The lock file
-//! names the record that holds the device and, once that record's command has ended, when. A global lock is held during an election,
+//! Each device has an advisory lock in the user's folder of locks; the system releases it when the holder dies. The lock file names the record that holds the device and, once that record's command has ended, when. A global lock is held during an election,
 //! so that the first process gets all devices. When a holder ends, the device is handed over to a process that still runs.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
 use wattlaw::base::units::Seconds;
 use wattlaw::record::{Channel, Instrument};
+
+use crate::locks::{lock_briefly, open};
 
 /// Longest lock file that is read.
 const MAX_LOCK_BYTES: u64 = 1 << 13;
@@ -58,19 +57,34 @@ struct Holder {
     ended: Option<Seconds>,
 }
 
-/// Claims the devices of `channels` for `record`, except those that another process holds at `now` on the monotonic clock.
-pub(crate) fn elect(folder: &Path, channels: &[Channel], record: &str, now: Seconds) -> Election {
+/// Claims the devices of `channels` for `record`, except those that another process holds at `now` on the monotonic clock;
+/// `folder` is that of the locks, or why there is none.
+pub(crate) fn elect(
+    folder: io::Result<PathBuf>,
+    channels: &[Channel],
+    record: &str,
+    now: Seconds,
+) -> Election {
     let mut election = Election { record: record.to_owned(), ..Election::default() };
-    let everything =
-        open(&folder.join("wattlaw-election.lock")).and_then(|file| file.lock().map(|()| file));
-    if let Err(error) = &everything {
-        election.notes.push(format!(
-            "cannot detect other wattlaw processes on this machine, so energy may be counted twice: {}: {error}",
-            folder.display()
-        ));
-    }
+    let opened = folder.and_then(|folder| {
+        let everything = open(&folder.join("election.lock"))
+            .and_then(|file| lock_briefly(&file).map(|()| file))
+            .map_err(|error| io::Error::other(format!("{}: {error}", folder.display())))?;
+        Ok((folder, everything))
+    });
+    let (folder, _everything) = match opened {
+        Ok((folder, everything)) => (folder, everything),
+        Err(error) => {
+            election.notes.push(format!(
+                "cannot detect other wattlaw processes on this machine, so a device may be in several records: {error}"
+            ));
+            let unlocked = |_| Device { path: PathBuf::new(), claim: Claim::Ours(None) };
+            election.devices = channels.iter().map(unlocked).collect();
+            return election;
+        }
+    };
     for channel in channels {
-        let path = folder.join(format!("wattlaw-{}.lock", key(channel)));
+        let path = folder.join(format!("{}.lock", key(channel)));
         let claim = match claim(&path, record) {
             Ok((file, _)) => Claim::Ours(Some(file)),
             Err(Some(by)) => Claim::Held { by: by.record, seen: now },
@@ -167,15 +181,6 @@ fn key(channel: &Channel) -> String {
     plain.chars().take(180).collect()
 }
 
-/// Opens a lock file. Does not follow symbolic links, which any user could create in the shared folder.
-fn open(path: &Path) -> io::Result<File> {
-    let no_link = OFlags::NOFOLLOW.bits().cast_signed();
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(no_link);
-    let all = options.clone().write(true).create(true).truncate(false).open(path);
-    all.or_else(|_| options.open(path))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,7 +200,7 @@ mod tests {
     }
 
     fn at(folder: &Path, channels: &[Channel], record: &str, now: f64) -> Election {
-        elect(folder, channels, record, Seconds::new(now))
+        elect(Ok(folder.to_owned()), channels, record, Seconds::new(now))
     }
 
     fn holders(election: &Election) -> Vec<Option<&str>> {
@@ -245,7 +250,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let precious = folder.path().join("precious");
         std::fs::write(&precious, "content").unwrap();
-        std::os::unix::fs::symlink(&precious, folder.path().join("wattlaw-GPU-1.lock")).unwrap();
+        std::os::unix::fs::symlink(&precious, folder.path().join("GPU-1.lock")).unwrap();
         let gpu = [channel("GPU-1", Instrument::Counter)];
         assert_eq!(holders(&at(folder.path(), &gpu, "/runs/a", 1.0)), [None]);
         assert_eq!(std::fs::read_to_string(&precious).unwrap(), "content");

@@ -19,6 +19,7 @@ use crate::command::{self, Message, Target, WrappedCommand};
 use crate::election::{Election, elect};
 use crate::error::{Error, Result};
 use crate::folder::{Folder, PROGRAM, rfc3339};
+use crate::locks;
 use crate::meter::Meter;
 use crate::node;
 use crate::pattern::Pattern;
@@ -164,7 +165,7 @@ fn new_record(setup: &Setup) -> (Record, Election) {
         setup.meters.iter().flat_map(|meter| meter.channels().to_vec()).collect();
     let out = std::path::absolute(&setup.out).unwrap_or_else(|_| setup.out.clone());
     let path = out.join(&id).display().to_string();
-    let election = elect(&std::env::temp_dir(), &channels, &path, monotonic());
+    let election = elect(locks::folder(), &channels, &path, monotonic());
     let node = node::current();
     let channels: Vec<Measured> = channels
         .into_iter()

@@ -465,15 +465,36 @@ fn two_at_once_count_the_machine_once_and_hand_it_over() {
 }
 
 #[test]
+fn no_other_user_can_hang_a_run() {
+    let place = Place::new();
+    // what others may have planted in the shared folder, and what a broken program left in the user's own
+    let own = place.path().join("wattlaw");
+    fs::create_dir(&own).unwrap();
+    Command::new("chmod").arg("700").arg(&own).finish();
+    let planted =
+        ["wattlaw-election.lock", "wattlaw-assumed-cpu.lock"].map(|n| place.path().join(n));
+    let left = ["election.lock", "assumed-cpu.lock"].map(|name| own.join(name));
+    Command::new("mkfifo").args(planted).args(left).finish();
+    let begin = Instant::now();
+    let output = place.measure("", "true").finish();
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    assert!(begin.elapsed() < LIMIT);
+    assert!(text(&output.stderr).contains("it is no regular file"), "{}", text(&output.stderr));
+    assert!(place.record().1["energies"][0]["energy_j"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
 fn two_containers_of_a_machine_count_it_once() {
     let place = Place::new();
-    // each has a folder of temporary files of its own, so that neither knows of the other
+    // each has a folder of locks of its own, so that neither knows of the other
     let begun: Vec<Child> = ["one", "two"]
         .map(|name| {
             let folder = place.path().join(name);
             fs::create_dir(&folder).unwrap();
             start(
-                place.measure(&format!("--quiet --name {name}"), "sleep 0.5").env("TMPDIR", folder),
+                place
+                    .measure(&format!("--quiet --name {name}"), "sleep 0.5")
+                    .env("XDG_RUNTIME_DIR", folder),
             )
         })
         .into();
@@ -560,7 +581,11 @@ fn a_disk_that_fills_is_told_of_and_stops_nothing() {
         "trap '' XFSZ; ulimit -f 8; exec {WATTLAW} measure --interval 10ms --assume cpu=100W -- sh -c 'sleep 2; exit 4'"
     );
     let mut command = Command::new("sh");
-    command.args(["-c", &wattlaw]).current_dir(place.path()).env("TMPDIR", place.path());
+    command
+        .args(["-c", &wattlaw])
+        .current_dir(place.path())
+        .env("TMPDIR", place.path())
+        .env("XDG_RUNTIME_DIR", place.path());
     command.env("WATTLAW_SYSFS", place.path()).env("WATTLAW_NVML", place.path().join("none"));
     let output = command.stdin(Stdio::null()).finish();
     assert_eq!(code(&output), 4, "{}", text(&output.stderr));
@@ -585,7 +610,11 @@ fn a_record_is_closed_on_a_disk_that_is_full() {
         let script =
             format!("mount -t tmpfs -o size=768k none {0} && cd {0} && {command}", disk.display());
         let mut unshare = Command::new("unshare");
-        unshare.args(["-rm", "sh", "-c", &script]).env("TMPDIR", place.path()).stdin(Stdio::null());
+        unshare
+            .args(["-rm", "sh", "-c", &script])
+            .env("TMPDIR", place.path())
+            .env("XDG_RUNTIME_DIR", place.path())
+            .stdin(Stdio::null());
         unshare.env("WATTLAW_SYSFS", place.path()).env("WATTLAW_NVML", place.path().join("none"));
         unshare.finish()
     };

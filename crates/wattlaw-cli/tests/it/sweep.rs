@@ -290,7 +290,7 @@ fn jobs_that_are_run_one_by_one_are_each_run_once() {
             // the processors' assumed power is one device; each task has a machine of its own
             let own = place.path().join(format!("tmp-{}", rand(job)));
             fs::create_dir_all(&own).unwrap();
-            start(command.env("TMPDIR", own))
+            start(command.env("XDG_RUNTIME_DIR", own))
         })
         .into_iter()
         .collect();
