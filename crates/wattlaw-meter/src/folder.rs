@@ -301,6 +301,9 @@ fn is_locked(file: &File) -> bool {
 /// The file does not exist or is not a record.
 pub fn read(path: &Path) -> Result<Record> {
     let file = if path.is_dir() { path.join(RUN) } else { path.to_owned() };
+    if path.is_dir() && !file.exists() {
+        return Err(Error::Failed(format!("{}: no record, which has a {RUN}", path.display())));
+    }
     let text = std::fs::read_to_string(&file).map_err(|e| Error::io(&file, &e))?;
     Record::from_json(&text).map_err(|e| Error::Failed(format!("{}: {e}", file.display())))
 }
@@ -319,6 +322,33 @@ pub fn all(out: &Path) -> Result<Vec<PathBuf>> {
         .map(|entry| entry.path())
         .filter(|path| path.join(RUN).is_file())
         .collect();
+    found.sort();
+    Ok(found)
+}
+
+/// Deepest folder below a folder of records: a sweep's records of nodes are four below it.
+const MAX_DEPTH: usize = 8;
+
+/// The folders that hold a record: `out` and all below it, sorted by path; links are not followed.
+///
+/// # Errors
+/// A folder cannot be read.
+pub fn below(out: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut open = vec![(out.to_owned(), 0)];
+    while let Some((folder, depth)) = open.pop() {
+        if folder.join(RUN).is_file() {
+            found.push(folder.clone());
+        }
+        let entries = std::fs::read_dir(&folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let folders = entries
+            .map_err(|e| Error::io(&folder, &e))?
+            .into_iter()
+            // the names of temporary folders start with a dot
+            .filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."))
+            .filter(|entry| depth < MAX_DEPTH && entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        open.extend(folders.map(|entry| (entry.path(), depth + 1)));
+    }
     found.sort();
     Ok(found)
 }

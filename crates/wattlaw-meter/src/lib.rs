@@ -13,6 +13,7 @@ pub mod hwmon;
 pub mod idle;
 pub mod integral;
 pub mod lines;
+mod locks;
 pub mod machine;
 pub mod measure;
 pub mod meter;

@@ -742,3 +742,35 @@ fn invalid_records_are_refused() {
     refused(&run_in(folder.path(), "measure --job no-such.toml -- true"), 1, "no such file");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
+
+#[test]
+#[cfg(unix)]
+fn what_is_no_regular_file_is_written_in_place() {
+    use crate::running::WATTLAW;
+    use crate::running::limited::Limited;
+    use std::os::unix::fs::FileTypeExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let runs = crate::running::root().join("examples/runs.csv");
+    let fifo = folder.path().join("fifo");
+    let script = format!(
+        "mkfifo fifo; cat fifo > read & {WATTLAW} fit {0} --law scaling -o fifo > /dev/null 2>&1; wait; \
+         {WATTLAW} fit {0} --law scaling -o /dev/stdout 2> /dev/null | cat > stdout; \
+         {WATTLAW} fit {0} --law scaling -o /dev/stdout > file 2> /dev/null; \
+         {WATTLAW} fit {0} --law scaling -o /dev/fd/3 3> third > /dev/null 2>&1",
+        runs.display()
+    )
+    .replace(" -o ", " --out ");
+    let ran = std::process::Command::new("sh").args(["-c", &script]).current_dir(&folder).finish();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert!(std::fs::symlink_metadata(&fifo).unwrap().file_type().is_fifo());
+    for name in ["read", "stdout", "file", "third"] {
+        let text = std::fs::read_to_string(folder.path().join(name)).unwrap();
+        assert!(text.contains("\"schema\""), "{name}: {text}");
+        assert_eq!(
+            text.contains("R²"),
+            ["stdout", "file"].contains(&name),
+            "the table stands beside it: {text}"
+        );
+    }
+}
