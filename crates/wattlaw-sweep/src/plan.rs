@@ -80,7 +80,7 @@ impl Plan {
         let mut jobs = Vec::new();
         let mut lines: BTreeMap<String, u64> = BTreeMap::new();
         for record in reader.records() {
-            let record = record.map_err(|e| csv_text::syntax(&e, file))?;
+            let record = csv_text::plain(record.map_err(|e| csv_text::syntax(&e, file))?);
             let line = record.position().map_or(0, csv::Position::line);
             let place = || Location::line(file, line);
             let job = layout.job(&record).map_err(|e| e.at(place()))?;

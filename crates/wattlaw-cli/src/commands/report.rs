@@ -104,7 +104,7 @@ pub fn run(args: &Args) -> Done {
     }
     match args.format {
         Format::Json => render::json(Schema::Report, &statement),
-        Format::Md => files::print(&statement.markdown()),
+        Format::Md => files::print(&render::lines(&statement.markdown())),
     }
 }
 

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use clap::Args;
 
+use wattlaw::base::csv_text;
 use wattlaw::base::error::Location;
 use wattlaw::base::scope::Scope;
 use wattlaw::data::dataset::{ColumnMap, Dataset, Efficiency, ProxyColumns};
@@ -173,7 +174,7 @@ impl Excluded {
         }
         let (mut lines, mut names) = (BTreeSet::new(), BTreeSet::new());
         for record in reader.records() {
-            let record = record.map_err(fail)?;
+            let record = csv_text::plain(record.map_err(fail)?);
             let cell = |at: Option<usize>| at.and_then(|i| record.get(i)).filter(|c| !c.is_empty());
             match (cell(row), cell(run_id)) {
                 (Some(line), _) => {

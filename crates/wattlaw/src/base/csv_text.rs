@@ -38,7 +38,33 @@ pub fn once(headers: &csv::StringRecord) -> Result<()> {
     Ok(())
 }
 
-/// A table of rows under a header.
+/// Characters with which a spreadsheet takes a cell for a formula; see OWASP, "CSV Injection".
+const FORMULA: [char; 4] = ['=', '+', '-', '@'];
+
+/// A cell as a spreadsheet shows it: a text that it would take for a formula gets a quote before it.
+fn harmless(cell: String) -> String {
+    let is_number = cell.parse::<f64>().is_ok();
+    match cell.trim_start_matches('\'').starts_with(FORMULA) && !is_number {
+        true => format!("'{cell}"),
+        false => cell,
+    }
+}
+
+/// A row as it was before it was written: without the quotes of [`write`].
+pub fn plain(row: csv::StringRecord) -> csv::StringRecord {
+    let quoted =
+        |cell: &str| cell.starts_with('\'') && cell.trim_start_matches('\'').starts_with(FORMULA);
+    if !row.iter().any(quoted) {
+        return row;
+    }
+    let position = row.position().cloned();
+    let cells = row.iter().map(|cell| if quoted(cell) { &cell[1..] } else { cell });
+    let mut plain: csv::StringRecord = cells.collect();
+    plain.set_position(position);
+    plain
+}
+
+/// A table of rows under a header; texts that a spreadsheet would take for a formula are made harmless.
 ///
 /// # Errors
 /// None when every row is as long as the header.
@@ -47,8 +73,26 @@ pub fn write(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result
     let failed = |e: csv::Error| Error::Data(e.to_string());
     writer.write_record(header).map_err(failed)?;
     for row in rows {
-        writer.write_record(row).map_err(failed)?;
+        let cells = row.into_iter().map(harmless);
+        writer.write_record(cells).map_err(failed)?;
     }
     let bytes = writer.into_inner().map_err(|e| Error::Data(e.to_string()))?;
     String::from_utf8(bytes).map_err(|e| Error::Data(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_no_formula_and_is_read_back() {
+        let cells = ["=1+1", "'=a", "@x", "-cmd", "-1.5", "+2e3", "it's", "''"];
+        let row = || cells.map(str::to_owned).to_vec();
+        let text =
+            write(&["a", "b", "c", "d", "e", "f", "g", "h"], std::iter::once(row())).unwrap();
+        let line = text.lines().nth(1).unwrap();
+        assert_eq!(line, "'=1+1,''=a,'@x,'-cmd,-1.5,+2e3,it's,''");
+        let read = reader(text.as_bytes()).records().next().unwrap().unwrap();
+        assert_eq!(plain(read).iter().collect::<Vec<_>>(), cells);
+    }
 }

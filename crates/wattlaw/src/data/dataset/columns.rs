@@ -52,7 +52,7 @@ pub(super) fn read(
     let (mut runs, mut shapeless) = (Vec::new(), Vec::new());
     let mut shapes = Shapes(None);
     for record in reader.records() {
-        let record = record.map_err(|e| csv_text::syntax(&e, file))?;
+        let record = csv_text::plain(record.map_err(|e| csv_text::syntax(&e, file))?);
         if !keep(&record) {
             continue;
         }
