@@ -74,7 +74,7 @@ impl Plan {
     /// [`Error::At`] with file and line for an unknown or repeated column, a missing, invalid or repeated `run_id`, or an invalid
     /// cell; [`Error::Data`] for a plan without jobs.
     pub fn from_csv(bytes: &[u8], file: &str) -> Result<Self> {
-        let mut reader = csv_text::reader(bytes);
+        let mut reader = csv_text::reader(bytes, file)?;
         let headers = reader.headers().map_err(|e| csv_text::syntax(&e, file))?.clone();
         let layout = Layout::from_headers(&headers).map_err(|e| e.at(Location::line(file, 1)))?;
         let mut jobs = Vec::new();

@@ -163,8 +163,7 @@ impl Excluded {
     fn read(path: &Path) -> Done<Self> {
         let name = path.display();
         let bytes = files::bytes(path)?;
-        let mut reader =
-            csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes.as_slice());
+        let mut reader = csv_text::reader(&bytes, &name.to_string())?;
         let fail = |e: csv::Error| Failure::Failed(format!("{name}: not valid CSV: {e}"));
         let headers = reader.headers().map_err(fail)?.clone();
         let column = |wanted: &str| headers.iter().position(|h| h == wanted);

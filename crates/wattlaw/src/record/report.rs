@@ -364,7 +364,7 @@ fn common_scope(records: &[Record], wanted: Option<Scope>) -> Result<Scope> {
         let scopes = first.energies.iter().map(|t| t.scope);
         scopes.filter(|s| records.iter().all(|r| has(r, *s)))
     };
-    let widest = common().filter(|s| records.iter().all(|r| r.is_measured(*s))).last();
+    let widest = common().rfind(|s| records.iter().all(|r| r.is_measured(*s)));
     let found = widest.or_else(|| common().next());
     found.ok_or_else(|| {
         let each: Vec<String> = records
