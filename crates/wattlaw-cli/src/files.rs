@@ -1,32 +1,46 @@
 //! File input and output. Errors name the file; writes are atomic.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufReader, ErrorKind, Write};
+use std::io::{BufReader, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Done, Failure};
 
-/// Largest file that is read; a run table or a configuration is far smaller.
-const MAX_BYTES: u64 = 1 << 30;
+/// Largest table and largest other text that are read; a run table of a million rows and a calibration are smaller.
+const MAX_BYTES: u64 = 1 << 26;
+const MAX_TEXT_BYTES: u64 = 1 << 22;
 
 /// Size in bytes of a log's read buffer. Format detection sees only the first buffer.
 const LOG_BUFFER: usize = 1 << 18;
 
-/// Reads a file's bytes.
+/// Reads the bytes of a table.
 ///
 /// # Errors
-/// The file is absent, a directory, unreadable or larger than 1 GiB.
+/// The file is absent, a directory, unreadable or larger than 64 MiB.
 pub fn bytes(path: &Path) -> Done<Vec<u8>> {
+    read(path, MAX_BYTES)
+}
+
+/// Reads a file of at most so many bytes, which may be a FIFO.
+fn read(path: &Path, max_bytes: u64) -> Done<Vec<u8>> {
     let name = path.display();
+    let too_large = || Failure::Failed(format!("{name}: larger than {} MiB", max_bytes >> 20));
     let metadata = std::fs::metadata(path)
         .map_err(|e| Failure::Failed(format!("{name}: {}", describe(&e))))?;
     if metadata.is_dir() {
         return Err(Failure::Failed(format!("{name}: is a directory, expected a file")));
     }
-    if metadata.len() > MAX_BYTES {
-        return Err(Failure::Failed(format!("{name}: larger than 1 GiB")));
+    if metadata.len() > max_bytes {
+        return Err(too_large());
     }
-    std::fs::read(path).map_err(|e| Failure::Failed(format!("{name}: {}", describe(&e))))
+    let fail = |e: std::io::Error| Failure::Failed(format!("{name}: {}", describe(&e)));
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
+    let file = File::open(path).map_err(fail)?;
+    file.take(max_bytes + 1).read_to_end(&mut bytes).map_err(fail)?;
+    match bytes.len() as u64 > max_bytes {
+        true => Err(too_large()),
+        false => Ok(bytes),
+    }
 }
 
 /// Opens a log of any size for one sequential read.
@@ -46,9 +60,9 @@ pub fn open(path: &Path) -> Done<BufReader<File>> {
 /// Reads a text file.
 ///
 /// # Errors
-/// As [`bytes`], and for text that is not UTF-8.
+/// The file is absent, a directory, unreadable, larger than 4 MiB or not UTF-8.
 pub fn text(path: &Path) -> Done<String> {
-    String::from_utf8(bytes(path)?).map_err(|e| {
+    String::from_utf8(read(path, MAX_TEXT_BYTES)?).map_err(|e| {
         Failure::Failed(format!(
             "{}: not valid UTF-8 (byte {})",
             path.display(),
@@ -158,7 +172,8 @@ fn describe(error: &std::io::Error) -> String {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};

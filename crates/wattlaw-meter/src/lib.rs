@@ -22,6 +22,7 @@ pub mod nvml;
 pub mod pattern;
 pub mod powercap;
 pub mod sampler;
+mod secrets;
 pub mod select;
 pub mod sensor;
 pub mod sysfs;

@@ -24,6 +24,7 @@ use crate::meter::Meter;
 use crate::node;
 use crate::pattern::Pattern;
 use crate::sampler::{Sampler, Tick};
+use crate::secrets::masked;
 use crate::tail::Tail;
 
 /// Interval of reading the program's events and writing readings to disk.
@@ -164,6 +165,8 @@ fn new_record(setup: &Setup) -> (Record, Election) {
     let channels: Vec<Channel> =
         setup.meters.iter().flat_map(|meter| meter.channels().to_vec()).collect();
     let out = std::path::absolute(&setup.out).unwrap_or_else(|_| setup.out.clone());
+    let command: Vec<String> =
+        setup.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let path = out.join(&id).display().to_string();
     let election = elect(locks::folder(), &channels, &path, monotonic());
     let node = node::current();
@@ -185,7 +188,7 @@ fn new_record(setup: &Setup) -> (Record, Election) {
         held_by: channels.iter().find_map(|measured| measured.held_by.clone()),
         channels,
         nodes: vec![node],
-        command: setup.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+        command: masked(&command),
         end: None,
         stopped: None,
         started_at: rfc3339(now),

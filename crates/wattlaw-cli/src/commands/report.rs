@@ -1,14 +1,15 @@
 //! `wattlaw report`: reports the energy of runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::ValueEnum;
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
 use wattlaw::data::dataset::to_csv;
-use wattlaw::record::document::Total;
-use wattlaw::record::overlap::{Counted, CountedOnce, counted_once};
+use wattlaw::job::catalog::Catalog;
+use wattlaw::record::document::{Record, Total};
+use wattlaw::record::overlap::{CountedOnce, counted_once};
 use wattlaw::record::report::{Statement, UserMetadata};
 
 use crate::failure::{Done, Failure};
@@ -86,26 +87,45 @@ pub fn run(args: &Args) -> Done {
         _ => Failure::failed(e),
     })?;
     if let Some(path) = &args.table {
-        let CountedOnce { records: counted, notes } = counted_once(&records);
-        for note in &notes {
-            render::note("note", &note.text);
-        }
-        let has_energy = |counted: &&Counted| counted.record.energy_error().is_none();
-        let rows = counted.iter().filter(|c| !c.reduced).filter(has_energy).map(|counted| {
-            counted.record.to_measurement(args.scope, &catalog).map_err(|e| {
-                Failure::Failed(format!(
-                    "record {} cannot be written to a run table: {e}",
-                    counted.record.id
-                ))
-            })
-        });
-        files::write(path, &to_csv(&rows.collect::<Done<Vec<_>>>()?)?)?;
-        render::note("note", &format!("wrote {}", path.display()));
+        write_table(path, &records, args.scope, &catalog)?;
     }
     match args.format {
         Format::Json => render::json(Schema::Report, &statement),
-        Format::Md => files::print(&statement.markdown()),
+        Format::Md => files::print(&render::lines(&statement.markdown())),
     }
+}
+
+/// Writes the runs that rows of a run table can hold; notes the others.
+///
+/// # Errors
+/// No record is a run, or the file cannot be written.
+fn write_table(path: &Path, records: &[Record], scope: Option<Scope>, catalog: &Catalog) -> Done {
+    let CountedOnce { records: counted, notes } = counted_once(records);
+    for note in &notes {
+        render::note("note", &note.text);
+    }
+    let (mut rows, mut first) = (Vec::new(), None);
+    for record in counted.iter().filter(|c| !c.reduced).map(|counted| &counted.record) {
+        match record.to_measurement(scope, catalog) {
+            Ok(row) => rows.push(row),
+            Err(error) => {
+                let id = &record.id;
+                let text = format!("record {id} cannot be written to a run table: {error}");
+                first.get_or_insert(text);
+            }
+        }
+    }
+    match first {
+        Some(text) if rows.is_empty() => return Err(Failure::Failed(text)),
+        Some(text) => {
+            let left_out = counted.len() - rows.len();
+            render::note("note", &format!("{left_out} records were left out of the table; {text}"));
+        }
+        None => {}
+    }
+    files::write(path, &to_csv(&rows)?)?;
+    render::note("note", &format!("wrote {}", path.display()));
+    Ok(())
 }
 
 /// Energy in one line: scope, assumed part, standard deviation, mean power.

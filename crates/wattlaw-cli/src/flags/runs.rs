@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use clap::Args;
 
+use wattlaw::base::csv_text;
 use wattlaw::base::error::Location;
 use wattlaw::base::scope::Scope;
 use wattlaw::data::dataset::{ColumnMap, Dataset, Efficiency, ProxyColumns};
@@ -162,8 +163,7 @@ impl Excluded {
     fn read(path: &Path) -> Done<Self> {
         let name = path.display();
         let bytes = files::bytes(path)?;
-        let mut reader =
-            csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes.as_slice());
+        let mut reader = csv_text::reader(&bytes, &name.to_string())?;
         let fail = |e: csv::Error| Failure::Failed(format!("{name}: not valid CSV: {e}"));
         let headers = reader.headers().map_err(fail)?.clone();
         let column = |wanted: &str| headers.iter().position(|h| h == wanted);
@@ -173,7 +173,7 @@ impl Excluded {
         }
         let (mut lines, mut names) = (BTreeSet::new(), BTreeSet::new());
         for record in reader.records() {
-            let record = record.map_err(fail)?;
+            let record = csv_text::plain(record.map_err(fail)?);
             let cell = |at: Option<usize>| at.and_then(|i| record.get(i)).filter(|c| !c.is_empty());
             match (cell(row), cell(run_id)) {
                 (Some(line), _) => {

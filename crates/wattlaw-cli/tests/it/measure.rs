@@ -484,6 +484,38 @@ fn no_other_user_can_hang_a_run() {
 }
 
 #[test]
+fn what_others_wrote_does_not_control_the_terminal() {
+    let place = Place::new();
+    let mut command = place.wattlaw("measure --assume cpu=100W -- sh -c");
+    let output = command.args(["true", "--token=s3cret", "env", "HF_TOKEN=s3cret"]).finish();
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    let (folder, mut record) = place.record();
+    // secrets of the command line are not in the record
+    assert!(!record["command"].to_string().contains("s3cret"), "{record}");
+    record["id"] = "a\u{1b}[2Jb\u{9b}31m\u{202e}".into();
+    record["notes"] = serde_json::json!(["a note\u{1b}]0;title\u{7}"]);
+    fs::write(folder.join("run.json"), record.to_string()).unwrap();
+    for words in ["report", "report --format json", "doctor", "doctor --format json"] {
+        let output = place.wattlaw(words).arg(&folder).finish();
+        assert_eq!(code(&output), 0, "{words}: {}", text(&output.stderr));
+        let shown = text(&output.stdout);
+        let controls = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!shown.contains(controls), "{words}: {shown:?}");
+    }
+    // a lock file of somebody else
+    let lock = place.path().join("wattlaw/assumed-cpu.lock");
+    fs::write(&lock, "/runs/\u{1b}[2J\n").unwrap();
+    let held = fs::File::open(&lock).unwrap();
+    held.lock().unwrap();
+    let output = place.measure("", "true").finish();
+    assert!(
+        text(&output.stderr).contains("already measured by /runs/\\u{1b}[2J;"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
 fn two_containers_of_a_machine_count_it_once() {
     let place = Place::new();
     // each has a folder of locks of its own, so that neither knows of the other

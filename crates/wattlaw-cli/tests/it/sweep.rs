@@ -80,6 +80,10 @@ fn the_records_of_a_sweep_are_found_wherever_they_lie() {
         assert_eq!(stated["runs"].as_array().unwrap().len(), 5, "{stated}");
         assert!(said.contains("left out") && said.contains("broken/run.json"), "{said}");
         assert!(stated["caveats"].to_string().contains("hold no readable record"), "{stated}");
+        let (_, said) = run("report --table runs.csv", paths);
+        assert!(said.contains("2 records were left out of the table"), "{said}");
+        let table = fs::read_to_string(place.path().join("runs.csv")).unwrap();
+        assert_eq!(table.lines().count(), 4, "{table}");
         let (audited, said) = run("audit --format json", paths);
         let audited: Value = serde_json::from_str(&audited).unwrap();
         assert_eq!(audited["runs"], 3, "{audited}");

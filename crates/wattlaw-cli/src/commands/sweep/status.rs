@@ -75,7 +75,9 @@ fn table(sweep: &Sweep) -> String {
     let failed: Vec<String> = sweep
         .jobs
         .iter()
-        .filter_map(|job| Some(format!("{}: {}\n", job.run_id, job.reason.as_ref()?)))
+        .filter_map(|job| {
+            Some(render::lines(&format!("{}: {}\n", job.run_id, job.reason.as_ref()?)))
+        })
         .collect();
     if !failed.is_empty() {
         out += &format!("\n{}{}", render::heading("failures"), failed.concat());
