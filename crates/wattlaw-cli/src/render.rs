@@ -50,7 +50,7 @@ pub fn note(kind: &str, text: &str) {
 /// A heading in bold.
 pub fn heading(text: &str) -> String {
     let bold = Style::new().bold();
-    format!("{bold}{}{bold:#}\n", OneLine(text))
+    format!("{bold}{}{bold:#}\n", lines(text))
 }
 
 /// A table with a header. Columns from index `first_number` on are right-aligned.

@@ -104,6 +104,20 @@ impl Election {
         }
     }
 
+    /// States another name of this process's record: its folder may get a number if the name exists.
+    pub(crate) fn rename(&mut self, record: &str) {
+        if self.record == record {
+            return;
+        }
+        record.clone_into(&mut self.record);
+        for device in &mut self.devices {
+            if let Claim::Ours(Some(file)) = &mut device.claim {
+                // with the old name the device is held all the same
+                let _ = state(file, &format!("{record}\n"));
+            }
+        }
+    }
+
     /// Takes the devices over whose holders have ended; `now` is the time on the monotonic clock.
     pub(crate) fn take_over(&mut self, now: Seconds) -> Vec<HandedOver> {
         let mut taken = Vec::new();
@@ -211,7 +225,8 @@ mod tests {
     fn a_device_is_claimed_once_and_handed_over_when_its_holder_ends() {
         let folder = tempfile::tempdir().unwrap();
         let gpus = ["GPU-1", "GPU-2", "GPU-3"].map(|d| channel(d, Instrument::Counter));
-        let first = at(folder.path(), &gpus[..2], "/runs/a", 1.0);
+        let mut first = at(folder.path(), &gpus[..2], "/runs", 1.0);
+        first.rename("/runs/a");
         assert_eq!(holders(&first), [None, None]);
         let mut second = at(folder.path(), &gpus, "/runs/b", 2.0);
         assert_eq!(holders(&second), [Some("/runs/a"), Some("/runs/a"), None]);

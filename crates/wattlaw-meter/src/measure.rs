@@ -96,11 +96,12 @@ pub fn measure(mut setup: Setup, report: &mut dyn FnMut(&str)) -> Result<Outcome
     let target = Target::default();
     command::forward_signals(target.clone(), sender.clone())?;
     let (start, monotonic_start) = (Instant::now(), monotonic());
-    let (mut record, election) = new_record(&setup);
+    let (mut record, mut election) = new_record(&setup);
     for note in &election.notes {
         report(note);
     }
     let folder = Folder::create(&setup.out, &mut record, setup.log)?;
+    election.rename(&folder.path().display().to_string());
     if let Some(holder) = &record.held_by {
         let held = record.channels.iter().filter(|measured| measured.held_by.is_some());
         let names: Vec<&str> = held.map(|measured| measured.channel.name.as_str()).collect();

@@ -9,7 +9,7 @@ use nvml_wrapper::{Device, Nvml};
 
 use wattlaw::base::units::{Joules, Watts};
 use wattlaw::record::counter::Counter;
-use wattlaw::record::document::Sharing;
+use wattlaw::record::document::{LeftOut, Sharing};
 use wattlaw::record::{Channel, Component, Instrument, Sample};
 
 use crate::found::{Found, SelectionError};
@@ -75,6 +75,11 @@ pub fn open(
                     "CUDA_VISIBLE_DEVICES hides all GPUs; select GPUs with --gpus, such as --gpus 0,1"
                         .to_owned(),
                 );
+            }
+            if visible.partition {
+                let reason = visible.note.clone().unwrap_or_default();
+                let name = "the MIG instance".to_owned();
+                found.left_out.push(LeftOut { name, component: Component::Gpu, reason });
             }
             found.notes.extend(visible.note);
             visible.gpus

@@ -339,22 +339,27 @@ os.write(fd, b'{"event": "tokens", "tokens": 100}\n')
 fn a_burst_of_events_is_read_without_false_notes() {
     let Some(python) = python() else { return };
     let place = Place::new();
-    // by the file, in which each line has the time at which it was made, and by the descriptor
+    // four ranks by the file, in which each line has the time at which it was made, and then one by the descriptor
     let program = r#"
-import os, sys, time
-n, half = 100_000, 50_000
-with open(os.environ["WATTLAW_EVENTS"], "a", buffering=1 << 12) as events:
-    for i in range(half):
-        events.write('{"event": "step", "t_monotonic_s": %r}\n' % time.monotonic())
-with os.fdopen(int(os.environ["WATTLAW_EVENTS_FD"]), "w") as events:
-    for i in range(n - half):
-        events.write('{"event": "step", "t_monotonic_s": %r}\n' % time.monotonic())
+import os, time
+def burst(fd, n):
+    for i in range(n):
+        os.write(fd, ('{"event": "step", "t_monotonic_s": %r}\n' % time.monotonic()).encode())
+ranks = []
+for rank in range(4):
+    ranks.append(os.fork())
+    if ranks[-1] == 0:
+        burst(os.open(os.environ["WATTLAW_EVENTS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT), 30_000)
+        os._exit(0)
+for rank in ranks:
+    os.waitpid(rank, 0)
+burst(int(os.environ["WATTLAW_EVENTS_FD"]), 30_000)
 "#;
     fs::write(place.path().join("train.py"), program).unwrap();
     let output = place.wattlaw(&format!("measure --assume cpu=100W -- {python} train.py")).finish();
     assert_eq!(code(&output), 0, "{}", text(&output.stderr));
     let (_, record) = place.record();
-    assert_eq!(record["steps"], 100_000);
+    assert_eq!(record["steps"], 150_000);
     let notes = record["notes"].to_string();
     assert!(!notes.contains("invalid event") && !notes.contains("child process"), "{notes}");
 }

@@ -78,6 +78,11 @@ impl Record {
         (found != GpuMismatch::default()).then_some(found)
     }
 
+    /// Whether the job names a GPU, by itself or by its system.
+    pub(super) fn states_gpu(&self) -> bool {
+        self.job.as_ref().is_some_and(|j| j.system.gpu.is_some() || j.system.name.is_some())
+    }
+
     /// Catalogue name of the measured GPUs; `None` where the driver states none that the catalogue knows.
     pub(crate) fn measured_model(&self, catalog: &Catalog) -> Option<String> {
         let known =

@@ -704,6 +704,13 @@ fn what_is_missing_or_too_much_stands_in_the_sentence() {
     );
     assert!(near(statement.missing_j, 9000.0));
 
+    // the energy of a CPU is not that of the job's GPUs
+    let mut cpu = closed("a");
+    cpu.job = Some(JobSpec::from_toml("[system]\ngpu = 'a100-sxm4-40gb'\n").unwrap());
+    cpu.channels.remove(0);
+    cpu.energies.remove(0);
+    qualified(&cpu, QualificationKind::GpuMismatch, &["no GPU of the job was measured"]);
+
     let held = second_rank(Some(6.0));
     qualified(&held, QualificationKind::HeldElsewhere, &["for the first 5.0 s"]);
     // what is complete is not qualified

@@ -138,6 +138,10 @@ fn gpus(record: &Record, scope: Scope, mismatch: Option<&GpuMismatch>) -> Vec<Qu
             });
         }
     }
+    if scope == Scope::Devices && measured.is_empty() && record.states_gpu() {
+        let text = "no GPU of the job was measured".to_owned();
+        found.push(Qualification::new(QualificationKind::GpuMismatch, Some(Bound::Lower), text));
+    }
     let outside = record.left_out.iter().filter(|l| components(scope).contains(&l.component));
     found.extend(outside.map(|left_out| Qualification {
         // GPUs that the job has and that were not measured are missing already
