@@ -4,6 +4,9 @@ Each type has two rows: its configuration class's defaults, and a small shape wh
 no two parts can be confused. The model is built on the meta device (no weights, no download); unique parameters are
 counted. The config is what transformers writes into config.json, without the keys that say nothing of the shape.
 
+The small shapes have the FLOPs of a forward and backward pass too, as PyTorch's FlopCounterMode counts them with eager
+attention in 32 bits on the CPU.
+
     python3 -m venv venv && venv/bin/pip install torch==2.15.0 transformers==5.24.0
     venv/bin/python model_types.py      # writes model_types.json beside itself, prints the counts
 """
@@ -14,6 +17,7 @@ import platform
 
 import torch
 import transformers
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig
 
 # the class that is counted, by kind of model
@@ -26,7 +30,7 @@ BASE = transformers.AutoModel
 
 HF = {"num_hidden_layers": 3, "hidden_size": 96, "num_attention_heads": 6, "intermediate_size": 200, "vocab_size": 311}
 # special tokens within the small vocabulary; they are no part of the shape
-TOKENS = {"pad_token_id": 0, "bos_token_id": 0, "eos_token_id": 0}
+TOKENS = {"pad_token_id": 0, "bos_token_id": 0, "eos_token_id": 0, "decoder_start_token_id": 0}
 ENCODER = HF | {"max_position_embeddings": 77}
 DECODER = HF | {"num_key_value_heads": 2, "max_position_embeddings": 1024}
 WIDE = DECODER | {"head_dim": 24}
@@ -54,9 +58,7 @@ TYPES = [
                                                                          "inner_group_num": 1}]),
     ("deberta-v2", (BASE, MASKED), [ENCODER | {"relative_attention": True, "position_buckets": 24, "pos_att_type": ["p2c", "c2p"],
                                     "norm_rel_ebd": "layer_norm", "share_att_key": True, "position_biased_input": False,
-                                    "type_vocab_size": 0, "max_relative_positions": -1},
-                                    ENCODER | {"relative_attention": True, "position_buckets": 24,
-                                               "pos_att_type": ["p2c", "c2p"], "conv_kernel_size": 3}]),
+                                    "type_vocab_size": 0, "max_relative_positions": -1}]),
     ("electra", (BASE, MASKED), [ENCODER | {"embedding_size": 32}, ENCODER | {"embedding_size": 96}]),
     ("modernbert", (BASE, MASKED), [ENCODER]),
     ("mpnet", (BASE, MASKED), [ENCODER]),
@@ -124,6 +126,9 @@ TYPES = [
     ("qwen2_5_vl", (CAUSAL,), [{"text_config": DECODER}]),
 ]
 
+# transformers sends every token through all of Llama 4's experts; the others are not read or read in part
+NO_FLOPS = {"llama4_text", "qwen2_5_vl", "swin", "clip", "siglip"}
+
 # keys that say nothing of the shape
 IDLE = {"bos_token_id", "eos_token_id", "pad_token_id", "cls_token_id", "sep_token_id", "mask_token_id", "dtype", "label2id",
         "transformers_version", "initializer_range", "use_cache", "output_attentions", "chunk_size_feed_forward",
@@ -156,6 +161,31 @@ def counted(model_type, auto, small):
     return written, type(model).__name__, sum(p.numel() for p in parameters.values()), model
 
 
+def flops(auto, config):
+    """Inputs of two sequences, and the FLOPs of a step on them."""
+    batch, seq, decoder_seq = 2, 16, 8
+
+    def tokens(length):
+        return 2 + torch.arange(batch * length).reshape(batch, length) % 30
+
+    if auto is IMAGES:
+        size = config.image_size
+        inputs = {"pixel_values": torch.zeros((batch, 3, size, size)), "labels": torch.zeros(batch, dtype=torch.long)}
+        decoder_seq = 0
+    elif auto is SPEECH:
+        seq = config.max_source_positions
+        inputs = {"input_features": torch.zeros((batch, config.num_mel_bins, 2 * seq)), "labels": tokens(decoder_seq)}
+    elif auto is SEQ2SEQ:
+        inputs = {"input_ids": tokens(seq), "labels": tokens(decoder_seq)}
+    else:
+        inputs, decoder_seq = {"input_ids": tokens(seq), "labels": tokens(seq)}, 0
+    config._attn_implementation = config._experts_implementation = "eager"
+    model = auto.from_config(config).float().train()
+    with FlopCounterMode(display=False) as counter:
+        model(**inputs).loss.backward()
+    return {"batch": batch, "seq_len": seq, "decoder_seq_len": decoder_seq, "flops": counter.get_total_flops()}
+
+
 def main():
     transformers.logging.set_verbosity_error()
     rows = []
@@ -163,9 +193,12 @@ def main():
         # ESM has no default vocabulary
         for shape in [*([] if model_type == "esm" else [{}]), *(s for s in shapes if s)]:
             for auto in autos:
-                config, name, parameters, _ = counted(model_type, auto, shape)
+                config, name, parameters, model = counted(model_type, auto, shape)
                 print(f"{model_type:14} {name:36} {parameters:>18,}", flush=True)
-                rows.append({"model_type": model_type, "class": name, "parameters": parameters, "config": config})
+                row = {"model_type": model_type, "class": name, "parameters": parameters}
+                if shape and auto is not BASE and model_type not in NO_FLOPS:
+                    row |= flops(auto, model.config)
+                rows.append(row | {"config": config})
     head = {"made_by": "model_types.py",
             "versions": {"python": platform.python_version(), "torch": str(torch.__version__),
                          "transformers": transformers.__version__},
