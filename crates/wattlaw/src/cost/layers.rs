@@ -562,7 +562,12 @@ impl<'a> Writer<'a> {
         let narrow = self.a.embedding_size as f64;
         match self.w.task {
             Task::MaskedLm => {
-                self.product(OpKind::MaskedLmTransform, 1.0, false, Product::new(tokens, h, narrow));
+                self.product(
+                    OpKind::MaskedLmTransform,
+                    1.0,
+                    false,
+                    Product::new(tokens, h, narrow),
+                );
                 self.logits(tokens, narrow, tp);
             }
             Task::CausalLm => {
@@ -651,6 +656,22 @@ mod tests {
             model_flops.push(cost.model_flops_per_step);
         }
         assert_eq!(model_flops[0], model_flops[1]);
+    }
+
+    /// Two sequences of 8 positions, width 64, a window of 2 in one of 3 layers: two layers have 8 · 8 pairs, one 8 · 2,
+    /// or 2 · (8 − 1) where only the pairs of a causal mask count. Eager attention computes all.
+    #[test]
+    fn a_window_leaves_out_pairs() {
+        let model = "family = 'mistral', window = 2, window_layers = 1";
+        let core = OpKind::AttentionCore { causal: true };
+        let counted = |kernel: &str, attention| {
+            let cost = Cost::count(&job(model, &format!("attention = '{kernel}'")), attention);
+            flops(&cost, |op| op.kind == core && op.phase == Phase::Forward)
+        };
+        let of_pairs = |pairs: f64| 2.0 * pairs * 4.0 * 64.0;
+        assert_eq!(counted("flash", AttentionFlops::Full), of_pairs(2.0 * 64.0 + 16.0));
+        assert_eq!(counted("flash", AttentionFlops::Causal), of_pairs(2.0 * 32.0 + 14.0));
+        assert_eq!(counted("eager", AttentionFlops::Full), of_pairs(3.0 * 64.0));
     }
 
     #[test]

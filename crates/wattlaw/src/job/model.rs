@@ -287,12 +287,6 @@ impl Architecture {
     /// The shape as a description that resolves to it, except for its name.
     pub fn spec(&self) -> ModelSpec {
         let features = self.model_type.features();
-        // an image's rows follow from its patches
-        let learned = match self.positions.rows() {
-            0 => self.max_positions,
-            _ if self.image.is_some() => None,
-            rows => Some(rows - features.position_offset),
-        };
         ModelSpec {
             name: None,
             config: None,
@@ -307,7 +301,7 @@ impl Architecture {
             vocab_size: Some(self.vocab_size).filter(|n| *n > 0),
             vocab_multiple: self.vocab_multiple,
             embedding_size: Some(self.embedding_size),
-            max_positions: learned,
+            max_positions: self.max_positions,
             token_types: Some(self.token_types).filter(|n| *n > 0),
             relative_buckets: Some(self.positions.buckets()).filter(|n| *n > 0),
             gated_ffn: Some(self.gated_ffn),

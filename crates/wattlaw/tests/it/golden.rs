@@ -148,7 +148,8 @@ fn parameters_of_every_model_type_equal_transformers() {
     let mut exact = std::collections::BTreeSet::new();
     let mut wrong = Vec::new();
     for model in golden["models"].as_array().unwrap() {
-        let (name, class) = (model["model_type"].as_str().unwrap(), model["class"].as_str().unwrap());
+        let (name, class) =
+            (model["model_type"].as_str().unwrap(), model["class"].as_str().unwrap());
         let read = from_config_json(&model["config"].to_string());
         if NOT_READ.contains(&name) {
             let refusal = read.unwrap_err().to_string();

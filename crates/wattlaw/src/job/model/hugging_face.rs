@@ -21,13 +21,34 @@ pub struct HubConfig {
 
 /// Model types with layers that are no Transformer's.
 const OTHER_LAYERS: [&str; 18] = [
-    "mamba", "mamba2", "falcon_mamba", "jamba", "zamba", "zamba2", "bamba", "nemotron_h", "granitemoehybrid",
-    "falcon_h1", "recurrent_gemma", "rwkv", "qwen3_next", "qwen3_5", "lfm2", "minimax", "kimi_linear", "xlstm",
+    "mamba",
+    "mamba2",
+    "falcon_mamba",
+    "jamba",
+    "zamba",
+    "zamba2",
+    "bamba",
+    "nemotron_h",
+    "granitemoehybrid",
+    "falcon_h1",
+    "recurrent_gemma",
+    "rwkv",
+    "qwen3_next",
+    "qwen3_5",
+    "lfm2",
+    "minimax",
+    "kimi_linear",
+    "xlstm",
 ];
 
 /// Keys that only configurations of such layers have.
 const KEYS_OF_OTHER_LAYERS: [&str; 7] = [
-    "ssm_cfg", "state_size", "mamba_d_state", "mamba_state_dim", "ssm_state_size", "linear_num_key_heads",
+    "ssm_cfg",
+    "state_size",
+    "mamba_d_state",
+    "mamba_state_dim",
+    "ssm_state_size",
+    "linear_num_key_heads",
     "rglru_lru_width",
 ];
 
@@ -98,20 +119,23 @@ impl Config {
     fn shape(&self, model_type: ModelType) -> Result<ModelSpec> {
         let features = model_type.features();
         let keys = features.keys;
-        let ffn = self.first(keys.ffn)?;
-        if ffn.is_none() && !keys.ffn_follows {
-            return Err(missing(keys.ffn));
-        }
         let image = features.family == super::Family::Vit;
-        let vocab_size = if image { None } else { self.required(&["vocab_size"])? };
         let mut spec = ModelSpec {
             layers: self.required(keys.layers)?,
             hidden_size: self.required(keys.hidden)?,
             heads: self.required(keys.heads)?,
-            kv_heads: if features.latent { None } else { self.optional_size("num_key_value_heads")? },
+            kv_heads: if features.latent {
+                None
+            } else {
+                self.optional_size("num_key_value_heads")?
+            },
             head_dim: self.optional_size(keys.head_dim)?,
-            ffn_size: ffn,
-            vocab_size,
+            ffn_size: if keys.ffn_follows {
+                self.first(keys.ffn)?
+            } else {
+                self.required(keys.ffn)?
+            },
+            vocab_size: if image { None } else { self.required(&["vocab_size"])? },
             max_positions: if image { None } else { self.optional_size(keys.positions)? },
             qkv_bias: self.switch(features.bias_keys.qkv)?,
             attention_output_bias: self.switch(features.bias_keys.attention_output)?,
@@ -154,8 +178,7 @@ impl Config {
             }
             ModelType::T5 | ModelType::Mt5 => {
                 spec.relative_buckets = self.optional_size("relative_attention_num_buckets")?;
-                spec.gated_ffn =
-                    self.text("feed_forward_proj")?.map(|p| p.starts_with("gated-"));
+                spec.gated_ffn = self.text("feed_forward_proj")?.map(|p| p.starts_with("gated-"));
                 // transformers 5 writes tie_word_embeddings = true for every T5 and keeps an untied one as
                 // scale_decoder_outputs = false
                 if self.flag("scale_decoder_outputs")? == Some(false) {
@@ -204,11 +227,16 @@ impl Config {
             }
             ModelType::Beit => self.beit(spec)?,
             ModelType::Dinov2 => {
-                let (width, ratio) = (spec.hidden_size.unwrap_or(0), self.optional_size("mlp_ratio")?);
+                let (width, ratio) =
+                    (spec.hidden_size.unwrap_or(0), self.optional_size("mlp_ratio")?);
                 let inner = width.saturating_mul(ratio.unwrap_or(4));
                 let gated = self.flag("use_swiglu_ffn")?.unwrap_or(false);
                 // a gated block has two thirds of the width, to a multiple of 8
-                spec.ffn_size = Some(if gated { (inner / 3 * 2 + inner % 3 * 2 / 3).div_ceil(8) * 8 } else { inner });
+                spec.ffn_size = Some(if gated {
+                    (inner / 3 * 2 + inner % 3 * 2 / 3).div_ceil(8) * 8
+                } else {
+                    inner
+                });
                 spec.gated_ffn = Some(gated);
             }
             _ => {}
@@ -265,7 +293,8 @@ impl Config {
     }
 
     fn beit(&self, spec: &mut ModelSpec) -> Result<()> {
-        spec.layer_scale = self.get("layer_scale_init_value").and_then(Value::as_f64).map(|x| x > 0.0);
+        spec.layer_scale =
+            self.get("layer_scale_init_value").and_then(Value::as_f64).map(|x| x > 0.0);
         if self.flag("use_absolute_position_embeddings")? == Some(true) {
             spec.positions = Some(PositionKind::Learned);
         }
@@ -345,13 +374,20 @@ impl Config {
         if self.flag("use_sliding_window")? == Some(false) {
             return Ok(());
         }
-        let size = self.first(&["sliding_window", "local_attention", "attention_chunk_size", "window_size"])?;
+        let size = self.first(&[
+            "sliding_window",
+            "local_attention",
+            "attention_chunk_size",
+            "window_size",
+        ])?;
         let (Some(size), false) = (size, features.windowed == Windowed::No) else { return Ok(()) };
         let layers = spec.layers.unwrap_or(0);
         let kinds = ["layer_types", "attention_layers"].iter().find_map(|key| self.items(key));
         let listed = kinds.map(|kinds| {
             let names = kinds.iter().filter_map(Value::as_str);
-            names.filter(|n| n.contains("sliding") || n.contains("chunked") || *n == "local").count() as u64
+            names
+                .filter(|n| n.contains("sliding") || n.contains("chunked") || *n == "local")
+                .count() as u64
         });
         let each = |n: u64| layers - layers / n.max(1);
         let windowed = match (listed, features.windowed) {
@@ -365,9 +401,9 @@ impl Config {
                 };
                 layers.saturating_sub(whole)
             }
-            (None, Windowed::AllButEach(n)) => {
-                each(self.first(&["sliding_window_pattern", "global_attn_every_n_layers"])?.unwrap_or(n))
-            }
+            (None, Windowed::AllButEach(n)) => each(
+                self.first(&["sliding_window_pattern", "global_attn_every_n_layers"])?.unwrap_or(n),
+            ),
         };
         if windowed > 0 {
             (spec.window, spec.window_layers) = (Some(size), Some(windowed));
@@ -401,14 +437,22 @@ impl Config {
     fn nearest(&self, type_name: &str) -> Result<ModelType> {
         let has = |key: &str| self.get(key).is_some();
         let all = |keys: &[&str]| keys.iter().all(|key| has(key));
-        let sized = all(&["num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size"]);
+        let sized = all(&[
+            "num_hidden_layers",
+            "hidden_size",
+            "num_attention_heads",
+            "intermediate_size",
+            "vocab_size",
+        ]);
         let unknown = || {
             let names = ModelType::ALL.map(ModelType::name);
             match Error::unknown("model_type", type_name, names) {
                 Error::Unknown { what, name, accepted } => Error::Unknown {
                     what,
                     name,
-                    accepted: format!("{accepted}; or give its shape with --family, --layers and --hidden-size"),
+                    accepted: format!(
+                        "{accepted}; or give its shape with --family, --layers and --hidden-size"
+                    ),
                 },
                 other => other,
             }
@@ -419,7 +463,8 @@ impl Config {
         if !sized {
             return Err(unknown());
         }
-        let experts = ["num_local_experts", "num_experts", "n_routed_experts"].iter().any(|key| has(key));
+        let experts =
+            ["num_local_experts", "num_experts", "n_routed_experts"].iter().any(|key| has(key));
         Ok(match () {
             () if has("kv_lora_rank") && experts => ModelType::DeepseekV3,
             () if has("rms_norm_eps") && experts => ModelType::Qwen3Moe,
@@ -432,7 +477,8 @@ impl Config {
     /// The training task that the class in `architectures` has.
     fn task(&self) -> Option<&'static str> {
         let class = self.items("architectures")?.first()?.as_str()?;
-        let classifies = ["ForSequenceClassification", "ForImageClassification", "ForTokenClassification"];
+        let classifies =
+            ["ForSequenceClassification", "ForImageClassification", "ForTokenClassification"];
         match class {
             _ if classifies.iter().any(|end| class.ends_with(end)) => Some("classification"),
             _ if class.ends_with("ForMaskedLM") => Some("masked-lm"),
@@ -535,8 +581,9 @@ mod tests {
         assert_eq!(complaint("[]"), "not valid config.json: the top level is not an object");
         assert!(complaint("{}").starts_with("model_type is missing"));
         assert!(
-            complaint(r#"{"model_type":"qwen33"}"#)
-                .starts_with("unknown model_type `qwen33`; did you mean `qwen3`?; or give its shape")
+            complaint(r#"{"model_type":"qwen33"}"#).starts_with(
+                "unknown model_type `qwen33`; did you mean `qwen3`?; or give its shape"
+            )
         );
         assert_eq!(
             complaint(r#"{"model_type":"bert","num_hidden_layers":-2}"#),
@@ -545,6 +592,76 @@ mod tests {
         assert_eq!(
             complaint(r#"{"model_type":"gpt2","n_layer":12}"#),
             "n_embd is missing; this model type's config.json needs it"
+        );
+    }
+
+    #[test]
+    fn an_unknown_type_is_read_as_the_one_whose_keys_it_has() {
+        let config = HubConfig::from_json(
+            r#"{"model_type":"aria2","num_hidden_layers":2,"hidden_size":64,"num_attention_heads":4,
+                "intermediate_size":96,"vocab_size":100,"rms_norm_eps":1e-6,"architectures":["AriaForSequenceClassification"]}"#,
+        )
+        .unwrap();
+        assert_eq!(config.model.family.as_deref(), Some("llama"));
+        assert_eq!(config.task, Some("classification"));
+        assert_eq!(
+            config.notes,
+            ["model type `aria2` is not known; its keys are those of `llama`, as which it is read"]
+        );
+        assert_eq!(
+            complaint(r#"{"model_type":"jamba"}"#),
+            "model_type is `jamba`, but its state-space or recurrent layers are not modelled, only Transformer layers are"
+        );
+        let towers = complaint(r#"{"model_type":"clip","text_config":{}}"#);
+        assert!(
+            towers.starts_with("model_type is `clip`, but its parts have different widths"),
+            "{towers}"
+        );
+    }
+
+    #[test]
+    fn a_multimodal_model_is_read_by_its_language_part() {
+        let config = HubConfig::from_json(
+            r#"{"model_type":"qwen2_5_vl","text_config":{"model_type":"qwen2_5_vl_text","num_hidden_layers":2,
+                "hidden_size":64,"num_attention_heads":4,"intermediate_size":96,"vocab_size":100}}"#,
+        )
+        .unwrap();
+        assert_eq!(config.model.family.as_deref(), Some("qwen2_5_vl"));
+        assert_eq!(config.notes, ["`qwen2_5_vl`: only the language part is counted"]);
+    }
+
+    #[test]
+    fn windows_are_those_listed_or_those_of_the_types_pattern() {
+        let read = |keys: &str| {
+            let text = format!(
+                r#"{{"num_hidden_layers":12,"hidden_size":64,"num_attention_heads":4,"intermediate_size":96,
+                    "vocab_size":100,{keys}}}"#
+            );
+            let spec = from_config_json(&text).unwrap();
+            spec.window.zip(spec.window_layers)
+        };
+        assert_eq!(read(r#""model_type":"mistral","sliding_window":8"#), Some((8, 12)));
+        assert_eq!(read(r#""model_type":"mistral","sliding_window":null"#), None);
+        assert_eq!(read(r#""model_type":"gemma2","sliding_window":8"#), Some((8, 6)));
+        assert_eq!(
+            read(r#""model_type":"gemma3_text","sliding_window":8,"sliding_window_pattern":6"#),
+            Some((8, 10))
+        );
+        assert_eq!(
+            read(
+                r#""model_type":"gpt_oss","num_local_experts":4,"sliding_window":8,"layer_types":["sliding_attention"]"#
+            ),
+            Some((8, 1))
+        );
+        assert_eq!(
+            read(r#""model_type":"qwen2","sliding_window":8,"use_sliding_window":false"#),
+            None
+        );
+        assert_eq!(
+            read(
+                r#""model_type":"qwen2","sliding_window":8,"use_sliding_window":true,"max_window_layers":9"#
+            ),
+            Some((8, 3))
         );
     }
 

@@ -160,11 +160,8 @@ impl Architecture {
         // all embeddings have the width of the words, or the words alone are narrow
         let width = if features.narrow == Narrow::All { e } else { h };
         let rows = self.positions.rows();
-        let encoder = if self.encoder_layers > 0 {
-            self.encoder_positions.unwrap_or(rows)
-        } else {
-            0
-        };
+        let encoder =
+            if self.encoder_layers > 0 { self.encoder_positions.unwrap_or(rows) } else { 0 };
         let norm = if self.embedding_norm { self.norm_parameters(width) } else { 0 };
         let projections = match features.narrow {
             Narrow::Words if narrow => 2 * e * h,
@@ -244,8 +241,7 @@ impl Architecture {
             return self.total_layers() * self.expert_parameters();
         };
         let Experts { count, shared_ffn_size, dense_layers, dense_ffn_size, .. } = experts;
-        let shared =
-            if shared_ffn_size > 0 { self.block_parameters(shared_ffn_size) } else { 0 };
+        let shared = if shared_ffn_size > 0 { self.block_parameters(shared_ffn_size) } else { 0 };
         let bias = if self.model_type.features().router_bias { count } else { 0 };
         let router = count * self.hidden_size + bias;
         self.expert_layers() * (count * self.expert_parameters() + router + shared)

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::types::{Narrow, Relative};
 use super::{
-    Architecture, Biases, Experts, Family, Image, Latent, ModelType, PositionKind, Positions, Window,
+    Architecture, Biases, Experts, Family, Image, Latent, ModelType, PositionKind, Positions,
+    Window,
 };
 use crate::base::error::{Error, Result};
 use crate::base::words::overlay;
@@ -407,14 +408,14 @@ fn check_size(a: &Architecture) -> Result<()> {
     let width = wide(a.hidden_size);
     let latent = a.latent.map_or(0.0, |l| {
         let ranks = wide(l.query_rank.unwrap_or(0)) + wide(l.kv_rank) + wide(l.rope_head_dim);
-        (ranks + wide(l.value_head_dim) * wide(a.heads)) * (width + 2.0 * wide(a.heads) * wide(a.head_dim))
+        (ranks + wide(l.value_head_dim) * wide(a.heads))
+            * (width + 2.0 * wide(a.heads) * wide(a.head_dim))
     });
     let buckets = wide(a.positions.buckets()) * (wide(a.heads) + 2.0 * width);
     let layer =
         width * (2.0 * wide(a.heads) * wide(a.head_dim) * 2.0 + 3.0 * inner) + latent + buckets;
     let embedding = wide(a.vocab_size) * width.max(wide(a.embedding_size));
-    let positions =
-        (wide(a.positions.rows()) + wide(a.encoder_positions.unwrap_or(0))) * width;
+    let positions = (wide(a.positions.rows()) + wide(a.encoder_positions.unwrap_or(0))) * width;
     let image = a.image.map_or(0.0, |i| wide(i.channels) * wide(i.patch).powi(2) * width);
     let classes = wide(a.classes) * width;
     let total = wide(a.total_layers()) * layer + 2.0 * (embedding + positions) + image + classes;

@@ -172,6 +172,48 @@ pub struct Features {
     pub speech: bool,
 }
 
+impl Features {
+    /// The features in words, as the list of model types shows them.
+    pub fn words(&self) -> Vec<String> {
+        let bias = |on: bool, what: &str| on.then(|| what.to_owned());
+        let norm = match self.norm {
+            Norm::LayerNorm => "layer norm",
+            Norm::LayerNormWithoutBias => "layer norm without bias",
+            Norm::RmsNorm => "RMS norm",
+        };
+        let positions = match (self.positions, self.relative) {
+            (PositionKind::Learned, Relative::No) => "learned positions",
+            (PositionKind::Learned, _) => "learned and relative positions",
+            (PositionKind::Rotary, _) => "rotary positions",
+            (PositionKind::None, Relative::No) => "fixed positions or ALiBi",
+            (PositionKind::None, _) => "relative positions",
+        };
+        let window = match self.windowed {
+            Windowed::No => None,
+            Windowed::All => Some("window".to_owned()),
+            Windowed::AllButEach(n) => Some(format!("window except in each {n}th layer")),
+        };
+        let words = [
+            Some(if self.latent { "latent attention" } else { "attention" }.to_owned()),
+            window,
+            bias(self.sinks, "attention sinks"),
+            bias(self.has_qk_norm, "query and key norm"),
+            Some(norm.to_owned()),
+            (self.norms != 2).then(|| format!("{} norms a layer", self.norms)),
+            Some(positions.to_owned()),
+            bias(self.gated_ffn, "gate"),
+            bias(self.experts, "experts"),
+            bias(self.tied, "tied head"),
+            bias(self.biases.qkv || self.biases.attention_output, "attention biases"),
+            bias(self.biases.ffn, "feed-forward biases"),
+            bias(self.distinct_layers.is_some(), "shared layers"),
+            bias(self.layer_scale, "layer scale"),
+            bias(self.speech, "spectra"),
+        ];
+        words.into_iter().flatten().collect()
+    }
+}
+
 const HF: Keys = Keys {
     layers: &["num_hidden_layers"],
     encoder_layers: "encoder_layers",
@@ -342,12 +384,8 @@ const LLAMA: Features = Features {
     ..GPT
 };
 
-const MISTRAL: Features = Features {
-    kernels: ModelType::Mistral,
-    bias_keys: FIXED,
-    windowed: Windowed::All,
-    ..LLAMA
-};
+const MISTRAL: Features =
+    Features { kernels: ModelType::Mistral, bias_keys: FIXED, windowed: Windowed::All, ..LLAMA };
 
 const MIXTRAL: Features = Features { kernels: ModelType::Mixtral, experts: true, ..MISTRAL };
 
@@ -361,8 +399,13 @@ const QWEN2: Features = Features {
     ..LLAMA
 };
 
-const GEMMA: Features =
-    Features { vocab_size: 256_000, max_positions: 8192, tied: true, bias_keys: ATTENTION_BIAS, ..LLAMA };
+const GEMMA: Features = Features {
+    vocab_size: 256_000,
+    max_positions: 8192,
+    tied: true,
+    bias_keys: ATTENTION_BIAS,
+    ..LLAMA
+};
 
 const GEMMA2: Features = Features { norms: 4, windowed: Windowed::AllButEach(2), ..GEMMA };
 
