@@ -45,7 +45,10 @@ fn predict_answers_flags_and_a_job_file_alike() {
         &by_flags,
         "level scope parameters tokens steps flops memory efficiency breakdown outside warnings calibration",
     );
-    has(&by_flags["memory"], "peak_gib_per_gpu peak_gib capacity_gib recipe fits_probability fits fits_word peak_phase stage parts advice");
+    has(
+        &by_flags["memory"],
+        "peak_gib_per_gpu peak_gib capacity_gib recipe fits_probability fits fits_word peak_phase stage parts advice",
+    );
     has(&by_flags["calibration"], "name kind reason rows sha256");
     assert_eq!(by_flags["parameters"], 109_482_240);
     assert_eq!(by_flags["memory"]["fits"], true);
