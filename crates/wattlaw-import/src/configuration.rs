@@ -16,8 +16,15 @@ mod entries;
 mod fully_sharded;
 mod harmless;
 mod llama_factory;
+mod megatron;
+mod megatron_bridge;
+mod nanotron;
+mod nemo;
 mod reader;
+mod shape;
 mod statement;
+mod torchtitan;
+mod torchtune;
 mod trainer;
 mod vocabulary;
 
@@ -44,15 +51,39 @@ pub enum Tool {
     Accelerate,
     /// DeepSpeed's JSON.
     Deepspeed,
+    /// Arguments of Megatron-LM, in a script or a file of their own.
+    Megatron,
+    /// Megatron-Bridge's YAML.
+    MegatronBridge,
+    /// NeMo's YAML.
+    Nemo,
+    /// torchtitan's TOML.
+    Torchtitan,
+    /// nanotron's YAML.
+    Nanotron,
+    /// torchtune's YAML.
+    Torchtune,
 }
 
 words!(Tool, "tool": Axolotl = "axolotl", LlamaFactory = "llama-factory", Trainer = "transformers",
-    Accelerate = "accelerate", Deepspeed = "deepspeed");
+    Accelerate = "accelerate", Deepspeed = "deepspeed", Megatron = "megatron", MegatronBridge = "megatron-bridge",
+    Nemo = "nemo", Torchtitan = "torchtitan", Nanotron = "nanotron", Torchtune = "torchtune");
 
 impl Tool {
     /// Every tool.
-    pub const ALL: [Self; 5] =
-        [Self::Axolotl, Self::LlamaFactory, Self::Trainer, Self::Accelerate, Self::Deepspeed];
+    pub const ALL: [Self; 11] = [
+        Self::Axolotl,
+        Self::LlamaFactory,
+        Self::Trainer,
+        Self::Accelerate,
+        Self::Deepspeed,
+        Self::Megatron,
+        Self::MegatronBridge,
+        Self::Nemo,
+        Self::Torchtitan,
+        Self::Nanotron,
+        Self::Torchtune,
+    ];
 
     /// Its name as its users write it.
     pub const fn title(self) -> &'static str {
@@ -62,6 +93,12 @@ impl Tool {
             Self::Trainer => "transformers' TrainingArguments",
             Self::Accelerate => "accelerate",
             Self::Deepspeed => "DeepSpeed",
+            Self::Megatron => "Megatron-LM",
+            Self::MegatronBridge => "Megatron-Bridge",
+            Self::Nemo => "NeMo",
+            Self::Torchtitan => "torchtitan",
+            Self::Nanotron => "nanotron",
+            Self::Torchtune => "torchtune",
         }
     }
 
@@ -84,6 +121,12 @@ impl Tool {
             Self::Trainer => trainer::read(reader),
             Self::Accelerate => accelerate::read(reader),
             Self::Deepspeed => deepspeed::read(reader),
+            Self::Megatron => megatron::read(reader),
+            Self::MegatronBridge => megatron_bridge::read(reader),
+            Self::Nemo => nemo::read(reader),
+            Self::Torchtitan => torchtitan::read(reader),
+            Self::Nanotron => nanotron::read(reader),
+            Self::Torchtune => torchtune::read(reader),
         }
     }
 }

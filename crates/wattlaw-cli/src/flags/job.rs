@@ -24,7 +24,7 @@ use crate::parse::whole;
 #[derive(Debug, Default, Args)]
 pub struct JobArgs {
     /// A job file (TOML, or the JSON of `wattlaw job`), or the files of a framework: Axolotl, LLaMA-Factory, transformers, accelerate,
-    /// DeepSpeed; flags override their fields
+    /// DeepSpeed, Megatron-LM, Megatron-Bridge, NeMo, torchtitan, nanotron, torchtune; flags override their fields
     #[arg(value_name = "FILES")]
     pub files: Vec<PathBuf>,
     #[command(flatten)]

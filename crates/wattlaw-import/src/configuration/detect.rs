@@ -11,8 +11,30 @@ pub(super) fn tool(notation: Notation, entries: &[Entry]) -> Option<Tool> {
             |key: &str| key.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'));
         entries.iter().any(|entry| is_below(&entry.key))
     };
-    if matches!(notation, Notation::Arguments | Notation::Toml) {
-        return None;
+    match notation {
+        Notation::Arguments => return Some(Tool::Megatron),
+        Notation::Toml => {
+            let tables = ["parallelism", "optimizer", "activation_checkpoint", "model", "job"];
+            let others = tables.iter().filter(|table| below(table)).count();
+            // a job file of our own has the table `workload`
+            return (below("training") && others >= 1 && !below("workload"))
+                .then_some(Tool::Torchtitan);
+        }
+        Notation::Yaml | Notation::Json => {}
+    }
+    if below("tokens") && (below("parallelism") || below("model.model_config")) {
+        return Some(Tool::Nanotron);
+    }
+    if has("model._component_") {
+        return Some(Tool::Torchtune);
+    }
+    let bridge = ["train.train_iters", "train.global_batch_size", "train.micro_batch_size"];
+    if bridge.iter().any(|key| has(key)) {
+        return Some(Tool::MegatronBridge);
+    }
+    let nemo = ["trainer.devices", "trainer.num_nodes", "trainer.precision"];
+    if nemo.iter().any(|key| has(key)) && below("model") {
+        return Some(Tool::Nemo);
     }
     if has("train_micro_batch_size_per_gpu")
         || below("zero_optimization")

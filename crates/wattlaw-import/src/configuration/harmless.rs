@@ -2,12 +2,10 @@
 //!
 //! Evaluation and the saving of checkpoints are outside of what is counted, whatever a file says.
 
-/// Parts of such keys.
-const PARTS: [&str; 71] = [
+/// Parts of such keys, with `_` between words.
+const PARTS: &[&str] = &[
     "learning_rate",
-    "learning-rate",
     "lr_",
-    "lr-",
     "min_lr",
     "warmup",
     "decay",
@@ -15,11 +13,15 @@ const PARTS: [&str; 71] = [
     "epsilon",
     "momentum",
     "clip_grad",
-    "clip-grad",
-    "max_grad_norm",
     "grad_norm",
     "scheduler",
     "seed",
+    "dropout",
+    "init_std",
+    "init_method",
+    "loss_scale",
+    "pref_loss",
+    "alpha",
     "wandb",
     "mlflow",
     "comet",
@@ -27,7 +29,6 @@ const PARTS: [&str; 71] = [
     "swanlab",
     "logging",
     "log_",
-    "log-",
     "logger",
     "report_to",
     "run_name",
@@ -50,7 +51,6 @@ const PARTS: [&str; 71] = [
     "best_model",
     "dataset",
     "data_path",
-    "data-path",
     "data_cache",
     "data_dir",
     "data_prepared",
@@ -58,41 +58,33 @@ const PARTS: [&str; 71] = [
     "template",
     "tokenizer",
     "vocab_file",
-    "vocab-file",
     "merge_file",
-    "merge-file",
     "special_tokens",
     "chat_",
     "remote_code",
     "revision",
     "num_workers",
-    "num-workers",
     "dataloader",
     "timeout",
     "debug",
     "profil",
     "cache_dir",
     "job.",
-    "init_std",
-    "init-method-std",
 ];
 
 /// Whole keys, or their last part after a dot.
-const WHOLE: [&str; 48] = [
+const WHOLE: &[&str] = &[
     "lr",
     "eps",
     "strict",
     "split",
     "shuffle",
-    "tokens",
     "text_column",
     "model_type",
     "is_llama_derived_model",
     "is_mistral_derived_model",
-    "trust_remote_code",
     "do_train",
     "do_predict",
-    "stage_name",
     "project",
     "name",
     "entity",
@@ -115,23 +107,14 @@ const WHOLE: [&str; 48] = [
     "tpu_use_cluster",
     "tpu_use_sudo",
     "compute_environment",
-    "split-name",
     "train_on_inputs",
-    "group_by_length",
     "media_dir",
-    "image_max_pixels",
-    "video_max_pixels",
     "plot_loss",
-    "ray_run_name",
-    "max_samples_shown",
-    "attention-dropout",
-    "hidden-dropout",
-    "attention_dropout",
 ];
 
 /// Whether a key is known to change nothing that is counted.
 pub(super) fn is_harmless(key: &str) -> bool {
-    let key = key.to_lowercase();
+    let key = key.to_lowercase().replace('-', "_");
     let last = key.rsplit('.').next().unwrap_or(&key);
     WHOLE.contains(&last) || PARTS.iter().any(|part| key.contains(part))
 }

@@ -11,7 +11,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<()> {
     if let Some(model) = reader.text("model_name_or_path")? {
         reader.state("model", model, "model_name_or_path");
     }
-    reader.wholes(&[("cutoff_len", "seq_len"), ("max_samples", "examples")])?;
+    reader.wholes(&[("cutoff_len", "seq_len")])?;
     trainer::arguments(reader)?;
     if reader.flag("pure_bf16")? == Some(true) {
         reader.state("precision", "bf16", "pure_bf16");
@@ -60,6 +60,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<()> {
         ("use_llama_pro", "expanded blocks are not modelled"),
         ("freeze_vision_tower", "only the language model is counted"),
         ("ref_model", "a reference model's forward pass is not counted"),
+        ("max_samples", "it is the most of each data set; --examples says how many there are"),
         ("streaming", "the size of streamed data is unknown; --tokens says it"),
     ]);
     reader.ignore(&[

@@ -46,9 +46,17 @@ impl<'a> Reader<'a> {
         for (entry, used) in self.entries.iter().zip(&mut self.used) {
             *used |= entry.key == key;
         }
-        let entry = &self.entries[at];
-        let is_open = matches!(&entry.value, Value::Text(text) if text == "auto");
-        (!is_open).then(|| entry.clone())
+        let entry = self.entries[at].clone();
+        match &entry.value {
+            Value::Text(text) if text == "auto" => None,
+            Value::Text(text) if text.starts_with('$') => {
+                if !self.unmodelled.iter().any(|one| one.key == key) {
+                    self.unmodelled(key, "its value is a variable that is not in the file");
+                }
+                None
+            }
+            _ => Some(entry),
+        }
     }
 
     /// Whether a key is there, with or without a value.
@@ -137,19 +145,18 @@ impl<'a> Reader<'a> {
     /// Words: a list, or a text with commas or blanks between them.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a number, a flag or a table, with its place.
+    /// [`Error::Invalid`] for a flag or a table, with its place.
     pub(super) fn words(&mut self, key: &str) -> Result<Vec<String>> {
         let Some(entry) = self.entry(key) else { return Ok(Vec::new()) };
         match &entry.value {
             Value::Nothing => Ok(Vec::new()),
             Value::Words(words) => Ok(words.clone()),
+            Value::Number(text) => Ok(vec![text.clone()]),
             Value::Text(text) => {
                 let words = text.split(|c: char| c == ',' || c.is_whitespace());
                 Ok(words.filter(|word| !word.is_empty()).map(str::to_owned).collect())
             }
-            Value::Flag(_) | Value::Number(_) | Value::Nested => {
-                Err(self.wrong(&entry, "it must be a list of words"))
-            }
+            Value::Flag(_) | Value::Nested => Err(self.wrong(&entry, "it must be a list of words")),
         }
     }
 
@@ -237,8 +244,8 @@ impl<'a> Reader<'a> {
 
     /// Counts keys as read that change neither time nor energy nor memory by themselves.
     pub(super) fn ignore(&mut self, keys: &[&str]) {
-        for key in keys {
-            self.entry(key);
+        for (entry, used) in self.entries.iter().zip(&mut self.used) {
+            *used |= keys.contains(&entry.key.as_str());
         }
     }
 

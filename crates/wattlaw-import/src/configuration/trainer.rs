@@ -40,8 +40,10 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<()> {
     if reader.flag("packing")? == Some(true) {
         reader.unmodelled("packing", PACKING);
     }
-    // TRL's SFTConfig since 0.20
-    reader.default("seq_len", 1024, "max_length");
+    // arguments of TRL, whose sequences have a default; those of the Trainer alone say nothing of them
+    if ["dataset_name", "packing", "use_peft"].into_iter().any(|key| reader.has(key)) {
+        reader.default("seq_len", 1024, "max_length");
+    }
     Ok(())
 }
 

@@ -40,12 +40,16 @@ pub(super) fn lora_targets(names: &[String]) -> (Vec<&'static str>, Vec<String>)
             "q_proj" | "query" | "wq" | "linear_q" => &["q"],
             "k_proj" | "key" | "wk" => &["k"],
             "v_proj" | "value" | "wv" => &["v"],
-            "qkv_proj" | "c_attn" | "query_key_value" | "Wqkv" | "linear_qkv" => &["q", "k", "v"],
-            "o_proj" | "out_proj" | "output_proj" | "wo" | "linear_proj" => &["o"],
+            "qkv_proj" | "c_attn" | "query_key_value" | "Wqkv" | "linear_qkv" | "attention_qkv" => {
+                &["q", "k", "v"]
+            }
+            "o_proj" | "out_proj" | "output_proj" | "wo" | "linear_proj" | "attention_dense" => {
+                &["o"]
+            }
             "gate_proj" | "w1" => &["gate"],
             "up_proj" | "fc1" | "c_fc" | "dense_h_to_4h" | "w3" => &["up"],
-            "gate_up_proj" | "linear_fc1" => &["gate", "up"],
-            "down_proj" | "fc2" | "dense_4h_to_h" | "linear_fc2" | "w2" => &["down"],
+            "gate_up_proj" | "linear_fc1" | "mlp_fc1" => &["gate", "up"],
+            "down_proj" | "fc2" | "dense_4h_to_h" | "linear_fc2" | "mlp_fc2" | "w2" => &["down"],
             _ => {
                 others.push(name.clone());
                 continue;

@@ -43,6 +43,10 @@ pub(super) fn read(text: &str) -> Vec<Entry> {
         Some(text) if assignment(text).is_some_and(|(_, value)| value.contains("--")) => {
             words(assignment(text).map_or("", |(_, value)| value), word.line)
         }
+        // an array's quoted `"--name value"`
+        Some(text) if text.starts_with("--") && text.contains(char::is_whitespace) => {
+            words(text, word.line)
+        }
         _ => vec![word],
     });
     for Word { text, line } in all {
@@ -60,8 +64,14 @@ pub(super) fn read(text: &str) -> Vec<Entry> {
         } else if let Some((name, value)) = assignment(&text) {
             let value = expanded(value, &variables);
             variables.insert(name.to_owned(), value);
+        } else if text.ends_with(".py") || text.contains("[@]") || text.contains("[*]") {
+            // the program and arrays of arguments are no values
+            open = false;
         } else if let Some(last) = entries.last_mut().filter(|_| open) {
             let word = expanded(&text, &variables);
+            if word.contains("--") {
+                continue;
+            }
             last.value = match std::mem::replace(&mut last.value, Value::Nothing) {
                 Value::Nothing => value_of(&word),
                 Value::Text(first) | Value::Number(first) => Value::Words(vec![first, word]),
