@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    audit, calibrate, catalog, completions, cost, doctor, efficiency, fit, import, job, measure,
-    merge, predict, recover, report, sweep, top, validate,
+    audit, calibrate, catalog, completions, convert, cost, doctor, efficiency, fit, import, job,
+    measure, merge, predict, recover, report, sweep, top, validate,
 };
 use crate::man;
 
@@ -29,6 +29,8 @@ pub enum Command {
     Cost(Box<cost::Args>),
     /// Show a job with names resolved and all defaults written out, as JSON
     Job(Box<job::Args>),
+    /// Write the job of a framework's configuration files as a job file
+    Convert(Box<convert::Args>),
     /// Fit a law to a table of measured runs
     Fit(fit::Args),
     /// Cross-validate a law on held-out runs

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod calibrate;
 pub mod catalog;
 pub mod completions;
+pub mod convert;
 pub mod cost;
 pub mod doctor;
 pub mod efficiency;

@@ -1,6 +1,7 @@
 //! Flags that several subcommands share.
 
 pub mod complete;
+pub mod description;
 pub mod job;
 pub mod law;
 pub mod meters;

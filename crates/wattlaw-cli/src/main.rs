@@ -21,8 +21,8 @@ use clap::CommandFactory;
 
 use args::{Command, Wattlaw};
 use commands::{
-    audit, calibrate, catalog, completions, cost, doctor, efficiency, fit, import, job, man,
-    measure, merge, predict, recover, report, sweep, top, validate,
+    audit, calibrate, catalog, completions, convert, cost, doctor, efficiency, fit, import, job,
+    man, measure, merge, predict, recover, report, sweep, top, validate,
 };
 
 fn main() -> ExitCode {
@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Command::Predict(args) => predict::run(&args),
         Command::Cost(args) => cost::run(&args),
         Command::Job(args) => job::run(&args),
+        Command::Convert(args) => convert::run(&args),
         Command::Fit(args) => fit::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),

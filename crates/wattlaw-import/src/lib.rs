@@ -7,6 +7,7 @@ mod alumet;
 mod carbontracker;
 mod codecarbon;
 mod columns;
+pub mod configuration;
 mod data_issue;
 mod dcgm;
 mod detect;

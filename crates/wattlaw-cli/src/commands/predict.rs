@@ -1,5 +1,6 @@
 //! `wattlaw predict`: predicts energy, time, power and memory of a job.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -15,7 +16,10 @@ use wattlaw::predict::{
     Breakdown, EstimateKind, Factor, Prediction, Screen, Severity, TakenDefault, predict,
 };
 
+use wattlaw_import::configuration::Unmodelled;
+
 use crate::failure::{Done, Failure};
+use crate::flags::description::Origin;
 use crate::flags::job::JobArgs;
 use crate::format::Format;
 use crate::schema::Schema;
@@ -51,7 +55,7 @@ pub struct Args {
 /// # Errors
 /// An invalid job, calibration or level.
 pub fn run(args: &Args) -> Done {
-    let chosen = args.job.chosen()?;
+    let (chosen, description) = args.job.chosen_from()?;
     if !(args.level > 0.0 && args.level < 1.0) {
         return Err(Failure::Usage(format!(
             "--level is {}, but it must lie between 0 and 1",
@@ -82,22 +86,31 @@ pub fn run(args: &Args) -> Done {
     match args.format {
         Format::Json => render::json(
             Schema::Predict,
-            &Report { prediction: &prediction, defaults: &chosen.defaults },
+            &Report {
+                prediction: &prediction,
+                defaults: &chosen.defaults,
+                job: chosen.job.to_value()?,
+                origin: description.origins(&chosen.job, &chosen.defaults),
+                unmodelled: description.unmodelled(),
+            },
         ),
         Format::Table if args.verbose => {
             let details = details(&chosen.job, &prediction, &chosen.defaults);
-            files::print(&(screen::text(&screen) + &details))
+            files::print(&(screen::text(&screen) + &description.sources() + &details))
         }
-        Format::Table => files::print(&screen::text(&screen)),
+        Format::Table => files::print(&(screen::text(&screen) + &description.sources())),
     }
 }
 
-/// JSON output: the prediction, and the defaults that it rests on.
+/// JSON output: the prediction, the job that was predicted, and where each of its fields comes from.
 #[derive(Debug, Serialize)]
 struct Report<'a> {
     #[serde(flatten)]
     prediction: &'a Prediction,
     defaults: &'a [TakenDefault],
+    job: serde_json::Value,
+    origin: BTreeMap<&'static str, Origin>,
+    unmodelled: &'a [Unmodelled],
 }
 
 /// Why the built-in law is selected.

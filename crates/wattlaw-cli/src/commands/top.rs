@@ -81,7 +81,7 @@ pub fn run(args: &Args) -> Done {
 }
 
 fn predicted(file: PathBuf) -> Done<(ChosenJob, Prediction)> {
-    let chosen = JobArgs { job: Some(file), ..JobArgs::default() }.chosen()?;
+    let chosen = JobArgs { files: vec![file], ..JobArgs::default() }.chosen()?;
     let prediction = predict(&chosen.job, &built_in()?, BUILT_IN_REASON, None, LEVEL)?;
     Ok((chosen, prediction))
 }

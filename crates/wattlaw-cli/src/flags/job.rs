@@ -13,16 +13,20 @@ use wattlaw::job::model::{HubConfig, ModelSpec};
 use wattlaw::job::workload::Lora;
 use wattlaw::job::{Job, JobSpec};
 use wattlaw::predict::ChosenJob;
+use wattlaw_import::configuration::{Configuration, Tool};
 
 use crate::failure::{Done, Failure};
+use crate::flags::description::Description;
 use crate::parse::whole;
 use crate::{files, render};
 
-/// A job file and the flags that override it.
+/// A job file or a framework's files, and the flags that override them.
 #[derive(Debug, Default, Args)]
 pub struct JobArgs {
-    /// Job file (TOML, or the JSON of `wattlaw job`); flags override its fields
-    pub job: Option<PathBuf>,
+    /// A job file (TOML, or the JSON of `wattlaw job`), or the files of a framework: Axolotl, LLaMA-Factory, transformers, accelerate,
+    /// DeepSpeed, Megatron-LM, Megatron-Bridge, NeMo, torchtitan, nanotron, torchtune; flags override their fields
+    #[arg(value_name = "FILES")]
+    pub files: Vec<PathBuf>,
     #[command(flatten)]
     pub flags: JobFlags,
     /// Total number of accelerators
@@ -199,24 +203,78 @@ impl JobArgs {
         self.resolved(ChosenJob::new)
     }
 
+    /// The job as [`JobArgs::chosen`] has it, with what it was described by.
+    ///
+    /// # Errors
+    /// As [`JobArgs::job`].
+    pub fn chosen_from(&self) -> Done<(ChosenJob, Description)> {
+        let catalog = self.flags.catalog()?;
+        let description = self.description(&catalog)?;
+        Ok((self.resolve(&description, &catalog, ChosenJob::new)?, description))
+    }
+
     fn resolved<T>(&self, resolve: fn(&JobSpec, &Catalog) -> wattlaw::Result<T>) -> Done<T> {
         let catalog = self.flags.catalog()?;
+        let description = self.description(&catalog)?;
+        self.resolve(&description, &catalog, resolve)
+    }
+
+    fn resolve<T>(
+        &self,
+        description: &Description,
+        catalog: &Catalog,
+        resolve: fn(&JobSpec, &Catalog) -> wattlaw::Result<T>,
+    ) -> Done<T> {
+        description.warn();
+        let found = resolve(&description.for_its_gpus(), catalog);
+        match (&description.configuration, self.files.first()) {
+            (Some(configuration), _) => Ok(found.map_err(|e| configuration.placed(e))?),
+            (None, Some(path)) => {
+                Ok(found.map_err(|e| e.at(Location::file(path.display().to_string())))?)
+            }
+            (None, None) => found.map_err(Failure::usage),
+        }
+    }
+
+    /// What flags and files say of the job.
+    ///
+    /// # Errors
+    /// An invalid file; no file and no model.
+    pub fn description(&self, catalog: &Catalog) -> Done<Description> {
         let mut flags = self.flags.spec()?;
         flags.system.gpus = self.gpus;
-        match &self.job {
-            None if flags.model == ModelSpec::default() => Err(Failure::Usage(
+        match self.files.as_slice() {
+            [] if flags.model == ModelSpec::default() => Err(Failure::Usage(
                 "no model; give a job file, --model NAME (see `wattlaw catalog models`), --config FILE, or a shape (--family, \
                  --layers, --hidden-size)"
                     .to_owned(),
             )),
-            None => resolve(&flags, &catalog).map_err(Failure::usage),
-            Some(path) => {
-                let place = Location::file(path.display().to_string());
-                let spec = flags.with_fallback(read(path)?);
-                Ok(resolve(&spec, &catalog).map_err(|e| e.at(place))?)
+            [] => Ok(Description { spec: flags.clone(), flags, ..Description::default() }),
+            [path] if !is_configuration(path, &files::text(path)?) => {
+                let file = read(path)?;
+                let spec = flags.clone().with_fallback(file.clone());
+                Ok(Description { spec, flags, file, configuration: None })
+            }
+            paths => {
+                let texts: Vec<(String, String)> = paths
+                    .iter()
+                    .map(|path| Ok((path.display().to_string(), files::text(path)?)))
+                    .collect::<Done<_>>()?;
+                let texts: Vec<(&str, &str)> =
+                    texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+                Description::of_configuration(flags, Configuration::read(&texts)?, catalog)
             }
         }
     }
+}
+
+/// Whether a file is a framework's, and no job file, from its content; a file that is neither is taken as its name says.
+fn is_configuration(path: &Path, text: &str) -> bool {
+    let is_job = || {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        matches!(extension, Some("toml" | "json")) || JobSpec::from_toml(text).is_ok()
+    };
+    Tool::detect(text).is_some() || !is_job()
 }
 
 /// Reads a job file (JSON if its name ends with `.json`, otherwise TOML) and the `config.json` that it names.

@@ -52,7 +52,12 @@ fn predict_answers_flags_and_a_job_file_alike() {
     has(&by_flags["calibration"], "name kind reason rows sha256");
     assert_eq!(by_flags["parameters"], 109_482_240);
     assert_eq!(by_flags["memory"]["fits"], true);
-    assert_eq!(by_flags, json("predict examples/job.toml --format json"));
+    // the same answer, from another origin
+    let mut by_file = json("predict examples/job.toml --format json");
+    assert_eq!(by_flags["origin"]["gpu"], "flag");
+    assert_eq!(by_file["origin"]["gpu"], "file");
+    by_file["origin"] = by_flags["origin"].clone();
+    assert_eq!(by_flags, by_file);
 
     assert_eq!(by_flags["calibration"]["law"], "roofline");
 

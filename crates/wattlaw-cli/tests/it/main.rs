@@ -5,6 +5,7 @@
 
 mod cli;
 mod cluster;
+mod configurations;
 mod docs;
 mod import;
 mod lora;

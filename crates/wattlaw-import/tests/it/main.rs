@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at what it did not expect")]
 
 mod any_input;
+mod configurations;
 mod logs;
 mod nvidia_smi;
 mod readers;

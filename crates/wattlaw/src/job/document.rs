@@ -37,6 +37,14 @@ impl Job {
     /// # Errors
     /// [`Error::Syntax`] where JSON cannot hold a number, which no checked job has.
     pub fn to_json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(&self.to_value()?).map_err(syntax)? + "\n")
+    }
+
+    /// The document of [`Job::to_json`] as a value.
+    ///
+    /// # Errors
+    /// As [`Job::to_json`].
+    pub fn to_value(&self) -> Result<Value> {
         let JobSpec { model, workload, parallelism, system } = self.spec();
         let document = Document { schema: SCHEMA.to_owned(), model, workload, parallelism, system };
         let mut value = serde_json::to_value(document).map_err(syntax)?;
@@ -45,7 +53,7 @@ impl Job {
                 fields.retain(|_, field| !field.is_null());
             }
         }
-        Ok(serde_json::to_string_pretty(&value).map_err(syntax)? + "\n")
+        Ok(value)
     }
 }
 

@@ -1,0 +1,223 @@
+//! The description of a job from flags and files, with the origin of each field.
+
+use std::collections::BTreeMap;
+
+use wattlaw::base::words::words;
+use wattlaw::job::catalog::Catalog;
+use wattlaw::job::fields::fields;
+use wattlaw::job::model::ModelSpec;
+use wattlaw::job::{Job, JobSpec};
+use wattlaw::predict::{DefaultSource, TakenDefault};
+use wattlaw_import::configuration::{self, Configuration, Unmodelled, model_names};
+
+use crate::failure::{Done, Failure};
+use crate::render;
+
+/// Where the value of a job's field comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A flag.
+    Flag,
+    /// A job file, or a framework's file.
+    File,
+    /// A default of the framework.
+    FrameworkDefault,
+    /// A default of this program, or its choice.
+    WattlawDefault,
+}
+
+words!(Origin, "origin": Flag = "flag", File = "file", FrameworkDefault = "framework-default",
+    WattlawDefault = "wattlaw-default");
+
+/// What flags and files say of a job.
+#[derive(Debug, Default)]
+pub struct Description {
+    /// Flags over files.
+    pub spec: JobSpec,
+    /// What the flags say.
+    pub flags: JobSpec,
+    /// What a job file says.
+    pub file: JobSpec,
+    /// What frameworks' files say.
+    pub configuration: Option<Configuration>,
+}
+
+/// Columns whose values follow from another column's where nothing states them.
+const FOLLOWS: [(&str, &[&str]); 6] = [
+    ("grad_accum", &["global_batch"]),
+    ("micro_batch", &["global_batch"]),
+    ("dp", &["gpus", "strategy"]),
+    ("gpus", &["dp", "tp", "pp"]),
+    ("nodes", &["gpus"]),
+    ("labels", &["task"]),
+];
+
+impl Description {
+    /// Puts flags over a framework's files, whose model is looked up in the catalogue.
+    ///
+    /// # Errors
+    /// A model that is not in the catalogue, with the file, line and key that name it.
+    pub fn of_configuration(
+        flags: JobSpec,
+        configuration: Configuration,
+        catalog: &Catalog,
+    ) -> Done<Self> {
+        let mut base = configuration.job.clone();
+        if flags.model.family.is_some() || flags.model.name.is_some() {
+            // another model than the files'
+            base.model = ModelSpec::default();
+        } else if let Some(name) = base.model.name.clone() {
+            base.model.name = Some(known_model(&name, &configuration, catalog)?);
+        }
+        let spec = flags.clone().with_fallback(base);
+        Ok(Self { spec, flags, file: JobSpec::default(), configuration: Some(configuration) })
+    }
+
+    /// The description for the stated number of GPUs, on one of which frameworks shard nothing.
+    pub fn for_its_gpus(&self) -> JobSpec {
+        let mut spec = self.spec.clone();
+        let parallelism = &spec.parallelism;
+        let degrees = [parallelism.dp, parallelism.tp, parallelism.pp, parallelism.cp];
+        let stated = spec.system.gpus;
+        let one = stated.unwrap_or_else(|| degrees.into_iter().flatten().product()) == 1;
+        let origin = self.configuration.as_ref().and_then(|of| of.origin("strategy"));
+        let is_default =
+            origin.is_some_and(|(from, _)| from == configuration::Origin::FrameworkDefault);
+        let by_file = origin.is_some() && self.flags.parallelism.strategy.is_none();
+        if one && by_file && (stated.is_some() || is_default) {
+            spec.parallelism.strategy = None;
+        }
+        spec
+    }
+
+    /// Prints a warning for the keys of files that the prediction leaves out, those with one reason together.
+    pub fn warn(&self) {
+        let Some(configuration) = &self.configuration else { return };
+        let mut reasons: Vec<(&str, &str, Vec<String>)> = Vec::new();
+        for Unmodelled { file, line, key, value, reason } in &configuration.unmodelled {
+            let line = line.map_or_else(String::new, |line| format!(" (line {line})"));
+            let set = if value.is_empty() { String::new() } else { format!(" = {}", short(value)) };
+            let named = format!("{key}{set}{line}");
+            match reasons.iter_mut().find(|(of, why, _)| of == file && why == reason) {
+                Some((.., keys)) => keys.push(named),
+                None => reasons.push((file, reason, vec![named])),
+            }
+        }
+        for (file, reason, keys) in reasons {
+            render::note("warning", &format!("{file}: {}: {reason}", keys.join(", ")));
+        }
+    }
+
+    /// Keys of frameworks' files that the prediction leaves out.
+    pub fn unmodelled(&self) -> &[Unmodelled] {
+        self.configuration.as_ref().map_or(&[], |of| &of.unmodelled)
+    }
+
+    /// The origin of each field of a resolved job, by column.
+    pub fn origins(&self, job: &Job, defaults: &[TakenDefault]) -> BTreeMap<&'static str, Origin> {
+        let full = job.spec();
+        let held = fields().filter(|field| (field.get)(&full).is_some());
+        held.map(|field| {
+            let by_default = || {
+                let taken = defaults.iter().find(|taken| taken.field.name() == field.column);
+                match taken.map(|taken| taken.source) {
+                    Some(DefaultSource::Framework) => Origin::FrameworkDefault,
+                    _ => Origin::WattlawDefault,
+                }
+            };
+            let follows = || {
+                let (_, from) = FOLLOWS.iter().find(|(column, _)| *column == field.column)?;
+                from.iter().find_map(|column| self.stated(column))
+            };
+            // the shape is that of the named model, and the node that of the named system
+            let by_name = || match field.table {
+                "model" if field.column != "vocab_multiple" => {
+                    self.stated("model").or_else(|| self.stated("config"))
+                }
+                "system" => self.stated("system"),
+                _ => None,
+            };
+            let origin = self.stated(field.column).or_else(follows).or_else(by_name);
+            (field.column, origin.unwrap_or_else(by_default))
+        })
+        .collect()
+    }
+
+    /// The origin of a column that flags, files or a framework's defaults state.
+    fn stated(&self, column: &str) -> Option<Origin> {
+        let field = fields().find(|field| field.column == column)?;
+        let has = |spec: &JobSpec| (field.get)(spec).is_some();
+        if has(&self.flags) {
+            return Some(Origin::Flag);
+        }
+        if !has(&self.spec) {
+            return None;
+        }
+        if has(&self.file) {
+            return Some(Origin::File);
+        }
+        let (origin, _) = self.configuration.as_ref()?.origin(column)?;
+        Some(match origin {
+            configuration::Origin::File => Origin::File,
+            configuration::Origin::FrameworkDefault => Origin::FrameworkDefault,
+        })
+    }
+
+    /// Lines that say what came from frameworks' files and what from their defaults; empty without such files.
+    pub fn sources(&self) -> String {
+        let Some(configuration) = &self.configuration else { return String::new() };
+        let is_used = |column: &str| {
+            let field = fields().find(|field| field.column == column);
+            field.is_some_and(|field| {
+                (field.get)(&self.flags).is_none() && (field.get)(&self.spec).is_some()
+            })
+        };
+        let mut out = String::new();
+        let mut files: Vec<&str> = Vec::new();
+        for statement in &configuration.stated {
+            if !files.contains(&statement.place.file.as_str()) {
+                files.push(&statement.place.file);
+            }
+        }
+        for file in files {
+            let of =
+                configuration.stated.iter().filter(|s| s.place.file == file && is_used(s.column));
+            let said: Vec<String> = of.map(|s| format!("{} {}", s.column, s.value)).collect();
+            if !said.is_empty() {
+                out += &format!("from {file}: {}\n", said.join(", "));
+            }
+        }
+        for tool in &configuration.tools {
+            let of = configuration.defaults.iter().filter(|s| s.tool == *tool && is_used(s.column));
+            let taken: Vec<String> = of.map(|s| format!("{} {}", s.column, s.value)).collect();
+            if !taken.is_empty() {
+                out += &format!("by default of {}: {}\n", tool.title(), taken.join(", "));
+            }
+        }
+        out
+    }
+}
+
+/// A value for a message.
+fn short(value: &str) -> String {
+    const MOST: usize = 60;
+    match value.char_indices().nth(MOST) {
+        Some((at, _)) => format!("{}…", &value[..at]),
+        None => value.to_owned(),
+    }
+}
+
+/// The catalogue's name of a model that a file names.
+fn known_model(name: &str, configuration: &Configuration, catalog: &Catalog) -> Done<String> {
+    let names = model_names(name);
+    if let Some(known) = names.into_iter().find(|name| catalog.model(name).is_ok()) {
+        return Ok(known);
+    }
+    let stated = configuration.origin("model").map(|(_, statement)| statement);
+    let (place, key) =
+        stated.map_or_else(Default::default, |of| (of.place.to_string(), of.key.clone()));
+    Err(Failure::Failed(format!(
+        "{place}: {key} is `{name}`, which is no model of the catalogue; give --model NAME (see `wattlaw catalog models`), or \
+         --config with its config.json"
+    )))
+}
