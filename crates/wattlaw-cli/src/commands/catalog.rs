@@ -201,7 +201,7 @@ fn list(catalog: &Catalog, kind: Kind, filter: &str) -> Done<String> {
                 .into_iter()
                 .map(|t| vec![t.name.to_owned(), t.family.to_owned(), t.features.join(", ")])
                 .collect();
-            render::table(&["type", "family", "features"], rows, 2)
+            render::table(&["type", "family", "features"], rows, 3)
         }
         Kind::Systems => {
             let rows = catalog

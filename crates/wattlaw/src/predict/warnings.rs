@@ -431,7 +431,7 @@ mod tests {
         assert_eq!(long[0].kind, WarningKind::LongSequence);
         assert_eq!(
             long[0].text,
-            "a sequence of 2048 is longer than the 1024 positions of gpt2; give max_positions = 2048 if they are extended"
+            "a sequence of 2048 is longer than the 1024 positions of gpt2 (changed); give max_positions = 2048 if they are extended"
         );
         assert_eq!(warned("name = 'gpt2', max_positions = 1024", 1024), []);
         // a custom shape that does not state its positions has as many as it reads

@@ -191,7 +191,7 @@ impl Features {
         let window = match self.windowed {
             Windowed::No => None,
             Windowed::All => Some("window".to_owned()),
-            Windowed::AllButEach(n) => Some(format!("window except in each {n}th layer")),
+            Windowed::AllButEach(n) => Some(format!("window in all but one of {n} layers")),
         };
         let words = [
             Some(if self.latent { "latent attention" } else { "attention" }.to_owned()),
@@ -199,7 +199,11 @@ impl Features {
             bias(self.sinks, "attention sinks"),
             bias(self.has_qk_norm, "query and key norm"),
             Some(norm.to_owned()),
-            (self.norms != 2).then(|| format!("{} norms a layer", self.norms)),
+            match self.norms {
+                1 => Some("one norm a layer".to_owned()),
+                2 => None,
+                norms => Some(format!("{norms} norms a layer")),
+            },
             Some(positions.to_owned()),
             bias(self.gated_ffn, "gate"),
             bias(self.experts, "experts"),
