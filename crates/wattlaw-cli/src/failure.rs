@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
+use wattlaw::base::one_line::OneLine;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ impl Failure {
             Self::PipeClosed => return ExitCode::SUCCESS,
         };
         let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
-        anstream::eprintln!("{red}error{red:#}: {text}");
+        anstream::eprintln!("{red}error{red:#}: {}", OneLine(text));
         ExitCode::from(code)
     }
 }

@@ -1,32 +1,46 @@
 //! File input and output. Errors name the file; writes are atomic.
 
-use std::fs::File;
-use std::io::{BufReader, ErrorKind, Write};
-use std::path::Path;
+use std::fs::{File, OpenOptions};
+use std::io::{BufReader, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
 
 use crate::failure::{Done, Failure};
 
-/// Largest file that is read; a run table or a configuration is far smaller.
-const MAX_BYTES: u64 = 1 << 30;
+/// Largest table and largest other text that are read; a run table of a million rows and a calibration are smaller.
+const MAX_BYTES: u64 = 1 << 26;
+const MAX_TEXT_BYTES: u64 = 1 << 22;
 
 /// Size in bytes of a log's read buffer. Format detection sees only the first buffer.
 const LOG_BUFFER: usize = 1 << 18;
 
-/// Reads a file's bytes.
+/// Reads the bytes of a table.
 ///
 /// # Errors
-/// The file is absent, a directory, unreadable or larger than 1 GiB.
+/// The file is absent, a directory, unreadable or larger than 64 MiB.
 pub fn bytes(path: &Path) -> Done<Vec<u8>> {
+    read(path, MAX_BYTES)
+}
+
+/// Reads a file of at most so many bytes, which may be a FIFO.
+fn read(path: &Path, max_bytes: u64) -> Done<Vec<u8>> {
     let name = path.display();
+    let too_large = || Failure::Failed(format!("{name}: larger than {} MiB", max_bytes >> 20));
     let metadata = std::fs::metadata(path)
         .map_err(|e| Failure::Failed(format!("{name}: {}", describe(&e))))?;
     if metadata.is_dir() {
         return Err(Failure::Failed(format!("{name}: is a directory, expected a file")));
     }
-    if metadata.len() > MAX_BYTES {
-        return Err(Failure::Failed(format!("{name}: larger than 1 GiB")));
+    if metadata.len() > max_bytes {
+        return Err(too_large());
     }
-    std::fs::read(path).map_err(|e| Failure::Failed(format!("{name}: {}", describe(&e))))
+    let fail = |e: std::io::Error| Failure::Failed(format!("{name}: {}", describe(&e)));
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
+    let file = File::open(path).map_err(fail)?;
+    file.take(max_bytes + 1).read_to_end(&mut bytes).map_err(fail)?;
+    match bytes.len() as u64 > max_bytes {
+        true => Err(too_large()),
+        false => Ok(bytes),
+    }
 }
 
 /// Opens a log of any size for one sequential read.
@@ -46,9 +60,9 @@ pub fn open(path: &Path) -> Done<BufReader<File>> {
 /// Reads a text file.
 ///
 /// # Errors
-/// As [`bytes`], and for text that is not UTF-8.
+/// The file is absent, a directory, unreadable, larger than 4 MiB or not UTF-8.
 pub fn text(path: &Path) -> Done<String> {
-    String::from_utf8(bytes(path)?).map_err(|e| {
+    String::from_utf8(read(path, MAX_TEXT_BYTES)?).map_err(|e| {
         Failure::Failed(format!(
             "{}: not valid UTF-8 (byte {})",
             path.display(),
@@ -59,17 +73,39 @@ pub fn text(path: &Path) -> Done<String> {
 
 /// Writes a file atomically: writes a temporary file in the same directory and renames it.
 ///
+/// A symbolic link is followed, and an existing file keeps its permissions. What is no regular file, such as a terminal or a
+/// FIFO, and an open file, such as `/dev/stdout`, are appended to in place.
+///
 /// # Errors
-/// The directory is absent or not writable. An existing file stays unchanged.
+/// The directory is absent or not writable, or the file is read-only. An existing file stays unchanged.
 pub fn write(path: &Path, content: &str) -> Done {
     let fail = |e: &std::io::Error| Failure::Failed(format!("{}: {}", path.display(), describe(e)));
-    if path.is_dir() {
-        return Err(Failure::Failed(format!(
-            "{}: is a directory, expected a file",
-            path.display()
-        )));
+    let target = followed(path).map_err(|e| fail(&e))?;
+    if target.ends_with("fd/1") && target.is_symlink() {
+        // by the stream itself, whose place in a file a second opening would not share
+        return print(content);
     }
-    let directory = match path.parent() {
+    let existing = match std::fs::metadata(&target) {
+        Ok(metadata) if metadata.is_dir() => {
+            return Err(Failure::Failed(format!(
+                "{}: is a directory, expected a file",
+                path.display()
+            )));
+        }
+        Ok(metadata) => Some(metadata),
+        Err(_) => None,
+    };
+    if let Some(metadata) = &existing {
+        // as a shell's `>`: a file that this user may not write is refused
+        let mut file = OpenOptions::new().append(true).open(&target).map_err(|e| fail(&e))?;
+        if !metadata.is_file() || target.is_symlink() {
+            return match file.write_all(content.as_bytes()).and_then(|()| file.flush()) {
+                Err(e) if e.kind() == ErrorKind::BrokenPipe => Err(Failure::PipeClosed),
+                written => written.map_err(|e| fail(&e)),
+            };
+        }
+    }
+    let directory = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
@@ -85,11 +121,34 @@ pub fn write(path: &Path, content: &str) -> Done {
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(directory).map_err(|e| fail(&e))?;
+    if let Some(metadata) = &existing {
+        file.as_file().set_permissions(metadata.permissions()).map_err(|e| fail(&e))?;
+    }
     file.write_all(content.as_bytes())
         .and_then(|()| file.as_file().sync_all())
         .map_err(|e| fail(&e))?;
-    file.persist(path).map_err(|e| fail(&e.error))?;
+    file.persist(&target).map_err(|e| fail(&e.error))?;
     Ok(())
+}
+
+/// Folders of the links to open files (proc(5)).
+const OPEN_FILES: [&str; 2] = ["/proc", "/dev/fd"];
+
+/// Most symbolic links that are followed, as Linux does (path_resolution(7)).
+const MAX_LINKS: usize = 40;
+
+/// The path that symbolic links lead to; what they lead to need not exist. Links to open files are not followed.
+fn followed(path: &Path) -> std::io::Result<PathBuf> {
+    let mut target = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        // a link of /proc is an open file, such as that of /dev/stdout: it is written where it is
+        if !target.is_symlink() || OPEN_FILES.iter().any(|folder| target.starts_with(folder)) {
+            return Ok(target);
+        }
+        let link = std::fs::read_link(&target)?;
+        target = target.parent().unwrap_or(Path::new("")).join(link);
+    }
+    Err(std::io::Error::other("too many symbolic links"))
 }
 
 /// Prints to standard output.
@@ -110,5 +169,51 @@ fn describe(error: &std::io::Error) -> String {
         ErrorKind::NotFound => "no such file or directory".to_owned(),
         ErrorKind::PermissionDenied => "permission denied".to_owned(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_file_keeps_its_permissions_and_a_link_stays_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, link, dangling] = ["file", "link", "dangling"].map(|n| folder.path().join(n));
+        write(&file, "one").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        symlink("file", &link).unwrap();
+        write(&link, "two").unwrap();
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        assert_eq!((fs::read_to_string(&file).unwrap().as_str(), mode(&file)), ("two", 0o640));
+        symlink("absent", &dangling).unwrap();
+        write(&dangling, "three").unwrap();
+        assert_eq!(fs::read_to_string(folder.path().join("absent")).unwrap(), "three");
+        symlink("circle", folder.path().join("circle")).unwrap();
+        assert!(write(&folder.path().join("circle"), "four").is_err());
+    }
+
+    #[test]
+    fn a_read_only_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        write(&file, "one").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
+        if OpenOptions::new().write(true).open(&file).is_ok() {
+            // root may write it, here as by a shell's `>`
+            write(&file, "two").unwrap();
+            assert_eq!((fs::read_to_string(&file).unwrap().as_str(), mode(&file)), ("two", 0o444));
+        } else {
+            assert!(write(&file, "two").is_err());
+            assert_eq!(fs::read_to_string(&file).unwrap(), "one");
+        }
     }
 }

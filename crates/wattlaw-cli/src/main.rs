@@ -9,6 +9,7 @@ mod files;
 mod flags;
 mod format;
 mod parse;
+mod records;
 mod render;
 mod schema;
 mod screen;

@@ -3,6 +3,7 @@
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
+use wattlaw::base::one_line::{OneLine, is_control};
 
 use crate::failure::{Done, Failure};
 use crate::files;
@@ -15,19 +16,41 @@ use crate::schema::{Answer, Schema};
 pub fn json(schema: Schema, fields: &impl Serialize) -> Done {
     let answer = Answer::new(schema, fields);
     let text = serde_json::to_string_pretty(&answer).map_err(Failure::failed)?;
-    files::print(&format!("{text}\n"))
+    files::print(&format!("{}\n", escaped(&text)))
+}
+
+/// JSON whose strings hold no character that controls a terminal; serde_json leaves some as they are.
+fn escaped(json: &str) -> String {
+    let escape = |c: char| match is_control(c) && c != '\n' {
+        true => format!("\\u{:04x}", u32::from(c)),
+        false => c.to_string(),
+    };
+    if json.chars().any(|c| is_control(c) && c != '\n') {
+        return json.chars().map(escape).collect();
+    }
+    json.to_owned()
+}
+
+/// Text of several lines whose lines hold no character that controls a terminal.
+pub fn lines(text: &str) -> String {
+    text.split_inclusive('\n')
+        .map(|line| match line.strip_suffix('\n') {
+            Some(line) => format!("{}\n", OneLine(line)),
+            None => OneLine(line).to_string(),
+        })
+        .collect()
 }
 
 /// Prints a note to standard error, so that scripts can parse standard output.
 pub fn note(kind: &str, text: &str) {
     let yellow = Style::new().bold().fg_color(Some(AnsiColor::Yellow.into()));
-    anstream::eprintln!("{yellow}{kind}{yellow:#}: {text}");
+    anstream::eprintln!("{yellow}{kind}{yellow:#}: {}", OneLine(text));
 }
 
 /// A heading in bold.
 pub fn heading(text: &str) -> String {
     let bold = Style::new().bold();
-    format!("{bold}{text}{bold:#}\n")
+    format!("{bold}{}{bold:#}\n", lines(text))
 }
 
 /// A table with a header. Columns from index `first_number` on are right-aligned.
@@ -38,7 +61,7 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>, first_number: usize) -> St
         table.set_header(header);
     }
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.iter().map(|cell| OneLine(cell).to_string()));
     }
     for (i, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));

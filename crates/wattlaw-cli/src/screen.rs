@@ -10,7 +10,7 @@ use crate::render;
 pub fn text(screen: &Screen<'_>) -> String {
     let job = screen.job;
     let mut out = render::heading(&format!(
-        "{} on {} × {}, {}, {}: {} tokens in {} steps of {} {}",
+        "{} on {} × {}, {}, {}: {} tokens in {} {} of {} {}",
         job.architecture.name,
         job.parallelism.gpus(),
         job.system.accelerator.name,
@@ -18,6 +18,7 @@ pub fn text(screen: &Screen<'_>) -> String {
         job.workload.precision,
         render::count(job.tokens()),
         render::count(job.steps()),
+        if job.steps() == 1.0 { "step" } else { "steps" },
         render::whole(job.global_batch()),
         if job.global_batch() == 1 { "sequence" } else { "sequences" }
     ));

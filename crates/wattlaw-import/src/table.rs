@@ -48,6 +48,7 @@ impl<'a> Table<'a> {
             return Err(Error::Data("the file is empty; expected a table with a header".into())
                 .at(Location::file(name)));
         }
+        check_count(record.len()).map_err(|e| e.at(Location::line(name, 1)))?;
         let header = record
             .iter()
             .map(|cell| super::lines::text(cell).map(str::to_owned))
@@ -138,7 +139,7 @@ impl<'a> Table<'a> {
 }
 
 /// Maximum length of a row in bytes; a longer row has an unclosed quotation mark.
-const MAX_ROW_BYTES: usize = 1 << 24;
+const MAX_ROW_BYTES: usize = 1 << 22;
 
 /// Input with a limited row length, so that a stray quotation mark does not exhaust the memory.
 struct Bounded<'a> {
@@ -150,7 +151,7 @@ impl Read for Bounded<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         if self.of_row > MAX_ROW_BYTES {
             return Err(std::io::Error::other(
-                "a row is longer than 16 MiB; a quotation mark is not closed",
+                "a row is longer than 4 MiB; a quotation mark is not closed",
             ));
         }
         let n = self.input.read(buffer)?;
@@ -235,13 +236,7 @@ impl<'a> Row<'a> {
 /// # Errors
 /// [`Error::Invalid`] for a repeated column, or for more than 4096 columns.
 pub(super) fn check_titles(titles: &[String]) -> Result<()> {
-    if titles.len() > 4096 {
-        return Err(Error::invalid(
-            "the header",
-            format!("{} columns", titles.len()),
-            "at most 4096 are allowed",
-        ));
-    }
+    check_count(titles.len())?;
     for (i, title) in titles.iter().enumerate() {
         if !title.is_empty() && titles[..i].contains(title) {
             return Err(Error::invalid(
@@ -252,6 +247,17 @@ pub(super) fn check_titles(titles: &[String]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Checks the number of columns.
+///
+/// # Errors
+/// [`Error::Invalid`] for more than 4096.
+fn check_count(columns: usize) -> Result<()> {
+    if columns <= 4096 {
+        return Ok(());
+    }
+    Err(Error::invalid("the header", format!("{columns} columns"), "at most 4096 are allowed"))
 }
 
 fn syntax(error: &csv::Error, file: &str) -> Error {

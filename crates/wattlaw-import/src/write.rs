@@ -1,7 +1,8 @@
 //! Writes measured runs without a job as a table.
 
 use super::measured::Measured;
-use wattlaw::base::error::{Error, Result};
+use wattlaw::base::csv_text;
+use wattlaw::base::error::Result;
 use wattlaw::base::units::{Joules, Seconds, Watts};
 
 type Column = (&'static str, fn(&Measured) -> String);
@@ -31,14 +32,9 @@ const COLUMNS: [Column; 17] = [
 /// # Errors
 /// None for the output of an importer.
 pub fn to_csv(measured: &[Measured]) -> Result<String> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let failed = |e: csv::Error| Error::Data(e.to_string());
-    writer.write_record(COLUMNS.iter().map(|(name, _)| *name)).map_err(failed)?;
-    for run in measured {
-        writer.write_record(COLUMNS.iter().map(|(_, cell)| cell(run))).map_err(failed)?;
-    }
-    let bytes = writer.into_inner().map_err(|e| Error::Data(e.to_string()))?;
-    String::from_utf8(bytes).map_err(|e| Error::Data(e.to_string()))
+    let header = COLUMNS.map(|(name, _)| name);
+    let rows = measured.iter().map(|run| COLUMNS.iter().map(|(_, cell)| cell(run)).collect());
+    csv_text::write(&header, rows)
 }
 
 fn cell(value: Option<impl ToString>) -> String {

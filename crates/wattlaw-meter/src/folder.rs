@@ -4,7 +4,7 @@
 //! holds an advisory lock on `trace.csv`, so that no other process closes the record.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ use wattlaw::record::finalizer::Finalizer;
 use wattlaw::record::reading::HEADER;
 
 use crate::error::{Error, Result};
+use crate::lines::Lines;
 
 /// File name of the record.
 pub const RUN: &str = "run.json";
@@ -301,7 +302,10 @@ fn is_locked(file: &File) -> bool {
 /// The file does not exist or is not a record.
 pub fn read(path: &Path) -> Result<Record> {
     let file = if path.is_dir() { path.join(RUN) } else { path.to_owned() };
-    let text = std::fs::read_to_string(&file).map_err(|e| Error::io(&file, &e))?;
+    if path.is_dir() && !file.exists() {
+        return Err(Error::Failed(format!("{}: no record, which has a {RUN}", path.display())));
+    }
+    let text = bounded_text(&file)?;
     Record::from_json(&text).map_err(|e| Error::Failed(format!("{}: {e}", file.display())))
 }
 
@@ -319,6 +323,33 @@ pub fn all(out: &Path) -> Result<Vec<PathBuf>> {
         .map(|entry| entry.path())
         .filter(|path| path.join(RUN).is_file())
         .collect();
+    found.sort();
+    Ok(found)
+}
+
+/// Deepest folder below a folder of records: a sweep's records of nodes are four below it.
+const MAX_DEPTH: usize = 8;
+
+/// The folders that hold a record: `out` and all below it, sorted by path; links are not followed.
+///
+/// # Errors
+/// A folder cannot be read.
+pub fn below(out: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut open = vec![(out.to_owned(), 0)];
+    while let Some((folder, depth)) = open.pop() {
+        if folder.join(RUN).is_file() {
+            found.push(folder.clone());
+        }
+        let entries = std::fs::read_dir(&folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let folders = entries
+            .map_err(|e| Error::io(&folder, &e))?
+            .into_iter()
+            // the names of temporary folders start with a dot
+            .filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."))
+            .filter(|entry| depth < MAX_DEPTH && entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        open.extend(folders.map(|entry| (entry.path(), depth + 1)));
+    }
     found.sort();
     Ok(found)
 }
@@ -350,15 +381,54 @@ fn close(path: &Path, opened: Record, unsaved: Vec<Entry>, state: State) -> Resu
     Ok(record)
 }
 
-/// Calls `take` for each complete line of a file. A line that is not UTF-8 is passed as U+FFFD, which no parser accepts.
+/// Longest line of a record; the record of a wide merge has tens of MiB, in short lines as written here.
+const MAX_LINE_BYTES: usize = 1 << 25;
+
+/// Reads the text of a record; a line that no record has is refused before it fills the memory.
+fn bounded_text(path: &Path) -> Result<String> {
+    let mut file = File::open(path).map_err(|e| Error::io(path, &e))?;
+    let (mut text, mut buffer) = (Vec::new(), vec![0; BLOCK_BYTES]);
+    let mut line = 0;
+    while let Some(block) = next_block(&mut file, &mut buffer).map_err(|e| Error::io(path, &e))? {
+        text.extend_from_slice(block);
+        line = match block.iter().rposition(|b| *b == b'\n') {
+            Some(end) => block.len() - end,
+            None => line + block.len(),
+        };
+        if line > MAX_LINE_BYTES {
+            return Err(Error::Failed(format!(
+                "{}: a line is longer than 32 MiB, so this is not a record",
+                path.display()
+            )));
+        }
+    }
+    String::from_utf8(text).map_err(|_| Error::Failed(format!("{}: not UTF-8", path.display())))
+}
+
+/// Size of the blocks in which files are read.
+const BLOCK_BYTES: usize = 1 << 16;
+
+/// The next block of a file; `None` at its end.
+fn next_block<'a>(file: &mut File, buffer: &'a mut [u8]) -> io::Result<Option<&'a [u8]>> {
+    loop {
+        match file.read(buffer) {
+            Ok(0) => return Ok(None),
+            Ok(read) => return Ok(buffer.get(..read)),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Calls `take` for each complete line of a file. A line that is not UTF-8 is passed as U+FFFD, which no parser accepts, and
+/// one that is too long is cut.
 fn each_line(path: &Path, mut take: impl FnMut(&str)) -> Result<()> {
-    let mut reader = BufReader::new(File::open(path).map_err(|e| Error::io(path, &e))?);
-    let mut line = Vec::new();
-    while reader.read_until(b'\n', &mut line).map_err(|e| Error::io(path, &e))? > 0 {
-        if line.pop() == Some(b'\n') {
+    let mut file = File::open(path).map_err(|e| Error::io(path, &e))?;
+    let (mut lines, mut buffer) = (Lines::default(), vec![0; BLOCK_BYTES]);
+    while let Some(block) = next_block(&mut file, &mut buffer).map_err(|e| Error::io(path, &e))? {
+        for line in lines.split(block) {
             take(std::str::from_utf8(&line).unwrap_or("\u{fffd}"));
         }
-        line.clear();
     }
     Ok(())
 }
@@ -366,18 +436,16 @@ fn each_line(path: &Path, mut take: impl FnMut(&str)) -> Result<()> {
 /// Truncates a file after its last complete line.
 fn cut_torn_line(path: &Path) -> Result<()> {
     let whole = (|| {
-        let mut reader = BufReader::new(File::open(path)?);
-        let (mut whole, mut line) = (0, Vec::new());
-        loop {
-            let read = reader.read_until(b'\n', &mut line)?;
-            if read == 0 || line.last() != Some(&b'\n') {
-                break;
+        let mut reader = File::open(path)?;
+        let (mut whole, mut read, mut buffer) = (0, 0, vec![0; BLOCK_BYTES]);
+        while let Some(block) = next_block(&mut reader, &mut buffer)? {
+            if let Some(end) = block.iter().rposition(|b| *b == b'\n') {
+                whole = read + end as u64 + 1;
             }
-            whole += read as u64;
-            line.clear();
+            read += block.len() as u64;
         }
         let file = OpenOptions::new().write(true).open(path)?;
-        if file.metadata()?.len() > whole { file.set_len(whole) } else { Ok(()) }
+        if read > whole { file.set_len(whole) } else { Ok(()) }
     })();
     whole.map_err(|e| Error::io(path, &e))
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use wattlaw::record::document::{LeftOut, Sharing};
 use wattlaw::record::{Channel, Component};
 
 use crate::meter::Meter;
@@ -18,6 +19,10 @@ pub struct Found {
     pub absence: Option<String>,
     /// Notes on the devices.
     pub notes: Vec<String>,
+    /// Devices that were found but cannot be measured.
+    pub left_out: Vec<LeftOut>,
+    /// Channels whose energy includes what others run on the device.
+    pub shared: Vec<(String, Sharing)>,
 }
 
 /// A selected device is not available.
@@ -34,7 +39,15 @@ impl Found {
             meter: None,
             absence: None,
             notes: Vec::new(),
+            left_out: Vec::new(),
+            shared: Vec::new(),
         }
+    }
+
+    /// Records a device that was found but cannot be measured, with the reason.
+    pub(crate) fn leave_out(&mut self, name: &str, component: Component, reason: String) {
+        self.notes.push(format!("{name} is not measured: {reason}"));
+        self.left_out.push(LeftOut { name: name.to_owned(), component, reason });
     }
 
     /// The channels.

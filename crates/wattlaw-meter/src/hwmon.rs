@@ -12,7 +12,7 @@ use wattlaw::record::{Channel, Component, Instrument, Sample};
 
 use crate::found::{Found, SelectionError};
 use crate::integral::Integral;
-use crate::meter::{Fault, Meter, Now, StateTimer};
+use crate::meter::{Fault, Meter, Now, RESET, StateTimer};
 use crate::select::Selection;
 use crate::sysfs::{Attribute, describe, folders, text};
 
@@ -145,7 +145,7 @@ impl Hwmon {
                 });
                 self.sources.push(source);
             }
-            Err(why) => found.notes.push(format!("{name} is not measured: {why}")),
+            Err(why) => found.leave_out(name, component, why),
         }
     }
 }
@@ -193,10 +193,11 @@ impl Source {
         let (energy, power) = match &mut self.reading {
             Reading::Energy(energy, counter, power) => {
                 let raw = Joules::new(energy.read()? as f64 / 1e6);
-                (
-                    counter.advance(raw, None),
-                    power.as_ref().and_then(|power| power.read().ok()).map(watts),
-                )
+                let step = counter.advance(raw, None, None);
+                if step.reset {
+                    return Err(RESET.to_owned());
+                }
+                (step.total, power.as_ref().and_then(|power| power.read().ok()).map(watts))
             }
             Reading::Power(power, integral) => {
                 let power = watts(power.read()?);

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use wattlaw::record::document::{LeftOut, Sharing};
 use wattlaw::record::{Channel, Component, Instrument};
 
 use crate::assumed::{Assumed, Assumption};
@@ -46,6 +47,10 @@ pub struct Opened {
     pub meters: Vec<Box<dyn Meter>>,
     /// Messages for the user: notes on the meters and, if nothing is measured, what was searched and how to enable it.
     pub notes: Vec<String>,
+    /// Devices that were found but cannot be measured.
+    pub left_out: Vec<LeftOut>,
+    /// Channels whose energy includes what others run on the device.
+    pub shared: Vec<(String, Sharing)>,
 }
 
 impl Opened {
@@ -77,10 +82,13 @@ impl fmt::Debug for Opened {
 /// A selected GPU does not exist or cannot be measured.
 pub fn open(options: &Options) -> Result<Opened, SelectionError> {
     let found = detect(options)?;
-    let mut opened = Opened { meters: Vec::new(), notes: Vec::new() };
+    let mut opened =
+        Opened { meters: Vec::new(), notes: Vec::new(), left_out: Vec::new(), shared: Vec::new() };
     let mut absences = Vec::new();
     for family in found {
         opened.notes.extend(family.notes);
+        opened.left_out.extend(family.left_out);
+        opened.shared.extend(family.shared);
         absences.extend(family.absence);
         opened.meters.extend(family.meter);
     }
@@ -105,7 +113,7 @@ pub fn detect(options: &Options) -> Result<Vec<Found>, SelectionError> {
         options.cuda_visible_devices.as_deref(),
         Instant::now,
     )?;
-    let powercap = powercap::open(&options.sysfs);
+    let powercap = powercap::open(&options.sysfs, Instant::now);
     // the selection applies to NVIDIA GPUs if there are any
     let of_amd = selection.filter(|_| nvidia.meter.is_none());
     let sockets = !powercap.channels().iter().any(|channel| channel.component == Component::Cpu);

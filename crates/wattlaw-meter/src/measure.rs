@@ -11,7 +11,7 @@ use rustix::time::ClockId;
 use wattlaw::base::units::Seconds;
 use wattlaw::job::JobSpec;
 use wattlaw::record::Channel;
-use wattlaw::record::document::{End, Measured, Record, SCHEMA, State, Stop};
+use wattlaw::record::document::{End, LeftOut, Measured, Record, SCHEMA, Sharing, State, Stop};
 use wattlaw::record::event::{Entry, Event, ProgramEvent};
 use wattlaw::record::reading::Reading;
 
@@ -19,10 +19,12 @@ use crate::command::{self, Message, Target, WrappedCommand};
 use crate::election::{Election, elect};
 use crate::error::{Error, Result};
 use crate::folder::{Folder, PROGRAM, rfc3339};
+use crate::locks;
 use crate::meter::Meter;
 use crate::node;
 use crate::pattern::Pattern;
 use crate::sampler::{Sampler, Tick};
+use crate::secrets::masked;
 use crate::tail::Tail;
 
 /// Interval of reading the program's events and writing readings to disk.
@@ -68,6 +70,10 @@ pub struct Setup {
     pub made_by: String,
     /// Notes for the record.
     pub notes: Vec<String>,
+    /// Devices that were found but cannot be measured.
+    pub left_out: Vec<LeftOut>,
+    /// Channels whose energy includes what others run on the device.
+    pub shared: Vec<(String, Sharing)>,
 }
 
 /// Result of a measurement.
@@ -90,22 +96,26 @@ pub fn measure(mut setup: Setup, report: &mut dyn FnMut(&str)) -> Result<Outcome
     let target = Target::default();
     command::forward_signals(target.clone(), sender.clone())?;
     let (start, monotonic_start) = (Instant::now(), monotonic());
-    let (mut record, election) = new_record(&setup);
+    let (mut record, mut election) = new_record(&setup);
     for note in &election.notes {
         report(note);
     }
     let folder = Folder::create(&setup.out, &mut record, setup.log)?;
+    election.rename(&folder.path().display().to_string());
     if let Some(holder) = &record.held_by {
+        let held = record.channels.iter().filter(|measured| measured.held_by.is_some());
+        let names: Vec<&str> = held.map(|measured| measured.channel.name.as_str()).collect();
         report(&format!(
-            "this machine is already measured by {holder}; this record omits the energy of the shared devices"
+            "this machine is already measured by {holder}; the energy of {} counts in this record once that one ends",
+            names.join(", ")
         ));
     }
     let meters = std::mem::take(&mut setup.meters);
-    let (sampler, ticks) = if election.ours.contains(&true) {
+    let (sampler, ticks) = if record.channels.is_empty() {
+        (None, channel().1)
+    } else {
         let (sampler, ticks) = Sampler::start(meters, setup.interval, start);
         (Some(sampler), ticks)
-    } else {
-        (None, channel().1)
     };
     // the program may change its working directory
     let events = match &setup.events {
@@ -116,7 +126,8 @@ pub fn measure(mut setup: Setup, report: &mut dyn FnMut(&str)) -> Result<Outcome
         start,
         monotonic_start,
         failing: vec![false; record.channels.len()],
-        ours: election.ours.clone(),
+        election,
+        ended: None,
         record,
         folder,
         ticks,
@@ -145,8 +156,6 @@ pub fn measure(mut setup: Setup, report: &mut dyn FnMut(&str)) -> Result<Outcome
     };
     let folder = measurement.folder.path().to_owned();
     let record = measurement.close();
-    // keep the device locks until the record is closed
-    drop(election);
     Ok(Outcome { code: exit_code(end), folder, record })
 }
 
@@ -157,18 +166,30 @@ fn new_record(setup: &Setup) -> (Record, Election) {
     let channels: Vec<Channel> =
         setup.meters.iter().flat_map(|meter| meter.channels().to_vec()).collect();
     let out = std::path::absolute(&setup.out).unwrap_or_else(|_| setup.out.clone());
-    let election = elect(&std::env::temp_dir(), &channels, &out.join(&id).display().to_string());
+    let command: Vec<String> =
+        setup.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let path = out.join(&id).display().to_string();
+    let election = elect(locks::folder(), &channels, &path, monotonic());
     let node = node::current();
-    let ours = channels.into_iter().zip(&election.ours).filter(|(_, ours)| **ours);
+    let channels: Vec<Measured> = channels
+        .into_iter()
+        .enumerate()
+        .map(|(index, channel)| Measured {
+            held_by: election.holder(index).map(str::to_owned),
+            shared: setup.shared.iter().find(|(n, _)| *n == channel.name).map(|(_, s)| *s),
+            ..Measured::unread(&node.host, channel)
+        })
+        .collect();
     let record = Record {
         schema: SCHEMA.to_owned(),
         id,
         name: setup.name.clone(),
         made_by: setup.made_by.clone(),
         state: State::Running,
-        channels: ours.map(|(channel, _)| Measured::unread(&node.host, channel)).collect(),
+        held_by: channels.iter().find_map(|measured| measured.held_by.clone()),
+        channels,
         nodes: vec![node],
-        command: setup.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+        command: masked(&command),
         end: None,
         stopped: None,
         started_at: rfc3339(now),
@@ -178,7 +199,6 @@ fn new_record(setup: &Setup) -> (Record, Election) {
         interval: Seconds::new(setup.interval.as_secs_f64()),
         idle: Seconds::new(setup.idle.as_secs_f64()),
         energies: Vec::new(),
-        held_by: election.holder.clone(),
         steps: None,
         tokens: None,
         window_steps: setup.window_steps,
@@ -186,6 +206,7 @@ fn new_record(setup: &Setup) -> (Record, Election) {
         job: setup.job.clone(),
         faults: Vec::new(),
         notes: setup.notes.clone(),
+        left_out: setup.left_out.clone(),
     };
     (record, election)
 }
@@ -246,9 +267,10 @@ struct Measurement<'a> {
     record: Record,
     folder: Folder,
     ticks: Receiver<Tick>,
-    /// For each channel of the meters, whether this process measures it.
-    ours: Vec<bool>,
-    /// For each channel of the record, whether the last reading failed.
+    election: Election,
+    /// When the command ended, on the monotonic clock of the run.
+    ended: Option<Seconds>,
+    /// For each channel, whether the last reading failed.
     failing: Vec<bool>,
     tail: Tail,
     pattern: Option<Pattern>,
@@ -301,10 +323,15 @@ impl Measurement<'_> {
             }
             self.poll();
         };
+        self.ended = Some(self.at(ended));
         self.record_event(ended, Event::CommandEnd { end });
-        let deadline = ended + OUTPUT_GRACE;
+        // only the time of waiting counts: after a burst of events it takes a while to read them all
+        let mut patience = OUTPUT_GRACE;
         while open_outputs > 0 {
-            match messages.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            let waiting = Instant::now();
+            let received = messages.recv_timeout(patience);
+            patience = patience.saturating_sub(waiting.elapsed());
+            match received {
                 Ok(Message::OutputEnded) => open_outputs -= 1,
                 Ok(message) => self.take(message),
                 Err(_) => {
@@ -351,12 +378,23 @@ impl Measurement<'_> {
     }
 
     fn poll(&mut self) {
-        let now = Instant::now();
         let lines = self.tail.lines();
-        self.take_events(&lines, now);
+        // the time after reading: a program may append lines, with their times, while the file is read
+        self.take_events(&lines, Instant::now());
         self.take_ticks();
+        self.take_over();
         if let Err(error) = self.folder.sync() {
             self.report_write_error(&error, 0);
+        }
+    }
+
+    /// Counts the devices from now on whose holders have ended.
+    fn take_over(&mut self) {
+        for handed in self.election.take_over(monotonic()) {
+            let Some(measured) = self.record.channels.get(handed.channel) else { continue };
+            let channel = measured.channel.name.clone();
+            let at = (handed.from - self.monotonic_start).max(Seconds::ZERO);
+            self.journal(Entry { at, event: Event::TakenOver { channel } });
         }
     }
 
@@ -370,9 +408,8 @@ impl Measurement<'_> {
     fn write_ticks(&mut self, ticks: &[Tick]) {
         let mut lines = String::new();
         for tick in ticks {
-            let ours = tick.readings.iter().zip(&self.ours).filter(|(_, ours)| **ours);
             let mut begun = Vec::new();
-            for (index, (reading, _)) in ours.enumerate() {
+            for (index, reading) in tick.readings.iter().enumerate() {
                 let Some(measured) = self.record.channels.get(index) else { continue };
                 let reading_of =
                     |sample| Reading { at: tick.at, channel: &measured.channel.name, sample };
@@ -498,6 +535,10 @@ impl Measurement<'_> {
                 .notes
                 .push(format!("{} events of the program were invalid", self.invalid_events));
         }
-        self.folder.close(record)
+        let closed = self.folder.close(record);
+        // keep the devices until the record is closed
+        let ended = self.ended.map_or_else(monotonic, |ended| ended + self.monotonic_start);
+        self.election.release(ended);
+        closed
     }
 }

@@ -14,6 +14,10 @@ pub struct Fault {
     pub reason: String,
 }
 
+/// Why a reading failed after which energy was lost.
+pub(crate) const RESET: &str =
+    "its counter was reset, as after a suspend or a reload of the driver, so energy was lost";
+
 /// A source of energy or power readings: a GPU library, sysfs counters, an assumption.
 pub trait Meter: Send {
     /// The channels, in the order of readings.

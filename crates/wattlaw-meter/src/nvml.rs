@@ -9,11 +9,12 @@ use nvml_wrapper::{Device, Nvml};
 
 use wattlaw::base::units::{Joules, Watts};
 use wattlaw::record::counter::Counter;
+use wattlaw::record::document::{LeftOut, Sharing};
 use wattlaw::record::{Channel, Component, Instrument, Sample};
 
 use crate::found::{Found, SelectionError};
 use crate::integral::Integral;
-use crate::meter::{Fault, Meter, Now, StateTimer};
+use crate::meter::{Fault, Meter, Now, RESET, StateTimer};
 use crate::select::{Selection, visible};
 use crate::sensor::{COUNTER_UPDATE, Sensor, is_module};
 
@@ -75,6 +76,11 @@ pub fn open(
                         .to_owned(),
                 );
             }
+            if visible.partition {
+                let reason = visible.note.clone().unwrap_or_default();
+                let name = "the MIG instance".to_owned();
+                found.left_out.push(LeftOut { name, component: Component::Gpu, reason });
+            }
             found.notes.extend(visible.note);
             visible.gpus
         }
@@ -84,15 +90,16 @@ pub fn open(
         Nvidia { channels: Vec::new(), gpus: Vec::new(), state_timer: StateTimer::default(), now };
     for index in wanted {
         match gpu(nvml, index) {
-            Ok((gpu, channel, notes)) => {
+            Ok(Opened { gpu, channel, sharing, notes }) => {
                 found.notes.extend(notes);
+                found.shared.extend(sharing.map(|sharing| (channel.name.clone(), sharing)));
                 meter.gpus.push(gpu);
                 meter.channels.push(channel);
             }
             Err(why) if selection.is_some() => {
                 return Err(SelectionError(format!("GPU {index}: {why}")));
             }
-            Err(why) => found.notes.push(format!("GPU {index} is not measured: {why}")),
+            Err(why) => found.leave_out(&format!("GPU {index}"), Component::Gpu, why),
         }
     }
     let models: Vec<_> = meter.channels.iter().map(|channel| &channel.model).collect();
@@ -123,8 +130,20 @@ fn uuids(nvml: &Nvml) -> Result<Vec<String>, NvmlError> {
         .collect())
 }
 
-/// Opens a GPU; returns its channel and notes.
-fn gpu(nvml: &'static Nvml, index: usize) -> Result<(Gpu, Channel, Vec<String>), String> {
+/// An opened GPU.
+struct Opened {
+    gpu: Gpu,
+    channel: Channel,
+    /// Whether its energy includes what others run on it.
+    sharing: Option<Sharing>,
+    notes: Vec<String>,
+}
+
+/// Opens a GPU.
+///
+/// # Errors
+/// Why it cannot be measured.
+fn gpu(nvml: &'static Nvml, index: usize) -> Result<Opened, String> {
     let device = u32::try_from(index)
         .map_err(|_| NvmlError::InvalidArg)
         .and_then(|index| nvml.device_by_index(index))
@@ -132,18 +151,21 @@ fn gpu(nvml: &'static Nvml, index: usize) -> Result<(Gpu, Channel, Vec<String>),
     let model = device.name().ok();
     let name = model.as_deref().unwrap_or_default();
     let mut notes = Vec::new();
+    let mut sharing = None;
     match device.virtualization_mode() {
         Ok(GpuVirtualizationMode::Vgpu) => {
             return Err("it is a virtual GPU (vGPU), whose energy cannot be measured separately; measure on the host".to_owned());
         }
         Ok(GpuVirtualizationMode::HostVgpu | GpuVirtualizationMode::HostVsga) => {
+            sharing = Some(Sharing::Vgpu);
             notes.push(format!(
                 "GPU {index} is shared by virtual machines (vGPU): its energy includes all of them"
-            ))
+            ));
         }
         _ => {}
     }
     if device.mig_mode().is_ok_and(|mode| mode.current == MIG_ENABLED) {
+        sharing = Some(Sharing::Mig);
         notes
             .push(format!("GPU {index} is partitioned (MIG): its energy is that of the whole GPU"));
     }
@@ -172,17 +194,14 @@ fn gpu(nvml: &'static Nvml, index: usize) -> Result<(Gpu, Channel, Vec<String>),
         model,
     };
     let counter = counts.then(|| Counter::new(None));
-    Ok((
-        Gpu {
-            device,
-            counter,
-            module,
-            integral: Integral::default(),
-            integrated_when_counted: Joules::ZERO,
-        },
-        channel,
-        notes,
-    ))
+    let gpu = Gpu {
+        device,
+        counter,
+        module,
+        integral: Integral::default(),
+        integrated_when_counted: Joules::ZERO,
+    };
+    Ok(Opened { gpu, channel, sharing, notes })
 }
 
 impl Meter for Nvidia {
@@ -196,7 +215,7 @@ impl Meter for Nvidia {
         let read = self.gpus.iter_mut().zip(&self.channels).map(|(gpu, channel)| {
             let energy = gpu
                 .energy(self.now)
-                .map_err(|error| Fault { channel: channel.name.clone(), reason: clause(&error) })?;
+                .map_err(|reason| Fault { channel: channel.name.clone(), reason })?;
             Ok(if read_state { gpu.state(energy) } else { energy })
         });
         read.collect()
@@ -205,10 +224,13 @@ impl Meter for Nvidia {
 
 impl Gpu {
     /// Reads energy and power.
-    fn energy(&mut self, now: Now) -> Result<Sample, NvmlError> {
+    ///
+    /// # Errors
+    /// The GPU cannot be read, or its counter was reset and no power tells what was lost.
+    fn energy(&mut self, now: Now) -> Result<Sample, String> {
         let power = self.device.power_usage();
         let power = match self.counter {
-            None => Some(power?),
+            None => Some(power.map_err(|e| clause(&e))?),
             // the counter covers the module but the power only its GPU, so the power is dropped
             Some(_) => power.ok().filter(|_| !self.module),
         };
@@ -217,11 +239,16 @@ impl Gpu {
         let energy = match &mut self.counter {
             None => integrated,
             Some(counter) => {
-                let raw = Joules::new(self.device.total_energy_consumption()? as f64 / 1e3);
+                let read = self.device.total_energy_consumption().map_err(|e| clause(&e))?;
+                let raw = Joules::new(read as f64 / 1e3);
                 let meanwhile =
                     integrated.map(|integrated| integrated - self.integrated_when_counted);
                 self.integrated_when_counted = integrated.unwrap_or(self.integrated_when_counted);
-                Some(counter.advance(raw, meanwhile))
+                let step = counter.advance(raw, meanwhile, None);
+                if step.reset && meanwhile.is_none() {
+                    return Err(RESET.to_owned());
+                }
+                Some(step.total)
             }
         };
         Ok(Sample { energy, power, ..Sample::default() })

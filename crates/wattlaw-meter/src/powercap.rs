@@ -1,13 +1,14 @@
 //! CPUs and memory through the Linux kernel's powercap files (RAPL of Intel and AMD).
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use wattlaw::base::units::{Joules, Seconds};
+use wattlaw::base::units::{Joules, Seconds, Watts};
 use wattlaw::record::counter::Counter;
 use wattlaw::record::{Channel, Component, Instrument, Sample};
 
 use crate::found::Found;
-use crate::meter::{Fault, Meter};
+use crate::meter::{Fault, Meter, Now, RESET};
 use crate::sysfs::{Attribute, describe, folders, text};
 
 /// Update period of the counters: about 1 ms (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 3,
@@ -17,18 +18,53 @@ const UPDATE: Seconds = Seconds::new(1e-3);
 /// Microjoules in a joule.
 const MICRO: f64 = 1e6;
 
+/// The most power that a zone can draw; a counter that implies more was reset. No CPU package with its memory draws 2 kW:
+/// the largest thermal design power is 500 W (AMD EPYC 9965, Intel Xeon 6980P), and boosts at most double it for moments.
+/// A platform has several, and accelerators.
+const MAX_PACKAGE_POWER: Watts = Watts::new(2e3);
+const MAX_PLATFORM_POWER: Watts = Watts::new(20e3);
+
+/// Shortest time for which a zone's largest energy is counted, since a reading may be late.
+const SHORTEST_STEP: Duration = Duration::from_secs(1);
+
 /// The powercap meter.
 #[derive(Debug)]
 struct Powercap {
     channels: Vec<Channel>,
-    zones: Vec<(Attribute, Counter)>,
+    zones: Vec<Zone>,
+    now: Now,
+}
+
+#[derive(Debug)]
+struct Zone {
+    energy: Attribute,
+    counter: Counter,
+    most: Watts,
+    last: Option<Instant>,
+}
+
+impl Zone {
+    /// The energy since the first reading, at time `now`.
+    ///
+    /// # Errors
+    /// The counter cannot be read, or it was reset since the last reading.
+    fn read(&mut self, now: Instant) -> Result<Joules, String> {
+        let raw = Joules::new(self.energy.read()? as f64 / MICRO);
+        let time = self.last.replace(now).map(|last| now.saturating_duration_since(last));
+        let most = time.map(|time| self.most * Seconds::new(time.max(SHORTEST_STEP).as_secs_f64()));
+        let step = self.counter.advance(raw, None, most);
+        match step.reset {
+            false => Ok(step.total),
+            true => Err(RESET.to_owned()),
+        }
+    }
 }
 
 /// Opens the counters of packages, memory and platform below the sysfs mount point.
-pub fn open(sysfs: &Path) -> Found {
+pub fn open(sysfs: &Path, now: Now) -> Found {
     let root = sysfs.join("class/powercap");
     let mut found = Found::new("powercap", &root.display().to_string());
-    let mut meter = Powercap { channels: Vec::new(), zones: Vec::new() };
+    let mut meter = Powercap { channels: Vec::new(), zones: Vec::new(), now };
     let mut denied = false;
     // intel-rapl-mmio repeats the same packages, so it is skipped
     let zones = folders(&root, "intel-rapl:");
@@ -41,11 +77,8 @@ pub fn open(sysfs: &Path) -> Found {
             Ok(None) => continue,
             Err(error) => {
                 denied |= error.kind() == std::io::ErrorKind::PermissionDenied;
-                found.notes.push(format!(
-                    "{name} is not measured: {}: {}",
-                    zone.display(),
-                    describe(&error)
-                ));
+                let why = format!("{}: {}", zone.display(), describe(&error));
+                found.leave_out(&name, component, why);
                 continue;
             }
         };
@@ -53,10 +86,12 @@ pub fn open(sysfs: &Path) -> Found {
             text(&zone.join("max_energy_range_uj")).and_then(|text| text.parse::<u64>().ok());
         let range = range.map(|microjoules| Joules::new(microjoules as f64 / MICRO));
         if let Err(why) = energy.read() {
-            found.notes.push(format!("{name} is not measured: {}: {why}", zone.display()));
+            found.leave_out(&name, component, format!("{}: {why}", zone.display()));
             continue;
         }
-        meter.zones.push((energy, Counter::new(range)));
+        let most =
+            if component == Component::Node { MAX_PLATFORM_POWER } else { MAX_PACKAGE_POWER };
+        meter.zones.push(Zone { energy, counter: Counter::new(range), most, last: None });
         meter.channels.push(Channel {
             name,
             component,
@@ -132,10 +167,10 @@ impl Meter for Powercap {
     }
 
     fn read(&mut self) -> Vec<Result<Sample, Fault>> {
-        let read = self.zones.iter_mut().zip(&self.channels).map(|((energy, counter), channel)| {
-            let microjoules =
-                energy.read().map_err(|reason| Fault { channel: channel.name.clone(), reason })?;
-            let energy = counter.advance(Joules::new(microjoules as f64 / MICRO), None);
+        let now = (self.now)();
+        let read = self.zones.iter_mut().zip(&self.channels).map(|(zone, channel)| {
+            let energy =
+                zone.read(now).map_err(|reason| Fault { channel: channel.name.clone(), reason })?;
             Ok(Sample { energy: Some(energy), ..Sample::default() })
         });
         read.collect()

@@ -24,6 +24,8 @@ pub struct Visible {
     pub gpus: Vec<usize>,
     /// A note for the user.
     pub note: Option<String>,
+    /// Whether the program sees a MIG instance, which cannot be measured.
+    pub partition: bool,
 }
 
 impl FromStr for Selection {
@@ -75,6 +77,7 @@ pub fn visible(value: &str, uuids: &[String]) -> Visible {
         let found = match Name::read(text) {
             Some(Name::Mig(name)) => {
                 visible.note = Some(format!("CUDA_VISIBLE_DEVICES: {}", mig(&name)));
+                visible.partition = true;
                 break;
             }
             Some(name) => name.find(uuids),
@@ -181,5 +184,6 @@ mod tests {
         assert_eq!(note("0,1"), None);
         assert!(note("0,7").unwrap().contains("there is no GPU 7"));
         assert!(note("MIG-1c").unwrap().contains("MIG instance"));
+        assert!(visible("MIG-1c", &uuids()).partition && !visible("0,7", &uuids()).partition);
     }
 }

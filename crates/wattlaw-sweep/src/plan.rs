@@ -74,13 +74,13 @@ impl Plan {
     /// [`Error::At`] with file and line for an unknown or repeated column, a missing, invalid or repeated `run_id`, or an invalid
     /// cell; [`Error::Data`] for a plan without jobs.
     pub fn from_csv(bytes: &[u8], file: &str) -> Result<Self> {
-        let mut reader = csv_text::reader(bytes);
+        let mut reader = csv_text::reader(bytes, file)?;
         let headers = reader.headers().map_err(|e| csv_text::syntax(&e, file))?.clone();
         let layout = Layout::from_headers(&headers).map_err(|e| e.at(Location::line(file, 1)))?;
         let mut jobs = Vec::new();
         let mut lines: BTreeMap<String, u64> = BTreeMap::new();
         for record in reader.records() {
-            let record = record.map_err(|e| csv_text::syntax(&e, file))?;
+            let record = csv_text::plain(record.map_err(|e| csv_text::syntax(&e, file))?);
             let line = record.position().map_or(0, csv::Position::line);
             let place = || Location::line(file, line);
             let job = layout.job(&record).map_err(|e| e.at(place()))?;

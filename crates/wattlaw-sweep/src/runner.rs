@@ -175,7 +175,8 @@ impl<'a> Runner<'a> {
             self.check_interrupted()?;
             let after = job_of(&sweep, planned)?;
             (self.report)(Event::Finished { index, job: &after, sweep: &sweep });
-            failed += usize::from(after.status == JobStatus::Failed);
+            failed +=
+                usize::from(matches!(after.status, JobStatus::Failed | JobStatus::Incomplete));
             if failed == MAX_INITIAL_FAILURES
                 && index + 1 < wanted.len()
                 && sweep.count(JobStatus::Done) == 0
@@ -195,7 +196,7 @@ impl<'a> Runner<'a> {
     const fn is_open(&self, job: &JobReport) -> bool {
         match job.status {
             JobStatus::Done => false,
-            JobStatus::Failed => self.options.retry_failed,
+            JobStatus::Failed | JobStatus::Incomplete => self.options.retry_failed,
             JobStatus::Waiting | JobStatus::Running | JobStatus::Interrupted => true,
         }
     }

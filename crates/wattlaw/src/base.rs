@@ -3,6 +3,7 @@
 pub mod amount;
 pub mod csv_text;
 pub mod error;
+pub mod one_line;
 pub mod scope;
 pub mod toml_text;
 pub mod units;

@@ -7,8 +7,9 @@ use std::str::FromStr;
 use serde_json::json;
 
 use wattlaw::audit::{Finding, FindingKind, audit};
+use wattlaw::base::csv_text;
 
-use crate::failure::{Done, Failure};
+use crate::failure::Done;
 use crate::flags::runs::RunsArgs;
 use crate::format::Format;
 use crate::schema::Schema;
@@ -59,15 +60,11 @@ pub fn run(args: &Args) -> Done {
 }
 
 fn rows(findings: &[Finding]) -> Done<String> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(["row", "run_id", "kind"]).map_err(Failure::failed)?;
-    for f in findings {
+    let row = |f: &Finding| {
         let row = f.row.map(|r| r.to_string()).unwrap_or_default();
-        let run_id = f.run_id.clone().unwrap_or_default();
-        writer.write_record([&row, &run_id, f.kind.name()]).map_err(Failure::failed)?;
-    }
-    let bytes = writer.into_inner().map_err(Failure::failed)?;
-    String::from_utf8(bytes).map_err(Failure::failed)
+        vec![row, f.run_id.clone().unwrap_or_default(), f.kind.name().to_owned()]
+    };
+    Ok(csv_text::write(&["row", "run_id", "kind"], findings.iter().map(row))?)
 }
 
 fn table(findings: &[Finding], runs: usize) -> String {

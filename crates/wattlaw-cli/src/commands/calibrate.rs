@@ -99,7 +99,7 @@ impl Args {
         let catalog = job::catalog(self.runs.catalog.as_deref())?;
         suggest::run(&request, &catalog, || {
             let parent = self.parent()?;
-            if self.runs.runs == Path::new(NO_RUNS) {
+            if self.runs.runs == [Path::new(NO_RUNS)] {
                 return Ok(parent);
             }
             let (data, catalog) = self.runs.read()?;
@@ -120,8 +120,8 @@ fn adjust(args: &Args, out: &Path) -> Done {
     let name = args.name.clone().or(stem).unwrap_or_default();
     let mut adjusted =
         parent.adjusted(&data, &catalog, &name).map_err(|e| e.at(Location::file(&*data.name)))?;
-    if let Some(file) = args.runs.runs.file_name() {
-        adjusted.data.name = file.to_string_lossy().into_owned();
+    if let Some(name) = args.runs.name() {
+        adjusted.data.name = name;
     }
     let mut known: Vec<String> = Vec::new();
     for run in &data.runs {

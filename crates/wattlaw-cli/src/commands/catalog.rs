@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use wattlaw::job::catalog::{Catalog, ModelPreset};
-use wattlaw::job::model::Architecture;
+use wattlaw::job::model::{Architecture, ModelType};
 
 use crate::failure::{Done, Failure};
 use crate::flags::job::catalog;
@@ -21,9 +21,12 @@ use crate::{files, render};
 pub struct Args {
     #[command(subcommand)]
     show: Option<Show>,
-    /// What to list. Default: everything
+    /// What to list. Default: GPUs, models and systems
     #[arg(value_enum)]
     kind: Option<Kind>,
+    /// List only entries with this text in their name or an alias, such as qwen
+    #[arg(requires = "kind")]
+    filter: Option<String>,
     /// Catalogue file (TOML) whose entries override the built-in ones
     #[arg(long, value_name = "FILE", global = true)]
     catalog: Option<PathBuf>,
@@ -41,6 +44,8 @@ enum Kind {
     Models,
     /// Nodes and clusters
     Systems,
+    /// Model types of a config.json that are read, and by which features
+    Types,
 }
 
 #[derive(Debug, Subcommand)]
@@ -66,7 +71,9 @@ struct Model<'a> {
 /// # Errors
 /// An unknown name or an invalid catalogue file.
 pub fn run(args: &Args) -> Done {
-    let catalog = catalog(args.catalog.as_deref())?;
+    let mut catalog = catalog(args.catalog.as_deref())?;
+    let filter = args.filter.as_deref().unwrap_or("").to_lowercase();
+    keep_named(&mut catalog, &filter);
     match (&args.show, args.format) {
         (Some(Show::Show { name }), format) => show(&catalog, name, format),
         (None, Format::Json) => match args.kind {
@@ -79,23 +86,24 @@ pub fn run(args: &Args) -> Done {
             Some(Kind::Systems) => {
                 render::json(Schema::Catalog, &json!({ "system": catalog.systems }))
             }
+            Some(Kind::Types) => render::json(Schema::Catalog, &json!({ "type": types(&filter) })),
             None => render::json(Schema::Catalog, &catalog),
         },
         (None, Format::Table) => {
             let mut out = String::new();
-            for kind in [Kind::Gpus, Kind::Models, Kind::Systems] {
+            let all = [Kind::Gpus, Kind::Models, Kind::Systems];
+            for kind in args.kind.map_or_else(|| all.to_vec(), |kind| vec![kind]) {
                 if args.kind.is_none() {
                     out += &render::heading(match kind {
                         Kind::Gpus => "GPUs",
                         Kind::Models => "models",
                         Kind::Systems => "systems",
+                        Kind::Types => "model types",
                     });
                 }
-                if args.kind.is_none_or(|k| k == kind) {
-                    out += &list(&catalog, kind)?;
-                    if args.kind.is_none() {
-                        out.push('\n');
-                    }
+                out += &list(&catalog, kind, &filter)?;
+                if args.kind.is_none() {
+                    out.push('\n');
                 }
             }
             files::print(&out)
@@ -103,7 +111,37 @@ pub fn run(args: &Args) -> Done {
     }
 }
 
-fn list(catalog: &Catalog, kind: Kind) -> Done<String> {
+/// Leaves the entries with `filter`, in lower case, in their name or an alias.
+fn keep_named(catalog: &mut Catalog, filter: &str) {
+    let named = |name: &str, aliases: &[String]| {
+        name.to_lowercase().contains(filter)
+            || aliases.iter().any(|alias| alias.to_lowercase().contains(filter))
+    };
+    catalog.accelerators.retain(|a| named(&a.name, &a.aliases));
+    catalog.models.retain(|m| named(m.spec.name.as_deref().unwrap_or(""), &m.aliases));
+    catalog.systems.retain(|s| named(&s.name, &s.aliases));
+}
+
+/// A model type of a `config.json`, with its features as words.
+#[derive(Debug, Serialize)]
+struct TypeRow {
+    name: &'static str,
+    family: &'static str,
+    features: Vec<String>,
+}
+
+/// The model types with `filter` in their name.
+fn types(filter: &str) -> Vec<TypeRow> {
+    let kept = ModelType::ALL.into_iter().filter(|t| t.name().contains(filter));
+    kept.map(|t| TypeRow {
+        name: t.name(),
+        family: t.family().name(),
+        features: t.features().words(),
+    })
+    .collect()
+}
+
+fn list(catalog: &Catalog, kind: Kind, filter: &str) -> Done<String> {
     let optional = |x: Option<f64>| x.map_or_else(|| "–".to_owned(), render::digits);
     Ok(match kind {
         Kind::Gpus => {
@@ -157,6 +195,13 @@ fn list(catalog: &Catalog, kind: Kind) -> Done<String> {
                 rows,
                 2,
             )
+        }
+        Kind::Types => {
+            let rows = types(filter)
+                .into_iter()
+                .map(|t| vec![t.name.to_owned(), t.family.to_owned(), t.features.join(", ")])
+                .collect();
+            render::table(&["type", "family", "features"], rows, 2)
         }
         Kind::Systems => {
             let rows = catalog

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use wattlaw::base::one_line::OneLine;
 use wattlaw::base::units::Seconds;
 use wattlaw::record::{Channel, Component, Instrument};
 use wattlaw_meter::found::Found;
@@ -92,7 +93,7 @@ fn table(found: &[Found]) -> String {
     }
     for family in found {
         let notes = family.notes.iter().chain(&family.absence);
-        let lines: Vec<_> = notes.map(|line| format!("  {line}\n")).collect();
+        let lines: Vec<_> = notes.map(|line| format!("  {}\n", OneLine(line))).collect();
         if !lines.is_empty() {
             out += &format!("\n{}{}", render::heading(family.family), lines.concat());
         }

@@ -81,8 +81,8 @@ impl Args {
 
     /// Writes the calibration; the table's folder does not change its bytes.
     fn write(&self, path: &Path, mut calibration: Calibration) -> Done {
-        if let Some(name) = self.runs.runs.file_name() {
-            calibration.data.name = name.to_string_lossy().into_owned();
+        if let Some(name) = self.runs.name() {
+            calibration.data.name = name;
         }
         files::write(path, &calibration.to_json()?)
     }

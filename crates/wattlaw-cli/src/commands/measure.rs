@@ -9,6 +9,7 @@ use std::time::Duration;
 use wattlaw::job::JobSpec;
 use wattlaw::job::model::ModelSpec;
 use wattlaw::record::document::Record;
+use wattlaw::record::gpus::GpuMismatch;
 use wattlaw_meter::error::Error;
 use wattlaw_meter::measure::{Outcome, Setup, measure};
 use wattlaw_meter::pattern::Pattern;
@@ -77,7 +78,7 @@ pub fn run(args: &Args) -> ExitCode {
     };
     match measure(setup, &mut report) {
         Ok(outcome) => {
-            print_outcome(args.quiet, &outcome);
+            print_outcome(args, &outcome);
             ExitCode::from(outcome.code)
         }
         Err(error) => {
@@ -119,6 +120,8 @@ fn setup(args: &Args) -> Done<Setup> {
         job,
         made_by: format!("wattlaw {}", env!("CARGO_PKG_VERSION")),
         notes: opened.notes,
+        left_out: opened.left_out,
+        shared: opened.shared,
     })
 }
 
@@ -159,10 +162,16 @@ fn name(text: &str) -> Result<String, String> {
     }
 }
 
-fn print_outcome(quiet: bool, outcome: &Outcome) {
+fn print_outcome(args: &Args, outcome: &Outcome) {
     let folder = outcome.folder.display();
     match &outcome.record {
-        Ok(record) if !quiet => render::note("measured", &summary(record, &folder.to_string())),
+        Ok(record) if !args.quiet => {
+            let mismatch = args.flags.catalog().ok().and_then(|c| record.gpu_mismatch(&c));
+            for clause in mismatch.iter().flat_map(GpuMismatch::clauses) {
+                render::note("note", &clause);
+            }
+            render::note("measured", &summary(record, &folder.to_string()));
+        }
         Ok(_) => {}
         Err(error) => render::note(
             "warning",
@@ -175,7 +184,7 @@ fn print_outcome(quiet: bool, outcome: &Outcome) {
 
 fn summary(record: &Record, folder: &str) -> String {
     let time = record.duration.map_or(0.0, wattlaw::base::units::Seconds::value);
-    let energy = match record.energy() {
+    let energy = match record.widest() {
         Some(total) => report::energy(total, time),
         None => "time only".to_owned(),
     };

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use wattlaw::record::document::Record;
 use wattlaw::record::merge::merge;
 use wattlaw_meter::folder;
 
@@ -25,12 +26,13 @@ pub struct Args {
 /// # Errors
 /// A folder that is not a closed record, records of different jobs or times, or two records of the same device.
 pub fn run(args: &Args) -> Done {
-    let records = report::read(&args.folders)?;
+    let records = args.folders.iter().map(|path| folder::read(path).map_err(Failure::failed));
+    let records: Vec<Record> = records.collect::<Done<_>>()?;
     let mut merged = merge(&records)?;
     let path = folder::keep(&args.out, &mut merged).map_err(Failure::failed)?;
     let time = merged.duration.map_or(0.0, wattlaw::base::units::Seconds::value);
     let energy =
-        merged.energy().map_or_else(|| "time only".to_owned(), |t| report::energy(t, time));
+        merged.widest().map_or_else(|| "time only".to_owned(), |t| report::energy(t, time));
     let text = format!(
         "{} records: {energy} in {}; {}",
         records.len(),

@@ -1,19 +1,21 @@
 //! `wattlaw report`: reports the energy of runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::ValueEnum;
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
 use wattlaw::data::dataset::to_csv;
+use wattlaw::job::catalog::Catalog;
 use wattlaw::record::document::{Record, Total};
+use wattlaw::record::overlap::{CountedOnce, counted_once};
 use wattlaw::record::report::{Statement, UserMetadata};
-use wattlaw_meter::folder;
 
 use crate::failure::{Done, Failure};
 use crate::flags::job;
 use crate::parse::number;
+use crate::records::{self, Gathered};
 use crate::schema::Schema;
 use crate::{files, render};
 
@@ -24,7 +26,7 @@ use crate::{files, render};
     set carbon_g_per_kwh and pue."
 )]
 pub struct Args {
-    /// Record folders or their run.json; energies are summed
+    /// Record folders or their run.json, or folders that hold some; energies are summed
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// Output format
@@ -36,7 +38,7 @@ pub struct Args {
     /// Power usage effectiveness: facility energy / IT energy
     #[arg(long, value_parser = number)]
     pue: Option<f64>,
-    /// Energy scope to report: gpu, devices or node_dc. Default: the narrowest
+    /// Energy scope to report: gpu, devices or node_dc. Default: the widest that was measured
     #[arg(long, value_parser = Scope::from_str)]
     scope: Option<Scope>,
     /// Location of the run, for a model card
@@ -66,51 +68,70 @@ enum Format {
 /// Runs the command.
 ///
 /// # Errors
-/// A folder that is not a closed record with energy, or an invalid flag.
+/// No path holds a closed record with energy, or an invalid flag.
 pub fn run(args: &Args) -> Done {
     let catalog = job::catalog(args.catalog.as_deref())?;
-    let records = read(&args.runs)?;
+    let gathered = records::gather(&args.runs)?;
+    gathered.note_left_out();
+    let Gathered { records, left_out } = gathered;
     let said = UserMetadata {
         scope: args.scope,
         intensity_g_per_kwh: args.intensity,
         pue: args.pue,
         location: args.location.clone(),
         training_type: args.training_type.clone(),
+        left_out: left_out.len(),
     };
     let statement = Statement::from_records(&records, &said, &catalog).map_err(|e| match e {
         wattlaw::Error::Invalid { .. } => Failure::usage(e),
         _ => Failure::failed(e),
     })?;
     if let Some(path) = &args.table {
-        let rows = records.iter().map(|record| {
-            record.to_measurement(args.scope, &catalog).map_err(|e| {
-                Failure::Failed(format!(
-                    "record {} cannot be written to a run table: {e}",
-                    record.id
-                ))
-            })
-        });
-        files::write(path, &to_csv(&rows.collect::<Done<Vec<_>>>()?)?)?;
-        render::note("note", &format!("wrote {}", path.display()));
+        write_table(path, &records, args.scope, &catalog)?;
     }
     match args.format {
         Format::Json => render::json(Schema::Report, &statement),
-        Format::Md => files::print(&statement.markdown()),
+        Format::Md => files::print(&render::lines(&statement.markdown())),
     }
 }
 
-/// Reads records.
+/// Writes the runs that rows of a run table can hold; notes the others.
 ///
 /// # Errors
-/// A path that is not a record, with its location.
-pub fn read(paths: &[PathBuf]) -> Done<Vec<Record>> {
-    paths.iter().map(|path| folder::read(path).map_err(Failure::failed)).collect()
+/// No record is a run, or the file cannot be written.
+fn write_table(path: &Path, records: &[Record], scope: Option<Scope>, catalog: &Catalog) -> Done {
+    let CountedOnce { records: counted, notes } = counted_once(records);
+    for note in &notes {
+        render::note("note", &note.text);
+    }
+    let (mut rows, mut first) = (Vec::new(), None);
+    for record in counted.iter().filter(|c| !c.reduced).map(|counted| &counted.record) {
+        match record.to_measurement(scope, catalog) {
+            Ok(row) => rows.push(row),
+            Err(error) => {
+                let id = &record.id;
+                let text = format!("record {id} cannot be written to a run table: {error}");
+                first.get_or_insert(text);
+            }
+        }
+    }
+    match first {
+        Some(text) if rows.is_empty() => return Err(Failure::Failed(text)),
+        Some(text) => {
+            let left_out = counted.len() - rows.len();
+            render::note("note", &format!("{left_out} records were left out of the table; {text}"));
+        }
+        None => {}
+    }
+    files::write(path, &to_csv(&rows)?)?;
+    render::note("note", &format!("wrote {}", path.display()));
+    Ok(())
 }
 
 /// Energy in one line: scope, assumed part, standard deviation, mean power.
 pub fn energy(total: &Total, seconds: f64) -> String {
     let mut text = format!("{} ({})", render::energy(total.energy.value()), total.scope);
-    if total.assumed >= total.energy {
+    if total.all_assumed() {
         text += ", all of it assumed";
     } else if total.assumed > Joules::ZERO {
         text += &format!(", {} of it assumed", render::energy(total.assumed.value()));

@@ -9,16 +9,16 @@ use wattlaw::Error;
 use wattlaw::base::error::Location;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::job::fields::{Field, FieldKind, fields};
-use wattlaw::job::model::{ModelSpec, from_config_json};
+use wattlaw::job::model::{HubConfig, ModelSpec};
 use wattlaw::job::workload::Lora;
 use wattlaw::job::{Job, JobSpec};
 use wattlaw::predict::ChosenJob;
 use wattlaw_import::configuration::{Configuration, Tool};
 
 use crate::failure::{Done, Failure};
-use crate::files;
 use crate::flags::description::Description;
 use crate::parse::whole;
+use crate::{files, render};
 
 /// A job file or a framework's files, and the flags that override them.
 #[derive(Debug, Default, Args)]
@@ -48,7 +48,23 @@ const FLAG_NAMES: [(&str, &str); 2] =
     [("power_limit_w", "power-limit"), ("carbon_g_per_kwh", "carbon-intensity")];
 
 /// Fields that the short help (`-h`) omits.
-const RARE: [&str; 26] = [
+const RARE: [&str; 42] = [
+    "shared_ffn_size",
+    "dense_layers",
+    "dense_ffn_size",
+    "positions",
+    "encoder_positions",
+    "norms_per_layer",
+    "embedding_norm",
+    "qk_norm",
+    "layer_scale",
+    "distinct_layers",
+    "window",
+    "window_layers",
+    "query_rank",
+    "kv_rank",
+    "rope_head_dim",
+    "value_head_dim",
     "encoder_layers",
     "head_dim",
     "embedding_size",
@@ -276,7 +292,7 @@ pub fn read(path: &Path) -> Done<JobSpec> {
     if let Some(config) = base.model.config.take() {
         // a relative path in a job file is relative to that file
         let path = path.parent().map_or_else(|| PathBuf::from(&config), |dir| dir.join(&config));
-        base.model = base.model.with_fallback(read_config(&path)?);
+        fall_back(&mut base, read_config(&path)?);
     }
     Ok(base)
 }
@@ -297,7 +313,7 @@ impl JobFlags {
     pub fn spec(&self) -> Done<JobSpec> {
         let mut spec = self.spec.clone();
         if let Some(path) = spec.model.config.take() {
-            spec.model = spec.model.with_fallback(read_config(Path::new(&path))?);
+            fall_back(&mut spec, read_config(Path::new(&path))?);
         }
         Ok(spec)
     }
@@ -319,14 +335,26 @@ pub fn catalog(overlay: Option<&Path>) -> Done<Catalog> {
     }
 }
 
-fn read_config(path: &Path) -> Done<ModelSpec> {
+/// Takes what a job lacks from a `config.json`, and says what was assumed in reading it.
+fn fall_back(job: &mut JobSpec, config: HubConfig) {
+    let model = std::mem::take(&mut job.model);
+    job.model = model.with_fallback(config.model);
+    if job.workload.task.is_none() {
+        job.workload.task = config.task.map(str::to_owned);
+    }
+    for note in &config.notes {
+        render::note("note", note);
+    }
+}
+
+fn read_config(path: &Path) -> Done<HubConfig> {
     let place = Location::file(path.display().to_string());
-    let mut spec = from_config_json(&files::text(path)?).map_err(|e| e.at(place))?;
-    if spec.name.is_none() {
-        spec.name = path
+    let mut config = HubConfig::from_json(&files::text(path)?).map_err(|e| e.at(place))?;
+    if config.model.name.is_none() {
+        config.model.name = path
             .parent()
             .and_then(|dir| dir.file_name())
             .map(|name| name.to_string_lossy().into_owned());
     }
-    Ok(spec)
+    Ok(config)
 }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use clap::Args;
 
+use wattlaw::base::csv_text;
 use wattlaw::base::error::Location;
 use wattlaw::base::scope::Scope;
 use wattlaw::data::dataset::{ColumnMap, Dataset, Efficiency, ProxyColumns};
@@ -19,12 +20,14 @@ use wattlaw_meter::folder;
 use crate::failure::{Done, Failure};
 use crate::files;
 use crate::flags::job;
+use crate::records::{self, Gathered};
 
 /// Flags that select runs.
 #[derive(Debug, Args)]
 pub struct RunsArgs {
-    /// Run table (CSV) or a folder of records
-    pub runs: PathBuf,
+    /// Run table (CSV), or records: their folders, or folders that hold some
+    #[arg(required = true)]
+    pub runs: Vec<PathBuf>,
     /// Column map for a table with other column names (TOML)
     #[arg(long, value_name = "FILE")]
     pub map: Option<PathBuf>,
@@ -61,9 +64,9 @@ impl RunsArgs {
     /// An invalid file, with its location, or filters that match no run.
     pub fn read(&self) -> Done<(Dataset, Catalog)> {
         let catalog = job::catalog(self.catalog.as_deref())?;
-        let mut data = match self.runs.is_dir() {
-            true => records(&self.runs, self.map.as_deref(), self.scope, &catalog)?,
-            false => read(&self.runs, self.map.as_deref())?,
+        let mut data = match self.runs.as_slice() {
+            [table] if !records::is_place(table) => read(table, self.map.as_deref())?,
+            places => of_records(places, self.map.as_deref(), self.scope, &catalog)?,
         };
         if let Some(scope) = self.scope {
             if data.runs.iter().all(|r| r.scope == Scope::Unstated) {
@@ -94,15 +97,24 @@ impl RunsArgs {
         Ok((data, catalog))
     }
 
+    /// Name of the table or folder, without the folder that it lies in.
+    pub fn name(&self) -> Option<String> {
+        let path = match self.runs.as_slice() {
+            [one] => one,
+            several => several.first()?.parent()?,
+        };
+        path.file_name().map(|name| name.to_string_lossy().into_owned())
+    }
+
     /// Definitions of the proxy columns.
     pub const fn columns(&self) -> ProxyColumns {
         ProxyColumns { proxies: self.proxies, efficiency: self.efficiency }
     }
 }
 
-/// Reads the runs of a folder of records.
-fn records(
-    folder: &Path,
+/// Reads the runs of records.
+fn of_records(
+    places: &[PathBuf],
     map: Option<&Path>,
     scope: Option<Scope>,
     catalog: &Catalog,
@@ -110,10 +122,24 @@ fn records(
     if map.is_some() {
         return Err(Failure::usage("--map applies to tables only, but the runs are records"));
     }
-    let paths = folder::all(folder).map_err(Failure::failed)?;
-    let records = paths.iter().map(|path| folder::read(path)).collect::<Result<Vec<_>, _>>();
-    let name = folder.display().to_string();
-    Ok(Dataset::from_records(&records.map_err(Failure::failed)?, &name, scope, catalog)?)
+    let name = match places {
+        [one] => one.display().to_string(),
+        several => format!("{} paths", several.len()),
+    };
+    // a folder without records is said by the dataset, with what was looked for
+    let gathered = match places {
+        [one] if records::places(one)? == [one.clone()] && !one.join(folder::RUN).is_file() => {
+            Gathered::default()
+        }
+        _ => records::gather(places)?,
+    };
+    let mut data = Dataset::from_records(&gathered.records, &name, scope, catalog)?;
+    let left_out = gathered.left_out.len();
+    if let Some(first) = gathered.left_out.first() {
+        data.notes
+            .push(format!("{left_out} paths hold no record and were left out; the first: {first}"));
+    }
+    Ok(data)
 }
 
 fn read(path: &Path, map: Option<&Path>) -> Done<Dataset> {
@@ -137,8 +163,7 @@ impl Excluded {
     fn read(path: &Path) -> Done<Self> {
         let name = path.display();
         let bytes = files::bytes(path)?;
-        let mut reader =
-            csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes.as_slice());
+        let mut reader = csv_text::reader(&bytes, &name.to_string())?;
         let fail = |e: csv::Error| Failure::Failed(format!("{name}: not valid CSV: {e}"));
         let headers = reader.headers().map_err(fail)?.clone();
         let column = |wanted: &str| headers.iter().position(|h| h == wanted);
@@ -148,7 +173,7 @@ impl Excluded {
         }
         let (mut lines, mut names) = (BTreeSet::new(), BTreeSet::new());
         for record in reader.records() {
-            let record = record.map_err(fail)?;
+            let record = csv_text::plain(record.map_err(fail)?);
             let cell = |at: Option<usize>| at.and_then(|i| record.get(i)).filter(|c| !c.is_empty());
             match (cell(row), cell(run_id)) {
                 (Some(line), _) => {

@@ -742,3 +742,80 @@ fn invalid_records_are_refused() {
     refused(&run_in(folder.path(), "measure --job no-such.toml -- true"), 1, "no such file");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
+
+#[test]
+#[cfg(unix)]
+fn what_is_no_regular_file_is_written_in_place() {
+    use crate::running::WATTLAW;
+    use crate::running::limited::Limited;
+    use std::os::unix::fs::FileTypeExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let runs = crate::running::root().join("examples/runs.csv");
+    let fifo = folder.path().join("fifo");
+    let script = format!(
+        "mkfifo fifo; cat fifo > read & {WATTLAW} fit {0} --law scaling -o fifo > /dev/null 2>&1; wait; \
+         {WATTLAW} fit {0} --law scaling -o /dev/stdout 2> /dev/null | cat > stdout; \
+         {WATTLAW} fit {0} --law scaling -o /dev/stdout > file 2> /dev/null; \
+         {WATTLAW} fit {0} --law scaling -o /dev/fd/3 3> third > /dev/null 2>&1",
+        runs.display()
+    )
+    .replace(" -o ", " --out ");
+    let ran = std::process::Command::new("sh").args(["-c", &script]).current_dir(&folder).finish();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert!(std::fs::symlink_metadata(&fifo).unwrap().file_type().is_fifo());
+    for name in ["read", "stdout", "file", "third"] {
+        let text = std::fs::read_to_string(folder.path().join(name)).unwrap();
+        assert!(text.contains("\"schema\""), "{name}: {text}");
+        assert_eq!(
+            text.contains("R²"),
+            ["stdout", "file"].contains(&name),
+            "the table stands beside it: {text}"
+        );
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn monstrous_files_are_refused_at_once_and_in_little_memory() {
+    use crate::running::WATTLAW;
+    use crate::running::limited::Limited;
+    use std::time::{Duration, Instant};
+
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let columns: Vec<String> = (0..1_000_000).map(|i| format!("c{i}")).collect();
+    fs::write(at("wide.csv"), columns.join(",") + "\n").unwrap();
+    fs::write(at("wide-log.csv"), format!("timestamp,emissions,duration,{}\n", columns.join(",")))
+        .unwrap();
+    fs::write(at("quote.csv"), format!("gpu,gpus\nt4,\"{}", "x\n".repeat(10_000_000))).unwrap();
+    fs::write(at("deep.json"), "{\"a\":".repeat(500_000)).unwrap();
+    fs::write(at("deep.toml"), format!("a = {}", "[".repeat(3_000_000))).unwrap();
+    fs::create_dir(at("record")).unwrap();
+    for name in ["line.csv", "line.log", "record/run.json"] {
+        // a line of a gigabyte, most of it a hole of zeros
+        fs::write(at(name), "{a").unwrap();
+        fs::OpenOptions::new().write(true).open(at(name)).unwrap().set_len(1 << 30).unwrap();
+    }
+    for (line, said) in [
+        ("fit wide.csv", "wide.csv:1: the row is longer than 1 MiB"),
+        ("audit wide.csv", "wide.csv:1: the row is longer than 1 MiB"),
+        ("audit quote.csv", "quote.csv:2: the row is longer than 1 MiB"),
+        ("fit line.csv", "line.csv: larger than 64 MiB"),
+        ("sweep run line.csv -- true", "line.csv: larger than 64 MiB"),
+        ("import wide-log.csv", "a row is longer than 4 MiB"),
+        ("import zeus line.log", "line.log: "),
+        ("import mlperf line.log", "line.log:1: the line is longer than 1 MiB"),
+        ("report record", "record/run.json: a line is longer than 32 MiB"),
+        ("predict --config deep.json --gpu t4", "deep.json: not valid JSON: recursion limit"),
+        ("job deep.toml", "deep.toml: not valid TOML: line 1 is longer than 1 MiB"),
+    ] {
+        let begin = Instant::now();
+        // virtual memory in KiB; the program itself maps some of it
+        let script = format!("ulimit -v 393216; exec {WATTLAW} {line}");
+        let ran =
+            std::process::Command::new("sh").args(["-c", &script]).current_dir(&folder).finish();
+        refused(&ran.into(), 1, said);
+        assert!(begin.elapsed() < Duration::from_secs(10), "{line}: {:?}", begin.elapsed());
+    }
+}

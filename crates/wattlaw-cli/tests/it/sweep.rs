@@ -41,6 +41,63 @@ fn sweep(place: &Place, words: &str, command: &[&str]) -> Command {
     run
 }
 
+#[test]
+fn a_job_that_stops_before_its_planned_steps_is_incomplete() {
+    let plan: String =
+        PLAN.lines().take(2).map(|line| line.replace(",4,2,,t4", ",4,200,,t4") + "\n").collect();
+    let place = place(&plan);
+    let output = sweep(&place, "", &fake("0.01")).finish();
+    assert_eq!(code(&output), 1, "{}", told(&output));
+    let status = status(&place);
+    assert_eq!((&status["done"], &status["incomplete"]), (&0.into(), &1.into()), "{status}");
+    let reason = status["jobs"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("2 of 200 planned steps"), "{reason}");
+}
+
+#[test]
+fn the_records_of_a_sweep_are_found_wherever_they_lie() {
+    let place = place(PLAN);
+    assert_eq!(code(&sweep(&place, "", &fake("0.05")).finish()), 0);
+    // an attempt that failed, one that was killed, a record of a node, and files that are no records
+    assert_eq!(code(&place.measure("--name failed", "exit 3").finish()), 3);
+    let runs = place.path().join("runs");
+    assert_eq!(
+        code(&place.measure("--out runs/nodes/wide/7-0 --name one", "sleep 0.05").finish()),
+        0
+    );
+    fs::create_dir(runs.join("broken")).unwrap();
+    fs::write(runs.join("broken/run.json"), "{").unwrap();
+    let paths: Vec<_> = fs::read_dir(&runs).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(paths.iter().any(|path| path.ends_with("plan.csv")), "{paths:?}");
+    let run = |line: &str, paths: &[std::path::PathBuf]| {
+        let output = place.wattlaw(line).args(paths).finish();
+        assert_eq!(code(&output), 0, "{line}: {}", told(&output));
+        (String::from_utf8(output.stdout.clone()).unwrap(), told(&output))
+    };
+    for paths in [&[runs.clone()][..], &paths] {
+        let (stated, said) = run("report --format json", paths);
+        let stated: Value = serde_json::from_str(&stated).unwrap();
+        assert_eq!(stated["runs"].as_array().unwrap().len(), 5, "{stated}");
+        assert!(said.contains("left out") && said.contains("broken/run.json"), "{said}");
+        assert!(stated["caveats"].to_string().contains("hold no readable record"), "{stated}");
+        let (_, said) = run("report --table runs.csv", paths);
+        assert!(said.contains("2 records were left out of the table"), "{said}");
+        let table = fs::read_to_string(place.path().join("runs.csv")).unwrap();
+        assert_eq!(table.lines().count(), 4, "{table}");
+        let (audited, said) = run("audit --format json", paths);
+        let audited: Value = serde_json::from_str(&audited).unwrap();
+        assert_eq!(audited["runs"], 3, "{audited}");
+        assert!(said.contains("1 records of failed commands were left out"), "{said}");
+        assert!(said.contains("hold no record and were left out"), "{said}");
+    }
+    let (checked, said) = run(
+        "doctor",
+        &paths.iter().filter(|p| !p.ends_with("broken")).cloned().collect::<Vec<_>>(),
+    );
+    assert!(checked.contains("Z-one") && checked.contains("ended-badly"), "{checked}");
+    assert!(said.contains("left out") && said.contains("plan.csv"), "{said}");
+}
+
 fn fake(seconds: &str) -> [&str; 3] {
     ["sh", "fake.sh", seconds]
 }
@@ -237,7 +294,7 @@ fn jobs_that_are_run_one_by_one_are_each_run_once() {
             // the processors' assumed power is one device; each task has a machine of its own
             let own = place.path().join(format!("tmp-{}", rand(job)));
             fs::create_dir_all(&own).unwrap();
-            start(command.env("TMPDIR", own))
+            start(command.env("XDG_RUNTIME_DIR", own))
         })
         .into_iter()
         .collect();

@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use approx::assert_relative_eq;
 use tempfile::TempDir;
@@ -62,10 +64,35 @@ fn names(channels: &[Channel]) -> Vec<(&str, Component)> {
     channels.iter().map(|channel| (channel.name.as_str(), channel.component)).collect()
 }
 
+/// A clock that is five minutes later each time it is read: within them a package can draw as much as its counter holds.
+fn five_minutes_later() -> Instant {
+    thread_local!(static MINUTES: Cell<u64> = const { Cell::new(0) });
+    static START: OnceLock<Instant> = OnceLock::new();
+    let minutes = MINUTES.replace(MINUTES.get() + 5);
+    *START.get_or_init(Instant::now) + Duration::from_secs(60 * minutes)
+}
+
+#[test]
+fn a_counter_that_is_reset_is_no_wrap_and_is_said() {
+    let root = server();
+    let zone = "class/powercap/intel-rapl:1/energy_uj";
+    write(root.path(), &[(zone, "50000000000")]);
+    let mut meter = powercap::open(root.path(), Instant::now).meter.unwrap();
+    meter.read();
+    write(root.path(), &[(zone, "50300000000")]);
+    assert_eq!(joules(&mut meter)[1], 300.0);
+    // the machine was suspended: as a wrap, these 100 J would be 212 kJ, or 59 Wh
+    write(root.path(), &[(zone, "100000000")]);
+    let fault = meter.read()[1].clone().unwrap_err().to_string();
+    assert!(fault.starts_with("cpu1: its counter was reset"), "{fault}");
+    write(root.path(), &[(zone, "101000000")]);
+    assert_eq!(joules(&mut meter)[1], 401.0);
+}
+
 #[test]
 fn each_package_is_counted_once_and_wraps_are_made_good() {
     let root = server();
-    let mut found = powercap::open(root.path());
+    let mut found = powercap::open(root.path(), five_minutes_later);
     assert_eq!(
         names(found.channels()),
         [
@@ -94,7 +121,7 @@ fn each_package_is_counted_once_and_wraps_are_made_good() {
 #[test]
 fn a_counter_that_fails_leaves_the_others() {
     let root = server();
-    let mut meter = powercap::open(root.path()).meter.unwrap();
+    let mut meter = powercap::open(root.path(), Instant::now).meter.unwrap();
     meter.read();
     write(root.path(), &[("class/powercap/intel-rapl:1/energy_uj", "what")]);
     let read = meter.read();
@@ -128,7 +155,7 @@ fn what_only_root_may_read_is_said_with_its_remedy() {
         }
         return;
     }
-    let found = powercap::open(root.path());
+    let found = powercap::open(root.path(), Instant::now);
     assert_eq!(found.channels().len(), 4);
     assert!(
         found.notes.iter().any(|note| note.contains("cpu0 is not measured")),
@@ -141,7 +168,7 @@ fn what_only_root_may_read_is_said_with_its_remedy() {
 #[test]
 fn a_machine_without_rapl_says_what_was_looked_for() {
     let root = tempfile::tempdir().unwrap();
-    let found = powercap::open(root.path());
+    let found = powercap::open(root.path(), Instant::now);
     assert!(found.meter.is_none());
     let absence = found.absence.unwrap();
     assert!(

@@ -13,13 +13,16 @@ pub enum JobStatus {
     Running,
     /// Ended with exit code 0 and reported its steps.
     Done,
+    /// Ended with exit code 0 after fewer steps than planned.
+    Incomplete,
     /// Ended by itself in any other way.
     Failed,
     /// Stopped by a signal, or its measuring process died. This says nothing about the job itself.
     Interrupted,
 }
 
-words!(JobStatus, "job status": Waiting = "waiting", Running = "running", Done = "done", Failed = "failed",
+words!(JobStatus, "job status": Waiting = "waiting", Running = "running", Done = "done",
+    Incomplete = "incomplete", Failed = "failed",
     Interrupted = "interrupted");
 
 /// Reason why a job failed.
@@ -31,6 +34,13 @@ pub enum Reason {
     TimeLimitExceeded(Seconds),
     /// The command ended with exit code 0 but reported no step.
     NoStepsReported,
+    /// The command ended with exit code 0 but reported fewer steps or tokens than planned.
+    FewerThanPlanned {
+        /// Steps or tokens that were reported.
+        done: f64,
+        /// Steps or tokens that were planned.
+        planned: f64,
+    },
     /// Another wattlaw measured the machine at the same time, so the record has no energy.
     MeasuredByAnother,
 }
@@ -52,14 +62,27 @@ pub(super) fn status_of(record: &Record) -> (JobStatus, Option<Reason>) {
     }
     match end {
         End::Unseen => (JobStatus::Interrupted, None),
-        End::Exit { code: 0 } if record.held_by.is_some() && record.energies.is_empty() => {
+        End::Exit { code: 0 } if is_measured_by_another(record) => {
             failed(Reason::MeasuredByAnother)
         }
         End::Exit { code: 0 } if record.steps.unwrap_or(0) == 0 && record.tokens.is_none() => {
             failed(Reason::NoStepsReported)
         }
-        End::Exit { code: 0 } => (JobStatus::Done, None),
+        End::Exit { code: 0 } => match record.unfinished() {
+            Some((done, planned)) => {
+                (JobStatus::Incomplete, Some(Reason::FewerThanPlanned { done, planned }))
+            }
+            None => (JobStatus::Done, None),
+        },
         end => failed(Reason::Ended(end)),
+    }
+}
+
+/// Whether another record has some of the energy of the narrowest scope, or all energy.
+fn is_measured_by_another(record: &Record) -> bool {
+    match record.energy() {
+        Some(total) => record.held(total.scope).next().is_some(),
+        None => record.held_by.is_some(),
     }
 }
 
@@ -73,6 +96,9 @@ impl Reason {
             Self::NoStepsReported => {
                 "exit 0, but it reported no steps; a trainer must append its steps to the file named by WATTLAW_EVENTS"
                     .to_owned()
+            }
+            Self::FewerThanPlanned { done, planned } => {
+                format!("exit 0, but it reported {done} of {planned} planned steps or tokens")
             }
             Self::MeasuredByAnother => {
                 "no energy: another wattlaw measured this machine at the same time"

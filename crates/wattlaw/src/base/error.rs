@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::base::one_line::OneLine;
+
 /// Result of a wattlaw operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -137,24 +139,6 @@ impl fmt::Display for Location {
 
 /// Longest name in characters that is compared with known names; no catalogue has a longer one.
 const MAX_NAME_CHARACTERS: usize = 200;
-
-/// Displays text on one line: line ends and other control characters of the input are escaped.
-struct OneLine<'a>(&'a str);
-
-impl fmt::Display for OneLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-        for part in self.0.split_inclusive(breaks) {
-            match part.char_indices().next_back() {
-                Some((at, last)) if breaks(last) => {
-                    write!(f, "{}{}", &part[..at], last.escape_default())?;
-                }
-                _ => f.write_str(part)?,
-            }
-        }
-        Ok(())
-    }
-}
 
 fn quoted(names: &[&str]) -> String {
     let names: Vec<String> = names.iter().map(|n| format!("`{n}`")).collect();

@@ -4,11 +4,18 @@ use serde::de::DeserializeOwned;
 
 use crate::base::error::{Error, Result};
 
+/// Longest line in bytes: a parser takes many times the memory of a key of a million parts.
+const MAX_LINE_BYTES: usize = 1 << 20;
+
 /// Parses TOML.
 ///
 /// # Errors
-/// [`Error::Syntax`] with line and column, in one line.
+/// [`Error::Syntax`] with line and column, in one line; also for a line of more than 1 MiB.
 pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
+    if let Some(at) = text.lines().position(|line| line.len() > MAX_LINE_BYTES) {
+        let message = format!("line {} is longer than 1 MiB", at + 1);
+        return Err(Error::Syntax { format: "TOML", message });
+    }
     toml::from_str(text).map_err(|e| {
         let place = e.span().map(|span| position(text, span.start));
         let message = e.message().lines().collect::<Vec<_>>().join("; ");

@@ -3,7 +3,7 @@
 use super::{AttentionFlops, Ledger, Op, OpKind, Phase};
 use crate::base::units::{Bytes, Flops};
 use crate::job::Job;
-use crate::job::model::{Architecture, Family, ModelType, Positions};
+use crate::job::model::{Architecture, Experts, Family, Latent, ModelType, Positions, Relative};
 use crate::job::parallelism::{Parallelism, TensorScope};
 use crate::job::task::Task;
 use crate::job::workload::{AttentionKernel, Checkpointing, Framework, LoraTarget, Workload};
@@ -35,6 +35,8 @@ pub(super) fn model_flops_per_step(job: &Job, attention: AttentionFlops) -> Flop
     let (a, single) = (&job.architecture, Parallelism::SINGLE);
     let vocabulary = a.vocab_size as f64;
     let mut writer = Writer::new(a, &w, &single, attention, vocabulary, &mut ops);
+    // the model needs no more of a window's pairs than a fused kernel computes
+    writer.skips_pairs = true;
     writer.embedding();
     writer.stacks(a.layers);
     writer.head();
@@ -134,6 +136,8 @@ struct Writer<'a> {
     /// Bytes of an activation.
     act: f64,
     frozen: bool,
+    /// Whether attention leaves out the pairs beyond a window, as fused kernels do.
+    skips_pairs: bool,
     /// Rows of the output projection.
     vocabulary: f64,
     ops: &'a mut Vec<Op>,
@@ -159,6 +163,7 @@ impl<'a> Writer<'a> {
             tp_between: if p.sequence_parallel { tp } else { 1.0 },
             act: w.precision.bytes(),
             frozen: w.lora.is_some(),
+            skips_pairs: w.attention == AttentionKernel::Flash,
             vocabulary,
             ops,
         }
@@ -275,7 +280,8 @@ impl<'a> Writer<'a> {
         let between = tokens * h / self.tp_between;
         let attentions = if stack.cross.is_some() { 2.0 } else { 1.0 };
 
-        self.elementwise(OpKind::Norm, count * (1.0 + attentions), full, between, 2.0);
+        let norms = self.a.norms_per_layer as f64 + attentions - 1.0;
+        self.elementwise(OpKind::Norm, count * norms, full, between, 2.0);
         self.self_attention(count, full, stack);
         if let Some(context) = stack.cross {
             self.cross_attention(count, full, stack, context);
@@ -294,25 +300,96 @@ impl<'a> Writer<'a> {
         let tp = self.tp_attention;
         let (h, tokens) = (self.a.hidden_size as f64, stack.tokens());
         let (q, kv) = (self.a.query_width() as f64 / tp, self.kv_width);
-        let fused = matches!(self.a.model_type, ModelType::Gpt2 | ModelType::GptNeox);
-        let qkv = Product {
-            kernels: if fused { 1.0 } else { 3.0 },
-            ..Product::new(tokens, h, q + 2.0 * kv)
-        };
-        self.product(OpKind::QueryKeyValue, count, full, qkv);
+        match self.a.latent {
+            Some(latent) => self.latent_projections(count, full, tokens, latent),
+            None => {
+                let fused = matches!(self.a.kernels(), ModelType::Gpt2 | ModelType::GptNeox);
+                let qkv = Product {
+                    kernels: if fused { 1.0 } else { 3.0 },
+                    ..Product::new(tokens, h, q + 2.0 * kv)
+                };
+                self.product(OpKind::QueryKeyValue, count, full, qkv);
+            }
+        }
         // projections fused into one product have separate adapters
         for (target, width) in
             [(LoraTarget::Query, q), (LoraTarget::Key, kv), (LoraTarget::Value, kv)]
         {
             self.adapter(target, count, full, Product::new(tokens, h, width));
         }
+        if self.a.qk_norm {
+            self.elementwise(OpKind::Norm, count, full, tokens * (q + kv), 2.0);
+        }
         if self.a.positions == Positions::Rotary {
             self.elementwise(OpKind::Rotary, count, full, tokens * (q + kv), 2.0);
         }
-        self.attention_core(count, full, stack, stack.seq, stack.causal);
-        let out = Product::new(tokens, q, h);
+        self.relative_attention(count, full, tokens);
+        let (all, windowed) = (self.a.layers as f64, self.windowed_layers(stack));
+        if windowed < all {
+            let whole = count * (all - windowed) / all;
+            self.attention_core(whole, full, stack, stack.seq, stack.causal, None);
+        }
+        if windowed > 0.0 {
+            let size = self.a.window.map(|w| w.size as f64);
+            self.attention_core(count * windowed / all, full, stack, stack.seq, stack.causal, size);
+        }
+        let out = Product::new(tokens, self.a.value_width() as f64 / tp, h);
         self.product(OpKind::AttentionOutput, count, full, out);
         self.adapter(LoraTarget::Output, count, full, out);
+    }
+
+    /// Queries against the keys of distances, and keys against their queries (He et al. 2021, DeBERTa, equation 4). The
+    /// embeddings of both directions go through the attention's own projections.
+    fn relative_attention(&mut self, count: f64, full: bool, tokens: f64) {
+        let distances = 2.0 * self.a.positions.buckets() as f64;
+        if self.a.model_type.features().relative != Relative::Embedding || distances == 0.0 {
+            return;
+        }
+        let tp = self.tp_attention;
+        let (h, q) = (self.a.hidden_size as f64, self.a.query_width() as f64 / tp);
+        let projected = Product { kernels: 2.0, ..Product::new(distances, h, q + self.kv_width) };
+        self.product(OpKind::QueryKeyValue, count, full, projected);
+        let kind = OpKind::AttentionCore { causal: false };
+        let flops = 2.0 * 2.0 * tokens * distances * q;
+        // scores of distances are written, then gathered into those of positions
+        let scores = 2.0 * tokens * distances * (self.a.heads as f64 / tp);
+        let bytes = (2.0 * (tokens + distances) * q + 2.0 * scores) * self.act;
+        self.push(kind, Phase::Forward, count, flops, bytes, 4.0);
+        if full || self.w.checkpointing == Checkpointing::Selective {
+            self.push(kind, Phase::Recompute, count, flops, bytes, 4.0);
+        }
+        self.push(kind, Phase::Backward, count, 2.0 * flops, 2.0 * bytes, 8.0);
+    }
+
+    /// Layers whose window is shorter than the sequence.
+    fn windowed_layers(&self, stack: &Stack) -> f64 {
+        match self.a.window {
+            Some(window) if self.skips_pairs && (window.size as f64) < stack.seq => {
+                window.layers as f64
+            }
+            _ => 0.0,
+        }
+    }
+
+    /// Down to the latents and up again to all heads (DeepSeek-V2, arXiv:2405.04434, section 2.1). The products down are
+    /// not split among tensor-parallel ranks.
+    fn latent_projections(&mut self, count: f64, full: bool, tokens: f64, latent: Latent) {
+        let tp = self.tp_attention;
+        let (h, q) = (self.a.hidden_size as f64, self.a.query_width() as f64 / tp);
+        let kind = OpKind::QueryKeyValue;
+        match latent.query_rank.map(|rank| rank as f64) {
+            Some(rank) => {
+                self.product(kind, count, full, Product::new(tokens, h, rank));
+                self.product(kind, count, full, Product::new(tokens, rank, q));
+            }
+            None => self.product(kind, count, full, Product::new(tokens, h, q)),
+        }
+        let rank = latent.kv_rank as f64;
+        let joint = rank + latent.rope_head_dim as f64;
+        self.product(kind, count, full, Product::new(tokens, h, joint));
+        let of_head = self.a.head_dim - latent.rope_head_dim + latent.value_head_dim;
+        let up = (self.a.heads * of_head) as f64 / tp;
+        self.product(kind, count, full, Product::new(tokens, rank, up));
     }
 
     fn cross_attention(&mut self, count: f64, full: bool, stack: &Stack, context: f64) {
@@ -328,7 +405,7 @@ impl<'a> Writer<'a> {
         for target in [LoraTarget::Key, LoraTarget::Value] {
             self.adapter(target, count, full, Product::new(rows, h, kv));
         }
-        self.attention_core(count, full, stack, context, false);
+        self.attention_core(count, full, stack, context, false, None);
         let out = Product::new(stack.tokens(), q, h);
         self.product(OpKind::CrossOutput, count, full, out);
         self.adapter(LoraTarget::Output, count, full, out);
@@ -337,7 +414,8 @@ impl<'a> Writer<'a> {
     /// Scores, softmax and context: 4 · b · s · s' · width FLOPs forward. The backward pass has the gradients of both
     /// products, twice that; flash attention computes the scores again, 2.5 times that (Dao et al. 2022, algorithm 4;
     /// PyTorch's
-    /// `FlopCounterMode` counts it so in `sdpa_backward_flop`).
+    /// `FlopCounterMode` counts it so in `sdpa_backward_flop`). A query within a window of `window` positions has no more
+    /// pairs than those.
     fn attention_core(
         &mut self,
         count: f64,
@@ -345,12 +423,21 @@ impl<'a> Writer<'a> {
         stack: &Stack,
         context: f64,
         causal: bool,
+        window: Option<f64>,
     ) {
         let tp = self.tp_attention;
         let (q, kv) = (self.a.query_width() as f64 / tp, self.kv_width);
-        let half = if causal && self.attention_flops == AttentionFlops::Causal { 0.5 } else { 1.0 };
+        let values = self.a.value_width() as f64 / tp;
+        let counts_half = causal && self.attention_flops == AttentionFlops::Causal;
         let pairs = stack.batch * stack.seq * context;
-        let flops = 4.0 * pairs * q * half;
+        // the first queries of a causal window see fewer positions than it has
+        let counted = match window {
+            Some(window) if counts_half => stack.batch * window * (stack.seq - 0.5 * window),
+            Some(window) => stack.batch * stack.seq * window,
+            None if counts_half => 0.5 * pairs,
+            None => pairs,
+        };
+        let flops = 2.0 * counted * (q + values);
         let ends = (2.0 * stack.tokens() * q + 2.0 * stack.batch * context * kv) * self.act;
         let (backward, bytes, kernels) = match self.w.attention {
             AttentionKernel::Flash => (2.5, ends, 1.0),
@@ -368,10 +455,31 @@ impl<'a> Writer<'a> {
         self.push(kind, Phase::Backward, count, backward * flops, 2.0 * bytes, 2.0 * kernels);
     }
 
+    /// Feed-forward blocks of `count` layers: of a mixture, those with experts and those without.
     fn ffn(&mut self, count: f64, full: bool, tokens: f64) {
+        let Some(experts) = self.a.experts else {
+            self.block(count, full, tokens, self.a.ffn_size, None);
+            return;
+        };
+        // each stage of a pipeline is given its share of both kinds
+        let (all, dense) = (self.a.layers as f64, experts.dense_layers as f64);
+        if dense < all {
+            let sparse = count * (all - dense) / all;
+            if experts.shared_ffn_size > 0 {
+                self.block(sparse, full, tokens, experts.shared_ffn_size, None);
+            }
+            self.block(sparse, full, tokens, self.a.ffn_size, Some(experts));
+        }
+        if dense > 0.0 {
+            self.block(count * dense / all, full, tokens, experts.dense_ffn_size, None);
+        }
+    }
+
+    /// A feed-forward block, or the routed experts in its place.
+    fn block(&mut self, count: f64, full: bool, tokens: f64, inner: u64, experts: Option<Experts>) {
         let h = self.a.hidden_size as f64;
-        let f = self.a.ffn_size as f64 / self.tp_ffn;
-        let (visits, weights) = match self.a.experts {
+        let f = inner as f64 / self.tp_ffn;
+        let (visits, weights) = match experts {
             Some(experts) => {
                 self.product(
                     OpKind::Router,
@@ -415,20 +523,29 @@ impl<'a> Writer<'a> {
         let tokens = self.w.micro_positions() as f64;
         let h = self.a.hidden_size as f64;
         if let Some(image) = self.a.image {
-            // pixels need no gradient, so the backward pass has only the weight's product
             let rows = self.w.micro_batch as f64 * image.patches() as f64;
-            let inner = (image.channels * image.patch * image.patch) as f64;
-            let flops = 2.0 * rows * inner * h;
-            let bytes = (rows * (inner + h) + inner * h) * self.act;
-            self.push(OpKind::PatchProjection, Phase::Forward, 1.0, flops, bytes, 1.0);
-            if !self.frozen {
-                self.push(OpKind::PatchProjection, Phase::Backward, 1.0, flops, bytes, 1.0);
-            }
+            self.first_projection(rows, (image.channels * image.patch * image.patch) as f64, h);
+        }
+        if let Some(bins) = self.a.mel_bins {
+            // two convolutions over three frames; the second halves the frames (Radford et al. 2022, section 2.2)
+            let rows = self.w.micro_batch as f64 * self.w.seq_len as f64;
+            self.first_projection(2.0 * rows, 3.0 * bins as f64, h);
+            self.product(OpKind::PatchProjection, 1.0, false, Product::new(rows, 3.0 * h, h));
         }
         self.elementwise(OpKind::Embedding, 1.0, false, tokens * h / self.tp_between, 2.0);
         let narrow = self.a.embedding_size as f64;
         if narrow != h && self.a.image.is_none() {
             self.product(OpKind::EmbeddingProjection, 1.0, false, Product::new(tokens, narrow, h));
+        }
+    }
+
+    /// A projection of pixels or spectra. They need no gradient, so the backward pass has only the weight's product.
+    fn first_projection(&mut self, rows: f64, inner: f64, h: f64) {
+        let flops = 2.0 * rows * inner * h;
+        let bytes = (rows * (inner + h) + inner * h) * self.act;
+        self.push(OpKind::PatchProjection, Phase::Forward, 1.0, flops, bytes, 1.0);
+        if !self.frozen {
+            self.push(OpKind::PatchProjection, Phase::Backward, 1.0, flops, bytes, 1.0);
         }
     }
 
@@ -442,13 +559,18 @@ impl<'a> Writer<'a> {
         if self.a.final_norm {
             self.elementwise(OpKind::FinalNorm, 1.0, false, tokens * h / self.tp_between, 2.0);
         }
+        let narrow = self.a.embedding_size as f64;
         match self.w.task {
             Task::MaskedLm => {
-                self.product(OpKind::MaskedLmTransform, 1.0, false, Product::new(tokens, h, h));
-                self.logits(tokens, h, tp);
+                self.product(
+                    OpKind::MaskedLmTransform,
+                    1.0,
+                    false,
+                    Product::new(tokens, h, narrow),
+                );
+                self.logits(tokens, narrow, tp);
             }
             Task::CausalLm => {
-                let narrow = self.a.embedding_size as f64;
                 if narrow != h {
                     self.product(
                         OpKind::OutputProjection,
@@ -471,12 +593,11 @@ impl<'a> Writer<'a> {
                             Product::new(sequences, h, labels),
                         );
                     }
-                    Family::Vit => self.product(
-                        OpKind::Classifier,
-                        1.0,
-                        false,
-                        Product::new(sequences, h, labels),
-                    ),
+                    Family::Vit => {
+                        let inputs = h * self.a.model_type.features().classifier_widths as f64;
+                        let classifier = Product::new(sequences, inputs, labels);
+                        self.product(OpKind::Classifier, 1.0, false, classifier);
+                    }
                     // transformers' decoder classifiers score every token
                     _ => self.product(
                         OpKind::Classifier,
@@ -535,6 +656,22 @@ mod tests {
             model_flops.push(cost.model_flops_per_step);
         }
         assert_eq!(model_flops[0], model_flops[1]);
+    }
+
+    /// Two sequences of 8 positions, width 64, a window of 2 in one of 3 layers: two layers have 8 · 8 pairs, one 8 · 2,
+    /// or 2 · (8 − 1) where only the pairs of a causal mask count. Eager attention computes all.
+    #[test]
+    fn a_window_leaves_out_pairs() {
+        let model = "family = 'mistral', window = 2, window_layers = 1";
+        let core = OpKind::AttentionCore { causal: true };
+        let counted = |kernel: &str, attention| {
+            let cost = Cost::count(&job(model, &format!("attention = '{kernel}'")), attention);
+            flops(&cost, |op| op.kind == core && op.phase == Phase::Forward)
+        };
+        let of_pairs = |pairs: f64| 2.0 * pairs * 4.0 * 64.0;
+        assert_eq!(counted("flash", AttentionFlops::Full), of_pairs(2.0 * 64.0 + 16.0));
+        assert_eq!(counted("flash", AttentionFlops::Causal), of_pairs(2.0 * 32.0 + 14.0));
+        assert_eq!(counted("eager", AttentionFlops::Full), of_pairs(3.0 * 64.0));
     }
 
     #[test]

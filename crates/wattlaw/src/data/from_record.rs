@@ -1,6 +1,6 @@
 //! Converts a record to a measurement.
 
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::scope::{Covers, Scope};
 use crate::base::units::Seconds;
 use crate::data::measurement::Measurement;
@@ -15,9 +15,9 @@ impl Record {
     /// tokens of that window only.
     ///
     /// # Errors
-    /// [`Error::Data`](crate::Error::Data) for a record that is not closed, whose energy another record holds, or
-    /// without an energy of the scope (except a record of time only); those of [`Measurement::described`] for an
-    /// incomplete job.
+    /// [`Error::Data`] for a record that is not closed, whose energy another record holds, without an energy of the scope
+    /// (except a record of time only), or of which other GPUs were measured than the job has; those of
+    /// [`Measurement::described`] for an incomplete job.
     pub fn to_measurement(&self, scope: Option<Scope>, catalog: &Catalog) -> Result<Measurement> {
         let train = self.train();
         let totals = self.totals_of_run();
@@ -26,6 +26,20 @@ impl Record {
             true => self.closed().map(|()| None)?,
             false => Some(self.total_of(&totals, scope)?),
         };
+        if let Some(held) = total.and_then(|total| self.held(total.scope).next()) {
+            return Err(Error::Data(format!(
+                "record {} counts {} in the same time, so the energy of record {} is not that of the run",
+                held.held_by.as_deref().unwrap_or_default(),
+                held.channel.name,
+                self.id
+            )));
+        }
+        if let Some(count) = self.gpu_mismatch(catalog).and_then(|mismatch| mismatch.count) {
+            return Err(Error::Data(format!(
+                "{} of the {} GPUs of record {} were measured, so its energy is not that of the job",
+                count.measured, count.stated, self.id
+            )));
+        }
         let described = Measurement::described(&self.id, &self.described_job(catalog), catalog)?;
         let time = train.map_or(self.duration, |window| Some(window.to - window.from));
         let tokens = match train.filter(|window| window.tokens > 0.0) {

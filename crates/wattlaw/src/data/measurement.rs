@@ -10,7 +10,7 @@ use crate::base::error::{Error, Result};
 use crate::base::scope::{Covers, Scope};
 use crate::base::units::{Joules, Seconds, Watts};
 use crate::job::catalog::Catalog;
-use crate::job::model::{Architecture, ModelType};
+use crate::job::model::{Architecture, Family, ModelType};
 use crate::job::parallelism::{Strategy, StrategyKind};
 use crate::job::workload::WorkloadSpec;
 use crate::job::{Job, JobSpec};
@@ -200,8 +200,8 @@ impl Measurement {
     /// Layers of encoder and decoder together, as [`Architecture::total_layers`] counts them.
     pub fn total_layers(&self) -> u64 {
         let decoder = self.layers();
-        match self.job.identity.model_type {
-            Some(ModelType::T5) => decoder + self.job().model.encoder_layers.unwrap_or(decoder),
+        match self.job.identity.model_type.map(ModelType::family) {
+            Some(Family::T5) => decoder + self.job().model.encoder_layers.unwrap_or(decoder),
             _ => decoder,
         }
     }
@@ -313,8 +313,8 @@ impl Measurement {
     /// [`Workload::positions_per_sequence`]: crate::job::workload::Workload::positions_per_sequence
     pub fn positions_per_sequence(&self) -> Option<f64> {
         let seq_len = self.seq_len()?;
-        let decoder = match self.job.identity.model_type {
-            Some(ModelType::T5) => {
+        let decoder = match self.job.identity.model_type.map(ModelType::family) {
+            Some(Family::T5) => {
                 let stated = self.job().workload.decoder_seq_len.map(|n| n as f64);
                 stated.unwrap_or((seq_len / 4.0).floor().max(1.0))
             }

@@ -205,7 +205,7 @@ impl Source {
             Some(text) => ColumnMap::from_toml(text).map_err(at)?,
             None => ColumnMap::default(),
         });
-        let headers = csv_text::reader(table)
+        let headers = csv_text::reader(table, &self.table)?
             .headers()
             .map_err(|e| csv_text::syntax(&e, &self.table))?
             .clone();
@@ -221,7 +221,7 @@ impl Source {
             |row: &csv::StringRecord| by_cells.iter().position(|(_, rows)| rows.has(row));
 
         let mut notes = Notes::default();
-        for record in csv_text::reader(table).records() {
+        for record in csv_text::reader(table, &self.table)?.records() {
             let record = record.map_err(|e| csv_text::syntax(&e, &self.table))?;
             if own.has(&record)
                 && let Some(reason) = first_reason(&record)

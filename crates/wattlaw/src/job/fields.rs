@@ -3,6 +3,7 @@
 use crate::base::amount::Count;
 use crate::base::error::{Error, Result};
 use crate::job::JobSpec;
+use crate::job::model::PositionKind;
 use crate::job::parallelism::{Partition, Schedule, Strategy, TensorScope};
 use crate::job::workload::{
     AttentionKernel, Checkpointing, Lora, LoraTarget, Optimizer, Precision, Quantization, Stack,
@@ -130,6 +131,22 @@ fields! {
         pooler: Flag "Whether the published model has a pooling layer",
         experts: Whole "Experts a layer (mixture of experts)",
         top_k: Whole "Experts that a token visits; 2 when absent",
+        shared_ffn_size: Whole "Inner width of the experts that every token visits, all together",
+        dense_layers: Whole "Layers of a mixture that have a plain feed-forward block",
+        dense_ffn_size: Whole "Inner width of that block; ffn_size when absent",
+        positions: Word "How positions enter: learned, rotary or none (fixed, ALiBi or a relative bias); the model type's own when absent",
+        encoder_positions: Whole "Longest sequence of the encoder's position embedding, where it differs from the decoder's",
+        norms_per_layer: Whole "Norms of a layer, cross-attention's not included; the model type's own when absent",
+        embedding_norm: Flag "Whether a norm follows the embedding",
+        qk_norm: Flag "Whether queries and keys are normed",
+        layer_scale: Flag "Whether a learned scale follows attention and feed-forward block",
+        distinct_layers: Whole "Layers with weights of their own, where the others share them (albert)",
+        window: Whole "Positions that a query of windowed attention sees",
+        window_layers: Whole "Layers with windowed attention; all when absent",
+        query_rank: Whole "Rank of the queries' latent (latent attention); projected directly when absent",
+        kv_rank: Whole "Rank of the latent of keys and values (latent attention)",
+        rope_head_dim: Whole "Rotated channels of a head (latent attention)",
+        value_head_dim: Whole "Width of a head's value (latent attention)",
         image_size: Whole "Side of the square image in pixels; 224 when absent",
         patch_size: Whole "Side of a patch in pixels; 16 when absent",
         channels: Whole "Colour channels; 3 when absent",
@@ -329,6 +346,7 @@ macro_rules! cells {
 }
 
 cells!(
+    PositionKind,
     Precision,
     Optimizer,
     Checkpointing,

@@ -3,18 +3,19 @@
 mod hugging_face;
 mod parameters;
 mod spec;
+mod types;
 
-pub use hugging_face::from_config_json;
+pub use hugging_face::{HubConfig, from_config_json};
 pub use parameters::Parameters;
 pub use spec::ModelSpec;
 pub(crate) use spec::count;
+pub use types::{Features, ModelType, Relative};
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::error::{Error, Result};
+use crate::base::words::words;
 use crate::job::task::Task;
 
 /// The broad kind of a Transformer, as laws and run tables use it.
@@ -61,88 +62,18 @@ impl fmt::Display for Family {
     }
 }
 
-/// The concrete model type, named as Hugging Face's `model_type`; it decides which biases, norms and
-/// embeddings a shape has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)] // the variants are the names of published models
-pub enum ModelType {
-    Bert,
-    Roberta,
-    Distilbert,
-    Gpt2,
-    GptNeox,
-    Opt,
-    Llama,
-    Mistral,
-    Qwen2,
-    Mixtral,
-    T5,
-    Vit,
+/// How positions enter, beside a relative bias; what a description says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PositionKind {
+    /// A learned position embedding.
+    Learned,
+    /// Rotation of queries and keys.
+    Rotary,
+    /// Nothing with parameters: fixed sinusoids, ALiBi, or only a relative bias.
+    None,
 }
 
-impl ModelType {
-    /// Every model type, in the order of the documentation.
-    pub const ALL: [Self; 12] = [
-        Self::Bert,
-        Self::Roberta,
-        Self::Distilbert,
-        Self::Gpt2,
-        Self::GptNeox,
-        Self::Opt,
-        Self::Llama,
-        Self::Mistral,
-        Self::Qwen2,
-        Self::Mixtral,
-        Self::T5,
-        Self::Vit,
-    ];
-
-    /// The name, as in a Hugging Face `config.json`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Bert => "bert",
-            Self::Roberta => "roberta",
-            Self::Distilbert => "distilbert",
-            Self::Gpt2 => "gpt2",
-            Self::GptNeox => "gpt_neox",
-            Self::Opt => "opt",
-            Self::Llama => "llama",
-            Self::Mistral => "mistral",
-            Self::Qwen2 => "qwen2",
-            Self::Mixtral => "mixtral",
-            Self::T5 => "t5",
-            Self::Vit => "vit",
-        }
-    }
-
-    /// The family it belongs to.
-    pub const fn family(self) -> Family {
-        match self {
-            Self::Bert | Self::Roberta | Self::Distilbert => Family::Bert,
-            Self::Gpt2 | Self::GptNeox | Self::Opt => Family::Gpt,
-            Self::Llama | Self::Mistral | Self::Qwen2 | Self::Mixtral => Family::Llama,
-            Self::T5 => Family::T5,
-            Self::Vit => Family::Vit,
-        }
-    }
-}
-
-impl FromStr for ModelType {
-    type Err = Error;
-
-    /// Reads a model type or a family name (`gpt` means `gpt2`); case and dashes do not matter.
-    fn from_str(text: &str) -> Result<Self> {
-        let name = text.trim().to_lowercase().replace('-', "_");
-        if name == "gpt" {
-            return Ok(Self::Gpt2);
-        }
-        Self::ALL
-            .into_iter()
-            .find(|t| t.name() == name)
-            .ok_or_else(|| Error::unknown("model type", text, Self::ALL.map(Self::name)))
-    }
-}
+words!(PositionKind, "kind of positions": Learned = "learned", Rotary = "rotary", None = "none" | "alibi");
 
 /// How positions enter the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,11 +86,46 @@ pub enum Positions {
     },
     /// Rotation of queries and keys; no parameters.
     Rotary,
-    /// A learned bias per head and distance bucket, shared by the layers of a stack (T5).
+    /// A learned bias or embedding per distance bucket (T5).
     Relative {
         /// Number of distance buckets.
         buckets: u64,
     },
+    /// A learned position embedding and a relative bias (MPNet).
+    LearnedAndRelative {
+        /// Rows of the position embedding.
+        rows: u64,
+        /// Number of distance buckets.
+        buckets: u64,
+    },
+    /// Nothing with parameters: fixed sinusoids or ALiBi.
+    None,
+}
+
+impl Positions {
+    /// Rows of the learned position embedding, else zero.
+    pub const fn rows(self) -> u64 {
+        match self {
+            Self::Learned { rows } | Self::LearnedAndRelative { rows, .. } => rows,
+            Self::Rotary | Self::Relative { .. } | Self::None => 0,
+        }
+    }
+
+    /// Distance buckets of the relative bias, else zero.
+    pub const fn buckets(self) -> u64 {
+        match self {
+            Self::Relative { buckets } | Self::LearnedAndRelative { buckets, .. } => buckets,
+            Self::Learned { .. } | Self::Rotary | Self::None => 0,
+        }
+    }
+
+    const fn kind(self) -> PositionKind {
+        match self {
+            Self::Learned { .. } | Self::LearnedAndRelative { .. } => PositionKind::Learned,
+            Self::Rotary => PositionKind::Rotary,
+            Self::Relative { .. } | Self::None => PositionKind::None,
+        }
+    }
 }
 
 /// The normalisation of a layer.
@@ -168,6 +134,8 @@ pub enum Positions {
 pub enum Norm {
     /// Layer norm: a weight and a bias per channel.
     LayerNorm,
+    /// Layer norm without bias: a weight per channel.
+    LayerNormWithoutBias,
     /// Root-mean-square norm: a weight per channel.
     RmsNorm,
 }
@@ -183,13 +151,43 @@ pub struct Biases {
     pub ffn: bool,
 }
 
-/// A mixture of experts in place of every feed-forward block.
+/// A mixture of experts in place of the feed-forward blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Experts {
     /// Experts per layer.
     pub count: u64,
     /// Experts that each token visits.
     pub top_k: u64,
+    /// Inner width of the experts that every token visits, all together, else zero.
+    pub shared_ffn_size: u64,
+    /// Layers with a plain feed-forward block instead.
+    pub dense_layers: u64,
+    /// Inner width of that block.
+    pub dense_ffn_size: u64,
+}
+
+/// Attention whose queries, keys and values are projected from latents of a low rank (DeepSeek-V2).
+///
+/// The width of a head, [`Architecture::head_dim`], is that of its query: the rotated channels and the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latent {
+    /// Rank of the queries' latent; a direct projection when absent.
+    pub query_rank: Option<u64>,
+    /// Rank of the latent that keys and values share.
+    pub kv_rank: u64,
+    /// Rotated channels of a head, which its keys share.
+    pub rope_head_dim: u64,
+    /// Width of a head's value.
+    pub value_head_dim: u64,
+}
+
+/// Attention that sees a window of the sequence in some layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Positions that a query sees.
+    pub size: u64,
+    /// Layers that see the window only.
+    pub layers: u64,
 }
 
 /// The image a vision model reads.
@@ -261,6 +259,24 @@ pub struct Architecture {
     pub pooler: bool,
     /// Mixture of experts, where the model is one.
     pub experts: Option<Experts>,
+    /// Longest sequence that the model is made for, where it is known.
+    pub max_positions: Option<u64>,
+    /// Rows of the encoder's position embedding, where they differ from the decoder's.
+    pub encoder_positions: Option<u64>,
+    /// Norms of a layer, cross-attention's not included.
+    pub norms_per_layer: u64,
+    /// Whether queries and keys are normed.
+    pub qk_norm: bool,
+    /// Whether a learned scale follows attention and feed-forward block.
+    pub layer_scale: bool,
+    /// Layers with weights of their own, where others share them.
+    pub distinct_layers: Option<u64>,
+    /// The window of attention, where some layers have one.
+    pub window: Option<Window>,
+    /// Latent attention, where the model has it.
+    pub latent: Option<Latent>,
+    /// Channels of the spectra that a speech model reads.
+    pub mel_bins: Option<u64>,
     /// The image, for vision models.
     pub image: Option<Image>,
     /// Classes of the published classification head, else zero.
@@ -270,17 +286,7 @@ pub struct Architecture {
 impl Architecture {
     /// The shape as a description that resolves to it, except for its name.
     pub fn spec(&self) -> ModelSpec {
-        let learned = match self.positions {
-            Positions::Learned { .. } if self.image.is_some() => None,
-            // OPT keeps two rows before the first position
-            Positions::Learned { rows } if self.model_type == ModelType::Opt => Some(rows - 2),
-            Positions::Learned { rows } => Some(rows),
-            Positions::Rotary | Positions::Relative { .. } => None,
-        };
-        let buckets = match self.positions {
-            Positions::Relative { buckets } => Some(buckets),
-            Positions::Learned { .. } | Positions::Rotary => None,
-        };
+        let features = self.model_type.features();
         ModelSpec {
             name: None,
             config: None,
@@ -295,9 +301,9 @@ impl Architecture {
             vocab_size: Some(self.vocab_size).filter(|n| *n > 0),
             vocab_multiple: self.vocab_multiple,
             embedding_size: Some(self.embedding_size),
-            max_positions: learned,
+            max_positions: self.max_positions,
             token_types: Some(self.token_types).filter(|n| *n > 0),
-            relative_buckets: buckets,
+            relative_buckets: Some(self.positions.buckets()).filter(|n| *n > 0),
             gated_ffn: Some(self.gated_ffn),
             tied_embeddings: Some(self.tied_embeddings),
             qkv_bias: Some(self.biases.qkv),
@@ -307,9 +313,25 @@ impl Architecture {
             pooler: Some(self.pooler),
             experts: self.experts.map(|e| e.count),
             top_k: self.experts.map(|e| e.top_k),
+            shared_ffn_size: self.experts.map(|e| e.shared_ffn_size).filter(|n| *n > 0),
+            dense_layers: self.experts.map(|e| e.dense_layers).filter(|n| *n > 0),
+            dense_ffn_size: self.experts.map(|e| e.dense_ffn_size).filter(|n| *n > 0),
+            positions: Some(self.positions.kind()).filter(|kind| *kind != features.positions),
+            encoder_positions: self.encoder_positions,
+            norms_per_layer: Some(self.norms_per_layer).filter(|n| *n != features.norms),
+            embedding_norm: Some(self.embedding_norm).filter(|on| *on != features.embedding_norm),
+            qk_norm: Some(self.qk_norm).filter(|on| *on != features.has_qk_norm),
+            layer_scale: Some(self.layer_scale).filter(|on| *on != features.layer_scale),
+            distinct_layers: self.distinct_layers,
+            window: self.window.map(|w| w.size),
+            window_layers: self.window.map(|w| w.layers),
+            query_rank: self.latent.and_then(|l| l.query_rank),
+            kv_rank: self.latent.map(|l| l.kv_rank),
+            rope_head_dim: self.latent.map(|l| l.rope_head_dim),
+            value_head_dim: self.latent.map(|l| l.value_head_dim),
             image_size: self.image.map(|i| i.size),
             patch_size: self.image.map(|i| i.patch),
-            channels: self.image.map(|i| i.channels),
+            channels: self.image.map(|i| i.channels).or(self.mel_bins),
             classes: Some(self.classes).filter(|n| *n > 0),
         }
     }
@@ -317,6 +339,26 @@ impl Architecture {
     /// The family the model type belongs to.
     pub const fn family(&self) -> Family {
         self.model_type.family()
+    }
+
+    /// The model type whose kernels, and so whose saved tensors, are the nearest.
+    pub(crate) const fn kernels(&self) -> ModelType {
+        self.model_type.features().kernels
+    }
+
+    /// Positions of an image: its patches and the learned tokens before them.
+    pub(crate) fn image_positions(&self) -> Option<u64> {
+        self.image.map(|image| image.patches() + self.model_type.features().image_tokens)
+    }
+
+    /// Width of all values together, which the attention output projection reads.
+    pub(crate) fn value_width(&self) -> u64 {
+        self.latent.map_or(self.query_width(), |latent| self.heads * latent.value_head_dim)
+    }
+
+    /// Layers with experts; all of them where none has a plain feed-forward block.
+    pub(crate) fn expert_layers(&self) -> u64 {
+        self.experts.map_or(0, |e| self.layers - e.dense_layers)
     }
 
     /// Width of all query heads together.

@@ -1,6 +1,6 @@
 //! Activations of a pipeline stage: layers, embedding and head, times the micro-batches in flight.
 
-use super::logits::Logits;
+use super::logits::{Logits, predicting_positions};
 use super::saved::{LayerActivations, Stack, Sums, attention_degree};
 use super::{Recipe, SelectiveCheckpointing};
 use crate::base::units::Bytes;
@@ -161,11 +161,4 @@ fn final_norm(job: &Job, recipe: &Recipe) -> f64 {
     }
     let keeping = LayerActivations::new(job, recipe);
     predicting_positions(job) * a.hidden_size as f64 * 6.0 * 4.0 / keeping.between
-}
-
-/// Positions of a micro-batch that enter the output projection.
-pub(super) fn predicting_positions(job: &Job) -> f64 {
-    let w = &job.workload;
-    let length = if w.decoder_seq_len > 0 { w.decoder_seq_len } else { w.seq_len };
-    (w.micro_batch * length) as f64
 }

@@ -1,7 +1,6 @@
 //! Logits and their copies in the loss.
 
 use super::Recipe;
-use super::activations::predicting_positions;
 use super::saved::attention_degree;
 use crate::base::units::Bytes;
 use crate::job::Job;
@@ -69,4 +68,11 @@ impl Logits {
             reserved: logits * (output + 3.0 * wide + split),
         }
     }
+}
+
+/// Positions of a micro-batch that enter the output projection.
+pub(super) fn predicting_positions(job: &Job) -> f64 {
+    let w = &job.workload;
+    let length = if w.decoder_seq_len > 0 { w.decoder_seq_len } else { w.seq_len };
+    (w.micro_batch * length) as f64
 }

@@ -114,13 +114,13 @@ impl<'a> LayerActivations<'a> {
     /// Whether the family applies dropout to hidden states; defaults of Hugging Face transformers.
     pub(super) fn hidden_dropout(&self) -> bool {
         let family = matches!(self.a.family(), Family::Bert | Family::T5)
-            || matches!(self.a.model_type, ModelType::Gpt2 | ModelType::Opt);
+            || matches!(self.a.kernels(), ModelType::Gpt2 | ModelType::Opt);
         self.dropout && family
     }
 
     /// Whether the family applies dropout to attention probabilities.
     fn attention_dropout(&self) -> bool {
-        self.hidden_dropout() && self.a.model_type != ModelType::Opt
+        self.hidden_dropout() && self.a.kernels() != ModelType::Opt
     }
 
     /// Bytes of gradients of activations while the backward pass is in one layer, beside all that the layer saved.
@@ -143,7 +143,7 @@ impl<'a> LayerActivations<'a> {
                 // until its end a layer's forward pass holds what dropout makes of the probabilities in 32 bits, and
                 // sums of the residual stream
                 let drops = self.copies && self.attention_dropout();
-                let dropped = if drops && self.a.model_type != ModelType::Gpt2 {
+                let dropped = if drops && self.a.kernels() != ModelType::Gpt2 {
                     4.0 * scores + 2.0 * tokens * self.a.hidden_size as f64 * self.residual
                 } else {
                     0.0
@@ -179,10 +179,11 @@ impl<'a> LayerActivations<'a> {
         let tokens = self.tokens(stack);
         let h = self.a.hidden_size as f64;
         let cross = matches!(stack, Stack::Decoder);
-        let norms = if cross { 3.0 } else { 2.0 };
+        let blocks = if cross { 3.0 } else { 2.0 };
+        let norms = blocks - 2.0 + self.a.norms_per_layer as f64;
 
         // GPT-NeoX's attention and feed-forward blocks are parallel, so both norms have the same input
-        let inputs = if self.a.model_type == ModelType::GptNeox { 1.0 } else { norms };
+        let inputs = if self.a.kernels() == ModelType::GptNeox { 1.0 } else { norms };
         let (wide, statistics) = self.norm();
         // norm inputs
         self.keep(tokens * h * inputs * wide / self.between);
@@ -194,7 +195,7 @@ impl<'a> LayerActivations<'a> {
         }
         if self.hidden_dropout() {
             // dropout masks
-            self.keep(tokens * h * norms / self.between);
+            self.keep(tokens * h * blocks / self.between);
         }
         self.ffn(tokens);
         self.sums
@@ -206,7 +207,7 @@ impl<'a> LayerActivations<'a> {
     /// input in 32 bits, the scale and the scaled input, and T5's also the unconverted input.
     pub(super) fn norm(&self) -> (f64, f64) {
         match self.a.norm {
-            Norm::LayerNorm => (self.residual, 8.0),
+            Norm::LayerNorm | Norm::LayerNormWithoutBias => (self.residual, 8.0),
             // a frozen scale does not save what it multiplies
             Norm::RmsNorm if self.w.lora.is_some() => (4.0, 4.0),
             Norm::RmsNorm if self.fused => (self.residual, 4.0),
@@ -219,7 +220,7 @@ impl<'a> LayerActivations<'a> {
         use LoraTarget::{Key, Query, Value};
         let (h, tp) = (self.a.hidden_size as f64, self.tp_attention);
         let (q, kv) = (self.a.query_width() as f64 / tp, self.a.kv_width() as f64 / tp);
-        let one_map = matches!(self.a.model_type, ModelType::Gpt2 | ModelType::GptNeox);
+        let one_map = matches!(self.a.kernels(), ModelType::Gpt2 | ModelType::GptNeox);
         let copies = if self.copies && !one_map { 3.0 } else { 1.0 };
         let act = self.act;
         let inputs = self.projected(&[Query, Key, Value], h, copies);
@@ -231,7 +232,7 @@ impl<'a> LayerActivations<'a> {
         self.keep(tokens * (q + 2.0 * kept) * act);
         // a fused kernel saves views of the one projection's output; eager products copy what they save
         let flash = self.w.attention == AttentionKernel::Flash;
-        if self.a.model_type == ModelType::GptNeox && !self.fused && flash {
+        if self.a.kernels() == ModelType::GptNeox && !self.fused && flash {
             // rotated query and key
             self.keep(tokens * 2.0 * q * act);
             // context before its projection
@@ -294,7 +295,7 @@ impl<'a> LayerActivations<'a> {
     /// always do.
     fn probability_bytes(&self) -> f64 {
         let asks = self.a.family() == Family::Llama
-            || matches!(self.a.model_type, ModelType::Opt | ModelType::GptNeox | ModelType::Vit);
+            || matches!(self.a.kernels(), ModelType::Opt | ModelType::GptNeox | ModelType::Vit);
         if self.copies || (asks && !self.fused) { 4.0 } else { self.act }
     }
 
@@ -311,7 +312,9 @@ impl<'a> LayerActivations<'a> {
                 self.keep(tokens * (4.0 * experts.count as f64 + 40.0 * visits + 4.0));
                 // expert inputs and outputs
                 self.keep(tokens * visits * 2.0 * h * act);
-                tokens * visits
+                // the experts that every token visits, in widths of one that it chooses
+                let shared = experts.shared_ffn_size as f64 / self.a.ffn_size as f64;
+                tokens * (visits + shared)
             }
             None => {
                 let copies =
@@ -337,7 +340,7 @@ impl<'a> LayerActivations<'a> {
     /// Under autocast GPT-2's tanh GELU has its power in 32 bits, and what is computed from it: the power's input, the
     /// hyperbolic tangent and one more than it, beside half of the input and the input of the projection back.
     fn ffn_bytes(&self) -> f64 {
-        if self.copies && self.a.model_type == ModelType::Gpt2 {
+        if self.copies && self.a.kernels() == ModelType::Gpt2 {
             return 3.0 * 4.0 + 2.0 * self.act;
         }
         self.ffn_tensors() * self.act
@@ -348,7 +351,7 @@ impl<'a> LayerActivations<'a> {
     /// A product of two tensors has three gradients, its own and two; an activation function has two. Under autocast
     /// those of GPT-2's GELU are in 32 bits.
     fn ffn_gradient_bytes(&self) -> f64 {
-        let gpt2 = self.a.model_type == ModelType::Gpt2 && !self.fused;
+        let gpt2 = self.a.kernels() == ModelType::Gpt2 && !self.fused;
         // in the forward pass, for an adapter of the projection back: its frozen input and a copy in 32 bits
         let adapted = self.w.lora.as_ref().is_some_and(|lora| lora.adapts(LoraTarget::Down));
         match (gpt2, self.copies) {
@@ -365,7 +368,7 @@ impl<'a> LayerActivations<'a> {
     /// unfused tanh GELU has three intermediate tensors more. ReLU saves only its output, the next projection's input.
     fn ffn_tensors(&self) -> f64 {
         let t5 = self.a.family() == Family::T5;
-        match self.a.model_type {
+        match self.a.kernels() {
             _ if self.a.gated_ffn && t5 && !self.fused => 7.0,
             _ if self.a.gated_ffn => 4.0,
             ModelType::Gpt2 if !self.fused => 5.0,

@@ -13,7 +13,7 @@ use crate::job::fields::fields;
 use crate::job::parallelism::{DataParallel, Strategy};
 use crate::job::workload::{Amount, Framework};
 use crate::job::{Job, JobSpec};
-use crate::memory::Memory;
+use crate::memory::{Memory, Recipe};
 
 /// Strategies from the least sharding to the most.
 const STRATEGIES: [DataParallel; 3] = [DataParallel::Ddp, DataParallel::Zero1, DataParallel::Fsdp];
@@ -250,10 +250,13 @@ fn first_that_fits(
     let mut job = smallest;
     for strategy in every(strategies) {
         for batch in &batches {
-            job = with(spec, strategy, *batch).resolve(catalog)?;
-            if Memory::for_job(&job).fits_with_room() {
-                return Ok(job);
+            let tried = with(spec, strategy, *batch).resolve(catalog)?;
+            // a framework may not have the strategy
+            let Ok(recipe) = Recipe::for_job(&tried) else { continue };
+            if Memory::with_recipe(&tried, &recipe).fits_with_room() {
+                return Ok(tried);
             }
+            job = tried;
         }
     }
     Ok(job)
@@ -453,6 +456,13 @@ mod tests {
         assert_eq!(sharded.defaults[0].value, "fsdp");
         assert_eq!(sharded.defaults[0].source, DefaultSource::Framework);
         assert_eq!(sharded.defaults[1].source, DefaultSource::Memory);
+    }
+
+    #[test]
+    fn a_strategy_that_a_framework_lacks_is_not_chosen() {
+        // nothing that nanotron has fits, and FSDP it does not have
+        let (strategy, micro, ..) = sizes(&job("llama-2-70b", ", framework = 'nanotron'", 4, ""));
+        assert_eq!((strategy.as_str(), micro), ("zero1", 1));
     }
 
     #[test]

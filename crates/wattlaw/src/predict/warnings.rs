@@ -8,6 +8,7 @@ use crate::base::words::words;
 use crate::calibration::{Calibration, Laws, Outside};
 use crate::cost::Cost;
 use crate::job::Job;
+use crate::job::model::Family;
 use crate::job::parallelism::TensorScope;
 use crate::job::task::Task;
 use crate::job::workload::{Checkpointing, Precision};
@@ -44,12 +45,14 @@ pub enum WarningKind {
     EmptyStage,
     /// The vocabulary's size is no multiple of 8, for which tensor cores are slow.
     OddVocabulary,
+    /// A sequence is longer than the model's positions.
+    LongSequence,
     /// The estimate uses more of the peak than measured runs do.
     HighMfu,
 }
 
 words!(WarningKind, "kind of warning":
-    OutsideRange = "outside-range", Substituted = "substituted", UnknownGpu = "unknown-gpu", Impossible = "impossible", NotInLaw = "not-in-law", Memory = "memory", Scope = "scope", TooFewRuns = "too-few-runs", UnseenStrategy = "unseen-strategy", AssumedPower = "assumed-power", AssumedEnergy = "assumed-energy", PowerLimit = "power-limit", EmptyStage = "empty-stage", OddVocabulary = "odd-vocabulary", HighMfu = "high-mfu");
+    OutsideRange = "outside-range", Substituted = "substituted", UnknownGpu = "unknown-gpu", Impossible = "impossible", NotInLaw = "not-in-law", Memory = "memory", Scope = "scope", TooFewRuns = "too-few-runs", UnseenStrategy = "unseen-strategy", AssumedPower = "assumed-power", AssumedEnergy = "assumed-energy", PowerLimit = "power-limit", EmptyStage = "empty-stage", OddVocabulary = "odd-vocabulary", LongSequence = "long-sequence", HighMfu = "high-mfu");
 
 /// How much a warning matters, the weightiest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -78,6 +81,7 @@ impl WarningKind {
             | Self::AssumedEnergy
             | Self::PowerLimit
             | Self::EmptyStage
+            | Self::LongSequence
             | Self::HighMfu => Severity::Warning,
             Self::AssumedPower | Self::Scope | Self::OddVocabulary => Severity::Info,
         }
@@ -327,6 +331,23 @@ pub(super) fn for_cost(job: &Job) -> Vec<Warning> {
             ),
         });
     }
+    let decodes = a.family() == Family::T5;
+    let stacks = [
+        (w.seq_len, a.encoder_positions.or(a.max_positions)),
+        (w.decoder_seq_len, a.max_positions.filter(|_| decodes)),
+    ];
+    let beyond =
+        stacks.into_iter().find_map(|(length, most)| Some((length, most.filter(|n| length > *n)?)));
+    if let Some((length, most)) = beyond.filter(|_| a.image.is_none()) {
+        warnings.push(Warning {
+            kind: WarningKind::LongSequence,
+            text: format!(
+                "a sequence of {length} is longer than the {most} positions of {}; give max_positions = {length} if they \
+                 are extended",
+                a.name
+            ),
+        });
+    }
     warnings
 }
 
@@ -393,6 +414,28 @@ mod tests {
         assert_eq!(warned("", ", precision = 'tf32'", ""), []);
         assert_eq!(warned("", ", task = 'classification'", ""), []);
         assert_eq!(warned("", "", "tp = 2"), []);
+    }
+
+    #[test]
+    fn a_sequence_beyond_the_models_positions_is_warned_of() {
+        let warned = |model: &str, seq_len: u64| {
+            let text = format!(
+                "model = {{ {model} }}
+                 workload = {{ steps = 1, seq_len = {seq_len}, micro_batch = 1, precision = 'tf32' }}
+                 system = {{ gpu = 'a100-sxm4-80gb' }}"
+            );
+            let job = JobSpec::from_toml(&text).unwrap().resolve(&Catalog::built_in().unwrap());
+            for_cost(&job.unwrap())
+        };
+        let long = warned("name = 'gpt2', max_positions = 1024", 2048);
+        assert_eq!(long[0].kind, WarningKind::LongSequence);
+        assert_eq!(
+            long[0].text,
+            "a sequence of 2048 is longer than the 1024 positions of gpt2; give max_positions = 2048 if they are extended"
+        );
+        assert_eq!(warned("name = 'gpt2', max_positions = 1024", 1024), []);
+        // a custom shape that does not state its positions has as many as it reads
+        assert_eq!(warned("family = 'gpt2', layers = 2, hidden_size = 64", 2048), []);
     }
 
     #[test]

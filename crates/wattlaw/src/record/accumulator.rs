@@ -39,7 +39,17 @@ pub(super) struct ChannelAccumulator {
     interval: Seconds,
     tried: Option<Seconds>,
     command: (Seconds, Seconds),
+    held: Option<Held>,
     statistics: Statistics,
+}
+
+/// A channel whose energy another record counted when this one began.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Held {
+    /// The other record.
+    pub by: String,
+    /// When this record took over, if it did.
+    pub until: Option<Seconds>,
 }
 
 #[derive(Debug, Default)]
@@ -92,6 +102,7 @@ impl ChannelAccumulator {
         interval: Seconds,
         marks: Vec<Seconds>,
         command: (Seconds, Seconds),
+        held: Option<Held>,
     ) -> Self {
         Self {
             trace: ChannelTrace::new(channel),
@@ -102,6 +113,7 @@ impl ChannelAccumulator {
             interval,
             tried: None,
             command,
+            held,
             statistics: Statistics::default(),
         }
     }
@@ -174,10 +186,27 @@ impl ChannelAccumulator {
         (time > Seconds::ZERO).then(|| energy / time).filter(|power| power.value().is_finite())
     }
 
+    /// From when on the command's energy counts in this record; `None` if it never does.
+    fn counted_from(&self) -> Option<Seconds> {
+        let (begin, end) = self.command;
+        match &self.held {
+            None => Some(begin),
+            Some(held) => held.until.map(|until| until.max(begin)).filter(|from| *from < end),
+        }
+    }
+
+    /// The energy between two marks, outside the readings, at the mean power between them; `None` if there is none.
+    fn missing(&self, from: Seconds, to: Seconds) -> Option<Joules> {
+        let before = (self.first? - from).max(Seconds::ZERO);
+        let after = (to - self.last?).max(Seconds::ZERO);
+        Some(self.mean_power(from, to)? * (before + after)).filter(|energy| *energy > Joules::ZERO)
+    }
+
     /// The readings while the command ran; `idle` are the idle times before and after it.
     pub fn measured(&self, host: &str, idle: [Option<(Seconds, Seconds)>; 2]) -> Measured {
         let (begin, end) = self.command;
-        let (from, to) = (self.edge(begin), self.edge(end));
+        let counted_from = self.counted_from();
+        let (from, to) = (counted_from.and_then(|from| self.edge(from)), self.edge(end));
         let window = from.zip(to).map(|(from, to)| from.until(to)).filter(|_| self.first.is_some());
         let energy = window.map(|w| w.energy);
         let counter = self.channel().instrument == Instrument::Counter;
@@ -195,10 +224,16 @@ impl ChannelAccumulator {
             host: host.to_owned(),
             channel: self.channel().clone(),
             energy,
-            mean_power: energy.and_then(|_| self.mean_power(begin, end)),
+            mean_power: energy.and_then(|_| self.mean_power(counted_from?, end)),
             systematic_sd: energy.zip(self.channel().systematic).map(|(e, share)| e * share),
             random_sd: window.map_or(Joules::ZERO, |w| w.quantisation),
-            covered: window.map_or(0.0, |w| w.covered),
+            covered: window
+                .zip(counted_from)
+                .map_or(0.0, |(w, from)| w.covered * share(end - from, end - begin)),
+            held_by: self.held.as_ref().map(|held| held.by.clone()),
+            counted_from: self.held.as_ref().and(counted_from),
+            shared: None,
+            missing: counted_from.and_then(|from| self.missing(from, end)),
             integrated,
             disagreement,
             idle_before: idle_power(idle[0]),
@@ -215,6 +250,11 @@ impl ChannelAccumulator {
             gaps: self.trace.gaps().into_iter().map(|(from, to)| Gap { from, to }).collect(),
         }
     }
+}
+
+/// The share of a time; all of it if there is none.
+fn share(part: Seconds, whole: Seconds) -> f64 {
+    if whole > Seconds::ZERO { part / whole } else { 1.0 }
 }
 
 impl Statistics {

@@ -3,7 +3,10 @@
 use serde::Serialize;
 
 use super::document::{Measured, Record, State};
+use super::gpus::GpuMismatch;
+use crate::base::units::Seconds;
 use crate::base::words::words;
+use crate::job::catalog::Catalog;
 
 /// Share of a run that may be unread or uncertain without a defect: well below the error of sensors (5 %), well above
 /// rounding.
@@ -18,6 +21,8 @@ pub enum DefectKind {
     Recovered,
     /// The command failed, or its end was not observed.
     EndedBadly,
+    /// The command ended well after fewer steps or tokens than planned.
+    Incomplete,
     /// Another record holds the energy.
     HeldElsewhere,
     /// Readings failed.
@@ -26,6 +31,8 @@ pub enum DefectKind {
     PartCovered,
     /// The run is too short for the meter.
     ShortWindow,
+    /// The job states other GPUs than were measured.
+    GpuMismatch,
     /// Part of the energy is assumed.
     Assumed,
     /// The power is above the device's limit.
@@ -36,9 +43,9 @@ pub enum DefectKind {
     Note,
 }
 
-words!(DefectKind, "kind": Open = "open", Recovered = "recovered", EndedBadly = "ended-badly",
+words!(DefectKind, "kind": Open = "open", Recovered = "recovered", EndedBadly = "ended-badly", Incomplete = "incomplete",
     HeldElsewhere = "held-elsewhere", Faults = "faults", PartCovered = "part-covered",
-    ShortWindow = "short-window", Assumed = "assumed", AboveLimit = "above-limit",
+    ShortWindow = "short-window", GpuMismatch = "gpu-mismatch", Assumed = "assumed", AboveLimit = "above-limit",
     Throttled = "throttled", Note = "note");
 
 /// A defect of a record.
@@ -52,7 +59,7 @@ pub struct Defect {
 
 impl Record {
     /// The defects: first those of the whole record, then those of channels.
-    pub fn defects(&self) -> Vec<Defect> {
+    pub fn defects(&self, catalog: &Catalog) -> Vec<Defect> {
         let mut found = Vec::new();
         let mut report = |kind, text: String| found.push(Defect { kind, text });
         match self.state {
@@ -69,11 +76,17 @@ impl Record {
         if self.end.is_some_and(|end| !end.well()) {
             report(DefectKind::EndedBadly, format!("the command failed: {}", self.outcome()));
         }
-        if let Some(other) = &self.held_by {
+        if let Some((done, planned)) = self.unfinished().filter(|_| self.ended_well()) {
             report(
-                DefectKind::HeldElsewhere,
-                format!("record {other} measured this machine at the same time"),
+                DefectKind::Incomplete,
+                format!("the program reported {done} of {planned} planned steps or tokens"),
             );
+        }
+        for clause in self.held_clauses() {
+            report(DefectKind::HeldElsewhere, clause);
+        }
+        for clause in self.gpu_mismatch(catalog).iter().flat_map(GpuMismatch::clauses) {
+            report(DefectKind::GpuMismatch, clause);
         }
         if let Some(first) = self.faults.first() {
             report(
@@ -96,6 +109,33 @@ impl Record {
     }
 }
 
+impl Record {
+    /// What other records counted in the time of this one, a clause each.
+    pub(super) fn held_clauses(&self) -> Vec<String> {
+        let of_channels: Vec<String> =
+            self.channels.iter().filter_map(|measured| self.held_clause(measured)).collect();
+        match (&self.held_by, of_channels.is_empty()) {
+            // a record of before channels said so
+            (Some(by), true) => vec![format!("record {by} measured this machine at the same time")],
+            _ => of_channels,
+        }
+    }
+
+    /// What another record counted of a channel, as a clause.
+    pub(super) fn held_clause(&self, measured: &Measured) -> Option<String> {
+        let (name, by) = (&measured.channel.name, measured.held_by.as_ref()?);
+        Some(match measured.counted_from {
+            None => {
+                format!("the energy of {name} counts in record {by}, which ran at the same time")
+            }
+            Some(from) => format!(
+                "the energy of {name} counts in record {by} for the first {:.1} s",
+                (from - self.begin.unwrap_or(Seconds::ZERO)).value()
+            ),
+        })
+    }
+}
+
 impl Measured {
     fn defects(&self, report: &mut impl FnMut(DefectKind, String)) {
         let name = &self.channel.name;
@@ -103,7 +143,7 @@ impl Measured {
             report(DefectKind::Assumed, format!("{name} is a stated power, not measured"));
             return;
         }
-        if self.covered < 1.0 - NEGLIGIBLE_SHARE {
+        if self.held_by.is_none() && self.covered < 1.0 - NEGLIGIBLE_SHARE {
             report(
                 DefectKind::PartCovered,
                 format!("{name} has readings in {:.1} % of the time", self.covered * 100.0),

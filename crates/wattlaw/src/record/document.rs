@@ -12,7 +12,7 @@ use crate::base::scope::Scope;
 use crate::base::units::{Joules, Seconds, Watts};
 use crate::base::words::words;
 use crate::job::JobSpec;
-use crate::record::{Channel, Instrument};
+use crate::record::{Channel, Component, Instrument};
 
 /// Name and version of the layout.
 pub const SCHEMA: &str = "wattlaw-record/1";
@@ -60,7 +60,7 @@ pub struct Record {
     pub energies: Vec<Total>,
     /// The readings of each channel while the command ran.
     pub channels: Vec<Measured>,
-    /// The record that measured this machine at the same time; this one then has no energy, to avoid counting it twice.
+    /// The first record that counted devices of this machine at the same time; the channels say which, and until when.
     pub held_by: Option<String>,
     /// Optimizer steps reported by the program.
     pub steps: Option<u64>,
@@ -77,7 +77,33 @@ pub struct Record {
     pub faults: Vec<Fault>,
     /// Notes.
     pub notes: Vec<String>,
+    /// Devices that were found but could not be measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
 }
+
+/// A device that was found but could not be measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeftOut {
+    /// Its name for the user.
+    pub name: String,
+    /// The component.
+    pub component: Component,
+    /// Why it could not be measured.
+    pub reason: String,
+}
+
+/// How a device is shared with others, whose energy its channel includes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// A GPU that is partitioned (multi-instance GPU).
+    Mig,
+    /// A GPU that virtual machines share.
+    Vgpu,
+}
+
+words!(Sharing, "sharing": Mig = "mig", Vgpu = "vgpu");
 
 /// The state of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,6 +201,11 @@ pub struct Total {
 }
 
 impl Total {
+    /// Whether all of the energy is assumed; a measured energy of 0 J is not.
+    pub fn all_assumed(&self) -> bool {
+        self.assumed > Joules::ZERO && self.assumed >= self.energy
+    }
+
     /// Standard deviation of the measured part: systematic and random error together.
     pub fn sd(&self) -> Option<Joules> {
         self.systematic_sd.map(|s| Joules::new(s.value().hypot(self.random_sd.value())))
@@ -189,7 +220,20 @@ pub struct Measured {
     pub host: String,
     /// The channel.
     pub channel: Channel,
-    /// Energy; `None` if it was never read.
+    /// The record in which the channel's energy counted when this one began, so that no energy counts twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<String>,
+    /// From when on its energy counts in this record, where another one held it; `None` if it never did.
+    #[serde(rename = "counted_from_s", default, skip_serializing_if = "Option::is_none")]
+    pub counted_from: Option<Seconds>,
+    /// How the device is shared with others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<Sharing>,
+    /// Estimated energy of the command's time before the first and after the last reading, at the mean power between
+    /// them; it is not in `energy_j`.
+    #[serde(rename = "missing_j", default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Joules>,
+    /// Energy that counts in this record; `None` if it was never read.
     #[serde(rename = "energy_j")]
     pub energy: Option<Joules>,
     /// Mean power.
@@ -243,6 +287,10 @@ impl Measured {
         Self {
             host: host.to_owned(),
             channel,
+            held_by: None,
+            counted_from: None,
+            shared: None,
+            missing: None,
             energy: None,
             mean_power: None,
             systematic_sd: None,
@@ -263,6 +311,11 @@ impl Measured {
             throttle: BTreeMap::new(),
             gaps: Vec::new(),
         }
+    }
+
+    /// Whether another record counts its energy for all of the command's time.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held_by.is_some() && self.counted_from.is_none()
     }
 
     /// Whether its energy is assumed, not measured.

@@ -58,6 +58,11 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// The record that counted a channel's energy has ended; from now on it counts in this one.
+    TakenOver {
+        /// The channel's name.
+        channel: String,
+    },
     /// A note.
     Note {
         /// A sentence.
@@ -254,6 +259,7 @@ mod tests {
             Event::Step { tokens: 4096.0 },
             Event::Stopped { stop: Stop::TimeLimit { limit_s: Seconds::new(60.0) } },
             Event::Fault { channel: "gpu0".into(), reason: "the device is gone".into() },
+            Event::TakenOver { channel: "gpu0".into() },
         ]
         .map(|event| Entry { at: Seconds::new(0.5), event });
         for entry in entries {

@@ -2,8 +2,10 @@
 //!
 //! Closing by the writer and recovery after a kill use the same code.
 
+use std::collections::BTreeMap;
+
 use crate::base::units::{Joules, Seconds};
-use crate::record::accumulator::ChannelAccumulator;
+use crate::record::accumulator::{ChannelAccumulator, Held};
 use crate::record::document::{End, Fault, Measured, Record, State, Window};
 use crate::record::event::{Entry, Event};
 use crate::record::reading::{HEADER, Reading};
@@ -33,6 +35,7 @@ impl Finalizer {
         entries.sort_by(|a, b| a.at.value().total_cmp(&b.at.value()));
         let mut begin = None;
         let mut end = None;
+        let mut taken_over: BTreeMap<String, Seconds> = BTreeMap::new();
         for entry in &entries {
             match &entry.event {
                 Event::CommandBegin => begin = begin.or(Some(entry.at)),
@@ -49,6 +52,9 @@ impl Finalizer {
                         reason: reason.clone(),
                     });
                 }
+                Event::TakenOver { channel } => {
+                    taken_over.entry(channel.clone()).or_insert(entry.at);
+                }
                 Event::Note { text } => note(&mut record, text.clone()),
                 _ => {}
             }
@@ -60,6 +66,7 @@ impl Finalizer {
             .flat_map(|span| [Some(span.from), span.to])
             .chain([Some(Seconds::ZERO), begin, end.map(|(at, _)| at)])
             .flatten()
+            .chain(taken_over.values().copied())
             .collect();
         marks.sort_by(|a, b| a.value().total_cmp(&b.value()));
         marks.dedup();
@@ -74,6 +81,10 @@ impl Finalizer {
                     record.interval,
                     marks.clone(),
                     command,
+                    measured.held_by.clone().map(|by| Held {
+                        by,
+                        until: taken_over.get(&measured.channel.name).copied(),
+                    }),
                 )
             })
             .collect();
@@ -116,8 +127,15 @@ impl Finalizer {
         record.begin = self.begin;
         record.end = Some(self.end.map_or(End::Unseen, |(_, how)| how));
         record.duration = Some(end - begin);
-        record.channels =
-            self.channels.iter().map(|c| c.measured(&host, [before, after])).collect();
+        record.channels = self
+            .channels
+            .iter()
+            .zip(&record.channels)
+            .map(|(channel, opened)| Measured {
+                shared: opened.shared,
+                ..channel.measured(&host, [before, after])
+            })
+            .collect();
         record.energies = totals(&record.channels);
         record.steps = self.spans.steps;
         record.tokens = self.spans.tokens;

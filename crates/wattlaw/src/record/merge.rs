@@ -1,10 +1,11 @@
 //! Merges the records of a job's nodes into one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::error::{Error, Result};
-use crate::base::units::Seconds;
-use crate::record::document::{End, Measured, Record, State, Window};
+use crate::base::units::{Joules, Seconds};
+use crate::record::document::{End, Measured, Part, Record, State, Window};
+use crate::record::overlap::{device, overlaps};
 use crate::record::total::totals;
 
 /// Environment variables with the same value on all nodes of a job.
@@ -13,8 +14,8 @@ const JOB_VARIABLES: [&str; 3] = ["SLURM_JOB_ID", "TORCHELASTIC_RUN_ID", "SLURM_
 /// Merges the records of a job's nodes.
 ///
 /// Energies add up. The time is that of the slowest node, on its own clock, since nodes' clocks differ. Windows that
-/// all nodes reported are cut on each node's own clock, and their energies add up too; other windows stay in the nodes'
-/// records.
+/// all nodes reported, by any record of a node, are cut on each node's own clock, and their energies add up too; other
+/// windows stay in the nodes' records.
 ///
 /// # Errors
 /// [`Error::Data`] for a record that is not closed, records of different jobs or times, and a device in two records.
@@ -29,20 +30,25 @@ pub fn merge(records: &[Record]) -> Result<Record> {
     check_same_time(records)?;
     check_devices_distinct(records)?;
     let longest = records.iter().max_by(|a, b| length(a).total_cmp(&length(b))).unwrap_or(first);
-    let windows = common_windows(longest, records);
+    let duration = longest.duration.unwrap_or(Seconds::ZERO);
+    let devices = one_per_device(records, duration);
+    let windows = common_windows(longest, records, &devices);
+    let mut kept: BTreeMap<&String, usize> = BTreeMap::new();
+    for window in &windows {
+        *kept.entry(&window.name).or_default() += 1;
+    }
     let mut notes: Vec<String> = Vec::new();
     for record in records {
         let of = |text: &str| format!("{}: {text}", record.id);
-        if let Some(holder) = &record.held_by {
-            notes.push(of(&format!("its energy is in record {holder}")));
-        }
-        let alone = record.windows.len() - windows.len();
+        notes.extend(record.held_clauses().iter().map(|clause| of(clause)));
+        let is_alone = |(w, nth): &(&Window, usize)| kept.get(&w.name).is_none_or(|n| nth > n);
+        let alone = numbered(record).filter(is_alone).count();
         if alone > 0 {
             notes.push(of(&format!("{alone} of its windows are not on all nodes")));
         }
         notes.extend(record.notes.iter().map(|note| of(note)));
     }
-    let channels: Vec<Measured> = records.iter().flat_map(|r| r.channels.clone()).collect();
+    let channels: Vec<Measured> = devices.into_iter().map(|merged| merged.measured).collect();
     let nodes = records.iter().flat_map(|record| {
         record.nodes.iter().map(|node| {
             let mut node = node.clone();
@@ -75,32 +81,140 @@ pub fn merge(records: &[Record]) -> Result<Record> {
         tokens: largest_count(records, "tokens", |r| r.tokens, &mut notes),
         windows,
         job,
+        left_out: records.iter().flat_map(|r| r.left_out.clone()).collect(),
         faults: records.iter().flat_map(|r| r.faults.clone()).collect(),
         notes,
         ..first.clone()
     })
 }
 
-/// The windows of `longest` that all records have; the n-th window of a name is the same window on all nodes.
-fn common_windows(longest: &Record, records: &[Record]) -> Vec<Window> {
-    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+/// The channels of all records, one a device: energy that was handed over from record to record adds up.
+fn one_per_device(records: &[Record], duration: Seconds) -> Vec<Merged> {
+    let mut merged: Vec<Merged> = Vec::new();
+    for record in records {
+        for measured in &record.channels {
+            let device = device(record, measured);
+            let of_device = merged.iter_mut().find(|m| m.device == device);
+            let held = measured.held_by.is_some();
+            match of_device.filter(|m| held || m.measured.held_by.is_some()) {
+                Some(other) => other.add(measured, record, duration),
+                None => merged.push(Merged {
+                    device,
+                    measured: measured.clone(),
+                    counted: record.duration.unwrap_or(Seconds::ZERO) * measured.covered,
+                }),
+            }
+        }
+    }
+    merged
+}
+
+/// A channel of a merged record.
+struct Merged {
+    device: String,
+    measured: Measured,
+    /// Time with readings that count.
+    counted: Seconds,
+}
+
+impl Merged {
+    /// Adds what another record counted of the same device.
+    fn add(&mut self, more: &Measured, record: &Record, duration: Seconds) {
+        self.counted += record.duration.unwrap_or(Seconds::ZERO) * more.covered;
+        // the channel of the record that counted from its begin describes the device
+        let (mut first, second) = match self.measured.held_by {
+            Some(_) if more.held_by.is_none() => (more.clone(), self.measured.clone()),
+            _ => (self.measured.clone(), more.clone()),
+        };
+        let sum = |a: Option<Joules>, b: Option<Joules>| match (a, b) {
+            (Some(a), Some(b)) => Some(a + b),
+            (a, b) => a.or(b),
+        };
+        first.energy = sum(first.energy, second.energy);
+        first.missing = sum(first.missing, second.missing);
+        first.systematic_sd = sum(first.systematic_sd, second.systematic_sd);
+        first.counted_from = match (first.counted_from, second.counted_from) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b).filter(|_| first.held_by.is_some()),
+        };
+        let (a, b) = (first.random_sd.value(), second.random_sd.value());
+        first.random_sd = Joules::new(a.hypot(b));
+        first.covered = match duration > Seconds::ZERO {
+            true => (self.counted / duration).min(1.0),
+            false => first.covered,
+        };
+        self.measured = first;
+    }
+}
+
+/// The windows that records reported, on each record's own clock; the n-th window of a name is the same window in all.
+///
+/// A window is kept if records of all machines reported it and it has the energy of every device. Records of one machine,
+/// as of its ranks, read the same devices, so a window of any of them has their energy.
+fn common_windows(longest: &Record, records: &[Record], channels: &[Merged]) -> Vec<Window> {
+    let machines: BTreeSet<&str> = records.iter().flat_map(machines_of).collect();
+    let by_name: Vec<BTreeMap<(&str, usize), &Window>> = records
+        .iter()
+        .map(|r| numbered(r).map(|(w, nth)| ((w.name.as_str(), nth), w)).collect())
+        .collect();
+    let mut found: BTreeSet<(&str, usize)> = BTreeSet::new();
     let mut common = Vec::new();
-    for window in &longest.windows {
-        let nth = seen.entry(&window.name).or_default();
-        let of =
-            |r: &'_ Record| r.windows.iter().filter(|w| w.name == window.name).nth(*nth).cloned();
-        let all: Option<Vec<Window>> = records.iter().map(of).collect();
-        *nth += 1;
-        let Some(all) = all else { continue };
+    for (window, nth) in [longest].into_iter().chain(records).flat_map(numbered) {
+        let name = (window.name.as_str(), nth);
+        if !found.insert(name) {
+            continue;
+        }
+        let all: Vec<(&Record, &Window)> = records
+            .iter()
+            .zip(&by_name)
+            .filter_map(|(record, windows)| Some((record, *windows.get(&name)?)))
+            .collect();
+        let reported: BTreeSet<&str> = all.iter().flat_map(|(r, _)| machines_of(r)).collect();
+        let parts: Option<Vec<Part>> =
+            channels.iter().map(|channel| part_of(channel, &all)).collect();
+        let Some(energies) = parts.filter(|_| reported == machines) else { continue };
         common.push(Window {
-            closed: all.iter().all(|w| w.closed),
-            steps: all.iter().map(|w| w.steps).max().unwrap_or(0),
-            tokens: all.iter().map(|w| w.tokens).fold(0.0, f64::max),
-            energies: all.iter().flat_map(|w| w.energies.clone()).collect(),
+            closed: all.iter().all(|(_, w)| w.closed),
+            steps: all.iter().map(|(_, w)| w.steps).max().unwrap_or(0),
+            tokens: all.iter().map(|(_, w)| w.tokens).fold(0.0, f64::max),
+            energies,
             ..window.clone()
         });
     }
     common
+}
+
+/// The windows of a record, each with its number among those of its name.
+fn numbered(record: &Record) -> impl Iterator<Item = (&Window, usize)> {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    record.windows.iter().map(move |window| {
+        let nth = seen.entry(&window.name).or_default();
+        *nth += 1;
+        (window, *nth)
+    })
+}
+
+/// The machines of a record; containers of one machine share its boot.
+fn machines_of(record: &Record) -> impl Iterator<Item = &str> {
+    record.nodes.iter().map(|node| node.boot_id.as_deref().unwrap_or(&node.host))
+}
+
+/// A device's energy in a window, from the record that counts the device where that reported the window.
+fn part_of(channel: &Merged, reported: &[(&Record, &Window)]) -> Option<Part> {
+    let parts = reported.iter().flat_map(|(record, window)| {
+        record.channels.iter().filter_map(move |measured| {
+            let is_its = |p: &&Part| p.host == measured.host && p.channel == measured.channel.name;
+            let part = window.energies.iter().find(is_its)?;
+            (device(record, measured) == channel.device)
+                .then_some((measured.held_by.is_some(), part))
+        })
+    });
+    let (_, part) = parts.min_by_key(|(held, _)| *held)?;
+    Some(Part {
+        host: channel.measured.host.clone(),
+        channel: channel.measured.channel.name.clone(),
+        ..part.clone()
+    })
 }
 
 fn length(record: &Record) -> f64 {
@@ -141,32 +255,17 @@ fn check_same_time(records: &[Record]) -> Result<()> {
 }
 
 fn check_devices_distinct(records: &[Record]) -> Result<()> {
-    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
-    for record in records {
-        for measured in &record.channels {
-            let device = device(record, measured);
-            if let Some(other) = seen.insert(device, &record.id) {
-                return Err(Error::Data(format!(
-                    "{} of {} is in records {other} and {}; its energy would be counted twice",
-                    measured.channel.name, measured.host, record.id
-                )));
-            }
-        }
+    let found = overlaps(records);
+    let Some(first) = found.first() else { return Ok(()) };
+    let of = |index: usize| records.get(index);
+    let measured = of(first.record).and_then(|r| r.channels.get(first.channel));
+    match (measured, of(first.record), of(first.counted_in)) {
+        (Some(measured), Some(record), Some(other)) => Err(Error::Data(format!(
+            "{} of {} is in records {} and {} at the same time; its energy would be counted twice",
+            measured.channel.name, measured.host, other.id, record.id
+        ))),
+        _ => Ok(()),
     }
-    Ok(())
-}
-
-/// A globally unique name of a device: a GPU's UUID, or else the machine and the path.
-fn device(record: &Record, measured: &Measured) -> String {
-    let channel = &measured.channel;
-    if channel.device.starts_with("GPU-") {
-        return channel.device.clone();
-    }
-    let node = record.nodes.iter().find(|node| node.host == measured.host);
-    // containers of one machine have different host names and the same boot id
-    let machine =
-        node.and_then(|node| node.boot_id.clone()).unwrap_or_else(|| measured.host.clone());
-    format!("{machine} {} {}", channel.component, channel.device)
 }
 
 /// The largest of the counts that the programs reported, since ranks may report the same or fewer.

@@ -1,7 +1,7 @@
 //! The run of a record: energy by scope, training window, tokens and job.
 
 use super::document::{End, Measured, Part, Record, Total, Window};
-use super::total::totals;
+use super::total::{components, totals};
 use crate::base::amount::Count;
 use crate::base::error::{Error, Result};
 use crate::base::scope::Scope;
@@ -47,19 +47,51 @@ impl Record {
         scope: Option<Scope>,
     ) -> Result<&'a Total> {
         self.closed()?;
-        if let Some(other) = &self.held_by {
-            return Err(Error::Data(format!(
-                "record {} has no energy: record {other} measured this machine at the same time",
-                self.id
-            )));
-        }
         let found = match scope {
             None => totals.first(),
             Some(scope) => totals.iter().find(|t| t.scope == scope),
         };
-        found.filter(|t| t.energy > Joules::ZERO).ok_or_else(|| {
+        if found.is_some_and(|t| t.energy == Joules::ZERO) {
+            return Err(Error::Data(format!(
+                "record {} is too short for its meters, which counted 0 J",
+                self.id
+            )));
+        }
+        found.ok_or_else(|| {
             let of = scope.map(|s| format!(" of scope {s}")).unwrap_or_default();
-            Error::Data(format!("record {} has no energy{of}", self.id))
+            let why = self
+                .held_by
+                .as_ref()
+                .map(|other| format!(": record {other} measured this machine at the same time"));
+            Error::Data(format!("record {} has no energy{of}{}", self.id, why.unwrap_or_default()))
+        })
+    }
+
+    /// Why the record has no energy; `None` if it has some.
+    pub fn energy_error(&self) -> Option<Error> {
+        self.total(None).err()
+    }
+
+    /// The energy of the widest scope that was measured; of the narrowest if part of each is assumed.
+    pub fn widest(&self) -> Option<&Total> {
+        let mut widest = self.energies.iter().rev();
+        widest.find(|total| self.is_measured(total.scope)).or(self.energies.first())
+    }
+
+    /// Whether the energy of a scope was measured as a whole: a platform's counter may leave out its accelerators, and then
+    /// has less energy than they.
+    pub(crate) fn is_measured(&self, scope: Scope) -> bool {
+        let Some(total) = self.energies.iter().find(|t| t.scope == scope) else { return false };
+        let mut narrower = self.energies.iter().take_while(|t| t.scope != scope);
+        total.energy > Joules::ZERO
+            && total.assumed == Joules::ZERO
+            && narrower.all(|t| t.energy - t.assumed <= total.energy)
+    }
+
+    /// The channels of a scope whose energy counts in another record for some of the time.
+    pub fn held(&self, scope: Scope) -> impl Iterator<Item = &Measured> {
+        self.channels.iter().filter(move |measured| {
+            measured.held_by.is_some() && components(scope).contains(&measured.channel.component)
         })
     }
 
@@ -86,7 +118,9 @@ impl Record {
         let share = |measured: &Measured| {
             let is_its =
                 |part: &&Part| part.host == measured.host && part.channel == measured.channel.name;
-            let part = window.energies.iter().find(is_its);
+            let counts = measured.held_by.is_none()
+                || measured.counted_from.is_some_and(|from| from <= window.from);
+            let part = window.energies.iter().find(is_its).filter(|_| counts);
             Measured {
                 energy: part.map(|p| p.energy),
                 systematic_sd: part
@@ -135,12 +169,31 @@ impl Record {
         self.ended_well().then(|| Tokens::Stated(job.tokens()))
     }
 
-    /// The job, with the measured accelerators if it names none.
+    /// Steps or tokens that the program reported, and those that the job planned, if fewer were done; of the window
+    /// [`TRAIN`], or else of the command.
+    pub fn unfinished(&self) -> Option<(f64, f64)> {
+        let planned = &self.job.as_ref()?.workload;
+        let (steps, tokens) = match self.train() {
+            Some(window) => (Some(window.steps), Some(window.tokens).filter(|n| *n > 0.0)),
+            None => (self.steps, self.tokens),
+        };
+        let done = match (planned.steps, planned.tokens) {
+            (Some(planned), _) => (steps? as f64, planned.get() as f64),
+            (None, Some(planned)) => (tokens?, planned.get() as f64),
+            (None, None) => return None,
+        };
+        (done.0 < done.1).then_some(done)
+    }
+
+    /// The job, with the measured accelerators where it names none or the driver states another model.
     pub(crate) fn described_job(&self, catalog: &Catalog) -> JobSpec {
         let mut job = self.job.clone().unwrap_or_default();
         let gpus: Vec<&Measured> =
             self.channels.iter().filter(|c| c.channel.component == Component::Gpu).collect();
         let unnamed = job.system.name.is_none();
+        if let Some(model) = self.gpu_mismatch(catalog).and_then(|mismatch| mismatch.model) {
+            job.system.gpu = Some(model.measured);
+        }
         if job.system.gpu.is_none() && unnamed {
             let known = |m: &&Measured| m.channel.model.clone();
             job.system.gpu = gpus
@@ -162,11 +215,8 @@ impl Record {
     pub fn meter(&self, scope: Scope) -> String {
         let mut found: Vec<String> = Vec::new();
         for measured in &self.channels {
-            let inside = match scope {
-                Scope::Gpu => measured.channel.component == Component::Gpu,
-                Scope::NodeDc => measured.channel.component == Component::Node,
-                _ => measured.channel.component != Component::Node,
-            };
+            let inside =
+                components(scope).contains(&measured.channel.component) && !measured.is_held();
             let word = format!("{}:{}", measured.channel.component, measured.channel.instrument);
             if inside && !found.contains(&word) {
                 found.push(word);

@@ -7,7 +7,17 @@ use crate::base::units::Joules;
 use crate::record::Component;
 use crate::record::document::{Measured, Total};
 
-/// Energies by scope, the narrowest first.
+/// The components whose channels add up to a scope.
+pub(super) const fn components(scope: Scope) -> &'static [Component] {
+    use Component::{Cpu, Dram, Gpu, Module, Node};
+    match scope {
+        Scope::Gpu => &[Gpu],
+        Scope::NodeDc | Scope::NodeAc | Scope::Facility => &[Node],
+        Scope::Devices | Scope::Codecarbon | Scope::Unstated => &[Gpu, Cpu, Dram, Module],
+    }
+}
+
+/// Energies by scope, the narrowest first; without channels that count in another record.
 ///
 /// `gpu` is the accelerators; `devices` all metered components, if there are more than accelerators; `node_dc` the
 /// platform, if it has a meter.
@@ -18,23 +28,23 @@ pub(super) fn totals(channels: &[Measured]) -> Vec<Total> {
     };
     let mut found = Vec::new();
     if has(&[Gpu]) {
-        found.push(total(Scope::Gpu, channels, &[Gpu]));
+        found.push(total(Scope::Gpu, channels));
     }
     if has(&[Cpu, Dram, Module]) {
-        found.push(total(Scope::Devices, channels, &[Gpu, Cpu, Dram, Module]));
+        found.push(total(Scope::Devices, channels));
     }
     if has(&[Node]) {
-        found.push(total(Scope::NodeDc, channels, &[Node]));
+        found.push(total(Scope::NodeDc, channels));
     }
     found
 }
 
-/// The sum of the channels of some components.
+/// The sum of the channels of a scope.
 ///
 /// Sensors of one kind share their calibration, so their systematic errors add up. Errors of different kinds are
 /// independent, so their squares add up, as for random errors.
-fn total(scope: Scope, channels: &[Measured], components: &[Component]) -> Total {
-    let counted = |c: &&Measured| components.contains(&c.channel.component);
+fn total(scope: Scope, channels: &[Measured]) -> Total {
+    let counted = |c: &&Measured| components(scope).contains(&c.channel.component);
     let mut systematic: BTreeMap<Component, Joules> = BTreeMap::new();
     let (mut known, mut variance) = (true, 0.0);
     let mut sum = Total {
@@ -46,7 +56,7 @@ fn total(scope: Scope, channels: &[Measured], components: &[Component]) -> Total
         covered: 1.0,
         channels: 0,
     };
-    for channel in channels.iter().filter(counted) {
+    for channel in channels.iter().filter(counted).filter(|c| !c.is_held()) {
         let energy = channel.energy.unwrap_or(Joules::ZERO);
         sum.energy += energy;
         sum.channels += 1;

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use wattlaw::base::amount::Count;
 use wattlaw::job::JobSpec;
-use wattlaw::job::model::{ModelSpec, ModelType};
+use wattlaw::job::model::{Family, ModelSpec, ModelType};
 use wattlaw::job::parallelism::{ParallelismSpec, Schedule};
 use wattlaw::job::system::SystemSpec;
 use wattlaw::job::workload::{Lora, LoraTarget, WorkloadSpec};
@@ -52,9 +52,9 @@ prop_compose! {
             (extreme(), extreme(), extreme(), extreme()),
         tied_embeddings in any::<Option<bool>>(),
     ) -> ModelSpec {
-        let t5 = model_type == ModelType::T5;
-        let vit = model_type == ModelType::Vit;
-        let experts_too = model_type == ModelType::Mixtral;
+        let t5 = model_type.family() == Family::T5;
+        let vit = model_type.family() == Family::Vit;
+        let experts_too = model_type.features().experts;
         ModelSpec {
             family: Some(model_type.name().to_owned()),
             layers: layers.or(Some(2)),

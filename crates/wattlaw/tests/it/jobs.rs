@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use wattlaw::base::amount::Count;
 use wattlaw::job::catalog::Catalog;
-use wattlaw::job::model::{ModelSpec, ModelType};
+use wattlaw::job::model::{Family, ModelSpec, ModelType};
 use wattlaw::job::parallelism::{ParallelismSpec, Schedule, TensorScope};
 use wattlaw::job::system::SystemSpec;
 use wattlaw::job::workload::{
@@ -65,7 +65,7 @@ prop_compose! {
         rounds in 1..=3_u64,
         node in any::<Index>(),
     ) -> Degrees {
-        let piped = model_type != ModelType::T5;
+        let piped = model_type.family() != Family::T5;
         let (pp, chunks) = if piped { (stages, chunks) } else { (1, 1) };
         Degrees { model_type, dp, tp, pp, chunks, layers_of_chunk, rest_of_layers, rounds, node }
     }
@@ -194,13 +194,14 @@ fn model(degrees: &Degrees, w: &Widths) -> ModelSpec {
     let model_type = degrees.model_type;
     let heads = degrees.tp * w.heads_of_rank;
     let hidden_size = heads * w.head_dim;
-    let image = model_type == ModelType::Vit;
-    let experts = model_type == ModelType::Mixtral;
+    let image = model_type.family() == Family::Vit;
+    let experts = model_type.features().experts;
+    let latent = model_type.features().latent;
     let decoder = matches!(model_type, ModelType::Gpt2 | ModelType::Opt | ModelType::Llama);
     ModelSpec {
         family: Some(model_type.name().to_owned()),
         layers: Some(degrees.layers()),
-        encoder_layers: (model_type == ModelType::T5).then_some(1 + degrees.rest_of_layers),
+        encoder_layers: (model_type.family() == Family::T5).then_some(1 + degrees.rest_of_layers),
         hidden_size: Some(hidden_size),
         heads: Some(heads),
         kv_heads: Some(divisor(heads, &w.kv_heads)),
@@ -212,6 +213,12 @@ fn model(degrees: &Degrees, w: &Widths) -> ModelSpec {
         tied_embeddings: w.flags.map(|(_, tied)| tied),
         experts: experts.then_some(w.experts),
         top_k: experts.then(|| 1 + w.top_k.index(w.experts as usize) as u64),
+        shared_ffn_size: (experts && w.narrow).then_some(degrees.tp * w.ffn),
+        dense_layers: (experts && w.narrow).then_some(1),
+        window: w.narrow.then_some(w.seq),
+        kv_rank: latent.then_some(w.head_dim),
+        rope_head_dim: latent.then_some(w.head_dim / 2),
+        value_head_dim: latent.then_some(w.head_dim),
         image_size: image.then_some(14 * w.seq),
         patch_size: image.then_some(14),
         ..ModelSpec::default()
@@ -235,10 +242,10 @@ fn workload(degrees: &Degrees, c: &Choices, amount: WorkloadSpec) -> WorkloadSpe
 
 /// A workload with sequences and a task that the model type has.
 fn suited(workload: WorkloadSpec, model_type: ModelType, w: &Widths) -> WorkloadSpec {
-    let encoder_decoder = model_type == ModelType::T5;
+    let encoder_decoder = model_type.family() == Family::T5;
     WorkloadSpec {
         // a multiple of every tensor-parallel degree
-        seq_len: (model_type != ModelType::Vit).then_some(4 * w.seq),
+        seq_len: (model_type.family() != Family::Vit).then_some(4 * w.seq),
         decoder_seq_len: encoder_decoder.then_some(w.decoder_seq),
         task: if encoder_decoder { None } else { workload.task.clone() },
         ..workload
@@ -248,7 +255,7 @@ fn suited(workload: WorkloadSpec, model_type: ModelType, w: &Widths) -> Workload
 fn parallelism(degrees: &Degrees, c: &Choices) -> ParallelismSpec {
     let grouped = c.strategy == "hsdp" && degrees.dp > 1;
     // an image's patches and class token need not divide by the degree
-    let sequence_parallel = c.sequence_parallel && degrees.model_type != ModelType::Vit;
+    let sequence_parallel = c.sequence_parallel && degrees.model_type.family() != Family::Vit;
     let spec = ParallelismSpec {
         strategy: (degrees.dp > 1).then(|| c.strategy.parse().unwrap()),
         dp: Some(degrees.dp),

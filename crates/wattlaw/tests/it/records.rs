@@ -11,12 +11,12 @@ use wattlaw::base::units::{Joules, Seconds, Watts};
 use wattlaw::data::dataset::{Dataset, to_csv};
 use wattlaw::job::JobSpec;
 use wattlaw::job::catalog::Catalog;
-use wattlaw::record::document::{End, Measured, Node, Record, SCHEMA, State};
+use wattlaw::record::document::{End, LeftOut, Measured, Node, Record, SCHEMA, Sharing, State};
 use wattlaw::record::event::{Entry, Event};
 use wattlaw::record::finalizer::Finalizer;
 use wattlaw::record::merge::merge;
 use wattlaw::record::reading::{HEADER, Reading};
-use wattlaw::record::report::{Statement, UserMetadata};
+use wattlaw::record::report::{Bound, QualificationKind, Statement, UserMetadata};
 use wattlaw::record::trace::ChannelTrace;
 use wattlaw::record::{Channel, Component, Instrument, Sample};
 
@@ -70,6 +70,7 @@ fn opened(host: &str, channels: Vec<Channel>) -> Record {
         job: None,
         faults: Vec::new(),
         notes: Vec::new(),
+        left_out: Vec::new(),
     }
 }
 
@@ -369,7 +370,12 @@ fn stated(records: &[Record], said: &UserMetadata) -> Statement {
 #[test]
 fn repeats_reduce_the_random_error_only() {
     let one = stated(&[closed("a")], &UserMetadata::default());
-    let four: Vec<_> = ["a", "b", "c", "d"].map(closed).to_vec();
+    // one after another, since they are of one GPU
+    let four = ["a", "b", "c", "d"].map(|host| {
+        let mut record = closed(host);
+        record.started_at = format!("2026-03-0{}T12:00:00.000Z", host.as_bytes()[0] - b'`');
+        record
+    });
     let four = stated(&four, &UserMetadata::default());
     let mean = four.mean.unwrap();
     assert!(near(mean.energy_j, one.energy_j));
@@ -401,6 +407,7 @@ fn a_statement_has_only_known_values() {
         pue: Some(1.2),
         location: Some("Quebec, Canada".to_owned()),
         training_type: Some("fine-tuning".to_owned()),
+        left_out: 0,
     };
     let full = stated(std::slice::from_ref(&record), &said);
     // 3500 J are 0.000972 kWh
@@ -415,7 +422,7 @@ fn a_statement_has_only_known_values() {
     assert_eq!(
         card,
         "co2_eq_emissions:\n  emissions: 0.5833\n  source: \"energy measured with wattlaw 0.1.0 (scope devices, meter gpu:counter \
-         cpu:assumed); 500 g CO2e/kWh as given by the user; PUE 1.2 as given by the user\"\n  training_type: \"fine-tuning\"\n  \
+         cpu:assumed); 500 g CO2e/kWh as given by the user; PUE 1.2 as given by the user; scope gpu is 3000 J, σ 150.5 J\"\n  training_type: \"fine-tuning\"\n  \
          geographical_location: \"Quebec, Canada\"\n  hardware_used: \"1 × a100-sxm4-40gb\"\n"
     );
     let paragraph = full.annex_xi();
@@ -455,9 +462,313 @@ fn records_are_reported_at_a_scope_that_all_have() {
     assert!(error.unwrap_err().to_string().contains("no scope in common"));
     let both = stated(&[closed("a"), without_gpu], &UserMetadata::default());
     assert_eq!(both.scope, Scope::Devices);
-    let twice =
-        Statement::from_records(&[closed("a"), closed("a")], &UserMetadata::default(), &catalog);
-    assert_eq!(twice.unwrap_err().to_string(), "record 20260301T120000Z-a occurs twice");
+}
+
+/// A record like `closed` that began later, by another container: another host name, the same boot and devices.
+fn container(host: &str, later_s: u32) -> Record {
+    let mut record = closed(host);
+    record.nodes[0].boot_id = Some("boot-a".to_owned());
+    record.started_at = format!("2026-03-01T12:00:{later_s:02}.000Z");
+    record.ended_at = Some(format!("2026-03-01T12:00:{:02}.000Z", later_s + 11));
+    record
+}
+
+fn caveats(records: &[Record]) -> (f64, String) {
+    let statement = stated(records, &UserMetadata::default());
+    (statement.energy_j, statement.caveats.join(" "))
+}
+
+#[test]
+fn energy_that_two_records_hold_is_counted_once_and_said() {
+    let (a, mut b) = (closed("a"), closed("b"));
+    b.channels[0].channel.device = "GPU-other".to_owned();
+    let merged = merge(&[a.clone(), b.clone()]).unwrap();
+    // a merged record beside its parts, in any order
+    let (energy, said) = caveats(&[a.clone(), merged.clone(), b.clone()]);
+    assert!(near(energy, 6000.0), "{energy}");
+    assert!(said.contains(&format!("Record {} is part of the merged record", a.id)), "{said}");
+    // a copy
+    let (energy, said) = caveats(&[a.clone(), a.clone(), a.clone()]);
+    assert!(near(energy, 3000.0) && said.contains("occurs twice; it is counted once"), "{said}");
+    // two containers that read one GPU at the same time
+    let (energy, said) = caveats(&[a.clone(), container("c", 0)]);
+    assert!(near(energy, 3000.0), "{energy}");
+    assert!(said.contains("measured gpu0 of c and cpu0 of c at the same time"), "{said}");
+    // for half of the time: 3000 J and the other half of 3000 J, whose power is not known
+    let half = [a.clone(), container("c", 5)];
+    let (energy, said) = caveats(&half);
+    assert!(near(energy, 4500.0) && said.contains("for 50 % of the time"), "{energy} {said}");
+    assert!(stated(&half, &UserMetadata::default()).random_sd_j > 1500.0 / 3f64.sqrt());
+    // a command within another one's, and one after it
+    let mut nested = container("c", 2);
+    nested.duration = Some(s(4.0));
+    assert!(near(caveats(&[nested, a.clone()]).0, 3000.0));
+    let (energy, said) = caveats(&[a.clone(), container("c", 10)]);
+    assert!(near(energy, 6000.0) && !said.contains("at the same time"), "{energy} {said}");
+    // one machine's CPU counts once though the GPUs differ
+    let mut neighbour = container("c", 0);
+    neighbour.channels[0].channel.device = "GPU-other".to_owned();
+    let all = UserMetadata { scope: Some(Scope::Devices), ..UserMetadata::default() };
+    assert!(near(stated(&[a, neighbour], &all).energy_j, 6500.0));
+}
+
+/// A record like `trained` of another rank on the machine `a`: the first one holds its devices, wholly or until a time.
+fn second_rank(until: Option<f64>) -> Record {
+    let mut record = opened("a", gpu_and_cpu());
+    record.id = "20260301T120000Z-rank1".to_owned();
+    record.held_by = Some("/runs/20260301T120000Z-a".to_owned());
+    for measured in &mut record.channels {
+        measured.held_by = record.held_by.clone();
+    }
+    let mut entries = vec![
+        happened(1.0, Event::CommandBegin),
+        happened(3.0, Event::WindowBegin { name: "epoch".to_owned() }),
+        happened(5.0, Event::WindowEnd { name: None }),
+        ended(11.0, WELL),
+    ];
+    for channel in ["gpu0", "cpu0"] {
+        let taken = Event::TakenOver { channel: channel.to_owned() };
+        entries.extend(until.map(|at| happened(at, taken)));
+    }
+    let mut record = close(record, entries, &lines(12.0));
+    record.ended_at = Some("2026-03-01T12:00:11.000Z".to_owned());
+    record
+}
+
+#[test]
+fn a_device_is_handed_over_from_record_to_record() {
+    let catalog = Catalog::built_in().unwrap();
+    // the first one's command ended after five of ten seconds
+    let second = second_rank(Some(6.0));
+    assert!(near(second.energies[0].energy.value(), 1500.0), "{:?}", second.energies);
+    assert!(near(second.energies[0].covered, 0.5));
+    assert_eq!(second.channels[0].counted_from, Some(s(6.0)));
+    assert_eq!(Record::from_json(&second.to_json().unwrap()).unwrap(), second);
+    let said = "he energy of gpu0 counts in record /runs/20260301T120000Z-a for the first 5.0 s";
+    assert!(
+        stated(std::slice::from_ref(&second), &UserMetadata::default())
+            .caveats
+            .join(" ")
+            .contains(said)
+    );
+    assert!(
+        second
+            .to_measurement(None, &catalog)
+            .unwrap_err()
+            .to_string()
+            .contains("counts gpu0 in the same time")
+    );
+    let entries = vec![happened(1.0, Event::CommandBegin), ended(6.0, WELL)];
+    let mut first = close(opened("a", gpu_and_cpu()), entries, &lines(7.0));
+    first.ended_at = Some("2026-03-01T12:00:06.000Z".to_owned());
+    // both together are the machine's ten seconds, merged or not
+    let merged = merge(&[first.clone(), second.clone()]).unwrap();
+    assert!(near(merged.energies[0].energy.value(), 3000.0), "{:?}", merged.energies);
+    assert!(near(merged.energies[0].covered, 1.0) && merged.channels.len() == 2);
+    assert!(near(stated(&[first, second], &UserMetadata::default()).energy_j, 3000.0));
+}
+
+#[test]
+fn what_is_measured_counts_though_a_neighbour_holds_the_rest() {
+    let mut record = opened("a", gpu_and_cpu());
+    record.held_by = Some("/runs/other".to_owned());
+    record.channels[1].held_by = record.held_by.clone();
+    record.job = Some(JobSpec::from_toml(JOB).unwrap());
+    let entries = vec![happened(1.0, Event::CommandBegin), ended(11.0, WELL)];
+    let record = close(record, entries, &lines(12.0));
+    assert_eq!(record.energies.len(), 1);
+    let run = record.to_measurement(None, &Catalog::built_in().unwrap()).unwrap();
+    assert!(near(run.energy.unwrap().value(), 3000.0));
+    let error = record.total(Some(Scope::Devices)).unwrap_err().to_string();
+    assert!(error.contains("no energy of scope devices: record /runs/other measured"), "{error}");
+}
+
+#[test]
+fn a_window_of_any_rank_has_the_energy_of_the_machine() {
+    let (first, second) = (closed("a"), second_rank(None));
+    assert!(second.energies.is_empty());
+    assert!(near(second.windows[0].energies[0].energy.value(), 600.0));
+    let merged = merge(&[first.clone(), second.clone()]).unwrap();
+    assert!(near(merged.energies[0].energy.value(), 3000.0) && merged.channels.len() == 2);
+    let [window] = merged.windows.as_slice() else { panic!("{:?}", merged.windows) };
+    let energies: Vec<f64> = window.energies.iter().map(|part| part.energy.value()).collect();
+    assert!(window.name == "epoch" && near(energies[0], 600.0) && near(energies[1], 100.0));
+    assert_eq!(energies.len(), 2);
+    // another node did not report it
+    let mut other = closed("b");
+    other.channels[0].channel.device = "GPU-other".to_owned();
+    assert!(merge(&[first, second, other]).unwrap().windows.is_empty());
+}
+
+#[test]
+fn the_gpus_of_the_job_are_held_against_the_meters() {
+    let catalog = Catalog::built_in().unwrap();
+    let mut record = closed("a");
+    let job = |system: &str| JobSpec::from_toml(&format!("{JOB}[system]\n{system}\n")).unwrap();
+    // one of four GPUs was measured
+    record.job = Some(job("gpu = 'a100-sxm4-40gb'\ngpus = 4"));
+    let carbon = UserMetadata { intensity_g_per_kwh: Some(100.0), ..UserMetadata::default() };
+    let statement = stated(std::slice::from_ref(&record), &carbon);
+    assert_eq!(statement.hardware.as_deref(), Some("1 × a100-sxm4-40gb"));
+    assert_eq!((statement.energy_per_token_j, statement.pj_per_flop), (None, None));
+    let said = "the job has 4 GPUs, but 1 was measured, so the energy is that of 1";
+    assert!(statement.annex_xi().contains(said), "{}", statement.annex_xi());
+    let said = &said[1..];
+    assert!(statement.caveats.join(" ").contains(said), "{:?}", statement.caveats);
+    assert!(!statement.markdown().contains("4 × a100"), "{}", statement.markdown());
+    let error = record.to_measurement(None, &catalog).unwrap_err().to_string();
+    assert!(error.starts_with("1 of the 4 GPUs of record"), "{error}");
+    assert!(record.defects(&catalog).iter().any(|d| d.text.ends_with(said)));
+    // degrees state a number of GPUs too
+    record.job = Some(JobSpec::from_toml(&format!("{JOB}[parallelism]\ndp = 2\n")).unwrap());
+    assert!(record.to_measurement(None, &catalog).is_err());
+    // the driver's word on the model counts
+    record.job = Some(job("gpu = 'rtx-4090'"));
+    let statement = stated(std::slice::from_ref(&record), &carbon);
+    assert_eq!(statement.hardware.as_deref(), Some("1 × a100-sxm4-40gb"));
+    assert!(statement.caveats.join(" ").contains("states the GPU rtx-4090"));
+    let data = Dataset::from_records(&[record], "runs", None, &catalog).unwrap();
+    assert_eq!(data.runs[0].gpu(), "a100-sxm4-40gb");
+    assert!(data.notes[0].contains("rtx-4090 for a100-sxm4-40gb"), "{:?}", data.notes);
+}
+
+/// The statement of a record, whose sentence for the regulator and model card both hold `said`.
+#[track_caller]
+fn qualified(record: &Record, kind: QualificationKind, said: &[&str]) -> Statement {
+    let carbon = UserMetadata { intensity_g_per_kwh: Some(100.0), ..UserMetadata::default() };
+    let statement = stated(std::slice::from_ref(record), &carbon);
+    assert!(statement.qualifications.iter().any(|q| q.kind == kind), "{statement:?}");
+    let everywhere = [
+        statement.annex_xi(),
+        statement.model_card().unwrap(),
+        statement.caveats.join(" ").to_lowercase(),
+    ];
+    for (text, said) in everywhere.iter().flat_map(|text| said.iter().map(move |s| (text, s))) {
+        assert!(
+            text.contains(said) || text.contains(&said.to_lowercase()),
+            "{said} is not in {text}"
+        );
+    }
+    for text in &everywhere[..2] {
+        assert!(text.contains("bound: "), "{text}");
+    }
+    statement
+}
+
+#[test]
+fn what_is_missing_or_too_much_stands_in_the_sentence() {
+    // a GPU that is lost after four of ten seconds: 1200 J of 3000 J were counted
+    let lines: Vec<String> = lines(12.0)
+        .into_iter()
+        .map(|line| match line.split_once(",gpu0,") {
+            Some((at, _)) if at.parse::<f64>().unwrap() > 5.0 => format!("{at},gpu0,,,,,,,,"),
+            _ => line,
+        })
+        .collect();
+    let entries = vec![happened(1.0, Event::CommandBegin), ended(11.0, WELL)];
+    let lost = close(opened("a", gpu_and_cpu()), entries, &lines);
+    let statement = qualified(
+        &lost,
+        QualificationKind::PartCovered,
+        &["gpu0 has readings in only 40 % of the time"],
+    );
+    assert!(near(statement.energy_j, 1200.0) && near(statement.missing_j, 1800.0), "{statement:?}");
+    assert_eq!(statement.qualifications[0].bound, Some(Bound::Lower));
+    // the true 3000 J are within the interval that it deserves
+    assert!(statement.energy_j + statement.sd_j.unwrap() > 3000.0, "{statement:?}");
+    assert!(statement.annex_xi().contains("1800 J are missing"), "{}", statement.annex_xi());
+    assert!(statement.markdown().contains("1200 J: a lower bound"), "{}", statement.markdown());
+
+    let mut mig = closed("a");
+    mig.channels[0].shared = Some(Sharing::Mig);
+    let statement = qualified(&mig, QualificationKind::Shared, &["gpu0 is partitioned (MIG)"]);
+    assert!(statement.annex_xi().contains("The energy is an upper bound: gpu0"));
+
+    let mut left_out = closed("a");
+    let reason = "permission denied".to_owned();
+    left_out.left_out =
+        vec![LeftOut { name: "GPU 1".to_owned(), component: Component::Gpu, reason }];
+    let statement = qualified(
+        &left_out,
+        QualificationKind::LeftOut,
+        &["GPU 1 was not measured: permission denied"],
+    );
+    assert!(near(statement.missing_j, 3000.0));
+
+    let mut job = closed("a");
+    job.job = Some(JobSpec::from_toml("[system]\ngpu = 'a100-sxm4-40gb'\ngpus = 4\n").unwrap());
+    let statement = qualified(
+        &job,
+        QualificationKind::GpuMismatch,
+        &["the job has 4 GPUs, but 1 was measured"],
+    );
+    assert!(near(statement.missing_j, 9000.0));
+
+    // the energy of a CPU is not that of the job's GPUs
+    let mut cpu = closed("a");
+    cpu.job = Some(JobSpec::from_toml("[system]\ngpu = 'a100-sxm4-40gb'\n").unwrap());
+    cpu.channels.remove(0);
+    cpu.energies.remove(0);
+    qualified(&cpu, QualificationKind::GpuMismatch, &["no GPU of the job was measured"]);
+
+    let held = second_rank(Some(6.0));
+    qualified(&held, QualificationKind::HeldElsewhere, &["for the first 5.0 s"]);
+    // what is complete is not qualified
+    let whole = stated(&[closed("a")], &UserMetadata::default());
+    assert!(whole.qualifications.is_empty() && !whole.annex_xi().contains("bound"));
+}
+
+#[test]
+fn the_widest_measured_scope_is_stated_and_the_others_beside_it() {
+    let mut record = closed("a");
+    record.channels[1].channel.instrument = Instrument::Counter;
+    record.channels[1].channel.systematic = Some(0.05);
+    record.energies[1].assumed = Joules::ZERO;
+    record.energies[1].systematic_sd = Some(Joules::new(160.0));
+    let statement = stated(std::slice::from_ref(&record), &UserMetadata::default());
+    assert_eq!((statement.scope, statement.other_scopes[0].scope), (Scope::Devices, Scope::Gpu));
+    assert!(statement.annex_xi().contains("For the same runs, scope gpu is 3000 J, σ 150.5 J."));
+    assert!(statement.markdown().contains("| also | `gpu`: 3000 J"), "{}", statement.markdown());
+    let narrow = UserMetadata {
+        scope: Some(Scope::Gpu),
+        intensity_g_per_kwh: Some(100.0),
+        ..UserMetadata::default()
+    };
+    let card = stated(&[record], &narrow).model_card().unwrap();
+    assert!(card.contains("scope devices is 3500 J"), "{card}");
+}
+
+#[test]
+fn records_without_energy_are_left_out_and_said() {
+    let statement = stated(&[closed("a"), opened("b", Vec::new())], &UserMetadata::default());
+    assert!(near(statement.energy_j, 3000.0) && statement.runs.len() == 1);
+    let said = "The energy is a lower bound: left out: record 20260301T120000Z-b is not closed";
+    assert!(statement.annex_xi().contains(said), "{}", statement.annex_xi());
+    // what the other record counts is not missing
+    let statement = stated(&[closed("a"), second_rank(None)], &UserMetadata::default());
+    assert_eq!(statement.qualifications[0].bound, None);
+    let catalog = Catalog::built_in().unwrap();
+    let alone = Statement::from_records(&[second_rank(None)], &UserMetadata::default(), &catalog);
+    assert!(alone.unwrap_err().to_string().contains("measured this machine at the same time"));
+}
+
+#[test]
+fn runs_that_share_energy_are_not_fitted() {
+    let catalog = Catalog::built_in().unwrap();
+    let with_job = |mut record: Record| {
+        record.job = Some(JobSpec::from_toml(JOB).unwrap());
+        record
+    };
+    let (a, mut b) = (with_job(closed("a")), with_job(closed("b")));
+    b.channels[0].channel.device = "GPU-other".to_owned();
+    let merged = merge(&[a.clone(), b.clone()]).unwrap();
+    let of = |records: &[Record]| Dataset::from_records(records, "runs", None, &catalog).unwrap();
+    let data = of(&[a.clone(), b, merged.clone()]);
+    assert_eq!((data.runs.len(), &data.runs[0].run_id), (1, &merged.id));
+    assert!(data.notes[0].contains("part of the merged record"), "{:?}", data.notes);
+    let data = of(&[a.clone(), with_job(container("c", 5))]);
+    assert_eq!((data.runs.len(), &data.runs[0].run_id), (1, &a.id));
+    assert!(data.notes[1].contains("1 records share energy"), "{:?}", data.notes);
 }
 
 proptest! {

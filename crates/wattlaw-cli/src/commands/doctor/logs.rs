@@ -6,15 +6,14 @@ use serde::Serialize;
 use serde_json::json;
 
 use wattlaw::job::catalog::Catalog;
-use wattlaw_import;
-use wattlaw_import::Options;
+use wattlaw_import::{self, Options, Source};
 use wattlaw_meter::folder;
 
 use crate::commands::import as logs;
 use crate::failure::{Done, Failure};
 use crate::format::Format;
 use crate::schema::Schema;
-use crate::{files, render};
+use crate::{files, records, render};
 
 /// A finding: a data issue of a log, or a defect of a record.
 #[derive(Debug, Serialize)]
@@ -44,7 +43,12 @@ const RECORD: &str = "record";
 /// A file that cannot be read; the findings of the other files are printed first.
 pub fn run(paths: &[PathBuf], format: Format) -> Done {
     let catalog = Catalog::built_in()?;
-    let checked: Vec<CheckedFile> = paths.iter().map(|path| check_file(path, &catalog)).collect();
+    let (files, left_out) = files_of(paths)?;
+    let checked: Vec<CheckedFile> = files.iter().map(|path| check_file(path, &catalog)).collect();
+    for path in &left_out {
+        let text = format!("left out: {}: neither a record nor a log", path.display());
+        render::note("note", &text);
+    }
     match format {
         Format::Json => {
             let rows: Vec<_> = checked
@@ -70,10 +74,43 @@ pub fn run(paths: &[PathBuf], format: Format) -> Done {
     }
 }
 
+/// The records and logs of paths. Beside records, as a glob of a sweep's folder gives them, what is neither is left out.
+///
+/// # Errors
+/// A path that does not exist, or a folder that cannot be read.
+fn files_of(paths: &[PathBuf]) -> Done<(Vec<PathBuf>, Vec<PathBuf>)> {
+    let mut found = Vec::new();
+    for path in paths {
+        match records::is_place(path) {
+            true => found.extend(records::places(path)?),
+            false => found.push(path.clone()),
+        }
+    }
+    let is_record = |path: &Path| match path.is_dir() {
+        true => path.join(folder::RUN).exists(),
+        false => path.file_name().is_some_and(|name| name == folder::RUN),
+    };
+    if !found.iter().any(|path| is_record(path)) {
+        return Ok((found, Vec::new()));
+    }
+    Ok(found
+        .into_iter()
+        .partition(|path| is_record(path) || !path.exists() || (path.is_file() && is_log(path))))
+}
+
+/// Whether a file is a log of a known format.
+fn is_log(path: &Path) -> bool {
+    let name = path.display().to_string();
+    files::open(path).is_ok_and(|mut input| {
+        let mut source = Source { name: &name, input: &mut input };
+        source.format().is_ok_and(|format| format.is_some())
+    })
+}
+
 fn check_file(path: &Path, catalog: &Catalog) -> CheckedFile {
     let file = path.display().to_string();
     if path.is_dir() || path.file_name().is_some_and(|name| name == folder::RUN) {
-        return record(path, file);
+        return record(path, file, catalog);
     }
     match logs::read(None, &[path.to_owned()], Options::default()) {
         Ok((format, log)) => {
@@ -96,11 +133,11 @@ fn check_file(path: &Path, catalog: &Catalog) -> CheckedFile {
     }
 }
 
-fn record(path: &Path, file: String) -> CheckedFile {
+fn record(path: &Path, file: String, catalog: &Catalog) -> CheckedFile {
     match folder::read(path) {
         Ok(record) => {
             let findings = record
-                .defects()
+                .defects(catalog)
                 .into_iter()
                 .map(|d| Finding { line: None, times: 1, kind: d.kind.to_string(), text: d.text })
                 .collect();

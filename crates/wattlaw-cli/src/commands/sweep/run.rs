@@ -201,7 +201,7 @@ impl Progress<'_> {
         if left.jobs > 0 {
             line += &format!("; remaining: {}", remaining(&left));
         }
-        anstream::eprintln!("{line}");
+        anstream::eprintln!("{}", render::lines(&line));
     }
 
     /// Prints the result of the sweep.

@@ -40,6 +40,7 @@ pub fn run(args: &Args) -> Done {
                 "waiting": sweep.count(JobStatus::Waiting),
                 "running": sweep.count(JobStatus::Running),
                 "done": sweep.count(JobStatus::Done),
+                "incomplete": sweep.count(JobStatus::Incomplete),
                 "failed": sweep.count(JobStatus::Failed),
                 "interrupted": sweep.count(JobStatus::Interrupted),
                 "usage": sweep.usage(),
@@ -74,7 +75,9 @@ fn table(sweep: &Sweep) -> String {
     let failed: Vec<String> = sweep
         .jobs
         .iter()
-        .filter_map(|job| Some(format!("{}: {}\n", job.run_id, job.reason.as_ref()?)))
+        .filter_map(|job| {
+            Some(render::lines(&format!("{}: {}\n", job.run_id, job.reason.as_ref()?)))
+        })
         .collect();
     if !failed.is_empty() {
         out += &format!("\n{}{}", render::heading("failures"), failed.concat());
@@ -127,7 +130,9 @@ fn row(job: &JobReport) -> Vec<String> {
 /// Number of jobs by status: `9 of 12 jobs done, 1 failed`.
 pub fn counts(sweep: &Sweep) -> String {
     let mut text = format!("{} of {} jobs done", sweep.count(JobStatus::Done), sweep.jobs.len());
-    for status in [JobStatus::Failed, JobStatus::Interrupted, JobStatus::Running] {
+    for status in
+        [JobStatus::Incomplete, JobStatus::Failed, JobStatus::Interrupted, JobStatus::Running]
+    {
         let n = sweep.count(status);
         if n > 0 {
             text += &format!(", {n} {status}");

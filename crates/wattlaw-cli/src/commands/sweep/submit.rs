@@ -82,7 +82,7 @@ pub fn run(args: &Args) -> Done {
     let left = sweep.jobs.iter().zip(&jobs).filter(|(report, _)| {
         let open = match report.status {
             JobStatus::Waiting | JobStatus::Interrupted => true,
-            JobStatus::Failed => args.each.retry_failed,
+            JobStatus::Failed | JobStatus::Incomplete => args.each.retry_failed,
             JobStatus::Running | JobStatus::Done => false,
         };
         open && !queued.contains_key(&report.run_id)
@@ -200,9 +200,12 @@ fn summary(args: &Args, count: usize, sweep: &Sweep, queued: &BTreeMap<String, Q
     let mut text = format!("{count} of {} jobs {verb}", sweep.jobs.len());
     let waits = |job: &&JobReport| {
         queued.contains_key(&job.run_id)
-            && !matches!(job.status, JobStatus::Done | JobStatus::Failed)
+            && !matches!(job.status, JobStatus::Done | JobStatus::Failed | JobStatus::Incomplete)
     };
-    let failed = if args.each.retry_failed { 0 } else { sweep.count(JobStatus::Failed) };
+    let failed = match args.each.retry_failed {
+        true => 0,
+        false => sweep.count(JobStatus::Failed) + sweep.count(JobStatus::Incomplete),
+    };
     for (n, what) in [
         (sweep.count(JobStatus::Done), "done"),
         (sweep.jobs.iter().filter(waits).count(), "already in the queue"),

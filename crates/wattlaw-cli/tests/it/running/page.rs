@@ -101,6 +101,7 @@ pub fn execute(command: &str, directory: &Path) -> Ran {
         .env("PATH", path)
         // locks on the machine's meters, which others may hold
         .env("TMPDIR", directory)
+        .env("XDG_RUNTIME_DIR", directory)
         .current_dir(directory)
         .finish_within(LIMIT)
         .into()

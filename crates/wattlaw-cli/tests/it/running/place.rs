@@ -68,6 +68,7 @@ pub fn apart(command: &mut Command, folder: &Path) {
     command
         .current_dir(folder)
         .env("TMPDIR", folder)
+        .env("XDG_RUNTIME_DIR", folder)
         .env("WATTLAW_SYSFS", folder.join("no-sysfs"))
         .env("WATTLAW_NVML", folder.join("no-nvml"))
         .env_remove("WATTLAW_EVENTS")

@@ -42,7 +42,7 @@ pub(super) fn read(
     map: Option<&ColumnMap>,
     keep: impl Fn(&csv::StringRecord) -> bool,
 ) -> Result<Read> {
-    let mut reader = csv_text::reader(bytes);
+    let mut reader = csv_text::reader(bytes, file)?;
     let headers = reader.headers().map_err(|e| csv_text::syntax(&e, file))?.clone();
     if headers.iter().all(str::is_empty) {
         return Err(Error::Data("the file is empty; a run table begins with a header".into())
@@ -52,7 +52,7 @@ pub(super) fn read(
     let (mut runs, mut shapeless) = (Vec::new(), Vec::new());
     let mut shapes = Shapes(None);
     for record in reader.records() {
-        let record = record.map_err(|e| csv_text::syntax(&e, file))?;
+        let record = csv_text::plain(record.map_err(|e| csv_text::syntax(&e, file))?);
         if !keep(&record) {
             continue;
         }

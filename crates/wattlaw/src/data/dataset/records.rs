@@ -5,12 +5,13 @@ use crate::base::error::{Error, Location, Result};
 use crate::base::scope::Scope;
 use crate::job::catalog::Catalog;
 use crate::record::document::Record;
+use crate::record::overlap::{CountedOnce, counted_once};
 
 impl Dataset {
     /// The runs of successful records, in order; `scope` selects the energy where records have several.
     ///
-    /// Records of commands that failed or were stopped, and records without a complete job, are left out; the notes
-    /// list them.
+    /// Records of commands that failed or were stopped, records without a complete job, and records that share energy with
+    /// another one are left out; the notes list them.
     ///
     /// # Errors
     /// [`Error::Data`] where no run is left, with the reason for the first record.
@@ -23,9 +24,22 @@ impl Dataset {
         let (mut runs, mut notes) = (Vec::new(), Vec::new());
         let mut failed = 0;
         let mut odd = Vec::new();
-        for record in records {
+        let mut contradicted = Vec::new();
+        let CountedOnce { records, notes: overlaps } = counted_once(records);
+        notes.extend(overlaps.into_iter().map(|note| note.text));
+        let shared = records.iter().filter(|counted| counted.reduced).count();
+        if shared > 0 {
+            notes.push(format!(
+                "{shared} records share energy with another record and were left out"
+            ));
+        }
+        for record in records.iter().filter(|c| !c.reduced).map(|counted| &counted.record) {
             match record.to_measurement(scope, catalog) {
-                Ok(run) if record.ended_well() => runs.push(run),
+                Ok(run) if record.ended_well() => {
+                    let model = record.gpu_mismatch(catalog).and_then(|mismatch| mismatch.model);
+                    contradicted.extend(model.map(|model| (record.id.clone(), model)));
+                    runs.push(run);
+                }
                 Ok(_) => failed += 1,
                 Err(_) if record.closed().is_ok() && !record.ended_well() => failed += 1,
                 Err(error) => odd.push(error.to_string()),
@@ -36,6 +50,14 @@ impl Dataset {
         }
         if let Some(first) = odd.first() {
             notes.push(format!("{} records are not runs; the first because {first}", odd.len()));
+        }
+        if let Some((id, model)) = contradicted.first() {
+            notes.push(format!(
+                "{} records state another GPU than the driver, which counts; the first is {id}: {} for {}",
+                contradicted.len(),
+                model.stated,
+                model.measured
+            ));
         }
         if runs.is_empty() {
             let why = match notes.as_slice() {

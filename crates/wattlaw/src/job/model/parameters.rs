@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Architecture, Family, Norm, Positions};
+use super::types::{Narrow, QkNorm};
+use super::{Architecture, Experts, Family, Norm, Relative};
 use crate::job::task::Task;
 
 /// Parameters of a model by part; each is a count of scalars.
@@ -37,8 +38,7 @@ impl Architecture {
     /// Source: the layers' definitions in Hugging Face transformers; checked against `tests/golden/parameters.json`.
     pub fn parameters(&self) -> Parameters {
         let pooler = if self.pooler { self.square_with_bias() } else { 0 };
-        let classifier = self.classes * (self.hidden_size + 1);
-        self.with_head(pooler + classifier + self.untied_head())
+        self.with_head(pooler + self.classifier(self.classes) + self.untied_head())
     }
 
     /// Parameters of the model that is trained for `task`.
@@ -50,13 +50,15 @@ impl Architecture {
             (Task::MaskedLm, _) => {
                 let untied =
                     if self.tied_embeddings { 0 } else { self.vocab_size * self.embedding_size };
-                self.square_with_bias() + 2 * self.hidden_size + self.vocab_size + untied
+                let e = self.embedding_size;
+                let bias = if self.model_type.features().transform_bias { e } else { 0 };
+                self.hidden_size * e + bias + self.norm_parameters(e) + self.vocab_size + untied
             }
             (Task::CausalLm, _) => self.untied_head(),
             (Task::Classification { labels }, Family::Bert) => {
                 self.square_with_bias() + labels * (self.hidden_size + 1)
             }
-            (Task::Classification { labels }, Family::Vit) => labels * (self.hidden_size + 1),
+            (Task::Classification { labels }, Family::Vit) => self.classifier(labels),
             // transformers' decoder classifiers are one projection without bias
             (Task::Classification { labels }, _) => labels * self.hidden_size,
         };
@@ -69,7 +71,7 @@ impl Architecture {
         match self.experts {
             Some(experts) => {
                 let idle = (experts.count - experts.top_k) * self.expert_parameters();
-                all - idle * self.total_layers()
+                all - idle * (self.total_layers() - experts.dense_layers)
             }
             None => all,
         }
@@ -79,29 +81,49 @@ impl Architecture {
         let embedding = self.embedding_parameters();
         let attention = self.attention_parameters();
         let cross = if self.encoder_layers > 0 { attention } else { 0 };
-        let ffn = self.ffn_parameters();
-        let norm = 2 * self.norm_parameters();
-        let relative = match self.positions {
-            Positions::Relative { buckets } => buckets * self.heads * self.stacks(),
-            _ => 0,
-        };
-        let final_norms = if self.final_norm { self.stacks() * self.norm_parameters() } else { 0 };
-        let cross_and_its_norm = if cross > 0 { cross + self.norm_parameters() } else { 0 };
-        let layers = self.total_layers() * (attention + ffn + norm)
-            + self.layers * cross_and_its_norm
-            + relative
-            + final_norms;
+        let norm = self.norms_per_layer * self.norm_parameters(self.hidden_size)
+            + if self.layer_scale { 2 * self.hidden_size } else { 0 };
+        // layers of two kinds, and layers that share weights, have the mean each
+        let all_layers = self.total_layers();
+        let distinct = self.distinct_layers.unwrap_or(all_layers);
+        let mean = |sum: u64| sum / all_layers;
+        let attention_per_layer = mean(attention * distinct);
+        let ffn = self.ffn_of_all_layers() * distinct / all_layers;
+        let (ffn_per_layer, norm_per_layer) = (mean(ffn), mean(norm * distinct));
+        let exact = distinct * (attention + norm) + ffn;
+        let rounded = all_layers * (attention_per_layer + ffn_per_layer + norm_per_layer);
+        let beside_layers = self.beside_layers() + (exact - rounded);
+        let cross_and_its_norm =
+            if cross > 0 { cross + self.norm_parameters(self.hidden_size) } else { 0 };
+        let layers = rounded + self.layers * cross_and_its_norm + beside_layers;
         Parameters {
             embedding,
-            attention_per_layer: attention,
+            attention_per_layer,
             cross_attention_per_layer: cross,
-            ffn_per_layer: ffn,
-            norm_per_layer: norm,
+            ffn_per_layer,
+            norm_per_layer,
             layers,
-            beside_layers: relative + final_norms,
+            beside_layers,
             head,
             total: embedding + layers + head,
         }
+    }
+
+    /// Relative position biases, final norms, and what else belongs to the stacks and to no layer.
+    fn beside_layers(&self) -> u64 {
+        let features = self.model_type.features();
+        let (h, buckets) = (self.hidden_size, self.positions.buckets());
+        let relative = match features.relative {
+            Relative::StackBias => buckets * self.heads * self.stacks(),
+            Relative::Embedding if buckets > 0 => 2 * buckets * h + self.norm_parameters(h),
+            Relative::Embedding | Relative::LayerBias | Relative::No => 0,
+        };
+        let norm = self.norm_parameters(h);
+        let final_norms = if self.final_norm { self.stacks() * norm } else { 0 };
+        let contacts = if features.contact_head { self.layers * self.heads + 1 } else { 0 };
+        let missing = if features.first_norm { 0 } else { norm };
+        // a description may leave out the final norm of a type whose first layer lacks one
+        (relative + final_norms + contacts).saturating_sub(missing)
     }
 
     const fn stacks(&self) -> u64 {
@@ -112,64 +134,117 @@ impl Architecture {
         self.hidden_size * self.hidden_size + self.hidden_size
     }
 
-    const fn untied_head(&self) -> u64 {
-        if self.tied_embeddings || matches!(self.family(), Family::Bert | Family::Vit) {
-            0
-        } else {
-            self.vocab_size * self.embedding_size
-        }
+    const fn classifier(&self, labels: u64) -> u64 {
+        labels * (self.model_type.features().classifier_widths * self.hidden_size + 1)
     }
 
-    const fn norm_parameters(&self) -> u64 {
+    const fn untied_head(&self) -> u64 {
+        if matches!(self.family(), Family::Bert | Family::Vit) {
+            return 0;
+        }
+        let bias = if self.model_type.features().head_bias { self.vocab_size } else { 0 };
+        bias + if self.tied_embeddings { 0 } else { self.vocab_size * self.embedding_size }
+    }
+
+    const fn norm_parameters(&self, width: u64) -> u64 {
         match self.norm {
-            Norm::LayerNorm => 2 * self.hidden_size,
-            Norm::RmsNorm => self.hidden_size,
+            Norm::LayerNorm => 2 * width,
+            Norm::LayerNormWithoutBias | Norm::RmsNorm => width,
         }
     }
 
     fn embedding_parameters(&self) -> u64 {
-        let h = self.hidden_size;
-        let positions = match self.positions {
-            Positions::Learned { rows } => rows * h,
+        let features = self.model_type.features();
+        let (h, e) = (self.hidden_size, self.embedding_size);
+        let narrow = e != h;
+        // all embeddings have the width of the words, or the words alone are narrow
+        let width = if features.narrow == Narrow::All { e } else { h };
+        let rows = self.positions.rows();
+        let encoder =
+            if self.encoder_layers > 0 { self.encoder_positions.unwrap_or(rows) } else { 0 };
+        let norm = if self.embedding_norm { self.norm_parameters(width) } else { 0 };
+        let projections = match features.narrow {
+            Narrow::Words if narrow => 2 * e * h,
+            Narrow::All if narrow || self.distinct_layers.is_some() => e * h + h,
             _ => 0,
         };
-        let norm = if self.embedding_norm { self.norm_parameters() } else { 0 };
-        // OPT-350M projects a narrower embedding in and out, without bias
-        let projections = if self.embedding_size == h { 0 } else { 2 * self.embedding_size * h };
         let patches = match self.image {
-            Some(image) => image.channels * image.patch * image.patch * h + h + h,
+            Some(image) => {
+                let tokens = features.image_tokens + u64::from(features.mask_token);
+                image.channels * image.patch * image.patch * h + h + tokens * h
+            }
             None => 0,
         };
-        self.vocab_size * self.embedding_size
+        let spectra = self.mel_bins.map_or(0, |bins| 3 * h * (bins + h) + 2 * h);
+        self.vocab_size * e
             + projections
-            + positions
-            + self.token_types * h
+            + (rows + encoder + self.token_types) * width
             + patches
-            + norm
+            + spectra
+            + norm * self.stacks()
     }
 
     fn attention_parameters(&self) -> u64 {
+        let features = self.model_type.features();
         let (h, q, kv) = (self.hidden_size, self.query_width(), self.kv_width());
-        let biases = if self.biases.qkv { q + 2 * kv } else { 0 }
-            + if self.biases.attention_output { h } else { 0 };
-        h * (q + 2 * kv) + q * h + biases
+        let output = if self.biases.attention_output { h } else { 0 };
+        if let Some(latent) = self.latent {
+            let joint = latent.kv_rank + latent.rope_head_dim;
+            let unrotated = self.head_dim - latent.rope_head_dim;
+            let queries = match latent.query_rank {
+                Some(rank) => h * rank + rank + rank * q + if self.biases.qkv { rank } else { 0 },
+                None => h * q,
+            };
+            let joint_bias = if self.biases.qkv { joint } else { 0 };
+            let keys_and_values = self.heads * (unrotated + latent.value_head_dim);
+            return queries
+                + h * joint
+                + joint_bias
+                + latent.kv_rank
+                + latent.kv_rank * keys_and_values
+                + self.value_width() * h
+                + output;
+        }
+        let key = if features.key_bias { kv } else { 0 };
+        let biases = if self.biases.qkv { q + kv + key } else { 0 };
+        let norms = match features.qk_norm {
+            _ if !self.qk_norm => 0,
+            QkNorm::Weightless => 0,
+            QkNorm::Head => 2 * self.head_dim,
+            QkNorm::HeadWithBias => 4 * self.head_dim,
+            QkNorm::Width => q + kv,
+        };
+        let sinks = if features.sinks { self.heads } else { 0 };
+        let relative = match features.relative {
+            Relative::LayerBias => self.positions.buckets() * self.heads,
+            Relative::No | Relative::StackBias | Relative::Embedding => 0,
+        };
+        h * (q + 2 * kv) + q * h + biases + output + norms + sinks + relative
     }
 
-    fn expert_parameters(&self) -> u64 {
+    /// A feed-forward block of an inner width, or an expert.
+    fn block_parameters(&self, inner: u64) -> u64 {
         let biases = if self.biases.ffn {
-            self.ffn_size * (self.ffn_projections() - 1) + self.hidden_size
+            inner * (self.ffn_projections() - 1) + self.hidden_size
         } else {
             0
         };
-        self.ffn_projections() * self.hidden_size * self.ffn_size + biases
+        self.ffn_projections() * self.hidden_size * inner + biases
     }
 
-    fn ffn_parameters(&self) -> u64 {
-        match self.experts {
-            Some(experts) => {
-                experts.count * self.expert_parameters() + experts.count * self.hidden_size
-            }
-            None => self.expert_parameters(),
-        }
+    fn expert_parameters(&self) -> u64 {
+        self.block_parameters(self.ffn_size)
+    }
+
+    fn ffn_of_all_layers(&self) -> u64 {
+        let Some(experts) = self.experts else {
+            return self.total_layers() * self.expert_parameters();
+        };
+        let Experts { count, shared_ffn_size, dense_layers, dense_ffn_size, .. } = experts;
+        let shared = if shared_ffn_size > 0 { self.block_parameters(shared_ffn_size) } else { 0 };
+        let bias = if self.model_type.features().router_bias { count } else { 0 };
+        let router = count * self.hidden_size + bias;
+        self.expert_layers() * (count * self.expert_parameters() + router + shared)
+            + dense_layers * self.block_parameters(dense_ffn_size)
     }
 }

@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Architecture, Biases, Experts, Family, Image, ModelType, Norm, Positions};
+use super::types::{Narrow, Relative};
+use super::{
+    Architecture, Biases, Experts, Family, Image, Latent, ModelType, PositionKind, Positions,
+    Window,
+};
 use crate::base::error::{Error, Result};
 use crate::base::words::overlay;
 
@@ -60,6 +64,38 @@ pub struct ModelSpec {
     pub experts: Option<u64>,
     /// Experts that each token visits; two when absent.
     pub top_k: Option<u64>,
+    /// Inner width of the experts that every token visits, all together.
+    pub shared_ffn_size: Option<u64>,
+    /// Layers of a mixture that have a plain feed-forward block.
+    pub dense_layers: Option<u64>,
+    /// Inner width of that block; `ffn_size` when absent.
+    pub dense_ffn_size: Option<u64>,
+    /// How positions enter; the model type's own when absent.
+    pub positions: Option<PositionKind>,
+    /// Longest sequence of the encoder, where it differs from the decoder's.
+    pub encoder_positions: Option<u64>,
+    /// Norms of a layer, cross-attention's not included.
+    pub norms_per_layer: Option<u64>,
+    /// Whether a norm follows the embedding.
+    pub embedding_norm: Option<bool>,
+    /// Whether queries and keys are normed.
+    pub qk_norm: Option<bool>,
+    /// Whether a learned scale follows attention and feed-forward block.
+    pub layer_scale: Option<bool>,
+    /// Layers with weights of their own; the others share them.
+    pub distinct_layers: Option<u64>,
+    /// Positions that a query of windowed attention sees.
+    pub window: Option<u64>,
+    /// Layers with windowed attention; all of them when absent.
+    pub window_layers: Option<u64>,
+    /// Rank of the queries' latent in latent attention.
+    pub query_rank: Option<u64>,
+    /// Rank of the latent of keys and values in latent attention.
+    pub kv_rank: Option<u64>,
+    /// Rotated channels of a head in latent attention.
+    pub rope_head_dim: Option<u64>,
+    /// Width of a head's value in latent attention.
+    pub value_head_dim: Option<u64>,
     /// Side of the square image in pixels.
     pub image_size: Option<u64>,
     /// Side of a patch in pixels.
@@ -77,7 +113,9 @@ impl ModelSpec {
         overlay!(ModelSpec, self over base: name, config, family, layers, encoder_layers, hidden_size, heads, kv_heads,
             head_dim, ffn_size, vocab_size, vocab_multiple, embedding_size, max_positions, token_types, relative_buckets,
             gated_ffn, tied_embeddings, qkv_bias, attention_output_bias, ffn_bias, final_norm, pooler,
-            experts, top_k, image_size, patch_size, channels, classes)
+            experts, top_k, shared_ffn_size, dense_layers, dense_ffn_size, positions, encoder_positions, norms_per_layer,
+            embedding_norm, qk_norm, layer_scale, distinct_layers, window, window_layers, query_rank, kv_rank, rope_head_dim,
+            value_head_dim, image_size, patch_size, channels, classes)
     }
 
     /// Whether the description has any field of the shape besides a name; padding is no part of the published model.
@@ -107,7 +145,7 @@ impl ModelSpec {
         if self.experts.is_some() && model_type == ModelType::Llama {
             model_type = ModelType::Mixtral;
         }
-        let defaults = Defaults::for_model_type(model_type);
+        let features = model_type.features();
         let layers = count("layers", self.layers, None, 10_000)?;
         let hidden_size = count("hidden_size", self.hidden_size, None, 1 << 20)?;
         let heads = count("heads", self.heads, Some((hidden_size / 64).max(1)), 1 << 16)?;
@@ -118,6 +156,7 @@ impl ModelSpec {
                 format!("it must divide hidden_size {hidden_size} (or give head_dim)"),
             ));
         }
+        let latent = self.latent(model_type)?;
         let kv_heads = count("kv_heads", self.kv_heads, Some(heads), 1 << 16)?;
         if heads % kv_heads != 0 {
             return Err(Error::invalid(
@@ -128,15 +167,20 @@ impl ModelSpec {
         }
         let head_dim = count("head_dim", self.head_dim, Some(hidden_size / heads), 1 << 16)?;
         let ffn_size = count("ffn_size", self.ffn_size, Some(4 * hidden_size), 1 << 24)?;
-        let vocab_size = match model_type {
-            ModelType::Vit => 0,
-            _ => count("vocab_size", self.vocab_size, Some(defaults.vocab_size), 1 << 28)?,
+        if let Some(rotated) = latent.map(|l| l.rope_head_dim).filter(|rope| *rope > head_dim) {
+            return Err(Error::invalid(
+                "rope_head_dim",
+                rotated,
+                format!("a head has {head_dim} channels"),
+            ));
+        }
+        let vocab_size = match model_type.family() {
+            Family::Vit => 0,
+            _ => count("vocab_size", self.vocab_size, Some(features.vocab_size), 1 << 28)?,
         };
         let embedding_size =
             count("embedding_size", self.embedding_size, Some(hidden_size), 1 << 20)?;
-        if embedding_size != hidden_size
-            && matches!(model_type.family(), Family::Bert | Family::Vit)
-        {
+        if embedding_size != hidden_size && features.narrow == Narrow::No {
             return Err(Error::invalid(
                 "embedding_size",
                 embedding_size,
@@ -146,24 +190,13 @@ impl ModelSpec {
                 ),
             ));
         }
-        let max_positions =
-            count("max_positions", self.max_positions, Some(defaults.max_positions), 1 << 30)?;
         let image = self.image(model_type)?;
-        let positions = match model_type {
-            ModelType::T5 => Positions::Relative {
-                buckets: count("relative_buckets", self.relative_buckets, Some(32), 1 << 16)?,
-            },
-            _ if model_type.family() == Family::Llama || model_type == ModelType::GptNeox => {
-                Positions::Rotary
-            }
-            ModelType::Opt => Positions::Learned { rows: max_positions + 2 },
-            _ => Positions::Learned { rows: image.map_or(max_positions, |i| i.patches() + 1) },
-        };
-        let encoder_layers = match model_type {
-            ModelType::T5 => count("encoder_layers", self.encoder_layers, Some(layers), 10_000)?,
+        let positions = self.positions(model_type, image)?;
+        let encoder_layers = match model_type.family() {
+            Family::T5 => count("encoder_layers", self.encoder_layers, Some(layers), 10_000)?,
             _ => only_for("encoder_layers", self.encoder_layers, "t5")?,
         };
-        let bert = model_type.family() == Family::Bert;
+        let experts = self.experts(model_type, layers, ffn_size)?;
         let architecture = Architecture {
             name: self
                 .name
@@ -178,28 +211,45 @@ impl ModelSpec {
             head_dim,
             ffn_size,
             vocab_size,
-            vocab_multiple: match self.vocab_multiple {
-                Some(_) => Some(count("vocab_multiple", self.vocab_multiple, None, 1 << 20)?),
-                None => None,
-            },
+            vocab_multiple: optional("vocab_multiple", self.vocab_multiple, 1 << 20)?,
             embedding_size,
-            gated_ffn: self.gated_ffn.unwrap_or(model_type.family() == Family::Llama),
-            tied_embeddings: self.tied_embeddings.unwrap_or(defaults.tied_embeddings),
+            gated_ffn: self.gated_ffn.unwrap_or(features.gated_ffn),
+            tied_embeddings: self.tied_embeddings.unwrap_or(features.tied),
             positions,
-            token_types: at_most("token_types", self.token_types, defaults.token_types, 1 << 16)?,
-            norm: match model_type.family() {
-                Family::Llama | Family::T5 => Norm::RmsNorm,
-                _ => Norm::LayerNorm,
-            },
-            embedding_norm: bert,
-            final_norm: self.final_norm.unwrap_or(!bert),
+            token_types: at_most("token_types", self.token_types, features.token_types, 1 << 16)?,
+            norm: features.norm,
+            embedding_norm: self.embedding_norm.unwrap_or(features.embedding_norm),
+            final_norm: self.final_norm.unwrap_or(features.final_norm),
             biases: Biases {
-                qkv: self.qkv_bias.unwrap_or(defaults.qkv_bias),
-                attention_output: self.attention_output_bias.unwrap_or(defaults.other_bias),
-                ffn: self.ffn_bias.unwrap_or(defaults.other_bias),
+                qkv: self.qkv_bias.unwrap_or(features.biases.qkv),
+                attention_output: self
+                    .attention_output_bias
+                    .unwrap_or(features.biases.attention_output),
+                ffn: self.ffn_bias.unwrap_or(features.biases.ffn),
             },
-            pooler: self.pooler.unwrap_or(defaults.pooler),
-            experts: self.experts(model_type)?,
+            pooler: self.pooler.unwrap_or(features.pooler),
+            experts,
+            max_positions: optional("max_positions", self.max_positions, 1 << 30)?,
+            encoder_positions: optional("encoder_positions", self.encoder_positions, 1 << 30)?,
+            norms_per_layer: count(
+                "norms_per_layer",
+                self.norms_per_layer,
+                Some(features.norms),
+                16,
+            )?,
+            qk_norm: self.qk_norm.unwrap_or(features.has_qk_norm),
+            layer_scale: self.layer_scale.unwrap_or(features.layer_scale),
+            distinct_layers: match self.distinct_layers.or(features.distinct_layers) {
+                None => None,
+                given => Some(count("distinct_layers", given, None, layers + encoder_layers)?),
+            },
+            window: self.window(layers)?,
+            latent,
+            mel_bins: if features.speech {
+                Some(count("channels", self.channels, Some(80), 1 << 10)?)
+            } else {
+                None
+            },
             image,
             classes: at_most("classes", self.classes, 0, 1 << 24)?,
         };
@@ -207,10 +257,63 @@ impl ModelSpec {
         Ok(architecture)
     }
 
-    fn experts(&self, model_type: ModelType) -> Result<Option<Experts>> {
-        if model_type != ModelType::Mixtral {
+    fn positions(&self, model_type: ModelType, image: Option<Image>) -> Result<Positions> {
+        let features = model_type.features();
+        let max_positions =
+            count("max_positions", self.max_positions, Some(features.max_positions), 1 << 30)?;
+        let rows = match image {
+            Some(image) => image.patches() + features.image_tokens,
+            None => max_positions + features.position_offset,
+        };
+        let buckets = match features.relative {
+            Relative::No => 0,
+            Relative::StackBias | Relative::LayerBias | Relative::Embedding => {
+                at_most("relative_buckets", self.relative_buckets, features.buckets, 1 << 16)?
+            }
+        };
+        Ok(match (self.positions.unwrap_or(features.positions), buckets) {
+            (PositionKind::Learned, 0) => Positions::Learned { rows },
+            (PositionKind::Learned, buckets) => Positions::LearnedAndRelative { rows, buckets },
+            (PositionKind::Rotary, _) => Positions::Rotary,
+            (PositionKind::None, 0) => Positions::None,
+            (PositionKind::None, buckets) => Positions::Relative { buckets },
+        })
+    }
+
+    fn latent(&self, model_type: ModelType) -> Result<Option<Latent>> {
+        if !model_type.features().latent {
+            only_for("query_rank", self.query_rank, "deepseek_v3")?;
+            only_for("kv_rank", self.kv_rank, "deepseek_v3")?;
+            only_for("rope_head_dim", self.rope_head_dim, "deepseek_v3")?;
+            only_for("value_head_dim", self.value_head_dim, "deepseek_v3")?;
+            return Ok(None);
+        }
+        Ok(Some(Latent {
+            query_rank: optional("query_rank", self.query_rank, 1 << 20)?,
+            kv_rank: count("kv_rank", self.kv_rank, Some(512), 1 << 20)?,
+            rope_head_dim: count("rope_head_dim", self.rope_head_dim, Some(64), 1 << 16)?,
+            value_head_dim: count("value_head_dim", self.value_head_dim, Some(128), 1 << 16)?,
+        }))
+    }
+
+    fn window(&self, layers: u64) -> Result<Option<Window>> {
+        let Some(size) = optional("window", self.window, 1 << 30)? else { return Ok(None) };
+        let windowed = at_most("window_layers", self.window_layers, layers, layers)?;
+        Ok(Some(Window { size, layers: windowed }))
+    }
+
+    fn experts(
+        &self,
+        model_type: ModelType,
+        layers: u64,
+        ffn_size: u64,
+    ) -> Result<Option<Experts>> {
+        if !model_type.features().experts {
             only_for("experts", self.experts, "mixtral")?;
             only_for("top_k", self.top_k, "mixtral")?;
+            only_for("shared_ffn_size", self.shared_ffn_size, "mixtral")?;
+            only_for("dense_layers", self.dense_layers, "mixtral")?;
+            only_for("dense_ffn_size", self.dense_ffn_size, "mixtral")?;
             return Ok(None);
         }
         let experts = count("experts", self.experts, Some(8), 1 << 16)?;
@@ -222,11 +325,19 @@ impl ModelSpec {
                 format!("a token can visit at most the {experts} experts"),
             ));
         }
-        Ok(Some(Experts { count: experts, top_k }))
+        let dense_layers = at_most("dense_layers", self.dense_layers, 0, layers)?;
+        let dense = count("dense_ffn_size", self.dense_ffn_size, Some(ffn_size), 1 << 24)?;
+        Ok(Some(Experts {
+            count: experts,
+            top_k,
+            shared_ffn_size: at_most("shared_ffn_size", self.shared_ffn_size, 0, 1 << 24)?,
+            dense_layers,
+            dense_ffn_size: if dense_layers > 0 { dense } else { 0 },
+        }))
     }
 
     fn image(&self, model_type: ModelType) -> Result<Option<Image>> {
-        if model_type != ModelType::Vit {
+        if model_type.family() != Family::Vit {
             only_for("image_size", self.image_size, "vit")?;
             only_for("patch_size", self.patch_size, "vit")?;
             return Ok(None);
@@ -248,58 +359,6 @@ impl ModelSpec {
     }
 }
 
-/// Defaults of a model type; sources are the `configuration_*.py` files of Hugging Face transformers.
-struct Defaults {
-    vocab_size: u64,
-    max_positions: u64,
-    token_types: u64,
-    tied_embeddings: bool,
-    qkv_bias: bool,
-    other_bias: bool,
-    pooler: bool,
-}
-
-impl Defaults {
-    const fn for_model_type(model_type: ModelType) -> Self {
-        let (vocab_size, max_positions, token_types) = match model_type {
-            ModelType::Bert => (30_522, 512, 2),
-            ModelType::Roberta => (50_265, 514, 1),
-            ModelType::Distilbert => (30_522, 512, 0),
-            ModelType::Gpt2 => (50_257, 1024, 0),
-            ModelType::GptNeox => (50_432, 2048, 0),
-            ModelType::Opt => (50_272, 2048, 0),
-            ModelType::Llama | ModelType::Mistral | ModelType::Mixtral => (32_000, 4096, 0),
-            ModelType::Qwen2 => (151_936, 32_768, 0),
-            ModelType::T5 => (32_128, 512, 0),
-            ModelType::Vit => (0, 197, 0),
-        };
-        let bias = !matches!(
-            model_type,
-            ModelType::Llama
-                | ModelType::Mistral
-                | ModelType::Mixtral
-                | ModelType::Qwen2
-                | ModelType::T5
-        );
-        Self {
-            vocab_size,
-            max_positions,
-            token_types,
-            tied_embeddings: !matches!(
-                model_type,
-                ModelType::GptNeox
-                    | ModelType::Llama
-                    | ModelType::Mistral
-                    | ModelType::Mixtral
-                    | ModelType::Qwen2
-            ),
-            qkv_bias: bias || matches!(model_type, ModelType::Qwen2),
-            other_bias: bias,
-            pooler: matches!(model_type, ModelType::Bert | ModelType::Roberta),
-        }
-    }
-}
-
 pub(crate) fn count(
     field: &str,
     given: Option<u64>,
@@ -313,6 +372,11 @@ pub(crate) fn count(
         }
         Some(n) => Ok(n),
     }
+}
+
+/// A count that may be absent.
+fn optional(field: &str, given: Option<u64>, most: u64) -> Result<Option<u64>> {
+    given.map(|_| count(field, given, None, most)).transpose()
 }
 
 /// A count that may be zero.
@@ -338,16 +402,20 @@ fn only_for(field: &str, given: Option<u64>, model_type: &str) -> Result<u64> {
 fn check_size(a: &Architecture) -> Result<()> {
     // in floating point, products of absurd counts are large but do not overflow
     let wide = |n: u64| n as f64;
-    let experts = a.experts.map_or(1.0, |e| wide(e.count));
+    let inner = a.experts.map_or(wide(a.ffn_size), |e| {
+        wide(a.ffn_size) * wide(e.count) + wide(e.shared_ffn_size) + wide(e.dense_ffn_size)
+    });
     let width = wide(a.hidden_size);
+    let latent = a.latent.map_or(0.0, |l| {
+        let ranks = wide(l.query_rank.unwrap_or(0)) + wide(l.kv_rank) + wide(l.rope_head_dim);
+        (ranks + wide(l.value_head_dim) * wide(a.heads))
+            * (width + 2.0 * wide(a.heads) * wide(a.head_dim))
+    });
+    let buckets = wide(a.positions.buckets()) * (wide(a.heads) + 2.0 * width);
     let layer =
-        width * (2.0 * wide(a.heads) * wide(a.head_dim) * 2.0 + 3.0 * wide(a.ffn_size) * experts);
+        width * (2.0 * wide(a.heads) * wide(a.head_dim) * 2.0 + 3.0 * inner) + latent + buckets;
     let embedding = wide(a.vocab_size) * width.max(wide(a.embedding_size));
-    let positions = match a.positions {
-        Positions::Learned { rows } => wide(rows) * width,
-        Positions::Relative { buckets } => wide(buckets) * wide(a.heads),
-        Positions::Rotary => 0.0,
-    };
+    let positions = (wide(a.positions.rows()) + wide(a.encoder_positions.unwrap_or(0))) * width;
     let image = a.image.map_or(0.0, |i| wide(i.channels) * wide(i.patch).powi(2) * width);
     let classes = wide(a.classes) * width;
     let total = wide(a.total_layers()) * layer + 2.0 * (embedding + positions) + image + classes;

@@ -92,18 +92,20 @@ impl WorkloadSpec {
         precision: Precision,
     ) -> Result<Workload> {
         let family = architecture.family();
-        let seq_len = match (architecture.image, self.seq_len) {
-            (Some(image), None) => {
-                positive("patches of the image", Some(image.patches() + 1), None, MAX_POSITIONS)?
+        let seq_len = match (architecture.image_positions(), self.seq_len) {
+            (Some(positions), None) => {
+                positive("patches of the image", Some(positions), None, MAX_POSITIONS)?
             }
-            (Some(image), Some(n)) if n != image.patches() + 1 => {
+            (Some(positions), Some(n)) if n != positions => {
+                let patches = architecture.image.map_or(0, |image| image.patches());
+                let tokens = match positions - patches {
+                    1 => "a class token".to_owned(),
+                    tokens => format!("{tokens} class tokens"),
+                };
                 return Err(Error::invalid(
                     "seq_len",
                     n,
-                    format!(
-                        "this image has {} patches and a class token; leave it out",
-                        image.patches()
-                    ),
+                    format!("this image has {patches} patches and {tokens}; leave it out"),
                 ));
             }
             (_, given) => positive("seq_len", given, None, MAX_POSITIONS)?,

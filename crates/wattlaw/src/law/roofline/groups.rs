@@ -153,6 +153,13 @@ impl Layout {
         )
     }
 
+    /// The layout without the groups of a level.
+    pub(super) fn without(self, level: Level) -> Self {
+        let mut members = self.members;
+        members[level.index()].clear();
+        Self::new(members)
+    }
+
     /// A layout with the groups of both.
     pub(super) fn joined(&self, other: &Self) -> Self {
         let both = Level::LEVELS.map(|level| {

@@ -18,8 +18,8 @@ use crate::base::error::{Error, Result};
 const fn missed_group(level: Level) -> [f64; 2] {
     match level {
         Level::Chip => [0.20, 0.10],
-        Level::Framework => [0.10, 0.035],
-        Level::Program => [0.10, 0.035],
+        Level::Framework => [0.095, 0.035],
+        Level::Program => [0.095, 0.035],
         // the spread of a source's own factors is all of it
         Level::Network | Level::Source => [0.0, 0.0],
     }

@@ -1,6 +1,6 @@
 //! The statement as Markdown: a table, a model card's metadata, and a paragraph for technical documentation.
 
-use super::Statement;
+use super::{Bound, ScopeEnergy, Statement};
 use crate::base::scope::Scope;
 
 impl Statement {
@@ -32,7 +32,11 @@ impl Statement {
     }
 
     fn rows(&self) -> Vec<(&'static str, String)> {
-        let mut rows = vec![("energy", joules(self.energy_j))];
+        let energy = match self.nature() {
+            None => joules(self.energy_j),
+            Some(nature) => format!("{}: {nature}", joules(self.energy_j)),
+        };
+        let mut rows = vec![("energy", energy)];
         let mut add = |what, value: Option<String>| rows.extend(value.map(|v| (what, v)));
         if self.assumed_j > 0.0 {
             let all = self.all_assumed();
@@ -42,6 +46,11 @@ impl Statement {
         add("scope", Some(format!("`{}`: {}", self.scope, covers(self.scope))));
         add("meter", Some(format!("`{}`", self.meter)));
         add("standard deviation (σ)", self.deviation());
+        let missing = (self.missing_j > 0.0).then(|| joules(self.missing_j));
+        add("missing energy (estimated)", missing.map(|m| format!("{m}, by the mean power")));
+        for other in &self.other_scopes {
+            add("also", Some(format!("`{}`: {}", other.scope, other.figure())));
+        }
         if self.covered < 0.99 {
             add("time with readings", Some(format!("{:.0} %", 100.0 * self.covered)));
         }
@@ -91,6 +100,34 @@ impl Statement {
         rows
     }
 
+    /// What the qualifications make of the energy; `None` without any.
+    fn nature(&self) -> Option<&'static str> {
+        let has = |bound| self.qualifications.iter().any(|q| q.bound == Some(bound));
+        match (has(Bound::Lower), has(Bound::Upper)) {
+            (true, false) => Some("a lower bound"),
+            (false, true) => Some("an upper bound"),
+            (true, true) => Some("neither a lower nor an upper bound"),
+            (false, false) => (!self.qualifications.is_empty()).then_some("qualified"),
+        }
+    }
+
+    /// What the qualifications make of the energy, and why, as a clause.
+    fn qualified(&self) -> Option<String> {
+        let nature = self.nature()?;
+        let why: Vec<&str> = self.qualifications.iter().map(|q| q.text.as_str()).collect();
+        Some(format!("{nature}: {}", why.join("; ")))
+    }
+
+    /// The energies of the other scopes, as a clause.
+    fn scopes(&self) -> Option<String> {
+        let each: Vec<String> = self
+            .other_scopes
+            .iter()
+            .map(|other| format!("scope {} is {}", other.scope, other.figure()))
+            .collect();
+        (!each.is_empty()).then(|| each.join(" and "))
+    }
+
     fn deviation(&self) -> Option<String> {
         if self.all_assumed() {
             return None;
@@ -125,6 +162,8 @@ impl Statement {
             source += &format!("; PUE {} as given by the user", figure(pue));
         }
         let mut out = format!("co2_eq_emissions:\n  emissions: {}\n", figure(carbon));
+        source += &self.qualified().map(|text| format!("; {text}")).unwrap_or_default();
+        source += &self.scopes().map(|text| format!("; {text}")).unwrap_or_default();
         let fields = [
             ("source", Some(&source)),
             ("training_type", self.training_type.as_ref()),
@@ -169,12 +208,42 @@ impl Statement {
                     joules(self.assumed_j)
                 );
             }
-            if let Some(sd) = self.sd_j {
-                text +=
-                    &format!(" The standard uncertainty of the measured part is {}.", joules(sd));
-            }
+            text += &match (self.sd_j, self.missing_j > 0.0) {
+                (None, _) => " The systematic error of a meter is unknown.".to_owned(),
+                (Some(sd), false) => {
+                    format!(" The standard uncertainty of the measured part is {}.", joules(sd))
+                }
+                (Some(sd), true) => format!(
+                    " The standard uncertainty, with that of the missing energy, is {}.",
+                    joules(sd)
+                ),
+            };
         }
+        text +=
+            &self.qualified().map(|clause| format!(" The energy is {clause}.")).unwrap_or_default();
+        if self.missing_j > 0.0 {
+            text += &format!(
+                " At the mean power of what was measured, {} are missing.",
+                joules(self.missing_j)
+            );
+        }
+        text += &self
+            .scopes()
+            .map(|clause| format!(" For the same runs, {clause}."))
+            .unwrap_or_default();
         text + " Other runs, such as experiments and evaluations, are not in this figure."
+    }
+}
+
+impl ScopeEnergy {
+    /// The energy, its assumed part and its standard deviation.
+    fn figure(&self) -> String {
+        let assumed = match self.assumed_j > 0.0 {
+            true => format!(", {} of it assumed", joules(self.assumed_j)),
+            false => String::new(),
+        };
+        let sd = self.sd_j.map_or_else(String::new, |sd| format!(", σ {}", joules(sd)));
+        format!("{}{assumed}{sd}", joules(self.energy_j))
     }
 }
 
