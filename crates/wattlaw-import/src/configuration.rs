@@ -15,6 +15,7 @@ mod detect;
 mod entries;
 mod fully_sharded;
 mod harmless;
+mod launcher;
 mod llama_factory;
 mod megatron;
 mod megatron_bridge;

@@ -48,6 +48,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<()> {
         "liger_fused_linear_cross_entropy",
         "liger_cross_entropy",
         "cut_cross_entropy",
+        "lora_mlp_kernel",
+        "lora_qkv_kernel",
+        "lora_o_kernel",
     ] {
         reader.unmodelled_if_on(&[(key, "fused kernels are counted as the framework's own")]);
     }

@@ -12,7 +12,9 @@ pub(super) fn tool(notation: Notation, entries: &[Entry]) -> Option<Tool> {
         entries.iter().any(|entry| is_below(&entry.key))
     };
     match notation {
-        Notation::Arguments => return Some(Tool::Megatron),
+        Notation::Arguments if has("num-layers") || has("micro-batch-size") => {
+            return Some(Tool::Megatron);
+        }
         Notation::Toml => {
             let tables = ["parallelism", "optimizer", "activation_checkpoint", "model", "job"];
             let others = tables.iter().filter(|table| below(table)).count();
@@ -20,7 +22,7 @@ pub(super) fn tool(notation: Notation, entries: &[Entry]) -> Option<Tool> {
             return (below("training") && others >= 1 && !below("workload"))
                 .then_some(Tool::Torchtitan);
         }
-        Notation::Yaml | Notation::Json => {}
+        Notation::Yaml | Notation::Json | Notation::Arguments => {}
     }
     if below("tokens") && (below("parallelism") || below("model.model_config")) {
         return Some(Tool::Nanotron);

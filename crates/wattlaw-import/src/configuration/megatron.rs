@@ -3,12 +3,12 @@
 use wattlaw::base::error::Result;
 
 use super::reader::Reader;
-use super::shape;
+use super::{launcher, shape};
 
 /// Reads a script: the arguments of `torchrun` and of Megatron-LM.
 pub(super) fn read(reader: &mut Reader<'_>) -> Result<()> {
     reader.state("framework", "megatron", "num-layers");
-    processes(reader)?;
+    launcher::read(reader)?;
     shape::read(reader, argument)?;
     reader.wholes(&[("seq-length", "seq_len")])?;
     sizes(reader, argument)?;
@@ -94,39 +94,6 @@ pub(super) const OVERLAP: &str =
 /// An argument's name for the key of a configuration.
 fn argument(name: &str) -> String {
     name.replace('_', "-")
-}
-
-/// States GPUs and nodes from the launcher's arguments.
-fn processes(reader: &mut Reader<'_>) -> Result<()> {
-    let first = |reader: &mut Reader<'_>,
-                 names: [&'static str; 2]|
-     -> Result<Option<(u64, &'static str)>> {
-        for name in names {
-            // an elastic range `1:4` is no number of nodes
-            let first = reader.words(name)?.into_iter().next();
-            if let Some(number) = first.and_then(|text| text.parse().ok()) {
-                return Ok(Some((number, name)));
-            }
-        }
-        Ok(None)
-    };
-    let processes = first(reader, ["nproc_per_node", "nproc-per-node"])?;
-    let nodes = first(reader, ["nnodes", "num-nodes"])?;
-    if let Some((per_node, key)) = processes {
-        reader.state("gpus_per_node", per_node, key);
-        if let Some((nodes, _)) = nodes {
-            reader.state("gpus", per_node.saturating_mul(nodes), key);
-        }
-    }
-    reader.ignore(&[
-        "master_addr",
-        "master_port",
-        "node_rank",
-        "node-rank",
-        "master-addr",
-        "master-port",
-    ]);
-    Ok(())
 }
 
 /// States sizes of the batch and the amount of training.

@@ -3,14 +3,18 @@
 use wattlaw::base::error::Result;
 
 use super::reader::Reader;
-use super::{deepspeed, fully_sharded};
+use super::{deepspeed, fully_sharded, launcher};
 
 /// Reads a file.
 pub(super) fn read(reader: &mut Reader<'_>) -> Result<()> {
     if let Some(model) = reader.text("model_name_or_path")? {
         reader.state("model", model, "model_name_or_path");
     }
-    reader.wholes(&[("max_length", "seq_len"), ("max_seq_length", "seq_len")])?;
+    reader.wholes(&[
+        ("max_length", "seq_len"),
+        ("max_seq_length", "seq_len"),
+        ("model_max_length", "seq_len"),
+    ])?;
     arguments(reader)?;
     if reader.flag("use_peft")? == Some(true) {
         // peft's LoraConfig and TRL's ModelConfig
@@ -57,6 +61,7 @@ pub(super) fn arguments(reader: &mut Reader<'_>) -> Result<()> {
         ("per_device_train_batch_size", "micro_batch"),
         ("gradient_accumulation_steps", "grad_accum"),
     ])?;
+    launcher::read(reader)?;
     amount(reader, "num_train_epochs")?;
     let (bf16, fp16) = (reader.flag("bf16")?, reader.flag("fp16")?);
     let tf32 = reader.flag("tf32")?;
@@ -77,6 +82,8 @@ pub(super) fn arguments(reader: &mut Reader<'_>) -> Result<()> {
     }
     reader.ignore_table("gradient_checkpointing_kwargs");
     fully_sharded::options(reader, "fsdp", "fsdp_config")?;
+    // older arguments of the Trainer
+    reader.ignore(&["fsdp_transformer_layer_cls_to_wrap", "fsdp_min_num_params"]);
     fully_sharded::degrees(reader, "parallelism_config.")?;
     sharded_by_deepspeed(reader)?;
     reader.unmodelled_if_on(&[

@@ -71,11 +71,32 @@ pub fn model_names(name: &str) -> Vec<String> {
     let last = name.trim_end_matches('/').rsplit('/').next().unwrap_or(name).to_lowercase();
     let mut names = vec![name.to_owned(), last.clone()];
     let mut short = last.strip_prefix("meta-").unwrap_or(&last).to_owned();
-    for ending in ["-bnb-4bit", "-instruct", "-chat", "-hf", "-base", "-it"] {
+    for ending in ["-bnb-4bit", "-hf", "-instruct", "-chat", "-base", "-it"] {
         short = short.strip_suffix(ending).unwrap_or(&short).to_owned();
         names.push(short.clone());
     }
-    names.push(short.replace("-chat", ""));
     names.dedup();
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_the_hub_are_those_of_the_catalogue() {
+        let has = |name: &str, known: &str| model_names(name).iter().any(|of| of == known);
+        assert!(has("NousResearch/Meta-Llama-3.1-8B", "llama-3.1-8b"));
+        assert!(has("meta-llama/Llama-3.2-1B-Instruct", "llama-3.2-1b"));
+        assert!(has("meta-llama/Llama-2-7b-chat-hf", "llama-2-7b"));
+        assert!(has("openai-community/gpt2/", "gpt2"));
+    }
+
+    #[test]
+    fn optimizers_are_known_by_the_names_of_the_frameworks() {
+        assert_eq!(optimizer("adamw_torch_fused"), Some(("adamw", None)));
+        assert_eq!(optimizer("torch.optim.SGD"), Some(("sgd", None)));
+        assert_eq!(optimizer("paged_adamw_8bit").map(|(name, _)| name), Some("adam8bit"));
+        assert_eq!(optimizer("lion_32bit"), None);
+    }
 }

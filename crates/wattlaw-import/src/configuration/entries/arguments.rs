@@ -6,20 +6,25 @@ use std::collections::BTreeMap;
 
 use super::{Entry, Value};
 
-/// Words that a script for Megatron-LM has.
-const SIGNS: [&str; 5] = [
+/// Arguments that a script for Megatron-LM or for a Trainer has.
+const SIGNS: [&str; 10] = [
     "--num-layers",
     "--micro-batch-size",
     "--tensor-model-parallel-size",
     "--seq-length",
     "--train-iters",
+    "--per_device_train_batch_size",
+    "--model_name_or_path",
+    "--num_train_epochs",
+    "--gradient_accumulation_steps",
+    "--output_dir",
 ];
 
-/// Whether a text has arguments of Megatron-LM as words of their own, and not as the keys of a mapping.
+/// Whether a text has such arguments as words of their own, and not as the keys of a mapping.
 pub(super) fn is_likely(text: &str) -> bool {
+    let ends = |c: char| c == '=' || c == '\\' || c.is_whitespace();
     let has = |sign: &&&str| {
-        text.match_indices(**sign)
-            .any(|(at, _)| text[at + sign.len()..].starts_with([' ', '=', '\t', '\n', '\r', '\\']))
+        text.match_indices(**sign).any(|(at, _)| text[at + sign.len()..].starts_with(ends))
     };
     SIGNS.iter().filter(has).count() >= 2
 }
@@ -168,7 +173,14 @@ fn words(text: &str, mut line: u64) -> Vec<Word> {
         let mut added = None;
         match (letter, quote) {
             ('\\', None | Some('"')) => match letters.next() {
-                Some('\n') => line += 1,
+                Some('\n') => {
+                    line += 1;
+                    if quote.is_some() {
+                        // arguments in a text keep their lines
+                        word.get_or_insert_with(String::new).push('\\');
+                        added = Some('\n');
+                    }
+                }
                 Some('\r') | None => {}
                 Some(next) => added = Some(next),
             },
@@ -212,4 +224,64 @@ fn words(text: &str, mut line: u64) -> Vec<Word> {
     }
     words.extend(word.map(|text| Word { text: Some(text), line: first }));
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str) -> Vec<(String, u64, Value)> {
+        read(text).into_iter().map(|entry| (entry.key, entry.line, entry.value)).collect()
+    }
+
+    fn number(text: &str) -> Value {
+        Value::Number(text.to_owned())
+    }
+
+    #[test]
+    fn arguments_are_read_as_a_shell_has_them() {
+        let script = "#!/bin/bash
+N=4; M=${N}
+ARGS=(
+    --layers $N # a comment --no
+    --pair 1 'a b'
+    \"--quoted 7\"
+    --on
+)
+torchrun --gpus=$(($N*8)) \\
+    --default ${X:-3} --open $Y run.py ${ARGS[@]}
+";
+        assert_eq!(
+            found(script),
+            [
+                ("layers".to_owned(), 4, number("4")),
+                ("pair".to_owned(), 5, Value::Words(vec!["1".to_owned(), "a b".to_owned()])),
+                ("quoted".to_owned(), 6, number("7")),
+                ("on".to_owned(), 7, Value::Flag(true)),
+                ("gpus".to_owned(), 9, number("32")),
+                ("default".to_owned(), 10, number("3")),
+                ("open".to_owned(), 10, Value::Text("$Y".to_owned())),
+            ]
+        );
+    }
+
+    /// Text that a variable holds is read where it is assigned, and not again where it is used.
+    #[test]
+    fn arguments_in_a_variable_are_read_once() {
+        let script = "ARGS=\"\n  --a 1 \\\n  --b\n\"\nrun --c 2 $ARGS\n";
+        let keys: Vec<(String, u64)> =
+            found(script).into_iter().map(|(key, line, _)| (key, line)).collect();
+        assert_eq!(keys, [("a".to_owned(), 2), ("b".to_owned(), 3), ("c".to_owned(), 5)]);
+    }
+
+    #[test]
+    fn variables_in_variables_do_not_grow_without_end() {
+        let mut script = "A0=xxxxxxxxxx\n".to_owned();
+        for level in 1..60 {
+            let before = format!("$A{}", level - 1);
+            script += &format!("A{level}={before}{before}{before}{before}\n");
+        }
+        script += "run --name $A59";
+        assert!(matches!(&found(&script)[0].2, Value::Text(text) if text.len() <= MAX_VALUE));
+    }
 }

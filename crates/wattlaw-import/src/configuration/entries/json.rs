@@ -57,3 +57,19 @@ impl Keys<'_> {
         self.line
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_have_their_lines() {
+        let text = "{\n\"a\": \"b\",\n\"b\": {\n\"a\": 1}, \"c\": [2]}";
+        let Tree::Table(fields) = read(text).unwrap() else { panic!() };
+        let lines: Vec<(&str, u64)> =
+            fields.iter().map(|(name, line, _)| (name.as_str(), *line)).collect();
+        assert_eq!(lines, [("a", 2), ("b", 3), ("c", 4)]);
+        let Tree::Table(below) = &fields[1].2 else { panic!() };
+        assert_eq!(below[0].1, 4);
+    }
+}
