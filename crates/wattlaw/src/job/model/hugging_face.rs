@@ -655,6 +655,8 @@ mod tests {
         .unwrap();
         let a = spec.resolve().unwrap();
         assert_eq!((a.heads, a.kv_heads, a.head_dim, a.vocab_size), (8, 4, 256, 262_208));
+        // Gemma3ForCausalLM on the meta device, transformers 5.24
+        assert_eq!(a.parameters().total, 3_880_263_168);
     }
 
     #[test]
