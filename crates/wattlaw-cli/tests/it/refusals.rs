@@ -127,7 +127,7 @@ fn an_invalid_argument_is_a_usage_error() {
         ),
         ("efficiency examples/runs.csv --seed -1", "--seed: `-1` is not a whole number"),
         ("catalog show berd-base-uncased", "did you mean `bert-base-uncased`?"),
-        ("catalog colours", "[possible values: gpus, models, systems]"),
+        ("catalog colours", "[possible values: gpus, models, systems, types]"),
         ("completions csh", "possible values: bash"),
         ("measure", "required arguments were not provided: <COMMAND>"),
         ("measure train.py", "unexpected argument 'train.py'"),
@@ -216,9 +216,9 @@ fn a_wrong_file_could_not_be_done() {
         ("c.json", "[1]", "predict --config c.json", "the top level is not an object"),
         (
             "c.json",
-            "{\"model_type\":\"bart\"}",
+            "{\"model_type\":\"qwen33\"}",
             "predict --config c.json",
-            "c.json: unknown model_type `bart`",
+            "c.json: unknown model_type `qwen33`; did you mean `qwen3`?; or give its shape",
         ),
         (
             "c.json",

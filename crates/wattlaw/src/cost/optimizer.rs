@@ -37,6 +37,16 @@ pub(super) fn count(job: &Job, ledger: &mut Ledger) {
     });
 }
 
+/// Input and output width of a feed-forward projection, all experts together; the mean of the layers.
+fn ffn_adapter_width(a: &Architecture) -> f64 {
+    let of = |inner: u64| (a.hidden_size + inner) as f64;
+    let Some(experts) = a.experts else { return of(a.ffn_size) };
+    let shared = if experts.shared_ffn_size > 0 { of(experts.shared_ffn_size) } else { 0.0 };
+    let sparse = experts.count as f64 * of(a.ffn_size) + shared;
+    let dense = experts.dense_layers as f64 * of(experts.dense_ffn_size);
+    (a.expert_layers() as f64 * sparse + dense) / a.layers as f64
+}
+
 /// Trained parameters of a stage on one tensor-parallel rank, before sharding among data-parallel ranks.
 pub(crate) fn trained_parameters(job: &Job, stage: u64) -> f64 {
     let held = stage_parameters(job, stage);
@@ -46,16 +56,16 @@ pub(crate) fn trained_parameters(job: &Job, stage: u64) -> f64 {
             use LoraTarget as T;
             let (a, p) = (&job.architecture, &job.parallelism);
             let (h, q, kv) = (a.hidden_size, a.query_width(), a.kv_width());
-            let experts = a.experts.map_or(1, |e| e.count);
             let width = |target| match target {
-                T::Query | T::Output => h + q,
-                T::Key | T::Value => h + kv,
-                T::Gate if !a.gated_ffn => 0,
-                T::Gate | T::Up | T::Down => experts * (h + a.ffn_size),
+                T::Query => (h + q) as f64,
+                T::Output => (h + a.value_width()) as f64,
+                T::Key | T::Value => (h + kv) as f64,
+                T::Gate if !a.gated_ffn => 0.0,
+                T::Gate | T::Up | T::Down => ffn_adapter_width(a),
             };
             let adapted = |targets: &[LoraTarget]| -> f64 {
                 let adapted = targets.iter().filter(|t| lora.adapts(**t));
-                adapted.map(|t| lora.rank as f64 * width(*t) as f64).sum()
+                adapted.map(|t| lora.rank as f64 * width(*t)).sum()
             };
             let decoders = p.stage_layers(a, stage);
             let layers = (decoders + a.encoder_layers) as f64;
@@ -194,6 +204,11 @@ mod tests {
         // one encoder layer, two decoder layers that attend twice
         let t5 = "family = 't5', layers = 2, encoder_layers = 1, hidden_size = 64, ffn_size = 12";
         assert_eq!(trained(t5, "", 1), f64::from((1 + 2 * 2) * 2 * 128 + 3 * 2 * 76));
+        // three layers of two experts of width 12 and a shared one of 8, one layer without experts of width 20
+        let mixture = "family = 'mixtral', layers = 4, hidden_size = 64, heads = 4, ffn_size = 12, vocab_size = 4,
+            experts = 2, shared_ffn_size = 8, dense_layers = 1, dense_ffn_size = 20";
+        let down = 3 * (2 * 76 + 72) + 84;
+        assert_eq!(trained(mixture, "", 1), f64::from(2 * (4 * 128 + down)));
     }
 
     /// AdamW reads a gradient, reads and writes a weight and two moments, and writes the 16-bit copy of a 32-bit

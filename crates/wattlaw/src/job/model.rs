@@ -399,3 +399,59 @@ impl Architecture {
         format!("{}x{}", self.layers, self.hidden_size)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn features_of_a_shape_come_back_from_its_description() {
+        let shape = |model_type: ModelType| ModelSpec {
+            family: Some(model_type.name().to_owned()),
+            layers: Some(4),
+            hidden_size: Some(64),
+            ..ModelSpec::default()
+        };
+        let shapes = [
+            ModelSpec {
+                shared_ffn_size: Some(24),
+                dense_layers: Some(1),
+                dense_ffn_size: Some(96),
+                query_rank: Some(16),
+                kv_rank: Some(8),
+                rope_head_dim: Some(4),
+                value_head_dim: Some(12),
+                ..shape(ModelType::DeepseekV3)
+            },
+            ModelSpec {
+                window: Some(128),
+                window_layers: Some(3),
+                qk_norm: Some(true),
+                ..shape(ModelType::Cohere)
+            },
+            ModelSpec {
+                positions: Some(PositionKind::None),
+                norms_per_layer: Some(2),
+                ..shape(ModelType::Falcon)
+            },
+            ModelSpec {
+                positions: Some(PositionKind::Rotary),
+                embedding_norm: Some(true),
+                ..shape(ModelType::Esm)
+            },
+            ModelSpec {
+                positions: Some(PositionKind::Learned),
+                relative_buckets: Some(700),
+                layer_scale: Some(false),
+                ..shape(ModelType::Beit)
+            },
+            ModelSpec { encoder_positions: Some(150), ..shape(ModelType::Whisper) },
+            ModelSpec { distinct_layers: Some(2), ..shape(ModelType::Albert) },
+        ];
+        for spec in shapes {
+            let architecture = spec.resolve().unwrap();
+            let again = architecture.spec().resolve().unwrap();
+            assert_eq!(again, architecture);
+        }
+    }
+}

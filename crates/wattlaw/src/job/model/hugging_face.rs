@@ -120,10 +120,16 @@ impl Config {
         let features = model_type.features();
         let keys = features.keys;
         let image = features.family == super::Family::Vit;
+        let stated_heads = self.first(keys.heads)?;
+        let heads = features.default_heads.filter(|_| stated_heads.is_none());
+        let vocab_keys = ["vocab_size"];
         let mut spec = ModelSpec {
             layers: self.required(keys.layers)?,
             hidden_size: self.required(keys.hidden)?,
-            heads: self.required(keys.heads)?,
+            heads: match heads {
+                Some(default) => Some(default.heads),
+                None => self.required(keys.heads)?,
+            },
             kv_heads: if features.latent {
                 None
             } else {
@@ -135,7 +141,11 @@ impl Config {
             } else {
                 self.required(keys.ffn)?
             },
-            vocab_size: if image { None } else { self.required(&["vocab_size"])? },
+            vocab_size: match () {
+                () if image => None,
+                () if heads.is_some() => self.first(&vocab_keys)?,
+                () => self.required(&vocab_keys)?,
+            },
             max_positions: if image { None } else { self.optional_size(keys.positions)? },
             qkv_bias: self.switch(features.bias_keys.qkv)?,
             attention_output_bias: self.switch(features.bias_keys.attention_output)?,
@@ -144,6 +154,10 @@ impl Config {
             tied_embeddings: self.flag("tie_word_embeddings")?,
             ..ModelSpec::default()
         };
+        if let Some(default) = heads {
+            spec.kv_heads = spec.kv_heads.or(Some(default.kv_heads));
+            spec.head_dim = spec.head_dim.or(Some(default.head_dim));
+        }
         if features.token_types > 0 || model_type == ModelType::DebertaV2 {
             spec.token_types = self.optional_count("type_vocab_size")?;
         }
@@ -628,6 +642,21 @@ mod tests {
         .unwrap();
         assert_eq!(config.model.family.as_deref(), Some("qwen2_5_vl"));
         assert_eq!(config.notes, ["`qwen2_5_vl`: only the language part is counted"]);
+    }
+
+    /// As google/gemma-3-4b-pt publishes its language part; transformers' defaults give 8 heads of 256, 4 of keys and
+    /// values, and 262,208 words.
+    #[test]
+    fn gemma_3_leaves_out_its_heads_and_its_vocabulary() {
+        let spec = from_config_json(
+            r#"{"model_type":"gemma3","text_config":{"model_type":"gemma3_text","hidden_size":2560,
+                "intermediate_size":10240,"num_hidden_layers":34,"sliding_window":1024}}"#,
+        )
+        .unwrap();
+        let a = spec.resolve().unwrap();
+        assert_eq!((a.heads, a.kv_heads, a.head_dim, a.vocab_size), (8, 4, 256, 262_208));
+        // Gemma3ForCausalLM on the meta device, transformers 5.24
+        assert_eq!(a.parameters().total, 3_880_263_168);
     }
 
     #[test]

@@ -56,6 +56,17 @@ pub enum Narrow {
     All,
 }
 
+/// Heads of a type whose published configurations leave them out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DefaultHeads {
+    /// Query heads.
+    pub heads: u64,
+    /// Key and value heads.
+    pub kv_heads: u64,
+    /// Width of a head.
+    pub head_dim: u64,
+}
+
 /// The keys of a `config.json` that hold sizes; the first is the current one, the others are older.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keys {
@@ -98,6 +109,8 @@ pub struct Features {
     pub kernels: ModelType,
     /// How a configuration names the sizes.
     pub keys: Keys,
+    /// Heads when a configuration gives none, which then may leave out the vocabulary too.
+    pub default_heads: Option<DefaultHeads>,
     /// Rows of the token embedding when not given.
     pub vocab_size: u64,
     /// Longest sequence when not given.
@@ -300,6 +313,7 @@ const BERT: Features = Features {
     family: Family::Bert,
     kernels: ModelType::Bert,
     keys: HF,
+    default_heads: None,
     vocab_size: 30_522,
     max_positions: 512,
     position_offset: 0,
@@ -569,6 +583,7 @@ model_types! {
     Gemma "gemma": GEMMA,
     Gemma2 "gemma2": GEMMA2,
     Gemma3Text "gemma3_text": Features {
+        default_heads: Some(DefaultHeads { heads: 8, kv_heads: 4, head_dim: 256 }),
         vocab_size: 262_208, max_positions: 131_072, has_qk_norm: true, windowed: Windowed::AllButEach(6),
         ..GEMMA2
     },
