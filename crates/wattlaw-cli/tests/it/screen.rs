@@ -32,15 +32,15 @@ fn a_stated_job_is_answered_without_a_warning() {
         "
 bert-base-uncased on 4 × a100-sxm4-40gb, fsdp, fp16: 10.0M tokens in 610 steps of 128 sequences
                   estimate         95 % interval
-energy             11.0 Wh    6.03 Wh to 19.9 Wh  GPUs
-time                54.8 s  21.8 s to 2 min 18 s  79.4 ms a step
-GPU-hours           0.0609       0.0242 to 0.153
-tokens/s              182k         72.4k to 459k
-energy per token   3.94 mJ    2.17 mJ to 7.17 mJ
-mean power           719 W      437 W to 1.19 kW
-MFU                 9.76 %      3.87 % to 24.6 %
-memory per GPU    4.49 GiB  2.94 GiB to 6.86 GiB  fits in 39.5 GiB
-fitted, ×/÷1.82: 2432 runs on this chip (GA100); --framework narrows the intervals
+energy             11.0 Wh    6.14 Wh to 19.7 Wh  GPUs
+time                55.3 s  22.3 s to 2 min 17 s  80.0 ms a step
+GPU-hours           0.0614       0.0247 to 0.152
+tokens/s              181k         72.9k to 449k
+energy per token   3.96 mJ    2.21 mJ to 7.10 mJ
+mean power           717 W      435 W to 1.18 kW
+MFU                 9.69 %      3.90 % to 24.0 %
+memory per GPU    3.66 GiB  2.24 GiB to 5.97 GiB  fits in 39.5 GiB
+fitted, ×/÷1.79: 2432 runs on this chip (GA100); --framework narrows the intervals
 by default: grad_accum 1, adamw, no checkpointing, flash attention, framework unknown, 4 GPUs a node
 ",
     );

@@ -21,6 +21,7 @@ use wattlaw::law::roofline::terms::Terms;
 use wattlaw::law::roofline::{
     Answer, Groups, Level, Observation, RooflineFit, RooflineLaw, Workspace,
 };
+use wattlaw::memory::Recipe;
 use wattlaw::predict::{Breakdown, EstimateKind, Prediction, predict};
 use wattlaw::stats::score::median;
 use wattlaw::validate::{CrossValidator, HoldOut, Scheme};
@@ -59,7 +60,8 @@ pub fn placed() -> impl Strategy<Value = Option<Job>> {
     (jobs(), any::<Index>(), any::<Index>()).prop_map(|(mut spec, gpu, program)| {
         spec.system.gpu = Some(gpu.get(&CATALOG.accelerators).name.clone());
         spec.workload.framework = Some(program.get(&SOFTWARE).parse::<Stack>().unwrap());
-        spec.resolve(&CATALOG).ok()
+        // a framework may lack the job's method
+        spec.resolve(&CATALOG).ok().filter(|job| Recipe::for_job(job).is_ok())
     })
 }
 

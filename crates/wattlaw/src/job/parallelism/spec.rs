@@ -6,7 +6,7 @@ use super::{DataParallel, Parallelism, Partition, Schedule, Strategy, TensorScop
 use crate::base::error::{Error, Result};
 use crate::base::words::overlay;
 use crate::job::model::{Architecture, count};
-use crate::job::workload::Workload;
+use crate::job::workload::{Framework, Workload};
 
 /// Parallelism as a job file or flags describe it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -126,11 +126,11 @@ impl ParallelismSpec {
         };
         let framework = workload.framework.framework;
         // a default never makes a job impossible that is possible without it
-        let by_default = framework.sequence_parallel() && workload.seq_len.is_multiple_of(tp);
+        let by_default = splits_sequence(framework) && workload.seq_len.is_multiple_of(tp);
         let schedule = self.schedule.unwrap_or(Schedule::OneForwardOneBackward);
         let partition = match schedule {
             Schedule::Interleaved => Partition::Even,
-            _ => framework.partition(),
+            _ => partition_of(framework),
         };
         let parallelism = Parallelism {
             dp,
@@ -269,6 +269,31 @@ impl ParallelismSpec {
             ));
         }
         Ok(Parallelism { virtual_stages: chunks, ..parallelism })
+    }
+}
+
+/// Whether tensor parallelism splits the sequence between its projections, where the user does not say.
+///
+/// nanotron does (`tp_mode: REDUCE_SCATTER` in its examples and its benchmark); Megatron-LM's `--sequence-parallel` is off
+/// by default, and the others have no such default.
+const fn splits_sequence(framework: Framework) -> bool {
+    matches!(framework, Framework::Nanotron)
+}
+
+/// How a framework divides the layers among pipeline stages, where the user does not say: nanotron by the cost of its
+/// blocks (`PipelineBlock`, `get_block_compute_costs`), the others evenly.
+const fn partition_of(framework: Framework) -> Partition {
+    match framework {
+        Framework::Nanotron => Partition::ByCost,
+        Framework::Accelerate
+        | Framework::Fsdp2
+        | Framework::LlmFoundry
+        | Framework::Megatron
+        | Framework::MegatronDeepspeed
+        | Framework::Deepspeed
+        | Framework::Jax
+        | Framework::Pytorch
+        | Framework::Unknown => Partition::Even,
     }
 }
 

@@ -5,7 +5,6 @@ use std::str::FromStr;
 
 use crate::base::error::{Error, Result};
 use crate::base::words::{as_text, words};
-use crate::job::parallelism::Partition;
 
 /// The training framework.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,31 +67,6 @@ impl Framework {
             | Self::Jax
             | Self::Pytorch
             | Self::Unknown => 1,
-        }
-    }
-
-    /// Whether tensor parallelism splits the sequence between its projections, where the user does not say.
-    ///
-    /// nanotron does (`tp_mode: REDUCE_SCATTER` in its examples and its benchmark); Megatron-LM's `--sequence-parallel` is off
-    /// by default, and the others have no such default.
-    pub(crate) const fn sequence_parallel(self) -> bool {
-        matches!(self, Self::Nanotron)
-    }
-
-    /// How a framework divides the layers among pipeline stages, where the user does not say: nanotron by the cost of its
-    /// blocks (`PipelineBlock`, `get_block_compute_costs`), the others evenly.
-    pub(crate) const fn partition(self) -> Partition {
-        match self {
-            Self::Nanotron => Partition::ByCost,
-            Self::Accelerate
-            | Self::Fsdp2
-            | Self::LlmFoundry
-            | Self::Megatron
-            | Self::MegatronDeepspeed
-            | Self::Deepspeed
-            | Self::Jax
-            | Self::Pytorch
-            | Self::Unknown => Partition::Even,
         }
     }
 }
