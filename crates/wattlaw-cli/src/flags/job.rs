@@ -260,6 +260,11 @@ impl JobArgs {
                     .iter()
                     .map(|path| Ok((path.display().to_string(), files::text(path)?)))
                     .collect::<Done<_>>()?;
+                if let Some((name, _)) = texts.iter().find(|(_, text)| JobSpec::from_toml(text).is_ok()) {
+                    return Err(Failure::Failed(format!(
+                        "{name}: a job file is given alone; `wattlaw convert` makes one of a framework's files"
+                    )));
+                }
                 let texts: Vec<(&str, &str)> =
                     texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
                 Description::of_configuration(flags, Configuration::read(&texts)?, catalog)
@@ -272,7 +277,11 @@ impl JobArgs {
 fn is_configuration(path: &Path, text: &str) -> bool {
     let is_job = || {
         let extension = path.extension().and_then(|extension| extension.to_str());
-        matches!(extension, Some("toml" | "json")) || JobSpec::from_toml(text).is_ok()
+        match extension {
+            Some("toml") => true,
+            Some("json") => text.contains("\"schema\""),
+            _ => JobSpec::from_toml(text).is_ok(),
+        }
     };
     Tool::detect(text).is_some() || !is_job()
 }

@@ -494,8 +494,9 @@ fn a_resolved_job_is_taken_in_place_of_its_job_file() {
             assert_eq!(json(&format!("cost {written} --format json")), described, "{written}");
             // the resolved job states what was taken by default
             let mut again = json(&format!("predict {written} --format json"));
-            for said in ["defaults", "origin"] {
-                again[said] = predicted[said].clone();
+            assert_eq!(again["origin"]["layers"], "file", "{name}");
+            for field in ["defaults", "origin"] {
+                again[field] = predicted[field].clone();
             }
             assert_eq!(again, predicted, "{name}");
             assert_eq!(run(&format!("job {written}")).stdout, resolved, "{name} by {format}");

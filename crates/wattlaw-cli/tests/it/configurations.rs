@@ -87,6 +87,10 @@ fn what_is_wrong_is_said_with_file_line_and_key() {
         fails("predict examples/configurations/axolotl.yml --gpu h100"),
         "error: examples/configurations/axolotl.yml:26: `zero2.json` is missing; deepspeed names it: give it beside this file"
     );
+    assert_eq!(
+        fails("predict examples/job.toml examples/configurations/zero2.json"),
+        "error: examples/job.toml: a job file is given alone; `wattlaw convert` makes one of a framework's files"
+    );
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     write("a.yml", "base_model: someone/Strange-7B\nsequence_len: 128\n");

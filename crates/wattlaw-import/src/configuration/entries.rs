@@ -76,7 +76,7 @@ pub(super) fn read(text: &str) -> Result<(Notation, Vec<Entry>)> {
     if text.trim_start().starts_with('{') {
         return Ok((Notation::Json, flat(json::read(text)?)));
     }
-    if arguments::is_likely(text) {
+    if text.starts_with("#!") || arguments::is_likely(text) {
         return Ok((Notation::Arguments, arguments::read(text)));
     }
     if let Ok(tree) = toml::read(text) {

@@ -74,6 +74,7 @@ fn model(reader: &mut Reader<'_>) -> Result<()> {
         (&key("num_key_value_heads"), "kv_heads"),
         (&key("head_dim"), "head_dim"),
         (&key("vocab_size"), "vocab_size"),
+        (&key("sliding_window_size"), "window"),
     ])?;
     let multiple = "model.make_vocab_size_divisible_by";
     if let Some(rows) = reader.whole(multiple)? {
@@ -96,8 +97,6 @@ fn model(reader: &mut Reader<'_>) -> Result<()> {
         reader.state("experts", count, &experts);
         reader.wholes(&[(&key("moe_config.top_k"), "top_k")])?;
     }
-    let window = key("sliding_window_size");
-    reader.unmodelled_if_on(&[(&window, "sliding windows are counted as full attention")]);
     reader.ignore_table("model.model_config");
     Ok(())
 }

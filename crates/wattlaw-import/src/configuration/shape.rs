@@ -70,23 +70,37 @@ fn gate(reader: &mut Reader<'_>, key: fn(&str) -> String) -> Result<Option<Strin
     Ok(name.contains("glu").then_some(activation))
 }
 
-/// States the model type whose defaults are nearest.
+/// States the model type whose norms are the model's, and how positions enter.
 fn family(reader: &mut Reader<'_>, key: fn(&str) -> String, gated: bool) -> Result<()> {
     let normalization = key("normalization");
     let norm = reader.text(&normalization)?.unwrap_or_default().to_lowercase();
-    let position = key("position_embedding_type");
-    let rotary = reader.text(&position)?.is_some_and(|kind| kind.to_lowercase() == "rope")
-        || reader.flag(&key("use_rotary_position_embeddings"))? == Some(true);
     let layers = key("num_layers");
     if gated || norm == "rmsnorm" {
         reader.state("family", "llama", &layers);
         if !gated {
             reader.state("gated_ffn", false, &normalization);
         }
-    } else if rotary {
-        reader.state("family", "gpt_neox", &layers);
     } else {
         reader.state("family", "gpt2", &layers);
+    }
+    let position = key("position_embedding_type");
+    match reader.text(&position)?.map(|kind| kind.to_lowercase()).as_deref() {
+        None => reader.default("positions", "learned", &position),
+        Some("learned_absolute") => reader.state("positions", "learned", &position),
+        Some("none") => reader.state("positions", "none", &position),
+        Some("rope" | "yarn" | "mrope") => reader.state("positions", "rotary", &position),
+        Some(_) => {
+            reader.state("positions", "none", &position);
+            reader.unmodelled(&position, "this embedding of positions is not counted");
+        }
+    }
+    let older = key("use_rotary_position_embeddings");
+    if reader.flag(&older)? == Some(true) {
+        reader.state("positions", "rotary", &older);
+    }
+    let normed = key("qk_layernorm");
+    if let Some(on) = reader.flag(&normed)? {
+        reader.state("qk_norm", on, &normed);
     }
     Ok(())
 }
@@ -135,11 +149,15 @@ fn experts(reader: &mut Reader<'_>, key: fn(&str) -> String) -> Result<()> {
             reader.state("experts", count, &of);
             reader.wholes(&[(&key("moe_router_topk"), "top_k")])?;
             reader.default("top_k", 2, "moe_router_topk");
+            // the width of an expert, where it is not that of a dense layer
+            reader.wholes(&[
+                (&key("moe_ffn_hidden_size"), "ffn_size"),
+                (&key("moe_shared_expert_intermediate_size"), "shared_ffn_size"),
+            ])?;
         }
     }
     reader.unmodelled_if_on(&[
-        (&key("moe_shared_expert_intermediate_size"), "shared experts are not counted"),
-        (&key("moe_ffn_hidden_size"), "experts are counted as wide as the dense layers"),
+        (&key("moe_layer_freq"), "every layer is counted as a mixture of experts"),
         (&key("multi_latent_attention"), "latent attention is counted as grouped-query attention"),
         (&key("window_size"), "sliding windows are counted as full attention"),
         (&key("mtp_num_layers"), "prediction of several tokens is not counted"),
