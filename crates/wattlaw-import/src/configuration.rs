@@ -6,7 +6,7 @@
 //!
 //! Keys and defaults were read in the sources of the frameworks: Axolotl 067b021c8, LLaMA-Factory ff6d4d12e, TRL f2cd57710,
 //! transformers 5.24.0, accelerate 16cb6eb8, DeepSpeed edaa722, Megatron-LM d98e8a64dd, Megatron-Bridge 067f987df, torchtitan
-//! 0.2.2, nanotron 2411b022; NeMo's and torchtune's from their documented recipes.
+//! 0.2.2, nanotron 2411b022. NeMo's and torchtune's were checked against no commit.
 
 mod accelerate;
 mod axolotl;
