@@ -97,7 +97,7 @@ fn harmless(cell: String) -> String {
     }
 }
 
-/// A row as it was before it was written: without the quotes of [`write`].
+/// A row as it was before it was written: without the quotes of [`write()`].
 pub fn plain(row: csv::StringRecord) -> csv::StringRecord {
     let quoted =
         |cell: &str| cell.starts_with('\'') && cell.trim_start_matches('\'').starts_with(FORMULA);
