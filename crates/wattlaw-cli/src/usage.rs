@@ -98,7 +98,7 @@ mod tests {
         );
         assert_eq!(
             wrong("wattlaw fit"),
-            "the following required arguments were not provided: <RUNS>"
+            "the following required arguments were not provided: <RUNS>..."
         );
         assert_eq!(
             wrong("wattlaw predict --micro-batsh 3"),
