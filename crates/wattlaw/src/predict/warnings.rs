@@ -434,8 +434,9 @@ mod tests {
             "a sequence of 2048 is longer than the 1024 positions of gpt2 (changed); give max_positions = 2048 if they are extended"
         );
         assert_eq!(warned("name = 'gpt2', max_positions = 1024", 1024), []);
-        // a custom shape that does not state its positions has as many as it reads
-        assert_eq!(warned("family = 'gpt2', layers = 2, hidden_size = 64", 2048), []);
+        // a custom shape has its type's table of positions; rotary ones have no end that is known
+        assert_eq!(warned("family = 'gpt2', layers = 2, hidden_size = 64", 2048).len(), 1);
+        assert_eq!(warned("family = 'llama', layers = 2, hidden_size = 64", 1 << 20), []);
     }
 
     #[test]

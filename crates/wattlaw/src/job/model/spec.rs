@@ -192,6 +192,15 @@ impl ModelSpec {
         }
         let image = self.image(model_type)?;
         let positions = self.positions(model_type, image)?;
+        let max_positions = match positions {
+            // a table of positions has rows for the longest sequence
+            Positions::Learned { rows } | Positions::LearnedAndRelative { rows, .. }
+                if image.is_none() =>
+            {
+                Some(rows - features.position_offset)
+            }
+            _ => optional("max_positions", self.max_positions, 1 << 30)?,
+        };
         let encoder_layers = match model_type.family() {
             Family::T5 => count("encoder_layers", self.encoder_layers, Some(layers), 10_000)?,
             _ => only_for("encoder_layers", self.encoder_layers, "t5")?,
@@ -229,7 +238,7 @@ impl ModelSpec {
             },
             pooler: self.pooler.unwrap_or(features.pooler),
             experts,
-            max_positions: optional("max_positions", self.max_positions, 1 << 30)?,
+            max_positions,
             encoder_positions: optional("encoder_positions", self.encoder_positions, 1 << 30)?,
             norms_per_layer: count(
                 "norms_per_layer",
