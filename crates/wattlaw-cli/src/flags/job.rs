@@ -192,7 +192,7 @@ impl JobArgs {
     /// # Errors
     /// An invalid file is a failure (exit code 1); invalid flags without a file are a usage error (2).
     pub fn job(&self) -> Done<Job> {
-        self.resolved(JobSpec::resolve)
+        Ok(self.resolved(JobSpec::resolve)?.0)
     }
 
     /// The job, with a strategy and micro-batch that are not stated chosen by the memory that they need.
@@ -200,7 +200,7 @@ impl JobArgs {
     /// # Errors
     /// As [`JobArgs::job`].
     pub fn chosen(&self) -> Done<ChosenJob> {
-        self.resolved(ChosenJob::new)
+        Ok(self.chosen_from()?.0)
     }
 
     /// The job as [`JobArgs::chosen`] has it, with what it was described by.
@@ -208,66 +208,60 @@ impl JobArgs {
     /// # Errors
     /// As [`JobArgs::job`].
     pub fn chosen_from(&self) -> Done<(ChosenJob, Description)> {
-        let catalog = self.flags.catalog()?;
-        let description = self.description(&catalog)?;
-        Ok((self.resolve(&description, &catalog, ChosenJob::new)?, description))
+        self.resolved(ChosenJob::new)
     }
 
-    fn resolved<T>(&self, resolve: fn(&JobSpec, &Catalog) -> wattlaw::Result<T>) -> Done<T> {
-        let catalog = self.flags.catalog()?;
-        let description = self.description(&catalog)?;
-        self.resolve(&description, &catalog, resolve)
-    }
-
-    fn resolve<T>(
+    fn resolved<T>(
         &self,
-        description: &Description,
-        catalog: &Catalog,
         resolve: fn(&JobSpec, &Catalog) -> wattlaw::Result<T>,
-    ) -> Done<T> {
+    ) -> Done<(T, Description)> {
+        let catalog = self.flags.catalog()?;
+        let description = self.description(&catalog)?;
         description.warn();
-        let found = resolve(&description.for_its_gpus(), catalog);
-        match (&description.configuration, self.files.first()) {
-            (Some(configuration), _) => Ok(found.map_err(|e| configuration.placed(e))?),
+        let found = resolve(&description.for_its_gpus(), &catalog);
+        let resolved = match (&description.configuration, self.files.first()) {
+            (Some(configuration), _) => found.map_err(|e| configuration.placed(e))?,
             (None, Some(path)) => {
-                Ok(found.map_err(|e| e.at(Location::file(path.display().to_string())))?)
+                found.map_err(|e| e.at(Location::file(path.display().to_string())))?
             }
-            (None, None) => found.map_err(Failure::usage),
-        }
+            (None, None) => found.map_err(Failure::usage)?,
+        };
+        Ok((resolved, description))
     }
 
-    /// What flags and files say of the job.
+    /// What flags and files say of the job. Each file is read once: it may be a pipe.
     ///
     /// # Errors
     /// An invalid file; no file and no model.
     pub fn description(&self, catalog: &Catalog) -> Done<Description> {
         let mut flags = self.flags.spec()?;
         flags.system.gpus = self.gpus;
-        match self.files.as_slice() {
+        let texts = self.files.iter().map(|path| Ok((path.as_path(), files::text(path)?)));
+        match texts.collect::<Done<Vec<_>>>()?.as_slice() {
             [] if flags.model == ModelSpec::default() => Err(Failure::Usage(
                 "no model; give a job file, --model NAME (see `wattlaw catalog models`), --config FILE, or a shape (--family, \
                  --layers, --hidden-size)"
                     .to_owned(),
             )),
             [] => Ok(Description { spec: flags.clone(), flags, ..Description::default() }),
-            [path] if !is_configuration(path, &files::text(path)?) => {
-                let file = read(path)?;
+            [(path, text)] if !is_configuration(path, text) => {
+                let file = parsed(path, text)?;
                 let spec = flags.clone().with_fallback(file.clone());
                 Ok(Description { spec, flags, file, configuration: None })
             }
-            paths => {
-                let texts: Vec<(String, String)> = paths
-                    .iter()
-                    .map(|path| Ok((path.display().to_string(), files::text(path)?)))
-                    .collect::<Done<_>>()?;
-                if let Some((name, _)) = texts.iter().find(|(_, text)| JobSpec::from_toml(text).is_ok()) {
+            texts => {
+                if let Some((path, _)) =
+                    texts.iter().find(|(_, text)| JobSpec::from_toml(text).is_ok())
+                {
                     return Err(Failure::Failed(format!(
-                        "{name}: a job file is given alone; `wattlaw convert` makes one of a framework's files"
+                        "{}: a job file is given alone; `wattlaw convert` makes one of a framework's files",
+                        path.display()
                     )));
                 }
-                let texts: Vec<(&str, &str)> =
-                    texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-                Description::of_configuration(flags, Configuration::read(&texts)?, catalog)
+                let names: Vec<_> = texts.iter().map(|(path, _)| path.to_string_lossy()).collect();
+                let named: Vec<(&str, &str)> =
+                    names.iter().zip(texts).map(|(name, (_, text))| (&**name, text.as_str())).collect();
+                Description::of_configuration(flags, Configuration::read(&named)?, catalog)
             }
         }
     }
@@ -291,11 +285,14 @@ fn is_configuration(path: &Path, text: &str) -> bool {
 /// # Errors
 /// An invalid file, with its location.
 pub fn read(path: &Path) -> Done<JobSpec> {
+    parsed(path, &files::text(path)?)
+}
+
+fn parsed(path: &Path, text: &str) -> Done<JobSpec> {
     let place = Location::file(path.display().to_string());
-    let text = files::text(path)?;
     let read = match path.extension().is_some_and(|extension| extension == "json") {
-        true => JobSpec::from_json(&text),
-        false => JobSpec::from_toml(&text),
+        true => JobSpec::from_json(text),
+        false => JobSpec::from_toml(text),
     };
     let mut base = read.map_err(|e| e.at(place))?;
     if let Some(config) = base.model.config.take() {

@@ -509,6 +509,28 @@ fn a_resolved_job_is_taken_in_place_of_its_job_file() {
     assert_eq!(by_flags, json("job examples/job.toml"));
 }
 
+/// A pipe gives its text once.
+#[test]
+#[cfg(unix)]
+fn a_job_is_read_from_a_pipe() {
+    for (file, flags) in [
+        ("examples/job.toml", ""),
+        (
+            "crates/wattlaw-import/tests/configurations/axolotl-defaults.yml",
+            "--gpu h100 --gpus 2 --examples 1k",
+        ),
+    ] {
+        let script = format!("cat {file} | {WATTLAW} predict /dev/stdin {flags} --format json");
+        let piped: Ran =
+            Command::new("sh").args(["-c", &script]).current_dir(root()).finish().into();
+        assert_eq!(piped.code, 0, "{file}: {}", piped.stderr);
+        let piped: Value = serde_json::from_str(&piped.stdout).unwrap();
+        let named = json(&format!("predict {file} {flags} --format json"));
+        assert_eq!(piped["energy_j"], named["energy_j"], "{file}");
+        assert_eq!(piped["job"], named["job"], "{file}");
+    }
+}
+
 #[test]
 fn the_same_words_give_the_same_bytes() {
     for line in [
