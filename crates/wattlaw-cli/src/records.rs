@@ -30,13 +30,19 @@ pub fn is_place(path: &Path) -> bool {
 /// # Errors
 /// A path that does not exist; where no path holds a record, why the first does not.
 pub fn gather(paths: &[PathBuf]) -> Done<Gathered> {
+    read(&places(paths)?)
+}
+
+/// Reads the records at their places.
+///
+/// # Errors
+/// Where no place holds a record, why the first does not.
+pub fn read(places: &[PathBuf]) -> Done<Gathered> {
     let mut gathered = Gathered::default();
-    for path in paths {
-        for place in places(path)? {
-            match folder::read(&place) {
-                Ok(record) => gathered.records.push(record),
-                Err(error) => gathered.left_out.push(error.to_string()),
-            }
+    for place in places {
+        match folder::read(place) {
+            Ok(record) => gathered.records.push(record),
+            Err(error) => gathered.left_out.push(error.to_string()),
         }
     }
     match gathered.left_out.first() {
@@ -45,11 +51,19 @@ pub fn gather(paths: &[PathBuf]) -> Done<Gathered> {
     }
 }
 
-/// The records of a path; the path itself where it holds none, so that reading it says why.
+/// The places of the records of paths; a path itself where it holds none, so that reading it says why.
 ///
 /// # Errors
 /// A path that does not exist, or a folder that cannot be read.
-pub fn places(path: &Path) -> Done<Vec<PathBuf>> {
+pub fn places(paths: &[PathBuf]) -> Done<Vec<PathBuf>> {
+    Ok(paths.iter().map(|path| places_of(path)).collect::<Done<Vec<_>>>()?.concat())
+}
+
+/// The places of the records of one path.
+///
+/// # Errors
+/// As [`places`].
+pub fn places_of(path: &Path) -> Done<Vec<PathBuf>> {
     if path.is_dir() {
         let found = folder::below(path).map_err(Failure::failed)?;
         return Ok(if found.is_empty() { vec![path.to_owned()] } else { found });

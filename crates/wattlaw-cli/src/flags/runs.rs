@@ -126,12 +126,11 @@ fn of_records(
         [one] => one.display().to_string(),
         several => format!("{} paths", several.len()),
     };
+    let found = records::places(places)?;
     // a folder without records is said by the dataset, with what was looked for
     let gathered = match places {
-        [one] if records::places(one)? == [one.clone()] && !one.join(folder::RUN).is_file() => {
-            Gathered::default()
-        }
-        _ => records::gather(places)?,
+        [one] if found == [one.clone()] && !one.join(folder::RUN).is_file() => Gathered::default(),
+        _ => records::read(&found)?,
     };
     let mut data = Dataset::from_records(&gathered.records, &name, scope, catalog)?;
     let left_out = gathered.left_out.len();

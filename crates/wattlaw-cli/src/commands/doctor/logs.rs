@@ -82,7 +82,7 @@ fn files_of(paths: &[PathBuf]) -> Done<(Vec<PathBuf>, Vec<PathBuf>)> {
     let mut found = Vec::new();
     for path in paths {
         match records::is_place(path) {
-            true => found.extend(records::places(path)?),
+            true => found.extend(records::places_of(path)?),
             false => found.push(path.clone()),
         }
     }
