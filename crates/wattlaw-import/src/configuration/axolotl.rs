@@ -205,14 +205,10 @@ fn sharding(reader: &mut Reader<'_>) -> Result<()> {
         fully_sharded::read(reader, "fsdp_config", key)?;
     }
     fully_sharded::degrees(reader, "")?;
-    for (key, column) in [
+    reader.degrees(&[
         ("tensor_parallel_size", "tp"),
         ("context_parallel_size", "cp"),
         ("sequence_parallel_degree", "cp"),
-    ] {
-        if let Some(ranks) = reader.whole(key)?.filter(|ranks| *ranks > 1) {
-            reader.state(column, ranks, key);
-        }
-    }
+    ])?;
     trainer::sharded_by_deepspeed(reader)
 }

@@ -103,15 +103,7 @@ pub(super) fn degrees(reader: &mut Reader<'_>, prefix: &str) -> Result<()> {
         }
         (false, false) => {}
     }
-    for (name, column) in [("tp", "tp"), ("cp", "cp")] {
-        let key = key(name);
-        if let Some(ranks) = reader.whole(&key)?.filter(|ranks| *ranks > 1) {
-            reader.state(column, ranks, &key);
-        }
-    }
-    let ulysses = key("sp");
-    if reader.whole(&ulysses)?.is_some_and(|ranks| ranks > 1) {
-        reader.unmodelled(&ulysses, "a split of sequences among ranks is not modelled");
-    }
-    Ok(())
+    reader.degrees(&[(&key("tp"), "tp"), (&key("cp"), "cp")])?;
+    // of DeepSpeed-Ulysses
+    reader.unmodelled_degree(&key("sp"), "a split of sequences among ranks is not modelled")
 }

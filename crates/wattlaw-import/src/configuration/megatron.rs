@@ -185,10 +185,7 @@ fn sharding(reader: &mut Reader<'_>) -> Result<()> {
 pub(super) fn parallelism(reader: &mut Reader<'_>, key: fn(&str) -> String) -> Result<()> {
     let stages = key("pipeline_model_parallel_size");
     reader.wholes(&[(&key("tensor_model_parallel_size"), "tp"), (&stages, "pp")])?;
-    let context = key("context_parallel_size");
-    if let Some(ranks) = reader.whole(&context)?.filter(|ranks| *ranks > 1) {
-        reader.state("cp", ranks, &context);
-    }
+    reader.degrees(&[(&key("context_parallel_size"), "cp")])?;
     let sequence = key("sequence_parallel");
     if let Some(on) = reader.flag(&sequence)? {
         reader.state("sequence_parallel", on, &sequence);
@@ -208,17 +205,11 @@ pub(super) fn parallelism(reader: &mut Reader<'_>, key: fn(&str) -> String) -> R
         reader.state("schedule", "interleaved", &chunks);
         reader.state("virtual_stages", count, &chunks);
     }
-    let experts = key("expert_model_parallel_size");
-    if reader.whole(&experts)?.is_some_and(|ranks| ranks > 1) {
-        reader.unmodelled(
-            &experts,
-            "experts are counted as held by every rank, without an all-to-all",
-        );
-    }
-    let expert_tensor = key("expert_tensor_parallel_size");
-    if reader.whole(&expert_tensor)?.is_some_and(|ranks| ranks > 1) {
-        reader.unmodelled(&expert_tensor, "experts are counted as split like the other layers");
-    }
+    reader.expert_parallel(&key("expert_model_parallel_size"))?;
+    reader.unmodelled_degree(
+        &key("expert_tensor_parallel_size"),
+        "experts are counted as split like the other layers",
+    )?;
     reader.unmodelled_if_on(&[(
         &key("decoder_first_pipeline_num_layers"),
         "stages are counted with equal numbers of layers",

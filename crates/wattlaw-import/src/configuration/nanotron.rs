@@ -119,17 +119,8 @@ fn parallelism(reader: &mut Reader<'_>) -> Result<()> {
     if let Some(on) = reader.flag(repeat)? {
         reader.state("checkpointing", if on { "full" } else { "none" }, repeat);
     }
-    let context = "parallelism.context_parallel_size";
-    if let Some(ranks) = reader.whole(context)?.filter(|ranks| *ranks > 1) {
-        reader.state("cp", ranks, context);
-    }
-    let experts = "parallelism.expert_parallel_size";
-    if reader.whole(experts)?.is_some_and(|ranks| ranks > 1) {
-        reader.unmodelled(
-            experts,
-            "experts are counted as held by every rank, without an all-to-all",
-        );
-    }
+    reader.degrees(&[("parallelism.context_parallel_size", "cp")])?;
+    reader.expert_parallel("parallelism.expert_parallel_size")?;
     reader.ignore(&[
         "parallelism.tp_linear_async_communication",
         "parallelism.tp_recompute_allgather",

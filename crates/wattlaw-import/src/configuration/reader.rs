@@ -213,6 +213,39 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// States degrees of parallelism above one by keys with whole numbers.
+    ///
+    /// # Errors
+    /// As [`Reader::whole`].
+    pub(super) fn degrees(&mut self, keys: &[(&str, &'static str)]) -> Result<()> {
+        for (key, column) in keys {
+            if let Some(ranks) = self.whole(key)?.filter(|ranks| *ranks > 1) {
+                self.state(column, ranks, key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reports a degree of parallelism above one that no field holds.
+    ///
+    /// # Errors
+    /// As [`Reader::whole`].
+    pub(super) fn unmodelled_degree(&mut self, key: &str, reason: &str) -> Result<()> {
+        if self.whole(key)?.is_some_and(|ranks| ranks > 1) {
+            self.unmodelled(key, reason);
+        }
+        Ok(())
+    }
+
+    /// Reports experts that are split among ranks.
+    ///
+    /// # Errors
+    /// As [`Reader::whole`].
+    pub(super) fn expert_parallel(&mut self, key: &str) -> Result<()> {
+        let reason = "experts are counted as held by every rank, without an all-to-all";
+        self.unmodelled_degree(key, reason)
+    }
+
     /// Takes a default for a field that no file states; a tool's own replaces that of what it is built on.
     pub(super) fn default(&mut self, column: &'static str, value: impl ToString, key: &str) {
         self.defaults.retain(|default| default.column != column);
@@ -224,13 +257,17 @@ impl<'a> Reader<'a> {
     /// Reports a key whose cost no field holds.
     pub(super) fn unmodelled(&mut self, key: &str, reason: impl Into<String>) {
         let Some(entry) = self.entries.iter().rfind(|entry| entry.key == key) else { return };
-        self.unmodelled.push(Unmodelled {
+        self.unmodelled.push(self.without_field(entry, reason.into()));
+    }
+
+    fn without_field(&self, entry: &Entry, reason: String) -> Unmodelled {
+        Unmodelled {
             file: self.file.to_owned(),
             line: Some(entry.line).filter(|line| *line > 0),
-            key: key.to_owned(),
+            key: entry.key.clone(),
             value: text_of(&entry.value),
-            reason: reason.into(),
-        });
+            reason,
+        }
     }
 
     /// Reports those of the keys that are set to something other than off: false, null, 0, `none` or an empty list.
@@ -322,19 +359,12 @@ impl<'a> Reader<'a> {
 
     /// What was found. Keys that were not read and may matter are reported together.
     pub(super) fn finish(mut self) -> Found {
-        let unknown: Vec<&Entry> = (self.entries.iter().zip(&self.used))
+        let reason = "this key is unknown here: what it changes is not counted";
+        let unknown: Vec<Unmodelled> = (self.entries.iter().zip(&self.used))
             .filter(|(entry, used)| !**used && is_on(&entry.value) && !is_harmless(&entry.key))
-            .map(|(entry, _)| entry)
+            .map(|(entry, _)| self.without_field(entry, reason.to_owned()))
             .collect();
-        for entry in unknown {
-            self.unmodelled.push(Unmodelled {
-                file: self.file.to_owned(),
-                line: Some(entry.line).filter(|line| *line > 0),
-                key: entry.key.clone(),
-                value: text_of(&entry.value),
-                reason: "this key is unknown here: what it changes is not counted".to_owned(),
-            });
-        }
+        self.unmodelled.extend(unknown);
         (self.stated, self.defaults, self.unmodelled)
     }
 }

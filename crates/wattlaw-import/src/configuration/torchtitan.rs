@@ -185,27 +185,17 @@ fn parallelism(reader: &mut Reader<'_>) -> Result<()> {
     if reader.text(&reshard)?.as_deref() == Some("never") {
         reader.state("strategy", "zero2", &reshard);
     }
-    for (name, column) in [
-        ("tensor_parallel_degree", "tp"),
-        ("pipeline_parallel_degree", "pp"),
-        ("context_parallel_degree", "cp"),
-    ] {
-        let of = key(name);
-        if let Some(ranks) = reader.whole(&of)?.filter(|ranks| *ranks > 1) {
-            reader.state(column, ranks, &of);
-            if column == "tp" {
-                // torchtitan's plans split the sequence between projections
-                reader.state("sequence_parallel", true, &of);
-            }
-        }
+    let tensor = key("tensor_parallel_degree");
+    reader.degrees(&[
+        (&tensor, "tp"),
+        (&key("pipeline_parallel_degree"), "pp"),
+        (&key("context_parallel_degree"), "cp"),
+    ])?;
+    if reader.states("tp") {
+        // torchtitan's plans split the sequence between projections
+        reader.state("sequence_parallel", true, &tensor);
     }
-    let experts = key("expert_parallel_degree");
-    if reader.whole(&experts)?.is_some_and(|ranks| ranks > 1) {
-        reader.unmodelled(
-            &experts,
-            "experts are counted as held by every rank, without an all-to-all",
-        );
-    }
+    reader.expert_parallel(&key("expert_parallel_degree"))?;
     let schedule = key("pipeline_parallel_schedule");
     match reader.text(&schedule)?.map(|name| name.to_lowercase()).as_deref() {
         None | Some("1f1b") => {}

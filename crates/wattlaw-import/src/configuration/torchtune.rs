@@ -127,10 +127,7 @@ fn amount(reader: &mut Reader<'_>) -> Result<()> {
 }
 
 fn parallelism(reader: &mut Reader<'_>) -> Result<()> {
-    let tensor = "tensor_parallel_dim";
-    if let Some(ranks) = reader.whole(tensor)?.filter(|ranks| *ranks > 1) {
-        reader.state("tp", ranks, tensor);
-    }
+    reader.degrees(&[("tensor_parallel_dim", "tp")])?;
     let (copies, shards) = ("data_parallel_replicate_dim", "data_parallel_shard_dim");
     let count = reader.whole(copies)?.filter(|ranks| *ranks > 1);
     let group = reader.number(shards)?.filter(|ranks| *ranks > 1.0);
