@@ -131,7 +131,8 @@ fn moments(
     // accumulated gradients exist from the second micro-batch on; a whole one counts as communication
     let accumulates = w.grad_accum > 1 && states.whole_gradient == Bytes::ZERO;
     let before = if accumulates { states.gradients } else { Bytes::ZERO };
-    let output = if w.lora.is_some() { 0.0 } else { states::output_projection(job, stage) };
+    let projection = states::output_projection(job, stage);
+    let output = if w.lora.is_some() { 0.0 } else { projection };
     let vocabulary = if w.lora.is_some() { 0.0 } else { held.vocabulary };
     // the stage's embedding, which is its output projection too where they are tied
     let tied = job.architecture.tied_embeddings && stage == 0 && output > 0.0;
@@ -140,13 +141,13 @@ fn moments(
         + job.architecture.encoder_layers)
         .max(1) as f64;
 
-    let cast = held.layers + states::output_projection(job, stage);
+    let cast = held.layers + projection;
     let new_gradient = |parameters: f64| if accumulates { of_all(parameters) } else { Bytes::ZERO };
     let after_head = if accumulates { before } else { of_all(output) };
     let after_layers = if accumulates { before } else { of_all(held.layers) + after_head };
     let weight = of_all(states::largest_projection(job));
     // a checkpointed layer holds casts in the forward pass, where autocast caches them, and while it is recomputed
-    let head_casts = states.casts * (states::output_projection(job, stage) / cast.max(1.0));
+    let head_casts = states.casts * (projection / cast.max(1.0));
     let layer_casts = states.casts - head_casts;
     let recomputed = match w.checkpointing {
         Checkpointing::None => false,
@@ -156,8 +157,7 @@ fn moments(
     let (kept_casts, one_cast) =
         if recomputed { (Bytes::ZERO, layer_casts / layers) } else { (layer_casts, Bytes::ZERO) };
     let unsharded = Unsharded::new(job, stage, &held, recipe);
-    let buffers = if unsharded.loss > Bytes::ZERO { Bytes::ZERO } else { states.communication };
-    let communication = states.whole_gradient + buffers;
+    let communication = states.communication + states.whole_gradient;
 
     let forward = Moment {
         phase: PeakPhase::Forward,

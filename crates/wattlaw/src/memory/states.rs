@@ -103,13 +103,17 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
             let of_layers = of_layers.min(layers as f64);
             computing * (root * held.root() + of_layers * held.largest_layer)
         };
-        communication += units(1.0, 2.0);
         let Units { root, layers: of_layers } = recipe.gathered_outside;
         gathered_outside = units(root, of_layers);
-        if w.lora.is_none() {
-            communication += units(1.0, 1.0);
-            if recipe.whole_gradient && w.grad_accum > 1 {
-                whole_gradient = computing * trained;
+        let full = w.lora.is_none();
+        if full && recipe.whole_gradient && w.grad_accum > 1 {
+            whole_gradient = computing * trained;
+        }
+        // recipes that follow the phases have the units of each
+        if !recipe.by_phase {
+            communication += units(1.0, 2.0);
+            if full {
+                communication += units(1.0, 1.0);
             }
         }
     }

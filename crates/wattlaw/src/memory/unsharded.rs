@@ -11,6 +11,7 @@ use crate::job::Job;
 /// The root's parameters are gathered for both passes. In the backward pass the layer before the current one is gathered
 /// ahead (`BACKWARD_PRE`), and gradients are copied to the reduction's type (32 bits), whose buffer is freed when the
 /// next unit is reduced. Source: `torch/distributed/fsdp/_fully_shard/_fsdp_param_group.py`.
+#[derive(Default)]
 pub(super) struct Unsharded {
     /// At the end of the forward pass and in the loss's backward pass; a loss that the model computes has the last
     /// layer's gather buffer beside it.
@@ -35,15 +36,7 @@ impl Unsharded {
     pub(super) fn new(job: &Job, stage: u64, held: &StageParameters, recipe: &Recipe) -> Self {
         let (w, p) = (&job.workload, &job.parallelism);
         if p.shard_group == 1 || !p.data.shards_parameters() {
-            let none = Bytes::ZERO;
-            return Self {
-                loss: none,
-                head: none,
-                last_layer: none,
-                inner_layer: none,
-                first_layer: none,
-                reduction: none,
-            };
+            return Self::default();
         }
         let trained = if w.lora.is_some() { 0.0 } else { 1.0 };
         let computing = w.precision.bytes();

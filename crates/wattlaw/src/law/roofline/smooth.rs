@@ -4,7 +4,7 @@
 
 use crate::stats::tape::Real;
 
-/// (aᵍ + bᵍ + cᵍ)^(1/q) without overflow: between the largest and the sum of positive numbers.
+/// (a^q + b^q + c^q)^(1/q) without overflow: between the largest and the sum of positive numbers.
 pub(super) fn smooth_maximum<R: Real>([a, b]: [R; 2], c: Option<R>, q: R) -> R {
     let (sharp, third) = (q.value(), c.map_or(0.0, Real::value));
     let all = [a.value(), b.value(), third];
