@@ -88,7 +88,8 @@ fn share(flags: &[bool]) -> f64 {
     flags.iter().filter(|f| **f).count() as f64 / flags.len() as f64
 }
 
-fn quantile(errors: &[f64], at: f64) -> f64 {
+/// The nearest of the values at a share of their order.
+pub fn quantile(errors: &[f64], at: f64) -> f64 {
     let mut sorted = errors.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted[((sorted.len() - 1) as f64 * at).round() as usize]

@@ -6,10 +6,10 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
+use crate::memory_measured::quantile;
+use crate::sources::{measured, read};
 use wattlaw::base::units::Bytes;
-use wattlaw::data::dataset::Dataset;
 use wattlaw::data::sources::{Source, Sources};
 use wattlaw::job::Job;
 use wattlaw::job::catalog::Catalog;
@@ -24,26 +24,9 @@ fn gib(gib: f64) -> Bytes {
     Bytes::new(gib * f64::from(1 << 30))
 }
 
-fn tables() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data")
-}
-
 fn source(name: &str) -> Source {
     let sources = Sources::built_in().unwrap().sources;
     sources.into_iter().find(|source| source.name == name).unwrap()
-}
-
-/// The text of a source's table, or `None` (said in one line) where it is absent.
-fn table(source: &Source) -> Option<Vec<u8>> {
-    let found = std::fs::read(tables().join(&source.table)).ok();
-    if found.is_none() {
-        println!("skipped: the measured table {} is not beside the project", source.table);
-    }
-    found
-}
-
-fn read(source: &Source, table: &[u8], catalog: &Catalog) -> Dataset {
-    source.read(table, source.built_in_map().unwrap(), catalog).unwrap()
 }
 
 /// The cells of the rows by their line.
@@ -59,12 +42,6 @@ fn cells(table: &[u8]) -> BTreeMap<u64, BTreeMap<String, String>> {
             (line, cells.collect())
         })
         .collect()
-}
-
-fn quantile(values: &[f64], at: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[((sorted.len() - 1) as f64 * at).round() as usize]
 }
 
 /// Logarithmic errors of predicted peaks, by group, with the verdicts.
@@ -117,12 +94,9 @@ impl Errors {
 /// and more, whose optimizer pages.
 #[test]
 fn peaks_of_fine_tuning_are_predicted() {
-    let mut source = source("tuning-1-node");
-    source.rows.clear();
-    source.leave_out.clear();
-    let Some(table) = table(&source) else { return };
+    let Some(runs) = fine_tuning() else { return };
     let mut errors = Errors::default();
-    for (job, measured, model) in fine_tuning(&source, &table, &Catalog::built_in().unwrap()) {
+    for (job, measured, model) in runs {
         let method = if job.workload.lora.is_some() { "LoRA" } else { "full" };
         let gpus = format!("{} GPUs", job.system.gpus);
         errors.add(&["all", method, &model, &gpus], &Memory::for_job(&job), measured);
@@ -134,18 +108,21 @@ fn peaks_of_fine_tuning_are_predicted() {
     assert_eq!(errors.0["all"].len(), 506);
     assert!(errors.median("all") < 0.05, "median error {}", errors.median("all"));
     assert!(errors.fitting("all") > 0.97, "called fitting {}", errors.fitting("all"));
-    for model in
-        ["granite-3.1-8b-instruct", "llama3.1-8b", "mistral-7b-v0.1", "mixtral-8x7b-instruct-v0.1"]
-    {
+    for model in MODELS {
         assert!(errors.median(model) < 0.09, "{model}: median error {}", errors.median(model));
         assert!(errors.fitting(model) > 0.9, "{model}: called fitting {}", errors.fitting(model));
     }
 }
 
-/// Runs of the fine-tuning benchmark with a measured peak: job, peak in GiB, model.
-fn fine_tuning(source: &Source, table: &[u8], catalog: &Catalog) -> Vec<(Job, f64, String)> {
-    let cells = cells(table);
-    let runs = read(source, table, catalog).runs;
+/// Runs of the fine-tuning benchmark with a measured peak: job, peak in GiB, model. `None` where its table is absent.
+fn fine_tuning() -> Option<Vec<(Job, f64, String)>> {
+    let mut source = source("tuning-1-node");
+    source.rows.clear();
+    source.leave_out.clear();
+    let table = measured(&source)?;
+    let catalog = Catalog::built_in().unwrap();
+    let cells = cells(&table);
+    let runs = read(&source, &table).runs;
     let kept = runs.iter().filter_map(|run| {
         let cells = &cells[&run.line];
         let (method, version) = (cells["method"].as_str(), cells["fms_hf_tuning_version"].as_str());
@@ -154,19 +131,15 @@ fn fine_tuning(source: &Source, table: &[u8], catalog: &Catalog) -> Vec<(Job, f6
         if method == "gptq-lora" || version == "2.0.1" || pages {
             return None;
         }
-        Some((run.resolve(catalog).unwrap(), measured, cells["model_name"].clone()))
+        Some((run.resolve(&catalog).unwrap(), measured, cells["model_name"].clone()))
     });
-    kept.collect()
+    Some(kept.collect())
 }
 
 /// The fitted numbers of [`Recipe::ACCELERATE`], chosen from a grid on all models but one, for that one.
 #[test]
 fn fitted_numbers_hold_for_a_model_that_they_were_not_fitted_on() {
-    let mut source = source("tuning-1-node");
-    source.rows.clear();
-    source.leave_out.clear();
-    let Some(table) = table(&source) else { return };
-    let rows = fine_tuning(&source, &table, &Catalog::built_in().unwrap());
+    let Some(rows) = fine_tuning() else { return };
     let grid: Vec<Recipe> = [0.7, 1.0, 1.3]
         .into_iter()
         .flat_map(|process| [0.8, 1.2, 1.6, 2.0].map(|gpus| (process, gpus)))
@@ -213,11 +186,11 @@ fn fitted_numbers_hold_for_a_model_that_they_were_not_fitted_on() {
 #[test]
 fn peaks_of_megatron_deepspeed_are_predicted() {
     let source = source("bigscience");
-    let Some(table) = table(&source) else { return };
+    let Some(table) = measured(&source) else { return };
     let catalog = Catalog::built_in().unwrap();
     let cells = cells(&table);
     let mut errors = Errors::default();
-    for run in &read(&source, &table, &catalog).runs {
+    for run in &read(&source, &table).runs {
         let Some((_, after)) = cells[&run.line]["notes"].split_once("peak mem ") else { continue };
         let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
         let job = run.resolve(&catalog).unwrap();
@@ -266,9 +239,9 @@ fn runs_that_ran_are_called_fitting() {
         ("zeus-a40", true, 1.0),
     ] {
         let source = source(name);
-        let Some(table) = table(&source) else { continue };
+        let Some(table) = measured(&source) else { continue };
         let (mut fits, mut runs) = (0, 0);
-        for run in &read(&source, &table, &catalog).runs {
+        for run in &read(&source, &table).runs {
             let Ok(job) = run.resolve(&catalog) else { continue };
             let memory = Memory::for_job(&least_checkpointed(job, stated));
             runs += 1;

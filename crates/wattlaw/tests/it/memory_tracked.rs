@@ -8,6 +8,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use crate::memory_measured::quantile;
 use serde_json::Value;
 use wattlaw::base::amount::Count;
 use wattlaw::job::catalog::Catalog;
@@ -75,12 +76,6 @@ fn recipe(case: &Value) -> Recipe {
     let update_copies = if case["adamw"] == "fused" { 0.0 } else { 1.0 };
     let base = if case["family"] == "titan" { Recipe::FSDP2 } else { Recipe::PYTORCH };
     Recipe { update_copies, ..base }
-}
-
-fn quantile(errors: &[f64], at: f64) -> f64 {
-    let mut sorted = errors.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[((sorted.len() - 1) as f64 * at).round() as usize]
 }
 
 #[test]

@@ -19,13 +19,22 @@ fn map(source: &Source) -> Option<String> {
     Some(std::fs::read_to_string(beside("examples/maps").join(file)).unwrap())
 }
 
-/// The rows of a source, or `None` with a line that says so where its table is absent.
-fn rows(source: &Source) -> Option<Dataset> {
-    let Ok(table) = std::fs::read(beside("../shared/data").join(&source.table)) else {
+/// The table of a source, or `None` with a line that says so where it is absent.
+pub fn measured(source: &Source) -> Option<Vec<u8>> {
+    let found = std::fs::read(beside("../shared/data").join(&source.table)).ok();
+    if found.is_none() {
         println!("skipped: the measured table {} is not beside the project", source.table);
-        return None;
-    };
-    Some(source.read(&table, map(source).as_deref(), &Catalog::built_in().unwrap()).unwrap())
+    }
+    found
+}
+
+/// The rows of a source in its table.
+pub fn read(source: &Source, table: &[u8]) -> Dataset {
+    source.read(table, map(source).as_deref(), &Catalog::built_in().unwrap()).unwrap()
+}
+
+fn rows(source: &Source) -> Option<Dataset> {
+    measured(source).map(|table| read(source, &table))
 }
 
 #[test]
