@@ -39,7 +39,7 @@ pub struct Args {
     /// Confidence level of the intervals
     #[arg(long, default_value_t = 0.95, value_parser = crate::parse::number)]
     level: f64,
-    /// Probability from which the job is said to fit in memory; below its complement it does not fit, between it is tight
+    /// Probability at which the job is said to fit in memory. At its complement or below it does not fit; in between it is tight
     #[arg(long, value_name = "SHARE", default_value_t = FITS_THRESHOLD, value_parser = crate::parse::number)]
     fits_threshold: f64,
     /// Also print parameters, FLOPs, other scopes of energy, the breakdown, every default and every note
