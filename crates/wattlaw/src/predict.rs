@@ -11,11 +11,14 @@ pub mod scope;
 mod screen;
 mod warnings;
 
+pub(crate) use assumed::most_power_w;
+pub(crate) use choice::MAX_MICRO_BATCH;
 pub use choice::{ChosenJob, DefaultField, DefaultSource, TakenDefault};
 pub use confidence::{Confidence, ConfidenceLabel};
 pub use factors::Factor;
 use figures::Figures;
 pub use law_estimate::Breakdown;
+pub(crate) use law_estimate::distance_variances;
 use law_estimate::{Answers, ByScope, LawEstimate};
 pub use memory::{PeakMemory, Verdict};
 pub use screen::{Note, Quantity, Row, Screen, Unit};

@@ -8,8 +8,10 @@ pub use strategy::{Strategy, StrategyKind};
 
 use serde::Serialize;
 
+use crate::base::error::{Error, Result};
 use crate::base::words::words;
 use crate::job::model::Architecture;
+use crate::job::workload::{Framework, Workload};
 
 /// What data-parallel ranks shard among themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -81,6 +83,25 @@ pub enum Partition {
 }
 
 words!(Partition, "pipeline partition": Even = "even", ByCost = "cost" | "by-cost");
+
+impl Partition {
+    /// How a framework divides the layers among pipeline stages, where the user does not say: nanotron by the cost of its
+    /// blocks (`PipelineBlock`, `get_block_compute_costs`), the others evenly.
+    pub(crate) const fn of_framework(framework: Framework) -> Self {
+        match framework {
+            Framework::Nanotron => Self::ByCost,
+            Framework::Accelerate
+            | Framework::Fsdp2
+            | Framework::LlmFoundry
+            | Framework::Megatron
+            | Framework::MegatronDeepspeed
+            | Framework::Deepspeed
+            | Framework::Jax
+            | Framework::Pytorch
+            | Framework::Unknown => Self::Even,
+        }
+    }
+}
 
 /// Degrees and kinds of parallelism, checked by [`ParallelismSpec::resolve`]; their product is the GPU count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -170,6 +191,50 @@ impl Parallelism {
     /// Source: Narayanan et al. 2021, section 2.2; `micro_batches` is m.
     pub fn bubble(&self, micro_batches: u64) -> f64 {
         (self.pp - 1) as f64 / (micro_batches * self.virtual_stages) as f64
+    }
+
+    /// Checks that heads, widths, positions and layers divide.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the degree and what it must divide.
+    pub(crate) fn check(&self, architecture: &Architecture, workload: &Workload) -> Result<()> {
+        let tp = self.tp;
+        if self.tensor_scope == TensorScope::Blocks && !architecture.heads.is_multiple_of(tp) {
+            return Err(Error::invalid(
+                "tp",
+                tp,
+                format!("it must divide the {} heads", architecture.heads),
+            ));
+        }
+        if !architecture.ffn_size.is_multiple_of(tp) {
+            return Err(Error::invalid(
+                "tp",
+                tp,
+                format!("it must divide ffn_size {}", architecture.ffn_size),
+            ));
+        }
+        if self.sequence_parallel && !workload.seq_len.is_multiple_of(tp) {
+            return Err(Error::invalid(
+                "sequence_parallel",
+                true,
+                format!("tp {tp} must divide seq_len {}", workload.seq_len),
+            ));
+        }
+        if self.pp > 1 && architecture.encoder_layers > 0 {
+            return Err(Error::invalid(
+                "pp",
+                self.pp,
+                "a pipeline over an encoder–decoder is not modelled; use 1",
+            ));
+        }
+        if self.pp > architecture.layers {
+            return Err(Error::invalid(
+                "pp",
+                self.pp,
+                format!("each stage needs a layer, but there are {}", architecture.layers),
+            ));
+        }
+        Ok(())
     }
 
     /// The strategy of the job.

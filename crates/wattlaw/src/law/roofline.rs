@@ -14,6 +14,7 @@ mod discrepancy;
 mod fit;
 mod fitted;
 mod groups;
+pub(crate) mod joint;
 mod law;
 mod observation;
 pub mod parameter;

@@ -6,6 +6,7 @@ use super::warnings::{Warning, WarningKind, plain};
 use super::{Cost, Interval};
 use crate::base::error::{Error, Result};
 use crate::job::Job;
+use crate::job::system::System;
 use crate::stats::inference::Reference;
 
 /// Model FLOPs utilisation (MFU) of large training runs, and the factor that covers most of them.
@@ -49,8 +50,7 @@ pub(super) fn impossible(
     let system = &job.system;
     let machines = format!("{} × {}", job.parallelism.gpus(), system.accelerator.name);
     let too_fast = duration.zip(at_peak_s(job, cost)).filter(|(law, peak)| law.estimate < *peak);
-    let most = MAX_LIMIT_FACTOR * system.power_limit.value() * job.parallelism.gpus() as f64
-        + HOST_W * system.nodes() as f64;
+    let most = most_power_w(system.power_limit.value(), system);
     let too_strong = power.filter(|law| law.estimate > most);
     let found = match (too_fast, too_strong) {
         (Some((law, peak)), _) => format!(
@@ -69,6 +69,11 @@ pub(super) fn impossible(
         kind: WarningKind::Impossible,
         text: format!("{found}, so assumptions replace it; fit a calibration on runs of your own"),
     })
+}
+
+/// The most that accelerators and hosts of a system can draw under a power limit, in watts.
+pub(crate) fn most_power_w(power_limit_w: f64, system: &System) -> f64 {
+    MAX_LIMIT_FACTOR * power_limit_w * system.gpus as f64 + HOST_W * system.nodes() as f64
 }
 
 /// The estimate at the assumed MFU and share of the power limit.

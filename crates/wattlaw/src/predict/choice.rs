@@ -19,7 +19,7 @@ use crate::memory::{Memory, Recipe};
 const STRATEGIES: [DataParallel; 3] = [DataParallel::Ddp, DataParallel::Zero1, DataParallel::Fsdp];
 
 /// Largest chosen micro-batch: the largest of the runs that the built-in law was fitted on.
-const MAX_MICRO_BATCH: u64 = 256;
+pub(crate) const MAX_MICRO_BATCH: u64 = 256;
 
 /// Micro-batch of Hugging Face's Trainer: `per_device_train_batch_size` (transformers 5.24.0, `training_args.py`).
 const TRAINER_MICRO_BATCH: u64 = 8;

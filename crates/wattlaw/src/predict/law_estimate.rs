@@ -182,9 +182,9 @@ fn roofline(
             estimate.variance_power = estimate.variance_power.max(there.variance_power);
         }
     }
-    let distance: f64 = outside.iter().map(|o| o.factor.ln().powi(2)).sum();
-    estimate.variance_time += DISTANCE_SD[0].powi(2) * distance;
-    estimate.variance_power += DISTANCE_SD[1].powi(2) * distance;
+    let [time, power] = distance_variances(outside);
+    estimate.variance_time += time;
+    estimate.variance_power += power;
     let Parts { time, energy, limit } = answer.parts(&terms);
     if !limit.met {
         return Err(unmet(job, calibration, &limit));
@@ -233,6 +233,12 @@ fn roofline(
 ///
 /// Assumed: a factor of ten outside one range widens time by ×1.9 and power by ×1.3 at 95 %.
 const DISTANCE_SD: [f64; 2] = [0.15, 0.05];
+
+/// Variances that ln time and ln power gain outside the fitted ranges.
+pub(crate) fn distance_variances(outside: &[Outside]) -> [f64; 2] {
+    let distance: f64 = outside.iter().map(|o| o.factor.ln().powi(2)).sum();
+    DISTANCE_SD.map(|sd| sd.powi(2) * distance)
+}
 
 /// Factors outside a range at which a job beyond is looked at: it is never surer than a job between it and the range.
 const DISTANCES: [f64; 7] = [1.0, 2.0, 4.0, 8.0, 16.0, 64.0, 256.0];

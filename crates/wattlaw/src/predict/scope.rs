@@ -23,6 +23,67 @@ use crate::job::host::{Assumed, CODECARBON_W, DEVICES_SHARE, PUE_LOG_SD, SUPPLY_
 use crate::job::system::System;
 use crate::stats::inference::Reference;
 
+/// A quantity of a run as a sum of the accelerators' energy and its time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Weights {
+    /// Of a joule of the accelerators.
+    pub energy: f64,
+    /// Of a second.
+    pub time: f64,
+}
+
+impl Weights {
+    /// The quantity of a run of `time_s` seconds and `energy_j` joules of the accelerators.
+    pub(crate) fn value(self, time_s: f64, energy_j: f64) -> f64 {
+        self.energy * energy_j + self.time * time_s
+    }
+
+    /// Factors of ln time and ln power in the quantity's logarithm (delta method).
+    pub(crate) fn log_slopes(self, time_s: f64, energy_j: f64) -> [f64; 2] {
+        [1.0, self.energy * energy_j / self.value(time_s, energy_j)]
+    }
+
+    pub(crate) fn scaled(self, factor: f64) -> Self {
+        Self { energy: self.energy * factor, time: self.time * factor }
+    }
+}
+
+/// The energy at a scope as a sum of the accelerators' energy and the time, by the table above; E has a weight without unit,
+/// T one in watts.
+///
+/// # Errors
+/// As [`EnergyByScope::at`].
+pub(crate) fn share_of_scope(system: &System, scope: Scope) -> Result<Weights> {
+    let nodes = system.nodes() as f64;
+    let host = nodes * system.node_host_power().value;
+    let supply = SUPPLY_EFFICIENCY.value;
+    let of = |energy: f64, time: f64| Ok(Weights { energy, time });
+    match scope {
+        Scope::Gpu => of(1.0, 0.0),
+        Scope::Devices => of(1.0, DEVICES_SHARE.value * host),
+        Scope::Codecarbon => of(1.0, CODECARBON_W.value * nodes),
+        Scope::NodeDc => of(1.0, host),
+        Scope::NodeAc => of(1.0 / supply, host / supply),
+        Scope::Facility => match system.pue {
+            Some(pue) => of(pue / supply, pue * host / supply),
+            None => Err(no_pue()),
+        },
+        Scope::Unstated => Err(unstated(scope)),
+    }
+}
+
+fn no_pue() -> Error {
+    Error::missing("pue", "energy of the facility is energy of the nodes times a PUE, 1 or more")
+}
+
+fn unstated(scope: Scope) -> Error {
+    Error::invalid(
+        "scope",
+        scope,
+        "an answer needs a stated one: gpu, devices, codecarbon, node_dc, node_ac or facility",
+    )
+}
+
 /// A positive quantity whose logarithm is normal.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LogNormal {
@@ -148,17 +209,8 @@ impl EnergyByScope {
             Scope::Codecarbon => Ok(self.codecarbon),
             Scope::NodeDc => Ok(self.node_dc),
             Scope::NodeAc => Ok(self.node_ac),
-            Scope::Facility => self.facility.ok_or_else(|| {
-                Error::missing(
-                    "pue",
-                    "energy of the facility is energy of the nodes times a PUE, 1 or more",
-                )
-            }),
-            Scope::Unstated => Err(Error::invalid(
-                "scope",
-                scope,
-                "an answer needs a stated one: gpu, devices, codecarbon, node_dc, node_ac or facility",
-            )),
+            Scope::Facility => self.facility.ok_or_else(no_pue),
+            Scope::Unstated => Err(unstated(scope)),
         }
     }
 }

@@ -130,7 +130,7 @@ impl ParallelismSpec {
         let schedule = self.schedule.unwrap_or(Schedule::OneForwardOneBackward);
         let partition = match schedule {
             Schedule::Interleaved => Partition::Even,
-            _ => partition_of(framework),
+            _ => Partition::of_framework(framework),
         };
         let parallelism = Parallelism {
             dp,
@@ -145,7 +145,7 @@ impl ParallelismSpec {
             partition: self.partition.unwrap_or(partition),
         };
         let parallelism = self.interleave(parallelism, architecture, workload)?;
-        check_splits(&parallelism, architecture, workload)?;
+        parallelism.check(architecture, workload)?;
         Ok(parallelism)
     }
 
@@ -278,63 +278,6 @@ impl ParallelismSpec {
 /// by default, and the others have no such default.
 const fn splits_sequence(framework: Framework) -> bool {
     matches!(framework, Framework::Nanotron)
-}
-
-/// How a framework divides the layers among pipeline stages, where the user does not say: nanotron by the cost of its
-/// blocks (`PipelineBlock`, `get_block_compute_costs`), the others evenly.
-const fn partition_of(framework: Framework) -> Partition {
-    match framework {
-        Framework::Nanotron => Partition::ByCost,
-        Framework::Accelerate
-        | Framework::Fsdp2
-        | Framework::LlmFoundry
-        | Framework::Megatron
-        | Framework::MegatronDeepspeed
-        | Framework::Deepspeed
-        | Framework::Jax
-        | Framework::Pytorch
-        | Framework::Unknown => Partition::Even,
-    }
-}
-
-fn check_splits(p: &Parallelism, architecture: &Architecture, workload: &Workload) -> Result<()> {
-    let tp = p.tp;
-    if p.tensor_scope == TensorScope::Blocks && !architecture.heads.is_multiple_of(tp) {
-        return Err(Error::invalid(
-            "tp",
-            tp,
-            format!("it must divide the {} heads", architecture.heads),
-        ));
-    }
-    if !architecture.ffn_size.is_multiple_of(tp) {
-        return Err(Error::invalid(
-            "tp",
-            tp,
-            format!("it must divide ffn_size {}", architecture.ffn_size),
-        ));
-    }
-    if p.sequence_parallel && !workload.seq_len.is_multiple_of(tp) {
-        return Err(Error::invalid(
-            "sequence_parallel",
-            true,
-            format!("tp {tp} must divide seq_len {}", workload.seq_len),
-        ));
-    }
-    if p.pp > 1 && architecture.encoder_layers > 0 {
-        return Err(Error::invalid(
-            "pp",
-            p.pp,
-            "a pipeline over an encoder–decoder is not modelled; use 1",
-        ));
-    }
-    if p.pp > architecture.layers {
-        return Err(Error::invalid(
-            "pp",
-            p.pp,
-            format!("each stage needs a layer, but there are {}", architecture.layers),
-        ));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -29,6 +29,9 @@ pub const INPUTS: [&str; 14] = [
     "log_power_limit",
 ];
 
+/// The position of `log_power_limit`.
+pub(super) const POWER_LIMIT_INPUT: usize = INPUTS.len() - 1;
+
 /// The inputs of a job.
 pub(super) fn inputs(job: &Job) -> [f64; INPUTS.len()] {
     let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);

@@ -10,6 +10,7 @@ use super::fit::Fit;
 use super::groups::{Groups, Level};
 use super::observation::Observation;
 use super::parts::Parts;
+use super::physics;
 use super::posterior::Posterior;
 use super::terms::Terms;
 use crate::base::error::Result;
@@ -245,6 +246,28 @@ impl Answer<'_> {
             }
         }
         logs
+    }
+
+    /// ln time and ln power of the accelerators, without variances, for searches over many jobs; `None` where the power at the
+    /// lowest clock is above the power limit.
+    pub(crate) fn logs_under_limit(&self, terms: &Terms) -> Option<[f64; 2]> {
+        let physics::Estimate { time, power, clock, .. } =
+            self.conditional.physics(terms, Scope::Gpu);
+        if clock.lowest > terms.power_limit {
+            return None;
+        }
+        let mut logs = [time.ln(), power.ln()];
+        if let Some(cell) = self.cell {
+            for (log, of) in logs.iter_mut().zip([&cell.time, &cell.power]) {
+                *log += of.as_ref().map_or(0.0, |of| of.mean(&terms.inputs));
+            }
+        }
+        Some(logs)
+    }
+
+    /// The law without the discrepancy.
+    pub(super) const fn conditional(&self) -> &Conditional {
+        &self.conditional
     }
 
     /// Parts of time and of the accelerators' energy, by the physics.

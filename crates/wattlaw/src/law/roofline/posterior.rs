@@ -15,7 +15,7 @@ use crate::base::error::{Error, Result};
 /// its parameters.
 ///
 /// From groups held out one at a time.
-const fn missed_group(level: Level) -> [f64; 2] {
+pub(super) const fn missed_group(level: Level) -> [f64; 2] {
     match level {
         Level::Chip => [0.20, 0.10],
         Level::Framework => [0.095, 0.035],
@@ -27,7 +27,7 @@ const fn missed_group(level: Level) -> [f64; 2] {
 
 /// Share of what the law misses of a source, and of its new chips and software, that differs from configuration to
 /// configuration: a few runs do not tell it. Assumed.
-const SHARE_OF_CONFIGURATION: f64 = 0.6;
+pub(super) const SHARE_OF_CONFIGURATION: f64 = 0.6;
 
 /// A fitted law.
 #[derive(Debug, Clone, Serialize, Deserialize)]

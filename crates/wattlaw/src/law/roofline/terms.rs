@@ -3,7 +3,7 @@
 //! Every operation of the ledger is in exactly one sum. Time is set by the busiest pipeline stage; energy is drawn by
 //! all of them, so its sums are means over stages.
 
-use super::discrepancy::INPUTS;
+use super::discrepancy::{INPUTS, POWER_LIMIT_INPUT};
 use crate::base::scope::Covers;
 use crate::cost::{AttentionFlops, Collective, CollectiveRole, Cost, Ledger, OpKind, Phase, Span};
 use crate::job::Job;
@@ -133,6 +133,12 @@ impl Terms {
     /// Counts a job and sums its ledger.
     pub fn for_job(job: &Job) -> Self {
         Self::from_cost(job, &Cost::count(job, AttentionFlops::Full))
+    }
+
+    /// The same job under another power limit of its accelerators, in watts.
+    pub(crate) fn set_power_limit(&mut self, watts: f64) {
+        self.power_limit = watts;
+        self.inputs[POWER_LIMIT_INPUT] = (watts / self.tdp).ln();
     }
 
     /// Sums the ledger of a counted job.
