@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    audit, calibrate, catalog, completions, convert, cost, doctor, efficiency, fit, import, job,
-    measure, merge, predict, recover, report, sweep, top, validate,
+    audit, calibrate, catalog, compare, completions, convert, cost, doctor, efficiency, fit,
+    import, job, measure, merge, plan, predict, recover, report, sweep, top, validate,
 };
 use crate::man;
 
@@ -25,6 +25,10 @@ pub struct Wattlaw {
 pub enum Command {
     /// Predict energy, time, power and memory of a job before it runs
     Predict(Box<predict::Args>),
+    /// Find the cheapest way to train: GPUs, parallelism, micro-batch, checkpointing and power limit
+    Plan(Box<plan::Args>),
+    /// Compare named alternatives of a job side by side
+    Compare(Box<compare::Args>),
     /// Show the cost ledger of a job: FLOPs, bytes, kernels and communication of each operation
     Cost(Box<cost::Args>),
     /// Show a job with names resolved and all defaults written out, as JSON

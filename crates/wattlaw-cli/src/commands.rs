@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod calibrate;
 pub mod catalog;
+pub mod compare;
 pub mod completions;
 pub mod convert;
 pub mod cost;
@@ -14,6 +15,7 @@ pub mod job;
 pub mod man;
 pub mod measure;
 pub mod merge;
+pub mod plan;
 pub mod predict;
 pub mod recover;
 pub mod report;

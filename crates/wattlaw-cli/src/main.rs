@@ -9,6 +9,7 @@ mod files;
 mod flags;
 mod format;
 mod parse;
+mod planned;
 mod records;
 mod render;
 mod schema;
@@ -21,8 +22,8 @@ use clap::CommandFactory;
 
 use args::{Command, Wattlaw};
 use commands::{
-    audit, calibrate, catalog, completions, convert, cost, doctor, efficiency, fit, import, job,
-    man, measure, merge, predict, recover, report, sweep, top, validate,
+    audit, calibrate, catalog, compare, completions, convert, cost, doctor, efficiency, fit,
+    import, job, man, measure, merge, plan, predict, recover, report, sweep, top, validate,
 };
 
 fn main() -> ExitCode {
@@ -32,6 +33,8 @@ fn main() -> ExitCode {
     };
     let done = match wattlaw.command {
         Command::Predict(args) => predict::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Cost(args) => cost::run(&args),
         Command::Job(args) => job::run(&args),
         Command::Convert(args) => convert::run(&args),

@@ -39,6 +39,41 @@ pub fn long_time(text: &str) -> Result<Duration, String> {
     })
 }
 
+/// Parses an energy in joules: `5MJ`, `300Wh`, `40kWh`, `2MWh`.
+///
+/// # Errors
+/// A message if the text is not such an energy.
+pub fn energy(text: &str) -> Result<f64, String> {
+    let units = [
+        ("MWh", 3.6e9),
+        ("kWh", 3.6e6),
+        ("Wh", 3.6e3),
+        ("GJ", 1e9),
+        ("MJ", 1e6),
+        ("kJ", 1e3),
+        ("J", 1.0),
+    ];
+    with_unit(text, &units)
+        .ok_or_else(|| format!("`{text}` is not an energy; examples: 300Wh, 40kWh, 2MWh"))
+}
+
+/// Parses a mass of carbon in grams: `500g`, `20kg`, `3t`.
+///
+/// # Errors
+/// A message if the text is not such a mass.
+pub fn mass(text: &str) -> Result<f64, String> {
+    with_unit(text, &[("kg", 1e3), ("g", 1.0), ("t", 1e6)])
+        .ok_or_else(|| format!("`{text}` is not a mass; examples: 500g, 20kg, 3t"))
+}
+
+/// A positive number with a unit after it, in the base unit.
+fn with_unit(text: &str, units: &[(&str, f64)]) -> Option<f64> {
+    units.iter().find_map(|(unit, factor)| {
+        let number: f64 = text.trim().strip_suffix(unit)?.trim_end().parse().ok()?;
+        Some(number * factor).filter(|value| value.is_finite() && *value > 0.0)
+    })
+}
+
 const DAY: Duration = Duration::from_secs(86_400);
 
 fn duration(text: &str) -> Option<Duration> {

@@ -73,6 +73,24 @@ impl Description {
         Ok(Self { spec, flags, file: JobSpec::default(), configuration: Some(configuration) })
     }
 
+    /// The same files under other flags.
+    #[must_use]
+    pub fn with_flags(&self, flags: JobSpec) -> Self {
+        let base = match &self.configuration {
+            // a configuration's model was looked up in the first description
+            Some(configuration) => {
+                JobSpec { model: self.spec.model.clone(), ..configuration.job.clone() }
+            }
+            None => self.file.clone(),
+        };
+        Self {
+            spec: flags.clone().with_fallback(base),
+            flags,
+            file: self.file.clone(),
+            configuration: self.configuration.clone(),
+        }
+    }
+
     /// The description for the stated number of GPUs, on one of which frameworks shard nothing.
     pub fn for_its_gpus(&self) -> JobSpec {
         let mut spec = self.spec.clone();

@@ -149,16 +149,17 @@ fn check(field: &Field, text: &str) -> Result<String, String> {
     }
 }
 
+fn catalog_flag() -> Arg {
+    Arg::new("catalog")
+        .long("catalog")
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .help("Catalogue file (TOML) whose GPUs, models and systems override the built-in ones")
+}
+
 impl Args for JobFlags {
     fn augment_args(command: Command) -> Command {
-        let catalog = Arg::new("catalog")
-            .long("catalog")
-            .value_name("FILE")
-            .value_parser(value_parser!(PathBuf))
-            .help(
-                "Catalogue file (TOML) whose GPUs, models and systems override the built-in ones",
-            );
-        command.args(flags().map(flag)).arg(catalog)
+        command.args(flags().map(flag)).arg(catalog_flag())
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -183,6 +184,92 @@ impl FromArgMatches for JobFlags {
         }
         self.catalog = matches.get_one::<PathBuf>("catalog").cloned();
         Ok(())
+    }
+}
+
+/// Fields of a job with several values each: flags that take lists such as `--gpus 4,8`.
+#[derive(Debug, Default)]
+pub struct Alternatives {
+    /// Fields with their values.
+    values: Vec<(&'static Field, Vec<String>)>,
+    /// Catalogue file.
+    catalog: Option<PathBuf>,
+}
+
+/// The fields that take a list.
+fn lists() -> impl Iterator<Item = &'static Field> {
+    fields().filter(|field| field.kind != FieldKind::Words && field.column != "config")
+}
+
+impl Args for Alternatives {
+    fn augment_args(command: Command) -> Command {
+        let list = |field: &'static Field| {
+            flag(field)
+                .value_parser(move |text: &str| {
+                    let each = text.split(',').map(|value| check(field, value.trim()));
+                    each.collect::<Result<Vec<String>, String>>()
+                })
+                .value_name(format!("{},…", field.column.to_uppercase()))
+        };
+        command.args(lists().map(list)).arg(catalog_flag())
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Alternatives {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut found = Self::default();
+        found.update_from_arg_matches(matches)?;
+        Ok(found)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.values = lists()
+            .filter_map(|field| {
+                Some((field, matches.get_one::<Vec<String>>(field.column)?.clone()))
+            })
+            .collect();
+        self.catalog = matches.get_one::<PathBuf>("catalog").cloned();
+        Ok(())
+    }
+}
+
+impl Alternatives {
+    /// The catalogue; the user's entries override the built-in ones.
+    ///
+    /// # Errors
+    /// An invalid catalogue file.
+    pub fn catalog(&self) -> Done<Catalog> {
+        catalog(self.catalog.as_deref())
+    }
+
+    /// Every combination of the values, the first field slowest; at most `most`.
+    ///
+    /// # Errors
+    /// A usage error for more combinations.
+    pub fn combinations(&self, most: usize) -> Done<Vec<JobSpec>> {
+        let count = self.values.iter().fold(1_usize, |all, (_, of)| all.saturating_mul(of.len()));
+        if count > most {
+            return Err(Failure::Usage(format!(
+                "{count} combinations of the alternatives, but at most {most} are compared"
+            )));
+        }
+        let mut specs = vec![JobSpec::default()];
+        for (field, values) in &self.values {
+            let mut longer = Vec::with_capacity(specs.len() * values.len());
+            for spec in &specs {
+                for value in values {
+                    let mut spec = spec.clone();
+                    (field.set)(&mut spec, value).map_err(Failure::usage)?;
+                    longer.push(spec);
+                }
+            }
+            specs = longer;
+        }
+        Ok(specs)
     }
 }
 
@@ -236,33 +323,41 @@ impl JobArgs {
     pub fn description(&self, catalog: &Catalog) -> Done<Description> {
         let mut flags = self.flags.spec()?;
         flags.system.gpus = self.gpus;
-        let texts = self.files.iter().map(|path| Ok((path.as_path(), files::text(path)?)));
-        match texts.collect::<Done<Vec<_>>>()?.as_slice() {
-            [] if flags.model == ModelSpec::default() => Err(Failure::Usage(
-                "no model; give a job file, --model NAME (see `wattlaw catalog models`), --config FILE, or a shape (--family, \
-                 --layers, --hidden-size)"
-                    .to_owned(),
-            )),
-            [] => Ok(Description { spec: flags.clone(), flags, ..Description::default() }),
-            [(path, text)] if !is_configuration(path, text) => {
-                let file = parsed(path, text)?;
-                let spec = flags.clone().with_fallback(file.clone());
-                Ok(Description { spec, flags, file, configuration: None })
+        described(&self.files, flags, catalog)
+    }
+}
+
+/// What files and fields from flags say of a job. Each file is read once: it may be a pipe.
+///
+/// # Errors
+/// An invalid file; no file and no model.
+pub fn described(files: &[PathBuf], flags: JobSpec, catalog: &Catalog) -> Done<Description> {
+    let texts = files.iter().map(|path| Ok((path.as_path(), crate::files::text(path)?)));
+    match texts.collect::<Done<Vec<_>>>()?.as_slice() {
+        [] if flags.model == ModelSpec::default() => Err(Failure::Usage(
+            "no model; give a job file, --model NAME (see `wattlaw catalog models`), --config FILE, or a shape (--family, \
+             --layers, --hidden-size)"
+                .to_owned(),
+        )),
+        [] => Ok(Description { spec: flags.clone(), flags, ..Description::default() }),
+        [(path, text)] if !is_configuration(path, text) => {
+            let file = parsed(path, text)?;
+            let spec = flags.clone().with_fallback(file.clone());
+            Ok(Description { spec, flags, file, configuration: None })
+        }
+        texts => {
+            if let Some((path, _)) =
+                texts.iter().find(|(_, text)| JobSpec::from_toml(text).is_ok())
+            {
+                return Err(Failure::Failed(format!(
+                    "{}: a job file is given alone; `wattlaw convert` makes one of a framework's files",
+                    path.display()
+                )));
             }
-            texts => {
-                if let Some((path, _)) =
-                    texts.iter().find(|(_, text)| JobSpec::from_toml(text).is_ok())
-                {
-                    return Err(Failure::Failed(format!(
-                        "{}: a job file is given alone; `wattlaw convert` makes one of a framework's files",
-                        path.display()
-                    )));
-                }
-                let names: Vec<_> = texts.iter().map(|(path, _)| path.to_string_lossy()).collect();
-                let named: Vec<(&str, &str)> =
-                    names.iter().zip(texts).map(|(name, (_, text))| (&**name, text.as_str())).collect();
-                Description::of_configuration(flags, Configuration::read(&named)?, catalog)
-            }
+            let names: Vec<_> = texts.iter().map(|(path, _)| path.to_string_lossy()).collect();
+            let named: Vec<(&str, &str)> =
+                names.iter().zip(texts).map(|(name, (_, text))| (&**name, text.as_str())).collect();
+            Description::of_configuration(flags, Configuration::read(&named)?, catalog)
         }
     }
 }

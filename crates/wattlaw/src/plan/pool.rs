@@ -33,6 +33,14 @@ impl GpuCounts {
         Self(vec![(gpus, gpus)])
     }
 
+    /// The number, where it is only one.
+    pub fn single(&self) -> Option<u64> {
+        match self.0.as_slice() {
+            [(first, last)] if first == last => Some(*first),
+            _ => None,
+        }
+    }
+
     /// From one accelerator to `most`.
     pub fn up_to(most: u64) -> Self {
         Self(vec![(1, most)])

@@ -421,6 +421,9 @@ impl<'a> Space<'a> {
 }
 
 /// The job as `predict` would run it, which gives the global batch and the kept choices.
+///
+/// # Errors
+/// [`Error::Missing`] where neither the global batch nor the number of accelerators is stated; those of [`ChosenJob::new`].
 fn base(request: &Request, catalog: &Catalog) -> Result<Job> {
     let mut spec = request.spec.clone();
     if let Some(pool) = request.pools.first()
@@ -429,6 +432,17 @@ fn base(request: &Request, catalog: &Catalog) -> Result<Job> {
     {
         spec.system.gpu.clone_from(&pool.system.gpu);
         spec.system.name.clone_from(&pool.system.name);
+    }
+    let placed =
+        spec.system.gpus.or(spec.system.nodes).is_some() || spec.parallelism.implied_gpus() > 1;
+    if !placed {
+        if spec.workload.global_batch.is_none() {
+            return Err(Error::missing(
+                "global_batch",
+                "a plan keeps the sequences of an optimizer step: state them, or the job's own number of GPUs",
+            ));
+        }
+        spec.parallelism = ParallelismSpec::default();
     }
     Ok(ChosenJob::new(&spec, catalog)?.job)
 }

@@ -1,0 +1,99 @@
+//! `wattlaw compare`: named alternatives of a job side by side.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use wattlaw::base::scope::Scope;
+use wattlaw::calibration::built_in;
+use wattlaw::memory::FITS_THRESHOLD;
+use wattlaw::plan::{Objective, compare};
+use wattlaw::predict::ChosenJob;
+
+use crate::commands::predict::named;
+use crate::failure::{Done, Failure};
+use crate::flags::job::{Alternatives, described};
+use crate::format::Format;
+use crate::parse::number;
+use crate::planned;
+use crate::schema::Schema;
+use crate::{files, render};
+
+/// Flags of `wattlaw compare`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A job file, or the files of a framework, as for `wattlaw predict`. Every flag of a job takes a list, such as --gpus 4,8
+    #[arg(value_name = "FILES")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    alternatives: Alternatives,
+    /// What the alternatives are sorted by: energy, time, cost, carbon or gpu-hours
+    #[arg(long, value_name = "OBJECTIVE", default_value_t = Objective::Energy, value_parser = Objective::from_str)]
+    by: Objective,
+    /// Calibration: a file or the name of a built-in one. Default: the built-in law
+    #[arg(long, value_name = "FILE|NAME")]
+    calibration: Option<PathBuf>,
+    /// What the energy covers: gpu, devices, codecarbon, node_dc, node_ac or facility
+    #[arg(long, default_value_t = Scope::Gpu, value_parser = Scope::from_str)]
+    scope: Scope,
+    /// Confidence level of the intervals
+    #[arg(long, default_value_t = 0.95, value_parser = number)]
+    level: f64,
+    /// Output format
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// The most alternatives.
+const MOST: usize = 1000;
+
+/// Runs the command.
+///
+/// # Errors
+/// An invalid job or calibration; no alternative that is valid.
+pub fn run(args: &Args) -> Done {
+    if !(args.level > 0.0 && args.level < 1.0) {
+        return Err(Failure::Usage(format!(
+            "--level is {}, but it must lie between 0 and 1",
+            args.level
+        )));
+    }
+    let calibration = match &args.calibration {
+        Some(path) => named(path)?,
+        None => built_in()?,
+    };
+    let catalog = args.alternatives.catalog()?;
+    let combinations = args.alternatives.combinations(MOST)?;
+    let mut jobs = Vec::with_capacity(combinations.len());
+    let mut refused = Vec::new();
+    // files may be pipes, which are read once
+    let description =
+        described(&args.files, combinations.first().cloned().unwrap_or_default(), &catalog)?;
+    description.warn();
+    for flags in combinations {
+        let spec = description.with_flags(flags).for_its_gpus();
+        match ChosenJob::new(&spec, &catalog) {
+            Ok(chosen) => jobs.push(chosen.job),
+            Err(error) => refused.push(error),
+        }
+    }
+    if jobs.is_empty()
+        && let Some(error) = refused.pop()
+    {
+        return Err(error.into());
+    }
+    for error in refused {
+        render::note("warning", &format!("an alternative is left out: {error}"));
+    }
+    let found = compare(jobs, args.by, &calibration, args.scope, args.level, FITS_THRESHOLD)?;
+    match args.format {
+        Format::Json => render::json(Schema::Compare, &found),
+        Format::Table => {
+            let heading = format!("{} alternatives by {}", found.rows.len(), args.by);
+            let mut out = render::heading(&heading) + &planned::table(&found.rows, args.level);
+            if let Some(probability) = found.first_before_second {
+                out += &planned::first_before_second(probability);
+            }
+            files::print(&out)
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! `wattlaw plan`: finds the best way to run a job on the machines there are.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use wattlaw::base::error::Location;
+use wattlaw::base::scope::Scope;
+use wattlaw::calibration::built_in;
+use wattlaw::job::JobSpec;
+use wattlaw::job::system::SystemSpec;
+use wattlaw::job::workload::Precision;
+use wattlaw::memory::FITS_THRESHOLD;
+use wattlaw::plan::{
+    Choice, GpuCounts, Inventory, Limits, Objective, Plans, Pool, Progress, Request, plan,
+};
+
+use crate::commands::predict::named;
+use crate::failure::{Done, Failure};
+use crate::flags::job::{JobFlags, described};
+use crate::format::Format;
+use crate::parse::{energy, long_time, mass, number, whole};
+use crate::planned;
+use crate::schema::Schema;
+use crate::{files, render};
+
+/// Flags of `wattlaw plan`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A job file, or the files of a framework, as for `wattlaw predict`; `--gpu` takes a list, such as a100,h100
+    #[arg(value_name = "FILES")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    flags: JobFlags,
+    /// Numbers of accelerators: a number, a list such as 4,8,16, or a range of whole nodes such as 8..64 (both ends included)
+    #[arg(long, value_parser = GpuCounts::from_str, help_heading = "System")]
+    gpus: Option<GpuCounts>,
+    /// Machines to choose from (TOML): a [[system]] table each, as in a job file, where `nodes` is how many there are
+    #[arg(long, value_name = "FILE", conflicts_with = "gpus", help_heading = "Plan")]
+    inventory: Option<PathBuf>,
+    /// What is minimised: energy, time, cost, carbon or gpu-hours
+    #[arg(long, value_name = "OBJECTIVE", default_value_t = Objective::Energy, value_parser = Objective::from_str, help_heading = "Plan")]
+    minimise: Objective,
+    /// Two objectives: list the plans that no other beats in both, such as energy,time
+    #[arg(long, value_name = "A,B", value_delimiter = ',', num_args = 1, value_parser = Objective::from_str, conflicts_with = "minimise", help_heading = "Plan")]
+    pareto: Vec<Objective>,
+    /// Prefer the fewest accelerators, then the objective
+    #[arg(long, help_heading = "Plan")]
+    min_gpus: bool,
+    /// Longest time, such as 3d or 12h
+    #[arg(long, value_name = "TIME", value_parser = long_time, help_heading = "Plan")]
+    deadline: Option<Duration>,
+    /// Highest price, in the currency of the prices
+    #[arg(long, value_name = "PRICE", value_parser = number, help_heading = "Plan")]
+    budget: Option<f64>,
+    /// Most energy, such as 2MWh
+    #[arg(long, value_name = "ENERGY", value_parser = energy, help_heading = "Plan")]
+    max_energy: Option<f64>,
+    /// Most carbon (CO₂e), such as 100kg
+    #[arg(long, value_name = "MASS", value_parser = mass, help_heading = "Plan")]
+    max_carbon: Option<f64>,
+    /// Most accelerators
+    #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Plan")]
+    max_gpus: Option<u64>,
+    /// Choices that stay as the job has them: gpu, gpus, strategy, tp, pp, sequence-parallel, schedule, micro-batch, checkpointing, precision,
+    /// power-limit
+    #[arg(long, value_name = "CHOICES", value_delimiter = ',', value_parser = Choice::from_str, help_heading = "Plan")]
+    keep: Vec<Choice>,
+    /// Precisions to choose from, such as bf16,fp8. Default: the job's own
+    #[arg(long, value_name = "PRECISIONS", value_delimiter = ',', value_parser = Precision::from_str, help_heading = "Plan")]
+    allow_precision: Vec<Precision>,
+    /// Number of plans
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000), help_heading = "Plan")]
+    top: u16,
+    /// Threads of the search. Default: the cores of this machine
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Plan")]
+    threads: Option<u16>,
+    /// Calibration: a file or the name of a built-in one. Default: the built-in law
+    #[arg(long, value_name = "FILE|NAME")]
+    calibration: Option<PathBuf>,
+    /// What the energy covers: gpu, devices, codecarbon, node_dc, node_ac or facility
+    #[arg(long, default_value_t = Scope::Gpu, value_parser = Scope::from_str)]
+    scope: Scope,
+    /// Confidence level of the intervals
+    #[arg(long, default_value_t = 0.95, value_parser = number)]
+    level: f64,
+    /// Least probability of fitting in memory
+    #[arg(long, value_name = "SHARE", default_value_t = FITS_THRESHOLD, value_parser = number)]
+    fits_threshold: f64,
+    /// Output format
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// An invalid job, machine, limit or calibration; no plan.
+pub fn run(args: &Args) -> Done {
+    let calibration = match &args.calibration {
+        Some(path) => named(path)?,
+        None => built_in()?,
+    };
+    let catalog = args.flags.catalog()?;
+    let request = args.request(&catalog)?;
+    let started = Instant::now();
+    let meter = ProgressLine::new()?;
+    let found = plan(&request, &catalog, &calibration, &|progress| meter.show(progress));
+    meter.clear();
+    let plans = found?;
+    if plans.stopped {
+        render::note("warning", "the search was stopped; these are the best plans so far");
+    }
+    match args.format {
+        Format::Json => render::json(
+            Schema::Plan,
+            &Timed { plans: &plans, seconds: started.elapsed().as_secs_f64() },
+        ),
+        Format::Table => files::print(&table(&plans, args)),
+    }
+}
+
+/// JSON output.
+#[derive(Debug, Serialize)]
+struct Timed<'a> {
+    #[serde(flatten)]
+    plans: &'a Plans,
+    /// Seconds of the search.
+    seconds: f64,
+}
+
+impl Args {
+    fn request(&self, catalog: &wattlaw::Catalog) -> Done<Request> {
+        let mut flags = self.flags.spec()?;
+        let listed = flags.system.gpu.take();
+        let kinds: Vec<&str> =
+            listed.iter().flat_map(|text| text.split(',')).map(str::trim).collect();
+        if let [one] = kinds.as_slice() {
+            flags.system.gpu = Some((*one).to_owned());
+        }
+        flags.system.gpus = self.gpus.as_ref().and_then(GpuCounts::single);
+        let description = described(&self.files, flags, catalog)?;
+        description.warn();
+        let spec = description.for_its_gpus();
+        let pools = self.pools(&spec, &kinds)?;
+        let (objective, pareto_with) = match self.pareto.as_slice() {
+            [] => (self.minimise, None),
+            [first, second] if first != second => (*first, Some(*second)),
+            _ => {
+                return Err(Failure::Usage(
+                    "--pareto takes two different objectives, such as energy,time".to_owned(),
+                ));
+            }
+        };
+        for (flag, share) in [("--level", self.level), ("--fits-threshold", self.fits_threshold)] {
+            if !(share > 0.0 && share < 1.0) {
+                return Err(Failure::Usage(format!(
+                    "{flag} is {share}, but it must lie between 0 and 1"
+                )));
+            }
+        }
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Ok(Request {
+            pools,
+            objective,
+            pareto_with,
+            fewest_gpus: self.min_gpus,
+            limits: Limits {
+                deadline_s: self.deadline.map(|time| time.as_secs_f64()),
+                budget: self.budget,
+                max_energy_j: self.max_energy,
+                max_carbon_g: self.max_carbon,
+                max_gpus: self.max_gpus,
+            },
+            keep: self.keep.clone(),
+            precisions: self.allow_precision.clone(),
+            scope: self.scope,
+            fits_threshold: self.fits_threshold,
+            level: self.level,
+            top: usize::from(self.top),
+            threads: self.threads.map_or(cores, usize::from),
+            ..Request::new(spec)
+        })
+    }
+
+    /// The machines of the inventory, of the list of accelerators, or of the job.
+    fn pools(&self, spec: &JobSpec, kinds: &[&str]) -> Done<Vec<Pool>> {
+        if let Some(path) = &self.inventory {
+            let place = || Location::file(path.display().to_string());
+            let inventory =
+                Inventory::from_toml(&files::text(path)?).map_err(|error| error.at(place()))?;
+            return Ok(inventory.pools());
+        }
+        let own = SystemSpec { gpus: None, nodes: None, ..spec.system.clone() };
+        let kinds: Vec<SystemSpec> = match kinds {
+            [] | [_] => vec![own],
+            several => several
+                .iter()
+                .map(|gpu| SystemSpec { gpu: Some((*gpu).to_owned()), name: None, ..own.clone() })
+                .collect(),
+        };
+        let counts = match (&self.gpus, spec.system.gpus) {
+            (Some(counts), _) => counts.clone(),
+            (None, Some(gpus)) => GpuCounts::one(gpus),
+            (None, None) => GpuCounts::one(spec.parallelism.implied_gpus()),
+        };
+        Ok(kinds.into_iter().map(|system| Pool { system, counts: counts.clone() }).collect())
+    }
+}
+
+fn table(plans: &Plans, args: &Args) -> String {
+    let heading = format!(
+        "{} by {}: {} valid of {} configurations, {} sequences a step",
+        if plans.plans.len() == 1 { "the best plan" } else { "the best plans" },
+        plans.objective,
+        render::whole(plans.evaluated),
+        render::whole(plans.searched),
+        render::whole(plans.global_batch),
+    );
+    let mut out = render::heading(&heading) + &planned::table(&plans.plans, args.level);
+    if let (Some(probability), true) = (plans.first_before_second, args.pareto.is_empty()) {
+        out += &planned::first_before_second(probability);
+    }
+    if !plans.pareto.is_empty() {
+        let ranks: Vec<String> = plans.pareto.iter().map(ToString::to_string).collect();
+        let of = match args.pareto.as_slice() {
+            [first, second] => format!("{first} and {second}"),
+            _ => "energy and time".to_owned(),
+        };
+        out += &format!("no configuration beats these in both {of}: {}\n", ranks.join(", "));
+    }
+    for binding in &plans.binding {
+        out += &format!(
+            "--{} binds: without it {} would be × {}\n",
+            binding.constraint,
+            plans.objective,
+            render::digits(binding.objective_factor)
+        );
+    }
+    if !plans.best_undone.is_empty() && args.pareto.is_empty() {
+        let rows = plans
+            .best_undone
+            .iter()
+            .map(|undone| {
+                vec![
+                    undone.choice.to_string(),
+                    undone.value.clone(),
+                    undone.instead.clone(),
+                    format!("× {}", render::digits(undone.energy_factor)),
+                    format!("× {}", render::digits(undone.time_factor)),
+                ]
+            })
+            .collect();
+        let header = ["choice", "first plan", "best with another", "energy", "time"];
+        out += &format!("\n{}", render::table(&header, rows, 3));
+    }
+    if !plans.left_out.is_empty() {
+        let rows = plans
+            .left_out
+            .iter()
+            .map(|row| vec![row.reason.name(), row.example.clone(), render::whole(row.count)])
+            .collect();
+        out +=
+            &format!("\n{}", render::table(&["left out", "the first of them", "number"], rows, 2));
+    }
+    out
+}
+
+/// Progress on a terminal, for searches over two seconds, and Ctrl-C.
+struct ProgressLine {
+    started: Instant,
+    live: bool,
+    interrupted: Arc<AtomicBool>,
+    shown: AtomicBool,
+}
+
+impl ProgressLine {
+    fn new() -> Done<Self> {
+        let interrupted = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&interrupted))
+            .map_err(|error| Failure::Failed(format!("Ctrl-C cannot be handled: {error}")))?;
+        Ok(Self {
+            started: Instant::now(),
+            live: std::io::stderr().is_terminal(),
+            interrupted,
+            shown: AtomicBool::new(false),
+        })
+    }
+
+    /// Shows the progress; whether the search goes on.
+    fn show(&self, progress: Progress) -> bool {
+        if self.live && self.started.elapsed() > Duration::from_secs(2) {
+            self.shown.store(true, Relaxed);
+            let share = 100.0 * progress.done as f64 / progress.total as f64;
+            anstream::eprint!("\r\x1b[2K{share:.0} % searched; Ctrl-C ends with the best so far");
+        }
+        !self.interrupted.load(Relaxed)
+    }
+
+    fn clear(&self) {
+        if self.shown.load(Relaxed) {
+            anstream::eprint!("\r\x1b[2K");
+        }
+    }
+}
