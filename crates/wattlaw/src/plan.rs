@@ -71,6 +71,9 @@ pub struct Request {
 /// Power limits that are tried, as shares of the TDP: those of Zeus' measurements (You et al. 2023), from the TDP down to four tenths.
 pub const POWER_LIMITS: [f64; 7] = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4];
 
+/// Power limits that are tried at most.
+const MAX_POWER_LIMITS: usize = 1000;
+
 /// Configurations that a search decides at most.
 const MAX_CONFIGURATIONS: u128 = 1_000_000_000;
 
@@ -93,6 +96,19 @@ impl Request {
             top: 10,
             threads: 1,
         }
+    }
+
+    fn check_power_limits(&self) -> Result<()> {
+        let shares = &self.power_limits;
+        let possible = shares.iter().all(|share| *share > 0.0 && *share <= 2.0);
+        if !possible || !(1..=MAX_POWER_LIMITS).contains(&shares.len()) {
+            return Err(Error::invalid(
+                "power_limits",
+                format!("{} shares of the TDP", shares.len()),
+                format!("they must be 1 to {MAX_POWER_LIMITS} numbers above 0, at most 2"),
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -170,6 +186,7 @@ pub fn plan(
         ));
     };
     request.limits.check()?;
+    request.check_power_limits()?;
     let space = Space::new(request, catalog, law)?;
     let size = space.size();
     if size > MAX_CONFIGURATIONS {

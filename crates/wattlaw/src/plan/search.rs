@@ -133,10 +133,9 @@ pub(super) fn run(
     for of_thread in all {
         found.merge(of_thread, request.top);
     }
-    for layout in &space.undivided {
-        let count = space.inner(layout);
+    if let Some((count, first)) = &space.undivided {
         found.searched += count;
-        found.left_out.add(LeftOutReason::Divisibility, count, &space.example(layout));
+        found.left_out.add(LeftOutReason::Divisibility, *count, &space.example(first));
     }
     found.stopped = stop.into_inner();
     found

@@ -106,18 +106,20 @@ impl Candidate {
 pub(super) struct Space<'a> {
     pub templates: Vec<Template<'a>>,
     pub layouts: Vec<Layout>,
-    /// Layouts that heads, layers, positions or the batch do not divide.
-    pub undivided: Vec<Layout>,
+    /// Configurations whose heads, layers, positions or batch do not divide: their number, and the first of them.
+    pub undivided: Option<(u64, Layout)>,
     pub global_batch: u64,
     /// The padding of the vocabulary that the job states.
     vocab_multiple: Option<u64>,
     micro_batch: Option<u64>,
     checkpointing: Vec<Checkpointing>,
     size: u128,
+    /// Different numbers of accelerators, in the order in which they were met.
+    counts: Vec<u64>,
 }
 
 /// The most layouts of a space.
-const MAX_LAYOUTS: usize = 20_000_000;
+const MAX_LAYOUTS: usize = 5_000_000;
 
 /// Values of each choice that are told apart.
 pub(super) type Codes = [u16; Choice::ALL.len()];
@@ -135,7 +137,7 @@ impl<'a> Space<'a> {
         let mut space = Self {
             templates: Vec::new(),
             layouts: Vec::new(),
-            undivided: Vec::new(),
+            undivided: None,
             global_batch: base.global_batch(),
             vocab_multiple: architecture.vocab_multiple,
             micro_batch: keep(Choice::MicroBatch).then_some(base.workload.micro_batch),
@@ -145,6 +147,7 @@ impl<'a> Space<'a> {
                 vec![Checkpointing::None, Checkpointing::Selective, Checkpointing::Full]
             },
             size: 0,
+            counts: Vec::new(),
         };
         for (kind, pool) in pools(request, &base).iter().enumerate() {
             for (at, precision) in precisions(request, &base).into_iter().enumerate() {
@@ -198,13 +201,17 @@ impl<'a> Space<'a> {
             // resolve() checks that the accelerator has a peak for the precision
             let peak = job.system.accelerator.peak(precision).map_or(f64::NAN, |peak| peak.value());
             let template = u32::try_from(self.templates.len()).unwrap_or(u32::MAX);
+            let count = self.counts.iter().position(|n| *n == gpus).unwrap_or_else(|| {
+                self.counts.push(gpus);
+                self.counts.len() - 1
+            });
             let code = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
             self.templates.push(Template {
                 at_peak_s: model_flops(&job, self.global_batch) / (peak * gpus as f64),
                 answer,
                 power_limits,
                 quantities: Quantities::new(request, &job.system)?,
-                codes: [code(kind), code(self.templates.len()), code(at)],
+                codes: [code(kind), code(count), code(at)],
                 job,
             });
             self.lay_out(request, base, template)?;
@@ -298,7 +305,8 @@ impl<'a> Space<'a> {
             self.layouts.push(layout);
         } else {
             self.size += inner as u128;
-            self.undivided.push(layout);
+            let (count, first) = self.undivided.unwrap_or((0, layout));
+            self.undivided = Some((count + inner as u64, first));
         }
     }
 
@@ -341,12 +349,6 @@ impl<'a> Space<'a> {
             checkpointing: self.checkpointing[0],
             power_limit: 0,
         }
-    }
-
-    /// Number of configurations of a layout that differ in checkpointing and power limit alone.
-    pub(super) fn inner(&self, layout: &Layout) -> u64 {
-        let limits = self.templates[layout.template as usize].power_limits.len();
-        (self.checkpointing.len() * limits) as u64
     }
 
     /// Makes a template's job that of a configuration.

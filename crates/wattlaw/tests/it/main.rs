@@ -20,6 +20,7 @@ mod memory_properties;
 mod memory_stacks;
 mod memory_tracked;
 mod ols;
+mod plan;
 mod power_limit;
 mod properties;
 mod published;

@@ -1,0 +1,326 @@
+//! The planner against trying every configuration by the whole prediction, and what it says where there is no plan.
+
+use approx::assert_relative_eq;
+use wattlaw::base::scope::Scope;
+use wattlaw::calibration::{Calibration, built_in};
+use wattlaw::job::JobSpec;
+use wattlaw::job::catalog::Catalog;
+use wattlaw::memory::{FITS_THRESHOLD, Memory, Recipe};
+use wattlaw::plan::{
+    Choice, Inventory, LeftOutReason, Limits, Objective, PlannedJob, Plans, Pool, Request, compare,
+    plan,
+};
+use wattlaw::predict::{EstimateKind, Estimator, predict};
+use wattlaw::{Job, Result};
+
+/// Sequences of a step.
+const BATCH: u64 = 16;
+
+fn catalog() -> Catalog {
+    Catalog::built_in().unwrap()
+}
+
+fn spec(model: &str, global_batch: u64) -> JobSpec {
+    JobSpec::from_toml(&format!(
+        "model.name = '{model}'
+         workload = {{ tokens = '1B', seq_len = 1024, global_batch = {global_batch} }}
+         system = {{ price_per_gpu_hour = 2.5, price_per_kwh = 0.2, carbon_g_per_kwh = 50, pue = 1.2 }}"
+    ))
+    .unwrap()
+}
+
+fn pool(gpu: &str, counts: &str) -> Pool {
+    let text = format!("[[system]]\ngpu = '{gpu}'\nnodes = 1");
+    let mut pool = Inventory::from_toml(&text).unwrap().pools().remove(0);
+    pool.counts = counts.parse().unwrap();
+    pool
+}
+
+/// GPT-2 XL on two kinds of accelerators, with two power limits.
+fn request() -> Request {
+    Request {
+        pools: vec![pool("a100-sxm4-40gb", "1,4,16"), pool("h100-sxm5-80gb", "4")],
+        power_limits: vec![1.0, 0.5],
+        ..Request::new(spec("gpt2-xl", BATCH))
+    }
+}
+
+fn found(request: &Request) -> Result<Plans> {
+    plan(request, &catalog(), &built_in().unwrap(), &|_| true)
+}
+
+/// Every configuration of [`request`] that a job description can state: each is resolved and estimated by itself.
+fn every_plan(calibration: &Calibration) -> Vec<(Job, f64, f64)> {
+    let (catalog, mut estimator) = (catalog(), Estimator::new(calibration));
+    let mut plans = Vec::new();
+    let mut try_one = |text: &str| {
+        let Ok(job) = JobSpec::from_toml(text).unwrap().resolve(&catalog) else { return };
+        let memory = Memory::with_recipe(&job, &Recipe::for_job(&job).unwrap());
+        if memory.fits_probability() < FITS_THRESHOLD {
+            return;
+        }
+        let Ok(estimate) = estimator.estimate(&job) else { return };
+        if estimate.kind == EstimateKind::Fitted {
+            plans.push((job, estimate.duration_s.unwrap(), estimate.energy_j.unwrap()));
+        }
+    };
+    for (gpu, tdp, counts) in
+        [("a100-sxm4-40gb", 400.0, &[1, 4, 16][..]), ("h100-sxm5-80gb", 700.0, &[4])]
+    {
+        for gpus in counts {
+            for (layout, dp) in layouts(*gpus) {
+                for micro in (1..=BATCH / dp).filter(|micro| BATCH.is_multiple_of(micro * dp)) {
+                    for checkpointing in ["none", "selective", "full"] {
+                        for share in [1.0, 0.5] {
+                            try_one(&format!(
+                                "model.name = 'gpt2-xl'
+                                 workload = {{ tokens = '1B', seq_len = 1024, global_batch = {BATCH}, micro_batch = {micro},
+                                               checkpointing = '{checkpointing}' }}
+                                 parallelism = {{ {layout} }}
+                                 system = {{ gpu = '{gpu}', gpus = {gpus}, gpus_per_node = {}, power_limit_w = {},
+                                             price_per_gpu_hour = 2.5, price_per_kwh = 0.2, carbon_g_per_kwh = 50, pue = 1.2 }}",
+                                gpus.min(&8),
+                                tdp * share
+                            ));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    plans
+}
+
+/// The parallelism of each layout as a job file states it, with its data-parallel ranks; some are invalid.
+fn layouts(gpus: u64) -> Vec<(String, u64)> {
+    let mut layouts = Vec::new();
+    for tp in (1..=gpus.min(8)).filter(|tp| gpus.is_multiple_of(*tp)) {
+        for pp in (1..=gpus / tp).filter(|pp| (gpus / tp).is_multiple_of(*pp)) {
+            let dp = gpus / (tp * pp);
+            let group = 8 / tp;
+            let strategies: &[&str] = match dp {
+                1 => &[""],
+                _ if gpus > 8 && group > 1 && group < dp => {
+                    &["ddp", "zero1", "zero2", "fsdp", "hsdp"]
+                }
+                _ => &["ddp", "zero1", "zero2", "fsdp"],
+            };
+            for strategy in strategies {
+                let strategy = match *strategy {
+                    "" => String::new(),
+                    name => format!("strategy = '{name}', "),
+                };
+                for sequence_parallel in if tp > 1 { &[false, true][..] } else { &[false] } {
+                    for chunks in (1..=48).filter(|n| *n == 1 || pp > 1 && 48 % (pp * n) == 0) {
+                        let schedule = if chunks > 1 { "interleaved" } else { "1f1b" };
+                        let layout = format!(
+                            "{strategy}dp = {dp}, tp = {tp}, pp = {pp}, sequence_parallel = {sequence_parallel},
+                             schedule = '{schedule}', virtual_stages = {chunks}"
+                        );
+                        layouts.push((layout, dp));
+                    }
+                }
+            }
+        }
+    }
+    layouts
+}
+
+#[test]
+fn a_plan_is_the_best_of_every_configuration() {
+    let calibration = built_in().unwrap();
+    let every = every_plan(&calibration);
+    // a host draws 0.38 of its accelerators' TDP, and supplies lose 4 % (docs/concepts/energy-scopes.md)
+    let cost = |(job, time, energy): &(Job, f64, f64)| {
+        let host_w = 0.38 * job.system.accelerator.tdp_w * job.system.gpus as f64;
+        let facility_kwh = (energy + host_w * time) / 0.96 * 1.2 / 3.6e6;
+        2.5 * job.system.gpus as f64 * time / 3600.0 + 0.2 * facility_kwh
+    };
+    for objective in [Objective::Energy, Objective::Time, Objective::GpuHours, Objective::Cost] {
+        let plans = found(&Request { objective, ..request() }).unwrap();
+        assert_eq!(plans.evaluated, every.len() as u64);
+        let mut sorted: Vec<(f64, &Job)> = every
+            .iter()
+            .map(|of| {
+                let (job, time, energy) = of;
+                let value = match objective {
+                    Objective::Energy => *energy,
+                    Objective::Time => *time,
+                    Objective::GpuHours => time * job.system.gpus as f64,
+                    Objective::Cost => cost(of),
+                    Objective::Carbon => unreachable!("it is not listed"),
+                };
+                (value, job)
+            })
+            .collect();
+        sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+        for (of, (value, _)) in plans.plans.iter().zip(&sorted) {
+            let own = match objective {
+                Objective::Energy => of.energy_j.unwrap().estimate,
+                Objective::Time => of.duration_s.unwrap().estimate,
+                Objective::GpuHours => of.gpu_hours.unwrap().estimate * 3600.0,
+                _ => of.cost.unwrap().estimate,
+            };
+            assert_relative_eq!(own, value, max_relative = 1e-9);
+        }
+        assert_eq!(plans.plans[0].job, *sorted[0].1, "{objective}");
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let one = found(&request()).unwrap();
+    for threads in [2, 3, 8] {
+        assert_eq!(found(&Request { threads, ..request() }).unwrap(), one);
+    }
+}
+
+#[test]
+fn every_plan_is_the_job_of_its_description() {
+    let plans = found(&Request { top: 50, ..request() }).unwrap();
+    assert_eq!(plans.plans.len(), 50);
+    for PlannedJob { job, .. } in &plans.plans {
+        assert_eq!(job.spec().resolve(&catalog()).unwrap(), *job);
+        assert_eq!(job.global_batch(), BATCH);
+    }
+    let best: f64 = plans.plans.iter().map(|plan| plan.probability_best.unwrap()).sum();
+    assert_relative_eq!(best, 1.0, max_relative = 1e-9);
+}
+
+#[test]
+fn the_front_is_not_beaten() {
+    let request = Request { pareto_with: Some(Objective::Time), top: 500, ..request() };
+    let front = found(&request).unwrap();
+    assert_eq!(front.pareto, (1..=front.plans.len()).collect::<Vec<_>>());
+    let every = every_plan(&built_in().unwrap());
+    let beaten = |time: f64, energy: f64| {
+        every.iter().any(|(_, t, e)| *t < time * (1.0 - 1e-9) && *e < energy * (1.0 - 1e-9))
+    };
+    for of in &front.plans {
+        assert!(!beaten(of.duration_s.unwrap().estimate, of.energy_j.unwrap().estimate));
+    }
+    let unbeaten = every.iter().filter(|(_, time, energy)| {
+        !every.iter().any(|(_, t, e)| (t <= time && e < energy) || (t < time && e <= energy))
+    });
+    // equal configurations stand once in the front
+    let mut distinct: Vec<u64> = unbeaten.map(|(_, time, _)| time.to_bits()).collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert!(
+        front.plans.len().abs_diff(distinct.len()) <= distinct.len() / 50 + 1,
+        "{} {}",
+        front.plans.len(),
+        distinct.len()
+    );
+}
+
+#[test]
+fn limits_hold_and_say_when_they_bind() {
+    let free = found(&Request { objective: Objective::Energy, ..request() }).unwrap();
+    let time = free.plans[0].duration_s.unwrap().estimate;
+    let limits = Limits { deadline_s: Some(time / 1.2), ..Limits::default() };
+    let bound = found(&Request { limits, ..request() }).unwrap();
+    assert!(bound.plans.iter().all(|plan| plan.duration_s.unwrap().estimate <= time / 1.2));
+    assert_eq!(bound.binding.len(), 1);
+    let energy = |plans: &Plans| plans.plans[0].energy_j.unwrap().estimate;
+    assert_relative_eq!(
+        bound.binding[0].objective_factor,
+        energy(&free) / energy(&bound),
+        max_relative = 1e-9
+    );
+    assert!(bound.left_out.iter().any(|row| row.reason.name() == "deadline"));
+    let few =
+        found(&Request { limits: Limits { max_gpus: Some(4), ..Limits::default() }, ..request() })
+            .unwrap();
+    assert!(few.plans.iter().all(|plan| plan.job.system.gpus <= 4));
+    let fewest = found(&Request { fewest_gpus: true, ..request() }).unwrap();
+    let every = every_plan(&built_in().unwrap());
+    let least = every.iter().map(|(job, ..)| job.system.gpus).min();
+    assert_eq!(Some(fewest.plans[0].job.system.gpus), least);
+}
+
+#[test]
+fn kept_choices_stay_and_undone_ones_differ() {
+    let mut spec = spec("gpt2-xl", BATCH);
+    spec.workload.micro_batch = Some(2);
+    spec.workload.checkpointing = Some("full".parse().unwrap());
+    let keep = vec![Choice::MicroBatch, Choice::Checkpointing, Choice::PowerLimit];
+    let plans = found(&Request { keep, spec, ..request() }).unwrap();
+    for PlannedJob { job, .. } in &plans.plans {
+        assert_eq!(job.workload.micro_batch, 2);
+        assert_eq!(job.workload.checkpointing.to_string(), "full");
+        assert_eq!(job.system.power_limit.value(), job.system.accelerator.tdp_w);
+    }
+    for undone in &plans.best_undone {
+        assert_ne!(undone.value, undone.instead, "{}", undone.choice);
+        assert!(undone.energy_factor >= 1.0);
+    }
+    let kept = [Choice::MicroBatch, Choice::Checkpointing, Choice::PowerLimit];
+    assert!(plans.best_undone.iter().all(|undone| !kept.contains(&undone.choice)));
+}
+
+#[test]
+fn what_cannot_be_planned_is_a_sentence() {
+    let sentence = |request: Request| found(&request).unwrap_err().to_string();
+    let large = Request { pools: vec![pool("t4", "1")], ..Request::new(spec("llama-2-70b", 8)) };
+    assert!(sentence(large).starts_with("no plan fits in memory: the nearest (1 × t4"));
+    let limits = Limits { deadline_s: Some(1.0), ..Limits::default() };
+    assert!(sentence(Request { limits, ..request() }).starts_with("--deadline is 1"));
+    let limits = Limits { deadline_s: Some(-1.0), ..Limits::default() };
+    assert!(sentence(Request { limits, ..request() }).contains("positive number"));
+    let limits = Limits { max_gpus: Some(2), ..Limits::default() };
+    let few = Request { limits, pools: vec![pool("t4", "4,8")], ..request() };
+    assert!(sentence(few).contains("none of the given ones is within --max-gpus"));
+    let wide = Request { pools: vec![pool("t4", "8..100000")], ..request() };
+    assert!(sentence(wide).contains("a range has at most 4096 nodes"));
+    let none = Request { power_limits: Vec::new(), ..request() };
+    assert!(sentence(none).starts_with("power_limits is 0 shares"));
+    let huge = Request {
+        power_limits: vec![0.5; 1000],
+        pools: vec![pool("h100-sxm5-80gb", "8..2048")],
+        ..Request::new(spec("gpt2-xl", 1 << 12))
+    };
+    assert!(sentence(huge).contains("keep some choices"));
+    let mut open = spec("gpt2-xl", BATCH);
+    open.workload.global_batch = None;
+    assert!(sentence(Request { spec: open, ..request() }).starts_with("global_batch is missing"));
+    let mut no_price = spec("gpt2-xl", BATCH);
+    (no_price.system.price_per_gpu_hour, no_price.system.price_per_kwh) = (None, None);
+    let cost = Request { spec: no_price, objective: Objective::Cost, ..request() };
+    assert!(sentence(cost).starts_with("price_per_gpu_hour is missing"));
+    let odd = Request { pools: vec![pool("t4", "7")], ..Request::new(spec("gpt2", 48)) };
+    let reason = found(&odd).unwrap().left_out;
+    assert!(reason.iter().any(|row| row.reason == LeftOutReason::Divisibility));
+}
+
+#[test]
+fn a_stopped_search_has_the_best_so_far() {
+    let stopped =
+        plan(&request(), &catalog(), &built_in().unwrap(), &|progress| progress.done < 16);
+    let stopped = stopped.unwrap();
+    assert!(stopped.stopped && stopped.searched < found(&request()).unwrap().searched);
+}
+
+/// One job and the same job again are equal to the law; one with half the power limit is not.
+#[test]
+fn what_alternatives_share_cancels() {
+    let calibration = built_in().unwrap();
+    let job = |gpu: &str, limit: f64| {
+        let text = format!(
+            "model.name = 'gpt2-xl'
+             workload = {{ tokens = '1B', seq_len = 1024, micro_batch = 4 }}
+             system = {{ gpu = '{gpu}', power_limit_w = {limit} }}"
+        );
+        JobSpec::from_toml(&text).unwrap().resolve(&catalog()).unwrap()
+    };
+    let sure = |jobs: Vec<Job>| {
+        let found = compare(jobs, Objective::Time, &calibration, Scope::Gpu, 0.95, FITS_THRESHOLD);
+        found.unwrap().first_before_second.unwrap()
+    };
+    // the same chip and software: only the clock differs
+    assert!(sure(vec![job("a100-sxm4-80gb", 400.0), job("a100-sxm4-80gb", 200.0)]) > 0.95);
+    // each alone is known within a factor, so that marginal intervals overlap
+    let wide = predict(&job("a100-sxm4-80gb", 200.0), &calibration, "", None, 0.95).unwrap();
+    let full = predict(&job("a100-sxm4-80gb", 400.0), &calibration, "", None, 0.95).unwrap();
+    assert!(full.duration_s.unwrap().upper > wide.duration_s.unwrap().lower);
+}
