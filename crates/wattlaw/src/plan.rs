@@ -188,7 +188,12 @@ pub fn plan(
     request.limits.check()?;
     request.check_power_limits()?;
     let space = Space::new(request, catalog, law)?;
-    let size = space.size();
+    check_size(space.size())?;
+    let found = search::run(request, &space, watch);
+    answer(request, &space, calibration, found)
+}
+
+fn check_size(size: u128) -> Result<()> {
     if size > MAX_CONFIGURATIONS {
         return Err(Error::invalid(
             "the space of plans",
@@ -198,8 +203,7 @@ pub fn plan(
             ),
         ));
     }
-    let found = search::run(request, &space, watch);
-    answer(request, &space, calibration, found)
+    Ok(())
 }
 
 /// The answer from what was found.
@@ -246,5 +250,19 @@ impl Plans {
     /// The first plan's job.
     pub fn best(&self) -> Option<&Job> {
         self.plans.first().map(|plan| &plan.job)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_space_of_a_million_millions_is_refused_with_its_size() {
+        assert!(check_size(MAX_CONFIGURATIONS).is_ok());
+        let error = check_size(1_000_000_000_000).unwrap_err().to_string();
+        assert!(
+            error.starts_with("the space of plans is 1000000000000 configurations, but at most")
+        );
     }
 }
