@@ -10,6 +10,7 @@ mod figure;
 mod held_out;
 pub mod node_energy;
 pub mod published;
+mod regret;
 mod rows;
 
 pub use evaluation::{Evaluation, Score, TestSplit, evaluate};

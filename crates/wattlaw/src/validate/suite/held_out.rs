@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::figure::{Checked, Figure, Measure, Target, at_most, coverage};
+use super::regret::{Regret, regrets};
 use super::rows::SourceRow;
 use super::{FOLDS, SEED};
 use crate::base::error::Result;
@@ -190,6 +191,8 @@ pub struct HeldOutEvaluation {
     pub summaries: Vec<Summary>,
     /// The runs that each fit lacks, for comparison with other programs.
     pub splits: Vec<HeldOutRows>,
+    /// What plans by the law lose on the grids of these runs, by source and of all.
+    pub regrets: Vec<Regret>,
     /// The targets.
     #[serde(skip)]
     pub figures: Vec<Checked>,
@@ -343,6 +346,7 @@ impl<'a> OneLaw<'a> {
         let mut of_group: BTreeMap<String, Group> = BTreeMap::new();
         let mut splits = Vec::new();
         let mut notes = Vec::new();
+        let mut all = Vec::new();
         for (held_out, test) in self.splits(case)? {
             progress(&held_out);
             let rows: Vec<&SourceRow> = test.iter().map(|at| &self.rows[*at]).collect();
@@ -362,17 +366,21 @@ impl<'a> OneLaw<'a> {
                     predicted: Vec::new(),
                 });
                 group.seen &= seen.contains(&at);
+                all.push((row, predicted.clone()));
                 group.predicted.push(predicted);
             }
         }
-        Ok(HeldOutEvaluation::new(
+        let all: Vec<(&SourceRow, &Predicted)> =
+            all.iter().map(|(row, predicted)| (*row, predicted)).collect();
+        let evaluation = HeldOutEvaluation::new(
             &case.to_string(),
             case.description(),
             of_group,
             splits,
             case.figures(),
             notes,
-        ))
+        );
+        Ok(HeldOutEvaluation { regrets: regrets(&all), ..evaluation })
     }
 
     /// The positions of the runs that are held out together, by the name of their group or fold.
@@ -593,6 +601,7 @@ impl HeldOutEvaluation {
             groups,
             summaries,
             splits,
+            regrets: Vec::new(),
             figures,
             notes,
         }
