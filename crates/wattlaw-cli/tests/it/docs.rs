@@ -101,6 +101,8 @@ fn every_field_is_documented() {
         "predict examples/3d-job.toml",
         "predict examples/config-job.toml",
         "predict examples/job.toml --calibration any-gpu-2026",
+        "plan examples/job.toml --keep precision --deadline 365d",
+        "compare examples/job.toml --gpus 2,4",
         "cost examples/3d-job.toml",
         "job examples/3d-job.toml",
         &format!("fit examples/runs.csv --law scaling --out {}", calibration.display()),
