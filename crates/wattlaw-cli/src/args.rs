@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     audit, calibrate, catalog, completions, convert, cost, doctor, efficiency, fit, import, job,
-    measure, merge, predict, recover, report, sweep, top, validate,
+    launch, measure, merge, predict, recover, report, sweep, top, validate,
 };
 use crate::man;
 
@@ -31,6 +31,8 @@ pub enum Command {
     Job(Box<job::Args>),
     /// Write the job of a framework's configuration files as a job file
     Convert(Box<convert::Args>),
+    /// Write the files that start a job, for its framework and its cluster
+    Launch(Box<launch::Args>),
     /// Fit a law to a table of measured runs
     Fit(fit::Args),
     /// Cross-validate a law on held-out runs

@@ -22,7 +22,7 @@ use clap::CommandFactory;
 use args::{Command, Wattlaw};
 use commands::{
     audit, calibrate, catalog, completions, convert, cost, doctor, efficiency, fit, import, job,
-    man, measure, merge, predict, recover, report, sweep, top, validate,
+    launch, man, measure, merge, predict, recover, report, sweep, top, validate,
 };
 
 fn main() -> ExitCode {
@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Command::Cost(args) => cost::run(&args),
         Command::Job(args) => job::run(&args),
         Command::Convert(args) => convert::run(&args),
+        Command::Launch(args) => launch::run(&args),
         Command::Fit(args) => fit::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),

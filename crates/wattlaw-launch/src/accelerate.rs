@@ -135,7 +135,8 @@ fn arguments(job: &Job) -> Result<String> {
     );
     if let Some(lora) = &work.lora {
         let modules = axolotl::modules(job, crate::Launcher::Accelerate)?;
-        text += &format!("use_peft: true\nlora_r: {}\nlora_target_modules: [{modules}]\n", lora.rank);
+        text +=
+            &format!("use_peft: true\nlora_r: {}\nlora_target_modules: [{modules}]\n", lora.rank);
     }
     Ok(text)
 }

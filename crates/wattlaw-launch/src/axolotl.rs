@@ -4,9 +4,7 @@ use wattlaw::base::error::Result;
 use wattlaw::job::Job;
 use wattlaw::job::model::Family;
 use wattlaw::job::parallelism::DataParallel;
-use wattlaw::job::workload::{
-    Checkpointing, LoraTarget, Optimizer, Precision, StatePrecision,
-};
+use wattlaw::job::workload::{Checkpointing, LoraTarget, Optimizer, Precision, StatePrecision};
 
 use crate::accelerate::{copies_and_shards, kernel};
 use crate::script::{Starter, Training};
@@ -110,6 +108,7 @@ pub(crate) fn modules(job: &Job, launcher: Launcher) -> Result<String> {
         let found = format!("adapters on a {} model", job.architecture.family());
         return Err(support::refusal(launcher, "lora_targets", &found, &[]));
     }
-    let names: Vec<&str> = job.workload.lora.iter().flat_map(|lora| &lora.targets).map(name).collect();
+    let names: Vec<&str> =
+        job.workload.lora.iter().flat_map(|lora| &lora.targets).map(name).collect();
     Ok(names.join(", "))
 }

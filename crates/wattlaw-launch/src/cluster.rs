@@ -23,7 +23,12 @@ pub(crate) fn file(job: &Job, launcher: Launcher, training: &Training) -> Option
 
 /// The job's name where letters, digits and dashes are allowed: at most 40, the first a letter.
 fn name(job: &Job) -> String {
-    let name: String = job.architecture.name.to_lowercase().chars().take(31)
+    let name: String = job
+        .architecture
+        .name
+        .to_lowercase()
+        .chars()
+        .take(31)
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
         .collect();
     format!("wattlaw-{}", name.trim_matches('-'))
@@ -104,7 +109,9 @@ fn kubeflow(job: &Job, training: &Training) -> LaunchFile {
     if !training.variables.is_empty() {
         text += "    env:\n";
         for (name, what) in &training.variables {
-            text += &format!("      # yours to set: {what}\n      - name: {name}\n        value: \"\"\n");
+            text += &format!(
+                "      # yours to set: {what}\n      - name: {name}\n        value: \"\"\n"
+            );
         }
     }
     LaunchFile::text("trainjob.yaml", text).with_placeholders(&[

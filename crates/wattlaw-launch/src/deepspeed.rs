@@ -33,8 +33,9 @@ pub(crate) fn files(job: &Job) -> Result<(Vec<LaunchFile>, Training)> {
     }
     let text = serde_json::to_string_pretty(&config)
         .map_err(|e| Error::Syntax { format: "JSON", message: e.to_string() })?;
-    let file = LaunchFile::text("deepspeed.json", text + "\n")
-        .with_placeholders(&["optimizer.params: the rate of the training, DeepSpeed's own until then"]);
+    let file = LaunchFile::text("deepspeed.json", text + "\n").with_placeholders(&[
+        "optimizer.params: the rate of the training, DeepSpeed's own until then",
+    ]);
     let training = Training {
         program: "\"$TRAIN_SCRIPT\" --deepspeed --deepspeed_config deepspeed.json".to_owned(),
         starter: Starter::Torchrun,

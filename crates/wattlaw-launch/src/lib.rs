@@ -95,10 +95,9 @@ pub fn emit(job: &Job, launchers: &[Launcher]) -> Result<Vec<LaunchFile>> {
                 Launcher::Torchtitan => torchtitan::files(job)?,
                 Launcher::Nanotron => nanotron::files(job)?,
                 Launcher::Axolotl => axolotl::files(job)?,
-                Launcher::Torchrun
-                | Launcher::Slurm
-                | Launcher::SkyPilot
-                | Launcher::Kubeflow => (Vec::new(), script::any_program()),
+                Launcher::Torchrun | Launcher::Slurm | Launcher::SkyPilot | Launcher::Kubeflow => {
+                    (Vec::new(), script::any_program())
+                }
             }
         }
     };

@@ -16,11 +16,17 @@ pub(crate) fn files(job: &Job) -> Result<(Vec<LaunchFile>, Training)> {
     let lines: Vec<String> =
         groups.into_iter().filter(|group| !group.is_empty()).map(|group| group.join(" ")).collect();
     let training = Training {
-        program: format!("\"$MEGATRON/pretrain_gpt.py\" \\\n        {}", lines.join(" \\\n        ")),
+        program: format!(
+            "\"$MEGATRON/pretrain_gpt.py\" \\\n        {}",
+            lines.join(" \\\n        ")
+        ),
         starter: Starter::Torchrun,
         variables: vec![
             ("MEGATRON", "the folder of Megatron-LM"),
-            ("DATA_PATH", "the prefix of the data that Megatron-LM's tools/preprocess_data.py wrote"),
+            (
+                "DATA_PATH",
+                "the prefix of the data that Megatron-LM's tools/preprocess_data.py wrote",
+            ),
             ("LEARNING_RATE", "the rate of the training"),
         ],
         notes: Vec::new(),
@@ -33,7 +39,12 @@ fn shape(job: &Job) -> Result<Vec<String>> {
     let a = &job.architecture;
     if !support::has_shape(job, described(job)) {
         let found = format!("{} ({})", a.name.replace(char::is_control, " "), a.model_type.name());
-        return Err(support::refusal(Launcher::Megatron, "model", &found, &[Launcher::Accelerate, Launcher::DeepSpeed]));
+        return Err(support::refusal(
+            Launcher::Megatron,
+            "model",
+            &found,
+            &[Launcher::Accelerate, Launcher::DeepSpeed],
+        ));
     }
     let mut words = vec![
         format!("--num-layers {}", a.layers),
@@ -140,7 +151,11 @@ fn numbers(job: &Job) -> Vec<String> {
         AttentionKernel::Flash => "--attention-backend flash",
         AttentionKernel::Eager => "--attention-backend unfused",
     };
-    [precision, optimizer, attention].into_iter().filter(|w| !w.is_empty()).map(str::to_owned).collect()
+    [precision, optimizer, attention]
+        .into_iter()
+        .filter(|w| !w.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn parallelism(job: &Job) -> Result<Vec<String>> {
@@ -161,7 +176,9 @@ fn parallelism(job: &Job) -> Result<Vec<String>> {
         words.push("--sequence-parallel".to_owned());
     }
     let fsdp = |strategy: &str| {
-        format!("--use-megatron-fsdp --data-parallel-sharding-strategy {strategy} --ckpt-format fsdp_dtensor")
+        format!(
+            "--use-megatron-fsdp --data-parallel-sharding-strategy {strategy} --ckpt-format fsdp_dtensor"
+        )
     };
     words.extend(match split.data {
         DataParallel::Single | DataParallel::Ddp => None,
@@ -185,5 +202,8 @@ fn recomputation(job: &Job) -> Vec<String> {
 
 /// The data, as numbers of tokens, so that no tokenizer is needed.
 fn data() -> Vec<String> {
-    vec!["--data-path \"$DATA_PATH\" --tokenizer-type NullTokenizer --lr \"$LEARNING_RATE\"".to_owned()]
+    vec![
+        "--data-path \"$DATA_PATH\" --tokenizer-type NullTokenizer --lr \"$LEARNING_RATE\""
+            .to_owned(),
+    ]
 }

@@ -70,9 +70,11 @@ pub(crate) fn file(job: &Job, training: &Training) -> LaunchFile {
             "torchrun --nnodes={nodes} --nproc-per-node={per_node} --node-rank=\"$NODE_RANK\" \\\n    \
              --master-addr=\"$MASTER_ADDR\" --master-port=\"$MASTER_PORT\" \\\n    "
         ),
-        Starter::Accelerate => "accelerate launch --config_file accelerate.yaml --machine_rank \"$NODE_RANK\" \\\n    \
+        Starter::Accelerate => {
+            "accelerate launch --config_file accelerate.yaml --machine_rank \"$NODE_RANK\" \\\n    \
              --main_process_ip \"$MASTER_ADDR\" --main_process_port \"$MASTER_PORT\" \\\n    "
-            .to_owned(),
+                .to_owned()
+        }
     };
     text += &training.program;
     text.push('\n');

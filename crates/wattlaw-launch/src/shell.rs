@@ -30,7 +30,9 @@ mod tests {
 
     #[test]
     fn a_shell_reads_a_quoted_word_back() {
-        for text in ["plain", "--a=b", "", "it's $HOME", "a b", "\"", "~", "50% #1", "{job}", "a\nb"] {
+        for text in
+            ["plain", "--a=b", "", "it's $HOME", "a b", "\"", "~", "50% #1", "{job}", "a\nb"]
+        {
             assert_eq!(shlex::split(&quoted(text)), Some(vec![text.to_owned()]), "{text}");
         }
         assert_eq!(quoted("a\0b c"), "'ab c'");

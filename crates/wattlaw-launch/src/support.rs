@@ -18,11 +18,14 @@ use crate::Launcher::{self, Accelerate, Axolotl, DeepSpeed, Megatron, Nanotron, 
 pub(crate) fn check(job: &Job, launcher: Launcher) -> Result<()> {
     framework(job, launcher)?;
     let (work, split) = (&job.workload, &job.parallelism);
-    let refuse = |field: &str, found: &str, takes: &[Launcher]| refuse(launcher, field, found, takes);
+    let refuse =
+        |field: &str, found: &str, takes: &[Launcher]| refuse(launcher, field, found, takes);
     refuse("strategy", split.data.name(), data(split.data, work.framework.framework))?;
     if split.tp > 1 {
         let scope: &[Launcher] = match split.tensor_scope {
-            TensorScope::Blocks => &[Accelerate, DeepSpeed, Megatron, Torchtitan, Nanotron, Axolotl],
+            TensorScope::Blocks => {
+                &[Accelerate, DeepSpeed, Megatron, Torchtitan, Nanotron, Axolotl]
+            }
             TensorScope::Mlp => &[],
         };
         refuse("tensor_scope", split.tensor_scope.name(), scope)?;

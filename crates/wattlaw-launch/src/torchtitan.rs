@@ -115,7 +115,8 @@ fn flavor(job: &Job) -> Result<&'static str> {
             return Ok(flavor);
         }
     }
-    let others = [Launcher::Accelerate, Launcher::DeepSpeed, Launcher::Megatron, Launcher::Nanotron];
+    let others =
+        [Launcher::Accelerate, Launcher::DeepSpeed, Launcher::Megatron, Launcher::Nanotron];
     let found = job.architecture.name.replace(char::is_control, " ");
     Err(support::refusal(Launcher::Torchtitan, "model", &found, &others))
 }

@@ -1,6 +1,7 @@
 //! A grid of jobs: model × strategy × degrees × precision × checkpointing × optimizer × batch × adapters, for a launcher.
 
 use wattlaw::job::catalog::Catalog;
+use wattlaw::job::parallelism::DataParallel;
 use wattlaw::job::{Job, JobSpec};
 use wattlaw_launch::{LaunchFile, Launcher, emit};
 
@@ -53,8 +54,10 @@ pub fn jobs(launcher: Launcher) -> Vec<(Job, Vec<LaunchFile>)> {
                 for work in works {
                     for framework in &frameworks {
                         for gpus in [4, 16] {
-                            let micro = if work.contains("micro_batch") { "" } else { "micro_batch = 2" };
-                            let accum = if work.contains("grad_accum") { "" } else { "grad_accum = 4" };
+                            let micro =
+                                if work.contains("micro_batch") { "" } else { "micro_batch = 2" };
+                            let accum =
+                                if work.contains("grad_accum") { "" } else { "grad_accum = 4" };
                             let text = format!(
                                 "[model]\nname = '{model}'\n[workload]\nsteps = 700\nseq_len = 512\n{micro}\n{accum}\nframework = '{framework}'\n{work}\n\
                                  [parallelism]\nstrategy = '{strategy}'\n{split}\n[system]\ngpu = 'h100'\ngpus = {gpus}"
@@ -62,11 +65,19 @@ pub fn jobs(launcher: Launcher) -> Vec<(Job, Vec<LaunchFile>)> {
                             let spec = JobSpec::from_toml(&text).unwrap();
                             // a job that is none, such as HSDP whose group does not divide the ranks
                             let Ok(job) = spec.resolve(&catalog) else { continue };
+                            let split = &job.parallelism;
+                            if split.data == DataParallel::Hsdp && split.shard_group == split.dp {
+                                // one group: FSDP by its other name
+                                continue;
+                            }
                             match emit(&job, &[launcher]) {
                                 Ok(files) => found.push((job, files)),
                                 Err(error) => {
                                     let error = error.to_string();
-                                    assert!(error.contains("has no configuration for it; "), "{error}");
+                                    assert!(
+                                        error.contains("has no configuration for it; "),
+                                        "{error}"
+                                    );
                                 }
                             }
                         }

@@ -25,7 +25,9 @@ fn read(launcher: Launcher, job: &Job, files: &[LaunchFile]) -> Job {
     }
     let all = job.spec();
     let held = match launcher {
-        Launcher::Accelerate => WorkloadSpec { task: all.workload.task.clone(), ..Default::default() },
+        Launcher::Accelerate => {
+            WorkloadSpec { task: all.workload.task.clone(), ..Default::default() }
+        }
         Launcher::DeepSpeed => WorkloadSpec {
             seq_len: all.workload.seq_len,
             steps: all.workload.steps,

