@@ -86,7 +86,8 @@ pub(crate) const fn optimizer(optimizer: Optimizer) -> &'static str {
         Optimizer::AdamW => "adamw_torch_fused",
         Optimizer::Sgd => "sgd",
         Optimizer::Adafactor => "adafactor",
-        Optimizer::Adam8bit => "adamw_bnb_8bit",
+        // bitsandbytes' has no FSDP2 (Axolotl 0.19 refuses it)
+        Optimizer::Adam8bit => "adamw_torch_8bit",
     }
 }
 

@@ -217,7 +217,7 @@ mod tests {
         for line in [
             "#SBATCH --output=\"/shared/my runs/50%% #1/slurm/log/%A_%a.out\"",
             "#SBATCH --time=1-00",
-            "    -- sh -c 'echo '\\''it is'\\'' $HOME {job}'",
+            "    -- sh -c \"echo 'it is' \"'$HOME {job}'",
         ] {
             assert!(text.lines().any(|l| l == line), "{line}\n{text}");
         }
