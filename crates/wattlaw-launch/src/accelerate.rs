@@ -5,10 +5,10 @@
 use wattlaw::base::error::Result;
 use wattlaw::job::Job;
 use wattlaw::job::parallelism::DataParallel;
-use wattlaw::job::workload::{AttentionKernel, Checkpointing, Framework, Precision};
+use wattlaw::job::workload::{Checkpointing, Framework, Precision};
 
 use crate::script::{Starter, TRAIN_SCRIPT, Training};
-use crate::{LaunchFile, axolotl, whole_steps};
+use crate::{LaunchFile, hugging_face, whole_steps};
 
 /// The files, and the command that trains.
 pub(crate) fn files(job: &Job) -> Result<(Vec<LaunchFile>, Training)> {
@@ -114,7 +114,7 @@ fn arguments(job: &Job) -> Result<String> {
         work.micro_batch,
         work.grad_accum,
         whole_steps(job),
-        axolotl::optimizer(work.optimizer),
+        hugging_face::optimizer(work.optimizer),
     );
     text += match work.precision {
         Precision::Bf16 => "bf16: true\n",
@@ -131,20 +131,12 @@ fn arguments(job: &Job) -> Result<String> {
     text += &format!(
         "# of TRL's SFTConfig and ModelConfig\nmax_length: {}\nattn_implementation: {}\n",
         work.seq_len,
-        kernel(work.attention),
+        hugging_face::kernel(work.attention),
     );
     if let Some(lora) = &work.lora {
-        let modules = axolotl::modules(job, crate::Launcher::Accelerate)?;
+        let modules = hugging_face::modules(job, crate::Launcher::Accelerate)?;
         text +=
             &format!("use_peft: true\nlora_r: {}\nlora_target_modules: [{modules}]\n", lora.rank);
     }
     Ok(text)
-}
-
-/// The kernel of attention by transformers' name.
-pub(crate) const fn kernel(attention: AttentionKernel) -> &'static str {
-    match attention {
-        AttentionKernel::Flash => "flash_attention_2",
-        AttentionKernel::Eager => "eager",
-    }
 }

@@ -1,14 +1,14 @@
-//! Axolotl's YAML, and the names that it shares with transformers. Keys: Axolotl 067b021c8 `utils/schemas/`.
+//! Axolotl's YAML. Keys: Axolotl 067b021c8 `utils/schemas/`.
 
 use wattlaw::base::error::Result;
 use wattlaw::job::Job;
-use wattlaw::job::model::Family;
 use wattlaw::job::parallelism::DataParallel;
-use wattlaw::job::workload::{Checkpointing, LoraTarget, Optimizer, Precision, StatePrecision};
+use wattlaw::job::workload::{Checkpointing, Precision, StatePrecision};
 
-use crate::accelerate::{copies_and_shards, kernel};
+use crate::accelerate::copies_and_shards;
+use crate::hugging_face::{kernel, modules, optimizer};
 use crate::script::{Starter, Training};
-use crate::{LaunchFile, Launcher, quoted, support, whole_steps};
+use crate::{LaunchFile, Launcher, quoted, whole_steps};
 
 /// The files, and the command that trains.
 pub(crate) fn files(job: &Job) -> Result<(Vec<LaunchFile>, Training)> {
@@ -78,38 +78,4 @@ fn text(job: &Job) -> Result<String> {
         );
     }
     Ok(text)
-}
-
-/// An optimizer by transformers' name.
-pub(crate) const fn optimizer(optimizer: Optimizer) -> &'static str {
-    match optimizer {
-        Optimizer::AdamW => "adamw_torch_fused",
-        Optimizer::Sgd => "sgd",
-        Optimizer::Adafactor => "adafactor",
-        // bitsandbytes' has no FSDP2 (Axolotl 0.19 refuses it)
-        Optimizer::Adam8bit => "adamw_torch_8bit",
-    }
-}
-
-/// The modules with adapters by the names that transformers gives them in models like Llama, with commas between them.
-///
-/// # Errors
-/// A model of another family, whose modules have other names.
-pub(crate) fn modules(job: &Job, launcher: Launcher) -> Result<String> {
-    let name = |target: &LoraTarget| match target {
-        LoraTarget::Query => "q_proj",
-        LoraTarget::Key => "k_proj",
-        LoraTarget::Value => "v_proj",
-        LoraTarget::Output => "o_proj",
-        LoraTarget::Gate => "gate_proj",
-        LoraTarget::Up => "up_proj",
-        LoraTarget::Down => "down_proj",
-    };
-    if job.architecture.family() != Family::Llama {
-        let found = format!("adapters on a {} model", job.architecture.family());
-        return Err(support::refusal(launcher, "lora_targets", &found, &[]));
-    }
-    let names: Vec<&str> =
-        job.workload.lora.iter().flat_map(|lora| &lora.targets).map(name).collect();
-    Ok(names.join(", "))
 }

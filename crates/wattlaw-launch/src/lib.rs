@@ -8,6 +8,7 @@ mod accelerate;
 mod axolotl;
 mod cluster;
 mod deepspeed;
+mod hugging_face;
 mod launcher;
 mod megatron;
 mod nanotron;
