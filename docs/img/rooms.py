@@ -32,6 +32,7 @@ PROGRAMS = {
     "wattlaw-cli": (0, "the program: flags, commands, tables"),
     "nvml-mock": (2, "NVIDIA's library in tests"),
     "wattlaw-import": (0, "logs of other tools"),
+    "wattlaw-launch": (1, "files that start a job"),
     "wattlaw-sweep": (1, "plans, runs, SLURM"),
     "wattlaw-meter": (2, "devices and records"),
 }
@@ -99,9 +100,10 @@ def arrow(x1, y1, x2, y2):
 def main():
     folders, crates = folder_imports(), crate_imports()
     level = levels(folders)
-    top = 196
+    top = 254
     place = {name: (LANES[lane], top + 34 + (max(level.values()) - level[name]) * STEP) for name, (lane, _) in FOLDERS.items()}
-    place |= {name: (LANES[lane], 10 if name in ("wattlaw-cli", "nvml-mock") else 94) for name, (lane, _) in PROGRAMS.items()}
+    rows = {"wattlaw-cli": 10, "nvml-mock": 10, "wattlaw-launch": 94 + STEP}
+    place |= {name: (LANES[lane], rows.get(name, 94)) for name, (lane, _) in PROGRAMS.items()}
     bottom = top + 34 + max(level.values()) * STEP + HEIGHT + 14
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 960 {bottom + 10}" font-family="sans-serif" font-size="14" fill="#111111">',

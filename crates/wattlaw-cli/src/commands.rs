@@ -12,6 +12,7 @@ pub mod efficiency;
 pub mod fit;
 pub mod import;
 pub mod job;
+pub mod launch;
 pub mod man;
 pub mod measure;
 pub mod merge;

@@ -23,7 +23,7 @@ use clap::CommandFactory;
 use args::{Command, Wattlaw};
 use commands::{
     audit, calibrate, catalog, compare, completions, convert, cost, doctor, efficiency, fit,
-    import, job, man, measure, merge, plan, predict, recover, report, sweep, top, validate,
+    import, job, launch, man, measure, merge, plan, predict, recover, report, sweep, top, validate,
 };
 
 fn main() -> ExitCode {
@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         Command::Cost(args) => cost::run(&args),
         Command::Job(args) => job::run(&args),
         Command::Convert(args) => convert::run(&args),
+        Command::Launch(args) => launch::run(&args),
         Command::Fit(args) => fit::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),

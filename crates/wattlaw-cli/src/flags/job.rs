@@ -10,7 +10,7 @@ use wattlaw::base::error::Location;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::job::fields::{Field, FieldKind, fields};
 use wattlaw::job::model::{HubConfig, ModelSpec};
-use wattlaw::job::workload::Lora;
+use wattlaw::job::workload::{Framework, Lora, Stack};
 use wattlaw::job::{Job, JobSpec};
 use wattlaw::predict::ChosenJob;
 use wattlaw_import::configuration::{Configuration, Tool};
@@ -282,6 +282,19 @@ impl JobArgs {
         Ok(self.resolved(JobSpec::resolve)?.0)
     }
 
+    /// The job, of a framework where flags and files name none.
+    ///
+    /// # Errors
+    /// As [`JobArgs::job`].
+    pub fn job_of(&self, framework: Framework) -> Done<Job> {
+        let resolve = |spec: &JobSpec, catalog: &Catalog| {
+            let mut spec = spec.clone();
+            spec.workload.framework.get_or_insert(Stack::of(framework));
+            spec.resolve(catalog)
+        };
+        Ok(self.resolved(resolve)?.0)
+    }
+
     /// The job, with a strategy and micro-batch that are not stated chosen by the memory that they need.
     ///
     /// # Errors
@@ -300,7 +313,7 @@ impl JobArgs {
 
     fn resolved<T>(
         &self,
-        resolve: fn(&JobSpec, &Catalog) -> wattlaw::Result<T>,
+        resolve: impl Fn(&JobSpec, &Catalog) -> wattlaw::Result<T>,
     ) -> Done<(T, Description)> {
         let catalog = self.flags.catalog()?;
         let description = self.description(&catalog)?;

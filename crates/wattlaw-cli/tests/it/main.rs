@@ -8,6 +8,7 @@ mod cluster;
 mod configurations;
 mod docs;
 mod import;
+mod launch;
 mod lora;
 mod measure;
 mod meters;

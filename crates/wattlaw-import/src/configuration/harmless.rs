@@ -86,6 +86,8 @@ const WHOLE: &[&str] = &[
     "lr",
     "eps",
     "strict",
+    // the job file that `wattlaw measure` records
+    "job",
     "split",
     "shuffle",
     "text_column",

@@ -4,24 +4,12 @@ use super::options::quoted;
 use super::{Array, Options};
 use wattlaw::base::error::{Error, Result};
 use wattlaw::base::units::Seconds;
+use wattlaw_launch::shell;
 
 /// Default command of a multi-node job: one torchrun per node, with a rendezvous on the first node. Source: <https://docs.pytorch.org/docs/stable/elastic/run.html>.
 const TORCHRUN: &str = r#"torchrun --nnodes={nodes} --nproc-per-node={gpus_per_node} \
     --rdzv-backend=c10d --rdzv-id="$SLURM_JOB_ID" --rdzv-endpoint="$MASTER_ADDR:$MASTER_PORT" \
     -m wattlaw_trainer {job_json}"#;
-
-/// Sets up the rendezvous of a job's nodes, and the CPUs per task of srun.
-///
-/// The port is derived from the job id, so that two jobs on a node rarely collide; it is below the ephemeral ports of Linux (from
-/// 32768, `ip_local_port_range`). Since SLURM 22.05 srun does not inherit `--cpus-per-task`.
-/// Source: <https://slurm.schedmd.com/sbatch.html#OPT_cpus-per-task>.
-const RENDEZVOUS: &str = r#"
-# rendezvous of the job's processes: its first node, and a port derived from the job id
-MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-MASTER_PORT=$((20000 + SLURM_JOB_ID % 10000))
-export MASTER_ADDR MASTER_PORT
-if [ -n "${SLURM_CPUS_PER_TASK:-}" ]; then export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK; fi
-"#;
 
 /// Contents of a script. Paths are absolute, because a task starts in another folder.
 #[derive(Debug, Clone)]
@@ -69,22 +57,22 @@ impl Script<'_> {
         }
         text += &format!(
             "\n# line i + 1 of this file is the run_id of task i\nrun_id=$(sed -n \"$((SLURM_ARRAY_TASK_ID + 1))p\" {})\n",
-            shell_quoted(&self.jobs_file())
+            shell::quoted(&self.jobs_file())
         );
         if shape.nodes > 1 {
-            text += RENDEZVOUS;
+            text += shell::SLURM_RENDEZVOUS;
         }
         text += &format!(
             "\nexec {} sweep run {} --out {} --only \"$run_id\"",
-            shell_quoted(self.wattlaw),
-            shell_quoted(&format!("{}/plan.csv", self.runs)),
-            shell_quoted(self.runs)
+            shell::quoted(self.wattlaw),
+            shell::quoted(&format!("{}/plan.csv", self.runs)),
+            shell::quoted(self.runs)
         );
         for flag in self.flags {
-            text += &format!(" {}", shell_quoted(flag));
+            text += &format!(" {}", shell::quoted(flag));
         }
         if !self.command.is_empty() {
-            let words: Vec<String> = self.command.iter().map(|text| shell_quoted(text)).collect();
+            let words: Vec<String> = self.command.iter().map(|text| shell::quoted(text)).collect();
             text += &format!(" \\\n    -- {}", words.join(" "));
         } else if shape.nodes > 1 {
             text += &format!(" \\\n    -- {TORCHRUN}");
@@ -121,16 +109,6 @@ impl Script<'_> {
 fn time(longest: Seconds) -> String {
     let minutes = (longest.value() / 60.0).ceil() as u64;
     format!("{:02}:{:02}:00", minutes / 60, minutes % 60)
-}
-
-/// A word of a shell, in quotes where it needs them.
-fn shell_quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+@%^".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }
 
 #[cfg(test)]
@@ -239,7 +217,7 @@ mod tests {
         for line in [
             "#SBATCH --output=\"/shared/my runs/50%% #1/slurm/log/%A_%a.out\"",
             "#SBATCH --time=1-00",
-            "    -- sh -c 'echo '\\''it is'\\'' $HOME {job}'",
+            "    -- sh -c \"echo 'it is' \"'$HOME {job}'",
         ] {
             assert!(text.lines().any(|l| l == line), "{line}\n{text}");
         }

@@ -1,0 +1,170 @@
+//! What each framework can express of a job. A new field of a job is a check here; who can express it follows.
+
+use wattlaw::base::error::{Error, Result};
+use wattlaw::job::Job;
+use wattlaw::job::model::{Architecture, ModelSpec};
+use wattlaw::job::parallelism::{DataParallel, Partition, Schedule, TensorScope};
+use wattlaw::job::task::Task;
+use wattlaw::job::workload::{
+    AttentionKernel, Checkpointing, Framework, Optimizer, Precision, StatePrecision,
+};
+
+use crate::Launcher::{self, Accelerate, Axolotl, DeepSpeed, Megatron, Nanotron, Torchtitan};
+
+/// Refuses a job that the launcher's framework cannot express.
+///
+/// # Errors
+/// [`Error::Invalid`] with the first such field and with who can express it.
+pub(crate) fn check(job: &Job, launcher: Launcher) -> Result<()> {
+    framework(job, launcher)?;
+    let (work, split) = (&job.workload, &job.parallelism);
+    let refuse =
+        |field: &str, found: &str, takes: &[Launcher]| refuse(launcher, field, found, takes);
+    refuse("strategy", split.data.name(), data(split.data, work.framework.framework))?;
+    if split.tp > 1 {
+        let scope: &[Launcher] = match split.tensor_scope {
+            TensorScope::Blocks => {
+                &[Accelerate, DeepSpeed, Megatron, Torchtitan, Nanotron, Axolotl]
+            }
+            TensorScope::Mlp => &[],
+        };
+        refuse("tensor_scope", split.tensor_scope.name(), scope)?;
+        if work.framework.framework == Framework::Deepspeed {
+            refuse("tp", &split.tp.to_string(), &[DeepSpeed, Megatron, Torchtitan, Nanotron])?;
+        }
+        let sequence: &[Launcher] = if split.sequence_parallel {
+            &[Megatron, Torchtitan, Nanotron]
+        } else {
+            &[Accelerate, DeepSpeed, Megatron, Nanotron, Axolotl]
+        };
+        refuse("sequence_parallel", &split.sequence_parallel.to_string(), sequence)?;
+    }
+    if split.pp > 1 {
+        refuse("pp", &split.pp.to_string(), &[Megatron, Torchtitan, Nanotron])?;
+        let partition: &[Launcher] = match split.partition {
+            Partition::Even => &[Megatron, Torchtitan],
+            Partition::ByCost => &[Nanotron],
+        };
+        refuse("partition", split.partition.name(), partition)?;
+        let schedule: &[Launcher] = match split.schedule {
+            Schedule::OneForwardOneBackward => &[Megatron, Torchtitan, Nanotron],
+            Schedule::Interleaved => &[Megatron],
+        };
+        refuse("schedule", split.schedule.name(), schedule)?;
+    }
+    refuse("precision", work.precision.name(), precision(work.precision))?;
+    let states: &[Launcher] = match work.state_precision {
+        StatePrecision::Fp32 => &ALL,
+        StatePrecision::Bf16 => &[Torchtitan, Nanotron, Axolotl],
+    };
+    refuse("state_precision", work.state_precision.name(), states)?;
+    // a program that uses DeepSpeed's engine has its own arguments for what the engine does not do
+    let checkpointing: &[Launcher] = match work.checkpointing {
+        Checkpointing::None | Checkpointing::Full => &ALL,
+        Checkpointing::Selective => &[DeepSpeed, Megatron, Torchtitan],
+    };
+    refuse("checkpointing", work.checkpointing.name(), checkpointing)?;
+    let attention: &[Launcher] = match work.attention {
+        AttentionKernel::Flash => &ALL,
+        AttentionKernel::Eager => &[Accelerate, DeepSpeed, Megatron, Axolotl],
+    };
+    refuse("attention", work.attention.name(), attention)?;
+    let optimizer: &[Launcher] = match work.optimizer {
+        Optimizer::AdamW => &ALL,
+        Optimizer::Sgd => &[Accelerate, DeepSpeed, Megatron, Nanotron, Axolotl],
+        Optimizer::Adafactor | Optimizer::Adam8bit => &[Accelerate, Axolotl],
+    };
+    refuse("optimizer", work.optimizer.name(), optimizer)?;
+    if let Some(lora) = &work.lora {
+        refuse("lora_rank", &lora.rank.to_string(), &[Accelerate, Axolotl])?;
+    }
+    let task: &[Launcher] = match work.task {
+        Task::CausalLm => &ALL,
+        Task::MaskedLm | Task::Classification { .. } => &[Accelerate, DeepSpeed],
+    };
+    refuse("task", work.task.name(), task)
+}
+
+/// The frameworks.
+const ALL: [Launcher; 6] = [Accelerate, DeepSpeed, Megatron, Torchtitan, Nanotron, Axolotl];
+
+/// Refuses a field unless the launcher is among those that take its value.
+fn refuse(launcher: Launcher, field: &str, found: &str, takes: &[Launcher]) -> Result<()> {
+    if takes.contains(&launcher) {
+        return Ok(());
+    }
+    Err(refusal(launcher, field, found, takes))
+}
+
+/// The error of a field that a launcher cannot express, with those that can.
+pub(crate) fn refusal(launcher: Launcher, field: &str, found: &str, takes: &[Launcher]) -> Error {
+    let titles: Vec<&str> = takes.iter().map(|other| other.title()).collect();
+    let who = match titles.as_slice() {
+        [] => "and so can none of the other frameworks".to_owned(),
+        [one] => format!("{one} can"),
+        [most @ .., last] => format!("{} and {last} can", most.join(", ")),
+    };
+    Error::invalid(field, found, format!("{} has no configuration for it; {who}", launcher.title()))
+}
+
+fn framework(job: &Job, launcher: Launcher) -> Result<()> {
+    let stack = &job.workload.framework;
+    let Some(own) = launcher.framework() else { return Ok(()) };
+    if launcher.trains(stack.framework) {
+        return Ok(());
+    }
+    let expected = format!("{} trains jobs of framework {own}", launcher.title());
+    Err(Error::invalid("framework", stack, expected))
+}
+
+fn data(kind: DataParallel, framework: Framework) -> &'static [Launcher] {
+    let is_deepspeed = framework == Framework::Deepspeed;
+    match kind {
+        DataParallel::Single | DataParallel::Ddp => &ALL,
+        DataParallel::Zero1 if is_deepspeed => &[Accelerate, DeepSpeed, Megatron, Nanotron],
+        DataParallel::Zero1 => &[DeepSpeed, Megatron, Nanotron],
+        DataParallel::Zero2 | DataParallel::Fsdp => {
+            &[Accelerate, DeepSpeed, Megatron, Torchtitan, Axolotl]
+        }
+        // DeepSpeed's MiCS was removed (refused from 0.19.8, `runtime/config.py`)
+        DataParallel::Hsdp if is_deepspeed => &[Torchtitan, Axolotl],
+        DataParallel::Hsdp => &[Accelerate, Torchtitan, Axolotl],
+    }
+}
+
+fn precision(precision: Precision) -> &'static [Launcher] {
+    match precision {
+        Precision::Bf16 | Precision::Fp32 => &ALL,
+        Precision::Tf32 => &[Accelerate, Axolotl],
+        Precision::Fp16 => &[Accelerate, DeepSpeed, Megatron, Nanotron, Axolotl],
+        Precision::Fp8 => &[Accelerate, Megatron, Torchtitan, Axolotl],
+    }
+}
+
+/// Whether a description gives the job's model, but for its name.
+pub(crate) fn has_shape(job: &Job, spec: ModelSpec) -> bool {
+    spec.resolve().is_ok_and(|model| is_same_shape(job, &model))
+}
+
+/// Whether a model has the shape of the job's. Names and the padding of the vocabulary may differ.
+pub(crate) fn is_same_shape(job: &Job, model: &Architecture) -> bool {
+    let mut model = model.clone();
+    let own = &job.architecture;
+    model.name.clone_from(&own.name);
+    model.model_type = own.model_type;
+    model.vocab_multiple = own.vocab_multiple;
+    model == *own
+}
+
+/// The rows for a tensor-parallel rank to whose multiple a framework pads the vocabulary.
+///
+/// # Errors
+/// [`Error::Invalid`] for padding that is no multiple of the tensor-parallel ranks.
+pub(crate) fn vocab_rows(job: &Job, launcher: Launcher) -> Result<u64> {
+    let (multiple, tp) = (job.architecture.vocab_multiple.unwrap_or(1), job.parallelism.tp);
+    if multiple.is_multiple_of(tp) {
+        return Ok(multiple / tp);
+    }
+    let found = format!("{multiple} on {tp} tensor-parallel ranks");
+    Err(refusal(launcher, "vocab_multiple", &found, &[Accelerate, DeepSpeed, Torchtitan, Axolotl]))
+}
