@@ -113,13 +113,10 @@ pub fn run(args: &Args) -> Done {
 
 /// Leaves the entries with `filter`, in lower case, in their name or an alias.
 fn keep_named(catalog: &mut Catalog, filter: &str) {
-    let named = |name: &str, aliases: &[String]| {
-        name.to_lowercase().contains(filter)
-            || aliases.iter().any(|alias| alias.to_lowercase().contains(filter))
-    };
-    catalog.accelerators.retain(|a| named(&a.name, &a.aliases));
-    catalog.models.retain(|m| named(m.spec.name.as_deref().unwrap_or(""), &m.aliases));
-    catalog.systems.retain(|s| named(&s.name, &s.aliases));
+    let named = |names: &[String]| names.iter().any(|name| name.to_lowercase().contains(filter));
+    catalog.accelerators.retain(named);
+    catalog.models.retain(named);
+    catalog.systems.retain(named);
 }
 
 /// A model type of a `config.json`, with its features as words.
@@ -147,7 +144,8 @@ fn list(catalog: &Catalog, kind: Kind, filter: &str) -> Done<String> {
         Kind::Gpus => {
             let rows = catalog
                 .accelerators
-                .iter()
+                .all()?
+                .into_iter()
                 .map(|a| {
                     vec![
                         a.name.clone(),
@@ -177,7 +175,7 @@ fn list(catalog: &Catalog, kind: Kind, filter: &str) -> Done<String> {
         }
         Kind::Models => {
             let mut rows = Vec::new();
-            for model in &catalog.models {
+            for model in catalog.models.all()? {
                 let a = model.spec.resolve()?;
                 rows.push(vec![
                     a.name.clone(),
@@ -206,7 +204,8 @@ fn list(catalog: &Catalog, kind: Kind, filter: &str) -> Done<String> {
         Kind::Systems => {
             let rows = catalog
                 .systems
-                .iter()
+                .all()?
+                .into_iter()
                 .map(|s| {
                     vec![
                         s.name.clone(),
@@ -234,10 +233,9 @@ fn show(catalog: &Catalog, name: &str, format: Format) -> Done {
     } else {
         let names = catalog
             .accelerators
-            .iter()
-            .map(|a| a.name.as_str())
-            .chain(catalog.models.iter().filter_map(|m| m.spec.name.as_deref()))
-            .chain(catalog.systems.iter().map(|s| s.name.as_str()));
+            .names()
+            .chain(catalog.models.names())
+            .chain(catalog.systems.names());
         return Err(Failure::usage(wattlaw::Error::unknown("name", name, names)));
     }
     .map_err(Failure::failed)?;

@@ -1,6 +1,10 @@
 //! The catalogue: accelerators, models and systems by name, each row with its source. A user's file takes precedence
 //! over the built-in rows.
 
+mod rows;
+
+pub use rows::{Named, Rows};
+
 use serde::{Deserialize, Serialize};
 
 use crate::base::error::{Error, Location, Result};
@@ -97,36 +101,56 @@ impl SystemPreset {
 }
 
 /// Accelerators, models and systems by name.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Catalog {
     /// Accelerators.
     #[serde(default, rename = "accelerator")]
-    pub accelerators: Vec<Accelerator>,
+    pub accelerators: Rows<Accelerator>,
     /// Models.
     #[serde(default, rename = "model")]
-    pub models: Vec<ModelPreset>,
+    pub models: Rows<ModelPreset>,
     /// Nodes and clusters.
     #[serde(default, rename = "system")]
-    pub systems: Vec<SystemPreset>,
+    pub systems: Rows<SystemPreset>,
+}
+
+impl Named for Accelerator {
+    fn names(&self) -> Vec<String> {
+        named(&self.name, &self.aliases)
+    }
+}
+
+impl Named for ModelPreset {
+    fn names(&self) -> Vec<String> {
+        named(self.spec.name.as_deref().unwrap_or(""), &self.aliases)
+    }
+}
+
+impl Named for SystemPreset {
+    fn names(&self) -> Vec<String> {
+        named(&self.name, &self.aliases)
+    }
+}
+
+fn named(name: &str, aliases: &[String]) -> Vec<String> {
+    std::iter::once(name).chain(aliases.iter().map(String::as_str)).map(str::to_owned).collect()
 }
 
 impl Catalog {
-    /// The built-in catalogue.
+    /// The built-in catalogue. Its rows are parsed when they are asked for.
     ///
     /// # Errors
-    /// None in a released build; those of [`Catalog::from_toml`] for a damaged row.
+    /// None in a released build.
     pub fn built_in() -> Result<Self> {
-        let mut catalog = Self::default();
-        for (file, text) in [
-            ("accelerators.toml", include_str!("../../catalog/accelerators.toml")),
-            ("models.toml", include_str!("../../catalog/models.toml")),
-            ("systems.toml", include_str!("../../catalog/systems.toml")),
-        ] {
-            let part: Self = toml_text::parse(text).map_err(|e| e.at(Location::file(file)))?;
-            catalog = part.with_fallback(catalog);
-        }
-        Ok(catalog)
+        Ok(Self {
+            accelerators: Rows::indexed(
+                include_str!("../../catalog/accelerators.toml"),
+                "accelerator",
+            ),
+            models: Rows::indexed(include_str!("../../catalog/models.toml"), "model"),
+            systems: Rows::indexed(include_str!("../../catalog/systems.toml"), "system"),
+        })
     }
 
     /// Reads a catalogue file: any number of `[[accelerator]]`, `[[model]]` and `[[system]]` tables.
@@ -155,12 +179,12 @@ impl Catalog {
     /// # Errors
     /// The error of the first invalid row, with its name.
     pub fn check(&self) -> Result<()> {
-        for accelerator in &self.accelerators {
+        for accelerator in self.accelerators.all()? {
             accelerator
                 .check()
                 .map_err(|e| e.at(Location::file(format!("accelerator {}", accelerator.name))))?;
         }
-        for model in &self.models {
+        for model in self.models.all()? {
             let name = model.spec.name.as_deref().unwrap_or("without a name");
             check_model(model).map_err(|e| e.at(Location::file(format!("model {name}"))))?;
         }
@@ -172,7 +196,7 @@ impl Catalog {
     /// # Errors
     /// [`Error::Unknown`], with the nearest name.
     pub fn accelerator(&self, name: &str) -> Result<&Accelerator> {
-        find(&self.accelerators, "GPU", name, |a| (&a.name, &a.aliases))
+        self.accelerators.find("GPU", name)
     }
 
     /// The model preset with a name or alias.
@@ -180,7 +204,7 @@ impl Catalog {
     /// # Errors
     /// [`Error::Unknown`], with the nearest name.
     pub fn model(&self, name: &str) -> Result<&ModelPreset> {
-        find(&self.models, "model", name, |m| (m.spec.name.as_deref().unwrap_or(""), &m.aliases))
+        self.models.find("model", name)
     }
 
     /// The system preset with a name or alias.
@@ -188,7 +212,7 @@ impl Catalog {
     /// # Errors
     /// [`Error::Unknown`], with the nearest name.
     pub fn system(&self, name: &str) -> Result<&SystemPreset> {
-        find(&self.systems, "system", name, |s| (&s.name, &s.aliases))
+        self.systems.find("system", name)
     }
 
     /// Resolves a model description; its own fields take precedence over those of the preset it names.
@@ -234,33 +258,11 @@ fn check_model(model: &ModelPreset) -> Result<()> {
     }
 }
 
-fn find<'a, T>(
-    rows: &'a [T],
-    what: &'static str,
-    name: &str,
-    names: impl Fn(&'a T) -> (&'a str, &'a [String]),
-) -> Result<&'a T> {
-    let wanted = plain(name);
-    rows.iter()
-        .find(|row| {
-            let (own, aliases) = names(row);
-            plain(own) == wanted || aliases.iter().any(|a| plain(a) == wanted)
-        })
-        .ok_or_else(|| Error::unknown(what, name, rows.iter().map(|row| names(row).0)))
-}
-
-/// A name without its case, spaces and underscores.
-fn plain(name: &str) -> String {
-    name.trim()
-        .chars()
-        .map(|c| if c == ' ' || c == '_' { '-' } else { c.to_ascii_lowercase() })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::rows::plain;
     use super::*;
 
     #[test]
@@ -269,32 +271,24 @@ mod tests {
         catalog.check().unwrap();
         assert!(
             catalog.accelerators.len() >= 26
-                && catalog.models.len() >= 80
+                && catalog.models.len() >= 280
                 && catalog.systems.len() >= 10
         );
-        for system in &catalog.systems {
+        for system in catalog.systems.all().unwrap() {
             catalog.accelerator(&system.accelerator).unwrap();
             assert!(!system.source.is_empty());
         }
-        let unique = |names: Vec<&str>| {
-            let set: BTreeSet<String> = names.iter().map(|n| plain(n)).collect();
-            assert_eq!(set.len(), names.len());
+        let unique = |names: Vec<String>| {
+            let mut set = BTreeSet::new();
+            for name in names {
+                assert!(set.insert(plain(&name)), "{name} stands twice");
+            }
         };
-        unique(
-            catalog
-                .accelerators
-                .iter()
-                .flat_map(|a| a.aliases.iter().map(String::as_str).chain([a.name.as_str()]))
-                .collect(),
-        );
-        unique(
-            catalog
-                .models
-                .iter()
-                .flat_map(|m| m.aliases.iter().map(String::as_str).chain(m.spec.name.as_deref()))
-                .collect(),
-        );
-        for row in &catalog.accelerators {
+        let (accelerators, models) =
+            (catalog.accelerators.all().unwrap(), catalog.models.all().unwrap());
+        unique(accelerators.iter().flat_map(|a| a.names()).collect());
+        unique(models.iter().flat_map(|m| m.names()).collect());
+        for row in accelerators {
             assert!(!row.source.is_empty(), "{} has no source", row.name);
         }
     }
