@@ -113,6 +113,39 @@ pub struct Catalog {
     /// Nodes and clusters.
     #[serde(default, rename = "system")]
     pub systems: Rows<SystemPreset>,
+    /// Countries and grids.
+    #[serde(default, rename = "region")]
+    pub regions: Rows<Region>,
+}
+
+/// A country or grid, with the carbon intensity of its electricity.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Region {
+    /// Name in the catalogue.
+    pub name: String,
+    /// Other names, such as ISO 3166 codes.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// The name as it is written.
+    pub title: String,
+    /// Yearly mean of the carbon intensity in g CO₂e a kWh.
+    pub carbon_g_per_kwh: f64,
+    /// Year of the figure.
+    pub year: u32,
+    /// Where the figure is from; the built-in rows have one source.
+    #[serde(default = "of_the_built_in_regions")]
+    pub source: String,
+}
+
+fn of_the_built_in_regions() -> String {
+    "Our World in Data (Ember; Energy Institute), CC BY 4.0".to_owned()
+}
+
+impl Named for Region {
+    fn names(&self) -> Vec<String> {
+        named(&self.name, &self.aliases)
+    }
 }
 
 impl Named for Accelerator {
@@ -150,6 +183,7 @@ impl Catalog {
             ),
             models: Rows::indexed(include_str!("../../catalog/models.toml"), "model"),
             systems: Rows::indexed(include_str!("../../catalog/systems.toml"), "system"),
+            regions: Rows::indexed(include_str!("../../catalog/regions.toml"), "region"),
         })
     }
 
@@ -171,6 +205,7 @@ impl Catalog {
         self.accelerators.extend(base.accelerators);
         self.models.extend(base.models);
         self.systems.extend(base.systems);
+        self.regions.extend(base.regions);
         self
     }
 
@@ -187,6 +222,17 @@ impl Catalog {
         for model in self.models.all()? {
             let name = model.spec.name.as_deref().unwrap_or("without a name");
             check_model(model).map_err(|e| e.at(Location::file(format!("model {name}"))))?;
+        }
+        for region in self.regions.all()? {
+            let grams = region.carbon_g_per_kwh;
+            if !(grams.is_finite() && grams >= 0.0) {
+                return Err(Error::invalid(
+                    "carbon_g_per_kwh",
+                    grams,
+                    "it must be a number from 0",
+                )
+                .at(Location::file(format!("region {}", region.name))));
+            }
         }
         Ok(())
     }
@@ -213,6 +259,14 @@ impl Catalog {
     /// [`Error::Unknown`], with the nearest name.
     pub fn system(&self, name: &str) -> Result<&SystemPreset> {
         self.systems.find("system", name)
+    }
+
+    /// The region with a name or alias.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`], with the nearest name.
+    pub fn region(&self, name: &str) -> Result<&Region> {
+        self.regions.find("region", name)
     }
 
     /// Resolves a model description; its own fields take precedence over those of the preset it names.
@@ -288,6 +342,7 @@ mod tests {
             (catalog.accelerators.all().unwrap(), catalog.models.all().unwrap());
         unique(accelerators.iter().flat_map(|a| a.names()).collect());
         unique(models.iter().flat_map(|m| m.names()).collect());
+        unique(catalog.regions.all().unwrap().iter().flat_map(|r| r.names()).collect());
         for row in accelerators {
             assert!(!row.source.is_empty(), "{} has no source", row.name);
         }
@@ -306,6 +361,20 @@ mod tests {
         }
         let error = catalog.accelerator("a100-sxm4-40g").unwrap_err().to_string();
         assert_eq!(error, "unknown GPU `a100-sxm4-40g`; did you mean `a100-sxm4-40gb`?");
+    }
+
+    #[test]
+    fn a_region_is_found_by_its_code() {
+        let catalog = Catalog::built_in().unwrap();
+        let france = catalog.region("FR").unwrap();
+        assert_eq!((france.title.as_str(), france.year), ("France", 2023));
+        assert_eq!(catalog.region("fra").unwrap(), france);
+        assert!(france.carbon_g_per_kwh < 100.0);
+        assert!(catalog.regions.len() > 200);
+        assert_eq!(
+            catalog.region("Frence").unwrap_err().to_string(),
+            "unknown region `Frence`; did you mean `france`?"
+        );
     }
 
     #[test]

@@ -159,6 +159,7 @@ mod tests {
         check(&catalog.accelerators);
         check(&catalog.models);
         check(&catalog.systems);
+        check(&catalog.regions);
     }
 
     #[test]
