@@ -358,7 +358,7 @@ impl SystemSpec {
 
 /// GPUs of a node where nothing states them: the most, from 8 down to 4, that fill equal nodes; 8 where none do.
 fn equal_nodes(gpus: u64) -> u64 {
-    (4..=8).rev().find(|per_node| gpus % per_node == 0).unwrap_or(8).min(gpus)
+    (4..=8).rev().find(|per_node| gpus.is_multiple_of(*per_node)).unwrap_or(8).min(gpus)
 }
 
 /// The number of GB/s that is read back as exactly this rate. Division by 10⁹ alone may miss it by a rounding.
