@@ -4,5 +4,6 @@ pub mod complete;
 pub mod description;
 pub mod job;
 pub mod law;
+pub mod machine;
 pub mod meters;
 pub mod runs;

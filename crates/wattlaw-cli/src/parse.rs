@@ -19,6 +19,22 @@ pub fn number(text: &str) -> Result<f64, String> {
     text.parse().map_err(|_| format!("`{text}` is not a number"))
 }
 
+/// Parses a confidence level: `0.95`, `95` or `95%`.
+///
+/// # Errors
+/// A message if the text is no level between 0 and 1, or between 0 and 100 percent.
+pub fn level(text: &str) -> Result<f64, String> {
+    let plain = text.trim_end_matches('%').trim_end();
+    let number: f64 = plain.parse().unwrap_or(f64::NAN);
+    // a percentage is above 1 or says so
+    let share = if number > 1.0 || plain.len() < text.len() { number / 100.0 } else { number };
+    if share > 0.0 && share < 1.0 {
+        Ok(share)
+    } else {
+        Err(format!("`{text}` is not a level between 0 and 1; examples: 0.95, 95"))
+    }
+}
+
 /// Parses a duration of at most one day: `500ms`, `10s`, `2min`, `1h`.
 ///
 /// # Errors

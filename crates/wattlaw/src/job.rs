@@ -151,7 +151,7 @@ impl JobSpec {
             None => self.system.clone(),
         };
         let gpu = system.gpu.as_deref().ok_or_else(|| {
-            Error::missing("gpu", "name an accelerator of the catalogue, such as a100-sxm4-40gb")
+            Error::missing("gpu", "name an accelerator of the catalogue, such as a100-sxm4-40gb; --gpu auto takes those of this machine")
         })?;
         let accelerator = catalog.accelerator(gpu)?;
         let system = system.resolve(accelerator, self.parallelism.implied_gpus())?;

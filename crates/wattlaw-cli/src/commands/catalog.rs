@@ -1,4 +1,4 @@
-//! `wattlaw catalog`: lists GPUs, models and systems.
+//! `wattlaw catalog`: lists GPUs, models, systems and regions.
 
 use std::path::PathBuf;
 
@@ -44,13 +44,15 @@ enum Kind {
     Models,
     /// Nodes and clusters
     Systems,
+    /// Countries with the carbon intensity of their electricity
+    Regions,
     /// Model types of a config.json that are read, and by which features
     Types,
 }
 
 #[derive(Debug, Subcommand)]
 enum Show {
-    /// Show all fields of one GPU, model or system
+    /// Show all fields of one GPU, model, system or region
     Show {
         /// Name or alias
         name: String,
@@ -86,6 +88,9 @@ pub fn run(args: &Args) -> Done {
             Some(Kind::Systems) => {
                 render::json(Schema::Catalog, &json!({ "system": catalog.systems }))
             }
+            Some(Kind::Regions) => {
+                render::json(Schema::Catalog, &json!({ "region": catalog.regions }))
+            }
             Some(Kind::Types) => render::json(Schema::Catalog, &json!({ "type": types(&filter) })),
             None => render::json(Schema::Catalog, &catalog),
         },
@@ -98,6 +103,7 @@ pub fn run(args: &Args) -> Done {
                         Kind::Gpus => "GPUs",
                         Kind::Models => "models",
                         Kind::Systems => "systems",
+                        Kind::Regions => "regions",
                         Kind::Types => "model types",
                     });
                 }
@@ -113,13 +119,11 @@ pub fn run(args: &Args) -> Done {
 
 /// Leaves the entries with `filter`, in lower case, in their name or an alias.
 fn keep_named(catalog: &mut Catalog, filter: &str) {
-    let named = |name: &str, aliases: &[String]| {
-        name.to_lowercase().contains(filter)
-            || aliases.iter().any(|alias| alias.to_lowercase().contains(filter))
-    };
-    catalog.accelerators.retain(|a| named(&a.name, &a.aliases));
-    catalog.models.retain(|m| named(m.spec.name.as_deref().unwrap_or(""), &m.aliases));
-    catalog.systems.retain(|s| named(&s.name, &s.aliases));
+    let named = |names: &[String]| names.iter().any(|name| name.to_lowercase().contains(filter));
+    catalog.accelerators.retain(named);
+    catalog.models.retain(named);
+    catalog.systems.retain(named);
+    catalog.regions.retain(named);
 }
 
 /// A model type of a `config.json`, with its features as words.
@@ -147,7 +151,8 @@ fn list(catalog: &Catalog, kind: Kind, filter: &str) -> Done<String> {
         Kind::Gpus => {
             let rows = catalog
                 .accelerators
-                .iter()
+                .all()?
+                .into_iter()
                 .map(|a| {
                     vec![
                         a.name.clone(),
@@ -177,7 +182,7 @@ fn list(catalog: &Catalog, kind: Kind, filter: &str) -> Done<String> {
         }
         Kind::Models => {
             let mut rows = Vec::new();
-            for model in &catalog.models {
+            for model in catalog.models.all()? {
                 let a = model.spec.resolve()?;
                 rows.push(vec![
                     a.name.clone(),
@@ -203,10 +208,27 @@ fn list(catalog: &Catalog, kind: Kind, filter: &str) -> Done<String> {
                 .collect();
             render::table(&["type", "family", "features"], rows, 3)
         }
+        Kind::Regions => {
+            let rows = catalog
+                .regions
+                .all()?
+                .into_iter()
+                .map(|r| {
+                    vec![
+                        r.title.clone(),
+                        r.aliases.join(", "),
+                        render::digits(r.carbon_g_per_kwh),
+                        r.year.to_string(),
+                    ]
+                })
+                .collect();
+            render::table(&["name", "codes", "g CO₂e a kWh", "year"], rows, 2)
+        }
         Kind::Systems => {
             let rows = catalog
                 .systems
-                .iter()
+                .all()?
+                .into_iter()
                 .map(|s| {
                     vec![
                         s.name.clone(),
@@ -231,13 +253,15 @@ fn show(catalog: &Catalog, name: &str, format: Format) -> Done {
         serde_json::to_value(Model { preset, architecture, total_parameters })
     } else if let Ok(system) = catalog.system(name) {
         serde_json::to_value(system)
+    } else if let Ok(region) = catalog.region(name) {
+        serde_json::to_value(region)
     } else {
         let names = catalog
             .accelerators
-            .iter()
-            .map(|a| a.name.as_str())
-            .chain(catalog.models.iter().filter_map(|m| m.spec.name.as_deref()))
-            .chain(catalog.systems.iter().map(|s| s.name.as_str()));
+            .names()
+            .chain(catalog.models.names())
+            .chain(catalog.systems.names())
+            .chain(catalog.regions.names());
         return Err(Failure::usage(wattlaw::Error::unknown("name", name, names)));
     }
     .map_err(Failure::failed)?;

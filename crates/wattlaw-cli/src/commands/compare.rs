@@ -11,7 +11,7 @@ use wattlaw::predict::ChosenJob;
 
 use crate::commands::predict::named;
 use crate::failure::{Done, Failure};
-use crate::flags::job::{Alternatives, described};
+use crate::flags::job::{Alternatives, JobFlags, described};
 use crate::format::Format;
 use crate::parse::number;
 use crate::planned;
@@ -69,7 +69,8 @@ pub fn run(args: &Args) -> Done {
     let description =
         described(&args.files, combinations.first().cloned().unwrap_or_default(), &catalog)?;
     description.warn();
-    for flags in combinations {
+    for mut flags in combinations {
+        JobFlags::take_this_machine(&mut flags.system, &catalog)?;
         let spec = description.with_flags(flags).for_its_gpus();
         match ChosenJob::new(&spec, &catalog) {
             Ok(chosen) => jobs.push(chosen.job),

@@ -8,7 +8,7 @@ use wattlaw::stats::bootstrap::{Bootstrap, Median};
 use crate::failure::{Done, Failure};
 use crate::flags::runs::RunsArgs;
 use crate::format::Format;
-use crate::parse::{number, whole};
+use crate::parse::{level, whole};
 use crate::schema::Schema;
 use crate::{files, render};
 
@@ -20,7 +20,7 @@ pub struct Args {
     #[command(flatten)]
     runs: RunsArgs,
     /// Confidence level of the intervals
-    #[arg(long, default_value_t = 0.95, value_parser = number)]
+    #[arg(long, default_value_t = 0.95, value_parser = level)]
     level: f64,
     /// Number of bootstrap resamples
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = whole::<usize>)]

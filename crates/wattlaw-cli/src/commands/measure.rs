@@ -135,6 +135,7 @@ fn job(args: &Args) -> Done<Option<JobSpec>> {
         return Ok(None);
     }
     let catalog = args.flags.catalog()?;
+    JobFlags::take_this_machine(&mut spec.system, &catalog)?;
     let refuse = |e: wattlaw::Error| match &args.job {
         Some(path) => Failure::Failed(format!("{}: {e}", path.display())),
         None => Failure::usage(e),

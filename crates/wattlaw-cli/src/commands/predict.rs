@@ -37,7 +37,7 @@ pub struct Args {
     #[arg(long, value_parser = Scope::from_str)]
     scope: Option<Scope>,
     /// Confidence level of the intervals
-    #[arg(long, default_value_t = 0.95, value_parser = crate::parse::number)]
+    #[arg(long, default_value_t = 0.95, value_parser = crate::parse::level)]
     level: f64,
     /// Probability at which the job is said to fit in memory. At its complement or below it does not fit; in between it is tight
     #[arg(long, value_name = "SHARE", default_value_t = FITS_THRESHOLD, value_parser = crate::parse::number)]
@@ -56,12 +56,6 @@ pub struct Args {
 /// An invalid job, calibration or level.
 pub fn run(args: &Args) -> Done {
     let (chosen, description) = args.job.chosen_from()?;
-    if !(args.level > 0.0 && args.level < 1.0) {
-        return Err(Failure::Usage(format!(
-            "--level is {}, but it must lie between 0 and 1",
-            args.level
-        )));
-    }
     if !(0.0..=1.0).contains(&args.fits_threshold) {
         return Err(Failure::Usage(format!(
             "--fits-threshold is {}, but it must lie between 0 and 1",

@@ -21,7 +21,7 @@ use crate::flags::complete;
 use crate::flags::law::{LawArgs, LawKind, Target};
 use crate::flags::runs::RunsArgs;
 use crate::format::Format;
-use crate::parse::{number, whole};
+use crate::parse::{level, number, whole};
 use crate::schema::Schema;
 use crate::{files, render};
 use suite::SuiteArgs;
@@ -56,7 +56,7 @@ pub struct Args {
     #[arg(long, default_value_t = 2026, value_parser = whole::<u32>)]
     seed: u32,
     /// Confidence level of the intervals
-    #[arg(long, default_value_t = 0.95, value_parser = number)]
+    #[arg(long, default_value_t = 0.95, value_parser = level)]
     level: f64,
     /// Few-shot validation of the roofline law: add this many held-out runs, chosen by their configurations only
     #[arg(long, value_name = "RUNS", value_parser = whole::<usize>)]

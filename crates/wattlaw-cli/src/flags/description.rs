@@ -18,6 +18,8 @@ use crate::render;
 pub enum Origin {
     /// A flag.
     Flag,
+    /// This machine, as its meters report it.
+    Measured,
     /// A job file, or a framework's file.
     File,
     /// A default of the framework.
@@ -26,7 +28,7 @@ pub enum Origin {
     WattlawDefault,
 }
 
-words!(Origin, "origin": Flag = "flag", File = "file", FrameworkDefault = "framework-default",
+words!(Origin, "origin": Flag = "flag", Measured = "measured", File = "file", FrameworkDefault = "framework-default",
     WattlawDefault = "wattlaw-default");
 
 /// What flags and files say of a job.
@@ -40,6 +42,8 @@ pub struct Description {
     pub file: JobSpec,
     /// What frameworks' files say.
     pub configuration: Option<Configuration>,
+    /// Columns of `flags` that were read from this machine.
+    pub measured: Vec<&'static str>,
 }
 
 /// Columns whose values follow from another column's where nothing states them.
@@ -70,7 +74,8 @@ impl Description {
             base.model.name = Some(known_model(&name, &configuration, catalog)?);
         }
         let spec = flags.clone().with_fallback(base);
-        Ok(Self { spec, flags, file: JobSpec::default(), configuration: Some(configuration) })
+        let configuration = Some(configuration);
+        Ok(Self { spec, flags, configuration, ..Self::default() })
     }
 
     /// The same files under other flags.
@@ -87,6 +92,7 @@ impl Description {
             spec: flags.clone().with_fallback(base),
             flags,
             file: self.file.clone(),
+            measured: self.measured.clone(),
             configuration: self.configuration.clone(),
         }
     }
@@ -166,7 +172,8 @@ impl Description {
         let field = fields().find(|field| field.column == column)?;
         let has = |spec: &JobSpec| (field.get)(spec).is_some();
         if has(&self.flags) {
-            return Some(Origin::Flag);
+            let is_measured = self.measured.contains(&column);
+            return Some(if is_measured { Origin::Measured } else { Origin::Flag });
         }
         if !has(&self.spec) {
             return None;

@@ -10,6 +10,7 @@ use wattlaw::base::error::Location;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::job::fields::{Field, FieldKind, fields};
 use wattlaw::job::model::{HubConfig, ModelSpec};
+use wattlaw::job::system::SystemSpec;
 use wattlaw::job::workload::{Framework, Lora, Stack};
 use wattlaw::job::{Job, JobSpec};
 use wattlaw::predict::ChosenJob;
@@ -17,6 +18,7 @@ use wattlaw_import::configuration::{Configuration, Tool};
 
 use crate::failure::{Done, Failure};
 use crate::flags::description::Description;
+use crate::flags::machine::{AUTO, this_machine};
 use crate::parse::whole;
 use crate::{files, render};
 
@@ -41,6 +43,8 @@ pub struct JobFlags {
     spec: JobSpec,
     /// Catalogue file.
     catalog: Option<PathBuf>,
+    /// The region whose carbon intensity is taken.
+    region: Option<String>,
 }
 
 /// Flags that are not named after their field: the field's column and the flag.
@@ -159,7 +163,22 @@ fn catalog_flag() -> Arg {
 
 impl Args for JobFlags {
     fn augment_args(command: Command) -> Command {
-        command.args(flags().map(flag)).arg(catalog_flag())
+        let region = Arg::new("region")
+            .long("region")
+            .value_name("REGION")
+            .help_heading("System")
+            .conflicts_with("carbon_g_per_kwh")
+            .help(
+                "Country of the electricity, such as FR: sets the carbon intensity (see `wattlaw catalog regions`)",
+            );
+        // the name of several trainers' flags, which means one of two
+        let batch_size = Arg::new("batch_size").long("batch-size").hide(true).value_parser(
+            |_: &str| -> Result<String, String> {
+                Err("give --micro-batch (sequences of a GPU at once) or --global-batch (sequences of all GPUs in a step)"
+                    .to_owned())
+            },
+        );
+        command.args(flags().map(flag)).args([catalog_flag(), region, batch_size])
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -183,6 +202,7 @@ impl FromArgMatches for JobFlags {
             }
         }
         self.catalog = matches.get_one::<PathBuf>("catalog").cloned();
+        self.region = matches.get_one::<String>("region").cloned();
         Ok(())
     }
 }
@@ -344,7 +364,8 @@ impl JobArgs {
 ///
 /// # Errors
 /// An invalid file; no file and no model.
-pub fn described(files: &[PathBuf], flags: JobSpec, catalog: &Catalog) -> Done<Description> {
+pub fn described(files: &[PathBuf], mut flags: JobSpec, catalog: &Catalog) -> Done<Description> {
+    let measured = JobFlags::take_this_machine(&mut flags.system, catalog)?;
     let texts = files.iter().map(|path| Ok((path.as_path(), crate::files::text(path)?)));
     match texts.collect::<Done<Vec<_>>>()?.as_slice() {
         [] if flags.model == ModelSpec::default() => Err(Failure::Usage(
@@ -352,11 +373,11 @@ pub fn described(files: &[PathBuf], flags: JobSpec, catalog: &Catalog) -> Done<D
              --layers, --hidden-size)"
                 .to_owned(),
         )),
-        [] => Ok(Description { spec: flags.clone(), flags, ..Description::default() }),
+        [] => Ok(Description { spec: flags.clone(), flags, measured, ..Description::default() }),
         [(path, text)] if !is_configuration(path, text) => {
             let file = parsed(path, text)?;
             let spec = flags.clone().with_fallback(file.clone());
-            Ok(Description { spec, flags, file, configuration: None })
+            Ok(Description { spec, flags, file, measured, configuration: None })
         }
         texts => {
             if let Some((path, _)) =
@@ -370,7 +391,11 @@ pub fn described(files: &[PathBuf], flags: JobSpec, catalog: &Catalog) -> Done<D
             let names: Vec<_> = texts.iter().map(|(path, _)| path.to_string_lossy()).collect();
             let named: Vec<(&str, &str)> =
                 names.iter().zip(texts).map(|(name, (_, text))| (&**name, text.as_str())).collect();
-            Description::of_configuration(flags, Configuration::read(&named)?, catalog)
+            let configuration = Configuration::read(&named)?;
+            Ok(Description {
+                measured,
+                ..Description::of_configuration(flags, configuration, catalog)?
+            })
         }
     }
 }
@@ -429,7 +454,43 @@ impl JobFlags {
         if let Some(path) = spec.model.config.take() {
             fall_back(&mut spec, read_config(Path::new(&path))?);
         }
+        if let Some(name) = &self.region {
+            let catalog = self.catalog()?;
+            let region = catalog.region(name).map_err(Failure::usage)?;
+            spec.system.carbon_g_per_kwh = Some(region.carbon_g_per_kwh);
+            let (title, grams, year) = (&region.title, region.carbon_g_per_kwh, region.year);
+            let source = &region.source;
+            render::note(
+                "note",
+                &format!("{title}: {grams} g CO₂e a kWh, mean of {year}; {source}"),
+            );
+        }
         Ok(spec)
+    }
+
+    /// Puts this machine's GPUs in place of `--gpu auto`, and returns the columns that were measured.
+    ///
+    /// # Errors
+    /// Those of [`this_machine`].
+    pub fn take_this_machine(
+        system: &mut SystemSpec,
+        catalog: &Catalog,
+    ) -> Done<Vec<&'static str>> {
+        if system.gpu.as_deref() != Some(AUTO) {
+            return Ok(Vec::new());
+        }
+        system.gpu = None;
+        let stated = JobSpec { system: system.clone(), ..JobSpec::default() };
+        let found = JobSpec { system: this_machine(catalog)?, ..JobSpec::default() };
+        let is_new =
+            |field: &&Field| (field.get)(&found).is_some() && (field.get)(&stated).is_none();
+        let measured = fields().filter(is_new).map(|field| field.column).collect();
+        *system = stated.system.with_fallback(found.system);
+        // a part of the machine is one node
+        if system.gpus < system.gpus_per_node {
+            system.gpus_per_node = system.gpus;
+        }
+        Ok(measured)
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at what it did not expect")]
 #![deny(clippy::disallowed_methods)]
 
+mod catalogue;
 mod cli;
 mod cluster;
 mod configurations;

@@ -162,3 +162,40 @@ fn top_gives_the_terminal_back() {
         assert!(!shown.contains("\u{1b}[1m"), "{shown}");
     }
 }
+
+#[test]
+fn auto_takes_the_gpus_of_this_machine_and_says_that_they_were_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let gpu = |uuid: &str, name: &str| {
+        format!(
+            "[[gpus]]\nuuid = \"{uuid}\"\nname = \"{name}\"\npower_w = [[0, 100]]\nlimit_w = 250\n"
+        )
+    };
+    let line =
+        "predict --model gpt2 --gpu auto --seq-len 1k --steps 10 --micro-batch 1 --format json";
+    let a100 = "NVIDIA A100-SXM4-40GB";
+    nvml_mock::stage(folder.path(), &(gpu("GPU-a", a100) + &gpu("GPU-b", a100))).unwrap();
+    let ran = on(folder.path(), line);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let answer: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let system = &answer["job"]["system"];
+    assert_eq!(system["gpu"], "a100-sxm4-40gb");
+    assert_eq!((&system["gpus"], &system["power_limit_w"]), (&2.into(), &250.0.into()));
+    for column in ["gpu", "gpus", "power_limit_w"] {
+        assert_eq!(answer["origin"][column], "measured", "{column}");
+    }
+    let one = on(folder.path(), &line.replace("auto", "auto --gpus 1 --power-limit 300"));
+    let answer: Value = serde_json::from_str(&one.stdout).unwrap();
+    assert_eq!(answer["job"]["system"]["gpus"], 1);
+    assert_eq!(answer["origin"]["power_limit_w"], "flag");
+
+    nvml_mock::stage(folder.path(), &(gpu("GPU-a", a100) + &gpu("GPU-b", "Tesla T4"))).unwrap();
+    let refused = on(folder.path(), line);
+    assert!(refused.stderr.contains("several models"), "{}", refused.stderr);
+    nvml_mock::stage(folder.path(), &gpu("GPU-a", "NVIDIA A999")).unwrap();
+    let refused = on(folder.path(), line);
+    assert!(refused.stderr.contains("`NVIDIA A999`, which is no GPU"), "{}", refused.stderr);
+    fs::remove_file(folder.path().join("libnvidia-ml.so.1")).unwrap();
+    let refused = on(folder.path(), line);
+    assert!(refused.stderr.contains("--gpu auto found no GPU"), "{}", refused.stderr);
+}

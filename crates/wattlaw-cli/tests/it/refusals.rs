@@ -86,8 +86,11 @@ fn an_invalid_argument_is_a_usage_error() {
         ),
         (&format!("{BERT} --tokens 1M --power-limit 0W"), "power_limit_w is 0, but it must be"),
         (&format!("{BERT} --tokens 1M --power-limit 300W"), "the TDP of t4 is 70 W"),
-        (&format!("{BERT} --tokens 1M --level 1"), "--level is 1, but it must lie between 0 and 1"),
-        (&format!("{BERT} --tokens 1M --level nan"), "--level is NaN"),
+        (&format!("{BERT} --tokens 1M --level 1"), "--level: `1` is not a level between 0 and 1"),
+        (
+            &format!("{BERT} --tokens 1M --level nan"),
+            "--level: `nan` is not a level between 0 and 1",
+        ),
         (&format!("{BERT} --tokens 1M --lora-targets q"), "--lora-rank"),
         (&format!("{BERT} --tokens 1M --calibration gtp-2026"), "unknown calibration `gtp-2026`"),
         (&format!("{BERT} --tokens 1M --gpu t4"), "cannot be used multiple times"),
@@ -118,8 +121,11 @@ fn an_invalid_argument_is_a_usage_error() {
         ("validate examples/runs.csv --folds 1", "--folds is 1, but it must be at least 2"),
         ("validate examples/runs.csv --seed -1", "--seed: `-1` is not a whole number"),
         ("efficiency", "required arguments were not provided: <RUNS>"),
-        ("efficiency examples/runs.csv --level 1", "--level is 1, but it must lie between 0 and 1"),
-        ("efficiency examples/runs.csv --level nan", "--level is NaN"),
+        ("efficiency examples/runs.csv --level 1", "--level: `1` is not a level between 0 and 1"),
+        (
+            "efficiency examples/runs.csv --level nan",
+            "--level: `nan` is not a level between 0 and 1",
+        ),
         ("efficiency examples/runs.csv --resamples 0", "--resamples is 0, but it must be from 1"),
         (
             "efficiency examples/runs.csv --resamples 1000001",

@@ -1,6 +1,10 @@
 //! The catalogue: accelerators, models and systems by name, each row with its source. A user's file takes precedence
 //! over the built-in rows.
 
+mod rows;
+
+pub use rows::{Named, Rows};
+
 use serde::{Deserialize, Serialize};
 
 use crate::base::error::{Error, Location, Result};
@@ -97,36 +101,90 @@ impl SystemPreset {
 }
 
 /// Accelerators, models and systems by name.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Catalog {
     /// Accelerators.
     #[serde(default, rename = "accelerator")]
-    pub accelerators: Vec<Accelerator>,
+    pub accelerators: Rows<Accelerator>,
     /// Models.
     #[serde(default, rename = "model")]
-    pub models: Vec<ModelPreset>,
+    pub models: Rows<ModelPreset>,
     /// Nodes and clusters.
     #[serde(default, rename = "system")]
-    pub systems: Vec<SystemPreset>,
+    pub systems: Rows<SystemPreset>,
+    /// Countries and grids.
+    #[serde(default, rename = "region")]
+    pub regions: Rows<Region>,
+}
+
+/// A country or grid, with the carbon intensity of its electricity.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Region {
+    /// Name in the catalogue.
+    pub name: String,
+    /// Other names, such as ISO 3166 codes.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// The name as it is written.
+    pub title: String,
+    /// Yearly mean of the carbon intensity in g CO₂e a kWh.
+    pub carbon_g_per_kwh: f64,
+    /// Year of the figure.
+    pub year: u32,
+    /// Where the figure is from; the built-in rows have one source.
+    #[serde(default = "of_the_built_in_regions")]
+    pub source: String,
+}
+
+fn of_the_built_in_regions() -> String {
+    "Our World in Data (Ember; Energy Institute), CC BY 4.0".to_owned()
+}
+
+impl Named for Region {
+    fn names(&self) -> Vec<String> {
+        named(&self.name, &self.aliases)
+    }
+}
+
+impl Named for Accelerator {
+    fn names(&self) -> Vec<String> {
+        named(&self.name, &self.aliases)
+    }
+}
+
+impl Named for ModelPreset {
+    fn names(&self) -> Vec<String> {
+        named(self.spec.name.as_deref().unwrap_or(""), &self.aliases)
+    }
+}
+
+impl Named for SystemPreset {
+    fn names(&self) -> Vec<String> {
+        named(&self.name, &self.aliases)
+    }
+}
+
+fn named(name: &str, aliases: &[String]) -> Vec<String> {
+    std::iter::once(name).chain(aliases.iter().map(String::as_str)).map(str::to_owned).collect()
 }
 
 impl Catalog {
-    /// The built-in catalogue.
+    /// The built-in catalogue. Its rows are parsed when they are asked for.
     ///
     /// # Errors
-    /// None in a released build; those of [`Catalog::from_toml`] for a damaged row.
+    /// None in a released build.
     pub fn built_in() -> Result<Self> {
-        let mut catalog = Self::default();
-        for (file, text) in [
-            ("accelerators.toml", include_str!("../../catalog/accelerators.toml")),
-            ("models.toml", include_str!("../../catalog/models.toml")),
-            ("systems.toml", include_str!("../../catalog/systems.toml")),
-        ] {
-            let part: Self = toml_text::parse(text).map_err(|e| e.at(Location::file(file)))?;
-            catalog = part.with_fallback(catalog);
-        }
-        Ok(catalog)
+        Ok(Self {
+            accelerators: Rows::indexed(
+                include_str!("../../catalog/accelerators.toml"),
+                "accelerator",
+            ),
+            models: Rows::indexed(include_str!("../../catalog/models.toml"), "model"),
+            systems: Rows::indexed(include_str!("../../catalog/systems.toml"), "system"),
+            regions: Rows::indexed(include_str!("../../catalog/regions.toml"), "region"),
+        })
     }
 
     /// Reads a catalogue file: any number of `[[accelerator]]`, `[[model]]` and `[[system]]` tables.
@@ -147,6 +205,7 @@ impl Catalog {
         self.accelerators.extend(base.accelerators);
         self.models.extend(base.models);
         self.systems.extend(base.systems);
+        self.regions.extend(base.regions);
         self
     }
 
@@ -155,14 +214,25 @@ impl Catalog {
     /// # Errors
     /// The error of the first invalid row, with its name.
     pub fn check(&self) -> Result<()> {
-        for accelerator in &self.accelerators {
+        for accelerator in self.accelerators.all()? {
             accelerator
                 .check()
                 .map_err(|e| e.at(Location::file(format!("accelerator {}", accelerator.name))))?;
         }
-        for model in &self.models {
+        for model in self.models.all()? {
             let name = model.spec.name.as_deref().unwrap_or("without a name");
             check_model(model).map_err(|e| e.at(Location::file(format!("model {name}"))))?;
+        }
+        for region in self.regions.all()? {
+            let grams = region.carbon_g_per_kwh;
+            if !(grams.is_finite() && grams >= 0.0) {
+                return Err(Error::invalid(
+                    "carbon_g_per_kwh",
+                    grams,
+                    "it must be a number from 0",
+                )
+                .at(Location::file(format!("region {}", region.name))));
+            }
         }
         Ok(())
     }
@@ -172,7 +242,7 @@ impl Catalog {
     /// # Errors
     /// [`Error::Unknown`], with the nearest name.
     pub fn accelerator(&self, name: &str) -> Result<&Accelerator> {
-        find(&self.accelerators, "GPU", name, |a| (&a.name, &a.aliases))
+        self.accelerators.find("GPU", name)
     }
 
     /// The model preset with a name or alias.
@@ -180,7 +250,7 @@ impl Catalog {
     /// # Errors
     /// [`Error::Unknown`], with the nearest name.
     pub fn model(&self, name: &str) -> Result<&ModelPreset> {
-        find(&self.models, "model", name, |m| (m.spec.name.as_deref().unwrap_or(""), &m.aliases))
+        self.models.find("model", name)
     }
 
     /// The system preset with a name or alias.
@@ -188,7 +258,15 @@ impl Catalog {
     /// # Errors
     /// [`Error::Unknown`], with the nearest name.
     pub fn system(&self, name: &str) -> Result<&SystemPreset> {
-        find(&self.systems, "system", name, |s| (&s.name, &s.aliases))
+        self.systems.find("system", name)
+    }
+
+    /// The region with a name or alias.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`], with the nearest name.
+    pub fn region(&self, name: &str) -> Result<&Region> {
+        self.regions.find("region", name)
     }
 
     /// Resolves a model description; its own fields take precedence over those of the preset it names.
@@ -234,33 +312,11 @@ fn check_model(model: &ModelPreset) -> Result<()> {
     }
 }
 
-fn find<'a, T>(
-    rows: &'a [T],
-    what: &'static str,
-    name: &str,
-    names: impl Fn(&'a T) -> (&'a str, &'a [String]),
-) -> Result<&'a T> {
-    let wanted = plain(name);
-    rows.iter()
-        .find(|row| {
-            let (own, aliases) = names(row);
-            plain(own) == wanted || aliases.iter().any(|a| plain(a) == wanted)
-        })
-        .ok_or_else(|| Error::unknown(what, name, rows.iter().map(|row| names(row).0)))
-}
-
-/// A name without its case, spaces and underscores.
-fn plain(name: &str) -> String {
-    name.trim()
-        .chars()
-        .map(|c| if c == ' ' || c == '_' { '-' } else { c.to_ascii_lowercase() })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::rows::plain;
     use super::*;
 
     #[test]
@@ -269,32 +325,25 @@ mod tests {
         catalog.check().unwrap();
         assert!(
             catalog.accelerators.len() >= 26
-                && catalog.models.len() >= 80
+                && catalog.models.len() >= 280
                 && catalog.systems.len() >= 10
         );
-        for system in &catalog.systems {
+        for system in catalog.systems.all().unwrap() {
             catalog.accelerator(&system.accelerator).unwrap();
             assert!(!system.source.is_empty());
         }
-        let unique = |names: Vec<&str>| {
-            let set: BTreeSet<String> = names.iter().map(|n| plain(n)).collect();
-            assert_eq!(set.len(), names.len());
+        let unique = |names: Vec<String>| {
+            let mut set = BTreeSet::new();
+            for name in names {
+                assert!(set.insert(plain(&name)), "{name} stands twice");
+            }
         };
-        unique(
-            catalog
-                .accelerators
-                .iter()
-                .flat_map(|a| a.aliases.iter().map(String::as_str).chain([a.name.as_str()]))
-                .collect(),
-        );
-        unique(
-            catalog
-                .models
-                .iter()
-                .flat_map(|m| m.aliases.iter().map(String::as_str).chain(m.spec.name.as_deref()))
-                .collect(),
-        );
-        for row in &catalog.accelerators {
+        let (accelerators, models) =
+            (catalog.accelerators.all().unwrap(), catalog.models.all().unwrap());
+        unique(accelerators.iter().flat_map(|a| a.names()).collect());
+        unique(models.iter().flat_map(|m| m.names()).collect());
+        unique(catalog.regions.all().unwrap().iter().flat_map(|r| r.names()).collect());
+        for row in accelerators {
             assert!(!row.source.is_empty(), "{} has no source", row.name);
         }
     }
@@ -312,6 +361,20 @@ mod tests {
         }
         let error = catalog.accelerator("a100-sxm4-40g").unwrap_err().to_string();
         assert_eq!(error, "unknown GPU `a100-sxm4-40g`; did you mean `a100-sxm4-40gb`?");
+    }
+
+    #[test]
+    fn a_region_is_found_by_its_code() {
+        let catalog = Catalog::built_in().unwrap();
+        let france = catalog.region("FR").unwrap();
+        assert_eq!((france.title.as_str(), france.year), ("France", 2023));
+        assert_eq!(catalog.region("fra").unwrap(), france);
+        assert!(france.carbon_g_per_kwh < 100.0);
+        assert!(catalog.regions.len() > 200);
+        assert_eq!(
+            catalog.region("Frence").unwrap_err().to_string(),
+            "unknown region `Frence`; did you mean `france`?"
+        );
     }
 
     #[test]

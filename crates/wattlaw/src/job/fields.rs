@@ -188,9 +188,9 @@ fields! {
     }
     system {
         name ("system"): Text "System by name, such as dgx-a100-80gb (see `wattlaw catalog systems`)",
-        gpu: Text "Accelerator by name (see `wattlaw catalog gpus`)",
+        gpu: Text "Accelerator by name (see `wattlaw catalog gpus`); on the command line, auto takes those of this machine",
         gpus: Whole "Total accelerators; the product of the degrees when absent",
-        gpus_per_node: Whole "Accelerators per node; all accelerators, up to eight, when absent",
+        gpus_per_node: Whole "Accelerators per node; when absent, the most from 8 down to 4 that fill equal nodes",
         nodes: Whole "Nodes; follows from the accelerators when absent",
         link_gb_per_s: Number "Link inside a node in GB/s a GPU, both directions together; the accelerator's own when absent",
         network: Text "Network between nodes: infiniband, ethernet, efa, omni-path, or a name with such a word in it, such as HDR InfiniBand; its kind is unknown otherwise",
@@ -262,11 +262,30 @@ fn wrong(name: &str, text: &str, expected: &str) -> Error {
     Error::invalid(name, format!("`{text}`"), expected)
 }
 
+/// Fields in which `k` means 1,024: lengths of sequences and contexts. In numbers of sequences it means 1,000.
+const LENGTHS: [&str; 5] =
+    ["seq_len", "decoder_seq_len", "max_positions", "encoder_positions", "window"];
+
 impl Cell for u64 {
     fn read(name: &str, text: &str) -> Result<Self> {
-        // pandas writes 2 as 2.0 in a column with empty cells
-        let whole = text.strip_suffix(".0").unwrap_or(text);
-        whole.parse().map_err(|_| wrong(name, text, "it must be a whole number from 0"))
+        let unit = match name {
+            name if LENGTHS.contains(&name) => Some(1024),
+            "global_batch" | "micro_batch" => Some(1000),
+            _ => None,
+        };
+        let in_units = unit.zip(text.strip_suffix(['k', 'K']));
+        let number = match in_units {
+            Some((unit, thousands)) => {
+                thousands.trim_end().parse::<Self>().ok().and_then(|n| n.checked_mul(unit))
+            }
+            // pandas writes 2 as 2.0 in a column with empty cells
+            None => text.strip_suffix(".0").unwrap_or(text).parse().ok(),
+        };
+        let expected = match unit {
+            Some(1024) => "it must be a whole number from 0, such as 2048 or 2k",
+            _ => "it must be a whole number from 0",
+        };
+        number.ok_or_else(|| wrong(name, text, expected))
     }
 
     fn text(&self) -> String {
@@ -397,5 +416,22 @@ mod tests {
         let limit = fields().find(|field| field.column == "power_limit_w").unwrap();
         (limit.set)(&mut job, "250 W").unwrap();
         assert_eq!(job.system.power_limit_w, Some(250.0));
+    }
+
+    #[test]
+    fn k_is_1024_in_lengths_and_1000_in_numbers_of_sequences() {
+        let read = |column: &str, text: &str| {
+            let mut job = JobSpec::default();
+            let field = fields().find(|field| field.column == column).unwrap();
+            (field.set)(&mut job, text).map(|()| (field.get)(&job).unwrap())
+        };
+        assert_eq!(read("seq_len", "2k").unwrap(), "2048");
+        assert_eq!(read("seq_len", "128 K").unwrap(), "131072");
+        assert_eq!(read("global_batch", "1k").unwrap(), "1000");
+        for (column, text) in
+            [("vocab_size", "32k"), ("seq_len", "k"), ("seq_len", "99999999999999999999k")]
+        {
+            assert!(read(column, text).is_err(), "{column} {text}");
+        }
     }
 }

@@ -31,7 +31,7 @@ pub enum DataParallel {
 }
 
 words!(DataParallel, "strategy": Single = "single" | "baseline" | "none", Ddp = "ddp" | "dp",
-    Zero1 = "zero1" | "zero-1", Zero2 = "zero2" | "zero-2", Fsdp = "fsdp" | "zero3" | "zero-3",
+    Zero1 = "zero1" | "zero-1", Zero2 = "zero2" | "zero-2", Fsdp = "fsdp" | "fsdp2" | "zero3" | "zero-3",
     Hsdp = "hsdp");
 
 impl DataParallel {

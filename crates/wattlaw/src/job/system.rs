@@ -282,7 +282,7 @@ impl SystemSpec {
         let per_node = count(
             "gpus_per_node",
             self.gpus_per_node,
-            Some(spread.unwrap_or(gpus.min(8))),
+            Some(spread.unwrap_or_else(|| equal_nodes(gpus))),
             1 << 16,
         )?;
         let per_node = per_node.min(gpus);
@@ -299,7 +299,13 @@ impl SystemSpec {
             return Err(Error::invalid(
                 "gpus_per_node",
                 per_node,
-                format!("it must divide the {gpus} GPUs"),
+                match equal_nodes(gpus) {
+                    fitting if gpus % fitting == 0 => format!(
+                        "it must divide the {gpus} GPUs, as {fitting} does: {} equal nodes",
+                        gpus / fitting
+                    ),
+                    _ => format!("it must divide the {gpus} GPUs"),
+                },
             ));
         }
         let link = match positive("link_gb_per_s", self.link_gb_per_s)? {
@@ -348,6 +354,11 @@ impl SystemSpec {
             currency: self.currency.clone(),
         })
     }
+}
+
+/// GPUs of a node where nothing states them: the most, from 8 down to 4, that fill equal nodes; 8 where none do.
+fn equal_nodes(gpus: u64) -> u64 {
+    (4..=8).rev().find(|per_node| gpus.is_multiple_of(*per_node)).unwrap_or(8).min(gpus)
 }
 
 /// The number of GB/s that is read back as exactly this rate. Division by 10⁹ alone may miss it by a rounding.
@@ -408,6 +419,25 @@ mod tests {
             source: "test".into(),
             notes: String::new(),
         }
+    }
+
+    #[test]
+    fn gpus_that_do_not_fill_nodes_of_eight_fill_smaller_equal_ones() {
+        let nodes = |gpus: u64| {
+            let system = SystemSpec { gpus: Some(gpus), ..SystemSpec::default() };
+            system.resolve(&t4(), 1).map(|system| (system.nodes(), system.gpus_per_node))
+        };
+        for (gpus, expected) in
+            [(3, (1, 3)), (7, (1, 7)), (8, (1, 8)), (12, (2, 6)), (20, (4, 5)), (24, (3, 8))]
+        {
+            assert_eq!(nodes(gpus).unwrap(), expected, "{gpus}");
+        }
+        assert!(nodes(13).unwrap_err().to_string().ends_with("it must divide the 13 GPUs"));
+        let stated = SystemSpec { gpus: Some(12), gpus_per_node: Some(8), ..SystemSpec::default() };
+        assert_eq!(
+            stated.resolve(&t4(), 1).unwrap_err().to_string(),
+            "gpus_per_node is 8, but it must divide the 12 GPUs, as 6 does: 2 equal nodes"
+        );
     }
 
     #[test]

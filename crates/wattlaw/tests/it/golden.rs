@@ -139,6 +139,28 @@ fn parameters_of_published_models_are_exact() {
     }
 }
 
+/// Every row of the catalogue that `catalogue.py` makes is the shape of the configuration there, with the count of transformers.
+#[test]
+fn models_by_name_have_the_published_shapes_and_counts() {
+    let golden = golden("catalogue.json");
+    let models = golden["models"].as_array().unwrap();
+    let published = models.iter().filter(|model| model["published"] == true).count();
+    assert!(models.len() >= 200 && published >= 180, "{} models, {published}", models.len());
+    let catalog = Catalog::built_in().unwrap();
+    for model in models {
+        let name = model["name"].as_str().unwrap();
+        let row = catalog.model(name).unwrap();
+        let by_name = row.spec.resolve().unwrap();
+        let mut read = architecture(model);
+        read.name = name.to_owned();
+        assert_eq!(by_name, read, "{name}");
+        assert_eq!(Some(by_name.parameters().total), model["parameters"].as_u64(), "{name}");
+        assert_eq!(row.parameters, model["parameters"].as_u64(), "{name}");
+        let hub = model["hub"].as_str().unwrap();
+        assert_eq!(catalog.model(hub).unwrap().spec.name.as_deref(), Some(name));
+    }
+}
+
 /// Model types whose parts have different widths, which one stack does not describe.
 const NOT_READ: [&str; 3] = ["swin", "clip", "siglip"];
 

@@ -130,17 +130,14 @@ fn every_model_gpu_and_system_of_the_catalogue_is_read_back_equal() {
     };
     let small = "family = 'bert', layers = 2, hidden_size = 64";
     let tokens = ", seq_len = 8";
-    let gpus = CATALOG
-        .accelerators
-        .iter()
-        .map(|gpu| text(small, &format!("gpu = '{}'", gpu.name), tokens));
-    let systems = CATALOG
-        .systems
-        .iter()
-        .map(|system| text(small, &format!("name = '{}'", system.name), tokens));
-    let models = CATALOG.models.iter().map(|model| {
+    let gpus =
+        CATALOG.accelerators.names().map(|gpu| text(small, &format!("gpu = '{gpu}'"), tokens));
+    let systems =
+        CATALOG.systems.names().map(|system| text(small, &format!("name = '{system}'"), tokens));
+    let all = CATALOG.models.all().unwrap();
+    let models = all.into_iter().map(|model| {
         let name = model.spec.name.as_deref().unwrap();
-        let is_image = model.spec.family.as_deref() == Some("vit");
+        let is_image = model.spec.resolve().unwrap().image.is_some();
         text(&format!("name = '{name}'"), "gpu = 't4'", if is_image { "" } else { tokens })
     });
     let texts: Vec<String> = gpus.chain(systems).chain(models).collect();

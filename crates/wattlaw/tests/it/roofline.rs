@@ -58,7 +58,8 @@ const SOFTWARE: [&str; 5] =
 /// Any job on any accelerator under any software that has runs, or none; `None` where the accelerator lacks the precision.
 pub fn placed() -> impl Strategy<Value = Option<Job>> {
     (jobs(), any::<Index>(), any::<Index>()).prop_map(|(mut spec, gpu, program)| {
-        spec.system.gpu = Some(gpu.get(&CATALOG.accelerators).name.clone());
+        spec.system.gpu =
+            Some((*gpu.get(&CATALOG.accelerators.names().collect::<Vec<_>>())).to_owned());
         spec.workload.framework = Some(program.get(&SOFTWARE).parse::<Stack>().unwrap());
         // a framework may lack the job's method
         spec.resolve(&CATALOG).ok().filter(|job| Recipe::for_job(job).is_ok())

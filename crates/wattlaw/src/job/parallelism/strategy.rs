@@ -121,6 +121,13 @@ impl FromStr for Strategy {
     fn from_str(text: &str) -> Result<Self> {
         let unknown = || Error::unknown("strategy", text, Self::NAMES);
         let name = text.trim().to_lowercase().replace('_', "-");
+        if matches!(name.as_str(), "deepspeed" | "zero") {
+            return Err(Error::invalid(
+                "strategy",
+                format!("`{text}`"),
+                "a stage is needed: zero1, zero2 or zero3 (with --framework deepspeed)",
+            ));
+        }
         let mut strategy = Self::SINGLE;
         let parts: Vec<&str> = match name.as_str() {
             // tables of step times use this name for any mixture of tensor and pipeline parallelism
@@ -168,12 +175,15 @@ mod tests {
         let read = |name: &str| name.parse::<Strategy>().unwrap().to_string();
         assert_eq!(read("ZeRO-3"), "fsdp");
         assert_eq!(read("TP_MLP + zero_1"), "zero1+tp-mlp");
+        assert_eq!(read("FSDP2"), "fsdp");
         assert_eq!(read("3d"), "ddp+tp+pp");
         assert_eq!(read("none"), "single");
     }
 
     #[test]
     fn unknown_strategies_are_refused() {
+        let error = "DeepSpeed".parse::<Strategy>().unwrap_err().to_string();
+        assert!(error.starts_with("strategy is `DeepSpeed`, but a stage is needed"), "{error}");
         for text in ["", "tp+tp-mlp", "fsdp+ddp", "single+tp", "pp+pp", "4d"] {
             let error = text.parse::<Strategy>().unwrap_err().to_string();
             assert!(error.starts_with(&format!("unknown strategy `{text}`")), "{error}");
