@@ -11,6 +11,7 @@ mod import;
 mod lora;
 mod measure;
 mod meters;
+mod policy;
 mod refusals;
 mod running;
 mod screen;
