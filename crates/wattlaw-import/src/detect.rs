@@ -24,6 +24,9 @@ pub(super) fn format(head: &[u8]) -> Option<Format> {
     }
     let first =
         head.split(|b| *b == b'\n').find(|line| !line.trim_ascii().is_empty())?.trim_ascii();
+    if super::nvidia_smi::dmon::is_title(first) {
+        return Some(Format::NvidiaSmi);
+    }
     if first.starts_with(b"{") {
         return has("\"measurements\"").then_some(Format::Zeus);
     }

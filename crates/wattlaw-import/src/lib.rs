@@ -110,6 +110,8 @@ pub struct Options {
     pub columns: Vec<String>,
     /// Sampling interval, s, of a log without times.
     pub interval_s: Option<f64>,
+    /// Number of accelerators whose lines follow each other in turn, in a log without a column that names them.
+    pub gpus_in_turn: Option<u64>,
     /// Column map of a table with other column names.
     pub map: Option<ColumnMap>,
 }

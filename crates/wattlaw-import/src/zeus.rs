@@ -111,6 +111,7 @@ impl Zeus {
         if devices.is_empty() {
             table.required(&["gpu0_energy"], "no selected GPU has a column")?;
         }
+        devices.iter().for_each(|(at, _)| table.need(*at));
         let (mut windows, mut by_name) = (Vec::<Window>::new(), HashMap::<String, usize>::new());
         let mut spans: Vec<(f64, f64, usize)> = Vec::new();
         while let Some(row) = table.next()? {

@@ -51,6 +51,9 @@ pub struct Args {
     /// Sampling interval of a log without timestamps, such as 15s
     #[arg(long, value_parser = interval, value_name = "TIME")]
     interval: Option<f64>,
+    /// Number of GPUs whose lines follow each other in turn, for an nvidia-smi log without a column that names the GPU
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4096))]
+    gpus_in_turn: Option<u64>,
     /// Catalogue file (TOML) whose entries override the built-in ones
     #[arg(long, value_name = "FILE")]
     catalog: Option<PathBuf>,
@@ -154,6 +157,7 @@ impl Args {
             devices: self.devices.clone(),
             columns: self.columns.clone(),
             interval_s: self.interval,
+            gpus_in_turn: self.gpus_in_turn,
             map,
         })
     }

@@ -45,7 +45,7 @@ fn options(format: Format) -> Options {
     let map = "[columns]\nrun_id = 'who'\nduration_s = 'secs'\nenergy_kwh = 'used kWh'\n";
     let map =
         (format == Format::Csv).then(|| wattlaw::data::dataset::ColumnMap::from_toml(map).unwrap());
-    Options { map, interval_s: Some(1.0), ..Options::default() }
+    Options { map, interval_s: Some(1.0), gpus_in_turn: Some(2), ..Options::default() }
 }
 
 /// Runs with finite, non-negative figures, or an error of one line.
@@ -172,7 +172,8 @@ proptest! {
             let (h, m, s) = (now / 3_600_000, now / 60_000 % 60, now / 1000 % 60);
             writeln!(text, "2026/03/01 {h:02}:{m:02}:{s:02}.{:03}, {watts:.2} W", now % 1000).unwrap();
         }
-        let log = read(Format::NvidiaSmi, "gpu.csv", &text).unwrap();
+        let one = Options { gpus_in_turn: Some(1), ..Options::default() };
+        let log = read_with(Format::NvidiaSmi, one, &[("gpu.csv", text.as_bytes())]).unwrap();
         let (energy, seconds, _) = figures(&log)[0];
         prop_assert!((energy - joules).abs() <= 1e-12 * joules.max(1.0), "{} {}", energy, joules);
         prop_assert!((seconds - ms as f64 / 1e3).abs() < 1e-9);

@@ -7,3 +7,4 @@ mod configurations;
 mod logs;
 mod nvidia_smi;
 mod readers;
+mod regressions;
