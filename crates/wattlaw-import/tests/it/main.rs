@@ -8,3 +8,4 @@ mod logs;
 mod nvidia_smi;
 mod readers;
 mod regressions;
+mod training;
