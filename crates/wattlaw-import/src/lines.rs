@@ -36,7 +36,7 @@ impl Source<'_> {
         Ok(Format::detect(head))
     }
 
-    /// All bytes of a document that can only be read as a whole.
+    /// All bytes of a document that can only be read as a whole, without byte order mark.
     ///
     /// # Errors
     /// [`Error::Data`] for a file that cannot be read, or one of more than 64 MiB.
@@ -48,6 +48,8 @@ impl Source<'_> {
             return Err(Error::Data("the file is larger than 64 MiB".to_owned())
                 .at(Location::file(self.name)));
         }
+        let mark = bytes.len() - without_bom(&bytes).len();
+        bytes.drain(..mark);
         Ok(bytes)
     }
 
