@@ -189,10 +189,9 @@ impl Codecarbon {
         measured.scope = Scope::Codecarbon;
         let end = text(columns.timestamp).map(Timestamp::parse)?;
         measured.start = end.map(|t| t.minus(totals.seconds));
-        let since_3 =
-            version.split('.').next().and_then(|v| v.parse().ok()).is_some_and(|v: u64| v >= 3);
+        let powers_are_means = has_mean_powers(version);
         let mut stated_w = None;
-        for column in columns.powers.into_iter().filter(|_| since_3) {
+        for column in columns.powers.into_iter().filter(|_| powers_are_means) {
             stated_w = row.amount(column)?.map(|w| w + stated_w.unwrap_or(0.0)).or(stated_w);
         }
         // `gpu_model` is `4 x NVIDIA A100-SXM4-80GB`
@@ -322,8 +321,15 @@ impl Run {
     }
 }
 
-/// Mean power over the sum of the row's powers, above which the duration is not that of the energy. Powers of version 3 are means
-/// of the run.
+/// Whether the powers of a row are means; before version 3.1 that of the GPUs may be that of the last interval
+/// (mlco2/codecarbon#985).
+fn has_mean_powers(version: &str) -> bool {
+    let mut parts = version.split('.').map(|part| part.parse::<u64>().ok());
+    let (major, minor) = (parts.next().flatten(), parts.next().flatten());
+    (major, minor) >= (Some(3), Some(1))
+}
+
+/// Mean power over the sum of the row's powers, above which the duration is not that of the energy.
 const MAX_POWER_RATIO: f64 = 1.5;
 
 /// Marks tasks as parts of their run, and gives a run the time of its tasks where that is longer.

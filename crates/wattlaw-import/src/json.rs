@@ -1,5 +1,7 @@
 //! JSON as Python writes it: `NaN` and `Infinity` are numbers there, and missing values here.
 
+use std::borrow::Cow;
+
 use serde::de::DeserializeOwned;
 
 use wattlaw::base::error::{Error, Result};
@@ -14,7 +16,11 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
 }
 
 /// The document with `null` for `NaN`, `Infinity` and `-Infinity` outside strings.
-fn without_nan(bytes: &[u8]) -> Vec<u8> {
+fn without_nan(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let has = |word: &str| memchr::memmem::find(bytes, word.as_bytes()).is_some();
+    if !has("NaN") && !has("Infinity") {
+        return Cow::Borrowed(bytes);
+    }
     let mut out = Vec::with_capacity(bytes.len());
     let (mut rest, mut quoted) = (bytes, false);
     while let [byte, after @ ..] = rest {
@@ -37,7 +43,7 @@ fn without_nan(bytes: &[u8]) -> Vec<u8> {
         out.push(*byte);
         rest = after;
     }
-    out
+    Cow::Owned(out)
 }
 
 #[cfg(test)]

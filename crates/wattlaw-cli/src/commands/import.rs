@@ -24,7 +24,8 @@ use crate::{files, render};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Log files, optionally after the format (codecarbon, zeus, nvidia-smi, megatron, mlperf, dcgm, carbontracker,
-    /// alumet, perun, energibridge, jpwr, eco2ai, csv). Default: the format is detected
+    /// alumet, perun, energibridge, jpwr, eco2ai, transformers, wandb, tensorboard, torchtitan, nanotron, lightning, mlflow, csv).
+    /// Default: the format is detected
     #[arg(required = true, value_name = "[FORMAT] FILES")]
     words: Vec<PathBuf>,
     /// Job file (TOML) of the runs; with it, --out writes a run table for fitting
