@@ -405,7 +405,7 @@ impl Log {
                 )
                 .at(Location::file(file)));
             }
-            if self.lines % gpus != 0 {
+            if !self.lines.is_multiple_of(gpus) {
                 findings.add(
                     DataIssue::Assumed,
                     file,
