@@ -241,6 +241,12 @@ fn a_stray_quotation_mark_does_not_fill_the_memory() {
     let wide = "a,".repeat(100_000);
     assert!(fails(Format::Codecarbon, "x.csv", &wide).contains("at most 4096 are allowed"));
     assert!(fails(Format::NvidiaSmi, "x.csv", &wide).contains("at most 4096 are allowed"));
+    assert!(fails(Format::Wandb, "x.csv", &wide).contains("at most 4096 are allowed"));
+    let long = "{\"_step\": 1,".to_owned() + &"\"a\": 1,".repeat(300_000);
+    for format in [Format::Wandb, Format::Mlflow, Format::Torchtitan, Format::Nanotron] {
+        let error = fails(format, "x.log", &long);
+        assert!(error.contains("the line is longer than 1 MiB"), "{error}");
+    }
 }
 
 #[test]
