@@ -1,6 +1,6 @@
 //! Lightning's `metrics.csv` (`CSVLogger`), whose only times are those of the `ThroughputMonitor`.
 //!
-//! `train|time` is the time since training began, s, and `train|samples` the sequences so far of one process.
+//! `train|time` is the time since training began, s. Rows without it are of other metrics.
 
 use super::data_issue::Findings;
 use super::lines::Source;

@@ -1,7 +1,7 @@
 """Makes the logs of training in this folder: made-up figures, written by the tools' own writers where they run without PyTorch.
 
     pip install transformers==5.24.0 tensorboard==2.21.0 mlflow-skinny==3.17.2
-    python3 make.py
+    MLFLOW_ALLOW_FILE_STORE=true python3 make.py
 
 trainer_state.json, the event file and mlflow/ come from those packages. The others are laid out as these sources write them:
 torchtitan 0.2 (components/metrics.py), nanotron 0.4 (trainer.py), Lightning 2.5 (CSVLogger and ThroughputMonitor), Weights & Biases
