@@ -3,9 +3,10 @@
     pip install transformers==5.24.0 tensorboard==2.21.0 mlflow-skinny==3.17.2
     MLFLOW_ALLOW_FILE_STORE=true python3 make.py
 
-trainer_state.json, the event file and mlflow/ come from those packages. The others are laid out as these sources write them:
-torchtitan 0.2 (components/metrics.py), nanotron 0.4 (trainer.py), Lightning 2.5 (CSVLogger and ThroughputMonitor), Weights & Biases
-(pandas' to_csv of run.history(), and a JSON line for each row of run.history(stream="system")).
+trainer_state.json, the event file and mlflow/ come from those packages. The others are laid out as these sources write them, and no
+version of these tools was run: torchtitan (components/metrics.py), nanotron (trainer.py), Lightning (CSVLogger and
+ThroughputMonitor), Weights & Biases (pandas' to_csv of run.history(), and a JSON line for each row of
+run.history(stream="system")), Megatron-LM (training/training.py).
 """
 
 import json
