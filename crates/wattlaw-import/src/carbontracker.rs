@@ -19,6 +19,8 @@ use wattlaw::record::{Component, Instrument};
 #[derive(Default)]
 pub(super) struct Carbontracker {
     logs: Vec<Log>,
+    /// The first log of errors.
+    error_log: Option<String>,
 }
 
 /// Contents of one or both logs of a run.
@@ -46,6 +48,16 @@ struct Epoch {
 impl Reader for Carbontracker {
     fn read(&mut self, source: &mut Source<'_>, findings: &mut Findings) -> Result<()> {
         let file = source.name;
+        if is_error_log(file) {
+            findings.add(
+                DataIssue::Skipped,
+                file,
+                None,
+                "carbontracker's log of errors has no measurements and was skipped",
+            );
+            self.error_log.get_or_insert_with(|| file.to_owned());
+            return Ok(());
+        }
         let mut log = Log { run_id: run_of(file), file: file.to_owned(), ..Log::default() };
         let mut state = State::default();
         source.lines(|number, line| {
@@ -64,6 +76,9 @@ impl Reader for Carbontracker {
     }
 
     fn finish(self: Box<Self>, findings: &mut Findings) -> Result<Vec<Measured>> {
+        if let (true, Some(file)) = (self.logs.is_empty(), &self.error_log) {
+            return Err(no_data(file, "measurements; give the run's …_carbontracker.log"));
+        }
         self.logs.into_iter().map(|log| log.measured(findings)).collect()
     }
 }
@@ -343,6 +358,11 @@ impl Log {
             );
         }
     }
+}
+
+/// Whether a file is the log of errors that carbontracker writes beside the others (`loggerutil.py`).
+fn is_error_log(file: &str) -> bool {
+    file.ends_with("_err.log")
 }
 
 /// The run of a log: the file name without the suffixes of the two logs.

@@ -2,8 +2,11 @@
 //!
 //! Rows of a run are running totals, so its last row is used. Energies include the PUE (`emissions_tracker.py`,
 //! `_do_measurements`) and are divided by it. `gpu_power` covers only the last interval and is not used.
+//!
+//! `start_task` of version 3 sets the tracker's clock to zero and keeps its energy: `duration` is then the time since the last task
+//! began. The time of such a run is that of its timestamps or of its tasks. Rows of tasks are parts of the run's row.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::data_issue::{DataIssue, Findings};
 use super::lines::Source;
@@ -29,6 +32,15 @@ pub(super) struct Codecarbon {
 /// The last row of a run, and the totals before a restart.
 struct Run {
     measured: Measured,
+    /// `run_id`, and whether the row is that of a task.
+    id: String,
+    task: bool,
+    /// Time of the last row.
+    end: Option<Timestamp>,
+    /// Sum of `cpu_power`, `gpu_power` and `ram_power`, W.
+    stated_w: Option<f64>,
+    /// Whether the duration is known to be that of the last task only.
+    of_last_task: bool,
     project: String,
     rows: u64,
     row: Totals,
@@ -62,7 +74,7 @@ impl Totals {
     }
 
     fn fell_below(self, before: Self) -> bool {
-        self.all < before.all || self.seconds < before.seconds
+        self.all < before.all
     }
 }
 
@@ -82,14 +94,17 @@ struct Columns {
     mode: Option<usize>,
     pue: Option<usize>,
     version: Option<usize>,
+    powers: [Option<usize>; 3],
 }
 
 impl Columns {
-    fn from_table(table: &Table<'_>) -> Result<Self> {
+    fn from_table(table: &mut Table<'_>) -> Result<Self> {
+        let duration = table.required(&["duration"], "CodeCarbon writes it in seconds")?;
+        let energy = table.required(&["energy_consumed"], "CodeCarbon writes it in kWh")?;
         let at = |name: &str| table.column(name);
         Ok(Self {
-            duration: table.required(&["duration"], "CodeCarbon writes it in seconds")?,
-            energy: table.required(&["energy_consumed"], "CodeCarbon writes it in kWh")?,
+            duration,
+            energy,
             timestamp: at("timestamp"),
             project: at("project_name"),
             task: at("task_name"),
@@ -103,6 +118,7 @@ impl Columns {
             mode: at("tracking_mode"),
             pue: at("pue"),
             version: at("codecarbon_version"),
+            powers: ["cpu_power", "gpu_power", "ram_power"].map(at),
         })
     }
 }
@@ -111,7 +127,7 @@ impl Reader for Codecarbon {
     fn read(&mut self, source: &mut Source<'_>, findings: &mut Findings) -> Result<()> {
         let file = source.name;
         let mut table = Table::open(source)?;
-        let columns = Columns::from_table(&table)?;
+        let columns = Columns::from_table(&mut table)?;
         let mut rows = 0_u64;
         while let Some(row) = table.next()? {
             self.row(file, &columns, &row, findings)?;
@@ -125,8 +141,10 @@ impl Reader for Codecarbon {
     }
 
     fn finish(self: Box<Self>, findings: &mut Findings) -> Result<Vec<Measured>> {
-        report_parts_of_one_run(&self.runs, findings);
-        Ok(self.runs.into_iter().map(|run| run.finish(findings)).collect())
+        let mut runs = self.runs;
+        place_tasks(&mut runs);
+        report_parts_of_one_run(&runs, findings);
+        Ok(runs.into_iter().map(|run| run.finish(findings)).collect())
     }
 }
 
@@ -169,8 +187,13 @@ impl Codecarbon {
         let mut measured = Measured::new(name, file, meter);
         measured.line = Some(row.line);
         measured.scope = Scope::Codecarbon;
-        measured.start =
-            text(columns.timestamp).map(Timestamp::parse)?.map(|t| t.minus(totals.seconds));
+        let end = text(columns.timestamp).map(Timestamp::parse)?;
+        measured.start = end.map(|t| t.minus(totals.seconds));
+        let powers_are_means = has_mean_powers(version);
+        let mut stated_w = None;
+        for column in columns.powers.into_iter().filter(|_| powers_are_means) {
+            stated_w = row.amount(column)?.map(|w| w + stated_w.unwrap_or(0.0)).or(stated_w);
+        }
         // `gpu_model` is `4 x NVIDIA A100-SXM4-80GB`
         let model = text(columns.gpu_model)?;
         let model = model.split_once(" x ").map_or(model, |(_, model)| model);
@@ -193,7 +216,9 @@ impl Codecarbon {
                 if known.measured.file != file {
                     let text = "the run is also in another file; the larger total is counted once";
                     findings.add(DataIssue::DoubleCounted, file, Some(row.line), text);
-                    if totals.fell_below(known.row) {
+                    if totals.fell_below(known.row)
+                        || (totals.all <= known.row.all && totals.seconds < known.row.seconds)
+                    {
                         return Ok(());
                     }
                 } else if totals.fell_below(known.row) {
@@ -207,10 +232,13 @@ impl Codecarbon {
                         ),
                     );
                     known.before = known.before.plus(known.row);
+                } else if totals.seconds < known.row.seconds {
+                    known.of_last_task = true;
                 }
                 let start = known.measured.start.or(measured.start);
                 known.measured = Measured { start, ..measured };
                 known.row = totals;
+                (known.end, known.stated_w) = (end, stated_w);
                 known.rows += 1;
             }
             None => {
@@ -218,6 +246,11 @@ impl Codecarbon {
                 self.runs.push(Run {
                     measured,
                     project,
+                    id: id.to_owned(),
+                    task: !task.is_empty(),
+                    end,
+                    stated_w,
+                    of_last_task: false,
                     rows: 1,
                     row: totals,
                     before: Totals::default(),
@@ -230,8 +263,9 @@ impl Codecarbon {
 
 impl Run {
     fn finish(self, findings: &mut Findings) -> Measured {
+        let seconds = self.seconds(findings);
         let mut measured = self.measured;
-        let totals = self.before.plus(self.row);
+        let totals = Totals { seconds, ..self.before.plus(self.row) };
         let (file, line) = (measured.file.clone(), measured.line);
         if self.rows > 1 {
             let text = "rows of a run are running totals; the last one is used";
@@ -259,6 +293,62 @@ impl Run {
         }
         report_issues(&measured, &totals, findings);
         measured
+    }
+}
+
+impl Run {
+    /// Time of the run, s. With tasks `duration` is that of the last one alone, which its mean power shows.
+    fn seconds(&self, findings: &mut Findings) -> f64 {
+        let written = self.before.seconds + self.row.seconds;
+        let too_short = self.stated_w.is_some_and(|watts| {
+            Joules::from_kwh(self.row.all).value() > MAX_POWER_RATIO * watts * self.row.seconds
+        });
+        if self.task || !(self.of_last_task || too_short && self.before.seconds == 0.0) {
+            return written;
+        }
+        let shown = match (self.measured.start, self.end) {
+            (Some(start), Some(end)) if self.before.seconds == 0.0 => end.since(start),
+            _ => 0.0,
+        };
+        let text = if shown > written {
+            "duration is the time since the last task began; the time is that of the timestamps"
+        } else {
+            "the energy is more than the powers of the row give in its duration, which is that of the last task alone; also give \
+             the file of the tasks"
+        };
+        findings.add(DataIssue::Mismatch, &self.measured.file, self.measured.line, text);
+        shown.max(written)
+    }
+}
+
+/// Whether the powers of a row are means; before version 3.1 that of the GPUs may be that of the last interval
+/// (mlco2/codecarbon#985).
+fn has_mean_powers(version: &str) -> bool {
+    let mut parts = version.split('.').map(|part| part.parse::<u64>().ok());
+    let (major, minor) = (parts.next().flatten(), parts.next().flatten());
+    (major, minor) >= (Some(3), Some(1))
+}
+
+/// Mean power over the sum of the row's powers, above which the duration is not that of the energy.
+const MAX_POWER_RATIO: f64 = 1.5;
+
+/// Marks tasks as parts of their run, and gives a run the time of its tasks where that is longer.
+fn place_tasks(runs: &mut [Run]) {
+    let mut of_run: HashMap<String, f64> = HashMap::new();
+    for task in runs.iter().filter(|r| r.task && !r.id.is_empty()) {
+        *of_run.entry(task.id.clone()).or_default() += task.row.seconds;
+    }
+    let mut wholes = BTreeSet::new();
+    for run in runs.iter_mut().filter(|r| !r.task) {
+        let Some(seconds) = of_run.get(&run.id) else { continue };
+        wholes.insert(run.id.clone());
+        if *seconds > run.row.seconds {
+            run.row.seconds = *seconds;
+            run.measured.start = run.end.map(|t| t.minus(*seconds));
+        }
+    }
+    for task in runs.iter_mut().filter(|r| r.task && wholes.contains(&r.id)) {
+        task.measured.inside = Some(task.id.clone());
     }
 }
 
@@ -307,7 +397,7 @@ fn report_issues(measured: &Measured, totals: &Totals, findings: &mut Findings) 
 fn report_parts_of_one_run(runs: &[Run], findings: &mut Findings) {
     let mut projects: BTreeMap<&str, Vec<&Run>> = BTreeMap::new();
     for run in runs.iter().filter(|r| !r.project.is_empty() && r.measured.start.is_some()) {
-        if run.measured.gpus.is_some() {
+        if run.measured.gpus.is_some() && !run.task {
             projects.entry(&run.project).or_default().push(run);
         }
     }

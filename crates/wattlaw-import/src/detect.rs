@@ -8,6 +8,9 @@ use super::timestamp::minute;
 pub(super) fn format(head: &[u8]) -> Option<Format> {
     let head = without_bom(head);
     let has = |words: &str| memchr::memmem::find(head, words.as_bytes()).is_some();
+    if super::tensorboard::is_event_file(head) {
+        return Some(Format::Tensorboard);
+    }
     if has(":::MLLOG") || has(":::MLL") {
         return Some(Format::Mlperf);
     }
@@ -22,10 +25,29 @@ pub(super) fn format(head: &[u8]) -> Option<Format> {
     {
         return Some(Format::Megatron);
     }
+    if has("time_per_iteration_ms:") {
+        return Some(Format::Nanotron);
+    }
+    if has("[titan]") || (has(" - root - INFO - ") && has("step:") && has("tps:")) {
+        return Some(Format::Torchtitan);
+    }
     let first =
         head.split(|b| *b == b'\n').find(|line| !line.trim_ascii().is_empty())?.trim_ascii();
+    if super::nvidia_smi::dmon::is_title(first) {
+        return Some(Format::NvidiaSmi);
+    }
     if first.starts_with(b"{") {
-        return has("\"measurements\"").then_some(Format::Zeus);
+        return if has("\"measurements\"") {
+            Some(Format::Zeus)
+        } else if has("\"log_history\"") || has("\"is_world_process_zero\"") {
+            Some(Format::Transformers)
+        } else {
+            let keys = first.split(|b| *b == b'"').filter_map(|key| std::str::from_utf8(key).ok());
+            keys.into_iter().any(super::wandb::is_sign).then_some(Format::Wandb)
+        };
+    }
+    if super::mlflow::is_line(first) {
+        return Some(Format::Mlflow);
     }
     let cells: Vec<&str> = std::str::from_utf8(first)
         .ok()?
@@ -51,6 +73,10 @@ fn table(cells: &[&str]) -> Option<Format> {
         || cells == ["Time", "Power"]
     {
         Some(Format::Zeus)
+    } else if any(|c| super::wandb::is_sign(c.rsplit(" - ").next().unwrap_or(c))) {
+        Some(Format::Wandb)
+    } else if all(&["epoch", "step"]) {
+        Some(Format::Lightning)
     } else if all(&["metric", "timestamp", "value", "resource_kind"]) {
         Some(Format::Alumet)
     } else if all(&["sensor", "unit", "magnitude", "timestep"]) {

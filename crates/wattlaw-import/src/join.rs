@@ -9,7 +9,7 @@ use wattlaw::base::units::{Joules, Seconds};
 /// counts once. Parts contained in another part are ignored.
 ///
 /// # Errors
-/// [`Error::Data`] if scopes differ or a device is counted twice; [`Error::Missing`] if an energy or a time is missing.
+/// [`Error::Data`] if scopes differ or a device is counted twice; [`Error::Missing`] if a time is missing, or the energy of some.
 pub fn join(parts: &[Measured]) -> Result<Measured> {
     let parts: Vec<&Measured> = parts.iter().filter(|p| p.inside.is_none()).collect();
     let Some(first) = parts.first() else {
@@ -27,13 +27,15 @@ pub fn join(parts: &[Measured]) -> Result<Measured> {
             a.file, b.file
         )));
     }
+    // logs of training have no energy at all
+    let without = parts.iter().all(|p| p.energy.is_none());
     let required = |p: &Measured| -> Result<(Joules, Seconds)> {
         let lacks = |what: &str| {
             Error::missing(what, format!("run {} cannot be joined without it", p.run_id))
                 .at(p.place())
         };
         Ok((
-            p.energy.ok_or_else(|| lacks("the energy"))?,
+            p.energy.or(without.then_some(Joules::ZERO)).ok_or_else(|| lacks("the energy"))?,
             p.duration.ok_or_else(|| lacks("the time"))?,
         ))
     };
@@ -45,7 +47,10 @@ pub fn join(parts: &[Measured]) -> Result<Measured> {
         None => (sums.iter().map(|(_, t)| t.value()).sum(), None),
     };
     let mut whole = Measured { parts: Vec::new(), ..(*first).clone() };
-    whole.set_energy_and_time(energy.value(), seconds);
+    match without {
+        true => whole.duration = Some(Seconds::new(seconds)),
+        false => whole.set_energy_and_time(energy.value(), seconds),
+    }
     whole.start = parts.iter().filter_map(|p| p.start).min();
     whole.gpus = match at_once {
         Some(gpus) => gpus,
@@ -64,6 +69,7 @@ pub fn join(parts: &[Measured]) -> Result<Measured> {
         all.filter(|_| at_once.is_none() || parts.len() == 1).map(|v| v.iter().sum())
     };
     (whole.steps, whole.samples) = (total(|p| p.steps), total(|p| p.samples));
+    whole.tokens = total(|p| p.tokens);
     for part in parts.iter().flat_map(|p| &p.parts) {
         match whole.parts.iter_mut().find(|p| p.name == part.name) {
             Some(same) => same.energy += part.energy,
@@ -166,6 +172,23 @@ mod tests {
             (Some(Joules::new(190.0)), Some(Seconds::new(65.0)))
         );
         assert_eq!(nodes.gpus, Some(8));
+    }
+
+    #[test]
+    fn restarts_without_energy_add_their_time_and_tokens() {
+        let half = |start: &str, tokens: f64| {
+            let mut half = Measured::new("a", "x.log", "test");
+            half.start = Timestamp::parse(start);
+            half.duration = Some(Seconds::new(30.0));
+            half.tokens = Some(tokens);
+            half
+        };
+        let parts = [half("2024-01-01T00:00:00", 5.0), half("2024-01-01T01:00:00", 7.0)];
+        let whole = join(&parts).unwrap();
+        assert_eq!((whole.energy, whole.mean_power), (None, None));
+        assert_eq!((whole.duration, whole.tokens), (Some(Seconds::new(60.0)), Some(12.0)));
+        let error = join(&[parts[0].clone(), part("2024-01-01T01:00:00", 1.0, 1.0, 1)]);
+        assert!(error.unwrap_err().to_string().contains("run a cannot be joined without it"));
     }
 
     #[test]

@@ -42,6 +42,7 @@ impl Reader for Jpwr {
         if table.column("timestamps").is_some() {
             powers(&mut table, file, &mut run, findings)?;
         } else if table.header().len() == 2 && table.column("0").is_some() {
+            table.need(1);
             while let Some(row) = table.next()? {
                 if let (Some(name), joules) =
                     (row.text(Some(0))?, Scale::WATT_HOURS.si(row.required(1)?))
@@ -51,6 +52,11 @@ impl Reader for Jpwr {
             }
         } else {
             let titles = table.header().to_vec();
+            titles
+                .iter()
+                .enumerate()
+                .filter(|(_, t)| t.contains(':'))
+                .for_each(|(at, _)| table.need(at));
             while let Some(row) = table.next()? {
                 for (at, title) in titles.iter().enumerate().filter(|(_, t)| t.contains(':')) {
                     let joules = Scale::WATT_HOURS.si(row.required(at)?);

@@ -13,19 +13,29 @@ mod dcgm;
 mod detect;
 mod eco2ai;
 mod energibridge;
+mod iterations;
 mod join;
 mod jpwr;
+mod json;
+mod lightning;
 mod lines;
 mod measured;
 mod megatron;
+mod mlflow;
 mod mlperf;
+mod nanotron;
 mod number;
 mod nvidia_smi;
 mod perun;
+mod progress;
 mod series;
 mod table;
+mod tensorboard;
 mod timestamp;
+mod torchtitan;
+mod trainer_state;
 mod unit;
+mod wandb;
 mod write;
 mod zeus;
 
@@ -69,17 +79,33 @@ pub enum Format {
     Jpwr,
     /// eco2AI's `emission.csv`.
     Eco2ai,
+    /// The `trainer_state.json` of transformers' trainer.
+    Transformers,
+    /// Weights & Biases' history and system metrics, as CSV or JSON lines.
+    Wandb,
+    /// TensorBoard's event files.
+    Tensorboard,
+    /// torchtitan's output.
+    Torchtitan,
+    /// nanotron's output.
+    Nanotron,
+    /// Lightning's `metrics.csv` with the throughput monitor.
+    Lightning,
+    /// MLflow's folder of metrics.
+    Mlflow,
     /// Any table of runs, through a column map.
     Csv,
 }
 
 words!(Format, "format": Codecarbon = "codecarbon", Zeus = "zeus", NvidiaSmi = "nvidia-smi", Megatron = "megatron",
     Mlperf = "mlperf", Dcgm = "dcgm", Carbontracker = "carbontracker", Alumet = "alumet", Perun = "perun",
-    Energibridge = "energibridge", Jpwr = "jpwr", Eco2ai = "eco2ai", Csv = "csv");
+    Energibridge = "energibridge", Jpwr = "jpwr", Eco2ai = "eco2ai", Transformers = "transformers",
+    Wandb = "wandb", Tensorboard = "tensorboard", Torchtitan = "torchtitan", Nanotron = "nanotron",
+    Lightning = "lightning", Mlflow = "mlflow", Csv = "csv");
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 20] = [
         Self::Codecarbon,
         Self::Zeus,
         Self::NvidiaSmi,
@@ -92,6 +118,13 @@ impl Format {
         Self::Energibridge,
         Self::Jpwr,
         Self::Eco2ai,
+        Self::Transformers,
+        Self::Wandb,
+        Self::Tensorboard,
+        Self::Torchtitan,
+        Self::Nanotron,
+        Self::Lightning,
+        Self::Mlflow,
         Self::Csv,
     ];
 
@@ -110,6 +143,8 @@ pub struct Options {
     pub columns: Vec<String>,
     /// Sampling interval, s, of a log without times.
     pub interval_s: Option<f64>,
+    /// Number of accelerators whose lines follow each other in turn, in a log without a column that names them.
+    pub gpus_in_turn: Option<u64>,
     /// Column map of a table with other column names.
     pub map: Option<ColumnMap>,
 }
@@ -152,6 +187,13 @@ impl Importer {
             Format::Energibridge => Box::<energibridge::Energibridge>::default(),
             Format::Jpwr => Box::<jpwr::Jpwr>::default(),
             Format::Eco2ai => Box::<eco2ai::Eco2ai>::default(),
+            Format::Transformers => Box::<trainer_state::TrainerState>::default(),
+            Format::Wandb => Box::new(wandb::Wandb::new(options)),
+            Format::Tensorboard => Box::<tensorboard::Tensorboard>::default(),
+            Format::Torchtitan => Box::<torchtitan::Torchtitan>::default(),
+            Format::Nanotron => Box::<nanotron::Nanotron>::default(),
+            Format::Lightning => Box::<lightning::Lightning>::default(),
+            Format::Mlflow => Box::new(mlflow::Mlflow::new(options)),
             Format::Csv => Box::new(columns::Columns::new(options)),
         };
         Self { reader, findings: Findings::default() }

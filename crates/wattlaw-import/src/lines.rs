@@ -1,6 +1,6 @@
 //! Reads logs line by line in constant memory.
 
-use std::io::BufRead;
+use std::io::{BufRead, Read as _};
 
 use memchr::memchr;
 
@@ -9,6 +9,9 @@ use wattlaw::base::error::{Error, Location, Result};
 
 /// Maximum length of a line in bytes; longer lines are not text logs.
 const MAX_LINE_BYTES: usize = 1 << 20;
+
+/// Maximum length of a document that is read as a whole, in bytes.
+const MAX_DOCUMENT_BYTES: u64 = 1 << 26;
 
 /// An open log: its name for errors, and its contents.
 pub struct Source<'a> {
@@ -31,6 +34,23 @@ impl Source<'_> {
             return Err(Error::Syntax { format: "text", message }.at(Location::file(self.name)));
         }
         Ok(Format::detect(head))
+    }
+
+    /// All bytes of a document that can only be read as a whole, without byte order mark.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a file that cannot be read, or one of more than 64 MiB.
+    pub(crate) fn whole(&mut self) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut input = (&mut *self.input).take(MAX_DOCUMENT_BYTES + 1);
+        input.read_to_end(&mut bytes).map_err(|e| unreadable(self.name, &e))?;
+        if bytes.len() as u64 > MAX_DOCUMENT_BYTES {
+            return Err(Error::Data("the file is larger than 64 MiB".to_owned())
+                .at(Location::file(self.name)));
+        }
+        let mark = bytes.len() - without_bom(&bytes).len();
+        bytes.drain(..mark);
+        Ok(bytes)
     }
 
     /// Calls `each` with the number and bytes of every line, without line end and byte order mark; returns the number of lines.

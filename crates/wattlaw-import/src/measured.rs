@@ -52,6 +52,8 @@ pub struct Measured {
     pub steps: Option<f64>,
     /// Number of sequences in the log.
     pub samples: Option<f64>,
+    /// Number of tokens in the log.
+    pub tokens: Option<f64>,
     /// Whether the energy is per accelerator, because the log does not state their number.
     pub per_gpu: bool,
     /// The run that contains this one, including its energy.
@@ -92,6 +94,7 @@ impl Measured {
             pue: None,
             steps: None,
             samples: None,
+            tokens: None,
             per_gpu: false,
             inside: None,
             parts: Vec::new(),
@@ -192,7 +195,7 @@ pub fn check(measured: &[Measured], catalog: &Catalog) -> Vec<Finding> {
 /// Combines a measured run and a job to a measurement.
 ///
 /// # Errors
-/// [`Error::At`] with the log's location if energy or time is missing, the energy is zero, or the accelerators differ from the job's;
+/// [`Error::At`] with the log's location if the time is missing, or energy and steps are, the energy is zero, or the accelerators differ from the job's;
 /// and the errors of [`JobSpec::resolve`].
 pub fn run(measured: &Measured, spec: &JobSpec, catalog: &Catalog) -> Result<Measurement> {
     attach(measured, spec, catalog).map_err(|e| e.at(measured.place()))
@@ -225,11 +228,15 @@ fn attach(measured: &Measured, spec: &JobSpec, catalog: &Catalog) -> Result<Meas
         };
         return Err(Error::invalid("gpus", run.gpus(), why));
     }
-    let each =
-        measured.energy.ok_or_else(|| Error::missing("the energy", "the log does not state it"))?;
-    let energy = if measured.per_gpu { each * run.gpus() as f64 } else { each };
+    let each = match measured.energy {
+        // a log of training alone has the time of its steps, which a law is fitted to as well
+        None if measured.steps.or(measured.samples).or(measured.tokens).is_some() => None,
+        None => return Err(Error::missing("the energy", "the log does not state it")),
+        energy => energy,
+    };
+    let energy = each.map(|e| if measured.per_gpu { e * run.gpus() as f64 } else { e });
     let zero_gpus = measured.gpu_energy().is_some_and(|e| e <= Joules::ZERO);
-    if energy <= Joules::ZERO || zero_gpus {
+    if energy.is_some_and(|e| e <= Joules::ZERO) || zero_gpus {
         return Err(Error::invalid(
             "the energy of the GPUs",
             "zero",
@@ -242,8 +249,8 @@ fn attach(measured: &Measured, spec: &JobSpec, catalog: &Catalog) -> Result<Meas
         .ok_or_else(|| Error::missing("the time", "the log does not state it"))?;
     run.line = measured.line.unwrap_or(0);
     run.duration = Some(duration);
-    run.energy = Some(energy);
-    run.energy_kwh = Some(energy.kwh());
+    run.energy = energy;
+    run.energy_kwh = energy.map(Joules::kwh);
     run.scope = measured.scope;
     run.meter = Some(measured.meter.clone());
     run.tokens = tokens(measured, &spec, catalog);
@@ -252,6 +259,9 @@ fn attach(measured: &Measured, spec: &JobSpec, catalog: &Catalog) -> Result<Meas
 
 /// Number of training tokens: from the log, else from the job.
 fn tokens(measured: &Measured, spec: &JobSpec, catalog: &Catalog) -> Option<f64> {
+    if measured.tokens.is_some() {
+        return measured.tokens;
+    }
     let job = match spec.resolve(catalog) {
         Ok(job) => job,
         // a job without a length is resolved with one step, to get its tokens per step

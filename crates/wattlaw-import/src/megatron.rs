@@ -1,9 +1,10 @@
-//! Megatron-LM's output with `--log-energy` (`megatron/training/training.py`, `training_log`).
+//! Megatron-LM's output, with energy where it ran with `--log-energy` (`megatron/training/training.py`, `training_log`).
 //!
 //! A line has the mean per iteration and GPU since the previous line; the total at the end covers all GPUs including evaluation and
 //! checkpoints.
 
 use super::data_issue::{DataIssue, Findings};
+use super::iterations::{Iterations, Line};
 use super::lines::{Source, text};
 use super::measured::Measured;
 use super::number::number_after;
@@ -11,6 +12,7 @@ use super::timestamp::Timestamp;
 use super::{Reader, no_data, stem};
 use wattlaw::base::error::{Error, Location, Result};
 use wattlaw::base::scope::Scope;
+use wattlaw::base::units::Seconds;
 use wattlaw::record::Instrument;
 
 const ENERGY: &str = "energy per GPU (J/iter/GPU):";
@@ -20,15 +22,6 @@ const TIME: &str = "elapsed time per iteration (ms):";
 #[derive(Default)]
 pub(super) struct Megatron {
     measured: Vec<Measured>,
-}
-
-/// A log line of iterations.
-struct Line {
-    number: u64,
-    iteration: f64,
-    seconds: f64,
-    joules: f64,
-    batch: Option<f64>,
 }
 
 impl Reader for Megatron {
@@ -48,20 +41,11 @@ impl Reader for Megatron {
 #[derive(Default)]
 struct Log {
     start: Option<Timestamp>,
-    /// The last line, and the first one while its number of iterations is unknown.
-    last: Option<(u64, f64)>,
-    first: Option<Line>,
-    iterations: f64,
-    samples: f64,
-    all_samples: bool,
-    seconds: f64,
-    joules: f64,
+    /// Lines with an energy, and those without.
+    measured: Iterations,
+    timed: Iterations,
     world: Option<u64>,
     total: Option<f64>,
-    without_energy: u64,
-    lines: u64,
-    /// Number of added lines.
-    spans: u64,
 }
 
 impl Log {
@@ -119,7 +103,6 @@ impl Log {
         line: &str,
         findings: &mut Findings,
     ) -> Result<()> {
-        self.lines += 1;
         let read = |label: &str| -> Result<Option<f64>> {
             let value = number_after(line, label)?;
             match value {
@@ -131,10 +114,7 @@ impl Log {
                 _ => Ok(value),
             }
         };
-        let Some(joules) = read(ENERGY)? else {
-            self.without_energy += 1;
-            return Ok(());
-        };
+        let joules = read(ENERGY)?;
         let iteration = read("iteration ")?.ok_or_else(|| {
             Error::missing("iteration", "Megatron writes it before the first `|`")
         })?;
@@ -147,102 +127,47 @@ impl Log {
                 .and_then(|(t, _)| Timestamp::parse(t));
             self.start = stamp;
         }
+        let kind = if joules.is_some() { &mut self.measured } else { &mut self.timed };
+        let joules = joules.unwrap_or(0.0);
         let line = Line { number, iteration, seconds: milliseconds / 1e3, joules, batch };
-        match self.last {
-            None => self.first = Some(line),
-            Some((_, last)) if iteration == last => {
-                findings.add(
-                    DataIssue::DoubleCounted,
-                    file,
-                    Some(number),
-                    "repeated iteration; it was counted once",
-                );
-            }
-            Some((_, last)) if iteration < last => {
-                findings.add(
-                    DataIssue::Restart,
-                    file,
-                    Some(number),
-                    "training resumed from an earlier checkpoint; iterations that ran twice used energy twice and are counted \
-                     twice",
-                );
-                // the number of iterations of this line is unknown: use the usual number
-                let usual = self.usual();
-                self.add(&line, usual.unwrap_or(1.0));
-            }
-            Some((_, last)) => {
-                let span = iteration - last;
-                if let Some(first) = self.first.take() {
-                    // the first line covers all iterations since the start or the checkpoint
-                    self.add(&first, span.min(first.iteration.max(1.0)));
-                }
-                self.add(&line, span);
-            }
-        }
-        self.last = Some((number, iteration));
+        kind.push(line, file, findings);
         Ok(())
     }
 
-    /// Usual number of iterations per line.
-    fn usual(&self) -> Option<f64> {
-        (self.spans > 0).then(|| (self.iterations / self.spans as f64).round().max(1.0))
-    }
-
-    fn add(&mut self, line: &Line, iterations: f64) {
-        self.all_samples = line.batch.is_some() && (self.all_samples || self.iterations == 0.0);
-        self.iterations += iterations;
-        self.spans += 1;
-        self.samples += iterations * line.batch.unwrap_or(0.0);
-        self.seconds += iterations * line.seconds;
-        self.joules += iterations * line.joules;
-    }
-
     fn finish(mut self, file: &str, findings: &mut Findings) -> Result<Measured> {
-        if let Some(first) = self.first.take() {
-            // with a single line the number of its iterations is unknown
-            findings.add(
-                DataIssue::Assumed,
-                file,
-                Some(first.number),
-                "there is only one line of iterations; it is assumed to cover one iteration",
-            );
-            self.add(&first, 1.0);
+        let has_energy = self.measured.lines() > 0 || self.total.is_some();
+        if has_energy && self.timed.lines() > 0 {
+            let without = self.timed.lines();
+            let text = format!("{without} lines of iterations have no energy and were skipped");
+            findings.add(DataIssue::Skipped, file, None, text);
         }
-        if self.iterations == 0.0 && self.total.is_none() {
-            return Err(if self.lines > 0 {
-                Error::missing(ENERGY.trim_end_matches(':'), "Megatron writes it with --log-energy")
-                    .at(Location::file(file))
-            } else {
-                no_data(file, "lines of iterations")
-            });
+        let kind = if has_energy { &mut self.measured } else { &mut self.timed };
+        kind.end(file, findings);
+        let sum = &*kind;
+        if sum.iterations == 0.0 && self.total.is_none() {
+            return Err(no_data(file, "lines of iterations"));
         }
-        if self.without_energy > 0 {
-            findings.add(
-                DataIssue::Skipped,
-                file,
-                None,
-                format!(
-                    "{} lines of iterations have no energy and were skipped",
-                    self.without_energy
-                ),
-            );
+        let meter = if has_energy { "megatron --log-energy" } else { "megatron" };
+        let mut measured = Measured::new(stem(file), file, meter);
+        measured.start = self.start;
+        measured.steps = (sum.iterations > 0.0).then_some(sum.iterations);
+        measured.samples = sum.samples();
+        measured.gpus = self.world;
+        if !has_energy {
+            measured.duration = (sum.seconds > 0.0).then(|| Seconds::new(sum.seconds));
+            return Ok(measured);
         }
-        let mut measured = Measured::new(stem(file), file, "megatron --log-energy");
         measured.scope = Scope::Gpu;
         measured.instrument = Some(Instrument::Counter);
-        measured.start = self.start;
-        measured.steps = (self.iterations > 0.0).then_some(self.iterations);
-        measured.samples = self.all_samples.then_some(self.samples);
-        measured.gpus = self.world;
         match (self.world, self.total) {
-            (Some(world), _) if self.iterations > 0.0 => {
-                measured.set_energy_and_time(self.joules * world as f64, self.seconds)
+            (Some(world), _) if sum.iterations > 0.0 => {
+                measured.set_energy_and_time(sum.joules * world as f64, sum.seconds)
             }
-            (_, Some(total)) if self.iterations == 0.0 => measured.set_energy_and_time(total, 0.0),
+            (_, Some(total)) if sum.iterations == 0.0 => measured.set_energy_and_time(total, 0.0),
             _ => {
                 measured.per_gpu = true;
                 measured.gpus = None;
-                measured.set_energy_and_time(self.joules, self.seconds);
+                measured.set_energy_and_time(sum.joules, sum.seconds);
                 findings.add(
                     DataIssue::AveragedOverGpus,
                     file,
@@ -252,7 +177,7 @@ impl Log {
                 );
             }
         }
-        if let (Some(total), Some(_), true) = (self.total, self.world, self.iterations > 0.0) {
+        if let (Some(total), Some(_), true) = (self.total, self.world, sum.iterations > 0.0) {
             let energy = measured.energy.map_or(0.0, |e| e.value());
             findings.add(
                 DataIssue::Mismatch,

@@ -2,7 +2,10 @@
 //!
 //! The energy follows the official rules (`mlcommons/logging`, `mlperf_logging/result_summarizer`, `_compute_power_node` and
 //! `_compute_power_sw`): each reading covers the time since the previous one; the sum is multiplied by the conversion
-//! efficiency and scaled from the measurement time to the run time. The energy of switches is their power times the run time.
+//! efficiency and scaled from the measurement time to the run time. The energy of switches (`sw_N.txt`) is the first
+//! `interconnect_power_est` times the run time; readings of switches are not counted.
+//!
+//! Many logs of round 4.0 have a stop with the time of the start: such a stop says nothing, and the last reading is the end.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -30,7 +33,7 @@ struct File {
     readings: Vec<(f64, f64)>,
     efficiency: f64,
     start: Option<f64>,
-    stop: Option<f64>,
+    stops: Vec<f64>,
     switch_w: Option<f64>,
     run: (Option<f64>, Option<f64>),
     samples: Option<f64>,
@@ -95,7 +98,7 @@ impl File {
             readings: Vec::new(),
             efficiency: 1.0,
             start: None,
-            stop: None,
+            stops: Vec::new(),
             switch_w: None,
             run: (None, None),
             samples: None,
@@ -120,11 +123,13 @@ impl File {
         };
         match event.key.as_str() {
             "power_measurement_start" => self.start = Some(time),
-            "power_measurement_stop" => self.stop = self.stop.or(Some(time)),
+            "power_measurement_stop" => self.stops.push(time),
             "power_reading" => self.readings.push((time, required(MAX_VALUE)?)),
             "conversion_eff" => self.efficiency = required(1.5)?,
             "interconnect_power_est" => {
-                self.switch_w = self.switch_w.or(Some(required(MAX_VALUE)?))
+                // an efficiency that is stated later does not count
+                let watts = self.efficiency * required(MAX_VALUE)?;
+                self.switch_w = self.switch_w.or(Some(watts));
             }
             "run_start" => self.run.0 = self.run.0.or(Some(time)),
             "run_stop" => self.run.1 = Some(time),
@@ -154,15 +159,19 @@ impl File {
         };
         let mut readings = self.readings.clone();
         readings.sort_by(|a, b| a.0.total_cmp(&b.0));
-        readings.retain(|(t, _)| *t >= start && self.stop.is_none_or(|stop| *t <= stop));
+        let stated = self.stops.iter().copied().filter(|stop| *stop > start).reduce(f64::min);
+        readings.retain(|(t, _)| *t >= start && stated.is_none_or(|stop| *t <= stop));
         let last = readings.last().map_or(start, |(t, _)| *t);
-        let stop = self.stop.unwrap_or(last);
-        if self.stop.is_none() {
+        let stop = stated.unwrap_or(last);
+        if stated.is_none() {
+            let what = if self.stops.is_empty() { "is missing" } else { "is not after the start" };
             findings.add(
                 DataIssue::Assumed,
                 &self.name,
                 None,
-                "power_measurement_stop is missing; the measurement is assumed to end at the last reading",
+                format!(
+                    "power_measurement_stop {what}; the measurement is assumed to end at the last reading"
+                ),
             );
         }
         if stop <= start || readings.is_empty() {
@@ -194,6 +203,15 @@ impl File {
     const fn is_result(&self) -> bool {
         self.start.is_none() && self.switch_w.is_none() && self.run.0.is_some()
     }
+
+    /// By its name, as the rules tell `node_*.txt` and `sw_*.txt` apart.
+    fn is_switch(&self) -> bool {
+        stem(&self.name).starts_with("sw_")
+    }
+
+    fn is_node(&self) -> bool {
+        !self.is_switch() && (self.start.is_some() || !self.readings.is_empty())
+    }
 }
 
 fn join_files(key: &str, files: &[File], findings: &mut Findings) -> Result<Measured> {
@@ -203,8 +221,7 @@ fn join_files(key: &str, files: &[File], findings: &mut Findings) -> Result<Meas
         _ => None,
     };
     let run_s = results.iter().find_map(seconds_of);
-    let nodes: Vec<&File> =
-        files.iter().filter(|f| f.start.is_some() || !f.readings.is_empty()).collect();
+    let nodes: Vec<&File> = files.iter().filter(|f| f.is_node()).collect();
     let first = nodes.first().or(results.first()).map_or("", |f| f.name.as_str());
     if nodes.is_empty() {
         return Err(no_data(
@@ -260,8 +277,16 @@ fn join_files(key: &str, files: &[File], findings: &mut Findings) -> Result<Meas
         );
     }
     for switch in files {
+        if switch.is_switch() && !switch.readings.is_empty() {
+            findings.add(
+                DataIssue::Coverage,
+                &switch.name,
+                None,
+                "the rules count no readings of a switch, only interconnect_power_est; the readings are not in the energy",
+            );
+        }
         if let Some(watts) = switch.switch_w {
-            total += switch.efficiency * watts * seconds;
+            total += watts * seconds;
             findings.add(
                 DataIssue::Modelled,
                 &switch.name,

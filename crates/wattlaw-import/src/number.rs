@@ -22,6 +22,9 @@ pub(super) fn is_missing_value(text: &str) -> bool {
             | "[Unknown Error]"
             | "[GPU requires reset]"
             | "[Insufficient Permissions]"
+            | "[GPU is lost]"
+            | "ERR!"
+            | "[ERR!]"
     )
 }
 

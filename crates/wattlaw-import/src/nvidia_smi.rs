@@ -2,9 +2,10 @@
 //!
 //! Timestamps are local time without a zone: a step back by one hour is the end of daylight saving time and is corrected. `power.draw`
 //! is the mean of the last second on Ampere (except the A100) and newer, and the instantaneous power on older GPUs (`nvidia-smi
-//! --help-query-gpu`).
+//! --help-query-gpu`). `nvidia-smi dmon` writes a table of its own.
 
 mod cell;
+pub(super) mod dmon;
 mod layout;
 
 use memchr::memchr;
@@ -17,6 +18,7 @@ use super::series::{Series, Step};
 use super::timestamp::{Timestamp, minute, second};
 use super::{Options, Reader, no_data, stem};
 use cell::{power_cell, quantity, row_of_other_length, trim, unreadable_cell};
+use dmon::Dmon;
 use layout::Layout;
 
 use wattlaw::base::error::{Error, Location, Result};
@@ -43,6 +45,7 @@ impl Reader for NvidiaSmi {
     fn read(&mut self, source: &mut Source<'_>, findings: &mut Findings) -> Result<()> {
         let file = source.name;
         let mut log: Option<Log> = None;
+        let mut dmon: Option<Dmon> = None;
         let mut header: Vec<u8> = Vec::new();
         // a killed nvidia-smi leaves an incomplete last line
         let mut short: Option<Error> = None;
@@ -54,6 +57,13 @@ impl Reader for NvidiaSmi {
                 return Err(error);
             }
             let at = |e: Error| e.at(Location::line(file, number));
+            if log.is_none() && dmon.is_none() && dmon::is_title(line) {
+                dmon = Some(Dmon::new(self.options.clone()));
+            }
+            if let Some(dmon) = &mut dmon {
+                short = dmon.line(file, number, line, findings)?;
+                return Ok(());
+            }
             match &mut log {
                 None => {
                     let (layout, titled) =
@@ -85,6 +95,10 @@ impl Reader for NvidiaSmi {
                 Some(lines),
                 "the last line is incomplete and was skipped",
             );
+        }
+        if let Some(dmon) = dmon {
+            self.measured.push(dmon.finish(file, findings)?);
+            return Ok(());
         }
         let Some(log) = log else {
             let what =
@@ -121,6 +135,8 @@ struct Log {
     clock: Clock,
     samples: u64,
     same: u64,
+    /// Number of lines read, which gives the device in a log whose devices are in turn.
+    lines: u64,
 }
 
 /// The log's clock. The last parsed minute is cached, because most lines share it.
@@ -160,6 +176,7 @@ impl Log {
             clock: Clock::default(),
             samples: 0,
             same: 0,
+            lines: 0,
         }
     }
 
@@ -172,6 +189,7 @@ impl Log {
         );
         self.devices.iter_mut().for_each(|d| d.series.pause());
         self.clock.last = None;
+        self.lines = 0;
     }
 
     /// Parses a line. Returns the error of a line that is too short, because it is accepted as an incomplete last line.
@@ -202,6 +220,13 @@ impl Log {
             return if index < layout.slots.len() { Ok(Some(error)) } else { Err(error) };
         }
         let [time, power, device, name, limit, mig] = cells;
+        let turn = self.turn(device, number, file)?;
+        let device = turn.as_deref().map_or(device, str::as_bytes);
+        if std::str::from_utf8(time).is_ok_and(is_missing_value) {
+            let text = "timestamp is missing here; the sample was skipped";
+            findings.add(DataIssue::MissingValue, file, Some(number), text);
+            return Ok(None);
+        }
         let raw = self.clock.read(time).ok_or_else(|| {
             place(unreadable_cell(
                 "timestamp",
@@ -255,6 +280,34 @@ impl Log {
             }
         }
         Ok(None)
+    }
+
+    /// The device of a line by its turn, where no column names it.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] if the column has no value, or there is none and the number of devices is not known.
+    fn turn(&mut self, device: &[u8], line: u64, file: &str) -> Result<Option<String>> {
+        let named = std::str::from_utf8(device).is_ok_and(|name| !is_missing_value(name))
+            || std::str::from_utf8(device).is_err();
+        if self.layout.device_column.is_some() && named {
+            return Ok(None);
+        }
+        let Some(gpus) = self.options.gpus_in_turn else {
+            let (what, place) = match &self.layout.device_column {
+                Some(column) => {
+                    (format!("the value of column `{column}`"), Location::line(file, line))
+                }
+                None => ("column `index` or `uuid`".to_owned(), Location::file(file)),
+            };
+            return Err(Error::missing(
+                what,
+                "nothing says which GPU a line is of; state how many take turns, such as --gpus-in-turn 8, or 1",
+            )
+            .at(place));
+        };
+        let turn = self.lines % gpus.max(1);
+        self.lines += 1;
+        Ok(Some(turn.to_string()))
     }
 
     /// Time of a sample, corrected for the end of daylight saving time.
@@ -317,7 +370,7 @@ impl Log {
         }
         self.devices.push(Device {
             key: key.to_vec(),
-            wanted: key.is_empty() || self.options.includes(&[key_text]),
+            wanted: self.options.includes(&[key_text]),
             series: Series::default(),
             name: (!is_missing_value(name)).then(|| name.to_owned()),
             limit: quantity(limit).ok().flatten(),
@@ -343,12 +396,23 @@ impl Log {
         }
         let mixed = self.samples >= 8 && self.same * 3 > self.samples
             || self.devices.iter().any(|d| d.series.comes_in_bursts());
-        if !layout.has_device_column && mixed {
-            return Err(Error::missing(
-                "column `index` or `uuid`",
-                "the lines come in bursts, so the log has several GPUs that cannot be distinguished",
-            )
-            .at(Location::file(file)));
+        if let Some(gpus) = self.options.gpus_in_turn.filter(|_| self.lines > 0) {
+            if mixed {
+                return Err(Error::invalid(
+                    "--gpus-in-turn",
+                    gpus,
+                    "the lines of one GPU come in bursts, so more GPUs take turns",
+                )
+                .at(Location::file(file)));
+            }
+            if !self.lines.is_multiple_of(gpus) {
+                findings.add(
+                    DataIssue::Assumed,
+                    file,
+                    None,
+                    format!("the last turn of {gpus} GPUs is incomplete; check their number"),
+                );
+            }
         }
         let devices: Vec<&Device> = self.devices.iter().filter(|d| d.wanted).collect();
         if devices.is_empty() && !self.devices.is_empty() {

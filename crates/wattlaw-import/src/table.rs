@@ -17,6 +17,11 @@ pub(super) struct Table<'a> {
     record: ByteRecord,
     delimiter: u8,
     torn: Option<u64>,
+    /// Columns that a row cannot do without.
+    needed: Vec<usize>,
+    /// The first row without one of them, its column, and the number of such rows.
+    without: Option<(u64, usize, u64)>,
+    rows: u64,
     /// 1 for CR LF line ends, because the CSV reader counts the LF to the next row.
     lag: u64,
 }
@@ -55,7 +60,18 @@ impl<'a> Table<'a> {
             .collect::<Result<Vec<_>>>()
             .map_err(|e| e.at(Location::line(name, 1)))?;
         check_titles(&header).map_err(|e| e.at(Location::line(name, 1)))?;
-        Ok(Self { name, reader, header, record, delimiter, torn: None, lag })
+        Ok(Self {
+            name,
+            reader,
+            header,
+            record,
+            delimiter,
+            torn: None,
+            needed: Vec::new(),
+            without: None,
+            rows: 0,
+            lag,
+        })
     }
 
     /// The names of the columns.
@@ -63,8 +79,15 @@ impl<'a> Table<'a> {
         &self.header
     }
 
-    /// Reports an incomplete last line.
+    /// Reports rows that were skipped: those without a needed cell, and an incomplete last line.
     pub(super) fn end(&self, findings: &mut Findings) {
+        if let Some((line, column, times)) = self.without {
+            let title = self.header.get(column).map_or("", String::as_str);
+            let text = format!("column `{title}` has no value; the row was skipped");
+            for _ in 0..times {
+                findings.add(DataIssue::MissingValue, self.name, Some(line), text.as_str());
+            }
+        }
         if self.torn.is_some() {
             let text = "the last line is incomplete and was skipped";
             findings.add(DataIssue::Skipped, self.name, self.torn, text);
@@ -76,21 +99,28 @@ impl<'a> Table<'a> {
         self.header.iter().position(|title| title == name)
     }
 
-    /// Position of a column with any of several names.
+    /// Position of a column with any of several names; rows without a value in it are skipped.
     ///
     /// # Errors
     /// [`Error::Missing`] if there is none.
-    pub(super) fn required(&self, names: &[&str], what: &str) -> Result<usize> {
-        names.iter().find_map(|name| self.column(name)).ok_or_else(|| {
+    pub(super) fn required(&mut self, names: &[&str], what: &str) -> Result<usize> {
+        let at = names.iter().find_map(|name| self.column(name)).ok_or_else(|| {
             Error::missing(format!("column `{}`", names.first().unwrap_or(&"")), what)
                 .at(Location::line(self.name, 1))
-        })
+        })?;
+        self.need(at);
+        Ok(at)
     }
 
-    /// The next row, or `None` at the end; blank rows and repeated headers are skipped.
+    /// Skips rows without a value in this column.
+    pub(super) fn need(&mut self, column: usize) {
+        self.needed.push(column);
+    }
+
+    /// The next row, or `None` at the end; blank rows, repeated headers and rows without a needed cell are skipped.
     ///
     /// # Errors
-    /// [`Error::At`] for a row with another number of cells than the header.
+    /// [`Error::At`] for a row with another number of cells than the header, or if every row lacks a needed cell.
     pub(super) fn next(&mut self) -> Result<Option<Row<'_>>> {
         loop {
             self.reader.get_mut().of_row = 0;
@@ -99,16 +129,26 @@ impl<'a> Table<'a> {
                 .read_byte_record(&mut self.record)
                 .map_err(|e| syntax(&e, self.name))?;
             if !some {
-                return Ok(None);
+                return self.last();
             }
             let again =
                 self.record.iter().map(Some).eq(self.header.iter().map(|t| Some(t.as_bytes())));
             let blank = self.record.iter().all(<[u8]>::is_empty);
-            if !again && !blank {
-                break;
+            if again || blank {
+                continue;
+            }
+            let line = self.record.position().map_or(0, csv::Position::line) + self.lag;
+            let complete = self.record.len() == self.header.len();
+            match self.needed.iter().find(|at| complete && self.lacks(**at)) {
+                Some(column) => {
+                    let (first, column, times) = self.without.unwrap_or((line, *column, 0));
+                    self.without = Some((first, column, times + 1));
+                }
+                None => break,
             }
         }
         let line = self.record.position().map_or(0, csv::Position::line) + self.lag;
+        self.rows += 1;
         if self.record.len() != self.header.len() {
             let cells = self.record.len();
             // a killed tool leaves an incomplete last line
@@ -135,6 +175,26 @@ impl<'a> Table<'a> {
             .at(Location::line(self.name, line)));
         }
         Ok(Some(Row { name: self.name, line, header: &self.header, record: &self.record }))
+    }
+}
+
+impl Table<'_> {
+    /// Whether the cell of the current row marks a missing value.
+    fn lacks(&self, column: usize) -> bool {
+        let cell = self.record.get(column).unwrap_or_default();
+        std::str::from_utf8(cell).is_ok_and(is_missing_value)
+    }
+
+    /// The end of the table.
+    fn last(&self) -> Result<Option<Row<'_>>> {
+        match self.without {
+            Some((line, column, _)) if self.rows == 0 => {
+                let title = self.header.get(column).map_or("", String::as_str);
+                Err(Error::missing(format!("column `{title}`"), "the cell is empty")
+                    .at(Location::line(self.name, line)))
+            }
+            _ => Ok(None),
+        }
     }
 }
 

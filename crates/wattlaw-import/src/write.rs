@@ -7,7 +7,7 @@ use wattlaw::base::units::{Joules, Seconds, Watts};
 
 type Column = (&'static str, fn(&Measured) -> String);
 
-const COLUMNS: [Column; 17] = [
+const COLUMNS: [Column; 18] = [
     ("run_id", |m| m.run_id.clone()),
     ("start", |m| cell(m.start)),
     ("duration_s", |m| cell(m.duration.map(Seconds::value))),
@@ -22,6 +22,7 @@ const COLUMNS: [Column; 17] = [
     ("pue", |m| cell(m.pue)),
     ("steps", |m| cell(m.steps)),
     ("samples", |m| cell(m.samples)),
+    ("tokens", |m| cell(m.tokens)),
     ("per_gpu", |m| m.per_gpu.to_string()),
     ("inside", |m| cell(m.inside.as_ref())),
     ("file", |m| m.file.clone()),

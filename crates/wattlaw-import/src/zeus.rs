@@ -2,7 +2,6 @@
 //! the `Time,Power` samples of its first monitor.
 
 use std::collections::HashMap;
-use std::io::Read;
 
 use serde::Deserialize;
 
@@ -17,9 +16,6 @@ use wattlaw::base::error::{Error, Result};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::{Joules, Watts};
 use wattlaw::record::{Component, Instrument};
-
-/// Largest power-limit profile that is read; it has a row a limit.
-const MAX_PROFILE_BYTES: u64 = 1 << 24;
 
 /// Update period of the counter, s, from Zeus's documentation.
 const UPDATE_S: f64 = 0.1;
@@ -111,6 +107,7 @@ impl Zeus {
         if devices.is_empty() {
             table.required(&["gpu0_energy"], "no selected GPU has a column")?;
         }
+        devices.iter().for_each(|(at, _)| table.need(*at));
         let (mut windows, mut by_name) = (Vec::<Window>::new(), HashMap::<String, usize>::new());
         let mut spans: Vec<(f64, f64, usize)> = Vec::new();
         while let Some(row) = table.next()? {
@@ -209,12 +206,7 @@ impl Zeus {
         }
         let file = source.name;
         let at = wattlaw::base::error::Location::file(file);
-        let mut text = Vec::new();
-        let mut input = (&mut *source.input).take(MAX_PROFILE_BYTES + 1);
-        input.read_to_end(&mut text).map_err(|e| unreadable(file, &e))?;
-        if text.len() as u64 > MAX_PROFILE_BYTES {
-            return Err(Error::Data("the profile is larger than 16 MiB".to_owned()).at(at));
-        }
+        let text = source.whole()?;
         let profile: Profile = serde_json::from_slice(&text)
             .map_err(|e| Error::Syntax { format: "JSON", message: e.to_string() }.at(at.clone()))?;
         if profile.measurements.is_empty() {

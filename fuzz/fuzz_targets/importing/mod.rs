@@ -14,7 +14,7 @@ static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::built_in().unwrap(
 pub fn answered(format: Format, bytes: &[u8]) {
     let map = ColumnMap::from_toml("[columns]\nduration_s = 'secs'\nenergy_kwh = 'used kWh'\n").unwrap();
     let map = (format == Format::Csv).then_some(map);
-    let mut importer = Importer::new(format, Options { map, interval_s: Some(1.0), ..Options::default() });
+    let mut importer = Importer::new(format, Options { map, interval_s: Some(1.0), gpus_in_turn: Some(2), ..Options::default() });
     let parted = bytes.windows(5).position(|w| w == b"\n---\n");
     let logs = parted.map_or(vec![bytes], |at| vec![&bytes[..=at], &bytes[at + 5..]]);
     let mut read = Ok(());

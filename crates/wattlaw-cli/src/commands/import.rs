@@ -24,7 +24,8 @@ use crate::{files, render};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Log files, optionally after the format (codecarbon, zeus, nvidia-smi, megatron, mlperf, dcgm, carbontracker,
-    /// alumet, perun, energibridge, jpwr, eco2ai, csv). Default: the format is detected
+    /// alumet, perun, energibridge, jpwr, eco2ai, transformers, wandb, tensorboard, torchtitan, nanotron, lightning, mlflow, csv).
+    /// Default: the format is detected
     #[arg(required = true, value_name = "[FORMAT] FILES")]
     words: Vec<PathBuf>,
     /// Job file (TOML) of the runs; with it, --out writes a run table for fitting
@@ -51,6 +52,9 @@ pub struct Args {
     /// Sampling interval of a log without timestamps, such as 15s
     #[arg(long, value_parser = interval, value_name = "TIME")]
     interval: Option<f64>,
+    /// Number of GPUs whose lines follow each other in turn, for an nvidia-smi log without a column that names the GPU
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4096))]
+    gpus_in_turn: Option<u64>,
     /// Catalogue file (TOML) whose entries override the built-in ones
     #[arg(long, value_name = "FILE")]
     catalog: Option<PathBuf>,
@@ -154,6 +158,7 @@ impl Args {
             devices: self.devices.clone(),
             columns: self.columns.clone(),
             interval_s: self.interval,
+            gpus_in_turn: self.gpus_in_turn,
             map,
         })
     }

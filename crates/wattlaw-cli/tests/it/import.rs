@@ -45,6 +45,42 @@ fn every_format_is_found_out_and_may_be_named() {
     }
 }
 
+/// Logs of training have no energy, and with a job they are runs all the same: a law is fitted to their time.
+#[test]
+fn a_log_without_energy_adds_its_time_to_a_law() {
+    let folder = tempfile::tempdir().unwrap();
+    let (runs, law) = (folder.path().join("runs.csv"), folder.path().join("here.json"));
+    let log = format!("{LOGS}/training/trainer_state.json");
+    let found = json(&format!("import {log} --format json"));
+    assert_eq!(found["log_format"], "transformers");
+    assert_eq!((found["energy_j"].is_null(), number(&found["duration_s"])), (true, 1000.0));
+    let (runs, law) = (runs.display(), law.display());
+    assert_eq!(run(&format!("import {log} --job {LOGS}/job.toml -o {runs}")).code, 0);
+    assert_eq!(json(&format!("audit {runs} --format json"))["runs"], 1);
+    let added = run(&format!("calibrate {runs} --out {law}"));
+    assert_eq!(added.code, 0, "{}", added.stderr);
+}
+
+#[test]
+fn gpus_in_turn_are_told_apart_by_their_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("gpu.csv");
+    let line = |s: u32| {
+        format!("2026/03/01 11:00:0{s}.000, 400.00 W\n2026/03/01 11:00:0{s}.100, 200.00 W\n")
+    };
+    fs::write(&log, format!("timestamp, power.draw [W]\n{}{}", line(0), line(5))).unwrap();
+    let log = log.display();
+    let refused = run(&format!("import {log}"));
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains("such as --gpus-in-turn 8, or 1"), "{}", refused.stderr);
+    let found = json(&format!("import {log} --gpus-in-turn 2 --format json"));
+    assert_eq!(
+        (number(&found["energy_j"]), &found["measured"][0]["gpus"]),
+        (3000.0, &Value::from(2))
+    );
+    assert_eq!(run(&format!("import {log} --gpus-in-turn 0")).code, 2);
+}
+
 #[test]
 fn a_job_makes_a_run_table_that_laws_read() {
     let folder = tempfile::tempdir().unwrap();

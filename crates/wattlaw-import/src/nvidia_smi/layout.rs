@@ -33,8 +33,8 @@ pub(super) struct Layout {
     /// Title of the integrated power, and of unused power columns.
     pub(super) power_name: String,
     pub(super) unused: Vec<String>,
-    /// Whether a column identifies the device.
-    pub(super) has_device_column: bool,
+    /// The column that names the device.
+    pub(super) device_column: Option<String>,
 }
 
 impl Layout {
@@ -98,7 +98,15 @@ impl Layout {
             ));
         }
         let first = |names: &[&str]| names.iter().find_map(|n| at(n));
-        let device = first(&["uuid", "gpu_uuid", "index", "pci.bus_id", "gpu_bus_id", "serial"]);
+        let device = first(&[
+            "uuid",
+            "gpu_uuid",
+            "index",
+            "pci.bus_id",
+            "gpu_bus_id",
+            "serial",
+            "gpu_serial",
+        ]);
         let mut slots = vec![None; titles.len()];
         for (slot, column) in [
             (Slot::Time, at("timestamp")),
@@ -117,7 +125,7 @@ impl Layout {
             slots,
             power_name: (*power_name).to_owned(),
             unused: unused.iter().map(|s| (*s).to_owned()).collect(),
-            has_device_column: device.is_some(),
+            device_column: device.and_then(|at| titles.get(at)).cloned(),
         })
     }
 }

@@ -16,10 +16,11 @@ use crate::logs::{fails, figures, read, read_with};
 static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::built_in().unwrap());
 
 /// The example of each format, with which edits begin.
-fn examples() -> Vec<(Format, &'static str, String)> {
+fn examples() -> Vec<(Format, &'static str, Vec<u8>)> {
     use Format::{
-        Alumet, Carbontracker, Codecarbon, Csv, Dcgm, Eco2ai, Energibridge, Jpwr, Megatron, Mlperf,
-        NvidiaSmi, Perun, Zeus,
+        Alumet, Carbontracker, Codecarbon, Csv, Dcgm, Eco2ai, Energibridge, Jpwr, Lightning,
+        Megatron, Mlflow, Mlperf, Nanotron, NvidiaSmi, Perun, Tensorboard, Torchtitan,
+        Transformers, Wandb, Zeus,
     };
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/logs");
     [
@@ -36,8 +37,18 @@ fn examples() -> Vec<(Format, &'static str, String)> {
         (Jpwr, "jpwr/power.csv"),
         (Eco2ai, "emission.csv"),
         (Csv, "meter.csv"),
+        (Transformers, "training/trainer_state.json"),
+        (Wandb, "training/wandb/history.csv"),
+        (Wandb, "training/wandb/system.jsonl"),
+        (Tensorboard, "training/tensorboard/events.out.tfevents.1772359200.node1.7.0"),
+        (Torchtitan, "training/torchtitan.log"),
+        (Nanotron, "training/nanotron.log"),
+        (Lightning, "training/metrics.csv"),
+        (Mlflow, "training/mlflow/metrics/train_loss"),
+        (Mlflow, "training/mlflow/metrics/system/gpu_0_power_usage_watts"),
+        (Megatron, "training/megatron.out"),
     ]
-    .map(|(format, name)| (format, name, std::fs::read_to_string(folder.join(name)).unwrap()))
+    .map(|(format, name)| (format, name, std::fs::read(folder.join(name)).unwrap()))
     .into()
 }
 
@@ -45,7 +56,7 @@ fn options(format: Format) -> Options {
     let map = "[columns]\nrun_id = 'who'\nduration_s = 'secs'\nenergy_kwh = 'used kWh'\n";
     let map =
         (format == Format::Csv).then(|| wattlaw::data::dataset::ColumnMap::from_toml(map).unwrap());
-    Options { map, interval_s: Some(1.0), ..Options::default() }
+    Options { map, interval_s: Some(1.0), gpus_in_turn: Some(2), ..Options::default() }
 }
 
 /// Runs with finite, non-negative figures, or an error of one line.
@@ -111,9 +122,10 @@ proptest! {
     }
 
     #[test]
-    fn edited_logs_are_answered(edits in edits(), which in 0..13_usize) {
-        let (format, _, text) = &examples()[which];
-        let mut bytes = text.clone().into_bytes();
+    fn edited_logs_are_answered(edits in edits(), which in any::<Index>()) {
+        let examples = examples();
+        let (format, _, text) = which.get(&examples);
+        let mut bytes = text.clone();
         for (at, cut, word) in &edits {
             let from = at.index(bytes.len() + 1);
             let to = (from + cut).min(bytes.len());
@@ -126,9 +138,10 @@ proptest! {
     }
 
     #[test]
-    fn a_log_that_is_cut_off_anywhere_is_answered(at in any::<Index>(), which in 0..13_usize) {
-        let (format, _, text) = &examples()[which];
-        answered(*format, &text.as_bytes()[..at.index(text.len())])?;
+    fn a_log_that_is_cut_off_anywhere_is_answered(at in any::<Index>(), which in any::<Index>()) {
+        let examples = examples();
+        let (format, _, text) = which.get(&examples);
+        answered(*format, &text[..at.index(text.len())])?;
     }
 
     #[test]
@@ -172,7 +185,8 @@ proptest! {
             let (h, m, s) = (now / 3_600_000, now / 60_000 % 60, now / 1000 % 60);
             writeln!(text, "2026/03/01 {h:02}:{m:02}:{s:02}.{:03}, {watts:.2} W", now % 1000).unwrap();
         }
-        let log = read(Format::NvidiaSmi, "gpu.csv", &text).unwrap();
+        let one = Options { gpus_in_turn: Some(1), ..Options::default() };
+        let log = read_with(Format::NvidiaSmi, one, &[("gpu.csv", text.as_bytes())]).unwrap();
         let (energy, seconds, _) = figures(&log)[0];
         prop_assert!((energy - joules).abs() <= 1e-12 * joules.max(1.0), "{} {}", energy, joules);
         prop_assert!((seconds - ms as f64 / 1e3).abs() < 1e-9);
@@ -181,12 +195,18 @@ proptest! {
 
 #[test]
 fn examples_are_recognised_and_hold_runs() {
-    for (format, name, text) in examples() {
+    for (format, name, bytes) in examples() {
         if format != Format::Csv {
-            assert_eq!(Format::detect(text.as_bytes()), Some(format), "{name}");
+            assert_eq!(Format::detect(&bytes), Some(format), "{name}");
         }
-        let log = read_with(format, options(format), &[(name, text.as_bytes())]).unwrap();
-        assert!(log.measured.iter().all(|m| m.energy.unwrap().value() > 100.0), "{name}");
+        let log = read_with(format, options(format), &[(name, &bytes)]).unwrap();
+        let measured = |m: &wattlaw_import::Measured| match m.energy {
+            Some(energy) => energy.value() > 100.0,
+            // a log of training alone
+            None => m.steps.is_some_and(|n| n > 10.0) && m.duration.is_some(),
+        };
+        assert!(log.measured.iter().all(measured), "{name}");
+        let Ok(text) = String::from_utf8(bytes) else { continue };
         // line ends and a byte order mark change nothing
         let dos = format!("\u{feff}{}", text.replace('\n', "\r\n"));
         let again = read_with(format, options(format), &[(name, dos.as_bytes())]).unwrap();
@@ -195,7 +215,15 @@ fn examples_are_recognised_and_hold_runs() {
         assert_eq!(lines(&again), lines(&log), "{name}");
         let mut end = dos.into_bytes();
         end.extend(b"\xff\xfe\x00\x01 binary\n");
-        if !matches!(format, Format::Megatron | Format::Mlperf | Format::Dcgm) {
+        let skips_lines = matches!(
+            format,
+            Format::Megatron
+                | Format::Mlperf
+                | Format::Dcgm
+                | Format::Torchtitan
+                | Format::Nanotron
+        );
+        if !skips_lines {
             let error = read_with(format, options(format), &[(name, &end)]);
             assert!(
                 error.is_err() || error.unwrap().findings.iter().any(|f| f.line.is_some()),
@@ -213,6 +241,12 @@ fn a_stray_quotation_mark_does_not_fill_the_memory() {
     let wide = "a,".repeat(100_000);
     assert!(fails(Format::Codecarbon, "x.csv", &wide).contains("at most 4096 are allowed"));
     assert!(fails(Format::NvidiaSmi, "x.csv", &wide).contains("at most 4096 are allowed"));
+    assert!(fails(Format::Wandb, "x.csv", &wide).contains("at most 4096 are allowed"));
+    let long = "{\"_step\": 1,".to_owned() + &"\"a\": 1,".repeat(300_000);
+    for format in [Format::Wandb, Format::Mlflow, Format::Torchtitan, Format::Nanotron] {
+        let error = fails(format, "x.log", &long);
+        assert!(error.contains("the line is longer than 1 MiB"), "{error}");
+    }
 }
 
 #[test]

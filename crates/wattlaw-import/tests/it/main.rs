@@ -7,3 +7,5 @@ mod configurations;
 mod logs;
 mod nvidia_smi;
 mod readers;
+mod regressions;
+mod training;

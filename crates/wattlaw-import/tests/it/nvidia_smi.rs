@@ -9,7 +9,23 @@ use std::fmt::Write;
 use wattlaw::base::scope::Scope;
 use wattlaw_import::{DataIssue, Format, Options};
 
-use crate::logs::{fails, figures, kinds, read, read_with, told};
+use crate::logs::{figures, kinds, read_with, told};
+
+/// One GPU, where no column says which.
+fn one_gpu() -> Options {
+    Options { gpus_in_turn: Some(1), ..Options::default() }
+}
+
+fn read(format: Format, name: &str, text: &str) -> wattlaw::Result<wattlaw_import::Log> {
+    read_with(format, one_gpu(), &[(name, text.as_bytes())])
+}
+
+#[track_caller]
+fn fails(format: Format, name: &str, text: &str) -> String {
+    let error = read(format, name, text).unwrap_err().to_string();
+    assert_eq!(error.lines().count(), 1, "{error}");
+    error
+}
 
 const HEADER: &str = "timestamp, index, name, power.draw [W], power.limit [W]\n";
 
@@ -212,7 +228,7 @@ fn invalid_logs_are_refused_in_one_sentence() {
         + &"2024/03/01 12:00:01.000, 100 W\n".repeat(6);
     assert!(
         fails(Format::NvidiaSmi, "gpu.csv", &blind)
-            .contains("the log has several GPUs that cannot be distinguished")
+            .contains("--gpus-in-turn is 1, but the lines of one GPU come in bursts")
     );
     // eight GPUs a millisecond apart, each 100 ms
     let mut burst = "timestamp, power.draw [W]\n".to_owned();
@@ -221,7 +237,7 @@ fn invalid_logs_are_refused_in_one_sentence() {
     }
     assert!(
         fails(Format::NvidiaSmi, "gpu.csv", &burst)
-            .contains("the log has several GPUs that cannot be distinguished")
+            .contains("--gpus-in-turn is 1, but the lines of one GPU come in bursts")
     );
     let unknown =
         "timestamp, power.draw [W]\n2024/03/01 12:00:00.0, [N/A]\n2024/03/01 12:00:01.0, [N/A]\n";
