@@ -280,10 +280,11 @@ fn data(job: &Job, ledger: &mut Ledger) {
         ranks_per_node: ranks_per_node(job, ranks, stride),
         span: span(job, ranks, stride),
     };
-    let gather = |parameters| {
+    let gather_bytes = |parameters, bytes| {
         let (role, kind) = (CollectiveRole::ParameterGather, CollectiveKind::AllGather);
         over(role, kind, parameters, bytes, p.shard_group, p.tp)
     };
+    let gather = |parameters| gather_bytes(parameters, bytes);
     let of_gradient = gradient_bytes(w, p.data);
     let reduce = |kind, parameters| {
         let ranks = if p.data.shards_gradients() { p.shard_group } else { p.dp };
@@ -312,7 +313,7 @@ fn data(job: &Job, ledger: &mut Ledger) {
             push(ledger, Phase::Forward, 1.0, gather(held.root()));
             push(ledger, Phase::Backward, 1.0, scatter(trained_root));
             // the layers of an encoder and of a decoder differ; their mean has the bytes of all
-            let of_layer = gather((held.layers - held.beside_layers) / layers);
+            let of_layer = gather_bytes(1.0, held.layers_bytes(job) / layers);
             push(ledger, Phase::Forward, layers, of_layer);
             push(ledger, Phase::Backward, layers, of_layer);
             push(ledger, Phase::Backward, layers, scatter((trained - trained_root) / layers));

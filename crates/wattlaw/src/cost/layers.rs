@@ -199,6 +199,9 @@ impl<'a> Writer<'a> {
         if recompute {
             self.push(kind, Phase::Recompute, count, flops, traffic + weight, kernels);
         }
+        if kind.is_projection_of_layer() {
+            self.dequantization(count, recompute, inner, inner * outer, kernels);
+        }
         if self.frozen {
             self.push(kind, Phase::Backward, count, flops, traffic + weight, kernels);
         } else {
@@ -211,6 +214,27 @@ impl<'a> Writer<'a> {
                 2.0 * kernels,
             );
         }
+    }
+
+    /// Quantized weights of `matrices` projections with `inner` inputs are read, and written in the computing precision
+    /// for each product: forward, again where it is recomputed, and for the gradient of the input.
+    fn dequantization(
+        &mut self,
+        count: f64,
+        recompute: bool,
+        inner: f64,
+        weights: f64,
+        matrices: f64,
+    ) {
+        let format = self.w.quantization;
+        let Some(stored) = format.stored_bytes(inner) else { return };
+        let bytes = weights * (stored + self.act);
+        let kernels = matrices * format.dequantization_kernels();
+        self.push(OpKind::Dequantization, Phase::Forward, count, 0.0, bytes, kernels);
+        if recompute {
+            self.push(OpKind::Dequantization, Phase::Recompute, count, 0.0, bytes, kernels);
+        }
+        self.push(OpKind::Dequantization, Phase::Backward, count, 0.0, bytes, kernels);
     }
 
     /// The two low-rank products of the adapter of `target`, where there is one (Hu et al. 2021); forward and backward
@@ -514,6 +538,8 @@ impl<'a> Writer<'a> {
         if weights > 1.0 {
             // all experts' weights are read; the product above counted those of one
             let idle = (weights - 1.0) * (projections + 1.0) * h * f * self.act;
+            // the products' kernels are those of all experts
+            self.dequantization(count, full, h, idle / self.act, 0.0);
             self.push(OpKind::ExpertWeights, Phase::Forward, count, 0.0, idle, 0.0);
             self.push(OpKind::ExpertWeights, Phase::Backward, count, 0.0, 2.0 * idle, 0.0);
         }

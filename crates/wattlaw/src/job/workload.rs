@@ -141,6 +141,35 @@ pub enum Quantization {
 words!(Quantization, "quantization": None = "none", Nf4 = "nf4" | "4bit" | "bnb-4bit", Gptq = "gptq",
     Int8 = "int8" | "8bit", Fp8 = "fp8");
 
+impl Quantization {
+    /// Bytes of one stored weight of a projection with `inner` inputs, scales included; `None` where weights are stored
+    /// as they are computed with.
+    ///
+    /// NF4 has an 8-bit constant a block of 64 weights and a 32-bit one a group of 256 of those (double quantization;
+    /// Dettmers et al. 2023, arXiv 2305.14314, section 3). GPTQ has a 16-bit scale and a 4-bit zero a group of 128
+    /// (AutoGPTQ's usual group). 8-bit integers have a 32-bit scale an output (LLM.int8(); Dettmers et al. 2022, arXiv
+    /// 2208.07339). 8-bit floats have one scale a tensor, which is not counted.
+    pub(crate) fn stored_bytes(self, inner: f64) -> Option<f64> {
+        match self {
+            Self::None => None,
+            Self::Nf4 => Some(0.5 + (1.0 + 4.0 / 256.0) / 64.0),
+            Self::Gptq => Some(0.5 + (2.0 + 0.5) / 128.0),
+            Self::Int8 => Some(1.0 + 4.0 / inner),
+            Self::Fp8 => Some(1.0),
+        }
+    }
+
+    /// Kernels that dequantize one projection: NF4's constants are dequantized and shifted before the weights
+    /// (bitsandbytes, `functional.py`, `dequantize_4bit`).
+    pub(crate) const fn dequantization_kernels(self) -> f64 {
+        match self {
+            Self::None => 0.0,
+            Self::Nf4 => 3.0,
+            Self::Gptq | Self::Int8 | Self::Fp8 => 1.0,
+        }
+    }
+}
+
 /// A linear projection that LoRA can adapt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // the variants are the usual names of the projections
@@ -237,6 +266,8 @@ pub struct Workload {
     pub lora: Option<Lora>,
     /// Format of the weights that are updated, and of the optimizer's states.
     pub state_precision: StatePrecision,
+    /// Format of the frozen projections below adapters; embeddings, norms and head are stored as they are computed with.
+    pub quantization: Quantization,
     /// The software stack; the ledger takes the padding of the vocabulary, the precision of communicated gradients and
     /// what full checkpointing repeats from it.
     pub framework: Stack,
@@ -268,18 +299,17 @@ impl Workload {
             labels,
             lora: self.lora.clone(),
             state_precision: Some(self.state_precision).filter(|p| *p != StatePrecision::Fp32),
-            quantization: None,
+            quantization: Some(self.quantization).filter(|q| *q != Quantization::None),
             framework: Some(self.framework.clone()).filter(|stack| *stack != Stack::UNKNOWN),
         }
     }
 
-    /// The description with every field stated: [`Workload::spec`], the amount of training, and fields that have only one
-    /// modelled value.
+    /// The description with every field stated: [`Workload::spec`] and the amount of training.
     pub(crate) fn full_spec(&self) -> WorkloadSpec {
         let mut spec = WorkloadSpec {
             padding_share: Some(self.padding_share),
             state_precision: Some(self.state_precision),
-            quantization: Some(Quantization::None),
+            quantization: Some(self.quantization),
             framework: Some(self.framework.clone()),
             ..self.spec()
         };

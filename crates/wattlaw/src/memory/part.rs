@@ -82,6 +82,7 @@ impl MemoryPart {
             | OpKind::Classifier => Self::for_activation(op.phase),
             OpKind::Logits | OpKind::Loss => Self::Logits,
             OpKind::ExpertWeights => Self::Weights,
+            OpKind::Dequantization => Self::Temporaries,
             OpKind::Optimizer => Self::Optimizer,
             OpKind::Collective(collective) => match collective.role {
                 CollectiveRole::TensorParallelActivations

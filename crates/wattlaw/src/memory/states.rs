@@ -6,7 +6,7 @@ use crate::cost::optimizer::{stage_parameters, trained_parameters};
 use crate::job::Job;
 use crate::job::parallelism::DataParallel;
 use crate::job::task::Task;
-use crate::job::workload::{Optimizer, Precision, StatePrecision};
+use crate::job::workload::{Optimizer, Precision, Quantization, StatePrecision};
 
 /// Model state of a GPU.
 pub(super) struct States {
@@ -20,6 +20,8 @@ pub(super) struct States {
     pub gathered_outside: Bytes,
     /// The whole gradient that FSDP accumulates under `no_sync`.
     pub whole_gradient: Bytes,
+    /// The largest projection of quantized weights, in the computing precision for the time of its product.
+    pub dequantized: Bytes,
     /// Copies that AdamW's update makes.
     pub update: Bytes,
 }
@@ -70,14 +72,14 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     let (w, p) = (&job.workload, &job.parallelism);
     let held = stage_parameters(job, stage);
     let trained = trained_parameters(job, stage);
-    let frozen = if w.lora.is_some() { held.total() } else { 0.0 };
+    let frozen = if w.lora.is_some() { held.stored_bytes(job) } else { 0.0 };
     let per = PerParameter::for_job(job, recipe);
     let shards = |sharded: bool| if sharded { p.shard_group as f64 } else { 1.0 };
     let of_weights = shards(p.data.shards_parameters());
     let computing = w.precision.bytes();
     let accumulates = w.precision.mixed() && w.state_precision == StatePrecision::Fp32;
 
-    let mut weights = (trained * per.weight + frozen * computing) / of_weights;
+    let mut weights = (trained * per.weight + frozen) / of_weights;
     if accumulates && recipe.keeps_gathered(job) && w.lora.is_none() {
         weights = trained * (per.weight / p.shard_group as f64 + computing);
     }
@@ -101,7 +103,7 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
         let layers = p.stage_layers(&job.architecture, stage) + job.architecture.encoder_layers;
         let units = |root: f64, of_layers: f64| {
             let of_layers = of_layers.min(layers as f64);
-            computing * (root * held.root() + of_layers * held.largest_layer)
+            root * computing * held.root() + of_layers * held.largest_layer_bytes(job)
         };
         let Units { root, layers: of_layers } = recipe.gathered_outside;
         gathered_outside = units(root, of_layers);
@@ -131,6 +133,12 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
         communication: Bytes::new(communication),
         gathered_outside: Bytes::new(gathered_outside),
         whole_gradient: Bytes::new(whole_gradient),
+        dequantized: Bytes::new(match w.quantization {
+            Quantization::None => 0.0,
+            Quantization::Nf4 | Quantization::Gptq | Quantization::Int8 | Quantization::Fp8 => {
+                computing * largest_projection(job)
+            }
+        }),
         update: Bytes::new(if w.optimizer == Optimizer::AdamW {
             updated * recipe.update_copies * w.state_precision.bytes()
         } else {

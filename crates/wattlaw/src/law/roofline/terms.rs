@@ -248,6 +248,7 @@ impl StageTerms {
                 | OpKind::Rotary
                 | OpKind::FfnActivation
                 | OpKind::ExpertWeights
+                | OpKind::Dequantization
                 | OpKind::Residual
                 | OpKind::FinalNorm
                 | OpKind::Loss => {
