@@ -11,7 +11,9 @@ use crate::base::units::{Bytes, Flops};
 use crate::job::Job;
 use crate::job::parallelism::{DataParallel, TensorScope};
 use crate::job::task::Task;
-use crate::job::workload::{Checkpointing, Framework, Precision, StatePrecision, Workload};
+use crate::job::workload::{
+    Checkpointing, Framework, Optimizer, Precision, StatePrecision, Workload,
+};
 
 /// Writes the collectives of one stage into the ledger.
 pub(super) fn count(job: &Job, ledger: &mut Ledger) {
@@ -290,6 +292,12 @@ fn data(job: &Job, ledger: &mut Ledger) {
         let ranks = if p.data.shards_gradients() { p.shard_group } else { p.dp };
         over(CollectiveRole::GradientReduction, kind, parameters, of_gradient, ranks, p.tp)
     };
+    if w.optimizer == Optimizer::Muon && p.data.shards_optimizer() {
+        // in bfloat16, on the ranks that update the matrices (Liu et al. 2025, arXiv 2502.16982, algorithm 1)
+        let (role, kind) = (CollectiveRole::MomentumGather, CollectiveKind::AllGather);
+        let matrices = stage_parameters(job, ledger.stage).projections;
+        push(ledger, Phase::Step, 1.0, over(role, kind, matrices, 2.0, p.shard_group, p.tp));
+    }
     match p.data {
         DataParallel::Single => {}
         DataParallel::Ddp => {

@@ -68,6 +68,8 @@ pub enum OpKind {
     Loss,
     /// Update of the weights.
     Optimizer,
+    /// Muon's products that orthogonalize the momentum of each matrix.
+    Orthogonalization,
     /// Communication among a group of GPUs.
     Collective(Collective),
 }
@@ -104,6 +106,7 @@ impl OpKind {
             | Self::Logits
             | Self::Loss
             | Self::Optimizer
+            | Self::Orthogonalization
             | Self::Collective(_) => false,
         }
     }
@@ -139,6 +142,7 @@ impl OpKind {
             Self::Logits => "logits",
             Self::Loss => "loss",
             Self::Optimizer => "optimizer",
+            Self::Orthogonalization => "orthogonalization",
             Self::Collective(collective) => collective.role.name(),
         }
     }

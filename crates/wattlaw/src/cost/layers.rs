@@ -700,6 +700,30 @@ mod tests {
         assert_eq!(counted("eager", AttentionFlops::Full), of_pairs(3.0 * 64.0));
     }
 
+    /// A layer of width 64 has projections of 64 × 64 (query, output), 64 × 32 (key, value) and 64 × 12 (gate, up, down):
+    /// 14,592 weights. Each is read in 0.5 + (1 + 4 / 256) / 64 bytes and written in 2, in the forward pass, in its
+    /// repetition and for the gradient of its input; seven matrices take three kernels each.
+    #[test]
+    fn quantized_weights_are_expanded_for_every_product() {
+        let model = "family = 'llama', kv_heads = 2";
+        let expanded = |workload: &str, phase| {
+            let cost = Cost::count(&job(model, workload), AttentionFlops::Full);
+            let totals = cost.stages[0]
+                .per_step(|op| op.kind == OpKind::Dequantization && op.phase == phase);
+            (totals.bytes.value(), totals.kernels)
+        };
+        let lora = "precision = 'bf16', framework = 'megatron', lora = { rank = 2 }";
+        assert_eq!(expanded(lora, Phase::Forward), (0.0, 0.0));
+        let full = format!("{lora}, checkpointing = 'full', quantization = 'nf4'");
+        let weight = 2.0 + 0.5 + (1.0 + 4.0 / 256.0) / 64.0;
+        for phase in [Phase::Forward, Phase::Recompute, Phase::Backward] {
+            assert_eq!(expanded(&full, phase), (3.0 * 14_592.0 * weight, 3.0 * 7.0 * 3.0));
+        }
+        let kept = format!("{lora}, quantization = 'fp8'");
+        assert_eq!(expanded(&kept, Phase::Recompute), (0.0, 0.0));
+        assert_eq!(expanded(&kept, Phase::Backward), (3.0 * 14_592.0 * 3.0, 3.0 * 7.0));
+    }
+
     #[test]
     fn attention_says_whether_it_is_causal() {
         let masks = |model: &str| -> Vec<bool> {

@@ -6,7 +6,7 @@ use crate::job::Job;
 use crate::job::model::Architecture;
 use crate::job::parallelism::TensorScope;
 use crate::job::task::Task;
-use crate::job::workload::{LoraTarget, StatePrecision};
+use crate::job::workload::{LoraTarget, Optimizer, StatePrecision};
 
 /// Tensors and elements (320 blocks of 65,536) per launch of a fused multi-tensor kernel.
 ///
@@ -24,7 +24,8 @@ pub(super) fn count(job: &Job, ledger: &mut Ledger) {
     let copied = w.state_precision == StatePrecision::Fp32 && w.precision.mixed();
     let copies = if copied { w.precision.bytes() } else { 0.0 };
     // read the gradient; read and write the weight and the states; write the 16-bit copy
-    let bytes = weight + 2.0 * weight + 2.0 * w.optimizer.state_bytes(w.state_precision) + copies;
+    let states = state_bytes(job, ledger.stage);
+    let bytes = (3.0 + w.optimizer.extra_numbers()) * weight + 2.0 * states + copies;
     let launches = (tensors(&job.architecture) / p.pp as f64 / TENSORS_PER_LAUNCH)
         .max(updated / ELEMENTS_PER_LAUNCH);
     ledger.ops.push(Op {
@@ -33,8 +34,29 @@ pub(super) fn count(job: &Job, ledger: &mut Ledger) {
         count: 1.0,
         flops: Flops::ZERO,
         bytes: Bytes::new(updated * bytes),
-        kernels: launches.ceil(),
+        kernels: w.optimizer.kernels() * launches.ceil(),
     });
+}
+
+/// Bytes of optimizer state a trained parameter of a stage; the mean of Muon's matrices and of what AdamW updates.
+pub(crate) fn state_bytes(job: &Job, stage: u64) -> f64 {
+    let w = &job.workload;
+    let of = |optimizer: Optimizer| optimizer.state_bytes(w.state_precision);
+    match w.optimizer {
+        Optimizer::Muon => {
+            let held = stage_parameters(job, stage);
+            let matrices = held.projections / held.total();
+            matrices * of(Optimizer::Muon) + (1.0 - matrices) * of(Optimizer::AdamW)
+        }
+        optimizer @ (Optimizer::AdamW
+        | Optimizer::PagedAdamW
+        | Optimizer::Sgd
+        | Optimizer::Adafactor
+        | Optimizer::Adam8bit
+        | Optimizer::PagedAdam8bit
+        | Optimizer::Lion
+        | Optimizer::Lamb) => of(optimizer),
+    }
 }
 
 /// Input and output width of a feed-forward projection, all experts together; the mean of the layers.
@@ -161,8 +183,7 @@ pub(crate) fn stage_parameters(job: &Job, stage: u64) -> StageParameters {
     let beside_layers = shared as f64 / tp_attention;
     let decoders = p.stage_layers(a, stage) as f64;
     let projections = plain_layers as f64 * (attention + ffn) + decoders * cross;
-    let layers =
-        projections + plain_layers as f64 * norms + decoders * cross_norm + beside_layers;
+    let layers = projections + plain_layers as f64 * norms + decoders * cross_norm + beside_layers;
     let padding = (a.padded_vocab() - a.vocab_size) * a.embedding_size;
     let embedding = if stage == 0 { all.embedding + padding } else { 0 };
     // a tied output projection on another stage than the embedding is a second copy
@@ -257,6 +278,10 @@ mod tests {
         };
         assert_eq!(bytes(", precision = 'bf16'"), 30.0);
         assert_eq!(bytes(", precision = 'bf16', state_precision = 'bf16'"), 14.0);
+        // Lion has one moment; LAMB moves five more numbers
+        assert_eq!(bytes(", precision = 'bf16', optimizer = 'lion'"), 22.0);
+        assert_eq!(bytes(", precision = 'bf16', optimizer = 'lamb'"), 50.0);
+        assert_eq!(bytes(", precision = 'bf16', optimizer = 'paged_adamw_32bit'"), 30.0);
         // quantized moments stay as they are: 2 + 2 · 2 + 2 · (2 + 8 / 2048)
         let quantized = ", precision = 'bf16', state_precision = 'bf16', optimizer = 'adam8bit'";
         assert_eq!(bytes(quantized), 10.0 + 16.0 / 2048.0);

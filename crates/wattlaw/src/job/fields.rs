@@ -164,7 +164,7 @@ fields! {
         epochs: Number "Passes over the examples, in place of tokens",
         examples: Count "Sequences in the data",
         precision: Word "Number format of products: fp32, tf32, fp16, bf16 or fp8; bf16 when absent, fp16 where the GPU has no bf16",
-        optimizer: Word "Update rule: adamw, sgd, adafactor or adam8bit; adamw when absent",
+        optimizer: Word "Update rule: adamw, sgd, adafactor, adam8bit, lion, lamb, muon, paged-adamw or paged-adam8bit; adamw when absent. Paged states count on the GPU, and their moves to the host do not count",
         checkpointing: Word "Activation checkpointing: none, selective or full; none when absent",
         attention: Word "Attention kernel: flash or eager; flash when absent",
         task: Word "Training task: masked-lm, causal-lm or classification; the family's default when absent",

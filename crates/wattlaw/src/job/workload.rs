@@ -57,23 +57,69 @@ pub enum Optimizer {
     Adafactor,
     /// Adam with moments quantised to 8 bits.
     Adam8bit,
+    /// [`Self::AdamW`] with states in managed memory, which the driver may move to the host; the moves are not counted.
+    PagedAdamW,
+    /// [`Self::Adam8bit`] likewise.
+    PagedAdam8bit,
+    /// Lion: one momentum a parameter (Chen et al. 2023).
+    Lion,
+    /// LAMB: Adam's moments, and a step scaled by the norms of each tensor and its update (You et al. 2020).
+    Lamb,
+    /// Muon: one momentum a weight of the layers' matrices, orthogonalized before each update; embeddings, head, norms
+    /// and biases by AdamW (Jordan et al. 2024; `torch.optim.Muon`).
+    Muon,
 }
 
 words!(Optimizer, "optimizer": AdamW = "adamw" | "adam", Sgd = "sgd", Adafactor = "adafactor",
-    Adam8bit = "adam8bit" | "adamw8bit" | "adam-8bit" | "adamw-8bit");
+    Adam8bit = "adam8bit" | "adamw8bit" | "adam-8bit" | "adamw-8bit",
+    PagedAdamW = "paged-adamw" | "paged-adamw-32bit", PagedAdam8bit = "paged-adam8bit" | "paged-adamw-8bit",
+    Lion = "lion" | "lion-32bit", Lamb = "lamb", Muon = "muon");
 
 impl Optimizer {
     /// Bytes of optimizer state a parameter, without the master copy of the weights; moments in 16 bits take half,
-    /// quantized ones stay as they are.
+    /// quantized ones stay as they are. Of Muon, of a weight of a matrix.
     ///
     /// Source: the optimizers' papers (Loshchilov and Hutter 2019; Shazeer and Stern 2018, whose factors are
     /// O(rows + columns); Dettmers et al. 2022, block size 2048 with one 32-bit scale a block).
     pub(crate) const fn state_bytes(self, precision: StatePrecision) -> f64 {
         match self {
-            Self::AdamW => 2.0 * precision.bytes(),
-            Self::Sgd => precision.bytes(),
+            Self::AdamW | Self::PagedAdamW | Self::Lamb => 2.0 * precision.bytes(),
+            Self::Sgd | Self::Lion | Self::Muon => precision.bytes(),
             Self::Adafactor => 0.005 * precision.bytes(),
-            Self::Adam8bit => 2.0 + 2.0 * 4.0 / 2048.0,
+            Self::Adam8bit | Self::PagedAdam8bit => 2.0 + 2.0 * 4.0 / 2048.0,
+        }
+    }
+
+    /// Numbers a parameter that the update moves beside gradient, weight and states.
+    ///
+    /// LAMB writes its update, reads it and the weight for their norms, and reads both again to scale the step
+    /// (NVIDIA apex, `multi_tensor_lamb.cu`).
+    pub(crate) const fn extra_numbers(self) -> f64 {
+        match self {
+            Self::Lamb => 5.0,
+            Self::AdamW
+            | Self::PagedAdamW
+            | Self::Sgd
+            | Self::Adafactor
+            | Self::Adam8bit
+            | Self::PagedAdam8bit
+            | Self::Lion
+            | Self::Muon => 0.0,
+        }
+    }
+
+    /// Fused kernels of an update: LAMB has one for the update, two for the norms and one for the step.
+    pub(crate) const fn kernels(self) -> f64 {
+        match self {
+            Self::Lamb => 4.0,
+            Self::AdamW
+            | Self::PagedAdamW
+            | Self::Sgd
+            | Self::Adafactor
+            | Self::Adam8bit
+            | Self::PagedAdam8bit
+            | Self::Lion
+            | Self::Muon => 1.0,
         }
     }
 }

@@ -84,6 +84,7 @@ impl MemoryPart {
             OpKind::ExpertWeights => Self::Weights,
             OpKind::Dequantization => Self::Temporaries,
             OpKind::Optimizer => Self::Optimizer,
+            OpKind::Orthogonalization => Self::Temporaries,
             OpKind::Collective(collective) => match collective.role {
                 CollectiveRole::TensorParallelActivations
                 | CollectiveRole::TensorParallelEmbedding
@@ -93,6 +94,7 @@ impl MemoryPart {
                 | CollectiveRole::GradientReductionBetweenGroups
                 | CollectiveRole::TiedEmbeddingGradients => Self::Gradients,
                 CollectiveRole::ParameterGather => Self::Weights,
+                CollectiveRole::MomentumGather => Self::Temporaries,
             },
         }
     }

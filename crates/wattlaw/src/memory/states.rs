@@ -2,7 +2,7 @@
 
 use super::recipe::{Recipe, Units};
 use crate::base::units::Bytes;
-use crate::cost::optimizer::{stage_parameters, trained_parameters};
+use crate::cost::optimizer::{stage_parameters, state_bytes, trained_parameters};
 use crate::job::Job;
 use crate::job::parallelism::DataParallel;
 use crate::job::task::Task;
@@ -22,7 +22,7 @@ pub(super) struct States {
     pub whole_gradient: Bytes,
     /// The largest projection of quantized weights, in the computing precision for the time of its product.
     pub dequantized: Bytes,
-    /// Copies that AdamW's update makes.
+    /// Copies that AdamW's or Muon's update makes.
     pub update: Bytes,
 }
 
@@ -35,10 +35,10 @@ struct PerParameter {
 }
 
 impl PerParameter {
-    fn for_job(job: &Job, recipe: &Recipe) -> Self {
+    fn for_stage(job: &Job, stage: u64, recipe: &Recipe) -> Self {
         let w = &job.workload;
         let mixed = w.precision.mixed();
-        let states = w.optimizer.state_bytes(w.state_precision);
+        let states = state_bytes(job, stage);
         if w.state_precision == StatePrecision::Bf16 {
             let bytes = w.state_precision.bytes();
             return Self { weight: bytes, gradient: bytes, optimizer: states };
@@ -73,7 +73,7 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     let held = stage_parameters(job, stage);
     let trained = trained_parameters(job, stage);
     let frozen = if w.lora.is_some() { held.stored_bytes(job) } else { 0.0 };
-    let per = PerParameter::for_job(job, recipe);
+    let per = PerParameter::for_stage(job, stage, recipe);
     let shards = |sharded: bool| if sharded { p.shard_group as f64 } else { 1.0 };
     let of_weights = shards(p.data.shards_parameters());
     let computing = w.precision.bytes();
@@ -139,10 +139,16 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
                 computing * largest_projection(job)
             }
         }),
-        update: Bytes::new(if w.optimizer == Optimizer::AdamW {
-            updated * recipe.update_copies * w.state_precision.bytes()
-        } else {
-            0.0
+        update: Bytes::new(match w.optimizer {
+            Optimizer::AdamW => updated * recipe.update_copies * w.state_precision.bytes(),
+            Optimizer::Muon => orthogonalized_matrix(job),
+            Optimizer::PagedAdamW
+            | Optimizer::Sgd
+            | Optimizer::Adafactor
+            | Optimizer::Adam8bit
+            | Optimizer::PagedAdam8bit
+            | Optimizer::Lion
+            | Optimizer::Lamb => 0.0,
         }),
     }
 }
@@ -152,6 +158,14 @@ pub(super) fn unsplit_activation(job: &Job) -> Bytes {
     let w = &job.workload;
     let width = job.architecture.hidden_size as f64;
     Bytes::new(w.micro_positions() as f64 * width * w.precision.bytes())
+}
+
+/// What Muon holds while it orthogonalizes the largest matrix, of m × n weights with m below n, in bytes: the momentum
+/// with the gradient in 32 bits, two factors of m · n and two of m · m in bfloat16.
+fn orthogonalized_matrix(job: &Job) -> f64 {
+    let a = &job.architecture;
+    let least = a.hidden_size.min(a.ffn_size / job.parallelism.tp) as f64;
+    (4.0 + 2.0 * 2.0) * largest_projection(job) + 2.0 * 2.0 * least * least
 }
 
 /// Parameters of a layer's largest projection on one GPU.

@@ -23,6 +23,7 @@ mod ols;
 mod power_limit;
 mod properties;
 mod published;
+mod quantized;
 mod readers;
 mod records;
 mod roofline;

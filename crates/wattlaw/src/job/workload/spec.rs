@@ -138,7 +138,7 @@ impl WorkloadSpec {
             micro_batch: positive("micro_batch", self.micro_batch, None, MAX_SEQUENCES)?,
             grad_accum: positive("grad_accum", self.grad_accum, Some(1), MAX_SEQUENCES)?,
             precision,
-            optimizer: self.optimizer.unwrap_or(Optimizer::AdamW),
+            optimizer: self.optimizer()?,
             checkpointing: self.checkpointing.unwrap_or(Checkpointing::None),
             attention: self.attention.unwrap_or(AttentionKernel::Flash),
             task: self.task(architecture)?,
@@ -163,6 +163,19 @@ impl WorkloadSpec {
             ));
         }
         Ok(states)
+    }
+
+    /// Muon updates whole matrices; adapters are trained by others.
+    fn optimizer(&self) -> Result<Optimizer> {
+        let optimizer = self.optimizer.unwrap_or(Optimizer::AdamW);
+        if optimizer == Optimizer::Muon && self.lora.is_some() {
+            return Err(Error::invalid(
+                "optimizer",
+                optimizer,
+                "adapters are not orthogonalized; use adamw with lora_rank",
+            ));
+        }
+        Ok(optimizer)
     }
 
     /// Only frozen weights are stored quantized, and only adapters leave weights frozen.
