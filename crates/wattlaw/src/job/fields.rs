@@ -226,7 +226,7 @@ const ADAPTERS: &[Field] = &[
         key: "lora",
         column: "lora_targets",
         kind: FieldKind::Words,
-        about: "Adapted projections: q, k, v, o, gate, up, down; q and v when absent",
+        about: "Adapted projections: q, k, v, o, gate, up, down, or all-linear for all of them; q and v when absent",
         get: |job| {
             let targets = &job.workload.lora.as_ref()?.targets;
             let names: Vec<&str> = targets.iter().map(|target| target.name()).collect();
@@ -238,7 +238,7 @@ const ADAPTERS: &[Field] = &[
             })?;
             let names = text.split(|c: char| c == ',' || c.is_whitespace());
             let names = names.filter(|name| !name.is_empty());
-            lora.targets = names.map(str::parse).collect::<Result<Vec<LoraTarget>>>()?;
+            lora.targets = LoraTarget::list(names)?;
             Ok(())
         },
         copy: |job, from| job.workload.lora.clone_from(&from.workload.lora),
@@ -393,6 +393,18 @@ mod tests {
         assert_eq!(fails("gpus", "-1"), "gpus is `-1`, but it must be a whole number from 0");
         assert!(fails("strategy", "xyz").starts_with("unknown strategy `xyz`; accepted: `single`"));
         assert!(fails("lora_targets", "q").starts_with("lora_rank is missing"));
+        let set = |text: &str| {
+            let mut job = JobSpec::default();
+            job.workload.lora = Some(Lora { rank: 8, targets: Vec::new() });
+            let field = fields().find(|field| field.column == "lora_targets").unwrap();
+            (field.set)(&mut job, text).unwrap();
+            job.workload.lora.unwrap().targets
+        };
+        assert_eq!(set("all-linear"), LoraTarget::ALL);
+        assert_eq!(set("q, down"), [LoraTarget::Query, LoraTarget::Down]);
+        let written = "workload.lora = { rank = 8, targets = ['all-linear'] }";
+        let lora = JobSpec::from_toml(written).unwrap().workload.lora.unwrap();
+        assert_eq!(lora.targets, LoraTarget::ALL);
         let mut job = JobSpec::default();
         let limit = fields().find(|field| field.column == "power_limit_w").unwrap();
         (limit.set)(&mut job, "250 W").unwrap();

@@ -239,9 +239,36 @@ words!(LoraTarget, "LoRA target": Query = "q" | "q-proj" | "query", Key = "k" | 
 pub struct Lora {
     /// Rank of each adapter.
     pub rank: u64,
-    /// Adapted projections; query and value when empty, as in the paper.
-    #[serde(default)]
+    /// Adapted projections; query and value when empty, as in the paper. Files may say `all-linear` for all of them.
+    #[serde(default, deserialize_with = "lora_targets")]
     pub targets: Vec<LoraTarget>,
+}
+
+/// Reads a list of projections.
+fn lora_targets<'de, D: serde::Deserializer<'de>>(list: D) -> Result<Vec<LoraTarget>, D::Error> {
+    let words = Vec::<String>::deserialize(list)?;
+    LoraTarget::list(words.iter().map(String::as_str)).map_err(serde::de::Error::custom)
+}
+
+impl LoraTarget {
+    /// All projections, in the order of a layer.
+    pub const ALL: [Self; 7] =
+        [Self::Query, Self::Key, Self::Value, Self::Output, Self::Gate, Self::Up, Self::Down];
+
+    /// The projections that words name; `all-linear` is all of them (PEFT's word).
+    ///
+    /// # Errors
+    /// [`Error::Unknown`](crate::Error::Unknown) with the word that names none.
+    pub fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> crate::Result<Vec<Self>> {
+        let mut targets = Vec::new();
+        for word in words {
+            match word.trim().to_lowercase().replace('_', "-").as_str() {
+                "all-linear" => targets.extend(Self::ALL),
+                _ => targets.push(word.parse()?),
+            }
+        }
+        Ok(targets)
+    }
 }
 
 impl Lora {
