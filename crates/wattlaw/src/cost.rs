@@ -10,6 +10,7 @@ mod collectives;
 mod kind;
 mod layers;
 pub(crate) mod optimizer;
+mod orthogonalization;
 
 pub use collective::{Collective, CollectiveKind, CollectiveRole, Span};
 pub use kind::OpKind;
@@ -158,6 +159,7 @@ impl Ledger {
             Self { stage, micro_steps: job.workload.grad_accum, ops: Vec::with_capacity(96) };
         layers::count(job, attention, &mut ledger);
         optimizer::count(job, &mut ledger);
+        orthogonalization::count(job, &mut ledger);
         collectives::count(job, &mut ledger);
         ledger
     }

@@ -385,6 +385,32 @@ mod tests {
         assert!(memory.fits);
     }
 
+    /// Llama 2 7B has 32 layers of 4 · 4096² + 3 · 4096 · 11008 weights in projections; embedding, head and norms are the
+    /// rest.
+    #[test]
+    fn quantized_projections_take_the_bytes_of_their_format() {
+        let weights = |format: &str| {
+            let text = format!(
+                "model.name = 'llama-2-7b'
+                 workload = {{ steps = 1, seq_len = 512, micro_batch = 1, lora = {{ rank = 8 }}, quantization = '{format}' }}
+                 system = {{ gpu = 'a100-sxm4-80gb' }}"
+            );
+            Memory::for_job(&job(&text)).weights.value()
+        };
+        let adapters = 4.0 * 32.0 * 2.0 * 8.0 * 8192.0;
+        let projections = 32.0 * (4.0 * 4096.0 * 4096.0 + 3.0 * 4096.0 * 11008.0);
+        let others = 2.0 * (6_738_415_616.0 - projections);
+        for (format, bytes) in [
+            ("none", 2.0),
+            ("nf4", 0.5 + 1.0 / 64.0 + 4.0 / (64.0 * 256.0)),
+            ("gptq", 0.5 + 2.5 / 128.0),
+            ("int8", 1.0 + 4.0 / 4096.0),
+            ("fp8", 1.0),
+        ] {
+            assert_eq!(weights(format), adapters + others + bytes * projections, "{format}");
+        }
+    }
+
     #[test]
     fn the_worst_stage_decides() {
         let job = job("model.name = 'gpt2'

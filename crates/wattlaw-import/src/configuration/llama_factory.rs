@@ -37,10 +37,13 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<()> {
     if stage.is_some_and(|stage| !["sft", "pt"].contains(&stage.as_str())) {
         reader.unmodelled("stage", "this stage is counted as plain training of the one model");
     }
-    for key in ["use_galore", "use_apollo", "use_badam", "use_adam_mini", "use_muon"] {
+    for key in ["use_galore", "use_apollo", "use_badam", "use_adam_mini"] {
         let reason =
             "this optimizer is not modelled: adamw is counted unless --optimizer says another";
         reader.unmodelled_if_on(&[(key, reason)]);
+    }
+    if reader.flag("use_muon")? == Some(true) {
+        reader.state("optimizer", "muon", "use_muon");
     }
     if reader.flag("use_megatron_bridge")? == Some(true) {
         reader.state("framework", "megatron", "use_megatron_bridge");

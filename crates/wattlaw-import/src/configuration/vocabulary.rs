@@ -18,9 +18,13 @@ pub(super) fn optimizer(name: &str) -> Option<(&'static str, Option<&'static str
         | "fusedadam"
         | "distributedfusedadam"
         | "distributedfusedadamwithcosineannealing" => ("adamw", None),
-        "pagedadamw" | "pagedadamw32bit" => ("adamw", Some(paged)),
+        "pagedadamw" | "pagedadamw32bit" => ("paged-adamw", Some(paged)),
         "adamw8bit" | "adamwbnb8bit" | "adam8bit" | "adamwtorch8bit" => ("adam8bit", None),
-        "pagedadamw8bit" => ("adam8bit", Some(paged)),
+        "pagedadamw8bit" => ("paged-adam8bit", Some(paged)),
+        "lion" | "lion32bit" => ("lion", None),
+        "pagedlion32bit" => ("lion", Some(paged)),
+        "lamb" | "fusedlamb" => ("lamb", None),
+        "muon" => ("muon", None),
         "adafactor" => ("adafactor", None),
         "sgd" => ("sgd", None),
         "deepspeedcpuadam" | "cpuadam" => {
@@ -96,7 +100,9 @@ mod tests {
     fn optimizers_are_known_by_the_names_of_the_frameworks() {
         assert_eq!(optimizer("adamw_torch_fused"), Some(("adamw", None)));
         assert_eq!(optimizer("torch.optim.SGD"), Some(("sgd", None)));
-        assert_eq!(optimizer("paged_adamw_8bit").map(|(name, _)| name), Some("adam8bit"));
-        assert_eq!(optimizer("lion_32bit"), None);
+        assert_eq!(optimizer("paged_adamw_8bit").map(|(name, _)| name), Some("paged-adam8bit"));
+        assert_eq!(optimizer("lion_32bit"), Some(("lion", None)));
+        assert_eq!(optimizer("torch.optim.Muon"), Some(("muon", None)));
+        assert_eq!(optimizer("ademamix"), None);
     }
 }

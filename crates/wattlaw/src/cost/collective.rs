@@ -27,6 +27,8 @@ pub enum CollectiveRole {
     GradientReduction,
     /// Data parallelism: parameters gathered from the ranks that hold their shards (ZeRO, FSDP).
     ParameterGather,
+    /// Muon: momenta of sharded matrices gathered on the ranks that orthogonalize them.
+    MomentumGather,
     /// Hybrid sharding: gradient shards summed over the sharding groups.
     GradientReductionBetweenGroups,
     /// Pipeline parallelism: the gradient of a tied embedding, summed over the first stage and the one with the output
@@ -37,7 +39,7 @@ pub enum CollectiveRole {
 words!(CollectiveRole, "collective role":
     TensorParallelActivations = "tensor parallel", TensorParallelEmbedding = "embedding",
     TensorParallelLogits = "logits", PipelineActivations = "pipeline", GradientReduction = "gradients",
-    ParameterGather = "parameters", GradientReductionBetweenGroups = "gradients between groups",
+    ParameterGather = "parameters", MomentumGather = "momenta", GradientReductionBetweenGroups = "gradients between groups",
     TiedEmbeddingGradients = "tied embedding gradients");
 
 /// The pattern of a collective.
@@ -123,6 +125,7 @@ impl Collective {
                 CollectiveRole::PipelineActivations
                 | CollectiveRole::GradientReduction
                 | CollectiveRole::ParameterGather
+                | CollectiveRole::MomentumGather
                 | CollectiveRole::GradientReductionBetweenGroups
                 | CollectiveRole::TiedEmbeddingGradients => 1.0,
             },

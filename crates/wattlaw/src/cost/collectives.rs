@@ -11,7 +11,9 @@ use crate::base::units::{Bytes, Flops};
 use crate::job::Job;
 use crate::job::parallelism::{DataParallel, TensorScope};
 use crate::job::task::Task;
-use crate::job::workload::{Checkpointing, Framework, Precision, StatePrecision, Workload};
+use crate::job::workload::{
+    Checkpointing, Framework, Optimizer, Precision, StatePrecision, Workload,
+};
 
 /// Writes the collectives of one stage into the ledger.
 pub(super) fn count(job: &Job, ledger: &mut Ledger) {
@@ -280,15 +282,22 @@ fn data(job: &Job, ledger: &mut Ledger) {
         ranks_per_node: ranks_per_node(job, ranks, stride),
         span: span(job, ranks, stride),
     };
-    let gather = |parameters| {
+    let gather_bytes = |parameters, bytes| {
         let (role, kind) = (CollectiveRole::ParameterGather, CollectiveKind::AllGather);
         over(role, kind, parameters, bytes, p.shard_group, p.tp)
     };
+    let gather = |parameters| gather_bytes(parameters, bytes);
     let of_gradient = gradient_bytes(w, p.data);
     let reduce = |kind, parameters| {
         let ranks = if p.data.shards_gradients() { p.shard_group } else { p.dp };
         over(CollectiveRole::GradientReduction, kind, parameters, of_gradient, ranks, p.tp)
     };
+    if w.optimizer == Optimizer::Muon && p.data.shards_optimizer() {
+        // in bfloat16, on the ranks that update the matrices (Liu et al. 2025, arXiv 2502.16982, algorithm 1)
+        let (role, kind) = (CollectiveRole::MomentumGather, CollectiveKind::AllGather);
+        let matrices = stage_parameters(job, ledger.stage).projections;
+        push(ledger, Phase::Step, 1.0, over(role, kind, matrices, 2.0, p.shard_group, p.tp));
+    }
     match p.data {
         DataParallel::Single => {}
         DataParallel::Ddp => {
@@ -312,7 +321,7 @@ fn data(job: &Job, ledger: &mut Ledger) {
             push(ledger, Phase::Forward, 1.0, gather(held.root()));
             push(ledger, Phase::Backward, 1.0, scatter(trained_root));
             // the layers of an encoder and of a decoder differ; their mean has the bytes of all
-            let of_layer = gather((held.layers - held.beside_layers) / layers);
+            let of_layer = gather_bytes(1.0, held.layers_bytes(job) / layers);
             push(ledger, Phase::Forward, layers, of_layer);
             push(ledger, Phase::Backward, layers, of_layer);
             push(ledger, Phase::Backward, layers, scatter((trained - trained_root) / layers));

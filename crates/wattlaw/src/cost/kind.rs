@@ -18,6 +18,8 @@ pub enum OpKind {
     Norm,
     /// Query, key and value projections.
     QueryKeyValue,
+    /// Quantized weights of the projections, expanded to the computing precision.
+    Dequantization,
     /// Low-rank products of a LoRA adapter.
     Adapter,
     /// Rotary position embedding.
@@ -66,11 +68,49 @@ pub enum OpKind {
     Loss,
     /// Update of the weights.
     Optimizer,
+    /// Muon's products that orthogonalize the momentum of each matrix.
+    Orthogonalization,
     /// Communication among a group of GPUs.
     Collective(Collective),
 }
 
 impl OpKind {
+    /// Whether it is the product of a layer's projection, whose weights may be stored quantized.
+    pub(crate) const fn is_projection_of_layer(self) -> bool {
+        match self {
+            Self::QueryKeyValue
+            | Self::AttentionOutput
+            | Self::CrossQuery
+            | Self::CrossKeyValue
+            | Self::CrossOutput
+            | Self::Router
+            | Self::FfnUp
+            | Self::FfnGateAndUp
+            | Self::FfnDown => true,
+            Self::PatchProjection
+            | Self::Embedding
+            | Self::EmbeddingProjection
+            | Self::Norm
+            | Self::Dequantization
+            | Self::Adapter
+            | Self::Rotary
+            | Self::AttentionCore { causal: _ }
+            | Self::FfnActivation
+            | Self::ExpertWeights
+            | Self::Residual
+            | Self::FinalNorm
+            | Self::MaskedLmTransform
+            | Self::OutputProjection
+            | Self::Pooler
+            | Self::Classifier
+            | Self::Logits
+            | Self::Loss
+            | Self::Optimizer
+            | Self::Orthogonalization
+            | Self::Collective(_) => false,
+        }
+    }
+
     /// The name used in tables and JSON.
     pub const fn name(self) -> &'static str {
         match self {
@@ -79,6 +119,7 @@ impl OpKind {
             Self::EmbeddingProjection => "embedding projection",
             Self::Norm => "norm",
             Self::QueryKeyValue => "query, key, value",
+            Self::Dequantization => "dequantization",
             Self::Adapter => "adapter",
             Self::Rotary => "rotary",
             Self::AttentionCore { causal: _ } => "attention core",
@@ -101,6 +142,7 @@ impl OpKind {
             Self::Logits => "logits",
             Self::Loss => "loss",
             Self::Optimizer => "optimizer",
+            Self::Orthogonalization => "orthogonalization",
             Self::Collective(collective) => collective.role.name(),
         }
     }

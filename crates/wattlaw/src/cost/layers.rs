@@ -199,6 +199,9 @@ impl<'a> Writer<'a> {
         if recompute {
             self.push(kind, Phase::Recompute, count, flops, traffic + weight, kernels);
         }
+        if kind.is_projection_of_layer() {
+            self.dequantization(count, recompute, inner, inner * outer, kernels);
+        }
         if self.frozen {
             self.push(kind, Phase::Backward, count, flops, traffic + weight, kernels);
         } else {
@@ -211,6 +214,27 @@ impl<'a> Writer<'a> {
                 2.0 * kernels,
             );
         }
+    }
+
+    /// Quantized weights of `matrices` projections with `inner` inputs are read, and written in the computing precision
+    /// for each product: forward, again where it is recomputed, and for the gradient of the input.
+    fn dequantization(
+        &mut self,
+        count: f64,
+        recompute: bool,
+        inner: f64,
+        weights: f64,
+        matrices: f64,
+    ) {
+        let format = self.w.quantization;
+        let Some(stored) = format.stored_bytes(inner) else { return };
+        let bytes = weights * (stored + self.act);
+        let kernels = matrices * format.dequantization_kernels();
+        self.push(OpKind::Dequantization, Phase::Forward, count, 0.0, bytes, kernels);
+        if recompute {
+            self.push(OpKind::Dequantization, Phase::Recompute, count, 0.0, bytes, kernels);
+        }
+        self.push(OpKind::Dequantization, Phase::Backward, count, 0.0, bytes, kernels);
     }
 
     /// The two low-rank products of the adapter of `target`, where there is one (Hu et al. 2021); forward and backward
@@ -514,6 +538,8 @@ impl<'a> Writer<'a> {
         if weights > 1.0 {
             // all experts' weights are read; the product above counted those of one
             let idle = (weights - 1.0) * (projections + 1.0) * h * f * self.act;
+            // the products' kernels are those of all experts
+            self.dequantization(count, full, h, idle / self.act, 0.0);
             self.push(OpKind::ExpertWeights, Phase::Forward, count, 0.0, idle, 0.0);
             self.push(OpKind::ExpertWeights, Phase::Backward, count, 0.0, 2.0 * idle, 0.0);
         }
@@ -672,6 +698,30 @@ mod tests {
         assert_eq!(counted("flash", AttentionFlops::Full), of_pairs(2.0 * 64.0 + 16.0));
         assert_eq!(counted("flash", AttentionFlops::Causal), of_pairs(2.0 * 32.0 + 14.0));
         assert_eq!(counted("eager", AttentionFlops::Full), of_pairs(3.0 * 64.0));
+    }
+
+    /// A layer of width 64 has projections of 64 × 64 (query, output), 64 × 32 (key, value) and 64 × 12 (gate, up, down):
+    /// 14,592 weights. Each is read in 0.5 + (1 + 4 / 256) / 64 bytes and written in 2, in the forward pass, in its
+    /// repetition and for the gradient of its input; seven matrices take three kernels each.
+    #[test]
+    fn quantized_weights_are_expanded_for_every_product() {
+        let model = "family = 'llama', kv_heads = 2";
+        let expanded = |workload: &str, phase| {
+            let cost = Cost::count(&job(model, workload), AttentionFlops::Full);
+            let totals = cost.stages[0]
+                .per_step(|op| op.kind == OpKind::Dequantization && op.phase == phase);
+            (totals.bytes.value(), totals.kernels)
+        };
+        let lora = "precision = 'bf16', framework = 'megatron', lora = { rank = 2 }";
+        assert_eq!(expanded(lora, Phase::Forward), (0.0, 0.0));
+        let full = format!("{lora}, checkpointing = 'full', quantization = 'nf4'");
+        let weight = 2.0 + 0.5 + (1.0 + 4.0 / 256.0) / 64.0;
+        for phase in [Phase::Forward, Phase::Recompute, Phase::Backward] {
+            assert_eq!(expanded(&full, phase), (3.0 * 14_592.0 * weight, 3.0 * 7.0 * 3.0));
+        }
+        let kept = format!("{lora}, quantization = 'fp8'");
+        assert_eq!(expanded(&kept, Phase::Recompute), (0.0, 0.0));
+        assert_eq!(expanded(&kept, Phase::Backward), (3.0 * 14_592.0 * 3.0, 3.0 * 7.0));
     }
 
     #[test]

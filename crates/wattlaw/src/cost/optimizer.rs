@@ -6,7 +6,7 @@ use crate::job::Job;
 use crate::job::model::Architecture;
 use crate::job::parallelism::TensorScope;
 use crate::job::task::Task;
-use crate::job::workload::{LoraTarget, StatePrecision};
+use crate::job::workload::{LoraTarget, Optimizer, StatePrecision};
 
 /// Tensors and elements (320 blocks of 65,536) per launch of a fused multi-tensor kernel.
 ///
@@ -24,7 +24,8 @@ pub(super) fn count(job: &Job, ledger: &mut Ledger) {
     let copied = w.state_precision == StatePrecision::Fp32 && w.precision.mixed();
     let copies = if copied { w.precision.bytes() } else { 0.0 };
     // read the gradient; read and write the weight and the states; write the 16-bit copy
-    let bytes = weight + 2.0 * weight + 2.0 * w.optimizer.state_bytes(w.state_precision) + copies;
+    let states = state_bytes(job, ledger.stage);
+    let bytes = (3.0 + w.optimizer.extra_numbers()) * weight + 2.0 * states + copies;
     let launches = (tensors(&job.architecture) / p.pp as f64 / TENSORS_PER_LAUNCH)
         .max(updated / ELEMENTS_PER_LAUNCH);
     ledger.ops.push(Op {
@@ -33,8 +34,29 @@ pub(super) fn count(job: &Job, ledger: &mut Ledger) {
         count: 1.0,
         flops: Flops::ZERO,
         bytes: Bytes::new(updated * bytes),
-        kernels: launches.ceil(),
+        kernels: w.optimizer.kernels() * launches.ceil(),
     });
+}
+
+/// Bytes of optimizer state a trained parameter of a stage; the mean of Muon's matrices and of what AdamW updates.
+pub(crate) fn state_bytes(job: &Job, stage: u64) -> f64 {
+    let w = &job.workload;
+    let of = |optimizer: Optimizer| optimizer.state_bytes(w.state_precision);
+    match w.optimizer {
+        Optimizer::Muon => {
+            let held = stage_parameters(job, stage);
+            let matrices = held.projections / held.total();
+            matrices * of(Optimizer::Muon) + (1.0 - matrices) * of(Optimizer::AdamW)
+        }
+        optimizer @ (Optimizer::AdamW
+        | Optimizer::PagedAdamW
+        | Optimizer::Sgd
+        | Optimizer::Adafactor
+        | Optimizer::Adam8bit
+        | Optimizer::PagedAdam8bit
+        | Optimizer::Lion
+        | Optimizer::Lamb) => of(optimizer),
+    }
 }
 
 /// Input and output width of a feed-forward projection, all experts together; the mean of the layers.
@@ -87,8 +109,12 @@ pub(crate) struct StageParameters {
     pub layers: f64,
     /// Final norms and position biases, which belong to no layer.
     pub beside_layers: f64,
+    /// Projections of [`Self::layers`], which may be stored quantized; their biases, below 0.1 % of them, count too.
+    pub projections: f64,
     /// The largest layer, which FSDP gathers whole.
     pub largest_layer: f64,
+    /// Its projections.
+    pub largest_layer_projections: f64,
 }
 
 impl StageParameters {
@@ -96,9 +122,34 @@ impl StageParameters {
         self.vocabulary + self.layers
     }
 
+    /// Bytes of all frozen weights, with quantized projections.
+    pub(crate) fn stored_bytes(&self, job: &Job) -> f64 {
+        stored_bytes(job, self.total(), self.projections)
+    }
+
+    /// Bytes of the weights of the layers as they are stored and gathered, without what belongs to no layer.
+    pub(crate) fn layers_bytes(&self, job: &Job) -> f64 {
+        stored_bytes(job, self.layers - self.beside_layers, self.projections)
+    }
+
+    /// Bytes of the largest layer as it is stored and gathered.
+    pub(crate) fn largest_layer_bytes(&self, job: &Job) -> f64 {
+        stored_bytes(job, self.largest_layer, self.largest_layer_projections)
+    }
+
     /// FSDP's root unit: what no layer holds.
     pub(crate) const fn root(&self) -> f64 {
         self.vocabulary + self.beside_layers
+    }
+}
+
+/// Bytes of `parameters` of which `projections` may be quantized.
+fn stored_bytes(job: &Job, parameters: f64, projections: f64) -> f64 {
+    let computing = job.workload.precision.bytes();
+    let inner = job.architecture.hidden_size as f64;
+    match job.workload.quantization.stored_bytes(inner) {
+        None => computing * parameters,
+        Some(stored) => computing * (parameters - projections) + stored * projections,
     }
 }
 
@@ -115,23 +166,24 @@ pub(crate) fn stage_parameters(job: &Job, stage: u64) -> StageParameters {
     let key_value = (2 * a.kv_width() * (a.hidden_size + biases)) as f64;
     let share_of_rank = p.kv_heads_of_rank(a) as f64 / a.kv_heads as f64;
     let replicated = key_value * (share_of_rank - 1.0 / tp_attention);
-    let attention =
-        (all.attention_per_layer + all.norm_per_layer) as f64 / tp_attention + replicated;
+    let norms = all.norm_per_layer as f64 / tp_attention;
+    let attention = all.attention_per_layer as f64 / tp_attention + replicated;
     let ffn = all.ffn_per_layer as f64 / tp;
     let plain_layers = p.stage_layers(a, stage) + a.encoder_layers;
-    let cross = if all.cross_attention_per_layer > 0 {
-        // with its norm, the third of a decoder layer
-        (all.cross_attention_per_layer + all.norm_per_layer / 2) as f64 / tp_attention + replicated
+    // the norm of cross-attention is the third of a decoder layer
+    let (cross, cross_norm) = if all.cross_attention_per_layer > 0 {
+        let projections = all.cross_attention_per_layer as f64 / tp_attention + replicated;
+        (projections, (all.norm_per_layer / 2) as f64 / tp_attention)
     } else {
-        0.0
+        (0.0, 0.0)
     };
     let last = stage == p.head_stage(a);
     // position biases and final norms belong to no layer
     let shared = if last { all.beside_layers } else { 0 };
     let beside_layers = shared as f64 / tp_attention;
-    let layers = plain_layers as f64 * (attention + ffn)
-        + p.stage_layers(a, stage) as f64 * cross
-        + beside_layers;
+    let decoders = p.stage_layers(a, stage) as f64;
+    let projections = plain_layers as f64 * (attention + ffn) + decoders * cross;
+    let layers = projections + plain_layers as f64 * norms + decoders * cross_norm + beside_layers;
     let padding = (a.padded_vocab() - a.vocab_size) * a.embedding_size;
     let embedding = if stage == 0 { all.embedding + padding } else { 0 };
     // a tied output projection on another stage than the embedding is a second copy
@@ -145,7 +197,9 @@ pub(crate) fn stage_parameters(job: &Job, stage: u64) -> StageParameters {
         vocabulary: (embedding + head) as f64 / tp_attention,
         layers,
         beside_layers,
-        largest_layer: attention + ffn + cross,
+        projections,
+        largest_layer: attention + norms + ffn + cross + cross_norm,
+        largest_layer_projections: attention + ffn + cross,
     }
 }
 
@@ -224,6 +278,10 @@ mod tests {
         };
         assert_eq!(bytes(", precision = 'bf16'"), 30.0);
         assert_eq!(bytes(", precision = 'bf16', state_precision = 'bf16'"), 14.0);
+        // Lion has one moment; LAMB moves five more numbers
+        assert_eq!(bytes(", precision = 'bf16', optimizer = 'lion'"), 22.0);
+        assert_eq!(bytes(", precision = 'bf16', optimizer = 'lamb'"), 50.0);
+        assert_eq!(bytes(", precision = 'bf16', optimizer = 'paged_adamw_32bit'"), 30.0);
         // quantized moments stay as they are: 2 + 2 · 2 + 2 · (2 + 8 / 2048)
         let quantized = ", precision = 'bf16', state_precision = 'bf16', optimizer = 'adam8bit'";
         assert_eq!(bytes(quantized), 10.0 + 16.0 / 2048.0);

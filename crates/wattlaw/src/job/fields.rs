@@ -164,13 +164,13 @@ fields! {
         epochs: Number "Passes over the examples, in place of tokens",
         examples: Count "Sequences in the data",
         precision: Word "Number format of products: fp32, tf32, fp16, bf16 or fp8; bf16 when absent, fp16 where the GPU has no bf16",
-        optimizer: Word "Update rule: adamw, sgd, adafactor or adam8bit; adamw when absent",
+        optimizer: Word "Update rule: adamw, sgd, adafactor, adam8bit, lion, lamb, muon, paged-adamw or paged-adam8bit; adamw when absent. Paged states count on the GPU, and their moves to the host do not count",
         checkpointing: Word "Activation checkpointing: none, selective or full; none when absent",
         attention: Word "Attention kernel: flash or eager; flash when absent",
         task: Word "Training task: masked-lm, causal-lm or classification; the family's default when absent",
         labels: Whole "Labels of a classification; 2 when absent",
         state_precision: Word "Number format of updated weights and optimizer states: fp32, or bf16 without a 32-bit copy; fp32 when absent",
-        quantization: Word "Format of frozen weights: none, nf4, gptq, int8 or fp8; none when absent, and only none is modelled",
+        quantization: Word "Format of the frozen projections below adapters (lora_rank): none, nf4, gptq, int8 or fp8; none when absent",
         framework: Word "Software stack: accelerate, fsdp2, llm-foundry, megatron, megatron-deepspeed, deepspeed, nanotron, jax, pytorch or unknown, and a program within it after a slash, such as megatron/nemo-2024; unknown when absent. Time, power and memory depend on it, and so do the padding of the vocabulary, the precision of communicated gradients, full checkpointing, and the defaults of sequence parallelism and of the pipeline's partition",
     }
     parallelism {
@@ -226,7 +226,7 @@ const ADAPTERS: &[Field] = &[
         key: "lora",
         column: "lora_targets",
         kind: FieldKind::Words,
-        about: "Adapted projections: q, k, v, o, gate, up, down; q and v when absent",
+        about: "Adapted projections: q, k, v, o, gate, up, down, or all-linear for all of them; q and v when absent",
         get: |job| {
             let targets = &job.workload.lora.as_ref()?.targets;
             let names: Vec<&str> = targets.iter().map(|target| target.name()).collect();
@@ -238,7 +238,7 @@ const ADAPTERS: &[Field] = &[
             })?;
             let names = text.split(|c: char| c == ',' || c.is_whitespace());
             let names = names.filter(|name| !name.is_empty());
-            lora.targets = names.map(str::parse).collect::<Result<Vec<LoraTarget>>>()?;
+            lora.targets = LoraTarget::list(names)?;
             Ok(())
         },
         copy: |job, from| job.workload.lora.clone_from(&from.workload.lora),
@@ -412,6 +412,18 @@ mod tests {
         assert_eq!(fails("gpus", "-1"), "gpus is `-1`, but it must be a whole number from 0");
         assert!(fails("strategy", "xyz").starts_with("unknown strategy `xyz`; accepted: `single`"));
         assert!(fails("lora_targets", "q").starts_with("lora_rank is missing"));
+        let set = |text: &str| {
+            let mut job = JobSpec::default();
+            job.workload.lora = Some(Lora { rank: 8, targets: Vec::new() });
+            let field = fields().find(|field| field.column == "lora_targets").unwrap();
+            (field.set)(&mut job, text).unwrap();
+            job.workload.lora.unwrap().targets
+        };
+        assert_eq!(set("all-linear"), LoraTarget::ALL);
+        assert_eq!(set("q, down"), [LoraTarget::Query, LoraTarget::Down]);
+        let written = "workload.lora = { rank = 8, targets = ['all-linear'] }";
+        let lora = JobSpec::from_toml(written).unwrap().workload.lora.unwrap();
+        assert_eq!(lora.targets, LoraTarget::ALL);
         let mut job = JobSpec::default();
         let limit = fields().find(|field| field.column == "power_limit_w").unwrap();
         (limit.set)(&mut job, "250 W").unwrap();

@@ -57,23 +57,69 @@ pub enum Optimizer {
     Adafactor,
     /// Adam with moments quantised to 8 bits.
     Adam8bit,
+    /// [`Self::AdamW`] with states in managed memory, which the driver may move to the host; the moves are not counted.
+    PagedAdamW,
+    /// [`Self::Adam8bit`] likewise.
+    PagedAdam8bit,
+    /// Lion: one momentum a parameter (Chen et al. 2023).
+    Lion,
+    /// LAMB: Adam's moments, and a step scaled by the norms of each tensor and its update (You et al. 2020).
+    Lamb,
+    /// Muon: one momentum a weight of the layers' matrices, orthogonalized before each update; embeddings, head, norms
+    /// and biases by AdamW (Jordan et al. 2024; `torch.optim.Muon`).
+    Muon,
 }
 
 words!(Optimizer, "optimizer": AdamW = "adamw" | "adam", Sgd = "sgd", Adafactor = "adafactor",
-    Adam8bit = "adam8bit" | "adamw8bit" | "adam-8bit" | "adamw-8bit");
+    Adam8bit = "adam8bit" | "adamw8bit" | "adam-8bit" | "adamw-8bit",
+    PagedAdamW = "paged-adamw" | "paged-adamw-32bit", PagedAdam8bit = "paged-adam8bit" | "paged-adamw-8bit",
+    Lion = "lion" | "lion-32bit", Lamb = "lamb", Muon = "muon");
 
 impl Optimizer {
     /// Bytes of optimizer state a parameter, without the master copy of the weights; moments in 16 bits take half,
-    /// quantized ones stay as they are.
+    /// quantized ones stay as they are. Of Muon, of a weight of a matrix.
     ///
     /// Source: the optimizers' papers (Loshchilov and Hutter 2019; Shazeer and Stern 2018, whose factors are
     /// O(rows + columns); Dettmers et al. 2022, block size 2048 with one 32-bit scale a block).
     pub(crate) const fn state_bytes(self, precision: StatePrecision) -> f64 {
         match self {
-            Self::AdamW => 2.0 * precision.bytes(),
-            Self::Sgd => precision.bytes(),
+            Self::AdamW | Self::PagedAdamW | Self::Lamb => 2.0 * precision.bytes(),
+            Self::Sgd | Self::Lion | Self::Muon => precision.bytes(),
             Self::Adafactor => 0.005 * precision.bytes(),
-            Self::Adam8bit => 2.0 + 2.0 * 4.0 / 2048.0,
+            Self::Adam8bit | Self::PagedAdam8bit => 2.0 + 2.0 * 4.0 / 2048.0,
+        }
+    }
+
+    /// Numbers a parameter that the update moves beside gradient, weight and states.
+    ///
+    /// LAMB writes its update, reads it and the weight for their norms, and reads both again to scale the step
+    /// (NVIDIA apex, `multi_tensor_lamb.cu`).
+    pub(crate) const fn extra_numbers(self) -> f64 {
+        match self {
+            Self::Lamb => 5.0,
+            Self::AdamW
+            | Self::PagedAdamW
+            | Self::Sgd
+            | Self::Adafactor
+            | Self::Adam8bit
+            | Self::PagedAdam8bit
+            | Self::Lion
+            | Self::Muon => 0.0,
+        }
+    }
+
+    /// Fused kernels of an update: LAMB has one for the update, two for the norms and one for the step.
+    pub(crate) const fn kernels(self) -> f64 {
+        match self {
+            Self::Lamb => 4.0,
+            Self::AdamW
+            | Self::PagedAdamW
+            | Self::Sgd
+            | Self::Adafactor
+            | Self::Adam8bit
+            | Self::PagedAdam8bit
+            | Self::Lion
+            | Self::Muon => 1.0,
         }
     }
 }
@@ -141,6 +187,35 @@ pub enum Quantization {
 words!(Quantization, "quantization": None = "none", Nf4 = "nf4" | "4bit" | "bnb-4bit", Gptq = "gptq",
     Int8 = "int8" | "8bit", Fp8 = "fp8");
 
+impl Quantization {
+    /// Bytes of one stored weight of a projection with `inner` inputs, scales included; `None` where weights are stored
+    /// as they are computed with.
+    ///
+    /// NF4 has an 8-bit constant a block of 64 weights and a 32-bit one a group of 256 of those (double quantization;
+    /// Dettmers et al. 2023, arXiv 2305.14314, section 3). GPTQ has a 16-bit scale and a 4-bit zero a group of 128
+    /// (AutoGPTQ's usual group). 8-bit integers have a 32-bit scale an output (LLM.int8(); Dettmers et al. 2022, arXiv
+    /// 2208.07339). 8-bit floats have one scale a tensor, which is not counted.
+    pub(crate) fn stored_bytes(self, inner: f64) -> Option<f64> {
+        match self {
+            Self::None => None,
+            Self::Nf4 => Some(0.5 + (1.0 + 4.0 / 256.0) / 64.0),
+            Self::Gptq => Some(0.5 + (2.0 + 0.5) / 128.0),
+            Self::Int8 => Some(1.0 + 4.0 / inner),
+            Self::Fp8 => Some(1.0),
+        }
+    }
+
+    /// Kernels that dequantize one projection: NF4's constants are dequantized and shifted before the weights
+    /// (bitsandbytes, `functional.py`, `dequantize_4bit`).
+    pub(crate) const fn dequantization_kernels(self) -> f64 {
+        match self {
+            Self::None => 0.0,
+            Self::Nf4 => 3.0,
+            Self::Gptq | Self::Int8 | Self::Fp8 => 1.0,
+        }
+    }
+}
+
 /// A linear projection that LoRA can adapt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // the variants are the usual names of the projections
@@ -164,9 +239,36 @@ words!(LoraTarget, "LoRA target": Query = "q" | "q-proj" | "query", Key = "k" | 
 pub struct Lora {
     /// Rank of each adapter.
     pub rank: u64,
-    /// Adapted projections; query and value when empty, as in the paper.
-    #[serde(default)]
+    /// Adapted projections; query and value when empty, as in the paper. Files may say `all-linear` for all of them.
+    #[serde(default, deserialize_with = "lora_targets")]
     pub targets: Vec<LoraTarget>,
+}
+
+/// Reads a list of projections.
+fn lora_targets<'de, D: serde::Deserializer<'de>>(list: D) -> Result<Vec<LoraTarget>, D::Error> {
+    let words = Vec::<String>::deserialize(list)?;
+    LoraTarget::list(words.iter().map(String::as_str)).map_err(serde::de::Error::custom)
+}
+
+impl LoraTarget {
+    /// All projections, in the order of a layer.
+    pub const ALL: [Self; 7] =
+        [Self::Query, Self::Key, Self::Value, Self::Output, Self::Gate, Self::Up, Self::Down];
+
+    /// The projections that words name; `all-linear` is all of them (PEFT's word).
+    ///
+    /// # Errors
+    /// [`Error::Unknown`](crate::Error::Unknown) with the word that names none.
+    pub fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> crate::Result<Vec<Self>> {
+        let mut targets = Vec::new();
+        for word in words {
+            match word.trim().to_lowercase().replace('_', "-").as_str() {
+                "all-linear" => targets.extend(Self::ALL),
+                _ => targets.push(word.parse()?),
+            }
+        }
+        Ok(targets)
+    }
 }
 
 impl Lora {
@@ -237,6 +339,8 @@ pub struct Workload {
     pub lora: Option<Lora>,
     /// Format of the weights that are updated, and of the optimizer's states.
     pub state_precision: StatePrecision,
+    /// Format of the frozen projections below adapters; embeddings, norms and head are stored as they are computed with.
+    pub quantization: Quantization,
     /// The software stack; the ledger takes the padding of the vocabulary, the precision of communicated gradients and
     /// what full checkpointing repeats from it.
     pub framework: Stack,
@@ -268,18 +372,17 @@ impl Workload {
             labels,
             lora: self.lora.clone(),
             state_precision: Some(self.state_precision).filter(|p| *p != StatePrecision::Fp32),
-            quantization: None,
+            quantization: Some(self.quantization).filter(|q| *q != Quantization::None),
             framework: Some(self.framework.clone()).filter(|stack| *stack != Stack::UNKNOWN),
         }
     }
 
-    /// The description with every field stated: [`Workload::spec`], the amount of training, and fields that have only one
-    /// modelled value.
+    /// The description with every field stated: [`Workload::spec`] and the amount of training.
     pub(crate) fn full_spec(&self) -> WorkloadSpec {
         let mut spec = WorkloadSpec {
             padding_share: Some(self.padding_share),
             state_precision: Some(self.state_precision),
-            quantization: Some(Quantization::None),
+            quantization: Some(self.quantization),
             framework: Some(self.framework.clone()),
             ..self.spec()
         };

@@ -82,7 +82,9 @@ impl MemoryPart {
             | OpKind::Classifier => Self::for_activation(op.phase),
             OpKind::Logits | OpKind::Loss => Self::Logits,
             OpKind::ExpertWeights => Self::Weights,
+            OpKind::Dequantization => Self::Temporaries,
             OpKind::Optimizer => Self::Optimizer,
+            OpKind::Orthogonalization => Self::Temporaries,
             OpKind::Collective(collective) => match collective.role {
                 CollectiveRole::TensorParallelActivations
                 | CollectiveRole::TensorParallelEmbedding
@@ -92,6 +94,7 @@ impl MemoryPart {
                 | CollectiveRole::GradientReductionBetweenGroups
                 | CollectiveRole::TiedEmbeddingGradients => Self::Gradients,
                 CollectiveRole::ParameterGather => Self::Weights,
+                CollectiveRole::MomentumGather => Self::Temporaries,
             },
         }
     }

@@ -112,7 +112,7 @@ fn together(states: &States, kept: &Activations) -> Moment {
         recomputed: Bytes::new(kept.first.recomputed.max(kept.last.recomputed)),
         logits: kept.logits.backward,
         communication: states.communication + states.whole_gradient,
-        temporaries: states.casts + states.update,
+        temporaries: states.casts + states.update + states.dequantized,
     }
 }
 
@@ -187,7 +187,7 @@ fn moments(
         temporaries: kept_casts + head_casts + new_gradient(output),
         ..loss
     };
-    let in_layers = kept_casts + one_cast + waiting + weight;
+    let in_layers = kept_casts + one_cast + waiting + weight + states.dequantized;
     let last_layer = Moment {
         activations: kept.layers + kept.embedding,
         recomputed: Bytes::new(kept.last.recomputed),

@@ -2,11 +2,11 @@
 
 use super::recipe::{Recipe, Units};
 use crate::base::units::Bytes;
-use crate::cost::optimizer::{stage_parameters, trained_parameters};
+use crate::cost::optimizer::{stage_parameters, state_bytes, trained_parameters};
 use crate::job::Job;
 use crate::job::parallelism::DataParallel;
 use crate::job::task::Task;
-use crate::job::workload::{Optimizer, Precision, StatePrecision};
+use crate::job::workload::{Optimizer, Precision, Quantization, StatePrecision};
 
 /// Model state of a GPU.
 pub(super) struct States {
@@ -20,7 +20,9 @@ pub(super) struct States {
     pub gathered_outside: Bytes,
     /// The whole gradient that FSDP accumulates under `no_sync`.
     pub whole_gradient: Bytes,
-    /// Copies that AdamW's update makes.
+    /// The largest projection of quantized weights, in the computing precision for the time of its product.
+    pub dequantized: Bytes,
+    /// Copies that AdamW's or Muon's update makes.
     pub update: Bytes,
 }
 
@@ -33,10 +35,10 @@ struct PerParameter {
 }
 
 impl PerParameter {
-    fn for_job(job: &Job, recipe: &Recipe) -> Self {
+    fn for_stage(job: &Job, stage: u64, recipe: &Recipe) -> Self {
         let w = &job.workload;
         let mixed = w.precision.mixed();
-        let states = w.optimizer.state_bytes(w.state_precision);
+        let states = state_bytes(job, stage);
         if w.state_precision == StatePrecision::Bf16 {
             let bytes = w.state_precision.bytes();
             return Self { weight: bytes, gradient: bytes, optimizer: states };
@@ -70,14 +72,14 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     let (w, p) = (&job.workload, &job.parallelism);
     let held = stage_parameters(job, stage);
     let trained = trained_parameters(job, stage);
-    let frozen = if w.lora.is_some() { held.total() } else { 0.0 };
-    let per = PerParameter::for_job(job, recipe);
+    let frozen = if w.lora.is_some() { held.stored_bytes(job) } else { 0.0 };
+    let per = PerParameter::for_stage(job, stage, recipe);
     let shards = |sharded: bool| if sharded { p.shard_group as f64 } else { 1.0 };
     let of_weights = shards(p.data.shards_parameters());
     let computing = w.precision.bytes();
     let accumulates = w.precision.mixed() && w.state_precision == StatePrecision::Fp32;
 
-    let mut weights = (trained * per.weight + frozen * computing) / of_weights;
+    let mut weights = (trained * per.weight + frozen) / of_weights;
     if accumulates && recipe.keeps_gathered(job) && w.lora.is_none() {
         weights = trained * (per.weight / p.shard_group as f64 + computing);
     }
@@ -101,7 +103,7 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
         let layers = p.stage_layers(&job.architecture, stage) + job.architecture.encoder_layers;
         let units = |root: f64, of_layers: f64| {
             let of_layers = of_layers.min(layers as f64);
-            computing * (root * held.root() + of_layers * held.largest_layer)
+            root * computing * held.root() + of_layers * held.largest_layer_bytes(job)
         };
         let Units { root, layers: of_layers } = recipe.gathered_outside;
         gathered_outside = units(root, of_layers);
@@ -131,10 +133,22 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
         communication: Bytes::new(communication),
         gathered_outside: Bytes::new(gathered_outside),
         whole_gradient: Bytes::new(whole_gradient),
-        update: Bytes::new(if w.optimizer == Optimizer::AdamW {
-            updated * recipe.update_copies * w.state_precision.bytes()
-        } else {
-            0.0
+        dequantized: Bytes::new(match w.quantization {
+            Quantization::None => 0.0,
+            Quantization::Nf4 | Quantization::Gptq | Quantization::Int8 | Quantization::Fp8 => {
+                computing * largest_projection(job)
+            }
+        }),
+        update: Bytes::new(match w.optimizer {
+            Optimizer::AdamW => updated * recipe.update_copies * w.state_precision.bytes(),
+            Optimizer::Muon => orthogonalized_matrix(job),
+            Optimizer::PagedAdamW
+            | Optimizer::Sgd
+            | Optimizer::Adafactor
+            | Optimizer::Adam8bit
+            | Optimizer::PagedAdam8bit
+            | Optimizer::Lion
+            | Optimizer::Lamb => 0.0,
         }),
     }
 }
@@ -144,6 +158,14 @@ pub(super) fn unsplit_activation(job: &Job) -> Bytes {
     let w = &job.workload;
     let width = job.architecture.hidden_size as f64;
     Bytes::new(w.micro_positions() as f64 * width * w.precision.bytes())
+}
+
+/// What Muon holds while it orthogonalizes the largest matrix, of m × n weights with m below n, in bytes: the momentum
+/// with the gradient in 32 bits, two factors of m · n and two of m · m in bfloat16.
+fn orthogonalized_matrix(job: &Job) -> f64 {
+    let a = &job.architecture;
+    let least = a.hidden_size.min(a.ffn_size / job.parallelism.tp) as f64;
+    (4.0 + 2.0 * 2.0) * largest_projection(job) + 2.0 * 2.0 * least * least
 }
 
 /// Parameters of a layer's largest projection on one GPU.

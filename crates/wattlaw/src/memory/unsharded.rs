@@ -41,7 +41,7 @@ impl Unsharded {
         let trained = if w.lora.is_some() { 0.0 } else { 1.0 };
         let computing = w.precision.bytes();
         let root = Bytes::new(computing * held.root());
-        let layer = Bytes::new(computing * held.largest_layer);
+        let layer = Bytes::new(held.largest_layer_bytes(job));
         let reduced = Bytes::new(REDUCED * trained * held.largest_layer);
         let layers = p.stage_layers(&job.architecture, stage) + job.architecture.encoder_layers;
         let ahead = if layers > 1 { layer } else { Bytes::ZERO };

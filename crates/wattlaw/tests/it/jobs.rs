@@ -12,7 +12,8 @@ use wattlaw::job::model::{Family, ModelSpec, ModelType};
 use wattlaw::job::parallelism::{ParallelismSpec, Schedule, TensorScope};
 use wattlaw::job::system::SystemSpec;
 use wattlaw::job::workload::{
-    AttentionKernel, Checkpointing, Lora, LoraTarget, Optimizer, Precision, WorkloadSpec,
+    AttentionKernel, Checkpointing, Lora, LoraTarget, Optimizer, Precision, Quantization,
+    WorkloadSpec,
 };
 use wattlaw::job::{Job, JobSpec};
 
@@ -131,6 +132,7 @@ struct Choices {
     attention: AttentionKernel,
     classify: bool,
     lora: Option<Lora>,
+    quantization: Quantization,
     micro_batch: u64,
 }
 
@@ -152,17 +154,20 @@ prop_compose! {
         precision in
             select(vec![Precision::Fp32, Precision::Tf32, Precision::Fp16, Precision::Bf16]),
         optimizer in select(
-            vec![Optimizer::AdamW, Optimizer::Sgd, Optimizer::Adafactor, Optimizer::Adam8bit]
+            vec![Optimizer::AdamW, Optimizer::Sgd, Optimizer::Adafactor, Optimizer::Adam8bit,
+                Optimizer::PagedAdamW, Optimizer::PagedAdam8bit, Optimizer::Lion, Optimizer::Lamb]
         ),
         checkpointing in
             select(vec![Checkpointing::None, Checkpointing::Selective, Checkpointing::Full]),
         attention in select(vec![AttentionKernel::Flash, AttentionKernel::Eager]),
         lora in proptest::option::weighted(0.3, loras()),
+        quantization in select(vec![Quantization::None, Quantization::Nf4, Quantization::Gptq,
+            Quantization::Int8, Quantization::Fp8]),
         micro_batch in 1..=8_u64,
     ) -> Choices {
         Choices {
             strategy, shard_group, mlp_only, sequence_parallel, precision, optimizer,
-            checkpointing, attention, classify, lora, micro_batch,
+            checkpointing, attention, classify, lora, quantization, micro_batch,
         }
     }
 }
@@ -233,6 +238,7 @@ fn workload(degrees: &Degrees, c: &Choices, amount: WorkloadSpec) -> WorkloadSpe
         attention: Some(c.attention),
         task: c.classify.then(|| "classification".to_owned()),
         lora: c.lora.clone(),
+        quantization: c.lora.as_ref().map(|_| c.quantization),
         ..amount
     }
 }

@@ -24,6 +24,7 @@ mod plan;
 mod power_limit;
 mod properties;
 mod published;
+mod quantized;
 mod readers;
 mod records;
 mod roofline;

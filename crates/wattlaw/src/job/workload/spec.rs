@@ -52,8 +52,7 @@ pub struct WorkloadSpec {
     pub lora: Option<Lora>,
     /// Format of the weights that are updated and of the optimizer's states; fp32 when absent.
     pub state_precision: Option<StatePrecision>,
-    /// Format of frozen weights; none when absent. Tables and records keep others, but no cost is modelled for them
-    /// yet.
+    /// Format of the frozen projections below adapters; none when absent.
     pub quantization: Option<Quantization>,
     /// The software stack, and the program within it, such as `accelerate` or `megatron/nemo-2024`; unknown when
     /// absent.
@@ -130,7 +129,6 @@ impl WorkloadSpec {
                 "it must be from 0 to below 1",
             ));
         }
-        self.check_modelled()?;
         let precision = self.precision.unwrap_or(precision);
         Ok(Workload {
             amount: self.amount()?,
@@ -140,12 +138,13 @@ impl WorkloadSpec {
             micro_batch: positive("micro_batch", self.micro_batch, None, MAX_SEQUENCES)?,
             grad_accum: positive("grad_accum", self.grad_accum, Some(1), MAX_SEQUENCES)?,
             precision,
-            optimizer: self.optimizer.unwrap_or(Optimizer::AdamW),
+            optimizer: self.optimizer()?,
             checkpointing: self.checkpointing.unwrap_or(Checkpointing::None),
             attention: self.attention.unwrap_or(AttentionKernel::Flash),
             task: self.task(architecture)?,
             lora: self.lora(architecture)?,
             state_precision: self.state_precision(precision)?,
+            quantization: self.quantization()?,
             framework: self.framework.clone().unwrap_or(Stack::UNKNOWN),
         })
     }
@@ -166,16 +165,30 @@ impl WorkloadSpec {
         Ok(states)
     }
 
-    /// Refuses fields whose cost is not modelled.
-    fn check_modelled(&self) -> Result<()> {
-        if let Some(format) = self.quantization.filter(|q| *q != Quantization::None) {
+    /// Muon updates whole matrices; adapters are trained by others.
+    fn optimizer(&self) -> Result<Optimizer> {
+        let optimizer = self.optimizer.unwrap_or(Optimizer::AdamW);
+        if optimizer == Optimizer::Muon && self.lora.is_some() {
+            return Err(Error::invalid(
+                "optimizer",
+                optimizer,
+                "adapters are not orthogonalized; use adamw with lora_rank",
+            ));
+        }
+        Ok(optimizer)
+    }
+
+    /// Only frozen weights are stored quantized, and only adapters leave weights frozen.
+    fn quantization(&self) -> Result<Quantization> {
+        let format = self.quantization.unwrap_or(Quantization::None);
+        if format != Quantization::None && self.lora.is_none() {
             return Err(Error::invalid(
                 "quantization",
                 format,
-                "quantized weights are not modelled; use none",
+                "only frozen weights are quantized; train adapters on them with lora_rank, or use none",
             ));
         }
-        Ok(())
+        Ok(format)
     }
 
     fn amount(&self) -> Result<Amount> {
@@ -346,6 +359,10 @@ mod tests {
         assert_eq!(
             fails(WorkloadSpec { state_precision: bf16, precision: half, ..spec() }),
             "state_precision is bf16, but weights in bf16 are multiplied in bf16 or fp8, and precision is fp16"
+        );
+        assert_eq!(
+            fails(WorkloadSpec { quantization: Some(Quantization::Nf4), ..spec() }),
+            "quantization is nf4, but only frozen weights are quantized; train adapters on them with lora_rank, or use none"
         );
         let gate = Lora { rank: 4, targets: vec![LoraTarget::Gate] };
         assert!(fails(WorkloadSpec { lora: Some(gate), ..spec() }).contains("the gate alone"));

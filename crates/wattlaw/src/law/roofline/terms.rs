@@ -211,7 +211,13 @@ impl StageTerms {
     fn add(&mut self, job: &Job, ledger: &Ledger, share: f64) {
         let flash = job.workload.attention == AttentionKernel::Flash;
         for op in &ledger.ops {
-            let count = share * op.count;
+            // products of the update are spread over the micro-steps, whose sum is a step's
+            let count = match (op.kind, op.phase) {
+                (OpKind::Orthogonalization, Phase::Step) => {
+                    share * op.count / ledger.micro_steps as f64
+                }
+                _ => share * op.count,
+            };
             let (flops, bytes) = (op.flops.value() * count, op.bytes.value() * count);
             let saturation = (op.flops.value() * op.kernels).sqrt() * count;
             let products = match op.kind {
@@ -247,6 +253,7 @@ impl StageTerms {
                 | OpKind::MaskedLmTransform
                 | OpKind::OutputProjection
                 | OpKind::Pooler
+                | OpKind::Orthogonalization
                 | OpKind::Classifier => Some(&mut self.layers),
                 // element-wise work has no FLOPs by the ledger's convention, only bytes and kernels
                 OpKind::Embedding
@@ -254,6 +261,7 @@ impl StageTerms {
                 | OpKind::Rotary
                 | OpKind::FfnActivation
                 | OpKind::ExpertWeights
+                | OpKind::Dequantization
                 | OpKind::Residual
                 | OpKind::FinalNorm
                 | OpKind::Loss => {
@@ -280,6 +288,7 @@ impl StageTerms {
             CollectiveRole::PipelineActivations => &mut self.pipeline,
             CollectiveRole::TiedEmbeddingGradients => &mut self.step,
             CollectiveRole::ParameterGather
+            | CollectiveRole::MomentumGather
             | CollectiveRole::GradientReduction
             | CollectiveRole::GradientReductionBetweenGroups => match phase {
                 // communication once a step is partly hidden
