@@ -3,7 +3,7 @@
 use wattlaw::base::error::Result;
 use wattlaw::job::Job;
 use wattlaw::job::parallelism::DataParallel;
-use wattlaw::job::workload::{Checkpointing, Precision, StatePrecision};
+use wattlaw::job::workload::{Checkpointing, Precision, Quantization, StatePrecision};
 
 use crate::accelerate::copies_and_shards;
 use crate::hugging_face::{kernel, modules, optimizer};
@@ -72,8 +72,13 @@ fn text(job: &Job) -> Result<String> {
     }
     if let Some(lora) = &work.lora {
         let modules = modules(job, Launcher::Axolotl)?;
+        let (adapter, loaded) = match work.quantization {
+            Quantization::Nf4 => ("qlora", "load_in_4bit: true\n"),
+            Quantization::Int8 => ("lora", "load_in_8bit: true\n"),
+            Quantization::None | Quantization::Gptq | Quantization::Fp8 => ("lora", ""),
+        };
         text += &format!(
-            "adapter: lora\nlora_r: {0}\nlora_alpha: {0}\nlora_target_modules: [{modules}]\n",
+            "adapter: {adapter}\n{loaded}lora_r: {0}\nlora_alpha: {0}\nlora_target_modules: [{modules}]\n",
             lora.rank
         );
     }

@@ -14,10 +14,13 @@ use crate::{LaunchFile, whole_steps};
 pub(crate) fn files(job: &Job) -> Result<(Vec<LaunchFile>, Training)> {
     let (work, split) = (&job.workload, &job.parallelism);
     let optimizer = match work.optimizer {
-        Optimizer::AdamW => "AdamW",
+        Optimizer::AdamW | Optimizer::PagedAdamW => "AdamW",
         Optimizer::Sgd => "SGD",
         Optimizer::Adafactor => "Adafactor",
-        Optimizer::Adam8bit => "Adam8bit",
+        Optimizer::Adam8bit | Optimizer::PagedAdam8bit => "Adam8bit",
+        Optimizer::Lion => "Lion",
+        Optimizer::Lamb => "Lamb",
+        Optimizer::Muon => "Muon",
     };
     let mut config = json!({
         "train_micro_batch_size_per_gpu": work.micro_batch,

@@ -23,6 +23,11 @@ pub(crate) const fn optimizer(optimizer: Optimizer) -> &'static str {
         Optimizer::Adafactor => "adafactor",
         // bitsandbytes' has no FSDP2 (Axolotl 0.19 refuses it)
         Optimizer::Adam8bit => "adamw_torch_8bit",
+        Optimizer::PagedAdamW => "paged_adamw_32bit",
+        Optimizer::PagedAdam8bit => "paged_adamw_8bit",
+        Optimizer::Lion => "lion_32bit",
+        Optimizer::Lamb => "lamb",
+        Optimizer::Muon => "muon",
     }
 }
 

@@ -145,7 +145,14 @@ fn numbers(job: &Job) -> Vec<String> {
     };
     let optimizer = match work.optimizer {
         Optimizer::Sgd => "--optimizer sgd",
-        Optimizer::AdamW | Optimizer::Adafactor | Optimizer::Adam8bit => "--optimizer adam",
+        Optimizer::AdamW
+        | Optimizer::PagedAdamW
+        | Optimizer::Adafactor
+        | Optimizer::Adam8bit
+        | Optimizer::PagedAdam8bit
+        | Optimizer::Lamb
+        | Optimizer::Lion
+        | Optimizer::Muon => "--optimizer adam",
     };
     let attention = match work.attention {
         AttentionKernel::Flash => "--attention-backend flash",

@@ -39,7 +39,14 @@ fn text(job: &Job) -> Result<String> {
     };
     let optimizer = match work.optimizer {
         Optimizer::Sgd => "    name: sgd\n",
-        Optimizer::AdamW | Optimizer::Adafactor | Optimizer::Adam8bit => {
+        Optimizer::AdamW
+        | Optimizer::PagedAdamW
+        | Optimizer::Adafactor
+        | Optimizer::Adam8bit
+        | Optimizer::PagedAdam8bit
+        | Optimizer::Lamb
+        | Optimizer::Lion
+        | Optimizer::Muon => {
             "    name: adamW\n    adam_beta1: 0.9\n    adam_beta2: 0.95\n    adam_eps: 1.0e-08\n    torch_adam_is_fused: true\n"
         }
     };

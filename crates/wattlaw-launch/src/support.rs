@@ -6,7 +6,7 @@ use wattlaw::job::model::{Architecture, ModelSpec};
 use wattlaw::job::parallelism::{DataParallel, Partition, Schedule, TensorScope};
 use wattlaw::job::task::Task;
 use wattlaw::job::workload::{
-    AttentionKernel, Checkpointing, Framework, Optimizer, Precision, StatePrecision,
+    AttentionKernel, Checkpointing, Framework, Optimizer, Precision, Quantization, StatePrecision,
 };
 
 use crate::Launcher::{self, Accelerate, Axolotl, DeepSpeed, Megatron, Nanotron, Torchtitan};
@@ -73,8 +73,18 @@ pub(crate) fn check(job: &Job, launcher: Launcher) -> Result<()> {
         Optimizer::AdamW => &ALL,
         Optimizer::Sgd => &[Accelerate, DeepSpeed, Megatron, Nanotron, Axolotl],
         Optimizer::Adafactor | Optimizer::Adam8bit => &[Accelerate, Axolotl],
+        Optimizer::PagedAdamW | Optimizer::PagedAdam8bit => &[Accelerate],
+        Optimizer::Lion => &[Accelerate, DeepSpeed],
+        Optimizer::Lamb => &[DeepSpeed],
+        Optimizer::Muon => &[],
     };
     refuse("optimizer", work.optimizer.name(), optimizer)?;
+    let quantization: &[Launcher] = match work.quantization {
+        Quantization::None => &ALL,
+        Quantization::Nf4 | Quantization::Int8 => &[Axolotl],
+        Quantization::Gptq | Quantization::Fp8 => &[],
+    };
+    refuse("quantization", work.quantization.name(), quantization)?;
     if let Some(lora) = &work.lora {
         refuse("lora_rank", &lora.rank.to_string(), &[Accelerate, Axolotl])?;
     }

@@ -36,6 +36,9 @@ pub fn jobs(launcher: Launcher) -> Vec<(Job, Vec<LaunchFile>)> {
         "state_precision = 'bf16'\nmicro_batch = 4\ngrad_accum = 2",
         "checkpointing = 'selective'",
         "optimizer = 'adam8bit'\nlora = { rank = 8, targets = ['q', 'v', 'gate'] }",
+        "quantization = 'nf4'\nlora = { rank = 16 }",
+        "optimizer = 'lion'",
+        "optimizer = 'paged-adam8bit'\nquantization = 'int8'\nlora = { rank = 16 }",
         "optimizer = 'adafactor'\ncheckpointing = 'full'\nlora = { rank = 16 }",
     ];
     let splits = [
