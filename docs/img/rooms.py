@@ -16,6 +16,7 @@ CRATES = HERE.parent.parent / "crates"
 # lane, from the left, and what is in the room
 FOLDERS = {
     "validate": (1, "laws on held-out runs"),
+    "plan": (0, "the cheapest way to train"),
     "predict": (0, "energy, time, memory, warnings"),
     "calibration": (1, "fitted laws as a file"),
     "audit": (2, "defects of run tables"),
