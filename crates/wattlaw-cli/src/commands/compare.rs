@@ -10,10 +10,10 @@ use wattlaw::plan::{Objective, compare};
 use wattlaw::predict::ChosenJob;
 
 use crate::commands::predict::named;
-use crate::failure::{Done, Failure};
+use crate::failure::Done;
 use crate::flags::job::{Alternatives, JobFlags, described};
 use crate::format::Format;
-use crate::parse::number;
+use crate::parse::level;
 use crate::planned;
 use crate::schema::Schema;
 use crate::{files, render};
@@ -36,7 +36,7 @@ pub struct Args {
     #[arg(long, default_value_t = Scope::Gpu, value_parser = Scope::from_str)]
     scope: Scope,
     /// Confidence level of the intervals
-    #[arg(long, default_value_t = 0.95, value_parser = number)]
+    #[arg(long, default_value_t = 0.95, value_parser = level)]
     level: f64,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
@@ -51,12 +51,6 @@ const MOST: usize = 1000;
 /// # Errors
 /// An invalid job or calibration; no alternative that is valid.
 pub fn run(args: &Args) -> Done {
-    if !(args.level > 0.0 && args.level < 1.0) {
-        return Err(Failure::Usage(format!(
-            "--level is {}, but it must lie between 0 and 1",
-            args.level
-        )));
-    }
     let calibration = match &args.calibration {
         Some(path) => named(path)?,
         None => built_in()?,

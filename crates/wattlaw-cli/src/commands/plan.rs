@@ -24,7 +24,7 @@ use crate::commands::predict::named;
 use crate::failure::{Done, Failure};
 use crate::flags::job::{JobFlags, described};
 use crate::format::Format;
-use crate::parse::{energy, long_time, mass, number, whole};
+use crate::parse::{energy, level, long_time, mass, number, whole};
 use crate::planned;
 use crate::schema::Schema;
 use crate::{files, render};
@@ -87,7 +87,7 @@ pub struct Args {
     #[arg(long, default_value_t = Scope::Gpu, value_parser = Scope::from_str)]
     scope: Scope,
     /// Confidence level of the intervals
-    #[arg(long, default_value_t = 0.95, value_parser = number)]
+    #[arg(long, default_value_t = 0.95, value_parser = level)]
     level: f64,
     /// Least probability of fitting in memory
     #[arg(long, value_name = "SHARE", default_value_t = FITS_THRESHOLD, value_parser = number)]
@@ -157,12 +157,11 @@ impl Args {
                 ));
             }
         };
-        for (flag, share) in [("--level", self.level), ("--fits-threshold", self.fits_threshold)] {
-            if !(share > 0.0 && share < 1.0) {
-                return Err(Failure::Usage(format!(
-                    "{flag} is {share}, but it must lie between 0 and 1"
-                )));
-            }
+        if !(self.fits_threshold > 0.0 && self.fits_threshold < 1.0) {
+            return Err(Failure::Usage(format!(
+                "--fits-threshold is {}, but it must lie between 0 and 1",
+                self.fits_threshold
+            )));
         }
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Request {

@@ -71,7 +71,7 @@ pub(super) struct Weighed {
 /// Predicts jobs and sorts them by an objective.
 ///
 /// # Errors
-/// As [`predict`]; [`Error::Missing`] for an objective without its price or carbon intensity.
+/// As [`predict`]; [`Error::Missing`](crate::Error::Missing) for an objective without its price or carbon intensity.
 pub fn compare(
     jobs: Vec<Job>,
     objective: Objective,

@@ -9,6 +9,7 @@ mod evaluation;
 mod figure;
 mod held_out;
 pub mod node_energy;
+mod outcome;
 pub mod published;
 mod regret;
 mod rows;

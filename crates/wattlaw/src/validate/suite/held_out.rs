@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::figure::{Checked, Figure, Measure, Target, at_most, coverage};
+use super::outcome::{Outcome, Predicted};
 use super::regret::{Regret, regrets};
 use super::rows::SourceRow;
 use super::{FOLDS, SEED};
@@ -293,24 +294,6 @@ pub struct Summary {
     /// `pooled_mape` of the baseline.
     #[serde(serialize_with = "finite")]
     pub baseline_pooled_mape: f64,
-}
-
-/// The prediction of one response of a run.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Outcome {
-    /// ln of the predicted over the measured.
-    pub log_error: f64,
-    /// Half-width of the 95 % interval of the logarithm.
-    pub half_width: f64,
-    /// ln of the baseline's prediction over the measured.
-    pub baseline: f64,
-}
-
-/// The prediction of a run: time, power and energy, where they were measured.
-#[derive(Debug, Clone)]
-pub(super) struct Predicted {
-    pub source: String,
-    pub outcomes: [Option<Outcome>; 3],
 }
 
 /// The law and the runs that it is held against.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::figure::{Figure, Measure, Target, at_most};
-use super::held_out::{Group, HeldOutEvaluation, LEVEL, Outcome, Over, Predicted};
+use super::held_out::{Group, HeldOutEvaluation, LEVEL, Over};
+use super::outcome::{Outcome, Predicted};
 use super::published::{Comparison, NODE_RUN, Published};
 use super::rows::SourceRow;
 use crate::base::error::{Error, Result};

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::figure::Target;
-use super::held_out::{Outcome, Predicted};
+use super::outcome::{Outcome, Predicted};
 use super::rows::SourceRow;
 use crate::stats::score::{self, finite};
 
