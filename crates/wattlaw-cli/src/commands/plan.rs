@@ -40,7 +40,7 @@ pub struct Args {
     /// Numbers of accelerators: a number, a list such as 4,8,16, or a range of whole nodes such as 8..64 (both ends included)
     #[arg(long, value_parser = GpuCounts::from_str, help_heading = "System")]
     gpus: Option<GpuCounts>,
-    /// Machines to choose from (TOML): a [[system]] table each, as in a job file, where `nodes` is how many there are
+    /// Machines to choose from (TOML): a table `system` each, as in a job file, where `nodes` is how many there are
     #[arg(long, value_name = "FILE", conflicts_with = "gpus", help_heading = "Plan")]
     inventory: Option<PathBuf>,
     /// What is minimised: energy, time, cost, carbon or gpu-hours

@@ -1,4 +1,4 @@
-//! The tools' own parsers accept what is written. Runs where `WATTLAW_LAUNCH_TOOLS` names a Python with the tools (`./test --torch`).
+//! The tools' own parsers accept what is written. Runs where `WATTLAW_LAUNCH_TOOLS` names a Python with the tools (`./test --launchers`).
 
 use std::process::Command;
 
