@@ -1,6 +1,6 @@
 //! `wattlaw launch`: writes the files that start a job.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use wattlaw_launch::{LaunchFile, Launcher, emit};
 
@@ -34,11 +34,18 @@ pub fn run(args: &Args) -> Done {
         Some(framework) => args.job.job_of(framework)?,
         None => args.job.job()?,
     };
-    let made = emit(&job, &args.emit)?;
-    let failed = |e: std::io::Error| Failure::Failed(format!("{}: {e}", args.output.display()));
-    std::fs::create_dir_all(&args.output).map_err(failed)?;
-    for file in &made {
-        let path = args.output.join(&file.name);
+    write(&emit(&job, &args.emit)?, &args.output)
+}
+
+/// Writes launch files into a folder, and says what in them is the user's to set.
+///
+/// # Errors
+/// A folder that cannot be written.
+pub fn write(made: &[LaunchFile], output: &Path) -> Done {
+    let failed = |e: std::io::Error| Failure::Failed(format!("{}: {e}", output.display()));
+    std::fs::create_dir_all(output).map_err(failed)?;
+    for file in made {
+        let path = output.join(&file.name);
         files::write(&path, &file.text)?;
         #[cfg(unix)]
         if file.executable {
@@ -47,8 +54,8 @@ pub fn run(args: &Args) -> Done {
         }
     }
     let names: Vec<&str> = made.iter().map(|file| file.name.as_str()).collect();
-    render::note("note", &format!("wrote {} in {}", names.join(", "), args.output.display()));
-    for LaunchFile { name, placeholders, .. } in &made {
+    render::note("note", &format!("wrote {} in {}", names.join(", "), output.display()));
+    for LaunchFile { name, placeholders, .. } in made {
         for placeholder in placeholders {
             render::note("note", &format!("yours to set in {name}: {placeholder}"));
         }

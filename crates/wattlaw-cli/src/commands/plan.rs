@@ -1,7 +1,7 @@
 //! `wattlaw plan`: finds the best way to run a job on the machines there are.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -14,12 +14,15 @@ use wattlaw::base::scope::Scope;
 use wattlaw::calibration::built_in;
 use wattlaw::job::JobSpec;
 use wattlaw::job::system::SystemSpec;
-use wattlaw::job::workload::Precision;
+use wattlaw::job::workload::{Precision, Stack};
 use wattlaw::memory::FITS_THRESHOLD;
 use wattlaw::plan::{
     Choice, GpuCounts, Inventory, Limits, Objective, Plans, Pool, Progress, Request, plan,
 };
 
+use wattlaw_launch::{Launcher, emit};
+
+use crate::commands::launch::write;
 use crate::commands::predict::named;
 use crate::failure::{Done, Failure};
 use crate::flags::job::{JobFlags, described};
@@ -80,6 +83,18 @@ pub struct Args {
     /// Threads of the search. Default: the cores of this machine
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Plan")]
     threads: Option<u16>,
+    /// Write the launch files of the first plan that they can express, as `wattlaw launch` does; a framework among them is that of the plans
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "NAMES",
+        requires = "output",
+        help_heading = "Plan"
+    )]
+    emit: Vec<Launcher>,
+    /// Folder of the launch files; it is created where it is absent
+    #[arg(short, long, value_name = "DIR", requires = "emit", help_heading = "Plan")]
+    output: Option<PathBuf>,
     /// Calibration: a file or the name of a built-in one. Default: the built-in law
     #[arg(long, value_name = "FILE|NAME")]
     calibration: Option<PathBuf>,
@@ -120,9 +135,34 @@ pub fn run(args: &Args) -> Done {
         Format::Json => render::json(
             Schema::Plan,
             &Timed { plans: &plans, seconds: started.elapsed().as_secs_f64() },
-        ),
-        Format::Table => files::print(&table(&plans, args)),
+        )?,
+        Format::Table => files::print(&table(&plans, args))?,
     }
+    match &args.output {
+        Some(output) => launch(&plans, &args.emit, output),
+        None => Ok(()),
+    }
+}
+
+/// Writes the launch files of the first plan that they can express.
+fn launch(plans: &Plans, launchers: &[Launcher], output: &Path) -> Done {
+    let mut refused = None;
+    for plan in &plans.plans {
+        match emit(&plan.job, launchers) {
+            Ok(made) => {
+                if let Some(error) = refused {
+                    let rank = plan.rank;
+                    render::note(
+                        "note",
+                        &format!("the files are those of plan {rank}; of the first, {error}"),
+                    );
+                }
+                return write(&made, output);
+            }
+            Err(error) => _ = refused.get_or_insert(error),
+        }
+    }
+    refused.map_or(Ok(()), |error| Err(error.into()))
 }
 
 /// JSON output.
@@ -146,7 +186,10 @@ impl Args {
         flags.system.gpus = self.gpus.as_ref().and_then(GpuCounts::single);
         let description = described(&self.files, flags, catalog)?;
         description.warn();
-        let spec = description.for_its_gpus();
+        let mut spec = description.for_its_gpus();
+        if let Some(framework) = self.emit.iter().find_map(|launcher| launcher.framework()) {
+            spec.workload.framework.get_or_insert(Stack::of(framework));
+        }
         let pools = self.pools(&spec, &kinds)?;
         let (objective, pareto_with) = match self.pareto.as_slice() {
             [] => (self.minimise, None),

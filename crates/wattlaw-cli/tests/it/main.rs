@@ -13,6 +13,7 @@ mod launch;
 mod lora;
 mod measure;
 mod meters;
+mod plan;
 mod policy;
 mod refusals;
 mod running;

@@ -113,3 +113,64 @@ impl RooflineFit {
         if r == s { both + a.distance[r].min(b.distance[r]) } else { both }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use approx::assert_relative_eq;
+
+    use super::*;
+    use crate::calibration::{Laws, built_in};
+    use crate::job::JobSpec;
+    use crate::job::catalog::Catalog;
+    use crate::law::roofline::Groups;
+
+    /// The diagonal is what each job's own estimate states; a job has all of its uncertainty in common with itself, and less with
+    /// one on another chip than with one on its own.
+    #[test]
+    fn the_diagonal_is_each_jobs_own_variance() {
+        let calibration = built_in().unwrap();
+        let Laws::Roofline(law) = &calibration.law else { panic!("the built-in law is one") };
+        let catalog = Catalog::built_in().unwrap();
+        let jobs: Vec<_> =
+            [("a100-sxm4-80gb", 4), ("a100-sxm4-80gb", 8), ("h100-sxm5-80gb", 8), ("t4", 8)]
+                .into_iter()
+                .map(|(gpu, gpus)| {
+                    let text = format!(
+                        "model.name = 'gpt2-xl'
+                     workload = {{ tokens = '1B', seq_len = 1024, micro_batch = 4 }}
+                     parallelism.strategy = 'fsdp'
+                     system = {{ gpu = '{gpu}', gpus = {gpus} }}"
+                    );
+                    let precise =
+                        text.replace("micro_batch = 4", "micro_batch = 4, precision = 'fp16'");
+                    JobSpec::from_toml(&precise).unwrap().resolve(&catalog).unwrap()
+                })
+                .collect();
+        let terms: Vec<Terms> = jobs.iter().map(Terms::for_job).collect();
+        let answers: Vec<_> = jobs.iter().map(|job| law.answer(&Groups::for_job(job))).collect();
+        let compared: Vec<Compared<'_>> = answers
+            .iter()
+            .zip(&terms)
+            .map(|(answer, terms)| Compared { answer, terms, distance: [0.02, 0.01] })
+            .collect();
+        let joint = law.joint(&compared);
+        let mut workspace = Workspace::default();
+        for (i, Compared { answer, terms, distance }) in compared.iter().enumerate() {
+            let own = answer.estimate(terms, Scope::Gpu, &mut workspace).estimate;
+            let diagonal = [joint[(2 * i, 2 * i)], joint[(2 * i + 1, 2 * i + 1)]];
+            assert_relative_eq!(diagonal[0], own.variance_time + distance[0], max_relative = 1e-6);
+            assert_relative_eq!(diagonal[1], own.variance_power + distance[1], max_relative = 1e-6);
+            assert_relative_eq!(
+                joint[(2 * i, 2 * i + 1)],
+                own.covariance,
+                max_relative = 1e-6,
+                epsilon = 1e-9
+            );
+        }
+        let correlation = |i: usize, j: usize| {
+            joint[(2 * i, 2 * j)] / (joint[(2 * i, 2 * i)] * joint[(2 * j, 2 * j)]).sqrt()
+        };
+        assert!(correlation(0, 1) > correlation(0, 2) && correlation(0, 1) < 1.0);
+        assert!(joint.symmetric_eigenvalues().min() > -1e-9);
+    }
+}
