@@ -212,9 +212,7 @@ impl Memory {
     /// The probability that the job fits: that of an error of the recipe below the room that is left,
     /// Φ(ln(capacity / needed) / σ).
     pub fn fits_probability(&self) -> f64 {
-        let room = (self.capacity / self.needed).ln() / self.log_sd;
-        let beyond = 0.5 * Reference::Normal.two_sided_p(room);
-        if room >= 0.0 { 1.0 - beyond } else { beyond }
+        Reference::Normal.cumulative((self.capacity / self.needed).ln() / self.log_sd)
     }
 
     /// The peak: the sum of the parts; where that is more than there is, and what can be given back suffices, between what

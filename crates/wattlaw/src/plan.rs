@@ -26,9 +26,9 @@ use serde::Serialize;
 use crate::base::error::{Error, Result};
 use crate::base::scope::Scope;
 use crate::calibration::{Calibration, Laws};
+use crate::job::JobSpec;
 use crate::job::catalog::Catalog;
 use crate::job::workload::Precision;
-use crate::job::{Job, JobSpec};
 use crate::memory::FITS_THRESHOLD;
 
 use ranked::Weighed;
@@ -217,15 +217,15 @@ fn answer(
         return Err(found.nothing(request, space));
     };
     let listed = found.listed(request);
-    let weighed: Vec<Weighed> = listed
+    let weighed = listed
         .iter()
         .map(|entry| {
             let job = space.job(&entry.candidate);
-            Ok(Weighed { weights: request.objective.weights(&job.system, request.scope)?, job })
+            Weighed::new(job, request.objective, calibration, request.scope, request.level)
         })
-        .collect::<Result<_>>()?;
+        .collect::<Result<Vec<_>>>()?;
     let Comparison { rows: plans, first_before_second } =
-        ranked::rank(weighed, calibration, request.scope, request.level, request.fits_threshold)?;
+        ranked::rank(weighed, calibration, request.fits_threshold);
     let pareto = (1..)
         .zip(&listed)
         .filter(|(_, entry)| found.on_front(entry))
@@ -244,13 +244,6 @@ fn answer(
         stopped: found.stopped,
         global_batch: space.global_batch,
     })
-}
-
-impl Plans {
-    /// The first plan's job.
-    pub fn best(&self) -> Option<&Job> {
-        self.plans.first().map(|plan| &plan.job)
-    }
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ use serde::Serialize;
 
 use crate::base::error::Result;
 use crate::base::scope::Scope;
-use crate::base::units::JOULES_PER_KWH;
+use crate::base::units::{JOULES_PER_KWH, SECONDS_PER_HOUR};
 use crate::base::words::words;
 use crate::calibration::{Calibration, LawKind, Outside};
 use crate::cost::{AttentionFlops, Cost};
@@ -360,7 +360,7 @@ pub fn predict(
 fn price(job: &Job, energy: Option<Interval>, duration: Option<Interval>) -> Option<Interval> {
     let rent = duration
         .zip(job.system.price_per_gpu_hour)
-        .map(|(d, price)| d.scaled(price * job.parallelism.gpus() as f64 / 3600.0));
+        .map(|(d, price)| d.scaled(price * job.parallelism.gpus() as f64 / SECONDS_PER_HOUR));
     let power =
         energy.zip(job.system.price_per_kwh).map(|(e, price)| e.scaled(price / JOULES_PER_KWH));
     match (rent, power) {

@@ -171,6 +171,9 @@ product!(BytesPerSecond * Seconds = Bytes);
 /// Joules in a kilowatt-hour, by definition.
 pub const JOULES_PER_KWH: f64 = 3.6e6;
 
+/// Seconds in an hour.
+pub(crate) const SECONDS_PER_HOUR: f64 = 3600.0;
+
 /// Bytes in a gibibyte (GiB), 2³⁰.
 pub(crate) const BYTES_PER_GIB: f64 = 1_073_741_824.0;
 

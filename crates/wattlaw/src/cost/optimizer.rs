@@ -25,7 +25,8 @@ pub(super) fn count(job: &Job, ledger: &mut Ledger) {
     let copies = if copied { w.precision.bytes() } else { 0.0 };
     // read the gradient; read and write the weight and the states; write the 16-bit copy
     let states = state_bytes(job, ledger.stage);
-    let bytes = (3.0 + w.optimizer.extra_numbers()) * weight + 2.0 * states + copies;
+    let (extra_numbers, kernels) = w.optimizer.extra_numbers_and_kernels();
+    let bytes = (3.0 + extra_numbers) * weight + 2.0 * states + copies;
     let launches = (tensors(&job.architecture) / p.pp as f64 / TENSORS_PER_LAUNCH)
         .max(updated / ELEMENTS_PER_LAUNCH);
     ledger.ops.push(Op {
@@ -34,7 +35,7 @@ pub(super) fn count(job: &Job, ledger: &mut Ledger) {
         count: 1.0,
         flops: Flops::ZERO,
         bytes: Bytes::new(updated * bytes),
-        kernels: w.optimizer.kernels() * launches.ceil(),
+        kernels: kernels * launches.ceil(),
     });
 }
 

@@ -90,13 +90,13 @@ impl Optimizer {
         }
     }
 
-    /// Numbers a parameter that the update moves beside gradient, weight and states.
+    /// Numbers a parameter that the update moves beside gradient, weight and states, and its fused kernels.
     ///
-    /// LAMB writes its update, reads it and the weight for their norms, and reads both again to scale the step
-    /// (NVIDIA apex, `multi_tensor_lamb.cu`).
-    pub(crate) const fn extra_numbers(self) -> f64 {
+    /// LAMB writes its update, reads it and the weight for their norms, and reads both again to scale the step; it has one kernel
+    /// for the update, two for the norms and one for the step (NVIDIA apex, `multi_tensor_lamb.cu`).
+    pub(crate) const fn extra_numbers_and_kernels(self) -> (f64, f64) {
         match self {
-            Self::Lamb => 5.0,
+            Self::Lamb => (5.0, 4.0),
             Self::AdamW
             | Self::PagedAdamW
             | Self::Sgd
@@ -104,22 +104,7 @@ impl Optimizer {
             | Self::Adam8bit
             | Self::PagedAdam8bit
             | Self::Lion
-            | Self::Muon => 0.0,
-        }
-    }
-
-    /// Fused kernels of an update: LAMB has one for the update, two for the norms and one for the step.
-    pub(crate) const fn kernels(self) -> f64 {
-        match self {
-            Self::Lamb => 4.0,
-            Self::AdamW
-            | Self::PagedAdamW
-            | Self::Sgd
-            | Self::Adafactor
-            | Self::Adam8bit
-            | Self::PagedAdam8bit
-            | Self::Lion
-            | Self::Muon => 1.0,
+            | Self::Muon => (0.0, 1.0),
         }
     }
 }

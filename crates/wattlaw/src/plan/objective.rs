@@ -4,10 +4,11 @@ use serde::Serialize;
 
 use crate::base::error::{Error, Result};
 use crate::base::scope::Scope;
-use crate::base::units::JOULES_PER_KWH;
+use crate::base::units::{JOULES_PER_KWH, SECONDS_PER_HOUR};
 use crate::base::words::words;
 use crate::job::system::System;
 use crate::predict::scope::{Weights, share_of_scope};
+use crate::predict::{Interval, Prediction};
 
 /// What a plan minimises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,8 +26,6 @@ pub enum Objective {
 }
 
 words!(Objective, "objective": Energy = "energy", Time = "time", Cost = "cost", Carbon = "carbon", GpuHours = "gpu-hours");
-
-const SECONDS_PER_HOUR: f64 = 3600.0;
 
 impl Objective {
     /// The objective of a run on a system: J, s, the currency, g CO₂e or h.
@@ -70,6 +69,17 @@ impl Objective {
                 let of_hours = rent.unwrap_or(0.0) * system.gpus as f64 / SECONDS_PER_HOUR;
                 Ok(Weights { time: of_power.time + of_hours, ..of_power })
             }
+        }
+    }
+
+    /// The objective in a prediction.
+    pub(super) const fn predicted(self, prediction: &Prediction) -> Option<Interval> {
+        match self {
+            Self::Energy => prediction.energy_j,
+            Self::Time => prediction.duration_s,
+            Self::Cost => prediction.cost,
+            Self::Carbon => prediction.carbon_g,
+            Self::GpuHours => prediction.gpu_hours,
         }
     }
 }

@@ -62,10 +62,29 @@ pub struct Comparison {
     pub first_before_second: Option<f64>,
 }
 
-/// A job with its objective.
+/// A job with its objective and its prediction.
 pub(super) struct Weighed {
-    pub job: Job,
-    pub weights: Weights,
+    job: Job,
+    weights: Weights,
+    prediction: Prediction,
+}
+
+impl Weighed {
+    /// Predicts a job.
+    ///
+    /// # Errors
+    /// As [`compare`].
+    pub(super) fn new(
+        job: Job,
+        objective: Objective,
+        calibration: &Calibration,
+        scope: Scope,
+        level: f64,
+    ) -> Result<Self> {
+        let weights = objective.weights(&job.system, scope)?;
+        let prediction = predict(&job, calibration, "", Some(scope), level)?;
+        Ok(Self { job, weights, prediction })
+    }
 }
 
 /// Predicts jobs and sorts them by an objective.
@@ -80,39 +99,30 @@ pub fn compare(
     level: f64,
     fits_threshold: f64,
 ) -> Result<Comparison> {
-    let mut weighed = Vec::new();
-    for job in jobs {
-        let weights = objective.weights(&job.system, scope)?;
-        let prediction = predict(&job, calibration, "", Some(Scope::Gpu), level)?;
-        let value = estimates(&prediction)
-            .map_or(f64::INFINITY, |(time, energy)| weights.value(time, energy));
-        weighed.push((value, Weighed { job, weights }));
-    }
-    weighed.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let weighed = weighed.into_iter().map(|(_, of)| of).collect();
-    rank(weighed, calibration, scope, level, fits_threshold)
+    let mut weighed = jobs
+        .into_iter()
+        .map(|job| Weighed::new(job, objective, calibration, scope, level))
+        .collect::<Result<Vec<_>>>()?;
+    let value = |of: &Weighed| {
+        objective.predicted(&of.prediction).map_or(f64::INFINITY, |found| found.estimate)
+    };
+    weighed.sort_by(|a, b| value(a).total_cmp(&value(b)));
+    Ok(rank(weighed, calibration, fits_threshold))
 }
 
-fn estimates(prediction: &Prediction) -> Option<(f64, f64)> {
-    Some((prediction.duration_s?.estimate, prediction.energy_j?.estimate))
-}
-
-/// Predicts jobs in their order.
+/// Jobs in their order.
 pub(super) fn rank(
     jobs: Vec<Weighed>,
     calibration: &Calibration,
-    scope: Scope,
-    level: f64,
     fits_threshold: f64,
-) -> Result<Comparison> {
+) -> Comparison {
     let (best, first_before_second) = match &calibration.law {
         Laws::Roofline(law) => probabilities(law, calibration, &jobs),
         Laws::Scaling(_) => (vec![None; jobs.len()], None),
     };
-    let mut rows = Vec::new();
-    for (rank, (Weighed { job, .. }, probability_best)) in (1..).zip(jobs.into_iter().zip(best)) {
-        let prediction = predict(&job, calibration, "", Some(scope), level)?;
-        rows.push(PlannedJob {
+    let rows = (1..).zip(jobs.into_iter().zip(best)).map(|(rank, (of, probability_best))| {
+        let Weighed { job, prediction, .. } = of;
+        PlannedJob {
             rank,
             energy_j: prediction.energy_j,
             duration_s: prediction.duration_s,
@@ -123,9 +133,9 @@ pub(super) fn rank(
             confidence: prediction.confidence,
             probability_best,
             job,
-        });
-    }
-    Ok(Comparison { rows, first_before_second })
+        }
+    });
+    Comparison { rows: rows.collect(), first_before_second }
 }
 
 /// Draws of the joint distribution, and their seed.
@@ -180,9 +190,7 @@ fn probabilities(
     });
     let first_before_second = (n > 1).then(|| {
         let variance = covariance[(0, 0)] + covariance[(1, 1)] - 2.0 * covariance[(0, 1)];
-        let lead = (logs[1].0 - logs[0].0) / variance.max(0.0).sqrt();
-        let beyond = 0.5 * Reference::Normal.two_sided_p(lead);
-        if lead >= 0.0 { 1.0 - beyond } else { beyond }
+        Reference::Normal.cumulative((logs[1].0 - logs[0].0) / variance.max(0.0).sqrt())
     });
     let means = DVector::from_iterator(n, logs.iter().map(|(log, _)| *log));
     (least_of_draws(&means, covariance), first_before_second)

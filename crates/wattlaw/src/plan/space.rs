@@ -185,11 +185,10 @@ impl<'a> Space<'a> {
         let most = request.limits.max_gpus.unwrap_or(u64::MAX);
         for gpus in pool.counts.within(per_node, most)? {
             let job = on(request, catalog, &system, per_node.min(gpus), gpus, precision)?;
+            let groups = Groups::for_job(&job);
             let answer = match self.templates.last() {
-                Some(last) if Groups::for_job(&last.job) == Groups::for_job(&job) => {
-                    last.answer.clone()
-                }
-                _ => law.answer(&Groups::for_job(&job)),
+                Some(last) if Groups::for_job(&last.job) == groups => last.answer.clone(),
+                _ => law.answer(&groups),
             };
             let tdp = job.system.accelerator.tdp_w;
             let power_limits = match pool.system.power_limit_w.or(request.spec.system.power_limit_w)
@@ -258,19 +257,7 @@ impl<'a> Space<'a> {
                             virtual_stages: 1,
                             partition: Partition::of_framework(framework),
                         };
-                        let interleaved = divisors(layers / pp.max(1))
-                            .into_iter()
-                            .filter(|v| *v > 1)
-                            .map(|v| Parallelism {
-                                schedule: Schedule::Interleaved,
-                                virtual_stages: v,
-                                partition: Partition::Even,
-                                ..plain
-                            });
-                        let chunked = pp > 1 && layers.is_multiple_of(pp);
-                        let schedules =
-                            std::iter::once(plain).chain(interleaved.filter(|_| chunked));
-                        found.extend(schedules.filter(|p| {
+                        found.extend(schedules(plain, layers).filter(|p| {
                             !keep(Choice::Schedule)
                                 || pp == 1
                                 || (p.schedule, p.virtual_stages)
@@ -514,6 +501,20 @@ fn model_flops(job: &Job, global_batch: u64) -> f64 {
     alone.workload.micro_batch = global_batch;
     alone.workload.grad_accum = 1;
     Cost::count(&alone, AttentionFlops::Full).model_flops().value()
+}
+
+/// A parallelism with every schedule of its pipeline.
+fn schedules(plain: Parallelism, layers: u64) -> impl Iterator<Item = Parallelism> {
+    let chunked = plain.pp > 1 && layers.is_multiple_of(plain.pp);
+    let chunks = if chunked { divisors(layers / plain.pp) } else { Vec::new() };
+    let interleaved =
+        chunks.into_iter().filter(|chunks| *chunks > 1).map(move |chunks| Parallelism {
+            schedule: Schedule::Interleaved,
+            virtual_stages: chunks,
+            partition: Partition::Even,
+            ..plain
+        });
+    std::iter::once(plain).chain(interleaved)
 }
 
 /// What data-parallel ranks can shard, each with its shard group.

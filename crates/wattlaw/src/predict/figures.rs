@@ -1,10 +1,9 @@
 //! Figures that follow from the time and energy of a prediction: accelerator hours, throughput, step time and MFU.
 
 use super::{Breakdown, Interval};
+use crate::base::units::SECONDS_PER_HOUR;
 use crate::cost::Cost;
 use crate::job::Job;
-
-const SECONDS_PER_HOUR: f64 = 3600.0;
 
 /// Figures of one job whose time is predicted.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -261,6 +261,27 @@ mod tests {
         );
     }
 
+    /// The weights of a search and the intervals of an answer are of one table.
+    #[test]
+    fn weights_give_the_energy_of_each_scope() {
+        let spec = SystemSpec { pue: Some(1.25), ..Default::default() };
+        let system = system("h100-sxm5-80gb", 16, spec);
+        let of = known(960e3, 100.0).by_scope(&system, 0.95).unwrap();
+        for scope in [
+            Scope::Gpu,
+            Scope::Devices,
+            Scope::Codecarbon,
+            Scope::NodeDc,
+            Scope::NodeAc,
+            Scope::Facility,
+        ] {
+            let weights = share_of_scope(&system, scope).unwrap();
+            let estimate = of.at(scope).unwrap().estimate;
+            assert_relative_eq!(weights.value(100.0, 960e3), estimate, max_relative = 1e-12);
+        }
+        assert!(share_of_scope(&system, Scope::Unstated).is_err());
+    }
+
     #[test]
     fn a_stated_host_power_is_used_a_node() {
         let spec = SystemSpec { host_power_w: Some(1000.0), ..Default::default() };

@@ -55,6 +55,12 @@ impl Reference {
         }
     }
 
+    /// The probability of a statistic of at most this.
+    pub fn cumulative(&self, statistic: f64) -> f64 {
+        let beyond = 0.5 * self.two_sided_p(statistic);
+        if statistic >= 0.0 { 1.0 - beyond } else { beyond }
+    }
+
     /// The half-width, in standard errors, of the central interval that holds `level`.
     ///
     /// # Errors
@@ -144,6 +150,17 @@ mod tests {
     fn tiny_p_values_keep_their_digits() {
         let p = Reference::Normal.two_sided_p(-13.3);
         assert_relative_eq!(p, 2.314_683_256_738_037e-40, max_relative = 1e-12);
+        // Φ(1.96) of the textbook, to the digits of statrs' erfc
+        assert_relative_eq!(
+            Reference::Normal.cumulative(1.959_963_984_540_054),
+            0.975,
+            max_relative = 1e-10
+        );
+        assert_relative_eq!(
+            Reference::Normal.cumulative(-1.959_963_984_540_054),
+            0.025,
+            max_relative = 1e-10
+        );
         assert_eq!(Reference::Normal.two_sided_p(0.0), 1.0);
         assert_eq!(Reference::StudentsT { degrees: 5.0 }.two_sided_p(0.0), 1.0);
         let p = Reference::StudentsT { degrees: 1.0 }.two_sided_p(1.0);

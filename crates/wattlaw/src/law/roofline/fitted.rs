@@ -239,7 +239,11 @@ impl Answer<'_> {
 
     /// ln time and ln power in `scope` alone.
     pub fn logs(&self, terms: &Terms, scope: Scope) -> [f64; 2] {
-        let mut logs = self.conditional.logs(terms, scope);
+        self.with_discrepancy(self.conditional.logs(terms, scope), terms)
+    }
+
+    /// ln time and ln power by the physics, with the means of the discrepancies.
+    fn with_discrepancy(&self, mut logs: [f64; 2], terms: &Terms) -> [f64; 2] {
         if let Some(cell) = self.cell {
             for (log, of) in logs.iter_mut().zip([&cell.time, &cell.power]) {
                 *log += of.as_ref().map_or(0.0, |of| of.mean(&terms.inputs));
@@ -253,16 +257,8 @@ impl Answer<'_> {
     pub(crate) fn logs_under_limit(&self, terms: &Terms) -> Option<[f64; 2]> {
         let physics::Estimate { time, power, clock, .. } =
             self.conditional.physics(terms, Scope::Gpu);
-        if clock.lowest > terms.power_limit {
-            return None;
-        }
-        let mut logs = [time.ln(), power.ln()];
-        if let Some(cell) = self.cell {
-            for (log, of) in logs.iter_mut().zip([&cell.time, &cell.power]) {
-                *log += of.as_ref().map_or(0.0, |of| of.mean(&terms.inputs));
-            }
-        }
-        Some(logs)
+        let met = clock.lowest <= terms.power_limit;
+        met.then(|| self.with_discrepancy([time.ln(), power.ln()], terms))
     }
 
     /// The law without the discrepancy.

@@ -10,7 +10,7 @@ use super::held_out::LEVEL;
 use crate::base::amount::Count;
 use crate::base::error::{Error, Location, Result};
 use crate::base::scope::Scope;
-use crate::base::units::JOULES_PER_KWH;
+use crate::base::units::{JOULES_PER_KWH, SECONDS_PER_HOUR};
 use crate::calibration::built_in;
 use crate::job::catalog::Catalog;
 use crate::job::model::ModelSpec;
@@ -32,8 +32,6 @@ pub const NAME: &str = "published";
 
 /// The error of a whole run's energy.
 const FIGURE: Figure = at_most(Target::Energy, Measure::Error, 0.2, 0.1);
-
-const SECONDS_PER_HOUR: f64 = 3600.0;
 
 /// Details of a published run that are not in the table.
 struct RunDetails {
