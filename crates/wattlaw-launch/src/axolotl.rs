@@ -7,7 +7,7 @@ use wattlaw::job::workload::{Checkpointing, Precision, Quantization, StatePrecis
 
 use crate::accelerate::copies_and_shards;
 use crate::hugging_face::{kernel, modules, optimizer};
-use crate::script::{Starter, Training};
+use crate::script::Training;
 use crate::{LaunchFile, Launcher, quoted, whole_steps};
 
 /// The files, and the command that trains.
@@ -17,13 +17,7 @@ pub(crate) fn files(job: &Job) -> Result<(Vec<LaunchFile>, Training)> {
         "datasets: the path and the type of the data",
         "learning_rate: the rate of the training",
     ]);
-    let training = Training {
-        program: "-m axolotl.cli.train axolotl.yaml".to_owned(),
-        starter: Starter::Torchrun,
-        variables: Vec::new(),
-        notes: Vec::new(),
-    };
-    Ok((vec![file], training))
+    Ok((vec![file], Training::by_torchrun("-m axolotl.cli.train axolotl.yaml")))
 }
 
 fn text(job: &Job) -> Result<String> {

@@ -7,7 +7,7 @@ use wattlaw::job::Job;
 use wattlaw::job::workload::{Optimizer, Precision};
 
 use crate::accelerate::stage;
-use crate::script::{Starter, TRAIN_SCRIPT, Training};
+use crate::script::{TRAIN_SCRIPT, Training};
 use crate::{LaunchFile, whole_steps};
 
 /// The files, and the command that trains.
@@ -40,8 +40,6 @@ pub(crate) fn files(job: &Job) -> Result<(Vec<LaunchFile>, Training)> {
         "optimizer.params: the rate of the training, DeepSpeed's own until then",
     ]);
     let training = Training {
-        program: "\"$TRAIN_SCRIPT\" --deepspeed --deepspeed_config deepspeed.json".to_owned(),
-        starter: Starter::Torchrun,
         variables: vec![TRAIN_SCRIPT],
         notes: vec![format!(
             "TRAIN_SCRIPT has arguments of its own for the model, the data, sequences of {}, {} steps, activation checkpointing ({}) and attention ({})",
@@ -50,6 +48,7 @@ pub(crate) fn files(job: &Job) -> Result<(Vec<LaunchFile>, Training)> {
             work.checkpointing,
             work.attention,
         )],
+        ..Training::by_torchrun("\"$TRAIN_SCRIPT\" --deepspeed --deepspeed_config deepspeed.json")
     };
     Ok((vec![file], training))
 }

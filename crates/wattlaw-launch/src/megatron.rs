@@ -6,7 +6,7 @@ use wattlaw::job::model::{ModelSpec, Norm, Positions};
 use wattlaw::job::parallelism::{DataParallel, Schedule};
 use wattlaw::job::workload::{AttentionKernel, Checkpointing, Optimizer, Precision};
 
-use crate::script::{Starter, Training};
+use crate::script::Training;
 use crate::{LaunchFile, Launcher, support, whole_steps};
 
 /// No file of its own: the command that trains holds every argument.
@@ -15,12 +15,9 @@ pub(crate) fn files(job: &Job) -> Result<(Vec<LaunchFile>, Training)> {
         [shape(job)?, batch(job), numbers(job), parallelism(job)?, recomputation(job), data()];
     let lines: Vec<String> =
         groups.into_iter().filter(|group| !group.is_empty()).map(|group| group.join(" ")).collect();
+    let program =
+        format!("\"$MEGATRON/pretrain_gpt.py\" \\\n        {}", lines.join(" \\\n        "));
     let training = Training {
-        program: format!(
-            "\"$MEGATRON/pretrain_gpt.py\" \\\n        {}",
-            lines.join(" \\\n        ")
-        ),
-        starter: Starter::Torchrun,
         variables: vec![
             ("MEGATRON", "the folder of Megatron-LM"),
             (
@@ -29,7 +26,7 @@ pub(crate) fn files(job: &Job) -> Result<(Vec<LaunchFile>, Training)> {
             ),
             ("LEARNING_RATE", "the rate of the training"),
         ],
-        notes: Vec::new(),
+        ..Training::by_torchrun(program)
     };
     Ok((Vec::new(), training))
 }

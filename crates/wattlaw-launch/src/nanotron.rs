@@ -6,7 +6,7 @@ use wattlaw::job::model::ModelSpec;
 use wattlaw::job::parallelism::DataParallel;
 use wattlaw::job::workload::{Checkpointing, Optimizer, Precision, StatePrecision};
 
-use crate::script::{Starter, Training};
+use crate::script::Training;
 use crate::{LaunchFile, Launcher, support, whole_steps};
 
 /// The files, and the command that trains.
@@ -17,10 +17,8 @@ pub(crate) fn files(job: &Job) -> Result<(Vec<LaunchFile>, Training)> {
         "optimizer.learning_rate_scheduler: the rates of the training",
     ]);
     let training = Training {
-        program: "\"$NANOTRON/run_train.py\" --config-file nanotron.yaml".to_owned(),
-        starter: Starter::Torchrun,
         variables: vec![("NANOTRON", "the folder of nanotron")],
-        notes: Vec::new(),
+        ..Training::by_torchrun("\"$NANOTRON/run_train.py\" --config-file nanotron.yaml")
     };
     Ok((vec![file], training))
 }

@@ -16,6 +16,18 @@ pub(crate) struct Training {
     pub notes: Vec<String>,
 }
 
+impl Training {
+    /// A program that torchrun starts and that needs nothing of the user.
+    pub(crate) fn by_torchrun(program: impl Into<String>) -> Self {
+        Self {
+            program: program.into(),
+            starter: Starter::Torchrun,
+            variables: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+}
+
 /// What starts a process a GPU.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Starter {
@@ -29,10 +41,9 @@ pub(crate) const TRAIN_SCRIPT: (&str, &str) = ("TRAIN_SCRIPT", "the program that
 /// A program of which nothing is known.
 pub(crate) fn any_program() -> Training {
     Training {
-        program: "\"$TRAIN_SCRIPT\"".to_owned(),
-        starter: Starter::Torchrun,
         variables: vec![TRAIN_SCRIPT],
         notes: vec!["job.toml says what it trains; its arguments are yours to add".to_owned()],
+        ..Training::by_torchrun("\"$TRAIN_SCRIPT\"")
     }
 }
 

@@ -8,7 +8,7 @@ use wattlaw::job::parallelism::DataParallel;
 use wattlaw::job::workload::{Checkpointing, Precision, StatePrecision};
 
 use crate::accelerate::copies_and_shards;
-use crate::script::{Starter, Training};
+use crate::script::Training;
 use crate::{LaunchFile, Launcher, support, whole_steps};
 
 /// The catalogue's names of the models that torchtitan has, with its flavors of `llama3`.
@@ -22,13 +22,7 @@ pub(crate) fn files(job: &Job) -> Result<(Vec<LaunchFile>, Training)> {
         "training.dataset: the data",
         "optimizer.lr: the rate of the training",
     ]);
-    let training = Training {
-        program: "-m torchtitan.train --job.config_file torchtitan.toml".to_owned(),
-        starter: Starter::Torchrun,
-        variables: Vec::new(),
-        notes: Vec::new(),
-    };
-    Ok((vec![file], training))
+    Ok((vec![file], Training::by_torchrun("-m torchtitan.train --job.config_file torchtitan.toml")))
 }
 
 fn text(job: &Job) -> Result<String> {

@@ -10,10 +10,10 @@ use clap::builder::ArgPredicate;
 use serde_json::json;
 
 use wattlaw::base::error::Location;
-use wattlaw::calibration::{Calibration, built_in};
+use wattlaw::calibration::Calibration;
 use wattlaw::stats::optimal::Criterion;
 
-use crate::commands::predict::named;
+use crate::commands::predict::named_or_built_in;
 use crate::failure::{Done, Failure};
 use crate::flags::job;
 use crate::flags::runs::RunsArgs;
@@ -80,10 +80,7 @@ pub fn run(args: &Args) -> Done {
 
 impl Args {
     fn parent(&self) -> Done<Calibration> {
-        match &self.parent {
-            Some(path) => named(path),
-            None => Ok(built_in()?),
-        }
+        named_or_built_in(self.parent.as_deref())
     }
 
     fn suggest(&self, count: usize, space: &Path) -> Done {

@@ -4,12 +4,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use wattlaw::base::scope::Scope;
-use wattlaw::calibration::built_in;
 use wattlaw::memory::FITS_THRESHOLD;
 use wattlaw::plan::{Objective, compare};
 use wattlaw::predict::ChosenJob;
 
-use crate::commands::predict::named;
+use crate::commands::predict::named_or_built_in;
 use crate::failure::Done;
 use crate::flags::job::{Alternatives, JobFlags, described};
 use crate::format::Format;
@@ -51,10 +50,7 @@ const MOST: usize = 1000;
 /// # Errors
 /// An invalid job or calibration; no alternative that is valid.
 pub fn run(args: &Args) -> Done {
-    let calibration = match &args.calibration {
-        Some(path) => named(path)?,
-        None => built_in()?,
-    };
+    let calibration = named_or_built_in(args.calibration.as_deref())?;
     let catalog = args.alternatives.catalog()?;
     let combinations = args.alternatives.combinations(MOST)?;
     let mut jobs = Vec::with_capacity(combinations.len());

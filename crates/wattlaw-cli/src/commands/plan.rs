@@ -11,7 +11,6 @@ use serde::Serialize;
 
 use wattlaw::base::error::Location;
 use wattlaw::base::scope::Scope;
-use wattlaw::calibration::built_in;
 use wattlaw::job::JobSpec;
 use wattlaw::job::system::SystemSpec;
 use wattlaw::job::workload::{Precision, Stack};
@@ -23,7 +22,7 @@ use wattlaw::plan::{
 use wattlaw_launch::{Launcher, emit};
 
 use crate::commands::launch::write;
-use crate::commands::predict::named;
+use crate::commands::predict::named_or_built_in;
 use crate::failure::{Done, Failure};
 use crate::flags::job::{JobFlags, described};
 use crate::format::Format;
@@ -117,10 +116,7 @@ pub struct Args {
 /// # Errors
 /// An invalid job, machine, limit or calibration; no plan.
 pub fn run(args: &Args) -> Done {
-    let calibration = match &args.calibration {
-        Some(path) => named(path)?,
-        None => built_in()?,
-    };
+    let calibration = named_or_built_in(args.calibration.as_deref())?;
     let catalog = args.flags.catalog()?;
     let request = args.request(&catalog)?;
     let started = Instant::now();

@@ -110,6 +110,14 @@ struct Report<'a> {
 /// Why the built-in law is selected.
 pub const BUILT_IN_REASON: &str = "it is built in and answers any job";
 
+/// The calibration that a flag names, or the built-in law.
+///
+/// # Errors
+/// As [`named`].
+pub fn named_or_built_in(path: Option<&std::path::Path>) -> Done<Calibration> {
+    path.map_or_else(|| Ok(built_in()?), named)
+}
+
 /// Reads a calibration file, or finds a built-in calibration by name.
 pub fn named(path: &std::path::Path) -> Done<Calibration> {
     let name = path.to_string_lossy();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use wattlaw::base::error::Location;
-use wattlaw::calibration::{Calibration, built_in, study_design};
+use wattlaw::calibration::{Calibration, study_design};
 use wattlaw::job::Job;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::memory::Memory;
@@ -16,7 +16,7 @@ use wattlaw_sweep::plan::{Budget, Chosen, Forecast, Kind, Objective, Order, Plan
 use wattlaw_sweep::space::{Candidate, Jobs, Preset, Space};
 
 use crate::commands::calibrate::suggest::read_job;
-use crate::commands::predict::named;
+use crate::commands::predict::named_or_built_in;
 use crate::failure::{Done, Failure};
 use crate::files;
 use crate::flags::job;
@@ -94,10 +94,7 @@ pub fn run(args: &Args) -> Done {
     args.check()?;
     let catalog = job::catalog(args.catalog.as_deref())?;
     let mut found = args.candidates(&catalog)?;
-    let calibration = match &args.calibration {
-        Some(path) => named(path)?,
-        None => built_in()?,
-    };
+    let calibration = named_or_built_in(args.calibration.as_deref())?;
     let mut estimator = Estimator::new(&calibration);
     let mut jobs: Vec<Forecast> = std::mem::take(&mut found.kept)
         .into_iter()
