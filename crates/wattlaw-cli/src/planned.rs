@@ -80,7 +80,7 @@ pub fn first_before_second(probability: f64) -> String {
         format!("the first is better than the second with a probability of {percent:.0} %\n")
     } else {
         format!(
-            "the first and the second are equal within error: the first is better with {percent:.0} %\n"
+            "the first and the second are equal within error: the first is better with a probability of {percent:.0} %\n"
         )
     }
 }

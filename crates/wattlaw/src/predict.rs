@@ -22,6 +22,7 @@ pub(crate) use law_estimate::distance_variances;
 use law_estimate::{Answers, ByScope, LawEstimate};
 pub use memory::{PeakMemory, Verdict};
 pub use screen::{Note, Quantity, Row, Screen, Unit};
+pub(crate) use warnings::plain;
 pub use warnings::{Severity, Warning, WarningKind};
 
 use std::collections::BTreeMap;

@@ -16,7 +16,7 @@ use crate::base::error::Error;
 use crate::job::Job;
 use crate::law::roofline::terms::Terms;
 use crate::memory::{Memory, Recipe};
-use crate::predict::most_power_w;
+use crate::predict::{most_power_w, plain};
 
 /// How far a search is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -429,7 +429,8 @@ impl Found {
             let (limit, least) = (request.limits.of(constraint)?, (*least)?);
             (least > limit).then(|| {
                 let unit = constraint.unit();
-                format!("--{constraint} is {limit:.3e} {unit}, but the least of any plan is {least:.3e} {unit}")
+                let (limit, least) = (plain(limit), plain(least));
+                format!("--{constraint} is {limit} {unit}, but the least of any plan is {least} {unit}")
             })
         });
         if let Some(sentence) = missed {

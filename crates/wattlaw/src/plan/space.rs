@@ -128,8 +128,8 @@ impl<'a> Space<'a> {
     /// Enumerates the space.
     ///
     /// # Errors
-    /// Those of [`JobSpec::resolve`] for the job on any of the machines; [`Error::Invalid`] for no accelerators within the limits,
-    /// and for too many layouts.
+    /// Those of [`JobSpec::resolve`] for the job on any of the machines; [`Error::Data`] for no number of accelerators within
+    /// the limits; [`Error::Invalid`] for too many layouts.
     pub(super) fn new(request: &Request, catalog: &Catalog, law: &'a RooflineFit) -> Result<Self> {
         let base = base(request, catalog)?;
         let architecture = catalog.architecture(&request.spec.model)?;
@@ -155,10 +155,9 @@ impl<'a> Space<'a> {
             }
         }
         if space.templates.is_empty() {
-            return Err(Error::invalid(
-                "gpus",
-                "no number of accelerators",
-                "none of the given ones is within --max-gpus and in whole nodes",
+            return Err(Error::Data(
+                "of the numbers of accelerators, none of the given ones is within --max-gpus and in whole nodes"
+                    .to_owned(),
             ));
         }
         Ok(space)

@@ -365,7 +365,7 @@ pub(super) fn for_cost(job: &Job) -> Vec<Warning> {
 }
 
 /// Formats a number: whole numbers in full, others with three digits, large ones with a suffix as in flags (`8.24M`).
-pub(super) fn plain(value: f64) -> String {
+pub(crate) fn plain(value: f64) -> String {
     let suffixes = [(1e12, "T"), (1e9, "B"), (1e6, "M")];
     match suffixes.iter().find(|(size, _)| value >= *size) {
         _ if !(0.01..1e15).contains(&value) => format!("{value:.2e}"),
