@@ -541,7 +541,9 @@ impl<'a> Writer<'a> {
             // the products' kernels are those of all experts
             self.dequantization(count, full, h, idle / self.act, 0.0);
             self.push(OpKind::ExpertWeights, Phase::Forward, count, 0.0, idle, 0.0);
-            self.push(OpKind::ExpertWeights, Phase::Backward, count, 0.0, 2.0 * idle, 0.0);
+            // for the gradients of the inputs and, where they are trained, of the weights
+            let backward = if self.frozen { idle } else { 2.0 * idle };
+            self.push(OpKind::ExpertWeights, Phase::Backward, count, 0.0, backward, 0.0);
         }
     }
 
@@ -722,6 +724,22 @@ mod tests {
         let kept = format!("{lora}, quantization = 'fp8'");
         assert_eq!(expanded(&kept, Phase::Recompute), (0.0, 0.0));
         assert_eq!(expanded(&kept, Phase::Backward), (3.0 * 14_592.0 * 3.0, 3.0 * 7.0));
+    }
+
+    /// Of four experts of 3 · 64 · 12 weights, those of three are read beside the products, in bf16: once a pass where they
+    /// are frozen, twice in the backward pass where they are trained.
+    #[test]
+    fn frozen_experts_are_read_once_in_the_backward_pass() {
+        let read = |workload: &str, phase| {
+            let model = "family = 'mixtral', experts = 4, top_k = 2";
+            let cost = Cost::count(&job(model, workload), AttentionFlops::Full);
+            let experts = |op: &Op| op.kind == OpKind::ExpertWeights && op.phase == phase;
+            cost.stages[0].per_step(experts).bytes.value()
+        };
+        let idle = 3.0 * (3.0 * 3.0 * 64.0 * 12.0) * 2.0;
+        let (full, lora) = ("precision = 'bf16'", "precision = 'bf16', lora = { rank = 2 }");
+        assert_eq!([full, lora].map(|of| read(of, Phase::Forward)), [idle, idle]);
+        assert_eq!([full, lora].map(|of| read(of, Phase::Backward)), [2.0 * idle, idle]);
     }
 
     #[test]
