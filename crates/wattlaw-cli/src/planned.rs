@@ -37,7 +37,10 @@ pub fn table(plans: &[PlannedJob], level: f64) -> String {
                 plan.rank.to_string(),
                 format!("{} × {}", job.system.gpus, job.system.accelerator.name),
                 p.strategy().to_string() + sequence,
-                format!("{} × {} × {}{chunks}", p.dp, p.tp, p.pp),
+                match p.cp {
+                    1 => format!("{} × {} × {}{chunks}", p.dp, p.tp, p.pp),
+                    cp => format!("{} × {} × {}{chunks}, cp {cp}", p.dp, p.tp, p.pp),
+                },
                 format!("{} × {}", w.micro_batch, w.grad_accum),
                 w.checkpointing.to_string(),
                 render::si(job.system.power_limit.value(), "W"),

@@ -4,7 +4,7 @@
 
 use wattlaw::base::error::Result;
 use wattlaw::job::Job;
-use wattlaw::job::parallelism::DataParallel;
+use wattlaw::job::parallelism::{ContextExchange, DataParallel};
 use wattlaw::job::workload::{Checkpointing, Framework, Precision};
 
 use crate::script::{Starter, TRAIN_SCRIPT, Training};
@@ -75,12 +75,22 @@ fn cluster(job: &Job) -> String {
             work.checkpointing == Checkpointing::Full,
         );
     }
-    if split.tp > 1 || split.data == DataParallel::Hsdp {
+    if split.tp > 1 || split.cp > 1 || split.data == DataParallel::Hsdp {
         let (copies, shards) = copies_and_shards(job);
         text += &format!(
             "parallelism_config:\n  parallelism_config_dp_replicate_size: {copies}\n  parallelism_config_dp_shard_size: {shards}\n  \
              parallelism_config_tp_size: {}\n",
             split.tp,
+        );
+    }
+    if split.cp > 1 {
+        let exchange = match split.context_exchange {
+            ContextExchange::Ring => "alltoall",
+            ContextExchange::AllGather => "allgather",
+        };
+        text += &format!(
+            "  parallelism_config_cp_size: {}\n  parallelism_config_cp_comm_strategy: {exchange}\n",
+            split.cp
         );
     }
     text
@@ -96,13 +106,17 @@ pub(crate) const fn stage(kind: DataParallel) -> u64 {
     }
 }
 
-/// Copies of the model over the data-parallel ranks, and ranks that share one.
+/// Copies of the model over the data-parallel ranks, and data-parallel ranks that share one; context-parallel ranks share it
+/// too, and their degree multiplies with these.
 pub(crate) fn copies_and_shards(job: &Job) -> (u64, u64) {
     let split = &job.parallelism;
     match split.data {
         DataParallel::Single | DataParallel::Ddp | DataParallel::Zero1 => (split.dp, 1),
         DataParallel::Zero2 | DataParallel::Fsdp => (1, split.dp),
-        DataParallel::Hsdp => (split.dp / split.shard_group, split.shard_group),
+        DataParallel::Hsdp => {
+            let copies = split.replicas() / split.shard_group;
+            (copies, split.dp / copies)
+        }
     }
 }
 

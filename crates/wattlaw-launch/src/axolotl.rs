@@ -64,6 +64,9 @@ fn text(job: &Job) -> Result<String> {
     if split.tp > 1 {
         text += &format!("tensor_parallel_size: {}\n", split.tp);
     }
+    if split.cp > 1 {
+        text += &format!("context_parallel_size: {}\nring_attn_func: batch_ring\n", split.cp);
+    }
     if let Some(lora) = &work.lora {
         let modules = modules(job, Launcher::Axolotl)?;
         let (adapter, loaded) = match work.quantization {

@@ -3,7 +3,7 @@
 use wattlaw::base::error::{Error, Result};
 use wattlaw::job::Job;
 use wattlaw::job::model::{Architecture, ModelSpec};
-use wattlaw::job::parallelism::{DataParallel, Partition, Schedule, TensorScope};
+use wattlaw::job::parallelism::{ContextExchange, DataParallel, Partition, Schedule, TensorScope};
 use wattlaw::job::task::Task;
 use wattlaw::job::workload::{
     AttentionKernel, Checkpointing, Framework, Optimizer, Precision, Quantization, StatePrecision,
@@ -38,6 +38,19 @@ pub(crate) fn check(job: &Job, launcher: Launcher) -> Result<()> {
             &[Accelerate, DeepSpeed, Megatron, Nanotron, Axolotl]
         };
         refuse("sequence_parallel", &split.sequence_parallel.to_string(), sequence)?;
+    }
+    if split.cp > 1 {
+        refuse("cp", &split.cp.to_string(), context(job))?;
+        let exchange: &[Launcher] = match split.context_exchange {
+            ContextExchange::Ring => &[Accelerate, Megatron, Torchtitan, Nanotron, Axolotl],
+            ContextExchange::AllGather => &[Accelerate, Megatron, Torchtitan],
+        };
+        refuse("context_exchange", split.context_exchange.name(), exchange)?;
+        // the files give the data-parallel ranks of a group, which context-parallel ones multiply
+        let group = split.shard_group;
+        if split.data == DataParallel::Hsdp && (group == split.cp || group % split.cp > 0) {
+            refuse("shard_group", &group.to_string(), &[])?;
+        }
     }
     if split.pp > 1 {
         refuse("pp", &split.pp.to_string(), &[Megatron, Torchtitan, Nanotron])?;
@@ -139,6 +152,17 @@ fn data(kind: DataParallel, framework: Framework) -> &'static [Launcher] {
         // DeepSpeed's MiCS was removed (refused from 0.19.8, `runtime/config.py`)
         DataParallel::Hsdp if is_deepspeed => &[Torchtitan, Axolotl],
         DataParallel::Hsdp => &[Accelerate, Torchtitan, Axolotl],
+    }
+}
+
+/// Who has context parallelism; those on PyTorch's FSDP where it shards something.
+fn context(job: &Job) -> &'static [Launcher] {
+    let kind = job.parallelism.data;
+    let is_fsdp = matches!(kind, DataParallel::Zero2 | DataParallel::Fsdp | DataParallel::Hsdp);
+    if is_fsdp && job.workload.framework.framework != Framework::Deepspeed {
+        &[Accelerate, Megatron, Torchtitan, Nanotron, Axolotl]
+    } else {
+        &[Megatron, Nanotron]
     }
 }
 

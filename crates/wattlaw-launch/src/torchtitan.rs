@@ -4,7 +4,7 @@ use wattlaw::base::error::Result;
 use wattlaw::job::Job;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::job::model::ModelSpec;
-use wattlaw::job::parallelism::DataParallel;
+use wattlaw::job::parallelism::{ContextExchange, DataParallel};
 use wattlaw::job::workload::{Checkpointing, Precision, StatePrecision};
 
 use crate::accelerate::copies_and_shards;
@@ -90,6 +90,16 @@ pipeline_parallel_degree = {}
         split.tp,
         split.pp,
     );
+    if split.cp > 1 {
+        let exchange = match split.context_exchange {
+            ContextExchange::Ring => "alltoall",
+            ContextExchange::AllGather => "allgather",
+        };
+        text += &format!(
+            "context_parallel_degree = {}\ncontext_parallel_rotate_method = \"{exchange}\"\n",
+            split.cp
+        );
+    }
     if split.pp > 1 {
         text += &format!(
             "pipeline_parallel_schedule = \"1F1B\"\npipeline_parallel_microbatch_size = {}\n",

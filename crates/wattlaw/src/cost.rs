@@ -6,7 +6,7 @@
 //! full square of scores or half of it is [`AttentionFlops`]; every total states the convention.
 
 mod collective;
-mod collectives;
+pub(crate) mod collectives;
 mod kind;
 mod layers;
 pub(crate) mod optimizer;
@@ -221,7 +221,7 @@ impl Cost {
             (0..p.pp).map(|stage| Ledger::for_stage(job, stage, attention)).collect();
         let mut hardware = Totals::default();
         for ledger in &stages {
-            hardware.add_totals(&ledger.per_step(|_| true), (p.dp * p.tp) as f64);
+            hardware.add_totals(&ledger.per_step(|_| true), (p.replicas() * p.tp) as f64);
         }
         Self {
             attention_flops: attention,

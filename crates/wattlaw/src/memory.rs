@@ -250,7 +250,7 @@ mod tests {
     use crate::base::units::BYTES_PER_GIB;
     use crate::job::JobSpec;
     use crate::job::catalog::Catalog;
-    use crate::job::parallelism::{DataParallel, Schedule};
+    use crate::job::parallelism::{ContextExchange, DataParallel, Schedule};
     use crate::job::workload::{AttentionKernel, Checkpointing, Precision};
 
     fn job(toml: &str) -> Job {
@@ -281,6 +281,24 @@ mod tests {
         let per_layer = layer(job, Stack::Main, &Recipe::MEGATRON).kept;
         let layers = job.architecture.layers as f64 / job.parallelism.pp as f64;
         per_layer * layers * in_flight(job, 0)
+    }
+
+    /// Two context-parallel ranks have each half of a layer's activations. A ring holds two blocks of keys and values of half the
+    /// sequence and their gradients; gathered, those of all 2,048 positions: 4 sequences, 2 · 6144 / 8 numbers of 2 B.
+    #[test]
+    fn context_parallel_ranks_hold_a_part_of_the_activations() {
+        let alone = megatron(48, 6144, 64, 4, 1, 1);
+        let mut ring = alone.clone();
+        (ring.parallelism.cp, ring.system.gpus) = (2, 16);
+        let mut gathered = ring.clone();
+        gathered.parallelism.context_exchange = ContextExchange::AllGather;
+        assert_eq!(first_stage(&ring), first_stage(&alone) / 2.0);
+        let [alone, ring, gathered] =
+            [alone, ring, gathered].map(|job| Memory::with_recipe(&job, &Recipe::MEGATRON));
+        assert_eq!(ring.logits, alone.logits * 0.5);
+        let whole = 4.0 * 2048.0 * (2.0 * 6144.0 / 8.0) * 2.0;
+        assert_eq!((ring.communication - alone.communication).value(), 2.0 * whole);
+        assert_eq!((gathered.communication - alone.communication).value(), 2.0 * whole);
     }
 
     fn set(job: &Job, checkpointing: Checkpointing, sequence_parallel: bool) -> Job {

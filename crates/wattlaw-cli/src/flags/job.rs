@@ -52,7 +52,7 @@ const FLAG_NAMES: [(&str, &str); 2] =
     [("power_limit_w", "power-limit"), ("carbon_g_per_kwh", "carbon-intensity")];
 
 /// Fields that the short help (`-h`) omits.
-const RARE: [&str; 42] = [
+const RARE: [&str; 43] = [
     "shared_ffn_size",
     "dense_layers",
     "dense_ffn_size",
@@ -92,6 +92,7 @@ const RARE: [&str; 42] = [
     "framework",
     "partition",
     "cp",
+    "context_exchange",
     "network",
     "host_power_w",
     "shard_group",

@@ -210,5 +210,15 @@ fn sharding(reader: &mut Reader<'_>) -> Result<()> {
         ("context_parallel_size", "cp"),
         ("sequence_parallel_degree", "cp"),
     ])?;
+    let function = "ring_attn_func";
+    if reader.states("cp") {
+        // packed sequences are gathered, others go round a ring (`utils/schemas/validation.py`)
+        let default =
+            if reader.flag("sample_packing")? == Some(true) { "all-gather" } else { "ring" };
+        reader.default("context_exchange", default, function);
+        reader.context_exchange(function, ["varlen_llama3", "batch_ring"])?;
+    } else {
+        reader.ignore(&[function]);
+    }
     trainer::sharded_by_deepspeed(reader)
 }

@@ -104,6 +104,17 @@ pub(super) fn degrees(reader: &mut Reader<'_>, prefix: &str) -> Result<()> {
         (false, false) => {}
     }
     reader.degrees(&[(&key("tp"), "tp"), (&key("cp"), "cp")])?;
+    let exchange = format!("{prefix}cp_comm_strategy");
+    if reader.states("cp") {
+        reader.context_exchange(&exchange, ["allgather", "alltoall"])?;
+    } else {
+        reader.ignore(&[&exchange]);
+    }
+    if copies > 1 && shards > 1 {
+        // context-parallel ranks share shards with those of their data-parallel group
+        let cp = reader.whole(&key("cp"))?.unwrap_or(1).max(1);
+        reader.state("shard_group", shards.saturating_mul(cp), &shard_key);
+    }
     // of DeepSpeed-Ulysses
     reader.unmodelled_degree(&key("sp"), "a split of sequences among ranks is not modelled")
 }

@@ -186,6 +186,12 @@ pub(super) fn parallelism(reader: &mut Reader<'_>, key: fn(&str) -> String) -> R
     let stages = key("pipeline_model_parallel_size");
     reader.wholes(&[(&key("tensor_model_parallel_size"), "tp"), (&stages, "pp")])?;
     reader.degrees(&[(&key("context_parallel_size"), "cp")])?;
+    let exchange = key("cp_comm_type");
+    if reader.states("cp") {
+        reader.context_exchange(&exchange, ["all_gather", "p2p"])?;
+    } else {
+        reader.ignore(&[&exchange]);
+    }
     let sequence = key("sequence_parallel");
     if let Some(on) = reader.flag(&sequence)? {
         reader.state("sequence_parallel", on, &sequence);

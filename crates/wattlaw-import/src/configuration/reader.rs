@@ -226,6 +226,26 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// States how context-parallel ranks exchange keys and values by a framework's words for a gather and for a ring.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for another word, with its place.
+    pub(super) fn context_exchange(&mut self, key: &str, [gather, ring]: [&str; 2]) -> Result<()> {
+        match self.text(key)?.as_deref() {
+            None => {}
+            Some(word) if word == gather => self.state("context_exchange", "all-gather", key),
+            Some(word) if word == ring => self.state("context_exchange", "ring", key),
+            Some("a2a" | "a2a+p2p") => {
+                self.unmodelled(key, "keys and values are counted as sent round a ring");
+                self.state("context_exchange", "ring", key);
+            }
+            Some(_) => {
+                return Err(self.wrong_key(key, &format!("it must be {gather} or {ring}")));
+            }
+        }
+        Ok(())
+    }
+
     /// Reports a degree of parallelism above one that no field holds.
     ///
     /// # Errors

@@ -126,6 +126,7 @@ fn every_field_goes_there_and_back() {
         virtual_stages = 2
         partition = 'even'
         cp = 2
+        context_exchange = 'all-gather'
         [system]
         name = 'dgx'
         gpu = 't4'

@@ -21,6 +21,8 @@ pub enum CollectiveRole {
     TensorParallelEmbedding,
     /// Tensor parallelism: the gradient of the input of the vocabulary-split logits.
     TensorParallelLogits,
+    /// Context parallelism: keys and values of the other ranks' parts of a sequence, and their gradients.
+    ContextParallelKeysAndValues,
     /// Pipeline parallelism: activations to the next stage and their gradients to the one before.
     PipelineActivations,
     /// Data parallelism: gradients summed over ranks, whole (DDP) or to the rank that holds the shard (ZeRO, FSDP).
@@ -38,7 +40,7 @@ pub enum CollectiveRole {
 
 words!(CollectiveRole, "collective role":
     TensorParallelActivations = "tensor parallel", TensorParallelEmbedding = "embedding",
-    TensorParallelLogits = "logits", PipelineActivations = "pipeline", GradientReduction = "gradients",
+    TensorParallelLogits = "logits", ContextParallelKeysAndValues = "keys and values", PipelineActivations = "pipeline", GradientReduction = "gradients",
     ParameterGather = "parameters", MomentumGather = "momenta", GradientReductionBetweenGroups = "gradients between groups",
     TiedEmbeddingGradients = "tied embedding gradients");
 
@@ -122,7 +124,8 @@ impl Collective {
                 CollectiveRole::TensorParallelActivations
                 | CollectiveRole::TensorParallelEmbedding
                 | CollectiveRole::TensorParallelLogits => 0.5,
-                CollectiveRole::PipelineActivations
+                CollectiveRole::ContextParallelKeysAndValues
+                | CollectiveRole::PipelineActivations
                 | CollectiveRole::GradientReduction
                 | CollectiveRole::ParameterGather
                 | CollectiveRole::MomentumGather

@@ -1,7 +1,10 @@
 //! The collectives of a job, one operation each, with their groups and buffers.
 //!
+//! Ranks of a job are numbered with the tensor-parallel ones innermost, then the context-parallel, the data-parallel, and the
+//! pipeline's stages (Megatron-LM, `parallel_state.py`, order `tp-cp-ep-dp-pp`).
+//!
 //! Sources: Rajbhandari et al. 2020 (ZeRO), Shoeybi et al. 2019 (tensor parallelism), Korthikanti et al. 2022 (sequence
-//! parallelism), Narayanan et al. 2021 (pipeline).
+//! parallelism), Liu et al. 2023 (context parallelism in a ring), Narayanan et al. 2021 (pipeline).
 
 use super::collective::{Collective, CollectiveKind, CollectiveRole, Span};
 use super::layers::repeats_last_product;
@@ -9,7 +12,7 @@ use super::optimizer::{stage_parameters, trained_parameters};
 use super::{Ledger, Op, OpKind, Phase};
 use crate::base::units::{Bytes, Flops};
 use crate::job::Job;
-use crate::job::parallelism::{DataParallel, TensorScope};
+use crate::job::parallelism::{ContextExchange, DataParallel, TensorScope};
 use crate::job::task::Task;
 use crate::job::workload::{
     Checkpointing, Framework, Optimizer, Precision, StatePrecision, Workload,
@@ -18,6 +21,7 @@ use crate::job::workload::{
 /// Writes the collectives of one stage into the ledger.
 pub(super) fn count(job: &Job, ledger: &mut Ledger) {
     tensor(job, ledger);
+    context(job, ledger);
     pipeline(job, ledger);
     tied_embedding(job, ledger);
     data(job, ledger);
@@ -33,7 +37,7 @@ const fn span(job: &Job, ranks: u64, stride: u64) -> Span {
 
 /// The slowest link between the GPUs of pipeline stages `from` and `to`.
 const fn span_between_stages(job: &Job, from: u64, to: u64) -> Span {
-    let stride = job.parallelism.dp * job.parallelism.tp;
+    let stride = job.parallelism.replicas() * job.parallelism.tp;
     let (low, high) = if from < to { (from, to) } else { (to, from) };
     let per_node = job.system.gpus_per_node;
     let apart = (low * stride) / per_node != ((high + 1) * stride - 1) / per_node;
@@ -71,7 +75,8 @@ fn tensor(job: &Job, ledger: &mut Ledger) {
     let h = a.hidden_size as f64;
     let per_token = h * act;
     let blocks = p.tensor_scope == TensorScope::Blocks;
-    let sequences = w.micro_batch as f64;
+    // a rank has its part of each sequence
+    let sequences = w.micro_batch as f64 / p.cp as f64;
     let (encoder, decoder) = if a.encoder_layers > 0 {
         (a.encoder_layers as f64, a.layers as f64)
     } else {
@@ -116,8 +121,7 @@ fn tensor(job: &Job, ledger: &mut Ledger) {
     );
     if blocks && a.vocab_size > 0 {
         if ledger.stage == 0 {
-            let tokens = w.micro_positions() as f64;
-            let buffer = Bytes::new(tokens * per_token);
+            let buffer = Bytes::new(job.micro_positions_of_rank() * per_token);
             all_reduce(
                 job,
                 ledger,
@@ -167,6 +171,62 @@ fn all_reduce(
     }
 }
 
+/// Context parallelism: each layer's attention needs the keys and values of the whole sequence.
+///
+/// In a ring they are sent on `cp` − 1 times in the forward pass; in the backward pass again, and their gradients come round
+/// to the rank that they belong to in `cp` sends (TransformerEngine, `context_parallel.py`, `AttnFuncWithCPAndKVP2P`).
+/// Gathered, they are gathered for both passes, and their gradients are reduced and scattered (`AttnFuncWithCPAndKVAllGather`).
+fn context(job: &Job, ledger: &mut Ledger) {
+    let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
+    if p.cp == 1 {
+        return;
+    }
+    let layers = p.stage_layers(a, ledger.stage) as f64;
+    let whole = Bytes::new(keys_and_values(job) * w.precision.bytes());
+    let span = span(job, p.cp, p.tp);
+    let collective = |kind, buffer, ranks, ranks_per_node| Collective {
+        role: CollectiveRole::ContextParallelKeysAndValues,
+        kind,
+        buffer,
+        ranks,
+        ranks_per_node,
+        span,
+    };
+    let again = match w.checkpointing {
+        Checkpointing::None => 0.0,
+        Checkpointing::Selective | Checkpointing::Full => layers,
+    };
+    match p.context_exchange {
+        ContextExchange::Ring => {
+            let cp = p.cp as f64;
+            let send = collective(CollectiveKind::Send, whole / cp, 2, 1);
+            push(ledger, Phase::Forward, layers * (cp - 1.0), send);
+            push(ledger, Phase::Recompute, again * (cp - 1.0), send);
+            push(ledger, Phase::Backward, layers * (2.0 * cp - 1.0), send);
+        }
+        ContextExchange::AllGather => {
+            let in_node = ranks_per_node(job, p.cp, p.tp);
+            let gather = collective(CollectiveKind::AllGather, whole, p.cp, in_node);
+            let scatter = collective(CollectiveKind::ReduceScatter, whole, p.cp, in_node);
+            push(ledger, Phase::Forward, layers, gather);
+            push(ledger, Phase::Recompute, again, gather);
+            push(ledger, Phase::Backward, layers, gather);
+            push(ledger, Phase::Backward, layers, scatter);
+        }
+    }
+}
+
+/// Numbers in the keys and values of a layer that a tensor-parallel rank holds, of whole sequences of a micro-batch.
+pub(crate) fn keys_and_values(job: &Job) -> f64 {
+    let (a, p) = (&job.architecture, &job.parallelism);
+    let keys = p.kv_heads_of_rank(a) * a.head_dim;
+    let values = match a.latent {
+        Some(latent) => p.kv_heads_of_rank(a) * latent.value_head_dim,
+        None => keys,
+    };
+    (job.workload.micro_positions() * (keys + values)) as f64
+}
+
 /// A pipeline: activations forward and gradients backward over each boundary, once per chunk.
 fn pipeline(job: &Job, ledger: &mut Ledger) {
     let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
@@ -174,8 +234,9 @@ fn pipeline(job: &Job, ledger: &mut Ledger) {
         return;
     }
     let split = if p.sequence_parallel { p.tp as f64 } else { 1.0 };
-    let buffer =
-        Bytes::new(w.micro_positions() as f64 * a.hidden_size as f64 * w.precision.bytes() / split);
+    let buffer = Bytes::new(
+        job.micro_positions_of_rank() * a.hidden_size as f64 * w.precision.bytes() / split,
+    );
     // each stage sends to the next one and its gradients to the one before; with several chunks the ends are neighbours
     let stage = ledger.stage;
     let next = (stage + 1) % p.pp;
@@ -269,7 +330,7 @@ const fn gradient_bytes(w: &Workload, data: DataParallel) -> f64 {
 /// root once.
 fn data(job: &Job, ledger: &mut Ledger) {
     let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
-    if p.dp == 1 {
+    if p.replicas() == 1 {
         return;
     }
     let trained = trained_parameters(job, ledger.stage);
@@ -289,7 +350,7 @@ fn data(job: &Job, ledger: &mut Ledger) {
     let gather = |parameters| gather_bytes(parameters, bytes);
     let of_gradient = gradient_bytes(w, p.data);
     let reduce = |kind, parameters| {
-        let ranks = if p.data.shards_gradients() { p.shard_group } else { p.dp };
+        let ranks = if p.data.shards_gradients() { p.shard_group } else { p.replicas() };
         over(CollectiveRole::GradientReduction, kind, parameters, of_gradient, ranks, p.tp)
     };
     if w.optimizer == Optimizer::Muon && p.data.shards_optimizer() {
@@ -325,7 +386,7 @@ fn data(job: &Job, ledger: &mut Ledger) {
             push(ledger, Phase::Forward, layers, of_layer);
             push(ledger, Phase::Backward, layers, of_layer);
             push(ledger, Phase::Backward, layers, scatter((trained - trained_root) / layers));
-            let replicas = p.dp / p.shard_group;
+            let replicas = p.replicas() / p.shard_group;
             if replicas > 1 {
                 let between = over(
                     CollectiveRole::GradientReductionBetweenGroups,
@@ -549,6 +610,50 @@ mod tests {
         let found =
             ledger.ops.iter().filter_map(|op| Some((op.phase, op.count, *op.collective()?)));
         found.filter(|(_, _, c)| c.role == role).collect()
+    }
+
+    /// Sequences of 8 positions over 4 ranks, 4 layers with keys and values of width 384 each, 2 B a number: 8 · 2 · 384 · 2 =
+    /// 12,288 B of a whole sequence, 3,072 B of a rank. A ring sends 3 times forward, and 3 + 4 times backward; gathers and
+    /// the scatter move the whole.
+    #[test]
+    fn context_parallel_ranks_exchange_keys_and_values() {
+        let role = CollectiveRole::ContextParallelKeysAndValues;
+        let sum = |parallelism: &str, per_node: u64, phase| -> (f64, f64) {
+            let found = of_role(&job(parallelism, 8, per_node), 0, role);
+            let of_phase = found.iter().filter(|(p, ..)| *p == phase);
+            of_phase.fold((0.0, 0.0), |(sent, network), (_, count, c)| {
+                (
+                    sent + count * c.sent_per_gpu().value(),
+                    network + count * c.network_bytes_per_gpu().value(),
+                )
+            })
+        };
+        let ring = "cp = 4, context_exchange = 'ring'";
+        let (part, whole) = (3_072.0, 12_288.0);
+        assert_eq!(sum(ring, 8, Phase::Forward), (4.0 * 3.0 * part, 0.0));
+        assert_eq!(sum(ring, 8, Phase::Backward), (4.0 * 7.0 * part, 0.0));
+        // the slowest of the ring's links is the network, each rank with an adapter of its own
+        assert_eq!(sum(ring, 2, Phase::Forward), (4.0 * 3.0 * part, 4.0 * 3.0 * part));
+        let gathered = "cp = 4, context_exchange = 'all-gather'";
+        assert_eq!(sum(gathered, 8, Phase::Forward), (4.0 * 0.75 * whole, 0.0));
+        assert_eq!(sum(gathered, 8, Phase::Backward), (4.0 * 2.0 * 0.75 * whole, 0.0));
+        // two of a group's ranks in a node share its adapters
+        assert_eq!(sum(gathered, 2, Phase::Forward).1, 4.0 * 0.75 * whole / 2.0);
+        // half of the heads on a tensor-parallel rank
+        let split = "cp = 4, tp = 2, context_exchange = 'ring'";
+        assert_eq!(sum(split, 8, Phase::Forward).0, 4.0 * 3.0 * part / 2.0);
+    }
+
+    /// Two data-parallel groups of four context-parallel ranks sum gradients together, among all eight.
+    #[test]
+    fn context_parallel_ranks_sum_gradients() {
+        let gradients = |parallelism: &str| {
+            let job = job(parallelism, 8, 8);
+            let found = of_role(&job, 0, CollectiveRole::GradientReduction);
+            (found[0].2.ranks, found[0].2.buffer, found[0].2.span)
+        };
+        assert_eq!(gradients("cp = 4"), gradients("dp = 8"));
+        assert_eq!(gradients("strategy = 'zero1', cp = 4"), gradients("strategy = 'zero1'"));
     }
 
     /// GPT-2's embedding of 50,257 × 384, half of it on each of two tensor-parallel ranks, gradients of 4 B under

@@ -4,7 +4,7 @@ use crate::base::amount::Count;
 use crate::base::error::{Error, Result};
 use crate::job::JobSpec;
 use crate::job::model::PositionKind;
-use crate::job::parallelism::{Partition, Schedule, Strategy, TensorScope};
+use crate::job::parallelism::{ContextExchange, Partition, Schedule, Strategy, TensorScope};
 use crate::job::workload::{
     AttentionKernel, Checkpointing, Lora, LoraTarget, Optimizer, Precision, Quantization, Stack,
     StatePrecision,
@@ -174,8 +174,8 @@ fields! {
         framework: Word "Software stack: accelerate, fsdp2, llm-foundry, megatron, megatron-deepspeed, deepspeed, nanotron, jax, pytorch or unknown, and a program within it after a slash, such as megatron/nemo-2024; unknown when absent. Time, power and memory depend on it, and so do the padding of the vocabulary, the precision of communicated gradients, full checkpointing, and the defaults of sequence parallelism and of the pipeline's partition",
     }
     parallelism {
-        strategy: Word "Parallelism strategy: single, ddp, zero1, zero2, fsdp, hsdp, tp, tp-mlp, pp, or several joined with +",
-        dp: Whole "Data-parallel ranks; GPUs / (tp × pp) when absent",
+        strategy: Word "Parallelism strategy: single, ddp, zero1, zero2, fsdp, hsdp, tp, tp-mlp, cp, pp, or several joined with +",
+        dp: Whole "Data-parallel ranks; GPUs / (tp × cp × pp) when absent",
         tp: Whole "Tensor-parallel ranks; 1 when absent",
         pp: Whole "Pipeline stages; 1 when absent",
         tensor_scope: Word "What tensor parallelism splits: blocks or mlp; blocks when absent",
@@ -184,7 +184,8 @@ fields! {
         schedule: Word "Pipeline schedule: 1f1b or interleaved; 1f1b when absent",
         virtual_stages: Whole "Model chunks a pipeline stage holds (interleaved); 2 when absent",
         partition: Word "How pipeline stages divide the layers: even or cost; the default of the framework when absent (cost for nanotron, else even)",
-        cp: Whole "Context-parallel ranks; 1 when absent, and only 1 is modelled",
+        cp: Whole "Context-parallel ranks, each with an equal part of every sequence; 1 when absent",
+        context_exchange: Word "How context-parallel ranks exchange keys and values: ring, while attention computes, or all-gather before it; the default of the framework when absent (all-gather for accelerate, fsdp2 and pytorch, else ring)",
     }
     system {
         name ("system"): Text "System by name, such as dgx-a100-80gb (see `wattlaw catalog systems`)",
@@ -370,6 +371,7 @@ cells!(
     Optimizer,
     Checkpointing,
     AttentionKernel,
+    ContextExchange,
     TensorScope,
     Schedule,
     Partition,

@@ -1,4 +1,4 @@
-//! How a job is distributed over GPUs: data, tensor and pipeline parallelism, checked against the GPU count.
+//! How a job is distributed over GPUs: data, tensor, context and pipeline parallelism, checked against the GPU count.
 
 mod spec;
 mod strategy;
@@ -103,6 +103,36 @@ impl Partition {
     }
 }
 
+/// How context-parallel ranks exchange keys and values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ContextExchange {
+    /// Blocks go round a ring while attention computes with the block before (Liu et al. 2023, arXiv 2310.01889).
+    Ring,
+    /// All keys and values are gathered before attention (Grattafiori et al. 2024, arXiv 2407.21783, section 3.3.2).
+    AllGather,
+}
+
+words!(ContextExchange, "context-parallel exchange": Ring = "ring" | "p2p", AllGather = "all-gather" | "allgather");
+
+impl ContextExchange {
+    /// What a framework does where the user does not say.
+    ///
+    /// PyTorch's context parallelism gathers (torchtitan 0.2.2, `context_parallel_rotate_method`, and accelerate 1.15.0,
+    /// `cp_comm_strategy`, are `allgather`); Megatron-LM's goes round a ring (`cp_comm_type` is `p2p`).
+    pub(crate) const fn of_framework(framework: Framework) -> Self {
+        match framework {
+            Framework::Accelerate | Framework::Fsdp2 | Framework::Pytorch => Self::AllGather,
+            Framework::LlmFoundry
+            | Framework::Megatron
+            | Framework::MegatronDeepspeed
+            | Framework::Deepspeed
+            | Framework::Nanotron
+            | Framework::Jax
+            | Framework::Unknown => Self::Ring,
+        }
+    }
+}
+
 /// Degrees and kinds of parallelism, checked by [`ParallelismSpec::resolve`]; their product is the GPU count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -113,9 +143,13 @@ pub struct Parallelism {
     pub tp: u64,
     /// Pipeline stages.
     pub pp: u64,
-    /// What data-parallel ranks shard.
+    /// Context-parallel ranks, each with an equal part of every sequence.
+    pub cp: u64,
+    /// How they exchange keys and values; a ring with one rank.
+    pub context_exchange: ContextExchange,
+    /// What the ranks shard that hold the same weights.
     pub data: DataParallel,
-    /// Ranks that share one set of shards: `dp` for ZeRO and FSDP, fewer for HSDP, 1 without sharding.
+    /// Ranks that share one set of shards: `dp` × `cp` for ZeRO and FSDP, fewer for HSDP, 1 without sharding.
     pub shard_group: u64,
     /// What tensor parallelism splits.
     pub tensor_scope: TensorScope,
@@ -135,6 +169,8 @@ impl Parallelism {
         dp: 1,
         tp: 1,
         pp: 1,
+        cp: 1,
+        context_exchange: ContextExchange::Ring,
         data: DataParallel::Single,
         shard_group: 1,
         tensor_scope: TensorScope::Blocks,
@@ -146,7 +182,12 @@ impl Parallelism {
 
     /// Total number of GPUs.
     pub const fn gpus(&self) -> u64 {
-        self.dp * self.tp * self.pp
+        self.replicas() * self.tp * self.pp
+    }
+
+    /// Ranks that hold the same weights and sum their gradients: data-parallel and context-parallel ones.
+    pub const fn replicas(&self) -> u64 {
+        self.dp * self.cp
     }
 
     /// Layers that pipeline stage `stage` (from 0) holds of the stack, or of the decoder of an encoder–decoder.
@@ -213,11 +254,16 @@ impl Parallelism {
                 format!("it must divide ffn_size {}", architecture.ffn_size),
             ));
         }
-        if self.sequence_parallel && !workload.seq_len.is_multiple_of(tp) {
+        self.check_context(architecture, workload)?;
+        if self.sequence_parallel && !workload.seq_len.is_multiple_of(tp * self.cp) {
+            let divisor = match self.cp {
+                1 => format!("tp {tp}"),
+                cp => format!("tp × cp = {}", tp * cp),
+            };
             return Err(Error::invalid(
                 "sequence_parallel",
                 true,
-                format!("tp {tp} must divide seq_len {}", workload.seq_len),
+                format!("{divisor} must divide seq_len {}", workload.seq_len),
             ));
         }
         if self.pp > 1 && architecture.encoder_layers > 0 {
@@ -237,11 +283,37 @@ impl Parallelism {
         Ok(())
     }
 
+    /// Checks that context-parallel ranks have equal parts of a sequence. With a causal mask each has two chunks, one from either
+    /// end, so that all compute the same number of scores (Megatron-LM, `get_batch_on_this_cp_rank`).
+    fn check_context(&self, architecture: &Architecture, workload: &Workload) -> Result<()> {
+        if self.cp == 1 {
+            return Ok(());
+        }
+        if architecture.encoder_layers > 0 || architecture.image.is_some() {
+            return Err(Error::invalid(
+                "cp",
+                self.cp,
+                "context parallelism over an encoder–decoder or an image is not modelled; use 1",
+            ));
+        }
+        let (name, chunks) =
+            if architecture.causal() { ("2 × cp", 2 * self.cp) } else { ("cp", self.cp) };
+        if !workload.seq_len.is_multiple_of(chunks) {
+            return Err(Error::invalid(
+                "cp",
+                self.cp,
+                format!("{name} = {chunks} must divide seq_len {}", workload.seq_len),
+            ));
+        }
+        Ok(())
+    }
+
     /// The strategy of the job.
     pub const fn strategy(&self) -> Strategy {
         Strategy {
             data: self.data,
             tensor: if self.tp > 1 { Some(self.tensor_scope) } else { None },
+            context: self.cp > 1,
             pipeline: self.pp > 1,
         }
     }

@@ -105,7 +105,7 @@ pub(super) fn in_flight(job: &Job, stage: u64) -> f64 {
 /// Embedding: the pixels of images with their cast under autocast, its norm, if any, and the dropout mask.
 fn embedding(job: &Job, recipe: &Recipe) -> f64 {
     let keeping = LayerActivations::new(job, recipe);
-    let tokens = job.workload.micro_positions() as f64;
+    let tokens = job.micro_positions_of_rank();
     let h = job.architecture.hidden_size as f64;
     let norm = if job.architecture.embedding_norm { h * keeping.residual + 8.0 } else { 0.0 };
     let mask = if keeping.hidden_dropout() { h } else { 0.0 };

@@ -70,9 +70,9 @@ impl Logits {
     }
 }
 
-/// Positions of a micro-batch that enter the output projection.
+/// Positions of a micro-batch that enter the output projection of a rank.
 pub(super) fn predicting_positions(job: &Job) -> f64 {
     let w = &job.workload;
     let length = if w.decoder_seq_len > 0 { w.decoder_seq_len } else { w.seq_len };
-    (w.micro_batch * length) as f64
+    (w.micro_batch * length) as f64 / job.parallelism.cp as f64
 }

@@ -86,6 +86,7 @@ impl MemoryPart {
             OpKind::Optimizer => Self::Optimizer,
             OpKind::Orthogonalization => Self::Temporaries,
             OpKind::Collective(collective) => match collective.role {
+                CollectiveRole::ContextParallelKeysAndValues => Self::Communication,
                 CollectiveRole::TensorParallelActivations
                 | CollectiveRole::TensorParallelEmbedding
                 | CollectiveRole::TensorParallelLogits

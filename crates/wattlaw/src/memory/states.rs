@@ -2,9 +2,10 @@
 
 use super::recipe::{Recipe, Units};
 use crate::base::units::Bytes;
+use crate::cost::collectives::keys_and_values;
 use crate::cost::optimizer::{stage_parameters, state_bytes, trained_parameters};
 use crate::job::Job;
-use crate::job::parallelism::DataParallel;
+use crate::job::parallelism::{ContextExchange, DataParallel};
 use crate::job::task::Task;
 use crate::job::workload::{Optimizer, Precision, Quantization, StatePrecision};
 
@@ -125,6 +126,7 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     if p.tp > 1 && p.sequence_parallel {
         communication += recipe.gather_buffers * unsplit_activation(job).value();
     }
+    communication += exchanged_keys_and_values(job);
     States {
         weights: Bytes::new(weights),
         casts: Bytes::new(casts),
@@ -157,7 +159,21 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
 pub(super) fn unsplit_activation(job: &Job) -> Bytes {
     let w = &job.workload;
     let width = job.architecture.hidden_size as f64;
-    Bytes::new(w.micro_positions() as f64 * width * w.precision.bytes())
+    Bytes::new(job.micro_positions_of_rank() * width * w.precision.bytes())
+}
+
+/// Keys and values of other context-parallel ranks while a layer's backward pass needs them, and their gradients, in bytes: in
+/// a ring the block that attention reads and the one that arrives, of both; gathered, those of the whole sequence.
+fn exchanged_keys_and_values(job: &Job) -> f64 {
+    let p = &job.parallelism;
+    if p.cp == 1 {
+        return 0.0;
+    }
+    let whole = keys_and_values(job) * job.workload.precision.bytes();
+    match p.context_exchange {
+        ContextExchange::Ring => 2.0 * 2.0 * whole / p.cp as f64,
+        ContextExchange::AllGather => 2.0 * whole,
+    }
 }
 
 /// What Muon holds while it orthogonalizes the largest matrix, of m × n weights with m below n, in bytes: the momentum

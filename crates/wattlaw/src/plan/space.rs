@@ -10,7 +10,7 @@ use crate::base::units::Watts;
 use crate::cost::{AttentionFlops, Cost};
 use crate::job::catalog::Catalog;
 use crate::job::parallelism::{
-    DataParallel, Parallelism, ParallelismSpec, Partition, Schedule, Strategy,
+    ContextExchange, DataParallel, Parallelism, ParallelismSpec, Partition, Schedule, Strategy,
 };
 use crate::job::system::{System, SystemSpec};
 use crate::job::workload::{Checkpointing, Precision, WorkloadSpec};
@@ -248,6 +248,8 @@ impl<'a> Space<'a> {
                             dp,
                             tp,
                             pp,
+                            cp: 1,
+                            context_exchange: ContextExchange::Ring,
                             data: data.0,
                             shard_group: data.1,
                             tensor_scope: kept.tensor_scope,

@@ -219,6 +219,9 @@ pub(super) fn for_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
         if limit < tdp {
             left_out.push("the power limit");
         }
+        if job.parallelism.cp > 1 {
+            left_out.push("context parallelism");
+        }
     }
     if !left_out.is_empty() {
         warn(
@@ -239,6 +242,15 @@ pub(super) fn for_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
             format!(
                 "{} has no run with quantized weights; their expansion is estimated from physics only, and 80 measured runs \
                  with GPTQ and fused kernels took 0.81 of the estimated time (median)",
+                calibration.name
+            ),
+        );
+    }
+    if matches!(calibration.law, Laws::Roofline(_)) && job.parallelism.cp > 1 {
+        warn(
+            WarningKind::NotInLaw,
+            format!(
+                "{} has no run with context parallelism; the exchange of keys and values is estimated from physics only",
                 calibration.name
             ),
         );

@@ -9,7 +9,8 @@
 //! memory   = (element-wise and eager attention's bytes / ε_B + δ · products' bytes) / bandwidth
 //! device   = products + logits + attention + memory + κ · kernels
 //! over     = ((link bytes / (ε_L · link))⁴ + (adapter's bytes / (ε_N · network))⁴)^(1/4) + hop · Σ(ranks − 1)
-//! micro    = (launch^q + (device + tensor)^q + fsdp^q)^(1/q)
+//! context  = over, plus the latency of each exchange; in a ring (over^q + attention^q)^(1/q) − attention
+//! micro    = (launch^q + (device + tensor + context)^q + fsdp^q)^(1/q)
 //! step     = m · (micro + pipeline) + β · bubble · m · (mean stage + pipeline) + σ · over(step) + optimizer
 //! T        = steps · step + start-up
 //! ```
@@ -63,6 +64,8 @@ pub(super) struct Step<R> {
     pub device: R,
     /// Tensor-parallel communication of a micro-step.
     pub tensor: R,
+    /// Context-parallel communication of a micro-step that attention does not hide.
+    pub context: R,
     /// Launch overhead of a micro-step.
     pub launch: R,
     /// Sharpness of the maximum of launch overhead, device time and FSDP communication.
@@ -89,8 +92,9 @@ impl<R: Real> Parameters<R> {
         let b = &x.busiest;
         let (device, tensor, fsdp, launch) =
             (self.device(x), self.tensor(x), self.fsdp(x), self.launch(x));
-        let on_device = device + tensor;
         let q = self.overlap + 1.0;
+        let context = self.context(x, q);
+        let on_device = device + tensor + context;
         let micro = smooth_maximum([launch, on_device], fsdp, q);
         let pipeline = (b.pipeline.count > 0.0).then(|| {
             self.over(x, &b.pipeline, self.shard_efficiency, self.hop_s)
@@ -140,6 +144,7 @@ impl<R: Real> Parameters<R> {
             step: Step {
                 device,
                 tensor,
+                context,
                 launch,
                 sharpness: q,
                 micro,
@@ -180,13 +185,7 @@ impl<R: Real> Parameters<R> {
         }
         let mut traffic = self.constant(b.elementwise_bytes);
         if b.attention.flops > 0.0 {
-            let efficiency = if x.flash { self.flash_efficiency } else { self.eager_efficiency };
-            device = device
-                + self.products(
-                    &b.attention,
-                    peak,
-                    self.share_of_peak(x, efficiency, self.attention_slope),
-                );
+            device = device + self.attention(x);
             if !x.flash {
                 traffic = self.eager_traffic * b.attention.bytes + b.elementwise_bytes;
             }
@@ -194,6 +193,13 @@ impl<R: Real> Parameters<R> {
         let memory = (traffic / self.memory_efficiency)
             .plus(b.layers.bytes + b.logits.bytes, self.product_traffic);
         device.plus(1.0 / x.bandwidth, memory).plus(b.kernels, self.kernel_s)
+    }
+
+    /// Time of attention's scores and weighted values.
+    fn attention(&self, x: &Terms) -> R {
+        let efficiency = if x.flash { self.flash_efficiency } else { self.eager_efficiency };
+        let share = self.share_of_peak(x, efficiency, self.attention_slope);
+        self.products(&x.busiest.attention, self.constant(x.peak), share)
     }
 
     /// Time of communication on link and network, which work at once: the slower one counts.
@@ -229,6 +235,24 @@ impl<R: Real> Parameters<R> {
         } else {
             sent
         }
+    }
+
+    /// Time of the exchange of keys and values that nothing hides. No run has one: rates and latencies are those of other
+    /// communication.
+    fn context(&self, x: &Terms, sharpness: R) -> R {
+        let c = &x.busiest.context;
+        if c.count == 0.0 {
+            return self.constant(0.0);
+        }
+        let exchange = self
+            .over(x, c, self.shard_efficiency, self.hop_s)
+            .plus(c.count, self.tensor_latency_s)
+            .plus(c.network_count, self.network_latency_s);
+        if !x.context_overlaps {
+            return exchange;
+        }
+        let attention = self.attention(x);
+        smooth_maximum([attention, exchange], None, sharpness) - attention
     }
 
     fn fsdp(&self, x: &Terms) -> Option<R> {
@@ -290,7 +314,8 @@ impl<R: Real> Parameters<R> {
             (false, true) => (half * self.fp8_energy, half),
             (false, false) => (half, half),
         };
-        let sent = m * (e.tensor.sent + e.shards.sent + e.pipeline.sent) + e.step.sent;
+        let sent =
+            m * (e.tensor.sent + e.shards.sent + e.pipeline.sent + e.context.sent) + e.step.sent;
         let idle = self.static_share * x.tdp;
         let idle_kept = idle * self.static_remains / (self.static_remains + 1.0);
         Power {

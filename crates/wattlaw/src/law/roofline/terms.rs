@@ -7,6 +7,7 @@ use super::discrepancy::{INPUTS, POWER_LIMIT_INPUT};
 use crate::base::scope::Covers;
 use crate::cost::{AttentionFlops, Collective, CollectiveRole, Cost, Ledger, OpKind, Phase, Span};
 use crate::job::Job;
+use crate::job::parallelism::ContextExchange;
 use crate::job::workload::{AttentionKernel, Precision};
 
 /// Matrix products of one kind, per micro-step.
@@ -56,6 +57,8 @@ pub struct StageTerms {
     pub kernels: f64,
     /// Tensor-parallel communication.
     pub tensor: Communication,
+    /// Context-parallel communication.
+    pub context: Communication,
     /// FSDP communication: parameters gathered, gradients scattered (with ZeRO-2 gradients alone).
     pub shards: Communication,
     /// Pipeline communication.
@@ -107,6 +110,8 @@ pub struct Terms {
     pub replicated: bool,
     /// Whether tensor parallelism splits layers.
     pub tensor_parallel: bool,
+    /// Whether context-parallel ranks exchange keys and values while attention computes.
+    pub context_overlaps: bool,
     /// Whether a pipeline spans nodes.
     pub pipeline_across_nodes: bool,
     /// Whether the GPUs of a node meet over PCIe.
@@ -175,9 +180,10 @@ impl Terms {
             odd_vocabulary: !wide
                 && p.tp == 1
                 && !job.architecture.padded_vocab().is_multiple_of(8),
-            sharded: p.data.shards_parameters() && p.dp > 1,
+            sharded: p.data.shards_parameters() && p.replicas() > 1,
             replicated: !p.data.shards_optimizer(),
             tensor_parallel: p.tp > 1,
+            context_overlaps: p.context_exchange == ContextExchange::Ring,
             pipeline_across_nodes: p.pp > 1 && s.nodes() > 1,
             pcie: s.link.name == "pcie",
             half_peak,
@@ -285,6 +291,7 @@ impl StageTerms {
             CollectiveRole::TensorParallelActivations
             | CollectiveRole::TensorParallelEmbedding
             | CollectiveRole::TensorParallelLogits => &mut self.tensor,
+            CollectiveRole::ContextParallelKeysAndValues => &mut self.context,
             CollectiveRole::PipelineActivations => &mut self.pipeline,
             CollectiveRole::TiedEmbeddingGradients => &mut self.step,
             CollectiveRole::ParameterGather
