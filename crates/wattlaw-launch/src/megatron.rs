@@ -183,6 +183,9 @@ fn parallelism(job: &Job) -> Result<Vec<String>> {
         };
         words.push(format!("--context-parallel-size {} --cp-comm-type {exchange}", split.cp));
     }
+    if split.ep > 1 {
+        words.push(format!("--expert-model-parallel-size {}", split.ep));
+    }
     if split.sequence_parallel {
         words.push("--sequence-parallel".to_owned());
     }

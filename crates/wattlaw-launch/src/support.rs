@@ -52,6 +52,13 @@ pub(crate) fn check(job: &Job, launcher: Launcher) -> Result<()> {
             refuse("shard_group", &group.to_string(), &[])?;
         }
     }
+    if split.ep > 1 {
+        refuse("ep", &split.ep.to_string(), &[Megatron])?;
+        // Megatron-LM has no experts on tensor-parallel ranks without it
+        if split.tp > 1 && !split.sequence_parallel {
+            refuse("sequence_parallel", "false with experts on several ranks", &[])?;
+        }
+    }
     if split.pp > 1 {
         refuse("pp", &split.pp.to_string(), &[Megatron, Torchtitan, Nanotron])?;
         let partition: &[Launcher] = match split.partition {

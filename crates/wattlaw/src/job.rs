@@ -128,6 +128,7 @@ impl JobSpec {
                 partition: piped.then_some(split.partition),
                 cp: Some(split.cp).filter(|n| *n > 1),
                 context_exchange: (split.cp > 1).then_some(split.context_exchange),
+                ep: Some(split.ep).filter(|n| *n > 1),
             },
             system: SystemSpec {
                 gpu: Some(job.system.accelerator.name.clone()),
@@ -204,6 +205,7 @@ impl Job {
                 partition: Some(split.partition),
                 cp: Some(split.cp),
                 context_exchange: (split.cp > 1).then_some(split.context_exchange),
+                ep: a.experts.map(|_| split.ep),
             },
             system: self.system.spec(),
         }
@@ -287,6 +289,10 @@ mod tests {
              workload = { steps = 5, seq_len = 32, micro_batch = 4, framework = 'fsdp2' }
              system = { gpu = 'h100', gpus = 8 }
              parallelism = { strategy = 'fsdp', tp = 2, cp = 4 }",
+            "model = { family = 'mixtral', layers = 2, hidden_size = 128, experts = 8 }
+             workload = { steps = 5, seq_len = 32, micro_batch = 4 }
+             system = { gpu = 'h100', gpus = 8 }
+             parallelism = { strategy = 'fsdp', ep = 4 }",
             "model = { name = 'vit-base-patch16-224' }
              workload = { steps = 5, micro_batch = 4 }
              system = { name = 'dgx-a100-80gb', gpus = 8 }

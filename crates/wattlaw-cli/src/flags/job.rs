@@ -52,7 +52,7 @@ const FLAG_NAMES: [(&str, &str); 2] =
     [("power_limit_w", "power-limit"), ("carbon_g_per_kwh", "carbon-intensity")];
 
 /// Fields that the short help (`-h`) omits.
-const RARE: [&str; 43] = [
+const RARE: [&str; 44] = [
     "shared_ffn_size",
     "dense_layers",
     "dense_ffn_size",
@@ -93,6 +93,7 @@ const RARE: [&str; 43] = [
     "partition",
     "cp",
     "context_exchange",
+    "ep",
     "network",
     "host_power_w",
     "shard_group",

@@ -51,6 +51,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<()> {
             ("tensor_model_parallel_size", "tp"),
             ("pipeline_model_parallel_size", "pp"),
             ("context_parallel_size", "cp"),
+            ("expert_model_parallel_size", "ep"),
         ] {
             reader.wholes(&[(key, column)])?;
         }

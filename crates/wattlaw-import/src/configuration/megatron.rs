@@ -211,7 +211,7 @@ pub(super) fn parallelism(reader: &mut Reader<'_>, key: fn(&str) -> String) -> R
         reader.state("schedule", "interleaved", &chunks);
         reader.state("virtual_stages", count, &chunks);
     }
-    reader.expert_parallel(&key("expert_model_parallel_size"))?;
+    reader.degrees(&[(&key("expert_model_parallel_size"), "ep")])?;
     reader.unmodelled_degree(
         &key("expert_tensor_parallel_size"),
         "experts are counted as split like the other layers",

@@ -257,15 +257,6 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reports experts that are split among ranks.
-    ///
-    /// # Errors
-    /// As [`Reader::whole`].
-    pub(super) fn expert_parallel(&mut self, key: &str) -> Result<()> {
-        let reason = "experts are counted as held by every rank, without an all-to-all";
-        self.unmodelled_degree(key, reason)
-    }
-
     /// Takes a default for a field that no file states; a tool's own replaces that of what it is built on.
     pub(super) fn default(&mut self, column: &'static str, value: impl ToString, key: &str) {
         self.defaults.retain(|default| default.column != column);

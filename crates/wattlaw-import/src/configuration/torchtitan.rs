@@ -201,6 +201,7 @@ fn parallelism(reader: &mut Reader<'_>) -> Result<()> {
         (&tensor, "tp"),
         (&key("pipeline_parallel_degree"), "pp"),
         (&key("context_parallel_degree"), "cp"),
+        (&key("expert_parallel_degree"), "ep"),
     ])?;
     let exchange = key("context_parallel_rotate_method");
     if reader.states("cp") {
@@ -212,7 +213,6 @@ fn parallelism(reader: &mut Reader<'_>) -> Result<()> {
         // torchtitan's plans split the sequence between projections
         reader.state("sequence_parallel", true, &tensor);
     }
-    reader.expert_parallel(&key("expert_parallel_degree"))?;
     let schedule = key("pipeline_parallel_schedule");
     match reader.text(&schedule)?.map(|name| name.to_lowercase()).as_deref() {
         None | Some("1f1b") => {}

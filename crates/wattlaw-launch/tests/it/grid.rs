@@ -49,6 +49,8 @@ pub fn jobs(launcher: Launcher) -> Vec<(Job, Vec<LaunchFile>)> {
         "pp = 2",
         "tp = 2\npp = 2\nsequence_parallel = true",
         "pp = 2\nschedule = 'interleaved'\nvirtual_stages = 2",
+        "ep = 2",
+        "ep = 4\ntp = 2\nsequence_parallel = true",
         "cp = 2",
         "cp = 4\ntp = 2\nsequence_parallel = true\ncontext_exchange = 'all-gather'",
         "cp = 2\npp = 2\ncontext_exchange = 'ring'",

@@ -127,6 +127,7 @@ fn every_field_goes_there_and_back() {
         partition = 'even'
         cp = 2
         context_exchange = 'all-gather'
+        ep = 2
         [system]
         name = 'dgx'
         gpu = 't4'

@@ -4,11 +4,11 @@
 //! pipeline's stages (Megatron-LM, `parallel_state.py`, order `tp-cp-ep-dp-pp`).
 //!
 //! Sources: Rajbhandari et al. 2020 (ZeRO), Shoeybi et al. 2019 (tensor parallelism), Korthikanti et al. 2022 (sequence
-//! parallelism), Liu et al. 2023 (context parallelism in a ring), Narayanan et al. 2021 (pipeline).
+//! parallelism), Liu et al. 2023 (context parallelism in a ring), Lepikhin et al. 2021 (expert parallelism), Narayanan et al. 2021 (pipeline).
 
 use super::collective::{Collective, CollectiveKind, CollectiveRole, Span};
 use super::layers::repeats_last_product;
-use super::optimizer::{stage_parameters, trained_parameters};
+use super::optimizer::{stage_parameters, trained_experts, trained_parameters};
 use super::{Ledger, Op, OpKind, Phase};
 use crate::base::units::{Bytes, Flops};
 use crate::job::Job;
@@ -22,6 +22,7 @@ use crate::job::workload::{
 pub(super) fn count(job: &Job, ledger: &mut Ledger) {
     tensor(job, ledger);
     context(job, ledger);
+    experts(job, ledger);
     pipeline(job, ledger);
     tied_embedding(job, ledger);
     data(job, ledger);
@@ -216,6 +217,30 @@ fn context(job: &Job, ledger: &mut Ledger) {
     }
 }
 
+/// Expert parallelism: in each layer with experts every token is sent to the ranks of those that it visits, and what they
+/// make of it is sent back (Lepikhin et al. 2021, arXiv 2006.16668); gradients go the same ways. Counted with equal numbers of
+/// tokens for all experts.
+fn experts(job: &Job, ledger: &mut Ledger) {
+    let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
+    let Some(mixture) = a.experts.filter(|_| p.ep > 1) else { return };
+    let layers = p.stage_layers(a, ledger.stage) as f64;
+    let sparse = layers * a.expert_layers() as f64 / a.layers as f64;
+    let split = if p.sequence_parallel { p.tp as f64 } else { 1.0 };
+    let tokens = job.micro_positions_of_rank() * mixture.top_k as f64 / split;
+    let exchange = Collective {
+        role: CollectiveRole::ExpertParallelTokens,
+        kind: CollectiveKind::AllToAll,
+        buffer: Bytes::new(tokens * a.hidden_size as f64 * w.precision.bytes()),
+        ranks: p.ep,
+        ranks_per_node: ranks_per_node(job, p.ep, p.tp),
+        span: span(job, p.ep, p.tp),
+    };
+    let again = if w.checkpointing == Checkpointing::Full { sparse } else { 0.0 };
+    push(ledger, Phase::Forward, 2.0 * sparse, exchange);
+    push(ledger, Phase::Recompute, 2.0 * again, exchange);
+    push(ledger, Phase::Backward, 2.0 * sparse, exchange);
+}
+
 /// Numbers in the keys and values of a layer that a tensor-parallel rank holds, of whole sequences of a micro-batch.
 pub(crate) fn keys_and_values(job: &Job) -> f64 {
     let (a, p) = (&job.architecture, &job.parallelism);
@@ -334,6 +359,10 @@ fn data(job: &Job, ledger: &mut Ledger) {
         return;
     }
     let trained = trained_parameters(job, ledger.stage);
+    let held = stage_parameters(job, ledger.stage);
+    // fewer ranks hold the same experts than hold the same other weights, and they are further apart
+    let experts = if p.ep > 1 { trained_experts(job, ledger.stage) } else { 0.0 };
+    let parts = [(1, trained - experts), (p.ep, experts)];
     let bytes = w.precision.bytes();
     let over = |role, kind, parameters: f64, bytes, ranks, stride| Collective {
         role,
@@ -343,55 +372,66 @@ fn data(job: &Job, ledger: &mut Ledger) {
         ranks_per_node: ranks_per_node(job, ranks, stride),
         span: span(job, ranks, stride),
     };
-    let gather_bytes = |parameters, bytes| {
+    let gather_bytes = |split, parameters, bytes| {
         let (role, kind) = (CollectiveRole::ParameterGather, CollectiveKind::AllGather);
-        over(role, kind, parameters, bytes, p.shard_group, p.tp)
+        over(role, kind, parameters, bytes, p.shard_group / split, p.tp * split)
     };
-    let gather = |parameters| gather_bytes(parameters, bytes);
+    let gather = |split, parameters| gather_bytes(split, parameters, bytes);
     let of_gradient = gradient_bytes(w, p.data);
-    let reduce = |kind, parameters| {
+    let reduce = |kind, split, parameters| {
         let ranks = if p.data.shards_gradients() { p.shard_group } else { p.replicas() };
-        over(CollectiveRole::GradientReduction, kind, parameters, of_gradient, ranks, p.tp)
+        let role = CollectiveRole::GradientReduction;
+        over(role, kind, parameters, of_gradient, ranks / split, p.tp * split)
     };
     if w.optimizer == Optimizer::Muon && p.data.shards_optimizer() {
         // in bfloat16, on the ranks that update the matrices (Liu et al. 2025, arXiv 2502.16982, algorithm 1)
         let (role, kind) = (CollectiveRole::MomentumGather, CollectiveKind::AllGather);
-        let matrices = stage_parameters(job, ledger.stage).projections;
-        push(ledger, Phase::Step, 1.0, over(role, kind, matrices, 2.0, p.shard_group, p.tp));
+        for (split, matrices) in [(1, held.projections - experts), (p.ep, experts)] {
+            let (ranks, stride) = (p.shard_group / split, p.tp * split);
+            push(ledger, Phase::Step, 1.0, over(role, kind, matrices, 2.0, ranks, stride));
+        }
     }
     match p.data {
         DataParallel::Single => {}
         DataParallel::Ddp => {
-            push(ledger, Phase::Step, 1.0, reduce(CollectiveKind::AllReduce, trained));
+            for (split, trained) in parts {
+                let sum = reduce(CollectiveKind::AllReduce, split, trained);
+                push(ledger, Phase::Step, 1.0, sum);
+            }
         }
-        DataParallel::Zero1 => {
-            push(ledger, Phase::Step, 1.0, reduce(CollectiveKind::ReduceScatter, trained));
-            push(ledger, Phase::Step, 1.0, gather(trained));
-        }
-        DataParallel::Zero2 => {
-            push(ledger, Phase::Backward, 1.0, reduce(CollectiveKind::ReduceScatter, trained));
-            push(ledger, Phase::Step, 1.0, gather(trained));
+        DataParallel::Zero1 | DataParallel::Zero2 => {
+            let zero1 = p.data == DataParallel::Zero1;
+            let phase = if zero1 { Phase::Step } else { Phase::Backward };
+            for (split, trained) in parts {
+                push(ledger, phase, 1.0, reduce(CollectiveKind::ReduceScatter, split, trained));
+                push(ledger, Phase::Step, 1.0, gather(split, trained));
+            }
         }
         DataParallel::Fsdp | DataParallel::Hsdp => {
-            let held = stage_parameters(job, ledger.stage);
             let layers = (p.stage_layers(a, ledger.stage) + a.encoder_layers) as f64;
             // adapters are in the layers; without them all parameters of the root are trained
             let trained_root = if w.lora.is_some() { 0.0 } else { held.root() };
-            let scatter = |parameters| reduce(CollectiveKind::ReduceScatter, parameters);
+            let scatter =
+                |split, parameters| reduce(CollectiveKind::ReduceScatter, split, parameters);
             // the root keeps its parameters from the forward pass, since the backward pass begins with them
-            push(ledger, Phase::Forward, 1.0, gather(held.root()));
-            push(ledger, Phase::Backward, 1.0, scatter(trained_root));
-            // the layers of an encoder and of a decoder differ; their mean has the bytes of all
-            let of_layer = gather_bytes(1.0, held.layers_bytes(job) / layers);
-            push(ledger, Phase::Forward, layers, of_layer);
-            push(ledger, Phase::Backward, layers, of_layer);
-            push(ledger, Phase::Backward, layers, scatter((trained - trained_root) / layers));
+            push(ledger, Phase::Forward, 1.0, gather(1, held.root()));
+            push(ledger, Phase::Backward, 1.0, scatter(1, trained_root));
+            let experts_bytes = if p.ep > 1 { held.experts_bytes(job) } else { 0.0 };
+            let others =
+                (1, held.layers_bytes(job) - experts_bytes, trained - trained_root - experts);
+            for (split, bytes, trained) in [others, (p.ep, experts_bytes, experts)] {
+                // the layers of an encoder and of a decoder differ; their mean has the bytes of all
+                let of_layer = gather_bytes(split, 1.0, bytes / layers);
+                push(ledger, Phase::Forward, layers, of_layer);
+                push(ledger, Phase::Backward, layers, of_layer);
+                push(ledger, Phase::Backward, layers, scatter(split, trained / layers));
+            }
             let replicas = p.replicas() / p.shard_group;
             if replicas > 1 {
                 let between = over(
                     CollectiveRole::GradientReductionBetweenGroups,
                     CollectiveKind::AllReduce,
-                    trained / p.shard_group as f64,
+                    p.shard(trained, experts),
                     of_gradient,
                     replicas,
                     p.tp * p.shard_group,
@@ -642,6 +682,54 @@ mod tests {
         // half of the heads on a tensor-parallel rank
         let split = "cp = 4, tp = 2, context_exchange = 'ring'";
         assert_eq!(sum(split, 8, Phase::Forward).0, 4.0 * 3.0 * part / 2.0);
+    }
+
+    /// Four experts of 3 · 64 · 12 weights in each of two layers, four ranks and two of them for each half of the experts.
+    /// Sequences of 8, two experts a token, width 64, 2 B: all-to-all buffers of 2,048 B.
+    #[test]
+    fn expert_parallel_ranks_exchange_tokens_and_sum_their_experts() {
+        let job = |parallelism: &str, per_node: u64| {
+            let text = format!(
+                "model = {{ family = 'mixtral', layers = 2, hidden_size = 64, heads = 4, ffn_size = 12, vocab_size = 4,
+                            experts = 4, top_k = 2 }}
+                 workload = {{ steps = 1, seq_len = 8, micro_batch = 1, precision = 'bf16' }}
+                 parallelism = {{ {parallelism} }}
+                 system = {{ gpu = 'a100-sxm4-80gb', gpus = 4, gpus_per_node = {per_node} }}"
+            );
+            JobSpec::from_toml(&text).unwrap().resolve(&Catalog::built_in().unwrap()).unwrap()
+        };
+        let tokens = of_role(&job("ep = 2", 4), 0, CollectiveRole::ExpertParallelTokens);
+        let dispatch = Collective {
+            role: CollectiveRole::ExpertParallelTokens,
+            kind: CollectiveKind::AllToAll,
+            buffer: Bytes::new(8.0 * 2.0 * 64.0 * 2.0),
+            ranks: 2,
+            ranks_per_node: 2,
+            span: Span::Node,
+        };
+        assert_eq!(tokens, [(Phase::Forward, 4.0, dispatch), (Phase::Backward, 4.0, dispatch)]);
+        assert_eq!(dispatch.sent_per_gpu(), Bytes::new(1024.0));
+        // of four ranks on two nodes, each sends a quarter to the other one on its node and half to the other node
+        let apart = of_role(&job("ep = 4", 2), 0, CollectiveRole::ExpertParallelTokens)[0].2;
+        assert_eq!(apart.network_bytes_per_gpu(), Bytes::new(1024.0));
+        assert_eq!(apart.node_link_bytes_per_gpu(), Bytes::new(512.0));
+
+        let role = CollectiveRole::GradientReduction;
+        let held = stage_parameters(&job("ep = 2", 4), 0);
+        let experts = 2.0 * 2.0 * (3.0 * 64.0 * 12.0);
+        let sums = of_role(&job("ep = 2", 4), 0, role);
+        let of =
+            |(_, _, c): &(Phase, f64, Collective)| (c.ranks, c.ranks_per_node, c.buffer.value());
+        assert_eq!(of(&sums[0]), (4, 4, 4.0 * (held.total() - experts)));
+        assert_eq!(of(&sums[1]), (2, 2, 4.0 * experts));
+        // those that hold the same experts are two apart: on different nodes of two
+        assert_eq!(of(&of_role(&job("ep = 2", 2), 0, role)[1]), (2, 1, 4.0 * experts));
+        // with as many ranks as experts' parts no other rank has the same
+        assert_eq!(of_role(&job("ep = 4", 4), 0, role).len(), 1);
+        // FSDP scatters what a rank holds of each layer
+        let scattered = of_role(&job("strategy = 'fsdp', ep = 2", 4), 0, role);
+        let bytes: f64 = scattered.iter().map(|(_, count, c)| count * c.buffer.value()).sum();
+        assert_eq!(bytes, 2.0 * held.total());
     }
 
     /// Two data-parallel groups of four context-parallel ranks sum gradients together, among all eight.

@@ -146,6 +146,8 @@ struct Writer<'a> {
     /// Context-parallel degree, and whether its ranks exchange keys and values round a ring.
     cp: f64,
     ring: bool,
+    /// Ranks among which experts are split.
+    ep: f64,
     /// Bytes of an activation.
     act: f64,
     frozen: bool,
@@ -176,6 +178,7 @@ impl<'a> Writer<'a> {
             tp_between: if p.sequence_parallel { tp } else { 1.0 },
             cp: p.cp as f64,
             ring: p.context_exchange == ContextExchange::Ring,
+            ep: p.ep as f64,
             act: w.precision.bytes(),
             frozen: w.lora.is_some(),
             skips_pairs: w.attention == AttentionKernel::Flash,
@@ -536,7 +539,8 @@ impl<'a> Writer<'a> {
                     full,
                     Product::new(tokens, h, experts.count as f64),
                 );
-                (experts.top_k as f64, experts.count as f64)
+                // tokens come from all ranks, as many as go to them where the router is balanced
+                (experts.top_k as f64, experts.count as f64 / self.ep)
             }
             None => (1.0, 1.0),
         };

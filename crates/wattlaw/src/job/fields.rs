@@ -186,6 +186,7 @@ fields! {
         partition: Word "How pipeline stages divide the layers: even or cost; the default of the framework when absent (cost for nanotron, else even)",
         cp: Whole "Context-parallel ranks, each with an equal part of every sequence; 1 when absent",
         context_exchange: Word "How context-parallel ranks exchange keys and values: ring, while attention computes, or all-gather before it; the default of the framework when absent (all-gather for accelerate, fsdp2 and pytorch, else ring)",
+        ep: Whole "Expert-parallel ranks, of the data- and context-parallel ones, among which the experts of each layer are split; 1 when absent",
     }
     system {
         name ("system"): Text "System by name, such as dgx-a100-80gb (see `wattlaw catalog systems`)",

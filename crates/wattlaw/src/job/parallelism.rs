@@ -1,4 +1,4 @@
-//! How a job is distributed over GPUs: data, tensor, context and pipeline parallelism, checked against the GPU count.
+//! How a job is distributed over GPUs: data, tensor, context, expert and pipeline parallelism, checked against the GPU count.
 
 mod spec;
 mod strategy;
@@ -147,6 +147,8 @@ pub struct Parallelism {
     pub cp: u64,
     /// How they exchange keys and values; a ring with one rank.
     pub context_exchange: ContextExchange,
+    /// Ranks, of the data- and context-parallel ones, among which the experts of each layer are split.
+    pub ep: u64,
     /// What the ranks shard that hold the same weights.
     pub data: DataParallel,
     /// Ranks that share one set of shards: `dp` × `cp` for ZeRO and FSDP, fewer for HSDP, 1 without sharding.
@@ -171,6 +173,7 @@ impl Parallelism {
         pp: 1,
         cp: 1,
         context_exchange: ContextExchange::Ring,
+        ep: 1,
         data: DataParallel::Single,
         shard_group: 1,
         tensor_scope: TensorScope::Blocks,
@@ -188,6 +191,13 @@ impl Parallelism {
     /// Ranks that hold the same weights and sum their gradients: data-parallel and context-parallel ones.
     pub const fn replicas(&self) -> u64 {
         self.dp * self.cp
+    }
+
+    /// The weights of one rank of a shard group, in parameters, of `held` parameters of which `experts` are of routed experts.
+    /// A shard group of experts has 1 / `ep` of the ranks, since the others hold other experts.
+    pub(crate) fn shard(&self, held: f64, experts: f64) -> f64 {
+        let group = self.shard_group as f64;
+        held / group + experts * (self.ep - 1) as f64 / group
     }
 
     /// Layers that pipeline stage `stage` (from 0) holds of the stack, or of the decoder of an encoder–decoder.
@@ -255,6 +265,7 @@ impl Parallelism {
             ));
         }
         self.check_context(architecture, workload)?;
+        self.check_experts(architecture)?;
         if self.sequence_parallel && !workload.seq_len.is_multiple_of(tp * self.cp) {
             let divisor = match self.cp {
                 1 => format!("tp {tp}"),
@@ -306,6 +317,28 @@ impl Parallelism {
             ));
         }
         Ok(())
+    }
+
+    /// Checks that ranks hold equal numbers of experts, and that equal numbers of ranks share them.
+    fn check_experts(&self, architecture: &Architecture) -> Result<()> {
+        let ep = self.ep;
+        if ep == 1 {
+            return Ok(());
+        }
+        let expected = match architecture.experts {
+            None => "the model has no experts; use 1".to_owned(),
+            Some(experts) if !experts.count.is_multiple_of(ep) => {
+                format!("it must divide the {} experts of a layer", experts.count)
+            }
+            Some(_) if !self.replicas().is_multiple_of(ep) => {
+                format!("it must divide dp × cp = {}", self.replicas())
+            }
+            Some(_) if self.data.shards_optimizer() && !self.shard_group.is_multiple_of(ep) => {
+                format!("it must divide the {} ranks of a shard group", self.shard_group)
+            }
+            Some(_) => return Ok(()),
+        };
+        Err(Error::invalid("ep", ep, expected))
     }
 
     /// The strategy of the job.

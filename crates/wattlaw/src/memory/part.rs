@@ -86,7 +86,8 @@ impl MemoryPart {
             OpKind::Optimizer => Self::Optimizer,
             OpKind::Orthogonalization => Self::Temporaries,
             OpKind::Collective(collective) => match collective.role {
-                CollectiveRole::ContextParallelKeysAndValues => Self::Communication,
+                CollectiveRole::ContextParallelKeysAndValues
+                | CollectiveRole::ExpertParallelTokens => Self::Communication,
                 CollectiveRole::TensorParallelActivations
                 | CollectiveRole::TensorParallelEmbedding
                 | CollectiveRole::TensorParallelLogits

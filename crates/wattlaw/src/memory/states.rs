@@ -3,7 +3,7 @@
 use super::recipe::{Recipe, Units};
 use crate::base::units::Bytes;
 use crate::cost::collectives::keys_and_values;
-use crate::cost::optimizer::{stage_parameters, state_bytes, trained_parameters};
+use crate::cost::optimizer::{stage_parameters, state_bytes, trained_experts, trained_parameters};
 use crate::job::Job;
 use crate::job::parallelism::{ContextExchange, DataParallel};
 use crate::job::task::Task;
@@ -75,28 +75,35 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     let trained = trained_parameters(job, stage);
     let frozen = if w.lora.is_some() { held.stored_bytes(job) } else { 0.0 };
     let per = PerParameter::for_stage(job, stage, recipe);
-    let shards = |sharded: bool| if sharded { p.shard_group as f64 } else { 1.0 };
-    let of_weights = shards(p.data.shards_parameters());
+    let trained_experts = trained_experts(job, stage);
+    let sharded = |is_sharded, all: f64, experts: f64| {
+        if is_sharded { p.shard(all, experts) } else { all }
+    };
     let computing = w.precision.bytes();
     let accumulates = w.precision.mixed() && w.state_precision == StatePrecision::Fp32;
 
-    let mut weights = (trained * per.weight + frozen) / of_weights;
+    let frozen_experts = if w.lora.is_some() { held.experts_bytes(job) } else { 0.0 };
+    let mut weights = sharded(
+        p.data.shards_parameters(),
+        trained * per.weight + frozen,
+        trained_experts * per.weight + frozen_experts,
+    );
     if accumulates && recipe.keeps_gathered(job) && w.lora.is_none() {
-        weights = trained * (per.weight / p.shard_group as f64 + computing);
+        weights = per.weight * p.shard(trained, trained_experts) + computing * trained;
     }
     let casts = if recipe.autocasts(job) {
         computing * (held.layers + output_projection(job, stage))
     } else {
         0.0
     };
-    let mut gradients = trained * per.gradient / shards(p.data.shards_gradients());
+    let mut gradients = per.gradient * sharded(p.data.shards_gradients(), trained, trained_experts);
     // accumulators in 32 bits have half-precision gradients of the current backward pass beside them
     if accumulates && w.lora.is_none() {
         let (sharded, whole) = recipe.backward_gradients;
         let share = if p.data.shards_optimizer() { sharded } else { whole };
         gradients += trained * computing * share;
     }
-    let updated = trained / shards(p.data.shards_optimizer());
+    let updated = sharded(p.data.shards_optimizer(), trained, trained_experts);
     let optimizer = updated * per.optimizer;
 
     let (mut communication, mut gathered_outside, mut whole_gradient) = (0.0, 0.0, 0.0);
@@ -126,7 +133,7 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     if p.tp > 1 && p.sequence_parallel {
         communication += recipe.gather_buffers * unsplit_activation(job).value();
     }
-    communication += exchanged_keys_and_values(job);
+    communication += exchanged_keys_and_values(job) + exchanged_tokens(job);
     States {
         weights: Bytes::new(weights),
         casts: Bytes::new(casts),
@@ -173,6 +180,16 @@ fn exchanged_keys_and_values(job: &Job) -> f64 {
     match p.context_exchange {
         ContextExchange::Ring => 2.0 * 2.0 * whole / p.cp as f64,
         ContextExchange::AllGather => 2.0 * whole,
+    }
+}
+
+/// The tokens of a rank in the order of the experts that they go to, in bytes; those that arrive are the experts' inputs.
+fn exchanged_tokens(job: &Job) -> f64 {
+    match job.architecture.experts {
+        Some(experts) if job.parallelism.ep > 1 => {
+            experts.top_k as f64 * unsplit_activation(job).value()
+        }
+        _ => 0.0,
     }
 }
 

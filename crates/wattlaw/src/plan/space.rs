@@ -250,6 +250,7 @@ impl<'a> Space<'a> {
                             pp,
                             cp: 1,
                             context_exchange: ContextExchange::Ring,
+                            ep: 1,
                             data: data.0,
                             shard_group: data.1,
                             tensor_scope: kept.tensor_scope,

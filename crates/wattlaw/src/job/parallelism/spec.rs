@@ -39,6 +39,8 @@ pub struct ParallelismSpec {
     pub cp: Option<u64>,
     /// How they exchange keys and values; the framework's default when absent.
     pub context_exchange: Option<ContextExchange>,
+    /// Ranks, of the data- and context-parallel ones, among which experts are split; 1 when absent.
+    pub ep: Option<u64>,
 }
 
 /// Ranks of each kind of parallelism.
@@ -59,7 +61,7 @@ impl ParallelismSpec {
     #[must_use]
     pub fn with_fallback(self, base: Self) -> Self {
         overlay!(ParallelismSpec, self over base: strategy, dp, tp, pp, tensor_scope, sequence_parallel,
-            shard_group, schedule, virtual_stages, partition, cp, context_exchange)
+            shard_group, schedule, virtual_stages, partition, cp, context_exchange, ep)
     }
 
     /// GPU count implied by the stated degrees.
@@ -145,6 +147,7 @@ impl ParallelismSpec {
             pp,
             cp,
             context_exchange: self.context_exchange(cp, framework)?,
+            ep: count("ep", self.ep, Some(1), 1 << 16)?,
             data,
             shard_group: self.shard_group(data, dp * cp, tp, gpus_per_node)?,
             tensor_scope: self.tensor_scope.or(tensor).unwrap_or(TensorScope::Blocks),
@@ -405,6 +408,45 @@ mod tests {
             ..Default::default()
         };
         assert!(fails(interleaved, 8).contains("must divide the 12 layers"));
+    }
+
+    #[test]
+    fn experts_are_split_among_ranks_that_hold_equal_weights() {
+        let mixture = ModelSpec {
+            family: Some("mixtral".into()),
+            layers: Some(2),
+            hidden_size: Some(128),
+            heads: Some(4),
+            experts: Some(8),
+            ..Default::default()
+        }
+        .resolve()
+        .unwrap();
+        let workload = WorkloadSpec {
+            steps: Some(Count::new(1)),
+            seq_len: Some(128),
+            micro_batch: Some(1),
+            ..Default::default()
+        }
+        .resolve(&mixture, Precision::Bf16)
+        .unwrap();
+        let split = |spec: ParallelismSpec| spec.resolve(16, 8, &mixture, &workload);
+        let fails = |spec: ParallelismSpec| split(spec).unwrap_err().to_string();
+        let of = |ep| ParallelismSpec { ep: Some(ep), ..Default::default() };
+        assert_eq!(split(ParallelismSpec { cp: Some(2), ..of(8) }).unwrap().ep, 8);
+        assert_eq!(fails(of(16)), "ep is 16, but it must divide the 8 experts of a layer");
+        assert_eq!(
+            fails(ParallelismSpec { tp: Some(4), ..of(8) }),
+            "ep is 8, but it must divide dp × cp = 4"
+        );
+        assert_eq!(
+            fails(ParallelismSpec { shard_group: Some(4), ep: Some(8), ..strategy("hsdp") }),
+            "ep is 8, but it must divide the 4 ranks of a shard group"
+        );
+        assert_eq!(
+            resolve(&of(2), 4).unwrap_err().to_string(),
+            "ep is 2, but the model has no experts; use 1"
+        );
     }
 
     #[test]

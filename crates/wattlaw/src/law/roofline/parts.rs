@@ -18,6 +18,8 @@ pub struct TimeParts {
     pub tensor_parallel_s: f64,
     /// Context-parallel communication that attention does not hide.
     pub context_parallel_s: f64,
+    /// Expert-parallel communication.
+    pub expert_parallel_s: f64,
     /// Launch overhead that does not overlap with device time.
     pub launch_overhead_s: f64,
     /// FSDP communication that does not overlap with the rest.
@@ -68,7 +70,7 @@ impl Parts {
     pub(super) fn new(x: &Terms, estimate: &physics::Estimate<f64>) -> Self {
         let physics::Estimate { step, work, clock, start, .. } = estimate;
         let m = x.micro_steps;
-        let on_device = step.device + step.tensor + step.context;
+        let on_device = step.device + step.tensor + step.context + step.experts;
         let without_fsdp = smooth_maximum([step.launch, on_device], None, step.sharpness);
         let (steps, start_up_s) = match x.covers {
             Covers::Run => (x.steps, *start),
@@ -85,6 +87,7 @@ impl Parts {
             device_s: time(steps * (step.device * m + slower)),
             tensor_parallel_s: time(steps * (step.tensor * m)),
             context_parallel_s: time(steps * (step.context * m)),
+            expert_parallel_s: time(steps * (step.experts * m)),
             launch_overhead_s: time(steps * ((without_fsdp - on_device) * m)),
             fsdp_communication_s: time(steps * ((step.micro - without_fsdp) * m)),
             pipeline_s: time(steps * (step.filled - step.micro * m)),

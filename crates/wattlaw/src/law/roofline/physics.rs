@@ -10,7 +10,7 @@
 //! device   = products + logits + attention + memory + κ · kernels
 //! over     = ((link bytes / (ε_L · link))⁴ + (adapter's bytes / (ε_N · network))⁴)^(1/4) + hop · Σ(ranks − 1)
 //! context  = over, plus the latency of each exchange; in a ring (over^q + attention^q)^(1/q) − attention
-//! micro    = (launch^q + (device + tensor + context)^q + fsdp^q)^(1/q)
+//! micro    = (launch^q + (device + tensor + context + experts)^q + fsdp^q)^(1/q)
 //! step     = m · (micro + pipeline) + β · bubble · m · (mean stage + pipeline) + σ · over(step) + optimizer
 //! T        = steps · step + start-up
 //! ```
@@ -66,6 +66,8 @@ pub(super) struct Step<R> {
     pub tensor: R,
     /// Context-parallel communication of a micro-step that attention does not hide.
     pub context: R,
+    /// Expert-parallel communication of a micro-step.
+    pub experts: R,
     /// Launch overhead of a micro-step.
     pub launch: R,
     /// Sharpness of the maximum of launch overhead, device time and FSDP communication.
@@ -94,7 +96,8 @@ impl<R: Real> Parameters<R> {
             (self.device(x), self.tensor(x), self.fsdp(x), self.launch(x));
         let q = self.overlap + 1.0;
         let context = self.context(x, q);
-        let on_device = device + tensor + context;
+        let experts = self.exposed(x, &x.busiest.experts);
+        let on_device = device + tensor + context + experts;
         let micro = smooth_maximum([launch, on_device], fsdp, q);
         let pipeline = (b.pipeline.count > 0.0).then(|| {
             self.over(x, &b.pipeline, self.shard_efficiency, self.hop_s)
@@ -145,6 +148,7 @@ impl<R: Real> Parameters<R> {
                 device,
                 tensor,
                 context,
+                experts,
                 launch,
                 sharpness: q,
                 micro,
@@ -237,18 +241,20 @@ impl<R: Real> Parameters<R> {
         }
     }
 
-    /// Time of the exchange of keys and values that nothing hides. No run has one: rates and latencies are those of other
-    /// communication.
-    fn context(&self, x: &Terms, sharpness: R) -> R {
-        let c = &x.busiest.context;
+    /// Time of communication that nothing hides. No fitted run has it: rates and latencies are those of other communication.
+    fn exposed(&self, x: &Terms, c: &Communication) -> R {
         if c.count == 0.0 {
             return self.constant(0.0);
         }
-        let exchange = self
-            .over(x, c, self.shard_efficiency, self.hop_s)
+        self.over(x, c, self.shard_efficiency, self.hop_s)
             .plus(c.count, self.tensor_latency_s)
-            .plus(c.network_count, self.network_latency_s);
-        if !x.context_overlaps {
+            .plus(c.network_count, self.network_latency_s)
+    }
+
+    /// Time of the exchange of keys and values that attention does not hide.
+    fn context(&self, x: &Terms, sharpness: R) -> R {
+        let exchange = self.exposed(x, &x.busiest.context);
+        if !x.context_overlaps || x.busiest.context.count == 0.0 {
             return exchange;
         }
         let attention = self.attention(x);
@@ -314,8 +320,9 @@ impl<R: Real> Parameters<R> {
             (false, true) => (half * self.fp8_energy, half),
             (false, false) => (half, half),
         };
-        let sent =
-            m * (e.tensor.sent + e.shards.sent + e.pipeline.sent + e.context.sent) + e.step.sent;
+        let sent = m
+            * (e.tensor.sent + e.shards.sent + e.pipeline.sent + e.context.sent + e.experts.sent)
+            + e.step.sent;
         let idle = self.static_share * x.tdp;
         let idle_kept = idle * self.static_remains / (self.static_remains + 1.0);
         Power {

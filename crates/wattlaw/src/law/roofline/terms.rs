@@ -59,6 +59,8 @@ pub struct StageTerms {
     pub tensor: Communication,
     /// Context-parallel communication.
     pub context: Communication,
+    /// Expert-parallel communication.
+    pub experts: Communication,
     /// FSDP communication: parameters gathered, gradients scattered (with ZeRO-2 gradients alone).
     pub shards: Communication,
     /// Pipeline communication.
@@ -292,6 +294,7 @@ impl StageTerms {
             | CollectiveRole::TensorParallelEmbedding
             | CollectiveRole::TensorParallelLogits => &mut self.tensor,
             CollectiveRole::ContextParallelKeysAndValues => &mut self.context,
+            CollectiveRole::ExpertParallelTokens => &mut self.experts,
             CollectiveRole::PipelineActivations => &mut self.pipeline,
             CollectiveRole::TiedEmbeddingGradients => &mut self.step,
             CollectiveRole::ParameterGather
