@@ -7,6 +7,7 @@ use wattlaw::job::parallelism::{ContextExchange, DataParallel, Partition, Schedu
 use wattlaw::job::task::Task;
 use wattlaw::job::workload::{
     AttentionKernel, Checkpointing, Framework, Optimizer, Precision, Quantization, StatePrecision,
+    TrainingObjective,
 };
 
 use crate::Launcher::{self, Accelerate, Axolotl, DeepSpeed, Megatron, Nanotron, Torchtitan};
@@ -108,6 +109,11 @@ pub(crate) fn check(job: &Job, launcher: Launcher) -> Result<()> {
     if let Some(lora) = &work.lora {
         refuse("lora_rank", &lora.rank.to_string(), &[Accelerate, Axolotl])?;
     }
+    let objective: &[Launcher] = match work.objective {
+        TrainingObjective::Likelihood => &ALL,
+        TrainingObjective::Dpo => &[Axolotl],
+    };
+    refuse("objective", work.objective.name(), objective)?;
     let task: &[Launcher] = match work.task {
         Task::CausalLm => &ALL,
         Task::MaskedLm | Task::Classification { .. } => &[Accelerate, DeepSpeed],

@@ -11,6 +11,7 @@ mod kind;
 mod layers;
 pub(crate) mod optimizer;
 mod orthogonalization;
+mod reference;
 
 pub use collective::{Collective, CollectiveKind, CollectiveRole, Span};
 pub use kind::OpKind;
@@ -40,6 +41,8 @@ words!(AttentionFlops, "attention FLOP convention": Full = "full", Causal = "cau
 pub enum Phase {
     /// Forward pass of every micro-step.
     Forward,
+    /// Forward pass of a frozen reference model in every micro-step.
+    Reference,
     /// Recomputed forward work in the backward pass of every micro-step.
     Recompute,
     /// Backward pass of every micro-step.
@@ -53,6 +56,7 @@ impl Phase {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Forward => "forward",
+            Self::Reference => "reference",
             Self::Recompute => "recompute",
             Self::Backward => "backward",
             Self::Step => "step",
@@ -161,6 +165,7 @@ impl Ledger {
         optimizer::count(job, &mut ledger);
         orthogonalization::count(job, &mut ledger);
         collectives::count(job, &mut ledger);
+        reference::count(&job.workload, &mut ledger.ops);
         ledger
     }
 

@@ -301,6 +301,35 @@ mod tests {
         assert_eq!((gathered.communication - alone.communication).value(), 2.0 * whole);
     }
 
+    /// A Llama of 2 layers: 2 (4 · 64² + 3 · 64 · 12 + 2 · 64) + 64 weights and a vocabulary of 2 · 16 · 64.
+    #[test]
+    fn a_reference_model_is_a_second_copy_of_the_weights() {
+        let of = |workload: &str, strategy: &str| {
+            let job = job(&format!(
+                "model = {{ family = 'llama', layers = 2, hidden_size = 64, heads = 4, ffn_size = 12, vocab_size = 16 }}
+                 workload = {{ steps = 1, seq_len = 8, precision = 'bf16', framework = 'pytorch', {workload} }}
+                 parallelism.strategy = '{strategy}'
+                 system = {{ gpu = 'a100-sxm4-80gb', gpus = 2 }}"
+            ));
+            Memory::for_job(&job)
+        };
+        let weights = f64::from(2 * (4 * 64 * 64 + 3 * 64 * 12 + 2 * 64) + 64 + 2 * 16 * 64);
+        for (strategy, ranks) in [("ddp", 1.0), ("fsdp", 2.0)] {
+            let plain = of("micro_batch = 4", strategy);
+            let pairs = of("micro_batch = 2, objective = 'dpo'", strategy);
+            assert_eq!(
+                (pairs.weights - plain.weights).value(),
+                4.0 * weights / ranks,
+                "{strategy}"
+            );
+            assert_eq!(pairs.optimizer, plain.optimizer);
+        }
+        // below adapters the base is the reference
+        let lora = |more: &str| of(&format!("{more}, lora = {{ rank = 4 }}"), "ddp");
+        let [plain, pairs] = [lora("micro_batch = 4"), lora("micro_batch = 2, objective = 'dpo'")];
+        assert_eq!(pairs.weights, plain.weights);
+    }
+
     fn set(job: &Job, checkpointing: Checkpointing, sequence_parallel: bool) -> Job {
         let mut job = job.clone();
         job.workload.checkpointing = checkpointing;

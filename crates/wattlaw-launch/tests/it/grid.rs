@@ -38,6 +38,8 @@ pub fn jobs(launcher: Launcher) -> Vec<(Job, Vec<LaunchFile>)> {
         "optimizer = 'adam8bit'\nlora = { rank = 8, targets = ['q', 'v', 'gate'] }",
         "quantization = 'nf4'\nlora = { rank = 16 }",
         "optimizer = 'lion'",
+        "objective = 'dpo'",
+        "objective = 'dpo'\nlora = { rank = 8 }",
         "optimizer = 'paged-adam8bit'\nquantization = 'int8'\nlora = { rank = 16 }",
         "optimizer = 'adafactor'\ncheckpointing = 'full'\nlora = { rank = 16 }",
     ];

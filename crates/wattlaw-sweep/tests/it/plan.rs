@@ -113,6 +113,7 @@ fn every_field_goes_there_and_back() {
         lora = { rank = 8, targets = ['q', 'up'] }
         state_precision = 'bf16'
         quantization = 'nf4'
+        objective = 'dpo'
         framework = 'megatron/nemo-2024'
         [parallelism]
         strategy = 'hsdp'

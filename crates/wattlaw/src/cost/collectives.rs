@@ -77,7 +77,7 @@ fn tensor(job: &Job, ledger: &mut Ledger) {
     let per_token = h * act;
     let blocks = p.tensor_scope == TensorScope::Blocks;
     // a rank has its part of each sequence
-    let sequences = w.micro_batch as f64 / p.cp as f64;
+    let sequences = w.micro_sequences() as f64 / p.cp as f64;
     let (encoder, decoder) = if a.encoder_layers > 0 {
         (a.encoder_layers as f64, a.layers as f64)
     } else {

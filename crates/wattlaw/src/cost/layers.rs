@@ -1,6 +1,6 @@
 //! Forward, recompute and backward work of the stacks, the embedding and the output projections.
 
-use super::{AttentionFlops, Ledger, Op, OpKind, Phase};
+use super::{AttentionFlops, Ledger, Op, OpKind, Phase, reference};
 use crate::base::units::{Bytes, Flops};
 use crate::job::Job;
 use crate::job::model::{Architecture, Experts, Family, Latent, ModelType, Positions, Relative};
@@ -40,6 +40,7 @@ pub(super) fn model_flops_per_step(job: &Job, attention: AttentionFlops) -> Flop
     writer.embedding();
     writer.stacks(a.layers);
     writer.head();
+    reference::count(&w, &mut ops);
     let micro_step: Flops = ops.iter().map(|op| op.flops * op.count).sum();
     micro_step * (w.grad_accum * job.parallelism.dp) as f64
 }
@@ -91,7 +92,7 @@ impl Stack {
 
     fn encoder(w: &Workload) -> Self {
         Self {
-            batch: w.micro_batch as f64,
+            batch: w.micro_sequences() as f64,
             seq: w.seq_len as f64,
             cp: 1.0,
             causal: false,
@@ -101,7 +102,7 @@ impl Stack {
 
     fn decoder_of_encoder_decoder(w: &Workload) -> Self {
         Self {
-            batch: w.micro_batch as f64,
+            batch: w.micro_sequences() as f64,
             seq: w.decoder_seq_len as f64,
             cp: 1.0,
             causal: true,
@@ -580,12 +581,12 @@ impl<'a> Writer<'a> {
         let tokens = self.w.micro_positions() as f64 / self.cp;
         let h = self.a.hidden_size as f64;
         if let Some(image) = self.a.image {
-            let rows = self.w.micro_batch as f64 * image.patches() as f64;
+            let rows = self.w.micro_sequences() as f64 * image.patches() as f64;
             self.first_projection(rows, (image.channels * image.patch * image.patch) as f64, h);
         }
         if let Some(bins) = self.a.mel_bins {
             // two convolutions over three frames; the second halves the frames (Radford et al. 2022, section 2.2)
-            let rows = self.w.micro_batch as f64 * self.w.seq_len as f64;
+            let rows = self.w.micro_sequences() as f64 * self.w.seq_len as f64;
             self.first_projection(2.0 * rows, 3.0 * bins as f64, h);
             self.product(OpKind::PatchProjection, 1.0, false, Product::new(rows, 3.0 * h, h));
         }
@@ -609,7 +610,7 @@ impl<'a> Writer<'a> {
     fn head(&mut self) {
         let tp = self.tp_attention;
         let h = self.a.hidden_size as f64;
-        let sequences = self.w.micro_batch as f64;
+        let sequences = self.w.micro_sequences() as f64;
         let length =
             if self.a.family() == Family::T5 { self.w.decoder_seq_len } else { self.w.seq_len };
         let tokens = sequences * length as f64 / self.cp;

@@ -7,7 +7,7 @@ use crate::job::model::PositionKind;
 use crate::job::parallelism::{ContextExchange, Partition, Schedule, Strategy, TensorScope};
 use crate::job::workload::{
     AttentionKernel, Checkpointing, Lora, LoraTarget, Optimizer, Precision, Quantization, Stack,
-    StatePrecision,
+    StatePrecision, TrainingObjective,
 };
 
 /// The type of a field's text.
@@ -156,13 +156,13 @@ fields! {
         seq_len: Whole "Tokens in a sequence, padding included",
         decoder_seq_len: Whole "Tokens in a target sequence (encoder–decoder); a quarter of seq_len when absent",
         padding_share: Number "Share of positions that are padding, 0 to below 1; 0 when absent",
-        micro_batch: Whole "Sequences per micro-batch of a data-parallel rank",
+        micro_batch: Whole "Sequences per micro-batch of a data-parallel rank; pairs of them with objective dpo",
         grad_accum: Whole "Micro-batches an optimizer step; 1 when absent",
         global_batch: Whole "Sequences an optimizer step over all data-parallel ranks; micro_batch × grad_accum × dp when absent. Two of the three sizes give the third",
         tokens: Count "Tokens to train on, without padding, such as 10M or 1.5B",
         steps: Count "Optimizer steps, in place of tokens",
         epochs: Number "Passes over the examples, in place of tokens",
-        examples: Count "Sequences in the data",
+        examples: Count "Sequences in the data; pairs of them with objective dpo",
         precision: Word "Number format of products: fp32, tf32, fp16, bf16 or fp8; bf16 when absent, fp16 where the GPU has no bf16",
         optimizer: Word "Update rule: adamw, sgd, adafactor, adam8bit, lion, lamb, muon, paged-adamw or paged-adam8bit; adamw when absent. Paged states count on the GPU, and their moves to the host do not count",
         checkpointing: Word "Activation checkpointing: none, selective or full; none when absent",
@@ -171,6 +171,7 @@ fields! {
         labels: Whole "Labels of a classification; 2 when absent",
         state_precision: Word "Number format of updated weights and optimizer states: fp32, or bf16 without a 32-bit copy; fp32 when absent",
         quantization: Word "Format of the frozen projections below adapters (lora_rank): none, nf4, gptq, int8 or fp8; none when absent",
+        objective: Word "What the training makes the model do: likelihood, which predicts the data, or dpo, which prefers one sequence of each pair against a frozen copy of the model; likelihood when absent",
         framework: Word "Software stack: accelerate, fsdp2, llm-foundry, megatron, megatron-deepspeed, deepspeed, nanotron, jax, pytorch or unknown, and a program within it after a slash, such as megatron/nemo-2024; unknown when absent. Time, power and memory depend on it, and so do the padding of the vocabulary, the precision of communicated gradients, full checkpointing, and the defaults of sequence parallelism and of the pipeline's partition",
     }
     parallelism {
@@ -379,6 +380,7 @@ cells!(
     Strategy,
     StatePrecision,
     Quantization,
+    TrainingObjective,
     Stack,
 );
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::base::error::{Error, Result};
 use crate::base::words::words;
 use crate::job::model::Architecture;
-use crate::job::workload::{Framework, Workload};
+use crate::job::workload::{Framework, TrainingObjective, Workload};
 
 /// What data-parallel ranks shard among themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -282,6 +282,13 @@ impl Parallelism {
                 "pp",
                 self.pp,
                 "a pipeline over an encoder–decoder is not modelled; use 1",
+            ));
+        }
+        if self.pp > 1 && workload.objective == TrainingObjective::Dpo {
+            return Err(Error::invalid(
+                "pp",
+                self.pp,
+                "a pipeline with a reference model (objective dpo) is not modelled; use 1",
             ));
         }
         if self.pp > architecture.layers {

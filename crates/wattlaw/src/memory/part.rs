@@ -104,7 +104,7 @@ impl MemoryPart {
     const fn for_activation(phase: Phase) -> Self {
         match phase {
             Phase::Recompute => Self::Recomputed,
-            Phase::Forward | Phase::Backward | Phase::Step => Self::Activations,
+            Phase::Forward | Phase::Reference | Phase::Backward | Phase::Step => Self::Activations,
         }
     }
 }

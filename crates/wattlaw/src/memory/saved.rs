@@ -98,7 +98,7 @@ impl<'a> LayerActivations<'a> {
 
     /// Positions of one rank and micro-batch in a stack.
     fn tokens(&self, stack: Stack) -> f64 {
-        self.w.micro_batch as f64 * self.context(stack) / self.cp
+        self.w.micro_sequences() as f64 * self.context(stack) / self.cp
     }
 
     /// Positions that a stack's self-attention sees.

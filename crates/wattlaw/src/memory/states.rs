@@ -7,7 +7,7 @@ use crate::cost::optimizer::{stage_parameters, state_bytes, trained_experts, tra
 use crate::job::Job;
 use crate::job::parallelism::{ContextExchange, DataParallel};
 use crate::job::task::Task;
-use crate::job::workload::{Optimizer, Precision, Quantization, StatePrecision};
+use crate::job::workload::{Optimizer, Precision, Quantization, StatePrecision, TrainingObjective};
 
 /// Model state of a GPU.
 pub(super) struct States {
@@ -90,6 +90,11 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     );
     if accumulates && recipe.keeps_gathered(job) && w.lora.is_none() {
         weights = per.weight * p.shard(trained, trained_experts) + computing * trained;
+    }
+    // the frozen copy that preferences are measured against; below adapters it is the base
+    if w.objective == TrainingObjective::Dpo && w.lora.is_none() {
+        let reference = [held.total(), held.experts].map(|of| of * per.weight);
+        weights += sharded(p.data.shards_parameters(), reference[0], reference[1]);
     }
     let casts = if recipe.autocasts(job) {
         computing * (held.layers + output_projection(job, stage))

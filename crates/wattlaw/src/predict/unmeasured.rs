@@ -1,6 +1,7 @@
 //! Methods of training that no fitted run has: what is estimated of them without measurements.
 
 use crate::job::Job;
+use crate::job::workload::TrainingObjective;
 
 /// A method of a job that no run of the built-in law has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,16 +10,23 @@ pub(super) enum Unmeasured {
     ContextParallelism,
     /// Experts split among ranks.
     ExpertParallelism,
+    /// A reference model beside the trained one.
+    PreferenceTuning,
 }
 
 impl Unmeasured {
     /// Those of a job.
     pub(super) fn of(job: &Job) -> Vec<Self> {
         let p = &job.parallelism;
-        [(Self::ContextParallelism, p.cp > 1), (Self::ExpertParallelism, p.ep > 1)]
-            .into_iter()
-            .filter_map(|(method, is_used)| is_used.then_some(method))
-            .collect()
+        let w = &job.workload;
+        [
+            (Self::ContextParallelism, p.cp > 1),
+            (Self::ExpertParallelism, p.ep > 1),
+            (Self::PreferenceTuning, w.objective == TrainingObjective::Dpo),
+        ]
+        .into_iter()
+        .filter_map(|(method, is_used)| is_used.then_some(method))
+        .collect()
     }
 
     /// Its name in a sentence.
@@ -26,6 +34,7 @@ impl Unmeasured {
         match self {
             Self::ContextParallelism => "context parallelism",
             Self::ExpertParallelism => "expert parallelism",
+            Self::PreferenceTuning => "preference tuning",
         }
     }
 
@@ -38,6 +47,9 @@ impl Unmeasured {
             }
             Self::ExpertParallelism => {
                 "the exchange of tokens is estimated from physics only, with equal numbers of tokens for all experts"
+            }
+            Self::PreferenceTuning => {
+                "the reference model's forward pass is counted like that of the trained one"
             }
         }
     }

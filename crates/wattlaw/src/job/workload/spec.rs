@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Amount, AttentionKernel, Checkpointing, Lora, LoraTarget, Optimizer, Precision, Quantization,
-    Stack, StatePrecision, Workload,
+    Stack, StatePrecision, TrainingObjective, Workload,
 };
 use crate::base::amount::Count;
 use crate::base::error::{Error, Result};
@@ -54,6 +54,8 @@ pub struct WorkloadSpec {
     pub state_precision: Option<StatePrecision>,
     /// Format of the frozen projections below adapters; none when absent.
     pub quantization: Option<Quantization>,
+    /// What the training makes the model do: `likelihood` when absent, or `dpo`.
+    pub objective: Option<TrainingObjective>,
     /// The software stack, and the program within it, such as `accelerate` or `megatron/nemo-2024`; unknown when
     /// absent.
     pub framework: Option<Stack>,
@@ -75,7 +77,7 @@ impl WorkloadSpec {
         self.without_overridden_batch(&mut base);
         overlay!(WorkloadSpec, self over base: tokens, steps, epochs, examples, seq_len, decoder_seq_len,
             padding_share, micro_batch, grad_accum, global_batch, precision, optimizer, checkpointing, attention, task,
-            labels, lora, state_precision, quantization, framework)
+            labels, lora, state_precision, quantization, objective, framework)
     }
 
     /// Checks the description against the architecture it trains and fills in defaults; `precision` is the default
@@ -145,6 +147,7 @@ impl WorkloadSpec {
             lora: self.lora(architecture)?,
             state_precision: self.state_precision(precision)?,
             quantization: self.quantization()?,
+            objective: self.objective(architecture)?,
             framework: self.framework.clone().unwrap_or(Stack::UNKNOWN),
         })
     }
@@ -189,6 +192,24 @@ impl WorkloadSpec {
             ));
         }
         Ok(format)
+    }
+
+    /// Preferences are of texts that one decoder continues.
+    fn objective(
+        &self,
+        architecture: &crate::job::model::Architecture,
+    ) -> Result<TrainingObjective> {
+        let objective = self.objective.unwrap_or(TrainingObjective::Likelihood);
+        let decodes =
+            self.task(architecture)? == Task::CausalLm && architecture.encoder_layers == 0;
+        if objective == TrainingObjective::Dpo && !decodes {
+            return Err(Error::invalid(
+                "objective",
+                objective,
+                "preferences are counted for decoders with task causal-lm",
+            ));
+        }
+        Ok(objective)
     }
 
     fn amount(&self) -> Result<Amount> {

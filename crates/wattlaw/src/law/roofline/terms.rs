@@ -303,7 +303,9 @@ impl StageTerms {
             | CollectiveRole::GradientReductionBetweenGroups => match phase {
                 // communication once a step is partly hidden
                 Phase::Step => &mut self.step,
-                Phase::Forward | Phase::Recompute | Phase::Backward => &mut self.shards,
+                Phase::Forward | Phase::Reference | Phase::Recompute | Phase::Backward => {
+                    &mut self.shards
+                }
             },
         }
     }
