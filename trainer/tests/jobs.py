@@ -52,6 +52,7 @@ def document(
         "state_precision": "fp32",
         "quantization": "none",
         "objective": "likelihood",
+        "offload": "none",
         "framework": "unknown",
     }
     if not {"tokens", "epochs"} & set(workload):

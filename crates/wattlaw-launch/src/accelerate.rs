@@ -5,7 +5,7 @@
 use wattlaw::base::error::Result;
 use wattlaw::job::Job;
 use wattlaw::job::parallelism::{ContextExchange, DataParallel};
-use wattlaw::job::workload::{Checkpointing, Framework, Precision};
+use wattlaw::job::workload::{Checkpointing, Framework, Offload, Precision};
 
 use crate::script::{Starter, TRAIN_SCRIPT, Training};
 use crate::{LaunchFile, hugging_face, whole_steps};
@@ -59,20 +59,23 @@ fn cluster(job: &Job) -> String {
     }
     if is_deepspeed {
         text += &format!(
-            "deepspeed_config:\n  zero_stage: {}\n  gradient_accumulation_steps: {}\n  offload_optimizer_device: none\n  \
-             offload_param_device: none\n  zero3_init_flag: {}\n  deepspeed_multinode_launcher: standard\n",
+            "deepspeed_config:\n  zero_stage: {}\n  gradient_accumulation_steps: {}\n  offload_optimizer_device: {}\n  \
+             offload_param_device: {}\n  zero3_init_flag: {}\n  deepspeed_multinode_launcher: standard\n",
             stage(split.data),
             work.grad_accum,
+            device(work.offload != Offload::None),
+            device(work.offload == Offload::Parameters),
             split.data == DataParallel::Fsdp,
         );
     }
     if is_fsdp(job) {
         text += &format!(
             "fsdp_config:\n  fsdp_version: 2\n  fsdp_auto_wrap_policy: TRANSFORMER_BASED_WRAP\n  fsdp_reshard_after_forward: {}\n  \
-             fsdp_activation_checkpointing: {}\n  fsdp_offload_params: false\n  fsdp_cpu_ram_efficient_loading: true\n  \
+             fsdp_activation_checkpointing: {}\n  fsdp_offload_params: {}\n  fsdp_cpu_ram_efficient_loading: true\n  \
              fsdp_state_dict_type: SHARDED_STATE_DICT\n",
             split.data != DataParallel::Zero2,
             work.checkpointing == Checkpointing::Full,
+            work.offload == Offload::Parameters,
         );
     }
     if split.tp > 1 || split.cp > 1 || split.data == DataParallel::Hsdp {
@@ -94,6 +97,11 @@ fn cluster(job: &Job) -> String {
         );
     }
     text
+}
+
+/// Where DeepSpeed keeps what may be on the host.
+pub(crate) const fn device(is_on_host: bool) -> &'static str {
+    if is_on_host { "cpu" } else { "none" }
 }
 
 /// ZeRO's stage.

@@ -4,7 +4,7 @@ use wattlaw::base::error::Result;
 use wattlaw::job::Job;
 use wattlaw::job::parallelism::DataParallel;
 use wattlaw::job::workload::{
-    Checkpointing, Precision, Quantization, StatePrecision, TrainingObjective,
+    Checkpointing, Offload, Precision, Quantization, StatePrecision, TrainingObjective,
 };
 
 use crate::accelerate::copies_and_shards;
@@ -60,8 +60,9 @@ fn text(job: &Job) -> Result<String> {
         DataParallel::Zero2 | DataParallel::Fsdp | DataParallel::Hsdp => {
             text += &format!(
                 "fsdp_version: 2\nfsdp_config:\n  auto_wrap_policy: TRANSFORMER_BASED_WRAP\n  reshard_after_forward: {}\n  \
-                 activation_checkpointing: {full}\n  offload_params: false\n  state_dict_type: FULL_STATE_DICT\n",
+                 activation_checkpointing: {full}\n  offload_params: {}\n  state_dict_type: FULL_STATE_DICT\n",
                 split.data != DataParallel::Zero2,
+                work.offload == Offload::Parameters,
             );
             text += &format!("dp_shard_size: {shards}\n");
         }

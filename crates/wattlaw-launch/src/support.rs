@@ -6,8 +6,8 @@ use wattlaw::job::model::{Architecture, ModelSpec};
 use wattlaw::job::parallelism::{ContextExchange, DataParallel, Partition, Schedule, TensorScope};
 use wattlaw::job::task::Task;
 use wattlaw::job::workload::{
-    AttentionKernel, Checkpointing, Framework, Optimizer, Precision, Quantization, StatePrecision,
-    TrainingObjective,
+    AttentionKernel, Checkpointing, Framework, Offload, Optimizer, Precision, Quantization,
+    StatePrecision, TrainingObjective,
 };
 
 use crate::Launcher::{self, Accelerate, Axolotl, DeepSpeed, Megatron, Nanotron, Torchtitan};
@@ -114,6 +114,7 @@ pub(crate) fn check(job: &Job, launcher: Launcher) -> Result<()> {
         TrainingObjective::Dpo => &[Axolotl],
     };
     refuse("objective", work.objective.name(), objective)?;
+    refuse("offload", work.offload.name(), offload(job))?;
     let task: &[Launcher] = match work.task {
         Task::CausalLm => &ALL,
         Task::MaskedLm | Task::Classification { .. } => &[Accelerate, DeepSpeed],
@@ -176,6 +177,23 @@ fn context(job: &Job) -> &'static [Launcher] {
         &[Accelerate, Megatron, Torchtitan, Nanotron, Axolotl]
     } else {
         &[Megatron, Nanotron]
+    }
+}
+
+/// Who keeps states on the host: DeepSpeed those of the optimizer, and the parameters of ZeRO's third stage; PyTorch's FSDP both
+/// alone.
+fn offload(job: &Job) -> &'static [Launcher] {
+    let is_deepspeed = job.workload.framework.framework == Framework::Deepspeed;
+    match (job.workload.offload, job.parallelism.data) {
+        (Offload::None, _) => &ALL,
+        (Offload::Optimizer, _) if is_deepspeed => &[Accelerate, DeepSpeed],
+        (Offload::Optimizer, _) => &[DeepSpeed],
+        (Offload::Parameters, DataParallel::Fsdp) if is_deepspeed => &[Accelerate, DeepSpeed],
+        (Offload::Parameters, _) if is_deepspeed => &[],
+        (Offload::Parameters, DataParallel::Fsdp | DataParallel::Hsdp | DataParallel::Zero2) => {
+            &[Accelerate, Torchtitan, Axolotl]
+        }
+        (Offload::Parameters, _) => &[],
     }
 }
 

@@ -9,6 +9,7 @@ mod collective;
 pub(crate) mod collectives;
 mod kind;
 mod layers;
+mod offload;
 pub(crate) mod optimizer;
 mod orthogonalization;
 mod reference;
@@ -165,6 +166,7 @@ impl Ledger {
         optimizer::count(job, &mut ledger);
         orthogonalization::count(job, &mut ledger);
         collectives::count(job, &mut ledger);
+        offload::count(job, &mut ledger);
         reference::count(&job.workload, &mut ledger.ops);
         ledger
     }

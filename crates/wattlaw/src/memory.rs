@@ -112,6 +112,9 @@ pub struct Memory {
     /// CUDA context and NCCL.
     #[serde(rename = "reserve_bytes")]
     pub reserve: Bytes,
+    /// Memory of the host that offloaded states of the GPU take.
+    #[serde(rename = "host_bytes")]
+    pub host: Bytes,
     /// The phase in which memory peaks.
     pub peak_phase: PeakPhase,
     /// The pipeline stage, from 0.
@@ -162,7 +165,7 @@ impl Memory {
     /// Estimates the memory of pipeline stage `stage` (from 0; clamped to the last one).
     pub fn for_stage(job: &Job, stage: u64, recipe: &Recipe) -> Self {
         let stage = stage.min(job.parallelism.pp - 1);
-        let Peak { moment, cached } = phase::highest(job, stage, recipe);
+        let Peak { moment, cached, host } = phase::highest(job, stage, recipe);
         let outside = recipe.outside(job);
         let usable = usable(&job.system.accelerator);
         let (reserve, capacity) =
@@ -180,6 +183,7 @@ impl Memory {
             allocator: cached,
             run_ahead,
             reserve,
+            host,
             peak_phase: moment.phase,
             stage,
             total: Bytes::ZERO,
@@ -281,6 +285,30 @@ mod tests {
         let per_layer = layer(job, Stack::Main, &Recipe::MEGATRON).kept;
         let layers = job.architecture.layers as f64 / job.parallelism.pp as f64;
         per_layer * layers * in_flight(job, 0)
+    }
+
+    /// ZeRO-Offload's accounting (Ren et al. 2021, table 1): 2 B of weights a parameter stay on the GPU; 2 B of gradients and 12 B of
+    /// states go to the host, shared by the ranks. Parameters go there too, and nothing of the states stays.
+    #[test]
+    fn offloaded_states_are_in_the_memory_of_the_host() {
+        let of = |offload: &str, strategy: &str, gpus: u64| {
+            let job = job(&format!(
+                "model = {{ family = 'llama', layers = 2, hidden_size = 64, heads = 4, ffn_size = 12, vocab_size = 16 }}
+                 workload = {{ steps = 1, seq_len = 8, micro_batch = 1, precision = 'bf16', framework = 'deepspeed',
+                               offload = '{offload}' }}
+                 parallelism.strategy = '{strategy}'
+                 system = {{ gpu = 'a100-sxm4-80gb', gpus = {gpus} }}"
+            ));
+            let memory = Memory::for_job(&job);
+            [memory.weights, memory.gradients, memory.optimizer, memory.host].map(Bytes::value)
+        };
+        let weights = f64::from(2 * (4 * 64 * 64 + 3 * 64 * 12 + 2 * 64) + 64 + 2 * 16 * 64);
+        assert_eq!(of("optimizer", "single", 1), [2.0, 0.0, 0.0, 14.0].map(|of| of * weights));
+        assert_eq!(of("optimizer", "zero2", 2), [2.0, 0.0, 0.0, 7.0].map(|of| of * weights));
+        // whole gradients are summed first
+        assert_eq!(of("optimizer", "zero1", 2), [2.0, 2.0, 0.0, 6.0].map(|of| of * weights));
+        assert_eq!(of("parameters", "fsdp", 2), [0.0, 0.0, 0.0, 8.0].map(|of| of * weights));
+        assert_eq!(of("none", "zero2", 2), [2.0, 1.0, 6.0, 0.0].map(|of| of * weights));
     }
 
     /// Two context-parallel ranks have each half of a layer's activations. A ring holds two blocks of keys and values of half the

@@ -235,6 +235,7 @@ fn breakdown(breakdown: &Breakdown) -> String {
                     ("FSDP communication", time.fsdp_communication_s),
                     ("pipeline", time.pipeline_s),
                     ("gradient all-reduce", time.gradient_all_reduce_s),
+                    ("offload", time.offload_s),
                     ("optimizer", time.optimizer_s),
                     ("start-up", time.start_up_s),
                 ],

@@ -52,7 +52,7 @@ const FLAG_NAMES: [(&str, &str); 2] =
     [("power_limit_w", "power-limit"), ("carbon_g_per_kwh", "carbon-intensity")];
 
 /// Fields that the short help (`-h`) omits.
-const RARE: [&str; 45] = [
+const RARE: [&str; 46] = [
     "shared_ffn_size",
     "dense_layers",
     "dense_ffn_size",
@@ -90,6 +90,7 @@ const RARE: [&str; 45] = [
     "state_precision",
     "quantization",
     "objective",
+    "offload",
     "framework",
     "partition",
     "cp",

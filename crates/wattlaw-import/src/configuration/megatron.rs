@@ -165,11 +165,8 @@ fn sharding(reader: &mut Reader<'_>) -> Result<()> {
             if sharded.is_some() { kind } else { "use-megatron-fsdp" },
         );
     }
+    offload(reader, "optimizer-cpu-offload", "optimizer-offload-fraction")?;
     reader.unmodelled_if_on(&[
-        (
-            "optimizer-cpu-offload",
-            "the optimizer's states and its update on the host are not counted",
-        ),
         ("cpu-offloading-num-layers", "activations on the host are not counted"),
         (
             "grad-reduce-in-bf16",
@@ -178,6 +175,19 @@ fn sharding(reader: &mut Reader<'_>) -> Result<()> {
         ("use-precision-aware-optimizer", "states of the optimizer are counted in 32 bits"),
     ]);
     reader.default("strategy", "ddp", "use-distributed-optimizer");
+    Ok(())
+}
+
+/// States that the optimizer's states are on the host, by the keys that say so and how many.
+pub(super) fn offload(reader: &mut Reader<'_>, key: &str, share: &str) -> Result<()> {
+    if reader.flag(key)? == Some(true) {
+        reader.state("offload", "optimizer", key);
+        if reader.number(share)?.is_some_and(|of| of < 1.0) {
+            reader.unmodelled(share, "all states of the optimizer are counted on the host");
+        }
+    } else {
+        reader.ignore(&[share]);
+    }
     Ok(())
 }
 

@@ -226,6 +226,17 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// States that FSDP keeps its shards on the host, where a key is true.
+    ///
+    /// # Errors
+    /// As [`Reader::flag`].
+    pub(super) fn offloads_shards(&mut self, key: &str) -> Result<()> {
+        if self.flag(key)? == Some(true) {
+            self.state("offload", "parameters", key);
+        }
+        Ok(())
+    }
+
     /// States how context-parallel ranks exchange keys and values by a framework's words for a gather and for a ring.
     ///
     /// # Errors

@@ -14,8 +14,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<()> {
     reader.optimizer("optimizer.name")?;
     parallelism(reader)?;
     checkpointing(reader)?;
+    reader.offloads_shards("training.enable_cpu_offload")?;
     reader.unmodelled_if_on(&[
-        ("training.enable_cpu_offload", "sharded states on the host are not counted"),
         ("optimizer.early_step_in_backward", "updates in the backward pass are counted after it"),
         (
             "parallelism.enable_async_tensor_parallel",

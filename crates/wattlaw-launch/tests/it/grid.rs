@@ -39,6 +39,8 @@ pub fn jobs(launcher: Launcher) -> Vec<(Job, Vec<LaunchFile>)> {
         "quantization = 'nf4'\nlora = { rank = 16 }",
         "optimizer = 'lion'",
         "objective = 'dpo'",
+        "offload = 'optimizer'",
+        "offload = 'parameters'",
         "objective = 'dpo'\nlora = { rank = 8 }",
         "optimizer = 'paged-adam8bit'\nquantization = 'int8'\nlora = { rank = 16 }",
         "optimizer = 'adafactor'\ncheckpointing = 'full'\nlora = { rank = 16 }",

@@ -114,6 +114,7 @@ fn every_field_goes_there_and_back() {
         state_precision = 'bf16'
         quantization = 'nf4'
         objective = 'dpo'
+        offload = 'optimizer'
         framework = 'megatron/nemo-2024'
         [parallelism]
         strategy = 'hsdp'

@@ -318,7 +318,7 @@ fn tied_embedding(job: &Job, ledger: &mut Ledger) {
 /// Megatron-LM sums bfloat16 gradients in 32 bits (`arguments.py`: "accumulate and all-reduce gradients in fp32 for
 /// bfloat16 data type") and float16 ones as they are; nanotron sums its 32-bit accumulators
 /// (`accumulate_grad_in_fp32`). With weights in bfloat16 all gradients are bfloat16.
-const fn gradient_bytes(w: &Workload, data: DataParallel) -> f64 {
+pub(super) const fn gradient_bytes(w: &Workload, data: DataParallel) -> f64 {
     let (whole, half) = (4.0, 2.0);
     if matches!(w.state_precision, StatePrecision::Bf16) {
         return half;

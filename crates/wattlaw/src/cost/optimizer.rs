@@ -6,7 +6,7 @@ use crate::job::Job;
 use crate::job::model::Architecture;
 use crate::job::parallelism::TensorScope;
 use crate::job::task::Task;
-use crate::job::workload::{LoraTarget, Optimizer, StatePrecision};
+use crate::job::workload::{LoraTarget, Offload, Optimizer, StatePrecision};
 
 /// Tensors and elements (320 blocks of 65,536) per launch of a fused multi-tensor kernel.
 ///
@@ -33,6 +33,17 @@ pub(super) fn count(job: &Job, ledger: &mut Ledger) {
     let bytes = (3.0 + extra_numbers) * weight + 2.0 * states + copies;
     let launches = (tensors(&job.architecture) / p.pp as f64 / TENSORS_PER_LAUNCH)
         .max(updated / ELEMENTS_PER_LAUNCH);
+    if w.offload != Offload::None {
+        ledger.ops.push(Op {
+            kind: OpKind::HostUpdate { bytes: Bytes::new(updated * bytes) },
+            phase: Phase::Step,
+            count: 1.0,
+            flops: Flops::ZERO,
+            bytes: Bytes::ZERO,
+            kernels: 0.0,
+        });
+        return;
+    }
     ledger.ops.push(Op {
         kind: OpKind::Optimizer,
         phase: Phase::Step,

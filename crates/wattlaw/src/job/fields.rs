@@ -6,8 +6,8 @@ use crate::job::JobSpec;
 use crate::job::model::PositionKind;
 use crate::job::parallelism::{ContextExchange, Partition, Schedule, Strategy, TensorScope};
 use crate::job::workload::{
-    AttentionKernel, Checkpointing, Lora, LoraTarget, Optimizer, Precision, Quantization, Stack,
-    StatePrecision, TrainingObjective,
+    AttentionKernel, Checkpointing, Lora, LoraTarget, Offload, Optimizer, Precision, Quantization,
+    Stack, StatePrecision, TrainingObjective,
 };
 
 /// The type of a field's text.
@@ -172,6 +172,7 @@ fields! {
         state_precision: Word "Number format of updated weights and optimizer states: fp32, or bf16 without a 32-bit copy; fp32 when absent",
         quantization: Word "Format of the frozen projections below adapters (lora_rank): none, nf4, gptq, int8 or fp8; none when absent",
         objective: Word "What the training makes the model do: likelihood, which predicts the data, or dpo, which prefers one sequence of each pair against a frozen copy of the model; likelihood when absent",
+        offload: Word "What is kept in the memory of the host: none; optimizer, whose states the CPUs update; or parameters too; none when absent",
         framework: Word "Software stack: accelerate, fsdp2, llm-foundry, megatron, megatron-deepspeed, deepspeed, nanotron, jax, pytorch or unknown, and a program within it after a slash, such as megatron/nemo-2024; unknown when absent. Time, power and memory depend on it, and so do the padding of the vocabulary, the precision of communicated gradients, full checkpointing, and the defaults of sequence parallelism and of the pipeline's partition",
     }
     parallelism {
@@ -381,6 +382,7 @@ cells!(
     StatePrecision,
     Quantization,
     TrainingObjective,
+    Offload,
     Stack,
 );
 

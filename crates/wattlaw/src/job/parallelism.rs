@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::base::error::{Error, Result};
 use crate::base::words::words;
 use crate::job::model::Architecture;
-use crate::job::workload::{Framework, TrainingObjective, Workload};
+use crate::job::workload::{Framework, Offload, TrainingObjective, Workload};
 
 /// What data-parallel ranks shard among themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -266,6 +266,7 @@ impl Parallelism {
         }
         self.check_context(architecture, workload)?;
         self.check_experts(architecture)?;
+        self.check_offload(workload)?;
         if self.sequence_parallel && !workload.seq_len.is_multiple_of(tp * self.cp) {
             let divisor = match self.cp {
                 1 => format!("tp {tp}"),
@@ -324,6 +325,22 @@ impl Parallelism {
             ));
         }
         Ok(())
+    }
+
+    /// Checks that ranks which keep states on the host have a share of them each, or are alone.
+    fn check_offload(&self, workload: &Workload) -> Result<()> {
+        let expected = match (workload.offload, self.data) {
+            (Offload::None, _) | (_, DataParallel::Single) => return Ok(()),
+            (Offload::Optimizer, data) if data.shards_optimizer() => return Ok(()),
+            (Offload::Optimizer, _) => "zero1, zero2 or fsdp",
+            (Offload::Parameters, data) if data.shards_gradients() => return Ok(()),
+            (Offload::Parameters, _) => "zero2 or fsdp",
+        };
+        Err(Error::invalid(
+            "offload",
+            workload.offload,
+            format!("each rank of strategy {} has whole states; use {expected}", self.data),
+        ))
     }
 
     /// Checks that ranks hold equal numbers of experts, and that equal numbers of ranks share them.

@@ -201,6 +201,19 @@ impl Quantization {
     }
 }
 
+/// What of a training is kept in the memory of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Offload {
+    /// Nothing.
+    None,
+    /// The optimizer's states, which the host's CPUs update (Ren et al. 2021, ZeRO-Offload).
+    Optimizer,
+    /// The parameters too, which each unit fetches before it computes (ZeRO's `offload_param`, FSDP's `CPUOffloadPolicy`).
+    Parameters,
+}
+
+words!(Offload, "offload": None = "none", Optimizer = "optimizer", Parameters = "parameters" | "params");
+
 /// What the training makes the model do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TrainingObjective {
@@ -349,6 +362,8 @@ pub struct Workload {
     pub quantization: Quantization,
     /// What the training makes the model do.
     pub objective: TrainingObjective,
+    /// What is kept in the memory of the host.
+    pub offload: Offload,
     /// The software stack; the ledger takes the padding of the vocabulary, the precision of communicated gradients and
     /// what full checkpointing repeats from it.
     pub framework: Stack,
@@ -382,6 +397,7 @@ impl Workload {
             state_precision: Some(self.state_precision).filter(|p| *p != StatePrecision::Fp32),
             quantization: Some(self.quantization).filter(|q| *q != Quantization::None),
             objective: Some(self.objective).filter(|of| *of != TrainingObjective::Likelihood),
+            offload: Some(self.offload).filter(|of| *of != Offload::None),
             framework: Some(self.framework.clone()).filter(|stack| *stack != Stack::UNKNOWN),
         }
     }
@@ -393,6 +409,7 @@ impl Workload {
             state_precision: Some(self.state_precision),
             quantization: Some(self.quantization),
             objective: Some(self.objective),
+            offload: Some(self.offload),
             framework: Some(self.framework.clone()),
             ..self.spec()
         };

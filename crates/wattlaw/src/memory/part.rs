@@ -84,6 +84,7 @@ impl MemoryPart {
             OpKind::ExpertWeights => Self::Weights,
             OpKind::Dequantization => Self::Temporaries,
             OpKind::Optimizer => Self::Optimizer,
+            OpKind::HostTransfer | OpKind::HostUpdate { bytes: _ } => Self::Communication,
             OpKind::Orthogonalization => Self::Temporaries,
             OpKind::Collective(collective) => match collective.role {
                 CollectiveRole::ContextParallelKeysAndValues

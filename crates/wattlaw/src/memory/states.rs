@@ -7,7 +7,9 @@ use crate::cost::optimizer::{stage_parameters, state_bytes, trained_experts, tra
 use crate::job::Job;
 use crate::job::parallelism::{ContextExchange, DataParallel};
 use crate::job::task::Task;
-use crate::job::workload::{Optimizer, Precision, Quantization, StatePrecision, TrainingObjective};
+use crate::job::workload::{
+    Offload, Optimizer, Precision, Quantization, StatePrecision, TrainingObjective,
+};
 
 /// Model state of a GPU.
 pub(super) struct States {
@@ -25,6 +27,8 @@ pub(super) struct States {
     pub dequantized: Bytes,
     /// Copies that AdamW's or Muon's update makes.
     pub update: Bytes,
+    /// What the host's memory holds of it.
+    pub host: Bytes,
 }
 
 /// Bytes a parameter, before sharding.
@@ -138,6 +142,19 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     if p.tp > 1 && p.sequence_parallel {
         communication += recipe.gather_buffers * unsplit_activation(job).value();
     }
+    let on_host = Host::of(job);
+    let mut host = 0.0;
+    let mut move_out = |moves: bool, bytes: f64| -> f64 {
+        host += if moves { bytes } else { 0.0 };
+        if moves { 0.0 } else { bytes }
+    };
+    let weights = move_out(on_host.weights, weights);
+    let gradients = move_out(on_host.gradients, gradients);
+    let optimizer = move_out(on_host.optimizer, optimizer);
+    if on_host.gradients {
+        // those of the layer that is sent
+        communication += computing * held.largest_layer;
+    }
     communication += exchanged_keys_and_values(job) + exchanged_tokens(job);
     States {
         weights: Bytes::new(weights),
@@ -153,7 +170,9 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
                 computing * largest_projection(job)
             }
         }),
+        host: Bytes::new(host),
         update: Bytes::new(match w.optimizer {
+            _ if on_host.optimizer => 0.0,
             Optimizer::AdamW => updated * recipe.update_copies * w.state_precision.bytes(),
             Optimizer::Muon => orthogonalized_matrix(job),
             Optimizer::PagedAdamW
@@ -164,6 +183,27 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
             | Optimizer::Lion
             | Optimizer::Lamb => 0.0,
         }),
+    }
+}
+
+/// What is in the host's memory and not in the GPU's.
+struct Host {
+    weights: bool,
+    gradients: bool,
+    optimizer: bool,
+}
+
+impl Host {
+    /// Gradients go there as they are made, unless all of them are first summed over ranks that hold them whole.
+    const fn of(job: &Job) -> Self {
+        let data = job.parallelism.data;
+        let optimizer = !matches!(job.workload.offload, Offload::None);
+        Self {
+            weights: matches!(job.workload.offload, Offload::Parameters),
+            gradients: optimizer
+                && (data.shards_gradients() || matches!(data, DataParallel::Single)),
+            optimizer,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Methods of training that no fitted run has: what is estimated of them without measurements.
 
 use crate::job::Job;
-use crate::job::workload::TrainingObjective;
+use crate::job::workload::{Offload, TrainingObjective};
 
 /// A method of a job that no run of the built-in law has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub(super) enum Unmeasured {
     ExpertParallelism,
     /// A reference model beside the trained one.
     PreferenceTuning,
+    /// States in the memory of the host.
+    Offload,
 }
 
 impl Unmeasured {
@@ -22,6 +24,7 @@ impl Unmeasured {
         [
             (Self::ContextParallelism, p.cp > 1),
             (Self::ExpertParallelism, p.ep > 1),
+            (Self::Offload, w.offload != Offload::None),
             (Self::PreferenceTuning, w.objective == TrainingObjective::Dpo),
         ]
         .into_iter()
@@ -35,6 +38,7 @@ impl Unmeasured {
             Self::ContextParallelism => "context parallelism",
             Self::ExpertParallelism => "expert parallelism",
             Self::PreferenceTuning => "preference tuning",
+            Self::Offload => "states on the host",
         }
     }
 
@@ -50,6 +54,9 @@ impl Unmeasured {
             }
             Self::PreferenceTuning => {
                 "the reference model's forward pass is counted like that of the trained one"
+            }
+            Self::Offload => {
+                "transfers at 0.8 of the PCI Express rate and updates at 200 GB/s of a node's memory are assumed, and no power of its CPUs for them"
             }
         }
     }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Amount, AttentionKernel, Checkpointing, Lora, LoraTarget, Optimizer, Precision, Quantization,
-    Stack, StatePrecision, TrainingObjective, Workload,
+    Amount, AttentionKernel, Checkpointing, Lora, LoraTarget, Offload, Optimizer, Precision,
+    Quantization, Stack, StatePrecision, TrainingObjective, Workload,
 };
 use crate::base::amount::Count;
 use crate::base::error::{Error, Result};
@@ -56,6 +56,8 @@ pub struct WorkloadSpec {
     pub quantization: Option<Quantization>,
     /// What the training makes the model do: `likelihood` when absent, or `dpo`.
     pub objective: Option<TrainingObjective>,
+    /// What is kept in the memory of the host: `none` when absent, `optimizer` or `parameters`.
+    pub offload: Option<Offload>,
     /// The software stack, and the program within it, such as `accelerate` or `megatron/nemo-2024`; unknown when
     /// absent.
     pub framework: Option<Stack>,
@@ -77,7 +79,7 @@ impl WorkloadSpec {
         self.without_overridden_batch(&mut base);
         overlay!(WorkloadSpec, self over base: tokens, steps, epochs, examples, seq_len, decoder_seq_len,
             padding_share, micro_batch, grad_accum, global_batch, precision, optimizer, checkpointing, attention, task,
-            labels, lora, state_precision, quantization, objective, framework)
+            labels, lora, state_precision, quantization, objective, offload, framework)
     }
 
     /// Checks the description against the architecture it trains and fills in defaults; `precision` is the default
@@ -148,6 +150,7 @@ impl WorkloadSpec {
             state_precision: self.state_precision(precision)?,
             quantization: self.quantization()?,
             objective: self.objective(architecture)?,
+            offload: self.offload()?,
             framework: self.framework.clone().unwrap_or(Stack::UNKNOWN),
         })
     }
@@ -210,6 +213,19 @@ impl WorkloadSpec {
             ));
         }
         Ok(objective)
+    }
+
+    /// The host updates element by element.
+    fn offload(&self) -> Result<Offload> {
+        let offload = self.offload.unwrap_or(Offload::None);
+        if offload != Offload::None && self.optimizer()? == Optimizer::Muon {
+            return Err(Error::invalid(
+                "offload",
+                offload,
+                "muon's products are not counted on the host; use none or another optimizer",
+            ));
+        }
+        Ok(offload)
     }
 
     fn amount(&self) -> Result<Amount> {

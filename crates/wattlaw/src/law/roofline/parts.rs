@@ -28,6 +28,8 @@ pub struct TimeParts {
     pub pipeline_s: f64,
     /// Gradient all-reduce, and other communication of a step.
     pub gradient_all_reduce_s: f64,
+    /// Transfers to and from the host that nothing hides, and its update of offloaded states.
+    pub offload_s: f64,
     /// Optimizer and other host time of a step.
     pub optimizer_s: f64,
     /// Start-up and end of the run.
@@ -90,7 +92,8 @@ impl Parts {
             expert_parallel_s: time(steps * (step.experts * m)),
             launch_overhead_s: time(steps * ((without_fsdp - on_device) * m)),
             fsdp_communication_s: time(steps * ((step.micro - without_fsdp) * m)),
-            pipeline_s: time(steps * (step.filled - step.micro * m)),
+            pipeline_s: time(steps * (step.filled - (step.micro + step.host) * m)),
+            offload_s: time(steps * (step.host * m + step.host_once)),
             gradient_all_reduce_s: time(steps * step.gradients),
             optimizer_s: time(steps * step.optimizer),
             start_up_s: time(start_up_s),

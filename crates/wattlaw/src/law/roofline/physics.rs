@@ -11,6 +11,8 @@
 //! over     = ((link bytes / (ε_L · link))⁴ + (adapter's bytes / (ε_N · network))⁴)^(1/4) + hop · Σ(ranks − 1)
 //! context  = over, plus the latency of each exchange; in a ring (over^q + attention^q)^(1/q) − attention
 //! micro    = (launch^q + (device + tensor + context + experts)^q + fsdp^q)^(1/q)
+//! with states on the host: micro = (micro^q + (bytes to and from it / link)^q)^(1/q), and a step has what is moved and
+//! updated once besides
 //! step     = m · (micro + pipeline) + β · bubble · m · (mean stage + pipeline) + σ · over(step) + optimizer
 //! T        = steps · step + start-up
 //! ```
@@ -39,6 +41,14 @@ const REFERENCE_PEAK: f64 = 312e12;
 
 /// Kernels of the optimizer are launched in fused groups: the share of a kernel's host time that each costs. Assumed.
 const OPTIMIZER_LAUNCH_SHARE: f64 = 0.3;
+
+/// Share of a PCI Express link's rate that long transfers of pinned memory reach. Assumed: some 25 GB/s of the 31.5 of
+/// generation 4.
+const HOST_LINK_SHARE: f64 = 0.8;
+
+/// Rate at which a node's CPUs update weights, bytes of its memory a second. Assumed: half of the peak of two sockets with eight
+/// channels of DDR4-3200.
+const HOST_UPDATE_RATE: f64 = 200e9;
 
 /// Time and power of a job by the law, in seconds and watts.
 #[derive(Debug, Clone, Copy)]
@@ -72,8 +82,12 @@ pub(super) struct Step<R> {
     pub launch: R,
     /// Sharpness of the maximum of launch overhead, device time and FSDP communication.
     pub sharpness: R,
-    /// That maximum: a micro-step without its pipeline.
+    /// That maximum: a micro-step without its pipeline, and without transfers to and from the host.
     pub micro: R,
+    /// Transfers to and from the host in a micro-step that nothing hides.
+    pub host: R,
+    /// Transfers and the host's update once a step.
+    pub host_once: R,
     /// All micro-steps, with pipeline communication and bubble.
     pub filled: R,
     /// Communication of a step.
@@ -104,7 +118,8 @@ impl<R: Real> Parameters<R> {
                 .plus(b.pipeline.count, self.pipeline_latency_s)
         });
         let m = x.micro_steps;
-        let mut filled = micro * m;
+        let with_host = self.with_host(x, micro, q);
+        let mut filled = with_host * m;
         if let Some(pipeline) = pipeline {
             filled = filled.plus(m, pipeline);
         }
@@ -112,14 +127,15 @@ impl<R: Real> Parameters<R> {
             // a bubble lasts as long as the mean stage
             let fill = if b.flops > 0.0 { x.mean.flops / b.flops } else { 1.0 };
             let stage = match pipeline {
-                Some(pipeline) => pipeline.plus(fill, micro),
-                None => micro * fill,
+                Some(pipeline) => pipeline.plus(fill, with_host),
+                None => with_host * fill,
             };
             filled = filled.plus(x.bubble * m, self.bubble * stage);
         }
         let gradients = self.gradients(x);
         let optimizer = self.optimizer(x);
-        let step = filled + gradients + optimizer;
+        let host_once = self.host_once(x);
+        let step = filled + gradients + optimizer + host_once;
         let waiting = fsdp.map_or(on_device, |fsdp| on_device + fsdp);
         let power = self.power(x, launch, waiting);
         let clock = self.clock(x, &power, device * m / step, step);
@@ -152,6 +168,8 @@ impl<R: Real> Parameters<R> {
                 launch,
                 sharpness: q,
                 micro,
+                host: with_host - micro,
+                host_once,
                 filled,
                 gradients,
                 optimizer,
@@ -259,6 +277,23 @@ impl<R: Real> Parameters<R> {
         }
         let attention = self.attention(x);
         smooth_maximum([attention, exchange], None, sharpness) - attention
+    }
+
+    /// A micro-step with its transfers to and from the host, which go on beside everything else.
+    fn with_host(&self, x: &Terms, micro: R, sharpness: R) -> R {
+        let bytes = x.busiest.host_bytes;
+        if bytes == 0.0 {
+            return micro;
+        }
+        let transfer = self.constant(bytes / (HOST_LINK_SHARE * x.host_link));
+        smooth_maximum([micro, transfer], None, sharpness)
+    }
+
+    /// Transfers and the host's update once a step; the GPUs of a node share its CPUs.
+    fn host_once(&self, x: &Terms) -> R {
+        let b = &x.busiest;
+        let transfer = b.host_step_bytes / (HOST_LINK_SHARE * x.host_link);
+        self.constant(transfer + b.host_update_bytes * x.gpus_per_node / HOST_UPDATE_RATE)
     }
 
     fn fsdp(&self, x: &Terms) -> Option<R> {

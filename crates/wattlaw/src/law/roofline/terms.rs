@@ -69,6 +69,12 @@ pub struct StageTerms {
     pub step: Communication,
     /// Bytes of the optimizer in a step.
     pub optimizer_bytes: f64,
+    /// Bytes between GPU and host in a micro-step.
+    pub host_bytes: f64,
+    /// The same once a step.
+    pub host_step_bytes: f64,
+    /// Bytes that the host's memory moves for a step's update.
+    pub host_update_bytes: f64,
     /// Kernels of the optimizer in a step.
     pub optimizer_kernels: f64,
 }
@@ -128,6 +134,8 @@ pub struct Terms {
     pub link: f64,
     /// Network between nodes, one direction and GPU.
     pub network: f64,
+    /// Link between a GPU and the host's memory, one direction.
+    pub host_link: f64,
     /// Power limit of an accelerator.
     pub power_limit: f64,
     /// Thermal design power of an accelerator.
@@ -193,6 +201,7 @@ impl Terms {
             bandwidth: accelerator.hbm_bandwidth().value(),
             link: s.link.bandwidth.value(),
             network: s.network.bandwidth.value(),
+            host_link: accelerator.host_link().value(),
             power_limit: s.power_limit.value(),
             tdp: accelerator.tdp_w,
             flop_energy: super::chip::flop_energy(accelerator),
@@ -236,6 +245,19 @@ impl StageTerms {
                 OpKind::Optimizer => {
                     self.optimizer_bytes += bytes;
                     self.optimizer_kernels += op.kernels * count;
+                    continue;
+                }
+                OpKind::HostTransfer => {
+                    match op.phase {
+                        Phase::Step => self.host_step_bytes += bytes,
+                        Phase::Forward | Phase::Reference | Phase::Recompute | Phase::Backward => {
+                            self.host_bytes += bytes;
+                        }
+                    }
+                    continue;
+                }
+                OpKind::HostUpdate { bytes } => {
+                    self.host_update_bytes += bytes.value() * count;
                     continue;
                 }
                 OpKind::AttentionCore { causal } => {
