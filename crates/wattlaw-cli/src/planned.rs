@@ -32,12 +32,17 @@ pub fn table(plans: &[PlannedJob], level: f64) -> String {
             } else {
                 String::new()
             };
+            let others: String = [("cp", p.cp), ("ep", p.ep)]
+                .into_iter()
+                .filter(|(_, degree)| *degree > 1)
+                .map(|(name, degree)| format!(", {name} {degree}"))
+                .collect();
             let sequence = if p.sequence_parallel { " +sp" } else { "" };
             let mut row = vec![
                 plan.rank.to_string(),
                 format!("{} × {}", job.system.gpus, job.system.accelerator.name),
                 p.strategy().to_string() + sequence,
-                format!("{} × {} × {}{chunks}", p.dp, p.tp, p.pp),
+                format!("{} × {} × {}{chunks}", p.dp, p.tp, p.pp) + &others,
                 format!("{} × {}", w.micro_batch, w.grad_accum),
                 w.checkpointing.to_string(),
                 render::si(job.system.power_limit.value(), "W"),

@@ -9,6 +9,7 @@ mod law_estimate;
 mod memory;
 pub mod scope;
 mod screen;
+mod unmeasured;
 mod warnings;
 
 pub(crate) use assumed::most_power_w;

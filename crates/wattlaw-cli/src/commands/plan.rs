@@ -69,8 +69,8 @@ pub struct Args {
     /// Most accelerators
     #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Plan")]
     max_gpus: Option<u64>,
-    /// Choices that stay as the job has them: gpu, gpus, strategy, tp, pp, sequence-parallel, schedule, micro-batch, checkpointing, precision,
-    /// power-limit
+    /// Choices that stay as the job has them: gpu, gpus, strategy, tp, pp, cp, ep, sequence-parallel, schedule, micro-batch, checkpointing,
+    /// precision, power-limit
     #[arg(long, value_name = "CHOICES", value_delimiter = ',', value_parser = Choice::from_str, help_heading = "Plan")]
     keep: Vec<Choice>,
     /// Precisions to choose from, such as bf16,fp8. Default: the job's own

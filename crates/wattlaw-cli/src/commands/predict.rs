@@ -207,10 +207,13 @@ fn breakdown(breakdown: &Breakdown) -> String {
                 &[
                     ("device", time.device_s),
                     ("tensor parallelism", time.tensor_parallel_s),
+                    ("context parallelism", time.context_parallel_s),
+                    ("expert parallelism", time.expert_parallel_s),
                     ("launch overhead", time.launch_overhead_s),
                     ("FSDP communication", time.fsdp_communication_s),
                     ("pipeline", time.pipeline_s),
                     ("gradient all-reduce", time.gradient_all_reduce_s),
+                    ("offload", time.offload_s),
                     ("optimizer", time.optimizer_s),
                     ("start-up", time.start_up_s),
                 ],

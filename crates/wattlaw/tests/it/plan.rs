@@ -5,6 +5,7 @@ use wattlaw::base::scope::Scope;
 use wattlaw::calibration::{Calibration, built_in};
 use wattlaw::job::JobSpec;
 use wattlaw::job::catalog::Catalog;
+use wattlaw::job::parallelism::ParallelismSpec;
 use wattlaw::memory::{FITS_THRESHOLD, Memory, Recipe};
 use wattlaw::plan::{
     Choice, Inventory, LeftOutReason, Limits, Objective, PlannedJob, Plans, Pool, Request, compare,
@@ -165,6 +166,92 @@ fn a_plan_is_the_best_of_every_configuration() {
         }
         assert_eq!(plans.plans[0].job, *sorted[0].1, "{objective}");
     }
+}
+
+/// A mixture of four experts on long sequences.
+fn long_mixture() -> JobSpec {
+    JobSpec::from_toml(
+        "model = { family = 'mixtral', layers = 4, hidden_size = 1024, heads = 8, ffn_size = 2048, vocab_size = 32000,
+                   experts = 4 }
+         workload = { tokens = '1B', seq_len = 16384, global_batch = 4, framework = 'megatron' }",
+    )
+    .unwrap()
+}
+
+/// All degrees on eight accelerators with every strategy; some are invalid.
+fn splits_of_eight() -> Vec<ParallelismSpec> {
+    let powers = [1, 2, 4, 8];
+    let pairs: Vec<[u64; 2]> = powers.iter().flat_map(|a| powers.map(|b| [*a, b])).collect();
+    let degrees =
+        pairs.iter().flat_map(|[tp, pp]| pairs.iter().map(|[cp, ep]| [*tp, *pp, *cp, *ep]));
+    let mut splits = Vec::new();
+    for [tp, pp, cp, ep] in degrees.filter(|[tp, pp, cp, _]| tp * pp * cp <= 8) {
+        let is_data_parallel = tp * pp < 8;
+        let strategies: &[&str] =
+            if is_data_parallel { &["ddp", "zero1", "zero2", "fsdp"] } else { &["single"] };
+        for strategy in strategies {
+            for sequence_parallel in if tp > 1 { &[false, true][..] } else { &[false] } {
+                splits.push(ParallelismSpec {
+                    strategy: is_data_parallel.then(|| strategy.parse().unwrap()),
+                    dp: Some(8 / (tp * pp * cp)),
+                    tp: Some(tp),
+                    pp: Some(pp),
+                    cp: Some(cp),
+                    ep: Some(ep),
+                    sequence_parallel: Some(*sequence_parallel),
+                    ..ParallelismSpec::default()
+                });
+            }
+        }
+    }
+    splits
+}
+
+/// The planner's context- and expert-parallel ranks against every job that a description can state.
+#[test]
+fn sequences_and_experts_are_split_as_in_the_best_of_every_configuration() {
+    let calibration = built_in().unwrap();
+    let (catalog, mut estimator) = (catalog(), Estimator::new(&calibration));
+    let mut every: Vec<(f64, Job)> = Vec::new();
+    for split in splits_of_eight() {
+        for micro in [1, 2, 4] {
+            for checkpointing in ["none", "selective", "full"] {
+                let mut spec = long_mixture();
+                spec.parallelism = split.clone();
+                (spec.system.gpu, spec.system.gpus) = (Some("h100-sxm5-80gb".into()), Some(8));
+                spec.workload.micro_batch = Some(micro);
+                spec.workload.checkpointing = Some(checkpointing.parse().unwrap());
+                let Ok(job) = spec.resolve(&catalog) else { continue };
+                let memory = Memory::with_recipe(&job, &Recipe::for_job(&job).unwrap());
+                if memory.fits_probability() < FITS_THRESHOLD {
+                    continue;
+                }
+                let Ok(estimate) = estimator.estimate(&job) else { continue };
+                if estimate.kind == EstimateKind::Fitted {
+                    every.push((estimate.duration_s.unwrap(), job));
+                }
+            }
+        }
+    }
+    every.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let request = Request {
+        objective: Objective::Time,
+        keep: vec![Choice::Schedule, Choice::PowerLimit],
+        pools: vec![pool("h100-sxm5-80gb", "8")],
+        ..Request::new(long_mixture())
+    };
+    let plans = found(&request).unwrap();
+    assert_eq!(plans.evaluated, every.len() as u64);
+    assert!(every.iter().any(|(_, job)| job.parallelism.cp == 4 && job.parallelism.ep == 4));
+    for (plan, (time, _)) in plans.plans.iter().zip(&every) {
+        assert_relative_eq!(plan.duration_s.unwrap().estimate, *time, max_relative = 1e-9);
+    }
+    assert_eq!(plans.plans[0].job, every[0].1);
+    // of shorter sequences none is split
+    let mut short = long_mixture();
+    short.workload.seq_len = Some(2048);
+    let plans = found(&Request { spec: short, top: 200, ..request }).unwrap();
+    assert!(plans.plans.iter().all(|plan| plan.job.parallelism.cp == 1));
 }
 
 #[test]
