@@ -3,11 +3,13 @@
 //! The libraries compute. This program reads files, calls the libraries and prints; each subcommand has its own file.
 
 mod args;
+mod chart;
 mod commands;
 mod failure;
 mod files;
 mod flags;
 mod format;
+mod page;
 mod parse;
 mod planned;
 mod records;
