@@ -9,6 +9,7 @@ mod failure;
 mod files;
 mod flags;
 mod format;
+mod live;
 mod page;
 mod parse;
 mod planned;
