@@ -4,11 +4,14 @@
 //! that the Python package runs the same program.
 
 mod args;
+mod chart;
 mod commands;
 mod failure;
 mod files;
 mod flags;
 mod format;
+mod live;
+mod page;
 mod parse;
 mod planned;
 mod records;

@@ -26,4 +26,4 @@ mod secrets;
 pub mod select;
 pub mod sensor;
 pub mod sysfs;
-mod tail;
+pub mod tail;

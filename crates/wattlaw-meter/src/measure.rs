@@ -74,7 +74,21 @@ pub struct Setup {
     pub left_out: Vec<LeftOut>,
     /// Channels whose energy includes what others run on the device.
     pub shared: Vec<(String, Sharing)>,
+    /// Is told what is measured as it is measured. A sentence that it returns is reported and noted in the record.
+    pub observer: Option<Box<Observer>>,
 }
+
+/// What an observer is told.
+#[derive(Debug, Clone, Copy)]
+pub enum Observed<'a> {
+    /// An event.
+    Event(&'a Entry),
+    /// A round of readings.
+    Readings(&'a Tick),
+}
+
+/// Is told what is measured, and may have something to say.
+pub type Observer = dyn FnMut(Observed<'_>) -> Option<String>;
 
 /// Result of a measurement.
 #[derive(Debug)]
@@ -137,6 +151,7 @@ pub fn measure(mut setup: Setup, report: &mut dyn FnMut(&str)) -> Result<Outcome
         invalid_events: 0,
         faults: 0,
         unwritten_lines: 0,
+        observer: setup.observer.take(),
         report,
     };
     if sampler.is_some() {
@@ -279,6 +294,7 @@ struct Measurement<'a> {
     faults: u64,
     /// Number of lines that could not be written.
     unwritten_lines: u64,
+    observer: Option<Box<Observer>>,
     report: &'a mut dyn FnMut(&str),
 }
 
@@ -408,6 +424,7 @@ impl Measurement<'_> {
     fn write_ticks(&mut self, ticks: &[Tick]) {
         let mut lines = String::new();
         for tick in ticks {
+            self.observe(Observed::Readings(tick));
             let mut begun = Vec::new();
             for (index, reading) in tick.readings.iter().enumerate() {
                 let Some(measured) = self.record.channels.get(index) else { continue };
@@ -505,9 +522,24 @@ impl Measurement<'_> {
     }
 
     fn journal(&mut self, entry: Entry) {
-        if let Err(error) = self.folder.append_event(&entry) {
+        self.append(&entry);
+        self.observe(Observed::Event(&entry));
+    }
+
+    fn append(&mut self, entry: &Entry) {
+        if let Err(error) = self.folder.append_event(entry) {
             self.report_write_error(&error, 1);
         }
+    }
+
+    /// Tells the observer, and reports and notes what it says.
+    fn observe(&mut self, observed: Observed<'_>) {
+        let Some(text) = self.observer.as_mut().and_then(|observer| observer(observed)) else {
+            return;
+        };
+        (self.report)(&text);
+        let at = self.at(Instant::now());
+        self.append(&Entry { at, event: Event::Note { text } });
     }
 
     fn at(&self, instant: Instant) -> Seconds {

@@ -66,6 +66,7 @@ pub use phase::PeakPhase;
 pub use recipe::{Recipe, RunAhead, SelectiveCheckpointing, Units, Workspaces};
 
 use serde::Serialize;
+use statrs::function::erf::erfc_inv;
 
 use crate::base::units::Bytes;
 use crate::job::Job;
@@ -217,6 +218,14 @@ impl Memory {
     /// Φ(ln(capacity / needed) / σ).
     pub fn fits_probability(&self) -> f64 {
         Reference::Normal.cumulative((self.capacity / self.needed).ln() / self.log_sd)
+    }
+
+    /// The capacity at which the job fits with a probability between 0 and 1: needed · exp(σ Φ⁻¹(p)), the inverse of
+    /// [`Self::fits_probability`].
+    pub fn capacity_for(&self, probability: f64) -> Bytes {
+        // Φ⁻¹(p) = √2 erfc⁻¹(2 (1 − p))
+        let quantile = std::f64::consts::SQRT_2 * erfc_inv(2.0 * (1.0 - probability));
+        self.needed * (self.log_sd * quantile).exp()
     }
 
     /// The peak: the sum of the parts; where that is more than there is, and what can be given back suffices, between what

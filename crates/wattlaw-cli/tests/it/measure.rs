@@ -610,6 +610,83 @@ fn idle_power_is_measured_before_and_after() {
     }
 }
 
+/// A job of steps that are predicted to take far less, and far more, than those of the script.
+fn plan_of(place: &Place, layers: u64, hidden: u64, batch: u64) {
+    let job = format!(
+        "model = {{ family = 'llama', layers = {layers}, hidden_size = {hidden}, heads = 8, vocab_size = 32000 }}
+         workload = {{ steps = 1000, seq_len = 512, micro_batch = {batch}, precision = 'bf16' }}
+         system = {{ gpu = 'a100-sxm4-80gb', gpus = 1 }}"
+    );
+    fs::write(place.path().join("job.toml"), job).unwrap();
+}
+
+/// Twelve steps of about 100 ms, by the descriptor, which dates them at once.
+const STEPS: &str = r#"for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 0.1; echo '{"event": "step"}' > /proc/self/fd/$WATTLAW_EVENTS_FD; done"#;
+
+#[test]
+fn a_plan_is_estimated_anew_by_the_steps_of_its_run() {
+    for (layers, hidden, batch, place_of_it) in [
+        (1, 256, 1, "above the predicted interval of 95 %"),
+        (8, 8192, 16, "below the predicted interval"),
+    ] {
+        let place = Place::new();
+        plan_of(&place, layers, hidden, batch);
+        let output = place.measure("--plan job.toml --assume gpu=300W", STEPS).finish();
+        let said = text(&output.stderr);
+        assert_eq!(code(&output), 0, "{said}");
+        let lines: Vec<&str> =
+            said.lines().filter(|line| line.contains(" of 1,000 steps: ")).collect();
+        // after six steps, and after twelve
+        assert_eq!(lines.len(), 2, "{said}");
+        assert!(lines[0].starts_with("note: after 6 of 1,000 steps: "), "{said}");
+        for line in &lines {
+            assert!(
+                line.contains(place_of_it) && line.contains(" steps are left, which take "),
+                "{line}"
+            );
+            assert!(line.contains("Wh ("), "{line}");
+        }
+        let (folder, record) = place.record();
+        assert_eq!(record["job"]["workload"]["steps"], 1000);
+        let events = fs::read_to_string(folder.join("events.jsonl")).unwrap();
+        assert_eq!(events.matches("\"event\":\"note\"").count(), 2, "{events}");
+        // the same steps, read by the watching program
+        let watched = place
+            .wattlaw(&format!(
+                "top --once --interval 50ms --assume gpu=300W --job job.toml --record {}",
+                folder.display()
+            ))
+            .finish();
+        let frame = text(&watched.stdout);
+        assert_eq!(code(&watched), 0, "{}", text(&watched.stderr));
+        assert!(frame.contains("remaining by its steps"), "{frame}");
+        assert!(
+            frame.contains("after 12 of 1,000 steps: ") && frame.contains(place_of_it),
+            "{frame}"
+        );
+    }
+}
+
+#[test]
+fn a_plan_that_cannot_be_compared_is_refused_before_the_run() {
+    let place = Place::new();
+    plan_of(&place, 8, 256, 1);
+    for (words, sentence, expected) in [
+        ("--plan job.toml --job job.toml", "cannot be used with", 2),
+        ("--plan none.toml", "none.toml: ", 1),
+        ("--plan job.toml --heads 7", "job.toml: ", 1),
+    ] {
+        let output = place.measure(words, "touch ran").finish();
+        let said = text(&output.stderr);
+        assert!(said.contains(sentence), "{words}: {said}");
+        assert_eq!(code(&output), expected, "{words}: {said}");
+        assert!(!place.path().join("ran").exists());
+    }
+    let watched = place.wattlaw("top --once --assume gpu=300W --job job.toml --record .").finish();
+    assert!(text(&watched.stderr).contains("takes the folder of a record"));
+    assert_eq!(code(&watched), 1);
+}
+
 #[test]
 fn a_disk_that_fills_is_told_of_and_stops_nothing() {
     let place = Place::new();

@@ -57,6 +57,12 @@ impl Choice {
         Self::PowerLimit,
     ];
 
+    /// Whether it says how a batch is laid out on accelerators.
+    pub(super) const fn is_of_layout(self) -> bool {
+        use Choice::{Gpus, MicroBatch, Pp, Schedule, SequenceParallel, Strategy, Tp};
+        matches!(self, Gpus | Strategy | Tp | Pp | SequenceParallel | Schedule | MicroBatch)
+    }
+
     /// The job's value in a few words.
     pub fn value(self, job: &Job) -> String {
         let (w, p) = (&job.workload, &job.parallelism);

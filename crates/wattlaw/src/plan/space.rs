@@ -54,10 +54,7 @@ impl Quantities {
                 *kept = Some((of(constraint.objective())?, limit));
             }
         }
-        let (first, second) = match request.pareto_with {
-            Some(second) => (request.objective, second),
-            None => (Objective::Energy, Objective::Time),
-        };
+        let [first, second] = request.tradeoff();
         Ok(Self {
             energy: of(Objective::Energy)?,
             objective: of(request.objective)?,
@@ -93,6 +90,11 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
+    /// The same under another of the template's power limits; it has the first one.
+    pub(super) fn with_limit(self, at: u16) -> Self {
+        Self { ordinal: self.ordinal + u64::from(at), power_limit: at, ..self }
+    }
+
     /// Whether an interleaved pipeline has whole rounds of micro-batches.
     pub(super) const fn divides_a_pipeline(&self) -> bool {
         match self.parallelism.schedule {
@@ -116,6 +118,8 @@ pub(super) struct Space<'a> {
     size: u128,
     /// Different numbers of accelerators, in the order in which they were met.
     counts: Vec<u64>,
+    /// The kinds of accelerators, each with the most of them and the accelerators of a node.
+    most: Vec<(Pool, u64, u64)>,
 }
 
 /// The most layouts of a space.
@@ -148,6 +152,7 @@ impl<'a> Space<'a> {
             },
             size: 0,
             counts: Vec::new(),
+            most: Vec::new(),
         };
         for (kind, pool) in pools(request, &base).iter().enumerate() {
             for (at, precision) in precisions(request, &base).into_iter().enumerate() {
@@ -168,6 +173,11 @@ impl<'a> Space<'a> {
         self.size
     }
 
+    /// The kinds of accelerators, each with the most of them and the accelerators of a node.
+    pub(super) fn most(&self) -> impl Iterator<Item = (&Pool, u64, u64)> {
+        self.most.iter().map(|(pool, gpus, per_node)| (pool, *gpus, *per_node))
+    }
+
     /// Adds the configurations of one kind of accelerators in one precision.
     fn add(
         &mut self,
@@ -182,7 +192,11 @@ impl<'a> Space<'a> {
         let system = with_preset(&pool.system, catalog)?;
         let per_node = system.gpus_per_node.unwrap_or(8).max(1);
         let most = request.limits.max_gpus.unwrap_or(u64::MAX);
-        for gpus in pool.counts.within(per_node, most)? {
+        let counts = pool.counts.within(per_node, most)?;
+        if let (Some(last), 0) = (counts.last(), at) {
+            self.most.push((pool.clone(), *last, per_node.min(*last)));
+        }
+        for gpus in counts {
             let job = on(request, catalog, &system, per_node.min(gpus), gpus, precision)?;
             let groups = Groups::for_job(&job);
             let answer = match self.templates.last() {
@@ -452,15 +466,29 @@ fn base(request: &Request, catalog: &Catalog) -> Result<Job> {
     }
     let placed =
         spec.system.gpus.or(spec.system.nodes).is_some() || spec.parallelism.implied_gpus() > 1;
-    if !placed {
-        if spec.workload.global_batch.is_none() {
-            return Err(Error::missing(
-                "global_batch",
-                "a plan keeps the sequences of an optimizer step: state them, or the job's own number of GPUs",
-            ));
-        }
-        spec.parallelism = ParallelismSpec::default();
+    if !placed && spec.workload.global_batch.is_none() {
+        return Err(Error::missing(
+            "global_batch",
+            "a plan keeps the sequences of an optimizer step: state them, or the job's own number of GPUs",
+        ));
     }
+    if placed {
+        let chosen = ChosenJob::new(&spec, catalog);
+        // a batch that the job's own layout cannot share out is no obstacle where the layout is chosen
+        let stated = spec.workload.global_batch.is_some() && spec.system.gpus.is_some();
+        if !stated || request.keep.iter().any(|of| of.is_of_layout()) {
+            return Ok(chosen?.job);
+        }
+        if let Ok(chosen) = chosen {
+            return Ok(chosen.job);
+        }
+        (spec.workload.micro_batch, spec.workload.grad_accum) = (None, None);
+    }
+    (spec.system.gpus, spec.system.nodes) = (None, None);
+    spec.parallelism = ParallelismSpec {
+        tensor_scope: spec.parallelism.tensor_scope,
+        ..ParallelismSpec::default()
+    };
     Ok(ChosenJob::new(&spec, catalog)?.job)
 }
 
@@ -468,8 +496,10 @@ fn pools(request: &Request, base: &Job) -> Vec<Pool> {
     if !request.pools.is_empty() {
         return request.pools.clone();
     }
-    let system = SystemSpec { gpus: None, nodes: None, ..request.spec.system.clone() };
-    vec![Pool { system, counts: GpuCounts::one(base.system.gpus) }]
+    let own = &request.spec.system;
+    let gpus = own.gpus.unwrap_or(base.system.gpus);
+    let system = SystemSpec { gpus: None, nodes: None, ..own.clone() };
+    vec![Pool { system, counts: GpuCounts::one(gpus) }]
 }
 
 fn precisions(request: &Request, base: &Job) -> Vec<Precision> {

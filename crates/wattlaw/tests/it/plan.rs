@@ -9,7 +9,7 @@ use wattlaw::job::parallelism::ParallelismSpec;
 use wattlaw::memory::{FITS_THRESHOLD, Memory, Recipe};
 use wattlaw::plan::{
     Choice, Inventory, LeftOutReason, Limits, Objective, PlannedJob, Plans, Pool, Request, compare,
-    plan,
+    plan, power_curve,
 };
 use wattlaw::predict::{EstimateKind, Estimator, predict};
 use wattlaw::{Job, Result};
@@ -372,6 +372,108 @@ fn what_cannot_be_planned_is_a_sentence() {
     let odd = Request { pools: vec![pool("t4", "7")], ..Request::new(spec("gpt2", 48)) };
     let reason = found(&odd).unwrap().left_out;
     assert!(reason.iter().any(|row| row.reason == LeftOutReason::Divisibility));
+}
+
+#[test]
+fn one_node_more_brings_what_a_search_with_it_finds() {
+    let own = Request {
+        objective: Objective::Time,
+        pools: vec![pool("a100-sxm4-40gb", "8")],
+        ..request()
+    };
+    let first = found(&own).unwrap();
+    let more = found(&Request { pools: vec![pool("a100-sxm4-40gb", "16")], ..own }).unwrap();
+    let time = |plans: &Plans| plans.plans[0].duration_s.unwrap().estimate;
+    let gain = first.one_more.as_ref().unwrap().node.clone().unwrap();
+    assert_eq!(gain.added, "8 × a100-sxm4-40gb");
+    assert_relative_eq!(gain.objective_factor, time(&more) / time(&first), max_relative = 1e-12);
+    assert!(gain.objective_factor < 1.0 && gain.configuration.starts_with("16 × "));
+}
+
+/// An A100 of 40 GB with 40 GB more is one of 80 GB, whose memory is faster too.
+#[test]
+fn more_memory_brings_the_best_of_what_did_not_fit() {
+    let on = |gpu: &str| {
+        found(&Request {
+            pools: vec![pool(gpu, "2")],
+            power_limits: vec![1.0],
+            ..Request::new(spec("gpt2-xl", BATCH))
+        })
+        .unwrap()
+    };
+    let (small, large) = (on("a100-sxm4-40gb"), on("a100-sxm4-80gb"));
+    let energy = |plans: &Plans| plans.plans[0].energy_j.unwrap().estimate;
+    let gain = small.one_more.as_ref().unwrap().memory.clone().unwrap();
+    assert_eq!(gain.added, "20 GiB a GPU");
+    assert!(gain.objective_factor < 1.0, "{gain:?}");
+    // with 20 GiB more it is no better than with 37
+    let ratio = energy(&large) / energy(&small);
+    assert!(gain.objective_factor > ratio - 0.05, "{gain:?} {ratio}");
+    // what fits already needs no more
+    let tiny =
+        Request { pools: vec![pool("h100-sxm5-80gb", "1")], ..Request::new(spec("gpt2", 1)) };
+    assert_eq!(found(&tiny).unwrap().one_more.unwrap().memory, None);
+}
+
+#[test]
+fn the_front_of_an_answer_holds_the_first_plan() {
+    let plans = found(&request()).unwrap();
+    assert_eq!(plans.front.objectives, [Objective::Energy, Objective::Time]);
+    let points = &plans.front.points;
+    assert!(points.len() > 1);
+    assert!(points.is_sorted_by(|a, b| a.values[0] < b.values[0] && a.values[1] > b.values[1]));
+    let first = plans.plans[0].energy_j.unwrap().estimate;
+    assert_relative_eq!(points[0].values[0], first, max_relative = 1e-9);
+}
+
+/// The limit of the plan is the best one of the curve, and time never rises with the limit.
+#[test]
+fn a_power_curve_goes_through_the_plan() {
+    let request = Request {
+        pools: vec![pool("a100-sxm4-80gb", "1")],
+        power_limits: vec![0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
+        ..Request::new(spec("gpt2-xl", BATCH))
+    };
+    let best = found(&request).unwrap().plans.remove(0);
+    let curve = power_curve(&best.job, &built_in().unwrap(), Scope::Gpu, 0.95).unwrap();
+    let limit_w = best.job.system.power_limit.value();
+    let at = curve.iter().find(|point| (point.limit_w - limit_w).abs() < 1e-9).unwrap();
+    assert_eq!(Some(at.energy_j), best.energy_j);
+    assert_eq!(Some(at.duration_s), best.duration_s);
+    assert!(curve.is_sorted_by(|a, b| a.duration_s.estimate >= b.duration_s.estimate));
+    let least = curve.iter().map(|point| point.energy_j.estimate).fold(f64::INFINITY, f64::min);
+    // the curve is twice as fine as the plan's choice of limits
+    assert!(at.energy_j.estimate <= 1.02 * least);
+}
+
+#[test]
+fn a_batch_that_the_own_layout_cannot_share_is_laid_out_otherwise() {
+    let mut own = spec("gpt2-xl", 4);
+    own.system.gpu = Some("a100-sxm4-80gb".to_owned());
+    own.system.gpus = Some(8);
+    let plans = found(&Request::new(own.clone())).unwrap();
+    assert_eq!(plans.global_batch, 4);
+    for plan in &plans.plans {
+        assert_eq!(plan.job.system.gpus, 8);
+        assert!(plan.job.parallelism.dp <= 4);
+    }
+    // a layout that is kept is one that must be possible
+    let kept = Request { keep: vec![Choice::Tp], ..Request::new(own) };
+    assert!(found(&kept).is_err());
+}
+
+#[test]
+fn what_does_not_fit_says_what_would() {
+    let request =
+        Request { pools: vec![pool("t4", "1")], ..Request::new(spec("llama-2-7b", BATCH)) };
+    let sentence = found(&request).unwrap_err().to_string();
+    assert!(sentence.contains("GiB more a GPU or 16 × t4 would do"), "{sentence}");
+    assert!(sentence.contains("of which optimizer"), "{sentence}");
+    // it is so
+    let enough = Request { pools: vec![pool("t4", "16")], ..request.clone() };
+    assert!(found(&enough).is_ok());
+    let half = Request { pools: vec![pool("t4", "8")], ..request };
+    assert!(found(&half).is_err());
 }
 
 #[test]

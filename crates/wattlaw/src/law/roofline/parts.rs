@@ -38,6 +38,25 @@ pub struct TimeParts {
     pub total_s: f64,
 }
 
+impl TimeParts {
+    /// The parts in seconds with their names.
+    pub const fn named(&self) -> [(&'static str, f64); 11] {
+        [
+            ("device", self.device_s),
+            ("tensor parallelism", self.tensor_parallel_s),
+            ("context parallelism", self.context_parallel_s),
+            ("expert parallelism", self.expert_parallel_s),
+            ("launch overhead", self.launch_overhead_s),
+            ("FSDP communication", self.fsdp_communication_s),
+            ("pipeline", self.pipeline_s),
+            ("gradient all-reduce", self.gradient_all_reduce_s),
+            ("offload", self.offload_s),
+            ("optimizer", self.optimizer_s),
+            ("start-up", self.start_up_s),
+        ]
+    }
+}
+
 /// Parts of the energy of all accelerators in the whole run, in joules; they add up to the total.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct EnergyParts {
@@ -55,6 +74,20 @@ pub struct EnergyParts {
     pub kernel_j: f64,
     /// All of it.
     pub total_j: f64,
+}
+
+impl EnergyParts {
+    /// The parts in joules with their names.
+    pub const fn named(&self) -> [(&'static str, f64); 6] {
+        [
+            ("static power", self.static_j),
+            ("busy waiting", self.waiting_j),
+            ("FLOPs", self.compute_j),
+            ("memory", self.memory_j),
+            ("communication", self.communication_j),
+            ("kernels", self.kernel_j),
+        ]
+    }
 }
 
 /// Parts of time and energy, and the effect of the power limit.
