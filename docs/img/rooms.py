@@ -32,6 +32,7 @@ FOLDERS = {
 PROGRAMS = {
     "wattlaw-cli": (0, "the program: flags, commands, tables"),
     "nvml-mock": (2, "NVIDIA's library in tests"),
+    "wattlaw-ask": (1, "from files to an answer as JSON"),
     "wattlaw-import": (0, "logs of other tools"),
     "wattlaw-launch": (1, "files that start a job"),
     "wattlaw-sweep": (1, "plans, runs, SLURM"),

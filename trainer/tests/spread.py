@@ -56,8 +56,7 @@ def main(asked: str, answers: str) -> None:
     }
     if launch.rank == 0:
         Path(answers).write_text(json.dumps(found))
-    if launch.size > 1:
-        dist.destroy_process_group()
+    ranks.leave(launch)
 
 
 if __name__ == "__main__":

@@ -141,12 +141,7 @@ def train(launch: Launch, options: argparse.Namespace) -> None:
         print(f"error: out of memory on {place}: {str(error).splitlines()[0]}", file=sys.stderr, flush=True)
         # others may wait for this rank for ever, and leaving the group would wait for them
         os._exit(1)
-    ranks.leave(here)
-    if here.several:
-        # threads of torch's process groups that are still there now and then abort a process that ends as others do
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+    ranks.leave(launch)
 
 
 def out_of_memory(error: MemoryError | RuntimeError) -> bool:

@@ -1,5 +1,7 @@
 """The processes of a job: on what device this one works, and in which groups it exchanges."""
 
+import os
+import sys
 from dataclasses import dataclass, field
 
 import torch
@@ -93,6 +95,12 @@ def mesh(p: Parallelism, kind: str):
     return init_device_mesh(kind, tuple(sizes.values()), mesh_dim_names=tuple(sizes))
 
 
-def leave(ranks: Ranks) -> None:
-    if ranks.several:
+def leave(launch: Launch) -> None:
+    """Leaves the other ranks. A rank of several ends here, with 0: what it had to write is written."""
+    if launch.size > 1:
         dist.destroy_process_group()
+        # threads of torch's process groups that are still there now and then abort a process that ends as others do
+        # ("terminate called without an active exception")
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)

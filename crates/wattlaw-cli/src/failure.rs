@@ -1,6 +1,6 @@
 //! How a command fails: one sentence and an exit code.
 
-use std::process::ExitCode;
+use std::fmt;
 
 use anstyle::{AnsiColor, Style};
 use wattlaw::base::one_line::OneLine;
@@ -31,15 +31,24 @@ impl Failure {
     }
 
     /// Prints the error to standard error and returns the exit code.
-    pub fn report(&self) -> ExitCode {
+    pub fn report(&self) -> u8 {
         let (text, code) = match self {
             Self::Usage(text) => (text, 2),
             Self::Failed(text) => (text, 1),
-            Self::PipeClosed => return ExitCode::SUCCESS,
+            Self::PipeClosed => return crate::SUCCESS,
         };
         let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
         anstream::eprintln!("{red}error{red:#}: {}", OneLine(text));
-        ExitCode::from(code)
+        code
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(text) | Self::Failed(text) => f.write_str(text),
+            Self::PipeClosed => f.write_str("the pipe is closed"),
+        }
     }
 }
 

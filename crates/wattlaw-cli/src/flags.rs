@@ -1,7 +1,6 @@
 //! Flags that several subcommands share.
 
 pub mod complete;
-pub mod description;
 pub mod job;
 pub mod law;
 pub mod machine;

@@ -3,32 +3,18 @@
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
-use wattlaw::base::one_line::{OneLine, is_control};
+use wattlaw::base::one_line::OneLine;
+use wattlaw_ask::Schema;
 
-use crate::failure::{Done, Failure};
+use crate::failure::Done;
 use crate::files;
-use crate::schema::{Answer, Schema};
 
 /// Prints JSON with its schema and a final newline.
 ///
 /// # Errors
 /// As [`files::print`].
 pub fn json(schema: Schema, fields: &impl Serialize) -> Done {
-    let answer = Answer::new(schema, fields);
-    let text = serde_json::to_string_pretty(&answer).map_err(Failure::failed)?;
-    files::print(&format!("{}\n", escaped(&text)))
-}
-
-/// JSON whose strings hold no character that controls a terminal; serde_json leaves some as they are.
-fn escaped(json: &str) -> String {
-    let escape = |c: char| match is_control(c) && c != '\n' {
-        true => format!("\\u{:04x}", u32::from(c)),
-        false => c.to_string(),
-    };
-    if json.chars().any(|c| is_control(c) && c != '\n') {
-        return json.chars().map(escape).collect();
-    }
-    json.to_owned()
+    files::print(&wattlaw_ask::json(schema, fields)?)
 }
 
 /// Text of several lines whose lines hold no character that controls a terminal.

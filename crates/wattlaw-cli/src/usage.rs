@@ -2,7 +2,6 @@
 
 use std::error::Error as _;
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory, FromArgMatches};
@@ -14,7 +13,7 @@ use crate::failure::Failure;
 ///
 /// # Errors
 /// The exit code, after help, the version or the error has been printed.
-pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Wattlaw, ExitCode> {
+pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Wattlaw, u8> {
     let matches = with_negative_numbers(Wattlaw::command()).try_get_matches_from(words);
     matches.and_then(|found| Wattlaw::from_arg_matches(&found)).map_err(|error| {
         if matches!(
@@ -25,7 +24,7 @@ pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Wattlaw, ExitCo
         ) {
             // a closed pipe is not an error
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            return u8::try_from(error.exit_code()).unwrap_or(2);
         }
         Failure::Usage(sentence(&error)).report()
     })

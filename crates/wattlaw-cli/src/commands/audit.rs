@@ -12,7 +12,7 @@ use wattlaw::base::csv_text;
 use crate::failure::Done;
 use crate::flags::runs::RunsArgs;
 use crate::format::Format;
-use crate::schema::Schema;
+use wattlaw_ask::Schema;
 use crate::{files, render};
 
 /// Flags of `wattlaw audit`.

@@ -19,7 +19,7 @@ use crate::flags::job;
 use crate::flags::runs::RunsArgs;
 use crate::format::Format;
 use crate::parse::whole;
-use crate::schema::Schema;
+use wattlaw_ask::Schema;
 use crate::{files, render};
 
 /// Placeholder for the run table of a suggestion without runs.

@@ -12,7 +12,7 @@ use wattlaw::job::model::{Architecture, ModelType};
 use crate::failure::{Done, Failure};
 use crate::flags::job::catalog;
 use crate::format::Format;
-use crate::schema::Schema;
+use wattlaw_ask::Schema;
 use crate::{files, render};
 
 /// Flags of `wattlaw catalog`.

@@ -10,11 +10,11 @@ use wattlaw::predict::ChosenJob;
 
 use crate::commands::predict::named_or_built_in;
 use crate::failure::Done;
-use crate::flags::job::{Alternatives, JobFlags, described};
+use crate::flags::job::{Alternatives, JobFlags, described, warn};
 use crate::format::Format;
 use crate::parse::level;
 use crate::planned;
-use crate::schema::Schema;
+use wattlaw_ask::Schema;
 use crate::{files, render};
 
 /// Flags of `wattlaw compare`.
@@ -58,7 +58,7 @@ pub fn run(args: &Args) -> Done {
     // files may be pipes, which are read once
     let description =
         described(&args.files, combinations.first().cloned().unwrap_or_default(), &catalog)?;
-    description.warn();
+    warn(&description);
     for mut flags in combinations {
         JobFlags::take_this_machine(&mut flags.system, &catalog)?;
         let spec = description.with_flags(flags).for_its_gpus();

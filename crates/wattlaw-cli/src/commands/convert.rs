@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::failure::{Done, Failure};
-use crate::flags::job::JobArgs;
+use crate::flags::job::{JobArgs, warn};
 use crate::{files, render};
 
 /// Flags of `wattlaw convert`.
@@ -30,7 +30,7 @@ pub fn run(args: &Args) -> Done {
     }
     let catalog = args.job.flags.catalog()?;
     let description = args.job.description(&catalog)?;
-    description.warn();
+    warn(&description);
     // without a number of GPUs a strategy is for those that are given later
     let spec = match description.spec.system.gpus {
         Some(_) => description.for_its_gpus(),

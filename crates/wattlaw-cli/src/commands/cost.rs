@@ -9,7 +9,7 @@ use wattlaw::memory::Memory;
 use crate::failure::Done;
 use crate::flags::job::JobArgs;
 use crate::format::Format;
-use crate::schema::Schema;
+use wattlaw_ask::Schema;
 use crate::{files, render};
 
 /// Flags of `wattlaw cost`.

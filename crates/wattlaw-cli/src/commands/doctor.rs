@@ -16,7 +16,7 @@ use wattlaw_meter::select::Selection;
 
 use crate::failure::{Done, Failure};
 use crate::format::Format;
-use crate::schema::Schema;
+use wattlaw_ask::Schema;
 use crate::{files, render};
 
 /// Flags of `wattlaw doctor`.

@@ -9,7 +9,7 @@ use crate::failure::{Done, Failure};
 use crate::flags::runs::RunsArgs;
 use crate::format::Format;
 use crate::parse::{level, whole};
-use crate::schema::Schema;
+use wattlaw_ask::Schema;
 use crate::{files, render};
 
 /// Flags of `wattlaw efficiency`.

@@ -19,7 +19,7 @@ use crate::flags::complete;
 use crate::flags::law::{LawArgs, LawKind, Target};
 use crate::flags::runs::RunsArgs;
 use crate::format::Format;
-use crate::schema::Schema;
+use wattlaw_ask::Schema;
 use crate::{files, render};
 
 /// Flags of `wattlaw fit`.

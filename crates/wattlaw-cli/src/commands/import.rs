@@ -17,7 +17,7 @@ use wattlaw_import::{Importer, Log, Measured, Options, Source};
 use crate::failure::{Done, Failure};
 use crate::flags::job;
 use crate::format::Format;
-use crate::schema::Schema;
+use wattlaw_ask::Schema;
 use crate::{files, render};
 
 /// Flags of `wattlaw import`.

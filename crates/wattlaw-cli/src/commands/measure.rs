@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -66,7 +65,7 @@ pub struct Args {
 }
 
 /// Runs the command and returns the exit code of the measured command.
-pub fn run(args: &Args) -> ExitCode {
+pub fn run(args: &Args) -> u8 {
     let setup = match setup(args) {
         Ok(setup) => setup,
         Err(failure) => return failure.report(),
@@ -79,7 +78,7 @@ pub fn run(args: &Args) -> ExitCode {
     match measure(setup, &mut report) {
         Ok(outcome) => {
             print_outcome(args, &outcome);
-            ExitCode::from(outcome.code)
+            outcome.code
         }
         Err(error) => {
             let code = match error {
@@ -89,7 +88,7 @@ pub fn run(args: &Args) -> ExitCode {
                 Error::Failed(_) => 1,
             };
             Failure::failed(error).report();
-            ExitCode::from(code)
+            code
         }
     }
 }

@@ -24,11 +24,11 @@ use wattlaw_launch::{Launcher, emit};
 use crate::commands::launch::write;
 use crate::commands::predict::named_or_built_in;
 use crate::failure::{Done, Failure};
-use crate::flags::job::{JobFlags, described};
+use crate::flags::job::{JobFlags, described, warn};
 use crate::format::Format;
 use crate::parse::{energy, level, long_time, mass, number, whole};
 use crate::planned;
-use crate::schema::Schema;
+use wattlaw_ask::Schema;
 use crate::{files, render};
 
 /// Flags of `wattlaw plan`.
@@ -181,7 +181,7 @@ impl Args {
         }
         flags.system.gpus = self.gpus.as_ref().and_then(GpuCounts::single);
         let description = described(&self.files, flags, catalog)?;
-        description.warn();
+        warn(&description);
         let mut spec = description.for_its_gpus();
         if let Some(framework) = self.emit.iter().find_map(|launcher| launcher.framework()) {
             spec.workload.framework.get_or_insert(Stack::of(framework));

@@ -1,10 +1,7 @@
 //! `wattlaw predict`: predicts energy, time, power and memory of a job.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
-
-use serde::Serialize;
 
 use wattlaw::base::error::Location;
 use wattlaw::base::scope::Scope;
@@ -13,16 +10,13 @@ use wattlaw::job::Job;
 use wattlaw::law::roofline::clock::PowerLimit;
 use wattlaw::memory::FITS_THRESHOLD;
 use wattlaw::predict::{
-    Breakdown, EstimateKind, Factor, Prediction, Screen, Severity, TakenDefault, predict,
+    Breakdown, EstimateKind, Factor, Prediction, Screen, Severity, TakenDefault,
 };
-
-use wattlaw_import::configuration::Unmodelled;
+use wattlaw_ask::{Answer, BUILT_IN_REASON, Question};
 
 use crate::failure::{Done, Failure};
-use crate::flags::description::Origin;
 use crate::flags::job::JobArgs;
 use crate::format::Format;
-use crate::schema::Schema;
 use crate::{files, render, screen};
 
 /// Flags of `wattlaw predict`.
@@ -66,9 +60,16 @@ pub fn run(args: &Args) -> Done {
         Some(path) => (named(path)?, "it was given by --calibration"),
         None => (built_in()?, BUILT_IN_REASON),
     };
-    let mut prediction = predict(&chosen.job, &calibration, reason, args.scope, args.level)?;
-    prediction.memory = prediction.memory.with_threshold(args.fits_threshold);
-    let screen = Screen::new(&chosen.job, &prediction, &chosen.defaults);
+    let question = Question {
+        calibration: &calibration,
+        reason,
+        scope: args.scope,
+        level: args.level,
+        fits_threshold: args.fits_threshold,
+    };
+    let answer = Answer::new(chosen, &description, &question)?;
+    let Answer { chosen, prediction, .. } = &answer;
+    let screen = Screen::new(&chosen.job, prediction, &chosen.defaults);
     if args.verbose {
         for warning in &prediction.warnings {
             let info = warning.kind.severity() == Severity::Info;
@@ -78,37 +79,14 @@ pub fn run(args: &Args) -> Done {
         screen::warn(&screen);
     }
     match args.format {
-        Format::Json => render::json(
-            Schema::Predict,
-            &Report {
-                prediction: &prediction,
-                defaults: &chosen.defaults,
-                job: chosen.job.to_value()?,
-                origin: description.origins(&chosen.job, &chosen.defaults),
-                unmodelled: description.unmodelled(),
-            },
-        ),
+        Format::Json => files::print(&answer.to_json()?),
         Format::Table if args.verbose => {
-            let details = details(&chosen.job, &prediction, &chosen.defaults);
+            let details = details(&chosen.job, prediction, &chosen.defaults);
             files::print(&(screen::text(&screen) + &description.sources() + &details))
         }
         Format::Table => files::print(&(screen::text(&screen) + &description.sources())),
     }
 }
-
-/// JSON output: the prediction, the job that was predicted, and where each of its fields comes from.
-#[derive(Debug, Serialize)]
-struct Report<'a> {
-    #[serde(flatten)]
-    prediction: &'a Prediction,
-    defaults: &'a [TakenDefault],
-    job: serde_json::Value,
-    origin: BTreeMap<&'static str, Origin>,
-    unmodelled: &'a [Unmodelled],
-}
-
-/// Why the built-in law is selected.
-pub const BUILT_IN_REASON: &str = "it is built in and answers any job";
 
 /// The calibration that a flag names, or the built-in law.
 ///

@@ -16,7 +16,7 @@ use crate::failure::{Done, Failure};
 use crate::flags::job;
 use crate::parse::number;
 use crate::records::{self, Gathered};
-use crate::schema::Schema;
+use wattlaw_ask::Schema;
 use crate::{files, render};
 
 /// Flags of `wattlaw report`.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use crate::commands::predict::BUILT_IN_REASON;
+use wattlaw_ask::BUILT_IN_REASON;
 use wattlaw::calibration::built_in;
 use wattlaw::predict::{ChosenJob, Prediction, Screen, predict};
 use wattlaw_meter::assumed::Assumption;

@@ -22,7 +22,7 @@ use crate::flags::law::{LawArgs, LawKind, Target};
 use crate::flags::runs::RunsArgs;
 use crate::format::Format;
 use crate::parse::{level, number, whole};
-use crate::schema::Schema;
+use wattlaw_ask::Schema;
 use crate::{files, render};
 use suite::SuiteArgs;
 

@@ -9,15 +9,13 @@ use wattlaw::Error;
 use wattlaw::base::error::Location;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::job::fields::{Field, FieldKind, fields};
-use wattlaw::job::model::{HubConfig, ModelSpec};
 use wattlaw::job::system::SystemSpec;
 use wattlaw::job::workload::{Framework, Lora, Stack};
 use wattlaw::job::{Job, JobSpec};
-use wattlaw::predict::ChosenJob;
-use wattlaw_import::configuration::{Configuration, Tool};
+use wattlaw::predict::{ChosenJob, Severity};
+use wattlaw_ask::{Description, JobFile, Remark, Text, hub_config};
 
 use crate::failure::{Done, Failure};
-use crate::flags::description::Description;
 use crate::flags::machine::{AUTO, this_machine};
 use crate::parse::whole;
 use crate::{files, render};
@@ -337,16 +335,9 @@ impl JobArgs {
     ) -> Done<(T, Description)> {
         let catalog = self.flags.catalog()?;
         let description = self.description(&catalog)?;
-        description.warn();
-        let found = resolve(&description.for_its_gpus(), &catalog);
-        let resolved = match (&description.configuration, self.files.first()) {
-            (Some(configuration), _) => found.map_err(|e| configuration.placed(e))?,
-            (None, Some(path)) => {
-                found.map_err(|e| e.at(Location::file(path.display().to_string())))?
-            }
-            (None, None) => found.map_err(Failure::usage)?,
-        };
-        Ok((resolved, description))
+        warn(&description);
+        let found = description.resolved(&catalog, resolve).map_err(|e| failure(&self.files, e))?;
+        Ok((found, description))
     }
 
     /// What flags and files say of the job. Each file is read once: it may be a pipe.
@@ -360,57 +351,31 @@ impl JobArgs {
     }
 }
 
+/// An error of a job without a file is one of its flags.
+fn failure(files: &[PathBuf], error: Error) -> Failure {
+    if files.is_empty() { Failure::usage(error) } else { error.into() }
+}
+
 /// What files and fields from flags say of a job. Each file is read once: it may be a pipe.
 ///
 /// # Errors
 /// An invalid file; no file and no model.
 pub fn described(files: &[PathBuf], mut flags: JobSpec, catalog: &Catalog) -> Done<Description> {
     let measured = JobFlags::take_this_machine(&mut flags.system, catalog)?;
-    let texts = files.iter().map(|path| Ok((path.as_path(), crate::files::text(path)?)));
-    match texts.collect::<Done<Vec<_>>>()?.as_slice() {
-        [] if flags.model == ModelSpec::default() => Err(Failure::Usage(
-            "no model; give a job file, --model NAME (see `wattlaw catalog models`), --config FILE, or a shape (--family, \
-             --layers, --hidden-size)"
-                .to_owned(),
-        )),
-        [] => Ok(Description { spec: flags.clone(), flags, measured, ..Description::default() }),
-        [(path, text)] if !is_configuration(path, text) => {
-            let file = parsed(path, text)?;
-            let spec = flags.clone().with_fallback(file.clone());
-            Ok(Description { spec, flags, file, measured, configuration: None })
-        }
-        texts => {
-            if let Some((path, _)) =
-                texts.iter().find(|(_, text)| JobSpec::from_toml(text).is_ok())
-            {
-                return Err(Failure::Failed(format!(
-                    "{}: a job file is given alone; `wattlaw convert` makes one of a framework's files",
-                    path.display()
-                )));
-            }
-            let names: Vec<_> = texts.iter().map(|(path, _)| path.to_string_lossy()).collect();
-            let named: Vec<(&str, &str)> =
-                names.iter().zip(texts).map(|(name, (_, text))| (&**name, text.as_str())).collect();
-            let configuration = Configuration::read(&named)?;
-            Ok(Description {
-                measured,
-                ..Description::of_configuration(flags, configuration, catalog)?
-            })
-        }
-    }
+    let read = files.iter().map(|path| Ok((path.to_string_lossy(), crate::files::text(path)?)));
+    let read = read.collect::<Done<Vec<_>>>()?;
+    let texts: Vec<Text<'_>> = read.iter().map(|(name, text)| Text { name, text }).collect();
+    let description = Description::new(&texts, flags, catalog, &open);
+    let mut description = description.map_err(|e| failure(files, e))?;
+    description.measured = measured;
+    Ok(description)
 }
 
-/// Whether a file is a framework's, and no job file, from its content; a file that is neither is taken as its name says.
-fn is_configuration(path: &Path, text: &str) -> bool {
-    let is_job = || {
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        match extension {
-            Some("toml") => true,
-            Some("json") => text.contains("\"schema\""),
-            _ => JobSpec::from_toml(text).is_ok(),
-        }
-    };
-    Tool::detect(text).is_some() || !is_job()
+/// Prints what a user should know of how the files were read.
+pub fn warn(description: &Description) {
+    for Remark { severity, text } in description.remarks() {
+        render::note(if severity == Severity::Info { "note" } else { "warning" }, &text);
+    }
 }
 
 /// Reads a job file (JSON if its name ends with `.json`, otherwise TOML) and the `config.json` that it names.
@@ -418,22 +383,15 @@ fn is_configuration(path: &Path, text: &str) -> bool {
 /// # Errors
 /// An invalid file, with its location.
 pub fn read(path: &Path) -> Done<JobSpec> {
-    parsed(path, &files::text(path)?)
+    let (name, text) = (path.to_string_lossy(), files::text(path)?);
+    let JobFile { spec, notes } = JobFile::new(Text { name: &name, text: &text }, &open)?;
+    notes.iter().for_each(|note| render::note("note", note));
+    Ok(spec)
 }
 
-fn parsed(path: &Path, text: &str) -> Done<JobSpec> {
-    let place = Location::file(path.display().to_string());
-    let read = match path.extension().is_some_and(|extension| extension == "json") {
-        true => JobSpec::from_json(text),
-        false => JobSpec::from_toml(text),
-    };
-    let mut base = read.map_err(|e| e.at(place))?;
-    if let Some(config) = base.model.config.take() {
-        // a relative path in a job file is relative to that file
-        let path = path.parent().map_or_else(|| PathBuf::from(&config), |dir| dir.join(&config));
-        fall_back(&mut base, read_config(&path)?);
-    }
-    Ok(base)
+/// Reads a file that a job file names.
+fn open(path: &Path) -> wattlaw::Result<String> {
+    files::text(path).map_err(|failure| Error::Data(failure.to_string()))
 }
 
 impl JobFlags {
@@ -452,7 +410,11 @@ impl JobFlags {
     pub fn spec(&self) -> Done<JobSpec> {
         let mut spec = self.spec.clone();
         if let Some(path) = spec.model.config.take() {
-            fall_back(&mut spec, read_config(Path::new(&path))?);
+            let text = files::text(Path::new(&path))?;
+            let mut file = JobFile { spec, notes: Vec::new() };
+            file.fall_back(hub_config(Text { name: &path, text: &text })?);
+            file.notes.iter().for_each(|note| render::note("note", note));
+            spec = file.spec;
         }
         if let Some(name) = &self.region {
             let catalog = self.catalog()?;
@@ -508,28 +470,4 @@ pub fn catalog(overlay: Option<&Path>) -> Done<Catalog> {
             Ok(own.with_fallback(built_in))
         }
     }
-}
-
-/// Takes what a job lacks from a `config.json`, and says what was assumed in reading it.
-fn fall_back(job: &mut JobSpec, config: HubConfig) {
-    let model = std::mem::take(&mut job.model);
-    job.model = model.with_fallback(config.model);
-    if job.workload.task.is_none() {
-        job.workload.task = config.task.map(str::to_owned);
-    }
-    for note in &config.notes {
-        render::note("note", note);
-    }
-}
-
-fn read_config(path: &Path) -> Done<HubConfig> {
-    let place = Location::file(path.display().to_string());
-    let mut config = HubConfig::from_json(&files::text(path)?).map_err(|e| e.at(place))?;
-    if config.model.name.is_none() {
-        config.model.name = path
-            .parent()
-            .and_then(|dir| dir.file_name())
-            .map(|name| name.to_string_lossy().into_owned());
-    }
-    Ok(config)
 }

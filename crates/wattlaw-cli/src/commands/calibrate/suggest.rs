@@ -17,7 +17,7 @@ use wattlaw_sweep::space::{Jobs, Space};
 
 use crate::failure::{Done, Failure};
 use crate::format::Format;
-use crate::schema::Schema;
+use wattlaw_ask::Schema;
 use crate::{files, render};
 
 /// Maximum number of points of a space that are examined; larger spaces are sampled.

@@ -12,7 +12,7 @@ use wattlaw_meter::folder;
 use crate::commands::import as logs;
 use crate::failure::{Done, Failure};
 use crate::format::Format;
-use crate::schema::Schema;
+use wattlaw_ask::Schema;
 use crate::{files, records, render};
 
 /// A finding: a data issue of a log, or a defect of a record.

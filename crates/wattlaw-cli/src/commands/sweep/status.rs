@@ -11,7 +11,7 @@ use wattlaw_sweep::store::read_sweep;
 
 use crate::failure::{Done, Failure};
 use crate::format::Format;
-use crate::schema::Schema;
+use wattlaw_ask::Schema;
 use crate::{files, render};
 
 /// Flags of `wattlaw sweep status`.

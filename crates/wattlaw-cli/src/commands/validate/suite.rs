@@ -17,7 +17,7 @@ use wattlaw::validate::suite::{
 
 use crate::failure::{Done, Failure};
 use crate::format::Format;
-use crate::schema::Schema;
+use wattlaw_ask::Schema;
 use crate::{files, render};
 
 /// The runs of [`SYNTHETIC`], embedded in the program.

@@ -14,7 +14,7 @@ use super::Args;
 use crate::commands::calibrate::suggest::exclusion_notes;
 use crate::failure::Done;
 use crate::format::Format;
-use crate::schema::Schema;
+use wattlaw_ask::Schema;
 use crate::{files, render};
 
 /// Log standard deviation from which the prior uncertainty counts as unbounded: a factor above 1,000 either way.

@@ -1,17 +1,18 @@
-//! The description of a job from flags and files, with the origin of each field.
+//! The description of a job from fields and files, with the origin of each field.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use wattlaw::base::error::{Error, Location, Result};
 use wattlaw::base::words::words;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::job::fields::fields;
 use wattlaw::job::model::ModelSpec;
 use wattlaw::job::{Job, JobSpec};
-use wattlaw::predict::{DefaultSource, TakenDefault};
-use wattlaw_import::configuration::{self, Configuration, Unmodelled, model_names};
+use wattlaw::predict::{ChosenJob, DefaultSource, Severity, TakenDefault};
+use wattlaw_import::configuration::{self, Configuration, Tool, Unmodelled, model_names};
 
-use crate::failure::{Done, Failure};
-use crate::render;
+use crate::job_file::{JobFile, Open, Text};
 
 /// Where the value of a job's field comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,19 @@ pub struct Description {
     pub configuration: Option<Configuration>,
     /// Columns of `flags` that were read from this machine.
     pub measured: Vec<&'static str>,
+    /// The name of the job file, where there is one.
+    file_name: Option<String>,
+    /// What was assumed in reading files, a sentence each.
+    notes: Vec<String>,
+}
+
+/// What a user should know of how files were read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// A warning, or what was assumed.
+    pub severity: Severity,
+    /// A sentence.
+    pub text: String,
 }
 
 /// Columns whose values follow from another column's where nothing states them.
@@ -57,15 +71,53 @@ const FOLLOWS: [(&str, &[&str]); 6] = [
 ];
 
 impl Description {
+    /// Reads what files and flags say of a job: a job file, or any number of frameworks' files. `open` reads the `config.json` that a
+    /// job file names.
+    ///
+    /// # Errors
+    /// An invalid file; no file and no model.
+    pub fn new(
+        files: &[Text<'_>],
+        flags: JobSpec,
+        catalog: &Catalog,
+        open: &Open<'_>,
+    ) -> Result<Self> {
+        match files {
+            [] if flags.model == ModelSpec::default() => Err(Error::Data(
+                "no model; give a job file, --model NAME (see `wattlaw catalog models`), --config FILE, or a shape (--family, \
+                 --layers, --hidden-size)"
+                    .to_owned(),
+            )),
+            [] => Ok(Self { spec: flags.clone(), flags, ..Self::default() }),
+            [file] if !is_configuration(*file) => {
+                let JobFile { spec: said, notes } = JobFile::new(*file, open)?;
+                let spec = flags.clone().with_fallback(said.clone());
+                let file_name = Some(file.name.to_owned());
+                Ok(Self { spec, flags, file: said, file_name, notes, ..Self::default() })
+            }
+            files => {
+                let is_job = |file: &&Text<'_>| JobSpec::from_toml(file.text).is_ok();
+                if let Some(file) = files.iter().find(is_job) {
+                    return Err(Error::Data(
+                        "a job file is given alone; `wattlaw convert` makes one of a framework's files".to_owned(),
+                    )
+                    .at(Location::file(file.name)));
+                }
+                let named: Vec<(&str, &str)> = files.iter().map(|of| (of.name, of.text)).collect();
+                Self::of_configuration(flags, Configuration::read(&named)?, catalog)
+            }
+        }
+    }
+
     /// Puts flags over a framework's files, whose model is looked up in the catalogue.
     ///
     /// # Errors
     /// A model that is not in the catalogue, with the file, line and key that name it.
-    pub fn of_configuration(
+    fn of_configuration(
         flags: JobSpec,
         configuration: Configuration,
         catalog: &Catalog,
-    ) -> Done<Self> {
+    ) -> Result<Self> {
         let mut base = configuration.job.clone();
         if flags.model.family.is_some() || flags.model.name.is_some() {
             // another model than the files'
@@ -94,6 +146,8 @@ impl Description {
             file: self.file.clone(),
             measured: self.measured.clone(),
             configuration: self.configuration.clone(),
+            file_name: self.file_name.clone(),
+            notes: self.notes.clone(),
         }
     }
 
@@ -114,11 +168,37 @@ impl Description {
         spec
     }
 
-    /// Prints a warning for the keys of files that the prediction leaves out, those with one reason together.
-    pub fn warn(&self) {
-        let Some(configuration) = &self.configuration else { return };
+    /// Resolves the description for its number of GPUs; an error says which file it is of.
+    ///
+    /// # Errors
+    /// Those of `resolve`.
+    pub fn resolved<T>(
+        &self,
+        catalog: &Catalog,
+        resolve: impl Fn(&JobSpec, &Catalog) -> Result<T>,
+    ) -> Result<T> {
+        let found = resolve(&self.for_its_gpus(), catalog);
+        match (&self.configuration, &self.file_name) {
+            (Some(configuration), _) => found.map_err(|e| configuration.placed(e)),
+            (None, Some(name)) => found.map_err(|e| e.at(Location::file(name))),
+            (None, None) => found,
+        }
+    }
+
+    /// The job, with a strategy and micro-batch that are not stated chosen by the memory that they need.
+    ///
+    /// # Errors
+    /// Fields that are invalid together or by themselves; a name that is not in the catalogue.
+    pub fn chosen(&self, catalog: &Catalog) -> Result<ChosenJob> {
+        self.resolved(catalog, ChosenJob::new)
+    }
+
+    /// What was assumed in reading files, then the keys that the prediction leaves out, those with one reason together.
+    pub fn remarks(&self) -> Vec<Remark> {
+        let note = |text: &String| Remark { severity: Severity::Info, text: text.clone() };
+        let mut remarks: Vec<Remark> = self.notes.iter().map(note).collect();
         let mut reasons: Vec<(&str, &str, Vec<String>)> = Vec::new();
-        for Unmodelled { file, line, key, value, reason } in &configuration.unmodelled {
+        for Unmodelled { file, line, key, value, reason } in self.unmodelled() {
             let line = line.map_or_else(String::new, |line| format!(" (line {line})"));
             let set = if value.is_empty() { String::new() } else { format!(" = {}", short(value)) };
             let named = format!("{key}{set}{line}");
@@ -127,9 +207,11 @@ impl Description {
                 None => reasons.push((file, reason, vec![named])),
             }
         }
-        for (file, reason, keys) in reasons {
-            render::note("warning", &format!("{file}: {}: {reason}", keys.join(", ")));
-        }
+        remarks.extend(reasons.into_iter().map(|(file, reason, keys)| Remark {
+            severity: Severity::Warning,
+            text: format!("{file}: {}: {reason}", keys.join(", ")),
+        }));
+        remarks
     }
 
     /// Keys of frameworks' files that the prediction leaves out.
@@ -232,17 +314,32 @@ fn short(value: &str) -> String {
     }
 }
 
+/// Whether a file is a framework's, and no job file, from its content; a file that is neither is taken as its name says.
+fn is_configuration(file: Text<'_>) -> bool {
+    let is_job = || {
+        let extension = Path::new(file.name).extension().and_then(|extension| extension.to_str());
+        match extension {
+            Some("toml") => true,
+            Some("json") => file.text.contains("\"schema\""),
+            _ => JobSpec::from_toml(file.text).is_ok(),
+        }
+    };
+    Tool::detect(file.text).is_some() || !is_job()
+}
+
 /// The catalogue's name of a model that a file names.
-fn known_model(name: &str, configuration: &Configuration, catalog: &Catalog) -> Done<String> {
+fn known_model(name: &str, configuration: &Configuration, catalog: &Catalog) -> Result<String> {
     let names = model_names(name);
     if let Some(known) = names.into_iter().find(|name| catalog.model(name).is_ok()) {
         return Ok(known);
     }
-    let stated = configuration.origin("model").map(|(_, statement)| statement);
-    let (place, key) =
-        stated.map_or_else(Default::default, |of| (of.place.to_string(), of.key.clone()));
-    Err(Failure::Failed(format!(
-        "{place}: {key} is `{name}`, which is no model of the catalogue; give --model NAME (see `wattlaw catalog models`), or \
+    let (place, key) = match configuration.origin("model") {
+        Some((_, statement)) => (statement.place.clone(), statement.key.as_str()),
+        None => Default::default(),
+    };
+    Err(Error::Data(format!(
+        "{key} is `{name}`, which is no model of the catalogue; give --model NAME (see `wattlaw catalog models`), or \
          --config with its config.json"
-    )))
+    ))
+    .at(place))
 }
