@@ -7,6 +7,8 @@ mod error;
 mod fields;
 mod files;
 mod program;
+mod rows;
+mod table;
 
 use pyo3::prelude::*;
 
@@ -27,6 +29,8 @@ mod _core {
     };
     #[pymodule_export]
     use crate::program::run;
+    #[pymodule_export]
+    use crate::table::PredictedTable;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

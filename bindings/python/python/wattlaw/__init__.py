@@ -18,6 +18,7 @@ from ._core import (
 )
 from .calibration import Calibration
 from .job import Job
+from .many import predict_many
 from .prediction import Interval, Prediction, Warning, predict
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "Warning",
     "__version__",
     "predict",
+    "predict_many",
 ]

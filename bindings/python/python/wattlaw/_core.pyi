@@ -12,6 +12,7 @@ __all__ = [
     "FileError",
     "InvalidError",
     "MissingError",
+    "PredictedTable",
     "SyntaxError",
     "UnknownError",
     "__version__",
@@ -101,3 +102,26 @@ class Answer:
         """What a user should know of how files and objects were read, a sentence each."""
     def interval(self, quantity: str, level: float, /) -> tuple[float, float, float] | None:
         """Estimate, lower and upper end of a quantity at a level; `None` where there is no such estimate."""
+
+@final
+class PredictedTable:
+    """A table whose rows are predicted as they are read, once."""
+
+    def __new__(
+        cls,
+        table: Any,
+        /,
+        *,
+        calibration: Calibration,
+        scope: str | None,
+        level: float,
+        keep: Sequence[str],
+        prefix: str,
+        threads: int | None,
+        catalog: str | None,
+        fields: Mapping[str, Any],
+    ) -> PredictedTable: ...
+    def stream(self) -> Any:
+        """The stream, predicted as its consumer reads it."""
+    def whole(self) -> Any:
+        """All rows. Ctrl-C is looked at after each slice of 65,536 rows."""
