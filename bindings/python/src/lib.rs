@@ -6,8 +6,10 @@ mod description;
 mod error;
 mod fields;
 mod files;
+mod plan;
 mod program;
 mod rows;
+mod runs;
 mod table;
 
 use pyo3::prelude::*;
@@ -28,7 +30,11 @@ mod _core {
         DataError, Error, FileError, InvalidError, MissingError, SyntaxError, UnknownError,
     };
     #[pymodule_export]
+    use crate::plan::{Plans, plan};
+    #[pymodule_export]
     use crate::program::run;
+    #[pymodule_export]
+    use crate::runs::Runs;
     #[pymodule_export]
     use crate::table::PredictedTable;
 

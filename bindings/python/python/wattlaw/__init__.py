@@ -19,22 +19,33 @@ from ._core import (
 from .calibration import Calibration
 from .job import Job
 from .many import predict_many
+from .planning import LaunchFile, LeftOut, Plan, Plans, plan
 from .prediction import Interval, Prediction, Warning, predict
+from .runs import Finding, audit, calibrate, fit
 
 __all__ = [
     "Calibration",
     "DataError",
     "Error",
     "FileError",
+    "Finding",
     "Interval",
     "InvalidError",
     "Job",
+    "LaunchFile",
+    "LeftOut",
     "MissingError",
+    "Plan",
+    "Plans",
     "Prediction",
     "SyntaxError",
     "UnknownError",
     "Warning",
     "__version__",
+    "audit",
+    "calibrate",
+    "fit",
+    "plan",
     "predict",
     "predict_many",
 ]

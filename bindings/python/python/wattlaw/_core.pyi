@@ -12,10 +12,13 @@ __all__ = [
     "FileError",
     "InvalidError",
     "MissingError",
+    "Plans",
     "PredictedTable",
+    "Runs",
     "SyntaxError",
     "UnknownError",
     "__version__",
+    "plan",
     "run",
 ]
 
@@ -125,3 +128,54 @@ class PredictedTable:
         """The stream, predicted as its consumer reads it."""
     def whole(self) -> Any:
         """All rows. Ctrl-C is looked at after each slice of 65,536 rows."""
+
+@final
+class Plans:
+    """The best ways to run a job."""
+
+    def json(self) -> str:
+        """The JSON of `wattlaw plan --format json`."""
+    def emit(
+        self, index: int, launchers: Sequence[str], output: str, /
+    ) -> list[tuple[str, list[str]]]:
+        """Writes the launch files of the plan at an index into a folder; each file's name, and what in it is the user's to set."""
+
+def plan(
+    description: Description,
+    calibration: Calibration,
+    scope: str,
+    level: float,
+    fits_threshold: float,
+    /,
+    *,
+    gpu: Sequence[str],
+    gpus: str | None,
+    inventory: str | None,
+    objectives: Sequence[str],
+    fewest_gpus: bool,
+    limits: Mapping[str, Any],
+    keep: Sequence[str],
+    precisions: Sequence[str],
+    top: int,
+    threads: int | None,
+) -> Plans:
+    """Finds the best ways to run a job. Ctrl-C ends the search."""
+
+@final
+class Runs:
+    """Runs of a table (CSV)."""
+
+    def __new__(
+        cls, csv: bytes | None, name: str, /, *, map: str | None, catalog: str | None
+    ) -> Runs: ...
+    def __len__(self) -> int:
+        """The number of runs."""
+    @property
+    def notes(self) -> list[str]:
+        """What was assumed or left out in reading the table, a sentence each."""
+    def fit(self, law: str, name: str, source: str | None, hold_out: str, /) -> Calibration:
+        """Fits a law: roofline or scaling."""
+    def calibrate(self, parent: Calibration, name: str, /) -> Calibration:
+        """Adds the runs to a calibration."""
+    def audit_json(self) -> str:
+        """The JSON of `wattlaw audit --format json`."""
