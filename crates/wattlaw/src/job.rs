@@ -6,9 +6,12 @@ pub mod fields;
 pub mod host;
 pub mod model;
 pub mod parallelism;
+mod resolver;
 pub mod system;
 pub mod task;
 pub mod workload;
+
+pub use resolver::Resolver;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +20,7 @@ use crate::base::toml_text;
 use crate::job::catalog::Catalog;
 use crate::job::model::{Architecture, ModelSpec};
 use crate::job::parallelism::{DataParallel, Parallelism, ParallelismSpec, Strategy};
-use crate::job::system::{System, SystemSpec};
+use crate::job::system::{Accelerator, System, SystemSpec};
 use crate::job::workload::{Precision, Workload, WorkloadSpec};
 
 /// A complete, checked job: model, workload, parallelism and system.
@@ -148,15 +151,29 @@ impl JobSpec {
     /// Those of the parts: an unknown name, an impossible count, degrees that do not multiply to the GPU count, a
     /// precision that the accelerator lacks.
     pub fn resolve(&self, catalog: &Catalog) -> Result<Job> {
-        let mut architecture = catalog.architecture(&self.model)?;
+        let architecture = catalog.architecture(&self.model)?;
+        self.resolve_with(architecture, catalog, |gpu| catalog.accelerator(gpu))
+    }
+
+    /// Resolves a description whose model is looked up; `accelerator` looks an accelerator up by name.
+    fn resolve_with<'a>(
+        &self,
+        mut architecture: Architecture,
+        catalog: &Catalog,
+        accelerator: impl FnOnce(&str) -> Result<&'a Accelerator>,
+    ) -> Result<Job> {
+        let of_system;
         let system = match &self.system.name {
-            Some(name) => self.system.clone().with_fallback(catalog.system(name)?.spec()),
-            None => self.system.clone(),
+            Some(name) => {
+                of_system = self.system.clone().with_fallback(catalog.system(name)?.spec());
+                &of_system
+            }
+            None => &self.system,
         };
         let gpu = system.gpu.as_deref().ok_or_else(|| {
             Error::missing("gpu", "name an accelerator of the catalogue, such as a100-sxm4-40gb; --gpu auto takes those of this machine")
         })?;
-        let accelerator = catalog.accelerator(gpu)?;
+        let accelerator = accelerator(gpu)?;
         let system = system.resolve(accelerator, self.parallelism.implied_gpus())?;
         let described = match self.workload.global_batch {
             Some(_) => &self.workload.with_batch(self.parallelism.degrees(system.gpus)?.dp)?,

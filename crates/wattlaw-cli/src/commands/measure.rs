@@ -19,7 +19,7 @@ use wattlaw_meter::pattern::Pattern;
 use crate::commands::report;
 use crate::failure::{Done, Failure};
 use crate::flags::job;
-use crate::flags::job::JobFlags;
+use crate::flags::job::{JobFlags, take_this_machine};
 use crate::flags::meters::MeterArgs;
 use crate::live::{Live, Speaker};
 use crate::parse::{long_time, whole};
@@ -159,7 +159,7 @@ fn job(args: &Args) -> Done<Option<JobSpec>> {
         return Ok(None);
     }
     let catalog = args.flags.catalog()?;
-    JobFlags::take_this_machine(&mut spec.system, &catalog)?;
+    take_this_machine(&mut spec.system, &catalog)?;
     let refuse = |e: wattlaw::Error| match file {
         Some(path) => Failure::Failed(format!("{}: {e}", path.display())),
         None => Failure::usage(e),
@@ -180,7 +180,7 @@ fn job(args: &Args) -> Done<Option<JobSpec>> {
 fn predicted(path: &Path, args: &Args) -> Done<(ChosenJob, Prediction)> {
     let catalog = args.flags.catalog()?;
     let mut spec = args.flags.spec()?.with_fallback(job::read(path)?);
-    JobFlags::take_this_machine(&mut spec.system, &catalog)?;
+    take_this_machine(&mut spec.system, &catalog)?;
     let place = || Location::file(path.display().to_string());
     let chosen = ChosenJob::new(&spec, &catalog).map_err(|error| error.at(place()))?;
     let prediction = predict(&chosen.job, &built_in()?, BUILT_IN_REASON, None, LEVEL)?;

@@ -7,13 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
 use wattlaw::base::error::Location;
 use wattlaw::base::scope::Scope;
 use wattlaw::calibration::Calibration;
 use wattlaw::job::JobSpec;
-use wattlaw::job::system::SystemSpec;
 use wattlaw::job::workload::{Precision, Stack};
 use wattlaw::memory::FITS_THRESHOLD;
 use wattlaw::plan::{
@@ -33,7 +30,7 @@ use crate::page::{Page, tradeoff};
 use crate::parse::{energy, level, long_time, mass, number, whole};
 use crate::planned;
 use crate::{files, render};
-use wattlaw_ask::Schema;
+use wattlaw_ask::{plans_json, pools};
 
 /// Flags of `wattlaw plan`.
 #[derive(Debug, clap::Args)]
@@ -135,10 +132,7 @@ pub fn run(args: &Args) -> Done {
         render::note("warning", "the search was stopped; these are the best plans so far");
     }
     match args.format {
-        Format::Json => render::json(
-            Schema::Plan,
-            &Timed { plans: &plans, seconds: started.elapsed().as_secs_f64() },
-        )?,
+        Format::Json => files::print(&plans_json(&plans, started.elapsed().as_secs_f64())?)?,
         Format::Table => files::print(&table(&plans, args))?,
     }
     args.charts.print(&tradeoff(&plans.plans, Some(&plans.front)))?;
@@ -171,15 +165,6 @@ fn launch(plans: &Plans, launchers: &[Launcher], output: &Path) -> Done {
         }
     }
     refused.map_or(Ok(()), |error| Err(error.into()))
-}
-
-/// JSON output.
-#[derive(Debug, Serialize)]
-struct Timed<'a> {
-    #[serde(flatten)]
-    plans: &'a Plans,
-    /// Seconds of the search.
-    seconds: f64,
 }
 
 impl Args {
@@ -246,20 +231,7 @@ impl Args {
                 Inventory::from_toml(&files::text(path)?).map_err(|error| error.at(place()))?;
             return Ok(inventory.pools());
         }
-        let own = SystemSpec { gpus: None, nodes: None, ..spec.system.clone() };
-        let kinds: Vec<SystemSpec> = match kinds {
-            [] | [_] => vec![own],
-            several => several
-                .iter()
-                .map(|gpu| SystemSpec { gpu: Some((*gpu).to_owned()), name: None, ..own.clone() })
-                .collect(),
-        };
-        let counts = match (&self.gpus, spec.system.gpus) {
-            (Some(counts), _) => counts.clone(),
-            (None, Some(gpus)) => GpuCounts::one(gpus),
-            (None, None) => GpuCounts::one(spec.parallelism.implied_gpus()),
-        };
-        Ok(kinds.into_iter().map(|system| Pool { system, counts: counts.clone() }).collect())
+        Ok(pools(spec, kinds, self.gpus.as_ref()))
     }
 }
 
