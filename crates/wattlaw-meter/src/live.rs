@@ -1,5 +1,7 @@
 //! Energy and power of a run while it is measured.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use wattlaw::base::units::{Joules, Seconds, Watts};
 use wattlaw::record::trace::{ChannelTrace, Edge};
@@ -25,7 +27,7 @@ struct Counted {
 }
 
 /// Energy and power so far, of the GPUs; of all channels on a machine without one.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SoFar {
     /// Time since the run began.
     #[serde(rename = "duration_s")]
@@ -36,6 +38,9 @@ pub struct SoFar {
     /// Mean power of the last second.
     #[serde(rename = "power_w")]
     pub power: Option<Watts>,
+    /// Energy of each channel, by name.
+    #[serde(rename = "channels_j")]
+    pub channels: BTreeMap<String, Option<Joules>>,
 }
 
 impl Live {
@@ -73,8 +78,7 @@ impl Live {
         };
         let gpus: Vec<&Counted> = self.channels.iter().filter(is_gpu).collect();
         let summed = if gpus.is_empty() { self.channels.iter().collect() } else { gpus };
-        let energies =
-            summed.iter().filter_map(|of| Some(of.begin?.until(&of.trace.edge(at)).energy));
+        let energies = summed.iter().filter_map(|of| of.energy(at));
         let powers =
             summed.iter().filter_map(|of| of.trace.mean_power(self.last - POWER_SPAN, self.last));
         let total = |of: Vec<f64>| (!of.is_empty()).then(|| of.iter().sum::<f64>());
@@ -82,7 +86,18 @@ impl Live {
             duration: at - self.begin,
             energy: total(energies.map(Joules::value).collect()).map(Joules::new),
             power: total(powers.map(Watts::value).collect()).map(Watts::new),
+            channels: self
+                .channels
+                .iter()
+                .map(|of| (of.trace.channel().name.clone(), of.energy(at)))
+                .collect(),
         }
+    }
+}
+
+impl Counted {
+    fn energy(&self, at: Seconds) -> Option<Joules> {
+        Some(self.begin?.until(&self.trace.edge(at)).energy)
     }
 }
 
@@ -123,6 +138,7 @@ mod tests {
             assert_eq!(so_far.duration, Seconds::new(10.0));
             assert_eq!(so_far.energy, Some(Joules::new(energy_j)));
             assert_eq!(so_far.power, Some(Watts::new(power_w)));
+            assert_eq!(so_far.channels["b"], Some(Joules::new(500.0)));
         }
     }
 }
