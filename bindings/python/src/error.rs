@@ -3,6 +3,7 @@
 use pyo3::create_exception;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use wattlaw_cli::Failure;
 
 create_exception!(
     wattlaw,
@@ -25,13 +26,14 @@ create_exception!(
     "Text with a syntax error (JSON, TOML, CSV, a formula)."
 );
 create_exception!(wattlaw, DataError, Error, "Data that do not suffice for the request.");
+create_exception!(wattlaw, FileError, Error, "A file that cannot be read or written.");
 
 /// The exception of an error of the library.
-pub fn raised(error: &wattlaw::Error) -> PyErr {
+pub fn raised(error: wattlaw::Error) -> PyErr {
     let sentence = error.to_string();
     let mut inner = error;
     while let wattlaw::Error::At { source, .. } = inner {
-        inner = source;
+        inner = *source;
     }
     match inner {
         wattlaw::Error::Unknown { .. } => UnknownError::new_err(sentence),
@@ -40,4 +42,9 @@ pub fn raised(error: &wattlaw::Error) -> PyErr {
         wattlaw::Error::Syntax { .. } => SyntaxError::new_err(sentence),
         wattlaw::Error::Data(_) | wattlaw::Error::At { .. } => DataError::new_err(sentence),
     }
+}
+
+/// The exception of a file that cannot be read or written.
+pub fn file_error(failure: Failure) -> PyErr {
+    FileError::new_err(failure.to_string())
 }

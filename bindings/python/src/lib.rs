@@ -1,6 +1,12 @@
-//! The Python package's compiled half, `wattlaw._core`: it converts values and computes nothing.
+//! The Python package's compiled half, `wattlaw._core`: it converts values, releases the interpreter's lock and computes nothing itself.
 
+mod answer;
+mod calibration;
+mod description;
 mod error;
+mod fields;
+mod files;
+mod program;
 
 use pyo3::prelude::*;
 
@@ -10,7 +16,17 @@ mod _core {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use crate::error::{DataError, Error, InvalidError, MissingError, SyntaxError, UnknownError};
+    use crate::answer::Answer;
+    #[pymodule_export]
+    use crate::calibration::Calibration;
+    #[pymodule_export]
+    use crate::description::Description;
+    #[pymodule_export]
+    use crate::error::{
+        DataError, Error, FileError, InvalidError, MissingError, SyntaxError, UnknownError,
+    };
+    #[pymodule_export]
+    use crate::program::run;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -24,7 +24,7 @@ mod description;
 mod job_file;
 mod schema;
 
-pub use answer::{Answer, BUILT_IN_REASON, Question};
+pub use answer::{Answer, BUILT_IN_REASON, GIVEN_REASON, Question};
 pub use description::{Description, Origin, Remark};
 pub use job_file::{JobFile, Open, Text, hub_config, no_other_files};
 pub use schema::{Schema, json};

@@ -16,6 +16,14 @@ mod render;
 mod screen;
 mod usage;
 
+pub use commands::launch::write_files;
+pub use commands::predict::named;
+pub use failure::Failure;
+pub use files::{text, write};
+pub use flags::job::{catalog, take_this_machine};
+pub use parse::{energy, long_time, mass};
+pub use screen::plain;
+
 use std::ffi::OsString;
 
 use clap::CommandFactory;

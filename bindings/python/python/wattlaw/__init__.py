@@ -1,21 +1,38 @@
-"""Predicts the energy, time and power of a Transformer training run before it runs."""
+"""Predicts the energy, time and memory of Transformer training runs before they run.
+
+>>> import wattlaw as wl
+>>> p = wl.predict(model="llama-3.1-8b", tokens="1B", seq_len=4096, gpu="h100", gpus=8)
+>>> p.energy_kwh > 0 and p.interval("energy", 0.9).lower < p.energy_j
+True
+"""
 
 from ._core import (
     DataError,
     Error,
+    FileError,
     InvalidError,
     MissingError,
     SyntaxError,
     UnknownError,
     __version__,
 )
+from .calibration import Calibration
+from .job import Job
+from .prediction import Interval, Prediction, Warning, predict
 
 __all__ = [
+    "Calibration",
     "DataError",
     "Error",
+    "FileError",
+    "Interval",
     "InvalidError",
+    "Job",
     "MissingError",
+    "Prediction",
     "SyntaxError",
     "UnknownError",
+    "Warning",
     "__version__",
+    "predict",
 ]

@@ -1,4 +1,22 @@
-"""The compiled half of the package."""
+"""The compiled half of the package: it converts values and computes without the interpreter's lock."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, final
+
+__all__ = [
+    "Answer",
+    "Calibration",
+    "DataError",
+    "Description",
+    "Error",
+    "FileError",
+    "InvalidError",
+    "MissingError",
+    "SyntaxError",
+    "UnknownError",
+    "__version__",
+    "run",
+]
 
 __version__: str
 
@@ -19,3 +37,67 @@ class SyntaxError(Error):
 
 class DataError(Error):
     """Data that do not suffice for the request."""
+
+class FileError(Error):
+    """A file that cannot be read or written."""
+
+def run(words: Sequence[str], /) -> int:
+    """Runs the program with its words, of which the first is its name, and returns the exit code."""
+
+@final
+class Calibration:
+    """The laws of a calibration file, or the built-in ones."""
+
+    @staticmethod
+    def built_in() -> Calibration:
+        """The law that answers where none is named."""
+    @staticmethod
+    def named(path: str, /) -> Calibration:
+        """Reads a calibration file, or finds a built-in calibration by name."""
+    @property
+    def name(self) -> str:
+        """The name."""
+    def json(self) -> str:
+        """The calibration file, as `wattlaw fit --out` writes it."""
+    def save(self, path: str, /) -> None:
+        """Writes the calibration file, whole or not at all."""
+
+@final
+class Description:
+    """What files, objects and fields say of a job."""
+
+    def __new__(
+        cls,
+        *,
+        parts: Sequence[tuple[str, str | None]],
+        config: tuple[str, str] | None,
+        stated: str | None,
+        base: Description | None,
+        fields: Mapping[str, Any],
+        catalog: str | None,
+        region: str | None,
+    ) -> Description: ...
+    def predict(
+        self, calibration: Calibration, scope: str | None, level: float, fits_threshold: float, /
+    ) -> Answer:
+        """Predicts the job."""
+    def job_json(self) -> str:
+        """The job with every default written out, as `wattlaw job` prints it; what memory decides is decided."""
+    def job_toml(self) -> str:
+        """The same as a job file (TOML)."""
+    def remarks(self) -> list[str]:
+        """What a user should know of how files and objects were read, a sentence each."""
+
+@final
+class Answer:
+    """A prediction, with what is needed to predict it again at another level."""
+
+    def json(self) -> str:
+        """The JSON of `wattlaw predict --format json`, byte for byte."""
+    def screen(self) -> str:
+        """The first screen of `wattlaw predict`, without its warnings."""
+    @property
+    def remarks(self) -> list[str]:
+        """What a user should know of how files and objects were read, a sentence each."""
+    def interval(self, quantity: str, level: float, /) -> tuple[float, float, float] | None:
+        """Estimate, lower and upper end of a quantity at a level; `None` where there is no such estimate."""

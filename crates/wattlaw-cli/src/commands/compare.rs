@@ -10,7 +10,7 @@ use wattlaw::predict::ChosenJob;
 
 use crate::commands::predict::named_or_built_in;
 use crate::failure::Done;
-use crate::flags::job::{Alternatives, JobFlags, described, warn};
+use crate::flags::job::{Alternatives, described, take_this_machine, warn};
 use crate::format::Format;
 use crate::parse::level;
 use crate::planned;
@@ -60,7 +60,7 @@ pub fn run(args: &Args) -> Done {
         described(&args.files, combinations.first().cloned().unwrap_or_default(), &catalog)?;
     warn(&description);
     for mut flags in combinations {
-        JobFlags::take_this_machine(&mut flags.system, &catalog)?;
+        take_this_machine(&mut flags.system, &catalog)?;
         let spec = description.with_flags(flags).for_its_gpus();
         match ChosenJob::new(&spec, &catalog) {
             Ok(chosen) => jobs.push(chosen.job),

@@ -16,7 +16,7 @@ use wattlaw_meter::pattern::Pattern;
 use crate::commands::report;
 use crate::failure::{Done, Failure};
 use crate::flags::job;
-use crate::flags::job::JobFlags;
+use crate::flags::job::{JobFlags, take_this_machine};
 use crate::flags::meters::MeterArgs;
 use crate::parse::{long_time, whole};
 use crate::render;
@@ -139,7 +139,7 @@ fn job(args: &Args) -> Done<Option<JobSpec>> {
         return Ok(None);
     }
     let catalog = args.flags.catalog()?;
-    JobFlags::take_this_machine(&mut spec.system, &catalog)?;
+    take_this_machine(&mut spec.system, &catalog)?;
     let refuse = |e: wattlaw::Error| match &args.job {
         Some(path) => Failure::Failed(format!("{}: {e}", path.display())),
         None => Failure::usage(e),

@@ -12,7 +12,7 @@ use wattlaw::memory::FITS_THRESHOLD;
 use wattlaw::predict::{
     Breakdown, EstimateKind, Factor, Prediction, Screen, Severity, TakenDefault,
 };
-use wattlaw_ask::{Answer, BUILT_IN_REASON, Question};
+use wattlaw_ask::{Answer, BUILT_IN_REASON, GIVEN_REASON, Question};
 
 use crate::failure::{Done, Failure};
 use crate::flags::job::JobArgs;
@@ -57,7 +57,7 @@ pub fn run(args: &Args) -> Done {
         )));
     }
     let (calibration, reason) = match &args.calibration {
-        Some(path) => (named(path)?, "it was given by --calibration"),
+        Some(path) => (named(path)?, GIVEN_REASON),
         None => (built_in()?, BUILT_IN_REASON),
     };
     let question = Question {
