@@ -7,6 +7,7 @@ mod error;
 mod fields;
 mod files;
 mod program;
+mod record;
 
 use pyo3::prelude::*;
 
@@ -27,6 +28,8 @@ mod _core {
     };
     #[pymodule_export]
     use crate::program::run;
+    #[pymodule_export]
+    use crate::record::record;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -18,6 +18,8 @@ from ._core import (
 )
 from .calibration import Calibration
 from .job import Job
+from .measurement import Measurement, MeterWarning, SoFar, measure
+from .monitor import Monitor, WindowEnergy
 from .prediction import Interval, Prediction, Warning, predict
 
 __all__ = [
@@ -28,11 +30,17 @@ __all__ = [
     "Interval",
     "InvalidError",
     "Job",
+    "Measurement",
+    "MeterWarning",
     "MissingError",
+    "Monitor",
     "Prediction",
+    "SoFar",
     "SyntaxError",
     "UnknownError",
     "Warning",
+    "WindowEnergy",
     "__version__",
+    "measure",
     "predict",
 ]
