@@ -76,7 +76,7 @@ def measure(
         Error: nothing can be measured; the sentence says what was looked for.
 
     >>> import wattlaw as wl
-    >>> with wl.measure("example", assume=["cpu=95W"], out=tmp_path) as m:
+    >>> with wl.measure("example", assume=["cpu=95W"]) as m:
     ...     with m.window("warm-up"):
     ...         m.step(tokens=512)
     >>> m.scope, m.energy_j > 0, m.windows[0]["name"]

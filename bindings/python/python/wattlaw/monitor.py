@@ -44,7 +44,7 @@ class Monitor:
         Error: nothing can be measured.
 
     >>> import wattlaw as wl
-    >>> monitor = wl.Monitor(assume=["cpu=95W"], out=tmp_path)
+    >>> monitor = wl.Monitor(assume=["cpu=95W"])
     >>> monitor.begin_window("epoch")
     >>> monitor.end_window("epoch").time > 0
     True

@@ -43,23 +43,15 @@ class TrainingRun:
         self._tokens = 0.0
         self._pace_from: tuple[int, float, float | None] | None = None
         self.prediction: Prediction | None = None
-        self._describe: Callable[[int | None], tuple[Source, dict[str, Any]]] | None = None
+        self._is_described = False
 
     @property
     def runs(self) -> bool:
         """Whether this process measures."""
         return self._measurement is not None
 
-    def begin(
-        self, steps: int, describe: Callable[[int | None], tuple[Source, dict[str, Any]]] | None, gpus: Sequence[str] | None
-    ) -> None:
-        """Starts to measure.
-
-        Args:
-            steps: optimizer steps planned.
-            describe: gives the job's source and fields for a sequence length in tokens; ``None`` where the model is unknown.
-            gpus: indices or UUIDs of this node's GPUs that the training uses; ``None`` for all.
-        """
+    def begin(self, steps: int) -> None:
+        """Starts to measure this node's GPUs that the training uses; ``steps`` optimizer steps are planned, 0 if that is unknown."""
         global _measured
         if _rank("LOCAL_RANK") != 0:
             return
@@ -67,31 +59,35 @@ class TrainingRun:
             _warn("another callback measures this process; this one does nothing")
             return
         try:
-            self._measurement = self._meter(gpus, time_only=False).start()
+            self._measurement = self._meter(time_only=False).start()
         except (Error, OSError) as error:
             _warn(f"energy is not measured: {error}")
             try:
-                self._measurement = self._meter(gpus, time_only=True).start()
+                self._measurement = self._meter(time_only=True).start()
             except (Error, OSError) as again:
                 _warn(f"no record is kept: {again}")
                 return
         _measured = self
         self._steps_planned = steps
-        self._describe = describe
         self._measurement.begin_window("train")
 
-    def _meter(self, gpus: Sequence[str] | None, time_only: bool) -> Measurement:
-        return Measurement(self._name, out=self._out, gpus=gpus, assume=self._assume, time_only=time_only)
+    def _meter(self, time_only: bool) -> Measurement:
+        return Measurement(self._name, out=self._out, gpus=_used_gpus(), assume=self._assume, time_only=time_only)
 
-    def batch(self, sequence_length: int | None, tokens: int) -> None:
-        """Tells of a micro-batch on this rank; at the first one the job is known, and its prediction is printed."""
+    def batch(self, tokens: int, describe: Callable[[], tuple[Source, dict[str, Any]]]) -> None:
+        """Tells of a micro-batch on this rank, with its tokens. At the first one the job's prediction is printed.
+
+        Args:
+            tokens: tokens of the micro-batch, padding included.
+            describe: gives the job's source and fields.
+        """
         if self._measurement is None:
             return
         self._tokens += tokens * _world_size()
-        describe, self._describe = self._describe, None
-        if describe is not None and _rank("RANK") == 0:
+        if not self._is_described and _rank("RANK") == 0:
+            self._is_described = True
             try:
-                self._predict(*describe(sequence_length))
+                self._predict(*describe())
             except (Error, AttributeError, KeyError, TypeError, ValueError) as error:
                 _warn(f"the training is not predicted: {error}")
 
@@ -183,14 +179,10 @@ class TrainingRun:
         _say(f"measured {energy}, {_time(duration_s)}{each}{predicted}; record {measurement.folder}")
 
 
-def sequence_length(batch: Any) -> tuple[int | None, int]:
-    """The sequence length and the tokens, padding included, of a batch: a mapping with input_ids of shape (sequences, length)."""
-    get = getattr(batch, "get", None)
-    ids = get("input_ids") if get is not None else getattr(batch, "input_ids", None)
+def batch_shape(ids: Any) -> tuple[int | None, int | None]:
+    """Sequences and their length in tokens, padding included, of token ids in shape (sequences, length); else unknown."""
     shape = tuple(getattr(ids, "shape", ()))
-    if len(shape) != 2:
-        return None, 0
-    return int(shape[1]), int(shape[0]) * int(shape[1])
+    return (int(shape[0]), int(shape[1])) if len(shape) == 2 else (None, None)
 
 
 def machine(world_size: int) -> dict[str, Any]:
@@ -199,7 +191,7 @@ def machine(world_size: int) -> dict[str, Any]:
     return {"gpu": "auto", "gpus": world_size, "nodes": max(1, world_size // local)}
 
 
-def used_gpus() -> list[str] | None:
+def _used_gpus() -> list[str] | None:
     """This node's GPUs that the ranks use; ``None`` where these are all that are visible."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
@@ -241,7 +233,9 @@ def _world_size() -> int:
 
 
 def _energy(energy_j: float) -> str:
-    return f"{energy_j / 3.6e6:.3g} kWh" if energy_j >= 3.6e4 else f"{energy_j:.3g} J"
+    if energy_j >= 1e5:
+        return f"{energy_j / 3.6e6:.3g} kWh"
+    return f"{energy_j / 1e3:.3g} kJ" if energy_j >= 1e3 else f"{energy_j:.3g} J"
 
 
 def _time(duration_s: float) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from os import PathLike
 from typing import Any
 
@@ -17,7 +18,7 @@ from transformers import TrainerCallback
 from transformers.integrations import integration_utils
 
 from .job import Source
-from .training import TrainingRun, adapter, machine, precision, sequence_length, used_gpus
+from .training import TrainingRun, adapter, batch_shape, machine, precision
 
 
 class WattlawCallback(TrainerCallback):  # type: ignore[misc]
@@ -49,22 +50,27 @@ class WattlawCallback(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         out = os.path.join(args.output_dir, "wattlaw") if self._out is None else self._out
-        run = self._run = TrainingRun(out, self._name, self._assume)
+        self._run = TrainingRun(out, self._name, self._assume)
+        self._run.begin(int(state.max_steps))
+        # a hook would break up what torch.compile traces
+        if self._run.runs and model is not None and not args.torch_compile:
+            self._hook = model.register_forward_pre_hook(partial(self._before_forward, args, state), with_kwargs=True)
 
-        def describe(length: int | None) -> tuple[Source, dict[str, Any]]:
-            world = int(args.world_size) * max(1, int(args.n_gpu))
+    def _before_forward(
+        self, args: Any, state: Any, module: Any, positional: tuple[Any, ...], named: dict[str, Any]
+    ) -> None:
+        if self._run is None or not module.training:
+            return
+        sequences, length = batch_shape(positional[0] if positional else named.get("input_ids"))
+
+        def describe() -> tuple[Source, dict[str, Any]]:
+            world_size = int(args.world_size) * max(1, int(args.n_gpu))
             mixed = "bf16" if args.bf16 else "fp16" if args.fp16 else None
             fields = {"steps": int(state.max_steps), "seq_len": length, "framework": "accelerate"}
-            return [model.config, args], {**fields, **machine(world), **adapter(model), **precision(model, mixed)}
+            model = {**adapter(module), **precision(module, mixed)}
+            return [module.config, args], {**fields, **machine(world_size), **model}
 
-        known = hasattr(getattr(model, "config", None), "to_dict")
-        run.begin(int(state.max_steps), describe if known else None, used_gpus())
-        if run.runs and model is not None and not args.torch_compile:
-            self._hook = model.register_forward_pre_hook(self._before_forward, with_kwargs=True)
-
-    def _before_forward(self, module: Any, positional: tuple[Any, ...], named: dict[str, Any]) -> None:
-        if self._run is not None and module.training:
-            self._run.batch(*sequence_length({"input_ids": positional[0]} if positional else named))
+        self._run.batch((sequences or 0) * (length or 0), describe)
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self._run is not None:
