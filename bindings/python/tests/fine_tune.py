@@ -7,7 +7,7 @@ import time
 import torch
 import transformers
 
-import wattlaw.transformers
+import wattlaw.transformers  # noqa: F401
 
 folder, family, report_to = sys.argv[1:]
 config = {
