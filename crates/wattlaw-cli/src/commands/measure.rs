@@ -63,6 +63,10 @@ pub struct Args {
     /// Do not log the output; the command inherits standard output and error
     #[arg(long)]
     no_log: bool,
+    /// Measure the program that started this one until it closes this one's standard input; COMMAND is only recorded. A line of JSON on
+    /// standard output names the record's folder and the event file
+    #[arg(long, conflicts_with_all = ["time_limit", "window_pattern", "no_log"])]
+    attached: bool,
     /// Print errors only
     #[arg(long, short)]
     quiet: bool,
@@ -130,13 +134,14 @@ fn setup(args: &Args) -> Done<Setup> {
     Ok(Setup {
         observer,
         command: args.command.clone(),
+        attached: args.attached,
         meters: opened.meters,
         interval: args.meters.interval,
         idle: args.meters.idle,
         limit: args.time_limit,
         out: args.out.clone(),
         name: args.name.clone(),
-        log: !args.no_log,
+        log: !args.no_log && !args.attached,
         pattern: args.window_pattern.clone(),
         window_steps: args.window_steps,
         events: args.events.clone(),

@@ -6,8 +6,8 @@
 use crate::running;
 
 use std::fs;
-use std::io::Read;
-use std::process::{Child, Command, Output, Stdio};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::running::limited::{LIMIT, Limited, start, until, within};
@@ -333,6 +333,60 @@ os.write(fd, b'{"event": "tokens", "tokens": 100}\n')
             && table.contains("cpu:assumed"),
         "{table}"
     );
+}
+
+/// Starts `wattlaw measure --attached`, and reads its first line.
+fn attached(place: &Place) -> (Child, std::process::ChildStdin, BufReader<ChildStdout>, Value) {
+    let mut command = place.wattlaw("measure --assume cpu=100W --quiet --attached -- train.py -x");
+    let mut child = start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
+    let (input, mut output) =
+        (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+    let ready = line(&mut output);
+    (child, input, output, ready)
+}
+
+fn line(output: &mut BufReader<ChildStdout>) -> Value {
+    let mut text = String::new();
+    output.read_line(&mut text).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn a_program_that_runs_already_is_measured_until_it_closes_the_input() {
+    let place = Place::new();
+    let (mut child, mut input, mut output, ready) = attached(&place);
+    let (folder, events) = (ready["folder"].as_str().unwrap(), ready["events"].as_str().unwrap());
+    std::thread::sleep(Duration::from_millis(300));
+    input.write_all(b"?\n").unwrap();
+    let so_far = line(&mut output);
+    let (time, energy) =
+        (so_far["duration_s"].as_f64().unwrap(), so_far["energy_j"].as_f64().unwrap());
+    // 100 W, up to the last reading
+    assert!(time >= 0.3 && energy > 0.0 && energy <= 100.0 * time + 0.1, "{so_far}");
+    fs::write(events, "{\"event\": \"step\", \"tokens\": 64}\n").unwrap();
+    input.write_all(b"3\n").unwrap();
+    let ended = within(LIMIT, child.id(), move || child.wait().unwrap());
+    assert_eq!(ended.code(), Some(3));
+    let (found, record) = place.record();
+    assert_eq!(found.canonicalize().unwrap().to_str().unwrap(), folder);
+    assert_eq!((&record["state"], &record["steps"]), (&"finished".into(), &1.into()));
+    assert_eq!(record["end"], serde_json::json!({"how": "exit", "code": 3}));
+    assert_eq!(record["command"], serde_json::json!(["train.py", "-x"]));
+    let (time, energy) = (&record["duration_s"], &record["energies"][0]["energy_j"]);
+    let (time, energy) = (time.as_f64().unwrap(), energy.as_f64().unwrap());
+    assert!((energy - 100.0 * time).abs() < 0.01 * energy, "{energy} J in {time} s");
+}
+
+#[test]
+fn the_death_of_a_program_that_runs_already_leaves_a_closed_record() {
+    let place = Place::new();
+    let (mut child, input, _, _) = attached(&place);
+    drop(input);
+    let ended = within(LIMIT, child.id(), move || child.wait().unwrap());
+    assert_eq!(ended.code(), Some(1));
+    let (_, record) = place.record();
+    assert_eq!(record["end"], serde_json::json!({"how": "unseen"}));
+    assert!(record["energies"][0]["energy_j"].as_f64().unwrap() > 0.0, "{record}");
 }
 
 #[test]
