@@ -14,8 +14,7 @@ use crate::world::World;
 /// Values that the form offers for a question.
 #[derive(Debug, Serialize)]
 struct Offers {
-    /// Degrees of data, tensor and pipeline parallelism that divide accelerators, heads, widths and layers.
-    dp: Vec<u64>,
+    /// Degrees of tensor and pipeline parallelism that divide accelerators, heads, widths and layers; data parallelism takes what is left.
     tp: Vec<u64>,
     pp: Vec<u64>,
     /// Strategies of data-parallel ranks.
@@ -50,13 +49,6 @@ pub fn offers(question: &str) -> std::result::Result<String, Problem> {
     let base = Base::new(description.for_its_gpus(), &world.catalog);
     let remarks = description.remarks().into_iter();
     let offers = Offers {
-        dp: base.degrees(|spec, n| {
-            spec.parallelism.dp = Some(n);
-            // the other degrees make room for it
-            if spec.parallelism.tp.is_none() {
-                spec.parallelism.pp = spec.parallelism.pp.filter(|pp| *pp == 1);
-            }
-        }),
         tp: base.degrees(|spec, n| {
             spec.parallelism.tp = Some(n);
             spec.parallelism.dp = None;

@@ -12,8 +12,8 @@ use wattlaw::base::csv_text;
 use crate::failure::Done;
 use crate::flags::runs::RunsArgs;
 use crate::format::Format;
-use wattlaw_ask::Schema;
 use crate::{files, render};
+use wattlaw_ask::Schema;
 
 /// Flags of `wattlaw audit`.
 #[derive(Debug, clap::Args)]

@@ -19,8 +19,8 @@ use crate::flags::job;
 use crate::flags::runs::RunsArgs;
 use crate::format::Format;
 use crate::parse::whole;
-use wattlaw_ask::Schema;
 use crate::{files, render};
+use wattlaw_ask::Schema;
 
 /// Placeholder for the run table of a suggestion without runs.
 const NO_RUNS: &str = "-";

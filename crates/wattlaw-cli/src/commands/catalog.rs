@@ -12,8 +12,8 @@ use wattlaw::job::model::{Architecture, ModelType};
 use crate::failure::{Done, Failure};
 use crate::flags::job::catalog;
 use crate::format::Format;
-use wattlaw_ask::Schema;
 use crate::{files, render};
+use wattlaw_ask::Schema;
 
 /// Flags of `wattlaw catalog`.
 #[derive(Debug, clap::Args)]

@@ -14,8 +14,8 @@ use crate::flags::job::{Alternatives, JobFlags, described, warn};
 use crate::format::Format;
 use crate::parse::level;
 use crate::planned;
-use wattlaw_ask::Schema;
 use crate::{files, render};
+use wattlaw_ask::Schema;
 
 /// Flags of `wattlaw compare`.
 #[derive(Debug, clap::Args)]

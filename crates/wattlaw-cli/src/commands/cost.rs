@@ -9,8 +9,8 @@ use wattlaw::memory::Memory;
 use crate::failure::Done;
 use crate::flags::job::JobArgs;
 use crate::format::Format;
-use wattlaw_ask::Schema;
 use crate::{files, render};
+use wattlaw_ask::Schema;
 
 /// Flags of `wattlaw cost`.
 #[derive(Debug, clap::Args)]

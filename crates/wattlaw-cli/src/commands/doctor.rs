@@ -16,8 +16,8 @@ use wattlaw_meter::select::Selection;
 
 use crate::failure::{Done, Failure};
 use crate::format::Format;
-use wattlaw_ask::Schema;
 use crate::{files, render};
+use wattlaw_ask::Schema;
 
 /// Flags of `wattlaw doctor`.
 #[derive(Debug, clap::Args)]

@@ -9,8 +9,8 @@ use crate::failure::{Done, Failure};
 use crate::flags::runs::RunsArgs;
 use crate::format::Format;
 use crate::parse::{level, whole};
-use wattlaw_ask::Schema;
 use crate::{files, render};
+use wattlaw_ask::Schema;
 
 /// Flags of `wattlaw efficiency`.
 #[derive(Debug, clap::Args)]

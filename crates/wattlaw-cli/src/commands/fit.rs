@@ -19,8 +19,8 @@ use crate::flags::complete;
 use crate::flags::law::{LawArgs, LawKind, Target};
 use crate::flags::runs::RunsArgs;
 use crate::format::Format;
-use wattlaw_ask::Schema;
 use crate::{files, render};
+use wattlaw_ask::Schema;
 
 /// Flags of `wattlaw fit`.
 #[derive(Debug, clap::Args)]

@@ -17,8 +17,8 @@ use wattlaw_import::{Importer, Log, Measured, Options, Source};
 use crate::failure::{Done, Failure};
 use crate::flags::job;
 use crate::format::Format;
-use wattlaw_ask::Schema;
 use crate::{files, render};
+use wattlaw_ask::Schema;
 
 /// Flags of `wattlaw import`.
 #[derive(Debug, clap::Args)]

@@ -28,8 +28,8 @@ use crate::flags::job::{JobFlags, described, warn};
 use crate::format::Format;
 use crate::parse::{energy, level, long_time, mass, number, whole};
 use crate::planned;
-use wattlaw_ask::Schema;
 use crate::{files, render};
+use wattlaw_ask::Schema;
 
 /// Flags of `wattlaw plan`.
 #[derive(Debug, clap::Args)]

@@ -16,8 +16,8 @@ use crate::failure::{Done, Failure};
 use crate::flags::job;
 use crate::parse::number;
 use crate::records::{self, Gathered};
-use wattlaw_ask::Schema;
 use crate::{files, render};
+use wattlaw_ask::Schema;
 
 /// Flags of `wattlaw report`.
 #[derive(Debug, clap::Args)]

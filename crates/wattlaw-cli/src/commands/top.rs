@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use wattlaw_ask::BUILT_IN_REASON;
 use wattlaw::calibration::built_in;
 use wattlaw::predict::{ChosenJob, Prediction, Screen, predict};
+use wattlaw_ask::BUILT_IN_REASON;
 use wattlaw_meter::assumed::Assumption;
 use wattlaw_meter::machine::{self, Options};
 use wattlaw_meter::sampler::{Sampler, Tick, interval};

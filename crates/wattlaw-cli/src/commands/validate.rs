@@ -22,9 +22,9 @@ use crate::flags::law::{LawArgs, LawKind, Target};
 use crate::flags::runs::RunsArgs;
 use crate::format::Format;
 use crate::parse::{level, number, whole};
-use wattlaw_ask::Schema;
 use crate::{files, render};
 use suite::SuiteArgs;
+use wattlaw_ask::Schema;
 
 /// Flags of `wattlaw validate`: cross-validation on one table, or the accuracy suite.
 #[derive(Debug, clap::Args)]

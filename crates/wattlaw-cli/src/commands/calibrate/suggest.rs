@@ -17,8 +17,8 @@ use wattlaw_sweep::space::{Jobs, Space};
 
 use crate::failure::{Done, Failure};
 use crate::format::Format;
-use wattlaw_ask::Schema;
 use crate::{files, render};
+use wattlaw_ask::Schema;
 
 /// Maximum number of points of a space that are examined; larger spaces are sampled.
 const MAX_POINTS: usize = 10_000;

@@ -12,8 +12,8 @@ use wattlaw_meter::folder;
 use crate::commands::import as logs;
 use crate::failure::{Done, Failure};
 use crate::format::Format;
-use wattlaw_ask::Schema;
 use crate::{files, records, render};
+use wattlaw_ask::Schema;
 
 /// A finding: a data issue of a log, or a defect of a record.
 #[derive(Debug, Serialize)]

@@ -11,8 +11,8 @@ use wattlaw_sweep::store::read_sweep;
 
 use crate::failure::{Done, Failure};
 use crate::format::Format;
-use wattlaw_ask::Schema;
 use crate::{files, render};
+use wattlaw_ask::Schema;
 
 /// Flags of `wattlaw sweep status`.
 #[derive(Debug, clap::Args)]

@@ -17,8 +17,8 @@ use wattlaw::validate::suite::{
 
 use crate::failure::{Done, Failure};
 use crate::format::Format;
-use wattlaw_ask::Schema;
 use crate::{files, render};
+use wattlaw_ask::Schema;
 
 /// The runs of [`SYNTHETIC`], embedded in the program.
 const RUNS: &[u8] = include_bytes!("../../../data/runs.csv");

@@ -14,8 +14,8 @@ use super::Args;
 use crate::commands::calibrate::suggest::exclusion_notes;
 use crate::failure::Done;
 use crate::format::Format;
-use wattlaw_ask::Schema;
 use crate::{files, render};
+use wattlaw_ask::Schema;
 
 /// Log standard deviation from which the prior uncertainty counts as unbounded: a factor above 1,000 either way.
 const UNBOUNDED_LOG_SD: f64 = 7.0;
