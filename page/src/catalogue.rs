@@ -13,34 +13,13 @@ use crate::world::World;
 
 #[derive(Debug, Serialize)]
 struct Catalogue<'a> {
-    models: Vec<Model<'a>>,
-    gpus: Vec<Gpu<'a>>,
-    systems: Vec<System<'a>>,
+    /// Names alone: to read every model takes longer than an answer.
+    models: Vec<&'a str>,
+    gpus: Vec<&'a str>,
     regions: Vec<Region<'a>>,
     fields: Vec<Field>,
     words: BTreeMap<&'static str, &'static [&'static str]>,
     launchers: Vec<Launch>,
-}
-
-#[derive(Debug, Serialize)]
-struct Model<'a> {
-    name: &'a str,
-    aliases: &'a [String],
-    parameters: Option<u64>,
-}
-
-#[derive(Debug, Serialize)]
-struct Gpu<'a> {
-    name: &'a str,
-    aliases: &'a [String],
-    tdp_w: f64,
-}
-
-#[derive(Debug, Serialize)]
-struct System<'a> {
-    name: &'a str,
-    accelerator: &'a str,
-    gpus_per_node: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -112,31 +91,10 @@ const WORDS: [(&str, &[&str]); 8] = [
 /// A catalogue that cannot be read, which the library's tests rule out.
 pub fn catalogue() -> Result<String, Problem> {
     let catalog = &World::get()?.catalog;
-    let models = catalog.models.all()?;
-    let gpus = catalog.accelerators.all()?;
-    let systems = catalog.systems.all()?;
     let regions = catalog.regions.all()?;
     let lists = Catalogue {
-        models: models
-            .iter()
-            .map(|model| Model {
-                name: model.spec.name.as_deref().unwrap_or_default(),
-                aliases: &model.aliases,
-                parameters: model.parameters,
-            })
-            .collect(),
-        gpus: gpus
-            .iter()
-            .map(|gpu| Gpu { name: &gpu.name, aliases: &gpu.aliases, tdp_w: gpu.tdp_w })
-            .collect(),
-        systems: systems
-            .iter()
-            .map(|system| System {
-                name: &system.name,
-                accelerator: &system.accelerator,
-                gpus_per_node: system.gpus_per_node,
-            })
-            .collect(),
+        models: catalog.models.names().collect(),
+        gpus: catalog.accelerators.names().collect(),
         regions: regions
             .iter()
             .map(|region| Region {
