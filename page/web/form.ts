@@ -216,8 +216,9 @@ export class Form {
       // what is being typed stays as it is
       const value = question.fields[column] ?? "";
       if (input.value.trim() !== value) input.value = value;
-      if (column === "examples") field.hidden = question.fields["epochs"] === undefined && value === "";
-      if (column === "lora_rank") field.hidden = value === "";
+      const isWrong = input.getAttribute("aria-invalid") === "true";
+      if (column === "examples") field.hidden = question.fields["epochs"] === undefined && value === "" && !isWrong;
+      if (column === "lora_rank") field.hidden = value === "" && !isWrong;
     };
     const field = this.#control([column], label, input, show);
     if (list) field.append(make("datalist", { id: list }, ...suggestions.map((of) => make("option", { value: of }))));

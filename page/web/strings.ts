@@ -8,7 +8,7 @@ export const text = {
   notCompiled: (why: string) => `This browser does not take the library, which WebAssembly of 2022 runs: ${why}`,
   loading: "Loading the library…",
   address: (sentence: string) => `The address was not taken: ${sentence}.`,
-  problem: (sentence: string) => sentence.charAt(0).toUpperCase() + sentence.slice(1) + (sentence.endsWith(".") ? "" : "."),
+  problem: (sentence: string) => sentence.charAt(0).toUpperCase() + sentence.slice(1) + (/[.?]$|^$/.test(sentence) ? "" : "."),
   ask: "Your training run",
   answer: "What it takes",
   model: "Model",
