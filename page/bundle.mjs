@@ -31,7 +31,7 @@ const wasm = join(out, "wattlaw.wasm");
 await promisify(execFile)("node", [
   "node_modules/binaryen/bin/wasm-opt",
   join(glue, "wattlaw_page_bg.wasm"),
-  ...["-Oz", "--strip-debug", "--strip-producers", "-o", wasm],
+  ...["-Oz", "--converge", "--strip-debug", "--strip-producers", "-o", wasm],
 ]);
 
 let all = 0;

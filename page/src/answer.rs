@@ -94,8 +94,7 @@ pub fn power_curve(question: &str) -> std::result::Result<String, Problem> {
 mod tests {
     use super::*;
 
-    const ASKED: &str =
-        r#"{"fields": {"model": "llama-3.1-8b", "tokens": "1B", "gpu": "h100", "gpus": "8"}}"#;
+    const ASKED: &str = r#"{"fields": {"model": "llama-3.1-8b", "tokens": "1B", "seq_len": "4096", "gpu": "h100", "gpus": "8"}}"#;
 
     #[test]
     fn a_question_is_answered_as_by_the_command_line() {

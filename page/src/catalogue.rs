@@ -34,8 +34,6 @@ struct Region<'a> {
 #[derive(Debug, Serialize)]
 struct Field {
     column: &'static str,
-    table: &'static str,
-    kind: &'static str,
     about: &'static str,
 }
 
@@ -107,12 +105,7 @@ pub fn catalogue() -> Result<String, Problem> {
             .collect(),
         fields: fields()
             .filter(|field| field.column != "config")
-            .map(|field| Field {
-                column: field.column,
-                table: field.table,
-                kind: field.kind.name(),
-                about: field.about,
-            })
+            .map(|field| Field { column: field.column, about: field.about })
             .collect(),
         words: BTreeMap::from(WORDS),
         launchers: Launcher::ALL

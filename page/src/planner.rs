@@ -144,7 +144,7 @@ mod tests {
     fn wrong_requests_are_refused_in_a_sentence() {
         let fails = |rest: &str| {
             let asked = format!(
-                r#"{{"question": {{"fields": {{"model": "gpt2", "tokens": "1B", "gpu": "a100"}}}}, "objective": "energy", {rest}}}"#
+                r#"{{"question": {{"fields": {{"model": "gpt2", "tokens": "1B", "seq_len": "1024", "gpu": "a100", "gpus": "8"}}}}, "objective": "energy", {rest}}}"#
             );
             plan(&asked, &|_| true).unwrap_err().sentence
         };

@@ -121,11 +121,8 @@ export class PlanView {
     const { minimise = "energy", against = "time" } = this.#settings;
     await this.#shown(async () => {
       const gpus = (this.#settings["gpus"] ?? "").split(",").map((of) => of.trim()).filter(Boolean);
-      const question = structuredClone(this.#question());
-      // what is searched is not stated
-      for (const column of ["strategy", "tp", "pp", "dp", "micro_batch", "grad_accum", "checkpointing", "power_limit_w"]) delete question.fields[column];
       const request = {
-        question,
+        question: this.#question(),
         gpus,
         counts: this.#settings["counts"],
         objective: minimise,

@@ -85,7 +85,7 @@ export interface Catalogue {
   models: string[];
   gpus: string[];
   regions: { name: string; title: string; carbon_g_per_kwh: number; year: number; source: string }[];
-  fields: { column: string; table: string; kind: string; about: string }[];
+  fields: { column: string; about: string }[];
   words: Record<string, string[]>;
   launchers: { name: string; title: string; framework: boolean }[];
 }
