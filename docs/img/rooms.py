@@ -12,6 +12,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 CRATES = HERE.parent.parent / "crates"
+PYTHON = HERE.parent.parent / "bindings/python/Cargo.toml"
 
 # lane, from the left, and what is in the room
 FOLDERS = {
@@ -30,7 +31,8 @@ FOLDERS = {
     "base": (1, "units, errors, text formats"),
 }
 PROGRAMS = {
-    "wattlaw-cli": (0, "the program: flags, commands, tables"),
+    "wattlaw-python": (0, "the Python package"),
+    "wattlaw-cli": (1, "the program: flags, commands, tables"),
     "nvml-mock": (2, "NVIDIA's library in tests"),
     "wattlaw-ask": (1, "from files to an answer as JSON"),
     "wattlaw-import": (0, "logs of other tools"),
@@ -61,6 +63,8 @@ def crate_imports():
     for file in sorted(CRATES.glob("*/Cargo.toml")):
         names = tomllib.loads(file.read_text())["dependencies"]
         found[file.parent.name] = {name for name in names if (CRATES / name).is_dir()}
+    names = tomllib.loads(PYTHON.read_text())["dependencies"]
+    found["wattlaw-python"] = {name for name in names if (CRATES / name).is_dir()}
     return found
 
 
@@ -104,7 +108,7 @@ def main():
     level = levels(folders)
     top = 254
     place = {name: (LANES[lane], top + 34 + (max(level.values()) - level[name]) * STEP) for name, (lane, _) in FOLDERS.items()}
-    rows = {"wattlaw-cli": 10, "nvml-mock": 10, "wattlaw-launch": 94 + STEP}
+    rows = {"wattlaw-cli": 10, "nvml-mock": 10, "wattlaw-python": 10, "wattlaw-launch": 94 + STEP}
     place |= {name: (LANES[lane], rows.get(name, 94)) for name, (lane, _) in PROGRAMS.items()}
     bottom = top + 34 + max(level.values()) * STEP + HEIGHT + 14
     parts = [
