@@ -34,7 +34,7 @@ PROGRAMS = {
     "wattlaw-python": (0, "the Python package"),
     "wattlaw-cli": (1, "the program: flags, commands, tables"),
     "nvml-mock": (2, "NVIDIA's library in tests"),
-    "wattlaw-ask": (1, "from files to an answer as JSON"),
+    "wattlaw-ask": (0, "from files to an answer as JSON"),
     "wattlaw-import": (0, "logs of other tools"),
     "wattlaw-launch": (1, "files that start a job"),
     "wattlaw-sweep": (1, "plans, runs, SLURM"),
@@ -108,7 +108,7 @@ def main():
     level = levels(folders)
     top = 254
     place = {name: (LANES[lane], top + 34 + (max(level.values()) - level[name]) * STEP) for name, (lane, _) in FOLDERS.items()}
-    rows = {"wattlaw-cli": 10, "nvml-mock": 10, "wattlaw-python": 10, "wattlaw-launch": 94 + STEP}
+    rows = {"wattlaw-cli": 10, "nvml-mock": 10, "wattlaw-python": 10, "wattlaw-launch": 94 + STEP, "wattlaw-import": 94 + STEP}
     place |= {name: (LANES[lane], rows.get(name, 94)) for name, (lane, _) in PROGRAMS.items()}
     bottom = top + 34 + max(level.values()) * STEP + HEIGHT + 14
     parts = [
