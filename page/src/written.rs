@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use wattlaw::base::error::{Error, Result};
-use wattlaw::job::JobSpec;
 use wattlaw::job::fields::{FieldKind, fields};
 use wattlaw::job::workload::Stack;
 use wattlaw_launch::{LaunchFile, Launcher, emit, shell};
@@ -34,7 +33,7 @@ pub fn written(question: &str) -> std::result::Result<String, Problem> {
     let written = Written {
         command: command(&question),
         toml: chosen.job.spec().to_toml()?,
-        python: python(&question, &chosen.job.spec())?,
+        python: python(&question),
     };
     Ok(serde_json::to_string(&written).map_err(|e| Error::Data(e.to_string()))?)
 }
@@ -73,38 +72,29 @@ fn command(question: &Question) -> String {
 }
 
 /// A program that gives the same answer by the Python package.
-fn python(question: &Question, job: &JobSpec) -> Result<String> {
+fn python(question: &Question) -> String {
     let text = |text: &str| serde_json::Value::from(text).to_string();
-    if !question.files.is_empty() {
-        // what files say is in the resolved job
-        let toml = job.to_toml()?.replace('\\', "\\\\").replace("\"\"\"", "\\\"\\\"\\\"");
-        return Ok(format!(
-            "import wattlaw\n\njob = wattlaw.Job.from_toml(\"\"\"\n{toml}\"\"\")\nprint(wattlaw.predict(job))\n"
-        ));
-    }
-    let mut lines =
-        vec!["import wattlaw".to_owned(), String::new(), "answer = wattlaw.predict(".to_owned()];
-    for (column, kind, value) in stated(question) {
+    let files: Vec<String> = question.files.iter().map(|file| text(&file.name)).collect();
+    let source = match files.as_slice() {
+        [] => None,
+        [one] => Some(one.clone()),
+        several => Some(format!("[{}]", several.join(", "))),
+    };
+    let fields = stated(question).map(|(column, kind, value)| {
         let value = match kind {
-            FieldKind::Flag => {
-                if value == "true" {
-                    "True".to_owned()
-                } else {
-                    "False".to_owned()
-                }
-            }
-            FieldKind::Whole | FieldKind::Number if value.parse::<f64>().is_ok() => {
-                value.to_owned()
-            }
+            FieldKind::Flag if value == "true" => "True".to_owned(),
+            FieldKind::Flag => "False".to_owned(),
+            FieldKind::Whole | FieldKind::Number if value.parse::<f64>().is_ok() => value.to_owned(),
             _ => text(value),
         };
-        lines.push(format!("    {column}={value},"));
-    }
-    if let Some(region) = &question.region {
-        lines.push(format!("    region={},", text(region)));
-    }
-    lines.extend([")".to_owned(), "print(answer)".to_owned(), String::new()]);
-    Ok(lines.join("\n"))
+        format!("{column}={value}")
+    });
+    let region = question.region.as_deref().map(|region| format!("region={}", text(region)));
+    let scope = question.scope.map(|scope| format!("scope={}", text(scope.name())));
+    let level = question.level.map(|level| format!("level={level}"));
+    let arguments = source.into_iter().chain(fields).chain(region).chain(scope).chain(level);
+    let lines: String = arguments.map(|argument| format!("    {argument},\n")).collect();
+    format!("import wattlaw as wl\n\nanswer = wl.predict(\n{lines})\nprint(answer)\n")
 }
 
 /// What is to be launched.
@@ -156,6 +146,17 @@ mod tests {
         assert_eq!(
             command(&read(question).unwrap()),
             "wattlaw predict --model gpt2 --gated-ffn=true --power-limit-w 300 --currency 'a b;c' --region FR"
+        );
+    }
+
+    #[test]
+    fn python_names_files_and_fields() {
+        let question = r#"{"fields": {"gpu": "h100", "gpus": "8", "tokens": "10M", "gated_ffn": "true"}, "level": 0.8,
+            "files": [{"name": "a \\"b\\".yml", "text": "base_model: gpt2"}]}"#;
+        assert_eq!(
+            python(&read(question).unwrap()),
+            "import wattlaw as wl\n\nanswer = wl.predict(\n    \"a \\\"b\\\".yml\",\n    gated_ffn=True,\n    tokens=\"10M\",\n    \
+             gpu=\"h100\",\n    gpus=8,\n    level=0.8,\n)\nprint(answer)\n"
         );
     }
 

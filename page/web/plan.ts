@@ -12,6 +12,9 @@ import type { Catalogue, Interval, Job, Limited, PlannedJob, Plans } from "./typ
 
 const PLANS = 40;
 
+/** The power limit of a plan: a share of the TDP, to whole watts. */
+const watts = (system: Job["system"]): number => Math.round(Number(system["power_limit_w"]));
+
 /** Fields that a plan chooses, as the form has them. */
 export function planned(question: Question, job: Job): Question {
   const fields = { ...question.fields };
@@ -23,7 +26,7 @@ export function planned(question: Question, job: Job): Question {
   };
   take("gpu", system["gpu"], undefined);
   take("gpus", system["gpus"], undefined);
-  take("power_limit_w", system["power_limit_w"], undefined);
+  take("power_limit_w", watts(system), undefined);
   take("strategy", parallelism["strategy"], "single");
   take("tp", parallelism["tp"], 1);
   take("pp", parallelism["pp"], 1);
@@ -167,7 +170,7 @@ export class PlanView {
         `${parallelism["dp"]} × ${parallelism["tp"]} × ${parallelism["pp"]}`,
         `${workload["micro_batch"]} × ${workload["grad_accum"]}`,
         String(workload["checkpointing"]),
-        `${system["power_limit_w"]} W`,
+        `${watts(system)} W`,
         plan.energy_j ? `${amount(plan.energy_j.estimate, "energy")} (${interval(plan.energy_j, "energy")})` : "",
         plan.duration_s ? amount(plan.duration_s.estimate, "seconds") : "",
         price,
