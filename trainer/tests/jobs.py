@@ -51,6 +51,8 @@ def document(
         "task": "masked-lm" if bert else "causal-lm",
         "state_precision": "fp32",
         "quantization": "none",
+        "objective": "likelihood",
+        "offload": "none",
         "framework": "unknown",
     }
     if not {"tokens", "epochs"} & set(workload):

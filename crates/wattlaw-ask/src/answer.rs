@@ -17,6 +17,9 @@ use crate::schema::{Schema, json};
 /// Why the built-in law is selected.
 pub const BUILT_IN_REASON: &str = "it is built in and answers any job";
 
+/// Why a law that the user named is selected.
+pub const GIVEN_REASON: &str = "it was named as the calibration";
+
 /// What is asked of a job.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {

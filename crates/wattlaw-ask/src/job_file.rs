@@ -49,10 +49,8 @@ impl JobFile {
             true => JobSpec::from_json(file.text),
             false => JobSpec::from_toml(file.text),
         };
-        let mut found = Self {
-            spec: read.map_err(|e| e.at(Location::file(file.name)))?,
-            notes: Vec::new(),
-        };
+        let mut found =
+            Self { spec: read.map_err(|e| e.at(Location::file(file.name)))?, notes: Vec::new() };
         if let Some(config) = found.spec.model.config.take() {
             // a relative path in a job file is relative to that file
             let path = path.parent().map_or_else(|| config.clone().into(), |dir| dir.join(&config));

@@ -22,9 +22,11 @@
 mod answer;
 mod description;
 mod job_file;
+mod plan;
 mod schema;
 
-pub use answer::{Answer, BUILT_IN_REASON, Question};
+pub use answer::{Answer, BUILT_IN_REASON, GIVEN_REASON, Question};
 pub use description::{Description, Origin, Remark};
 pub use job_file::{JobFile, Open, Text, hub_config, no_other_files};
+pub use plan::{plans_json, pools};
 pub use schema::{Schema, json};

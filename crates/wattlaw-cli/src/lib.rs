@@ -4,17 +4,28 @@
 //! that the Python package runs the same program.
 
 mod args;
+mod chart;
 mod commands;
 mod failure;
 mod files;
 mod flags;
 mod format;
+mod live;
+mod page;
 mod parse;
 mod planned;
 mod records;
 mod render;
 mod screen;
 mod usage;
+
+pub use commands::launch::write_files;
+pub use commands::predict::named;
+pub use failure::Failure;
+pub use files::{bytes, text, write};
+pub use flags::job::{catalog, take_this_machine};
+pub use parse::{energy, long_time, mass};
+pub use screen::plain;
 
 use std::ffi::OsString;
 
@@ -23,8 +34,7 @@ use clap::CommandFactory;
 use args::{Command, Wattlaw};
 use commands::{
     audit, calibrate, catalog, compare, completions, convert, cost, doctor, efficiency, fit,
-    import, job, launch, man, measure, merge, page, plan, predict, recover, report, sweep, top,
-    validate,
+    import, job, launch, man, measure, merge, plan, predict, recover, report, sweep, top, validate,
 };
 
 /// Exit code of success.
@@ -44,7 +54,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Cost(args) => cost::run(&args),
         Command::Job(args) => job::run(&args),
         Command::Convert(args) => convert::run(&args),
-        Command::Page(args) => page::run(&args),
+        Command::Page(args) => commands::page::run(&args),
         Command::Launch(args) => launch::run(&args),
         Command::Fit(args) => fit::run(&args),
         Command::Validate(args) => validate::run(&args),

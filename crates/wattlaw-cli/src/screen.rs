@@ -49,6 +49,11 @@ pub fn text(screen: &Screen<'_>) -> String {
     out + &basis(screen)
 }
 
+/// The lines of [`text`] without colour.
+pub fn plain(screen: &Screen<'_>) -> String {
+    anstream::adapter::strip_str(&text(screen)).to_string()
+}
+
 /// What the answer rests on: its confidence, and the defaults that were taken.
 pub fn basis(screen: &Screen<'_>) -> String {
     let mut out = format!("{}{}: {}\n", screen.confidence, within(screen), screen.because);

@@ -45,7 +45,7 @@ NANOTRON = {
         "optimizer_factory": dict, "weight_decay": float, "zero_stage": int,
     },
     "parallelism": {
-        "dp": int, "tp": int, "pp": int, "pp_engine": str, "expert_parallel_size": int, "tp_linear_async_communication": bool, "tp_mode": str,
+        "dp": int, "tp": int, "pp": int, "pp_engine": str, "context_parallel_size": int, "expert_parallel_size": int, "tp_linear_async_communication": bool, "tp_mode": str,
         "recompute_layer": bool,
     },
     "profiler": type(None),

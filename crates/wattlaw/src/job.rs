@@ -6,9 +6,12 @@ pub mod fields;
 pub mod host;
 pub mod model;
 pub mod parallelism;
+mod resolver;
 pub mod system;
 pub mod task;
 pub mod workload;
+
+pub use resolver::Resolver;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +20,7 @@ use crate::base::toml_text;
 use crate::job::catalog::Catalog;
 use crate::job::model::{Architecture, ModelSpec};
 use crate::job::parallelism::{DataParallel, Parallelism, ParallelismSpec, Strategy};
-use crate::job::system::{System, SystemSpec};
+use crate::job::system::{Accelerator, System, SystemSpec};
 use crate::job::workload::{Precision, Workload, WorkloadSpec};
 
 /// A complete, checked job: model, workload, parallelism and system.
@@ -115,7 +118,8 @@ impl JobSpec {
             model: job.architecture.spec(),
             workload: job.workload.spec(),
             parallelism: ParallelismSpec {
-                strategy: (split.dp > 1 || split.gpus() == 1).then(|| Strategy::data(split.data)),
+                strategy: (split.replicas() > 1 || split.gpus() == 1)
+                    .then(|| Strategy::data(split.data)),
                 dp: Some(split.dp),
                 tp: Some(split.tp),
                 pp: Some(split.pp),
@@ -125,7 +129,9 @@ impl JobSpec {
                 schedule: piped.then_some(split.schedule),
                 virtual_stages: Some(split.virtual_stages).filter(|n| *n > 1),
                 partition: piped.then_some(split.partition),
-                cp: None,
+                cp: Some(split.cp).filter(|n| *n > 1),
+                context_exchange: (split.cp > 1).then_some(split.context_exchange),
+                ep: Some(split.ep).filter(|n| *n > 1),
             },
             system: SystemSpec {
                 gpu: Some(job.system.accelerator.name.clone()),
@@ -145,15 +151,29 @@ impl JobSpec {
     /// Those of the parts: an unknown name, an impossible count, degrees that do not multiply to the GPU count, a
     /// precision that the accelerator lacks.
     pub fn resolve(&self, catalog: &Catalog) -> Result<Job> {
-        let mut architecture = catalog.architecture(&self.model)?;
+        let architecture = catalog.architecture(&self.model)?;
+        self.resolve_with(architecture, catalog, |gpu| catalog.accelerator(gpu))
+    }
+
+    /// Resolves a description whose model is looked up; `accelerator` looks an accelerator up by name.
+    fn resolve_with<'a>(
+        &self,
+        mut architecture: Architecture,
+        catalog: &Catalog,
+        accelerator: impl FnOnce(&str) -> Result<&'a Accelerator>,
+    ) -> Result<Job> {
+        let of_system;
         let system = match &self.system.name {
-            Some(name) => self.system.clone().with_fallback(catalog.system(name)?.spec()),
-            None => self.system.clone(),
+            Some(name) => {
+                of_system = self.system.clone().with_fallback(catalog.system(name)?.spec());
+                &of_system
+            }
+            None => &self.system,
         };
         let gpu = system.gpu.as_deref().ok_or_else(|| {
             Error::missing("gpu", "name an accelerator of the catalogue, such as a100-sxm4-40gb; --gpu auto takes those of this machine")
         })?;
-        let accelerator = catalog.accelerator(gpu)?;
+        let accelerator = accelerator(gpu)?;
         let system = system.resolve(accelerator, self.parallelism.implied_gpus())?;
         let described = match self.workload.global_batch {
             Some(_) => &self.workload.with_batch(self.parallelism.degrees(system.gpus)?.dp)?,
@@ -200,7 +220,9 @@ impl Job {
                 schedule: Some(split.schedule),
                 virtual_stages: Some(split.virtual_stages),
                 partition: Some(split.partition),
-                cp: Some(1),
+                cp: Some(split.cp),
+                context_exchange: (split.cp > 1).then_some(split.context_exchange),
+                ep: a.experts.map(|_| split.ep),
             },
             system: self.system.spec(),
         }
@@ -219,6 +241,11 @@ impl Job {
     /// Sequences of one optimizer step over all data-parallel ranks.
     pub const fn global_batch(&self) -> u64 {
         self.workload.global_batch(self.parallelism.dp)
+    }
+
+    /// Positions that one rank computes in one micro-step: its part of the sequences of its data-parallel rank.
+    pub(crate) fn micro_positions_of_rank(&self) -> f64 {
+        self.workload.micro_positions() as f64 / self.parallelism.cp as f64
     }
 
     /// Optimizer steps of the whole run.
@@ -275,6 +302,14 @@ mod tests {
             "model = { family = 'gpt2', layers = 2, hidden_size = 128, vocab_multiple = 1 }
              workload = { steps = 5, seq_len = 32, micro_batch = 4, framework = 'megatron' }
              system = { gpu = 'h100' }",
+            "model = { family = 'llama', layers = 2, hidden_size = 128 }
+             workload = { steps = 5, seq_len = 32, micro_batch = 4, framework = 'fsdp2' }
+             system = { gpu = 'h100', gpus = 8 }
+             parallelism = { strategy = 'fsdp', tp = 2, cp = 4 }",
+            "model = { family = 'mixtral', layers = 2, hidden_size = 128, experts = 8 }
+             workload = { steps = 5, seq_len = 32, micro_batch = 4 }
+             system = { gpu = 'h100', gpus = 8 }
+             parallelism = { strategy = 'fsdp', ep = 4 }",
             "model = { name = 'vit-base-patch16-224' }
              workload = { steps = 5, micro_batch = 4 }
              system = { name = 'dgx-a100-80gb', gpus = 8 }

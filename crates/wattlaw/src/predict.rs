@@ -7,8 +7,10 @@ mod factors;
 mod figures;
 mod law_estimate;
 mod memory;
+mod outlook;
 pub mod scope;
 mod screen;
+mod unmeasured;
 mod warnings;
 
 pub(crate) use assumed::most_power_w;
@@ -21,6 +23,7 @@ pub use law_estimate::Breakdown;
 pub(crate) use law_estimate::distance_variances;
 use law_estimate::{Answers, ByScope, LawEstimate};
 pub use memory::{PeakMemory, Verdict};
+pub use outlook::{MeasuredPower, Outlook, Side};
 pub use screen::{Note, Quantity, Row, Screen, Unit};
 pub(crate) use warnings::plain;
 pub use warnings::{Severity, Warning, WarningKind};
@@ -38,6 +41,7 @@ use crate::cost::{AttentionFlops, Cost};
 use crate::job::Job;
 use crate::job::workload::{Precision, Stack};
 use crate::law::roofline::clock::PowerLimit;
+use crate::memory::{Memory, Recipe};
 
 /// An estimate with an interval; `upper` is infinite (null in JSON) where too few runs support the level.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -191,6 +195,27 @@ pub struct Estimate {
     pub warnings: Vec<Warning>,
 }
 
+/// Time, energy, power and memory of a job, for tables of many jobs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Intervals {
+    /// Energy in joules.
+    pub energy_j: Option<Interval>,
+    /// Time in seconds.
+    pub duration_s: Option<Interval>,
+    /// Mean power of all accelerators in watts.
+    pub mean_power_w: Option<Interval>,
+    /// Carbon in grams of CO₂ equivalent, where an intensity was given.
+    pub carbon_g: Option<Interval>,
+    /// Price, where prices were given, in their currency.
+    pub cost: Option<Interval>,
+    /// Peak memory of the fullest GPU in GiB.
+    pub peak_gib_per_gpu: f64,
+    /// Whether it fits, with a probability of at least one half.
+    pub fits: bool,
+    /// Where the estimate comes from.
+    pub kind: EstimateKind,
+}
+
 /// The scopes at which energy is given.
 const SCOPES: [Scope; 6] =
     [Scope::Gpu, Scope::Devices, Scope::NodeDc, Scope::NodeAc, Scope::Facility, Scope::Codecarbon];
@@ -220,15 +245,40 @@ impl<'a> Estimator<'a> {
     /// # Errors
     /// As [`predict`].
     pub fn estimate(&mut self, job: &Job) -> Result<Estimate> {
-        let Checked { estimate, kind, warnings, .. } =
-            checked(job, &mut self.answers, UNUSED_LEVEL)?;
+        let mut checked = checked(job, &mut self.answers, UNUSED_LEVEL)?;
         let scope = self.calibration().default_scope();
+        let warnings = checked.warnings(job, self.calibration());
+        let Checked { estimate, kind, .. } = checked;
         Ok(Estimate {
             duration_s: estimate.duration_s.map(|i| i.estimate),
             energy_j: estimate.energy.at(scope)?.map(|i| i.estimate),
             scope,
             kind,
             warnings,
+        })
+    }
+
+    /// Time, energy, power and memory of a job with their intervals, as in [`predict`] and without its warnings.
+    ///
+    /// # Errors
+    /// As [`predict`].
+    pub fn intervals(&mut self, job: &Job, scope: Option<Scope>, level: f64) -> Result<Intervals> {
+        let checked = checked(job, &mut self.answers, level)?;
+        let scope = scope.unwrap_or_else(|| checked.default_scope(self.calibration()));
+        let Checked { estimate, kind, .. } = checked;
+        let (energy_j, duration_s) = (estimate.energy.at(scope)?, estimate.duration_s);
+        let drawn = estimate.energy.at(Scope::Facility).ok().flatten().or(energy_j);
+        let recipe = Recipe::for_job(job)?;
+        let memory = Memory::with_recipe(job, &recipe);
+        Ok(Intervals {
+            energy_j,
+            duration_s,
+            mean_power_w: estimate.mean_power.at(scope)?,
+            carbon_g: carbon(job, drawn),
+            cost: price(job, drawn, duration_s),
+            peak_gib_per_gpu: memory.peak().gib(),
+            fits: memory.fits,
+            kind,
         })
     }
 }
@@ -239,9 +289,10 @@ struct Checked {
     kind: EstimateKind,
     /// The assumptions, where they replace the law.
     assumed: Option<String>,
+    /// Why they do.
+    impossible: Option<Warning>,
     cost: Cost,
     outside: Vec<Outside>,
-    warnings: Vec<Warning>,
 }
 
 fn checked(job: &Job, answers: &mut Answers<'_>, level: f64) -> Result<Checked> {
@@ -249,27 +300,46 @@ fn checked(job: &Job, answers: &mut Answers<'_>, level: f64) -> Result<Checked> 
     let cost = Cost::count(job, AttentionFlops::Full);
     let outside = calibration.outside(job);
     let mut estimate = answers.estimate(job, &cost, &outside, level)?;
-    let mut warnings = std::mem::take(&mut estimate.warnings);
-    warnings.extend(warnings::for_range(&outside, calibration));
-    warnings.extend(warnings::for_job(job, calibration));
-    warnings.extend(warnings::for_cost(job));
     let mut assumed = None;
     let power = estimate.mean_power.at(calibration.default_scope())?;
-    if let Some(floor) = assumed::impossible(job, &cost, estimate.duration_s, power) {
+    let impossible = assumed::impossible(job, &cost, estimate.duration_s, power);
+    if impossible.is_some() {
         let replacement = assumed::estimate(job, &cost, level)?;
-        warnings.insert(0, floor);
         estimate.energy = ByScope::Any(replacement.energy);
         estimate.duration_s = Some(replacement.duration);
         estimate.mean_power = ByScope::Any(replacement.power);
         estimate.breakdown = Breakdown::Factors(Vec::new());
         estimate.power_limit = None;
         assumed = Some(replacement.reason);
-    } else {
-        warnings.extend(warnings::for_utilisation(job, &cost, estimate.duration_s));
     }
-    warnings.sort_by_key(|warning| warning.kind.severity());
     let kind = if assumed.is_some() { EstimateKind::Assumed } else { EstimateKind::Fitted };
-    Ok(Checked { estimate, kind, assumed, cost, outside, warnings })
+    Ok(Checked { estimate, kind, assumed, impossible, cost, outside })
+}
+
+impl Checked {
+    /// The warnings of the estimate, the weightiest first.
+    fn warnings(&mut self, job: &Job, calibration: &Calibration) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        let is_law = self.impossible.is_none();
+        warnings.extend(self.impossible.take());
+        warnings.append(&mut self.estimate.warnings);
+        warnings.extend(warnings::for_range(&self.outside, calibration));
+        warnings.extend(warnings::for_job(job, calibration));
+        warnings.extend(warnings::for_cost(job));
+        if is_law {
+            warnings.extend(warnings::for_utilisation(job, &self.cost, self.estimate.duration_s));
+        }
+        warnings.sort_by_key(|warning| warning.kind.severity());
+        warnings
+    }
+
+    /// The scope of an answer for which none is asked.
+    fn default_scope(&self, calibration: &Calibration) -> Scope {
+        match self.kind {
+            EstimateKind::Assumed => Scope::Gpu,
+            EstimateKind::Fitted => calibration.default_scope(),
+        }
+    }
 }
 
 /// Predicts a job with a calibration; `reason` says why the calibration was selected. Without a scope, energy is that of
@@ -286,13 +356,10 @@ pub fn predict(
     scope: Option<Scope>,
     level: f64,
 ) -> Result<Prediction> {
-    let Checked { estimate, kind, assumed, cost, outside, mut warnings } =
-        checked(job, &mut Answers::new(calibration), level)?;
-    let scope = match (assumed.is_some(), scope) {
-        (_, Some(scope)) => scope,
-        (true, None) => Scope::Gpu,
-        (false, None) => calibration.default_scope(),
-    };
+    let mut checked = checked(job, &mut Answers::new(calibration), level)?;
+    let scope = scope.unwrap_or_else(|| checked.default_scope(calibration));
+    let mut warnings = checked.warnings(job, calibration);
+    let Checked { estimate, kind, assumed, cost, outside, .. } = checked;
     let (energy, duration) = (estimate.energy.at(scope)?, estimate.duration_s);
     let energy_by_scope_j = SCOPES
         .into_iter()
@@ -338,7 +405,7 @@ pub fn predict(
         memory,
         energy_per_token_j: energy.map(|e| e.scaled(1.0 / tokens)),
         facility_energy_j,
-        carbon_g: drawn.zip(system.carbon_g_per_kwh).map(|(e, g)| e.scaled(g / JOULES_PER_KWH)),
+        carbon_g: carbon(job, drawn),
         cost: price(job, drawn, duration),
         currency: system.currency.clone(),
         efficiency: estimate.efficiency,
@@ -355,6 +422,11 @@ pub fn predict(
             sha256: calibration.data.sha256.clone(),
         },
     })
+}
+
+/// Carbon of the drawn energy, where an intensity was given.
+fn carbon(job: &Job, drawn: Option<Interval>) -> Option<Interval> {
+    drawn.zip(job.system.carbon_g_per_kwh).map(|(e, g)| e.scaled(g / JOULES_PER_KWH))
 }
 
 /// Cost of accelerator hours plus cost of energy, whichever prices were given.

@@ -40,8 +40,24 @@ pub fn run(args: &Args) -> Done {
 /// Writes launch files into a folder, and says what in them is the user's to set.
 ///
 /// # Errors
-/// A folder that cannot be written.
+/// As [`write_files`].
 pub fn write(made: &[LaunchFile], output: &Path) -> Done {
+    write_files(made, output)?;
+    let names: Vec<&str> = made.iter().map(|file| file.name.as_str()).collect();
+    render::note("note", &format!("wrote {} in {}", names.join(", "), output.display()));
+    for LaunchFile { name, placeholders, .. } in made {
+        for placeholder in placeholders {
+            render::note("note", &format!("yours to set in {name}: {placeholder}"));
+        }
+    }
+    Ok(())
+}
+
+/// Writes launch files into a folder, which is created where it is absent.
+///
+/// # Errors
+/// A folder that cannot be written.
+pub fn write_files(made: &[LaunchFile], output: &Path) -> Done {
     let failed = |e: std::io::Error| Failure::Failed(format!("{}: {e}", output.display()));
     std::fs::create_dir_all(output).map_err(failed)?;
     for file in made {
@@ -51,13 +67,6 @@ pub fn write(made: &[LaunchFile], output: &Path) -> Done {
         if file.executable {
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
             std::fs::set_permissions(&path, mode).map_err(failed)?;
-        }
-    }
-    let names: Vec<&str> = made.iter().map(|file| file.name.as_str()).collect();
-    render::note("note", &format!("wrote {} in {}", names.join(", "), output.display()));
-    for LaunchFile { name, placeholders, .. } in made {
-        for placeholder in placeholders {
-            render::note("note", &format!("yours to set in {name}: {placeholder}"));
         }
     }
     Ok(())

@@ -50,7 +50,7 @@ const FLAG_NAMES: [(&str, &str); 2] =
     [("power_limit_w", "power-limit"), ("carbon_g_per_kwh", "carbon-intensity")];
 
 /// Fields that the short help (`-h`) omits.
-const RARE: [&str; 42] = [
+const RARE: [&str; 46] = [
     "shared_ffn_size",
     "dense_layers",
     "dense_ffn_size",
@@ -87,9 +87,13 @@ const RARE: [&str; 42] = [
     "classes",
     "state_precision",
     "quantization",
+    "objective",
+    "offload",
     "framework",
     "partition",
     "cp",
+    "context_exchange",
+    "ep",
     "network",
     "host_power_w",
     "shard_group",
@@ -361,7 +365,7 @@ fn failure(files: &[PathBuf], error: Error) -> Failure {
 /// # Errors
 /// An invalid file; no file and no model.
 pub fn described(files: &[PathBuf], mut flags: JobSpec, catalog: &Catalog) -> Done<Description> {
-    let measured = JobFlags::take_this_machine(&mut flags.system, catalog)?;
+    let measured = take_this_machine(&mut flags.system, catalog)?;
     let read = files.iter().map(|path| Ok((path.to_string_lossy(), crate::files::text(path)?)));
     let read = read.collect::<Done<Vec<_>>>()?;
     let texts: Vec<Text<'_>> = read.iter().map(|(name, text)| Text { name, text }).collect();
@@ -429,31 +433,27 @@ impl JobFlags {
         }
         Ok(spec)
     }
+}
 
-    /// Puts this machine's GPUs in place of `--gpu auto`, and returns the columns that were measured.
-    ///
-    /// # Errors
-    /// Those of [`this_machine`].
-    pub fn take_this_machine(
-        system: &mut SystemSpec,
-        catalog: &Catalog,
-    ) -> Done<Vec<&'static str>> {
-        if system.gpu.as_deref() != Some(AUTO) {
-            return Ok(Vec::new());
-        }
-        system.gpu = None;
-        let stated = JobSpec { system: system.clone(), ..JobSpec::default() };
-        let found = JobSpec { system: this_machine(catalog)?, ..JobSpec::default() };
-        let is_new =
-            |field: &&Field| (field.get)(&found).is_some() && (field.get)(&stated).is_none();
-        let measured = fields().filter(is_new).map(|field| field.column).collect();
-        *system = stated.system.with_fallback(found.system);
-        // a part of the machine is one node
-        if system.gpus < system.gpus_per_node {
-            system.gpus_per_node = system.gpus;
-        }
-        Ok(measured)
+/// Puts this machine's GPUs in place of `--gpu auto`, and returns the columns that were measured.
+///
+/// # Errors
+/// Those of [`this_machine`].
+pub fn take_this_machine(system: &mut SystemSpec, catalog: &Catalog) -> Done<Vec<&'static str>> {
+    if system.gpu.as_deref() != Some(AUTO) {
+        return Ok(Vec::new());
     }
+    system.gpu = None;
+    let stated = JobSpec { system: system.clone(), ..JobSpec::default() };
+    let found = JobSpec { system: this_machine(catalog)?, ..JobSpec::default() };
+    let is_new = |field: &&Field| (field.get)(&found).is_some() && (field.get)(&stated).is_none();
+    let measured = fields().filter(is_new).map(|field| field.column).collect();
+    *system = stated.system.with_fallback(found.system);
+    // a part of the machine is one node
+    if system.gpus < system.gpus_per_node {
+        system.gpus_per_node = system.gpus;
+    }
+    Ok(measured)
 }
 
 /// The built-in catalogue; a user's file overrides its entries.

@@ -169,8 +169,8 @@ pub(crate) fn near_the_edge(job: &Job, outside: &Outside, beyond: f64) -> Job {
         }
         "gpus" => {
             let p = &mut moved.parallelism;
-            p.dp = (edge / (p.tp * p.pp)).max(1);
-            p.shard_group = p.shard_group.min(p.dp);
+            p.dp = (edge / (p.tp * p.cp * p.pp)).max(1);
+            p.shard_group = p.shard_group.min(p.replicas());
             moved.system.gpus = p.gpus();
         }
         // the length of a run is in no range of the law

@@ -4,6 +4,7 @@
 //! collective does not compile until it has a price everywhere.
 
 use super::collective::Collective;
+use crate::base::units::Bytes;
 
 /// An operation of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -68,6 +69,13 @@ pub enum OpKind {
     Loss,
     /// Update of the weights.
     Optimizer,
+    /// Gradients, weights or updated weights between the GPU's memory and the host's.
+    HostTransfer,
+    /// Update of the weights by the host's CPUs.
+    HostUpdate {
+        /// What moves through the host's memory; the operation's own bytes are those of the GPU.
+        bytes: Bytes,
+    },
     /// Muon's products that orthogonalize the momentum of each matrix.
     Orthogonalization,
     /// Communication among a group of GPUs.
@@ -106,6 +114,8 @@ impl OpKind {
             | Self::Logits
             | Self::Loss
             | Self::Optimizer
+            | Self::HostTransfer
+            | Self::HostUpdate { bytes: _ }
             | Self::Orthogonalization
             | Self::Collective(_) => false,
         }
@@ -142,6 +152,8 @@ impl OpKind {
             Self::Logits => "logits",
             Self::Loss => "loss",
             Self::Optimizer => "optimizer",
+            Self::HostTransfer => "host transfer",
+            Self::HostUpdate { bytes: _ } => "host update",
             Self::Orthogonalization => "orthogonalization",
             Self::Collective(collective) => collective.role.name(),
         }

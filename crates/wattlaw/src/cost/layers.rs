@@ -1,10 +1,10 @@
 //! Forward, recompute and backward work of the stacks, the embedding and the output projections.
 
-use super::{AttentionFlops, Ledger, Op, OpKind, Phase};
+use super::{AttentionFlops, Ledger, Op, OpKind, Phase, reference};
 use crate::base::units::{Bytes, Flops};
 use crate::job::Job;
 use crate::job::model::{Architecture, Experts, Family, Latent, ModelType, Positions, Relative};
-use crate::job::parallelism::{Parallelism, TensorScope};
+use crate::job::parallelism::{ContextExchange, Parallelism, TensorScope};
 use crate::job::task::Task;
 use crate::job::workload::{AttentionKernel, Checkpointing, Framework, LoraTarget, Workload};
 
@@ -40,6 +40,7 @@ pub(super) fn model_flops_per_step(job: &Job, attention: AttentionFlops) -> Flop
     writer.embedding();
     writer.stacks(a.layers);
     writer.head();
+    reference::count(&w, &mut ops);
     let micro_step: Flops = ops.iter().map(|op| op.flops * op.count).sum();
     micro_step * (w.grad_accum * job.parallelism.dp) as f64
 }
@@ -76,6 +77,8 @@ struct Stack {
     batch: f64,
     /// Positions of a sequence.
     seq: f64,
+    /// Ranks that have equal parts of each sequence.
+    cp: f64,
     /// Whether attention is causal.
     causal: bool,
     /// Positions of the encoder's output for cross-attention, if any.
@@ -83,25 +86,33 @@ struct Stack {
 }
 
 impl Stack {
-    fn only(a: &Architecture, w: &Workload) -> Self {
-        Self { batch: w.micro_batch as f64, seq: w.seq_len as f64, causal: a.causal(), cross: None }
+    fn only(a: &Architecture, w: &Workload, cp: f64) -> Self {
+        Self { cp, causal: a.causal(), ..Self::encoder(w) }
     }
 
     fn encoder(w: &Workload) -> Self {
-        Self { batch: w.micro_batch as f64, seq: w.seq_len as f64, causal: false, cross: None }
+        Self {
+            batch: w.micro_sequences() as f64,
+            seq: w.seq_len as f64,
+            cp: 1.0,
+            causal: false,
+            cross: None,
+        }
     }
 
     fn decoder_of_encoder_decoder(w: &Workload) -> Self {
         Self {
-            batch: w.micro_batch as f64,
+            batch: w.micro_sequences() as f64,
             seq: w.decoder_seq_len as f64,
+            cp: 1.0,
             causal: true,
             cross: Some(w.seq_len as f64),
         }
     }
 
+    /// Positions of one rank.
     fn tokens(&self) -> f64 {
-        self.batch * self.seq
+        self.batch * self.seq / self.cp
     }
 }
 
@@ -133,6 +144,11 @@ struct Writer<'a> {
     kv_width: f64,
     /// Degree by which sequence parallelism splits the work between tensor-parallel projections.
     tp_between: f64,
+    /// Context-parallel degree, and whether its ranks exchange keys and values round a ring.
+    cp: f64,
+    ring: bool,
+    /// Ranks among which experts are split.
+    ep: f64,
     /// Bytes of an activation.
     act: f64,
     frozen: bool,
@@ -161,6 +177,9 @@ impl<'a> Writer<'a> {
             tp_ffn: tp,
             kv_width: (p.kv_heads_of_rank(a) * a.head_dim) as f64,
             tp_between: if p.sequence_parallel { tp } else { 1.0 },
+            cp: p.cp as f64,
+            ring: p.context_exchange == ContextExchange::Ring,
+            ep: p.ep as f64,
             act: w.precision.bytes(),
             frozen: w.lora.is_some(),
             skips_pairs: w.attention == AttentionKernel::Flash,
@@ -291,7 +310,7 @@ impl<'a> Writer<'a> {
             self.layers(a.encoder_layers as f64, &Stack::encoder(w));
             self.layers(layers as f64, &Stack::decoder_of_encoder_decoder(w));
         } else {
-            self.layers(layers as f64, &Stack::only(a, w));
+            self.layers(layers as f64, &Stack::only(a, w, self.cp));
         }
     }
 
@@ -440,6 +459,10 @@ impl<'a> Writer<'a> {
     /// PyTorch's
     /// `FlopCounterMode` counts it so in `sdpa_backward_flop`). A query within a window of `window` positions has no more
     /// pairs than those.
+    ///
+    /// Context-parallel ranks have equal parts of the queries, and of the pairs. In a ring each block of keys and values has
+    /// kernels of its own, and its output is merged with that of those before: two read, one written (TransformerEngine,
+    /// `attention/dot_product_attention/context_parallel.py`, `flash_attn_fwd_out_correction`).
     fn attention_core(
         &mut self,
         count: f64,
@@ -453,21 +476,27 @@ impl<'a> Writer<'a> {
         let (q, kv) = (self.a.query_width() as f64 / tp, self.kv_width);
         let values = self.a.value_width() as f64 / tp;
         let counts_half = causal && self.attention_flops == AttentionFlops::Causal;
-        let pairs = stack.batch * stack.seq * context;
+        let pairs = stack.batch * stack.seq * context / stack.cp;
         // the first queries of a causal window see fewer positions than it has
         let counted = match window {
-            Some(window) if counts_half => stack.batch * window * (stack.seq - 0.5 * window),
-            Some(window) => stack.batch * stack.seq * window,
+            Some(window) if counts_half => {
+                stack.batch * window * (stack.seq - 0.5 * window) / stack.cp
+            }
+            Some(window) => stack.tokens() * window,
             None if counts_half => 0.5 * pairs,
             None => pairs,
         };
         let flops = 2.0 * counted * (q + values);
-        let ends = (2.0 * stack.tokens() * q + 2.0 * stack.batch * context * kv) * self.act;
+        let blocks = if self.ring { stack.cp } else { 1.0 };
+        let merged = (blocks - 1.0) * 3.0 * stack.tokens() * values;
+        let ends =
+            (2.0 * stack.tokens() * q + 2.0 * stack.batch * context * kv + merged) * self.act;
         let (backward, bytes, kernels) = match self.w.attention {
-            AttentionKernel::Flash => (2.5, ends, 1.0),
+            AttentionKernel::Flash => (2.5, ends, blocks),
             // scores are written, read and written by softmax, and read by the second product
             AttentionKernel::Eager => {
-                (2.0, ends + 4.0 * pairs * (self.a.heads as f64 / tp) * self.act, 4.0)
+                let scores = 4.0 * pairs * (self.a.heads as f64 / tp) * self.act;
+                (2.0, ends + scores, 4.0 * blocks)
             }
         };
         let recompute = full || self.w.checkpointing == Checkpointing::Selective;
@@ -511,7 +540,8 @@ impl<'a> Writer<'a> {
                     full,
                     Product::new(tokens, h, experts.count as f64),
                 );
-                (experts.top_k as f64, experts.count as f64)
+                // tokens come from all ranks, as many as go to them where the router is balanced
+                (experts.top_k as f64, experts.count as f64 / self.ep)
             }
             None => (1.0, 1.0),
         };
@@ -541,20 +571,22 @@ impl<'a> Writer<'a> {
             // the products' kernels are those of all experts
             self.dequantization(count, full, h, idle / self.act, 0.0);
             self.push(OpKind::ExpertWeights, Phase::Forward, count, 0.0, idle, 0.0);
-            self.push(OpKind::ExpertWeights, Phase::Backward, count, 0.0, 2.0 * idle, 0.0);
+            // for the gradients of the inputs and, where they are trained, of the weights
+            let backward = if self.frozen { idle } else { 2.0 * idle };
+            self.push(OpKind::ExpertWeights, Phase::Backward, count, 0.0, backward, 0.0);
         }
     }
 
     fn embedding(&mut self) {
-        let tokens = self.w.micro_positions() as f64;
+        let tokens = self.w.micro_positions() as f64 / self.cp;
         let h = self.a.hidden_size as f64;
         if let Some(image) = self.a.image {
-            let rows = self.w.micro_batch as f64 * image.patches() as f64;
+            let rows = self.w.micro_sequences() as f64 * image.patches() as f64;
             self.first_projection(rows, (image.channels * image.patch * image.patch) as f64, h);
         }
         if let Some(bins) = self.a.mel_bins {
             // two convolutions over three frames; the second halves the frames (Radford et al. 2022, section 2.2)
-            let rows = self.w.micro_batch as f64 * self.w.seq_len as f64;
+            let rows = self.w.micro_sequences() as f64 * self.w.seq_len as f64;
             self.first_projection(2.0 * rows, 3.0 * bins as f64, h);
             self.product(OpKind::PatchProjection, 1.0, false, Product::new(rows, 3.0 * h, h));
         }
@@ -578,10 +610,10 @@ impl<'a> Writer<'a> {
     fn head(&mut self) {
         let tp = self.tp_attention;
         let h = self.a.hidden_size as f64;
-        let sequences = self.w.micro_batch as f64;
+        let sequences = self.w.micro_sequences() as f64;
         let length =
             if self.a.family() == Family::T5 { self.w.decoder_seq_len } else { self.w.seq_len };
-        let tokens = sequences * length as f64;
+        let tokens = sequences * length as f64 / self.cp;
         if self.a.final_norm {
             self.elementwise(OpKind::FinalNorm, 1.0, false, tokens * h / self.tp_between, 2.0);
         }
@@ -700,6 +732,41 @@ mod tests {
         assert_eq!(counted("eager", AttentionFlops::Full), of_pairs(3.0 * 64.0));
     }
 
+    /// Four ranks have each a quarter of the work of sequences of 8, whatever the kernel, the window and the convention; model
+    /// FLOPs stay those of one. In a ring four kernels compute the attention, and three merges read two parts of the output
+    /// and write one: 2 · 2 positions, width 64, 2 B.
+    #[test]
+    fn context_parallel_ranks_share_the_positions() {
+        for (model, kernel) in [
+            ("family = 'llama'", "flash"),
+            ("family = 'mistral', window = 2, window_layers = 1", "flash"),
+            ("family = 'llama'", "eager"),
+        ] {
+            for convention in [AttentionFlops::Full, AttentionFlops::Causal] {
+                let alone = job(model, &format!("precision = 'bf16', attention = '{kernel}'"));
+                let mut split = alone.clone();
+                (split.parallelism.cp, split.system.gpus) = (4, 4);
+                let [one, quarter] = [&alone, &split].map(|job| Cost::count(job, convention));
+                assert_eq!(flops(&quarter, |_| true), flops(&one, |_| true) / 4.0, "{model}");
+                assert_eq!(quarter.model_flops_per_step, one.model_flops_per_step);
+                assert_eq!(quarter.hardware_per_step.flops, one.hardware_per_step.flops);
+            }
+        }
+        let mut ring = job("family = 'llama'", "precision = 'bf16'");
+        ring.parallelism.cp = 4;
+        let mut gathered = ring.clone();
+        gathered.parallelism.context_exchange = ContextExchange::AllGather;
+        let [ring, gathered] = [ring, gathered].map(|job| {
+            let core = |op: &Op| {
+                op.kind == OpKind::AttentionCore { causal: true } && op.phase == Phase::Forward
+            };
+            Cost::count(&job, AttentionFlops::Full).stages[0].per_step(core)
+        });
+        assert_eq!((ring.kernels, gathered.kernels), (3.0 * 4.0, 3.0));
+        let merged = 3.0 * 3.0 * (3.0 * 4.0 * 64.0 * 2.0);
+        assert_eq!(ring.bytes.value() - gathered.bytes.value(), merged);
+    }
+
     /// A layer of width 64 has projections of 64 × 64 (query, output), 64 × 32 (key, value) and 64 × 12 (gate, up, down):
     /// 14,592 weights. Each is read in 0.5 + (1 + 4 / 256) / 64 bytes and written in 2, in the forward pass, in its
     /// repetition and for the gradient of its input; seven matrices take three kernels each.
@@ -722,6 +789,22 @@ mod tests {
         let kept = format!("{lora}, quantization = 'fp8'");
         assert_eq!(expanded(&kept, Phase::Recompute), (0.0, 0.0));
         assert_eq!(expanded(&kept, Phase::Backward), (3.0 * 14_592.0 * 3.0, 3.0 * 7.0));
+    }
+
+    /// Of four experts of 3 · 64 · 12 weights, those of three are read beside the products, in bf16: once a pass where they
+    /// are frozen, twice in the backward pass where they are trained.
+    #[test]
+    fn frozen_experts_are_read_once_in_the_backward_pass() {
+        let read = |workload: &str, phase| {
+            let model = "family = 'mixtral', experts = 4, top_k = 2";
+            let cost = Cost::count(&job(model, workload), AttentionFlops::Full);
+            let experts = |op: &Op| op.kind == OpKind::ExpertWeights && op.phase == phase;
+            cost.stages[0].per_step(experts).bytes.value()
+        };
+        let idle = 3.0 * (3.0 * 3.0 * 64.0 * 12.0) * 2.0;
+        let (full, lora) = ("precision = 'bf16'", "precision = 'bf16', lora = { rank = 2 }");
+        assert_eq!([full, lora].map(|of| read(of, Phase::Forward)), [idle, idle]);
+        assert_eq!([full, lora].map(|of| read(of, Phase::Backward)), [2.0 * idle, idle]);
     }
 
     #[test]

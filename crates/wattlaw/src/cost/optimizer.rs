@@ -6,7 +6,7 @@ use crate::job::Job;
 use crate::job::model::Architecture;
 use crate::job::parallelism::TensorScope;
 use crate::job::task::Task;
-use crate::job::workload::{LoraTarget, Optimizer, StatePrecision};
+use crate::job::workload::{LoraTarget, Offload, Optimizer, StatePrecision};
 
 /// Tensors and elements (320 blocks of 65,536) per launch of a fused multi-tensor kernel.
 ///
@@ -18,7 +18,11 @@ const ELEMENTS_PER_LAUNCH: f64 = 320.0 * 65_536.0;
 pub(super) fn count(job: &Job, ledger: &mut Ledger) {
     let (w, p) = (&job.workload, &job.parallelism);
     let held = trained_parameters(job, ledger.stage);
-    let updated = if p.data.shards_optimizer() { held / p.shard_group as f64 } else { held };
+    let updated = if p.data.shards_optimizer() {
+        p.shard(held, trained_experts(job, ledger.stage))
+    } else {
+        held
+    };
     let weight = w.state_precision.bytes();
     // weights in 16 bits are computed with as they are
     let copied = w.state_precision == StatePrecision::Fp32 && w.precision.mixed();
@@ -29,6 +33,17 @@ pub(super) fn count(job: &Job, ledger: &mut Ledger) {
     let bytes = (3.0 + extra_numbers) * weight + 2.0 * states + copies;
     let launches = (tensors(&job.architecture) / p.pp as f64 / TENSORS_PER_LAUNCH)
         .max(updated / ELEMENTS_PER_LAUNCH);
+    if w.offload != Offload::None {
+        ledger.ops.push(Op {
+            kind: OpKind::HostUpdate { bytes: Bytes::new(updated * bytes) },
+            phase: Phase::Step,
+            count: 1.0,
+            flops: Flops::ZERO,
+            bytes: Bytes::ZERO,
+            kernels: 0.0,
+        });
+        return;
+    }
     ledger.ops.push(Op {
         kind: OpKind::Optimizer,
         phase: Phase::Step,
@@ -60,14 +75,33 @@ pub(crate) fn state_bytes(job: &Job, stage: u64) -> f64 {
     }
 }
 
-/// Input and output width of a feed-forward projection, all experts together; the mean of the layers.
-fn ffn_adapter_width(a: &Architecture) -> f64 {
+/// Input and output width of a feed-forward projection, all experts of a rank together; the mean of the layers.
+fn ffn_adapter_width(a: &Architecture, ep: u64) -> f64 {
     let of = |inner: u64| (a.hidden_size + inner) as f64;
     let Some(experts) = a.experts else { return of(a.ffn_size) };
     let shared = if experts.shared_ffn_size > 0 { of(experts.shared_ffn_size) } else { 0.0 };
-    let sparse = experts.count as f64 * of(a.ffn_size) + shared;
+    let sparse = (experts.count / ep) as f64 * of(a.ffn_size) + shared;
     let dense = experts.dense_layers as f64 * of(experts.dense_ffn_size);
     (a.expert_layers() as f64 * sparse + dense) / a.layers as f64
+}
+
+/// Of [`trained_parameters`], those of routed experts or of adapters on them, which fewer ranks hold with expert parallelism.
+pub(crate) fn trained_experts(job: &Job, stage: u64) -> f64 {
+    let (a, p) = (&job.architecture, &job.parallelism);
+    let (Some(lora), Some(experts)) = (&job.workload.lora, a.experts) else {
+        return if job.workload.lora.is_some() {
+            0.0
+        } else {
+            stage_parameters(job, stage).experts
+        };
+    };
+    let adapted = [LoraTarget::Gate, LoraTarget::Up, LoraTarget::Down]
+        .into_iter()
+        .filter(|target| lora.adapts(*target) && (a.gated_ffn || *target != LoraTarget::Gate))
+        .count();
+    let layers = p.stage_layers(a, stage) as f64 * a.expert_layers() as f64 / a.layers as f64;
+    let of_rank = (experts.count / p.ep) as f64 / p.tp as f64;
+    layers * of_rank * (adapted as u64 * lora.rank * (a.hidden_size + a.ffn_size)) as f64
 }
 
 /// Trained parameters of a stage on one tensor-parallel rank, before sharding among data-parallel ranks.
@@ -84,7 +118,7 @@ pub(crate) fn trained_parameters(job: &Job, stage: u64) -> f64 {
                 T::Output => (h + a.value_width()) as f64,
                 T::Key | T::Value => (h + kv) as f64,
                 T::Gate if !a.gated_ffn => 0.0,
-                T::Gate | T::Up | T::Down => ffn_adapter_width(a),
+                T::Gate | T::Up | T::Down => ffn_adapter_width(a, p.ep),
             };
             let adapted = |targets: &[LoraTarget]| -> f64 {
                 let adapted = targets.iter().filter(|t| lora.adapts(**t));
@@ -110,6 +144,8 @@ pub(crate) struct StageParameters {
     pub layers: f64,
     /// Final norms and position biases, which belong to no layer.
     pub beside_layers: f64,
+    /// Routed experts of [`Self::layers`], of one expert-parallel rank.
+    pub experts: f64,
     /// Projections of [`Self::layers`], which may be stored quantized; their biases, below 0.1 % of them, count too.
     pub projections: f64,
     /// The largest layer, which FSDP gathers whole.
@@ -136,6 +172,11 @@ impl StageParameters {
     /// Bytes of the largest layer as it is stored and gathered.
     pub(crate) fn largest_layer_bytes(&self, job: &Job) -> f64 {
         stored_bytes(job, self.largest_layer, self.largest_layer_projections)
+    }
+
+    /// Bytes of the routed experts as they are stored and gathered.
+    pub(crate) fn experts_bytes(&self, job: &Job) -> f64 {
+        stored_bytes(job, self.experts, self.experts)
     }
 
     /// FSDP's root unit: what no layer holds.
@@ -169,7 +210,10 @@ pub(crate) fn stage_parameters(job: &Job, stage: u64) -> StageParameters {
     let replicated = key_value * (share_of_rank - 1.0 / tp_attention);
     let norms = all.norm_per_layer as f64 / tp_attention;
     let attention = all.attention_per_layer as f64 / tp_attention + replicated;
-    let ffn = all.ffn_per_layer as f64 / tp;
+    // a rank holds its share of the routed experts
+    let experts_of_layer = a.routed_expert_parameters() as f64 / a.layers as f64 / tp;
+    let elsewhere = experts_of_layer * (p.ep - 1) as f64 / p.ep as f64;
+    let ffn = all.ffn_per_layer as f64 / tp - elsewhere;
     let plain_layers = p.stage_layers(a, stage) + a.encoder_layers;
     // the norm of cross-attention is the third of a decoder layer
     let (cross, cross_norm) = if all.cross_attention_per_layer > 0 {
@@ -198,6 +242,7 @@ pub(crate) fn stage_parameters(job: &Job, stage: u64) -> StageParameters {
         vocabulary: (embedding + head) as f64 / tp_attention,
         layers,
         beside_layers,
+        experts: decoders * (experts_of_layer - elsewhere),
         projections,
         largest_layer: attention + norms + ffn + cross + cross_norm,
         largest_layer_projections: attention + ffn + cross,
@@ -264,6 +309,36 @@ mod tests {
             experts = 2, shared_ffn_size = 8, dense_layers = 1, dense_ffn_size = 20";
         let down = 3 * (2 * 76 + 72) + 84;
         assert_eq!(trained(mixture, "", 1), f64::from(2 * (4 * 128 + down)));
+    }
+
+    /// Four experts of 3 · 64 · 12 weights in two layers, on two expert-parallel ranks: each holds half of them. Over four
+    /// ranks with FSDP a rank updates a quarter of all weights, whether the experts are split or not.
+    #[test]
+    fn expert_parallel_ranks_hold_their_experts() {
+        let model = "family = 'mixtral', layers = 2, hidden_size = 64, heads = 4, ffn_size = 12, vocab_size = 4, experts = 4";
+        let whole = job(model, "", "dp = 4", 4);
+        let split = job(model, "", "dp = 4, ep = 2", 4);
+        let experts = 2.0 * 4.0 * (3.0 * 64.0 * 12.0);
+        let [all, half] = [&whole, &split].map(|job| stage_parameters(job, 0));
+        assert_eq!((all.experts, half.experts), (experts, experts / 2.0));
+        assert_eq!(all.total() - half.total(), experts / 2.0);
+        assert_eq!(all.projections - half.projections, experts / 2.0);
+        assert_eq!(all.largest_layer - half.largest_layer, experts / 4.0);
+        assert_eq!(trained_parameters(&split, 0), half.total());
+        let updated = |strategy: &str, ep: u64| {
+            let job = job(model, "", &format!("strategy = '{strategy}', ep = {ep}"), 4);
+            let ledger = Ledger::for_stage(&job, 0, crate::cost::AttentionFlops::Full);
+            let op = ledger.ops.iter().find(|op| op.kind == OpKind::Optimizer).unwrap();
+            op.bytes.value() / 30.0
+        };
+        assert_eq!(updated("fsdp", 1), all.total() / 4.0);
+        assert_eq!(updated("fsdp", 2), all.total() / 4.0);
+        assert_eq!(updated("ddp", 2), half.total());
+        // adapters of rank 2 on the projections down of a rank's two experts of 64 and 12
+        let lora = ", lora = { rank = 2, targets = ['down'] }";
+        let adapted = job(model, lora, "dp = 4, ep = 2", 4);
+        assert_eq!(trained_parameters(&adapted, 0), f64::from(2 * 2 * 2 * 76));
+        assert_eq!(trained_experts(&adapted, 0), trained_parameters(&adapted, 0));
     }
 
     /// AdamW reads a gradient, reads and writes a weight and two moments, and writes the 16-bit copy of a 32-bit

@@ -63,7 +63,7 @@ impl fmt::Display for Family {
 }
 
 /// How positions enter, beside a relative bias; what a description says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PositionKind {
     /// A learned position embedding.
     Learned,

@@ -201,6 +201,40 @@ impl Quantization {
     }
 }
 
+/// What of a training is kept in the memory of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Offload {
+    /// Nothing.
+    None,
+    /// The optimizer's states, which the host's CPUs update (Ren et al. 2021, ZeRO-Offload).
+    Optimizer,
+    /// The parameters too, which each unit fetches before it computes (ZeRO's `offload_param`, FSDP's `CPUOffloadPolicy`).
+    Parameters,
+}
+
+words!(Offload, "offload": None = "none", Optimizer = "optimizer", Parameters = "parameters" | "params");
+
+/// What the training makes the model do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TrainingObjective {
+    /// Predict the data.
+    Likelihood,
+    /// Prefer one sequence of each pair to the other, against a frozen copy of the model (Rafailov et al. 2023, DPO).
+    Dpo,
+}
+
+words!(TrainingObjective, "training objective": Likelihood = "likelihood" | "sft" | "pretraining", Dpo = "dpo");
+
+impl TrainingObjective {
+    /// Sequences of one example.
+    pub const fn sequences_per_example(self) -> u64 {
+        match self {
+            Self::Likelihood => 1,
+            Self::Dpo => 2,
+        }
+    }
+}
+
 /// A linear projection that LoRA can adapt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // the variants are the usual names of the projections
@@ -284,7 +318,7 @@ pub enum Amount {
     Tokens(u64),
     /// Optimizer steps.
     Steps(u64),
-    /// Passes over examples of one sequence each.
+    /// Passes over examples of one sequence each, or of a pair with DPO.
     Epochs {
         /// Passes over the data; 2.5 is two and a half.
         epochs: f64,
@@ -306,7 +340,7 @@ pub struct Workload {
     pub decoder_seq_len: u64,
     /// Share of positions that are padding: computed, but no data.
     pub padding_share: f64,
-    /// Sequences per micro-batch of a data-parallel rank.
+    /// Sequences per micro-batch of a data-parallel rank; pairs of them with DPO.
     pub micro_batch: u64,
     /// Micro-batches summed before an optimizer step.
     pub grad_accum: u64,
@@ -326,6 +360,10 @@ pub struct Workload {
     pub state_precision: StatePrecision,
     /// Format of the frozen projections below adapters; embeddings, norms and head are stored as they are computed with.
     pub quantization: Quantization,
+    /// What the training makes the model do.
+    pub objective: TrainingObjective,
+    /// What is kept in the memory of the host.
+    pub offload: Offload,
     /// The software stack; the ledger takes the padding of the vocabulary, the precision of communicated gradients and
     /// what full checkpointing repeats from it.
     pub framework: Stack,
@@ -358,6 +396,8 @@ impl Workload {
             lora: self.lora.clone(),
             state_precision: Some(self.state_precision).filter(|p| *p != StatePrecision::Fp32),
             quantization: Some(self.quantization).filter(|q| *q != Quantization::None),
+            objective: Some(self.objective).filter(|of| *of != TrainingObjective::Likelihood),
+            offload: Some(self.offload).filter(|of| *of != Offload::None),
             framework: Some(self.framework.clone()).filter(|stack| *stack != Stack::UNKNOWN),
         }
     }
@@ -368,6 +408,8 @@ impl Workload {
             padding_share: Some(self.padding_share),
             state_precision: Some(self.state_precision),
             quantization: Some(self.quantization),
+            objective: Some(self.objective),
+            offload: Some(self.offload),
             framework: Some(self.framework.clone()),
             ..self.spec()
         };
@@ -381,7 +423,7 @@ impl Workload {
         spec
     }
 
-    /// Sequences of one optimizer step on `dp` ranks; the largest whole number where they are more.
+    /// Sequences, or pairs of them with DPO, of one optimizer step on `dp` ranks; the largest whole number where they are more.
     pub const fn global_batch(&self, dp: u64) -> u64 {
         self.micro_batch.saturating_mul(self.grad_accum).saturating_mul(dp)
     }
@@ -391,9 +433,14 @@ impl Workload {
         self.seq_len + self.decoder_seq_len
     }
 
+    /// Sequences one data-parallel rank computes in one micro-step.
+    pub(crate) const fn micro_sequences(&self) -> u64 {
+        self.micro_batch * self.objective.sequences_per_example()
+    }
+
     /// Positions one data-parallel rank computes in one micro-step.
     pub(crate) const fn micro_positions(&self) -> u64 {
-        self.micro_batch * self.positions_per_sequence()
+        self.micro_sequences() * self.positions_per_sequence()
     }
 
     /// Positions computed in one optimizer step by `dp` ranks, padding included.
@@ -418,7 +465,9 @@ impl Workload {
             Amount::Tokens(tokens) => tokens as f64 / (1.0 - self.padding_share),
             Amount::Steps(steps) => steps as f64 * self.positions_per_step(dp),
             Amount::Epochs { epochs, examples } => {
-                epochs * examples as f64 * self.positions_per_sequence() as f64
+                let of_example =
+                    self.objective.sequences_per_example() * self.positions_per_sequence();
+                epochs * examples as f64 * of_example as f64
             }
         }
     }

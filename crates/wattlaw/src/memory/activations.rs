@@ -105,13 +105,13 @@ pub(super) fn in_flight(job: &Job, stage: u64) -> f64 {
 /// Embedding: the pixels of images with their cast under autocast, its norm, if any, and the dropout mask.
 fn embedding(job: &Job, recipe: &Recipe) -> f64 {
     let keeping = LayerActivations::new(job, recipe);
-    let tokens = job.workload.micro_positions() as f64;
+    let tokens = job.micro_positions_of_rank();
     let h = job.architecture.hidden_size as f64;
     let norm = if job.architecture.embedding_norm { h * keeping.residual + 8.0 } else { 0.0 };
     let mask = if keeping.hidden_dropout() { h } else { 0.0 };
     let pixels = job.architecture.image.map_or(0.0, |image| {
         let cast = if recipe.autocasts(job) { keeping.act } else { 0.0 };
-        let numbers = job.workload.micro_batch * image.channels * image.size * image.size;
+        let numbers = job.workload.micro_sequences() * image.channels * image.size * image.size;
         numbers as f64 * (keeping.residual + cast)
     });
     pixels + tokens * (norm + mask) / keeping.between + beside_stacks(job, &keeping)
@@ -126,7 +126,7 @@ fn beside_stacks(job: &Job, keeping: &LayerActivations) -> f64 {
     }
     let h = a.hidden_size as f64;
     let (wide, statistics) = keeping.norm();
-    let encoded = (w.micro_batch * w.seq_len) as f64;
+    let encoded = (w.micro_sequences() * w.seq_len) as f64;
     let masks = if keeping.hidden_dropout() { w.micro_positions() as f64 * h } else { 0.0 };
     let biases = (a.heads * (w.seq_len * w.seq_len + w.decoder_seq_len * w.decoder_seq_len)) as f64
         * keeping.residual

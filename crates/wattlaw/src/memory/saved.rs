@@ -33,6 +33,8 @@ pub(super) fn attention_degree(p: &Parallelism) -> f64 {
 pub(super) struct LayerActivations<'a> {
     a: &'a Architecture,
     w: &'a Workload,
+    /// Context-parallel ranks.
+    cp: f64,
     /// Bytes per number of a product's inputs and outputs.
     pub act: f64,
     /// Bytes per number of the residual stream and the norms.
@@ -61,6 +63,7 @@ impl<'a> LayerActivations<'a> {
         Self {
             a,
             w,
+            cp: p.cp as f64,
             act,
             // autocast keeps the embedding and the norms in 32 bits, so sums with them are in 32 bits too
             residual: if copies { 4.0 } else { act },
@@ -93,9 +96,9 @@ impl<'a> LayerActivations<'a> {
         adapters * (width + lora.rank as f64) * self.act
     }
 
-    /// Positions of one micro-batch in a stack.
+    /// Positions of one rank and micro-batch in a stack.
     fn tokens(&self, stack: Stack) -> f64 {
-        self.w.micro_batch as f64 * self.context(stack)
+        self.w.micro_sequences() as f64 * self.context(stack) / self.cp
     }
 
     /// Positions that a stack's self-attention sees.

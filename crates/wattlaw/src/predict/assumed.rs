@@ -48,20 +48,22 @@ pub(super) fn impossible(
     power: Option<Interval>,
 ) -> Option<Warning> {
     let system = &job.system;
-    let machines = format!("{} × {}", job.parallelism.gpus(), system.accelerator.name);
+    let machines = || format!("{} × {}", job.parallelism.gpus(), system.accelerator.name);
     let too_fast = duration.zip(at_peak_s(job, cost)).filter(|(law, peak)| law.estimate < *peak);
     let most = most_power_w(system.power_limit.value(), system);
     let too_strong = power.filter(|law| law.estimate > most);
     let found = match (too_fast, too_strong) {
         (Some((law, peak)), _) => format!(
-            "the law's {} s is less than the {} s that {machines} need at peak",
+            "the law's {} s is less than the {} s that {} need at peak",
             plain(law.estimate),
-            plain(peak)
+            plain(peak),
+            machines()
         ),
         (None, Some(law)) => format!(
-            "the law's {} W is more than the {} W that {machines} and their hosts can draw",
+            "the law's {} W is more than the {} W that {} and their hosts can draw",
             plain(law.estimate),
-            plain(most)
+            plain(most),
+            machines()
         ),
         (None, None) => return None,
     };

@@ -12,7 +12,7 @@ use crate::job::catalog::Catalog;
 use crate::job::fields::fields;
 use crate::job::parallelism::{DataParallel, Strategy};
 use crate::job::workload::{Amount, Framework};
-use crate::job::{Job, JobSpec};
+use crate::job::{Job, JobSpec, Resolver};
 use crate::memory::{Memory, Recipe};
 
 /// Strategies from the least sharding to the most.
@@ -91,7 +91,7 @@ impl DefaultField {
     /// Whether a job has the field at all.
     const fn applies(self, job: &Job) -> bool {
         match self {
-            Self::Strategy => job.parallelism.dp > 1,
+            Self::Strategy => job.parallelism.replicas() > 1,
             Self::GpusPerNode => job.system.gpus > 1,
             Self::Network | Self::NetworkGbPerS => job.system.nodes() > 1,
             Self::MicroBatch
@@ -211,28 +211,49 @@ impl ChosenJob {
     /// # Errors
     /// As [`JobSpec::resolve`], except for an absent micro-batch.
     pub fn new(spec: &JobSpec, catalog: &Catalog) -> Result<Self> {
-        let open_batch = !spec.workload.states_micro_batch();
-        let split = &spec.parallelism;
-        let open_strategy = split.strategy.is_none() && split.shard_group.is_none();
-        if !open_batch && !open_strategy {
-            let job = spec.resolve(catalog)?;
-            return Ok(Self { defaults: defaults(spec, &job, catalog, &[])?, job });
-        }
-        // a single sequence divides every batch
-        let smallest = with(spec, None, open_batch.then_some(1)).resolve(catalog)?;
-        let strategies =
-            (open_strategy && smallest.parallelism.dp > 1).then(|| open_strategies(&smallest));
-        let batches = open_batch.then(|| open_batches(spec, &smallest));
-        let mut chosen = Vec::new();
-        if let Some(open) = &strategies {
-            chosen.push((DefaultField::Strategy, open.source));
-        }
-        if let Some(open) = &batches {
-            chosen.push((DefaultField::MicroBatch, open.source));
-        }
-        let job = first_that_fits(spec, strategies, batches, smallest, catalog)?;
+        let (job, chosen) = choose(spec, &mut |spec| spec.resolve(catalog))?;
         Ok(Self { defaults: defaults(spec, &job, catalog, &chosen)?, job })
     }
+
+    /// The job alone, of one of many descriptions.
+    ///
+    /// # Errors
+    /// As [`ChosenJob::new`].
+    pub fn job(spec: &JobSpec, resolver: &mut Resolver<'_>) -> Result<Job> {
+        Ok(choose(spec, &mut |spec| resolver.resolve(spec))?.0)
+    }
+}
+
+/// Resolves a description.
+type Resolve<'a> = dyn FnMut(&JobSpec) -> Result<Job> + 'a;
+
+/// A job with its open fields chosen, and which were chosen by what.
+fn choose(
+    spec: &JobSpec,
+    resolve: &mut Resolve<'_>,
+) -> Result<(Job, Vec<(DefaultField, DefaultSource)>)> {
+    let open_batch = !spec.workload.states_micro_batch();
+    let split = &spec.parallelism;
+    let open_strategy = split.strategy.is_none() && split.shard_group.is_none();
+    let mut chosen = Vec::new();
+    if !open_batch && !open_strategy {
+        return Ok((resolve(spec)?, chosen));
+    }
+    // a single sequence divides every batch
+    let smallest = resolve(&with(spec, None, open_batch.then_some(1)))?;
+    let strategies =
+        (open_strategy && smallest.parallelism.replicas() > 1).then(|| open_strategies(&smallest));
+    let batches = open_batch.then(|| open_batches(spec, &smallest));
+    if let Some(open) = &strategies {
+        chosen.push((DefaultField::Strategy, open.source));
+    }
+    if let Some(open) = &batches {
+        chosen.push((DefaultField::MicroBatch, open.source));
+    }
+    if chosen.is_empty() {
+        return Ok((smallest, chosen));
+    }
+    Ok((first_that_fits(spec, strategies, batches, smallest, resolve)?, chosen))
 }
 
 /// The job of the first strategy with which a micro-batch fits, with the first such micro-batch; else that of the last ones.
@@ -241,7 +262,7 @@ fn first_that_fits(
     strategies: Option<Open<DataParallel>>,
     batches: Option<Open<u64>>,
     smallest: Job,
-    catalog: &Catalog,
+    resolve: &mut Resolve<'_>,
 ) -> Result<Job> {
     fn every<T>(open: Option<Open<T>>) -> Vec<Option<T>> {
         open.map_or_else(|| vec![None], |open| open.values.into_iter().map(Some).collect())
@@ -250,7 +271,7 @@ fn first_that_fits(
     let mut job = smallest;
     for strategy in every(strategies) {
         for batch in &batches {
-            let tried = with(spec, strategy, *batch).resolve(catalog)?;
+            let tried = resolve(&with(spec, strategy, *batch))?;
             // a framework may not have the strategy
             let Ok(recipe) = Recipe::for_job(&tried) else { continue };
             if Memory::with_recipe(&tried, &recipe).fits_with_room() {

@@ -1,6 +1,6 @@
 //! The estimate of a calibration's law for a job, whichever kind of law it holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
@@ -13,10 +13,13 @@ use crate::calibration::{Calibration, Laws, Outside, ScalingLaws, near_the_edge}
 use crate::cost::Cost;
 use crate::job::Job;
 use crate::job::parallelism::StrategyKind;
+use crate::job::system::NetworkKind;
+use crate::job::workload::Stack;
 use crate::law::roofline::clock::{MIN_CLOCK_SHARE, PowerLimit};
 use crate::law::roofline::terms::Terms;
 use crate::law::roofline::{
-    Answer, EnergyParts, Groups, Level, LocalEstimate, Parts, TimeParts, Workspace,
+    Answer, EnergyParts, Groups, Level, LocalEstimate, Parts, RooflineFit, TimeParts, Workspace,
+    chip,
 };
 use crate::stats::inference::Reference;
 
@@ -89,13 +92,21 @@ pub(super) struct LawEstimate {
 #[derive(Debug)]
 pub(super) struct Answers<'a> {
     calibration: &'a Calibration,
-    by_groups: BTreeMap<Groups, Answer<'a>>,
+    /// Kinds of strategy of the fitted runs.
+    strategies: Vec<StrategyKind>,
+    /// By software, chip and network: what [`Groups`] are made of, looked up without making them.
+    by_groups: HashMap<Stack, HashMap<String, BTreeMap<NetworkKind, Answer<'a>>>>,
     workspace: Workspace,
 }
 
 impl<'a> Answers<'a> {
     pub(super) fn new(calibration: &'a Calibration) -> Self {
-        Self { calibration, by_groups: BTreeMap::new(), workspace: Workspace::default() }
+        Self {
+            calibration,
+            strategies: calibration.strategies(),
+            by_groups: HashMap::new(),
+            workspace: Workspace::default(),
+        }
     }
 
     pub(super) const fn calibration(&self) -> &'a Calibration {
@@ -117,13 +128,36 @@ impl<'a> Answers<'a> {
         match &self.calibration.law {
             Laws::Scaling(laws) => scaling(job, self.calibration, laws, level),
             Laws::Roofline(law) => {
-                let groups = Groups::for_job(job);
-                let answer =
-                    self.by_groups.entry(groups).or_insert_with_key(|groups| law.answer(groups));
-                roofline(job, cost, self.calibration, answer, &mut self.workspace, outside, level)
+                let answer = of_groups(&mut self.by_groups, law, job);
+                let mut estimate = roofline(
+                    job,
+                    cost,
+                    self.calibration,
+                    answer,
+                    &mut self.workspace,
+                    outside,
+                    level,
+                )?;
+                estimate.warnings.extend(unseen_strategy(job, self.calibration, &self.strategies));
+                Ok(estimate)
             }
         }
     }
+}
+
+/// The law of a job's groups, made where the map has none.
+fn of_groups<'a, 'm>(
+    by_groups: &'m mut HashMap<Stack, HashMap<String, BTreeMap<NetworkKind, Answer<'a>>>>,
+    law: &'a RooflineFit,
+    job: &Job,
+) -> &'m Answer<'a> {
+    let stack = &job.workload.framework;
+    let by_chip = by_groups.entry(stack.clone()).or_default();
+    by_chip
+        .entry(chip::name(&job.system.accelerator).to_owned())
+        .or_default()
+        .entry(job.system.network_kind)
+        .or_insert_with(|| law.answer(&Groups::for_job(job)))
 }
 
 fn scaling(
@@ -211,8 +245,6 @@ fn roofline(
         correlation: None,
     };
     let half = Reference::Normal.half_width(level)?;
-    let mut warnings = Vec::new();
-    warnings.extend(unseen_strategy(job, calibration));
     Ok(LawEstimate {
         energy: ByScope::Any(of_gpus.by_scope(&job.system, level)?),
         duration_s: Some(Interval::from_log(estimate.log_time, half * time_sd)),
@@ -224,7 +256,7 @@ fn roofline(
             discrepancy: [discrepancy[0], discrepancy[0] * discrepancy[1]],
         },
         power_limit: Some(limit),
-        warnings,
+        warnings: Vec::new(),
         support: Support { nearness, unseen: answer.unseen.clone() },
     })
 }
@@ -244,9 +276,8 @@ pub(crate) fn distance_variances(outside: &[Outside]) -> [f64; 2] {
 const DISTANCES: [f64; 7] = [1.0, 2.0, 4.0, 8.0, 16.0, 64.0, 256.0];
 
 /// A warning for a law without fitted runs of the job's strategy.
-fn unseen_strategy(job: &Job, calibration: &Calibration) -> Option<Warning> {
+fn unseen_strategy(job: &Job, calibration: &Calibration, seen: &[StrategyKind]) -> Option<Warning> {
     let strategy = job.parallelism.strategy().kind();
-    let seen = calibration.strategies();
     // one GPU communicates with none; sharding of states alone costs what the ledger counts
     if seen.contains(&strategy) || strategy == StrategyKind::Baseline || strategy.is_sharded() {
         return None;

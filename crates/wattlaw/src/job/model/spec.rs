@@ -11,7 +11,7 @@ use crate::base::error::{Error, Result};
 use crate::base::words::overlay;
 
 /// A model as a job file, a flag or the catalogue describes it; absent fields take the model type's default.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
     /// A preset of the catalogue to start from, or a name for the shape below.

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Amount, AttentionKernel, Checkpointing, Lora, LoraTarget, Optimizer, Precision, Quantization,
-    Stack, StatePrecision, Workload,
+    Amount, AttentionKernel, Checkpointing, Lora, LoraTarget, Offload, Optimizer, Precision,
+    Quantization, Stack, StatePrecision, TrainingObjective, Workload,
 };
 use crate::base::amount::Count;
 use crate::base::error::{Error, Result};
@@ -54,6 +54,10 @@ pub struct WorkloadSpec {
     pub state_precision: Option<StatePrecision>,
     /// Format of the frozen projections below adapters; none when absent.
     pub quantization: Option<Quantization>,
+    /// What the training makes the model do: `likelihood` when absent, or `dpo`.
+    pub objective: Option<TrainingObjective>,
+    /// What is kept in the memory of the host: `none` when absent, `optimizer` or `parameters`.
+    pub offload: Option<Offload>,
     /// The software stack, and the program within it, such as `accelerate` or `megatron/nemo-2024`; unknown when
     /// absent.
     pub framework: Option<Stack>,
@@ -75,7 +79,7 @@ impl WorkloadSpec {
         self.without_overridden_batch(&mut base);
         overlay!(WorkloadSpec, self over base: tokens, steps, epochs, examples, seq_len, decoder_seq_len,
             padding_share, micro_batch, grad_accum, global_batch, precision, optimizer, checkpointing, attention, task,
-            labels, lora, state_precision, quantization, framework)
+            labels, lora, state_precision, quantization, objective, offload, framework)
     }
 
     /// Checks the description against the architecture it trains and fills in defaults; `precision` is the default
@@ -145,6 +149,8 @@ impl WorkloadSpec {
             lora: self.lora(architecture)?,
             state_precision: self.state_precision(precision)?,
             quantization: self.quantization()?,
+            objective: self.objective(architecture)?,
+            offload: self.offload()?,
             framework: self.framework.clone().unwrap_or(Stack::UNKNOWN),
         })
     }
@@ -189,6 +195,37 @@ impl WorkloadSpec {
             ));
         }
         Ok(format)
+    }
+
+    /// Preferences are of texts that one decoder continues.
+    fn objective(
+        &self,
+        architecture: &crate::job::model::Architecture,
+    ) -> Result<TrainingObjective> {
+        let objective = self.objective.unwrap_or(TrainingObjective::Likelihood);
+        let decodes =
+            self.task(architecture)? == Task::CausalLm && architecture.encoder_layers == 0;
+        if objective == TrainingObjective::Dpo && !decodes {
+            return Err(Error::invalid(
+                "objective",
+                objective,
+                "preferences are counted for decoders with task causal-lm",
+            ));
+        }
+        Ok(objective)
+    }
+
+    /// The host updates element by element.
+    fn offload(&self) -> Result<Offload> {
+        let offload = self.offload.unwrap_or(Offload::None);
+        if offload != Offload::None && self.optimizer()? == Optimizer::Muon {
+            return Err(Error::invalid(
+                "offload",
+                offload,
+                "muon's products are not counted on the host; use none or another optimizer",
+            ));
+        }
+        Ok(offload)
     }
 
     fn amount(&self) -> Result<Amount> {
