@@ -12,6 +12,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 CRATES = HERE.parent.parent / "crates"
+PYTHON = HERE.parent.parent / "bindings/python/Cargo.toml"
 
 # lane, from the left, and what is in the room
 FOLDERS = {
@@ -30,6 +31,7 @@ FOLDERS = {
     "base": (1, "units, errors, text formats"),
 }
 PROGRAMS = {
+    "wattlaw-python": (0, "the Python package"),
     "wattlaw-cli": (0, "the program: flags, commands, tables"),
     "nvml-mock": (2, "NVIDIA's library in tests"),
     "page": (1, "the library in a browser"),
@@ -62,6 +64,8 @@ def crate_imports():
     for file in [*sorted(CRATES.glob("*/Cargo.toml")), CRATES.parent / "page/Cargo.toml"]:
         names = tomllib.loads(file.read_text())["dependencies"]
         found[file.parent.name] = {name for name in names if (CRATES / name).is_dir()}
+    names = tomllib.loads(PYTHON.read_text())["dependencies"]
+    found["wattlaw-python"] = {name for name in names if (CRATES / name).is_dir()}
     return found
 
 
@@ -105,9 +109,9 @@ def main():
     level = levels(folders)
     top = 254
     place = {name: (LANES[lane], top + 34 + (max(level.values()) - level[name]) * STEP) for name, (lane, _) in FOLDERS.items()}
-    rows = {"wattlaw-cli": 10, "nvml-mock": 10, "page": 10}
-    rows |= dict.fromkeys(["wattlaw-import", "wattlaw-launch", "wattlaw-meter"], 94 + STEP)
-    place |= {name: (LANES[lane], rows.get(name, 94)) for name, (lane, _) in PROGRAMS.items()}
+    rows = {"wattlaw-python": 10, "page": 10, "nvml-mock": 10, "wattlaw-cli": 68}
+    rows |= dict.fromkeys(["wattlaw-import", "wattlaw-launch", "wattlaw-meter"], 126 + STEP)
+    place |= {name: (LANES[lane], rows.get(name, 126)) for name, (lane, _) in PROGRAMS.items()}
     bottom = top + 34 + max(level.values()) * STEP + HEIGHT + 14
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 960 {bottom + 10}" font-family="sans-serif" font-size="14" fill="#111111">',

@@ -21,7 +21,7 @@ use wattlaw::predict::{ChosenJob, Estimator, Interval, Intervals};
 const MIN_ROWS: usize = 4096;
 
 /// Rows that are predicted at once: memory and the time to Ctrl-C are bounded by them.
-pub const MAX_ROWS: usize = 1 << 16;
+pub const MAX_ROWS: usize = 1 << 15;
 
 /// What the rows of a table are asked.
 #[derive(Debug)]

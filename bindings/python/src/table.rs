@@ -107,7 +107,7 @@ impl PredictedTable {
         Ok(PyRecordBatchReader::new(Box::new(self.take()?)))
     }
 
-    /// All rows. Ctrl-C is looked at after each slice of 65,536 rows.
+    /// All rows. Ctrl-C is looked at after each slice of 32,768 rows.
     fn whole(&self, py: Python<'_>) -> PyResult<PyTable> {
         let mut predicted = self.take()?;
         let schema = predicted.schema();

@@ -159,6 +159,7 @@ fn arguments(job: &Job) -> Result<String> {
         let modules = hugging_face::modules(job, crate::Launcher::Accelerate)?;
         text +=
             &format!("use_peft: true\nlora_r: {}\nlora_target_modules: [{modules}]\n", lora.rank);
+        text += if work.dora { "use_dora: true\n" } else { "" };
     }
     Ok(text)
 }

@@ -90,6 +90,7 @@ fn text(job: &Job) -> Result<String> {
             "adapter: {adapter}\n{loaded}lora_r: {0}\nlora_alpha: {0}\nlora_target_modules: [{modules}]\n",
             lora.rank
         );
+        text += if work.dora { "peft_use_dora: true\n" } else { "" };
     }
     Ok(text)
 }

@@ -109,6 +109,13 @@ pub(crate) fn check(job: &Job, launcher: Launcher) -> Result<()> {
     if let Some(lora) = &work.lora {
         refuse("lora_rank", &lora.rank.to_string(), &[Accelerate, Axolotl])?;
     }
+    // their files name modules, or a packing without a length
+    if work.frozen_layers > 0 {
+        refuse("frozen_layers", &work.frozen_layers.to_string(), &[])?;
+    }
+    if let Some(length) = work.document_len {
+        refuse("document_len", &length.to_string(), &[])?;
+    }
     let objective: &[Launcher] = match work.objective {
         TrainingObjective::Likelihood => &ALL,
         TrainingObjective::Dpo => &[Axolotl],

@@ -70,7 +70,7 @@ def arguments(path):
     from transformers import TrainingArguments
 
     known = {field.name for field in fields(TrainingArguments)}
-    known |= {"max_length", "attn_implementation", "use_peft", "lora_r", "lora_target_modules"}
+    known |= {"max_length", "attn_implementation", "use_peft", "lora_r", "lora_target_modules", "use_dora"}
     unknown = set(yaml.safe_load(path.read_text())) - known
     assert not unknown, unknown
 

@@ -320,6 +320,29 @@ mod tests {
         assert_eq!(of("none", "zero2", 2), [2.0, 1.0, 6.0, 0.0].map(|of| of * weights));
     }
 
+    /// Three of four layers are frozen: their activations are not kept, and their weights have neither gradients nor states.
+    #[test]
+    fn frozen_layers_keep_weights_alone() {
+        let of = |frozen: u64| {
+            let text = format!(
+                "model = {{ family = 'llama', layers = 4, hidden_size = 64, heads = 4, ffn_size = 12, vocab_size = 128 }}
+                 workload = {{ steps = 1, seq_len = 8, micro_batch = 1, precision = 'bf16', framework = 'megatron',
+                               frozen_layers = {frozen} }}
+                 system = {{ gpu = 'a100-sxm4-80gb' }}"
+            );
+            let job = job(&text);
+            let kept = super::activations::count(&job, 0, &Recipe::MEGATRON);
+            let memory = Memory::for_job(&job);
+            (kept.layers, memory.weights, memory.optimizer.value(), memory.gradients.value())
+        };
+        let (all, weights, ..) = of(0);
+        let (kept, same, optimizer, gradients) = of(3);
+        assert_eq!((kept * 4.0, same), (all, weights));
+        // one layer, the final norm and the output projection
+        let trained = f64::from(4 * 64 * 64 + 3 * 64 * 12 + 2 * 64 + 64 + 128 * 64);
+        assert_eq!((optimizer, gradients), (12.0 * trained, 4.0 * trained));
+    }
+
     /// Two context-parallel ranks have each half of a layer's activations. A ring holds two blocks of keys and values of half the
     /// sequence and their gradients; gathered, those of all 2,048 positions: 4 sequences, 2 · 6144 / 8 numbers of 2 B.
     #[test]

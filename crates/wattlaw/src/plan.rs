@@ -80,9 +80,6 @@ pub const POWER_LIMITS: [f64; 7] = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4];
 /// Power limits that are tried at most.
 const MAX_POWER_LIMITS: usize = 1000;
 
-/// Configurations that a search decides at most.
-const MAX_CONFIGURATIONS: u128 = 1_000_000_000;
-
 impl Request {
     /// A plan of the least energy of accelerators, on the job's own machines.
     pub fn new(spec: JobSpec) -> Self {
@@ -206,7 +203,6 @@ pub fn plan(
     request.limits.check()?;
     request.check_power_limits()?;
     let space = Space::new(request, catalog, law)?;
-    check_size(space.size())?;
     let found = search::run(request, &space, watch);
     let Some(best) = found.best.first().copied() else {
         let enough = if found.is_short_of_memory() {
@@ -219,19 +215,6 @@ pub fn plan(
     let one_more =
         (!found.stopped).then(|| OneMore::new(request, catalog, law, &space, &found, &best, watch));
     answer(request, &space, calibration, found, best, one_more)
-}
-
-fn check_size(size: u128) -> Result<()> {
-    if size > MAX_CONFIGURATIONS {
-        return Err(Error::invalid(
-            "the space of plans",
-            format!("{size} configurations"),
-            format!(
-                "at most {MAX_CONFIGURATIONS} are searched; give fewer accelerators or counts, or keep some choices (--keep)"
-            ),
-        ));
-    }
-    Ok(())
 }
 
 /// The answer from what was found.
@@ -273,18 +256,4 @@ fn answer(
         stopped: found.stopped,
         global_batch: space.global_batch,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_space_of_a_million_millions_is_refused_with_its_size() {
-        assert!(check_size(MAX_CONFIGURATIONS).is_ok());
-        let error = check_size(1_000_000_000_000).unwrap_err().to_string();
-        assert!(
-            error.starts_with("the space of plans is 1000000000000 configurations, but at most")
-        );
-    }
 }

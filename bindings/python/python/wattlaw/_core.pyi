@@ -130,7 +130,7 @@ class PredictedTable:
     def stream(self) -> Any:
         """The stream, predicted as its consumer reads it."""
     def whole(self) -> Any:
-        """All rows. Ctrl-C is looked at after each slice of 65,536 rows."""
+        """All rows. Ctrl-C is looked at after each slice of 32,768 rows."""
 
 @final
 class Plans:

@@ -17,7 +17,7 @@ class Calibration:
 
     >>> import wattlaw as wl
     >>> wl.Calibration().name
-    'any-gpu-2026'
+    'wattlaw-2026'
     """
 
     _inner: _core.Calibration

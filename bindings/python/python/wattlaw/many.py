@@ -50,7 +50,7 @@ def predict_many(
     empty cell, or a null, leaves its field open, and what stays open is chosen as :func:`wattlaw.predict` chooses it.
 
     Rows are predicted on all cores and without the interpreter's lock. A ``pyarrow.RecordBatchReader`` gives a reader, whose rows are
-    predicted as they are read, in the memory of 65,536 rows.
+    predicted as they are read, in the memory of 32,768 rows.
 
     Args:
         table: a table of pandas, Polars or pyarrow, a ``pyarrow.RecordBatchReader``, or any object with ``__arrow_c_stream__`` or

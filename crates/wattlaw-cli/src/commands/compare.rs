@@ -14,7 +14,7 @@ use crate::failure::Done;
 use crate::flags::charts::ChartFlags;
 use crate::flags::job::{Alternatives, described, take_this_machine, warn};
 use crate::format::Format;
-use crate::page::{Page, tradeoff};
+use crate::html::{Page, tradeoff};
 use crate::parse::level;
 use crate::planned;
 use crate::{files, render};

@@ -26,7 +26,7 @@ use crate::failure::{Done, Failure};
 use crate::flags::charts::ChartFlags;
 use crate::flags::job::{JobFlags, described, warn};
 use crate::format::Format;
-use crate::page::{Page, tradeoff};
+use crate::html::{Page, tradeoff};
 use crate::parse::{energy, level, long_time, mass, number, whole};
 use crate::planned;
 use crate::{files, render};

@@ -50,7 +50,7 @@ const FLAG_NAMES: [(&str, &str); 2] =
     [("power_limit_w", "power-limit"), ("carbon_g_per_kwh", "carbon-intensity")];
 
 /// Fields that the short help (`-h`) omits.
-const RARE: [&str; 46] = [
+const RARE: [&str; 49] = [
     "shared_ffn_size",
     "dense_layers",
     "dense_ffn_size",
@@ -88,6 +88,9 @@ const RARE: [&str; 46] = [
     "state_precision",
     "quantization",
     "objective",
+    "dora",
+    "frozen_layers",
+    "document_len",
     "offload",
     "framework",
     "partition",

@@ -194,8 +194,8 @@ fn adapters(reader: &mut Reader<'_>) -> Result<()> {
         }
     }
     reader.ignore(&["lora_target_modules", "lora_target_linear"]);
+    reader.dora("peft_use_dora")?;
     reader.unmodelled_if_on(&[
-        ("peft_use_dora", "DoRA's magnitudes are not counted"),
         ("peft_layers_to_transform", "adapters are counted in every layer"),
         ("lora_modules_to_save", "these modules are counted as frozen"),
     ]);

@@ -107,8 +107,8 @@ fn adapters(reader: &mut Reader<'_>) -> Result<()> {
             if !reader.states("lora_targets") {
                 reader.default("lora_targets", "q k v o gate up down", "lora_target");
             }
+            reader.dora("use_dora")?;
             reader.unmodelled_if_on(&[
-                ("use_dora", "DoRA's magnitudes are not counted"),
                 ("additional_target", "these modules are counted as frozen"),
                 ("create_new_adapter", "a merged adapter is not counted"),
             ]);

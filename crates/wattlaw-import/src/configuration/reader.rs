@@ -226,6 +226,17 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// States that adapted weights have magnitudes, where a key is true.
+    ///
+    /// # Errors
+    /// As [`Reader::flag`].
+    pub(super) fn dora(&mut self, key: &str) -> Result<()> {
+        if self.flag(key)? == Some(true) {
+            self.state("dora", true, key);
+        }
+        Ok(())
+    }
+
     /// States that FSDP keeps its shards on the host, where a key is true.
     ///
     /// # Errors

@@ -87,7 +87,7 @@ fn model(reader: &mut Reader<'_>, component: &str, key: &str) -> Result<()> {
         reader.state("quantization", "nf4", key);
     }
     if kind.ends_with("dora") {
-        reader.unmodelled(key, "DoRA's magnitudes are not counted");
+        reader.state("dora", true, key);
     }
     if kind.is_empty() {
         return Ok(());

@@ -113,6 +113,9 @@ fn every_field_goes_there_and_back() {
         lora = { rank = 8, targets = ['q', 'up'] }
         state_precision = 'bf16'
         quantization = 'nf4'
+        frozen_layers = 1
+        dora = true
+        document_len = 64
         objective = 'dpo'
         offload = 'optimizer'
         framework = 'megatron/nemo-2024'

@@ -8,7 +8,7 @@
 
 use super::collective::{Collective, CollectiveKind, CollectiveRole, Span};
 use super::layers::repeats_last_product;
-use super::optimizer::{stage_parameters, trained_experts, trained_parameters};
+use super::optimizer::{frozen_parameters, stage_parameters, trained_experts, trained_parameters};
 use super::{Ledger, Op, OpKind, Phase};
 use crate::base::units::{Bytes, Flops};
 use crate::job::Job;
@@ -47,7 +47,7 @@ const fn span_between_stages(job: &Job, from: u64, to: u64) -> Span {
 
 /// GPUs in one node of a group of `ranks` GPUs `stride` apart.
 fn ranks_per_node(job: &Job, ranks: u64, stride: u64) -> u64 {
-    (job.system.gpus_per_node / stride).clamp(1, ranks)
+    (job.system.gpus_per_node / stride).clamp(1, ranks.max(1))
 }
 
 fn push(ledger: &mut Ledger, phase: Phase, count: f64, collective: Collective) {
@@ -89,16 +89,20 @@ fn tensor(job: &Job, ledger: &mut Ledger) {
     for (layers, of_layer, seq) in
         [(encoder, per_layer, w.seq_len as f64), (decoder, per_layer + cross, decoder_seq)]
     {
+        let frozen = if layers > 0.0 { w.frozen_layers as f64 } else { 0.0 };
         let count = layers * of_layer;
+        // frozen layers are passed forward alone
+        let trained_layers = layers - frozen;
+        let trained = trained_layers * of_layer;
         let buffer = Bytes::new(sequences * seq * per_token);
         // the exchange after the last product of a layer is not repeated where the product is not
         let recompute = match w.checkpointing {
-            Checkpointing::Full if repeats_last_product(a, w) => count,
-            Checkpointing::Full => count - layers,
+            Checkpointing::Full if repeats_last_product(a, w) => trained,
+            Checkpointing::Full => trained - trained_layers,
             Checkpointing::Selective | Checkpointing::None => 0.0,
         };
         for (phase, count) in
-            [(Phase::Forward, count), (Phase::Recompute, recompute), (Phase::Backward, count)]
+            [(Phase::Forward, count), (Phase::Recompute, recompute), (Phase::Backward, trained)]
         {
             all_reduce(
                 job,
@@ -183,6 +187,7 @@ fn context(job: &Job, ledger: &mut Ledger) {
         return;
     }
     let layers = p.stage_layers(a, ledger.stage) as f64;
+    let trained = layers - w.frozen_layers as f64;
     let whole = Bytes::new(keys_and_values(job) * w.precision.bytes());
     let span = span(job, p.cp, p.tp);
     let collective = |kind, buffer, ranks, ranks_per_node| Collective {
@@ -195,7 +200,7 @@ fn context(job: &Job, ledger: &mut Ledger) {
     };
     let again = match w.checkpointing {
         Checkpointing::None => 0.0,
-        Checkpointing::Selective | Checkpointing::Full => layers,
+        Checkpointing::Selective | Checkpointing::Full => trained,
     };
     match p.context_exchange {
         ContextExchange::Ring => {
@@ -203,7 +208,7 @@ fn context(job: &Job, ledger: &mut Ledger) {
             let send = collective(CollectiveKind::Send, whole / cp, 2, 1);
             push(ledger, Phase::Forward, layers * (cp - 1.0), send);
             push(ledger, Phase::Recompute, again * (cp - 1.0), send);
-            push(ledger, Phase::Backward, layers * (2.0 * cp - 1.0), send);
+            push(ledger, Phase::Backward, trained * (2.0 * cp - 1.0), send);
         }
         ContextExchange::AllGather => {
             let in_node = ranks_per_node(job, p.cp, p.tp);
@@ -211,8 +216,8 @@ fn context(job: &Job, ledger: &mut Ledger) {
             let scatter = collective(CollectiveKind::ReduceScatter, whole, p.cp, in_node);
             push(ledger, Phase::Forward, layers, gather);
             push(ledger, Phase::Recompute, again, gather);
-            push(ledger, Phase::Backward, layers, gather);
-            push(ledger, Phase::Backward, layers, scatter);
+            push(ledger, Phase::Backward, trained, gather);
+            push(ledger, Phase::Backward, trained, scatter);
         }
     }
 }
@@ -224,7 +229,8 @@ fn experts(job: &Job, ledger: &mut Ledger) {
     let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
     let Some(mixture) = a.experts.filter(|_| p.ep > 1) else { return };
     let layers = p.stage_layers(a, ledger.stage) as f64;
-    let sparse = layers * a.expert_layers() as f64 / a.layers as f64;
+    let share = a.expert_layers() as f64 / a.layers as f64;
+    let (sparse, trained) = (layers * share, (layers - w.frozen_layers as f64) * share);
     let split = if p.sequence_parallel { p.tp as f64 } else { 1.0 };
     let tokens = job.micro_positions_of_rank() * mixture.top_k as f64 / split;
     let exchange = Collective {
@@ -235,10 +241,10 @@ fn experts(job: &Job, ledger: &mut Ledger) {
         ranks_per_node: ranks_per_node(job, p.ep, p.tp),
         span: span(job, p.ep, p.tp),
     };
-    let again = if w.checkpointing == Checkpointing::Full { sparse } else { 0.0 };
+    let again = if w.checkpointing == Checkpointing::Full { trained } else { 0.0 };
     push(ledger, Phase::Forward, 2.0 * sparse, exchange);
     push(ledger, Phase::Recompute, 2.0 * again, exchange);
-    push(ledger, Phase::Backward, 2.0 * sparse, exchange);
+    push(ledger, Phase::Backward, 2.0 * trained, exchange);
 }
 
 /// Numbers in the keys and values of a layer that a tensor-parallel rank holds, of whole sequences of a micro-batch.
@@ -409,8 +415,11 @@ fn data(job: &Job, ledger: &mut Ledger) {
         }
         DataParallel::Fsdp | DataParallel::Hsdp => {
             let layers = (p.stage_layers(a, ledger.stage) + a.encoder_layers) as f64;
-            // adapters are in the layers; without them all parameters of the root are trained
-            let trained_root = if w.lora.is_some() { 0.0 } else { held.root() };
+            let trained_layers = layers - w.frozen_layers as f64;
+            // adapters are in the layers; without them all parameters of the root are trained, but for a frozen embedding
+            let of_layers = (held.layers - held.beside_layers) * w.frozen_layers as f64 / layers;
+            let embedding = frozen_parameters(job, &held) - of_layers;
+            let trained_root = if w.lora.is_some() { 0.0 } else { held.root() - embedding };
             let scatter =
                 |split, parameters| reduce(CollectiveKind::ReduceScatter, split, parameters);
             // the root keeps its parameters from the forward pass, since the backward pass begins with them
@@ -423,8 +432,9 @@ fn data(job: &Job, ledger: &mut Ledger) {
                 // the layers of an encoder and of a decoder differ; their mean has the bytes of all
                 let of_layer = gather_bytes(split, 1.0, bytes / layers);
                 push(ledger, Phase::Forward, layers, of_layer);
-                push(ledger, Phase::Backward, layers, of_layer);
-                push(ledger, Phase::Backward, layers, scatter(split, trained / layers));
+                push(ledger, Phase::Backward, trained_layers, of_layer);
+                let of_layer = scatter(split, trained / trained_layers);
+                push(ledger, Phase::Backward, trained_layers, of_layer);
             }
             let replicas = p.replicas() / p.shard_group;
             if replicas > 1 {

@@ -23,6 +23,8 @@ pub enum OpKind {
     Dequantization,
     /// Low-rank products of a LoRA adapter.
     Adapter,
+    /// Norms of adapted weights, and their magnitudes on the outputs (DoRA).
+    Magnitude,
     /// Rotary position embedding.
     Rotary,
     /// Scores, softmax and weighted values, of self-attention and cross-attention.
@@ -101,6 +103,7 @@ impl OpKind {
             | Self::Norm
             | Self::Dequantization
             | Self::Adapter
+            | Self::Magnitude
             | Self::Rotary
             | Self::AttentionCore { causal: _ }
             | Self::FfnActivation
@@ -131,6 +134,7 @@ impl OpKind {
             Self::QueryKeyValue => "query, key, value",
             Self::Dequantization => "dequantization",
             Self::Adapter => "adapter",
+            Self::Magnitude => "magnitude",
             Self::Rotary => "rotary",
             Self::AttentionCore { causal: _ } => "attention core",
             Self::AttentionOutput => "attention output",

@@ -85,30 +85,47 @@ fn ffn_adapter_width(a: &Architecture, ep: u64) -> f64 {
     (a.expert_layers() as f64 * sparse + dense) / a.layers as f64
 }
 
+/// Outputs of the last feed-forward projections, all experts of a rank together; the mean of the layers.
+fn ffn_outputs(a: &Architecture, ep: u64) -> f64 {
+    let h = a.hidden_size as f64;
+    let Some(experts) = a.experts else { return h };
+    let shared = if experts.shared_ffn_size > 0 { 1.0 } else { 0.0 };
+    let sparse = (experts.count / ep) as f64 + shared;
+    let dense = experts.dense_layers as f64;
+    h * (a.expert_layers() as f64 * sparse + dense) / a.layers as f64
+}
+
 /// Of [`trained_parameters`], those of routed experts or of adapters on them, which fewer ranks hold with expert parallelism.
 pub(crate) fn trained_experts(job: &Job, stage: u64) -> f64 {
     let (a, p) = (&job.architecture, &job.parallelism);
     let (Some(lora), Some(experts)) = (&job.workload.lora, a.experts) else {
-        return if job.workload.lora.is_some() {
-            0.0
-        } else {
-            stage_parameters(job, stage).experts
+        let trained = 1.0 - job.workload.frozen_layers as f64 / a.layers as f64;
+        return match job.workload.lora {
+            Some(_) => 0.0,
+            None => stage_parameters(job, stage).experts * trained,
         };
     };
     let adapted = [LoraTarget::Gate, LoraTarget::Up, LoraTarget::Down]
         .into_iter()
         .filter(|target| lora.adapts(*target) && (a.gated_ffn || *target != LoraTarget::Gate))
         .count();
-    let layers = p.stage_layers(a, stage) as f64 * a.expert_layers() as f64 / a.layers as f64;
+    let trained = p.stage_layers(a, stage) - job.workload.frozen_layers;
+    let layers = trained as f64 * a.expert_layers() as f64 / a.layers as f64;
     let of_rank = (experts.count / p.ep) as f64 / p.tp as f64;
-    layers * of_rank * (adapted as u64 * lora.rank * (a.hidden_size + a.ffn_size)) as f64
+    let down = lora.adapts(LoraTarget::Down);
+    let (firsts, last) = if down { (adapted - 1, 1) } else { (adapted, 0) };
+    // outputs of the first projections have the inner width, those of the last one the hidden size
+    let outputs = firsts as u64 * a.ffn_size + last * a.hidden_size;
+    let magnitudes = if job.workload.dora { outputs } else { 0 };
+    let matrices = adapted as u64 * lora.rank * (a.hidden_size + a.ffn_size);
+    layers * of_rank * (matrices + magnitudes) as f64
 }
 
 /// Trained parameters of a stage on one tensor-parallel rank, before sharding among data-parallel ranks.
 pub(crate) fn trained_parameters(job: &Job, stage: u64) -> f64 {
     let held = stage_parameters(job, stage);
     match &job.workload.lora {
-        None => held.total(),
+        None => held.total() - frozen_parameters(job, &held),
         Some(lora) => {
             use LoraTarget as T;
             let (a, p) = (&job.architecture, &job.parallelism);
@@ -120,11 +137,21 @@ pub(crate) fn trained_parameters(job: &Job, stage: u64) -> f64 {
                 T::Gate if !a.gated_ffn => 0.0,
                 T::Gate | T::Up | T::Down => ffn_adapter_width(a, p.ep),
             };
+            // DoRA trains a magnitude an output
+            let outputs = |target| match target {
+                _ if !job.workload.dora => 0.0,
+                T::Query => q as f64,
+                T::Key | T::Value => kv as f64,
+                T::Output => h as f64,
+                T::Gate if !a.gated_ffn => 0.0,
+                T::Gate | T::Up => ffn_adapter_width(a, p.ep) - ffn_outputs(a, p.ep),
+                T::Down => ffn_outputs(a, p.ep),
+            };
             let adapted = |targets: &[LoraTarget]| -> f64 {
                 let adapted = targets.iter().filter(|t| lora.adapts(**t));
-                adapted.map(|t| lora.rank as f64 * width(*t)).sum()
+                adapted.map(|t| lora.rank as f64 * width(*t) + outputs(*t)).sum()
             };
-            let decoders = p.stage_layers(a, stage);
+            let decoders = p.stage_layers(a, stage) - job.workload.frozen_layers;
             let layers = (decoders + a.encoder_layers) as f64;
             // cross-attention of an encoder–decoder's decoder has four more projections
             let attentions = if a.encoder_layers > 0 { layers + decoders as f64 } else { layers };
@@ -134,6 +161,20 @@ pub(crate) fn trained_parameters(job: &Job, stage: u64) -> f64 {
                 + layers * adapted(&[T::Gate, T::Up, T::Down]) / tp
         }
     }
+}
+
+/// Parameters of the first layers and the embedding where they are frozen.
+pub(crate) fn frozen_parameters(job: &Job, held: &StageParameters) -> f64 {
+    let (a, frozen) = (&job.architecture, job.workload.frozen_layers);
+    if frozen == 0 {
+        return 0.0;
+    }
+    let of_layer = (held.layers - held.beside_layers) / a.layers as f64;
+    let tp =
+        if job.parallelism.tensor_scope == TensorScope::Blocks { job.parallelism.tp } else { 1 };
+    let all = a.parameters_for(job.workload.task);
+    let padding = (a.padded_vocab() - a.vocab_size) * a.embedding_size;
+    frozen as f64 * of_layer + (all.embedding + padding) as f64 / tp as f64
 }
 
 /// Parameters of a stage on one GPU after tensor parallelism, by part.
@@ -339,6 +380,38 @@ mod tests {
         let adapted = job(model, lora, "dp = 4, ep = 2", 4);
         assert_eq!(trained_parameters(&adapted, 0), f64::from(2 * 2 * 2 * 76));
         assert_eq!(trained_experts(&adapted, 0), trained_parameters(&adapted, 0));
+    }
+
+    /// Of three layers of 4 · 64² + 3 · 64 · 12 + 2 · 64 weights the first is frozen with an embedding of 4 · 64: two layers, the
+    /// final norm and an output projection stay; adapters of rank 2 on two layers' queries.
+    #[test]
+    fn frozen_layers_are_not_trained() {
+        let model = "family = 'llama', layers = 3, hidden_size = 64, heads = 4, ffn_size = 12, vocab_size = 4";
+        let trained = |workload: &str| trained_parameters(&job(model, workload, "", 1), 0);
+        let layer = f64::from(4 * 64 * 64 + 3 * 64 * 12 + 2 * 64);
+        assert_eq!(trained(", frozen_layers = 1"), 2.0 * layer + f64::from(64 + 4 * 64));
+        let lora = ", lora = { rank = 2, targets = ['q'] }, frozen_layers = 1";
+        assert_eq!(trained(lora), f64::from(2 * 2 * 128));
+    }
+
+    /// PEFT's counts: a magnitude an output beside rank · (in + out) of each adapter; of a key of 2 heads of 16, of an up
+    /// projection of 64 to 12, of a down projection of 12 to 64.
+    #[test]
+    fn magnitudes_are_trained() {
+        let trained = |model: &str, targets: &str| {
+            let lora = format!(", lora = {{ rank = 2, targets = [{targets}] }}, dora = true");
+            trained_parameters(&job(model, &lora, "", 1), 0)
+        };
+        let llama = "family = 'llama', layers = 3, hidden_size = 64, heads = 4, kv_heads = 2, ffn_size = 12, vocab_size = 4";
+        assert_eq!(trained(llama, "'k'"), f64::from(3 * (2 * (64 + 32) + 32)));
+        assert_eq!(trained(llama, "'o'"), f64::from(3 * (2 * 128 + 64)));
+        assert_eq!(trained(llama, "'up'"), f64::from(3 * (2 * 76 + 12)));
+        assert_eq!(trained(llama, "'down'"), f64::from(3 * (2 * 76 + 64)));
+        let mixture = "family = 'mixtral', layers = 2, hidden_size = 64, heads = 4, ffn_size = 12, vocab_size = 4, experts = 4";
+        let both = trained(mixture, "'up', 'down'");
+        assert_eq!(both, f64::from(2 * 4 * (2 * 2 * 76 + 12 + 64)));
+        let lora = ", lora = { rank = 2, targets = ['up', 'down'] }, dora = true";
+        assert_eq!(trained_experts(&job(mixture, lora, "", 1), 0), both);
     }
 
     /// AdamW reads a gradient, reads and writes a weight and two moments, and writes the 16-bit copy of a 32-bit

@@ -58,7 +58,7 @@ fn matrices(job: &Job, stage: u64) -> Vec<Matrices> {
     let tp_attention = if p.tensor_scope == TensorScope::Blocks { tp } else { 1.0 };
     // layers that share their weights are updated once
     let distinct = a.distinct_layers.map_or(1.0, |n| n as f64 / a.layers as f64);
-    let decoders = p.stage_layers(a, stage) as f64 * distinct;
+    let decoders = (p.stage_layers(a, stage) - job.workload.frozen_layers) as f64 * distinct;
     let layers = decoders + a.encoder_layers as f64;
     let h = a.hidden_size as f64;
     let (q, values) =

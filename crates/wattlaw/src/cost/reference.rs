@@ -11,7 +11,8 @@ pub(super) fn count(w: &Workload, ops: &mut Vec<Op>) {
     match w.objective {
         TrainingObjective::Likelihood => {}
         TrainingObjective::Dpo => {
-            let is_repeated = |op: &&Op| op.phase == Phase::Forward && op.kind != OpKind::Adapter;
+            let of_adapter = |op: &Op| matches!(op.kind, OpKind::Adapter | OpKind::Magnitude);
+            let is_repeated = |op: &&Op| op.phase == Phase::Forward && !of_adapter(op);
             let repeated: Vec<Op> = ops
                 .iter()
                 .filter(is_repeated)

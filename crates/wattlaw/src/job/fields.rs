@@ -156,6 +156,7 @@ fields! {
         seq_len: Whole "Tokens in a sequence, padding included",
         decoder_seq_len: Whole "Tokens in a target sequence (encoder–decoder); a quarter of seq_len when absent",
         padding_share: Number "Share of positions that are padding, 0 to below 1; 0 when absent",
+        document_len: Whole "Mean length of the documents packed into a sequence, where attention stays within each; attention spans the whole sequence when absent",
         micro_batch: Whole "Sequences per micro-batch of a data-parallel rank; pairs of them with objective dpo",
         grad_accum: Whole "Micro-batches an optimizer step; 1 when absent",
         global_batch: Whole "Sequences an optimizer step over all data-parallel ranks; micro_batch × grad_accum × dp when absent. Two of the three sizes give the third",
@@ -169,8 +170,10 @@ fields! {
         attention: Word "Attention kernel: flash or eager; flash when absent",
         task: Word "Training task: masked-lm, causal-lm or classification; the family's default when absent",
         labels: Whole "Labels of a classification; 2 when absent",
+        dora: Flag "Whether adapted weights (lora_rank) have trained magnitudes and are normed (DoRA); false when absent",
         state_precision: Word "Number format of updated weights and optimizer states: fp32, or bf16 without a 32-bit copy; fp32 when absent",
         quantization: Word "Format of the frozen projections below adapters (lora_rank): none, nf4, gptq, int8 or fp8; none when absent",
+        frozen_layers: Whole "First layers that, like the embedding, are not trained and have no backward pass; 0 when absent",
         objective: Word "What the training makes the model do: likelihood, which predicts the data, or dpo, which prefers one sequence of each pair against a frozen copy of the model; likelihood when absent",
         offload: Word "What is kept in the memory of the host: none; optimizer, whose states the CPUs update; or parameters too; none when absent",
         framework: Word "Software stack: accelerate, fsdp2, llm-foundry, megatron, megatron-deepspeed, deepspeed, nanotron, jax, pytorch or unknown, and a program within it after a slash, such as megatron/nemo-2024; unknown when absent. Time, power and memory depend on it, and so do the padding of the vocabulary, the precision of communicated gradients, full checkpointing, and the defaults of sequence parallelism and of the pipeline's partition",
@@ -267,8 +270,8 @@ fn wrong(name: &str, text: &str, expected: &str) -> Error {
 }
 
 /// Fields in which `k` means 1,024: lengths of sequences and contexts. In numbers of sequences it means 1,000.
-const LENGTHS: [&str; 5] =
-    ["seq_len", "decoder_seq_len", "max_positions", "encoder_positions", "window"];
+const LENGTHS: [&str; 6] =
+    ["document_len", "seq_len", "decoder_seq_len", "max_positions", "encoder_positions", "window"];
 
 impl Cell for u64 {
     fn read(name: &str, text: &str) -> Result<Self> {

@@ -285,6 +285,13 @@ impl Parallelism {
                 "a pipeline over an encoder–decoder is not modelled; use 1",
             ));
         }
+        if self.pp > 1 && workload.frozen_layers > 0 {
+            return Err(Error::invalid(
+                "pp",
+                self.pp,
+                "a pipeline with frozen layers is not modelled; use 1",
+            ));
+        }
         if self.pp > 1 && workload.objective == TrainingObjective::Dpo {
             return Err(Error::invalid(
                 "pp",

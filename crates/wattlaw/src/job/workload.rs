@@ -340,6 +340,8 @@ pub struct Workload {
     pub decoder_seq_len: u64,
     /// Share of positions that are padding: computed, but no data.
     pub padding_share: f64,
+    /// Mean length of the documents that are packed into a sequence, where attention stays within each.
+    pub document_len: Option<u64>,
     /// Sequences per micro-batch of a data-parallel rank; pairs of them with DPO.
     pub micro_batch: u64,
     /// Micro-batches summed before an optimizer step.
@@ -356,10 +358,14 @@ pub struct Workload {
     pub task: Task,
     /// Adapters, or none for full fine-tuning and pre-training.
     pub lora: Option<Lora>,
+    /// Whether adapted weights have trained magnitudes and are normed (Liu et al. 2024, DoRA).
+    pub dora: bool,
     /// Format of the weights that are updated, and of the optimizer's states.
     pub state_precision: StatePrecision,
     /// Format of the frozen projections below adapters; embeddings, norms and head are stored as they are computed with.
     pub quantization: Quantization,
+    /// First layers that, like the embedding below them, are not trained and have no backward pass.
+    pub frozen_layers: u64,
     /// What the training makes the model do.
     pub objective: TrainingObjective,
     /// What is kept in the memory of the host.
@@ -380,6 +386,7 @@ impl Workload {
             seq_len: Some(self.seq_len),
             decoder_seq_len: Some(self.decoder_seq_len).filter(|n| *n > 0),
             padding_share: Some(self.padding_share).filter(|share| *share > 0.0),
+            document_len: self.document_len,
             micro_batch: Some(self.micro_batch),
             grad_accum: Some(self.grad_accum),
             global_batch: None,
@@ -394,8 +401,10 @@ impl Workload {
             task: Some(self.task.name().to_owned()),
             labels,
             lora: self.lora.clone(),
+            dora: Some(self.dora).filter(|on| *on),
             state_precision: Some(self.state_precision).filter(|p| *p != StatePrecision::Fp32),
             quantization: Some(self.quantization).filter(|q| *q != Quantization::None),
+            frozen_layers: Some(self.frozen_layers).filter(|n| *n > 0),
             objective: Some(self.objective).filter(|of| *of != TrainingObjective::Likelihood),
             offload: Some(self.offload).filter(|of| *of != Offload::None),
             framework: Some(self.framework.clone()).filter(|stack| *stack != Stack::UNKNOWN),
@@ -408,6 +417,7 @@ impl Workload {
             padding_share: Some(self.padding_share),
             state_precision: Some(self.state_precision),
             quantization: Some(self.quantization),
+            frozen_layers: Some(self.frozen_layers),
             objective: Some(self.objective),
             offload: Some(self.offload),
             framework: Some(self.framework.clone()),
@@ -431,6 +441,11 @@ impl Workload {
     /// Positions of one sequence, encoder and decoder together.
     pub const fn positions_per_sequence(&self) -> u64 {
         self.seq_len + self.decoder_seq_len
+    }
+
+    /// Positions of a sequence of `length` that attention of a position spans at most: its document's.
+    pub(crate) fn attended(&self, length: u64) -> u64 {
+        self.document_len.map_or(length, |document| document.min(length))
     }
 
     /// Sequences one data-parallel rank computes in one micro-step.

@@ -33,7 +33,9 @@ pub(super) struct Activations {
 /// Counts the activations of one GPU of a pipeline stage.
 pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> Activations {
     let (a, p) = (&job.architecture, &job.parallelism);
-    let layers = p.stage_layers(a, stage) as f64;
+    // frozen layers, and the embedding below them, save nothing
+    let frozen = job.workload.frozen_layers;
+    let layers = (p.stage_layers(a, stage) - frozen) as f64;
     let flight = in_flight(job, stage);
     let main = layer(job, Stack::Main, recipe);
     let (first, last, first_stack, last_stack) = if a.encoder_layers > 0 {
@@ -46,7 +48,11 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> Activations {
     Activations {
         layers: Bytes::new((first_stack + last_stack) * flight),
         first_stack: Bytes::new(first_stack * flight),
-        embedding: Bytes::new(if stage == 0 { embedding(job, recipe) * flight } else { 0.0 }),
+        embedding: Bytes::new(if stage == 0 && frozen == 0 {
+            embedding(job, recipe) * flight
+        } else {
+            0.0
+        }),
         head: Bytes::new(if has_head { head(job, recipe) } else { 0.0 }),
         first,
         last,

@@ -248,6 +248,7 @@ fn tensor_parallel(job: &Job, recipe: &Recipe) -> Option<Change> {
             let dp = if p.dp.is_multiple_of(times) { p.dp / times } else { p.dp };
             Change::TensorParallel { tp, dp, gpus: tp * dp * p.cp * p.pp }
         })
+        .filter(|change| change.apply(job).parallelism.replicas().is_multiple_of(p.ep))
         .find(|change| fits(change, job, recipe))
 }
 

@@ -63,6 +63,7 @@ impl MemoryPart {
             | OpKind::Norm
             | OpKind::QueryKeyValue
             | OpKind::Adapter
+            | OpKind::Magnitude
             | OpKind::Rotary
             | OpKind::AttentionCore { causal: _ }
             | OpKind::AttentionOutput

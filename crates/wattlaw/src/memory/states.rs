@@ -3,7 +3,9 @@
 use super::recipe::{Recipe, Units};
 use crate::base::units::Bytes;
 use crate::cost::collectives::keys_and_values;
-use crate::cost::optimizer::{stage_parameters, state_bytes, trained_experts, trained_parameters};
+use crate::cost::optimizer::{
+    frozen_parameters, stage_parameters, state_bytes, trained_experts, trained_parameters,
+};
 use crate::job::Job;
 use crate::job::parallelism::{ContextExchange, DataParallel};
 use crate::job::task::Task;
@@ -23,7 +25,8 @@ pub(super) struct States {
     pub gathered_outside: Bytes,
     /// The whole gradient that FSDP accumulates under `no_sync`.
     pub whole_gradient: Bytes,
-    /// The largest projection of quantized weights, in the computing precision for the time of its product.
+    /// The largest projection of quantized weights, in the computing precision for the time of its product, and what DoRA makes of
+    /// a weight for its norm.
     pub dequantized: Bytes,
     /// Copies that AdamW's or Muon's update makes.
     pub update: Bytes,
@@ -77,8 +80,11 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     let (w, p) = (&job.workload, &job.parallelism);
     let held = stage_parameters(job, stage);
     let trained = trained_parameters(job, stage);
-    let frozen = if w.lora.is_some() { held.stored_bytes(job) } else { 0.0 };
     let per = PerParameter::for_stage(job, stage, recipe);
+    let frozen = match w.lora {
+        Some(_) => held.stored_bytes(job),
+        None => frozen_parameters(job, &held) * per.weight,
+    };
     let trained_experts = trained_experts(job, stage);
     let sharded = |is_sharded, all: f64, experts: f64| {
         if is_sharded { p.shard(all, experts) } else { all }
@@ -86,14 +92,17 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     let computing = w.precision.bytes();
     let accumulates = w.precision.mixed() && w.state_precision == StatePrecision::Fp32;
 
-    let frozen_experts = if w.lora.is_some() { held.experts_bytes(job) } else { 0.0 };
+    let frozen_experts = match w.lora {
+        Some(_) => held.experts_bytes(job),
+        None => (held.experts - trained_experts) * per.weight,
+    };
     let mut weights = sharded(
         p.data.shards_parameters(),
         trained * per.weight + frozen,
         trained_experts * per.weight + frozen_experts,
     );
     if accumulates && recipe.keeps_gathered(job) && w.lora.is_none() {
-        weights = per.weight * p.shard(trained, trained_experts) + computing * trained;
+        weights = per.weight * p.shard(held.total(), held.experts) + computing * held.total();
     }
     // the frozen copy that preferences are measured against; below adapters it is the base
     if w.objective == TrainingObjective::Dpo && w.lora.is_none() {
@@ -164,12 +173,16 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
         communication: Bytes::new(communication),
         gathered_outside: Bytes::new(gathered_outside),
         whole_gradient: Bytes::new(whole_gradient),
-        dequantized: Bytes::new(match w.quantization {
-            Quantization::None => 0.0,
-            Quantization::Nf4 | Quantization::Gptq | Quantization::Int8 | Quantization::Fp8 => {
-                computing * largest_projection(job)
-            }
-        }),
+        dequantized: Bytes::new(
+            adapted_weight(job)
+                + match w.quantization {
+                    Quantization::None => 0.0,
+                    Quantization::Nf4
+                    | Quantization::Gptq
+                    | Quantization::Int8
+                    | Quantization::Fp8 => computing * largest_projection(job),
+                },
+        ),
         host: Bytes::new(host),
         update: Bytes::new(match w.optimizer {
             _ if on_host.optimizer => 0.0,
@@ -236,6 +249,12 @@ fn exchanged_tokens(job: &Job) -> f64 {
         }
         _ => 0.0,
     }
+}
+
+/// A projection's update and their sum while DoRA takes its norm, in bytes.
+fn adapted_weight(job: &Job) -> f64 {
+    let w = &job.workload;
+    if w.dora { 2.0 * w.precision.bytes() * largest_projection(job) } else { 0.0 }
 }
 
 /// What Muon holds while it orthogonalizes the largest matrix, of m × n weights with m below n, in bytes: the momentum

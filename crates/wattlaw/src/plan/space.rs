@@ -116,14 +116,22 @@ pub(super) struct Space<'a> {
     micro_batch: Option<u64>,
     checkpointing: Vec<Checkpointing>,
     size: u128,
+    /// Layouts in all, kept or not.
+    laid_out: usize,
     /// Different numbers of accelerators, in the order in which they were met.
     counts: Vec<u64>,
     /// The kinds of accelerators, each with the most of them and the accelerators of a node.
     most: Vec<(Pool, u64, u64)>,
 }
 
+/// Configurations that a search decides at most.
+const MAX_CONFIGURATIONS: u128 = 1_000_000_000;
+
 /// The most layouts of a space.
 const MAX_LAYOUTS: usize = 5_000_000;
+
+/// Layouts after which a space is no longer counted: seconds.
+const MAX_COUNTED: usize = 2 * MAX_LAYOUTS;
 
 /// Values of each choice that are told apart.
 pub(super) type Codes = [u16; Choice::ALL.len()];
@@ -151,10 +159,12 @@ impl<'a> Space<'a> {
                 vec![Checkpointing::None, Checkpointing::Selective, Checkpointing::Full]
             },
             size: 0,
+            laid_out: 0,
             counts: Vec::new(),
             most: Vec::new(),
         };
-        for (kind, pool) in pools(request, &base).iter().enumerate() {
+        let pools = pools(request, &base);
+        for (kind, pool) in pools.iter().enumerate() {
             for (at, precision) in precisions(request, &base).into_iter().enumerate() {
                 space.add(request, catalog, law, &base, (kind, pool), (at, precision))?;
             }
@@ -165,12 +175,33 @@ impl<'a> Space<'a> {
                     .to_owned(),
             ));
         }
+        space.check_size(request, pools.len())?;
         Ok(space)
     }
 
-    /// Number of configurations.
-    pub(super) const fn size(&self) -> u128 {
-        self.size
+    /// Checks that the space can be searched.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with its size and what makes it large.
+    fn check_size(&self, request: &Request, kinds: usize) -> Result<()> {
+        if self.size <= MAX_CONFIGURATIONS && self.layouts.len() <= MAX_LAYOUTS {
+            return Ok(());
+        }
+        let limits = self.templates.iter().map(|of| of.power_limits.len()).max().unwrap_or(0);
+        Err(Error::invalid(
+            "the space of plans",
+            if self.laid_out > MAX_COUNTED {
+                format!("over {} configurations", self.size)
+            } else {
+                format!("{} configurations", self.size)
+            },
+            format!(
+                "at most {MAX_CONFIGURATIONS} on {MAX_LAYOUTS} layouts are searched; of its {kinds} kinds and {} numbers of accelerators, \
+                 {limits} power limits and {} precisions give fewer, or keep some choices (--keep)",
+                self.counts.len(),
+                request.precisions.len().max(1),
+            ),
+        ))
     }
 
     /// The kinds of accelerators, each with the most of them and the accelerators of a node.
@@ -197,6 +228,9 @@ impl<'a> Space<'a> {
             self.most.push((pool.clone(), *last, per_node.min(*last)));
         }
         for gpus in counts {
+            if self.laid_out > MAX_COUNTED {
+                break;
+            }
             let job = on(request, catalog, &system, per_node.min(gpus), gpus, precision)?;
             let groups = Groups::for_job(&job);
             let answer = match self.templates.last() {
@@ -226,13 +260,13 @@ impl<'a> Space<'a> {
                 codes: [code(kind), code(count), code(at)],
                 job,
             });
-            self.lay_out(request, base, template)?;
+            self.lay_out(request, base, template);
         }
         Ok(())
     }
 
     /// Adds the layouts of a template.
-    fn lay_out(&mut self, request: &Request, base: &Job, template: u32) -> Result<()> {
+    fn lay_out(&mut self, request: &Request, base: &Job, template: u32) {
         let job = &self.templates[template as usize].job;
         let (gpus, per_node, layers) =
             (job.system.gpus, job.system.gpus_per_node, job.architecture.layers);
@@ -302,17 +336,9 @@ impl<'a> Space<'a> {
                 }
             }
         }
-        if self.layouts.len() + found.len() > MAX_LAYOUTS {
-            return Err(Error::invalid(
-                "the space of plans",
-                format!("over {MAX_LAYOUTS} layouts"),
-                "give fewer accelerators or counts, or keep some choices (--keep)",
-            ));
-        }
         for parallelism in found {
             self.push(template, parallelism);
         }
-        Ok(())
     }
 
     fn push(&mut self, template: u32, parallelism: Parallelism) {
@@ -324,7 +350,11 @@ impl<'a> Space<'a> {
         let batches = self.micro_batches(&layout);
         if divides && !batches.is_empty() {
             self.size += (inner * batches.len()) as u128;
-            self.layouts.push(layout);
+            // a space that is too large to keep is counted on, so that its size can be said
+            self.laid_out += 1;
+            if self.layouts.len() <= MAX_LAYOUTS {
+                self.layouts.push(layout);
+            }
         } else {
             self.size += inner as u128;
             let (count, first) = self.undivided.unwrap_or((0, layout));

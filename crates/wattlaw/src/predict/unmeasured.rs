@@ -14,6 +14,12 @@ pub(super) enum Unmeasured {
     PreferenceTuning,
     /// States in the memory of the host.
     Offload,
+    /// Magnitudes of adapted weights.
+    Dora,
+    /// Layers without a backward pass.
+    FrozenLayers,
+    /// Several documents in a sequence, apart from each other.
+    PackedDocuments,
 }
 
 impl Unmeasured {
@@ -25,6 +31,9 @@ impl Unmeasured {
             (Self::ContextParallelism, p.cp > 1),
             (Self::ExpertParallelism, p.ep > 1),
             (Self::Offload, w.offload != Offload::None),
+            (Self::Dora, w.dora),
+            (Self::FrozenLayers, w.frozen_layers > 0),
+            (Self::PackedDocuments, w.document_len.is_some()),
             (Self::PreferenceTuning, w.objective == TrainingObjective::Dpo),
         ]
         .into_iter()
@@ -39,6 +48,9 @@ impl Unmeasured {
             Self::ExpertParallelism => "expert parallelism",
             Self::PreferenceTuning => "preference tuning",
             Self::Offload => "states on the host",
+            Self::Dora => "DoRA",
+            Self::FrozenLayers => "frozen layers",
+            Self::PackedDocuments => "attention within packed documents",
         }
     }
 
@@ -54,6 +66,13 @@ impl Unmeasured {
             }
             Self::PreferenceTuning => {
                 "the reference model's forward pass is counted like that of the trained one"
+            }
+            Self::Dora => {
+                "its norms and magnitudes are counted as PEFT computes them without dropout"
+            }
+            Self::FrozenLayers => "they are counted with a forward pass alone",
+            Self::PackedDocuments => {
+                "all documents are counted with their mean length, and a mixture of lengths takes longer"
             }
             Self::Offload => {
                 "transfers at 0.8 of the PCI Express rate and updates at 200 GB/s of a node's memory are assumed, and no power of its CPUs for them"

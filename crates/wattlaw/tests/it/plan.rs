@@ -463,6 +463,27 @@ fn a_batch_that_the_own_layout_cannot_share_is_laid_out_otherwise() {
 }
 
 #[test]
+fn a_space_that_is_too_large_says_how_large_and_what_to_fix() {
+    let request = Request {
+        pools: vec![pool("a100-sxm4-80gb", "8..512"), pool("h100-sxm5-80gb", "8..512")],
+        power_limits: vec![1.0; 1000],
+        ..Request::new(spec("gpt2-xl", 720_720))
+    };
+    // a space that is not refused would be searched for an hour
+    let refused = plan(&request, &catalog(), &built_in().unwrap(), &|_| false);
+    let sentence = refused.unwrap_err().to_string();
+    let size: u64 = sentence
+        .strip_prefix("the space of plans is ")
+        .and_then(|rest| rest.split(' ').next()?.parse().ok())
+        .unwrap();
+    assert!(size > 1_000_000_000, "{sentence}");
+    assert!(
+        sentence.contains("of its 2 kinds and 64 numbers of accelerators, 1000 power limits and 1 precisions give fewer"),
+        "{sentence}"
+    );
+}
+
+#[test]
 fn what_does_not_fit_says_what_would() {
     let request =
         Request { pools: vec![pool("t4", "1")], ..Request::new(spec("llama-2-7b", BATCH)) };

@@ -288,6 +288,7 @@ impl StageTerms {
                 // element-wise work has no FLOPs by the ledger's convention, only bytes and kernels
                 OpKind::Embedding
                 | OpKind::Norm
+                | OpKind::Magnitude
                 | OpKind::Rotary
                 | OpKind::FfnActivation
                 | OpKind::ExpertWeights
