@@ -32,12 +32,13 @@ FOLDERS = {
 }
 PROGRAMS = {
     "wattlaw-python": (0, "the Python package"),
-    "wattlaw-cli": (1, "the program: flags, commands, tables"),
+    "wattlaw-cli": (0, "the program: flags, commands, tables"),
     "nvml-mock": (2, "NVIDIA's library in tests"),
+    "page": (1, "the library in a browser"),
     "wattlaw-ask": (0, "from files to an answer as JSON"),
     "wattlaw-import": (0, "logs of other tools"),
     "wattlaw-launch": (1, "files that start a job"),
-    "wattlaw-sweep": (1, "plans, runs, SLURM"),
+    "wattlaw-sweep": (2, "plans, runs, SLURM"),
     "wattlaw-meter": (2, "devices and records"),
 }
 LANES, WIDTH, HEIGHT, STEP = (165, 480, 795), 270, 38, 58
@@ -60,7 +61,7 @@ def folder_imports():
 def crate_imports():
     """The crates of this project that each crate depends on."""
     found = {}
-    for file in sorted(CRATES.glob("*/Cargo.toml")):
+    for file in [*sorted(CRATES.glob("*/Cargo.toml")), CRATES.parent / "page/Cargo.toml"]:
         names = tomllib.loads(file.read_text())["dependencies"]
         found[file.parent.name] = {name for name in names if (CRATES / name).is_dir()}
     names = tomllib.loads(PYTHON.read_text())["dependencies"]
@@ -108,8 +109,9 @@ def main():
     level = levels(folders)
     top = 254
     place = {name: (LANES[lane], top + 34 + (max(level.values()) - level[name]) * STEP) for name, (lane, _) in FOLDERS.items()}
-    rows = {"wattlaw-cli": 10, "nvml-mock": 10, "wattlaw-python": 10, "wattlaw-launch": 94 + STEP, "wattlaw-import": 94 + STEP}
-    place |= {name: (LANES[lane], rows.get(name, 94)) for name, (lane, _) in PROGRAMS.items()}
+    rows = {"wattlaw-python": 10, "page": 10, "nvml-mock": 10, "wattlaw-cli": 68}
+    rows |= dict.fromkeys(["wattlaw-import", "wattlaw-launch", "wattlaw-meter"], 126 + STEP)
+    place |= {name: (LANES[lane], rows.get(name, 126)) for name, (lane, _) in PROGRAMS.items()}
     bottom = top + 34 + max(level.values()) * STEP + HEIGHT + 14
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 960 {bottom + 10}" font-family="sans-serif" font-size="14" fill="#111111">',

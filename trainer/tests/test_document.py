@@ -98,6 +98,10 @@ def test_a_strategy_is_read_with_its_degrees(spread: dict, found: job.Parallelis
         ({"workload": {"optimizer": "adafactor"}}, "but this program trains adamw, sgd"),
         ({"workload": {"state_precision": "bf16"}}, "optimizer states in fp32"),
         ({"workload": {"quantization": "nf4"}}, "no quantized weights"),
+        ({"workload": {"objective": "dpo"}}, "no preference tuning"),
+        ({"workload": {"frozen_layers": 1}}, "trains all layers"),
+        ({"workload": {"document_len": 8}}, "packs no documents"),
+        ({"workload": {"offload": "optimizer"}}, "all states on the GPU"),
         ({"workload": {"padding_share": 1.0}}, "from 0 to below 1"),
         ({"workload": {"padding_share": float("nan")}}, "must be a number"),
         (
@@ -135,7 +139,7 @@ def test_no_field_that_is_trained_by_has_a_default() -> None:
     optional = (
         "name kv_heads head_dim embedding_size gated_ffn qkv_bias attention_output_bias ffn_bias final_norm pooler"
     )
-    optional += " vocab_multiple classes state_precision quantization framework pp cp schedule virtual_stages partition"
+    optional += " vocab_multiple classes state_precision quantization frozen_layers objective offload framework pp cp schedule virtual_stages partition"
     for table in ("model", "workload", "parallelism"):
         for field in whole[table]:
             less = whole | {table: {name: value for name, value in whole[table].items() if name != field}}

@@ -182,6 +182,10 @@ def read_workload(table: Table, model: Model) -> Workload:
     table.absent("lora", "this program trains all weights, not adapters")
     table.only("state_precision", "fp32", "this program keeps updated weights and optimizer states in fp32")
     table.only("quantization", "none", "this program trains no quantized weights")
+    table.only("frozen_layers", 0, "this program trains all layers")
+    table.absent("document_len", "this program packs no documents")
+    table.only("objective", "likelihood", "this program has no preference tuning")
+    table.only("offload", "none", "this program keeps all states on the GPU")
     table.ignore("framework")
     task = table.text("task")
     if task not in TASKS[model.model_type]:

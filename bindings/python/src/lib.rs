@@ -8,6 +8,7 @@ mod fields;
 mod files;
 mod plan;
 mod program;
+mod record;
 mod rows;
 mod runs;
 mod table;
@@ -33,6 +34,8 @@ mod _core {
     use crate::plan::{Plans, plan};
     #[pymodule_export]
     use crate::program::run;
+    #[pymodule_export]
+    use crate::record::record;
     #[pymodule_export]
     use crate::runs::Runs;
     #[pymodule_export]

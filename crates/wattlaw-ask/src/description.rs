@@ -65,7 +65,7 @@ const FOLLOWS: [(&str, &[&str]); 6] = [
     ("grad_accum", &["global_batch"]),
     ("micro_batch", &["global_batch"]),
     ("dp", &["gpus", "strategy"]),
-    ("gpus", &["dp", "tp", "pp"]),
+    ("gpus", &["dp", "tp", "cp", "pp"]),
     ("nodes", &["gpus"]),
     ("labels", &["task"]),
 ];

@@ -4,7 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     audit, calibrate, catalog, compare, completions, convert, cost, doctor, efficiency, fit,
-    import, job, launch, measure, merge, plan, predict, recover, report, sweep, top, validate,
+    import, job, launch, measure, merge, page, plan, predict, recover, report, sweep, top,
+    validate,
 };
 use crate::man;
 
@@ -35,6 +36,8 @@ pub enum Command {
     Job(Box<job::Args>),
     /// Write the job of a framework's configuration files as a job file
     Convert(Box<convert::Args>),
+    /// Serve the page, which predicts, compares and plans in a browser of this machine
+    Page(page::Args),
     /// Write the files that start a job, for its framework and its cluster
     Launch(Box<launch::Args>),
     /// Fit a law to a table of measured runs

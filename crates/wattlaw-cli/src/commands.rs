@@ -16,6 +16,7 @@ pub mod launch;
 pub mod man;
 pub mod measure;
 pub mod merge;
+pub mod page;
 pub mod plan;
 pub mod predict;
 pub mod recover;

@@ -1,5 +1,6 @@
 //! Flags that several subcommands share.
 
+pub mod charts;
 pub mod complete;
 pub mod job;
 pub mod law;

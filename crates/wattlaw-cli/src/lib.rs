@@ -4,11 +4,14 @@
 //! that the Python package runs the same program.
 
 mod args;
+mod chart;
 mod commands;
 mod failure;
 mod files;
 mod flags;
 mod format;
+mod html;
+mod live;
 mod parse;
 mod planned;
 mod records;
@@ -31,7 +34,8 @@ use clap::CommandFactory;
 use args::{Command, Wattlaw};
 use commands::{
     audit, calibrate, catalog, compare, completions, convert, cost, doctor, efficiency, fit,
-    import, job, launch, man, measure, merge, plan, predict, recover, report, sweep, top, validate,
+    import, job, launch, man, measure, merge, page, plan, predict, recover, report, sweep, top,
+    validate,
 };
 
 /// Exit code of success.
@@ -51,6 +55,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Cost(args) => cost::run(&args),
         Command::Job(args) => job::run(&args),
         Command::Convert(args) => convert::run(&args),
+        Command::Page(args) => page::run(&args),
         Command::Launch(args) => launch::run(&args),
         Command::Fit(args) => fit::run(&args),
         Command::Validate(args) => validate::run(&args),

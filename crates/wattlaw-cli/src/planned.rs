@@ -1,12 +1,23 @@
 //! Plans and alternatives as a table.
 
-use wattlaw::plan::PlannedJob;
+use wattlaw::job::Job;
+use wattlaw::plan::{Binding, Gain, LeftOut, Objective, OneMore, PlannedJob, Undone};
 use wattlaw::predict::Interval;
 
 use crate::render;
 
+/// A header and rows of cells.
+pub type Cells = (Vec<String>, Vec<Vec<String>>);
+
 /// The plans, a row each. A column that is equal in all rows stays: it is what was chosen.
 pub fn table(plans: &[PlannedJob], level: f64) -> String {
+    let (header, rows, first_number) = cells(plans, level);
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    render::table(&header, rows, first_number)
+}
+
+/// The cells of that table, and its first column of numbers.
+pub fn cells(plans: &[PlannedJob], level: f64) -> (Vec<String>, Vec<Vec<String>>, usize) {
     let has =
         |get: fn(&PlannedJob) -> Option<Interval>| plans.iter().any(|plan| get(plan).is_some());
     let (price, carbon) = (has(|plan| plan.cost), has(|plan| plan.carbon_g));
@@ -26,22 +37,16 @@ pub fn table(plans: &[PlannedJob], level: f64) -> String {
         .iter()
         .map(|plan| {
             let job = &plan.job;
-            let (w, p) = (&job.workload, &job.parallelism);
-            let chunks = if p.virtual_stages > 1 {
-                format!(" ({} chunks)", p.virtual_stages)
-            } else {
-                String::new()
-            };
-            let sequence = if p.sequence_parallel { " +sp" } else { "" };
+            let w = &job.workload;
             let mut row = vec![
                 plan.rank.to_string(),
                 format!("{} × {}", job.system.gpus, job.system.accelerator.name),
-                p.strategy().to_string() + sequence,
-                format!("{} × {} × {}{chunks}", p.dp, p.tp, p.pp),
+                strategy(job),
+                degrees(job),
                 format!("{} × {}", w.micro_batch, w.grad_accum),
                 w.checkpointing.to_string(),
                 render::si(job.system.power_limit.value(), "W"),
-                interval(plan.energy_j, render::energy),
+                plan.energy_j.map_or_else(String::new, |of| interval(of, render::energy)),
                 plan.duration_s.map_or_else(String::new, |of| render::duration(of.estimate)),
                 plan.gpu_hours.map_or_else(String::new, |of| render::digits(of.estimate)),
             ];
@@ -61,13 +66,108 @@ pub fn table(plans: &[PlannedJob], level: f64) -> String {
             row
         })
         .collect();
-    render::table(&header, rows, first_number)
+    (header.into_iter().map(str::to_owned).collect(), rows, first_number)
 }
 
-fn interval(of: Option<Interval>, show: fn(f64) -> String) -> String {
-    of.map_or_else(String::new, |of| {
-        format!("{} [{} to {}]", show(of.estimate), show(of.lower), show(of.upper))
-    })
+fn strategy(job: &Job) -> String {
+    let sequence = if job.parallelism.sequence_parallel { " +sp" } else { "" };
+    job.parallelism.strategy().to_string() + sequence
+}
+
+fn degrees(job: &Job) -> String {
+    let p = &job.parallelism;
+    let chunks = if p.virtual_stages > 1 {
+        format!(" ({} chunks)", p.virtual_stages)
+    } else {
+        String::new()
+    };
+    let others: String = [("cp", p.cp), ("ep", p.ep)]
+        .into_iter()
+        .filter(|(_, degree)| *degree > 1)
+        .map(|(name, degree)| format!(", {name} {degree}"))
+        .collect();
+    format!("{} × {} × {}{chunks}{others}", p.dp, p.tp, p.pp)
+}
+
+/// A plan in a few words, for the bar of a chart.
+pub fn short(plan: &PlannedJob) -> String {
+    let (job, p) = (&plan.job, &plan.job.parallelism);
+    format!("{}: {} GPUs, {}×{}×{}", plan.rank, job.system.gpus, p.dp, p.tp, p.pp)
+}
+
+/// A plan in a sentence, without its end.
+pub fn line(plan: &PlannedJob) -> String {
+    let job = &plan.job;
+    let estimates = [
+        plan.energy_j.map(|of| interval(of, render::energy)),
+        plan.duration_s.map(|of| interval(of, render::duration)),
+    ];
+    let estimates: Vec<String> = estimates.into_iter().flatten().collect();
+    format!(
+        "{} × {}, {}, dp × tp × pp {}, micro-batch {}, checkpointing {}, limit {}: {}",
+        job.system.gpus,
+        job.system.accelerator.name,
+        strategy(job),
+        degrees(job),
+        job.workload.micro_batch,
+        job.workload.checkpointing,
+        render::si(job.system.power_limit.value(), "W"),
+        estimates.join(", ")
+    )
+}
+
+/// An estimate with its interval.
+pub fn interval(of: Interval, show: fn(f64) -> String) -> String {
+    format!("{} [{} to {}]", show(of.estimate), show(of.lower), show(of.upper))
+}
+
+/// A constraint that binds, in a line.
+pub fn binding(binding: &Binding, objective: Objective) -> String {
+    format!(
+        "--{} binds: without it {objective} would be × {}\n",
+        binding.constraint,
+        render::digits(binding.objective_factor)
+    )
+}
+
+/// What one more node and more memory would bring, a line each.
+pub fn one_more(of: &OneMore, objective: Objective) -> Vec<String> {
+    let gain = |gain: &Gain| {
+        format!(
+            "{} more: {objective} × {} ({})\n",
+            gain.added,
+            render::digits(gain.objective_factor),
+            gain.configuration
+        )
+    };
+    of.node.iter().chain(&of.memory).map(gain).collect()
+}
+
+/// The best plan with each choice undone, a row each.
+pub fn undone(undone: &[Undone]) -> Cells {
+    let rows = undone
+        .iter()
+        .map(|undone| {
+            vec![
+                undone.choice.to_string(),
+                undone.value.clone(),
+                undone.instead.clone(),
+                format!("× {}", render::digits(undone.energy_factor)),
+                format!("× {}", render::digits(undone.time_factor)),
+            ]
+        })
+        .collect();
+    let header = ["choice", "first plan", "best with another", "energy", "time"];
+    (header.map(str::to_owned).to_vec(), rows)
+}
+
+/// What was left out, a row a reason.
+pub fn left_out(left_out: &[LeftOut]) -> Cells {
+    let rows = left_out
+        .iter()
+        .map(|row| vec![row.reason.name(), row.example.clone(), render::whole(row.count)])
+        .collect();
+    (["left out", "the first of them", "number"].map(str::to_owned).to_vec(), rows)
 }
 
 /// Probability from which the first is said to be better than the second.

@@ -207,7 +207,8 @@ fn attach(measured: &Measured, spec: &JobSpec, catalog: &Catalog) -> Result<Meas
         spec.system.gpu.clone_from(&measured.gpu);
     }
     let parallelism = &spec.parallelism;
-    let has_degrees = parallelism.dp.or(parallelism.tp).or(parallelism.pp).is_some();
+    let has_degrees =
+        parallelism.dp.or(parallelism.tp).or(parallelism.cp).or(parallelism.pp).is_some();
     if spec.system.gpus.or(spec.system.nodes).is_none() && !has_degrees && !measured.per_gpu {
         spec.system.gpus = measured.gpus;
     }

@@ -4,8 +4,8 @@
 
 use wattlaw::base::error::Result;
 use wattlaw::job::Job;
-use wattlaw::job::parallelism::DataParallel;
-use wattlaw::job::workload::{Checkpointing, Framework, Precision};
+use wattlaw::job::parallelism::{ContextExchange, DataParallel};
+use wattlaw::job::workload::{Checkpointing, Framework, Offload, Precision};
 
 use crate::script::{Starter, TRAIN_SCRIPT, Training};
 use crate::{LaunchFile, hugging_face, whole_steps};
@@ -59,23 +59,26 @@ fn cluster(job: &Job) -> String {
     }
     if is_deepspeed {
         text += &format!(
-            "deepspeed_config:\n  zero_stage: {}\n  gradient_accumulation_steps: {}\n  offload_optimizer_device: none\n  \
-             offload_param_device: none\n  zero3_init_flag: {}\n  deepspeed_multinode_launcher: standard\n",
+            "deepspeed_config:\n  zero_stage: {}\n  gradient_accumulation_steps: {}\n  offload_optimizer_device: {}\n  \
+             offload_param_device: {}\n  zero3_init_flag: {}\n  deepspeed_multinode_launcher: standard\n",
             stage(split.data),
             work.grad_accum,
+            device(work.offload != Offload::None),
+            device(work.offload == Offload::Parameters),
             split.data == DataParallel::Fsdp,
         );
     }
     if is_fsdp(job) {
         text += &format!(
             "fsdp_config:\n  fsdp_version: 2\n  fsdp_auto_wrap_policy: TRANSFORMER_BASED_WRAP\n  fsdp_reshard_after_forward: {}\n  \
-             fsdp_activation_checkpointing: {}\n  fsdp_offload_params: false\n  fsdp_cpu_ram_efficient_loading: true\n  \
+             fsdp_activation_checkpointing: {}\n  fsdp_offload_params: {}\n  fsdp_cpu_ram_efficient_loading: true\n  \
              fsdp_state_dict_type: SHARDED_STATE_DICT\n",
             split.data != DataParallel::Zero2,
             work.checkpointing == Checkpointing::Full,
+            work.offload == Offload::Parameters,
         );
     }
-    if split.tp > 1 || split.data == DataParallel::Hsdp {
+    if split.tp > 1 || split.cp > 1 || split.data == DataParallel::Hsdp {
         let (copies, shards) = copies_and_shards(job);
         text += &format!(
             "parallelism_config:\n  parallelism_config_dp_replicate_size: {copies}\n  parallelism_config_dp_shard_size: {shards}\n  \
@@ -83,7 +86,22 @@ fn cluster(job: &Job) -> String {
             split.tp,
         );
     }
+    if split.cp > 1 {
+        let exchange = match split.context_exchange {
+            ContextExchange::Ring => "alltoall",
+            ContextExchange::AllGather => "allgather",
+        };
+        text += &format!(
+            "  parallelism_config_cp_size: {}\n  parallelism_config_cp_comm_strategy: {exchange}\n",
+            split.cp
+        );
+    }
     text
+}
+
+/// Where DeepSpeed keeps what may be on the host.
+pub(crate) const fn device(is_on_host: bool) -> &'static str {
+    if is_on_host { "cpu" } else { "none" }
 }
 
 /// ZeRO's stage.
@@ -96,13 +114,17 @@ pub(crate) const fn stage(kind: DataParallel) -> u64 {
     }
 }
 
-/// Copies of the model over the data-parallel ranks, and ranks that share one.
+/// Copies of the model over the data-parallel ranks, and data-parallel ranks that share one; context-parallel ranks share it
+/// too, and their degree multiplies with these.
 pub(crate) fn copies_and_shards(job: &Job) -> (u64, u64) {
     let split = &job.parallelism;
     match split.data {
         DataParallel::Single | DataParallel::Ddp | DataParallel::Zero1 => (split.dp, 1),
         DataParallel::Zero2 | DataParallel::Fsdp => (1, split.dp),
-        DataParallel::Hsdp => (split.dp / split.shard_group, split.shard_group),
+        DataParallel::Hsdp => {
+            let copies = split.replicas() / split.shard_group;
+            (copies, split.dp / copies)
+        }
     }
 }
 
@@ -137,6 +159,7 @@ fn arguments(job: &Job) -> Result<String> {
         let modules = hugging_face::modules(job, crate::Launcher::Accelerate)?;
         text +=
             &format!("use_peft: true\nlora_r: {}\nlora_target_modules: [{modules}]\n", lora.rank);
+        text += if work.dora { "use_dora: true\n" } else { "" };
     }
     Ok(text)
 }

@@ -3,7 +3,9 @@
 use wattlaw::base::error::Result;
 use wattlaw::job::Job;
 use wattlaw::job::parallelism::DataParallel;
-use wattlaw::job::workload::{Checkpointing, Precision, Quantization, StatePrecision};
+use wattlaw::job::workload::{
+    Checkpointing, Offload, Precision, Quantization, StatePrecision, TrainingObjective,
+};
 
 use crate::accelerate::copies_and_shards;
 use crate::hugging_face::{kernel, modules, optimizer};
@@ -22,11 +24,16 @@ pub(crate) fn files(job: &Job) -> Result<(Vec<LaunchFile>, Training)> {
 
 fn text(job: &Job) -> Result<String> {
     let (work, split) = (&job.workload, &job.parallelism);
+    let data = match work.objective {
+        TrainingObjective::Likelihood => "completion",
+        TrainingObjective::Dpo => "chat_template.default",
+    };
     let mut text = format!(
         "# written by wattlaw\n# yours to set: the path of the weights, the data and the rate\nbase_model: {}\ndatasets:\n  \
-         - path: DATA_PATH\n    type: completion\nlearning_rate: 0.0002\noutput_dir: output\nsequence_len: {}\n\
+         - path: DATA_PATH\n    type: {}\nlearning_rate: 0.0002\noutput_dir: output\nsequence_len: {}\n\
          micro_batch_size: {}\ngradient_accumulation_steps: {}\nmax_steps: {}\noptimizer: {}\nattn_implementation: {}\n",
         quoted(&job.architecture.name),
+        data,
         work.seq_len,
         work.micro_batch,
         work.grad_accum,
@@ -43,14 +50,19 @@ fn text(job: &Job) -> Result<String> {
         (Precision::Tf32, StatePrecision::Fp32) => "bf16: false\ntf32: true\n",
         (Precision::Fp32, StatePrecision::Fp32) => "bf16: false\ntf32: false\n",
     };
+    text += match work.objective {
+        TrainingObjective::Likelihood => "",
+        TrainingObjective::Dpo => "rl: dpo\n",
+    };
     let full = work.checkpointing == Checkpointing::Full;
     let (copies, shards) = copies_and_shards(job);
     match split.data {
         DataParallel::Zero2 | DataParallel::Fsdp | DataParallel::Hsdp => {
             text += &format!(
                 "fsdp_version: 2\nfsdp_config:\n  auto_wrap_policy: TRANSFORMER_BASED_WRAP\n  reshard_after_forward: {}\n  \
-                 activation_checkpointing: {full}\n  offload_params: false\n  state_dict_type: FULL_STATE_DICT\n",
+                 activation_checkpointing: {full}\n  offload_params: {}\n  state_dict_type: FULL_STATE_DICT\n",
                 split.data != DataParallel::Zero2,
+                work.offload == Offload::Parameters,
             );
             text += &format!("dp_shard_size: {shards}\n");
         }
@@ -64,6 +76,9 @@ fn text(job: &Job) -> Result<String> {
     if split.tp > 1 {
         text += &format!("tensor_parallel_size: {}\n", split.tp);
     }
+    if split.cp > 1 {
+        text += &format!("context_parallel_size: {}\nring_attn_func: batch_ring\n", split.cp);
+    }
     if let Some(lora) = &work.lora {
         let modules = modules(job, Launcher::Axolotl)?;
         let (adapter, loaded) = match work.quantization {
@@ -75,6 +90,7 @@ fn text(job: &Job) -> Result<String> {
             "adapter: {adapter}\n{loaded}lora_r: {0}\nlora_alpha: {0}\nlora_target_modules: [{modules}]\n",
             lora.rank
         );
+        text += if work.dora { "peft_use_dora: true\n" } else { "" };
     }
     Ok(text)
 }

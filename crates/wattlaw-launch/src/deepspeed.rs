@@ -4,7 +4,7 @@ use serde_json::json;
 
 use wattlaw::base::error::{Error, Result};
 use wattlaw::job::Job;
-use wattlaw::job::workload::{Optimizer, Precision};
+use wattlaw::job::workload::{Offload, Optimizer, Precision};
 
 use crate::accelerate::stage;
 use crate::script::{TRAIN_SCRIPT, Training};
@@ -31,6 +31,12 @@ pub(crate) fn files(job: &Job) -> Result<(Vec<LaunchFile>, Training)> {
         "fp16": { "enabled": work.precision == Precision::Fp16 },
         "zero_optimization": { "stage": stage(split.data) },
     });
+    if work.offload != Offload::None {
+        config["zero_optimization"]["offload_optimizer"] = json!({ "device": "cpu" });
+    }
+    if work.offload == Offload::Parameters {
+        config["zero_optimization"]["offload_param"] = json!({ "device": "cpu" });
+    }
     if split.tp > 1 {
         config["tensor_parallel"] = json!({ "autotp_size": split.tp });
     }

@@ -3,7 +3,7 @@
 use wattlaw::base::error::Result;
 use wattlaw::job::Job;
 use wattlaw::job::model::{ModelSpec, Norm, Positions};
-use wattlaw::job::parallelism::{DataParallel, Schedule};
+use wattlaw::job::parallelism::{ContextExchange, DataParallel, Schedule};
 use wattlaw::job::workload::{AttentionKernel, Checkpointing, Optimizer, Precision};
 
 use crate::script::Training;
@@ -175,6 +175,16 @@ fn parallelism(job: &Job) -> Result<Vec<String>> {
     }
     if split.schedule == Schedule::Interleaved && split.pp > 1 {
         words.push(format!("--num-layers-per-virtual-pipeline-stage {}", layers / chunks));
+    }
+    if split.cp > 1 {
+        let exchange = match split.context_exchange {
+            ContextExchange::Ring => "p2p",
+            ContextExchange::AllGather => "all_gather",
+        };
+        words.push(format!("--context-parallel-size {} --cp-comm-type {exchange}", split.cp));
+    }
+    if split.ep > 1 {
+        words.push(format!("--expert-model-parallel-size {}", split.ep));
     }
     if split.sequence_parallel {
         words.push("--sequence-parallel".to_owned());

@@ -113,6 +113,7 @@ parallelism:
   tp: {tp}
   pp: {pp}
   pp_engine: 1f1b
+  context_parallel_size: {cp}
   expert_parallel_size: 1
   tp_linear_async_communication: {sequence}
   tp_mode: {tp_mode}
@@ -146,6 +147,7 @@ tokens:
         dp = split.dp,
         tp = split.tp,
         pp = split.pp,
+        cp = split.cp,
         sequence = split.sequence_parallel,
         recompute = work.checkpointing == Checkpointing::Full,
         seq_len = work.seq_len,

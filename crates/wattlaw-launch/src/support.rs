@@ -3,10 +3,11 @@
 use wattlaw::base::error::{Error, Result};
 use wattlaw::job::Job;
 use wattlaw::job::model::{Architecture, ModelSpec};
-use wattlaw::job::parallelism::{DataParallel, Partition, Schedule, TensorScope};
+use wattlaw::job::parallelism::{ContextExchange, DataParallel, Partition, Schedule, TensorScope};
 use wattlaw::job::task::Task;
 use wattlaw::job::workload::{
-    AttentionKernel, Checkpointing, Framework, Optimizer, Precision, Quantization, StatePrecision,
+    AttentionKernel, Checkpointing, Framework, Offload, Optimizer, Precision, Quantization,
+    StatePrecision, TrainingObjective,
 };
 
 use crate::Launcher::{self, Accelerate, Axolotl, DeepSpeed, Megatron, Nanotron, Torchtitan};
@@ -38,6 +39,26 @@ pub(crate) fn check(job: &Job, launcher: Launcher) -> Result<()> {
             &[Accelerate, DeepSpeed, Megatron, Nanotron, Axolotl]
         };
         refuse("sequence_parallel", &split.sequence_parallel.to_string(), sequence)?;
+    }
+    if split.cp > 1 {
+        refuse("cp", &split.cp.to_string(), context(job))?;
+        let exchange: &[Launcher] = match split.context_exchange {
+            ContextExchange::Ring => &[Accelerate, Megatron, Torchtitan, Nanotron, Axolotl],
+            ContextExchange::AllGather => &[Accelerate, Megatron, Torchtitan],
+        };
+        refuse("context_exchange", split.context_exchange.name(), exchange)?;
+        // the files give the data-parallel ranks of a group, which context-parallel ones multiply
+        let group = split.shard_group;
+        if split.data == DataParallel::Hsdp && (group == split.cp || group % split.cp > 0) {
+            refuse("shard_group", &group.to_string(), &[])?;
+        }
+    }
+    if split.ep > 1 {
+        refuse("ep", &split.ep.to_string(), &[Megatron])?;
+        // Megatron-LM has no experts on tensor-parallel ranks without it
+        if split.tp > 1 && !split.sequence_parallel {
+            refuse("sequence_parallel", "false with experts on several ranks", &[])?;
+        }
     }
     if split.pp > 1 {
         refuse("pp", &split.pp.to_string(), &[Megatron, Torchtitan, Nanotron])?;
@@ -88,6 +109,19 @@ pub(crate) fn check(job: &Job, launcher: Launcher) -> Result<()> {
     if let Some(lora) = &work.lora {
         refuse("lora_rank", &lora.rank.to_string(), &[Accelerate, Axolotl])?;
     }
+    // their files name modules, or a packing without a length
+    if work.frozen_layers > 0 {
+        refuse("frozen_layers", &work.frozen_layers.to_string(), &[])?;
+    }
+    if let Some(length) = work.document_len {
+        refuse("document_len", &length.to_string(), &[])?;
+    }
+    let objective: &[Launcher] = match work.objective {
+        TrainingObjective::Likelihood => &ALL,
+        TrainingObjective::Dpo => &[Axolotl],
+    };
+    refuse("objective", work.objective.name(), objective)?;
+    refuse("offload", work.offload.name(), offload(job))?;
     let task: &[Launcher] = match work.task {
         Task::CausalLm => &ALL,
         Task::MaskedLm | Task::Classification { .. } => &[Accelerate, DeepSpeed],
@@ -139,6 +173,34 @@ fn data(kind: DataParallel, framework: Framework) -> &'static [Launcher] {
         // DeepSpeed's MiCS was removed (refused from 0.19.8, `runtime/config.py`)
         DataParallel::Hsdp if is_deepspeed => &[Torchtitan, Axolotl],
         DataParallel::Hsdp => &[Accelerate, Torchtitan, Axolotl],
+    }
+}
+
+/// Who has context parallelism; those on PyTorch's FSDP where it shards something.
+fn context(job: &Job) -> &'static [Launcher] {
+    let kind = job.parallelism.data;
+    let is_fsdp = matches!(kind, DataParallel::Zero2 | DataParallel::Fsdp | DataParallel::Hsdp);
+    if is_fsdp && job.workload.framework.framework != Framework::Deepspeed {
+        &[Accelerate, Megatron, Torchtitan, Nanotron, Axolotl]
+    } else {
+        &[Megatron, Nanotron]
+    }
+}
+
+/// Who keeps states on the host: DeepSpeed those of the optimizer, and the parameters of ZeRO's third stage; PyTorch's FSDP both
+/// alone.
+fn offload(job: &Job) -> &'static [Launcher] {
+    let is_deepspeed = job.workload.framework.framework == Framework::Deepspeed;
+    match (job.workload.offload, job.parallelism.data) {
+        (Offload::None, _) => &ALL,
+        (Offload::Optimizer, _) if is_deepspeed => &[Accelerate, DeepSpeed],
+        (Offload::Optimizer, _) => &[DeepSpeed],
+        (Offload::Parameters, DataParallel::Fsdp) if is_deepspeed => &[Accelerate, DeepSpeed],
+        (Offload::Parameters, _) if is_deepspeed => &[],
+        (Offload::Parameters, DataParallel::Fsdp | DataParallel::Hsdp | DataParallel::Zero2) => {
+            &[Accelerate, Torchtitan, Axolotl]
+        }
+        (Offload::Parameters, _) => &[],
     }
 }
 

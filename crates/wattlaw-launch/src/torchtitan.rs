@@ -4,8 +4,8 @@ use wattlaw::base::error::Result;
 use wattlaw::job::Job;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::job::model::ModelSpec;
-use wattlaw::job::parallelism::DataParallel;
-use wattlaw::job::workload::{Checkpointing, Precision, StatePrecision};
+use wattlaw::job::parallelism::{ContextExchange, DataParallel};
+use wattlaw::job::workload::{Checkpointing, Offload, Precision, StatePrecision};
 
 use crate::accelerate::copies_and_shards;
 use crate::script::Training;
@@ -39,6 +39,7 @@ fn text(job: &Job) -> Result<String> {
         Precision::Fp32 | Precision::Tf32 => "float32",
         Precision::Fp16 | Precision::Bf16 | Precision::Fp8 => "bfloat16",
     };
+    let offloads = work.offload == Offload::Parameters;
     let (copies, shards) = copies_and_shards(job);
     let reshard = if split.data == DataParallel::Zero2 { "never" } else { "default" };
     let mode = match work.checkpointing {
@@ -77,6 +78,7 @@ global_batch_size = {global}
 steps = {}
 dtype = \"{states}\"
 mixed_precision_param = \"{computing}\"
+enable_cpu_offload = {offloads}
 
 [parallelism]
 data_parallel_replicate_degree = {copies}
@@ -90,6 +92,16 @@ pipeline_parallel_degree = {}
         split.tp,
         split.pp,
     );
+    if split.cp > 1 {
+        let exchange = match split.context_exchange {
+            ContextExchange::Ring => "alltoall",
+            ContextExchange::AllGather => "allgather",
+        };
+        text += &format!(
+            "context_parallel_degree = {}\ncontext_parallel_rotate_method = \"{exchange}\"\n",
+            split.cp
+        );
+    }
     if split.pp > 1 {
         text += &format!(
             "pipeline_parallel_schedule = \"1F1B\"\npipeline_parallel_microbatch_size = {}\n",

@@ -45,7 +45,7 @@ NANOTRON = {
         "optimizer_factory": dict, "weight_decay": float, "zero_stage": int,
     },
     "parallelism": {
-        "dp": int, "tp": int, "pp": int, "pp_engine": str, "expert_parallel_size": int, "tp_linear_async_communication": bool, "tp_mode": str,
+        "dp": int, "tp": int, "pp": int, "pp_engine": str, "context_parallel_size": int, "expert_parallel_size": int, "tp_linear_async_communication": bool, "tp_mode": str,
         "recompute_layer": bool,
     },
     "profiler": type(None),
@@ -70,7 +70,7 @@ def arguments(path):
     from transformers import TrainingArguments
 
     known = {field.name for field in fields(TrainingArguments)}
-    known |= {"max_length", "attn_implementation", "use_peft", "lora_r", "lora_target_modules"}
+    known |= {"max_length", "attn_implementation", "use_peft", "lora_r", "lora_target_modules", "use_dora"}
     unknown = set(yaml.safe_load(path.read_text())) - known
     assert not unknown, unknown
 

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{ErrorKind, IsTerminal, Read, Write};
+use std::io::{BufRead, ErrorKind, IsTerminal, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -37,6 +37,8 @@ pub enum Message {
     LogFailed(String),
     /// This process received a termination signal.
     Signal(i32),
+    /// The attached program asks for the energy so far.
+    Asked,
 }
 
 /// How to start the command and capture its output.
@@ -96,6 +98,23 @@ pub fn start(wrapped: WrappedCommand<'_>, target: &Target, to: &Sender<Message>)
     }
     wait(child, target.clone(), to.clone());
     Ok(if wrapped.piped { 3 } else { 1 })
+}
+
+/// Measures the program that holds the other end of `input`, until it closes it.
+///
+/// The line `?` asks for the energy so far. A line with a number is the exit code, and ends the measurement; an end without one is the
+/// death of the program.
+pub fn attach(input: impl Read + Send + 'static, to: Sender<Message>) {
+    std::thread::spawn(move || {
+        let end =
+            std::io::BufReader::new(input).lines().map_while(|line| line.ok()).find_map(|line| {
+                if line == "?" {
+                    return to.send(Message::Asked).err().map(|_| End::Unseen);
+                }
+                line.parse().ok().map(|code| End::Exit { code })
+            });
+        let _ = to.send(Message::Ended(Instant::now(), end.unwrap_or(End::Unseen)));
+    });
 }
 
 fn start_error(program: &OsString, error: &std::io::Error) -> Error {

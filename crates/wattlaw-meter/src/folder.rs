@@ -25,7 +25,7 @@ pub const RUN: &str = "run.json";
 /// File name of the readings.
 pub(crate) const TRACE: &str = "trace.csv";
 /// File name of the events.
-pub(crate) const EVENTS: &str = "events.jsonl";
+pub const EVENTS: &str = "events.jsonl";
 /// File name of the command's output.
 pub const LOG: &str = "log";
 /// File name to which the program may write events.

@@ -1,6 +1,7 @@
 //! Runs a command under measurement, from the first reading to the closed record.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rustix::process::Signal;
 use rustix::time::ClockId;
+use serde::Serialize;
 use wattlaw::base::units::Seconds;
 use wattlaw::job::JobSpec;
 use wattlaw::record::Channel;
@@ -19,6 +21,7 @@ use crate::command::{self, Message, Target, WrappedCommand};
 use crate::election::{Election, elect};
 use crate::error::{Error, Result};
 use crate::folder::{Folder, PROGRAM, rfc3339};
+use crate::live::Live;
 use crate::locks;
 use crate::meter::Meter;
 use crate::node;
@@ -44,6 +47,8 @@ const MAX_REPORTED: u64 = 10;
 pub struct Setup {
     /// The command and its arguments.
     pub command: Vec<OsString>,
+    /// Whether the command runs already: it is measured until it closes standard input, and is answered on standard output.
+    pub attached: bool,
     /// Meters to read; empty for a record without energy.
     pub meters: Vec<Box<dyn Meter>>,
     /// Sampling interval.
@@ -74,7 +79,21 @@ pub struct Setup {
     pub left_out: Vec<LeftOut>,
     /// Channels whose energy includes what others run on the device.
     pub shared: Vec<(String, Sharing)>,
+    /// Is told what is measured as it is measured. A sentence that it returns is reported and noted in the record.
+    pub observer: Option<Box<Observer>>,
 }
+
+/// What an observer is told.
+#[derive(Debug, Clone, Copy)]
+pub enum Observed<'a> {
+    /// An event.
+    Event(&'a Entry),
+    /// A round of readings.
+    Readings(&'a Tick),
+}
+
+/// Is told what is measured, and may have something to say.
+pub type Observer = dyn FnMut(Observed<'_>) -> Option<String>;
 
 /// Result of a measurement.
 #[derive(Debug)]
@@ -122,7 +141,9 @@ pub fn measure(mut setup: Setup, report: &mut dyn FnMut(&str)) -> Result<Outcome
         Some(path) => std::path::absolute(path).unwrap_or_else(|_| path.clone()),
         None => folder.path().join(PROGRAM),
     };
+    let channels = record.channels.iter().map(|measured| measured.channel.clone());
     let mut measurement = Measurement {
+        live: Live::new(channels),
         start,
         monotonic_start,
         failing: vec![false; record.channels.len()],
@@ -137,6 +158,7 @@ pub fn measure(mut setup: Setup, report: &mut dyn FnMut(&str)) -> Result<Outcome
         invalid_events: 0,
         faults: 0,
         unwritten_lines: 0,
+        observer: setup.observer.take(),
         report,
     };
     if sampler.is_some() {
@@ -260,6 +282,22 @@ impl TimeLimit {
     }
 }
 
+/// What an attached program is told once it is measured.
+#[derive(Debug, Serialize)]
+struct Ready<'a> {
+    /// The folder of the record.
+    folder: &'a Path,
+    /// The file that it appends events to.
+    events: &'a Path,
+}
+
+/// Tells an attached program something, in a line of JSON. A program that no longer listens ends by itself.
+fn answer(said: &impl Serialize) {
+    if let Ok(text) = serde_json::to_string(said) {
+        let _ = writeln!(std::io::stdout(), "{text}");
+    }
+}
+
 /// A running measurement.
 struct Measurement<'a> {
     start: Instant,
@@ -279,6 +317,8 @@ struct Measurement<'a> {
     faults: u64,
     /// Number of lines that could not be written.
     unwritten_lines: u64,
+    observer: Option<Box<Observer>>,
+    live: Live,
     report: &'a mut dyn FnMut(&str),
 }
 
@@ -296,18 +336,28 @@ impl Measurement<'_> {
         }
         let piped = setup.log || self.pattern.is_some();
         let begin = Instant::now();
-        let mut open_outputs = command::start(
-            WrappedCommand {
-                command: &setup.command,
-                environment: vec![("WATTLAW_EVENTS", events.into())],
-                piped,
-                log: self.folder.log(),
-                lines: self.pattern.is_some(),
-            },
-            target,
-            sender,
-        )?;
+        let mut open_outputs = if setup.attached {
+            command::attach(std::io::stdin(), sender.clone());
+            0
+        } else {
+            command::start(
+                WrappedCommand {
+                    command: &setup.command,
+                    environment: vec![("WATTLAW_EVENTS", events.into())],
+                    piped,
+                    log: self.folder.log(),
+                    lines: self.pattern.is_some(),
+                },
+                target,
+                sender,
+            )?
+        };
         self.record_event(begin, Event::CommandBegin);
+        self.live.begin(self.at(begin));
+        if setup.attached {
+            let folder = std::path::absolute(self.folder.path());
+            answer(&Ready { folder: &folder.unwrap_or_default(), events });
+        }
         let mut limit = setup.limit.map(|limit| TimeLimit { limit, begin, signals_sent: 0 });
         let (ended, end) = loop {
             match messages.recv_timeout(POLL_INTERVAL) {
@@ -408,6 +458,8 @@ impl Measurement<'_> {
     fn write_ticks(&mut self, ticks: &[Tick]) {
         let mut lines = String::new();
         for tick in ticks {
+            self.observe(Observed::Readings(tick));
+            self.live.push(tick);
             let mut begun = Vec::new();
             for (index, reading) in tick.readings.iter().enumerate() {
                 let Some(measured) = self.record.channels.get(index) else { continue };
@@ -454,6 +506,10 @@ impl Measurement<'_> {
                 self.note(Instant::now(), &text);
             }
             Message::Signal(signal) => self.record_stop(Stop::Signal { signal }),
+            Message::Asked => {
+                self.take_ticks();
+                answer(&self.live.so_far(self.at(Instant::now())));
+            }
             Message::Ended(..) | Message::OutputEnded => {}
         }
     }
@@ -505,9 +561,24 @@ impl Measurement<'_> {
     }
 
     fn journal(&mut self, entry: Entry) {
-        if let Err(error) = self.folder.append_event(&entry) {
+        self.append(&entry);
+        self.observe(Observed::Event(&entry));
+    }
+
+    fn append(&mut self, entry: &Entry) {
+        if let Err(error) = self.folder.append_event(entry) {
             self.report_write_error(&error, 1);
         }
+    }
+
+    /// Tells the observer, and reports and notes what it says.
+    fn observe(&mut self, observed: Observed<'_>) {
+        let Some(text) = self.observer.as_mut().and_then(|observer| observer(observed)) else {
+            return;
+        };
+        (self.report)(&text);
+        let at = self.at(Instant::now());
+        self.append(&Entry { at, event: Event::Note { text } });
     }
 
     fn at(&self, instant: Instant) -> Seconds {

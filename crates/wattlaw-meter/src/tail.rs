@@ -8,7 +8,7 @@ use crate::lines::Lines;
 
 /// Reader of appended lines.
 #[derive(Debug)]
-pub(crate) struct Tail {
+pub struct Tail {
     path: PathBuf,
     file: Option<File>,
     read: u64,
@@ -21,6 +21,11 @@ impl Tail {
         let file = File::open(&path).ok();
         let read = file.as_ref().and_then(|f| f.metadata().ok()).map_or(0, |m| m.len());
         Self { path, file, read, lines: Lines::default() }
+    }
+
+    /// Follows a file from its start; the file may not exist yet.
+    pub fn from_start(path: PathBuf) -> Self {
+        Self { path, file: None, read: 0, lines: Lines::default() }
     }
 
     /// The lines appended since the last call.

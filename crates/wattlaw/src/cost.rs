@@ -6,11 +6,13 @@
 //! full square of scores or half of it is [`AttentionFlops`]; every total states the convention.
 
 mod collective;
-mod collectives;
+pub(crate) mod collectives;
 mod kind;
 mod layers;
+mod offload;
 pub(crate) mod optimizer;
 mod orthogonalization;
+mod reference;
 
 pub use collective::{Collective, CollectiveKind, CollectiveRole, Span};
 pub use kind::OpKind;
@@ -40,6 +42,8 @@ words!(AttentionFlops, "attention FLOP convention": Full = "full", Causal = "cau
 pub enum Phase {
     /// Forward pass of every micro-step.
     Forward,
+    /// Forward pass of a frozen reference model in every micro-step.
+    Reference,
     /// Recomputed forward work in the backward pass of every micro-step.
     Recompute,
     /// Backward pass of every micro-step.
@@ -53,6 +57,7 @@ impl Phase {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Forward => "forward",
+            Self::Reference => "reference",
             Self::Recompute => "recompute",
             Self::Backward => "backward",
             Self::Step => "step",
@@ -161,6 +166,8 @@ impl Ledger {
         optimizer::count(job, &mut ledger);
         orthogonalization::count(job, &mut ledger);
         collectives::count(job, &mut ledger);
+        offload::count(job, &mut ledger);
+        reference::count(&job.workload, &mut ledger.ops);
         ledger
     }
 
@@ -221,7 +228,7 @@ impl Cost {
             (0..p.pp).map(|stage| Ledger::for_stage(job, stage, attention)).collect();
         let mut hardware = Totals::default();
         for ledger in &stages {
-            hardware.add_totals(&ledger.per_step(|_| true), (p.dp * p.tp) as f64);
+            hardware.add_totals(&ledger.per_step(|_| true), (p.replicas() * p.tp) as f64);
         }
         Self {
             attention_flops: attention,

@@ -118,7 +118,8 @@ impl JobSpec {
             model: job.architecture.spec(),
             workload: job.workload.spec(),
             parallelism: ParallelismSpec {
-                strategy: (split.dp > 1 || split.gpus() == 1).then(|| Strategy::data(split.data)),
+                strategy: (split.replicas() > 1 || split.gpus() == 1)
+                    .then(|| Strategy::data(split.data)),
                 dp: Some(split.dp),
                 tp: Some(split.tp),
                 pp: Some(split.pp),
@@ -128,7 +129,9 @@ impl JobSpec {
                 schedule: piped.then_some(split.schedule),
                 virtual_stages: Some(split.virtual_stages).filter(|n| *n > 1),
                 partition: piped.then_some(split.partition),
-                cp: None,
+                cp: Some(split.cp).filter(|n| *n > 1),
+                context_exchange: (split.cp > 1).then_some(split.context_exchange),
+                ep: Some(split.ep).filter(|n| *n > 1),
             },
             system: SystemSpec {
                 gpu: Some(job.system.accelerator.name.clone()),
@@ -217,7 +220,9 @@ impl Job {
                 schedule: Some(split.schedule),
                 virtual_stages: Some(split.virtual_stages),
                 partition: Some(split.partition),
-                cp: Some(1),
+                cp: Some(split.cp),
+                context_exchange: (split.cp > 1).then_some(split.context_exchange),
+                ep: a.experts.map(|_| split.ep),
             },
             system: self.system.spec(),
         }
@@ -236,6 +241,11 @@ impl Job {
     /// Sequences of one optimizer step over all data-parallel ranks.
     pub const fn global_batch(&self) -> u64 {
         self.workload.global_batch(self.parallelism.dp)
+    }
+
+    /// Positions that one rank computes in one micro-step: its part of the sequences of its data-parallel rank.
+    pub(crate) fn micro_positions_of_rank(&self) -> f64 {
+        self.workload.micro_positions() as f64 / self.parallelism.cp as f64
     }
 
     /// Optimizer steps of the whole run.
@@ -292,6 +302,14 @@ mod tests {
             "model = { family = 'gpt2', layers = 2, hidden_size = 128, vocab_multiple = 1 }
              workload = { steps = 5, seq_len = 32, micro_batch = 4, framework = 'megatron' }
              system = { gpu = 'h100' }",
+            "model = { family = 'llama', layers = 2, hidden_size = 128 }
+             workload = { steps = 5, seq_len = 32, micro_batch = 4, framework = 'fsdp2' }
+             system = { gpu = 'h100', gpus = 8 }
+             parallelism = { strategy = 'fsdp', tp = 2, cp = 4 }",
+            "model = { family = 'mixtral', layers = 2, hidden_size = 128, experts = 8 }
+             workload = { steps = 5, seq_len = 32, micro_batch = 4 }
+             system = { gpu = 'h100', gpus = 8 }
+             parallelism = { strategy = 'fsdp', ep = 4 }",
             "model = { name = 'vit-base-patch16-224' }
              workload = { steps = 5, micro_batch = 4 }
              system = { name = 'dgx-a100-80gb', gpus = 8 }

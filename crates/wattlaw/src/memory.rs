@@ -66,6 +66,7 @@ pub use phase::PeakPhase;
 pub use recipe::{Recipe, RunAhead, SelectiveCheckpointing, Units, Workspaces};
 
 use serde::Serialize;
+use statrs::function::erf::erfc_inv;
 
 use crate::base::units::Bytes;
 use crate::job::Job;
@@ -112,6 +113,9 @@ pub struct Memory {
     /// CUDA context and NCCL.
     #[serde(rename = "reserve_bytes")]
     pub reserve: Bytes,
+    /// Memory of the host that offloaded states of the GPU take.
+    #[serde(rename = "host_bytes")]
+    pub host: Bytes,
     /// The phase in which memory peaks.
     pub peak_phase: PeakPhase,
     /// The pipeline stage, from 0.
@@ -162,7 +166,7 @@ impl Memory {
     /// Estimates the memory of pipeline stage `stage` (from 0; clamped to the last one).
     pub fn for_stage(job: &Job, stage: u64, recipe: &Recipe) -> Self {
         let stage = stage.min(job.parallelism.pp - 1);
-        let Peak { moment, cached } = phase::highest(job, stage, recipe);
+        let Peak { moment, cached, host } = phase::highest(job, stage, recipe);
         let outside = recipe.outside(job);
         let usable = usable(&job.system.accelerator);
         let (reserve, capacity) =
@@ -180,6 +184,7 @@ impl Memory {
             allocator: cached,
             run_ahead,
             reserve,
+            host,
             peak_phase: moment.phase,
             stage,
             total: Bytes::ZERO,
@@ -213,6 +218,14 @@ impl Memory {
     /// Φ(ln(capacity / needed) / σ).
     pub fn fits_probability(&self) -> f64 {
         Reference::Normal.cumulative((self.capacity / self.needed).ln() / self.log_sd)
+    }
+
+    /// The capacity at which the job fits with a probability between 0 and 1: needed · exp(σ Φ⁻¹(p)), the inverse of
+    /// [`Self::fits_probability`].
+    pub fn capacity_for(&self, probability: f64) -> Bytes {
+        // Φ⁻¹(p) = √2 erfc⁻¹(2 (1 − p))
+        let quantile = std::f64::consts::SQRT_2 * erfc_inv(2.0 * (1.0 - probability));
+        self.needed * (self.log_sd * quantile).exp()
     }
 
     /// The peak: the sum of the parts; where that is more than there is, and what can be given back suffices, between what
@@ -250,7 +263,7 @@ mod tests {
     use crate::base::units::BYTES_PER_GIB;
     use crate::job::JobSpec;
     use crate::job::catalog::Catalog;
-    use crate::job::parallelism::{DataParallel, Schedule};
+    use crate::job::parallelism::{ContextExchange, DataParallel, Schedule};
     use crate::job::workload::{AttentionKernel, Checkpointing, Precision};
 
     fn job(toml: &str) -> Job {
@@ -281,6 +294,100 @@ mod tests {
         let per_layer = layer(job, Stack::Main, &Recipe::MEGATRON).kept;
         let layers = job.architecture.layers as f64 / job.parallelism.pp as f64;
         per_layer * layers * in_flight(job, 0)
+    }
+
+    /// ZeRO-Offload's accounting (Ren et al. 2021, table 1): 2 B of weights a parameter stay on the GPU; 2 B of gradients and 12 B of
+    /// states go to the host, shared by the ranks. Parameters go there too, and nothing of the states stays.
+    #[test]
+    fn offloaded_states_are_in_the_memory_of_the_host() {
+        let of = |offload: &str, strategy: &str, gpus: u64| {
+            let job = job(&format!(
+                "model = {{ family = 'llama', layers = 2, hidden_size = 64, heads = 4, ffn_size = 12, vocab_size = 16 }}
+                 workload = {{ steps = 1, seq_len = 8, micro_batch = 1, precision = 'bf16', framework = 'deepspeed',
+                               offload = '{offload}' }}
+                 parallelism.strategy = '{strategy}'
+                 system = {{ gpu = 'a100-sxm4-80gb', gpus = {gpus} }}"
+            ));
+            let memory = Memory::for_job(&job);
+            [memory.weights, memory.gradients, memory.optimizer, memory.host].map(Bytes::value)
+        };
+        let weights = f64::from(2 * (4 * 64 * 64 + 3 * 64 * 12 + 2 * 64) + 64 + 2 * 16 * 64);
+        assert_eq!(of("optimizer", "single", 1), [2.0, 0.0, 0.0, 14.0].map(|of| of * weights));
+        assert_eq!(of("optimizer", "zero2", 2), [2.0, 0.0, 0.0, 7.0].map(|of| of * weights));
+        // whole gradients are summed first
+        assert_eq!(of("optimizer", "zero1", 2), [2.0, 2.0, 0.0, 6.0].map(|of| of * weights));
+        assert_eq!(of("parameters", "fsdp", 2), [0.0, 0.0, 0.0, 8.0].map(|of| of * weights));
+        assert_eq!(of("none", "zero2", 2), [2.0, 1.0, 6.0, 0.0].map(|of| of * weights));
+    }
+
+    /// Three of four layers are frozen: their activations are not kept, and their weights have neither gradients nor states.
+    #[test]
+    fn frozen_layers_keep_weights_alone() {
+        let of = |frozen: u64| {
+            let text = format!(
+                "model = {{ family = 'llama', layers = 4, hidden_size = 64, heads = 4, ffn_size = 12, vocab_size = 128 }}
+                 workload = {{ steps = 1, seq_len = 8, micro_batch = 1, precision = 'bf16', framework = 'megatron',
+                               frozen_layers = {frozen} }}
+                 system = {{ gpu = 'a100-sxm4-80gb' }}"
+            );
+            let job = job(&text);
+            let kept = super::activations::count(&job, 0, &Recipe::MEGATRON);
+            let memory = Memory::for_job(&job);
+            (kept.layers, memory.weights, memory.optimizer.value(), memory.gradients.value())
+        };
+        let (all, weights, ..) = of(0);
+        let (kept, same, optimizer, gradients) = of(3);
+        assert_eq!((kept * 4.0, same), (all, weights));
+        // one layer, the final norm and the output projection
+        let trained = f64::from(4 * 64 * 64 + 3 * 64 * 12 + 2 * 64 + 64 + 128 * 64);
+        assert_eq!((optimizer, gradients), (12.0 * trained, 4.0 * trained));
+    }
+
+    /// Two context-parallel ranks have each half of a layer's activations. A ring holds two blocks of keys and values of half the
+    /// sequence and their gradients; gathered, those of all 2,048 positions: 4 sequences, 2 · 6144 / 8 numbers of 2 B.
+    #[test]
+    fn context_parallel_ranks_hold_a_part_of_the_activations() {
+        let alone = megatron(48, 6144, 64, 4, 1, 1);
+        let mut ring = alone.clone();
+        (ring.parallelism.cp, ring.system.gpus) = (2, 16);
+        let mut gathered = ring.clone();
+        gathered.parallelism.context_exchange = ContextExchange::AllGather;
+        assert_eq!(first_stage(&ring), first_stage(&alone) / 2.0);
+        let [alone, ring, gathered] =
+            [alone, ring, gathered].map(|job| Memory::with_recipe(&job, &Recipe::MEGATRON));
+        assert_eq!(ring.logits, alone.logits * 0.5);
+        let whole = 4.0 * 2048.0 * (2.0 * 6144.0 / 8.0) * 2.0;
+        assert_eq!((ring.communication - alone.communication).value(), 2.0 * whole);
+        assert_eq!((gathered.communication - alone.communication).value(), 2.0 * whole);
+    }
+
+    /// A Llama of 2 layers: 2 (4 · 64² + 3 · 64 · 12 + 2 · 64) + 64 weights and a vocabulary of 2 · 16 · 64.
+    #[test]
+    fn a_reference_model_is_a_second_copy_of_the_weights() {
+        let of = |workload: &str, strategy: &str| {
+            let job = job(&format!(
+                "model = {{ family = 'llama', layers = 2, hidden_size = 64, heads = 4, ffn_size = 12, vocab_size = 16 }}
+                 workload = {{ steps = 1, seq_len = 8, precision = 'bf16', framework = 'pytorch', {workload} }}
+                 parallelism.strategy = '{strategy}'
+                 system = {{ gpu = 'a100-sxm4-80gb', gpus = 2 }}"
+            ));
+            Memory::for_job(&job)
+        };
+        let weights = f64::from(2 * (4 * 64 * 64 + 3 * 64 * 12 + 2 * 64) + 64 + 2 * 16 * 64);
+        for (strategy, ranks) in [("ddp", 1.0), ("fsdp", 2.0)] {
+            let plain = of("micro_batch = 4", strategy);
+            let pairs = of("micro_batch = 2, objective = 'dpo'", strategy);
+            assert_eq!(
+                (pairs.weights - plain.weights).value(),
+                4.0 * weights / ranks,
+                "{strategy}"
+            );
+            assert_eq!(pairs.optimizer, plain.optimizer);
+        }
+        // below adapters the base is the reference
+        let lora = |more: &str| of(&format!("{more}, lora = {{ rank = 4 }}"), "ddp");
+        let [plain, pairs] = [lora("micro_batch = 4"), lora("micro_batch = 2, objective = 'dpo'")];
+        assert_eq!(pairs.weights, plain.weights);
     }
 
     fn set(job: &Job, checkpointing: Checkpointing, sequence_parallel: bool) -> Job {

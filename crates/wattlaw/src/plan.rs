@@ -7,17 +7,23 @@
 //! threads.
 
 mod choice;
+mod front;
 mod left_out;
 mod objective;
+mod one_more;
 mod pool;
+mod power_curve;
 mod ranked;
 mod search;
 mod space;
 
 pub use choice::Choice;
+pub use front::{ParetoFront, ParetoPoint};
 pub use left_out::{LeftOut, LeftOutReason};
 pub use objective::{Constraint, Limits, Objective};
+pub use one_more::{Gain, OneMore};
 pub use pool::{GpuCounts, Inventory, Pool};
+pub use power_curve::{PowerPoint, power_curve};
 pub use ranked::{Comparison, PlannedJob, compare};
 pub use search::Progress;
 
@@ -32,7 +38,7 @@ use crate::job::workload::Precision;
 use crate::memory::FITS_THRESHOLD;
 
 use ranked::Weighed;
-use search::Found;
+use search::{Entry, Found};
 use space::Space;
 
 /// What is asked of the planner.
@@ -74,9 +80,6 @@ pub const POWER_LIMITS: [f64; 7] = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4];
 /// Power limits that are tried at most.
 const MAX_POWER_LIMITS: usize = 1000;
 
-/// Configurations that a search decides at most.
-const MAX_CONFIGURATIONS: u128 = 1_000_000_000;
-
 impl Request {
     /// A plan of the least energy of accelerators, on the job's own machines.
     pub fn new(spec: JobSpec) -> Self {
@@ -95,6 +98,14 @@ impl Request {
             level: 0.95,
             top: 10,
             threads: 1,
+        }
+    }
+
+    /// The two quantities of the front.
+    fn tradeoff(&self) -> [Objective; 2] {
+        match self.pareto_with {
+            Some(second) => [self.objective, second],
+            None => [Objective::Energy, Objective::Time],
         }
     }
 
@@ -121,12 +132,16 @@ pub struct Plans {
     pub plans: Vec<PlannedJob>,
     /// Ranks of the plans that no configuration beats in time and energy, or in the two objectives that were asked for.
     pub pareto: Vec<usize>,
+    /// The configurations that no other beats in those two objectives, listed above or not.
+    pub front: ParetoFront,
     /// Probability that the first plan is better than the second, from the joint uncertainty of the law; null with one plan.
     pub first_before_second: Option<f64>,
     /// Configurations that are no plan, by reason.
     pub left_out: Vec<LeftOut>,
     /// Constraints without which another configuration would be first, with its objective relative to the first plan's.
     pub binding: Vec<Binding>,
+    /// What one more node, or more memory, would bring; null where the search was stopped.
+    pub one_more: Option<OneMore>,
     /// Configurations that are plans: valid, within memory and constraints.
     pub evaluated: u64,
     /// Configurations that were decided.
@@ -188,22 +203,18 @@ pub fn plan(
     request.limits.check()?;
     request.check_power_limits()?;
     let space = Space::new(request, catalog, law)?;
-    check_size(space.size())?;
     let found = search::run(request, &space, watch);
-    answer(request, &space, calibration, found)
-}
-
-fn check_size(size: u128) -> Result<()> {
-    if size > MAX_CONFIGURATIONS {
-        return Err(Error::invalid(
-            "the space of plans",
-            format!("{size} configurations"),
-            format!(
-                "at most {MAX_CONFIGURATIONS} are searched; give fewer accelerators or counts, or keep some choices (--keep)"
-            ),
-        ));
-    }
-    Ok(())
+    let Some(best) = found.best.first().copied() else {
+        let enough = if found.is_short_of_memory() {
+            one_more::enough_accelerators(request, catalog, law, &space)?
+        } else {
+            None
+        };
+        return Err(found.nothing(request, &space, enough));
+    };
+    let one_more =
+        (!found.stopped).then(|| OneMore::new(request, catalog, law, &space, &found, &best, watch));
+    answer(request, &space, calibration, found, best, one_more)
 }
 
 /// The answer from what was found.
@@ -212,10 +223,9 @@ fn answer(
     space: &Space<'_>,
     calibration: &Calibration,
     found: Found,
+    best: Entry,
+    one_more: Option<OneMore>,
 ) -> Result<Plans> {
-    let Some(best) = found.best.first().copied() else {
-        return Err(found.nothing(request, space));
-    };
     let listed = found.listed(request);
     let weighed = listed
         .iter()
@@ -236,6 +246,8 @@ fn answer(
         plans,
         pareto,
         first_before_second,
+        front: found.pareto(request, space),
+        one_more,
         binding: found.binding(&best),
         best_undone: found.undone(&best, space),
         left_out: found.left_out.rows(space),
@@ -244,18 +256,4 @@ fn answer(
         stopped: found.stopped,
         global_batch: space.global_batch,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_space_of_a_million_millions_is_refused_with_its_size() {
-        assert!(check_size(MAX_CONFIGURATIONS).is_ok());
-        let error = check_size(1_000_000_000_000).unwrap_err().to_string();
-        assert!(
-            error.starts_with("the space of plans is 1000000000000 configurations, but at most")
-        );
-    }
 }

@@ -7,8 +7,10 @@ mod factors;
 mod figures;
 mod law_estimate;
 mod memory;
+mod outlook;
 pub mod scope;
 mod screen;
+mod unmeasured;
 mod warnings;
 
 pub(crate) use assumed::most_power_w;
@@ -21,6 +23,7 @@ pub use law_estimate::Breakdown;
 pub(crate) use law_estimate::distance_variances;
 use law_estimate::{Answers, ByScope, LawEstimate};
 pub use memory::{PeakMemory, Verdict};
+pub use outlook::{MeasuredPower, Outlook, Side};
 pub use screen::{Note, Quantity, Row, Screen, Unit};
 pub(crate) use warnings::plain;
 pub use warnings::{Severity, Warning, WarningKind};

@@ -19,6 +19,8 @@ from ._core import (
 from .calibration import Calibration
 from .job import Job
 from .many import predict_many
+from .measurement import Measurement, MeterWarning, SoFar, measure
+from .monitor import Monitor, WindowEnergy
 from .planning import LaunchFile, LeftOut, Plan, Plans, plan
 from .prediction import Interval, Prediction, Warning, predict
 from .runs import Finding, audit, calibrate, fit
@@ -34,17 +36,23 @@ __all__ = [
     "Job",
     "LaunchFile",
     "LeftOut",
+    "Measurement",
+    "MeterWarning",
     "MissingError",
+    "Monitor",
     "Plan",
     "Plans",
     "Prediction",
+    "SoFar",
     "SyntaxError",
     "UnknownError",
     "Warning",
+    "WindowEnergy",
     "__version__",
     "audit",
     "calibrate",
     "fit",
+    "measure",
     "plan",
     "predict",
     "predict_many",

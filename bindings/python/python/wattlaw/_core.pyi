@@ -48,6 +48,9 @@ class FileError(Error):
 def run(words: Sequence[str], /) -> int:
     """Runs the program with its words, of which the first is its name, and returns the exit code."""
 
+def record(folder: str, /) -> tuple[str, str | None]:
+    """The record in a folder: its JSON, and the name of the widest scope whose energy was measured, if any."""
+
 @final
 class Calibration:
     """The laws of a calibration file, or the built-in ones."""

@@ -4,14 +4,17 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use wattlaw::base::scope::Scope;
+use wattlaw::calibration::{Calibration, Laws};
 use wattlaw::memory::FITS_THRESHOLD;
-use wattlaw::plan::{Objective, compare};
+use wattlaw::plan::{Comparison, Objective, compare, power_curve};
 use wattlaw::predict::ChosenJob;
 
 use crate::commands::predict::named_or_built_in;
 use crate::failure::Done;
+use crate::flags::charts::ChartFlags;
 use crate::flags::job::{Alternatives, described, take_this_machine, warn};
 use crate::format::Format;
+use crate::html::{Page, tradeoff};
 use crate::parse::level;
 use crate::planned;
 use crate::{files, render};
@@ -37,6 +40,8 @@ pub struct Args {
     /// Confidence level of the intervals
     #[arg(long, default_value_t = 0.95, value_parser = level)]
     level: f64,
+    #[command(flatten)]
+    charts: ChartFlags,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -50,6 +55,7 @@ const MOST: usize = 1000;
 /// # Errors
 /// An invalid job or calibration; no alternative that is valid.
 pub fn run(args: &Args) -> Done {
+    args.charts.check(args.format)?;
     let calibration = named_or_built_in(args.calibration.as_deref())?;
     let catalog = args.alternatives.catalog()?;
     let combinations = args.alternatives.combinations(MOST)?;
@@ -77,14 +83,52 @@ pub fn run(args: &Args) -> Done {
     }
     let found = compare(jobs, args.by, &calibration, args.scope, args.level, FITS_THRESHOLD)?;
     match args.format {
-        Format::Json => render::json(Schema::Compare, &found),
+        Format::Json => render::json(Schema::Compare, &found)?,
         Format::Table => {
-            let heading = format!("{} alternatives by {}", found.rows.len(), args.by);
-            let mut out = render::heading(&heading) + &planned::table(&found.rows, args.level);
+            let mut out =
+                render::heading(&heading(&found, args)) + &planned::table(&found.rows, args.level);
             if let Some(probability) = found.first_before_second {
                 out += &planned::first_before_second(probability);
             }
-            files::print(&out)
+            files::print(&out)?;
         }
     }
+    args.charts.print(&tradeoff(&found.rows, None))?;
+    match args.charts.page() {
+        Some(file) => files::write(file, &page(&found, args, &calibration)?),
+        None => Ok(()),
+    }
+}
+
+fn heading(found: &Comparison, args: &Args) -> String {
+    format!("{} alternatives by {}", found.rows.len(), args.by)
+}
+
+/// The page of the alternatives.
+fn page(found: &Comparison, args: &Args, calibration: &Calibration) -> Done<String> {
+    let first = found.rows.first();
+    let model = first.map_or("", |row| &row.job.architecture.name);
+    let curve = match (first, &calibration.law) {
+        (Some(first), Laws::Roofline(_)) => {
+            power_curve(&first.job, calibration, args.scope, args.level)?
+        }
+        // the scaling law has no power limit
+        _ => Vec::new(),
+    };
+    Page {
+        title: format!("{model}: {}", heading(found, args)),
+        objective: args.by,
+        scope: args.scope,
+        level: args.level,
+        rows: &found.rows,
+        first_before_second: found.first_before_second,
+        front: None,
+        curve: &curve,
+        one_more: None,
+        binding: &[],
+        undone: &[],
+        left_out: &[],
+        calibration,
+    }
+    .html()
 }

@@ -1,16 +1,19 @@
 //! `wattlaw measure`: runs a command and measures its energy.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use wattlaw::base::error::Location;
+use wattlaw::calibration::built_in;
 use wattlaw::job::JobSpec;
 use wattlaw::job::model::ModelSpec;
+use wattlaw::predict::{ChosenJob, Prediction, predict};
 use wattlaw::record::document::Record;
 use wattlaw::record::gpus::GpuMismatch;
 use wattlaw_meter::error::Error;
-use wattlaw_meter::measure::{Outcome, Setup, measure};
+use wattlaw_meter::measure::{Observed, Observer, Outcome, Setup, measure};
 use wattlaw_meter::pattern::Pattern;
 
 use crate::commands::report;
@@ -18,8 +21,10 @@ use crate::failure::{Done, Failure};
 use crate::flags::job;
 use crate::flags::job::{JobFlags, take_this_machine};
 use crate::flags::meters::MeterArgs;
+use crate::live::{Live, Speaker};
 use crate::parse::{long_time, whole};
 use crate::render;
+use wattlaw_ask::BUILT_IN_REASON;
 
 /// Flags of `wattlaw measure`.
 #[derive(Debug, clap::Args)]
@@ -42,6 +47,10 @@ pub struct Args {
     /// Job file (TOML) of the training job; the job flags override it
     #[arg(long, value_name = "FILE")]
     job: Option<PathBuf>,
+    /// Job file (TOML) of a plan, such as the job.toml of `wattlaw plan --emit`: as --job, and the steps that the program reports are compared
+    /// with the prediction as they come
+    #[arg(long, value_name = "FILE", conflicts_with = "job")]
+    plan: Option<PathBuf>,
     /// Start a new window at each matching line of the command's standard output
     #[arg(long, value_name = "REGEX", value_parser = Pattern::from_str)]
     window_pattern: Option<Pattern>,
@@ -54,6 +63,10 @@ pub struct Args {
     /// Do not log the output; the command inherits standard output and error
     #[arg(long)]
     no_log: bool,
+    /// Measure the program that started this one until it closes this one's standard input; COMMAND is only recorded. A line of JSON on
+    /// standard output names the record's folder and the event file
+    #[arg(long, conflicts_with_all = ["time_limit", "window_pattern", "no_log"])]
+    attached: bool,
     /// Print errors only
     #[arg(long, short)]
     quiet: bool,
@@ -63,6 +76,9 @@ pub struct Args {
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
+
+/// Level of the prediction's intervals.
+const LEVEL: f64 = 0.95;
 
 /// Runs the command and returns the exit code of the measured command.
 pub fn run(args: &Args) -> u8 {
@@ -95,6 +111,7 @@ pub fn run(args: &Args) -> u8 {
 
 fn setup(args: &Args) -> Done<Setup> {
     let job = job(args)?;
+    let planned = args.plan.as_ref().map(|path| predicted(path, args)).transpose()?;
     if args.window_steps == Some(0) {
         return Err(Failure::usage("--window-steps is 0, but it must be at least 1"));
     }
@@ -104,15 +121,27 @@ fn setup(args: &Args) -> Done<Setup> {
             render::note("note", note);
         }
     }
+    let observer = planned.map(|(chosen, prediction)| {
+        let mut speaker = Speaker::new(Live::new(chosen, prediction, opened.channels()));
+        Box::new(move |observed: Observed<'_>| match observed {
+            Observed::Event(entry) => speaker.add(entry),
+            Observed::Readings(tick) => {
+                speaker.read(tick);
+                None
+            }
+        }) as Box<Observer>
+    });
     Ok(Setup {
+        observer,
         command: args.command.clone(),
+        attached: args.attached,
         meters: opened.meters,
         interval: args.meters.interval,
         idle: args.meters.idle,
         limit: args.time_limit,
         out: args.out.clone(),
         name: args.name.clone(),
-        log: !args.no_log,
+        log: !args.no_log && !args.attached,
         pattern: args.window_pattern.clone(),
         window_steps: args.window_steps,
         events: args.events.clone(),
@@ -127,7 +156,8 @@ fn setup(args: &Args) -> Done<Setup> {
 /// The described job, if any. Unknown names are refused here, before a long run starts.
 fn job(args: &Args) -> Done<Option<JobSpec>> {
     let mut spec = args.flags.spec()?;
-    if let Some(path) = &args.job {
+    let file = args.job.as_ref().or(args.plan.as_ref());
+    if let Some(path) = file {
         spec = spec.with_fallback(job::read(path)?);
     }
     if spec == JobSpec::default() {
@@ -135,7 +165,7 @@ fn job(args: &Args) -> Done<Option<JobSpec>> {
     }
     let catalog = args.flags.catalog()?;
     take_this_machine(&mut spec.system, &catalog)?;
-    let refuse = |e: wattlaw::Error| match &args.job {
+    let refuse = |e: wattlaw::Error| match file {
         Some(path) => Failure::Failed(format!("{}: {e}", path.display())),
         None => Failure::usage(e),
     };
@@ -149,6 +179,17 @@ fn job(args: &Args) -> Done<Option<JobSpec>> {
         catalog.system(system).map_err(refuse)?;
     }
     Ok(Some(spec))
+}
+
+/// The job of a plan with its prediction by the built-in law.
+fn predicted(path: &Path, args: &Args) -> Done<(ChosenJob, Prediction)> {
+    let catalog = args.flags.catalog()?;
+    let mut spec = args.flags.spec()?.with_fallback(job::read(path)?);
+    take_this_machine(&mut spec.system, &catalog)?;
+    let place = || Location::file(path.display().to_string());
+    let chosen = ChosenJob::new(&spec, &catalog).map_err(|error| error.at(place()))?;
+    let prediction = predict(&chosen.job, &built_in()?, BUILT_IN_REASON, None, LEVEL)?;
+    Ok((chosen, prediction))
 }
 
 fn name(text: &str) -> Result<String, String> {

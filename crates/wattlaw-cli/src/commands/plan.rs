@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 
 use wattlaw::base::error::Location;
 use wattlaw::base::scope::Scope;
+use wattlaw::calibration::Calibration;
 use wattlaw::job::JobSpec;
 use wattlaw::job::workload::{Precision, Stack};
 use wattlaw::memory::FITS_THRESHOLD;
 use wattlaw::plan::{
-    Choice, GpuCounts, Inventory, Limits, Objective, Plans, Pool, Progress, Request, plan,
+    Choice, GpuCounts, Inventory, Limits, Objective, Plans, Pool, PowerPoint, Progress, Request,
+    plan, power_curve,
 };
 
 use wattlaw_launch::{Launcher, emit};
@@ -21,8 +23,10 @@ use wattlaw_launch::{Launcher, emit};
 use crate::commands::launch::write;
 use crate::commands::predict::named_or_built_in;
 use crate::failure::{Done, Failure};
+use crate::flags::charts::ChartFlags;
 use crate::flags::job::{JobFlags, described, warn};
 use crate::format::Format;
+use crate::html::{Page, tradeoff};
 use crate::parse::{energy, level, long_time, mass, number, whole};
 use crate::planned;
 use crate::{files, render};
@@ -66,8 +70,8 @@ pub struct Args {
     /// Most accelerators
     #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Plan")]
     max_gpus: Option<u64>,
-    /// Choices that stay as the job has them: gpu, gpus, strategy, tp, pp, sequence-parallel, schedule, micro-batch, checkpointing, precision,
-    /// power-limit
+    /// Choices that stay as the job has them: gpu, gpus, strategy, tp, pp, cp, ep, sequence-parallel, schedule, micro-batch, checkpointing,
+    /// precision, power-limit
     #[arg(long, value_name = "CHOICES", value_delimiter = ',', value_parser = Choice::from_str, help_heading = "Plan")]
     keep: Vec<Choice>,
     /// Precisions to choose from, such as bf16,fp8. Default: the job's own
@@ -103,6 +107,8 @@ pub struct Args {
     /// Least probability of fitting in memory
     #[arg(long, value_name = "SHARE", default_value_t = FITS_THRESHOLD, value_parser = number)]
     fits_threshold: f64,
+    #[command(flatten)]
+    charts: ChartFlags,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -113,6 +119,7 @@ pub struct Args {
 /// # Errors
 /// An invalid job, machine, limit or calibration; no plan.
 pub fn run(args: &Args) -> Done {
+    args.charts.check(args.format)?;
     let calibration = named_or_built_in(args.calibration.as_deref())?;
     let catalog = args.flags.catalog()?;
     let request = args.request(&catalog)?;
@@ -127,6 +134,11 @@ pub fn run(args: &Args) -> Done {
     match args.format {
         Format::Json => files::print(&plans_json(&plans, started.elapsed().as_secs_f64())?)?,
         Format::Table => files::print(&table(&plans, args))?,
+    }
+    args.charts.print(&tradeoff(&plans.plans, Some(&plans.front)))?;
+    if let (Some(file), Some(first)) = (args.charts.page(), plans.plans.first()) {
+        let curve = power_curve(&first.job, &calibration, args.scope, args.level)?;
+        files::write(file, &page(&plans, args, &calibration, &curve)?)?;
     }
     match &args.output {
         Some(output) => launch(&plans, &args.emit, output),
@@ -223,16 +235,20 @@ impl Args {
     }
 }
 
-fn table(plans: &Plans, args: &Args) -> String {
-    let heading = format!(
+/// What was searched, in a line.
+fn heading(plans: &Plans) -> String {
+    format!(
         "{} by {}: {} valid of {} configurations, {} sequences a step",
         if plans.plans.len() == 1 { "the best plan" } else { "the best plans" },
         plans.objective,
         render::whole(plans.evaluated),
         render::whole(plans.searched),
         render::whole(plans.global_batch),
-    );
-    let mut out = render::heading(&heading) + &planned::table(&plans.plans, args.level);
+    )
+}
+
+fn table(plans: &Plans, args: &Args) -> String {
+    let mut out = render::heading(&heading(plans)) + &planned::table(&plans.plans, args.level);
     if let (Some(probability), true) = (plans.first_before_second, args.pareto.is_empty()) {
         out += &planned::first_before_second(probability);
     }
@@ -245,40 +261,50 @@ fn table(plans: &Plans, args: &Args) -> String {
         out += &format!("no configuration beats these in both {of}: {}\n", ranks.join(", "));
     }
     for binding in &plans.binding {
-        out += &format!(
-            "--{} binds: without it {} would be × {}\n",
-            binding.constraint,
-            plans.objective,
-            render::digits(binding.objective_factor)
-        );
+        out += &planned::binding(binding, plans.objective);
+    }
+    for line in plans.one_more.iter().flat_map(|of| planned::one_more(of, plans.objective)) {
+        out += &line;
     }
     if !plans.best_undone.is_empty() && args.pareto.is_empty() {
-        let rows = plans
-            .best_undone
-            .iter()
-            .map(|undone| {
-                vec![
-                    undone.choice.to_string(),
-                    undone.value.clone(),
-                    undone.instead.clone(),
-                    format!("× {}", render::digits(undone.energy_factor)),
-                    format!("× {}", render::digits(undone.time_factor)),
-                ]
-            })
-            .collect();
-        let header = ["choice", "first plan", "best with another", "energy", "time"];
-        out += &format!("\n{}", render::table(&header, rows, 3));
+        out += &below(planned::undone(&plans.best_undone), 3);
     }
     if !plans.left_out.is_empty() {
-        let rows = plans
-            .left_out
-            .iter()
-            .map(|row| vec![row.reason.name(), row.example.clone(), render::whole(row.count)])
-            .collect();
-        out +=
-            &format!("\n{}", render::table(&["left out", "the first of them", "number"], rows, 2));
+        out += &below(planned::left_out(&plans.left_out), 2);
     }
     out
+}
+
+/// A table after an empty line.
+fn below((header, rows): planned::Cells, first_number: usize) -> String {
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    format!("\n{}", render::table(&header, rows, first_number))
+}
+
+/// The page of the plans.
+fn page(
+    plans: &Plans,
+    args: &Args,
+    calibration: &Calibration,
+    curve: &[PowerPoint],
+) -> Done<String> {
+    let model = plans.plans.first().map_or("", |plan| &plan.job.architecture.name);
+    Page {
+        title: format!("{model}: {}", heading(plans)),
+        objective: plans.objective,
+        scope: args.scope,
+        level: args.level,
+        rows: &plans.plans,
+        first_before_second: plans.first_before_second.filter(|_| args.pareto.is_empty()),
+        front: Some(&plans.front),
+        curve,
+        one_more: plans.one_more.as_ref(),
+        binding: &plans.binding,
+        undone: &plans.best_undone,
+        left_out: &plans.left_out,
+        calibration,
+    }
+    .html()
 }
 
 /// Progress on a terminal, for searches over two seconds, and Ctrl-C.

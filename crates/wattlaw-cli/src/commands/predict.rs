@@ -202,30 +202,8 @@ fn breakdown(breakdown: &Breakdown) -> String {
                     .map(|(name, part)| format!("{:.0} % {name}", 100.0 * part / total))
                     .collect()
             };
-            let of_time = shares(
-                time.total_s,
-                &[
-                    ("device", time.device_s),
-                    ("tensor parallelism", time.tensor_parallel_s),
-                    ("launch overhead", time.launch_overhead_s),
-                    ("FSDP communication", time.fsdp_communication_s),
-                    ("pipeline", time.pipeline_s),
-                    ("gradient all-reduce", time.gradient_all_reduce_s),
-                    ("optimizer", time.optimizer_s),
-                    ("start-up", time.start_up_s),
-                ],
-            );
-            let of_energy = shares(
-                energy.total_j,
-                &[
-                    ("static power", energy.static_j),
-                    ("busy waiting", energy.waiting_j),
-                    ("FLOPs", energy.compute_j),
-                    ("memory", energy.memory_j),
-                    ("communication", energy.communication_j),
-                    ("kernels", energy.kernel_j),
-                ],
-            );
+            let of_time = shares(time.total_s, &time.named());
+            let of_energy = shares(energy.total_j, &energy.named());
             let learnt = if discrepancy.iter().all(|d| (d - 1.0).abs() < 1e-12) {
                 String::new()
             } else {

@@ -3,7 +3,7 @@
 mod frame;
 mod terminal;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,11 @@ use wattlaw::calibration::built_in;
 use wattlaw::predict::{ChosenJob, Prediction, Screen, predict};
 use wattlaw_ask::BUILT_IN_REASON;
 use wattlaw_meter::assumed::Assumption;
+use wattlaw_meter::folder::EVENTS;
 use wattlaw_meter::machine::{self, Options};
 use wattlaw_meter::sampler::{Sampler, Tick, interval};
 use wattlaw_meter::select::Selection;
+use wattlaw_meter::tail::Tail;
 
 use crate::failure::{Done, Failure};
 use crate::flags::job::JobArgs;
@@ -42,6 +44,9 @@ pub struct Args {
     /// Job file (TOML) of the running job: also show its prediction and the remaining energy and time
     #[arg(long, value_name = "FILE")]
     job: Option<PathBuf>,
+    /// Folder of the record that `wattlaw measure` is writing: its steps estimate anew what is left of the job
+    #[arg(long, value_name = "DIR", requires = "job")]
+    record: Option<PathBuf>,
     /// Print one frame and exit
     #[arg(long)]
     once: bool,
@@ -57,6 +62,7 @@ pub fn run(args: &Args) -> Done {
             "standard input and output must be a terminal; --once prints one frame".to_owned(),
         ));
     }
+    let steps = args.record.as_deref().map(steps).transpose()?;
     let predicted = args.job.clone().map(predicted).transpose()?;
     let options = Options {
         gpus: args.gpus.clone(),
@@ -73,11 +79,23 @@ pub fn run(args: &Args) -> Done {
     for note in &opened.notes {
         render::note("note", note);
     }
-    let mut watch = Watch::new(opened.channels(), predicted);
+    let mut watch = Watch::new(opened.channels(), predicted, steps);
     let (sampler, ticks) = Sampler::start(opened.meters, args.interval, Instant::now());
     let done = if args.once { once(&mut watch, &ticks) } else { live(&mut watch, &ticks) };
     sampler.stop();
     done
+}
+
+/// The events of a record, from its start.
+fn steps(record: &Path) -> Done<Tail> {
+    let events = record.join(EVENTS);
+    if !events.is_file() {
+        return Err(Failure::Failed(format!(
+            "{}: no {EVENTS}; --record takes the folder of a record, as `wattlaw measure` creates it",
+            record.display()
+        )));
+    }
+    Ok(Tail::from_start(events))
 }
 
 fn predicted(file: PathBuf) -> Done<(ChosenJob, Prediction)> {

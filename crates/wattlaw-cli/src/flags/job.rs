@@ -50,7 +50,7 @@ const FLAG_NAMES: [(&str, &str); 2] =
     [("power_limit_w", "power-limit"), ("carbon_g_per_kwh", "carbon-intensity")];
 
 /// Fields that the short help (`-h`) omits.
-const RARE: [&str; 42] = [
+const RARE: [&str; 49] = [
     "shared_ffn_size",
     "dense_layers",
     "dense_ffn_size",
@@ -87,9 +87,16 @@ const RARE: [&str; 42] = [
     "classes",
     "state_precision",
     "quantization",
+    "objective",
+    "dora",
+    "frozen_layers",
+    "document_len",
+    "offload",
     "framework",
     "partition",
     "cp",
+    "context_exchange",
+    "ep",
     "network",
     "host_power_w",
     "shard_group",

@@ -18,6 +18,7 @@ mod policy;
 mod refusals;
 mod running;
 mod screen;
+mod serving;
 mod slurm;
 mod structure;
 mod suite;

@@ -6,8 +6,8 @@
 use crate::running;
 
 use std::fs;
-use std::io::Read;
-use std::process::{Child, Command, Output, Stdio};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::running::limited::{LIMIT, Limited, start, until, within};
@@ -335,6 +335,60 @@ os.write(fd, b'{"event": "tokens", "tokens": 100}\n')
     );
 }
 
+/// Starts `wattlaw measure --attached`, and reads its first line.
+fn attached(place: &Place) -> (Child, std::process::ChildStdin, BufReader<ChildStdout>, Value) {
+    let mut command = place.wattlaw("measure --assume cpu=100W --quiet --attached -- train.py -x");
+    let mut child = start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
+    let (input, mut output) =
+        (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+    let ready = line(&mut output);
+    (child, input, output, ready)
+}
+
+fn line(output: &mut BufReader<ChildStdout>) -> Value {
+    let mut text = String::new();
+    output.read_line(&mut text).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn a_program_that_runs_already_is_measured_until_it_closes_the_input() {
+    let place = Place::new();
+    let (mut child, mut input, mut output, ready) = attached(&place);
+    let (folder, events) = (ready["folder"].as_str().unwrap(), ready["events"].as_str().unwrap());
+    std::thread::sleep(Duration::from_millis(300));
+    input.write_all(b"?\n").unwrap();
+    let so_far = line(&mut output);
+    let (time, energy) =
+        (so_far["duration_s"].as_f64().unwrap(), so_far["energy_j"].as_f64().unwrap());
+    // 100 W, up to the last reading
+    assert!(time >= 0.3 && energy > 0.0 && energy <= 100.0 * time + 0.1, "{so_far}");
+    fs::write(events, "{\"event\": \"step\", \"tokens\": 64}\n").unwrap();
+    input.write_all(b"3\n").unwrap();
+    let ended = within(LIMIT, child.id(), move || child.wait().unwrap());
+    assert_eq!(ended.code(), Some(3));
+    let (found, record) = place.record();
+    assert_eq!(found.canonicalize().unwrap().to_str().unwrap(), folder);
+    assert_eq!((&record["state"], &record["steps"]), (&"finished".into(), &1.into()));
+    assert_eq!(record["end"], serde_json::json!({"how": "exit", "code": 3}));
+    assert_eq!(record["command"], serde_json::json!(["train.py", "-x"]));
+    let (time, energy) = (&record["duration_s"], &record["energies"][0]["energy_j"]);
+    let (time, energy) = (time.as_f64().unwrap(), energy.as_f64().unwrap());
+    assert!((energy - 100.0 * time).abs() < 0.01 * energy, "{energy} J in {time} s");
+}
+
+#[test]
+fn the_death_of_a_program_that_runs_already_leaves_a_closed_record() {
+    let place = Place::new();
+    let (mut child, input, _, _) = attached(&place);
+    drop(input);
+    let ended = within(LIMIT, child.id(), move || child.wait().unwrap());
+    assert_eq!(ended.code(), Some(1));
+    let (_, record) = place.record();
+    assert_eq!(record["end"], serde_json::json!({"how": "unseen"}));
+    assert!(record["energies"][0]["energy_j"].as_f64().unwrap() > 0.0, "{record}");
+}
+
 #[test]
 fn a_burst_of_events_is_read_without_false_notes() {
     let Some(python) = python() else { return };
@@ -608,6 +662,83 @@ fn idle_power_is_measured_before_and_after() {
         let watts = record["channels"][0][side].as_f64().unwrap();
         assert!((watts - 100.0).abs() < 1.0, "{side}: {watts}");
     }
+}
+
+/// A job of steps that are predicted to take far less, and far more, than those of the script.
+fn plan_of(place: &Place, layers: u64, hidden: u64, batch: u64) {
+    let job = format!(
+        "model = {{ family = 'llama', layers = {layers}, hidden_size = {hidden}, heads = 8, vocab_size = 32000 }}
+         workload = {{ steps = 1000, seq_len = 512, micro_batch = {batch}, precision = 'bf16' }}
+         system = {{ gpu = 'a100-sxm4-80gb', gpus = 1 }}"
+    );
+    fs::write(place.path().join("job.toml"), job).unwrap();
+}
+
+/// Twelve steps of about 100 ms, by the descriptor, which dates them at once.
+const STEPS: &str = r#"for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 0.1; echo '{"event": "step"}' > /proc/self/fd/$WATTLAW_EVENTS_FD; done"#;
+
+#[test]
+fn a_plan_is_estimated_anew_by_the_steps_of_its_run() {
+    for (layers, hidden, batch, place_of_it) in [
+        (1, 256, 1, "above the predicted interval of 95 %"),
+        (8, 8192, 16, "below the predicted interval"),
+    ] {
+        let place = Place::new();
+        plan_of(&place, layers, hidden, batch);
+        let output = place.measure("--plan job.toml --assume gpu=300W", STEPS).finish();
+        let said = text(&output.stderr);
+        assert_eq!(code(&output), 0, "{said}");
+        let lines: Vec<&str> =
+            said.lines().filter(|line| line.contains(" of 1,000 steps: ")).collect();
+        // after six steps, and after twelve
+        assert_eq!(lines.len(), 2, "{said}");
+        assert!(lines[0].starts_with("note: after 6 of 1,000 steps: "), "{said}");
+        for line in &lines {
+            assert!(
+                line.contains(place_of_it) && line.contains(" steps are left, which take "),
+                "{line}"
+            );
+            assert!(line.contains("Wh ("), "{line}");
+        }
+        let (folder, record) = place.record();
+        assert_eq!(record["job"]["workload"]["steps"], 1000);
+        let events = fs::read_to_string(folder.join("events.jsonl")).unwrap();
+        assert_eq!(events.matches("\"event\":\"note\"").count(), 2, "{events}");
+        // the same steps, read by the watching program
+        let watched = place
+            .wattlaw(&format!(
+                "top --once --interval 50ms --assume gpu=300W --job job.toml --record {}",
+                folder.display()
+            ))
+            .finish();
+        let frame = text(&watched.stdout);
+        assert_eq!(code(&watched), 0, "{}", text(&watched.stderr));
+        assert!(frame.contains("remaining by its steps"), "{frame}");
+        assert!(
+            frame.contains("after 12 of 1,000 steps: ") && frame.contains(place_of_it),
+            "{frame}"
+        );
+    }
+}
+
+#[test]
+fn a_plan_that_cannot_be_compared_is_refused_before_the_run() {
+    let place = Place::new();
+    plan_of(&place, 8, 256, 1);
+    for (words, sentence, expected) in [
+        ("--plan job.toml --job job.toml", "cannot be used with", 2),
+        ("--plan none.toml", "none.toml: ", 1),
+        ("--plan job.toml --heads 7", "job.toml: ", 1),
+    ] {
+        let output = place.measure(words, "touch ran").finish();
+        let said = text(&output.stderr);
+        assert!(said.contains(sentence), "{words}: {said}");
+        assert_eq!(code(&output), expected, "{words}: {said}");
+        assert!(!place.path().join("ran").exists());
+    }
+    let watched = place.wattlaw("top --once --assume gpu=300W --job job.toml --record .").finish();
+    assert!(text(&watched.stderr).contains("takes the folder of a record"));
+    assert_eq!(code(&watched), 1);
 }
 
 #[test]

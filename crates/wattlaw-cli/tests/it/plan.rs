@@ -57,7 +57,9 @@ fn files_that_no_plan_has_are_an_error() {
 fn no_plan_is_one_sentence_with_what_it_takes() {
     for (flags, sentence) in [
         ("--gpu t4 --gpus 1", "no plan fits in memory: the nearest (1 × t4"),
+        ("--gpu t4 --gpus 1", "16 × t4 would do"),
         ("--gpu h100 --gpus 8 --deadline 1s", "--deadline is 1"),
+        ("--gpu h100 --gpus 8 --deadline 1s", " s (8 × h100-sxm5-80gb, "),
         ("--gpu h100 --gpus 8 --minimise cost", "price_per_gpu_hour is missing"),
         ("--gpu h100 --gpus 8 --max-gpus 4", "none of the given ones is within --max-gpus"),
         ("--gpu h1000 --gpus 8", "unknown GPU `h1000`"),
@@ -68,6 +70,107 @@ fn no_plan_is_one_sentence_with_what_it_takes() {
         assert!(ran.stderr.contains(sentence), "{flags}: {}", ran.stderr);
         assert_eq!(ran.stderr.trim_end().lines().count(), 1, "{flags}: {}", ran.stderr);
     }
+}
+
+#[test]
+fn an_inventory_with_an_unknown_gpu_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("machines.toml");
+    std::fs::write(&file, "[[system]]\ngpu = \"h1000\"\nnodes = 2\n").unwrap();
+    let ran = run(&format!("plan {LLAMA} --inventory {}", file.display()));
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("unknown GPU `h1000`"), "{}", ran.stderr);
+    assert_eq!(ran.stderr.trim_end().lines().count(), 1, "{}", ran.stderr);
+}
+
+/// What a page must have: no address outside, no script, a name for every image, and its numbers as a table.
+fn check_page(html: &str, figures: usize) {
+    assert!(html.starts_with("<!DOCTYPE html><html lang=\"en\">"));
+    for outside in ["<script", "<link", "<img", "<iframe", "src=", "href=", "@import", "url("] {
+        assert!(!html.contains(outside), "{outside}");
+    }
+    // the namespace of SVG is a name, and no address that is opened
+    assert_eq!(
+        html.matches("://").count(),
+        html.matches("xmlns=\"http://www.w3.org/2000/svg\"").count()
+    );
+    assert_eq!(html.matches("<figure>").count(), figures);
+    for piece in html.split("<figure>").skip(1) {
+        let figure = piece.split("</figure>").next().unwrap();
+        let name = figure.split("aria-labelledby=\"").nth(1).unwrap().split('"').next().unwrap();
+        assert!(figure.contains(&format!("<h2 id=\"{name}\">")), "{name}");
+        assert!(figure.contains("<svg role=\"img\"") && figure.contains("<text "), "{name}");
+        assert!(figure.contains("<figcaption>") && figure.contains("<tbody><tr>"), "{name}");
+    }
+    assert!(html.contains("prefers-color-scheme:dark") && html.contains("@media print"));
+    for tag in
+        ["html", "head", "body", "main", "figure", "table", "svg", "details", "p", "li", "td"]
+    {
+        let opened =
+            html.matches(&format!("<{tag}>")).count() + html.matches(&format!("<{tag} ")).count();
+        assert_eq!(opened, html.matches(&format!("</{tag}>")).count(), "{tag}");
+    }
+}
+
+#[test]
+fn a_page_of_plans_stands_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.html");
+    let line =
+        format!("plan {LLAMA} --gpu h100-sxm5-80gb --gpus 8..16 --top 3 --html {}", file.display());
+    let ran = run(&line);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let html = std::fs::read_to_string(&file).unwrap();
+    check_page(&html, 5);
+    for text in [
+        "Pareto front",
+        "Time by part",
+        "Power limits",
+        "Memory by part",
+        "What was left out",
+        "SHA-256",
+        "[model]",
+    ] {
+        assert!(html.contains(text), "{text}");
+    }
+    // the table has the same energies as the answer
+    let energy = ran.stdout.lines().find(|row| row.starts_with("1 ")).unwrap();
+    let energy = energy.split("W  ").nth(1).unwrap().trim().split("]").next().unwrap();
+    assert!(html.contains(&format!("{energy}]")), "{energy}");
+    assert!(run(&line).code == 0 && std::fs::read_to_string(&file).unwrap() == html);
+}
+
+#[test]
+fn a_page_escapes_what_a_file_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.html");
+    let job = folder.path().join("job.toml");
+    let text = "model = { family = 'llama', layers = 2, hidden_size = 256, heads = 4, vocab_size = 1000, name = '<script>&\"x' }
+        workload = { tokens = '1M', seq_len = 128, global_batch = 8 }
+        system = { gpu = 'h100-sxm5-80gb', gpus = 1, price_per_gpu_hour = 1.0, currency = '<b>' }";
+    std::fs::write(&job, text).unwrap();
+    let ran = run(&format!(
+        "compare {} --micro-batch 1,2 --by cost --html {}",
+        job.display(),
+        file.display()
+    ));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let html = std::fs::read_to_string(&file).unwrap();
+    check_page(&html, 5);
+    assert!(!html.contains("<b>") && html.contains("&lt;b&gt;"));
+}
+
+#[test]
+fn a_chart_is_text_as_wide_as_a_pipe_allows() {
+    let ran = run(&format!("plan {LLAMA} --gpu h100-sxm5-80gb --gpus 8..16 --top 1 --chart"));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let chart = ran.stdout.split("energy in kWh against time in hours\n").nth(1).unwrap();
+    assert_eq!(chart.lines().count(), 18);
+    assert!(chart.lines().all(|line| line.chars().count() <= 80) && !chart.contains('\u{1b}'));
+    assert!(chart.contains('•') && chart.contains('1'));
+    let beside = run(&format!("plan {LLAMA} --gpu h100 --gpus 8 --chart --format json"));
+    assert_eq!(beside.code, 2);
+    assert!(beside.stdout.is_empty());
 }
 
 #[test]

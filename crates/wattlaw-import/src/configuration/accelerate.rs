@@ -68,9 +68,7 @@ fn sharded_by_deepspeed(reader: &mut Reader<'_>) -> Result<()> {
     if let Some(number) = reader.whole(&stage)? {
         deepspeed::stage(reader, number, &stage)?;
     }
-    for (name, what) in deepspeed::OFFLOADS {
-        reader.unmodelled_if_on(&[(&key(&format!("{name}_device")), what)]);
-    }
+    deepspeed::offload(reader, &key("offload_optimizer_device"), &key("offload_param_device"))?;
     reader.ignore_table("deepspeed_config");
     Ok(())
 }

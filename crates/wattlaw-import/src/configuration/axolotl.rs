@@ -27,11 +27,18 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<()> {
     if reader.flag("sample_packing")? == Some(true) {
         reader.unmodelled("sample_packing", trainer::PACKING);
     }
+    match reader.text("rl")?.as_deref() {
+        None | Some("false") => {}
+        Some("dpo") => reader.state("objective", "dpo", "rl"),
+        Some(_) => {
+            reader.unmodelled("rl", "this is counted as plain training of the one model");
+        }
+    }
     reader.unmodelled_if_on(&[
+        ("precompute_ref_log_probs", "the reference model is counted in every step"),
         ("activation_offloading", "activations on the host are not counted"),
         ("layer_offloading", "layers on the host are not counted"),
         ("selective_checkpointing", "what this keeps of activations is not modelled"),
-        ("rl", "preference tuning is counted as plain training of the one model"),
         ("reward_model", "a reward model is counted as training of the language model"),
         ("unfrozen_parameters", "frozen parameters are counted as trained"),
         ("plugins", "what plugins change is not counted"),
@@ -187,8 +194,8 @@ fn adapters(reader: &mut Reader<'_>) -> Result<()> {
         }
     }
     reader.ignore(&["lora_target_modules", "lora_target_linear"]);
+    reader.dora("peft_use_dora")?;
     reader.unmodelled_if_on(&[
-        ("peft_use_dora", "DoRA's magnitudes are not counted"),
         ("peft_layers_to_transform", "adapters are counted in every layer"),
         ("lora_modules_to_save", "these modules are counted as frozen"),
     ]);
@@ -210,5 +217,15 @@ fn sharding(reader: &mut Reader<'_>) -> Result<()> {
         ("context_parallel_size", "cp"),
         ("sequence_parallel_degree", "cp"),
     ])?;
+    let function = "ring_attn_func";
+    if reader.states("cp") {
+        // packed sequences are gathered, others go round a ring (`utils/schemas/validation.py`)
+        let default =
+            if reader.flag("sample_packing")? == Some(true) { "all-gather" } else { "ring" };
+        reader.default("context_exchange", default, function);
+        reader.context_exchange(function, ["varlen_llama3", "batch_ring"])?;
+    } else {
+        reader.ignore(&[function]);
+    }
     trainer::sharded_by_deepspeed(reader)
 }

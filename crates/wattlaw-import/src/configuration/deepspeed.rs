@@ -77,11 +77,21 @@ pub(super) fn read_table(reader: &mut Reader<'_>, table: &str) -> Result<()> {
     Ok(())
 }
 
-/// Parts of the training that ZeRO may move to the host, and what is left out then.
-pub(super) const OFFLOADS: [(&str, &str); 2] = [
-    ("offload_optimizer", "the optimizer's states and its update on the host are not counted"),
-    ("offload_param", "parameters on the host are not counted"),
-];
+/// States what ZeRO moves to the host, by the keys of the optimizer's and the parameters' devices.
+pub(super) fn offload(reader: &mut Reader<'_>, optimizer: &str, parameters: &str) -> Result<()> {
+    for (key, what) in [(optimizer, "optimizer"), (parameters, "parameters")] {
+        match reader.text(key)?.as_deref() {
+            None | Some("none") => {}
+            Some("cpu") => reader.state("offload", what, key),
+            Some("nvme") => {
+                reader.state("offload", what, key);
+                reader.unmodelled(key, "the disk is counted as the host's memory");
+            }
+            Some(_) => return Err(reader.wrong_key(key, "it must be none, cpu or nvme")),
+        }
+    }
+    Ok(())
+}
 
 /// States the strategy of a stage of ZeRO.
 pub(super) fn stage(reader: &mut Reader<'_>, stage: u64, key: &str) -> Result<()> {
@@ -99,8 +109,11 @@ fn zero(reader: &mut Reader<'_>, table: &str) -> Result<()> {
     if let Some(number) = reader.whole(&stage_key)? {
         stage(reader, number, &stage_key)?;
     }
-    for (name, what) in OFFLOADS {
-        reader.unmodelled_if_on(&[(&format!("{table}.{name}.device"), what)]);
+    let device = |of: &str| format!("{table}.offload_{of}.device");
+    offload(reader, &device("optimizer"), &device("param"))?;
+    let old = format!("{table}.cpu_offload");
+    if reader.flag(&old)? == Some(true) {
+        reader.state("offload", "optimizer", &old);
     }
     let group = format!("{table}.mics_shard_size");
     if let Some(size) = reader.number(&group)?.filter(|size| *size >= 1.0) {
@@ -117,7 +130,6 @@ fn zero(reader: &mut Reader<'_>, table: &str) -> Result<()> {
             &format!("{table}.overlap_comm"),
             "overlap is counted as in the runs of the framework that were measured",
         ),
-        (&format!("{table}.cpu_offload"), "the optimizer's states on the host are not counted"),
         (&format!("{table}.zero_quantized_weights"), "quantised communication is not counted"),
         (&format!("{table}.zero_quantized_gradients"), "quantised communication is not counted"),
     ]);

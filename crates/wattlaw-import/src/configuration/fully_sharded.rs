@@ -4,9 +4,6 @@ use wattlaw::base::error::Result;
 
 use super::reader::Reader;
 
-/// Offload of sharded states.
-const OFFLOAD: &str = "sharded states on the host are not counted";
-
 /// Reads a table of FSDP, whose keys may begin with `fsdp_`. `asked` is the key that turns it on.
 pub(super) fn read(reader: &mut Reader<'_>, table: &str, asked: &str) -> Result<()> {
     reader.state("strategy", "fsdp", asked);
@@ -24,8 +21,9 @@ pub(super) fn read(reader: &mut Reader<'_>, table: &str, asked: &str) -> Result<
                 _ => sharding(reader, &name, &reshard)?,
             }
         }
-        reader
-            .unmodelled_if_on(&[(&key("offload_params"), OFFLOAD), (&key("cpu_offload"), OFFLOAD)]);
+        for name in ["offload_params", "cpu_offload"] {
+            reader.offloads_shards(&key(name))?;
+        }
         let checkpointing = key("activation_checkpointing");
         if reader.flag(&checkpointing)? == Some(true) {
             reader.state("checkpointing", "full", &checkpointing);
@@ -72,7 +70,7 @@ pub(super) fn options(reader: &mut Reader<'_>, key: &str, table: &str) -> Result
     for word in words {
         match word.as_str() {
             "auto_wrap" => {}
-            "offload" => reader.unmodelled(key, OFFLOAD),
+            "offload" => reader.state("offload", "parameters", key),
             _ => sharding(reader, &word, key)?,
         }
     }
@@ -104,6 +102,17 @@ pub(super) fn degrees(reader: &mut Reader<'_>, prefix: &str) -> Result<()> {
         (false, false) => {}
     }
     reader.degrees(&[(&key("tp"), "tp"), (&key("cp"), "cp")])?;
+    let exchange = format!("{prefix}cp_comm_strategy");
+    if reader.states("cp") {
+        reader.context_exchange(&exchange, ["allgather", "alltoall"])?;
+    } else {
+        reader.ignore(&[&exchange]);
+    }
+    if copies > 1 && shards > 1 {
+        // context-parallel ranks share shards with those of their data-parallel group
+        let cp = reader.whole(&key("cp"))?.unwrap_or(1).max(1);
+        reader.state("shard_group", shards.saturating_mul(cp), &shard_key);
+    }
     // of DeepSpeed-Ulysses
     reader.unmodelled_degree(&key("sp"), "a split of sequences among ranks is not modelled")
 }

@@ -33,9 +33,15 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<()> {
     if reader.flag("packing")? == Some(true) {
         reader.unmodelled("packing", trainer::PACKING);
     }
-    let stage = reader.text("stage")?;
-    if stage.is_some_and(|stage| !["sft", "pt"].contains(&stage.as_str())) {
-        reader.unmodelled("stage", "this stage is counted as plain training of the one model");
+    // of DPO's losses these two have no reference model
+    let loss = reader.text("pref_loss")?;
+    let has_reference = !matches!(loss.as_deref(), Some("orpo" | "simpo"));
+    match reader.text("stage")?.as_deref() {
+        None | Some("sft" | "pt") => {}
+        Some("dpo") if has_reference => reader.state("objective", "dpo", "stage"),
+        Some(_) => {
+            reader.unmodelled("stage", "this stage is counted as plain training of the one model");
+        }
     }
     for key in ["use_galore", "use_apollo", "use_badam", "use_adam_mini"] {
         let reason =
@@ -51,6 +57,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<()> {
             ("tensor_model_parallel_size", "tp"),
             ("pipeline_model_parallel_size", "pp"),
             ("context_parallel_size", "cp"),
+            ("expert_model_parallel_size", "ep"),
         ] {
             reader.wholes(&[(key, column)])?;
         }
@@ -100,8 +107,8 @@ fn adapters(reader: &mut Reader<'_>) -> Result<()> {
             if !reader.states("lora_targets") {
                 reader.default("lora_targets", "q k v o gate up down", "lora_target");
             }
+            reader.dora("use_dora")?;
             reader.unmodelled_if_on(&[
-                ("use_dora", "DoRA's magnitudes are not counted"),
                 ("additional_target", "these modules are counted as frozen"),
                 ("create_new_adapter", "a merged adapter is not counted"),
             ]);

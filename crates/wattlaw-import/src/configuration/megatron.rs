@@ -165,11 +165,8 @@ fn sharding(reader: &mut Reader<'_>) -> Result<()> {
             if sharded.is_some() { kind } else { "use-megatron-fsdp" },
         );
     }
+    offload(reader, "optimizer-cpu-offload", "optimizer-offload-fraction")?;
     reader.unmodelled_if_on(&[
-        (
-            "optimizer-cpu-offload",
-            "the optimizer's states and its update on the host are not counted",
-        ),
         ("cpu-offloading-num-layers", "activations on the host are not counted"),
         (
             "grad-reduce-in-bf16",
@@ -181,11 +178,30 @@ fn sharding(reader: &mut Reader<'_>) -> Result<()> {
     Ok(())
 }
 
+/// States that the optimizer's states are on the host, by the keys that say so and how many.
+pub(super) fn offload(reader: &mut Reader<'_>, key: &str, share: &str) -> Result<()> {
+    if reader.flag(key)? == Some(true) {
+        reader.state("offload", "optimizer", key);
+        if reader.number(share)?.is_some_and(|of| of < 1.0) {
+            reader.unmodelled(share, "all states of the optimizer are counted on the host");
+        }
+    } else {
+        reader.ignore(&[share]);
+    }
+    Ok(())
+}
+
 /// States the degrees of parallelism and the pipeline's schedule.
 pub(super) fn parallelism(reader: &mut Reader<'_>, key: fn(&str) -> String) -> Result<()> {
     let stages = key("pipeline_model_parallel_size");
     reader.wholes(&[(&key("tensor_model_parallel_size"), "tp"), (&stages, "pp")])?;
     reader.degrees(&[(&key("context_parallel_size"), "cp")])?;
+    let exchange = key("cp_comm_type");
+    if reader.states("cp") {
+        reader.context_exchange(&exchange, ["all_gather", "p2p"])?;
+    } else {
+        reader.ignore(&[&exchange]);
+    }
     let sequence = key("sequence_parallel");
     if let Some(on) = reader.flag(&sequence)? {
         reader.state("sequence_parallel", on, &sequence);
@@ -205,7 +221,7 @@ pub(super) fn parallelism(reader: &mut Reader<'_>, key: fn(&str) -> String) -> R
         reader.state("schedule", "interleaved", &chunks);
         reader.state("virtual_stages", count, &chunks);
     }
-    reader.expert_parallel(&key("expert_model_parallel_size"))?;
+    reader.degrees(&[(&key("expert_model_parallel_size"), "ep")])?;
     reader.unmodelled_degree(
         &key("expert_tensor_parallel_size"),
         "experts are counted as split like the other layers",

@@ -33,6 +33,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<()> {
     }
     reader.optimizer("optimizer.optimizer")?;
     adapters(reader)?;
+    let share = "optimizer.optimizer_offload_fraction";
+    megatron::offload(reader, "optimizer.optimizer_cpu_offload", share)?;
     reader.unmodelled_if_on(&[
         ("comm_overlap.tp_comm_overlap", megatron::OVERLAP),
         ("ddp.overlap_grad_reduce", megatron::OVERLAP),
@@ -40,10 +42,6 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<()> {
         (
             "ddp.grad_reduce_in_fp32",
             "gradients are counted as reduced in the framework's own precision",
-        ),
-        (
-            "optimizer.optimizer_cpu_offload",
-            "the optimizer's states and its update on the host are not counted",
         ),
         ("model.cpu_offloading", "activations on the host are not counted"),
     ]);

@@ -120,7 +120,11 @@ fn parallelism(reader: &mut Reader<'_>) -> Result<()> {
         reader.state("checkpointing", if on { "full" } else { "none" }, repeat);
     }
     reader.degrees(&[("parallelism.context_parallel_size", "cp")])?;
-    reader.expert_parallel("parallelism.expert_parallel_size")?;
+    // beside its data-parallel ranks, not among them (`ParallelContext`)
+    reader.unmodelled_degree(
+        "parallelism.expert_parallel_size",
+        "experts are counted as held by every rank, without an all-to-all",
+    )?;
     reader.ignore(&[
         "parallelism.tp_linear_async_communication",
         "parallelism.tp_recompute_allgather",

@@ -226,6 +226,48 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// States that adapted weights have magnitudes, where a key is true.
+    ///
+    /// # Errors
+    /// As [`Reader::flag`].
+    pub(super) fn dora(&mut self, key: &str) -> Result<()> {
+        if self.flag(key)? == Some(true) {
+            self.state("dora", true, key);
+        }
+        Ok(())
+    }
+
+    /// States that FSDP keeps its shards on the host, where a key is true.
+    ///
+    /// # Errors
+    /// As [`Reader::flag`].
+    pub(super) fn offloads_shards(&mut self, key: &str) -> Result<()> {
+        if self.flag(key)? == Some(true) {
+            self.state("offload", "parameters", key);
+        }
+        Ok(())
+    }
+
+    /// States how context-parallel ranks exchange keys and values by a framework's words for a gather and for a ring.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for another word, with its place.
+    pub(super) fn context_exchange(&mut self, key: &str, [gather, ring]: [&str; 2]) -> Result<()> {
+        match self.text(key)?.as_deref() {
+            None => {}
+            Some(word) if word == gather => self.state("context_exchange", "all-gather", key),
+            Some(word) if word == ring => self.state("context_exchange", "ring", key),
+            Some("a2a" | "a2a+p2p") => {
+                self.unmodelled(key, "keys and values are counted as sent round a ring");
+                self.state("context_exchange", "ring", key);
+            }
+            Some(_) => {
+                return Err(self.wrong_key(key, &format!("it must be {gather} or {ring}")));
+            }
+        }
+        Ok(())
+    }
+
     /// Reports a degree of parallelism above one that no field holds.
     ///
     /// # Errors
@@ -235,15 +277,6 @@ impl<'a> Reader<'a> {
             self.unmodelled(key, reason);
         }
         Ok(())
-    }
-
-    /// Reports experts that are split among ranks.
-    ///
-    /// # Errors
-    /// As [`Reader::whole`].
-    pub(super) fn expert_parallel(&mut self, key: &str) -> Result<()> {
-        let reason = "experts are counted as held by every rank, without an all-to-all";
-        self.unmodelled_degree(key, reason)
     }
 
     /// Takes a default for a field that no file states; a tool's own replaces that of what it is built on.

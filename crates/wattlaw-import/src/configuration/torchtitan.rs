@@ -14,8 +14,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<()> {
     reader.optimizer("optimizer.name")?;
     parallelism(reader)?;
     checkpointing(reader)?;
+    reader.offloads_shards("training.enable_cpu_offload")?;
     reader.unmodelled_if_on(&[
-        ("training.enable_cpu_offload", "sharded states on the host are not counted"),
         ("optimizer.early_step_in_backward", "updates in the backward pass are counted after it"),
         (
             "parallelism.enable_async_tensor_parallel",
@@ -152,8 +152,19 @@ fn parallelism(reader: &mut Reader<'_>) -> Result<()> {
         (key("data_parallel_replicate_degree"), key("data_parallel_shard_degree"));
     let copies = reader.whole(&copies_key)?.unwrap_or(1);
     let shards = reader.number(&shard_key)?.unwrap_or(-1.0);
+    // context-parallel ranks share shards too (`ParallelDims`, `fsdp_enabled`)
+    let cp = reader.whole(&key("context_parallel_degree"))?.unwrap_or(1).max(1);
     // a degree of -1 takes the ranks that are left
     match (copies > 1, shards) {
+        (true, 1.0) if cp > 1 => {
+            reader.state("strategy", "hsdp", &copies_key);
+            reader.state("shard_group", cp, &shard_key);
+            reader.state("dp", copies, &copies_key);
+        }
+        (false, 1.0) if cp > 1 => {
+            reader.state("strategy", "fsdp", &shard_key);
+            reader.state("dp", 1, &shard_key);
+        }
         (true, 1.0) => {
             reader.state("strategy", "ddp", &copies_key);
             reader.state("dp", copies, &copies_key);
@@ -161,7 +172,7 @@ fn parallelism(reader: &mut Reader<'_>) -> Result<()> {
         (true, shards) => {
             reader.state("strategy", "hsdp", &copies_key);
             if shards > 1.0 {
-                reader.state("shard_group", shards, &shard_key);
+                reader.state("shard_group", shards * cp as f64, &shard_key);
                 reader.state("dp", shards * copies as f64, &copies_key);
             } else {
                 reader.unmodelled(
@@ -190,12 +201,18 @@ fn parallelism(reader: &mut Reader<'_>) -> Result<()> {
         (&tensor, "tp"),
         (&key("pipeline_parallel_degree"), "pp"),
         (&key("context_parallel_degree"), "cp"),
+        (&key("expert_parallel_degree"), "ep"),
     ])?;
+    let exchange = key("context_parallel_rotate_method");
+    if reader.states("cp") {
+        reader.context_exchange(&exchange, ["allgather", "alltoall"])?;
+    } else {
+        reader.ignore(&[&exchange]);
+    }
     if reader.states("tp") {
         // torchtitan's plans split the sequence between projections
         reader.state("sequence_parallel", true, &tensor);
     }
-    reader.expert_parallel(&key("expert_parallel_degree"))?;
     let schedule = key("pipeline_parallel_schedule");
     match reader.text(&schedule)?.map(|name| name.to_lowercase()).as_deref() {
         None | Some("1f1b") => {}

@@ -37,9 +37,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<()> {
         reader.unmodelled("dataset.packed", trainer::PACKING);
     }
     parallelism(reader)?;
+    reader.offloads_shards("fsdp_cpu_offload")?;
     reader.unmodelled_if_on(&[
         ("enable_activation_offloading", "activations on the host are not counted"),
-        ("fsdp_cpu_offload", "sharded states on the host are not counted"),
         ("optimizer_in_bwd", "updates in the backward pass are counted after it"),
         ("compile", "compiled kernels are counted as the framework's own"),
         ("ac_mode", "every layer's input is counted as kept and no more"),
@@ -87,7 +87,7 @@ fn model(reader: &mut Reader<'_>, component: &str, key: &str) -> Result<()> {
         reader.state("quantization", "nf4", key);
     }
     if kind.ends_with("dora") {
-        reader.unmodelled(key, "DoRA's magnitudes are not counted");
+        reader.state("dora", true, key);
     }
     if kind.is_empty() {
         return Ok(());

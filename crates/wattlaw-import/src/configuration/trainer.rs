@@ -21,7 +21,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<()> {
         let rank = reader.whole("lora_r")?.unwrap_or(16);
         let key = if reader.has("lora_r") { "lora_r" } else { "use_peft" };
         reader.lora(rank, key, "lora_target_modules")?;
-        reader.unmodelled_if_on(&[("use_dora", "DoRA's magnitudes are not counted")]);
+        reader.dora("use_dora")?;
     }
     for (key, format) in [("load_in_4bit", "nf4"), ("load_in_8bit", "int8")] {
         if reader.flag(key)? == Some(true) {
@@ -52,7 +52,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<()> {
 }
 
 /// What packing changes.
-pub(super) const PACKING: &str = "several examples share a sequence, and each is counted as a whole one; give --tokens, or --examples as packed sequences";
+pub(super) const PACKING: &str = "several examples share a sequence, and each is counted as a whole one; give --tokens, or --examples as packed sequences, and --document-len where attention keeps them apart";
 
 /// Reads the arguments of the Trainer itself, and takes its defaults.
 pub(super) fn arguments(reader: &mut Reader<'_>) -> Result<()> {

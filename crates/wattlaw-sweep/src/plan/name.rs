@@ -5,7 +5,7 @@ use wattlaw::job::Job;
 /// Short description of a job: `bert-4x256-fsdp2`.
 pub fn title(job: &Job) -> String {
     let (a, p) = (&job.architecture, &job.parallelism);
-    let degrees = [(p.data.name(), p.dp), ("tp", p.tp), ("pp", p.pp)];
+    let degrees = [(p.data.name(), p.dp), ("tp", p.tp), ("cp", p.cp), ("pp", p.pp)];
     let degrees: Vec<String> = degrees
         .iter()
         .filter(|(_, degree)| *degree > 1)

@@ -113,6 +113,11 @@ fn every_field_goes_there_and_back() {
         lora = { rank = 8, targets = ['q', 'up'] }
         state_precision = 'bf16'
         quantization = 'nf4'
+        frozen_layers = 1
+        dora = true
+        document_len = 64
+        objective = 'dpo'
+        offload = 'optimizer'
         framework = 'megatron/nemo-2024'
         [parallelism]
         strategy = 'hsdp'
@@ -126,6 +131,8 @@ fn every_field_goes_there_and_back() {
         virtual_stages = 2
         partition = 'even'
         cp = 2
+        context_exchange = 'all-gather'
+        ep = 2
         [system]
         name = 'dgx'
         gpu = 't4'

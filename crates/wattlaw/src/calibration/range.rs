@@ -162,15 +162,16 @@ pub(crate) fn near_the_edge(job: &Job, outside: &Outside, beyond: f64) -> Job {
             (w.seq_len, w.decoder_seq_len) = (scaled(w.seq_len), scaled(w.decoder_seq_len));
         }
         "micro_batch" => w.micro_batch = edge,
-        "layers" => a.layers = edge.max(moved.parallelism.pp),
+        "layers" => a.layers = edge.max(moved.parallelism.pp).max(w.frozen_layers + 1),
         "hidden_size" => {
             (a.hidden_size, a.ffn_size) = (edge, scaled(a.ffn_size));
             a.head_dim = scaled(a.head_dim);
         }
         "gpus" => {
             let p = &mut moved.parallelism;
-            p.dp = (edge / (p.tp * p.pp)).max(1);
-            p.shard_group = p.shard_group.min(p.dp);
+            // whole groups of ranks that hold all experts
+            p.dp = (edge / (p.tp * p.cp * p.pp)).max(1).next_multiple_of(p.ep);
+            p.shard_group = p.shard_group.min(p.replicas());
             moved.system.gpus = p.gpus();
         }
         // the length of a run is in no range of the law

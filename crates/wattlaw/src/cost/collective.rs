@@ -1,7 +1,7 @@
 //! Communication among a group of GPUs: its role, its pattern, its bytes and the link that it crosses.
 //!
 //! Volumes a GPU sends, with Ψ the bytes of a buffer and n the ranks of its group: all-reduce 2Ψ(n−1)/n, all-gather and
-//! reduce-scatter Ψ(n−1)/n, send Ψ (ring algorithms; Rajbhandari et al. 2020, arXiv 1910.02054, section 7).
+//! reduce-scatter Ψ(n−1)/n, all-to-all Ψ(n−1)/n, send Ψ (ring algorithms; Rajbhandari et al. 2020, arXiv 1910.02054, section 7).
 //!
 //! Across nodes the GPUs of a node that belong to one group share its traffic: NCCL builds a ring for each adapter,
 //! each ring visits all GPUs of a node before it leaves the node, and carries one part of the buffer. With r ranks of
@@ -21,6 +21,10 @@ pub enum CollectiveRole {
     TensorParallelEmbedding,
     /// Tensor parallelism: the gradient of the input of the vocabulary-split logits.
     TensorParallelLogits,
+    /// Context parallelism: keys and values of the other ranks' parts of a sequence, and their gradients.
+    ContextParallelKeysAndValues,
+    /// Expert parallelism: tokens to the ranks of the experts that they visit, and back.
+    ExpertParallelTokens,
     /// Pipeline parallelism: activations to the next stage and their gradients to the one before.
     PipelineActivations,
     /// Data parallelism: gradients summed over ranks, whole (DDP) or to the rank that holds the shard (ZeRO, FSDP).
@@ -38,7 +42,7 @@ pub enum CollectiveRole {
 
 words!(CollectiveRole, "collective role":
     TensorParallelActivations = "tensor parallel", TensorParallelEmbedding = "embedding",
-    TensorParallelLogits = "logits", PipelineActivations = "pipeline", GradientReduction = "gradients",
+    TensorParallelLogits = "logits", ContextParallelKeysAndValues = "keys and values", ExpertParallelTokens = "tokens of experts", PipelineActivations = "pipeline", GradientReduction = "gradients",
     ParameterGather = "parameters", MomentumGather = "momenta", GradientReductionBetweenGroups = "gradients between groups",
     TiedEmbeddingGradients = "tied embedding gradients");
 
@@ -54,6 +58,8 @@ pub enum CollectiveKind {
     ReduceScatter,
     /// From one rank to the next.
     Send,
+    /// From each rank a part to every other one.
+    AllToAll,
 }
 
 impl CollectiveKind {
@@ -64,6 +70,7 @@ impl CollectiveKind {
             Self::AllGather => "all-gather",
             Self::ReduceScatter => "reduce-scatter",
             Self::Send => "send",
+            Self::AllToAll => "all-to-all",
         }
     }
 }
@@ -103,7 +110,9 @@ impl Collective {
         let n = self.ranks as f64;
         let share = match self.kind {
             CollectiveKind::AllReduce => 2.0 * (n - 1.0) / n,
-            CollectiveKind::AllGather | CollectiveKind::ReduceScatter => (n - 1.0) / n,
+            CollectiveKind::AllGather
+            | CollectiveKind::ReduceScatter
+            | CollectiveKind::AllToAll => (n - 1.0) / n,
             CollectiveKind::Send => 1.0,
         };
         self.buffer * share
@@ -117,12 +126,14 @@ impl Collective {
     /// no longer than the whole (Korthikanti et al. 2022, section 4.2.2).
     pub const fn exchanges(&self) -> f64 {
         match self.kind {
-            CollectiveKind::AllReduce | CollectiveKind::Send => 1.0,
+            CollectiveKind::AllReduce | CollectiveKind::Send | CollectiveKind::AllToAll => 1.0,
             CollectiveKind::AllGather | CollectiveKind::ReduceScatter => match self.role {
                 CollectiveRole::TensorParallelActivations
                 | CollectiveRole::TensorParallelEmbedding
                 | CollectiveRole::TensorParallelLogits => 0.5,
-                CollectiveRole::PipelineActivations
+                CollectiveRole::ContextParallelKeysAndValues
+                | CollectiveRole::ExpertParallelTokens
+                | CollectiveRole::PipelineActivations
                 | CollectiveRole::GradientReduction
                 | CollectiveRole::ParameterGather
                 | CollectiveRole::MomentumGather
@@ -132,20 +143,30 @@ impl Collective {
         }
     }
 
+    /// The share of an all-to-all's buffer that is for ranks on other nodes.
+    fn leaves_node(&self) -> f64 {
+        (self.ranks - self.ranks_per_node) as f64 / self.ranks as f64
+    }
+
     /// Bytes that the network adapter of each GPU sends: the share of a GPU among the group's ranks in its node.
     pub fn network_bytes_per_gpu(&self) -> Bytes {
-        match self.span {
-            Span::Node => Bytes::ZERO,
-            Span::Network => self.sent_per_gpu() / self.ranks_per_node as f64,
+        match (self.span, self.kind) {
+            (Span::Node, _) => Bytes::ZERO,
+            // each part goes straight to its rank
+            (Span::Network, CollectiveKind::AllToAll) => self.buffer * self.leaves_node(),
+            (Span::Network, _) => self.sent_per_gpu() / self.ranks_per_node as f64,
         }
     }
 
     /// Bytes that each GPU sends over the link inside its node; all of them where a node holds several ranks of the
     /// group, since a ring passes through them, and what leaves through another GPU's adapter reaches it over the link.
     pub fn node_link_bytes_per_gpu(&self) -> Bytes {
-        match self.span {
-            Span::Network if self.ranks_per_node == 1 => Bytes::ZERO,
-            Span::Network | Span::Node => self.sent_per_gpu(),
+        match (self.span, self.kind) {
+            (Span::Network, CollectiveKind::AllToAll) => {
+                self.sent_per_gpu() - self.buffer * self.leaves_node()
+            }
+            (Span::Network, _) if self.ranks_per_node == 1 => Bytes::ZERO,
+            (Span::Network | Span::Node, _) => self.sent_per_gpu(),
         }
     }
 }

@@ -1,15 +1,18 @@
 //! The collectives of a job, one operation each, with their groups and buffers.
 //!
+//! Ranks of a job are numbered with the tensor-parallel ones innermost, then the context-parallel, the data-parallel, and the
+//! pipeline's stages (Megatron-LM, `parallel_state.py`, order `tp-cp-ep-dp-pp`).
+//!
 //! Sources: Rajbhandari et al. 2020 (ZeRO), Shoeybi et al. 2019 (tensor parallelism), Korthikanti et al. 2022 (sequence
-//! parallelism), Narayanan et al. 2021 (pipeline).
+//! parallelism), Liu et al. 2023 (context parallelism in a ring), Lepikhin et al. 2021 (expert parallelism), Narayanan et al. 2021 (pipeline).
 
 use super::collective::{Collective, CollectiveKind, CollectiveRole, Span};
 use super::layers::repeats_last_product;
-use super::optimizer::{stage_parameters, trained_parameters};
+use super::optimizer::{frozen_parameters, stage_parameters, trained_experts, trained_parameters};
 use super::{Ledger, Op, OpKind, Phase};
 use crate::base::units::{Bytes, Flops};
 use crate::job::Job;
-use crate::job::parallelism::{DataParallel, TensorScope};
+use crate::job::parallelism::{ContextExchange, DataParallel, TensorScope};
 use crate::job::task::Task;
 use crate::job::workload::{
     Checkpointing, Framework, Optimizer, Precision, StatePrecision, Workload,
@@ -18,6 +21,8 @@ use crate::job::workload::{
 /// Writes the collectives of one stage into the ledger.
 pub(super) fn count(job: &Job, ledger: &mut Ledger) {
     tensor(job, ledger);
+    context(job, ledger);
+    experts(job, ledger);
     pipeline(job, ledger);
     tied_embedding(job, ledger);
     data(job, ledger);
@@ -33,7 +38,7 @@ const fn span(job: &Job, ranks: u64, stride: u64) -> Span {
 
 /// The slowest link between the GPUs of pipeline stages `from` and `to`.
 const fn span_between_stages(job: &Job, from: u64, to: u64) -> Span {
-    let stride = job.parallelism.dp * job.parallelism.tp;
+    let stride = job.parallelism.replicas() * job.parallelism.tp;
     let (low, high) = if from < to { (from, to) } else { (to, from) };
     let per_node = job.system.gpus_per_node;
     let apart = (low * stride) / per_node != ((high + 1) * stride - 1) / per_node;
@@ -42,7 +47,7 @@ const fn span_between_stages(job: &Job, from: u64, to: u64) -> Span {
 
 /// GPUs in one node of a group of `ranks` GPUs `stride` apart.
 fn ranks_per_node(job: &Job, ranks: u64, stride: u64) -> u64 {
-    (job.system.gpus_per_node / stride).clamp(1, ranks)
+    (job.system.gpus_per_node / stride).clamp(1, ranks.max(1))
 }
 
 fn push(ledger: &mut Ledger, phase: Phase, count: f64, collective: Collective) {
@@ -71,7 +76,8 @@ fn tensor(job: &Job, ledger: &mut Ledger) {
     let h = a.hidden_size as f64;
     let per_token = h * act;
     let blocks = p.tensor_scope == TensorScope::Blocks;
-    let sequences = w.micro_batch as f64;
+    // a rank has its part of each sequence
+    let sequences = w.micro_sequences() as f64 / p.cp as f64;
     let (encoder, decoder) = if a.encoder_layers > 0 {
         (a.encoder_layers as f64, a.layers as f64)
     } else {
@@ -83,16 +89,20 @@ fn tensor(job: &Job, ledger: &mut Ledger) {
     for (layers, of_layer, seq) in
         [(encoder, per_layer, w.seq_len as f64), (decoder, per_layer + cross, decoder_seq)]
     {
+        let frozen = if layers > 0.0 { w.frozen_layers as f64 } else { 0.0 };
         let count = layers * of_layer;
+        // frozen layers are passed forward alone
+        let trained_layers = layers - frozen;
+        let trained = trained_layers * of_layer;
         let buffer = Bytes::new(sequences * seq * per_token);
         // the exchange after the last product of a layer is not repeated where the product is not
         let recompute = match w.checkpointing {
-            Checkpointing::Full if repeats_last_product(a, w) => count,
-            Checkpointing::Full => count - layers,
+            Checkpointing::Full if repeats_last_product(a, w) => trained,
+            Checkpointing::Full => trained - trained_layers,
             Checkpointing::Selective | Checkpointing::None => 0.0,
         };
         for (phase, count) in
-            [(Phase::Forward, count), (Phase::Recompute, recompute), (Phase::Backward, count)]
+            [(Phase::Forward, count), (Phase::Recompute, recompute), (Phase::Backward, trained)]
         {
             all_reduce(
                 job,
@@ -116,8 +126,7 @@ fn tensor(job: &Job, ledger: &mut Ledger) {
     );
     if blocks && a.vocab_size > 0 {
         if ledger.stage == 0 {
-            let tokens = w.micro_positions() as f64;
-            let buffer = Bytes::new(tokens * per_token);
+            let buffer = Bytes::new(job.micro_positions_of_rank() * per_token);
             all_reduce(
                 job,
                 ledger,
@@ -167,6 +176,88 @@ fn all_reduce(
     }
 }
 
+/// Context parallelism: each layer's attention needs the keys and values of the whole sequence.
+///
+/// In a ring they are sent on `cp` − 1 times in the forward pass; in the backward pass again, and their gradients come round
+/// to the rank that they belong to in `cp` sends (TransformerEngine, `context_parallel.py`, `AttnFuncWithCPAndKVP2P`).
+/// Gathered, they are gathered for both passes, and their gradients are reduced and scattered (`AttnFuncWithCPAndKVAllGather`).
+fn context(job: &Job, ledger: &mut Ledger) {
+    let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
+    if p.cp == 1 {
+        return;
+    }
+    let layers = p.stage_layers(a, ledger.stage) as f64;
+    let trained = layers - w.frozen_layers as f64;
+    let whole = Bytes::new(keys_and_values(job) * w.precision.bytes());
+    let span = span(job, p.cp, p.tp);
+    let collective = |kind, buffer, ranks, ranks_per_node| Collective {
+        role: CollectiveRole::ContextParallelKeysAndValues,
+        kind,
+        buffer,
+        ranks,
+        ranks_per_node,
+        span,
+    };
+    let again = match w.checkpointing {
+        Checkpointing::None => 0.0,
+        Checkpointing::Selective | Checkpointing::Full => trained,
+    };
+    match p.context_exchange {
+        ContextExchange::Ring => {
+            let cp = p.cp as f64;
+            let send = collective(CollectiveKind::Send, whole / cp, 2, 1);
+            push(ledger, Phase::Forward, layers * (cp - 1.0), send);
+            push(ledger, Phase::Recompute, again * (cp - 1.0), send);
+            push(ledger, Phase::Backward, trained * (2.0 * cp - 1.0), send);
+        }
+        ContextExchange::AllGather => {
+            let in_node = ranks_per_node(job, p.cp, p.tp);
+            let gather = collective(CollectiveKind::AllGather, whole, p.cp, in_node);
+            let scatter = collective(CollectiveKind::ReduceScatter, whole, p.cp, in_node);
+            push(ledger, Phase::Forward, layers, gather);
+            push(ledger, Phase::Recompute, again, gather);
+            push(ledger, Phase::Backward, trained, gather);
+            push(ledger, Phase::Backward, trained, scatter);
+        }
+    }
+}
+
+/// Expert parallelism: in each layer with experts every token is sent to the ranks of those that it visits, and what they
+/// make of it is sent back (Lepikhin et al. 2021, arXiv 2006.16668); gradients go the same ways. Counted with equal numbers of
+/// tokens for all experts.
+fn experts(job: &Job, ledger: &mut Ledger) {
+    let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
+    let Some(mixture) = a.experts.filter(|_| p.ep > 1) else { return };
+    let layers = p.stage_layers(a, ledger.stage) as f64;
+    let share = a.expert_layers() as f64 / a.layers as f64;
+    let (sparse, trained) = (layers * share, (layers - w.frozen_layers as f64) * share);
+    let split = if p.sequence_parallel { p.tp as f64 } else { 1.0 };
+    let tokens = job.micro_positions_of_rank() * mixture.top_k as f64 / split;
+    let exchange = Collective {
+        role: CollectiveRole::ExpertParallelTokens,
+        kind: CollectiveKind::AllToAll,
+        buffer: Bytes::new(tokens * a.hidden_size as f64 * w.precision.bytes()),
+        ranks: p.ep,
+        ranks_per_node: ranks_per_node(job, p.ep, p.tp),
+        span: span(job, p.ep, p.tp),
+    };
+    let again = if w.checkpointing == Checkpointing::Full { trained } else { 0.0 };
+    push(ledger, Phase::Forward, 2.0 * sparse, exchange);
+    push(ledger, Phase::Recompute, 2.0 * again, exchange);
+    push(ledger, Phase::Backward, 2.0 * trained, exchange);
+}
+
+/// Numbers in the keys and values of a layer that a tensor-parallel rank holds, of whole sequences of a micro-batch.
+pub(crate) fn keys_and_values(job: &Job) -> f64 {
+    let (a, p) = (&job.architecture, &job.parallelism);
+    let keys = p.kv_heads_of_rank(a) * a.head_dim;
+    let values = match a.latent {
+        Some(latent) => p.kv_heads_of_rank(a) * latent.value_head_dim,
+        None => keys,
+    };
+    (job.workload.micro_positions() * (keys + values)) as f64
+}
+
 /// A pipeline: activations forward and gradients backward over each boundary, once per chunk.
 fn pipeline(job: &Job, ledger: &mut Ledger) {
     let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
@@ -174,8 +265,9 @@ fn pipeline(job: &Job, ledger: &mut Ledger) {
         return;
     }
     let split = if p.sequence_parallel { p.tp as f64 } else { 1.0 };
-    let buffer =
-        Bytes::new(w.micro_positions() as f64 * a.hidden_size as f64 * w.precision.bytes() / split);
+    let buffer = Bytes::new(
+        job.micro_positions_of_rank() * a.hidden_size as f64 * w.precision.bytes() / split,
+    );
     // each stage sends to the next one and its gradients to the one before; with several chunks the ends are neighbours
     let stage = ledger.stage;
     let next = (stage + 1) % p.pp;
@@ -232,7 +324,7 @@ fn tied_embedding(job: &Job, ledger: &mut Ledger) {
 /// Megatron-LM sums bfloat16 gradients in 32 bits (`arguments.py`: "accumulate and all-reduce gradients in fp32 for
 /// bfloat16 data type") and float16 ones as they are; nanotron sums its 32-bit accumulators
 /// (`accumulate_grad_in_fp32`). With weights in bfloat16 all gradients are bfloat16.
-const fn gradient_bytes(w: &Workload, data: DataParallel) -> f64 {
+pub(super) const fn gradient_bytes(w: &Workload, data: DataParallel) -> f64 {
     let (whole, half) = (4.0, 2.0);
     if matches!(w.state_precision, StatePrecision::Bf16) {
         return half;
@@ -269,10 +361,14 @@ const fn gradient_bytes(w: &Workload, data: DataParallel) -> f64 {
 /// root once.
 fn data(job: &Job, ledger: &mut Ledger) {
     let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
-    if p.dp == 1 {
+    if p.replicas() == 1 {
         return;
     }
     let trained = trained_parameters(job, ledger.stage);
+    let held = stage_parameters(job, ledger.stage);
+    // fewer ranks hold the same experts than hold the same other weights, and they are further apart
+    let experts = if p.ep > 1 { trained_experts(job, ledger.stage) } else { 0.0 };
+    let parts = [(1, trained - experts), (p.ep, experts)];
     let bytes = w.precision.bytes();
     let over = |role, kind, parameters: f64, bytes, ranks, stride| Collective {
         role,
@@ -282,55 +378,70 @@ fn data(job: &Job, ledger: &mut Ledger) {
         ranks_per_node: ranks_per_node(job, ranks, stride),
         span: span(job, ranks, stride),
     };
-    let gather_bytes = |parameters, bytes| {
+    let gather_bytes = |split, parameters, bytes| {
         let (role, kind) = (CollectiveRole::ParameterGather, CollectiveKind::AllGather);
-        over(role, kind, parameters, bytes, p.shard_group, p.tp)
+        over(role, kind, parameters, bytes, p.shard_group / split, p.tp * split)
     };
-    let gather = |parameters| gather_bytes(parameters, bytes);
+    let gather = |split, parameters| gather_bytes(split, parameters, bytes);
     let of_gradient = gradient_bytes(w, p.data);
-    let reduce = |kind, parameters| {
-        let ranks = if p.data.shards_gradients() { p.shard_group } else { p.dp };
-        over(CollectiveRole::GradientReduction, kind, parameters, of_gradient, ranks, p.tp)
+    let reduce = |kind, split, parameters| {
+        let ranks = if p.data.shards_gradients() { p.shard_group } else { p.replicas() };
+        let role = CollectiveRole::GradientReduction;
+        over(role, kind, parameters, of_gradient, ranks / split, p.tp * split)
     };
     if w.optimizer == Optimizer::Muon && p.data.shards_optimizer() {
         // in bfloat16, on the ranks that update the matrices (Liu et al. 2025, arXiv 2502.16982, algorithm 1)
         let (role, kind) = (CollectiveRole::MomentumGather, CollectiveKind::AllGather);
-        let matrices = stage_parameters(job, ledger.stage).projections;
-        push(ledger, Phase::Step, 1.0, over(role, kind, matrices, 2.0, p.shard_group, p.tp));
+        for (split, matrices) in [(1, held.projections - experts), (p.ep, experts)] {
+            let (ranks, stride) = (p.shard_group / split, p.tp * split);
+            push(ledger, Phase::Step, 1.0, over(role, kind, matrices, 2.0, ranks, stride));
+        }
     }
     match p.data {
         DataParallel::Single => {}
         DataParallel::Ddp => {
-            push(ledger, Phase::Step, 1.0, reduce(CollectiveKind::AllReduce, trained));
+            for (split, trained) in parts {
+                let sum = reduce(CollectiveKind::AllReduce, split, trained);
+                push(ledger, Phase::Step, 1.0, sum);
+            }
         }
-        DataParallel::Zero1 => {
-            push(ledger, Phase::Step, 1.0, reduce(CollectiveKind::ReduceScatter, trained));
-            push(ledger, Phase::Step, 1.0, gather(trained));
-        }
-        DataParallel::Zero2 => {
-            push(ledger, Phase::Backward, 1.0, reduce(CollectiveKind::ReduceScatter, trained));
-            push(ledger, Phase::Step, 1.0, gather(trained));
+        DataParallel::Zero1 | DataParallel::Zero2 => {
+            let zero1 = p.data == DataParallel::Zero1;
+            let phase = if zero1 { Phase::Step } else { Phase::Backward };
+            for (split, trained) in parts {
+                push(ledger, phase, 1.0, reduce(CollectiveKind::ReduceScatter, split, trained));
+                push(ledger, Phase::Step, 1.0, gather(split, trained));
+            }
         }
         DataParallel::Fsdp | DataParallel::Hsdp => {
-            let held = stage_parameters(job, ledger.stage);
             let layers = (p.stage_layers(a, ledger.stage) + a.encoder_layers) as f64;
-            // adapters are in the layers; without them all parameters of the root are trained
-            let trained_root = if w.lora.is_some() { 0.0 } else { held.root() };
-            let scatter = |parameters| reduce(CollectiveKind::ReduceScatter, parameters);
+            let trained_layers = layers - w.frozen_layers as f64;
+            // adapters are in the layers; without them all parameters of the root are trained, but for a frozen embedding
+            let of_layers = (held.layers - held.beside_layers) * w.frozen_layers as f64 / layers;
+            let embedding = frozen_parameters(job, &held) - of_layers;
+            let trained_root = if w.lora.is_some() { 0.0 } else { held.root() - embedding };
+            let scatter =
+                |split, parameters| reduce(CollectiveKind::ReduceScatter, split, parameters);
             // the root keeps its parameters from the forward pass, since the backward pass begins with them
-            push(ledger, Phase::Forward, 1.0, gather(held.root()));
-            push(ledger, Phase::Backward, 1.0, scatter(trained_root));
-            // the layers of an encoder and of a decoder differ; their mean has the bytes of all
-            let of_layer = gather_bytes(1.0, held.layers_bytes(job) / layers);
-            push(ledger, Phase::Forward, layers, of_layer);
-            push(ledger, Phase::Backward, layers, of_layer);
-            push(ledger, Phase::Backward, layers, scatter((trained - trained_root) / layers));
-            let replicas = p.dp / p.shard_group;
+            push(ledger, Phase::Forward, 1.0, gather(1, held.root()));
+            push(ledger, Phase::Backward, 1.0, scatter(1, trained_root));
+            let experts_bytes = if p.ep > 1 { held.experts_bytes(job) } else { 0.0 };
+            let others =
+                (1, held.layers_bytes(job) - experts_bytes, trained - trained_root - experts);
+            for (split, bytes, trained) in [others, (p.ep, experts_bytes, experts)] {
+                // the layers of an encoder and of a decoder differ; their mean has the bytes of all
+                let of_layer = gather_bytes(split, 1.0, bytes / layers);
+                push(ledger, Phase::Forward, layers, of_layer);
+                push(ledger, Phase::Backward, trained_layers, of_layer);
+                let of_layer = scatter(split, trained / trained_layers);
+                push(ledger, Phase::Backward, trained_layers, of_layer);
+            }
+            let replicas = p.replicas() / p.shard_group;
             if replicas > 1 {
                 let between = over(
                     CollectiveRole::GradientReductionBetweenGroups,
                     CollectiveKind::AllReduce,
-                    trained / p.shard_group as f64,
+                    p.shard(trained, experts),
                     of_gradient,
                     replicas,
                     p.tp * p.shard_group,
@@ -549,6 +660,98 @@ mod tests {
         let found =
             ledger.ops.iter().filter_map(|op| Some((op.phase, op.count, *op.collective()?)));
         found.filter(|(_, _, c)| c.role == role).collect()
+    }
+
+    /// Sequences of 8 positions over 4 ranks, 4 layers with keys and values of width 384 each, 2 B a number: 8 · 2 · 384 · 2 =
+    /// 12,288 B of a whole sequence, 3,072 B of a rank. A ring sends 3 times forward, and 3 + 4 times backward; gathers and
+    /// the scatter move the whole.
+    #[test]
+    fn context_parallel_ranks_exchange_keys_and_values() {
+        let role = CollectiveRole::ContextParallelKeysAndValues;
+        let sum = |parallelism: &str, per_node: u64, phase| -> (f64, f64) {
+            let found = of_role(&job(parallelism, 8, per_node), 0, role);
+            let of_phase = found.iter().filter(|(p, ..)| *p == phase);
+            of_phase.fold((0.0, 0.0), |(sent, network), (_, count, c)| {
+                (
+                    sent + count * c.sent_per_gpu().value(),
+                    network + count * c.network_bytes_per_gpu().value(),
+                )
+            })
+        };
+        let ring = "cp = 4, context_exchange = 'ring'";
+        let (part, whole) = (3_072.0, 12_288.0);
+        assert_eq!(sum(ring, 8, Phase::Forward), (4.0 * 3.0 * part, 0.0));
+        assert_eq!(sum(ring, 8, Phase::Backward), (4.0 * 7.0 * part, 0.0));
+        // the slowest of the ring's links is the network, each rank with an adapter of its own
+        assert_eq!(sum(ring, 2, Phase::Forward), (4.0 * 3.0 * part, 4.0 * 3.0 * part));
+        let gathered = "cp = 4, context_exchange = 'all-gather'";
+        assert_eq!(sum(gathered, 8, Phase::Forward), (4.0 * 0.75 * whole, 0.0));
+        assert_eq!(sum(gathered, 8, Phase::Backward), (4.0 * 2.0 * 0.75 * whole, 0.0));
+        // two of a group's ranks in a node share its adapters
+        assert_eq!(sum(gathered, 2, Phase::Forward).1, 4.0 * 0.75 * whole / 2.0);
+        // half of the heads on a tensor-parallel rank
+        let split = "cp = 4, tp = 2, context_exchange = 'ring'";
+        assert_eq!(sum(split, 8, Phase::Forward).0, 4.0 * 3.0 * part / 2.0);
+    }
+
+    /// Four experts of 3 · 64 · 12 weights in each of two layers, four ranks and two of them for each half of the experts.
+    /// Sequences of 8, two experts a token, width 64, 2 B: all-to-all buffers of 2,048 B.
+    #[test]
+    fn expert_parallel_ranks_exchange_tokens_and_sum_their_experts() {
+        let job = |parallelism: &str, per_node: u64| {
+            let text = format!(
+                "model = {{ family = 'mixtral', layers = 2, hidden_size = 64, heads = 4, ffn_size = 12, vocab_size = 4,
+                            experts = 4, top_k = 2 }}
+                 workload = {{ steps = 1, seq_len = 8, micro_batch = 1, precision = 'bf16' }}
+                 parallelism = {{ {parallelism} }}
+                 system = {{ gpu = 'a100-sxm4-80gb', gpus = 4, gpus_per_node = {per_node} }}"
+            );
+            JobSpec::from_toml(&text).unwrap().resolve(&Catalog::built_in().unwrap()).unwrap()
+        };
+        let tokens = of_role(&job("ep = 2", 4), 0, CollectiveRole::ExpertParallelTokens);
+        let dispatch = Collective {
+            role: CollectiveRole::ExpertParallelTokens,
+            kind: CollectiveKind::AllToAll,
+            buffer: Bytes::new(8.0 * 2.0 * 64.0 * 2.0),
+            ranks: 2,
+            ranks_per_node: 2,
+            span: Span::Node,
+        };
+        assert_eq!(tokens, [(Phase::Forward, 4.0, dispatch), (Phase::Backward, 4.0, dispatch)]);
+        assert_eq!(dispatch.sent_per_gpu(), Bytes::new(1024.0));
+        // of four ranks on two nodes, each sends a quarter to the other one on its node and half to the other node
+        let apart = of_role(&job("ep = 4", 2), 0, CollectiveRole::ExpertParallelTokens)[0].2;
+        assert_eq!(apart.network_bytes_per_gpu(), Bytes::new(1024.0));
+        assert_eq!(apart.node_link_bytes_per_gpu(), Bytes::new(512.0));
+
+        let role = CollectiveRole::GradientReduction;
+        let held = stage_parameters(&job("ep = 2", 4), 0);
+        let experts = 2.0 * 2.0 * (3.0 * 64.0 * 12.0);
+        let sums = of_role(&job("ep = 2", 4), 0, role);
+        let of =
+            |(_, _, c): &(Phase, f64, Collective)| (c.ranks, c.ranks_per_node, c.buffer.value());
+        assert_eq!(of(&sums[0]), (4, 4, 4.0 * (held.total() - experts)));
+        assert_eq!(of(&sums[1]), (2, 2, 4.0 * experts));
+        // those that hold the same experts are two apart: on different nodes of two
+        assert_eq!(of(&of_role(&job("ep = 2", 2), 0, role)[1]), (2, 1, 4.0 * experts));
+        // with as many ranks as experts' parts no other rank has the same
+        assert_eq!(of_role(&job("ep = 4", 4), 0, role).len(), 1);
+        // FSDP scatters what a rank holds of each layer
+        let scattered = of_role(&job("strategy = 'fsdp', ep = 2", 4), 0, role);
+        let bytes: f64 = scattered.iter().map(|(_, count, c)| count * c.buffer.value()).sum();
+        assert_eq!(bytes, 2.0 * held.total());
+    }
+
+    /// Two data-parallel groups of four context-parallel ranks sum gradients together, among all eight.
+    #[test]
+    fn context_parallel_ranks_sum_gradients() {
+        let gradients = |parallelism: &str| {
+            let job = job(parallelism, 8, 8);
+            let found = of_role(&job, 0, CollectiveRole::GradientReduction);
+            (found[0].2.ranks, found[0].2.buffer, found[0].2.span)
+        };
+        assert_eq!(gradients("cp = 4"), gradients("dp = 8"));
+        assert_eq!(gradients("strategy = 'zero1', cp = 4"), gradients("strategy = 'zero1'"));
     }
 
     /// GPT-2's embedding of 50,257 × 384, half of it on each of two tensor-parallel ranks, gradients of 4 B under

@@ -4,6 +4,7 @@
 //! collective does not compile until it has a price everywhere.
 
 use super::collective::Collective;
+use crate::base::units::Bytes;
 
 /// An operation of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,6 +23,8 @@ pub enum OpKind {
     Dequantization,
     /// Low-rank products of a LoRA adapter.
     Adapter,
+    /// Norms of adapted weights, and their magnitudes on the outputs (DoRA).
+    Magnitude,
     /// Rotary position embedding.
     Rotary,
     /// Scores, softmax and weighted values, of self-attention and cross-attention.
@@ -68,6 +71,13 @@ pub enum OpKind {
     Loss,
     /// Update of the weights.
     Optimizer,
+    /// Gradients, weights or updated weights between the GPU's memory and the host's.
+    HostTransfer,
+    /// Update of the weights by the host's CPUs.
+    HostUpdate {
+        /// What moves through the host's memory; the operation's own bytes are those of the GPU.
+        bytes: Bytes,
+    },
     /// Muon's products that orthogonalize the momentum of each matrix.
     Orthogonalization,
     /// Communication among a group of GPUs.
@@ -93,6 +103,7 @@ impl OpKind {
             | Self::Norm
             | Self::Dequantization
             | Self::Adapter
+            | Self::Magnitude
             | Self::Rotary
             | Self::AttentionCore { causal: _ }
             | Self::FfnActivation
@@ -106,6 +117,8 @@ impl OpKind {
             | Self::Logits
             | Self::Loss
             | Self::Optimizer
+            | Self::HostTransfer
+            | Self::HostUpdate { bytes: _ }
             | Self::Orthogonalization
             | Self::Collective(_) => false,
         }
@@ -121,6 +134,7 @@ impl OpKind {
             Self::QueryKeyValue => "query, key, value",
             Self::Dequantization => "dequantization",
             Self::Adapter => "adapter",
+            Self::Magnitude => "magnitude",
             Self::Rotary => "rotary",
             Self::AttentionCore { causal: _ } => "attention core",
             Self::AttentionOutput => "attention output",
@@ -142,6 +156,8 @@ impl OpKind {
             Self::Logits => "logits",
             Self::Loss => "loss",
             Self::Optimizer => "optimizer",
+            Self::HostTransfer => "host transfer",
+            Self::HostUpdate { bytes: _ } => "host update",
             Self::Orthogonalization => "orthogonalization",
             Self::Collective(collective) => collective.role.name(),
         }

@@ -1,10 +1,10 @@
 //! Forward, recompute and backward work of the stacks, the embedding and the output projections.
 
-use super::{AttentionFlops, Ledger, Op, OpKind, Phase};
+use super::{AttentionFlops, Ledger, Op, OpKind, Phase, reference};
 use crate::base::units::{Bytes, Flops};
 use crate::job::Job;
 use crate::job::model::{Architecture, Experts, Family, Latent, ModelType, Positions, Relative};
-use crate::job::parallelism::{Parallelism, TensorScope};
+use crate::job::parallelism::{ContextExchange, Parallelism, TensorScope};
 use crate::job::task::Task;
 use crate::job::workload::{AttentionKernel, Checkpointing, Framework, LoraTarget, Workload};
 
@@ -40,6 +40,7 @@ pub(super) fn model_flops_per_step(job: &Job, attention: AttentionFlops) -> Flop
     writer.embedding();
     writer.stacks(a.layers);
     writer.head();
+    reference::count(&w, &mut ops);
     let micro_step: Flops = ops.iter().map(|op| op.flops * op.count).sum();
     micro_step * (w.grad_accum * job.parallelism.dp) as f64
 }
@@ -76,6 +77,10 @@ struct Stack {
     batch: f64,
     /// Positions of a sequence.
     seq: f64,
+    /// Positions of a document, beyond which attention does not go; a sequence where none are packed.
+    document: f64,
+    /// Ranks that have equal parts of each sequence.
+    cp: f64,
     /// Whether attention is causal.
     causal: bool,
     /// Positions of the encoder's output for cross-attention, if any.
@@ -83,25 +88,36 @@ struct Stack {
 }
 
 impl Stack {
-    fn only(a: &Architecture, w: &Workload) -> Self {
-        Self { batch: w.micro_batch as f64, seq: w.seq_len as f64, causal: a.causal(), cross: None }
+    fn only(a: &Architecture, w: &Workload, cp: f64) -> Self {
+        let document = w.attended(w.seq_len) as f64;
+        Self { cp, document, causal: a.causal(), ..Self::encoder(w) }
     }
 
     fn encoder(w: &Workload) -> Self {
-        Self { batch: w.micro_batch as f64, seq: w.seq_len as f64, causal: false, cross: None }
+        Self {
+            batch: w.micro_sequences() as f64,
+            seq: w.seq_len as f64,
+            document: w.seq_len as f64,
+            cp: 1.0,
+            causal: false,
+            cross: None,
+        }
     }
 
     fn decoder_of_encoder_decoder(w: &Workload) -> Self {
         Self {
-            batch: w.micro_batch as f64,
+            batch: w.micro_sequences() as f64,
             seq: w.decoder_seq_len as f64,
+            document: w.decoder_seq_len as f64,
+            cp: 1.0,
             causal: true,
             cross: Some(w.seq_len as f64),
         }
     }
 
+    /// Positions of one rank.
     fn tokens(&self) -> f64 {
-        self.batch * self.seq
+        self.batch * self.seq / self.cp
     }
 }
 
@@ -133,9 +149,16 @@ struct Writer<'a> {
     kv_width: f64,
     /// Degree by which sequence parallelism splits the work between tensor-parallel projections.
     tp_between: f64,
+    /// Context-parallel degree, and whether its ranks exchange keys and values round a ring.
+    cp: f64,
+    ring: bool,
+    /// Ranks among which experts are split.
+    ep: f64,
     /// Bytes of an activation.
     act: f64,
     frozen: bool,
+    /// Whether nothing below is trained, so that there is no backward pass.
+    forward_only: bool,
     /// Whether attention leaves out the pairs beyond a window, as fused kernels do.
     skips_pairs: bool,
     /// Rows of the output projection.
@@ -161,8 +184,12 @@ impl<'a> Writer<'a> {
             tp_ffn: tp,
             kv_width: (p.kv_heads_of_rank(a) * a.head_dim) as f64,
             tp_between: if p.sequence_parallel { tp } else { 1.0 },
+            cp: p.cp as f64,
+            ring: p.context_exchange == ContextExchange::Ring,
+            ep: p.ep as f64,
             act: w.precision.bytes(),
             frozen: w.lora.is_some(),
+            forward_only: false,
             skips_pairs: w.attention == AttentionKernel::Flash,
             vocabulary,
             ops,
@@ -178,6 +205,9 @@ impl<'a> Writer<'a> {
         bytes: f64,
         kernels: f64,
     ) {
+        if self.forward_only && matches!(phase, Phase::Recompute | Phase::Backward) {
+            return;
+        }
         self.ops.push(Op {
             kind,
             phase,
@@ -252,6 +282,35 @@ impl<'a> Writer<'a> {
             self.push(OpKind::Adapter, Phase::Recompute, count, flops, bytes, 2.0);
         }
         self.push(OpKind::Adapter, Phase::Backward, count, 2.0 * flops, 2.0 * bytes, 4.0);
+        if self.w.dora {
+            self.magnitude(rank, count, recompute, projection);
+        }
+    }
+
+    /// DoRA's norm of the adapted weight of a projection, and its magnitude on the output (Liu et al. 2024, arXiv 2402.09353).
+    ///
+    /// PEFT multiplies both matrices of the adapter with a unit matrix for the weight's update, 2 · rank · in · (in + out) FLOPs,
+    /// adds that to the weight and takes the norm, all outside of the backward pass. Four operations and a sum scale the
+    /// outputs; their gradients are counted as as many. Source: PEFT 0.21.2 `tuners/lora/dora.py`, without dropout, with which
+    /// it computes the base's product again.
+    fn magnitude(&mut self, rank: f64, count: f64, recompute: bool, projection: Product) {
+        let Product { rows, inner, outer, kernels: matrices } = projection;
+        let weight = matrices * inner * outer;
+        let flops = 2.0 * matrices * rank * inner * (inner + outer);
+        let made = (matrices * inner * (inner + 2.0 * rank) + weight) * self.act;
+        let (normed, scaled) = (4.0 * weight * self.act, 12.0 * rows * outer * self.act);
+        let phases = if recompute { 2 } else { 1 };
+        for phase in [Phase::Forward, Phase::Recompute].into_iter().take(phases) {
+            self.push(OpKind::Adapter, phase, count, flops, made, 3.0 * matrices);
+            let kernels = 3.0 * matrices + 5.0;
+            self.push(OpKind::Magnitude, phase, count, 0.0, normed + scaled, kernels);
+            if let Some(stored) = self.w.quantization.stored_bytes(inner) {
+                let kernels = matrices * self.w.quantization.dequantization_kernels();
+                let bytes = weight * (stored + self.act);
+                self.push(OpKind::Dequantization, phase, count, 0.0, bytes, kernels);
+            }
+        }
+        self.push(OpKind::Magnitude, Phase::Backward, count, 0.0, scaled, 5.0);
     }
 
     /// Element-wise work: `reads + writes` passes over `elements`; the backward pass reads one more tensor.
@@ -291,7 +350,11 @@ impl<'a> Writer<'a> {
             self.layers(a.encoder_layers as f64, &Stack::encoder(w));
             self.layers(layers as f64, &Stack::decoder_of_encoder_decoder(w));
         } else {
-            self.layers(layers as f64, &Stack::only(a, w));
+            let stack = Stack::only(a, w, self.cp);
+            self.forward_only = w.frozen_layers > 0;
+            self.layers(w.frozen_layers as f64, &stack);
+            self.forward_only = false;
+            self.layers((layers - w.frozen_layers) as f64, &stack);
         }
     }
 
@@ -385,10 +448,10 @@ impl<'a> Writer<'a> {
         self.push(kind, Phase::Backward, count, 2.0 * flops, 2.0 * bytes, 8.0);
     }
 
-    /// Layers whose window is shorter than the sequence.
+    /// Layers whose window is shorter than a document.
     fn windowed_layers(&self, stack: &Stack) -> f64 {
         match self.a.window {
-            Some(window) if self.skips_pairs && (window.size as f64) < stack.seq => {
+            Some(window) if self.skips_pairs && (window.size as f64) < stack.document => {
                 window.layers as f64
             }
             _ => 0.0,
@@ -440,6 +503,12 @@ impl<'a> Writer<'a> {
     /// PyTorch's
     /// `FlopCounterMode` counts it so in `sdpa_backward_flop`). A query within a window of `window` positions has no more
     /// pairs than those.
+    ///
+    /// Packed documents count with their mean length, all of them equal; a mixture of lengths has more pairs.
+    ///
+    /// Context-parallel ranks have equal parts of the queries, and of the pairs. In a ring each block of keys and values has
+    /// kernels of its own, and its output is merged with that of those before: two read, one written (TransformerEngine,
+    /// `attention/dot_product_attention/context_parallel.py`, `flash_attn_fwd_out_correction`).
     fn attention_core(
         &mut self,
         count: f64,
@@ -453,21 +522,29 @@ impl<'a> Writer<'a> {
         let (q, kv) = (self.a.query_width() as f64 / tp, self.kv_width);
         let values = self.a.value_width() as f64 / tp;
         let counts_half = causal && self.attention_flops == AttentionFlops::Causal;
-        let pairs = stack.batch * stack.seq * context;
+        // of documents in a sequence each position sees its own alone; cross-attention sees all of the encoder
+        let seen = if stack.cross.is_some() { context } else { stack.document };
+        let pairs = stack.tokens() * seen;
         // the first queries of a causal window see fewer positions than it has
         let counted = match window {
-            Some(window) if counts_half => stack.batch * window * (stack.seq - 0.5 * window),
-            Some(window) => stack.batch * stack.seq * window,
+            Some(window) if counts_half => {
+                stack.tokens() * window * (1.0 - 0.5 * window / stack.document)
+            }
+            Some(window) => stack.tokens() * window,
             None if counts_half => 0.5 * pairs,
             None => pairs,
         };
         let flops = 2.0 * counted * (q + values);
-        let ends = (2.0 * stack.tokens() * q + 2.0 * stack.batch * context * kv) * self.act;
+        let blocks = if self.ring { stack.cp } else { 1.0 };
+        let merged = (blocks - 1.0) * 3.0 * stack.tokens() * values;
+        let ends =
+            (2.0 * stack.tokens() * q + 2.0 * stack.batch * context * kv + merged) * self.act;
         let (backward, bytes, kernels) = match self.w.attention {
-            AttentionKernel::Flash => (2.5, ends, 1.0),
+            AttentionKernel::Flash => (2.5, ends, blocks),
             // scores are written, read and written by softmax, and read by the second product
             AttentionKernel::Eager => {
-                (2.0, ends + 4.0 * pairs * (self.a.heads as f64 / tp) * self.act, 4.0)
+                let scores = 4.0 * pairs * (self.a.heads as f64 / tp) * self.act;
+                (2.0, ends + scores, 4.0 * blocks)
             }
         };
         let recompute = full || self.w.checkpointing == Checkpointing::Selective;
@@ -511,7 +588,8 @@ impl<'a> Writer<'a> {
                     full,
                     Product::new(tokens, h, experts.count as f64),
                 );
-                (experts.top_k as f64, experts.count as f64)
+                // tokens come from all ranks, as many as go to them where the router is balanced
+                (experts.top_k as f64, experts.count as f64 / self.ep)
             }
             None => (1.0, 1.0),
         };
@@ -528,7 +606,8 @@ impl<'a> Writer<'a> {
             up,
         );
         for target in first {
-            self.adapter(*target, count, full, Product::new(rows, h, f));
+            let adapted = Product { kernels: weights, ..Product::new(rows, h, f) };
+            self.adapter(*target, count, full, adapted);
         }
         self.elementwise(OpKind::FfnActivation, count, full, rows * f, projections + 1.0);
         let down = Product { kernels: weights, ..Product::new(rows, f, h) };
@@ -541,20 +620,28 @@ impl<'a> Writer<'a> {
             // the products' kernels are those of all experts
             self.dequantization(count, full, h, idle / self.act, 0.0);
             self.push(OpKind::ExpertWeights, Phase::Forward, count, 0.0, idle, 0.0);
-            self.push(OpKind::ExpertWeights, Phase::Backward, count, 0.0, 2.0 * idle, 0.0);
+            // for the gradients of the inputs and, where they are trained, of the weights
+            let backward = if self.frozen { idle } else { 2.0 * idle };
+            self.push(OpKind::ExpertWeights, Phase::Backward, count, 0.0, backward, 0.0);
         }
     }
 
     fn embedding(&mut self) {
-        let tokens = self.w.micro_positions() as f64;
+        self.forward_only = self.w.frozen_layers > 0;
+        self.embed();
+        self.forward_only = false;
+    }
+
+    fn embed(&mut self) {
+        let tokens = self.w.micro_positions() as f64 / self.cp;
         let h = self.a.hidden_size as f64;
         if let Some(image) = self.a.image {
-            let rows = self.w.micro_batch as f64 * image.patches() as f64;
+            let rows = self.w.micro_sequences() as f64 * image.patches() as f64;
             self.first_projection(rows, (image.channels * image.patch * image.patch) as f64, h);
         }
         if let Some(bins) = self.a.mel_bins {
             // two convolutions over three frames; the second halves the frames (Radford et al. 2022, section 2.2)
-            let rows = self.w.micro_batch as f64 * self.w.seq_len as f64;
+            let rows = self.w.micro_sequences() as f64 * self.w.seq_len as f64;
             self.first_projection(2.0 * rows, 3.0 * bins as f64, h);
             self.product(OpKind::PatchProjection, 1.0, false, Product::new(rows, 3.0 * h, h));
         }
@@ -578,10 +665,10 @@ impl<'a> Writer<'a> {
     fn head(&mut self) {
         let tp = self.tp_attention;
         let h = self.a.hidden_size as f64;
-        let sequences = self.w.micro_batch as f64;
+        let sequences = self.w.micro_sequences() as f64;
         let length =
             if self.a.family() == Family::T5 { self.w.decoder_seq_len } else { self.w.seq_len };
-        let tokens = sequences * length as f64;
+        let tokens = sequences * length as f64 / self.cp;
         if self.a.final_norm {
             self.elementwise(OpKind::FinalNorm, 1.0, false, tokens * h / self.tp_between, 2.0);
         }
@@ -639,7 +726,11 @@ impl<'a> Writer<'a> {
     /// The output projection to the vocabulary, and the loss with a 32-bit softmax.
     fn logits(&mut self, tokens: f64, inner: f64, tp: f64) {
         let v = self.vocabulary / tp;
+        // the embedding's own matrix is frozen with it
+        let frozen = self.frozen;
+        self.frozen |= self.w.frozen_layers > 0 && self.a.tied_embeddings;
         self.product(OpKind::Logits, 1.0, false, Product::new(tokens, inner, v));
+        self.frozen = frozen;
         let elements = tokens * v;
         self.push(OpKind::Loss, Phase::Forward, 1.0, 0.0, elements * (self.act + 2.0 * 4.0), 2.0);
         self.push(OpKind::Loss, Phase::Backward, 1.0, 0.0, elements * (4.0 + self.act), 1.0);
@@ -700,6 +791,109 @@ mod tests {
         assert_eq!(counted("eager", AttentionFlops::Full), of_pairs(3.0 * 64.0));
     }
 
+    /// Four ranks have each a quarter of the work of sequences of 8, whatever the kernel, the window and the convention; model
+    /// FLOPs stay those of one. In a ring four kernels compute the attention, and three merges read two parts of the output
+    /// and write one: 2 · 2 positions, width 64, 2 B.
+    #[test]
+    fn context_parallel_ranks_share_the_positions() {
+        for (model, kernel) in [
+            ("family = 'llama'", "flash"),
+            ("family = 'mistral', window = 2, window_layers = 1", "flash"),
+            ("family = 'llama'", "eager"),
+        ] {
+            for convention in [AttentionFlops::Full, AttentionFlops::Causal] {
+                let alone = job(model, &format!("precision = 'bf16', attention = '{kernel}'"));
+                let mut split = alone.clone();
+                (split.parallelism.cp, split.system.gpus) = (4, 4);
+                let [one, quarter] = [&alone, &split].map(|job| Cost::count(job, convention));
+                assert_eq!(flops(&quarter, |_| true), flops(&one, |_| true) / 4.0, "{model}");
+                assert_eq!(quarter.model_flops_per_step, one.model_flops_per_step);
+                assert_eq!(quarter.hardware_per_step.flops, one.hardware_per_step.flops);
+            }
+        }
+        let mut ring = job("family = 'llama'", "precision = 'bf16'");
+        ring.parallelism.cp = 4;
+        let mut gathered = ring.clone();
+        gathered.parallelism.context_exchange = ContextExchange::AllGather;
+        let [ring, gathered] = [ring, gathered].map(|job| {
+            let core = |op: &Op| {
+                op.kind == OpKind::AttentionCore { causal: true } && op.phase == Phase::Forward
+            };
+            Cost::count(&job, AttentionFlops::Full).stages[0].per_step(core)
+        });
+        assert_eq!((ring.kernels, gathered.kernels), (3.0 * 4.0, 3.0));
+        let merged = 3.0 * 3.0 * (3.0 * 4.0 * 64.0 * 2.0);
+        assert_eq!(ring.bytes.value() - gathered.bytes.value(), merged);
+    }
+
+    /// Two sequences of 8 positions, each of four documents of 2: 16 · 2 pairs a layer in place of 16 · 8, and half of them with
+    /// a causal mask. A window of 4 leaves out none of them. All other work stays.
+    #[test]
+    fn attention_stays_within_packed_documents() {
+        let core = OpKind::AttentionCore { causal: true };
+        for model in ["family = 'llama'", "family = 'mistral', window = 4"] {
+            for (convention, share) in [(AttentionFlops::Full, 1.0), (AttentionFlops::Causal, 0.5)]
+            {
+                let cost = Cost::count(&job(model, "document_len = 2"), convention);
+                let forward = flops(&cost, |op| op.kind == core && op.phase == Phase::Forward);
+                assert_eq!(forward, share * 3.0 * 2.0 * (16.0 * 2.0) * 2.0 * 64.0, "{model}");
+            }
+        }
+        let others = |workload: &str| {
+            let cost = Cost::count(&job("family = 'llama'", workload), AttentionFlops::Full);
+            flops(&cost, |op| op.kind != core)
+        };
+        assert_eq!(others("document_len = 2"), others("attention = 'flash'"));
+    }
+
+    /// One of three layers is frozen, and the embedding: forward passes stay, and the backward pass is that of two layers and the
+    /// head. A tied output projection has its input's gradient alone.
+    #[test]
+    fn frozen_layers_have_no_backward_pass() {
+        let of = |model: &str, workload: &str, layers: u64, phase| {
+            let mut job = job(model, &format!("attention = 'eager', {workload}"));
+            job.architecture.layers = layers;
+            let cost = Cost::count(&job, AttentionFlops::Full);
+            flops(&cost, |op| op.phase == phase)
+        };
+        let (llama, frozen, full) = (
+            "family = 'llama'",
+            "frozen_layers = 1, checkpointing = 'full'",
+            "checkpointing = 'full'",
+        );
+        assert_eq!(of(llama, frozen, 3, Phase::Forward), of(llama, full, 3, Phase::Forward));
+        for phase in [Phase::Recompute, Phase::Backward] {
+            assert_eq!(of(llama, frozen, 3, phase), of(llama, full, 2, phase));
+        }
+        // 2 · 8 positions, width 64, 16 words
+        let logits = 2.0 * 16.0 * 64.0 * 16.0;
+        let tied = "family = 'gpt2'";
+        let backward = of(tied, full, 2, Phase::Backward);
+        assert_eq!(of(tied, frozen, 3, Phase::Backward), backward - logits);
+    }
+
+    /// Adapters of rank 2 on queries, 64 to 64: of three layers. The update of a weight takes 2 · 2 · 64 · 128 FLOPs with a unit
+    /// matrix in each forward pass, whatever the batch; the backward pass has no more than LoRA's.
+    #[test]
+    fn magnitudes_norm_the_adapted_weights() {
+        let lora = "precision = 'bf16', lora = { rank = 2, targets = ['q'] }";
+        let of = |workload: &str, phase, kind| {
+            let cost = Cost::count(&job("family = 'llama'", workload), AttentionFlops::Full);
+            let totals = cost.stages[0].per_step(|op| op.kind == kind && op.phase == phase);
+            (totals.flops.value(), totals.bytes.value())
+        };
+        let dora = format!("{lora}, dora = true");
+        let update = 3.0 * (2.0 * 2.0 * 64.0 * 128.0);
+        let [(plain, _), (with, _)] =
+            [lora, &dora].map(|of_| of(of_, Phase::Forward, OpKind::Adapter));
+        assert_eq!(with - plain, update);
+        let [plain, with] = [lora, &dora].map(|of_| of(of_, Phase::Backward, OpKind::Adapter));
+        assert_eq!(with, plain);
+        let elements = 3.0 * (4.0 * 64.0 * 64.0 + 12.0 * 16.0 * 64.0);
+        assert_eq!(of(&dora, Phase::Forward, OpKind::Magnitude), (0.0, 2.0 * elements));
+        assert_eq!(of(lora, Phase::Forward, OpKind::Magnitude), (0.0, 0.0));
+    }
+
     /// A layer of width 64 has projections of 64 × 64 (query, output), 64 × 32 (key, value) and 64 × 12 (gate, up, down):
     /// 14,592 weights. Each is read in 0.5 + (1 + 4 / 256) / 64 bytes and written in 2, in the forward pass, in its
     /// repetition and for the gradient of its input; seven matrices take three kernels each.
@@ -722,6 +916,22 @@ mod tests {
         let kept = format!("{lora}, quantization = 'fp8'");
         assert_eq!(expanded(&kept, Phase::Recompute), (0.0, 0.0));
         assert_eq!(expanded(&kept, Phase::Backward), (3.0 * 14_592.0 * 3.0, 3.0 * 7.0));
+    }
+
+    /// Of four experts of 3 · 64 · 12 weights, those of three are read beside the products, in bf16: once a pass where they
+    /// are frozen, twice in the backward pass where they are trained.
+    #[test]
+    fn frozen_experts_are_read_once_in_the_backward_pass() {
+        let read = |workload: &str, phase| {
+            let model = "family = 'mixtral', experts = 4, top_k = 2";
+            let cost = Cost::count(&job(model, workload), AttentionFlops::Full);
+            let experts = |op: &Op| op.kind == OpKind::ExpertWeights && op.phase == phase;
+            cost.stages[0].per_step(experts).bytes.value()
+        };
+        let idle = 3.0 * (3.0 * 3.0 * 64.0 * 12.0) * 2.0;
+        let (full, lora) = ("precision = 'bf16'", "precision = 'bf16', lora = { rank = 2 }");
+        assert_eq!([full, lora].map(|of| read(of, Phase::Forward)), [idle, idle]);
+        assert_eq!([full, lora].map(|of| read(of, Phase::Backward)), [2.0 * idle, idle]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::job::Job;
 use crate::job::model::Architecture;
 use crate::job::parallelism::TensorScope;
 use crate::job::task::Task;
-use crate::job::workload::{LoraTarget, Optimizer, StatePrecision};
+use crate::job::workload::{LoraTarget, Offload, Optimizer, StatePrecision};
 
 /// Tensors and elements (320 blocks of 65,536) per launch of a fused multi-tensor kernel.
 ///
@@ -18,7 +18,11 @@ const ELEMENTS_PER_LAUNCH: f64 = 320.0 * 65_536.0;
 pub(super) fn count(job: &Job, ledger: &mut Ledger) {
     let (w, p) = (&job.workload, &job.parallelism);
     let held = trained_parameters(job, ledger.stage);
-    let updated = if p.data.shards_optimizer() { held / p.shard_group as f64 } else { held };
+    let updated = if p.data.shards_optimizer() {
+        p.shard(held, trained_experts(job, ledger.stage))
+    } else {
+        held
+    };
     let weight = w.state_precision.bytes();
     // weights in 16 bits are computed with as they are
     let copied = w.state_precision == StatePrecision::Fp32 && w.precision.mixed();
@@ -29,6 +33,17 @@ pub(super) fn count(job: &Job, ledger: &mut Ledger) {
     let bytes = (3.0 + extra_numbers) * weight + 2.0 * states + copies;
     let launches = (tensors(&job.architecture) / p.pp as f64 / TENSORS_PER_LAUNCH)
         .max(updated / ELEMENTS_PER_LAUNCH);
+    if w.offload != Offload::None {
+        ledger.ops.push(Op {
+            kind: OpKind::HostUpdate { bytes: Bytes::new(updated * bytes) },
+            phase: Phase::Step,
+            count: 1.0,
+            flops: Flops::ZERO,
+            bytes: Bytes::ZERO,
+            kernels: 0.0,
+        });
+        return;
+    }
     ledger.ops.push(Op {
         kind: OpKind::Optimizer,
         phase: Phase::Step,
@@ -60,21 +75,57 @@ pub(crate) fn state_bytes(job: &Job, stage: u64) -> f64 {
     }
 }
 
-/// Input and output width of a feed-forward projection, all experts together; the mean of the layers.
-fn ffn_adapter_width(a: &Architecture) -> f64 {
+/// Input and output width of a feed-forward projection, all experts of a rank together; the mean of the layers.
+fn ffn_adapter_width(a: &Architecture, ep: u64) -> f64 {
     let of = |inner: u64| (a.hidden_size + inner) as f64;
     let Some(experts) = a.experts else { return of(a.ffn_size) };
     let shared = if experts.shared_ffn_size > 0 { of(experts.shared_ffn_size) } else { 0.0 };
-    let sparse = experts.count as f64 * of(a.ffn_size) + shared;
+    let sparse = (experts.count / ep) as f64 * of(a.ffn_size) + shared;
     let dense = experts.dense_layers as f64 * of(experts.dense_ffn_size);
     (a.expert_layers() as f64 * sparse + dense) / a.layers as f64
+}
+
+/// Outputs of the last feed-forward projections, all experts of a rank together; the mean of the layers.
+fn ffn_outputs(a: &Architecture, ep: u64) -> f64 {
+    let h = a.hidden_size as f64;
+    let Some(experts) = a.experts else { return h };
+    let shared = if experts.shared_ffn_size > 0 { 1.0 } else { 0.0 };
+    let sparse = (experts.count / ep) as f64 + shared;
+    let dense = experts.dense_layers as f64;
+    h * (a.expert_layers() as f64 * sparse + dense) / a.layers as f64
+}
+
+/// Of [`trained_parameters`], those of routed experts or of adapters on them, which fewer ranks hold with expert parallelism.
+pub(crate) fn trained_experts(job: &Job, stage: u64) -> f64 {
+    let (a, p) = (&job.architecture, &job.parallelism);
+    let (Some(lora), Some(experts)) = (&job.workload.lora, a.experts) else {
+        let trained = 1.0 - job.workload.frozen_layers as f64 / a.layers as f64;
+        return match job.workload.lora {
+            Some(_) => 0.0,
+            None => stage_parameters(job, stage).experts * trained,
+        };
+    };
+    let adapted = [LoraTarget::Gate, LoraTarget::Up, LoraTarget::Down]
+        .into_iter()
+        .filter(|target| lora.adapts(*target) && (a.gated_ffn || *target != LoraTarget::Gate))
+        .count();
+    let trained = p.stage_layers(a, stage) - job.workload.frozen_layers;
+    let layers = trained as f64 * a.expert_layers() as f64 / a.layers as f64;
+    let of_rank = (experts.count / p.ep) as f64 / p.tp as f64;
+    let down = lora.adapts(LoraTarget::Down);
+    let (firsts, last) = if down { (adapted - 1, 1) } else { (adapted, 0) };
+    // outputs of the first projections have the inner width, those of the last one the hidden size
+    let outputs = firsts as u64 * a.ffn_size + last * a.hidden_size;
+    let magnitudes = if job.workload.dora { outputs } else { 0 };
+    let matrices = adapted as u64 * lora.rank * (a.hidden_size + a.ffn_size);
+    layers * of_rank * (matrices + magnitudes) as f64
 }
 
 /// Trained parameters of a stage on one tensor-parallel rank, before sharding among data-parallel ranks.
 pub(crate) fn trained_parameters(job: &Job, stage: u64) -> f64 {
     let held = stage_parameters(job, stage);
     match &job.workload.lora {
-        None => held.total(),
+        None => held.total() - frozen_parameters(job, &held),
         Some(lora) => {
             use LoraTarget as T;
             let (a, p) = (&job.architecture, &job.parallelism);
@@ -84,13 +135,23 @@ pub(crate) fn trained_parameters(job: &Job, stage: u64) -> f64 {
                 T::Output => (h + a.value_width()) as f64,
                 T::Key | T::Value => (h + kv) as f64,
                 T::Gate if !a.gated_ffn => 0.0,
-                T::Gate | T::Up | T::Down => ffn_adapter_width(a),
+                T::Gate | T::Up | T::Down => ffn_adapter_width(a, p.ep),
+            };
+            // DoRA trains a magnitude an output
+            let outputs = |target| match target {
+                _ if !job.workload.dora => 0.0,
+                T::Query => q as f64,
+                T::Key | T::Value => kv as f64,
+                T::Output => h as f64,
+                T::Gate if !a.gated_ffn => 0.0,
+                T::Gate | T::Up => ffn_adapter_width(a, p.ep) - ffn_outputs(a, p.ep),
+                T::Down => ffn_outputs(a, p.ep),
             };
             let adapted = |targets: &[LoraTarget]| -> f64 {
                 let adapted = targets.iter().filter(|t| lora.adapts(**t));
-                adapted.map(|t| lora.rank as f64 * width(*t)).sum()
+                adapted.map(|t| lora.rank as f64 * width(*t) + outputs(*t)).sum()
             };
-            let decoders = p.stage_layers(a, stage);
+            let decoders = p.stage_layers(a, stage) - job.workload.frozen_layers;
             let layers = (decoders + a.encoder_layers) as f64;
             // cross-attention of an encoder–decoder's decoder has four more projections
             let attentions = if a.encoder_layers > 0 { layers + decoders as f64 } else { layers };
@@ -102,6 +163,20 @@ pub(crate) fn trained_parameters(job: &Job, stage: u64) -> f64 {
     }
 }
 
+/// Parameters of the first layers and the embedding where they are frozen.
+pub(crate) fn frozen_parameters(job: &Job, held: &StageParameters) -> f64 {
+    let (a, frozen) = (&job.architecture, job.workload.frozen_layers);
+    if frozen == 0 {
+        return 0.0;
+    }
+    let of_layer = (held.layers - held.beside_layers) / a.layers as f64;
+    let tp =
+        if job.parallelism.tensor_scope == TensorScope::Blocks { job.parallelism.tp } else { 1 };
+    let all = a.parameters_for(job.workload.task);
+    let padding = (a.padded_vocab() - a.vocab_size) * a.embedding_size;
+    frozen as f64 * of_layer + (all.embedding + padding) as f64 / tp as f64
+}
+
 /// Parameters of a stage on one GPU after tensor parallelism, by part.
 pub(crate) struct StageParameters {
     /// Embeddings and output projections.
@@ -110,6 +185,8 @@ pub(crate) struct StageParameters {
     pub layers: f64,
     /// Final norms and position biases, which belong to no layer.
     pub beside_layers: f64,
+    /// Routed experts of [`Self::layers`], of one expert-parallel rank.
+    pub experts: f64,
     /// Projections of [`Self::layers`], which may be stored quantized; their biases, below 0.1 % of them, count too.
     pub projections: f64,
     /// The largest layer, which FSDP gathers whole.
@@ -136,6 +213,11 @@ impl StageParameters {
     /// Bytes of the largest layer as it is stored and gathered.
     pub(crate) fn largest_layer_bytes(&self, job: &Job) -> f64 {
         stored_bytes(job, self.largest_layer, self.largest_layer_projections)
+    }
+
+    /// Bytes of the routed experts as they are stored and gathered.
+    pub(crate) fn experts_bytes(&self, job: &Job) -> f64 {
+        stored_bytes(job, self.experts, self.experts)
     }
 
     /// FSDP's root unit: what no layer holds.
@@ -169,7 +251,10 @@ pub(crate) fn stage_parameters(job: &Job, stage: u64) -> StageParameters {
     let replicated = key_value * (share_of_rank - 1.0 / tp_attention);
     let norms = all.norm_per_layer as f64 / tp_attention;
     let attention = all.attention_per_layer as f64 / tp_attention + replicated;
-    let ffn = all.ffn_per_layer as f64 / tp;
+    // a rank holds its share of the routed experts
+    let experts_of_layer = a.routed_expert_parameters() as f64 / a.layers as f64 / tp;
+    let elsewhere = experts_of_layer * (p.ep - 1) as f64 / p.ep as f64;
+    let ffn = all.ffn_per_layer as f64 / tp - elsewhere;
     let plain_layers = p.stage_layers(a, stage) + a.encoder_layers;
     // the norm of cross-attention is the third of a decoder layer
     let (cross, cross_norm) = if all.cross_attention_per_layer > 0 {
@@ -198,6 +283,7 @@ pub(crate) fn stage_parameters(job: &Job, stage: u64) -> StageParameters {
         vocabulary: (embedding + head) as f64 / tp_attention,
         layers,
         beside_layers,
+        experts: decoders * (experts_of_layer - elsewhere),
         projections,
         largest_layer: attention + norms + ffn + cross + cross_norm,
         largest_layer_projections: attention + ffn + cross,
@@ -264,6 +350,68 @@ mod tests {
             experts = 2, shared_ffn_size = 8, dense_layers = 1, dense_ffn_size = 20";
         let down = 3 * (2 * 76 + 72) + 84;
         assert_eq!(trained(mixture, "", 1), f64::from(2 * (4 * 128 + down)));
+    }
+
+    /// Four experts of 3 · 64 · 12 weights in two layers, on two expert-parallel ranks: each holds half of them. Over four
+    /// ranks with FSDP a rank updates a quarter of all weights, whether the experts are split or not.
+    #[test]
+    fn expert_parallel_ranks_hold_their_experts() {
+        let model = "family = 'mixtral', layers = 2, hidden_size = 64, heads = 4, ffn_size = 12, vocab_size = 4, experts = 4";
+        let whole = job(model, "", "dp = 4", 4);
+        let split = job(model, "", "dp = 4, ep = 2", 4);
+        let experts = 2.0 * 4.0 * (3.0 * 64.0 * 12.0);
+        let [all, half] = [&whole, &split].map(|job| stage_parameters(job, 0));
+        assert_eq!((all.experts, half.experts), (experts, experts / 2.0));
+        assert_eq!(all.total() - half.total(), experts / 2.0);
+        assert_eq!(all.projections - half.projections, experts / 2.0);
+        assert_eq!(all.largest_layer - half.largest_layer, experts / 4.0);
+        assert_eq!(trained_parameters(&split, 0), half.total());
+        let updated = |strategy: &str, ep: u64| {
+            let job = job(model, "", &format!("strategy = '{strategy}', ep = {ep}"), 4);
+            let ledger = Ledger::for_stage(&job, 0, crate::cost::AttentionFlops::Full);
+            let op = ledger.ops.iter().find(|op| op.kind == OpKind::Optimizer).unwrap();
+            op.bytes.value() / 30.0
+        };
+        assert_eq!(updated("fsdp", 1), all.total() / 4.0);
+        assert_eq!(updated("fsdp", 2), all.total() / 4.0);
+        assert_eq!(updated("ddp", 2), half.total());
+        // adapters of rank 2 on the projections down of a rank's two experts of 64 and 12
+        let lora = ", lora = { rank = 2, targets = ['down'] }";
+        let adapted = job(model, lora, "dp = 4, ep = 2", 4);
+        assert_eq!(trained_parameters(&adapted, 0), f64::from(2 * 2 * 2 * 76));
+        assert_eq!(trained_experts(&adapted, 0), trained_parameters(&adapted, 0));
+    }
+
+    /// Of three layers of 4 · 64² + 3 · 64 · 12 + 2 · 64 weights the first is frozen with an embedding of 4 · 64: two layers, the
+    /// final norm and an output projection stay; adapters of rank 2 on two layers' queries.
+    #[test]
+    fn frozen_layers_are_not_trained() {
+        let model = "family = 'llama', layers = 3, hidden_size = 64, heads = 4, ffn_size = 12, vocab_size = 4";
+        let trained = |workload: &str| trained_parameters(&job(model, workload, "", 1), 0);
+        let layer = f64::from(4 * 64 * 64 + 3 * 64 * 12 + 2 * 64);
+        assert_eq!(trained(", frozen_layers = 1"), 2.0 * layer + f64::from(64 + 4 * 64));
+        let lora = ", lora = { rank = 2, targets = ['q'] }, frozen_layers = 1";
+        assert_eq!(trained(lora), f64::from(2 * 2 * 128));
+    }
+
+    /// PEFT's counts: a magnitude an output beside rank · (in + out) of each adapter; of a key of 2 heads of 16, of an up
+    /// projection of 64 to 12, of a down projection of 12 to 64.
+    #[test]
+    fn magnitudes_are_trained() {
+        let trained = |model: &str, targets: &str| {
+            let lora = format!(", lora = {{ rank = 2, targets = [{targets}] }}, dora = true");
+            trained_parameters(&job(model, &lora, "", 1), 0)
+        };
+        let llama = "family = 'llama', layers = 3, hidden_size = 64, heads = 4, kv_heads = 2, ffn_size = 12, vocab_size = 4";
+        assert_eq!(trained(llama, "'k'"), f64::from(3 * (2 * (64 + 32) + 32)));
+        assert_eq!(trained(llama, "'o'"), f64::from(3 * (2 * 128 + 64)));
+        assert_eq!(trained(llama, "'up'"), f64::from(3 * (2 * 76 + 12)));
+        assert_eq!(trained(llama, "'down'"), f64::from(3 * (2 * 76 + 64)));
+        let mixture = "family = 'mixtral', layers = 2, hidden_size = 64, heads = 4, ffn_size = 12, vocab_size = 4, experts = 4";
+        let both = trained(mixture, "'up', 'down'");
+        assert_eq!(both, f64::from(2 * 4 * (2 * 2 * 76 + 12 + 64)));
+        let lora = ", lora = { rank = 2, targets = ['up', 'down'] }, dora = true";
+        assert_eq!(trained_experts(&job(mixture, lora, "", 1), 0), both);
     }
 
     /// AdamW reads a gradient, reads and writes a weight and two moments, and writes the 16-bit copy of a 32-bit

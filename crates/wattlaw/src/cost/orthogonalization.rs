@@ -58,7 +58,7 @@ fn matrices(job: &Job, stage: u64) -> Vec<Matrices> {
     let tp_attention = if p.tensor_scope == TensorScope::Blocks { tp } else { 1.0 };
     // layers that share their weights are updated once
     let distinct = a.distinct_layers.map_or(1.0, |n| n as f64 / a.layers as f64);
-    let decoders = p.stage_layers(a, stage) as f64 * distinct;
+    let decoders = (p.stage_layers(a, stage) - job.workload.frozen_layers) as f64 * distinct;
     let layers = decoders + a.encoder_layers as f64;
     let h = a.hidden_size as f64;
     let (q, values) =
@@ -99,12 +99,20 @@ fn matrices(job: &Job, stage: u64) -> Vec<Matrices> {
         add(h, kv, 2.0 * decoders);
         add(values, h, decoders);
     }
-    feed_forward(a, layers, tp, &mut add);
+    // a shard group divides all experts, whichever rank holds them
+    let held_by = if p.data.shards_optimizer() { 1 } else { p.ep };
+    feed_forward(a, layers, tp, held_by as f64, &mut add);
     found
 }
 
-/// The feed-forward matrices of `layers` layers; of a mixture, those of its experts and of its plain layers.
-fn feed_forward(a: &Architecture, layers: f64, tp: f64, add: &mut impl FnMut(f64, f64, f64)) {
+/// The feed-forward matrices of `layers` layers; of a mixture, those of one of `ep` parts of its experts and of its plain layers.
+fn feed_forward(
+    a: &Architecture,
+    layers: f64,
+    tp: f64,
+    ep: f64,
+    add: &mut impl FnMut(f64, f64, f64),
+) {
     let h = a.hidden_size as f64;
     let projections = a.ffn_projections() as f64;
     let Some(experts) = a.experts else {
@@ -113,7 +121,7 @@ fn feed_forward(a: &Architecture, layers: f64, tp: f64, add: &mut impl FnMut(f64
     };
     let sparse = layers * a.expert_layers() as f64 / a.layers as f64;
     add(h, experts.count as f64, sparse);
-    add(h, a.ffn_size as f64 / tp, projections * experts.count as f64 * sparse);
+    add(h, a.ffn_size as f64 / tp, projections * (experts.count as f64 / ep) * sparse);
     if experts.shared_ffn_size > 0 {
         add(h, experts.shared_ffn_size as f64 / tp, projections * sparse);
     }

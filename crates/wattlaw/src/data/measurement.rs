@@ -12,7 +12,7 @@ use crate::base::units::{Joules, Seconds, Watts};
 use crate::job::catalog::Catalog;
 use crate::job::model::{Architecture, Family, ModelType};
 use crate::job::parallelism::{Strategy, StrategyKind};
-use crate::job::workload::WorkloadSpec;
+use crate::job::workload::{TrainingObjective, WorkloadSpec};
 use crate::job::{Job, JobSpec};
 
 /// One measured training run, or the mean of several equal runs.
@@ -290,6 +290,12 @@ impl Measurement {
         self.dataset.as_deref().or(self.job().workload.task.as_deref())
     }
 
+    /// Sequences that one data-parallel rank computes in a micro-step.
+    pub(crate) fn micro_sequences(&self) -> Option<u64> {
+        let objective = self.job().workload.objective.unwrap_or(TrainingObjective::Likelihood);
+        Some(self.micro_batch()? * objective.sequences_per_example())
+    }
+
     /// Micro-steps of one data-parallel rank in the whole run, where the source states them.
     pub fn micro_steps(&self) -> Option<f64> {
         let ranks = match (self.job().parallelism.dp, self.strategy_kind()) {
@@ -297,7 +303,7 @@ impl Measurement {
             (None, StrategyKind::Tensor | StrategyKind::Pipeline) => 1,
             (None, _) => self.gpus(),
         };
-        let micro_step = self.micro_batch()? as f64 * self.positions_per_sequence()?;
+        let micro_step = self.micro_sequences()? as f64 * self.positions_per_sequence()?;
         Some(self.positions()? / (micro_step * ranks as f64))
     }
 

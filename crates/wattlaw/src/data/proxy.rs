@@ -49,7 +49,7 @@ impl Proxies {
             ProxySet::Study => Self {
                 compute: study_compute(a.total_layers(), a.hidden_size, job.positions()),
                 memory: study_memory(
-                    job.workload.micro_batch as f64,
+                    job.workload.micro_sequences() as f64,
                     job.workload.positions_per_sequence() as f64,
                     a.hidden_size,
                     a.total_layers(),
@@ -69,7 +69,7 @@ impl Proxies {
     pub(crate) fn for_measurement(run: &Measurement) -> Option<Self> {
         let memory = run.memory_proxy.or_else(|| {
             Some(study_memory(
-                run.micro_batch()? as f64,
+                run.micro_sequences()? as f64,
                 run.positions_per_sequence()?,
                 run.hidden_size(),
                 run.total_layers(),

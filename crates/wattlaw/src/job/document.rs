@@ -105,7 +105,9 @@ mod tests {
         let expected = serde_json::json!({
             "seq_len": 32, "micro_batch": 4, "grad_accum": 1, "tokens": 1_000_000, "padding_share": 0.0,
             "precision": "fp16", "optimizer": "adamw", "checkpointing": "none", "attention": "flash",
-            "task": "masked-lm", "state_precision": "fp32", "quantization": "none", "framework": "unknown",
+            "task": "masked-lm", "state_precision": "fp32", "quantization": "none", "frozen_layers": 0,
+            "objective": "likelihood", "offload": "none",
+            "framework": "unknown",
         });
         assert_eq!(value["workload"], expected);
         let expected = serde_json::json!({

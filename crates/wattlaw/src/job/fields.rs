@@ -4,10 +4,10 @@ use crate::base::amount::Count;
 use crate::base::error::{Error, Result};
 use crate::job::JobSpec;
 use crate::job::model::PositionKind;
-use crate::job::parallelism::{Partition, Schedule, Strategy, TensorScope};
+use crate::job::parallelism::{ContextExchange, Partition, Schedule, Strategy, TensorScope};
 use crate::job::workload::{
-    AttentionKernel, Checkpointing, Lora, LoraTarget, Optimizer, Precision, Quantization, Stack,
-    StatePrecision,
+    AttentionKernel, Checkpointing, Lora, LoraTarget, Offload, Optimizer, Precision, Quantization,
+    Stack, StatePrecision, TrainingObjective,
 };
 
 /// The type of a field's text.
@@ -156,26 +156,31 @@ fields! {
         seq_len: Whole "Tokens in a sequence, padding included",
         decoder_seq_len: Whole "Tokens in a target sequence (encoder–decoder); a quarter of seq_len when absent",
         padding_share: Number "Share of positions that are padding, 0 to below 1; 0 when absent",
-        micro_batch: Whole "Sequences per micro-batch of a data-parallel rank",
+        document_len: Whole "Mean length of the documents packed into a sequence, where attention stays within each; attention spans the whole sequence when absent",
+        micro_batch: Whole "Sequences per micro-batch of a data-parallel rank; pairs of them with objective dpo",
         grad_accum: Whole "Micro-batches an optimizer step; 1 when absent",
         global_batch: Whole "Sequences an optimizer step over all data-parallel ranks; micro_batch × grad_accum × dp when absent. Two of the three sizes give the third",
         tokens: Count "Tokens to train on, without padding, such as 10M or 1.5B",
         steps: Count "Optimizer steps, in place of tokens",
         epochs: Number "Passes over the examples, in place of tokens",
-        examples: Count "Sequences in the data",
+        examples: Count "Sequences in the data; pairs of them with objective dpo",
         precision: Word "Number format of products: fp32, tf32, fp16, bf16 or fp8; bf16 when absent, fp16 where the GPU has no bf16",
         optimizer: Word "Update rule: adamw, sgd, adafactor, adam8bit, lion, lamb, muon, paged-adamw or paged-adam8bit; adamw when absent. Paged states count on the GPU, and their moves to the host do not count",
         checkpointing: Word "Activation checkpointing: none, selective or full; none when absent",
         attention: Word "Attention kernel: flash or eager; flash when absent",
         task: Word "Training task: masked-lm, causal-lm or classification; the family's default when absent",
         labels: Whole "Labels of a classification; 2 when absent",
+        dora: Flag "Whether adapted weights (lora_rank) have trained magnitudes and are normed (DoRA); false when absent",
         state_precision: Word "Number format of updated weights and optimizer states: fp32, or bf16 without a 32-bit copy; fp32 when absent",
         quantization: Word "Format of the frozen projections below adapters (lora_rank): none, nf4, gptq, int8 or fp8; none when absent",
+        frozen_layers: Whole "First layers that, like the embedding, are not trained and have no backward pass; 0 when absent",
+        objective: Word "What the training makes the model do: likelihood, which predicts the data, or dpo, which prefers one sequence of each pair against a frozen copy of the model; likelihood when absent",
+        offload: Word "What is kept in the memory of the host: none; optimizer, whose states the CPUs update; or parameters too; none when absent",
         framework: Word "Software stack: accelerate, fsdp2, llm-foundry, megatron, megatron-deepspeed, deepspeed, nanotron, jax, pytorch or unknown, and a program within it after a slash, such as megatron/nemo-2024; unknown when absent. Time, power and memory depend on it, and so do the padding of the vocabulary, the precision of communicated gradients, full checkpointing, and the defaults of sequence parallelism and of the pipeline's partition",
     }
     parallelism {
-        strategy: Word "Parallelism strategy: single, ddp, zero1, zero2, fsdp, hsdp, tp, tp-mlp, pp, or several joined with +",
-        dp: Whole "Data-parallel ranks; GPUs / (tp × pp) when absent",
+        strategy: Word "Parallelism strategy: single, ddp, zero1, zero2, fsdp, hsdp, tp, tp-mlp, cp, pp, or several joined with +",
+        dp: Whole "Data-parallel ranks; GPUs / (tp × cp × pp) when absent",
         tp: Whole "Tensor-parallel ranks; 1 when absent",
         pp: Whole "Pipeline stages; 1 when absent",
         tensor_scope: Word "What tensor parallelism splits: blocks or mlp; blocks when absent",
@@ -184,7 +189,9 @@ fields! {
         schedule: Word "Pipeline schedule: 1f1b or interleaved; 1f1b when absent",
         virtual_stages: Whole "Model chunks a pipeline stage holds (interleaved); 2 when absent",
         partition: Word "How pipeline stages divide the layers: even or cost; the default of the framework when absent (cost for nanotron, else even)",
-        cp: Whole "Context-parallel ranks; 1 when absent, and only 1 is modelled",
+        cp: Whole "Context-parallel ranks, each with an equal part of every sequence; 1 when absent",
+        context_exchange: Word "How context-parallel ranks exchange keys and values: ring, while attention computes, or all-gather before it; the default of the framework when absent (all-gather for accelerate, fsdp2 and pytorch, else ring)",
+        ep: Whole "Expert-parallel ranks, of the data- and context-parallel ones, among which the experts of each layer are split; 1 when absent",
     }
     system {
         name ("system"): Text "System by name, such as dgx-a100-80gb (see `wattlaw catalog systems`)",
@@ -263,8 +270,8 @@ fn wrong(name: &str, text: &str, expected: &str) -> Error {
 }
 
 /// Fields in which `k` means 1,024: lengths of sequences and contexts. In numbers of sequences it means 1,000.
-const LENGTHS: [&str; 5] =
-    ["seq_len", "decoder_seq_len", "max_positions", "encoder_positions", "window"];
+const LENGTHS: [&str; 6] =
+    ["document_len", "seq_len", "decoder_seq_len", "max_positions", "encoder_positions", "window"];
 
 impl Cell for u64 {
     fn read(name: &str, text: &str) -> Result<Self> {
@@ -370,12 +377,15 @@ cells!(
     Optimizer,
     Checkpointing,
     AttentionKernel,
+    ContextExchange,
     TensorScope,
     Schedule,
     Partition,
     Strategy,
     StatePrecision,
     Quantization,
+    TrainingObjective,
+    Offload,
     Stack,
 );
 

@@ -1,4 +1,4 @@
-//! How a job is distributed over GPUs: data, tensor and pipeline parallelism, checked against the GPU count.
+//! How a job is distributed over GPUs: data, tensor, context, expert and pipeline parallelism, checked against the GPU count.
 
 mod spec;
 mod strategy;
@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::base::error::{Error, Result};
 use crate::base::words::words;
 use crate::job::model::Architecture;
-use crate::job::workload::{Framework, Workload};
+use crate::job::workload::{Framework, Offload, TrainingObjective, Workload};
 
 /// What data-parallel ranks shard among themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -103,6 +103,36 @@ impl Partition {
     }
 }
 
+/// How context-parallel ranks exchange keys and values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ContextExchange {
+    /// Blocks go round a ring while attention computes with the block before (Liu et al. 2023, arXiv 2310.01889).
+    Ring,
+    /// All keys and values are gathered before attention (Grattafiori et al. 2024, arXiv 2407.21783, section 3.3.2).
+    AllGather,
+}
+
+words!(ContextExchange, "context-parallel exchange": Ring = "ring" | "p2p", AllGather = "all-gather" | "allgather");
+
+impl ContextExchange {
+    /// What a framework does where the user does not say.
+    ///
+    /// PyTorch's context parallelism gathers (torchtitan 0.2.2, `context_parallel_rotate_method`, and accelerate 1.15.0,
+    /// `cp_comm_strategy`, are `allgather`); Megatron-LM's goes round a ring (`cp_comm_type` is `p2p`).
+    pub(crate) const fn of_framework(framework: Framework) -> Self {
+        match framework {
+            Framework::Accelerate | Framework::Fsdp2 | Framework::Pytorch => Self::AllGather,
+            Framework::LlmFoundry
+            | Framework::Megatron
+            | Framework::MegatronDeepspeed
+            | Framework::Deepspeed
+            | Framework::Nanotron
+            | Framework::Jax
+            | Framework::Unknown => Self::Ring,
+        }
+    }
+}
+
 /// Degrees and kinds of parallelism, checked by [`ParallelismSpec::resolve`]; their product is the GPU count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -113,9 +143,15 @@ pub struct Parallelism {
     pub tp: u64,
     /// Pipeline stages.
     pub pp: u64,
-    /// What data-parallel ranks shard.
+    /// Context-parallel ranks, each with an equal part of every sequence.
+    pub cp: u64,
+    /// How they exchange keys and values; a ring with one rank.
+    pub context_exchange: ContextExchange,
+    /// Ranks, of the data- and context-parallel ones, among which the experts of each layer are split.
+    pub ep: u64,
+    /// What the ranks shard that hold the same weights.
     pub data: DataParallel,
-    /// Ranks that share one set of shards: `dp` for ZeRO and FSDP, fewer for HSDP, 1 without sharding.
+    /// Ranks that share one set of shards: `dp` × `cp` for ZeRO and FSDP, fewer for HSDP, 1 without sharding.
     pub shard_group: u64,
     /// What tensor parallelism splits.
     pub tensor_scope: TensorScope,
@@ -135,6 +171,9 @@ impl Parallelism {
         dp: 1,
         tp: 1,
         pp: 1,
+        cp: 1,
+        context_exchange: ContextExchange::Ring,
+        ep: 1,
         data: DataParallel::Single,
         shard_group: 1,
         tensor_scope: TensorScope::Blocks,
@@ -146,7 +185,19 @@ impl Parallelism {
 
     /// Total number of GPUs.
     pub const fn gpus(&self) -> u64 {
-        self.dp * self.tp * self.pp
+        self.replicas() * self.tp * self.pp
+    }
+
+    /// Ranks that hold the same weights and sum their gradients: data-parallel and context-parallel ones.
+    pub const fn replicas(&self) -> u64 {
+        self.dp * self.cp
+    }
+
+    /// The weights of one rank of a shard group, in parameters, of `held` parameters of which `experts` are of routed experts.
+    /// A shard group of experts has 1 / `ep` of the ranks, since the others hold other experts.
+    pub(crate) fn shard(&self, held: f64, experts: f64) -> f64 {
+        let group = self.shard_group as f64;
+        held / group + experts * (self.ep - 1) as f64 / group
     }
 
     /// Layers that pipeline stage `stage` (from 0) holds of the stack, or of the decoder of an encoder–decoder.
@@ -213,11 +264,18 @@ impl Parallelism {
                 format!("it must divide ffn_size {}", architecture.ffn_size),
             ));
         }
-        if self.sequence_parallel && !workload.seq_len.is_multiple_of(tp) {
+        self.check_context(architecture, workload)?;
+        self.check_experts(architecture)?;
+        self.check_offload(workload)?;
+        if self.sequence_parallel && !workload.seq_len.is_multiple_of(tp * self.cp) {
+            let divisor = match self.cp {
+                1 => format!("tp {tp}"),
+                cp => format!("tp × cp = {}", tp * cp),
+            };
             return Err(Error::invalid(
                 "sequence_parallel",
                 true,
-                format!("tp {tp} must divide seq_len {}", workload.seq_len),
+                format!("{divisor} must divide seq_len {}", workload.seq_len),
             ));
         }
         if self.pp > 1 && architecture.encoder_layers > 0 {
@@ -225,6 +283,20 @@ impl Parallelism {
                 "pp",
                 self.pp,
                 "a pipeline over an encoder–decoder is not modelled; use 1",
+            ));
+        }
+        if self.pp > 1 && workload.frozen_layers > 0 {
+            return Err(Error::invalid(
+                "pp",
+                self.pp,
+                "a pipeline with frozen layers is not modelled; use 1",
+            ));
+        }
+        if self.pp > 1 && workload.objective == TrainingObjective::Dpo {
+            return Err(Error::invalid(
+                "pp",
+                self.pp,
+                "a pipeline with a reference model (objective dpo) is not modelled; use 1",
             ));
         }
         if self.pp > architecture.layers {
@@ -237,11 +309,75 @@ impl Parallelism {
         Ok(())
     }
 
+    /// Checks that context-parallel ranks have equal parts of a sequence. With a causal mask each has two chunks, one from either
+    /// end, so that all compute the same number of scores (Megatron-LM, `get_batch_on_this_cp_rank`).
+    fn check_context(&self, architecture: &Architecture, workload: &Workload) -> Result<()> {
+        if self.cp == 1 {
+            return Ok(());
+        }
+        if architecture.encoder_layers > 0 || architecture.image.is_some() {
+            return Err(Error::invalid(
+                "cp",
+                self.cp,
+                "context parallelism over an encoder–decoder or an image is not modelled; use 1",
+            ));
+        }
+        let (name, chunks) =
+            if architecture.causal() { ("2 × cp", 2 * self.cp) } else { ("cp", self.cp) };
+        if !workload.seq_len.is_multiple_of(chunks) {
+            return Err(Error::invalid(
+                "cp",
+                self.cp,
+                format!("{name} = {chunks} must divide seq_len {}", workload.seq_len),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Checks that ranks which keep states on the host have a share of them each, or are alone.
+    fn check_offload(&self, workload: &Workload) -> Result<()> {
+        let expected = match (workload.offload, self.data) {
+            (Offload::None, _) | (_, DataParallel::Single) => return Ok(()),
+            (Offload::Optimizer, data) if data.shards_optimizer() => return Ok(()),
+            (Offload::Optimizer, _) => "zero1, zero2 or fsdp",
+            (Offload::Parameters, data) if data.shards_gradients() => return Ok(()),
+            (Offload::Parameters, _) => "zero2 or fsdp",
+        };
+        Err(Error::invalid(
+            "offload",
+            workload.offload,
+            format!("each rank of strategy {} has whole states; use {expected}", self.data),
+        ))
+    }
+
+    /// Checks that ranks hold equal numbers of experts, and that equal numbers of ranks share them.
+    fn check_experts(&self, architecture: &Architecture) -> Result<()> {
+        let ep = self.ep;
+        if ep == 1 {
+            return Ok(());
+        }
+        let expected = match architecture.experts {
+            None => "the model has no experts; use 1".to_owned(),
+            Some(experts) if !experts.count.is_multiple_of(ep) => {
+                format!("it must divide the {} experts of a layer", experts.count)
+            }
+            Some(_) if !self.replicas().is_multiple_of(ep) => {
+                format!("it must divide dp × cp = {}", self.replicas())
+            }
+            Some(_) if self.data.shards_optimizer() && !self.shard_group.is_multiple_of(ep) => {
+                format!("it must divide the {} ranks of a shard group", self.shard_group)
+            }
+            Some(_) => return Ok(()),
+        };
+        Err(Error::invalid("ep", ep, expected))
+    }
+
     /// The strategy of the job.
     pub const fn strategy(&self) -> Strategy {
         Strategy {
             data: self.data,
             tensor: if self.tp > 1 { Some(self.tensor_scope) } else { None },
+            context: self.cp > 1,
             pipeline: self.pp > 1,
         }
     }

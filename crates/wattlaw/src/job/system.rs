@@ -78,6 +78,11 @@ impl Accelerator {
         tflops.map(FlopsPerSecond::from_tflops)
     }
 
+    /// Rate between it and the host's memory, in one direction.
+    pub(crate) fn host_link(&self) -> BytesPerSecond {
+        pcie_rate(self.pcie_generation, self.pcie_lanes)
+    }
+
     /// Peak rate of matrix products in 16 bits: BF16 where the hardware has it, else FP16.
     pub(crate) fn half_peak(&self) -> FlopsPerSecond {
         FlopsPerSecond::from_tflops(self.bf16_tflops.unwrap_or(self.fp16_tflops))

@@ -201,6 +201,40 @@ impl Quantization {
     }
 }
 
+/// What of a training is kept in the memory of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Offload {
+    /// Nothing.
+    None,
+    /// The optimizer's states, which the host's CPUs update (Ren et al. 2021, ZeRO-Offload).
+    Optimizer,
+    /// The parameters too, which each unit fetches before it computes (ZeRO's `offload_param`, FSDP's `CPUOffloadPolicy`).
+    Parameters,
+}
+
+words!(Offload, "offload": None = "none", Optimizer = "optimizer", Parameters = "parameters" | "params");
+
+/// What the training makes the model do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TrainingObjective {
+    /// Predict the data.
+    Likelihood,
+    /// Prefer one sequence of each pair to the other, against a frozen copy of the model (Rafailov et al. 2023, DPO).
+    Dpo,
+}
+
+words!(TrainingObjective, "training objective": Likelihood = "likelihood" | "sft" | "pretraining", Dpo = "dpo");
+
+impl TrainingObjective {
+    /// Sequences of one example.
+    pub const fn sequences_per_example(self) -> u64 {
+        match self {
+            Self::Likelihood => 1,
+            Self::Dpo => 2,
+        }
+    }
+}
+
 /// A linear projection that LoRA can adapt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // the variants are the usual names of the projections
@@ -284,7 +318,7 @@ pub enum Amount {
     Tokens(u64),
     /// Optimizer steps.
     Steps(u64),
-    /// Passes over examples of one sequence each.
+    /// Passes over examples of one sequence each, or of a pair with DPO.
     Epochs {
         /// Passes over the data; 2.5 is two and a half.
         epochs: f64,
@@ -306,7 +340,9 @@ pub struct Workload {
     pub decoder_seq_len: u64,
     /// Share of positions that are padding: computed, but no data.
     pub padding_share: f64,
-    /// Sequences per micro-batch of a data-parallel rank.
+    /// Mean length of the documents that are packed into a sequence, where attention stays within each.
+    pub document_len: Option<u64>,
+    /// Sequences per micro-batch of a data-parallel rank; pairs of them with DPO.
     pub micro_batch: u64,
     /// Micro-batches summed before an optimizer step.
     pub grad_accum: u64,
@@ -322,10 +358,18 @@ pub struct Workload {
     pub task: Task,
     /// Adapters, or none for full fine-tuning and pre-training.
     pub lora: Option<Lora>,
+    /// Whether adapted weights have trained magnitudes and are normed (Liu et al. 2024, DoRA).
+    pub dora: bool,
     /// Format of the weights that are updated, and of the optimizer's states.
     pub state_precision: StatePrecision,
     /// Format of the frozen projections below adapters; embeddings, norms and head are stored as they are computed with.
     pub quantization: Quantization,
+    /// First layers that, like the embedding below them, are not trained and have no backward pass.
+    pub frozen_layers: u64,
+    /// What the training makes the model do.
+    pub objective: TrainingObjective,
+    /// What is kept in the memory of the host.
+    pub offload: Offload,
     /// The software stack; the ledger takes the padding of the vocabulary, the precision of communicated gradients and
     /// what full checkpointing repeats from it.
     pub framework: Stack,
@@ -342,6 +386,7 @@ impl Workload {
             seq_len: Some(self.seq_len),
             decoder_seq_len: Some(self.decoder_seq_len).filter(|n| *n > 0),
             padding_share: Some(self.padding_share).filter(|share| *share > 0.0),
+            document_len: self.document_len,
             micro_batch: Some(self.micro_batch),
             grad_accum: Some(self.grad_accum),
             global_batch: None,
@@ -356,8 +401,12 @@ impl Workload {
             task: Some(self.task.name().to_owned()),
             labels,
             lora: self.lora.clone(),
+            dora: Some(self.dora).filter(|on| *on),
             state_precision: Some(self.state_precision).filter(|p| *p != StatePrecision::Fp32),
             quantization: Some(self.quantization).filter(|q| *q != Quantization::None),
+            frozen_layers: Some(self.frozen_layers).filter(|n| *n > 0),
+            objective: Some(self.objective).filter(|of| *of != TrainingObjective::Likelihood),
+            offload: Some(self.offload).filter(|of| *of != Offload::None),
             framework: Some(self.framework.clone()).filter(|stack| *stack != Stack::UNKNOWN),
         }
     }
@@ -368,6 +417,9 @@ impl Workload {
             padding_share: Some(self.padding_share),
             state_precision: Some(self.state_precision),
             quantization: Some(self.quantization),
+            frozen_layers: Some(self.frozen_layers),
+            objective: Some(self.objective),
+            offload: Some(self.offload),
             framework: Some(self.framework.clone()),
             ..self.spec()
         };
@@ -381,7 +433,7 @@ impl Workload {
         spec
     }
 
-    /// Sequences of one optimizer step on `dp` ranks; the largest whole number where they are more.
+    /// Sequences, or pairs of them with DPO, of one optimizer step on `dp` ranks; the largest whole number where they are more.
     pub const fn global_batch(&self, dp: u64) -> u64 {
         self.micro_batch.saturating_mul(self.grad_accum).saturating_mul(dp)
     }
@@ -391,9 +443,19 @@ impl Workload {
         self.seq_len + self.decoder_seq_len
     }
 
+    /// Positions of a sequence of `length` that attention of a position spans at most: its document's.
+    pub(crate) fn attended(&self, length: u64) -> u64 {
+        self.document_len.map_or(length, |document| document.min(length))
+    }
+
+    /// Sequences one data-parallel rank computes in one micro-step.
+    pub(crate) const fn micro_sequences(&self) -> u64 {
+        self.micro_batch * self.objective.sequences_per_example()
+    }
+
     /// Positions one data-parallel rank computes in one micro-step.
     pub(crate) const fn micro_positions(&self) -> u64 {
-        self.micro_batch * self.positions_per_sequence()
+        self.micro_sequences() * self.positions_per_sequence()
     }
 
     /// Positions computed in one optimizer step by `dp` ranks, padding included.
@@ -418,7 +480,9 @@ impl Workload {
             Amount::Tokens(tokens) => tokens as f64 / (1.0 - self.padding_share),
             Amount::Steps(steps) => steps as f64 * self.positions_per_step(dp),
             Amount::Epochs { epochs, examples } => {
-                epochs * examples as f64 * self.positions_per_sequence() as f64
+                let of_example =
+                    self.objective.sequences_per_example() * self.positions_per_sequence();
+                epochs * examples as f64 * of_example as f64
             }
         }
     }

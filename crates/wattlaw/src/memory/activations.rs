@@ -33,7 +33,9 @@ pub(super) struct Activations {
 /// Counts the activations of one GPU of a pipeline stage.
 pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> Activations {
     let (a, p) = (&job.architecture, &job.parallelism);
-    let layers = p.stage_layers(a, stage) as f64;
+    // frozen layers, and the embedding below them, save nothing
+    let frozen = job.workload.frozen_layers;
+    let layers = (p.stage_layers(a, stage) - frozen) as f64;
     let flight = in_flight(job, stage);
     let main = layer(job, Stack::Main, recipe);
     let (first, last, first_stack, last_stack) = if a.encoder_layers > 0 {
@@ -46,7 +48,11 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> Activations {
     Activations {
         layers: Bytes::new((first_stack + last_stack) * flight),
         first_stack: Bytes::new(first_stack * flight),
-        embedding: Bytes::new(if stage == 0 { embedding(job, recipe) * flight } else { 0.0 }),
+        embedding: Bytes::new(if stage == 0 && frozen == 0 {
+            embedding(job, recipe) * flight
+        } else {
+            0.0
+        }),
         head: Bytes::new(if has_head { head(job, recipe) } else { 0.0 }),
         first,
         last,
@@ -105,13 +111,13 @@ pub(super) fn in_flight(job: &Job, stage: u64) -> f64 {
 /// Embedding: the pixels of images with their cast under autocast, its norm, if any, and the dropout mask.
 fn embedding(job: &Job, recipe: &Recipe) -> f64 {
     let keeping = LayerActivations::new(job, recipe);
-    let tokens = job.workload.micro_positions() as f64;
+    let tokens = job.micro_positions_of_rank();
     let h = job.architecture.hidden_size as f64;
     let norm = if job.architecture.embedding_norm { h * keeping.residual + 8.0 } else { 0.0 };
     let mask = if keeping.hidden_dropout() { h } else { 0.0 };
     let pixels = job.architecture.image.map_or(0.0, |image| {
         let cast = if recipe.autocasts(job) { keeping.act } else { 0.0 };
-        let numbers = job.workload.micro_batch * image.channels * image.size * image.size;
+        let numbers = job.workload.micro_sequences() * image.channels * image.size * image.size;
         numbers as f64 * (keeping.residual + cast)
     });
     pixels + tokens * (norm + mask) / keeping.between + beside_stacks(job, &keeping)
@@ -126,7 +132,7 @@ fn beside_stacks(job: &Job, keeping: &LayerActivations) -> f64 {
     }
     let h = a.hidden_size as f64;
     let (wide, statistics) = keeping.norm();
-    let encoded = (w.micro_batch * w.seq_len) as f64;
+    let encoded = (w.micro_sequences() * w.seq_len) as f64;
     let masks = if keeping.hidden_dropout() { w.micro_positions() as f64 * h } else { 0.0 };
     let biases = (a.heads * (w.seq_len * w.seq_len + w.decoder_seq_len * w.decoder_seq_len)) as f64
         * keeping.residual

@@ -171,7 +171,7 @@ impl Change {
         let (w, p) = (&mut job.workload, &mut job.parallelism);
         match *self {
             Self::FlashAttention => w.attention = AttentionKernel::Flash,
-            Self::Shard => (p.data, p.shard_group) = (DataParallel::Fsdp, p.dp),
+            Self::Shard => (p.data, p.shard_group) = (DataParallel::Fsdp, p.replicas()),
             Self::MicroBatch { micro_batch, grad_accum } => {
                 (w.micro_batch, w.grad_accum) = (micro_batch, grad_accum);
             }
@@ -179,12 +179,14 @@ impl Change {
             Self::Adam8bit => w.optimizer = Optimizer::Adam8bit,
             Self::TensorParallel { tp, dp, gpus } => {
                 (p.tp, p.dp, job.system.gpus) = (tp, dp, gpus);
-                p.data = if dp == 1 { DataParallel::Single } else { p.data };
-                p.shard_group = if p.data.shards_optimizer() { p.shard_group.min(dp) } else { 1 };
+                let replicas = p.replicas();
+                p.data = if replicas == 1 { DataParallel::Single } else { p.data };
+                p.shard_group =
+                    if p.data.shards_optimizer() { p.shard_group.min(replicas) } else { 1 };
             }
             Self::ShardOver { gpus } => {
-                (p.dp, job.system.gpus) = (gpus / (p.tp * p.pp), gpus);
-                (p.data, p.shard_group) = (DataParallel::Fsdp, p.dp);
+                (p.dp, job.system.gpus) = (gpus / (p.tp * p.cp * p.pp), gpus);
+                (p.data, p.shard_group) = (DataParallel::Fsdp, p.replicas());
             }
         }
         let node = job.system.gpus_per_node;
@@ -202,7 +204,7 @@ fn flash_attention(job: &Job) -> Option<Change> {
 
 fn shard(job: &Job) -> Option<Change> {
     let p = &job.parallelism;
-    (p.dp > 1 && !p.data.shards_parameters()).then_some(Change::Shard)
+    (p.replicas() > 1 && !p.data.shards_parameters()).then_some(Change::Shard)
 }
 
 fn full_checkpointing(job: &Job) -> Option<Change> {
@@ -244,8 +246,9 @@ fn tensor_parallel(job: &Job, recipe: &Recipe) -> Option<Change> {
         .filter(|(tp, _)| p.tensor_scope == TensorScope::Mlp || a.heads.is_multiple_of(*tp))
         .map(|(tp, times)| {
             let dp = if p.dp.is_multiple_of(times) { p.dp / times } else { p.dp };
-            Change::TensorParallel { tp, dp, gpus: tp * dp * p.pp }
+            Change::TensorParallel { tp, dp, gpus: tp * dp * p.cp * p.pp }
         })
+        .filter(|change| change.apply(job).parallelism.replicas().is_multiple_of(p.ep))
         .find(|change| fits(change, job, recipe))
 }
 

@@ -5,6 +5,7 @@ use super::saved::attention_degree;
 use crate::base::units::Bytes;
 use crate::job::Job;
 use crate::job::task::Task;
+use crate::job::workload::TrainingObjective;
 
 /// Bytes of logits and their copies on one GPU, at the moments of a step.
 pub(super) struct Logits {
@@ -54,6 +55,11 @@ impl Logits {
                 reserved: all,
             };
         }
+        // the reference model's are beside those that are saved for the backward pass
+        let references = match w.objective {
+            TrainingObjective::Likelihood => 0.0,
+            TrainingObjective::Dpo => 1.0,
+        };
         let converts = w.task == Task::CausalLm && a.encoder_layers == 0;
         let wide = if converts || recipe.autocasts(job) { 4.0 } else { output };
         let copy = if wide > output { wide } else { 0.0 };
@@ -61,18 +67,18 @@ impl Logits {
         // with a split vocabulary the loss's gradient is put together in one tensor more
         let split = if attention_degree(&job.parallelism) > 1.0 { wide } else { 0.0 };
         Self {
-            forward: logits * (output + copy + wide),
+            forward: logits * ((1.0 + references) * (output + copy + wide)),
             backward: logits * (kept + 3.0 * wide + split),
             output: logits * kept,
             gradient: logits * output,
-            reserved: logits * (output + 3.0 * wide + split),
+            reserved: logits * (output + 3.0 * wide + split + references * (output + copy + wide)),
         }
     }
 }
 
-/// Positions of a micro-batch that enter the output projection.
+/// Positions of a micro-batch that enter the output projection of a rank.
 pub(super) fn predicting_positions(job: &Job) -> f64 {
     let w = &job.workload;
     let length = if w.decoder_seq_len > 0 { w.decoder_seq_len } else { w.seq_len };
-    (w.micro_batch * length) as f64
+    (w.micro_sequences() * length) as f64 / job.parallelism.cp as f64
 }

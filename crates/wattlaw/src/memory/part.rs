@@ -63,6 +63,7 @@ impl MemoryPart {
             | OpKind::Norm
             | OpKind::QueryKeyValue
             | OpKind::Adapter
+            | OpKind::Magnitude
             | OpKind::Rotary
             | OpKind::AttentionCore { causal: _ }
             | OpKind::AttentionOutput
@@ -84,8 +85,11 @@ impl MemoryPart {
             OpKind::ExpertWeights => Self::Weights,
             OpKind::Dequantization => Self::Temporaries,
             OpKind::Optimizer => Self::Optimizer,
+            OpKind::HostTransfer | OpKind::HostUpdate { bytes: _ } => Self::Communication,
             OpKind::Orthogonalization => Self::Temporaries,
             OpKind::Collective(collective) => match collective.role {
+                CollectiveRole::ContextParallelKeysAndValues
+                | CollectiveRole::ExpertParallelTokens => Self::Communication,
                 CollectiveRole::TensorParallelActivations
                 | CollectiveRole::TensorParallelEmbedding
                 | CollectiveRole::TensorParallelLogits
@@ -102,7 +106,7 @@ impl MemoryPart {
     const fn for_activation(phase: Phase) -> Self {
         match phase {
             Phase::Recompute => Self::Recomputed,
-            Phase::Forward | Phase::Backward | Phase::Step => Self::Activations,
+            Phase::Forward | Phase::Reference | Phase::Backward | Phase::Step => Self::Activations,
         }
     }
 }

@@ -75,6 +75,8 @@ pub(super) struct Peak {
     pub moment: Moment,
     /// What the caching allocator reserves beyond that.
     pub cached: Bytes,
+    /// What the host's memory holds.
+    pub host: Bytes,
 }
 
 /// The peak of a pipeline stage.
@@ -88,7 +90,7 @@ pub(super) fn highest(job: &Job, stage: u64, recipe: &Recipe) -> Peak {
     if !recipe.by_phase {
         let moment = together(&states, &kept);
         let cached = (moment.activations + moment.recomputed) * (recipe.allocator - 1.0);
-        return Peak { moment, cached };
+        return Peak { moment, cached, host: states.host };
     }
     let moments = moments(job, stage, recipe, &states, &kept);
     let [first, rest @ ..] = moments;
@@ -98,7 +100,8 @@ pub(super) fn highest(job: &Job, stage: u64, recipe: &Recipe) -> Peak {
     });
     let reserved = Moment { logits: kept.logits.reserved, ..each }.allocated();
     let outside = states.weights + states.gradients + states.optimizer + states.gathered_outside;
-    Peak { moment, cached: reserved.max(outside) - moment.allocated() }
+    let cached = reserved.max(outside) - moment.allocated();
+    Peak { moment, cached, host: states.host }
 }
 
 /// Everything at once, as frameworks count it that keep buffers of all gradients.

@@ -33,6 +33,8 @@ pub(super) fn attention_degree(p: &Parallelism) -> f64 {
 pub(super) struct LayerActivations<'a> {
     a: &'a Architecture,
     w: &'a Workload,
+    /// Context-parallel ranks.
+    cp: f64,
     /// Bytes per number of a product's inputs and outputs.
     pub act: f64,
     /// Bytes per number of the residual stream and the norms.
@@ -61,6 +63,7 @@ impl<'a> LayerActivations<'a> {
         Self {
             a,
             w,
+            cp: p.cp as f64,
             act,
             // autocast keeps the embedding and the norms in 32 bits, so sums with them are in 32 bits too
             residual: if copies { 4.0 } else { act },
@@ -93,9 +96,17 @@ impl<'a> LayerActivations<'a> {
         adapters * (width + lora.rank as f64) * self.act
     }
 
-    /// Positions of one micro-batch in a stack.
+    /// Bytes a position of what DoRA's magnitude of each adapted projection saves: the outputs of the base and of the adapter, of
+    /// width `outer`.
+    fn magnitudes(&self, targets: &[LoraTarget], outer: f64) -> f64 {
+        let Some(lora) = self.w.lora.as_ref().filter(|_| self.w.dora) else { return 0.0 };
+        let adapted = targets.iter().filter(|target| lora.adapts(**target)).count() as f64;
+        2.0 * adapted * outer * self.act
+    }
+
+    /// Positions of one rank and micro-batch in a stack.
     fn tokens(&self, stack: Stack) -> f64 {
-        self.w.micro_batch as f64 * self.context(stack)
+        self.w.micro_sequences() as f64 * self.context(stack) / self.cp
     }
 
     /// Positions that a stack's self-attention sees.
@@ -240,6 +251,11 @@ impl<'a> LayerActivations<'a> {
         }
         self.core(tokens, self.context(stack));
         self.attended(tokens, q);
+        // outputs that magnitudes scale
+        let scaled = self.magnitudes(&[Query], q)
+            + self.magnitudes(&[Key, Value], kv)
+            + self.magnitudes(&[LoraTarget::Output], h);
+        self.keep(tokens * scaled);
     }
 
     fn cross_attention(&mut self, tokens: f64) {
@@ -329,6 +345,9 @@ impl<'a> LayerActivations<'a> {
         let inner = f * (self.ffn_bytes() - act) + self.projected(&[Down], f, 1.0);
         // ffn inner
         self.keep(rows * inner);
+        let gates: &[LoraTarget] = if self.a.gated_ffn { &[Gate, Up] } else { &[Up] };
+        // outputs that magnitudes scale
+        self.keep(rows * (self.magnitudes(gates, f) + self.magnitudes(&[Down], h)));
         if self.a.family() == Family::T5 && self.dropout {
             // ffn dropout mask
             self.keep(rows * f);

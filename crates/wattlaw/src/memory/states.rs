@@ -2,11 +2,16 @@
 
 use super::recipe::{Recipe, Units};
 use crate::base::units::Bytes;
-use crate::cost::optimizer::{stage_parameters, state_bytes, trained_parameters};
+use crate::cost::collectives::keys_and_values;
+use crate::cost::optimizer::{
+    frozen_parameters, stage_parameters, state_bytes, trained_experts, trained_parameters,
+};
 use crate::job::Job;
-use crate::job::parallelism::DataParallel;
+use crate::job::parallelism::{ContextExchange, DataParallel};
 use crate::job::task::Task;
-use crate::job::workload::{Optimizer, Precision, Quantization, StatePrecision};
+use crate::job::workload::{
+    Offload, Optimizer, Precision, Quantization, StatePrecision, TrainingObjective,
+};
 
 /// Model state of a GPU.
 pub(super) struct States {
@@ -20,10 +25,13 @@ pub(super) struct States {
     pub gathered_outside: Bytes,
     /// The whole gradient that FSDP accumulates under `no_sync`.
     pub whole_gradient: Bytes,
-    /// The largest projection of quantized weights, in the computing precision for the time of its product.
+    /// The largest projection of quantized weights, in the computing precision for the time of its product, and what DoRA makes of
+    /// a weight for its norm.
     pub dequantized: Bytes,
     /// Copies that AdamW's or Muon's update makes.
     pub update: Bytes,
+    /// What the host's memory holds of it.
+    pub host: Bytes,
 }
 
 /// Bytes a parameter, before sharding.
@@ -72,30 +80,48 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     let (w, p) = (&job.workload, &job.parallelism);
     let held = stage_parameters(job, stage);
     let trained = trained_parameters(job, stage);
-    let frozen = if w.lora.is_some() { held.stored_bytes(job) } else { 0.0 };
     let per = PerParameter::for_stage(job, stage, recipe);
-    let shards = |sharded: bool| if sharded { p.shard_group as f64 } else { 1.0 };
-    let of_weights = shards(p.data.shards_parameters());
+    let frozen = match w.lora {
+        Some(_) => held.stored_bytes(job),
+        None => frozen_parameters(job, &held) * per.weight,
+    };
+    let trained_experts = trained_experts(job, stage);
+    let sharded = |is_sharded, all: f64, experts: f64| {
+        if is_sharded { p.shard(all, experts) } else { all }
+    };
     let computing = w.precision.bytes();
     let accumulates = w.precision.mixed() && w.state_precision == StatePrecision::Fp32;
 
-    let mut weights = (trained * per.weight + frozen) / of_weights;
+    let frozen_experts = match w.lora {
+        Some(_) => held.experts_bytes(job),
+        None => (held.experts - trained_experts) * per.weight,
+    };
+    let mut weights = sharded(
+        p.data.shards_parameters(),
+        trained * per.weight + frozen,
+        trained_experts * per.weight + frozen_experts,
+    );
     if accumulates && recipe.keeps_gathered(job) && w.lora.is_none() {
-        weights = trained * (per.weight / p.shard_group as f64 + computing);
+        weights = per.weight * p.shard(held.total(), held.experts) + computing * held.total();
+    }
+    // the frozen copy that preferences are measured against; below adapters it is the base
+    if w.objective == TrainingObjective::Dpo && w.lora.is_none() {
+        let reference = [held.total(), held.experts].map(|of| of * per.weight);
+        weights += sharded(p.data.shards_parameters(), reference[0], reference[1]);
     }
     let casts = if recipe.autocasts(job) {
         computing * (held.layers + output_projection(job, stage))
     } else {
         0.0
     };
-    let mut gradients = trained * per.gradient / shards(p.data.shards_gradients());
+    let mut gradients = per.gradient * sharded(p.data.shards_gradients(), trained, trained_experts);
     // accumulators in 32 bits have half-precision gradients of the current backward pass beside them
     if accumulates && w.lora.is_none() {
         let (sharded, whole) = recipe.backward_gradients;
         let share = if p.data.shards_optimizer() { sharded } else { whole };
         gradients += trained * computing * share;
     }
-    let updated = trained / shards(p.data.shards_optimizer());
+    let updated = sharded(p.data.shards_optimizer(), trained, trained_experts);
     let optimizer = updated * per.optimizer;
 
     let (mut communication, mut gathered_outside, mut whole_gradient) = (0.0, 0.0, 0.0);
@@ -125,6 +151,20 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     if p.tp > 1 && p.sequence_parallel {
         communication += recipe.gather_buffers * unsplit_activation(job).value();
     }
+    let on_host = Host::of(job);
+    let mut host = 0.0;
+    let mut move_out = |moves: bool, bytes: f64| -> f64 {
+        host += if moves { bytes } else { 0.0 };
+        if moves { 0.0 } else { bytes }
+    };
+    let weights = move_out(on_host.weights, weights);
+    let gradients = move_out(on_host.gradients, gradients);
+    let optimizer = move_out(on_host.optimizer, optimizer);
+    if on_host.gradients {
+        // those of the layer that is sent
+        communication += computing * held.largest_layer;
+    }
+    communication += exchanged_keys_and_values(job) + exchanged_tokens(job);
     States {
         weights: Bytes::new(weights),
         casts: Bytes::new(casts),
@@ -133,13 +173,19 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
         communication: Bytes::new(communication),
         gathered_outside: Bytes::new(gathered_outside),
         whole_gradient: Bytes::new(whole_gradient),
-        dequantized: Bytes::new(match w.quantization {
-            Quantization::None => 0.0,
-            Quantization::Nf4 | Quantization::Gptq | Quantization::Int8 | Quantization::Fp8 => {
-                computing * largest_projection(job)
-            }
-        }),
+        dequantized: Bytes::new(
+            adapted_weight(job)
+                + match w.quantization {
+                    Quantization::None => 0.0,
+                    Quantization::Nf4
+                    | Quantization::Gptq
+                    | Quantization::Int8
+                    | Quantization::Fp8 => computing * largest_projection(job),
+                },
+        ),
+        host: Bytes::new(host),
         update: Bytes::new(match w.optimizer {
+            _ if on_host.optimizer => 0.0,
             Optimizer::AdamW => updated * recipe.update_copies * w.state_precision.bytes(),
             Optimizer::Muon => orthogonalized_matrix(job),
             Optimizer::PagedAdamW
@@ -153,11 +199,62 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     }
 }
 
+/// What is in the host's memory and not in the GPU's.
+struct Host {
+    weights: bool,
+    gradients: bool,
+    optimizer: bool,
+}
+
+impl Host {
+    /// Gradients go there as they are made, unless all of them are first summed over ranks that hold them whole.
+    const fn of(job: &Job) -> Self {
+        let data = job.parallelism.data;
+        let optimizer = !matches!(job.workload.offload, Offload::None);
+        Self {
+            weights: matches!(job.workload.offload, Offload::Parameters),
+            gradients: optimizer
+                && (data.shards_gradients() || matches!(data, DataParallel::Single)),
+            optimizer,
+        }
+    }
+}
+
 /// One unsplit activation of a micro-batch: sequences × positions × width.
 pub(super) fn unsplit_activation(job: &Job) -> Bytes {
     let w = &job.workload;
     let width = job.architecture.hidden_size as f64;
-    Bytes::new(w.micro_positions() as f64 * width * w.precision.bytes())
+    Bytes::new(job.micro_positions_of_rank() * width * w.precision.bytes())
+}
+
+/// Keys and values of other context-parallel ranks while a layer's backward pass needs them, and their gradients, in bytes: in
+/// a ring the block that attention reads and the one that arrives, of both; gathered, those of the whole sequence.
+fn exchanged_keys_and_values(job: &Job) -> f64 {
+    let p = &job.parallelism;
+    if p.cp == 1 {
+        return 0.0;
+    }
+    let whole = keys_and_values(job) * job.workload.precision.bytes();
+    match p.context_exchange {
+        ContextExchange::Ring => 2.0 * 2.0 * whole / p.cp as f64,
+        ContextExchange::AllGather => 2.0 * whole,
+    }
+}
+
+/// The tokens of a rank in the order of the experts that they go to, in bytes; those that arrive are the experts' inputs.
+fn exchanged_tokens(job: &Job) -> f64 {
+    match job.architecture.experts {
+        Some(experts) if job.parallelism.ep > 1 => {
+            experts.top_k as f64 * unsplit_activation(job).value()
+        }
+        _ => 0.0,
+    }
+}
+
+/// A projection's update and their sum while DoRA takes its norm, in bytes.
+fn adapted_weight(job: &Job) -> f64 {
+    let w = &job.workload;
+    if w.dora { 2.0 * w.precision.bytes() * largest_projection(job) } else { 0.0 }
 }
 
 /// What Muon holds while it orthogonalizes the largest matrix, of m × n weights with m below n, in bytes: the momentum

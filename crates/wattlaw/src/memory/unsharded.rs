@@ -5,6 +5,7 @@ use super::states::{largest_projection, output_projection};
 use crate::base::units::Bytes;
 use crate::cost::optimizer::StageParameters;
 use crate::job::Job;
+use crate::job::workload::TrainingObjective;
 
 /// Buffers of FSDP's units on one GPU, at the moments of a step; a unit is a layer, and what no layer holds is the root.
 ///
@@ -46,9 +47,14 @@ impl Unsharded {
         let layers = p.stage_layers(&job.architecture, stage) + job.architecture.encoder_layers;
         let ahead = if layers > 1 { layer } else { Bytes::ZERO };
         let projection = Bytes::new(computing * trained * largest_projection(job));
+        // the reference model's root and layer, while it is passed forward after the trained one
+        let reference = match w.objective {
+            TrainingObjective::Dpo if w.lora.is_none() => root + layer,
+            TrainingObjective::Dpo | TrainingObjective::Likelihood => Bytes::ZERO,
+        };
         let head = root + Bytes::new(computing * trained * output_projection(job, stage));
         Self {
-            loss: if recipe.keeps_logits { root + layer } else { root },
+            loss: reference + if recipe.keeps_logits { root + layer } else { root },
             head,
             last_layer: head + layer + ahead + projection,
             inner_layer: head + layer + ahead + reduced,

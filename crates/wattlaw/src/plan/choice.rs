@@ -17,6 +17,10 @@ pub enum Choice {
     Tp,
     /// Pipeline stages.
     Pp,
+    /// Context-parallel ranks.
+    Cp,
+    /// Expert-parallel ranks.
+    Ep,
     /// Whether tensor parallelism splits the sequence.
     SequenceParallel,
     /// The order of micro-batches in a pipeline, with its model chunks.
@@ -31,18 +35,20 @@ pub enum Choice {
     PowerLimit,
 }
 
-words!(Choice, "choice": Gpu = "gpu", Gpus = "gpus", Strategy = "strategy", Tp = "tp", Pp = "pp",
+words!(Choice, "choice": Gpu = "gpu", Gpus = "gpus", Strategy = "strategy", Tp = "tp", Pp = "pp", Cp = "cp", Ep = "ep",
     SequenceParallel = "sequence-parallel", Schedule = "schedule", MicroBatch = "micro-batch",
     Checkpointing = "checkpointing", Precision = "precision", PowerLimit = "power-limit");
 
 impl Choice {
     /// All choices, in the order of an answer.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Gpu,
         Self::Gpus,
         Self::Strategy,
         Self::Tp,
         Self::Pp,
+        Self::Cp,
+        Self::Ep,
         Self::SequenceParallel,
         Self::Schedule,
         Self::MicroBatch,
@@ -50,6 +56,12 @@ impl Choice {
         Self::Precision,
         Self::PowerLimit,
     ];
+
+    /// Whether it says how a batch is laid out on accelerators.
+    pub(super) const fn is_of_layout(self) -> bool {
+        use Choice::{Gpus, MicroBatch, Pp, Schedule, SequenceParallel, Strategy, Tp};
+        matches!(self, Gpus | Strategy | Tp | Pp | SequenceParallel | Schedule | MicroBatch)
+    }
 
     /// The job's value in a few words.
     pub fn value(self, job: &Job) -> String {
@@ -60,6 +72,8 @@ impl Choice {
             Self::Strategy => p.data.to_string(),
             Self::Tp => p.tp.to_string(),
             Self::Pp => p.pp.to_string(),
+            Self::Cp => p.cp.to_string(),
+            Self::Ep => p.ep.to_string(),
             Self::SequenceParallel => if p.sequence_parallel { "on" } else { "off" }.to_owned(),
             Self::Schedule => match p.schedule {
                 Schedule::OneForwardOneBackward => p.schedule.to_string(),

@@ -16,7 +16,9 @@ use crate::law::roofline::joint::Compared;
 use crate::law::roofline::terms::Terms;
 use crate::law::roofline::{Answer, Groups, RooflineFit, Workspace};
 use crate::predict::scope::Weights;
-use crate::predict::{Confidence, Interval, PeakMemory, Prediction, distance_variances, predict};
+use crate::predict::{
+    Breakdown, Confidence, Interval, PeakMemory, Prediction, distance_variances, predict,
+};
 use crate::stats::inference::Reference;
 
 /// A plan.
@@ -41,8 +43,23 @@ pub struct PlannedJob {
     pub memory: PeakMemory,
     /// How far measured runs support the estimate.
     pub confidence: Confidence,
+    /// Time and energy by part.
+    pub breakdown: Breakdown,
     /// Probability that it is the best of the listed plans, from the joint uncertainty of the law; null for a law without one.
     pub probability_best: Option<f64>,
+}
+
+impl PlannedJob {
+    /// The estimate of an objective: J, s, the currency, g CO₂e or h.
+    pub const fn objective(&self, objective: Objective) -> Option<Interval> {
+        match objective {
+            Objective::Energy => self.energy_j,
+            Objective::Time => self.duration_s,
+            Objective::Cost => self.cost,
+            Objective::Carbon => self.carbon_g,
+            Objective::GpuHours => self.gpu_hours,
+        }
+    }
 }
 
 fn as_document<S: serde::Serializer>(
@@ -131,6 +148,7 @@ pub(super) fn rank(
             carbon_g: prediction.carbon_g,
             memory: prediction.memory.with_threshold(fits_threshold),
             confidence: prediction.confidence,
+            breakdown: prediction.breakdown,
             probability_best,
             job,
         }

@@ -8,14 +8,17 @@ use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use super::choice::Choice;
+use super::front::{ParetoFront, ParetoPoint};
 use super::left_out::{LeftOutCounts, LeftOutReason};
 use super::objective::Constraint;
 use super::space::{Candidate, Codes, Layout, Space, Template};
 use super::{Binding, Request, Undone};
 use crate::base::error::Error;
+use crate::base::units::{BYTES_PER_GIB, Bytes};
 use crate::job::Job;
 use crate::law::roofline::terms::Terms;
 use crate::memory::{Memory, Recipe};
+use crate::predict::scope::Weights;
 use crate::predict::{most_power_w, plain};
 
 /// How far a search is.
@@ -31,7 +34,7 @@ pub struct Progress {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
     /// What it is ranked by: accelerators where the fewest come first, else 0; then the objective.
-    key: [f64; 2],
+    pub key: [f64; 2],
     pub candidate: Candidate,
     pub time_s: f64,
     pub energy: f64,
@@ -69,14 +72,13 @@ impl Ord for Entry {
 /// The configuration that comes nearest to fitting in memory.
 #[derive(Debug, Clone, Copy)]
 struct Nearest {
-    needed_gib: f64,
-    capacity_gib: f64,
+    memory: Memory,
     candidate: Candidate,
 }
 
 impl Nearest {
     fn excess(&self) -> f64 {
-        self.needed_gib / self.capacity_gib
+        self.memory.needed / self.memory.capacity
     }
 }
 
@@ -93,9 +95,36 @@ pub(super) struct Found {
     of_choice: [ByValue; Choice::ALL.len()],
     /// The best configuration that misses this constraint alone.
     without: [Option<Entry>; Constraint::ALL.len()],
+    /// The best configuration that fits with [`MORE_MEMORY_GIB`] more of memory, and not without.
+    pub with_memory: Option<Entry>,
     /// The least of each constraint's quantity among the configurations that fit in memory.
-    least: [Option<f64>; Constraint::ALL.len()],
+    least: [Option<Least>; Constraint::ALL.len()],
     nearest: Option<Nearest>,
+}
+
+/// Memory whose worth is stated, in GiB a GPU: the step from one size of accelerators to the next (A100 of 40 and 80 GB, H100 and
+/// H200) is 20 GiB or more.
+pub(super) const MORE_MEMORY_GIB: f64 = 20.0;
+
+/// The least of a constraint's quantity, and where it is.
+#[derive(Debug, Clone, Copy)]
+struct Least {
+    value: f64,
+    candidate: Candidate,
+}
+
+impl Least {
+    fn order(&self, other: &Self) -> Ordering {
+        let ordinals = || self.candidate.ordinal.cmp(&other.candidate.ordinal);
+        self.value.total_cmp(&other.value).then_with(ordinals)
+    }
+}
+
+/// Keeps the smaller of two.
+fn less(kept: &mut Option<Least>, least: Least) {
+    if kept.is_none_or(|kept| least.order(&kept) == Ordering::Less) {
+        *kept = Some(least);
+    }
 }
 
 /// Layouts that a thread takes at once.
@@ -185,38 +214,57 @@ impl<'a> Worker<'a> {
                 continue;
             }
             let memory = Memory::with_recipe(&self.job, &recipe);
-            if memory.fits_probability() < self.request.fits_threshold {
+            let fits = |of: &Memory| of.fits_probability() >= self.request.fits_threshold;
+            if !fits(&memory) {
                 let (part, _) = memory.largest_part();
                 self.found.left_out.add(LeftOutReason::Memory(part), limits, &candidate);
-                self.found.nearer(Nearest {
-                    needed_gib: memory.needed.gib(),
-                    capacity_gib: memory.capacity.gib(),
-                    candidate,
-                });
+                self.found.nearer(Nearest { memory, candidate });
+                let more = Bytes::new(MORE_MEMORY_GIB * BYTES_PER_GIB);
+                if fits(&Memory { capacity: memory.capacity + more, ..memory }) {
+                    self.with_memory(template, candidate);
+                }
                 continue;
             }
             let mut terms = Terms::for_job(&self.job);
             for (at, watts) in (0..).zip(&template.power_limits) {
-                let ordinal = candidate.ordinal + u64::from(at);
-                let candidate = Candidate { ordinal, power_limit: at, ..candidate };
                 terms.set_power_limit(*watts);
-                self.estimate(template, &terms, candidate);
+                self.estimate(template, &terms, candidate.with_limit(at));
             }
         }
     }
 
-    /// Estimates a configuration that fits in memory, and keeps it where it is a plan.
-    fn estimate(&mut self, template: &Template<'_>, terms: &Terms, candidate: Candidate) {
-        let Some([log_time, log_power]) = template.answer.logs_under_limit(terms) else {
-            self.found.left_out.add(LeftOutReason::PowerLimit, 1, &candidate);
-            return;
-        };
+    /// Keeps a configuration that would fit with more memory, where it would be the best plan of those.
+    fn with_memory(&mut self, template: &Template<'_>, candidate: Candidate) {
+        let mut terms = Terms::for_job(&self.job);
+        for (at, watts) in (0..).zip(&template.power_limits) {
+            terms.set_power_limit(*watts);
+            let Ok(weighed) = self.weigh(template, &terms, candidate.with_limit(at)) else {
+                continue;
+            };
+            let met = |(weights, limit): &(Weights, f64)| weighed.value(*weights) <= *limit;
+            if template.quantities.constraints.iter().flatten().all(met) {
+                better(&mut self.found.with_memory, weighed.entry);
+            }
+        }
+    }
+
+    /// The law's estimate of a configuration.
+    ///
+    /// # Errors
+    /// Why it is none.
+    fn weigh(
+        &self,
+        template: &Template<'_>,
+        terms: &Terms,
+        candidate: Candidate,
+    ) -> Result<Weighed, LeftOutReason> {
+        let [log_time, log_power] =
+            template.answer.logs_under_limit(terms).ok_or(LeftOutReason::PowerLimit)?;
         let (time_s, power_w) = (log_time.exp(), log_power.exp() * terms.gpus);
         if time_s < template.at_peak_s
             || power_w > most_power_w(terms.power_limit, &template.job.system)
         {
-            self.found.left_out.add(LeftOutReason::ImpossibleEstimate, 1, &candidate);
-            return;
+            return Err(LeftOutReason::ImpossibleEstimate);
         }
         let energy_j = power_w * time_s;
         let of = &template.quantities;
@@ -227,12 +275,21 @@ impl<'a> Worker<'a> {
             energy: of.energy.value(time_s, energy_j),
             candidate,
         };
+        Ok(Weighed { entry, energy_j })
+    }
+
+    /// Estimates a configuration that fits in memory, and keeps it where it is a plan.
+    fn estimate(&mut self, template: &Template<'_>, terms: &Terms, candidate: Candidate) {
+        let weighed = match self.weigh(template, terms, candidate) {
+            Ok(weighed) => weighed,
+            Err(reason) => return self.found.left_out.add(reason, 1, &candidate),
+        };
+        let (of, entry) = (&template.quantities, weighed.entry);
         let mut missed = Missed::None;
         for (at, constraint) in of.constraints.iter().enumerate() {
             let Some((weights, limit)) = constraint else { continue };
-            let value = weights.value(time_s, energy_j);
-            let least = &mut self.found.least[at];
-            *least = Some(least.map_or(value, |least| least.min(value)));
+            let value = weighed.value(*weights);
+            less(&mut self.found.least[at], Least { value, candidate });
             if value > *limit {
                 missed = missed.and(at);
             }
@@ -256,8 +313,7 @@ impl<'a> Worker<'a> {
         {
             *worst = entry;
         }
-        let second = of.second.value(time_s, energy_j);
-        self.found.front.add([of.first.value(time_s, energy_j), second], entry);
+        self.found.front.add([weighed.value(of.first), weighed.value(of.second)], entry);
         for (best, code) in self.found.of_choice.iter_mut().zip(self.space.codes(&candidate)) {
             best.add(code, entry);
         }
@@ -266,6 +322,18 @@ impl<'a> Worker<'a> {
     fn finish(mut self) -> Found {
         self.found.best = self.heap.into_vec();
         self.found
+    }
+}
+
+/// A configuration with its energy of the accelerators.
+struct Weighed {
+    entry: Entry,
+    energy_j: f64,
+}
+
+impl Weighed {
+    fn value(&self, weights: Weights) -> f64 {
+        weights.value(self.entry.time_s, self.energy_j)
     }
 }
 
@@ -368,22 +436,34 @@ impl Found {
                 better(kept, entry);
             }
         }
+        if let Some(entry) = other.with_memory {
+            better(&mut self.with_memory, entry);
+        }
         for (kept, least) in self.least.iter_mut().zip(other.least) {
-            *kept = match (*kept, least) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
+            if let Some(least) = least {
+                less(kept, least);
+            }
         }
         if let Some(nearest) = other.nearest {
             self.nearer(nearest);
         }
     }
 
+    /// The configurations that no other beats in two quantities, by rising first one.
+    pub(super) fn pareto(&self, request: &Request, space: &Space<'_>) -> ParetoFront {
+        let points = thinned(&self.front.0, MAX_POINTS).into_iter().map(|(values, entry)| {
+            ParetoPoint { values, configuration: space.describe(&entry.candidate) }
+        });
+        ParetoFront { objectives: request.tradeoff(), points: points.collect() }
+    }
+
     /// The plans of the answer: the best, or the front where two objectives were asked for.
     pub(super) fn listed(&self, request: &Request) -> Vec<Entry> {
         match request.pareto_with {
             None => self.best.clone(),
-            Some(_) => thinned(&self.front.0, request.top),
+            Some(_) => {
+                thinned(&self.front.0, request.top).into_iter().map(|(_, entry)| entry).collect()
+            }
         }
     }
 
@@ -423,14 +503,27 @@ impl Found {
             .collect()
     }
 
-    /// The sentence for a search without any plan.
-    pub(super) fn nothing(&self, request: &Request, space: &Space<'_>) -> Error {
+    /// Whether there is no plan because nothing fits in memory.
+    pub(super) fn is_short_of_memory(&self) -> bool {
+        self.best.is_empty() && self.nearest.is_some() && self.least.iter().all(Option::is_none)
+    }
+
+    /// Why a search found no plan. `enough` is what of the same kind of accelerators would fit, where it is known.
+    pub(super) fn nothing(
+        &self,
+        request: &Request,
+        space: &Space<'_>,
+        enough: Option<String>,
+    ) -> Error {
         let missed = Constraint::ALL.into_iter().zip(&self.least).find_map(|(constraint, least)| {
             let (limit, least) = (request.limits.of(constraint)?, (*least)?);
-            (least > limit).then(|| {
+            (least.value > limit).then(|| {
                 let unit = constraint.unit();
-                let (limit, least) = (plain(limit), plain(least));
-                format!("--{constraint} is {limit} {unit}, but the least of any plan is {least} {unit}")
+                let (limit, value) = (plain(limit), plain(least.value));
+                format!(
+                    "--{constraint} is {limit} {unit}, but the least of any plan is {value} {unit} ({})",
+                    space.describe(&least.candidate)
+                )
             })
         });
         if let Some(sentence) = missed {
@@ -442,13 +535,7 @@ impl Found {
             );
         }
         match &self.nearest {
-            Some(nearest) => Error::Data(format!(
-                "no plan fits in memory: the nearest ({}) needs {:.1} GiB a GPU, and {:.1} GiB are available; more or larger \
-                 accelerators, or a lower --fits-threshold, would do",
-                space.describe(&nearest.candidate),
-                nearest.needed_gib,
-                nearest.capacity_gib,
-            )),
+            Some(nearest) => Error::Data(nearest.sentence(request, space, enough)),
             None => {
                 let rows = self.left_out.rows(space);
                 let reasons: Vec<String> = rows
@@ -461,12 +548,38 @@ impl Found {
     }
 }
 
+impl Nearest {
+    /// What the nearest configuration lacks, and what would do.
+    fn sentence(&self, request: &Request, space: &Space<'_>, enough: Option<String>) -> String {
+        let memory = &self.memory;
+        let (needed, capacity) = (memory.needed.gib(), memory.capacity.gib());
+        let (part, bytes) = memory.largest_part();
+        let short = memory.capacity_for(request.fits_threshold).gib() - capacity;
+        let mut ways = vec![format!("{short:.1} GiB more a GPU")];
+        ways.extend(enough);
+        // at an even chance or better it is the threshold that keeps it out
+        if memory.fits {
+            ways.push("a lower --fits-threshold".to_owned());
+        }
+        let ways = ways.join(" or ");
+        format!(
+            "no plan fits in memory: the nearest ({}) needs {needed:.1} GiB a GPU, of which {part} {:.1} GiB, and {capacity:.1} GiB \
+             are available; {ways} would do",
+            space.describe(&self.candidate),
+            bytes.gib(),
+        )
+    }
+}
+
+/// The most points of the front in an answer.
+const MAX_POINTS: usize = 200;
+
 /// At most `most` entries of a front, at even distances with both ends.
-fn thinned(front: &[([f64; 2], Entry)], most: usize) -> Vec<Entry> {
+fn thinned(front: &[([f64; 2], Entry)], most: usize) -> Vec<([f64; 2], Entry)> {
     let last = front.len().saturating_sub(1);
     if front.len() <= most {
-        return front.iter().map(|(_, entry)| *entry).collect();
+        return front.to_vec();
     }
     let gaps = most.saturating_sub(1).max(1);
-    (0..most).map(|at| front[at * last / gaps].1).collect()
+    (0..most).map(|at| front[at * last / gaps]).collect()
 }

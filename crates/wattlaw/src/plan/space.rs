@@ -10,7 +10,7 @@ use crate::base::units::Watts;
 use crate::cost::{AttentionFlops, Cost};
 use crate::job::catalog::Catalog;
 use crate::job::parallelism::{
-    DataParallel, Parallelism, ParallelismSpec, Partition, Schedule, Strategy,
+    ContextExchange, DataParallel, Parallelism, ParallelismSpec, Partition, Schedule, Strategy,
 };
 use crate::job::system::{System, SystemSpec};
 use crate::job::workload::{Checkpointing, Precision, WorkloadSpec};
@@ -54,10 +54,7 @@ impl Quantities {
                 *kept = Some((of(constraint.objective())?, limit));
             }
         }
-        let (first, second) = match request.pareto_with {
-            Some(second) => (request.objective, second),
-            None => (Objective::Energy, Objective::Time),
-        };
+        let [first, second] = request.tradeoff();
         Ok(Self {
             energy: of(Objective::Energy)?,
             objective: of(request.objective)?,
@@ -93,6 +90,11 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
+    /// The same under another of the template's power limits; it has the first one.
+    pub(super) fn with_limit(self, at: u16) -> Self {
+        Self { ordinal: self.ordinal + u64::from(at), power_limit: at, ..self }
+    }
+
     /// Whether an interleaved pipeline has whole rounds of micro-batches.
     pub(super) const fn divides_a_pipeline(&self) -> bool {
         match self.parallelism.schedule {
@@ -114,12 +116,22 @@ pub(super) struct Space<'a> {
     micro_batch: Option<u64>,
     checkpointing: Vec<Checkpointing>,
     size: u128,
+    /// Layouts in all, kept or not.
+    laid_out: usize,
     /// Different numbers of accelerators, in the order in which they were met.
     counts: Vec<u64>,
+    /// The kinds of accelerators, each with the most of them and the accelerators of a node.
+    most: Vec<(Pool, u64, u64)>,
 }
+
+/// Configurations that a search decides at most.
+const MAX_CONFIGURATIONS: u128 = 1_000_000_000;
 
 /// The most layouts of a space.
 const MAX_LAYOUTS: usize = 5_000_000;
+
+/// Layouts after which a space is no longer counted: seconds.
+const MAX_COUNTED: usize = 2 * MAX_LAYOUTS;
 
 /// Values of each choice that are told apart.
 pub(super) type Codes = [u16; Choice::ALL.len()];
@@ -147,9 +159,12 @@ impl<'a> Space<'a> {
                 vec![Checkpointing::None, Checkpointing::Selective, Checkpointing::Full]
             },
             size: 0,
+            laid_out: 0,
             counts: Vec::new(),
+            most: Vec::new(),
         };
-        for (kind, pool) in pools(request, &base).iter().enumerate() {
+        let pools = pools(request, &base);
+        for (kind, pool) in pools.iter().enumerate() {
             for (at, precision) in precisions(request, &base).into_iter().enumerate() {
                 space.add(request, catalog, law, &base, (kind, pool), (at, precision))?;
             }
@@ -160,12 +175,38 @@ impl<'a> Space<'a> {
                     .to_owned(),
             ));
         }
+        space.check_size(request, pools.len())?;
         Ok(space)
     }
 
-    /// Number of configurations.
-    pub(super) const fn size(&self) -> u128 {
-        self.size
+    /// Checks that the space can be searched.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with its size and what makes it large.
+    fn check_size(&self, request: &Request, kinds: usize) -> Result<()> {
+        if self.size <= MAX_CONFIGURATIONS && self.layouts.len() <= MAX_LAYOUTS {
+            return Ok(());
+        }
+        let limits = self.templates.iter().map(|of| of.power_limits.len()).max().unwrap_or(0);
+        Err(Error::invalid(
+            "the space of plans",
+            if self.laid_out > MAX_COUNTED {
+                format!("over {} configurations", self.size)
+            } else {
+                format!("{} configurations", self.size)
+            },
+            format!(
+                "at most {MAX_CONFIGURATIONS} on {MAX_LAYOUTS} layouts are searched; of its {kinds} kinds and {} numbers of accelerators, \
+                 {limits} power limits and {} precisions give fewer, or keep some choices (--keep)",
+                self.counts.len(),
+                request.precisions.len().max(1),
+            ),
+        ))
+    }
+
+    /// The kinds of accelerators, each with the most of them and the accelerators of a node.
+    pub(super) fn most(&self) -> impl Iterator<Item = (&Pool, u64, u64)> {
+        self.most.iter().map(|(pool, gpus, per_node)| (pool, *gpus, *per_node))
     }
 
     /// Adds the configurations of one kind of accelerators in one precision.
@@ -182,7 +223,14 @@ impl<'a> Space<'a> {
         let system = with_preset(&pool.system, catalog)?;
         let per_node = system.gpus_per_node.unwrap_or(8).max(1);
         let most = request.limits.max_gpus.unwrap_or(u64::MAX);
-        for gpus in pool.counts.within(per_node, most)? {
+        let counts = pool.counts.within(per_node, most)?;
+        if let (Some(last), 0) = (counts.last(), at) {
+            self.most.push((pool.clone(), *last, per_node.min(*last)));
+        }
+        for gpus in counts {
+            if self.laid_out > MAX_COUNTED {
+                break;
+            }
             let job = on(request, catalog, &system, per_node.min(gpus), gpus, precision)?;
             let groups = Groups::for_job(&job);
             let answer = match self.templates.last() {
@@ -212,13 +260,13 @@ impl<'a> Space<'a> {
                 codes: [code(kind), code(count), code(at)],
                 job,
             });
-            self.lay_out(request, base, template)?;
+            self.lay_out(request, base, template);
         }
         Ok(())
     }
 
     /// Adds the layouts of a template.
-    fn lay_out(&mut self, request: &Request, base: &Job, template: u32) -> Result<()> {
+    fn lay_out(&mut self, request: &Request, base: &Job, template: u32) {
         let job = &self.templates[template as usize].job;
         let (gpus, per_node, layers) =
             (job.system.gpus, job.system.gpus_per_node, job.architecture.layers);
@@ -230,14 +278,33 @@ impl<'a> Space<'a> {
             let all = divisors(of).into_iter();
             all.filter(|n| !keep(choice) || *n == kept).collect()
         };
+        let splits = |replicas: u64| -> Vec<[u64; 2]> {
+            let contexts = if keep(Choice::Cp) { vec![kept.cp] } else { contexts(job, replicas) };
+            let experts =
+                if keep(Choice::Ep) { vec![kept.ep] } else { expert_ranks(job, replicas) };
+            let pairs = contexts.iter().flat_map(|cp| experts.iter().map(|ep| [*cp, *ep]));
+            pairs.filter(|[cp, ep]| [cp, ep].iter().all(|n| replicas.is_multiple_of(**n))).collect()
+        };
+        let exchange = request
+            .spec
+            .parallelism
+            .context_exchange
+            .unwrap_or(ContextExchange::of_framework(framework));
         for tp in degrees(per_node, Choice::Tp, kept.tp) {
             let pipelines = degrees(gpus / tp, Choice::Pp, kept.pp);
             for pp in pipelines.into_iter().filter(|pp| *pp == 1 || *pp <= layers) {
-                let dp = gpus / (tp * pp);
-                for data in sharding(dp, &job.system, tp) {
-                    if keep(Choice::Strategy) && dp > 1 && kept.dp > 1 && data.0 != kept.data {
-                        continue;
-                    }
+                let replicas = gpus / (tp * pp);
+                let all = sharding(replicas, &job.system, tp).into_iter();
+                let strategies = all.filter(|(data, _)| {
+                    let both = replicas > 1 && kept.replicas() > 1;
+                    !(keep(Choice::Strategy) && both) || *data == kept.data
+                });
+                let choices = strategies
+                    .flat_map(|data| splits(replicas).into_iter().map(move |split| (data, split)))
+                    .filter(|((data, group), [_, ep])| {
+                        !data.shards_optimizer() || group.is_multiple_of(*ep)
+                    });
+                for (data, [cp, ep]) in choices {
                     for sequence_parallel in [false, true] {
                         let other = keep(Choice::SequenceParallel)
                             && sequence_parallel != kept.sequence_parallel;
@@ -245,9 +312,12 @@ impl<'a> Space<'a> {
                             continue;
                         }
                         let plain = Parallelism {
-                            dp,
+                            dp: replicas / cp,
                             tp,
                             pp,
+                            cp,
+                            context_exchange: if cp > 1 { exchange } else { ContextExchange::Ring },
+                            ep,
                             data: data.0,
                             shard_group: data.1,
                             tensor_scope: kept.tensor_scope,
@@ -266,17 +336,9 @@ impl<'a> Space<'a> {
                 }
             }
         }
-        if self.layouts.len() + found.len() > MAX_LAYOUTS {
-            return Err(Error::invalid(
-                "the space of plans",
-                format!("over {MAX_LAYOUTS} layouts"),
-                "give fewer accelerators or counts, or keep some choices (--keep)",
-            ));
-        }
         for parallelism in found {
             self.push(template, parallelism);
         }
-        Ok(())
     }
 
     fn push(&mut self, template: u32, parallelism: Parallelism) {
@@ -288,7 +350,11 @@ impl<'a> Space<'a> {
         let batches = self.micro_batches(&layout);
         if divides && !batches.is_empty() {
             self.size += (inner * batches.len()) as u128;
-            self.layouts.push(layout);
+            // a space that is too large to keep is counted on, so that its size can be said
+            self.laid_out += 1;
+            if self.layouts.len() <= MAX_LAYOUTS {
+                self.layouts.push(layout);
+            }
         } else {
             self.size += inner as u128;
             let (count, first) = self.undivided.unwrap_or((0, layout));
@@ -361,8 +427,13 @@ impl<'a> Space<'a> {
     pub(super) fn describe(&self, candidate: &Candidate) -> String {
         let job = self.job(candidate);
         let p = &job.parallelism;
+        let others: String = [("cp", p.cp), ("ep", p.ep)]
+            .into_iter()
+            .filter(|(_, degree)| *degree > 1)
+            .map(|(name, degree)| format!(" {name} {degree}"))
+            .collect();
         format!(
-            "{} × {}, {}, dp {} tp {} pp {}, micro_batch {}, checkpointing {}",
+            "{} × {}, {}, dp {} tp {} pp {}{others}, micro_batch {}, checkpointing {}",
             job.system.gpus,
             job.system.accelerator.name,
             p.strategy(),
@@ -398,6 +469,8 @@ impl<'a> Space<'a> {
             data,
             power(p.tp),
             power(p.pp),
+            power(p.cp),
+            power(p.ep),
             u16::from(p.sequence_parallel),
             power(p.virtual_stages),
             power(candidate.micro_batch),
@@ -423,15 +496,29 @@ fn base(request: &Request, catalog: &Catalog) -> Result<Job> {
     }
     let placed =
         spec.system.gpus.or(spec.system.nodes).is_some() || spec.parallelism.implied_gpus() > 1;
-    if !placed {
-        if spec.workload.global_batch.is_none() {
-            return Err(Error::missing(
-                "global_batch",
-                "a plan keeps the sequences of an optimizer step: state them, or the job's own number of GPUs",
-            ));
-        }
-        spec.parallelism = ParallelismSpec::default();
+    if !placed && spec.workload.global_batch.is_none() {
+        return Err(Error::missing(
+            "global_batch",
+            "a plan keeps the sequences of an optimizer step: state them, or the job's own number of GPUs",
+        ));
     }
+    if placed {
+        let chosen = ChosenJob::new(&spec, catalog);
+        // a batch that the job's own layout cannot share out is no obstacle where the layout is chosen
+        let stated = spec.workload.global_batch.is_some() && spec.system.gpus.is_some();
+        if !stated || request.keep.iter().any(|of| of.is_of_layout()) {
+            return Ok(chosen?.job);
+        }
+        if let Ok(chosen) = chosen {
+            return Ok(chosen.job);
+        }
+        (spec.workload.micro_batch, spec.workload.grad_accum) = (None, None);
+    }
+    (spec.system.gpus, spec.system.nodes) = (None, None);
+    spec.parallelism = ParallelismSpec {
+        tensor_scope: spec.parallelism.tensor_scope,
+        ..ParallelismSpec::default()
+    };
     Ok(ChosenJob::new(&spec, catalog)?.job)
 }
 
@@ -439,8 +526,10 @@ fn pools(request: &Request, base: &Job) -> Vec<Pool> {
     if !request.pools.is_empty() {
         return request.pools.clone();
     }
-    let system = SystemSpec { gpus: None, nodes: None, ..request.spec.system.clone() };
-    vec![Pool { system, counts: GpuCounts::one(base.system.gpus) }]
+    let own = &request.spec.system;
+    let gpus = own.gpus.unwrap_or(base.system.gpus);
+    let system = SystemSpec { gpus: None, nodes: None, ..own.clone() };
+    vec![Pool { system, counts: GpuCounts::one(gpus) }]
 }
 
 fn precisions(request: &Request, base: &Job) -> Vec<Precision> {
@@ -516,15 +605,39 @@ fn schedules(plain: Parallelism, layers: u64) -> impl Iterator<Item = Parallelis
     std::iter::once(plain).chain(interleaved)
 }
 
-/// What data-parallel ranks can shard, each with its shard group.
-fn sharding(dp: u64, system: &System, tp: u64) -> Vec<(DataParallel, u64)> {
+/// Positions of a sequence from which context parallelism is tried: shorter ones have micro-batches to split. Assumed; the
+/// frameworks' own recipes begin to split sequences at 8,192 (Llama 3.1 70B in NVIDIA's DGX Cloud benchmarks).
+const LONG_SEQUENCE: u64 = 8192;
+
+/// The most context-parallel ranks that are tried: Llama 3 was trained with 16 (Grattafiori et al. 2024, table 4).
+const MAX_CONTEXT: u64 = 16;
+
+/// Context-parallel ranks to choose from.
+fn contexts(job: &Job, replicas: u64) -> Vec<u64> {
+    let (a, seq_len) = (&job.architecture, job.workload.seq_len);
+    if seq_len < LONG_SEQUENCE || a.encoder_layers > 0 || a.image.is_some() {
+        return vec![1];
+    }
+    let chunks = if a.causal() { 2 } else { 1 };
+    let all = divisors(replicas).into_iter().filter(|cp| *cp <= MAX_CONTEXT);
+    all.filter(|cp| *cp == 1 || seq_len.is_multiple_of(chunks * cp)).collect()
+}
+
+/// Expert-parallel ranks to choose from.
+fn expert_ranks(job: &Job, replicas: u64) -> Vec<u64> {
+    let count = job.architecture.experts.map_or(1, |experts| experts.count);
+    divisors(count).into_iter().filter(|ep| replicas.is_multiple_of(*ep)).collect()
+}
+
+/// What the ranks can shard that hold the same weights, each with its shard group.
+fn sharding(replicas: u64, system: &System, tp: u64) -> Vec<(DataParallel, u64)> {
     use DataParallel::{Ddp, Fsdp, Hsdp, Single, Zero1, Zero2};
-    if dp == 1 {
+    if replicas == 1 {
         return vec![(Single, 1)];
     }
-    let mut kinds = vec![(Ddp, 1), (Zero1, dp), (Zero2, dp), (Fsdp, dp)];
-    let group = (system.gpus_per_node / tp).clamp(1, dp);
-    if system.nodes() > 1 && group > 1 && group < dp && dp.is_multiple_of(group) {
+    let mut kinds = vec![(Ddp, 1), (Zero1, replicas), (Zero2, replicas), (Fsdp, replicas)];
+    let group = (system.gpus_per_node / tp).clamp(1, replicas);
+    if system.nodes() > 1 && group > 1 && group < replicas && replicas.is_multiple_of(group) {
         kinds.push((Hsdp, group));
     }
     kinds

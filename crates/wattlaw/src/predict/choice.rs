@@ -91,7 +91,7 @@ impl DefaultField {
     /// Whether a job has the field at all.
     const fn applies(self, job: &Job) -> bool {
         match self {
-            Self::Strategy => job.parallelism.dp > 1,
+            Self::Strategy => job.parallelism.replicas() > 1,
             Self::GpusPerNode => job.system.gpus > 1,
             Self::Network | Self::NetworkGbPerS => job.system.nodes() > 1,
             Self::MicroBatch
@@ -242,7 +242,7 @@ fn choose(
     // a single sequence divides every batch
     let smallest = resolve(&with(spec, None, open_batch.then_some(1)))?;
     let strategies =
-        (open_strategy && smallest.parallelism.dp > 1).then(|| open_strategies(&smallest));
+        (open_strategy && smallest.parallelism.replicas() > 1).then(|| open_strategies(&smallest));
     let batches = open_batch.then(|| open_batches(spec, &smallest));
     if let Some(open) = &strategies {
         chosen.push((DefaultField::Strategy, open.source));

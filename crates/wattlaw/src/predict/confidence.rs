@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::law_estimate::Support;
+use super::unmeasured::Unmeasured;
 use super::warnings::{FAR, plain};
 use crate::base::words::words;
 use crate::calibration::{Calibration, Laws, Outside};
@@ -71,6 +72,9 @@ impl Confidence {
                 .filter(|o| o.factor > FAR)
                 .map(|o| format!("{} ×{} outside the fitted runs", o.variable, plain(o.factor))),
         );
+        let is_roofline = matches!(calibration.law, Laws::Roofline(_));
+        let unmeasured = Unmeasured::of(job).into_iter().filter(|_| is_roofline);
+        reasons.extend(unmeasured.map(|method| format!("no run with {}", method.name())));
         if !reasons.is_empty() {
             return Self { label: ConfidenceLabel::Extrapolated, text: reasons.join(", ") };
         }

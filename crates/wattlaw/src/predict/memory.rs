@@ -43,6 +43,8 @@ pub struct PeakMemory {
     pub fits: bool,
     /// The probability in a word, by a threshold.
     pub fits_word: Verdict,
+    /// Memory of a node's host that offloaded states take, GiB.
+    pub host_gib_per_node: f64,
     /// The phase of a step in which memory peaks.
     pub peak_phase: PeakPhase,
     /// The pipeline stage with the highest peak.
@@ -81,6 +83,7 @@ impl PeakMemory {
             peak_phase: memory.peak_phase,
             stage: memory.stage,
             parts: memory.parts().map(|(part, bytes)| (part, bytes.gib())).collect(),
+            host_gib_per_node: memory.host.gib() * job.system.gpus_per_node as f64,
             least_gib: least.needed.gib(),
             advice: advice.iter().map(ToString::to_string).collect(),
         })

@@ -3,6 +3,7 @@
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::Interval;
+use super::unmeasured::Unmeasured;
 use crate::base::scope::Scope;
 use crate::base::words::words;
 use crate::calibration::{Calibration, Laws, Outside};
@@ -219,6 +220,7 @@ pub(super) fn for_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
         if limit < tdp {
             left_out.push("the power limit");
         }
+        left_out.extend(Unmeasured::of(job).iter().map(|method| method.name()));
     }
     if !left_out.is_empty() {
         warn(
@@ -242,6 +244,19 @@ pub(super) fn for_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
                 calibration.name
             ),
         );
+    }
+    if matches!(calibration.law, Laws::Roofline(_)) {
+        for method in Unmeasured::of(job) {
+            warn(
+                WarningKind::NotInLaw,
+                format!(
+                    "{} has no run with {}; {}",
+                    calibration.name,
+                    method.name(),
+                    method.estimated()
+                ),
+            );
+        }
     }
     if matches!(calibration.law, Laws::Roofline(_)) {
         if limit < MIN_LIMIT_SHARE * tdp {

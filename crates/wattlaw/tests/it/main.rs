@@ -6,6 +6,7 @@ mod answers;
 mod audit;
 mod clock;
 mod coherence;
+mod context;
 mod edits;
 mod errors_of_others;
 mod extremes;

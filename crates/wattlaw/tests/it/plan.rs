@@ -5,10 +5,11 @@ use wattlaw::base::scope::Scope;
 use wattlaw::calibration::{Calibration, built_in};
 use wattlaw::job::JobSpec;
 use wattlaw::job::catalog::Catalog;
+use wattlaw::job::parallelism::ParallelismSpec;
 use wattlaw::memory::{FITS_THRESHOLD, Memory, Recipe};
 use wattlaw::plan::{
     Choice, Inventory, LeftOutReason, Limits, Objective, PlannedJob, Plans, Pool, Request, compare,
-    plan,
+    plan, power_curve,
 };
 use wattlaw::predict::{EstimateKind, Estimator, predict};
 use wattlaw::{Job, Result};
@@ -167,6 +168,92 @@ fn a_plan_is_the_best_of_every_configuration() {
     }
 }
 
+/// A mixture of four experts on long sequences.
+fn long_mixture() -> JobSpec {
+    JobSpec::from_toml(
+        "model = { family = 'mixtral', layers = 4, hidden_size = 1024, heads = 8, ffn_size = 2048, vocab_size = 32000,
+                   experts = 4 }
+         workload = { tokens = '1B', seq_len = 16384, global_batch = 4, framework = 'megatron' }",
+    )
+    .unwrap()
+}
+
+/// All degrees on eight accelerators with every strategy; some are invalid.
+fn splits_of_eight() -> Vec<ParallelismSpec> {
+    let powers = [1, 2, 4, 8];
+    let pairs: Vec<[u64; 2]> = powers.iter().flat_map(|a| powers.map(|b| [*a, b])).collect();
+    let degrees =
+        pairs.iter().flat_map(|[tp, pp]| pairs.iter().map(|[cp, ep]| [*tp, *pp, *cp, *ep]));
+    let mut splits = Vec::new();
+    for [tp, pp, cp, ep] in degrees.filter(|[tp, pp, cp, _]| tp * pp * cp <= 8) {
+        let is_data_parallel = tp * pp < 8;
+        let strategies: &[&str] =
+            if is_data_parallel { &["ddp", "zero1", "zero2", "fsdp"] } else { &["single"] };
+        for strategy in strategies {
+            for sequence_parallel in if tp > 1 { &[false, true][..] } else { &[false] } {
+                splits.push(ParallelismSpec {
+                    strategy: is_data_parallel.then(|| strategy.parse().unwrap()),
+                    dp: Some(8 / (tp * pp * cp)),
+                    tp: Some(tp),
+                    pp: Some(pp),
+                    cp: Some(cp),
+                    ep: Some(ep),
+                    sequence_parallel: Some(*sequence_parallel),
+                    ..ParallelismSpec::default()
+                });
+            }
+        }
+    }
+    splits
+}
+
+/// The planner's context- and expert-parallel ranks against every job that a description can state.
+#[test]
+fn sequences_and_experts_are_split_as_in_the_best_of_every_configuration() {
+    let calibration = built_in().unwrap();
+    let (catalog, mut estimator) = (catalog(), Estimator::new(&calibration));
+    let mut every: Vec<(f64, Job)> = Vec::new();
+    for split in splits_of_eight() {
+        for micro in [1, 2, 4] {
+            for checkpointing in ["none", "selective", "full"] {
+                let mut spec = long_mixture();
+                spec.parallelism = split.clone();
+                (spec.system.gpu, spec.system.gpus) = (Some("h100-sxm5-80gb".into()), Some(8));
+                spec.workload.micro_batch = Some(micro);
+                spec.workload.checkpointing = Some(checkpointing.parse().unwrap());
+                let Ok(job) = spec.resolve(&catalog) else { continue };
+                let memory = Memory::with_recipe(&job, &Recipe::for_job(&job).unwrap());
+                if memory.fits_probability() < FITS_THRESHOLD {
+                    continue;
+                }
+                let Ok(estimate) = estimator.estimate(&job) else { continue };
+                if estimate.kind == EstimateKind::Fitted {
+                    every.push((estimate.duration_s.unwrap(), job));
+                }
+            }
+        }
+    }
+    every.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let request = Request {
+        objective: Objective::Time,
+        keep: vec![Choice::Schedule, Choice::PowerLimit],
+        pools: vec![pool("h100-sxm5-80gb", "8")],
+        ..Request::new(long_mixture())
+    };
+    let plans = found(&request).unwrap();
+    assert_eq!(plans.evaluated, every.len() as u64);
+    assert!(every.iter().any(|(_, job)| job.parallelism.cp == 4 && job.parallelism.ep == 4));
+    for (plan, (time, _)) in plans.plans.iter().zip(&every) {
+        assert_relative_eq!(plan.duration_s.unwrap().estimate, *time, max_relative = 1e-9);
+    }
+    assert_eq!(plans.plans[0].job, every[0].1);
+    // of shorter sequences none is split
+    let mut short = long_mixture();
+    short.workload.seq_len = Some(2048);
+    let plans = found(&Request { spec: short, top: 200, ..request }).unwrap();
+    assert!(plans.plans.iter().all(|plan| plan.job.parallelism.cp == 1));
+}
+
 #[test]
 fn the_number_of_threads_changes_nothing() {
     let one = found(&request()).unwrap();
@@ -285,6 +372,129 @@ fn what_cannot_be_planned_is_a_sentence() {
     let odd = Request { pools: vec![pool("t4", "7")], ..Request::new(spec("gpt2", 48)) };
     let reason = found(&odd).unwrap().left_out;
     assert!(reason.iter().any(|row| row.reason == LeftOutReason::Divisibility));
+}
+
+#[test]
+fn one_node_more_brings_what_a_search_with_it_finds() {
+    let own = Request {
+        objective: Objective::Time,
+        pools: vec![pool("a100-sxm4-40gb", "8")],
+        ..request()
+    };
+    let first = found(&own).unwrap();
+    let more = found(&Request { pools: vec![pool("a100-sxm4-40gb", "16")], ..own }).unwrap();
+    let time = |plans: &Plans| plans.plans[0].duration_s.unwrap().estimate;
+    let gain = first.one_more.as_ref().unwrap().node.clone().unwrap();
+    assert_eq!(gain.added, "8 × a100-sxm4-40gb");
+    assert_relative_eq!(gain.objective_factor, time(&more) / time(&first), max_relative = 1e-12);
+    assert!(gain.objective_factor < 1.0 && gain.configuration.starts_with("16 × "));
+}
+
+/// An A100 of 40 GB with 40 GB more is one of 80 GB, whose memory is faster too.
+#[test]
+fn more_memory_brings_the_best_of_what_did_not_fit() {
+    let on = |gpu: &str| {
+        found(&Request {
+            pools: vec![pool(gpu, "2")],
+            power_limits: vec![1.0],
+            ..Request::new(spec("gpt2-xl", BATCH))
+        })
+        .unwrap()
+    };
+    let (small, large) = (on("a100-sxm4-40gb"), on("a100-sxm4-80gb"));
+    let energy = |plans: &Plans| plans.plans[0].energy_j.unwrap().estimate;
+    let gain = small.one_more.as_ref().unwrap().memory.clone().unwrap();
+    assert_eq!(gain.added, "20 GiB a GPU");
+    assert!(gain.objective_factor < 1.0, "{gain:?}");
+    // with 20 GiB more it is no better than with 37
+    let ratio = energy(&large) / energy(&small);
+    assert!(gain.objective_factor > ratio - 0.05, "{gain:?} {ratio}");
+    // what fits already needs no more
+    let tiny =
+        Request { pools: vec![pool("h100-sxm5-80gb", "1")], ..Request::new(spec("gpt2", 1)) };
+    assert_eq!(found(&tiny).unwrap().one_more.unwrap().memory, None);
+}
+
+#[test]
+fn the_front_of_an_answer_holds_the_first_plan() {
+    let plans = found(&request()).unwrap();
+    assert_eq!(plans.front.objectives, [Objective::Energy, Objective::Time]);
+    let points = &plans.front.points;
+    assert!(points.len() > 1);
+    assert!(points.is_sorted_by(|a, b| a.values[0] < b.values[0] && a.values[1] > b.values[1]));
+    let first = plans.plans[0].energy_j.unwrap().estimate;
+    assert_relative_eq!(points[0].values[0], first, max_relative = 1e-9);
+}
+
+/// The limit of the plan is the best one of the curve, and time never rises with the limit.
+#[test]
+fn a_power_curve_goes_through_the_plan() {
+    let request = Request {
+        pools: vec![pool("a100-sxm4-80gb", "1")],
+        power_limits: vec![0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
+        ..Request::new(spec("gpt2-xl", BATCH))
+    };
+    let best = found(&request).unwrap().plans.remove(0);
+    let curve = power_curve(&best.job, &built_in().unwrap(), Scope::Gpu, 0.95).unwrap();
+    let limit_w = best.job.system.power_limit.value();
+    let at = curve.iter().find(|point| (point.limit_w - limit_w).abs() < 1e-9).unwrap();
+    assert_eq!(Some(at.energy_j), best.energy_j);
+    assert_eq!(Some(at.duration_s), best.duration_s);
+    assert!(curve.is_sorted_by(|a, b| a.duration_s.estimate >= b.duration_s.estimate));
+    let least = curve.iter().map(|point| point.energy_j.estimate).fold(f64::INFINITY, f64::min);
+    // the curve is twice as fine as the plan's choice of limits
+    assert!(at.energy_j.estimate <= 1.02 * least);
+}
+
+#[test]
+fn a_batch_that_the_own_layout_cannot_share_is_laid_out_otherwise() {
+    let mut own = spec("gpt2-xl", 4);
+    own.system.gpu = Some("a100-sxm4-80gb".to_owned());
+    own.system.gpus = Some(8);
+    let plans = found(&Request::new(own.clone())).unwrap();
+    assert_eq!(plans.global_batch, 4);
+    for plan in &plans.plans {
+        assert_eq!(plan.job.system.gpus, 8);
+        assert!(plan.job.parallelism.dp <= 4);
+    }
+    // a layout that is kept is one that must be possible
+    let kept = Request { keep: vec![Choice::Tp], ..Request::new(own) };
+    assert!(found(&kept).is_err());
+}
+
+#[test]
+fn a_space_that_is_too_large_says_how_large_and_what_to_fix() {
+    let request = Request {
+        pools: vec![pool("a100-sxm4-80gb", "8..512"), pool("h100-sxm5-80gb", "8..512")],
+        power_limits: vec![1.0; 1000],
+        ..Request::new(spec("gpt2-xl", 720_720))
+    };
+    // a space that is not refused would be searched for an hour
+    let refused = plan(&request, &catalog(), &built_in().unwrap(), &|_| false);
+    let sentence = refused.unwrap_err().to_string();
+    let size: u64 = sentence
+        .strip_prefix("the space of plans is ")
+        .and_then(|rest| rest.split(' ').next()?.parse().ok())
+        .unwrap();
+    assert!(size > 1_000_000_000, "{sentence}");
+    assert!(
+        sentence.contains("of its 2 kinds and 64 numbers of accelerators, 1000 power limits and 1 precisions give fewer"),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn what_does_not_fit_says_what_would() {
+    let request =
+        Request { pools: vec![pool("t4", "1")], ..Request::new(spec("llama-2-7b", BATCH)) };
+    let sentence = found(&request).unwrap_err().to_string();
+    assert!(sentence.contains("GiB more a GPU or 16 × t4 would do"), "{sentence}");
+    assert!(sentence.contains("of which optimizer"), "{sentence}");
+    // it is so
+    let enough = Request { pools: vec![pool("t4", "16")], ..request.clone() };
+    assert!(found(&enough).is_ok());
+    let half = Request { pools: vec![pool("t4", "8")], ..request };
+    assert!(found(&half).is_err());
 }
 
 #[test]

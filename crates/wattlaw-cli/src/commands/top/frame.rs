@@ -3,19 +3,23 @@
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::{Joules, Seconds, Watts};
 use wattlaw::predict::{ChosenJob, Interval, Prediction, Screen};
+use wattlaw::record::event::Entry;
 use wattlaw::record::{Channel, Component, Instrument, Sample};
 use wattlaw_meter::sampler::Tick;
+use wattlaw_meter::tail::Tail;
 
+use crate::live::{Live, between, components, sentence};
 use crate::{render, screen};
 
 /// Width in characters of the bar that shows power against its limit.
 const BAR_WIDTH: usize = 12;
 
 /// Readings since the start of the program.
-#[derive(Debug)]
 pub struct Watch {
     channels: Vec<ChannelState>,
-    predicted: Option<(ChosenJob, Prediction)>,
+    live: Option<Live>,
+    /// Events of the job's record.
+    events: Option<Tail>,
     at: Seconds,
 }
 
@@ -33,7 +37,12 @@ struct ChannelState {
 
 impl Watch {
     /// Starts without readings.
-    pub fn new(channels: Vec<Channel>, predicted: Option<(ChosenJob, Prediction)>) -> Self {
+    pub fn new(
+        channels: Vec<Channel>,
+        predicted: Option<(ChosenJob, Prediction)>,
+        events: Option<Tail>,
+    ) -> Self {
+        let live = predicted.map(|(job, prediction)| Live::new(job, prediction, channels.clone()));
         let channels = channels.into_iter().map(|channel| ChannelState {
             channel,
             read_at: None,
@@ -42,12 +51,20 @@ impl Watch {
             state: Sample::default(),
             fault: None,
         });
-        Self { channels: channels.collect(), predicted, at: Seconds::ZERO }
+        Self { channels: channels.collect(), live, events, at: Seconds::ZERO }
     }
 
     /// Adds a round of readings.
     pub fn update(&mut self, tick: &Tick) {
         self.at = tick.at;
+        if let Some(live) = &mut self.live {
+            let lines = self.events.as_mut().map(Tail::lines).unwrap_or_default();
+            for line in &lines {
+                let entry = std::str::from_utf8(line).ok().and_then(Entry::parse);
+                entry.iter().for_each(|entry| _ = live.add(entry));
+            }
+            live.read(tick);
+        }
         for (seen, reading) in self.channels.iter_mut().zip(&tick.readings) {
             match reading {
                 Ok(sample) => seen.update(tick.at, sample),
@@ -78,23 +95,16 @@ impl Watch {
 
     /// Energy so far within a prediction's scope, and whether part of it is assumed. `None` if no channel is in the scope.
     fn measured(&self, scope: Scope) -> Option<(Joules, bool)> {
-        let node = [Component::Node];
-        let parts: &[Component] = match scope {
-            Scope::Gpu => &[Component::Gpu, Component::Module],
-            // the platform's counter includes its parts
-            _ if self.of(&node).next().is_some() => &node,
-            _ => &[Component::Gpu, Component::Module, Component::Cpu, Component::Dram],
-        };
+        let has_node = self.of(&[Component::Node]).next().is_some();
+        let parts = components(scope, has_node);
         self.of(parts).next()?;
         let assumed = self.of(parts).any(|seen| seen.channel.instrument == Instrument::Assumed);
         Some((self.of(parts).map(|seen| seen.energy).sum(), assumed))
     }
 
     fn job(&self) -> String {
-        let Some((chosen, p)) = &self.predicted else { return String::new() };
-        let between = |i: Interval, show: &dyn Fn(f64) -> String| {
-            format!("{} ({} to {})", show(i.estimate), show(i.lower), show(i.upper))
-        };
+        let Some(live) = &self.live else { return String::new() };
+        let (chosen, p) = (live.job(), live.prediction());
         let mut rows = vec![vec!["job".to_owned(), "energy".to_owned(), "time".to_owned()]];
         rows.push(vec![
             "predicted".to_owned(),
@@ -123,17 +133,27 @@ impl Watch {
         ]);
         let remaining =
             |whole: Option<Interval>, part: f64| whole.map(|i| (i.estimate - part).max(0.0));
-        rows.push(vec![
-            "remaining".to_owned(),
-            energy.and_then(|e| remaining(p.energy_j, e)).map_or_else(
-                || "–".to_owned(),
-                |e| format!("{} kWh", render::digits(Joules::new(e).kwh())),
-            ),
-            remaining(p.duration_s, time).map_or_else(|| "–".to_owned(), render::duration),
-        ]);
+        let outlook = live.outlook();
+        if let Some(outlook) = &outlook {
+            rows.push(vec![
+                "remaining by its steps".to_owned(),
+                outlook.remaining_j.map_or_else(|| "–".to_owned(), |i| between(i, &render::energy)),
+                between(outlook.remaining_s, &render::duration),
+            ]);
+        } else {
+            rows.push(vec![
+                "remaining".to_owned(),
+                energy.and_then(|e| remaining(p.energy_j, e)).map_or_else(
+                    || "–".to_owned(),
+                    |e| format!("{} kWh", render::digits(Joules::new(e).kwh())),
+                ),
+                remaining(p.duration_s, time).map_or_else(|| "–".to_owned(), render::duration),
+            ]);
+        }
+        let said = outlook.map_or_else(String::new, |of| sentence(&of, p) + "\n");
         let text = render::table(&["", "", ""], rows, 9);
         format!(
-            "\n{text}measured since the start of this program; prediction of scope {}\n{}",
+            "\n{text}{said}measured since the start of this program; prediction of scope {}\n{}",
             p.scope,
             screen::basis(&Screen::new(&chosen.job, p, &chosen.defaults))
         )
@@ -260,7 +280,7 @@ mod tests {
             channel("gpu1", Component::Gpu, Instrument::Counter),
             channel("cpu0", Component::Cpu, Instrument::Counter),
         ];
-        let mut watch = Watch::new(channels, None);
+        let mut watch = Watch::new(channels, None, None);
         let gpu = Sample {
             power: Some(Watts::new(100.0)),
             power_limit: Some(Watts::new(400.0)),
@@ -293,7 +313,7 @@ mod tests {
     #[test]
     fn the_platform_counter_is_not_added_to_its_parts() {
         let measured = |channels: Vec<Channel>, scope| {
-            let mut watch = Watch::new(channels, None);
+            let mut watch = Watch::new(channels, None, None);
             let readings = watch.channels.iter().map(|_| Ok(energy(100.0))).collect();
             watch.update(&Tick { at: Seconds::new(1.0), readings });
             watch.measured(scope).map(|(energy, assumed)| (energy.value(), assumed))

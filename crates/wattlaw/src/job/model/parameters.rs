@@ -236,6 +236,12 @@ impl Architecture {
         self.block_parameters(self.ffn_size)
     }
 
+    /// Parameters of the routed experts of all layers together, without routers and shared experts.
+    pub(crate) fn routed_expert_parameters(&self) -> u64 {
+        let count = self.experts.map_or(0, |experts| experts.count);
+        self.expert_layers() * count * self.expert_parameters()
+    }
+
     fn ffn_of_all_layers(&self) -> u64 {
         let Some(experts) = self.experts else {
             return self.total_layers() * self.expert_parameters();

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DataParallel, Parallelism, Partition, Schedule, Strategy, TensorScope};
+use super::{
+    ContextExchange, DataParallel, Parallelism, Partition, Schedule, Strategy, TensorScope,
+};
 use crate::base::error::{Error, Result};
 use crate::base::words::overlay;
 use crate::job::model::{Architecture, count};
@@ -12,10 +14,10 @@ use crate::job::workload::{Framework, Workload};
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ParallelismSpec {
-    /// `single`, `ddp`, `zero1`, `zero2`, `fsdp`, `hsdp`, `tp` (all GPUs tensor-parallel), `tp-mlp`, `pp`, or several
-    /// joined with `+`.
+    /// `single`, `ddp`, `zero1`, `zero2`, `fsdp`, `hsdp`, `tp` (all GPUs tensor-parallel), `tp-mlp`, `cp`, `pp`, or
+    /// several joined with `+`.
     pub strategy: Option<Strategy>,
-    /// Data-parallel ranks; GPUs / (tp · pp) when absent.
+    /// Data-parallel ranks; GPUs / (tp · cp · pp) when absent.
     pub dp: Option<u64>,
     /// Tensor-parallel ranks.
     pub tp: Option<u64>,
@@ -33,8 +35,12 @@ pub struct ParallelismSpec {
     pub virtual_stages: Option<u64>,
     /// `even` or `cost`: how pipeline stages divide the layers; the framework's default when absent.
     pub partition: Option<Partition>,
-    /// Context-parallel ranks; 1 when absent. Tables and records keep more, but no cost is modelled for them yet.
+    /// Context-parallel ranks; 1 when absent.
     pub cp: Option<u64>,
+    /// How they exchange keys and values; the framework's default when absent.
+    pub context_exchange: Option<ContextExchange>,
+    /// Ranks, of the data- and context-parallel ones, among which experts are split; 1 when absent.
+    pub ep: Option<u64>,
 }
 
 /// Ranks of each kind of parallelism.
@@ -46,6 +52,8 @@ pub(crate) struct Degrees {
     pub tp: u64,
     /// Pipeline stages.
     pub pp: u64,
+    /// Context-parallel ranks.
+    pub cp: u64,
 }
 
 impl ParallelismSpec {
@@ -53,7 +61,7 @@ impl ParallelismSpec {
     #[must_use]
     pub fn with_fallback(self, base: Self) -> Self {
         overlay!(ParallelismSpec, self over base: strategy, dp, tp, pp, tensor_scope, sequence_parallel,
-            shard_group, schedule, virtual_stages, partition, cp)
+            shard_group, schedule, virtual_stages, partition, cp, context_exchange, ep)
     }
 
     /// GPU count implied by the stated degrees.
@@ -72,7 +80,10 @@ impl ParallelismSpec {
             None => named.tensor.is_some(),
         };
         let pipeline = self.pp.map_or(named.pipeline, |pp| pp > 1);
+        let context = self.cp.map_or(named.context, |cp| cp > 1);
         let others_take_all = match (self.dp, self.tp, self.pp) {
+            // context-parallel ranks sum gradients as data-parallel ones do
+            _ if context => false,
             (Some(dp), _, _) => dp == 1,
             // without data parallelism the strategy takes all GPUs if its degree is absent
             (None, None, None) => named.data == DataParallel::Single && (tensor || pipeline),
@@ -81,7 +92,7 @@ impl ParallelismSpec {
         let data = match named.data {
             DataParallel::Single if others_take_all => DataParallel::Single,
             DataParallel::Single => DataParallel::Ddp,
-            _ if self.dp == Some(1) || (others_take_all && self.dp.is_none()) => {
+            _ if !context && (self.dp == Some(1) || (others_take_all && self.dp.is_none())) => {
                 DataParallel::Single
             }
             data => data,
@@ -90,6 +101,7 @@ impl ParallelismSpec {
             data,
             tensor: tensor
                 .then(|| self.tensor_scope.or(named.tensor).unwrap_or(TensorScope::Blocks)),
+            context,
             pipeline,
         }
     }
@@ -107,13 +119,10 @@ impl ParallelismSpec {
         workload: &Workload,
     ) -> Result<Parallelism> {
         self.check_named(gpus)?;
-        if let Some(cp) = self.cp.filter(|n| *n != 1) {
-            return Err(Error::invalid("cp", cp, "context parallelism is not modelled; use 1"));
-        }
         let tensor = self.strategy.and_then(|named| named.tensor);
-        let Degrees { dp, tp, pp } = self.degrees(gpus)?;
+        let Degrees { dp, tp, pp, cp } = self.degrees(gpus)?;
         let data = match self.strategy {
-            _ if dp == 1 => DataParallel::Single,
+            _ if dp * cp == 1 => DataParallel::Single,
             Some(Strategy::SINGLE) => {
                 return Err(Error::invalid(
                     "strategy",
@@ -126,7 +135,7 @@ impl ParallelismSpec {
         };
         let framework = workload.framework.framework;
         // a default never makes a job impossible that is possible without it
-        let by_default = splits_sequence(framework) && workload.seq_len.is_multiple_of(tp);
+        let by_default = splits_sequence(framework) && workload.seq_len.is_multiple_of(tp * cp);
         let schedule = self.schedule.unwrap_or(Schedule::OneForwardOneBackward);
         let partition = match schedule {
             Schedule::Interleaved => Partition::Even,
@@ -136,8 +145,11 @@ impl ParallelismSpec {
             dp,
             tp,
             pp,
+            cp,
+            context_exchange: self.context_exchange(cp, framework)?,
+            ep: count("ep", self.ep, Some(1), 1 << 16)?,
             data,
-            shard_group: self.shard_group(data, dp, tp, gpus_per_node)?,
+            shard_group: self.shard_group(data, dp * cp, tp, gpus_per_node)?,
             tensor_scope: self.tensor_scope.or(tensor).unwrap_or(TensorScope::Blocks),
             sequence_parallel: self.sequence_parallel.unwrap_or(by_default) && tp > 1,
             schedule,
@@ -156,34 +168,41 @@ impl ParallelismSpec {
     pub(crate) fn degrees(&self, gpus: u64) -> Result<Degrees> {
         let alone = self.strategy.filter(|named| named.data == DataParallel::Single);
         let given_dp = self.dp.unwrap_or(1).max(1);
+        let cp = count("cp", self.cp, Some(1), 1 << 16)?;
+        let given = given_dp.saturating_mul(cp);
         let pp_default = match alone {
             Some(Strategy { tensor: None, pipeline: true, .. }) => {
-                (gpus / self.tp.unwrap_or(1).max(1) / given_dp).max(1)
+                (gpus / self.tp.unwrap_or(1).max(1) / given).max(1)
             }
             _ => 1,
         };
         let pp = count("pp", self.pp, Some(pp_default), 1 << 16)?;
         let tp_default = match alone {
-            Some(Strategy { tensor: Some(_), .. }) => (gpus / pp / given_dp).max(1),
+            Some(Strategy { tensor: Some(_), .. }) => (gpus / pp / given).max(1),
             _ => 1,
         };
         let tp = count("tp", self.tp, Some(tp_default), 1 << 16)?;
-        let dp = count("dp", self.dp, Some((gpus / (tp * pp)).max(1)), 1 << 24)?;
-        let product = u128::from(dp) * u128::from(tp) * u128::from(pp);
+        let dp = count("dp", self.dp, Some((gpus / (tp * cp * pp)).max(1)), 1 << 24)?;
+        let product = [dp, tp, cp, pp].into_iter().map(u128::from).product::<u128>();
         if product != u128::from(gpus) {
+            let (names, degrees) = match cp {
+                1 => ("dp × tp × pp", format!("{dp} × {tp} × {pp}")),
+                cp => ("dp × tp × cp × pp", format!("{dp} × {tp} × {cp} × {pp}")),
+            };
             return Err(Error::invalid(
-                "dp × tp × pp",
-                format!("{dp} × {tp} × {pp} = {product}"),
+                names,
+                format!("{degrees} = {product}"),
                 format!("it must be the GPU count {gpus}"),
             ));
         }
-        Ok(Degrees { dp, tp, pp })
+        Ok(Degrees { dp, tp, pp, cp })
     }
 
     /// Refuses a multi-GPU strategy on one GPU, and a combination without the degrees it needs.
     fn check_named(&self, gpus: u64) -> Result<()> {
         let Some(named) = self.strategy else { return Ok(()) };
-        let one_gpu = gpus == 1 && self.tp.unwrap_or(1) == 1 && self.pp.unwrap_or(1) == 1;
+        let one_gpu = gpus == 1
+            && [self.tp, self.pp, self.cp].into_iter().all(|degree| degree.unwrap_or(1) == 1);
         if one_gpu && named != Strategy::SINGLE {
             return Err(Error::invalid(
                 "strategy",
@@ -194,6 +213,7 @@ impl ParallelismSpec {
         let has_data = named.data != DataParallel::Single;
         let open = [
             ("tp", named.tensor.is_some() && has_data && self.tp.is_none()),
+            ("cp", named.context && self.cp.is_none()),
             ("pp", named.pipeline && (has_data || named.tensor.is_some()) && self.pp.is_none()),
         ];
         match open.iter().find(|(_, is_open)| *is_open) {
@@ -204,16 +224,24 @@ impl ParallelismSpec {
         }
     }
 
-    fn shard_group(&self, data: DataParallel, dp: u64, tp: u64, gpus_per_node: u64) -> Result<u64> {
+    /// The ranks, of `replicas` that hold the same weights, that share one set of shards.
+    fn shard_group(
+        &self,
+        data: DataParallel,
+        replicas: u64,
+        tp: u64,
+        gpus_per_node: u64,
+    ) -> Result<u64> {
         match (data, self.shard_group) {
             (DataParallel::Hsdp, given) => {
-                let node = (gpus_per_node / tp).clamp(1, dp);
+                let node = (gpus_per_node / tp).clamp(1, replicas);
                 let group = count("shard_group", given, Some(node), 1 << 24)?;
-                if !dp.is_multiple_of(group) {
+                if !replicas.is_multiple_of(group) {
+                    let of = if self.cp.unwrap_or(1) > 1 { "dp × cp =" } else { "dp" };
                     return Err(Error::invalid(
                         "shard_group",
                         group,
-                        format!("it must divide dp {dp}"),
+                        format!("it must divide {of} {replicas}"),
                     ));
                 }
                 Ok(group)
@@ -221,8 +249,21 @@ impl ParallelismSpec {
             (_, Some(group)) => {
                 Err(Error::invalid("shard_group", group, "only strategy `hsdp` has shard groups"))
             }
-            (data, None) if data.shards_optimizer() => Ok(dp),
+            (data, None) if data.shards_optimizer() => Ok(replicas),
             _ => Ok(1),
+        }
+    }
+
+    /// How `cp` ranks exchange keys and values.
+    fn context_exchange(&self, cp: u64, framework: Framework) -> Result<ContextExchange> {
+        match (cp, self.context_exchange) {
+            (1, Some(ContextExchange::AllGather)) => Err(Error::invalid(
+                "context_exchange",
+                ContextExchange::AllGather,
+                "one context-parallel rank has nothing to gather; give cp",
+            )),
+            (1, _) => Ok(ContextExchange::Ring),
+            (_, given) => Ok(given.unwrap_or(ContextExchange::of_framework(framework))),
         }
     }
 
@@ -328,6 +369,12 @@ mod tests {
         );
         let p = resolve(&strategy("hsdp"), 16).unwrap();
         assert_eq!((p.dp, p.shard_group), (16, 8));
+        // ranks of one sequence hold the same weights as those of others
+        let p = resolve(&ParallelismSpec { cp: Some(4), ..strategy("fsdp") }, 8).unwrap();
+        assert_eq!((p.dp, p.cp, p.shard_group), (2, 4, 8));
+        assert_eq!(p.strategy().to_string(), "fsdp+cp");
+        let p = resolve(&ParallelismSpec { cp: Some(4), ..Default::default() }, 4).unwrap();
+        assert_eq!((p.dp, p.data, p.gpus()), (1, DataParallel::Ddp, 4));
     }
 
     #[test]
@@ -342,7 +389,15 @@ mod tests {
         assert!(fails(strategy("tp-mlp"), 1).contains("on 1 GPU"));
         assert!(fails(strategy("single"), 4).contains("4 GPUs need one of"));
         assert!(fails(strategy("fsdp+tp"), 4).starts_with("tp is missing"));
-        assert!(fails(ParallelismSpec { cp: Some(2), ..strategy("fsdp") }, 4).contains("cp is 2"));
+        assert_eq!(
+            fails(ParallelismSpec { dp: Some(2), cp: Some(3), ..Default::default() }, 8),
+            "dp × tp × cp × pp is 2 × 1 × 3 × 1 = 6, but it must be the GPU count 8"
+        );
+        assert_eq!(
+            fails(ParallelismSpec { cp: Some(3), ..strategy("fsdp") }, 3),
+            "cp is 3, but 2 × cp = 6 must divide seq_len 128"
+        );
+        assert!(fails(strategy("fsdp+cp"), 4).starts_with("cp is missing"));
         assert!(
             fails(ParallelismSpec { pp: Some(16), ..Default::default() }, 16)
                 .contains("each stage needs a layer")
@@ -353,6 +408,45 @@ mod tests {
             ..Default::default()
         };
         assert!(fails(interleaved, 8).contains("must divide the 12 layers"));
+    }
+
+    #[test]
+    fn experts_are_split_among_ranks_that_hold_equal_weights() {
+        let mixture = ModelSpec {
+            family: Some("mixtral".into()),
+            layers: Some(2),
+            hidden_size: Some(128),
+            heads: Some(4),
+            experts: Some(8),
+            ..Default::default()
+        }
+        .resolve()
+        .unwrap();
+        let workload = WorkloadSpec {
+            steps: Some(Count::new(1)),
+            seq_len: Some(128),
+            micro_batch: Some(1),
+            ..Default::default()
+        }
+        .resolve(&mixture, Precision::Bf16)
+        .unwrap();
+        let split = |spec: ParallelismSpec| spec.resolve(16, 8, &mixture, &workload);
+        let fails = |spec: ParallelismSpec| split(spec).unwrap_err().to_string();
+        let of = |ep| ParallelismSpec { ep: Some(ep), ..Default::default() };
+        assert_eq!(split(ParallelismSpec { cp: Some(2), ..of(8) }).unwrap().ep, 8);
+        assert_eq!(fails(of(16)), "ep is 16, but it must divide the 8 experts of a layer");
+        assert_eq!(
+            fails(ParallelismSpec { tp: Some(4), ..of(8) }),
+            "ep is 8, but it must divide dp × cp = 4"
+        );
+        assert_eq!(
+            fails(ParallelismSpec { shard_group: Some(4), ep: Some(8), ..strategy("hsdp") }),
+            "ep is 8, but it must divide the 4 ranks of a shard group"
+        );
+        assert_eq!(
+            resolve(&of(2), 4).unwrap_err().to_string(),
+            "ep is 2, but the model has no experts; use 1"
+        );
     }
 
     #[test]

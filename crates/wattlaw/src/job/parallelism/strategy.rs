@@ -7,15 +7,17 @@ use super::{DataParallel, TensorScope};
 use crate::base::error::{Error, Result};
 use crate::base::words::{as_text, words};
 
-/// What data-parallel ranks shard, and whether there is tensor and pipeline parallelism.
+/// What data-parallel ranks shard, and whether there is tensor, context and pipeline parallelism.
 ///
-/// Its name joins the parts with `+`: `single`, `fsdp`, `tp`, `zero1+tp-mlp`, `ddp+tp+pp`. Degrees are not part of it.
+/// Its name joins the parts with `+`: `single`, `fsdp`, `tp`, `zero1+tp-mlp`, `ddp+tp+cp+pp`. Degrees are not part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Strategy {
     /// What data-parallel ranks shard; [`DataParallel::Single`] without data parallelism.
     pub data: DataParallel,
     /// What tensor parallelism splits, where there is any.
     pub tensor: Option<TensorScope>,
+    /// Whether sequences are split among ranks.
+    pub context: bool,
     /// Whether there are pipeline stages.
     pub pipeline: bool,
 }
@@ -74,14 +76,14 @@ impl StrategyKind {
 
 impl Strategy {
     /// One GPU.
-    pub const SINGLE: Self = Self { data: DataParallel::Single, tensor: None, pipeline: false };
+    pub const SINGLE: Self = Self::data(DataParallel::Single);
 
     /// Data parallelism alone.
     pub const fn data(data: DataParallel) -> Self {
-        Self { data, tensor: None, pipeline: false }
+        Self { data, tensor: None, context: false, pipeline: false }
     }
 
-    /// The kind with the most communication.
+    /// The kind with the most communication; context parallelism, which adds to any of them, changes none.
     pub const fn kind(self) -> StrategyKind {
         match (self.tensor, self.data, self.pipeline) {
             (Some(_), _, _) => StrategyKind::Tensor,
@@ -96,8 +98,8 @@ impl Strategy {
     }
 
     /// The accepted names, for messages; parts may be joined with `+`.
-    pub const NAMES: [&'static str; 9] =
-        ["single", "ddp", "zero1", "zero2", "fsdp", "hsdp", "tp", "tp-mlp", "pp"];
+    pub const NAMES: [&'static str; 10] =
+        ["single", "ddp", "zero1", "zero2", "fsdp", "hsdp", "tp", "tp-mlp", "cp", "pp"];
 }
 
 impl fmt::Display for Strategy {
@@ -107,8 +109,10 @@ impl fmt::Display for Strategy {
             TensorScope::Mlp => "tp-mlp",
         });
         let data = (self.data != DataParallel::Single).then(|| self.data.name());
+        let context = self.context.then_some("cp");
+        let pipeline = self.pipeline.then_some("pp");
         let parts: Vec<&str> =
-            data.into_iter().chain(tensor).chain(self.pipeline.then_some("pp")).collect();
+            data.into_iter().chain(tensor).chain(context).chain(pipeline).collect();
         f.write_str(if parts.is_empty() { "single" } else { "" })?;
         f.write_str(&parts.join("+"))
     }
@@ -140,6 +144,7 @@ impl FromStr for Strategy {
                     strategy.tensor = Some(TensorScope::Blocks);
                 }
                 "tp-mlp" if strategy.tensor.is_none() => strategy.tensor = Some(TensorScope::Mlp),
+                "cp" | "context" if !strategy.context => strategy.context = true,
                 "pp" | "pipeline" if !strategy.pipeline => strategy.pipeline = true,
                 other if strategy.data == DataParallel::Single => {
                     strategy.data = other.parse().map_err(|_| unknown())?;
@@ -165,8 +170,11 @@ mod tests {
         let kinds = ["single", "ddp", "zero1", "zero2", "fsdp", "hsdp"];
         for data in kinds {
             for tensor in [None, Some(TensorScope::Blocks), Some(TensorScope::Mlp)] {
-                for pipeline in [false, true] {
-                    let strategy = Strategy { data: data.parse().unwrap(), tensor, pipeline };
+                for (context, pipeline) in
+                    [(false, false), (false, true), (true, false), (true, true)]
+                {
+                    let data = data.parse().unwrap();
+                    let strategy = Strategy { data, tensor, context, pipeline };
                     let name = strategy.to_string();
                     assert_eq!(name.parse::<Strategy>().unwrap(), strategy, "{name}");
                 }
@@ -178,13 +186,14 @@ mod tests {
         assert_eq!(read("FSDP2"), "fsdp");
         assert_eq!(read("3d"), "ddp+tp+pp");
         assert_eq!(read("none"), "single");
+        assert_eq!(read("pp + cp + tp"), "tp+cp+pp");
     }
 
     #[test]
     fn unknown_strategies_are_refused() {
         let error = "DeepSpeed".parse::<Strategy>().unwrap_err().to_string();
         assert!(error.starts_with("strategy is `DeepSpeed`, but a stage is needed"), "{error}");
-        for text in ["", "tp+tp-mlp", "fsdp+ddp", "single+tp", "pp+pp", "4d"] {
+        for text in ["", "tp+tp-mlp", "fsdp+ddp", "single+tp", "pp+pp", "cp+cp", "4d"] {
             let error = text.parse::<Strategy>().unwrap_err().to_string();
             assert!(error.starts_with(&format!("unknown strategy `{text}`")), "{error}");
         }

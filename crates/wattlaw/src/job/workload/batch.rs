@@ -9,7 +9,7 @@ const MAX_GLOBAL_BATCH: u64 = 1 << 40;
 
 impl WorkloadSpec {
     /// Whether the micro-batch is stated, or follows from the global batch and accumulation.
-    pub(crate) const fn states_micro_batch(&self) -> bool {
+    pub const fn states_micro_batch(&self) -> bool {
         self.micro_batch.is_some() || (self.global_batch.is_some() && self.grad_accum.is_some())
     }
 

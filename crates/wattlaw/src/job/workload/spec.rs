@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Amount, AttentionKernel, Checkpointing, Lora, LoraTarget, Optimizer, Precision, Quantization,
-    Stack, StatePrecision, Workload,
+    Amount, AttentionKernel, Checkpointing, Lora, LoraTarget, Offload, Optimizer, Precision,
+    Quantization, Stack, StatePrecision, TrainingObjective, Workload,
 };
 use crate::base::amount::Count;
 use crate::base::error::{Error, Result};
@@ -30,6 +30,8 @@ pub struct WorkloadSpec {
     pub decoder_seq_len: Option<u64>,
     /// Share of padding, 0 to below 1.
     pub padding_share: Option<f64>,
+    /// Mean length of packed documents, where attention stays within each; attention spans the sequence when absent.
+    pub document_len: Option<u64>,
     /// Sequences per micro-batch of a data-parallel rank.
     pub micro_batch: Option<u64>,
     /// Micro-batches an optimizer step; 1 when absent.
@@ -50,10 +52,18 @@ pub struct WorkloadSpec {
     pub labels: Option<u64>,
     /// Adapters.
     pub lora: Option<Lora>,
+    /// Whether adapted weights have trained magnitudes (DoRA); no when absent.
+    pub dora: Option<bool>,
     /// Format of the weights that are updated and of the optimizer's states; fp32 when absent.
     pub state_precision: Option<StatePrecision>,
     /// Format of the frozen projections below adapters; none when absent.
     pub quantization: Option<Quantization>,
+    /// First layers that, like the embedding, are not trained; none when absent.
+    pub frozen_layers: Option<u64>,
+    /// What the training makes the model do: `likelihood` when absent, or `dpo`.
+    pub objective: Option<TrainingObjective>,
+    /// What is kept in the memory of the host: `none` when absent, `optimizer` or `parameters`.
+    pub offload: Option<Offload>,
     /// The software stack, and the program within it, such as `accelerate` or `megatron/nemo-2024`; unknown when
     /// absent.
     pub framework: Option<Stack>,
@@ -74,8 +84,8 @@ impl WorkloadSpec {
         }
         self.without_overridden_batch(&mut base);
         overlay!(WorkloadSpec, self over base: tokens, steps, epochs, examples, seq_len, decoder_seq_len,
-            padding_share, micro_batch, grad_accum, global_batch, precision, optimizer, checkpointing, attention, task,
-            labels, lora, state_precision, quantization, framework)
+            padding_share, document_len, micro_batch, grad_accum, global_batch, precision, optimizer, checkpointing, attention, task,
+            labels, lora, dora, state_precision, quantization, frozen_layers, objective, offload, framework)
     }
 
     /// Checks the description against the architecture it trains and fills in defaults; `precision` is the default
@@ -135,6 +145,7 @@ impl WorkloadSpec {
             seq_len,
             decoder_seq_len,
             padding_share,
+            document_len: self.document_len(architecture, seq_len)?,
             micro_batch: positive("micro_batch", self.micro_batch, None, MAX_SEQUENCES)?,
             grad_accum: positive("grad_accum", self.grad_accum, Some(1), MAX_SEQUENCES)?,
             precision,
@@ -143,8 +154,12 @@ impl WorkloadSpec {
             attention: self.attention.unwrap_or(AttentionKernel::Flash),
             task: self.task(architecture)?,
             lora: self.lora(architecture)?,
+            dora: self.dora()?,
             state_precision: self.state_precision(precision)?,
             quantization: self.quantization()?,
+            frozen_layers: self.frozen_layers(architecture)?,
+            objective: self.objective(architecture)?,
+            offload: self.offload()?,
             framework: self.framework.clone().unwrap_or(Stack::UNKNOWN),
         })
     }
@@ -189,6 +204,88 @@ impl WorkloadSpec {
             ));
         }
         Ok(format)
+    }
+
+    /// Documents are kept apart by a fused kernel that is given their ends (FlashAttention, `flash_attn_varlen_func`).
+    fn document_len(
+        &self,
+        architecture: &crate::job::model::Architecture,
+        seq_len: u64,
+    ) -> Result<Option<u64>> {
+        let Some(length) = self.document_len else { return Ok(None) };
+        let wrong = |expected: &str| Err(Error::invalid("document_len", length, expected));
+        if architecture.encoder_layers > 0 || architecture.image.is_some() {
+            return wrong("documents are packed into sequences of a decoder or an encoder alone");
+        }
+        if self.attention == Some(AttentionKernel::Eager) {
+            return wrong("eager attention spans the whole sequence; use flash");
+        }
+        if !(1..=seq_len).contains(&length) {
+            return wrong(&format!("it must be from 1 to seq_len {seq_len}"));
+        }
+        Ok(Some(length))
+    }
+
+    /// Layers of one stack with weights of their own; the last one is trained.
+    fn frozen_layers(&self, architecture: &crate::job::model::Architecture) -> Result<u64> {
+        let frozen = self.frozen_layers.unwrap_or(0);
+        let wrong = |expected: &str| Err(Error::invalid("frozen_layers", frozen, expected));
+        if frozen == 0 {
+            return Ok(0);
+        }
+        if architecture.encoder_layers > 0 || architecture.distinct_layers.is_some() {
+            return wrong(
+                "layers of an encoder–decoder, or that share weights, are frozen in no modelled way",
+            );
+        }
+        if frozen >= architecture.layers {
+            return wrong(&format!("it must be below the {} layers", architecture.layers));
+        }
+        Ok(frozen)
+    }
+
+    /// Only adapted weights are normed.
+    fn dora(&self) -> Result<bool> {
+        let on = self.dora.unwrap_or(false);
+        if on && self.lora.is_none() {
+            return Err(Error::invalid(
+                "dora",
+                on,
+                "only adapted weights have magnitudes; give lora_rank",
+            ));
+        }
+        Ok(on)
+    }
+
+    /// Preferences are of texts that one decoder continues.
+    fn objective(
+        &self,
+        architecture: &crate::job::model::Architecture,
+    ) -> Result<TrainingObjective> {
+        let objective = self.objective.unwrap_or(TrainingObjective::Likelihood);
+        let decodes =
+            self.task(architecture)? == Task::CausalLm && architecture.encoder_layers == 0;
+        if objective == TrainingObjective::Dpo && !decodes {
+            return Err(Error::invalid(
+                "objective",
+                objective,
+                "preferences are counted for decoders with task causal-lm",
+            ));
+        }
+        Ok(objective)
+    }
+
+    /// The host updates element by element.
+    fn offload(&self) -> Result<Offload> {
+        let offload = self.offload.unwrap_or(Offload::None);
+        if offload != Offload::None && self.optimizer()? == Optimizer::Muon {
+            return Err(Error::invalid(
+                "offload",
+                offload,
+                "muon's products are not counted on the host; use none or another optimizer",
+            ));
+        }
+        Ok(offload)
     }
 
     fn amount(&self) -> Result<Amount> {

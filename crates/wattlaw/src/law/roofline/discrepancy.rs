@@ -48,7 +48,7 @@ pub(super) fn inputs(job: &Job) -> [f64; INPUTS.len()] {
     [
         log(a.total_layers()),
         log(a.hidden_size),
-        log(w.micro_positions()),
+        job.micro_positions_of_rank().max(1.0).ln(),
         log(w.positions_per_sequence()),
         log(p.gpus()),
         log(p.tp),

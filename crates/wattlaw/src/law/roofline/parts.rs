@@ -16,6 +16,10 @@ pub struct TimeParts {
     pub device_s: f64,
     /// Tensor-parallel communication.
     pub tensor_parallel_s: f64,
+    /// Context-parallel communication that attention does not hide.
+    pub context_parallel_s: f64,
+    /// Expert-parallel communication.
+    pub expert_parallel_s: f64,
     /// Launch overhead that does not overlap with device time.
     pub launch_overhead_s: f64,
     /// FSDP communication that does not overlap with the rest.
@@ -24,12 +28,33 @@ pub struct TimeParts {
     pub pipeline_s: f64,
     /// Gradient all-reduce, and other communication of a step.
     pub gradient_all_reduce_s: f64,
+    /// Transfers to and from the host that nothing hides, and its update of offloaded states.
+    pub offload_s: f64,
     /// Optimizer and other host time of a step.
     pub optimizer_s: f64,
     /// Start-up and end of the run.
     pub start_up_s: f64,
     /// All of it.
     pub total_s: f64,
+}
+
+impl TimeParts {
+    /// The parts in seconds with their names.
+    pub const fn named(&self) -> [(&'static str, f64); 11] {
+        [
+            ("device", self.device_s),
+            ("tensor parallelism", self.tensor_parallel_s),
+            ("context parallelism", self.context_parallel_s),
+            ("expert parallelism", self.expert_parallel_s),
+            ("launch overhead", self.launch_overhead_s),
+            ("FSDP communication", self.fsdp_communication_s),
+            ("pipeline", self.pipeline_s),
+            ("gradient all-reduce", self.gradient_all_reduce_s),
+            ("offload", self.offload_s),
+            ("optimizer", self.optimizer_s),
+            ("start-up", self.start_up_s),
+        ]
+    }
 }
 
 /// Parts of the energy of all accelerators in the whole run, in joules; they add up to the total.
@@ -51,6 +76,20 @@ pub struct EnergyParts {
     pub total_j: f64,
 }
 
+impl EnergyParts {
+    /// The parts in joules with their names.
+    pub const fn named(&self) -> [(&'static str, f64); 6] {
+        [
+            ("static power", self.static_j),
+            ("busy waiting", self.waiting_j),
+            ("FLOPs", self.compute_j),
+            ("memory", self.memory_j),
+            ("communication", self.communication_j),
+            ("kernels", self.kernel_j),
+        ]
+    }
+}
+
 /// Parts of time and energy, and the effect of the power limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Parts {
@@ -66,7 +105,7 @@ impl Parts {
     pub(super) fn new(x: &Terms, estimate: &physics::Estimate<f64>) -> Self {
         let physics::Estimate { step, work, clock, start, .. } = estimate;
         let m = x.micro_steps;
-        let on_device = step.device + step.tensor;
+        let on_device = step.device + step.tensor + step.context + step.experts;
         let without_fsdp = smooth_maximum([step.launch, on_device], None, step.sharpness);
         let (steps, start_up_s) = match x.covers {
             Covers::Run => (x.steps, *start),
@@ -82,9 +121,12 @@ impl Parts {
         let time = TimeParts {
             device_s: time(steps * (step.device * m + slower)),
             tensor_parallel_s: time(steps * (step.tensor * m)),
+            context_parallel_s: time(steps * (step.context * m)),
+            expert_parallel_s: time(steps * (step.experts * m)),
             launch_overhead_s: time(steps * ((without_fsdp - on_device) * m)),
             fsdp_communication_s: time(steps * ((step.micro - without_fsdp) * m)),
-            pipeline_s: time(steps * (step.filled - step.micro * m)),
+            pipeline_s: time(steps * (step.filled - (step.micro + step.host) * m)),
+            offload_s: time(steps * (step.host * m + step.host_once)),
             gradient_all_reduce_s: time(steps * step.gradients),
             optimizer_s: time(steps * step.optimizer),
             start_up_s: time(start_up_s),

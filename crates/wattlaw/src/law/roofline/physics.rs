@@ -9,7 +9,10 @@
 //! memory   = (element-wise and eager attention's bytes / ε_B + δ · products' bytes) / bandwidth
 //! device   = products + logits + attention + memory + κ · kernels
 //! over     = ((link bytes / (ε_L · link))⁴ + (adapter's bytes / (ε_N · network))⁴)^(1/4) + hop · Σ(ranks − 1)
-//! micro    = (launch^q + (device + tensor)^q + fsdp^q)^(1/q)
+//! context  = over, plus the latency of each exchange; in a ring (over^q + attention^q)^(1/q) − attention
+//! micro    = (launch^q + (device + tensor + context + experts)^q + fsdp^q)^(1/q)
+//! with states on the host: micro = (micro^q + (bytes to and from it / link)^q)^(1/q), and a step has what is moved and
+//! updated once besides
 //! step     = m · (micro + pipeline) + β · bubble · m · (mean stage + pipeline) + σ · over(step) + optimizer
 //! T        = steps · step + start-up
 //! ```
@@ -39,6 +42,14 @@ const REFERENCE_PEAK: f64 = 312e12;
 /// Kernels of the optimizer are launched in fused groups: the share of a kernel's host time that each costs. Assumed.
 const OPTIMIZER_LAUNCH_SHARE: f64 = 0.3;
 
+/// Share of a PCI Express link's rate that long transfers of pinned memory reach. Assumed: some 25 GB/s of the 31.5 of
+/// generation 4.
+const HOST_LINK_SHARE: f64 = 0.8;
+
+/// Rate at which a node's CPUs update weights, bytes of its memory a second. Assumed: half of the peak of two sockets with eight
+/// channels of DDR4-3200.
+const HOST_UPDATE_RATE: f64 = 200e9;
+
 /// Time and power of a job by the law, in seconds and watts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Estimate<R> {
@@ -63,12 +74,20 @@ pub(super) struct Step<R> {
     pub device: R,
     /// Tensor-parallel communication of a micro-step.
     pub tensor: R,
+    /// Context-parallel communication of a micro-step that attention does not hide.
+    pub context: R,
+    /// Expert-parallel communication of a micro-step.
+    pub experts: R,
     /// Launch overhead of a micro-step.
     pub launch: R,
     /// Sharpness of the maximum of launch overhead, device time and FSDP communication.
     pub sharpness: R,
-    /// That maximum: a micro-step without its pipeline.
+    /// That maximum: a micro-step without its pipeline, and without transfers to and from the host.
     pub micro: R,
+    /// Transfers to and from the host in a micro-step that nothing hides.
+    pub host: R,
+    /// Transfers and the host's update once a step.
+    pub host_once: R,
     /// All micro-steps, with pipeline communication and bubble.
     pub filled: R,
     /// Communication of a step.
@@ -89,15 +108,18 @@ impl<R: Real> Parameters<R> {
         let b = &x.busiest;
         let (device, tensor, fsdp, launch) =
             (self.device(x), self.tensor(x), self.fsdp(x), self.launch(x));
-        let on_device = device + tensor;
         let q = self.overlap + 1.0;
+        let context = self.context(x, q);
+        let experts = self.exposed(x, &x.busiest.experts);
+        let on_device = device + tensor + context + experts;
         let micro = smooth_maximum([launch, on_device], fsdp, q);
         let pipeline = (b.pipeline.count > 0.0).then(|| {
             self.over(x, &b.pipeline, self.shard_efficiency, self.hop_s)
                 .plus(b.pipeline.count, self.pipeline_latency_s)
         });
         let m = x.micro_steps;
-        let mut filled = micro * m;
+        let with_host = self.with_host(x, micro, q);
+        let mut filled = with_host * m;
         if let Some(pipeline) = pipeline {
             filled = filled.plus(m, pipeline);
         }
@@ -105,14 +127,15 @@ impl<R: Real> Parameters<R> {
             // a bubble lasts as long as the mean stage
             let fill = if b.flops > 0.0 { x.mean.flops / b.flops } else { 1.0 };
             let stage = match pipeline {
-                Some(pipeline) => pipeline.plus(fill, micro),
-                None => micro * fill,
+                Some(pipeline) => pipeline.plus(fill, with_host),
+                None => with_host * fill,
             };
             filled = filled.plus(x.bubble * m, self.bubble * stage);
         }
         let gradients = self.gradients(x);
         let optimizer = self.optimizer(x);
-        let step = filled + gradients + optimizer;
+        let host_once = self.host_once(x);
+        let step = filled + gradients + optimizer + host_once;
         let waiting = fsdp.map_or(on_device, |fsdp| on_device + fsdp);
         let power = self.power(x, launch, waiting);
         let clock = self.clock(x, &power, device * m / step, step);
@@ -140,9 +163,13 @@ impl<R: Real> Parameters<R> {
             step: Step {
                 device,
                 tensor,
+                context,
+                experts,
                 launch,
                 sharpness: q,
                 micro,
+                host: with_host - micro,
+                host_once,
                 filled,
                 gradients,
                 optimizer,
@@ -180,13 +207,7 @@ impl<R: Real> Parameters<R> {
         }
         let mut traffic = self.constant(b.elementwise_bytes);
         if b.attention.flops > 0.0 {
-            let efficiency = if x.flash { self.flash_efficiency } else { self.eager_efficiency };
-            device = device
-                + self.products(
-                    &b.attention,
-                    peak,
-                    self.share_of_peak(x, efficiency, self.attention_slope),
-                );
+            device = device + self.attention(x);
             if !x.flash {
                 traffic = self.eager_traffic * b.attention.bytes + b.elementwise_bytes;
             }
@@ -194,6 +215,13 @@ impl<R: Real> Parameters<R> {
         let memory = (traffic / self.memory_efficiency)
             .plus(b.layers.bytes + b.logits.bytes, self.product_traffic);
         device.plus(1.0 / x.bandwidth, memory).plus(b.kernels, self.kernel_s)
+    }
+
+    /// Time of attention's scores and weighted values.
+    fn attention(&self, x: &Terms) -> R {
+        let efficiency = if x.flash { self.flash_efficiency } else { self.eager_efficiency };
+        let share = self.share_of_peak(x, efficiency, self.attention_slope);
+        self.products(&x.busiest.attention, self.constant(x.peak), share)
     }
 
     /// Time of communication on link and network, which work at once: the slower one counts.
@@ -229,6 +257,43 @@ impl<R: Real> Parameters<R> {
         } else {
             sent
         }
+    }
+
+    /// Time of communication that nothing hides. No fitted run has it: rates and latencies are those of other communication.
+    fn exposed(&self, x: &Terms, c: &Communication) -> R {
+        if c.count == 0.0 {
+            return self.constant(0.0);
+        }
+        self.over(x, c, self.shard_efficiency, self.hop_s)
+            .plus(c.count, self.tensor_latency_s)
+            .plus(c.network_count, self.network_latency_s)
+    }
+
+    /// Time of the exchange of keys and values that attention does not hide.
+    fn context(&self, x: &Terms, sharpness: R) -> R {
+        let exchange = self.exposed(x, &x.busiest.context);
+        if !x.context_overlaps || x.busiest.context.count == 0.0 {
+            return exchange;
+        }
+        let attention = self.attention(x);
+        smooth_maximum([attention, exchange], None, sharpness) - attention
+    }
+
+    /// A micro-step with its transfers to and from the host, which go on beside everything else.
+    fn with_host(&self, x: &Terms, micro: R, sharpness: R) -> R {
+        let bytes = x.busiest.host_bytes;
+        if bytes == 0.0 {
+            return micro;
+        }
+        let transfer = self.constant(bytes / (HOST_LINK_SHARE * x.host_link));
+        smooth_maximum([micro, transfer], None, sharpness)
+    }
+
+    /// Transfers and the host's update once a step; the GPUs of a node share its CPUs.
+    fn host_once(&self, x: &Terms) -> R {
+        let b = &x.busiest;
+        let transfer = b.host_step_bytes / (HOST_LINK_SHARE * x.host_link);
+        self.constant(transfer + b.host_update_bytes * x.gpus_per_node / HOST_UPDATE_RATE)
     }
 
     fn fsdp(&self, x: &Terms) -> Option<R> {
@@ -290,7 +355,9 @@ impl<R: Real> Parameters<R> {
             (false, true) => (half * self.fp8_energy, half),
             (false, false) => (half, half),
         };
-        let sent = m * (e.tensor.sent + e.shards.sent + e.pipeline.sent) + e.step.sent;
+        let sent = m
+            * (e.tensor.sent + e.shards.sent + e.pipeline.sent + e.context.sent + e.experts.sent)
+            + e.step.sent;
         let idle = self.static_share * x.tdp;
         let idle_kept = idle * self.static_remains / (self.static_remains + 1.0);
         Power {

@@ -7,6 +7,7 @@ use super::discrepancy::{INPUTS, POWER_LIMIT_INPUT};
 use crate::base::scope::Covers;
 use crate::cost::{AttentionFlops, Collective, CollectiveRole, Cost, Ledger, OpKind, Phase, Span};
 use crate::job::Job;
+use crate::job::parallelism::ContextExchange;
 use crate::job::workload::{AttentionKernel, Precision};
 
 /// Matrix products of one kind, per micro-step.
@@ -56,6 +57,10 @@ pub struct StageTerms {
     pub kernels: f64,
     /// Tensor-parallel communication.
     pub tensor: Communication,
+    /// Context-parallel communication.
+    pub context: Communication,
+    /// Expert-parallel communication.
+    pub experts: Communication,
     /// FSDP communication: parameters gathered, gradients scattered (with ZeRO-2 gradients alone).
     pub shards: Communication,
     /// Pipeline communication.
@@ -64,6 +69,12 @@ pub struct StageTerms {
     pub step: Communication,
     /// Bytes of the optimizer in a step.
     pub optimizer_bytes: f64,
+    /// Bytes between GPU and host in a micro-step.
+    pub host_bytes: f64,
+    /// The same once a step.
+    pub host_step_bytes: f64,
+    /// Bytes that the host's memory moves for a step's update.
+    pub host_update_bytes: f64,
     /// Kernels of the optimizer in a step.
     pub optimizer_kernels: f64,
 }
@@ -107,6 +118,8 @@ pub struct Terms {
     pub replicated: bool,
     /// Whether tensor parallelism splits layers.
     pub tensor_parallel: bool,
+    /// Whether context-parallel ranks exchange keys and values while attention computes.
+    pub context_overlaps: bool,
     /// Whether a pipeline spans nodes.
     pub pipeline_across_nodes: bool,
     /// Whether the GPUs of a node meet over PCIe.
@@ -121,6 +134,8 @@ pub struct Terms {
     pub link: f64,
     /// Network between nodes, one direction and GPU.
     pub network: f64,
+    /// Link between a GPU and the host's memory, one direction.
+    pub host_link: f64,
     /// Power limit of an accelerator.
     pub power_limit: f64,
     /// Thermal design power of an accelerator.
@@ -175,9 +190,10 @@ impl Terms {
             odd_vocabulary: !wide
                 && p.tp == 1
                 && !job.architecture.padded_vocab().is_multiple_of(8),
-            sharded: p.data.shards_parameters() && p.dp > 1,
+            sharded: p.data.shards_parameters() && p.replicas() > 1,
             replicated: !p.data.shards_optimizer(),
             tensor_parallel: p.tp > 1,
+            context_overlaps: p.context_exchange == ContextExchange::Ring,
             pipeline_across_nodes: p.pp > 1 && s.nodes() > 1,
             pcie: s.link.name == "pcie",
             half_peak,
@@ -185,6 +201,7 @@ impl Terms {
             bandwidth: accelerator.hbm_bandwidth().value(),
             link: s.link.bandwidth.value(),
             network: s.network.bandwidth.value(),
+            host_link: accelerator.host_link().value(),
             power_limit: s.power_limit.value(),
             tdp: accelerator.tdp_w,
             flop_energy: super::chip::flop_energy(accelerator),
@@ -230,6 +247,19 @@ impl StageTerms {
                     self.optimizer_kernels += op.kernels * count;
                     continue;
                 }
+                OpKind::HostTransfer => {
+                    match op.phase {
+                        Phase::Step => self.host_step_bytes += bytes,
+                        Phase::Forward | Phase::Reference | Phase::Recompute | Phase::Backward => {
+                            self.host_bytes += bytes;
+                        }
+                    }
+                    continue;
+                }
+                OpKind::HostUpdate { bytes } => {
+                    self.host_update_bytes += bytes.value() * count;
+                    continue;
+                }
                 OpKind::AttentionCore { causal } => {
                     // a fused kernel skips the blocks that the mask hides
                     self.attention.flops += if causal && flash { flops / 2.0 } else { flops };
@@ -258,6 +288,7 @@ impl StageTerms {
                 // element-wise work has no FLOPs by the ledger's convention, only bytes and kernels
                 OpKind::Embedding
                 | OpKind::Norm
+                | OpKind::Magnitude
                 | OpKind::Rotary
                 | OpKind::FfnActivation
                 | OpKind::ExpertWeights
@@ -285,6 +316,8 @@ impl StageTerms {
             CollectiveRole::TensorParallelActivations
             | CollectiveRole::TensorParallelEmbedding
             | CollectiveRole::TensorParallelLogits => &mut self.tensor,
+            CollectiveRole::ContextParallelKeysAndValues => &mut self.context,
+            CollectiveRole::ExpertParallelTokens => &mut self.experts,
             CollectiveRole::PipelineActivations => &mut self.pipeline,
             CollectiveRole::TiedEmbeddingGradients => &mut self.step,
             CollectiveRole::ParameterGather
@@ -293,7 +326,9 @@ impl StageTerms {
             | CollectiveRole::GradientReductionBetweenGroups => match phase {
                 // communication once a step is partly hidden
                 Phase::Step => &mut self.step,
-                Phase::Forward | Phase::Recompute | Phase::Backward => &mut self.shards,
+                Phase::Forward | Phase::Reference | Phase::Recompute | Phase::Backward => {
+                    &mut self.shards
+                }
             },
         }
     }

@@ -1,0 +1,114 @@
+"""A callback of transformers' Trainer that predicts a training before its first step and measures it.
+
+Importing this module lets ``report_to="wattlaw"`` find it. Loggers that are named after it get its figures too::
+
+    import wattlaw.transformers
+    TrainingArguments(..., report_to=["wattlaw", "tensorboard"])
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import partial
+from os import PathLike
+from typing import Any
+
+from transformers import TrainerCallback
+from transformers.integrations import integration_utils
+
+from .job import Source
+from .training import TrainingRun, adapter, batch_shape, machine, precision
+
+
+class WattlawCallback(TrainerCallback):  # type: ignore[misc]
+    """Predicts, measures and logs a training.
+
+    The job is read off the model, the arguments, the ranks and the first batch. One record is kept a node, in the folder ``wattlaw``
+    of the arguments' ``output_dir``, with a window for each epoch and each evaluation. Figures go to the trainer's log under
+    ``wattlaw/``: measured power and energy, what is left at the measured pace, measured over predicted.
+
+    Args:
+        out: folder of the records, instead.
+        name: name of the record.
+        assume: constant power of a component without a meter, such as ``cpu=95W``.
+    """
+
+    def __init__(
+        self, out: str | PathLike[str] | None = None, name: str | None = None, assume: Sequence[str] = ()
+    ) -> None:
+        self._out, self._name, self._assume = out, name, assume
+        self._run: TrainingRun | None = None
+        self._hook: Any = None
+        self._epoch = ""
+        self._evaluates = False
+
+    @property
+    def run(self) -> TrainingRun | None:
+        """The run, with its prediction; ``None`` before the training."""
+        return self._run
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        out = os.path.join(args.output_dir, "wattlaw") if self._out is None else self._out
+        self._run = TrainingRun(out, self._name, self._assume)
+        self._run.begin(int(state.max_steps))
+        # a hook would break up what torch.compile traces
+        if self._run.runs and model is not None and not args.torch_compile:
+            self._hook = model.register_forward_pre_hook(partial(self._before_forward, args, state), with_kwargs=True)
+
+    def _before_forward(
+        self, args: Any, state: Any, module: Any, positional: tuple[Any, ...], named: dict[str, Any]
+    ) -> None:
+        if self._run is None or not module.training:
+            return
+        sequences, length = batch_shape(positional[0] if positional else named.get("input_ids"))
+
+        def describe() -> tuple[Source, dict[str, Any]]:
+            world_size = int(args.world_size) * max(1, int(args.n_gpu))
+            mixed = "bf16" if args.bf16 else "fp16" if args.fp16 else None
+            fields = {"steps": int(state.max_steps), "seq_len": length, "framework": "accelerate"}
+            model = {**adapter(module), **precision(module, mixed)}
+            return [module.config, args], {**fields, **machine(world_size), **model}
+
+        self._run.batch((sequences or 0) * (length or 0), describe)
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self._run is not None:
+            self._epoch = f"epoch {int(state.epoch or 0) + 1}"
+            self._run.begin_window(self._epoch)
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self._run is not None:
+            self._run.end_window(self._epoch)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self._run is not None:
+            self._run.step()
+
+    def on_prediction_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self._run is not None and not self._evaluates:
+            self._evaluates = True
+            self._run.begin_window("evaluation")
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self._run is not None and self._evaluates:
+            self._evaluates = False
+            self._run.end_window("evaluation")
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        if self._run is None or logs is None:
+            return
+        found = self._run.metrics()
+        logs.update(found)
+        if state.log_history:
+            state.log_history[-1].update(found)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self._hook is not None:
+            self._hook.remove()
+            self._hook = None
+        if self._run is not None:
+            self._run.end()
+
+
+integration_utils.INTEGRATION_TO_CALLBACK["wattlaw"] = WattlawCallback
