@@ -14,8 +14,6 @@
 //! r² has a scaled inverse-χ² prior of ν₀ = 2 degrees of freedom at 0.05² (assumed), and the interval Student's t with
 //! ν₀ + n − 1. n′ = n (1 − ρ) / (1 + ρ), with ρ the correlation of successive steps. δ is assumed: 0.02.
 
-use std::cmp::Ordering;
-
 use super::{Interval, Prediction};
 use crate::base::error::Result;
 use crate::base::words::words;
