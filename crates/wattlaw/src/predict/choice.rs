@@ -219,7 +219,12 @@ impl ChosenJob {
             return Ok(Self { defaults: defaults(spec, &job, catalog, &[])?, job });
         }
         // a single sequence divides every batch
-        let smallest = with(spec, None, open_batch.then_some(1)).resolve(catalog)?;
+        let micro = open_batch.then_some(1);
+        let smallest = with(spec, None, micro).resolve(catalog).or_else(|error| {
+            // states on the host need ranks that share them
+            let sharded = with(spec, Some(DataParallel::Fsdp), micro);
+            if open_strategy { sharded.resolve(catalog).map_err(|_| error) } else { Err(error) }
+        })?;
         let strategies = (open_strategy && smallest.parallelism.replicas() > 1)
             .then(|| open_strategies(&smallest));
         let batches = open_batch.then(|| open_batches(spec, &smallest));
@@ -250,8 +255,8 @@ fn first_that_fits(
     let mut job = smallest;
     for strategy in every(strategies) {
         for batch in &batches {
-            let tried = with(spec, strategy, *batch).resolve(catalog)?;
-            // a framework may not have the strategy
+            // a strategy may not have what the job asks for, nor the framework the strategy
+            let Ok(tried) = with(spec, strategy, *batch).resolve(catalog) else { continue };
             let Ok(recipe) = Recipe::for_job(&tried) else { continue };
             if Memory::with_recipe(&tried, &recipe).fits_with_room() {
                 return Ok(tried);
@@ -426,6 +431,17 @@ mod tests {
         // no strategy fits: the most sharding
         let (strategy, micro, ..) = sizes(&job("llama-2-70b", "", 4, ""));
         assert_eq!((strategy.as_str(), micro), ("fsdp", 1));
+    }
+
+    #[test]
+    fn states_on_the_host_are_shared_by_ranks() {
+        let chosen = |offload: &str, gpus| {
+            sizes(&job("gpt2", &format!(", offload = '{offload}'"), gpus, "")).0
+        };
+        assert_eq!(chosen("optimizer", 4), "zero1");
+        assert_eq!(chosen("parameters", 4), "fsdp");
+        assert_eq!(chosen("optimizer", 1), "single");
+        assert_eq!(chosen("none", 4), "ddp");
     }
 
     #[test]
