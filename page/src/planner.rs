@@ -4,11 +4,9 @@ use serde::Deserialize;
 
 use wattlaw::base::error::{Error, Result};
 use wattlaw::base::scope::Scope;
-use wattlaw::job::JobSpec;
-use wattlaw::job::system::SystemSpec;
 use wattlaw::job::workload::{Precision, Stack};
-use wattlaw::plan::{GpuCounts, Limits, Objective, POWER_LIMITS, Pool, Progress, Request};
-use wattlaw_ask::{Schema, json};
+use wattlaw::plan::{GpuCounts, Limits, Objective, Progress, Request};
+use wattlaw_ask::{Schema, json, pools};
 use wattlaw_launch::Launcher;
 
 use crate::problem::Problem;
@@ -38,8 +36,6 @@ struct Asked {
     precisions: Vec<Precision>,
     /// The launcher whose framework the plans have.
     launcher: Option<Launcher>,
-    /// Power limits that are tried: how many from the TDP down to four tenths of it.
-    power_limits: Option<usize>,
     /// Plans in the answer.
     top: Option<usize>,
 }
@@ -68,6 +64,12 @@ impl Asked {
         if let Some(framework) = self.launcher.and_then(Launcher::framework) {
             spec.workload.framework.get_or_insert(Stack::of(framework));
         }
+        let counts = self.counts.as_ref().map(|text| text.parse::<GpuCounts>()).transpose()?;
+        let gpus: Vec<&str> = self.gpus.iter().map(String::as_str).collect();
+        if let [one] = gpus.as_slice() {
+            spec.system.gpu = Some((*one).to_owned());
+            spec.system.name = None;
+        }
         let top = self.top.unwrap_or(10);
         if !(1..=MOST_PLANS).contains(&top) {
             return Err(Error::invalid(
@@ -77,7 +79,7 @@ impl Asked {
             ));
         }
         Ok(Request {
-            pools: self.pools(&spec)?,
+            pools: pools(&spec, &gpus, counts.as_ref()),
             objective: self.objective,
             pareto_with: self.pareto_with.filter(|second| *second != self.objective),
             limits: Limits {
@@ -88,36 +90,12 @@ impl Asked {
                 max_gpus: None,
             },
             precisions: self.precisions.clone(),
-            power_limits: self.power_limits.map_or_else(|| POWER_LIMITS.to_vec(), shares),
             scope: self.question.scope.unwrap_or(Scope::Gpu),
             level: self.question.level()?,
             top,
             ..Request::new(spec)
         })
     }
-
-    fn pools(&self, spec: &JobSpec) -> Result<Vec<Pool>> {
-        let own = SystemSpec { gpus: None, nodes: None, ..spec.system.clone() };
-        let counts = match (&self.counts, spec.system.gpus) {
-            (Some(text), _) => text.parse()?,
-            (None, Some(gpus)) => GpuCounts::one(gpus),
-            (None, None) => GpuCounts::one(spec.parallelism.implied_gpus()),
-        };
-        let kinds: Vec<SystemSpec> = match self.gpus.as_slice() {
-            [] => vec![own],
-            several => several
-                .iter()
-                .map(|gpu| SystemSpec { gpu: Some(gpu.clone()), name: None, ..own.clone() })
-                .collect(),
-        };
-        Ok(kinds.into_iter().map(|system| Pool { system, counts: counts.clone() }).collect())
-    }
-}
-
-/// Shares of the TDP, at even distances from all of it down to four tenths.
-fn shares(count: usize) -> Vec<f64> {
-    let gaps = count.saturating_sub(1).max(1) as f64;
-    (0..count).map(|at| 1.0 - 0.6 * at as f64 / gaps).collect()
 }
 
 #[cfg(test)]

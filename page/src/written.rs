@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use wattlaw::base::error::{Error, Result};
+use wattlaw::base::error::Error;
 use wattlaw::job::fields::{FieldKind, fields};
 use wattlaw::job::workload::Stack;
 use wattlaw_launch::{LaunchFile, Launcher, emit, shell};
@@ -84,7 +84,9 @@ fn python(question: &Question) -> String {
         let value = match kind {
             FieldKind::Flag if value == "true" => "True".to_owned(),
             FieldKind::Flag => "False".to_owned(),
-            FieldKind::Whole | FieldKind::Number if value.parse::<f64>().is_ok() => value.to_owned(),
+            FieldKind::Whole | FieldKind::Number if value.parse::<f64>().is_ok() => {
+                value.to_owned()
+            }
             _ => text(value),
         };
         format!("{column}={value}")
@@ -152,7 +154,7 @@ mod tests {
     #[test]
     fn python_names_files_and_fields() {
         let question = r#"{"fields": {"gpu": "h100", "gpus": "8", "tokens": "10M", "gated_ffn": "true"}, "level": 0.8,
-            "files": [{"name": "a \\"b\\".yml", "text": "base_model: gpt2"}]}"#;
+            "files": [{"name": "a \"b\".yml", "text": "base_model: gpt2"}]}"#;
         assert_eq!(
             python(&read(question).unwrap()),
             "import wattlaw as wl\n\nanswer = wl.predict(\n    \"a \\\"b\\\".yml\",\n    gated_ffn=True,\n    tokens=\"10M\",\n    \

@@ -207,15 +207,15 @@ export class PlanView {
     await this.#shown(async () => {
       const { answer: curve } = await this.#background.ask<Limited[]>({ kind: "powerCurve", body: JSON.stringify(this.#question()) });
       const into = make("div", { class: "chart", role: "img", "aria-label": text.curve });
-      const energy = curve.map((of) => (of.energy_j ? of.energy_j.estimate / JOULES_PER_KWH : null));
-      const time = curve.map((of) => (of.duration_s ? of.duration_s.estimate / SECONDS_PER_HOUR : null));
-      const rows = curve.map((of) => [`${of.power_limit_w} W`, of.energy_j ? amount(of.energy_j.estimate, "energy") : "", of.duration_s ? amount(of.duration_s.estimate, "seconds") : ""]);
+      const energy = curve.map((of) => of.energy_j.estimate / JOULES_PER_KWH);
+      const time = curve.map((of) => of.duration_s.estimate / SECONDS_PER_HOUR);
+      const rows = curve.map((of) => [`${Math.round(of.limit_w)} W`, amount(of.energy_j.estimate, "energy"), amount(of.duration_s.estimate, "seconds")]);
       this.#curve.replaceChildren(
         make("h3", {}, text.curve),
         into,
         scrolling(text.curve, table(text.curve, [text.powerLimit, text.energy, text.time], rows)),
       );
-      chart(into, text.axes.limit, curve.map((of) => of.power_limit_w), [
+      chart(into, text.axes.limit, curve.map((of) => of.limit_w), [
         { label: text.axes.energy, values: energy, scale: "energy", points: true },
         { label: text.axes.time, values: time, scale: "time", points: true },
       ]);

@@ -91,9 +91,9 @@ export interface Catalogue {
 }
 
 export interface Limited {
-  power_limit_w: number;
-  energy_j: Interval | null;
-  duration_s: Interval | null;
+  limit_w: number;
+  energy_j: Interval;
+  duration_s: Interval;
 }
 
 export interface Written {

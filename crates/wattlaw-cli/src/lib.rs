@@ -34,8 +34,7 @@ use clap::CommandFactory;
 use args::{Command, Wattlaw};
 use commands::{
     audit, calibrate, catalog, compare, completions, convert, cost, doctor, efficiency, fit,
-    import, job, launch, man, measure, merge, page, plan, predict, recover, report, sweep, top,
-    validate,
+    import, job, launch, man, measure, merge, plan, predict, recover, report, sweep, top, validate,
 };
 
 /// Exit code of success.
@@ -55,7 +54,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Cost(args) => cost::run(&args),
         Command::Job(args) => job::run(&args),
         Command::Convert(args) => convert::run(&args),
-        Command::Page(args) => page::run(&args),
+        Command::Page(args) => commands::page::run(&args),
         Command::Launch(args) => launch::run(&args),
         Command::Fit(args) => fit::run(&args),
         Command::Validate(args) => validate::run(&args),

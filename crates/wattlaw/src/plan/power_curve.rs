@@ -1,5 +1,7 @@
 //! Time and energy of a job under different power limits.
 
+use serde::Serialize;
+
 use crate::base::error::Result;
 use crate::base::scope::Scope;
 use crate::base::units::Watts;
@@ -8,7 +10,7 @@ use crate::job::Job;
 use crate::predict::{Interval, predict};
 
 /// A job under one power limit.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct PowerPoint {
     /// Power limit of an accelerator in watts.
     pub limit_w: f64,

@@ -14,8 +14,6 @@
 //! r² has a scaled inverse-χ² prior of ν₀ = 2 degrees of freedom at 0.05² (assumed), and the interval Student's t with
 //! ν₀ + n − 1. n′ = n (1 − ρ) / (1 + ρ), with ρ the correlation of successive steps. δ is assumed: 0.02.
 
-use std::cmp::Ordering;
-
 use super::{Interval, Prediction};
 use crate::base::error::Result;
 use crate::base::words::words;
@@ -97,7 +95,7 @@ impl Outlook {
             return Ok(None);
         }
         let steps = Steps::new(used);
-        if steps.mean.partial_cmp(&0.0) != Some(Ordering::Greater) {
+        if steps.mean.is_nan() || steps.mean <= 0.0 {
             return Ok(None);
         }
         let normal = Reference::Normal.half_width(prediction.level)?;
