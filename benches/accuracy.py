@@ -270,10 +270,17 @@ def few_runs(suite, _):
     return table(["chip", "time, before any run", "after five runs", "energy, before any run", "after five runs"], rows)
 
 
+def fits(suite, _):
+    """What memory says of runs that ran."""
+    rows = [[f["source"], str(f["runs"]), percent(f["does_not_fit"]), percent(f["more_likely_not"]), percent(f["left_out_of_plans"])]
+            for f in suite["fits"]]
+    return table(["source", "runs that ran", "said not to fit", "probability below one half", "left out of plans"], rows)
+
+
 BLOCKS = {
     "summary": summary, "few-runs": few_runs,
     "figures": figures, "all-figures": all_figures, "missed": missed, "study": study, "steps": steps, "intervals": intervals,
-    "published": published, "others": others, "others-by-source": others_by_source,
+    "published": published, "others": others, "others-by-source": others_by_source, "fits": fits,
     **{name: group(name) for name in ("sources", "configurations", "chips", "chips-given-5", "stacks", "frameworks",
                                       "fine-tuning-models", "node-energy")},
 }

@@ -6,6 +6,7 @@ mod description;
 mod error;
 mod fields;
 mod files;
+mod interrupt;
 mod plan;
 mod program;
 mod record;

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use pyo3::prelude::*;
 use serde_json::json;
 use wattlaw::audit::audit;
 use wattlaw::base::error::{Error, Location};
-use wattlaw::calibration::FitOptions;
+use wattlaw::calibration::{FitOptions, LawKind};
 use wattlaw::data::dataset::{ColumnMap, Dataset};
 use wattlaw::law::roofline::MAX_POINTS;
 use wattlaw_ask::Schema;
@@ -15,19 +16,18 @@ use wattlaw_ask::Schema;
 use crate::calibration::Calibration;
 use crate::description::catalog;
 use crate::error::{file_error, raised};
+use crate::interrupt::interruptible;
 
 /// Runs of a table (CSV).
 #[pyclass(frozen, module = "wattlaw._core")]
 pub struct Runs {
-    data: Dataset,
-    catalog: std::sync::Arc<wattlaw::Catalog>,
+    data: Arc<Dataset>,
+    catalog: Arc<wattlaw::Catalog>,
 }
 
-impl Runs {
-    /// The error of the table, which it names.
-    fn placed(&self, error: Error) -> PyErr {
-        raised(error.at(Location::file(&*self.data.name)))
-    }
+/// The error of a table, which it names.
+fn placed(error: Error, data: &Dataset) -> Error {
+    error.at(Location::file(&*data.name))
 }
 
 #[pymethods]
@@ -56,7 +56,7 @@ impl Runs {
             }
         };
         let data = py.detach(|| Dataset::from_csv(&bytes, &name, map.as_ref())).map_err(raised)?;
-        Ok(Self { data, catalog })
+        Ok(Self { data: Arc::new(data), catalog })
     }
 
     /// The number of runs.
@@ -81,34 +81,37 @@ impl Runs {
         hold_out: String,
     ) -> PyResult<Calibration> {
         let options = FitOptions { name, source, hold_out, ..FitOptions::default() };
-        let law = wattlaw::calibration::LawKind::from_str(law).map_err(raised)?;
-        py.detach(|| {
-            let (data, _) = self.data.countable(&self.catalog);
-            match law {
-                wattlaw::calibration::LawKind::Roofline => wattlaw::Calibration::fit_roofline(
-                    &data,
-                    &options,
-                    &self.catalog,
-                    Some(MAX_POINTS),
-                ),
-                wattlaw::calibration::LawKind::Scaling => {
-                    wattlaw::Calibration::fit(&self.data, &options, &self.catalog)
+        let law = LawKind::from_str(law).map_err(raised)?;
+        let (data, catalog) = (Arc::clone(&self.data), Arc::clone(&self.catalog));
+        let fitted = interruptible(py, move || {
+            let fitted = match law {
+                LawKind::Roofline => {
+                    let (counted, _) = data.countable(&catalog);
+                    let points = Some(MAX_POINTS);
+                    wattlaw::Calibration::fit_roofline(&counted, &options, &catalog, points)
                 }
-            }
-        })
-        .map(Calibration::new)
-        .map_err(|error| self.placed(error))
+                LawKind::Scaling => wattlaw::Calibration::fit(&data, &options, &catalog),
+            };
+            fitted.map_err(|error| placed(error, &data))
+        })?;
+        Ok(Calibration::new(fitted))
     }
 
     /// Adds the runs to a calibration.
     #[pyo3(signature = (parent, name, /))]
-    fn calibrate(&self, py: Python<'_>, parent: &Calibration, name: &str) -> PyResult<Calibration> {
-        py.detach(|| {
-            let (data, _) = self.data.countable(&self.catalog);
-            parent.law.adjusted(&data, &self.catalog, name)
-        })
-        .map(Calibration::new)
-        .map_err(|error| self.placed(error))
+    fn calibrate(
+        &self,
+        py: Python<'_>,
+        parent: &Calibration,
+        name: String,
+    ) -> PyResult<Calibration> {
+        let (data, catalog) = (Arc::clone(&self.data), Arc::clone(&self.catalog));
+        let law = Arc::clone(&parent.law);
+        let adjusted = interruptible(py, move || {
+            let (counted, _) = data.countable(&catalog);
+            law.adjusted(&counted, &catalog, &name).map_err(|error| placed(error, &data))
+        })?;
+        Ok(Calibration::new(adjusted))
     }
 
     /// The JSON of `wattlaw audit --format json`.

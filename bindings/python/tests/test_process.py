@@ -10,6 +10,7 @@ import time
 
 import pytest
 import wattlaw as wl
+from conftest import ROOT
 
 LONG_PLAN = """
 import wattlaw as wl
@@ -25,10 +26,18 @@ print("ready", flush=True)
 wl.predict_many(table, model="gpt2", tokens="1B", seq_len=1024, micro_batch=8, gpu="a100")
 """
 
+LONG_FIT = """
+import sys
+import wattlaw as wl
+print("ready", flush=True)
+wl.calibrate(sys.argv[1])
+"""
 
-@pytest.mark.parametrize("program", [LONG_PLAN, LONG_TABLE], ids=["plan", "table"])
+
+@pytest.mark.parametrize("program", [LONG_PLAN, LONG_TABLE, LONG_FIT], ids=["plan", "table", "fit"])
 def test_ctrl_c_ends_a_long_call(program: str) -> None:
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    words = [sys.executable, "-c", program, str(ROOT / "examples" / "runs.csv")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         time.sleep(0.5)

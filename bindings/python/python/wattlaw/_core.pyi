@@ -19,6 +19,7 @@ __all__ = [
     "UnknownError",
     "__version__",
     "plan",
+    "record",
     "run",
 ]
 

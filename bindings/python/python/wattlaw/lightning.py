@@ -10,7 +10,7 @@ from typing import Any
 try:
     from lightning.pytorch.callbacks import Callback
 except ModuleNotFoundError:
-    from pytorch_lightning.callbacks import Callback  # type: ignore[no-redef, import-not-found]
+    from pytorch_lightning.callbacks import Callback  # type: ignore[no-redef, unused-ignore]
 
 from .job import Source
 from .training import TrainingRun, adapter, batch_shape, machine, precision

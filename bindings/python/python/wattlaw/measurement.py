@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-import select
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 import warnings
@@ -15,11 +11,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from os import PathLike, fspath
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _core
 from ._core import DataError
 from .job import Job
+
+if TYPE_CHECKING:
+    # programs that only predict need not load it
+    import subprocess
 
 #: Longest wait for an answer of the meter, s. Then the training goes on without it.
 _PATIENCE_S = 10.0
@@ -144,6 +144,9 @@ class Measurement:
         return self
 
     def _start_meter(self) -> dict[str, Any]:
+        import subprocess
+        import tempfile
+
         words = [sys.executable, "-m", "wattlaw", *self._words]
         with tempfile.TemporaryDirectory(prefix="wattlaw-") as folder:
             if self._job is not None:
@@ -188,15 +191,19 @@ class Measurement:
         process, self._process = self._process, None
         if process is None:
             return self
+        from subprocess import TimeoutExpired
+
         try:
             process.communicate(f"{code}\n".encode(), timeout=_CLOSING_S)
-        except (subprocess.TimeoutExpired, OSError):
+        except (TimeoutExpired, OSError):
             process.kill()
             process.communicate()
         self._read_record()
         return self
 
     def _read_record(self) -> None:
+        import json
+
         try:
             text, self._scope = _core.record(str(self._folder))
         except _core.Error as error:
@@ -222,6 +229,8 @@ class Measurement:
         """Adds an event to the record, with the time on this program's monotonic clock; docs/reference/record.md lists the events."""
         if not self._runs_here() or self._events is None:
             return
+        import json
+
         line = json.dumps({"event": event, "t_monotonic_s": time.monotonic(), **fields}) + "\n"
         try:
             os.write(self._events, line.encode())
@@ -272,6 +281,9 @@ class Measurement:
 
     def _answer(self, patience_s: float) -> dict[str, Any] | None:
         """A line of the meter as JSON; ``None`` if it ends or says nothing in time."""
+        import json
+        import select
+
         assert self._process is not None and self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
         until = time.monotonic() + patience_s

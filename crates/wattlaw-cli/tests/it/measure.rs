@@ -354,7 +354,7 @@ fn line(output: &mut BufReader<ChildStdout>) -> Value {
 #[test]
 fn a_program_that_runs_already_is_measured_until_it_closes_the_input() {
     let place = Place::new();
-    let (mut child, mut input, mut output, ready) = attached(&place);
+    let (child, mut input, mut output, ready) = attached(&place);
     let (folder, events) = (ready["folder"].as_str().unwrap(), ready["events"].as_str().unwrap());
     std::thread::sleep(Duration::from_millis(300));
     input.write_all(b"?\n").unwrap();
@@ -365,8 +365,7 @@ fn a_program_that_runs_already_is_measured_until_it_closes_the_input() {
     assert!(time >= 0.3 && energy > 0.0 && energy <= 100.0 * time + 0.1, "{so_far}");
     fs::write(events, "{\"event\": \"step\", \"tokens\": 64}\n").unwrap();
     input.write_all(b"3\n").unwrap();
-    let ended = within(LIMIT, child.id(), move || child.wait().unwrap());
-    assert_eq!(ended.code(), Some(3));
+    assert_eq!(code(&child.finish()), 3);
     let (found, record) = place.record();
     assert_eq!(found.canonicalize().unwrap().to_str().unwrap(), folder);
     assert_eq!((&record["state"], &record["steps"]), (&"finished".into(), &1.into()));
@@ -380,10 +379,9 @@ fn a_program_that_runs_already_is_measured_until_it_closes_the_input() {
 #[test]
 fn the_death_of_a_program_that_runs_already_leaves_a_closed_record() {
     let place = Place::new();
-    let (mut child, input, _, _) = attached(&place);
+    let (child, input, _, _) = attached(&place);
     drop(input);
-    let ended = within(LIMIT, child.id(), move || child.wait().unwrap());
-    assert_eq!(ended.code(), Some(1));
+    assert_eq!(code(&child.finish()), 1);
     let (_, record) = place.record();
     assert_eq!(record["end"], serde_json::json!({"how": "unseen"}));
     assert!(record["energies"][0]["energy_j"].as_f64().unwrap() > 0.0, "{record}");

@@ -33,15 +33,22 @@ pub(super) fn count(job: &Job, ledger: &mut Ledger) {
         Offload::Parameters => {
             let held = stage_parameters(job, stage);
             let weight = stored_weight(job);
-            let (frozen, frozen_experts) = match w.lora {
-                Some(_) => (held.stored_bytes(job), held.experts_bytes(job)),
-                None => (0.0, 0.0),
+            let (layers, of_experts, root) = match w.lora {
+                Some(_) => (
+                    held.layers_bytes(job) + trained * weight,
+                    held.experts_bytes(job) + experts * weight,
+                    w.precision.bytes() * held.root(),
+                ),
+                None => (
+                    (held.layers - held.beside_layers) * weight,
+                    held.experts * weight,
+                    weight * held.root(),
+                ),
             };
-            let all = p.shard(trained * weight + frozen, experts * weight + frozen_experts);
-            // the root stays gathered for the backward pass
-            let root = if w.lora.is_some() { w.precision.bytes() } else { weight } * held.root();
-            push(Phase::Forward, all);
-            push(Phase::Backward, all - root / p.shard_group as f64);
+            push(Phase::Forward, p.shard(layers + root, of_experts));
+            // the root stays gathered for the backward pass, which frozen layers have not
+            let share = 1.0 - w.frozen_layers as f64 / job.architecture.total_layers() as f64;
+            push(Phase::Backward, share * p.shard(layers, of_experts));
         }
     }
     push(Phase::Backward, updated * gradient_bytes(w, p.data));

@@ -1,6 +1,6 @@
 //! Resolves many jobs: each model and accelerator is looked up once.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use super::catalog::Catalog;
 use super::model::{Architecture, ModelSpec};
@@ -15,14 +15,14 @@ const MAX_MODELS: usize = 4096;
 #[derive(Debug)]
 pub struct Resolver<'a> {
     catalog: &'a Catalog,
-    architectures: HashMap<ModelSpec, Architecture>,
-    accelerators: HashMap<String, &'a Accelerator>,
+    architectures: FxHashMap<ModelSpec, Architecture>,
+    accelerators: FxHashMap<String, &'a Accelerator>,
 }
 
 impl<'a> Resolver<'a> {
     /// A resolver that looks names up in a catalogue.
     pub fn new(catalog: &'a Catalog) -> Self {
-        Self { catalog, architectures: HashMap::new(), accelerators: HashMap::new() }
+        Self { catalog, architectures: FxHashMap::default(), accelerators: FxHashMap::default() }
     }
 
     /// Looks up names, fills in defaults and checks the whole job.

@@ -342,13 +342,15 @@ impl SystemSpec {
                 "it must be 1 to 8 letters or signs, such as EUR",
             ));
         }
+        let network_kind =
+            self.network.as_deref().map_or(NetworkKind::Unknown, NetworkKind::of_name);
         let name = self.network.clone().unwrap_or_else(|| "network".to_owned());
         Ok(System {
             accelerator: accelerator.clone(),
             gpus,
             gpus_per_node: per_node,
             link: Link { name: accelerator.link.clone(), bandwidth: link },
-            network_kind: NetworkKind::of_name(&name),
+            network_kind,
             network: Link { name, bandwidth: BytesPerSecond::from_gb_per_s(network) },
             power_limit: Watts::new(limit),
             host_power: positive("host_power_w", self.host_power_w)?.map(Watts::new),

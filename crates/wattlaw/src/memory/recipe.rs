@@ -359,6 +359,7 @@ fn lacks(framework: Framework, job: &Job) -> Option<&'static str> {
         Framework::Nanotron if p.data.shards_gradients() => Some("sharded gradients or weights"),
         Framework::Nanotron if job.workload.lora.is_some() => Some("LoRA"),
         Framework::Fsdp2 if p.data == DataParallel::Zero1 => Some("zero1"),
+        Framework::Accelerate | Framework::Nanotron if p.ep > 1 => Some("expert parallelism"),
         Framework::LlmFoundry | Framework::MegatronDeepspeed | Framework::Deepspeed if p.cp > 1 => {
             Some("context parallelism")
         }

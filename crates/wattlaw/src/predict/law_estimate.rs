@@ -1,7 +1,8 @@
 //! The estimate of a calibration's law for a job, whichever kind of law it holds.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use super::scope::{EnergyByScope, GpuEnergy, LogNormal};
@@ -95,7 +96,7 @@ pub(super) struct Answers<'a> {
     /// Kinds of strategy of the fitted runs.
     strategies: Vec<StrategyKind>,
     /// By software, chip and network: what [`Groups`] are made of, looked up without making them.
-    by_groups: HashMap<Stack, HashMap<String, BTreeMap<NetworkKind, Answer<'a>>>>,
+    by_groups: FxHashMap<Stack, FxHashMap<String, BTreeMap<NetworkKind, Answer<'a>>>>,
     workspace: Workspace,
 }
 
@@ -104,7 +105,7 @@ impl<'a> Answers<'a> {
         Self {
             calibration,
             strategies: calibration.strategies(),
-            by_groups: HashMap::new(),
+            by_groups: FxHashMap::default(),
             workspace: Workspace::default(),
         }
     }
@@ -147,7 +148,7 @@ impl<'a> Answers<'a> {
 
 /// The law of a job's groups, made where the map has none.
 fn of_groups<'a, 'm>(
-    by_groups: &'m mut HashMap<Stack, HashMap<String, BTreeMap<NetworkKind, Answer<'a>>>>,
+    by_groups: &'m mut FxHashMap<Stack, FxHashMap<String, BTreeMap<NetworkKind, Answer<'a>>>>,
     law: &'a RooflineFit,
     job: &Job,
 ) -> &'m Answer<'a> {

@@ -7,6 +7,7 @@
 
 mod evaluation;
 mod figure;
+mod fits;
 mod held_out;
 pub mod node_energy;
 mod outcome;
@@ -16,6 +17,7 @@ mod rows;
 
 pub use evaluation::{Evaluation, Score, TestSplit, evaluate};
 pub use figure::{Attainment, Bound, Checked, Figure, Measure, Target};
+pub use fits::{Fits, fits};
 pub use held_out::{
     GroupScore, HeldOut, HeldOutEvaluation, HeldOutRows, OneLaw, Over, Score as GroupedScore,
     Scores, Summary,

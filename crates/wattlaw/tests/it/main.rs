@@ -20,6 +20,7 @@ mod memory_measured;
 mod memory_properties;
 mod memory_stacks;
 mod memory_tracked;
+mod methods;
 mod ols;
 mod plan;
 mod power_limit;

@@ -32,7 +32,7 @@ fn hardware_flops(job: &Job) -> f64 {
 }
 
 /// Sums of floating-point terms in another order differ in the last digits.
-fn near(a: f64, b: f64) -> bool {
+pub fn near(a: f64, b: f64) -> bool {
     (a - b).abs() <= 1e-12 * a.abs().max(b.abs())
 }
 
@@ -596,7 +596,7 @@ fn same(a: &Communication, b: &Communication) -> bool {
 }
 
 /// Seconds and joules of a run by the physics of the built-in law, without a power limit.
-fn priced(job: &Job, cost: &Cost) -> [f64; 2] {
+pub fn priced(job: &Job, cost: &Cost) -> [f64; 2] {
     let x = Terms { power_limit: 1e12, ..Terms::from_cost(job, cost) };
     let parts = answer(job).parts(&x);
     [parts.time.total_s, parts.energy.total_j]

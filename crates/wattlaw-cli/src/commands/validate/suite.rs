@@ -10,8 +10,8 @@ use wattlaw::data::sources::Sources;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::validate::suite::published::{Comparison, Published};
 use wattlaw::validate::suite::{
-    Attainment, Bound, CASES, Case, Checked, Evaluation, GroupScore, GroupedScore, HeldOut,
-    HeldOutEvaluation, OneLaw, Over, SYNTHETIC, Score, SourceRow, Summary, Target, evaluate,
+    Attainment, Bound, CASES, Case, Checked, Evaluation, Fits, GroupScore, GroupedScore, HeldOut,
+    HeldOutEvaluation, OneLaw, Over, SYNTHETIC, Score, SourceRow, Summary, Target, evaluate, fits,
     node_energy, published,
 };
 
@@ -71,6 +71,7 @@ struct Report {
     held_out: Vec<HeldOutEvaluation>,
     cases: Vec<Evaluation>,
     published: Vec<Published>,
+    fits: Vec<Fits>,
     skipped: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     rows: Vec<SourceRow>,
@@ -99,6 +100,7 @@ pub fn run(args: &SuiteArgs, format: Format) -> Done {
         absent: BTreeMap::new(),
     };
     let rows = suite.held_out()?;
+    suite.report.fits = fits(&rows);
     suite.not_fitted(&rows)?;
     for case in tables {
         suite.table(case)?;
@@ -244,8 +246,31 @@ fn table(report: &Report) -> String {
         out += &whole_runs(&report.published);
         out.push('\n');
     }
+    if !report.fits.is_empty() {
+        out += &memory(&report.fits);
+        out.push('\n');
+    }
     out += &figures(report);
     out
+}
+
+/// What memory says of runs that ran, a row a source.
+fn memory(fits: &[Fits]) -> String {
+    let rows = fits
+        .iter()
+        .map(|of| {
+            vec![
+                of.source.clone(),
+                render::whole(of.runs as u64),
+                percent(of.does_not_fit),
+                percent(of.more_likely_not),
+                percent(of.left_out_of_plans),
+            ]
+        })
+        .collect();
+    let header = ["source", "runs", "does not fit", "below one half", "left out of plans"];
+    render::heading("memory of runs that ran: each of them fitted")
+        + &render::table(&header, rows, 1)
 }
 
 /// The results of a case of the one law: a row per held-out group, and one per summary.
