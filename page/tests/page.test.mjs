@@ -388,6 +388,10 @@ test("pictures of the page", { ...LIMIT, skip: !process.env.WATTLAW_WRITE_DOCS }
   await on({ viewport: { width: 1100, height: 980 }, colorScheme: "dark", hash: "model=llama-3.1-8b&tokens=1B&seq_len=4096&gpu=h100-sxm5-80gb&gpus=8&plan.gpus=a100-sxm4-80gb,h100-sxm5-80gb&plan.counts=8..64" }, async (page) => {
     await page.getByRole("button", { name: "Find plans" }).click();
     await page.locator("[data-searched]").waitFor();
-    await page.locator("section[aria-labelledby=plan]").screenshot({ path: picture("page-plan.png") });
+    const box = await page.locator("section[aria-labelledby=plan]").evaluate((section) => {
+      const { left, top, width } = section.getBoundingClientRect();
+      return { x: left + scrollX, y: top + scrollY, width };
+    });
+    await page.screenshot({ path: picture("page-plan.png"), fullPage: true, clip: { ...box, height: 900 } });
   });
 });
