@@ -34,10 +34,11 @@ def wattlaw(program, threads):
 
 def kavier():
     start, count = time.perf_counter(), 0
-    for _ in range(20):
+    # a length a turn, so that no answer is one that it has kept
+    for tokens in range(1024, 2048, 32):
         for gpus in GPUS:
             for batch in BATCHES:
-                simulate_training_step(MODEL, GPU, tokens_per_sample=2048, batch_size=batch, method="full", num_gpus=gpus,
+                simulate_training_step(MODEL, GPU, tokens_per_sample=tokens, batch_size=batch, method="full", num_gpus=gpus,
                                        num_nodes=max(1, gpus // 8))
                 count += 1
     return count, time.perf_counter() - start

@@ -197,6 +197,9 @@ test("a plan of 100,000 configurations leaves the page responsive", LIMIT, async
     await page.getByRole("button", { name: "Use 1", exact: true }).click();
     assert.deepEqual(await problems(page), []);
     // the form's answer is the plan's
+    const used = JSON.parse(await downloaded(page)).job;
+    assert.deepEqual(used.parallelism, expected.plans[0].job.parallelism);
+    assert.equal(used.workload.micro_batch * used.workload.grad_accum, Number(batch) / used.parallelism.dp);
     assert.ok(energy.startsWith(await page.locator(".tiles .value").first().textContent()), energy);
     // a click on the chart takes another
     const before = await page.locator("[data-column=gpus]").inputValue();
@@ -204,6 +207,20 @@ test("a plan of 100,000 configurations leaves the page responsive", LIMIT, async
     const box = await over.boundingBox();
     await over.click({ position: { x: 5, y: box.height / 2 } });
     assert.notEqual(await page.locator("[data-column=gpus]").inputValue(), before);
+  });
+});
+
+test("a plan of a mixture is used with its context- and expert-parallel ranks", LIMIT, async () => {
+  await on({ hash: "model=mixtral-8x7b&tokens=1B&seq_len=8192&global_batch=64&gpu=h100-sxm5-80gb&gpus=64" }, async (page) => {
+    await page.getByRole("button", { name: "Find plans" }).click();
+    const row = page.locator("section[aria-labelledby=plan] .scroll tbody tr").first();
+    await row.waitFor();
+    const degrees = (await row.locator("td").nth(2).textContent()).split(" × ").map(Number);
+    await page.getByRole("button", { name: "Use 1", exact: true }).click();
+    assert.deepEqual(await problems(page), []);
+    const { parallelism } = JSON.parse(await downloaded(page)).job;
+    assert.deepEqual(["dp", "tp", "pp", "cp", "ep"].map((of) => parallelism[of]), degrees);
+    assert.ok(parallelism.cp * parallelism.ep > 1, degrees);
   });
 });
 
@@ -371,6 +388,10 @@ test("pictures of the page", { ...LIMIT, skip: !process.env.WATTLAW_WRITE_DOCS }
   await on({ viewport: { width: 1100, height: 980 }, colorScheme: "dark", hash: "model=llama-3.1-8b&tokens=1B&seq_len=4096&gpu=h100-sxm5-80gb&gpus=8&plan.gpus=a100-sxm4-80gb,h100-sxm5-80gb&plan.counts=8..64" }, async (page) => {
     await page.getByRole("button", { name: "Find plans" }).click();
     await page.locator("[data-searched]").waitFor();
-    await page.locator("section[aria-labelledby=plan]").screenshot({ path: picture("page-plan.png") });
+    const box = await page.locator("section[aria-labelledby=plan]").evaluate((section) => {
+      const { left, top, width } = section.getBoundingClientRect();
+      return { x: left + scrollX, y: top + scrollY, width };
+    });
+    await page.screenshot({ path: picture("page-plan.png"), fullPage: true, clip: { ...box, height: 900 } });
   });
 });

@@ -15,28 +15,43 @@ const PLANS = 40;
 /** The power limit of a plan: a share of the TDP, to whole watts. */
 const watts = (system: Job["system"]): number => Math.round(Number(system["power_limit_w"]));
 
-/** Fields that a plan chooses, as the form has them. */
+/** Values of a job's parallelism that need not be stated; data parallelism is what the other degrees leave. */
+const UNSTATED: Record<string, unknown> = {
+  tp: 1,
+  cp: 1,
+  ep: 1,
+  pp: 1,
+  strategy: "single",
+  tensor_scope: "blocks",
+  schedule: "1f1b",
+  virtual_stages: 1,
+};
+
+/** Fields that a framework has defaults of, and the degree without which they mean nothing. */
+const OF_DEGREE: Record<string, string> = { sequence_parallel: "tp", partition: "pp", context_exchange: "cp" };
+
+/** The question whose job is that of a plan. */
 export function planned(question: Question, job: Job): Question {
   const fields = { ...question.fields };
-  for (const column of ["dp", "shard_group", "virtual_stages", "grad_accum", "global_batch", "system", "nodes"]) delete fields[column];
+  for (const column of ["dp", "shard_group", "global_batch", "system", "nodes", "gpus_per_node"]) delete fields[column];
   const { workload, parallelism, system } = job;
-  const take = (column: string, value: unknown, without: unknown): void => {
+  const take = (column: string, value: unknown, without?: unknown): void => {
     if (value === undefined || value === null || value === without) delete fields[column];
     else fields[column] = String(value);
   };
-  take("gpu", system["gpu"], undefined);
-  take("gpus", system["gpus"], undefined);
-  take("power_limit_w", watts(system), undefined);
-  take("strategy", parallelism["strategy"], "single");
-  take("tp", parallelism["tp"], 1);
-  take("pp", parallelism["pp"], 1);
-  take("sequence_parallel", parallelism["sequence_parallel"], false);
-  take("schedule", parallelism["schedule"], "1f1b");
-  if (parallelism["schedule"] === "interleaved") take("virtual_stages", parallelism["virtual_stages"], undefined);
-  take("micro_batch", workload["micro_batch"], undefined);
+  for (const [column, value] of Object.entries(parallelism)) {
+    if (column === "dp" || (column === "shard_group" && parallelism["strategy"] !== "hsdp")) continue;
+    const degree = OF_DEGREE[column];
+    const isMeant = degree === undefined || parallelism[degree] !== 1;
+    take(column, isMeant ? value : undefined, UNSTATED[column]);
+  }
+  take("gpu", system["gpu"]);
+  take("gpus", system["gpus"]);
+  take("power_limit_w", watts(system));
+  take("micro_batch", workload["micro_batch"]);
   take("grad_accum", workload["grad_accum"], 1);
   take("checkpointing", workload["checkpointing"], "none");
-  take("precision", workload["precision"], undefined);
+  take("precision", workload["precision"]);
   return { ...question, fields };
 }
 
@@ -167,7 +182,7 @@ export class PlanView {
         String(plan.rank),
         `${system["gpus"]} × ${system["gpu"]}`,
         String(parallelism["strategy"]),
-        `${parallelism["dp"]} × ${parallelism["tp"]} × ${parallelism["pp"]}`,
+        ["dp", "tp", "pp", "cp", "ep"].map((degree) => parallelism[degree] ?? 1).join(" × "),
         `${workload["micro_batch"]} × ${workload["grad_accum"]}`,
         String(workload["checkpointing"]),
         `${watts(system)} W`,
@@ -180,7 +195,7 @@ export class PlanView {
         make("button", { type: "button", onclick: () => use(plan), "aria-label": `${text.use} ${plan.rank}` }, text.use),
       ];
     };
-    const header = ["", text.gpu, text.strategy, "dp × tp × pp", `${text.microBatch} × steps`, text.checkpointing, text.powerLimit, text.energy, text.time, text.cost, text.carbon, text.memory, text.basis, ""];
+    const header = ["", text.gpu, text.strategy, "dp × tp × pp × cp × ep", `${text.microBatch} × steps`, text.checkpointing, text.powerLimit, text.energy, text.time, text.cost, text.carbon, text.memory, text.basis, ""];
     const into = make("div", { class: "chart", role: "img", "aria-label": `${text.objectives[minimise]} × ${text.objectives[against]}` });
     this.#result.replaceChildren(
       make("p", { role: "status", "data-searched": searched, "data-seconds": seconds }, text.planned(whole(evaluated), whole(searched), amount(seconds, "seconds"), whole(searched / seconds))),

@@ -2,6 +2,7 @@
 
 use wattlaw::base::scope::Scope;
 use wattlaw::job::Job;
+use wattlaw::job::workload::TrainingObjective;
 use wattlaw::predict::{EstimateKind, Note, Row, Screen, Unit};
 
 use crate::render;
@@ -20,7 +21,12 @@ pub fn text(screen: &Screen<'_>) -> String {
         render::count(job.steps()),
         if job.steps() == 1.0 { "step" } else { "steps" },
         render::whole(job.global_batch()),
-        if job.global_batch() == 1 { "sequence" } else { "sequences" }
+        match (job.workload.objective, job.global_batch()) {
+            (TrainingObjective::Likelihood, 1) => "sequence",
+            (TrainingObjective::Likelihood, _) => "sequences",
+            (TrainingObjective::Dpo, 1) => "pair",
+            (TrainingObjective::Dpo, _) => "pairs",
+        }
     ));
     let level = match screen.kind {
         EstimateKind::Assumed => "assumed range".to_owned(),

@@ -18,7 +18,7 @@ fn main() -> wattlaw::Result<()> {
     let mut criterion = Criterion::default().configure_from_args();
     let spaces = [
         ("gpt-22b-8-gpus", gpt_22b()?, limits(64)),
-        // small enough that most configurations fit, so that nearly all are estimated
+        // small enough that more than half of the configurations fit and are estimated
         ("gpt-1.5b-8-gpus", gpt_1_5b()?, limits(64)),
     ];
     let mut group = criterion.benchmark_group("plan");

@@ -205,11 +205,10 @@ pub fn plan(
     let space = Space::new(request, catalog, law)?;
     let found = search::run(request, &space, watch);
     let Some(best) = found.best.first().copied() else {
-        let enough = if found.is_short_of_memory() {
-            one_more::enough_accelerators(request, catalog, law, &space)?
-        } else {
-            None
-        };
+        let enough = found
+            .is_short_of_memory()
+            .then(|| one_more::enough_accelerators(request, catalog, law, &space, watch))
+            .flatten();
         return Err(found.nothing(request, &space, enough));
     };
     let one_more =

@@ -47,6 +47,18 @@ by default: grad_accum 1, adamw, no checkpointing, flash attention, framework un
     assert_eq!(warnings, "");
 }
 
+/// Two pairs of sequences of 256 on each of four GPUs: 4,096 tokens a step.
+#[test]
+fn preferences_are_counted_in_pairs() {
+    let (printed, warnings) = shown(
+        "predict --model gpt2 --gpu a100-sxm4-40gb --gpus 4 --strategy ddp --seq-len 256 --micro-batch 2 --steps 1000 \
+         --objective dpo",
+    );
+    assert!(printed.contains(": 4.10M tokens in 1,000 steps of 8 pairs"), "{printed}");
+    assert!(warnings.contains("no run with preference tuning"), "{warnings}");
+    assert!(printed.contains("extrapolated"), "{printed}");
+}
+
 #[test]
 fn strategy_and_micro_batch_are_chosen_and_said() {
     let (printed, warnings) = shown(

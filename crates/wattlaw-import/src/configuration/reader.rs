@@ -253,10 +253,16 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`Error::Invalid`] for another word, with its place.
     pub(super) fn context_exchange(&mut self, key: &str, [gather, ring]: [&str; 2]) -> Result<()> {
-        match self.text(key)?.as_deref() {
+        // Megatron-LM and TransformerEngine spell the gather differently
+        let word = self.text(key)?.map(|word| word.replace('_', ""));
+        match word.as_deref() {
             None => {}
-            Some(word) if word == gather => self.state("context_exchange", "all-gather", key),
-            Some(word) if word == ring => self.state("context_exchange", "ring", key),
+            Some(word) if word == gather.replace('_', "") => {
+                self.state("context_exchange", "all-gather", key)
+            }
+            Some(word) if word == ring.replace('_', "") => {
+                self.state("context_exchange", "ring", key)
+            }
             Some("a2a" | "a2a+p2p") => {
                 self.unmodelled(key, "keys and values are counted as sent round a ring");
                 self.state("context_exchange", "ring", key);

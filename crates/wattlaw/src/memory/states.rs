@@ -161,8 +161,8 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     let gradients = move_out(on_host.gradients, gradients);
     let optimizer = move_out(on_host.optimizer, optimizer);
     if on_host.gradients {
-        // those of the layer that is sent
-        communication += computing * held.largest_layer;
+        // those of the layer that is sent; of adapters, all of them are fewer
+        communication += computing * held.largest_layer.min(trained);
     }
     communication += exchanged_keys_and_values(job) + exchanged_tokens(job);
     States {

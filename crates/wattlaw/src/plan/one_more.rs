@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use super::Request;
-use super::pool::GpuCounts;
+use super::objective::Limits;
+use super::pool::{GpuCounts, Pool};
 use super::search::{self, Entry, Found, MORE_MEMORY_GIB, Progress};
 use super::space::Space;
-use crate::base::error::Result;
 use crate::job::catalog::Catalog;
 use crate::law::roofline::RooflineFit;
 
@@ -58,7 +58,7 @@ impl OneMore {
         let more = with_one_node_more(request, space);
         let node = Space::new(&more, catalog, law).ok().and_then(|space| {
             let found = search::run(&more, &space, watch);
-            let entry = found.best.first()?;
+            let entry = found.best.first().filter(|_| !found.stopped)?;
             let system = &space.job(&entry.candidate).system;
             let node = format!("{} × {}", system.gpus_per_node, system.accelerator.name);
             Some(Gain::new(node, entry, best, &space))
@@ -73,10 +73,9 @@ fn with_one_node_more(request: &Request, space: &Space<'_>) -> Request {
     more.limits.max_gpus = None;
     more.pools = space
         .most()
-        .map(|(pool, gpus, per_node)| {
-            let mut pool = pool.clone();
-            pool.counts = GpuCounts::one(gpus + per_node);
-            pool
+        .map(|(pool, gpus, per_node)| Pool {
+            counts: GpuCounts::one(gpus + per_node),
+            ..pool.clone()
         })
         .collect();
     more
@@ -89,36 +88,28 @@ const MULTIPLES: [u64; 9] = [2, 4, 8, 16, 32, 64, 128, 256, 512];
 const MOST_GPUS: u64 = 4096;
 
 /// The fewest accelerators of the tried multiples on which a configuration fits in memory, in words.
-///
-/// # Errors
-/// As [`Space::new`].
 pub(super) fn enough_accelerators(
     request: &Request,
     catalog: &Catalog,
     law: &RooflineFit,
     space: &Space<'_>,
-) -> Result<Option<String>> {
-    for multiple in MULTIPLES {
+    watch: &(dyn Fn(Progress) -> bool + Sync),
+) -> Option<String> {
+    MULTIPLES.into_iter().find_map(|multiple| {
         let mut more = request.clone();
-        more.limits = super::Limits::default();
+        more.limits = Limits::default();
         more.top = 1;
-        more.pools = space
-            .most()
-            .filter(|(_, gpus, _)| gpus * multiple <= MOST_GPUS)
-            .map(|(pool, gpus, _)| {
-                let mut pool = pool.clone();
-                pool.counts = GpuCounts::one(gpus * multiple);
-                pool
-            })
+        let within = space.most().filter(|(_, gpus, _)| gpus * multiple <= MOST_GPUS);
+        more.pools = within
+            .map(|(pool, gpus, _)| Pool { counts: GpuCounts::one(gpus * multiple), ..pool.clone() })
             .collect();
         if more.pools.is_empty() {
-            break;
+            return None;
         }
-        let space = Space::new(&more, catalog, law)?;
-        if let Some(entry) = search::run(&more, &space, &|_| true).best.first() {
-            let job = space.job(&entry.candidate);
-            return Ok(Some(format!("{} × {}", job.system.gpus, job.system.accelerator.name)));
-        }
-    }
-    Ok(None)
+        // a number that nothing can be laid out on is not enough
+        let space = Space::new(&more, catalog, law).ok()?;
+        let found = search::run(&more, &space, watch);
+        let job = space.job(&found.best.first()?.candidate);
+        Some(format!("{} × {}", job.system.gpus, job.system.accelerator.name))
+    })
 }

@@ -505,7 +505,8 @@ impl Found {
 
     /// Whether there is no plan because nothing fits in memory.
     pub(super) fn is_short_of_memory(&self) -> bool {
-        self.best.is_empty() && self.nearest.is_some() && self.least.iter().all(Option::is_none)
+        let none = self.best.is_empty() && self.least.iter().all(Option::is_none);
+        none && self.nearest.is_some() && !self.stopped
     }
 
     /// Why a search found no plan. `enough` is what of the same kind of accelerators would fit, where it is known.

@@ -13,7 +13,7 @@ use crate::job::parallelism::{
     ContextExchange, DataParallel, Parallelism, ParallelismSpec, Partition, Schedule, Strategy,
 };
 use crate::job::system::{System, SystemSpec};
-use crate::job::workload::{Checkpointing, Precision, WorkloadSpec};
+use crate::job::workload::{Checkpointing, Offload, Precision, WorkloadSpec};
 use crate::job::{Job, JobSpec};
 use crate::law::roofline::{Answer, Groups, RooflineFit};
 use crate::predict::scope::Weights;
@@ -567,7 +567,10 @@ fn on(
     };
     let here =
         SystemSpec { gpus: Some(gpus), gpus_per_node: Some(per_node), ..SystemSpec::default() };
-    let strategy = (gpus > 1).then(|| Strategy::data(DataParallel::Ddp));
+    // states on the host are shared by ranks; the layouts have their own strategies
+    let on_host = request.spec.workload.offload.is_some_and(|offload| offload != Offload::None);
+    let data = if on_host { DataParallel::Fsdp } else { DataParallel::Ddp };
+    let strategy = (gpus > 1).then(|| Strategy::data(data));
     JobSpec {
         model: request.spec.model.clone(),
         workload: WorkloadSpec {

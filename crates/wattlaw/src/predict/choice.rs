@@ -240,7 +240,12 @@ fn choose(
         return Ok((resolve(spec)?, chosen));
     }
     // a single sequence divides every batch
-    let smallest = resolve(&with(spec, None, open_batch.then_some(1)))?;
+    let micro = open_batch.then_some(1);
+    let smallest = resolve(&with(spec, None, micro)).or_else(|error| {
+        // states on the host need ranks that share them
+        let sharded = with(spec, Some(DataParallel::Fsdp), micro);
+        if open_strategy { resolve(&sharded).map_err(|_| error) } else { Err(error) }
+    })?;
     let strategies =
         (open_strategy && smallest.parallelism.replicas() > 1).then(|| open_strategies(&smallest));
     let batches = open_batch.then(|| open_batches(spec, &smallest));
@@ -271,8 +276,8 @@ fn first_that_fits(
     let mut job = smallest;
     for strategy in every(strategies) {
         for batch in &batches {
-            let tried = resolve(&with(spec, strategy, *batch))?;
-            // a framework may not have the strategy
+            // a strategy may not have what the job asks for, nor the framework the strategy
+            let Ok(tried) = resolve(&with(spec, strategy, *batch)) else { continue };
             let Ok(recipe) = Recipe::for_job(&tried) else { continue };
             if Memory::with_recipe(&tried, &recipe).fits_with_room() {
                 return Ok(tried);
@@ -447,6 +452,17 @@ mod tests {
         // no strategy fits: the most sharding
         let (strategy, micro, ..) = sizes(&job("llama-2-70b", "", 4, ""));
         assert_eq!((strategy.as_str(), micro), ("fsdp", 1));
+    }
+
+    #[test]
+    fn states_on_the_host_are_shared_by_ranks() {
+        let chosen = |offload: &str, gpus| {
+            sizes(&job("gpt2", &format!(", offload = '{offload}'"), gpus, "")).0
+        };
+        assert_eq!(chosen("optimizer", 4), "zero1");
+        assert_eq!(chosen("parameters", 4), "fsdp");
+        assert_eq!(chosen("optimizer", 1), "single");
+        assert_eq!(chosen("none", 4), "ddp");
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl Outlook {
             return Ok(None);
         }
         let steps = Steps::new(used);
-        if steps.mean.is_nan() || steps.mean <= 0.0 {
+        if steps.mean <= 0.0 {
             return Ok(None);
         }
         let normal = Reference::Normal.half_width(prediction.level)?;

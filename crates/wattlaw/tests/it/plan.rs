@@ -255,6 +255,18 @@ fn sequences_and_experts_are_split_as_in_the_best_of_every_configuration() {
 }
 
 #[test]
+fn states_on_the_host_are_planned_where_ranks_share_them() {
+    let mut spec = spec("gpt2-xl", BATCH);
+    spec.workload.offload = Some("optimizer".parse().unwrap());
+    let plans = found(&Request { spec, top: 200, ..request() }).unwrap();
+    assert!(!plans.plans.is_empty());
+    for PlannedJob { job, .. } in &plans.plans {
+        let strategy = job.parallelism.data.name();
+        assert!(job.parallelism.replicas() == 1 || strategy != "ddp", "{strategy}");
+    }
+}
+
+#[test]
 fn the_number_of_threads_changes_nothing() {
     let one = found(&request()).unwrap();
     for threads in [2, 3, 8] {
