@@ -101,7 +101,7 @@ def in_bounded_memory(rows: int) -> None:
 import resource, sys
 import pyarrow as pa, pyarrow.parquet as pq
 import wattlaw as wl
-file = pq.ParquetFile({str(source)!r})
+file = pq.ParquetFile({str(source)!r}, pre_buffer=False)
 reader = pa.RecordBatchReader.from_batches(file.schema_arrow, file.iter_batches(batch_size=32768))
 found = wl.predict_many(reader)
 count = 0
