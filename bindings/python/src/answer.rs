@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use wattlaw::base::error::Error;
-use wattlaw::predict::{ChosenJob, Interval, Prediction, Screen, predict};
+use wattlaw::predict::{
+    ChosenJob, Interval, METER_LOG_SD, MeasuredPower, Outlook, Prediction, Screen, predict,
+};
 
 use crate::error::raised;
 
@@ -17,6 +19,9 @@ pub struct Answer {
     law: Arc<wattlaw::Calibration>,
     remarks: Vec<String>,
 }
+
+/// An estimate with the lower and the upper end of its interval.
+type Ends = (f64, f64, f64);
 
 /// Quantities with an interval, by the name of their field without its unit.
 type Quantity = (&'static str, fn(&Prediction) -> Option<Interval>);
@@ -72,12 +77,7 @@ impl Answer {
 
     /// Estimate, lower and upper end of a quantity at a level; `None` where there is no such estimate.
     #[pyo3(signature = (quantity, level, /))]
-    fn interval(
-        &self,
-        py: Python<'_>,
-        quantity: &str,
-        level: f64,
-    ) -> PyResult<Option<(f64, f64, f64)>> {
+    fn interval(&self, py: Python<'_>, quantity: &str, level: f64) -> PyResult<Option<Ends>> {
         let Some((_, of)) = QUANTITIES.iter().find(|(name, _)| *name == quantity) else {
             let names = QUANTITIES.map(|(name, _)| name);
             return Err(raised(Error::unknown("quantity", quantity, names)));
@@ -89,5 +89,24 @@ impl Answer {
             })
             .map_err(raised)?;
         Ok(of(&prediction).map(|i| (i.estimate, i.lower, i.upper)))
+    }
+
+    /// What is left of the run: the time and the energy, each as estimate, lower and upper end, the energy `None` without power, and on
+    /// which side the measured steps leave the prediction's interval, if they do. `None` where nothing can be said.
+    ///
+    /// `step_ends_s` are the times in seconds at which the steps ended, `mean_power_w` the power of all accelerators meanwhile.
+    #[pyo3(signature = (step_ends_s, mean_power_w, /))]
+    fn outlook(
+        &self,
+        py: Python<'_>,
+        step_ends_s: Vec<f64>,
+        mean_power_w: Option<f64>,
+    ) -> PyResult<Option<(Ends, Option<Ends>, Option<String>)>> {
+        let power = mean_power_w.map(|mean_w| MeasuredPower { mean_w, log_sd: METER_LOG_SD });
+        let found = py.detach(|| Outlook::new(&self.prediction, &step_ends_s, power));
+        let ends = |of: Interval| (of.estimate, of.lower, of.upper);
+        Ok(found.map_err(raised)?.map(|of| {
+            (ends(of.remaining_s), of.remaining_j.map(ends), of.leaves.map(|side| side.to_string()))
+        }))
     }
 }

@@ -66,8 +66,10 @@ def test_a_training_is_predicted_measured_and_recorded_once(ranks, family, tmp_p
     logged = [entry for entry in history if "wattlaw/energy_j" in entry and "loss" in entry]
     assert len(logged) == 16 / ranks
     assert logged[-1]["wattlaw/energy_j"] > logged[0]["wattlaw/energy_j"]
-    assert logged[-1]["wattlaw/remaining_s"] == 0
-    assert logged[-2]["wattlaw/remaining_energy_j"] > 0
+    assert "wattlaw/remaining_s" not in logged[-1]
+    # a step with its share of the evaluations, whose first ones are slower
+    assert 0 < logged[-2]["wattlaw/remaining_s"] < found["duration_s"] / 2
+    assert 0 < logged[-2]["wattlaw/remaining_energy_j"] < energy["energy_j"] / 2
     assert logged[-1]["wattlaw/energy_measured_over_predicted"] > 0
 
 

@@ -2,7 +2,7 @@
 
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::Joules;
-use wattlaw::predict::{ChosenJob, Interval, MeasuredPower, Outlook, Prediction};
+use wattlaw::predict::{ChosenJob, Interval, METER_LOG_SD, MeasuredPower, Outlook, Prediction};
 use wattlaw::record::event::{Entry, Event};
 use wattlaw::record::{Channel, Component};
 use wattlaw_meter::sampler::Tick;
@@ -18,9 +18,6 @@ pub const fn components(scope: Scope, has_node: bool) -> &'static [Component] {
         _ => &[Component::Gpu, Component::Module, Component::Cpu, Component::Dram],
     }
 }
-
-/// Systematic error of a channel that states none, as a standard deviation of the logarithm: that of NVIDIA's sensors.
-const METER_LOG_SD: f64 = 0.05;
 
 /// A run, its prediction, and what was measured of it.
 pub struct Live {

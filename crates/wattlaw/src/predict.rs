@@ -23,7 +23,7 @@ pub use law_estimate::Breakdown;
 pub(crate) use law_estimate::distance_variances;
 use law_estimate::{Answers, ByScope, LawEstimate};
 pub use memory::{PeakMemory, Verdict};
-pub use outlook::{MeasuredPower, Outlook, Side};
+pub use outlook::{METER_LOG_SD, MeasuredPower, Outlook, Side};
 pub use screen::{Note, Quantity, Row, Screen, Unit};
 pub(crate) use warnings::plain;
 pub use warnings::{Severity, Warning, WarningKind};

@@ -22,7 +22,7 @@ from .many import predict_many
 from .measurement import Measurement, MeterWarning, SoFar, measure
 from .monitor import Monitor, WindowEnergy
 from .planning import LaunchFile, LeftOut, Plan, Plans, plan
-from .prediction import Interval, Prediction, Warning, predict
+from .prediction import Interval, Outlook, Prediction, Warning, predict
 from .runs import Finding, audit, calibrate, fit
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "MeterWarning",
     "MissingError",
     "Monitor",
+    "Outlook",
     "Plan",
     "Plans",
     "Prediction",

@@ -107,6 +107,10 @@ class Answer:
     @property
     def remarks(self) -> list[str]:
         """What a user should know of how files and objects were read, a sentence each."""
+    def outlook(
+        self, step_ends_s: Sequence[float], mean_power_w: float | None, /
+    ) -> tuple[tuple[float, float, float], tuple[float, float, float] | None, str | None] | None:
+        """What is left of the run: time and energy, and on which side the measured steps leave the prediction's interval."""
     def interval(self, quantity: str, level: float, /) -> tuple[float, float, float] | None:
         """Estimate, lower and upper end of a quantity at a level; `None` where there is no such estimate."""
 

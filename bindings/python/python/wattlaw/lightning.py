@@ -28,7 +28,7 @@ class WattlawCallback(Callback):  # type: ignore[misc]
     The job is read off the module's transformers model, the trainer, the ranks and the first batch, a mapping with ``input_ids``. A
     module without such a model is measured and not predicted. One record is kept a node, in the folder ``wattlaw`` of the trainer's
     ``default_root_dir``, with a window for each epoch and each validation. Figures go to the module's log under ``wattlaw/``:
-    measured power and energy, what is left at the measured pace, measured over predicted.
+    measured power and energy, what is left, measured over predicted.
 
     Args:
         out: folder of the records, instead.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from os import PathLike
 from typing import Any, NamedTuple
@@ -26,6 +27,17 @@ class Interval(NamedTuple):
     """The lower end."""
     upper: float
     """The upper end; infinite where too few runs support the level."""
+
+
+class Outlook(NamedTuple):
+    """What is left of a run, from its prediction as the prior and its measured steps as the data."""
+
+    remaining_s: Interval
+    """Seconds."""
+    remaining_j: Interval | None
+    """Joules, at the prediction's scope; ``None`` without measured power."""
+    leaves: str | None
+    """``below`` or ``above`` where the measured steps leave the predicted interval, and the rest goes by them."""
 
 
 class Warning(NamedTuple):
@@ -117,6 +129,22 @@ class Prediction:
         """
         found = self._inner.interval(quantity, self.level if level is None else level)
         return None if found is None else Interval(*found)
+
+    def outlook(self, step_ends_s: Sequence[float], mean_power_w: float | None = None) -> Outlook | None:
+        """What is left of the run.
+
+        Args:
+            step_ends_s: the times in seconds at which the optimizer steps ended, from any start, in order.
+            mean_power_w: mean power of all accelerators meanwhile, in watts.
+
+        Returns:
+            What is left; ``None`` with fewer than four steps that count, and once all are done.
+        """
+        found = self._inner.outlook(step_ends_s, mean_power_w)
+        if found is None:
+            return None
+        time, energy, leaves = found
+        return Outlook(Interval(*time), None if energy is None else Interval(*energy), leaves)
 
     @property
     def energy_j(self) -> float | None:

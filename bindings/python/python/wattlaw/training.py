@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from os import PathLike, fspath
@@ -11,14 +12,14 @@ from typing import Any
 
 from ._core import Error
 from .job import Job, Source
-from .measurement import Measurement, MeterWarning
-from .prediction import Prediction, predict
+from .measurement import Measurement, MeterWarning, SoFar
+from .prediction import Outlook, Prediction, predict
 
 #: Level of the prediction's intervals.
 _LEVEL = 0.95
 
-#: Steps that are left out of the pace: they hold compilation and the first allocations.
-_FIRST_STEPS = 2
+#: What is left is estimated anew once the steps have grown by this share: it takes a time in proportion to them.
+_NEWS = 0.02
 
 #: The run that this process measures: a second callback in the same process would count it twice.
 _measured: TrainingRun | None = None
@@ -39,9 +40,10 @@ class TrainingRun:
         self._out, self._name, self._assume = fspath(out), name, list(assume)
         self._measurement: Measurement | None = None
         self._steps_planned = 0
-        self._steps = 0
+        self._step_ends_s: list[float] = []
+        self._first_step: SoFar | None = None
+        self._outlook: tuple[int, Outlook | None] = (0, None)
         self._tokens = 0.0
-        self._pace_from: tuple[int, float, float | None] | None = None
         self.prediction: Prediction | None = None
         self._is_described = False
 
@@ -105,11 +107,9 @@ class TrainingRun:
             return
         tokens, self._tokens = self._tokens, 0.0
         self._measurement.step(tokens)
-        self._steps += 1
-        if self._steps == _FIRST_STEPS:
-            found = self._measurement.so_far()
-            if found is not None:
-                self._pace_from = (self._steps, found.duration_s, found.energy_j)
+        self._step_ends_s.append(time.monotonic())
+        if len(self._step_ends_s) == 1:
+            self._first_step = self._measurement.so_far()
 
     def begin_window(self, name: str) -> None:
         """Begins a window, such as an epoch or an evaluation."""
@@ -122,7 +122,7 @@ class TrainingRun:
             self._measurement.end_window(name)
 
     def metrics(self) -> dict[str, float]:
-        """Figures for the trainer's loggers: measured power and energy, and what is left at the pace measured so far."""
+        """Figures for the trainer's loggers: measured power and energy, measured over predicted, and what is left."""
         found = None if self._measurement is None else self._measurement.so_far()
         if found is None:
             return {}
@@ -131,22 +131,34 @@ class TrainingRun:
             said["wattlaw/power_w"] = found.power_w
         if found.energy_j is not None:
             said["wattlaw/energy_j"] = found.energy_j
-        left = self._steps_planned - self._steps
-        if self._pace_from is not None and self._steps > self._pace_from[0] and left >= 0:
-            steps, duration_s, energy_j = self._pace_from
-            each = 1 / (self._steps - steps)
-            said["wattlaw/remaining_s"] = (found.duration_s - duration_s) * each * left
-            if found.energy_j is not None and energy_j is not None:
-                said["wattlaw/remaining_energy_j"] = (found.energy_j - energy_j) * each * left
-        if self.prediction is not None and self._steps_planned > 0:
-            share = self._steps / self._steps_planned
-            for quantity, measured, whole in (
-                ("energy", found.energy_j, self.prediction.energy_j),
-                ("duration", found.duration_s, self.prediction.duration_s),
-            ):
-                if measured is not None and whole is not None and whole * share > 0:
-                    said[f"wattlaw/{quantity}_measured_over_predicted"] = measured / (whole * share)
+        if self.prediction is None or self._steps_planned == 0:
+            return said
+        share = len(self._step_ends_s) / self._steps_planned
+        for quantity, measured, whole in (
+            ("energy", found.energy_j, self.prediction.energy_j),
+            ("duration", found.duration_s, self.prediction.duration_s),
+        ):
+            if measured is not None and whole is not None and whole * share > 0:
+                said[f"wattlaw/{quantity}_measured_over_predicted"] = measured / (whole * share)
+        left = self._left(self.prediction, found)
+        if left is not None:
+            said["wattlaw/remaining_s"] = left.remaining_s.estimate
+            if left.remaining_j is not None:
+                said["wattlaw/remaining_energy_j"] = left.remaining_j.estimate
         return said
+
+    def _left(self, prediction: Prediction, now: SoFar) -> Outlook | None:
+        steps, last = len(self._step_ends_s), self._outlook[0]
+        if steps < last * (1 + _NEWS) and steps < self._steps_planned:
+            return self._outlook[1]
+        power_w, first = None, self._first_step
+        # the meters of other nodes are read by other processes
+        alone = _world_size() == int(os.environ.get("LOCAL_WORLD_SIZE", _world_size()))
+        if alone and first is not None and first.energy_j is not None and now.energy_j is not None:
+            power_w = (now.energy_j - first.energy_j) / max(now.duration_s - first.duration_s, 1e-9)
+        found = prediction.outlook(self._step_ends_s, power_w if power_w else None)
+        self._outlook = (steps, found)
+        return found
 
     def end(self, code: int = 0) -> Measurement | None:
         """Ends, and says what was measured; ``None`` where this process measures nothing.

@@ -26,7 +26,7 @@ class WattlawCallback(TrainerCallback):  # type: ignore[misc]
 
     The job is read off the model, the arguments, the ranks and the first batch. One record is kept a node, in the folder ``wattlaw``
     of the arguments' ``output_dir``, with a window for each epoch and each evaluation. Figures go to the trainer's log under
-    ``wattlaw/``: measured power and energy, what is left at the measured pace, measured over predicted.
+    ``wattlaw/``: measured power and energy, what is left, measured over predicted.
 
     Args:
         out: folder of the records, instead.

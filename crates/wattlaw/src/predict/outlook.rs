@@ -60,6 +60,9 @@ pub struct MeasuredPower {
     pub log_sd: f64,
 }
 
+/// Systematic error of a meter that states none, as a standard deviation of the logarithm: that of NVIDIA's sensors.
+pub const METER_LOG_SD: f64 = 0.05;
+
 /// The fewest steps whose mean is worth more than the prediction's word.
 const FEWEST: usize = 4;
 
