@@ -55,7 +55,7 @@ pub fn text(screen: &Screen<'_>) -> String {
     out + &basis(screen)
 }
 
-/// The lines of [`text`] without colour.
+/// The lines of the screen without colour.
 pub fn plain(screen: &Screen<'_>) -> String {
     anstream::adapter::strip_str(&text(screen)).to_string()
 }

@@ -441,7 +441,7 @@ impl JobFlags {
 /// Puts this machine's GPUs in place of `--gpu auto`, and returns the columns that were measured.
 ///
 /// # Errors
-/// Those of [`this_machine`].
+/// No GPU that is read, GPUs of several models, or a model that is not in the catalogue.
 pub fn take_this_machine(system: &mut SystemSpec, catalog: &Catalog) -> Done<Vec<&'static str>> {
     if system.gpu.as_deref() != Some(AUTO) {
         return Ok(Vec::new());
