@@ -23,6 +23,9 @@ pub struct Answer {
 /// An estimate with the lower and the upper end of its interval.
 type Ends = (f64, f64, f64);
 
+/// Time and energy that are left, and on which side the steps leave the predicted interval.
+type Left = (Ends, Option<Ends>, Option<String>);
+
 /// Quantities with an interval, by the name of their field without its unit.
 type Quantity = (&'static str, fn(&Prediction) -> Option<Interval>);
 
@@ -101,7 +104,7 @@ impl Answer {
         py: Python<'_>,
         step_ends_s: Vec<f64>,
         mean_power_w: Option<f64>,
-    ) -> PyResult<Option<(Ends, Option<Ends>, Option<String>)>> {
+    ) -> PyResult<Option<Left>> {
         let power = mean_power_w.map(|mean_w| MeasuredPower { mean_w, log_sd: METER_LOG_SD });
         let found = py.detach(|| Outlook::new(&self.prediction, &step_ends_s, power));
         let ends = |of: Interval| (of.estimate, of.lower, of.upper);
