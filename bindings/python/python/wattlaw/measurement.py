@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from . import _core
 from ._core import DataError
 from .job import Job
+from .prediction import JOULES_PER_KWH
 
 if TYPE_CHECKING:
     # programs that only predict need not load it
@@ -26,9 +27,6 @@ _PATIENCE_S = 10.0
 
 #: Longest wait for the record to be closed, s.
 _CLOSING_S = 60.0
-
-#: Joules of a kilowatt-hour.
-_JOULES_PER_KWH = 3.6e6
 
 
 class SoFar(NamedTuple):
@@ -333,7 +331,7 @@ class Measurement:
     def energy_kwh(self) -> float | None:
         """Energy in kilowatt-hours at :attr:`scope`."""
         energy_j = self.energy_j
-        return None if energy_j is None else energy_j / _JOULES_PER_KWH
+        return None if energy_j is None else energy_j / JOULES_PER_KWH
 
     @property
     def assumed_j(self) -> float:

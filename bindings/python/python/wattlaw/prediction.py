@@ -12,7 +12,7 @@ from .calibration import CalibrationLike, calibration_core
 from .job import FieldValue, Source, described
 
 #: Joules of a kilowatt-hour.
-_JOULES_PER_KWH = 3.6e6
+JOULES_PER_KWH = 3.6e6
 
 #: Probability at which a job is said to fit in memory.
 FITS_THRESHOLD = 0.9
@@ -155,7 +155,7 @@ class Prediction:
     def energy_kwh(self) -> float | None:
         """Energy in kilowatt-hours, at :attr:`scope`."""
         energy_j = self.energy_j
-        return None if energy_j is None else energy_j / _JOULES_PER_KWH
+        return None if energy_j is None else energy_j / JOULES_PER_KWH
 
     @property
     def duration_s(self) -> float | None:

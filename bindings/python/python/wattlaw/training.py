@@ -13,7 +13,7 @@ from typing import Any
 from ._core import Error
 from .job import Job, Source
 from .measurement import Measurement, MeterWarning, SoFar
-from .prediction import Outlook, Prediction, predict
+from .prediction import JOULES_PER_KWH, Outlook, Prediction, predict
 
 #: Level of the prediction's intervals.
 _LEVEL = 0.95
@@ -246,7 +246,7 @@ def _world_size() -> int:
 
 def _energy(energy_j: float) -> str:
     if energy_j >= 1e5:
-        return f"{energy_j / 3.6e6:.3g} kWh"
+        return f"{energy_j / JOULES_PER_KWH:.3g} kWh"
     return f"{energy_j / 1e3:.3g} kJ" if energy_j >= 1e3 else f"{energy_j:.3g} J"
 
 
