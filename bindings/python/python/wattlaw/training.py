@@ -183,7 +183,9 @@ class TrainingRun:
         except Error:
             # the record could not be read, of which was warned
             return
-        assumed = " with an assumed part" if measurement.assumed_j else ""
+        assumed = ""
+        if measurement.assumed_j:
+            assumed = ", all of it assumed" if measurement.assumed_j == energy_j else ", part of it assumed"
         energy = "no energy" if energy_j is None else f"{_energy(energy_j)} ({measurement.scope}{assumed})"
         tokens = measurement.record.get("tokens")
         each = f", {energy_j / tokens:.3g} J a token" if energy_j is not None and tokens else ""
