@@ -5,7 +5,7 @@
     .venv/bin/python docs/img/make.py              # or only some: docs/img/make.py energy interval
 
 `WATTLAW` names another program than target/release/wattlaw. accuracy.svg and efficiency.svg need the study's table beside the repository (../shared/data); they show medians over splits
-and over configurations, no runs.
+and over configurations, no runs. sources.svg is drawn from a table of docs/project/accuracy.md.
 Made with matplotlib 3.11. `--png FOLDER` also writes the pictures as PNG, to look at.
 """
 
@@ -197,7 +197,41 @@ def efficiency():
     save(figure, "efficiency")
 
 
-PICTURES = {picture.__name__: picture for picture in (energy, interval, accuracy, efficiency)}
+def sources():
+    """Median errors of time by source held out, of the law and of others, from the table of docs/project/accuracy.md."""
+    page = (ROOT / "docs/project/accuracy.md").read_text()
+    rows = page.split("<!-- suite: others-by-source -->")[1].split("| *time* |")[1].split("| *")[0].splitlines()[1:]
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows if row.startswith("| ")]
+    shown = [row for row in cells if "apart" not in row[0] and "mean" not in row[0]]
+    looks = (
+        (1, "wattlaw", OURS, "o"), (2, "6·N·D at 40 % of the peak", "#999999", "|"), (4, "gradient boosting", OTHER, "^"),
+        (5, "Kavier", THEIRS, "D"), (6, "llm-analysis", "#8a63b0", "s"),
+    )
+    figure, axis = plt.subplots(figsize=(7.6, 0.27 * len(shown) + 1.5), layout="constrained")
+    for column, label, colour, marker in looks:
+        points = [
+            (float(row[column].split()[0]), at, "‡" in row[column])
+            for at, row in enumerate(reversed(shown)) if row[column] != "–"
+        ]
+        # an open mark is of a program that was fitted on the source
+        for fitted in (False, True):
+            of = [(x, y) for x, y, is_fitted in points if is_fitted == fitted]
+            fill = {"color": colour} if marker == "|" else {"facecolors": "none" if fitted else colour, "edgecolors": colour}
+            axis.scatter(*zip(*of) if of else ([], []), marker=marker, s=42 if column == 1 else 26, **fill,
+                         label=None if fitted else label, zorder=3 if column == 1 else 2)
+    axis.set_yticks(range(len(shown)), [row[0] for row in reversed(shown)])
+    axis.set_xscale("log")
+    axis.set_xticks([1, 3, 10, 30, 100, 300, 1000, 3000], ["1", "3", "10", "30", "100", "300", "1,000", "3,000"])
+    axis.minorticks_off()
+    axis.set_xlabel("median error of the time, %")
+    axis.grid(alpha=0.25)
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    figure.suptitle("Runs of a source that was held out; open marks: the program was fitted on it", fontsize=10)
+    save(figure, "sources")
+
+
+PICTURES = {picture.__name__: picture for picture in (energy, interval, accuracy, efficiency, sources)}
 
 if __name__ == "__main__":
     for name in [word for word in sys.argv[1:] if word in PICTURES] or PICTURES:
