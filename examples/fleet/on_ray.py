@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import share
-from task import Refused, Task, main
+from task import Refused, Task, first_line, main
 
 
 def run(task: Task, folder: Path) -> None:
@@ -28,24 +28,25 @@ def run(task: Task, folder: Path) -> None:
         num_cpus=task.workers if address == "local" else None,
         include_dashboard=False if address == "local" else None,
         log_to_driver=False,
-        logging_level="error",
+        logging_level=logging.CRITICAL,
     )
     try:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)
         ray.cloudpickle.register_pickle_by_value(share)
         if isinstance(task.source, pa.Table):
-            table = ray.data.from_arrow(task.source)
+            table: ray.data.Dataset = ray.data.from_arrow(task.source)
         else:
-            table = ray.data.read_parquet(task.source, file_extensions=None, partitioning=None)
+            # names of folders are no columns
+            table = ray.data.read_parquet(str(task.source), file_extensions=["parquet"], partitioning=None)
         # a file is one block else, which one worker would take
         shares = table.repartition(target_num_rows_per_block=task.rows)
         compute = None if task.workers is None else ray.data.TaskPoolStrategy(size=task.workers)
         made = shares.map_batches(task.function, batch_format="pyarrow", batch_size=task.rows, compute=compute)
         made.write_parquet(str(folder))
-    except ray.exceptions.RayError as error:
-        raise Refused(f"Ray stopped: {error}") from error
+    except ray.exceptions.RayTaskError as error:
+        raise Refused(f"a worker failed: {first_line(error.cause)}") from error
     finally:
         ray.shutdown()
 

@@ -20,6 +20,7 @@ from task import Refused, Task, main
 def run(task: Task, folder: Path) -> None:
     """Writes the result of a task as Parquet files into a folder."""
     try:
+        from py4j.protocol import Py4JJavaError
         from pyspark import cloudpickle
         from pyspark.sql import SparkSession
     except ModuleNotFoundError as error:
@@ -38,7 +39,9 @@ def run(task: Task, folder: Path) -> None:
         if isinstance(task.source, pa.Table):
             table = spark.createDataFrame(task.source).repartition(task.source.num_rows)
         else:
-            table = spark.read.parquet(*task.source)
+            # names of folders are no columns
+            files = spark.read.option("recursiveFileLookup", True).option("pathGlobFilter", "*.parquet")
+            table = files.parquet(str(task.source))
         # Spark has types of its own, so the columns of the result are those of its table
         columns = task.columns(table.limit(0).toArrow().schema)
         schema = spark.createDataFrame(columns.empty_table()).schema
@@ -49,6 +52,8 @@ def run(task: Task, folder: Path) -> None:
                 yield from function(pa.Table.from_batches([batch])).to_batches()
 
         table.mapInArrow(share_of, schema).write.parquet(str(folder))
+    except Py4JJavaError as error:
+        raise Refused(f"a worker failed: {error.java_exception.getMessage()}") from error
     finally:
         spark.stop()
 

@@ -37,8 +37,12 @@ class Refused(Exception):
 class Task:
     """A table, and what the workers do with it."""
 
-    #: Parquet files, or the table itself where it is short.
-    source: list[str] | pa.Table
+    #: A file *.parquet or a folder of them, or the table itself where it is short.
+    source: Path | pa.Table
+    #: Columns of the source.
+    schema: pa.Schema
+    #: Whether the source has rows.
+    has_rows: bool
     #: What a worker makes of some rows.
     function: Callable[[pa.Table], pa.Table]
     #: The most rows that the function is given at once.
@@ -60,13 +64,28 @@ def main(engine: str, run: Callable[[Task, Path], None]) -> None:
     try:
         task = prediction(asked) if asked.task == "predict" else importing(asked)
         with whole(asked.result) as folder:
-            run(task, folder)
+            run_or_refuse(run, task, folder)
         found = pyarrow.dataset.dataset(asked.result, format="parquet")
         error = f"{getattr(asked, 'prefix', '')}error"
         wrong = found.count_rows(filter=pyarrow.dataset.field(error).is_valid())
         print(f"note: wrote {asked.result}: {found.count_rows():,} rows, {wrong:,} of them with an error", file=sys.stderr)
     except (Refused, wl.Error, OSError, pa.ArrowException) as error:
         sys.exit(f"error: {error}")
+
+
+def run_or_refuse(run: Callable[[Task, Path], None], task: Task, folder: Path) -> None:
+    """Runs a task; whatever the engine raises becomes one sentence."""
+    if not task.has_rows:
+        # engines write no file of an empty table
+        folder.mkdir()
+        pyarrow.parquet.write_table(task.columns(task.schema).empty_table(), folder / "0.parquet")
+        return
+    try:
+        run(task, folder)
+    except Refused:
+        raise
+    except Exception as error:
+        raise Refused(f"the engine stopped: {first_line(error)}") from error
 
 
 def arguments(engine: str) -> argparse.Namespace:
@@ -80,7 +99,7 @@ def arguments(engine: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=engine, epilog=EXAMPLES.format(program=program), formatter_class=raw, allow_abbrev=False)
     tasks = parser.add_subparsers(dest="task", required=True)
     predict = tasks.add_parser("predict", help="predict the jobs of a Parquet table", allow_abbrev=False)
-    predict.add_argument("jobs", type=Path, help="a Parquet file or a folder of them: a job a row, a field of a job a column")
+    predict.add_argument("jobs", type=Path, help="a file *.parquet or a folder of them: a job a row, a field of a job a column")
     predict.add_argument("--field", metavar="NAME=VALUE", action="append", default=[], type=field, help="a field that all jobs share")
     predict.add_argument("--keep", metavar="NAME", action="append", default=[], help="a column to carry along that is no field of a job")
     predict.add_argument("--prefix", metavar="TEXT", default="", help="what the names of the answer's columns begin with")
@@ -129,9 +148,11 @@ def count(word: str) -> int:
 
 def prediction(asked: argparse.Namespace) -> Task:
     """The prediction of a table of jobs."""
-    options = dict(asked.field)
-    if len(options) < len(asked.field):
-        raise Refused("a field is given twice, but give it once")
+    options: dict[str, Any] = {}
+    for name, value in asked.field:
+        if name in options:
+            raise Refused(f"{name} is given twice, but give it once")
+        options[name] = value
     own = [name for name in options if name in ("table", "threads", "scope", "level", "calibration", "keep", "prefix", "catalog")]
     if own:
         raise Refused(f"{own[0]} is no field of a job; see --help")
@@ -140,16 +161,15 @@ def prediction(asked: argparse.Namespace) -> Task:
     for name in ("calibration", "catalog"):
         given = getattr(asked, name)
         options[name] = os.path.abspath(given) if given and os.path.exists(given) else given
-    if not asked.jobs.exists():
-        raise Refused(f"{asked.jobs} is not there, but it must be a Parquet file or a folder of them")
-    try:
-        files = pyarrow.dataset.dataset(asked.jobs.absolute(), format="parquet").files
-        if not files:
-            raise Refused(f"{asked.jobs} has no file, but it must be a Parquet file or a folder of them")
-        schema = pyarrow.parquet.read_schema(files[0])
-        other = next((file for file in files[1:] if not pyarrow.parquet.read_schema(file).equals(schema)), None)
-    except pa.ArrowInvalid as error:
-        raise Refused(f"{asked.jobs} is no Parquet file or folder of them: {str(error).splitlines()[0]}") from error
+    jobs: Path = asked.jobs.absolute()
+    if not jobs.exists():
+        raise Refused(f"{asked.jobs} is not there, but it must be a file *.parquet or a folder of them")
+    files = sorted(jobs.rglob("*.parquet")) if jobs.is_dir() else [jobs]
+    if not files or files[0].suffix != ".parquet":
+        raise Refused(f"{asked.jobs} is no file *.parquet and no folder of them")
+    ends = {file: end_of(file) for file in files}
+    schema = ends[files[0]].schema.to_arrow_schema()
+    other = next((file for file, end in ends.items() if not end.schema.to_arrow_schema().equals(schema)), None)
     if other:
         raise Refused(f"{other} has other columns or types than {files[0]}, but files of one table must have the same")
     function = partial(share.predict, options)
@@ -159,7 +179,21 @@ def prediction(asked: argparse.Namespace) -> Task:
 
     # a wrong column is refused before a worker starts
     columns(schema)
-    return Task(files, function, asked.rows, columns, asked.workers)
+    has_rows = any(end.num_rows for end in ends.values())
+    return Task(jobs, schema, has_rows, function, asked.rows, columns, asked.workers)
+
+
+def end_of(file: Path) -> pyarrow.parquet.FileMetaData:
+    """What the end of a Parquet file says of its columns and rows."""
+    try:
+        return pyarrow.parquet.read_metadata(file)
+    except pa.ArrowInvalid as error:
+        raise Refused(f"{file} is no Parquet file: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, without the frames that engines add."""
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def importing(asked: argparse.Namespace) -> Task:
@@ -174,7 +208,7 @@ def importing(asked: argparse.Namespace) -> Task:
     if not table.num_rows:
         raise Refused(f"{asked.logs} has no file, but it must be a folder of logs")
     function = partial(share.import_logs, os.getcwd(), asked.flags)
-    return Task(table, function, 1, lambda _: share.MEASURED, asked.workers)
+    return Task(table, table.schema, True, function, 1, lambda _: share.MEASURED, asked.workers)
 
 
 def files_of(entry: Path) -> list[Path]:
