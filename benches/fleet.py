@@ -2,7 +2,7 @@
 
 One process is `predict_many` on one thread over a reader, as in benches/python.py; the workers are those of examples/fleet/on_ray.py, one
 core each. The rounds alternate. The time of Ray is that of the whole program, and also without its start, which is the time of a table of
-one row. Memory is resident and private: Ray's workers share the memory of its object store, which it bounds.
+one row. Memory is resident and private: Ray's workers share the memory of its object store, which it bounds. A group of rows has 100,000.
 
 Usage:    python benches/fleet.py [ROWS] [ROUNDS]          4,000,000 rows and 3 rounds when absent
 Needs:    the optimised wheel (`pip install ./bindings/python`), bindings/python/tests/requirements-fleet.txt; two idle cores

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet
 import share
-from task import Refused, Task, first_line, main
+from task import Refused, Task, files_of_table, first_line, main
 
 
 def run(task: Task, folder: Path) -> None:
@@ -36,19 +38,26 @@ def run(task: Task, folder: Path) -> None:
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
         ray.cloudpickle.register_pickle_by_value(share)
         if isinstance(task.source, pa.Table):
-            table: ray.data.Dataset = ray.data.from_arrow(task.source)
+            shares, rows, function = task.source, task.rows, task.function
         else:
-            # names of folders are no columns
-            table = ray.data.read_parquet(str(task.source), file_extensions=["parquet"], partitioning=None)
-        # a file is one block else, which one worker would take
-        shares = table.repartition(target_num_rows_per_block=task.rows)
-        compute = None if task.workers is None else ray.data.TaskPoolStrategy(size=task.workers)
-        made = shares.map_batches(task.function, batch_format="pyarrow", batch_size=task.rows, compute=compute)
+            # Ray reads a file in one worker, whose memory grows with the file
+            shares, rows, function = groups(task.source), 1, partial(share.of_groups, task.function, task.rows)
+        table = ray.data.from_arrow(shares).repartition(target_num_rows_per_block=rows)
+        # on this machine there are as many workers as it was started with
+        compute = None if address == "local" or task.workers is None else ray.data.TaskPoolStrategy(size=task.workers)
+        made = table.map_batches(function, batch_format="pyarrow", batch_size=rows, compute=compute)
         made.write_parquet(str(folder))
     except ray.exceptions.RayTaskError as error:
         raise Refused(f"a worker failed: {first_line(error.cause)}") from error
     finally:
         ray.shutdown()
+
+
+def groups(jobs: Path) -> pa.Table:
+    """The groups of rows of Parquet files."""
+    counts = {str(file): pyarrow.parquet.read_metadata(file).num_row_groups for file in files_of_table(jobs)}
+    found = [{"file": file, "group": group} for file, count in counts.items() for group in range(count)]
+    return pa.Table.from_pylist(found)
 
 
 if __name__ == "__main__":

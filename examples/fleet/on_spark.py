@@ -33,11 +33,13 @@ def run(task: Task, folder: Path) -> None:
     builder = SparkSession.builder.appName("wattlaw").config("spark.sql.execution.arrow.maxRecordsPerBatch", task.rows)
     if task.workers is not None:
         builder = builder.master(f"local[{task.workers}]")
+    # times that are carried along keep their type
+    builder = builder.config("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS").config("spark.sql.session.timeZone", "UTC")
     spark = builder.config("spark.ui.enabled", False).config("spark.ui.showConsoleProgress", False).config("spark.log.level", "ERROR").getOrCreate()
     try:
         cloudpickle.register_pickle_by_value(share)
         if isinstance(task.source, pa.Table):
-            table = spark.createDataFrame(task.source).repartition(task.source.num_rows)
+            table = spark.createDataFrame(task.source).repartition(-(-task.source.num_rows // task.rows))
         else:
             # names of folders are no columns
             files = spark.read.option("recursiveFileLookup", True).option("pathGlobFilter", "*.parquet")

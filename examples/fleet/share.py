@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet
 
 #: Columns of imported logs: those of `wattlaw import -o`, after the log and its format, and before its notes and what is wrong with it.
 MEASURED = pa.schema(
@@ -51,6 +53,24 @@ def predict(options: dict[str, Any], jobs: pa.Table) -> pa.Table:
     import wattlaw as wl
 
     return wl.predict_many(jobs, threads=1, **options)
+
+
+def of_groups(function: Callable[[pa.Table], pa.Table], rows: int, groups: pa.Table) -> Iterator[pa.Table]:
+    """What a function makes of groups of rows of Parquet files, some rows at a time.
+
+    Args:
+        function: makes a table of some rows.
+        rows: the most rows that it is given at once.
+        groups: a group a row: its `file` and its index `group`.
+    """
+    for at in groups.to_pylist():
+        with pyarrow.parquet.ParquetFile(at["file"], pre_buffer=False) as file:
+            batches = file.iter_batches(batch_size=rows, row_groups=[at["group"]], use_threads=False)
+            try:
+                for batch in batches:
+                    yield function(pa.Table.from_batches([batch]))
+            except OSError as error:
+                raise OSError(f"{at['file']}, group of rows {at['group']}: {error}") from error
 
 
 def import_logs(folder: str, flags: list[str], logs: pa.Table) -> pa.Table:

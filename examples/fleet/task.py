@@ -22,6 +22,12 @@ import wattlaw as wl
 #: Jobs that a worker takes at once, which bounds its memory: those that `predict_many` takes at once.
 JOBS_AT_ONCE = 32_768
 
+#: Logs that a worker takes at once, at most: each share is a file of the result.
+LOGS_AT_ONCE = 64
+
+#: Shares of a folder of logs, at least, so that workers end at about the same time.
+SHARES = 16
+
 EXAMPLES = """
 examples:
   {program} predict jobs.parquet predicted --keep run --field model=llama-3.1-8b --field tokens=1B
@@ -82,7 +88,7 @@ def run_or_refuse(run: Callable[[Task, Path], None], task: Task, folder: Path) -
         return
     try:
         run(task, folder)
-    except Refused:
+    except (Refused, wl.Error):
         raise
     except Exception as error:
         raise Refused(f"the engine stopped: {first_line(error)}") from error
@@ -164,7 +170,7 @@ def prediction(asked: argparse.Namespace) -> Task:
     jobs: Path = asked.jobs.absolute()
     if not jobs.exists():
         raise Refused(f"{asked.jobs} is not there, but it must be a file *.parquet or a folder of them")
-    files = sorted(jobs.rglob("*.parquet")) if jobs.is_dir() else [jobs]
+    files = files_of_table(jobs)
     if not files or files[0].suffix != ".parquet":
         raise Refused(f"{asked.jobs} is no file *.parquet and no folder of them")
     ends = {file: end_of(file) for file in files}
@@ -181,6 +187,11 @@ def prediction(asked: argparse.Namespace) -> Task:
     columns(schema)
     has_rows = any(end.num_rows for end in ends.values())
     return Task(jobs, schema, has_rows, function, asked.rows, columns, asked.workers)
+
+
+def files_of_table(jobs: Path) -> list[Path]:
+    """The Parquet files of a table: itself, or those of a folder."""
+    return sorted(jobs.rglob("*.parquet")) if jobs.is_dir() else [jobs]
 
 
 def end_of(file: Path) -> pyarrow.parquet.FileMetaData:
@@ -208,7 +219,8 @@ def importing(asked: argparse.Namespace) -> Task:
     if not table.num_rows:
         raise Refused(f"{asked.logs} has no file, but it must be a folder of logs")
     function = partial(share.import_logs, os.getcwd(), asked.flags)
-    return Task(table, table.schema, True, function, 1, lambda _: share.MEASURED, asked.workers)
+    rows = min(LOGS_AT_ONCE, max(1, table.num_rows // SHARES))
+    return Task(table, table.schema, True, function, rows, lambda _: share.MEASURED, asked.workers)
 
 
 def files_of(entry: Path) -> list[Path]:

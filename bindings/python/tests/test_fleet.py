@@ -134,6 +134,7 @@ def test_a_worker_that_fails_leaves_nothing(name: str, tmp_path: Path) -> None:
     done = run(name, "predict", "jobs", "predicted", "--keep", "run", "--workers", "2", folder=tmp_path)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: a worker failed: "), done.stderr
+    assert str(broken) in done.stderr.splitlines()[-1], done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["jobs"]
 
 
