@@ -81,7 +81,8 @@ def main() -> None:
         for at in range(rounds):
             alone.append(timed(["-c", ALONE, str(folder / "jobs.parquet"), str(folder / f"alone-{at}.parquet")]))
             for table, times in (("one", starts), ("jobs", fleet)):
-                times.append(timed([str(EXAMPLE), "predict", str(folder / f"{table}.parquet"), str(folder / f"{table}-{at}"), "--workers", "2"]))
+                source, result = folder / f"{table}.parquet", folder / f"{table}-{at}"
+                times.append(timed([str(EXAMPLE), "predict", str(source), str(result), "--workers", "2"]))
             start = starts[-1][0]
             print(
                 f"round {at + 1}, load {os.getloadavg()[0]:.1f}: one process {rows / alone[-1][0]:,.0f} rows/s in {alone[-1][1]} MiB; two Ray "

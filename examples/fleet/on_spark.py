@@ -1,7 +1,7 @@
 """Predicts a Parquet table of jobs, or imports a folder of logs, with Spark.
 
 It runs on this machine, or on the cluster that spark-submit names, whose workers need the package `wattlaw` and must see the files. Rows
-come in any order: carry a column that names them (--keep).
+come in any order: carry a column that names them (--keep). With --workers it runs on this machine.
 """
 
 from __future__ import annotations
@@ -30,12 +30,21 @@ def run(task: Task, folder: Path) -> None:
 
     # workers on this machine run in this environment
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    builder = SparkSession.builder.appName("wattlaw").config("spark.sql.execution.arrow.maxRecordsPerBatch", task.rows)
+    settings = {
+        "spark.sql.execution.arrow.maxRecordsPerBatch": task.rows,
+        # times that are carried along keep their type
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.ui.enabled": False,
+        "spark.ui.showConsoleProgress": False,
+        "spark.log.level": "ERROR",
+    }
     if task.workers is not None:
-        builder = builder.master(f"local[{task.workers}]")
-    # times that are carried along keep their type
-    builder = builder.config("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS").config("spark.sql.session.timeZone", "UTC")
-    spark = builder.config("spark.ui.enabled", False).config("spark.ui.showConsoleProgress", False).config("spark.log.level", "ERROR").getOrCreate()
+        settings["spark.master"] = f"local[{task.workers}]"
+    builder = SparkSession.builder.appName("wattlaw")
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    spark = builder.getOrCreate()
     try:
         cloudpickle.register_pickle_by_value(share)
         if isinstance(task.source, pa.Table):
