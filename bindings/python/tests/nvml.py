@@ -1,20 +1,22 @@
 """A stand-in for NVIDIA's library, whose GPUs draw a constant power."""
 
-import os
 import shutil
 from pathlib import Path
 
 #: Power of each GPU in watts.
 POWER_W = 250.0
 
-_LIBRARY = Path(os.environ.get("WATTLAW_NVML_STANDIN", Path(__file__).parents[3] / "target/debug/libnvml_mock.so"))
+_BUILT = Path(__file__).parents[3] / "target/debug"
+# tests of Rust build it among their dependencies, `cargo build` beside the programs
+_LIBRARIES = (_BUILT / "deps/libnvml_mock.so", _BUILT / "libnvml_mock.so")
 
 
 def staged(folder: Path, gpus: int, name: str = "NVIDIA A100-SXM4-80GB") -> dict[str, str] | None:
     """Environment in which wattlaw finds this many GPUs; `None` where the stand-in was not built."""
-    if not _LIBRARY.is_file():
+    library = next((path for path in _LIBRARIES if path.is_file()), None)
+    if library is None:
         return None
-    shutil.copy(_LIBRARY, folder / "libnvidia-ml.so.1")
+    shutil.copy(library, folder / "libnvidia-ml.so.1")
     gpu = '[[gpus]]\nuuid = "GPU-{}"\nname = "{}"\npower_w = [[0.0, {}]]\n'
     (folder / "script.toml").write_text("".join(gpu.format(index, name, POWER_W) for index in range(gpus)))
     return {"WATTLAW_NVML": str(folder / "libnvidia-ml.so.1"), "WATTLAW_SYSFS": str(folder / "no-sysfs")}
