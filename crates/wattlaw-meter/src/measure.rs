@@ -143,7 +143,7 @@ pub fn measure(mut setup: Setup, report: &mut dyn FnMut(&str)) -> Result<Outcome
     };
     let channels = record.channels.iter().map(|measured| measured.channel.clone());
     let mut measurement = Measurement {
-        live: Live::new(channels),
+        live: setup.attached.then(|| Live::new(channels)),
         start,
         monotonic_start,
         failing: vec![false; record.channels.len()],
@@ -318,7 +318,8 @@ struct Measurement<'a> {
     /// Number of lines that could not be written.
     unwritten_lines: u64,
     observer: Option<Box<Observer>>,
-    live: Live,
+    /// What an attached program is told when it asks.
+    live: Option<Live>,
     report: &'a mut dyn FnMut(&str),
 }
 
@@ -353,8 +354,9 @@ impl Measurement<'_> {
             )?
         };
         self.record_event(begin, Event::CommandBegin);
-        self.live.begin(self.at(begin));
-        if setup.attached {
+        let begun_at = self.at(begin);
+        if let Some(live) = &mut self.live {
+            live.begin(begun_at);
             let folder = std::path::absolute(self.folder.path());
             answer(&Ready { folder: &folder.unwrap_or_default(), events });
         }
@@ -459,7 +461,9 @@ impl Measurement<'_> {
         let mut lines = String::new();
         for tick in ticks {
             self.observe(Observed::Readings(tick));
-            self.live.push(tick);
+            if let Some(live) = &mut self.live {
+                live.push(tick);
+            }
             let mut begun = Vec::new();
             for (index, reading) in tick.readings.iter().enumerate() {
                 let Some(measured) = self.record.channels.get(index) else { continue };
@@ -508,7 +512,9 @@ impl Measurement<'_> {
             Message::Signal(signal) => self.record_stop(Stop::Signal { signal }),
             Message::Asked => {
                 self.take_ticks();
-                answer(&self.live.so_far(self.at(Instant::now())));
+                if let Some(live) = &self.live {
+                    answer(&live.so_far(self.at(Instant::now())));
+                }
             }
             Message::Ended(..) | Message::OutputEnded => {}
         }
