@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from os import PathLike
 from typing import Any
 
 try:
@@ -13,7 +10,7 @@ except ModuleNotFoundError:
     from pytorch_lightning.callbacks import Callback  # type: ignore[no-redef, unused-ignore]
 
 from .job import Source
-from .training import TrainingRun, adapter, batch_shape, machine, precision
+from .training import Measuring, adapter, batch_shape, machine, precision
 
 #: Strategies of Lightning by the name of their class, as a job has them.
 _STRATEGIES = {"DDPStrategy": "ddp", "FSDPStrategy": "fsdp"}
@@ -22,7 +19,7 @@ _STRATEGIES = {"DDPStrategy": "ddp", "FSDPStrategy": "fsdp"}
 _OPTIMIZERS = {"AdamW": "adamw", "Adam": "adamw", "SGD": "sgd", "Adafactor": "adafactor", "AdamW8bit": "adamw-8bit"}
 
 
-class WattlawCallback(Callback):  # type: ignore[misc]
+class WattlawCallback(Measuring, Callback):  # type: ignore[misc]
     """Predicts, measures and logs a training.
 
     The job is read off the module's transformers model, the trainer, the ranks and the first batch, a mapping with ``input_ids``. A
@@ -30,34 +27,19 @@ class WattlawCallback(Callback):  # type: ignore[misc]
     ``default_root_dir``, with a window for each epoch and each validation. Figures go to the module's log under ``wattlaw/``:
     measured power and energy, what is left, measured over predicted.
 
-    Args:
-        out: folder of the records, instead.
-        name: name of the record.
-        assume: constant power of a component without a meter, such as ``cpu=95W``.
+    Its options are those of :class:`wattlaw.training.Measuring`.
     """
 
-    def __init__(
-        self, out: str | PathLike[str] | None = None, name: str | None = None, assume: Sequence[str] = ()
-    ) -> None:
-        self._out, self._name, self._assume = out, name, assume
-        self._run: TrainingRun | None = None
-        self._model: Any = None
-        self._steps = 0
-        self._planned = 0
-
-    @property
-    def run(self) -> TrainingRun | None:
-        """The run, with its prediction; ``None`` before the training."""
-        return self._run
+    _model: Any = None
+    _steps = 0
+    _planned = 0
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        out = os.path.join(trainer.default_root_dir, "wattlaw") if self._out is None else self._out
-        self._run = TrainingRun(out, self._name, self._assume)
         self._model = _transformers_model(pl_module)
         self._steps = int(trainer.global_step)
         planned = trainer.estimated_stepping_batches
         self._planned = 0 if planned == float("inf") else int(planned)
-        self._run.begin(self._planned)
+        self._begin(trainer.default_root_dir, self._planned)
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         if self._run is None:

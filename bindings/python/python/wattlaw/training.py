@@ -193,6 +193,35 @@ class TrainingRun:
         _say(f"measured {energy}, {_time(duration_s)}{each}{predicted}; record {measurement.folder}")
 
 
+class Measuring:
+    """A callback of a trainer that measures its run.
+
+    Args:
+        out: folder of the records, instead of ``wattlaw`` in the trainer's own.
+        name: name of the record.
+        assume: constant power of a component without a meter, such as ``cpu=95W``.
+    """
+
+    def __init__(
+        self, out: str | PathLike[str] | None = None, name: str | None = None, assume: Sequence[str] = ()
+    ) -> None:
+        super().__init__()
+        self._out, self._name, self._assume = out, name, assume
+        self._run: TrainingRun | None = None
+
+    @property
+    def run(self) -> TrainingRun | None:
+        """The run, with its prediction; ``None`` before the training."""
+        return self._run
+
+    def _begin(self, folder: str | PathLike[str], steps: int) -> TrainingRun:
+        """Begins to measure a run of so many steps, whose trainer keeps its files in a folder."""
+        out = os.path.join(folder, "wattlaw") if self._out is None else self._out
+        self._run = TrainingRun(out, self._name, self._assume)
+        self._run.begin(steps)
+        return self._run
+
+
 def batch_shape(ids: Any) -> tuple[int | None, int | None]:
     """Sequences and their length in tokens, padding included, of token ids in shape (sequences, length); else unknown."""
     shape = tuple(getattr(ids, "shape", ()))

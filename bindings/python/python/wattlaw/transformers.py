@@ -8,52 +8,34 @@ Importing this module lets ``report_to="wattlaw"`` find it. Loggers that are nam
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from functools import partial
-from os import PathLike
 from typing import Any
 
 from transformers import TrainerCallback
 from transformers.integrations import integration_utils
 
 from .job import Source
-from .training import TrainingRun, adapter, batch_shape, machine, precision
+from .training import Measuring, adapter, batch_shape, machine, precision
 
 
-class WattlawCallback(TrainerCallback):  # type: ignore[misc]
+class WattlawCallback(Measuring, TrainerCallback):  # type: ignore[misc]
     """Predicts, measures and logs a training.
 
     The job is read off the model, the arguments, the ranks and the first batch. One record is kept a node, in the folder ``wattlaw``
     of the arguments' ``output_dir``, with a window for each epoch and each evaluation. Figures go to the trainer's log under
     ``wattlaw/``: measured power and energy, what is left, measured over predicted.
 
-    Args:
-        out: folder of the records, instead.
-        name: name of the record.
-        assume: constant power of a component without a meter, such as ``cpu=95W``.
+    Its options are those of :class:`wattlaw.training.Measuring`.
     """
 
-    def __init__(
-        self, out: str | PathLike[str] | None = None, name: str | None = None, assume: Sequence[str] = ()
-    ) -> None:
-        self._out, self._name, self._assume = out, name, assume
-        self._run: TrainingRun | None = None
-        self._hook: Any = None
-        self._epoch = ""
-        self._evaluates = False
-
-    @property
-    def run(self) -> TrainingRun | None:
-        """The run, with its prediction; ``None`` before the training."""
-        return self._run
+    _hook: Any = None
+    _epoch = ""
+    _evaluates = False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-        out = os.path.join(args.output_dir, "wattlaw") if self._out is None else self._out
-        self._run = TrainingRun(out, self._name, self._assume)
-        self._run.begin(int(state.max_steps))
+        run = self._begin(args.output_dir, int(state.max_steps))
         # a hook would break up what torch.compile traces
-        if self._run.runs and model is not None and not args.torch_compile:
+        if run.runs and model is not None and not args.torch_compile:
             self._hook = model.register_forward_pre_hook(partial(self._before_forward, args, state), with_kwargs=True)
 
     def _before_forward(
