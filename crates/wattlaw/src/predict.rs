@@ -356,7 +356,8 @@ pub fn predict(
     scope: Option<Scope>,
     level: f64,
 ) -> Result<Prediction> {
-    let mut checked = checked(job, &mut Answers::new(calibration), level)?;
+    let mut answers = Answers::new(calibration);
+    let mut checked = checked(job, &mut answers, level)?;
     let scope = scope.unwrap_or_else(|| checked.default_scope(calibration));
     let mut warnings = checked.warnings(job, calibration);
     let Checked { estimate, kind, assumed, cost, outside, .. } = checked;
@@ -367,7 +368,9 @@ pub fn predict(
         .collect::<BTreeMap<_, _>>();
     let confidence = match kind {
         EstimateKind::Assumed => Confidence::assumed(),
-        EstimateKind::Fitted => Confidence::new(job, calibration, &estimate.support, &outside),
+        EstimateKind::Fitted => {
+            Confidence::new(job, calibration, &answers.support(job, &cost), &outside)
+        }
     };
 
     let memory = PeakMemory::for_job(job, level)?;

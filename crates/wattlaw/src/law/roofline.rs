@@ -24,6 +24,7 @@ mod posterior;
 mod power;
 mod smooth;
 pub mod terms;
+mod under_limits;
 #[cfg(test)]
 mod tests;
 
@@ -38,4 +39,5 @@ pub(crate) use law::source_name;
 pub use law::{Response, RooflineLaw, observations};
 pub use observation::Observation;
 pub use parts::{EnergyParts, Parts, TimeParts};
+pub use under_limits::UnderLimits;
 pub use posterior::Posterior;

@@ -86,7 +86,6 @@ pub(super) struct LawEstimate {
     pub breakdown: Breakdown,
     pub power_limit: Option<PowerLimit>,
     pub warnings: Vec<Warning>,
-    pub support: Support,
 }
 
 /// The laws of the chips, software and networks that a calibration was asked for, each made once.
@@ -144,6 +143,18 @@ impl<'a> Answers<'a> {
             }
         }
     }
+
+    /// What supports the estimate of a job.
+    pub(super) fn support(&mut self, job: &Job, cost: &Cost) -> Support {
+        match &self.calibration.law {
+            Laws::Scaling(_) => Support { nearness: 0.0, unseen: Vec::new() },
+            Laws::Roofline(law) => {
+                let answer = of_groups(&mut self.by_groups, law, job);
+                let nearness = answer.nearness(&Terms::from_cost(job, cost));
+                Support { nearness, unseen: answer.unseen.clone() }
+            }
+        }
+    }
 }
 
 /// The law of a job's groups, made where the map has none.
@@ -193,7 +204,6 @@ fn scaling(
         breakdown: Breakdown::Factors(factors::energy_factors(laws, &features)),
         power_limit: None,
         warnings,
-        support: Support { nearness: 0.0, unseen: Vec::new() },
     })
 }
 
@@ -207,8 +217,8 @@ fn roofline(
     level: f64,
 ) -> Result<LawEstimate> {
     let terms = Terms::from_cost(job, cost);
-    let LocalEstimate { mut estimate, discrepancy, nearness } =
-        answer.estimate(&terms, Scope::Gpu, workspace);
+    let found = answer.estimate(&terms, Scope::Gpu, workspace);
+    let LocalEstimate { mut estimate, discrepancy, .. } = found;
     for variable in outside {
         for beyond in DISTANCES.into_iter().filter(|beyond| variable.factor > *beyond) {
             let nearer = Terms::for_job(&near_the_edge(job, variable, beyond));
@@ -220,7 +230,7 @@ fn roofline(
     let [time, power] = distance_variances(outside);
     estimate.variance_time += time;
     estimate.variance_power += power;
-    let Parts { time, energy, limit } = answer.parts(&terms);
+    let Parts { time, energy, limit } = found.parts(&terms);
     if !limit.met {
         return Err(unmet(job, calibration, &limit));
     }
@@ -258,7 +268,6 @@ fn roofline(
         },
         power_limit: Some(limit),
         warnings: Vec::new(),
-        support: Support { nearness, unseen: answer.unseen.clone() },
     })
 }
 
