@@ -86,10 +86,8 @@ mod tests {
             let stages = equal_stages(&job);
             assert_eq!(stages.len(), kinds, "{parallelism}: {stages:?}");
             assert_eq!(stages.iter().map(|of| of.count).sum::<u64>(), job.parallelism.pp);
-            let ledger = |stage| Ledger {
-                stage: 0,
-                ..Ledger::for_stage(&job, stage, AttentionFlops::Full)
-            };
+            let ledger =
+                |stage| Ledger { stage: 0, ..Ledger::for_stage(&job, stage, AttentionFlops::Full) };
             for stage in 0..job.parallelism.pp {
                 let own = ledger(stage);
                 let equal: Vec<&EqualStages> =

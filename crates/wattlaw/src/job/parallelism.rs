@@ -220,9 +220,7 @@ impl Parallelism {
     pub fn head_stage(&self, architecture: &Architecture) -> u64 {
         match self.partition {
             Partition::Even => self.pp - 1,
-            Partition::ByCost => {
-                CostCut::new(architecture, self.pp).stage(architecture.layers)
-            }
+            Partition::ByCost => CostCut::new(architecture, self.pp).stage(architecture.layers),
         }
     }
 

@@ -24,9 +24,9 @@ mod posterior;
 mod power;
 mod smooth;
 pub mod terms;
-mod under_limits;
 #[cfg(test)]
 mod tests;
+mod under_limits;
 
 pub use conditional::{Conditional, Estimate, Workspace};
 pub(crate) use design::DesignJob;
@@ -39,5 +39,5 @@ pub(crate) use law::source_name;
 pub use law::{Response, RooflineLaw, observations};
 pub use observation::Observation;
 pub use parts::{EnergyParts, Parts, TimeParts};
-pub use under_limits::UnderLimits;
 pub use posterior::Posterior;
+pub use under_limits::UnderLimits;

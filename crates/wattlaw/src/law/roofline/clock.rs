@@ -101,7 +101,7 @@ impl<R: Real> Parameters<R> {
             work: per_second.value(),
             bound: bound.value(),
             slope: self.voltage_slope.value(),
-            full: 1.0 + self.voltage_slope.value() * AT_FULL_CLOCK.above,
+            by_full: 1.0 / (1.0 + self.voltage_slope.value() * AT_FULL_CLOCK.above),
         };
         let lowest = plain.at(&AT_LOWEST_CLOCK).0;
         let found = if lowest >= draw.value() {
@@ -143,8 +143,10 @@ struct Ramp {
 }
 
 /// The ramp at the two ends of the clock, where every limit looks.
-const AT_FULL_CLOCK: Ramp = Ramp { share: 1.0, above: 0.19504506930479257, rise: 0.998498817743263 };
-const AT_LOWEST_CLOCK: Ramp = Ramp { share: MIN_CLOCK_SHARE, above: 9.886101531972596e-12, rise: 3.2953671767812274e-10 };
+const AT_FULL_CLOCK: Ramp =
+    Ramp { share: 1.0, above: 0.19504506930479257, rise: 0.998498817743263 };
+const AT_LOWEST_CLOCK: Ramp =
+    Ramp { share: MIN_CLOCK_SHARE, above: 9.886101531972596e-12, rise: 3.2953671767812274e-10 };
 
 impl Ramp {
     fn at(share: f64) -> Self {
@@ -165,27 +167,29 @@ struct Drawn {
     work: f64,
     bound: f64,
     slope: f64,
-    full: f64,
+    /// 1 over the relative voltage at the full clock.
+    by_full: f64,
 }
 
 impl Drawn {
     /// Power and its derivative at a share of the full clock.
     fn at(&self, ramp: &Ramp) -> (f64, f64) {
         let Ramp { share, above, rise } = *ramp;
-        let v = (1.0 + self.slope * above) / self.full;
-        let dv = self.slope * rise / self.full;
-        let stretch = 1.0 + self.bound * (1.0 / share - 1.0);
-        let slower = -self.bound / (share * share);
-        let power = self.remains + v * v * (self.moves * share + self.work / stretch);
-        let slope = 2.0 * v * dv * (self.moves * share + self.work / stretch)
-            + v * v * (self.moves - self.work * slower / (stretch * stretch));
-        (power, slope)
+        let v = (1.0 + self.slope * above) * self.by_full;
+        let dv = self.slope * rise * self.by_full;
+        // two divisions, since a search is here several times for each limit
+        let by_share = 1.0 / share;
+        let by_stretch = 1.0 / (1.0 + self.bound * (by_share - 1.0));
+        let work = self.work * by_stretch;
+        let drawn = self.moves * share + work;
+        let steeper = work * by_stretch * self.bound * by_share * by_share;
+        (self.remains + v * v * drawn, 2.0 * v * dv * drawn + v * v * (self.moves + steeper))
     }
 
     /// Voltage over that at the full clock, and its derivative in the slope of the voltage.
     fn voltage(&self, ramp: &Ramp) -> (f64, f64) {
         let difference = ramp.above - AT_FULL_CLOCK.above;
-        ((1.0 + self.slope * ramp.above) / self.full, difference / self.full.powi(2))
+        ((1.0 + self.slope * ramp.above) * self.by_full, difference * self.by_full.powi(2))
     }
 
     /// The share at which `draw` is drawn, which is more than at the lowest clock: Newton's method within a bracket. Power

@@ -161,7 +161,8 @@ impl Terms {
     /// Sums the ledger of a counted job.
     pub fn from_cost(job: &Job, cost: &Cost) -> Self {
         let stages = equal_stages(job);
-        let ledgers: Vec<&Ledger> = stages.iter().map(|of| &cost.stages[of.first as usize]).collect();
+        let ledgers: Vec<&Ledger> =
+            stages.iter().map(|of| &cost.stages[of.first as usize]).collect();
         Self::from_stages(job, &stages, &ledgers, cost.steps)
     }
 
