@@ -11,9 +11,9 @@ use wattlaw::base::scope::{Covers, Scope};
 use wattlaw::base::units::Watts;
 use wattlaw::calibration::{Calibration, embedded};
 use wattlaw::job::{Job, JobSpec};
-use wattlaw::law::roofline::{Parts, UnderLimits};
 use wattlaw::law::roofline::clock::MIN_CLOCK_SHARE;
 use wattlaw::law::roofline::terms::Terms;
+use wattlaw::law::roofline::{Parts, UnderLimits};
 use wattlaw::predict::{WarningKind, predict};
 
 static CALIBRATIONS: LazyLock<Vec<Calibration>> = LazyLock::new(|| embedded().unwrap());
