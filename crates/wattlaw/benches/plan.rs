@@ -5,6 +5,7 @@
 //! (offload, overlap, sharded activations) are not those of this planner; 64 power limits make a space of equal size.
 
 use std::hint::black_box;
+use std::time::Instant;
 
 use criterion::{Criterion, Throughput};
 use wattlaw::Job;
@@ -15,7 +16,7 @@ use wattlaw::job::catalog::Catalog;
 use wattlaw::law::roofline::terms::Terms;
 use wattlaw::law::roofline::{Groups, INPUTS, UnderLimits, Workspace};
 use wattlaw::memory::{FITS_THRESHOLD, Memory, Recipe};
-use wattlaw::plan::{Request, plan};
+use wattlaw::plan::{Inventory, Request, plan};
 
 fn main() -> wattlaw::Result<()> {
     let catalog = Catalog::built_in()?;
@@ -26,6 +27,9 @@ fn main() -> wattlaw::Result<()> {
         // small enough that more than half of the configurations fit and are estimated
         ("gpt-1.5b-8-gpus", gpt_1_5b()?, limits(64)),
     ];
+    if std::env::args().any(|argument| argument == "llama-2-70b") {
+        return seventy_billion(&catalog, &calibration);
+    }
     let mut group = criterion.benchmark_group("plan");
     group.sample_size(10);
     for (name, spec, power_limits) in spaces {
@@ -145,6 +149,32 @@ fn inner_loop(
         });
     }
     group.finish();
+    Ok(())
+}
+
+/// Plans 70B on up to 4,096 GPUs of three kinds once, on two threads: some ten million configurations. It runs where it is asked for:
+/// `cargo bench -p wattlaw --bench plan -- llama-2-70b`.
+fn seventy_billion(catalog: &Catalog, calibration: &Calibration) -> wattlaw::Result<()> {
+    let spec = JobSpec::from_toml(
+        "model.name = 'llama-2-70b'
+         workload = { tokens = '100B', seq_len = 4096, global_batch = 1024 }",
+    )?;
+    let inventory = ["a100-sxm4-80gb", "h100-sxm5-80gb", "b200-sxm-180gb"]
+        .map(|gpu| format!("[[system]]\ngpu = '{gpu}'\nnodes = 1\n"))
+        .concat();
+    let mut pools = Inventory::from_toml(&inventory)?.pools();
+    for pool in &mut pools {
+        pool.counts = "8..1152,2048,4096".parse()?;
+    }
+    let request = Request { pools, threads: 2, ..Request::new(spec) };
+    let start = Instant::now();
+    let found = plan(&request, catalog, calibration, &|_| true)?;
+    println!(
+        "llama-2-70b: {} valid of {} configurations in {:.1} s",
+        found.evaluated,
+        found.searched,
+        start.elapsed().as_secs_f64()
+    );
     Ok(())
 }
 

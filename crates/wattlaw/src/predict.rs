@@ -305,9 +305,9 @@ fn checked(job: &Job, answers: &mut Answers<'_>, level: f64) -> Result<Checked> 
     let impossible = assumed::impossible(job, &cost, estimate.duration_s, power);
     if impossible.is_some() {
         let replacement = assumed::estimate(job, &cost, level)?;
-        estimate.energy = ByScope::Any(replacement.energy);
+        estimate.energy = ByScope::Assumed(replacement.energy);
         estimate.duration_s = Some(replacement.duration);
-        estimate.mean_power = ByScope::Any(replacement.power);
+        estimate.mean_power = ByScope::Assumed(replacement.power);
         estimate.breakdown = Breakdown::Factors(Vec::new());
         estimate.power_limit = None;
         assumed = Some(replacement.reason);

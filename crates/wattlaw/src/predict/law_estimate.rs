@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
-use super::scope::{EnergyByScope, GpuEnergy, LogNormal};
+use super::scope::{EnergyByScope, GpuEnergy, LogNormal, ScopedEnergy};
 use super::{Factor, Interval, Warning, WarningKind, factors};
 use crate::base::error::{Error, Result};
 use crate::base::scope::Scope;
@@ -44,7 +44,9 @@ pub enum Breakdown {
 /// A quantity at the scopes that a law knows.
 pub(super) enum ByScope {
     /// At every scope, from the accelerators' and the host's.
-    Any(EnergyByScope),
+    Any(ScopedEnergy),
+    /// At every scope, by assumptions.
+    Assumed(EnergyByScope),
     /// At the scope of the runs alone.
     One(Scope, Option<Interval>),
 }
@@ -57,6 +59,7 @@ impl ByScope {
     pub(super) fn at(&self, scope: Scope) -> Result<Option<Interval>> {
         match self {
             Self::Any(all) => all.at(scope).map(Some),
+            Self::Assumed(all) => all.at(scope).map(Some),
             Self::One(own, value) if *own == scope => Ok(*value),
             Self::One(own, _) => Err(Error::invalid(
                 "scope",
@@ -257,9 +260,9 @@ fn roofline(
     };
     let half = Reference::Normal.half_width(level)?;
     Ok(LawEstimate {
-        energy: ByScope::Any(of_gpus.by_scope(&job.system, level)?),
+        energy: ByScope::Any(ScopedEnergy::new(of_gpus, &job.system, level)?),
         duration_s: Some(Interval::from_log(estimate.log_time, half * time_sd)),
-        mean_power: ByScope::Any(of_a_second.by_scope(&job.system, level)?),
+        mean_power: ByScope::Any(ScopedEnergy::new(of_a_second, &job.system, level)?),
         efficiency: None,
         breakdown: Breakdown::Parts {
             time,
