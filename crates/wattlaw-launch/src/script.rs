@@ -74,8 +74,9 @@ pub(crate) fn file(job: &Job, training: &Training) -> LaunchFile {
     }
     text += "MASTER_PORT=${MASTER_PORT:-29500}\n\n";
     text += &power_limit(job);
-    text += "# the record in runs/ holds the job and its energy: a row for `wattlaw fit`\n";
-    text += "exec wattlaw measure --job job.toml -- \\\n    ";
+    text += "# the record in runs/ holds the job and its energy: a row for `wattlaw fit`;\n\
+             # while it runs, notes compare its steps with the prediction\n";
+    text += "exec wattlaw measure --plan job.toml -- \\\n    ";
     text += &match training.starter {
         Starter::Torchrun => format!(
             "torchrun --nnodes={nodes} --nproc-per-node={per_node} --node-rank=\"$NODE_RANK\" \\\n    \

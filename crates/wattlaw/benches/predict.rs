@@ -1,5 +1,5 @@
 //! Predictions a second on one core: energy, time and power with intervals, for jobs that are prepared, for jobs whose
-//! work is counted first, and for the one job that `benches/peers/llm_analysis_training.py` evaluates.
+//! work is counted first, for the rows of a table, and for the one job that `benches/peers/llm_analysis_training.py` evaluates.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -8,15 +8,15 @@ use criterion::{Criterion, Throughput};
 use wattlaw::base::scope::Scope;
 use wattlaw::base::units::JOULES_PER_KWH;
 use wattlaw::calibration::{
-    Calibration, Laws, ScalingEstimate, ScalingEvaluator, ScalingLaws, embedded,
+    Calibration, Laws, ScalingEstimate, ScalingEvaluator, ScalingLaws, built_in, embedded,
 };
 use wattlaw::cost::{AttentionFlops, Cost};
 use wattlaw::data::features::Features;
 use wattlaw::job::catalog::Catalog;
-use wattlaw::job::{Job, JobSpec};
+use wattlaw::job::{Job, JobSpec, Resolver};
 use wattlaw::law::roofline::terms::Terms;
 use wattlaw::law::roofline::{Answer, Groups, RooflineFit, Workspace};
-use wattlaw::predict::{Interval, predict};
+use wattlaw::predict::{ChosenJob, Estimator, Interval, predict};
 use wattlaw::stats::inference::Reference;
 
 const LEVEL: f64 = 0.95;
@@ -36,6 +36,7 @@ fn main() -> wattlaw::Result<()> {
         }
     }
     peer(&mut criterion, &catalog)?;
+    table(&mut criterion, &catalog)?;
     criterion.final_summary();
     Ok(())
 }
@@ -165,6 +166,47 @@ fn peer(criterion: &mut Criterion, catalog: &Catalog) -> wattlaw::Result<()> {
             },
         );
     }
+    Ok(())
+}
+
+/// Descriptions as those of the rows of a table, resolved and answered with intervals and memory, as the Python package does.
+fn table(criterion: &mut Criterion, catalog: &Catalog) -> wattlaw::Result<()> {
+    let mut specs = Vec::new();
+    for model in ["llama-3.1-8b", "mistral-7b-v0.1"] {
+        for gpu in ["a100-sxm4-80gb", "h100-sxm5-80gb"] {
+            for (nodes, gpus) in [(1, 2), (1, 8), (2, 8), (4, 32)] {
+                for (micro_batch, seq_len) in [(1, 512), (2, 2048), (8, 4096)] {
+                    specs.push(JobSpec::from_toml(&format!(
+                        "model.name = '{model}'
+                        workload = {{ tokens = '100M', seq_len = {seq_len}, micro_batch = {micro_batch} }}
+                        system = {{ gpu = '{gpu}', gpus = {gpus}, nodes = {nodes} }}
+                        parallelism.strategy = 'fsdp'"
+                    ))?);
+                }
+            }
+        }
+    }
+    let calibration = built_in()?;
+    let (mut estimator, mut resolver) = (Estimator::new(&calibration), Resolver::new(catalog));
+    let mut group = criterion.benchmark_group("predict/table");
+    group.throughput(Throughput::Elements(specs.len() as u64));
+    group.bench_function("resolved", |b| {
+        b.iter(|| {
+            for spec in &specs {
+                let _ = black_box(ChosenJob::job(black_box(spec), &mut resolver));
+            }
+        });
+    });
+    group.bench_function("answered", |b| {
+        b.iter(|| {
+            for spec in &specs {
+                let answer = ChosenJob::job(black_box(spec), &mut resolver)
+                    .and_then(|job| estimator.intervals(&job, None, LEVEL));
+                assert!(black_box(answer).is_ok());
+            }
+        });
+    });
+    group.finish();
     Ok(())
 }
 

@@ -13,9 +13,13 @@ mod offload;
 pub(crate) mod optimizer;
 mod orthogonalization;
 mod reference;
+mod stages;
 
 pub use collective::{Collective, CollectiveKind, CollectiveRole, Span};
 pub use kind::OpKind;
+pub(crate) use stages::{EqualStages, equal_stages};
+
+use std::borrow::Borrow;
 
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
@@ -162,11 +166,12 @@ impl Ledger {
         let stage = stage.min(job.parallelism.pp - 1);
         let mut ledger =
             Self { stage, micro_steps: job.workload.grad_accum, ops: Vec::with_capacity(96) };
+        let held = optimizer::stage_parameters(job, stage);
         layers::count(job, attention, &mut ledger);
-        optimizer::count(job, &mut ledger);
+        optimizer::count(job, &held, &mut ledger);
         orthogonalization::count(job, &mut ledger);
-        collectives::count(job, &mut ledger);
-        offload::count(job, &mut ledger);
+        collectives::count(job, &held, &mut ledger);
+        offload::count(job, &held, &mut ledger);
         reference::count(&job.workload, &mut ledger.ops);
         ledger
     }
@@ -179,6 +184,30 @@ impl Ledger {
             totals.add(op, times);
         }
         totals
+    }
+
+    /// The first of the ledgers of a job's stages with the most hardware FLOPs, which sets the pace of the pipeline.
+    pub(crate) fn busiest<L: Borrow<Self>>(ledgers: &[L]) -> &Self {
+        let mut busiest = ledgers[0].borrow();
+        if let [_, others @ ..] = ledgers {
+            let mut most = busiest.flops_per_step();
+            for ledger in others.iter().map(L::borrow) {
+                let flops = ledger.flops_per_step();
+                if flops > most {
+                    (busiest, most) = (ledger, flops);
+                }
+            }
+        }
+        busiest
+    }
+
+    /// FLOPs of one optimizer step.
+    fn flops_per_step(&self) -> f64 {
+        let of = |op: &Op| {
+            let times = if op.phase == Phase::Step { 1.0 } else { self.micro_steps as f64 };
+            (op.flops * (op.count * times)).value()
+        };
+        self.ops.iter().map(of).sum()
     }
 
     /// Sums over all operations of a micro-step; operations of [`Phase::Step`] are left out.
@@ -251,13 +280,6 @@ impl Cost {
 
     /// The stage with the most hardware FLOPs, which sets the pace of the pipeline.
     pub fn busiest_stage(&self) -> &Ledger {
-        let flops = |ledger: &Ledger| ledger.per_step(|_| true).flops.value();
-        let mut busiest = 0;
-        for (at, ledger) in self.stages.iter().enumerate() {
-            if flops(ledger) > flops(&self.stages[busiest]) {
-                busiest = at;
-            }
-        }
-        &self.stages[busiest]
+        Ledger::busiest(&self.stages)
     }
 }

@@ -156,8 +156,17 @@ impl Memory {
 
     /// Estimates the memory of the pipeline stage with the highest peak, with a framework's recipe.
     pub fn with_recipe(job: &Job, recipe: &Recipe) -> Self {
+        let (a, p) = (&job.architecture, &job.parallelism);
         let first = Self::for_stage(job, 0, recipe);
-        (1..job.parallelism.pp).fold(first, |most, stage| {
+        let head = p.head_stage(a);
+        let has_only_layers = |stage| stage > 0 && stage != head;
+        // of stages with equal layers and nothing else, the first has the most micro-batches in flight
+        let is_like_the_one_before = |stage: u64| {
+            has_only_layers(stage)
+                && has_only_layers(stage - 1)
+                && p.stage_layers(a, stage) == p.stage_layers(a, stage - 1)
+        };
+        (1..p.pp).filter(|stage| !is_like_the_one_before(*stage)).fold(first, |most, stage| {
             let memory = Self::for_stage(job, stage, recipe);
             if memory.total > most.total { memory } else { most }
         })

@@ -305,9 +305,9 @@ fn checked(job: &Job, answers: &mut Answers<'_>, level: f64) -> Result<Checked> 
     let impossible = assumed::impossible(job, &cost, estimate.duration_s, power);
     if impossible.is_some() {
         let replacement = assumed::estimate(job, &cost, level)?;
-        estimate.energy = ByScope::Any(replacement.energy);
+        estimate.energy = ByScope::Assumed(replacement.energy);
         estimate.duration_s = Some(replacement.duration);
-        estimate.mean_power = ByScope::Any(replacement.power);
+        estimate.mean_power = ByScope::Assumed(replacement.power);
         estimate.breakdown = Breakdown::Factors(Vec::new());
         estimate.power_limit = None;
         assumed = Some(replacement.reason);
@@ -356,7 +356,8 @@ pub fn predict(
     scope: Option<Scope>,
     level: f64,
 ) -> Result<Prediction> {
-    let mut checked = checked(job, &mut Answers::new(calibration), level)?;
+    let mut answers = Answers::new(calibration);
+    let mut checked = checked(job, &mut answers, level)?;
     let scope = scope.unwrap_or_else(|| checked.default_scope(calibration));
     let mut warnings = checked.warnings(job, calibration);
     let Checked { estimate, kind, assumed, cost, outside, .. } = checked;
@@ -367,7 +368,9 @@ pub fn predict(
         .collect::<BTreeMap<_, _>>();
     let confidence = match kind {
         EstimateKind::Assumed => Confidence::assumed(),
-        EstimateKind::Fitted => Confidence::new(job, calibration, &estimate.support, &outside),
+        EstimateKind::Fitted => {
+            Confidence::new(job, calibration, &answers.support(job, &cost), &outside)
+        }
     };
 
     let memory = PeakMemory::for_job(job, level)?;

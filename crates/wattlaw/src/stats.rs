@@ -4,6 +4,7 @@ pub mod bootstrap;
 pub mod cluster;
 pub(crate) mod collinearity;
 pub mod conformal;
+mod decay;
 pub mod design;
 pub mod formula;
 pub mod frame;

@@ -43,7 +43,7 @@ fn the_training_runs_under_measurement() {
     assert_eq!(names, expected);
     let script = text(&made, "train.sh");
     assert!(
-        script.contains("wattlaw measure --job job.toml -- \\\n    accelerate launch "),
+        script.contains("wattlaw measure --plan job.toml -- \\\n    accelerate launch "),
         "{script}"
     );
     for name in ["job.sbatch", "trainjob.yaml", "sky.yaml"] {

@@ -8,7 +8,7 @@
 
 use super::collective::{Collective, CollectiveKind, CollectiveRole, Span};
 use super::layers::repeats_last_product;
-use super::optimizer::{frozen_parameters, stage_parameters, trained_experts, trained_parameters};
+use super::optimizer::{StageParameters, frozen_parameters, trained_experts, trained_parameters};
 use super::{Ledger, Op, OpKind, Phase};
 use crate::base::units::{Bytes, Flops};
 use crate::job::Job;
@@ -19,13 +19,13 @@ use crate::job::workload::{
 };
 
 /// Writes the collectives of one stage into the ledger.
-pub(super) fn count(job: &Job, ledger: &mut Ledger) {
+pub(super) fn count(job: &Job, held: &StageParameters, ledger: &mut Ledger) {
     tensor(job, ledger);
     context(job, ledger);
     experts(job, ledger);
     pipeline(job, ledger);
     tied_embedding(job, ledger);
-    data(job, ledger);
+    data(job, held, ledger);
 }
 
 /// The slowest link of groups of `ranks` GPUs `stride` apart: the network if any group spans two nodes.
@@ -37,7 +37,7 @@ const fn span(job: &Job, ranks: u64, stride: u64) -> Span {
 }
 
 /// The slowest link between the GPUs of pipeline stages `from` and `to`.
-const fn span_between_stages(job: &Job, from: u64, to: u64) -> Span {
+pub(super) const fn span_between_stages(job: &Job, from: u64, to: u64) -> Span {
     let stride = job.parallelism.replicas() * job.parallelism.tp;
     let (low, high) = if from < to { (from, to) } else { (to, from) };
     let per_node = job.system.gpus_per_node;
@@ -359,15 +359,14 @@ pub(super) const fn gradient_bytes(w: &Workload, data: DataParallel) -> f64 {
 /// keeps the root's parameters after its forward pass (`fully_shard`: "`reshard_after_forward` … True for non-root
 /// modules and False for root modules"; FSDP1 does the same), so that a micro-step gathers each layer twice and the
 /// root once.
-fn data(job: &Job, ledger: &mut Ledger) {
+fn data(job: &Job, held: &StageParameters, ledger: &mut Ledger) {
     let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
     if p.replicas() == 1 {
         return;
     }
-    let trained = trained_parameters(job, ledger.stage);
-    let held = stage_parameters(job, ledger.stage);
+    let trained = trained_parameters(job, ledger.stage, held);
     // fewer ranks hold the same experts than hold the same other weights, and they are further apart
-    let experts = if p.ep > 1 { trained_experts(job, ledger.stage) } else { 0.0 };
+    let experts = if p.ep > 1 { trained_experts(job, ledger.stage, held) } else { 0.0 };
     let parts = [(1, trained - experts), (p.ep, experts)];
     let bytes = w.precision.bytes();
     let over = |role, kind, parameters: f64, bytes, ranks, stride| Collective {
@@ -418,7 +417,7 @@ fn data(job: &Job, ledger: &mut Ledger) {
             let trained_layers = layers - w.frozen_layers as f64;
             // adapters are in the layers; without them all parameters of the root are trained, but for a frozen embedding
             let of_layers = (held.layers - held.beside_layers) * w.frozen_layers as f64 / layers;
-            let embedding = frozen_parameters(job, &held) - of_layers;
+            let embedding = frozen_parameters(job, held) - of_layers;
             let trained_root = if w.lora.is_some() { 0.0 } else { held.root() - embedding };
             let scatter =
                 |split, parameters| reduce(CollectiveKind::ReduceScatter, split, parameters);
@@ -456,6 +455,7 @@ fn data(job: &Job, ledger: &mut Ledger) {
 mod tests {
     use super::*;
     use crate::cost::AttentionFlops;
+    use crate::cost::optimizer::stage_parameters;
     use crate::job::JobSpec;
     use crate::job::catalog::Catalog;
 
@@ -633,7 +633,8 @@ mod tests {
         let ledger = Ledger::for_stage(&job, 0, AttentionFlops::Full);
         let ops = ledger.ops.iter().filter_map(|op| Some((op.count, op.collective()?)));
         let gradients = ops.filter(|(_, c)| c.role == CollectiveRole::GradientReduction);
-        gradients.map(|(n, c)| n * c.buffer.value()).sum::<f64>() / trained_parameters(&job, 0)
+        gradients.map(|(n, c)| n * c.buffer.value()).sum::<f64>()
+            / trained_parameters(&job, 0, &stage_parameters(&job, 0))
     }
 
     #[test]

@@ -5,17 +5,21 @@
 //! before it gathers them (PyTorch, `_fsdp_param.py`, `all_gather_inputs`).
 
 use super::collectives::gradient_bytes;
-use super::optimizer::{stage_parameters, trained_experts, trained_parameters};
+use super::optimizer::{StageParameters, trained_experts, trained_parameters};
 use super::{Ledger, Op, OpKind, Phase};
 use crate::base::units::{Bytes, Flops};
 use crate::job::Job;
 use crate::job::workload::{Framework, Offload};
 
 /// Writes the transfers of one stage into the ledger.
-pub(super) fn count(job: &Job, ledger: &mut Ledger) {
+pub(super) fn count(job: &Job, held: &StageParameters, ledger: &mut Ledger) {
     let (w, p) = (&job.workload, &job.parallelism);
+    if w.offload == Offload::None {
+        return;
+    }
     let stage = ledger.stage;
-    let (trained, experts) = (trained_parameters(job, stage), trained_experts(job, stage));
+    let trained = trained_parameters(job, stage, held);
+    let experts = trained_experts(job, stage, held);
     let updated = p.shard(trained, experts);
     let mut push = |phase, bytes: f64| {
         ledger.ops.push(Op {
@@ -31,7 +35,6 @@ pub(super) fn count(job: &Job, ledger: &mut Ledger) {
         Offload::None => return,
         Offload::Optimizer => push(Phase::Step, updated * w.precision.bytes()),
         Offload::Parameters => {
-            let held = stage_parameters(job, stage);
             let weight = stored_weight(job);
             let (layers, of_experts, root) = match w.lora {
                 Some(_) => (
@@ -75,6 +78,7 @@ const fn stored_weight(job: &Job) -> f64 {
 mod tests {
     use super::*;
     use crate::cost::AttentionFlops;
+    use crate::cost::optimizer::stage_parameters;
     use crate::job::JobSpec;
     use crate::job::catalog::Catalog;
 
@@ -102,7 +106,7 @@ mod tests {
     #[test]
     fn gradients_go_to_the_host_and_updated_weights_come_back() {
         let job = job("framework = 'deepspeed', offload = 'optimizer'", "strategy = 'zero2'");
-        let half = trained_parameters(&job, 0) / 2.0;
+        let half = trained_parameters(&job, 0, &stage_parameters(&job, 0)) / 2.0;
         assert_eq!(moved(&job), [0.0, 3.0 * half * 2.0, half * 2.0]);
         let ledger = Ledger::for_stage(&job, 0, AttentionFlops::Full);
         let update = OpKind::HostUpdate { bytes: Bytes::new(half * 30.0) };
@@ -115,7 +119,7 @@ mod tests {
     #[test]
     fn parameters_on_the_host_are_fetched_for_each_pass() {
         let job = job("framework = 'fsdp2', offload = 'parameters'", "strategy = 'fsdp'");
-        let half = trained_parameters(&job, 0) / 2.0;
+        let half = trained_parameters(&job, 0, &stage_parameters(&job, 0)) / 2.0;
         let root = (2.0 * 16.0 * 64.0 + 64.0) / 2.0;
         let expected = [3.0 * 4.0 * half, 3.0 * (4.0 * (half - root) + 2.0 * half), 0.0];
         assert_eq!(moved(&job), expected);

@@ -15,20 +15,20 @@ const TENSORS_PER_LAUNCH: f64 = 36.0;
 const ELEMENTS_PER_LAUNCH: f64 = 320.0 * 65_536.0;
 
 /// Writes the optimizer's operation into the ledger.
-pub(super) fn count(job: &Job, ledger: &mut Ledger) {
+pub(super) fn count(job: &Job, held: &StageParameters, ledger: &mut Ledger) {
     let (w, p) = (&job.workload, &job.parallelism);
-    let held = trained_parameters(job, ledger.stage);
+    let trained = trained_parameters(job, ledger.stage, held);
     let updated = if p.data.shards_optimizer() {
-        p.shard(held, trained_experts(job, ledger.stage))
+        p.shard(trained, trained_experts(job, ledger.stage, held))
     } else {
-        held
+        trained
     };
     let weight = w.state_precision.bytes();
     // weights in 16 bits are computed with as they are
     let copied = w.state_precision == StatePrecision::Fp32 && w.precision.mixed();
     let copies = if copied { w.precision.bytes() } else { 0.0 };
     // read the gradient; read and write the weight and the states; write the 16-bit copy
-    let states = state_bytes(job, ledger.stage);
+    let states = state_bytes(job, held);
     let (extra_numbers, kernels) = w.optimizer.extra_numbers_and_kernels();
     let bytes = (3.0 + extra_numbers) * weight + 2.0 * states + copies;
     let launches = (tensors(&job.architecture) / p.pp as f64 / TENSORS_PER_LAUNCH)
@@ -55,12 +55,11 @@ pub(super) fn count(job: &Job, ledger: &mut Ledger) {
 }
 
 /// Bytes of optimizer state a trained parameter of a stage; the mean of Muon's matrices and of what AdamW updates.
-pub(crate) fn state_bytes(job: &Job, stage: u64) -> f64 {
+pub(crate) fn state_bytes(job: &Job, held: &StageParameters) -> f64 {
     let w = &job.workload;
     let of = |optimizer: Optimizer| optimizer.state_bytes(w.state_precision);
     match w.optimizer {
         Optimizer::Muon => {
-            let held = stage_parameters(job, stage);
             let matrices = held.projections / held.total();
             matrices * of(Optimizer::Muon) + (1.0 - matrices) * of(Optimizer::AdamW)
         }
@@ -96,13 +95,13 @@ fn ffn_outputs(a: &Architecture, ep: u64) -> f64 {
 }
 
 /// Of [`trained_parameters`], those of routed experts or of adapters on them, which fewer ranks hold with expert parallelism.
-pub(crate) fn trained_experts(job: &Job, stage: u64) -> f64 {
+pub(crate) fn trained_experts(job: &Job, stage: u64, held: &StageParameters) -> f64 {
     let (a, p) = (&job.architecture, &job.parallelism);
     let (Some(lora), Some(experts)) = (&job.workload.lora, a.experts) else {
         let trained = 1.0 - job.workload.frozen_layers as f64 / a.layers as f64;
         return match job.workload.lora {
             Some(_) => 0.0,
-            None => stage_parameters(job, stage).experts * trained,
+            None => held.experts * trained,
         };
     };
     let adapted = [LoraTarget::Gate, LoraTarget::Up, LoraTarget::Down]
@@ -122,10 +121,9 @@ pub(crate) fn trained_experts(job: &Job, stage: u64) -> f64 {
 }
 
 /// Trained parameters of a stage on one tensor-parallel rank, before sharding among data-parallel ranks.
-pub(crate) fn trained_parameters(job: &Job, stage: u64) -> f64 {
-    let held = stage_parameters(job, stage);
+pub(crate) fn trained_parameters(job: &Job, stage: u64, held: &StageParameters) -> f64 {
     match &job.workload.lora {
-        None => held.total() - frozen_parameters(job, &held),
+        None => held.total() - frozen_parameters(job, held),
         Some(lora) => {
             use LoraTarget as T;
             let (a, p) = (&job.architecture, &job.parallelism);
@@ -313,6 +311,14 @@ mod tests {
         JobSpec::from_toml(&text).unwrap().resolve(&Catalog::built_in().unwrap()).unwrap()
     }
 
+    fn of_first_stage(job: &Job) -> f64 {
+        trained_parameters(job, 0, &stage_parameters(job, 0))
+    }
+
+    fn experts_of_first_stage(job: &Job) -> f64 {
+        trained_experts(job, 0, &stage_parameters(job, 0))
+    }
+
     #[test]
     fn key_heads_below_the_tensor_degree_are_held_twice() {
         // h = 64, 4 heads of 16, 2 key heads on 4 ranks: each holds one whole key and one whole value map of 64 × 16
@@ -334,7 +340,7 @@ mod tests {
     fn adapters_are_beside_every_map_that_bears_the_name() {
         let lora = ", lora = { rank = 2, targets = ['q', 'down'] }";
         let trained =
-            |model, parallelism, gpus| trained_parameters(&job(model, lora, parallelism, gpus), 0);
+            |model, parallelism, gpus| of_first_stage(&job(model, lora, parallelism, gpus));
         let llama = "family = 'llama', layers = 3, hidden_size = 64, heads = 4, ffn_size = 12, vocab_size = 4";
         assert_eq!(trained(llama, "", 1), f64::from(3 * 2 * (64 + 64 + 12 + 64)));
         let split_mlp = "tp = 4, tensor_scope = 'mlp'";
@@ -365,7 +371,7 @@ mod tests {
         assert_eq!(all.total() - half.total(), experts / 2.0);
         assert_eq!(all.projections - half.projections, experts / 2.0);
         assert_eq!(all.largest_layer - half.largest_layer, experts / 4.0);
-        assert_eq!(trained_parameters(&split, 0), half.total());
+        assert_eq!(of_first_stage(&split), half.total());
         let updated = |strategy: &str, ep: u64| {
             let job = job(model, "", &format!("strategy = '{strategy}', ep = {ep}"), 4);
             let ledger = Ledger::for_stage(&job, 0, crate::cost::AttentionFlops::Full);
@@ -378,8 +384,8 @@ mod tests {
         // adapters of rank 2 on the projections down of a rank's two experts of 64 and 12
         let lora = ", lora = { rank = 2, targets = ['down'] }";
         let adapted = job(model, lora, "dp = 4, ep = 2", 4);
-        assert_eq!(trained_parameters(&adapted, 0), f64::from(2 * 2 * 2 * 76));
-        assert_eq!(trained_experts(&adapted, 0), trained_parameters(&adapted, 0));
+        assert_eq!(of_first_stage(&adapted), f64::from(2 * 2 * 2 * 76));
+        assert_eq!(experts_of_first_stage(&adapted), of_first_stage(&adapted));
     }
 
     /// Of three layers of 4 · 64² + 3 · 64 · 12 + 2 · 64 weights the first is frozen with an embedding of 4 · 64: two layers, the
@@ -387,7 +393,7 @@ mod tests {
     #[test]
     fn frozen_layers_are_not_trained() {
         let model = "family = 'llama', layers = 3, hidden_size = 64, heads = 4, ffn_size = 12, vocab_size = 4";
-        let trained = |workload: &str| trained_parameters(&job(model, workload, "", 1), 0);
+        let trained = |workload: &str| of_first_stage(&job(model, workload, "", 1));
         let layer = f64::from(4 * 64 * 64 + 3 * 64 * 12 + 2 * 64);
         assert_eq!(trained(", frozen_layers = 1"), 2.0 * layer + f64::from(64 + 4 * 64));
         let lora = ", lora = { rank = 2, targets = ['q'] }, frozen_layers = 1";
@@ -400,7 +406,8 @@ mod tests {
     fn magnitudes_are_trained() {
         let trained = |model: &str, targets: &str| {
             let lora = format!(", lora = {{ rank = 2, targets = [{targets}] }}, dora = true");
-            trained_parameters(&job(model, &lora, "", 1), 0)
+            let job = job(model, &lora, "", 1);
+            of_first_stage(&job)
         };
         let llama = "family = 'llama', layers = 3, hidden_size = 64, heads = 4, kv_heads = 2, ffn_size = 12, vocab_size = 4";
         assert_eq!(trained(llama, "'k'"), f64::from(3 * (2 * (64 + 32) + 32)));
@@ -411,7 +418,8 @@ mod tests {
         let both = trained(mixture, "'up', 'down'");
         assert_eq!(both, f64::from(2 * 4 * (2 * 2 * 76 + 12 + 64)));
         let lora = ", lora = { rank = 2, targets = ['up', 'down'] }, dora = true";
-        assert_eq!(trained_experts(&job(mixture, lora, "", 1), 0), both);
+        let job = job(mixture, lora, "", 1);
+        assert_eq!(experts_of_first_stage(&job), both);
     }
 
     /// AdamW reads a gradient, reads and writes a weight and two moments, and writes the 16-bit copy of a 32-bit
@@ -423,7 +431,7 @@ mod tests {
             let job = job(model, workload, "", 1);
             let ledger = Ledger::for_stage(&job, 0, crate::cost::AttentionFlops::Full);
             let op = ledger.ops.iter().find(|op| op.kind == OpKind::Optimizer).unwrap();
-            op.bytes.value() / trained_parameters(&job, 0)
+            op.bytes.value() / of_first_stage(&job)
         };
         assert_eq!(bytes(", precision = 'bf16'"), 30.0);
         assert_eq!(bytes(", precision = 'bf16', state_precision = 'bf16'"), 14.0);

@@ -209,9 +209,9 @@ impl Parallelism {
         match self.partition {
             Partition::Even => layers / self.pp + u64::from(stage < layers % self.pp),
             Partition::ByCost => {
-                let places = CostCut::new(architecture, self.pp).stages_in_order();
-                places.zip(0..layers).filter(|(place, _)| *place == u128::from(stage)).count()
-                    as u64
+                let cut = CostCut::new(architecture, self.pp);
+                let before = |stage: u64| cut.first_block(stage).min(u128::from(layers)) as u64;
+                before(stage + 1) - before(stage)
             }
         }
     }
@@ -220,11 +220,7 @@ impl Parallelism {
     pub fn head_stage(&self, architecture: &Architecture) -> u64 {
         match self.partition {
             Partition::Even => self.pp - 1,
-            Partition::ByCost => {
-                let mut places = CostCut::new(architecture, self.pp).stages_in_order();
-                let after_the_layers = usize::try_from(architecture.layers).unwrap_or(usize::MAX);
-                places.nth(after_the_layers).map_or(self.pp - 1, |stage| stage as u64)
-            }
+            Partition::ByCost => CostCut::new(architecture, self.pp).stage(architecture.layers),
         }
     }
 
@@ -407,16 +403,21 @@ impl CostCut {
         }
     }
 
-    /// The stage of each layer in order, then that of the output projection.
-    fn stages_in_order(self) -> impl Iterator<Item = u128> {
-        let mut stage = 0;
-        (0_u128..).map(move |placed| {
-            // at most one stage per block: a block larger than a share does not skip a stage
-            let full = placed * self.layer * self.stages >= self.total * (stage + 1);
-            if placed > 0 && stage + 1 < self.stages && full {
-                stage += 1;
-            }
-            stage
-        })
+    /// The first block, from 0, on this stage or a later one; past all blocks where there is no such stage.
+    ///
+    /// At most one stage begins with a block: one that is larger than a share skips no stage.
+    fn first_block(&self, stage: u64) -> u128 {
+        let stage = u128::from(stage);
+        if stage >= self.stages {
+            return u128::MAX;
+        }
+        (stage * self.total).div_ceil(self.layer * self.stages).max(stage)
+    }
+
+    /// The stage of a block.
+    fn stage(&self, block: u64) -> u64 {
+        let block = u128::from(block);
+        let share = block * self.layer * self.stages / self.total;
+        share.min(block).min(self.stages - 1) as u64
     }
 }

@@ -26,6 +26,7 @@ mod smooth;
 pub mod terms;
 #[cfg(test)]
 mod tests;
+mod under_limits;
 
 pub use conditional::{Conditional, Estimate, Workspace};
 pub(crate) use design::DesignJob;
@@ -39,3 +40,4 @@ pub use law::{Response, RooflineLaw, observations};
 pub use observation::Observation;
 pub use parts::{EnergyParts, Parts, TimeParts};
 pub use posterior::Posterior;
+pub use under_limits::UnderLimits;

@@ -9,7 +9,7 @@ use super::unsharded::Unsharded;
 use super::{Recipe, SelectiveCheckpointing};
 use crate::base::units::Bytes;
 use crate::base::words::words;
-use crate::cost::optimizer::stage_parameters;
+use crate::cost::optimizer::{StageParameters, stage_parameters};
 use crate::job::Job;
 use crate::job::workload::Checkpointing;
 
@@ -85,14 +85,15 @@ pub(super) struct Peak {
 /// each part's own peak; the measured peaks of [`Recipe::ACCELERATE`] bear that out. Where memory is short it gives cached
 /// blocks back.
 pub(super) fn highest(job: &Job, stage: u64, recipe: &Recipe) -> Peak {
-    let states = states::count(job, stage, recipe);
+    let held = stage_parameters(job, stage);
+    let states = states::count(job, stage, &held, recipe);
     let kept = activations::count(job, stage, recipe);
     if !recipe.by_phase {
         let moment = together(&states, &kept);
         let cached = (moment.activations + moment.recomputed) * (recipe.allocator - 1.0);
         return Peak { moment, cached, host: states.host };
     }
-    let moments = moments(job, stage, recipe, &states, &kept);
+    let moments = moments(job, stage, &held, recipe, &states, &kept);
     let [first, rest @ ..] = moments;
     let (moment, each) = rest.iter().fold((first, first), |(most, each), moment| {
         let most = if moment.allocated() > most.allocated() { *moment } else { most };
@@ -124,12 +125,12 @@ fn together(states: &States, kept: &Activations) -> Moment {
 fn moments(
     job: &Job,
     stage: u64,
+    held: &StageParameters,
     recipe: &Recipe,
     states: &States,
     kept: &Activations,
 ) -> [Moment; 9] {
     let w = &job.workload;
-    let held = stage_parameters(job, stage);
     let of_all = |parameters: f64| states.gradients * (parameters / held.total());
     // accumulated gradients exist from the second micro-batch on; a whole one counts as communication
     let accumulates = w.grad_accum > 1 && states.whole_gradient == Bytes::ZERO;
@@ -159,7 +160,7 @@ fn moments(
     };
     let (kept_casts, one_cast) =
         if recomputed { (Bytes::ZERO, layer_casts / layers) } else { (layer_casts, Bytes::ZERO) };
-    let unsharded = Unsharded::new(job, stage, &held, recipe);
+    let unsharded = Unsharded::new(job, stage, held, recipe);
     let communication = states.communication + states.whole_gradient;
 
     let forward = Moment {

@@ -4,7 +4,7 @@ use super::recipe::{Recipe, Units};
 use crate::base::units::Bytes;
 use crate::cost::collectives::keys_and_values;
 use crate::cost::optimizer::{
-    frozen_parameters, stage_parameters, state_bytes, trained_experts, trained_parameters,
+    StageParameters, frozen_parameters, state_bytes, trained_experts, trained_parameters,
 };
 use crate::job::Job;
 use crate::job::parallelism::{ContextExchange, DataParallel};
@@ -43,10 +43,10 @@ struct PerParameter {
 }
 
 impl PerParameter {
-    fn for_stage(job: &Job, stage: u64, recipe: &Recipe) -> Self {
+    fn new(job: &Job, held: &StageParameters, recipe: &Recipe) -> Self {
         let w = &job.workload;
         let mixed = w.precision.mixed();
-        let states = state_bytes(job, stage);
+        let states = state_bytes(job, held);
         if w.state_precision == StatePrecision::Bf16 {
             let bytes = w.state_precision.bytes();
             return Self { weight: bytes, gradient: bytes, optimizer: states };
@@ -76,16 +76,15 @@ impl PerParameter {
 /// FSDP holds these unsharded: the unit of embedding and output projection through both passes, the current layer and
 /// the prefetched next one, and the gradients of two units that are being reduced (PyTorch FSDP: the root unit is not
 /// resharded after its forward pass, backward prefetch `BACKWARD_PRE`).
-pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
+pub(super) fn count(job: &Job, stage: u64, held: &StageParameters, recipe: &Recipe) -> States {
     let (w, p) = (&job.workload, &job.parallelism);
-    let held = stage_parameters(job, stage);
-    let trained = trained_parameters(job, stage);
-    let per = PerParameter::for_stage(job, stage, recipe);
+    let trained = trained_parameters(job, stage, held);
+    let per = PerParameter::new(job, held, recipe);
     let frozen = match w.lora {
         Some(_) => held.stored_bytes(job),
-        None => frozen_parameters(job, &held) * per.weight,
+        None => frozen_parameters(job, held) * per.weight,
     };
-    let trained_experts = trained_experts(job, stage);
+    let trained_experts = trained_experts(job, stage, held);
     let sharded = |is_sharded, all: f64, experts: f64| {
         if is_sharded { p.shard(all, experts) } else { all }
     };

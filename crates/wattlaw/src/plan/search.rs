@@ -16,6 +16,7 @@ use super::{Binding, Request, Undone};
 use crate::base::error::Error;
 use crate::base::units::{BYTES_PER_GIB, Bytes};
 use crate::job::Job;
+use crate::law::roofline::UnderLimits;
 use crate::law::roofline::terms::Terms;
 use crate::memory::{Memory, Recipe};
 use crate::predict::scope::Weights;
@@ -225,20 +226,20 @@ impl<'a> Worker<'a> {
                 }
                 continue;
             }
-            let mut terms = Terms::for_job(&self.job);
-            for (at, watts) in (0..).zip(&template.power_limits) {
-                terms.set_power_limit(*watts);
-                self.estimate(template, &terms, candidate.with_limit(at));
+            let terms = Terms::for_job(&self.job);
+            let job = UnderLimits::new(&template.answer, &terms);
+            for at in 0..template.power_limits.len() {
+                self.estimate(template, &job, candidate.with_limit(at));
             }
         }
     }
 
     /// Keeps a configuration that would fit with more memory, where it would be the best plan of those.
     fn with_memory(&mut self, template: &Template<'_>, candidate: Candidate) {
-        let mut terms = Terms::for_job(&self.job);
-        for (at, watts) in (0..).zip(&template.power_limits) {
-            terms.set_power_limit(*watts);
-            let Ok(weighed) = self.weigh(template, &terms, candidate.with_limit(at)) else {
+        let terms = Terms::for_job(&self.job);
+        let job = UnderLimits::new(&template.answer, &terms);
+        for at in 0..template.power_limits.len() {
+            let Ok(weighed) = self.weigh(template, &job, candidate.with_limit(at)) else {
                 continue;
             };
             let met = |(weights, limit): &(Weights, f64)| weighed.value(*weights) <= *limit;
@@ -255,20 +256,19 @@ impl<'a> Worker<'a> {
     fn weigh(
         &self,
         template: &Template<'_>,
-        terms: &Terms,
+        job: &UnderLimits<'_>,
         candidate: Candidate,
     ) -> Result<Weighed, LeftOutReason> {
-        let [log_time, log_power] =
-            template.answer.logs_under_limit(terms).ok_or(LeftOutReason::PowerLimit)?;
-        let (time_s, power_w) = (log_time.exp(), log_power.exp() * terms.gpus);
-        if time_s < template.at_peak_s
-            || power_w > most_power_w(terms.power_limit, &template.job.system)
-        {
+        let limit_w = template.power_limits[usize::from(candidate.power_limit)];
+        let gpus = template.job.system.gpus as f64;
+        let [time_s, of_one_w] = job.estimate(limit_w).ok_or(LeftOutReason::PowerLimit)?;
+        let power_w = of_one_w * gpus;
+        if time_s < template.at_peak_s || power_w > most_power_w(limit_w, &template.job.system) {
             return Err(LeftOutReason::ImpossibleEstimate);
         }
         let energy_j = power_w * time_s;
         let of = &template.quantities;
-        let fewest = if self.request.fewest_gpus { terms.gpus } else { 0.0 };
+        let fewest = if self.request.fewest_gpus { gpus } else { 0.0 };
         let entry = Entry {
             key: [fewest, of.objective.value(time_s, energy_j)],
             time_s,
@@ -279,8 +279,8 @@ impl<'a> Worker<'a> {
     }
 
     /// Estimates a configuration that fits in memory, and keeps it where it is a plan.
-    fn estimate(&mut self, template: &Template<'_>, terms: &Terms, candidate: Candidate) {
-        let weighed = match self.weigh(template, terms, candidate) {
+    fn estimate(&mut self, template: &Template<'_>, job: &UnderLimits<'_>, candidate: Candidate) {
+        let weighed = match self.weigh(template, job, candidate) {
             Ok(weighed) => weighed,
             Err(reason) => return self.found.left_out.add(reason, 1, &candidate),
         };

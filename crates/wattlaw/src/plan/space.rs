@@ -91,8 +91,10 @@ pub(super) struct Candidate {
 
 impl Candidate {
     /// The same under another of the template's power limits; it has the first one.
-    pub(super) fn with_limit(self, at: u16) -> Self {
-        Self { ordinal: self.ordinal + u64::from(at), power_limit: at, ..self }
+    pub(super) fn with_limit(self, at: usize) -> Self {
+        // there are at most a thousand
+        let power_limit = u16::try_from(at).unwrap_or(u16::MAX);
+        Self { ordinal: self.ordinal + at as u64, power_limit, ..self }
     }
 
     /// Whether an interleaved pipeline has whole rounds of micro-batches.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
-use super::scope::{EnergyByScope, GpuEnergy, LogNormal};
+use super::scope::{EnergyByScope, GpuEnergy, LogNormal, ScopedEnergy};
 use super::{Factor, Interval, Warning, WarningKind, factors};
 use crate::base::error::{Error, Result};
 use crate::base::scope::Scope;
@@ -44,7 +44,9 @@ pub enum Breakdown {
 /// A quantity at the scopes that a law knows.
 pub(super) enum ByScope {
     /// At every scope, from the accelerators' and the host's.
-    Any(EnergyByScope),
+    Any(ScopedEnergy),
+    /// At every scope, by assumptions.
+    Assumed(EnergyByScope),
     /// At the scope of the runs alone.
     One(Scope, Option<Interval>),
 }
@@ -57,6 +59,7 @@ impl ByScope {
     pub(super) fn at(&self, scope: Scope) -> Result<Option<Interval>> {
         match self {
             Self::Any(all) => all.at(scope).map(Some),
+            Self::Assumed(all) => all.at(scope).map(Some),
             Self::One(own, value) if *own == scope => Ok(*value),
             Self::One(own, _) => Err(Error::invalid(
                 "scope",
@@ -86,7 +89,6 @@ pub(super) struct LawEstimate {
     pub breakdown: Breakdown,
     pub power_limit: Option<PowerLimit>,
     pub warnings: Vec<Warning>,
-    pub support: Support,
 }
 
 /// The laws of the chips, software and networks that a calibration was asked for, each made once.
@@ -144,6 +146,18 @@ impl<'a> Answers<'a> {
             }
         }
     }
+
+    /// What supports the estimate of a job.
+    pub(super) fn support(&mut self, job: &Job, cost: &Cost) -> Support {
+        match &self.calibration.law {
+            Laws::Scaling(_) => Support { nearness: 0.0, unseen: Vec::new() },
+            Laws::Roofline(law) => {
+                let answer = of_groups(&mut self.by_groups, law, job);
+                let nearness = answer.nearness(&Terms::from_cost(job, cost));
+                Support { nearness, unseen: answer.unseen.clone() }
+            }
+        }
+    }
 }
 
 /// The law of a job's groups, made where the map has none.
@@ -193,7 +207,6 @@ fn scaling(
         breakdown: Breakdown::Factors(factors::energy_factors(laws, &features)),
         power_limit: None,
         warnings,
-        support: Support { nearness: 0.0, unseen: Vec::new() },
     })
 }
 
@@ -207,8 +220,8 @@ fn roofline(
     level: f64,
 ) -> Result<LawEstimate> {
     let terms = Terms::from_cost(job, cost);
-    let LocalEstimate { mut estimate, discrepancy, nearness } =
-        answer.estimate(&terms, Scope::Gpu, workspace);
+    let found = answer.estimate(&terms, Scope::Gpu, workspace);
+    let LocalEstimate { mut estimate, discrepancy, .. } = found;
     for variable in outside {
         for beyond in DISTANCES.into_iter().filter(|beyond| variable.factor > *beyond) {
             let nearer = Terms::for_job(&near_the_edge(job, variable, beyond));
@@ -220,7 +233,7 @@ fn roofline(
     let [time, power] = distance_variances(outside);
     estimate.variance_time += time;
     estimate.variance_power += power;
-    let Parts { time, energy, limit } = answer.parts(&terms);
+    let Parts { time, energy, limit } = found.parts(&terms);
     if !limit.met {
         return Err(unmet(job, calibration, &limit));
     }
@@ -247,9 +260,9 @@ fn roofline(
     };
     let half = Reference::Normal.half_width(level)?;
     Ok(LawEstimate {
-        energy: ByScope::Any(of_gpus.by_scope(&job.system, level)?),
+        energy: ByScope::Any(ScopedEnergy::new(of_gpus, &job.system, level)?),
         duration_s: Some(Interval::from_log(estimate.log_time, half * time_sd)),
-        mean_power: ByScope::Any(of_a_second.by_scope(&job.system, level)?),
+        mean_power: ByScope::Any(ScopedEnergy::new(of_a_second, &job.system, level)?),
         efficiency: None,
         breakdown: Breakdown::Parts {
             time,
@@ -258,7 +271,6 @@ fn roofline(
         },
         power_limit: Some(limit),
         warnings: Vec::new(),
-        support: Support { nearness, unseen: answer.unseen.clone() },
     })
 }
 

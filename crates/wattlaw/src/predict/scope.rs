@@ -130,27 +130,14 @@ impl GpuEnergy {
     /// # Errors
     /// [`Error::Invalid`] when the level is not between 0 and 1, or a correlation not between −1 and 1.
     pub fn by_scope(&self, system: &System, level: f64) -> Result<EnergyByScope> {
-        if let Some(correlation) = self.correlation
-            && !(-1.0..=1.0).contains(&correlation)
-        {
-            return Err(Error::invalid("correlation", correlation, "it must lie between -1 and 1"));
-        }
-        let quantile = Reference::Normal.half_width(level)?;
-        let interval = |of: LogNormal| Interval::from_log(of.log, scaled(of.log_sd, quantile));
-        let host = system.node_host_power();
-        let nodes = system.nodes() as f64;
-        let devices = LogNormal::from(host).times(DEVICES_SHARE.into());
-        let node_dc = self.with_power(LogNormal::from(host), nodes);
-        let node_ac = node_dc.over(SUPPLY_EFFICIENCY.into());
-        let facility =
-            system.pue.map(|pue| node_ac.times(LogNormal { log: pue.ln(), log_sd: PUE_LOG_SD }));
+        let of = ScopedEnergy::new(*self, system, level)?;
         Ok(EnergyByScope {
-            gpu: interval(self.energy),
-            devices: interval(self.with_power(devices, nodes)),
-            codecarbon: interval(self.with_power(CODECARBON_W.into(), nodes)),
-            node_dc: interval(node_dc),
-            node_ac: interval(node_ac),
-            facility: facility.map(interval),
+            gpu: of.at(Scope::Gpu)?,
+            devices: of.at(Scope::Devices)?,
+            codecarbon: of.at(Scope::Codecarbon)?,
+            node_dc: of.at(Scope::NodeDc)?,
+            node_ac: of.at(Scope::NodeAc)?,
+            facility: system.pue.map(|_| of.at(Scope::Facility)).transpose()?,
         })
     }
 
@@ -171,6 +158,61 @@ impl GpuEnergy {
             + share.powi(2) * (duration.log_sd.powi(2) + power.log_sd.powi(2))
             + 2.0 * share * (1.0 - share) * covariance;
         LogNormal { log, log_sd: variance.sqrt() }
+    }
+}
+
+/// Energy at any scope, which is computed when it is asked for: most answers state one scope.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ScopedEnergy {
+    of: GpuEnergy,
+    /// Power of a node besides its accelerators.
+    host: LogNormal,
+    nodes: f64,
+    pue: Option<f64>,
+    /// Half-width of an interval in standard deviations.
+    quantile: f64,
+}
+
+impl ScopedEnergy {
+    /// The energies of [`GpuEnergy::by_scope`].
+    ///
+    /// # Errors
+    /// Those of [`GpuEnergy::by_scope`].
+    pub(super) fn new(of: GpuEnergy, system: &System, level: f64) -> Result<Self> {
+        if let Some(correlation) = of.correlation
+            && !(-1.0..=1.0).contains(&correlation)
+        {
+            return Err(Error::invalid("correlation", correlation, "it must lie between -1 and 1"));
+        }
+        Ok(Self {
+            of,
+            host: system.node_host_power().into(),
+            nodes: system.nodes() as f64,
+            pue: system.pue,
+            quantile: Reference::Normal.half_width(level)?,
+        })
+    }
+
+    /// The energy at a scope, in joules.
+    ///
+    /// # Errors
+    /// As [`EnergyByScope::at`].
+    pub(super) fn at(&self, scope: Scope) -> Result<Interval> {
+        let node_dc = || self.of.with_power(self.host, self.nodes);
+        let node_ac = || node_dc().over(SUPPLY_EFFICIENCY.into());
+        let found = match scope {
+            Scope::Gpu => self.of.energy,
+            Scope::Devices => self.of.with_power(self.host.times(DEVICES_SHARE.into()), self.nodes),
+            Scope::Codecarbon => self.of.with_power(CODECARBON_W.into(), self.nodes),
+            Scope::NodeDc => node_dc(),
+            Scope::NodeAc => node_ac(),
+            Scope::Facility => {
+                let pue = self.pue.ok_or_else(no_pue)?;
+                node_ac().times(LogNormal { log: pue.ln(), log_sd: PUE_LOG_SD })
+            }
+            Scope::Unstated => return Err(unstated(scope)),
+        };
+        Ok(Interval::from_log(found.log, scaled(found.log_sd, self.quantile)))
     }
 }
 

@@ -10,6 +10,7 @@
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
+use super::decay::decay;
 use super::minimise::bfgs;
 use crate::base::error::{Error, Result};
 
@@ -140,15 +141,16 @@ fn largest(values: &[f64]) -> Option<(usize, f64)> {
 }
 
 /// (1 + √5 r + 5 r²/3) exp(−√5 r), of the squared distance r².
+#[inline]
 fn correlation(r2: f64) -> f64 {
     let z = (5.0 * r2).sqrt();
-    (1.0 + z + z * z / 3.0) * (-z).exp()
+    (1.0 + z + z * z / 3.0) * decay(z)
 }
 
 /// −2 ∂c/∂(r²) = 5/3 (1 + √5 r) exp(−√5 r), so that ∂c/∂ ln lᵢ is this times the squared distance in input i.
 fn correlation_slope(r2: f64) -> f64 {
     let z = (5.0 * r2).sqrt();
-    5.0 / 3.0 * (1.0 + z) * (-z).exp()
+    5.0 / 3.0 * (1.0 + z) * decay(z)
 }
 
 /// A function learned from rows of inputs with one response each.
@@ -166,10 +168,21 @@ pub struct Gp {
     factor: DMatrix<f64>,
     /// R.
     root: DMatrix<f64>,
-    /// L⁻ᵀ weights.
-    mean_weights: DVector<f64>,
-    /// The points over the length scales, input by input.
-    scaled: Vec<f64>,
+    /// L⁻ᵀ weights times amplitude², with zeros up to whole [`LANES`].
+    mean_weights: Vec<[f64; LANES]>,
+    /// The points over the length scales, input by input, with zeros up to whole [`LANES`].
+    scaled: Vec<[f64; LANES]>,
+}
+
+/// Points that are added up side by side, as vector registers do.
+const LANES: usize = 8;
+
+/// Squared distances of a place from the points of a process, in its first inputs.
+#[derive(Debug, Clone, Default)]
+pub struct Distances {
+    squares: Vec<[f64; LANES]>,
+    /// Inputs that are in them.
+    inputs: usize,
 }
 
 impl Gp {
@@ -209,9 +222,13 @@ impl Gp {
         root: DMatrix<f64>,
     ) -> Result<Self> {
         let mean_weights = factor.tr_solve_lower_triangular(&weights).ok_or_else(singular)?;
+        let variance = kernel.amplitude.powi(2);
+        let mean_weights = in_lanes(mean_weights.iter().map(|weight| variance * weight));
         let scales = kernel.length_scales.iter().enumerate();
-        let scaled = scales.flat_map(|(j, l)| points.iter().map(move |point| point[j] / l));
-        Ok(Self { scaled: scaled.collect(), kernel, points, weights, factor, root, mean_weights })
+        let scaled = scales
+            .flat_map(|(j, l)| in_lanes(points.iter().map(move |point| point[j] / l)))
+            .collect();
+        Ok(Self { scaled, kernel, points, weights, factor, root, mean_weights })
     }
 
     /// Chooses the hyperparameters of maximum posterior on at most `most_rows` evenly spaced rows, and conditions the
@@ -250,36 +267,73 @@ impl Gp {
 
     /// Mean and variance of the function at `x`, the noise of a new observation not included.
     pub fn predict(&self, x: &[f64]) -> (f64, f64) {
-        let mut v = self.covariances(x);
-        let mean = v.dot(&self.mean_weights);
+        let distances = self.distances(x);
         let mut variance = self.kernel.amplitude.powi(2);
+        let squares = distances.squares.as_flattened();
+        let covariances = squares.iter().map(|square| variance * correlation(*square));
+        let mut v = DVector::from_iterator(self.points.len(), covariances.take(self.points.len()));
         // the diagonal of a conditioned or checked factor has no zero
         self.factor.solve_lower_triangular_mut(&mut v);
         variance -= v.norm_squared();
         self.root.solve_lower_triangular_mut(&mut v);
-        (mean, (variance + v.norm_squared()).max(0.0))
+        (self.mean_from(&distances, &[]), (variance + v.norm_squared()).max(0.0))
     }
 
     /// Mean of the function at `x`, for less than [`predict`](Self::predict).
     pub fn mean(&self, x: &[f64]) -> f64 {
-        self.covariances(x).dot(&self.mean_weights)
+        self.mean_from(&self.distances(x), &[])
     }
 
-    /// k(points, x).
-    fn covariances(&self, x: &[f64]) -> DVector<f64> {
-        let n = self.points.len();
-        let mut squares = DVector::zeros(n);
-        let of_inputs = self.scaled.chunks_exact(n);
-        for ((of_points, x), l) in of_inputs.zip(x).zip(&self.kernel.length_scales) {
-            let x = x / l;
-            for (square, point) in squares.iter_mut().zip(of_points) {
-                *square += (point - x) * (point - x);
+    /// The distances of places that have these first inputs; [`mean_from`](Self::mean_from) adds those of the others.
+    pub fn distances(&self, first: &[f64]) -> Distances {
+        let mut squares = vec![[0.0; LANES]; self.mean_weights.len()];
+        for (j, x) in first.iter().enumerate() {
+            for (block, squares) in squares.iter_mut().enumerate() {
+                self.add_squares(squares, block, j, *x);
             }
         }
-        let variance = self.kernel.amplitude.powi(2);
-        squares.apply(|square| *square = variance * correlation(*square));
-        squares
+        Distances { squares, inputs: first.len() }
     }
+
+    /// Mean of the function where the other inputs are these.
+    pub fn mean_from(&self, first: &Distances, others: &[f64]) -> f64 {
+        let mut sums = [0.0; LANES];
+        for (block, (weights, squares)) in self.mean_weights.iter().zip(&first.squares).enumerate()
+        {
+            let mut squares = *squares;
+            for (j, x) in (first.inputs..).zip(others) {
+                self.add_squares(&mut squares, block, j, *x);
+            }
+            for ((sum, weight), square) in sums.iter_mut().zip(weights).zip(squares) {
+                *sum += weight * correlation(square);
+            }
+        }
+        sums.iter().sum()
+    }
+
+    /// Adds the squared distances from a block of points in input `j`.
+    #[inline]
+    fn add_squares(&self, squares: &mut [f64; LANES], block: usize, j: usize, x: f64) {
+        let x = x / self.kernel.length_scales[j];
+        let points = &self.scaled[j * self.mean_weights.len() + block];
+        for (square, point) in squares.iter_mut().zip(points) {
+            *square += (point - x) * (point - x);
+        }
+    }
+}
+
+/// Numbers in blocks, with zeros up to a whole one.
+fn in_lanes(numbers: impl Iterator<Item = f64>) -> Vec<[f64; LANES]> {
+    let mut blocks = Vec::new();
+    for (at, number) in numbers.enumerate() {
+        if at % LANES == 0 {
+            blocks.push([0.0; LANES]);
+        }
+        if let Some(block) = blocks.last_mut() {
+            block[at % LANES] = number;
+        }
+    }
+    blocks
 }
 
 /// L of the points' covariance L Lᵀ.

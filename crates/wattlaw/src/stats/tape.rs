@@ -136,8 +136,11 @@ impl Tape {
             let adjoint = adjoints[at];
             let Operation { operands, partials } = operations[at];
             for (operand, partial) in operands.into_iter().zip(partials) {
-                let sum = &mut adjoints[operand as usize];
-                *sum = [sum[0] + adjoint[0] * partial, sum[1] + adjoint[1] * partial];
+                // nothing is asked of a constant
+                if operand != CONSTANT {
+                    let sum = &mut adjoints[operand as usize];
+                    *sum = [sum[0] + adjoint[0] * partial, sum[1] + adjoint[1] * partial];
+                }
             }
         }
         &adjoints[1..=variables]

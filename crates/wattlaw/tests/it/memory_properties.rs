@@ -112,7 +112,7 @@ fn shapes() -> impl Strategy<Value = (Shape, Recipe)> {
         prop::sample::select(vec!["ddp", "zero1", "zero2", "fsdp"]),
         prop::sample::select(vec![1, 2, 4, 8_u64]),
         prop::sample::select(vec![1, 2, 4, 8_u64]),
-        prop::sample::select(vec![1, 2, 4_u64]),
+        prop::sample::select(vec![1, 2, 4, 8_u64]),
         any::<bool>(),
         prop::sample::select(Framework::ALL.map(Recipe::of).to_vec()),
     );
@@ -161,6 +161,17 @@ proptest! {
         prop_assert!(memory.largest_part().1.value() >= sum / 10.0);
         prop_assert_eq!(memory.fits, memory.needed <= memory.capacity);
         prop_assert!(!memory.fits || memory.peak() <= memory.capacity);
+    }
+
+    /// Stages with equal layers are looked at once.
+    #[test]
+    fn a_job_takes_what_its_fullest_stage_takes((shape, recipe) in shapes()) {
+        let job = shape.job();
+        let memory = Memory::with_recipe(&job, &recipe);
+        prop_assert_eq!(memory, Memory::for_stage(&job, memory.stage, &recipe));
+        for stage in 0..job.parallelism.pp {
+            prop_assert!(at_most(Memory::for_stage(&job, stage, &recipe).total, memory.total));
+        }
     }
 
     #[test]

@@ -11,9 +11,9 @@ use wattlaw::base::scope::{Covers, Scope};
 use wattlaw::base::units::Watts;
 use wattlaw::calibration::{Calibration, embedded};
 use wattlaw::job::{Job, JobSpec};
-use wattlaw::law::roofline::Parts;
 use wattlaw::law::roofline::clock::MIN_CLOCK_SHARE;
 use wattlaw::law::roofline::terms::Terms;
+use wattlaw::law::roofline::{Parts, UnderLimits};
 use wattlaw::predict::{WarningKind, predict};
 
 static CALIBRATIONS: LazyLock<Vec<Calibration>> = LazyLock::new(|| embedded().unwrap());
@@ -32,6 +32,25 @@ fn power_w(parts: &Parts, x: &Terms) -> f64 {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// What a search shares among the limits of a job changes no answer.
+    #[test]
+    fn a_job_under_several_limits_is_what_it_is_under_each(job in placed(), shares in [0.1..1.3_f64, 0.3..1.0, 1.0..1.1]) {
+        let Some(job) = job else { return Ok(()) };
+        let (answer, x) = (answer(&job), Terms::for_job(&job));
+        let limits = UnderLimits::new(answer, &x);
+        for limit_w in shares.map(|share| share * x.tdp) {
+            let mut limited = job.clone();
+            limited.system.power_limit = Watts::new(limit_w);
+            let alone = Terms::for_job(&limited);
+            let met = answer.parts(&alone).limit.met;
+            let found = limits.estimate(limit_w);
+            prop_assert_eq!(found.is_some(), met);
+            for (found, log) in found.into_iter().flatten().zip(answer.logs(&alone, Scope::Gpu)) {
+                prop_assert!((found / log.exp() - 1.0).abs() < 1e-12, "{found} {log} {job:?}");
+            }
+        }
+    }
 
     #[test]
     fn a_limit_is_met_stretches_time_and_never_binds_above_the_draw(

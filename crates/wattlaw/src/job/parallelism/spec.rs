@@ -487,5 +487,8 @@ mod tests {
         assert_eq!(cut(2), (vec![10, 6], 1));
         assert_eq!(cut(4), (vec![5, 5, 5, 1], 3));
         assert_eq!(cut(8), (vec![3, 2, 3, 2, 3, 2, 1, 0], 6));
+        // more stages than blocks: a stage begins with each of the first layers
+        let ends: Vec<u64> = [vec![1; 16], vec![0; 4]].concat();
+        assert_eq!(cut(20), (ends, 16));
     }
 }

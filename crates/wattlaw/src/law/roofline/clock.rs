@@ -17,7 +17,6 @@ use serde::Serialize;
 use super::parameter::Parameters;
 use super::power::Power;
 use super::smooth::smooth_minimum;
-use super::terms::Terms;
 use crate::stats::tape::Real;
 
 /// Share of the full clock below which the voltage is constant. Source: Perseus' table (Chung et al. 2024): below
@@ -72,16 +71,29 @@ pub(super) struct Clock<R> {
     pub lowest: f64,
 }
 
+impl<R: Real> Clock<R> {
+    /// The numbers alone.
+    pub(super) fn values(&self) -> Clock<f64> {
+        Clock {
+            free: self.free,
+            draw: self.draw.value(),
+            share: self.share.value(),
+            voltage: self.voltage.value(),
+            stretch: self.stretch.value(),
+            lowest: self.lowest,
+        }
+    }
+}
+
 impl<R: Real> Parameters<R> {
-    /// The clock under the power limit; `on_device` is the share of a step's time that scales with it.
-    pub(super) fn clock(&self, x: &Terms, power: &Power<R>, on_device: R, step: R) -> Clock<R> {
+    /// The clock under a power limit in watts; `on_device` is the share of a step's time that scales with it.
+    pub(super) fn clock(&self, limit_w: f64, power: &Power<R>, on_device: R, step: R) -> Clock<R> {
         let work = power.work();
         let remains = power.idle_kept;
         let (moves, bound) = (power.idle_saved + power.busy, on_device * CLOCK_BOUND);
         let per_second = work / step;
         let free = remains + moves + per_second;
-        let cap = x.power_limit * (1.0 - LIMIT_PEAKS);
-        let draw = smooth_minimum(free, cap);
+        let draw = smooth_minimum(free, limit_w * (1.0 - LIMIT_PEAKS));
         // the share is found on plain numbers; one Newton step on the tape then carries its derivatives
         let plain = Drawn {
             remains: remains.value(),
@@ -89,18 +101,25 @@ impl<R: Real> Parameters<R> {
             work: per_second.value(),
             bound: bound.value(),
             slope: self.voltage_slope.value(),
-            full: 1.0 + self.voltage_slope.value() * above_floor(1.0).0,
+            by_full: 1.0 / (1.0 + self.voltage_slope.value() * AT_FULL_CLOCK.above),
         };
-        let lowest = plain.at(MIN_CLOCK_SHARE).0;
-        let found =
-            if lowest >= draw.value() { MIN_CLOCK_SHARE } else { plain.share_at(draw.value()) };
-        let (_, rate) = plain.at(found);
-        let (voltage, by_slope) = plain.voltage(found);
+        let lowest = plain.at(&AT_LOWEST_CLOCK).0;
+        let found = if lowest >= draw.value() {
+            AT_LOWEST_CLOCK
+        } else {
+            Ramp::at(plain.share_at(draw.value()))
+        };
+        let (_, rate) = plain.at(&found);
+        let (voltage, by_slope) = plain.voltage(&found);
         let voltage = self.voltage_slope.function(voltage, by_slope);
-        let stretched = bound * (1.0 / found - 1.0) + 1.0;
-        let drawn = remains + voltage.squared() * (per_second / stretched).plus(found, moves);
-        let at_the_end = found <= MIN_CLOCK_SHARE;
-        let share = if at_the_end { self.constant(found) } else { (draw - drawn) / rate + found };
+        let stretched = bound * (1.0 / found.share - 1.0) + 1.0;
+        let drawn = remains + voltage.squared() * (per_second / stretched).plus(found.share, moves);
+        let at_the_end = found.share <= MIN_CLOCK_SHARE;
+        let share = if at_the_end {
+            self.constant(found.share)
+        } else {
+            (draw - drawn) / rate + found.share
+        };
         let stretch = bound * (self.constant(1.0) / share - 1.0) + 1.0;
         Clock {
             free: free.value(),
@@ -113,12 +132,32 @@ impl<R: Real> Parameters<R> {
     }
 }
 
-/// Relative voltage above its floor per slope, a smooth ramp, and its derivative.
-fn above_floor(share: f64) -> (f64, f64) {
-    let z = (share - VOLTAGE_FLOOR) / VOLTAGE_WIDTH;
-    let decay = (-z.abs()).exp();
-    let rise = if z > 0.0 { 1.0 } else { decay } / (1.0 + decay);
-    (VOLTAGE_WIDTH * (z.max(0.0) + decay.ln_1p()), rise)
+/// A smooth ramp of the voltage above its floor.
+struct Ramp {
+    /// Share of the full clock.
+    share: f64,
+    /// Relative voltage above the floor per slope.
+    above: f64,
+    /// Its derivative in the share.
+    rise: f64,
+}
+
+/// The ramp at the two ends of the clock, where every limit looks.
+const AT_FULL_CLOCK: Ramp =
+    Ramp { share: 1.0, above: 0.19504506930479257, rise: 0.998498817743263 };
+const AT_LOWEST_CLOCK: Ramp =
+    Ramp { share: MIN_CLOCK_SHARE, above: 9.886101531972596e-12, rise: 3.2953671767812274e-10 };
+
+impl Ramp {
+    fn at(share: f64) -> Self {
+        let z = (share - VOLTAGE_FLOOR) / VOLTAGE_WIDTH;
+        let decay = (-z.abs()).exp();
+        Self {
+            share,
+            above: VOLTAGE_WIDTH * (z.max(0.0) + decay.ln_1p()),
+            rise: if z > 0.0 { 1.0 } else { decay } / (1.0 + decay),
+        }
+    }
 }
 
 /// Power as a function of the clock's share, on plain numbers.
@@ -128,51 +167,65 @@ struct Drawn {
     work: f64,
     bound: f64,
     slope: f64,
-    full: f64,
+    /// 1 over the relative voltage at the full clock.
+    by_full: f64,
 }
 
 impl Drawn {
     /// Power and its derivative at a share of the full clock.
-    fn at(&self, share: f64) -> (f64, f64) {
-        let (above, rise) = above_floor(share);
-        let v = (1.0 + self.slope * above) / self.full;
-        let dv = self.slope * rise / self.full;
-        let stretch = 1.0 + self.bound * (1.0 / share - 1.0);
-        let slower = -self.bound / (share * share);
-        let power = self.remains + v * v * (self.moves * share + self.work / stretch);
-        let slope = 2.0 * v * dv * (self.moves * share + self.work / stretch)
-            + v * v * (self.moves - self.work * slower / (stretch * stretch));
-        (power, slope)
+    fn at(&self, ramp: &Ramp) -> (f64, f64) {
+        let Ramp { share, above, rise } = *ramp;
+        let v = (1.0 + self.slope * above) * self.by_full;
+        let dv = self.slope * rise * self.by_full;
+        // two divisions, since a search is here several times for each limit
+        let by_share = 1.0 / share;
+        let by_stretch = 1.0 / (1.0 + self.bound * (by_share - 1.0));
+        let work = self.work * by_stretch;
+        let drawn = self.moves * share + work;
+        let steeper = work * by_stretch * self.bound * by_share * by_share;
+        (self.remains + v * v * drawn, 2.0 * v * dv * drawn + v * v * (self.moves + steeper))
     }
 
     /// Voltage over that at the full clock, and its derivative in the slope of the voltage.
-    fn voltage(&self, share: f64) -> (f64, f64) {
-        let above = above_floor(share).0;
-        let difference = above - above_floor(1.0).0;
-        ((1.0 + self.slope * above) / self.full, difference / self.full.powi(2))
+    fn voltage(&self, ramp: &Ramp) -> (f64, f64) {
+        let difference = ramp.above - AT_FULL_CLOCK.above;
+        ((1.0 + self.slope * ramp.above) * self.by_full, difference * self.by_full.powi(2))
     }
 
     /// The share at which `draw` is drawn, which is more than at the lowest clock: Newton's method within a bracket. Power
     /// increases with the share.
     fn share_at(&self, draw: f64) -> f64 {
         let (mut low, mut high) = (MIN_CLOCK_SHARE, 1.0);
-        let mut share: f64 = 1.0;
+        let mut ramp = AT_FULL_CLOCK;
         for _ in 0..60 {
-            let (power, slope) = self.at(share);
+            let (power, slope) = self.at(&ramp);
             if power > draw {
-                high = share;
+                high = ramp.share;
             } else {
-                low = share;
+                low = ramp.share;
             }
-            let newton = share - (power - draw) / slope;
+            let newton = ramp.share - (power - draw) / slope;
             let next = if newton > low && newton < high { newton } else { 0.5 * (low + high) };
-            let moved = (next - share).abs();
-            share = next;
             // the error after a step of Newton's is of the order of the step's square
-            if moved < 1e-8 {
-                break;
+            if (next - ramp.share).abs() < 1e-8 {
+                return next;
             }
+            ramp = Ramp::at(next);
         }
-        share
+        ramp.share
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ends_of_the_clock_are_on_the_ramp() {
+        for end in [AT_FULL_CLOCK, AT_LOWEST_CLOCK] {
+            let found = Ramp::at(end.share);
+            approx::assert_relative_eq!(found.above, end.above, max_relative = 1e-15);
+            approx::assert_relative_eq!(found.rise, end.rise, max_relative = 1e-15);
+        }
     }
 }

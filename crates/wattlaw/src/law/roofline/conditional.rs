@@ -4,7 +4,7 @@ use nalgebra::{DVector, SMatrix, SVector};
 
 use super::groups::Groups;
 use super::parameter::{COUNT, PARAMETERS, Parameters};
-use super::physics;
+use super::physics::{self, AtFullClock};
 use super::terms::Terms;
 use crate::base::scope::Scope;
 use crate::stats::tape::{Real as _, Recorded, Tape};
@@ -66,6 +66,8 @@ pub(super) struct Point {
 
 /// ln time and ln power with their gradients in the parameters' logarithms and logits.
 pub(super) struct Gradients {
+    /// The physics that they are of.
+    pub physics: physics::Estimate<f64>,
     pub values: [f64; 2],
     /// Of both, parameter by parameter.
     pub slopes: [[f64; 2]; COUNT],
@@ -99,7 +101,7 @@ impl Workspace {
         {
             *slopes = [adjoints[0] * by_log * inverse[0], adjoints[1] * by_log * inverse[1]];
         }
-        Gradients { values: values.map(f64::ln), slopes }
+        Gradients { physics: estimate.values(), values: values.map(f64::ln), slopes }
     }
 }
 
@@ -127,15 +129,27 @@ pub(super) fn logs(parameters: &Point, terms: &Terms, scope: Scope) -> [f64; 2] 
 impl Conditional {
     /// ln time and ln power in `scope`, with variances.
     pub fn estimate(&self, terms: &Terms, scope: Scope, workspace: &mut Workspace) -> Estimate {
-        let Gradients { values, slopes } = workspace.gradients(&self.parameters, terms, scope);
+        self.estimate_with_physics(terms, scope, workspace).0
+    }
+
+    /// The same, with the physics that it follows from.
+    pub(super) fn estimate_with_physics(
+        &self,
+        terms: &Terms,
+        scope: Scope,
+        workspace: &mut Workspace,
+    ) -> (Estimate, physics::Estimate<f64>) {
+        let Gradients { physics, values, slopes } =
+            workspace.gradients(&self.parameters, terms, scope);
         let [time, power, both] = self.variances(&slopes);
-        Estimate {
+        let estimate = Estimate {
             log_time: values[0],
             log_power: values[1],
             variance_time: time.max(0.0) + self.missed[0],
             variance_power: power.max(0.0) + self.missed[1],
             covariance: both,
-        }
+        };
+        (estimate, physics)
     }
 
     /// Variances of two sums of the parameters' logarithms and logits with these slopes, and their covariance.
@@ -184,7 +198,23 @@ impl Conditional {
         Sensitivity { parameters: self.parameters.clone(), transposed_root }
     }
 
-    /// Parts of time and energy.
+    /// A job without a power limit.
+    pub(super) fn at_full_clock(&self, terms: &Terms) -> AtFullClock<f64> {
+        Parameters::from(self.parameters.values).at_full_clock(terms)
+    }
+
+    /// Time and power under a limit in watts.
+    pub(super) fn under_limit(
+        &self,
+        terms: &Terms,
+        full: &AtFullClock<f64>,
+        limit_w: f64,
+        scope: Scope,
+    ) -> physics::Estimate<f64> {
+        Parameters::from(self.parameters.values).under_limit(terms, full, limit_w, scope)
+    }
+
+    /// Time and power with their parts.
     pub(super) fn physics(&self, terms: &Terms, scope: Scope) -> physics::Estimate<f64> {
         Parameters::from(self.parameters.values).estimate(terms, scope)
     }

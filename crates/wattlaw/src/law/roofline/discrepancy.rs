@@ -9,7 +9,7 @@ use crate::base::error::{Error, Result};
 use crate::job::Job;
 use crate::job::task::Task;
 use crate::job::workload::Checkpointing;
-use crate::stats::gp::{Gp, KernelPrior, LogPrior};
+use crate::stats::gp::{Distances, Gp, KernelPrior, LogPrior};
 
 /// The inputs of the discrepancy: natural logarithms of counts and ratios, and two flags.
 pub const INPUTS: [&str; 14] = [
@@ -29,7 +29,7 @@ pub const INPUTS: [&str; 14] = [
     "log_power_limit",
 ];
 
-/// The position of `log_power_limit`.
+/// The position of `log_power_limit`, after all others.
 pub(super) const POWER_LIMIT_INPUT: usize = INPUTS.len() - 1;
 
 /// The inputs of a job.
@@ -128,6 +128,18 @@ impl Discrepancy {
     /// Mean of the residual of a job.
     pub(super) fn mean(&self, inputs: &[f64; INPUTS.len()]) -> f64 {
         self.gp.mean(&place(inputs, &self.centre, &self.scale))
+    }
+
+    /// What the means of a job under different power limits share.
+    pub(super) fn distances(&self, inputs: &[f64; INPUTS.len()]) -> Distances {
+        let place = place(inputs, &self.centre, &self.scale);
+        self.gp.distances(&place[..POWER_LIMIT_INPUT])
+    }
+
+    /// Mean of the residual of a job with the logarithm of its power limit over the TDP.
+    pub(super) fn mean_under(&self, shared: &Distances, log_limit: f64) -> f64 {
+        let limit = (log_limit - self.centre[POWER_LIMIT_INPUT]) / self.scale[POWER_LIMIT_INPUT];
+        self.gp.mean_from(shared, &[limit])
     }
 
     /// The residual of a job.

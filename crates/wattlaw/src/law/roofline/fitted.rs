@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::conditional::{Conditional, Estimate, Sensitivity, Workspace, logs};
-use super::discrepancy::{Discrepancy, INPUTS};
+use super::discrepancy::{Discrepancy, INPUTS, Learned};
 use super::fit::Fit;
 use super::groups::{Groups, Level};
 use super::observation::Observation;
@@ -50,15 +50,14 @@ pub struct Answer<'a> {
     pub unseen: Vec<Level>,
 }
 
-/// An estimate, and how near the runs are.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// An estimate with what the runs nearby say.
+#[derive(Debug, Clone, Copy)]
 pub struct LocalEstimate {
+    physics: physics::Estimate<f64>,
     /// ln time and ln power with variances.
     pub estimate: Estimate,
     /// Factors of the discrepancy on time and power; 1 without one.
     pub discrepancy: [f64; 2],
-    /// 1 among runs of the job's chip and program, 0 far from them.
-    pub nearness: f64,
 }
 
 impl RooflineFit {
@@ -192,6 +191,13 @@ impl Cell {
     }
 }
 
+impl LocalEstimate {
+    /// Parts of time and of the accelerators' energy by the physics, of an estimate of [`Scope::Gpu`] with these terms.
+    pub fn parts(&self, terms: &Terms) -> Parts {
+        Parts::new(terms, &self.physics)
+    }
+}
+
 impl Answer<'_> {
     /// The estimate of a job in `scope`.
     pub fn estimate(
@@ -200,41 +206,40 @@ impl Answer<'_> {
         scope: Scope,
         workspace: &mut Workspace,
     ) -> LocalEstimate {
-        let mut estimate = self.conditional.estimate(terms, scope, workspace);
+        let (mut estimate, physics) =
+            self.conditional.estimate_with_physics(terms, scope, workspace);
         let mut discrepancy = [1.0; 2];
-        let mut nearness: f64 = 0.0;
         let Some(cell) = self.cell else {
-            return LocalEstimate { estimate, discrepancy, nearness };
+            return LocalEstimate { physics, estimate, discrepancy };
         };
         // a new source misses what it misses however near its configuration is to the runs of another
         let known = !cell.source.is_empty() && cell.source == self.conditional.groups.source;
         let mut left = [1.0; 2];
         for (k, of) in [&cell.time, &cell.power].into_iter().enumerate() {
             let Some(of) = of else { continue };
-            // nearness is that of time, and a new source has the variance that it has
-            if k == 1 && !known {
-                let mean = of.mean(&terms.inputs);
-                discrepancy[k] = mean.exp();
-                estimate.log_power += mean;
-                continue;
-            }
-            let learned = of.predict(&terms.inputs);
-            discrepancy[k] = learned.mean.exp();
-            if k == 0 {
-                nearness = learned.nearness;
-                estimate.log_time += learned.mean;
-            } else {
-                estimate.log_power += learned.mean;
-            }
-            if known {
-                let variance =
+            let mean = if known {
+                let Learned { mean, variance, nearness } = of.predict(&terms.inputs);
+                let of_physics =
                     if k == 0 { &mut estimate.variance_time } else { &mut estimate.variance_power };
-                left[k] = 1.0 - learned.nearness;
-                *variance = left[k] * *variance + learned.nearness * learned.variance;
-            }
+                left[k] = 1.0 - nearness;
+                *of_physics = left[k] * *of_physics + nearness * variance;
+                mean
+            } else {
+                // a new source has the variance that it has
+                of.mean(&terms.inputs)
+            };
+            discrepancy[k] = mean.exp();
+            let log = if k == 0 { &mut estimate.log_time } else { &mut estimate.log_power };
+            *log += mean;
         }
         estimate.covariance *= (left[0] * left[1]).sqrt();
-        LocalEstimate { estimate, discrepancy, nearness }
+        LocalEstimate { physics, estimate, discrepancy }
+    }
+
+    /// How near a job is to the runs of its chip and program whose time is learned from: 1 among them, 0 far from them.
+    pub fn nearness(&self, terms: &Terms) -> f64 {
+        let [time, _] = self.discrepancies();
+        time.map_or(0.0, |of| of.predict(&terms.inputs).nearness)
     }
 
     /// ln time and ln power in `scope` alone.
@@ -244,21 +249,15 @@ impl Answer<'_> {
 
     /// ln time and ln power by the physics, with the means of the discrepancies.
     fn with_discrepancy(&self, mut logs: [f64; 2], terms: &Terms) -> [f64; 2] {
-        if let Some(cell) = self.cell {
-            for (log, of) in logs.iter_mut().zip([&cell.time, &cell.power]) {
-                *log += of.as_ref().map_or(0.0, |of| of.mean(&terms.inputs));
-            }
+        for (log, of) in logs.iter_mut().zip(self.discrepancies()) {
+            *log += of.map_or(0.0, |of| of.mean(&terms.inputs));
         }
         logs
     }
 
-    /// ln time and ln power of the accelerators, without variances, for searches over many jobs; `None` where the power at the
-    /// lowest clock is above the power limit.
-    pub(crate) fn logs_under_limit(&self, terms: &Terms) -> Option<[f64; 2]> {
-        let physics::Estimate { time, power, clock, .. } =
-            self.conditional.physics(terms, Scope::Gpu);
-        let met = clock.lowest <= terms.power_limit;
-        met.then(|| self.with_discrepancy([time.ln(), power.ln()], terms))
+    /// The discrepancies of time and power.
+    pub(super) fn discrepancies(&self) -> [Option<&Discrepancy>; 2] {
+        self.cell.map_or([None; 2], |cell| [cell.time.as_ref(), cell.power.as_ref()])
     }
 
     /// The law without the discrepancy.

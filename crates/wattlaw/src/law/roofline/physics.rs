@@ -98,6 +98,51 @@ pub(super) struct Step<R> {
     pub total: R,
 }
 
+/// A job at the full clock, from which its time and power under any power limit follow.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AtFullClock<R> {
+    /// A step; its total is at the full clock.
+    pub step: Step<R>,
+    /// Power and work.
+    pub work: Power<R>,
+    /// Share of a step's time on the device, which scales with the clock.
+    pub on_device: R,
+}
+
+impl<R: Real> Estimate<R> {
+    /// The numbers alone.
+    pub(super) fn values(&self) -> Estimate<f64> {
+        Estimate {
+            time: self.time.value(),
+            power: self.power.value(),
+            step: self.step.values(),
+            work: self.work.values(),
+            start: self.start.value(),
+            clock: self.clock.values(),
+        }
+    }
+}
+
+impl<R: Real> Step<R> {
+    fn values(&self) -> Step<f64> {
+        Step {
+            device: self.device.value(),
+            tensor: self.tensor.value(),
+            context: self.context.value(),
+            experts: self.experts.value(),
+            launch: self.launch.value(),
+            sharpness: self.sharpness.value(),
+            micro: self.micro.value(),
+            host: self.host.value(),
+            host_once: self.host_once.value(),
+            filled: self.filled.value(),
+            gradients: self.gradients.value(),
+            optimizer: self.optimizer.value(),
+            total: self.total.value(),
+        }
+    }
+}
+
 impl<R: Real> Parameters<R> {
     pub(super) fn constant(&self, value: f64) -> R {
         self.launch_s.like(value)
@@ -105,6 +150,11 @@ impl<R: Real> Parameters<R> {
 
     /// Time and mean power of a GPU in `scope`. Scopes that the law does not know add nothing to the GPU's own power.
     pub(super) fn estimate(&self, x: &Terms, scope: Scope) -> Estimate<R> {
+        self.under_limit(x, &self.at_full_clock(x), x.power_limit, scope)
+    }
+
+    /// A job without a power limit: what all limits share.
+    pub(super) fn at_full_clock(&self, x: &Terms) -> AtFullClock<R> {
         let b = &x.busiest;
         let (device, tensor, fsdp, launch) =
             (self.device(x), self.tensor(x), self.fsdp(x), self.launch(x));
@@ -137,29 +187,9 @@ impl<R: Real> Parameters<R> {
         let host_once = self.host_once(x);
         let step = filled + gradients + optimizer + host_once;
         let waiting = fsdp.map_or(on_device, |fsdp| on_device + fsdp);
-        let power = self.power(x, launch, waiting);
-        let clock = self.clock(x, &power, device * m / step, step);
-        let at_clock = step * clock.stretch;
-        let start = self.start_s;
-        let steps = at_clock * x.steps;
-        let (time, watts) = match x.covers {
-            Covers::Run => {
-                let time = steps + start;
-                (time, (steps * clock.draw + start * power.idle) / time)
-            }
-            Covers::Steps => (steps, clock.draw),
-            Covers::OneStep => (at_clock, clock.draw),
-        };
-        let time = time * self.source_time;
-        let watts = match scope {
-            Scope::Codecarbon => watts.plus(x.nodes / x.gpus, self.codecarbon_host_w),
-            Scope::NodeAc => watts.plus(x.tdp, self.host_share),
-            Scope::NodeDc => watts.plus(x.tdp, self.host_share) * SUPPLY_EFFICIENCY.value,
-            Scope::Gpu | Scope::Devices | Scope::Facility | Scope::Unstated => watts,
-        } * self.source_power;
-        Estimate {
-            time,
-            power: watts,
+        AtFullClock {
+            work: self.power(x, launch, waiting),
+            on_device: device * m / step,
             step: Step {
                 device,
                 tensor,
@@ -173,12 +203,41 @@ impl<R: Real> Parameters<R> {
                 filled,
                 gradients,
                 optimizer,
-                total: at_clock,
+                total: step,
             },
-            work: power,
-            start,
-            clock,
         }
+    }
+
+    /// Time and mean power of a GPU in `scope` under a power limit in watts.
+    pub(super) fn under_limit(
+        &self,
+        x: &Terms,
+        full: &AtFullClock<R>,
+        limit_w: f64,
+        scope: Scope,
+    ) -> Estimate<R> {
+        let AtFullClock { step, work, on_device } = *full;
+        let clock = self.clock(limit_w, &work, on_device, step.total);
+        let at_clock = step.total * clock.stretch;
+        let start = self.start_s;
+        let steps = at_clock * x.steps;
+        let (time, watts) = match x.covers {
+            Covers::Run => {
+                let time = steps + start;
+                (time, (steps * clock.draw + start * work.idle) / time)
+            }
+            Covers::Steps => (steps, clock.draw),
+            Covers::OneStep => (at_clock, clock.draw),
+        };
+        let time = time * self.source_time;
+        let watts = match scope {
+            Scope::Codecarbon => watts.plus(x.nodes / x.gpus, self.codecarbon_host_w),
+            Scope::NodeAc => watts.plus(x.tdp, self.host_share),
+            Scope::NodeDc => watts.plus(x.tdp, self.host_share) * SUPPLY_EFFICIENCY.value,
+            Scope::Gpu | Scope::Devices | Scope::Facility | Scope::Unstated => watts,
+        } * self.source_power;
+        let step = Step { total: at_clock, ..step };
+        Estimate { time, power: watts, step, work, start, clock }
     }
 
     /// The share of peak that long products reach: the larger the peak, the harder it is to feed.

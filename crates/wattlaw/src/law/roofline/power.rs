@@ -23,4 +23,18 @@ impl<R: Real> Power<R> {
     pub(super) fn work(&self) -> R {
         self.compute + self.memory + self.communication + self.kernels
     }
+
+    /// The numbers alone.
+    pub(super) fn values(&self) -> Power<f64> {
+        Power {
+            idle: self.idle.value(),
+            idle_kept: self.idle_kept.value(),
+            idle_saved: self.idle_saved.value(),
+            busy: self.busy.value(),
+            compute: self.compute.value(),
+            memory: self.memory.value(),
+            communication: self.communication.value(),
+            kernels: self.kernels.value(),
+        }
+    }
 }

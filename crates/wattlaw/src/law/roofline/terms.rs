@@ -3,9 +3,14 @@
 //! Every operation of the ledger is in exactly one sum. Time is set by the busiest pipeline stage; energy is drawn by
 //! all of them, so its sums are means over stages.
 
-use super::discrepancy::{INPUTS, POWER_LIMIT_INPUT};
+use std::borrow::Borrow;
+
+use super::discrepancy::INPUTS;
 use crate::base::scope::Covers;
-use crate::cost::{AttentionFlops, Collective, CollectiveRole, Cost, Ledger, OpKind, Phase, Span};
+use crate::cost::{
+    AttentionFlops, Collective, CollectiveRole, Cost, EqualStages, Ledger, OpKind, Phase, Span,
+    equal_stages,
+};
 use crate::job::Job;
 use crate::job::parallelism::ContextExchange;
 use crate::job::workload::{AttentionKernel, Precision};
@@ -147,24 +152,34 @@ pub struct Terms {
 impl Terms {
     /// Counts a job and sums its ledger.
     pub fn for_job(job: &Job) -> Self {
-        Self::from_cost(job, &Cost::count(job, AttentionFlops::Full))
-    }
-
-    /// The same job under another power limit of its accelerators, in watts.
-    pub(crate) fn set_power_limit(&mut self, watts: f64) {
-        self.power_limit = watts;
-        self.inputs[POWER_LIMIT_INPUT] = (watts / self.tdp).ln();
+        let stages = equal_stages(job);
+        let ledger = |of: &EqualStages| Ledger::for_stage(job, of.first, AttentionFlops::Full);
+        let ledgers: Vec<Ledger> = stages.iter().map(ledger).collect();
+        Self::from_stages(job, &stages, &ledgers, job.steps())
     }
 
     /// Sums the ledger of a counted job.
     pub fn from_cost(job: &Job, cost: &Cost) -> Self {
+        let stages = equal_stages(job);
+        let ledgers: Vec<&Ledger> =
+            stages.iter().map(|of| &cost.stages[of.first as usize]).collect();
+        Self::from_stages(job, &stages, &ledgers, cost.steps)
+    }
+
+    /// Sums the ledgers of a job with `steps` steps, one for each kind of its stages.
+    fn from_stages<L: Borrow<Ledger>>(
+        job: &Job,
+        stages: &[EqualStages],
+        ledgers: &[L],
+        steps: f64,
+    ) -> Self {
         let (s, w, p) = (&job.system, &job.workload, job.parallelism);
         let flash = w.attention == AttentionKernel::Flash;
-        let ledger = cost.busiest_stage();
+        let ledger = Ledger::busiest(ledgers);
         let busiest = StageTerms::from_ledger(job, ledger);
-        let mean = match cost.stages.as_slice() {
+        let mean = match ledgers {
             [_] => busiest,
-            stages => StageTerms::mean(job, stages),
+            several => StageTerms::mean(job, stages, several),
         };
         let accelerator = &s.accelerator;
         let half_peak = accelerator.half_peak().value();
@@ -179,7 +194,7 @@ impl Terms {
             layers: (p.stage_layers(&job.architecture, ledger.stage)
                 + job.architecture.encoder_layers) as f64,
             micro_steps: ledger.micro_steps as f64,
-            steps: cost.steps,
+            steps,
             bubble: p.bubble(ledger.micro_steps),
             gpus: s.gpus as f64,
             gpus_per_node: s.gpus_per_node as f64,
@@ -216,11 +231,11 @@ impl StageTerms {
         terms
     }
 
-    fn mean(job: &Job, stages: &[Ledger]) -> Self {
+    fn mean<L: Borrow<Ledger>>(job: &Job, stages: &[EqualStages], ledgers: &[L]) -> Self {
         let mut terms = Self::default();
-        let share = 1.0 / stages.len() as f64;
-        for ledger in stages {
-            terms.add(job, ledger, share);
+        let all = job.parallelism.pp as f64;
+        for (of, ledger) in stages.iter().zip(ledgers) {
+            terms.add(job, ledger.borrow(), of.count as f64 / all);
         }
         terms
     }
