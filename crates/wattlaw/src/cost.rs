@@ -162,11 +162,13 @@ impl Ledger {
         let stage = stage.min(job.parallelism.pp - 1);
         let mut ledger =
             Self { stage, micro_steps: job.workload.grad_accum, ops: Vec::with_capacity(96) };
-        layers::count(job, attention, &mut ledger);
-        optimizer::count(job, &mut ledger);
-        orthogonalization::count(job, &mut ledger);
-        collectives::count(job, &mut ledger);
-        offload::count(job, &mut ledger);
+        for stack in job.stacks() {
+            layers::count(&stack, attention, &mut ledger);
+            optimizer::count(&stack, &mut ledger);
+            orthogonalization::count(&stack, &mut ledger);
+            collectives::count(&stack, &mut ledger);
+            offload::count(&stack, &mut ledger);
+        }
         reference::count(&job.workload, &mut ledger.ops);
         ledger
     }

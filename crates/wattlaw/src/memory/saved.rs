@@ -117,6 +117,11 @@ impl<'a> LayerActivations<'a> {
         }
     }
 
+    /// Positions that a query of a stack's self-attention is scored with.
+    fn scored(&self, stack: Stack) -> f64 {
+        self.a.tiles().map_or_else(|| self.context(stack), |tile| tile as f64)
+    }
+
     /// Bytes of a layer's input.
     pub(super) fn input(&self, stack: Stack) -> f64 {
         self.tokens(stack) * self.a.hidden_size as f64 * self.residual / self.between
@@ -148,7 +153,7 @@ impl<'a> LayerActivations<'a> {
         let attention = match self.w.attention {
             AttentionKernel::Flash => 0.0,
             AttentionKernel::Eager => {
-                let scores = tokens * self.a.heads as f64 / self.tp_attention * self.context(stack);
+                let scores = tokens * self.a.heads as f64 / self.tp_attention * self.scored(stack);
                 let probability = self.probability_bytes();
                 let freed = if probability > self.act { self.act } else { 0.0 };
                 // until its end a layer's forward pass holds what dropout makes of the probabilities in 32 bits, and
@@ -249,7 +254,7 @@ impl<'a> LayerActivations<'a> {
             // context before its projection
             self.keep(tokens * q * act);
         }
-        self.core(tokens, self.context(stack));
+        self.core(tokens, self.scored(stack));
         self.attended(tokens, q);
         // outputs that magnitudes scale
         let scaled = self.magnitudes(&[Query], q)

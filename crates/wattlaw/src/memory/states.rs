@@ -8,7 +8,6 @@ use crate::cost::optimizer::{
 };
 use crate::job::Job;
 use crate::job::parallelism::{ContextExchange, DataParallel};
-use crate::job::task::Task;
 use crate::job::workload::{
     Offload, Optimizer, Precision, Quantization, StatePrecision, TrainingObjective,
 };
@@ -274,8 +273,7 @@ pub(super) fn largest_projection(job: &Job) -> f64 {
 /// Parameters of the stage's output projection, its own or the tied embedding's.
 pub(super) fn output_projection(job: &Job, stage: u64) -> f64 {
     let (a, p) = (&job.architecture, &job.parallelism);
-    let has_head = !matches!(job.workload.task, Task::Classification { .. });
-    if has_head && stage == p.head_stage(a) {
+    if job.workload.task.predicts_words() && stage == p.head_stage(a) {
         (a.padded_vocab() * a.embedding_size) as f64 / super::saved::attention_degree(p)
     } else {
         0.0

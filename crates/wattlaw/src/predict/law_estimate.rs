@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use super::scope::{EnergyByScope, GpuEnergy, LogNormal};
+use super::unmeasured::Unmeasured;
 use super::{Factor, Interval, Warning, WarningKind, factors};
 use crate::base::error::{Error, Result};
 use crate::base::scope::Scope;
@@ -20,7 +21,7 @@ use crate::law::roofline::clock::{MIN_CLOCK_SHARE, PowerLimit};
 use crate::law::roofline::terms::Terms;
 use crate::law::roofline::{
     Answer, EnergyParts, Groups, Level, LocalEstimate, Parts, RooflineFit, TimeParts, Workspace,
-    chip,
+    chip, missed_group,
 };
 use crate::stats::inference::Reference;
 
@@ -217,7 +218,7 @@ fn roofline(
             estimate.variance_power = estimate.variance_power.max(there.variance_power);
         }
     }
-    let [time, power] = distance_variances(outside);
+    let [time, power] = variances_beyond_runs(job, outside);
     estimate.variance_time += time;
     estimate.variance_power += power;
     let Parts { time, energy, limit } = answer.parts(&terms);
@@ -267,10 +268,13 @@ fn roofline(
 /// Assumed: a factor of ten outside one range widens time by ×1.9 and power by ×1.3 at 95 %.
 const DISTANCE_SD: [f64; 2] = [0.15, 0.05];
 
-/// Variances that ln time and ln power gain outside the fitted ranges.
-pub(crate) fn distance_variances(outside: &[Outside]) -> [f64; 2] {
+/// Variances that ln time and ln power gain outside the fitted ranges, and for each method that no run has: as much as the law
+/// was seen to miss of a program without runs.
+pub(crate) fn variances_beyond_runs(job: &Job, outside: &[Outside]) -> [f64; 2] {
     let distance: f64 = outside.iter().map(|o| o.factor.ln().powi(2)).sum();
-    DISTANCE_SD.map(|sd| sd.powi(2) * distance)
+    let methods = Unmeasured::of(job).len() as f64;
+    let missed = missed_group(Level::Program);
+    [0, 1].map(|k| DISTANCE_SD[k].powi(2) * distance + methods * missed[k].powi(2))
 }
 
 /// Factors outside a range at which a job beyond is looked at: it is never surer than a job between it and the range.

@@ -210,6 +210,7 @@ proptest! {
         spec.model.family = Some("mixtral".into());
         (spec.model.encoder_layers, spec.model.image_size, spec.model.patch_size) = (None, None, None);
         (spec.model.kv_rank, spec.model.rope_head_dim, spec.model.value_head_dim) = (None, None, None);
+        (spec.model.stage_layers, spec.model.window) = (None, None);
         (spec.model.experts, spec.model.top_k) = (Some(8), Some(1));
         spec.workload.decoder_seq_len = None;
         spec.workload.seq_len = spec.workload.seq_len.or(Some(64));

@@ -177,7 +177,8 @@ impl Terms {
             busiest,
             mean,
             layers: (p.stage_layers(&job.architecture, ledger.stage)
-                + job.architecture.encoder_layers) as f64,
+                + job.architecture.encoder_layers
+                + job.architecture.layers_of_other_stacks()) as f64,
             micro_steps: ledger.micro_steps as f64,
             steps: cost.steps,
             bubble: p.bubble(ledger.micro_steps),
@@ -290,6 +291,7 @@ impl StageTerms {
                 | OpKind::Norm
                 | OpKind::Magnitude
                 | OpKind::Rotary
+                | OpKind::WindowPartition
                 | OpKind::FfnActivation
                 | OpKind::ExpertWeights
                 | OpKind::Dequantization
