@@ -251,6 +251,14 @@ impl Cost {
         self.model_flops_per_step * self.steps
     }
 
+    /// The share of hardware FLOPs that a job with precision fp8 computes in 8 bits; the rest stays in 16 bits.
+    pub fn share_in_8_bits(&self) -> f64 {
+        let sum = |keep: &dyn Fn(&Op) -> bool| -> f64 {
+            self.stages.iter().map(|ledger| ledger.per_step(keep).flops.value()).sum()
+        };
+        sum(&|op| op.kind.runs_in_8_bits()) / sum(&|_| true)
+    }
+
     /// The stage with the most hardware FLOPs, which sets the pace of the pipeline.
     pub fn busiest_stage(&self) -> &Ledger {
         let flops = |ledger: &Ledger| ledger.per_step(|_| true).flops.value();

@@ -190,7 +190,11 @@ impl JobSpec {
             &workload,
         )?;
         let default = workload.framework.framework.vocab_multiple(parallelism.tp);
-        architecture.vocab_multiple = architecture.vocab_multiple.or(Some(default));
+        let multiple = architecture.vocab_multiple.or(Some(default));
+        architecture.vocab_multiple = multiple;
+        for stack in &mut architecture.other_stacks {
+            stack.vocab_multiple = multiple;
+        }
         Ok(Job { architecture, workload, parallelism, system })
     }
 }

@@ -516,6 +516,26 @@ mod tests {
         }
     }
 
+    /// A layer of width 64 and feed-forward 12 saves for 8 positions in 8 bits, not 16: the inputs of query, key and value, of gate
+    /// and up, and of the projection back; the output projection's input beside what attention saves. Of each weight there are
+    /// two copies in 8 bits. A framework that saves the 16-bit inputs has neither.
+    #[test]
+    fn linear_layers_in_8_bits_save_their_inputs_so() {
+        let of = |precision: &str, framework: &str| {
+            let text = format!(
+                "model = {{ family = 'llama', layers = 2, hidden_size = 64, heads = 4, ffn_size = 12, vocab_size = 128 }}
+                 workload = {{ steps = 1, seq_len = 8, micro_batch = 1, precision = '{precision}', framework = '{framework}' }}
+                 system = {{ gpu = 'h100' }}"
+            );
+            let memory = Memory::for_job(&job(&text));
+            [memory.activations, memory.temporaries].map(Bytes::value)
+        };
+        let [bf16, fp8] = ["bf16", "fp8"].map(|precision| of(precision, "megatron"));
+        assert_eq!(bf16[0] - fp8[0], 2.0 * 8.0 * (2.0 * 64.0 + 12.0 - 64.0));
+        assert_eq!(fp8[1] - bf16[1], 2.0 * 2.0 * (4.0 * 64.0 * 64.0 + 3.0 * 64.0 * 12.0));
+        assert_eq!(of("bf16", "fsdp2"), of("fp8", "fsdp2"));
+    }
+
     #[test]
     fn the_worst_stage_decides() {
         let job = job("model.name = 'gpt2'

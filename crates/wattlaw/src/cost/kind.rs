@@ -11,7 +11,7 @@ use crate::base::units::Bytes;
 pub enum OpKind {
     /// Projection of an image's patches, or of merged ones.
     PatchProjection,
-    /// Look-up of tokens, positions and segments.
+    /// Look-up of tokens, positions and segments; patches that are put beside each other and normed, to be merged.
     Embedding,
     /// Product from a narrow embedding to the hidden size.
     EmbeddingProjection,
@@ -125,6 +125,17 @@ impl OpKind {
             | Self::Orthogonalization
             | Self::Collective(_) => false,
         }
+    }
+
+    /// Whether it is computed in 8 bits where the job's precision is fp8: the linear layers but for the router. Attention's
+    /// products, adapters, embeddings, heads and updates stay in 16 bits.
+    ///
+    /// Sources: TransformerEngine's modules with FP8 are its linear ones (`te.Linear`, `LayerNormLinear`, `LayerNormMLP`,
+    /// `GroupedLinear`; NVIDIA, "Using FP8 with Transformer Engine"); torchao converts `nn.Linear`, of which torchtitan leaves out
+    /// output and router (`filter_fqns`); DeepSeek-V3 keeps embedding, output, gating, norms and attention
+    /// (arXiv 2412.19437, section 3.3.1).
+    pub const fn runs_in_8_bits(self) -> bool {
+        self.is_projection_of_layer() && !matches!(self, Self::Router)
     }
 
     /// The name used in tables and JSON.

@@ -632,6 +632,10 @@ impl<'a> Writer<'a> {
             // the products' kernels are those of all experts
             self.dequantization(count, full, h, idle / self.act, 0.0);
             self.push(OpKind::ExpertWeights, Phase::Forward, count, 0.0, idle, 0.0);
+            // a repeated forward pass multiplies with all experts again, the last product included
+            if full {
+                self.push(OpKind::ExpertWeights, Phase::Recompute, count, 0.0, idle, 0.0);
+            }
             // for the gradients of the inputs and, where they are trained, of the weights
             let backward = if self.frozen { idle } else { 2.0 * idle };
             self.push(OpKind::ExpertWeights, Phase::Backward, count, 0.0, backward, 0.0);
@@ -650,7 +654,7 @@ impl<'a> Writer<'a> {
         if !self.a.place.embeds() {
             // four patches of half the width beside each other, normed and projected
             self.elementwise(OpKind::Embedding, 1.0, false, tokens * 2.0 * h, 2.0);
-            self.elementwise(OpKind::Norm, 1.0, false, tokens * 2.0 * h, 2.0);
+            self.elementwise(OpKind::Embedding, 1.0, false, tokens * 2.0 * h, 2.0);
             self.product(OpKind::PatchProjection, 1.0, false, Product::new(tokens, 2.0 * h, h));
             return;
         }
@@ -976,9 +980,11 @@ mod tests {
     }
 
     /// Of four experts of 3 · 64 · 12 weights, those of three are read beside the products, in bf16: once a pass where they
-    /// are frozen, twice in the backward pass where they are trained.
+    /// are frozen, twice in the backward pass where they are trained, and once more where the forward pass is repeated
+    /// (transformers' `MixtralExperts.forward` and Megatron-LM's `GroupedMLP` multiply with each expert's weights in every
+    /// pass).
     #[test]
-    fn frozen_experts_are_read_once_in_the_backward_pass() {
+    fn experts_are_read_in_every_pass() {
         let read = |workload: &str, phase| {
             let model = "family = 'mixtral', experts = 4, top_k = 2";
             let cost = Cost::count(&job(model, workload), AttentionFlops::Full);
@@ -989,6 +995,30 @@ mod tests {
         let (full, lora) = ("precision = 'bf16'", "precision = 'bf16', lora = { rank = 2 }");
         assert_eq!([full, lora].map(|of| read(of, Phase::Forward)), [idle, idle]);
         assert_eq!([full, lora].map(|of| read(of, Phase::Backward)), [2.0 * idle, idle]);
+        assert_eq!([full, lora].map(|of| read(of, Phase::Recompute)), [0.0, 0.0]);
+        for of in [full, lora] {
+            let again = format!("{of}, checkpointing = 'full'");
+            assert_eq!(read(&again, Phase::Recompute), idle);
+        }
+    }
+
+    /// Width 64, feed-forward of 12, two sequences of 8: a llama's layer has 2 · 16 · (4 · 64² + 3 · 64 · 12) FLOPs in linear layers
+    /// and 2 · 16 · 2 · 8 · 64 in attention, three layers of them and a head of 2 · 16 · 64 · 16; the backward pass has twice as
+    /// many of all.
+    #[test]
+    fn linear_layers_alone_are_in_8_bits() {
+        let workload = "precision = 'bf16', attention = 'eager'";
+        let share = |model: &str| {
+            Cost::count(&job(model, workload), AttentionFlops::Full).share_in_8_bits()
+        };
+        let linear = 3.0 * 32.0 * (4.0 * 64.0 * 64.0 + 3.0 * 64.0 * 12.0);
+        let others = 3.0 * 32.0 * 2.0 * 8.0 * 64.0 + 32.0 * 64.0 * 16.0;
+        approx::assert_relative_eq!(share("family = 'llama'"), linear / (linear + others));
+        // the routers of four experts are in 16 bits
+        let linear = 3.0 * 32.0 * (4.0 * 64.0 * 64.0 + 2.0 * 3.0 * 64.0 * 12.0);
+        let others = others + 3.0 * 32.0 * 64.0 * 4.0;
+        let mixture = "family = 'mixtral', experts = 4, top_k = 2";
+        approx::assert_relative_eq!(share(mixture), linear / (linear + others));
     }
 
     #[test]

@@ -113,6 +113,9 @@ pub(super) fn count(job: &Job, stage: u64, recipe: &Recipe) -> States {
     } else {
         0.0
     };
+    // of each weight in 8 bits the forward pass reads one copy and the backward pass a transposed one
+    let in_8_bits = w.precision == Precision::Fp8 && recipe.saves_8_bits && recipe.half_weights;
+    let casts = if in_8_bits && w.lora.is_none() { casts + 2.0 * held.projections } else { casts };
     let mut gradients = per.gradient * sharded(p.data.shards_gradients(), trained, trained_experts);
     // accumulators in 32 bits have half-precision gradients of the current backward pass beside them
     if accumulates && w.lora.is_none() {

@@ -41,8 +41,10 @@ pub struct Communication {
 /// Work of a micro-step on one GPU of a stage, and of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct StageTerms {
-    /// Products of the layers.
+    /// Products of the layers and heads in the job's precision, in 16 bits where that is fp8.
     pub layers: Products,
+    /// Those in 8 bits.
+    pub in_8_bits: Products,
     /// The product with the vocabulary.
     pub logits: Products,
     /// Attention's scores and weighted values.
@@ -106,8 +108,6 @@ pub struct Terms {
     pub nodes: f64,
     /// Whether products run in FP32 or TF32.
     pub wide: bool,
-    /// Whether the layers' products run in FP8.
-    pub fp8: bool,
     /// Whether attention is fused.
     pub flash: bool,
     /// Whether the vocabulary is no multiple of eight on one rank in 16 bits, which slows tensor cores.
@@ -186,7 +186,6 @@ impl Terms {
             gpus_per_node: s.gpus_per_node as f64,
             nodes: s.nodes() as f64,
             wide,
-            fp8: w.precision == Precision::Fp8,
             flash,
             odd_vocabulary: !wide
                 && p.tp == 1
@@ -228,6 +227,7 @@ impl StageTerms {
 
     fn add(&mut self, job: &Job, ledger: &Ledger, share: f64) {
         let flash = job.workload.attention == AttentionKernel::Flash;
+        let fp8 = job.workload.precision == Precision::Fp8;
         for op in &ledger.ops {
             // products of the update are spread over the micro-steps, whose sum is a step's
             let count = match (op.kind, op.phase) {
@@ -269,6 +269,7 @@ impl StageTerms {
                     None
                 }
                 OpKind::Logits => Some(&mut self.logits),
+                kind if fp8 && kind.runs_in_8_bits() => Some(&mut self.in_8_bits),
                 OpKind::PatchProjection
                 | OpKind::EmbeddingProjection
                 | OpKind::QueryKeyValue
