@@ -207,7 +207,7 @@ pub(super) fn for_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
         }
     }
     let mut left_out = Vec::new();
-    let (limit, tdp) = (job.system.power_limit.value(), job.system.accelerator.tdp_w);
+    let (limit, tdp) = (job.system.power_limit.value(), job.system.tdp.value());
     // the roofline law has these variables
     if matches!(calibration.law, Laws::Scaling(_)) {
         if job.workload.lora.is_some() {

@@ -203,8 +203,8 @@ impl Terms {
             network: s.network.bandwidth.value(),
             host_link: accelerator.host_link().value(),
             power_limit: s.power_limit.value(),
-            tdp: accelerator.tdp_w,
-            flop_energy: super::chip::flop_energy(accelerator),
+            tdp: s.tdp.value(),
+            flop_energy: super::chip::flop_energy(accelerator, s.tdp),
         }
     }
 }
