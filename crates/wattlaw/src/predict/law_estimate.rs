@@ -309,3 +309,33 @@ fn unmet(job: &Job, calibration: &Calibration, limit: &PowerLimit) -> Error {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::JobSpec;
+    use crate::job::catalog::Catalog;
+
+    /// Each of two methods without runs adds what the law missed of programs that were held out.
+    #[test]
+    fn methods_without_runs_widen_time_and_power() {
+        let of = |workload: &str| {
+            let text = format!(
+                "model.name = 'gpt2'
+                 workload = {{ steps = 1, seq_len = 1024, micro_batch = 1, {workload} }}
+                 system = {{ gpu = 'a100-sxm4-80gb' }}"
+            );
+            let catalog = Catalog::built_in().unwrap();
+            variances_beyond_runs(
+                &JobSpec::from_toml(&text).unwrap().resolve(&catalog).unwrap(),
+                &[],
+            )
+        };
+        let [time, power] = missed_group(Level::Program).map(|sd| sd.powi(2));
+        assert!(time > 0.0 && power > 0.0);
+        assert_eq!(of("precision = 'bf16'"), [0.0, 0.0]);
+        assert_eq!(of("frozen_layers = 1"), [time, power]);
+        let both = "lora = { rank = 4 }, dora = true, quantization = 'nf4'";
+        assert_eq!(of(both), [2.0 * time, 2.0 * power]);
+    }
+}
