@@ -1,5 +1,7 @@
 //! A model description from files and flags, and its conversion to a checked shape.
 
+mod several;
+
 use serde::{Deserialize, Serialize};
 
 use super::types::{Narrow, Relative, Windowed};
@@ -161,6 +163,7 @@ impl ModelSpec {
         let features = model_type.features();
         let layers = count("layers", self.layers_of_first_stack(features.staged)?, None, 10_000)?;
         let hidden_size = count("hidden_size", self.hidden_size, None, 1 << 20)?;
+        let all_layers = self.stage_layers.as_ref().map_or(layers, |stages| stages.iter().sum());
         let heads = count("heads", self.heads, Some((hidden_size / 64).max(1)), 1 << 16)?;
         if self.head_dim.is_none() && hidden_size % heads != 0 {
             return Err(Error::invalid(
@@ -223,7 +226,7 @@ impl ModelSpec {
             name: self
                 .name
                 .clone()
-                .unwrap_or_else(|| format!("{}-{layers}x{hidden_size}", model_type.name())),
+                .unwrap_or_else(|| format!("{}-{all_layers}x{hidden_size}", model_type.name())),
             model_type,
             layers,
             encoder_layers,
@@ -279,12 +282,17 @@ impl ModelSpec {
         };
         check_size(&architecture)?;
         let architecture = match (image.filter(|_| features.staged), features.text_encoder) {
-            (Some(image), _) => stacks::stages(architecture, self, image)?,
-            (None, Some(text)) => stacks::encoders(architecture, self, text)?,
+            (Some(image), _) => {
+                stacks::stages(architecture, self.stage_layers.as_deref().unwrap_or(&[]), image)?
+            }
+            (None, Some(text)) => {
+                let texts = self.texts(text, hidden_size)?;
+                stacks::encoders(architecture, texts)
+            }
             (None, None) => architecture,
         };
         if features.text_encoder.is_none() {
-            stacks::no_text_encoder(self)?;
+            self.check_no_texts()?;
         }
         architecture.other_stacks.iter().try_for_each(check_size)?;
         Ok(architecture)

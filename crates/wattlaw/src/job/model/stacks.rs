@@ -4,9 +4,7 @@
 
 use serde::Serialize;
 
-use super::spec::count;
-use super::types::{TextEncoder, Windowed};
-use super::{Architecture, Image, ModelSpec, Positions, Window};
+use super::{Architecture, Image, Positions, Window};
 use crate::base::error::{Error, Result};
 
 /// What comes before and after a stack.
@@ -54,55 +52,12 @@ impl Place {
     }
 }
 
-/// The most stages of an encoder: each has twice the width of the one before.
-const MAX_STAGES: usize = 8;
-
-impl ModelSpec {
-    /// Layers of the first stack of a type.
-    pub(super) fn layers_of_first_stack(&self, staged: bool) -> Result<Option<u64>> {
-        let Some(stages) = self.stage_layers.as_deref().filter(|_| staged) else {
-            return match (&self.stage_layers, staged) {
-                (None, true) => Err(Error::missing(
-                    "stage_layers",
-                    "give the layers of each stage, such as 2,2,6,2",
-                )),
-                (Some(stages), false) => Err(Error::invalid(
-                    "stage_layers",
-                    list(stages),
-                    "only model type `swin` has it",
-                )),
-                _ => Ok(self.layers),
-            };
-        };
-        let wrong = |expected: &str| Err(Error::invalid("stage_layers", list(stages), expected));
-        if stages.is_empty() || stages.len() > MAX_STAGES {
-            return wrong("it must be from 1 to 8 numbers, such as 2,2,6,2");
-        }
-        if stages.iter().any(|n| !(1..=10_000).contains(n)) {
-            return wrong("each must be a whole number from 1 to 10000");
-        }
-        let sum: u64 = stages.iter().sum();
-        match self.layers {
-            Some(layers) if layers != sum => wrong(&format!("they must make the {layers} layers")),
-            _ => Ok(stages.first().copied()),
-        }
-    }
-
-    /// Buckets of the relative bias of windows of `size` positions: the distances along both sides.
-    pub(super) fn buckets_of_windows(&self, windowed: Windowed) -> Option<u64> {
-        let side = self.window.filter(|_| windowed == Windowed::Tiles)?.isqrt();
-        let distances = side.saturating_mul(2).saturating_sub(1);
-        Some(distances.saturating_mul(distances))
-    }
-}
-
-/// Gives an image encoder its further stages: half the side of the image in patches, twice the width, heads and inner width each.
+/// Gives an image encoder of `layers` layers a stage its further stages: half the side of the image in patches, twice the width, heads and inner width each.
 pub(super) fn stages(
     mut first: Architecture,
-    spec: &ModelSpec,
+    layers: &[u64],
     image: Image,
 ) -> Result<Architecture> {
-    let layers = spec.stage_layers.as_deref().unwrap_or_default();
     let most = layers.len().saturating_sub(1);
     let side = image.size / image.patch;
     let window = first.window.map_or(1, |window| window.size);
@@ -131,6 +86,7 @@ pub(super) fn stages(
     let further = |(at, layers): (usize, &u64)| {
         let wider = 1 << at;
         Architecture {
+            name: name(&first, *layers, first.hidden_size * wider),
             layers: *layers,
             hidden_size: first.hidden_size * wider,
             embedding_size: first.hidden_size * wider,
@@ -153,46 +109,32 @@ pub(super) fn stages(
     Ok(first)
 }
 
+/// Sizes of the encoder of texts beside one of images.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Texts {
+    pub layers: u64,
+    pub hidden_size: u64,
+    pub heads: u64,
+    pub ffn_size: u64,
+    pub vocab_size: u64,
+    pub positions: u64,
+    pub joint_size: u64,
+}
+
 /// Gives an image encoder the encoder of texts beside it.
-pub(super) fn encoders(
-    mut images: Architecture,
-    spec: &ModelSpec,
-    text: TextEncoder,
-) -> Result<Architecture> {
-    let hidden_size =
-        count("text_hidden_size", spec.text_hidden_size, Some(text.hidden_size), 1 << 20)?;
-    let heads = count("text_heads", spec.text_heads, Some(text.heads), 1 << 16)?;
-    if !hidden_size.is_multiple_of(heads) {
-        return Err(Error::invalid(
-            "text_heads",
-            heads,
-            format!("it must divide text_hidden_size {hidden_size}"),
-        ));
-    }
-    let joint_size = count(
-        "joint_size",
-        spec.joint_size,
-        Some(text.joint_size.unwrap_or(images.hidden_size)),
-        1 << 20,
-    )?;
-    if text.joint_size.is_none() && joint_size != images.hidden_size {
-        return Err(Error::invalid(
-            "joint_size",
-            joint_size,
-            format!("pooled images have the width {} of their encoder", images.hidden_size),
-        ));
-    }
-    let positions = count("max_positions", spec.max_positions, Some(text.positions), 1 << 20)?;
+pub(super) fn encoders(mut images: Architecture, texts: Texts) -> Architecture {
+    let Texts { layers, hidden_size, heads, ffn_size, vocab_size, positions, joint_size } = texts;
     let place = |positions| Place::Encoder { positions, joint_size };
-    let texts = Architecture {
-        layers: count("text_layers", spec.text_layers, Some(text.layers), 10_000)?,
+    let of_texts = Architecture {
+        name: name(&images, layers, hidden_size),
+        layers,
         hidden_size,
         embedding_size: hidden_size,
         heads,
         kv_heads: heads,
         head_dim: hidden_size / heads,
-        ffn_size: count("text_ffn_size", spec.text_ffn_size, Some(4 * hidden_size), 1 << 24)?,
-        vocab_size: count("vocab_size", spec.vocab_size, Some(text.vocab_size), 1 << 28)?,
+        ffn_size,
+        vocab_size,
         positions: Positions::Learned { rows: positions },
         max_positions: Some(positions),
         embedding_norm: false,
@@ -202,27 +144,11 @@ pub(super) fn encoders(
     };
     images.max_positions = None;
     images.place = place(images.image_positions().unwrap_or(0));
-    images.other_stacks = vec![texts];
-    Ok(images)
+    images.other_stacks = vec![of_texts];
+    images
 }
 
-/// Refuses what only models of two encoders have.
-pub(super) fn no_text_encoder(spec: &ModelSpec) -> Result<()> {
-    let fields = [
-        ("text_layers", spec.text_layers),
-        ("text_hidden_size", spec.text_hidden_size),
-        ("text_heads", spec.text_heads),
-        ("text_ffn_size", spec.text_ffn_size),
-        ("joint_size", spec.joint_size),
-    ];
-    match fields.into_iter().find_map(|(field, given)| Some((field, given?))) {
-        Some((field, n)) => {
-            Err(Error::invalid(field, n, "only model types `clip` and `siglip` have it"))
-        }
-        None => Ok(()),
-    }
-}
-
-fn list(numbers: &[u64]) -> String {
-    numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(",")
+/// The name of a stack that is not the first, made from its shape: the model's own is the first one's.
+fn name(first: &Architecture, layers: u64, hidden_size: u64) -> String {
+    format!("{}-{layers}x{hidden_size}", first.model_type)
 }
