@@ -58,7 +58,7 @@ pub fn offers(question: &str) -> std::result::Result<String, Problem> {
             spec.parallelism.dp = None;
         }),
         strategy: base.strategies(),
-        tdp_w: base.job(|_| {}).ok().map(|job| job.system.accelerator.tdp_w),
+        tdp_w: base.job(|_| {}).ok().map(|job| job.system.tdp.value()),
         remarks: remarks
             .map(|of| Remark { warning: of.severity != Severity::Info, text: of.text })
             .collect(),

@@ -167,7 +167,7 @@ pub fn check(measured: &[Measured], catalog: &Catalog) -> Vec<Finding> {
         let known = run.gpu.as_deref().and_then(|gpu| catalog.accelerator(gpu).ok());
         let limit = match (run.power_limit, known) {
             (Some(limit), _) => Some((limit.value(), "the power limit")),
-            (None, Some(gpu)) => Some((gpu.tdp_w, "the TDP")),
+            (None, Some(gpu)) => gpu.tdp_w.map(|tdp| (tdp, "the TDP")),
             _ => None,
         };
         let energy = if run.scope == Scope::Gpu { run.energy } else { run.gpu_energy() };

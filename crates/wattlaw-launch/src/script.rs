@@ -99,7 +99,7 @@ pub(crate) fn file(job: &Job, training: &Training) -> LaunchFile {
 
 /// Sets the power limit, where the job has one below the TDP.
 fn power_limit(job: &Job) -> String {
-    let (limit, tdp) = (job.system.power_limit.value(), job.system.accelerator.tdp_w);
+    let (limit, tdp) = (job.system.power_limit.value(), job.system.tdp.value());
     if limit >= tdp {
         return String::new();
     }

@@ -125,6 +125,8 @@ pub(crate) fn check(job: &Job, launcher: Launcher) -> Result<()> {
     let task: &[Launcher] = match work.task {
         Task::CausalLm => &ALL,
         Task::MaskedLm | Task::Classification { .. } => &[Accelerate, DeepSpeed],
+        // transformers' models compute this loss only when they are asked to (`return_loss`)
+        Task::Contrastive => &[],
     };
     refuse("task", work.task.name(), task)
 }

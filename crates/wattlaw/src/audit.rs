@@ -206,7 +206,7 @@ fn power(run: &Measurement, catalog: &Catalog) -> Option<Finding> {
     let gpus = run.gpus() as f64;
     let host = if run.scope == Scope::Gpu { 0.0 } else { LARGEST_HOST_W * (gpus / 8.0).ceil() };
     // the error of a sensor is up to 5 % (NVML's documentation)
-    let most = 1.05 * accelerator.tdp_w * gpus + host;
+    let most = 1.05 * accelerator.tdp_w? * gpus + host;
     if power > most {
         let detail = format!(
             "mean power {power:.0} W is above {most:.0} W, the most that {} × {} may draw",

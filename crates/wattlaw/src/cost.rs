@@ -166,12 +166,14 @@ impl Ledger {
         let stage = stage.min(job.parallelism.pp - 1);
         let mut ledger =
             Self { stage, micro_steps: job.workload.grad_accum, ops: Vec::with_capacity(96) };
-        let held = optimizer::stage_parameters(job, stage);
-        layers::count(job, attention, &mut ledger);
-        optimizer::count(job, &held, &mut ledger);
-        orthogonalization::count(job, &mut ledger);
-        collectives::count(job, &held, &mut ledger);
-        offload::count(job, &held, &mut ledger);
+        for stack in job.stacks() {
+            let held = optimizer::stage_parameters(&stack, stage);
+            layers::count(&stack, attention, &mut ledger);
+            optimizer::count(&stack, &held, &mut ledger);
+            orthogonalization::count(&stack, &mut ledger);
+            collectives::count(&stack, &held, &mut ledger);
+            offload::count(&stack, &held, &mut ledger);
+        }
         reference::count(&job.workload, &mut ledger.ops);
         ledger
     }
@@ -276,6 +278,14 @@ impl Cost {
     /// Model FLOPs of the whole run: without recomputation and replicated work.
     pub fn model_flops(&self) -> Flops {
         self.model_flops_per_step * self.steps
+    }
+
+    /// The share of hardware FLOPs that a job with precision fp8 computes in 8 bits; the rest stays in 16 bits.
+    pub fn share_in_8_bits(&self) -> f64 {
+        let sum = |keep: &dyn Fn(&Op) -> bool| -> f64 {
+            self.stages.iter().map(|ledger| ledger.per_step(keep).flops.value()).sum()
+        };
+        sum(&|op| op.kind.runs_in_8_bits()) / sum(&|_| true)
     }
 
     /// The stage with the most hardware FLOPs, which sets the pace of the pipeline.

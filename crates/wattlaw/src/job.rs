@@ -13,6 +13,8 @@ pub mod workload;
 
 pub use resolver::Resolver;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::base::error::{Error, Result};
@@ -188,7 +190,11 @@ impl JobSpec {
             &workload,
         )?;
         let default = workload.framework.framework.vocab_multiple(parallelism.tp);
-        architecture.vocab_multiple = architecture.vocab_multiple.or(Some(default));
+        let multiple = architecture.vocab_multiple.or(Some(default));
+        architecture.vocab_multiple = multiple;
+        for stack in &mut architecture.other_stacks {
+            stack.vocab_multiple = multiple;
+        }
         Ok(Job { architecture, workload, parallelism, system })
     }
 }
@@ -226,6 +232,20 @@ impl Job {
             },
             system: self.system.spec(),
         }
+    }
+
+    /// The job as one of each stack of its model: what is counted layer by layer is the sum of theirs. A model of one stack is
+    /// its own.
+    pub(crate) fn stacks(&self) -> Vec<Cow<'_, Self>> {
+        if self.architecture.other_stacks.is_empty() {
+            return vec![Cow::Borrowed(self)];
+        }
+        let of = |architecture: Architecture| {
+            let seq_len = architecture.place.positions().unwrap_or(self.workload.seq_len);
+            let workload = Workload { seq_len, ..self.workload.clone() };
+            Cow::Owned(Self { architecture, workload, ..self.clone() })
+        };
+        self.architecture.stacks().map(of).collect()
     }
 
     /// Positions computed in the whole run by all GPUs, padding included.

@@ -20,7 +20,7 @@ pub use confidence::{Confidence, ConfidenceLabel};
 pub use factors::Factor;
 use figures::Figures;
 pub use law_estimate::Breakdown;
-pub(crate) use law_estimate::distance_variances;
+pub(crate) use law_estimate::variances_beyond_runs;
 use law_estimate::{Answers, ByScope, LawEstimate};
 pub use memory::{PeakMemory, Verdict};
 pub use outlook::{METER_LOG_SD, MeasuredPower, Outlook, Side};

@@ -157,13 +157,13 @@ fn list(catalog: &Catalog, kind: Kind, filter: &str) -> Done<String> {
                     vec![
                         a.name.clone(),
                         a.architecture.clone(),
-                        render::digits(a.fp16_tflops),
+                        a.fp16_tflops.map_or_else(String::new, render::digits),
                         optional(a.bf16_tflops),
                         optional(a.fp8_tflops),
                         render::digits(a.hbm_gib),
                         render::digits(a.hbm_gb_per_s),
                         a.link.clone(),
-                        render::digits(a.tdp_w),
+                        a.tdp_w.map_or_else(String::new, render::digits),
                     ]
                 })
                 .collect();

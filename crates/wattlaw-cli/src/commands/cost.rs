@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use wattlaw::cost::{AttentionFlops, Cost, Ledger, Op, Totals};
 use wattlaw::job::Job;
+use wattlaw::job::workload::Precision;
 use wattlaw::memory::Memory;
 
 use crate::failure::Done;
@@ -39,6 +40,9 @@ struct Report<'a> {
     hardware_flops_per_step: f64,
     model_flops: f64,
     hardware_flops: f64,
+    /// Share of the hardware FLOPs in 8 bits, of a job with precision fp8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share_in_8_bits: Option<f64>,
     parameters: wattlaw::job::model::Parameters,
     active_parameters: u64,
     /// One GPU of the busiest stage, one micro-step.
@@ -78,6 +82,8 @@ pub fn run(args: &Args) -> Done {
                 hardware_flops_per_step: cost.hardware_per_step.flops.value(),
                 model_flops: cost.model_flops().value(),
                 hardware_flops: cost.hardware_flops().value(),
+                share_in_8_bits: (job.workload.precision == Precision::Fp8)
+                    .then(|| cost.share_in_8_bits()),
                 parameters: job.architecture.parameters_for(job.workload.task),
                 active_parameters: job.architecture.active_parameters(job.workload.task),
                 per_micro_step: ledger.per_micro_step(),

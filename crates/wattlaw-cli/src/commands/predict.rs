@@ -125,7 +125,7 @@ fn details(job: &Job, p: &Prediction, defaults: &[TakenDefault]) -> String {
         ],
     ];
     if let Some(limit) = p.power_limit
-        && (limit.binds || limit.limit_w < job.system.accelerator.tdp_w)
+        && (limit.binds || limit.limit_w < job.system.tdp.value())
     {
         facts.push(vec!["power limit".to_owned(), power_limit(&limit)]);
     }

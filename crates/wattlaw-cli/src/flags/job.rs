@@ -50,7 +50,13 @@ const FLAG_NAMES: [(&str, &str); 2] =
     [("power_limit_w", "power-limit"), ("carbon_g_per_kwh", "carbon-intensity")];
 
 /// Fields that the short help (`-h`) omits.
-const RARE: [&str; 49] = [
+const RARE: [&str; 55] = [
+    "stage_layers",
+    "text_layers",
+    "text_hidden_size",
+    "text_heads",
+    "text_ffn_size",
+    "joint_size",
     "shared_ffn_size",
     "dense_layers",
     "dense_ffn_size",
@@ -123,6 +129,7 @@ fn flag(field: &'static Field) -> Arg {
     let value = match field.kind {
         FieldKind::Text if field.column == "config" => "FILE".to_owned(),
         FieldKind::Words => "WORDS".to_owned(),
+        FieldKind::Wholes => "NUMBERS".to_owned(),
         _ => field.column.to_uppercase(),
     };
     let arg = Arg::new(field.column)
@@ -137,6 +144,7 @@ fn flag(field: &'static Field) -> Arg {
         FieldKind::Flag => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
         FieldKind::Words => arg.requires("lora_rank"),
         FieldKind::Whole
+        | FieldKind::Wholes
         | FieldKind::Count
         | FieldKind::Number
         | FieldKind::Word
@@ -223,7 +231,9 @@ pub struct Alternatives {
 
 /// The fields that take a list.
 fn lists() -> impl Iterator<Item = &'static Field> {
-    fields().filter(|field| field.kind != FieldKind::Words && field.column != "config")
+    fields().filter(|field| {
+        !matches!(field.kind, FieldKind::Words | FieldKind::Wholes) && field.column != "config"
+    })
 }
 
 impl Args for Alternatives {

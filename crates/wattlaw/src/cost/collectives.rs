@@ -13,7 +13,6 @@ use super::{Ledger, Op, OpKind, Phase};
 use crate::base::units::{Bytes, Flops};
 use crate::job::Job;
 use crate::job::parallelism::{ContextExchange, DataParallel, TensorScope};
-use crate::job::task::Task;
 use crate::job::workload::{
     Checkpointing, Framework, Optimizer, Precision, StatePrecision, Workload,
 };
@@ -136,7 +135,7 @@ fn tensor(job: &Job, ledger: &mut Ledger) {
                 buffer,
             );
         }
-        if ledger.stage == p.head_stage(a) && !matches!(w.task, Task::Classification { .. }) {
+        if ledger.stage == p.head_stage(a) && w.task.predicts_words() {
             let buffer = Bytes::new(sequences * decoder_seq * per_token);
             all_reduce(
                 job,
@@ -293,7 +292,7 @@ fn pipeline(job: &Job, ledger: &mut Ledger) {
 fn tied_embedding(job: &Job, ledger: &mut Ledger) {
     let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
     let head = p.head_stage(a);
-    let copied = a.tied_embeddings && head > 0 && !matches!(w.task, Task::Classification { .. });
+    let copied = a.tied_embeddings && head > 0 && w.task.predicts_words();
     let holds = ledger.stage == 0 || ledger.stage == head;
     if !copied || !holds || w.lora.is_some() {
         return;

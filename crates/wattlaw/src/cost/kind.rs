@@ -9,9 +9,9 @@ use crate::base::units::Bytes;
 /// An operation of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum OpKind {
-    /// Projection of an image's patches.
+    /// Projection of an image's patches, or of merged ones.
     PatchProjection,
-    /// Look-up of tokens, positions and segments.
+    /// Look-up of tokens, positions and segments; patches that are put beside each other and normed, to be merged.
     Embedding,
     /// Product from a narrow embedding to the hidden size.
     EmbeddingProjection,
@@ -27,6 +27,8 @@ pub enum OpKind {
     Magnitude,
     /// Rotary position embedding.
     Rotary,
+    /// Windows cut out of an image and put back.
+    WindowPartition,
     /// Scores, softmax and weighted values, of self-attention and cross-attention.
     AttentionCore {
         /// Whether each position attends only to those before it, so that a fused kernel can leave out half of the
@@ -59,11 +61,11 @@ pub enum OpKind {
     FinalNorm,
     /// Dense product before a masked language model's logits.
     MaskedLmTransform,
-    /// Product from the hidden size to a narrow embedding, before the logits.
+    /// Product from the hidden size to a narrow embedding, before the logits, or into the space of images and texts.
     OutputProjection,
-    /// Pooling product before a BERT classifier.
+    /// Pooling products before a BERT classifier, or of images that are compared with texts.
     Pooler,
-    /// Classification head.
+    /// Classification head, or products of images with texts.
     Classifier,
     /// Product with the vocabulary.
     Logits,
@@ -105,6 +107,7 @@ impl OpKind {
             | Self::Adapter
             | Self::Magnitude
             | Self::Rotary
+            | Self::WindowPartition
             | Self::AttentionCore { causal: _ }
             | Self::FfnActivation
             | Self::ExpertWeights
@@ -124,6 +127,17 @@ impl OpKind {
         }
     }
 
+    /// Whether it is computed in 8 bits where the job's precision is fp8: the linear layers but for the router. Attention's
+    /// products, adapters, embeddings, heads and updates stay in 16 bits.
+    ///
+    /// Sources: TransformerEngine's modules with FP8 are its linear ones (`te.Linear`, `LayerNormLinear`, `LayerNormMLP`,
+    /// `GroupedLinear`; NVIDIA, "Using FP8 with Transformer Engine"); torchao converts `nn.Linear`, of which torchtitan leaves out
+    /// output and router (`filter_fqns`); DeepSeek-V3 keeps embedding, output, gating, norms and attention
+    /// (arXiv 2412.19437, section 3.3.1).
+    pub const fn runs_in_8_bits(self) -> bool {
+        self.is_projection_of_layer() && !matches!(self, Self::Router)
+    }
+
     /// The name used in tables and JSON.
     pub const fn name(self) -> &'static str {
         match self {
@@ -136,6 +150,7 @@ impl OpKind {
             Self::Adapter => "adapter",
             Self::Magnitude => "magnitude",
             Self::Rotary => "rotary",
+            Self::WindowPartition => "window partition",
             Self::AttentionCore { causal: _ } => "attention core",
             Self::AttentionOutput => "attention output",
             Self::CrossQuery => "cross query",

@@ -3,7 +3,9 @@
 use super::{AttentionFlops, Ledger, Op, OpKind, Phase, reference};
 use crate::base::units::{Bytes, Flops};
 use crate::job::Job;
-use crate::job::model::{Architecture, Experts, Family, Latent, ModelType, Positions, Relative};
+use crate::job::model::{
+    Architecture, Experts, Family, Latent, ModelType, Place, Positions, Relative,
+};
 use crate::job::parallelism::{ContextExchange, Parallelism, TensorScope};
 use crate::job::task::Task;
 use crate::job::workload::{AttentionKernel, Checkpointing, Framework, LoraTarget, Workload};
@@ -26,21 +28,24 @@ pub(super) fn count(job: &Job, attention: AttentionFlops, ledger: &mut Ledger) {
 /// FLOPs of one optimizer step without recomputation, that in a fused attention kernel included, and without padding of
 /// the vocabulary, as if one GPU ran the whole job.
 pub(super) fn model_flops_per_step(job: &Job, attention: AttentionFlops) -> Flops {
-    let w = Workload {
-        checkpointing: Checkpointing::None,
-        attention: AttentionKernel::Eager,
-        ..job.workload.clone()
-    };
     let mut ops = Vec::with_capacity(64);
-    let (a, single) = (&job.architecture, Parallelism::SINGLE);
-    let vocabulary = a.vocab_size as f64;
-    let mut writer = Writer::new(a, &w, &single, attention, vocabulary, &mut ops);
-    // the model needs no more of a window's pairs than a fused kernel computes
-    writer.skips_pairs = true;
-    writer.embedding();
-    writer.stacks(a.layers);
-    writer.head();
-    reference::count(&w, &mut ops);
+    for stack in job.stacks() {
+        let w = Workload {
+            checkpointing: Checkpointing::None,
+            attention: AttentionKernel::Eager,
+            ..stack.workload.clone()
+        };
+        let (a, single) = (&stack.architecture, Parallelism::SINGLE);
+        let vocabulary = a.vocab_size as f64;
+        let mut writer = Writer::new(a, &w, &single, attention, vocabulary, &mut ops);
+        // the model needs no more of a window's pairs than a fused kernel computes
+        writer.skips_pairs = true;
+        writer.embedding();
+        writer.stacks(a.layers);
+        writer.head();
+    }
+    let w = &job.workload;
+    reference::count(w, &mut ops);
     let micro_step: Flops = ops.iter().map(|op| op.flops * op.count).sum();
     micro_step * (w.grad_accum * job.parallelism.dp) as f64
 }
@@ -411,6 +416,11 @@ impl<'a> Writer<'a> {
             self.elementwise(OpKind::Rotary, count, full, tokens * (q + kv), 2.0);
         }
         self.relative_attention(count, full, tokens);
+        if self.a.tiles().is_some() {
+            // windows are cut out of the image and put back, and shifted before and after in half of the layers (Liu et al.
+            // 2021, section 3.2)
+            self.elementwise(OpKind::WindowPartition, 3.0 * count, full, tokens * h, 2.0);
+        }
         let (all, windowed) = (self.a.layers as f64, self.windowed_layers(stack));
         if windowed < all {
             let whole = count * (all - windowed) / all;
@@ -448,9 +458,10 @@ impl<'a> Writer<'a> {
         self.push(kind, Phase::Backward, count, 2.0 * flops, 2.0 * bytes, 8.0);
     }
 
-    /// Layers whose window is shorter than a document.
+    /// Layers whose window is shorter than a document; windows that divide an image are those of every kernel.
     fn windowed_layers(&self, stack: &Stack) -> f64 {
         match self.a.window {
+            Some(_) if self.a.tiles().is_some() => self.a.layers as f64,
             Some(window) if self.skips_pairs && (window.size as f64) < stack.document => {
                 window.layers as f64
             }
@@ -543,7 +554,8 @@ impl<'a> Writer<'a> {
             AttentionKernel::Flash => (2.5, ends, blocks),
             // scores are written, read and written by softmax, and read by the second product
             AttentionKernel::Eager => {
-                let scores = 4.0 * pairs * (self.a.heads as f64 / tp) * self.act;
+                let computed = self.a.tiles().map_or(pairs, |tile| stack.tokens() * tile as f64);
+                let scores = 4.0 * computed * (self.a.heads as f64 / tp) * self.act;
                 (2.0, ends + scores, 4.0 * blocks)
             }
         };
@@ -620,6 +632,10 @@ impl<'a> Writer<'a> {
             // the products' kernels are those of all experts
             self.dequantization(count, full, h, idle / self.act, 0.0);
             self.push(OpKind::ExpertWeights, Phase::Forward, count, 0.0, idle, 0.0);
+            // a repeated forward pass multiplies with all experts again, the last product included
+            if full {
+                self.push(OpKind::ExpertWeights, Phase::Recompute, count, 0.0, idle, 0.0);
+            }
             // for the gradients of the inputs and, where they are trained, of the weights
             let backward = if self.frozen { idle } else { 2.0 * idle };
             self.push(OpKind::ExpertWeights, Phase::Backward, count, 0.0, backward, 0.0);
@@ -635,6 +651,13 @@ impl<'a> Writer<'a> {
     fn embed(&mut self) {
         let tokens = self.w.micro_positions() as f64 / self.cp;
         let h = self.a.hidden_size as f64;
+        if !self.a.place.embeds() {
+            // four patches of half the width beside each other, normed and projected
+            self.elementwise(OpKind::Embedding, 1.0, false, tokens * 2.0 * h, 2.0);
+            self.elementwise(OpKind::Embedding, 1.0, false, tokens * 2.0 * h, 2.0);
+            self.product(OpKind::PatchProjection, 1.0, false, Product::new(tokens, 2.0 * h, h));
+            return;
+        }
         if let Some(image) = self.a.image {
             let rows = self.w.micro_sequences() as f64 * image.patches() as f64;
             self.first_projection(rows, (image.channels * image.patch * image.patch) as f64, h);
@@ -672,8 +695,12 @@ impl<'a> Writer<'a> {
         if self.a.final_norm {
             self.elementwise(OpKind::FinalNorm, 1.0, false, tokens * h / self.tp_between, 2.0);
         }
+        if !self.a.place.has_head() {
+            return;
+        }
         let narrow = self.a.embedding_size as f64;
         match self.w.task {
+            Task::Contrastive => self.contrast(sequences, tokens),
             Task::MaskedLm => {
                 self.product(
                     OpKind::MaskedLmTransform,
@@ -721,6 +748,40 @@ impl<'a> Writer<'a> {
                 }
             }
         }
+    }
+
+    /// An encoder's output in the space where images and texts are compared, and, after that of the texts, the products of all
+    /// texts of a rank's micro-batch with all of its images (transformers, `modeling_clip.py` and `modeling_siglip.py`).
+    fn contrast(&mut self, sequences: f64, tokens: f64) {
+        let Place::Encoder { joint_size, .. } = self.a.place else { return };
+        let (h, joint) = (self.a.hidden_size as f64, joint_size as f64);
+        let images = self.a.image.is_some();
+        let projects =
+            self.a.model_type.features().text_encoder.is_some_and(|t| t.joint_size.is_some());
+        if images && !projects {
+            let f = self.a.ffn_size as f64;
+            let kind = OpKind::Pooler;
+            self.product(kind, 1.0, false, Product::new(sequences, h, h));
+            self.product(kind, 1.0, false, Product::new(tokens, h, 2.0 * h));
+            // one query an image, whose scores and values are products of two tensors with gradients
+            self.both_inputs(kind, 2.0 * 2.0 * tokens * h, 2.0 * tokens * h * self.act, 2.0);
+            self.product(kind, 1.0, false, Product::new(sequences, h, h));
+            self.product(kind, 1.0, false, Product::new(sequences, h, f));
+            self.product(kind, 1.0, false, Product::new(sequences, f, h));
+        } else {
+            self.product(OpKind::OutputProjection, 1.0, false, Product::new(sequences, h, joint));
+        }
+        if !images {
+            let flops = 2.0 * sequences * sequences * joint;
+            let bytes = (2.0 * sequences * joint + sequences * sequences) * self.act;
+            self.both_inputs(OpKind::Classifier, flops, bytes, 1.0);
+        }
+    }
+
+    /// Products of two tensors that both have gradients.
+    fn both_inputs(&mut self, kind: OpKind, flops: f64, bytes: f64, kernels: f64) {
+        self.push(kind, Phase::Forward, 1.0, flops, bytes, kernels);
+        self.push(kind, Phase::Backward, 1.0, 2.0 * flops, 2.0 * bytes, 2.0 * kernels);
     }
 
     /// The output projection to the vocabulary, and the loss with a 32-bit softmax.
@@ -919,9 +980,11 @@ mod tests {
     }
 
     /// Of four experts of 3 · 64 · 12 weights, those of three are read beside the products, in bf16: once a pass where they
-    /// are frozen, twice in the backward pass where they are trained.
+    /// are frozen, twice in the backward pass where they are trained, and once more where the forward pass is repeated
+    /// (transformers' `MixtralExperts.forward` and Megatron-LM's `GroupedMLP` multiply with each expert's weights in every
+    /// pass).
     #[test]
-    fn frozen_experts_are_read_once_in_the_backward_pass() {
+    fn experts_are_read_in_every_pass() {
         let read = |workload: &str, phase| {
             let model = "family = 'mixtral', experts = 4, top_k = 2";
             let cost = Cost::count(&job(model, workload), AttentionFlops::Full);
@@ -932,6 +995,30 @@ mod tests {
         let (full, lora) = ("precision = 'bf16'", "precision = 'bf16', lora = { rank = 2 }");
         assert_eq!([full, lora].map(|of| read(of, Phase::Forward)), [idle, idle]);
         assert_eq!([full, lora].map(|of| read(of, Phase::Backward)), [2.0 * idle, idle]);
+        assert_eq!([full, lora].map(|of| read(of, Phase::Recompute)), [0.0, 0.0]);
+        for of in [full, lora] {
+            let again = format!("{of}, checkpointing = 'full'");
+            assert_eq!(read(&again, Phase::Recompute), idle);
+        }
+    }
+
+    /// Width 64, feed-forward of 12, two sequences of 8: a llama's layer has 2 · 16 · (4 · 64² + 3 · 64 · 12) FLOPs in linear layers
+    /// and 2 · 16 · 2 · 8 · 64 in attention, three layers of them and a head of 2 · 16 · 64 · 16; the backward pass has twice as
+    /// many of all.
+    #[test]
+    fn linear_layers_alone_are_in_8_bits() {
+        let workload = "precision = 'bf16', attention = 'eager'";
+        let share = |model: &str| {
+            Cost::count(&job(model, workload), AttentionFlops::Full).share_in_8_bits()
+        };
+        let linear = 3.0 * 32.0 * (4.0 * 64.0 * 64.0 + 3.0 * 64.0 * 12.0);
+        let others = 3.0 * 32.0 * 2.0 * 8.0 * 64.0 + 32.0 * 64.0 * 16.0;
+        approx::assert_relative_eq!(share("family = 'llama'"), linear / (linear + others));
+        // the routers of four experts are in 16 bits
+        let linear = 3.0 * 32.0 * (4.0 * 64.0 * 64.0 + 2.0 * 3.0 * 64.0 * 12.0);
+        let others = others + 3.0 * 32.0 * 64.0 * 4.0;
+        let mixture = "family = 'mixtral', experts = 4, top_k = 2";
+        approx::assert_relative_eq!(share(mixture), linear / (linear + others));
     }
 
     #[test]

@@ -5,7 +5,6 @@ use crate::base::units::{Bytes, Flops};
 use crate::job::Job;
 use crate::job::model::Architecture;
 use crate::job::parallelism::TensorScope;
-use crate::job::task::Task;
 use crate::job::workload::{LoraTarget, Offload, Optimizer, StatePrecision};
 
 /// Tensors and elements (320 blocks of 65,536) per launch of a fused multi-tensor kernel.
@@ -271,10 +270,10 @@ pub(crate) fn stage_parameters(job: &Job, stage: u64) -> StageParameters {
     let padding = (a.padded_vocab() - a.vocab_size) * a.embedding_size;
     let embedding = if stage == 0 { all.embedding + padding } else { 0 };
     // a tied output projection on another stage than the embedding is a second copy
-    let classifies = matches!(job.workload.task, Task::Classification { .. });
-    let copied = last && stage > 0 && a.tied_embeddings && !classifies;
+    let predicts_words = job.workload.task.predicts_words();
+    let copied = last && stage > 0 && a.tied_embeddings && predicts_words;
     let tied_copy = if copied { a.padded_vocab() * a.embedding_size } else { 0 };
-    let untied = !a.tied_embeddings && !classifies;
+    let untied = !a.tied_embeddings && predicts_words;
     let head_padding = if untied { padding } else { 0 };
     let head = if last { all.head + head_padding + tied_copy } else { 0 };
     StageParameters {
@@ -292,7 +291,7 @@ pub(crate) fn stage_parameters(job: &Job, stage: u64) -> StageParameters {
 fn tensors(a: &Architecture) -> f64 {
     let biased = if a.biases.ffn { 2.0 } else { 1.0 };
     let projections = 4.0 + (a.ffn_projections() * a.experts.map_or(1, |e| e.count)) as f64;
-    a.total_layers() as f64 * (projections * biased + 2.0 * biased) + 4.0
+    (a.layers + a.encoder_layers) as f64 * (projections * biased + 2.0 * biased) + 4.0
 }
 
 #[cfg(test)]

@@ -197,11 +197,12 @@ impl Measurement {
         self.job.identity.layers
     }
 
-    /// Layers of encoder and decoder together, as [`Architecture::total_layers`] counts them.
+    /// Layers of all stacks together, as [`Architecture::total_layers`] counts them.
     pub fn total_layers(&self) -> u64 {
         let decoder = self.layers();
         match self.job.identity.model_type.map(ModelType::family) {
             Some(Family::T5) => decoder + self.job().model.encoder_layers.unwrap_or(decoder),
+            Some(Family::Vit) => decoder + self.job().model.text_layers.unwrap_or(0),
             _ => decoder,
         }
     }
@@ -417,7 +418,7 @@ pub(crate) fn task_name(word: &str) -> Option<String> {
     if GLUE.contains(&plain.as_str()) {
         return Some("classification".to_owned());
     }
-    ["masked-lm", "causal-lm", "classification"]
+    ["masked-lm", "causal-lm", "classification", "contrastive"]
         .into_iter()
         .find(|t| t.replace('-', "") == plain)
         .map(str::to_owned)

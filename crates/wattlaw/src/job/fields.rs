@@ -25,6 +25,8 @@ pub enum FieldKind {
     Word,
     /// Words separated by commas or spaces.
     Words,
+    /// Whole numbers separated by commas or spaces.
+    Wholes,
     /// Any text.
     Text,
 }
@@ -39,6 +41,7 @@ impl FieldKind {
             Self::Flag => "true or false",
             Self::Word => "word",
             Self::Words => "words",
+            Self::Wholes => "whole numbers",
             Self::Text => "text",
         }
     }
@@ -109,7 +112,7 @@ fields! {
         name ("model"): Text "Model by name (see `wattlaw catalog models`), or a name for a custom shape",
         config: Text "Hugging Face config.json of the model",
         family: Text "Model type of a custom shape (bert, gpt2, llama, mixtral, t5, vit, …)",
-        layers: Whole "Layers; of the decoder in an encoder–decoder",
+        layers: Whole "Layers; of the decoder in an encoder–decoder, of the image encoder beside one of texts",
         encoder_layers: Whole "Layers of the encoder of an encoder–decoder; as many as layers when absent",
         hidden_size: Whole "Width of the residual stream",
         heads: Whole "Attention heads; hidden_size / 64 when absent",
@@ -119,7 +122,7 @@ fields! {
         vocab_size: Whole "Rows of the token embedding; the model type's own when absent",
         vocab_multiple: Whole "The vocabulary is padded to a multiple of this in training, 1 for none; 128 × tp in Megatron-LM, NeMo and Megatron-DeepSpeed, tp in nanotron, 1 in others when absent",
         embedding_size: Whole "Width of the token embedding; hidden_size when absent",
-        max_positions: Whole "Longest sequence of a learned position embedding",
+        max_positions: Whole "Longest sequence of a learned position embedding, of the texts beside images",
         token_types: Whole "Rows of the segment embedding",
         relative_buckets: Whole "Distance buckets of a relative position bias",
         gated_ffn: Flag "Whether the feed-forward block has a gate",
@@ -141,7 +144,7 @@ fields! {
         qk_norm: Flag "Whether queries and keys are normed",
         layer_scale: Flag "Whether a learned scale follows attention and feed-forward block",
         distinct_layers: Whole "Layers with weights of their own, where the others share them (albert)",
-        window: Whole "Positions that a query of windowed attention sees",
+        window: Whole "Positions that a query of windowed attention sees; the patches of a window, such as 49 of 7 × 7, in swin",
         window_layers: Whole "Layers with windowed attention; all when absent",
         query_rank: Whole "Rank of the queries' latent (latent attention); projected directly when absent",
         kv_rank: Whole "Rank of the latent of keys and values (latent attention)",
@@ -151,6 +154,12 @@ fields! {
         patch_size: Whole "Side of a patch in pixels; 16 when absent",
         channels: Whole "Colour channels; 3 when absent",
         classes: Whole "Classes of the published classification head",
+        stage_layers: Wholes "Layers of each stage of an image encoder whose stages double its width, such as 2,2,6,2 (swin)",
+        text_layers: Whole "Layers of the text encoder beside an image encoder (clip, siglip); the model type's own when absent",
+        text_hidden_size: Whole "Width of its residual stream; the model type's own when absent",
+        text_heads: Whole "Its attention heads; the model type's own when absent",
+        text_ffn_size: Whole "Inner width of its feed-forward block; four times text_hidden_size when absent",
+        joint_size: Whole "Width of the space in which images and texts are compared (clip); the model type's own when absent",
     }
     workload {
         seq_len: Whole "Tokens in a sequence, padding included",
@@ -168,7 +177,7 @@ fields! {
         optimizer: Word "Update rule: adamw, sgd, adafactor, adam8bit, lion, lamb, muon, paged-adamw or paged-adam8bit; adamw when absent. Paged states count on the GPU, and their moves to the host do not count",
         checkpointing: Word "Activation checkpointing: none, selective or full; none when absent",
         attention: Word "Attention kernel: flash or eager; flash when absent",
-        task: Word "Training task: masked-lm, causal-lm or classification; the family's default when absent",
+        task: Word "Training task: masked-lm, causal-lm, classification or contrastive (images and texts); the family's default when absent",
         labels: Whole "Labels of a classification; 2 when absent",
         dora: Flag "Whether adapted weights (lora_rank) have trained magnitudes and are normed (DoRA); false when absent",
         state_precision: Word "Number format of updated weights and optimizer states: fp32, or bf16 without a 32-bit copy; fp32 when absent",
@@ -297,6 +306,19 @@ impl Cell for u64 {
 
     fn text(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Cell for Vec<u64> {
+    fn read(name: &str, text: &str) -> Result<Self> {
+        let numbers = text.split(|c: char| c == ',' || c.is_whitespace());
+        let numbers = numbers.filter(|number| !number.is_empty());
+        let read: std::result::Result<Self, _> = numbers.map(str::parse).collect();
+        read.map_err(|_| wrong(name, text, "it must be whole numbers, such as 2,2,6,2"))
+    }
+
+    fn text(&self) -> String {
+        self.iter().map(u64::to_string).collect::<Vec<_>>().join(" ")
     }
 }
 

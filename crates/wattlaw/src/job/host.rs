@@ -95,6 +95,6 @@ impl System {
 
     /// TDP of the accelerators of one node that the job uses.
     fn node_tdp(&self) -> Watts {
-        Watts::new(self.accelerator.tdp_w * self.gpus_per_node as f64)
+        self.tdp * self.gpus_per_node as f64
     }
 }

@@ -3,12 +3,15 @@
 mod hugging_face;
 mod parameters;
 mod spec;
+mod stacks;
 mod types;
 
 pub use hugging_face::{HubConfig, from_config_json};
 pub use parameters::Parameters;
 pub use spec::ModelSpec;
 pub(crate) use spec::count;
+pub use stacks::Place;
+use types::Windowed;
 pub use types::{Features, ModelType, Relative};
 
 use std::fmt;
@@ -43,15 +46,6 @@ impl Family {
             Self::Llama => "llama",
             Self::T5 => "t5",
             Self::Vit => "vit",
-        }
-    }
-
-    /// The default training task of the family.
-    pub(crate) const fn default_task(self, classes: u64) -> Task {
-        match self {
-            Self::Bert => Task::MaskedLm,
-            Self::Gpt | Self::Llama | Self::T5 => Task::CausalLm,
-            Self::Vit => Task::Classification { labels: if classes == 0 { 1000 } else { classes } },
         }
     }
 }
@@ -281,27 +275,62 @@ pub struct Architecture {
     pub image: Option<Image>,
     /// Classes of the published classification head, else zero.
     pub classes: u64,
+    /// What comes before and after the stack.
+    pub place: Place,
+    /// The other stacks of a model of several, which themselves hold none.
+    pub other_stacks: Vec<Self>,
 }
 
 impl Architecture {
+    /// The stacks of the model, each without the others.
+    pub(crate) fn stacks(&self) -> impl Iterator<Item = Self> {
+        let first = Self { other_stacks: Vec::new(), ..self.clone() };
+        std::iter::once(first).chain(self.other_stacks.iter().cloned())
+    }
+
+    /// The encoder of texts beside one of images.
+    pub(crate) fn text_encoder(&self) -> Option<&Self> {
+        self.other_stacks.first().filter(|stack| stack.vocab_size > 0)
+    }
+
+    /// The default training task.
+    pub(crate) const fn default_task(&self) -> Task {
+        match (self.place, self.family()) {
+            (Place::Encoder { .. }, _) => Task::Contrastive,
+            (_, Family::Bert) => Task::MaskedLm,
+            (_, Family::Gpt | Family::Llama | Family::T5) => Task::CausalLm,
+            (_, Family::Vit) => {
+                Task::Classification { labels: if self.classes == 0 { 1000 } else { self.classes } }
+            }
+        }
+    }
+
     /// The shape as a description that resolves to it, except for its name.
     pub fn spec(&self) -> ModelSpec {
         let features = self.model_type.features();
+        let text = self.text_encoder();
+        let joint_size = match self.place {
+            Place::Encoder { joint_size, .. } => Some(joint_size),
+            Place::Only | Place::Stage { .. } => None,
+        };
         ModelSpec {
             name: None,
             config: None,
             family: Some(self.model_type.name().to_owned()),
-            layers: Some(self.layers),
+            layers: Some(match text {
+                Some(_) => self.layers,
+                None => self.layers + self.layers_of_other_stacks(),
+            }),
             encoder_layers: Some(self.encoder_layers).filter(|n| *n > 0),
             hidden_size: Some(self.hidden_size),
             heads: Some(self.heads),
             kv_heads: Some(self.kv_heads),
             head_dim: Some(self.head_dim),
             ffn_size: Some(self.ffn_size),
-            vocab_size: Some(self.vocab_size).filter(|n| *n > 0),
+            vocab_size: Some(text.unwrap_or(self).vocab_size).filter(|n| *n > 0),
             vocab_multiple: self.vocab_multiple,
             embedding_size: Some(self.embedding_size),
-            max_positions: self.max_positions,
+            max_positions: text.unwrap_or(self).max_positions,
             token_types: Some(self.token_types).filter(|n| *n > 0),
             relative_buckets: Some(self.positions.buckets()).filter(|n| *n > 0),
             gated_ffn: Some(self.gated_ffn),
@@ -309,7 +338,7 @@ impl Architecture {
             qkv_bias: Some(self.biases.qkv),
             attention_output_bias: Some(self.biases.attention_output),
             ffn_bias: Some(self.biases.ffn),
-            final_norm: Some(self.final_norm),
+            final_norm: Some(self.other_stacks.last().unwrap_or(self).final_norm),
             pooler: Some(self.pooler),
             experts: self.experts.map(|e| e.count),
             top_k: self.experts.map(|e| e.top_k),
@@ -324,7 +353,7 @@ impl Architecture {
             layer_scale: Some(self.layer_scale).filter(|on| *on != features.layer_scale),
             distinct_layers: self.distinct_layers,
             window: self.window.map(|w| w.size),
-            window_layers: self.window.map(|w| w.layers),
+            window_layers: self.window.map(|w| w.layers + self.layers_of_other_stacks()),
             query_rank: self.latent.and_then(|l| l.query_rank),
             kv_rank: self.latent.map(|l| l.kv_rank),
             rope_head_dim: self.latent.map(|l| l.rope_head_dim),
@@ -333,6 +362,12 @@ impl Architecture {
             patch_size: self.image.map(|i| i.patch),
             channels: self.image.map(|i| i.channels).or(self.mel_bins),
             classes: Some(self.classes).filter(|n| *n > 0),
+            stage_layers: features.staged.then(|| self.stacks().map(|s| s.layers).collect()),
+            text_layers: text.map(|t| t.layers),
+            text_hidden_size: text.map(|t| t.hidden_size),
+            text_heads: text.map(|t| t.heads),
+            text_ffn_size: text.map(|t| t.ffn_size),
+            joint_size,
         }
     }
 
@@ -381,7 +416,17 @@ impl Architecture {
 
     /// Whether attention is causal.
     pub const fn causal(&self) -> bool {
-        matches!(self.family(), Family::Gpt | Family::Llama)
+        match self.model_type.features().text_encoder {
+            Some(text) => text.causal && self.vocab_size > 0,
+            None => matches!(self.family(), Family::Gpt | Family::Llama),
+        }
+    }
+
+    /// Whether each layer's attention stays within windows that divide the sequence, whatever the kernel.
+    pub(crate) fn tiles(&self) -> Option<u64> {
+        self.window
+            .filter(|_| self.model_type.features().windowed == Windowed::Tiles)
+            .map(|w| w.size)
     }
 
     /// Linear projections in one feed-forward block: two, or three with a gate.
@@ -390,8 +435,13 @@ impl Architecture {
     }
 
     /// Layers of all stacks together.
-    pub const fn total_layers(&self) -> u64 {
-        self.layers + self.encoder_layers
+    pub fn total_layers(&self) -> u64 {
+        self.layers + self.encoder_layers + self.layers_of_other_stacks()
+    }
+
+    /// Layers of [`Self::other_stacks`].
+    pub(crate) fn layers_of_other_stacks(&self) -> u64 {
+        self.other_stacks.iter().map(|stack| stack.layers).sum()
     }
 
     /// A label of the shape: layers × hidden size.

@@ -246,6 +246,16 @@ impl Parallelism {
     /// [`Error::Invalid`] with the degree and what it must divide.
     pub(crate) fn check(&self, architecture: &Architecture, workload: &Workload) -> Result<()> {
         let tp = self.tp;
+        if !architecture.other_stacks.is_empty() {
+            let degrees = [("tp", tp), ("cp", self.cp), ("pp", self.pp)];
+            if let Some((degree, n)) = degrees.into_iter().find(|(_, n)| *n > 1) {
+                return Err(Error::invalid(
+                    degree,
+                    n,
+                    "stacks of different widths are split among data-parallel ranks alone; use 1",
+                ));
+            }
+        }
         if self.tensor_scope == TensorScope::Blocks && !architecture.heads.is_multiple_of(tp) {
             return Err(Error::invalid(
                 "tp",

@@ -29,12 +29,12 @@ pub struct Accelerator {
     pub chip: Option<String>,
     /// Year of release.
     pub year: u32,
-    /// Rate of 32-bit products without tensor cores, TFLOP/s.
-    pub fp32_tflops: f64,
+    /// Rate of 32-bit products without tensor cores, TFLOP/s, where it is public.
+    pub fp32_tflops: Option<f64>,
     /// Rate of TF32 products, where the hardware has them.
     pub tf32_tflops: Option<f64>,
     /// Rate of FP16 products accumulated in FP32.
-    pub fp16_tflops: f64,
+    pub fp16_tflops: Option<f64>,
     /// Rate of BF16 products.
     pub bf16_tflops: Option<f64>,
     /// Rate of FP8 products.
@@ -46,16 +46,19 @@ pub struct Accelerator {
     pub inline_ecc: bool,
     /// Memory bandwidth in GB/s.
     pub hbm_gb_per_s: f64,
-    /// Fastest link to other accelerators of the node: `nvlink`, `infinity-fabric` or `pcie`.
+    /// Fastest link to other accelerators of the node: `nvlink`, `infinity-fabric`, `ici` (TPU), `roce` (Ethernet ports of
+    /// the chip) or `pcie`.
     pub link: String,
     /// Rate of that link in GB/s, both directions together as vendors state it; for PCIe it follows from the lanes.
     pub link_gb_per_s: Option<f64>,
+    /// Accelerators that the link joins, where it is no node's: a TPU's pod. A node then means a slice of it.
+    pub pod_size: Option<u64>,
     /// PCI Express generation.
     pub pcie_generation: u32,
     /// PCI Express lanes.
     pub pcie_lanes: u32,
-    /// Thermal design power, the default power limit.
-    pub tdp_w: f64,
+    /// Thermal design power, the default power limit, where it is public; a job on others states what an accelerator may draw.
+    pub tdp_w: Option<f64>,
     /// Power at idle, where a source measured it.
     pub idle_w: Option<f64>,
     /// Where the figures are from.
@@ -69,9 +72,9 @@ impl Accelerator {
     /// Peak rate of matrix products in a precision, or `None` if the hardware lacks it.
     pub fn peak(&self, precision: Precision) -> Option<FlopsPerSecond> {
         let tflops = match precision {
-            Precision::Fp32 => Some(self.fp32_tflops),
+            Precision::Fp32 => self.fp32_tflops,
             Precision::Tf32 => self.tf32_tflops,
-            Precision::Fp16 => Some(self.fp16_tflops),
+            Precision::Fp16 => self.fp16_tflops,
             Precision::Bf16 => self.bf16_tflops,
             Precision::Fp8 => self.fp8_tflops,
         };
@@ -85,7 +88,8 @@ impl Accelerator {
 
     /// Peak rate of matrix products in 16 bits: BF16 where the hardware has it, else FP16.
     pub(crate) fn half_peak(&self) -> FlopsPerSecond {
-        FlopsPerSecond::from_tflops(self.bf16_tflops.unwrap_or(self.fp16_tflops))
+        // check() sees to it that there is one
+        FlopsPerSecond::from_tflops(self.bf16_tflops.or(self.fp16_tflops).unwrap_or(f64::NAN))
     }
 
     /// The default half precision: BF16 where the hardware has it, else FP16.
@@ -103,25 +107,31 @@ impl Accelerator {
         BytesPerSecond::from_gb_per_s(self.hbm_gb_per_s)
     }
 
-    /// Checks that every figure is a positive, finite number.
+    /// Checks that every figure is a positive, finite number, and that there is a rate in 16 bits.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with the field.
+    /// [`Error::Invalid`] with the field; [`Error::Missing`] without such a rate.
     pub fn check(&self) -> Result<()> {
+        if self.bf16_tflops.or(self.fp16_tflops).is_none() {
+            return Err(Error::missing("bf16_tflops", "give it, or fp16_tflops"));
+        }
         let needed = [
-            ("fp32_tflops", Some(self.fp32_tflops)),
+            ("fp32_tflops", self.fp32_tflops),
             ("tf32_tflops", self.tf32_tflops),
-            ("fp16_tflops", Some(self.fp16_tflops)),
+            ("fp16_tflops", self.fp16_tflops),
             ("bf16_tflops", self.bf16_tflops),
             ("fp8_tflops", self.fp8_tflops),
             ("hbm_gib", Some(self.hbm_gib)),
             ("hbm_gb_per_s", Some(self.hbm_gb_per_s)),
             ("link_gb_per_s", self.link_gb_per_s),
-            ("tdp_w", Some(self.tdp_w)),
+            ("tdp_w", self.tdp_w),
             ("idle_w", self.idle_w),
         ];
         for (field, value) in needed {
             positive(field, value)?;
+        }
+        if let Some(size) = self.pod_size {
+            count("pod_size", Some(size), None, 1 << 16)?;
         }
         self.link_rate().map(|_| ())
     }
@@ -134,14 +144,18 @@ impl Accelerator {
                 count("pcie_lanes", Some(u64::from(self.pcie_lanes)), None, 64)?;
                 Ok(pcie_rate(self.pcie_generation, self.pcie_lanes))
             }
-            ("pcie" | "nvlink" | "infinity-fabric", Some(both)) => {
+            ("pcie" | "nvlink" | "infinity-fabric" | "ici" | "roce", Some(both)) => {
                 Ok(BytesPerSecond::from_gb_per_s(both / 2.0))
             }
-            ("nvlink" | "infinity-fabric", None) => Err(Error::missing(
+            ("nvlink" | "infinity-fabric" | "ici" | "roce", None) => Err(Error::missing(
                 "link_gb_per_s",
                 "give the link's rate in GB/s, both directions together",
             )),
-            _ => Err(Error::unknown("link", &self.link, ["nvlink", "infinity-fabric", "pcie"])),
+            _ => Err(Error::unknown(
+                "link",
+                &self.link,
+                ["nvlink", "infinity-fabric", "ici", "roce", "pcie"],
+            )),
         }
     }
 }
@@ -179,6 +193,8 @@ pub struct System {
     pub network: Link,
     /// The kind of that network, from its name.
     pub network_kind: NetworkKind,
+    /// Thermal design power of one accelerator; the power limit where it is not public.
+    pub tdp: Watts,
     /// Power limit of one accelerator, its TDP where none is set.
     pub power_limit: Watts,
     /// Mean power of a node besides its accelerators while they train, behind its power supplies, where stated.
@@ -287,7 +303,10 @@ impl SystemSpec {
         let per_node = count(
             "gpus_per_node",
             self.gpus_per_node,
-            Some(spread.unwrap_or_else(|| equal_nodes(gpus))),
+            Some(spread.unwrap_or_else(|| match accelerator.pod_size {
+                Some(size) => equal_slices(gpus, size),
+                None => equal_nodes(gpus),
+            })),
             1 << 16,
         )?;
         let per_node = per_node.min(gpus);
@@ -319,12 +338,19 @@ impl SystemSpec {
         };
         // NVIDIA ConnectX-6 HDR InfiniBand, one adapter a GPU as in DGX A100: 200 Gb/s
         let network = positive("network_gb_per_s", self.network_gb_per_s)?.unwrap_or(25.0);
-        let limit = positive("power_limit_w", self.power_limit_w)?.unwrap_or(accelerator.tdp_w);
-        if limit > 2.0 * accelerator.tdp_w {
+        let limit = positive("power_limit_w", self.power_limit_w)?;
+        let Some(tdp) = accelerator.tdp_w.or(limit) else {
+            return Err(Error::missing(
+                "power_limit_w",
+                format!("the power of {} is not public; state what one may draw", accelerator.name),
+            ));
+        };
+        let limit = limit.unwrap_or(tdp);
+        if limit > 2.0 * tdp {
             return Err(Error::invalid(
                 "power_limit_w",
                 limit,
-                format!("the TDP of {} is {} W", accelerator.name, accelerator.tdp_w),
+                format!("the TDP of {} is {tdp} W", accelerator.name),
             ));
         }
         if let Some(pue) = self.pue
@@ -352,6 +378,7 @@ impl SystemSpec {
             link: Link { name: accelerator.link.clone(), bandwidth: link },
             network_kind,
             network: Link { name, bandwidth: BytesPerSecond::from_gb_per_s(network) },
+            tdp: Watts::new(tdp),
             power_limit: Watts::new(limit),
             host_power: positive("host_power_w", self.host_power_w)?.map(Watts::new),
             pue: self.pue,
@@ -361,6 +388,11 @@ impl SystemSpec {
             currency: self.currency.clone(),
         })
     }
+}
+
+/// Accelerators of a slice when not given: the most up to a pod that fill equal slices.
+fn equal_slices(gpus: u64, pod_size: u64) -> u64 {
+    (1..=pod_size.min(gpus)).rev().find(|size| gpus.is_multiple_of(*size)).unwrap_or(1)
 }
 
 /// GPUs of a node where nothing states them: the most, from 8 down to 4, that fill equal nodes; 8 where none do.
@@ -403,15 +435,16 @@ mod tests {
 
     fn t4() -> Accelerator {
         Accelerator {
+            pod_size: None,
             name: "t4".into(),
             aliases: vec![],
             vendor: "nvidia".into(),
             architecture: "Turing".into(),
             chip: Some("TU104".into()),
             year: 2018,
-            fp32_tflops: 8.141,
+            fp32_tflops: Some(8.141),
             tf32_tflops: None,
-            fp16_tflops: 65.13,
+            fp16_tflops: Some(65.13),
             bf16_tflops: None,
             fp8_tflops: None,
             hbm_gib: 16.0,
@@ -421,11 +454,28 @@ mod tests {
             link_gb_per_s: None,
             pcie_generation: 3,
             pcie_lanes: 16,
-            tdp_w: 70.0,
+            tdp_w: Some(70.0),
             idle_w: None,
             source: "test".into(),
             notes: String::new(),
         }
+    }
+
+    #[test]
+    fn a_pod_is_one_node_and_unknown_power_is_asked_for() {
+        let pod = Accelerator { pod_size: Some(256), tdp_w: None, ..t4() };
+        let spec = SystemSpec { power_limit_w: Some(150.0), ..SystemSpec::default() };
+        for (gpus, of_slice) in [(8, 8), (256, 256), (512, 256), (384, 192)] {
+            let system = spec.resolve(&pod, gpus).unwrap();
+            assert_eq!((system.gpus_per_node, system.tdp), (of_slice, Watts::new(150.0)), "{gpus}");
+        }
+        let error = SystemSpec::default().resolve(&pod, 8).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "power_limit_w is missing; the power of t4 is not public; state what one may draw"
+        );
+        let rateless = Accelerator { fp16_tflops: None, bf16_tflops: None, ..t4() };
+        assert!(rateless.check().unwrap_err().to_string().starts_with("bf16_tflops is missing"));
     }
 
     #[test]

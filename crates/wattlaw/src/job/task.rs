@@ -17,6 +17,8 @@ pub enum Task {
         /// Number of labels.
         labels: u64,
     },
+    /// Tell the text of each image from the others of the batch (CLIP).
+    Contrastive,
 }
 
 impl Task {
@@ -26,6 +28,15 @@ impl Task {
             Self::MaskedLm => "masked-lm",
             Self::CausalLm => "causal-lm",
             Self::Classification { .. } => "classification",
+            Self::Contrastive => "contrastive",
+        }
+    }
+
+    /// Whether the model predicts words, with a product with the vocabulary.
+    pub const fn predicts_words(self) -> bool {
+        match self {
+            Self::MaskedLm | Self::CausalLm => true,
+            Self::Classification { .. } | Self::Contrastive => false,
         }
     }
 
@@ -38,7 +49,12 @@ impl Task {
             "masked-lm" | "mlm" => Ok(Self::MaskedLm),
             "causal-lm" | "clm" | "seq2seq-lm" => Ok(Self::CausalLm),
             "classification" => Ok(Self::Classification { labels }),
-            _ => Err(Error::unknown("task", name, ["masked-lm", "causal-lm", "classification"])),
+            "contrastive" => Ok(Self::Contrastive),
+            _ => Err(Error::unknown(
+                "task",
+                name,
+                ["masked-lm", "causal-lm", "classification", "contrastive"],
+            )),
         }
     }
 }

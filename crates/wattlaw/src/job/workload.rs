@@ -380,7 +380,7 @@ impl Workload {
     pub fn spec(&self) -> WorkloadSpec {
         let labels = match self.task {
             Task::Classification { labels } => Some(labels),
-            Task::MaskedLm | Task::CausalLm => None,
+            Task::MaskedLm | Task::CausalLm | Task::Contrastive => None,
         };
         WorkloadSpec {
             seq_len: Some(self.seq_len),

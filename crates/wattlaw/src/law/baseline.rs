@@ -27,7 +27,7 @@ pub fn duration_s(job: &Job) -> f64 {
 
 /// Thermal design power of all accelerators, in watts.
 pub(crate) fn rated_power_w(job: &Job) -> f64 {
-    job.system.gpus as f64 * job.system.accelerator.tdp_w
+    job.system.gpus as f64 * job.system.tdp.value()
 }
 
 /// 6·N·D FLOPs at a fixed MFU: time from FLOPs, and energy as thermal design power times that time.

@@ -40,4 +40,5 @@ pub use law::{Response, RooflineLaw, observations};
 pub use observation::Observation;
 pub use parts::{EnergyParts, Parts, TimeParts};
 pub use posterior::Posterior;
+pub(crate) use posterior::missed_group;
 pub use under_limits::UnderLimits;

@@ -120,7 +120,13 @@ fn embedding(job: &Job, recipe: &Recipe) -> f64 {
         let numbers = job.workload.micro_sequences() * image.channels * image.size * image.size;
         numbers as f64 * (keeping.residual + cast)
     });
-    pixels + tokens * (norm + mask) / keeping.between + beside_stacks(job, &keeping)
+    // the merged patches that a norm and a projection read, of twice the width
+    let merged = if job.architecture.place.embeds() {
+        0.0
+    } else {
+        2.0 * h * (keeping.residual + keeping.act) + 8.0
+    };
+    pixels + tokens * (norm + merged + mask) / keeping.between + beside_stacks(job, &keeping)
 }
 
 /// What an encoder–decoder saves beside its layers: the encoder's final norm, the dropout masks after both stacks, and
@@ -153,7 +159,7 @@ fn head(job: &Job, recipe: &Recipe) -> f64 {
         // a frozen output projection does not save its input
         Task::CausalLm if w.lora.is_some() => 0.0,
         Task::CausalLm => h * keeping.act,
-        Task::Classification { .. } => 0.0,
+        Task::Classification { .. } | Task::Contrastive => 0.0,
     };
     let positions = predicting_positions(job);
     positions * (norm / keeping.between + transform / keeping.inputs)

@@ -38,7 +38,7 @@ impl Logits {
     /// logits first (`ForCausalLMLoss`); the converted copy is freed after the forward pass.
     pub(super) fn new(job: &Job, recipe: &Recipe) -> Self {
         let (a, w) = (&job.architecture, &job.workload);
-        if matches!(w.task, Task::Classification { .. }) {
+        if !w.task.predicts_words() {
             return Self::NONE;
         }
         let vocabulary = a.padded_vocab() as f64 / attention_degree(&job.parallelism);

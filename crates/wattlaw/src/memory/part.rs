@@ -65,6 +65,7 @@ impl MemoryPart {
             | OpKind::Adapter
             | OpKind::Magnitude
             | OpKind::Rotary
+            | OpKind::WindowPartition
             | OpKind::AttentionCore { causal: _ }
             | OpKind::AttentionOutput
             | OpKind::CrossQuery

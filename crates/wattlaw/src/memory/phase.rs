@@ -41,6 +41,39 @@ pub(super) struct Moment {
 }
 
 impl Moment {
+    /// Nothing, before the first stack is counted.
+    const NONE: Self = Self {
+        phase: PeakPhase::Forward,
+        weights: Bytes::ZERO,
+        gradients: Bytes::ZERO,
+        optimizer: Bytes::ZERO,
+        activations: Bytes::ZERO,
+        recomputed: Bytes::ZERO,
+        logits: Bytes::ZERO,
+        communication: Bytes::ZERO,
+        temporaries: Bytes::ZERO,
+    };
+
+    /// What stacks hold together at the same moment.
+    fn sum(moments: impl Iterator<Item = Self>) -> Self {
+        moments.reduce(Self::with).unwrap_or(Self::NONE)
+    }
+
+    /// What two stacks hold together; one layer at a time is recomputed.
+    fn with(self, other: Self) -> Self {
+        Self {
+            phase: self.phase,
+            weights: self.weights + other.weights,
+            gradients: self.gradients + other.gradients,
+            optimizer: self.optimizer + other.optimizer,
+            activations: self.activations + other.activations,
+            recomputed: self.recomputed.max(other.recomputed),
+            logits: self.logits + other.logits,
+            communication: self.communication + other.communication,
+            temporaries: self.temporaries + other.temporaries,
+        }
+    }
+
     /// The sum.
     fn allocated(&self) -> Bytes {
         self.weights
@@ -85,24 +118,78 @@ pub(super) struct Peak {
 /// each part's own peak; the measured peaks of [`Recipe::ACCELERATE`] bear that out. Where memory is short it gives cached
 /// blocks back.
 pub(super) fn highest(job: &Job, stage: u64, recipe: &Recipe) -> Peak {
-    let held = stage_parameters(job, stage);
-    let states = states::count(job, stage, &held, recipe);
-    let kept = activations::count(job, stage, recipe);
+    let stacks: Vec<Counted> =
+        job.stacks().iter().map(|stack| Counted::new(stack, stage, recipe)).collect();
+    let sum = |of: fn(&Counted) -> Bytes| stacks.iter().map(of).sum::<Bytes>();
+    let host = sum(|stack| stack.states.host);
     if !recipe.by_phase {
-        let moment = together(&states, &kept);
+        let moment = Moment::sum(stacks.iter().map(|stack| together(&stack.states, &stack.kept)));
         let cached = (moment.activations + moment.recomputed) * (recipe.allocator - 1.0);
-        return Peak { moment, cached, host: states.host };
+        return Peak { moment, cached, host };
     }
-    let moments = moments(job, stage, &held, recipe, &states, &kept);
-    let [first, rest @ ..] = moments;
-    let (moment, each) = rest.iter().fold((first, first), |(most, each), moment| {
+    let moments = passes(&stacks);
+    let first = (moments.forward, moments.forward);
+    let rest = moments.backward.iter().chain([&moments.update]);
+    let (moment, each) = rest.fold(first, |(most, each), moment| {
         let most = if moment.allocated() > most.allocated() { *moment } else { most };
         (most, each.larger(moment))
     });
-    let reserved = Moment { logits: kept.logits.reserved, ..each }.allocated();
-    let outside = states.weights + states.gradients + states.optimizer + states.gathered_outside;
+    let logits = sum(|stack| stack.kept.logits.reserved);
+    let reserved = Moment { logits, ..each }.allocated();
+    let outside = sum(|stack| {
+        let states = &stack.states;
+        states.weights + states.gradients + states.optimizer + states.gathered_outside
+    });
     let cached = reserved.max(outside) - moment.allocated();
-    Peak { moment, cached, host: states.host }
+    Peak { moment, cached, host }
+}
+
+/// A stack's states, what it keeps, and its moments.
+struct Counted {
+    states: States,
+    kept: Activations,
+    moments: Moments,
+}
+
+impl Counted {
+    fn new(stack: &Job, stage: u64, recipe: &Recipe) -> Self {
+        let held = stage_parameters(stack, stage);
+        let states = states::count(stack, stage, &held, recipe);
+        let kept = activations::count(stack, stage, recipe);
+        let moments = moments(stack, stage, &held, recipe, &states, &kept);
+        Self { states, kept, moments }
+    }
+}
+
+/// The moments of a step at which memory can peak.
+#[derive(Clone)]
+struct Moments {
+    forward: Moment,
+    backward: Vec<Moment>,
+    update: Moment,
+}
+
+/// The moments of a step through all stacks: forward through one after another, backward in the opposite order, then the
+/// update of all. While one is passed backward, those before it hold what they kept, and those after it their gradients.
+fn passes(stacks: &[Counted]) -> Moments {
+    if let [only] = stacks {
+        return only.moments.clone();
+    }
+    let moments = || stacks.iter().map(|stack| &stack.moments);
+    let mut backward = Vec::new();
+    for (at, stack) in stacks.iter().enumerate() {
+        let before = moments().take(at).filter_map(|stack| stack.backward.first().copied());
+        let after =
+            moments().skip(at + 1).map(|stack| Moment { temporaries: Bytes::ZERO, ..stack.update });
+        let held: Vec<Moment> = before.chain(after).collect();
+        let passed = stack.moments.backward.iter();
+        backward.extend(passed.map(|moment| held.iter().copied().fold(*moment, Moment::with)));
+    }
+    Moments {
+        forward: Moment::sum(moments().map(|stack| stack.forward)),
+        backward,
+        update: Moment::sum(moments().map(|stack| stack.update)),
+    }
 }
 
 /// Everything at once, as frameworks count it that keep buffers of all gradients.
@@ -129,7 +216,7 @@ fn moments(
     recipe: &Recipe,
     states: &States,
     kept: &Activations,
-) -> [Moment; 9] {
+) -> Moments {
     let w = &job.workload;
     let of_all = |parameters: f64| states.gradients * (parameters / held.total());
     // accumulated gradients exist from the second micro-batch on; a whole one counts as communication
@@ -235,5 +322,6 @@ fn moments(
         temporaries: states.update,
         ..embedding
     };
-    [forward, loss, head, final_norm, last_layer, inner_layer, first_layer, embedding, update]
+    let backward = vec![loss, head, final_norm, last_layer, inner_layer, first_layer, embedding];
+    Moments { forward, backward, update }
 }

@@ -50,6 +50,10 @@ pub struct Recipe {
     /// Whether sequence parallelism gathers the inputs of projections again for the backward pass; otherwise the gathered
     /// inputs are saved.
     pub gathers_again: bool,
+    /// Whether linear layers in 8 bits save their inputs in 8 bits, and keep copies of stored half-precision weights in 8 bits as
+    /// they are and transposed (TransformerEngine, `module/linear.py`); torchao saves the 16-bit input and casts anew
+    /// (`Float8Linear`).
+    pub saves_8_bits: bool,
     /// What selective checkpointing recomputes.
     pub selective: SelectiveCheckpointing,
     /// Copies of a logit while the loss is computed, where memory is not followed through the phases: in the computing
@@ -189,6 +193,7 @@ impl Recipe {
         update_copies: 1.0,
         keeps_logits: true,
         gathers_again: false,
+        saves_8_bits: false,
         selective: SelectiveCheckpointing::AttentionCore,
         logit_copies: (1.0, 3.0),
         allocator: 1.2,
@@ -208,6 +213,7 @@ impl Recipe {
     ///
     /// Median error 3.9 %, and 4.2 % for models held out of the fit; 95 % within ×1.24.
     pub const ACCELERATE: Self = Self {
+        saves_8_bits: true,
         whole_gradient: true,
         keeps_logits: false,
         gathered_outside: Units { root: 3.2, layers: 5.5 },
@@ -223,6 +229,7 @@ impl Recipe {
     /// MosaicML's llm-foundry on Composer: FSDP in pure half precision over 32-bit shards, fused norms, and a fused
     /// cross-entropy that keeps the logits and their gradient in half precision (flash-attn's `CrossEntropyLoss`).
     pub const LLM_FOUNDRY: Self = Self {
+        saves_8_bits: true,
         fused: true,
         by_phase: false,
         update_copies: 0.0,
@@ -254,6 +261,7 @@ impl Recipe {
     /// Megatron-LM's accounting: 2 + 4 + 12 bytes a parameter (`theoretical_memory_usage.py`), fused kernels, 32-bit
     /// logits (Korthikanti et al. 2022), no allocator overhead.
     pub const MEGATRON: Self = Self {
+        saves_8_bits: true,
         half_weights: true,
         bucket_bytes: 0.0,
         fused: true,
@@ -320,7 +328,8 @@ impl Recipe {
 
     /// JAX programs such as MaxText: 32-bit shards gathered in half precision, kernels fused by the compiler, which plans
     /// memory before the run, so nothing is cached.
-    pub const JAX: Self = Self { logit_copies: (1.0, 1.0), ..Self::LLM_FOUNDRY };
+    pub const JAX: Self =
+        Self { logit_copies: (1.0, 1.0), saves_8_bits: false, ..Self::LLM_FOUNDRY };
 
     /// Memory of the process on the GPU beside tensors: context, workspaces, NCCL's buffers.
     pub(super) fn outside(&self, job: &Job) -> Bytes {

@@ -4,7 +4,7 @@ use super::Recipe;
 use crate::job::Job;
 use crate::job::model::{Architecture, Family, ModelType, Norm};
 use crate::job::parallelism::{Parallelism, TensorScope};
-use crate::job::workload::{AttentionKernel, LoraTarget, Workload};
+use crate::job::workload::{AttentionKernel, LoraTarget, Precision, Workload};
 
 /// Bytes that a layer saves for the backward pass, on one GPU for one micro-batch.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -37,6 +37,8 @@ pub(super) struct LayerActivations<'a> {
     cp: f64,
     /// Bytes per number of a product's inputs and outputs.
     pub act: f64,
+    /// Bytes per number of a linear layer's saved input.
+    linear: f64,
     /// Bytes per number of the residual stream and the norms.
     pub residual: f64,
     /// Whether each product casts its own input, so that projections of one input save several copies.
@@ -65,6 +67,7 @@ impl<'a> LayerActivations<'a> {
             w,
             cp: p.cp as f64,
             act,
+            linear: if w.precision == Precision::Fp8 && recipe.saves_8_bits { 1.0 } else { act },
             // autocast keeps the embedding and the norms in 32 bits, so sums with them are in 32 bits too
             residual: if copies { 4.0 } else { act },
             copies,
@@ -91,7 +94,7 @@ impl<'a> LayerActivations<'a> {
     ///
     /// A frozen projection saves none; an adapter on it saves a cast of the input and its own inner activation.
     fn projected(&self, targets: &[LoraTarget], width: f64, copies: f64) -> f64 {
-        let Some(lora) = &self.w.lora else { return width * copies * self.act };
+        let Some(lora) = &self.w.lora else { return width * copies * self.linear };
         let adapters = targets.iter().filter(|target| lora.adapts(**target)).count() as f64;
         adapters * (width + lora.rank as f64) * self.act
     }
@@ -115,6 +118,11 @@ impl<'a> LayerActivations<'a> {
             Stack::Main => self.w.seq_len as f64,
             Stack::Decoder => self.w.decoder_seq_len as f64,
         }
+    }
+
+    /// Positions that a query of a stack's self-attention is scored with.
+    fn scored(&self, stack: Stack) -> f64 {
+        self.a.tiles().map_or_else(|| self.context(stack), |tile| tile as f64)
     }
 
     /// Bytes of a layer's input.
@@ -148,7 +156,7 @@ impl<'a> LayerActivations<'a> {
         let attention = match self.w.attention {
             AttentionKernel::Flash => 0.0,
             AttentionKernel::Eager => {
-                let scores = tokens * self.a.heads as f64 / self.tp_attention * self.context(stack);
+                let scores = tokens * self.a.heads as f64 / self.tp_attention * self.scored(stack);
                 let probability = self.probability_bytes();
                 let freed = if probability > self.act { self.act } else { 0.0 };
                 // until its end a layer's forward pass holds what dropout makes of the probabilities in 32 bits, and
@@ -249,7 +257,7 @@ impl<'a> LayerActivations<'a> {
             // context before its projection
             self.keep(tokens * q * act);
         }
-        self.core(tokens, self.context(stack));
+        self.core(tokens, self.scored(stack));
         self.attended(tokens, q);
         // outputs that magnitudes scale
         let scaled = self.magnitudes(&[Query], q)
@@ -279,7 +287,9 @@ impl<'a> LayerActivations<'a> {
     fn attended(&mut self, tokens: f64, q: f64) {
         let saved = if self.w.attention == AttentionKernel::Flash { q * self.act } else { 0.0 };
         let projected = self.projected(&[LoraTarget::Output], q, 1.0);
-        let both = if self.w.lora.is_some() { saved + projected } else { projected };
+        // a projection in the same precision saves the same tensor
+        let shared = self.w.lora.is_none() && self.linear == self.act;
+        let both = if shared { projected } else { saved + projected };
         // context
         self.keep(tokens * both);
     }
@@ -327,7 +337,7 @@ impl<'a> LayerActivations<'a> {
                 // routing
                 self.keep(tokens * (4.0 * experts.count as f64 + 40.0 * visits + 4.0));
                 // expert inputs and outputs
-                self.keep(tokens * visits * 2.0 * h * act);
+                self.keep(tokens * visits * h * (self.linear + act));
                 // the experts that every token visits, in widths of one that it chooses
                 let shared = experts.shared_ffn_size as f64 / self.a.ffn_size as f64;
                 tokens * (visits + shared)
@@ -406,7 +416,7 @@ mod tests {
     use crate::job::JobSpec;
     use crate::job::catalog::Catalog;
     use crate::job::model::ModelSpec;
-    use crate::job::workload::{Precision, WorkloadSpec};
+    use crate::job::workload::WorkloadSpec;
     use serde_json::Value;
 
     fn job(case: &Value, shape: &Value) -> Job {

@@ -8,7 +8,6 @@ use crate::cost::optimizer::{
 };
 use crate::job::Job;
 use crate::job::parallelism::{ContextExchange, DataParallel};
-use crate::job::task::Task;
 use crate::job::workload::{
     Offload, Optimizer, Precision, Quantization, StatePrecision, TrainingObjective,
 };
@@ -113,6 +112,9 @@ pub(super) fn count(job: &Job, stage: u64, held: &StageParameters, recipe: &Reci
     } else {
         0.0
     };
+    // of each weight in 8 bits the forward pass reads one copy and the backward pass a transposed one
+    let in_8_bits = w.precision == Precision::Fp8 && recipe.saves_8_bits && recipe.half_weights;
+    let casts = if in_8_bits && w.lora.is_none() { casts + 2.0 * held.projections } else { casts };
     let mut gradients = per.gradient * sharded(p.data.shards_gradients(), trained, trained_experts);
     // accumulators in 32 bits have half-precision gradients of the current backward pass beside them
     if accumulates && w.lora.is_none() {
@@ -273,8 +275,7 @@ pub(super) fn largest_projection(job: &Job) -> f64 {
 /// Parameters of the stage's output projection, its own or the tied embedding's.
 pub(super) fn output_projection(job: &Job, stage: u64) -> f64 {
     let (a, p) = (&job.architecture, &job.parallelism);
-    let has_head = !matches!(job.workload.task, Task::Classification { .. });
-    if has_head && stage == p.head_stage(a) {
+    if job.workload.task.predicts_words() && stage == p.head_stage(a) {
         (a.padded_vocab() * a.embedding_size) as f64 / super::saved::attention_degree(p)
     } else {
         0.0

@@ -36,7 +36,7 @@ pub fn power_curve(
 ) -> Result<Vec<PowerPoint>> {
     // what is wrong with the job itself is an error; under another limit it is the limit that cannot be met
     predict(job, calibration, "", Some(scope), level)?;
-    let tdp_w = job.system.accelerator.tdp_w;
+    let tdp_w = job.system.tdp.value();
     let points = SHARES.into_iter().filter_map(|share| {
         let mut limited = job.clone();
         limited.system.power_limit = Watts::new(share * tdp_w);

@@ -17,7 +17,7 @@ use crate::law::roofline::terms::Terms;
 use crate::law::roofline::{Answer, Groups, RooflineFit, Workspace};
 use crate::predict::scope::Weights;
 use crate::predict::{
-    Breakdown, Confidence, Interval, PeakMemory, Prediction, distance_variances, predict,
+    Breakdown, Confidence, Interval, PeakMemory, Prediction, predict, variances_beyond_runs,
 };
 use crate::stats::inference::Reference;
 
@@ -181,7 +181,7 @@ fn probabilities(
         .map(|(of, (answer, terms))| Compared {
             answer,
             terms,
-            distance: distance_variances(&calibration.outside(&of.job)),
+            beyond: variances_beyond_runs(&of.job, &calibration.outside(&of.job)),
         })
         .collect();
     let joint = law.joint(&compared);

@@ -239,7 +239,7 @@ impl<'a> Space<'a> {
                 Some(last) if Groups::for_job(&last.job) == groups => last.answer.clone(),
                 _ => law.answer(&groups),
             };
-            let tdp = job.system.accelerator.tdp_w;
+            let tdp = job.system.tdp.value();
             let power_limits = match pool.system.power_limit_w.or(request.spec.system.power_limit_w)
             {
                 Some(limit) => vec![limit],

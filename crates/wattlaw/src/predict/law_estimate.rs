@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use super::scope::{EnergyByScope, GpuEnergy, LogNormal, ScopedEnergy};
+use super::unmeasured::Unmeasured;
 use super::{Factor, Interval, Warning, WarningKind, factors};
 use crate::base::error::{Error, Result};
 use crate::base::scope::Scope;
@@ -20,7 +21,7 @@ use crate::law::roofline::clock::{MIN_CLOCK_SHARE, PowerLimit};
 use crate::law::roofline::terms::Terms;
 use crate::law::roofline::{
     Answer, EnergyParts, Groups, Level, LocalEstimate, Parts, RooflineFit, TimeParts, Workspace,
-    chip,
+    chip, missed_group,
 };
 use crate::stats::inference::Reference;
 
@@ -230,7 +231,7 @@ fn roofline(
             estimate.variance_power = estimate.variance_power.max(there.variance_power);
         }
     }
-    let [time, power] = distance_variances(outside);
+    let [time, power] = variances_beyond_runs(job, outside);
     estimate.variance_time += time;
     estimate.variance_power += power;
     let Parts { time, energy, limit } = found.parts(&terms);
@@ -279,10 +280,13 @@ fn roofline(
 /// Assumed: a factor of ten outside one range widens time by ×1.9 and power by ×1.3 at 95 %.
 const DISTANCE_SD: [f64; 2] = [0.15, 0.05];
 
-/// Variances that ln time and ln power gain outside the fitted ranges.
-pub(crate) fn distance_variances(outside: &[Outside]) -> [f64; 2] {
+/// Variances that ln time and ln power gain outside the fitted ranges, and for each method that no run has: as much as the law
+/// was seen to miss of a program without runs.
+pub(crate) fn variances_beyond_runs(job: &Job, outside: &[Outside]) -> [f64; 2] {
     let distance: f64 = outside.iter().map(|o| o.factor.ln().powi(2)).sum();
-    DISTANCE_SD.map(|sd| sd.powi(2) * distance)
+    let methods = Unmeasured::of(job).len() as f64;
+    let missed = missed_group(Level::Program);
+    [0, 1].map(|k| DISTANCE_SD[k].powi(2) * distance + methods * missed[k].powi(2))
 }
 
 /// Factors outside a range at which a job beyond is looked at: it is never surer than a job between it and the range.
@@ -316,4 +320,34 @@ fn unmet(job: &Job, calibration: &Calibration, limit: &PowerLimit) -> Error {
             job.system.accelerator.name, limit.draw_w, calibration.name
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::JobSpec;
+    use crate::job::catalog::Catalog;
+
+    /// Each of two methods without runs adds what the law missed of programs that were held out.
+    #[test]
+    fn methods_without_runs_widen_time_and_power() {
+        let of = |workload: &str| {
+            let text = format!(
+                "model.name = 'gpt2'
+                 workload = {{ steps = 1, seq_len = 1024, micro_batch = 1, {workload} }}
+                 system = {{ gpu = 'a100-sxm4-80gb' }}"
+            );
+            let catalog = Catalog::built_in().unwrap();
+            variances_beyond_runs(
+                &JobSpec::from_toml(&text).unwrap().resolve(&catalog).unwrap(),
+                &[],
+            )
+        };
+        let [time, power] = missed_group(Level::Program).map(|sd| sd.powi(2));
+        assert!(time > 0.0 && power > 0.0);
+        assert_eq!(of("precision = 'bf16'"), [0.0, 0.0]);
+        assert_eq!(of("frozen_layers = 1"), [time, power]);
+        let both = "lora = { rank = 4 }, dora = true, quantization = 'nf4'";
+        assert_eq!(of(both), [2.0 * time, 2.0 * power]);
+    }
 }

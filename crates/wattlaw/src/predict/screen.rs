@@ -211,7 +211,7 @@ fn rows(job: &Job, p: &Prediction) -> Vec<Row> {
     // a limit at the TDP or above was not asked for
     let limit = p
         .power_limit
-        .filter(|limit| limit.limit_w < job.system.accelerator.tdp_w)
+        .filter(|limit| limit.limit_w < job.system.tdp.value())
         .map(|of| Note::PowerLimit { limit_w: of.limit_w, time_factor: of.time_factor });
     [
         (Quantity::Energy, p.energy_j, Some(Note::Covers { scope: p.scope, facility_j })),

@@ -11,8 +11,7 @@ use crate::cost::Cost;
 use crate::job::Job;
 use crate::job::model::Family;
 use crate::job::parallelism::TensorScope;
-use crate::job::task::Task;
-use crate::job::workload::{Checkpointing, Precision, Quantization};
+use crate::job::workload::{Checkpointing, Precision};
 use crate::law::roofline::{Groups, Level};
 
 /// The kind of a warning; scripts match on its name.
@@ -208,7 +207,7 @@ pub(super) fn for_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
         }
     }
     let mut left_out = Vec::new();
-    let (limit, tdp) = (job.system.power_limit.value(), job.system.accelerator.tdp_w);
+    let (limit, tdp) = (job.system.power_limit.value(), job.system.tdp.value());
     // the roofline law has these variables
     if matches!(calibration.law, Laws::Scaling(_)) {
         if job.workload.lora.is_some() {
@@ -232,25 +231,12 @@ pub(super) fn for_job(job: &Job, calibration: &Calibration) -> Vec<Warning> {
             ),
         );
     }
-    if matches!(calibration.law, Laws::Roofline(_))
-        && job.workload.quantization != Quantization::None
-    {
-        // the ratio of crates/wattlaw/tests/it/quantized.rs
-        warn(
-            WarningKind::NotInLaw,
-            format!(
-                "{} has no run with quantized weights; their expansion is estimated from physics only, and 80 measured runs \
-                 with GPTQ and fused kernels took 0.81 of the estimated time (median)",
-                calibration.name
-            ),
-        );
-    }
     if matches!(calibration.law, Laws::Roofline(_)) {
         for method in Unmeasured::of(job) {
             warn(
                 WarningKind::NotInLaw,
                 format!(
-                    "{} has no run with {}; {}",
+                    "{} has no run with {}, so the intervals are as much wider as for a program without runs; {}",
                     calibration.name,
                     method.name(),
                     method.estimated()
@@ -347,8 +333,7 @@ pub(super) fn for_cost(job: &Job) -> Vec<Warning> {
     }
     let padded = a.padded_vocab();
     let whole = p.tp == 1 || p.tensor_scope == TensorScope::Mlp;
-    let predicts_tokens = !matches!(w.task, Task::Classification { .. });
-    if whole && predicts_tokens && w.precision.mixed() && !padded.is_multiple_of(8) {
+    if whole && w.task.predicts_words() && w.precision.mixed() && !padded.is_multiple_of(8) {
         warnings.push(Warning {
             kind: WarningKind::OddVocabulary,
             text: format!(

@@ -10,6 +10,7 @@ total on the model's page, or keras-hub's presets) it stops if the two differ. `
     fms           ibm-fms 1.13.1, fms/models/granite.py
     paddlenlp     paddlenlp 2.8.1, configuration.py of the type
     timm          timm 1.0.31, vision_transformer.py, deit.py, beit.py
+    open_clip     mlfoundations/open_clip, model_configs/ViT-SO400M-14-SigLIP-384.json
     transformers  the defaults of the type's configuration class, which name the model
     published     the equality with the published count, which no neighbouring shape has
 
@@ -179,6 +180,25 @@ def dinov2(hidden, layers, heads):
     config = image("dinov2", hidden, layers, heads, 14, 518, 0, mlp_ratio=4, use_swiglu_ffn=False)
     del config["intermediate_size"]
     return config
+
+
+def swin(width, depths, heads, side=7, size=224):
+    return {"model_type": "swin", "architectures": ["SwinForImageClassification"], "image_size": size, "patch_size": 4,
+            "num_channels": 3, "embed_dim": width, "depths": depths, "num_heads": [heads * 2**i for i in range(len(depths))],
+            "window_size": side, "mlp_ratio": 4.0, "id2label": {str(i): str(i) for i in range(1000)}}
+
+
+def tower(hidden, layers, heads, ffn=None, **more):
+    return {"hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads,
+            "intermediate_size": ffn or 4 * hidden, **more}
+
+
+def clip(images, texts, joint):
+    return {"model_type": "clip", "vision_config": images, "text_config": texts, "projection_dim": joint}
+
+
+def siglip(images, texts):
+    return {"model_type": "siglip", "vision_config": images, "text_config": texts}
 
 
 BEIT = {"use_relative_position_bias": True, "use_absolute_position_embeddings": False, "use_mean_pooling": True,
@@ -389,6 +409,24 @@ ROWS = [
     ("dinov2-small", "facebook/dinov2-small", [], BASE, dinov2(384, 12, 6), "timm", 22_056_576),
     ("dinov2-base", "facebook/dinov2-base", [], BASE, dinov2(768, 12, 12), "timm", 86_580_480),
     ("dinov2-large", "facebook/dinov2-large", [], BASE, dinov2(1024, 24, 16), "timm", 304_368_640),
+    ("swin-tiny-patch4-window7-224", "microsoft/swin-tiny-patch4-window7-224", ["swin-tiny"], IMAGES,
+     swin(96, [2, 2, 6, 2], 3), "timm", 28_288_354),
+    ("swin-small-patch4-window7-224", "microsoft/swin-small-patch4-window7-224", ["swin-small"], IMAGES,
+     swin(96, [2, 2, 18, 2], 3), "timm", 49_606_258),
+    ("swin-base-patch4-window7-224", "microsoft/swin-base-patch4-window7-224", ["swin-base"], IMAGES,
+     swin(128, [2, 2, 18, 2], 4), "timm", 87_768_224),
+    ("swin-large-patch4-window12-384", "microsoft/swin-large-patch4-window12-384", ["swin-large"], IMAGES,
+     swin(192, [2, 2, 18, 2], 6, 12, 384), "timm", None),
+    ("clip-vit-base-patch32", "openai/clip-vit-base-patch32", [], BASE,
+     clip(tower(768, 12, 12, image_size=224, patch_size=32), tower(512, 12, 8), 512), "transformers", 151_277_313),
+    ("clip-vit-base-patch16", "openai/clip-vit-base-patch16", [], BASE,
+     clip(tower(768, 12, 12, image_size=224, patch_size=16), tower(512, 12, 8), 512), "published", 149_620_737),
+    ("clip-vit-large-patch14", "openai/clip-vit-large-patch14", [], BASE,
+     clip(tower(1024, 24, 16, image_size=224, patch_size=14), tower(768, 12, 12), 768), "published", 427_616_513),
+    ("siglip-base-patch16-224", "google/siglip-base-patch16-224", [], BASE,
+     siglip(tower(768, 12, 12, image_size=224, patch_size=16), tower(768, 12, 12)), "transformers", 203_155_970),
+    ("siglip-so400m-patch14-384", "google/siglip-so400m-patch14-384", [], BASE,
+     siglip(tower(1152, 27, 16, 4304, image_size=384, patch_size=14), tower(1152, 27, 16, 4304)), "open_clip", None),
 ]
 
 

@@ -41,6 +41,10 @@ T5 = {"num_layers": 2, "num_decoder_layers": 3, "d_model": 96, "num_heads": 6, "
       "relative_attention_num_buckets": 24}
 IMAGE = {"num_hidden_layers": 3, "hidden_size": 96, "num_attention_heads": 6, "intermediate_size": 200, "image_size": 64,
          "patch_size": 8, "num_channels": 3, "num_labels": 7}
+TEXT = {"num_hidden_layers": 2, "hidden_size": 48, "num_attention_heads": 3, "intermediate_size": 100, "vocab_size": 311,
+        "max_position_embeddings": 11}
+VISION = {"num_hidden_layers": 3, "hidden_size": 64, "num_attention_heads": 4, "intermediate_size": 144, "image_size": 64,
+          "patch_size": 8}
 LATENT = DECODER | {"num_key_value_heads": 6, "q_lora_rank": 40, "kv_lora_rank": 28, "qk_nope_head_dim": 16,
                     "qk_rope_head_dim": 8, "v_head_dim": 20, "n_routed_experts": 8, "n_shared_experts": 2,
                     "moe_intermediate_size": 44, "num_experts_per_tok": 3, "first_k_dense_replace": 1, "n_group": 1,
@@ -120,14 +124,19 @@ TYPES = [
                                          "layer_scale_init_value": 0.0}]),
     ("dinov2", (IMAGES,), [IMAGE | {"intermediate_size": 384, "mlp_ratio": 4}]),
     ("swin", (IMAGES,), [{"image_size": 64, "patch_size": 4, "embed_dim": 24, "depths": [2, 3], "num_heads": [2, 4],
-                          "window_size": 4, "num_labels": 7}]),
-    ("clip", (BASE,), [{}]),
-    ("siglip", (BASE,), [{}]),
+                          "window_size": 4, "num_labels": 7},
+                         {"image_size": 96, "patch_size": 4, "embed_dim": 24, "depths": [1, 2, 1], "num_heads": [2, 4, 8],
+                          "window_size": 6, "mlp_ratio": 3.0, "qkv_bias": False}]),
+    ("clip", (BASE,), [{"text_config": TEXT, "vision_config": VISION, "projection_dim": 40}]),
+    ("siglip", (BASE,), [{"text_config": TEXT | {"projection_size": 64}, "vision_config": VISION}]),
     ("qwen2_5_vl", (CAUSAL,), [{"text_config": DECODER}]),
 ]
 
-# transformers sends every token through all of Llama 4's experts; the others are not read or read in part
-NO_FLOPS = {"llama4_text", "qwen2_5_vl", "swin", "clip", "siglip"}
+# transformers sends every token through all of Llama 4's experts; of the other only a part is read
+NO_FLOPS = {"llama4_text", "qwen2_5_vl"}
+
+# an image encoder beside a text encoder
+TOWERS = {"clip", "siglip"}
 
 # keys that say nothing of the shape
 IDLE = {"bos_token_id", "eos_token_id", "pad_token_id", "cls_token_id", "sep_token_id", "mask_token_id", "dtype", "label2id",
@@ -155,8 +164,11 @@ def counted(model_type, auto, small):
             model = auto.from_config(config)
         parameters = {id(p): p for p in model.parameters()}
     written = {k: v for k, v in config.to_diff_dict().items() if k not in IDLE}
-    if "text_config" in written:
-        written["text_config"] = {k: v for k, v in written["text_config"].items() if k not in IDLE}
+    if model_type in TOWERS:
+        written["vision_config"] = config.vision_config.to_diff_dict()
+    for part in ("text_config", "vision_config"):
+        if part in written:
+            written[part] = {k: v for k, v in written[part].items() if k not in IDLE}
     written = {"model_type": model_type, "architectures": [type(model).__name__]} | written
     return written, type(model).__name__, sum(p.numel() for p in parameters.values()), model
 
@@ -168,7 +180,10 @@ def flops(auto, config):
     def tokens(length):
         return 2 + torch.arange(batch * length).reshape(batch, length) % 30
 
-    if auto is IMAGES:
+    if config.model_type in TOWERS:
+        size, seq, decoder_seq = config.vision_config.image_size, config.text_config.max_position_embeddings, 0
+        inputs = {"input_ids": tokens(seq), "pixel_values": torch.zeros((batch, 3, size, size)), "return_loss": True}
+    elif auto is IMAGES:
         size = config.image_size
         inputs = {"pixel_values": torch.zeros((batch, 3, size, size)), "labels": torch.zeros(batch, dtype=torch.long)}
         decoder_seq = 0
@@ -196,7 +211,8 @@ def main():
                 config, name, parameters, model = counted(model_type, auto, shape)
                 print(f"{model_type:14} {name:36} {parameters:>18,}", flush=True)
                 row = {"model_type": model_type, "class": name, "parameters": parameters}
-                if shape and auto is not BASE and model_type not in NO_FLOPS:
+                counts = auto is not BASE or model_type in TOWERS
+                if shape and counts and model_type not in NO_FLOPS:
                     row |= flops(auto, model.config)
                 rows.append(row | {"config": config})
     head = {"made_by": "model_types.py",

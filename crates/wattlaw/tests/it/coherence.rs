@@ -65,9 +65,9 @@ fn on(spec: &JobSpec, accelerator: &Accelerator) -> Option<Job> {
 fn at_least_as_good(a: &Accelerator, b: &Accelerator) -> bool {
     let figures = |x: &Accelerator| {
         [
-            x.fp32_tflops,
+            x.fp32_tflops.unwrap_or(0.0),
             x.tf32_tflops.unwrap_or(0.0),
-            x.fp16_tflops,
+            x.fp16_tflops.unwrap_or(0.0),
             x.bf16_tflops.unwrap_or(0.0),
             x.fp8_tflops.unwrap_or(0.0),
             x.hbm_gib,
@@ -75,7 +75,7 @@ fn at_least_as_good(a: &Accelerator, b: &Accelerator) -> bool {
             x.link_gb_per_s.unwrap_or(0.0),
             f64::from(x.pcie_generation),
             f64::from(x.pcie_lanes),
-            x.tdp_w,
+            x.tdp_w.unwrap_or(0.0),
         ]
     };
     a.vendor == b.vendor && figures(a).iter().zip(figures(b)).all(|(a, b)| *a >= b)

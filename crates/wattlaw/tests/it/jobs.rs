@@ -66,10 +66,17 @@ prop_compose! {
         rounds in 1..=3_u64,
         node in any::<Index>(),
     ) -> Degrees {
-        let piped = model_type.family() != Family::T5;
+        let stacks = has_stacks(model_type);
+        let piped = model_type.family() != Family::T5 && !stacks;
         let (pp, chunks) = if piped { (stages, chunks) } else { (1, 1) };
+        let tp = if stacks { 1 } else { tp };
         Degrees { model_type, dp, tp, pp, chunks, layers_of_chunk, rest_of_layers, rounds, node }
     }
+}
+
+/// Whether a type has stacks of several widths, which data-parallel ranks alone split.
+fn has_stacks(model_type: ModelType) -> bool {
+    model_type.features().staged || model_type.features().text_encoder.is_some()
 }
 
 impl Degrees {
@@ -201,11 +208,12 @@ fn model(degrees: &Degrees, w: &Widths) -> ModelSpec {
     let hidden_size = heads * w.head_dim;
     let image = model_type.family() == Family::Vit;
     let experts = model_type.features().experts;
+    let staged = model_type.features().staged;
     let latent = model_type.features().latent;
     let decoder = matches!(model_type, ModelType::Gpt2 | ModelType::Opt | ModelType::Llama);
     ModelSpec {
         family: Some(model_type.name().to_owned()),
-        layers: Some(degrees.layers()),
+        layers: Some(degrees.layers() + u64::from(staged)),
         encoder_layers: (model_type.family() == Family::T5).then_some(1 + degrees.rest_of_layers),
         hidden_size: Some(hidden_size),
         heads: Some(heads),
@@ -221,7 +229,10 @@ fn model(degrees: &Degrees, w: &Widths) -> ModelSpec {
         kv_rank: latent.then_some(w.head_dim),
         rope_head_dim: latent.then_some(w.head_dim / 2),
         value_head_dim: latent.then_some(w.head_dim),
-        image_size: image.then_some(14 * w.seq),
+        // two stages of an image whose side halves
+        image_size: image.then_some(14 * w.seq * if staged { 2 } else { 1 }),
+        window: staged.then_some(1),
+        stage_layers: staged.then(|| vec![1, degrees.layers()]),
         patch_size: image.then_some(14),
         ..ModelSpec::default()
     }
@@ -246,11 +257,12 @@ fn workload(degrees: &Degrees, c: &Choices, amount: WorkloadSpec) -> WorkloadSpe
 /// A workload with sequences and a task that the model type has.
 fn suited(workload: WorkloadSpec, model_type: ModelType, w: &Widths) -> WorkloadSpec {
     let encoder_decoder = model_type.family() == Family::T5;
+    let compares = model_type.features().text_encoder.is_some();
     WorkloadSpec {
         // a multiple of every tensor-parallel degree
         seq_len: (model_type.family() != Family::Vit).then_some(4 * w.seq),
         decoder_seq_len: encoder_decoder.then_some(w.decoder_seq),
-        task: if encoder_decoder { None } else { workload.task.clone() },
+        task: workload.task.clone().filter(|_| !encoder_decoder && !compares),
         ..workload
     }
 }

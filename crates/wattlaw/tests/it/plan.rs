@@ -133,7 +133,7 @@ fn a_plan_is_the_best_of_every_configuration() {
     let every = every_plan(&calibration);
     // a host draws 0.38 of its accelerators' TDP, and supplies lose 4 % (docs/concepts/energy-scopes.md)
     let cost = |(job, time, energy): &(Job, f64, f64)| {
-        let host_w = 0.38 * job.system.accelerator.tdp_w * job.system.gpus as f64;
+        let host_w = 0.38 * job.system.tdp.value() * job.system.gpus as f64;
         let facility_kwh = (energy + host_w * time) / 0.96 * 1.2 / 3.6e6;
         2.5 * job.system.gpus as f64 * time / 3600.0 + 0.2 * facility_kwh
     };
@@ -348,7 +348,7 @@ fn kept_choices_stay_and_undone_ones_differ() {
     for PlannedJob { job, .. } in &plans.plans {
         assert_eq!(job.workload.micro_batch, 2);
         assert_eq!(job.workload.checkpointing.to_string(), "full");
-        assert_eq!(job.system.power_limit.value(), job.system.accelerator.tdp_w);
+        assert_eq!(job.system.power_limit.value(), job.system.tdp.value());
     }
     for undone in &plans.best_undone {
         assert_ne!(undone.value, undone.instead, "{}", undone.choice);

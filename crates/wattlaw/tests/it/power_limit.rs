@@ -97,7 +97,7 @@ proptest! {
     #[test]
     fn predict_never_panics_for_any_limit(spec in jobs(), share in 0.01..2.0_f64, which in any::<prop::sample::Index>()) {
         let mut job = resolved(&spec);
-        let limit_w = share * job.system.accelerator.tdp_w;
+        let limit_w = share * job.system.tdp.value();
         job.system.power_limit = Watts::new(limit_w);
         match predict(&job, which.get(&CALIBRATIONS), "asked", None, 0.9) {
             Ok(answer) => {

@@ -32,7 +32,7 @@ fn error(row: &Row) -> (f64, bool) {
     let catalog = Catalog::built_in().unwrap();
     let h100 = catalog.accelerator("h100-sxm5-80gb").unwrap();
     let node = SystemSpec::default().resolve(h100, 8).unwrap();
-    let watts = POWER_SHARE * h100.tdp_w * 8.0;
+    let watts = POWER_SHARE * h100.tdp_w.unwrap() * 8.0;
     let gpu = GpuEnergy {
         energy: LogNormal { log: (watts * row.time_to_train_s).ln(), log_sd: 0.05 },
         duration: LogNormal { log: row.time_to_train_s.ln(), log_sd: 0.0 },

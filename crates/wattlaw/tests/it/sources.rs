@@ -100,7 +100,7 @@ fn every_row_has_a_job_its_stack_and_a_time() {
             if let Some(power) = run.mean_power_per_gpu() {
                 assert_ne!(run.scope, Scope::Unstated, "{} {}", source.name, run.line);
                 // other scopes hold a host beside the GPUs
-                let gpu_w = 1.1 * catalog.accelerator(run.gpu()).unwrap().tdp_w;
+                let gpu_w = 1.1 * catalog.accelerator(run.gpu()).unwrap().tdp_w.unwrap();
                 let most = if run.scope == Scope::Gpu { gpu_w } else { 1500.0 };
                 let at = format!("{} {}: {power:?}", source.name, run.line);
                 assert!((15.0..most).contains(&power.value()), "{at}");

@@ -99,6 +99,7 @@ impl SuggestedJob {
                 Task::MaskedLm => "masked-lm",
                 Task::CausalLm => "causal-lm",
                 Task::Classification { .. } => "classification",
+                Task::Contrastive => "contrastive",
             },
             precision: w.precision.to_string(),
             checkpointing: w.checkpointing.to_string(),

@@ -108,7 +108,7 @@ fn waits_for_network(
         }
         let architecture = catalog.architecture(&run.job().model).map_err(place)?;
         let precision = run.job().workload.precision.unwrap_or(accelerator.half_precision());
-        let task = architecture.family().default_task(architecture.classes);
+        let task = architecture.default_task();
         let (Some(time), Some(micro_steps), Some(tokens), Some(peak)) =
             (run.duration, run.micro_steps(), run.tokens, accelerator.peak(precision))
         else {

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::types::{Features, Keys, Windowed};
+use super::types::{Features, Keys, TextEncoder, Windowed};
 use super::{ModelSpec, ModelType, PositionKind};
 use crate::base::error::{Error, Result};
 
@@ -52,8 +52,9 @@ const KEYS_OF_OTHER_LAYERS: [&str; 7] = [
     "rglru_lru_width",
 ];
 
-/// Model types of several towers, or of stages of different widths, which one stack cannot describe.
-const SEVERAL_WIDTHS: [&str; 6] = ["clip", "siglip", "siglip2", "swin", "swinv2", "blip"];
+/// Model types of several stacks that are not modelled, and the ones that are nearest.
+const OTHER_STACKS: [(&str, &str); 3] =
+    [("siglip2", "siglip"), ("swinv2", "swin"), ("blip", "clip")];
 
 /// Reads a `config.json` into a model description.
 ///
@@ -89,7 +90,11 @@ impl HubConfig {
         let mut notes = Vec::new();
         let (name, task) = (config.text("_name_or_path")?, config.task());
         let mut type_name = stated.clone();
-        if let Some(Value::Object(language)) = config.get("text_config").cloned() {
+        let text_encoder =
+            ModelType::by_name(&stated).and_then(|stated| stated.features().text_encoder);
+        if text_encoder.is_some() {
+            // both encoders are read
+        } else if let Some(Value::Object(language)) = config.get("text_config").cloned() {
             config = Config(language);
             type_name = config.text("model_type")?.unwrap_or_else(|| stated.clone());
             config.check_layers(&type_name)?;
@@ -118,6 +123,12 @@ impl HubConfig {
 impl Config {
     fn shape(&self, model_type: ModelType) -> Result<ModelSpec> {
         let features = model_type.features();
+        if let Some(text) = features.text_encoder {
+            return self.encoders(text);
+        }
+        if features.staged {
+            return self.stages();
+        }
         let keys = features.keys;
         let image = features.family == super::Family::Vit;
         let stated_heads = self.first(keys.heads)?;
@@ -180,6 +191,107 @@ impl Config {
         self.window(features, &mut spec)?;
         self.particulars(model_type, &mut spec)?;
         Ok(spec)
+    }
+
+    /// An encoder of images and one of texts, each with a configuration of its own; absent sizes are those of transformers.
+    fn encoders(&self, text: TextEncoder) -> Result<ModelSpec> {
+        let part = |key: &str| match self.get(key) {
+            Some(Value::Object(part)) => Ok(Self(part.clone())),
+            None => Ok(Self(Map::new())),
+            Some(other) => Err(Error::invalid(key, other, "it must be an object")),
+        };
+        let (images, texts) = (part("vision_config")?, part("text_config")?);
+        if images.flag("vision_use_head")? == Some(false) {
+            return Err(Error::invalid(
+                "vision_use_head",
+                false,
+                "only images that are pooled by attention are modelled",
+            ));
+        }
+        let size = |config: &Self, key: &str, default: u64| {
+            Ok::<_, Error>(Some(config.optional_size(key)?.unwrap_or(default)))
+        };
+        Ok(ModelSpec {
+            layers: size(&images, "num_hidden_layers", 12)?,
+            hidden_size: size(&images, "hidden_size", 768)?,
+            heads: size(&images, "num_attention_heads", 12)?,
+            ffn_size: size(&images, "intermediate_size", 3072)?,
+            image_size: size(&images, "image_size", 224)?,
+            patch_size: size(
+                &images,
+                "patch_size",
+                if text.joint_size.is_some() { 32 } else { 16 },
+            )?,
+            channels: images.optional_size("num_channels")?,
+            vocab_size: texts.optional_size("vocab_size")?,
+            max_positions: texts.optional_size("max_position_embeddings")?,
+            text_layers: texts.optional_size("num_hidden_layers")?,
+            text_hidden_size: texts.optional_size("hidden_size")?,
+            text_heads: texts.optional_size("num_attention_heads")?,
+            text_ffn_size: size(&texts, "intermediate_size", 4 * text.hidden_size)?,
+            joint_size: match text.joint_size {
+                Some(_) => self.optional_size("projection_dim")?,
+                None => texts.optional_size("projection_size")?,
+            },
+            ..ModelSpec::default()
+        })
+    }
+
+    /// An image encoder of stages (Swin). Heads double from stage to stage, as the width does.
+    fn stages(&self) -> Result<ModelSpec> {
+        let list = |key: &str| -> Result<Vec<u64>> {
+            let items = self.items(key).ok_or_else(|| missing(&[key]))?;
+            let sizes: Option<Vec<u64>> = items.iter().map(Value::as_u64).collect();
+            sizes.filter(|sizes| !sizes.is_empty()).ok_or_else(|| {
+                Error::invalid(
+                    key,
+                    Value::from(items.to_vec()),
+                    "it must be a list of whole numbers",
+                )
+            })
+        };
+        if self.flag("use_absolute_embeddings")? == Some(true) {
+            return Err(Error::invalid(
+                "use_absolute_embeddings",
+                true,
+                "only positions relative within a window are modelled",
+            ));
+        }
+        let (depths, heads) = (list("depths")?, list("num_heads")?);
+        let doubles = heads.windows(2).all(|pair| pair[1] == pair[0].saturating_mul(2));
+        if !doubles || heads.len() != depths.len() {
+            return Err(Error::invalid(
+                "num_heads",
+                Value::from(heads),
+                "there must be one number for each of depths, each twice the one before",
+            ));
+        }
+        let width = self.optional_size("embed_dim")?.unwrap_or(96);
+        let ratio = self.get("mlp_ratio").map_or(Some(4.0), Value::as_f64);
+        let inner = ratio.map(|ratio| ratio * width as f64).filter(|inner| inner.fract() == 0.0);
+        let Some(inner) = inner.filter(|inner| (1.0..1e9).contains(inner)) else {
+            let found = self.get("mlp_ratio").unwrap_or(&Value::Null);
+            return Err(Error::invalid(
+                "mlp_ratio",
+                found,
+                "it must make a whole number of embed_dim",
+            ));
+        };
+        let side = self.optional_size("window_size")?.unwrap_or(7);
+        Ok(ModelSpec {
+            layers: Some(depths.iter().fold(0, |sum: u64, depth| sum.saturating_add(*depth))),
+            stage_layers: Some(depths),
+            hidden_size: Some(width),
+            heads: heads.first().copied(),
+            ffn_size: Some(inner as u64),
+            window: Some(side.saturating_mul(side)),
+            image_size: self.optional_size("image_size")?,
+            patch_size: Some(self.optional_size("patch_size")?.unwrap_or(4)),
+            channels: self.optional_size("num_channels")?,
+            qkv_bias: self.flag("qkv_bias")?,
+            classes: Some(self.labels()),
+            ..ModelSpec::default()
+        })
     }
 
     /// What one type alone has or says in its own way.
@@ -406,7 +518,7 @@ impl Config {
         let each = |n: u64| layers - layers / n.max(1);
         let windowed = match (listed, features.windowed) {
             (Some(listed), _) => listed.min(layers),
-            (None, Windowed::No) => 0,
+            (None, Windowed::No | Windowed::Tiles) => 0,
             (None, Windowed::All) => {
                 // Qwen's first layers see the whole sequence
                 let whole = match self.flag("use_sliding_window")? {
@@ -436,12 +548,14 @@ impl Config {
                 "its state-space or recurrent layers are not modelled, only Transformer layers are",
             ));
         }
-        if SEVERAL_WIDTHS.contains(&type_name) {
+        if let Some((_, nearest)) = OTHER_STACKS.iter().find(|(name, _)| *name == type_name) {
             return Err(Error::invalid(
                 "model_type",
                 format!("`{type_name}`"),
-                "its parts have different widths, and only stacks of equal layers are modelled; describe one part by \
-                 --family vit or bert, --layers, --hidden-size",
+                format!(
+                    "its stacks are not modelled; the nearest model type is `{nearest}`, with --family, --layers and \
+                     --hidden-size"
+                ),
             ));
         }
         Ok(())
@@ -626,11 +740,31 @@ mod tests {
             complaint(r#"{"model_type":"jamba"}"#),
             "model_type is `jamba`, but its state-space or recurrent layers are not modelled, only Transformer layers are"
         );
-        let towers = complaint(r#"{"model_type":"clip","text_config":{}}"#);
+        let stacks = complaint(r#"{"model_type":"siglip2","text_config":{}}"#);
         assert!(
-            towers.starts_with("model_type is `clip`, but its parts have different widths"),
-            "{towers}"
+            stacks.starts_with("model_type is `siglip2`, but its stacks are not modelled"),
+            "{stacks}"
         );
+    }
+
+    #[test]
+    fn stages_that_are_not_modelled_are_refused() {
+        let swin = |keys: &str| {
+            let text = format!(r#"{{"model_type":"swin","depths":[2,2],"num_heads":[3,6]{keys}}}"#);
+            from_config_json(&text).and_then(|spec| spec.resolve()).map_err(|e| e.to_string())
+        };
+        assert_eq!(swin("").unwrap().other_stacks.len(), 1);
+        for (keys, complaint) in [
+            (r#","num_heads":[3,5]"#, "num_heads is [3,5]"),
+            (r#","num_heads":[3]"#, "num_heads is [3]"),
+            (r#","depths":["2"]"#, "depths is [\"2\"]"),
+            (r#","mlp_ratio":0.3"#, "mlp_ratio is 0.3"),
+            (r#","use_absolute_embeddings":true"#, "use_absolute_embeddings is true"),
+            (r#","image_size":200"#, "image_size is 200"),
+        ] {
+            let error = swin(keys).unwrap_err();
+            assert!(error.starts_with(complaint), "{error}");
+        }
     }
 
     #[test]

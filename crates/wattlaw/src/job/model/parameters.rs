@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::types::{Narrow, QkNorm};
-use super::{Architecture, Experts, Family, Norm, Relative};
+use super::{Architecture, Experts, Family, Norm, Place, Relative};
 use crate::job::task::Task;
 
 /// Parameters of a model by part; each is a count of scalars.
@@ -31,6 +31,20 @@ pub struct Parameters {
     pub total: u64,
 }
 
+impl Parameters {
+    /// The parameters with those of another stack of the model; the parts of a layer stay those of the first stack's.
+    const fn with_stack(self, other: Self) -> Self {
+        Self {
+            embedding: self.embedding + other.embedding,
+            layers: self.layers + other.layers,
+            beside_layers: self.beside_layers + other.beside_layers,
+            head: self.head + other.head,
+            total: self.total + other.total,
+            ..self
+        }
+    }
+}
+
 impl Architecture {
     /// Parameters of the published model, as its model card counts them: with the language-model head of
     /// decoders (once where tied), with the pooler of BERT, with the classifier of ViT, without a task head.
@@ -38,7 +52,9 @@ impl Architecture {
     /// Source: the layers' definitions in Hugging Face transformers; checked against `tests/golden/parameters.json`.
     pub fn parameters(&self) -> Parameters {
         let pooler = if self.pooler { self.square_with_bias() } else { 0 };
-        self.with_head(pooler + self.classifier(self.classes) + self.untied_head())
+        let own = self
+            .with_head(pooler + self.classifier(self.classes) + self.untied_head() + self.joint());
+        self.other_stacks.iter().map(Self::parameters).fold(own, Parameters::with_stack)
     }
 
     /// Parameters of the model that is trained for `task`.
@@ -61,8 +77,10 @@ impl Architecture {
             (Task::Classification { labels }, Family::Vit) => self.classifier(labels),
             // transformers' decoder classifiers are one projection without bias
             (Task::Classification { labels }, _) => labels * self.hidden_size,
+            (Task::Contrastive, _) => self.joint(),
         };
-        self.with_head(head)
+        let others = self.other_stacks.iter().map(|stack| stack.parameters_for(task));
+        others.fold(self.with_head(head), Parameters::with_stack)
     }
 
     /// Active parameters per token: all except those of experts that the token does not visit.
@@ -84,7 +102,7 @@ impl Architecture {
         let norm = self.norms_per_layer * self.norm_parameters(self.hidden_size)
             + if self.layer_scale { 2 * self.hidden_size } else { 0 };
         // layers of two kinds, and layers that share weights, have the mean each
-        let all_layers = self.total_layers();
+        let all_layers = self.layers + self.encoder_layers;
         let distinct = self.distinct_layers.unwrap_or(all_layers);
         let mean = |sum: u64| sum / all_layers;
         let attention_per_layer = mean(attention * distinct);
@@ -114,19 +132,19 @@ impl Architecture {
         let features = self.model_type.features();
         let (h, buckets) = (self.hidden_size, self.positions.buckets());
         let relative = match features.relative {
-            Relative::StackBias => buckets * self.heads * self.stacks(),
+            Relative::StackBias => buckets * self.heads * self.encoder_and_decoder(),
             Relative::Embedding if buckets > 0 => 2 * buckets * h + self.norm_parameters(h),
             Relative::Embedding | Relative::LayerBias | Relative::No => 0,
         };
         let norm = self.norm_parameters(h);
-        let final_norms = if self.final_norm { self.stacks() * norm } else { 0 };
+        let final_norms = if self.final_norm { self.encoder_and_decoder() * norm } else { 0 };
         let contacts = if features.contact_head { self.layers * self.heads + 1 } else { 0 };
         let missing = if features.first_norm { 0 } else { norm };
         // a description may leave out the final norm of a type whose first layer lacks one
         (relative + final_norms + contacts).saturating_sub(missing)
     }
 
-    const fn stacks(&self) -> u64 {
+    const fn encoder_and_decoder(&self) -> u64 {
         if self.encoder_layers > 0 { 2 } else { 1 }
     }
 
@@ -135,7 +153,31 @@ impl Architecture {
     }
 
     const fn classifier(&self, labels: u64) -> u64 {
+        if !self.place.has_head() {
+            return 0;
+        }
         labels * (self.model_type.features().classifier_widths * self.hidden_size + 1)
+    }
+
+    /// What brings an encoder's output into the space where images and texts are compared; the scale of their products, and
+    /// its bias, count with the images.
+    fn joint(&self) -> u64 {
+        let Place::Encoder { joint_size, .. } = self.place else { return 0 };
+        let h = self.hidden_size;
+        let projects =
+            self.model_type.features().text_encoder.is_some_and(|t| t.joint_size.is_some());
+        match (projects, self.image.is_some()) {
+            (true, true) => h * joint_size + 1,
+            (true, false) => h * joint_size,
+            // a learned query, its attention over the patches, a norm and a feed-forward block
+            (false, true) => {
+                h + 4 * self.square_with_bias()
+                    + self.norm_parameters(h)
+                    + self.block_parameters(self.ffn_size)
+                    + 2
+            }
+            (false, false) => h * joint_size + joint_size,
+        }
     }
 
     const fn untied_head(&self) -> u64 {
@@ -171,17 +213,21 @@ impl Architecture {
         let patches = match self.image {
             Some(image) => {
                 let tokens = features.image_tokens + u64::from(features.mask_token);
-                image.channels * image.patch * image.patch * h + h + tokens * h
+                let bias = if features.patch_bias { h } else { 0 };
+                image.channels * image.patch * image.patch * h + bias + tokens * h
             }
             None => 0,
         };
+        // four patches of half the width, their norm, and the projection to this width
+        let merged = if self.place.embeds() { 0 } else { 2 * h * h + self.norm_parameters(2 * h) };
         let spectra = self.mel_bins.map_or(0, |bins| 3 * h * (bins + h) + 2 * h);
         self.vocab_size * e
             + projections
             + (rows + encoder + self.token_types) * width
             + patches
+            + merged
             + spectra
-            + norm * self.stacks()
+            + norm * self.encoder_and_decoder()
     }
 
     fn attention_parameters(&self) -> u64 {
@@ -244,7 +290,7 @@ impl Architecture {
 
     fn ffn_of_all_layers(&self) -> u64 {
         let Some(experts) = self.experts else {
-            return self.total_layers() * self.expert_parameters();
+            return (self.layers + self.encoder_layers) * self.expert_parameters();
         };
         let Experts { count, shared_ffn_size, dense_layers, dense_ffn_size, .. } = experts;
         let shared = if shared_ffn_size > 0 { self.block_parameters(shared_ffn_size) } else { 0 };

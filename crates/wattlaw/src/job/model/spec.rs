@@ -1,11 +1,13 @@
 //! A model description from files and flags, and its conversion to a checked shape.
 
+mod several;
+
 use serde::{Deserialize, Serialize};
 
-use super::types::{Narrow, Relative};
+use super::types::{Narrow, Relative, Windowed};
 use super::{
-    Architecture, Biases, Experts, Family, Image, Latent, ModelType, PositionKind, Positions,
-    Window,
+    Architecture, Biases, Experts, Family, Image, Latent, ModelType, Place, PositionKind,
+    Positions, Window, stacks,
 };
 use crate::base::error::{Error, Result};
 use crate::base::words::overlay;
@@ -104,6 +106,18 @@ pub struct ModelSpec {
     pub channels: Option<u64>,
     /// Classes of the published classification head.
     pub classes: Option<u64>,
+    /// Layers of each stage of an image encoder of stages; their sum is `layers`.
+    pub stage_layers: Option<Vec<u64>>,
+    /// Layers of the text encoder beside an image encoder.
+    pub text_layers: Option<u64>,
+    /// Width of its residual stream.
+    pub text_hidden_size: Option<u64>,
+    /// Its attention heads.
+    pub text_heads: Option<u64>,
+    /// Inner width of its feed-forward block.
+    pub text_ffn_size: Option<u64>,
+    /// Width of the space in which images and texts are compared.
+    pub joint_size: Option<u64>,
 }
 
 impl ModelSpec {
@@ -115,7 +129,8 @@ impl ModelSpec {
             gated_ffn, tied_embeddings, qkv_bias, attention_output_bias, ffn_bias, final_norm, pooler,
             experts, top_k, shared_ffn_size, dense_layers, dense_ffn_size, positions, encoder_positions, norms_per_layer,
             embedding_norm, qk_norm, layer_scale, distinct_layers, window, window_layers, query_rank, kv_rank, rope_head_dim,
-            value_head_dim, image_size, patch_size, channels, classes)
+            value_head_dim, image_size, patch_size, channels, classes, stage_layers, text_layers, text_hidden_size, text_heads,
+            text_ffn_size, joint_size)
     }
 
     /// Whether the description has any field of the shape besides a name; padding is no part of the published model.
@@ -146,8 +161,9 @@ impl ModelSpec {
             model_type = ModelType::Mixtral;
         }
         let features = model_type.features();
-        let layers = count("layers", self.layers, None, 10_000)?;
+        let layers = count("layers", self.layers_of_first_stack(features.staged)?, None, 10_000)?;
         let hidden_size = count("hidden_size", self.hidden_size, None, 1 << 20)?;
+        let all_layers = self.stage_layers.as_ref().map_or(layers, |stages| stages.iter().sum());
         let heads = count("heads", self.heads, Some((hidden_size / 64).max(1)), 1 << 16)?;
         if self.head_dim.is_none() && hidden_size % heads != 0 {
             return Err(Error::invalid(
@@ -210,7 +226,7 @@ impl ModelSpec {
             name: self
                 .name
                 .clone()
-                .unwrap_or_else(|| format!("{}-{layers}x{hidden_size}", model_type.name())),
+                .unwrap_or_else(|| format!("{}-{all_layers}x{hidden_size}", model_type.name())),
             model_type,
             layers,
             encoder_layers,
@@ -252,7 +268,7 @@ impl ModelSpec {
                 None => None,
                 given => Some(count("distinct_layers", given, None, layers + encoder_layers)?),
             },
-            window: self.window(layers)?,
+            window: self.window(features.windowed, layers)?,
             latent,
             mel_bins: if features.speech {
                 Some(count("channels", self.channels, Some(80), 1 << 10)?)
@@ -261,8 +277,24 @@ impl ModelSpec {
             },
             image,
             classes: at_most("classes", self.classes, 0, 1 << 24)?,
+            place: Place::Only,
+            other_stacks: Vec::new(),
         };
         check_size(&architecture)?;
+        let architecture = match (image.filter(|_| features.staged), features.text_encoder) {
+            (Some(image), _) => {
+                stacks::stages(architecture, self.stage_layers.as_deref().unwrap_or(&[]), image)?
+            }
+            (None, Some(text)) => {
+                let texts = self.texts(text, hidden_size)?;
+                stacks::encoders(architecture, texts)
+            }
+            (None, None) => architecture,
+        };
+        if features.text_encoder.is_none() {
+            self.check_no_texts()?;
+        }
+        architecture.other_stacks.iter().try_for_each(check_size)?;
         Ok(architecture)
     }
 
@@ -277,7 +309,9 @@ impl ModelSpec {
         let buckets = match features.relative {
             Relative::No => 0,
             Relative::StackBias | Relative::LayerBias | Relative::Embedding => {
-                at_most("relative_buckets", self.relative_buckets, features.buckets, 1 << 16)?
+                let buckets =
+                    self.buckets_of_windows(features.windowed).unwrap_or(features.buckets);
+                at_most("relative_buckets", self.relative_buckets, buckets, 1 << 16)?
             }
         };
         Ok(match (self.positions.unwrap_or(features.positions), buckets) {
@@ -305,10 +339,26 @@ impl ModelSpec {
         }))
     }
 
-    fn window(&self, layers: u64) -> Result<Option<Window>> {
+    fn window(&self, windowed: Windowed, layers: u64) -> Result<Option<Window>> {
+        if windowed == Windowed::Tiles {
+            return self.tiles(layers).map(Some);
+        }
         let Some(size) = optional("window", self.window, 1 << 30)? else { return Ok(None) };
         let windowed = at_most("window_layers", self.window_layers, layers, layers)?;
         Ok(Some(Window { size, layers: windowed }))
+    }
+
+    /// Windows that divide an image, in all layers.
+    fn tiles(&self, layers: u64) -> Result<Window> {
+        let all: u64 = self.stage_layers.iter().flatten().sum();
+        match self.window_layers {
+            Some(n) if n != all => Err(Error::invalid(
+                "window_layers",
+                n,
+                format!("all {all} layers have windows; leave it out"),
+            )),
+            _ => Ok(Window { size: count("window", self.window, Some(49), 1 << 20)?, layers }),
+        }
     }
 
     fn experts(

@@ -43,6 +43,28 @@ pub enum Windowed {
     All,
     /// All layers but each n-th.
     AllButEach(u64),
+    /// All layers, in windows that divide an image, whatever the kernel (Swin).
+    Tiles,
+}
+
+/// The text encoder beside an image encoder, with the sizes it has when they are not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TextEncoder {
+    /// Layers.
+    pub layers: u64,
+    /// Width of the residual stream.
+    pub hidden_size: u64,
+    /// Attention heads.
+    pub heads: u64,
+    /// Rows of the token embedding.
+    pub vocab_size: u64,
+    /// Longest sequence, to which every text is padded.
+    pub positions: u64,
+    /// Whether attention is causal.
+    pub causal: bool,
+    /// Width of the space into which both encoders' outputs are projected; where there is none, images are pooled by attention in
+    /// their own width, and texts alone are projected.
+    pub joint_size: Option<u64>,
 }
 
 /// What happens to a token embedding that is narrower than the residual stream.
@@ -183,6 +205,12 @@ pub struct Features {
     pub classifier_widths: u64,
     /// Whether the encoder reads spectra through two convolutions (Whisper).
     pub speech: bool,
+    /// Whether the projection of an image's patches has a bias.
+    pub patch_bias: bool,
+    /// Whether the model is an image encoder of stages, each of twice the width of the one before.
+    pub staged: bool,
+    /// The text encoder beside an image encoder.
+    pub text_encoder: Option<TextEncoder>,
 }
 
 impl Features {
@@ -205,6 +233,7 @@ impl Features {
             Windowed::No => None,
             Windowed::All => Some("window".to_owned()),
             Windowed::AllButEach(n) => Some(format!("window in all but one of {n} layers")),
+            Windowed::Tiles => Some("windows that divide the image".to_owned()),
         };
         let words = [
             Some(if self.latent { "latent attention" } else { "attention" }.to_owned()),
@@ -226,6 +255,8 @@ impl Features {
             bias(self.distinct_layers.is_some(), "shared layers"),
             bias(self.layer_scale, "layer scale"),
             bias(self.speech, "spectra"),
+            bias(self.staged, "stages of twice the width"),
+            bias(self.text_encoder.is_some(), "text encoder"),
         ];
         words.into_iter().flatten().collect()
     }
@@ -350,6 +381,9 @@ const BERT: Features = Features {
     layer_scale: false,
     classifier_widths: 1,
     speech: false,
+    patch_bias: true,
+    staged: false,
+    text_encoder: None,
 };
 
 const ROBERTA: Features = Features {
@@ -638,6 +672,24 @@ model_types! {
     Dinov2 "dinov2": Features {
         keys: Keys { ffn: &[], ffn_follows: true, ..HF }, mask_token: true, layer_scale: true,
         classifier_widths: 2, ..VIT
+    },
+    Swin "swin": Features {
+        embedding_norm: true, positions: PositionKind::None, relative: Relative::LayerBias, windowed: Windowed::Tiles,
+        image_tokens: 0, staged: true, ..VIT
+    },
+    Clip "clip": Features {
+        embedding_norm: true, patch_bias: false, bias_keys: FIXED,
+        text_encoder: Some(TextEncoder {
+            layers: 12, hidden_size: 512, heads: 8, vocab_size: 49_408, positions: 77, causal: true, joint_size: Some(512),
+        }),
+        ..VIT
+    },
+    Siglip "siglip": Features {
+        image_tokens: 0, bias_keys: FIXED,
+        text_encoder: Some(TextEncoder {
+            layers: 12, hidden_size: 768, heads: 12, vocab_size: 32_000, positions: 64, causal: false, joint_size: None,
+        }),
+        ..VIT
     },
 }
 

@@ -46,7 +46,7 @@ pub struct WorkloadSpec {
     pub checkpointing: Option<Checkpointing>,
     /// Attention kernel; flash when absent.
     pub attention: Option<AttentionKernel>,
-    /// `masked-lm`, `causal-lm` or `classification`; the family's own when absent.
+    /// `masked-lm`, `causal-lm`, `classification` or `contrastive`; the family's own when absent.
     pub task: Option<String>,
     /// Labels of a classification; two when absent.
     pub labels: Option<u64>,
@@ -233,9 +233,12 @@ impl WorkloadSpec {
         if frozen == 0 {
             return Ok(0);
         }
-        if architecture.encoder_layers > 0 || architecture.distinct_layers.is_some() {
+        if architecture.encoder_layers > 0
+            || architecture.distinct_layers.is_some()
+            || !architecture.other_stacks.is_empty()
+        {
             return wrong(
-                "layers of an encoder–decoder, or that share weights, are frozen in no modelled way",
+                "layers of several stacks, or that share weights, are frozen in no modelled way",
             );
         }
         if frozen >= architecture.layers {
@@ -331,12 +334,15 @@ impl WorkloadSpec {
         )?;
         let task = match &self.task {
             Some(name) => Task::parse(name, labels)?,
-            None => family.default_task(architecture.classes),
+            None => architecture.default_task(),
         };
         let suits = match task {
             Task::MaskedLm => family == Family::Bert,
             Task::CausalLm => matches!(family, Family::Gpt | Family::Llama | Family::T5),
-            Task::Classification { .. } => family != Family::T5,
+            Task::Classification { .. } => {
+                family != Family::T5 && architecture.text_encoder().is_none()
+            }
+            Task::Contrastive => architecture.text_encoder().is_some(),
         };
         if suits {
             Ok(task)
@@ -344,7 +350,7 @@ impl WorkloadSpec {
             Err(Error::invalid(
                 "task",
                 task.name(),
-                format!("a {family} model is trained for {}", family.default_task(0).name()),
+                format!("a {family} model is trained for {}", architecture.default_task().name()),
             ))
         }
     }

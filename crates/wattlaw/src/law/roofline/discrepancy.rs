@@ -59,7 +59,7 @@ pub(super) fn inputs(job: &Job) -> [f64; INPUTS.len()] {
         flag(w.checkpointing != Checkpointing::None),
         log(head),
         (peak / half).ln(),
-        (job.system.power_limit.value() / accelerator.tdp_w).ln(),
+        (job.system.power_limit / job.system.tdp).ln(),
     ]
 }
 

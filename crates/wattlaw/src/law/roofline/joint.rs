@@ -17,8 +17,8 @@ pub(crate) struct Compared<'a> {
     pub answer: &'a Answer<'a>,
     /// Its inputs.
     pub terms: &'a Terms,
-    /// Variances that ln time and ln power gain outside the fitted ranges.
-    pub distance: [f64; 2],
+    /// Variances that ln time and ln power gain outside the fitted ranges, and by methods without runs.
+    pub beyond: [f64; 2],
 }
 
 /// What the uncertainty of a job's two estimates consists of.
@@ -33,9 +33,9 @@ struct Parts {
 impl RooflineFit {
     /// The covariance of ln time and ln power of the accelerators of several jobs: of job i in rows 2 i and 2 i + 1.
     ///
-    /// Its diagonal has the variances of [`Answer::estimate`] and those of the distance. Jobs share the fitted parameters and,
+    /// Its diagonal has the variances of [`Answer::estimate`] and those beyond the runs. Jobs share the fitted parameters and,
     /// where neither has runs of their group, what the law misses of it, except for the share that differs from configuration to
-    /// configuration. Of two distances they share the smaller.
+    /// configuration. Of two of those they share the smaller.
     pub(crate) fn joint(&self, jobs: &[Compared<'_>]) -> DMatrix<f64> {
         let mut workspace = Workspace::default();
         let parts: Vec<Parts> = jobs.iter().map(|job| self.parts_of(job, &mut workspace)).collect();
@@ -110,7 +110,7 @@ impl RooflineFit {
             both += if same { first.missed[r] } else { missed };
         }
         both *= of_a.left[r] * of_b.left[s];
-        if r == s { both + a.distance[r].min(b.distance[r]) } else { both }
+        if r == s { both + a.beyond[r].min(b.beyond[r]) } else { both }
     }
 }
 
@@ -151,15 +151,15 @@ mod tests {
         let compared: Vec<Compared<'_>> = answers
             .iter()
             .zip(&terms)
-            .map(|(answer, terms)| Compared { answer, terms, distance: [0.02, 0.01] })
+            .map(|(answer, terms)| Compared { answer, terms, beyond: [0.02, 0.01] })
             .collect();
         let joint = law.joint(&compared);
         let mut workspace = Workspace::default();
-        for (i, Compared { answer, terms, distance }) in compared.iter().enumerate() {
+        for (i, Compared { answer, terms, beyond }) in compared.iter().enumerate() {
             let own = answer.estimate(terms, Scope::Gpu, &mut workspace).estimate;
             let diagonal = [joint[(2 * i, 2 * i)], joint[(2 * i + 1, 2 * i + 1)]];
-            assert_relative_eq!(diagonal[0], own.variance_time + distance[0], max_relative = 1e-6);
-            assert_relative_eq!(diagonal[1], own.variance_power + distance[1], max_relative = 1e-6);
+            assert_relative_eq!(diagonal[0], own.variance_time + beyond[0], max_relative = 1e-6);
+            assert_relative_eq!(diagonal[1], own.variance_power + beyond[1], max_relative = 1e-6);
             assert_relative_eq!(
                 joint[(2 * i, 2 * i + 1)],
                 own.covariance,

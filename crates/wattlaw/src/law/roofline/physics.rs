@@ -258,8 +258,10 @@ impl<R: Real> Parameters<R> {
         let b = &x.busiest;
         let peak = self.constant(x.peak);
         let share = self.share_of_peak(x, self.product_efficiency, self.peak_slope);
-        let rate = if x.fp8 { self.fp8_gain * x.peak } else { peak };
-        let mut device = self.products(&b.layers, rate, share);
+        let mut device = self.products(&b.layers, peak, share);
+        if b.in_8_bits.flops > 0.0 {
+            device = device + self.products(&b.in_8_bits, self.fp8_gain * x.peak, share);
+        }
         if b.logits.flops > 0.0 {
             let share = if x.odd_vocabulary { share * self.odd_vocabulary } else { share };
             device = device + self.products(&b.logits, peak, share);
@@ -272,7 +274,7 @@ impl<R: Real> Parameters<R> {
             }
         }
         let memory = (traffic / self.memory_efficiency)
-            .plus(b.layers.bytes + b.logits.bytes, self.product_traffic);
+            .plus(b.layers.bytes + b.in_8_bits.bytes + b.logits.bytes, self.product_traffic);
         device.plus(1.0 / x.bandwidth, memory).plus(b.kernels, self.kernel_s)
     }
 
@@ -408,12 +410,7 @@ impl<R: Real> Parameters<R> {
     fn power(&self, x: &Terms, launch: R, working: R) -> Power<R> {
         let (e, m) = (&x.mean, x.micro_steps);
         let half = self.flop_energy * x.flop_energy;
-        let wide = || half * self.wide_energy * (x.half_peak / x.peak);
-        let (layers, others) = match (x.wide, x.fp8) {
-            (true, _) => (wide(), wide()),
-            (false, true) => (half * self.fp8_energy, half),
-            (false, false) => (half, half),
-        };
+        let of_flop = if x.wide { half * self.wide_energy * (x.half_peak / x.peak) } else { half };
         let sent = m
             * (e.tensor.sent + e.shards.sent + e.pipeline.sent + e.context.sent + e.experts.sent)
             + e.step.sent;
@@ -425,8 +422,8 @@ impl<R: Real> Parameters<R> {
             idle_saved: idle - idle_kept,
             // a GPU that waits for launches is idle
             busy: self.busy_share * x.tdp * ((launch / working - 1.0) * -4.0).logistic(),
-            compute: (layers * (m * e.layers.flops))
-                .plus(m * (e.logits.flops + e.attention.flops), others),
+            compute: (of_flop * (m * (e.layers.flops + e.logits.flops + e.attention.flops)))
+                .plus(m * e.in_8_bits.flops, half * self.fp8_energy),
             memory: self.byte_energy * (x.tdp / x.bandwidth * (m * e.bytes + e.optimizer_bytes)),
             communication: self.link_energy * (x.tdp / x.link * sent),
             kernels: self.kernel_energy_s * (x.tdp * m * e.kernels),

@@ -15,7 +15,7 @@ use crate::base::error::{Error, Result};
 /// its parameters.
 ///
 /// From groups held out one at a time.
-pub(super) const fn missed_group(level: Level) -> [f64; 2] {
+pub(crate) const fn missed_group(level: Level) -> [f64; 2] {
     match level {
         Level::Chip => [0.20, 0.10],
         Level::Framework => [0.095, 0.035],

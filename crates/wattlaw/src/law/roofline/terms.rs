@@ -46,8 +46,10 @@ pub struct Communication {
 /// Work of a micro-step on one GPU of a stage, and of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct StageTerms {
-    /// Products of the layers.
+    /// Products of the layers and heads in the job's precision, in 16 bits where that is fp8.
     pub layers: Products,
+    /// Those in 8 bits.
+    pub in_8_bits: Products,
     /// The product with the vocabulary.
     pub logits: Products,
     /// Attention's scores and weighted values.
@@ -111,8 +113,6 @@ pub struct Terms {
     pub nodes: f64,
     /// Whether products run in FP32 or TF32.
     pub wide: bool,
-    /// Whether the layers' products run in FP8.
-    pub fp8: bool,
     /// Whether attention is fused.
     pub flash: bool,
     /// Whether the vocabulary is no multiple of eight on one rank in 16 bits, which slows tensor cores.
@@ -192,7 +192,8 @@ impl Terms {
             busiest,
             mean,
             layers: (p.stage_layers(&job.architecture, ledger.stage)
-                + job.architecture.encoder_layers) as f64,
+                + job.architecture.encoder_layers
+                + job.architecture.layers_of_other_stacks()) as f64,
             micro_steps: ledger.micro_steps as f64,
             steps,
             bubble: p.bubble(ledger.micro_steps),
@@ -200,7 +201,6 @@ impl Terms {
             gpus_per_node: s.gpus_per_node as f64,
             nodes: s.nodes() as f64,
             wide,
-            fp8: w.precision == Precision::Fp8,
             flash,
             odd_vocabulary: !wide
                 && p.tp == 1
@@ -218,8 +218,8 @@ impl Terms {
             network: s.network.bandwidth.value(),
             host_link: accelerator.host_link().value(),
             power_limit: s.power_limit.value(),
-            tdp: accelerator.tdp_w,
-            flop_energy: super::chip::flop_energy(accelerator),
+            tdp: s.tdp.value(),
+            flop_energy: super::chip::flop_energy(accelerator, s.tdp),
         }
     }
 }
@@ -242,6 +242,7 @@ impl StageTerms {
 
     fn add(&mut self, job: &Job, ledger: &Ledger, share: f64) {
         let flash = job.workload.attention == AttentionKernel::Flash;
+        let fp8 = job.workload.precision == Precision::Fp8;
         for op in &ledger.ops {
             // products of the update are spread over the micro-steps, whose sum is a step's
             let count = match (op.kind, op.phase) {
@@ -283,6 +284,7 @@ impl StageTerms {
                     None
                 }
                 OpKind::Logits => Some(&mut self.logits),
+                kind if fp8 && kind.runs_in_8_bits() => Some(&mut self.in_8_bits),
                 OpKind::PatchProjection
                 | OpKind::EmbeddingProjection
                 | OpKind::QueryKeyValue
@@ -305,6 +307,7 @@ impl StageTerms {
                 | OpKind::Norm
                 | OpKind::Magnitude
                 | OpKind::Rotary
+                | OpKind::WindowPartition
                 | OpKind::FfnActivation
                 | OpKind::ExpertWeights
                 | OpKind::Dequantization
