@@ -112,15 +112,15 @@ def torchtitan():
 
 
 def nanotron():
+    # trainer.py at 004a89ca and logging/base.py at a5f8fb11 of github.com/huggingface/nanotron, iteration_step_info_interval of 10
     lines(
         "nanotron.log",
         [
-            f"03/01/2026 {clock(step_s * step)} [INFO|DP=0|PP=0|TP=0|node1]: iteration: {step} / 100 | consumed_tokens: "
-            f"{step * 0.131:.3g}M | time_per_iteration_ms: 2.5K | tokens_per_sec: 52.4K | tokens_per_sec_per_gpu: 6.55K | "
-            f"global_batch_size: 64 | lm_loss: {8 - step / 25:.3g} | lr: 0.0003 | model_tflops_per_gpu: 121 | "
-            "hardware_tflops_per_gpu: 121 | grad_norm: 1.23 | cuda_memory_allocated: 9.5G | cuda_max_memory_reserved: 20.1G | "
-            "hd_total_memory_tb: 1.9T | hd_used_memory_tb: 800G | hd_free_memory_tb: 1.1T"
-            for step in range(10, 101, 10)
+            f"\x1b[2;3m03/01 {clock(step_s * step)} [INFO|DP=0|node1]\x1b[0m: iteration: {step} / 100 | consumed_tokens: "
+            f"{'131K' if step == 1 else f'{step * 0.131:.3g}M'} | time_per_iteration_ms: 2.5K | tokens_per_sec: 52.4K | tokens_per_sec_per_gpu: 6.55K | "
+            f"global_batch_size: 131K | grad_norm: 1.23 | lm_loss: {8 - step / 25:.3g} | lr: 0.0003 | "
+            f"model_tflops_per_gpu: 121 | eta: 0:0{int((100 - step) * step_s) // 60}:{int((100 - step) * step_s) % 60:02}"
+            for step in range(1, 101, 10)
         ],
     )
 
