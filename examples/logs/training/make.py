@@ -1,12 +1,11 @@
-"""Makes the logs of training in this folder: made-up figures, written by the tools' own writers where they run without PyTorch.
+"""Makes the logs of training in this folder: made-up figures, written by the tools' own writers where they run without a GPU.
 
-    pip install transformers==5.24.0 tensorboard==2.21.0 mlflow-skinny==3.17.2
+    pip install transformers==5.24.0 tensorboard==2.21.0 mlflow-skinny==3.17.2 lightning==2.6.6
     MLFLOW_ALLOW_FILE_STORE=true python3 make.py
 
-trainer_state.json, the event file and mlflow/ come from those packages. The others are laid out as these sources write them, and no
-version of these tools was run: torchtitan (components/metrics.py), nanotron (trainer.py), Lightning (CSVLogger and
-ThroughputMonitor), Weights & Biases (pandas' to_csv of run.history(), and a JSON line for each row of
-run.history(stream="system")), Megatron-LM (training/training.py).
+trainer_state.json, the event file, mlflow/ and metrics.csv come from those packages. The others are laid out as these sources write
+them, and no version of these tools was run: torchtitan (components/metrics.py), nanotron (trainer.py), Weights & Biases (pandas'
+to_csv of run.history(), and a JSON line for each row of run.history(stream="system")), Megatron-LM (training/training.py).
 """
 
 import json
@@ -126,12 +125,18 @@ def nanotron():
 
 
 def lightning():
-    rows = ["epoch,step,train_loss,train|batches,train|samples,train|time,val_loss"]
+    from lightning.fabric.utilities.throughput import Throughput
+    from lightning.pytorch.loggers import CSVLogger
+
+    logger = CSVLogger(str(here), name="", version="")
+    # as the callback ThroughputMonitor of Lightning 2.6.6 names what it logs
+    throughput = Throughput(window_size=2, separator="/")
     for step in range(10, 101, 10):
-        rows.append(f"0,{step - 1},{2 - step / 100},,,,")
-        rows.append(f"0,{step - 1},,{step},{step * 64},{step_s * step + 0.125},")
-    rows.append("0,99,,,,,1.1")
-    lines("metrics.csv", rows)
+        throughput.update(time=step_s * step + 0.125, batches=step, samples=64 * step)
+        logger.log_metrics({f"train/{name}": value for name, value in throughput.compute().items()} | {"epoch": 0}, step - 1)
+        logger.log_metrics({"epoch": 0, "train_loss": 2 - step / 100}, step - 1)
+    logger.log_metrics({"epoch": 0, "val_loss": 1.1}, 99)
+    logger.save()
 
 
 def megatron():

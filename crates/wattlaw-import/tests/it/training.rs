@@ -190,6 +190,9 @@ fn exports_that_cannot_be_one_run_are_refused() {
     );
     let error = fails(Format::Lightning, "metrics.csv", "epoch,step,train_loss\n0,1,2.0\n");
     assert!(error.contains("only with the callback ThroughputMonitor"), "{error}");
+    // a logger with another separator
+    let rows = "epoch,step,train|time,val_loss\n0,9,1.5,\n0,9,,1.1\n0,19,2.75,\n";
+    assert_eq!(timed(&read(Format::Lightning, "metrics.csv", rows).unwrap()), (1.25, 10.0));
     assert!(
         fails(Format::Mlflow, "loss", "1772359200000 nan\n")
             .contains("it must be `TIME_MS VALUE STEP`")
