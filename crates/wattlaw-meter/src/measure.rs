@@ -487,9 +487,8 @@ impl Measurement<'_> {
             let mut begun = Vec::new();
             for (index, reading) in tick.readings.iter().enumerate() {
                 let Some(measured) = self.record.channels.get(index) else { continue };
-                let reading_of =
-                    |sample| Reading { at: tick.at, channel: &measured.channel.name, sample };
-                lines += &reading_of(reading.as_ref().ok().copied()).line();
+                let (channel, sample) = (&measured.channel.name, reading.as_ref().ok().copied());
+                Reading { at: tick.at, channel, sample }.append_to(&mut lines);
                 let failing = self.failing.get_mut(index);
                 let before =
                     failing.map(|f| std::mem::replace(f, reading.is_err())).unwrap_or(false);
