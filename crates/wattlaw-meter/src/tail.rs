@@ -93,6 +93,27 @@ mod tests {
         assert_eq!(tail.lines(), [b"anew".to_vec()]);
     }
 
+    /// Whoever reads may do something else between the blocks of a burst.
+    #[test]
+    fn a_burst_is_read_in_blocks() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events");
+        std::fs::write(&path, "event\n".repeat(BLOCK_BYTES)).unwrap();
+        let mut tail = Tail::from_start(path.clone());
+        let end = tail.end();
+        let mut lines = 0;
+        for _ in 0..6 {
+            let block = tail.block(end).unwrap();
+            assert!(block.len() <= BLOCK_BYTES.div_ceil(6), "{}", block.len());
+            lines += block.len();
+            // what is appended meanwhile is read later
+            let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+            writeln!(file, "later").unwrap();
+        }
+        assert_eq!((lines, tail.block(end)), (BLOCK_BYTES, None));
+        assert_eq!(tail.lines(), vec![b"later".to_vec(); 6]);
+    }
+
     #[test]
     fn existing_lines_are_skipped() {
         let folder = tempfile::tempdir().unwrap();
