@@ -91,15 +91,25 @@ fn amount(cell: &str) -> Option<Option<f64>> {
     number(cell).filter(|value| value.is_none_or(|v| v >= 0.0))
 }
 
-/// Appends a number with at most `places` decimals, without trailing zeros.
-fn push_decimal(text: &mut String, value: f64, places: usize) {
-    let start = text.len();
+/// Appends a number with at most `places` decimals, 1 or more, without trailing zeros.
+fn push_decimal(text: &mut String, value: f64, places: u32) {
+    /// Whole numbers up to here are exact.
+    const EXACT: f64 = 9e15;
+    let scale = 10_u64.pow(places);
+    let scaled = (value * scale as f64).round();
     // writing to a string cannot fail
-    let _ = write!(text, "{value:.places$}");
-    let written = text.get(start..).unwrap_or_default();
-    if written.contains('.') {
-        let kept = written.trim_end_matches('0').trim_end_matches('.').len();
-        text.truncate(start + kept);
+    if !(0.0..EXACT).contains(&scaled) {
+        let _ = write!(text, "{value:.0$}", places as usize);
+        text.truncate(text.trim_end_matches('0').trim_end_matches('.').len());
+        return;
+    }
+    let (whole, mut fraction, mut places) = (scaled as u64 / scale, scaled as u64 % scale, places);
+    let _ = write!(text, "{whole}");
+    if fraction > 0 {
+        while fraction % 10 == 0 {
+            (fraction, places) = (fraction / 10, places - 1);
+        }
+        let _ = write!(text, ".{fraction:00$}", places as usize);
     }
 }
 
@@ -130,6 +140,28 @@ mod tests {
         assert_eq!(line(&failed), "2,gpu0,,,,,,,,\n");
         assert_eq!(Reading::parse("2,gpu0,,,,,,,,"), Some(failed));
         assert_eq!(HEADER.split(',').count(), 10);
+    }
+
+    #[test]
+    fn numbers_have_no_trailing_zeros() {
+        let decimal = |value, places| {
+            let mut text = String::new();
+            push_decimal(&mut text, value, places);
+            text
+        };
+        for (value, places, text) in [
+            (0.0, 6, "0"),
+            (0.000_001, 6, "0.000001"),
+            (0.000_000_4, 6, "0"),
+            (1.25, 6, "1.25"),
+            (10.05, 3, "10.05"),
+            (99.999_9, 3, "100"),
+            (1e12, 6, "1000000000000"),
+            (-3.5, 1, "-3.5"),
+            (-30.0, 1, "-30"),
+        ] {
+            assert_eq!(decimal(value, places), text);
+        }
     }
 
     #[test]
