@@ -18,8 +18,12 @@ const GPU_IS_LOST: c_uint = 15;
 const UNKNOWN: c_uint = 999;
 
 const FI_TOTAL_ENERGY: c_uint = 83;
+const FI_NVLINK_SPEED_COMMON: c_uint = 90;
 const FI_POWER_AVERAGE: c_uint = 185;
 const FI_POWER_INSTANT: c_uint = 186;
+const P2P_INDEX_NVLINK: c_uint = 2;
+const P2P_STATUS_OK: c_uint = 0;
+const P2P_STATUS_NOT_SUPPORTED: c_uint = 5;
 const POWER_SCOPE_GPU: c_uint = 0;
 const VALUE_UNSIGNED_INT: c_uint = 1;
 const VALUE_UNSIGNED_LONG_LONG: c_uint = 3;
@@ -81,10 +85,13 @@ fn with(answer: impl FnOnce(&State) -> Result<(), c_uint>) -> c_uint {
     }
 }
 
+fn gpu_of(state: &State, device: Handle) -> Result<&Gpu, c_uint> {
+    (device as usize).checked_sub(1).and_then(|i| state.script.gpus.get(i)).ok_or(INVALID_ARGUMENT)
+}
+
 fn with_gpu(device: Handle, answer: impl FnOnce(&Gpu, f64) -> Result<(), c_uint>) -> c_uint {
     with(|state| {
-        let gpu = (device as usize).checked_sub(1).and_then(|i| state.script.gpus.get(i));
-        let gpu = gpu.ok_or(INVALID_ARGUMENT)?;
+        let gpu = gpu_of(state, device)?;
         let time = state.time_s();
         if gpu.lost(time) { Err(GPU_IS_LOST) } else { answer(gpu, time) }
     })
@@ -226,6 +233,28 @@ nvml! {
     nvmlDeviceGetGraphicsRunningProcesses_v3(device: Handle, count: *mut c_uint, _infos: *mut c_void) {
         with_gpu(device, |_, _| put(count, 0))
     }
+    nvmlDeviceGetNvLinkState(device: Handle, link: c_uint, to: *mut c_uint) {
+        with_gpu(device, |gpu, _| {
+            supported(gpu.nvlinks > 0)?;
+            put(to, c_uint::from(link < gpu.nvlinks))
+        })
+    }
+    nvmlDeviceGetP2PStatus(device: Handle, other: Handle, index: c_uint, to: *mut c_uint) {
+        with(|state| {
+            let group = |device| -> Result<Option<c_uint>, c_uint> {
+                let gpu = gpu_of(state, device)?;
+                Ok((gpu.nvlinks > 0 && index == P2P_INDEX_NVLINK).then_some(gpu.nvlink_group))
+            };
+            let (a, b) = (group(device)?, group(other)?);
+            put(to, if a.is_some() && a == b { P2P_STATUS_OK } else { P2P_STATUS_NOT_SUPPORTED })
+        })
+    }
+    nvmlDeviceGetMaxPcieLinkGeneration(device: Handle, to: *mut c_uint) {
+        with_gpu(device, |gpu, _| put(to, gpu.pcie.0))
+    }
+    nvmlDeviceGetMaxPcieLinkWidth(device: Handle, to: *mut c_uint) {
+        with_gpu(device, |gpu, _| put(to, gpu.pcie.1))
+    }
     nvmlDeviceGetFieldValues(device: Handle, count: c_int, values: *mut FieldValue) {
         with_gpu(device, |gpu, time| {
             for i in 0..usize::try_from(count).map_err(|_| INVALID_ARGUMENT)? {
@@ -253,6 +282,9 @@ fn field(gpu: &Gpu, time: f64, field: &mut FieldValue) {
     let power = (VALUE_UNSIGNED_INT, u64::from(gpu.power_mw(time)));
     let (supported, (value_type, value)) = match field.field {
         FI_TOTAL_ENERGY => (gpu.counter, (VALUE_UNSIGNED_LONG_LONG, gpu.counter_mj(time))),
+        FI_NVLINK_SPEED_COMMON => {
+            (gpu.nvlinks > 0, (VALUE_UNSIGNED_INT, u64::from(gpu.nvlink_mb_per_s)))
+        }
         FI_POWER_AVERAGE | FI_POWER_INSTANT => {
             (gpu.power && gpu.architecture >= 7 && field.scope == POWER_SCOPE_GPU, power)
         }

@@ -104,6 +104,18 @@ pub struct Gpu {
     /// Bit mask of throttle reasons.
     #[serde(default)]
     pub throttle_reasons: u64,
+    /// Number of active NVLinks.
+    #[serde(default)]
+    pub nvlinks: u32,
+    /// Rate of an NVLink in one direction, MB/s.
+    #[serde(default = "nvlink")]
+    pub nvlink_mb_per_s: u32,
+    /// GPUs with NVLinks reach those with the same number over them.
+    #[serde(default)]
+    pub nvlink_group: u32,
+    /// PCI Express generation and lanes that GPU and slot reach.
+    #[serde(default = "pcie")]
+    pub pcie: (u32, u32),
 }
 
 fn driver() -> String {
@@ -138,6 +150,12 @@ const fn temperature() -> u32 {
 }
 const fn utilization() -> u32 {
     90
+}
+const fn nvlink() -> u32 {
+    25_000
+}
+const fn pcie() -> (u32, u32) {
+    (4, 16)
 }
 
 impl Gpu {

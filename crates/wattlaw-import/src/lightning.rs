@@ -1,6 +1,6 @@
 //! Lightning's `metrics.csv` (`CSVLogger`), whose only times are those of the `ThroughputMonitor`.
 //!
-//! `train|time` is the time since training began, s. Rows without it are of other metrics.
+//! `train/time` is the time since training began, s; its name has the logger's separator. Rows without it are of other metrics.
 
 use super::data_issue::Findings;
 use super::lines::Source;
@@ -21,10 +21,10 @@ impl Reader for Lightning {
         let file = source.name;
         let mut table = Table::open(source)?;
         let step = table.column("step");
-        let time = ["train|time", "train/time"].iter().find_map(|name| table.column(name));
+        let time = ["train/time", "train|time"].iter().find_map(|name| table.column(name));
         let (Some(step), Some(time)) = (step, time) else {
             table.required(
-                &["train|time"],
+                &["train/time"],
                 "Lightning's log has times only with the callback ThroughputMonitor",
             )?;
             table.required(&["step"], "CSVLogger writes it")?;
@@ -39,7 +39,7 @@ impl Reader for Lightning {
             };
             let at = nanos(seconds).ok_or_else(|| {
                 let expected = "it must be a number of seconds since training began";
-                row.error_here(Error::invalid("train|time", seconds, expected))
+                row.error_here(Error::invalid("train/time", seconds, expected))
             })?;
             progress.push(at, step, None, (file, Some(row.line)), findings);
         }

@@ -1,6 +1,8 @@
-//! nanotron's output (`nanotron/trainer.py`, `train_step_logs`): `iteration: 5 / 100 | … | time_per_iteration_ms: 1.2K | …`.
+//! nanotron's output (`nanotron/trainer.py`, `train_step_logs`): `iteration: 5 / 100 | … | time_per_iteration_ms: 1.2K | …`, and
+//! `elapsed_time_per_iteration_ms` in older versions.
 //!
-//! Figures are rounded to three digits and have the suffixes of `human_format`.
+//! Figures are rounded to three digits and have the suffixes of `human_format`. A line has the time of its own iteration, and
+//! iterations 1, 1 + n, 1 + 2n, … have one (`iteration_step_info_interval` of the configuration).
 
 use super::data_issue::{DataIssue, Findings};
 use super::iterations::{Iterations, Line};
@@ -39,6 +41,10 @@ impl Reader for Nanotron {
             Ok(())
         })?;
         sum.end(file, findings);
+        if sum.iterations > sum.lines() as f64 {
+            let text = "each line has the time of its own iteration; the iterations in between are assumed to take as long";
+            findings.add(DataIssue::Assumed, file, None, text);
+        }
         if sum.iterations <= 0.0 || sum.seconds <= 0.0 {
             return Err(no_data(file, "lines with `time_per_iteration_ms:`"));
         }
@@ -60,7 +66,7 @@ impl Reader for Nanotron {
 fn figure(line: &str, label: &str) -> Result<Option<f64>> {
     let Some((_, rest)) = line.split_once(label) else { return Ok(None) };
     let word = rest.trim_start().split([' ', '|', '/']).next().unwrap_or_default();
-    let suffixes = [("K", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12), ("P", 1e15)];
+    let suffixes = [("K", 1e3), ("M", 1e6), ("G", 1e9), ("B", 1e9), ("T", 1e12), ("P", 1e15)];
     let (digits, factor) = suffixes
         .iter()
         .find_map(|(suffix, factor)| Some((word.strip_suffix(suffix)?, *factor)))

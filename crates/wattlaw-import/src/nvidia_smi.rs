@@ -17,7 +17,7 @@ use super::number::is_missing_value;
 use super::series::{Series, Step};
 use super::timestamp::{Timestamp, minute, second};
 use super::{Options, Reader, no_data, stem};
-use cell::{power_cell, quantity, row_of_other_length, trim, unreadable_cell};
+use cell::{is_missing_cell, power_cell, quantity, row_of_other_length, trim, unreadable_cell};
 use dmon::Dmon;
 use layout::Layout;
 
@@ -222,7 +222,7 @@ impl Log {
         let [time, power, device, name, limit, mig] = cells;
         let turn = self.turn(device, number, file)?;
         let device = turn.as_deref().map_or(device, str::as_bytes);
-        if std::str::from_utf8(time).is_ok_and(is_missing_value) {
+        if is_missing_cell(time) {
             let text = "timestamp is missing here; the sample was skipped";
             findings.add(DataIssue::MissingValue, file, Some(number), text);
             return Ok(None);
@@ -287,9 +287,7 @@ impl Log {
     /// # Errors
     /// [`Error::Missing`] if the column has no value, or there is none and the number of devices is not known.
     fn turn(&mut self, device: &[u8], line: u64, file: &str) -> Result<Option<String>> {
-        let named = std::str::from_utf8(device).is_ok_and(|name| !is_missing_value(name))
-            || std::str::from_utf8(device).is_err();
-        if self.layout.device_column.is_some() && named {
+        if self.layout.device_column.is_some() && !is_missing_cell(device) {
             return Ok(None);
         }
         let Some(gpus) = self.options.gpus_in_turn else {
@@ -312,7 +310,9 @@ impl Log {
 
     /// Time of a sample, corrected for the end of daylight saving time.
     fn now(&mut self, raw: i64, file: &str, number: u64, findings: &mut Findings) -> i64 {
-        if let Some(last) = self.clock.last {
+        if let Some(last) = self.clock.last
+            && raw < last
+        {
             let back = last - raw;
             // the step back is one hour minus the sampling interval, which rarely exceeds five minutes
             let usual = self.devices.iter().map(|d| d.series.interval()).fold(0.0, f64::max);

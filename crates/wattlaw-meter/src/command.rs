@@ -29,8 +29,8 @@ pub enum Message {
     Ended(Instant, End),
     /// A line of its standard output.
     Printed(Instant, String),
-    /// A line that the command wrote to the event file descriptor.
-    Event(Instant, Vec<u8>),
+    /// Lines that the command wrote to the event file descriptor, and when they had been read.
+    Events(Instant, Vec<Vec<u8>>),
     /// An output or the event descriptor was closed.
     OutputEnded,
     /// The log could not be written.
@@ -181,7 +181,7 @@ fn forward_output(
 fn listen(from: OwnedFd, to: Sender<Message>) {
     std::thread::spawn(move || {
         let mut from = File::from(from);
-        let mut buffer = vec![0; 1 << 12];
+        let mut buffer = vec![0; 1 << 16];
         let mut lines = Lines::default();
         loop {
             match from.read(&mut buffer) {
@@ -189,9 +189,8 @@ fn listen(from: OwnedFd, to: Sender<Message>) {
                 Ok(0) | Err(_) => break,
                 Ok(read) => {
                     let now = Instant::now();
-                    for line in lines.split(buffer.get(..read).unwrap_or_default()) {
-                        let _ = to.send(Message::Event(now, line));
-                    }
+                    let lines = lines.split(buffer.get(..read).unwrap_or_default());
+                    let _ = to.send(Message::Events(now, lines));
                 }
             }
         }

@@ -134,16 +134,19 @@ impl Folder {
         self.trace.append(lines)
     }
 
-    /// Appends an event.
+    /// Appends events.
     ///
     /// # Errors
     /// As [`Self::append_readings`].
-    pub(crate) fn append_event(&mut self, entry: &Entry) -> io::Result<()> {
-        let line = entry.line().map_err(io::Error::other)?;
-        self.events.append(&line).inspect_err(|_| {
-            if self.unsaved.len() < MAX_UNSAVED {
-                self.unsaved.push(entry.clone());
-            }
+    pub(crate) fn append_events(&mut self, entries: &[Entry]) -> io::Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let lines: wattlaw::Result<String> = entries.iter().map(Entry::line).collect();
+        let written = lines.map_err(io::Error::other).and_then(|lines| self.events.append(&lines));
+        written.inspect_err(|_| {
+            let room = MAX_UNSAVED.saturating_sub(self.unsaved.len());
+            self.unsaved.extend(entries.iter().take(room).cloned());
         })
     }
 

@@ -13,6 +13,7 @@ pub mod hwmon;
 pub mod idle;
 pub mod integral;
 pub mod lines;
+pub mod link;
 pub mod live;
 mod locks;
 pub mod machine;

@@ -153,6 +153,7 @@ pub fn measure(mut setup: Setup, report: &mut dyn FnMut(&str)) -> Result<Outcome
         folder,
         ticks,
         tail: Tail::new(events.clone()),
+        polled: start,
         pattern: setup.pattern.take(),
         pattern_open: None,
         invalid_events: 0,
@@ -311,6 +312,8 @@ struct Measurement<'a> {
     /// For each channel, whether the last reading failed.
     failing: Vec<bool>,
     tail: Tail,
+    /// When the program's events and the readings were last taken.
+    polled: Instant,
     pattern: Option<Pattern>,
     pattern_open: Option<String>,
     invalid_events: u64,
@@ -362,7 +365,7 @@ impl Measurement<'_> {
         }
         let mut limit = setup.limit.map(|limit| TimeLimit { limit, begin, signals_sent: 0 });
         let (ended, end) = loop {
-            match messages.recv_timeout(POLL_INTERVAL) {
+            match messages.recv_timeout(POLL_INTERVAL.saturating_sub(self.polled.elapsed())) {
                 Ok(Message::Ended(at, end)) => break (at, end),
                 Ok(Message::OutputEnded) => open_outputs -= 1,
                 Ok(message) => self.take(message),
@@ -373,7 +376,10 @@ impl Measurement<'_> {
                 self.record_stop(Stop::TimeLimit { limit_s });
                 target.kill(signal);
             }
-            self.poll();
+            // messages of a burst follow one another without a pause
+            if self.polled.elapsed() >= POLL_INTERVAL {
+                self.poll();
+            }
         };
         self.ended = Some(self.at(ended));
         self.record_event(ended, Event::CommandEnd { end });
@@ -398,8 +404,9 @@ impl Measurement<'_> {
         while let Ok(message) = messages.recv_timeout(patience) {
             self.take(message);
         }
-        let last = self.tail.finish();
-        self.take_events(&last, ended);
+        self.take_appended(Some(ended));
+        let rest: Vec<Vec<u8>> = self.tail.rest().into_iter().collect();
+        self.take_events(&rest, ended);
         self.idle(setup.idle, messages);
         Ok(end)
     }
@@ -430,11 +437,24 @@ impl Measurement<'_> {
     }
 
     fn poll(&mut self) {
-        let lines = self.tail.lines();
-        // the time after reading: a program may append lines, with their times, while the file is read
-        self.take_events(&lines, Instant::now());
-        self.take_ticks();
+        self.polled = Instant::now();
+        self.take_appended(None);
+        self.keep_up();
         self.take_over();
+    }
+
+    /// Takes the events that the program has appended to its file; they have arrived by `arrived` where that is known.
+    fn take_appended(&mut self, arrived: Option<Instant>) {
+        let end = self.tail.end();
+        while let Some(lines) = self.tail.block(end) {
+            // the time after reading: a program may append lines, with their times, while the file is read
+            self.take_events(&lines, arrived.unwrap_or_else(Instant::now));
+        }
+    }
+
+    /// Writes the readings so far and syncs what was written.
+    fn keep_up(&mut self) {
+        self.take_ticks();
         if let Err(error) = self.folder.sync() {
             self.report_write_error(&error, 0);
         }
@@ -446,7 +466,7 @@ impl Measurement<'_> {
             let Some(measured) = self.record.channels.get(handed.channel) else { continue };
             let channel = measured.channel.name.clone();
             let at = (handed.from - self.monotonic_start).max(Seconds::ZERO);
-            self.journal(Entry { at, event: Event::TakenOver { channel } });
+            self.journal(&[Entry { at, event: Event::TakenOver { channel } }]);
         }
     }
 
@@ -467,9 +487,8 @@ impl Measurement<'_> {
             let mut begun = Vec::new();
             for (index, reading) in tick.readings.iter().enumerate() {
                 let Some(measured) = self.record.channels.get(index) else { continue };
-                let reading_of =
-                    |sample| Reading { at: tick.at, channel: &measured.channel.name, sample };
-                lines += &reading_of(reading.as_ref().ok().copied()).line();
+                let (channel, sample) = (&measured.channel.name, reading.as_ref().ok().copied());
+                Reading { at: tick.at, channel, sample }.append_to(&mut lines);
                 let failing = self.failing.get_mut(index);
                 let before =
                     failing.map(|f| std::mem::replace(f, reading.is_err())).unwrap_or(false);
@@ -483,7 +502,7 @@ impl Measurement<'_> {
                     (self.report)(&format!("{fault}; the run continues, and the gap is recorded"));
                 }
                 let event = Event::Fault { channel: fault.channel, reason: fault.reason };
-                self.journal(Entry { at: tick.at, event });
+                self.journal(&[Entry { at: tick.at, event }]);
             }
         }
         if let Err(error) = self.folder.append_readings(&lines) {
@@ -493,7 +512,7 @@ impl Measurement<'_> {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Event(at, line) => self.take_events(&[line], at),
+            Message::Events(at, lines) => self.take_events(&lines, at),
             Message::Printed(at, line) => {
                 let events = self
                     .pattern
@@ -522,8 +541,9 @@ impl Measurement<'_> {
 
     /// Parses event lines of the program; an invalid line is reported and skipped.
     fn take_events(&mut self, lines: &[Vec<u8>], arrived: Instant) {
+        let arrived_at = self.at(arrived);
+        let mut entries = Vec::with_capacity(lines.len());
         for line in lines.iter().filter(|line| !line.iter().all(u8::is_ascii_whitespace)) {
-            let arrived_at = self.at(arrived);
             let said = std::str::from_utf8(line)
                 .map_err(|_| "not UTF-8".to_owned())
                 .and_then(|text| ProgramEvent::parse(text).map_err(|e| e.to_string()));
@@ -536,12 +556,14 @@ impl Measurement<'_> {
                             "its time is outside this run on the monotonic clock",
                         );
                     }
-                    let entry = Entry { at: plausible.unwrap_or(arrived_at), event: said.event };
-                    self.journal(entry);
+                    entries.push(Entry { at: plausible.unwrap_or(arrived_at), event: said.event });
                 }
                 Err(why) => self.report_invalid_event(&why),
             }
         }
+        self.journal(&entries);
+        // a burst must not keep the readings from the disk
+        self.keep_up();
     }
 
     fn report_invalid_event(&mut self, why: &str) {
@@ -555,7 +577,7 @@ impl Measurement<'_> {
 
     fn record_event(&mut self, at: Instant, event: Event) {
         let at = self.at(at);
-        self.journal(Entry { at, event });
+        self.journal(&[Entry { at, event }]);
     }
 
     fn record_stop(&mut self, stop: Stop) {
@@ -566,14 +588,16 @@ impl Measurement<'_> {
         self.record_event(at, Event::Note { text: text.to_owned() });
     }
 
-    fn journal(&mut self, entry: Entry) {
-        self.append(&entry);
-        self.observe(Observed::Event(&entry));
+    fn journal(&mut self, entries: &[Entry]) {
+        self.append(entries);
+        for entry in entries {
+            self.observe(Observed::Event(entry));
+        }
     }
 
-    fn append(&mut self, entry: &Entry) {
-        if let Err(error) = self.folder.append_event(entry) {
-            self.report_write_error(&error, 1);
+    fn append(&mut self, entries: &[Entry]) {
+        if let Err(error) = self.folder.append_events(entries) {
+            self.report_write_error(&error, entries.len() as u64);
         }
     }
 
@@ -584,7 +608,7 @@ impl Measurement<'_> {
         };
         (self.report)(&text);
         let at = self.at(Instant::now());
-        self.append(&Entry { at, event: Event::Note { text } });
+        self.append(&[Entry { at, event: Event::Note { text } }]);
     }
 
     fn at(&self, instant: Instant) -> Seconds {

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use wattlaw::record::{Channel, Sample};
 
+use crate::link::GpuLink;
+
 /// Why a reading of a channel failed; the run continues, and the gap is recorded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{channel}: {reason}")]
@@ -25,6 +27,11 @@ pub trait Meter: Send {
 
     /// Reads every channel once; a fault of one channel does not affect the others.
     fn read(&mut self) -> Vec<Result<Sample, Fault>>;
+
+    /// The slowest link between its devices, where it can be read.
+    fn link(&self) -> Option<GpuLink> {
+        None
+    }
 }
 
 /// Clock for integrating power: [`Instant::now`], or a fake clock in tests.

@@ -14,6 +14,7 @@ use wattlaw::record::{Channel, Component, Instrument, Sample};
 
 use crate::found::{Found, SelectionError};
 use crate::integral::Integral;
+use crate::link::{self, GpuLink};
 use crate::meter::{Fault, Meter, Now, RESET, StateTimer};
 use crate::select::{Selection, visible};
 use crate::sensor::{COUNTER_UPDATE, Sensor, is_module};
@@ -219,6 +220,11 @@ impl Meter for Nvidia {
             Ok(if read_state { gpu.state(energy) } else { energy })
         });
         read.collect()
+    }
+
+    fn link(&self) -> Option<GpuLink> {
+        let devices: Vec<_> = self.gpus.iter().map(|gpu| &gpu.device).collect();
+        link::between(&devices)
     }
 }
 

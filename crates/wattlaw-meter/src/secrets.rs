@@ -8,7 +8,10 @@ use regex::{Captures, Regex};
 const MASK: &str = "***";
 
 /// Ends of the names of flags and variables whose values are secrets.
-const NAME: &str = r"[\w.-]*(?:token|secret|passw(?:or)?d|passphrase|api[_-]?key|access[_-]?key|private[_-]?key|secret[_-]?key|credentials?)";
+const NAME: &str = r"(?:token|secret|passw(?:or)?d|passphrase|api[_-]?key|access[_-]?key|private[_-]?key|secret[_-]?key|credentials?)";
+
+/// What names and keys are made of. `\w` has the letters of all scripts, whose automata took longer than all else of a start.
+const WORD: &str = "0-9A-Za-z_";
 
 /// A quoted value, or one up to the next space.
 const VALUE: &str = r#"(?<value>"[^"]*"|'[^']*'|[^\s"';&|]+)"#;
@@ -20,12 +23,14 @@ const VOCABULARY: [&str; 10] =
 /// Patterns with the groups `before`, `value` and, of some, `name`.
 static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     let patterns = [
-        format!(r"(?i)(?<before>(?<name>{NAME})\s*[=:]\s*){VALUE}"),
-        format!(r"(?i)(?<before>(?<name>--{NAME})\s+){VALUE}"),
+        format!(r"(?i)(?<before>(?<name>[{WORD}.-]*{NAME})\s*[=:]\s*){VALUE}"),
+        format!(r"(?i)(?<before>(?<name>--[{WORD}.-]*{NAME})\s+){VALUE}"),
         // the password of an address
         r"(?<before>://[^/\s:@]*:)(?<value>[^@/\s]+)".to_owned() + "@",
         // forms of keys: Hugging Face, OpenAI and Anthropic, GitHub, GitLab, Slack, Amazon, JSON Web Tokens
-        r"(?<before>\b)(?<value>hf_\w{16,}|sk-[\w-]{16,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*)".to_owned(),
+        format!(
+            r"(?<before>\b)(?<value>hf_[{WORD}]{{16,}}|sk-[{WORD}-]{{16,}}|gh[pousr]_[{WORD}]{{20,}}|github_pat_[{WORD}]{{20,}}|glpat-[{WORD}-]{{16,}}|xox[abprs]-[{WORD}-]{{10,}}|AKIA[0-9A-Z]{{16}}|eyJ[{WORD}-]{{10,}}\.[{WORD}-]{{10,}}\.[{WORD}-]*)"
+        ),
     ];
     patterns.iter().filter_map(|pattern| Regex::new(pattern).ok()).collect()
 });
@@ -45,7 +50,7 @@ pub(crate) fn masked(words: &[String]) -> Vec<String> {
 /// Whether a flag is the name of a secret: `--hub-token`.
 fn names_secret(flag: &str) -> bool {
     static FLAG: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(&format!("^(?i){NAME}$")).ok());
+        LazyLock::new(|| Regex::new(&format!("(?i){NAME}$")).ok());
     FLAG.as_ref().is_some_and(|flags| flags.is_match(flag)) && !is_vocabulary(flag)
 }
 

@@ -1,12 +1,11 @@
-"""Makes the logs of training in this folder: made-up figures, written by the tools' own writers where they run without PyTorch.
+"""Makes the logs of training in this folder: made-up figures, written by the tools' own writers where they run without a GPU.
 
-    pip install transformers==5.24.0 tensorboard==2.21.0 mlflow-skinny==3.17.2
+    pip install transformers==5.24.0 tensorboard==2.21.0 mlflow-skinny==3.17.2 lightning==2.6.6
     MLFLOW_ALLOW_FILE_STORE=true python3 make.py
 
-trainer_state.json, the event file and mlflow/ come from those packages. The others are laid out as these sources write them, and no
-version of these tools was run: torchtitan (components/metrics.py), nanotron (trainer.py), Lightning (CSVLogger and
-ThroughputMonitor), Weights & Biases (pandas' to_csv of run.history(), and a JSON line for each row of
-run.history(stream="system")), Megatron-LM (training/training.py).
+trainer_state.json, the event file, mlflow/ and metrics.csv come from those packages. The others are laid out as these sources write
+them, and no version of these tools was run: torchtitan (components/metrics.py), nanotron (trainer.py), Weights & Biases (pandas'
+to_csv of run.history(), and a JSON line for each row of run.history(stream="system")), Megatron-LM (training/training.py).
 """
 
 import json
@@ -112,26 +111,32 @@ def torchtitan():
 
 
 def nanotron():
+    # trainer.py at 004a89ca and logging/base.py at a5f8fb11 of github.com/huggingface/nanotron, iteration_step_info_interval of 10
     lines(
         "nanotron.log",
         [
-            f"03/01/2026 {clock(step_s * step)} [INFO|DP=0|PP=0|TP=0|node1]: iteration: {step} / 100 | consumed_tokens: "
-            f"{step * 0.131:.3g}M | time_per_iteration_ms: 2.5K | tokens_per_sec: 52.4K | tokens_per_sec_per_gpu: 6.55K | "
-            f"global_batch_size: 64 | lm_loss: {8 - step / 25:.3g} | lr: 0.0003 | model_tflops_per_gpu: 121 | "
-            "hardware_tflops_per_gpu: 121 | grad_norm: 1.23 | cuda_memory_allocated: 9.5G | cuda_max_memory_reserved: 20.1G | "
-            "hd_total_memory_tb: 1.9T | hd_used_memory_tb: 800G | hd_free_memory_tb: 1.1T"
-            for step in range(10, 101, 10)
+            f"\x1b[2;3m03/01 {clock(step_s * step)} [INFO|DP=0|node1]\x1b[0m: iteration: {step} / 100 | consumed_tokens: "
+            f"{'131K' if step == 1 else f'{step * 0.131:.3g}M'} | time_per_iteration_ms: 2.5K | tokens_per_sec: 52.4K | tokens_per_sec_per_gpu: 6.55K | "
+            f"global_batch_size: 131K | grad_norm: 1.23 | lm_loss: {8 - step / 25:.3g} | lr: 0.0003 | "
+            f"model_tflops_per_gpu: 121 | eta: 0:0{int((100 - step) * step_s) // 60}:{int((100 - step) * step_s) % 60:02}"
+            for step in range(1, 101, 10)
         ],
     )
 
 
 def lightning():
-    rows = ["epoch,step,train_loss,train|batches,train|samples,train|time,val_loss"]
+    from lightning.fabric.utilities.throughput import Throughput
+    from lightning.pytorch.loggers import CSVLogger
+
+    logger = CSVLogger(str(here), name="", version="")
+    # as the callback ThroughputMonitor of Lightning 2.6.6 names what it logs
+    throughput = Throughput(window_size=2, separator="/")
     for step in range(10, 101, 10):
-        rows.append(f"0,{step - 1},{2 - step / 100},,,,")
-        rows.append(f"0,{step - 1},,{step},{step * 64},{step_s * step + 0.125},")
-    rows.append("0,99,,,,,1.1")
-    lines("metrics.csv", rows)
+        throughput.update(time=step_s * step + 0.125, batches=step, samples=64 * step)
+        logger.log_metrics({f"train/{name}": value for name, value in throughput.compute().items()} | {"epoch": 0}, step - 1)
+        logger.log_metrics({"epoch": 0, "train_loss": 2 - step / 100}, step - 1)
+    logger.log_metrics({"epoch": 0, "val_loss": 1.1}, 99)
+    logger.save()
 
 
 def megatron():

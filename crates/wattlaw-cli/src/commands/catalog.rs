@@ -162,7 +162,7 @@ fn list(catalog: &Catalog, kind: Kind, filter: &str) -> Done<String> {
                         optional(a.fp8_tflops),
                         render::digits(a.hbm_gib),
                         render::digits(a.hbm_gb_per_s),
-                        a.link.clone(),
+                        a.link.to_string(),
                         a.tdp_w.map_or_else(String::new, render::digits),
                     ]
                 })
@@ -236,10 +236,14 @@ fn list(catalog: &Catalog, kind: Kind, filter: &str) -> Done<String> {
                         s.gpus_per_node.to_string(),
                         s.network.clone().unwrap_or_else(|| "–".to_owned()),
                         optional(s.network_gb_per_s),
+                        s.network_adapters.map_or_else(|| "–".to_owned(), |n| n.to_string()),
+                        optional(s.host_power_w),
                     ]
                 })
                 .collect();
-            render::table(&["name", "GPU", "GPUs per node", "network", "GB/s per GPU"], rows, 2)
+            let header =
+                ["name", "GPU", "GPUs per node", "network", "GB/s per GPU", "adapters", "host W"];
+            render::table(&header, rows, 2)
         }
     })
 }

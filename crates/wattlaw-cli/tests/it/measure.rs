@@ -387,33 +387,63 @@ fn the_death_of_a_program_that_runs_already_leaves_a_closed_record() {
     assert!(record["energies"][0]["energy_j"].as_f64().unwrap() > 0.0, "{record}");
 }
 
+/// Four ranks report windows and steps by the file, each with the time at which it was made, and then one reports a burst by the
+/// descriptor. `WATTLAW_BURST` is the number of its events; `./test --full` sets a million.
 #[test]
 fn a_burst_of_events_is_read_without_false_notes() {
     let Some(python) = python() else { return };
+    let burst: u64 = std::env::var("WATTLAW_BURST").map_or(50_000, |n| n.parse().unwrap());
+    let (windows, steps) = (50, burst / 500);
     let place = Place::new();
-    // four ranks by the file, in which each line has the time at which it was made, and then one by the descriptor
-    let program = r#"
+    let program = format!(
+        r#"
 import os, time
-def burst(fd, n):
-    for i in range(n):
-        os.write(fd, ('{"event": "step", "t_monotonic_s": %r}\n' % time.monotonic()).encode())
+def tell(fd, event, name=""):
+    name = name and '"name": "%s", ' % name
+    os.write(fd, ('{{"event": "%s", %s"t_monotonic_s": %r}}\n' % (event, name, time.monotonic())).encode())
 ranks = []
 for rank in range(4):
     ranks.append(os.fork())
     if ranks[-1] == 0:
-        burst(os.open(os.environ["WATTLAW_EVENTS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT), 30_000)
+        fd = os.open(os.environ["WATTLAW_EVENTS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        for window in range({windows}):
+            tell(fd, "window_begin", "epoch %d of rank %d" % (window, rank))
+            for step in range({steps}):
+                tell(fd, "step")
+            tell(fd, "window_end", "epoch %d of rank %d" % (window, rank))
         os._exit(0)
 for rank in ranks:
     os.waitpid(rank, 0)
-burst(int(os.environ["WATTLAW_EVENTS_FD"]), 30_000)
-"#;
+for step in range({burst}):
+    tell(int(os.environ["WATTLAW_EVENTS_FD"]), "step")
+"#
+    );
     fs::write(place.path().join("train.py"), program).unwrap();
-    let output = place.wattlaw(&format!("measure --assume cpu=100W -- {python} train.py")).finish();
-    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
-    let (_, record) = place.record();
-    assert_eq!(record["steps"], 150_000);
-    let notes = record["notes"].to_string();
-    assert!(!notes.contains("invalid event") && !notes.contains("child process"), "{notes}");
+    let output = place
+        .wattlaw(&format!("measure --assume cpu=100W -- {python} train.py"))
+        .finish_within(LIMIT + Duration::from_micros(100 * burst));
+    let said = text(&output.stderr);
+    assert_eq!(code(&output), 0, "{said}");
+    let (folder, record) = place.record();
+    assert_eq!(record["steps"], burst + 4 * windows * steps);
+    // notes on the meters that this place lacks are true
+    let notes: Vec<&str> =
+        record["notes"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(notes.iter().all(|note| note.contains("/no-")), "{notes:?}");
+    let of_ranks = record["windows"].as_array().unwrap();
+    assert_eq!(of_ranks.len() as u64, 4 * windows);
+    for window in of_ranks {
+        let (closed, counted) = (&window["closed"], window["steps"].as_u64().unwrap());
+        assert!(closed == true && counted >= steps, "{window}");
+        assert!(window["energies"][0]["energy_j"].as_f64().is_some(), "{window}");
+    }
+    for false_note in ["invalid", "outside", "lost", "still running"] {
+        assert!(!said.contains(false_note), "{said}");
+    }
+    let readings = fs::read_to_string(folder.join("trace.csv")).unwrap();
+    let at = |line: &str| line.split(',').next().unwrap().parse::<f64>().unwrap();
+    let end = readings.lines().last().map(at).unwrap();
+    assert!(end >= record["duration_s"].as_f64().unwrap(), "{end} s");
 }
 
 #[test]

@@ -184,6 +184,9 @@ fn auto_takes_the_gpus_of_this_machine_and_says_that_they_were_measured() {
     for column in ["gpu", "gpus", "power_limit_w"] {
         assert_eq!(answer["origin"][column], "measured", "{column}");
     }
+    // without NVLinks they meet over PCIe, whose lanes here are those of the catalogue
+    assert_eq!((&system["link"], &answer["origin"]["link"]), (&"pcie".into(), &"measured".into()));
+    assert_eq!(system["link_gb_per_s"], 2.0 * 31.507_692_307_692_308);
     let one = on(folder.path(), &line.replace("auto", "auto --gpus 1 --power-limit 300"));
     let answer: Value = serde_json::from_str(&one.stdout).unwrap();
     assert_eq!(answer["job"]["system"]["gpus"], 1);
@@ -198,4 +201,37 @@ fn auto_takes_the_gpus_of_this_machine_and_says_that_they_were_measured() {
     fs::remove_file(folder.path().join("libnvidia-ml.so.1")).unwrap();
     let refused = on(folder.path(), line);
     assert!(refused.stderr.contains("--gpu auto found no GPU"), "{}", refused.stderr);
+}
+
+/// What a node of four GPUs is told to have, whose own link is NVLink of 600 GB/s.
+#[test]
+fn auto_takes_the_links_between_the_gpus() {
+    let machine = |links: [&str; 4]| {
+        let folder = tempfile::tempdir().unwrap();
+        let gpu = |(index, link): (usize, &&str)| {
+            format!(
+                "[[gpus]]\nuuid = \"GPU-{index}\"\nname = \"NVIDIA A100-SXM4-80GB\"\npower_w = [[0, 100]]\n{link}\n"
+            )
+        };
+        let script: String = links.iter().enumerate().map(gpu).collect();
+        nvml_mock::stage(folder.path(), &script).unwrap();
+        let line =
+            "predict --model gpt2 --gpu auto --seq-len 1k --steps 10 --micro-batch 1 --format json";
+        let ran = on(folder.path(), line);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let answer: Value = serde_json::from_str(&ran.stdout).unwrap();
+        let system = &answer["job"]["system"];
+        let rate = system["link_gb_per_s"].as_f64().unwrap();
+        (system["link"].as_str().unwrap().to_owned(), (rate * 10.0).round() / 10.0)
+    };
+    let nvlink = "nvlinks = 12";
+    assert_eq!(machine([nvlink; 4]), ("nvlink".to_owned(), 600.0));
+    // the driver states the rate of the line, not that of the data
+    assert_eq!(machine(["nvlinks = 12\nnvlink_mb_per_s = 26562"; 4]), ("nvlink".to_owned(), 600.0));
+    // a GPU with a link that is down
+    assert_eq!(machine([nvlink, nvlink, nvlink, "nvlinks = 11"]), ("nvlink".to_owned(), 550.0));
+    // two bridged pairs: between them is PCIe, here with eight lanes of generation 3
+    let pair = ["nvlinks = 12", "nvlinks = 12\nnvlink_group = 1\npcie = [3, 8]"];
+    assert_eq!(machine([pair[0], pair[0], pair[1], pair[1]]), ("pcie".to_owned(), 15.8));
+    assert_eq!(machine([nvlink, nvlink, nvlink, ""]).0, "pcie");
 }

@@ -50,6 +50,12 @@ pub(super) fn power_cell(cell: &[u8], comma: bool) -> Error {
     unreadable_cell("power.draw", cell, expected)
 }
 
+/// Whether a cell marks a missing value; none of the marks begins with a digit, as times and indices do.
+pub(super) fn is_missing_cell(cell: &[u8]) -> bool {
+    !cell.first().is_some_and(u8::is_ascii_digit)
+        && std::str::from_utf8(cell).is_ok_and(is_missing_value)
+}
+
 /// Power of a cell with or without unit, W; `None` for a missing value.
 ///
 /// # Errors

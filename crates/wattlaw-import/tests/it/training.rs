@@ -37,7 +37,7 @@ fn each_tools_own_file_has_its_steps_and_their_time() {
         (Format::Transformers, &["trainer_state.json"][..], (1000.0, 400.0)),
         (Format::Tensorboard, &tensorboard[..], (225.0, 90.0)),
         (Format::Torchtitan, &["torchtitan.log"][..], (248.0, 99.0)),
-        (Format::Nanotron, &["nanotron.log"][..], (250.0, 100.0)),
+        (Format::Nanotron, &["nanotron.log"][..], (227.5, 91.0)),
         (Format::Lightning, &["metrics.csv"][..], (225.0, 90.0)),
         (Format::Megatron, &["megatron.out"][..], (250.0, 100.0)),
         (Format::Wandb, &["wandb/history.csv"][..], (250.0, 100.0)),
@@ -92,6 +92,41 @@ fn a_job_and_a_log_without_energy_are_a_run() {
     let state = example(Format::Transformers, &["trainer_state.json"]);
     let run = wattlaw_import::run(&state.measured[0], &spec, &catalog).unwrap();
     assert_eq!(run.tokens, state.measured[0].tokens);
+}
+
+/// The lines of two versions, as their sources write them: trainer.py and logging.py at b21538c6 and 4498eaff, and trainer.py and
+/// logging/base.py at 004a89ca and a5f8fb11 (github.com/huggingface/nanotron).
+#[test]
+fn nanotrons_lines_have_the_time_of_their_own_iteration() {
+    let old = |iteration: u32, ms: &str| {
+        format!(
+            "03/01/2026 10:00:00 [INFO|DP=0|PP=0|TP=0|node1]: iteration: {iteration} / 100 | consumed_tokens: 131K | \
+             elapsed_time_per_iteration_ms: {ms} | tokens_per_sec: 52.4K | tokens_per_sec_per_gpu: 6.55K | \
+             global_batch_size: 64 | lm_loss: 11.1 | lr: 3e-06 | model_tflops_per_gpu: 121 | hardware_tflops_per_gpu: 121 | \
+             grad_norm: 24.1 | cuda_memory_allocated: 9.5G | cuda_max_memory_reserved: 20.1G\n"
+        )
+    };
+    let new = |iteration: u32, ms: &str| {
+        format!(
+            "\u{1b}[2;3m03/01 10:00:00 [INFO|DP=0|node1]\u{1b}[0m: iteration: {iteration} / 100 | consumed_tokens: 131K | \
+             time_per_iteration_ms: {ms} | tokens_per_sec: 52.4K | tokens_per_sec_per_gpu: 6.55K | global_batch_size: 131K | \
+             grad_norm: 24.1 | lm_loss: 11.1 | lr: 3e-06 | model_tflops_per_gpu: 121 | eta: 0:04:07\n"
+        )
+    };
+    let lines: [&dyn Fn(u32, &str) -> String; 2] = [&old, &new];
+    for line in lines {
+        // the first iteration is slow, and the others are seen each tenth
+        let log = line(1, "9.87K") + &line(11, "2.5K") + &line(21, "998");
+        assert_eq!(Format::detect(log.as_bytes()), Some(Format::Nanotron));
+        let read = read(Format::Nanotron, "out.log", &log).unwrap();
+        let (seconds, steps) = timed(&read);
+        assert_relative_eq!(seconds, 9.87 + 25.0 + 9.98, max_relative = 1e-12);
+        assert_eq!((steps, kinds(&read)), (21.0, vec![DataIssue::Assumed]));
+        assert!(read.findings.iter().any(|f| f.to_string().contains("the iterations in between")));
+    }
+    let each = new(1, "9.87K") + &new(2, "2.5K");
+    let read = read(Format::Nanotron, "out.log", &each).unwrap();
+    assert!(told(&read, DataIssue::Assumed).contains("three digits"));
 }
 
 /// `Trainer.log` in a checkpoint, and training that was logged again.
@@ -155,6 +190,9 @@ fn exports_that_cannot_be_one_run_are_refused() {
     );
     let error = fails(Format::Lightning, "metrics.csv", "epoch,step,train_loss\n0,1,2.0\n");
     assert!(error.contains("only with the callback ThroughputMonitor"), "{error}");
+    // a logger with another separator
+    let rows = "epoch,step,train|time,val_loss\n0,9,1.5,\n0,9,,1.1\n0,19,2.75,\n";
+    assert_eq!(timed(&read(Format::Lightning, "metrics.csv", rows).unwrap()), (1.25, 10.0));
     assert!(
         fails(Format::Mlflow, "loss", "1772359200000 nan\n")
             .contains("it must be `TIME_MS VALUE STEP`")

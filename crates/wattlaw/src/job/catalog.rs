@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::error::{Error, Location, Result};
 use crate::base::toml_text;
 use crate::job::model::{Architecture, ModelSpec};
-use crate::job::system::{Accelerator, SystemSpec};
+use crate::job::system::{Accelerator, LinkKind, SystemSpec};
 
 /// A published model: its shape, the parameter count on its model card, and their source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,12 +68,18 @@ pub struct SystemPreset {
     pub accelerator: String,
     /// Accelerators in one node.
     pub gpus_per_node: u64,
+    /// Kind of the link inside the node; the accelerator's own when absent.
+    pub link: Option<LinkKind>,
     /// Link inside the node, GB/s, both directions together; the accelerator's own when absent.
     pub link_gb_per_s: Option<f64>,
     /// Name of the network between nodes.
     pub network: Option<String>,
     /// Network between nodes, GB/s a GPU in one direction.
     pub network_gb_per_s: Option<f64>,
+    /// Network adapters of the node that carry its training.
+    pub network_adapters: Option<u64>,
+    /// Rate of one of them, GB/s in one direction.
+    pub adapter_gb_per_s: Option<f64>,
     /// Mean power of the node besides its accelerators while they train, behind its power supplies, in watts, where a
     /// source states it.
     pub host_power_w: Option<f64>,
@@ -91,12 +97,23 @@ impl SystemPreset {
             name: Some(self.name.clone()),
             gpu: Some(self.accelerator.clone()),
             gpus_per_node: Some(self.gpus_per_node),
+            link: self.link,
             link_gb_per_s: self.link_gb_per_s,
             network: self.network.clone(),
-            network_gb_per_s: self.network_gb_per_s,
+            // with the rate of the node the adapters are a share of, a part of the node keeps it
+            network_gb_per_s: self.network_gb_per_s.or_else(|| self.adapters_rate()),
+            network_adapters: self.network_adapters,
             host_power_w: self.host_power_w,
             ..SystemSpec::default()
         }
+    }
+
+    /// The share of an accelerator in the node's adapters, GB/s, where both figures are stated.
+    fn adapters_rate(&self) -> Option<f64> {
+        Some(
+            self.network_adapters? as f64 * self.adapter_gb_per_s?
+                / self.gpus_per_node.max(1) as f64,
+        )
     }
 }
 
@@ -222,6 +239,17 @@ impl Catalog {
         for model in self.models.all()? {
             let name = model.spec.name.as_deref().unwrap_or("without a name");
             check_model(model).map_err(|e| e.at(Location::file(format!("model {name}"))))?;
+        }
+        for system in self.systems.all()? {
+            let stated = SystemSpec {
+                network_gb_per_s: system.network_gb_per_s,
+                network_adapters: system.network_adapters,
+                adapter_gb_per_s: system.adapter_gb_per_s,
+                ..SystemSpec::default()
+            };
+            stated
+                .network_rate(system.gpus_per_node)
+                .map_err(|e| e.at(Location::file(format!("system {}", system.name))))?;
         }
         for region in self.regions.all()? {
             let grams = region.carbon_g_per_kwh;

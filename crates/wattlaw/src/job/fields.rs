@@ -5,6 +5,7 @@ use crate::base::error::{Error, Result};
 use crate::job::JobSpec;
 use crate::job::model::PositionKind;
 use crate::job::parallelism::{ContextExchange, Partition, Schedule, Strategy, TensorScope};
+use crate::job::system::LinkKind;
 use crate::job::workload::{
     AttentionKernel, Checkpointing, Lora, LoraTarget, Offload, Optimizer, Precision, Quantization,
     Stack, StatePrecision, TrainingObjective,
@@ -208,9 +209,12 @@ fields! {
         gpus: Whole "Total accelerators; the product of the degrees when absent",
         gpus_per_node: Whole "Accelerators per node; when absent, the most from 8 down to 4 that fill equal nodes",
         nodes: Whole "Nodes; follows from the accelerators when absent",
+        link: Word "Link inside a node: nvlink, infinity-fabric or pcie; the accelerator's own when absent",
         link_gb_per_s: Number "Link inside a node in GB/s a GPU, both directions together; the accelerator's own when absent",
         network: Text "Network between nodes: infiniband, ethernet, efa, omni-path, or a name with such a word in it, such as HDR InfiniBand; its kind is unknown otherwise",
-        network_gb_per_s: Number "Network between nodes in GB/s a GPU, one direction; 25 when absent",
+        network_gb_per_s: Number "Network between nodes in GB/s a GPU, one direction; its share of the adapters when absent, else 25",
+        network_adapters: Whole "Network adapters of a node, which its accelerators share evenly",
+        adapter_gb_per_s: Number "Rate of a network adapter in GB/s, one direction, such as 25 for 200 Gb/s",
         power_limit_w: Number "Power limit of an accelerator in W; its TDP when absent",
         host_power_w: Number "Mean power of a node besides its accelerators in W, behind its power supplies; 0.38 of their TDP when absent",
         pue: Number "Facility energy per energy of the computers, 1 or more",
@@ -409,6 +413,7 @@ cells!(
     TrainingObjective,
     Offload,
     Stack,
+    LinkKind,
 );
 
 #[cfg(test)]

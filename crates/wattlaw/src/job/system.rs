@@ -1,7 +1,9 @@
 //! The hardware a job runs on: accelerators, nodes, the links between them, and what energy costs there.
 
+mod link;
 mod network;
 
+pub use link::LinkKind;
 pub use network::NetworkKind;
 
 use serde::{Deserialize, Serialize};
@@ -46,9 +48,8 @@ pub struct Accelerator {
     pub inline_ecc: bool,
     /// Memory bandwidth in GB/s.
     pub hbm_gb_per_s: f64,
-    /// Fastest link to other accelerators of the node: `nvlink`, `infinity-fabric`, `ici` (TPU), `roce` (Ethernet ports of
-    /// the chip) or `pcie`.
-    pub link: String,
+    /// Fastest link to other accelerators of the node.
+    pub link: LinkKind,
     /// Rate of that link in GB/s, both directions together as vendors state it; for PCIe it follows from the lanes.
     pub link_gb_per_s: Option<f64>,
     /// Accelerators that the link joins, where it is no node's: a TPU's pod. A node then means a slice of it.
@@ -136,28 +137,29 @@ impl Accelerator {
         self.link_rate().map(|_| ())
     }
 
-    /// Rate of the link inside a node, one direction.
+    /// Rate of its own link inside a node, one direction.
     fn link_rate(&self) -> Result<BytesPerSecond> {
-        match (self.link.as_str(), self.link_gb_per_s) {
-            ("pcie", None) => {
-                count("pcie_generation", Some(u64::from(self.pcie_generation)), None, 7)?;
-                count("pcie_lanes", Some(u64::from(self.pcie_lanes)), None, 64)?;
-                Ok(pcie_rate(self.pcie_generation, self.pcie_lanes))
-            }
-            ("pcie" | "nvlink" | "infinity-fabric" | "ici" | "roce", Some(both)) => {
-                Ok(BytesPerSecond::from_gb_per_s(both / 2.0))
-            }
-            ("nvlink" | "infinity-fabric" | "ici" | "roce", None) => Err(Error::missing(
+        match (self.link, self.link_gb_per_s) {
+            (LinkKind::Pcie, None) => self.pcie_link_rate(),
+            (_, Some(both)) => Ok(BytesPerSecond::from_gb_per_s(both / 2.0)),
+            (_, None) => Err(Error::missing(
                 "link_gb_per_s",
                 "give the link's rate in GB/s, both directions together",
             )),
-            _ => Err(Error::unknown(
-                "link",
-                &self.link,
-                ["nvlink", "infinity-fabric", "ici", "roce", "pcie"],
-            )),
         }
     }
+
+    /// Rate of its lanes, one direction.
+    fn pcie_link_rate(&self) -> Result<BytesPerSecond> {
+        count("pcie_generation", Some(u64::from(self.pcie_generation)), None, 7)?;
+        count("pcie_lanes", Some(u64::from(self.pcie_lanes)), None, 64)?;
+        Ok(pcie_rate(self.pcie_generation, self.pcie_lanes))
+    }
+}
+
+/// Rate of a PCI Express link in GB/s, both directions together.
+pub fn pcie_gb_per_s(generation: u32, lanes: u32) -> f64 {
+    2.0 * pcie_rate(generation, lanes).gb_per_s()
 }
 
 /// One direction of a PCI Express link: 0.985 GB/s a lane in generation 3, twice that in each later one.
@@ -168,9 +170,19 @@ fn pcie_rate(generation: u32, lanes: u32) -> BytesPerSecond {
     BytesPerSecond::from_gb_per_s(lane_gb_per_s * f64::from(lanes))
 }
 
-/// A link between GPUs, as seen by one GPU.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// The link between the GPUs of a node, as seen by one GPU.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Link {
+    /// Its kind.
+    #[serde(rename = "name")]
+    pub kind: LinkKind,
+    /// Bandwidth of a GPU in one direction, in bytes per second.
+    pub bandwidth: BytesPerSecond,
+}
+
+/// The network between nodes, as seen by one GPU.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Network {
     /// Its name.
     pub name: String,
     /// Bandwidth of a GPU in one direction, in bytes per second.
@@ -190,11 +202,13 @@ pub struct System {
     /// The link inside a node.
     pub link: Link,
     /// The network between nodes.
-    pub network: Link,
+    pub network: Network,
     /// The kind of that network, from its name.
     pub network_kind: NetworkKind,
     /// Thermal design power of one accelerator; the power limit where it is not public.
     pub tdp: Watts,
+    /// Network adapters of a node, where stated.
+    pub network_adapters: Option<u64>,
     /// Power limit of one accelerator, its TDP where none is set.
     pub power_limit: Watts,
     /// Mean power of a node besides its accelerators while they train, behind its power supplies, where stated.
@@ -221,9 +235,13 @@ impl System {
             gpus: Some(self.gpus),
             gpus_per_node: Some(self.gpus_per_node),
             nodes: Some(self.nodes()),
+            link: Some(self.link.kind),
             link_gb_per_s: Some(2.0 * gb_per_s(self.link.bandwidth)),
             network: Some(self.network.name.clone()),
             network_gb_per_s: Some(gb_per_s(self.network.bandwidth)),
+            network_adapters: self.network_adapters,
+            // it follows from the rate of a GPU
+            adapter_gb_per_s: None,
             power_limit_w: Some(self.power_limit.value()),
             host_power_w: self.host_power.map(Watts::value),
             pue: self.pue,
@@ -254,12 +272,18 @@ pub struct SystemSpec {
     pub gpus_per_node: Option<u64>,
     /// Nodes; follows from the accelerators when absent.
     pub nodes: Option<u64>,
+    /// Kind of the link inside a node; the accelerator's own when absent.
+    pub link: Option<LinkKind>,
     /// Link inside a node, GB/s, both directions together; the accelerator's own when absent.
     pub link_gb_per_s: Option<f64>,
     /// Network between nodes: its kind, or a name with the kind in it ([`NetworkKind::of_name`]).
     pub network: Option<String>,
-    /// Network between nodes, GB/s a GPU in one direction; 25 (200 Gb/s InfiniBand) when absent.
+    /// Network between nodes, GB/s a GPU in one direction; that of the adapters when absent, else 25 (200 Gb/s InfiniBand).
     pub network_gb_per_s: Option<f64>,
+    /// Network adapters of a node, shared evenly by its accelerators.
+    pub network_adapters: Option<u64>,
+    /// Rate of one of them, GB/s in one direction.
+    pub adapter_gb_per_s: Option<f64>,
     /// Power limit of one accelerator in watts.
     pub power_limit_w: Option<f64>,
     /// Mean power of a node besides its accelerators while they train, behind its power supplies, in watts; a share of
@@ -278,11 +302,20 @@ pub struct SystemSpec {
 }
 
 impl SystemSpec {
-    /// The description with absent fields taken from `base`.
+    /// The description with absent fields taken from `base`. A rate of `base` that is that of another link, or of other adapters,
+    /// is not taken.
     #[must_use]
-    pub fn with_fallback(self, base: Self) -> Self {
-        overlay!(SystemSpec, self over base: name, gpu, gpus, gpus_per_node, nodes, link_gb_per_s, network,
-            network_gb_per_s, power_limit_w, host_power_w, pue, carbon_g_per_kwh, price_per_kwh,
+    pub fn with_fallback(self, mut base: Self) -> Self {
+        if self.link.is_some_and(|link| base.link != Some(link)) {
+            base.link_gb_per_s = None;
+        }
+        if self.network_gb_per_s.is_some() {
+            (base.network_adapters, base.adapter_gb_per_s) = (None, None);
+        } else if self.network_adapters.is_some() || self.adapter_gb_per_s.is_some() {
+            base.network_gb_per_s = None;
+        }
+        overlay!(SystemSpec, self over base: name, gpu, gpus, gpus_per_node, nodes, link, link_gb_per_s, network,
+            network_gb_per_s, network_adapters, adapter_gb_per_s, power_limit_w, host_power_w, pue, carbon_g_per_kwh, price_per_kwh,
             price_per_gpu_hour, currency)
     }
 
@@ -332,12 +365,8 @@ impl SystemSpec {
                 },
             ));
         }
-        let link = match positive("link_gb_per_s", self.link_gb_per_s)? {
-            Some(both) => BytesPerSecond::from_gb_per_s(both / 2.0),
-            None => accelerator.link_rate()?,
-        };
-        // NVIDIA ConnectX-6 HDR InfiniBand, one adapter a GPU as in DGX A100: 200 Gb/s
-        let network = positive("network_gb_per_s", self.network_gb_per_s)?.unwrap_or(25.0);
+        let link = self.resolve_link(accelerator)?;
+        let network = self.network_rate(self.gpus_per_node.unwrap_or(per_node))?;
         let limit = positive("power_limit_w", self.power_limit_w)?;
         let Some(tdp) = accelerator.tdp_w.or(limit) else {
             return Err(Error::missing(
@@ -375,9 +404,10 @@ impl SystemSpec {
             accelerator: accelerator.clone(),
             gpus,
             gpus_per_node: per_node,
-            link: Link { name: accelerator.link.clone(), bandwidth: link },
+            link,
             network_kind,
-            network: Link { name, bandwidth: BytesPerSecond::from_gb_per_s(network) },
+            network_adapters: self.network_adapters,
+            network: Network { name, bandwidth: BytesPerSecond::from_gb_per_s(network) },
             tdp: Watts::new(tdp),
             power_limit: Watts::new(limit),
             host_power: positive("host_power_w", self.host_power_w)?.map(Watts::new),
@@ -387,6 +417,73 @@ impl SystemSpec {
             price_per_gpu_hour: not_negative("price_per_gpu_hour", self.price_per_gpu_hour)?,
             currency: self.currency.clone(),
         })
+    }
+
+    /// The link inside a node.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] for the rate of a link that the accelerator itself does not have.
+    fn resolve_link(&self, accelerator: &Accelerator) -> Result<Link> {
+        let kind = self.link.unwrap_or(accelerator.link);
+        let stated = positive("link_gb_per_s", self.link_gb_per_s)?;
+        let bandwidth = match (stated, kind) {
+            (Some(both), _) => BytesPerSecond::from_gb_per_s(both / 2.0),
+            (None, kind) if kind == accelerator.link => accelerator.link_rate()?,
+            (None, LinkKind::Pcie) => accelerator.pcie_link_rate()?,
+            (None, _) => {
+                let own = accelerator.link;
+                return Err(Error::missing(
+                    "link_gb_per_s",
+                    format!(
+                        "give the rate of {kind} in GB/s, both directions together; the link of {} is {own}",
+                        accelerator.name
+                    ),
+                ));
+            }
+        };
+        Ok(Link { kind, bandwidth })
+    }
+
+    /// Rate of the network of one accelerator in one direction, GB/s: as stated, or its share of the node's adapters.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a rate that is not that of the adapters, [`Error::Missing`] for adapters without their rate.
+    pub(crate) fn network_rate(&self, gpus_per_node: u64) -> Result<f64> {
+        // NVIDIA ConnectX-6 HDR InfiniBand, one adapter a GPU as in DGX A100: 200 Gb/s
+        const ASSUMED: f64 = 25.0;
+        let stated = positive("network_gb_per_s", self.network_gb_per_s)?;
+        let rate = positive("adapter_gb_per_s", self.adapter_gb_per_s)?;
+        let adapters = match self.network_adapters {
+            Some(adapters) => Some(count("network_adapters", Some(adapters), None, 1 << 16)?),
+            None => None,
+        };
+        let (adapters, rate) = match (adapters, rate) {
+            (Some(adapters), Some(rate)) => (adapters, rate),
+            (Some(_), None) if stated.is_none() => {
+                return Err(Error::missing(
+                    "adapter_gb_per_s",
+                    "give the rate of one of the network_adapters in GB/s, such as 25 for 200 Gb/s",
+                ));
+            }
+            (None, Some(_)) => {
+                return Err(Error::missing(
+                    "network_adapters",
+                    "give the number of adapters of a node, each of adapter_gb_per_s",
+                ));
+            }
+            _ => return Ok(stated.unwrap_or(ASSUMED)),
+        };
+        let shared = adapters as f64 * rate / gpus_per_node.max(1) as f64;
+        match stated {
+            Some(stated) if (stated - shared).abs() > 1e-6 * shared => Err(Error::invalid(
+                "network_gb_per_s",
+                stated,
+                format!(
+                    "{adapters} adapters of {rate} GB/s give each of {gpus_per_node} GPUs {shared} GB/s"
+                ),
+            )),
+            _ => Ok(shared),
+        }
     }
 }
 
@@ -450,7 +547,7 @@ mod tests {
             hbm_gib: 16.0,
             inline_ecc: false,
             hbm_gb_per_s: 320.0,
-            link: "pcie".into(),
+            link: LinkKind::Pcie,
             link_gb_per_s: None,
             pcie_generation: 3,
             pcie_lanes: 16,
@@ -517,6 +614,69 @@ mod tests {
         assert_eq!(system.network_kind, NetworkKind::Infiniband);
         assert_eq!(system.spec().resolve(&t4(), 4).unwrap(), system);
         assert_eq!(of(None).network_kind, NetworkKind::Unknown);
+    }
+
+    /// Two GPUs share eight adapters of 25 GB/s; a preset's rate goes where other adapters are stated.
+    #[test]
+    fn a_rate_follows_from_the_adapters_of_a_node() {
+        let spec = |adapters, rate, stated| SystemSpec {
+            gpus: Some(16),
+            gpus_per_node: Some(8),
+            network_adapters: adapters,
+            adapter_gb_per_s: rate,
+            network_gb_per_s: stated,
+            ..SystemSpec::default()
+        };
+        let rate = |spec: &SystemSpec| {
+            spec.resolve(&t4(), 1).map(|system| system.network.bandwidth.gb_per_s())
+        };
+        assert_eq!(rate(&spec(Some(4), Some(25.0), None)).unwrap(), 12.5);
+        assert_eq!(rate(&spec(Some(4), Some(25.0), Some(12.5))).unwrap(), 12.5);
+        assert_eq!(rate(&spec(Some(4), None, Some(50.0))).unwrap(), 50.0);
+        assert_eq!(rate(&spec(None, None, None)).unwrap(), 25.0);
+        let fails = |spec: &SystemSpec| rate(spec).unwrap_err().to_string();
+        assert_eq!(
+            fails(&spec(Some(4), Some(25.0), Some(25.0))),
+            "network_gb_per_s is 25, but 4 adapters of 25 GB/s give each of 8 GPUs 12.5 GB/s"
+        );
+        assert!(fails(&spec(Some(4), None, None)).starts_with("adapter_gb_per_s is missing"));
+        assert!(fails(&spec(None, Some(25.0), None)).starts_with("network_adapters is missing"));
+        assert!(fails(&spec(Some(0), Some(25.0), None)).starts_with("network_adapters is 0"));
+        let system = spec(Some(4), Some(25.0), None).resolve(&t4(), 1).unwrap();
+        assert_eq!(system.spec().resolve(&t4(), 1).unwrap(), system);
+        let preset = spec(Some(8), None, Some(25.0));
+        let own = SystemSpec { network_gb_per_s: Some(3.0), ..SystemSpec::default() };
+        assert_eq!(rate(&own.with_fallback(preset.clone())).unwrap(), 3.0);
+        let own = SystemSpec {
+            network_adapters: Some(2),
+            adapter_gb_per_s: Some(50.0),
+            ..SystemSpec::default()
+        };
+        assert_eq!(rate(&own.with_fallback(preset)).unwrap(), 12.5);
+    }
+
+    /// An accelerator with NVLink in a node without it, and a bridge between cards that have none by themselves.
+    #[test]
+    fn a_link_may_be_another_than_the_accelerators_own() {
+        let linked = Accelerator { link: LinkKind::NvLink, link_gb_per_s: Some(300.0), ..t4() };
+        let of = |link, rate| SystemSpec { link, link_gb_per_s: rate, ..SystemSpec::default() };
+        let link = |spec: &SystemSpec, card: &Accelerator| {
+            spec.resolve(card, 2).map(|system| (system.link.kind, system.link.bandwidth.gb_per_s()))
+        };
+        assert_eq!(link(&of(None, None), &linked).unwrap(), (LinkKind::NvLink, 150.0));
+        let (kind, rate) = link(&of(Some(LinkKind::Pcie), None), &linked).unwrap();
+        assert_eq!((kind, rate), link(&of(None, None), &t4()).unwrap());
+        let bridge = of(Some(LinkKind::NvLink), Some(100.0));
+        assert_eq!(link(&bridge, &t4()).unwrap(), (LinkKind::NvLink, 50.0));
+        assert_eq!(
+            link(&of(Some(LinkKind::NvLink), None), &t4()).unwrap_err().to_string(),
+            "link_gb_per_s is missing; give the rate of nvlink in GB/s, both directions together; the link of t4 is pcie"
+        );
+        // the preset's rate is that of its own link
+        let preset = of(None, Some(600.0));
+        let own = of(Some(LinkKind::Pcie), None).with_fallback(preset);
+        assert_eq!(link(&own, &linked).unwrap().0, LinkKind::Pcie);
+        assert_eq!(own.link_gb_per_s, None);
     }
 
     #[test]

@@ -36,7 +36,8 @@ fn gpu_seconds_per_layer(job: &Job) -> f64 {
     let (tp, positions) = (p.tp as f64, job.micro_positions_of_rank());
     let flops = 6.0 * (parts.attention_per_layer + parts.ffn_per_layer) as f64 * positions / tp;
     let peak = system.accelerator.peak(w.precision).map_or(f64::INFINITY, |rate| rate.value());
-    let link = if p.tp <= system.gpus_per_node { &system.link } else { &system.network };
+    let within = p.tp <= system.gpus_per_node;
+    let bandwidth = if within { system.link.bandwidth } else { system.network.bandwidth };
     let moved = 8.0 * unsplit_activation(job).value() * (tp - 1.0) / tp;
-    flops / (COMPUTE_EFFICIENCY * peak) + moved / (LINK_EFFICIENCY * link.bandwidth.value())
+    flops / (COMPUTE_EFFICIENCY * peak) + moved / (LINK_EFFICIENCY * bandwidth.value())
 }

@@ -1,5 +1,7 @@
 //! One line of `trace.csv`: a reading of a channel.
 
+use std::fmt::Write;
+
 use crate::base::units::{Joules, Seconds, Watts};
 use crate::record::Sample;
 
@@ -21,24 +23,32 @@ pub struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    /// The line, with its end.
-    pub fn line(&self) -> String {
+    /// Appends the line, with its end.
+    pub fn append_to(&self, lines: &mut String) {
         let sample = self.sample.unwrap_or_default();
-        let cell =
-            |value: Option<f64>, places| value.map(|v| decimal(v, places)).unwrap_or_default();
-        format!(
-            "{},{},{},{},{},{},{},{},{},{}\n",
-            decimal(self.at.value(), 6),
-            self.channel,
-            cell(sample.energy.map(Joules::value), 6),
-            cell(sample.power.map(Watts::value), 3),
-            cell(sample.power_limit.map(Watts::value), 3),
-            cell(sample.sm_clock_mhz, 1),
-            cell(sample.memory_clock_mhz, 1),
-            cell(sample.temperature_c, 1),
-            cell(sample.utilization, 4),
-            sample.throttle_reasons.map(|bits| bits.to_string()).unwrap_or_default(),
-        )
+        push_decimal(lines, self.at.value(), 6);
+        lines.push(',');
+        lines.push_str(self.channel);
+        for (value, places) in [
+            (sample.energy.map(Joules::value), 6),
+            (sample.power.map(Watts::value), 3),
+            (sample.power_limit.map(Watts::value), 3),
+            (sample.sm_clock_mhz, 1),
+            (sample.memory_clock_mhz, 1),
+            (sample.temperature_c, 1),
+            (sample.utilization, 4),
+        ] {
+            lines.push(',');
+            if let Some(value) = value {
+                push_decimal(lines, value, places);
+            }
+        }
+        lines.push(',');
+        if let Some(bits) = sample.throttle_reasons {
+            // writing to a string cannot fail
+            let _ = write!(lines, "{bits}");
+        }
+        lines.push('\n');
     }
 
     /// Reads a line without its end; `None` if it is not a complete reading.
@@ -81,13 +91,25 @@ fn amount(cell: &str) -> Option<Option<f64>> {
     number(cell).filter(|value| value.is_none_or(|v| v >= 0.0))
 }
 
-/// A number with at most `places` decimals, without trailing zeros.
-fn decimal(value: f64, places: usize) -> String {
-    let text = format!("{value:.places$}");
-    if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    } else {
-        text
+/// Appends a number with at most `places` decimals, 1 or more, without trailing zeros.
+fn push_decimal(text: &mut String, value: f64, places: u32) {
+    /// Whole numbers up to here are exact.
+    const EXACT: f64 = 9e15;
+    let scale = 10_u64.pow(places);
+    let scaled = (value * scale as f64).round();
+    // writing to a string cannot fail
+    if !(0.0..EXACT).contains(&scaled) {
+        let _ = write!(text, "{value:.0$}", places as usize);
+        text.truncate(text.trim_end_matches('0').trim_end_matches('.').len());
+        return;
+    }
+    let (whole, mut fraction, mut places) = (scaled as u64 / scale, scaled as u64 % scale, places);
+    let _ = write!(text, "{whole}");
+    if fraction > 0 {
+        while fraction % 10 == 0 {
+            (fraction, places) = (fraction / 10, places - 1);
+        }
+        let _ = write!(text, ".{fraction:00$}", places as usize);
     }
 }
 
@@ -96,6 +118,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn line(reading: &Reading<'_>) -> String {
+        let mut text = String::new();
+        reading.append_to(&mut text);
+        text
+    }
 
     #[test]
     fn a_reading_is_a_line() {
@@ -106,12 +134,34 @@ mod tests {
             ..Sample::default()
         };
         let reading = Reading { at: Seconds::new(1.25), channel: "gpu0", sample: Some(sample) };
-        assert_eq!(reading.line(), "1.25,gpu0,1234.5,300,,,,,,4\n");
+        assert_eq!(line(&reading), "1.25,gpu0,1234.5,300,,,,,,4\n");
         assert_eq!(Reading::parse("1.25,gpu0,1234.5,300,,,,,,4"), Some(reading));
         let failed = Reading { at: Seconds::new(2.0), channel: "gpu0", sample: None };
-        assert_eq!(failed.line(), "2,gpu0,,,,,,,,\n");
+        assert_eq!(line(&failed), "2,gpu0,,,,,,,,\n");
         assert_eq!(Reading::parse("2,gpu0,,,,,,,,"), Some(failed));
         assert_eq!(HEADER.split(',').count(), 10);
+    }
+
+    #[test]
+    fn numbers_have_no_trailing_zeros() {
+        let decimal = |value, places| {
+            let mut text = String::new();
+            push_decimal(&mut text, value, places);
+            text
+        };
+        for (value, places, text) in [
+            (0.0, 6, "0"),
+            (0.000_001, 6, "0.000001"),
+            (0.000_000_4, 6, "0"),
+            (1.25, 6, "1.25"),
+            (10.05, 3, "10.05"),
+            (99.999_9, 3, "100"),
+            (1e12, 6, "1000000000000"),
+            (-3.5, 1, "-3.5"),
+            (-30.0, 1, "-30"),
+        ] {
+            assert_eq!(decimal(value, places), text);
+        }
     }
 
     #[test]
@@ -141,7 +191,7 @@ mod tests {
             let sample = Sample {
                 energy: energy.map(Joules::new), power: power.map(Watts::new), utilization: Some(0.5), ..Sample::default()
             };
-            let line = Reading { at: Seconds::new(at), channel: "cpu0", sample: Some(sample) }.line();
+            let line = line(&Reading { at: Seconds::new(at), channel: "cpu0", sample: Some(sample) });
             let back = Reading::parse(line.trim_end()).unwrap();
             let read = back.sample.unwrap();
             prop_assert!((back.at.value() - at).abs() <= 1e-6);

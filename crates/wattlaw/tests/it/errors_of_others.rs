@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use wattlaw::cost::{AttentionFlops, CollectiveRole, Cost, Op, OpKind, Phase};
 use wattlaw::job::catalog::Catalog;
+use wattlaw::job::system::LinkKind;
 use wattlaw::job::workload::{AttentionKernel, Checkpointing, Precision};
 use wattlaw::job::{Job, JobSpec};
 
@@ -176,7 +177,7 @@ fn catalogues_had_wrong_memory_power_and_rates() {
 #[test]
 fn llm_analysis_gave_pcie_cards_nvlinks_rate() {
     let accelerators = CATALOG.accelerators.all().unwrap();
-    let on_pcie: Vec<_> = accelerators.into_iter().filter(|a| a.link == "pcie").collect();
+    let on_pcie: Vec<_> = accelerators.into_iter().filter(|a| a.link == LinkKind::Pcie).collect();
     assert!(on_pcie.len() >= 10);
     for card in on_pcie {
         assert_eq!(card.link_gb_per_s, None, "{}", card.name);

@@ -84,6 +84,13 @@ fn ended(at: f64, end: End) -> Entry {
 
 const WELL: End = End::Exit { code: 0 };
 
+/// The line of a reading, without its end.
+fn line(reading: &Reading<'_>) -> String {
+    let mut text = String::new();
+    reading.append_to(&mut text);
+    text.trim_end().to_owned()
+}
+
 /// A line a tenth of a second: 300 W by the GPU's counter, which tells 290 W, and 50 W assumed of the CPU.
 fn lines(until_s: f64) -> Vec<String> {
     let mut lines = vec![HEADER.to_owned()];
@@ -98,8 +105,7 @@ fn lines(until_s: f64) -> Vec<String> {
         };
         let cpu = Sample { energy: Some(Joules::new(50.0 * at)), ..Sample::default() };
         for (channel, sample) in [("gpu0", gpu), ("cpu0", cpu)] {
-            let line = Reading { at: s(at), channel, sample: Some(sample) }.line();
-            lines.push(line.trim_end().to_owned());
+            lines.push(line(&Reading { at: s(at), channel, sample: Some(sample) }));
         }
     }
     lines
@@ -791,10 +797,10 @@ proptest! {
             let sample = Sample {
                 energy: (!polled).then(|| Joules::new(energy)), power: Some(Watts::new(power)), ..Sample::default()
             };
-            let line = Reading { at: s(at), channel: "gpu0", sample: (!fails).then_some(sample) }.line();
-            let read = Reading::parse(line.trim_end()).unwrap();
+            let line = line(&Reading { at: s(at), channel: "gpu0", sample: (!fails).then_some(sample) });
+            let read = Reading::parse(&line).unwrap();
             whole.push(read.at, read.sample);
-            lines.push(line.trim_end().to_owned());
+            lines.push(line);
         }
         let end = at;
         let mut entries = vec![happened(0.0, Event::CommandBegin), ended(end, WELL)];

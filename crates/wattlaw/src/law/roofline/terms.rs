@@ -13,6 +13,7 @@ use crate::cost::{
 };
 use crate::job::Job;
 use crate::job::parallelism::ContextExchange;
+use crate::job::system::LinkKind;
 use crate::job::workload::{AttentionKernel, Precision};
 
 /// Matrix products of one kind, per micro-step.
@@ -210,7 +211,7 @@ impl Terms {
             tensor_parallel: p.tp > 1,
             context_overlaps: p.context_exchange == ContextExchange::Ring,
             pipeline_across_nodes: p.pp > 1 && s.nodes() > 1,
-            pcie: s.link.name == "pcie",
+            pcie: s.link.kind == LinkKind::Pcie,
             half_peak,
             peak: if wide { own_peak } else { half_peak },
             bandwidth: accelerator.hbm_bandwidth().value(),
