@@ -20,6 +20,7 @@ mod cells;
 mod columns;
 mod csv_batches;
 mod format;
+mod guard;
 mod ipc;
 mod jobs;
 mod parquet_batches;

@@ -11,6 +11,7 @@ use parquet::file::reader::ChunkReader;
 use wattlaw::base::error::{Error, Result};
 
 use crate::columns;
+use crate::guard::guarded;
 use crate::jobs::MAX_ROWS;
 
 /// Most bytes of a column in a row group.
@@ -18,7 +19,8 @@ const MAX_CHUNK_BYTES: i64 = 1 << 32;
 
 /// The rows of a Parquet file, in batches.
 pub(crate) struct ParquetBatches {
-    reader: ParquetRecordBatchReader,
+    /// None after an error.
+    reader: Option<ParquetRecordBatchReader>,
     schema: SchemaRef,
 }
 
@@ -29,12 +31,20 @@ fn syntax(error: impl std::fmt::Display) -> Error {
     Error::Syntax { format: "Parquet", message }
 }
 
+fn damaged() -> Error {
+    syntax("the file is damaged")
+}
+
 impl ParquetBatches {
     /// Reads the file's schema.
     ///
     /// # Errors
     /// A file that is cut or damaged, or compressed in a way that is not read; a column without text, numbers or truths.
     pub(crate) fn new(file: impl ChunkReader + 'static) -> Result<Self> {
+        guarded(|| Self::opened(file)).unwrap_or_else(|| Err(damaged()))
+    }
+
+    fn opened(file: impl ChunkReader + 'static) -> Result<Self> {
         // the types are those of Parquet itself: a table has the same columns whoever wrote it
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let builder =
@@ -43,7 +53,7 @@ impl ParquetBatches {
         check(builder.metadata())?;
         let schema = columns::plain_schema(builder.schema());
         let reader = builder.with_batch_size(MAX_ROWS).build().map_err(syntax)?;
-        Ok(Self { reader, schema })
+        Ok(Self { reader: Some(reader), schema })
     }
 
     pub(crate) fn schema(&self) -> SchemaRef {
@@ -69,6 +79,11 @@ fn check(metadata: &ParquetMetaData) -> Result<()> {
                     ));
                 }
             }
+            let places = [Some(column.data_page_offset()), column.dictionary_page_offset()];
+            let start_and_size = places.into_iter().flatten().chain([column.compressed_size()]);
+            if start_and_size.into_iter().any(|number| number < 0) {
+                return Err(syntax(format!("column `{path}` lies outside the file")));
+            }
             let bytes = column.uncompressed_size();
             if !(0..=MAX_CHUNK_BYTES).contains(&bytes) {
                 return Err(Error::invalid(
@@ -86,6 +101,12 @@ impl Iterator for ParquetBatches {
     type Item = Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        Some(self.reader.next()?.map_err(syntax))
+        let mut reader = self.reader.take()?;
+        let batch = guarded(|| reader.next())
+            .map_or_else(|| Some(Err(damaged())), |next| Some(next?.map_err(syntax)));
+        if let Some(Ok(_)) = batch {
+            self.reader = Some(reader);
+        }
+        batch
     }
 }

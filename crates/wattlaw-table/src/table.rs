@@ -1,7 +1,7 @@
 //! A table of any format, read batch by batch.
 
 use std::fs::File;
-use std::io::{BufReader, Cursor, Read};
+use std::io::{BufReader, Cursor, Read, Seek};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -30,18 +30,27 @@ pub struct Table {
 }
 
 impl Table {
-    /// Opens a file by its content; a pipe too, if it holds no Parquet.
+    /// Opens a file by its content; a pipe as [`Table::from_stream`] does.
     ///
     /// # Errors
     /// [`Error::At`] with the name: what is cut, damaged or no table, and a column without text, numbers or truths.
     pub fn from_file(mut file: File, name: &str) -> Result<Self> {
-        let head = head(&mut file).map_err(|e| e.at(Location::file(name)))?;
-        let is_file = file.metadata().is_ok_and(|of| of.is_file());
-        if is_file && TableFormat::detect(&head) == TableFormat::Parquet {
-            return Self::parquet(ParquetBatches::new(file), name);
+        if !file.metadata().is_ok_and(|of| of.is_file()) {
+            return Self::from_stream(file, name);
         }
-        let rest = BufReader::with_capacity(BUFFER, file);
-        Self::new(TableFormat::detect(&head), Box::new(Cursor::new(head).chain(rest)), name)
+        let placed = |e: Error| e.at(Location::file(name));
+        let format = TableFormat::detect(&head(&mut file).map_err(placed)?);
+        match format {
+            TableFormat::Parquet => Self::parquet(ParquetBatches::new(file), name),
+            TableFormat::ArrowFile => {
+                Self::ipc(format, IpcBatches::file(Box::new(BufReader::new(file))), name)
+            }
+            TableFormat::Csv | TableFormat::ArrowStream => {
+                file.rewind().map_err(|e| placed(Error::Data(e.to_string())))?;
+                let input = BufReader::with_capacity(BUFFER, file);
+                Self::sequential(format, Box::new(input), name)
+            }
+        }
     }
 
     /// Opens a table in memory by its content.
@@ -49,43 +58,54 @@ impl Table {
     /// # Errors
     /// As [`Table::from_file`].
     pub fn from_bytes(bytes: Bytes, name: &str) -> Result<Self> {
-        match TableFormat::detect(&bytes) {
+        let format = TableFormat::detect(&bytes);
+        match format {
             TableFormat::Parquet => Self::parquet(ParquetBatches::new(bytes), name),
-            format => Self::new(format, Box::new(Cursor::new(bytes)), name),
+            TableFormat::ArrowFile => {
+                Self::ipc(format, IpcBatches::file(Box::new(Cursor::new(bytes))), name)
+            }
+            TableFormat::Csv | TableFormat::ArrowStream => {
+                Self::sequential(format, Box::new(Cursor::new(bytes)), name)
+            }
         }
     }
 
-    /// Opens a stream by its content, which is CSV or Arrow IPC.
+    /// Opens a stream by its content, which is CSV or an Arrow IPC stream.
     ///
     /// # Errors
-    /// As [`Table::from_file`]; Parquet, whose end must be read first.
+    /// As [`Table::from_file`]; a file whose end must be read first.
     pub fn from_stream(mut input: impl Read + Send + 'static, name: &str) -> Result<Self> {
         let head = head(&mut input).map_err(|e| e.at(Location::file(name)))?;
+        let format = TableFormat::detect(&head);
         let rest = BufReader::with_capacity(BUFFER, input);
-        Self::new(TableFormat::detect(&head), Box::new(Cursor::new(head).chain(rest)), name)
+        Self::sequential(format, Box::new(Cursor::new(head).chain(rest)), name)
     }
 
-    fn new(format: TableFormat, input: Box<dyn Read + Send>, name: &str) -> Result<Self> {
-        let placed = |e: Error| e.at(Location::file(name));
-        let batches = match format {
-            // its errors have a line
-            TableFormat::Csv => Batches::Csv(Box::new(CsvBatches::new(input, name)?)),
-            TableFormat::ArrowFile | TableFormat::ArrowStream => {
-                let is_file = format == TableFormat::ArrowFile;
-                Batches::Ipc(Box::new(IpcBatches::new(input, is_file).map_err(placed)?))
+    fn sequential(format: TableFormat, input: Box<dyn Read + Send>, name: &str) -> Result<Self> {
+        match format {
+            TableFormat::Csv => {
+                // its errors have a line
+                let batches = Batches::Csv(Box::new(CsvBatches::new(input, name)?));
+                Ok(Self { format, name: name.to_owned(), batches })
             }
-            TableFormat::Parquet => {
-                let sentence = "Parquet cannot be read from a pipe, since its end says where its rows are; give the file, or pipe Arrow IPC or CSV";
-                return Err(placed(Error::Data(sentence.to_owned())));
-            }
-        };
-        Ok(Self { format, name: name.to_owned(), batches })
+            TableFormat::ArrowStream => Self::ipc(format, IpcBatches::stream(input), name),
+            TableFormat::Parquet | TableFormat::ArrowFile => Err(Error::Data(format!(
+                "{} cannot be read from a pipe, since its end says where its rows are; give the file, or pipe an Arrow IPC stream or CSV",
+                format.name()
+            ))
+            .at(Location::file(name))),
+        }
     }
 
     fn parquet(batches: Result<ParquetBatches>, name: &str) -> Result<Self> {
         let batches = batches.map_err(|e| e.at(Location::file(name)))?;
         let batches = Batches::Parquet(Box::new(batches));
         Ok(Self { format: TableFormat::Parquet, name: name.to_owned(), batches })
+    }
+
+    fn ipc(format: TableFormat, batches: Result<IpcBatches>, name: &str) -> Result<Self> {
+        let batches = batches.map_err(|e| e.at(Location::file(name)))?;
+        Ok(Self { format, name: name.to_owned(), batches: Batches::Ipc(Box::new(batches)) })
     }
 
     /// The name in messages.

@@ -57,7 +57,8 @@ fn rows_have_the_same_predictions_in_every_format() {
 
 #[test]
 fn a_column_that_is_no_field_is_refused() {
-    let table = Table::from_file(std::fs::File::open(golden("jobs.parquet")).unwrap(), "t").unwrap();
+    let table =
+        Table::from_file(std::fs::File::open(golden("jobs.parquet")).unwrap(), "t").unwrap();
     let error = Jobs::new(question(), &table.schema(), &[]).unwrap_err().to_string();
     assert!(error.starts_with("unknown column `run`"), "{error}");
 }
