@@ -6,7 +6,7 @@ use std::path::Path;
 
 use wattlaw::base::error::Location;
 use wattlaw::data::dataset::{ColumnMap, Dataset};
-use wattlaw_table::{Table, TableFormat, Writer, run_table, typed};
+use wattlaw_table::{RecordBatch, Schema, Table, TableFormat, Writer, run_table, typed};
 
 use crate::failure::{Done, Failure};
 use crate::files::{self, Output};
@@ -49,27 +49,32 @@ impl TableOutput {
         })
     }
 
-    /// Writes the table, whose rows `write` gives to the writer that it is given.
+    /// Writes the rows of batches as they come.
     ///
     /// # Errors
-    /// Those of `write` and of the file.
+    /// Those of the batches, of the file, and a closed pipe.
     pub fn write(
         mut self,
-        schema: &wattlaw_table::Schema,
-        write: impl FnOnce(&mut Writer<'_>) -> wattlaw::Result<()>,
+        schema: &Schema,
+        batches: impl Iterator<Item = wattlaw::Result<RecordBatch>>,
     ) -> Done {
-        let mut from_rows = false;
+        let mut unread = None;
         let written = Writer::new(self.format, schema, &mut self.output).and_then(|mut writer| {
-            let done = write(&mut writer);
-            from_rows = done.as_ref().is_err_and(|e| matches!(e, wattlaw::Error::At { .. }));
-            done?;
+            for batch in batches {
+                match batch {
+                    Ok(batch) => writer.write(&batch)?,
+                    Err(error) => {
+                        unread = Some(error);
+                        return Ok(());
+                    }
+                }
+            }
             writer.finish()
         });
-        match written {
-            Ok(()) => self.output.finish(),
-            // its place is that of the table that was read
-            Err(error) if from_rows => Err(error.into()),
-            Err(error) => Err(self.output.failure(&error.to_string())),
+        match (written, unread) {
+            (_, Some(error)) => Err(error.into()),
+            (Err(error), None) => Err(self.output.failure(&error.to_string())),
+            (Ok(()), None) => self.output.finish(),
         }
     }
 }
@@ -83,7 +88,7 @@ pub fn write(path: &Path, csv: &str) -> Done {
         return files::write(path, csv);
     }
     let batch = typed(csv)?;
-    TableOutput::create(Some(path))?.write(&batch.schema(), |writer| writer.write(&batch))
+    TableOutput::create(Some(path))?.write(&batch.schema(), std::iter::once(Ok(batch)))
 }
 
 /// Reads a table of at most 64 MiB as CSV.

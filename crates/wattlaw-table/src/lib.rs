@@ -28,6 +28,7 @@ mod table;
 mod text;
 mod write;
 
+pub use arrow_array::RecordBatch;
 pub use arrow_schema::Schema;
 pub use format::TableFormat;
 pub use jobs::{Jobs, Predicted, Question, RowErrors};

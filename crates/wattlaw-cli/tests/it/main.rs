@@ -24,4 +24,5 @@ mod structure;
 mod suite;
 mod sweep;
 mod sweep_design;
+mod tables;
 mod tutorial;

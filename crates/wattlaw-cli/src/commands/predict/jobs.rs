@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use wattlaw::base::error::Error;
 use wattlaw::job::JobSpec;
-use wattlaw_table::{Jobs, Predicted, Question, RowErrors};
+use wattlaw_table::{Jobs, Predicted, Question, RecordBatch, RowErrors};
 
 use crate::failure::{Done, Failure};
 use crate::flags::job;
@@ -90,14 +90,13 @@ impl JobsArgs {
         let jobs = Jobs::new(question, &rows.schema(), &self.keep).map_err(place)?;
         let predicted = Predicted::new(jobs, rows);
         let mut errors = RowErrors::new(&self.prefix);
-        TableOutput::create(self.out.as_deref())?.write(&predicted.schema(), |writer| {
-            for batch in predicted {
-                let batch = batch?;
-                errors.count(&batch);
-                writer.write(&batch)?;
+        let counted = |batch: &wattlaw::Result<RecordBatch>| {
+            if let Ok(batch) = batch {
+                errors.count(batch);
             }
-            Ok(())
-        })?;
+        };
+        let schema = predicted.schema();
+        TableOutput::create(self.out.as_deref())?.write(&schema, predicted.inspect(counted))?;
         if let Some((row, sentence)) = errors.first() {
             render::note(
                 "warning",
