@@ -3,6 +3,8 @@
 One process is `predict_many` on one thread over a reader, as in benches/python.py; the workers are those of examples/fleet/on_ray.py, one
 core each. The rounds alternate. The time of Ray is that of the whole program, and also without its start, which is the time of a table of
 one row. Memory is resident and private: Ray's workers share the memory of its object store, which it bounds. A group of rows has 100,000.
+Where other programs use the machine, the clock says little of the ratio. Processor time does: two workers that share the work evenly are
+twice as fast as one process, but for the time that Ray itself and the exchange of rows take.
 
 Usage:    python benches/fleet.py [ROWS] [ROUNDS]          4,000,000 rows and 3 rounds when absent
 Needs:    the optimised wheel (`pip install ./bindings/python`), bindings/python/tests/requirements-fleet.txt; two idle cores
@@ -16,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet
@@ -37,33 +40,65 @@ with pq.ParquetWriter(sys.argv[2], found.schema) as writer:
 """
 
 
-def timed(words: list[str]) -> tuple[float, int]:
-    """Seconds on the clock of a command, and the highest private memory of a process in its session, MiB."""
+@dataclass
+class Ran:
+    """What a command took, with the processes that it started."""
+
+    seconds: float
+    """Time on the clock."""
+    processor_s: float
+    """Processor time of all its processes."""
+    private_mib: int
+    """Highest private memory of one of its processes."""
+
+
+def timed(words: list[str]) -> Ran:
+    """Runs a command of Python."""
     environment = {word: value for word, value in os.environ.items() if word != "RAY_ADDRESS"} | {"RAY_USAGE_STATS_ENABLED": "0"}
     clock = time.perf_counter()
     done = subprocess.Popen([sys.executable, *words], env=environment, stderr=subprocess.PIPE, text=True)
-    highest = 0
+    highest, ticks = 0, {}
     while done.poll() is None:
-        highest = max(highest, private_mib(done.pid))
+        for pid, used in descendants(done.pid).items():
+            ticks[pid] = used
+            highest = max(highest, private_mib(pid))
         time.sleep(0.05)
     seconds = time.perf_counter() - clock
     assert done.stderr is not None
     if done.returncode:
         sys.exit(done.stderr.read())
-    return seconds, highest
+    return Ran(seconds, sum(ticks.values()) / os.sysconf("SC_CLK_TCK"), highest)
+
+
+def descendants(root: int) -> dict[int, int]:
+    """The processor time of a process and of those that descend from it, in ticks, by process."""
+    parents, ticks = {}, {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # the name before the last bracket may hold anything (proc(5))
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        pid = int(stat.parent.name)
+        parents[pid], ticks[pid] = int(fields[1]), int(fields[11]) + int(fields[12])
+    found: dict[int, int] = {}
+    for pid in parents:
+        line = [pid]
+        while line[-1] != root and line[-1] in parents:
+            line.append(parents[line[-1]])
+        if line[-1] == root and pid in ticks:
+            found[pid] = ticks[pid]
+    return found
 
 
 def private_mib(pid: int) -> int:
-    """The private memory of a process, or of the largest worker that Ray started since, MiB."""
-    highest = 0
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
-        except OSError:
-            continue
-        if fields["Pid"].strip() == str(pid) or fields["Name"].strip().startswith("ray::"):
-            highest = max(highest, int(fields.get("RssAnon", "0 kB").split()[0]) // 1024)
-    return highest
+    """The private memory of a process, MiB; 0 where it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    return int(fields.get("RssAnon", "0 kB").split()[0]) // 1024
 
 
 def main() -> None:
@@ -77,21 +112,25 @@ def main() -> None:
                 writer.write_table(few)
         rows = rows // few.num_rows * few.num_rows
         pyarrow.parquet.write_table(few.slice(0, 1), folder / "one.parquet")
-        alone, fleet, starts = [], [], []
+        rounds_of: list[tuple[Ran, Ran, Ran]] = []
         for at in range(rounds):
-            alone.append(timed(["-c", ALONE, str(folder / "jobs.parquet"), str(folder / f"alone-{at}.parquet")]))
-            for table, times in (("one", starts), ("jobs", fleet)):
-                source, result = folder / f"{table}.parquet", folder / f"{table}-{at}"
-                times.append(timed([str(EXAMPLE), "predict", str(source), str(result), "--workers", "2"]))
-            start = starts[-1][0]
+            alone = timed(["-c", ALONE, str(folder / "jobs.parquet"), str(folder / f"alone-{at}.parquet")])
+            start, fleet = (
+                timed([str(EXAMPLE), "predict", str(folder / f"{table}.parquet"), str(folder / f"{table}-{at}"), "--workers", "2"])
+                for table in ("one", "jobs")
+            )
+            rounds_of.append((alone, start, fleet))
             print(
-                f"round {at + 1}, load {os.getloadavg()[0]:.1f}: one process {rows / alone[-1][0]:,.0f} rows/s in {alone[-1][1]} MiB; two Ray "
-                f"workers {rows / fleet[-1][0]:,.0f} rows/s, {rows / (fleet[-1][0] - start):,.0f} after a start of {start:.1f} s, in "
-                f"{fleet[-1][1]} MiB each at most",
+                f"round {at + 1}, load {os.getloadavg()[0]:.1f}: one process {rows / alone.seconds:,.0f} rows/s in {alone.private_mib} MiB; "
+                f"two Ray workers {rows / fleet.seconds:,.0f} rows/s, {rows / (fleet.seconds - start.seconds):,.0f} after a start of "
+                f"{start.seconds:.1f} s, in {fleet.private_mib} MiB each at most; processor time {alone.processor_s:.1f} s, "
+                f"{fleet.processor_s:.1f} s and {start.processor_s:.1f} s of its start",
                 flush=True,
             )
-        one, two, start = (statistics.median(seconds for seconds, _ in times) for times in (alone, fleet, starts))
-        print(f"{rows:,} rows, medians of {rounds}: ratio {one / two:.2f}, without Ray's start {one / (two - start):.2f}")
+        one, start_s, two = (statistics.median(of.seconds for of in runs) for runs in zip(*rounds_of, strict=True))
+        of_one, of_start, of_two = (statistics.median(of.processor_s for of in runs) for runs in zip(*rounds_of, strict=True))
+        print(f"{rows:,} rows, medians of {rounds}: ratio {one / two:.2f}, without Ray's start {one / (two - start_s):.2f}")
+        print(f"by processor time, on two cores that nothing else uses: at most {2 * of_one / (of_two - of_start):.2f} without Ray's start")
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ PROGRAMS = {
     "nvml-mock": (2, "NVIDIA's library in tests"),
     "page": (1, "the library in a browser"),
     "wattlaw-ask": (0, "from files to an answer as JSON"),
+    "wattlaw-table": (1, "CSV, Parquet, Arrow IPC"),
     "wattlaw-import": (0, "logs of other tools"),
     "wattlaw-launch": (1, "files that start a job"),
     "wattlaw-sweep": (2, "plans, runs, SLURM"),

@@ -10,7 +10,6 @@ mod interrupt;
 mod plan;
 mod program;
 mod record;
-mod rows;
 mod runs;
 mod table;
 

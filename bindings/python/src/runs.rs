@@ -12,13 +12,14 @@ use wattlaw::calibration::{FitOptions, LawKind};
 use wattlaw::data::dataset::{ColumnMap, Dataset};
 use wattlaw::law::roofline::MAX_POINTS;
 use wattlaw_ask::Schema;
+use wattlaw_table::run_table;
 
 use crate::calibration::Calibration;
 use crate::description::catalog;
 use crate::error::{file_error, raised};
 use crate::interrupt::interruptible;
 
-/// Runs of a table (CSV).
+/// Runs of a table.
 #[pyclass(frozen, module = "wattlaw._core")]
 pub struct Runs {
     data: Arc<Dataset>,
@@ -32,7 +33,7 @@ fn placed(error: Error, data: &Dataset) -> Error {
 
 #[pymethods]
 impl Runs {
-    /// Reads a run table: CSV, and its name for messages; `map` is a column map.
+    /// Reads a run table: the bytes of a file of any format, and its name for messages; `map` is a column map.
     #[new]
     #[pyo3(signature = (csv, name, /, *, map, catalog))]
     fn new(
@@ -55,7 +56,7 @@ impl Runs {
                 Some(ColumnMap::from_toml(&text).map_err(|e| raised(e.at(place())))?)
             }
         };
-        let data = py.detach(|| Dataset::from_csv(&bytes, &name, map.as_ref())).map_err(raised)?;
+        let data = py.detach(|| run_table(bytes, &name, map.as_ref())).map_err(raised)?;
         Ok(Self { data: Arc::new(data), catalog })
     }
 

@@ -1,6 +1,5 @@
 //! Tables of jobs, from any Arrow stream to an Arrow stream.
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -12,41 +11,27 @@ use pyo3_arrow::input::AnyRecordBatch;
 use pyo3_arrow::{PyRecordBatchReader, PyTable};
 use wattlaw::base::error::Error;
 use wattlaw::base::scope::Scope;
+use wattlaw_table::{Jobs, Predicted, Question};
 
 use crate::calibration::Calibration;
 use crate::description::catalog;
 use crate::error::{DataError, raised};
 use crate::fields::job_spec;
-use crate::rows::{MAX_ROWS, Question, Rows};
 
-/// Predicted rows that are not yet read.
-struct Predicted {
-    rows: Rows,
-    source: Box<dyn RecordBatchReader + Send>,
-    /// Slices of the last batch that was read.
-    waiting: VecDeque<RecordBatch>,
-}
+/// Predicted rows as a stream of Arrow.
+struct Stream(Predicted);
 
-impl Iterator for Predicted {
+impl Iterator for Stream {
     type Item = Result<RecordBatch, ArrowError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while self.waiting.is_empty() {
-            let batch = match self.source.next()? {
-                Ok(batch) => batch,
-                Err(error) => return Some(Err(error)),
-            };
-            let starts = (0..batch.num_rows()).step_by(MAX_ROWS);
-            self.waiting
-                .extend(starts.map(|at| batch.slice(at, MAX_ROWS.min(batch.num_rows() - at))));
-        }
-        Some(self.rows.predict(&self.waiting.pop_front()?))
+        Some(self.0.next()?.map_err(|error| ArrowError::ExternalError(Box::new(error))))
     }
 }
 
-impl RecordBatchReader for Predicted {
+impl RecordBatchReader for Stream {
     fn schema(&self) -> SchemaRef {
-        self.rows.schema()
+        self.0.schema()
     }
 }
 
@@ -97,14 +82,15 @@ impl PredictedTable {
             prefix,
         };
         let source = table.into_reader()?;
-        let rows = Rows::new(question, &source.schema(), &keep).map_err(raised)?;
-        let predicted = Predicted { rows, source, waiting: VecDeque::new() };
+        let jobs = Jobs::new(question, &source.schema(), &keep).map_err(raised)?;
+        let source = source.map(|batch| batch.map_err(|error| Error::Data(error.to_string())));
+        let predicted = Predicted::new(jobs, source);
         Ok(Self { predicted: Mutex::new(Some(predicted)) })
     }
 
     /// The stream, predicted as its consumer reads it.
     fn stream(&self) -> PyResult<PyRecordBatchReader> {
-        Ok(PyRecordBatchReader::new(Box::new(self.take()?)))
+        Ok(PyRecordBatchReader::new(Box::new(Stream(self.take()?))))
     }
 
     /// All rows. Ctrl-C is looked at after each slice of 32,768 rows.
@@ -113,7 +99,7 @@ impl PredictedTable {
         let schema = predicted.schema();
         let mut batches = Vec::new();
         while let Some(batch) = py.detach(|| predicted.next()) {
-            batches.push(batch.map_err(|error| DataError::new_err(error.to_string()))?);
+            batches.push(batch.map_err(raised)?);
             py.check_signals()?;
         }
         PyTable::try_new(batches, schema)

@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufReader, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
+use tempfile::NamedTempFile;
+
 use crate::failure::{Done, Failure};
 
 /// Largest table and largest other text that are read; a run table of a million rows and a calibration are smaller.
@@ -71,64 +73,137 @@ pub fn text(path: &Path) -> Done<String> {
     })
 }
 
-/// Writes a file atomically: writes a temporary file in the same directory and renames it.
+/// Writes a file as [`Output`] does.
+///
+/// # Errors
+/// As [`Output::create`] and [`Output::finish`].
+pub fn write(path: &Path, content: &str) -> Done {
+    let mut output = Output::create(path)?;
+    output.write_all(content.as_bytes()).map_err(|e| output.failure(&describe(&e)))?;
+    output.finish()
+}
+
+/// A file that is written atomically: a temporary file in the same directory, which takes its name at the end.
 ///
 /// A symbolic link is followed, and an existing file keeps its permissions. What is no regular file, such as a terminal or a
 /// FIFO, and an open file, such as `/dev/stdout`, are appended to in place.
-///
-/// # Errors
-/// The directory is absent or not writable, or the file is read-only. An existing file stays unchanged.
-pub fn write(path: &Path, content: &str) -> Done {
-    let fail = |e: &std::io::Error| Failure::Failed(format!("{}: {}", path.display(), describe(e)));
-    let target = followed(path).map_err(|e| fail(&e))?;
-    if target.ends_with("fd/1") && target.is_symlink() {
-        // by the stream itself, whose place in a file a second opening would not share
-        return print(content);
+pub struct Output {
+    /// The name in messages.
+    name: String,
+    destination: Destination,
+    /// Whether the reader of a pipe has closed it.
+    closed: bool,
+}
+
+enum Destination {
+    /// Standard output, by the stream itself: a second opening would not share its place in a file.
+    Printed,
+    InPlace(File),
+    Temporary {
+        file: Box<NamedTempFile>,
+        target: PathBuf,
+    },
+}
+
+impl Output {
+    /// Standard output.
+    pub fn standard() -> Self {
+        let name = "standard output".to_owned();
+        Self { name, destination: Destination::Printed, closed: false }
     }
-    let existing = match std::fs::metadata(&target) {
-        Ok(metadata) if metadata.is_dir() => {
+
+    /// Begins to write a file.
+    ///
+    /// # Errors
+    /// The directory is absent or not writable, or the file is read-only.
+    pub fn create(path: &Path) -> Done<Self> {
+        let name = path.display().to_string();
+        let fail = |e: &std::io::Error| Failure::Failed(format!("{name}: {}", describe(e)));
+        let target = followed(path).map_err(|e| fail(&e))?;
+        if target.ends_with("fd/1") && target.is_symlink() {
+            return Ok(Self::standard());
+        }
+        let existing = match std::fs::metadata(&target) {
+            Ok(metadata) if metadata.is_dir() => {
+                return Err(Failure::Failed(format!("{name}: is a directory, expected a file")));
+            }
+            Ok(metadata) => Some(metadata),
+            Err(_) => None,
+        };
+        if let Some(metadata) = &existing {
+            // as a shell's `>`: a file that this user may not write is refused
+            let file = OpenOptions::new().append(true).open(&target).map_err(|e| fail(&e))?;
+            if !metadata.is_file() || target.is_symlink() {
+                return Ok(Self { name, destination: Destination::InPlace(file), closed: false });
+            }
+        }
+        let directory = match target.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        if !directory.exists() {
             return Err(Failure::Failed(format!(
-                "{}: is a directory, expected a file",
-                path.display()
+                "{name}: directory {} does not exist",
+                directory.display()
             )));
         }
-        Ok(metadata) => Some(metadata),
-        Err(_) => None,
-    };
-    if let Some(metadata) = &existing {
-        // as a shell's `>`: a file that this user may not write is refused
-        let mut file = OpenOptions::new().append(true).open(&target).map_err(|e| fail(&e))?;
-        if !metadata.is_file() || target.is_symlink() {
-            return match file.write_all(content.as_bytes()).and_then(|()| file.flush()) {
-                Err(e) if e.kind() == ErrorKind::BrokenPipe => Err(Failure::PipeClosed),
-                written => written.map_err(|e| fail(&e)),
-            };
+        let mut builder = tempfile::Builder::new();
+        // temporary files are private by default; the result must have the usual permissions
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.tempfile_in(directory).map_err(|e| fail(&e))?;
+        if let Some(metadata) = &existing {
+            file.as_file().set_permissions(metadata.permissions()).map_err(|e| fail(&e))?;
+        }
+        let destination = Destination::Temporary { file: Box::new(file), target };
+        Ok(Self { name, destination, closed: false })
+    }
+
+    /// The failure of a write that ended with this message; none if the reader of a pipe closed it.
+    pub fn failure(&self, message: &str) -> Failure {
+        match self.closed {
+            true => Failure::PipeClosed,
+            false => Failure::Failed(format!("{}: {message}", self.name)),
         }
     }
-    let directory = match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    if !directory.exists() {
-        return Err(Failure::Failed(format!(
-            "{}: directory {} does not exist",
-            path.display(),
-            directory.display()
-        )));
+
+    /// Ends the file, which takes its name.
+    ///
+    /// # Errors
+    /// The disk is full. An existing file stays unchanged.
+    pub fn finish(mut self) -> Done {
+        self.flush().map_err(|e| self.failure(&describe(&e)))?;
+        let Destination::Temporary { file, target } = self.destination else { return Ok(()) };
+        let fail = |e: &std::io::Error| Failure::Failed(format!("{}: {}", self.name, describe(e)));
+        file.as_file().sync_all().map_err(|e| fail(&e))?;
+        file.persist(&target).map_err(|e| fail(&e.error))?;
+        Ok(())
     }
-    let mut builder = tempfile::Builder::new();
-    // temporary files are private by default; the result must have the usual permissions
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(directory).map_err(|e| fail(&e))?;
-    if let Some(metadata) = &existing {
-        file.as_file().set_permissions(metadata.permissions()).map_err(|e| fail(&e))?;
+
+    fn noted<T>(&mut self, done: std::io::Result<T>) -> std::io::Result<T> {
+        self.closed |= done.as_ref().is_err_and(|e| e.kind() == ErrorKind::BrokenPipe);
+        done
     }
-    file.write_all(content.as_bytes())
-        .and_then(|()| file.as_file().sync_all())
-        .map_err(|e| fail(&e))?;
-    file.persist(&target).map_err(|e| fail(&e.error))?;
-    Ok(())
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = match &mut self.destination {
+            Destination::Printed => std::io::stdout().write(bytes),
+            Destination::InPlace(file) => file.write(bytes),
+            Destination::Temporary { file, .. } => file.write(bytes),
+        };
+        self.noted(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let flushed = match &mut self.destination {
+            Destination::Printed => std::io::stdout().flush(),
+            Destination::InPlace(file) => file.flush(),
+            Destination::Temporary { file, .. } => file.flush(),
+        };
+        self.noted(flushed)
+    }
 }
 
 /// Folders of the links to open files (proc(5)).

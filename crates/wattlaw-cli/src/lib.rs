@@ -17,6 +17,7 @@ mod planned;
 mod records;
 mod render;
 mod screen;
+mod tables;
 mod usage;
 
 pub use commands::launch::write_files;

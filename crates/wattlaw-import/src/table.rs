@@ -7,12 +7,13 @@ use csv::{ByteRecord, ReaderBuilder, Trim};
 use super::data_issue::{DataIssue, Findings};
 use super::lines::{Source, unreadable, without_bom};
 use super::number::{MAX_VALUE, is_missing_value, number, shortened};
+use wattlaw::base::csv_text::Bounded;
 use wattlaw::base::error::{Error, Location, Result};
 
 /// A table whose header has been read.
 pub(super) struct Table<'a> {
     name: &'a str,
-    reader: csv::Reader<Bounded<'a>>,
+    reader: csv::Reader<Bounded<Box<dyn Read + 'a>>>,
     header: Vec<String>,
     record: ByteRecord,
     delimiter: u8,
@@ -41,12 +42,13 @@ impl<'a> Table<'a> {
         let delimiter =
             [b',', b';', b'\t'].into_iter().rev().max_by_key(|d| count(*d)).unwrap_or(b',');
         source.input.consume(mark);
+        let input: Box<dyn Read + 'a> = Box::new(&mut *source.input);
         let mut reader = ReaderBuilder::new()
             .trim(Trim::All)
             .delimiter(delimiter)
             .has_headers(false)
             .flexible(true)
-            .from_reader(Bounded { input: Box::new(&mut *source.input), of_row: 0 });
+            .from_reader(Bounded::new(input, MAX_ROW_BYTES));
         let mut record = ByteRecord::new();
         let some = reader.read_byte_record(&mut record).map_err(|e| syntax(&e, name))?;
         if !some || record.iter().all(<[u8]>::is_empty) {
@@ -123,7 +125,7 @@ impl<'a> Table<'a> {
     /// [`Error::At`] for a row with another number of cells than the header, or if every row lacks a needed cell.
     pub(super) fn next(&mut self) -> Result<Option<Row<'_>>> {
         loop {
-            self.reader.get_mut().of_row = 0;
+            self.reader.get_mut().begin_row();
             let some = self
                 .reader
                 .read_byte_record(&mut self.record)
@@ -200,25 +202,6 @@ impl Table<'_> {
 
 /// Maximum length of a row in bytes; a longer row has an unclosed quotation mark.
 const MAX_ROW_BYTES: usize = 1 << 22;
-
-/// Input with a limited row length, so that a stray quotation mark does not exhaust the memory.
-struct Bounded<'a> {
-    input: Box<dyn Read + 'a>,
-    of_row: usize,
-}
-
-impl Read for Bounded<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        if self.of_row > MAX_ROW_BYTES {
-            return Err(std::io::Error::other(
-                "a row is longer than 4 MiB; a quotation mark is not closed",
-            ));
-        }
-        let n = self.input.read(buffer)?;
-        self.of_row += n;
-        Ok(n)
-    }
-}
 
 /// A row of a table.
 pub(super) struct Row<'a> {

@@ -10,7 +10,7 @@ from ._core import InvalidError
 from .calibration import Calibration, CalibrationLike, calibration_core
 
 
-#: A run table: a file (CSV), or a table of pandas, Polars or pyarrow.
+#: A run table: a file (CSV, Parquet or Arrow IPC), or a table of pandas, Polars or pyarrow.
 RunTable = Any
 
 
@@ -40,7 +40,7 @@ def fit(
     """Fits a law on measured runs.
 
     Args:
-        table: a run table: a file (CSV), or a table of pandas, Polars or pyarrow with the same columns.
+        table: a run table: a file (CSV, Parquet or Arrow IPC), or a table of pandas, Polars or pyarrow with the same columns.
         law: roofline or scaling.
         name: name of the calibration.
         source: source of the runs, stored in the calibration.
@@ -109,5 +109,5 @@ def _csv(table: Any) -> bytes:
         written: bytes = sink.getvalue().to_pybytes()
         return written
     raise InvalidError(
-        f"the run table is of type {type(table).__name__}, but it must be a file (CSV), or a table of pandas, Polars or pyarrow"
+        f"the run table is of type {type(table).__name__}, but it must be a file, or a table of pandas, Polars or pyarrow"
     )

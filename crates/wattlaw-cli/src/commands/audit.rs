@@ -12,7 +12,7 @@ use wattlaw::base::csv_text;
 use crate::failure::Done;
 use crate::flags::runs::RunsArgs;
 use crate::format::Format;
-use crate::{files, render};
+use crate::{files, render, tables};
 use wattlaw_ask::Schema;
 
 /// Flags of `wattlaw audit`.
@@ -23,7 +23,7 @@ pub struct Args {
     /// Report only findings of this kind (repeatable)
     #[arg(long, value_parser = FindingKind::from_str)]
     kind: Vec<FindingKind>,
-    /// Write the rows with findings to this file (CSV), for --exclude
+    /// Write the rows with findings to this table (.csv, .parquet or .arrow), for --exclude
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Output format
@@ -40,7 +40,7 @@ pub fn run(args: &Args) -> Done {
     let mut findings = audit(&data, &catalog);
     findings.retain(|f| args.kind.is_empty() || args.kind.contains(&f.kind));
     if let Some(path) = &args.out {
-        files::write(path, &rows(&findings)?)?;
+        tables::write(path, &rows(&findings)?)?;
         render::note("note", &format!("wrote {}", path.display()));
     }
     for note in &data.notes {

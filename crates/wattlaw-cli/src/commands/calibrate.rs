@@ -38,7 +38,7 @@ pub struct Args {
     /// Roofline calibration to add the runs to: a file or the name of a built-in one. Default: the built-in law
     #[arg(long, value_name = "FILE|NAME")]
     parent: Option<PathBuf>,
-    /// Write the calibration, or the suggested runs as a table (CSV), to this file
+    /// Write the calibration, or the suggested runs as a table (.csv, .parquet or .arrow), to this file
     #[arg(long, value_name = "FILE", required_unless_present = "suggest")]
     out: Option<PathBuf>,
     /// Suggest this many runs that reduce the uncertainty most

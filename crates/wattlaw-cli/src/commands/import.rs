@@ -17,7 +17,7 @@ use wattlaw_import::{Importer, Log, Measured, Options, Source};
 use crate::failure::{Done, Failure};
 use crate::flags::job;
 use crate::format::Format;
-use crate::{files, render};
+use crate::{files, render, tables};
 use wattlaw_ask::Schema;
 
 /// Flags of `wattlaw import`.
@@ -34,7 +34,7 @@ pub struct Args {
     /// Column map for a table with other column names (TOML)
     #[arg(long, value_name = "FILE")]
     map: Option<PathBuf>,
-    /// Write the runs to this file (CSV)
+    /// Write the runs to this table (.csv, .parquet or .arrow)
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Join all runs into one: they are its restarts or its nodes
@@ -102,7 +102,7 @@ pub fn run(args: &Args) -> Done {
             Some(runs) => dataset::to_csv(runs)?,
             None => wattlaw_import::to_csv(&measured)?,
         };
-        files::write(path, &table)?;
+        tables::write(path, &table)?;
         render::note("note", &format!("wrote {}", path.display()));
         if runs.is_none() {
             let why =
@@ -185,7 +185,7 @@ pub fn read(
     let mut options = Some(options);
     let mut importer: Option<(wattlaw_import::Format, Importer)> = None;
     for path in logs {
-        let mut input = files::open(path)?;
+        let mut input = tables::log(path)?;
         let name = path.display().to_string();
         let mut source = Source { name: &name, input: &mut input };
         let found = source.format()?;

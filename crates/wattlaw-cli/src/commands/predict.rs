@@ -1,5 +1,7 @@
 //! `wattlaw predict`: predicts energy, time, power and memory of a job.
 
+mod jobs;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -18,6 +20,7 @@ use crate::failure::{Done, Failure};
 use crate::flags::job::JobArgs;
 use crate::format::Format;
 use crate::{files, render, screen};
+use jobs::{JobsArgs, Shared};
 
 /// Flags of `wattlaw predict`.
 #[derive(Debug, clap::Args)]
@@ -42,6 +45,8 @@ pub struct Args {
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    #[command(flatten)]
+    table: JobsArgs,
 }
 
 /// Runs the command.
@@ -49,6 +54,9 @@ pub struct Args {
 /// # Errors
 /// An invalid job, calibration or level.
 pub fn run(args: &Args) -> Done {
+    if let Some(table) = &args.table.jobs {
+        return args.table.run(table, args.shared()?);
+    }
     let (chosen, description) = args.job.chosen_from()?;
     if !(0.0..=1.0).contains(&args.fits_threshold) {
         return Err(Failure::Usage(format!(
@@ -85,6 +93,21 @@ pub fn run(args: &Args) -> Done {
             files::print(&(screen::text(&screen) + &description.sources() + &details))
         }
         Format::Table => files::print(&(screen::text(&screen) + &description.sources())),
+    }
+}
+
+impl Args {
+    /// What all rows of a table of jobs share.
+    fn shared(&self) -> Done<Shared> {
+        let mut spec = self.job.flags.spec()?;
+        spec.system.gpus = self.job.gpus;
+        Ok(Shared {
+            law: named_or_built_in(self.calibration.as_deref())?,
+            catalog: self.job.flags.catalog()?,
+            spec,
+            scope: self.scope,
+            level: self.level,
+        })
     }
 }
 

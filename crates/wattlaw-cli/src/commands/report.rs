@@ -16,7 +16,7 @@ use crate::failure::{Done, Failure};
 use crate::flags::job;
 use crate::parse::number;
 use crate::records::{self, Gathered};
-use crate::{files, render};
+use crate::{files, render, tables};
 use wattlaw_ask::Schema;
 
 /// Flags of `wattlaw report`.
@@ -47,7 +47,7 @@ pub struct Args {
     /// Type of training, for a model card
     #[arg(long, value_parser = ["pre-training", "fine-tuning"])]
     training_type: Option<String>,
-    /// Also write a run table (CSV) for fit, calibrate and audit to this file
+    /// Also write a run table (.csv, .parquet or .arrow) for fit, calibrate and audit to this file
     #[arg(long, value_name = "FILE")]
     table: Option<PathBuf>,
     /// Catalogue file (TOML) whose entries override the built-in ones
@@ -123,7 +123,7 @@ fn write_table(path: &Path, records: &[Record], scope: Option<Scope>, catalog: &
         }
         None => {}
     }
-    files::write(path, &to_csv(&rows)?)?;
+    tables::write(path, &to_csv(&rows)?)?;
     render::note("note", &format!("wrote {}", path.display()));
     Ok(())
 }

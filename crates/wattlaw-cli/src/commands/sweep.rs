@@ -11,7 +11,7 @@ use std::path::Path;
 use wattlaw_sweep::plan::Plan;
 
 use crate::failure::Done;
-use crate::files;
+use crate::tables;
 
 /// Subcommands of `wattlaw sweep`.
 #[derive(Debug, clap::Subcommand)]
@@ -44,5 +44,5 @@ pub fn run(command: &Command) -> Done {
 /// # Errors
 /// An invalid plan, with file and line.
 fn plan(path: &Path) -> Done<Plan> {
-    Ok(Plan::from_csv(&files::bytes(path)?, &path.display().to_string())?)
+    Ok(Plan::from_csv(&tables::csv(path)?, &path.display().to_string())?)
 }

@@ -7,9 +7,8 @@ use std::str::FromStr;
 use clap::Args;
 
 use wattlaw::base::csv_text;
-use wattlaw::base::error::Location;
 use wattlaw::base::scope::Scope;
-use wattlaw::data::dataset::{ColumnMap, Dataset, Efficiency, ProxyColumns};
+use wattlaw::data::dataset::{Dataset, Efficiency, ProxyColumns};
 use wattlaw::data::measurement::Measurement;
 use wattlaw::data::proxy::ProxySet;
 use wattlaw::job::catalog::Catalog;
@@ -18,14 +17,14 @@ use wattlaw::law::setting::Setting;
 use wattlaw_meter::folder;
 
 use crate::failure::{Done, Failure};
-use crate::files;
 use crate::flags::job;
 use crate::records::{self, Gathered};
+use crate::tables;
 
 /// Flags that select runs.
 #[derive(Debug, Args)]
 pub struct RunsArgs {
-    /// Run table (CSV), or records: their folders, or folders that hold some
+    /// Run table (CSV, Parquet or Arrow IPC), or records: their folders, or folders that hold some
     #[arg(required = true)]
     pub runs: Vec<PathBuf>,
     /// Column map for a table with other column names (TOML)
@@ -40,7 +39,7 @@ pub struct RunsArgs {
     /// Exclude runs with this value in a column, such as gpu=T4 (repeatable)
     #[arg(long, value_name = "COLUMN=VALUE", value_parser = Condition::from_str)]
     pub except: Vec<Condition>,
-    /// Exclude the rows listed in this file (CSV with a column row or run_id), as written by `wattlaw audit --out`
+    /// Exclude the rows listed in this file (a table with a column row or run_id), as written by `wattlaw audit --out`
     #[arg(long, value_name = "FILE")]
     pub exclude: Option<PathBuf>,
     /// Energy scope: sets it if the table states none, else keeps only runs of this scope
@@ -65,7 +64,7 @@ impl RunsArgs {
     pub fn read(&self) -> Done<(Dataset, Catalog)> {
         let catalog = job::catalog(self.catalog.as_deref())?;
         let mut data = match self.runs.as_slice() {
-            [table] if !records::is_place(table) => read(table, self.map.as_deref())?,
+            [table] if !records::is_place(table) => tables::runs(table, self.map.as_deref())?,
             places => of_records(places, self.map.as_deref(), self.scope, &catalog)?,
         };
         if let Some(scope) = self.scope {
@@ -141,17 +140,6 @@ fn of_records(
     Ok(data)
 }
 
-fn read(path: &Path, map: Option<&Path>) -> Done<Dataset> {
-    let map = match map {
-        None => None,
-        Some(file) => Some(
-            ColumnMap::from_toml(&files::text(file)?)
-                .map_err(|e| e.at(Location::file(file.display().to_string())))?,
-        ),
-    };
-    Ok(Dataset::from_csv(&files::bytes(path)?, &path.display().to_string(), map.as_ref())?)
-}
-
 /// Excluded rows, by line or by run_id.
 struct Excluded {
     lines: BTreeSet<u64>,
@@ -161,7 +149,7 @@ struct Excluded {
 impl Excluded {
     fn read(path: &Path) -> Done<Self> {
         let name = path.display();
-        let bytes = files::bytes(path)?;
+        let bytes = tables::csv(path)?;
         let mut reader = csv_text::reader(&bytes, &name.to_string())?;
         let fail = |e: csv::Error| Failure::Failed(format!("{name}: not valid CSV: {e}"));
         let headers = reader.headers().map_err(fail)?.clone();

@@ -24,5 +24,6 @@ mod structure;
 mod suite;
 mod sweep;
 mod sweep_design;
+mod tables;
 mod tools;
 mod tutorial;

@@ -1,6 +1,8 @@
 //! Reads and writes CSV; errors are one sentence with the line.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::io::Read;
 
 use crate::base::error::{Error, Location, Result};
 
@@ -18,6 +20,45 @@ pub fn reader<'a>(bytes: &'a [u8], file: &str) -> Result<csv::Reader<&'a [u8]>> 
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     check_rows(text).map_err(|(line, error)| error.at(Location::line(file, line)))?;
     Ok(csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text))
+}
+
+/// A reader of a table of any length with a header; it trims cells and skips a byte-order mark. Before each record its input is told
+/// that a row begins.
+pub fn stream<R: Read>(input: R) -> csv::Reader<Bounded<R>> {
+    csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(Bounded::new(input, MAX_ROW_BYTES))
+}
+
+/// Input with a limited row length, so that a stray quotation mark does not exhaust the memory.
+pub struct Bounded<R> {
+    input: R,
+    of_row: usize,
+    most: usize,
+}
+
+impl<R> Bounded<R> {
+    /// Input whose rows have at most so many bytes, which are MiB.
+    pub const fn new(input: R, most: usize) -> Self {
+        Self { input, of_row: 0, most }
+    }
+
+    /// Begins a row.
+    pub const fn begin_row(&mut self) {
+        self.of_row = 0;
+    }
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.of_row > self.most {
+            return Err(std::io::Error::other(format!(
+                "a row is longer than {} MiB; a quotation mark is not closed",
+                self.most >> 20
+            )));
+        }
+        let n = self.input.read(buffer)?;
+        self.of_row += n;
+        Ok(n)
+    }
 }
 
 /// Checks that no row is too long to be read in bounded memory.
@@ -89,24 +130,30 @@ pub fn once(headers: &csv::StringRecord) -> Result<()> {
 const FORMULA: [char; 4] = ['=', '+', '-', '@'];
 
 /// A cell as a spreadsheet shows it: a text that it would take for a formula gets a quote before it.
-fn harmless(cell: String) -> String {
-    let is_number = cell.parse::<f64>().is_ok();
-    match cell.trim_start_matches('\'').starts_with(FORMULA) && !is_number {
-        true => format!("'{cell}"),
-        false => cell,
+pub fn harmless(cell: &str) -> Cow<'_, str> {
+    match cell.trim_start_matches('\'').starts_with(FORMULA) && cell.parse::<f64>().is_err() {
+        true => Cow::Owned(format!("'{cell}")),
+        false => Cow::Borrowed(cell),
     }
+}
+
+/// Whether [`harmless`] gave a cell a quote.
+fn is_quoted(cell: &str) -> bool {
+    cell.starts_with('\'') && cell.trim_start_matches('\'').starts_with(FORMULA)
+}
+
+/// A cell as it was before it was written: without the quote of [`harmless`].
+pub fn plain_cell(cell: &str) -> &str {
+    if is_quoted(cell) { &cell[1..] } else { cell }
 }
 
 /// A row as it was before it was written: without the quotes of [`write()`].
 pub fn plain(row: csv::StringRecord) -> csv::StringRecord {
-    let quoted =
-        |cell: &str| cell.starts_with('\'') && cell.trim_start_matches('\'').starts_with(FORMULA);
-    if !row.iter().any(quoted) {
+    if !row.iter().any(is_quoted) {
         return row;
     }
     let position = row.position().cloned();
-    let cells = row.iter().map(|cell| if quoted(cell) { &cell[1..] } else { cell });
-    let mut plain: csv::StringRecord = cells.collect();
+    let mut plain: csv::StringRecord = row.iter().map(plain_cell).collect();
     plain.set_position(position);
     plain
 }
@@ -120,8 +167,8 @@ pub fn write(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result
     let failed = |e: csv::Error| Error::Data(e.to_string());
     writer.write_record(header).map_err(failed)?;
     for row in rows {
-        let cells = row.into_iter().map(harmless);
-        writer.write_record(cells).map_err(failed)?;
+        let cells = row.iter().map(|cell| harmless(cell));
+        writer.write_record(cells.map(|cell| cell.into_owned())).map_err(failed)?;
     }
     let bytes = writer.into_inner().map_err(|e| Error::Data(e.to_string()))?;
     String::from_utf8(bytes).map_err(|e| Error::Data(e.to_string()))

@@ -32,7 +32,8 @@ const COUNTED: [(&str, &str); 8] = [
     ("lora_rank", "none"),
 ];
 
-pub(crate) fn digest(bytes: &[u8]) -> String {
+/// SHA-256 of the bytes of a table's file, in hexadecimal.
+pub fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 

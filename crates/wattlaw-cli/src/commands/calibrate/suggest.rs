@@ -17,7 +17,7 @@ use wattlaw_sweep::space::{Jobs, Space};
 
 use crate::failure::{Done, Failure};
 use crate::format::Format;
-use crate::{files, render};
+use crate::{files, render, tables};
 use wattlaw_ask::Schema;
 
 /// Maximum number of points of a space that are examined; larger spaces are sampled.
@@ -147,7 +147,7 @@ pub fn run(
             plan.serialize(row).map_err(Failure::failed)?;
         }
         let bytes = plan.into_inner().map_err(Failure::failed)?;
-        files::write(path, &String::from_utf8(bytes).map_err(Failure::failed)?)?;
+        tables::write(path, &String::from_utf8(bytes).map_err(Failure::failed)?)?;
     }
     for note in notes(&found, suggested.runs.len(), request.count) {
         render::note("note", &note);

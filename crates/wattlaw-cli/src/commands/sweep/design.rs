@@ -18,11 +18,11 @@ use wattlaw_sweep::space::{Candidate, Jobs, Preset, Space};
 use crate::commands::calibrate::suggest::read_job;
 use crate::commands::predict::named_or_built_in;
 use crate::failure::{Done, Failure};
-use crate::files;
 use crate::flags::job;
 use crate::flags::law::LawKind;
 use crate::format::Format;
 use crate::parse::whole;
+use crate::{files, tables};
 use summary::Summary;
 
 /// Flags of `wattlaw sweep design`.
@@ -37,7 +37,7 @@ pub struct Args {
     /// Accelerator; overrides that of the space
     #[arg(long)]
     gpu: Option<String>,
-    /// Write the plan to this file (CSV). Default: standard output
+    /// Write the plan to this table (.csv, .parquet or .arrow). Default: standard output
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Experimental design: grid, one-factor, latin-hypercube, random or optimal
@@ -118,7 +118,7 @@ pub fn run(args: &Args) -> Done {
     let turns = order.turns(jobs.len()).map_err(Failure::usage)?;
     let text = Plan::from_order(&jobs, &reference, &turns).to_csv()?;
     match (&args.out, args.format) {
-        (Some(path), _) => files::write(path, &text)?,
+        (Some(path), _) => tables::write(path, &text)?,
         (None, Format::Table) => files::print(&text)?,
         (None, Format::Json) => {}
     }

@@ -37,7 +37,7 @@ const TRAINER: [&str; 7] = [
     Manual: docs/how-to/sweep.md."
 )]
 pub struct Args {
-    /// Plan (CSV) written by `wattlaw sweep design`
+    /// Plan, a table written by `wattlaw sweep design`
     #[arg(value_name = "PLAN")]
     plan: PathBuf,
     /// Folder for the records. If it holds an earlier run of this sweep, finished jobs are not run again

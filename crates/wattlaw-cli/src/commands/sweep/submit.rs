@@ -26,7 +26,7 @@ const TASK_OVERHEAD: Duration = Duration::from_secs(600);
 /// Flags of `wattlaw sweep submit`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Plan (CSV) written by `wattlaw sweep design`
+    /// Plan, a table written by `wattlaw sweep design`
     plan: PathBuf,
     /// Scheduler of the cluster
     #[arg(long, value_enum)]

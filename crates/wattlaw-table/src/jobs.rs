@@ -1,21 +1,21 @@
-//! Predictions of the rows of Arrow batches: a row is a job, a column one of its fields.
+//! Predictions of tables of jobs: a row is a job, a column one of its fields.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow_array::builder::{BooleanBuilder, Float64Builder, StringBuilder};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
-    UInt32Type, UInt64Type,
-};
 use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
+use arrow_schema::{DataType, Schema, SchemaRef};
 use wattlaw::base::error::{Error, Result};
 use wattlaw::base::scope::Scope;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::job::fields::{Field, fields};
 use wattlaw::job::{JobSpec, Resolver};
 use wattlaw::predict::{ChosenJob, Estimator, Interval, Intervals};
+
+use crate::cells::Cells;
+use crate::columns::{has_text, named, without_text};
 
 /// Rows that a thread predicts at least, so that starting it is worth its time.
 const MIN_ROWS: usize = 4096;
@@ -44,7 +44,7 @@ pub struct Question {
 
 /// Predicts batches of one schema.
 #[derive(Debug)]
-pub struct Rows {
+pub struct Jobs {
     question: Question,
     /// Columns that are fields of a job, in the order of the fields, by index.
     columns: Vec<(usize, &'static Field)>,
@@ -86,7 +86,7 @@ const fn upper(of: Interval) -> f64 {
     of.upper
 }
 
-impl Rows {
+impl Jobs {
     /// Prepares for tables of a schema. Columns that are no field of a job must be among `kept`, so that a misspelt one is not
     /// overlooked.
     ///
@@ -119,11 +119,7 @@ impl Rows {
                 return Err(Error::Unknown { what, name, accepted });
             };
             if !has_text(column.data_type()) {
-                return Err(Error::invalid(
-                    named(name),
-                    format!("of type {}", column.data_type()),
-                    "it must hold text, numbers or truths",
-                ));
+                return Err(without_text(name, column.data_type()));
             }
             if field.column == "config" {
                 return Err(Error::invalid(
@@ -170,7 +166,7 @@ impl Rows {
     ///
     /// # Errors
     /// A batch of another schema.
-    pub fn predict(&self, batch: &RecordBatch) -> std::result::Result<RecordBatch, ArrowError> {
+    pub fn predict(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         let rows = batch.num_rows();
         let threads = self.question.threads.min(rows / MIN_ROWS).max(1);
         let each = rows.div_ceil(threads).max(1);
@@ -190,7 +186,7 @@ impl Rows {
             all.append(part);
         }
         let columns = batch.columns().iter().cloned().chain(all.finish()).collect();
-        RecordBatch::try_new(self.schema(), columns)
+        RecordBatch::try_new(self.schema(), columns).map_err(|e| Error::Data(e.to_string()))
     }
 
     fn part(&self, batch: &RecordBatch) -> Answers {
@@ -220,10 +216,6 @@ impl Rows {
         }
         answers
     }
-}
-
-fn named(column: &str) -> String {
-    format!("column `{column}`")
 }
 
 /// The fields of the answer.
@@ -288,110 +280,85 @@ impl Answers {
     }
 }
 
-/// Whether the values of a type have a text.
-fn has_text(kind: &DataType) -> bool {
-    match kind {
-        DataType::Dictionary(_, values) => has_text(values),
-        DataType::Null
-        | DataType::Boolean
-        | DataType::Int8
-        | DataType::Int16
-        | DataType::Int32
-        | DataType::Int64
-        | DataType::UInt8
-        | DataType::UInt16
-        | DataType::UInt32
-        | DataType::UInt64
-        | DataType::Float32
-        | DataType::Float64
-        | DataType::Utf8
-        | DataType::LargeUtf8
-        | DataType::Utf8View => true,
-        _ => false,
+/// A table whose rows are predicted as they are read.
+pub struct Predicted {
+    jobs: Jobs,
+    source: Box<dyn Iterator<Item = Result<RecordBatch>> + Send>,
+    /// Slices of the last batch that was read.
+    waiting: VecDeque<RecordBatch>,
+}
+
+impl Predicted {
+    /// The predictions of batches of the schema for which `jobs` was prepared.
+    pub fn new(
+        jobs: Jobs,
+        source: impl Iterator<Item = Result<RecordBatch>> + Send + 'static,
+    ) -> Self {
+        Self { jobs, source: Box::new(source), waiting: VecDeque::new() }
+    }
+
+    /// The schema of the answer.
+    pub fn schema(&self) -> SchemaRef {
+        self.jobs.schema()
     }
 }
 
-/// The cells of a column whose values have a text.
-enum Cells<'a> {
-    None,
-    Truth(&'a arrow_array::BooleanArray),
-    Signed(Whole<'a, i64>),
-    Unsigned(Whole<'a, u64>),
-    Number(Whole<'a, f64>),
-    Text(Whole<'a, &'a str>),
-    /// Values, and the index of each row's.
-    Words(Box<Cells<'a>>, &'a dyn Array, Vec<usize>),
+impl Iterator for Predicted {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.waiting.is_empty() {
+            let batch = match self.source.next()? {
+                Ok(batch) => batch,
+                Err(error) => return Some(Err(error)),
+            };
+            let starts = (0..batch.num_rows()).step_by(MAX_ROWS);
+            self.waiting
+                .extend(starts.map(|at| batch.slice(at, MAX_ROWS.min(batch.num_rows() - at))));
+        }
+        Some(self.jobs.predict(&self.waiting.pop_front()?))
+    }
 }
 
-/// A column, and its value in a row that has one.
-struct Whole<'a, T> {
-    array: &'a dyn Array,
-    value: Box<dyn Fn(usize) -> T + 'a>,
+/// Counts the rows of answers, and those that are no valid job.
+#[derive(Debug)]
+pub struct RowErrors {
+    column: String,
+    rows: usize,
+    wrong: usize,
+    first: Option<(usize, String)>,
 }
 
-/// The values of a primitive column in a wider type.
-macro_rules! wide {
-    ($array:expr, $type:ty, $wide:ty) => {{
-        let values = $array.as_primitive::<$type>();
-        Whole { array: $array, value: Box::new(|row| <$wide>::from(values.value(row))) }
-    }};
-}
-
-impl<'a> Cells<'a> {
-    /// The cells of a column; `None` for a type whose values have no text.
-    fn new(array: &'a dyn Array) -> Option<Self> {
-        Some(match array.data_type() {
-            DataType::Null => Self::None,
-            DataType::Boolean => Self::Truth(array.as_boolean()),
-            DataType::Int8 => Self::Signed(wide!(array, Int8Type, i64)),
-            DataType::Int16 => Self::Signed(wide!(array, Int16Type, i64)),
-            DataType::Int32 => Self::Signed(wide!(array, Int32Type, i64)),
-            DataType::Int64 => Self::Signed(wide!(array, Int64Type, i64)),
-            DataType::UInt8 => Self::Unsigned(wide!(array, UInt8Type, u64)),
-            DataType::UInt16 => Self::Unsigned(wide!(array, UInt16Type, u64)),
-            DataType::UInt32 => Self::Unsigned(wide!(array, UInt32Type, u64)),
-            DataType::UInt64 => Self::Unsigned(wide!(array, UInt64Type, u64)),
-            DataType::Float32 => Self::Number(wide!(array, Float32Type, f64)),
-            DataType::Float64 => Self::Number(wide!(array, Float64Type, f64)),
-            DataType::Utf8 => {
-                let values = array.as_string::<i32>();
-                Self::Text(Whole { array, value: Box::new(|row| values.value(row)) })
-            }
-            DataType::LargeUtf8 => {
-                let values = array.as_string::<i64>();
-                Self::Text(Whole { array, value: Box::new(|row| values.value(row)) })
-            }
-            DataType::Utf8View => {
-                let values = array.as_string_view();
-                Self::Text(Whole { array, value: Box::new(|row| values.value(row)) })
-            }
-            DataType::Dictionary(..) => {
-                let words = array.as_any_dictionary_opt()?;
-                let keys = words.normalized_keys();
-                Self::Words(Box::new(Self::new(words.values().as_ref())?), array, keys)
-            }
-            _ => return None,
-        })
+impl RowErrors {
+    /// Begins to count the answers whose columns have this prefix.
+    pub fn new(prefix: &str) -> Self {
+        Self { column: format!("{prefix}{ERROR}"), rows: 0, wrong: 0, first: None }
     }
 
-    /// Writes the text of a row's cell; `false` where it is empty.
-    fn write(&self, row: usize, text: &mut String) -> bool {
-        use std::fmt::Write;
-        let written = match self {
-            Self::None => return false,
-            Self::Words(values, keys, at) => {
-                return keys.is_valid(row) && at.get(row).is_some_and(|at| values.write(*at, text));
-            }
-            Self::Truth(of) if of.is_valid(row) => write!(text, "{}", of.value(row)),
-            Self::Signed(of) if of.array.is_valid(row) => write!(text, "{}", (of.value)(row)),
-            Self::Unsigned(of) if of.array.is_valid(row) => write!(text, "{}", (of.value)(row)),
-            Self::Number(of) if of.array.is_valid(row) => write!(text, "{}", (of.value)(row)),
-            Self::Text(of) if of.array.is_valid(row) => {
-                text.push_str((of.value)(row));
-                Ok(())
-            }
-            _ => return false,
-        };
-        written.is_ok() && !text.is_empty()
+    /// Counts the rows of an answer.
+    pub fn count(&mut self, answer: &RecordBatch) {
+        let errors = answer.column_by_name(&self.column).and_then(|of| of.as_string_opt::<i32>());
+        let wrong = errors.map_or(0, |of| of.len() - of.null_count());
+        if let (None, Some(errors), 1..) = (&self.first, errors, wrong) {
+            let found = errors.iter().enumerate().find_map(|(at, text)| Some((at, text?)));
+            self.first = found.map(|(at, text)| (self.rows + at + 1, text.to_owned()));
+        }
+        self.rows += answer.num_rows();
+        self.wrong += wrong;
+    }
+
+    /// The number of rows.
+    pub const fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The number of rows that are no valid job.
+    pub const fn wrong(&self) -> usize {
+        self.wrong
+    }
+
+    /// The first row that is no valid job, counted from one, and what is wrong with it.
+    pub fn first(&self) -> Option<(usize, &str)> {
+        self.first.as_ref().map(|(row, sentence)| (*row, sentence.as_str()))
     }
 }
