@@ -53,7 +53,7 @@ export class Background {
   }
 
   #start(): Worker {
-    const worker = new Worker("worker.js", { type: "module" });
+    const worker = new Worker(WORKER_FILE, { type: "module" });
     worker.postMessage(this.#module);
     return worker;
   }

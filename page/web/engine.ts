@@ -21,7 +21,7 @@ export type Request = { kind: "plan" | "powerCurve"; body: string };
 /** Fetches and compiles the library. Throws a {@link Problem} where that is impossible. */
 export async function compiled(): Promise<WebAssembly.Module> {
   if (typeof WebAssembly === "undefined") throw new Problem(text.noWebAssembly, null);
-  const response = await fetch("wattlaw.wasm");
+  const response = await fetch(WASM_FILE);
   if (!response.ok) throw new Problem(text.noModule(response.status), null);
   try {
     // a host may not know the type, which streaming needs

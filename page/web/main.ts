@@ -29,6 +29,11 @@ async function read(): Promise<{ state: State; problem: string }> {
   }
 }
 
+/** Keeps the page for when there is no network. Where the browser does not, as in a private window, nothing else is lost. */
+function keepOffline(): void {
+  navigator.serviceWorker?.register("offline.js", { updateViaCache: "none" }).catch(() => {});
+}
+
 async function run(): Promise<void> {
   const loading = make("p", { class: "wide", role: "status" }, text.loading);
   page.append(loading);
@@ -97,9 +102,11 @@ async function run(): Promise<void> {
     compare.element,
     plan.element,
     share.element,
+    view.glance,
   );
   ask();
   performance.mark("first answer");
+  keepOffline();
 
   // an address that is typed or pasted into the open page
   window.addEventListener("hashchange", () => {

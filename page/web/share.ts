@@ -1,7 +1,7 @@
 // What leaves the page: copies, downloads, a print, and the files that start the run.
 
 import { breakdowns, rows } from "./answer";
-import { make, save } from "./dom";
+import { freshId, make, save } from "./dom";
 import { Problem, launch, written } from "./engine";
 import { amount } from "./format";
 import type { Question } from "./question";
@@ -72,8 +72,9 @@ export class ShareView {
       const of = answer();
       if (of) save(name, type, content(of));
     };
-    const framework = make("select", { "aria-label": text.launchFor }, make("option", { value: "" }, text.none), ...this.#launchers(catalogue, true));
-    const cluster = make("select", { "aria-label": text.launchOn }, ...this.#launchers(catalogue, false));
+    const [frameworkId, clusterId] = [freshId(), freshId()];
+    const framework = make("select", { id: frameworkId }, make("option", { value: "" }, text.none), ...this.#launchers(catalogue, true));
+    const cluster = make("select", { id: clusterId }, ...this.#launchers(catalogue, false));
     this.element = make(
       "section",
       { class: "wide no-print", "aria-labelledby": "share" },
@@ -88,7 +89,7 @@ export class ShareView {
       this.#status,
       this.#text,
       make("h3", {}, text.launch),
-      make("div", { class: "buttons" }, framework, cluster, make("button", { type: "button", onclick: () => this.#launch([framework.value, cluster.value].filter(Boolean)) }, text.showLaunch)),
+      make("div", { class: "buttons" }, make("label", { for: frameworkId }, text.launchFor), framework, make("label", { for: clusterId }, text.launchOn), cluster, make("button", { type: "button", onclick: () => this.#launch([framework.value, cluster.value].filter(Boolean)) }, text.showLaunch)),
       this.#problem,
       this.#files,
     );
