@@ -1,9 +1,10 @@
 // Puts the page together: `node bundle.mjs GLUE OUT`, where GLUE holds the WebAssembly and the JavaScript that loads it.
 // Every file but the first and the service worker has a hash of what is in it in its name, and beside each lies what a server sends to
 // browsers that take gzip. Prints the size of each file, as it is and compressed.
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { execFile } from "node:child_process";
-import { join } from "node:path";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import { bundled, hashedName, serviceWorker } from "./built.mjs";
@@ -24,20 +25,20 @@ function add(name, content) {
   return hashed;
 }
 
-/** The WebAssembly, made smaller. */
+const OPTIONS = ["-Oz", "--converge", "--strip-debug", "--strip-producers"];
+
+/** The WebAssembly, made smaller, which takes minutes: the last one is kept beside GLUE. */
 async function module() {
-  const folder = await mkdtemp(`${out}-`);
-  try {
-    const optimized = join(folder, "wattlaw.wasm");
-    await promisify(execFile)("node", [
-      "node_modules/binaryen/bin/wasm-opt",
-      join(glue, "wattlaw_page_bg.wasm"),
-      ...["-Oz", "--converge", "--strip-debug", "--strip-producers", "-o", optimized],
-    ]);
-    return await readFile(optimized);
-  } finally {
-    await rm(folder, { recursive: true });
+  const folder = dirname(glue);
+  const input = join(glue, "wattlaw_page_bg.wasm");
+  const smaller = join(folder, hashedName("smaller.wasm", Buffer.concat([await readFile(input), Buffer.from(OPTIONS.join())])));
+  if (!existsSync(smaller)) {
+    for (const old of (await readdir(folder)).filter((name) => name.startsWith("smaller-"))) await rm(join(folder, old));
+    const unfinished = `${smaller}.new`;
+    await promisify(execFile)("node", ["node_modules/binaryen/bin/wasm-opt", input, ...OPTIONS, "-o", unfinished]);
+    await rename(unfinished, smaller);
   }
+  return readFile(smaller);
 }
 
 const wasm = add("wattlaw.wasm", await module());
@@ -47,7 +48,7 @@ const page = add("page.js", await bundled("web/main.ts", { WASM_FILE: wasm, WORK
 const style = add("style.css", await bundled("web/style.css"));
 const icon = add("icon.svg", await readFile("web/icon.svg"));
 let first = await readFile("web/index.html", "utf8");
-for (const [name, is] of Object.entries({ "icon.svg": icon, "style.css": style, "wattlaw.wasm": wasm, "page.js": page })) first = first.replaceAll(`"${name}"`, `"${is}"`);
+for (const [name, is] of Object.entries({ "icon.svg": icon, "style.css": style, "page.js": page })) first = first.replaceAll(`"${name}"`, `"${is}"`);
 files.set("index.html", Buffer.from(first));
 files.set("offline.js", await serviceWorker(files));
 

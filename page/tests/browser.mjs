@@ -56,8 +56,15 @@ export async function visit(browser, address, { hash = "", ready = true, script,
     void dialog.dismiss();
   });
   await page.goto(address + (hash && `#${hash}`));
-  if (ready) await page.waitForFunction(() => performance.getEntriesByName("first answer").length > 0);
+  if (ready) await answered(page);
   return { page, context, wrong };
+}
+
+/** Waits until the page shows an answer, or why there is none, and answers changes at once. */
+export async function answered(page) {
+  await page.waitForFunction(() => performance.getEntriesByName("first answer").length > 0);
+  await page.locator("main").dispatchEvent("pointerover");
+  await page.waitForFunction(() => performance.getEntriesByName("ready").length > 0);
 }
 
 /** The JSON that the page's answer is downloaded as. */

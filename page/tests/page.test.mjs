@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { BUILT, ROOT, WATTLAW, browser, downloaded, problems, served, visit } from "./browser.mjs";
+import { BUILT, ROOT, WATTLAW, answered, browser, downloaded, problems, served, visit } from "./browser.mjs";
 import { scores } from "./lighthouse.mjs";
 import { compared, withFixedFont } from "./pictures.mjs";
 import { hashedName, serviceWorker } from "../built.mjs";
@@ -29,8 +29,6 @@ after(async () => {
   await chrome?.close();
   await server?.end();
 });
-
-const answered = (page) => page.waitForFunction(() => performance.getEntriesByName("first answer").length > 0);
 
 test("the page is small", () => {
   const bytes = readdirSync(BUILT).filter((name) => name.endsWith(".gz")).map((name) => statSync(join(BUILT, name)).size);
