@@ -32,7 +32,7 @@ export async function withFixedFont(page) {
 /** Compares a screenshot with the picture of that name, or writes it there where WATTLAW_WRITE_DOCS is set. Returns what is wrong. */
 export async function compared(page, name, options = {}) {
   const taken = PNG.sync.read(await page.screenshot({ animations: "disabled", caret: "hide", scale: "css", ...options }));
-  const written = PNG.sync.write(taken, { colorType: 2, deflateLevel: 9 });
+  const written = PNG.sync.write(taken, { colorType: 2, deflateLevel: 9, deflateStrategy: 0, filterType: 0 });
   const file = join(KEPT, name);
   if (process.env.WATTLAW_WRITE_DOCS) {
     writeFileSync(file, written);

@@ -6,7 +6,7 @@ import type { UnitName } from "./format";
 import { parts as partNames, text } from "./strings";
 import type { Answer, Interval, Label } from "./types";
 
-export const badge = (label: Label): HTMLElement => make("span", { class: `badge ${label}` }, text.labels[label]);
+export const badge = (label: Label): HTMLElement => make("span", { class: `badge ${label}`, title: text.labelHints[label] }, text.labels[label]);
 
 /** A part of a whole, in the unit of the whole. */
 export interface Part {

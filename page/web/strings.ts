@@ -2,6 +2,8 @@
 
 import type { Label } from "./types";
 
+const counted = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? "" : "s"}`;
+
 export const text = {
   noWebAssembly: "This browser runs no WebAssembly, with which the page computes; another browser, or the command `wattlaw predict`, gives the answer.",
   noModule: (status: number) => `The library could not be loaded (status ${status}); reload the page.`,
@@ -26,7 +28,7 @@ export const text = {
   sequence: "Tokens in a sequence",
   microBatch: "Micro-batch",
   globalBatch: "Global batch",
-  sequences: (number: number) => `${number} sequences`,
+  sequences: (number: number) => counted(number, "sequence"),
   machine: "Machine",
   gpu: "Accelerator",
   gpuHint: "such as h100-sxm5-80gb",
@@ -43,7 +45,7 @@ export const text = {
   pp: "Pipeline stages",
   dp: "Data parallel: changes how many",
   product: (gpus: number, [dp, tp, pp, cp]: number[]) =>
-    `${gpus} accelerators = ${dp} data parallel × ${tp} tensor parallel × ${pp} stages${cp === 1 ? "" : ` × ${cp} context parallel`}. Tensor parallel and stages share them out, and data parallel takes the rest.`,
+    `${counted(gpus, "accelerator")} = ${dp} data parallel × ${tp} tensor parallel × ${counted(Number(pp), "stage")}${cp === 1 ? "" : ` × ${cp} context parallel`}. Tensor parallel and stages share them out, and data parallel takes the rest.`,
   method: "Method",
   methods: { full: "full training", lora: "LoRA", qlora: "QLoRA (nf4)" } as Record<string, string>,
   rank: "Rank of adapters",
@@ -85,7 +87,13 @@ export const text = {
   needsRegion: "state a region",
   below: (level: number) => `Below each estimate stands its ${100 * level} % interval.`,
   /** A sentence of the library, which may name a flag of the program. */
-  sentence: (of: string) => of.replace(/--([a-z-]+)/g, (_, flag: string) => `the field ${flag.replaceAll("-", " ")}`),
+  sentence: (of: string) => of.replace(/--([a-z-]+)/g, (_, flag: string) => `the field “${flag.replaceAll("-", " ")}”`),
+  labelHints: {
+    "measured-near": "Measured runs on the same chip are like this one.",
+    fitted: "Runs on the same chip were measured, but none so near.",
+    extrapolated: "The chip or the framework has no measured runs, or the run is far outside of them.",
+    assumed: "Nothing like it was measured: the answer rests on assumptions.",
+  } as Record<Label, string>,
   labels: { "measured-near": "measured near", fitted: "fitted", extrapolated: "extrapolated", assumed: "assumed" } as Record<Label, string>,
   memoryParts: "Memory by part",
   timeParts: "Where the time goes",
@@ -114,7 +122,7 @@ export const text = {
   planGpus: "Accelerators to choose from",
   planCounts: "Numbers of them, such as 8..64",
   planMinimise: "Minimise",
-  planAgainst: "And weigh against it",
+  planAgainst: "Weighed against",
   planDeadline: "Deadline in hours",
   planBudget: "Budget",
   planCarbon: "Most carbon in kg",
