@@ -9,13 +9,20 @@ import { chromium } from "playwright-core";
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 export const WATTLAW = process.env.WATTLAW ?? join(ROOT, "target/debug/wattlaw");
-const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
+export const CHROMIUM = process.env.CHROME_PATH ?? ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
 
-/** Serves the built page; gives its address and how to end it. */
-export async function served() {
-  const process = spawn(WATTLAW, ["page", "--dir", join(ROOT, "target/page")], { stdio: ["ignore", "pipe", "inherit"] });
+export const BUILT = join(ROOT, "target/page");
+
+/** Serves a built page; gives its address and how to end it. */
+export async function served(folder = BUILT, port = 0) {
+  const process = spawn(WATTLAW, ["page", "--dir", folder, "--port", String(port)], { stdio: ["ignore", "pipe", "inherit"] });
   const [printed] = await once(process.stdout, "data");
-  return { address: String(printed).trim(), end: () => process.kill() };
+  const ended = once(process, "exit");
+  const end = () => {
+    process.kill();
+    return ended;
+  };
+  return { address: String(printed).trim(), end };
 }
 
 /** A browser whose every request, refusal and error is kept. */
@@ -26,9 +33,9 @@ export async function browser() {
   });
 }
 
-/** A page of its own, and what it did that it must not do. */
+/** A page of its own, and what it did that it must not do. Only where `serviceWorkers` is "allow" the browser keeps it for later visits. */
 export async function visit(browser, address, { hash = "", ready = true, script, ...options } = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, acceptDownloads: true, ...options });
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, acceptDownloads: true, serviceWorkers: "block", ...options });
   const page = await context.newPage();
   const wrong = [];
   await page.exposeFunction("refused", (what) => wrong.push(`refused by the policy: ${what}`));
@@ -49,8 +56,15 @@ export async function visit(browser, address, { hash = "", ready = true, script,
     void dialog.dismiss();
   });
   await page.goto(address + (hash && `#${hash}`));
-  if (ready) await page.waitForFunction(() => performance.getEntriesByName("first answer").length > 0);
+  if (ready) await answered(page);
   return { page, context, wrong };
+}
+
+/** Waits until the page shows an answer, or why there is none, and answers changes at once. */
+export async function answered(page) {
+  await page.waitForFunction(() => performance.getEntriesByName("first answer").length > 0);
+  await page.locator("main").dispatchEvent("pointerover");
+  await page.waitForFunction(() => performance.getEntriesByName("ready").length > 0);
 }
 
 /** The JSON that the page's answer is downloaded as. */

@@ -1,9 +1,13 @@
 import { strict as assert } from "node:assert";
 import { execFileSync, spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { ROOT, WATTLAW, browser, downloaded, problems, served, visit } from "./browser.mjs";
+import { BUILT, ROOT, WATTLAW, answered, browser, downloaded, problems, served, visit } from "./browser.mjs";
+import { scores } from "./lighthouse.mjs";
+import { compared, withFixedFont } from "./pictures.mjs";
+import { hashedName, serviceWorker } from "../built.mjs";
 
 const LIMIT = { timeout: 120_000 };
 // times are printed, and held to their limits where the machine does nothing else
@@ -12,6 +16,9 @@ const FIRST_ANSWER_MS = 300;
 const ANSWER_MS = 16;
 const PLANS_PER_S = 50_000;
 const FRAME_MS = 100;
+const COMPRESSED_BYTES = 900_000;
+const LIGHTHOUSE = 95;
+const ROUNDING = 1e-12;
 
 let server;
 let chrome;
@@ -21,7 +28,15 @@ before(async () => {
 });
 after(async () => {
   await chrome?.close();
-  server?.end();
+  await server?.end();
+});
+
+test("the page is small", () => {
+  const bytes = readdirSync(BUILT).filter((name) => name.endsWith(".gz")).map((name) => statSync(join(BUILT, name)).size);
+  const all = bytes.reduce((sum, of) => sum + of, 0);
+  console.log(`figure: ${all} bytes compressed in all`);
+  assert.equal(bytes.length, readdirSync(BUILT).length / 2);
+  assert.ok(all <= COMPRESSED_BYTES, all);
 });
 
 /** Opens the page, runs a check, and requires that the page did nothing that it must not do. */
@@ -41,10 +56,15 @@ function predicted(question, files = []) {
   return execFileSync(WATTLAW, ["predict", ...files, ...flags, "--format", "json"], { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] }).toString();
 }
 
+/** The largest share by which a number was off. */
+let farthest = 0;
+
 /** Requires equal JSON: every key, text and order; numbers to the rounding of the machines' own exp and ln. */
 function assertEqual(found, expected, at = "answer") {
   if (typeof expected === "number" && typeof found === "number") {
-    assert.ok(Math.abs(found - expected) <= 1e-11 * Math.max(Math.abs(expected), 1e-300) || found === expected, `${at}: ${found} is not ${expected}`);
+    const off = found === expected ? 0 : Math.abs(found - expected) / Math.max(Math.abs(expected), 1e-300);
+    farthest = Math.max(farthest, off);
+    assert.ok(off <= ROUNDING, `${at}: ${found} is not ${expected}`);
   } else if (expected !== null && typeof expected === "object") {
     assert.deepEqual(Object.keys(found ?? {}), Object.keys(expected), at);
     for (const key of Object.keys(expected)) assertEqual(found[key], expected[key], `${at}.${key}`);
@@ -80,6 +100,7 @@ test("the answers are those of the program for 50 jobs", { timeout: 600_000 }, a
     }
   }
   assert.equal(compared, 50);
+  console.log(`figure: 50 answers differ by ${farthest.toExponential(1)} at most`);
 });
 
 const AXOLOTL = join(ROOT, "crates/wattlaw-import/tests/configurations/axolotl-lora-8b.yml");
@@ -107,7 +128,7 @@ test("a dropped file is read as the program reads it", LIMIT, async () => {
     await page.waitForFunction(() => location.hash.includes("files="));
     await page.waitForFunction(() => location.hash.includes("examples=20000"));
     await page.reload();
-    await page.waitForFunction(() => performance.getEntriesByName("first answer").length > 0);
+    await answered(page);
     assert.equal(JSON.parse(await downloaded(page)).energy_j.estimate, found.energy_j.estimate);
     await page.getByRole("button", { name: "Remove axolotl-lora-8b.yml" }).click();
     assert.match((await problems(page)).join(" "), /No model/);
@@ -164,6 +185,21 @@ test("sliders offer what divides", LIMIT, async () => {
       assert.deepEqual(await problems(page), []);
     }
     assert.equal(JSON.parse(await downloaded(page)).job.parallelism.dp, 6);
+
+    // data parallelism changes how many accelerators there are, and nothing else
+    const ranks = page.locator("[data-column=dp]");
+    assert.equal(await ranks.getAttribute("aria-valuetext"), "6");
+    await page.getByText("24 accelerators = 6 data parallel × 4 tensor parallel × 1 stage").waitFor();
+    await ranks.focus();
+    for (const [key, dp] of [["ArrowRight", 8], ["ArrowLeft", 6], ["ArrowLeft", 4]]) {
+      await page.keyboard.press(key);
+      assert.equal(await ranks.getAttribute("aria-valuetext"), String(dp));
+      assert.equal(await page.locator("[data-column=gpus]").inputValue(), String(4 * dp));
+      assert.deepEqual(await problems(page), []);
+    }
+    const { parallelism, system } = JSON.parse(await downloaded(page)).job;
+    assert.deepEqual([parallelism.dp, parallelism.tp, system.gpus], [4, 4, 16]);
+    await page.getByText("16 accelerators = 4 data parallel × 4 tensor parallel × 1 stage").waitFor();
   });
 });
 
@@ -252,7 +288,7 @@ test("the address holds the whole question", LIMIT, async () => {
     const body = (await page.locator("main").innerText()).replace(/\d+ %/g, "");
     const values = await page.locator("[data-column], [data-plan]").evaluateAll((all) => all.map((of) => of.value));
     await page.reload();
-    await page.waitForFunction(() => performance.getEntriesByName("first answer").length > 0);
+    await answered(page);
     assert.equal(await downloaded(page), json);
     assert.equal((await page.locator("main").innerText()).replace(/\d+ %/g, ""), body);
     assert.deepEqual(await page.locator("[data-column], [data-plan]").evaluateAll((all) => all.map((of) => of.value)), values);
@@ -271,6 +307,85 @@ test("after it is loaded the page needs no network", LIMIT, async () => {
     await page.getByRole("button", { name: "Find plans" }).click();
     await page.locator("[data-searched]").waitFor();
   });
+});
+
+/** Waits until the browser keeps all files of so many versions of the page, and the newest answers. */
+const kept = (page, versions = 1) => page.evaluate(async (versions) => {
+  const isDone = async () => {
+    const { installing, waiting, active } = (await navigator.serviceWorker.getRegistration()) ?? {};
+    return !installing && !waiting && active?.state === "activated" && (await caches.keys()).length === versions;
+  };
+  while (!(await isDone())) await new Promise((resolve) => setTimeout(resolve, 20));
+}, versions);
+
+test("a page that was loaded once opens without a network", LIMIT, async () => {
+  const own = await served();
+  const opened = await visit(chrome, own.address, { serviceWorkers: "allow" });
+  try {
+    const { page, wrong } = opened;
+    await kept(page);
+    await own.end();
+    for (const gpus of ["16", "32"]) {
+      await page.reload();
+      await answered(page);
+      await page.locator("[data-column=gpus]").fill(gpus);
+      assert.equal(JSON.parse(await downloaded(page)).job.system.gpus, Number(gpus));
+      await page.getByRole("button", { name: "Find plans" }).click();
+      await page.locator("[data-searched]").waitFor();
+    }
+    const icon = await page.evaluate(async () => (await fetch(document.querySelector("link[rel=icon]").href)).ok);
+    assert.ok(icon);
+    // a browser looks for a newer service worker, and finds no host
+    assert.deepEqual(wrong.filter((of) => !/ERR_CONNECTION_REFUSED.*offline.js$/.test(of)), []);
+  } finally {
+    await opened.context.close();
+    await own.end();
+  }
+});
+
+/** A copy of the built page whose script says more: another version. */
+async function nextVersion() {
+  const files = new Map(readdirSync(BUILT).filter((name) => !name.endsWith(".gz") && name !== "offline.js").map((name) => [name, readFileSync(join(BUILT, name))]));
+  const old = [...files.keys()].find((name) => /^page-.*\.js$/.test(name));
+  const script = `${files.get(old)}\ndocument.documentElement.dataset.version = "next";\n`;
+  const next = hashedName("page.js", script);
+  files.delete(old);
+  files.set(next, script);
+  files.set("index.html", String(files.get("index.html")).replaceAll(old, next));
+  files.set("offline.js", await serviceWorker(files));
+  const folder = mkdtempSync(join(tmpdir(), "page-"));
+  for (const [name, content] of files) writeFileSync(join(folder, name), content);
+  return folder;
+}
+
+test("a new version takes the place of the kept one at the next load", LIMIT, async () => {
+  const version = (page) => page.evaluate(() => document.documentElement.dataset.version);
+  let own = await served();
+  const { port } = new URL(own.address);
+  const folder = await nextVersion();
+  const opened = await visit(chrome, own.address, { serviceWorkers: "allow" });
+  try {
+    const { page, wrong } = opened;
+    await kept(page);
+    assert.equal(await version(page), undefined);
+    await own.end();
+    own = await served(folder, port);
+    await page.reload();
+    await answered(page);
+    assert.equal(await version(page), "next");
+    // also without a network, once the browser has taken it
+    await page.evaluate(() => navigator.serviceWorker.getRegistration().then((of) => of.update()));
+    await kept(page, 2);
+    await own.end();
+    await page.reload();
+    await answered(page);
+    assert.equal(await version(page), "next");
+    assert.deepEqual(wrong.filter((of) => !/ERR_CONNECTION_REFUSED.*offline.js$/.test(of)), []);
+  } finally {
+    await opened.context.close();
+    await own.end();
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test("the command that is copied gives the same answer", LIMIT, async () => {
@@ -341,7 +456,7 @@ test("without WebAssembly the page says so", LIMIT, async () => {
 });
 
 test("assistive technology finds nothing serious to miss", LIMIT, async () => {
-  const axe = readFileSync(join(ROOT, "page/node_modules/axe-core/axe.min.js"), "utf8");
+  const axe = readFileSync(join(ROOT, "page/tests/node_modules/axe-core/axe.min.js"), "utf8");
   for (const options of [{ colorScheme: "light" }, { colorScheme: "dark" }, { viewport: { width: 360, height: 740 } }]) {
     await on(options, async (page) => {
       await page.getByRole("button", { name: "Keep this run as an alternative" }).click();
@@ -386,18 +501,38 @@ test("answers come at once", LIMIT, async () => {
   });
 });
 
-test("pictures of the page", { ...LIMIT, skip: !process.env.WATTLAW_WRITE_DOCS }, async () => {
-  const picture = (name) => join(ROOT, "docs/img", name);
-  await on({ viewport: { width: 1100, height: 980 } }, async (page) => {
-    await page.screenshot({ path: picture("page.png") });
-  });
-  await on({ viewport: { width: 1100, height: 980 }, colorScheme: "dark", hash: "model=llama-3.1-8b&tokens=1B&seq_len=4096&gpu=h100-sxm5-80gb&gpus=8&plan.gpus=a100-sxm4-80gb,h100-sxm5-80gb&plan.counts=8..64" }, async (page) => {
+test("the page looks as its pictures show", LIMIT, async () => {
+  const fixed = { bypassCSP: true, deviceScaleFactor: 1, reducedMotion: "reduce", locale: "en-US" };
+  const wide = { viewport: { width: 1100, height: 980 } };
+  const wrong = [];
+  const looks = [
+    ["page.png", { ...wide, colorScheme: "light" }],
+    ["page-dark.png", { ...wide, colorScheme: "dark" }],
+    ["page-phone.png", { viewport: { width: 360, height: 740 }, colorScheme: "light" }],
+  ];
+  for (const [name, options] of looks) {
+    await on({ ...fixed, ...options }, async (page) => {
+      await withFixedFont(page);
+      wrong.push(await compared(page, name));
+    });
+  }
+  await on({ ...fixed, ...wide, colorScheme: "dark", hash: "model=llama-3.1-8b&tokens=1B&seq_len=4096&gpu=h100-sxm5-80gb&gpus=8&plan.gpus=a100-sxm4-80gb,h100-sxm5-80gb&plan.counts=8..64" }, async (page) => {
+    await withFixedFont(page);
     await page.getByRole("button", { name: "Find plans" }).click();
     await page.locator("[data-searched]").waitFor();
     const box = await page.locator("section[aria-labelledby=plan]").evaluate((section) => {
       const { left, top, width } = section.getBoundingClientRect();
       return { x: left + scrollX, y: top + scrollY, width };
     });
-    await page.screenshot({ path: picture("page-plan.png"), fullPage: true, clip: { ...box, height: 900 } });
+    wrong.push(await compared(page, "page-plan.png", { fullPage: true, clip: { ...box, height: 900 } }));
   });
+  assert.deepEqual(wrong.filter(Boolean), []);
+});
+
+test("Lighthouse finds the page accessible and fast", { timeout: 300_000 }, async () => {
+  for (const [device, { performance, accessibility, wanting }] of Object.entries(await scores(server.address))) {
+    console.log(`figure: Lighthouse on a ${device}: performance ${performance}, accessibility ${accessibility}; wanting: ${wanting.join(", ")}`);
+    assert.ok(accessibility >= LIGHTHOUSE, accessibility);
+    if (TIMED) assert.ok(performance >= LIGHTHOUSE, performance);
+  }
 });

@@ -6,7 +6,7 @@ import type { UnitName } from "./format";
 import { parts as partNames, text } from "./strings";
 import type { Answer, Interval, Label } from "./types";
 
-export const badge = (label: Label): HTMLElement => make("span", { class: `badge ${label}` }, text.labels[label]);
+export const badge = (label: Label): HTMLElement => make("span", { class: `badge ${label}`, title: text.labelHints[label] }, text.labels[label]);
 
 /** A part of a whole, in the unit of the whole. */
 export interface Part {
@@ -94,6 +94,8 @@ function tiles(answer: Answer): HTMLElement {
 
 export class AnswerView {
   readonly element: HTMLElement;
+  /** The answer in a line, for a narrow window where it is far below what is being changed; a click goes to it. */
+  readonly glance = make("button", { type: "button", class: "glance no-print", onclick: () => this.element.scrollIntoView({ block: "start" }) });
   readonly #body = make("div", { id: "body" });
   readonly #problem = make("p", { class: "problem", role: "alert" });
   readonly #spoken = make("p", { class: "hidden", role: "status" });
@@ -101,6 +103,7 @@ export class AnswerView {
 
   constructor() {
     this.element = make("section", { "aria-labelledby": "answer" }, make("h2", { id: "answer" }, text.answer), this.#problem, this.#spoken, this.#body);
+    new IntersectionObserver(([seen]) => (this.glance.hidden = seen?.isIntersecting ?? false)).observe(this.element);
   }
 
   show(answer: Answer): void {
@@ -109,8 +112,9 @@ export class AnswerView {
     const { confidence, memory, warnings, defaults } = answer;
     const listed = (items: string[]): HTMLElement => make("ul", {}, ...items.map((of) => make("li", {}, of)));
     this.#body.replaceChildren(
-      make("p", {}, badge(confidence.label), " ", confidence.text),
+      make("p", {}, badge(confidence.label), " ", text.sentence(confidence.text)),
       tiles(answer),
+      make("p", { class: "quiet" }, text.below(answer.level)),
       scrolling(
         text.answer,
         table(
@@ -121,12 +125,14 @@ export class AnswerView {
       ),
       memory.advice.length > 0 ? make("div", {}, make("h3", {}, text.advice), listed(memory.advice)) : "",
       make("div", { class: "two" }, ...breakdowns(answer).map((of) => bars(of.title, of.unit, of.parts))),
-      warnings.length > 0 ? make("div", {}, make("h3", {}, text.notes), listed(warnings.map((of) => of.text))) : "",
+      warnings.length > 0 ? make("div", {}, make("h3", {}, text.notes), listed(warnings.map((of) => text.sentence(of.text)))) : "",
       make("details", {}, make("summary", {}, text.defaults), listed(defaults.map((of) => `${of.field}: ${of.value} (${of.source})`))),
     );
+    const { energy_j: energy, duration_s: time, carbon_g: carbon } = answer;
+    const glanced = [energy && amount(energy.estimate, "energy"), time && amount(time.estimate, "seconds"), carbon && amount(carbon.estimate, "carbon")];
+    this.glance.textContent = glanced.filter(Boolean).join(" · ");
     // a screen reader hears the answer when the changes pause
     clearTimeout(this.#speaking);
-    const { energy_j: energy, duration_s: time } = answer;
     this.#speaking = window.setTimeout(() => {
       const said = [energy && `${text.energy} ${amount(energy.estimate, "energy")}`, time && `${text.time} ${amount(time.estimate, "seconds")}`];
       this.#spoken.textContent = said.filter(Boolean).join(", ");
@@ -137,6 +143,7 @@ export class AnswerView {
   problem(sentence: string): void {
     clearTimeout(this.#speaking);
     this.#body.hidden = true;
+    this.glance.textContent = text.noAnswer;
     this.#problem.textContent = text.problem(sentence);
   }
 }

@@ -8,10 +8,11 @@ export class Stopped extends Error {}
 
 export class Background {
   #worker: Worker;
-  readonly #module: WebAssembly.Module;
+  readonly #module: Promise<WebAssembly.Module>;
   #reject: ((reason: Error) => void) | null = null;
 
-  constructor(module: WebAssembly.Module) {
+  /** Starts the worker, which gets the library once it is compiled. */
+  constructor(module: Promise<WebAssembly.Module>) {
     this.#module = module;
     this.#worker = this.#start();
   }
@@ -53,8 +54,9 @@ export class Background {
   }
 
   #start(): Worker {
-    const worker = new Worker("worker.js", { type: "module" });
-    worker.postMessage(this.#module);
+    const worker = new Worker(WORKER_FILE, { type: "module" });
+    // where it cannot be compiled, the page says why
+    this.#module.then((module) => worker.postMessage(module), () => {});
     return worker;
   }
 }

@@ -16,27 +16,30 @@ export class CompareView {
   readonly #question: () => Question;
   readonly #load: (question: Question) => void;
   readonly #changed: () => void;
+  readonly #ready: () => Promise<void>;
   readonly #problem = make("p", { class: "problem", role: "alert" });
   readonly #body = make("div");
 
-  constructor(alternatives: Question[], question: () => Question, load: (question: Question) => void, changed: () => void) {
+  constructor(alternatives: Question[], question: () => Question, load: (question: Question) => void, changed: () => void, ready: () => Promise<void>) {
     this.#alternatives = alternatives;
     this.#question = question;
     this.#load = load;
     this.#changed = changed;
+    this.#ready = ready;
     this.element = make(
       "section",
       { class: "wide", "aria-labelledby": "compare" },
       make("h2", { id: "compare" }, text.compare),
       make("p", { class: "quiet no-print" }, text.keepHint),
-      make("div", { class: "buttons" }, make("button", { type: "button", onclick: () => this.#keep() }, text.keep)),
+      make("div", { class: "buttons" }, make("button", { type: "button", onclick: () => void this.#keep() }, text.keep)),
       this.#problem,
       this.#body,
     );
     this.show();
   }
 
-  #keep(): void {
+  async #keep(): Promise<void> {
+    await this.#ready();
     this.#problem.textContent = "";
     if (this.#alternatives.length >= MOST_ALTERNATIVES) {
       this.#problem.textContent = text.full;

@@ -15,13 +15,20 @@ export class Problem extends Error {
   }
 }
 
-/** What the worker is asked. */
-export type Request = { kind: "plan" | "powerCurve"; body: string };
+/** What the worker is asked; the body is JSON. */
+export type Request = { kind: "plan" | "powerCurve" | "first"; body: string };
+
+/** What a page shows first: the form's lists, and the answer to its question, or why there is none. */
+export interface First {
+  catalogue: Catalogue;
+  answered: { json: string } | { sentence: string; field: string | null };
+  offers: Offers | null;
+}
 
 /** Fetches and compiles the library. Throws a {@link Problem} where that is impossible. */
 export async function compiled(): Promise<WebAssembly.Module> {
   if (typeof WebAssembly === "undefined") throw new Problem(text.noWebAssembly, null);
-  const response = await fetch("wattlaw.wasm");
+  const response = await fetch(WASM_FILE);
   if (!response.ok) throw new Problem(text.noModule(response.status), null);
   try {
     // a host may not know the type, which streaming needs
@@ -32,9 +39,19 @@ export async function compiled(): Promise<WebAssembly.Module> {
   }
 }
 
-/** Starts the library in this thread. */
-export async function start(module: WebAssembly.Module): Promise<void> {
-  await init({ module_or_path: module });
+/** Whether the library answers in this thread. */
+export let isReady = false;
+
+let starting: Promise<void> | undefined;
+
+/** Starts the library in this thread, once, and lets it read the law that every answer rests on. */
+export function start(module: WebAssembly.Module): Promise<void> {
+  starting ??= init({ module_or_path: module }).then(() => {
+    wasm.catalogue();
+    isReady = true;
+    performance.mark("ready");
+  });
+  return starting;
 }
 
 function asked(answer: () => string): string {
@@ -59,8 +76,26 @@ export const written = (question: Question): Written => JSON.parse(asked(() => w
 export const launch = (question: Question, launchers: string[]): LaunchFile[] =>
   JSON.parse(asked(() => wasm.launch(JSON.stringify({ question, launchers })))) as LaunchFile[];
 
+/** What a page shows first for a question. */
+function first(question: Question): First {
+  const offered = (): Offers | null => orProblem(() => offers(question), () => null);
+  const found = orProblem(() => ({ json: answerText(question) }), ({ message, field }) => ({ sentence: message, field }));
+  return { catalogue: catalogue(), answered: found, offers: offered() };
+}
+
+/** What `answer` gives, or what `otherwise` makes of its problem. */
+export function orProblem<T, P>(answer: () => T, otherwise: (problem: Problem) => P): T | P {
+  try {
+    return answer();
+  } catch (error) {
+    if (error instanceof Problem) return otherwise(error);
+    throw error;
+  }
+}
+
 /** Answers a request of the worker, which runs in its own thread. */
-export const answered = ({ kind, body }: Request): Plans | Limited[] => {
+export const answered = ({ kind, body }: Request): Plans | Limited[] | First => {
+  if (kind === "first") return first(JSON.parse(body) as Question);
   const found = asked(() => (kind === "plan" ? wasm.plan(body) : wasm.powerCurve(body)));
   return JSON.parse(found) as Plans | Limited[];
 };

@@ -24,8 +24,8 @@ const MOST_BYTES = 1 << 20;
 
 const fill = (select: HTMLSelectElement, options: Option[], value: string): void => {
   const all = options.some(([of]) => of === value) ? options : [...options, [value, value] as Option];
-  const is = [...select.options].map((of) => of.value).join("\n");
-  if (is !== all.map(([of]) => of).join("\n")) select.replaceChildren(...all.map(([of, label]) => make("option", { value: of }, label)));
+  const is = [...select.options].map((of) => `${of.value} ${of.textContent}`).join("\n");
+  if (is !== all.map(([of, label]) => `${of} ${label}`).join("\n")) select.replaceChildren(...all.map(([of, label]) => make("option", { value: of }, label)));
   select.value = value;
 };
 
@@ -39,6 +39,7 @@ export class Form {
   readonly #fileProblem = make("p", { class: "problem", role: "alert" });
   readonly #remarks = make("ul", { class: "quiet" });
   readonly #others = make("div");
+  readonly #product = make("p", { class: "quiet" });
   readonly #catalogue: Catalogue;
   readonly #changed: () => void;
 
@@ -47,7 +48,7 @@ export class Form {
     this.#catalogue = catalogue;
     this.#question = question;
     this.#changed = changed;
-    const words = (column: string): Option[] => [["", text.open], ...(catalogue.words[column] ?? []).map((word): Option => [word, word])];
+    const words = (column: string): Option[] => [["", this.#open(column)], ...(catalogue.words[column] ?? []).map((word): Option => [word, word])];
     const regions: Option[] = [["", text.noRegion], ...catalogue.regions.map((of): Option => [of.name, `${of.title} (${digits(of.carbon_g_per_kwh)} g/kWh)`])];
     this.element = make(
       "section",
@@ -68,21 +69,21 @@ export class Form {
         {},
         make("legend", {}, text.data),
         this.#amount(),
-        this.#typed("examples", text.examples, {}),
+        this.#typed("examples", text.examples),
         this.#typed("seq_len", text.sequence, { inputmode: "numeric" }),
-        this.#typed("micro_batch", text.microBatch, { inputmode: "numeric", placeholder: text.chosen }),
-        this.#typed("global_batch", text.globalBatch, { inputmode: "numeric" }),
+        this.#typed("micro_batch", text.microBatch, { inputmode: "numeric" }, [], () => this.#open("micro_batch")),
+        this.#typed("global_batch", text.globalBatch, { inputmode: "numeric" }, [], () => this.#globalBatch()),
       ),
       make(
         "fieldset",
         {},
         make("legend", {}, text.machine),
-        this.#typed("gpu", text.gpu, {}, catalogue.gpus),
+        this.#typed("gpu", text.gpu, { placeholder: text.gpuHint }, catalogue.gpus),
         this.#typed("gpus", text.gpus, { type: "number", min: 1, inputmode: "numeric" }),
         this.#powerLimit(),
         this.#select("region", text.region, () => regions),
-        this.#typed("price_per_gpu_hour", text.price, { inputmode: "decimal" }),
-        this.#typed("pue", text.pue, { inputmode: "decimal" }),
+        this.#typed("price_per_gpu_hour", text.price, { inputmode: "decimal", placeholder: text.notStated }),
+        this.#typed("pue", text.pue, { inputmode: "decimal", placeholder: text.notStated }),
       ),
       make(
         "fieldset",
@@ -90,10 +91,11 @@ export class Form {
         make("legend", {}, text.how),
         this.#method(),
         this.#typed("lora_rank", text.rank, { inputmode: "numeric" }),
-        this.#select("strategy", text.strategy, () => [["", text.chosen], ...(this.#offers?.strategy ?? []).map((of): Option => [of, of])]),
-        this.#degree("tp", text.tp),
-        this.#degree("pp", text.pp),
+        this.#select("strategy", text.strategy, () => [["", this.#open("strategy")], ...(this.#offers?.strategy ?? []).map((of): Option => [of, of])]),
+        this.#sharing("tp", text.tp),
+        this.#sharing("pp", text.pp),
         this.#dataParallel(),
+        this.#product,
         this.#select("precision", text.precision, () => words("precision")),
         this.#select("checkpointing", text.checkpointing, () => words("checkpointing")),
         this.#select("optimizer", text.optimizer, () => words("optimizer")),
@@ -102,7 +104,7 @@ export class Form {
       make(
         "fieldset",
         {},
-        make("legend", {}, text.answer),
+        make("legend", {}, text.shown),
         this.#select("scope", text.covers, () => (catalogue.words["scope"] ?? []).map((of): Option => [of, text.scopes[of] ?? of])),
         this.#select("level", text.level, () => ["0.5", "0.8", "0.9", "0.95", "0.99"].map((of): Option => [of, `${100 * Number(of)} %`])),
       ),
@@ -164,6 +166,7 @@ export class Form {
 
   #refresh(): void {
     for (const control of this.#controls) control.show(this.#question, this.#answer, this.#offers);
+    this.#showProduct();
     const files = this.#question.files ?? [];
     this.#files.replaceChildren(
       ...files.map((file) =>
@@ -187,6 +190,18 @@ export class Form {
     this.#showOthers();
   }
 
+  /** What is taken where the question leaves a field open. */
+  #open(column: string): string {
+    const taken = this.#answer?.defaults.find((of) => of.field === column);
+    return taken ? text.taken(taken.value, taken.source) : text.open;
+  }
+
+  #globalBatch(): string {
+    const { micro_batch, grad_accum } = this.#answer?.job.workload ?? {};
+    const sequences = Number(micro_batch) * Number(grad_accum) * Number(this.#answer?.job.parallelism["dp"]);
+    return Number.isFinite(sequences) ? text.sequences(sequences) : "";
+  }
+
   #set(column: string, value: string): void {
     const trimmed = value.trim();
     if (trimmed === "") delete this.#question.fields[column];
@@ -204,8 +219,8 @@ export class Form {
     return element;
   }
 
-  /** A field that is typed, with suggestions. */
-  #typed(column: string, label: string, properties: Record<string, string | number>, suggestions: string[] = []): HTMLElement {
+  /** A field that is typed, with suggestions, and what is taken where it is empty. */
+  #typed(column: string, label: string, properties: Record<string, string | number> = {}, suggestions: string[] = [], open?: () => string): HTMLElement {
     const list = suggestions.length > 0 ? freshId() : undefined;
     const input = make("input", { type: "text", autocomplete: "off", spellcheck: "false", list, ...properties });
     input.addEventListener("input", () => {
@@ -216,6 +231,7 @@ export class Form {
       // what is being typed stays as it is
       const value = question.fields[column] ?? "";
       if (input.value.trim() !== value) input.value = value;
+      if (open) input.placeholder = open();
       const isWrong = input.getAttribute("aria-invalid") === "true";
       if (column === "examples") field.hidden = question.fields["epochs"] === undefined && value === "" && !isWrong;
       if (column === "lora_rank") field.hidden = value === "" && !isWrong;
@@ -276,17 +292,9 @@ export class Form {
   }
 
   /** A degree of parallelism: a slider over the values that are valid beside the rest. */
-  #degree(column: "tp" | "pp", label: string): HTMLElement {
-    const values = (): number[] => this.#offers?.[column] ?? [1];
-    const set = (at: number): void => {
-      const value = values()[at] ?? 1;
-      if (value === 1) delete this.#question.fields[column];
-      else this.#question.fields[column] = String(value);
-      // data parallelism takes what is left
-      delete this.#question.fields["dp"];
-    };
-    return this.#slider([column], label, set, (slider, output) => {
-      const value = this.#question.fields[column] ?? String(this.#answer?.job.parallelism[column] ?? 1);
+  #degree(column: "tp" | "pp" | "dp", label: string, values: () => number[], now: () => number, set: (value: number) => void): HTMLElement {
+    return this.#slider([column], label, (at) => set(values()[at] ?? 1), (slider, output) => {
+      const value = this.#question.fields[column] ?? String(now());
       const offered = values();
       slider.max = String(Math.max(0, offered.length - 1));
       slider.value = String(Math.max(0, offered.indexOf(Number(value))));
@@ -296,10 +304,36 @@ export class Form {
     });
   }
 
+  /** Tensor or pipeline parallelism, which share the accelerators out. */
+  #sharing(column: "tp" | "pp", label: string): HTMLElement {
+    const set = (value: number): void => {
+      if (value === 1) delete this.#question.fields[column];
+      else this.#question.fields[column] = String(value);
+      // data parallelism takes what is left
+      delete this.#question.fields["dp"];
+    };
+    return this.#degree(column, label, () => this.#offers?.[column] ?? [1], () => Number(this.#answer?.job.parallelism[column] ?? 1), set);
+  }
+
+  /** Data parallelism, which changes how many accelerators there are. */
   #dataParallel(): HTMLElement {
-    const output = make("output");
-    const input = make("input", { type: "hidden" });
-    return this.#control(["dp"], text.dp, input, (_, answer) => (output.textContent = String(answer?.job.parallelism["dp"] ?? "")), make("span", { class: "slider" }, input, output));
+    const offered = (): Offers["dp"] => this.#offers?.dp ?? [];
+    const now = (): number => {
+      const gpus = Number(this.#question.fields["gpus"]);
+      return offered().find((of) => of.gpus === gpus)?.dp ?? Number(this.#answer?.job.parallelism["dp"] ?? 1);
+    };
+    const set = (value: number): void => {
+      const found = offered().find((of) => of.dp === value);
+      if (found) this.#question.fields["gpus"] = String(found.gpus);
+      delete this.#question.fields["dp"];
+    };
+    return this.#degree("dp", text.dp, () => offered().map((of) => of.dp), now, set);
+  }
+
+  #showProduct(): void {
+    const { gpus } = this.#answer?.job.system ?? {};
+    const { dp, tp, pp, cp } = this.#answer?.job.parallelism ?? {};
+    this.#product.textContent = this.#answer ? text.product(Number(gpus), [dp, tp, pp, cp].map(Number)) : "";
   }
 
   #powerLimit(): HTMLElement {

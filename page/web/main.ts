@@ -6,6 +6,7 @@ import { CompareView } from "./compare";
 import { make } from "./dom";
 import * as engine from "./engine";
 import { Problem } from "./engine";
+import type { First } from "./engine";
 import { Form } from "./form";
 import { PlanView } from "./plan";
 import { AddressError, example, fromAddress, toAddress } from "./question";
@@ -13,6 +14,9 @@ import type { Question, State } from "./question";
 import { ShareView } from "./share";
 import { text } from "./strings";
 import type { Answer, Offers } from "./types";
+
+/** Longest wait for the first paint. */
+const MOST_PAINT_MS = 1000;
 
 const page = document.querySelector("main") ?? document.body.appendChild(make("main", { id: "page" }));
 
@@ -29,15 +33,37 @@ async function read(): Promise<{ state: State; problem: string }> {
   }
 }
 
+/** Keeps the page for when there is no network. Where the browser does not, as in a private window, nothing else is lost. */
+function keepOffline(): void {
+  navigator.serviceWorker?.register("offline.js", { updateViaCache: "none" }).catch(() => {});
+}
+
+/** Resolves when the browser has shown what the page holds so far; at once where it shows nothing or does not tell. */
+function painted(): Promise<void> {
+  return new Promise((resolve) => {
+    const isTold = document.visibilityState === "visible" && PerformanceObserver.supportedEntryTypes.includes("paint");
+    if (!isTold) return resolve();
+    new PerformanceObserver(() => resolve()).observe({ type: "paint", buffered: true });
+    setTimeout(resolve, MOST_PAINT_MS);
+  });
+}
+
 async function run(): Promise<void> {
   const loading = make("p", { class: "wide", role: "status" }, text.loading);
   page.append(loading);
-  const [module, { state, problem }] = await Promise.all([engine.compiled(), read()]);
-  await engine.start(module);
+  // the library is large: the head of the page and its style come first where the network is slow
+  await painted();
+  const compiling = engine.compiled();
+  const background = new Background(compiling);
+  const { state, problem } = await read();
+  const module = await compiling;
+  // this thread stays free while the first answer is computed; it takes the library up when somebody turns to the page
+  const { answer: first } = await background.ask<First>({ kind: "first", body: JSON.stringify(state.question) });
+  const ready = (): Promise<void> => engine.start(module);
+  if (state.alternatives.length > 0) await ready();
   loading.remove();
 
-  const catalogue = engine.catalogue();
-  const background = new Background(module);
+  const { catalogue } = first;
   let answered: { answer: Answer; json: string } | null = null;
   let address = location.hash.slice(1);
   let later = 0;
@@ -51,28 +77,26 @@ async function run(): Promise<void> {
     }), 150);
   };
 
-  const offers = (): Offers | null => {
-    try {
-      return engine.offers(state.question);
-    } catch (error) {
-      if (error instanceof Problem) return null;
-      throw error;
+  const show = (found: { json: string } | Problem, offers: Offers | null): void => {
+    if (found instanceof Problem) {
+      answered = null;
+      view.problem(form.problem(found) ? "" : found.message);
+    } else {
+      answered = { json: found.json, answer: JSON.parse(found.json) as Answer };
+      view.show(answered.answer);
+      form.problem(null);
     }
+    form.answered(answered?.answer ?? null, offers);
   };
 
   const ask = (): void => {
-    const from = performance.now();
-    try {
-      const json = engine.answerText(state.question);
-      answered = { json, answer: JSON.parse(json) as Answer };
-      view.show(answered.answer);
-      form.problem(null);
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      answered = null;
-      view.problem(form.problem(error) ? "" : error.message);
+    if (!engine.isReady) {
+      void ready().then(ask);
+      return;
     }
-    form.answered(answered?.answer ?? null, offers());
+    const from = performance.now();
+    const found = engine.orProblem(() => ({ json: engine.answerText(state.question) }), (problem) => problem);
+    show(found, engine.orProblem(() => engine.offers(state.question), () => null));
     performance.measure("answer", { start: from, end: performance.now() });
     keepAddress();
   };
@@ -87,9 +111,9 @@ async function run(): Promise<void> {
   const question = (): Question => state.question;
   const form = new Form(catalogue, state.question, ask);
   const view = new AnswerView();
-  const compare = new CompareView(state.alternatives, question, load, keepAddress);
+  const compare = new CompareView(state.alternatives, question, load, keepAddress, ready);
   const plan = new PlanView(catalogue, background, state.plan, question, load, keepAddress);
-  const share = new ShareView(catalogue, question, () => answered);
+  const share = new ShareView(catalogue, question, () => answered, ready);
   page.append(
     ...(problem ? [make("p", { class: "problem wide", role: "alert" }, text.problem(problem))] : []),
     form.element,
@@ -97,9 +121,13 @@ async function run(): Promise<void> {
     compare.element,
     plan.element,
     share.element,
+    view.glance,
   );
-  ask();
+  show("json" in first.answered ? first.answered : new Problem(first.answered.sentence, first.answered.field), first.offers);
+  for (const turn of ["pointerover", "touchstart", "focusin", "keydown"]) page.addEventListener(turn, () => void ready(), { once: true, passive: true });
+  keepAddress();
   performance.mark("first answer");
+  keepOffline();
 
   // an address that is typed or pasted into the open page
   window.addEventListener("hashchange", () => {

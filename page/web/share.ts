@@ -1,7 +1,7 @@
 // What leaves the page: copies, downloads, a print, and the files that start the run.
 
 import { breakdowns, rows } from "./answer";
-import { make, save } from "./dom";
+import { freshId, make, save } from "./dom";
 import { Problem, launch, written } from "./engine";
 import { amount } from "./format";
 import type { Question } from "./question";
@@ -53,9 +53,11 @@ export class ShareView {
   readonly #problem = make("p", { class: "problem", role: "alert" });
   readonly #files = make("ul", { class: "files" });
   readonly #question: () => Question;
+  readonly #ready: () => Promise<void>;
 
-  constructor(catalogue: Catalogue, question: () => Question, answer: () => { answer: Answer; json: string } | null) {
+  constructor(catalogue: Catalogue, question: () => Question, answer: () => { answer: Answer; json: string } | null, ready: () => Promise<void>) {
     this.#question = question;
+    this.#ready = ready;
     const copies: Record<string, () => string> = {
       link: () => location.href,
       command: () => written(question()).command,
@@ -72,8 +74,9 @@ export class ShareView {
       const of = answer();
       if (of) save(name, type, content(of));
     };
-    const framework = make("select", { "aria-label": text.launchFor }, make("option", { value: "" }, text.none), ...this.#launchers(catalogue, true));
-    const cluster = make("select", { "aria-label": text.launchOn }, ...this.#launchers(catalogue, false));
+    const [frameworkId, clusterId] = [freshId(), freshId()];
+    const framework = make("select", { id: frameworkId }, make("option", { value: "" }, text.none), ...this.#launchers(catalogue, true));
+    const cluster = make("select", { id: clusterId }, ...this.#launchers(catalogue, false));
     this.element = make(
       "section",
       { class: "wide no-print", "aria-labelledby": "share" },
@@ -88,7 +91,7 @@ export class ShareView {
       this.#status,
       this.#text,
       make("h3", {}, text.launch),
-      make("div", { class: "buttons" }, framework, cluster, make("button", { type: "button", onclick: () => this.#launch([framework.value, cluster.value].filter(Boolean)) }, text.showLaunch)),
+      make("div", { class: "buttons" }, make("label", { for: frameworkId }, text.launchFor), framework, make("label", { for: clusterId }, text.launchOn), cluster, make("button", { type: "button", onclick: () => void this.#launch([framework.value, cluster.value].filter(Boolean)) }, text.showLaunch)),
       this.#problem,
       this.#files,
     );
@@ -100,6 +103,7 @@ export class ShareView {
 
   async #copy(what: string, content: () => string): Promise<void> {
     this.#problem.textContent = "";
+    await this.#ready();
     try {
       const copied = content();
       this.#text.value = copied;
@@ -112,7 +116,8 @@ export class ShareView {
     }
   }
 
-  #launch(launchers: string[]): void {
+  async #launch(launchers: string[]): Promise<void> {
+    await this.#ready();
     this.#problem.textContent = "";
     this.#files.replaceChildren();
     try {

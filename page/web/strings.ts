@@ -2,6 +2,8 @@
 
 import type { Label } from "./types";
 
+const counted = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? "" : "s"}`;
+
 export const text = {
   noWebAssembly: "This browser runs no WebAssembly, with which the page computes; another browser, or the command `wattlaw predict`, gives the answer.",
   noModule: (status: number) => `The library could not be loaded (status ${status}); reload the page.`,
@@ -11,6 +13,7 @@ export const text = {
   problem: (sentence: string) => sentence.charAt(0).toUpperCase() + sentence.slice(1) + (/[.?]$|^$/.test(sentence) ? "" : "."),
   ask: "Your training run",
   answer: "What it takes",
+  shown: "What is shown",
   model: "Model",
   modelHint: "a name of the catalogue, such as llama-3.1-8b",
   files: "Or files: config.json, Axolotl, DeepSpeed, accelerate, Megatron-LM, job.toml …",
@@ -25,20 +28,24 @@ export const text = {
   sequence: "Tokens in a sequence",
   microBatch: "Micro-batch",
   globalBatch: "Global batch",
-  chosen: "chosen by memory",
+  sequences: (number: number) => counted(number, "sequence"),
   machine: "Machine",
   gpu: "Accelerator",
+  gpuHint: "such as h100-sxm5-80gb",
   gpus: "How many",
   powerLimit: "Power limit",
   region: "Region of the electricity",
   noRegion: "not stated",
+  notStated: "not stated",
   price: "Price of an accelerator hour",
   pue: "PUE of the facility",
   how: "How it trains",
   strategy: "Sharding of data-parallel ranks",
   tp: "Tensor parallel",
   pp: "Pipeline stages",
-  dp: "Data parallel",
+  dp: "Data parallel: changes how many",
+  product: (gpus: number, [dp, tp, pp, cp]: number[]) =>
+    `${counted(gpus, "accelerator")} = ${dp} data parallel × ${tp} tensor parallel × ${counted(Number(pp), "stage")}${cp === 1 ? "" : ` × ${cp} context parallel`}. Tensor parallel and stages share them out, and data parallel takes the rest.`,
   method: "Method",
   methods: { full: "full training", lora: "LoRA", qlora: "QLoRA (nf4)" } as Record<string, string>,
   rank: "Rank of adapters",
@@ -47,6 +54,8 @@ export const text = {
   optimizer: "Optimizer",
   framework: "Framework",
   open: "default",
+  /** A value that the question leaves open, and why it is taken. */
+  taken: (value: string, source: string) => (value === "unknown" ? "not stated" : `${value} (${source === "memory" ? "chosen: it fits" : "default"})`),
   more: "Any other field of a job",
   moreAdd: "Add",
   moreField: "Field",
@@ -74,8 +83,17 @@ export const text = {
   estimate: "Estimate",
   interval: (level: number) => `${100 * level} % interval`,
   ofCapacity: (verdict: string, capacity: string) => `${verdict}: ${capacity} are available`,
-  needsPrice: "give a price",
-  needsRegion: "give a region",
+  needsPrice: "state a price",
+  needsRegion: "state a region",
+  below: (level: number) => `Below each estimate stands its ${100 * level} % interval.`,
+  /** A sentence of the library, which may name a flag of the program. */
+  sentence: (of: string) => of.replace(/--([a-z-]+)/g, (_, flag: string) => `the field “${flag.replaceAll("-", " ")}”`),
+  labelHints: {
+    "measured-near": "Measured runs on the same chip are like this one.",
+    fitted: "Runs on the same chip were measured, but none so near.",
+    extrapolated: "The chip or the framework has no measured runs, or the run is far outside of them.",
+    assumed: "Nothing like it was measured: the answer rests on assumptions.",
+  } as Record<Label, string>,
   labels: { "measured-near": "measured near", fitted: "fitted", extrapolated: "extrapolated", assumed: "assumed" } as Record<Label, string>,
   memoryParts: "Memory by part",
   timeParts: "Where the time goes",
@@ -104,7 +122,7 @@ export const text = {
   planGpus: "Accelerators to choose from",
   planCounts: "Numbers of them, such as 8..64",
   planMinimise: "Minimise",
-  planAgainst: "Against",
+  planAgainst: "Weighed against",
   planDeadline: "Deadline in hours",
   planBudget: "Budget",
   planCarbon: "Most carbon in kg",
@@ -112,7 +130,7 @@ export const text = {
   startPlan: "Find plans",
   stopPlan: "Stop",
   planned: (evaluated: string, searched: string, seconds: string, rate: string) =>
-    `${evaluated} valid of ${searched} configurations in ${seconds} (${rate} a second). No configuration beats those below in both.`,
+    `${evaluated} valid of ${searched} configurations in ${seconds} (${rate} a second). No configuration beats those below in both. Click a point, or “Use”, to put that plan into the form.`,
   stopped: "The search was stopped.",
   use: "Use",
   leftOut: "Left out",
@@ -127,6 +145,7 @@ export const text = {
   showLaunch: "Write the files",
   setThis: (what: string) => `yours to set: ${what}`,
   none: "none",
+  noAnswer: "No answer yet",
   notComputed: "—",
   axes: { time: "time (h)", energy: "energy (kWh)", limit: "power limit (W)" },
 };
@@ -144,7 +163,7 @@ export const parts: Record<string, string> = {
   allocator: "allocator",
   run_ahead: "run ahead",
   reserve: "reserve",
-  device: "device",
+  device: "computing",
   tensor_parallel: "tensor parallelism",
   launch_overhead: "launch overhead",
   fsdp_communication: "FSDP communication",

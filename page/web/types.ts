@@ -76,6 +76,7 @@ export interface Comparison {
 export interface Offers {
   tp: number[];
   pp: number[];
+  dp: { dp: number; gpus: number }[];
   strategy: string[];
   tdp_w: number | null;
   remarks: { warning: boolean; text: string }[];

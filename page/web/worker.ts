@@ -1,4 +1,4 @@
-// Long answers, in a thread of their own. The page sends the compiled library first, then requests.
+// The first answer and long ones, in a thread of their own. The page sends the compiled library and requests, in any order.
 
 import { Problem, answered, start } from "./engine";
 import type { Request } from "./engine";
@@ -27,11 +27,12 @@ scope.planProgress = (done, total) => {
   tell({ kind: "progress", done, total });
 };
 
-let started: Promise<void> | undefined;
+let compiled: (module: WebAssembly.Module) => void;
+const started = new Promise<WebAssembly.Module>((resolve) => (compiled = resolve)).then(start);
 
 scope.onmessage = async ({ data }) => {
   if (data instanceof WebAssembly.Module) {
-    started = start(data);
+    compiled(data);
     return;
   }
   await started;

@@ -76,24 +76,27 @@ fn folder(given: Option<&Path>) -> Done<PathBuf> {
 
 /// Answers one request. A browser that went away is no error.
 fn answer(request: Request, folder: &Path) {
-    let (status, kind, content) = match request.method() {
-        Method::Get => match file(request.url(), folder) {
-            Some((kind, content)) => (200, kind, content),
-            None => (404, PLAIN, b"no such file\n".to_vec()),
+    let refused = |status, text: &str| (status, File::plain(text));
+    let (status, file) = match request.method() {
+        Method::Get => match file(request.url(), takes_gzip(request.headers()), folder) {
+            Some(file) => (200, file),
+            None => refused(404, "no such file\n"),
         },
-        _ => (405, PLAIN, b"only GET is answered\n".to_vec()),
+        _ => refused(405, "only GET is answered\n"),
     };
-    let mut response = Response::from_data(content).with_status_code(status);
-    let allowed = (status == 405).then_some(("Allow", "GET"));
+    let mut response = Response::from_data(file.content).with_status_code(status);
     let headers = [
-        ("Content-Type", kind),
+        ("Content-Type", file.kind),
         ("Content-Security-Policy", POLICY),
         ("X-Content-Type-Options", "nosniff"),
         ("Referrer-Policy", "no-referrer"),
         ("Cross-Origin-Resource-Policy", "same-origin"),
-        ("Cache-Control", "no-cache"),
+        ("Cache-Control", if file.is_hashed { "max-age=31536000, immutable" } else { "no-cache" }),
+        ("Vary", "Accept-Encoding"),
     ];
-    for (name, value) in headers.into_iter().chain(allowed) {
+    let compressed = file.is_compressed.then_some(("Content-Encoding", "gzip"));
+    let allowed = (status == 405).then_some(("Allow", "GET"));
+    for (name, value) in headers.into_iter().chain(compressed).chain(allowed) {
         if let Ok(header) = Header::from_bytes(name, value) {
             response.add_header(header);
         }
@@ -101,17 +104,51 @@ fn answer(request: Request, folder: &Path) {
     let _ = request.respond(response);
 }
 
-const PLAIN: &str = "text/plain; charset=utf-8";
+/// Whether a browser takes what gzip compressed.
+fn takes_gzip(headers: &[Header]) -> bool {
+    headers.iter().filter(|header| header.field.equiv("Accept-Encoding")).any(|header| {
+        header.value.as_str().split(',').any(|coding| {
+            let mut words = coding.split(';').map(str::trim);
+            let refuses = |weight: &str| {
+                weight.strip_prefix("q=").is_some_and(|q| q.parse().is_ok_and(|q: f64| q == 0.0))
+            };
+            words.next() == Some("gzip") && !words.any(refuses)
+        })
+    })
+}
 
-/// The type and the content of the file that a request names. The page has no folders, so a path is a plain name.
-fn file(url: &str, folder: &Path) -> Option<(&'static str, Vec<u8>)> {
+/// A file that a request names.
+#[derive(Debug)]
+struct File {
+    kind: &'static str,
+    content: Vec<u8>,
+    is_compressed: bool,
+    /// Whether its name has a hash of its content, so that a browser need never ask for it again.
+    is_hashed: bool,
+}
+
+impl File {
+    fn plain(text: &str) -> Self {
+        Self {
+            kind: "text/plain; charset=utf-8",
+            content: text.as_bytes().to_owned(),
+            is_compressed: false,
+            is_hashed: false,
+        }
+    }
+}
+
+/// The file that a request names, as `page/build` compressed it where the browser takes that. The page has no folders, so a path is a
+/// plain name.
+fn file(url: &str, takes_gzip: bool, folder: &Path) -> Option<File> {
     let path = url.split(['?', '#']).next()?.strip_prefix('/')?;
     let name = if path.is_empty() { FIRST } else { path };
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if name.starts_with('.') || !name.chars().all(is_plain) {
         return None;
     }
-    let kind = match name.rsplit_once('.')?.1 {
+    let (stem, ending) = name.rsplit_once('.')?;
+    let kind = match ending {
         "html" => "text/html; charset=utf-8",
         "css" => "text/css; charset=utf-8",
         "js" => "text/javascript; charset=utf-8",
@@ -119,7 +156,19 @@ fn file(url: &str, folder: &Path) -> Option<(&'static str, Vec<u8>)> {
         "wasm" => "application/wasm",
         _ => return None,
     };
-    Some((kind, fs::read(folder.join(name)).ok()?))
+    let compressed = takes_gzip.then(|| fs::read(folder.join(format!("{name}.gz"))).ok()).flatten();
+    let is_compressed = compressed.is_some();
+    let content = compressed.or_else(|| fs::read(folder.join(name)).ok())?;
+    Some(File { kind, content, is_compressed, is_hashed: is_hashed(stem) })
+}
+
+/// Digits of the hash in a name: `page/kept.mjs` writes them.
+const HASH_DIGITS: usize = 16;
+
+fn is_hashed(stem: &str) -> bool {
+    stem.rsplit_once('-').is_some_and(|(_, hash)| {
+        hash.len() == HASH_DIGITS && hash.bytes().all(|c| c.is_ascii_hexdigit())
+    })
 }
 
 #[cfg(test)]
@@ -130,10 +179,11 @@ mod tests {
     fn only_the_pages_own_files_are_read() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("index.html"), "<!doctype html>").unwrap();
+        fs::write(folder.path().join("index.html.gz"), "compressed").unwrap();
         fs::write(folder.path().join("secret.txt"), "secret").unwrap();
         fs::write(folder.path().join(".hidden.js"), "secret").unwrap();
         fs::create_dir(folder.path().join("inner.js")).unwrap();
-        let of = |url: &str| file(url, folder.path()).map(|(kind, _)| kind);
+        let of = |url: &str| file(url, true, folder.path()).map(|file| file.kind);
         for first in ["/", "/index.html", "/?x=1"] {
             assert_eq!(of(first), Some("text/html; charset=utf-8"), "{first}");
         }
@@ -146,6 +196,7 @@ mod tests {
             "/.hidden.js",
             "/secret.txt",
             "/inner.js",
+            "/index.html.gz",
             "/absent.js",
             "/index.html/",
             "http://other/index.html",
@@ -153,6 +204,27 @@ mod tests {
         ];
         for url in outside {
             assert_eq!(of(url), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_browser_says_whether_it_takes_gzip() {
+        let takes =
+            |value: &str| takes_gzip(&[Header::from_bytes("accept-encoding", value).unwrap()]);
+        for value in ["gzip", "gzip, deflate, br, zstd", "br;q=1.0, gzip;q=0.8"] {
+            assert!(takes(value), "{value}");
+        }
+        for value in ["", "identity", "br", "gzip;q=0", "br, gzip; q=0.0", "xgzip"] {
+            assert!(!takes(value), "{value}");
+        }
+        assert!(!takes_gzip(&[]));
+    }
+
+    #[test]
+    fn a_name_tells_whether_it_has_a_hash() {
+        assert!(is_hashed("page-0123456789abcdef"));
+        for stem in ["index", "offline", "page-0123", "page-0123456789abcdeg", "0123456789abcdef"] {
+            assert!(!is_hashed(stem), "{stem}");
         }
     }
 }

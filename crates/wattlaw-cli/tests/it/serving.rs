@@ -36,9 +36,14 @@ impl Served {
 
     /// What a request's first line is answered with: head and body.
     fn ask(&self, line: &str) -> (String, String) {
+        self.ask_with(line, "")
+    }
+
+    /// The same with more lines of the head.
+    fn ask_with(&self, line: &str, more: &str) -> (String, String) {
         let mut stream = TcpStream::connect(&self.host).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        write!(stream, "{line} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.host)
+        write!(stream, "{line} HTTP/1.1\r\nHost: {}\r\n{more}Connection: close\r\n\r\n", self.host)
             .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
@@ -79,6 +84,32 @@ fn the_page_is_served_with_its_types_and_its_policy() {
     let (head, body) = served.ask("GET /wattlaw.wasm");
     assert!(head.contains("content-type: application/wasm"), "{head}");
     assert_eq!(body, "module");
+}
+
+#[test]
+fn compressed_files_are_sent_to_who_takes_them_and_hashed_ones_are_kept() {
+    let folder = page();
+    let name = "page-0123456789abcdef.js";
+    for (name, text) in [(name, "whole"), ("page-0123456789abcdef.js.gz", "compressed")] {
+        fs::write(folder.path().join("page").join(name), text).unwrap();
+    }
+    let served = Served::new(&folder.path().join("page"));
+    let line = format!("GET /{name}");
+    let (head, body) = served.ask_with(&line, "Accept-Encoding: gzip, br\r\n");
+    assert!(head.contains("content-encoding: gzip") && head.contains("vary: accept-encoding"));
+    assert!(head.contains("content-type: text/javascript"), "{head}");
+    assert!(head.contains("cache-control: max-age=31536000, immutable"), "{head}");
+    assert_eq!(body, "compressed");
+    for more in ["", "Accept-Encoding: gzip;q=0\r\n"] {
+        let (head, body) = served.ask_with(&line, more);
+        assert!(!head.contains("content-encoding") && head.contains("immutable"), "{head}");
+        assert_eq!(body, "whole");
+    }
+    // a page that is built anew is seen at the next load
+    let (head, body) = served.ask_with("GET /", "Accept-Encoding: gzip\r\n");
+    assert!(head.contains("cache-control: no-cache") && !head.contains("content-encoding"));
+    assert_eq!(body, "<!doctype html>");
+    assert!(served.ask(&format!("{line}.gz")).0.starts_with("http/1.1 404"));
 }
 
 #[test]
