@@ -388,6 +388,46 @@ test("a new version takes the place of the kept one at the next load", LIMIT, as
   }
 });
 
+test("files that were not built together are not kept", LIMIT, async () => {
+  const folder = await nextVersion();
+  const style = readdirSync(folder).find((name) => name.endsWith(".css"));
+  writeFileSync(join(folder, style), "/* another one */");
+  const own = await served(folder);
+  const opened = await visit(chrome, own.address, { serviceWorkers: "allow" });
+  try {
+    const state = await opened.page.evaluate(async () => {
+      const { installing } = await navigator.serviceWorker.register("offline.js");
+      while (installing.state === "installing") await new Promise((resolve) => setTimeout(resolve, 20));
+      return installing.state;
+    });
+    assert.equal(state, "redundant");
+    // the page that the host sends is used all the same
+    assert.equal(await opened.page.locator("#body").isVisible(), true);
+    assert.deepEqual(opened.wrong, []);
+  } finally {
+    await opened.context.close();
+    await own.end();
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("a change before the page's own thread has the library is answered", LIMIT, async () => {
+  await on({ ready: false }, async (page) => {
+    await page.waitForFunction(() => performance.getEntriesByName("first answer").length > 0);
+    assert.deepEqual(await page.evaluate(() => performance.getEntriesByName("ready").length), 0);
+    // as by a key, without a pointer
+    const time = page.locator(".tiles .value").nth(1);
+    const before = await time.textContent();
+    await page.evaluate(() => {
+      const gpus = document.querySelector("[data-column=gpus]");
+      gpus.value = "16";
+      gpus.dispatchEvent(new Event("input"));
+    });
+    await page.waitForFunction((before) => document.querySelectorAll(".tiles .value")[1].textContent !== before, before);
+    await page.getByText("16 accelerators = 16 data parallel").waitFor();
+  });
+});
+
 test("the command that is copied gives the same answer", LIMIT, async () => {
   await on({ permissions: ["clipboard-read", "clipboard-write"] }, async (page) => {
     await page.getByRole("button", { name: "Copy Command" }).click();

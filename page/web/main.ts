@@ -33,9 +33,13 @@ async function read(): Promise<{ state: State; problem: string }> {
   }
 }
 
-/** Keeps the page for when there is no network. Where the browser does not, as in a private window, nothing else is lost. */
-function keepOffline(): void {
-  navigator.serviceWorker?.register("offline.js", { updateViaCache: "none" }).catch(() => {});
+/** Keeps the page for when there is no network. */
+async function keepOffline(): Promise<void> {
+  try {
+    await navigator.serviceWorker?.register("offline.js", { updateViaCache: "none" });
+  } catch {
+    // where the browser keeps nothing, as without storage, nothing else is lost
+  }
 }
 
 /** Resolves when the browser has shown what the page holds so far; at once where it shows nothing or does not tell. */
@@ -52,8 +56,7 @@ async function run(): Promise<void> {
   const loading = make("p", { class: "wide", role: "status" }, text.loading);
   page.append(loading);
   // the library is large: the head of the page and its style come first where the network is slow
-  await painted();
-  const compiling = engine.compiled();
+  const compiling = painted().then(engine.compiled);
   const background = new Background(compiling);
   const { state, problem } = await read();
   const module = await compiling;
@@ -127,7 +130,7 @@ async function run(): Promise<void> {
   for (const turn of ["pointerover", "touchstart", "focusin", "keydown"]) page.addEventListener(turn, () => void ready(), { once: true, passive: true });
   keepAddress();
   performance.mark("first answer");
-  keepOffline();
+  void keepOffline();
 
   // an address that is typed or pasted into the open page
   window.addEventListener("hashchange", () => {
