@@ -295,6 +295,29 @@ fn check_precision(precision: Precision, system: &System) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::task::Task;
+
+    #[test]
+    fn stacks_of_several_widths_are_split_among_data_parallel_ranks_alone() {
+        let fails = |workload: &str, parallelism: &str| {
+            let text = format!(
+                "model.name = 'clip-vit-base-patch32'
+                 workload = {{ steps = 1, micro_batch = 1, {workload} }}
+                 parallelism = {{ {parallelism} }}
+                 system = {{ gpu = 'a100', gpus = 4 }}"
+            );
+            let job = JobSpec::from_toml(&text).unwrap().resolve(&Catalog::built_in().unwrap());
+            job.map(|job| job.workload.task).map_err(|e| e.to_string())
+        };
+        assert_eq!(fails("", "strategy = 'fsdp'"), Ok(Task::Contrastive));
+        assert_eq!(
+            fails("", "tp = 2").unwrap_err(),
+            "tp is 2, but stacks of different widths are split among data-parallel ranks alone; use 1"
+        );
+        assert!(fails("", "pp = 2").unwrap_err().starts_with("pp is 2"));
+        assert!(fails("task = 'classification'", "").unwrap_err().contains("contrastive"));
+        assert!(fails("frozen_layers = 1", "").unwrap_err().contains("frozen in no modelled way"));
+    }
 
     #[test]
     fn with_defaults_gives_an_equal_job() {

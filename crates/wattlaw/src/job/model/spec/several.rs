@@ -99,3 +99,73 @@ impl ModelSpec {
 fn list(numbers: &[u64]) -> String {
     numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(",")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complaint(change: impl FnOnce(&mut ModelSpec)) -> String {
+        let mut spec = ModelSpec {
+            family: Some("swin".into()),
+            hidden_size: Some(96),
+            heads: Some(3),
+            patch_size: Some(4),
+            stage_layers: Some(vec![2, 2, 6, 2]),
+            ..ModelSpec::default()
+        };
+        assert_eq!(spec.resolve().unwrap().total_layers(), 12);
+        change(&mut spec);
+        spec.resolve().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn stages_are_checked_and_errors_name_the_field() {
+        assert_eq!(
+            complaint(|s| s.stage_layers = None),
+            "stage_layers is missing; give the layers of each stage, such as 2,2,6,2"
+        );
+        assert_eq!(
+            complaint(|s| s.layers = Some(10)),
+            "stage_layers is 2,2,6,2, but they must make the 10 layers"
+        );
+        assert!(complaint(|s| s.stage_layers = Some(vec![2, 0])).contains("from 1 to 10000"));
+        assert!(complaint(|s| s.stage_layers = Some(vec![1; 9])).contains("from 1 to 8 numbers"));
+        assert_eq!(
+            complaint(|s| s.family = Some("vit".into())),
+            "stage_layers is 2,2,6,2, but only model type `swin` has it"
+        );
+        assert_eq!(
+            complaint(|s| s.window = Some(50)),
+            "window is 50, but it must be a square number, such as 49 of 7 × 7"
+        );
+        assert!(complaint(|s| s.image_size = Some(256)).starts_with("image_size is 256"));
+        assert!(complaint(|s| s.window_layers = Some(3)).contains("all 12 layers have windows"));
+        assert_eq!(
+            complaint(|s| s.joint_size = Some(64)),
+            "joint_size is 64, but only model types `clip` and `siglip` have it"
+        );
+    }
+
+    #[test]
+    fn encoders_are_checked_and_errors_name_the_field() {
+        let with = |family: &str, change: fn(&mut ModelSpec)| {
+            let mut spec = ModelSpec {
+                family: Some(family.into()),
+                layers: Some(2),
+                hidden_size: Some(128),
+                ..ModelSpec::default()
+            };
+            change(&mut spec);
+            spec.resolve().map(|a| a.other_stacks.len()).map_err(|e| e.to_string())
+        };
+        assert_eq!(with("clip", |_| {}), Ok(1));
+        assert_eq!(
+            with("clip", |s| s.text_heads = Some(7)).unwrap_err(),
+            "text_heads is 7, but it must divide text_hidden_size 512"
+        );
+        assert_eq!(
+            with("siglip", |s| s.joint_size = Some(64)).unwrap_err(),
+            "joint_size is 64, but pooled images have the width 128 of their encoder"
+        );
+    }
+}
