@@ -131,9 +131,9 @@ impl Accelerator {
     /// Rate of its own link inside a node, one direction.
     fn link_rate(&self) -> Result<BytesPerSecond> {
         match (self.link, self.link_gb_per_s) {
-            (LinkKind::Pcie, None) => self.pcie_link_rate(),
             (_, Some(both)) => Ok(BytesPerSecond::from_gb_per_s(both / 2.0)),
-            (LinkKind::NvLink | LinkKind::InfinityFabric, None) => Err(Error::missing(
+            (LinkKind::Pcie, None) => self.pcie_link_rate(),
+            (_, None) => Err(Error::missing(
                 "link_gb_per_s",
                 "give the link's rate in GB/s, both directions together",
             )),
@@ -408,7 +408,7 @@ impl SystemSpec {
             (Some(both), _) => BytesPerSecond::from_gb_per_s(both / 2.0),
             (None, kind) if kind == accelerator.link => accelerator.link_rate()?,
             (None, LinkKind::Pcie) => accelerator.pcie_link_rate()?,
-            (None, LinkKind::NvLink | LinkKind::InfinityFabric) => {
+            (None, _) => {
                 let own = accelerator.link;
                 return Err(Error::missing(
                     "link_gb_per_s",

@@ -9,8 +9,13 @@ pub enum LinkKind {
     NvLink,
     /// AMD's Infinity Fabric.
     InfinityFabric,
+    /// The links of a TPU's pod.
+    Ici,
+    /// Ethernet ports of the accelerator itself.
+    Roce,
     /// PCI Express, through switches or the host.
     Pcie,
 }
 
-words!(LinkKind, "link": NvLink = "nvlink", InfinityFabric = "infinity-fabric", Pcie = "pcie");
+words!(LinkKind, "link": NvLink = "nvlink", InfinityFabric = "infinity-fabric", Ici = "ici", Roce = "roce",
+    Pcie = "pcie");
