@@ -186,7 +186,8 @@ fn auto_takes_the_gpus_of_this_machine_and_says_that_they_were_measured() {
     }
     // without NVLinks they meet over PCIe, whose lanes here are those of the catalogue
     assert_eq!((&system["link"], &answer["origin"]["link"]), (&"pcie".into(), &"measured".into()));
-    assert_eq!(system["link_gb_per_s"], 2.0 * 31.507_692_307_692_308);
+    let rate = system["link_gb_per_s"].as_f64().unwrap();
+    assert!((rate - 2.0 * 16.0 * 1.969).abs() < 0.01, "{rate}");
     let one = on(folder.path(), &line.replace("auto", "auto --gpus 1 --power-limit 300"));
     let answer: Value = serde_json::from_str(&one.stdout).unwrap();
     assert_eq!(answer["job"]["system"]["gpus"], 1);

@@ -105,6 +105,12 @@ fn decimal(cell: &[u8]) -> Option<f64> {
 /// A cell without surrounding spaces and quotes.
 pub(super) fn trim(cell: &[u8]) -> &[u8] {
     let cell = cell.strip_prefix(b" ").unwrap_or(cell);
+    // most cells have nothing else to take away
+    if let ([first, ..], [.., last]) = (cell, cell)
+        && [first, last].iter().all(|byte| byte.is_ascii_alphanumeric())
+    {
+        return cell;
+    }
     if cell.first() == Some(&b'"') || cell.last() == Some(&b'"') {
         let cell = cell.strip_prefix(b"\"").unwrap_or(cell);
         return cell.strip_suffix(b"\"").unwrap_or(cell).trim_ascii();

@@ -113,10 +113,13 @@ fn nanotrons_lines_have_the_time_of_their_own_iteration() {
              grad_norm: 24.1 | lm_loss: 11.1 | lr: 3e-06 | model_tflops_per_gpu: 121 | eta: 0:04:07\n"
         )
     };
-    let lines: [&dyn Fn(u32, &str) -> String; 2] = [&old, &new];
-    for line in lines {
-        // the first iteration is slow, and the others are seen each tenth
-        let log = line(1, "9.87K") + &line(11, "2.5K") + &line(21, "998");
+    // the first iteration is slow, and the others are seen each tenth
+    let seen = [(1, "9.87K"), (11, "2.5K"), (21, "998")];
+    let logs: [String; 2] = [
+        seen.iter().map(|(iteration, ms)| old(*iteration, ms)).collect(),
+        seen.iter().map(|(iteration, ms)| new(*iteration, ms)).collect(),
+    ];
+    for log in logs {
         assert_eq!(Format::detect(log.as_bytes()), Some(Format::Nanotron));
         let read = read(Format::Nanotron, "out.log", &log).unwrap();
         let (seconds, steps) = timed(&read);

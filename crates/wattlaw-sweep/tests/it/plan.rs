@@ -139,9 +139,12 @@ fn every_field_goes_there_and_back() {
         gpus = 16
         gpus_per_node = 8
         nodes = 2
+        link = 'nvlink'
         link_gb_per_s = 300.5
         network = 'ib'
         network_gb_per_s = 12.5
+        network_adapters = 4
+        adapter_gb_per_s = 25.0
         power_limit_w = 250.0
         host_power_w = 400.0
         pue = 1.2

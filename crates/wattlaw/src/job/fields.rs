@@ -209,7 +209,7 @@ fields! {
         gpus: Whole "Total accelerators; the product of the degrees when absent",
         gpus_per_node: Whole "Accelerators per node; when absent, the most from 8 down to 4 that fill equal nodes",
         nodes: Whole "Nodes; follows from the accelerators when absent",
-        link: Word "Link inside a node: nvlink, infinity-fabric or pcie; the accelerator's own when absent",
+        link: Word "Link inside a node: nvlink, infinity-fabric, ici, roce or pcie; the accelerator's own when absent",
         link_gb_per_s: Number "Link inside a node in GB/s a GPU, both directions together; the accelerator's own when absent",
         network: Text "Network between nodes: infiniband, ethernet, efa, omni-path, or a name with such a word in it, such as HDR InfiniBand; its kind is unknown otherwise",
         network_gb_per_s: Number "Network between nodes in GB/s a GPU, one direction; its share of the adapters when absent, else 25",

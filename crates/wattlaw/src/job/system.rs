@@ -140,8 +140,8 @@ impl Accelerator {
     /// Rate of its own link inside a node, one direction.
     fn link_rate(&self) -> Result<BytesPerSecond> {
         match (self.link, self.link_gb_per_s) {
-            (LinkKind::Pcie, None) => self.pcie_link_rate(),
             (_, Some(both)) => Ok(BytesPerSecond::from_gb_per_s(both / 2.0)),
+            (LinkKind::Pcie, None) => self.pcie_link_rate(),
             (_, None) => Err(Error::missing(
                 "link_gb_per_s",
                 "give the link's rate in GB/s, both directions together",

@@ -13,6 +13,7 @@ use wattlaw::data::features::Features;
 use wattlaw::data::measurement::Measurement;
 use wattlaw::data::proxy::ProxySet;
 use wattlaw::job::JobSpec;
+use wattlaw::job::system::LinkKind;
 use wattlaw::job::workload::{Framework, Stack};
 use wattlaw::memory::Memory;
 use wattlaw::predict::{Prediction, predict};
@@ -60,6 +61,11 @@ fn with_details(mut spec: JobSpec, detail: u32) -> JobSpec {
         spec.system.carbon_g_per_kwh = Some(0.0);
         spec.system.price_per_gpu_hour = Some(2.5);
         spec.system.host_power_w = Some(900.0);
+        spec.system.link = Some(LinkKind::Pcie);
+        if detail & 1 == 0 {
+            spec.system.network_adapters = Some(2);
+            spec.system.adapter_gb_per_s = Some(50.0);
+        }
         spec.system.currency = Some("EUR".to_owned());
     }
     spec

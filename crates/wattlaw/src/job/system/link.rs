@@ -11,7 +11,7 @@ pub enum LinkKind {
     InfinityFabric,
     /// The links of a TPU's pod.
     Ici,
-    /// Ethernet ports of the accelerators themselves.
+    /// Ethernet ports of the accelerator itself.
     Roce,
     /// PCI Express, through switches or the host.
     Pcie,
