@@ -86,8 +86,9 @@ const WHOLE: &[&str] = &[
     "lr",
     "eps",
     "strict",
-    // the job file that `wattlaw measure` records
+    // the job file that `wattlaw measure` records, and compares the run with
     "job",
+    "plan",
     "split",
     "shuffle",
     "text_column",
