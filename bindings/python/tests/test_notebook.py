@@ -16,7 +16,7 @@ WRITES = os.environ.get("WATTLAW_WRITE_DOCS") == "1"
 def test_the_notebook_shows_what_it_says(tmp_path: Path) -> None:
     found = notebook.executed(tmp_path)
     if WRITES:
-        nbformat.write(found, notebook.NOTEBOOK)
+        nbformat.write(found, notebook.NOTEBOOK)  # type: ignore[no-untyped-call]
         notebook.PAGE.write_text(notebook.page(found))
     shown = notebook.outputs(found)
     assert shown == notebook.outputs(notebook.read()), "WATTLAW_WRITE_DOCS=1 writes the outputs anew"

@@ -40,3 +40,12 @@ def test_wrong_runs_are_one_sentence(tmp_path: Path) -> None:
         wl.fit(RUNS, law="straight")
     with pytest.raises(wl.Error):
         wl.fit(pandas.DataFrame({"a": [1]}))
+
+
+def test_files_of_every_format_are_the_same_runs() -> None:
+    expected = wl.audit(ROOT / "examples" / "runs.csv")
+    golden = ROOT / "crates" / "wattlaw-table" / "tests" / "golden"
+    for name in ("runs.parquet", "runs.arrow"):
+        assert wl.audit(golden / name) == expected, name
+    with pytest.raises(wl.InvalidError, match=r"refused-list.parquet: column `odd` is of type List"):
+        wl.audit(golden / "refused-list.parquet")

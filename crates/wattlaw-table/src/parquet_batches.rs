@@ -1,13 +1,17 @@
 //! Parquet in batches: pages are read as their rows are, so that memory does not grow with the file or its row groups.
 
+use std::fs::File;
+use std::io::Read;
+
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use bytes::Bytes;
 use parquet::arrow::arrow_reader::{
     ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use parquet::basic::Compression;
 use parquet::file::metadata::ParquetMetaData;
-use parquet::file::reader::ChunkReader;
+use parquet::file::reader::{ChunkReader, Length};
 use wattlaw::base::error::{Error, Result};
 
 use crate::columns;
@@ -16,6 +20,39 @@ use crate::jobs::MAX_ROWS;
 
 /// Most bytes of a column in a row group.
 const MAX_CHUNK_BYTES: i64 = 1 << 32;
+
+/// A file, or its bytes: one type, since the reader is compiled once for each.
+pub(crate) enum Input {
+    File(File),
+    Bytes(Bytes),
+}
+
+impl Length for Input {
+    fn len(&self) -> u64 {
+        match self {
+            Self::File(file) => Length::len(file),
+            Self::Bytes(bytes) => Length::len(bytes),
+        }
+    }
+}
+
+impl ChunkReader for Input {
+    type T = Box<dyn Read>;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
+        Ok(match self {
+            Self::File(file) => Box::new(file.get_read(start)?),
+            Self::Bytes(bytes) => Box::new(bytes.get_read(start)?),
+        })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        match self {
+            Self::File(file) => file.get_bytes(start, length),
+            Self::Bytes(bytes) => bytes.get_bytes(start, length),
+        }
+    }
+}
 
 /// The rows of a Parquet file, in batches.
 pub(crate) struct ParquetBatches {
@@ -40,11 +77,11 @@ impl ParquetBatches {
     ///
     /// # Errors
     /// A file that is cut or damaged, or compressed in a way that is not read; a column without text, numbers or truths.
-    pub(crate) fn new(file: impl ChunkReader + 'static) -> Result<Self> {
+    pub(crate) fn new(file: Input) -> Result<Self> {
         guarded(|| Self::opened(file)).unwrap_or_else(|| Err(damaged()))
     }
 
-    fn opened(file: impl ChunkReader + 'static) -> Result<Self> {
+    fn opened(file: Input) -> Result<Self> {
         // the types are those of Parquet itself: a table has the same columns whoever wrote it
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let builder =

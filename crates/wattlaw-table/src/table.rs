@@ -11,7 +11,7 @@ use wattlaw::base::error::{Error, Location, Result};
 use crate::csv_batches::CsvBatches;
 use crate::format::TableFormat;
 use crate::ipc::IpcBatches;
-use crate::parquet_batches::ParquetBatches;
+use crate::parquet_batches::{Input, ParquetBatches};
 
 /// Size in bytes of the buffer before a file that is read as a stream.
 const BUFFER: usize = 1 << 18;
@@ -41,7 +41,7 @@ impl Table {
         let placed = |e: Error| e.at(Location::file(name));
         let format = TableFormat::detect(&head(&mut file).map_err(placed)?);
         match format {
-            TableFormat::Parquet => Self::parquet(ParquetBatches::new(file), name),
+            TableFormat::Parquet => Self::parquet(ParquetBatches::new(Input::File(file)), name),
             TableFormat::ArrowFile => {
                 Self::ipc(format, IpcBatches::file(Box::new(BufReader::new(file))), name)
             }
@@ -60,7 +60,7 @@ impl Table {
     pub fn from_bytes(bytes: Bytes, name: &str) -> Result<Self> {
         let format = TableFormat::detect(&bytes);
         match format {
-            TableFormat::Parquet => Self::parquet(ParquetBatches::new(bytes), name),
+            TableFormat::Parquet => Self::parquet(ParquetBatches::new(Input::Bytes(bytes)), name),
             TableFormat::ArrowFile => {
                 Self::ipc(format, IpcBatches::file(Box::new(Cursor::new(bytes))), name)
             }
