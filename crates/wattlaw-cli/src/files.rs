@@ -73,10 +73,10 @@ pub fn text(path: &Path) -> Done<String> {
     })
 }
 
-/// Writes a file as [`Output`] does.
+/// Writes a file as `Output` does.
 ///
 /// # Errors
-/// As [`Output::create`] and [`Output::finish`].
+/// As `Output::create` and `Output::finish`.
 pub fn write(path: &Path, content: &str) -> Done {
     let mut output = Output::create(path)?;
     output.write_all(content.as_bytes()).map_err(|e| output.failure(&describe(&e)))?;

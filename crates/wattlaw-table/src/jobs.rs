@@ -162,7 +162,7 @@ impl Jobs {
         Arc::clone(&self.schema)
     }
 
-    /// Predicts at most [`MAX_ROWS`] rows.
+    /// Predicts at most `MAX_ROWS` rows.
     ///
     /// # Errors
     /// A batch of another schema.

@@ -68,7 +68,7 @@ pub fn csv(bytes: Vec<u8>, name: &str) -> Result<Vec<u8>> {
 /// Reads a run table in memory. A row's line is the one that it has as CSV.
 ///
 /// # Errors
-/// As [`csv`] and [`Dataset::from_csv`].
+/// As [`csv()`] and [`Dataset::from_csv`].
 pub fn run_table(bytes: Vec<u8>, name: &str, map: Option<&ColumnMap>) -> Result<Dataset> {
     let digest = digest(&bytes);
     let data = Dataset::from_csv(&csv(bytes, name)?, name, map)?;
