@@ -93,6 +93,12 @@ fn every_field_goes_there_and_back() {
         patch_size = 16
         channels = 3
         classes = 10
+        stage_layers = [2, 2, 6, 2]
+        text_layers = 3
+        text_hidden_size = 48
+        text_heads = 3
+        text_ffn_size = 96
+        joint_size = 40
         [workload]
         tokens = '10M'
         steps = 7
