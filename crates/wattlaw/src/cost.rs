@@ -166,13 +166,13 @@ impl Ledger {
         let stage = stage.min(job.parallelism.pp - 1);
         let mut ledger =
             Self { stage, micro_steps: job.workload.grad_accum, ops: Vec::with_capacity(96) };
-        for stack in job.stacks() {
-            let held = optimizer::stage_parameters(&stack, stage);
-            layers::count(&stack, attention, &mut ledger);
-            optimizer::count(&stack, &held, &mut ledger);
-            orthogonalization::count(&stack, &mut ledger);
-            collectives::count(&stack, &held, &mut ledger);
-            offload::count(&stack, &held, &mut ledger);
+        for stack in job.stacks().iter() {
+            let held = optimizer::stage_parameters(stack, stage);
+            layers::count(stack, attention, &mut ledger);
+            optimizer::count(stack, &held, &mut ledger);
+            orthogonalization::count(stack, &mut ledger);
+            collectives::count(stack, &held, &mut ledger);
+            offload::count(stack, &held, &mut ledger);
         }
         reference::count(&job.workload, &mut ledger.ops);
         ledger

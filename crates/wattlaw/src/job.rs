@@ -236,14 +236,14 @@ impl Job {
 
     /// The job as one of each stack of its model: what is counted layer by layer is the sum of theirs. A model of one stack is
     /// its own.
-    pub(crate) fn stacks(&self) -> Vec<Cow<'_, Self>> {
+    pub(crate) fn stacks(&self) -> Cow<'_, [Self]> {
         if self.architecture.other_stacks.is_empty() {
-            return vec![Cow::Borrowed(self)];
+            return Cow::Borrowed(std::slice::from_ref(self));
         }
         let of = |architecture: Architecture| {
             let seq_len = architecture.place.positions().unwrap_or(self.workload.seq_len);
             let workload = Workload { seq_len, ..self.workload.clone() };
-            Cow::Owned(Self { architecture, workload, ..self.clone() })
+            Self { architecture, workload, ..self.clone() }
         };
         self.architecture.stacks().map(of).collect()
     }

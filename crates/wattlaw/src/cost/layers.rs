@@ -29,7 +29,7 @@ pub(super) fn count(job: &Job, attention: AttentionFlops, ledger: &mut Ledger) {
 /// the vocabulary, as if one GPU ran the whole job.
 pub(super) fn model_flops_per_step(job: &Job, attention: AttentionFlops) -> Flops {
     let mut ops = Vec::with_capacity(64);
-    for stack in job.stacks() {
+    for stack in job.stacks().iter() {
         let w = Workload {
             checkpointing: Checkpointing::None,
             attention: AttentionKernel::Eager,

@@ -86,19 +86,16 @@ impl Moment {
             + self.temporaries
     }
 
-    /// The larger of each part.
-    fn larger(self, other: &Self) -> Self {
-        Self {
-            phase: self.phase,
-            weights: self.weights.max(other.weights),
-            gradients: self.gradients.max(other.gradients),
-            optimizer: self.optimizer.max(other.optimizer),
-            activations: self.activations.max(other.activations),
-            recomputed: self.recomputed.max(other.recomputed),
-            logits: self.logits.max(other.logits),
-            communication: self.communication.max(other.communication),
-            temporaries: self.temporaries.max(other.temporaries),
-        }
+    /// Raises each part to another moment's where that is larger.
+    const fn raise(&mut self, other: &Self) {
+        self.weights = self.weights.max(other.weights);
+        self.gradients = self.gradients.max(other.gradients);
+        self.optimizer = self.optimizer.max(other.optimizer);
+        self.activations = self.activations.max(other.activations);
+        self.recomputed = self.recomputed.max(other.recomputed);
+        self.logits = self.logits.max(other.logits);
+        self.communication = self.communication.max(other.communication);
+        self.temporaries = self.temporaries.max(other.temporaries);
     }
 }
 
@@ -113,88 +110,101 @@ pub(super) struct Peak {
 }
 
 /// The peak of a pipeline stage.
-///
-/// PyTorch's caching allocator keeps freed memory. Blocks of one part seldom suit another, so it reserves about the sum of
-/// each part's own peak; the measured peaks of [`Recipe::ACCELERATE`] bear that out. Where memory is short it gives cached
-/// blocks back.
 pub(super) fn highest(job: &Job, stage: u64, recipe: &Recipe) -> Peak {
-    let stacks: Vec<Counted> =
-        job.stacks().iter().map(|stack| Counted::new(stack, stage, recipe)).collect();
-    let sum = |of: fn(&Counted) -> Bytes| stacks.iter().map(of).sum::<Bytes>();
-    let host = sum(|stack| stack.states.host);
+    let stacks = job.stacks();
     if !recipe.by_phase {
-        let moment = Moment::sum(stacks.iter().map(|stack| together(&stack.states, &stack.kept)));
+        let (moment, host) = (stacks.iter())
+            .map(|stack| together(stack, stage, recipe))
+            .reduce(|(moment, host), (other, more)| (moment.with(other), host + more))
+            .unwrap_or((Moment::NONE, Bytes::ZERO));
         let cached = (moment.activations + moment.recomputed) * (recipe.allocator - 1.0);
         return Peak { moment, cached, host };
     }
-    let moments = passes(&stacks);
-    let first = (moments.forward, moments.forward);
-    let rest = moments.backward.iter().chain([&moments.update]);
-    let (moment, each) = rest.fold(first, |(most, each), moment| {
-        let most = if moment.allocated() > most.allocated() { *moment } else { most };
-        (most, each.larger(moment))
-    });
-    let logits = sum(|stack| stack.kept.logits.reserved);
-    let reserved = Moment { logits, ..each }.allocated();
-    let outside = sum(|stack| {
-        let states = &stack.states;
-        states.weights + states.gradients + states.optimizer + states.gathered_outside
-    });
-    let cached = reserved.max(outside) - moment.allocated();
-    Peak { moment, cached, host }
+    // most models are one stack, which needs no list
+    if let [only] = &*stacks {
+        let (moments, beside) = by_phase(only, stage, recipe);
+        return moments.peak(&beside);
+    }
+    let (moments, beside): (Vec<_>, Vec<_>) =
+        stacks.iter().map(|stack| by_phase(stack, stage, recipe)).unzip();
+    passes(&moments).peak(&Beside::sum(&beside))
 }
 
-/// A stack's states, what it keeps, and its moments.
-struct Counted {
-    states: States,
-    kept: Activations,
-    moments: Moments,
+/// What a stage holds besides its moments.
+struct Beside {
+    /// All copies of the logits, whose memory the allocator keeps.
+    logits: Bytes,
+    /// States, and what is gathered outside of the passes.
+    outside: Bytes,
+    /// What the host's memory holds.
+    host: Bytes,
 }
 
-impl Counted {
-    fn new(stack: &Job, stage: u64, recipe: &Recipe) -> Self {
-        let held = stage_parameters(stack, stage);
-        let states = states::count(stack, stage, &held, recipe);
-        let kept = activations::count(stack, stage, recipe);
-        let moments = moments(stack, stage, &held, recipe, &states, &kept);
-        Self { states, kept, moments }
+impl Beside {
+    fn sum(all: &[Self]) -> Self {
+        let sum = |of: fn(&Self) -> Bytes| all.iter().map(of).sum();
+        Self { logits: sum(|of| of.logits), outside: sum(|of| of.outside), host: sum(|of| of.host) }
     }
 }
 
 /// The moments of a step at which memory can peak.
-#[derive(Clone)]
-struct Moments {
+struct Moments<B> {
     forward: Moment,
-    backward: Vec<Moment>,
+    backward: B,
     update: Moment,
+}
+
+/// Moments of a stack's backward pass.
+const BACKWARD: usize = 7;
+
+impl<B: AsRef<[Moment]>> Moments<B> {
+    /// The moment with the most.
+    ///
+    /// PyTorch's caching allocator keeps freed memory. Blocks of one part seldom suit another, so it reserves about the sum of
+    /// each part's own peak; the measured peaks of [`Recipe::ACCELERATE`] bear that out. Where memory is short it gives cached
+    /// blocks back.
+    fn peak(&self, beside: &Beside) -> Peak {
+        let (mut most, mut allocated) = (&self.forward, self.forward.allocated());
+        let mut each = self.forward;
+        for moment in self.backward.as_ref().iter().chain([&self.update]) {
+            let of_moment = moment.allocated();
+            if of_moment > allocated {
+                (most, allocated) = (moment, of_moment);
+            }
+            each.raise(moment);
+        }
+        let reserved = Moment { logits: beside.logits, ..each }.allocated();
+        let cached = reserved.max(beside.outside) - allocated;
+        Peak { moment: *most, cached, host: beside.host }
+    }
 }
 
 /// The moments of a step through all stacks: forward through one after another, backward in the opposite order, then the
 /// update of all. While one is passed backward, those before it hold what they kept, and those after it their gradients.
-fn passes(stacks: &[Counted]) -> Moments {
-    if let [only] = stacks {
-        return only.moments.clone();
-    }
-    let moments = || stacks.iter().map(|stack| &stack.moments);
+fn passes(stacks: &[Moments<[Moment; BACKWARD]>]) -> Moments<Vec<Moment>> {
     let mut backward = Vec::new();
     for (at, stack) in stacks.iter().enumerate() {
-        let before = moments().take(at).filter_map(|stack| stack.backward.first().copied());
-        let after =
-            moments().skip(at + 1).map(|stack| Moment { temporaries: Bytes::ZERO, ..stack.update });
+        let before = stacks[..at].iter().map(|stack| stack.backward[0]);
+        let after = stacks[at + 1..]
+            .iter()
+            .map(|stack| Moment { temporaries: Bytes::ZERO, ..stack.update });
         let held: Vec<Moment> = before.chain(after).collect();
-        let passed = stack.moments.backward.iter();
+        let passed = stack.backward.iter();
         backward.extend(passed.map(|moment| held.iter().copied().fold(*moment, Moment::with)));
     }
     Moments {
-        forward: Moment::sum(moments().map(|stack| stack.forward)),
+        forward: Moment::sum(stacks.iter().map(|stack| stack.forward)),
         backward,
-        update: Moment::sum(moments().map(|stack| stack.update)),
+        update: Moment::sum(stacks.iter().map(|stack| stack.update)),
     }
 }
 
-/// Everything at once, as frameworks count it that keep buffers of all gradients.
-fn together(states: &States, kept: &Activations) -> Moment {
-    Moment {
+/// Everything at once, as frameworks count it that keep buffers of all gradients, and what the host's memory holds.
+fn together(job: &Job, stage: u64, recipe: &Recipe) -> (Moment, Bytes) {
+    let held = stage_parameters(job, stage);
+    let states = states::count(job, stage, &held, recipe);
+    let kept = activations::count(job, stage, recipe);
+    let moment = Moment {
         phase: PeakPhase::Backward,
         weights: states.weights,
         gradients: states.gradients,
@@ -204,7 +214,21 @@ fn together(states: &States, kept: &Activations) -> Moment {
         logits: kept.logits.backward,
         communication: states.communication + states.whole_gradient,
         temporaries: states.casts + states.update + states.dequantized,
-    }
+    };
+    (moment, states.host)
+}
+
+/// The moments of a stack, and what it holds besides.
+fn by_phase(job: &Job, stage: u64, recipe: &Recipe) -> (Moments<[Moment; BACKWARD]>, Beside) {
+    let held = stage_parameters(job, stage);
+    let states = states::count(job, stage, &held, recipe);
+    let kept = activations::count(job, stage, recipe);
+    let beside = Beside {
+        logits: kept.logits.reserved,
+        outside: states.weights + states.gradients + states.optimizer + states.gathered_outside,
+        host: states.host,
+    };
+    (moments(job, stage, &held, recipe, &states, &kept), beside)
 }
 
 /// The moments of a loop that clears its gradients before the forward pass: ends of the forward pass, of the loss's and
@@ -216,7 +240,7 @@ fn moments(
     recipe: &Recipe,
     states: &States,
     kept: &Activations,
-) -> Moments {
+) -> Moments<[Moment; BACKWARD]> {
     let w = &job.workload;
     let of_all = |parameters: f64| states.gradients * (parameters / held.total());
     // accumulated gradients exist from the second micro-batch on; a whole one counts as communication
@@ -322,6 +346,6 @@ fn moments(
         temporaries: states.update,
         ..embedding
     };
-    let backward = vec![loss, head, final_norm, last_layer, inner_layer, first_layer, embedding];
+    let backward = [loss, head, final_norm, last_layer, inner_layer, first_layer, embedding];
     Moments { forward, backward, update }
 }
