@@ -32,25 +32,6 @@ pub(crate) trait Real:
     /// A function of both, with its value and partial derivatives.
     fn function_with(self, other: Self, value: f64, slopes: [f64; 2]) -> Self;
 
-    /// Square root.
-    fn sqrt(self) -> Self {
-        let root = self.value().sqrt();
-        // a root of zero has no finite slope; nothing that is zero depends on a variable here
-        self.function(root, if root > 0.0 { 0.5 / root } else { 0.0 })
-    }
-
-    /// 1 / (1 + exp(−x)).
-    fn logistic(self) -> Self {
-        let share = logistic(self.value());
-        self.function(share, share * (1.0 - share))
-    }
-
-    /// Its square.
-    fn squared(self) -> Self {
-        let x = self.value();
-        self.function(x * x, 2.0 * x)
-    }
-
     /// It and `factor` times another.
     fn plus(self, factor: f64, other: Self) -> Self {
         self.function_with(other, self.value() + factor * other.value(), [1.0, factor])
@@ -169,7 +150,7 @@ impl Add for Recorded<'_> {
     type Output = Self;
     #[inline]
     fn add(self, other: Self) -> Self {
-        self.function_with(other, self.value + other.value, [1.0, 1.0])
+        self.plus(1.0, other)
     }
 }
 
@@ -177,7 +158,7 @@ impl Sub for Recorded<'_> {
     type Output = Self;
     #[inline]
     fn sub(self, other: Self) -> Self {
-        self.function_with(other, self.value - other.value, [1.0, -1.0])
+        self.plus(-1.0, other)
     }
 }
 
@@ -251,6 +232,16 @@ impl Real for Recorded<'_> {
     }
 
     #[inline]
+    fn plus(self, factor: f64, other: Self) -> Self {
+        let value = self.value + factor * other.value;
+        // a constant adds nothing to the derivatives
+        if other.at == CONSTANT {
+            return Self { value, ..self };
+        }
+        self.function_with(other, value, [1.0, factor])
+    }
+
+    #[inline]
     fn function(self, value: f64, slope: f64) -> Self {
         self.push(value, [self.at, CONSTANT], [slope, 0.0])
     }
@@ -266,9 +257,19 @@ mod tests {
     use super::*;
 
     fn function<R: Real>([x, y, z]: [R; 3]) -> R {
-        let a = (x * 3.0 + y).sqrt() * z.logistic() - (x / y).sqrt();
-        let b = (-z).logistic() + x.plus(0.7, y) / (z.squared() + 2.0);
-        a / (b + x.like(0.5)) + (y - 0.5).squared() / 4.0 - x * z
+        let a = sqrt(x * 3.0 + y) * of_logit(z) - sqrt(x / y);
+        let b = of_logit(-z) + x.plus(0.7, y) / (z * z + 2.0) - x.like(0.25);
+        a / (b + x.like(0.5)) + (y - 0.5) * (y - 0.5) / 4.0 - x * z
+    }
+
+    fn sqrt<R: Real>(x: R) -> R {
+        let root = x.value().sqrt();
+        x.function(root, 0.5 / root)
+    }
+
+    fn of_logit<R: Real>(x: R) -> R {
+        let share = logistic(x.value());
+        x.function(share, share * (1.0 - share))
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub(super) struct Clock<R> {
     /// Share of the full clock.
     pub share: R,
     /// Voltage over that at the full clock.
-    pub voltage: R,
+    pub voltage: f64,
     /// Time of a step over that at the full clock.
     pub stretch: R,
     /// Power at the lowest clock, W.
@@ -78,7 +78,7 @@ impl<R: Real> Clock<R> {
             free: self.free,
             draw: self.draw.value(),
             share: self.share.value(),
-            voltage: self.voltage.value(),
+            voltage: self.voltage,
             stretch: self.stretch.value(),
             lowest: self.lowest,
         }
@@ -88,10 +88,8 @@ impl<R: Real> Clock<R> {
 impl<R: Real> Parameters<R> {
     /// The clock under a power limit in watts; `on_device` is the share of a step's time that scales with it.
     pub(super) fn clock(&self, limit_w: f64, power: &Power<R>, on_device: R, step: R) -> Clock<R> {
-        let work = power.work();
         let remains = power.idle_kept;
-        let (moves, bound) = (power.idle_saved + power.busy, on_device * CLOCK_BOUND);
-        let per_second = work / step;
+        let (moves, per_second) = (power.idle_saved + power.busy, power.work() / step);
         let free = remains + moves + per_second;
         let draw = smooth_minimum(free, limit_w * (1.0 - LIMIT_PEAKS));
         // the share is found on plain numbers; one Newton step on the tape then carries its derivatives
@@ -99,33 +97,39 @@ impl<R: Real> Parameters<R> {
             remains: remains.value(),
             moves: moves.value(),
             work: per_second.value(),
-            bound: bound.value(),
+            bound: on_device.value() * CLOCK_BOUND,
             slope: self.voltage_slope.value(),
             by_full: 1.0 / (1.0 + self.voltage_slope.value() * AT_FULL_CLOCK.above),
         };
-        let lowest = plain.at(&AT_LOWEST_CLOCK).0;
-        let found = if lowest >= draw.value() {
-            AT_LOWEST_CLOCK
-        } else {
-            Ramp::at(plain.share_at(draw.value()))
-        };
-        let (_, rate) = plain.at(&found);
-        let (voltage, by_slope) = plain.voltage(&found);
-        let voltage = self.voltage_slope.function(voltage, by_slope);
-        let stretched = bound * (1.0 / found.share - 1.0) + 1.0;
-        let drawn = remains + voltage.squared() * (per_second / stretched).plus(found.share, moves);
-        let at_the_end = found.share <= MIN_CLOCK_SHARE;
+        let lowest = plain.at(&AT_LOWEST_CLOCK)[0];
+        let at_the_end = lowest >= draw.value();
+        let found = if at_the_end { AT_LOWEST_CLOCK } else { plain.drawing(draw.value()) };
+        let [drawn, rate, _] = plain.at(&found);
+        let slopes = plain.slopes(&found);
+        let of_power = remains.function_with(moves, 0.0, [1.0, slopes.moves]).function_with(
+            per_second,
+            0.0,
+            [1.0, slopes.work],
+        );
+        let drawn = of_power
+            .function_with(on_device, 0.0, [1.0, slopes.bound * CLOCK_BOUND])
+            .function_with(self.voltage_slope, drawn, [1.0, slopes.slope]);
         let share = if at_the_end {
             self.constant(found.share)
         } else {
-            (draw - drawn) / rate + found.share
+            let share = (draw.value() - drawn.value()) / rate + found.share;
+            draw.function_with(drawn, share, [1.0 / rate, -1.0 / rate])
         };
-        let stretch = bound * (self.constant(1.0) / share - 1.0) + 1.0;
+        let by_share = 1.0 / share.value();
+        let slower = CLOCK_BOUND * (by_share - 1.0);
+        let in_share = -plain.bound * by_share * by_share;
+        let stretch =
+            on_device.function_with(share, on_device.value() * slower + 1.0, [slower, in_share]);
         Clock {
             free: free.value(),
             draw: if at_the_end { drawn } else { draw },
             share,
-            voltage,
+            voltage: plain.voltage(&found),
             stretch,
             lowest,
         }
@@ -149,6 +153,23 @@ const AT_LOWEST_CLOCK: Ramp =
     Ramp { share: MIN_CLOCK_SHARE, above: 9.886101531972596e-12, rise: 3.2953671767812274e-10 };
 
 impl Ramp {
+    /// Second derivative of the voltage above the floor per slope.
+    fn bend(&self) -> f64 {
+        self.rise * (1.0 - self.rise) / VOLTAGE_WIDTH
+    }
+
+    /// The ramp at a share that is less than [`NEAR`] away, by its Taylor series.
+    fn near(&self, share: f64) -> Self {
+        let by = share - self.share;
+        let bend = self.bend();
+        let further = bend * (1.0 - 2.0 * self.rise) / VOLTAGE_WIDTH;
+        Self {
+            share,
+            above: self.above + by * (self.rise + 0.5 * by * bend),
+            rise: self.rise + by * (bend + 0.5 * by * further),
+        }
+    }
+
     fn at(share: f64) -> Self {
         let z = (share - VOLTAGE_FLOOR) / VOLTAGE_WIDTH;
         let decay = (-z.abs()).exp();
@@ -171,48 +192,81 @@ struct Drawn {
     by_full: f64,
 }
 
+/// Derivatives of the power at a share of the full clock.
+struct Slopes {
+    moves: f64,
+    work: f64,
+    bound: f64,
+    slope: f64,
+}
+
+/// Shares of the clock that are so near have the same [`Ramp`] by its Taylor series: what is left out of it, the cube of their
+/// distance over that of [`VOLTAGE_WIDTH`], is below 1e-13.
+const NEAR: f64 = 1e-6;
+
 impl Drawn {
-    /// Power and its derivative at a share of the full clock.
-    fn at(&self, ramp: &Ramp) -> (f64, f64) {
-        let Ramp { share, above, rise } = *ramp;
-        let v = (1.0 + self.slope * above) * self.by_full;
-        let dv = self.slope * rise * self.by_full;
-        // two divisions, since a search is here several times for each limit
-        let by_share = 1.0 / share;
+    /// Power, its derivative and its second derivative at a share of the full clock.
+    fn at(&self, ramp: &Ramp) -> [f64; 3] {
+        let v = self.voltage(ramp);
+        let (dv, ddv) = (self.slope * ramp.rise, self.slope * ramp.bend());
+        let (dv, ddv) = (dv * self.by_full, ddv * self.by_full);
+        // the share over the stretch is share / of_share
+        let of_share = ramp.share + self.bound * (1.0 - ramp.share);
+        let by = 1.0 / of_share;
+        let drawn = (self.moves + self.work * by) * ramp.share;
+        let steeper = self.work * self.bound * by * by;
+        let in_share = self.moves + steeper;
+        let bend = -2.0 * steeper * (1.0 - self.bound) * by;
+        [
+            self.remains + v * v * drawn,
+            2.0 * v * dv * drawn + v * v * in_share,
+            2.0 * (dv * dv + v * ddv) * drawn + 4.0 * v * dv * in_share + v * v * bend,
+        ]
+    }
+
+    /// Voltage over that at the full clock.
+    const fn voltage(&self, ramp: &Ramp) -> f64 {
+        (1.0 + self.slope * ramp.above) * self.by_full
+    }
+
+    /// Derivatives of the power in what it is a function of, besides the share and what remains at any.
+    fn slopes(&self, ramp: &Ramp) -> Slopes {
+        let v = self.voltage(ramp);
+        let by_share = 1.0 / ramp.share;
         let by_stretch = 1.0 / (1.0 + self.bound * (by_share - 1.0));
-        let work = self.work * by_stretch;
-        let drawn = self.moves * share + work;
-        let steeper = work * by_stretch * self.bound * by_share * by_share;
-        (self.remains + v * v * drawn, 2.0 * v * dv * drawn + v * v * (self.moves + steeper))
+        let drawn = self.moves * ramp.share + self.work * by_stretch;
+        let in_slope = (ramp.above - AT_FULL_CLOCK.above) * self.by_full * self.by_full;
+        Slopes {
+            moves: v * v * ramp.share,
+            work: v * v * by_stretch,
+            bound: -v * v * self.work * by_stretch * by_stretch * (by_share - 1.0),
+            slope: 2.0 * v * drawn * in_slope,
+        }
     }
 
-    /// Voltage over that at the full clock, and its derivative in the slope of the voltage.
-    fn voltage(&self, ramp: &Ramp) -> (f64, f64) {
-        let difference = ramp.above - AT_FULL_CLOCK.above;
-        ((1.0 + self.slope * ramp.above) * self.by_full, difference * self.by_full.powi(2))
-    }
-
-    /// The share at which `draw` is drawn, which is more than at the lowest clock: Newton's method within a bracket. Power
-    /// increases with the share.
-    fn share_at(&self, draw: f64) -> f64 {
+    /// Where `draw` is drawn, which is more than at the lowest clock: Halley's method within a bracket. Power increases with
+    /// the share.
+    fn drawing(&self, draw: f64) -> Ramp {
         let (mut low, mut high) = (MIN_CLOCK_SHARE, 1.0);
         let mut ramp = AT_FULL_CLOCK;
         for _ in 0..60 {
-            let (power, slope) = self.at(&ramp);
+            let [power, slope, bend] = self.at(&ramp);
             if power > draw {
                 high = ramp.share;
             } else {
                 low = ramp.share;
             }
-            let newton = ramp.share - (power - draw) / slope;
-            let next = if newton > low && newton < high { newton } else { 0.5 * (low + high) };
-            // the error after a step of Newton's is of the order of the step's square
-            if (next - ramp.share).abs() < 1e-8 {
-                return next;
+            let newton = (power - draw) / slope;
+            let halley = ramp.share - newton / (1.0 - 0.5 * newton * bend / slope);
+            let within = halley >= low && halley <= high;
+            let next = if within { halley } else { 0.5 * (low + high) };
+            // the error after a step is of the order of its cube
+            if within && (next - ramp.share).abs() < NEAR {
+                return ramp.near(next);
             }
             ramp = Ramp::at(next);
         }
-        ramp.share
+        ramp
     }
 }
 
@@ -226,6 +280,45 @@ mod tests {
             let found = Ramp::at(end.share);
             approx::assert_relative_eq!(found.above, end.above, max_relative = 1e-15);
             approx::assert_relative_eq!(found.rise, end.rise, max_relative = 1e-15);
+        }
+    }
+
+    #[test]
+    fn the_ramp_nearby_is_the_ramp_there() {
+        for share in [0.3, 0.78, 0.805, 0.83, 0.99] {
+            for by in [-NEAR, NEAR] {
+                let (near, there) = (Ramp::at(share).near(share + by), Ramp::at(share + by));
+                approx::assert_relative_eq!(near.above, there.above, max_relative = 1e-12);
+                approx::assert_relative_eq!(near.rise, there.rise, max_relative = 1e-12);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_is_drawn_at_the_share_that_is_found() {
+        for slope in [0.8, 1.25, 2.0] {
+            let drawn = Drawn {
+                remains: 80.0,
+                moves: 60.0,
+                work: 500.0,
+                bound: 0.7,
+                slope,
+                by_full: 1.0 / (1.0 + slope * AT_FULL_CLOCK.above),
+            };
+            let at = |share| drawn.at(&Ramp::at(share));
+            for draw in [drawn.at(&AT_LOWEST_CLOCK)[0] * 1.0001, 250.0, 400.0, 550.0, 639.0, 640.0]
+            {
+                let found = drawn.drawing(draw);
+                approx::assert_relative_eq!(at(found.share)[0], draw, max_relative = 1e-13);
+            }
+            for share in [0.2, 0.5, 0.8, 0.83, 0.95] {
+                let by = 1e-6;
+                let ([_, slope, bend], [low, ..], [high, ..]) =
+                    (at(share), at(share - by), at(share + by));
+                approx::assert_relative_eq!(slope, (high - low) / (2.0 * by), max_relative = 1e-7);
+                let rise = at(share + by)[1] - at(share - by)[1];
+                approx::assert_relative_eq!(bend, rise / (2.0 * by), max_relative = 1e-7);
+            }
         }
     }
 }

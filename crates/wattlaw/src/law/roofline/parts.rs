@@ -7,7 +7,6 @@ use super::physics;
 use super::smooth::smooth_maximum;
 use super::terms::Terms;
 use crate::base::scope::Covers;
-use crate::stats::tape::Real as _;
 
 /// Parts of a job's time in the whole run, in seconds; they add up to the total.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -134,7 +133,7 @@ impl Parts {
         };
         let all = steps * x.gpus;
         // the bend of the draw below the limit lowers all parts alike
-        let v2 = clock.voltage.squared();
+        let v2 = clock.voltage * clock.voltage;
         let idle = (work.idle_kept + work.idle_saved * clock.share * v2) * step.total;
         let busy = work.busy * clock.share * v2 * step.total;
         let sum = idle + busy + work.work() * v2;

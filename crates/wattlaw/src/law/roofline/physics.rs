@@ -30,7 +30,7 @@ use super::smooth::{falling, slower, smooth_maximum, smooth_minimum};
 use super::terms::{Communication, Products, Terms};
 use crate::base::scope::{Covers, Scope};
 use crate::job::host::SUPPLY_EFFICIENCY;
-use crate::stats::tape::Real;
+use crate::stats::tape::{Real, logistic};
 
 /// The largest share of peak that products reach. Source: the best products of published benchmarks reach 0.78 to 0.86
 /// on A100, H100 and B200.
@@ -168,7 +168,8 @@ impl<R: Real> Parameters<R> {
                 .plus(b.pipeline.count, self.pipeline_latency_s)
         });
         let m = x.micro_steps;
-        let with_host = self.with_host(x, micro, q);
+        let host = self.host(x, micro, q);
+        let with_host = host.map_or(micro, |host| micro + host);
         let mut filled = with_host * m;
         if let Some(pipeline) = pipeline {
             filled = filled.plus(m, pipeline);
@@ -189,7 +190,7 @@ impl<R: Real> Parameters<R> {
         let waiting = fsdp.map_or(on_device, |fsdp| on_device + fsdp);
         AtFullClock {
             work: self.power(x, launch, waiting),
-            on_device: device * m / step,
+            on_device: share_of(device, m, step),
             step: Step {
                 device,
                 tensor,
@@ -198,7 +199,7 @@ impl<R: Real> Parameters<R> {
                 launch,
                 sharpness: q,
                 micro,
-                host: with_host - micro,
+                host: host.unwrap_or_else(|| self.constant(0.0)),
                 host_once,
                 filled,
                 gradients,
@@ -224,7 +225,7 @@ impl<R: Real> Parameters<R> {
         let (time, watts) = match x.covers {
             Covers::Run => {
                 let time = steps + start;
-                (time, (steps * clock.draw + start * work.idle) / time)
+                (time, mean_power([steps, start], [clock.draw, work.idle], time.value()))
             }
             Covers::Steps => (steps, clock.draw),
             Covers::OneStep => (at_clock, clock.draw),
@@ -249,22 +250,34 @@ impl<R: Real> Parameters<R> {
         smooth_minimum(share, CEILING)
     }
 
-    fn products(&self, products: &Products, rate: R, share: R) -> R {
-        let saturated = (self.saturation_s * rate).sqrt() * products.saturation;
-        (saturated + products.flops) / (share * rate)
+    /// Time of products at a share of the peak, which has a gain where they run in fewer bits.
+    fn products(&self, products: &Products, peak: f64, gain: Option<R>, share: R) -> R {
+        let (saturation, of_peak) = (self.saturation_s, share.value());
+        let rate = gain.map_or(peak, |gain| gain.value() * peak);
+        let root = (saturation.value() * rate).sqrt() * products.saturation;
+        let reached = of_peak * rate;
+        let time = (root + products.flops) / reached;
+        let in_saturation = 0.5 * root / (saturation.value() * reached);
+        let all = saturation.function_with(share, time, [in_saturation, -time / of_peak]);
+        match gain {
+            Some(gain) => {
+                let in_gain = (0.5 * root / reached - time) / gain.value();
+                all.function_with(gain, time, [1.0, in_gain])
+            }
+            None => all,
+        }
     }
 
     fn device(&self, x: &Terms) -> R {
         let b = &x.busiest;
-        let peak = self.constant(x.peak);
         let share = self.share_of_peak(x, self.product_efficiency, self.peak_slope);
-        let mut device = self.products(&b.layers, peak, share);
+        let mut device = self.products(&b.layers, x.peak, None, share);
         if b.in_8_bits.flops > 0.0 {
-            device = device + self.products(&b.in_8_bits, self.fp8_gain * x.peak, share);
+            device = device + self.products(&b.in_8_bits, x.peak, Some(self.fp8_gain), share);
         }
         if b.logits.flops > 0.0 {
             let share = if x.odd_vocabulary { share * self.odd_vocabulary } else { share };
-            device = device + self.products(&b.logits, peak, share);
+            device = device + self.products(&b.logits, x.peak, None, share);
         }
         let mut traffic = self.constant(b.elementwise_bytes);
         if b.attention.flops > 0.0 {
@@ -282,21 +295,20 @@ impl<R: Real> Parameters<R> {
     fn attention(&self, x: &Terms) -> R {
         let efficiency = if x.flash { self.flash_efficiency } else { self.eager_efficiency };
         let share = self.share_of_peak(x, efficiency, self.attention_slope);
-        self.products(&x.busiest.attention, self.constant(x.peak), share)
+        self.products(&x.busiest.attention, x.peak, None, share)
     }
 
     /// Time of communication on link and network, which work at once: the slower one counts.
     fn over(&self, x: &Terms, c: &Communication, efficiency: R, hop: R) -> R {
         let link = (c.link > 0.0).then(|| {
-            let mut rate = efficiency * x.link;
-            if x.pcie {
-                let crowd = x.gpus_per_node.max(2.0) / 2.0;
-                rate = falling(rate * self.pcie, crowd, self.pcie_crowd);
+            if !x.pcie {
+                return at_share(c.link, efficiency, x.link);
             }
-            self.constant(c.link) / rate
+            let crowd = x.gpus_per_node.max(2.0) / 2.0;
+            at_share(c.link, falling(efficiency * self.pcie, crowd, self.pcie_crowd), x.link)
         });
-        let network = (c.network > 0.0)
-            .then(|| self.constant(c.network) / (self.network_efficiency * x.network));
+        let network =
+            (c.network > 0.0).then(|| at_share(c.network, self.network_efficiency, x.network));
         let sent = match (link, network) {
             (Some(link), Some(network)) => slower(link, network),
             (Some(only), None) | (None, Some(only)) => only,
@@ -340,14 +352,13 @@ impl<R: Real> Parameters<R> {
         smooth_maximum([attention, exchange], None, sharpness) - attention
     }
 
-    /// A micro-step with its transfers to and from the host, which go on beside everything else.
-    fn with_host(&self, x: &Terms, micro: R, sharpness: R) -> R {
+    /// What transfers to and from the host add to a micro-step, beside which they go on; `None` where there are none.
+    fn host(&self, x: &Terms, micro: R, sharpness: R) -> Option<R> {
         let bytes = x.busiest.host_bytes;
-        if bytes == 0.0 {
-            return micro;
-        }
-        let transfer = self.constant(bytes / (HOST_LINK_SHARE * x.host_link));
-        smooth_maximum([micro, transfer], None, sharpness)
+        (bytes > 0.0).then(|| {
+            let transfer = self.constant(bytes / (HOST_LINK_SHARE * x.host_link));
+            smooth_maximum([micro, transfer], None, sharpness) - micro
+        })
     }
 
     /// Transfers and the host's update once a step; the GPUs of a node share its CPUs.
@@ -396,7 +407,7 @@ impl<R: Real> Parameters<R> {
 
     fn optimizer(&self, x: &Terms) -> R {
         let b = &x.busiest;
-        let traffic = self.constant(b.optimizer_bytes / x.bandwidth) / self.optimizer_efficiency;
+        let traffic = at_share(b.optimizer_bytes, self.optimizer_efficiency, x.bandwidth);
         let mut time = (self.step_s + traffic)
             .plus(OPTIMIZER_LAUNCH_SHARE * b.optimizer_kernels, self.launch_per_kernel_s);
         if x.sharded {
@@ -409,24 +420,70 @@ impl<R: Real> Parameters<R> {
     /// of a micro-step.
     fn power(&self, x: &Terms, launch: R, working: R) -> Power<R> {
         let (e, m) = (&x.mean, x.micro_steps);
-        let half = self.flop_energy * x.flop_energy;
-        let of_flop = if x.wide { half * self.wide_energy * (x.half_peak / x.peak) } else { half };
         let sent = m
             * (e.tensor.sent + e.shards.sent + e.pipeline.sent + e.context.sent + e.experts.sent)
             + e.step.sent;
         let idle = self.static_share * x.tdp;
-        let idle_kept = idle * self.static_remains / (self.static_remains + 1.0);
+        let idle_kept = kept(idle, self.static_remains);
+        let mut compute = self.flop_energy
+            * (x.flop_energy * m * (e.layers.flops + e.logits.flops + e.attention.flops));
+        if x.wide {
+            compute = compute * self.wide_energy * (x.half_peak / x.peak);
+        }
+        if e.in_8_bits.flops > 0.0 {
+            let in_8_bits = self.flop_energy * self.fp8_energy;
+            compute = compute.plus(x.flop_energy * m * e.in_8_bits.flops, in_8_bits);
+        }
         Power {
             idle,
             idle_kept,
             idle_saved: idle - idle_kept,
-            // a GPU that waits for launches is idle
-            busy: self.busy_share * x.tdp * ((launch / working - 1.0) * -4.0).logistic(),
-            compute: (of_flop * (m * (e.layers.flops + e.logits.flops + e.attention.flops)))
-                .plus(m * e.in_8_bits.flops, half * self.fp8_energy),
+            busy: busy(self.busy_share * x.tdp, launch, working),
+            compute,
             memory: self.byte_energy * (x.tdp / x.bandwidth * (m * e.bytes + e.optimizer_bytes)),
             communication: self.link_energy * (x.tdp / x.link * sent),
             kernels: self.kernel_energy_s * (x.tdp * m * e.kernels),
         }
     }
+}
+
+/// Time of `work` at a share of a rate.
+fn at_share<R: Real>(work: f64, share: R, rate: f64) -> R {
+    let time = work / (share.value() * rate);
+    share.function(time, -time / share.value())
+}
+
+/// The share of `times` a time in another one.
+fn share_of<R: Real>(time: R, times: f64, of: R) -> R {
+    let share = time.value() * times / of.value();
+    time.function_with(of, share, [times / of.value(), -share / of.value()])
+}
+
+/// The part of the idle power that no lower clock saves, `remains` times the rest.
+fn kept<R: Real>(idle: R, remains: R) -> R {
+    let more = remains.value() + 1.0;
+    let kept = idle.value() * remains.value() / more;
+    idle.function_with(remains, kept, [remains.value() / more, idle.value() / (more * more)])
+}
+
+/// Power of waiting in collectives: a GPU that waits for launches is idle. `launch` and `working` are the times of a micro-step.
+fn busy<R: Real>(most: R, launch: R, working: R) -> R {
+    let by_working = 1.0 / working.value();
+    let ratio = launch.value() * by_working;
+    let share = logistic((ratio - 1.0) * -4.0);
+    let power = most.value() * share;
+    let in_ratio = -4.0 * power * (1.0 - share) * by_working;
+    let of_times = launch.function_with(working, 0.0, [in_ratio, -in_ratio * ratio]);
+    most.function_with(of_times, power, [share, 1.0])
+}
+
+/// Mean of the powers over the times, which are `time` together.
+fn mean_power<R: Real>(times: [R; 2], powers: [R; 2], time: f64) -> R {
+    let [steps, start] = times.map(Real::value);
+    let [draw, idle] = powers.map(Real::value);
+    let mean = (steps * draw + start * idle) / time;
+    let of_times =
+        times[0].function_with(times[1], 0.0, [(draw - mean) / time, (idle - mean) / time]);
+    let of_powers = powers[0].function_with(powers[1], 0.0, [steps / time, start / time]);
+    of_times.function_with(of_powers, mean, [1.0, 1.0])
 }

@@ -153,9 +153,12 @@ pub struct Terms {
 impl Terms {
     /// Counts a job and sums its ledger.
     pub fn for_job(job: &Job) -> Self {
+        let ledger = |stage| Ledger::for_stage(job, stage, AttentionFlops::Full);
+        if job.parallelism.pp == 1 {
+            return Self::from_stages(job, &[], &[ledger(0)], job.steps());
+        }
         let stages = equal_stages(job);
-        let ledger = |of: &EqualStages| Ledger::for_stage(job, of.first, AttentionFlops::Full);
-        let ledgers: Vec<Ledger> = stages.iter().map(ledger).collect();
+        let ledgers: Vec<Ledger> = stages.iter().map(|of| ledger(of.first)).collect();
         Self::from_stages(job, &stages, &ledgers, job.steps())
     }
 
@@ -167,7 +170,8 @@ impl Terms {
         Self::from_stages(job, &stages, &ledgers, cost.steps)
     }
 
-    /// Sums the ledgers of a job with `steps` steps, one for each kind of its stages.
+    /// Sums the ledgers of a job with `steps` steps, one for each kind of its stages; `stages` says how many there are of
+    /// each, where there are several kinds.
     fn from_stages<L: Borrow<Ledger>>(
         job: &Job,
         stages: &[EqualStages],
@@ -253,7 +257,7 @@ impl StageTerms {
                 _ => share * op.count,
             };
             let (flops, bytes) = (op.flops.value() * count, op.bytes.value() * count);
-            let saturation = (op.flops.value() * op.kernels).sqrt() * count;
+            let saturation = || (op.flops.value() * op.kernels).sqrt() * count;
             let products = match op.kind {
                 OpKind::Collective(collective) => {
                     self.communication(op.phase, collective.role).add(&collective, count);
@@ -280,7 +284,7 @@ impl StageTerms {
                 OpKind::AttentionCore { causal } => {
                     // a fused kernel skips the blocks that the mask hides
                     self.attention.flops += if causal && flash { flops / 2.0 } else { flops };
-                    self.attention.saturation += saturation;
+                    self.attention.saturation += saturation();
                     self.attention.bytes += bytes;
                     None
                 }
@@ -321,7 +325,7 @@ impl StageTerms {
             };
             if let Some(products) = products {
                 products.flops += flops;
-                products.saturation += saturation;
+                products.saturation += saturation();
                 products.bytes += bytes;
             }
             self.flops += flops;
