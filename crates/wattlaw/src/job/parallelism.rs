@@ -207,6 +207,7 @@ impl Parallelism {
     pub fn stage_layers(&self, architecture: &Architecture, stage: u64) -> u64 {
         let layers = architecture.layers;
         match self.partition {
+            _ if self.pp == 1 => layers,
             Partition::Even => layers / self.pp + u64::from(stage < layers % self.pp),
             Partition::ByCost => {
                 let cut = CostCut::new(architecture, self.pp);
@@ -219,6 +220,7 @@ impl Parallelism {
     /// The pipeline stage (from 0) of the output projection: the last one, or the one assigned by cost.
     pub fn head_stage(&self, architecture: &Architecture) -> u64 {
         match self.partition {
+            _ if self.pp == 1 => 0,
             Partition::Even => self.pp - 1,
             Partition::ByCost => CostCut::new(architecture, self.pp).stage(architecture.layers),
         }
@@ -403,8 +405,8 @@ struct CostCut {
 
 impl CostCut {
     fn new(architecture: &Architecture, stages: u64) -> Self {
-        let parts = architecture.parameters();
-        let layer = u128::from(parts.attention_per_layer + parts.ffn_per_layer);
+        let [attention, ffn] = architecture.attention_and_ffn_per_layer();
+        let layer = u128::from(attention + ffn);
         let head = u128::from(architecture.vocab_size) * u128::from(architecture.embedding_size);
         Self {
             layer,

@@ -32,9 +32,9 @@ pub(super) fn bytes(job: &Job, stage: u64, recipe: &Recipe) -> Bytes {
 /// scatters each way of one unsplit activation.
 fn gpu_seconds_per_layer(job: &Job) -> f64 {
     let (a, w, p, system) = (&job.architecture, &job.workload, &job.parallelism, &job.system);
-    let parts = a.parameters();
+    let [attention, ffn] = a.attention_and_ffn_per_layer();
     let (tp, positions) = (p.tp as f64, job.micro_positions_of_rank());
-    let flops = 6.0 * (parts.attention_per_layer + parts.ffn_per_layer) as f64 * positions / tp;
+    let flops = 6.0 * (attention + ffn) as f64 * positions / tp;
     let peak = system.accelerator.peak(w.precision).map_or(f64::INFINITY, |rate| rate.value());
     let within = p.tp <= system.gpus_per_node;
     let bandwidth = if within { system.link.bandwidth } else { system.network.bandwidth };

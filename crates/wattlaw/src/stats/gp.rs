@@ -288,8 +288,9 @@ impl Gp {
     pub fn distances(&self, first: &[f64]) -> Distances {
         let mut squares = vec![[0.0; LANES]; self.mean_weights.len()];
         for (j, x) in first.iter().enumerate() {
+            let scaled = x / self.kernel.length_scales[j];
             for (block, squares) in squares.iter_mut().enumerate() {
-                self.add_squares(squares, block, j, *x);
+                self.add_squares(squares, block, j, scaled);
             }
         }
         Distances { squares, inputs: first.len() }
@@ -302,7 +303,7 @@ impl Gp {
         {
             let mut squares = *squares;
             for (j, x) in (first.inputs..).zip(others) {
-                self.add_squares(&mut squares, block, j, *x);
+                self.add_squares(&mut squares, block, j, x / self.kernel.length_scales[j]);
             }
             for ((sum, weight), square) in sums.iter_mut().zip(weights).zip(squares) {
                 *sum += weight * correlation(square);
@@ -311,10 +312,9 @@ impl Gp {
         sums.iter().sum()
     }
 
-    /// Adds the squared distances from a block of points in input `j`.
+    /// Adds the squared distances from a block of points in input `j`, of which `x` is in units of its length scale.
     #[inline]
     fn add_squares(&self, squares: &mut [f64; LANES], block: usize, j: usize, x: f64) {
-        let x = x / self.kernel.length_scales[j];
         let points = &self.scaled[j * self.mean_weights.len() + block];
         for (square, point) in squares.iter_mut().zip(points) {
             *square += (point - x) * (point - x);

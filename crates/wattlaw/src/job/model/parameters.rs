@@ -101,13 +101,11 @@ impl Architecture {
         let cross = if self.encoder_layers > 0 { attention } else { 0 };
         let norm = self.norms_per_layer * self.norm_parameters(self.hidden_size)
             + if self.layer_scale { 2 * self.hidden_size } else { 0 };
-        // layers of two kinds, and layers that share weights, have the mean each
         let all_layers = self.layers + self.encoder_layers;
         let distinct = self.distinct_layers.unwrap_or(all_layers);
-        let mean = |sum: u64| sum / all_layers;
-        let attention_per_layer = mean(attention * distinct);
-        let ffn = self.ffn_of_all_layers() * distinct / all_layers;
-        let (ffn_per_layer, norm_per_layer) = (mean(ffn), mean(norm * distinct));
+        let ffn = self.ffn_of_distinct_layers();
+        let [attention_per_layer, ffn_per_layer] = self.attention_and_ffn_per_layer();
+        let norm_per_layer = self.mean_of_layers(norm);
         let exact = distinct * (attention + norm) + ffn;
         let rounded = all_layers * (attention_per_layer + ffn_per_layer + norm_per_layer);
         let beside_layers = self.beside_layers() + (exact - rounded);
@@ -124,6 +122,21 @@ impl Architecture {
             beside_layers,
             head,
             total: embedding + layers + head,
+        }
+    }
+
+    /// Parameters of the self-attention and of the feed-forward block of one layer, as [`Parameters`] has them: layers of two
+    /// kinds, and layers that share weights, have the mean each.
+    pub(crate) fn attention_and_ffn_per_layer(&self) -> [u64; 2] {
+        let ffn = self.ffn_of_distinct_layers() / (self.layers + self.encoder_layers);
+        [self.mean_of_layers(self.attention_parameters()), ffn]
+    }
+
+    /// The mean over all layers of what each layer with weights of its own has.
+    fn mean_of_layers(&self, of_layer: u64) -> u64 {
+        match self.distinct_layers {
+            Some(distinct) => of_layer * distinct / (self.layers + self.encoder_layers),
+            None => of_layer,
         }
     }
 
@@ -286,6 +299,16 @@ impl Architecture {
     pub(crate) fn routed_expert_parameters(&self) -> u64 {
         let count = self.experts.map_or(0, |experts| experts.count);
         self.expert_layers() * count * self.expert_parameters()
+    }
+
+    /// Feed-forward blocks of the layers with weights of their own.
+    fn ffn_of_distinct_layers(&self) -> u64 {
+        match self.distinct_layers {
+            Some(distinct) => {
+                self.ffn_of_all_layers() * distinct / (self.layers + self.encoder_layers)
+            }
+            None => self.ffn_of_all_layers(),
+        }
     }
 
     fn ffn_of_all_layers(&self) -> u64 {
