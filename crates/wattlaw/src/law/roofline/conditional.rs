@@ -163,17 +163,19 @@ impl Conditional {
                 continue;
             }
             let column = self.covariance.column(k);
-            // two sums at once, as a processor adds in pipelines
-            let (mut sum, mut other) = ([0.0; 2], [0.0; 2]);
-            let (pairs, rest) = active[..count].as_chunks::<2>();
-            for [(l, first), (m, second)] in pairs {
-                sum = plus(sum, column[*l], *first);
-                other = plus(other, column[*m], *second);
+            // several sums at once, as a processor adds in pipelines
+            let mut sums = [[0.0; 2]; 4];
+            let (fours, rest) = active[..count].as_chunks::<4>();
+            for four in fours {
+                for (sum, (l, of)) in sums.iter_mut().zip(four) {
+                    *sum = plus(*sum, column[*l], *of);
+                }
             }
-            for (l, last) in rest {
-                sum = plus(sum, column[*l], *last);
+            for (sum, (l, of)) in sums.iter_mut().zip(rest) {
+                *sum = plus(*sum, column[*l], *of);
             }
-            sum = plus(sum, 1.0, other);
+            let [a, b, c, d] = sums;
+            let sum = plus(plus(a, 1.0, b), 1.0, plus(c, 1.0, d));
             let variance = column[k];
             time += of[0] * (2.0 * sum[0] + variance * of[0]);
             power += of[1] * (2.0 * sum[1] + variance * of[1]);

@@ -156,10 +156,12 @@ impl<R: Real> Parameters<R> {
     /// A job without a power limit: what all limits share.
     pub(super) fn at_full_clock(&self, x: &Terms) -> AtFullClock<R> {
         let b = &x.busiest;
-        let (device, tensor, fsdp, launch) =
-            (self.device(x), self.tensor(x), self.fsdp(x), self.launch(x));
+        let log_peak = (x.peak / REFERENCE_PEAK).ln();
+        let attention = (b.attention.flops > 0.0).then(|| self.attention(x, log_peak));
+        let device = self.device(x, log_peak, attention);
+        let (tensor, fsdp, launch) = (self.tensor(x), self.fsdp(x), self.launch(x));
         let q = self.overlap + 1.0;
-        let context = self.context(x, q);
+        let context = self.context(x, attention, q);
         let experts = self.exposed(x, &x.busiest.experts);
         let on_device = device + tensor + context + experts;
         let micro = smooth_maximum([launch, on_device], fsdp, q);
@@ -241,9 +243,10 @@ impl<R: Real> Parameters<R> {
         Estimate { time, power: watts, step, work, start, clock }
     }
 
-    /// The share of peak that long products reach: the larger the peak, the harder it is to feed.
-    fn share_of_peak(&self, x: &Terms, efficiency: R, slope: R) -> R {
-        let mut share = falling(efficiency, x.peak / REFERENCE_PEAK, slope);
+    /// The share of peak that long products reach: the larger the peak, the harder it is to feed. `log_peak` is the logarithm of
+    /// the peak over that of an A100.
+    fn share_of_peak(&self, x: &Terms, log_peak: f64, efficiency: R, slope: R) -> R {
+        let mut share = falling(efficiency, log_peak, slope);
         if x.wide {
             share = share * self.wide_gain;
         }
@@ -268,9 +271,9 @@ impl<R: Real> Parameters<R> {
         }
     }
 
-    fn device(&self, x: &Terms) -> R {
+    fn device(&self, x: &Terms, log_peak: f64, attention: Option<R>) -> R {
         let b = &x.busiest;
-        let share = self.share_of_peak(x, self.product_efficiency, self.peak_slope);
+        let share = self.share_of_peak(x, log_peak, self.product_efficiency, self.peak_slope);
         let mut device = self.products(&b.layers, x.peak, None, share);
         if b.in_8_bits.flops > 0.0 {
             device = device + self.products(&b.in_8_bits, x.peak, Some(self.fp8_gain), share);
@@ -280,8 +283,8 @@ impl<R: Real> Parameters<R> {
             device = device + self.products(&b.logits, x.peak, None, share);
         }
         let mut traffic = self.constant(b.elementwise_bytes);
-        if b.attention.flops > 0.0 {
-            device = device + self.attention(x);
+        if let Some(attention) = attention {
+            device = device + attention;
             if !x.flash {
                 traffic = self.eager_traffic * b.attention.bytes + b.elementwise_bytes;
             }
@@ -292,9 +295,9 @@ impl<R: Real> Parameters<R> {
     }
 
     /// Time of attention's scores and weighted values.
-    fn attention(&self, x: &Terms) -> R {
+    fn attention(&self, x: &Terms, log_peak: f64) -> R {
         let efficiency = if x.flash { self.flash_efficiency } else { self.eager_efficiency };
-        let share = self.share_of_peak(x, efficiency, self.attention_slope);
+        let share = self.share_of_peak(x, log_peak, efficiency, self.attention_slope);
         self.products(&x.busiest.attention, x.peak, None, share)
     }
 
@@ -304,7 +307,7 @@ impl<R: Real> Parameters<R> {
             if !x.pcie {
                 return at_share(c.link, efficiency, x.link);
             }
-            let crowd = x.gpus_per_node.max(2.0) / 2.0;
+            let crowd = (x.gpus_per_node.max(2.0) / 2.0).ln();
             at_share(c.link, falling(efficiency * self.pcie, crowd, self.pcie_crowd), x.link)
         });
         let network =
@@ -343,12 +346,12 @@ impl<R: Real> Parameters<R> {
     }
 
     /// Time of the exchange of keys and values that attention does not hide.
-    fn context(&self, x: &Terms, sharpness: R) -> R {
+    fn context(&self, x: &Terms, attention: Option<R>, sharpness: R) -> R {
         let exchange = self.exposed(x, &x.busiest.context);
         if !x.context_overlaps || x.busiest.context.count == 0.0 {
             return exchange;
         }
-        let attention = self.attention(x);
+        let Some(attention) = attention else { return exchange };
         smooth_maximum([attention, exchange], None, sharpness) - attention
     }
 

@@ -53,9 +53,8 @@ pub(super) fn smooth_minimum<R: Real>(x: R, limit: f64) -> R {
     x.function(value, share.powi(9))
 }
 
-/// share · base^−slope.
-pub(super) fn falling<R: Real>(share: R, base: f64, slope: R) -> R {
-    let log = base.ln();
+/// share · base^−slope, of the logarithm of the base.
+pub(super) fn falling<R: Real>(share: R, log: f64, slope: R) -> R {
     let power = (-slope.value() * log).exp();
     let value = share.value() * power;
     share.function_with(slope, value, [power, -log * value])
@@ -64,6 +63,8 @@ pub(super) fn falling<R: Real>(share: R, base: f64, slope: R) -> R {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::f64::consts::LN_2;
+
     use approx::assert_relative_eq;
 
     #[test]
@@ -77,6 +78,6 @@ mod tests {
             let of_eight = (f64::powi(x, -8) + f64::powi(2.0, -8)).powf(-0.125);
             assert_relative_eq!(smooth_minimum(x, 2.0), of_eight, max_relative = 1e-14);
         }
-        assert_relative_eq!(falling(3.0, 2.0, 0.5), 3.0 / 2.0_f64.sqrt(), max_relative = 1e-14);
+        assert_relative_eq!(falling(3.0, LN_2, 0.5), 3.0 / 2.0_f64.sqrt(), max_relative = 1e-14);
     }
 }

@@ -248,6 +248,9 @@ impl StageTerms {
     fn add(&mut self, job: &Job, ledger: &Ledger, share: f64) {
         let flash = job.workload.attention == AttentionKernel::Flash;
         let fp8 = job.workload.precision == Precision::Fp8;
+        // apart from the other sums, so that they need not be read again for each operation
+        let (mut all_flops, mut all_bytes, mut all_kernels) =
+            (self.flops, self.bytes, self.kernels);
         for op in &ledger.ops {
             // products of the update are spread over the micro-steps, whose sum is a step's
             let count = match (op.kind, op.phase) {
@@ -328,10 +331,11 @@ impl StageTerms {
                 products.saturation += saturation();
                 products.bytes += bytes;
             }
-            self.flops += flops;
-            self.bytes += bytes;
-            self.kernels += op.kernels * count;
+            all_flops += flops;
+            all_bytes += bytes;
+            all_kernels += op.kernels * count;
         }
+        (self.flops, self.bytes, self.kernels) = (all_flops, all_bytes, all_kernels);
     }
 
     const fn communication(&mut self, phase: Phase, role: CollectiveRole) -> &mut Communication {
