@@ -14,7 +14,7 @@ use wattlaw::calibration::{Calibration, Laws, built_in};
 use wattlaw::job::JobSpec;
 use wattlaw::job::catalog::Catalog;
 use wattlaw::law::roofline::terms::Terms;
-use wattlaw::law::roofline::{Groups, INPUTS, UnderLimits, Workspace};
+use wattlaw::law::roofline::{Groups, UnderLimits, Workspace};
 use wattlaw::memory::{FITS_THRESHOLD, Memory, Recipe};
 use wattlaw::plan::{Inventory, Request, plan};
 
@@ -141,7 +141,6 @@ fn inner_loop(
                     let mut terms = Terms::for_job(job);
                     for limit_w in limits {
                         terms.power_limit = *limit_w;
-                        terms.inputs[INPUTS.len() - 1] = (limit_w / terms.tdp).ln();
                         black_box(answer.estimate(&terms, Scope::Gpu, &mut workspace));
                     }
                 }

@@ -19,8 +19,6 @@ pub use collective::{Collective, CollectiveKind, CollectiveRole, Span};
 pub use kind::OpKind;
 pub(crate) use stages::{EqualStages, equal_stages};
 
-use std::borrow::Borrow;
-
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
@@ -163,19 +161,25 @@ pub struct Ledger {
 impl Ledger {
     /// Counts one GPU of pipeline stage `stage` (from 0; clamped to the last one).
     pub fn for_stage(job: &Job, stage: u64, attention: AttentionFlops) -> Self {
-        let stage = stage.min(job.parallelism.pp - 1);
-        let mut ledger =
-            Self { stage, micro_steps: job.workload.grad_accum, ops: Vec::with_capacity(96) };
+        let ops = Vec::with_capacity(96);
+        let mut ledger = Self { stage: 0, micro_steps: job.workload.grad_accum, ops };
+        ledger.count(job, stage.min(job.parallelism.pp - 1), attention);
+        ledger
+    }
+
+    /// Counts one GPU of another stage of the same job, in the same memory.
+    pub(crate) fn count(&mut self, job: &Job, stage: u64, attention: AttentionFlops) {
+        self.stage = stage;
+        self.ops.clear();
         for stack in job.stacks().iter() {
             let held = optimizer::stage_parameters(stack, stage);
-            layers::count(stack, attention, &mut ledger);
-            optimizer::count(stack, &held, &mut ledger);
-            orthogonalization::count(stack, &mut ledger);
-            collectives::count(stack, &held, &mut ledger);
-            offload::count(stack, &held, &mut ledger);
+            layers::count(stack, attention, self);
+            optimizer::count(stack, &held, self);
+            orthogonalization::count(stack, self);
+            collectives::count(stack, &held, self);
+            offload::count(stack, &held, self);
         }
-        reference::count(&job.workload, &mut ledger.ops);
-        ledger
+        reference::count(&job.workload, &mut self.ops);
     }
 
     /// Sums over the operations for which `keep` is true, for one optimizer step.
@@ -188,23 +192,8 @@ impl Ledger {
         totals
     }
 
-    /// The first of the ledgers of a job's stages with the most hardware FLOPs, which sets the pace of the pipeline.
-    pub(crate) fn busiest<L: Borrow<Self>>(ledgers: &[L]) -> &Self {
-        let mut busiest = ledgers[0].borrow();
-        if let [_, others @ ..] = ledgers {
-            let mut most = busiest.flops_per_step();
-            for ledger in others.iter().map(L::borrow) {
-                let flops = ledger.flops_per_step();
-                if flops > most {
-                    (busiest, most) = (ledger, flops);
-                }
-            }
-        }
-        busiest
-    }
-
     /// FLOPs of one optimizer step.
-    fn flops_per_step(&self) -> f64 {
+    pub(crate) fn flops_per_step(&self) -> f64 {
         let of = |op: &Op| {
             let times = if op.phase == Phase::Step { 1.0 } else { self.micro_steps as f64 };
             (op.flops * (op.count * times)).value()
@@ -288,8 +277,15 @@ impl Cost {
         sum(&|op| op.kind.runs_in_8_bits()) / sum(&|_| true)
     }
 
-    /// The stage with the most hardware FLOPs, which sets the pace of the pipeline.
+    /// The first of the stages with the most hardware FLOPs, which sets the pace of the pipeline.
     pub fn busiest_stage(&self) -> &Ledger {
-        Ledger::busiest(&self.stages)
+        let (mut busiest, mut most) = (&self.stages[0], 0.0);
+        for ledger in &self.stages {
+            let flops = ledger.flops_per_step();
+            if flops > most {
+                (busiest, most) = (ledger, flops);
+            }
+        }
+        busiest
     }
 }

@@ -31,7 +31,7 @@ mod under_limits;
 pub use conditional::{Conditional, Estimate, Workspace};
 pub(crate) use design::DesignJob;
 pub use design::OVERHEAD_S;
-pub use discrepancy::{INPUTS, MAX_POINTS};
+pub use discrepancy::{Configuration, INPUTS, MAX_POINTS};
 pub use fit::Fit;
 pub use fitted::{Answer, LocalEstimate, RooflineFit};
 pub use groups::{Groups, Level};

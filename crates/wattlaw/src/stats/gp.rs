@@ -286,13 +286,16 @@ impl Gp {
 
     /// The distances of places that have these first inputs; [`mean_from`](Self::mean_from) adds those of the others.
     pub fn distances(&self, first: &[f64]) -> Distances {
-        let mut squares = vec![[0.0; LANES]; self.mean_weights.len()];
-        for (j, x) in first.iter().enumerate() {
-            let scaled = x / self.kernel.length_scales[j];
-            for (block, squares) in squares.iter_mut().enumerate() {
-                self.add_squares(squares, block, j, scaled);
+        let scaled: Vec<f64> =
+            first.iter().zip(&self.kernel.length_scales).map(|(x, l)| x / l).collect();
+        let of_block = |block| {
+            let mut squares = [0.0; LANES];
+            for (j, x) in scaled.iter().enumerate() {
+                self.add_squares(&mut squares, block, j, *x);
             }
-        }
+            squares
+        };
+        let squares = (0..self.mean_weights.len()).map(of_block).collect();
         Distances { squares, inputs: first.len() }
     }
 

@@ -107,19 +107,20 @@ impl Tape {
         adjoints: &'m mut Vec<[f64; 2]>,
     ) -> &'m [[f64; 2]] {
         let operations = self.operations.borrow();
-        let last = of[0].at.max(of[1].at) as usize;
+        let last = (of[0].at.max(of[1].at) as usize).max(variables);
         adjoints.clear();
-        adjoints.resize(last.max(variables) + 1, [0.0; 2]);
+        adjoints.resize(last + 1, [0.0; 2]);
+        let adjoints = adjoints.as_mut_slice();
         for (k, of) in of.into_iter().enumerate() {
             adjoints[of.at as usize][k] += 1.0;
         }
-        for at in (variables + 1..=last).rev() {
-            let adjoint = adjoints[at];
-            let Operation { operands, partials } = operations[at];
-            for (operand, partial) in operands.into_iter().zip(partials) {
+        let recorded = operations[variables + 1..=last].iter().enumerate();
+        for (at, Operation { operands, partials }) in recorded.rev() {
+            let adjoint = adjoints[variables + 1 + at];
+            for (operand, partial) in operands.iter().zip(partials) {
                 // nothing is asked of a constant
-                if operand != CONSTANT {
-                    let sum = &mut adjoints[operand as usize];
+                if *operand != CONSTANT {
+                    let sum = &mut adjoints[*operand as usize];
                     *sum = [sum[0] + adjoint[0] * partial, sum[1] + adjoint[1] * partial];
                 }
             }

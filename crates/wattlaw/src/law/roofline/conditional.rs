@@ -162,7 +162,7 @@ impl Conditional {
             if *of == [0.0; 2] {
                 continue;
             }
-            let column = self.covariance.column(k);
+            let column = &self.covariance.data.0[k];
             // several sums at once, as a processor adds in pipelines
             let mut sums = [[0.0; 2]; 4];
             let (fours, rest) = active[..count].as_chunks::<4>();

@@ -3,6 +3,7 @@
 use nalgebra::{DMatrix, DVector};
 
 use super::conditional::{Sensitivity, Workspace};
+use super::discrepancy::INPUTS;
 use super::fitted::RooflineFit;
 use super::groups::Groups;
 use super::observation::Observation;
@@ -82,13 +83,12 @@ impl<'a> Sensitivities<'a> {
         groups.dedup();
         let groups = groups.into_iter().map(|of| (of, law.answer(of).sensitivity())).collect();
         let n = targets.len().max(1) as f64;
-        let inputs = super::discrepancy::INPUTS.len();
-        let mean: Vec<f64> = (0..inputs)
-            .map(|j| targets.iter().map(|job| job.terms.inputs[j]).sum::<f64>() / n)
-            .collect();
-        let scale = (0..inputs)
+        let inputs: Vec<_> = targets.iter().map(|job| job.terms.inputs()).collect();
+        let mean: Vec<f64> =
+            (0..INPUTS.len()).map(|j| inputs.iter().map(|of| of[j]).sum::<f64>() / n).collect();
+        let scale = (0..INPUTS.len())
             .map(|j| {
-                let squares = targets.iter().map(|job| (job.terms.inputs[j] - mean[j]).powi(2));
+                let squares = inputs.iter().map(|of| (of[j] - mean[j]).powi(2));
                 let variance = squares.sum::<f64>() / n;
                 if variance > 1e-18 { NOISE / variance.sqrt() } else { 0.0 }
             })
@@ -109,12 +109,13 @@ impl<'a> Sensitivities<'a> {
         let (slopes, seconds) = self.groups[group].1.of(job.terms, Scope::Gpu, &mut self.workspace);
         let at = group * COUNT;
         let coefficients = self.groups.len() * COUNT;
+        let inputs = job.terms.inputs();
         let rows = std::array::from_fn(|response| {
             let mut row = DVector::zeros(size);
             row.rows_mut(at, COUNT).copy_from(&slopes[response]);
             for j in 0..self.mean.len() {
                 row[coefficients + response * self.mean.len() + j] =
-                    (job.terms.inputs[j] - self.mean[j]) * self.scale[j];
+                    (inputs[j] - self.mean[j]) * self.scale[j];
             }
             row
         });

@@ -32,35 +32,75 @@ pub const INPUTS: [&str; 14] = [
 /// The position of `log_power_limit`, after all others.
 pub(super) const POWER_LIMIT_INPUT: usize = INPUTS.len() - 1;
 
-/// The inputs of a job.
-pub(super) fn inputs(job: &Job) -> [f64; INPUTS.len()] {
-    let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
-    let log = |n: u64| (n.max(1) as f64).ln();
-    let flag = |yes: bool| if yes { 1.0 } else { 0.0 };
-    let head = match w.task {
-        Task::Classification { labels } => labels,
-        _ => a.vocab_size,
-    };
-    let accelerator = &job.system.accelerator;
-    let half = accelerator.half_peak().value();
-    // resolve() checks that the accelerator has a peak for the precision
-    let peak = accelerator.peak(w.precision).map_or(half, |peak| peak.value());
-    [
-        log(a.total_layers()),
-        log(a.hidden_size),
-        job.micro_positions_of_rank().max(1.0).ln(),
-        log(w.positions_per_sequence()),
-        log(p.gpus()),
-        log(p.tp),
-        log(p.pp),
-        log(w.grad_accum),
-        (job.steps() * w.grad_accum as f64).ln(),
-        flag(p.data.shards_parameters()),
-        flag(w.checkpointing != Checkpointing::None),
-        log(head),
-        (peak / half).ln(),
-        (job.system.power_limit / job.system.tdp).ln(),
-    ]
+/// What the inputs of a job follow from, in the order of [`INPUTS`] without the power limit. Their logarithms are taken where
+/// there is a discrepancy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Configuration([f64; POWER_LIMIT_INPUT]);
+
+impl Configuration {
+    pub(super) fn new(job: &Job) -> Self {
+        let (a, w, p) = (&job.architecture, &job.workload, &job.parallelism);
+        let count = |n: u64| n.max(1) as f64;
+        let flag = |yes: bool| if yes { 1.0 } else { 0.0 };
+        let head = match w.task {
+            Task::Classification { labels } => labels,
+            _ => a.vocab_size,
+        };
+        let accelerator = &job.system.accelerator;
+        let half = accelerator.half_peak().value();
+        // resolve() checks that the accelerator has a peak for the precision
+        let peak = accelerator.peak(w.precision).map_or(half, |peak| peak.value());
+        Self([
+            count(a.total_layers()),
+            count(a.hidden_size),
+            job.micro_positions_of_rank().max(1.0),
+            count(w.positions_per_sequence()),
+            count(p.gpus()),
+            count(p.tp),
+            count(p.pp),
+            count(w.grad_accum),
+            job.steps() * w.grad_accum as f64,
+            flag(p.data.shards_parameters()),
+            flag(w.checkpointing != Checkpointing::None),
+            count(head),
+            peak / half,
+        ])
+    }
+
+    /// The inputs under a power limit, a share of the TDP.
+    pub(super) fn inputs(&self, limit: f64) -> [f64; INPUTS.len()] {
+        let [
+            layers,
+            width,
+            tokens,
+            positions,
+            gpus,
+            tp,
+            pp,
+            accumulated,
+            micro_steps,
+            sharded,
+            checkpointed,
+            vocabulary,
+            peak,
+        ] = self.0;
+        [
+            layers.ln(),
+            width.ln(),
+            tokens.ln(),
+            positions.ln(),
+            gpus.ln(),
+            tp.ln(),
+            pp.ln(),
+            accumulated.ln(),
+            micro_steps.ln(),
+            sharded,
+            checkpointed,
+            vocabulary.ln(),
+            peak.ln(),
+            limit.ln(),
+        ]
+    }
 }
 
 /// Rows on which hyperparameters are chosen, at most; the process is conditioned on all rows.

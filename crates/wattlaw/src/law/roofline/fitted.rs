@@ -169,7 +169,7 @@ impl Cell {
                 let logs = logs(&posterior.parameters(&run.groups), &run.terms, run.scope);
                 for (k, y) in [run.log_time, run.log_power].into_iter().enumerate() {
                     if let Some(y) = y {
-                        of_response[k].0.push(run.terms.inputs);
+                        of_response[k].0.push(run.terms.inputs());
                         of_response[k].1.push(y - logs[k]);
                     }
                 }
@@ -215,10 +215,11 @@ impl Answer<'_> {
         // a new source misses what it misses however near its configuration is to the runs of another
         let known = !cell.source.is_empty() && cell.source == self.conditional.groups.source;
         let mut left = [1.0; 2];
+        let inputs = terms.inputs();
         for (k, of) in [&cell.time, &cell.power].into_iter().enumerate() {
             let Some(of) = of else { continue };
             let mean = if known {
-                let Learned { mean, variance, nearness } = of.predict(&terms.inputs);
+                let Learned { mean, variance, nearness } = of.predict(&inputs);
                 let of_physics =
                     if k == 0 { &mut estimate.variance_time } else { &mut estimate.variance_power };
                 left[k] = 1.0 - nearness;
@@ -226,7 +227,7 @@ impl Answer<'_> {
                 mean
             } else {
                 // a new source has the variance that it has
-                of.mean(&terms.inputs)
+                of.mean(&inputs)
             };
             discrepancy[k] = mean.exp();
             let log = if k == 0 { &mut estimate.log_time } else { &mut estimate.log_power };
@@ -239,7 +240,7 @@ impl Answer<'_> {
     /// How near a job is to the runs of its chip and program whose time is learned from: 1 among them, 0 far from them.
     pub fn nearness(&self, terms: &Terms) -> f64 {
         let [time, _] = self.discrepancies();
-        time.map_or(0.0, |of| of.predict(&terms.inputs).nearness)
+        time.map_or(0.0, |of| of.predict(&terms.inputs()).nearness)
     }
 
     /// ln time and ln power in `scope` alone.
@@ -250,7 +251,7 @@ impl Answer<'_> {
     /// ln time and ln power by the physics, with the means of the discrepancies.
     fn with_discrepancy(&self, mut logs: [f64; 2], terms: &Terms) -> [f64; 2] {
         for (log, of) in logs.iter_mut().zip(self.discrepancies()) {
-            *log += of.map_or(0.0, |of| of.mean(&terms.inputs));
+            *log += of.map_or(0.0, |of| of.mean(&terms.inputs()));
         }
         logs
     }

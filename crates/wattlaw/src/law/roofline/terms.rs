@@ -3,9 +3,7 @@
 //! Every operation of the ledger is in exactly one sum. Time is set by the busiest pipeline stage; energy is drawn by
 //! all of them, so its sums are means over stages.
 
-use std::borrow::Borrow;
-
-use super::discrepancy::INPUTS;
+use super::discrepancy::{Configuration, INPUTS};
 use crate::base::scope::Covers;
 use crate::cost::{
     AttentionFlops, Collective, CollectiveRole, Cost, EqualStages, Ledger, OpKind, Phase, Span,
@@ -92,8 +90,8 @@ pub struct StageTerms {
 pub struct Terms {
     /// What the time is of: the run with its start-up and end, its steps, or one step.
     pub covers: Covers,
-    /// The inputs of the discrepancy; see [`INPUTS`].
-    pub inputs: [f64; INPUTS.len()],
+    /// What the inputs of the discrepancy follow from.
+    pub configuration: Configuration,
     /// The busiest pipeline stage.
     pub busiest: StageTerms,
     /// The mean over pipeline stages.
@@ -151,41 +149,56 @@ pub struct Terms {
 }
 
 impl Terms {
+    /// The inputs of the discrepancy; see [`INPUTS`].
+    pub fn inputs(&self) -> [f64; INPUTS.len()] {
+        self.configuration.inputs(self.power_limit / self.tdp)
+    }
+
     /// Counts a job and sums its ledger.
     pub fn for_job(job: &Job) -> Self {
-        let ledger = |stage| Ledger::for_stage(job, stage, AttentionFlops::Full);
+        let mut ledger = Ledger::for_stage(job, 0, AttentionFlops::Full);
         if job.parallelism.pp == 1 {
-            return Self::from_stages(job, &[], &[ledger(0)], job.steps());
+            let only = StageTerms::from_ledger(job, &ledger);
+            return Self::new(job, 0, only, only, job.steps());
         }
-        let stages = equal_stages(job);
-        let ledgers: Vec<Ledger> = stages.iter().map(|of| ledger(of.first)).collect();
-        Self::from_stages(job, &stages, &ledgers, job.steps())
+        let of_stage = |of: &EqualStages| {
+            if of.first > 0 {
+                ledger.count(job, of.first, AttentionFlops::Full);
+            }
+            Stage::new(job, of, &ledger)
+        };
+        let stages: Vec<Stage> = equal_stages(job).iter().map(of_stage).collect();
+        Self::from_stages(job, &stages, job.steps())
     }
 
     /// Sums the ledger of a counted job.
     pub fn from_cost(job: &Job, cost: &Cost) -> Self {
-        let stages = equal_stages(job);
-        let ledgers: Vec<&Ledger> =
-            stages.iter().map(|of| &cost.stages[of.first as usize]).collect();
-        Self::from_stages(job, &stages, &ledgers, cost.steps)
+        let of_stage = |of: &EqualStages| Stage::new(job, of, &cost.stages[of.first as usize]);
+        let stages: Vec<Stage> = equal_stages(job).iter().map(of_stage).collect();
+        Self::from_stages(job, &stages, cost.steps)
     }
 
-    /// Sums the ledgers of a job with `steps` steps, one for each kind of its stages; `stages` says how many there are of
-    /// each, where there are several kinds.
-    fn from_stages<L: Borrow<Ledger>>(
-        job: &Job,
-        stages: &[EqualStages],
-        ledgers: &[L],
-        steps: f64,
-    ) -> Self {
-        let (s, w, p) = (&job.system, &job.workload, job.parallelism);
+    /// The terms of a job with `steps` steps from those of each kind of its stages.
+    fn from_stages(job: &Job, stages: &[Stage], steps: f64) -> Self {
+        let (mut mean, mut busiest) = (StageTerms::default(), &stages[0]);
+        let all = job.parallelism.pp as f64;
+        for stage in stages {
+            mean.add(&stage.terms, stage.count as f64 / all);
+            if stage.flops > busiest.flops {
+                busiest = stage;
+            }
+        }
+        if let [only] = stages {
+            mean = only.terms;
+        }
+        Self::new(job, busiest.first, busiest.terms, mean, steps)
+    }
+
+    /// The terms of a job with `steps` steps whose busiest stage is this one.
+    fn new(job: &Job, stage: u64, busiest: StageTerms, mean: StageTerms, steps: f64) -> Self {
+        let (s, w, p) = (&job.system, &job.workload, &job.parallelism);
+        let micro_steps = w.grad_accum;
         let flash = w.attention == AttentionKernel::Flash;
-        let ledger = Ledger::busiest(ledgers);
-        let busiest = StageTerms::from_ledger(job, ledger);
-        let mean = match ledgers {
-            [_] => busiest,
-            several => StageTerms::mean(job, stages, several),
-        };
         let accelerator = &s.accelerator;
         let half_peak = accelerator.half_peak().value();
         let wide = matches!(w.precision, Precision::Fp32 | Precision::Tf32);
@@ -193,15 +206,15 @@ impl Terms {
         let own_peak = accelerator.peak(w.precision).map_or(f64::NAN, |peak| peak.value());
         Self {
             covers: Covers::Run,
-            inputs: super::discrepancy::inputs(job),
+            configuration: Configuration::new(job),
             busiest,
             mean,
-            layers: (p.stage_layers(&job.architecture, ledger.stage)
+            layers: (p.stage_layers(&job.architecture, stage)
                 + job.architecture.encoder_layers
                 + job.architecture.layers_of_other_stacks()) as f64,
-            micro_steps: ledger.micro_steps as f64,
+            micro_steps: micro_steps as f64,
             steps,
-            bubble: p.bubble(ledger.micro_steps),
+            bubble: p.bubble(micro_steps),
             gpus: s.gpus as f64,
             gpus_per_node: s.gpus_per_node as f64,
             nodes: s.nodes() as f64,
@@ -229,23 +242,55 @@ impl Terms {
     }
 }
 
+/// A kind of pipeline stages.
+struct Stage {
+    /// The first of them, from 0.
+    first: u64,
+    /// Their number.
+    count: u64,
+    /// FLOPs of one in a step.
+    flops: f64,
+    terms: StageTerms,
+}
+
+impl Stage {
+    fn new(job: &Job, of: &EqualStages, ledger: &Ledger) -> Self {
+        let terms = StageTerms::from_ledger(job, ledger);
+        Self { first: of.first, count: of.count, flops: ledger.flops_per_step(), terms }
+    }
+}
+
 impl StageTerms {
+    /// Adds a share of another stage's.
+    fn add(&mut self, other: &Self, share: f64) {
+        self.layers.add(&other.layers, share);
+        self.in_8_bits.add(&other.in_8_bits, share);
+        self.logits.add(&other.logits, share);
+        self.attention.add(&other.attention, share);
+        self.elementwise_bytes += other.elementwise_bytes * share;
+        self.bytes += other.bytes * share;
+        self.flops += other.flops * share;
+        self.kernels += other.kernels * share;
+        self.tensor.add(&other.tensor, share);
+        self.context.add(&other.context, share);
+        self.experts.add(&other.experts, share);
+        self.shards.add(&other.shards, share);
+        self.pipeline.add(&other.pipeline, share);
+        self.step.add(&other.step, share);
+        self.optimizer_bytes += other.optimizer_bytes * share;
+        self.host_bytes += other.host_bytes * share;
+        self.host_step_bytes += other.host_step_bytes * share;
+        self.host_update_bytes += other.host_update_bytes * share;
+        self.optimizer_kernels += other.optimizer_kernels * share;
+    }
+
     fn from_ledger(job: &Job, ledger: &Ledger) -> Self {
         let mut terms = Self::default();
-        terms.add(job, ledger, 1.0);
+        terms.add_ledger(job, ledger);
         terms
     }
 
-    fn mean<L: Borrow<Ledger>>(job: &Job, stages: &[EqualStages], ledgers: &[L]) -> Self {
-        let mut terms = Self::default();
-        let all = job.parallelism.pp as f64;
-        for (of, ledger) in stages.iter().zip(ledgers) {
-            terms.add(job, ledger.borrow(), of.count as f64 / all);
-        }
-        terms
-    }
-
-    fn add(&mut self, job: &Job, ledger: &Ledger, share: f64) {
+    fn add_ledger(&mut self, job: &Job, ledger: &Ledger) {
         let flash = job.workload.attention == AttentionKernel::Flash;
         let fp8 = job.workload.precision == Precision::Fp8;
         // apart from the other sums, so that they need not be read again for each operation
@@ -254,16 +299,15 @@ impl StageTerms {
         for op in &ledger.ops {
             // products of the update are spread over the micro-steps, whose sum is a step's
             let count = match (op.kind, op.phase) {
-                (OpKind::Orthogonalization, Phase::Step) => {
-                    share * op.count / ledger.micro_steps as f64
-                }
-                _ => share * op.count,
+                (OpKind::Orthogonalization, Phase::Step) => op.count / ledger.micro_steps as f64,
+                _ => op.count,
             };
             let (flops, bytes) = (op.flops.value() * count, op.bytes.value() * count);
             let saturation = || (op.flops.value() * op.kernels).sqrt() * count;
             let products = match op.kind {
                 OpKind::Collective(collective) => {
-                    self.communication(op.phase, collective.role).add(&collective, count);
+                    self.communication(op.phase, collective.role)
+                        .add_collective(&collective, count);
                     continue;
                 }
                 OpKind::Optimizer => {
@@ -361,8 +405,25 @@ impl StageTerms {
     }
 }
 
+impl Products {
+    fn add(&mut self, other: &Self, share: f64) {
+        self.flops += other.flops * share;
+        self.saturation += other.saturation * share;
+        self.bytes += other.bytes * share;
+    }
+}
+
 impl Communication {
-    fn add(&mut self, collective: &Collective, count: f64) {
+    fn add(&mut self, other: &Self, share: f64) {
+        self.link += other.link * share;
+        self.network += other.network * share;
+        self.sent += other.sent * share;
+        self.count += other.count * share;
+        self.network_count += other.network_count * share;
+        self.hops += other.hops * share;
+    }
+
+    fn add_collective(&mut self, collective: &Collective, count: f64) {
         let exchanges = collective.exchanges() * count;
         self.link += collective.node_link_bytes_per_gpu().value() * count;
         self.network += collective.network_bytes_per_gpu().value() * count;

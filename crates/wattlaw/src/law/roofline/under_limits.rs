@@ -1,5 +1,7 @@
 //! A job under several power limits, as searches try them: what the limits share is computed once.
 
+use std::cell::LazyCell;
+
 use super::conditional::Conditional;
 use super::discrepancy::Discrepancy;
 use super::fitted::Answer;
@@ -22,7 +24,8 @@ impl<'a> UnderLimits<'a> {
     /// The job with these terms, of which the power limit is left out.
     pub fn new(answer: &'a Answer<'_>, terms: &'a Terms) -> Self {
         let conditional = answer.conditional();
-        let shared = |of: &'a Discrepancy| (of, of.distances(&terms.inputs));
+        let inputs = LazyCell::new(|| terms.inputs());
+        let shared = |of: &'a Discrepancy| (of, of.distances(&inputs));
         Self {
             conditional,
             terms,
