@@ -8,7 +8,7 @@ import { Problem } from "./engine";
 import { JOULES_PER_KWH, SECONDS_PER_HOUR, amount, digits, interval, whole } from "./format";
 import type { Question } from "./question";
 import { text } from "./strings";
-import type { Catalogue, Interval, Job, Limited, PlannedJob, Plans } from "./types";
+import type { Catalogue, Job, Limited, PlannedJob, Plans } from "./types";
 
 const PLANS = 40;
 
@@ -55,8 +55,16 @@ export function planned(question: Question, job: Job): Question {
   return { ...question, fields };
 }
 
-const objective = (plan: PlannedJob, name: string): Interval | null =>
-  ({ energy: plan.energy_j, time: plan.duration_s, cost: plan.cost, carbon: plan.carbon_g, "gpu-hours": plan.gpu_hours })[name] ?? null;
+/** What plans are ranked by. */
+const expected = ({ expected: of }: PlannedJob, name: string): number | null =>
+  ({ energy: of.energy_j, time: of.duration_s, cost: of.cost, carbon: of.carbon_g, "gpu-hours": of.gpu_hours })[name] ?? null;
+
+/** A value of an objective with its unit. */
+const shown = (value: number | null, name: string): string => {
+  if (value === null) return "";
+  const unit = ({ energy: "energy", time: "seconds", carbon: "carbon" } as const)[name];
+  return unit ? amount(value, unit) : digits(value);
+};
 
 const unitOf = (name: string): { per: number; label: string } =>
   ({
@@ -186,6 +194,7 @@ export class PlanView {
         `${workload["micro_batch"]} × ${workload["grad_accum"]}`,
         String(workload["checkpointing"]),
         `${watts(system)} W`,
+        shown(expected(plan, minimise), minimise),
         plan.energy_j ? `${amount(plan.energy_j.estimate, "energy")} (${interval(plan.energy_j, "energy")})` : "",
         plan.duration_s ? amount(plan.duration_s.estimate, "seconds") : "",
         price,
@@ -195,7 +204,7 @@ export class PlanView {
         make("button", { type: "button", onclick: () => use(plan), "aria-label": `${text.use} ${plan.rank}` }, text.use),
       ];
     };
-    const header = ["", text.gpu, text.strategy, "dp × tp × pp × cp × ep", `${text.microBatch} × steps`, text.checkpointing, text.powerLimit, text.energy, text.time, text.cost, text.carbon, text.memory, text.basis, ""];
+    const header = ["", text.gpu, text.strategy, "dp × tp × pp × cp × ep", `${text.microBatch} × steps`, text.checkpointing, text.powerLimit, text.expected(text.objectives[minimise] ?? minimise), text.energy, text.time, text.cost, text.carbon, text.memory, text.basis, ""];
     const into = make("div", { class: "chart", role: "img", "aria-label": `${text.objectives[minimise]} × ${text.objectives[against]}` });
     this.#result.replaceChildren(
       make("p", { role: "status", "data-searched": searched, "data-seconds": seconds }, text.planned(whole(evaluated), whole(searched), amount(seconds, "seconds"), whole(searched / seconds))),
@@ -208,8 +217,8 @@ export class PlanView {
     const [across, up] = [unitOf(against), unitOf(minimise)];
     const points = plans
       .flatMap((plan) => {
-        const [x, y] = [objective(plan, against), objective(plan, minimise)];
-        return x && y ? [{ plan, x: x.estimate / across.per, y: y.estimate / up.per }] : [];
+        const [x, y] = [expected(plan, against), expected(plan, minimise)];
+        return x && y ? [{ plan, x: x / across.per, y: y / up.per }] : [];
       })
       .sort((a, b) => a.x - b.x);
     chart(into, across.label, points.map((of) => of.x), [{ label: up.label, values: points.map((of) => of.y), scale: "y", points: true }], (at) => {

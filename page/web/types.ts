@@ -56,6 +56,7 @@ export interface PlannedJob {
   carbon_g: Interval | null;
   memory: Memory;
   confidence: { label: Label; text: string };
+  expected: { energy_j: number; duration_s: number; gpu_hours: number; cost: number | null; carbon_g: number | null };
   probability_best: number | null;
 }
 

@@ -113,7 +113,7 @@ impl Page<'_> {
 
     /// The table of the plans with their intervals and their basis.
     fn rows(&self) -> Markup {
-        let (header, rows, first_number) = planned::cells(self.rows, self.level);
+        let (header, rows, first_number) = planned::cells(self.rows, self.objective, self.level);
         html! {
             (table(&header, &rows, first_number))
             details {
@@ -180,7 +180,7 @@ pub fn tradeoff(rows: &[PlannedJob], front: Option<&ParetoFront>) -> Points {
     let objectives = front.map_or([Objective::Energy, Objective::Time], |front| front.objectives);
     // time is read from left to right
     let [y, x] = objectives;
-    let of = |row: &PlannedJob| Some((row.objective(x)?.estimate, row.objective(y)?.estimate));
+    let of = |row: &PlannedJob| Some((row.compared_by(x)?, row.compared_by(y)?));
     let points: Vec<(f64, f64)> = front
         .iter()
         .flat_map(|front| &front.points)

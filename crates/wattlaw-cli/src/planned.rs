@@ -10,22 +10,27 @@ use crate::render;
 pub type Cells = (Vec<String>, Vec<Vec<String>>);
 
 /// The plans, a row each. A column that is equal in all rows stays: it is what was chosen.
-pub fn table(plans: &[PlannedJob], level: f64) -> String {
-    let (header, rows, first_number) = cells(plans, level);
+pub fn table(plans: &[PlannedJob], objective: Objective, level: f64) -> String {
+    let (header, rows, first_number) = cells(plans, objective, level);
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
     render::table(&header, rows, first_number)
 }
 
 /// The cells of that table, and its first column of numbers.
-pub fn cells(plans: &[PlannedJob], level: f64) -> (Vec<String>, Vec<Vec<String>>, usize) {
+pub fn cells(
+    plans: &[PlannedJob],
+    objective: Objective,
+    level: f64,
+) -> (Vec<String>, Vec<Vec<String>>, usize) {
     let has =
         |get: fn(&PlannedJob) -> Option<Interval>| plans.iter().any(|plan| get(plan).is_some());
     let (price, carbon) = (has(|plan| plan.cost), has(|plan| plan.carbon_g));
     let energy = format!("energy [{} %]", render::percent(level));
+    let expected = format!("expected {objective}");
     let mut header =
         vec!["", "GPUs", "strategy", "dp × tp × pp", "micro × accum", "checkpointing", "limit"];
     let first_number = header.len();
-    header.extend([energy.as_str(), "time", "GPU-hours"]);
+    header.extend([expected.as_str(), energy.as_str(), "time", "GPU-hours"]);
     if price {
         header.push("price");
     }
@@ -46,17 +51,20 @@ pub fn cells(plans: &[PlannedJob], level: f64) -> (Vec<String>, Vec<Vec<String>>
                 format!("{} × {}", w.micro_batch, w.grad_accum),
                 w.checkpointing.to_string(),
                 render::si(job.system.power_limit.value(), "W"),
+                plan.compared_by(objective)
+                    .map_or_else(String::new, |value| amount(value, objective, job)),
                 plan.energy_j.map_or_else(String::new, |of| interval(of, render::energy)),
                 plan.duration_s.map_or_else(String::new, |of| render::duration(of.estimate)),
                 plan.gpu_hours.map_or_else(String::new, |of| render::digits(of.estimate)),
             ];
+            let estimate = |of: Option<Interval>, objective| {
+                of.map_or_else(String::new, |of| amount(of.estimate, objective, job))
+            };
             if price {
-                let currency = job.system.currency.as_deref().unwrap_or_default();
-                let of = plan.cost.map_or_else(String::new, |of| render::digits(of.estimate));
-                row.push(format!("{of} {currency}").trim_end().to_owned());
+                row.push(estimate(plan.cost, Objective::Cost));
             }
             if carbon {
-                row.push(plan.carbon_g.map_or_else(String::new, |of| render::si(of.estimate, "g")));
+                row.push(estimate(plan.carbon_g, Objective::Carbon));
             }
             row.extend([
                 render::digits(plan.memory.peak_gib_per_gpu),
@@ -67,6 +75,20 @@ pub fn cells(plans: &[PlannedJob], level: f64) -> (Vec<String>, Vec<Vec<String>>
         })
         .collect();
     (header.into_iter().map(str::to_owned).collect(), rows, first_number)
+}
+
+/// A value of an objective with its unit.
+fn amount(value: f64, objective: Objective, job: &Job) -> String {
+    match objective {
+        Objective::Energy => render::energy(value),
+        Objective::Time => render::duration(value),
+        Objective::GpuHours => render::digits(value),
+        Objective::Carbon => render::si(value, "g"),
+        Objective::Cost => {
+            let currency = job.system.currency.as_deref().unwrap_or_default();
+            format!("{} {currency}", render::digits(value)).trim_end().to_owned()
+        }
+    }
 }
 
 fn strategy(job: &Job) -> String {

@@ -5,6 +5,9 @@
 //! Accelerators, their number and power limit, degrees of parallelism, sharding, micro-batch, checkpointing and schedule are
 //! searched. Every valid configuration is decided, so the answer equals that of trying all of them, on any number of
 //! threads.
+//!
+//! Configurations are compared by expected values: the law with every cost at its mean. An estimate has them at their medians; it
+//! would prefer a configuration whose largest costs are hardly known to one that is known to be as good.
 
 mod choice;
 mod front;
@@ -24,7 +27,7 @@ pub use objective::{Constraint, Limits, Objective};
 pub use one_more::{Gain, OneMore};
 pub use pool::{GpuCounts, Inventory, Pool};
 pub use power_curve::{PowerPoint, power_curve};
-pub use ranked::{Comparison, PlannedJob, compare};
+pub use ranked::{Comparison, Expected, PlannedJob, compare};
 pub use search::Progress;
 
 use serde::Serialize;
@@ -163,9 +166,9 @@ pub struct Undone {
     pub value: String,
     /// The value of the best plan with another one.
     pub instead: String,
-    /// Energy over that of the first plan.
+    /// Expected energy over that of the first plan.
     pub energy_factor: f64,
-    /// Time over that of the first plan.
+    /// Expected time over that of the first plan.
     pub time_factor: f64,
 }
 
@@ -174,7 +177,7 @@ pub struct Undone {
 pub struct Binding {
     /// The constraint.
     pub constraint: Constraint,
-    /// The objective of the best configuration without it, over that of the first plan.
+    /// The expected objective of the best configuration without it, over that of the first plan.
     pub objective_factor: f64,
 }
 

@@ -258,6 +258,12 @@ impl<'a> Estimator<'a> {
         })
     }
 
+    /// Expected time in seconds and energy of the accelerators in joules: sums of costs at their means, where an estimate has them
+    /// at their medians. Plans are ranked by them. `None` for a scaling law, which does not sum costs.
+    pub fn expected(&mut self, job: &Job) -> Option<[f64; 2]> {
+        self.answers.expected(job)
+    }
+
     /// Time, energy, power and memory of a job with their intervals, as in [`predict`] and without its warnings.
     ///
     /// # Errors

@@ -226,6 +226,21 @@ class Plan:
 
     def interval(self, quantity: str = "energy") -> Interval | None:
         """A quantity's estimate with its interval: energy, duration, gpu_hours, cost or carbon; ``None`` where there is none."""
+        of = self._fields[self._field(quantity)]
+        if of is None:
+            return None
+        return Interval(*(float("inf") if of[end] is None else of[end] for end in Interval._fields))
+
+    def expected(self, quantity: str = "energy") -> float | None:
+        """A quantity's expected value, by which plans are ranked: with every cost at its mean, where an estimate has them at their
+        medians; ``None`` where there is none.
+        """
+        of = self._fields["expected"]
+        value: float | None = None if of is None else of[self._field(quantity)]
+        return value
+
+    @staticmethod
+    def _field(quantity: str) -> str:
         fields = {
             "energy": "energy_j",
             "duration": "duration_s",
@@ -235,10 +250,7 @@ class Plan:
         }
         if quantity not in fields:
             raise UnknownError(f"unknown quantity `{quantity}`; accepted: `{'`, `'.join(fields)}`")
-        of = self._fields[fields[quantity]]
-        if of is None:
-            return None
-        return Interval(*(float("inf") if of[end] is None else of[end] for end in Interval._fields))
+        return fields[quantity]
 
     def _estimate(self, quantity: str) -> float | None:
         interval = self.interval(quantity)

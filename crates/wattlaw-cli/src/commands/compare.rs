@@ -85,8 +85,8 @@ pub fn run(args: &Args) -> Done {
     match args.format {
         Format::Json => render::json(Schema::Compare, &found)?,
         Format::Table => {
-            let mut out =
-                render::heading(&heading(&found, args)) + &planned::table(&found.rows, args.level);
+            let mut out = render::heading(&heading(&found, args))
+                + &planned::table(&found.rows, args.by, args.level);
             if let Some(probability) = found.first_before_second {
                 out += &planned::first_before_second(probability);
             }

@@ -248,7 +248,8 @@ fn heading(plans: &Plans) -> String {
 }
 
 fn table(plans: &Plans, args: &Args) -> String {
-    let mut out = render::heading(&heading(plans)) + &planned::table(&plans.plans, args.level);
+    let mut out = render::heading(&heading(plans))
+        + &planned::table(&plans.plans, plans.objective, args.level);
     if let (Some(probability), true) = (plans.first_before_second, args.pareto.is_empty()) {
         out += &planned::first_before_second(probability);
     }

@@ -16,7 +16,7 @@ pub struct ParetoFront {
 /// A configuration of the front.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ParetoPoint {
-    /// Estimates of the two quantities: J, s, the currency, g CO₂e or h.
+    /// Expected values of the two quantities: J, s, the currency, g CO₂e or h.
     pub values: [f64; 2],
     /// The configuration in a line.
     pub configuration: String,

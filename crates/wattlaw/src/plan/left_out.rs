@@ -21,7 +21,7 @@ pub enum LeftOutReason {
     Framework,
     /// Its power at the lowest clock is above the power limit.
     PowerLimit,
-    /// The law's estimate is impossible.
+    /// What the law expects is impossible: faster than the peak, or above the power limit.
     ImpossibleEstimate,
 }
 

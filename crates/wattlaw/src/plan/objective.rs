@@ -125,7 +125,7 @@ impl Constraint {
     }
 }
 
-/// Limits that the estimates of every plan stay within.
+/// Limits that the expected values of every plan stay within.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Limits {
     /// Longest time in seconds.

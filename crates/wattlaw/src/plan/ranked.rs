@@ -12,12 +12,14 @@ use crate::base::error::Result;
 use crate::base::scope::Scope;
 use crate::calibration::{Calibration, Laws};
 use crate::job::Job;
+use crate::job::system::System;
 use crate::law::roofline::joint::Compared;
 use crate::law::roofline::terms::Terms;
 use crate::law::roofline::{Answer, Groups, RooflineFit, Workspace};
 use crate::predict::scope::Weights;
 use crate::predict::{
-    Breakdown, Confidence, Interval, PeakMemory, Prediction, predict, variances_beyond_runs,
+    Breakdown, Confidence, Estimator, Interval, PeakMemory, Prediction, predict,
+    variances_beyond_runs,
 };
 use crate::stats::inference::Reference;
 
@@ -45,20 +47,72 @@ pub struct PlannedJob {
     pub confidence: Confidence,
     /// Time and energy by part.
     pub breakdown: Breakdown,
+    /// What it is ranked by; null for a law that does not know its uncertainty, which ranks by estimates.
+    pub expected: Option<Expected>,
     /// Probability that it is the best of the listed plans, from the joint uncertainty of the law; null for a law without one.
     pub probability_best: Option<f64>,
 }
 
-impl PlannedJob {
-    /// The estimate of an objective: J, s, the currency, g CO₂e or h.
-    pub const fn objective(&self, objective: Objective) -> Option<Interval> {
+/// Expected values of a plan: with every cost of the law at its mean, where the estimates have them at their medians.
+///
+/// Of two plans with one estimate the one whose costs are less known has the higher expected value.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Expected {
+    /// Energy in joules, at the scope that was asked for.
+    pub energy_j: f64,
+    /// Time in seconds.
+    pub duration_s: f64,
+    /// Hours of all accelerators together.
+    pub gpu_hours: f64,
+    /// Price, where prices are known.
+    pub cost: Option<f64>,
+    /// Carbon in grams of CO₂ equivalent, where an intensity is known.
+    pub carbon_g: Option<f64>,
+}
+
+impl Expected {
+    /// Those of a job of this expected time and energy of its accelerators.
+    ///
+    /// # Errors
+    /// As [`Objective::weights`], of the energy.
+    fn new(system: &System, scope: Scope, [time_s, energy_j]: [f64; 2]) -> Result<Self> {
+        let of = |objective: Objective| {
+            objective.weights(system, scope).map(|weights| weights.value(time_s, energy_j))
+        };
+        Ok(Self {
+            energy_j: of(Objective::Energy)?,
+            duration_s: of(Objective::Time)?,
+            gpu_hours: of(Objective::GpuHours)?,
+            cost: of(Objective::Cost).ok(),
+            carbon_g: of(Objective::Carbon).ok(),
+        })
+    }
+
+    /// The value of an objective.
+    const fn objective(&self, objective: Objective) -> Option<f64> {
         match objective {
+            Objective::Energy => Some(self.energy_j),
+            Objective::Time => Some(self.duration_s),
+            Objective::Cost => self.cost,
+            Objective::Carbon => self.carbon_g,
+            Objective::GpuHours => Some(self.gpu_hours),
+        }
+    }
+}
+
+impl PlannedJob {
+    /// What plans are compared by: the expected value of an objective where the law has one, else its estimate; J, s, the currency,
+    /// g CO₂e or h.
+    pub fn compared_by(&self, objective: Objective) -> Option<f64> {
+        let estimate = match objective {
             Objective::Energy => self.energy_j,
             Objective::Time => self.duration_s,
             Objective::Cost => self.cost,
             Objective::Carbon => self.carbon_g,
             Objective::GpuHours => self.gpu_hours,
-        }
+        };
+        let expected = self.expected.and_then(|of| of.objective(objective));
+        expected.or_else(|| estimate.map(|of| of.estimate))
     }
 }
 
@@ -84,6 +138,7 @@ pub(super) struct Weighed {
     job: Job,
     weights: Weights,
     prediction: Prediction,
+    expected: Option<Expected>,
 }
 
 impl Weighed {
@@ -100,11 +155,20 @@ impl Weighed {
     ) -> Result<Self> {
         let weights = objective.weights(&job.system, scope)?;
         let prediction = predict(&job, calibration, "", Some(scope), level)?;
-        Ok(Self { job, weights, prediction })
+        let expected = Estimator::new(calibration).expected(&job);
+        let expected = expected.map(|of| Expected::new(&job.system, scope, of)).transpose()?;
+        Ok(Self { job, weights, prediction, expected })
+    }
+
+    /// What jobs are sorted by.
+    fn value(&self, objective: Objective) -> f64 {
+        let expected = self.expected.and_then(|of| of.objective(objective));
+        let estimate = || objective.predicted(&self.prediction).map(|of| of.estimate);
+        expected.or_else(estimate).unwrap_or(f64::INFINITY)
     }
 }
 
-/// Predicts jobs and sorts them by an objective.
+/// Predicts jobs and sorts them by the expected value of an objective.
 ///
 /// # Errors
 /// As [`predict`]; [`Error::Missing`](crate::Error::Missing) for an objective without its price or carbon intensity.
@@ -120,10 +184,7 @@ pub fn compare(
         .into_iter()
         .map(|job| Weighed::new(job, objective, calibration, scope, level))
         .collect::<Result<Vec<_>>>()?;
-    let value = |of: &Weighed| {
-        objective.predicted(&of.prediction).map_or(f64::INFINITY, |found| found.estimate)
-    };
-    weighed.sort_by(|a, b| value(a).total_cmp(&value(b)));
+    weighed.sort_by(|a, b| a.value(objective).total_cmp(&b.value(objective)));
     Ok(rank(weighed, calibration, fits_threshold))
 }
 
@@ -138,7 +199,7 @@ pub(super) fn rank(
         Laws::Scaling(_) => (vec![None; jobs.len()], None),
     };
     let rows = (1..).zip(jobs.into_iter().zip(best)).map(|(rank, (of, probability_best))| {
-        let Weighed { job, prediction, .. } = of;
+        let Weighed { job, prediction, expected, .. } = of;
         PlannedJob {
             rank,
             energy_j: prediction.energy_j,
@@ -149,6 +210,7 @@ pub(super) fn rank(
             memory: prediction.memory.with_threshold(fits_threshold),
             confidence: prediction.confidence,
             breakdown: prediction.breakdown,
+            expected,
             probability_best,
             job,
         }

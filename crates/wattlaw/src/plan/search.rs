@@ -37,7 +37,9 @@ pub(super) struct Entry {
     /// What it is ranked by: accelerators where the fewest come first, else 0; then the objective.
     pub key: [f64; 2],
     pub candidate: Candidate,
+    /// Expected time in seconds.
     pub time_s: f64,
+    /// Expected energy in joules, at the scope that was asked for.
     pub energy: f64,
 }
 
@@ -249,7 +251,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The law's estimate of a configuration.
+    /// What the law expects of a configuration.
     ///
     /// # Errors
     /// Why it is none.

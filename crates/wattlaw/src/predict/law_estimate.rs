@@ -148,6 +148,19 @@ impl<'a> Answers<'a> {
         }
     }
 
+    /// Expected time in seconds and energy of the accelerators in joules; `None` for a law that does not know its uncertainty.
+    pub(super) fn expected(&mut self, job: &Job) -> Option<[f64; 2]> {
+        match &self.calibration.law {
+            Laws::Scaling(_) => None,
+            Laws::Roofline(law) => {
+                let answer = of_groups(&mut self.by_groups, law, job);
+                let [time, power] = answer.logs_at_mean_costs(&Terms::for_job(job), Scope::Gpu);
+                let time_s = time.exp();
+                Some([time_s, time_s * power.exp() * job.system.gpus as f64])
+            }
+        }
+    }
+
     /// What supports the estimate of a job.
     pub(super) fn support(&mut self, job: &Job, cost: &Cost) -> Support {
         match &self.calibration.law {

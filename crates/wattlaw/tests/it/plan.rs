@@ -50,7 +50,12 @@ fn found(request: &Request) -> Result<Plans> {
     plan(request, &catalog(), &built_in().unwrap(), &|_| true)
 }
 
-/// Every configuration of [`request`] that a job description can state: each is resolved and estimated by itself.
+fn expected(plan: &PlannedJob, objective: Objective) -> f64 {
+    plan.compared_by(objective).unwrap()
+}
+
+/// Every configuration of [`request`] that a job description can state, with its expected time and energy: each is resolved and
+/// asked for by itself.
 fn every_plan(calibration: &Calibration) -> Vec<(Job, f64, f64)> {
     let (catalog, mut estimator) = (catalog(), Estimator::new(calibration));
     let mut plans = Vec::new();
@@ -62,7 +67,8 @@ fn every_plan(calibration: &Calibration) -> Vec<(Job, f64, f64)> {
         }
         let Ok(estimate) = estimator.estimate(&job) else { return };
         if estimate.kind == EstimateKind::Fitted {
-            plans.push((job, estimate.duration_s.unwrap(), estimate.energy_j.unwrap()));
+            let [time_s, energy_j] = estimator.expected(&job).unwrap();
+            plans.push((job, time_s, energy_j));
         }
     };
     for (gpu, tdp, counts) in
@@ -156,13 +162,8 @@ fn a_plan_is_the_best_of_every_configuration() {
             .collect();
         sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
         for (of, (value, _)) in plans.plans.iter().zip(&sorted) {
-            let own = match objective {
-                Objective::Energy => of.energy_j.unwrap().estimate,
-                Objective::Time => of.duration_s.unwrap().estimate,
-                Objective::GpuHours => of.gpu_hours.unwrap().estimate * 3600.0,
-                _ => of.cost.unwrap().estimate,
-            };
-            assert_relative_eq!(own, value, max_relative = 1e-9);
+            let per = if objective == Objective::GpuHours { 3600.0 } else { 1.0 };
+            assert_relative_eq!(expected(of, objective) * per, value, max_relative = 1e-9);
         }
         assert_eq!(plans.plans[0].job, *sorted[0].1, "{objective}");
     }
@@ -228,7 +229,7 @@ fn sequences_and_experts_are_split_as_in_the_best_of_every_configuration() {
                 }
                 let Ok(estimate) = estimator.estimate(&job) else { continue };
                 if estimate.kind == EstimateKind::Fitted {
-                    every.push((estimate.duration_s.unwrap(), job));
+                    every.push((estimator.expected(&job).unwrap()[0], job));
                 }
             }
         }
@@ -244,7 +245,7 @@ fn sequences_and_experts_are_split_as_in_the_best_of_every_configuration() {
     assert_eq!(plans.evaluated, every.len() as u64);
     assert!(every.iter().any(|(_, job)| job.parallelism.cp == 4 && job.parallelism.ep == 4));
     for (plan, (time, _)) in plans.plans.iter().zip(&every) {
-        assert_relative_eq!(plan.duration_s.unwrap().estimate, *time, max_relative = 1e-9);
+        assert_relative_eq!(expected(plan, Objective::Time), *time, max_relative = 1e-9);
     }
     assert_eq!(plans.plans[0].job, every[0].1);
     // of shorter sequences none is split
@@ -296,7 +297,7 @@ fn the_front_is_not_beaten() {
         every.iter().any(|(_, t, e)| *t < time * (1.0 - 1e-9) && *e < energy * (1.0 - 1e-9))
     };
     for of in &front.plans {
-        assert!(!beaten(of.duration_s.unwrap().estimate, of.energy_j.unwrap().estimate));
+        assert!(!beaten(expected(of, Objective::Time), expected(of, Objective::Energy)));
     }
     let unbeaten = every.iter().filter(|(_, time, energy)| {
         !every.iter().any(|(_, t, e)| (t <= time && e < energy) || (t < time && e <= energy))
@@ -316,12 +317,12 @@ fn the_front_is_not_beaten() {
 #[test]
 fn limits_hold_and_say_when_they_bind() {
     let free = found(&Request { objective: Objective::Energy, ..request() }).unwrap();
-    let time = free.plans[0].duration_s.unwrap().estimate;
+    let time = expected(&free.plans[0], Objective::Time);
     let limits = Limits { deadline_s: Some(time / 1.2), ..Limits::default() };
     let bound = found(&Request { limits, ..request() }).unwrap();
-    assert!(bound.plans.iter().all(|plan| plan.duration_s.unwrap().estimate <= time / 1.2));
+    assert!(bound.plans.iter().all(|plan| expected(plan, Objective::Time) <= time / 1.2));
     assert_eq!(bound.binding.len(), 1);
-    let energy = |plans: &Plans| plans.plans[0].energy_j.unwrap().estimate;
+    let energy = |plans: &Plans| expected(&plans.plans[0], Objective::Energy);
     assert_relative_eq!(
         bound.binding[0].objective_factor,
         energy(&free) / energy(&bound),
@@ -395,7 +396,7 @@ fn one_node_more_brings_what_a_search_with_it_finds() {
     };
     let first = found(&own).unwrap();
     let more = found(&Request { pools: vec![pool("a100-sxm4-40gb", "16")], ..own }).unwrap();
-    let time = |plans: &Plans| plans.plans[0].duration_s.unwrap().estimate;
+    let time = |plans: &Plans| expected(&plans.plans[0], Objective::Time);
     let gain = first.one_more.as_ref().unwrap().node.clone().unwrap();
     assert_eq!(gain.added, "8 × a100-sxm4-40gb");
     assert_relative_eq!(gain.objective_factor, time(&more) / time(&first), max_relative = 1e-12);
@@ -414,7 +415,7 @@ fn more_memory_brings_the_best_of_what_did_not_fit() {
         .unwrap()
     };
     let (small, large) = (on("a100-sxm4-40gb"), on("a100-sxm4-80gb"));
-    let energy = |plans: &Plans| plans.plans[0].energy_j.unwrap().estimate;
+    let energy = |plans: &Plans| expected(&plans.plans[0], Objective::Energy);
     let gain = small.one_more.as_ref().unwrap().memory.clone().unwrap();
     assert_eq!(gain.added, "20 GiB a GPU");
     assert!(gain.objective_factor < 1.0, "{gain:?}");
@@ -434,8 +435,33 @@ fn the_front_of_an_answer_holds_the_first_plan() {
     let points = &plans.front.points;
     assert!(points.len() > 1);
     assert!(points.is_sorted_by(|a, b| a.values[0] < b.values[0] && a.values[1] > b.values[1]));
-    let first = plans.plans[0].energy_j.unwrap().estimate;
+    let first = expected(&plans.plans[0], Objective::Energy);
     assert_relative_eq!(points[0].values[0], first, max_relative = 1e-9);
+}
+
+/// An estimate is a median, and costs that are known to a factor have means above their medians: the more so for software without
+/// runs.
+#[test]
+fn what_is_expected_is_above_the_estimate_by_what_is_not_known() {
+    let above = |framework: &str| {
+        let mut spec = spec("gpt2-xl", BATCH);
+        spec.workload.framework = Some(framework.parse().unwrap());
+        let own = Request { pools: vec![pool("a100-sxm4-80gb", "8")], spec, ..request() };
+        let plan = found(&own).unwrap().plans.remove(0);
+        let of = plan.expected.unwrap();
+        assert_eq!(
+            (of.duration_s, of.energy_j),
+            (expected(&plan, Objective::Time), expected(&plan, Objective::Energy))
+        );
+        assert!(of.cost.unwrap() > plan.cost.unwrap().estimate);
+        (
+            of.duration_s / plan.duration_s.unwrap().estimate,
+            of.energy_j / plan.energy_j.unwrap().estimate,
+        )
+    };
+    let (known, unknown) = (above("megatron"), above("unknown"));
+    assert!(1.0 < known.0 && known.0 < unknown.0 && unknown.0 < 1.6, "{known:?} {unknown:?}");
+    assert!(1.0 < known.1 && known.1 < unknown.1 && unknown.1 < 1.6, "{known:?} {unknown:?}");
 }
 
 /// The limit of the plan is the best one of the curve, and time never rises with the limit.

@@ -41,6 +41,8 @@ pub struct Conditional {
     /// The groups.
     pub groups: Groups,
     pub(super) parameters: Point,
+    /// The parameters at which every cost is at its mean.
+    mean_costs: Point,
     /// Of the logarithms and logits.
     pub(super) covariance: Box<Covariance>,
     /// Variances of ln time and ln power that the law misses: of the source, of unseen groups, and of noise.
@@ -127,6 +129,18 @@ pub(super) fn logs(parameters: &Point, terms: &Terms, scope: Scope) -> [f64; 2] 
 }
 
 impl Conditional {
+    /// The law of parameters with these logarithms and logits and their covariance, and variances of what it misses.
+    pub(super) fn new(
+        groups: Groups,
+        transformed: &Vector,
+        covariance: Box<Covariance>,
+        missed: [f64; 2],
+    ) -> Self {
+        let shifts = Vector::from_fn(|k, _| PARAMETERS[k].to_mean_cost(covariance[(k, k)]));
+        let mean_costs = parameters_of(&(transformed + shifts));
+        Self { groups, parameters: parameters_of(transformed), mean_costs, covariance, missed }
+    }
+
     /// ln time and ln power in `scope`, with variances.
     pub fn estimate(&self, terms: &Terms, scope: Scope, workspace: &mut Workspace) -> Estimate {
         self.estimate_with_physics(terms, scope, workspace).0
@@ -191,6 +205,11 @@ impl Conditional {
         logs(&self.parameters, terms, scope)
     }
 
+    /// The same with every cost at its mean.
+    pub(super) fn logs_at_mean_costs(&self, terms: &Terms, scope: Scope) -> [f64; 2] {
+        logs(&self.mean_costs, terms, scope)
+    }
+
     /// Sensitivities to the parameters in units of their uncertainty, for any number of jobs.
     pub(super) fn sensitivity(&self) -> Sensitivity {
         // a covariance is positive definite but for rounding
@@ -200,12 +219,12 @@ impl Conditional {
         Sensitivity { parameters: self.parameters.clone(), transposed_root }
     }
 
-    /// A job without a power limit.
+    /// A job without a power limit, with every cost at its mean.
     pub(super) fn at_full_clock(&self, terms: &Terms) -> AtFullClock<f64> {
-        Parameters::from(self.parameters.values).at_full_clock(terms)
+        Parameters::from(self.mean_costs.values).at_full_clock(terms)
     }
 
-    /// Time and power under a limit in watts.
+    /// Time and power under a limit in watts, with every cost at its mean.
     pub(super) fn under_limit(
         &self,
         terms: &Terms,
@@ -213,7 +232,7 @@ impl Conditional {
         limit_w: f64,
         scope: Scope,
     ) -> physics::Estimate<f64> {
-        Parameters::from(self.parameters.values).under_limit(terms, full, limit_w, scope)
+        Parameters::from(self.mean_costs.values).under_limit(terms, full, limit_w, scope)
     }
 
     /// Time and power with their parts.

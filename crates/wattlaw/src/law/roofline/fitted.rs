@@ -248,6 +248,14 @@ impl Answer<'_> {
         self.with_discrepancy(self.conditional.logs(terms, scope), terms)
     }
 
+    /// ln of the expected time and ln of the expected power in `scope`: with every cost at its mean, where [`logs`](Self::logs) has it
+    /// at its median.
+    ///
+    /// A sum of costs that are known to a factor has a mean above its median, the more so the less is known of its largest ones.
+    pub fn logs_at_mean_costs(&self, terms: &Terms, scope: Scope) -> [f64; 2] {
+        self.with_discrepancy(self.conditional.logs_at_mean_costs(terms, scope), terms)
+    }
+
     /// ln time and ln power by the physics, with the means of the discrepancies.
     fn with_discrepancy(&self, mut logs: [f64; 2], terms: &Terms) -> [f64; 2] {
         for (log, of) in logs.iter_mut().zip(self.discrepancies()) {

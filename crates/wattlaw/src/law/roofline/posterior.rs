@@ -85,12 +85,7 @@ impl Posterior {
         if timed && !self.knows_power(&groups.chip) {
             missed[1] += missed_group(Level::Chip)[1].powi(2);
         }
-        Conditional {
-            groups: groups.clone(),
-            parameters: parameters_of(&transformed(&self.mean, &columns)),
-            covariance,
-            missed,
-        }
+        Conditional::new(groups.clone(), &transformed(&self.mean, &columns), covariance, missed)
     }
 
     /// Variances of ln time and ln power among the configurations of a source of whose chips and software the law missed

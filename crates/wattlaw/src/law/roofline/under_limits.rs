@@ -1,4 +1,4 @@
-//! A job under several power limits, as searches try them: what the limits share is computed once.
+//! A job under several power limits, as searches try them: what the limits share is computed once. Every cost is at its mean.
 
 use std::cell::LazyCell;
 
@@ -34,7 +34,7 @@ impl<'a> UnderLimits<'a> {
         }
     }
 
-    /// Time in seconds and mean power of an accelerator in watts under a limit in watts; `None` where the power at the lowest clock is
+    /// Expected time in seconds and mean power of an accelerator in watts under a limit in watts; `None` where the power at the lowest clock is
     /// above it.
     pub fn estimate(&self, limit_w: f64) -> Option<[f64; 2]> {
         let found = self.conditional.under_limit(self.terms, &self.full, limit_w, Scope::Gpu);

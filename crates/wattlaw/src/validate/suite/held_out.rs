@@ -500,7 +500,9 @@ impl<'a> OneLaw<'a> {
                     baseline: baseline[k] - y,
                 })
             });
-            (*at, Predicted { source: row.source.clone(), outcomes })
+            let [time, power] = answer.logs_at_mean_costs(&run.terms, run.scope);
+            let log_expected = Some([time, power, time + power]);
+            (*at, Predicted { source: row.source.clone(), outcomes, log_expected })
         };
         Ok(test.iter().map(predict).collect())
     }

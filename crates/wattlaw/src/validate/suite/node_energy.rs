@@ -57,7 +57,7 @@ pub fn evaluate(rows: &[SourceRow], published: &[Published]) -> Result<HeldOutEv
             None,
             Some(outcome(&energy, measured, base_energy - time - power)),
         ];
-        add(&row.model, Predicted { source: row.source.clone(), outcomes });
+        add(&row.model, Predicted { source: row.source.clone(), outcomes, log_expected: None });
     }
     for run in published.iter().filter(|run| run.run == NODE_RUN) {
         let of = |c: &Comparison, baseline: &Comparison| {
@@ -71,7 +71,10 @@ pub fn evaluate(rows: &[SourceRow], published: &[Published]) -> Result<HeldOutEv
             None,
             of(&run.energy_kwh, &run.six_nd_energy_kwh),
         ];
-        add(BENCHMARK, Predicted { source: super::published::NAME.to_owned(), outcomes });
+        add(
+            BENCHMARK,
+            Predicted { source: super::published::NAME.to_owned(), outcomes, log_expected: None },
+        );
     }
     Ok(HeldOutEvaluation::new(
         NAME,

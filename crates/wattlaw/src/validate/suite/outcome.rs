@@ -16,4 +16,6 @@ pub(super) struct Outcome {
 pub(super) struct Predicted {
     pub source: String,
     pub outcomes: [Option<Outcome>; 3],
+    /// ln of the expected time, power and energy, by which plans are ranked; `None` where no grids are looked for.
+    pub log_expected: Option<[f64; 3]>,
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::figure::Target;
-use super::outcome::{Outcome, Predicted};
+use super::outcome::Predicted;
 use super::rows::SourceRow;
 use crate::stats::score::{self, finite};
 
@@ -42,10 +42,10 @@ pub struct Regret {
     pub rule_of_thumb_ninth_decile: f64,
 }
 
-/// A configuration of a grid: logarithms of what was measured and predicted, and what the rule of thumb sorts by.
+/// A configuration of a grid: logarithms of what was measured and is expected, and what the rule of thumb sorts by.
 struct Tried {
     measured: f64,
-    predicted: f64,
+    expected: f64,
     by_rule: (u64, std::cmp::Reverse<u64>, u64),
 }
 
@@ -62,11 +62,11 @@ pub(super) fn regrets(predicted: &[(&SourceRow, &Predicted)]) -> Vec<Regret> {
     for (target, response) in [(Target::Duration, 0), (Target::Energy, 2)] {
         let mut grids: BTreeMap<(&str, String), Vec<Tried>> = BTreeMap::new();
         for (row, of) in predicted {
-            let (Some(outcome), Some(measured)) = (of.outcomes[response], measured(row, target))
-            else {
+            let (Some(expected), Some(measured)) = (of.log_expected, measured(row, target)) else {
                 continue;
             };
-            grids.entry((&row.source, grid(row))).or_default().push(tried(row, measured, outcome));
+            let tried = tried(row, measured, expected[response]);
+            grids.entry((&row.source, grid(row))).or_default().push(tried);
         }
         let mut by_source: BTreeMap<&str, Vec<Lost>> = BTreeMap::new();
         for ((source, _), grid) in &grids {
@@ -112,20 +112,16 @@ fn grid(row: &SourceRow) -> String {
     )
 }
 
-fn tried(row: &SourceRow, measured: f64, outcome: Outcome) -> Tried {
+fn tried(row: &SourceRow, measured: f64, expected: f64) -> Tried {
     let (w, p) = (&row.job.workload, &row.job.parallelism);
-    Tried {
-        measured,
-        predicted: measured + outcome.log_error,
-        by_rule: (p.tp * p.pp, std::cmp::Reverse(w.micro_batch), row.line),
-    }
+    Tried { measured, expected, by_rule: (p.tp * p.pp, std::cmp::Reverse(w.micro_batch), row.line) }
 }
 
 impl Lost {
     fn new(grid: &[Tried]) -> Self {
         let best = grid.iter().map(|of| of.measured).fold(f64::INFINITY, f64::min);
         let mut order: Vec<&Tried> = grid.iter().collect();
-        order.sort_by(|a, b| a.predicted.total_cmp(&b.predicted));
+        order.sort_by(|a, b| a.expected.total_cmp(&b.expected));
         let lost = |of: &Tried| (of.measured - best).exp_m1();
         let by_rule = grid.iter().min_by_key(|of| of.by_rule);
         Self {
@@ -167,9 +163,9 @@ mod tests {
     /// Measured 10, 11, 12, 20, 40 s; the law takes the second for the best, the rule of thumb the third.
     #[test]
     fn a_loss_is_that_of_the_chosen_configuration() {
-        let of = |measured: f64, predicted: f64, model_parallel: u64| Tried {
+        let of = |measured: f64, expected: f64, model_parallel: u64| Tried {
             measured: measured.ln(),
-            predicted: predicted.ln(),
+            expected: expected.ln(),
             by_rule: (model_parallel, std::cmp::Reverse(1), 0),
         };
         let grid = [
