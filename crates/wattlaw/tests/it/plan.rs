@@ -459,7 +459,7 @@ fn what_is_expected_is_above_the_estimate_by_what_is_not_known() {
             of.energy_j / plan.energy_j.unwrap().estimate,
         )
     };
-    let (known, unknown) = (above("megatron"), above("unknown"));
+    let (known, unknown) = (above("megatron-deepspeed/2021"), above("unknown"));
     assert!(1.0 < known.0 && known.0 < unknown.0 && unknown.0 < 1.6, "{known:?} {unknown:?}");
     assert!(1.0 < known.1 && known.1 < unknown.1 && unknown.1 < 1.6, "{known:?} {unknown:?}");
 }
