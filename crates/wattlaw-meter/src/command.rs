@@ -1,5 +1,6 @@
 //! The measured command: starts it, captures its output and events, and forwards signals to it.
 
+use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, ErrorKind, IsTerminal, Read, Write};
@@ -7,7 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -22,6 +23,15 @@ use wattlaw::record::document::End;
 use crate::error::{Error, Result};
 use crate::lines::Lines;
 
+/// Maximum size of the events that wait to be recorded, in bytes: a kill loses them.
+const MAX_WAITING: usize = 1 << 18;
+
+/// Held while events wait to be recorded; dropping it tells their reader that they no longer do.
+#[derive(Debug)]
+pub struct Waiting {
+    _until_dropped: Sender<()>,
+}
+
 /// Messages from the helper threads to the recording thread.
 #[derive(Debug)]
 pub enum Message {
@@ -29,8 +39,9 @@ pub enum Message {
     Ended(Instant, End),
     /// A line of its standard output.
     Printed(Instant, String),
-    /// Lines that the command wrote to the event file descriptor, and when they had been read.
-    Events(Instant, Vec<Vec<u8>>),
+    /// Lines that the command wrote to the event file descriptor, when they had been read, and what is dropped once they are
+    /// recorded.
+    Events(Instant, Vec<Vec<u8>>, Waiting),
     /// An output or the event descriptor was closed.
     OutputEnded,
     /// The log could not be written.
@@ -177,10 +188,12 @@ fn forward_output(
     });
 }
 
-/// Forwards the lines that the command writes to the event descriptor.
+/// Forwards the lines that the command writes to the event descriptor. They are read at once, which dates them; where too many
+/// wait to be recorded, the command waits too.
 fn listen(from: OwnedFd, to: Sender<Message>) {
     std::thread::spawn(move || {
         let mut from = File::from(from);
+        let mut backlog = Backlog::default();
         let mut buffer = vec![0; 1 << 16];
         let mut lines = Lines::default();
         loop {
@@ -190,12 +203,41 @@ fn listen(from: OwnedFd, to: Sender<Message>) {
                 Ok(read) => {
                     let now = Instant::now();
                     let lines = lines.split(buffer.get(..read).unwrap_or_default());
-                    let _ = to.send(Message::Events(now, lines));
+                    let _ = to.send(Message::Events(now, lines, backlog.grow(read)));
+                    backlog.shrink();
                 }
             }
         }
         let _ = to.send(Message::OutputEnded);
     });
+}
+
+/// The events that wait to be recorded: the size of each block, in bytes, and what ends when it is recorded.
+#[derive(Debug, Default)]
+struct Backlog {
+    blocks: VecDeque<(usize, Receiver<()>)>,
+    bytes: usize,
+}
+
+impl Backlog {
+    /// Adds a block.
+    fn grow(&mut self, bytes: usize) -> Waiting {
+        let (until_dropped, recorded) = channel();
+        self.blocks.push_back((bytes, recorded));
+        self.bytes += bytes;
+        Waiting { _until_dropped: until_dropped }
+    }
+
+    /// Waits for the oldest blocks until at most [`MAX_WAITING`] bytes are left.
+    fn shrink(&mut self) {
+        while self.bytes > MAX_WAITING
+            && let Some((bytes, recorded)) = self.blocks.pop_front()
+        {
+            // an error, which comes once the block is recorded
+            let _ = recorded.recv();
+            self.bytes -= bytes;
+        }
+    }
 }
 
 /// Waits for the target process in a thread and sends [`Message::Ended`].

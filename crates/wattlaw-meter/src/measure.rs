@@ -512,7 +512,7 @@ impl Measurement<'_> {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Events(at, lines) => self.take_events(&lines, at),
+            Message::Events(at, lines, _waiting) => self.take_events(&lines, at),
             Message::Printed(at, line) => {
                 let events = self
                     .pattern

@@ -107,7 +107,11 @@ fn every_field_is_documented() {
         "job examples/3d-job.toml",
         &format!("fit examples/runs.csv --law scaling --out {}", calibration.display()),
         &format!("fit examples/runs.csv --out {}", of_roofline.display()),
-        &format!("calibrate examples/runs.csv --out {}", updated.display()),
+        &format!(
+            "calibrate examples/runs.csv --parent {} --out {}",
+            of_roofline.display(),
+            updated.display()
+        ),
         "audit examples/runs.csv",
         "efficiency examples/runs.csv --resamples 100",
         "validate examples/runs.csv --law scaling --ablation log_C",
@@ -132,8 +136,9 @@ fn every_field_is_documented() {
         );
         fields(&answer, &mut found);
     }
+    let built_in = root().join("crates/wattlaw/calibrations/wattlaw-2026.json");
     let record = root().join("fuzz/corpus/record_json/finished.json");
-    for file in [calibration, of_roofline, updated, record] {
+    for file in [calibration, of_roofline, updated, built_in, record] {
         fields(&serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap(), &mut found);
     }
     let header = fs::read_to_string(root().join("examples/runs.csv")).unwrap();

@@ -446,6 +446,56 @@ for step in range({burst}):
     assert!(end >= record["duration_s"].as_f64().unwrap(), "{end} s");
 }
 
+/// The program tells steps as fast as they are read, and writes down after each hundred how many it has told, and when.
+#[test]
+fn whoever_is_killed_in_a_burst_loses_the_last_second_at_most() {
+    let Some(python) = python() else { return };
+    let place = Place::new();
+    let program = r#"
+import os, time
+fd, told = int(os.environ["WATTLAW_EVENTS_FD"]), 0
+with open("told", "w", buffering=1) as clock:
+    while True:
+        for _ in range(100):
+            os.write(fd, ('{"event": "step", "t_monotonic_s": %r}\n' % time.monotonic()).encode())
+        told += 100
+        clock.write("%d %r\n" % (told, time.clock_gettime(time.CLOCK_BOOTTIME)))
+"#;
+    fs::write(place.path().join("train.py"), program).unwrap();
+    let words = format!("measure --quiet --interval 20ms --assume cpu=100W -- {python} train.py");
+    let mut child = start(&mut place.wattlaw(&words));
+    let told = || fs::read_to_string(place.path().join("told")).unwrap_or_default();
+    until("steps are told", || told().lines().count() > 1);
+    std::thread::sleep(Duration::from_secs(3));
+    child.kill().unwrap();
+    child.finish();
+    // the program ends where nobody reads any more
+    let uptime = fs::read_to_string("/proc/uptime").unwrap();
+    let gone: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+
+    let (folder, _) = place.record();
+    let output = place.wattlaw("recover").arg(&folder).finish();
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    let record = read(&folder);
+    assert_eq!(record["state"], "recovered");
+    let told = told();
+    let whole = told.rfind('\n').map_or("", |end| &told[..end]);
+    let told: Vec<(u64, f64)> = whole
+        .lines()
+        .map(|line| line.split_once(' ').unwrap())
+        .map(|(told, at)| (told.parse().unwrap(), at.parse().unwrap()))
+        .collect();
+    let (_, first) = told[0];
+    let kept = told.iter().filter(|(_, at)| *at <= gone - 1.0).next_back().unwrap().0;
+    let steps = record["steps"].as_u64().unwrap();
+    assert!(steps >= kept, "{steps} steps of {kept} that were told a second before");
+    let lost = gone - first - record["duration_s"].as_f64().unwrap();
+    assert!(lost < 1.0, "{lost} s lost of {}", gone - first);
+    assert!(record["energies"][0]["energy_j"].as_f64().unwrap() > 0.0, "{record}");
+    let output = place.wattlaw("report").arg(&folder).finish();
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+}
+
 #[test]
 fn a_measured_energy_of_zero_is_not_called_assumed() {
     let place = Place::new();

@@ -492,7 +492,11 @@ fn mixed_scopes_are_for_the_roofline_law_only() {
         })
         .collect();
     fs::write(folder.path().join("runs.csv"), mixed.join("\n") + "\n").unwrap();
-    for line in ["fit runs.csv --out fitted.json", "calibrate runs.csv --out added.json"] {
+    let lines = [
+        "fit runs.csv --out fitted.json",
+        "calibrate runs.csv --parent fitted.json --out added.json",
+    ];
+    for line in lines {
         let ran = run_in(folder.path(), line);
         assert_eq!(ran.code, 0, "{line}: {}", ran.stderr);
     }

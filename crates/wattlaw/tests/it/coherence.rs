@@ -7,27 +7,22 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::RngSeed;
 use wattlaw::base::scope::Scope;
-use wattlaw::calibration::{Calibration, Laws, built_in};
+use wattlaw::calibration::{Calibration, built_in};
 use wattlaw::cost::{AttentionFlops, Cost};
 use wattlaw::job::system::Accelerator;
 use wattlaw::job::workload::{Precision, Stack};
 use wattlaw::job::{Job, JobSpec};
 use wattlaw::law::roofline::terms::Terms;
-use wattlaw::law::roofline::{Groups, RooflineFit};
 use wattlaw::predict::{WarningKind, predict};
 
 use crate::jobs::{CATALOG, jobs, resolved};
+use crate::roofline::answer;
 
 static BUILT_IN: LazyLock<Calibration> = LazyLock::new(|| built_in().unwrap());
 
-fn law() -> &'static RooflineFit {
-    let Laws::Roofline(law) = &BUILT_IN.law else { panic!("the built-in law is the roofline law") };
-    law
-}
-
 /// Seconds of the run.
 fn time_s(job: &Job) -> f64 {
-    law().answer(&Groups::for_job(job)).logs(&Terms::for_job(job), Scope::Gpu)[0].exp()
+    answer(job).logs(&Terms::for_job(job), Scope::Gpu)[0].exp()
 }
 
 /// Random jobs under any fitted software, or none.
@@ -125,7 +120,7 @@ proptest! {
     fn more_work_never_costs_less(spec in jobs_of_stacks()) {
         let job = resolved(&spec);
         let estimate = |job: &Job| {
-            let [time, power] = law().answer(&Groups::for_job(job)).logs(&Terms::for_job(job), Scope::Gpu);
+            let [time, power] = answer(job).logs(&Terms::for_job(job), Scope::Gpu);
             (time, time + power + (job.system.gpus as f64).ln())
         };
         let (time, energy) = estimate(&job);

@@ -1,10 +1,11 @@
 //! The planner against trying every configuration by the whole prediction, and what it says where there is no plan.
 
+use std::sync::LazyLock;
+
 use approx::assert_relative_eq;
 use wattlaw::base::scope::Scope;
 use wattlaw::calibration::{Calibration, built_in};
 use wattlaw::job::JobSpec;
-use wattlaw::job::catalog::Catalog;
 use wattlaw::job::parallelism::ParallelismSpec;
 use wattlaw::memory::{FITS_THRESHOLD, Memory, Recipe};
 use wattlaw::plan::{
@@ -14,12 +15,12 @@ use wattlaw::plan::{
 use wattlaw::predict::{EstimateKind, Estimator, predict};
 use wattlaw::{Job, Result};
 
+use crate::jobs::CATALOG;
+
 /// Sequences of a step.
 const BATCH: u64 = 16;
 
-fn catalog() -> Catalog {
-    Catalog::built_in().unwrap()
-}
+static BUILT_IN: LazyLock<Calibration> = LazyLock::new(|| built_in().unwrap());
 
 fn spec(model: &str, global_batch: u64) -> JobSpec {
     JobSpec::from_toml(&format!(
@@ -47,7 +48,7 @@ fn request() -> Request {
 }
 
 fn found(request: &Request) -> Result<Plans> {
-    plan(request, &catalog(), &built_in().unwrap(), &|_| true)
+    plan(request, &CATALOG, &BUILT_IN, &|_| true)
 }
 
 fn expected(plan: &PlannedJob, objective: Objective) -> f64 {
@@ -56,11 +57,13 @@ fn expected(plan: &PlannedJob, objective: Objective) -> f64 {
 
 /// Every configuration of [`request`] that a job description can state, with its expected time and energy: each is resolved and
 /// asked for by itself.
-fn every_plan(calibration: &Calibration) -> Vec<(Job, f64, f64)> {
-    let (catalog, mut estimator) = (catalog(), Estimator::new(calibration));
+static EVERY_PLAN: LazyLock<Vec<(Job, f64, f64)>> = LazyLock::new(every_plan);
+
+fn every_plan() -> Vec<(Job, f64, f64)> {
+    let mut estimator = Estimator::new(&BUILT_IN);
     let mut plans = Vec::new();
     let mut try_one = |text: &str| {
-        let Ok(job) = JobSpec::from_toml(text).unwrap().resolve(&catalog) else { return };
+        let Ok(job) = JobSpec::from_toml(text).unwrap().resolve(&CATALOG) else { return };
         let memory = Memory::with_recipe(&job, &Recipe::for_job(&job).unwrap());
         if memory.fits_probability() < FITS_THRESHOLD {
             return;
@@ -135,8 +138,7 @@ fn layouts(gpus: u64) -> Vec<(String, u64)> {
 
 #[test]
 fn a_plan_is_the_best_of_every_configuration() {
-    let calibration = built_in().unwrap();
-    let every = every_plan(&calibration);
+    let every = &*EVERY_PLAN;
     // a host draws 0.38 of its accelerators' TDP, and supplies lose 4 % (docs/concepts/energy-scopes.md)
     let cost = |(job, time, energy): &(Job, f64, f64)| {
         let host_w = 0.38 * job.system.tdp.value() * job.system.gpus as f64;
@@ -211,8 +213,7 @@ fn splits_of_eight() -> Vec<ParallelismSpec> {
 /// The planner's context- and expert-parallel ranks against every job that a description can state.
 #[test]
 fn sequences_and_experts_are_split_as_in_the_best_of_every_configuration() {
-    let calibration = built_in().unwrap();
-    let (catalog, mut estimator) = (catalog(), Estimator::new(&calibration));
+    let mut estimator = Estimator::new(&BUILT_IN);
     let mut every: Vec<(f64, Job)> = Vec::new();
     for split in splits_of_eight() {
         for micro in [1, 2, 4] {
@@ -222,7 +223,7 @@ fn sequences_and_experts_are_split_as_in_the_best_of_every_configuration() {
                 (spec.system.gpu, spec.system.gpus) = (Some("h100-sxm5-80gb".into()), Some(8));
                 spec.workload.micro_batch = Some(micro);
                 spec.workload.checkpointing = Some(checkpointing.parse().unwrap());
-                let Ok(job) = spec.resolve(&catalog) else { continue };
+                let Ok(job) = spec.resolve(&CATALOG) else { continue };
                 let memory = Memory::with_recipe(&job, &Recipe::for_job(&job).unwrap());
                 if memory.fits_probability() < FITS_THRESHOLD {
                     continue;
@@ -280,7 +281,7 @@ fn every_plan_is_the_job_of_its_description() {
     let plans = found(&Request { top: 50, ..request() }).unwrap();
     assert_eq!(plans.plans.len(), 50);
     for PlannedJob { job, .. } in &plans.plans {
-        assert_eq!(job.spec().resolve(&catalog()).unwrap(), *job);
+        assert_eq!(job.spec().resolve(&CATALOG).unwrap(), *job);
         assert_eq!(job.global_batch(), BATCH);
     }
     let best: f64 = plans.plans.iter().map(|plan| plan.probability_best.unwrap()).sum();
@@ -292,7 +293,7 @@ fn the_front_is_not_beaten() {
     let request = Request { pareto_with: Some(Objective::Time), top: 500, ..request() };
     let front = found(&request).unwrap();
     assert_eq!(front.pareto, (1..=front.plans.len()).collect::<Vec<_>>());
-    let every = every_plan(&built_in().unwrap());
+    let every = &*EVERY_PLAN;
     let beaten = |time: f64, energy: f64| {
         every.iter().any(|(_, t, e)| *t < time * (1.0 - 1e-9) && *e < energy * (1.0 - 1e-9))
     };
@@ -334,7 +335,7 @@ fn limits_hold_and_say_when_they_bind() {
             .unwrap();
     assert!(few.plans.iter().all(|plan| plan.job.system.gpus <= 4));
     let fewest = found(&Request { fewest_gpus: true, ..request() }).unwrap();
-    let every = every_plan(&built_in().unwrap());
+    let every = &*EVERY_PLAN;
     let least = every.iter().map(|(job, ..)| job.system.gpus).min();
     assert_eq!(Some(fewest.plans[0].job.system.gpus), least);
 }
@@ -473,7 +474,7 @@ fn a_power_curve_goes_through_the_plan() {
         ..Request::new(spec("gpt2-xl", BATCH))
     };
     let best = found(&request).unwrap().plans.remove(0);
-    let curve = power_curve(&best.job, &built_in().unwrap(), Scope::Gpu, 0.95).unwrap();
+    let curve = power_curve(&best.job, &BUILT_IN, Scope::Gpu, 0.95).unwrap();
     let limit_w = best.job.system.power_limit.value();
     let at = curve.iter().find(|point| (point.limit_w - limit_w).abs() < 1e-9).unwrap();
     assert_eq!(Some(at.energy_j), best.energy_j);
@@ -508,7 +509,7 @@ fn a_space_that_is_too_large_says_how_large_and_what_to_fix() {
         ..Request::new(spec("gpt2-xl", 720_720))
     };
     // a space that is not refused would be searched for an hour
-    let refused = plan(&request, &catalog(), &built_in().unwrap(), &|_| false);
+    let refused = plan(&request, &CATALOG, &BUILT_IN, &|_| false);
     let sentence = refused.unwrap_err().to_string();
     let size: u64 = sentence
         .strip_prefix("the space of plans is ")
@@ -537,8 +538,7 @@ fn what_does_not_fit_says_what_would() {
 
 #[test]
 fn a_stopped_search_has_the_best_so_far() {
-    let stopped =
-        plan(&request(), &catalog(), &built_in().unwrap(), &|progress| progress.done < 16);
+    let stopped = plan(&request(), &CATALOG, &BUILT_IN, &|progress| progress.done < 16);
     let stopped = stopped.unwrap();
     assert!(stopped.stopped && stopped.searched < found(&request()).unwrap().searched);
 }
@@ -546,23 +546,23 @@ fn a_stopped_search_has_the_best_so_far() {
 /// One job and the same job again are equal to the law; one with half the power limit is not.
 #[test]
 fn what_alternatives_share_cancels() {
-    let calibration = built_in().unwrap();
+    let calibration = &*BUILT_IN;
     let job = |gpu: &str, limit: f64| {
         let text = format!(
             "model.name = 'gpt2-xl'
              workload = {{ tokens = '1B', seq_len = 1024, micro_batch = 4 }}
              system = {{ gpu = '{gpu}', power_limit_w = {limit} }}"
         );
-        JobSpec::from_toml(&text).unwrap().resolve(&catalog()).unwrap()
+        JobSpec::from_toml(&text).unwrap().resolve(&CATALOG).unwrap()
     };
     let sure = |jobs: Vec<Job>| {
-        let found = compare(jobs, Objective::Time, &calibration, Scope::Gpu, 0.95, FITS_THRESHOLD);
+        let found = compare(jobs, Objective::Time, calibration, Scope::Gpu, 0.95, FITS_THRESHOLD);
         found.unwrap().first_before_second.unwrap()
     };
     // the same chip and software: only the clock differs
     assert!(sure(vec![job("a100-sxm4-80gb", 400.0), job("a100-sxm4-80gb", 200.0)]) > 0.95);
     // each alone is known within a factor, so that marginal intervals overlap
-    let wide = predict(&job("a100-sxm4-80gb", 200.0), &calibration, "", None, 0.95).unwrap();
-    let full = predict(&job("a100-sxm4-80gb", 400.0), &calibration, "", None, 0.95).unwrap();
+    let wide = predict(&job("a100-sxm4-80gb", 200.0), calibration, "", None, 0.95).unwrap();
+    let full = predict(&job("a100-sxm4-80gb", 400.0), calibration, "", None, 0.95).unwrap();
     assert!(full.duration_s.unwrap().upper > wide.duration_s.unwrap().lower);
 }
