@@ -160,13 +160,19 @@ impl Memory {
         let first = Self::for_stage(job, 0, recipe);
         let head = p.head_stage(a);
         let has_only_layers = |stage| stage > 0 && stage != head;
+        // the first has an embedding besides, and the most micro-batches in flight
+        let first_layers = p.stage_layers(a, 0);
+        let is_within_the_first =
+            |stage| has_only_layers(stage) && p.stage_layers(a, stage) <= first_layers;
         // of stages with equal layers and nothing else, the first has the most micro-batches in flight
         let is_like_the_one_before = |stage: u64| {
             has_only_layers(stage)
                 && has_only_layers(stage - 1)
                 && p.stage_layers(a, stage) == p.stage_layers(a, stage - 1)
         };
-        (1..p.pp).filter(|stage| !is_like_the_one_before(*stage)).fold(first, |most, stage| {
+        let others = (1..p.pp)
+            .filter(|stage| !is_within_the_first(*stage) && !is_like_the_one_before(*stage));
+        others.fold(first, |most, stage| {
             let memory = Self::for_stage(job, stage, recipe);
             if memory.total > most.total { memory } else { most }
         })

@@ -155,14 +155,14 @@ const AT_LOWEST_CLOCK: Ramp =
 impl Ramp {
     /// Second derivative of the voltage above the floor per slope.
     fn bend(&self) -> f64 {
-        self.rise * (1.0 - self.rise) / VOLTAGE_WIDTH
+        self.rise * (1.0 - self.rise) * (1.0 / VOLTAGE_WIDTH)
     }
 
     /// The ramp at a share that is less than [`NEAR`] away, by its Taylor series.
     fn near(&self, share: f64) -> Self {
         let by = share - self.share;
         let bend = self.bend();
-        let further = bend * (1.0 - 2.0 * self.rise) / VOLTAGE_WIDTH;
+        let further = bend * (1.0 - 2.0 * self.rise) * (1.0 / VOLTAGE_WIDTH);
         Self {
             share,
             above: self.above + by * (self.rise + 0.5 * by * bend),
@@ -210,9 +210,8 @@ impl Drawn {
         let v = self.voltage(ramp);
         let (dv, ddv) = (self.slope * ramp.rise, self.slope * ramp.bend());
         let (dv, ddv) = (dv * self.by_full, ddv * self.by_full);
-        // the share over the stretch is share / of_share
-        let of_share = ramp.share + self.bound * (1.0 - ramp.share);
-        let by = 1.0 / of_share;
+        // the share over the stretch is the share by this
+        let by = 1.0 / (ramp.share + self.bound * (1.0 - ramp.share));
         let drawn = (self.moves + self.work * by) * ramp.share;
         let steeper = self.work * self.bound * by * by;
         let in_share = self.moves + steeper;
@@ -256,8 +255,8 @@ impl Drawn {
             } else {
                 low = ramp.share;
             }
-            let newton = (power - draw) / slope;
-            let halley = ramp.share - newton / (1.0 - 0.5 * newton * bend / slope);
+            let over = power - draw;
+            let halley = ramp.share - 2.0 * over * slope / (2.0 * slope * slope - over * bend);
             let within = halley >= low && halley <= high;
             let next = if within { halley } else { 0.5 * (low + high) };
             // the error after a step is of the order of its cube

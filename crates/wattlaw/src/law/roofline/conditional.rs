@@ -170,23 +170,20 @@ impl Conditional {
     fn variances(&self, slopes: &[[f64; 2]; COUNT]) -> [f64; 3] {
         let (mut time, mut power, mut both) = (0.0, 0.0, 0.0);
         // many of a job's parameters are those of what it does not do
-        let mut active = [(0, [0.0; 2]); COUNT];
-        let mut count = 0;
+        let mut active = [(0, [0.0; 2]); COUNT.next_multiple_of(4)];
+        let mut count = 0_usize;
         for (k, of) in slopes.iter().enumerate() {
             if *of == [0.0; 2] {
                 continue;
             }
             let column = &self.covariance.data.0[k];
-            // several sums at once, as a processor adds in pipelines
+            // several sums at once, as a processor adds in pipelines; the slopes after the last active one are zero
             let mut sums = [[0.0; 2]; 4];
-            let (fours, rest) = active[..count].as_chunks::<4>();
-            for four in fours {
+            let (fours, _) = active.as_chunks::<4>();
+            for four in &fours[..count.div_ceil(4)] {
                 for (sum, (l, of)) in sums.iter_mut().zip(four) {
                     *sum = plus(*sum, column[*l], *of);
                 }
-            }
-            for (sum, (l, of)) in sums.iter_mut().zip(rest) {
-                *sum = plus(*sum, column[*l], *of);
             }
             let [a, b, c, d] = sums;
             let sum = plus(plus(a, 1.0, b), 1.0, plus(c, 1.0, d));

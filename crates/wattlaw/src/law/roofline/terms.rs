@@ -159,7 +159,7 @@ impl Terms {
         let mut ledger = Ledger::for_stage(job, 0, AttentionFlops::Full);
         if job.parallelism.pp == 1 {
             let only = StageTerms::from_ledger(job, &ledger);
-            return Self::new(job, 0, only, only, job.steps());
+            return Self::new(job, 0, &only, &only, job.steps());
         }
         let of_stage = |of: &EqualStages| {
             if of.first > 0 {
@@ -191,11 +191,11 @@ impl Terms {
         if let [only] = stages {
             mean = only.terms;
         }
-        Self::new(job, busiest.first, busiest.terms, mean, steps)
+        Self::new(job, busiest.first, &busiest.terms, &mean, steps)
     }
 
     /// The terms of a job with `steps` steps whose busiest stage is this one.
-    fn new(job: &Job, stage: u64, busiest: StageTerms, mean: StageTerms, steps: f64) -> Self {
+    fn new(job: &Job, stage: u64, busiest: &StageTerms, mean: &StageTerms, steps: f64) -> Self {
         let (s, w, p) = (&job.system, &job.workload, &job.parallelism);
         let micro_steps = w.grad_accum;
         let flash = w.attention == AttentionKernel::Flash;
@@ -207,8 +207,8 @@ impl Terms {
         Self {
             covers: Covers::Run,
             configuration: Configuration::new(job),
-            busiest,
-            mean,
+            busiest: *busiest,
+            mean: *mean,
             layers: (p.stage_layers(&job.architecture, stage)
                 + job.architecture.encoder_layers
                 + job.architecture.layers_of_other_stacks()) as f64,
