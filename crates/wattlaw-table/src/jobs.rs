@@ -182,10 +182,9 @@ impl Jobs {
                 threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
             }),
         };
-        let mut all = Answers::default();
-        for part in parts {
-            all.append(part);
-        }
+        let mut parts = parts.into_iter();
+        let mut all = parts.next().unwrap_or_default();
+        parts.for_each(|part| all.append(part));
         let columns = batch.columns().iter().cloned().chain(all.finish()).collect();
         RecordBatch::try_new(self.schema(), columns).map_err(|e| Error::Data(e.to_string()))
     }
@@ -199,7 +198,7 @@ impl Jobs {
             .iter()
             .filter_map(|(at, field)| Some((*field, Cells::new(batch.column(*at).as_ref())?)));
         let mut shapes = Shapes::new(shared, columns.collect());
-        let mut answers = Answers::default();
+        let mut answers = Answers::with_capacity(batch.num_rows());
         for row in 0..batch.num_rows() {
             answers.push(match shapes.find(row) {
                 Some(known) => {
@@ -238,6 +237,15 @@ struct Answers {
 }
 
 impl Answers {
+    fn with_capacity(rows: usize) -> Self {
+        Self {
+            numbers: std::array::from_fn(|_| Vec::with_capacity(rows)),
+            fits: Vec::with_capacity(rows),
+            kind: Vec::with_capacity(rows),
+            error: Vec::with_capacity(rows),
+        }
+    }
+
     fn push(&mut self, answer: Result<Intervals>) {
         let (answer, error) = match answer {
             Ok(answer) => (Some(answer), None),

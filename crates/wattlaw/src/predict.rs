@@ -307,7 +307,7 @@ impl<'a> Estimator<'a> {
         let scope = scope.unwrap_or_else(|| checked.default_scope(self.calibration()));
         let Checked { estimate, kind, .. } = checked;
         let (energy_j, duration_s) = (estimate.energy.at(scope)?, estimate.duration_s);
-        let drawn = estimate.energy.at(Scope::Facility).ok().flatten().or(energy_j);
+        let drawn = estimate.energy.of_facility().or(energy_j);
         Ok(Intervals {
             energy_j,
             duration_s,
