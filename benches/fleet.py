@@ -32,7 +32,7 @@ import sys
 import pyarrow as pa, pyarrow.parquet as pq
 import wattlaw as wl
 file = pq.ParquetFile(sys.argv[1], pre_buffer=False)
-reader = pa.RecordBatchReader.from_batches(file.schema_arrow, file.iter_batches(batch_size=32768))
+reader = pa.RecordBatchReader.from_batches(file.schema_arrow, file.iter_batches(batch_size=32768, use_threads=False))
 found = wl.predict_many(reader, threads=1)
 with pq.ParquetWriter(sys.argv[2], found.schema) as writer:
     for batch in found:

@@ -42,11 +42,14 @@ def run(task: Task, folder: Path) -> None:
         else:
             # Ray reads a file in one worker, whose memory grows with the file
             shares, rows, function = groups(task.source), 1, partial(share.of_groups, task.function, task.rows)
-        table = ray.data.from_arrow(shares).repartition(target_num_rows_per_block=rows)
+        # workers write what they made: the tables are as large as the result, and Ray need not see them
+        folder.mkdir()
+        function = partial(share.write, function, shares, rows, str(folder))
+        # a block a share; an operator of Ray's that cuts a table would keep a core from the workers
+        numbers = ray.data.from_arrow([pa.table({"share": [number]}) for number in range(-(-shares.num_rows // rows))])
         # on this machine there are as many workers as it was started with
         compute = None if address == "local" or task.workers is None else ray.data.TaskPoolStrategy(size=task.workers)
-        made = table.map_batches(function, batch_format="pyarrow", batch_size=rows, compute=compute)
-        made.write_parquet(str(folder))
+        numbers.map_batches(function, batch_format="pyarrow", batch_size=None, compute=compute).materialize()
     except ray.exceptions.RayTaskError as error:
         raise Refused(f"a worker failed: {first_line(error.cause)}") from error
     finally:

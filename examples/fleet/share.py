@@ -6,9 +6,11 @@ An engine sends these functions to its workers by value, so workers need the pac
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pyarrow as pa
@@ -71,6 +73,32 @@ def of_groups(function: Callable[[pa.Table], pa.Table], rows: int, groups: pa.Ta
                     yield function(pa.Table.from_batches([batch]))
             except OSError as error:
                 raise OSError(f"{at['file']}, group of rows {at['group']}: {error}") from error
+
+
+def write(function: Callable[[pa.Table], Any], shares: pa.Table, rows: int, folder: str, numbers: pa.Table) -> Iterator[pa.Table]:
+    """Writes what a function makes of shares of a table, a Parquet file each, and gives their numbers.
+
+    Ray passes the error of an iterator on as it is. A share that an engine repeats takes the place of its file, which is there whole or not at all.
+
+    Args:
+        function: makes a table, or tables one after another, of a share.
+        shares: the table.
+        rows: rows of a share.
+        folder: where the files are written.
+        numbers: a share a row, with its number `share`.
+    """
+    for number in numbers["share"].to_pylist():
+        part = os.path.join(folder, f".{number}.part")
+        made = function(shares.slice(number * rows, rows))
+        with ExitStack() as closed:
+            writer = None
+            for table in [made] if isinstance(made, pa.Table) else made:
+                writer = writer or closed.enter_context(pyarrow.parquet.ParquetWriter(part, table.schema))
+                writer.write_table(table)
+        # a group may have no rows
+        if writer:
+            os.replace(part, os.path.join(folder, f"{number}.parquet"))
+    yield numbers
 
 
 def import_logs(folder: str, flags: list[str], logs: pa.Table) -> pa.Table:

@@ -39,7 +39,7 @@ mod _core {
     #[pymodule_export]
     use crate::runs::Runs;
     #[pymodule_export]
-    use crate::table::PredictedTable;
+    use crate::table::{PredictedTable, Rows};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,14 +1,16 @@
 //! Tables of jobs, from any Arrow stream to an Arrow stream.
 
+use std::ffi::CStr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use arrow_array::{RecordBatch, RecordBatchReader};
+use arrow_array::ffi_stream::{ArrowArrayStreamReader, FFI_ArrowArrayStream};
+use arrow_array::{RecordBatch, RecordBatchIterator, RecordBatchReader};
+use arrow_pyarrow::FromPyArrow;
 use arrow_schema::{ArrowError, SchemaRef};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
-use pyo3_arrow::input::AnyRecordBatch;
-use pyo3_arrow::{PyRecordBatchReader, PyTable};
+use pyo3::types::{PyCapsule, PyDict};
 use wattlaw::base::error::Error;
 use wattlaw::base::scope::Scope;
 use wattlaw_table::{Jobs, Predicted, Question};
@@ -17,6 +19,31 @@ use crate::calibration::Calibration;
 use crate::description::catalog;
 use crate::error::{DataError, raised};
 use crate::fields::job_spec;
+
+/// The name of a capsule that holds a stream: <https://arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html>
+const STREAM: &CStr = c"arrow_array_stream";
+
+/// Batches of any library's table, which has `__arrow_c_stream__` or `__arrow_c_array__`. pyarrow need not be installed.
+fn batches(table: &Bound<'_, PyAny>) -> PyResult<Box<dyn RecordBatchReader + Send>> {
+    if table.hasattr(intern!(table.py(), "__arrow_c_stream__"))? {
+        return Ok(Box::new(ArrowArrayStreamReader::from_pyarrow_bound(table)?));
+    }
+    // its own error would be pyarrow's
+    let batch = RecordBatch::from_pyarrow_bound(table).map_err(|_| {
+        let expected = "its __arrow_c_array__ must give a struct whose fields are the columns";
+        raised(Error::invalid("the table", format!("of type {}", table.get_type()), expected))
+    })?;
+    let schema = batch.schema();
+    Ok(Box::new(RecordBatchIterator::new([Ok(batch)], schema)))
+}
+
+/// A capsule that holds a stream.
+fn capsule(
+    py: Python<'_>,
+    batches: impl RecordBatchReader + Send + 'static,
+) -> PyResult<Bound<'_, PyCapsule>> {
+    PyCapsule::new_with_value(py, FFI_ArrowArrayStream::new(Box::new(batches)), STREAM)
+}
 
 /// Predicted rows as a stream of Arrow.
 struct Stream(Predicted);
@@ -57,7 +84,7 @@ impl PredictedTable {
     #[pyo3(signature = (table, /, *, calibration, scope, level, keep, prefix, threads, catalog, fields))]
     #[expect(clippy::too_many_arguments, reason = "one for each keyword of Python")]
     fn new(
-        table: AnyRecordBatch,
+        table: &Bound<'_, PyAny>,
         calibration: &Calibration,
         scope: Option<String>,
         level: f64,
@@ -81,20 +108,26 @@ impl PredictedTable {
             threads: threads.unwrap_or(cores).max(1),
             prefix,
         };
-        let source = table.into_reader()?;
+        let source = batches(table)?;
         let jobs = Jobs::new(question, &source.schema(), &keep).map_err(raised)?;
         let source = source.map(|batch| batch.map_err(|error| Error::Data(error.to_string())));
         let predicted = Predicted::new(jobs, source);
         Ok(Self { predicted: Mutex::new(Some(predicted)) })
     }
 
-    /// The stream, predicted as its consumer reads it.
-    fn stream(&self) -> PyResult<PyRecordBatchReader> {
-        Ok(PyRecordBatchReader::new(Box::new(Stream(self.take()?))))
+    /// A capsule with the stream, predicted as its consumer reads it. The types are those of the answer, whatever is requested.
+    #[pyo3(signature = (requested_schema = None))]
+    fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyCapsule>> {
+        drop(requested_schema);
+        capsule(py, Stream(self.take()?))
     }
 
     /// All rows. Ctrl-C is looked at after each slice of 32,768 rows.
-    fn whole(&self, py: Python<'_>) -> PyResult<PyTable> {
+    fn whole(&self, py: Python<'_>) -> PyResult<Rows> {
         let mut predicted = self.take()?;
         let schema = predicted.schema();
         let mut batches = Vec::new();
@@ -102,6 +135,28 @@ impl PredictedTable {
             batches.push(batch.map_err(raised)?);
             py.check_signals()?;
         }
-        PyTable::try_new(batches, schema)
+        Ok(Rows { batches, schema })
+    }
+}
+
+/// Predicted rows in memory, which any library may read as a stream of Arrow.
+#[pyclass(frozen, module = "wattlaw._core")]
+pub struct Rows {
+    batches: Vec<RecordBatch>,
+    schema: SchemaRef,
+}
+
+#[pymethods]
+impl Rows {
+    /// A capsule with a stream of the rows. The types are those of the answer, whatever is requested.
+    #[pyo3(signature = (requested_schema = None))]
+    fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyCapsule>> {
+        drop(requested_schema);
+        let batches = self.batches.clone().into_iter().map(Ok);
+        capsule(py, RecordBatchIterator::new(batches, SchemaRef::clone(&self.schema)))
     }
 }

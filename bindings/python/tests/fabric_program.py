@@ -4,27 +4,15 @@
 """
 
 import sys
-import time
 
 import torch
-import transformers
 from lightning.fabric import Fabric
 from lightning.fabric.loggers import CSVLogger
 
+from tiny import bert, sequences
 from wattlaw.lightning import FabricCallback
 
 folder, ranks, kind = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-
-
-class Sequences(torch.utils.data.Dataset):
-    def __len__(self):
-        return 32
-
-    def __getitem__(self, index):
-        # a training long enough for the meter's updates
-        time.sleep(0.02)
-        return {"input_ids": torch.arange(16) % 64}
-
 
 callback = FabricCallback(
     steps=16 // ranks, optimizer="sgd", log_every_n_steps=1, out=f"{folder}/wattlaw"
@@ -37,10 +25,9 @@ fabric = Fabric(
     callbacks=[callback],
 )
 fabric.launch()
-config = transformers.BertConfig(num_hidden_layers=2, num_attention_heads=2, hidden_size=32, intermediate_size=64, vocab_size=64)
-inner = torch.nn.Linear(16, 1) if kind == "plain" else transformers.BertForMaskedLM(config)
+inner = torch.nn.Linear(16, 1) if kind == "plain" else bert()
 model, optimizer = fabric.setup(inner, torch.optim.SGD(inner.parameters(), lr=0.01))
-data = fabric.setup_dataloaders(torch.utils.data.DataLoader(Sequences(), batch_size=4))
+data = fabric.setup_dataloaders(sequences())
 has_all = kind != "ends"
 
 

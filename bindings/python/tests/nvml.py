@@ -2,6 +2,9 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 #: Power of each GPU in watts.
 POWER_W = 250.0
@@ -20,3 +23,10 @@ def staged(folder: Path, gpus: int, name: str = "NVIDIA A100-SXM4-80GB") -> dict
     gpu = '[[gpus]]\nuuid = "GPU-{}"\nname = "{}"\npower_w = [[0.0, {}]]\n'
     (folder / "script.toml").write_text("".join(gpu.format(index, name, POWER_W) for index in range(gpus)))
     return {"WATTLAW_NVML": str(folder / "libnvidia-ml.so.1"), "WATTLAW_SYSFS": str(folder / "no-sysfs")}
+
+
+def check_energy(record: dict[str, Any], gpus: int) -> None:
+    """Checks that a record has the energy of its GPUs, but for the 0.1 s that the counter's updates cut at either end."""
+    [energy] = record["energies"]
+    power_w = gpus * POWER_W
+    assert energy["energy_j"] == pytest.approx(power_w * record["duration_s"], abs=power_w * 0.2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from typing import Any
@@ -27,6 +29,17 @@ class Stream:
         return self.table.__arrow_c_stream__(requested_schema)
 
 
+class Array:
+    """A batch of a library that gives no streams."""
+
+    def __init__(self, batch: pyarrow.RecordBatch | pyarrow.Array) -> None:
+        self.batch = batch
+
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
+        found: tuple[object, object] = self.batch.__arrow_c_array__(requested_schema)
+        return found
+
+
 def test_a_table_comes_back_as_its_kind() -> None:
     table = pyarrow.table(COLUMNS)
     expected = wl.predict_many(table, keep=["tag"], **SHARED)
@@ -40,7 +53,10 @@ def test_a_table_comes_back_as_its_kind() -> None:
     [batch] = table.to_batches()
     found = wl.predict_many(batch, keep=["tag"], **SHARED)
     assert isinstance(found, pyarrow.RecordBatch) and pyarrow.table(found).equals(expected)
-    assert pyarrow.table(wl.predict_many(Stream(table), keep=["tag"], **SHARED)).equals(expected)
+    unknown = wl.predict_many(Stream(table), keep=["tag"], **SHARED)
+    # rows in memory are read as often as one likes
+    assert pyarrow.table(unknown).equals(expected) and pyarrow.table(unknown).equals(expected)
+    assert pyarrow.table(wl.predict_many(Array(batch), keep=["tag"], **SHARED)).equals(expected)
     frame = wl.predict_many(polars.DataFrame(COLUMNS), keep=["tag"], **SHARED)
     assert isinstance(frame, polars.DataFrame)
     assert frame["energy_j"].to_list() == expected["energy_j"].to_pylist()
@@ -111,6 +127,38 @@ def test_a_name_that_stands_twice_and_a_table_of_no_library_are_refused() -> Non
         wl.predict_many(twice)
     with pytest.raises(wl.InvalidError, match="the table is of type int"):
         wl.predict_many(3)  # type: ignore[type-var]
+
+
+def test_an_array_that_is_no_table_is_refused() -> None:
+    with pytest.raises(wl.InvalidError, match="the table is of type .*Array.*, but its __arrow_c_array__ must give a struct"):
+        wl.predict_many(Array(pyarrow.array([1, 2])))
+
+
+def test_a_stream_is_read_once() -> None:
+    table = pyarrow.table(COLUMNS)
+    reader = wl.predict_many(pyarrow.RecordBatchReader.from_batches(table.schema, table.to_batches()), keep=["tag"], **SHARED)
+    assert reader.read_all().num_rows == 4
+    assert reader.read_all().num_rows == 0
+
+
+def test_a_table_without_pyarrow_is_predicted() -> None:
+    program = """
+import sys
+sys.modules["pyarrow"] = None
+import polars, wattlaw as wl
+found = wl.predict_many(polars.DataFrame({"gpus": [1, 8]}), model="gpt2", gpu="a100", tokens="1B", seq_len=1024, micro_batch=8)
+assert found["energy_j"].null_count() == 0, found
+class Broken:
+    def __arrow_c_array__(self, requested_schema=None):
+        return polars.Series([1]).__arrow_c_stream__(), polars.Series([1]).__arrow_c_stream__()
+try:
+    wl.predict_many(Broken())
+except wl.InvalidError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "its __arrow_c_array__ must give a struct whose fields are the columns" in done.stdout
 
 
 def test_a_prefix_lets_measured_columns_stay() -> None:

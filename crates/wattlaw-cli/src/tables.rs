@@ -36,7 +36,7 @@ impl TableOutput {
     /// Begins a table: its format is that of the suffix; `-` is an Arrow IPC stream on standard output, no path CSV.
     ///
     /// # Errors
-    /// As [`Output::create`].
+    /// As [`TableFormat::of_path`] and [`Output::create`].
     pub fn create(path: Option<&Path>) -> Done<Self> {
         Ok(match path {
             None => Self { output: Output::standard(), format: TableFormat::Csv },
@@ -44,7 +44,8 @@ impl TableOutput {
                 Self { output: Output::standard(), format: TableFormat::ArrowStream }
             }
             Some(path) => {
-                Self { output: Output::create(path)?, format: TableFormat::of_path(path) }
+                let format = TableFormat::of_path(path)?;
+                Self { output: Output::create(path)?, format }
             }
         })
     }
@@ -82,9 +83,9 @@ impl TableOutput {
 /// Writes a CSV text as a table in the format of the suffix.
 ///
 /// # Errors
-/// As [`files::write`].
+/// As [`TableFormat::of_path`] and [`files::write`].
 pub fn write(path: &Path, csv: &str) -> Done {
-    if TableFormat::of_path(path) == TableFormat::Csv {
+    if TableFormat::of_path(path)? == TableFormat::Csv {
         return files::write(path, csv);
     }
     let batch = typed(csv)?;
@@ -107,7 +108,7 @@ pub fn log(path: &Path) -> Done<Box<dyn BufRead>> {
     let mut input = files::open(path)?;
     let name = path.display();
     let head = input.fill_buf().map_err(|e| Failure::Failed(format!("{name}: {e}")))?;
-    match TableFormat::detect(head) {
+    match TableFormat::detect(head, &name.to_string())? {
         TableFormat::Csv => Ok(Box::new(input)),
         TableFormat::Parquet | TableFormat::ArrowFile | TableFormat::ArrowStream => {
             Ok(Box::new(Cursor::new(csv(path)?)))

@@ -16,6 +16,7 @@ use wattlaw::predict::{ChosenJob, Estimator, Interval, Intervals};
 
 use crate::cells::Cells;
 use crate::columns::{has_text, named, without_text};
+use crate::shapes::Shapes;
 
 /// Rows that a thread predicts at least, so that starting it is worth its time.
 const MIN_ROWS: usize = 4096;
@@ -66,7 +67,7 @@ const NUMBERS: [Number; 12] = [
     ("mean_power_upper_w", |of| of.mean_power_w.map(upper)),
     ("carbon_g", |of| of.carbon_g.map(estimate)),
     ("cost", |of| of.cost.map(estimate)),
-    ("peak_gib_per_gpu", |of| Some(of.peak_gib_per_gpu)),
+    ("peak_gib_per_gpu", |of| Some(of.peak.gib_per_gpu)),
 ];
 
 /// The columns after the numbers: whether the job fits in memory, where the estimate comes from, and what is wrong with the row.
@@ -181,10 +182,9 @@ impl Jobs {
                 threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
             }),
         };
-        let mut all = Answers::default();
-        for part in parts {
-            all.append(part);
-        }
+        let mut parts = parts.into_iter();
+        let mut all = parts.next().unwrap_or_default();
+        parts.for_each(|part| all.append(part));
         let columns = batch.columns().iter().cloned().chain(all.finish()).collect();
         RecordBatch::try_new(self.schema(), columns).map_err(|e| Error::Data(e.to_string()))
     }
@@ -193,26 +193,24 @@ impl Jobs {
         let Question { law, catalog, shared, scope, level, .. } = &self.question;
         let mut estimator = Estimator::new(law);
         let mut resolver = Resolver::new(catalog);
-        let mut text = String::new();
-        let columns: Vec<(&Field, Cells<'_>)> = self
+        let columns = self
             .columns
             .iter()
-            .filter_map(|(at, field)| Some((*field, Cells::new(batch.column(*at).as_ref())?)))
-            .collect();
-        let mut answers = Answers::default();
+            .filter_map(|(at, field)| Some((*field, Cells::new(batch.column(*at).as_ref())?)));
+        let mut shapes = Shapes::new(shared, columns.collect());
+        let mut answers = Answers::with_capacity(batch.num_rows());
         for row in 0..batch.num_rows() {
-            let mut predict = || {
-                let mut spec = shared.clone();
-                for (field, cells) in &columns {
-                    text.clear();
-                    if cells.write(row, &mut text) {
-                        field.set_from_column(&mut spec, &text)?;
-                    }
+            answers.push(match shapes.find(row) {
+                Some(known) => {
+                    known.and_then(|(job, peak)| estimator.intervals_at(job, peak, *scope, *level))
                 }
-                let job = ChosenJob::job(&spec, &mut resolver)?;
-                estimator.intervals(&job, *scope, *level)
-            };
-            answers.push(predict());
+                None => shapes.spec(row).and_then(|spec| {
+                    let job = ChosenJob::job(&spec, &mut resolver)?;
+                    let answer = estimator.intervals(&job, *scope, *level)?;
+                    shapes.keep(&spec, job, answer.peak);
+                    Ok(answer)
+                }),
+            });
         }
         answers
     }
@@ -239,6 +237,15 @@ struct Answers {
 }
 
 impl Answers {
+    fn with_capacity(rows: usize) -> Self {
+        Self {
+            numbers: std::array::from_fn(|_| Vec::with_capacity(rows)),
+            fits: Vec::with_capacity(rows),
+            kind: Vec::with_capacity(rows),
+            error: Vec::with_capacity(rows),
+        }
+    }
+
     fn push(&mut self, answer: Result<Intervals>) {
         let (answer, error) = match answer {
             Ok(answer) => (Some(answer), None),
@@ -247,7 +254,7 @@ impl Answers {
         for (numbers, (_, of)) in self.numbers.iter_mut().zip(&NUMBERS) {
             numbers.push(answer.as_ref().and_then(of));
         }
-        self.fits.push(answer.map(|of| of.fits));
+        self.fits.push(answer.map(|of| of.peak.fits));
         self.kind.push(answer.map(|of| of.kind.name()));
         self.error.push(error);
     }

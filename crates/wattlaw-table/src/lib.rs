@@ -24,6 +24,7 @@ mod guard;
 mod ipc;
 mod jobs;
 mod parquet_batches;
+mod shapes;
 mod table;
 mod text;
 mod write;

@@ -39,7 +39,7 @@ impl Table {
             return Self::from_stream(file, name);
         }
         let placed = |e: Error| e.at(Location::file(name));
-        let format = TableFormat::detect(&head(&mut file).map_err(placed)?);
+        let format = TableFormat::detect(&head(&mut file).map_err(placed)?, name)?;
         match format {
             TableFormat::Parquet => Self::parquet(ParquetBatches::new(Input::File(file)), name),
             TableFormat::ArrowFile => {
@@ -58,7 +58,7 @@ impl Table {
     /// # Errors
     /// As [`Table::from_file`].
     pub fn from_bytes(bytes: Bytes, name: &str) -> Result<Self> {
-        let format = TableFormat::detect(&bytes);
+        let format = TableFormat::detect(&bytes, name)?;
         match format {
             TableFormat::Parquet => Self::parquet(ParquetBatches::new(Input::Bytes(bytes)), name),
             TableFormat::ArrowFile => {
@@ -76,7 +76,7 @@ impl Table {
     /// As [`Table::from_file`]; a file whose end must be read first.
     pub fn from_stream(mut input: impl Read + Send + 'static, name: &str) -> Result<Self> {
         let head = head(&mut input).map_err(|e| e.at(Location::file(name)))?;
-        let format = TableFormat::detect(&head);
+        let format = TableFormat::detect(&head, name)?;
         let rest = BufReader::with_capacity(BUFFER, input);
         Self::sequential(format, Box::new(Cursor::new(head).chain(rest)), name)
     }

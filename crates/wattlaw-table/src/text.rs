@@ -57,7 +57,7 @@ impl Table {
 /// # Errors
 /// As [`Table::from_bytes`] and [`Table::csv`].
 pub fn csv(bytes: Vec<u8>, name: &str) -> Result<Vec<u8>> {
-    match TableFormat::detect(&bytes) {
+    match TableFormat::detect(&bytes, name)? {
         TableFormat::Csv => Ok(bytes),
         TableFormat::Parquet | TableFormat::ArrowFile | TableFormat::ArrowStream => {
             Ok(Table::from_bytes(bytes.into(), name)?.csv()?.into_bytes())

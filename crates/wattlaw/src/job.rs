@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::error::{Error, Result};
 use crate::base::toml_text;
-use crate::job::catalog::Catalog;
+use crate::job::catalog::{Catalog, SystemPreset};
 use crate::job::model::{Architecture, ModelSpec};
 use crate::job::parallelism::{DataParallel, Parallelism, ParallelismSpec, Strategy};
 use crate::job::system::{Accelerator, System, SystemSpec};
@@ -154,20 +154,20 @@ impl JobSpec {
     /// precision that the accelerator lacks.
     pub fn resolve(&self, catalog: &Catalog) -> Result<Job> {
         let architecture = catalog.architecture(&self.model)?;
-        self.resolve_with(architecture, catalog, |gpu| catalog.accelerator(gpu))
+        self.resolve_with(architecture, |name| catalog.system(name), |gpu| catalog.accelerator(gpu))
     }
 
-    /// Resolves a description whose model is looked up; `accelerator` looks an accelerator up by name.
+    /// Resolves a description whose model is looked up; `system` and `accelerator` look theirs up by name.
     fn resolve_with<'a>(
         &self,
         mut architecture: Architecture,
-        catalog: &Catalog,
+        system: impl FnOnce(&str) -> Result<&'a SystemPreset>,
         accelerator: impl FnOnce(&str) -> Result<&'a Accelerator>,
     ) -> Result<Job> {
         let of_system;
         let system = match &self.system.name {
             Some(name) => {
-                of_system = self.system.clone().with_fallback(catalog.system(name)?.spec());
+                of_system = self.system.clone().with_fallback(system(name)?.spec());
                 &of_system
             }
             None => &self.system,

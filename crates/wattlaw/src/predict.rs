@@ -208,12 +208,27 @@ pub struct Intervals {
     pub carbon_g: Option<Interval>,
     /// Price, where prices were given, in their currency.
     pub cost: Option<Interval>,
-    /// Peak memory of the fullest GPU in GiB.
-    pub peak_gib_per_gpu: f64,
-    /// Whether it fits, with a probability of at least one half.
-    pub fits: bool,
+    /// Peak memory.
+    pub peak: Peak,
     /// Where the estimate comes from.
     pub kind: EstimateKind,
+}
+
+/// Peak memory of a job. It does not depend on the amount of training.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Peak {
+    /// That of the fullest GPU in GiB.
+    pub gib_per_gpu: f64,
+    /// Whether it fits, with a probability of at least one half.
+    pub fits: bool,
+}
+
+impl Peak {
+    fn new(job: &Job) -> Result<Self> {
+        let recipe = Recipe::for_job(job)?;
+        let memory = Memory::with_recipe(job, &recipe);
+        Ok(Self { gib_per_gpu: memory.peak().gib(), fits: memory.fits })
+    }
 }
 
 /// The scopes at which energy is given.
@@ -269,21 +284,43 @@ impl<'a> Estimator<'a> {
     /// # Errors
     /// As [`predict`].
     pub fn intervals(&mut self, job: &Job, scope: Option<Scope>, level: f64) -> Result<Intervals> {
+        self.intervals_with(job, || Peak::new(job), scope, level)
+    }
+
+    /// As [`Estimator::intervals`], of a job whose peak memory is known: that of another one that differs in the amount of training
+    /// alone.
+    ///
+    /// # Errors
+    /// As [`predict`].
+    pub fn intervals_at(
+        &mut self,
+        job: &Job,
+        peak: Peak,
+        scope: Option<Scope>,
+        level: f64,
+    ) -> Result<Intervals> {
+        self.intervals_with(job, || Ok(peak), scope, level)
+    }
+
+    fn intervals_with(
+        &mut self,
+        job: &Job,
+        peak: impl FnOnce() -> Result<Peak>,
+        scope: Option<Scope>,
+        level: f64,
+    ) -> Result<Intervals> {
         let checked = checked(job, &mut self.answers, level)?;
         let scope = scope.unwrap_or_else(|| checked.default_scope(self.calibration()));
         let Checked { estimate, kind, .. } = checked;
         let (energy_j, duration_s) = (estimate.energy.at(scope)?, estimate.duration_s);
-        let drawn = estimate.energy.at(Scope::Facility).ok().flatten().or(energy_j);
-        let recipe = Recipe::for_job(job)?;
-        let memory = Memory::with_recipe(job, &recipe);
+        let drawn = estimate.energy.of_facility().or(energy_j);
         Ok(Intervals {
             energy_j,
             duration_s,
             mean_power_w: estimate.mean_power.at(scope)?,
             carbon_g: carbon(job, drawn),
             cost: price(job, drawn, duration_s),
-            peak_gib_per_gpu: memory.peak().gib(),
-            fits: memory.fits,
+            peak: peak()?,
             kind,
         })
     }

@@ -14,6 +14,7 @@ __all__ = [
     "MissingError",
     "Plans",
     "PredictedTable",
+    "Rows",
     "Runs",
     "SyntaxError",
     "UnknownError",
@@ -132,10 +133,17 @@ class PredictedTable:
         catalog: str | None,
         fields: Mapping[str, Any],
     ) -> PredictedTable: ...
-    def stream(self) -> Any:
-        """The stream, predicted as its consumer reads it."""
-    def whole(self) -> Any:
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """A capsule with the stream, predicted as its consumer reads it. The types are those of the answer, whatever is requested."""
+    def whole(self) -> Rows:
         """All rows. Ctrl-C is looked at after each slice of 32,768 rows."""
+
+@final
+class Rows:
+    """Predicted rows in memory, which any library may read as a stream of Arrow."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """A capsule with a stream of the rows. The types are those of the answer, whatever is requested."""
 
 @final
 class Plans:

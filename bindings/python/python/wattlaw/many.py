@@ -115,7 +115,7 @@ def _as(kind: str, source: Any, predicted: _core.PredictedTable) -> Any:
     if kind in ("pandas", "pyarrow"):
         pyarrow: Any = sys.modules["pyarrow"]
         if isinstance(source, pyarrow.RecordBatchReader):
-            return pyarrow.RecordBatchReader.from_stream(predicted.stream())
+            return pyarrow.RecordBatchReader.from_stream(predicted)
         whole = pyarrow.table(predicted.whole())
         if isinstance(source, pyarrow.RecordBatch):
             [batch] = whole.combine_chunks().to_batches() or [pyarrow.RecordBatch.from_pylist([], whole.schema)]

@@ -67,6 +67,10 @@ fn answers_are_written_in_the_format_of_the_suffix() {
             assert!(second.starts_with(first), "{name}: {second}");
         }
     }
+    // a name without a suffix, such as a device's, is CSV
+    let device = run_in(folder.path(), &format!("{ask} -o /dev/stdout"));
+    done(&device);
+    assert_eq!(device.stdout, csv.stdout);
     let names: Vec<String> = fs::read_dir(folder.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -108,9 +112,11 @@ fn run_tables_are_the_same_in_every_format() {
         answer["data_sha256"].take();
         answer
     };
-    let expected = of("audit", "examples/runs.csv");
-    for name in ["runs.parquet", "runs.arrow"] {
-        assert_eq!(of("audit", &format!("{GOLDEN}/{name}")), expected, "{name}");
+    for command in ["audit", "validate --splits 2"] {
+        let expected = of(command, "examples/runs.csv");
+        for name in ["runs.parquet", "runs.arrow"] {
+            assert_eq!(of(command, &format!("{GOLDEN}/{name}")), expected, "{command} {name}");
+        }
     }
 }
 
@@ -147,13 +153,19 @@ fn what_is_no_table_is_refused_in_one_sentence() {
     let whole = fs::read(root().join(GOLDEN).join("jobs.parquet")).unwrap();
     fs::write(folder.path().join("cut.parquet"), &whole[..1000]).unwrap();
     fs::write(folder.path().join("empty.csv"), "").unwrap();
+    for name in ["noise.parquet", "noise.arrow"] {
+        fs::write(folder.path().join(name), b"\x8f\x02\xd1\x00\x7a\xe4\x19\xb3".repeat(9)).unwrap();
+    }
     fs::write(folder.path().join("open.csv"), format!("gpu\n\"{}", "x".repeat(3 << 20))).unwrap();
+    fs::copy(root().join("examples/runs.csv"), folder.path().join("runs.csv")).unwrap();
     for name in ["refused-zstd.parquet", "refused-list.parquet", "jobs.csv"] {
         fs::copy(root().join(GOLDEN).join(name), folder.path().join(name)).unwrap();
     }
     for (line, code, said) in [
         ("predict --jobs cut.parquet", 1, "cut.parquet: not valid Parquet: "),
         ("audit cut.parquet", 1, "cut.parquet: not valid Parquet: "),
+        ("audit noise.parquet", 1, "noise.parquet: not valid Parquet: the file does not begin"),
+        ("predict --jobs noise.arrow", 1, "noise.arrow: not valid Arrow IPC: the file does not"),
         ("fit refused-list.parquet", 1, "column `odd` is of type List("),
         ("predict --jobs refused-zstd.parquet", 1, "column `gpu` is compressed by zstd, but"),
         ("predict --jobs empty.csv", 1, "empty.csv: the file is empty"),
@@ -163,6 +175,8 @@ fn what_is_no_table_is_refused_in_one_sentence() {
         ("predict --jobs jobs.csv", 1, "jobs.csv: unknown column `run`; did you mean"),
         ("predict --jobs jobs.csv --keep run --gpus 1", 1, "column `gpus` is also given for all"),
         ("predict --jobs jobs.csv --keep run -o no/out.csv", 1, "directory no does not exist"),
+        ("predict --jobs jobs.csv --keep run -o out.xyz", 1, "out.xyz: the suffix is `.xyz`, but"),
+        ("audit runs.csv --out out.xyz", 1, "out.xyz: the suffix is `.xyz`, but"),
         ("predict --jobs jobs.csv --threads 0", 2, "--threads is 0"),
         ("predict --jobs jobs.csv job.toml", 2, "cannot be used with"),
         ("predict --jobs jobs.csv --format json", 2, "cannot be used with"),
@@ -174,7 +188,9 @@ fn what_is_no_table_is_refused_in_one_sentence() {
         assert!(ran.stderr.starts_with("error: ") && ran.stderr.contains(said), "{}", ran.stderr);
         assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
     }
-    assert!(!folder.path().join("out.csv").exists());
+    for name in ["out.csv", "out.xyz"] {
+        assert!(!folder.path().join(name).exists(), "{name}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use arrow_array::types::Float64Type;
 use wattlaw::Catalog;
 use wattlaw::calibration::built_in;
 use wattlaw::job::JobSpec;
-use wattlaw_table::{Jobs, Predicted, Question, RowErrors, Table};
+use wattlaw_table::{Jobs, Predicted, Question, RowErrors, Table, TableFormat, Writer};
 
 use crate::{golden, goldens};
 
@@ -61,4 +61,56 @@ fn a_column_that_is_no_field_is_refused() {
         Table::from_file(std::fs::File::open(golden("jobs.parquet")).unwrap(), "t").unwrap();
     let error = Jobs::new(question(), &table.schema(), &[]).unwrap_err().to_string();
     assert!(error.starts_with("unknown column `run`"), "{error}");
+}
+
+/// The answers of rows of a text, as text, which gives each number back to the last bit.
+fn answers(csv: &str) -> Vec<String> {
+    let table = Table::from_bytes(csv.as_bytes().to_vec().into(), "t.csv").unwrap();
+    let shared = JobSpec::default();
+    let question = Question { shared, threads: 1, prefix: "p_".to_owned(), ..question() };
+    let jobs = Jobs::new(question, &table.schema(), &[]).unwrap();
+    let given = table.schema().fields().len();
+    let mut text = Vec::new();
+    let mut writer = Writer::new(TableFormat::Csv, &jobs.schema(), &mut text).unwrap();
+    for batch in Predicted::new(jobs, table) {
+        writer.write(&batch.unwrap()).unwrap();
+    }
+    writer.finish().unwrap();
+    let cells = |line: &str| line.splitn(given + 1, ',').last().unwrap().to_owned();
+    String::from_utf8(text).unwrap().lines().skip(1).map(cells).collect()
+}
+
+#[test]
+fn rows_that_differ_in_the_amount_alone_are_answered_as_each_alone() {
+    let header = "model,gpu,gpus,strategy,seq_len,micro_batch,tokens,steps,epochs,examples\n";
+    let rows = [
+        "gpt2,a100,8,fsdp,1024,4,1B,,,\n",
+        "gpt2,a100,8,fsdp,1024,4,3M,,,\n",
+        "gpt2,a100,8,fsdp,1024,4,,7,,\n",
+        "gpt2,a100,8,fsdp,1024,4,,,2.5,1000\n",
+        // a wrong amount of a known job
+        "gpt2,a100,8,fsdp,1024,4,0,,,\n",
+        "gpt2,a100,8,fsdp,1024,4,1B,7,,\n",
+        "gpt2,a100,8,fsdp,1024,4,,,,\n",
+        "gpt2,a100,8,fsdp,1024,4,many,,,\n",
+        "gpt2,a100,8,fsdp,1024,4,5M,,,\n",
+        // cells whose texts joined are those of the row after them
+        "gpt2,a100,1,,1024,4,1B,,,\n",
+        "gpt2,a100,11,,024,4,1B,,,\n",
+        // the micro-batch and the strategy are open
+        "gpt2,a100,8,,1024,,1B,,,\n",
+        "gpt2,a100,8,,1024,,1M,,,\n",
+        "gpt2,a100,8,,1024,,,1,,\n",
+        "gpt2,a100,8,,1024,2,1B,,,\n",
+        "gpt2,a100,8,,1024,2,1M,,,\n",
+        "gtp2,a100,8,fsdp,1024,4,1B,,,\n",
+        "gtp2,a100,8,fsdp,1024,4,2B,,,\n",
+    ];
+    let together = answers(&format!("{header}{}", rows.concat()));
+    assert_eq!(together.len(), rows.len());
+    for (row, found) in rows.iter().zip(&together) {
+        assert_eq!(&answers(&format!("{header}{row}"))[0], found, "{row}");
+    }
+    let different: std::collections::BTreeSet<&String> = together.iter().collect();
+    assert_eq!(different.len(), rows.len() - 1, "the last two alone are the same");
 }

@@ -71,6 +71,17 @@ impl ByScope {
             )),
         }
     }
+
+    /// The quantity of the facility, where there is one. Without one no error is made, whose
+    /// sentence would take longer than the quantity.
+    pub(super) fn of_facility(&self) -> Option<Interval> {
+        match self {
+            Self::Any(all) if !all.has_facility() => None,
+            Self::Any(_) | Self::Assumed(_) | Self::One(..) => {
+                self.at(Scope::Facility).ok().flatten()
+            }
+        }
+    }
 }
 
 /// What supports an estimate.
@@ -274,9 +285,9 @@ fn roofline(
     };
     let half = Reference::Normal.half_width(level)?;
     Ok(LawEstimate {
-        energy: ByScope::Any(ScopedEnergy::new(of_gpus, &job.system, level)?),
+        energy: ByScope::Any(ScopedEnergy::new(of_gpus, &job.system, half)?),
         duration_s: Some(Interval::from_log(estimate.log_time, half * time_sd)),
-        mean_power: ByScope::Any(ScopedEnergy::new(of_a_second, &job.system, level)?),
+        mean_power: ByScope::Any(ScopedEnergy::new(of_a_second, &job.system, half)?),
         efficiency: None,
         breakdown: Breakdown::Parts {
             time,

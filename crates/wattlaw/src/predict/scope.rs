@@ -130,7 +130,7 @@ impl GpuEnergy {
     /// # Errors
     /// [`Error::Invalid`] when the level is not between 0 and 1, or a correlation not between −1 and 1.
     pub fn by_scope(&self, system: &System, level: f64) -> Result<EnergyByScope> {
-        let of = ScopedEnergy::new(*self, system, level)?;
+        let of = ScopedEnergy::new(*self, system, Reference::Normal.half_width(level)?)?;
         Ok(EnergyByScope {
             gpu: of.at(Scope::Gpu)?,
             devices: of.at(Scope::Devices)?,
@@ -174,11 +174,11 @@ pub(super) struct ScopedEnergy {
 }
 
 impl ScopedEnergy {
-    /// The energies of [`GpuEnergy::by_scope`].
+    /// The energies of [`GpuEnergy::by_scope`]; `quantile` is the half-width of their intervals in standard deviations.
     ///
     /// # Errors
-    /// Those of [`GpuEnergy::by_scope`].
-    pub(super) fn new(of: GpuEnergy, system: &System, level: f64) -> Result<Self> {
+    /// [`Error::Invalid`] when a correlation is not between −1 and 1.
+    pub(super) fn new(of: GpuEnergy, system: &System, quantile: f64) -> Result<Self> {
         if let Some(correlation) = of.correlation
             && !(-1.0..=1.0).contains(&correlation)
         {
@@ -189,8 +189,13 @@ impl ScopedEnergy {
             host: system.node_host_power().into(),
             nodes: system.nodes() as f64,
             pue: system.pue,
-            quantile: Reference::Normal.half_width(level)?,
+            quantile,
         })
+    }
+
+    /// Whether the system states what its building needs.
+    pub(super) const fn has_facility(&self) -> bool {
+        self.pue.is_some()
     }
 
     /// The energy at a scope, in joules.

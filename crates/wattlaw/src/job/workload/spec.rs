@@ -291,7 +291,11 @@ impl WorkloadSpec {
         Ok(offload)
     }
 
-    fn amount(&self) -> Result<Amount> {
+    /// The amount of training, which no other field of the workload depends on.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] without one; [`Error::Invalid`] for one that is zero, absurd or given twice.
+    pub fn amount(&self) -> Result<Amount> {
         let forms = "give one of tokens, steps, or epochs with examples";
         for (field, given) in
             [("tokens", self.tokens), ("steps", self.steps), ("examples", self.examples)]
