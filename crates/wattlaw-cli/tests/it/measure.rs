@@ -486,7 +486,7 @@ with open("told", "w", buffering=1) as clock:
         .map(|(told, at)| (told.parse().unwrap(), at.parse().unwrap()))
         .collect();
     let (_, first) = told[0];
-    let kept = told.iter().filter(|(_, at)| *at <= gone - 1.0).next_back().unwrap().0;
+    let kept = told.iter().rfind(|(_, at)| *at <= gone - 1.0).unwrap().0;
     let steps = record["steps"].as_u64().unwrap();
     assert!(steps >= kept, "{steps} steps of {kept} that were told a second before");
     let lost = gone - first - record["duration_s"].as_f64().unwrap();

@@ -506,9 +506,9 @@ fn mixed_scopes_are_for_the_roofline_law_only() {
     // and one run is a table
     let one: Vec<&str> = table.lines().take(2).collect();
     fs::write(folder.path().join("one.csv"), one.join("\n") + "\n").unwrap();
-    let ran = run_in(folder.path(), "calibrate one.csv --out one.json");
+    let ran = run_in(folder.path(), "calibrate one.csv --parent fitted.json --out one.json");
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    assert!(ran.stdout.starts_with("added 1 runs on rtx-4090 to wattlaw-2026"), "{}", ran.stdout);
+    assert!(ran.stdout.starts_with("added 1 runs on rtx-4090 to fitted"), "{}", ran.stdout);
     let job = root().join("examples/job.toml");
     let ran = run_in(folder.path(), &format!("predict {} --calibration one.json", job.display()));
     assert_eq!(ran.code, 0, "{}", ran.stderr);
