@@ -58,7 +58,8 @@ def test_a_training_is_predicted_measured_and_recorded_once(ranks, family, tmp_p
     assert windows.count("evaluation") == 4
     assert [name for name in windows if name.startswith("epoch")] == [f"epoch {i}" for i in range(1, 5)]
     nvml.check_energy(found, ranks)
-    assert found["energies"][0]["scope"] == "gpu"
+    [energy] = found["energies"]
+    assert energy["scope"] == "gpu"
     history = json.loads((tmp_path / "trainer_state.json").read_text())["log_history"]
     logged = [entry for entry in history if "wattlaw/energy_j" in entry and "loss" in entry]
     assert len(logged) == 16 / ranks
