@@ -263,7 +263,7 @@ impl<'a> Worker<'a> {
     ) -> Result<Weighed, LeftOutReason> {
         let limit_w = template.power_limits[usize::from(candidate.power_limit)];
         let gpus = template.job.system.gpus as f64;
-        let [time_s, of_one_w] = job.estimate(limit_w).ok_or(LeftOutReason::PowerLimit)?;
+        let [time_s, of_one_w] = job.expected(limit_w).ok_or(LeftOutReason::PowerLimit)?;
         let power_w = of_one_w * gpus;
         if time_s < template.at_peak_s || power_w > most_power_w(limit_w, &template.job.system) {
             return Err(LeftOutReason::ImpossibleEstimate);

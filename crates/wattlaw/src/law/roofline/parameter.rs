@@ -192,7 +192,7 @@ impl Parameter {
     ///
     /// The mean of exp(x) is exp(mean + variance / 2) for normal x, and that of 1 over a share is 1 + exp(variance / 2 − mean) for
     /// its logit x.
-    pub(super) fn to_mean_cost(&self, variance: f64) -> f64 {
+    pub(super) fn to_mean_cost(self, variance: f64) -> f64 {
         let half = 0.5 * variance.min(LARGEST_VARIANCE);
         match self.role {
             Role::Cost => half,

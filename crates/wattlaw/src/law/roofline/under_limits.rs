@@ -1,6 +1,6 @@
 //! A job under several power limits, as searches try them: what the limits share is computed once. Every cost is at its mean.
 
-use std::cell::LazyCell;
+use std::cell::{LazyCell, OnceCell};
 
 use super::conditional::Conditional;
 use super::discrepancy::Discrepancy;
@@ -18,7 +18,13 @@ pub struct UnderLimits<'a> {
     full: AtFullClock<f64>,
     /// The discrepancies of time and power, each with what all limits share.
     discrepancies: [Option<(&'a Discrepancy, Distances)>; 2],
+    /// Power at the lowest clock by an estimate, W.
+    lowest_w: OnceCell<f64>,
 }
+
+/// How far apart the power at the lowest clock is taken to be at most with costs at their means and at their medians. No mean is more
+/// than e^(1/2) of its median.
+const NEAR_LOWEST: f64 = 2.0;
 
 impl<'a> UnderLimits<'a> {
     /// The job with these terms, of which the power limit is left out.
@@ -31,23 +37,30 @@ impl<'a> UnderLimits<'a> {
             terms,
             full: conditional.at_full_clock(terms),
             discrepancies: answer.discrepancies().map(|of| of.map(shared)),
+            lowest_w: OnceCell::new(),
         }
     }
 
-    /// Expected time in seconds and mean power of an accelerator in watts under a limit in watts; `None` where the power at the lowest clock is
-    /// above it.
-    pub fn estimate(&self, limit_w: f64) -> Option<[f64; 2]> {
+    /// Expected time in seconds and mean power of an accelerator in watts under a limit in watts; `None` where the power at the lowest
+    /// clock is above it, with costs at their means or as an estimate has them.
+    pub fn expected(&self, limit_w: f64) -> Option<[f64; 2]> {
         let found = self.conditional.under_limit(self.terms, &self.full, limit_w, Scope::Gpu);
-        if found.clock.lowest > limit_w {
+        let lowest_w = found.clock.lowest;
+        if lowest_w > limit_w || (lowest_w * NEAR_LOWEST > limit_w && self.lowest_w() > limit_w) {
             return None;
         }
-        let mut estimate = [found.time, found.power];
-        for (value, of) in estimate.iter_mut().zip(&self.discrepancies) {
+        let mut expected = [found.time, found.power];
+        for (value, of) in expected.iter_mut().zip(&self.discrepancies) {
             if let Some((discrepancy, shared)) = of {
                 let log_limit = (limit_w / self.terms.tdp).ln();
                 *value *= discrepancy.mean_under(shared, log_limit).exp();
             }
         }
-        Some(estimate)
+        Some(expected)
+    }
+
+    fn lowest_w(&self) -> f64 {
+        let estimate = || self.conditional.physics(self.terms, Scope::Gpu).clock.lowest;
+        *self.lowest_w.get_or_init(estimate)
     }
 }
