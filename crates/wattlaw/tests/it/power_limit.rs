@@ -94,10 +94,10 @@ proptest! {
         let less = answer.parts(&tighter);
         prop_assert!(less.time.total_s >= held.time.total_s * (1.0 - 1e-12), "{less:?} {held:?}");
         prop_assert!(less.limit.draw_w <= limit.draw_w * (1.0 + 1e-12), "{less:?} {held:?}");
-        // and so with what runs say beyond the physics, under limits that can be held
+        // and so with what runs say beyond the physics, under limits that can be held; it fades away from the runs' limits
         let [time, _] = answer.logs(&x, Scope::Gpu);
         let [longer, _] = answer.logs(&tighter, Scope::Gpu);
-        prop_assert!(!less.limit.met || longer >= time - 1e-12, "{longer} {time}");
+        prop_assert!(!less.limit.met || longer >= time - 1e-9, "{longer} {time}");
     }
 
     #[test]
