@@ -15,8 +15,11 @@ JOB: dict[str, Any] = {"model": "gpt2", "tokens": "100M", "seq_len": 1024, "glob
 def test_plans_are_ranked_and_are_jobs() -> None:
     plans = wl.plan(JOB | {"gpu": None, "gpus": None}, gpu=["a100", "h100"], gpus=[1, 2], top=5)
     assert [plan.rank for plan in plans.plans] == [1, 2, 3, 4, 5]
-    energies = [plan.energy_j for plan in plans.plans]
-    assert energies == sorted(energies)
+    expected = [plan.expected("energy") for plan in plans.plans]
+    assert expected == sorted(expected)
+    assert all(plan.expected("duration") > plan.duration_s for plan in plans.plans)
+    with pytest.raises(wl.UnknownError, match="unknown quantity `power`"):
+        plans.best.expected("power")
     assert wl.predict(plans.best.job).energy_j == plans.best.energy_j
     assert plans.left_out[0].number > 0 and 0 < plans.evaluated <= plans.searched
     assert {plan.rank for plan in plans.pareto} == set(plans.to_dict()["pareto"])
