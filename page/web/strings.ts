@@ -126,7 +126,7 @@ export const text = {
   planDeadline: "Deadline in hours",
   planBudget: "Budget",
   planCarbon: "Most carbon in kg",
-  expected: (objective: string) => `expected ${objective}`,
+  expected: (objective: string) => `Expected ${objective}`,
   objectives: { energy: "energy", time: "time", cost: "price", carbon: "carbon", "gpu-hours": "GPU-hours" } as Record<string, string>,
   startPlan: "Find plans",
   stopPlan: "Stop",
