@@ -104,6 +104,7 @@ mod tests {
             }
         }
     }
+
     #[test]
     fn an_unknown_name_is_searched_once() {
         let mut known: FxHashMap<String, Result<u8>> = FxHashMap::default();
