@@ -175,10 +175,10 @@ parameters! {
     link_energy: Log Cost 0.3, 0.8, {}, "energy of a byte sent, as a share of TDP over the link's rate";
     kernel_energy_s: Log Cost 3e-6, 1.0, {}, "fixed energy of a kernel, in seconds of TDP";
     busy_share: Log Cost 0.12, 0.6, {chip: 0.075, stack: 0.3}, "power of an accelerator that waits in collectives, as a share of TDP";
-    codecarbon_host_w: Log Shape 50.0, 0.5, {chip: 0.1}, "power of a node in CodeCarbon's model of CPU and memory, W";
+    codecarbon_host_w: Log Cost 50.0, 0.5, {chip: 0.1}, "power of a node in CodeCarbon's model of CPU and memory, W";
     source_time: Log Shape 1.0, 0.001, {source: 0.138}, "time of a source's runs over the law's";
     source_power: Log Shape 1.0, 0.001, {source: 0.08}, "power of a source's runs over the law's";
-    host_share: Log Shape 0.43, 0.15, {}, "power of a node at its plug without its accelerators, as a share of their TDP";
+    host_share: Log Cost 0.43, 0.15, {}, "power of a node at its plug without its accelerators, as a share of their TDP";
 }
 
 impl Parameter {

@@ -22,8 +22,8 @@ pub struct UnderLimits<'a> {
     lowest_w: OnceCell<f64>,
 }
 
-/// How far apart the power at the lowest clock is taken to be at most with costs at their means and at their medians. No mean is more
-/// than e^(1/2) of its median.
+/// The most by which power at the lowest clock is assumed to differ between mean and median costs, as a factor. A mean cost is at most
+/// e^(1/2) = 1.65 of its median.
 const NEAR_LOWEST: f64 = 2.0;
 
 impl<'a> UnderLimits<'a> {
