@@ -43,7 +43,7 @@ def test_a_plan_writes_its_launch_files(tmp_path: Path) -> None:
     ("asked", "sentence"),
     [
         ({"deadline": "soon"}, "deadline: `soon` is not a positive duration"),
-        ({"deadline": "1s"}, "--deadline is 1 s, but the least of any plan is"),
+        ({"deadline": "1s"}, "--deadline is 1 s, but the least expected of any plan is"),
         ({"max_energy": "3"}, "max_energy: `3` is not an energy"),
         ({"gpus": "8..2"}, "gpus is `8..2`, but"),
         ({"gpus": object()}, "gpus is of type object"),

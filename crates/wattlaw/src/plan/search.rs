@@ -524,7 +524,7 @@ impl Found {
                 let unit = constraint.unit();
                 let (limit, value) = (plain(limit), plain(least.value));
                 format!(
-                    "--{constraint} is {limit} {unit}, but the least of any plan is {value} {unit} ({})",
+                    "--{constraint} is {limit} {unit}, but the least expected of any plan is {value} {unit} ({})",
                     space.describe(&least.candidate)
                 )
             })
