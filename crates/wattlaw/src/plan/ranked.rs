@@ -111,9 +111,18 @@ impl PlannedJob {
             Objective::Carbon => self.carbon_g,
             Objective::GpuHours => self.gpu_hours,
         };
-        let expected = self.expected.and_then(|of| of.objective(objective));
-        expected.or_else(|| estimate.map(|of| of.estimate))
+        compared_by(objective, self.expected, estimate)
     }
+}
+
+/// The expected value of an objective where there is one, else its estimate.
+fn compared_by(
+    objective: Objective,
+    expected: Option<Expected>,
+    estimate: Option<Interval>,
+) -> Option<f64> {
+    let expected = expected.and_then(|of| of.objective(objective));
+    expected.or_else(|| estimate.map(|of| of.estimate))
 }
 
 fn as_document<S: serde::Serializer>(
@@ -162,9 +171,8 @@ impl Weighed {
 
     /// What jobs are sorted by.
     fn value(&self, objective: Objective) -> f64 {
-        let expected = self.expected.and_then(|of| of.objective(objective));
-        let estimate = || objective.predicted(&self.prediction).map(|of| of.estimate);
-        expected.or_else(estimate).unwrap_or(f64::INFINITY)
+        let estimate = objective.predicted(&self.prediction);
+        compared_by(objective, self.expected, estimate).unwrap_or(f64::INFINITY)
     }
 }
 
