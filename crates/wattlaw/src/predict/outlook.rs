@@ -79,6 +79,10 @@ const DRIFT_SD: f64 = 0.02;
 /// The largest correlation of successive steps that is believed.
 const MAX_CORRELATION: f64 = 0.95;
 
+/// Relative scatter below which steps are equal: that of rounding their ends, whose correlation says nothing. Assumed: a clock's
+/// microsecond of a step of a second.
+const ROUNDING: f64 = 1e-6;
+
 impl Outlook {
     /// What is left, from the times in seconds at which each step ended, in order, and the power while they ran. `None` with too few
     /// steps, without a predicted time, and once all steps are done.
@@ -194,7 +198,8 @@ impl Steps {
         let products: f64 =
             durations.windows(2).map(|pair| relative(&pair[0]) * relative(&pair[1])).sum();
         let freedom = PRIOR_FREEDOM + count - 1.0;
-        let correlation = if squares > 0.0 { products / squares } else { 0.0 };
+        let scattered = squares > count * ROUNDING.powi(2);
+        let correlation = if scattered { products / squares } else { 0.0 };
         Self {
             count,
             mean,
@@ -292,6 +297,22 @@ mod tests {
         // Student's t with 11 degrees of freedom
         let half = 2.200_985_160_082_949 / (prior + data).sqrt();
         assert_relative_eq!(of.step_s.upper, (log + half).exp(), max_relative = 1e-9);
+    }
+
+    /// The sums of equal durations are rounded, each to its own side.
+    #[test]
+    fn equal_steps_are_independent_wherever_their_ends_are_rounded() {
+        let prediction = prediction();
+        let expected = Steps::new(&[0.25; 10]);
+        for of in 1..200 {
+            let time = 0.3 + 0.001_7 * f64::from(of);
+            let ends = ends([time; 10]);
+            let durations: Vec<f64> = ends.windows(2).map(|pair| pair[1] - pair[0]).collect();
+            let steps = Steps::new(&durations);
+            assert!(steps.correlation.abs() < f64::EPSILON, "{time}: {}", steps.correlation);
+            assert_relative_eq!(steps.scatter, expected.scatter, max_relative = 1e-12);
+            assert!(Outlook::new(&prediction, &ends, None).unwrap().is_some());
+        }
     }
 
     #[test]
