@@ -159,7 +159,7 @@ def accuracy():
 
 def efficiency():
     """Multi-GPU scaling on the study's machines: medians over configurations, and their intervals."""
-    rows = wattlaw("efficiency", str(STUDY / "runs.csv"))
+    rows = wattlaw("efficiency", str(STUDY / "runs.csv"))["rows"]
     short = {"NVIDIA A100-SXM4-40GB": "A100", "NVIDIA GeForce RTX 2080 Ti": "RTX 2080 Ti", "Tesla T4": "T4"}
     words = {"gpt": "GPT", "bert": "BERT", "fsdp": "FSDP", "tp": "tensor-parallel"}
     looks = {"A100": (OURS, "o"), "T4": (OTHER, "s"), "RTX 2080 Ti": (THEIRS, "D")}

@@ -32,15 +32,15 @@ fn a_stated_job_is_answered_without_a_warning() {
         "
 bert-base-uncased on 4 × a100-sxm4-40gb, fsdp, fp16: 10.0M tokens in 610 steps of 128 sequences
                   estimate         95 % interval
-energy             11.0 Wh    6.14 Wh to 19.7 Wh  GPUs
-time                55.3 s  22.3 s to 2 min 17 s  80.0 ms a step
-GPU-hours           0.0614       0.0247 to 0.152
-tokens/s              181k         72.9k to 449k
-energy per token   3.96 mJ    2.21 mJ to 7.10 mJ
-mean power           717 W      435 W to 1.18 kW
-MFU                 9.69 %      3.90 % to 24.0 %
+energy             10.8 Wh    5.77 Wh to 20.4 Wh  GPUs
+time                55.5 s  22.0 s to 2 min 20 s  80.4 ms a step
+GPU-hours           0.0616       0.0245 to 0.155
+tokens/s              180k         71.6k to 454k
+energy per token   3.90 mJ    2.08 mJ to 7.33 mJ
+mean power           703 W      448 W to 1.10 kW
+MFU                 9.65 %      3.83 % to 24.3 %
 memory per GPU    3.66 GiB  2.24 GiB to 5.97 GiB  fits in 39.5 GiB
-fitted, ×/÷1.79: 2432 runs on this chip (GA100); --framework narrows the intervals
+fitted, ×/÷1.88: 2432 runs on this chip (GA100); --framework narrows the intervals
 by default: grad_accum 1, adamw, no checkpointing, flash attention, framework unknown, 4 GPUs a node
 ",
     );

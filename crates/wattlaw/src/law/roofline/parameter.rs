@@ -58,7 +58,7 @@ const LARGEST_VARIANCE: f64 = 1.0;
 /// is not a stack's.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spreads {
-    /// Among chips. Small: chips hardly differ beyond their data sheet.
+    /// Among chips. Small: chips hardly differ beyond their data sheet, most in their idle power, which has memory and board in it.
     pub chip: f64,
     /// Among software stacks.
     pub stack: f64,
@@ -167,7 +167,7 @@ parameters! {
     start_s: Log Cost 6.0, 0.8, {stack: 0.5}, "start-up and end of a run, s";
     static_remains: Log Shape 4.0, 0.5, {chip: 0.1}, "idle (static) power that no lower clock saves, over the rest of it";
     voltage_slope: Log Shape 1.25, 0.2, {chip: 0.0375}, "relative voltage per share of clock above its floor";
-    static_share: Log Cost 0.17, 0.3, {chip: 0.05}, "idle (static) power of an accelerator, as a share of TDP";
+    static_share: Log Cost 0.17, 0.3, {chip: 0.15}, "idle (static) power of an accelerator, as a share of TDP";
     flop_energy: Log Cost 1.6, 0.4, {chip: 0.0625}, "energy of a FLOP in 16 bits, as a share of TDP over peak of the chip's largest board";
     fp8_energy: Log Cost 0.6, 0.3, {}, "energy of a FLOP in FP8 over 16 bits";
     wide_energy: Log Cost 0.5, 0.4, {chip: 0.05}, "energy of a FLOP in FP32 or TF32 times its peak, over the same of 16 bits";
