@@ -12,7 +12,8 @@
 //! (Gelman et al. 2013, section 2.5). What is left then takes (N − n) · exp(θ), whose own steps scatter by r² / (N − n)′.
 //!
 //! r² has a scaled inverse-χ² prior of ν₀ = 2 degrees of freedom at 0.05² (assumed), and the interval Student's t with
-//! ν₀ + n − 1. n′ = n (1 − ρ) / (1 + ρ), with ρ the correlation of successive steps. δ is assumed: 0.02.
+//! ν₀ + n − 1. n′ = n (1 − ρ) / (1 + ρ), with ρ the correlation of successive steps, 0 for steps that
+//! differ by the rounding of their ends alone. δ is assumed: 0.02.
 
 use super::{Interval, Prediction};
 use crate::base::error::Result;
